@@ -1,1 +1,14 @@
-//! imbulk
+//! imbulk runs bulk jobs against the server API of Tencent Cloud Chat: rows of CSV or JSONL in, one recorded
+//! outcome per row out.
+//!
+//! # The three invariants
+//!
+//! 1. **Requests in flight share no account.** The unit of exclusion is the *set* of accounts that a call writes,
+//!    leased all or nothing over all jobs of a queue.
+//! 2. **The intent is on disk before the bytes leave; the outcome is on disk before it is counted.** A request that
+//!    is found `sending` at start may have arrived. That is the whole crash protocol.
+//! 3. **No one-second window, as the server counts it, holds more calls than the cap**, retries included, whatever
+//!    the network does to the spacing.
+
+pub mod clock;
+pub mod domain;

@@ -1,1 +1,3 @@
+//! The `imbulk` command.
+
 fn main() {}

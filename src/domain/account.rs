@@ -1,0 +1,117 @@
+//! Accounts: what the API calls a `UserID`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest `UserID` in bytes (limits page: "no more than 32 bytes").
+pub const MAX_BYTES: usize = 32;
+
+/// A `UserID` that may be sent: 1 to 32 bytes, no control characters, no space at either end.
+///
+/// The sources disagree about the characters beyond letters and digits, so others pass; what no source allows
+/// does not. Compared byte for byte: the API tells `a` from `A`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>", into = "Box<str>")]
+pub struct UserId(Box<str>);
+
+/// Why a text is no `UserID`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UserIdError {
+    /// Nothing stands there.
+    #[error("is empty")]
+    Empty,
+    /// More bytes than the API takes.
+    #[error("has {0} bytes, the API takes at most {MAX_BYTES}")]
+    TooLong(usize),
+    /// A line break, tab, escape or other control character.
+    #[error("contains the control character U+{0:04X}")]
+    Control(u32),
+    /// A space at the start or the end: most likely an accident of the export.
+    #[error("starts or ends with a space")]
+    Padded,
+}
+
+impl UserId {
+    /// Takes `text` as a `UserID` if it keeps the rules.
+    pub fn new(text: &str) -> Result<Self, UserIdError> {
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The rules alone, for readers that keep their own copy of the text.
+    pub fn check(text: &str) -> Result<(), UserIdError> {
+        let bytes = text.as_bytes();
+        // Nearly every id is short printable ASCII without blanks: one pass over the bytes decides.
+        if !bytes.is_empty() && bytes.len() <= MAX_BYTES && bytes.iter().all(u8::is_ascii_graphic) {
+            return Ok(());
+        }
+        if bytes.is_empty() {
+            return Err(UserIdError::Empty);
+        }
+        if let Some(control) = text.chars().find(|c| c.is_control()) {
+            return Err(UserIdError::Control(control.into()));
+        }
+        if text.trim() != text {
+            return Err(UserIdError::Padded);
+        }
+        if bytes.len() > MAX_BYTES {
+            return Err(UserIdError::TooLong(bytes.len()));
+        }
+        Ok(())
+    }
+
+    /// The text of the id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<Box<str>> for UserId {
+    type Error = UserIdError;
+
+    fn try_from(text: Box<str>) -> Result<Self, Self::Error> {
+        Self::check(&text)?;
+        Ok(Self(text))
+    }
+}
+
+impl From<UserId> for Box<str> {
+    fn from(id: UserId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_the_api_would_not_take_are_refused() {
+        assert_eq!(UserId::check(""), Err(UserIdError::Empty));
+        assert_eq!(UserId::check(&"x".repeat(33)), Err(UserIdError::TooLong(33)));
+        assert_eq!(UserId::check("a\nb"), Err(UserIdError::Control(10)));
+        assert_eq!(UserId::check("a\u{85}b"), Err(UserIdError::Control(0x85)));
+        assert_eq!(UserId::check(" a"), Err(UserIdError::Padded));
+        assert_eq!(UserId::check("a\u{3000}"), Err(UserIdError::Padded));
+    }
+
+    #[test]
+    fn the_limit_counts_bytes_not_characters() {
+        assert_eq!(UserId::check(&"用".repeat(10)), Ok(()));
+        assert_eq!(UserId::check(&"用".repeat(11)), Err(UserIdError::TooLong(33)));
+        assert_eq!(UserId::check(&"x".repeat(32)), Ok(()));
+    }
+}

@@ -1,0 +1,141 @@
+//! A job: what the user asks for, complete and checked, with every default filled in.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::operation::{DeleteType, Operation};
+
+/// A job file, read.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The name under which its runs are found.
+    pub name: String,
+    /// The job file, as it was named on the command line.
+    pub file: PathBuf,
+    /// The command of the API.
+    pub operation: &'static dyn Operation,
+    /// Which side a delete removes; `Single` and without meaning for operations that take none.
+    pub delete_type: DeleteType,
+    /// Where the rows come from.
+    pub input: Input,
+    /// The app, if the job file or the environment names one (`usersig` and real runs need it).
+    pub app: App,
+    /// How fast.
+    pub limits: Limits,
+    /// How often again.
+    pub retry: Retry,
+    /// What must hold before anything is sent.
+    pub guard: Guard,
+    /// When to stop early.
+    pub stop: Stop,
+}
+
+/// Where the rows come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Files and globs, relative ones already joined to the job file's folder; `-` is standard input.
+    pub paths: Vec<String>,
+    /// The API's column name → the file's own.
+    pub columns: BTreeMap<String, String>,
+    /// How text is encoded.
+    pub encoding: Encoding,
+    /// What parts the cells of CSV; found from the header where the job is silent.
+    pub delimiter: Option<Delimiter>,
+    /// Whether rejected rows make the run end with exit code 3.
+    pub rejects: Rejects,
+}
+
+/// How the text of the input is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8 with or without byte order mark.
+    Utf8,
+    /// GBK, as spreadsheets in China export it.
+    Gbk,
+}
+
+/// What parts the cells of CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delimiter {
+    /// `,`
+    Comma,
+    /// `;`
+    Semicolon,
+    /// Tab
+    Tab,
+}
+
+/// What rejected rows mean for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejects {
+    /// They count: exit code 3.
+    Count,
+    /// They are expected: `input.rejects = "allow"`.
+    Allow,
+}
+
+/// The app that is written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// The console's number of the app.
+    pub sdkappid: Option<NonZeroU64>,
+    /// The admin account that signs the calls.
+    pub identifier: Option<String>,
+    /// The URL up to the path, from `region` or `endpoint`.
+    pub endpoint: Option<String>,
+}
+
+/// How fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls a second of this operation's command.
+    pub calls_per_second: NonZeroU32,
+    /// Calls a second of everything that this app is sent.
+    pub app_calls_per_second: NonZeroU32,
+    /// The most requests in flight; left out: found by the runner.
+    pub max_in_flight: Option<NonZeroU32>,
+}
+
+/// How often again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts that count, the first one included.
+    pub max_attempts: NonZeroU32,
+    /// The delay before the first repetition is drawn from 0 to this.
+    pub base_delay: Duration,
+    /// No delay is longer than this.
+    pub max_delay: Duration,
+}
+
+/// What must hold before anything is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guard {
+    /// More items than this: nothing is sent.
+    pub max_items: Option<NonZeroU64>,
+    /// A file of ids that are never sent, one a line, `*` allowed; relative ones already joined.
+    pub protected: Option<PathBuf>,
+    /// More than this many times the median of the last runs: nothing is sent.
+    pub max_change: Option<f64>,
+}
+
+/// When to stop early.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stop {
+    /// The fuse: the share of failed items (0 to 1) above which the run halts.
+    pub failed_share: Option<f64>,
+    /// The fuse is looked at once so many items have an outcome.
+    pub after_items: u64,
+    /// Local time of day at which the run drains.
+    pub until: Option<TimeOfDay>,
+}
+
+/// A time of day, to the minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeOfDay {
+    /// 0 to 23
+    pub hour: u8,
+    /// 0 to 59
+    pub minute: u8,
+}
