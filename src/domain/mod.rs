@@ -9,5 +9,6 @@ pub mod codes;
 pub mod job;
 pub mod operation;
 pub mod outcome;
+pub mod packed;
 pub mod request;
 pub mod row;
