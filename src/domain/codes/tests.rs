@@ -1,0 +1,224 @@
+use super::*;
+use crate::domain::operation;
+
+fn class(operation: &str, level: Level, code: i64) -> Class {
+    classify(operation, level, code, "")
+}
+
+/// The class wherever the code stands; panics where it differs.
+fn everywhere(code: i64) -> Class {
+    let mut classes = operation::ALL
+        .into_iter()
+        .flat_map(|operation| [Level::Request, Level::Item].map(|level| class(operation.name(), level, code)));
+    let first = classes.next().expect("there are operations");
+    assert!(classes.all(|other| other == first), "{code} differs");
+    first
+}
+
+#[test]
+fn no_code_stands_in_the_table_twice_and_all_are_in_order() {
+    let mut last = -1;
+    for entry in entries() {
+        assert!(*entry.codes.start() > last, "{entry} does not follow {last}");
+        assert!(entry.codes.start() <= entry.codes.end(), "{entry}");
+        last = *entry.codes.end();
+    }
+}
+
+#[test]
+fn every_entry_is_found_by_its_code_and_its_neighbours_are_not() {
+    for wanted in entries() {
+        for code in [*wanted.codes.start(), *wanted.codes.end()] {
+            assert!(std::ptr::eq(entry(code).expect("it is there"), wanted), "{code}");
+        }
+    }
+    for code in [
+        -1,
+        1,
+        29_999,
+        37_999,
+        39_001,
+        60_001,
+        60_022,
+        99_999,
+        i64::MIN,
+        i64::MAX,
+    ] {
+        assert!(entry(code).is_none(), "{code}");
+    }
+}
+
+#[test]
+fn every_text_of_the_table_says_something() {
+    for entry in entries() {
+        for text in [entry.meaning, entry.advice, entry.source] {
+            assert!(
+                text.len() > 3 && text.trim() == text && !text.ends_with('.'),
+                "{entry}: {text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn codes_of_the_four_pages_are_all_known() {
+    let pages: [(&str, &[i64]); 4] = [
+        (
+            "account_delete",
+            &[
+                30006, 30007, 30008, 40006, 70107, 70169, 70202, 70402, 70403, 70500, 71000,
+            ],
+        ),
+        (
+            "friend_delete",
+            &[
+                30001, 30002, 30003, 30004, 31701, 31702, 31703, 31704, 31705, 31706, 31707,
+            ],
+        ),
+        ("friend_delete_all", &[30001, 30003, 30004, 30006, 30007, 30008]),
+        (
+            "friend_update",
+            &[30001, 30002, 30003, 30004, 30006, 30007, 30008, 30011],
+        ),
+    ];
+    for (operation, codes) in pages {
+        for &code in codes {
+            assert_ne!(
+                class(operation, Level::Item, code),
+                Class::Unknown,
+                "{operation} {code}"
+            );
+        }
+    }
+}
+
+#[test]
+fn codes_that_stop_everything_do_so_wherever_they_stand() {
+    let fatal = [
+        30004, 40004, 60002, 60003, 60006, 60009, 60010, 60012, 60015, 60016, 60017, 60020, 60021, 60025, 60026, 60027,
+        60028, 70002, 70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70403, 71000, 72000, 72001, 72002, 72011,
+        72012, 80005, 90001, 90009,
+    ];
+    for code in fatal {
+        assert_eq!(everywhere(code), Class::Fatal, "{code}");
+    }
+}
+
+#[test]
+fn codes_that_ask_for_patience_get_the_kind_of_it_that_they_ask_for() {
+    for code in [
+        30006, 31703, 31705, 31706, 40006, 60013, 70500, 90992, 90994, 90995, 91000,
+    ] {
+        assert_eq!(everywhere(code), Class::Transient(Effect::None), "{code}");
+    }
+    for code in [30007, 60008, 60014, 70169, 70202] {
+        assert_eq!(everywhere(code), Class::Transient(Effect::Unknown), "{code}");
+    }
+    for code in [30540, 31707, 60007, 70114, 72010] {
+        assert_eq!(everywhere(code), Class::Throttled(Scope::Command), "{code}");
+    }
+    for code in [60011, 60018, 60019] {
+        assert_eq!(everywhere(code), Class::Throttled(Scope::App), "{code}");
+    }
+    for code in [60004, 60005, 70001, 70017, 70052] {
+        assert_eq!(everywhere(code), Class::Renew, "{code}");
+    }
+    assert_eq!(everywhere(30008), Class::Conflict);
+}
+
+#[test]
+fn already_done_is_said_in_exactly_three_places() {
+    let infos = ["", "Err_SNS_FriendGetList_Friend_Not_Exist"];
+    let mut said = Vec::new();
+    for operation in operation::ALL {
+        for (level, info) in [Level::Request, Level::Item]
+            .into_iter()
+            .flat_map(|l| infos.map(|i| (l, i)))
+        {
+            for code in entries().flat_map(|entry| entry.codes.clone()) {
+                if classify(operation.name(), level, code, info) == Class::AlreadyDone {
+                    assert_eq!(level, Level::Item, "{code}");
+                    said.push((operation.name(), code, !info.is_empty()));
+                }
+            }
+        }
+    }
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        [
+            ("account_delete", 70107, false),
+            ("account_delete", 70107, true),
+            ("friend_delete", 30001, true),
+            ("friend_delete", 31704, false),
+            ("friend_delete", 31704, true),
+        ]
+    );
+}
+
+#[test]
+fn a_missing_friendship_counts_as_done_only_where_it_was_to_be_deleted() {
+    let info = "Err_SNS_FriendUpdate_Not_Friend";
+    assert_eq!(classify("friend_delete", Level::Item, 30001, info), Class::AlreadyDone);
+    assert_eq!(
+        classify("friend_delete", Level::Item, 30001, "err_not_friend"),
+        Class::AlreadyDone
+    );
+    assert_eq!(
+        classify("friend_delete", Level::Item, 30001, "bad To_Account"),
+        Class::ItemFailed
+    );
+    assert_eq!(classify("friend_update", Level::Item, 30001, info), Class::ItemFailed);
+    assert_eq!(classify("friend_update", Level::Item, 31704, info), Class::ItemFailed);
+    assert_eq!(classify("friend_delete", Level::Item, 70107, info), Class::ItemFailed);
+}
+
+#[test]
+fn a_batch_refused_for_one_item_is_split_and_an_item_alone_never_is() {
+    for code in [30001, 31701, 31704, 40001, 70107, 70206, 70402] {
+        for operation in operation::ALL {
+            assert_eq!(class(operation.name(), Level::Request, code), Class::Split, "{code}");
+        }
+    }
+    for operation in operation::ALL {
+        for code in entries().flat_map(|entry| entry.codes.clone()) {
+            assert_ne!(class(operation.name(), Level::Item, code), Class::Split, "{code}");
+        }
+    }
+}
+
+#[test]
+fn a_verdict_on_from_account_fails_every_item_at_once() {
+    for code in [30002, 30003, 30010, 30013] {
+        for operation in ["friend_delete", "friend_delete_all", "friend_update"] {
+            assert_eq!(
+                class(operation, Level::Request, code),
+                Class::ItemFailed,
+                "{operation} {code}"
+            );
+        }
+        assert_eq!(class("account_delete", Level::Request, code), Class::Split, "{code}");
+        assert_eq!(class("account_delete", Level::Item, code), Class::ItemFailed, "{code}");
+    }
+}
+
+#[test]
+fn only_zero_is_done_and_strange_codes_are_unknown() {
+    assert_eq!(everywhere(0), Class::Done);
+    let done = entries()
+        .filter(|entry| entry.rule == Rule::Always(Class::Done))
+        .count();
+    assert_eq!(done, 1);
+    for code in [-1, 1, 200, 10_002, 30_099, 60_001, 69_999, i64::MAX, i64::MIN] {
+        assert_eq!(everywhere(code), Class::Unknown, "{code}");
+    }
+}
+
+#[test]
+fn the_lines_for_people_end_with_what_holds_elsewhere() {
+    for entry in entries() {
+        let code = *entry.codes.start();
+        let (_, last) = entry.rule.lines().pop().expect("at least one line");
+        assert_eq!(last, class("friend_update", Level::Item, code), "{entry}");
+    }
+}
