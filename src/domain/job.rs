@@ -123,7 +123,7 @@ pub struct Guard {
 /// When to stop early.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stop {
-    /// The fuse: the share of failed items (0 to 1) above which the run halts.
+    /// The fuse: the share of failed items (above 0, at most 1) from which the run halts.
     pub failed_share: Option<f64>,
     /// The fuse is looked at once so many items have an outcome.
     pub after_items: u64,

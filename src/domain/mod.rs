@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod codes;
+pub mod guard;
 pub mod job;
 pub mod operation;
 pub mod outcome;
