@@ -5,11 +5,18 @@
 //! nights in a second, and every rule about the API stands in one place.
 
 pub mod account;
+pub mod answer;
 pub mod codes;
 pub mod guard;
 pub mod job;
 pub mod operation;
 pub mod outcome;
 pub mod packed;
+pub mod reply;
 pub mod request;
+pub mod retry;
 pub mod row;
+pub mod schedule;
+pub mod settlement;
+pub mod tally;
+pub mod verdict;

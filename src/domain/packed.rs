@@ -1,6 +1,10 @@
 //! What intake hands to the queue: requests ready to store, rows set aside, and where rows stand in their files.
 
+use serde::{Deserialize, Serialize};
+
+use super::account::UserId;
 use super::outcome::Outcome;
+use super::request::Item;
 use super::row::{RowNo, Tags};
 
 /// A request in the form in which the queue stores it. The three lists run in parallel, an element an item.
@@ -87,5 +91,190 @@ impl Segment {
     /// The line on which a row of this stretch starts.
     pub const fn line_of(&self, row: RowNo) -> u64 {
         self.first_line + (row - self.first_row) * self.step
+    }
+}
+
+/// Why a stored request can't be read back: its queue file was changed by other hands.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// A list is not the JSON that intake writes.
+    #[error("a stored list is not what was written: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The lists do not run in parallel.
+    #[error("stored lists of different length: {accounts} accounts, {rows} rows, {tags} tags")]
+    Uneven {
+        /// Accounts listed.
+        accounts: usize,
+        /// Rows listed.
+        rows: usize,
+        /// Tags listed.
+        tags: usize,
+    },
+}
+
+/// The rows of one item: a number, or several where rows were merged.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Rows {
+    One(RowNo),
+    Merged(Vec<RowNo>),
+}
+
+impl Packed {
+    /// Packs items.
+    pub fn of(from: Option<&UserId>, items: &[Item]) -> Self {
+        let accounts: Vec<&str> = items.iter().map(|item| item.account.as_str()).collect();
+        let rows: Vec<Rows> = items.iter().map(rows_of).collect();
+        let tagged = items.iter().any(|item| item.updates.is_some());
+        let tags = tagged.then(|| json(&items.iter().map(tags_of).collect::<Vec<_>>()));
+        Self {
+            from: from.map(|id| id.as_str().to_owned()),
+            accounts: json(&accounts),
+            rows: json(&rows),
+            tags,
+            item_count: u32::try_from(items.len()).unwrap_or(u32::MAX),
+            row_count: items
+                .iter()
+                .map(|item| u32::try_from(item.row_count()).unwrap_or(u32::MAX))
+                .sum(),
+        }
+    }
+
+    /// Reads items back.
+    pub fn unpack(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, UnpackError> {
+        let accounts: Vec<UserId> = serde_json::from_str(accounts)?;
+        let rows: Vec<Rows> = serde_json::from_str(rows)?;
+        let tags: Option<Vec<Vec<Tags>>> = tags.map(serde_json::from_str).transpose()?;
+        let tag_count = tags.as_ref().map_or(accounts.len(), Vec::len);
+        if accounts.len() != rows.len() || accounts.len() != tag_count {
+            return Err(UnpackError::Uneven {
+                accounts: accounts.len(),
+                rows: rows.len(),
+                tags: tag_count,
+            });
+        }
+        let mut tags = tags.map(Vec::into_iter);
+        let items = accounts.into_iter().zip(rows);
+        items
+            .map(|(account, rows)| item(account, rows, tags.as_mut().and_then(Iterator::next)))
+            .collect()
+    }
+}
+
+fn item(account: UserId, rows: Rows, tags: Option<Vec<Tags>>) -> Result<Item, UnpackError> {
+    let rows = match rows {
+        Rows::One(row) => vec![row],
+        Rows::Merged(rows) => rows,
+    };
+    let uneven = |tags| UnpackError::Uneven {
+        accounts: 1,
+        rows: rows.len(),
+        tags,
+    };
+    let row = *rows.first().ok_or_else(|| uneven(0))?;
+    let Some(tags) = tags else {
+        return if rows.len() == 1 {
+            Ok(Item {
+                account,
+                row,
+                updates: None,
+            })
+        } else {
+            Err(uneven(0))
+        };
+    };
+    if tags.len() != rows.len() {
+        return Err(uneven(tags.len()));
+    }
+    Ok(Item {
+        account,
+        row,
+        updates: Some(Box::new(rows.into_iter().zip(tags).collect())),
+    })
+}
+
+fn rows_of(item: &Item) -> Rows {
+    match &item.updates {
+        Some(updates) if updates.len() > 1 => Rows::Merged(updates.iter().map(|(row, _)| *row).collect()),
+        Some(_) | None => Rows::One(item.row),
+    }
+}
+
+fn tags_of(item: &Item) -> Vec<&Tags> {
+    item.updates
+        .iter()
+        .flat_map(|updates| updates.iter().map(|(_, tags)| tags))
+        .collect()
+}
+
+/// Strings, numbers and lists with string keys: serialising can't fail.
+fn json(list: &impl Serialize) -> String {
+    serde_json::to_string(list).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::row::Value;
+
+    fn id(text: &str) -> UserId {
+        UserId::new(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_packed_reads_back() {
+        let plain = vec![
+            Item {
+                account: id("b"),
+                row: 7,
+                updates: None,
+            },
+            Item {
+                account: id("c\"用"),
+                row: 9,
+                updates: None,
+            },
+        ];
+        let packed = Packed::of(Some(&id("a")), &plain);
+        assert_eq!(
+            (packed.accounts.as_str(), packed.rows.as_str()),
+            (r#"["b","c\"用"]"#, "[7,9]")
+        );
+        assert_eq!(
+            Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(),
+            plain
+        );
+
+        let tags = |text: &str| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(text.into()))]);
+        let merged = vec![
+            Item {
+                account: id("b"),
+                row: 3,
+                updates: Some(Box::new(vec![(3, tags("x")), (8, tags("y"))])),
+            },
+            Item {
+                account: id("c"),
+                row: 4,
+                updates: Some(Box::new(vec![(4, tags("z"))])),
+            },
+        ];
+        let packed = Packed::of(Some(&id("a")), &merged);
+        assert_eq!(
+            (packed.rows.as_str(), packed.item_count, packed.row_count),
+            ("[[3,8],4]", 2, 3)
+        );
+        assert_eq!(
+            Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(),
+            merged
+        );
+    }
+
+    #[test]
+    fn lists_that_do_not_run_in_parallel_are_refused() {
+        assert!(Packed::unpack(r#"["a","b"]"#, "[1]", None).is_err());
+        assert!(Packed::unpack(r#"["a"]"#, "[[1,2]]", None).is_err());
+        assert!(Packed::unpack(r#"["a"]"#, "[[]]", None).is_err());
+        assert!(Packed::unpack(r#"["a"]"#, "[1]", Some("[[]]")).is_err());
+        assert!(Packed::unpack(r#"[""]"#, "[1]", None).is_err());
     }
 }

@@ -1,0 +1,116 @@
+-- The queue of imbulk. Times are milliseconds since 1970 in UTC. The view `item` shows one line an item.
+
+CREATE TABLE run (
+    id            INTEGER PRIMARY KEY,
+    uuid          TEXT    NOT NULL UNIQUE,
+    job           TEXT    NOT NULL,
+    target        TEXT    NOT NULL,              -- 'sandbox' or the SDKAppID
+    operation     TEXT    NOT NULL,
+    delete_type   TEXT    NOT NULL CHECK (delete_type IN ('single', 'both')),
+    definition    TEXT    NOT NULL,              -- digest of what the job makes of its input
+    digest        TEXT    NOT NULL,              -- digest of the input's bytes
+    stamp         TEXT    NOT NULL,              -- names, sizes and times of the input's files
+    tags          TEXT    NOT NULL,              -- JSON list of the tags that rows set
+    state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
+    stopped       TEXT,                          -- why the last session ended before the run did
+    row_count     INTEGER NOT NULL DEFAULT 0 CHECK (row_count >= 0),
+    item_count    INTEGER NOT NULL DEFAULT 0 CHECK (item_count >= 0),
+    created_at    INTEGER NOT NULL,
+    started_at    INTEGER,
+    finished_at   INTEGER
+) STRICT;
+CREATE INDEX run_by_job ON run (job, id);
+
+CREATE TABLE source (
+    run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    number        INTEGER NOT NULL,
+    name          TEXT    NOT NULL,
+    PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+
+-- Rows are numbered from 0 in input order; a stretch of rows at a fixed distance of lines is one line here.
+CREATE TABLE segment (
+    run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    first_row     INTEGER NOT NULL,
+    source        INTEGER NOT NULL,
+    first_line    INTEGER NOT NULL,
+    step          INTEGER NOT NULL,
+    PRIMARY KEY (run, first_row)
+) STRICT, WITHOUT ROWID;
+
+-- What changes while a run goes on is narrow and stands apart from what does not.
+CREATE TABLE request (
+    id            INTEGER PRIMARY KEY,
+    run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    state         TEXT    NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sending', 'settled')),
+    item_count    INTEGER NOT NULL CHECK (item_count > 0),
+    row_count     INTEGER NOT NULL CHECK (row_count >= item_count),
+    attempts      INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    charged       INTEGER NOT NULL DEFAULT 0 CHECK (charged >= 0 AND charged <= attempts),
+    in_doubt      INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)),
+    parent        INTEGER,                       -- the request that these items were in before
+    finished_at   INTEGER CHECK ((finished_at IS NOT NULL) = (state = 'settled'))
+) STRICT;
+CREATE INDEX request_pending ON request (run, id) WHERE state = 'pending';
+CREATE INDEX request_sending ON request (id) WHERE state = 'sending';
+CREATE INDEX request_by_run ON request (run, state, item_count, row_count);
+
+CREATE TABLE payload (
+    request       INTEGER PRIMARY KEY REFERENCES request (id) ON DELETE CASCADE,
+    from_account  TEXT,
+    accounts      TEXT    NOT NULL,              -- JSON: ["b","c"]
+    rows          TEXT    NOT NULL,              -- JSON, parallel: [7,[9,12]]
+    tags          TEXT                           -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
+) STRICT;
+
+-- Rows of settled requests that did not simply succeed.
+CREATE TABLE outcome (
+    run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    row           INTEGER NOT NULL,
+    outcome       TEXT    NOT NULL CHECK (outcome IN ('succeeded', 'already_done', 'failed', 'in_doubt')),
+    code          INTEGER,
+    reason        TEXT    NOT NULL,
+    PRIMARY KEY (run, row)
+) STRICT, WITHOUT ROWID;
+
+-- Rows that are not sent.
+CREATE TABLE aside (
+    run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    row           INTEGER NOT NULL,
+    outcome       TEXT    NOT NULL CHECK (outcome IN ('rejected', 'duplicate', 'protected')),
+    duplicate_of  INTEGER CHECK ((duplicate_of IS NOT NULL) = (outcome = 'duplicate')),
+    column_name   TEXT,
+    reason        TEXT,
+    from_account  TEXT,
+    account       TEXT,
+    tags          TEXT,                          -- JSON object
+    PRIMARY KEY (run, row)
+) STRICT, WITHOUT ROWID;
+
+-- Rows by outcome: changed in the transaction that changes the outcome, checked against the tables above at the end.
+CREATE TABLE tally (
+    run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    outcome       TEXT    NOT NULL,
+    rows          INTEGER NOT NULL CHECK (rows >= 0),
+    PRIMARY KEY (run, outcome)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW item AS
+SELECT run.job,
+       run.uuid AS run,
+       request.id AS request,
+       payload.from_account,
+       json_extract(payload.accounts, '$[' || entry.key || ']') AS account,
+       json_extract(payload.tags, '$[' || entry.key || ']') AS tags,
+       CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END AS row,
+       CASE request.state WHEN 'settled' THEN coalesce(outcome.outcome, 'succeeded') ELSE 'pending' END AS outcome,
+       outcome.code,
+       outcome.reason,
+       request.attempts,
+       request.finished_at
+FROM run
+JOIN request ON request.run = run.id
+JOIN payload ON payload.request = request.id
+JOIN json_each(payload.rows) AS entry
+LEFT JOIN outcome ON outcome.run = run.id
+    AND outcome.row = CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END;

@@ -1,0 +1,23 @@
+//! What came back from one HTTP exchange, as far as the next decision depends on it.
+
+use bytes::Bytes;
+
+/// How one HTTP exchange ended.
+///
+/// The variants part what is known about the call's effect: answered, certainly never sent, or unknown.
+/// The texts say why in words for people; no decision reads them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exchange {
+    /// HTTP 200 with this body. The verdict stands in its `ErrorCode`: the API says 200 even to failures
+    /// (page "REST API overview").
+    Body(Bytes),
+    /// Another HTTP status: something before the API answered, 502 for one. The call may have arrived.
+    Status(u16),
+    /// No byte of the request left: connection refused, name not found, no connection in time.
+    NotSent(String),
+    /// The server could not prove who it is: its certificate or the TLS handshake was refused, so no byte of the
+    /// request left. Asking again does not change that.
+    Refused(String),
+    /// Sent, or perhaps sent, and not answered: time-out, reset, closed, cut short, too long. It may have arrived.
+    NoAnswer(String),
+}

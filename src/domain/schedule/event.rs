@@ -1,0 +1,188 @@
+//! What a schedule is told and what it answers.
+
+use std::time::Duration;
+
+use crate::domain::codes::Scope;
+use crate::domain::job::{Retry, Stop};
+use crate::domain::operation::{DeleteType, Operation};
+use crate::domain::outcome::Count;
+use crate::domain::reply::Exchange;
+use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::settlement::{Part, Settlement};
+use crate::domain::tally::Tally;
+
+/// Time since the runner's start.
+pub type Now = Duration;
+/// Index of a job among those that run together.
+pub type JobNo = usize;
+
+/// What the schedule needs to know of a job.
+#[derive(Debug, Clone)]
+pub struct JobPlan {
+    /// The command.
+    pub operation: &'static dyn Operation,
+    /// Which side a delete removes.
+    pub delete_type: DeleteType,
+    /// How often again.
+    pub retry: Retry,
+    /// The most requests in flight; none: as many as the rate needs.
+    pub max_in_flight: Option<usize>,
+    /// When to stop early.
+    pub stop: Stop,
+    /// Rows by outcome at the start.
+    pub tally: Tally,
+}
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A request was found `sending` at the start: an earlier runner was killed, and the server may still be writing.
+    Rescued {
+        /// Its job; none where it belongs to no job of this runner, and only its accounts are to be kept free.
+        job: Option<JobNo>,
+        /// The request.
+        request: Request,
+        /// The accounts that it writes.
+        keys: Keys,
+    },
+    /// The answer to [`Command::Fetch`].
+    Page {
+        /// The job.
+        job: JobNo,
+        /// Pending requests in the order of their numbers; fewer than asked for: there are no more.
+        requests: Vec<Request>,
+    },
+    /// The answer to [`Command::Load`].
+    Loaded {
+        /// The job.
+        job: JobNo,
+        /// The request.
+        request: Request,
+    },
+    /// The intent to send these is on disk.
+    Intended(Vec<RequestId>),
+    /// The request has its slot, its bytes leave.
+    Sent(RequestId),
+    /// The request was held back before any byte left ([`Command::HoldBack`]).
+    HeldBack(RequestId),
+    /// The exchange is over.
+    Replied {
+        /// The request.
+        request: RequestId,
+        /// What came back.
+        exchange: Exchange,
+        /// Which UserSig it was sent with.
+        generation: u64,
+    },
+    /// The settlement is on disk.
+    Recorded {
+        /// The request that was sent.
+        request: RequestId,
+        /// Its parts, each with the number that it has from now on.
+        parts: Vec<Part>,
+    },
+    /// The intent is taken back on disk.
+    Withdrawn(RequestId),
+    /// Time has passed.
+    Tick,
+    /// Stop, for this reason.
+    Stop(StopReason),
+}
+
+/// Something is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Read pending requests of a job.
+    Fetch {
+        /// The job.
+        job: JobNo,
+        /// Numbers above this one.
+        after: RequestId,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Read one request.
+    Load {
+        /// The job.
+        job: JobNo,
+        /// Its number.
+        request: RequestId,
+    },
+    /// Write down that these are about to be sent.
+    Intend(Vec<RequestId>),
+    /// Send, as soon as there is a slot.
+    Send {
+        /// The job.
+        job: JobNo,
+        /// The request.
+        request: RequestId,
+        /// The body of the call.
+        body: Vec<u8>,
+    },
+    /// Record what an exchange changed.
+    Record {
+        /// The job.
+        job: JobNo,
+        /// The change.
+        settlement: Settlement,
+    },
+    /// Take the intent back: no byte left.
+    Withdraw(RequestId),
+    /// Slow down: a call of this job was answered so.
+    Slow {
+        /// The job.
+        job: JobNo,
+        /// What slows down.
+        scope: Scope,
+    },
+    /// Make a new UserSig, unless the one of this generation was replaced already.
+    Renew {
+        /// The generation that was refused.
+        generation: u64,
+    },
+    /// Let nothing leave that has not left.
+    HoldBack,
+}
+
+/// Why a run stops before its end. The later in this list, the graver; the gravest is reported.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopReason {
+    /// `stop.until` has come.
+    Deadline,
+    /// SIGINT or SIGTERM.
+    Signal,
+    /// The endpoint could not be reached for too long.
+    Unreachable {
+        /// For how long.
+        seconds: u64,
+        /// The last reason.
+        reason: String,
+    },
+    /// Too many items failed.
+    Fuse {
+        /// The job.
+        job: JobNo,
+        /// Items that failed or are in doubt.
+        failed: Count,
+        /// Items with an outcome.
+        ended: Count,
+    },
+    /// Nothing can succeed.
+    Fatal {
+        /// The job whose call was answered so.
+        job: JobNo,
+        /// The code.
+        code: Option<i64>,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// How a schedule ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Nothing is left to send.
+    Complete,
+    /// It was stopped; work may be left.
+    Stopped(StopReason),
+}

@@ -1,0 +1,114 @@
+//! What a schedule keeps of each job.
+
+use std::collections::VecDeque;
+
+use super::event::{JobNo, JobPlan, StopReason};
+use crate::domain::outcome::{Count, Outcome};
+use crate::domain::request::{Request, RequestId};
+
+/// How many requests of a job are made ready beyond those whose bytes have left: enough that a group commit of
+/// intents never lets a free slot go by (32 slots pass in 160 ms at 200 calls/s; a commit takes a few ms), few
+/// enough that a kill leaves few intents behind.
+const RUNWAY: usize = 32;
+/// Fetch more while fewer requests than this wait for their turn.
+const LOW_WATER: usize = 256;
+/// The most requests of a job in memory, those that back off included.
+const MOST_REQUESTS: usize = 8_192;
+/// The most items of a job in memory: at some 70 bytes an item about 28 MiB.
+const MOST_ITEMS: usize = 400_000;
+
+/// A job among those that run together.
+#[derive(Debug)]
+pub(super) struct JobState {
+    pub(super) plan: JobPlan,
+    /// Requests that hold their keys and wait for their turn.
+    pub(super) ready: VecDeque<RequestId>,
+    /// The last request that was fetched.
+    pub(super) cursor: RequestId,
+    pub(super) source: Source,
+    /// Requests that wait for their keys or their turn.
+    pub(super) queued: usize,
+    /// Requests parked or on their way back.
+    pub(super) parked: usize,
+    /// Between `Intend` and `Sent`.
+    pub(super) leaving: usize,
+    /// Between `Sent` and `Recorded`.
+    pub(super) in_flight: usize,
+    requests: usize,
+    items: usize,
+    ended: Count,
+    failed: Count,
+}
+
+/// Where a job's pending requests come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Idle,
+    Fetching,
+    Exhausted,
+}
+
+impl JobState {
+    pub(super) fn new(plan: JobPlan) -> Self {
+        Self {
+            plan,
+            ready: VecDeque::new(),
+            cursor: 0,
+            source: Source::Idle,
+            queued: 0,
+            parked: 0,
+            leaving: 0,
+            in_flight: 0,
+            requests: 0,
+            items: 0,
+            ended: 0,
+            failed: 0,
+        }
+    }
+
+    /// A request has come into memory.
+    pub(super) fn took(&mut self, request: &Request) {
+        self.requests += 1;
+        self.items += request.items.len();
+    }
+
+    /// A request has left memory, with so many items.
+    pub(super) fn dropped(&mut self, items: usize) {
+        self.requests -= 1;
+        self.items -= items;
+    }
+
+    /// Whether nothing is left to send.
+    pub(super) fn is_over(&self) -> bool {
+        self.source == Source::Exhausted && self.requests == 0 && self.parked == 0
+    }
+
+    pub(super) fn wants_more(&self) -> bool {
+        self.source == Source::Idle
+            && self.queued < LOW_WATER
+            && self.requests < MOST_REQUESTS
+            && self.items < MOST_ITEMS
+    }
+
+    /// Whether another request may set out.
+    pub(super) fn has_room(&self) -> bool {
+        let width = self.plan.max_in_flight.unwrap_or(usize::MAX);
+        self.leaving < RUNWAY && self.leaving + self.in_flight < width
+    }
+
+    /// Counts items that ended. Says whether the fuse has blown.
+    pub(super) fn count(&mut self, job: JobNo, outcome: Outcome, items: Count, rows: Count) -> Option<StopReason> {
+        self.plan.tally.settle(outcome, rows);
+        self.ended += items;
+        // An item in doubt is as bad a sign as a failed one.
+        if matches!(outcome, Outcome::Failed | Outcome::InDoubt) {
+            self.failed += items;
+        }
+        let blown = self.plan.stop.check(self.failed, self.ended).is_err();
+        blown.then_some(StopReason::Fuse {
+            job,
+            failed: self.failed,
+            ended: self.ended,
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! The queue: one SQLite file that knows every row of every run.
+//!
+//! One process at a time owns it ([`Queue`], by a lock of the kernel's); any number may read beside it ([`Reader`]).
+//! Every change is one transaction, durable when it returns (WAL, `synchronous = FULL`).
+
+mod claim;
+mod load;
+mod lock;
+mod read;
+mod record;
+mod retry;
+mod runs;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+
+pub use load::Loader;
+pub use read::{AsideResult, Exception, Reader, RequestResult};
+pub use record::{Write, Written};
+pub use retry::Selection;
+pub use runs::{NewRun, Run, RunId, RunState};
+
+use crate::domain::packed::UnpackError;
+use crate::domain::request::RequestId;
+
+/// The steps from an empty file to today's tables.
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// SQLite before this version can lose committed transactions of a WAL.
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// What can go wrong with a queue.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// Another process owns it.
+    #[error("another runner holds the queue {queue}: process {pid}")]
+    Held {
+        /// The queue.
+        queue: PathBuf,
+        /// The process, if it could be read.
+        pid: String,
+    },
+    /// There is no such file.
+    #[error("there is no queue at {0}")]
+    Missing(PathBuf),
+    /// A file beside the queue can't be used.
+    #[error("can't use {path}: {source}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file lies where locks can't be trusted.
+    #[error("the queue {0} lies on a network file system, where a crash or a second machine can damage it")]
+    Network(PathBuf),
+    /// SQLite says no.
+    #[error("the queue {path}: {source}")]
+    Database {
+        /// The queue.
+        path: PathBuf,
+        /// What SQLite says.
+        source: sqlx::Error,
+    },
+    /// The tables can't be made or are newer than this program.
+    #[error("the queue {path} can't be brought up to date: {source}")]
+    Migration {
+        /// The queue.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// The library is too old.
+    #[error("SQLite {0} can lose committed data; 3.51.3 or newer is needed")]
+    OldLibrary(String),
+    /// A request reads back differently from how it was written.
+    #[error("the queue is damaged at request {request}: {source}")]
+    Damaged {
+        /// The request.
+        request: RequestId,
+        /// What is wrong.
+        source: UnpackError,
+    },
+    /// A change met another state than it must.
+    #[error("the queue is not as it was left: {0}")]
+    Unexpected(String),
+    /// The sums are wrong.
+    #[error("the outcomes of run {run} do not add up: {what}; please report this")]
+    Sums {
+        /// The run.
+        run: String,
+        /// The sums.
+        what: String,
+    },
+}
+
+/// A queue, owned.
+#[derive(Debug)]
+pub struct Queue {
+    path: PathBuf,
+    connection: SqliteConnection,
+    next_request: RequestId,
+    _lock: lock::Lock,
+}
+
+impl Queue {
+    /// Takes the queue into possession; makes the file if there is none.
+    pub async fn open(path: &Path) -> Result<Self, QueueError> {
+        let lock = lock::Lock::take(path)?;
+        make_private(path)?;
+        refuse_network(path)?;
+        let options = options(path).create_if_missing(true);
+        let fail = |source| QueueError::Database {
+            path: path.to_owned(),
+            source,
+        };
+        let mut connection = options.connect().await.map_err(fail)?;
+        refuse_old_library(&mut connection, path).await?;
+        MIGRATIONS
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|source| QueueError::Migration {
+                path: path.to_owned(),
+                source,
+            })?;
+        let (last,): (RequestId,) = sqlx::query_as("SELECT coalesce(max(id), 0) FROM request")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(fail)?;
+        let mut queue = Self {
+            path: path.to_owned(),
+            connection,
+            next_request: last + 1,
+            _lock: lock,
+        };
+        queue.discard_unfinished_loads().await?;
+        Ok(queue)
+    }
+
+    /// A reader of the same file.
+    pub async fn reader(&self) -> Result<Reader, QueueError> {
+        Reader::open(&self.path).await
+    }
+
+    /// Folds the log into the file and lets go of the queue.
+    pub async fn close(self) -> Result<(), QueueError> {
+        let fail = |source| QueueError::Database {
+            path: self.path.clone(),
+            source,
+        };
+        self.connection.close().await.map_err(fail)
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
+        let path = self.path.clone();
+        move |source| QueueError::Database {
+            path: path.clone(),
+            source,
+        }
+    }
+}
+
+impl Reader {
+    /// Opens a queue to read beside its owner.
+    pub async fn open(path: &Path) -> Result<Self, QueueError> {
+        if !path.exists() {
+            return Err(QueueError::Missing(path.to_owned()));
+        }
+        let pool: SqlitePool = SqlitePoolOptions::new()
+            .max_connections(2)
+            .connect_with(options(path).create_if_missing(false))
+            .await
+            .map_err(|source| QueueError::Database {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            path: path.to_owned(),
+            pool,
+        })
+    }
+
+    /// Whether some process owns the queue at the moment.
+    pub fn is_owned(&self) -> bool {
+        lock::Lock::is_taken(&self.path)
+    }
+}
+
+/// Durable at every commit: `synchronous = NORMAL` loses acknowledged outcomes in a power cut.
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("temp_store", "MEMORY")
+}
+
+/// The file is the user's alone before SQLite first opens it: it lists accounts.
+fn make_private(path: &Path) -> Result<(), QueueError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let made = options.append(true).create(true).mode(0o600).open(path);
+    made.map(drop).map_err(|source| QueueError::Unusable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn refuse_network(path: &Path) -> Result<(), QueueError> {
+    /// `NFS_SUPER_MAGIC`, `SMB_SUPER_MAGIC`, `SMB2_MAGIC_NUMBER`, `CIFS_SUPER_MAGIC` of statfs(2)
+    const NETWORK: [u64; 4] = [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42];
+    let unusable = |source: rustix::io::Errno| QueueError::Unusable {
+        path: path.to_owned(),
+        source: source.into(),
+    };
+    let kind = rustix::fs::statfs(path).map_err(unusable)?.f_type;
+    if NETWORK.contains(&(kind.cast_unsigned() & 0xFFFF_FFFF)) {
+        return Err(QueueError::Network(path.to_owned()));
+    }
+    Ok(())
+}
+
+async fn refuse_old_library(connection: &mut SqliteConnection, path: &Path) -> Result<(), QueueError> {
+    let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()")
+        .fetch_one(connection)
+        .await
+        .map_err(|source| QueueError::Database {
+            path: path.to_owned(),
+            source,
+        })?;
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    if (next(), next(), next()) < OLDEST_SQLITE {
+        return Err(QueueError::OldLibrary(version));
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! Writing down intents and outcomes: many at a time, in one transaction.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Connection, Sqlite, Transaction};
+
+use super::{Queue, QueueError, RunId};
+use crate::domain::outcome::Outcome;
+use crate::domain::packed::Packed;
+use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::settlement::{Part, Settlement};
+use crate::domain::verdict::Ending;
+
+/// Something to be written down.
+#[derive(Debug)]
+pub enum Write {
+    /// These are about to be sent.
+    Intend(Vec<RequestId>),
+    /// What an exchange changed.
+    Record {
+        /// The run of the request.
+        run: RunId,
+        /// The change.
+        settlement: Settlement,
+    },
+    /// No byte of this one left.
+    Withdraw(RequestId),
+}
+
+/// Something is on disk.
+#[derive(Debug)]
+pub enum Written {
+    /// These may be sent.
+    Intended(Vec<RequestId>),
+    /// The outcome of a request may be counted.
+    Recorded {
+        /// The request that was sent.
+        request: RequestId,
+        /// What goes out again, each part with its number.
+        parts: Vec<Part>,
+    },
+    /// This one is pending again.
+    Withdrawn(RequestId),
+}
+
+/// One transaction in the making.
+struct Batch<'a> {
+    transaction: Transaction<'a, Sqlite>,
+    next_request: &'a mut RequestId,
+    now: i64,
+    moved: BTreeMap<(RunId, Outcome), i64>,
+    succeeded: Vec<RequestId>,
+}
+
+impl Queue {
+    /// Writes all of this down in one transaction. When it returns, it is durable.
+    pub async fn write(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, QueueError> {
+        let path = self.path.clone();
+        let written = self.write_all(writes, now).await;
+        written.map_err(|failure| match failure {
+            Failure::Database(source) => QueueError::Database { path, source },
+            Failure::Unexpected(what) => QueueError::Unexpected(what),
+        })
+    }
+
+    async fn write_all(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, Failure> {
+        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut batch = Batch {
+            transaction,
+            next_request: &mut self.next_request,
+            now,
+            moved: BTreeMap::new(),
+            succeeded: Vec::new(),
+        };
+        let mut written = Vec::with_capacity(writes.len());
+        let mut intents = Vec::new();
+        for write in writes {
+            match write {
+                Write::Intend(requests) => intents.extend(requests),
+                Write::Record { run, settlement } => written.push(batch.record(run, settlement).await?),
+                Write::Withdraw(request) => written.push(batch.withdraw(request).await?),
+            }
+        }
+        batch.settle_succeeded().await?;
+        batch.intend(&intents).await?;
+        batch.count().await?;
+        batch.transaction.commit().await?;
+        if !intents.is_empty() {
+            written.push(Written::Intended(intents));
+        }
+        Ok(written)
+    }
+}
+
+/// Why a batch could not be written.
+enum Failure {
+    Database(sqlx::Error),
+    Unexpected(String),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Batch<'_> {
+    async fn intend(&mut self, requests: &[RequestId]) -> Result<(), Failure> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(
+            "UPDATE request SET state = 'sending', attempts = attempts + 1
+             WHERE id IN (SELECT value FROM json_each(?)) AND state = 'pending'",
+        );
+        let changed = query
+            .bind(json(requests))
+            .execute(&mut *self.transaction)
+            .await?
+            .rows_affected();
+        expect("requests to be sent", requests.len(), changed)
+    }
+
+    async fn withdraw(&mut self, request: RequestId) -> Result<Written, Failure> {
+        let query = sqlx::query(
+            "UPDATE request SET state = 'pending', attempts = attempts - 1 WHERE id = ? AND state = 'sending'",
+        );
+        let changed = query
+            .bind(request)
+            .execute(&mut *self.transaction)
+            .await?
+            .rows_affected();
+        expect("requests withdrawn", 1, changed)?;
+        Ok(Written::Withdrawn(request))
+    }
+
+    async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Written, Failure> {
+        let Settlement {
+            request,
+            attempts,
+            ended,
+            mut parts,
+        } = settlement;
+        for (item, ending) in &ended {
+            *self.moved.entry((run, ending.outcome)).or_default() += item.row_count().cast_signed();
+        }
+        if parts.is_empty() && ended.iter().all(|(_, ending)| is_plain(ending)) {
+            self.succeeded.push(request);
+            return Ok(Written::Recorded { request, parts });
+        }
+        self.write_exceptions(run, &ended).await?;
+        // The request stays with what ended; if nothing did, with the first part. The others get numbers of their own.
+        let mut others = parts.iter_mut();
+        if !ended.is_empty() {
+            self.settle(request, !others.as_slice().is_empty(), &ended).await?;
+        } else if let Some(first) = others.next() {
+            let whole = others.as_slice().is_empty();
+            self.repeat(request, attempts, first, whole).await?;
+        }
+        for part in others {
+            part.request.id = self.insert(run, request, attempts, part).await?;
+        }
+        Ok(Written::Recorded { request, parts })
+    }
+
+    async fn write_exceptions(&mut self, run: RunId, ended: &[(Item, Ending)]) -> Result<(), Failure> {
+        for (item, ending) in ended.iter().filter(|(_, ending)| !is_plain(ending)) {
+            for row in item.rows() {
+                sqlx::query("INSERT INTO outcome (run, row, outcome, code, reason) VALUES (?, ?, ?, ?, ?)")
+                    .bind(run)
+                    .bind(row.cast_signed())
+                    .bind(ending.outcome.name())
+                    .bind(ending.code)
+                    .bind(&ending.reason)
+                    .execute(&mut *self.transaction)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, request: RequestId, split: bool, ended: &[(Item, Ending)]) -> Result<(), Failure> {
+        if split {
+            let items: Vec<Item> = ended.iter().map(|(item, _)| item.clone()).collect();
+            self.replace_items(request, &items).await?;
+        }
+        let query =
+            sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");
+        let changed = query
+            .bind(self.now)
+            .bind(request)
+            .execute(&mut *self.transaction)
+            .await?
+            .rows_affected();
+        expect("requests settled", 1, changed)
+    }
+
+    async fn repeat(&mut self, request: RequestId, attempts: u32, part: &Part, whole: bool) -> Result<(), Failure> {
+        if !whole {
+            self.replace_items(request, &part.request.items).await?;
+        }
+        let query = sqlx::query(
+            "UPDATE request SET state = 'pending', attempts = ?, charged = ?, in_doubt = ?
+             WHERE id = ? AND state = 'sending'",
+        );
+        let changed = query
+            .bind(attempts)
+            .bind(part.request.charged)
+            .bind(part.request.doubt == Doubt::MayHaveArrived)
+            .bind(request)
+            .execute(&mut *self.transaction)
+            .await?
+            .rows_affected();
+        expect("requests to be sent again", 1, changed)
+    }
+
+    async fn replace_items(&mut self, request: RequestId, items: &[Item]) -> Result<(), Failure> {
+        let packed = Packed::of(None, items);
+        let changed = sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ? WHERE request = ?")
+            .bind(packed.accounts)
+            .bind(packed.rows)
+            .bind(packed.tags)
+            .bind(request)
+            .execute(&mut *self.transaction)
+            .await?
+            .rows_affected();
+        expect("payloads cut", 1, changed)?;
+        let changed =
+            sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state = 'sending'")
+                .bind(packed.item_count)
+                .bind(packed.row_count)
+                .bind(request)
+                .execute(&mut *self.transaction)
+                .await?
+                .rows_affected();
+        expect("requests cut", 1, changed)
+    }
+
+    async fn insert(
+        &mut self,
+        run: RunId,
+        parent: RequestId,
+        attempts: u32,
+        part: &Part,
+    ) -> Result<RequestId, Failure> {
+        let id = *self.next_request;
+        *self.next_request += 1;
+        let packed = Packed::of(part.request.from.as_ref(), &part.request.items);
+        sqlx::query(
+            "INSERT INTO request (id, run, item_count, row_count, attempts, charged, in_doubt, parent)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(id)
+        .bind(run)
+        .bind(packed.item_count)
+        .bind(packed.row_count)
+        .bind(attempts)
+        .bind(part.request.charged)
+        .bind(part.request.doubt == Doubt::MayHaveArrived)
+        .bind(parent)
+        .execute(&mut *self.transaction)
+        .await?;
+        sqlx::query("INSERT INTO payload (request, from_account, accounts, rows, tags) VALUES (?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(packed.from)
+            .bind(packed.accounts)
+            .bind(packed.rows)
+            .bind(packed.tags)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(id)
+    }
+
+    async fn settle_succeeded(&mut self) -> Result<(), Failure> {
+        if self.succeeded.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(
+            "UPDATE request SET state = 'settled', finished_at = ?
+             WHERE id IN (SELECT value FROM json_each(?)) AND state = 'sending'",
+        );
+        let changed = query
+            .bind(self.now)
+            .bind(json(&self.succeeded))
+            .execute(&mut *self.transaction)
+            .await?
+            .rows_affected();
+        expect("requests succeeded", self.succeeded.len(), changed)
+    }
+
+    async fn count(&mut self) -> Result<(), Failure> {
+        for ((run, outcome), rows) in std::mem::take(&mut self.moved) {
+            self.add(run, outcome, rows).await?;
+            self.add(run, Outcome::Pending, -rows).await?;
+        }
+        Ok(())
+    }
+
+    async fn add(&mut self, run: RunId, outcome: Outcome, rows: i64) -> Result<(), Failure> {
+        let query = sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?");
+        let changed = query
+            .bind(rows)
+            .bind(run)
+            .bind(outcome.name())
+            .execute(&mut *self.transaction)
+            .await?;
+        expect("counts", 1, changed.rows_affected())
+    }
+}
+
+/// A plain success needs no line of its own.
+fn is_plain(ending: &Ending) -> bool {
+    ending.outcome == Outcome::Succeeded && ending.code.is_none()
+}
+
+fn json(requests: &[RequestId]) -> String {
+    let numbers: Vec<String> = requests.iter().map(RequestId::to_string).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+fn expect(what: &str, wanted: usize, changed: u64) -> Result<(), Failure> {
+    if changed == wanted as u64 {
+        return Ok(());
+    }
+    Err(Failure::Unexpected(format!("{what}: {changed} of {wanted}")))
+}

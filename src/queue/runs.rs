@@ -1,0 +1,375 @@
+//! Runs: one pass of a job over one input.
+
+use sqlx::FromRow;
+
+use super::{Queue, QueueError, Reader};
+use crate::domain::operation::{self, DeleteType, Operation};
+use crate::domain::outcome::Outcome;
+use crate::domain::packed::Segment;
+use crate::domain::request::RequestId;
+use crate::domain::tally::Tally;
+
+/// A run's number in the queue.
+pub type RunId = i64;
+
+/// What a run is made of.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The id that people see.
+    pub uuid: String,
+    /// The job's name.
+    pub job: String,
+    /// Where it sends: `sandbox` or the SDKAppID.
+    pub target: String,
+    /// The operation's name.
+    pub operation: &'static str,
+    /// Which side a delete removes.
+    pub delete_type: DeleteType,
+    /// Digest of what the job makes of its input.
+    pub definition: String,
+    /// Digest of the input's bytes.
+    pub digest: String,
+    /// Names, sizes and times of the input's files.
+    pub stamp: String,
+    /// The input's files, as results name them.
+    pub sources: Vec<String>,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// A run, as the queue has it.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The id that people see.
+    pub uuid: String,
+    /// The job's name.
+    pub job: String,
+    /// Where it sends: `sandbox` or the SDKAppID.
+    pub target: String,
+    #[sqlx(rename = "operation")]
+    operation_name: String,
+    #[sqlx(rename = "delete_type")]
+    delete_type_name: String,
+    /// Digest of what the job makes of its input.
+    pub definition: String,
+    /// Digest of the input's bytes.
+    pub digest: String,
+    /// Names, sizes and times of the input's files.
+    pub stamp: String,
+    #[sqlx(rename = "tags")]
+    tag_list: String,
+    #[sqlx(rename = "state")]
+    state_name: String,
+    /// Why the last session ended before the run did.
+    pub stopped: Option<String>,
+    /// Rows of the input.
+    pub row_count: i64,
+    /// Items to be sent.
+    pub item_count: i64,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+    /// Milliseconds since 1970.
+    pub started_at: Option<i64>,
+    /// Milliseconds since 1970.
+    pub finished_at: Option<i64>,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// Its input is being read. Never seen by others than the loader.
+    Loading,
+    /// Loaded; nothing was ever sent.
+    Planned,
+    /// Begun, and not at its end.
+    Running,
+    /// Every row has its outcome.
+    Finished,
+    /// Another run was begun in its place before its end.
+    Superseded,
+}
+
+impl RunState {
+    /// The name in the queue and in `status`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Planned => "planned",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+impl Run {
+    /// Where it stands.
+    pub fn state(&self) -> RunState {
+        match self.state_name.as_str() {
+            "loading" => RunState::Loading,
+            "planned" => RunState::Planned,
+            "running" => RunState::Running,
+            "superseded" => RunState::Superseded,
+            // The table's CHECK allows no other.
+            _ => RunState::Finished,
+        }
+    }
+
+    /// The command of the API.
+    pub fn operation(&self) -> Result<&'static dyn Operation, QueueError> {
+        operation::by_name(&self.operation_name).ok_or_else(|| {
+            QueueError::Unexpected(format!(
+                "run {} has the unknown operation {}",
+                self.uuid, self.operation_name
+            ))
+        })
+    }
+
+    /// Which side a delete removes.
+    pub fn delete_type(&self) -> DeleteType {
+        if self.delete_type_name == DeleteType::Both.name() {
+            DeleteType::Both
+        } else {
+            DeleteType::Single
+        }
+    }
+
+    /// The tags that its rows set, in the order of the results file.
+    pub fn tags(&self) -> Vec<String> {
+        serde_json::from_str(&self.tag_list).unwrap_or_default()
+    }
+}
+
+impl Queue {
+    /// Begins to load a run; [`super::Loader`] goes on.
+    pub(super) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
+        let fail = self.fail();
+        let (id,): (RunId,) = sqlx::query_as(
+            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, tags, state, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
+        )
+        .bind(&run.uuid)
+        .bind(&run.job)
+        .bind(&run.target)
+        .bind(run.operation)
+        .bind(run.delete_type.name())
+        .bind(&run.definition)
+        .bind(&run.digest)
+        .bind(&run.stamp)
+        .bind(run.created_at)
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(&fail)?;
+        for (number, name) in run.sources.iter().enumerate() {
+            sqlx::query("INSERT INTO source (run, number, name) VALUES (?, ?, ?)")
+                .bind(id)
+                .bind(i64::try_from(number).unwrap_or(i64::MAX))
+                .bind(name)
+                .execute(&mut self.connection)
+                .await
+                .map_err(&fail)?;
+        }
+        Ok(id)
+    }
+
+    /// Marks a run as begun: from now on it is finished before any other input of its job.
+    pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
+        self.move_run(
+            sqlx::query(
+                "UPDATE run SET state = 'running', stopped = NULL, started_at = coalesce(started_at, ?2)
+                 WHERE id = ?1 AND state IN ('planned', 'running')",
+            )
+            .bind(run)
+            .bind(now),
+        )
+        .await
+    }
+
+    /// Notes why a session ended before its run did.
+    pub async fn note_stop(&mut self, run: RunId, why: &str) -> Result<(), QueueError> {
+        self.move_run(
+            sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'")
+                .bind(run)
+                .bind(why),
+        )
+        .await
+    }
+
+    /// Marks a run as finished. It has no pending row left.
+    pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
+        self.move_run(
+            sqlx::query(
+                "UPDATE run SET state = 'finished', stopped = NULL, finished_at = ?2
+                 WHERE id = ?1 AND state = 'running'
+                   AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state IN ('pending', 'sending'))",
+            )
+            .bind(run)
+            .bind(now),
+        )
+        .await
+    }
+
+    /// Gives a run up in favour of a new one; its pending rows stay pending.
+    pub async fn supersede(&mut self, run: RunId) -> Result<(), QueueError> {
+        self.move_run(sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'").bind(run))
+            .await
+    }
+
+    /// Removes a run of which nothing was ever sent.
+    pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
+        self.move_run(sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run))
+            .await
+    }
+
+    /// Loads that a killed process left behind.
+    pub(super) async fn discard_unfinished_loads(&mut self) -> Result<(), QueueError> {
+        let fail = self.fail();
+        sqlx::query("DELETE FROM run WHERE state = 'loading'")
+            .execute(&mut self.connection)
+            .await
+            .map_err(fail)?;
+        Ok(())
+    }
+
+    async fn move_run(
+        &mut self,
+        change: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let changed = change
+            .execute(&mut self.connection)
+            .await
+            .map_err(fail)?
+            .rows_affected();
+        if changed == 1 {
+            return Ok(());
+        }
+        Err(QueueError::Unexpected(format!("{changed} runs changed where one must")))
+    }
+
+    /// Recounts a run from its requests and rows, and compares with the tally kept along the way and with the number
+    /// of rows read. At the end of every session, in release builds too.
+    pub async fn check_sums(&mut self, run: &Run) -> Result<Tally, QueueError> {
+        let fail = self.fail();
+        let kept = kept_tally(&mut self.connection, run.id).await.map_err(&fail)?;
+        let counted = counted_tally(&mut self.connection, run.id).await.map_err(&fail)?;
+        let rows = run.row_count.cast_unsigned();
+        if kept == counted && counted.total() == rows {
+            return Ok(counted);
+        }
+        let what = format!("{rows} rows were read, the tally says {kept:?}, the tables say {counted:?}");
+        Err(QueueError::Sums {
+            run: run.uuid.clone(),
+            what,
+        })
+    }
+}
+
+impl Reader {
+    /// All runs, oldest first.
+    pub async fn runs(&self) -> Result<Vec<Run>, QueueError> {
+        let runs = sqlx::query_as("SELECT * FROM run WHERE state <> 'loading' ORDER BY id")
+            .fetch_all(&self.pool)
+            .await;
+        runs.map_err(self.fail())
+    }
+
+    /// The latest run of a job by its name, or a run by its id.
+    pub async fn find(&self, name: &str) -> Result<Option<Run>, QueueError> {
+        let run = sqlx::query_as(
+            "SELECT * FROM run WHERE (job = ?1 OR uuid = ?1) AND state <> 'loading' ORDER BY id DESC LIMIT 1",
+        );
+        run.bind(name).fetch_optional(&self.pool).await.map_err(self.fail())
+    }
+
+    /// The runs of a job that send to this target, oldest first.
+    pub async fn runs_of(&self, job: &str, target: &str) -> Result<Vec<Run>, QueueError> {
+        let runs = sqlx::query_as("SELECT * FROM run WHERE job = ? AND target = ? AND state <> 'loading' ORDER BY id");
+        runs.bind(job)
+            .bind(target)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail())
+    }
+
+    /// Rows by outcome.
+    pub async fn tally(&self, run: RunId) -> Result<Tally, QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(self.fail())?;
+        kept_tally(&mut connection, run).await.map_err(self.fail())
+    }
+
+    /// The files of a run's input, as results name them.
+    pub async fn sources(&self, run: RunId) -> Result<Vec<String>, QueueError> {
+        let names = sqlx::query_scalar("SELECT name FROM source WHERE run = ? ORDER BY number");
+        names.bind(run).fetch_all(&self.pool).await.map_err(self.fail())
+    }
+
+    /// Where the rows of a run stand in their files, from the stretch with this row on, at most `limit`.
+    pub async fn segments(&self, run: RunId, from_row: u64, limit: u32) -> Result<Vec<Segment>, QueueError> {
+        let segments: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT first_row, source, first_line, step FROM segment
+             WHERE run = ?1 AND first_row >= coalesce(
+                 (SELECT max(first_row) FROM segment WHERE run = ?1 AND first_row <= ?2), 0)
+             ORDER BY first_row LIMIT ?3",
+        )
+        .bind(run)
+        .bind(from_row.cast_signed())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.fail())?;
+        let segment = |(first_row, source, first_line, step): (i64, i64, i64, i64)| Segment {
+            first_row: first_row.cast_unsigned(),
+            source: u32::try_from(source).unwrap_or(u32::MAX),
+            first_line: first_line.cast_unsigned(),
+            step: step.cast_unsigned(),
+        };
+        Ok(segments.into_iter().map(segment).collect())
+    }
+
+    /// Requests of a run that are not settled, and all of them.
+    pub async fn request_counts(&self, run: RunId) -> Result<(i64, i64), QueueError> {
+        let counts: (i64, i64) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE state <> 'settled'), count(*) FROM request INDEXED BY request_by_run WHERE run = ?",
+        )
+        .bind(run)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(self.fail())?;
+        Ok(counts)
+    }
+
+    /// The largest number of a run's requests as loaded; later ones are parts of them.
+    pub async fn last_request(&self, run: RunId) -> Result<RequestId, QueueError> {
+        let last = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM request WHERE run = ? AND state = 'pending'");
+        last.bind(run).fetch_one(&self.pool).await.map_err(self.fail())
+    }
+}
+
+async fn kept_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> Result<Tally, sqlx::Error> {
+    let rows = sqlx::query_as("SELECT outcome, rows FROM tally WHERE run = ?")
+        .bind(run)
+        .fetch_all(connection)
+        .await?;
+    Ok(tally_of(rows))
+}
+
+async fn counted_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> Result<Tally, sqlx::Error> {
+    let rows = sqlx::query_as(
+        "WITH settled (rows) AS (SELECT coalesce(sum(row_count), 0) FROM request WHERE run = ?1 AND state = 'settled')
+         SELECT 'pending', coalesce(sum(row_count), 0) FROM request WHERE run = ?1 AND state IN ('pending', 'sending')
+         UNION ALL SELECT outcome, count(*) FROM outcome WHERE run = ?1 GROUP BY outcome
+         UNION ALL SELECT outcome, count(*) FROM aside WHERE run = ?1 GROUP BY outcome
+         UNION ALL SELECT 'succeeded', (SELECT rows FROM settled) - (SELECT count(*) FROM outcome WHERE run = ?1)",
+    );
+    Ok(tally_of(rows.bind(run).fetch_all(connection).await?))
+}
+
+fn tally_of(rows: Vec<(String, i64)>) -> Tally {
+    let known = rows
+        .into_iter()
+        .filter_map(|(name, rows)| Some((name.parse::<Outcome>().ok()?, rows.cast_unsigned())));
+    known.collect()
+}
