@@ -11,4 +11,6 @@
 //!    the network does to the spacing.
 
 pub mod clock;
+pub mod commands;
 pub mod domain;
+pub mod settings;
