@@ -11,5 +11,7 @@
 //!    the network does to the spacing.
 
 pub mod clock;
+pub mod commands;
 pub mod domain;
 pub mod queue;
+pub mod settings;

@@ -85,9 +85,9 @@ impl Class {
     /// What imbulk does about it, in a sentence fragment.
     pub const fn treatment(self) -> &'static str {
         match self {
-            Self::Done => "the API did it: the item is `succeeded`",
+            Self::Done => "the item is `succeeded`",
             Self::AlreadyDone => {
-                "the state asked for was there: the item is `already_done`, or `succeeded` where an earlier attempt \
+                "the item is `already_done`, since the state asked for was there, or `succeeded` where an earlier attempt \
                  may have arrived"
             }
             Self::Transient(Effect::None) => "sent again after a random, growing delay; counts as an attempt",
@@ -106,7 +106,7 @@ impl Class {
             }
             Self::Renew => "a new UserSig is made and the call sent again, once; after that as fatal",
             Self::Split => "a batch is halved until the bad item stands alone; an item alone gets the item's verdict",
-            Self::ItemFailed => "the API's final no: the item is `failed`",
+            Self::ItemFailed => "the item is `failed`; it is not asked again",
             Self::Fatal => "nothing more is sent, the work stays `pending`, exit code 4",
             Self::Unknown => "the item is `failed` and counted apart; never taken for success",
         }
@@ -249,7 +249,7 @@ impl Rule {
                 vec![
                     (when, Class::AlreadyDone),
                     by_request(Class::Split),
-                    by_item(Class::ItemFailed),
+                    ("otherwise, as the verdict on an item".to_owned(), Class::ItemFailed),
                 ]
             }
         }

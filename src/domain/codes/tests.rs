@@ -96,8 +96,8 @@ fn codes_of_the_four_pages_are_all_known() {
 fn codes_that_stop_everything_do_so_wherever_they_stand() {
     let fatal = [
         30004, 40004, 60002, 60003, 60006, 60009, 60010, 60012, 60015, 60016, 60017, 60020, 60021, 60025, 60026, 60027,
-        60028, 70002, 70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70403, 71000, 72000, 72001, 72002, 72011,
-        72012, 80005, 90001, 90009,
+        60028, 70002, 70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70398, 70403, 70404, 71000, 72000, 72001,
+        72002, 72011, 72012, 80005, 90001, 90009,
     ];
     for code in fatal {
         assert_eq!(everywhere(code), Class::Fatal, "{code}");
@@ -221,4 +221,28 @@ fn the_lines_for_people_end_with_what_holds_elsewhere() {
         let (_, last) = entry.rule.lines().pop().expect("at least one line");
         assert_eq!(last, class("friend_update", Level::Item, code), "{entry}");
     }
+}
+
+#[test]
+fn all_other_codes_speak_of_one_item() {
+    let of_one_item = entries().filter(|entry| entry.rule == OF_ONE_ITEM);
+    let codes: Vec<String> = of_one_item.map(ToString::to_string).collect();
+    assert_eq!(
+        codes.join(" "),
+        "30005 30009 30011 30012 30014 30015 30515 30516 30525 30539 30614 31701 31804 32216 38000 to 39000 40001 \
+         40002 40003 40005 40007 40008 40009 40601 40605 40610 70206 70399 70402"
+    );
+}
+
+#[test]
+fn an_account_on_the_blocklist_stops_everything_only_if_it_signs_the_calls() {
+    for operation in operation::ALL {
+        assert_eq!(class(operation.name(), Level::Request, 70051), Class::Fatal);
+        assert_eq!(class(operation.name(), Level::Item, 70051), Class::ItemFailed);
+    }
+}
+
+#[test]
+fn a_wrong_delete_type_is_final_and_never_split() {
+    assert_eq!(everywhere(31702), Class::ItemFailed);
 }
