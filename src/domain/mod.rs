@@ -7,6 +7,7 @@
 pub mod account;
 pub mod codes;
 pub mod job;
+pub mod limit;
 pub mod operation;
 pub mod outcome;
 pub mod packed;
