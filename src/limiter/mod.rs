@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-pub use self::ledger::LedgerError;
 use self::lane::Lanes;
+pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Taken};
 use crate::domain::codes::Scope;
 use crate::domain::limit::throttle::Speed;
@@ -98,8 +98,14 @@ impl Limiter {
         let clock = SystemClock::start();
         let ledger = Ledger::open(&settings.ledger, settings.exchange_timeout)?;
         let lanes = Lanes::new(ledger, settings.app_cap, clock.now());
-        let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Shared {
+            clock,
+            lanes: Mutex::new(lanes),
+            turns: Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// The limiter of the command with this name. Asked for again, it is the same one, and the lower cap holds.
@@ -109,7 +115,11 @@ impl Limiter {
     pub fn command(&self, name: &str, cap: Cap) -> Result<CommandLimiter, LedgerError> {
         let number = self.shared.lanes().command(name, cap, self.shared.clock.now())?;
         let turn = self.shared.turn(number);
-        Ok(CommandLimiter { shared: Arc::clone(&self.shared), number, turn })
+        Ok(CommandLimiter {
+            shared: Arc::clone(&self.shared),
+            number,
+            turn,
+        })
     }
 }
 
@@ -123,7 +133,13 @@ impl CommandLimiter {
         loop {
             let taken = self.shared.lanes().take(self.number, || self.shared.clock.now())?;
             match taken {
-                Ok(taken) => return Ok(Permit { shared: Arc::clone(&self.shared), number: self.number, taken }),
+                Ok(taken) => {
+                    return Ok(Permit {
+                        shared: Arc::clone(&self.shared),
+                        number: self.number,
+                        taken,
+                    });
+                }
                 Err(next) => {
                     let wait = next.since(self.shared.clock.now());
                     sleep(wait.clamp(RECHECK_MIN, RECHECK_MAX)).await;
@@ -194,10 +210,126 @@ impl SystemClock {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let seconds = Duration::from_secs(time.tv_sec.try_into().unwrap_or_default());
         let start = Moment::from_nanos(time.tv_nsec.try_into().unwrap_or_default()).plus(seconds);
-        Self { start, started: Instant::now() }
+        Self {
+            start,
+            started: Instant::now(),
+        }
     }
 
     fn now(&self) -> Moment {
         self.start.plus(self.started.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::domain::limit::throttle::Pressure;
+
+    fn cap(calls: u32) -> Cap {
+        Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")
+    }
+
+    fn limiter(folder: &tempfile::TempDir, app_cap: u32) -> Limiter {
+        let ledger = folder.path().join("ledger");
+        let exchange_timeout = Duration::from_millis(400);
+        Limiter::open(&Settings {
+            ledger,
+            app_cap: cap(app_cap),
+            exchange_timeout,
+        })
+        .expect("a ledger")
+    }
+
+    async fn time_to_the_next(limiter: &CommandLimiter) -> Duration {
+        let asked = Instant::now();
+        let _permit = limiter.acquire().await.expect("the ledger works");
+        asked.elapsed()
+    }
+
+    #[tokio::test]
+    async fn an_answered_call_frees_its_slot_in_a_second_an_unanswered_one_after_the_time_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 1).command("friend_delete", cap(1)).expect("a section");
+        limiter
+            .acquire()
+            .await
+            .expect("free")
+            .answered(Duration::from_millis(20));
+        let answered = Instant::now();
+        limiter.acquire().await.expect("after 1 s").unanswered();
+        assert!(
+            answered.elapsed() >= Duration::from_millis(990),
+            "{:?}",
+            answered.elapsed()
+        );
+        assert!(time_to_the_next(&limiter).await >= Duration::from_millis(1390));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_are_served_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 50)
+            .command("friend_delete", cap(50))
+            .expect("a section");
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        for n in 0..9 {
+            let (limiter, tell) = (limiter.clone(), tell.clone());
+            tokio::spawn(async move {
+                limiter
+                    .acquire()
+                    .await
+                    .expect("the ledger works")
+                    .answered(Duration::ZERO);
+                tell.send(n).expect("someone listens");
+            });
+        }
+        for n in 0..9 {
+            assert_eq!(told.recv().await, Some(n));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_lets_the_next_one_in() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 1).command("friend_delete", cap(1)).expect("a section");
+        limiter.acquire().await.expect("free").unanswered();
+        for _ in 0..5 {
+            timeout(Duration::from_millis(10), limiter.acquire())
+                .await
+                .expect_err("taken for 1.4 s");
+        }
+        let next = timeout(Duration::from_secs(60), limiter.acquire()).await;
+        next.expect("the line moves on").expect("the ledger works").unanswered();
+    }
+
+    #[tokio::test]
+    async fn a_command_told_to_slow_down_leaves_the_others_alone_and_the_app_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 200);
+        let deletes = limiter.command("friend_delete", cap(200)).expect("a section");
+        let updates = limiter.command("friend_update", cap(200)).expect("a section");
+        deletes.throttled(Scope::Command);
+        assert!(matches!(deletes.status().command.pressure, Pressure::Paused { .. }));
+        assert_eq!(updates.status().command.pressure, Pressure::None);
+        assert_eq!(updates.status().app.pressure, Pressure::None);
+        updates.throttled(Scope::App);
+        assert!(matches!(deletes.status().app.pressure, Pressure::Paused { .. }));
+        assert!(time_to_the_next(&updates).await >= Duration::from_millis(1090));
+    }
+
+    #[tokio::test]
+    async fn a_command_asked_for_twice_is_one_with_the_lower_cap_until_it_is_set() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 200);
+        let first = limiter.command("friend_delete", cap(100)).expect("a section");
+        let again = limiter.command("friend_delete", cap(150)).expect("a section");
+        assert_eq!(again.status().command.cap, cap(100));
+        again.set_cap(cap(150));
+        assert_eq!(first.status().command.cap, cap(150));
     }
 }

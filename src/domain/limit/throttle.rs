@@ -28,7 +28,7 @@ pub const PAUSE: Duration = Duration::from_millis(1100);
 /// Rejections this soon after a cut are about calls sent before it, so they cut no further.
 pub const BETWEEN_CUTS: Duration = Duration::from_secs(2);
 /// From the pause to the plateau.
-pub const RECOVERY: Duration = Duration::from_secs(3);
+pub const RECOVERY: Duration = Duration::from_secs(2);
 /// How long the rate rests just below the last bad one.
 pub const PLATEAU: Duration = Duration::from_secs(25);
 /// From the plateau to the cap, at the longest. The four together stay below a minute.
@@ -39,7 +39,7 @@ pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// The share of what was really sent with which sending begins again.
 const CUT: f64 = 0.7;
 /// The plateau, as a share of what was really sent.
-const REST: f64 = 0.97;
+const REST: f64 = 0.98;
 /// The lowest rate short of probing, in calls a second.
 const SLOWEST: f64 = 1.0;
 /// Three of these in a row with most answers rejected: only probes from then on.
@@ -75,8 +75,18 @@ struct Answers {
 impl Throttle {
     /// Nothing was rejected yet.
     pub fn new(cap: Cap, now: Moment) -> Self {
-        let answers = Answers { since: now, all: 0, rejected: 0, bad_spans: 0 };
-        Self { cap, state: State::Open, sent: VecDeque::new(), answers }
+        let answers = Answers {
+            since: now,
+            all: 0,
+            rejected: 0,
+            bad_spans: 0,
+        };
+        Self {
+            cap,
+            state: State::Open,
+            sent: VecDeque::new(),
+            answers,
+        }
     }
 
     /// From now on, this is the highest rate.
@@ -129,21 +139,31 @@ impl Throttle {
     pub fn speed(&self, now: Moment) -> Speed {
         let allowed = self.rate(now);
         let pressure = match (self.paused_until(now), self.state) {
-            (Some(end), _) => Pressure::Paused { remaining: end.since(now) },
+            (Some(end), _) => Pressure::Paused {
+                remaining: end.since(now),
+            },
             (None, State::Probing) => Pressure::Probing,
             (None, State::Recovering { .. }) if allowed < f64::from(self.cap.get()) => Pressure::Recovering,
             (None, State::Recovering { .. } | State::Open) => Pressure::None,
         };
-        Speed { cap: self.cap, allowed, pressure }
+        Speed {
+            cap: self.cap,
+            allowed,
+            pressure,
+        }
     }
 
     fn cut(&mut self, now: Moment) {
         self.forget_before(now);
         let sent = f64::from(u32::try_from(self.sent.len()).unwrap_or(u32::MAX));
-        // One call less than what was too much, where that is lower: below 33 calls a second, 0.97 × is no step.
-        let plateau = (sent * REST).min(sent - 1.0).max(SLOWEST);
+        // Limits are whole calls: below 25 a second, 2 % would be less than half of one, and no step down.
+        let plateau = (sent * REST).min(sent - 0.5).max(SLOWEST);
         let start = (sent * CUT).clamp(SLOWEST, plateau);
-        self.state = State::Recovering { cut: now, start, plateau };
+        self.state = State::Recovering {
+            cut: now,
+            start,
+            plateau,
+        };
     }
 
     fn forget_before(&mut self, now: Moment) {
@@ -163,7 +183,12 @@ impl Throttle {
         }
         let bad = self.answers.rejected > self.answers.all / 2;
         let bad_spans = if bad { self.answers.bad_spans + 1 } else { 0 };
-        self.answers = Answers { since: now, all: 0, rejected: 0, bad_spans };
+        self.answers = Answers {
+            since: now,
+            all: 0,
+            rejected: 0,
+            bad_spans,
+        };
         match self.state {
             State::Probing if !bad => self.state = grown_from_nothing(now),
             State::Open | State::Recovering { .. } if bad_spans >= BAD_SPANS => self.state = State::Probing,
@@ -174,7 +199,11 @@ impl Throttle {
 
 /// Probes say that calls pass again, not how many: growth begins at once, at the bottom.
 fn grown_from_nothing(now: Moment) -> State {
-    State::Recovering { cut: now.minus(PAUSE + RECOVERY + PLATEAU), start: SLOWEST, plateau: SLOWEST }
+    State::Recovering {
+        cut: now.minus(PAUSE + RECOVERY + PLATEAU),
+        start: SLOWEST,
+        plateau: SLOWEST,
+    }
 }
 
 fn curve(since_cut: Duration, start: f64, plateau: f64, cap: f64) -> f64 {
@@ -224,7 +253,11 @@ impl fmt::Display for Speed {
             }
             Pressure::Recovering => write!(f, "told to slow down: {allowed:.0} of {cap} calls/s, growing back"),
             Pressure::Probing => {
-                write!(f, "nearly every call rejected as too fast: one every {} s", PROBE_EVERY.as_secs())
+                write!(
+                    f,
+                    "nearly every call rejected as too fast: one every {} s",
+                    PROBE_EVERY.as_secs()
+                )
             }
         }
     }
@@ -266,10 +299,10 @@ mod tests {
         assert_eq!(throttle.paused_until(ms(6099)), Some(ms(6100)));
         assert_eq!(throttle.paused_until(ms(6100)), None);
         assert_eq!(rate(&throttle, 6100).to_string(), "70");
-        assert_eq!(rate(&throttle, 9100).to_string(), "97");
-        assert_eq!(rate(&throttle, 34_100).to_string(), "97");
+        assert_eq!(rate(&throttle, 8100).to_string(), "98");
+        assert_eq!(rate(&throttle, 33_100).to_string(), "98");
         assert!(throttle.rate(ms(45_000)) > 100.0);
-        assert_eq!(rate(&throttle, 64_100).to_string(), "200");
+        assert_eq!(rate(&throttle, 63_100).to_string(), "200");
     }
 
     #[test]
@@ -315,8 +348,14 @@ mod tests {
     #[test]
     fn the_speed_says_why() {
         let throttle = rejected_after(100, 5000);
-        assert_eq!(throttle.speed(ms(5300)).to_string(), "told to slow down: paused for 0.8 s");
-        assert_eq!(throttle.speed(ms(9100)).to_string(), "told to slow down: 97 of 200 calls/s, growing back");
+        assert_eq!(
+            throttle.speed(ms(5300)).to_string(),
+            "told to slow down: paused for 0.8 s"
+        );
+        assert_eq!(
+            throttle.speed(ms(9100)).to_string(),
+            "told to slow down: 98 of 200 calls/s, growing back"
+        );
         assert_eq!(throttle.speed(ms(70_000)).to_string(), "200 calls/s, the cap");
     }
 
