@@ -13,5 +13,6 @@
 pub mod clock;
 pub mod commands;
 pub mod domain;
+pub mod limiter;
 pub mod queue;
 pub mod settings;

@@ -9,6 +9,7 @@ pub mod answer;
 pub mod codes;
 pub mod guard;
 pub mod job;
+pub mod limit;
 pub mod operation;
 pub mod outcome;
 pub mod packed;
