@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,7 +31,7 @@ pub(crate) enum Act {
 pub(crate) struct Seen {
     pub(crate) connections: usize,
     pub(crate) requests: Vec<Received>,
-    /// Connections that the client closed before it had read all.
+    /// Connections that the client closed.
     pub(crate) hung_up: usize,
 }
 
@@ -93,8 +94,14 @@ impl Server {
         self.seen.lock().unwrap().connections
     }
 
-    pub(crate) fn hung_up(&self) -> usize {
-        self.seen.lock().unwrap().hung_up
+    /// Waits until the client has closed a connection.
+    pub(crate) async fn hung_up(&self) {
+        let hung_up = async {
+            while self.seen.lock().unwrap().hung_up == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), hung_up).await.unwrap();
     }
 
     pub(crate) fn requests(&self) -> Vec<Received> {
@@ -132,11 +139,11 @@ async fn connection(mut stream: TcpStream, act: Act, seen: Arc<Mutex<Seen>>) {
             Act::Endless => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
                 while stream.write_all(&[b' '; 4096]).await.is_ok() {}
-                seen.lock().unwrap().hung_up += 1;
-                return;
+                break;
             }
         }
     }
+    seen.lock().unwrap().hung_up += 1;
 }
 
 async fn bytewise(stream: &mut TcpStream, bytes: &[u8]) {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use imbulk::api::{Call, Roots, Tuning};
 use imbulk::domain::reply::Exchange;
@@ -71,14 +71,16 @@ fn config(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
         .unwrap()
 }
 
-/// A server that hands on what each handshake brought: the request that followed, or that there was none.
-async fn serve(config: ServerConfig) -> (SocketAddr, mpsc::UnboundedReceiver<Option<Received>>) {
+/// A server that takes its time for each handshake and hands on what it brought: the request that followed, or that
+/// there was none.
+async fn serve(config: ServerConfig, delay: Duration) -> (SocketAddr, mpsc::UnboundedReceiver<Option<Received>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let (report, reports) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            tokio::time::sleep(delay).await;
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 let _ = report.send(None);
                 continue;
@@ -95,13 +97,13 @@ async fn serve(config: ServerConfig) -> (SocketAddr, mpsc::UnboundedReceiver<Opt
 
 /// The URL of a server whose certificate nobody vouches for.
 pub(crate) async fn impostor() -> String {
-    let (address, _) = serve(self_signed()).await;
+    let (address, _) = serve(self_signed(), Duration::ZERO).await;
     format!("https://{address}")
 }
 
 /// Calls a server with `config` once; tells also what the server received.
 async fn call(config: ServerConfig, tuning: &Tuning) -> (Call, Option<Received>) {
-    let (address, mut reports) = serve(config).await;
+    let (address, mut reports) = serve(config, Duration::ZERO).await;
     let client = client(&format!("https://{address}"), key(), tuning);
     let call = client.call(COMMAND, b"{}".to_vec()).await;
     (call, reports.recv().await.unwrap())
@@ -187,4 +189,16 @@ async fn a_handshake_that_takes_too_long_means_that_nothing_was_sent() {
     let url = server.url().replace("http:", "https:");
     let call = client(&url, key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(call.exchange, Exchange::NotSent(_)), "{call:?}");
+}
+
+#[tokio::test]
+async fn the_round_trip_is_counted_without_the_handshake() {
+    let authority = Authority::new();
+    let delay = Duration::from_millis(100);
+    let (address, _reports) = serve(authority.vouches(&names("127.0.0.1")), delay).await;
+    let client = client(&format!("https://{address}"), key(), &authority.trusted());
+    let started = Instant::now();
+    let call = client.call(COMMAND, b"{}".to_vec()).await;
+    assert!(matches!(call.exchange, Exchange::Body(_)), "{call:?}");
+    assert!(call.round_trip + delay <= started.elapsed(), "{call:?}");
 }
