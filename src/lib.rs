@@ -10,6 +10,7 @@
 //! 3. **No one-second window, as the server counts it, holds more calls than the cap**, retries included, whatever
 //!    the network does to the spacing.
 
+pub mod api;
 pub mod clock;
 pub mod commands;
 pub mod domain;
