@@ -12,3 +12,4 @@ pub mod outcome;
 pub mod packed;
 pub mod request;
 pub mod row;
+pub mod tags;
