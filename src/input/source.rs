@@ -207,3 +207,84 @@ impl Read for ReadAt<'_> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::input::open;
+    use crate::input::testing::{input, rows, rows_with, shape, source};
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_extension_says_the_format_and_without_one_the_first_byte() {
+        for (name, text, row) in [
+            ("rows.CSV.gz", "UserID\na", "2 a"),
+            ("rows.ndjson", "{\"UserID\":\"a\"}", "1 a"),
+            ("-", "\n {\"UserID\":\"a\"}", "2 a"),
+            ("-", "\u{feff}UserID\na", "2 a"),
+            ("export.2024-05", "UserID\na", "2 a"),
+        ] {
+            assert_eq!(rows("account_delete", name, text), [row], "{name} {text}");
+        }
+    }
+
+    #[test]
+    fn compressed_bytes_are_known_whatever_the_name() {
+        let text = "{\"UserID\":\"a\"}".as_bytes();
+        for bytes in [gzip(text), zstd::encode_all(text, 1).unwrap()] {
+            assert_eq!(rows_with("account_delete", "-", &bytes, &input(&[])).unwrap(), ["1 a"]);
+        }
+    }
+
+    #[test]
+    fn damage_is_told_with_the_line_up_to_which_rows_were_read() {
+        let whole = gzip(&[b"UserID\n".as_slice(), &b"user_1\n".repeat(100_000)].concat());
+        let cut = &whole[..whole.len() - 9];
+        let error = rows_with("account_delete", "rows.csv.gz", cut, &input(&[])).unwrap_err();
+        assert!(matches!(*error.problem, Problem::Corrupt { format: "gzip", .. }));
+        assert!(error.line.unwrap() > 50_000, "{error}");
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        fs::write(&path, "UserID\nuser_1").unwrap();
+        let mut input = input(&[]);
+        input.paths = vec![path.display().to_string()];
+        let source = open(&input, folder.path()).unwrap().remove(0);
+        let first = source.digest().unwrap();
+        assert_eq!(first, blake3::hash(b"UserID\nuser_1"));
+        let read = source.read(&shape("account_delete"), &input, &mut |_| {
+            fs::write(&path, "UserID\nuser_12").unwrap();
+            ControlFlow::Continue(())
+        });
+        assert!(matches!(*read.unwrap_err().problem, Problem::Changed));
+        assert!(matches!(*source.digest().unwrap_err().problem, Problem::Changed));
+        assert_ne!(source.stamp(), open(&input, folder.path()).unwrap()[0].stamp());
+    }
+
+    #[test]
+    fn what_was_spooled_is_read_again_from_its_start() {
+        let source = source("-", b"UserID\na\n");
+        assert_eq!((source.name(), source.size(), source.stamp()), ("-", 9, None));
+        for _ in 0..2 {
+            assert_eq!(source.digest().unwrap(), blake3::hash(b"UserID\na\n"));
+            let mut count = 0;
+            let read = source.read(&shape("account_delete"), &input(&[]), &mut |_| {
+                count += 1;
+                ControlFlow::Continue(())
+            });
+            read.unwrap();
+            assert_eq!(count, 1);
+        }
+    }
+}

@@ -99,7 +99,7 @@ impl<R: Read> Records<R> {
             let (before, line) = (self.reader.position().byte(), self.reader.position().line());
             let limit = self.limit(before)?;
             self.reader.get_mut().keep(before, limit);
-            let found = self.reader.read_byte_record(&mut self.cells)?;
+            let found = self.reader.read_byte_record(&mut self.cells).map_err(io_error)?;
             let end = self.reader.position().byte();
             let raw = self.reader.get_ref().text(before, end);
             let blank = raw.iter().take_while(|&&byte| byte == b'\n').count();
@@ -130,8 +130,10 @@ impl<R: Read> Records<R> {
     fn place(&self, start: u64, line: u64, end: u64) -> Place {
         let raw = self.reader.get_ref().text(start, end);
         let text = raw.strip_suffix(b"\n").unwrap_or(raw);
-        // Without quotes the cells and what parts them are the whole record.
-        let plain = self.cells.as_slice().len() + self.cells.len() == text.len() + 1;
+        // Without quotes the cells and what parts them are the whole record. Only one lost quote and one line feed
+        // that an open quote kept for its cell would add up to the same.
+        let cells = self.cells.as_slice();
+        let plain = cells.len() + self.cells.len() == text.len() + 1 && !cells.ends_with(b"\n");
         let form = if end - start >= MAX_RECORD_BYTES {
             Form::TooLong
         } else if plain {
@@ -163,7 +165,15 @@ impl<R: Read> Records<R> {
     fn go_to(&mut self, byte: u64, line: u64) -> io::Result<()> {
         let mut position = Position::new();
         position.set_byte(byte).set_line(line);
-        Ok(self.reader.seek_raw(SeekFrom::Start(byte), position)?)
+        self.reader.seek_raw(SeekFrom::Start(byte), position).map_err(io_error)
+    }
+}
+
+/// The reader's own error, which the csv crate wraps. Bytes and rows of any length bring no other.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

@@ -174,6 +174,13 @@ fn an_open_quote_at_the_end_of_the_file_is_found() {
 }
 
 #[test]
+fn an_open_quote_that_ends_with_the_last_line_feed_is_found() {
+    let rows = rows("account_delete", "rows.csv", "UserID,note\na,\"x\nb,y\n");
+    assert!(rows[0].starts_with("2 bad a: a quote is opened"), "{}", rows[0]);
+    assert_eq!(rows[1], "3 b");
+}
+
+#[test]
 fn a_row_of_many_megabytes_is_rejected_and_the_next_one_is_read() {
     let text = format!("UserID,note\na,{}\nb,y\n", "x".repeat(3 << 20));
     let rows = rows("account_delete", "rows.csv", &text);
@@ -258,7 +265,7 @@ fn tag_columns_are_those_of_the_header() {
 fn filled_lines(bytes: &[u8]) -> Vec<u64> {
     let lines = bytes.split(|&byte| byte == b'\n').zip(1..);
     lines
-        .filter(|(line, _)| !matches!(line, b"" | b"\r"))
+        .filter(|(line, _)| !matches!(*line, b"" | b"\r"))
         .map(|(_, number)| number)
         .collect()
 }

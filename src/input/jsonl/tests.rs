@@ -206,8 +206,12 @@ fn a_list_over_the_whole_file_is_refused_with_a_way_out() {
 
 #[test]
 fn deep_and_endless_lines_are_rejected_and_the_next_one_is_read() {
-    let deep = format!("{{\"UserID\":{}\n{{\"UserID\":\"b\"}}", "[".repeat(100_000));
-    assert!(lines("account_delete", &deep)[0].contains("recursion limit"));
+    let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!("{{\"UserID\":{nested}}}\n{{\"x\":{nested},\"UserID\":\"b\"}}");
+    assert_eq!(
+        lines("account_delete", &deep),
+        ["1 bad : `UserID` is a list, not text", "2 b"]
+    );
     let long = format!("{{\"x\":\"{}\"}}\n{{\"UserID\":\"b\"}}\n", "x".repeat(17 << 20));
     assert_eq!(
         lines("account_delete", &long),
