@@ -11,9 +11,11 @@
 //!    the network does to the spacing.
 
 pub mod api;
+pub mod api;
 pub mod clock;
 pub mod commands;
 pub mod domain;
+pub mod input;
 pub mod limiter;
 pub mod queue;
 pub mod settings;

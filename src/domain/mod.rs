@@ -19,5 +19,6 @@ pub mod retry;
 pub mod row;
 pub mod schedule;
 pub mod settlement;
+pub mod tags;
 pub mod tally;
 pub mod verdict;
