@@ -12,10 +12,12 @@
 
 pub mod api;
 pub mod api;
+pub mod api;
 pub mod clock;
 pub mod commands;
 pub mod domain;
 pub mod input;
+pub mod intake;
 pub mod limiter;
 pub mod queue;
 pub mod settings;
