@@ -369,13 +369,12 @@ async fn a_second_writer_of_an_account_gets_30008() {
     );
     assert_eq!(sandbox.report().overlaps, 2);
 
+    // The caller hangs up, the call goes on: still a conflict, but one that nobody could avoid.
     drop(first);
+    let start = Instant::now();
     while sandbox.report().overlaps_with_abandoned == 0 {
-        assert_eq!(
-            delete_accounts(&sandbox, &["a"]).await.code(),
-            30008,
-            "still being done"
-        );
+        assert_eq!(delete_accounts(&sandbox, &["a"]).await.code(), 30008);
+        assert!(start.elapsed() < DEADLINE, "{:?}", sandbox.report());
     }
 }
 

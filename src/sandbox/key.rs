@@ -1,6 +1,6 @@
 //! Ids as 128-bit hashes, and chance from a seed.
 
-/// An account, or an ordered pair of accounts, as the first 128 bits of its BLAKE3 hash: so a set of
+/// An account as the first 128 bits of its BLAKE3 hash, or an ordered pair of accounts: so a set of
 /// ten million deleted ids stays at a few hundred megabytes. Two of *n* ids collide with a
 /// probability near n² / 2¹²⁹ (10⁻²⁴ for ten million): exact for all practical purposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,32 +9,26 @@ pub(super) struct Key([u64; 2]);
 impl Key {
     /// The account `id`, case-sensitive.
     pub(super) fn account(id: &str) -> Self {
-        Self::of(id.as_bytes())
+        let hash = blake3::hash(id.as_bytes());
+        let (mut low, mut high) = ([0; 8], [0; 8]);
+        low.copy_from_slice(&hash.as_bytes()[..8]);
+        high.copy_from_slice(&hash.as_bytes()[8..16]);
+        Self([u64::from_le_bytes(low), u64::from_le_bytes(high)])
     }
 
-    /// `to` on the list of `from`; the other direction is another key.
+    /// `to` on the list of `from`; the other direction is another key. Halves of good hashes need no
+    /// second one: each half of a pair is a mix of one half of both, ordered by the inner `mix`.
     pub(super) fn pair(from: Self, to: Self) -> Self {
-        let mut bytes = [0; 32];
-        for (chunk, word) in bytes
-            .chunks_exact_mut(8)
-            .zip(from.0.into_iter().chain(to.0))
-        {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        Self::of(&bytes)
+        let ([from_low, from_high], [to_low, to_high]) = (from.0, to.0);
+        Self([
+            mix(from_low ^ mix(to_low)),
+            mix(from_high.wrapping_add(mix(to_high))),
+        ])
     }
 
     /// A number in 0..1 that depends on nothing but this key and `seed`.
     pub(super) fn fraction(self, seed: u64) -> f64 {
         unit(mix(self.0[0] ^ mix(seed)))
-    }
-
-    fn of(bytes: &[u8]) -> Self {
-        let hash = blake3::hash(bytes);
-        let (mut low, mut high) = ([0; 8], [0; 8]);
-        low.copy_from_slice(&hash.as_bytes()[..8]);
-        high.copy_from_slice(&hash.as_bytes()[8..16]);
-        Self([u64::from_le_bytes(low), u64::from_le_bytes(high)])
     }
 }
 

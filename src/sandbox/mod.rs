@@ -61,6 +61,7 @@ mod command;
 mod conflicts;
 mod desk;
 mod faults;
+mod json;
 mod key;
 mod order;
 mod rate;

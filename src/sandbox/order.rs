@@ -1,8 +1,9 @@
 //! A request's body, checked by the rules of its page, as an order to carry out.
 
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
 use super::command::Command;
+use super::json::Json;
 use super::key::Key;
 use super::refusal::Refusal;
 
@@ -73,7 +74,16 @@ pub(super) enum DeleteType {
 #[derive(Debug)]
 pub(super) struct Update {
     pub(super) to: Account,
-    pub(super) tags: Vec<(String, Value)>,
+    pub(super) tags: Vec<(String, TagValue)>,
+}
+
+/// The value of a tag, by the types of page `friend_update`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum TagValue {
+    Text(String),
+    Number(u64),
+    Groups(Vec<String>),
 }
 
 impl Order {
@@ -82,9 +92,11 @@ impl Order {
     /// # Errors
     /// With the code that the page has for the first broken rule.
     pub(super) fn read(command: Command, body: &[u8]) -> Result<Self, Refusal> {
-        let value = serde_json::from_slice(body).map_err(|_| Refusal::new(60003))?;
-        let Value::Object(fields) = value else {
-            return Err(Refusal::new(60003));
+        let fields = match serde_json::from_slice(body) {
+            Ok(fields @ Json::Object(_)) => fields,
+            Ok(Json::Text(_) | Json::Number(_) | Json::List(_) | Json::Other) | Err(_) => {
+                return Err(Refusal::new(60003));
+            }
         };
         match command {
             Command::AccountDelete => account_delete(&fields),
@@ -117,9 +129,7 @@ impl Order {
     }
 }
 
-type Fields = Map<String, Value>;
-
-fn account_delete(fields: &Fields) -> Result<Order, Refusal> {
+fn account_delete(fields: &Json<'_>) -> Result<Order, Refusal> {
     let items = array(fields, "DeleteItem").ok_or_else(|| bad_account("DeleteItem"))?;
     if items.is_empty() {
         return Err(bad_account("DeleteItem"));
@@ -141,7 +151,7 @@ fn account_delete(fields: &Fields) -> Result<Order, Refusal> {
     Ok(Order::AccountDelete { users })
 }
 
-fn friend_delete(fields: &Fields) -> Result<Order, Refusal> {
+fn friend_delete(fields: &Json<'_>) -> Result<Order, Refusal> {
     let from = from_account(fields)?;
     let ids = array(fields, "To_Account").ok_or_else(|| bad_relation("To_Account"))?;
     if ids.is_empty() || ids.len() > MAX_FRIENDS {
@@ -155,13 +165,13 @@ fn friend_delete(fields: &Fields) -> Result<Order, Refusal> {
     Ok(Order::FriendDelete { from, to, way })
 }
 
-fn friend_delete_all(fields: &Fields) -> Result<Order, Refusal> {
+fn friend_delete_all(fields: &Json<'_>) -> Result<Order, Refusal> {
     let from = from_account(fields)?;
     let way = delete_type(fields).ok_or_else(|| bad_relation("DeleteType"))?;
     Ok(Order::FriendDeleteAll { from, way })
 }
 
-fn friend_update(fields: &Fields) -> Result<Order, Refusal> {
+fn friend_update(fields: &Json<'_>) -> Result<Order, Refusal> {
     let from = from_account(fields)?;
     let items = array(fields, "UpdateItem").ok_or_else(|| bad_relation("UpdateItem"))?;
     if items.is_empty() || items.len() > MAX_FRIENDS {
@@ -171,11 +181,11 @@ fn friend_update(fields: &Fields) -> Result<Order, Refusal> {
     Ok(Order::FriendUpdate { from, updates })
 }
 
-fn update(item: &Value) -> Result<Update, Refusal> {
+fn update(item: &Json<'_>) -> Result<Update, Refusal> {
     let to = account(item.get("To_Account"), || bad_relation("To_Account"))?;
     let tags = item
         .get("SnsItem")
-        .and_then(Value::as_array)
+        .and_then(Json::as_list)
         .filter(|tags| !tags.is_empty())
         .ok_or_else(|| bad_relation("SnsItem"))?
         .iter()
@@ -185,23 +195,26 @@ fn update(item: &Value) -> Result<Update, Refusal> {
 }
 
 /// Remark, group and custom fields only (page `friend_update`), each with its type and size.
-fn tag(item: &Value) -> Result<(String, Value), Refusal> {
-    let name = item.get("Tag").and_then(Value::as_str);
+fn tag(item: &Json<'_>) -> Result<(String, TagValue), Refusal> {
+    let name = item.get("Tag").and_then(Json::as_text);
     let name = name.ok_or_else(|| bad_relation("Tag"))?;
     let value = item.get("Value").ok_or_else(|| bad_relation("Value"))?;
-    let is_good = match name {
-        "Tag_SNS_IM_Remark" => is_text(value, 0, MAX_REMARK),
-        "Tag_SNS_IM_Group" => value
-            .as_array()
-            .is_some_and(|groups| groups.iter().all(|group| is_text(group, 1, MAX_GROUP))),
-        custom if is_custom(custom) => value.is_u64() || is_text(value, 0, MAX_CUSTOM),
+    let value = match name {
+        "Tag_SNS_IM_Remark" => text(value, 0, MAX_REMARK).map(TagValue::Text),
+        "Tag_SNS_IM_Group" => groups(value).map(TagValue::Groups),
+        custom if is_custom(custom) => match value {
+            Json::Number(number) => Some(TagValue::Number(*number)),
+            other => text(other, 0, MAX_CUSTOM).map(TagValue::Text),
+        },
         _ => return Err(bad_relation("Tag")),
     };
-    if is_good {
-        Ok((name.to_owned(), value.clone()))
-    } else {
-        Err(bad_relation(name))
-    }
+    let value = value.ok_or_else(|| bad_relation(name))?;
+    Ok((name.to_owned(), value))
+}
+
+fn groups(value: &Json<'_>) -> Option<Vec<String>> {
+    let names = value.as_list()?.iter();
+    names.map(|name| text(name, 1, MAX_GROUP)).collect()
 }
 
 fn is_custom(tag: &str) -> bool {
@@ -211,13 +224,12 @@ fn is_custom(tag: &str) -> bool {
     })
 }
 
-fn is_text(value: &Value, min: usize, max: usize) -> bool {
-    value
-        .as_str()
-        .is_some_and(|text| (min..=max).contains(&text.len()))
+fn text(value: &Json<'_>, min: usize, max: usize) -> Option<String> {
+    let text = value.as_text()?;
+    (min..=max).contains(&text.len()).then(|| text.to_owned())
 }
 
-fn from_account(fields: &Fields) -> Result<Account, Refusal> {
+fn from_account(fields: &Json<'_>) -> Result<Account, Refusal> {
     let from = account(fields.get("From_Account"), || bad_relation("From_Account"))?;
     if from.is_legal() {
         Ok(from)
@@ -227,21 +239,19 @@ fn from_account(fields: &Fields) -> Result<Account, Refusal> {
 }
 
 /// An account must be a string (60015) and there at all (`absent`).
-fn account(value: Option<&Value>, absent: impl Fn() -> Refusal) -> Result<Account, Refusal> {
+fn account(value: Option<&Json<'_>>, absent: impl Fn() -> Refusal) -> Result<Account, Refusal> {
     match value.ok_or_else(absent)? {
-        Value::String(id) => Ok(Account::new(id)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            Err(Refusal::new(60015))
-        }
+        Json::Text(id) => Ok(Account::new(id)),
+        Json::Number(_) | Json::List(_) | Json::Object(_) | Json::Other => Err(Refusal::new(60015)),
     }
 }
 
 /// Left out means one way: stated for `friend_delete_all`, taken over for `friend_delete`, whose page
 /// does not say.
-fn delete_type(fields: &Fields) -> Option<DeleteType> {
+fn delete_type(fields: &Json<'_>) -> Option<DeleteType> {
     match fields.get("DeleteType") {
         None => Some(DeleteType::Single),
-        Some(given) => match given.as_str()? {
+        Some(given) => match given.as_text()? {
             "Delete_Type_Single" => Some(DeleteType::Single),
             "Delete_Type_Both" => Some(DeleteType::Both),
             _ => None,
@@ -249,8 +259,8 @@ fn delete_type(fields: &Fields) -> Option<DeleteType> {
     }
 }
 
-fn array<'a>(fields: &'a Fields, name: &str) -> Option<&'a Vec<Value>> {
-    fields.get(name)?.as_array()
+fn array<'a>(fields: &'a Json<'_>, name: &str) -> Option<&'a [Json<'a>]> {
+    fields.get(name)?.as_list()
 }
 
 fn bad_account(field: &str) -> Refusal {
@@ -264,7 +274,7 @@ fn bad_relation(field: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn code(command: Command, body: &Value) -> u32 {
         Order::read(command, body.to_string().as_bytes()).map_or_else(|refusal| refusal.code, |_| 0)
