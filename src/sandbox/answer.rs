@@ -49,22 +49,20 @@ pub(super) const ILLEGAL_ACCOUNT: u32 = 30003;
 
 /// The answer of `command`, as bytes of JSON.
 pub(super) fn body(command: Command, verdict: &Verdict) -> Vec<u8> {
-    match (verdict, command) {
-        (Verdict::Refused(refusal), _) => refused(Some(command), refusal),
-        (Verdict::Items(items), Command::AccountDelete) => json(&AccountsBody {
-            action_status: "OK",
-            error_code: 0,
-            error_info: "",
-            result_item: items.iter().map(AccountResult::from).collect(),
-        }),
-        (Verdict::Items(items), Command::FriendDelete) => json(&deleted(items)),
-        (Verdict::Items(items), Command::FriendUpdate) => json(&updated(items)),
-        (Verdict::Items(_) | Verdict::Done, _) => json(&PlainBody {
-            action_status: "OK",
-            error_code: 0,
-            error_info: "",
-            error_display: Some(""),
-        }),
+    match verdict {
+        Verdict::Refused(refusal) => refused(Some(command), refusal),
+        Verdict::Done => json(&DONE),
+        Verdict::Items(items) => match command {
+            Command::AccountDelete => json(&AccountsBody {
+                action_status: "OK",
+                error_code: 0,
+                error_info: "",
+                result_item: items.iter().map(AccountResult::from).collect(),
+            }),
+            Command::FriendDelete => json(&deleted(items)),
+            Command::FriendUpdate => json(&updated(items)),
+            Command::FriendDeleteAll => json(&DONE),
+        },
     }
 }
 
@@ -96,6 +94,13 @@ struct PlainBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_display: Option<&'static str>,
 }
+
+const DONE: PlainBody<'_> = PlainBody {
+    action_status: "OK",
+    error_code: 0,
+    error_info: "",
+    error_display: Some(""),
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -15,7 +15,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// All of them, in the order of [`Command::index`].
+    /// All of them.
     pub const ALL: [Self; 4] = [
         Self::AccountDelete,
         Self::FriendDelete,

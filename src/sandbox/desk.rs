@@ -221,9 +221,10 @@ impl Desk {
 
     fn time_to_take(&self, plan: &Plan) -> Duration {
         let jitter = self.latency.jitter.mul_f64(lock(&self.jitter).fraction());
-        let extra = match plan.call {
-            Some(CallFault::Slow(extra)) => extra,
-            _ => Duration::ZERO,
+        let extra = if let Some(CallFault::Slow(extra)) = plan.call {
+            extra
+        } else {
+            Duration::ZERO
         };
         (self.latency.fixed + jitter).saturating_add(extra)
     }

@@ -97,11 +97,12 @@ fn play_items(items: &mut Vec<Item>, faults: &[Option<ItemFault>]) {
 }
 
 fn play_list(items: &mut Vec<Item>, fault: Option<&CallFault>) {
-    match fault {
+    if matches!(fault, Some(CallFault::Foreign)) {
         // In front, where a client that goes by position takes it for the first of its own.
-        Some(CallFault::Foreign) => items.insert(0, Item::ok(FOREIGN_ID)),
-        Some(CallFault::Shuffle) => items.reverse(),
-        _ => {}
+        items.insert(0, Item::ok(FOREIGN_ID));
+    }
+    if matches!(fault, Some(CallFault::Shuffle)) {
+        items.reverse();
     }
 }
 
