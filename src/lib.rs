@@ -13,6 +13,7 @@
 pub mod api;
 pub mod api;
 pub mod api;
+pub mod api;
 pub mod clock;
 pub mod commands;
 pub mod domain;
@@ -20,4 +21,5 @@ pub mod input;
 pub mod intake;
 pub mod limiter;
 pub mod queue;
+pub mod sandbox;
 pub mod settings;
