@@ -11,9 +11,6 @@
 //!    the network does to the spacing.
 
 pub mod api;
-pub mod api;
-pub mod api;
-pub mod api;
 pub mod clock;
 pub mod commands;
 pub mod domain;
