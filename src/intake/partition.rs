@@ -133,8 +133,9 @@ impl<'a> Partitions<'a> {
         if self.held + capacity > self.memory {
             self.spill_all()?;
         }
-        self.held += capacity;
-        self.parts[index].blocks.push(Vec::with_capacity(capacity));
+        let block = Vec::with_capacity(capacity);
+        self.held += block.capacity();
+        self.parts[index].blocks.push(block);
         Ok(())
     }
 

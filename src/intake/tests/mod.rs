@@ -162,6 +162,10 @@ proptest! {
         prop_assert_eq!(&found, &wanted);
         check_requests(&outputs, limits);
 
+        let segments: Vec<_> = outputs.iter().filter(|output| matches!(output, Output::Segment(_))).collect();
+        let whole = Output::Segment(Segment { first_row: 0, source: 0, first_line: 1, step: 1 });
+        prop_assert_eq!(segments, if lines.is_empty() { vec![] } else { vec![&whole] });
+
         let rows: usize = found.items.values().map(Vec::len).sum();
         prop_assert_eq!(rows + found.asides.len(), lines.len());
         prop_assert_eq!(counts.rows, lines.len() as u64);
