@@ -18,9 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A `UserSig` of `administrator`, made here from the description and not by the client's code.
 fn usersig(key: &str, valid_from: u64, seconds: u64) -> String {
-    let message = format!(
-        "TLS.identifier:administrator\nTLS.sdkappid:{SDKAPPID}\nTLS.time:{valid_from}\nTLS.expire:{seconds}\n"
-    );
+    let message =
+        format!("TLS.identifier:administrator\nTLS.sdkappid:{SDKAPPID}\nTLS.time:{valid_from}\nTLS.expire:{seconds}\n");
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(message.as_bytes());
     let claims = json!({
@@ -28,10 +27,7 @@ fn usersig(key: &str, valid_from: u64, seconds: u64) -> String {
         "TLS.time": valid_from, "TLS.expire": seconds,
         "TLS.sig": STANDARD.encode(mac.finalize().into_bytes()),
     });
-    let mut zlib = flate2::read::ZlibEncoder::new(
-        io::Cursor::new(claims.to_string()),
-        flate2::Compression::default(),
-    );
+    let mut zlib = flate2::read::ZlibEncoder::new(io::Cursor::new(claims.to_string()), flate2::Compression::default());
     let mut compressed = Vec::new();
     io::Read::read_to_end(&mut zlib, &mut compressed).unwrap();
     STANDARD
@@ -43,9 +39,7 @@ fn usersig(key: &str, valid_from: u64, seconds: u64) -> String {
 
 fn good_query() -> String {
     let usersig = usersig(KEY, 1_700_000_000, 10_000_000_000);
-    format!(
-        "sdkappid={SDKAPPID}&identifier=administrator&usersig={usersig}&random=7&contenttype=json"
-    )
+    format!("sdkappid={SDKAPPID}&identifier=administrator&usersig={usersig}&random=7&contenttype=json")
 }
 
 fn config() -> Config {
@@ -69,9 +63,7 @@ fn rules(texts: &[&str]) -> Vec<Rule> {
 }
 
 async fn start(config: Config) -> Sandbox {
-    Sandbox::start(config, "127.0.0.1:0".parse().unwrap())
-        .await
-        .unwrap()
+    Sandbox::start(config, "127.0.0.1:0".parse().unwrap()).await.unwrap()
 }
 
 async fn start_with_faults(texts: &[&str]) -> Sandbox {
@@ -99,17 +91,13 @@ impl Answer {
     fn item_codes(&self) -> Vec<u64> {
         let json = self.json();
         let items = json["ResultItem"].as_array().unwrap().iter();
-        items
-            .map(|item| item["ResultCode"].as_u64().unwrap())
-            .collect()
+        items.map(|item| item["ResultCode"].as_u64().unwrap()).collect()
     }
 
     fn item_ids(&self, field: &str) -> Vec<String> {
         let json = self.json();
         let items = json["ResultItem"].as_array().unwrap().iter();
-        items
-            .map(|item| item[field].as_str().unwrap().to_owned())
-            .collect()
+        items.map(|item| item[field].as_str().unwrap().to_owned()).collect()
     }
 
     fn status(&self) -> &str {
@@ -142,9 +130,7 @@ async fn receive(mut stream: TcpStream) -> io::Result<Answer> {
 }
 
 async fn request(sandbox: &Sandbox, method: &str, target: &str, body: &str) -> Answer {
-    receive(send(sandbox, method, target, body).await)
-        .await
-        .unwrap()
+    receive(send(sandbox, method, target, body).await).await.unwrap()
 }
 
 async fn send_call(sandbox: &Sandbox, command: Command, body: &Value) -> TcpStream {
@@ -153,9 +139,7 @@ async fn send_call(sandbox: &Sandbox, command: Command, body: &Value) -> TcpStre
 }
 
 async fn call(sandbox: &Sandbox, command: Command, body: &Value) -> Answer {
-    receive(send_call(sandbox, command, body).await)
-        .await
-        .unwrap()
+    receive(send_call(sandbox, command, body).await).await.unwrap()
 }
 
 async fn delete_accounts(sandbox: &Sandbox, ids: &[&str]) -> Answer {
@@ -200,14 +184,8 @@ async fn the_four_commands_do_what_their_pages_say() {
         json!({"ActionStatus": "OK", "ErrorCode": 0, "ErrorInfo": "", "ErrorDisplay": ""})
     );
     let remark = json!([{"Tag": "Tag_SNS_IM_Remark", "Value": "备注"}]);
-    let update =
-        json!({"From_Account": "x", "UpdateItem": [{"To_Account": "y", "SnsItem": remark}]});
-    assert_eq!(
-        call(&sandbox, Command::FriendUpdate, &update)
-            .await
-            .item_codes(),
-        [0]
-    );
+    let update = json!({"From_Account": "x", "UpdateItem": [{"To_Account": "y", "SnsItem": remark}]});
+    assert_eq!(call(&sandbox, Command::FriendUpdate, &update).await.item_codes(), [0]);
 
     let world = sandbox.world();
     assert!(!world.account_exists("UserID_1"));
@@ -223,15 +201,9 @@ async fn the_four_commands_do_what_their_pages_say() {
 async fn a_seeded_world_and_a_share_missing_answer_with_their_codes() {
     let world = World::seeded(["a", "b"], [("a", "b")]);
     let sandbox = start(Config { world, ..config() }).await;
-    assert_eq!(
-        delete_accounts(&sandbox, &["x"]).await.item_codes(),
-        [70107]
-    );
+    assert_eq!(delete_accounts(&sandbox, &["x"]).await.item_codes(), [70107]);
     let body = json!({"From_Account": "x", "To_Account": ["a"]});
-    assert_eq!(
-        call(&sandbox, Command::FriendDelete, &body).await.code(),
-        30003
-    );
+    assert_eq!(call(&sandbox, Command::FriendDelete, &body).await.code(), 30003);
     let body = json!({"From_Account": "a", "To_Account": ["b", "x", ""]});
     let answer = call(&sandbox, Command::FriendDelete, &body).await;
     assert_eq!(answer.item_codes(), [0, 31704, 30003]);
@@ -239,10 +211,7 @@ async fn a_seeded_world_and_a_share_missing_answer_with_their_codes() {
 
     let world = World::open_with_missing(0, 1.0, 0.0);
     let sandbox = start(Config { world, ..config() }).await;
-    assert_eq!(
-        delete_accounts(&sandbox, &["x"]).await.item_codes(),
-        [70107]
-    );
+    assert_eq!(delete_accounts(&sandbox, &["x"]).await.item_codes(), [70107]);
 }
 
 #[tokio::test]
@@ -264,11 +233,7 @@ async fn a_wrong_url_or_usersig_is_refused_with_its_code_and_nothing_is_done() {
         (signature, expired.as_str(), 70001),
         (signature, forged.as_str(), 70009),
     ] {
-        let target = format!(
-            "{}?{}",
-            Command::AccountDelete.path(),
-            good.replace(old, new)
-        );
+        let target = format!("{}?{}", Command::AccountDelete.path(), good.replace(old, new));
         let body = accounts(&["a"]).to_string();
         let answer = request(&sandbox, "POST", &target, &body).await;
         assert_eq!((answer.status(), answer.code()), ("200", code), "{new}");
@@ -286,11 +251,7 @@ async fn a_bad_request_is_refused_with_its_code() {
     for (command, body, code) in [
         (Command::AccountDelete, json!([]), 60003),
         (Command::AccountDelete, json!({"DeleteItem": []}), 70402),
-        (
-            Command::AccountDelete,
-            json!({"DeleteItem": [{"UserID": 7}]}),
-            60015,
-        ),
+        (Command::AccountDelete, json!({"DeleteItem": [{"UserID": 7}]}), 60015),
         (
             Command::FriendDelete,
             json!({"From_Account": "a", "To_Account": []}),
@@ -314,9 +275,7 @@ async fn a_bad_request_is_refused_with_its_code() {
     let target = format!("{}?{}", Command::AccountDelete.path(), good_query());
     assert_eq!(request(&sandbox, "GET", &target, "").await.code(), 60002);
     assert_eq!(
-        request(&sandbox, "POST", "/v4/sns/friend_add", "{}")
-            .await
-            .code(),
+        request(&sandbox, "POST", "/v4/sns/friend_add", "{}").await.code(),
         60009
     );
     assert_eq!(sandbox.report().unknown_paths, 1);
@@ -330,43 +289,26 @@ async fn calls_above_a_cap_are_turned_away_and_counted_apart() {
     sandbox.set_caps(Caps::default().with_app(0));
     assert_eq!(delete_accounts(&sandbox, &["a"]).await.code(), 60011);
     let report = sandbox.report();
-    assert_eq!(
-        (report.throttled, report.throttled_app, report.accepted),
-        (1, 1, 0)
-    );
+    assert_eq!((report.throttled, report.throttled_app, report.accepted), (1, 1, 0));
     assert!(report.worst_second >= 1, "{report:?}");
     assert_eq!(report.worst_second_accepted, 0);
     assert!(sandbox.world().account_exists("a"));
     sandbox.set_caps(Caps::default());
     assert_eq!(delete_accounts(&sandbox, &["a"]).await.item_codes(), [0]);
-    assert_eq!(
-        sandbox.report().commands[&Command::AccountDelete].accepted,
-        1
-    );
+    assert_eq!(sandbox.report().commands[&Command::AccountDelete].accepted, 1);
 }
 
 #[tokio::test]
 async fn a_second_writer_of_an_account_gets_30008() {
     let sandbox = start_with_faults(&["account_delete:slow=3600s:#1"]).await;
     let first = send_call(&sandbox, Command::AccountDelete, &accounts(&["a", "b"])).await;
-    until(&sandbox, |report| {
-        report.faults.contains_key("slow=3600000ms")
-    })
-    .await;
+    until(&sandbox, |report| report.faults.contains_key("slow=3600000ms")).await;
     assert_eq!(delete_accounts(&sandbox, &["b", "c"]).await.code(), 30008);
     assert_eq!(delete_accounts(&sandbox, &["c"]).await.item_codes(), [0]);
     let both = json!({"From_Account": "x", "To_Account": ["a"], "DeleteType": "Delete_Type_Both"});
-    assert_eq!(
-        call(&sandbox, Command::FriendDelete, &both).await.code(),
-        30008
-    );
+    assert_eq!(call(&sandbox, Command::FriendDelete, &both).await.code(), 30008);
     let single = json!({"From_Account": "x", "To_Account": ["a"]});
-    assert_eq!(
-        call(&sandbox, Command::FriendDelete, &single)
-            .await
-            .item_codes(),
-        [0]
-    );
+    assert_eq!(call(&sandbox, Command::FriendDelete, &single).await.item_codes(), [0]);
     assert_eq!(sandbox.report().overlaps, 2);
 
     // The caller hangs up, the call goes on: still a conflict, but one that nobody could avoid.
@@ -384,11 +326,7 @@ async fn accounts_are_free_again_when_the_answer_is_there() {
         fixed: Duration::from_millis(2),
         jitter: Duration::from_millis(2),
     };
-    let sandbox = start(Config {
-        latency,
-        ..config()
-    })
-    .await;
+    let sandbox = start(Config { latency, ..config() }).await;
     for _ in 0..20 {
         let answer = delete_accounts(&sandbox, &["a"]).await;
         assert_eq!(answer.code(), 0);
@@ -399,12 +337,7 @@ async fn accounts_are_free_again_when_the_answer_is_there() {
 /// Plays one fault on the first call, which deletes account `a`.
 async fn played(rule: &str) -> (Sandbox, io::Result<Answer>) {
     let sandbox = start_with_faults(&[&format!("any:{rule}:#1")]).await;
-    let stream = send_call(
-        &sandbox,
-        Command::AccountDelete,
-        &accounts(&["a", "b", "c"]),
-    )
-    .await;
+    let stream = send_call(&sandbox, Command::AccountDelete, &accounts(&["a", "b", "c"])).await;
     let answer = receive(stream).await;
     assert_eq!(sandbox.report().faults.len(), 1, "{rule}");
     (sandbox, answer)
@@ -432,11 +365,7 @@ async fn refusals_and_http_failures_come_before_or_after_the_write() {
         let (sandbox, answer) = played(rule).await;
         let answer = answer.unwrap();
         assert_eq!(answer.status(), status);
-        assert!(
-            answer.head.contains("content-type: text/html"),
-            "{}",
-            answer.head
-        );
+        assert!(answer.head.contains("content-type: text/html"), "{}", answer.head);
         assert_eq!(answer.head.contains("location:"), status == "302");
         assert_eq!(was_written(&sandbox), written, "{rule}");
     }
@@ -452,10 +381,7 @@ async fn connections_are_reset_or_closed_before_or_after_the_write() {
     for (rule, written) in [("close-before", false), ("close-after", true)] {
         let (sandbox, answer) = played(rule).await;
         let answer = answer.unwrap();
-        assert!(
-            answer.head.is_empty() && answer.body.is_empty(),
-            "{answer:?}"
-        );
+        assert!(answer.head.is_empty() && answer.body.is_empty(), "{answer:?}");
         assert_eq!(was_written(&sandbox), written, "{rule}");
     }
 }
@@ -506,14 +432,7 @@ async fn a_poisoned_id_sinks_its_request_and_no_other() {
 
 #[tokio::test]
 async fn answers_are_broken_on_order_and_the_write_is_done() {
-    for rule in [
-        "garbage",
-        "truncated",
-        "cut",
-        "huge",
-        "string-code",
-        "object-items",
-    ] {
+    for rule in ["garbage", "truncated", "cut", "huge", "string-code", "object-items"] {
         let (sandbox, answer) = played(rule).await;
         let answer = answer.unwrap();
         assert_eq!(answer.status(), "200", "{rule}");
@@ -572,11 +491,7 @@ async fn only_loopback_is_served() {
         let refused = Sandbox::start(config(), addr.parse().unwrap()).await;
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
-    assert!(
-        Sandbox::start(config(), "[::1]:0".parse().unwrap())
-            .await
-            .is_ok()
-    );
+    assert!(Sandbox::start(config(), "[::1]:0".parse().unwrap()).await.is_ok());
 }
 
 #[tokio::test]
@@ -585,9 +500,7 @@ async fn stopping_ends_connections_and_calls() {
     let addr = sandbox.addr();
     let stream = send_call(&sandbox, Command::AccountDelete, &accounts(&["a"])).await;
     until(&sandbox, |report| !report.faults.is_empty()).await;
-    timeout(DEADLINE, sandbox.stop())
-        .await
-        .expect("stops at once");
+    timeout(DEADLINE, sandbox.stop()).await.expect("stops at once");
     let answer = receive(stream).await.unwrap();
     assert!(answer.head.is_empty());
     assert!(TcpStream::connect(addr).await.is_err());

@@ -234,18 +234,12 @@ mod tests {
 
     #[test]
     fn friend_update_answers_like_its_page() {
-        let verdict = Verdict::Items(vec![
-            Item::ok("id1"),
-            Item::refused("id2", Refusal::new(30011)),
-        ]);
+        let verdict = Verdict::Items(vec![Item::ok("id1"), Item::refused("id2", Refusal::new(30011))]);
         assert_eq!(
             text(Command::FriendUpdate, &verdict),
             r#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""},{"To_Account":"id2","ResultCode":30011,"ResultInfo":"Err_SNS_FriendUpdate_Group_Num_Exceed_Threshold"}],"Fail_Account":["id2"],"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}"#
         );
-        let all_well = text(
-            Command::FriendUpdate,
-            &Verdict::Items(vec![Item::ok("id1")]),
-        );
+        let all_well = text(Command::FriendUpdate, &Verdict::Items(vec![Item::ok("id1")]));
         assert!(!all_well.contains("Fail_Account"));
     }
 
@@ -256,10 +250,7 @@ mod tests {
             r#"{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}"#
         );
         assert_eq!(
-            text(
-                Command::AccountDelete,
-                &Verdict::Refused(Refusal::new(60015))
-            ),
+            text(Command::AccountDelete, &Verdict::Refused(Refusal::new(60015))),
             r#"{"ActionStatus":"FAIL","ErrorCode":60015,"ErrorInfo":"body account invalid"}"#
         );
     }

@@ -48,10 +48,7 @@ pub(super) fn check(app: &App, query: &str, now: u64) -> Result<(), Refusal> {
     let identifier = params.required("identifier")?;
     let usersig = params.get("usersig").ok_or_else(|| missing("usersig"))?;
     if params.required("random")?.parse::<u32>().is_err() {
-        return Err(Refusal::with(
-            60025,
-            "random is not a 32-bit unsigned integer",
-        ));
+        return Err(Refusal::with(60025, "random is not a 32-bit unsigned integer"));
     }
     if params.required("contenttype")? != "json" {
         return Err(Refusal::with(60025, "contenttype is not json"));
@@ -139,9 +136,8 @@ fn is_signed_by(claims: &Claims, key: &SecretString) -> bool {
         expire,
         ..
     } = claims;
-    let message = format!(
-        "TLS.identifier:{identifier}\nTLS.sdkappid:{sdkappid}\nTLS.time:{time}\nTLS.expire:{expire}\n"
-    );
+    let message =
+        format!("TLS.identifier:{identifier}\nTLS.sdkappid:{sdkappid}\nTLS.time:{time}\nTLS.expire:{expire}\n");
     mac.update(message.as_bytes());
     if let Some(userbuf) = &claims.userbuf {
         mac.update(format!("TLS.userbuf:{userbuf}\n").as_bytes());
@@ -222,9 +218,7 @@ mod tests {
     }
 
     fn query(usersig: &str) -> String {
-        format!(
-            "sdkappid=1400000000&identifier=administrator&usersig={usersig}&random=4294967295&contenttype=json"
-        )
+        format!("sdkappid=1400000000&identifier=administrator&usersig={usersig}&random=4294967295&contenttype=json")
     }
 
     fn code(app: &App, query: &str, now: u64) -> u32 {
@@ -297,5 +291,12 @@ mod tests {
         assert_eq!(with("contenttype=json", "contenttype=xml"), 60025);
         assert_eq!(with("identifier=a", "identifier=%4g"), 60002);
         assert_eq!(with("identifier=a", "identifier=%ff"), 60002);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_query_passes_by_chance_or_makes_a_panic(query in "(sdkappid=1400000000|identifier|usersig|[&=%*_a-zé0-9]){0,12}") {
+            assert_ne!(code(&app(), &query, MADE_AT), 0);
+        }
     }
 }

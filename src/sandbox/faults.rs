@@ -92,8 +92,7 @@ impl Faults {
 
 impl Armed {
     fn is_for(&self, command: Command) -> bool {
-        self.rule.command.is_none_or(|own| own == command)
-            && (command.lists_items() || !self.rule.kind.needs_items())
+        self.rule.command.is_none_or(|own| own == command) && (command.lists_items() || !self.rule.kind.needs_items())
     }
 
     fn is_used_up(&self) -> bool {
@@ -131,9 +130,7 @@ impl Armed {
         for (index, item) in items.iter_mut().enumerate() {
             let struck = match &self.rule.when {
                 When::Share(share) => draw.fraction() < *share,
-                When::Calls(numbers) => {
-                    index % 2 == 0 && numbers.iter().any(|number| number.get() == self.seen)
-                }
+                When::Calls(numbers) => index % 2 == 0 && numbers.iter().any(|number| number.get() == self.seen),
             };
             if struck && item.is_none() && !self.is_used_up() {
                 *item = Some(fault);
@@ -168,13 +165,7 @@ mod tests {
 
     #[test]
     fn a_share_strikes_its_share_and_the_same_calls_with_the_same_seed() {
-        let run = || {
-            calls(
-                &mut faults(&["any:reset:0.1"]),
-                Command::AccountDelete,
-                5000,
-            )
-        };
+        let run = || calls(&mut faults(&["any:reset:0.1"]), Command::AccountDelete, 5000);
         let struck = run().iter().filter(|&&struck| struck).count();
         assert!((400..600).contains(&struck), "{struck}");
         assert_eq!(run(), run());
@@ -230,19 +221,11 @@ mod tests {
         let plan = faults.choose(Command::FriendDeleteAll, &["a"], 0);
         assert_eq!(plan, Plan::default());
         let plan = faults.choose(Command::FriendDelete, &ids, 0);
-        let of = |fault| {
-            plan.items
-                .iter()
-                .filter(|&&item| item == Some(fault))
-                .count()
-        };
+        let of = |fault| plan.items.iter().filter(|&&item| item == Some(fault)).count();
         let coded = of(ItemFault::Code(70500));
         assert!((150..250).contains(&coded), "{coded}");
         let left_out = of(ItemFault::Missing);
-        assert!(
-            (350..450).contains(&left_out),
-            "every other of the rest: {left_out}"
-        );
+        assert!((350..450).contains(&left_out), "every other of the rest: {left_out}");
         assert_eq!(faults.played()["missing"], left_out as u64);
     }
 }

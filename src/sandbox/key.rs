@@ -20,10 +20,7 @@ impl Key {
     /// second one: each half of a pair is a mix of one half of both, ordered by the inner `mix`.
     pub(super) fn pair(from: Self, to: Self) -> Self {
         let ([from_low, from_high], [to_low, to_high]) = (from.0, to.0);
-        Self([
-            mix(from_low ^ mix(to_low)),
-            mix(from_high.wrapping_add(mix(to_high))),
-        ])
+        Self([mix(from_low ^ mix(to_low)), mix(from_high.wrapping_add(mix(to_high)))])
     }
 
     /// A number in 0..1 that depends on nothing but this key and `seed`.
@@ -56,10 +53,7 @@ fn mix(mut word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "53 bits fit the mantissa exactly"
-)]
+#[expect(clippy::cast_precision_loss, reason = "53 bits fit the mantissa exactly")]
 fn unit(word: u64) -> f64 {
     (word >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -149,8 +149,7 @@ impl Sandbox {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
         let desk = Arc::new(Desk::new(config));
-        desk.tasks
-            .spawn(server::accept(Arc::clone(&desk), listener));
+        desk.tasks.spawn(server::accept(Arc::clone(&desk), listener));
         Ok(Self { desk, addr })
     }
 

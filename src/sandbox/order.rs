@@ -112,9 +112,7 @@ impl Order {
             Self::AccountDelete { users } => users.iter().map(|user| user.id.as_str()).collect(),
             Self::FriendDelete { to, .. } => to.iter().map(|to| to.id.as_str()).collect(),
             Self::FriendDeleteAll { from, .. } => vec![&from.id],
-            Self::FriendUpdate { updates, .. } => {
-                updates.iter().map(|update| update.to.id.as_str()).collect()
-            }
+            Self::FriendUpdate { updates, .. } => updates.iter().map(|update| update.to.id.as_str()).collect(),
         }
     }
 
@@ -122,9 +120,9 @@ impl Order {
     pub(super) fn owner(&self) -> Option<&Account> {
         match self {
             Self::AccountDelete { .. } => None,
-            Self::FriendDelete { from, .. }
-            | Self::FriendDeleteAll { from, .. }
-            | Self::FriendUpdate { from, .. } => Some(from),
+            Self::FriendDelete { from, .. } | Self::FriendDeleteAll { from, .. } | Self::FriendUpdate { from, .. } => {
+                Some(from)
+            }
         }
     }
 }
@@ -219,8 +217,7 @@ fn groups(value: &Json<'_>) -> Option<Vec<String>> {
 
 fn is_custom(tag: &str) -> bool {
     tag.strip_prefix("Tag_SNS_Custom_").is_some_and(|name| {
-        (1..=MAX_CUSTOM_NAME).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+        (1..=MAX_CUSTOM_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
     })
 }
 
@@ -297,8 +294,7 @@ mod tests {
     #[test]
     fn account_delete_takes_up_to_100_legal_users() {
         let of = |body| code(Command::AccountDelete, &body);
-        let users =
-            |count| -> Vec<Value> { ids(count).iter().map(|id| json!({"UserID": id})).collect() };
+        let users = |count| -> Vec<Value> { ids(count).iter().map(|id| json!({"UserID": id})).collect() };
         assert_eq!(of(json!({"DeleteItem": users(100)})), 0);
         assert_eq!(of(json!({"DeleteItem": users(101)})), 70206);
         assert_eq!(of(json!({"DeleteItem": []})), 70402);
@@ -307,10 +303,7 @@ mod tests {
         assert_eq!(of(json!({"DeleteItem": [{}]})), 70402);
         assert_eq!(of(json!({"DeleteItem": [{"UserID": 7}]})), 60015);
         assert_eq!(of(json!({"DeleteItem": [{"UserID": ""}]})), 70402);
-        assert_eq!(
-            of(json!({"DeleteItem": [{"UserID": "用".repeat(11)}]})),
-            70402
-        );
+        assert_eq!(of(json!({"DeleteItem": [{"UserID": "用".repeat(11)}]})), 70402);
         assert_eq!(of(json!({"DeleteItem": [{"UserID": "x".repeat(32)}]})), 0);
     }
 

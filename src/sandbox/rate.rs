@@ -88,9 +88,7 @@ impl Windows {
     }
 
     fn worst(&self, command: Option<Command>) -> usize {
-        command
-            .map_or(&self.app, |one| &self.commands[one.index()])
-            .worst
+        command.map_or(&self.app, |one| &self.commands[one.index()]).worst
     }
 }
 

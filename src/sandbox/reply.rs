@@ -193,10 +193,7 @@ impl Body for Payload {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
@@ -238,13 +235,10 @@ mod tests {
 
     fn text(rule: &str, ids: &[&str]) -> String {
         let rule = format!("any:{rule}:#1").parse().unwrap();
-        let plan =
-            super::super::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
+        let plan = super::super::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
         let verdict = Verdict::Items(ids.iter().map(|id| Item::ok(id)).collect());
         match exchange(Command::AccountDelete, verdict, &plan) {
-            Exchange::Reply(_, payload) => {
-                String::from_utf8(payload.first.unwrap().to_vec()).unwrap()
-            }
+            Exchange::Reply(_, payload) => String::from_utf8(payload.first.unwrap().to_vec()).unwrap(),
             Exchange::Reset | Exchange::Close | Exchange::Silence => String::new(),
         }
     }

@@ -45,10 +45,7 @@ pub struct Report {
 
 /// Counts of one command; the fields mean what they mean in [`Report`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "documented at the fields of the same names above"
-)]
+#[expect(missing_docs, reason = "documented at the fields of the same names above")]
 pub struct CommandReport {
     pub calls: u64,
     pub accepted: u64,
@@ -155,10 +152,7 @@ mod tests {
         }
         tally.count(Command::FriendUpdate, Event::Overlap(Caller::Gone));
         let report = tally.report(&Gate::new(Caps::default()), BTreeMap::new());
-        assert_eq!(
-            (report.calls, report.accepted, report.items_written),
-            (2, 2, 6)
-        );
+        assert_eq!((report.calls, report.accepted, report.items_written), (2, 2, 6));
         assert_eq!((report.overlaps, report.overlaps_with_abandoned), (0, 1));
         let json = serde_json::to_string(&report).unwrap();
         assert!(json.contains(r#""account_delete":{"calls":1"#), "{json}");

@@ -103,10 +103,7 @@ impl Kind {
     pub(super) fn needs_items(&self) -> bool {
         match self {
             Self::Item(_) => true,
-            Self::Call(fault) => matches!(
-                fault,
-                CallFault::ObjectItems | CallFault::Foreign | CallFault::Shuffle
-            ),
+            Self::Call(fault) => matches!(fault, CallFault::ObjectItems | CallFault::Foreign | CallFault::Shuffle),
         }
     }
 }
@@ -120,10 +117,8 @@ pub struct RuleError {
     hint: &'static str,
 }
 
-const FORM: &str =
-    "a rule is COMMAND:KIND:WHEN or COMMAND:KIND:WHEN:max=N, for example any:reset-after:0.02";
-const COMMANDS: &str =
-    "the commands are any, account_delete, friend_delete, friend_delete_all, friend_update";
+const FORM: &str = "a rule is COMMAND:KIND:WHEN or COMMAND:KIND:WHEN:max=N, for example any:reset-after:0.02";
+const COMMANDS: &str = "the commands are any, account_delete, friend_delete, friend_delete_all, friend_update";
 const KINDS: &str = "the kinds are code=N, http=STATUS, reset, close, silence (each of these also with -before or \
      -after the write), slow=DURATION, storm=CODE/DURATION, poison=CODE/USERID, item=CODE, missing, \
      duplicate, foreign, shuffle, garbage, truncated, cut, huge, string-code, object-items";
@@ -131,8 +126,7 @@ const CODES: &str = "a code is a number from 1, for example code=30006";
 const STATUSES: &str = "a status is a number from 300 to 599, for example http=502";
 const DURATIONS: &str = "a duration is like 250ms or 2s, for example slow=250ms or storm=60007/2s";
 const POISON: &str = "it is poison=CODE/USERID, for example poison=30001/bob";
-const WHENS: &str =
-    "WHEN is a share from 0 to 1, for example 0.05, or numbers of calls, for example #1 or #2,5";
+const WHENS: &str = "WHEN is a share from 0 to 1, for example 0.05, or numbers of calls, for example #1 or #2,5";
 const MAXES: &str = "the most times is like max=3, from 1";
 const NO_ITEMS: &str = "friend_delete_all has one verdict and lists no items";
 
@@ -192,15 +186,11 @@ fn parse_kind(text: &str) -> Result<Kind, Problem> {
     Ok(match (name, value) {
         ("slow", Some(value)) => Kind::Call(C::Slow(parse_duration(value)?)),
         ("storm", Some(value)) => {
-            let (code, lasts) = value
-                .split_once('/')
-                .ok_or_else(|| wrong(value, DURATIONS))?;
+            let (code, lasts) = value.split_once('/').ok_or_else(|| wrong(value, DURATIONS))?;
             Kind::Call(C::Storm(parse_code(code)?, parse_duration(lasts)?))
         }
         ("poison", Some(value)) => match value.split_once('/') {
-            Some((code, id)) if !id.is_empty() => {
-                Kind::Call(C::Poison(parse_code(code)?, id.to_owned()))
-            }
+            Some((code, id)) if !id.is_empty() => Kind::Call(C::Poison(parse_code(code)?, id.to_owned())),
             Some(_) | None => return Err(wrong(value, POISON)),
         },
         ("item", Some(value)) => Kind::Item(ItemFault::Code(parse_code(value)?)),

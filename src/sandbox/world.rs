@@ -182,9 +182,7 @@ impl World {
             }
             Order::FriendDeleteAll { from, .. } => receive_all(&mut self.lists, [from.key]),
             Order::FriendUpdate { from, updates } => {
-                let pairs = updates
-                    .iter()
-                    .map(|update| Key::pair(from.key, update.to.key));
+                let pairs = updates.iter().map(|update| Key::pair(from.key, update.to.key));
                 receive_all(&mut self.friends, pairs);
             }
         }
@@ -219,11 +217,7 @@ impl World {
 
     /// Carries out `order` at once. The items that `spare` has a refusal for are refused so and left
     /// alone. Also returns how many items were written.
-    pub(super) fn apply(
-        &mut self,
-        order: &Order,
-        spare: impl Fn(usize) -> Option<Refusal>,
-    ) -> (Verdict, u64) {
+    pub(super) fn apply(&mut self, order: &Order, spare: impl Fn(usize) -> Option<Refusal>) -> (Verdict, u64) {
         if let Some(owner) = order.owner()
             && !self.exists(owner.key)
         {
@@ -341,9 +335,7 @@ impl World {
     fn exists(&self, user: Key) -> bool {
         let at_first = match &self.base {
             Base::Open {
-                seed,
-                missing_accounts,
-                ..
+                seed, missing_accounts, ..
             } => user.fraction(*seed) >= *missing_accounts,
             Base::Listed { accounts, .. } => accounts.contains(&user),
         };
@@ -354,9 +346,7 @@ impl World {
         let pair = Key::pair(from, to);
         let at_first = match &self.base {
             Base::Open {
-                seed,
-                missing_friends,
-                ..
+                seed, missing_friends, ..
             } => from != to && pair.fraction(*seed) >= *missing_friends,
             Base::Listed { friends, .. } => friends.contains(&pair),
         };
@@ -379,9 +369,7 @@ fn is_gone(records: &HashMap<Key, Record>, key: Key) -> bool {
 }
 
 fn touches(records: &HashMap<Key, Record>, key: Key) -> Touches {
-    records
-        .get(&key)
-        .map_or_else(Touches::default, |record| record.touches)
+    records.get(&key).map_or_else(Touches::default, |record| record.touches)
 }
 
 fn receive_all(records: &mut HashMap<Key, Record>, keys: impl IntoIterator<Item = Key>) {
@@ -403,15 +391,16 @@ fn each<T>(
     mut write: impl FnMut(&T) -> Result<(), Refusal>,
 ) -> (Verdict, u64) {
     let mut written = 0;
-    let results = items.iter().enumerate().map(|(index, item)| {
-        match spare(index).map_or_else(|| write(item), Err) {
+    let results = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| match spare(index).map_or_else(|| write(item), Err) {
             Ok(()) => {
                 written += 1;
                 Item::ok(id(item))
             }
             Err(refusal) => Item::refused(id(item), refusal),
-        }
-    });
+        });
     let results = results.collect();
     (Verdict::Items(results), written)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 #[test]
 fn every_kind_is_read_and_said_back() {
@@ -82,10 +83,18 @@ fn a_wrong_rule_names_what_is_legal() {
             panic!("`{rule}` was taken");
         };
         assert_eq!(error.hint, hint, "{rule}");
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("fault rule `{rule}`: "))
-        );
+        assert!(error.to_string().starts_with(&format!("fault rule `{rule}`: ")));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(
+        text in "(any|friend_delete|[a-z]{0,3})(:(code|slow|storm|item)?(-after)?[=/#:.,0-9msé]{0,24}){0,3}",
+    ) {
+        if let Ok(rule) = text.parse::<Rule>() {
+            let again = format!("any:{}:1", rule.kind).parse::<Rule>().unwrap();
+            prop_assert_eq!(again.kind, rule.kind);
+        }
     }
 }

@@ -49,11 +49,7 @@ fn a_one_way_delete_leaves_the_other_list_alone_and_a_two_way_one_does_not() {
     assert_eq!(codes(&mut world, &single), [0]);
     assert!(!world.is_friend("a", "b") && world.is_friend("b", "a"));
     let both = delete_friends("c", &["b", "c"], "Delete_Type_Both");
-    assert_eq!(
-        codes(&mut world, &both),
-        [0, 31704],
-        "nobody is their own friend"
-    );
+    assert_eq!(codes(&mut world, &both), [0, 31704], "nobody is their own friend");
     assert!(!world.is_friend("c", "b") && !world.is_friend("b", "c"));
     assert_eq!(codes(&mut world, &both), [31704, 31704]);
     assert_eq!(world.friend_touches("c", "b").written, 1);
@@ -93,8 +89,7 @@ fn an_update_keeps_the_other_tags_and_ends_with_the_friend() {
 #[test]
 fn a_user_has_32_groups_and_an_update_over_that_changes_nothing() {
     let mut world = World::open();
-    let groups =
-        |range: std::ops::Range<u32>| json!(range.map(|i| format!("g{i}")).collect::<Vec<_>>());
+    let groups = |range: std::ops::Range<u32>| json!(range.map(|i| format!("g{i}")).collect::<Vec<_>>());
     let tag = "Tag_SNS_IM_Group";
     let fill = update("a", "b", tag, &groups(0..32));
     assert_eq!(codes(&mut world, &fill), [0]);
@@ -118,10 +113,7 @@ fn a_seeded_world_knows_only_what_it_was_given() {
     );
     let accounts = |ids: &[&str]| ids.iter().map(|id| Key::account(id)).collect::<Vec<_>>();
     assert_eq!(world.written_by(&clear), accounts(&["a", "b", "c"]));
-    codes(
-        &mut world,
-        &delete_friends("a", &["b"], "Delete_Type_Single"),
-    );
+    codes(&mut world, &delete_friends("a", &["b"], "Delete_Type_Single"));
     assert_eq!(world.written_by(&clear), accounts(&["a", "c"]));
 }
 
@@ -138,11 +130,8 @@ fn an_order_writes_the_accounts_whose_lists_change() {
 #[test]
 fn a_share_is_missing_and_always_the_same_one() {
     let worlds = [7, 7, 8].map(|seed| World::open_with_missing(seed, 0.1, 0.0));
-    let missing = |world: &World| -> Vec<u32> {
-        (0..2000)
-            .filter(|i| !world.account_exists(&format!("u{i}")))
-            .collect()
-    };
+    let missing =
+        |world: &World| -> Vec<u32> { (0..2000).filter(|i| !world.account_exists(&format!("u{i}"))).collect() };
     let [first, again, other] = worlds.each_ref().map(missing);
     assert!((150..250).contains(&first.len()), "{}", first.len());
     assert_eq!(first, again);
