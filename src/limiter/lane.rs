@@ -6,7 +6,8 @@ use super::ledger::{Ledger, LedgerError, Section, Taken};
 use super::pace::Pace;
 use crate::domain::codes::Scope;
 use crate::domain::limit::slots::RoundTrips;
-use crate::domain::limit::throttle::{Speed, Throttle};
+use crate::domain::limit::speed::Speed;
+use crate::domain::limit::throttle::Throttle;
 use crate::domain::limit::{Cap, Moment};
 
 /// The app's lane and those of its commands, over one ledger.

@@ -1,6 +1,6 @@
 //! The call limiter: one permit for every HTTP exchange, and none that could break the cap.
 //!
-//! Three things stand between a call and the wire. The *slots* in the [ledger](ledger) keep every one-second window of
+//! Three things stand between a call and the wire. The *slots* in the ledger file keep every one-second window of
 //! the server at or below the cap, over all processes of the machine and through kills and restarts. The *pace*
 //! spreads the sends. The *throttle* slows a command or the app down when the server asks for it.
 //!
@@ -22,7 +22,7 @@ use self::lane::Lanes;
 pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Taken};
 use crate::domain::codes::Scope;
-use crate::domain::limit::throttle::Speed;
+use crate::domain::limit::speed::Speed;
 use crate::domain::limit::{Cap, Moment};
 
 /// Timers fire on whole milliseconds; asking more often would be idle.
@@ -228,7 +228,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::domain::limit::throttle::Pressure;
+    use crate::domain::limit::speed::Pressure;
 
     fn cap(calls: u32) -> Cap {
         Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")
@@ -303,7 +303,7 @@ mod tests {
                 .await
                 .expect_err("taken for 1.4 s");
         }
-        let next = timeout(Duration::from_secs(60), limiter.acquire()).await;
+        let next = timeout(Duration::from_mins(1), limiter.acquire()).await;
         next.expect("the line moves on").expect("the ledger works").unanswered();
     }
 

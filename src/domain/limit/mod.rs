@@ -5,6 +5,7 @@
 //! again. Time comes in as a [`Moment`]; what acts on the answers is the room `limiter`.
 
 pub mod slots;
+pub mod speed;
 pub mod throttle;
 
 use std::num::NonZeroU32;

@@ -83,12 +83,18 @@ pub fn survey(slots: impl IntoIterator<Item = Moment>, now: Moment, latest: Mome
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn at(ms: u64) -> Moment {
         Moment::from_nanos(ms * 1_000_000)
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
     }
 
     fn trusted() -> RoundTrips {
@@ -144,5 +150,25 @@ mod tests {
             }
         );
         assert_eq!(survey([at(99)], at(20), at(40)).next, Some(at(40)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_server_counts_two_calls_of_a_slot_a_second_apart_while_two_ways_take_the_lower_bound(
+            ways in prop::collection::vec((1_u64..80, 1_u64..80), 2..200),
+        ) {
+            let (mut trips, mut sent, mut before) = (RoundTrips::default(), at(0), None);
+            for (there, back) in ways {
+                let arrived = sent.plus(ms(there));
+                let answered = arrived.plus(ms(back));
+                if let Some((counted, way_back, bound)) = before
+                    && ms(there + way_back) >= bound
+                {
+                    prop_assert!(arrived.since(counted) >= WINDOW);
+                }
+                sent = trips.free_at(answered, answered.since(sent));
+                before = Some((arrived, back, trips.lower_bound(answered)));
+            }
+        }
     }
 }
