@@ -13,7 +13,6 @@ pub struct InputError {
     /// The line, from 1, where one is known.
     pub line: Option<u64>,
     /// What is wrong.
-    #[source]
     pub problem: Box<Problem>,
 }
 

@@ -19,4 +19,5 @@ mod testing;
 
 pub use error::{InputError, Problem};
 pub use open::open;
+pub use row::Sink;
 pub use source::{Source, Stamp};

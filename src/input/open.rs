@@ -43,6 +43,7 @@ fn files(path: &str) -> Result<Vec<PathBuf>, InputError> {
     };
     let matches = glob::glob_with(path, options);
     let matches = matches.map_err(|error| InputError::new(path, Problem::Pattern(error.msg)))?;
+    // They come sorted by name.
     let mut files = Vec::new();
     for file in matches {
         let file = file.map_err(|error| InputError::new(path, Problem::Read(error.into())))?;
@@ -53,7 +54,6 @@ fn files(path: &str) -> Result<Vec<PathBuf>, InputError> {
     if files.is_empty() {
         return Err(InputError::new(path, Problem::NoMatch));
     }
-    files.sort();
     Ok(files)
 }
 

@@ -86,5 +86,5 @@ pub(super) fn tags_json(columns: &Columns<'_>, tags: &Tags) -> Result<String, Fa
     }
 }
 
-/// What readers hand rows to; it answers with `Break` when it wants no more.
-pub(super) type Sink<'s> = dyn FnMut(Result<RowRef<'_>, BadRow>) -> std::ops::ControlFlow<()> + 's;
+/// What a source hands its rows to, one by one; it answers with `Break` when it wants no more.
+pub type Sink<'s> = dyn FnMut(Result<RowRef<'_>, BadRow>) -> std::ops::ControlFlow<()> + 's;

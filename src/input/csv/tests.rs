@@ -146,6 +146,9 @@ fn an_open_quote_costs_its_own_line_and_no_other() {
             "6 d"
         ]
     );
+    // A cell from the second line is not shown for the row on the first.
+    let rows_of_two = rows("friend_delete", "rows.csv", "From_Account,To_Account\n\"a,b\nc\",d\n");
+    assert!(rows_of_two[0].starts_with("2 bad a,b>: "), "{rows_of_two:?}");
     let text = format!("UserID,note\n\"a,x\n{}", "b,y\n".repeat(500_000));
     let rows = rows("account_delete", "rows.csv", &text);
     assert!(

@@ -73,6 +73,10 @@ fn a_bad_item_rejects_itself_alone() {
             "1 c",
         ]
     );
+    let twice = r#"{"DeleteItem":[{"UserID":"a","UserID":"b"},{"UserID":"c"}]}"#;
+    let rows = lines("account_delete", twice);
+    assert!(rows[0].ends_with("the record says `UserID` twice"), "{rows:?}");
+    assert_eq!(rows[1], "1 c");
 }
 
 #[test]
