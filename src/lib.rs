@@ -11,6 +11,7 @@
 //!    the network does to the spacing.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod domain;
@@ -18,5 +19,6 @@ pub mod input;
 pub mod intake;
 pub mod limiter;
 pub mod queue;
+pub mod runner;
 pub mod sandbox;
 pub mod settings;

@@ -12,9 +12,7 @@ use rstest::rstest;
 fn jobs() -> Vec<PathBuf> {
     let folder = fs::read_dir("jobs").expect("the folder is there");
     let files = folder.map(|entry| entry.expect("readable").path());
-    let mut files: Vec<_> = files
-        .filter(|file| file.extension().is_some_and(|ext| ext == "toml"))
-        .collect();
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|ext| ext == "toml")).collect();
     files.sort();
     files
 }
@@ -35,10 +33,7 @@ fn load_text(text: &str) -> Result<Job, JobFileError> {
 fn settings(job: &Job) -> String {
     let input = (job.input.encoding, job.input.rejects);
     let what = (&job.name, job.operation, job.delete_type);
-    format!(
-        "{what:?} {input:?} {:?} {:?} {:?} {:?}",
-        job.app, job.limits, job.retry, job.stop
-    )
+    format!("{what:?} {input:?} {:?} {:?} {:?} {:?}", job.app, job.limits, job.retry, job.stop)
 }
 
 #[test]
@@ -70,10 +65,7 @@ fn the_defaults_that_the_job_files_tell_are_the_real_ones() {
         let text = fs::read_to_string(&file).expect("readable");
         let tells = |line: &str| line.starts_with("# ") && line.contains("# default");
         told += text.lines().filter(|line| tells(line)).count();
-        let said: Vec<&str> = text
-            .lines()
-            .map(|line| if tells(line) { &line[2..] } else { line })
-            .collect();
+        let said: Vec<&str> = text.lines().map(|line| if tells(line) { &line[2..] } else { line }).collect();
         let said = load_text(&said.join("\n")).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(settings(&said), settings(&load(&file)), "{}", file.display());
     }
@@ -83,10 +75,7 @@ fn the_defaults_that_the_job_files_tell_are_the_real_ones() {
 #[test]
 fn the_quickstart_needs_neither_app_nor_environment() {
     let job = load(Path::new("jobs/quickstart.toml"));
-    assert_eq!(
-        (job.app.sdkappid, job.app.identifier, job.app.endpoint),
-        (None, None, None)
-    );
+    assert_eq!((job.app.sdkappid, job.app.identifier, job.app.endpoint), (None, None, None));
     assert_eq!(job.delete_type, DeleteType::Both);
 }
 
@@ -97,10 +86,7 @@ fn the_quickstart_holds_rows_of_every_kind() {
     let protected = Protected::parse(&protected).expect("a good list");
     let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
     let mut pairs: Vec<_> = rows.iter().filter(|row| row.len() == 2).collect();
-    let named = pairs
-        .iter()
-        .filter(|row| row.iter().any(|id| protected.protects(id)))
-        .count();
+    let named = pairs.iter().filter(|row| row.iter().any(|id| protected.protects(id))).count();
     let all = pairs.len();
     pairs.sort();
     pairs.dedup();
@@ -150,20 +136,11 @@ fn a_job_file_with_every_key_is_read_as_it_stands() {
     assert_eq!(job.input.columns["Tag_SNS_Custom_Level"], "level");
     assert_eq!((job.input.encoding, job.input.rejects), (Encoding::Gbk, Rejects::Allow));
     assert_eq!(job.input.delimiter, Some(Delimiter::Tab));
-    assert_eq!(
-        job.app.endpoint,
-        Some(EndpointChoice::Url("http://127.0.0.1:1".to_owned()))
-    );
-    assert_eq!(
-        (job.limits.calls_per_second.get(), job.limits.app_calls_per_second.get()),
-        (300, 500)
-    );
+    assert_eq!(job.app.endpoint, Some(EndpointChoice::Url("http://127.0.0.1:1".to_owned())));
+    assert_eq!((job.limits.calls_per_second.get(), job.limits.app_calls_per_second.get()), (300, 500));
     assert_eq!(job.limits.max_in_flight.map(Into::into), Some(3_u32));
     assert_eq!((job.retry.max_attempts.get(), job.retry.max_delay.as_secs()), (1, 120));
-    assert_eq!(
-        (job.guard.max_items.map(Into::into), job.guard.max_change),
-        (Some(2_000_000_u64), Some(3.0))
-    );
+    assert_eq!((job.guard.max_items.map(Into::into), job.guard.max_change), (Some(2_000_000_u64), Some(3.0)));
     assert_eq!(job.guard.protected, Some(PathBuf::from("/never.txt")));
     assert_eq!((job.stop.failed_share, job.stop.after_items), (Some(1.0), 5));
     assert_eq!(job.stop.until.map(|until| (until.hour, until.minute)), Some((23, 59)));
@@ -196,10 +173,7 @@ fn the_environment_overrides_the_app_of_the_job_file() {
     });
     let job = load_job(Path::new("jobs/account-delete.toml"), &env.expect("good")).expect("loads");
     assert_eq!(job.app.sdkappid.map(Into::into), Some(42_u64));
-    assert_eq!(
-        job.app.endpoint,
-        Some(EndpointChoice::Url("http://127.0.0.1:9".to_owned()))
-    );
+    assert_eq!(job.app.endpoint, Some(EndpointChoice::Url("http://127.0.0.1:9".to_owned())));
     assert_eq!(job.app.identifier.as_deref(), Some("administrator"));
 }
 
@@ -216,11 +190,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[rstest]
 #[case("", "", "1:1: `name` is missing")]
 #[case("", "name = \"a\"\noperation = \"account_delete\"\n", "1:1: `input` is missing")]
-#[case(
-    "",
-    "name = \"a\"\noperation = \"account_delete\"\n[input]\n",
-    "3:1: `path` is missing"
-)]
+#[case("", "name = \"a\"\noperation = \"account_delete\"\n[input]\n", "3:1: `path` is missing")]
 #[case("", "name = 1\n", "1:8: expected a text in quotes, found integer `1`")]
 #[case("", "name = \"a", "1:10: invalid basic string, expected `\"`")]
 #[case("", "name = \"a\"\nname = \"b\"\n", "2:1: duplicate key")]
@@ -284,26 +254,14 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "encoding = \"utf8\"\n",
     "5:12: `utf8` is no encoding | did you mean `utf-8`? legal here: `utf-8`, `gbk`"
 )]
-#[case(
-    DELETE,
-    "delimiter = \"|\"\n",
-    "5:13: `|` is no delimiter | legal here: `,`, `;`, `tab`"
-)]
-#[case(
-    DELETE,
-    "rejects = \"ignore\"\n",
-    "5:11: `ignore` is no treatment of rejects | legal here: `count`, `allow`"
-)]
+#[case(DELETE, "delimiter = \"|\"\n", "5:13: `|` is no delimiter | legal here: `,`, `;`, `tab`")]
+#[case(DELETE, "rejects = \"ignore\"\n", "5:11: `ignore` is no treatment of rejects | legal here: `count`, `allow`")]
 #[case(
     DELETE,
     "columns = { UserId = \"id\" }\n",
     "5:13: `account_delete` has no column `UserId` | did you mean `UserID`? legal here: `UserID`"
 )]
-#[case(
-    DELETE,
-    "columns = { UserID = \"\" }\n",
-    "5:22: `UserID` is mapped to a column without a name"
-)]
+#[case(DELETE, "columns = { UserID = \"\" }\n", "5:22: `UserID` is mapped to a column without a name")]
 #[case(
     DELETE,
     "columns = { \"用户\" = \"id\" }\n",
@@ -340,16 +298,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "6:15: `account_delete` takes no `delete_type` | take the line out"
 )]
 #[case(DELETE, "[app]\nsdkappid = 0\n", "6:12: `sdkappid` must be at least 1, not 0")]
-#[case(
-    DELETE,
-    "[app]\nsdkappid = \"1400000001\"\n",
-    "6:12: expected a whole number, found string \"1400000001\""
-)]
-#[case(
-    DELETE,
-    "[app]\nidentifier = \"administrator \"\n",
-    "6:14: `identifier` starts or ends with a space"
-)]
+#[case(DELETE, "[app]\nsdkappid = \"1400000001\"\n", "6:12: expected a whole number, found string \"1400000001\"")]
+#[case(DELETE, "[app]\nidentifier = \"administrator \"\n", "6:14: `identifier` starts or ends with a space")]
 #[case(
     DELETE,
     "[app]\nregion = \"singapur\"\n",
@@ -360,41 +310,21 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "[app]\nregion = \"china\"\nendpoint = \"https://console.tim.qq.com\"\n",
     "7:12: `region` and `endpoint` are both given | take one of them out"
 )]
-#[case(
-    DELETE,
-    "[app]\nendpoint = \"\"\n",
-    "6:12: `endpoint` is empty | https://…, or take the line out"
-)]
+#[case(DELETE, "[app]\nendpoint = \"\"\n", "6:12: `endpoint` is empty | https://…, or take the line out")]
 #[case(
     DELETE,
     "[app]\nsecret_key = \"x\"\n",
     "6:1: `secret_key`: a job file holds no secrets | take it out and set IMBULK_SECRET_KEY or IMBULK_USERSIG in the environment"
 )]
-#[case(
-    DELETE,
-    "[limits]\ncalls_per_second = 0\n",
-    "6:20: `calls_per_second` must be from 1 to 4294967295, not 0"
-)]
-#[case(
-    DELETE,
-    "[limits]\ncalls_per_second = 2.5\n",
-    "6:20: expected a whole number, found floating point `2.5`"
-)]
-#[case(
-    DELETE,
-    "[limits]\nmax_in_flight = -1\n",
-    "6:17: `max_in_flight` must be from 1 to 4294967295, not -1"
-)]
+#[case(DELETE, "[limits]\ncalls_per_second = 0\n", "6:20: `calls_per_second` must be from 1 to 4294967295, not 0")]
+#[case(DELETE, "[limits]\ncalls_per_second = 2.5\n", "6:20: expected a whole number, found floating point `2.5`")]
+#[case(DELETE, "[limits]\nmax_in_flight = -1\n", "6:17: `max_in_flight` must be from 1 to 4294967295, not -1")]
 #[case(
     DELETE,
     "[limits]\napp_calls_per_second = 4_294_967_296\n",
     "6:24: `app_calls_per_second` must be from 1 to 4294967295, not 4294967296"
 )]
-#[case(
-    DELETE,
-    "[retry]\nmax_attempts = 0\n",
-    "6:16: `max_attempts` must be from 1 to 4294967295, not 0"
-)]
+#[case(DELETE, "[retry]\nmax_attempts = 0\n", "6:16: `max_attempts` must be from 1 to 4294967295, not 0")]
 #[case(
     DELETE,
     "[retry]\nmax_atempts = 3\n",
@@ -410,72 +340,32 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "[retry]\nbase_delay = \"2 min\"\n",
     "6:14: `base_delay` is no delay: `2 min` | a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
 )]
-#[case(
-    DELETE,
-    "[retry]\nmax_delay = 60\n",
-    "6:13: expected a text in quotes, found integer `60`"
-)]
-#[case(
-    DELETE,
-    "[retry]\nbase_delay = \"90s\"\n",
-    "6:14: `base_delay` of 90s is longer than `max_delay` of 60s"
-)]
-#[case(
-    DELETE,
-    "[retry]\nmax_delay = \"10ms\"\n",
-    "6:13: `base_delay` of 500ms is longer than `max_delay` of 10ms"
-)]
+#[case(DELETE, "[retry]\nmax_delay = 60\n", "6:13: expected a text in quotes, found integer `60`")]
+#[case(DELETE, "[retry]\nbase_delay = \"90s\"\n", "6:14: `base_delay` of 90s is longer than `max_delay` of 60s")]
+#[case(DELETE, "[retry]\nmax_delay = \"10ms\"\n", "6:13: `base_delay` of 500ms is longer than `max_delay` of 10ms")]
 #[case(DELETE, "[guard]\nmax_items = 0\n", "6:13: `max_items` must be at least 1, not 0")]
-#[case(
-    DELETE,
-    "[guard]\nmax_change = 0.5\n",
-    "6:14: `max_change` must be finite and at least 1, not 0.5"
-)]
-#[case(
-    DELETE,
-    "[guard]\nmax_change = nan\n",
-    "6:14: `max_change` must be finite and at least 1, not NaN"
-)]
-#[case(
-    DELETE,
-    "[guard]\nmax_change = inf\n",
-    "6:14: `max_change` must be finite and at least 1, not inf"
-)]
+#[case(DELETE, "[guard]\nmax_change = 0.5\n", "6:14: `max_change` must be finite and at least 1, not 0.5")]
+#[case(DELETE, "[guard]\nmax_change = nan\n", "6:14: `max_change` must be finite and at least 1, not NaN")]
+#[case(DELETE, "[guard]\nmax_change = inf\n", "6:14: `max_change` must be finite and at least 1, not inf")]
 #[case(
     DELETE,
     "[guard]\nprotected = \"\"\n",
     "6:13: `protected` names no file | take the line out if nothing is protected"
 )]
-#[case(
-    DELETE,
-    "[stop]\nfailed_share = 5\n",
-    "6:16: `failed_share` must be above 0 and at most 1, not 5 | 5 % is 0.05"
-)]
-#[case(
-    DELETE,
-    "[stop]\nfailed_share = 0\n",
-    "6:16: `failed_share` must be above 0 and at most 1, not 0 | 5 % is 0.05"
-)]
+#[case(DELETE, "[stop]\nfailed_share = 5\n", "6:16: `failed_share` must be above 0 and at most 1, not 5 | 5 % is 0.05")]
+#[case(DELETE, "[stop]\nfailed_share = 0\n", "6:16: `failed_share` must be above 0 and at most 1, not 0 | 5 % is 0.05")]
 #[case(
     DELETE,
     "[stop]\nafter_items = 10\n",
     "6:15: `after_items` without `failed_share` sets no fuse | add failed_share = 0.05, or take the line out"
 )]
-#[case(
-    DELETE,
-    "[stop]\nfailed_share = 0.1\nafter_items = 0\n",
-    "7:15: `after_items` must be at least 1, not 0"
-)]
+#[case(DELETE, "[stop]\nfailed_share = 0.1\nafter_items = 0\n", "7:15: `after_items` must be at least 1, not 0")]
 #[case(
     DELETE,
     "[stop]\nuntil = \"6:00\"\n",
     "6:9: `until` is no time of day: `6:00` | two digits each for hour and minute, \"00:00\" to \"23:59\""
 )]
-#[case(
-    DELETE,
-    "[stop]\nuntil = 06:00\n",
-    "6:9: expected a text in quotes, found a table, date or time"
-)]
+#[case(DELETE, "[stop]\nuntil = 06:00\n", "6:9: expected a text in quotes, found a table, date or time")]
 #[case(
     DELETE,
     "[schedule]\nat = \"06:00\"\n",
@@ -503,11 +393,7 @@ fn complaint(text: &str) -> String {
         Ok(_) => "loads".to_owned(),
         Err(JobFileError::Read { source, .. }) => source.to_string(),
         Err(JobFileError::Wrong(mistake)) => {
-            let hint = mistake
-                .hint
-                .as_ref()
-                .map(|hint| format!(" | {hint}"))
-                .unwrap_or_default();
+            let hint = mistake.hint.as_ref().map(|hint| format!(" | {hint}")).unwrap_or_default();
             format!("{}:{}: {}{hint}", mistake.line, mistake.column, mistake.message)
         }
     }
@@ -519,11 +405,7 @@ fn the_line_is_shown_with_a_caret_and_the_hint() {
     let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
     let mut shown = String::new();
     handler.render_report(&mut shown, &error).expect("a string takes it");
-    for part in [
-        "job.toml:6:1: unknown key `max_atempts`",
-        "max_atempts = 3",
-        "did you mean `max_attempts`?",
-    ] {
+    for part in ["job.toml:6:1: unknown key `max_atempts`", "max_atempts = 3", "did you mean `max_attempts`?"] {
         assert!(shown.contains(part), "{shown}");
     }
 }
@@ -545,10 +427,7 @@ fn a_secret_in_a_job_file_is_refused_and_never_shown(#[case] secret: &str) {
 fn a_job_file_that_is_not_there_is_named() {
     let error = load_job(Path::new("jobs/nowhere.toml"), &Env::default()).unwrap_err();
     let error = error.to_string();
-    assert!(
-        error.starts_with("jobs/nowhere.toml: the job file cannot be read: No such file"),
-        "{error}"
-    );
+    assert!(error.starts_with("jobs/nowhere.toml: the job file cannot be read: No such file"), "{error}");
 }
 
 #[test]

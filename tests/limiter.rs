@@ -21,11 +21,7 @@ fn cap(calls: u32) -> Cap {
 
 fn limiter(ledger: &Path) -> CommandLimiter {
     let exchange_timeout = Duration::from_secs(5);
-    let settings = Settings {
-        ledger: ledger.to_owned(),
-        app_cap: cap(200),
-        exchange_timeout,
-    };
+    let settings = Settings { ledger: ledger.to_owned(), app_cap: cap(200), exchange_timeout };
     let limiter = Limiter::open(&settings).expect("a ledger");
     limiter.command("account_delete", cap(CAP)).expect("a section")
 }
@@ -50,11 +46,7 @@ async fn send(limiter: CommandLimiter, arrived: mpsc::Sender<u64>) {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_time()
-        .build()
-        .expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime")
 }
 
 /// What the child process runs: it is told the ledger on standard input, and prints its arrivals.
@@ -79,14 +71,7 @@ fn the_other_process() {
 /// Starts the other process; its arrivals are handed on as they come.
 fn start_other(ledger: &Path, arrived: mpsc::Sender<u64>) -> (Child, std::thread::JoinHandle<()>) {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
-        .args([
-            "--exact",
-            "the_other_process",
-            "--ignored",
-            "--nocapture",
-            "--test-threads",
-            "1",
-        ])
+        .args(["--exact", "the_other_process", "--ignored", "--nocapture", "--test-threads", "1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

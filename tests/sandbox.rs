@@ -30,11 +30,7 @@ fn usersig(key: &str, valid_from: u64, seconds: u64) -> String {
     let mut zlib = flate2::read::ZlibEncoder::new(io::Cursor::new(claims.to_string()), flate2::Compression::default());
     let mut compressed = Vec::new();
     io::Read::read_to_end(&mut zlib, &mut compressed).unwrap();
-    STANDARD
-        .encode(compressed)
-        .replace('+', "*")
-        .replace('/', "-")
-        .replace('=', "_")
+    STANDARD.encode(compressed).replace('+', "*").replace('/', "-").replace('=', "_")
 }
 
 fn good_query() -> String {
@@ -44,16 +40,10 @@ fn good_query() -> String {
 
 fn config() -> Config {
     Config {
-        app: App {
-            sdkappid: SDKAPPID,
-            admins: vec!["administrator".to_owned()],
-            key: Some(KEY.into()),
-        },
+        app: App { sdkappid: SDKAPPID, admins: vec!["administrator".to_owned()], key: Some(KEY.into()) },
         caps: Command::ALL
             .into_iter()
-            .fold(Caps::default().with_app(10_000), |caps, command| {
-                caps.with(command, 10_000)
-            }),
+            .fold(Caps::default().with_app(10_000), |caps, command| caps.with(command, 10_000)),
         ..Config::default()
     }
 }
@@ -118,15 +108,10 @@ async fn send(sandbox: &Sandbox, method: &str, target: &str, body: &str) -> TcpS
 /// Reads to the end of the connection.
 async fn receive(mut stream: TcpStream) -> io::Result<Answer> {
     let mut bytes = Vec::new();
-    timeout(DEADLINE, stream.read_to_end(&mut bytes))
-        .await
-        .expect("no answer in time")?;
+    timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("no answer in time")?;
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = bytes.split_at(end.map_or(bytes.len(), |end| end + 4));
-    Ok(Answer {
-        head: String::from_utf8_lossy(head).to_lowercase(),
-        body: body.to_vec(),
-    })
+    Ok(Answer { head: String::from_utf8_lossy(head).to_lowercase(), body: body.to_vec() })
 }
 
 async fn request(sandbox: &Sandbox, method: &str, target: &str, body: &str) -> Answer {
@@ -170,19 +155,13 @@ async fn the_four_commands_do_what_their_pages_say() {
     );
     let both = json!({"From_Account": "id", "To_Account": ["id1", "id2"], "DeleteType": "Delete_Type_Both"});
     let answer = call(&sandbox, Command::FriendDelete, &both).await.json();
-    assert_eq!(
-        (&answer["ErrorInfo"], &answer["Invalid_Account"]),
-        (&json!("0"), &json!([]))
-    );
+    assert_eq!((&answer["ErrorInfo"], &answer["Invalid_Account"]), (&json!("0"), &json!([])));
     let answer = call(&sandbox, Command::FriendDelete, &both).await;
     assert_eq!(answer.item_codes(), [31704, 31704]);
     assert_eq!(answer.json()["Fail_Account"], json!(["id1", "id2"]));
     let all = json!({"From_Account": "owner"});
     let answer = call(&sandbox, Command::FriendDeleteAll, &all).await;
-    assert_eq!(
-        answer.json(),
-        json!({"ActionStatus": "OK", "ErrorCode": 0, "ErrorInfo": "", "ErrorDisplay": ""})
-    );
+    assert_eq!(answer.json(), json!({"ActionStatus": "OK", "ErrorCode": 0, "ErrorInfo": "", "ErrorDisplay": ""}));
     let remark = json!([{"Tag": "Tag_SNS_IM_Remark", "Value": "备注"}]);
     let update = json!({"From_Account": "x", "UpdateItem": [{"To_Account": "y", "SnsItem": remark}]});
     assert_eq!(call(&sandbox, Command::FriendUpdate, &update).await.item_codes(), [0]);
@@ -252,32 +231,17 @@ async fn a_bad_request_is_refused_with_its_code() {
         (Command::AccountDelete, json!([]), 60003),
         (Command::AccountDelete, json!({"DeleteItem": []}), 70402),
         (Command::AccountDelete, json!({"DeleteItem": [{"UserID": 7}]}), 60015),
-        (
-            Command::FriendDelete,
-            json!({"From_Account": "a", "To_Account": []}),
-            31701,
-        ),
-        (
-            Command::FriendDelete,
-            json!({"From_Account": "a", "To_Account": ["b"], "DeleteType": "x"}),
-            31702,
-        ),
+        (Command::FriendDelete, json!({"From_Account": "a", "To_Account": []}), 31701),
+        (Command::FriendDelete, json!({"From_Account": "a", "To_Account": ["b"], "DeleteType": "x"}), 31702),
         (Command::FriendDeleteAll, json!({}), 30001),
-        (
-            Command::FriendUpdate,
-            json!({"From_Account": "a", "UpdateItem": [{"To_Account": "b"}]}),
-            30001,
-        ),
+        (Command::FriendUpdate, json!({"From_Account": "a", "UpdateItem": [{"To_Account": "b"}]}), 30001),
     ] {
         assert_eq!(call(&sandbox, command, &body).await.code(), code, "{body}");
     }
     assert_eq!(sandbox.report().bad_requests, 7);
     let target = format!("{}?{}", Command::AccountDelete.path(), good_query());
     assert_eq!(request(&sandbox, "GET", &target, "").await.code(), 60002);
-    assert_eq!(
-        request(&sandbox, "POST", "/v4/sns/friend_add", "{}").await.code(),
-        60009
-    );
+    assert_eq!(request(&sandbox, "POST", "/v4/sns/friend_add", "{}").await.code(), 60009);
     assert_eq!(sandbox.report().unknown_paths, 1);
 }
 
@@ -322,10 +286,7 @@ async fn a_second_writer_of_an_account_gets_30008() {
 
 #[tokio::test]
 async fn accounts_are_free_again_when_the_answer_is_there() {
-    let latency = Latency {
-        fixed: Duration::from_millis(2),
-        jitter: Duration::from_millis(2),
-    };
+    let latency = Latency { fixed: Duration::from_millis(2), jitter: Duration::from_millis(2) };
     let sandbox = start(Config { latency, ..config() }).await;
     for _ in 0..20 {
         let answer = delete_accounts(&sandbox, &["a"]).await;

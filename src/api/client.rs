@@ -90,11 +90,7 @@ impl Client {
             .unwrap_or_else(|error| transport::failure(&error.without_url()));
         let round_trip = sent.get().map(Instant::elapsed).unwrap_or_default();
         log(path, random, &exchange, started.elapsed());
-        Call {
-            exchange,
-            generation,
-            round_trip,
-        }
+        Call { exchange, generation, round_trip }
     }
 
     /// After 70001 to a call of this `generation`: makes a new signature unless another call's refusal did already.
@@ -106,9 +102,7 @@ impl Client {
     fn sign(&self, path: &str, random: u32) -> (Url, u64) {
         let mut session = self.session();
         let (usersig, generation) = session.current(clock::now());
-        let url = self
-            .endpoint
-            .url(path, self.sdkappid, &self.identifier, usersig, random);
+        let url = self.endpoint.url(path, self.sdkappid, &self.identifier, usersig, random);
         (url, generation)
     }
 
@@ -128,9 +122,7 @@ impl Client {
         let mut answer = BytesMut::new();
         while let Some(chunk) = response.chunk().await? {
             if answer.len() + chunk.len() > MAX_ANSWER {
-                return Ok(Exchange::NoAnswer(format!(
-                    "the answer is longer than {MAX_ANSWER} bytes"
-                )));
+                return Ok(Exchange::NoAnswer(format!("the answer is longer than {MAX_ANSWER} bytes")));
             }
             answer.extend_from_slice(&chunk);
         }
@@ -168,10 +160,7 @@ struct Outgoing {
 
 impl Outgoing {
     fn new(body: Vec<u8>, sent: Arc<OnceLock<Instant>>) -> Self {
-        Self {
-            bytes: body.into(),
-            sent,
-        }
+        Self { bytes: body.into(), sent }
     }
 }
 

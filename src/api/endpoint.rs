@@ -31,15 +31,8 @@ pub enum Region {
 
 impl Region {
     /// All of them, in the order in which messages list them.
-    pub const ALL: [Self; 7] = [
-        Self::China,
-        Self::Singapore,
-        Self::Seoul,
-        Self::Frankfurt,
-        Self::SiliconValley,
-        Self::Jakarta,
-        Self::Tokyo,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::China, Self::Singapore, Self::Seoul, Self::Frankfurt, Self::SiliconValley, Self::Jakarta, Self::Tokyo];
 
     /// The name in job files.
     pub const fn name(self) -> &'static str {
@@ -77,10 +70,7 @@ impl FromStr for Region {
     type Err = UnknownRegion;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|region| region.name() == name)
-            .ok_or_else(|| UnknownRegion(name.to_owned()))
+        Self::ALL.into_iter().find(|region| region.name() == name).ok_or_else(|| UnknownRegion(name.to_owned()))
     }
 }
 
@@ -284,13 +274,7 @@ mod tests {
     fn the_url_of_a_call_has_exactly_the_five_parameters_each_encoded() {
         let endpoint: Endpoint = "https://example.org".parse().unwrap();
         let usersig = UserSig::new("a*b-c_d+e=%&".to_owned()).unwrap();
-        let url = endpoint.url(
-            "v4/sns/friend_delete",
-            app(),
-            &UserId::new("a b&用").unwrap(),
-            &usersig,
-            u32::MAX,
-        );
+        let url = endpoint.url("v4/sns/friend_delete", app(), &UserId::new("a b&用").unwrap(), &usersig, u32::MAX);
         assert_eq!(
             url.as_str(),
             "https://example.org/v4/sns/friend_delete?sdkappid=1400000001&identifier=a%20b%26%E7%94%A8\

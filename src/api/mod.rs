@@ -9,11 +9,11 @@ pub mod session;
 mod transport;
 pub mod usersig;
 
-pub use client::{Call, Client};
-pub use endpoint::{Endpoint, Region};
+pub use client::{Call, Client, EXCHANGE_TIMEOUT};
+pub use endpoint::{Endpoint, EndpointError, Region};
 pub use session::{Credentials, Renewal};
 pub use transport::{Roots, Tuning};
-pub use usersig::{SecretKey, UserSig};
+pub use usersig::{SecretError, SecretKey, UserSig, sign};
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]

@@ -72,22 +72,13 @@ impl Session {
     pub(super) fn new(credentials: Credentials, sdkappid: NonZeroU64, identifier: UserId, now: Timestamp) -> Self {
         let (source, usersig) = match credentials {
             Credentials::Key(key) => {
-                let mut signer = Signer {
-                    key,
-                    sdkappid,
-                    identifier,
-                    issued_at: now,
-                };
+                let mut signer = Signer { key, sdkappid, identifier, issued_at: now };
                 let usersig = signer.sign(now);
                 (Source::Key(signer), usersig)
             }
             Credentials::Signature(usersig) => (Source::Given, usersig),
         };
-        Self {
-            source,
-            usersig,
-            generation: 0,
-        }
+        Self { source, usersig, generation: 0 }
     }
 
     /// The signature for a call at `now` and its generation; a new one if the last is old.

@@ -34,11 +34,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self {
-            connect_timeout: CONNECT_TIMEOUT,
-            exchange_timeout: EXCHANGE_TIMEOUT,
-            roots: Roots::System,
-        }
+        Self { connect_timeout: CONNECT_TIMEOUT, exchange_timeout: EXCHANGE_TIMEOUT, roots: Roots::System }
     }
 }
 
@@ -112,10 +108,8 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
 
 /// The error and what lies beneath. `io::Error::source` skips the error that it wraps, hence the detour.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
-            None => error.source(),
-        }
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+        None => error.source(),
     })
 }

@@ -174,12 +174,7 @@ fn hmac(key: &SecretKey, sdkappid: NonZeroU64, identifier: &UserId, time: i64, e
 
 /// The text with every character of `from` replaced by its counterpart in `to`.
 fn transliterate(text: &str, from: &str, to: &str) -> String {
-    let counterpart = |c| {
-        from.chars()
-            .zip(to.chars())
-            .find(|&(f, _)| f == c)
-            .map_or(c, |(_, t)| t)
-    };
+    let counterpart = |c| from.chars().zip(to.chars()).find(|&(f, _)| f == c).map_or(c, |(_, t)| t);
     text.chars().map(counterpart).collect()
 }
 
@@ -230,14 +225,8 @@ mod tests {
     #[test]
     fn the_hmac_is_that_of_the_official_packages() {
         let sig = |usersig: UserSig| usersig.payload().unwrap().sig;
-        assert_eq!(
-            sig(sample("administrator", 15_552_000)),
-            "JCzxanF8NTTXau4m+2h9wv7gYJnyNksm0xm1NEXU274="
-        );
-        assert_eq!(
-            sig(sample("xiaojun", 86_400)),
-            "SNF4FmVCPucoXsBOpbVF3fFCf57JPm0ezZ1jeVILlVc="
-        );
+        assert_eq!(sig(sample("administrator", 15_552_000)), "JCzxanF8NTTXau4m+2h9wv7gYJnyNksm0xm1NEXU274=");
+        assert_eq!(sig(sample("xiaojun", 86_400)), "SNF4FmVCPucoXsBOpbVF3fFCf57JPm0ezZ1jeVILlVc=");
     }
 
     #[test]
@@ -288,10 +277,7 @@ mod tests {
     #[test]
     fn a_token_that_unpacks_to_more_than_any_signature_is_not_read_on() {
         let claims = |length: usize| {
-            let payload = Payload {
-                identifier: "x".repeat(length),
-                ..sample("x", 60).payload().unwrap()
-            };
+            let payload = Payload { identifier: "x".repeat(length), ..sample("x", 60).payload().unwrap() };
             UserSig(pack(&payload).into()).claims()
         };
         assert!(claims(1000).is_ok());

@@ -34,11 +34,7 @@ fn treatment(applies: &str, class: Class) -> Value {
 }
 
 fn known_text(code: i64, entry: &Entry) -> String {
-    let stretch = if entry.codes.start() == entry.codes.end() {
-        String::new()
-    } else {
-        format!(" (one of {entry})")
-    };
+    let stretch = if entry.codes.start() == entry.codes.end() { String::new() } else { format!(" (one of {entry})") };
     let mut text = format!("{code}{stretch}: {}\n\n", entry.meaning);
     match entry.rule.lines().as_slice() {
         [(_, class)] => push(&mut text, "treated", &line(*class)),
@@ -57,11 +53,7 @@ fn known_text(code: i64, entry: &Entry) -> String {
 fn unknown_text(code: i64) -> String {
     let mut text = format!("{code}: in no table that imbulk knows\n\n");
     push(&mut text, "treated", &line(Class::Unknown));
-    push(
-        &mut text,
-        "to do",
-        "`imbulk results` shows the reason that came with it; look it up in the API's pages",
-    );
+    push(&mut text, "to do", "`imbulk results` shows the reason that came with it; look it up in the API's pages");
     text
 }
 
@@ -126,10 +118,7 @@ mod tests {
                 assert!(text.contains(json[key].as_str().unwrap_or("missing")), "{code} {key}");
             }
             for treatment in json["treatment"].as_array().expect("a list") {
-                assert!(
-                    text.contains(treatment["description"].as_str().unwrap_or("missing")),
-                    "{code}"
-                );
+                assert!(text.contains(treatment["description"].as_str().unwrap_or("missing")), "{code}");
             }
         }
     }

@@ -78,7 +78,7 @@ pub enum Rejects {
 }
 
 /// The app that is written to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct App {
     /// The console's number of the app.
     pub sdkappid: Option<NonZeroU64>,
@@ -98,15 +98,7 @@ pub enum EndpointChoice {
 }
 
 /// The names of the regions (REST API overview; Tokyo from page account_delete of 2025).
-pub const REGIONS: [&str; 7] = [
-    "china",
-    "singapore",
-    "seoul",
-    "frankfurt",
-    "silicon-valley",
-    "jakarta",
-    "tokyo",
-];
+pub const REGIONS: [&str; 7] = ["china", "singapore", "seoul", "frankfurt", "silicon-valley", "jakarta", "tokyo"];
 
 /// How fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

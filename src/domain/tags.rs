@@ -87,8 +87,7 @@ pub fn kind(tag: &str) -> Result<Kind, TagError> {
 
 /// Whether a name means to be a tag, be it a mistyped one: such a name must not be passed over in silence.
 pub fn looks_like_tag(name: &str) -> bool {
-    name.get(..PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// Whether a tag of this kind takes the value.

@@ -31,10 +31,7 @@ impl<'a> Columns<'a> {
     /// Reads `input.columns` for an operation of this shape.
     pub(super) fn new(shape: &Shape, input: &'a Input) -> Result<Self, Problem> {
         check_mapping(shape, input)?;
-        let column = |api: &'static str| Column {
-            api,
-            file: input.columns.get(api).map_or(api, String::as_str),
-        };
+        let column = |api: &'static str| Column { api, file: input.columns.get(api).map_or(api, String::as_str) };
         let mapped_tags = input
             .columns
             .iter()
@@ -124,10 +121,7 @@ mod tests {
     fn a_mapping_of_a_name_that_the_operation_lacks_is_refused() {
         let input = input(&[("UserId", "id")]);
         let problem = Columns::new(&shape("account_delete"), &input).unwrap_err();
-        assert_eq!(
-            problem.to_string(),
-            "`input.columns` maps `UserId`, the operation has UserID"
-        );
+        assert_eq!(problem.to_string(), "`input.columns` maps `UserId`, the operation has UserID");
     }
 
     #[test]

@@ -85,9 +85,7 @@ impl<R: Read> FromGbk<R> {
         // The decoder knows its worst case; only a length near usize::MAX has none.
         let longest = self.decoder.max_utf8_buffer_length(count);
         self.text.resize(longest.unwrap_or_default(), 0);
-        let (result, _, written, _) = self
-            .decoder
-            .decode_to_utf8(&self.raw[..count], &mut self.text, self.ended);
+        let (result, _, written, _) = self.decoder.decode_to_utf8(&self.raw[..count], &mut self.text, self.ended);
         if matches!(result, CoderResult::OutputFull) {
             return Err(io::Error::other("the GBK decoder wrote more than it announced"));
         }
@@ -126,9 +124,7 @@ mod tests {
 
     fn utf8(raw: &[u8], encoding: Encoding) -> Result<String, Problem> {
         let mut text = Vec::new();
-        to_utf8(Drip(raw), encoding)?
-            .read_to_end(&mut text)
-            .map_err(read_problem)?;
+        to_utf8(Drip(raw), encoding)?.read_to_end(&mut text).map_err(read_problem)?;
         Ok(String::from_utf8(text).unwrap())
     }
 
@@ -140,23 +136,14 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_gbk_leave_a_mark_and_the_line_end_stands() {
-        assert_eq!(
-            utf8(b"a\xff,b\x81\n\xc4", Encoding::Gbk).unwrap(),
-            "a\u{fffd},b\u{fffd}\n\u{fffd}"
-        );
+        assert_eq!(utf8(b"a\xff,b\x81\n\xc4", Encoding::Gbk).unwrap(), "a\u{fffd},b\u{fffd}\n\u{fffd}");
     }
 
     #[test]
     fn the_mark_of_utf8_is_dropped_and_every_other_one_refused() {
         assert_eq!(utf8(b"\xef\xbb\xbfa", Encoding::Utf8).unwrap(), "a");
-        assert!(matches!(
-            utf8(b"\xff\xfea\0", Encoding::Utf8),
-            Err(Problem::Mark("UTF-16", "utf-8"))
-        ));
+        assert!(matches!(utf8(b"\xff\xfea\0", Encoding::Utf8), Err(Problem::Mark("UTF-16", "utf-8"))));
         assert!(matches!(utf8(b"a\0b\0", Encoding::Utf8), Err(Problem::NotText(_))));
-        assert!(matches!(
-            utf8(b"\xef\xbb\xbfa", Encoding::Gbk),
-            Err(Problem::Mark("UTF-8", "gbk"))
-        ));
+        assert!(matches!(utf8(b"\xef\xbb\xbfa", Encoding::Gbk), Err(Problem::Mark("UTF-8", "gbk"))));
     }
 }

@@ -95,18 +95,11 @@ pub enum Problem {
 
 impl InputError {
     pub(super) fn new(file: &str, problem: Problem) -> Self {
-        Self {
-            file: file.to_owned(),
-            line: None,
-            problem: Box::new(problem),
-        }
+        Self { file: file.to_owned(), line: None, problem: Box::new(problem) }
     }
 
     pub(super) fn at(file: &str, line: u64, problem: Problem) -> Self {
-        Self {
-            line: Some(line),
-            ..Self::new(file, problem)
-        }
+        Self { line: Some(line), ..Self::new(file, problem) }
     }
 
     /// The file's name of the column at fault, where one is.
@@ -189,10 +182,8 @@ fn missing_column_hint(api: &str, column: &str, there: &[String]) -> String {
             .to_owned();
     }
     let plain = |name: &str| name.to_lowercase().replace([' ', '_', '-'], "");
-    let alike = there
-        .iter()
-        .find(|name| plain(name) == plain(column) || plain(name) == plain(api))
-        .map_or("…", String::as_str);
+    let alike =
+        there.iter().find(|name| plain(name) == plain(column) || plain(name) == plain(api)).map_or("…", String::as_str);
     format!("name the file's own column in the job: input.columns = {{ {api} = \"{alike}\" }}")
 }
 
@@ -222,10 +213,7 @@ mod tests {
     #[test]
     fn a_missing_column_is_told_with_those_that_are_there_and_the_likely_one() {
         let error = missing("UserID", &["user_id", "mail"]);
-        assert_eq!(
-            error.to_string(),
-            "a.csv, line 1: has no column `UserID`; it has `user_id`, `mail`"
-        );
+        assert_eq!(error.to_string(), "a.csv, line 1: has no column `UserID`; it has `user_id`, `mail`");
         assert!(error.hint().unwrap().contains("{ UserID = \"user_id\" }"));
     }
 

@@ -105,10 +105,7 @@ mod tests {
         fs::create_dir(folder.path().join("c.csv")).unwrap();
         let glob = format!("{}/*.csv", folder.path().display());
         let sources = open_paths(&[glob]).unwrap();
-        let names: Vec<&str> = sources
-            .iter()
-            .map(|source| source.name().rsplit('/').next().unwrap())
-            .collect();
+        let names: Vec<&str> = sources.iter().map(|source| source.name().rsplit('/').next().unwrap()).collect();
         assert_eq!(names, ["a.csv", "b.csv"]);
     }
 
@@ -124,22 +121,14 @@ mod tests {
     fn paths_without_a_file_are_named_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| format!("{}/{name}", folder.path().display());
-        for (path, problem) in [
-            (at("none.csv"), "no such file"),
-            (at("*.csv"), "matches no file"),
-            (at(""), "is a folder"),
-        ] {
+        for (path, problem) in
+            [(at("none.csv"), "no such file"), (at("*.csv"), "matches no file"), (at(""), "is a folder")]
+        {
             let error = open_paths(std::slice::from_ref(&path)).unwrap_err();
             assert_eq!(error.to_string(), format!("{path}: {problem}"));
             assert!(error.hint().is_some());
         }
-        assert!(matches!(
-            *open_paths(&[at("[")]).unwrap_err().problem,
-            Problem::Pattern(_)
-        ));
-        assert!(matches!(
-            *open_paths(&["-".into(), "-".into()]).unwrap_err().problem,
-            Problem::StdinTwice
-        ));
+        assert!(matches!(*open_paths(&[at("[")]).unwrap_err().problem, Problem::Pattern(_)));
+        assert!(matches!(*open_paths(&["-".into(), "-".into()]).unwrap_err().problem, Problem::StdinTwice));
     }
 }

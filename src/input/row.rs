@@ -20,30 +20,17 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            column: None,
-            reason: reason.into(),
-        }
+        Self { column: None, reason: reason.into() }
     }
 
     /// `what` goes on from the column's name: "has 40 bytes, …".
     pub(super) fn of(column: &str, what: impl Display) -> Self {
-        Self {
-            column: Some(column.to_owned()),
-            reason: format!("`{column}` {what}"),
-        }
+        Self { column: Some(column.to_owned()), reason: format!("`{column}` {what}") }
     }
 
     /// The row with this fault, and what could be read of it.
     pub(super) fn into_row(self, line: u64, from: Option<String>, account: Option<String>, tags: Tags) -> BadRow {
-        BadRow {
-            line,
-            column: self.column,
-            reason: self.reason,
-            from,
-            account,
-            tags,
-        }
+        BadRow { line, column: self.column, reason: self.reason, from, account, tags }
     }
 }
 
@@ -59,10 +46,7 @@ pub(super) fn check_ids(columns: &Columns<'_>, from: Option<&str>, account: &str
     }
     check_id(columns.account, account)?;
     if from == Some(account) {
-        return Err(Fault::of(
-            columns.account.api,
-            "names the same account twice: it is From_Account, too",
-        ));
+        return Err(Fault::of(columns.account.api, "names the same account twice: it is From_Account, too"));
     }
     Ok(())
 }

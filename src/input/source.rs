@@ -66,22 +66,11 @@ enum Format {
 
 impl Source {
     pub(super) fn file(name: &str, path: PathBuf, metadata: &Metadata) -> Self {
-        Self {
-            name: name.to_owned(),
-            size: metadata.len(),
-            place: Place::File {
-                path,
-                stamp: metadata.into(),
-            },
-        }
+        Self { name: name.to_owned(), size: metadata.len(), place: Place::File { path, stamp: metadata.into() } }
     }
 
     pub(super) fn spooled(name: &str, file: File, size: u64) -> Self {
-        Self {
-            name: name.to_owned(),
-            size,
-            place: Place::Spooled(file),
-        }
+        Self { name: name.to_owned(), size, place: Place::Spooled(file) }
     }
 
     /// The name in results and messages: the path as the job has it, `-` for standard input.
@@ -141,10 +130,7 @@ impl Source {
         let plain = decompress(self.raw()?).map_err(|problem| self.error(problem))?;
         let text = to_utf8(plain, input.encoding).map_err(|problem| self.error(problem))?;
         let (start, text) = peek(text, 4096).map_err(|error| self.error(read_problem(error)))?;
-        Ok((
-            format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start)),
-            text,
-        ))
+        Ok((format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start)), text))
     }
 
     fn raw(&self) -> Result<Box<dyn Read + '_>, InputError> {
@@ -176,10 +162,7 @@ impl Source {
 
 fn format_of_name(name: &str) -> Option<Format> {
     let name = name.to_ascii_lowercase();
-    let name = [".gz", ".zst"]
-        .iter()
-        .find_map(|end| name.strip_suffix(end))
-        .unwrap_or(&name);
+    let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     match name.rsplit_once('.')?.1 {
         "csv" | "tsv" => Some(Format::Csv),
         "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),

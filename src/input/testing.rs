@@ -16,9 +16,7 @@ pub(super) fn shape(operation: &str) -> Shape {
 
 /// UTF-8 with these columns.
 pub(super) fn input(columns: &[(&str, &str)]) -> Input {
-    let columns = columns
-        .iter()
-        .map(|(api, file)| ((*api).to_owned(), (*file).to_owned()));
+    let columns = columns.iter().map(|(api, file)| ((*api).to_owned(), (*file).to_owned()));
     Input {
         paths: Vec::new(),
         columns: columns.collect(),
@@ -39,9 +37,7 @@ pub(super) fn rows_with(operation: &str, name: &str, bytes: &[u8], input: &Input
         rows.push(match row {
             Ok(row) => {
                 let from = row.from.map(|from| format!("{from}>")).unwrap_or_default();
-                format!("{} {from}{} {}", row.line, row.account, row.tags)
-                    .trim_end()
-                    .to_owned()
+                format!("{} {from}{} {}", row.line, row.account, row.tags).trim_end().to_owned()
             }
             Err(bad) => {
                 let from = bad.from.map(|from| format!("{from}>")).unwrap_or_default();

@@ -119,12 +119,7 @@ impl Group {
         self.lanes.iter().flat_map(move |lane| {
             let from = lane.from.map(|from| from.of(&self.texts));
             let items = chain(&self.items, lane.first, |item| item.next);
-            items.map(move |&item| Grouped {
-                from,
-                account: item.account.of(&self.texts),
-                group: self,
-                item,
-            })
+            items.map(move |&item| Grouped { from, account: item.account.of(&self.texts), group: self, item })
         })
     }
 
@@ -136,11 +131,7 @@ impl Group {
     fn lane(&mut self, from: Option<&[u8]>) -> Option<u32> {
         let hash_of = |from: Option<&[u8]>| from.map_or(0, |from| self.seed.hash(0, from));
         let from_of = |&lane: &u32| self.lanes[lane as usize].from.map(|text| text.of(&self.texts));
-        let entry = self.lane_table.entry(
-            hash_of(from),
-            |lane| from_of(lane) == from,
-            |lane| hash_of(from_of(lane)),
-        );
+        let entry = self.lane_table.entry(hash_of(from), |lane| from_of(lane) == from, |lane| hash_of(from_of(lane)));
         match entry {
             Entry::Occupied(found) => Some(*found.get()),
             Entry::Vacant(place) => {
@@ -174,13 +165,7 @@ impl Group {
         let item = index(items.len())?;
         let account = Text::add(account, texts)?;
         let (next, first, last) = (END, END, END);
-        items.push(Item {
-            account,
-            lane,
-            next,
-            first,
-            last,
-        });
+        items.push(Item { account, lane, next, first, last });
         place.insert(item);
         let lane = &mut self.lanes[lane as usize];
         if lane.first == END {

@@ -100,11 +100,7 @@ impl Counts {
     fn add_up(mut self, packed_rows: u64, grouped: u64) -> Result<Self, IntakeError> {
         let accounted = packed_rows + self.rejected + self.duplicate + self.protected;
         if accounted != self.rows || grouped != self.items || packed_rows < grouped {
-            return Err(IntakeError::Broken {
-                counts: self,
-                packed_rows,
-                grouped,
-            });
+            return Err(IntakeError::Broken { counts: self, packed_rows, grouped });
         }
         self.merged = packed_rows - grouped;
         Ok(self)
@@ -180,10 +176,7 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
         };
         Self {
             plan,
-            out: Out {
-                sink,
-                counts: Counts::default(),
-            },
+            out: Out { sink, counts: Counts::default() },
             segments: Segments::default(),
             waiting: Partitions::new(&plan, spread),
         }
@@ -210,10 +203,7 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
         let number = self.number(source, row.line)?;
         self.out.aside(Aside {
             row: number,
-            cause: Cause::Rejected {
-                column: row.column,
-                reason: row.reason,
-            },
+            cause: Cause::Rejected { column: row.column, reason: row.reason },
             from: row.from,
             account: row.account,
             tags: row.tags,
@@ -242,9 +232,7 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
 
 impl<S> fmt::Debug for Intake<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Intake")
-            .field("counts", &self.out.counts)
-            .finish_non_exhaustive()
+        f.debug_struct("Intake").field("counts", &self.out.counts).finish_non_exhaustive()
     }
 }
 

@@ -101,10 +101,7 @@ impl<'a> Partitions<'a> {
         let index = self.index(hash, record);
         let room = record.room();
         let part = &self.parts[index];
-        let fits = part
-            .blocks
-            .last()
-            .is_some_and(|block| block.capacity() - block.len() >= room);
+        let fits = part.blocks.last().is_some_and(|block| block.capacity() - block.len() >= room);
         if !fits {
             self.add_block(index, room.max(self.block_bytes))?;
         }
@@ -165,13 +162,9 @@ impl<'a> Partitions<'a> {
         }
         let holds_one_lane = self.hot.is_some() && index == self.parts.len() - 1;
         let (spread, hot) = match self.spread {
-            Spread::Lane if !holds_one_lane => (
-                Spread::Lane,
-                Some(Hot {
-                    seed: self.seed.clone(),
-                    hash: part.candidate,
-                }),
-            ),
+            Spread::Lane if !holds_one_lane => {
+                (Spread::Lane, Some(Hot { seed: self.seed.clone(), hash: part.candidate }))
+            }
             Spread::Lane | Spread::Account => (Spread::Account, None),
         };
         let spill = Spill::new(self.spill.dir());
@@ -259,18 +252,10 @@ mod tests {
                 found.extend(leaves(smaller));
                 continue;
             }
-            assert!(
-                parts.parts[index].bytes <= share(MEMORY),
-                "{} bytes",
-                parts.parts[index].bytes
-            );
+            assert!(parts.parts[index].bytes <= share(MEMORY), "{} bytes", parts.parts[index].bytes);
             let mut rows = Vec::new();
             let keep = |record: &Record<'_>| {
-                rows.push((
-                    record.row,
-                    record.from.unwrap_or_default().to_vec(),
-                    record.account.to_vec(),
-                ));
+                rows.push((record.row, record.from.unwrap_or_default().to_vec(), record.account.to_vec()));
                 Ok(())
             };
             parts.drain(index, keep).unwrap();
@@ -284,21 +269,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut parts = Partitions::sized(0, MEMORY, Spread::Lane, 0, None, Spill::new(dir.path()));
         for row in 0..10_000_u64 {
-            let from = if row % 5 < 3 {
-                "hot".to_owned()
-            } else {
-                format!("u{}", row % 700)
-            };
+            let from = if row % 5 < 3 { "hot".to_owned() } else { format!("u{}", row % 700) };
             let account = (row * 7919 % 3000).to_string();
             let (from, account) = (Some(from.as_bytes()), account.as_bytes());
-            parts
-                .add(&Record {
-                    row,
-                    from,
-                    account,
-                    tags: b"",
-                })
-                .unwrap();
+            parts.add(&Record { row, from, account, tags: b"" }).unwrap();
             assert!(parts.held <= MEMORY);
         }
         let leaves = leaves(parts);

@@ -43,12 +43,7 @@ impl<'a> Record<'a> {
             0 => None,
             length => Some(split(length - 1, block)?),
         };
-        Some(Self {
-            row,
-            from,
-            account: read_text(block)?,
-            tags: read_text(block)?,
-        })
+        Some(Self { row, from, account: read_text(block)?, tags: read_text(block)? })
     }
 }
 
@@ -119,24 +114,9 @@ mod tests {
     fn records_come_back_as_they_were_written() {
         let long = [b'x'; 300];
         let records = [
-            Record {
-                row: 3,
-                from: None,
-                account: b"a",
-                tags: b"",
-            },
-            Record {
-                row: 4,
-                from: Some(b""),
-                account: b"",
-                tags: b"{}",
-            },
-            Record {
-                row: u64::MAX,
-                from: Some(&long),
-                account: &long,
-                tags: &long,
-            },
+            Record { row: 3, from: None, account: b"a", tags: b"" },
+            Record { row: 4, from: Some(b""), account: b"", tags: b"{}" },
+            Record { row: u64::MAX, from: Some(&long), account: &long, tags: &long },
         ];
         let mut block = Vec::new();
         let mut previous = 0;

@@ -28,13 +28,7 @@ impl Segments {
         {
             return None;
         }
-        let begun = Stretch {
-            first_row: row,
-            source,
-            first_line: line,
-            last_line: line,
-            step: None,
-        };
+        let begun = Stretch { first_row: row, source, first_line: line, last_line: line, step: None };
         self.open.replace(begun).map(Stretch::end)
     }
 
@@ -72,10 +66,8 @@ mod tests {
 
     fn segments_of(rows: &[(u32, u64)]) -> Vec<Segment> {
         let mut segments = Segments::default();
-        let mut found: Vec<Segment> = (0..)
-            .zip(rows)
-            .filter_map(|(row, &(source, line))| segments.push(row, source, line))
-            .collect();
+        let mut found: Vec<Segment> =
+            (0..).zip(rows).filter_map(|(row, &(source, line))| segments.push(row, source, line)).collect();
         found.extend(segments.finish());
         found
     }
@@ -83,12 +75,7 @@ mod tests {
     #[test]
     fn a_plain_file_is_one_stretch() {
         let rows: Vec<_> = (2..1000).map(|line| (0, line)).collect();
-        let whole = Segment {
-            first_row: 0,
-            source: 0,
-            first_line: 2,
-            step: 1,
-        };
+        let whole = Segment { first_row: 0, source: 0, first_line: 2, step: 1 };
         assert_eq!(segments_of(&rows), [whole]);
         assert_eq!(segments_of(&[]), []);
     }

@@ -11,12 +11,7 @@ pub(super) fn settle<S>(plan: &Plan<'_>, waiting: Partitions<'_>, out: &mut Out<
 where
     S: FnMut(Output) -> Result<(), Closed>,
 {
-    let mut settling = Settling {
-        group: Group::new(),
-        packer: Packer::new(plan),
-        items: 0,
-        out,
-    };
+    let mut settling = Settling { group: Group::new(), packer: Packer::new(plan), items: 0, out };
     settling.all(waiting)?;
     if let Some(last) = settling.packer.finish()? {
         settling.out.request(last)?;
@@ -47,12 +42,7 @@ impl<S: FnMut(Output) -> Result<(), Closed>> Settling<'_, S> {
     }
 
     fn part(&mut self, parts: &mut Partitions<'_>, index: usize) -> Result<(), IntakeError> {
-        let Self {
-            group,
-            packer,
-            items,
-            out,
-        } = self;
+        let Self { group, packer, items, out } = self;
         group.clear();
         parts.drain(index, |record| match group.row(record)? {
             Some(of) => out.record_aside(record, Cause::Duplicate { of }),

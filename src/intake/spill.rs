@@ -24,12 +24,7 @@ pub(super) struct Extent {
 
 impl<'a> Spill<'a> {
     pub(super) fn new(dir: &'a Path) -> Self {
-        Self {
-            dir,
-            file: None,
-            end: 0,
-            buffer: Vec::new(),
-        }
+        Self { dir, file: None, end: 0, buffer: Vec::new() }
     }
 
     pub(super) fn dir(&self) -> &'a Path {
@@ -48,10 +43,7 @@ impl<'a> Spill<'a> {
             none => none.insert(tempfile::tempfile_in(self.dir).map_err(failed("create"))?),
         };
         file.write_all(block).map_err(failed("write"))?;
-        let extent = Extent {
-            at: self.end,
-            length: block.len(),
-        };
+        let extent = Extent { at: self.end, length: block.len() };
         self.end += block.len() as u64;
         Ok(extent)
     }
@@ -69,9 +61,5 @@ impl<'a> Spill<'a> {
 }
 
 fn failed(dir: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> IntakeError {
-    move |error| IntakeError::Temp {
-        dir: dir.to_owned(),
-        verb,
-        error,
-    }
+    move |error| IntakeError::Temp { dir: dir.to_owned(), verb, error }
 }

@@ -31,12 +31,7 @@ struct Lane {
 impl Lanes {
     pub(super) fn new(ledger: Ledger, app_cap: Cap, now: Moment) -> Self {
         let app = Lane::new(app_cap, Ledger::app(app_cap), now);
-        Self {
-            ledger,
-            round_trips: RoundTrips::default(),
-            app,
-            commands: Vec::new(),
-        }
+        Self { ledger, round_trips: RoundTrips::default(), app, commands: Vec::new() }
     }
 
     /// The number of the command's lane, which is made if there is none. The lower one of two caps holds.
@@ -98,21 +93,13 @@ impl Lanes {
 
     /// How fast the command and the app may go.
     pub(super) fn speeds(&self, command: usize, now: Moment) -> (Speed, Speed) {
-        (
-            self.commands[command].1.throttle.speed(now),
-            self.app.throttle.speed(now),
-        )
+        (self.commands[command].1.throttle.speed(now), self.app.throttle.speed(now))
     }
 }
 
 impl Lane {
     fn new(cap: Cap, section: Section, now: Moment) -> Self {
-        Self {
-            cap,
-            section,
-            pace: Pace::new(f64::from(cap.get()), now),
-            throttle: Throttle::new(cap, now),
-        }
+        Self { cap, section, pace: Pace::new(f64::from(cap.get()), now), throttle: Throttle::new(cap, now) }
     }
 
     fn set_cap(&mut self, cap: Cap) {

@@ -112,11 +112,7 @@ impl Ledger {
     /// a file that is not a ledger is never written to.
     pub(super) fn open(path: &Path, exchange_timeout: Duration) -> Result<Self, LedgerError> {
         let file = open_or_create(path).map_err(|source| io_error(path, "open", source))?;
-        let ledger = Self {
-            file,
-            path: path.to_owned(),
-            exchange_timeout,
-        };
+        let ledger = Self { file, path: path.to_owned(), exchange_timeout };
         ledger.refuse_other_files()?;
         ledger.begin()?;
         Ok(ledger)
@@ -124,23 +120,14 @@ impl Ledger {
 
     /// The app's own section.
     pub(super) fn app(cap: Cap) -> Section {
-        Section {
-            number: 0,
-            cap,
-            free: Vec::new(),
-        }
+        Section { number: 0, cap, free: Vec::new() }
     }
 
     /// The section of a command, by the command's name.
     pub(super) fn section(&self, command: &str, cap: Cap) -> Result<Section, LedgerError> {
-        let full = || LedgerError::Full {
-            path: self.path.clone(),
-            command: command.to_owned(),
-        };
+        let full = || LedgerError::Full { path: self.path.clone(), command: command.to_owned() };
         let mut name = [0; NAME];
-        name.get_mut(..command.len())
-            .ok_or_else(full)?
-            .copy_from_slice(command.as_bytes());
+        name.get_mut(..command.len()).ok_or_else(full)?.copy_from_slice(command.as_bytes());
         let _lock = self.lock()?;
         for number in 1..SECTIONS {
             let mut found = [0; NAME];
@@ -151,11 +138,7 @@ impl Ledger {
                 found = name;
             }
             if found == name {
-                return Ok(Section {
-                    number,
-                    cap,
-                    free: Vec::new(),
-                });
+                return Ok(Section { number, cap, free: Vec::new() });
             }
         }
         Err(full())
@@ -214,18 +197,12 @@ impl Ledger {
 
     fn look_over(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<u64, Moment>, LedgerError> {
         if self.file.metadata().is_ok_and(|file| file.nlink() == 0) {
-            return Err(LedgerError::Removed {
-                path: self.path.clone(),
-            });
+            return Err(LedgerError::Removed { path: self.path.clone() });
         }
         let mut bytes = vec![0; section.cap.get() as usize * SLOT];
         self.read(section.place(0), &mut bytes)?;
         let (slots, _) = bytes.as_chunks();
-        let found = survey(
-            slots.iter().map(|slot| Moment::from_nanos(u64::from_le_bytes(*slot))),
-            now,
-            until,
-        );
+        let found = survey(slots.iter().map(|slot| Moment::from_nanos(u64::from_le_bytes(*slot))), now, until);
         for number in found.impossible {
             self.write(section.place(number), &until.as_nanos().to_le_bytes())?;
         }
@@ -246,10 +223,7 @@ impl Ledger {
     }
 
     fn refuse_other_files(&self) -> Result<(), LedgerError> {
-        let file = self
-            .file
-            .metadata()
-            .map_err(|source| io_error(&self.path, "look at", source))?;
+        let file = self.file.metadata().map_err(|source| io_error(&self.path, "look at", source))?;
         if !file.is_file() {
             return Err(self.not_a_ledger("not a regular file"));
         }
@@ -281,16 +255,11 @@ impl Ledger {
     }
 
     fn write(&self, place: u64, bytes: &[u8]) -> Result<(), LedgerError> {
-        self.file
-            .write_all_at(bytes, place)
-            .map_err(|source| io_error(&self.path, "write", source))
+        self.file.write_all_at(bytes, place).map_err(|source| io_error(&self.path, "write", source))
     }
 
     fn not_a_ledger(&self, what: &'static str) -> LedgerError {
-        LedgerError::NotALedger {
-            path: self.path.clone(),
-            what,
-        }
+        LedgerError::NotALedger { path: self.path.clone(), what }
     }
 }
 
@@ -350,11 +319,7 @@ fn open_or_create(path: &Path) -> io::Result<File> {
 }
 
 fn io_error(path: &Path, action: &'static str, source: io::Error) -> LedgerError {
-    LedgerError::Io {
-        path: path.to_owned(),
-        action,
-        source,
-    }
+    LedgerError::Io { path: path.to_owned(), action, source }
 }
 
 #[cfg(test)]

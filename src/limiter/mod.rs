@@ -98,14 +98,8 @@ impl Limiter {
         let clock = SystemClock::start();
         let ledger = Ledger::open(&settings.ledger, settings.exchange_timeout)?;
         let lanes = Lanes::new(ledger, settings.app_cap, clock.now());
-        let shared = Shared {
-            clock,
-            lanes: Mutex::new(lanes),
-            turns: Mutex::default(),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The limiter of the command with this name. Asked for again, it is the same one, and the lower cap holds.
@@ -115,11 +109,7 @@ impl Limiter {
     pub fn command(&self, name: &str, cap: Cap) -> Result<CommandLimiter, LedgerError> {
         let number = self.shared.lanes().command(name, cap, self.shared.clock.now())?;
         let turn = self.shared.turn(number);
-        Ok(CommandLimiter {
-            shared: Arc::clone(&self.shared),
-            number,
-            turn,
-        })
+        Ok(CommandLimiter { shared: Arc::clone(&self.shared), number, turn })
     }
 }
 
@@ -134,11 +124,7 @@ impl CommandLimiter {
             let taken = self.shared.lanes().take(self.number, || self.shared.clock.now())?;
             match taken {
                 Ok(taken) => {
-                    return Ok(Permit {
-                        shared: Arc::clone(&self.shared),
-                        number: self.number,
-                        taken,
-                    });
+                    return Ok(Permit { shared: Arc::clone(&self.shared), number: self.number, taken });
                 }
                 Err(next) => {
                     let wait = next.since(self.shared.clock.now());
@@ -210,10 +196,7 @@ impl SystemClock {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let seconds = Duration::from_secs(time.tv_sec.try_into().unwrap_or_default());
         let start = Moment::from_nanos(time.tv_nsec.try_into().unwrap_or_default()).plus(seconds);
-        Self {
-            start,
-            started: Instant::now(),
-        }
+        Self { start, started: Instant::now() }
     }
 
     fn now(&self) -> Moment {
@@ -237,12 +220,7 @@ mod tests {
     fn limiter(folder: &tempfile::TempDir, app_cap: u32) -> Limiter {
         let ledger = folder.path().join("ledger");
         let exchange_timeout = Duration::from_millis(400);
-        Limiter::open(&Settings {
-            ledger,
-            app_cap: cap(app_cap),
-            exchange_timeout,
-        })
-        .expect("a ledger")
+        Limiter::open(&Settings { ledger, app_cap: cap(app_cap), exchange_timeout }).expect("a ledger")
     }
 
     async fn time_to_the_next(limiter: &CommandLimiter) -> Duration {
@@ -255,36 +233,22 @@ mod tests {
     async fn an_answered_call_frees_its_slot_in_a_second_an_unanswered_one_after_the_time_out() {
         let folder = tempfile::tempdir().expect("a folder");
         let limiter = limiter(&folder, 1).command("friend_delete", cap(1)).expect("a section");
-        limiter
-            .acquire()
-            .await
-            .expect("free")
-            .answered(Duration::from_millis(20));
+        limiter.acquire().await.expect("free").answered(Duration::from_millis(20));
         let answered = Instant::now();
         limiter.acquire().await.expect("after 1 s").unanswered();
-        assert!(
-            answered.elapsed() >= Duration::from_millis(990),
-            "{:?}",
-            answered.elapsed()
-        );
+        assert!(answered.elapsed() >= Duration::from_millis(990), "{:?}", answered.elapsed());
         assert!(time_to_the_next(&limiter).await >= Duration::from_millis(1390));
     }
 
     #[tokio::test]
     async fn those_who_wait_are_served_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
-        let limiter = limiter(&folder, 50)
-            .command("friend_delete", cap(50))
-            .expect("a section");
+        let limiter = limiter(&folder, 50).command("friend_delete", cap(50)).expect("a section");
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         for n in 0..9 {
             let (limiter, tell) = (limiter.clone(), tell.clone());
             tokio::spawn(async move {
-                limiter
-                    .acquire()
-                    .await
-                    .expect("the ledger works")
-                    .answered(Duration::ZERO);
+                limiter.acquire().await.expect("the ledger works").answered(Duration::ZERO);
                 tell.send(n).expect("someone listens");
             });
         }
@@ -299,9 +263,7 @@ mod tests {
         let limiter = limiter(&folder, 1).command("friend_delete", cap(1)).expect("a section");
         limiter.acquire().await.expect("free").unanswered();
         for _ in 0..5 {
-            timeout(Duration::from_millis(10), limiter.acquire())
-                .await
-                .expect_err("taken for 1.4 s");
+            timeout(Duration::from_millis(10), limiter.acquire()).await.expect_err("taken for 1.4 s");
         }
         let next = timeout(Duration::from_mins(1), limiter.acquire()).await;
         next.expect("the line moves on").expect("the ledger works").unanswered();

@@ -33,13 +33,7 @@ impl Pace {
         let clock = Told::default();
         clock.set(now);
         let governor = RateLimiter::direct_with_clock(quota(rate), clock.clone());
-        Self {
-            governor,
-            clock,
-            rate,
-            drawn: false,
-            last: now,
-        }
+        Self { governor, clock, rate, drawn: false, last: now }
     }
 
     /// May a call leave now? Draws a cell, which is kept until [`Pace::spend`]; or says when to ask again.
@@ -84,21 +78,11 @@ impl Pace {
 /// The burst is 10 ms worth of calls, since timers fire 1 to 2 ms late and lost moments would be lost throughput.
 /// Below 10 calls a second that is nothing.
 fn quota(rate: f64) -> Quota {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "rates are above 0 and at most 65,536"
-    )]
-    let burst = if rate < 10.0 {
-        1
-    } else {
-        1 + (rate / 100.0).ceil() as u32
-    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are above 0 and at most 65,536")]
+    let burst = if rate < 10.0 { 1 } else { 1 + (rate / 100.0).ceil() as u32 };
     let period = Duration::from_secs_f64(1.0 / rate.max(0.001));
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-    Quota::with_period(period)
-        .unwrap_or(Quota::per_second(NonZeroU32::MIN))
-        .allow_burst(burst)
+    Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst)
 }
 
 /// A clock that shows what it was last told: time is a parameter here, too.

@@ -126,12 +126,7 @@ impl Reader {
         .await
         .map_err(self.fail())?;
         let read = |(row, outcome, code, reason): (i64, String, Option<i64>, String)| {
-            Ok(Exception {
-                row: row.cast_unsigned(),
-                outcome: named(&outcome)?,
-                code,
-                reason,
-            })
+            Ok(Exception { row: row.cast_unsigned(), outcome: named(&outcome)?, code, reason })
         };
         page.into_iter().map(read).collect()
     }
@@ -160,36 +155,23 @@ impl Reader {
         .fetch_all(&self.pool)
         .await
         .map_err(self.fail())?;
-        codes
-            .into_iter()
-            .map(|(name, code, rows)| Ok((named(&name)?, code, rows.cast_unsigned())))
-            .collect()
+        codes.into_iter().map(|(name, code, rows)| Ok((named(&name)?, code, rows.cast_unsigned()))).collect()
     }
 
     pub(super) fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
         let path = self.path.clone();
-        move |source| QueueError::Database {
-            path: path.clone(),
-            source,
-        }
+        move |source| QueueError::Database { path: path.clone(), source }
     }
 }
 
 impl StoredResult {
     fn read(self) -> Result<RequestResult, QueueError> {
-        let damaged = |source| QueueError::Damaged {
-            request: self.id,
-            source,
-        };
+        let damaged = |source| QueueError::Damaged { request: self.id, source };
         Ok(RequestResult {
             id: self.id,
             items: Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref()).map_err(damaged)?,
             from: self.from_account,
-            outcome: if self.settled {
-                Outcome::Succeeded
-            } else {
-                Outcome::Pending
-            },
+            outcome: if self.settled { Outcome::Succeeded } else { Outcome::Pending },
             attempts: self.attempts,
             finished_at: self.finished_at,
         })
@@ -214,7 +196,5 @@ impl StoredAside {
 }
 
 fn named(outcome: &str) -> Result<Outcome, QueueError> {
-    outcome
-        .parse()
-        .map_err(|_| QueueError::Unexpected(format!("an outcome named {outcome}")))
+    outcome.parse().map_err(|_| QueueError::Unexpected(format!("an outcome named {outcome}")))
 }

@@ -17,19 +17,11 @@ pub(super) struct Item {
 
 impl Item {
     pub(super) fn ok(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            code: 0,
-            info: Cow::Borrowed(""),
-        }
+        Self { id: id.to_owned(), code: 0, info: Cow::Borrowed("") }
     }
 
     pub(super) fn refused(id: &str, refusal: Refusal) -> Self {
-        Self {
-            id: id.to_owned(),
-            code: refusal.code,
-            info: refusal.info,
-        }
+        Self { id: id.to_owned(), code: refusal.code, info: refusal.info }
     }
 }
 
@@ -72,12 +64,7 @@ pub(super) fn refused(command: Option<Command>, refusal: &Refusal) -> Vec<u8> {
         None | Some(Command::AccountDelete) => None,
         Some(Command::FriendDelete | Command::FriendDeleteAll | Command::FriendUpdate) => Some(""),
     };
-    json(&PlainBody {
-        action_status: "FAIL",
-        error_code: refusal.code,
-        error_info: &refusal.info,
-        error_display,
-    })
+    json(&PlainBody { action_status: "FAIL", error_code: refusal.code, error_info: &refusal.info, error_display })
 }
 
 fn json(body: &impl Serialize) -> Vec<u8> {
@@ -95,12 +82,7 @@ struct PlainBody<'a> {
     error_display: Option<&'static str>,
 }
 
-const DONE: PlainBody<'_> = PlainBody {
-    action_status: "OK",
-    error_code: 0,
-    error_info: "",
-    error_display: Some(""),
-};
+const DONE: PlainBody<'_> = PlainBody { action_status: "OK", error_code: 0, error_info: "", error_display: Some("") };
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -122,11 +104,7 @@ struct AccountResult<'a> {
 
 impl<'a> From<&'a Item> for AccountResult<'a> {
     fn from(item: &'a Item) -> Self {
-        Self {
-            result_code: item.code,
-            result_info: &item.info,
-            user_id: &item.id,
-        }
+        Self { result_code: item.code, result_info: &item.info, user_id: &item.id }
     }
 }
 
@@ -156,20 +134,14 @@ struct FriendResult<'a> {
 
 impl<'a> From<&'a Item> for FriendResult<'a> {
     fn from(item: &'a Item) -> Self {
-        Self {
-            to_account: &item.id,
-            result_code: item.code,
-            result_info: &item.info,
-        }
+        Self { to_account: &item.id, result_code: item.code, result_info: &item.info }
     }
 }
 
 /// Page `friend_delete`: both lists always there, and success says `"ErrorInfo": "0"`.
 fn deleted(items: &[Item]) -> FriendsBody<'_> {
-    let (invalid, failed) = items
-        .iter()
-        .filter(|item| item.code != 0)
-        .partition::<Vec<_>, _>(|item| item.code == ILLEGAL_ACCOUNT);
+    let (invalid, failed) =
+        items.iter().filter(|item| item.code != 0).partition::<Vec<_>, _>(|item| item.code == ILLEGAL_ACCOUNT);
     FriendsBody {
         result_item: items.iter().map(FriendResult::from).collect(),
         fail_account: Some(ids(&failed)),
@@ -187,11 +159,7 @@ fn ids<'a>(items: &[&'a Item]) -> Vec<&'a str> {
 
 /// Page `friend_update`: `Fail_Account` only when at least one item failed.
 fn updated(items: &[Item]) -> FriendsBody<'_> {
-    let failed: Vec<_> = items
-        .iter()
-        .filter(|item| item.code != 0)
-        .map(|item| item.id.as_str())
-        .collect();
+    let failed: Vec<_> = items.iter().filter(|item| item.code != 0).map(|item| item.id.as_str()).collect();
     FriendsBody {
         result_item: items.iter().map(FriendResult::from).collect(),
         fail_account: (!failed.is_empty()).then_some(failed),
@@ -213,10 +181,7 @@ mod tests {
 
     #[test]
     fn account_delete_answers_like_its_page() {
-        let verdict = Verdict::Items(vec![
-            Item::ok("UserID_1"),
-            Item::refused("UserID_2", Refusal::new(70107)),
-        ]);
+        let verdict = Verdict::Items(vec![Item::ok("UserID_1"), Item::refused("UserID_2", Refusal::new(70107))]);
         assert_eq!(
             text(Command::AccountDelete, &verdict),
             r#"{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{"ResultCode":0,"ResultInfo":"","UserID":"UserID_1"},{"ResultCode":70107,"ResultInfo":"Err_TLS_PT_Open_Login_Account_Not_Exist","UserID":"UserID_2"}]}"#

@@ -27,11 +27,7 @@ pub struct App {
 impl Default for App {
     /// App 1400000001 with the admin `administrator` and no key.
     fn default() -> Self {
-        Self {
-            sdkappid: 1_400_000_001,
-            admins: vec!["administrator".to_owned()],
-            key: None,
-        }
+        Self { sdkappid: 1_400_000_001, admins: vec!["administrator".to_owned()], key: None }
     }
 }
 
@@ -54,11 +50,7 @@ pub(super) fn check(app: &App, query: &str, now: u64) -> Result<(), Refusal> {
         return Err(Refusal::with(60025, "contenttype is not json"));
     }
     verify_usersig(app, identifier, usersig, now)?;
-    if app.admins.iter().any(|admin| admin == identifier) {
-        Ok(())
-    } else {
-        Err(Refusal::new(60010))
-    }
+    if app.admins.iter().any(|admin| admin == identifier) { Ok(()) } else { Err(Refusal::new(60010)) }
 }
 
 /// What a `UserSig` says (`TLSSigAPIv2`); the order of its JSON keys is free.
@@ -116,10 +108,7 @@ fn decode(usersig: &str) -> Option<Claims> {
         .collect();
     let compressed = STANDARD.decode(base64).ok()?;
     let mut json = Vec::new();
-    flate2::read::ZlibDecoder::new(compressed.as_slice())
-        .take(MAX_CLAIMS)
-        .read_to_end(&mut json)
-        .ok()?;
+    flate2::read::ZlibDecoder::new(compressed.as_slice()).take(MAX_CLAIMS).read_to_end(&mut json).ok()?;
     let claims: Claims = serde_json::from_slice(&json).ok()?;
     let signature_length = STANDARD.decode(&claims.signature).ok()?.len();
     (claims.version == "2.0" && signature_length == 32).then_some(claims)
@@ -129,22 +118,14 @@ fn is_signed_by(claims: &Claims, key: &SecretString) -> bool {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()) else {
         return false;
     };
-    let Claims {
-        identifier,
-        sdkappid,
-        time,
-        expire,
-        ..
-    } = claims;
+    let Claims { identifier, sdkappid, time, expire, .. } = claims;
     let message =
         format!("TLS.identifier:{identifier}\nTLS.sdkappid:{sdkappid}\nTLS.time:{time}\nTLS.expire:{expire}\n");
     mac.update(message.as_bytes());
     if let Some(userbuf) = &claims.userbuf {
         mac.update(format!("TLS.userbuf:{userbuf}\n").as_bytes());
     }
-    STANDARD
-        .decode(&claims.signature)
-        .is_ok_and(|signature| mac.verify_slice(&signature).is_ok())
+    STANDARD.decode(&claims.signature).is_ok_and(|signature| mac.verify_slice(&signature).is_ok())
 }
 
 /// The parameters of a query; names and values are case-sensitive, the first of equal names counts.
@@ -170,9 +151,7 @@ impl<'a> Params<'a> {
     }
 
     fn required(&self, name: &str) -> Result<&str, Refusal> {
-        self.get(name)
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| missing(name))
+        self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| missing(name))
     }
 }
 
@@ -210,11 +189,7 @@ mod tests {
     const MADE_AT: u64 = 1_700_000_000;
 
     fn app() -> App {
-        App {
-            sdkappid: 1_400_000_000,
-            admins: vec!["administrator".to_owned()],
-            key: Some(KEY.into()),
-        }
+        App { sdkappid: 1_400_000_000, admins: vec!["administrator".to_owned()], key: Some(KEY.into()) }
     }
 
     fn query(usersig: &str) -> String {

@@ -16,12 +16,7 @@ pub enum Command {
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::AccountDelete,
-        Self::FriendDelete,
-        Self::FriendDeleteAll,
-        Self::FriendUpdate,
-    ];
+    pub const ALL: [Self; 4] = [Self::AccountDelete, Self::FriendDelete, Self::FriendDeleteAll, Self::FriendUpdate];
 
     /// The last segment of the path, which is also the name in rules and reports.
     pub fn name(self) -> &'static str {

@@ -128,12 +128,7 @@ impl Desk {
         let hold = self.hold(command, keys)?;
         let now = self.now();
         let plan = lock(&self.faults).choose(command, &order.item_ids(), now);
-        Ok(Admitted {
-            command,
-            order,
-            plan,
-            hold,
-        })
+        Ok(Admitted { command, order, plan, hold })
     }
 
     /// Every call counts at the gate, also one with a wrong URL.
@@ -151,11 +146,7 @@ impl Desk {
             gate.arrive(command, knock, now)
         };
         known.inspect_err(|refusal| {
-            let event = if refusal.is_usersig_failure() {
-                Event::BadUserSig
-            } else {
-                Event::BadRequest
-            };
+            let event = if refusal.is_usersig_failure() { Event::BadUserSig } else { Event::BadRequest };
             self.count(command, event);
         })?;
         self.count(command, Event::Ruled(ruling));
@@ -169,11 +160,7 @@ impl Desk {
     fn hold(self: &Arc<Self>, command: Command, keys: Vec<Key>) -> Result<Hold, Refusal> {
         let taken = lock(&self.conflicts).take(&keys);
         match taken {
-            Ok(ticket) => Ok(Hold {
-                desk: Arc::clone(self),
-                ticket,
-                keys,
-            }),
+            Ok(ticket) => Ok(Hold { desk: Arc::clone(self), ticket, keys }),
             Err(caller) => {
                 self.count(command, Event::Overlap(caller));
                 Err(Refusal::new(30008))
@@ -188,12 +175,7 @@ impl Desk {
 
     /// Takes its time, with the effect in the middle; the accounts are free when this returns.
     pub(super) async fn process(&self, admitted: Admitted) -> Exchange {
-        let Admitted {
-            command,
-            order,
-            plan,
-            hold,
-        } = admitted;
+        let Admitted { command, order, plan, hold } = admitted;
         let half = self.time_to_take(&plan) / 2;
         pause(half).await;
         let verdict = self.carry_out(command, &order, &plan);
@@ -219,11 +201,7 @@ impl Desk {
 
     fn time_to_take(&self, plan: &Plan) -> Duration {
         let jitter = self.latency.jitter.mul_f64(lock(&self.jitter).fraction());
-        let extra = if let Some(CallFault::Slow(extra)) = plan.call {
-            extra
-        } else {
-            Duration::ZERO
-        };
+        let extra = if let Some(CallFault::Slow(extra)) = plan.call { extra } else { Duration::ZERO };
         self.latency.fixed.saturating_add(jitter).saturating_add(extra)
     }
 
@@ -238,10 +216,7 @@ impl Desk {
 }
 
 /// Seconds since 1970.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the stand-in shares nothing with the client, its clock included"
-)]
+#[expect(clippy::disallowed_methods, reason = "the stand-in shares nothing with the client, its clock included")]
 fn unix_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())

@@ -34,24 +34,14 @@ struct Armed {
 
 impl Faults {
     pub(super) fn new(rules: Vec<Rule>, seed: u64) -> Self {
-        let mut faults = Self {
-            armed: Vec::new(),
-            draw: Draw::new(seed),
-            played: BTreeMap::new(),
-        };
+        let mut faults = Self { armed: Vec::new(), draw: Draw::new(seed), played: BTreeMap::new() };
         faults.replace(rules);
         faults
     }
 
     /// Other rules from now on; they count calls from 1 again, and what was played stays counted.
     pub(super) fn replace(&mut self, rules: Vec<Rule>) {
-        let arm = |rule: Rule| Armed {
-            label: rule.kind.to_string(),
-            rule,
-            seen: 0,
-            played: 0,
-            storm_until: 0,
-        };
+        let arm = |rule: Rule| Armed { label: rule.kind.to_string(), rule, seen: 0, played: 0, storm_until: 0 };
         self.armed = rules.into_iter().map(arm).collect();
     }
 
@@ -150,9 +140,7 @@ mod tests {
     }
 
     fn calls(faults: &mut Faults, command: Command, count: usize) -> Vec<bool> {
-        (0..count)
-            .map(|_| faults.choose(command, &["a"], 0).call.is_some())
-            .collect()
+        (0..count).map(|_| faults.choose(command, &["a"], 0).call.is_some()).collect()
     }
 
     #[test]

@@ -22,10 +22,7 @@ impl<'a> Json<'a> {
     /// The value of a field; of equal names the last one counts.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         match self {
-            Self::Object(fields) => fields
-                .iter()
-                .rev()
-                .find_map(|(given, value)| (given == name).then_some(value)),
+            Self::Object(fields) => fields.iter().rev().find_map(|(given, value)| (given == name).then_some(value)),
             Self::Text(_) | Self::Number(_) | Self::List(_) | Self::Other => None,
         }
     }

@@ -23,22 +23,10 @@ const MAX_CUSTOM_NAME: usize = 8;
 /// What a call asks for.
 #[derive(Debug)]
 pub(super) enum Order {
-    AccountDelete {
-        users: Vec<Account>,
-    },
-    FriendDelete {
-        from: Account,
-        to: Vec<Account>,
-        way: DeleteType,
-    },
-    FriendDeleteAll {
-        from: Account,
-        way: DeleteType,
-    },
-    FriendUpdate {
-        from: Account,
-        updates: Vec<Update>,
-    },
+    AccountDelete { users: Vec<Account> },
+    FriendDelete { from: Account, to: Vec<Account>, way: DeleteType },
+    FriendDeleteAll { from: Account, way: DeleteType },
+    FriendUpdate { from: Account, updates: Vec<Update> },
 }
 
 /// A `UserID` as it came, and its hash.
@@ -50,10 +38,7 @@ pub(super) struct Account {
 
 impl Account {
     fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            key: Key::account(id),
-        }
+        Self { id: id.to_owned(), key: Key::account(id) }
     }
 
     /// Not empty and not too long. The pages disagree about the characters, so none is refused.
@@ -139,11 +124,7 @@ fn account_delete(fields: &Json<'_>) -> Result<Order, Refusal> {
         .iter()
         .map(|item| {
             let user = account(item.get("UserID"), || bad_account("UserID"))?;
-            if user.is_legal() {
-                Ok(user)
-            } else {
-                Err(bad_account("UserID"))
-            }
+            if user.is_legal() { Ok(user) } else { Err(bad_account("UserID")) }
         })
         .collect::<Result<_, _>>()?;
     Ok(Order::AccountDelete { users })
@@ -155,10 +136,7 @@ fn friend_delete(fields: &Json<'_>) -> Result<Order, Refusal> {
     if ids.is_empty() || ids.len() > MAX_FRIENDS {
         return Err(Refusal::new(31701));
     }
-    let to = ids
-        .iter()
-        .map(|id| account(Some(id), || bad_relation("To_Account")))
-        .collect::<Result<_, _>>()?;
+    let to = ids.iter().map(|id| account(Some(id), || bad_relation("To_Account"))).collect::<Result<_, _>>()?;
     let way = delete_type(fields).ok_or(Refusal::new(31702))?;
     Ok(Order::FriendDelete { from, to, way })
 }
@@ -228,11 +206,7 @@ fn text(value: &Json<'_>, min: usize, max: usize) -> Option<String> {
 
 fn from_account(fields: &Json<'_>) -> Result<Account, Refusal> {
     let from = account(fields.get("From_Account"), || bad_relation("From_Account"))?;
-    if from.is_legal() {
-        Ok(from)
-    } else {
-        Err(Refusal::with(30003, "Err_SNS_Comm_Account_Illegal"))
-    }
+    if from.is_legal() { Ok(from) } else { Err(Refusal::with(30003, "Err_SNS_Comm_Account_Illegal")) }
 }
 
 /// An account must be a string (60015) and there at all (`absent`).
@@ -344,10 +318,7 @@ mod tests {
     fn friend_update_takes_three_kinds_of_tags_each_with_its_size() {
         let of = |tag: &str, value: Value| {
             let item = json!({"To_Account": "b", "SnsItem": [{"Tag": tag, "Value": value}]});
-            code(
-                Command::FriendUpdate,
-                &json!({"From_Account": "a", "UpdateItem": [item]}),
-            )
+            code(Command::FriendUpdate, &json!({"From_Account": "a", "UpdateItem": [item]}))
         };
         assert_eq!(of("Tag_SNS_IM_Remark", json!("r".repeat(96))), 0);
         assert_eq!(of("Tag_SNS_IM_Remark", json!("")), 0);
@@ -368,12 +339,7 @@ mod tests {
 
     #[test]
     fn friend_update_takes_up_to_1000_friends_with_at_least_one_tag() {
-        let of = |items: Vec<Value>| {
-            code(
-                Command::FriendUpdate,
-                &json!({"From_Account": "a", "UpdateItem": items}),
-            )
-        };
+        let of = |items: Vec<Value>| code(Command::FriendUpdate, &json!({"From_Account": "a", "UpdateItem": items}));
         let item = |id: &str| json!({"To_Account": id, "SnsItem": [{"Tag": "Tag_SNS_IM_Remark", "Value": "r"}]});
         let items = |count| ids(count).iter().map(|id| item(id)).collect();
         assert_eq!(of(items(1000)), 0);

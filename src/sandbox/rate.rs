@@ -15,10 +15,7 @@ impl Default for Caps {
     /// 100 calls/s for `account_delete`, 200 for the other commands and for the app (pages and the
     /// API's table of limits).
     fn default() -> Self {
-        Self {
-            app: 200,
-            commands: [100, 200, 200, 200],
-        }
+        Self { app: 200, commands: [100, 200, 200, 200] }
     }
 }
 
@@ -120,11 +117,7 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(caps: Caps) -> Self {
-        Self {
-            caps,
-            arrived: Windows::default(),
-            let_in: Windows::default(),
-        }
+        Self { caps, arrived: Windows::default(), let_in: Windows::default() }
     }
 
     /// A call at `now`, in nanoseconds of a clock that never goes back.

@@ -10,18 +10,12 @@ pub(super) struct Refusal {
 impl Refusal {
     /// With the usual text of `code`.
     pub(super) fn new(code: u32) -> Self {
-        Self {
-            code,
-            info: usual_text(code),
-        }
+        Self { code, info: usual_text(code) }
     }
 
     /// With a text of its own, for the codes that stand for many different mistakes.
     pub(super) fn with(code: u32, info: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            info: info.into(),
-        }
+        Self { code, info: info.into() }
     }
 
     /// Whether the `UserSig` itself was the reason (error code table, 700xx).

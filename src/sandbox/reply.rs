@@ -155,37 +155,23 @@ const BLANK_CHUNKS: usize = 64;
 
 impl Payload {
     pub(super) fn whole(body: impl Into<Bytes>) -> Self {
-        Self {
-            content_type: JSON,
-            first: Some(body.into()),
-            then: Then::End,
-        }
+        Self { content_type: JSON, first: Some(body.into()), then: Then::End }
     }
 
     fn page() -> Self {
-        Self {
-            content_type: "text/html",
-            ..Self::whole(PAGE)
-        }
+        Self { content_type: "text/html", ..Self::whole(PAGE) }
     }
 
     fn short(body: Vec<u8>, claimed: usize) -> Self {
         Self {
             content_type: JSON,
             first: Some(body.into()),
-            then: Then::Break {
-                claimed: claimed as u64,
-                pause: Pause::Ahead,
-            },
+            then: Then::Break { claimed: claimed as u64, pause: Pause::Ahead },
         }
     }
 
     fn padded(body: Vec<u8>) -> Self {
-        Self {
-            content_type: JSON,
-            first: Some(body.into()),
-            then: Then::Blanks(BLANK_CHUNKS),
-        }
+        Self { content_type: JSON, first: Some(body.into()), then: Then::Blanks(BLANK_CHUNKS) }
     }
 }
 

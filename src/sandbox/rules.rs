@@ -136,11 +136,7 @@ impl FromStr for Rule {
     type Err = RuleError;
 
     fn from_str(text: &str) -> Result<Self, RuleError> {
-        parse_rule(text).map_err(|(problem, hint)| RuleError {
-            rule: text.to_owned(),
-            problem,
-            hint,
-        })
+        parse_rule(text).map_err(|(problem, hint)| RuleError { rule: text.to_owned(), problem, hint })
     }
 }
 
@@ -169,9 +165,7 @@ fn parse_command(name: &str) -> Result<Option<Command>, Problem> {
     if name == "any" {
         return Ok(None);
     }
-    Command::from_name(name)
-        .map(Some)
-        .ok_or_else(|| (format!("unknown command `{name}`"), COMMANDS))
+    Command::from_name(name).map(Some).ok_or_else(|| (format!("unknown command `{name}`"), COMMANDS))
 }
 
 fn parse_kind(text: &str) -> Result<Kind, Problem> {
@@ -246,11 +240,7 @@ fn parse_duration(text: &str) -> Result<Duration, Problem> {
         Some(number) => (number, Duration::from_millis(1)),
         None => (text.strip_suffix('s').unwrap_or(""), Duration::from_secs(1)),
     };
-    number
-        .parse()
-        .ok()
-        .and_then(|number| unit.checked_mul(number))
-        .ok_or_else(|| wrong(text, DURATIONS))
+    number.parse().ok().and_then(|number| unit.checked_mul(number)).ok_or_else(|| wrong(text, DURATIONS))
 }
 
 fn parse_when(text: &str) -> Result<When, Problem> {
@@ -269,9 +259,7 @@ fn parse_when(text: &str) -> Result<When, Problem> {
 }
 
 fn parse_max(text: &str) -> Result<NonZeroU64, Problem> {
-    text.strip_prefix("max=")
-        .and_then(|number| number.parse().ok())
-        .ok_or_else(|| wrong(text, MAXES))
+    text.strip_prefix("max=").and_then(|number| number.parse().ok()).ok_or_else(|| wrong(text, MAXES))
 }
 
 fn wrong(text: &str, hint: &'static str) -> Problem {

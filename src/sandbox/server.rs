@@ -81,20 +81,13 @@ async fn respond(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response
     };
     let (head, body) = request.into_parts();
     let body = read(&head.method, body).await;
-    let call = Call {
-        command,
-        query: head.uri.query().unwrap_or(""),
-        body: body.as_deref().map_err(Clone::clone),
-    };
+    let call = Call { command, query: head.uri.query().unwrap_or(""), body: body.as_deref().map_err(Clone::clone) };
     let admitted = match desk.admit(&call) {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(json(answer::refused(Some(command), &refusal))),
     };
     // A task of its own: as at a real server, a caller that hangs up does not undo the call.
-    let _waiter = Waiter {
-        desk: Arc::clone(&desk),
-        ticket: admitted.ticket(),
-    };
+    let _waiter = Waiter { desk: Arc::clone(&desk), ticket: admitted.ticket() };
     let task = desk.tasks.spawn({
         let desk = Arc::clone(&desk);
         async move {

@@ -75,21 +75,13 @@ impl World {
     /// Every well-formed account exists, and everybody is on everybody's list, until deleted. Nobody
     /// is their own friend.
     pub fn open() -> Self {
-        Self::on(Base::Open {
-            seed: 0,
-            missing_accounts: 0.0,
-            missing_friends: 0.0,
-        })
+        Self::on(Base::Open { seed: 0, missing_accounts: 0.0, missing_friends: 0.0 })
     }
 
     /// An open world without these shares (0 to 1) of the accounts and of the ordered pairs; which
     /// ones depends on `seed` and the ids alone. A missing account has no friends either.
     pub fn open_with_missing(seed: u64, accounts: f64, friends: f64) -> Self {
-        Self::on(Base::Open {
-            seed,
-            missing_accounts: accounts,
-            missing_friends: friends,
-        })
+        Self::on(Base::Open { seed, missing_accounts: accounts, missing_friends: friends })
     }
 
     /// Only these accounts, and only these friendships: `(from, to)` puts `to` on the list of `from`.
@@ -138,10 +130,7 @@ impl World {
     /// the friend is deleted.
     pub fn tags(&self, from: &str, to: &str) -> Option<BTreeMap<String, Value>> {
         let (from, to) = (Key::account(from), Key::account(to));
-        self.tags
-            .get(&Key::pair(from, to))
-            .filter(|_| self.lists_friend(from, to))
-            .map(|text| parse_tags(text))
+        self.tags.get(&Key::pair(from, to)).filter(|_| self.lists_friend(from, to)).map(|text| parse_tags(text))
     }
 
     /// The log of an item of `account_delete`.
@@ -205,10 +194,7 @@ impl World {
                     DeleteType::Single => None,
                     DeleteType::Both => self.known.get(&from.key),
                 };
-                let present = others
-                    .into_iter()
-                    .flatten()
-                    .filter(|&&to| self.lists_friend(from.key, to));
+                let present = others.into_iter().flatten().filter(|&&to| self.lists_friend(from.key, to));
                 std::iter::once(&from.key).chain(present).copied().collect()
             }
             Order::FriendUpdate { from, .. } => vec![from.key],
@@ -334,9 +320,7 @@ impl World {
 
     fn exists(&self, user: Key) -> bool {
         let at_first = match &self.base {
-            Base::Open {
-                seed, missing_accounts, ..
-            } => user.fraction(*seed) >= *missing_accounts,
+            Base::Open { seed, missing_accounts, .. } => user.fraction(*seed) >= *missing_accounts,
             Base::Listed { accounts, .. } => accounts.contains(&user),
         };
         at_first && !is_gone(&self.accounts, user)
@@ -345,9 +329,7 @@ impl World {
     fn lists_friend(&self, from: Key, to: Key) -> bool {
         let pair = Key::pair(from, to);
         let at_first = match &self.base {
-            Base::Open {
-                seed, missing_friends, ..
-            } => from != to && pair.fraction(*seed) >= *missing_friends,
+            Base::Open { seed, missing_friends, .. } => from != to && pair.fraction(*seed) >= *missing_friends,
             Base::Listed { friends, .. } => friends.contains(&pair),
         };
         at_first
@@ -391,16 +373,13 @@ fn each<T>(
     mut write: impl FnMut(&T) -> Result<(), Refusal>,
 ) -> (Verdict, u64) {
     let mut written = 0;
-    let results = items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| match spare(index).map_or_else(|| write(item), Err) {
-            Ok(()) => {
-                written += 1;
-                Item::ok(id(item))
-            }
-            Err(refusal) => Item::refused(id(item), refusal),
-        });
+    let results = items.iter().enumerate().map(|(index, item)| match spare(index).map_or_else(|| write(item), Err) {
+        Ok(()) => {
+            written += 1;
+            Item::ok(id(item))
+        }
+        Err(refusal) => Item::refused(id(item), refusal),
+    });
     let results = results.collect();
     (Verdict::Items(results), written)
 }

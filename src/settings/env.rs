@@ -71,9 +71,7 @@ impl Env {
                 .map(|id| UserId::new(&id).map_err(EnvError::Identifier))
                 .transpose()?,
             endpoint: text("IMBULK_ENDPOINT")?,
-            queue: lookup("IMBULK_QUEUE")
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from),
+            queue: lookup("IMBULK_QUEUE").filter(|path| !path.is_empty()).map(PathBuf::from),
             secret_key: secret("IMBULK_SECRET_KEY")?,
             usersig: secret("IMBULK_USERSIG")?,
         })
@@ -88,6 +86,11 @@ impl Env {
             (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(EnvError::TwoSecrets),
         }
+    }
+
+    /// The secret key, if the environment has one: what the sandbox checks signatures with.
+    pub fn secret_key(&self) -> Option<SecretString> {
+        self.secret_key.clone()
     }
 
     /// `app` where the environment is silent; its words win where it is not.
@@ -128,10 +131,7 @@ mod tests {
             "IMBULK_USERSIG",
         ];
         let env = env(&names.map(|name| (name, ""))).expect("nothing is wrong");
-        assert_eq!(
-            (env.sdkappid, &env.identifier, &env.endpoint, &env.queue),
-            (None, &None, &None, &None)
-        );
+        assert_eq!((env.sdkappid, &env.identifier, &env.endpoint, &env.queue), (None, &None, &None, &None));
         assert!(env.credential().expect("nothing is wrong").is_none());
     }
 
@@ -151,11 +151,7 @@ mod tests {
 
     #[test]
     fn wrong_values_name_their_variable() {
-        for (name, value) in [
-            ("IMBULK_SDKAPPID", "0"),
-            ("IMBULK_SDKAPPID", "x"),
-            ("IMBULK_IDENTIFIER", "a\tb"),
-        ] {
+        for (name, value) in [("IMBULK_SDKAPPID", "0"), ("IMBULK_SDKAPPID", "x"), ("IMBULK_IDENTIFIER", "a\tb")] {
             let message = env(&[(name, value)]).unwrap_err().to_string();
             assert!(message.starts_with(name), "{message}");
         }

@@ -31,14 +31,10 @@ const AFTER_ITEMS: NonZeroU64 = NonZeroU64::new(1000).unwrap();
 
 /// Reads the job file at `path`. What the environment says wins over the file's `[app]`.
 pub fn load_job(path: &Path, env: &Env) -> Result<Job, JobFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| JobFileError::Read {
-        file: path.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|source| JobFileError::Read { file: path.to_owned(), source })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let raw = toml::from_str(text).map_err(Wrong::from);
-    raw.and_then(|raw| job(raw, path, env))
-        .map_err(|wrong| wrong.in_file(path, text))
+    raw.and_then(|raw| job(raw, path, env)).map_err(|wrong| wrong.in_file(path, text))
 }
 
 fn job(raw: RawJob, path: &Path, env: &Env) -> Checked<Job> {
@@ -95,9 +91,7 @@ fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Checked<Inp
     let encodings = [("utf-8", Encoding::Utf8), ("gbk", Encoding::Gbk)];
     let rejects = [("count", Rejects::Count), ("allow", Rejects::Allow)];
     let encoding = optional(raw.encoding.as_ref(), |value| choice("encoding", value, &encodings))?;
-    let rejects = optional(raw.rejects.as_ref(), |value| {
-        choice("treatment of rejects", value, &rejects)
-    })?;
+    let rejects = optional(raw.rejects.as_ref(), |value| choice("treatment of rejects", value, &rejects))?;
     Ok(Input {
         paths: paths(raw.path, folder)?,
         columns: columns(raw.columns, operation)?,
@@ -111,11 +105,7 @@ fn delimiter(value: &Text) -> Checked<Delimiter> {
     if value.get_ref() == "	" {
         return Ok(Delimiter::Tab);
     }
-    let words = [
-        (",", Delimiter::Comma),
-        (";", Delimiter::Semicolon),
-        ("tab", Delimiter::Tab),
-    ];
+    let words = [(",", Delimiter::Comma), (";", Delimiter::Semicolon), ("tab", Delimiter::Tab)];
     choice("delimiter", value, &words)
 }
 
@@ -152,10 +142,7 @@ fn columns(raw: BTreeMap<Text, Text>, operation: &dyn Operation) -> Checked<BTre
     for (api, own) in raw {
         check_column(&api, operation)?;
         if own.get_ref().is_empty() {
-            return Err(Wrong::new(
-                own.span(),
-                format!("`{}` is mapped to a column without a name", api.get_ref()),
-            ));
+            return Err(Wrong::new(own.span(), format!("`{}` is mapped to a column without a name", api.get_ref())));
         }
         if let Some((other, _)) = columns.iter().find(|(_, taken)| *taken == own.get_ref()) {
             let message = format!("column `{}` is already mapped to `{other}`", own.get_ref());
@@ -171,9 +158,7 @@ fn check_column(api: &Text, operation: &dyn Operation) -> Checked<()> {
     let (tags, custom): (&[&str], bool) = match shape.tags {
         TagColumns::None => (&[], false),
         TagColumns::Some => {
-            let custom = name
-                .strip_prefix("Tag_SNS_Custom_")
-                .is_some_and(|rest| !rest.is_empty());
+            let custom = name.strip_prefix("Tag_SNS_Custom_").is_some_and(|rest| !rest.is_empty());
             (&["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_*"], custom)
         }
     };
@@ -234,11 +219,7 @@ fn retry(raw: &RawRetry) -> Checked<Retry> {
         let message = format!("`base_delay` of {base_delay:?} is longer than `max_delay` of {max_delay:?}");
         return Err(Wrong::new(place.span(), message));
     }
-    Ok(Retry {
-        max_attempts: attempts.unwrap_or(MAX_ATTEMPTS),
-        base_delay,
-        max_delay,
-    })
+    Ok(Retry { max_attempts: attempts.unwrap_or(MAX_ATTEMPTS), base_delay, max_delay })
 }
 
 fn guard(raw: &RawGuard, folder: &Path) -> Checked<Guard> {
@@ -259,10 +240,8 @@ fn protected(value: &Text, folder: &Path) -> Checked<PathBuf> {
 
 fn stop(raw: &RawStop) -> Checked<Stop> {
     if let (None, Some(after)) = (&raw.failed_share, &raw.after_items) {
-        return Err(
-            Wrong::new(after.span(), "`after_items` without `failed_share` sets no fuse")
-                .hint("add failed_share = 0.05, or take the line out"),
-        );
+        return Err(Wrong::new(after.span(), "`after_items` without `failed_share` sets no fuse")
+            .hint("add failed_share = 0.05, or take the line out"));
     }
     let after_items = optional(raw.after_items.as_ref(), |value| count64("after_items", value))?;
     Ok(Stop {

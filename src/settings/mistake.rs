@@ -58,11 +58,7 @@ pub(super) type Checked<T> = Result<T, Wrong>;
 
 impl Wrong {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            span,
-            message: message.into(),
-            hint: None,
-        }
+        Self { span, message: message.into(), hint: None }
     }
 
     #[must_use]
@@ -116,9 +112,7 @@ impl From<toml::de::Error> for Wrong {
         if let Some(name) = said.strip_prefix("missing field ") {
             return wrong(format!("{name} is missing"));
         }
-        if let Some((found, expected)) = said
-            .strip_prefix("invalid type: ")
-            .and_then(|s| s.rsplit_once(", expected "))
+        if let Some((found, expected)) = said.strip_prefix("invalid type: ").and_then(|s| s.rsplit_once(", expected "))
         {
             return wrong(format!("expected {}, found {}", plain(expected), plain(found)));
         }
@@ -141,10 +135,7 @@ fn plain(kind: &str) -> &str {
 /// Whether a key looks as if its value were a secret.
 fn is_secret(key: &str) -> bool {
     let letters: String = key.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
-    ["secret", "usersig", "password", "signature"]
-        .iter()
-        .any(|word| letters.contains(word))
-        || letters == "key"
+    ["secret", "usersig", "password", "signature"].iter().any(|word| letters.contains(word)) || letters == "key"
 }
 
 /// The text as it may be shown: of lines that speak of a secret, what follows `=` is starred out, byte for byte.
@@ -158,11 +149,7 @@ fn without_secrets(text: &str) -> String {
 
 fn stars(text: &str) -> String {
     let star = |c: char| {
-        if c.is_whitespace() {
-            c.to_string()
-        } else {
-            "*".repeat(c.len_utf8())
-        }
+        if c.is_whitespace() { c.to_string() } else { "*".repeat(c.len_utf8()) }
     };
     text.chars().map(star).collect()
 }

@@ -46,10 +46,7 @@ pub(super) fn count64(key: &str, value: &Whole) -> Checked<NonZeroU64> {
 }
 
 fn too_small(key: &str, value: &Whole, bounds: &str) -> Wrong {
-    Wrong::new(
-        value.span(),
-        format!("`{key}` must be {bounds}, not {}", value.get_ref()),
-    )
+    Wrong::new(value.span(), format!("`{key}` must be {bounds}, not {}", value.get_ref()))
 }
 
 /// A share above 0, at most 1.
@@ -68,10 +65,7 @@ pub(super) fn factor(key: &str, value: &Number) -> Checked<f64> {
     if factor >= 1.0 && factor.is_finite() {
         return Ok(factor);
     }
-    Err(Wrong::new(
-        value.span(),
-        format!("`{key}` must be finite and at least 1, not {factor}"),
-    ))
+    Err(Wrong::new(value.span(), format!("`{key}` must be finite and at least 1, not {factor}")))
 }
 
 /// `500ms`, `60s` or `2m`; from a millisecond to a day.
@@ -111,10 +105,7 @@ fn parse_time(text: &str) -> Option<TimeOfDay> {
         let two_digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
         text.parse().ok().filter(|number| two_digits && *number < below)
     };
-    Some(TimeOfDay {
-        hour: part(hour, 24)?,
-        minute: part(minute, 60)?,
-    })
+    Some(TimeOfDay { hour: part(hour, 24)?, minute: part(minute, 60)? })
 }
 
 #[cfg(test)]
@@ -126,18 +117,8 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse_duration("60s"), Some(Duration::from_mins(1)));
         assert_eq!(parse_duration("2m"), Some(Duration::from_mins(2)));
-        for text in [
-            "",
-            "60",
-            "s",
-            "1.5s",
-            "-1s",
-            "1 s",
-            "1h",
-            "99999999999999999999s",
-            "9999999999999999999m",
-            "６s",
-        ] {
+        for text in ["", "60", "s", "1.5s", "-1s", "1 s", "1h", "99999999999999999999s", "9999999999999999999m", "６s"]
+        {
             assert_eq!(parse_duration(text), None, "{text:?}");
         }
     }
@@ -146,17 +127,7 @@ mod tests {
     fn times_of_day_have_two_digits_each() {
         assert_eq!(parse_time("06:00"), Some(TimeOfDay { hour: 6, minute: 0 }));
         assert_eq!(parse_time("23:59"), Some(TimeOfDay { hour: 23, minute: 59 }));
-        for text in [
-            "",
-            "6:00",
-            "24:00",
-            "00:60",
-            "+6:00",
-            "06:00:00",
-            "0600",
-            ":",
-            "０６:00",
-        ] {
+        for text in ["", "6:00", "24:00", "00:60", "+6:00", "06:00:00", "0600", ":", "０６:00"] {
             assert_eq!(parse_time(text), None, "{text:?}");
         }
     }

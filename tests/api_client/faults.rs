@@ -20,19 +20,13 @@ fn assert_no_answer(call: &Call) {
 #[tokio::test]
 async fn a_refused_connection_means_that_nothing_was_sent() {
     let call = call(&nobody().await).await;
-    assert_eq!(
-        call.exchange,
-        Exchange::NotSent("Connection refused (os error 111)".to_owned())
-    );
+    assert_eq!(call.exchange, Exchange::NotSent("Connection refused (os error 111)".to_owned()));
     assert!(call.round_trip.is_zero());
 }
 
 #[tokio::test]
 async fn a_host_that_cannot_be_found_means_that_nothing_was_sent() {
-    let tuning = Tuning {
-        connect_timeout: Duration::from_secs(10),
-        ..patient()
-    };
+    let tuning = Tuning { connect_timeout: Duration::from_secs(10), ..patient() };
     let client = client("https://chat.invalid", key(), &tuning);
     let call = client.call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(call.exchange, Exchange::NotSent(_)), "{call:?}");
@@ -79,10 +73,7 @@ async fn what_is_not_http_is_no_answer() {
 #[tokio::test]
 async fn silence_is_no_answer_once_the_time_is_up_and_the_connection_is_closed() {
     let server = Server::start(Act::Silence).await;
-    let tuning = Tuning {
-        exchange_timeout: Duration::from_millis(200),
-        ..patient()
-    };
+    let tuning = Tuning { exchange_timeout: Duration::from_millis(200), ..patient() };
     let client = client(&server.url(), key(), &tuning);
     let call = client.call(COMMAND, b"{}".to_vec());
     assert_no_answer(&tokio::time::timeout(Duration::from_secs(30), call).await.unwrap());
@@ -102,10 +93,7 @@ async fn a_kept_connection_that_the_server_closed_is_replaced_or_in_doubt_but_ne
     let client = client(&server.url(), key(), &patient());
     for calls in 1..=50 {
         let call = client.call(COMMAND, b"{}".to_vec()).await;
-        assert!(
-            matches!(call.exchange, Exchange::Body(_) | Exchange::NoAnswer(_)),
-            "{call:?}"
-        );
+        assert!(matches!(call.exchange, Exchange::Body(_) | Exchange::NoAnswer(_)), "{call:?}");
         assert!(server.requests().len() <= calls);
     }
 }

@@ -63,16 +63,9 @@ fn faults() -> Vec<Act> {
 
 /// Makes two calls with `credentials` into every fault; tells what there was to see and what the servers received.
 async fn suffer(credentials: &Credentials) -> (String, Vec<String>) {
-    let tuning = Tuning {
-        exchange_timeout: Duration::from_millis(300),
-        ..patient()
-    };
+    let tuning = Tuning { exchange_timeout: Duration::from_millis(300), ..patient() };
     let mut servers = Vec::new();
-    let mut urls = vec![
-        nobody().await,
-        nobody().await.replace("http:", "https:"),
-        impostor().await,
-    ];
+    let mut urls = vec![nobody().await, nobody().await.replace("http:", "https:"), impostor().await];
     for act in faults() {
         let server = Server::start(act).await;
         urls.push(server.url());
@@ -88,12 +81,7 @@ async fn suffer(credentials: &Credentials) -> (String, Vec<String>) {
         }
     }
     let requests = servers.iter().flat_map(Server::requests);
-    (
-        shown.join("\n"),
-        requests
-            .map(|request| request.parameter("usersig").to_owned())
-            .collect(),
-    )
+    (shown.join("\n"), requests.map(|request| request.parameter("usersig").to_owned()).collect())
 }
 
 /// What `secret` looks like wherever it stands: as it is, percent-encoded, and within base64 of something longer.
@@ -131,17 +119,9 @@ async fn neither_key_nor_signature_is_ever_shown_or_logged() {
         assert!(!logged.contains(&needle), "logged: {needle}");
     }
     // Otherwise the test would be blind.
-    assert!(
-        made.len() > 8 && sent.len() > 8,
-        "{} and {} requests arrived",
-        made.len(),
-        sent.len()
-    );
+    assert!(made.len() > 8 && sent.len() > 8, "{} and {} requests arrived", made.len(), sent.len());
     assert!(logged.contains("starting new connection"), "reqwest is not heard");
-    assert!(
-        logged.matches(COMMAND).count() >= 2 * 2 * (faults().len() + 3),
-        "calls are missing from the log"
-    );
+    assert!(logged.matches(COMMAND).count() >= 2 * 2 * (faults().len() + 3), "calls are missing from the log");
 }
 
 #[test]

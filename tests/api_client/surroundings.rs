@@ -39,12 +39,7 @@ async fn a_proxy_for_https_is_told_the_host_and_nothing_else() {
     let proxy = Server::start(Act::AnswerAndClose(answer("502 Bad Gateway", "", b""))).await;
     let test = "faults::a_host_that_cannot_be_found_means_that_nothing_was_sent";
     tokio::task::block_in_place(|| run_alone(test, &[("HTTPS_PROXY", &proxy.url())]));
-    let [request] = &proxy.requests()[..] else {
-        panic!("not one request")
-    };
-    assert!(
-        request.head.starts_with("CONNECT chat.invalid:443 HTTP/1.1\r\n"),
-        "{request:?}"
-    );
+    let [request] = &proxy.requests()[..] else { panic!("not one request") };
+    assert!(request.head.starts_with("CONNECT chat.invalid:443 HTTP/1.1\r\n"), "{request:?}");
     assert!(!request.head.contains("usersig"), "{request:?}");
 }

@@ -27,15 +27,10 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "the authority of the tests");
+        params.distinguished_name.push(DnType::CommonName, "the authority of the tests");
         let key = KeyPair::generate().unwrap();
         let root = params.self_signed(&key).unwrap().der().clone();
-        Self {
-            issuer: Issuer::new(params, key),
-            root,
-        }
+        Self { issuer: Issuer::new(params, key), root }
     }
 
     fn vouches(&self, params: &CertificateParams) -> ServerConfig {
@@ -45,10 +40,7 @@ impl Authority {
     }
 
     fn trusted(&self) -> Tuning {
-        Tuning {
-            roots: Roots::Only(vec![self.root.clone()]),
-            ..patient()
-        }
+        Tuning { roots: Roots::Only(vec![self.root.clone()]), ..patient() }
     }
 }
 
@@ -111,10 +103,7 @@ async fn call(config: ServerConfig, tuning: &Tuning) -> (Call, Option<Received>)
 
 #[track_caller]
 fn assert_refused(call: &Call, received: Option<&Received>, why: &str) {
-    assert!(
-        matches!(&call.exchange, Exchange::Refused(text) if text.contains(why)),
-        "{call:?}"
-    );
+    assert!(matches!(&call.exchange, Exchange::Refused(text) if text.contains(why)), "{call:?}");
     assert!(received.is_none(), "{received:?}");
     assert!(call.round_trip.is_zero());
 }
@@ -165,9 +154,7 @@ async fn a_server_that_does_not_speak_tls_is_refused() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         receive(&mut stream).await
     });
-    let call = client(&format!("https://{address}"), key(), &patient())
-        .call(COMMAND, b"{}".to_vec())
-        .await;
+    let call = client(&format!("https://{address}"), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
     assert_refused(&call, received.await.unwrap().as_ref(), "corrupt message");
 }
 
@@ -182,10 +169,7 @@ async fn a_connection_lost_during_the_handshake_means_that_nothing_was_sent() {
 #[tokio::test]
 async fn a_handshake_that_takes_too_long_means_that_nothing_was_sent() {
     let server = Server::start(Act::Silence).await;
-    let tuning = Tuning {
-        connect_timeout: Duration::from_millis(200),
-        ..patient()
-    };
+    let tuning = Tuning { connect_timeout: Duration::from_millis(200), ..patient() };
     let url = server.url().replace("http:", "https:");
     let call = client(&url, key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(call.exchange, Exchange::NotSent(_)), "{call:?}");

@@ -32,18 +32,7 @@ fn every_entry_is_found_by_its_code_and_its_neighbours_are_not() {
             assert!(std::ptr::eq(entry(code).expect("it is there"), wanted), "{code}");
         }
     }
-    for code in [
-        -1,
-        1,
-        29_999,
-        37_999,
-        39_001,
-        60_001,
-        60_022,
-        99_999,
-        i64::MIN,
-        i64::MAX,
-    ] {
+    for code in [-1, 1, 29_999, 37_999, 39_001, 60_001, 60_022, 99_999, i64::MIN, i64::MAX] {
         assert!(entry(code).is_none(), "{code}");
     }
 }
@@ -52,10 +41,7 @@ fn every_entry_is_found_by_its_code_and_its_neighbours_are_not() {
 fn every_text_of_the_table_says_something() {
     for entry in entries() {
         for text in [entry.meaning, entry.advice, entry.source] {
-            assert!(
-                text.len() > 3 && text.trim() == text && !text.ends_with('.'),
-                "{entry}: {text:?}"
-            );
+            assert!(text.len() > 3 && text.trim() == text && !text.ends_with('.'), "{entry}: {text:?}");
         }
     }
 }
@@ -63,31 +49,14 @@ fn every_text_of_the_table_says_something() {
 #[test]
 fn codes_of_the_four_pages_are_all_known() {
     let pages: [(&str, &[i64]); 4] = [
-        (
-            "account_delete",
-            &[
-                30006, 30007, 30008, 40006, 70107, 70169, 70202, 70402, 70403, 70500, 71000,
-            ],
-        ),
-        (
-            "friend_delete",
-            &[
-                30001, 30002, 30003, 30004, 31701, 31702, 31703, 31704, 31705, 31706, 31707,
-            ],
-        ),
+        ("account_delete", &[30006, 30007, 30008, 40006, 70107, 70169, 70202, 70402, 70403, 70500, 71000]),
+        ("friend_delete", &[30001, 30002, 30003, 30004, 31701, 31702, 31703, 31704, 31705, 31706, 31707]),
         ("friend_delete_all", &[30001, 30003, 30004, 30006, 30007, 30008]),
-        (
-            "friend_update",
-            &[30001, 30002, 30003, 30004, 30006, 30007, 30008, 30011],
-        ),
+        ("friend_update", &[30001, 30002, 30003, 30004, 30006, 30007, 30008, 30011]),
     ];
     for (operation, codes) in pages {
         for &code in codes {
-            assert_ne!(
-                class(operation, Level::Item, code),
-                Class::Unknown,
-                "{operation} {code}"
-            );
+            assert_ne!(class(operation, Level::Item, code), Class::Unknown, "{operation} {code}");
         }
     }
 }
@@ -106,9 +75,7 @@ fn codes_that_stop_everything_do_so_wherever_they_stand() {
 
 #[test]
 fn codes_that_ask_for_patience_get_the_kind_of_it_that_they_ask_for() {
-    for code in [
-        30006, 31703, 31705, 31706, 40006, 60013, 70500, 90992, 90994, 90995, 91000,
-    ] {
+    for code in [30006, 31703, 31705, 31706, 40006, 60013, 70500, 90992, 90994, 90995, 91000] {
         assert_eq!(everywhere(code), Class::Transient(Effect::None), "{code}");
     }
     for code in [30007, 60008, 60014, 70169, 70202] {
@@ -131,10 +98,7 @@ fn already_done_is_said_in_exactly_three_places() {
     let infos = ["", "Err_SNS_FriendGetList_Friend_Not_Exist"];
     let mut said = Vec::new();
     for operation in operation::ALL {
-        for (level, info) in [Level::Request, Level::Item]
-            .into_iter()
-            .flat_map(|l| infos.map(|i| (l, i)))
-        {
+        for (level, info) in [Level::Request, Level::Item].into_iter().flat_map(|l| infos.map(|i| (l, i))) {
             for code in entries().flat_map(|entry| entry.codes.clone()) {
                 if classify(operation.name(), level, code, info) == Class::AlreadyDone {
                     assert_eq!(level, Level::Item, "{code}");
@@ -160,14 +124,8 @@ fn already_done_is_said_in_exactly_three_places() {
 fn a_missing_friendship_counts_as_done_only_where_it_was_to_be_deleted() {
     let info = "Err_SNS_FriendUpdate_Not_Friend";
     assert_eq!(classify("friend_delete", Level::Item, 30001, info), Class::AlreadyDone);
-    assert_eq!(
-        classify("friend_delete", Level::Item, 30001, "err_not_friend"),
-        Class::AlreadyDone
-    );
-    assert_eq!(
-        classify("friend_delete", Level::Item, 30001, "bad To_Account"),
-        Class::ItemFailed
-    );
+    assert_eq!(classify("friend_delete", Level::Item, 30001, "err_not_friend"), Class::AlreadyDone);
+    assert_eq!(classify("friend_delete", Level::Item, 30001, "bad To_Account"), Class::ItemFailed);
     assert_eq!(classify("friend_update", Level::Item, 30001, info), Class::ItemFailed);
     assert_eq!(classify("friend_update", Level::Item, 31704, info), Class::ItemFailed);
     assert_eq!(classify("friend_delete", Level::Item, 70107, info), Class::ItemFailed);
@@ -191,11 +149,7 @@ fn a_batch_refused_for_one_item_is_split_and_an_item_alone_never_is() {
 fn a_verdict_on_from_account_fails_every_item_at_once() {
     for code in [30002, 30003, 30010, 30013] {
         for operation in ["friend_delete", "friend_delete_all", "friend_update"] {
-            assert_eq!(
-                class(operation, Level::Request, code),
-                Class::ItemFailed,
-                "{operation} {code}"
-            );
+            assert_eq!(class(operation, Level::Request, code), Class::ItemFailed, "{operation} {code}");
         }
         assert_eq!(class("account_delete", Level::Request, code), Class::Split, "{code}");
         assert_eq!(class("account_delete", Level::Item, code), Class::ItemFailed, "{code}");
@@ -205,9 +159,7 @@ fn a_verdict_on_from_account_fails_every_item_at_once() {
 #[test]
 fn only_zero_is_done_and_strange_codes_are_unknown() {
     assert_eq!(everywhere(0), Class::Done);
-    let done = entries()
-        .filter(|entry| entry.rule == Rule::Always(Class::Done))
-        .count();
+    let done = entries().filter(|entry| entry.rule == Rule::Always(Class::Done)).count();
     assert_eq!(done, 1);
     for code in [-1, 1, 200, 10_002, 30_099, 60_001, 69_999, i64::MAX, i64::MIN] {
         assert_eq!(everywhere(code), Class::Unknown, "{code}");

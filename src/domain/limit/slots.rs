@@ -141,14 +141,7 @@ mod tests {
     fn a_survey_parts_free_taken_and_impossible_slots() {
         let slots = [at(10), at(30), at(20), at(21), at(99)];
         let found = survey(slots, at(20), at(40));
-        assert_eq!(
-            found,
-            Survey {
-                free: vec![0, 2],
-                impossible: vec![4],
-                next: Some(at(21))
-            }
-        );
+        assert_eq!(found, Survey { free: vec![0, 2], impossible: vec![4], next: Some(at(21)) });
         assert_eq!(survey([at(99)], at(20), at(40)).next, Some(at(40)));
     }
 

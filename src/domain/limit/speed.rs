@@ -43,11 +43,7 @@ impl fmt::Display for Speed {
             }
             Pressure::Recovering => write!(f, "told to slow down: {allowed:.0} of {cap} calls/s, growing back"),
             Pressure::Probing => {
-                write!(
-                    f,
-                    "nearly every call rejected as too fast: one every {} s",
-                    PROBE_EVERY.as_secs()
-                )
+                write!(f, "nearly every call rejected as too fast: one every {} s", PROBE_EVERY.as_secs())
             }
         }
     }

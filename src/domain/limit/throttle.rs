@@ -75,18 +75,8 @@ struct Answers {
 impl Throttle {
     /// Nothing was rejected yet.
     pub fn new(cap: Cap, now: Moment) -> Self {
-        let answers = Answers {
-            since: now,
-            all: 0,
-            rejected: 0,
-            bad_spans: 0,
-        };
-        Self {
-            cap,
-            state: State::Open,
-            sent: VecDeque::new(),
-            answers,
-        }
+        let answers = Answers { since: now, all: 0, rejected: 0, bad_spans: 0 };
+        Self { cap, state: State::Open, sent: VecDeque::new(), answers }
     }
 
     /// From now on, this is the highest rate.
@@ -139,18 +129,12 @@ impl Throttle {
     pub fn speed(&self, now: Moment) -> Speed {
         let allowed = self.rate(now);
         let pressure = match (self.paused_until(now), self.state) {
-            (Some(end), _) => Pressure::Paused {
-                remaining: end.since(now),
-            },
+            (Some(end), _) => Pressure::Paused { remaining: end.since(now) },
             (None, State::Probing) => Pressure::Probing,
             (None, State::Recovering { .. }) if allowed < f64::from(self.cap.get()) => Pressure::Recovering,
             (None, State::Recovering { .. } | State::Open) => Pressure::None,
         };
-        Speed {
-            cap: self.cap,
-            allowed,
-            pressure,
-        }
+        Speed { cap: self.cap, allowed, pressure }
     }
 
     fn cut(&mut self, now: Moment) {
@@ -159,11 +143,7 @@ impl Throttle {
         // Limits are whole calls: below 25 a second, 2 % would be less than half of one, and no step down.
         let plateau = (sent * REST).min(sent - 0.5).max(SLOWEST);
         let start = (sent * CUT).clamp(SLOWEST, plateau);
-        self.state = State::Recovering {
-            cut: now,
-            start,
-            plateau,
-        };
+        self.state = State::Recovering { cut: now, start, plateau };
     }
 
     fn forget_before(&mut self, now: Moment) {
@@ -183,12 +163,7 @@ impl Throttle {
         }
         let bad = self.answers.rejected > self.answers.all / 2;
         let bad_spans = if bad { self.answers.bad_spans + 1 } else { 0 };
-        self.answers = Answers {
-            since: now,
-            all: 0,
-            rejected: 0,
-            bad_spans,
-        };
+        self.answers = Answers { since: now, all: 0, rejected: 0, bad_spans };
         match self.state {
             State::Probing if !bad => self.state = grown_from_nothing(now),
             State::Open | State::Recovering { .. } if bad_spans >= BAD_SPANS => self.state = State::Probing,
@@ -199,11 +174,7 @@ impl Throttle {
 
 /// Probes say that calls pass again, not how many: growth begins at once, at the bottom.
 fn grown_from_nothing(now: Moment) -> State {
-    State::Recovering {
-        cut: now.minus(PAUSE + RECOVERY + PLATEAU),
-        start: SLOWEST,
-        plateau: SLOWEST,
-    }
+    State::Recovering { cut: now.minus(PAUSE + RECOVERY + PLATEAU), start: SLOWEST, plateau: SLOWEST }
 }
 
 fn curve(since_cut: Duration, start: f64, plateau: f64, cap: f64) -> f64 {
@@ -301,14 +272,8 @@ mod tests {
     #[test]
     fn the_speed_says_why() {
         let throttle = rejected_after(100, 5000);
-        assert_eq!(
-            throttle.speed(ms(5300)).to_string(),
-            "told to slow down: paused for 0.8 s"
-        );
-        assert_eq!(
-            throttle.speed(ms(9100)).to_string(),
-            "told to slow down: 98 of 200 calls/s, growing back"
-        );
+        assert_eq!(throttle.speed(ms(5300)).to_string(), "told to slow down: paused for 0.8 s");
+        assert_eq!(throttle.speed(ms(9100)).to_string(), "told to slow down: 98 of 200 calls/s, growing back");
         assert_eq!(throttle.speed(ms(70_000)).to_string(), "200 calls/s, the cap");
     }
 

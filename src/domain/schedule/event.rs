@@ -137,6 +137,8 @@ pub enum Command {
     },
     /// Make a new UserSig, unless the one of this generation was replaced already.
     Renew {
+        /// The job whose call was refused.
+        job: JobNo,
         /// The generation that was refused.
         generation: u64,
     },

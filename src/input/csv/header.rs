@@ -45,11 +45,7 @@ pub(super) fn read<R: Read>(
         match check_form(place.form, cells).and_then(|()| Header::new(cells, columns)) {
             Ok(header) => return Ok((header, records)),
             // The reading that parts the line into the most cells is most likely the one that was meant.
-            Err(problem)
-                if best
-                    .as_ref()
-                    .is_none_or(|(cells, _)| records.cells(&place).len() > *cells) =>
-            {
+            Err(problem) if best.as_ref().is_none_or(|(cells, _)| records.cells(&place).len() > *cells) => {
                 best = Some((cells.len(), InputError::at(name, place.line, problem)));
             }
             Err(_) => {}
@@ -69,9 +65,9 @@ const fn byte(delimiter: Delimiter) -> u8 {
 
 fn check_form(form: Form, cells: Cells<'_>) -> Result<(), Problem> {
     match form {
-        Form::Whole if cells.iter().any(|cell| cell.contains(&b'\r')) => Err(Problem::Header(
-            "holds a bare carriage return (line ends of an old Mac?)",
-        )),
+        Form::Whole if cells.iter().any(|cell| cell.contains(&b'\r')) => {
+            Err(Problem::Header("holds a bare carriage return (line ends of an old Mac?)"))
+        }
         Form::Whole => Ok(()),
         Form::Open => Err(Problem::Header("opens a quote and never closes it")),
         Form::Trailing => Err(Problem::Header("has text behind a closing quote")),
@@ -81,10 +77,7 @@ fn check_form(form: Form, cells: Cells<'_>) -> Result<(), Problem> {
 
 impl Header {
     fn new(cells: Cells<'_>, columns: &Columns<'_>) -> Result<Self, Problem> {
-        let names: Vec<String> = cells
-            .iter()
-            .map(|cell| String::from_utf8_lossy(cell).into_owned())
-            .collect();
+        let names: Vec<String> = cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
         let index = |api: &str, file: &str| index_of(&names, api, file);
         let from = columns.from.map(|from| index(from.api, from.file)).transpose()?;
         let account = index(columns.account.api, columns.account.file)?;
@@ -94,13 +87,7 @@ impl Header {
         if columns.take_delete_type() && names.iter().any(|name| name == "DeleteType") {
             return Err(Problem::DeleteType);
         }
-        Ok(Self {
-            width: names.len(),
-            from,
-            account,
-            tags: tags(&names, columns)?,
-            joined: cells.joined().to_vec(),
-        })
+        Ok(Self { width: names.len(), from, account, tags: tags(&names, columns)?, joined: cells.joined().to_vec() })
     }
 }
 
@@ -109,20 +96,16 @@ fn index_of(names: &[String], api: &str, file: &str) -> Result<usize, Problem> {
     match (found.next(), found.next()) {
         (Some((index, _)), None) => Ok(index),
         (Some(_), Some(_)) => Err(Problem::DoubleColumn(file.to_owned())),
-        (None, _) => Err(Problem::MissingColumn {
-            api: api.to_owned(),
-            column: file.to_owned(),
-            there: names.to_vec(),
-        }),
+        (None, _) => {
+            Err(Problem::MissingColumn { api: api.to_owned(), column: file.to_owned(), there: names.to_vec() })
+        }
     }
 }
 
 fn tags(names: &[String], columns: &Columns<'_>) -> Result<Vec<(String, usize)>, Problem> {
     let mut tags: Vec<(String, usize)> = Vec::new();
     for (index, name) in names.iter().enumerate() {
-        let tag = columns
-            .tag_of(name)
-            .map_err(|error| Problem::Tag(name.clone(), error))?;
+        let tag = columns.tag_of(name).map_err(|error| Problem::Tag(name.clone(), error))?;
         let Some(tag) = tag else { continue };
         if tags.iter().any(|(earlier, _)| earlier == tag) {
             return Err(Problem::DoubleColumn(tag.to_owned()));

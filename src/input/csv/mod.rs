@@ -103,12 +103,7 @@ impl Rows<'_> {
             self.read_tags(cells, tags)?;
         }
         *json = row::tags_json(self.columns, tags)?;
-        Ok(RowRef {
-            line: place.line,
-            from,
-            account,
-            tags: json,
-        })
+        Ok(RowRef { line: place.line, from, account, tags: json })
     }
 
     fn check_form(&self, place: &Place, cells: Cells<'_>) -> Result<(), Fault> {
@@ -117,10 +112,9 @@ impl Rows<'_> {
             Form::Open => Err(Fault::new("a quote is opened and never closed")),
             Form::Trailing => Err(Fault::new("text follows a closing quote")),
             Form::TooLong => Err(Fault::new("the row is longer than 1 MiB")),
-            Form::Whole if cells.len() != width => Err(Fault::new(format!(
-                "the row has {} cells, the header has {width}",
-                cells.len()
-            ))),
+            Form::Whole if cells.len() != width => {
+                Err(Fault::new(format!("the row has {} cells, the header has {width}", cells.len())))
+            }
             Form::Whole if self.repeats_header(cells) => Err(Fault::new("repeats the header: were files joined?")),
             Form::Whole => Ok(()),
         }
@@ -175,10 +169,7 @@ impl Rows<'_> {
         };
         if again && place.spans_lines() {
             let end = place.last_line;
-            fault.reason = format!(
-                "{} (as its quotes stand, the row would run on to line {end})",
-                fault.reason
-            );
+            fault.reason = format!("{} (as its quotes stand, the row would run on to line {end})", fault.reason);
         }
         let from = self.header.from.and_then(cell);
         fault.into_row(place.line, from, cell(self.header.account), tags)
@@ -186,9 +177,5 @@ impl Rows<'_> {
 }
 
 fn value(tag: &str, text: &str) -> Value {
-    if tag == tags::GROUP {
-        tags::groups(text.split(GROUP_SEPARATOR))
-    } else {
-        Value::Text(text.into())
-    }
+    if tag == tags::GROUP { tags::groups(text.split(GROUP_SEPARATOR)) } else { Value::Text(text.into()) }
 }

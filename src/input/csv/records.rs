@@ -67,12 +67,7 @@ impl<R: Read> Records<R> {
             .delimiter(delimiter)
             .terminator(Terminator::Any(b'\n'))
             .from_reader(window);
-        Self {
-            reader,
-            delimiter,
-            cells: ByteRecord::new(),
-            reread: 0,
-        }
+        Self { reader, delimiter, cells: ByteRecord::new(), reread: 0 }
     }
 
     /// The text, to start anew with another delimiter.
@@ -82,10 +77,7 @@ impl<R: Read> Records<R> {
 
     /// The cells of the last record.
     pub(super) fn cells(&self, place: &Place) -> Cells<'_> {
-        Cells {
-            record: &self.cells,
-            crlf: place.crlf,
-        }
+        Cells { record: &self.cells, crlf: place.crlf }
     }
 
     /// The line that is read next.

@@ -16,10 +16,7 @@ fn rows_are_read_with_their_lines_whatever_the_delimiter_and_line_end() {
         ("From_Account,To_Account\na,b\n\nc,d", None),
         ("From_Account;To_Account\r\na;b\r\n\r\nc;d\r\n", None),
         ("\u{feff}To_Account\tmail\tFrom_Account\nb\tx,y;\ta\n\r\nd\t\tc\n", None),
-        (
-            "a,To_Account;From_Account\n0;b;a\n\n0;d;c\n",
-            Some(Delimiter::Semicolon),
-        ),
+        ("a,To_Account;From_Account\n0;b;a\n\n0;d;c\n", Some(Delimiter::Semicolon)),
     ] {
         let text = text.replace("a,To_Account", "x;To_Account");
         let mut input = input(&[]);
@@ -33,10 +30,7 @@ fn rows_are_read_with_their_lines_whatever_the_delimiter_and_line_end() {
 fn quoted_cells_keep_delimiters_quotes_and_line_breaks() {
     let text = "UserID,note\n\"a,1\",x\n\"say \"\"hi\"\"\",\"two\r\nlines\"\n\"b\"\r\n\n\"c\",\"\n\"\nd,y";
     let text = text.replace("\"b\"\r\n", "\"b\",\"\"\r\n");
-    assert_eq!(
-        rows("account_delete", "rows.csv", &text),
-        ["2 a,1", "3 say \"hi\"", "5 b", "7 c", "9 d"]
-    );
+    assert_eq!(rows("account_delete", "rows.csv", &text), ["2 a,1", "3 say \"hi\"", "5 b", "7 c", "9 d"]);
 }
 
 #[test]
@@ -49,24 +43,15 @@ fn a_file_without_rows_has_none_and_a_file_without_header_is_refused() {
 #[test]
 fn unusable_headers_are_refused_with_what_is_wrong() {
     let error = problem("friend_delete", "from;To_Account\n");
-    assert_eq!(
-        error.to_string(),
-        "rows.csv, line 1: has no column `From_Account`; it has `from`, `To_Account`"
-    );
+    assert_eq!(error.to_string(), "rows.csv, line 1: has no column `From_Account`; it has `from`, `To_Account`");
     let shown = |operation, text| problem(operation, text).problem.to_string();
-    assert_eq!(
-        shown("account_delete", "UserID,UserID\n"),
-        "has two columns for `UserID`"
-    );
+    assert_eq!(shown("account_delete", "UserID,UserID\n"), "has two columns for `UserID`");
     assert!(shown("account_delete", "\"UserID\na\nb").contains("never closes it"));
     assert!(shown("account_delete", "UserID,x\ra,1\rb,2\r").contains("bare carriage return"));
     assert!(shown("friend_delete_all", "From_Account,DeleteType\n").contains("DeleteType"));
     let typo = problem("friend_update", "From_Account,To_Account,Tag_SNS_IM_Remarks\n");
     assert_eq!(typo.column(), Some("Tag_SNS_IM_Remarks"));
-    assert!(
-        typo.to_string()
-            .contains("Tag_SNS_IM_Remark, Tag_SNS_IM_Group, Tag_SNS_Custom_")
-    );
+    assert!(typo.to_string().contains("Tag_SNS_IM_Remark, Tag_SNS_IM_Group, Tag_SNS_Custom_"));
 }
 
 #[test]
@@ -107,21 +92,12 @@ fn a_header_in_the_middle_is_no_account() {
 
 #[test]
 fn bytes_that_are_no_text_reject_their_row_only_where_they_are_needed() {
-    let rows = rows_with(
-        "account_delete",
-        "rows.csv",
-        b"UserID,x\na\xff,1\nb,\xff\n",
-        &input(&[]),
-    )
-    .unwrap();
+    let rows = rows_with("account_delete", "rows.csv", b"UserID,x\na\xff,1\nb,\xff\n", &input(&[])).unwrap();
     assert_eq!(rows, ["2 bad a\u{fffd}: `UserID` is not valid UTF-8", "3 b"]);
     let mut gbk = input(&[("UserID", "用户")]);
     gbk.encoding = Encoding::Gbk;
     let (text, _, _) = encoding_rs::GBK.encode("用户\n张三\n?\n");
-    let text: Vec<u8> = text
-        .iter()
-        .map(|&byte| if byte == b'?' { 0xff } else { byte })
-        .collect();
+    let text: Vec<u8> = text.iter().map(|&byte| if byte == b'?' { 0xff } else { byte }).collect();
     let rows = rows_with("account_delete", "rows.csv", &text, &gbk).unwrap();
     assert_eq!(rows, ["2 张三", "3 bad \u{fffd}: `UserID` is not valid GBK"]);
 }
@@ -151,11 +127,7 @@ fn an_open_quote_costs_its_own_line_and_no_other() {
     assert!(rows_of_two[0].starts_with("2 bad a,b>: "), "{rows_of_two:?}");
     let text = format!("UserID,note\n\"a,x\n{}", "b,y\n".repeat(500_000));
     let rows = rows("account_delete", "rows.csv", &text);
-    assert!(
-        rows[0].starts_with("2 bad a,x: the row is longer than 1 MiB"),
-        "{}",
-        rows[0]
-    );
+    assert!(rows[0].starts_with("2 bad a,x: the row is longer than 1 MiB"), "{}", rows[0]);
     assert_eq!(rows.len(), 500_001);
     assert_eq!(rows[500_000], "500002 b");
 }
@@ -170,10 +142,7 @@ fn an_open_quote_at_the_end_of_the_file_is_found() {
             "4 c"
         ]
     );
-    assert_eq!(
-        rows("account_delete", "rows.csv", "UserID\n\"b")[0],
-        "2 bad b: a quote is opened and never closed"
-    );
+    assert_eq!(rows("account_delete", "rows.csv", "UserID\n\"b")[0], "2 bad b: a quote is opened and never closed");
 }
 
 #[test]
@@ -193,10 +162,7 @@ fn a_row_of_many_megabytes_is_rejected_and_the_next_one_is_read() {
 #[test]
 fn two_megabytes_of_blank_lines_hide_no_row() {
     let text = format!("UserID\n{}a\n{}", "\n".repeat(2 << 20), "\r\n".repeat(2 << 20));
-    assert_eq!(
-        rows("account_delete", "rows.csv", &text),
-        [format!("{} a", (2 << 20) + 2)]
-    );
+    assert_eq!(rows("account_delete", "rows.csv", &text), [format!("{} a", (2 << 20) + 2)]);
 }
 
 #[test]
@@ -258,25 +224,18 @@ fn a_sink_that_has_enough_gets_no_more() {
 #[test]
 fn tag_columns_are_those_of_the_header() {
     let text = b"Tag_SNS_IM_Remark,From_Account,x,To_Account,Tag_SNS_Custom_A\n";
-    let tags = source("rows.csv", text)
-        .tag_columns(&shape("friend_update"), &input(&[]))
-        .unwrap();
+    let tags = source("rows.csv", text).tag_columns(&shape("friend_update"), &input(&[])).unwrap();
     assert_eq!(tags, ["Tag_SNS_IM_Remark", "Tag_SNS_Custom_A"]);
 }
 
 /// The lines that hold a row: all but blank ones.
 fn filled_lines(bytes: &[u8]) -> Vec<u64> {
     let lines = bytes.split(|&byte| byte == b'\n').zip(1..);
-    lines
-        .filter(|(line, _)| !matches!(*line, b"" | b"\r"))
-        .map(|(_, number)| number)
-        .collect()
+    lines.filter(|(line, _)| !matches!(*line, b"" | b"\r")).map(|(_, number)| number).collect()
 }
 
 fn line_numbers(rows: &[String]) -> Vec<u64> {
-    rows.iter()
-        .map(|row| row.split(' ').next().unwrap().parse().unwrap())
-        .collect()
+    rows.iter().map(|row| row.split(' ').next().unwrap().parse().unwrap()).collect()
 }
 
 fn hostile_byte() -> impl Strategy<Value = u8> {

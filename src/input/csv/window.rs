@@ -28,14 +28,7 @@ pub(super) struct Window<R> {
 
 impl<R: Read> Window<R> {
     pub(super) const fn new(inner: R) -> Self {
-        Self {
-            inner,
-            bytes: Vec::new(),
-            base: 0,
-            read: 0,
-            mark: 0,
-            limit: u64::MAX,
-        }
+        Self { inner, bytes: Vec::new(), base: 0, read: 0, mark: 0, limit: u64::MAX }
     }
 
     /// Keeps the text from `mark` on, and ends at `limit`.
@@ -122,12 +115,8 @@ impl<R> Seek for Window<R> {
         let SeekFrom::Start(place) = to else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        let index = place
-            .checked_sub(self.base)
-            .and_then(|index| usize::try_from(index).ok());
-        self.read = index
-            .filter(|&index| index <= self.bytes.len())
-            .ok_or(io::ErrorKind::InvalidInput)?;
+        let index = place.checked_sub(self.base).and_then(|index| usize::try_from(index).ok());
+        self.read = index.filter(|&index| index <= self.bytes.len()).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(place)
     }
 }

@@ -81,10 +81,6 @@ fn read_record(number: u64, line: &[u8], columns: &Columns<'_>, sink: &mut Sink<
         (Cow::Borrowed(_), Encoding::Utf8) => false,
         (json, Encoding::Gbk) => json.contains(REPLACEMENT),
     };
-    let line = Line {
-        number,
-        json: &json,
-        damaged,
-    };
+    let line = Line { number, json: &json, damaged };
     record::read(line, columns, sink)
 }

@@ -30,13 +30,7 @@ pub(super) fn read(line: Line<'_>, columns: &Columns<'_>, sink: &mut Sink<'_>) -
         Ok(fields) => fields,
         Err(error) => return sink(Err(syntax(&error).into_row(line.number, None, None, Tags::new()))),
     };
-    let mut record = Record {
-        line,
-        columns,
-        from: fields.from,
-        sink,
-        flow: ControlFlow::Continue(()),
-    };
+    let mut record = Record { line, columns, from: fields.from, sink, flow: ControlFlow::Continue(()) };
     record.read(&fields);
     record.flow
 }
@@ -82,10 +76,7 @@ impl<'l> Record<'l, '_, '_> {
     /// An element of `DeleteItem` or `UpdateItem`.
     fn list_item(&mut self, item: Raw<'l>, fault: Option<&Fault>) {
         if Type::of(item) != Type::Object {
-            let fault = Fault::new(format!(
-                "an item of the list is {}, not an object",
-                Type::of(item).name()
-            ));
+            let fault = Fault::new(format!("an item of the list is {}, not an object", Type::of(item).name()));
             return self.reject(fault);
         }
         match Fields::parse(item.get(), self.columns) {
@@ -165,10 +156,7 @@ impl<'l> Record<'l, '_, '_> {
             return Ok(());
         };
         if Type::of(list) != Type::List {
-            return Err(Fault::new(format!(
-                "`SnsItem` is {}, not a list",
-                Type::of(list).name()
-            )));
+            return Err(Fault::new(format!("`SnsItem` is {}, not a list", Type::of(list).name())));
         }
         let mut result = Ok(());
         value::for_each(list, |pair| {

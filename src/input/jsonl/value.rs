@@ -55,9 +55,7 @@ pub(super) fn text(raw: Raw<'_>) -> Option<Cow<'_, str>> {
 /// Calls `each` with every element of a list; how many there were. Nothing is kept of them.
 pub(super) fn for_each<'l>(list: Raw<'l>, each: impl FnMut(Raw<'l>)) -> usize {
     // A raw value has been parsed before: it can't fail now.
-    serde_json::Deserializer::from_str(list.get())
-        .deserialize_seq(Each(each))
-        .unwrap_or_default()
+    serde_json::Deserializer::from_str(list.get()).deserialize_seq(Each(each)).unwrap_or_default()
 }
 
 struct Each<F>(F);

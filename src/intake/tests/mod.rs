@@ -20,12 +20,7 @@ struct Limits {
 }
 
 /// Room for everything.
-const WIDE: Limits = Limits {
-    items_per_request: 1000,
-    expected_bytes: 0,
-    memory: MEMORY,
-    body_bytes: BODY_BYTES,
-};
+const WIDE: Limits = Limits { items_per_request: 1000, expected_bytes: 0, memory: MEMORY, body_bytes: BODY_BYTES };
 
 fn shape(operation: &str) -> Shape {
     operation::by_name(operation).unwrap().shape()
@@ -54,15 +49,7 @@ fn run(shape: Shape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<(Vec<
                     TagColumns::Some => serde_json::to_string(tags).unwrap(),
                     TagColumns::None => String::new(),
                 };
-                intake.row(
-                    0,
-                    RowRef {
-                        line,
-                        from: shape.from.map(|_| &**from),
-                        account,
-                        tags: &json,
-                    },
-                )?;
+                intake.row(0, RowRef { line, from: shape.from.map(|_| &**from), account, tags: &json })?;
             }
             Line::Bad => intake.bad(0, bad(line))?,
         }
@@ -91,32 +78,18 @@ fn check_requests(outputs: &[Output], limits: Limits) {
     assert_eq!(distinct.len(), lanes.len(), "requests of one lane are adjacent");
     if limits.body_bytes == BODY_BYTES {
         let full = |request: &&Packed| request.item_count == limits.items_per_request;
-        assert!(
-            lanes.iter().all(|lane| lane[..lane.len() - 1].iter().all(full)),
-            "short only at the end of a lane"
-        );
+        assert!(lanes.iter().all(|lane| lane[..lane.len() - 1].iter().all(full)), "short only at the end of a lane");
     }
 }
 
 fn friend(from: &str, account: u64) -> Line {
     let (from, account) = (from.to_owned(), account.to_string());
-    Line::Good {
-        from,
-        account,
-        tags: Tags::new(),
-    }
+    Line::Good { from, account, tags: Tags::new() }
 }
 
 fn update(tags: &[(&str, &str)]) -> Line {
-    let tags = tags
-        .iter()
-        .map(|&(tag, value)| (tag.into(), Value::Text(value.into())))
-        .collect();
-    Line::Good {
-        from: "a".to_owned(),
-        account: "b".to_owned(),
-        tags,
-    }
+    let tags = tags.iter().map(|&(tag, value)| (tag.into(), Value::Text(value.into()))).collect();
+    Line::Good { from: "a".to_owned(), account: "b".to_owned(), tags }
 }
 
 fn any_line() -> impl Strategy<Value = Line> {
@@ -140,12 +113,7 @@ fn any_limits() -> impl Strategy<Value = Limits> {
     let memory = prop_oneof![1 => Just(MEMORY), 4 => 0usize..6000];
     let body_bytes = prop_oneof![Just(BODY_BYTES), 0usize..300];
     (1u32..6, 0u64..4000, memory, body_bytes).prop_map(|(items_per_request, expected_bytes, memory, body_bytes)| {
-        Limits {
-            items_per_request,
-            expected_bytes,
-            memory,
-            body_bytes,
-        }
+        Limits { items_per_request, expected_bytes, memory, body_bytes }
     })
 }
 
@@ -226,19 +194,11 @@ fn a_hot_account_beyond_memory_still_fills_its_requests_and_tears_no_other_lane(
     let dir = tempfile::tempdir().unwrap();
     let lines: Vec<_> = (0..20_000)
         .map(|n| {
-            let from = if n % 3 == 0 {
-                format!("u{}", n % 500)
-            } else {
-                "hot".to_owned()
-            };
+            let from = if n % 3 == 0 { format!("u{}", n % 500) } else { "hot".to_owned() };
             friend(&from, n)
         })
         .collect();
-    let limits = Limits {
-        memory: 20_000,
-        items_per_request: 100,
-        ..WIDE
-    };
+    let limits = Limits { memory: 20_000, items_per_request: 100, ..WIDE };
     let (outputs, counts) = run(shape("friend_delete"), limits, dir.path(), &lines).unwrap();
     check_requests(&outputs, limits);
     assert_eq!(counts.items, 20_000);
@@ -254,12 +214,7 @@ fn a_hot_account_beyond_memory_still_fills_its_requests_and_tears_no_other_lane(
 fn rows_of_no_lane_fill_their_requests_over_all_parts() {
     let dir = tempfile::tempdir().unwrap();
     let lines: Vec<_> = (0..10_050).map(|n| friend("", n)).collect();
-    let limits = Limits {
-        memory: 5_000,
-        expected_bytes: 50_000,
-        items_per_request: 100,
-        ..WIDE
-    };
+    let limits = Limits { memory: 5_000, expected_bytes: 50_000, items_per_request: 100, ..WIDE };
     let (outputs, counts) = run(shape("account_delete"), limits, dir.path(), &lines).unwrap();
     check_requests(&outputs, limits);
     assert_eq!(counts.requests, 101);
@@ -271,10 +226,7 @@ fn a_folder_that_can_not_be_written_is_named_with_a_hint() {
     let limits = Limits { memory: 1000, ..WIDE };
     let error = run(shape("friend_delete"), limits, Path::new("/no/such/folder"), &lines).unwrap_err();
     let text = error.to_string();
-    assert!(
-        text.starts_with("/no/such/folder: can't create a temporary file: "),
-        "{text}"
-    );
+    assert!(text.starts_with("/no/such/folder: can't create a temporary file: "), "{text}");
     assert!(text.contains("\nhint: "), "{text}");
 }
 
@@ -290,24 +242,13 @@ fn a_sink_that_is_gone_ends_intake() {
         body_bytes: BODY_BYTES,
     };
     let mut intake = Intake::new(plan, |_| Err(Closed));
-    let row = RowRef {
-        line: 1,
-        from: Some("a"),
-        account: "b",
-        tags: "",
-    };
+    let row = RowRef { line: 1, from: Some("a"), account: "b", tags: "" };
     assert!(matches!(intake.row(0, row), Err(IntakeError::Closed(Closed))));
 }
 
 #[test]
 fn numbers_that_do_not_add_up_are_an_error() {
-    let counts = Counts {
-        rows: 5,
-        items: 2,
-        duplicate: 1,
-        rejected: 1,
-        ..Counts::default()
-    };
+    let counts = Counts { rows: 5, items: 2, duplicate: 1, rejected: 1, ..Counts::default() };
     assert_eq!(counts.add_up(3, 2).unwrap().merged, 1);
     for (packed_rows, grouped) in [(2, 2), (4, 2), (3, 1), (3, 3)] {
         let error = counts.add_up(packed_rows, grouped).unwrap_err();

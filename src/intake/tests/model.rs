@@ -28,14 +28,7 @@ pub(super) struct Settled {
 pub(super) const PROTECTED: &str = "boss";
 
 pub(super) fn bad(line: u64) -> BadRow {
-    BadRow {
-        line,
-        column: None,
-        reason: "has no id".to_owned(),
-        from: None,
-        account: None,
-        tags: Tags::new(),
-    }
+    BadRow { line, column: None, reason: "has no id".to_owned(), from: None, account: None, tags: Tags::new() }
 }
 
 /// What should come out.
@@ -44,39 +37,16 @@ pub(super) fn model(shape: Shape, lines: &[Line]) -> Settled {
     for (row, line) in (0..).zip(lines) {
         let aside = match line {
             Line::Bad => {
-                let BadRow {
-                    column,
-                    reason,
-                    from,
-                    account,
-                    tags,
-                    ..
-                } = bad(0);
+                let BadRow { column, reason, from, account, tags, .. } = bad(0);
                 let cause = Cause::Rejected { column, reason };
-                Some(Aside {
-                    row,
-                    cause,
-                    from,
-                    account,
-                    tags,
-                })
+                Some(Aside { row, cause, from, account, tags })
             }
             Line::Good { from, account, tags } => {
                 let from = shape.from.map(|_| from.clone());
-                let tags = if shape.tags == TagColumns::Some {
-                    tags.clone()
-                } else {
-                    Tags::new()
-                };
+                let tags = if shape.tags == TagColumns::Some { tags.clone() } else { Tags::new() };
                 model_row(&mut settled.items, row, from.as_ref(), account, &tags).map(|cause| {
                     let account = Some(account.clone());
-                    Aside {
-                        row,
-                        cause,
-                        from,
-                        account,
-                        tags,
-                    }
+                    Aside { row, cause, from, account, tags }
                 })
             }
         };
@@ -87,21 +57,14 @@ pub(super) fn model(shape: Shape, lines: &[Line]) -> Settled {
 
 fn model_row(items: &mut Items, row: RowNo, from: Option<&String>, account: &str, tags: &Tags) -> Option<Cause> {
     if from.is_some_and(|from| from == PROTECTED) || account == PROTECTED {
-        return Some(Cause::Protected {
-            id: PROTECTED.to_owned(),
-        });
+        return Some(Cause::Protected { id: PROTECTED.to_owned() });
     }
     let kept = items.entry((from.cloned(), account.to_owned())).or_default();
     let state = |rows: &[(RowNo, Tags)]| -> Tags { rows.iter().flat_map(|(_, tags)| tags.clone()).collect() };
     let before = state(kept);
     kept.push((row, tags.clone()));
     let changes_nothing = state(kept) == before;
-    let equal = kept
-        .iter()
-        .rev()
-        .skip(1)
-        .find(|(_, earlier)| earlier == tags)
-        .map(|&(of, _)| of);
+    let equal = kept.iter().rev().skip(1).find(|(_, earlier)| earlier == tags).map(|&(of, _)| of);
     let of = equal.filter(|_| changes_nothing)?;
     kept.pop();
     Some(Cause::Duplicate { of })

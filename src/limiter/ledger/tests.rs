@@ -148,10 +148,7 @@ fn a_ledger_removed_while_in_use_stops_the_process() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 2, 2);
     std::fs::remove_file(folder.path().join("ledger")).expect("removed");
-    let error = process
-        .0
-        .take(&mut process.1, &mut process.2, || ms(1))
-        .expect_err("removed");
+    let error = process.0.take(&mut process.1, &mut process.2, || ms(1)).expect_err("removed");
     assert!(error.to_string().contains("was removed"), "{error}");
 }
 
@@ -162,12 +159,6 @@ fn a_ledger_without_room_for_another_command_says_so() {
     for n in 1..SECTIONS {
         ledger.section(&format!("command {n}"), cap(1)).expect("room");
     }
-    assert!(matches!(
-        ledger.section("one more", cap(1)),
-        Err(LedgerError::Full { .. })
-    ));
-    assert!(matches!(
-        ledger.section(&"x".repeat(65), cap(1)),
-        Err(LedgerError::Full { .. })
-    ));
+    assert!(matches!(ledger.section("one more", cap(1)), Err(LedgerError::Full { .. })));
+    assert!(matches!(ledger.section(&"x".repeat(65), cap(1)), Err(LedgerError::Full { .. })));
 }

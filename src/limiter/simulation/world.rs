@@ -55,11 +55,7 @@ pub(super) struct Naive {
 impl Naive {
     pub(super) fn new(quota: Quota) -> Self {
         let clock = FakeRelativeClock::default();
-        Self {
-            governor: RateLimiter::direct_with_clock(quota, clock.clone()),
-            clock,
-            now: 0,
-        }
+        Self { governor: RateLimiter::direct_with_clock(quota, clock.clone()), clock, now: 0 }
     }
 }
 
@@ -67,10 +63,7 @@ impl Gate for Naive {
     fn take(&mut self, now: u64) -> Result<Option<Taken>, u64> {
         self.clock.advance(Duration::from_nanos(now - self.now));
         self.now = now;
-        self.governor
-            .check()
-            .map(|()| None)
-            .map_err(|no| no.earliest_possible().as_u64())
+        self.governor.check().map(|()| None).map_err(|no| no.earliest_possible().as_u64())
     }
 
     fn answered(&mut self, _: Option<Taken>, _: u64, _: bool, _: u64) {}
@@ -91,11 +84,7 @@ impl Network {
         let (low, high) = self.round_trip;
         let arrival = sent + chance.random_range(low * MS / 2..=high * MS / 2);
         let phase = arrival % (2 * SECOND);
-        if self.stalls && phase < 300 * MS {
-            arrival + 300 * MS - phase
-        } else {
-            arrival
-        }
+        if self.stalls && phase < 300 * MS { arrival + 300 * MS - phase } else { arrival }
     }
 }
 
@@ -115,12 +104,7 @@ pub(super) enum Verdict {
 
 impl Server {
     pub(super) fn new(limit: fn(u64) -> u32) -> Self {
-        Self {
-            limit,
-            strict: false,
-            counted: VecDeque::new(),
-            arrivals: Vec::new(),
-        }
+        Self { limit, strict: false, counted: VecDeque::new(), arrivals: Vec::new() }
     }
 
     fn judge(&mut self, now: u64) -> Verdict {
@@ -155,23 +139,10 @@ impl Server {
 }
 
 enum Event {
-    Ask {
-        process: usize,
-    },
-    Arrive {
-        process: usize,
-        taken: Option<Taken>,
-        sent: u64,
-    },
-    Answer {
-        process: usize,
-        taken: Option<Taken>,
-        sent: u64,
-        verdict: Verdict,
-    },
-    TimeOut {
-        process: usize,
-    },
+    Ask { process: usize },
+    Arrive { process: usize, taken: Option<Taken>, sent: u64 },
+    Answer { process: usize, taken: Option<Taken>, sent: u64, verdict: Verdict },
+    TimeOut { process: usize },
 }
 
 /// Everything that happens, in order.
@@ -237,23 +208,10 @@ impl World {
                     self.plan(sent + timeout, Event::TimeOut { process });
                 } else {
                     let back = self.network.arrival(now, &mut self.chance);
-                    self.plan(
-                        back,
-                        Event::Answer {
-                            process,
-                            taken,
-                            sent,
-                            verdict,
-                        },
-                    );
+                    self.plan(back, Event::Answer { process, taken, sent, verdict });
                 }
             }
-            Event::Answer {
-                process,
-                taken,
-                sent,
-                verdict,
-            } => {
+            Event::Answer { process, taken, sent, verdict } => {
                 self.gates[process].answered(taken, now - sent, verdict == Verdict::Rejected, now);
                 self.idle[process] += 1;
                 self.ask_at(process, now);
@@ -272,14 +230,7 @@ impl World {
                 Ok(taken) => {
                     self.idle[process] -= 1;
                     let arrival = self.network.arrival(now, &mut self.chance);
-                    self.plan(
-                        arrival,
-                        Event::Arrive {
-                            process,
-                            taken,
-                            sent: now,
-                        },
-                    );
+                    self.plan(arrival, Event::Arrive { process, taken, sent: now });
                 }
                 Err(next) => {
                     let wait = next.saturating_sub(now).clamp(MS, 50 * MS).next_multiple_of(MS);

@@ -28,10 +28,7 @@ fn codes(world: &mut World, order: &Order) -> Vec<u32> {
 #[test]
 fn an_account_is_deleted_once_and_takes_its_friends_along() {
     let mut world = World::open();
-    let delete = order(
-        Command::AccountDelete,
-        &json!({"DeleteItem": [{"UserID": "a"}, {"UserID": "a"}]}),
-    );
+    let delete = order(Command::AccountDelete, &json!({"DeleteItem": [{"UserID": "a"}, {"UserID": "a"}]}));
     world.receive(&delete);
     assert_eq!(codes(&mut world, &delete), [0, 70107]);
     assert!(!world.account_exists("a"));
@@ -107,10 +104,7 @@ fn a_seeded_world_knows_only_what_it_was_given() {
     let mut world = World::seeded(["a", "b", "c"], [("a", "b"), ("a", "c"), ("b", "a")]);
     assert!(world.account_exists("a") && !world.account_exists("x"));
     assert!(world.is_friend("a", "b") && !world.is_friend("c", "a"));
-    let clear = order(
-        Command::FriendDeleteAll,
-        &json!({"From_Account": "a", "DeleteType": "Delete_Type_Both"}),
-    );
+    let clear = order(Command::FriendDeleteAll, &json!({"From_Account": "a", "DeleteType": "Delete_Type_Both"}));
     let accounts = |ids: &[&str]| ids.iter().map(|id| Key::account(id)).collect::<Vec<_>>();
     assert_eq!(world.written_by(&clear), accounts(&["a", "b", "c"]));
     codes(&mut world, &delete_friends("a", &["b"], "Delete_Type_Single"));
@@ -146,8 +140,6 @@ fn a_spared_item_is_refused_and_not_written() {
     let (verdict, written) = world.apply(&order, spare);
     assert_eq!(written, 1);
     assert!(world.is_friend("a", "b") && !world.is_friend("a", "c"));
-    let Verdict::Items(items) = verdict else {
-        panic!("{verdict:?}")
-    };
+    let Verdict::Items(items) = verdict else { panic!("{verdict:?}") };
     assert_eq!(items[0].code, 30006);
 }
