@@ -1,0 +1,5 @@
+//! The real binary against the stand-in for the API: real SQLite, real sockets, real `kill -9`.
+
+mod bench;
+mod checker;
+mod rows;
