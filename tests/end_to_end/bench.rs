@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use imbulk::sandbox::{App, Caps, Command, Config, Latency, Report, Rule, Sandbox, World};
@@ -46,8 +47,8 @@ pub(crate) struct Output {
 /// The binary at work.
 pub(crate) struct Running {
     child: Child,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
 }
 
 /// How the stand-in is set up.
@@ -159,7 +160,7 @@ impl Bench {
         let begun = Instant::now();
         while self.report().calls < calls && running.is_alive() {
             assert!(begun.elapsed() < PATIENCE, "only {} of {calls} calls", self.report().calls);
-            self.runtime.block_on(tokio::time::sleep(Duration::from_millis(1)));
+            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
         }
     }
 
@@ -190,8 +191,8 @@ impl Running {
         // It may have left without reading.
         let _unread = pipe.write_all(stdin);
         drop(pipe);
-        let stdout = child.stdout.take().map(drain);
-        let stderr = child.stderr.take().map(drain);
+        let stdout = drain(child.stdout.take().expect("a pipe"));
+        let stderr = drain(child.stderr.take().expect("a pipe"));
         Self { child, stdout, stderr }
     }
 
@@ -214,23 +215,17 @@ impl Running {
         self.wait()
     }
 
+    /// Waits for its end. Both pipes are closed by then.
     pub(crate) fn wait(mut self) -> Output {
-        let begun = Instant::now();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a timer");
-        while self.is_alive() {
-            if begun.elapsed() > PATIENCE {
-                self.child.kill().expect("a child of ours");
-            }
-            runtime.block_on(tokio::time::sleep(Duration::from_millis(2)));
+        let [stdout, stderr] = [&self.stdout, &self.stderr].map(|pipe| pipe.recv_timeout(PATIENCE));
+        if stdout.is_err() {
+            self.child.kill().expect("a child of ours");
         }
         let status = self.child.wait().expect("a child of ours");
-        let read = |pipe: &mut Option<JoinHandle<String>>| pipe.take().map(|pipe| pipe.join().expect("no panic"));
-        let (stdout, stderr) = (read(&mut self.stdout).unwrap_or_default(), read(&mut self.stderr).unwrap_or_default());
-        assert!(begun.elapsed() < PATIENCE, "it had to be killed:\n{stdout}\n{stderr}");
+        let stdout = stdout.unwrap_or_else(|_| panic!("it went on and on:\n{:?}", self.stderr.recv()));
+        let stderr = stderr.expect("the other pipe was closed, too");
         // Killed by a signal: as shells show it.
-        let code = status.code().unwrap_or_else(|| {
-            128 + std::os::unix::process::ExitStatusExt::signal(&status).expect("a signal, where there is no code")
-        });
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().expect("a signal, where there is no code"));
         Output { code, stdout, stderr }
     }
 }
@@ -243,12 +238,15 @@ impl Drop for Running {
     }
 }
 
-fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+fn drain(mut pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (tell, told) = channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         pipe.read_to_end(&mut bytes).expect("a pipe");
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        // Nobody listens any more where a test has failed.
+        let _unheard = tell.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    told
 }
 
 impl Output {

@@ -2,4 +2,7 @@
 
 mod bench;
 mod checker;
+mod faults;
+mod lies;
+mod operations;
 mod rows;
