@@ -102,7 +102,11 @@ impl<W: Write> Lines<W> {
 }
 
 fn fail(error: csv::Error) -> ReportError {
-    ReportError::Output(error.into())
+    // The kind of an I/O error must survive: a closed pipe is no failure.
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => ReportError::Output(error),
+        other => ReportError::Output(std::io::Error::other(format!("{other:?}"))),
+    }
 }
 
 impl Finished {
