@@ -80,7 +80,7 @@ async fn updates() -> Bench {
         reason: "`To_Account` is empty".to_owned(),
     };
     let bad = Aside {
-        from: Some(" a".to_owned()),
+        from: Some(" a\0\u{9b}".to_owned()),
         account: None,
         ..aside(4, "", rejected)
     };
@@ -117,7 +117,7 @@ async fn csv_is_byte_exact_and_each_row_shows_its_own_tags() {
                     x.csv,4,-a,\"c,用\",,,7,succeeded,,,1,2023-11-14T22:13:20.042Z\n\
                     x.csv,6,-a,b,,work|gym,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z\n\
                     y.csv,2,-a,\"c,用\",,,7,duplicate,,duplicate of x.csv:4,0,\n\
-                    y.csv,3, a,,,,,rejected,,`To_Account` is empty,0,\n";
+                    y.csv,3, a\0\u{9b},,,,,rejected,,`To_Account` is empty,0,\n";
     assert_eq!(csv, expected);
     assert_eq!((tally.total(), tally[Outcome::Failed]), (5, 2));
 }
