@@ -10,6 +10,7 @@ CREATE TABLE run (
     definition    TEXT    NOT NULL,              -- digest of what the job makes of its input
     digest        TEXT    NOT NULL,              -- digest of the input's bytes
     stamp         TEXT    NOT NULL,              -- names, sizes and times of the input's files
+    protected     TEXT    NOT NULL,              -- digest of the protected list that its pending rows were held against
     tags          TEXT    NOT NULL,              -- JSON list of the tags that rows set
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     stopped       TEXT,                          -- why the last session ended before the run did
@@ -53,7 +54,6 @@ CREATE TABLE request (
 ) STRICT;
 CREATE INDEX request_pending ON request (run, id) WHERE state = 'pending';
 CREATE INDEX request_sending ON request (id) WHERE state = 'sending';
-CREATE INDEX request_by_run ON request (run, state, item_count, row_count);
 
 CREATE TABLE payload (
     request       INTEGER PRIMARY KEY REFERENCES request (id) ON DELETE CASCADE,

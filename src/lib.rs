@@ -10,7 +10,16 @@
 //! 3. **No one-second window, as the server counts it, holds more calls than the cap**, retries included, whatever
 //!    the network does to the spacing.
 
+pub mod api;
+pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod domain;
+pub mod input;
+pub mod intake;
+pub mod limiter;
 pub mod queue;
 pub mod report;
+pub mod runner;
+pub mod sandbox;
+pub mod settings;

@@ -1,3 +1,41 @@
-//! The `imbulk` command.
+//! The `imbulk` command: only wires.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use imbulk::cli::Cli;
+use imbulk::commands::{self, Error};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => {
+            return fail(&Error::Io { what: "threads can't be started".to_owned(), source });
+        }
+    };
+    let done = runtime.block_on(commands::dispatch(cli));
+    // A thread that still reads input has nothing left to say.
+    runtime.shutdown_background();
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => fail(&error),
+    }
+}
+
+/// Only our own lines: those of the HTTP library may show whole URLs, and a URL carries the signature.
+fn log(verbose: u8) {
+    let filter = match verbose {
+        0 => "imbulk=warn",
+        1 => "imbulk=info",
+        _ => "imbulk=debug",
+    };
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(filter)).init();
+}
+
+fn fail(error: &Error) -> ExitCode {
+    error.print();
+    error.exit().into()
+}

@@ -80,11 +80,7 @@ impl Answer {
                 *item = ItemAnswer::Contradicted;
             }
         }
-        Ok(Self {
-            code: wire.error_code,
-            info: wire.error_info.unwrap_or_default(),
-            items,
-        })
+        Ok(Self { code: wire.error_code, info: wire.error_info.unwrap_or_default(), items })
     }
 }
 
@@ -125,10 +121,7 @@ mod tests {
     fn the_pages_samples_are_read() {
         let sample = br#"{"ActionStatus": "OK","ErrorCode": 0,"ErrorInfo": "","ResultItem": [{"ResultCode": 0,"ResultInfo": "","UserID": "UserID_1"},{"ResultCode": 70107,"ResultInfo": "Err_TLS_PT_Open_Login_Account_Not_Exist","UserID": "UserID_2"}]}"#;
         let answer = Answer::parse(sample).unwrap();
-        assert_eq!(
-            (answer.code, code(&answer, "UserID_1"), code(&answer, "UserID_2")),
-            (0, Some(0), Some(70107))
-        );
+        assert_eq!((answer.code, code(&answer, "UserID_1"), code(&answer, "UserID_2")), (0, Some(0), Some(70107)));
 
         let sample = br#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""}],"Fail_Account":[],"Invalid_Account":[],"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"0","ErrorDisplay":""}"#;
         let answer = Answer::parse(sample).unwrap();
@@ -163,10 +156,7 @@ mod tests {
             r#"{"ErrorCode":0.5}"#,
             r#"{"ErrorCode":0} {"ErrorCode":0}"#,
         ] {
-            assert!(
-                matches!(Answer::parse(body.as_bytes()), Err(AnswerError::Unreadable(_))),
-                "{body}"
-            );
+            assert!(matches!(Answer::parse(body.as_bytes()), Err(AnswerError::Unreadable(_))), "{body}");
         }
         let fail = br#"{"ActionStatus":"FAIL","ErrorCode":0}"#;
         assert!(matches!(Answer::parse(fail), Err(AnswerError::Contradiction(_))));

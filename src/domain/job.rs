@@ -35,7 +35,8 @@ pub struct Job {
 /// Where the rows come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// Files and globs, relative ones already joined to the job file's folder; `-` is standard input.
+    /// Files and globs, relative ones already joined to the job file's folder; `-` is standard input. What names
+    /// an existing file is that file, whatever characters it has; else it is a glob.
     pub paths: Vec<String>,
     /// The API's column name → the file's own.
     pub columns: BTreeMap<String, String>,
@@ -77,15 +78,27 @@ pub enum Rejects {
 }
 
 /// The app that is written to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct App {
     /// The console's number of the app.
     pub sdkappid: Option<NonZeroU64>,
     /// The admin account that signs the calls.
     pub identifier: Option<String>,
-    /// The URL up to the path, from `region` or `endpoint`.
-    pub endpoint: Option<String>,
+    /// Where the app lives.
+    pub endpoint: Option<EndpointChoice>,
 }
+
+/// Where an app lives, as the user said it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointChoice {
+    /// The name of a region, one of [`REGIONS`].
+    Region(String),
+    /// The URL up to the path.
+    Url(String),
+}
+
+/// The names of the regions (REST API overview; Tokyo from page account_delete of 2025).
+pub const REGIONS: [&str; 7] = ["china", "singapore", "seoul", "frankfurt", "silicon-valley", "jakarta", "tokyo"];
 
 /// How fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,10 +72,7 @@ impl FromStr for Outcome {
     type Err = UnknownOutcome;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|outcome| outcome.name() == name)
-            .ok_or_else(|| UnknownOutcome(name.to_owned()))
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name).ok_or_else(|| UnknownOutcome(name.to_owned()))
     }
 }
 

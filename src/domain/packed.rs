@@ -133,10 +133,7 @@ impl Packed {
             rows: json(&rows),
             tags,
             item_count: u32::try_from(items.len()).unwrap_or(u32::MAX),
-            row_count: items
-                .iter()
-                .map(|item| u32::try_from(item.row_count()).unwrap_or(u32::MAX))
-                .sum(),
+            row_count: items.iter().map(|item| u32::try_from(item.row_count()).unwrap_or(u32::MAX)).sum(),
         }
     }
 
@@ -147,17 +144,11 @@ impl Packed {
         let tags: Option<Vec<Vec<Tags>>> = tags.map(serde_json::from_str).transpose()?;
         let tag_count = tags.as_ref().map_or(accounts.len(), Vec::len);
         if accounts.len() != rows.len() || accounts.len() != tag_count {
-            return Err(UnpackError::Uneven {
-                accounts: accounts.len(),
-                rows: rows.len(),
-                tags: tag_count,
-            });
+            return Err(UnpackError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tag_count });
         }
         let mut tags = tags.map(Vec::into_iter);
         let items = accounts.into_iter().zip(rows);
-        items
-            .map(|(account, rows)| item(account, rows, tags.as_mut().and_then(Iterator::next)))
-            .collect()
+        items.map(|(account, rows)| item(account, rows, tags.as_mut().and_then(Iterator::next))).collect()
     }
 }
 
@@ -166,31 +157,15 @@ fn item(account: UserId, rows: Rows, tags: Option<Vec<Tags>>) -> Result<Item, Un
         Rows::One(row) => vec![row],
         Rows::Merged(rows) => rows,
     };
-    let uneven = |tags| UnpackError::Uneven {
-        accounts: 1,
-        rows: rows.len(),
-        tags,
-    };
+    let uneven = |tags| UnpackError::Uneven { accounts: 1, rows: rows.len(), tags };
     let row = *rows.first().ok_or_else(|| uneven(0))?;
     let Some(tags) = tags else {
-        return if rows.len() == 1 {
-            Ok(Item {
-                account,
-                row,
-                updates: None,
-            })
-        } else {
-            Err(uneven(0))
-        };
+        return if rows.len() == 1 { Ok(Item { account, row, updates: None }) } else { Err(uneven(0)) };
     };
     if tags.len() != rows.len() {
         return Err(uneven(tags.len()));
     }
-    Ok(Item {
-        account,
-        row,
-        updates: Some(Box::new(rows.into_iter().zip(tags).collect())),
-    })
+    Ok(Item { account, row, updates: Some(Box::new(rows.into_iter().zip(tags).collect())) })
 }
 
 fn rows_of(item: &Item) -> Rows {
@@ -201,10 +176,7 @@ fn rows_of(item: &Item) -> Rows {
 }
 
 fn tags_of(item: &Item) -> Vec<&Tags> {
-    item.updates
-        .iter()
-        .flat_map(|updates| updates.iter().map(|(_, tags)| tags))
-        .collect()
+    item.updates.iter().flat_map(|updates| updates.iter().map(|(_, tags)| tags)).collect()
 }
 
 /// Strings, numbers and lists with string keys: serialising can't fail.
@@ -224,49 +196,21 @@ mod tests {
     #[test]
     fn what_is_packed_reads_back() {
         let plain = vec![
-            Item {
-                account: id("b"),
-                row: 7,
-                updates: None,
-            },
-            Item {
-                account: id("c\"用"),
-                row: 9,
-                updates: None,
-            },
+            Item { account: id("b"), row: 7, updates: None },
+            Item { account: id("c\"用"), row: 9, updates: None },
         ];
         let packed = Packed::of(Some(&id("a")), &plain);
-        assert_eq!(
-            (packed.accounts.as_str(), packed.rows.as_str()),
-            (r#"["b","c\"用"]"#, "[7,9]")
-        );
-        assert_eq!(
-            Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(),
-            plain
-        );
+        assert_eq!((packed.accounts.as_str(), packed.rows.as_str()), (r#"["b","c\"用"]"#, "[7,9]"));
+        assert_eq!(Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(), plain);
 
         let tags = |text: &str| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(text.into()))]);
         let merged = vec![
-            Item {
-                account: id("b"),
-                row: 3,
-                updates: Some(Box::new(vec![(3, tags("x")), (8, tags("y"))])),
-            },
-            Item {
-                account: id("c"),
-                row: 4,
-                updates: Some(Box::new(vec![(4, tags("z"))])),
-            },
+            Item { account: id("b"), row: 3, updates: Some(Box::new(vec![(3, tags("x")), (8, tags("y"))])) },
+            Item { account: id("c"), row: 4, updates: Some(Box::new(vec![(4, tags("z"))])) },
         ];
         let packed = Packed::of(Some(&id("a")), &merged);
-        assert_eq!(
-            (packed.rows.as_str(), packed.item_count, packed.row_count),
-            ("[[3,8],4]", 2, 3)
-        );
-        assert_eq!(
-            Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(),
-            merged
-        );
+        assert_eq!((packed.rows.as_str(), packed.item_count, packed.row_count), ("[[3,8],4]", 2, 3));
+        assert_eq!(Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(), merged);
     }
 
     #[test]

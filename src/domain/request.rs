@@ -30,10 +30,7 @@ impl Item {
 
     /// The rows that share this item's outcome.
     pub fn rows(&self) -> impl Iterator<Item = RowNo> {
-        let merged = self
-            .updates
-            .iter()
-            .flat_map(|updates| updates.iter().skip(1).map(|(row, _)| *row));
+        let merged = self.updates.iter().flat_map(|updates| updates.iter().skip(1).map(|(row, _)| *row));
         std::iter::once(self.row).chain(merged)
     }
 

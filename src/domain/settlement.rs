@@ -46,16 +46,8 @@ impl Settlement {
                 },
             }
         }
-        let parts = again
-            .into_iter()
-            .flat_map(|(how, items)| parts(&frame, how, items))
-            .collect();
-        Self {
-            request: frame.id,
-            attempts: frame.attempts,
-            ended,
-            parts,
-        }
+        let parts = again.into_iter().flat_map(|(how, items)| parts(&frame, how, items)).collect();
+        Self { request: frame.id, attempts: frame.attempts, ended, parts }
     }
 
     /// How many items and how many rows ended in each outcome.
@@ -66,9 +58,7 @@ impl Settlement {
             *items += 1;
             *rows += item.row_count();
         }
-        sums.into_iter()
-            .map(|(outcome, (items, rows))| (outcome, items, rows))
-            .collect()
+        sums.into_iter().map(|(outcome, (items, rows))| (outcome, items, rows)).collect()
     }
 }
 
@@ -85,17 +75,7 @@ fn parts(frame: &Request, how: Again, mut items: Vec<Item>) -> Vec<Part> {
         Charge::Free => frame.charged,
         Charge::Attempt => frame.charged + 1,
     };
-    let request = |items| Request {
-        items,
-        charged,
-        doubt: how.doubt,
-        ..frame.clone()
-    };
+    let request = |items| Request { items, charged, doubt: how.doubt, ..frame.clone() };
     let batches = batches.into_iter().filter(|items| !items.is_empty());
-    batches
-        .map(|items| Part {
-            request: request(items),
-            wait: how.wait,
-        })
-        .collect()
+    batches.map(|items| Part { request: request(items), wait: how.wait }).collect()
 }

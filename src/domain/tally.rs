@@ -60,10 +60,7 @@ mod tests {
     fn settling_moves_rows_and_changes_no_sum() {
         let mut tally: Tally = [(Outcome::Pending, 5), (Outcome::Rejected, 2)].into_iter().collect();
         tally.settle(Outcome::Succeeded, 3);
-        assert_eq!(
-            (tally[Outcome::Pending], tally[Outcome::Succeeded], tally.total()),
-            (2, 3, 7)
-        );
+        assert_eq!((tally[Outcome::Pending], tally[Outcome::Succeeded], tally.total()), (2, 3, 7));
     }
 
     #[test]

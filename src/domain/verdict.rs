@@ -104,11 +104,7 @@ pub enum Signal {
 
 /// Judges an exchange. `max_attempts` counts attempts that are charged, this one included.
 pub fn judge(operation: &dyn Operation, request: &Request, exchange: &Exchange, max_attempts: u32) -> Judgement {
-    let judge = Judge {
-        operation,
-        request,
-        max_attempts,
-    };
+    let judge = Judge { operation, request, max_attempts };
     match exchange {
         Exchange::Body(body) => match Answer::parse(body) {
             Ok(answer) => judge.answer(&answer),
@@ -125,10 +121,7 @@ pub fn judge(operation: &dyn Operation, request: &Request, exchange: &Exchange, 
         }
         Exchange::NotSent(reason) => judge.all_again(Charge::Free, Wait::None, Signal::Unreachable(reason.clone())),
         Exchange::Refused(reason) => {
-            let signal = Signal::Fatal {
-                code: None,
-                reason: reason.clone(),
-            };
+            let signal = Signal::Fatal { code: None, reason: reason.clone() };
             judge.all_again(Charge::Free, Wait::None, signal)
         }
         Exchange::NoAnswer(reason) => judge.unanswered(reason, Wait::Quarantine),
@@ -149,14 +142,12 @@ impl Judge<'_> {
         let verdicts = self.request.items.iter().map(|item| {
             let (verdict, heard) = match named(item) {
                 Some(ItemAnswer::Code(code, info)) => self.code(*code, info, Level::Item, 1),
-                Some(ItemAnswer::Contradicted) => (
-                    self.doubtful("the answer says two things of this item", Wait::Backoff),
-                    Signal::Fine,
-                ),
-                None if answer.code == 0 && self.operation.answer_key().is_some() => (
-                    self.doubtful("the answer does not name this item", Wait::Backoff),
-                    Signal::Fine,
-                ),
+                Some(ItemAnswer::Contradicted) => {
+                    (self.doubtful("the answer says two things of this item", Wait::Backoff), Signal::Fine)
+                }
+                None if answer.code == 0 && self.operation.answer_key().is_some() => {
+                    (self.doubtful("the answer does not name this item", Wait::Backoff), Signal::Fine)
+                }
                 None => self.code(answer.code, &answer.info, Level::Request, unnamed),
             };
             if severity(&heard) > severity(&signal) {
@@ -170,12 +161,7 @@ impl Judge<'_> {
 
     /// `company`: how many items the code speaks of.
     fn code(&self, code: i64, info: &str, level: Level, company: usize) -> (Verdict, Signal) {
-        let free = |signal| {
-            (
-                again(Charge::Free, self.request.doubt, Wait::None, Shape::Whole),
-                signal,
-            )
-        };
+        let free = |signal| (again(Charge::Free, self.request.doubt, Wait::None, Shape::Whole), signal);
         let fine = |verdict| (verdict, Signal::Fine);
         match classify(self.operation.name(), level, code, info) {
             Class::Done => fine(settled(Outcome::Succeeded, None, String::new())),
@@ -184,10 +170,7 @@ impl Judge<'_> {
             Class::Conflict => fine(self.repeated(code, info, self.request.doubt, Wait::Alone)),
             Class::Throttled(scope) => free(Signal::Throttled(scope)),
             Class::Renew => free(Signal::Renew),
-            Class::Fatal => free(Signal::Fatal {
-                code: Some(code),
-                reason: info.to_owned(),
-            }),
+            Class::Fatal => free(Signal::Fatal { code: Some(code), reason: info.to_owned() }),
             Class::Split if company > 1 => fine(again(Charge::Free, self.request.doubt, Wait::None, Shape::Halves)),
             // It stands alone: the code is about this item.
             Class::Split => match level {
@@ -217,11 +200,7 @@ impl Judge<'_> {
     /// Answered with a code that may pass.
     fn repeated(&self, code: i64, info: &str, doubt: Doubt, wait: Wait) -> Verdict {
         if self.used_up() {
-            return settled(
-                Outcome::Failed,
-                Some(code),
-                format!("{info} (attempts used up)").trim().to_owned(),
-            );
+            return settled(Outcome::Failed, Some(code), format!("{info} (attempts used up)").trim().to_owned());
         }
         again(Charge::Attempt, doubt, wait, Shape::Whole)
     }
@@ -236,18 +215,12 @@ impl Judge<'_> {
 
     fn unanswered(&self, reason: &str, wait: Wait) -> Judgement {
         let verdict = self.doubtful(reason, wait);
-        Judgement {
-            verdicts: vec![verdict; self.request.items.len()],
-            signal: Signal::Silent,
-        }
+        Judgement { verdicts: vec![verdict; self.request.items.len()], signal: Signal::Silent }
     }
 
     fn all_again(&self, charge: Charge, wait: Wait, signal: Signal) -> Judgement {
         let verdict = again(charge, self.request.doubt, wait, Shape::Whole);
-        Judgement {
-            verdicts: vec![verdict; self.request.items.len()],
-            signal,
-        }
+        Judgement { verdicts: vec![verdict; self.request.items.len()], signal }
     }
 
     fn used_up(&self) -> bool {
@@ -256,12 +229,7 @@ impl Judge<'_> {
 }
 
 fn again(charge: Charge, doubt: Doubt, wait: Wait, shape: Shape) -> Verdict {
-    Verdict::Again(Again {
-        charge,
-        doubt,
-        wait,
-        shape,
-    })
+    Verdict::Again(Again { charge, doubt, wait, shape })
 }
 
 fn settled(outcome: Outcome, code: Option<i64>, reason: String) -> Verdict {

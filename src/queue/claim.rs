@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use super::{Queue, QueueError, Reader, RunId};
 use crate::domain::account::UserId;
 use crate::domain::packed::Packed;
-use crate::domain::request::{Doubt, Request, RequestId};
+use crate::domain::request::{Doubt, Keys, Request, RequestId};
 
 #[derive(FromRow)]
 struct Stored {
@@ -22,27 +22,13 @@ struct Stored {
 
 impl Stored {
     fn read(self) -> Result<Request, QueueError> {
-        let damaged = |source| QueueError::Damaged {
-            request: self.id,
-            source,
-        };
+        let damaged = |source| QueueError::Damaged { request: self.id, source };
         let items = Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref()).map_err(damaged)?;
         let from = self.from_account.as_deref().map(UserId::new).transpose();
         let from =
             from.map_err(|error| QueueError::Unexpected(format!("request {}: From_Account {error}", self.id)))?;
-        let doubt = if self.in_doubt {
-            Doubt::MayHaveArrived
-        } else {
-            Doubt::None
-        };
-        Ok(Request {
-            id: self.id,
-            from,
-            items,
-            attempts: self.attempts,
-            charged: self.charged,
-            doubt,
-        })
+        let doubt = if self.in_doubt { Doubt::MayHaveArrived } else { Doubt::None };
+        Ok(Request { id: self.id, from, items, attempts: self.attempts, charged: self.charged, doubt })
     }
 }
 
@@ -86,7 +72,7 @@ impl Reader {
 
 impl Queue {
     /// Makes the requests of all runs that a killed runner left `sending` pending again: they may have arrived.
-    pub async fn rescue(&mut self) -> Result<Vec<(RunId, Request)>, QueueError> {
+    pub async fn rescue(&mut self) -> Result<Vec<(RunId, Request, Keys)>, QueueError> {
         let fail = self.fail();
         let found: Vec<Stored> = sqlx::query_as(
             "SELECT request.id, run, attempts, charged, 1 AS in_doubt, from_account, accounts, rows, tags
@@ -102,14 +88,15 @@ impl Queue {
             .map_err(&fail)?
             .rows_affected();
         if changed != found.len() as u64 {
-            return Err(QueueError::Unexpected(format!(
-                "{changed} requests rescued of {}",
-                found.len()
-            )));
+            return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", found.len())));
         }
-        found
-            .into_iter()
-            .map(|stored| Ok((stored.run, stored.read()?)))
-            .collect()
+        let mut rescued = Vec::with_capacity(found.len());
+        for stored in found {
+            let run = self.run(stored.run).await?;
+            let request = stored.read()?;
+            let keys = run.operation()?.keys(&request, run.delete_type());
+            rescued.push((run.id, request, keys));
+        }
+        Ok(rescued)
     }
 }

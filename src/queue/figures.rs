@@ -54,11 +54,7 @@ impl Reader {
         .await
         .map_err(self.fail())?;
         let read = |(outcome, code, rows): (String, Option<i64>, i64)| {
-            Ok(CodeRows {
-                outcome: named(&outcome)?,
-                code,
-                rows: rows.cast_unsigned(),
-            })
+            Ok(CodeRows { outcome: named(&outcome)?, code, rows: rows.cast_unsigned() })
         };
         codes.into_iter().map(read).collect()
     }

@@ -8,10 +8,10 @@ use crate::domain::packed::{Aside, Cause, Packed, Segment};
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
 
-/// Lines of one INSERT: more gain nothing, fewer cost a statement each.
-const LINES: usize = 250;
+/// Lines of one INSERT: more gain nothing, fewer cost a statement each (docs/decisions/0001).
+const LINES: usize = 256;
 /// Lines of one transaction: the log grows no further than this, and a commit's cost is spread thin.
-const LINES_PER_COMMIT: usize = 25_000;
+const LINES_PER_COMMIT: usize = 8_192;
 
 /// A run being loaded.
 #[derive(Debug)]
@@ -49,32 +49,20 @@ impl<'a> Loader<'a> {
         self.tally[Outcome::Pending] += u64::from(request.row_count);
         self.items += i64::from(request.item_count);
         self.requests.push(request);
-        if self.requests.len() == LINES {
-            self.flush_requests().await
-        } else {
-            Ok(())
-        }
+        if self.requests.len() == LINES { self.flush_requests().await } else { Ok(()) }
     }
 
     /// Stores a row that is not sent.
     pub async fn aside(&mut self, aside: Aside) -> Result<(), QueueError> {
         self.tally[aside.cause.outcome()] += 1;
         self.asides.push(aside);
-        if self.asides.len() == LINES {
-            self.flush_asides().await
-        } else {
-            Ok(())
-        }
+        if self.asides.len() == LINES { self.flush_asides().await } else { Ok(()) }
     }
 
     /// Stores where rows stand in their file.
     pub async fn segment(&mut self, segment: Segment) -> Result<(), QueueError> {
         self.segments.push(segment);
-        if self.segments.len() == LINES {
-            self.flush_segments().await
-        } else {
-            Ok(())
-        }
+        if self.segments.len() == LINES { self.flush_segments().await } else { Ok(()) }
     }
 
     /// Completes the run: from now on it is planned.
@@ -124,27 +112,14 @@ impl<'a> Loader<'a> {
         let sql = insert("request (id, run, item_count, row_count)", 4, requests.len());
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for (id, request) in (first..).zip(&requests) {
-            query = query
-                .bind(id)
-                .bind(self.run)
-                .bind(request.item_count)
-                .bind(request.row_count);
+            query = query.bind(id).bind(self.run).bind(request.item_count).bind(request.row_count);
         }
         query.execute(&mut self.queue.connection).await.map_err(&fail)?;
-        let sql = insert(
-            "payload (request, from_account, accounts, rows, tags)",
-            5,
-            requests.len(),
-        );
+        let sql = insert("payload (request, from_account, accounts, rows, tags)", 5, requests.len());
         let mut query = sqlx::query(AssertSqlSafe(sql));
         let lines = requests.len();
         for (id, request) in (first..).zip(requests) {
-            query = query
-                .bind(id)
-                .bind(request.from)
-                .bind(request.accounts)
-                .bind(request.rows)
-                .bind(request.tags);
+            query = query.bind(id).bind(request.from).bind(request.accounts).bind(request.rows).bind(request.tags);
         }
         query.execute(&mut self.queue.connection).await.map_err(&fail)?;
         self.wrote(lines).await
@@ -166,22 +141,10 @@ impl<'a> Loader<'a> {
                 Cause::Protected { id } => (None, None, Some(format!("`{id}` is on the protected list"))),
             };
             let tags = (!aside.tags.is_empty()).then(|| serde_json::to_string(&aside.tags).unwrap_or_default());
-            query = query
-                .bind(self.run)
-                .bind(aside.row.cast_signed())
-                .bind(outcome)
-                .bind(duplicate_of);
-            query = query
-                .bind(column)
-                .bind(reason)
-                .bind(aside.from)
-                .bind(aside.account)
-                .bind(tags);
+            query = query.bind(self.run).bind(aside.row.cast_signed()).bind(outcome).bind(duplicate_of);
+            query = query.bind(column).bind(reason).bind(aside.from).bind(aside.account).bind(tags);
         }
-        query
-            .execute(&mut self.queue.connection)
-            .await
-            .map_err(self.queue.fail())?;
+        query.execute(&mut self.queue.connection).await.map_err(self.queue.fail())?;
         self.wrote(lines).await
     }
 
@@ -193,18 +156,10 @@ impl<'a> Loader<'a> {
         let sql = insert("segment (run, first_row, source, first_line, step)", 5, segments.len());
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for segment in &segments {
-            query = query
-                .bind(self.run)
-                .bind(segment.first_row.cast_signed())
-                .bind(segment.source);
-            query = query
-                .bind(segment.first_line.cast_signed())
-                .bind(segment.step.cast_signed());
+            query = query.bind(self.run).bind(segment.first_row.cast_signed()).bind(segment.source);
+            query = query.bind(segment.first_line.cast_signed()).bind(segment.step.cast_signed());
         }
-        query
-            .execute(&mut self.queue.connection)
-            .await
-            .map_err(self.queue.fail())?;
+        query.execute(&mut self.queue.connection).await.map_err(self.queue.fail())?;
         self.wrote(segments.len()).await
     }
 
@@ -220,10 +175,7 @@ impl<'a> Loader<'a> {
 
     async fn execute(&mut self, sql: &'static str) -> Result<(), QueueError> {
         let fail = self.queue.fail();
-        sqlx::query(sql)
-            .execute(&mut self.queue.connection)
-            .await
-            .map_err(fail)?;
+        sqlx::query(sql).execute(&mut self.queue.connection).await.map_err(fail)?;
         Ok(())
     }
 }

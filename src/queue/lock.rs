@@ -17,29 +17,17 @@ impl Lock {
     /// Takes the lock of the queue, or says who has it.
     pub(super) fn take(queue: &Path) -> Result<Self, QueueError> {
         let path = path_of(queue);
-        let unusable = |source| QueueError::Unusable {
-            path: path.clone(),
-            source,
-        };
+        let unusable = |source| QueueError::Unusable { path: path.clone(), source };
         let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(unusable)?;
+        let mut file =
+            options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 // Whoever holds the lock has written its number, or is about to.
                 let _unreadable = file.read_to_string(&mut pid);
-                return Err(QueueError::Held {
-                    queue: queue.to_owned(),
-                    pid: pid.trim().to_owned(),
-                });
+                return Err(QueueError::Held { queue: queue.to_owned(), pid: pid.trim().to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }

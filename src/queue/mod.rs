@@ -7,6 +7,7 @@ mod claim;
 mod figures;
 mod load;
 mod lock;
+mod protect;
 mod read;
 mod record;
 mod retry;
@@ -41,7 +42,7 @@ const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// Another process owns it.
-    #[error("another runner holds the queue {queue}: process {pid}")]
+    #[error("another runner holds the queue {}: process {pid}\nhint: `imbulk status` shows what it does", queue.display())]
     Held {
         /// The queue.
         queue: PathBuf,
@@ -49,10 +50,10 @@ pub enum QueueError {
         pid: String,
     },
     /// There is no such file.
-    #[error("there is no queue at {0}")]
+    #[error("there is no queue at {}\nhint: name it with --queue or IMBULK_QUEUE, or make one with `imbulk plan`", .0.display())]
     Missing(PathBuf),
     /// A file beside the queue can't be used.
-    #[error("can't use {path}: {source}")]
+    #[error("can't use {}: {source}\nhint: the folder must be writable and on a disk with room", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -60,10 +61,10 @@ pub enum QueueError {
         source: std::io::Error,
     },
     /// The file lies where locks can't be trusted.
-    #[error("the queue {0} lies on a network file system, where a crash or a second machine can damage it")]
+    #[error("the queue {} lies on a network file system, where a crash or a second machine can damage it\nhint: name a file on a local disk with --queue", .0.display())]
     Network(PathBuf),
     /// SQLite says no.
-    #[error("the queue {path}: {source}")]
+    #[error("the queue {}: {source}\nhint: is the disk full or the file not writable? make room and run again: nothing is lost", path.display())]
     Database {
         /// The queue.
         path: PathBuf,
@@ -71,7 +72,7 @@ pub enum QueueError {
         source: sqlx::Error,
     },
     /// The tables can't be made or are newer than this program.
-    #[error("the queue {path} can't be brought up to date: {source}")]
+    #[error("the queue {} can't be brought up to date: {source}\nhint: was it made by a newer imbulk?", path.display())]
     Migration {
         /// The queue.
         path: PathBuf,
@@ -118,29 +119,18 @@ impl Queue {
         make_private(path)?;
         refuse_network(path)?;
         let options = options(path).create_if_missing(true);
-        let fail = |source| QueueError::Database {
-            path: path.to_owned(),
-            source,
-        };
+        let fail = |source| QueueError::Database { path: path.to_owned(), source };
         let mut connection = options.connect().await.map_err(fail)?;
         refuse_old_library(&mut connection, path).await?;
         MIGRATIONS
             .run_direct(None, &mut connection, false)
             .await
-            .map_err(|source| QueueError::Migration {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| QueueError::Migration { path: path.to_owned(), source })?;
         let (last,): (RequestId,) = sqlx::query_as("SELECT coalesce(max(id), 0) FROM request")
             .fetch_one(&mut connection)
             .await
             .map_err(fail)?;
-        let mut queue = Self {
-            path: path.to_owned(),
-            connection,
-            next_request: last + 1,
-            _lock: lock,
-        };
+        let mut queue = Self { path: path.to_owned(), connection, next_request: last + 1, _lock: lock };
         queue.discard_unfinished_loads().await?;
         Ok(queue)
     }
@@ -152,10 +142,7 @@ impl Queue {
 
     /// Folds the log into the file and lets go of the queue.
     pub async fn close(self) -> Result<(), QueueError> {
-        let fail = |source| QueueError::Database {
-            path: self.path.clone(),
-            source,
-        };
+        let fail = |source| QueueError::Database { path: self.path.clone(), source };
         self.connection.close().await.map_err(fail)
     }
 
@@ -166,10 +153,7 @@ impl Queue {
 
     fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
         let path = self.path.clone();
-        move |source| QueueError::Database {
-            path: path.clone(),
-            source,
-        }
+        move |source| QueueError::Database { path: path.clone(), source }
     }
 }
 
@@ -183,14 +167,8 @@ impl Reader {
             .max_connections(2)
             .connect_with(options(path).create_if_missing(false))
             .await
-            .map_err(|source| QueueError::Database {
-                path: path.to_owned(),
-                source,
-            })?;
-        Ok(Self {
-            path: path.to_owned(),
-            pool,
-        })
+            .map_err(|source| QueueError::Database { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), pool })
     }
 
     /// Whether some process owns the queue at the moment.
@@ -199,12 +177,15 @@ impl Reader {
     }
 }
 
-/// Durable at every commit: `synchronous = NORMAL` loses acknowledged outcomes in a power cut.
+/// Durable at every commit: `synchronous = NORMAL` loses acknowledged outcomes in a power cut. The page and cache
+/// sizes are the ones that loaded fastest (docs/decisions/0001).
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .page_size(8192)
+        .pragma("cache_size", "-16384")
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10))
         .pragma("temp_store", "MEMORY")
@@ -215,19 +196,13 @@ fn make_private(path: &Path) -> Result<(), QueueError> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
     let made = options.append(true).create(true).mode(0o600).open(path);
-    made.map(drop).map_err(|source| QueueError::Unusable {
-        path: path.to_owned(),
-        source,
-    })
+    made.map(drop).map_err(|source| QueueError::Unusable { path: path.to_owned(), source })
 }
 
 fn refuse_network(path: &Path) -> Result<(), QueueError> {
     /// `NFS_SUPER_MAGIC`, `SMB_SUPER_MAGIC`, `SMB2_MAGIC_NUMBER`, `CIFS_SUPER_MAGIC` of statfs(2)
     const NETWORK: [u64; 4] = [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42];
-    let unusable = |source: rustix::io::Errno| QueueError::Unusable {
-        path: path.to_owned(),
-        source: source.into(),
-    };
+    let unusable = |source: rustix::io::Errno| QueueError::Unusable { path: path.to_owned(), source: source.into() };
     let kind = rustix::fs::statfs(path).map_err(unusable)?.f_type;
     if NETWORK.contains(&(kind.cast_unsigned() & 0xFFFF_FFFF)) {
         return Err(QueueError::Network(path.to_owned()));
@@ -239,10 +214,7 @@ async fn refuse_old_library(connection: &mut SqliteConnection, path: &Path) -> R
     let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()")
         .fetch_one(connection)
         .await
-        .map_err(|source| QueueError::Database {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| QueueError::Database { path: path.to_owned(), source })?;
     let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     if (next(), next(), next()) < OLDEST_SQLITE {

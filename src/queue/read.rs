@@ -130,10 +130,7 @@ impl Reader {
     /// SQLite's log can't be folded into the file while a snapshot is held, so it is dropped once all is read.
     pub async fn snapshot(&self) -> Result<Snapshot, QueueError> {
         let transaction = self.pool.begin().await.map_err(self.fail())?;
-        Ok(Snapshot {
-            path: self.path.clone(),
-            transaction,
-        })
+        Ok(Snapshot { path: self.path.clone(), transaction })
     }
 
     pub(super) fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
@@ -172,12 +169,7 @@ impl Snapshot {
         .map_err(self.fail())?;
         let list: Vec<(RowNo, Cow<'_, str>, Option<i64>, String)> = parse(&list)?;
         let read = |(row, outcome, code, reason): (RowNo, Cow<'_, str>, Option<i64>, String)| {
-            Ok(Exception {
-                row,
-                outcome: named(&outcome)?,
-                code,
-                reason,
-            })
+            Ok(Exception { row, outcome: named(&outcome)?, code, reason })
         };
         list.into_iter().map(read).collect()
     }
@@ -231,20 +223,14 @@ impl Snapshot {
 
 fn database(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     let path = path.to_owned();
-    move |source| QueueError::Database {
-        path: path.clone(),
-        source,
-    }
+    move |source| QueueError::Database { path: path.clone(), source }
 }
 
 impl RequestResult {
     /// What was asked for. Unpacked one request at a time: a page of large requests takes much memory.
     pub fn items(&self) -> Result<Vec<Item>, QueueError> {
         let items = Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref());
-        items.map_err(|source| QueueError::Damaged {
-            request: self.id,
-            source,
-        })
+        items.map_err(|source| QueueError::Damaged { request: self.id, source })
     }
 }
 
@@ -253,11 +239,7 @@ impl From<StoredResult> for RequestResult {
         Self {
             id: stored.id,
             from: stored.from_account,
-            outcome: if stored.settled {
-                Outcome::Succeeded
-            } else {
-                Outcome::Pending
-            },
+            outcome: if stored.settled { Outcome::Succeeded } else { Outcome::Pending },
             attempts: stored.attempts,
             finished_at: stored.finished_at,
             accounts: stored.accounts,
@@ -303,7 +285,5 @@ impl StoredSegment {
 }
 
 pub(super) fn named(outcome: &str) -> Result<Outcome, QueueError> {
-    outcome
-        .parse()
-        .map_err(|_| QueueError::Unexpected(format!("an outcome named {outcome}")))
+    outcome.parse().map_err(|_| QueueError::Unexpected(format!("an outcome named {outcome}")))
 }

@@ -113,11 +113,7 @@ impl Batch<'_> {
             "UPDATE request SET state = 'sending', attempts = attempts + 1
              WHERE id IN (SELECT value FROM json_each(?)) AND state = 'pending'",
         );
-        let changed = query
-            .bind(json(requests))
-            .execute(&mut *self.transaction)
-            .await?
-            .rows_affected();
+        let changed = query.bind(json(requests)).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests to be sent", requests.len(), changed)
     }
 
@@ -125,22 +121,13 @@ impl Batch<'_> {
         let query = sqlx::query(
             "UPDATE request SET state = 'pending', attempts = attempts - 1 WHERE id = ? AND state = 'sending'",
         );
-        let changed = query
-            .bind(request)
-            .execute(&mut *self.transaction)
-            .await?
-            .rows_affected();
+        let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests withdrawn", 1, changed)?;
         Ok(Written::Withdrawn(request))
     }
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Written, Failure> {
-        let Settlement {
-            request,
-            attempts,
-            ended,
-            mut parts,
-        } = settlement;
+        let Settlement { request, attempts, ended, mut parts } = settlement;
         for (item, ending) in &ended {
             *self.moved.entry((run, ending.outcome)).or_default() += item.row_count().cast_signed();
         }
@@ -186,12 +173,7 @@ impl Batch<'_> {
         }
         let query =
             sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");
-        let changed = query
-            .bind(self.now)
-            .bind(request)
-            .execute(&mut *self.transaction)
-            .await?
-            .rows_affected();
+        let changed = query.bind(self.now).bind(request).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests settled", 1, changed)
     }
 
@@ -279,12 +261,8 @@ impl Batch<'_> {
             "UPDATE request SET state = 'settled', finished_at = ?
              WHERE id IN (SELECT value FROM json_each(?)) AND state = 'sending'",
         );
-        let changed = query
-            .bind(self.now)
-            .bind(json(&self.succeeded))
-            .execute(&mut *self.transaction)
-            .await?
-            .rows_affected();
+        let changed =
+            query.bind(self.now).bind(json(&self.succeeded)).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests succeeded", self.succeeded.len(), changed)
     }
 
@@ -298,12 +276,7 @@ impl Batch<'_> {
 
     async fn add(&mut self, run: RunId, outcome: Outcome, rows: i64) -> Result<(), Failure> {
         let query = sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?");
-        let changed = query
-            .bind(rows)
-            .bind(run)
-            .bind(outcome.name())
-            .execute(&mut *self.transaction)
-            .await?;
+        let changed = query.bind(rows).bind(run).bind(outcome.name()).execute(&mut *self.transaction).await?;
         expect("counts", 1, changed.rows_affected())
     }
 }

@@ -46,14 +46,7 @@ impl Queue {
         let most = run.operation()?.items_per_request();
         let next_request = &mut self.next_request;
         let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
-        let mut again = Again {
-            transaction,
-            next_request,
-            run,
-            selection,
-            most,
-            pack: Pack::default(),
-        };
+        let mut again = Again { transaction, next_request, run, selection, most, pack: Pack::default() };
         let mut rows = 0;
         let mut after = 0;
         let last = *again.next_request - 1;
@@ -101,10 +94,7 @@ impl Again<'_> {
         if selected.is_empty() {
             return Ok(0);
         }
-        let damaged = |source| QueueError::Damaged {
-            request: stored.id,
-            source,
-        };
+        let damaged = |source| QueueError::Damaged { request: stored.id, source };
         let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
         let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| selected.contains(&item.row));
         let rows = taken.iter().map(Item::row_count).sum();
@@ -155,10 +145,7 @@ impl Again<'_> {
 
     async fn keep(&mut self, request: RequestId, kept: &[Item]) -> Result<(), sqlx::Error> {
         if kept.is_empty() {
-            sqlx::query("DELETE FROM request WHERE id = ?")
-                .bind(request)
-                .execute(&mut *self.transaction)
-                .await?;
+            sqlx::query("DELETE FROM request WHERE id = ?").bind(request).execute(&mut *self.transaction).await?;
             return Ok(());
         }
         let packed = Packed::of(None, kept);
@@ -214,10 +201,7 @@ impl Again<'_> {
         if rows == 0 {
             return Ok(());
         }
-        for (outcome, rows) in [
-            (self.selection.outcome, -rows.cast_signed()),
-            (Outcome::Pending, rows.cast_signed()),
-        ] {
+        for (outcome, rows) in [(self.selection.outcome, -rows.cast_signed()), (Outcome::Pending, rows.cast_signed())] {
             sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?")
                 .bind(rows)
                 .bind(self.run.id)

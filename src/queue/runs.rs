@@ -30,6 +30,8 @@ pub struct NewRun {
     pub digest: String,
     /// Names, sizes and times of the input's files.
     pub stamp: String,
+    /// Digest of the protected list.
+    pub protected: String,
     /// The input's files, as results name them.
     pub sources: Vec<String>,
     /// Milliseconds since 1970.
@@ -57,6 +59,8 @@ pub struct Run {
     pub digest: String,
     /// Names, sizes and times of the input's files.
     pub stamp: String,
+    /// Digest of the protected list that its pending rows were held against.
+    pub protected: String,
     #[sqlx(rename = "tags")]
     tag_list: String,
     #[sqlx(rename = "state")]
@@ -119,20 +123,13 @@ impl Run {
     /// The command of the API.
     pub fn operation(&self) -> Result<&'static dyn Operation, QueueError> {
         operation::by_name(&self.operation_name).ok_or_else(|| {
-            QueueError::Unexpected(format!(
-                "run {} has the unknown operation {}",
-                self.uuid, self.operation_name
-            ))
+            QueueError::Unexpected(format!("run {} has the unknown operation {}", self.uuid, self.operation_name))
         })
     }
 
     /// Which side a delete removes.
     pub fn delete_type(&self) -> DeleteType {
-        if self.delete_type_name == DeleteType::Both.name() {
-            DeleteType::Both
-        } else {
-            DeleteType::Single
-        }
+        if self.delete_type_name == DeleteType::Both.name() { DeleteType::Both } else { DeleteType::Single }
     }
 
     /// The tags that its rows set, in the order of the results file.
@@ -146,8 +143,9 @@ impl Queue {
     pub(super) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
         let fail = self.fail();
         let (id,): (RunId,) = sqlx::query_as(
-            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, tags, state, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
+            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags,
+                              state, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
         )
         .bind(&run.uuid)
         .bind(&run.job)
@@ -157,6 +155,7 @@ impl Queue {
         .bind(&run.definition)
         .bind(&run.digest)
         .bind(&run.stamp)
+        .bind(&run.protected)
         .bind(run.created_at)
         .fetch_one(&mut self.connection)
         .await
@@ -189,9 +188,7 @@ impl Queue {
     /// Notes why a session ended before its run did.
     pub async fn note_stop(&mut self, run: RunId, why: &str) -> Result<(), QueueError> {
         self.move_run(
-            sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'")
-                .bind(run)
-                .bind(why),
+            sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'").bind(run).bind(why),
         )
         .await
     }
@@ -218,17 +215,20 @@ impl Queue {
 
     /// Removes a run of which nothing was ever sent.
     pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
-        self.move_run(sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run))
-            .await
+        self.move_run(sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run)).await
+    }
+
+    /// A run by its number.
+    pub async fn run(&mut self, id: RunId) -> Result<Run, QueueError> {
+        let fail = self.fail();
+        let run = sqlx::query_as("SELECT * FROM run WHERE id = ?").bind(id).fetch_one(&mut self.connection).await;
+        run.map_err(fail)
     }
 
     /// Loads that a killed process left behind.
     pub(super) async fn discard_unfinished_loads(&mut self) -> Result<(), QueueError> {
         let fail = self.fail();
-        sqlx::query("DELETE FROM run WHERE state = 'loading'")
-            .execute(&mut self.connection)
-            .await
-            .map_err(fail)?;
+        sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection).await.map_err(fail)?;
         Ok(())
     }
 
@@ -237,11 +237,7 @@ impl Queue {
         change: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<(), QueueError> {
         let fail = self.fail();
-        let changed = change
-            .execute(&mut self.connection)
-            .await
-            .map_err(fail)?
-            .rows_affected();
+        let changed = change.execute(&mut self.connection).await.map_err(fail)?.rows_affected();
         if changed == 1 {
             return Ok(());
         }
@@ -259,19 +255,14 @@ impl Queue {
             return Ok(counted);
         }
         let what = format!("{rows} rows were read, the tally says {kept:?}, the tables say {counted:?}");
-        Err(QueueError::Sums {
-            run: run.uuid.clone(),
-            what,
-        })
+        Err(QueueError::Sums { run: run.uuid.clone(), what })
     }
 }
 
 impl Reader {
     /// All runs, oldest first.
     pub async fn runs(&self) -> Result<Vec<Run>, QueueError> {
-        let runs = sqlx::query_as("SELECT * FROM run WHERE state <> 'loading' ORDER BY id")
-            .fetch_all(&self.pool)
-            .await;
+        let runs = sqlx::query_as("SELECT * FROM run WHERE state <> 'loading' ORDER BY id").fetch_all(&self.pool).await;
         runs.map_err(self.fail())
     }
 
@@ -286,11 +277,7 @@ impl Reader {
     /// The runs of a job that send to this target, oldest first.
     pub async fn runs_of(&self, job: &str, target: &str) -> Result<Vec<Run>, QueueError> {
         let runs = sqlx::query_as("SELECT * FROM run WHERE job = ? AND target = ? AND state <> 'loading' ORDER BY id");
-        runs.bind(job)
-            .bind(target)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.fail())
+        runs.bind(job).bind(target).fetch_all(&self.pool).await.map_err(self.fail())
     }
 
     /// Rows by outcome.
@@ -301,13 +288,12 @@ impl Reader {
 
     /// Requests of a run that are not settled, and all of them.
     pub async fn request_counts(&self, run: RunId) -> Result<(i64, i64), QueueError> {
-        let counts: (i64, i64) = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE state <> 'settled'), count(*) FROM request INDEXED BY request_by_run WHERE run = ?",
-        )
-        .bind(run)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(self.fail())?;
+        let counts: (i64, i64) =
+            sqlx::query_as("SELECT count(*) FILTER (WHERE state <> 'settled'), count(*) FROM request WHERE run = ?")
+                .bind(run)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(self.fail())?;
         Ok(counts)
     }
 
@@ -319,10 +305,7 @@ impl Reader {
 }
 
 async fn kept_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> Result<Tally, sqlx::Error> {
-    let rows = sqlx::query_as("SELECT outcome, rows FROM tally WHERE run = ?")
-        .bind(run)
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query_as("SELECT outcome, rows FROM tally WHERE run = ?").bind(run).fetch_all(connection).await?;
     Ok(tally_of(rows))
 }
 
@@ -338,8 +321,6 @@ async fn counted_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> R
 }
 
 fn tally_of(rows: Vec<(String, i64)>) -> Tally {
-    let known = rows
-        .into_iter()
-        .filter_map(|(name, rows)| Some((name.parse::<Outcome>().ok()?, rows.cast_unsigned())));
+    let known = rows.into_iter().filter_map(|(name, rows)| Some((name.parse::<Outcome>().ok()?, rows.cast_unsigned())));
     known.collect()
 }

@@ -106,11 +106,7 @@ impl Figures {
         let known = |code: &&CodeRows| code.code.is_none_or(|code| codes::entry(code).is_some());
         let (known, unknown): (Vec<_>, Vec<_>) = self.codes.iter().partition(known);
         code_block(text, "codes", &known);
-        code_block(
-            text,
-            "codes that imbulk does not know (the rows count as failed)",
-            &unknown,
-        );
+        code_block(text, "codes that imbulk does not know (the rows count as failed)", &unknown);
     }
 
     /// The first rows that can't be sent, and how to see all.
@@ -118,10 +114,7 @@ impl Figures {
         let all = self.outcomes[Outcome::Rejected];
         self.rejects.block(text, all);
         if all > 0 {
-            text.line(&format!(
-                "  all of them: imbulk results {} --outcome rejected",
-                visible(&self.job)
-            ));
+            text.line(&format!("  all of them: imbulk results {} --outcome rejected", visible(&self.job)));
         }
     }
 }
@@ -134,12 +127,7 @@ impl Rejects {
         }
         text.line("rejected rows");
         for row in &self.0 {
-            text.line(&format!(
-                "  {}:{}  {}",
-                visible(&row.source),
-                row.line,
-                visible(&row.reason)
-            ));
+            text.line(&format!("  {}:{}  {}", visible(&row.source), row.line, visible(&row.reason)));
         }
         let more = all.saturating_sub(self.0.len() as u64);
         if more > 0 {
@@ -150,11 +138,7 @@ impl Rejects {
 
 /// The target for people.
 pub(super) fn target(target: &str) -> String {
-    if target == "sandbox" {
-        "the sandbox".to_owned()
-    } else {
-        format!("app {}", visible(target))
-    }
+    if target == "sandbox" { "the sandbox".to_owned() } else { format!("app {}", visible(target)) }
 }
 
 fn code_block(text: &mut Text, title: &str, entries: &[&CodeRows]) {
@@ -196,12 +180,7 @@ fn codes_as_json<S: Serializer>(all: &[CodeRows], serializer: S) -> Result<S::Ok
 impl Serialize for Rejects {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let row = |row: &Rejected| {
-            let Rejected {
-                source,
-                line,
-                column,
-                reason,
-            } = row;
+            let Rejected { source, line, column, reason } = row;
             serde_json::json!({"source": source, "line": line, "column": column, "reason": reason})
         };
         serializer.collect_seq(self.0.iter().map(row))

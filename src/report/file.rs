@@ -16,10 +16,7 @@ pub async fn atomic_file<T>(
     fill: impl AsyncFnOnce(&mut BufWriter<File>) -> Result<T, ReportError>,
 ) -> Result<T, ReportError> {
     let target = target(path)?;
-    let fail = |source| ReportError::File {
-        path: path.to_owned(),
-        source,
-    };
+    let fail = |source| ReportError::File { path: path.to_owned(), source };
     let folder = match target.parent() {
         Some(folder) if folder != Path::new("") => folder,
         Some(_) | None => Path::new("."),
@@ -40,11 +37,7 @@ fn target(path: &Path) -> Result<PathBuf, ReportError> {
     let Ok(found) = path.canonicalize() else {
         return Ok(path.to_owned());
     };
-    if found.is_file() {
-        Ok(found)
-    } else {
-        Err(ReportError::NotAFile(path.to_owned()))
-    }
+    if found.is_file() { Ok(found) } else { Err(ReportError::NotAFile(path.to_owned())) }
 }
 
 #[cfg(test)]
@@ -64,15 +57,10 @@ mod tests {
         });
         assert!(failing.await.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        assert_eq!(
-            std::fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "nothing is left over"
-        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
 
-        let whole = atomic_file(&path, async |out: &mut BufWriter<File>| {
-            out.write_all(b"new").map_err(ReportError::Output)
-        });
+        let whole =
+            atomic_file(&path, async |out: &mut BufWriter<File>| out.write_all(b"new").map_err(ReportError::Output));
         whole.await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -84,9 +72,6 @@ mod tests {
         let error = atomic_file(Path::new("/dev/null"), fill).await.unwrap_err();
         assert!(matches!(error, ReportError::NotAFile(_)) && error.hint().is_some());
         let error = atomic_file(Path::new("/no/such/folder/r.csv"), fill).await.unwrap_err();
-        assert!(
-            error.to_string().contains("/no/such/folder/r.csv") && error.hint().is_some(),
-            "{error}"
-        );
+        assert!(error.to_string().contains("/no/such/folder/r.csv") && error.hint().is_some(), "{error}");
     }
 }

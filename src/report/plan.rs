@@ -104,15 +104,8 @@ impl Plan {
         self.time(&mut text);
         self.figures.rejects(&mut text);
         self.sample(&mut text);
-        let how = if self.figures.target == "sandbox" {
-            "--sandbox"
-        } else {
-            "--execute"
-        };
-        text.line(&format!(
-            "nothing was sent; to send this: imbulk run {} {how}",
-            visible(job)
-        ));
+        let how = if self.figures.target == "sandbox" { "--sandbox" } else { "--execute" };
+        text.line(&format!("nothing was sent; to send this: imbulk run {} {how}", visible(job)));
         text.into()
     }
 
@@ -127,11 +120,7 @@ impl Plan {
 
     fn batches(&self) -> String {
         let room = self.requests * self.items_per_request;
-        let full = format!(
-            "{} full (up to {} items each)",
-            share(self.figures.items, room),
-            self.items_per_request
-        );
+        let full = format!("{} full (up to {} items each)", share(self.figures.items, room), self.items_per_request);
         match self.requests - self.requests.min(self.requests_left) {
             0 => format!("{}, {full}", count(self.requests)),
             settled => format!("{}, {full}; {} settled already", count(self.requests), count(settled)),
@@ -160,10 +149,7 @@ impl Plan {
                 ROUND_TRIP.as_millis()
             ),
         };
-        text.figure(
-            "takes",
-            &format!("at least {}: {speed}{sequence}", duration(self.at_least)),
-        );
+        text.figure("takes", &format!("at least {}: {speed}{sequence}", duration(self.at_least)));
         let end = self.would_end.strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
         text.figure("ends", &format!("not before {end}, if started now"));
     }
@@ -252,20 +238,13 @@ mod tests {
     fn item(row: u64, account: &str, merged: Option<u64>) -> Item {
         let tags = || Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x\u{9b}".into()))]);
         let rows = std::iter::once(row).chain(merged);
-        Item {
-            account: id(account),
-            row,
-            updates: Some(Box::new(rows.map(|row| (row, tags())).collect())),
-        }
+        Item { account: id(account), row, updates: Some(Box::new(rows.map(|row| (row, tags())).collect())) }
     }
 
     async fn plan() -> Plan {
         let rejected = |row| Aside {
             row,
-            cause: Cause::Rejected {
-                column: None,
-                reason: "`To_Account` is empty\n".to_owned(),
-            },
+            cause: Cause::Rejected { column: None, reason: "`To_Account` is empty\n".to_owned() },
             from: None,
             account: None,
             tags: Tags::new(),
@@ -278,20 +257,13 @@ mod tests {
                 (Some(id("big")), vec![item(6, "w", None)]),
             ],
             asides: (7..30).map(rejected).collect(),
-            segments: vec![Segment {
-                first_row: 0,
-                source: 0,
-                first_line: 2,
-                step: 1,
-            }],
+            segments: vec![Segment { first_row: 0, source: 0, first_line: 2, step: 1 }],
             sources: vec!["x.csv".to_owned()],
             tags: vec!["Tag_SNS_IM_Remark".to_owned()],
         };
         let bench = Bench::new("friend_update", load).await;
         let now: Zoned = "2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap();
-        Plan::read(&bench.reader, &bench.run, NonZeroU32::new(200).unwrap(), &now)
-            .await
-            .unwrap()
+        Plan::read(&bench.reader, &bench.run, NonZeroU32::new(200).unwrap(), &now).await.unwrap()
     }
 
     #[tokio::test]
@@ -361,19 +333,10 @@ mod tests {
         let json = serde_json::to_value(plan().await).unwrap();
         let of = |name: &str| json[name].clone();
         assert_eq!(json["outcomes"].as_object().unwrap().len(), 8);
-        assert_eq!(
-            (of("rows"), of("items"), of("merged"), of("requests")),
-            (30.into(), 6.into(), 1.into(), 3.into())
-        );
+        assert_eq!((of("rows"), of("items"), of("merged"), of("requests")), (30.into(), 6.into(), 1.into(), 3.into()));
         assert_eq!((of("batch_fill"), of("in_sequence")), (0.002.into(), 2.into()));
-        assert_eq!(
-            (of("at_least_seconds"), of("would_end_at")),
-            (0.1.into(), "2026-11-21T19:00:00.100Z".into())
-        );
-        assert_eq!(
-            json["largest_accounts"][0],
-            serde_json::json!({"From_Account": "big", "items": 5, "requests": 2})
-        );
+        assert_eq!((of("at_least_seconds"), of("would_end_at")), (0.1.into(), "2026-11-21T19:00:00.100Z".into()));
+        assert_eq!(json["largest_accounts"][0], serde_json::json!({"From_Account": "big", "items": 5, "requests": 2}));
         assert_eq!(json["sample_body"]["UpdateItem"].as_array().unwrap().len(), 3);
     }
 

@@ -100,11 +100,7 @@ impl Progress {
         } else {
             Shown::Lines(LINE_EVERY)
         };
-        Self {
-            phase,
-            meter: Meter::default(),
-            shown,
-        }
+        Self { phase, meter: Meter::default(), shown }
     }
 
     /// Shows where things stand. Cheap: call it as often as something changes, or some times a second.
@@ -172,11 +168,7 @@ fn rows(phase: Phase, now: &Snapshot) -> String {
     };
     let done = count(now.rows_done);
     match now.rows_total {
-        Some(total) => format!(
-            "{done} of {} {what} ({})",
-            counted(total, "row", "rows"),
-            share(now.rows_done, total)
-        ),
+        Some(total) => format!("{done} of {} {what} ({})", counted(total, "row", "rows"), share(now.rows_done, total)),
         None => format!("{} {what}", counted(now.rows_done, "row", "rows")),
     }
 }
@@ -219,18 +211,11 @@ impl Meter {
     /// The rates up to this moment, which is remembered.
     fn rates(&mut self, now: &Snapshot) -> Rates {
         // A sample a tenth of the window is fine enough, however often this is called.
-        let fresh = self
-            .samples
-            .back()
-            .is_none_or(|(at, _, _)| now.elapsed >= *at + WINDOW / 10);
+        let fresh = self.samples.back().is_none_or(|(at, _, _)| now.elapsed >= *at + WINDOW / 10);
         if fresh {
             self.samples.push_back((now.elapsed, now.items, now.calls));
         }
-        while self
-            .samples
-            .get(1)
-            .is_some_and(|(at, _, _)| *at + WINDOW <= now.elapsed)
-        {
+        while self.samples.get(1).is_some_and(|(at, _, _)| *at + WINDOW <= now.elapsed) {
             self.samples.pop_front();
         }
         let (since, items, calls) = self.samples.front().copied().unwrap_or_default();
@@ -240,10 +225,7 @@ impl Meter {
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of some seconds")]
         let per_second = |later: u64, earlier: u64| later.saturating_sub(earlier) as f64 / seconds;
-        Rates {
-            items: per_second(now.items, items),
-            calls: per_second(now.calls, calls),
-        }
+        Rates { items: per_second(now.items, items), calls: per_second(now.calls, calls) }
     }
 }
 
@@ -266,19 +248,14 @@ mod tests {
 
     #[test]
     fn a_line_tells_rows_speed_failures_time_left_and_what_hinders() {
-        let rates = Rates {
-            items: 9_876.4,
-            calls: 98.76,
-        };
+        let rates = Rates { items: 9_876.4, calls: 98.76 };
         let mut now = at(10);
         assert_eq!(
             line(Phase::Running, &now, rates),
             "10,500 of 1,000,000 rows done (1.1 %) · 9,876 items/s, 98.8 calls/s · 12 failed · 8 in flight · 16 min 30 s \
              left"
         );
-        now.hindrance = Some(Hindrance::Unreachable {
-            reason: "refused\n\u{1b}[2J".to_owned(),
-        });
+        now.hindrance = Some(Hindrance::Unreachable { reason: "refused\n\u{1b}[2J".to_owned() });
         assert!(line(Phase::Running, &now, rates).ends_with(r" left · cannot connect: refused\n\u{1b}[2J"));
         now.rows_total = None;
         assert_eq!(
@@ -291,14 +268,8 @@ mod tests {
     fn no_time_left_is_told_before_anything_is_known_or_after_the_end() {
         let nothing_yet = Snapshot { items: 0, ..at(10) };
         let too_early = at(1);
-        let over = Snapshot {
-            rows_done: 1_000_000,
-            ..at(10)
-        };
-        let unknown = Snapshot {
-            rows_total: None,
-            ..at(10)
-        };
+        let over = Snapshot { rows_done: 1_000_000, ..at(10) };
+        let unknown = Snapshot { rows_total: None, ..at(10) };
         for now in [nothing_yet, too_early, over, unknown] {
             assert_eq!(time_left(&now), None, "{now:?}");
         }
@@ -318,10 +289,7 @@ mod tests {
             match second {
                 0 => assert_eq!(rates, Rates::default()),
                 1..=30 => assert!((rates.items - 1_000.0).abs() < 1.0, "{rates:?}"),
-                41.. => assert!(
-                    (rates.items - 100.0).abs() < 1.0 && (rates.calls - 2.0).abs() < 0.1,
-                    "{rates:?}"
-                ),
+                41.. => assert!((rates.items - 100.0).abs() < 1.0 && (rates.calls - 2.0).abs() < 0.1, "{rates:?}"),
                 31..=40 => assert!((99.0..1_000.0).contains(&rates.items)),
             }
         }
@@ -330,11 +298,7 @@ mod tests {
 
     #[test]
     fn without_a_terminal_a_line_is_due_every_half_minute() {
-        let mut progress = Progress {
-            phase: Phase::Running,
-            meter: Meter::default(),
-            shown: Shown::Lines(LINE_EVERY),
-        };
+        let mut progress = Progress { phase: Phase::Running, meter: Meter::default(), shown: Shown::Lines(LINE_EVERY) };
         let mut lines = 0;
         for second in 0..=90 {
             let before = due(&progress);

@@ -170,9 +170,7 @@ impl Entry {
             count(self.rows),
             share(self.rows - self.rows.min(self.outcomes[Outcome::Pending]), self.rows),
             count(failed),
-            self.stopped
-                .as_deref()
-                .map_or(String::new(), |why| visible(why).into_owned()),
+            self.stopped.as_deref().map_or(String::new(), |why| visible(why).into_owned()),
         ]
     }
 }
@@ -186,12 +184,8 @@ mod tests {
 
     #[test]
     fn a_run_that_goes_on_shows_what_is_left_and_why_it_stopped_before() {
-        let detail = Detail {
-            figures: testing::figures(),
-            requests: 10_000,
-            requests_left: 1,
-            runner: Runner::Present,
-        };
+        let detail =
+            Detail { figures: testing::figures(), requests: 10_000, requests_left: 1, runner: Runner::Present };
         insta::assert_snapshot!(detail.text(), @r"
         job            purge
         run            0190e8b0-0000-7000-8000-000000000001  running
@@ -233,9 +227,7 @@ mod tests {
             runner,
             stopped: stopped.map(str::to_owned),
             rows: 2_000,
-            outcomes: [(Outcome::Pending, pending), (Outcome::Failed, 2_000 - pending)]
-                .into_iter()
-                .collect(),
+            outcomes: [(Outcome::Pending, pending), (Outcome::Failed, 2_000 - pending)].into_iter().collect(),
         };
         let overview = Overview {
             runs: vec![
@@ -255,19 +247,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_json_of_a_run_names_all_outcomes_and_whether_a_runner_is_there() {
-        let item = Item {
-            account: id("a"),
-            row: 0,
-            updates: None,
-        };
+        let item = Item { account: id("a"), row: 0, updates: None };
         let load = Load {
             requests: vec![(None, vec![item])],
-            segments: vec![Segment {
-                first_row: 0,
-                source: 0,
-                first_line: 2,
-                step: 1,
-            }],
+            segments: vec![Segment { first_row: 0, source: 0, first_line: 2, step: 1 }],
             sources: vec!["x.csv".to_owned()],
             ..Load::default()
         };
@@ -276,15 +259,9 @@ mod tests {
         let outcomes = detail["outcomes"].as_object().unwrap();
         assert_eq!(outcomes.len(), 8);
         assert_eq!((&outcomes["pending"], &outcomes["failed"]), (&1.into(), &0.into()));
-        assert_eq!(
-            (&detail["runner"], &detail["requests_left"]),
-            (&"present".into(), &1.into())
-        );
+        assert_eq!((&detail["runner"], &detail["requests_left"]), (&"present".into(), &1.into()));
         bench.queue.close().await.unwrap();
         let all = serde_json::to_value(Overview::read(&bench.reader).await.unwrap()).unwrap();
-        assert_eq!(
-            (&all["runs"][0]["runner"], &all["runs"][0]["rows"]),
-            (&"absent".into(), &1.into())
-        );
+        assert_eq!((&all["runs"][0]["runner"], &all["runs"][0]["rows"]), (&"absent".into(), &1.into()));
     }
 }

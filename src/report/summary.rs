@@ -86,17 +86,11 @@ fn next_steps(figures: &Figures) -> Vec<String> {
         steps.push(format!("{left} left: run the job again, it goes on where it stopped"));
     }
     if rows(Outcome::Failed) > 0 {
-        steps.push(format!(
-            "imbulk results {job} --outcome failed     which failed and why"
-        ));
-        steps.push(format!(
-            "imbulk retry {job}                        makes them pending again"
-        ));
+        steps.push(format!("imbulk results {job} --outcome failed     which failed and why"));
+        steps.push(format!("imbulk retry {job}                        makes them pending again"));
     }
     if rows(Outcome::InDoubt) > 0 {
-        steps.push(format!(
-            "imbulk results {job} --outcome in_doubt   which may or may not have been done"
-        ));
+        steps.push(format!("imbulk results {job} --outcome in_doubt   which may or may not have been done"));
         steps.push(format!("imbulk retry {job} --outcome in_doubt     asks again"));
     }
     if rows(Outcome::Rejected) > 0 {
@@ -115,11 +109,7 @@ mod tests {
     fn summary() -> Summary {
         Summary {
             figures: testing::figures(),
-            session: Session {
-                took: Duration::from_secs(200),
-                calls: 1_234,
-                items: 1_000_000,
-            },
+            session: Session { took: Duration::from_secs(200), calls: 1_234, items: 1_000_000 },
         }
     }
 
@@ -237,11 +227,7 @@ mod tests {
         figures.rejects.0.clear();
         figures.stopped = None;
         figures.state = "finished";
-        let session = Session {
-            took: Duration::ZERO,
-            calls: 1,
-            items: 3,
-        };
+        let session = Session { took: Duration::ZERO, calls: 1, items: 3 };
         insta::assert_snapshot!(Summary { figures, session }.text(), @r"
         job            purge
         run            0190e8b0-0000-7000-8000-000000000001  finished

@@ -27,10 +27,7 @@ pub(super) fn figures() -> Figures {
         created_at: "2026-11-22T01:00:00.000Z".to_owned(),
         started_at: Some("2026-11-22T01:00:05.000Z".to_owned()),
         finished_at: None,
-        outcomes: Outcome::ALL
-            .into_iter()
-            .zip([999_000, 400, 590, 8, 2, 7, 4, 1])
-            .collect(),
+        outcomes: Outcome::ALL.into_iter().zip([999_000, 400, 590, 8, 2, 7, 4, 1]).collect(),
         codes: vec![
             code(Outcome::Failed, Some(99_999), 500),
             code(Outcome::AlreadyDone, Some(70_107), 400),
@@ -77,6 +74,7 @@ impl Bench {
             delete_type: DeleteType::Single,
             definition: String::new(),
             digest: String::new(),
+            protected: String::new(),
             stamp: String::new(),
             sources: load.sources,
             created_at: 0,
@@ -95,12 +93,7 @@ impl Bench {
         let reader = queue.reader().await.unwrap();
         queue.begin(id, 1_000).await.unwrap();
         let run = reader.find("job").await.unwrap().unwrap();
-        Self {
-            folder,
-            queue,
-            reader,
-            run,
-        }
+        Self { folder, queue, reader, run }
     }
 
     /// Pending requests.
@@ -110,17 +103,11 @@ impl Bench {
 
     /// Sends a request, and records these verdicts at the moment `now`.
     pub(super) async fn exchange(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
-        self.queue
-            .write(vec![Write::Intend(vec![request.id])], now)
-            .await
-            .unwrap();
+        self.queue.write(vec![Write::Intend(vec![request.id])], now).await.unwrap();
         request.attempts += 1;
         let settlement = Settlement::new(request, verdicts);
         let run = self.run.id;
-        self.queue
-            .write(vec![Write::Record { run, settlement }], now)
-            .await
-            .unwrap();
+        self.queue.write(vec![Write::Record { run, settlement }], now).await.unwrap();
     }
 }
 

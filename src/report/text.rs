@@ -81,11 +81,7 @@ pub(super) fn rate(per_second: f64) -> String {
     if per_second < 100.0 {
         return format!("{:.1}", per_second.max(0.0));
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "positive, and `as` saturates"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and `as` saturates")]
     let whole = per_second.round() as u64;
     count(whole)
 }
@@ -135,26 +131,17 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_and_shares_never_lie_at_the_ends() {
-        assert_eq!(
-            [0, 999, 1_000, 1_234_567].map(count),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(share(1, 10_000_000), "< 0.1 %");
         assert_eq!(share(9_999_999, 10_000_000), "> 99.9 %");
-        assert_eq!(
-            (share(1, 3).as_str(), share(5, 5).as_str(), share(0, 0).as_str()),
-            ("33.3 %", "100.0 %", "0.0 %")
-        );
+        assert_eq!((share(1, 3).as_str(), share(5, 5).as_str(), share(0, 0).as_str()), ("33.3 %", "100.0 %", "0.0 %"));
         assert_eq!([0.04, 99.94, 1_234.5].map(rate), ["0.0", "99.9", "1,235"]);
     }
 
     #[test]
     fn durations_show_their_two_largest_units() {
         let shown = [150, 4_250, 60_000, 200_000, 3_900_000, 183_600_000].map(|ms| duration(Duration::from_millis(ms)));
-        assert_eq!(
-            shown,
-            ["150 ms", "4.2 s", "1 min", "3 min 20 s", "1 h 5 min", "2 d 3 h"]
-        );
+        assert_eq!(shown, ["150 ms", "4.2 s", "1 min", "3 min 20 s", "1 h 5 min", "2 d 3 h"]);
     }
 
     #[test]

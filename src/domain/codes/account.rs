@@ -86,10 +86,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "the account is on the blocklist of the app",
         advice: "if it is the admin, take another `[app] identifier`",
         source: "error code table 2023",
-        rule: Rule::ByLevel {
-            request: Class::Fatal,
-            item: Class::ItemFailed,
-        },
+        rule: Rule::ByLevel { request: Class::Fatal, item: Class::ItemFailed },
     },
     Entry {
         codes: 70_052..=70_052,
@@ -103,10 +100,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "the account does not exist",
         advice: "nothing where it was to be deleted; else check the id or import the account",
         source: "page account_delete; error code table 2025",
-        rule: Rule::DoneOn {
-            operation: "account_delete",
-            info: &[],
-        },
+        rule: Rule::DoneOn { operation: "account_delete", info: &[] },
     },
     Entry {
         codes: 70_114..=70_114,

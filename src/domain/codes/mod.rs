@@ -85,9 +85,9 @@ impl Class {
     /// What imbulk does about it, in a sentence fragment.
     pub const fn treatment(self) -> &'static str {
         match self {
-            Self::Done => "the API did it: the item is `succeeded`",
+            Self::Done => "the item is `succeeded`",
             Self::AlreadyDone => {
-                "the state asked for was there: the item is `already_done`, or `succeeded` where an earlier attempt \
+                "the item is `already_done`, since the state asked for was there, or `succeeded` where an earlier attempt \
                  may have arrived"
             }
             Self::Transient(Effect::None) => "sent again after a random, growing delay; counts as an attempt",
@@ -106,7 +106,7 @@ impl Class {
             }
             Self::Renew => "a new UserSig is made and the call sent again, once; after that as fatal",
             Self::Split => "a batch is halved until the bad item stands alone; an item alone gets the item's verdict",
-            Self::ItemFailed => "the API's final no: the item is `failed`",
+            Self::ItemFailed => "the item is `failed`; it is not asked again",
             Self::Fatal => "nothing more is sent, the work stays `pending`, exit code 4",
             Self::Unknown => "the item is `failed` and counted apart; never taken for success",
         }
@@ -153,10 +153,7 @@ pub enum Rule {
 }
 
 /// It speaks of one item: a batch is split until that item stands alone, which then fails.
-const OF_ONE_ITEM: Rule = Rule::ByLevel {
-    request: Class::Split,
-    item: Class::ItemFailed,
-};
+const OF_ONE_ITEM: Rule = Rule::ByLevel { request: Class::Split, item: Class::ItemFailed };
 /// Nothing of the job can succeed.
 const FATAL: Rule = Rule::Always(Class::Fatal);
 /// The server failed and said so.
@@ -180,13 +177,7 @@ const DONE: Entry = Entry {
 };
 
 /// The table: its families in ascending order, and so the codes of each.
-const FAMILIES: [&[Entry]; 5] = [
-    &[DONE],
-    relationship::ENTRIES,
-    profile::ENTRIES,
-    common::ENTRIES,
-    account::ENTRIES,
-];
+const FAMILIES: [&[Entry]; 5] = [&[DONE], relationship::ENTRIES, profile::ENTRIES, common::ENTRIES, account::ENTRIES];
 
 /// Every entry, in ascending order of codes.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
@@ -219,10 +210,7 @@ impl Rule {
             },
             Self::OfFromAccount if operation == WITHOUT_FROM_ACCOUNT => OF_ONE_ITEM.class(operation, level, info),
             Self::OfFromAccount => Class::ItemFailed,
-            Self::DoneOn {
-                operation: on,
-                info: says,
-            } => match level {
+            Self::DoneOn { operation: on, info: says } => match level {
                 Level::Item if operation == on && says_one_of(info, says) => Class::AlreadyDone,
                 Level::Item | Level::Request => OF_ONE_ITEM.class(operation, level, info),
             },
@@ -235,10 +223,7 @@ impl Rule {
             Self::Always(class) => vec![("always".to_owned(), class)],
             Self::ByLevel { request, item } => vec![by_request(request), by_item(item)],
             Self::OfFromAccount => vec![
-                (
-                    format!("{WITHOUT_FROM_ACCOUNT}, as the verdict on a whole request"),
-                    Class::Split,
-                ),
+                (format!("{WITHOUT_FROM_ACCOUNT}, as the verdict on a whole request"), Class::Split),
                 ("otherwise, for every item concerned".to_owned(), Class::ItemFailed),
             ],
             Self::DoneOn { operation, info } => {
@@ -249,7 +234,7 @@ impl Rule {
                 vec![
                     (when, Class::AlreadyDone),
                     by_request(Class::Split),
-                    by_item(Class::ItemFailed),
+                    ("otherwise, as the verdict on an item".to_owned(), Class::ItemFailed),
                 ]
             }
         }
@@ -276,11 +261,7 @@ impl fmt::Display for Entry {
     /// The code, or the first and the last of its stretch.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = (self.codes.start(), self.codes.end());
-        if first == last {
-            write!(f, "{first}")
-        } else {
-            write!(f, "{first} to {last}")
-        }
+        if first == last { write!(f, "{first}") } else { write!(f, "{first} to {last}") }
     }
 }
 

@@ -9,10 +9,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "a parameter is wrong; also how some commands say that the two are no friends",
         advice: "`imbulk results` shows the API's reason, which tells the two apart",
         source: "pages friend_delete, friend_delete_all and friend_update; FAQ on relationships",
-        rule: Rule::DoneOn {
-            operation: "friend_delete",
-            info: &["Not_Friend", "Friend_Not_Exist"],
-        },
+        rule: Rule::DoneOn { operation: "friend_delete", info: &["Not_Friend", "Friend_Not_Exist"] },
     },
     Entry {
         codes: 30_002..=30_002,
@@ -180,10 +177,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "the two are no friends",
         advice: "nothing where the friendship was to be deleted",
         source: "page friend_delete",
-        rule: Rule::DoneOn {
-            operation: "friend_delete",
-            info: &[],
-        },
+        rule: Rule::DoneOn { operation: "friend_delete", info: &[] },
     },
     Entry {
         codes: 31_705..=31_705,

@@ -32,18 +32,7 @@ fn every_entry_is_found_by_its_code_and_its_neighbours_are_not() {
             assert!(std::ptr::eq(entry(code).expect("it is there"), wanted), "{code}");
         }
     }
-    for code in [
-        -1,
-        1,
-        29_999,
-        37_999,
-        39_001,
-        60_001,
-        60_022,
-        99_999,
-        i64::MIN,
-        i64::MAX,
-    ] {
+    for code in [-1, 1, 29_999, 37_999, 39_001, 60_001, 60_022, 99_999, i64::MIN, i64::MAX] {
         assert!(entry(code).is_none(), "{code}");
     }
 }
@@ -52,10 +41,7 @@ fn every_entry_is_found_by_its_code_and_its_neighbours_are_not() {
 fn every_text_of_the_table_says_something() {
     for entry in entries() {
         for text in [entry.meaning, entry.advice, entry.source] {
-            assert!(
-                text.len() > 3 && text.trim() == text && !text.ends_with('.'),
-                "{entry}: {text:?}"
-            );
+            assert!(text.len() > 3 && text.trim() == text && !text.ends_with('.'), "{entry}: {text:?}");
         }
     }
 }
@@ -63,31 +49,14 @@ fn every_text_of_the_table_says_something() {
 #[test]
 fn codes_of_the_four_pages_are_all_known() {
     let pages: [(&str, &[i64]); 4] = [
-        (
-            "account_delete",
-            &[
-                30006, 30007, 30008, 40006, 70107, 70169, 70202, 70402, 70403, 70500, 71000,
-            ],
-        ),
-        (
-            "friend_delete",
-            &[
-                30001, 30002, 30003, 30004, 31701, 31702, 31703, 31704, 31705, 31706, 31707,
-            ],
-        ),
+        ("account_delete", &[30006, 30007, 30008, 40006, 70107, 70169, 70202, 70402, 70403, 70500, 71000]),
+        ("friend_delete", &[30001, 30002, 30003, 30004, 31701, 31702, 31703, 31704, 31705, 31706, 31707]),
         ("friend_delete_all", &[30001, 30003, 30004, 30006, 30007, 30008]),
-        (
-            "friend_update",
-            &[30001, 30002, 30003, 30004, 30006, 30007, 30008, 30011],
-        ),
+        ("friend_update", &[30001, 30002, 30003, 30004, 30006, 30007, 30008, 30011]),
     ];
     for (operation, codes) in pages {
         for &code in codes {
-            assert_ne!(
-                class(operation, Level::Item, code),
-                Class::Unknown,
-                "{operation} {code}"
-            );
+            assert_ne!(class(operation, Level::Item, code), Class::Unknown, "{operation} {code}");
         }
     }
 }
@@ -96,8 +65,8 @@ fn codes_of_the_four_pages_are_all_known() {
 fn codes_that_stop_everything_do_so_wherever_they_stand() {
     let fatal = [
         30004, 40004, 60002, 60003, 60006, 60009, 60010, 60012, 60015, 60016, 60017, 60020, 60021, 60025, 60026, 60027,
-        60028, 70002, 70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70403, 71000, 72000, 72001, 72002, 72011,
-        72012, 80005, 90001, 90009,
+        60028, 70002, 70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70398, 70403, 70404, 71000, 72000, 72001,
+        72002, 72011, 72012, 80005, 90001, 90009,
     ];
     for code in fatal {
         assert_eq!(everywhere(code), Class::Fatal, "{code}");
@@ -106,9 +75,7 @@ fn codes_that_stop_everything_do_so_wherever_they_stand() {
 
 #[test]
 fn codes_that_ask_for_patience_get_the_kind_of_it_that_they_ask_for() {
-    for code in [
-        30006, 31703, 31705, 31706, 40006, 60013, 70500, 90992, 90994, 90995, 91000,
-    ] {
+    for code in [30006, 31703, 31705, 31706, 40006, 60013, 70500, 90992, 90994, 90995, 91000] {
         assert_eq!(everywhere(code), Class::Transient(Effect::None), "{code}");
     }
     for code in [30007, 60008, 60014, 70169, 70202] {
@@ -131,10 +98,7 @@ fn already_done_is_said_in_exactly_three_places() {
     let infos = ["", "Err_SNS_FriendGetList_Friend_Not_Exist"];
     let mut said = Vec::new();
     for operation in operation::ALL {
-        for (level, info) in [Level::Request, Level::Item]
-            .into_iter()
-            .flat_map(|l| infos.map(|i| (l, i)))
-        {
+        for (level, info) in [Level::Request, Level::Item].into_iter().flat_map(|l| infos.map(|i| (l, i))) {
             for code in entries().flat_map(|entry| entry.codes.clone()) {
                 if classify(operation.name(), level, code, info) == Class::AlreadyDone {
                     assert_eq!(level, Level::Item, "{code}");
@@ -160,14 +124,8 @@ fn already_done_is_said_in_exactly_three_places() {
 fn a_missing_friendship_counts_as_done_only_where_it_was_to_be_deleted() {
     let info = "Err_SNS_FriendUpdate_Not_Friend";
     assert_eq!(classify("friend_delete", Level::Item, 30001, info), Class::AlreadyDone);
-    assert_eq!(
-        classify("friend_delete", Level::Item, 30001, "err_not_friend"),
-        Class::AlreadyDone
-    );
-    assert_eq!(
-        classify("friend_delete", Level::Item, 30001, "bad To_Account"),
-        Class::ItemFailed
-    );
+    assert_eq!(classify("friend_delete", Level::Item, 30001, "err_not_friend"), Class::AlreadyDone);
+    assert_eq!(classify("friend_delete", Level::Item, 30001, "bad To_Account"), Class::ItemFailed);
     assert_eq!(classify("friend_update", Level::Item, 30001, info), Class::ItemFailed);
     assert_eq!(classify("friend_update", Level::Item, 31704, info), Class::ItemFailed);
     assert_eq!(classify("friend_delete", Level::Item, 70107, info), Class::ItemFailed);
@@ -191,11 +149,7 @@ fn a_batch_refused_for_one_item_is_split_and_an_item_alone_never_is() {
 fn a_verdict_on_from_account_fails_every_item_at_once() {
     for code in [30002, 30003, 30010, 30013] {
         for operation in ["friend_delete", "friend_delete_all", "friend_update"] {
-            assert_eq!(
-                class(operation, Level::Request, code),
-                Class::ItemFailed,
-                "{operation} {code}"
-            );
+            assert_eq!(class(operation, Level::Request, code), Class::ItemFailed, "{operation} {code}");
         }
         assert_eq!(class("account_delete", Level::Request, code), Class::Split, "{code}");
         assert_eq!(class("account_delete", Level::Item, code), Class::ItemFailed, "{code}");
@@ -205,9 +159,7 @@ fn a_verdict_on_from_account_fails_every_item_at_once() {
 #[test]
 fn only_zero_is_done_and_strange_codes_are_unknown() {
     assert_eq!(everywhere(0), Class::Done);
-    let done = entries()
-        .filter(|entry| entry.rule == Rule::Always(Class::Done))
-        .count();
+    let done = entries().filter(|entry| entry.rule == Rule::Always(Class::Done)).count();
     assert_eq!(done, 1);
     for code in [-1, 1, 200, 10_002, 30_099, 60_001, 69_999, i64::MAX, i64::MIN] {
         assert_eq!(everywhere(code), Class::Unknown, "{code}");
@@ -221,4 +173,28 @@ fn the_lines_for_people_end_with_what_holds_elsewhere() {
         let (_, last) = entry.rule.lines().pop().expect("at least one line");
         assert_eq!(last, class("friend_update", Level::Item, code), "{entry}");
     }
+}
+
+#[test]
+fn all_other_codes_speak_of_one_item() {
+    let of_one_item = entries().filter(|entry| entry.rule == OF_ONE_ITEM);
+    let codes: Vec<String> = of_one_item.map(ToString::to_string).collect();
+    assert_eq!(
+        codes.join(" "),
+        "30005 30009 30011 30012 30014 30015 30515 30516 30525 30539 30614 31701 31804 32216 38000 to 39000 40001 \
+         40002 40003 40005 40007 40008 40009 40601 40605 40610 70206 70399 70402"
+    );
+}
+
+#[test]
+fn an_account_on_the_blocklist_stops_everything_only_if_it_signs_the_calls() {
+    for operation in operation::ALL {
+        assert_eq!(class(operation.name(), Level::Request, 70051), Class::Fatal);
+        assert_eq!(class(operation.name(), Level::Item, 70051), Class::ItemFailed);
+    }
+}
+
+#[test]
+fn a_wrong_delete_type_is_final_and_never_split() {
+    assert_eq!(everywhere(31702), Class::ItemFailed);
 }

@@ -65,11 +65,7 @@ impl Guard {
         if let (Some(max_change), Some(median)) = (self.max_change, median(last_runs))
             && as_f64(items) > max_change * median
         {
-            return Err(GuardTripped::MaxChange {
-                items,
-                median,
-                max_change,
-            });
+            return Err(GuardTripped::MaxChange { items, median, max_change });
         }
         Ok(())
     }
@@ -121,11 +117,7 @@ mod tests {
     use super::*;
 
     fn guard(max_items: Option<u64>, max_change: Option<f64>) -> Guard {
-        Guard {
-            max_items: max_items.and_then(NonZeroU64::new),
-            protected: None,
-            max_change,
-        }
+        Guard { max_items: max_items.and_then(NonZeroU64::new), protected: None, max_change }
     }
 
     #[test]
@@ -141,10 +133,7 @@ mod tests {
         let nights = [100, 1_000_000, 90, 110, 105];
         assert_eq!(guard.check(315, &nights), Ok(()));
         let tripped = guard.check(316, &nights).unwrap_err().to_string();
-        assert!(
-            tripped.starts_with("316 items to send, more than `max_change` = 3 times the 105"),
-            "{tripped}"
-        );
+        assert!(tripped.starts_with("316 items to send, more than `max_change` = 3 times the 105"), "{tripped}");
     }
 
     #[test]
@@ -163,11 +152,7 @@ mod tests {
     }
 
     fn stop(failed_share: Option<f64>, after_items: u64) -> Stop {
-        Stop {
-            failed_share,
-            after_items,
-            until: None,
-        }
+        Stop { failed_share, after_items, until: None }
     }
 
     #[test]

@@ -19,6 +19,7 @@ const PATTERN_BYTES: usize = 64 << 20;
 pub struct Protected {
     ids: HashSet<Box<str>, FixedState>,
     patterns: Option<Regex>,
+    lines: blake3::Hasher,
 }
 
 /// What is wrong with a protected list. A line that could protect nothing is an error: whoever wrote it believes that
@@ -57,6 +58,7 @@ impl Protected {
         for (index, line) in text.lines().enumerate() {
             let Some(id) = id_of(line) else { continue };
             check(index + 1, id)?;
+            protected.lines.update(id.as_bytes()).update(b"\n");
             if id.contains('*') {
                 patterns.push(pattern(id));
             } else {
@@ -72,17 +74,20 @@ impl Protected {
     /// The list with one more id: the admin that signs the calls is always on it.
     #[must_use]
     pub fn with(mut self, id: &str) -> Self {
-        self.ids.insert(id.into());
+        if self.ids.insert(id.into()) {
+            self.lines.update(id.as_bytes()).update(b"\n");
+        }
         self
+    }
+
+    /// A digest of all lines: lists with equal digests protect the same ids.
+    pub fn digest(&self) -> String {
+        self.lines.finalize().to_hex().to_string()
     }
 
     /// Whether `id` is on the list.
     pub fn protects(&self, id: &str) -> bool {
-        self.ids.contains(id)
-            || self
-                .patterns
-                .as_ref()
-                .is_some_and(|regex| regex.is_match(id.as_bytes()))
+        self.ids.contains(id) || self.patterns.as_ref().is_some_and(|regex| regex.is_match(id.as_bytes()))
     }
 }
 
@@ -92,11 +97,7 @@ fn id_of(line: &str) -> Option<&str> {
     if line.is_empty() || line.starts_with('#') {
         return None;
     }
-    Some(
-        line.strip_prefix('\\')
-            .filter(|rest| rest.starts_with('#'))
-            .unwrap_or(line),
-    )
+    Some(line.strip_prefix('\\').filter(|rest| rest.starts_with('#')).unwrap_or(line))
 }
 
 fn check(line: usize, id: &str) -> Result<(), ProtectedError> {
@@ -115,11 +116,7 @@ fn check(line: usize, id: &str) -> Result<(), ProtectedError> {
     } else {
         Ok(())
     };
-    verdict.map_err(|why| ProtectedError::Id {
-        line,
-        id: id.escape_debug().to_string(),
-        why,
-    })
+    verdict.map_err(|why| ProtectedError::Id { line, id: id.escape_debug().to_string(), why })
 }
 
 fn pattern(id: &str) -> String {
@@ -170,13 +167,7 @@ mod tests {
         ] {
             assert!(protects(list, id), "{list} {id}");
         }
-        for (list, id) in [
-            ("vip_*", "a_vip_7"),
-            ("*bot", "bots"),
-            ("a*b*c", "acb"),
-            ("a.*", "ab"),
-            ("A*", "ab"),
-        ] {
+        for (list, id) in [("vip_*", "a_vip_7"), ("*bot", "bots"), ("a*b*c", "acb"), ("a.*", "ab"), ("A*", "ab")] {
             assert!(!protects(list, id), "{list} {id}");
         }
     }
@@ -196,10 +187,7 @@ mod tests {
     fn a_line_that_could_protect_nothing_is_refused_with_its_line() {
         let long = format!("ok\n\n{}", "x".repeat(33));
         let error = Protected::parse(&long).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            format!("line 3: `{}` has 33 bytes, the API takes at most 32", "x".repeat(33))
-        );
+        assert_eq!(error, format!("line 3: `{}` has 33 bytes, the API takes at most 32", "x".repeat(33)));
         let error = Protected::parse("a\u{7}b*").unwrap_err().to_string();
         assert_eq!(error, r"line 1: `a\u{7}b*` contains the control character U+0007");
         let error = Protected::parse("old\rmac").unwrap_err().to_string();
@@ -207,13 +195,7 @@ mod tests {
         let error = Protected::parse("admin # the boss").unwrap_err();
         assert!(matches!(error, ProtectedError::Comment { line: 1, .. }));
         let error = Protected::parse(&format!("{}*", "x".repeat(33))).unwrap_err();
-        assert!(matches!(
-            error,
-            ProtectedError::Id {
-                why: UserIdError::TooLong(33),
-                ..
-            }
-        ));
+        assert!(matches!(error, ProtectedError::Id { why: UserIdError::TooLong(33), .. }));
     }
 
     #[test]
@@ -224,8 +206,8 @@ mod tests {
 
     #[test]
     fn thousands_of_patterns_are_one_automaton() {
-        let list: String = (0..5_000).map(|n| format!("team{n}_*\n")).collect();
-        let protected = Protected::parse(&list).expect("a good list");
+        let list: Vec<String> = (0..5_000).map(|n| format!("team{n}_*")).collect();
+        let protected = Protected::parse(&list.join("\n")).expect("a good list");
         assert!(protected.protects("team4999_x"));
         assert!(!protected.protects("team5000_x"));
     }

@@ -38,12 +38,7 @@ impl Operation for AccountDelete {
     }
 
     fn shape(&self) -> Shape {
-        Shape {
-            from: None,
-            account: "UserID",
-            body: BodyShape::Objects { list: "DeleteItem" },
-            tags: TagColumns::None,
-        }
+        Shape { from: None, account: "UserID", body: BodyShape::Objects { list: "DeleteItem" }, tags: TagColumns::None }
     }
 
     fn delete_type(&self) -> DeleteTypeRule {
@@ -55,12 +50,8 @@ impl Operation for AccountDelete {
     }
 
     fn body(&self, request: &Request, _: DeleteType) -> Vec<u8> {
-        let delete_item = request.items.iter().map(|item| DeleteItem {
-            user_id: item.account.as_str(),
-        });
-        super::to_json(&Body {
-            delete_item: delete_item.collect(),
-        })
+        let delete_item = request.items.iter().map(|item| DeleteItem { user_id: item.account.as_str() });
+        super::to_json(&Body { delete_item: delete_item.collect() })
     }
 
     fn answer_key(&self) -> Option<&'static str> {

@@ -36,12 +36,7 @@ impl Operation for FriendDelete {
     }
 
     fn shape(&self) -> Shape {
-        Shape {
-            from: Some("From_Account"),
-            account: "To_Account",
-            body: BodyShape::Ids,
-            tags: TagColumns::None,
-        }
+        Shape { from: Some("From_Account"), account: "To_Account", body: BodyShape::Ids, tags: TagColumns::None }
     }
 
     /// No page says what the API does without it, so the job must.
@@ -52,12 +47,7 @@ impl Operation for FriendDelete {
     fn keys(&self, request: &Request, delete_type: DeleteType) -> Keys {
         match delete_type {
             DeleteType::Single => Keys::of(&request.from),
-            DeleteType::Both => Keys::of(
-                request
-                    .from
-                    .iter()
-                    .chain(request.items.iter().map(|item| &item.account)),
-            ),
+            DeleteType::Both => Keys::of(request.from.iter().chain(request.items.iter().map(|item| &item.account))),
         }
     }
 

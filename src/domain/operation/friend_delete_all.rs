@@ -34,12 +34,7 @@ impl Operation for FriendDeleteAll {
     }
 
     fn shape(&self) -> Shape {
-        Shape {
-            from: None,
-            account: "From_Account",
-            body: BodyShape::Single,
-            tags: TagColumns::None,
-        }
+        Shape { from: None, account: "From_Account", body: BodyShape::Single, tags: TagColumns::None }
     }
 
     /// "One-way deletion is the default mode", says the page.

@@ -33,14 +33,8 @@ struct SnsItem {
 
 impl<'a> From<&'a Item> for UpdateItem<'a> {
     fn from(item: &'a Item) -> Self {
-        let sns_item = item
-            .merged_tags()
-            .into_iter()
-            .map(|(tag, value)| SnsItem { tag, value });
-        Self {
-            to_account: item.account.as_str(),
-            sns_item: sns_item.collect(),
-        }
+        let sns_item = item.merged_tags().into_iter().map(|(tag, value)| SnsItem { tag, value });
+        Self { to_account: item.account.as_str(), sns_item: sns_item.collect() }
     }
 }
 

@@ -67,24 +67,15 @@ impl Health {
         let since = self.outage.as_ref().map_or(now, |outage| outage.since);
         let lasted = now.saturating_sub(since);
         if lasted >= PATIENCE {
-            return Some(StopReason::Unreachable {
-                seconds: lasted.as_secs(),
-                reason,
-            });
+            return Some(StopReason::Unreachable { seconds: lasted.as_secs(), reason });
         }
-        self.outage = Some(Outage {
-            since,
-            probe_at: now + PROBE_EVERY,
-            reason,
-        });
+        self.outage = Some(Outage { since, probe_at: now + PROBE_EVERY, reason });
         None
     }
 
     /// Whether something may be sent, when so many requests are under way: in an outage one at a time.
     pub(super) fn may_send(&self, now: Now, active: usize) -> bool {
-        self.outage
-            .as_ref()
-            .is_none_or(|outage| active == 0 && now >= outage.probe_at)
+        self.outage.as_ref().is_none_or(|outage| active == 0 && now >= outage.probe_at)
     }
 
     /// When the next probe is due.
@@ -94,9 +85,7 @@ impl Health {
 
     /// Since when, and why.
     pub(super) fn unreachable(&self) -> Option<(Now, &str)> {
-        self.outage
-            .as_ref()
-            .map(|outage| (outage.since, outage.reason.as_str()))
+        self.outage.as_ref().map(|outage| (outage.since, outage.reason.as_str()))
     }
 }
 
@@ -116,13 +105,7 @@ mod tests {
         assert!(!health.may_send(2 * SECOND, 1));
         assert_eq!(health.not_reached(100 * SECOND, "refused".into()), None);
         let stop = health.not_reached(121 * SECOND, "refused".into());
-        assert_eq!(
-            stop,
-            Some(StopReason::Unreachable {
-                seconds: 120,
-                reason: "refused".into()
-            })
-        );
+        assert_eq!(stop, Some(StopReason::Unreachable { seconds: 120, reason: "refused".into() }));
     }
 
     #[test]
@@ -131,11 +114,7 @@ mod tests {
         assert_eq!(health.not_reached(SECOND, "refused".into()), None);
         health.reached();
         assert!(health.may_send(SECOND, 5));
-        assert_eq!(
-            health.not_reached(200 * SECOND, "refused".into()),
-            None,
-            "a new outage has its own patience"
-        );
+        assert_eq!(health.not_reached(200 * SECOND, "refused".into()), None, "a new outage has its own patience");
     }
 
     #[test]
@@ -145,11 +124,7 @@ mod tests {
         assert_eq!(health.signature_refused(0), Refusal::Known);
         assert_eq!(health.signature_refused(1), Refusal::Again);
         health.alive(0);
-        assert_eq!(
-            health.signature_refused(1),
-            Refusal::Again,
-            "an old answer says nothing of the new one"
-        );
+        assert_eq!(health.signature_refused(1), Refusal::Again, "an old answer says nothing of the new one");
         health.alive(1);
         assert_eq!(health.signature_refused(1), Refusal::First);
     }

@@ -105,10 +105,6 @@ impl JobState {
             self.failed += items;
         }
         let blown = self.plan.stop.check(self.failed, self.ended).is_err();
-        blown.then_some(StopReason::Fuse {
-            job,
-            failed: self.failed,
-            ended: self.ended,
-        })
+        blown.then_some(StopReason::Fuse { job, failed: self.failed, ended: self.ended })
     }
 }

@@ -91,10 +91,7 @@ impl KeyTable {
         }
         self.admit_exclusive(&mut freed);
         freed.sort_unstable();
-        Left {
-            freed,
-            keys: place.keys,
-        }
+        Left { freed, keys: place.keys }
     }
 
     /// How many tickets hold or await this key.
@@ -106,11 +103,7 @@ impl KeyTable {
         let Entry::Occupied(mut queue) = self.queues.entry(key) else {
             unreachable!("a live ticket stands in the queues of all its keys");
         };
-        assert_eq!(
-            queue.get_mut().pop_front(),
-            Some(ticket),
-            "who holds a key stands first in its queue"
-        );
+        assert_eq!(queue.get_mut().pop_front(), Some(ticket), "who holds a key stands first in its queue");
         match queue.get().front().copied() {
             Some(next) => self.release(next, freed),
             None => drop(queue.remove()),

@@ -15,7 +15,7 @@ mod health;
 mod job;
 mod keys;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -27,7 +27,7 @@ use super::retry::{SERVER_MAY_BE_WRITING, delay};
 use super::settlement::{Part, Settlement};
 use super::tally::Tally;
 use super::verdict::{Signal, Wait, judge};
-pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason};
+pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, Waiting};
 use health::{Health, Refusal};
 use job::{JobState, Source};
 use keys::{KeyTable, Lease, Ticket};
@@ -50,6 +50,8 @@ pub struct Schedule {
     parked: HashMap<Key, VecDeque<(JobNo, RequestId)>>,
     /// Parked requests on their way back into memory, and the key that they were parked under.
     loading: HashMap<RequestId, Key>,
+    /// Requests that pages bring although they were taken in at the start.
+    rescued: HashSet<RequestId>,
     timers: BTreeMap<(Now, u64), Timer>,
     timers_set: u64,
     dice: SmallRng,
@@ -109,6 +111,7 @@ impl Schedule {
             waiting: HashMap::new(),
             parked: HashMap::new(),
             loading: HashMap::new(),
+            rescued: HashSet::new(),
             timers: BTreeMap::new(),
             timers_set: 0,
             dice: SmallRng::seed_from_u64(seed),
@@ -131,13 +134,9 @@ impl Schedule {
             Event::Page { job, requests } => self.page(job, requests),
             Event::Loaded { job, request } => self.loaded(job, request, &mut out),
             Event::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, &mut out)),
-            Event::Sent(id) => self.sent(now, id),
+            Event::Sent { request, .. } => self.sent(now, request),
             Event::HeldBack(id) => self.withdraw(id, Stage::Leaving, &mut out),
-            Event::Replied {
-                request,
-                exchange,
-                generation,
-            } => {
+            Event::Replied { request, exchange, generation } => {
                 self.replied(now, request, &exchange, generation, &mut out);
             }
             Event::Recorded { request, parts } => self.recorded(now, request, parts, &mut out),
@@ -187,15 +186,23 @@ impl Schedule {
         self.health.unreachable()
     }
 
+    /// What keeps everything that is left from being sent; none while something is ready.
+    pub fn waiting_for(&self) -> Option<Waiting> {
+        let ready = self.jobs.iter().any(|job| !job.ready.is_empty() || job.leaving > 0);
+        let queued = self.jobs.iter().any(|job| job.queued > 0);
+        match (ready, queued) {
+            (true, _) => None,
+            (false, true) => Some(Waiting::Accounts),
+            (false, false) => (!self.timers.is_empty()).then_some(Waiting::Delays),
+        }
+    }
+
     fn rescued(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: Keys) {
         let (ticket, lease) = self.table.join(keys);
-        assert_eq!(
-            lease,
-            Lease::Held,
-            "requests in flight share no account, not even across a kill"
-        );
+        assert_eq!(lease, Lease::Held, "requests in flight share no account, not even across a kill");
         self.set(now + SERVER_MAY_BE_WRITING, Timer::Release(ticket));
         if let Some(job) = job {
+            self.rescued.insert(request.id);
             self.jobs[job].took(&request);
             self.set(now + SERVER_MAY_BE_WRITING, Timer::Rejoin(job, request));
         }
@@ -203,13 +210,13 @@ impl Schedule {
 
     fn page(&mut self, job: JobNo, requests: Vec<Request>) {
         let state = &mut self.jobs[job];
-        state.source = if requests.len() < PAGE as usize {
-            Source::Exhausted
-        } else {
-            Source::Idle
-        };
+        state.source = if requests.len() < PAGE as usize { Source::Exhausted } else { Source::Idle };
         state.cursor = requests.last().map_or(state.cursor, |request| request.id);
-        requests.into_iter().for_each(|request| self.admit(job, request));
+        for request in requests {
+            if !self.rescued.contains(&request.id) {
+                self.admit(job, request);
+            }
+        }
     }
 
     /// Takes a request into memory, or parks it where its account has company enough.
@@ -241,27 +248,13 @@ impl Schedule {
             Lease::Waiting => drop(self.waiting.insert(ticket, id)),
         }
         self.jobs[job].queued += 1;
-        let previous = self.entries.insert(
-            id,
-            Entry {
-                job,
-                ticket,
-                request,
-                stage: Stage::Queued,
-            },
-        );
-        assert!(
-            previous.is_none() && !self.recording.contains_key(&id),
-            "a request is in memory once"
-        );
+        let previous = self.entries.insert(id, Entry { job, ticket, request, stage: Stage::Queued });
+        assert!(previous.is_none() && !self.recording.contains_key(&id), "a request is in memory once");
     }
 
     fn loaded(&mut self, job: JobNo, request: Request, out: &mut Vec<Command>) {
         self.jobs[job].parked -= 1;
-        let key = self
-            .loading
-            .remove(&request.id)
-            .expect("only a parked request is loaded");
+        let key = self.loading.remove(&request.id).expect("only a parked request is loaded");
         self.admit(job, request);
         // It may have been parked again under another key: then nobody else would call the next one of this key.
         self.unpark(key, out);
@@ -274,11 +267,7 @@ impl Schedule {
         let entry = self.step(id, Stage::Intending, Stage::Leaving);
         let plan = &self.jobs[entry.0].plan;
         let body = plan.operation.body(&self.entries[&id].request, plan.delete_type);
-        out.push(Command::Send {
-            job: entry.0,
-            request: id,
-            body,
-        });
+        out.push(Command::Send { job: entry.0, request: id, body });
     }
 
     fn sent(&mut self, now: Now, id: RequestId) {
@@ -303,12 +292,7 @@ impl Schedule {
     }
 
     fn replied(&mut self, now: Now, id: RequestId, exchange: &Exchange, generation: u64, out: &mut Vec<Command>) {
-        let Some(Entry {
-            job,
-            ticket,
-            mut request,
-            stage: Stage::InFlight { sent_at },
-        }) = self.entries.remove(&id)
+        let Some(Entry { job, ticket, mut request, stage: Stage::InFlight { sent_at } }) = self.entries.remove(&id)
         else {
             unreachable!("request {id} was answered without being in flight");
         };
@@ -320,16 +304,7 @@ impl Schedule {
         let items = request.items.len();
         let settlement = Settlement::new(request, judgement.verdicts);
         let ended = settlement.ended_by_outcome();
-        self.recording.insert(
-            id,
-            Recording {
-                job,
-                ticket,
-                sent_at,
-                items,
-                ended,
-            },
-        );
+        self.recording.insert(id, Recording { job, ticket, sent_at, items, ended });
         out.push(Command::Record { job, settlement });
         self.heard(now, job, generation, judgement.signal, out);
     }
@@ -344,17 +319,10 @@ impl Schedule {
             }
             Signal::Renew => match self.health.signature_refused(generation) {
                 Refusal::Known => {}
-                Refusal::First => out.push(Command::Renew { generation }),
+                Refusal::First => out.push(Command::Renew { job, generation }),
                 Refusal::Again => {
                     let reason = "the API refuses every new UserSig; is the machine's clock right?".to_owned();
-                    self.stop(
-                        StopReason::Fatal {
-                            job,
-                            code: Some(70001),
-                            reason,
-                        },
-                        out,
-                    );
+                    self.stop(StopReason::Fatal { job, code: Some(70001), reason }, out);
                 }
             },
             Signal::Unreachable(reason) => {
@@ -447,11 +415,7 @@ impl Schedule {
 
     /// Calls parked requests of a key back, as many as may stand in its queue.
     fn unpark(&mut self, key: Key, out: &mut Vec<Command>) {
-        let on_their_way = self
-            .loading
-            .values()
-            .filter(|parked_under| **parked_under == key)
-            .count();
+        let on_their_way = self.loading.values().filter(|parked_under| **parked_under == key).count();
         let Some(queue) = self.parked.get_mut(&key) else { return };
         for _ in self.table.depth(key) + on_their_way..DEEP_ENOUGH {
             let Some((job, request)) = queue.pop_front() else { break };
@@ -467,11 +431,7 @@ impl Schedule {
         for (job, state) in self.jobs.iter_mut().enumerate() {
             if state.wants_more() {
                 state.source = Source::Fetching;
-                out.push(Command::Fetch {
-                    job,
-                    after: state.cursor,
-                    limit: PAGE,
-                });
+                out.push(Command::Fetch { job, after: state.cursor, limit: PAGE });
             }
         }
     }

@@ -55,22 +55,14 @@ const BUFFER: usize = 64 << 10;
 impl<W: Write> Lines<W> {
     pub(super) fn new(format: Format, shape: Shape, tags: Vec<String>, out: W) -> Self {
         let out = match format {
-            Format::Csv => Out::Csv(Box::new(
-                csv::WriterBuilder::new().buffer_capacity(BUFFER).from_writer(out),
-            )),
+            Format::Csv => Out::Csv(Box::new(csv::WriterBuilder::new().buffer_capacity(BUFFER).from_writer(out))),
             Format::Jsonl => Out::Jsonl(BufWriter::with_capacity(BUFFER, out)),
         };
         let tags = match shape.tags {
             TagColumns::None => Vec::new(),
             TagColumns::Some => tags,
         };
-        Self {
-            shape,
-            tags,
-            out,
-            scratch: String::new(),
-            finished: Finished::default(),
-        }
+        Self { shape, tags, out, scratch: String::new(), finished: Finished::default() }
     }
 
     /// The header of CSV.
@@ -89,18 +81,11 @@ impl<W: Write> Lines<W> {
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         match &mut self.out {
             Out::Csv(csv) => {
-                let cells = Cells {
-                    csv,
-                    scratch: &mut self.scratch,
-                };
+                let cells = Cells { csv, scratch: &mut self.scratch };
                 cells.write(&self.shape, &self.tags, line, finished_at).map_err(fail)
             }
             Out::Jsonl(out) => {
-                let object = Object {
-                    shape: &self.shape,
-                    line,
-                    finished_at,
-                };
+                let object = Object { shape: &self.shape, line, finished_at };
                 serde_json::to_writer(&mut *out, &object).map_err(|error| ReportError::Output(error.into()))?;
                 out.write_all(b"\n").map_err(ReportError::Output)
             }
@@ -182,11 +167,7 @@ struct Object<'a> {
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            shape,
-            line,
-            finished_at,
-        } = self;
+        let Self { shape, line, finished_at } = self;
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry("source", line.source)?;
         object.serialize_entry("line", &line.number)?;

@@ -83,9 +83,7 @@ impl Rows<'_> {
         while !bytes.is_empty() {
             let record = Record::decode(&mut bytes).ok_or_else(|| damaged("temporary data"))?;
             let slot = usize::try_from(record.row - self.first).ok();
-            let slot = slot
-                .and_then(|slot| slots.get_mut(slot))
-                .ok_or_else(|| damaged("temporary data"))?;
+            let slot = slot.and_then(|slot| slots.get_mut(slot)).ok_or_else(|| damaged("temporary data"))?;
             *slot = match slot {
                 Slot::Empty => Slot::One(record),
                 Slot::One(_) | Slot::Several => Slot::Several,
@@ -156,13 +154,8 @@ fn of_aside<'a>(
 fn place<'a>(sources: &'a [String], segment: Option<&Segment>, row: RowNo) -> Result<Place<'a>, ReportError> {
     let nowhere = || damaged(&format!("the line of row {row}"));
     let segment = segment.filter(|segment| segment.first_row <= row).ok_or_else(nowhere)?;
-    let source = usize::try_from(segment.source)
-        .ok()
-        .and_then(|source| sources.get(source));
-    Ok(Place {
-        source: source.ok_or_else(nowhere)?,
-        line: segment.line_of(row),
-    })
+    let source = usize::try_from(segment.source).ok().and_then(|source| sources.get(source));
+    Ok(Place { source: source.ok_or_else(nowhere)?, line: segment.line_of(row) })
 }
 
 fn damaged(what: &str) -> ReportError {

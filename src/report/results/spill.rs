@@ -76,11 +76,7 @@ impl Spill {
     /// Keeps what a request says of a row.
     pub(super) fn keep(&mut self, request: i64, record: Record<'_>) -> Result<(), ReportError> {
         let index = usize::try_from(record.row / self.range).unwrap_or(usize::MAX);
-        let stray = ReportError::Stray {
-            request,
-            row: record.row,
-            rows: self.rows,
-        };
+        let stray = ReportError::Stray { request, row: record.row, rows: self.rows };
         let range = match self.ranges.get_mut(index) {
             Some(range) if record.row < self.rows => range,
             Some(_) | None => return Err(stray),
@@ -127,10 +123,7 @@ impl Spill {
 
     fn fail(&self) -> impl Fn(std::io::Error) -> ReportError + use<> {
         let folder = self.folder.clone();
-        move |source| ReportError::Temporary {
-            folder: folder.clone(),
-            source,
-        }
+        move |source| ReportError::Temporary { folder: folder.clone(), source }
     }
 }
 
@@ -160,11 +153,8 @@ impl<'a> Record<'a> {
         let attempts = u32::from_le_bytes(take(bytes)?);
         let [outcome] = take(bytes)?;
         let finished_at = i64::from_le_bytes(take(bytes)?);
-        let lengths: [u32; 3] = [
-            u32::from_le_bytes(take(bytes)?),
-            u32::from_le_bytes(take(bytes)?),
-            u32::from_le_bytes(take(bytes)?),
-        ];
+        let lengths: [u32; 3] =
+            [u32::from_le_bytes(take(bytes)?), u32::from_le_bytes(take(bytes)?), u32::from_le_bytes(take(bytes)?)];
         Some(Self {
             row,
             from: text(bytes, lengths[0])?,

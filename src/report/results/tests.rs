@@ -13,52 +13,27 @@ use crate::report::testing::{Bench, Load, id};
 async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
     let mut out = Vec::new();
     let folder = bench.folder.path();
-    let tally = write_by(range, &bench.reader, &bench.run, format, only, folder, &mut out)
-        .await
-        .unwrap();
+    let tally = write_by(range, &bench.reader, &bench.run, format, only, folder, &mut out).await.unwrap();
     (String::from_utf8(out).unwrap(), tally)
 }
 
 fn ending(outcome: Outcome, code: Option<i64>, reason: &str) -> Verdict {
-    Verdict::Settled(Ending {
-        outcome,
-        code,
-        reason: reason.to_owned(),
-    })
+    Verdict::Settled(Ending { outcome, code, reason: reason.to_owned() })
 }
 
-const AGAIN: Verdict = Verdict::Again(Again {
-    charge: Charge::Attempt,
-    doubt: Doubt::None,
-    wait: Wait::Backoff,
-    shape: Shape::Whole,
-});
+const AGAIN: Verdict =
+    Verdict::Again(Again { charge: Charge::Attempt, doubt: Doubt::None, wait: Wait::Backoff, shape: Shape::Whole });
 
 fn plain(row: u64, account: &str) -> Item {
-    Item {
-        account: id(account),
-        row,
-        updates: None,
-    }
+    Item { account: id(account), row, updates: None }
 }
 
 fn segment(first_row: u64, source: u32, first_line: u64, step: u64) -> Segment {
-    Segment {
-        first_row,
-        source,
-        first_line,
-        step,
-    }
+    Segment { first_row, source, first_line, step }
 }
 
 fn aside(row: u64, account: &str, cause: Cause) -> Aside {
-    Aside {
-        row,
-        cause,
-        from: None,
-        account: Some(account.to_owned()),
-        tags: Tags::new(),
-    }
+    Aside { row, cause, from: None, account: Some(account.to_owned()), tags: Tags::new() }
 }
 
 /// Two merged rows, a row alone, a duplicate, a rejected one; one item fails.
@@ -75,15 +50,9 @@ async fn updates() -> Bench {
         row: updates[0].0,
         updates: Some(Box::new(updates)),
     };
-    let rejected = Cause::Rejected {
-        column: Some("To_Account".to_owned()),
-        reason: "`To_Account` is empty".to_owned(),
-    };
-    let bad = Aside {
-        from: Some(" a\0\u{9b}".to_owned()),
-        account: None,
-        ..aside(4, "", rejected)
-    };
+    let rejected =
+        Cause::Rejected { column: Some("To_Account".to_owned()), reason: "`To_Account` is empty".to_owned() };
+    let bad = Aside { from: Some(" a\0\u{9b}".to_owned()), account: None, ..aside(4, "", rejected) };
     let double = Aside {
         from: Some("-a".to_owned()),
         tags: Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7))]),
@@ -94,16 +63,11 @@ async fn updates() -> Bench {
         asides: vec![double, bad],
         segments: vec![segment(0, 0, 2, 1), segment(1, 0, 5, 2), segment(3, 1, 2, 1)],
         sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
-        tags: ["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_N"]
-            .map(str::to_owned)
-            .to_vec(),
+        tags: ["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_N"].map(str::to_owned).to_vec(),
     };
     let mut bench = Bench::new("friend_update", load).await;
     let request = bench.pending().await.remove(0);
-    let verdicts = vec![
-        ending(Outcome::Failed, Some(30_001), "bad \u{1b}[31m"),
-        ending(Outcome::Succeeded, None, ""),
-    ];
+    let verdicts = vec![ending(Outcome::Failed, Some(30_001), "bad \u{1b}[31m"), ending(Outcome::Succeeded, None, "")];
     bench.exchange(request, verdicts, 1_700_000_000_042).await;
     bench
 }
@@ -167,18 +131,9 @@ async fn broken(rows: &[u64], set_aside: Option<u64>) -> ReportError {
 async fn a_row_that_is_missing_doubled_or_not_of_the_input_is_named() {
     let missing = broken(&[0, 2], Some(2)).await;
     assert!(matches!(missing, ReportError::Missing { row: 1, .. }) && missing.to_string().contains("x.csv:3"));
-    assert!(matches!(
-        broken(&[0, 1, 1], None).await,
-        ReportError::Doubled { row: 1, .. }
-    ));
-    assert!(matches!(
-        broken(&[0, 1], Some(1)).await,
-        ReportError::Doubled { row: 1, .. }
-    ));
-    assert!(matches!(
-        broken(&[0, 2], None).await,
-        ReportError::Stray { row: 2, rows: 2, .. }
-    ));
+    assert!(matches!(broken(&[0, 1, 1], None).await, ReportError::Doubled { row: 1, .. }));
+    assert!(matches!(broken(&[0, 1], Some(1)).await, ReportError::Doubled { row: 1, .. }));
+    assert!(matches!(broken(&[0, 2], None).await, ReportError::Stray { row: 2, rows: 2, .. }));
 }
 
 #[tokio::test]
@@ -201,21 +156,14 @@ async fn records_that_outgrow_memory_come_back_whole() {
         };
         spill.keep(1, record).unwrap();
     }
-    assert_eq!(
-        std::fs::read_dir(folder.path()).unwrap().count(),
-        0,
-        "the file has no name"
-    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the file has no name");
     for first in (0..rows).step_by(1_000) {
         let bytes = spill.read(first).unwrap();
         assert!(bytes.len() > 200_000, "it was written in pieces");
         let mut bytes = bytes.as_slice();
         for row in first..first + 1_000 {
             let record = Record::decode(&mut bytes).unwrap();
-            assert_eq!(
-                (record.row, record.account, record.tags),
-                (row, &*format!("u{row}"), &*tags)
-            );
+            assert_eq!((record.row, record.account, record.tags), (row, &*format!("u{row}"), &*tags));
         }
         assert!(bytes.is_empty());
     }
@@ -235,17 +183,12 @@ async fn an_export_shows_one_moment_though_the_run_goes_on() {
     assert_eq!(snapshot.asides(run, 0..3).await.unwrap(), []);
     let request = bench.pending().await.remove(0);
     // Row 1 moves to a new request behind the last one.
-    bench
-        .exchange(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5)
-        .await;
+    bench.exchange(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5).await;
     assert_eq!(snapshot.request_results(run, 0).await.unwrap().len(), 2);
     assert_eq!(snapshot.exceptions(run, 0..3).await.unwrap(), []);
     drop(snapshot);
     let (csv, _) = export(&bench, 2, Format::Csv, None).await;
-    assert!(
-        csv.contains("x.csv,2,a,failed,70500,no,1,1970-01-01T00:00:00.005Z\nx.csv,3,b,pending,,,1,\n"),
-        "{csv}"
-    );
+    assert!(csv.contains("x.csv,2,a,failed,70500,no,1,1970-01-01T00:00:00.005Z\nx.csv,3,b,pending,,,1,\n"), "{csv}");
 }
 
 /// What becomes of an item.
@@ -305,13 +248,10 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
                 let of = of.index(items.len());
                 items[of].updates.as_mut().unwrap().push((row, tag_of(row)));
             }
-            Kind::Duplicate(of) if row > 0 => set_aside(Cause::Duplicate {
-                of: of.index(usize::try_from(row).unwrap()) as u64,
-            }),
-            Kind::Rejected => set_aside(Cause::Rejected {
-                column: None,
-                reason: "no".to_owned(),
-            }),
+            Kind::Duplicate(of) if row > 0 => {
+                set_aside(Cause::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 });
+            }
+            Kind::Rejected => set_aside(Cause::Rejected { column: None, reason: "no".to_owned() }),
             Kind::Item | Kind::Merged(_) | Kind::Duplicate(_) => items.push(Item {
                 account: id(&format!("u{row}")),
                 row,
@@ -346,17 +286,11 @@ async fn live(bench: &mut Bench, mut fates: Vec<Fate>, expected: &mut BTreeMap<u
 }
 
 async fn every_row_once(kinds: Vec<Kind>, fates: Vec<Fate>, batch: usize, range: u64, step: u64) {
-    let mut expected: BTreeMap<_, _> = (0..)
-        .zip(&kinds)
-        .map(|(row, _)| (row, (Outcome::Pending, None)))
-        .collect();
+    let mut expected: BTreeMap<_, _> = (0..).zip(&kinds).map(|(row, _)| (row, (Outcome::Pending, None))).collect();
     let (mut items, asides) = build(&kinds, &mut expected);
     items.reverse();
     let load = Load {
-        requests: items
-            .chunks(batch)
-            .map(|items| (Some(id("from")), items.to_vec()))
-            .collect(),
+        requests: items.chunks(batch).map(|items| (Some(id("from")), items.to_vec())).collect(),
         asides,
         segments: (0..kinds.len() as u64)
             .step_by(5)
@@ -374,11 +308,7 @@ async fn every_row_once(kinds: Vec<Kind>, fates: Vec<Fate>, batch: usize, range:
     for ((row, (outcome, code)), line) in expected.iter().zip(&lines) {
         assert_eq!(line["line"], 2 + row * step);
         assert_eq!(line["source"], if *row / 5 * 5 > 9 { "y.csv" } else { "x.csv" });
-        assert_eq!(
-            (&line["outcome"], &line["code"]),
-            (&outcome.name().into(), &(*code).into()),
-            "row {row}"
-        );
+        assert_eq!((&line["outcome"], &line["code"]), (&outcome.name().into(), &(*code).into()), "row {row}");
         let own =
             matches!(outcome, Outcome::Rejected | Outcome::Duplicate) || line["Tag_SNS_IM_Remark"] == format!("r{row}");
         assert!(own, "row {row} shows another's tag: {line}");
@@ -386,10 +316,7 @@ async fn every_row_once(kinds: Vec<Kind>, fates: Vec<Fate>, batch: usize, range:
     for only in Outcome::ALL {
         let (csv, tally) = export(&bench, range, Format::Csv, Some(&[only])).await;
         let count = expected.values().filter(|(outcome, _)| *outcome == only).count();
-        assert_eq!(
-            (csv.lines().count(), tally.total(), tally[only]),
-            (count + 1, count as u64, count as u64)
-        );
+        assert_eq!((csv.lines().count(), tally.total(), tally[only]), (count + 1, count as u64, count as u64));
     }
 }
 

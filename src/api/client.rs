@@ -1,0 +1,184 @@
+//! One call, one HTTP exchange.
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Frame, SizeHint};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{StatusCode, Url};
+
+use super::session::{Credentials, Renewal, Session};
+use super::transport::{self, Tuning};
+use super::{ApiError, Endpoint};
+use crate::clock;
+use crate::domain::account::UserId;
+use crate::domain::reply::Exchange;
+
+pub use super::transport::EXCHANGE_TIMEOUT;
+
+/// The longest answer that is read. That to 1000 items has some 100 KB.
+pub const MAX_ANSWER: usize = 1024 * 1024;
+
+/// Makes calls in the name of one admin of one app.
+pub struct Client {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+    sdkappid: NonZeroU64,
+    identifier: UserId,
+    session: Mutex<Session>,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub struct Call {
+    /// What came back.
+    pub exchange: Exchange,
+    /// The generation of the signature used, for [`Client::renew`].
+    pub generation: u64,
+    /// From the first byte sent to the last one read; zero if none was sent. Connecting is not in it: on a kept
+    /// connection the next call does without, so counting it would overrate the shortest way there and back.
+    pub round_trip: Duration,
+}
+
+impl Client {
+    /// A client for up to `width` calls at once.
+    pub fn new(
+        endpoint: Endpoint,
+        sdkappid: NonZeroU64,
+        identifier: UserId,
+        credentials: Credentials,
+        width: NonZeroU32,
+    ) -> Result<Self, ApiError> {
+        Self::with_tuning(endpoint, sdkappid, identifier, credentials, width, &Tuning::default())
+    }
+
+    /// The same with other time-outs and authorities, for tests.
+    pub fn with_tuning(
+        endpoint: Endpoint,
+        sdkappid: NonZeroU64,
+        identifier: UserId,
+        credentials: Credentials,
+        width: NonZeroU32,
+        tuning: &Tuning,
+    ) -> Result<Self, ApiError> {
+        let width = usize::try_from(width.get()).unwrap_or(usize::MAX);
+        Ok(Self {
+            http: transport::build(&endpoint, width, tuning)?,
+            session: Mutex::new(Session::new(credentials, sdkappid, identifier.clone(), clock::now())),
+            endpoint,
+            sdkappid,
+            identifier,
+        })
+    }
+
+    /// Sends `body` (JSON, never empty) to the command at `path`, once, and waits for what comes back.
+    ///
+    /// Dropped before its end, it closes the connection: the call may have arrived.
+    pub async fn call(&self, path: &'static str, body: Vec<u8>) -> Call {
+        let random = rand::random();
+        let (url, generation) = self.sign(path, random);
+        let started = Instant::now();
+        let sent = Arc::new(OnceLock::new());
+        let exchange = self
+            .exchange(url, Outgoing::new(body, Arc::clone(&sent)))
+            .await
+            .unwrap_or_else(|error| transport::failure(&error.without_url()));
+        let round_trip = sent.get().map(Instant::elapsed).unwrap_or_default();
+        log(path, random, &exchange, started.elapsed());
+        Call { exchange, generation, round_trip }
+    }
+
+    /// After 70001 to a call of this `generation`: makes a new signature unless another call's refusal did already.
+    pub fn renew(&self, generation: u64) -> Renewal {
+        self.session().renew(generation, clock::now())
+    }
+
+    /// The URL of a call, signed, and the generation of the signature.
+    fn sign(&self, path: &str, random: u32) -> (Url, u64) {
+        let mut session = self.session();
+        let (usersig, generation) = session.current(clock::now());
+        let url = self.endpoint.url(path, self.sdkappid, &self.identifier, usersig, random);
+        (url, generation)
+    }
+
+    /// A panic elsewhere leaves the session whole: it is never half changed.
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An answer that is not read to its end takes its connection with it.
+    async fn exchange(&self, url: Url, body: Outgoing) -> reqwest::Result<Exchange> {
+        let json = HeaderValue::from_static("application/json");
+        let request = self.http.post(url).header(CONTENT_TYPE, json);
+        let mut response = request.body(reqwest::Body::wrap(body)).send().await?;
+        if response.status() != StatusCode::OK {
+            return Ok(Exchange::Status(response.status().as_u16()));
+        }
+        let mut answer = BytesMut::new();
+        while let Some(chunk) = response.chunk().await? {
+            if answer.len() + chunk.len() > MAX_ANSWER {
+                return Ok(Exchange::NoAnswer(format!("the answer is longer than {MAX_ANSWER} bytes")));
+            }
+            answer.extend_from_slice(&chunk);
+        }
+        Ok(Exchange::Body(answer.freeze()))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("endpoint", &self.endpoint)
+            .field("sdkappid", &self.sdkappid)
+            .field("identifier", &self.identifier)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One line a call. Which request of the queue it is, the caller's span says; `random` is what the server was told.
+fn log(command: &'static str, random: u32, exchange: &Exchange, took: Duration) {
+    let (status, length, why) = match exchange {
+        Exchange::Body(body) => (200, body.len(), ""),
+        Exchange::Status(status) => (*status, 0, ""),
+        Exchange::NotSent(why) | Exchange::Refused(why) | Exchange::NoAnswer(why) => (0, 0, why.as_str()),
+    };
+    let ms = took.as_millis();
+    tracing::debug!(command, random, status, length, ms, why, "call");
+}
+
+/// The body of a request, which notes when it is fetched. The connection does so when it writes the head, just before
+/// the first byte leaves.
+struct Outgoing {
+    bytes: Bytes,
+    sent: Arc<OnceLock<Instant>>,
+}
+
+impl Outgoing {
+    fn new(body: Vec<u8>, sent: Arc<OnceLock<Instant>>) -> Self {
+        Self { bytes: body.into(), sent }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.sent.get_or_init(Instant::now);
+        let bytes = std::mem::take(&mut self.bytes);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}

@@ -1,0 +1,24 @@
+//! The way to the API: where it is, who asks, and one HTTP exchange at a time.
+//!
+//! The signature stands in the URL of every call, so the URL is built last, in one function of [`endpoint`], and is
+//! never printed: no error, `Debug` or log line of this module holds it, the signature or the key.
+
+pub mod client;
+pub mod endpoint;
+pub mod session;
+mod transport;
+pub mod usersig;
+
+pub use client::{Call, Client, EXCHANGE_TIMEOUT};
+pub use endpoint::{Endpoint, EndpointError, Region};
+pub use session::{Credentials, Renewal};
+pub use transport::{Roots, Tuning};
+pub use usersig::{SecretError, SecretKey, UserSig, sign};
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The HTTP client could not be built: most likely the system's certificates and the built-in ones failed alike.
+    #[error("can't set up HTTPS: {0}")]
+    Setup(String),
+}

@@ -1,0 +1,171 @@
+//! The signature in use, and when it is made anew. Pure: the wall clock comes in as an argument.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::usersig::{self, SecretKey, UserSig};
+use crate::domain::account::UserId;
+
+/// How long our signatures are good. The error table advises 24 h at least (70001); no longer, since a leaked one
+/// can't be taken back.
+const VALID: Duration = Duration::from_hours(24);
+
+/// The age at which one is replaced: 4 h of room for a clock that is wrong here or there.
+const RENEW_AFTER: SignedDuration = SignedDuration::from_hours(20);
+
+/// What the user gave us to prove who is calling.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// The app's key: signatures are made and renewed from it.
+    Key(SecretKey),
+    /// One signature, good until it runs out.
+    Signature(UserSig),
+}
+
+/// Whether there is a newer signature than the refused one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Yes: the call may be made again.
+    Renewed,
+    /// No, and there can't be: only a signature was given.
+    NotPossible,
+}
+
+/// The signature in use. Generations count up, so that a call knows which one it was refused with.
+#[derive(Debug)]
+pub(super) struct Session {
+    source: Source,
+    usersig: UserSig,
+    generation: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Key(Signer),
+    Given,
+}
+
+#[derive(Debug)]
+struct Signer {
+    key: SecretKey,
+    sdkappid: NonZeroU64,
+    identifier: UserId,
+    issued_at: Timestamp,
+}
+
+impl Signer {
+    fn sign(&mut self, now: Timestamp) -> UserSig {
+        self.issued_at = now;
+        usersig::sign(&self.key, self.sdkappid, &self.identifier, now, VALID)
+    }
+
+    /// Before its time of issue a signature is of no known age either: the wall clock was set back.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let age = now.duration_since(self.issued_at);
+        !(SignedDuration::ZERO..RENEW_AFTER).contains(&age)
+    }
+}
+
+impl Session {
+    pub(super) fn new(credentials: Credentials, sdkappid: NonZeroU64, identifier: UserId, now: Timestamp) -> Self {
+        let (source, usersig) = match credentials {
+            Credentials::Key(key) => {
+                let mut signer = Signer { key, sdkappid, identifier, issued_at: now };
+                let usersig = signer.sign(now);
+                (Source::Key(signer), usersig)
+            }
+            Credentials::Signature(usersig) => (Source::Given, usersig),
+        };
+        Self { source, usersig, generation: 0 }
+    }
+
+    /// The signature for a call at `now` and its generation; a new one if the last is old.
+    pub(super) fn current(&mut self, now: Timestamp) -> (&UserSig, u64) {
+        match &mut self.source {
+            Source::Key(signer) if signer.is_due(now) => {
+                self.usersig = signer.sign(now);
+                self.generation += 1;
+            }
+            Source::Key(_) | Source::Given => {}
+        }
+        (&self.usersig, self.generation)
+    }
+
+    /// Replaces the signature that a call was refused with. Many calls in flight are refused at once: only the first
+    /// makes a new one, the others find it made.
+    pub(super) fn renew(&mut self, refused: u64, now: Timestamp) -> Renewal {
+        match &mut self.source {
+            Source::Given => Renewal::NotPossible,
+            Source::Key(_) if refused < self.generation => Renewal::Renewed,
+            Source::Key(signer) => {
+                self.usersig = signer.sign(now);
+                self.generation += 1;
+                Renewal::Renewed
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: i64 = 1_700_000_000;
+    const HOUR: i64 = 3600;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(START + seconds).unwrap()
+    }
+
+    fn session(credentials: Credentials) -> Session {
+        let app = NonZeroU64::new(1_400_000_000).unwrap();
+        Session::new(credentials, app, UserId::new("administrator").unwrap(), at(0))
+    }
+
+    fn keyed() -> Session {
+        session(Credentials::Key(SecretKey::new("key".to_owned()).unwrap()))
+    }
+
+    fn issued(session: &mut Session, now: Timestamp) -> (Timestamp, u64) {
+        let (usersig, generation) = session.current(now);
+        (usersig.claims().unwrap().issued_at, generation)
+    }
+
+    #[test]
+    fn a_signature_is_used_for_twenty_hours_and_then_replaced() {
+        let mut session = keyed();
+        assert_eq!(issued(&mut session, at(20 * HOUR - 1)), (at(0), 0));
+        assert_eq!(issued(&mut session, at(20 * HOUR)), (at(20 * HOUR), 1));
+        assert_eq!(issued(&mut session, at(21 * HOUR)), (at(20 * HOUR), 1));
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_gets_a_fresh_signature_either_way() {
+        let mut session = keyed();
+        assert_eq!(issued(&mut session, at(-HOUR)), (at(-HOUR), 1));
+        assert_eq!(issued(&mut session, at(1000 * HOUR)), (at(1000 * HOUR), 2));
+        assert_eq!(issued(&mut session, Timestamp::MIN).1, 3);
+        assert_eq!(issued(&mut session, Timestamp::MAX).1, 4);
+    }
+
+    #[test]
+    fn of_many_refused_calls_only_the_first_renews() {
+        let mut session = keyed();
+        assert_eq!(session.renew(0, at(HOUR)), Renewal::Renewed);
+        assert_eq!(session.renew(0, at(2 * HOUR)), Renewal::Renewed);
+        assert_eq!(issued(&mut session, at(2 * HOUR)), (at(HOUR), 1));
+        assert_eq!(session.renew(1, at(2 * HOUR)), Renewal::Renewed);
+        assert_eq!(issued(&mut session, at(2 * HOUR)), (at(2 * HOUR), 2));
+    }
+
+    #[test]
+    fn a_given_signature_stays_and_cannot_be_renewed() {
+        let given = UserSig::new("given".to_owned()).unwrap();
+        let mut session = session(Credentials::Signature(given));
+        assert_eq!(session.renew(0, at(0)), Renewal::NotPossible);
+        let (usersig, generation) = session.current(at(1000 * HOUR));
+        assert_eq!((usersig.expose(), generation), ("given", 0));
+    }
+}

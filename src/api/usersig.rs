@@ -1,0 +1,301 @@
+//! UserSig: the signature that names the caller (TLSSigAPIv2 with HMAC-SHA256, apps created since July 2019).
+
+use std::io::{Read, Write};
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::domain::account::UserId;
+
+/// The most bytes of JSON that a token is unpacked to: a real one has some 250, a hostile one could have gigabytes.
+const MAX_PAYLOAD: u64 = 64 * 1024;
+
+/// What is neither letter nor digit in base64 …
+const BASE64_SIGNS: &str = "+/=";
+
+/// … and what stands for it in a token. Not the URL-safe alphabet of RFC 4648.
+const TOKEN_SIGNS: &str = "*-_";
+
+/// The secret key of an app, as the console shows it. Shown to nobody, wiped from memory in the end.
+#[derive(Debug, Clone)]
+pub struct SecretKey(SecretString);
+
+/// A signature. Whoever has it is the admin until it runs out, so `Debug` does not show it.
+#[derive(Debug, Clone)]
+pub struct UserSig(SecretString);
+
+/// Why a text can be neither key nor signature. Says nothing of the text itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// Nothing stands there.
+    #[error("is empty")]
+    Empty,
+    /// White space, a line break, a control character or a letter beyond ASCII, mostly an accident of copying.
+    #[error("has a character at byte {0} that no key or signature has")]
+    Foreign(usize),
+}
+
+/// Why a signature can't be looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Characters that the encoding does not have, or cut short.
+    #[error("is not in the encoding of a UserSig; was it cut short?")]
+    Encoding,
+    /// The compressed part is damaged, or unpacks to more than any signature.
+    #[error("can't be unpacked; was it cut short?")]
+    Compression,
+    /// Unpacked, but the fields are not those of version 2.
+    #[error("lacks the fields of a UserSig of version 2")]
+    Fields,
+}
+
+/// What a signature says in the clear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The account that it signs for.
+    pub identifier: String,
+    /// The app.
+    pub sdkappid: NonZeroU64,
+    /// When it was made, by the maker's clock.
+    pub issued_at: Timestamp,
+    /// For how long it is good.
+    pub valid: Duration,
+}
+
+/// The JSON inside a signature. The official libraries differ in order and spacing, so neither matters.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    #[serde(rename = "TLS.ver")]
+    version: String,
+    #[serde(rename = "TLS.identifier")]
+    identifier: String,
+    #[serde(rename = "TLS.sdkappid")]
+    sdkappid: NonZeroU64,
+    #[serde(rename = "TLS.expire")]
+    expire: u64,
+    #[serde(rename = "TLS.time")]
+    time: i64,
+    #[serde(rename = "TLS.sig")]
+    sig: String,
+}
+
+impl SecretKey {
+    /// Takes `text` as a key. The HMAC is keyed with the text itself, hexadecimal as it may look.
+    pub fn new(text: String) -> Result<Self, SecretError> {
+        plain(text).map(Self)
+    }
+}
+
+impl UserSig {
+    /// Takes `text` as a signature that somebody else made.
+    pub fn new(text: String) -> Result<Self, SecretError> {
+        plain(text).map(Self)
+    }
+
+    /// The signature itself, for the URL and for `imbulk usersig`.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What the signature says in the clear; whether it is genuine only the API can tell.
+    pub fn claims(&self) -> Result<Claims, DecodeError> {
+        let payload = self.payload()?;
+        Ok(Claims {
+            identifier: payload.identifier,
+            sdkappid: payload.sdkappid,
+            issued_at: Timestamp::from_second(payload.time).map_err(|_| DecodeError::Fields)?,
+            valid: Duration::from_secs(payload.expire),
+        })
+    }
+
+    /// The JSON inside. What the parsers complain about could quote the signature, so it is dropped.
+    fn payload(&self) -> Result<Payload, DecodeError> {
+        let packed = STANDARD
+            .decode(transliterate(self.expose(), TOKEN_SIGNS, BASE64_SIGNS))
+            .map_err(|_| DecodeError::Encoding)?;
+        let mut json = Vec::new();
+        ZlibDecoder::new(packed.as_slice())
+            .take(MAX_PAYLOAD)
+            .read_to_end(&mut json)
+            .map_err(|_| DecodeError::Compression)?;
+        serde_json::from_slice(&json).map_err(|_| DecodeError::Fields)
+    }
+}
+
+/// Signs for `identifier` of the app `sdkappid`: good from `issued_at` for `valid`, both in whole seconds.
+pub fn sign(
+    key: &SecretKey,
+    sdkappid: NonZeroU64,
+    identifier: &UserId,
+    issued_at: Timestamp,
+    valid: Duration,
+) -> UserSig {
+    let (time, expire) = (issued_at.as_second(), valid.as_secs());
+    let payload = Payload {
+        version: "2.0".to_owned(),
+        identifier: identifier.as_str().to_owned(),
+        sdkappid,
+        expire,
+        time,
+        sig: hmac(key, sdkappid, identifier, time, expire),
+    };
+    UserSig(pack(&payload).into())
+}
+
+/// The payload as a token: JSON, zlib, base64. The first two can't fail: they turn strings and integers into bytes in
+/// memory.
+fn pack(payload: &Payload) -> String {
+    let json = serde_json::to_vec(payload).expect("a payload is plain JSON");
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&json).expect("memory takes every byte");
+    let packed = packed.finish().expect("memory takes every byte");
+    transliterate(&STANDARD.encode(packed), BASE64_SIGNS, TOKEN_SIGNS)
+}
+
+/// `TLS.sig`: the order of the lines is fixed and the last one ends with a line feed, too.
+fn hmac(key: &SecretKey, sdkappid: NonZeroU64, identifier: &UserId, time: i64, expire: u64) -> String {
+    let message =
+        format!("TLS.identifier:{identifier}\nTLS.sdkappid:{sdkappid}\nTLS.time:{time}\nTLS.expire:{expire}\n");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.0.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(message.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// The text with every character of `from` replaced by its counterpart in `to`.
+fn transliterate(text: &str, from: &str, to: &str) -> String {
+    let counterpart = |c| from.chars().zip(to.chars()).find(|&(f, _)| f == c).map_or(c, |(_, t)| t);
+    text.chars().map(counterpart).collect()
+}
+
+/// Keeps the text secret from here on, whether it is good or not.
+fn plain(text: String) -> Result<SecretString, SecretError> {
+    let secret = SecretString::from(text);
+    let bytes = secret.expose_secret().as_bytes();
+    if bytes.is_empty() {
+        return Err(SecretError::Empty);
+    }
+    match bytes.iter().position(|byte| !byte.is_ascii_graphic()) {
+        Some(at) => Err(SecretError::Foreign(at)),
+        None => Ok(secret),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sample key of the public documentation.
+    const SAMPLE_KEY: &str = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e";
+    /// Made by the official Python package, its clock pinned.
+    const FROM_PYTHON: &str = "eJyrVgrxCdYrSy1SslJQMtIzUNJRAItkpqTmlWSmZUIkElNyM-Myi0uKEkvyi2BKilOyEwsKMlOACgxNDKAAKpdaUZBZlAqSMTU1NUKIl2TmgkXN0dQXZ6aD7PFyrqpIzHOz8AsJiUgsNcnVNsqwLC8zT4-0yqv0yy7ONajINfRzjQg1MjexVaoFANTGNgc_";
+    /// Made by the official Node package, its clock pinned.
+    const FROM_NODE: &str = "eJyrVgrxCdYrSy1SslIy0jNQ0gHzM1NS80oy0zLBwokpuZl5mcUlRYkl*UVQBcUp2YkFBZkpSlaGJgZQAJEpycxNVbIyNEcVTa0oyCwCiZuamhrBRYsz05WslLycqyoS89ws-EJCIhJLTXK1jTIsy8vM0yO98ir9sotzDSpyDf1cI0KNzE1slWoBQr40pw__";
+
+    fn key() -> SecretKey {
+        SecretKey::new(SAMPLE_KEY.to_owned()).unwrap()
+    }
+
+    fn app() -> NonZeroU64 {
+        NonZeroU64::new(1_400_000_000).unwrap()
+    }
+
+    fn user(id: &str) -> UserId {
+        UserId::new(id).unwrap()
+    }
+
+    fn pinned() -> Timestamp {
+        Timestamp::from_second(1_700_000_000).unwrap()
+    }
+
+    fn sample(id: &str, seconds: u64) -> UserSig {
+        sign(&key(), app(), &user(id), pinned(), Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn the_hmac_is_that_of_the_official_packages() {
+        let sig = |usersig: UserSig| usersig.payload().unwrap().sig;
+        assert_eq!(sig(sample("administrator", 15_552_000)), "JCzxanF8NTTXau4m+2h9wv7gYJnyNksm0xm1NEXU274=");
+        assert_eq!(sig(sample("xiaojun", 86_400)), "SNF4FmVCPucoXsBOpbVF3fFCf57JPm0ezZ1jeVILlVc=");
+    }
+
+    #[test]
+    fn tokens_of_the_official_packages_say_what_ours_says() {
+        let ours = sample("administrator", 15_552_000);
+        for token in [FROM_PYTHON, FROM_NODE] {
+            let theirs = UserSig::new(token.to_owned()).unwrap();
+            assert_eq!(theirs.claims(), ours.claims());
+            assert_eq!(theirs.payload().unwrap().sig, ours.payload().unwrap().sig);
+        }
+        assert_eq!(
+            ours.claims(),
+            Ok(Claims {
+                identifier: "administrator".to_owned(),
+                sdkappid: app(),
+                issued_at: pinned(),
+                valid: Duration::from_hours(180 * 24),
+            })
+        );
+    }
+
+    #[test]
+    fn a_token_has_only_the_characters_of_the_encoding() {
+        for n in 0..200 {
+            let token = sample(&format!("user{n}"), 86_400);
+            let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"*-_".contains(&byte);
+            assert!(token.expose().bytes().all(legal));
+        }
+    }
+
+    #[test]
+    fn identifiers_that_json_escapes_come_back_whole() {
+        for id in [r#"a"b\c"#, "管理员", "a b"] {
+            assert_eq!(sample(id, 60).claims().unwrap().identifier, id);
+        }
+    }
+
+    #[test]
+    fn damaged_tokens_are_told_apart_and_never_panic() {
+        let claims = |text: &str| UserSig::new(text.to_owned()).unwrap().claims();
+        assert_eq!(claims("not+base64"), Err(DecodeError::Encoding));
+        assert_eq!(claims("AAAA"), Err(DecodeError::Compression));
+        for end in 1..FROM_NODE.len() {
+            assert!(claims(&FROM_NODE[..end]).is_err() || end + 8 > FROM_NODE.len());
+        }
+    }
+
+    #[test]
+    fn a_token_that_unpacks_to_more_than_any_signature_is_not_read_on() {
+        let claims = |length: usize| {
+            let payload = Payload { identifier: "x".repeat(length), ..sample("x", 60).payload().unwrap() };
+            UserSig(pack(&payload).into()).claims()
+        };
+        assert!(claims(1000).is_ok());
+        assert_eq!(claims(100_000), Err(DecodeError::Fields));
+    }
+
+    #[test]
+    fn keys_with_a_line_break_are_refused_without_being_shown() {
+        let error = SecretKey::new(format!("{SAMPLE_KEY}\n")).unwrap_err();
+        assert_eq!(error, SecretError::Foreign(64));
+        assert!(!error.to_string().contains(&SAMPLE_KEY[..8]));
+        assert_eq!(UserSig::new(String::new()).unwrap_err(), SecretError::Empty);
+    }
+
+    #[test]
+    fn debug_shows_neither_key_nor_signature() {
+        assert!(!format!("{:?}", key()).contains(&SAMPLE_KEY[..8]));
+        let token = sample("administrator", 60);
+        assert!(!format!("{token:?} {:?}", token.claims()).contains(&token.expose()[..8]));
+    }
+}

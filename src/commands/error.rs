@@ -1,0 +1,139 @@
+//! What can go wrong in a command, and the exit code that it comes to.
+
+use super::exit::Exit;
+use super::load::LoadError;
+use crate::api::{ApiError, EndpointError, SecretError};
+use crate::domain::guard::GuardTripped;
+use crate::input::InputError;
+use crate::intake::IntakeError;
+use crate::limiter::LedgerError;
+use crate::queue::QueueError;
+use crate::report::ReportError;
+use crate::runner::RunError;
+use crate::settings::{EnvError, JobFileError, ProtectedFileError};
+
+/// Why a command could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A job file is wrong.
+    #[error(transparent)]
+    JobFile(#[from] JobFileError),
+    /// The environment is wrong.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// The protected list is wrong.
+    #[error(transparent)]
+    Protected(#[from] ProtectedFileError),
+    /// The endpoint is no endpoint.
+    #[error("{0}\nhint: {hint}", hint = .0.hint())]
+    Endpoint(#[from] EndpointError),
+    /// The key or the signature is none.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// No client can be made.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// What was asked can't be done so.
+    #[error("{0}")]
+    Usage(String),
+    /// A job says something else than when its unfinished run was loaded.
+    #[error(
+        "the job `{job}` has an unfinished run {run}, loaded when the job file said something else about operation, \
+         delete_type or input\nhint: put the job file back to finish that run, or begin a new one with --again \
+         (pending rows of the old one are then never sent)"
+    )]
+    Redefined {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+    },
+    /// A guard says no.
+    #[error("{job}: nothing is sent: {source}")]
+    Guard {
+        /// The job.
+        job: String,
+        /// Which one, and why.
+        source: GuardTripped,
+    },
+    /// The input can't be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The queue can't be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The runner broke.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The slots can't be used.
+    #[error("{0}\nhint: {hint}", hint = .0.hint())]
+    Ledger(#[from] LedgerError),
+    /// Something can't be shown.
+    #[error("{0}{hint}", hint = .0.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
+    Report(#[from] ReportError),
+    /// A signal came before anything was sent.
+    #[error("interrupted before anything was sent; run again to go on")]
+    Interrupted,
+    /// Something can't be read or written.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err`: says what was being done.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// Tells the user, on stderr.
+    pub fn print(&self) {
+        match self {
+            // A wrong job file is shown with its line and a caret.
+            Self::JobFile(error) => eprintln!("{:?}", miette::Report::msg(error.to_string())),
+            other => eprintln!("error: {other}"),
+        }
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::JobFile(_)
+            | Self::Env(_)
+            | Self::Protected(_)
+            | Self::Endpoint(_)
+            | Self::Secret(_)
+            | Self::Usage(_)
+            | Self::Redefined { .. }
+            | Self::Load(LoadError::Input(_))
+            | Self::Queue(QueueError::Missing(_) | QueueError::Network(_)) => Exit::Unusable,
+            Self::Guard { .. } => Exit::Halted,
+            Self::Queue(QueueError::Held { .. }) => Exit::Held,
+            Self::Interrupted | Self::Run(RunError::Interrupted) => Exit::Stopped,
+            Self::Api(_)
+            | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
+            | Self::Queue(_)
+            | Self::Run(_)
+            | Self::Report(_)
+            | Self::Ledger(_)
+            | Self::Io { .. } => Exit::Internal,
+        }
+    }
+}
+
+impl From<InputError> for Error {
+    fn from(error: InputError) -> Self {
+        Self::Load(error.into())
+    }
+}
+
+impl From<IntakeError> for Error {
+    fn from(error: IntakeError) -> Self {
+        Self::Load(error.into())
+    }
+}

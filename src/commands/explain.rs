@@ -1,0 +1,125 @@
+//! `imbulk explain CODE`: what a code means, how it is treated, what to do.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::domain::codes::{Class, Entry, entry};
+
+/// What is known of `code`, for people. An unknown code is answered, too: with how imbulk treats it.
+pub fn text(code: i64) -> String {
+    entry(code).map_or_else(|| unknown_text(code), |entry| known_text(code, entry))
+}
+
+/// The same for programs.
+pub fn json(code: i64) -> Value {
+    let Some(entry) = entry(code) else {
+        let treatment = [treatment("always", Class::Unknown)];
+        return json!({ "code": code, "known": false, "treatment": treatment });
+    };
+    let lines = entry.rule.lines();
+    let treatments = lines.iter().map(|(applies, class)| treatment(applies, *class));
+    json!({
+        "code": code,
+        "known": true,
+        "meaning": entry.meaning,
+        "treatment": treatments.collect::<Vec<_>>(),
+        "advice": entry.advice,
+        "source": entry.source,
+    })
+}
+
+fn treatment(applies: &str, class: Class) -> Value {
+    json!({ "applies": applies, "class": class.name(), "description": class.treatment() })
+}
+
+fn known_text(code: i64, entry: &Entry) -> String {
+    let stretch = if entry.codes.start() == entry.codes.end() { String::new() } else { format!(" (one of {entry})") };
+    let mut text = format!("{code}{stretch}: {}\n\n", entry.meaning);
+    match entry.rule.lines().as_slice() {
+        [(_, class)] => push(&mut text, "treated", &line(*class)),
+        lines => {
+            for (applies, class) in lines {
+                push(&mut text, "treated", applies);
+                push(&mut text, "", &line(*class));
+            }
+        }
+    }
+    push(&mut text, "to do", entry.advice);
+    push(&mut text, "source", entry.source);
+    text
+}
+
+fn unknown_text(code: i64) -> String {
+    let mut text = format!("{code}: in no table that imbulk knows\n\n");
+    push(&mut text, "treated", &line(Class::Unknown));
+    push(&mut text, "to do", "`imbulk results` shows the reason that came with it; look it up in the API's pages");
+    text
+}
+
+fn line(class: Class) -> String {
+    format!("{}: {}", class.name(), class.treatment())
+}
+
+fn push(text: &mut String, title: &str, what: &str) {
+    // Writing to a String can't fail.
+    let _ = writeln!(text, "{title:<9}{what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::codes::entries;
+
+    #[test]
+    fn a_code_is_explained_with_meaning_treatment_advice_and_source() {
+        insta::assert_snapshot!(text(60007), @"
+        60007: too many calls of this command a second
+
+        treated  throttled: calls of this command slow down and find their way up again; counts as no attempt
+        to do    nothing, unless it goes on: then lower `[limits] calls_per_second`, or see who else calls this command
+        source   error code tables 2023 and 2025
+        ");
+    }
+
+    #[test]
+    fn a_code_that_is_treated_differently_says_where() {
+        insta::assert_snapshot!(text(30001), @"
+        30001: a parameter is wrong; also how some commands say that the two are no friends
+
+        treated  friend_delete, as the verdict on an item that says Not_Friend or Friend_Not_Exist
+                 already done: the item is `already_done`, since the state asked for was there, or `succeeded` where an earlier attempt may have arrived
+        treated  as the verdict on a whole request
+                 split: a batch is halved until the bad item stands alone; an item alone gets the item's verdict
+        treated  otherwise, as the verdict on an item
+                 item failed: the item is `failed`; it is not asked again
+        to do    `imbulk results` shows the API's reason, which tells the two apart
+        source   pages friend_delete, friend_delete_all and friend_update; FAQ on relationships
+        ");
+    }
+
+    #[test]
+    fn an_unknown_code_says_so_and_how_it_is_treated() {
+        insta::assert_snapshot!(text(12345), @"
+        12345: in no table that imbulk knows
+
+        treated  unknown: the item is `failed` and counted apart; never taken for success
+        to do    `imbulk results` shows the reason that came with it; look it up in the API's pages
+        ");
+        assert_eq!(json(12345)["known"], false);
+    }
+
+    #[test]
+    fn every_code_says_the_same_in_text_and_json() {
+        for code in entries().map(|entry| *entry.codes.start()) {
+            let (text, json) = (text(code), json(code));
+            assert_eq!(json["code"], code);
+            for key in ["meaning", "advice", "source"] {
+                assert!(text.contains(json[key].as_str().unwrap_or("missing")), "{code} {key}");
+            }
+            for treatment in json["treatment"].as_array().expect("a list") {
+                assert!(text.contains(treatment["description"].as_str().unwrap_or("missing")), "{code}");
+            }
+        }
+    }
+}

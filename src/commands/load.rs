@@ -1,0 +1,171 @@
+//! From files to a planned run in the queue.
+//!
+//! A thread of its own reads, checks and groups; what comes out goes through a short channel to the queue.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::domain::guard::Protected;
+use crate::domain::job::Job;
+use crate::input::{InputError, Source};
+use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
+use crate::queue::{Loader, NewRun, Queue, QueueError, RunId};
+use crate::report::progress::Snapshot;
+
+/// Requests on their way from the reading thread to the queue: enough that neither waits for the other's bursts.
+const CHANNEL: usize = 1_024;
+/// How often the watcher is told how far it is.
+const WATCH_EVERY: Duration = Duration::from_millis(200);
+
+/// Why an input could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file can't be used.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Rows can't be laid aside, or do not add up.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// The queue can't take them.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The reading thread is gone.
+    #[error("the reading thread ended early: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// What is read, and by which rules.
+pub(super) struct Reading {
+    pub(super) job: Job,
+    pub(super) sources: Vec<Source>,
+    pub(super) protected: Arc<Protected>,
+    /// Where rows that do not fit in memory are laid aside: the queue's folder.
+    pub(super) temp_dir: PathBuf,
+}
+
+/// Loads a new run. `watch` is told how far it is, a few times a second.
+pub(super) async fn load(
+    queue: &mut Queue,
+    run: &NewRun,
+    reading: Reading,
+    watch: &mut dyn FnMut(&Snapshot),
+) -> Result<RunId, LoadError> {
+    let rows = Arc::new(AtomicU64::new(0));
+    let (sender, receiver) = mpsc::channel(CHANNEL);
+    let counter = Arc::clone(&rows);
+    let thread = tokio::task::spawn_blocking(move || read(&reading, &counter, &sender));
+    let mut loader = Loader::begin(queue, run).await?;
+    let stored = store(&mut loader, receiver, &rows, watch).await;
+    // The channel is closed by now, so the thread ends. Its own error says more than the broken channel does.
+    let tags = match (thread.await?, stored) {
+        (Ok(tags), Ok(())) => tags,
+        (Err(LoadError::Intake(IntakeError::Closed(_))) | Ok(_), Err(error)) => {
+            loader.abandon().await?;
+            return Err(error.into());
+        }
+        (Err(error), _) => {
+            loader.abandon().await?;
+            return Err(error);
+        }
+    };
+    Ok(loader.finish(&tags).await?)
+}
+
+async fn store(
+    loader: &mut Loader<'_>,
+    mut receiver: mpsc::Receiver<Output>,
+    rows: &AtomicU64,
+    watch: &mut dyn FnMut(&Snapshot),
+) -> Result<(), QueueError> {
+    let mut ticker = tokio::time::interval(WATCH_EVERY);
+    let started = Instant::now();
+    let mut batch = Vec::with_capacity(CHANNEL);
+    loop {
+        tokio::select! {
+            count = receiver.recv_many(&mut batch, CHANNEL) => if count == 0 { return Ok(()) },
+            _ = ticker.tick() => watch(&how_far(rows.load(Ordering::Relaxed), started.elapsed())),
+        }
+        for output in batch.drain(..) {
+            match output {
+                Output::Request(request) => loader.request(request).await?,
+                Output::Aside(aside) => loader.aside(aside).await?,
+                Output::Segment(segment) => loader.segment(segment).await?,
+            }
+        }
+    }
+}
+
+fn how_far(rows: u64, elapsed: Duration) -> Snapshot {
+    Snapshot { elapsed, rows_done: rows, items: rows, ..Snapshot::default() }
+}
+
+/// Reads all rows. Returns the tags that they set.
+fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Output>) -> Result<Vec<String>, LoadError> {
+    let Reading { job, sources, protected, temp_dir } = reading;
+    let shape = job.operation.shape();
+    let protects = |id: &str| protected.protects(id);
+    let plan = Plan {
+        shape,
+        items_per_request: u32::try_from(job.operation.items_per_request())
+            .ok()
+            .and_then(NonZeroU32::new)
+            .unwrap_or(NonZeroU32::MIN),
+        protects: &protects,
+        temp_dir,
+        expected_bytes: sources.iter().map(Source::size).sum(),
+        memory: crate::intake::MEMORY,
+        body_bytes: crate::intake::BODY_BYTES,
+    };
+    let mut tags = BTreeSet::new();
+    let sink = |output: Output| {
+        note_tags(&mut tags, &output);
+        sender.blocking_send(output).map_err(|_| Closed)
+    };
+    let mut intake = Intake::new(plan, sink);
+    for (number, source) in (0..).zip(sources) {
+        let mut failure = None;
+        source.read(&shape, &job.input, &mut |row| {
+            rows.fetch_add(1, Ordering::Relaxed);
+            let taken = match row {
+                Ok(row) => intake.row(number, row),
+                Err(bad) => intake.bad(number, bad),
+            };
+            match taken {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+    }
+    intake.finish()?;
+    Ok(tags.into_iter().collect())
+}
+
+fn note_tags(tags: &mut BTreeSet<String>, output: &Output) {
+    match output {
+        Output::Request(request) => {
+            let lists = request.tags.as_deref().map(serde_json::from_str::<Vec<Vec<BTreeMap<&str, &RawValue>>>>);
+            for tag in lists.into_iter().flatten().flatten().flatten().flat_map(BTreeMap::into_keys) {
+                if !tags.contains(tag) {
+                    tags.insert(tag.to_owned());
+                }
+            }
+        }
+        Output::Aside(aside) => tags.extend(aside.tags.keys().map(ToString::to_string)),
+        Output::Segment(_) => {}
+    }
+}

@@ -1,0 +1,72 @@
+//! What each command does.
+
+mod error;
+mod exit;
+mod explain;
+mod jobs;
+mod load;
+mod plan;
+mod prepare;
+mod results;
+mod retry;
+mod run;
+mod sandbox;
+mod status;
+mod target;
+mod usersig;
+mod verdict;
+
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+use crate::settings::{Env, queue_file};
+pub use error::Error;
+pub use exit::Exit;
+
+/// Does what was typed.
+pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
+    let env = Env::read()?;
+    let queue = queue_file(cli.queue.as_deref(), &env);
+    match cli.command {
+        Command::Run(args) => run::run(&args, &env, &queue).await,
+        Command::Plan(args) => plan::plan(&args, &env, &queue).await,
+        Command::Status(args) => status::status(&args, &queue).await,
+        Command::Results(args) => results::results(&args, &queue).await,
+        Command::Retry(args) => retry::retry(&args, &queue).await,
+        Command::Explain(args) => print(&explain_text(&args)),
+        Command::Sandbox(args) => sandbox::sandbox(&args, &env).await,
+        Command::Usersig(args) => usersig::usersig(&args, &env),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "imbulk", &mut text);
+            print(&String::from_utf8_lossy(&text))
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(Error::io("the manual page"))?;
+            print(&String::from_utf8_lossy(&text))
+        }
+    }
+}
+
+fn explain_text(args: &crate::cli::Explain) -> String {
+    if args.json { format!("{:#}\n", explain::json(args.code)) } else { explain::text(args.code) }
+}
+
+/// Prints to stdout as JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<Exit, Error> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::io("stdout")(error.into()))?;
+    print(&text)
+}
+
+/// Prints to stdout. A reader that has heard enough (`| head`) is no failure.
+fn print(text: &str) -> Result<Exit, Error> {
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    let mut stdout = std::io::stdout().lock();
+    match write!(stdout, "{text}{newline}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout")(error)),
+        Ok(()) | Err(_) => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,36 @@
+//! `imbulk status`
+
+use std::path::Path;
+
+use super::error::Error;
+use super::exit::Exit;
+use crate::cli;
+use crate::queue::{Reader, Run};
+use crate::report::status::{Detail, Overview};
+
+/// Shows runs and where they stand.
+pub(super) async fn status(args: &cli::Status, path: &Path) -> Result<Exit, Error> {
+    let reader = Reader::open(path).await?;
+    match &args.name {
+        Some(name) => {
+            let detail = Detail::read(&reader, &find(name, &reader).await?).await?;
+            if args.json { super::print_json(&detail) } else { super::print(&detail.text()) }
+        }
+        None => {
+            let overview = Overview::read(&reader).await?;
+            if args.json { super::print_json(&overview) } else { super::print(&overview.text()) }
+        }
+    }
+}
+
+/// The run that a name means.
+pub(super) async fn find(name: &str, reader: &Reader) -> Result<Run, Error> {
+    if let Some(run) = reader.find(name).await? {
+        return Ok(run);
+    }
+    let mut jobs: Vec<String> = reader.runs().await?.into_iter().map(|run| run.job).collect();
+    jobs.sort();
+    jobs.dedup();
+    let known = if jobs.is_empty() { "no job yet".to_owned() } else { jobs.join(", ") };
+    Err(Error::Usage(format!("the queue knows no job and no run named `{name}`\nhint: it knows {known}")))
+}

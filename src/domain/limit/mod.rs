@@ -1,0 +1,99 @@
+//! How many calls may leave, and when: the arithmetic of the call limiter.
+//!
+//! Two rules work together. [`slots`] is the promise: no one-second window, as the server counts it, holds more
+//! calls than the cap. [`throttle`] is the courtesy: told to slow down, the rate falls at once and finds its way up
+//! again. Time comes in as a [`Moment`]; what acts on the answers is the room `limiter`.
+
+pub mod slots;
+pub mod speed;
+pub mod throttle;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// A moment of the machine's monotonic clock, in nanoseconds: the same for all processes until the next boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The moment so many nanoseconds after the clock's zero.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the clock's zero.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// This much later; the end of the clock where that is out of range.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(span)))
+    }
+
+    /// This much earlier; the clock's zero where that is out of range.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(span)))
+    }
+
+    /// The time that passed since `earlier`; zero if none did.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The most calls that may fall into one second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cap(NonZeroU32);
+
+impl Cap {
+    /// The highest cap: as many slots as a section of the ledger has room for. Far above what the API allows (200)
+    /// and what one machine sends, so only benchmarks come near.
+    pub const MAX: u32 = 65_536;
+
+    /// Calls a second.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl TryFrom<NonZeroU32> for Cap {
+    type Error = CapTooHigh;
+
+    fn try_from(calls_per_second: NonZeroU32) -> Result<Self, CapTooHigh> {
+        if calls_per_second.get() > Self::MAX {
+            return Err(CapTooHigh(calls_per_second.get()));
+        }
+        Ok(Self(calls_per_second))
+    }
+}
+
+/// A cap above [`Cap::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} calls/s is above the highest cap, {max}", max = Cap::MAX)]
+pub struct CapTooHigh(pub u32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cap_goes_up_to_the_slots_of_a_section_and_no_further() {
+        let cap = |calls| Cap::try_from(NonZeroU32::new(calls).expect("not zero"));
+        assert_eq!(cap(65_536).map(Cap::get), Ok(65_536));
+        assert_eq!(cap(65_537), Err(CapTooHigh(65_537)));
+    }
+
+    #[test]
+    fn moments_end_at_the_ends_of_the_clock() {
+        assert_eq!(Moment::from_nanos(5).minus(Duration::MAX), Moment::from_nanos(0));
+        assert_eq!(Moment::from_nanos(5).plus(Duration::MAX), Moment::from_nanos(u64::MAX));
+        assert_eq!(Moment::from_nanos(5).since(Moment::from_nanos(9)), Duration::ZERO);
+    }
+}

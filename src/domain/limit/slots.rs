@@ -1,0 +1,167 @@
+//! Slots: why no one-second window of the server holds more calls than the cap.
+//!
+//! There are as many slots as the cap. A call takes a slot when it is sent, and the slot is free again at
+//! *answer read + 1 s − m*, where m is a safe lower bound of the round trip. Say call B follows call A in a slot. A was
+//! counted at the latest *way back of A* before its answer was read; B is counted at the earliest *way there of B* after
+//! it was sent. So the server counts them at least 1 s − m + way back of A + way there of B apart, which is a second or
+//! more as long as the two ways take m together. A window with more calls than the cap would need two calls of one slot.
+
+use std::time::Duration;
+
+use super::Moment;
+
+/// The window that the cap speaks of.
+pub const WINDOW: Duration = Duration::from_secs(1);
+
+/// Until so many round trips were seen, their smallest says too little.
+const ROUND_TRIPS_TO_TRUST: u32 = 20;
+
+/// The slot is taken until then unless an answer says otherwise: the exchange may last until its time-out, and
+/// the server may have counted it at the very end.
+pub fn held_until(taken: Moment, exchange_timeout: Duration) -> Moment {
+    taken.plus(exchange_timeout).plus(WINDOW)
+}
+
+/// The round trips seen so far, of which only the smallest matters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RoundTrips {
+    seen: u32,
+    first: Option<Moment>,
+    smallest: Option<Duration>,
+}
+
+impl RoundTrips {
+    /// When the slot of a call is free again whose answer was read at `answered`, after `round_trip`. The call's own
+    /// round trip counts already.
+    pub fn free_at(&mut self, answered: Moment, round_trip: Duration) -> Moment {
+        self.seen = self.seen.saturating_add(1);
+        self.first.get_or_insert(answered);
+        self.smallest = Some(self.smallest.map_or(round_trip, |smallest| smallest.min(round_trip)));
+        answered.plus(WINDOW.saturating_sub(self.lower_bound(answered)))
+    }
+
+    /// m: zero at first, then 0.8 × the smallest round trip (with the smallest itself, simulated windows broke the
+    /// cap). The first second does not count either: its calls open connections, so their round trips are longer
+    /// than those of later calls.
+    fn lower_bound(&self, now: Moment) -> Duration {
+        match (self.first, self.smallest) {
+            (Some(first), Some(smallest)) if self.seen >= ROUND_TRIPS_TO_TRUST && now.since(first) >= WINDOW => {
+                smallest * 4 / 5
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// What a look over all slots finds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The free ones, by number.
+    pub free: Vec<u32>,
+    /// Those whose time lies further ahead than any call can hold one: left from before a reboot, or damaged.
+    pub impossible: Vec<u32>,
+    /// When the first of the taken ones is free again.
+    pub next: Option<Moment>,
+}
+
+/// Looks over the free-at times of all slots. `latest` is the furthest that a slot taken now could be held.
+pub fn survey(slots: impl IntoIterator<Item = Moment>, now: Moment, latest: Moment) -> Survey {
+    let mut found = Survey::default();
+    for (number, free_at) in (0_u32..).zip(slots) {
+        if free_at <= now {
+            found.free.push(number);
+            continue;
+        }
+        if free_at > latest {
+            found.impossible.push(number);
+        }
+        let free_at = free_at.min(latest);
+        found.next = Some(found.next.map_or(free_at, |next| next.min(free_at)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_nanos(ms * 1_000_000)
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn trusted() -> RoundTrips {
+        let mut trips = RoundTrips::default();
+        for ms in 0..20 {
+            trips.free_at(at(ms * 100), 50 * MS);
+        }
+        trips
+    }
+
+    #[test]
+    fn a_slot_is_held_a_whole_second_until_twenty_round_trips_were_seen() {
+        let mut trips = RoundTrips::default();
+        for n in 0..19 {
+            assert_eq!(trips.free_at(at(n * 100), 50 * MS), at(n * 100 + 1000));
+        }
+        assert_eq!(trips.free_at(at(1900), 50 * MS), at(1900 + 960));
+    }
+
+    #[test]
+    fn a_slot_is_held_a_whole_second_during_the_first_second() {
+        let mut trips = RoundTrips::default();
+        for n in 0..100 {
+            assert_eq!(trips.free_at(at(n), 150 * MS), at(n + 1000));
+        }
+    }
+
+    #[test]
+    fn a_fast_answer_counts_for_its_own_slot_already() {
+        assert_eq!(trusted().free_at(at(5000), 10 * MS), at(5992));
+        assert_eq!(trusted().free_at(at(5000), 90 * MS), at(5960));
+    }
+
+    #[test]
+    fn a_slot_is_never_free_before_its_answer() {
+        let mut trips = RoundTrips::default();
+        for n in 0..20 {
+            trips.free_at(at(n * 100), 9000 * MS);
+        }
+        assert_eq!(trips.free_at(at(5000), 9000 * MS), at(5000));
+    }
+
+    #[test]
+    fn a_survey_parts_free_taken_and_impossible_slots() {
+        let slots = [at(10), at(30), at(20), at(21), at(99)];
+        let found = survey(slots, at(20), at(40));
+        assert_eq!(found, Survey { free: vec![0, 2], impossible: vec![4], next: Some(at(21)) });
+        assert_eq!(survey([at(99)], at(20), at(40)).next, Some(at(40)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_server_counts_two_calls_of_a_slot_a_second_apart_while_two_ways_take_the_lower_bound(
+            ways in prop::collection::vec((1_u64..80, 1_u64..80), 2..200),
+        ) {
+            let (mut trips, mut sent, mut before) = (RoundTrips::default(), at(0), None);
+            for (there, back) in ways {
+                let arrived = sent.plus(ms(there));
+                let answered = arrived.plus(ms(back));
+                if let Some((counted, way_back, bound)) = before
+                    && ms(there + way_back) >= bound
+                {
+                    prop_assert!(arrived.since(counted) >= WINDOW);
+                }
+                sent = trips.free_at(answered, answered.since(sent));
+                before = Some((arrived, back, trips.lower_bound(answered)));
+            }
+        }
+    }
+}

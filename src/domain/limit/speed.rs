@@ -1,0 +1,50 @@
+//! What there is to tell about a limit: how fast, and why not faster.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Cap;
+use super::throttle::PROBE_EVERY;
+
+/// How fast calls may leave, and what keeps them from the cap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speed {
+    /// The highest rate.
+    pub cap: Cap,
+    /// Calls a second that may be sent now, once a pause is over.
+    pub allowed: f64,
+    /// What keeps the rate below the cap.
+    pub pressure: Pressure,
+}
+
+/// What keeps a rate below its cap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pressure {
+    /// Nothing: the cap is the limit.
+    None,
+    /// Told to slow down just now: nothing is sent.
+    Paused {
+        /// Until sending begins again.
+        remaining: Duration,
+    },
+    /// Told to slow down a while ago: the rate is growing back.
+    Recovering,
+    /// Nearly everything is rejected: a call every [`PROBE_EVERY`].
+    Probing,
+}
+
+impl fmt::Display for Speed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (allowed, cap) = (self.allowed, self.cap.get());
+        match self.pressure {
+            Pressure::None => write!(f, "{cap} calls/s, the cap"),
+            Pressure::Paused { remaining } => {
+                write!(f, "told to slow down: paused for {:.1} s", remaining.as_secs_f64())
+            }
+            Pressure::Recovering => write!(f, "told to slow down: {allowed:.0} of {cap} calls/s, growing back"),
+            Pressure::Probing => {
+                write!(f, "nearly every call rejected as too fast: one every {} s", PROBE_EVERY.as_secs())
+            }
+        }
+    }
+}

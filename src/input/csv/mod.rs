@@ -1,0 +1,181 @@
+//! CSV: a header line, then a row a record.
+
+mod header;
+mod quoting;
+mod records;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::io::Read;
+use std::str;
+
+use crate::domain::job::{Delimiter, Encoding};
+use crate::domain::row::{BadRow, RowRef, Tags, Value};
+use crate::domain::tags;
+
+use super::columns::Columns;
+use super::compression::read_problem;
+use super::encoding::REPLACEMENT;
+use super::error::InputError;
+use super::row::{self, Fault, Sink};
+use header::Header;
+use records::{Cells, Form, Place, Records};
+use window::Window;
+
+/// Parts the groups of a friend within their cell.
+const GROUP_SEPARATOR: char = '|';
+
+/// Reads all rows.
+///
+/// A record that spans several lines and can't be a row, because its quotes, its cells or its ids are not what
+/// they should be, is most likely the work of a stray quote: only its first line is rejected, the others are
+/// read again as rows of their own.
+pub(super) fn read(
+    name: &str,
+    text: impl Read,
+    columns: &Columns<'_>,
+    delimiter: Option<Delimiter>,
+    sink: &mut Sink<'_>,
+) -> Result<(), InputError> {
+    let (header, mut records) = header::read(name, Window::new(text), columns, delimiter)?;
+    let rows = Rows { columns, header };
+    while let Some(place) = next(name, &mut records)? {
+        let cells = records.cells(&place);
+        let mut json = String::new();
+        let mut read = Tags::new();
+        let (flow, again) = match rows.row(&place, cells, &mut read, &mut json) {
+            Ok(row) => (sink(Ok(row)), false),
+            Err(fault) => {
+                let again = place.form == Form::TooLong || place.spans_lines() && rows.is_malformed(&place, cells);
+                (sink(Err(rows.bad_row(fault, &place, cells, read, again))), again)
+            }
+        };
+        if flow.is_break() {
+            return Ok(());
+        }
+        if again {
+            let result = records.read_again_behind_first_line(&place);
+            result.map_err(|error| InputError::at(name, place.line, read_problem(error)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The tags that the header names, by the API's names.
+pub(super) fn tag_columns(
+    name: &str,
+    text: impl Read,
+    columns: &Columns<'_>,
+    delimiter: Option<Delimiter>,
+) -> Result<Vec<String>, InputError> {
+    let (header, _) = header::read(name, Window::new(text), columns, delimiter)?;
+    Ok(header.tags.into_iter().map(|(tag, _)| tag).collect())
+}
+
+fn next<R: Read>(name: &str, records: &mut Records<R>) -> Result<Option<Place>, InputError> {
+    let result = records.next();
+    result.map_err(|error| InputError::at(name, records.line(), read_problem(error)))
+}
+
+struct Rows<'a> {
+    columns: &'a Columns<'a>,
+    header: Header,
+}
+
+impl Rows<'_> {
+    /// The row of a record. `tags` holds what was read of them also where the row is bad.
+    fn row<'r>(
+        &self,
+        place: &Place,
+        cells: Cells<'r>,
+        tags: &mut Tags,
+        json: &'r mut String,
+    ) -> Result<RowRef<'r>, Fault> {
+        self.check_form(place, cells)?;
+        let from = match (self.columns.from, self.header.from) {
+            (Some(column), Some(index)) => Some(self.text(column.api, cells, index)?),
+            (Some(_), None) | (None, _) => None,
+        };
+        let account = self.text(self.columns.account.api, cells, self.header.account)?;
+        row::check_ids(self.columns, from, account)?;
+        if !self.header.tags.is_empty() {
+            self.read_tags(cells, tags)?;
+        }
+        *json = row::tags_json(self.columns, tags)?;
+        Ok(RowRef { line: place.line, from, account, tags: json })
+    }
+
+    fn check_form(&self, place: &Place, cells: Cells<'_>) -> Result<(), Fault> {
+        let width = self.header.width;
+        match place.form {
+            Form::Open => Err(Fault::new("a quote is opened and never closed")),
+            Form::Trailing => Err(Fault::new("text follows a closing quote")),
+            Form::TooLong => Err(Fault::new("the row is longer than 1 MiB")),
+            Form::Whole if cells.len() != width => {
+                Err(Fault::new(format!("the row has {} cells, the header has {width}", cells.len())))
+            }
+            Form::Whole if self.repeats_header(cells) => Err(Fault::new("repeats the header: were files joined?")),
+            Form::Whole => Ok(()),
+        }
+    }
+
+    fn repeats_header(&self, cells: Cells<'_>) -> bool {
+        let joined = cells.joined();
+        joined.strip_prefix(b"\xef\xbb\xbf").unwrap_or(joined) == self.header.joined
+    }
+
+    fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Fault> {
+        let cell = cells.get(index).unwrap_or_default();
+        let (text, encoding) = match self.columns.encoding {
+            Encoding::Utf8 => (str::from_utf8(cell).ok(), "UTF-8"),
+            Encoding::Gbk => {
+                let text = str::from_utf8(cell).ok();
+                (text.filter(|text| !text.contains(REPLACEMENT)), "GBK")
+            }
+        };
+        text.ok_or_else(|| Fault::of(column, format_args!("is not valid {encoding}")))
+    }
+
+    fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Fault> {
+        for (tag, index) in &self.header.tags {
+            let text = self.text(tag, cells, *index)?;
+            if !text.is_empty() {
+                row::set_tag(tags, tag, value(tag, text))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a record is so wrong that its lines are better read one by one.
+    fn is_malformed(&self, place: &Place, cells: Cells<'_>) -> bool {
+        let ids = self.header.from.into_iter().chain([self.header.account]);
+        place.form != Form::Whole
+            || cells.len() != self.header.width
+            || ids.filter_map(|index| cells.get(index)).any(|id| id.contains(&b'\n'))
+    }
+
+    /// The bad row with its cells as they stand in the file; of a record that is read again those of its first line.
+    fn bad_row(&self, mut fault: Fault, place: &Place, cells: Cells<'_>, tags: Tags, again: bool) -> BadRow {
+        let last_on_line = cells.iter().position(|cell| cell.contains(&b'\n'));
+        let cell = |index: usize| {
+            let cell = cells.get(index)?;
+            let cell = match last_on_line.filter(|_| again) {
+                Some(last) if index > last => return None,
+                Some(_) => cell.split(|&byte| byte == b'\n').next().unwrap_or(cell),
+                None => cell,
+            };
+            Some(String::from_utf8_lossy(cell).into_owned())
+        };
+        if again && place.spans_lines() {
+            let end = place.last_line;
+            fault.reason = format!("{} (as its quotes stand, the row would run on to line {end})", fault.reason);
+        }
+        let from = self.header.from.and_then(cell);
+        fault.into_row(place.line, from, cell(self.header.account), tags)
+    }
+}
+
+fn value(tag: &str, text: &str) -> Value {
+    if tag == tags::GROUP { tags::groups(text.split(GROUP_SEPARATOR)) } else { Value::Text(text.into()) }
+}

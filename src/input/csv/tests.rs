@@ -1,0 +1,290 @@
+//! CSV as users have it, damaged in the ways that it gets damaged.
+
+use proptest::prelude::*;
+
+use crate::domain::job::{Delimiter, Encoding};
+use crate::input::testing::{input, rows, rows_with, shape, source};
+use crate::input::{InputError, Problem};
+
+fn problem(operation: &str, text: &str) -> InputError {
+    rows_with(operation, "rows.csv", text.as_bytes(), &input(&[])).unwrap_err()
+}
+
+#[test]
+fn rows_are_read_with_their_lines_whatever_the_delimiter_and_line_end() {
+    for (text, delimiter) in [
+        ("From_Account,To_Account\na,b\n\nc,d", None),
+        ("From_Account;To_Account\r\na;b\r\n\r\nc;d\r\n", None),
+        ("\u{feff}To_Account\tmail\tFrom_Account\nb\tx,y;\ta\n\r\nd\t\tc\n", None),
+        ("a,To_Account;From_Account\n0;b;a\n\n0;d;c\n", Some(Delimiter::Semicolon)),
+    ] {
+        let text = text.replace("a,To_Account", "x;To_Account");
+        let mut input = input(&[]);
+        input.delimiter = delimiter;
+        let rows = rows_with("friend_delete", "rows.csv", text.as_bytes(), &input).unwrap();
+        assert_eq!(rows, ["2 a>b", "4 c>d"], "{text}");
+    }
+}
+
+#[test]
+fn quoted_cells_keep_delimiters_quotes_and_line_breaks() {
+    let text = "UserID,note\n\"a,1\",x\n\"say \"\"hi\"\"\",\"two\r\nlines\"\n\"b\"\r\n\n\"c\",\"\n\"\nd,y";
+    let text = text.replace("\"b\"\r\n", "\"b\",\"\"\r\n");
+    assert_eq!(rows("account_delete", "rows.csv", &text), ["2 a,1", "3 say \"hi\"", "5 b", "7 c", "9 d"]);
+}
+
+#[test]
+fn a_file_without_rows_has_none_and_a_file_without_header_is_refused() {
+    assert!(rows("account_delete", "rows.csv", "UserID").is_empty());
+    assert!(matches!(*problem("account_delete", "\n\n").problem, Problem::NoHeader));
+    assert!(matches!(*problem("account_delete", "").problem, Problem::NoHeader));
+}
+
+#[test]
+fn unusable_headers_are_refused_with_what_is_wrong() {
+    let error = problem("friend_delete", "from;To_Account\n");
+    assert_eq!(error.to_string(), "rows.csv, line 1: has no column `From_Account`; it has `from`, `To_Account`");
+    let shown = |operation, text| problem(operation, text).problem.to_string();
+    assert_eq!(shown("account_delete", "UserID,UserID\n"), "has two columns for `UserID`");
+    assert!(shown("account_delete", "\"UserID\na\nb").contains("never closes it"));
+    assert!(shown("account_delete", "UserID,x\ra,1\rb,2\r").contains("bare carriage return"));
+    assert!(shown("friend_delete_all", "From_Account,DeleteType\n").contains("DeleteType"));
+    let typo = problem("friend_update", "From_Account,To_Account,Tag_SNS_IM_Remarks\n");
+    assert_eq!(typo.column(), Some("Tag_SNS_IM_Remarks"));
+    assert!(typo.to_string().contains("Tag_SNS_IM_Remark, Tag_SNS_IM_Group, Tag_SNS_Custom_"));
+}
+
+#[test]
+fn mapped_columns_are_read_and_must_be_there() {
+    let mapped = input(&[("UserID", "用户")]);
+    let rows = rows_with("account_delete", "rows.csv", "UserID,用户\na,b\n".as_bytes(), &mapped).unwrap();
+    assert_eq!(rows, ["2 b"]);
+    let mapped = input(&[("Tag_SNS_IM_Remark", "note")]);
+    let error = rows_with("friend_update", "rows.csv", b"From_Account,To_Account\n", &mapped).unwrap_err();
+    assert_eq!(error.column(), Some("note"));
+}
+
+#[test]
+fn bad_ids_are_rejected_with_column_and_reason_and_sink_nobody() {
+    let long = "x".repeat(40);
+    let text = format!("From_Account,To_Account\na,{long}\n,b\na,a\na, b\na,b,c\na\na,b\n");
+    assert_eq!(
+        rows("friend_delete", "rows.csv", &text),
+        [
+            format!("2 bad a>{long}: `To_Account` has 40 bytes, the API takes at most 32").as_str(),
+            "3 bad >b: `From_Account` is empty",
+            "4 bad a>a: `To_Account` names the same account twice: it is From_Account, too",
+            "5 bad a> b: `To_Account` starts or ends with a space",
+            "6 bad a>b: the row has 3 cells, the header has 2",
+            "7 bad a>: the row has 1 cells, the header has 2",
+            "8 a>b",
+        ]
+    );
+}
+
+#[test]
+fn a_header_in_the_middle_is_no_account() {
+    let rows = rows("account_delete", "rows.csv", "UserID\na\n\u{feff}UserID\nb\nUserID\n");
+    assert_eq!(rows[1], "3 bad \u{feff}UserID: repeats the header: were files joined?");
+    assert_eq!((rows[0].as_str(), rows[2].as_str()), ("2 a", "4 b"));
+    assert!(rows[3].starts_with("5 bad"));
+}
+
+#[test]
+fn bytes_that_are_no_text_reject_their_row_only_where_they_are_needed() {
+    let rows = rows_with("account_delete", "rows.csv", b"UserID,x\na\xff,1\nb,\xff\n", &input(&[])).unwrap();
+    assert_eq!(rows, ["2 bad a\u{fffd}: `UserID` is not valid UTF-8", "3 b"]);
+    let mut gbk = input(&[("UserID", "用户")]);
+    gbk.encoding = Encoding::Gbk;
+    let (text, _, _) = encoding_rs::GBK.encode("用户\n张三\n?\n");
+    let text: Vec<u8> = text.iter().map(|&byte| if byte == b'?' { 0xff } else { byte }).collect();
+    let rows = rows_with("account_delete", "rows.csv", &text, &gbk).unwrap();
+    assert_eq!(rows, ["2 张三", "3 bad \u{fffd}: `UserID` is not valid GBK"]);
+}
+
+#[test]
+fn text_behind_a_closing_quote_never_makes_another_id() {
+    assert_eq!(
+        rows("account_delete", "rows.csv", "UserID\n\"bob\"by\nal\n"),
+        ["2 bad bobby: text follows a closing quote", "3 al"]
+    );
+}
+
+#[test]
+fn an_open_quote_costs_its_own_line_and_no_other() {
+    let text = "UserID,note\n\"a,x\nb,y\nc,\"two\nlines\"\nd,z\n";
+    assert_eq!(
+        rows("account_delete", "rows.csv", text),
+        [
+            "2 bad a,x: text follows a closing quote (as its quotes stand, the row would run on to line 4)",
+            "3 b",
+            "4 c",
+            "6 d"
+        ]
+    );
+    // A cell from the second line is not shown for the row on the first.
+    let rows_of_two = rows("friend_delete", "rows.csv", "From_Account,To_Account\n\"a,b\nc\",d\n");
+    assert!(rows_of_two[0].starts_with("2 bad a,b>: "), "{rows_of_two:?}");
+    let text = format!("UserID,note\n\"a,x\n{}", "b,y\n".repeat(500_000));
+    let rows = rows("account_delete", "rows.csv", &text);
+    assert!(rows[0].starts_with("2 bad a,x: the row is longer than 1 MiB"), "{}", rows[0]);
+    assert_eq!(rows.len(), 500_001);
+    assert_eq!(rows[500_000], "500002 b");
+}
+
+#[test]
+fn an_open_quote_at_the_end_of_the_file_is_found() {
+    assert_eq!(
+        rows("account_delete", "rows.csv", "UserID\na\n\"b\nc"),
+        [
+            "2 a",
+            "3 bad b: a quote is opened and never closed (as its quotes stand, the row would run on to line 4)",
+            "4 c"
+        ]
+    );
+    assert_eq!(rows("account_delete", "rows.csv", "UserID\n\"b")[0], "2 bad b: a quote is opened and never closed");
+}
+
+#[test]
+fn an_open_quote_that_ends_with_the_last_line_feed_is_found() {
+    let rows = rows("account_delete", "rows.csv", "UserID,note\na,\"x\nb,y\n");
+    assert!(rows[0].starts_with("2 bad a: a quote is opened"), "{}", rows[0]);
+    assert_eq!(rows[1], "3 b");
+}
+
+#[test]
+fn a_row_of_many_megabytes_is_rejected_and_the_next_one_is_read() {
+    let text = format!("UserID,note\na,{}\nb,y\n", "x".repeat(3 << 20));
+    let rows = rows("account_delete", "rows.csv", &text);
+    assert_eq!(rows, ["2 bad a: the row is longer than 1 MiB", "3 b"]);
+}
+
+#[test]
+fn two_megabytes_of_blank_lines_hide_no_row() {
+    let text = format!("UserID\n{}a\n{}", "\n".repeat(2 << 20), "\r\n".repeat(2 << 20));
+    assert_eq!(rows("account_delete", "rows.csv", &text), [format!("{} a", (2 << 20) + 2)]);
+}
+
+#[test]
+fn a_file_made_to_be_read_again_and_again_ends_in_time() {
+    // Every line opens a quote, and looks open also from within an open quote.
+    let text = format!("a,UserID\n{}c,d\n", "a\",\"b\n".repeat(100_000));
+    let rows = rows("account_delete", "rows.csv", &text);
+    assert_eq!(rows.len(), 100_001);
+    assert_eq!(rows[100_000], "100002 d");
+}
+
+#[test]
+fn tags_are_read_as_text_and_groups_are_parted() {
+    let text = "From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_IM_Group,Tag_SNS_Custom_Vip\n\
+                a,b,\"two\nlines\",g|h|g,7\na,c,,,7\na,d,,,\na,e,,g||h,\n";
+    assert_eq!(
+        rows("friend_update", "rows.csv", text),
+        [
+            "2 a>b {\"Tag_SNS_Custom_Vip\":\"7\",\"Tag_SNS_IM_Group\":[\"g\",\"h\"],\"Tag_SNS_IM_Remark\":\"two\\nlines\"}",
+            "4 a>c {\"Tag_SNS_Custom_Vip\":\"7\"}",
+            "5 bad a>d: would change nothing: no tag is set",
+            "6 bad a>e: `Tag_SNS_IM_Group` names a group without a name",
+        ]
+    );
+}
+
+#[test]
+fn a_bad_tag_is_rejected_with_the_tags_as_they_were_read() {
+    let text = format!("From_Account,To_Account,Tag_SNS_IM_Remark\na,b,{}\n", "é".repeat(49));
+    let mut bad = None;
+    let read = source("rows.csv", text.as_bytes()).read(&shape("friend_update"), &input(&[]), &mut |row| {
+        bad = row.err();
+        std::ops::ControlFlow::Continue(())
+    });
+    read.unwrap();
+    let bad = bad.unwrap();
+    assert_eq!(bad.column.as_deref(), Some("Tag_SNS_IM_Remark"));
+    assert_eq!(bad.reason, "`Tag_SNS_IM_Remark` has 98 bytes, the API takes at most 96");
+    assert!(bad.tags.contains_key("Tag_SNS_IM_Remark"));
+}
+
+#[test]
+fn results_are_input_again() {
+    let text = "source,line,UserID,outcome,code,reason,attempts,finished_at\nold.csv,7,a,failed,30006,\"x, y\",8,now\n";
+    assert_eq!(rows("account_delete", "results.csv", text), ["2 a"]);
+}
+
+#[test]
+fn a_sink_that_has_enough_gets_no_more() {
+    let mut seen = 0;
+    let read = source("rows.csv", b"UserID\na\nb\nc\n").read(&shape("account_delete"), &input(&[]), &mut |_| {
+        seen += 1;
+        std::ops::ControlFlow::Break(())
+    });
+    read.unwrap();
+    assert_eq!(seen, 1);
+}
+
+#[test]
+fn tag_columns_are_those_of_the_header() {
+    let text = b"Tag_SNS_IM_Remark,From_Account,x,To_Account,Tag_SNS_Custom_A\n";
+    let tags = source("rows.csv", text).tag_columns(&shape("friend_update"), &input(&[])).unwrap();
+    assert_eq!(tags, ["Tag_SNS_IM_Remark", "Tag_SNS_Custom_A"]);
+}
+
+/// The lines that hold a row: all but blank ones.
+fn filled_lines(bytes: &[u8]) -> Vec<u64> {
+    let lines = bytes.split(|&byte| byte == b'\n').zip(1..);
+    lines.filter(|(line, _)| !matches!(*line, b"" | b"\r")).map(|(_, number)| number).collect()
+}
+
+fn line_numbers(rows: &[String]) -> Vec<u64> {
+    rows.iter().map(|row| row.split(' ').next().unwrap().parse().unwrap()).collect()
+}
+
+fn hostile_byte() -> impl Strategy<Value = u8> {
+    prop_oneof![
+        6 => prop::sample::select(b"ab,\"\n\r; ".to_vec()),
+        1 => any::<u8>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_line_of_any_bytes_is_one_row(bytes in prop::collection::vec(hostile_byte(), 0..300)) {
+        // Ids hold no line break, so where there are only ids every filled line is a row of its own.
+        let text = [b"From_Account,To_Account\n", bytes.as_slice()].concat();
+        let rows = rows_with("friend_delete", "rows.csv", &text, &input(&[])).unwrap();
+        prop_assert_eq!(line_numbers(&rows), &filled_lines(&text)[1..]);
+    }
+
+    #[test]
+    fn damage_to_one_line_leaves_all_others_alone(
+        damage in prop::collection::vec(hostile_byte().prop_filter("no line end", |byte| *byte != b'\n'), 0..20),
+        line in 0..60_usize,
+        quoted in any::<bool>(),
+    ) {
+        let row = |n: usize| if quoted { format!("\"a{n}\",\"b{n}\",\"two\nlines\"\n") } else { format!("a{n},b{n},x\n") };
+        let good = |n: usize, line: usize| format!("{line} a{n}>b{n}");
+        let step = if quoted { 2 } else { 1 };
+        let mut text = b"From_Account,To_Account,note\n".to_vec();
+        let mut expected = Vec::new();
+        for n in 0..60 {
+            let at = 2 + n * step + usize::from(n > line);
+            if n == line {
+                text.extend(&damage);
+                text.push(b'\n');
+            }
+            expected.push(good(n, at + usize::from(n == line)));
+            text.extend(row(n).as_bytes());
+        }
+        let rows = rows_with("friend_delete", "rows.csv", &text, &input(&[])).unwrap();
+        for row in expected {
+            prop_assert!(rows.contains(&row), "{row} is lost");
+        }
+    }
+
+    #[test]
+    fn no_bytes_at_all_bring_it_down(bytes in prop::collection::vec(hostile_byte(), 0..200)) {
+        for operation in ["account_delete", "friend_update"] {
+            let _ = rows_with(operation, "rows.csv", &bytes, &input(&[]));
+            let _ = rows_with(operation, "rows", &bytes, &input(&[]));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The part of the text that may have to be read again.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// How much is read from the source at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// How much of an endless line is kept before it is forgotten.
+const SKIP: u64 = 1 << 20;
+
+/// Hands out the text of `inner` and keeps all of it from a mark on, so that a reader can go back there.
+///
+/// It pretends to end at a limit: a reader that finds no end of a record stops there instead of taking the whole
+/// file into memory.
+pub(super) struct Window<R> {
+    inner: R,
+    /// The text from `base` on, as far as it was read.
+    bytes: Vec<u8>,
+    /// Where `bytes` starts in the text.
+    base: u64,
+    /// How much of `bytes` was handed out.
+    read: usize,
+    /// What stands before this place is needed no more.
+    mark: u64,
+    /// Nothing from this place on is handed out.
+    limit: u64,
+}
+
+impl<R: Read> Window<R> {
+    pub(super) const fn new(inner: R) -> Self {
+        Self { inner, bytes: Vec::new(), base: 0, read: 0, mark: 0, limit: u64::MAX }
+    }
+
+    /// Keeps the text from `mark` on, and ends at `limit`.
+    pub(super) const fn keep(&mut self, mark: u64, limit: u64) {
+        self.mark = mark;
+        self.limit = limit;
+    }
+
+    /// The text between two places that are kept.
+    pub(super) fn text(&self, start: u64, end: u64) -> &[u8] {
+        self.bytes.get(self.index(start)..self.index(end)).unwrap_or_default()
+    }
+
+    /// Where the line that holds `place` ends: behind its line feed, or at the end of the text. None for a line
+    /// that goes on for more than `bound` bytes.
+    pub(super) fn line_end(&mut self, place: u64, bound: u64) -> io::Result<Option<u64>> {
+        let mut from = place;
+        while from - place < bound {
+            let rest = self.bytes.get(self.index(from)..).unwrap_or_default();
+            if let Some(length) = rest.iter().position(|&byte| byte == b'\n') {
+                return Ok(Some(from + length as u64 + 1));
+            }
+            from += rest.len() as u64;
+            if self.fill()? == 0 {
+                return Ok(Some(from));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Like [`Self::line_end`] for a line of any length, which is passed over without being kept.
+    pub(super) fn skip_line(&mut self, place: u64) -> io::Result<u64> {
+        let mut from = place;
+        loop {
+            if let Some(end) = self.line_end(from, SKIP)? {
+                return Ok(end);
+            }
+            from = self.base + self.bytes.len() as u64;
+            self.mark = from;
+            self.read = self.bytes.len();
+        }
+    }
+
+    /// Reads a chunk more and forgets what stands before the mark; 0 at the end of the text.
+    fn fill(&mut self) -> io::Result<usize> {
+        let stale = self.index(self.mark).min(self.read);
+        self.bytes.drain(..stale);
+        self.base += stale as u64;
+        self.read -= stale;
+        let kept = self.bytes.len();
+        self.bytes.resize(kept + CHUNK, 0);
+        let count = loop {
+            match self.inner.read(&mut self.bytes[kept..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
+        self.bytes.truncate(kept + count.as_ref().map_or(0, |&count| count));
+        count
+    }
+
+    fn index(&self, place: u64) -> usize {
+        usize::try_from(place.saturating_sub(self.base)).unwrap_or(usize::MAX)
+    }
+}
+
+impl<R: Read> Read for Window<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read == self.bytes.len() && self.base + (self.read as u64) < self.limit {
+            self.fill()?;
+        }
+        let end = self.bytes.len().min(self.index(self.limit)).max(self.read);
+        let ready = &self.bytes[self.read..end];
+        let count = ready.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&ready[..count]);
+        self.read += count;
+        Ok(count)
+    }
+}
+
+impl<R> Seek for Window<R> {
+    /// Goes to a place that is kept.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let SeekFrom::Start(place) = to else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let index = place.checked_sub(self.base).and_then(|index| usize::try_from(index).ok());
+        self.read = index.filter(|&index| index <= self.bytes.len()).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_read_again_from_the_mark_on() {
+        let text: Vec<u8> = (0..=250).cycle().take(200_000).collect();
+        let mut window = Window::new(text.as_slice());
+        let mut first = vec![0; 150_000];
+        window.read_exact(&mut first).unwrap();
+        window.keep(149_990, u64::MAX);
+        window.read_exact(&mut vec![0; 40_000]).unwrap();
+        window.seek(SeekFrom::Start(149_990)).unwrap();
+        let mut rest = Vec::new();
+        window.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, text[149_990..]);
+        assert!(window.seek(SeekFrom::Start(0)).is_err(), "it was forgotten");
+    }
+
+    #[test]
+    fn it_ends_at_the_limit_until_the_limit_moves() {
+        let mut window = Window::new(&b"0123456789"[..]);
+        window.keep(0, 4);
+        let mut text = String::new();
+        window.read_to_string(&mut text).unwrap();
+        window.keep(4, u64::MAX);
+        window.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "0123456789");
+    }
+
+    #[test]
+    fn a_line_of_many_megabytes_is_passed_over_without_being_kept() {
+        let mut text = vec![b'x'; 5 << 20];
+        text.extend(b"\nnext");
+        let mut window = Window::new(text.as_slice());
+        assert_eq!(window.line_end(3, 1 << 20).unwrap(), None);
+        assert_eq!(window.skip_line(3).unwrap(), (5 << 20) + 1);
+        assert!(window.bytes.len() < (2 << 20));
+        let last = window.line_end((5 << 20) + 1, 1 << 20).unwrap();
+        assert_eq!(last, Some((5 << 20) + 5), "the last line ends with the text");
+    }
+}

@@ -1,0 +1,173 @@
+//! The fields of one JSON object that mean something, unparsed.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::domain::operation::BodyShape;
+use crate::input::columns::Columns;
+use crate::input::row::Fault;
+
+/// A value as it stands in the line.
+pub(super) type Raw<'l> = &'l RawValue;
+
+/// The fields of a record, or of an item in its list. `null` counts as absent.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'l> {
+    pub(super) from: Option<Raw<'l>>,
+    pub(super) account: Option<Raw<'l>>,
+    /// `DeleteItem` or `UpdateItem`.
+    pub(super) list: Option<Raw<'l>>,
+    pub(super) sns_item: Option<Raw<'l>>,
+    /// Tags by the API's name, as keys of the object.
+    pub(super) tags: Vec<(String, Raw<'l>)>,
+    /// What is wrong with the object as such.
+    pub(super) fault: Option<Fault>,
+}
+
+impl<'l> Fields<'l> {
+    /// Reads `json`, an object. An error means that it is no JSON.
+    pub(super) fn parse(json: &'l str, columns: &Columns<'_>) -> Result<Self, serde_json::Error> {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let fields = Object(columns).deserialize(&mut reader)?;
+        reader.end()?;
+        Ok(fields)
+    }
+
+    fn set(&mut self, key: Key, name: &str, value: Raw<'l>) {
+        let earlier = match key {
+            Key::From => self.from.replace(value),
+            Key::Account => self.account.replace(value),
+            Key::List => self.list.replace(value),
+            Key::SnsItem => self.sns_item.replace(value),
+            Key::Tag(tag) => self.set_tag(tag, value),
+            Key::Refused(fault) if value.get() != "null" => {
+                self.fault.get_or_insert(fault);
+                None
+            }
+            Key::Refused(_) | Key::Other => None,
+        };
+        if earlier.is_some() {
+            let twice = Fault::new(format!("the record says `{name}` twice"));
+            self.fault.get_or_insert(twice);
+        }
+    }
+
+    fn set_tag(&mut self, tag: String, value: Raw<'l>) -> Option<Raw<'l>> {
+        let earlier = self.tags.iter().find(|(name, _)| *name == tag).map(|(_, value)| *value);
+        self.tags.push((tag, value));
+        earlier
+    }
+
+    fn drop_nulls(&mut self) {
+        for slot in [&mut self.from, &mut self.account, &mut self.list, &mut self.sns_item] {
+            slot.take_if(|value| value.get() == "null");
+        }
+        self.tags.retain(|(_, value)| value.get() != "null");
+    }
+}
+
+/// What a key of the object means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Key {
+    From,
+    Account,
+    List,
+    SnsItem,
+    Tag(String),
+    /// A key that must not be passed over in silence.
+    Refused(Fault),
+    Other,
+}
+
+impl Key {
+    fn of(name: &str, columns: &Columns<'_>) -> Self {
+        if columns.from.is_some_and(|from| from.file == name) {
+            return Self::From;
+        }
+        if columns.account.file == name {
+            return Self::Account;
+        }
+        let (list, takes_sns_item) = match columns.body {
+            BodyShape::Single | BodyShape::Ids => (None, false),
+            BodyShape::Objects { list } => (Some(list), false),
+            BodyShape::Updates { list } => (Some(list), true),
+        };
+        if list == Some(name) {
+            return Self::List;
+        }
+        if takes_sns_item && name == "SnsItem" {
+            return Self::SnsItem;
+        }
+        if name == "DeleteType" && columns.take_delete_type() {
+            return Self::Refused(Fault::new(
+                "the record says `DeleteType`: options.delete_type of the job decides it for all rows",
+            ));
+        }
+        match columns.tag_of(name) {
+            Ok(Some(tag)) => Self::Tag(tag.to_owned()),
+            Ok(None) => Self::Other,
+            Err(error) => Self::Refused(Fault::of(name, error)),
+        }
+    }
+}
+
+/// Reads a key without keeping its text.
+struct KeyOf<'c>(&'c Columns<'c>);
+
+impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
+    type Value = (Key, Cow<'de, str>);
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeyOf<'_> {
+    type Value = (Key, Cow<'de, str>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok((Key::of(name, self.0), Cow::Borrowed(name)))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok((Key::of(name, self.0), Cow::Owned(name.to_owned())))
+    }
+}
+
+struct Object<'c>(&'c Columns<'c>);
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = Fields<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Fields::default();
+        while let Some((key, name)) = map.next_key_seed(KeyOf(self.0))? {
+            if key == Key::Other {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                fields.set(key, &name, map.next_value()?);
+            }
+        }
+        fields.drop_nulls();
+        Ok(fields)
+    }
+}

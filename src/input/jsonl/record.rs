@@ -1,0 +1,237 @@
+//! One record: the rows in it, or what is wrong with it.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use crate::domain::job::Encoding;
+use crate::domain::operation::BodyShape;
+use crate::domain::row::{RowRef, Tags, Value};
+use crate::domain::tags::{self, Kind};
+use crate::input::columns::{Column, Columns};
+use crate::input::encoding::REPLACEMENT;
+use crate::input::row::{self, Fault, Sink};
+
+use super::fields::{Fields, Raw};
+use super::value::{self, Type};
+
+/// A line of the file.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'l> {
+    /// From 1.
+    pub(super) number: u64,
+    pub(super) json: &'l str,
+    /// Whether replacement characters in it stand for bytes that were no text.
+    pub(super) damaged: bool,
+}
+
+/// Hands the rows of a line to the sink.
+pub(super) fn read(line: Line<'_>, columns: &Columns<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
+    let fields = match Fields::parse(line.json, columns) {
+        Ok(fields) => fields,
+        Err(error) => return sink(Err(syntax(&error).into_row(line.number, None, None, Tags::new()))),
+    };
+    let mut record = Record { line, columns, from: fields.from, sink, flow: ControlFlow::Continue(()) };
+    record.read(&fields);
+    record.flow
+}
+
+/// What the parser found, without its line number, which is always 1 here.
+fn syntax(error: &serde_json::Error) -> Fault {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    Fault::new(format!("is no JSON object: {what} at character {}", error.column()))
+}
+
+struct Record<'l, 'r, 's> {
+    line: Line<'l>,
+    columns: &'r Columns<'r>,
+    from: Option<Raw<'l>>,
+    sink: &'r mut Sink<'s>,
+    flow: ControlFlow<()>,
+}
+
+impl<'l> Record<'l, '_, '_> {
+    fn read(&mut self, fields: &Fields<'l>) {
+        let ids_in_list = matches!(self.columns.body, BodyShape::Ids);
+        let fault = fields.fault.as_ref();
+        let count = match (fields.list, fields.account) {
+            (Some(list), None) if Type::of(list) == Type::List => {
+                value::for_each(list, |item| self.list_item(item, fault))
+            }
+            (None, Some(ids)) if ids_in_list && Type::of(ids) == Type::List => value::for_each(ids, |id| {
+                self.item(Some(id), &Fields::default(), fault);
+            }),
+            (Some(_), None) => return self.reject(Fault::new("the list of the record is no list")),
+            (Some(_), Some(_)) => return self.reject(Fault::new("the record has both a list and an item of its own")),
+            (None, account) => {
+                self.item(account, fields, fault);
+                1
+            }
+        };
+        if count == 0 {
+            self.reject(Fault::new("the list of the record is empty"));
+        }
+    }
+
+    /// An element of `DeleteItem` or `UpdateItem`.
+    fn list_item(&mut self, item: Raw<'l>, fault: Option<&Fault>) {
+        if Type::of(item) != Type::Object {
+            let fault = Fault::new(format!("an item of the list is {}, not an object", Type::of(item).name()));
+            return self.reject(fault);
+        }
+        match Fields::parse(item.get(), self.columns) {
+            Ok(fields) if fields.list.is_some() => self.reject(Fault::new("an item of the list has a list of its own")),
+            Ok(fields) if fields.from.is_some() => self.reject(Fault::new("an item of the list has a From_Account")),
+            Ok(fields) => self.item(fields.account, &fields, fault.or(fields.fault.as_ref())),
+            Err(error) => self.reject(syntax(&error)),
+        }
+    }
+
+    /// A row: the item's account, and its tags from `fields`.
+    fn item(&mut self, account: Option<Raw<'l>>, fields: &Fields<'l>, fault: Option<&Fault>) {
+        if self.flow.is_break() {
+            return;
+        }
+        let mut tags = Tags::new();
+        let row = fault.map_or(Ok(()), |fault| Err(fault.clone()));
+        let row = row.and_then(|()| self.row(account, fields, &mut tags));
+        self.flow = match row {
+            Ok((from, account, tags)) => (self.sink)(Ok(RowRef {
+                line: self.line.number,
+                from: from.as_deref(),
+                account: &account,
+                tags: &tags,
+            })),
+            Err(fault) => {
+                let (from, account) = (self.from.and_then(as_it_stands), account.and_then(as_it_stands));
+                (self.sink)(Err(fault.into_row(self.line.number, from, account, tags)))
+            }
+        };
+    }
+
+    fn row(&self, account: Option<Raw<'l>>, fields: &Fields<'l>, tags: &mut Tags) -> Result<Ids<'l>, Fault> {
+        let from = self.columns.from.map(|from| self.id(from, self.from)).transpose()?;
+        let account = self.id(self.columns.account, account)?;
+        row::check_ids(self.columns, from.as_deref(), &account)?;
+        self.read_tags(fields, tags)?;
+        Ok((from, account, row::tags_json(self.columns, tags)?))
+    }
+
+    fn id(&self, column: Column<'_>, raw: Option<Raw<'l>>) -> Result<Cow<'l, str>, Fault> {
+        let raw = raw.ok_or_else(|| Fault::of(column.api, "is missing"))?;
+        self.text(column.api, raw)
+    }
+
+    fn text(&self, name: &str, raw: Raw<'l>) -> Result<Cow<'l, str>, Fault> {
+        match Type::of(raw) {
+            Type::Text => {
+                let text = value::text(raw).ok_or_else(|| Fault::of(name, "has an escape that is no character"))?;
+                self.check_encoding(name, &text)?;
+                Ok(text)
+            }
+            Type::Number => Err(Fault::of(name, "is a number: ids are text and stand in quotes")),
+            other @ (Type::List | Type::Object | Type::Boolean | Type::Null) => {
+                Err(Fault::of(name, format_args!("is {}, not text", other.name())))
+            }
+        }
+    }
+
+    fn check_encoding(&self, name: &str, text: &str) -> Result<(), Fault> {
+        if !self.line.damaged || !text.contains(REPLACEMENT) {
+            return Ok(());
+        }
+        let encoding = match self.columns.encoding {
+            Encoding::Utf8 => "UTF-8",
+            Encoding::Gbk => "GBK",
+        };
+        Err(Fault::of(name, format_args!("is not valid {encoding}")))
+    }
+
+    /// Tags as keys of the object, and those of its `SnsItem`.
+    fn read_tags(&self, fields: &Fields<'l>, tags: &mut Tags) -> Result<(), Fault> {
+        for (tag, raw) in &fields.tags {
+            self.set_tag(tags, tag, raw)?;
+        }
+        let Some(list) = fields.sns_item else {
+            return Ok(());
+        };
+        if Type::of(list) != Type::List {
+            return Err(Fault::new(format!("`SnsItem` is {}, not a list", Type::of(list).name())));
+        }
+        let mut result = Ok(());
+        value::for_each(list, |pair| {
+            if result.is_ok() {
+                result = self.sns_item(pair, tags);
+            }
+        });
+        result
+    }
+
+    fn sns_item(&self, pair: Raw<'l>, tags: &mut Tags) -> Result<(), Fault> {
+        let wrong = |_| Fault::new("an element of `SnsItem` is not {\"Tag\": text, \"Value\": …}");
+        let pair: SnsItem<'_> = serde_json::from_str(pair.get()).map_err(wrong)?;
+        match pair.value.filter(|value| Type::of(value) != Type::Null) {
+            Some(value) => self.set_tag(tags, &pair.tag, value),
+            None => Ok(()),
+        }
+    }
+
+    fn set_tag(&self, tags: &mut Tags, tag: &str, raw: Raw<'l>) -> Result<(), Fault> {
+        let kind = tags::kind(tag).map_err(|error| Fault::of(tag, error))?;
+        let value = tag_value(kind, raw).ok_or_else(|| {
+            let wanted = match kind {
+                Kind::Remark => "must be text",
+                Kind::Groups => "must be a list of group names",
+                Kind::Custom => "must be text or an integer",
+            };
+            Fault::of(tag, wanted)
+        })?;
+        match &value {
+            Value::Text(text) => self.check_encoding(tag, text)?,
+            Value::Groups(groups) => groups.iter().try_for_each(|group| self.check_encoding(tag, group))?,
+            Value::Integer(_) => {}
+        }
+        row::set_tag(tags, tag, value)
+    }
+
+    /// Rejects the record, or an item of which no account is known.
+    fn reject(&mut self, fault: Fault) {
+        if self.flow.is_continue() {
+            let from = self.from.and_then(as_it_stands);
+            self.flow = (self.sink)(Err(fault.into_row(self.line.number, from, None, Tags::new())));
+        }
+    }
+}
+
+/// From_Account, the item's account and the tags as JSON.
+type Ids<'l> = (Option<Cow<'l, str>>, Cow<'l, str>, String);
+
+/// A pair of `SnsItem` (page friend_update).
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct SnsItem<'l> {
+    tag: String,
+    #[serde(borrow)]
+    value: Option<Raw<'l>>,
+}
+
+fn tag_value(kind: Kind, raw: Raw<'_>) -> Option<Value> {
+    match Type::of(raw) {
+        Type::Text => value::text(raw).map(|text| Value::Text(text.into())),
+        Type::Number => raw.get().parse().ok().map(Value::Integer),
+        Type::List if kind == Kind::Groups => {
+            let names: Vec<Cow<'_, str>> = serde_json::from_str(raw.get()).ok()?;
+            Some(tags::groups(names.iter().map(AsRef::as_ref)))
+        }
+        Type::List | Type::Object | Type::Boolean | Type::Null => None,
+    }
+}
+
+/// An id for the results file: text as it reads, a number as it is written.
+fn as_it_stands(raw: Raw<'_>) -> Option<String> {
+    match Type::of(raw) {
+        Type::Text => value::text(raw).map(Cow::into_owned),
+        Type::Number | Type::Boolean => Some(raw.get().to_owned()),
+        Type::List | Type::Object | Type::Null => None,
+    }
+}

@@ -1,0 +1,200 @@
+//! JSONL, flat and in the shape of request bodies, good and bad.
+
+use proptest::prelude::*;
+
+use crate::domain::job::Encoding;
+use crate::input::Problem;
+use crate::input::testing::{input, rows, rows_with};
+
+fn lines(operation: &str, text: &str) -> Vec<String> {
+    rows(operation, "rows.jsonl", text)
+}
+
+/// The reason for which the only row of a record is rejected.
+fn reason(operation: &str, record: &str) -> String {
+    let rows = lines(operation, record);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    rows[0].split_once(": ").unwrap().1.to_owned()
+}
+
+#[test]
+fn flat_records_are_rows_with_their_lines() {
+    let text = "{\"From_Account\":\"a\",\"To_Account\":\"b\",\"x\":[1,{}]}\r\n\n  {\"To_Account\":\"d\\u0031\",\"From_Account\":\"c\"}";
+    assert_eq!(lines("friend_delete", text), ["1 a>b", "3 c>d1"]);
+    assert!(lines("friend_delete", "").is_empty());
+}
+
+#[test]
+fn bodies_of_the_api_are_a_row_an_item() {
+    assert_eq!(lines("friend_delete", r#"{"To_Account":["b","c"],"From_Account":"a"}"#), ["1 a>b", "1 a>c"]);
+    assert_eq!(lines("account_delete", r#"{"DeleteItem":[{"UserID":"a"},{"UserID":"b"}]}"#), ["1 a", "1 b"]);
+    let update = r#"{"From_Account":"a","UpdateItem":[
+        {"To_Account":"b","SnsItem":[{"Tag":"Tag_SNS_IM_Remark","Value":"x"},{"Tag":"Tag_SNS_Custom_A","Value":5}]},
+        {"To_Account":"c","SnsItem":[{"Tag":"Tag_SNS_IM_Group","Value":["g","g"]}]}]}"#;
+    assert_eq!(
+        lines("friend_update", &update.replace('\n', "")),
+        [r#"1 a>b {"Tag_SNS_Custom_A":5,"Tag_SNS_IM_Remark":"x"}"#, r#"1 a>c {"Tag_SNS_IM_Group":["g"]}"#]
+    );
+}
+
+#[test]
+fn a_bad_item_rejects_itself_alone() {
+    assert_eq!(
+        lines("friend_delete", r#"{"From_Account":"a","To_Account":["b",7,"a",null,"c"]}"#),
+        [
+            "1 a>b",
+            "1 bad a>7: `To_Account` is a number: ids are text and stand in quotes",
+            "1 bad a>a: `To_Account` names the same account twice: it is From_Account, too",
+            "1 bad a>: `To_Account` is null, not text",
+            "1 a>c",
+        ]
+    );
+    assert_eq!(
+        lines("account_delete", r#"{"DeleteItem":[{"UserID":"a"},"b",{},{"UserID":"c"}]}"#),
+        ["1 a", "1 bad : an item of the list is text, not an object", "1 bad : `UserID` is missing", "1 c",]
+    );
+    let twice = r#"{"DeleteItem":[{"UserID":"a","UserID":"b"},{"UserID":"c"}]}"#;
+    let rows = lines("account_delete", twice);
+    assert!(rows[0].ends_with("the record says `UserID` twice"), "{rows:?}");
+    assert_eq!(rows[1], "1 c");
+}
+
+#[test]
+fn a_fault_of_the_record_rejects_each_of_its_items() {
+    assert_eq!(
+        lines("friend_delete", r#"{"From_Account":"","To_Account":["b","c"]}"#),
+        ["1 bad >b: `From_Account` is empty", "1 bad >c: `From_Account` is empty"]
+    );
+    let rows =
+        lines("friend_delete", r#"{"From_Account":"a","To_Account":["b","c"],"DeleteType":"Delete_Type_Single"}"#);
+    assert_eq!(rows.len(), 2);
+    assert!(rows[1].starts_with("1 bad a>c: the record says `DeleteType`: options.delete_type"));
+}
+
+#[test]
+fn records_that_are_no_rows_are_rejected_with_the_reason() {
+    for (record, expected) in [
+        (r#"{"From_Account":"a","To_Account":[]}"#, "the list of the record is empty"),
+        (r#"{"From_Account":"a"}"#, "`To_Account` is missing"),
+        (r#"{"From_Account":5,"To_Account":"b"}"#, "`From_Account` is a number: ids are text and stand in quotes"),
+        (r#"{"From_Account":"a","From_Account":"a","To_Account":"b"}"#, "the record says `From_Account` twice"),
+        (r#"{"From_Account":"a","To_Account":{}}"#, "`To_Account` is an object, not text"),
+        (r#"{"From_Account":"a","To_Account":"\ud800"}"#, "`To_Account` has an escape that is no character"),
+        (r#"{"From_Account":"a","To_Account":"b\u0000"}"#, "`To_Account` contains the control character U+0000"),
+        (r#"{"From_Account":"a","To_Account":"b"} x"#, "is no JSON object: trailing characters at character 39"),
+    ] {
+        assert_eq!(reason("friend_delete", record), expected);
+    }
+    for record in ["5", "\"a\"", "{", "{\"From_Account\":\"a\"", "null", "true"] {
+        assert!(reason("friend_delete", record).starts_with("is no JSON object: "), "{record}");
+    }
+    assert!(reason("account_delete", r#"{"UserID":"a","DeleteItem":[{"UserID":"b"}]}"#).contains("both a list"));
+    assert!(reason("account_delete", r#"{"DeleteItem":"a"}"#).contains("no list"));
+    assert!(reason("account_delete", r#"{"UserID":["a"]}"#).contains("is a list, not text"));
+}
+
+#[test]
+fn tags_stand_flat_too_and_null_leaves_them_alone() {
+    let record =
+        r#"{"From_Account":"a","To_Account":"b","Tag_SNS_IM_Remark":"","Tag_SNS_IM_Group":null,"Tag_SNS_Custom_A":-1}"#;
+    assert_eq!(lines("friend_update", record), [r#"1 a>b {"Tag_SNS_Custom_A":-1,"Tag_SNS_IM_Remark":""}"#]);
+    let with = |tag: &str| reason("friend_update", &format!(r#"{{"From_Account":"a","To_Account":"b",{tag}}}"#));
+    assert_eq!(with(r#""Tag_SNS_IM_Remark":null"#), "would change nothing: no tag is set");
+    assert_eq!(with(r#""Tag_SNS_IM_Remark":5"#), "`Tag_SNS_IM_Remark` must be text");
+    assert_eq!(with(r#""Tag_SNS_IM_Group":"g""#), "`Tag_SNS_IM_Group` must be a list of group names");
+    assert_eq!(with(r#""Tag_SNS_Custom_A":1.5"#), "`Tag_SNS_Custom_A` must be text or an integer");
+    assert!(with(r#""Tag_SNS_IM_Remarks":"x""#).contains("is none of the tags"));
+    assert!(with(r#""SnsItem":[{"Tag":"Tag_SNS_IM_Nick","Value":"x"}]"#).contains("is none of the tags"));
+    assert!(with(r#""SnsItem":[{"Tag":"Tag_SNS_IM_Remark","Valeu":"x"}]"#).contains("an element of `SnsItem`"));
+    let twice = r#""Tag_SNS_IM_Remark":"x","SnsItem":[{"Tag":"Tag_SNS_IM_Remark","Value":"y"}]"#;
+    assert_eq!(with(twice), "`Tag_SNS_IM_Remark` is set twice");
+}
+
+#[test]
+fn names_of_the_file_are_mapped() {
+    let mapped = input(&[("From_Account", "from"), ("Tag_SNS_IM_Remark", "note")]);
+    let record = br#"{"from":"a","To_Account":"b","note":"x"}"#;
+    let rows = rows_with("friend_update", "rows.jsonl", record, &mapped).unwrap();
+    assert_eq!(rows, [r#"1 a>b {"Tag_SNS_IM_Remark":"x"}"#]);
+}
+
+#[test]
+fn bytes_that_are_no_text_reject_only_the_item_they_stand_in() {
+    let record = b"{\"From_Account\":\"a\",\"To_Account\":[\"b\xff\",\"c\"],\"x\":\"\xff\"}";
+    let rows = rows_with("friend_delete", "rows.jsonl", record, &input(&[])).unwrap();
+    assert_eq!(rows, ["1 bad a>b\u{fffd}: `To_Account` is not valid UTF-8", "1 a>c"]);
+    let mut gbk = input(&[]);
+    gbk.encoding = Encoding::Gbk;
+    let (record, _, _) = encoding_rs::GBK.encode("{\"UserID\":\"张三\"}");
+    assert_eq!(rows_with("account_delete", "rows.jsonl", &record, &gbk).unwrap(), ["1 张三"]);
+}
+
+#[test]
+fn a_list_over_the_whole_file_is_refused_with_a_way_out() {
+    let error = rows_with("account_delete", "rows.json", b"\n[\n{\"UserID\":\"a\"}\n]", &input(&[])).unwrap_err();
+    assert!(matches!(*error.problem, Problem::JsonList));
+    assert!(error.hint().unwrap().contains("jq -c"));
+}
+
+#[test]
+fn deep_and_endless_lines_are_rejected_and_the_next_one_is_read() {
+    let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!("{{\"UserID\":{nested}}}\n{{\"x\":{nested},\"UserID\":\"b\"}}");
+    assert_eq!(lines("account_delete", &deep), ["1 bad : `UserID` is a list, not text", "2 b"]);
+    let long = format!("{{\"x\":\"{}\"}}\n{{\"UserID\":\"b\"}}\n", "x".repeat(17 << 20));
+    assert_eq!(lines("account_delete", &long), ["1 bad : the record is longer than 16 MiB", "2 b"]);
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\"a\"",
+        "\"UserID\"",
+        "\"DeleteItem\"",
+        "\"UserID\":\"b\"",
+        "null",
+        "1",
+        "\n",
+        "\r\n",
+        "{\"UserID\":\"c\"}",
+        "\n{\"UserID\":\"d\"}\n",
+        "{\"DeleteItem\":[",
+        "]}",
+    ])
+    .prop_map(str::to_owned)
+}
+
+proptest! {
+    #[test]
+    fn every_filled_line_has_its_rows_in_order(pieces in prop::collection::vec(piece(), 0..60)) {
+        let text = format!("{{\"UserID\":\"a\"}}\n{}", pieces.concat());
+        let mut numbers: Vec<u64> = lines("account_delete", &text)
+            .iter()
+            .map(|row| row.split(' ').next().unwrap().parse().unwrap())
+            .collect();
+        prop_assert!(numbers.is_sorted());
+        numbers.dedup();
+        let filled = text.split('\n').zip(1_u64..).filter(|(line, _)| !line.trim().is_empty());
+        prop_assert_eq!(numbers, filled.map(|(_, number)| number).collect::<Vec<_>>());
+        for (line, number) in text.split('\n').zip(1..) {
+            if line.trim() == "{\"UserID\":\"d\"}" {
+                let row = format!("{number} d");
+                prop_assert!(lines("account_delete", &text).contains(&row));
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_at_all_bring_it_down(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for operation in ["friend_delete", "friend_update"] {
+            let _ = rows_with(operation, "rows.jsonl", &bytes, &input(&[]));
+        }
+    }
+}

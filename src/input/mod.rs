@@ -1,0 +1,23 @@
+//! Opens the sources of a job and reads their rows lazily: CSV and JSONL, plain or compressed, from files, globs or
+//! standard input.
+//!
+//! A source is read from its start to its end as often as needed, always with the same rows in the same order. A
+//! row that can't be sent is handed over as a `BadRow` and never takes another one with it; an [`InputError`] is
+//! kept for sources of which no row can be trusted.
+
+mod columns;
+mod compression;
+mod csv;
+mod encoding;
+mod error;
+mod jsonl;
+mod open;
+mod row;
+mod source;
+#[cfg(test)]
+mod testing;
+
+pub use error::{InputError, Problem};
+pub use open::open;
+pub use row::Sink;
+pub use source::{Source, Stamp};

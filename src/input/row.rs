@@ -1,0 +1,74 @@
+//! The rules that every row keeps, whatever it was read from.
+
+use std::fmt::Display;
+
+use crate::domain::account::UserId;
+use crate::domain::operation::TagColumns;
+use crate::domain::row::{BadRow, RowRef, Tags, Value};
+use crate::domain::tags;
+
+use super::columns::{Column, Columns};
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The API's name of the column at fault, where one is.
+    pub(super) column: Option<String>,
+    /// The reason, as a lower-case fragment.
+    pub(super) reason: String,
+}
+
+impl Fault {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self { column: None, reason: reason.into() }
+    }
+
+    /// `what` goes on from the column's name: "has 40 bytes, …".
+    pub(super) fn of(column: &str, what: impl Display) -> Self {
+        Self { column: Some(column.to_owned()), reason: format!("`{column}` {what}") }
+    }
+
+    /// The row with this fault, and what could be read of it.
+    pub(super) fn into_row(self, line: u64, from: Option<String>, account: Option<String>, tags: Tags) -> BadRow {
+        BadRow { line, column: self.column, reason: self.reason, from, account, tags }
+    }
+}
+
+/// An id that the API takes.
+pub(super) fn check_id(column: Column<'_>, id: &str) -> Result<(), Fault> {
+    UserId::check(id).map_err(|error| Fault::of(column.api, error))
+}
+
+/// The ids of a row: each one legal, and not the same twice.
+pub(super) fn check_ids(columns: &Columns<'_>, from: Option<&str>, account: &str) -> Result<(), Fault> {
+    if let (Some(column), Some(from)) = (columns.from, from) {
+        check_id(column, from)?;
+    }
+    check_id(columns.account, account)?;
+    if from == Some(account) {
+        return Err(Fault::of(columns.account.api, "names the same account twice: it is From_Account, too"));
+    }
+    Ok(())
+}
+
+/// Adds a tag to what the row sets, or says why it can't.
+pub(super) fn set_tag(tags: &mut Tags, tag: &str, value: Value) -> Result<(), Fault> {
+    let legal = tags::kind(tag).and_then(|kind| tags::check(kind, &value));
+    if tags.contains_key(tag) {
+        return Err(Fault::of(tag, "is set twice"));
+    }
+    tags.insert(tag.into(), value);
+    legal.map_err(|error| Fault::of(tag, error))
+}
+
+/// The tags of a row as [`RowRef::tags`] has them.
+pub(super) fn tags_json(columns: &Columns<'_>, tags: &Tags) -> Result<String, Fault> {
+    match columns.tags {
+        TagColumns::None => Ok(String::new()),
+        TagColumns::Some if tags.is_empty() => Err(Fault::new("would change nothing: no tag is set")),
+        TagColumns::Some => Ok(tags::to_json(tags)),
+    }
+}
+
+/// What a source hands its rows to, one by one; it answers with `Break` when it wants no more.
+pub type Sink<'s> = dyn FnMut(Result<RowRef<'_>, BadRow>) -> std::ops::ControlFlow<()> + 's;

@@ -1,0 +1,55 @@
+//! What the tests of this module share: a job's input, and rows in a form that can be compared.
+
+use std::ops::ControlFlow;
+
+use crate::domain::job::{Encoding, Input, Rejects};
+use crate::domain::operation::{self, Shape};
+
+use super::error::InputError;
+use super::open::spool;
+use super::source::Source;
+
+/// The shape of an operation.
+pub(super) fn shape(operation: &str) -> Shape {
+    operation::by_name(operation).unwrap().shape()
+}
+
+/// UTF-8 with these columns.
+pub(super) fn input(columns: &[(&str, &str)]) -> Input {
+    let columns = columns.iter().map(|(api, file)| ((*api).to_owned(), (*file).to_owned()));
+    Input {
+        paths: Vec::new(),
+        columns: columns.collect(),
+        encoding: Encoding::Utf8,
+        delimiter: None,
+        rejects: Rejects::Count,
+    }
+}
+
+pub(super) fn source(name: &str, bytes: &[u8]) -> Source {
+    spool(name, bytes, &std::env::temp_dir()).unwrap()
+}
+
+/// Rows as text, one each: `2 a>b {"Tag":…}` or `2 bad a>b column: reason`.
+pub(super) fn rows_with(operation: &str, name: &str, bytes: &[u8], input: &Input) -> Result<Vec<String>, InputError> {
+    let mut rows = Vec::new();
+    source(name, bytes).read(&shape(operation), input, &mut |row| {
+        rows.push(match row {
+            Ok(row) => {
+                let from = row.from.map(|from| format!("{from}>")).unwrap_or_default();
+                format!("{} {from}{} {}", row.line, row.account, row.tags).trim_end().to_owned()
+            }
+            Err(bad) => {
+                let from = bad.from.map(|from| format!("{from}>")).unwrap_or_default();
+                let account = bad.account.unwrap_or_default();
+                format!("{} bad {from}{account}: {}", bad.line, bad.reason)
+            }
+        });
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
+}
+
+pub(super) fn rows(operation: &str, name: &str, text: &str) -> Vec<String> {
+    rows_with(operation, name, text.as_bytes(), &input(&[])).unwrap()
+}

@@ -1,0 +1,225 @@
+//! Packs items into requests, as the JSON text that the queue stores.
+
+use super::group::Grouped;
+use super::{IntakeError, Plan};
+use crate::domain::operation::TagColumns;
+use crate::domain::packed::Packed;
+use crate::domain::row::RowNo;
+
+/// The request that is being filled; its buffers are used again for the next.
+#[derive(Debug)]
+pub(super) struct Packer {
+    tag_columns: TagColumns,
+    most_items: u32,
+    most_bytes: usize,
+    from: Option<Vec<u8>>,
+    accounts: Vec<u8>,
+    rows: Vec<u8>,
+    tags: Vec<u8>,
+    item_count: u32,
+    row_count: u64,
+    /// The last row taken, to say where something went wrong.
+    last: RowNo,
+    /// Rows in all requests handed out.
+    packed_rows: u64,
+}
+
+impl Packer {
+    pub(super) fn new(plan: &Plan<'_>) -> Self {
+        Self {
+            tag_columns: plan.shape.tags,
+            most_items: plan.items_per_request.get(),
+            most_bytes: plan.body_bytes,
+            from: None,
+            accounts: Vec::new(),
+            rows: Vec::new(),
+            tags: Vec::new(),
+            item_count: 0,
+            row_count: 0,
+            last: 0,
+            packed_rows: 0,
+        }
+    }
+
+    /// Rows in all requests handed out.
+    pub(super) fn rows(&self) -> u64 {
+        self.packed_rows
+    }
+
+    /// Takes an item; gives the request before it if the item does not go with that.
+    pub(super) fn item(&mut self, item: Grouped<'_>) -> Result<Option<Packed>, IntakeError> {
+        let full = if self.has_room_for(item) { None } else { self.finish()? };
+        if self.item_count == 0 {
+            self.from = item.from.map(<[u8]>::to_vec);
+        }
+        self.item_count += 1;
+        open_element(&mut self.accounts);
+        write_string(item.account, &mut self.accounts);
+        self.write_rows(item);
+        match self.tag_columns {
+            TagColumns::Some => self.write_tags(item),
+            TagColumns::None => {}
+        }
+        Ok(full)
+    }
+
+    /// The request that is being filled, unless it is empty.
+    pub(super) fn finish(&mut self) -> Result<Option<Packed>, IntakeError> {
+        if self.item_count == 0 {
+            return Ok(None);
+        }
+        let row = self.last;
+        let packed = Packed {
+            from: self.from.take().map(|from| text(&from, row)).transpose()?,
+            accounts: take_list(&mut self.accounts, row)?,
+            rows: take_list(&mut self.rows, row)?,
+            tags: match self.tag_columns {
+                TagColumns::Some => Some(take_list(&mut self.tags, row)?),
+                TagColumns::None => None,
+            },
+            item_count: self.item_count,
+            row_count: u32::try_from(self.row_count).map_err(|_| IntakeError::Overfull { row })?,
+        };
+        self.packed_rows += self.row_count;
+        self.item_count = 0;
+        self.row_count = 0;
+        Ok(Some(packed))
+    }
+
+    /// Whether the item may go out with those before it.
+    fn has_room_for(&self, item: Grouped<'_>) -> bool {
+        if self.item_count == self.most_items || self.from.as_deref() != item.from {
+            return false;
+        }
+        // A bracket or comma before the element, a bracket after the last.
+        let accounts = self.accounts.len() + string_length(item.account) + 2;
+        let tags = match self.tag_columns {
+            TagColumns::Some => self.tags.len() + item.rows().map(|(_, tags)| tags.len() + 1).sum::<usize>() + 3,
+            TagColumns::None => 0,
+        };
+        accounts + tags <= self.most_bytes
+    }
+
+    fn write_rows(&mut self, item: Grouped<'_>) {
+        open_element(&mut self.rows);
+        if item.is_merged() {
+            self.rows.push(b'[');
+        }
+        for (nth, (row, _)) in item.rows().enumerate() {
+            if nth > 0 {
+                self.rows.push(b',');
+            }
+            write_decimal(row, &mut self.rows);
+            self.row_count += 1;
+            self.last = row;
+        }
+        if item.is_merged() {
+            self.rows.push(b']');
+        }
+    }
+
+    fn write_tags(&mut self, item: Grouped<'_>) {
+        open_element(&mut self.tags);
+        self.tags.push(b'[');
+        for (nth, (_, tags)) in item.rows().enumerate() {
+            if nth > 0 {
+                self.tags.push(b',');
+            }
+            self.tags.extend_from_slice(tags);
+        }
+        self.tags.push(b']');
+    }
+}
+
+/// Begins the next element of a JSON list.
+fn open_element(list: &mut Vec<u8>) {
+    list.push(if list.is_empty() { b'[' } else { b',' });
+}
+
+/// The list, closed; its buffer is empty afterwards.
+fn take_list(list: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
+    list.push(b']');
+    let text = text(list, row);
+    list.clear();
+    text
+}
+
+/// Bytes that came in as text, as text of just their size.
+fn text(bytes: &[u8], row: RowNo) -> Result<String, IntakeError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| IntakeError::Damaged { row })?;
+    Ok(text.to_owned())
+}
+
+/// Writes an id as a JSON string. Nearly all ids need no escapes.
+fn write_string(id: &[u8], to: &mut Vec<u8>) {
+    to.push(b'"');
+    if string_length(id) == id.len() + 2 {
+        to.extend_from_slice(id);
+    } else {
+        for &byte in id {
+            write_char(byte, to);
+        }
+    }
+    to.push(b'"');
+}
+
+/// The bytes that [`write_string`] writes.
+fn string_length(id: &[u8]) -> usize {
+    2 + id.iter().map(|&byte| char_length(byte)).sum::<usize>()
+}
+
+const fn char_length(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' => 2,
+        ..b' ' => 6,
+        _ => 1,
+    }
+}
+
+fn write_char(byte: u8, to: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'"' | b'\\' => to.extend_from_slice(&[b'\\', byte]),
+        ..b' ' => {
+            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+            to.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+        }
+        _ => to.push(byte),
+    }
+}
+
+fn write_decimal(mut number: u64, to: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    to.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn ids_are_json_strings_whatever_they_hold(id: String) {
+            let mut json = Vec::new();
+            write_string(id.as_bytes(), &mut json);
+            proptest::prop_assert_eq!(json.len(), string_length(id.as_bytes()));
+            proptest::prop_assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), id);
+        }
+
+        #[test]
+        fn numbers_are_written_in_decimal(number: u64) {
+            let mut text = Vec::new();
+            write_decimal(number, &mut text);
+            proptest::prop_assert_eq!(String::from_utf8(text).unwrap(), number.to_string());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Where rows stand in their sources, as stretches of even steps.
+
+use crate::domain::packed::Segment;
+use crate::domain::row::RowNo;
+
+/// Learns stretches while rows come by.
+#[derive(Debug, Default)]
+pub(super) struct Segments {
+    open: Option<Stretch>,
+}
+
+/// The stretch that the last row belongs to.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    first_row: RowNo,
+    source: u32,
+    first_line: u64,
+    last_line: u64,
+    /// Known from the second row on.
+    step: Option<u64>,
+}
+
+impl Segments {
+    /// Takes the next row; gives the stretch before it if the row does not belong to that.
+    pub(super) fn push(&mut self, row: RowNo, source: u32, line: u64) -> Option<Segment> {
+        if let Some(open) = &mut self.open
+            && open.goes_on(source, line)
+        {
+            return None;
+        }
+        let begun = Stretch { first_row: row, source, first_line: line, last_line: line, step: None };
+        self.open.replace(begun).map(Stretch::end)
+    }
+
+    /// The last stretch.
+    pub(super) fn finish(&mut self) -> Option<Segment> {
+        self.open.take().map(Stretch::end)
+    }
+}
+
+impl Stretch {
+    /// Whether a row on this line is the next of the stretch; if so, it has been taken.
+    fn goes_on(&mut self, source: u32, line: u64) -> bool {
+        let step = line.checked_sub(self.last_line);
+        let fits = source == self.source && step.is_some() && (self.step.is_none() || self.step == step);
+        if fits {
+            self.step = step;
+            self.last_line = line;
+        }
+        fits
+    }
+
+    fn end(self) -> Segment {
+        Segment {
+            first_row: self.first_row,
+            source: self.source,
+            first_line: self.first_line,
+            step: self.step.unwrap_or(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments_of(rows: &[(u32, u64)]) -> Vec<Segment> {
+        let mut segments = Segments::default();
+        let mut found: Vec<Segment> =
+            (0..).zip(rows).filter_map(|(row, &(source, line))| segments.push(row, source, line)).collect();
+        found.extend(segments.finish());
+        found
+    }
+
+    #[test]
+    fn a_plain_file_is_one_stretch() {
+        let rows: Vec<_> = (2..1000).map(|line| (0, line)).collect();
+        let whole = Segment { first_row: 0, source: 0, first_line: 2, step: 1 };
+        assert_eq!(segments_of(&rows), [whole]);
+        assert_eq!(segments_of(&[]), []);
+    }
+
+    #[test]
+    fn items_of_one_record_share_its_line() {
+        let segments = segments_of(&[(0, 7), (0, 7), (0, 7), (0, 9)]);
+        assert_eq!(segments[0].step, 0);
+        assert_eq!(segments[1].first_line, 9);
+        assert_eq!(segments.len(), 2);
+    }
+
+    #[test]
+    fn a_new_source_starts_a_new_stretch() {
+        let segments = segments_of(&[(0, 2), (0, 3), (1, 4), (1, 5)]);
+        assert_eq!(segments.iter().map(|s| s.source).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_row_finds_its_line_again(steps in proptest::collection::vec((0u32..2, 0u64..3), 0..60)) {
+            let mut line = 1;
+            let rows: Vec<_> = steps.iter().map(|&(source, step)| { line += step; (source, line) }).collect();
+            let segments = segments_of(&rows);
+            for (row, &(source, line)) in (0..).zip(&rows) {
+                let at = segments.partition_point(|s| s.first_row <= row) - 1;
+                proptest::prop_assert_eq!((segments[at].source, segments[at].line_of(row)), (source, line));
+            }
+        }
+    }
+}

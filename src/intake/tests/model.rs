@@ -1,0 +1,122 @@
+//! What intake should do, the simple way: everything in one map, every state worked out from scratch.
+
+use std::collections::BTreeMap;
+
+use crate::domain::operation::{Shape, TagColumns};
+use crate::domain::packed::{Aside, Cause, Packed};
+use crate::domain::row::{BadRow, RowNo, Tags};
+use crate::intake::Output;
+
+/// A row of a test.
+#[derive(Debug, Clone)]
+pub(super) enum Line {
+    Good { from: String, account: String, tags: Tags },
+    Bad,
+}
+
+/// What identifies an item, and the rows that share it with their tags.
+pub(super) type Items = BTreeMap<(Option<String>, String), Vec<(RowNo, Tags)>>;
+
+/// What became of all rows.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Settled {
+    pub(super) items: Items,
+    pub(super) asides: BTreeMap<RowNo, Aside>,
+}
+
+/// The id on the protected list.
+pub(super) const PROTECTED: &str = "boss";
+
+pub(super) fn bad(line: u64) -> BadRow {
+    BadRow { line, column: None, reason: "has no id".to_owned(), from: None, account: None, tags: Tags::new() }
+}
+
+/// What should come out.
+pub(super) fn model(shape: Shape, lines: &[Line]) -> Settled {
+    let mut settled = Settled::default();
+    for (row, line) in (0..).zip(lines) {
+        let aside = match line {
+            Line::Bad => {
+                let BadRow { column, reason, from, account, tags, .. } = bad(0);
+                let cause = Cause::Rejected { column, reason };
+                Some(Aside { row, cause, from, account, tags })
+            }
+            Line::Good { from, account, tags } => {
+                let from = shape.from.map(|_| from.clone());
+                let tags = if shape.tags == TagColumns::Some { tags.clone() } else { Tags::new() };
+                model_row(&mut settled.items, row, from.as_ref(), account, &tags).map(|cause| {
+                    let account = Some(account.clone());
+                    Aside { row, cause, from, account, tags }
+                })
+            }
+        };
+        settled.asides.extend(aside.map(|aside| (row, aside)));
+    }
+    settled
+}
+
+fn model_row(items: &mut Items, row: RowNo, from: Option<&String>, account: &str, tags: &Tags) -> Option<Cause> {
+    if from.is_some_and(|from| from == PROTECTED) || account == PROTECTED {
+        return Some(Cause::Protected { id: PROTECTED.to_owned() });
+    }
+    let kept = items.entry((from.cloned(), account.to_owned())).or_default();
+    let state = |rows: &[(RowNo, Tags)]| -> Tags { rows.iter().flat_map(|(_, tags)| tags.clone()).collect() };
+    let before = state(kept);
+    kept.push((row, tags.clone()));
+    let changes_nothing = state(kept) == before;
+    let equal = kept.iter().rev().skip(1).find(|(_, earlier)| earlier == tags).map(|&(of, _)| of);
+    let of = equal.filter(|_| changes_nothing)?;
+    kept.pop();
+    Some(Cause::Duplicate { of })
+}
+
+/// What came out, read as the queue would.
+pub(super) fn settled(outputs: &[Output]) -> Settled {
+    let mut settled = Settled::default();
+    for output in outputs {
+        match output {
+            Output::Segment(_) => {}
+            Output::Aside(aside) => assert_eq!(settled.asides.insert(aside.row, aside.clone()), None),
+            Output::Request(request) => {
+                for (account, rows) in read_items(request) {
+                    let key = (request.from.clone(), account);
+                    assert_eq!(settled.items.insert(key, rows), None, "an item in two requests");
+                }
+            }
+        }
+    }
+    settled
+}
+
+pub(super) fn read_items(request: &Packed) -> Vec<(String, Vec<(RowNo, Tags)>)> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Rows {
+        One(RowNo),
+        Several(Vec<RowNo>),
+    }
+    let accounts: Vec<String> = serde_json::from_str(&request.accounts).unwrap();
+    let rows: Vec<Rows> = serde_json::from_str(&request.rows).unwrap();
+    let rows: Vec<Vec<RowNo>> = rows
+        .into_iter()
+        .map(|rows| match rows {
+            Rows::One(row) => vec![row],
+            Rows::Several(rows) => {
+                assert!(rows.len() > 1);
+                rows
+            }
+        })
+        .collect();
+    let tags: Vec<Vec<Tags>> = match &request.tags {
+        Some(tags) => serde_json::from_str(tags).unwrap(),
+        None => rows.iter().map(|rows| vec![Tags::new(); rows.len()]).collect(),
+    };
+    assert_eq!((accounts.len(), accounts.len()), (rows.len(), tags.len()));
+    assert_eq!(accounts.len(), request.item_count as usize);
+    assert_eq!(rows.iter().flatten().count(), request.row_count as usize);
+    let zipped = rows.into_iter().zip(tags).map(|(rows, tags)| {
+        assert_eq!(rows.len(), tags.len());
+        rows.into_iter().zip(tags).collect()
+    });
+    accounts.into_iter().zip(zipped).collect()
+}

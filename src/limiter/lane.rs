@@ -1,0 +1,131 @@
+//! What stands between a call and the wire, without waiting: throttle, pace and slots of the app and of each command.
+
+use std::time::Duration;
+
+use super::ledger::{Ledger, LedgerError, Section, Taken};
+use super::pace::Pace;
+use crate::domain::codes::Scope;
+use crate::domain::limit::slots::RoundTrips;
+use crate::domain::limit::speed::Speed;
+use crate::domain::limit::throttle::Throttle;
+use crate::domain::limit::{Cap, Moment};
+
+/// The app's lane and those of its commands, over one ledger.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    ledger: Ledger,
+    round_trips: RoundTrips,
+    app: Lane,
+    commands: Vec<(String, Lane)>,
+}
+
+/// The calls of one command, or of the app.
+#[derive(Debug)]
+struct Lane {
+    cap: Cap,
+    section: Section,
+    pace: Pace,
+    throttle: Throttle,
+}
+
+impl Lanes {
+    pub(super) fn new(ledger: Ledger, app_cap: Cap, now: Moment) -> Self {
+        let app = Lane::new(app_cap, Ledger::app(app_cap), now);
+        Self { ledger, round_trips: RoundTrips::default(), app, commands: Vec::new() }
+    }
+
+    /// The number of the command's lane, which is made if there is none. The lower one of two caps holds.
+    pub(super) fn command(&mut self, name: &str, cap: Cap, now: Moment) -> Result<usize, LedgerError> {
+        if let Some(number) = self.commands.iter().position(|(known, _)| known == name) {
+            let lane = &mut self.commands[number].1;
+            lane.set_cap(cap.min(lane.cap));
+            return Ok(number);
+        }
+        let section = self.ledger.section(name, cap)?;
+        self.commands.push((name.to_owned(), Lane::new(cap, section, now)));
+        Ok(self.commands.len() - 1)
+    }
+
+    pub(super) fn set_cap(&mut self, command: usize, cap: Cap) {
+        self.commands[command].1.set_cap(cap);
+    }
+
+    /// A call of the command may leave now, with these slots; or says when to ask again.
+    pub(super) fn take(
+        &mut self,
+        command: usize,
+        clock: impl Fn() -> Moment,
+    ) -> Result<Result<Taken, Moment>, LedgerError> {
+        let (app, command) = (&mut self.app, &mut self.commands[command].1);
+        let now = clock();
+        if let Err(later) = command.ready(now).and_then(|()| app.ready(now)) {
+            return Ok(Err(later));
+        }
+        let taken = self.ledger.take(&mut app.section, &mut command.section, clock)?;
+        if taken.is_ok() {
+            app.left(now);
+            command.left(now);
+        }
+        Ok(taken)
+    }
+
+    /// The answer to a call was read.
+    pub(super) fn answered(
+        &mut self,
+        command: usize,
+        taken: &Taken,
+        round_trip: Duration,
+        now: Moment,
+    ) -> Result<(), LedgerError> {
+        self.app.throttle.answered(now);
+        self.commands[command].1.throttle.answered(now);
+        let free_at = self.round_trips.free_at(now, round_trip);
+        self.ledger.settle(taken, free_at)
+    }
+
+    /// An answer said: too fast.
+    pub(super) fn throttled(&mut self, command: usize, scope: Scope, now: Moment) {
+        match scope {
+            Scope::Command => self.commands[command].1.rejected(now),
+            Scope::App => self.app.rejected(now),
+        }
+    }
+
+    /// How fast the command and the app may go.
+    pub(super) fn speeds(&self, command: usize, now: Moment) -> (Speed, Speed) {
+        (self.commands[command].1.throttle.speed(now), self.app.throttle.speed(now))
+    }
+}
+
+impl Lane {
+    fn new(cap: Cap, section: Section, now: Moment) -> Self {
+        Self { cap, section, pace: Pace::new(f64::from(cap.get()), now), throttle: Throttle::new(cap, now) }
+    }
+
+    fn set_cap(&mut self, cap: Cap) {
+        self.cap = cap;
+        self.section.set_cap(cap);
+        self.throttle.set_cap(cap);
+    }
+
+    /// Neither a pause nor the pace is in the way; otherwise, until when.
+    fn ready(&mut self, now: Moment) -> Result<(), Moment> {
+        self.throttle.paused_until(now).map_or(Ok(()), Err)?;
+        self.pace.draw(self.throttle.rate(now), now)
+    }
+
+    fn left(&mut self, now: Moment) {
+        self.pace.spend(now);
+        self.throttle.sent(now);
+    }
+
+    fn rejected(&mut self, now: Moment) {
+        let before = self.throttle.paused_until(now);
+        self.throttle.rejected(now);
+        if let Some(end) = self.throttle.paused_until(now)
+            && before.is_none()
+        {
+            self.pace.pause(end);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The ledger: the slots of one app in a small file that all processes of the machine share.
+//!
+//! ```text
+//! 0        "imbulk slots v1\n"
+//! 64 n     name of the command with section n, 1 ≤ n < 64, padded with zeros
+//! 4096     section 0, the app: 65,536 slots of 8 bytes
+//! …        section n, a command: the same
+//! ```
+//!
+//! A slot is the moment from which it is free, in nanoseconds of CLOCK_MONOTONIC, little endian. That clock is the
+//! same for all processes, nobody sets it, and it is the one that the time-outs of the exchanges run on: when the
+//! machine sleeps, both stand still, while CLOCK_BOOTTIME would free slots whose calls have yet to leave. It starts
+//! again at boot, so moments too far ahead are clamped. The file is sparse; with a cap of 200 it takes some KiB.
+//!
+//! Each process uses the first `cap` slots of a section, so different caps never add up to more than the largest.
+//! What is taken stays taken when a process dies, until the moment written at the take.
+
+use std::fs::{File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::domain::limit::slots::{held_until, survey};
+use crate::domain::limit::{Cap, Moment};
+
+const MAGIC: [u8; 16] = *b"imbulk slots v1\n";
+const NAME: usize = 64;
+const SECTIONS: u32 = 64;
+const PAGE: u64 = 4096;
+const SLOT: usize = size_of::<u64>();
+const SECTION: u64 = SLOT as u64 * Cap::MAX as u64;
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    file: File,
+    path: PathBuf,
+    exchange_timeout: Duration,
+}
+
+/// The slots of the app or of one command, and which of them were free when last looked over.
+#[derive(Debug)]
+pub(super) struct Section {
+    number: u32,
+    cap: Cap,
+    free: Vec<u32>,
+}
+
+/// One slot of the app and one of a command, taken together.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Where in the file they stand.
+    slots: [u64; 2],
+    until: Moment,
+}
+
+/// What is wrong with a ledger. Without it nothing can be sent: others could be sending to the same app.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It can't be opened, read or written.
+    #[error("{}: can't {action} the file in which processes share the call limit", path.display())]
+    Io {
+        /// The ledger's.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Something else stands at its place.
+    #[error("{}: {what}, not the file in which processes share the call limit", path.display())]
+    NotALedger {
+        /// The ledger's.
+        path: PathBuf,
+        /// What stands there.
+        what: &'static str,
+    },
+    /// The file was removed while in use: a process that starts now would not see our calls.
+    #[error("{}: the file in which processes share the call limit was removed", path.display())]
+    Removed {
+        /// The ledger's.
+        path: PathBuf,
+    },
+    /// It has no section for the command and can take none.
+    #[error("{}: no room for the slots of {command}", path.display())]
+    Full {
+        /// The ledger's.
+        path: PathBuf,
+        /// The command's name.
+        command: String,
+    },
+}
+
+impl LedgerError {
+    /// What the user can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "the user that runs imbulk must be able to read and write this file and its folder",
+            Self::NotALedger { .. } => "move it away, if nothing else needs it; imbulk makes a new one",
+            Self::Removed { .. } => "run again, once no other imbulk sends to this app",
+            Self::Full { .. } => "delete the file while no imbulk is running; a new one is made",
+        }
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger, which is made if it is not there, for everyone to write: users of one machine share the
+    /// limit of an app. In a folder that others can write to, too, nothing is trusted: no links are followed, and
+    /// a file that is not a ledger is never written to.
+    pub(super) fn open(path: &Path, exchange_timeout: Duration) -> Result<Self, LedgerError> {
+        let file = open_or_create(path).map_err(|source| io_error(path, "open", source))?;
+        let ledger = Self { file, path: path.to_owned(), exchange_timeout };
+        ledger.refuse_other_files()?;
+        ledger.begin()?;
+        Ok(ledger)
+    }
+
+    /// The app's own section.
+    pub(super) fn app(cap: Cap) -> Section {
+        Section { number: 0, cap, free: Vec::new() }
+    }
+
+    /// The section of a command, by the command's name.
+    pub(super) fn section(&self, command: &str, cap: Cap) -> Result<Section, LedgerError> {
+        let full = || LedgerError::Full { path: self.path.clone(), command: command.to_owned() };
+        let mut name = [0; NAME];
+        name.get_mut(..command.len()).ok_or_else(full)?.copy_from_slice(command.as_bytes());
+        let _lock = self.lock()?;
+        for number in 1..SECTIONS {
+            let mut found = [0; NAME];
+            let place = u64::from(number) * NAME as u64;
+            self.read(place, &mut found)?;
+            if found == [0; NAME] {
+                self.write(place, &name)?;
+                found = name;
+            }
+            if found == name {
+                return Ok(Section { number, cap, free: Vec::new() });
+            }
+        }
+        Err(full())
+    }
+
+    /// Takes a slot of the app and one of the command, both or none; or says when to try again at the earliest, as
+    /// far as is known: slots in the hands of other processes may be free sooner. `clock` is asked once the
+    /// file is locked, so that waiting for the lock does not count.
+    ///
+    /// Blocks for some µs: what happens under the lock is two to four reads and two writes of cached pages. A process
+    /// that is stopped exactly there stops the others until it goes on or dies.
+    pub(super) fn take(
+        &self,
+        app: &mut Section,
+        command: &mut Section,
+        clock: impl Fn() -> Moment,
+    ) -> Result<Result<Taken, Moment>, LedgerError> {
+        let _lock = self.lock()?;
+        let now = clock();
+        let until = held_until(now, self.exchange_timeout);
+        let slots = match (self.find(command, now, until)?, self.find(app, now, until)?) {
+            (Ok(of_command), Ok(of_app)) => [of_command, of_app],
+            (Err(next), Ok(_)) | (Ok(_), Err(next)) => return Ok(Err(next)),
+            (Err(one), Err(other)) => return Ok(Err(one.max(other))),
+        };
+        for (place, section) in slots.into_iter().zip([command, app]) {
+            self.write(place, &until.as_nanos().to_le_bytes())?;
+            section.free.pop();
+        }
+        Ok(Ok(Taken { slots, until }))
+    }
+
+    /// Frees the slots of a call at that moment; if it took too long and they passed on to others, leaves them alone.
+    pub(super) fn settle(&self, taken: &Taken, free_at: Moment) -> Result<(), LedgerError> {
+        let _lock = self.lock()?;
+        for place in taken.slots {
+            if self.moment(place)? == taken.until {
+                self.write(place, &free_at.as_nanos().to_le_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A free slot of the section, the last of `free`; or when there is one again. The section is looked over
+    /// only when all slots that were free the last time are gone.
+    fn find(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<u64, Moment>, LedgerError> {
+        while let Some(number) = section.free.last() {
+            let place = section.place(*number);
+            if self.moment(place)? <= now {
+                return Ok(Ok(place));
+            }
+            section.free.pop();
+        }
+        self.look_over(section, now, until)
+    }
+
+    fn look_over(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<u64, Moment>, LedgerError> {
+        if self.file.metadata().is_ok_and(|file| file.nlink() == 0) {
+            return Err(LedgerError::Removed { path: self.path.clone() });
+        }
+        let mut bytes = vec![0; section.cap.get() as usize * SLOT];
+        self.read(section.place(0), &mut bytes)?;
+        let (slots, _) = bytes.as_chunks();
+        let found = survey(slots.iter().map(|slot| Moment::from_nanos(u64::from_le_bytes(*slot))), now, until);
+        for number in found.impossible {
+            self.write(section.place(number), &until.as_nanos().to_le_bytes())?;
+        }
+        section.free = found.free;
+        let last = section.free.last().map(|number| section.place(*number));
+        Ok(last.ok_or(found.next.unwrap_or(until)))
+    }
+
+    /// A new file becomes a ledger, an old one must be one.
+    fn begin(&self) -> Result<(), LedgerError> {
+        let _lock = self.lock()?;
+        let mut found = [0; MAGIC.len()];
+        match self.read(0, &mut found)? {
+            0 => self.write(0, &MAGIC),
+            _ if found == MAGIC => Ok(()),
+            _ => Err(self.not_a_ledger("some other file")),
+        }
+    }
+
+    fn refuse_other_files(&self) -> Result<(), LedgerError> {
+        let file = self.file.metadata().map_err(|source| io_error(&self.path, "look at", source))?;
+        if !file.is_file() {
+            return Err(self.not_a_ledger("not a regular file"));
+        }
+        // A hard link could be to anyone's file.
+        if file.nlink() > 1 {
+            return Err(self.not_a_ledger("a file with several names"));
+        }
+        Ok(())
+    }
+
+    fn moment(&self, place: u64) -> Result<Moment, LedgerError> {
+        let mut slot = [0; SLOT];
+        self.read(place, &mut slot)?;
+        Ok(Moment::from_nanos(u64::from_le_bytes(slot)))
+    }
+
+    /// Reads what the file has there; what lies beyond its end was never written and stays zero, which is free.
+    fn read(&self, place: u64, into: &mut [u8]) -> Result<usize, LedgerError> {
+        let mut done = 0;
+        while done < into.len() {
+            match self.file.read_at(&mut into[done..], place + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(source) => return Err(io_error(&self.path, "read", source)),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write(&self, place: u64, bytes: &[u8]) -> Result<(), LedgerError> {
+        self.file.write_all_at(bytes, place).map_err(|source| io_error(&self.path, "write", source))
+    }
+
+    fn not_a_ledger(&self, what: &'static str) -> LedgerError {
+        LedgerError::NotALedger { path: self.path.clone(), what }
+    }
+}
+
+impl Ledger {
+    fn lock(&self) -> Result<Locked<'_>, LedgerError> {
+        loop {
+            match self.file.lock() {
+                Ok(()) => return Ok(Locked(&self.file)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(source) => return Err(io_error(&self.path, "lock", source)),
+            }
+        }
+    }
+}
+
+/// The file is ours alone, until this is dropped or the process dies.
+struct Locked<'a>(&'a File);
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // Fails only for a file that is not open, and ours is.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Section {
+    /// The cap from now on; slots above it are left to fall free.
+    pub(super) fn set_cap(&mut self, cap: Cap) {
+        self.cap = cap;
+        self.free.clear();
+    }
+
+    fn place(&self, slot: u32) -> u64 {
+        PAGE + u64::from(self.number) * SECTION + u64::from(slot) * SLOT as u64
+    }
+}
+
+/// First without creating: Linux (`fs.protected_regular`) forbids to open another user's file in a folder like
+/// `/tmp` by a call that could create it.
+fn open_or_create(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let open = |extra| rustix::fs::open(path, flags | extra, Mode::from_raw_mode(0o666)).map(File::from);
+    match open(OFlags::empty()) {
+        Err(rustix::io::Errno::NOENT) => {}
+        opened => return Ok(opened?),
+    }
+    match open(OFlags::CREATE | OFlags::EXCL) {
+        Ok(file) => {
+            // What the umask took away.
+            file.set_permissions(Permissions::from_mode(0o666))?;
+            Ok(file)
+        }
+        // Another process was quicker.
+        Err(rustix::io::Errno::EXIST) => Ok(open(OFlags::empty())?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn io_error(path: &Path, action: &'static str, source: io::Error) -> LedgerError {
+    LedgerError::Io { path: path.to_owned(), action, source }
+}
+
+#[cfg(test)]
+mod tests;

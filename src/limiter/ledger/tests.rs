@@ -1,0 +1,164 @@
+//! The ledger's rules, with processes that are several views of one file.
+
+use std::num::NonZeroU32;
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn cap(calls: u32) -> Cap {
+    Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")
+}
+
+fn ms(ms: u64) -> Moment {
+    Moment::from_nanos(ms * 1_000_000)
+}
+
+/// A process with its view of the ledger.
+struct Process(Ledger, Section, Section);
+
+impl Process {
+    fn start(folder: &Path, app: u32, command: u32) -> Self {
+        let ledger = Ledger::open(&folder.join("ledger"), TIMEOUT).expect("a ledger");
+        let section = ledger.section("friend_delete", cap(command)).expect("a section");
+        Self(ledger, Ledger::app(cap(app)), section)
+    }
+
+    fn take(&mut self, now: Moment) -> Result<Taken, Moment> {
+        self.0.take(&mut self.1, &mut self.2, || now).expect("the ledger works")
+    }
+
+    fn take_all(&mut self, now: Moment) -> Vec<Taken> {
+        std::iter::from_fn(|| self.take(now).ok()).collect()
+    }
+}
+
+fn refusal(path: &Path) -> String {
+    Ledger::open(path, TIMEOUT).expect_err("not a ledger").to_string()
+}
+
+#[test]
+fn there_are_as_many_slots_as_the_lower_cap_and_unanswered_calls_keep_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 5, 3);
+    assert_eq!(process.take_all(ms(100)).len(), 3);
+    assert_eq!(process.take(ms(200)).expect_err("all taken"), ms(6100));
+    assert_eq!(process.take_all(ms(6099)).len(), 0);
+    assert_eq!(process.take_all(ms(6100)).len(), 3);
+}
+
+#[test]
+fn a_command_finds_the_slots_of_the_app_taken_by_another_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 3, 2);
+    assert_eq!(process.take_all(ms(100)).len(), 2);
+    process.2 = process.0.section("account_delete", cap(2)).expect("a section");
+    assert_eq!(process.take_all(ms(100)).len(), 1);
+    // The slot of the command that found none of the app was not taken.
+    process.1.set_cap(cap(4));
+    assert_eq!(process.take_all(ms(100)).len(), 1);
+}
+
+#[test]
+fn an_answer_frees_the_slots_at_the_moment_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 1, 1);
+    let taken = process.take(ms(100)).expect("free");
+    process.0.settle(&taken, ms(1150)).expect("works");
+    assert_eq!(process.take(ms(1149)).expect_err("taken"), ms(1150));
+    assert!(process.take(ms(1150)).is_ok());
+}
+
+#[test]
+fn an_answer_that_comes_too_late_leaves_the_next_call_its_slots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 1, 1);
+    let late = process.take(ms(100)).expect("free");
+    let _next = process.take(ms(6100)).expect("free again");
+    process.0.settle(&late, ms(6200)).expect("works");
+    assert_eq!(process.take(ms(6200)).expect_err("taken"), ms(12_100));
+}
+
+#[test]
+fn processes_share_the_slots_and_leave_them_behind_when_they_die() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut first = Process::start(folder.path(), 200, 100);
+    let mut second = Process::start(folder.path(), 200, 60);
+    assert_eq!(second.take_all(ms(100)).len(), 60);
+    assert_eq!(first.take_all(ms(100)).len(), 40);
+    drop((first, second));
+    assert_eq!(Process::start(folder.path(), 200, 100).take_all(ms(101)).len(), 0);
+}
+
+#[test]
+fn slots_seen_free_are_not_taken_once_another_process_has_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut first, mut second) = (Process::start(folder.path(), 9, 9), Process::start(folder.path(), 9, 9));
+    let _one = first.take(ms(100)).expect("free");
+    assert_eq!(second.take_all(ms(100)).len(), 8);
+    assert_eq!(first.take_all(ms(100)).len(), 0);
+}
+
+#[test]
+fn slots_from_before_a_reboot_are_clamped_once_and_then_fall_free() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _before = Process::start(folder.path(), 7, 7).take_all(ms(1_000_000_000));
+    let mut process = Process::start(folder.path(), 7, 7);
+    assert_eq!(process.take(ms(50)).expect_err("taken"), ms(6050));
+    assert_eq!(process.take(ms(60)).expect_err("taken"), ms(6050));
+    assert_eq!(process.take_all(ms(6050)).len(), 7);
+}
+
+#[test]
+fn a_high_cap_uses_its_own_section_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), Cap::MAX, Cap::MAX);
+    assert_eq!(process.take_all(ms(1)).len(), Cap::MAX as usize);
+    process.2 = process.0.section("account_delete", cap(1)).expect("a section");
+    assert_eq!(process.take(ms(2)).expect_err("the app's are taken"), ms(6001));
+}
+
+#[test]
+fn everyone_may_write_the_ledger() {
+    let folder = tempfile::tempdir().expect("a folder");
+    Process::start(folder.path(), 1, 1);
+    let mode = folder.path().join("ledger").metadata().expect("there").mode();
+    assert_eq!(mode & 0o777, 0o666);
+}
+
+#[test]
+fn links_folders_and_other_files_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name| folder.path().join(name);
+    std::fs::write(place("other"), "precious").expect("written");
+    std::fs::hard_link(place("other"), place("hard")).expect("linked");
+    std::fs::write(place("text"), "something else").expect("written");
+    std::os::unix::fs::symlink(place("victim"), place("soft")).expect("linked");
+    assert!(refusal(&place("soft")).contains("soft: can't open"));
+    assert!(refusal(&place("hard")).contains("a file with several names"));
+    assert!(refusal(&place("text")).contains("some other file"));
+    assert!(refusal(folder.path()).contains("can't open"));
+    assert!(refusal(Path::new("/dev/null")).contains("not a regular file"));
+    assert_eq!(std::fs::read_to_string(place("other")).expect("there"), "precious");
+    assert!(!place("victim").exists());
+}
+
+#[test]
+fn a_ledger_removed_while_in_use_stops_the_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 2, 2);
+    std::fs::remove_file(folder.path().join("ledger")).expect("removed");
+    let error = process.0.take(&mut process.1, &mut process.2, || ms(1)).expect_err("removed");
+    assert!(error.to_string().contains("was removed"), "{error}");
+}
+
+#[test]
+fn a_ledger_without_room_for_another_command_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Ledger::open(&folder.path().join("ledger"), TIMEOUT).expect("a ledger");
+    for n in 1..SECTIONS {
+        ledger.section(&format!("command {n}"), cap(1)).expect("room");
+    }
+    assert!(matches!(ledger.section("one more", cap(1)), Err(LedgerError::Full { .. })));
+    assert!(matches!(ledger.section(&"x".repeat(65), cap(1)), Err(LedgerError::Full { .. })));
+}

@@ -1,0 +1,297 @@
+//! The call limiter: one permit for every HTTP exchange, and none that could break the cap.
+//!
+//! Three things stand between a call and the wire. The *slots* in the ledger file keep every one-second window of
+//! the server at or below the cap, over all processes of the machine and through kills and restarts. The *pace*
+//! spreads the sends. The *throttle* slows a command or the app down when the server asks for it.
+//!
+//! A permit is for a request that is certain to go out, at once: its slot is spent, whatever happens then.
+
+mod lane;
+mod ledger;
+mod pace;
+#[cfg(test)]
+mod simulation;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use self::lane::Lanes;
+pub use self::ledger::LedgerError;
+use self::ledger::{Ledger, Taken};
+use crate::domain::codes::Scope;
+use crate::domain::limit::speed::Speed;
+use crate::domain::limit::{Cap, Moment};
+
+/// Timers fire on whole milliseconds; asking more often would be idle.
+const RECHECK_MIN: Duration = Duration::from_millis(1);
+/// Slots of other processes, and rates, may become better than they looked.
+const RECHECK_MAX: Duration = Duration::from_millis(50);
+
+/// Where the ledgers of apps stand unless the caller knows better: the one folder that all users and all sessions of a
+/// machine share. `TMPDIR` is not asked, since it may differ from user to user, and `/dev/shm` is emptied
+/// when its owner logs out.
+pub fn shared_directory() -> &'static Path {
+    Path::new("/tmp")
+}
+
+/// What a limiter is opened with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The file in which processes that send to the app share its slots, best in [`shared_directory`]. It
+    /// must be named after the app, and is made where it is missing.
+    pub ledger: PathBuf,
+    /// The cap of everything that the app is sent.
+    pub app_cap: Cap,
+    /// From permit to answer, no exchange lasts longer: then its connection is closed. The same in all processes.
+    pub exchange_timeout: Duration,
+}
+
+/// The limiter of one app. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Limiter {
+    shared: Arc<Shared>,
+}
+
+/// The limiter of one command of the app. Clones share it, and wait in one line.
+#[derive(Debug, Clone)]
+pub struct CommandLimiter {
+    shared: Arc<Shared>,
+    number: usize,
+    /// Held by the one who is next; the lock lets waiters in first come, first served.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// One call may be sent. Dropped without an answer, it counts as unanswered.
+#[derive(Debug)]
+#[must_use = "a permit that is not used has spent a slot for nothing"]
+pub struct Permit {
+    shared: Arc<Shared>,
+    number: usize,
+    taken: Taken,
+}
+
+/// How fast a command may go, and what keeps it from its cap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Status {
+    /// Of the command's own limit.
+    pub command: Speed,
+    /// Of the app's limit, shared with other commands.
+    pub app: Speed,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: SystemClock,
+    lanes: Mutex<Lanes>,
+    turns: Mutex<Vec<Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Limiter {
+    /// Opens the ledger.
+    ///
+    /// # Errors
+    /// The ledger can't be used; then nothing may be sent.
+    pub fn open(settings: &Settings) -> Result<Self, LedgerError> {
+        let clock = SystemClock::start();
+        let ledger = Ledger::open(&settings.ledger, settings.exchange_timeout)?;
+        let lanes = Lanes::new(ledger, settings.app_cap, clock.now());
+        let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The limiter of the command with this name. Asked for again, it is the same one, and the lower cap holds.
+    ///
+    /// # Errors
+    /// The ledger can't be used or has no room for the command.
+    pub fn command(&self, name: &str, cap: Cap) -> Result<CommandLimiter, LedgerError> {
+        let number = self.shared.lanes().command(name, cap, self.shared.clock.now())?;
+        let turn = self.shared.turn(number);
+        Ok(CommandLimiter { shared: Arc::clone(&self.shared), number, turn })
+    }
+}
+
+impl CommandLimiter {
+    /// Waits until a call may be sent. Those who wait are served in order. Dropping the future takes nothing.
+    ///
+    /// # Errors
+    /// The ledger can't be read or written any more; then nothing may be sent.
+    pub async fn acquire(&self) -> Result<Permit, LedgerError> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let taken = self.shared.lanes().take(self.number, || self.shared.clock.now())?;
+            match taken {
+                Ok(taken) => {
+                    return Ok(Permit { shared: Arc::clone(&self.shared), number: self.number, taken });
+                }
+                Err(next) => {
+                    let wait = next.since(self.shared.clock.now());
+                    sleep(wait.clamp(RECHECK_MIN, RECHECK_MAX)).await;
+                }
+            }
+        }
+    }
+
+    /// An answer to this command said that it, or the app, is called too often.
+    pub fn throttled(&self, scope: Scope) {
+        let now = self.shared.clock.now();
+        self.shared.lanes().throttled(self.number, scope, now);
+    }
+
+    /// From now on, this is the command's cap, whether lower or higher than before.
+    pub fn set_cap(&self, cap: Cap) {
+        self.shared.lanes().set_cap(self.number, cap);
+    }
+
+    /// How fast calls may leave now, and why not faster.
+    pub fn status(&self) -> Status {
+        let (command, app) = self.shared.lanes().speeds(self.number, self.shared.clock.now());
+        Status { command, app }
+    }
+}
+
+impl Permit {
+    /// The answer was read just now, whatever it says, `round_trip` after the request was written. Its slots fall free
+    /// a second after the server counted the call, as far as the shortest round trip lets us know.
+    pub fn answered(self, round_trip: Duration) {
+        let now = self.shared.clock.now();
+        let settled = self.shared.lanes().answered(self.number, &self.taken, round_trip, now);
+        if let Err(error) = settled {
+            // The slots stay taken as if there had been no answer, and the next permit meets the same error.
+            tracing::warn!(%error, "slots could not be freed");
+        }
+    }
+
+    /// No answer came within the time-out, or the connection broke: the call may have been counted at any moment, so
+    /// its slots stay taken for the time-out and a second.
+    pub fn unanswered(self) {}
+}
+
+impl Shared {
+    /// Every step under this lock is complete in itself, so a panic of another thread leaves nothing half done.
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, number: usize) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        while turns.len() <= number {
+            turns.push(Arc::default());
+        }
+        Arc::clone(&turns[number])
+    }
+}
+
+/// CLOCK_MONOTONIC by way of tokio, whose clock tests can wind.
+#[derive(Debug)]
+struct SystemClock {
+    start: Moment,
+    started: Instant,
+}
+
+impl SystemClock {
+    fn start() -> Self {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let seconds = Duration::from_secs(time.tv_sec.try_into().unwrap_or_default());
+        let start = Moment::from_nanos(time.tv_nsec.try_into().unwrap_or_default()).plus(seconds);
+        Self { start, started: Instant::now() }
+    }
+
+    fn now(&self) -> Moment {
+        self.start.plus(self.started.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::domain::limit::speed::Pressure;
+
+    fn cap(calls: u32) -> Cap {
+        Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")
+    }
+
+    fn limiter(folder: &tempfile::TempDir, app_cap: u32) -> Limiter {
+        let ledger = folder.path().join("ledger");
+        let exchange_timeout = Duration::from_millis(400);
+        Limiter::open(&Settings { ledger, app_cap: cap(app_cap), exchange_timeout }).expect("a ledger")
+    }
+
+    async fn time_to_the_next(limiter: &CommandLimiter) -> Duration {
+        let asked = Instant::now();
+        let _permit = limiter.acquire().await.expect("the ledger works");
+        asked.elapsed()
+    }
+
+    #[tokio::test]
+    async fn an_answered_call_frees_its_slot_in_a_second_an_unanswered_one_after_the_time_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 1).command("friend_delete", cap(1)).expect("a section");
+        limiter.acquire().await.expect("free").answered(Duration::from_millis(20));
+        let answered = Instant::now();
+        limiter.acquire().await.expect("after 1 s").unanswered();
+        assert!(answered.elapsed() >= Duration::from_millis(990), "{:?}", answered.elapsed());
+        assert!(time_to_the_next(&limiter).await >= Duration::from_millis(1390));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_are_served_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 50).command("friend_delete", cap(50)).expect("a section");
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        for n in 0..9 {
+            let (limiter, tell) = (limiter.clone(), tell.clone());
+            tokio::spawn(async move {
+                limiter.acquire().await.expect("the ledger works").answered(Duration::ZERO);
+                tell.send(n).expect("someone listens");
+            });
+        }
+        for n in 0..9 {
+            assert_eq!(told.recv().await, Some(n));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_lets_the_next_one_in() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 1).command("friend_delete", cap(1)).expect("a section");
+        limiter.acquire().await.expect("free").unanswered();
+        for _ in 0..5 {
+            timeout(Duration::from_millis(10), limiter.acquire()).await.expect_err("taken for 1.4 s");
+        }
+        let next = timeout(Duration::from_mins(1), limiter.acquire()).await;
+        next.expect("the line moves on").expect("the ledger works").unanswered();
+    }
+
+    #[tokio::test]
+    async fn a_command_told_to_slow_down_leaves_the_others_alone_and_the_app_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 200);
+        let deletes = limiter.command("friend_delete", cap(200)).expect("a section");
+        let updates = limiter.command("friend_update", cap(200)).expect("a section");
+        deletes.throttled(Scope::Command);
+        assert!(matches!(deletes.status().command.pressure, Pressure::Paused { .. }));
+        assert_eq!(updates.status().command.pressure, Pressure::None);
+        assert_eq!(updates.status().app.pressure, Pressure::None);
+        updates.throttled(Scope::App);
+        assert!(matches!(deletes.status().app.pressure, Pressure::Paused { .. }));
+        assert!(time_to_the_next(&updates).await >= Duration::from_millis(1090));
+    }
+
+    #[tokio::test]
+    async fn a_command_asked_for_twice_is_one_with_the_lower_cap_until_it_is_set() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limiter = limiter(&folder, 200);
+        let first = limiter.command("friend_delete", cap(100)).expect("a section");
+        let again = limiter.command("friend_delete", cap(150)).expect("a section");
+        assert_eq!(again.status().command.cap, cap(100));
+        again.set_cap(cap(150));
+        assert_eq!(first.status().command.cap, cap(150));
+    }
+}

@@ -1,0 +1,128 @@
+//! Taking ids that were protected after a load out of its pending requests.
+
+use sqlx::{Connection, FromRow};
+
+use super::{Queue, QueueError, Run};
+use crate::domain::packed::Packed;
+use crate::domain::request::{Item, RequestId};
+
+#[derive(FromRow)]
+struct Stored {
+    id: RequestId,
+    from_account: Option<String>,
+    accounts: String,
+    rows: String,
+    tags: Option<String>,
+}
+
+impl Queue {
+    /// Sets every pending row aside that names a protected id. Returns how many.
+    ///
+    /// `digest` stands for the list from now on.
+    pub async fn protect(
+        &mut self,
+        run: &Run,
+        protects: &(dyn Fn(&str) -> bool + Sync),
+        digest: &str,
+    ) -> Result<u64, QueueError> {
+        let fail = self.fail();
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
+        let (mut after, mut protected) = (0, 0);
+        while let Some(stored) = next(&mut transaction, run, after).await.map_err(&fail)? {
+            after = stored.id;
+            let damaged = |source| QueueError::Damaged { request: stored.id, source };
+            let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
+            let lane = stored.from_account.as_deref().filter(|from| protects(from));
+            let names = |item: &Item| lane.is_some() || protects(item.account.as_str());
+            let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
+            for item in &taken {
+                let id = lane.unwrap_or(item.account.as_str());
+                set_aside(&mut transaction, run, &stored, item, id).await.map_err(&fail)?;
+            }
+            if !taken.is_empty() {
+                keep(&mut transaction, stored.id, &kept).await.map_err(&fail)?;
+            }
+            protected += taken.iter().map(Item::row_count).sum::<u64>();
+        }
+        count(&mut transaction, run, protected, digest).await.map_err(&fail)?;
+        transaction.commit().await.map_err(&fail)?;
+        Ok(protected)
+    }
+}
+
+async fn next(
+    connection: &mut sqlx::SqliteConnection,
+    run: &Run,
+    after: RequestId,
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, from_account, accounts, rows, tags
+         FROM request INDEXED BY request_pending JOIN payload ON payload.request = request.id
+         WHERE run = ? AND state = 'pending' AND id > ? ORDER BY id LIMIT 1",
+    )
+    .bind(run.id)
+    .bind(after)
+    .fetch_optional(connection)
+    .await
+}
+
+async fn set_aside(
+    connection: &mut sqlx::SqliteConnection,
+    run: &Run,
+    stored: &Stored,
+    item: &Item,
+    id: &str,
+) -> Result<(), sqlx::Error> {
+    let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
+    for row in item.rows() {
+        let tags = tags_of(row).map(|(_, tags)| serde_json::to_string(tags).unwrap_or_default());
+        sqlx::query(
+            "INSERT INTO aside (run, row, outcome, reason, from_account, account, tags)
+             VALUES (?, ?, 'protected', ?, ?, ?, ?)",
+        )
+        .bind(run.id)
+        .bind(row.cast_signed())
+        .bind(format!("`{id}` is on the protected list"))
+        .bind(&stored.from_account)
+        .bind(item.account.as_str())
+        .bind(tags)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn keep(connection: &mut sqlx::SqliteConnection, request: RequestId, kept: &[Item]) -> Result<(), sqlx::Error> {
+    if kept.is_empty() {
+        sqlx::query("DELETE FROM request WHERE id = ? AND state = 'pending'").bind(request).execute(connection).await?;
+        return Ok(());
+    }
+    let packed = Packed::of(None, kept);
+    sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ? WHERE request = ?")
+        .bind(packed.accounts)
+        .bind(packed.rows)
+        .bind(packed.tags)
+        .bind(request)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state = 'pending'")
+        .bind(packed.item_count)
+        .bind(packed.row_count)
+        .bind(request)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn count(connection: &mut sqlx::SqliteConnection, run: &Run, rows: u64, digest: &str) -> Result<(), sqlx::Error> {
+    for (outcome, rows) in [("pending", -rows.cast_signed()), ("protected", rows.cast_signed())] {
+        sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?")
+            .bind(rows)
+            .bind(run.id)
+            .bind(outcome)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query("UPDATE run SET protected = ? WHERE id = ?").bind(digest).bind(run.id).execute(connection).await?;
+    Ok(())
+}

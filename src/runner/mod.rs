@@ -1,0 +1,273 @@
+//! The runner: carries out what the schedule decides, and tells it what happened.
+//!
+//! One loop, one event at a time. Everything slow is a task of its own that ends in an event: the recorder that
+//! owns the queue's writing side, a sender for each request under way, a reader for each page.
+
+mod deadline;
+mod recorder;
+mod sender;
+mod signals;
+mod snapshot;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{Client, Renewal};
+use crate::domain::job::TimeOfDay;
+use crate::domain::outcome::Outcome;
+use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason};
+use crate::domain::tally::Tally;
+use crate::limiter::{CommandLimiter, LedgerError};
+use crate::queue::{Queue, QueueError, Reader, RunId, Write};
+use crate::report::progress::Snapshot;
+use deadline::Deadline;
+use recorder::Recorder;
+use sender::Sender;
+pub use signals::Signals;
+
+/// How often the watcher is told how things stand.
+const WATCH_EVERY: Duration = Duration::from_millis(200);
+
+/// A job under way: what the loop needs beside the schedule.
+#[derive(Debug)]
+pub struct Task {
+    /// The run that is driven.
+    pub run: RunId,
+    /// What the schedule needs to know.
+    pub plan: JobPlan,
+    /// Who makes its calls.
+    pub client: Arc<Client>,
+    /// Who says when.
+    pub limiter: CommandLimiter,
+    /// When it drains, if the job says so.
+    pub until: Option<TimeOfDay>,
+}
+
+/// What goes wrong in the runner itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The queue can't be read or written.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The slots can't be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A second signal came.
+    #[error("interrupted twice: left at once; run again to go on")]
+    Interrupted,
+}
+
+/// What a session came to.
+#[derive(Debug)]
+pub struct Drive {
+    /// How it ended.
+    pub end: End,
+    /// HTTP exchanges begun, of each job.
+    pub calls: Vec<u64>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// What a task tells the loop.
+#[derive(Debug)]
+enum Inbound {
+    Event(Event),
+    Broken(RunError),
+}
+
+/// Drives the runs to their end or until something stops them. `watch` is told a few times a second how things stand.
+///
+/// Returns the queue, for the sums to be checked.
+pub async fn drive(
+    mut queue: Queue,
+    tasks: Vec<Task>,
+    seed: u64,
+    signals: &mut Signals,
+    watch: &mut dyn FnMut(&Snapshot),
+) -> Result<(Queue, Drive), RunError> {
+    let reader = queue.reader().await?;
+    let rescued = queue.rescue().await?;
+    let mut last_requests = Vec::new();
+    for task in &tasks {
+        last_requests.push(reader.last_request(task.run).await?);
+    }
+    let (to_loop, inbox) = mpsc::unbounded_channel();
+    let recorder = Recorder::start(queue, to_loop.clone());
+    let calls = vec![0; tasks.len()];
+    let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
+    let done_before = tasks.iter().map(|task| ended(&task.plan.tally)).sum();
+    let plans = tasks.iter().map(|task| task.plan.clone()).collect();
+    let runner = Runner {
+        schedule: Schedule::new(plans, seed),
+        deadlines: tasks.iter().filter_map(|task| task.until.and_then(Deadline::starting_now)).collect(),
+        tasks,
+        last_requests,
+        reader,
+        recorder,
+        to_loop,
+        inbox,
+        hold_back: CancellationToken::new(),
+        senders: TaskTracker::new(),
+        started: Instant::now(),
+        calls,
+        done_before,
+    };
+    runner.run(rescued, signals, watch).await
+}
+
+struct Runner {
+    schedule: Schedule,
+    tasks: Vec<Task>,
+    deadlines: Vec<Deadline>,
+    /// The last request of each run as it was at the start: later ones are parts that the schedule has in memory.
+    last_requests: Vec<RequestId>,
+    reader: Reader,
+    recorder: Recorder,
+    to_loop: mpsc::UnboundedSender<Inbound>,
+    inbox: mpsc::UnboundedReceiver<Inbound>,
+    hold_back: CancellationToken,
+    senders: TaskTracker,
+    started: Instant,
+    calls: Vec<u64>,
+    /// Rows that had their outcome before this session.
+    done_before: u64,
+}
+
+impl Runner {
+    async fn run(
+        mut self,
+        rescued: Vec<(RunId, Request, Keys)>,
+        signals: &mut Signals,
+        watch: &mut dyn FnMut(&Snapshot),
+    ) -> Result<(Queue, Drive), RunError> {
+        let mut interrupted = false;
+        let mut ticker = tokio::time::interval(WATCH_EVERY);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let jobs: HashMap<RunId, JobNo> = self.tasks.iter().enumerate().map(|(job, task)| (task.run, job)).collect();
+        for (run, request, keys) in rescued {
+            self.handle(Event::Rescued { job: jobs.get(&run).copied(), request, keys });
+        }
+        self.handle(Event::Tick);
+        while self.schedule.end().is_none() {
+            let wake_at = self.schedule.wake_at().map_or_else(far_away, |due| self.started + due);
+            tokio::select! {
+                biased;
+                () = signals.next() => {
+                    if std::mem::replace(&mut interrupted, true) {
+                        return Err(RunError::Interrupted);
+                    }
+                    self.handle(Event::Stop(StopReason::Signal));
+                }
+                _ = ticker.tick() => {
+                    self.look_at_the_clock();
+                    watch(&self.snapshot());
+                }
+                inbound = self.inbox.recv() => match inbound {
+                    Some(Inbound::Event(event)) => self.handle(event),
+                    Some(Inbound::Broken(error)) => return Err(error),
+                    None => unreachable!("the loop holds a sender of its own"),
+                },
+                () = tokio::time::sleep_until(wake_at) => self.handle(Event::Tick),
+            }
+        }
+        watch(&self.snapshot());
+        let end = self.schedule.end().unwrap_or(End::Complete);
+        let queue = self.recorder.finish().await?;
+        Ok((queue, Drive { end, calls: self.calls, elapsed: self.started.elapsed() }))
+    }
+
+    fn look_at_the_clock(&mut self) {
+        if self.deadlines.iter_mut().any(Deadline::has_come) {
+            self.deadlines.clear();
+            self.handle(Event::Stop(StopReason::Deadline));
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        if let Event::Sent { job, .. } = event {
+            self.calls[job] += 1;
+        }
+        let commands = self.schedule.handle(self.started.elapsed(), event);
+        commands.into_iter().for_each(|command| self.carry_out(command));
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Fetch { job, after, limit } => self.fetch(job, after, limit),
+            Command::Load { job, request } => self.load(job, request),
+            Command::Intend(requests) => self.recorder.write(Write::Intend(requests)),
+            Command::Send { job, request, body } => self.send(job, request, body),
+            Command::Record { job, settlement } => {
+                self.recorder.write(Write::Record { run: self.tasks[job].run, settlement });
+            }
+            Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request)),
+            Command::Slow { job, scope } => self.tasks[job].limiter.throttled(scope),
+            Command::Renew { job, generation } => self.renew(job, generation),
+            Command::HoldBack => self.hold_back.cancel(),
+        }
+    }
+
+    fn send(&self, job: JobNo, request: RequestId, body: Vec<u8>) {
+        let task = &self.tasks[job];
+        let sender = Sender {
+            job,
+            request,
+            path: task.plan.operation.path(),
+            body,
+            client: Arc::clone(&task.client),
+            limiter: task.limiter.clone(),
+            hold_back: self.hold_back.clone(),
+            to_loop: self.to_loop.clone(),
+        };
+        self.senders.spawn(sender.run());
+    }
+
+    fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {
+        let (reader, run, last) = (self.reader.clone(), self.tasks[job].run, self.last_requests[job]);
+        self.read(async move {
+            let requests = reader.page(run, after, last, limit).await?;
+            Ok(Event::Page { job, requests })
+        });
+    }
+
+    fn load(&self, job: JobNo, request: RequestId) {
+        let reader = self.reader.clone();
+        self.read(async move { Ok(Event::Loaded { job, request: reader.request(request).await? }) });
+    }
+
+    fn read(&self, read: impl Future<Output = Result<Event, QueueError>> + Send + 'static) {
+        let to_loop = self.to_loop.clone();
+        tokio::spawn(async move {
+            let inbound = match read.await {
+                Ok(event) => Inbound::Event(event),
+                Err(error) => Inbound::Broken(error.into()),
+            };
+            // The loop is gone only when all is over.
+            let _over = to_loop.send(inbound);
+        });
+    }
+
+    fn renew(&mut self, job: JobNo, generation: u64) {
+        match self.tasks[job].client.renew(generation) {
+            Renewal::Renewed => tracing::info!("the API refused the UserSig: made a new one"),
+            Renewal::NotPossible => {
+                let reason = "the UserSig is refused and there is no key to make another; \
+                              hint: set IMBULK_SECRET_KEY, or IMBULK_USERSIG to a fresh one";
+                let stop = StopReason::Fatal { job, code: Some(70001), reason: reason.to_owned() };
+                self.handle(Event::Stop(stop));
+            }
+        }
+    }
+}
+
+/// Later than any run.
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_hours(24)
+}

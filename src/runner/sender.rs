@@ -1,0 +1,55 @@
+//! One request on its way: slot, exchange, reply.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Inbound;
+use crate::api::{Call, Client};
+use crate::domain::reply::Exchange;
+use crate::domain::request::RequestId;
+use crate::domain::schedule::{Event, JobNo};
+use crate::limiter::CommandLimiter;
+
+/// Sends one request once.
+pub(super) struct Sender {
+    pub(super) job: JobNo,
+    pub(super) request: RequestId,
+    pub(super) path: &'static str,
+    pub(super) body: Vec<u8>,
+    pub(super) client: Arc<Client>,
+    pub(super) limiter: CommandLimiter,
+    pub(super) hold_back: CancellationToken,
+    pub(super) to_loop: mpsc::UnboundedSender<Inbound>,
+}
+
+impl Sender {
+    pub(super) async fn run(self) {
+        let permit = tokio::select! {
+            biased;
+            () = self.hold_back.cancelled() => return self.tell(Event::HeldBack(self.request)),
+            permit = self.limiter.acquire() => permit,
+        };
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(error) => {
+                let _over = self.to_loop.send(Inbound::Broken(error.into()));
+                return;
+            }
+        };
+        self.tell(Event::Sent { job: self.job, request: self.request });
+        let Self { request, path, body, client, to_loop, .. } = self;
+        let Call { exchange, generation, round_trip } = client.call(path, body).await;
+        match exchange {
+            Exchange::Body(_) | Exchange::Status(_) => permit.answered(round_trip),
+            Exchange::NotSent(_) | Exchange::Refused(_) | Exchange::NoAnswer(_) => permit.unanswered(),
+        }
+        let _over = to_loop.send(Inbound::Event(Event::Replied { request, exchange, generation }));
+    }
+
+    fn tell(&self, event: Event) {
+        // The loop is gone only when all is over.
+        let _over = self.to_loop.send(Inbound::Event(event));
+    }
+}

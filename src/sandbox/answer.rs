@@ -1,0 +1,222 @@
+//! The bodies of answers, field for field and in the order of the pages' samples.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::command::Command;
+use super::refusal::Refusal;
+
+/// The result of one item. Code 0 is success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) code: u32,
+    pub(super) info: Cow<'static, str>,
+}
+
+impl Item {
+    pub(super) fn ok(id: &str) -> Self {
+        Self { id: id.to_owned(), code: 0, info: Cow::Borrowed("") }
+    }
+
+    pub(super) fn refused(id: &str, refusal: Refusal) -> Self {
+        Self { id: id.to_owned(), code: refusal.code, info: refusal.info }
+    }
+}
+
+/// What a call is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As a whole no.
+    Refused(Refusal),
+    /// Item by item; top-level OK even if no item succeeded.
+    Items(Vec<Item>),
+    /// As a whole yes (`friend_delete_all`).
+    Done,
+}
+
+/// The item code that puts a `To_Account` of `friend_delete` on the list `Invalid_Account`.
+pub(super) const ILLEGAL_ACCOUNT: u32 = 30003;
+
+/// The answer of `command`, as bytes of JSON.
+pub(super) fn body(command: Command, verdict: &Verdict) -> Vec<u8> {
+    match verdict {
+        Verdict::Refused(refusal) => refused(Some(command), refusal),
+        Verdict::Done => json(&DONE),
+        Verdict::Items(items) => match command {
+            Command::AccountDelete => json(&AccountsBody {
+                action_status: "OK",
+                error_code: 0,
+                error_info: "",
+                result_item: items.iter().map(AccountResult::from).collect(),
+            }),
+            Command::FriendDelete => json(&deleted(items)),
+            Command::FriendUpdate => json(&updated(items)),
+            Command::FriendDeleteAll => json(&DONE),
+        },
+    }
+}
+
+/// A refusal, with `ErrorDisplay` where the command belongs to `sns`.
+pub(super) fn refused(command: Option<Command>, refusal: &Refusal) -> Vec<u8> {
+    let error_display = match command {
+        None | Some(Command::AccountDelete) => None,
+        Some(Command::FriendDelete | Command::FriendDeleteAll | Command::FriendUpdate) => Some(""),
+    };
+    json(&PlainBody { action_status: "FAIL", error_code: refusal.code, error_info: &refusal.info, error_display })
+}
+
+fn json(body: &impl Serialize) -> Vec<u8> {
+    // Structs of strings and numbers always serialize.
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PlainBody<'a> {
+    action_status: &'static str,
+    error_code: u32,
+    error_info: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_display: Option<&'static str>,
+}
+
+const DONE: PlainBody<'_> = PlainBody { action_status: "OK", error_code: 0, error_info: "", error_display: Some("") };
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AccountsBody<'a> {
+    action_status: &'static str,
+    error_code: u32,
+    error_info: &'static str,
+    result_item: Vec<AccountResult<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AccountResult<'a> {
+    result_code: u32,
+    result_info: &'a str,
+    #[serde(rename = "UserID")]
+    user_id: &'a str,
+}
+
+impl<'a> From<&'a Item> for AccountResult<'a> {
+    fn from(item: &'a Item) -> Self {
+        Self { result_code: item.code, result_info: &item.info, user_id: &item.id }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FriendsBody<'a> {
+    result_item: Vec<FriendResult<'a>>,
+    #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
+    fail_account: Option<Vec<&'a str>>,
+    #[serde(rename = "Invalid_Account", skip_serializing_if = "Option::is_none")]
+    invalid_account: Option<Vec<&'a str>>,
+    action_status: &'static str,
+    error_code: u32,
+    error_info: &'static str,
+    error_display: &'static str,
+}
+
+#[derive(Serialize)]
+struct FriendResult<'a> {
+    #[serde(rename = "To_Account")]
+    to_account: &'a str,
+    #[serde(rename = "ResultCode")]
+    result_code: u32,
+    #[serde(rename = "ResultInfo")]
+    result_info: &'a str,
+}
+
+impl<'a> From<&'a Item> for FriendResult<'a> {
+    fn from(item: &'a Item) -> Self {
+        Self { to_account: &item.id, result_code: item.code, result_info: &item.info }
+    }
+}
+
+/// Page `friend_delete`: both lists always there, and success says `"ErrorInfo": "0"`.
+fn deleted(items: &[Item]) -> FriendsBody<'_> {
+    let (invalid, failed) =
+        items.iter().filter(|item| item.code != 0).partition::<Vec<_>, _>(|item| item.code == ILLEGAL_ACCOUNT);
+    FriendsBody {
+        result_item: items.iter().map(FriendResult::from).collect(),
+        fail_account: Some(ids(&failed)),
+        invalid_account: Some(ids(&invalid)),
+        action_status: "OK",
+        error_code: 0,
+        error_info: "0",
+        error_display: "",
+    }
+}
+
+fn ids<'a>(items: &[&'a Item]) -> Vec<&'a str> {
+    items.iter().map(|item| item.id.as_str()).collect()
+}
+
+/// Page `friend_update`: `Fail_Account` only when at least one item failed.
+fn updated(items: &[Item]) -> FriendsBody<'_> {
+    let failed: Vec<_> = items.iter().filter(|item| item.code != 0).map(|item| item.id.as_str()).collect();
+    FriendsBody {
+        result_item: items.iter().map(FriendResult::from).collect(),
+        fail_account: (!failed.is_empty()).then_some(failed),
+        invalid_account: None,
+        action_status: "OK",
+        error_code: 0,
+        error_info: "",
+        error_display: "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(command: Command, verdict: &Verdict) -> String {
+        String::from_utf8(body(command, verdict)).unwrap()
+    }
+
+    #[test]
+    fn account_delete_answers_like_its_page() {
+        let verdict = Verdict::Items(vec![Item::ok("UserID_1"), Item::refused("UserID_2", Refusal::new(70107))]);
+        assert_eq!(
+            text(Command::AccountDelete, &verdict),
+            r#"{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{"ResultCode":0,"ResultInfo":"","UserID":"UserID_1"},{"ResultCode":70107,"ResultInfo":"Err_TLS_PT_Open_Login_Account_Not_Exist","UserID":"UserID_2"}]}"#
+        );
+    }
+
+    #[test]
+    fn friend_delete_answers_like_its_page() {
+        let verdict = Verdict::Items(vec![Item::ok("id1")]);
+        assert_eq!(
+            text(Command::FriendDelete, &verdict),
+            r#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""}],"Fail_Account":[],"Invalid_Account":[],"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"0","ErrorDisplay":""}"#
+        );
+    }
+
+    #[test]
+    fn friend_update_answers_like_its_page() {
+        let verdict = Verdict::Items(vec![Item::ok("id1"), Item::refused("id2", Refusal::new(30011))]);
+        assert_eq!(
+            text(Command::FriendUpdate, &verdict),
+            r#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""},{"To_Account":"id2","ResultCode":30011,"ResultInfo":"Err_SNS_FriendUpdate_Group_Num_Exceed_Threshold"}],"Fail_Account":["id2"],"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}"#
+        );
+        let all_well = text(Command::FriendUpdate, &Verdict::Items(vec![Item::ok("id1")]));
+        assert!(!all_well.contains("Fail_Account"));
+    }
+
+    #[test]
+    fn friend_delete_all_and_refusals_answer_like_their_pages() {
+        assert_eq!(
+            text(Command::FriendDeleteAll, &Verdict::Done),
+            r#"{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}"#
+        );
+        assert_eq!(
+            text(Command::AccountDelete, &Verdict::Refused(Refusal::new(60015))),
+            r#"{"ActionStatus":"FAIL","ErrorCode":60015,"ErrorInfo":"body account invalid"}"#
+        );
+    }
+}

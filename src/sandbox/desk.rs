@@ -1,0 +1,229 @@
+//! The way of a call through the rules, from its bytes to its effect.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::answer::Verdict;
+use super::auth::{self, App};
+use super::command::Command;
+use super::conflicts::{Conflicts, Ticket};
+use super::faults::{Faults, Plan};
+use super::key::{Draw, Key};
+use super::order::Order;
+use super::rate::{Gate, Knock, Ruling};
+use super::refusal::Refusal;
+use super::reply::{Exchange, exchange};
+use super::report::{Event, Report, Tally};
+use super::rules::{CallFault, ItemFault};
+use super::world::World;
+use super::{Config, Latency};
+
+/// All that the calls share. Each part has its own lock, and none is held while another is taken but
+/// in `report`.
+#[derive(Debug)]
+pub(super) struct Desk {
+    app: App,
+    latency: Latency,
+    started: Instant,
+    pub(super) gate: Mutex<Gate>,
+    pub(super) faults: Mutex<Faults>,
+    pub(super) world: Mutex<World>,
+    conflicts: Mutex<Conflicts>,
+    tally: Mutex<Tally>,
+    jitter: Mutex<Draw>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+/// A panic elsewhere leaves counts behind that are still true.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call that was read in full.
+pub(super) struct Call<'a> {
+    pub(super) command: Command,
+    pub(super) query: &'a str,
+    /// The body, or why there is none.
+    pub(super) body: Result<&'a [u8], Refusal>,
+}
+
+/// A call that may be carried out.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    command: Command,
+    order: Order,
+    plan: Plan,
+    hold: Hold,
+}
+
+impl Admitted {
+    pub(super) fn ticket(&self) -> Ticket {
+        self.hold.ticket
+    }
+}
+
+/// The accounts of a call, held until it is done or dropped.
+#[derive(Debug)]
+struct Hold {
+    desk: Arc<Desk>,
+    ticket: Ticket,
+    keys: Vec<Key>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        lock(&self.desk.conflicts).release(self.ticket, &self.keys);
+    }
+}
+
+impl Desk {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            app: config.app,
+            latency: config.latency,
+            started: Instant::now(),
+            gate: Mutex::new(Gate::new(config.caps)),
+            faults: Mutex::new(Faults::new(config.faults, config.seed)),
+            world: Mutex::new(config.world),
+            conflicts: Mutex::default(),
+            tally: Mutex::default(),
+            jitter: Mutex::new(Draw::new(!config.seed)),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let faults = lock(&self.faults).played().clone();
+        let gate = lock(&self.gate);
+        lock(&self.tally).report(&gate, faults)
+    }
+
+    pub(super) fn unknown_path(&self) -> Refusal {
+        lock(&self.tally).unknown_path();
+        Refusal::new(60009)
+    }
+
+    /// The checks in their order: the URL, the caps, the body, the accounts being written.
+    pub(super) fn admit(self: &Arc<Self>, call: &Call<'_>) -> Result<Admitted, Refusal> {
+        let command = call.command;
+        lock(&self.tally).call(command);
+        self.knock(call)?;
+        let order = call
+            .body
+            .clone()
+            .and_then(|body| Order::read(command, body))
+            .inspect_err(|_| self.count(command, Event::BadRequest))?;
+        let items = order.item_ids().len() as u64;
+        self.count(command, Event::Received { items });
+        let keys = {
+            let mut world = lock(&self.world);
+            world.receive(&order);
+            world.written_by(&order)
+        };
+        let hold = self.hold(command, keys)?;
+        let now = self.now();
+        let plan = lock(&self.faults).choose(command, &order.item_ids(), now);
+        Ok(Admitted { command, order, plan, hold })
+    }
+
+    /// Every call counts at the gate, also one with a wrong URL.
+    fn knock(&self, call: &Call<'_>) -> Result<(), Refusal> {
+        let command = call.command;
+        let known = auth::check(&self.app, call.query, unix_now());
+        let knock = match known {
+            Ok(()) => Knock::Known,
+            Err(_) => Knock::Stranger,
+        };
+        let ruling = {
+            let mut gate = lock(&self.gate);
+            // Read under the lock: the windows need times that never go back.
+            let now = self.now();
+            gate.arrive(command, knock, now)
+        };
+        known.inspect_err(|refusal| {
+            let event = if refusal.is_usersig_failure() { Event::BadUserSig } else { Event::BadRequest };
+            self.count(command, event);
+        })?;
+        self.count(command, Event::Ruled(ruling));
+        match ruling {
+            Ruling::LetIn => Ok(()),
+            Ruling::OverCommand => Err(Refusal::new(60007)),
+            Ruling::OverApp => Err(Refusal::new(60011)),
+        }
+    }
+
+    fn hold(self: &Arc<Self>, command: Command, keys: Vec<Key>) -> Result<Hold, Refusal> {
+        let taken = lock(&self.conflicts).take(&keys);
+        match taken {
+            Ok(ticket) => Ok(Hold { desk: Arc::clone(self), ticket, keys }),
+            Err(caller) => {
+                self.count(command, Event::Overlap(caller));
+                Err(Refusal::new(30008))
+            }
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(super) fn hang_up(&self, ticket: Ticket) {
+        lock(&self.conflicts).hang_up(ticket);
+    }
+
+    /// Takes its time, with the effect in the middle; the accounts are free when this returns.
+    pub(super) async fn process(&self, admitted: Admitted) -> Exchange {
+        let Admitted { command, order, plan, hold } = admitted;
+        let half = self.time_to_take(&plan) / 2;
+        pause(half).await;
+        let verdict = self.carry_out(command, &order, &plan);
+        pause(half).await;
+        let exchange = exchange(command, verdict, &plan);
+        drop(hold);
+        exchange
+    }
+
+    fn carry_out(&self, command: Command, order: &Order, plan: &Plan) -> Verdict {
+        if plan.call.as_ref().is_some_and(|fault| !fault.lets_write()) {
+            // The fault has the last word; nobody gets to see this verdict.
+            return Verdict::Done;
+        }
+        let spare = |index: usize| match plan.items.get(index) {
+            Some(Some(ItemFault::Code(code))) => Some(Refusal::new(*code)),
+            Some(Some(ItemFault::Missing | ItemFault::Duplicate) | None) | None => None,
+        };
+        let (verdict, items) = lock(&self.world).apply(order, spare);
+        self.count(command, Event::Written { items });
+        verdict
+    }
+
+    fn time_to_take(&self, plan: &Plan) -> Duration {
+        let jitter = self.latency.jitter.mul_f64(lock(&self.jitter).fraction());
+        let extra = if let Some(CallFault::Slow(extra)) = plan.call { extra } else { Duration::ZERO };
+        self.latency.fixed.saturating_add(jitter).saturating_add(extra)
+    }
+
+    fn count(&self, command: Command, event: Event) {
+        lock(&self.tally).count(command, event);
+    }
+
+    /// Nanoseconds since the start; enough for 584 years.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the stand-in shares nothing with the client, its clock included")]
+fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}

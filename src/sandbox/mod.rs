@@ -1,0 +1,193 @@
+//! The stand-in for the API, on loopback: the four commands with the rules of their pages, a world of
+//! accounts and friend lists, exact caps, write conflicts, and faults on order.
+//!
+//! It is written from the API's pages alone and uses nothing of the client, so that the two can
+//! disagree. Where the pages are silent it does the following; these are choices, not facts:
+//!
+//! * A call counts when its body has been read. One that is turned away by a cap takes no room from
+//!   the next.
+//! * The answer of a batch is top-level OK even if every item failed. An illegal `To_Account` is an
+//!   item's failure (30003), any other broken rule of a body fails the whole request; more than 100
+//!   `DeleteItem` get 70206.
+//! * `friend_delete` without `DeleteType` is one-way. A two-way delete of somebody who is not on the
+//!   list of `From_Account` is 31704 whatever stands on the other list.
+//! * `friend_update` of a non-friend is 30001 with `Err_SNS_FriendUpdate_Not_Friend`; a group that the
+//!   user does not have is made, and a group once made stays.
+//! * A call holds the accounts it writes until its effect and answer are done, even if the caller has
+//!   hung up.
+//!
+//! # Faults
+//!
+//! A fault is a [`Rule`], parsed from text:
+//!
+//! ```text
+//! RULE    = COMMAND ":" KIND ":" WHEN [ ":max=" N ]
+//! COMMAND = any | account_delete | friend_delete | friend_delete_all | friend_update
+//! WHEN    = SHARE (0 to 1, of the calls)  |  "#" N { "," N } (the N-th call the rule is for, from 1)
+//! ```
+//!
+//! | kind | what happens |
+//! | --- | --- |
+//! | `code=N` | the request is refused with code N |
+//! | `http=STATUS` | an HTML page with this HTTP status, 300 to 599 |
+//! | `reset` | the connection is reset |
+//! | `close` | the connection is closed without an answer |
+//! | `silence` | no answer, ever; the connection stays open |
+//! | `slow=DURATION` | so much longer (`250ms`, `2s`), the write in the middle of it |
+//! | `storm=CODE/DURATION` | from the call struck on, every call the rule is for gets CODE |
+//! | `poison=CODE/USERID` | a call that names the id as an item gets CODE; others do not count |
+//! | `garbage` | an HTML page with status 200 |
+//! | `truncated` | half the answer, then the connection breaks; `Content-Length` promised all of it |
+//! | `cut` | half the answer, well framed |
+//! | `huge` | the answer and 4 MiB of blanks |
+//! | `string-code` | `ErrorCode` is a string |
+//! | `object-items` | `ResultItem` is an object |
+//! | `foreign` | an item that nobody asked about stands in front |
+//! | `shuffle` | the items come in reverse order |
+//! | `item=CODE` | items are not written and have CODE |
+//! | `missing` | items are written and left out of the answer |
+//! | `duplicate` | items stand twice in the answer |
+//!
+//! The first five come with `-before` (as without a suffix: nothing is written) and `-after` (the write
+//! is done): `reset-after`, `http-after=502`. A storm and a poisoned call write nothing; all others write.
+//! For the last three, SHARE is of the items, and a call named by its number has every other item
+//! struck, the first included. Of the rules for whole calls the first one that strikes is played; a
+//! call is looked at only after it passed all checks. Examples: `friend_delete:code=30006:0.1`,
+//! `any:reset-after:0.02:max=5`, `account_delete:item=70500:0.05`, `any:silence:#3`.
+
+mod answer;
+mod auth;
+mod command;
+mod conflicts;
+mod desk;
+mod faults;
+mod json;
+mod key;
+mod order;
+mod rate;
+mod refusal;
+mod reply;
+mod report;
+mod rules;
+mod server;
+mod world;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+pub use auth::App;
+pub use command::Command;
+use desk::{Desk, lock};
+pub use rate::Caps;
+pub use report::{CommandReport, Report};
+pub use rules::{Rule, RuleError};
+pub use world::{Touches, World};
+
+/// How a stand-in behaves. The default: an open world, the API's caps, no latency, no faults.
+#[derive(Debug)]
+pub struct Config {
+    /// Whom it serves.
+    pub app: App,
+    /// Calls per second.
+    pub caps: Caps,
+    /// How long a call takes.
+    pub latency: Latency,
+    /// What goes wrong.
+    pub faults: Vec<Rule>,
+    /// Of the faults and the jitter.
+    pub seed: u64,
+    /// Accounts and friend lists.
+    pub world: World,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            app: App::default(),
+            caps: Caps::default(),
+            latency: Latency::default(),
+            faults: Vec::new(),
+            seed: 0,
+            world: World::open(),
+        }
+    }
+}
+
+/// The time from a call's arrival to its answer; the effect takes place in the middle of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// What every call takes.
+    pub fixed: Duration,
+    /// Up to so much more, evenly spread.
+    pub jitter: Duration,
+}
+
+/// A running stand-in. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    desk: Arc<Desk>,
+    addr: SocketAddr,
+}
+
+impl Sandbox {
+    /// Listens on `addr` (port 0: any free one) and serves on the current tokio runtime.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that is not loopback, and what binding gives.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn start(config: Config, addr: SocketAddr) -> io::Result<Self> {
+        if !addr.ip().is_loopback() {
+            let message = format!("{addr} is not loopback\nhint: use 127.0.0.1 or [::1]");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let listener = TcpListener::bind(addr).await?;
+        let addr = listener.local_addr()?;
+        let desk = Arc::new(Desk::new(config));
+        desk.tasks.spawn(server::accept(Arc::clone(&desk), listener));
+        Ok(Self { desk, addr })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What has happened so far.
+    pub fn report(&self) -> Report {
+        self.desk.report()
+    }
+
+    /// The accounts and friend lists as they stand. Calls wait while this is held.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.desk.world)
+    }
+
+    /// Other faults from now on; calls are counted from 1 again.
+    pub fn set_faults(&self, rules: Vec<Rule>) {
+        lock(&self.desk.faults).replace(rules);
+    }
+
+    /// Other caps from now on.
+    pub fn set_caps(&self, caps: Caps) {
+        lock(&self.desk.gate).caps = caps;
+    }
+
+    /// Breaks off all connections and calls, and returns when the last has ended.
+    pub async fn stop(self) {
+        self.desk.stop.cancel();
+        self.desk.tasks.close();
+        self.desk.tasks.wait().await;
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.desk.stop.cancel();
+    }
+}

@@ -1,0 +1,260 @@
+//! From a verdict to what goes over the wire: the answer of the page, or the broken one on order.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::StatusCode;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use serde_json::Value;
+
+use super::answer::{self, Item, Verdict};
+use super::command::Command;
+use super::faults::Plan;
+use super::refusal::Refusal;
+use super::rules::{CallFault, ItemFault};
+
+/// How an exchange ends.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    Reply(StatusCode, Payload),
+    /// The connection is reset (RST).
+    Reset,
+    /// The connection is closed without an answer (FIN).
+    Close,
+    /// Nothing is said; the connection stays open.
+    Silence,
+}
+
+impl Exchange {
+    pub(super) fn ok(body: Vec<u8>) -> Self {
+        Self::Reply(StatusCode::OK, Payload::whole(body))
+    }
+}
+
+const JSON: &str = "application/json";
+
+const PAGE: &str = "<html><head><title>upstream</title></head><body><center><h1>Bad Gateway</h1>\
+                    </center><hr><center>nginx</center></body></html>\r\n";
+
+/// The id of the item that nobody asked about.
+const FOREIGN_ID: &str = "sandbox-foreign";
+
+/// The end of a call with `verdict`, as `plan` wants it.
+pub(super) fn exchange(command: Command, verdict: Verdict, plan: &Plan) -> Exchange {
+    let mut verdict = verdict;
+    if let Verdict::Items(items) = &mut verdict {
+        play_items(items, &plan.items);
+        play_list(items, plan.call.as_ref());
+    }
+    let body = answer::body(command, &verdict);
+    let Some(fault) = &plan.call else {
+        return Exchange::ok(body);
+    };
+    match fault {
+        CallFault::Slow(_) | CallFault::Foreign | CallFault::Shuffle => Exchange::ok(body),
+        CallFault::Code(code, _) | CallFault::Storm(code, _) | CallFault::Poison(code, _) => {
+            Exchange::ok(answer::refused(Some(command), &Refusal::new(*code)))
+        }
+        CallFault::Http(status, _) => Exchange::Reply(*status, Payload::page()),
+        CallFault::Reset(_) => Exchange::Reset,
+        CallFault::Close(_) => Exchange::Close,
+        CallFault::Silence(_) => Exchange::Silence,
+        CallFault::Garbage => Exchange::Reply(StatusCode::OK, Payload::page()),
+        CallFault::Cut => Exchange::ok(half(body)),
+        CallFault::Truncated => {
+            let claimed = body.len();
+            Exchange::Reply(StatusCode::OK, Payload::short(half(body), claimed))
+        }
+        CallFault::Huge => Exchange::Reply(StatusCode::OK, Payload::padded(body)),
+        CallFault::StringCode => Exchange::ok(retyped(body, |fields| {
+            if let Some(code) = fields.get_mut("ErrorCode") {
+                *code = Value::String(code.to_string());
+            }
+        })),
+        CallFault::ObjectItems => Exchange::ok(retyped(body, |fields| {
+            if let Some(items) = fields.get_mut("ResultItem") {
+                *items = serde_json::json!({ "0": items.take() });
+            }
+        })),
+    }
+}
+
+fn play_items(items: &mut Vec<Item>, faults: &[Option<ItemFault>]) {
+    if faults.iter().all(Option::is_none) {
+        return;
+    }
+    let faults = faults.iter().copied().chain(std::iter::repeat(None));
+    *items = std::mem::take(items)
+        .into_iter()
+        .zip(faults)
+        .flat_map(|(item, fault)| match fault {
+            Some(ItemFault::Missing) => vec![],
+            Some(ItemFault::Duplicate) => vec![item.clone(), item],
+            Some(ItemFault::Code(_)) | None => vec![item],
+        })
+        .collect();
+}
+
+fn play_list(items: &mut Vec<Item>, fault: Option<&CallFault>) {
+    if matches!(fault, Some(CallFault::Foreign)) {
+        // In front, where a client that goes by position takes it for the first of its own.
+        items.insert(0, Item::ok(FOREIGN_ID));
+    }
+    if matches!(fault, Some(CallFault::Shuffle)) {
+        items.reverse();
+    }
+}
+
+fn half(mut body: Vec<u8>) -> Vec<u8> {
+    body.truncate(body.len() / 2);
+    body
+}
+
+fn retyped(body: Vec<u8>, change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Vec<u8> {
+    match serde_json::from_slice(&body) {
+        Ok(Value::Object(mut fields)) => {
+            change(&mut fields);
+            Value::Object(fields).to_string().into_bytes()
+        }
+        Ok(_) | Err(_) => body,
+    }
+}
+
+/// The body of a response.
+#[derive(Debug)]
+pub(super) struct Payload {
+    pub(super) content_type: &'static str,
+    first: Option<Bytes>,
+    then: Then,
+}
+
+/// What comes after the first chunk.
+#[derive(Debug)]
+enum Then {
+    End,
+    /// So many bytes were promised in all; after a pause, in which the first chunk goes out, the
+    /// connection breaks.
+    Break {
+        claimed: u64,
+        pause: Pause,
+    },
+    /// So many more chunks of blanks, which are legal after JSON.
+    Blanks(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Pause {
+    Ahead,
+    Over,
+}
+
+static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
+/// 4 MiB: well above what any reader of these answers should take.
+const BLANK_CHUNKS: usize = 64;
+
+impl Payload {
+    pub(super) fn whole(body: impl Into<Bytes>) -> Self {
+        Self { content_type: JSON, first: Some(body.into()), then: Then::End }
+    }
+
+    fn page() -> Self {
+        Self { content_type: "text/html", ..Self::whole(PAGE) }
+    }
+
+    fn short(body: Vec<u8>, claimed: usize) -> Self {
+        Self {
+            content_type: JSON,
+            first: Some(body.into()),
+            then: Then::Break { claimed: claimed as u64, pause: Pause::Ahead },
+        }
+    }
+
+    fn padded(body: Vec<u8>) -> Self {
+        Self { content_type: JSON, first: Some(body.into()), then: Then::Blanks(BLANK_CHUNKS) }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        match &mut self.then {
+            Then::End | Then::Blanks(0) => Poll::Ready(None),
+            Then::Blanks(left) => {
+                *left -= 1;
+                let chunk = Bytes::from_static(&BLANKS);
+                Poll::Ready(Some(Ok(Frame::data(chunk))))
+            }
+            Then::Break { pause, .. } => match pause {
+                Pause::Ahead => {
+                    *pause = Pause::Over;
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Pause::Over => Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into()))),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && matches!(self.then, Then::End)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.first.as_ref().map_or(0, Bytes::len) as u64;
+        match self.then {
+            Then::End => SizeHint::with_exact(rest),
+            Then::Break { claimed, .. } => SizeHint::with_exact(claimed),
+            Then::Blanks(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(rule: &str, ids: &[&str]) -> String {
+        let rule = format!("any:{rule}:#1").parse().unwrap();
+        let plan = super::super::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
+        let verdict = Verdict::Items(ids.iter().map(|id| Item::ok(id)).collect());
+        match exchange(Command::AccountDelete, verdict, &plan) {
+            Exchange::Reply(_, payload) => String::from_utf8(payload.first.unwrap().to_vec()).unwrap(),
+            Exchange::Reset | Exchange::Close | Exchange::Silence => String::new(),
+        }
+    }
+
+    fn ids(rule: &str) -> Vec<String> {
+        let answer: Value = serde_json::from_str(&text(rule, &["a", "b", "c"])).unwrap();
+        let items = answer["ResultItem"].as_array().unwrap();
+        let id = |item: &Value| item["UserID"].as_str().unwrap().to_owned();
+        items.iter().map(id).collect()
+    }
+
+    #[test]
+    fn lists_lack_repeat_add_or_turn_round_their_items() {
+        assert_eq!(ids("missing"), ["b"]);
+        assert_eq!(ids("duplicate"), ["a", "a", "b", "c", "c"]);
+        assert_eq!(ids("foreign"), [FOREIGN_ID, "a", "b", "c"]);
+        assert_eq!(ids("shuffle"), ["c", "b", "a"]);
+        assert_eq!(ids("slow=1ms"), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn types_are_wrong_on_order() {
+        assert!(text("string-code", &["a"]).contains(r#""ErrorCode":"0""#));
+        assert!(text("object-items", &["a"]).contains(r#""ResultItem":{"0":[{"#));
+    }
+
+    #[test]
+    fn a_cut_answer_is_no_json_any_more() {
+        let cut = text("cut", &["a"]);
+        assert!(cut.starts_with('{'));
+        assert!(serde_json::from_str::<Value>(&cut).is_err());
+    }
+}

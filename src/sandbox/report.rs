@@ -1,0 +1,161 @@
+//! What happened at the stand-in.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::Command;
+use super::conflicts::Caller;
+use super::rate::{Gate, Ruling};
+
+/// Counts since the start, over all commands; also what `GET /sandbox/report` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Calls to one of the four commands that were read in full.
+    pub calls: u64,
+    /// Calls with good URL parameters and within the caps.
+    pub accepted: u64,
+    /// Calls over the cap of their command: 60007.
+    pub throttled: u64,
+    /// Calls over the cap of the app: 60011.
+    pub throttled_app: u64,
+    /// The most calls that arrived in any one second, whatever became of them.
+    pub worst_second: usize,
+    /// The most calls that were accepted in any one second.
+    pub worst_second_accepted: usize,
+    /// Calls that would have written an account that a call with a waiting caller was writing: 30008.
+    pub overlaps: u64,
+    /// The same, but the caller of the earlier call had hung up, and could not know: 30008 as well.
+    pub overlaps_with_abandoned: u64,
+    /// Calls whose `UserSig` was not valid: 70001, 70002, 70003, 70009, 70013, 70014.
+    pub usersig_failures: u64,
+    /// Calls with another wrong URL parameter, a wrong method, or a body that breaks a rule of its page.
+    pub bad_requests: u64,
+    /// Requests for any other path: 60009.
+    pub unknown_paths: u64,
+    /// Items of the well-formed calls that were accepted.
+    pub items_received: u64,
+    /// Items that were deleted or updated.
+    pub items_written: u64,
+    /// Faults played, by kind: calls, or items for the faults of items.
+    pub faults: BTreeMap<String, u64>,
+    /// The same counts of each command.
+    pub commands: BTreeMap<Command, CommandReport>,
+}
+
+/// Counts of one command; the fields mean what they mean in [`Report`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "documented at the fields of the same names above")]
+pub struct CommandReport {
+    pub calls: u64,
+    pub accepted: u64,
+    pub throttled: u64,
+    pub throttled_app: u64,
+    pub worst_second: usize,
+    pub worst_second_accepted: usize,
+    pub overlaps: u64,
+    pub overlaps_with_abandoned: u64,
+    pub usersig_failures: u64,
+    pub bad_requests: u64,
+    pub items_received: u64,
+    pub items_written: u64,
+}
+
+/// Something that happens to a call; a call may meet several.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    BadUserSig,
+    BadRequest,
+    Ruled(Ruling),
+    Received { items: u64 },
+    Overlap(Caller),
+    Written { items: u64 },
+}
+
+/// The running counts.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    commands: [CommandReport; Command::ALL.len()],
+    unknown_paths: u64,
+}
+
+impl Tally {
+    pub(super) fn call(&mut self, command: Command) {
+        self.commands[command.index()].calls += 1;
+    }
+
+    pub(super) fn unknown_path(&mut self) {
+        self.unknown_paths += 1;
+    }
+
+    pub(super) fn count(&mut self, command: Command, event: Event) {
+        let counts = &mut self.commands[command.index()];
+        match event {
+            Event::BadUserSig => counts.usersig_failures += 1,
+            Event::BadRequest => counts.bad_requests += 1,
+            Event::Ruled(Ruling::LetIn) => counts.accepted += 1,
+            Event::Ruled(Ruling::OverCommand) => counts.throttled += 1,
+            Event::Ruled(Ruling::OverApp) => counts.throttled_app += 1,
+            Event::Received { items } => counts.items_received += items,
+            Event::Overlap(Caller::Waiting) => counts.overlaps += 1,
+            Event::Overlap(Caller::Gone) => counts.overlaps_with_abandoned += 1,
+            Event::Written { items } => counts.items_written += items,
+        }
+    }
+
+    pub(super) fn report(&self, gate: &Gate, faults: BTreeMap<String, u64>) -> Report {
+        let mut report = Report {
+            worst_second: gate.worst_arrived(None),
+            worst_second_accepted: gate.worst_let_in(None),
+            unknown_paths: self.unknown_paths,
+            faults,
+            ..Report::default()
+        };
+        for command in Command::ALL {
+            let mut counts = self.commands[command.index()].clone();
+            counts.worst_second = gate.worst_arrived(Some(command));
+            counts.worst_second_accepted = gate.worst_let_in(Some(command));
+            report.add(&counts);
+            report.commands.insert(command, counts);
+        }
+        report
+    }
+}
+
+impl Report {
+    fn add(&mut self, counts: &CommandReport) {
+        self.calls += counts.calls;
+        self.accepted += counts.accepted;
+        self.throttled += counts.throttled;
+        self.throttled_app += counts.throttled_app;
+        self.overlaps += counts.overlaps;
+        self.overlaps_with_abandoned += counts.overlaps_with_abandoned;
+        self.usersig_failures += counts.usersig_failures;
+        self.bad_requests += counts.bad_requests;
+        self.items_received += counts.items_received;
+        self.items_written += counts.items_written;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::rate::Caps;
+
+    #[test]
+    fn the_sum_over_the_commands_is_the_report_and_it_survives_json() {
+        let mut tally = Tally::default();
+        for command in [Command::AccountDelete, Command::FriendUpdate] {
+            tally.call(command);
+            tally.count(command, Event::Ruled(Ruling::LetIn));
+            tally.count(command, Event::Written { items: 3 });
+        }
+        tally.count(Command::FriendUpdate, Event::Overlap(Caller::Gone));
+        let report = tally.report(&Gate::new(Caps::default()), BTreeMap::new());
+        assert_eq!((report.calls, report.accepted, report.items_written), (2, 2, 6));
+        assert_eq!((report.overlaps, report.overlaps_with_abandoned), (0, 1));
+        let json = serde_json::to_string(&report).unwrap();
+        assert!(json.contains(r#""account_delete":{"calls":1"#), "{json}");
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+    }
+}

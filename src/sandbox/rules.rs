@@ -1,0 +1,313 @@
+//! Fault rules: what they are and their text (the grammar stands in the module above).
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use super::command::Command;
+
+/// One fault on order, made by parsing its text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// `None`: any command.
+    pub(super) command: Option<Command>,
+    pub(super) kind: Kind,
+    pub(super) when: When,
+    /// At most so many times.
+    pub(super) max: Option<NonZeroU64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    Call(CallFault),
+    Item(ItemFault),
+}
+
+/// A fault of a whole call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum CallFault {
+    Code(u32, Moment),
+    Http(StatusCode, Moment),
+    Reset(Moment),
+    Close(Moment),
+    Silence(Moment),
+    Slow(Duration),
+    /// The code for this call and all that follow within the time.
+    Storm(u32, Duration),
+    /// The code for calls that name this id.
+    Poison(u32, String),
+    Garbage,
+    Truncated,
+    Cut,
+    Huge,
+    StringCode,
+    ObjectItems,
+    Foreign,
+    Shuffle,
+}
+
+/// Whether the call's effect takes place before it goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    BeforeWrite,
+    AfterWrite,
+}
+
+/// A fault of single items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ItemFault {
+    /// Not written, with this code.
+    Code(u32),
+    /// Written, but left out of the answer.
+    Missing,
+    /// Written, and twice in the answer.
+    Duplicate,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum When {
+    /// Of the calls, or of the items for a fault of items.
+    Share(f64),
+    /// The calls with these numbers, counted from 1 among those the rule is for.
+    Calls(Vec<NonZeroU64>),
+}
+
+impl CallFault {
+    /// Whether the call still has its effect.
+    pub(super) fn lets_write(&self) -> bool {
+        match self {
+            Self::Code(_, moment)
+            | Self::Http(_, moment)
+            | Self::Reset(moment)
+            | Self::Close(moment)
+            | Self::Silence(moment) => *moment == Moment::AfterWrite,
+            Self::Storm(..) | Self::Poison(..) => false,
+            Self::Slow(_)
+            | Self::Garbage
+            | Self::Truncated
+            | Self::Cut
+            | Self::Huge
+            | Self::StringCode
+            | Self::ObjectItems
+            | Self::Foreign
+            | Self::Shuffle => true,
+        }
+    }
+}
+
+impl Kind {
+    /// Whether it can be played only where the answer lists items.
+    pub(super) fn needs_items(&self) -> bool {
+        match self {
+            Self::Item(_) => true,
+            Self::Call(fault) => matches!(fault, CallFault::ObjectItems | CallFault::Foreign | CallFault::Shuffle),
+        }
+    }
+}
+
+/// What is wrong with the text of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fault rule `{rule}`: {problem}\nhint: {hint}")]
+pub struct RuleError {
+    rule: String,
+    problem: String,
+    hint: &'static str,
+}
+
+const FORM: &str = "a rule is COMMAND:KIND:WHEN or COMMAND:KIND:WHEN:max=N, for example any:reset-after:0.02";
+const COMMANDS: &str = "the commands are any, account_delete, friend_delete, friend_delete_all, friend_update";
+const KINDS: &str = "the kinds are code=N, http=STATUS, reset, close, silence (each of these also with -before or \
+     -after the write), slow=DURATION, storm=CODE/DURATION, poison=CODE/USERID, item=CODE, missing, \
+     duplicate, foreign, shuffle, garbage, truncated, cut, huge, string-code, object-items";
+const CODES: &str = "a code is a number from 1, for example code=30006";
+const STATUSES: &str = "a status is a number from 300 to 599, for example http=502";
+const DURATIONS: &str = "a duration is like 250ms or 2s, for example slow=250ms or storm=60007/2s";
+const POISON: &str = "it is poison=CODE/USERID, for example poison=30001/bob";
+const WHENS: &str = "WHEN is a share from 0 to 1, for example 0.05, or numbers of calls, for example #1 or #2,5";
+const MAXES: &str = "the most times is like max=3, from 1";
+const NO_ITEMS: &str = "friend_delete_all has one verdict and lists no items";
+
+type Problem = (String, &'static str);
+
+impl FromStr for Rule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        parse_rule(text).map_err(|(problem, hint)| RuleError { rule: text.to_owned(), problem, hint })
+    }
+}
+
+fn parse_rule(text: &str) -> Result<Rule, Problem> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (command, kind, when, max) = match parts.as_slice() {
+        [command, kind, when] => (command, kind, when, None),
+        [command, kind, when, max] => (command, kind, when, Some(max)),
+        other => return Err((format!("{} parts instead of 3 or 4", other.len()), FORM)),
+    };
+    let rule = Rule {
+        command: parse_command(command)?,
+        kind: parse_kind(kind)?,
+        when: parse_when(when)?,
+        max: max.map(|max| parse_max(max)).transpose()?,
+    };
+    match rule.command {
+        Some(command) if rule.kind.needs_items() && !command.lists_items() => {
+            Err((format!("`{}` needs items", rule.kind), NO_ITEMS))
+        }
+        Some(_) | None => Ok(rule),
+    }
+}
+
+fn parse_command(name: &str) -> Result<Option<Command>, Problem> {
+    if name == "any" {
+        return Ok(None);
+    }
+    Command::from_name(name).map(Some).ok_or_else(|| (format!("unknown command `{name}`"), COMMANDS))
+}
+
+fn parse_kind(text: &str) -> Result<Kind, Problem> {
+    use CallFault as C;
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    };
+    if let Some(fault) = parse_moment_kind(name, value)? {
+        return Ok(Kind::Call(fault));
+    }
+    Ok(match (name, value) {
+        ("slow", Some(value)) => Kind::Call(C::Slow(parse_duration(value)?)),
+        ("storm", Some(value)) => {
+            let (code, lasts) = value.split_once('/').ok_or_else(|| wrong(value, DURATIONS))?;
+            Kind::Call(C::Storm(parse_code(code)?, parse_duration(lasts)?))
+        }
+        ("poison", Some(value)) => match value.split_once('/') {
+            Some((code, id)) if !id.is_empty() => Kind::Call(C::Poison(parse_code(code)?, id.to_owned())),
+            Some(_) | None => return Err(wrong(value, POISON)),
+        },
+        ("item", Some(value)) => Kind::Item(ItemFault::Code(parse_code(value)?)),
+        ("missing", None) => Kind::Item(ItemFault::Missing),
+        ("duplicate", None) => Kind::Item(ItemFault::Duplicate),
+        ("foreign", None) => Kind::Call(C::Foreign),
+        ("shuffle", None) => Kind::Call(C::Shuffle),
+        ("garbage", None) => Kind::Call(C::Garbage),
+        ("truncated", None) => Kind::Call(C::Truncated),
+        ("cut", None) => Kind::Call(C::Cut),
+        ("huge", None) => Kind::Call(C::Huge),
+        ("string-code", None) => Kind::Call(C::StringCode),
+        ("object-items", None) => Kind::Call(C::ObjectItems),
+        _ => return Err((format!("no such kind `{text}`"), KINDS)),
+    })
+}
+
+/// The kinds that can strike before or after the write.
+fn parse_moment_kind(name: &str, value: Option<&str>) -> Result<Option<CallFault>, Problem> {
+    let (stem, moment) = if let Some(stem) = name.strip_suffix("-after") {
+        (stem, Moment::AfterWrite)
+    } else {
+        let stem = name.strip_suffix("-before").unwrap_or(name);
+        (stem, Moment::BeforeWrite)
+    };
+    Ok(match (stem, value) {
+        ("code", Some(value)) => Some(CallFault::Code(parse_code(value)?, moment)),
+        ("http", Some(value)) => Some(CallFault::Http(parse_status(value)?, moment)),
+        ("reset", None) => Some(CallFault::Reset(moment)),
+        ("close", None) => Some(CallFault::Close(moment)),
+        ("silence", None) => Some(CallFault::Silence(moment)),
+        _ => None,
+    })
+}
+
+fn parse_code(text: &str) -> Result<u32, Problem> {
+    match text.parse() {
+        Ok(code @ 1..) => Ok(code),
+        Ok(0) | Err(_) => Err(wrong(text, CODES)),
+    }
+}
+
+fn parse_status(text: &str) -> Result<StatusCode, Problem> {
+    text.parse::<u16>()
+        .ok()
+        .filter(|status| (300..600).contains(status))
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| wrong(text, STATUSES))
+}
+
+fn parse_duration(text: &str) -> Result<Duration, Problem> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, Duration::from_millis(1)),
+        None => (text.strip_suffix('s').unwrap_or(""), Duration::from_secs(1)),
+    };
+    number.parse().ok().and_then(|number| unit.checked_mul(number)).ok_or_else(|| wrong(text, DURATIONS))
+}
+
+fn parse_when(text: &str) -> Result<When, Problem> {
+    if let Some(numbers) = text.strip_prefix('#') {
+        return numbers
+            .split(',')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(When::Calls)
+            .map_err(|_| wrong(text, WHENS));
+    }
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(When::Share(share)),
+        Ok(_) | Err(_) => Err(wrong(text, WHENS)),
+    }
+}
+
+fn parse_max(text: &str) -> Result<NonZeroU64, Problem> {
+    text.strip_prefix("max=").and_then(|number| number.parse().ok()).ok_or_else(|| wrong(text, MAXES))
+}
+
+fn wrong(text: &str, hint: &'static str) -> Problem {
+    (format!("`{text}` does not fit here"), hint)
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(fault) => fault.fmt(f),
+            Self::Item(ItemFault::Code(code)) => write!(f, "item={code}"),
+            Self::Item(ItemFault::Missing) => f.write_str("missing"),
+            Self::Item(ItemFault::Duplicate) => f.write_str("duplicate"),
+        }
+    }
+}
+
+impl fmt::Display for CallFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code, moment) => write!(f, "code{moment}={code}"),
+            Self::Http(status, moment) => write!(f, "http{moment}={}", status.as_u16()),
+            Self::Reset(moment) => write!(f, "reset{moment}"),
+            Self::Close(moment) => write!(f, "close{moment}"),
+            Self::Silence(moment) => write!(f, "silence{moment}"),
+            Self::Slow(extra) => write!(f, "slow={}ms", extra.as_millis()),
+            Self::Storm(code, lasts) => write!(f, "storm={code}/{}ms", lasts.as_millis()),
+            Self::Poison(code, id) => write!(f, "poison={code}/{id}"),
+            Self::Garbage => f.write_str("garbage"),
+            Self::Truncated => f.write_str("truncated"),
+            Self::Cut => f.write_str("cut"),
+            Self::Huge => f.write_str("huge"),
+            Self::StringCode => f.write_str("string-code"),
+            Self::ObjectItems => f.write_str("object-items"),
+            Self::Foreign => f.write_str("foreign"),
+            Self::Shuffle => f.write_str("shuffle"),
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BeforeWrite => "-before",
+            Self::AfterWrite => "-after",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

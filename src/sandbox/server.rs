@@ -1,0 +1,149 @@
+//! HTTP/1.1 on loopback.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::answer;
+use super::command::Command;
+use super::conflicts::Ticket;
+use super::desk::{Call, Desk};
+use super::refusal::Refusal;
+use super::reply::{Exchange, Payload};
+
+/// 1000 friends with a remark, 32 groups and ten custom fields of full length take 7 MB.
+const MAX_BODY: usize = 32 * 1024 * 1024;
+
+const REPORT_PATH: &str = "/sandbox/report";
+
+/// An exchange that ends without a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Broken {
+    #[error("reset on order")]
+    Reset,
+    #[error("closed on order")]
+    Close,
+}
+
+/// Takes connections until the desk stops.
+pub(super) async fn accept(desk: Arc<Desk>, listener: TcpListener) {
+    loop {
+        tokio::select! {
+            () = desk.stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    desk.tasks.spawn(converse(Arc::clone(&desk), stream));
+                }
+                // Out of file descriptors, or the peer is gone already: let others finish first.
+                Err(_) => tokio::task::yield_now().await,
+            },
+        }
+    }
+}
+
+async fn converse(desk: Arc<Desk>, stream: TcpStream) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(|request| respond(Arc::clone(&desk), request));
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let end = tokio::select! {
+        () = desk.stop.cancelled() => return,
+        end = &mut connection => end,
+    };
+    let broken = end.err().and_then(|error| {
+        let cause = error.source()?;
+        cause.downcast_ref::<Broken>().copied()
+    });
+    if broken == Some(Broken::Reset) {
+        let stream = connection.into_parts().io.into_inner();
+        // Closing with a linger time of zero sends RST; should it fail, the peer sees FIN.
+        let _ = stream.set_zero_linger();
+    }
+}
+
+async fn respond(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response<Payload>, Broken> {
+    let path = request.uri().path();
+    let Some(command) = Command::from_path(path) else {
+        if path == REPORT_PATH && request.method() == Method::GET {
+            return Ok(report(&desk));
+        }
+        let refusal = desk.unknown_path();
+        return Ok(json(answer::refused(None, &refusal)));
+    };
+    let (head, body) = request.into_parts();
+    let body = read(&head.method, body).await;
+    let call = Call { command, query: head.uri.query().unwrap_or(""), body: body.as_deref().map_err(Clone::clone) };
+    let admitted = match desk.admit(&call) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Ok(json(answer::refused(Some(command), &refusal))),
+    };
+    // A task of its own: as at a real server, a caller that hangs up does not undo the call.
+    let _waiter = Waiter { desk: Arc::clone(&desk), ticket: admitted.ticket() };
+    let task = desk.tasks.spawn({
+        let desk = Arc::clone(&desk);
+        async move {
+            tokio::select! {
+                () = desk.stop.cancelled() => Exchange::Close,
+                exchange = desk.process(admitted) => exchange,
+            }
+        }
+    });
+    let exchange = task.await.unwrap_or(Exchange::Close);
+    match exchange {
+        Exchange::Reply(status, payload) => Ok(response(status, payload)),
+        Exchange::Reset => Err(Broken::Reset),
+        Exchange::Close => Err(Broken::Close),
+        Exchange::Silence => std::future::pending().await,
+    }
+}
+
+/// Dropped when the caller has its answer, and when it hangs up.
+struct Waiter {
+    desk: Arc<Desk>,
+    ticket: Ticket,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.desk.hang_up(self.ticket);
+    }
+}
+
+async fn read(method: &Method, body: Incoming) -> Result<Bytes, Refusal> {
+    let read = Limited::new(body, MAX_BODY).collect().await;
+    match read {
+        Ok(body) if *method == Method::POST => Ok(body.to_bytes()),
+        Ok(_) | Err(_) => Err(Refusal::new(60002)),
+    }
+}
+
+fn report(desk: &Desk) -> Response<Payload> {
+    // Counts and names always serialize.
+    json(serde_json::to_vec_pretty(&desk.report()).unwrap_or_default())
+}
+
+fn json(body: Vec<u8>) -> Response<Payload> {
+    response(StatusCode::OK, Payload::whole(body))
+}
+
+fn response(status: StatusCode, payload: Payload) -> Response<Payload> {
+    let content_type = HeaderValue::from_static(payload.content_type);
+    let mut response = Response::new(payload);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    if status.is_redirection() {
+        // A path that the report counts as unknown, should anybody follow.
+        let elsewhere = HeaderValue::from_static("/elsewhere");
+        response.headers_mut().insert(LOCATION, elsewhere);
+    }
+    response
+}

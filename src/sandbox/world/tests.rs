@@ -1,0 +1,145 @@
+use super::*;
+use crate::sandbox::command::Command;
+use serde_json::json;
+
+fn order(command: Command, body: &Value) -> Order {
+    Order::read(command, body.to_string().as_bytes()).unwrap()
+}
+
+fn delete_friends(from: &str, to: &[&str], way: &str) -> Order {
+    let body = json!({"From_Account": from, "To_Account": to, "DeleteType": way});
+    order(Command::FriendDelete, &body)
+}
+
+fn update(from: &str, to: &str, tag: &str, value: &Value) -> Order {
+    let item = json!({"To_Account": to, "SnsItem": [{"Tag": tag, "Value": value}]});
+    let body = json!({"From_Account": from, "UpdateItem": [item]});
+    order(Command::FriendUpdate, &body)
+}
+
+fn codes(world: &mut World, order: &Order) -> Vec<u32> {
+    match world.apply(order, |_| None).0 {
+        Verdict::Items(items) => items.iter().map(|item| item.code).collect(),
+        Verdict::Refused(refusal) => vec![refusal.code],
+        Verdict::Done => vec![0],
+    }
+}
+
+#[test]
+fn an_account_is_deleted_once_and_takes_its_friends_along() {
+    let mut world = World::open();
+    let delete = order(Command::AccountDelete, &json!({"DeleteItem": [{"UserID": "a"}, {"UserID": "a"}]}));
+    world.receive(&delete);
+    assert_eq!(codes(&mut world, &delete), [0, 70107]);
+    assert!(!world.account_exists("a"));
+    assert!(!world.is_friend("b", "a") && !world.is_friend("a", "b"));
+    let log = world.account_touches("a");
+    assert_eq!((log.received, log.written), (2, 1));
+    let from_gone = delete_friends("a", &["b"], "Delete_Type_Single");
+    assert_eq!(codes(&mut world, &from_gone), [30003]);
+}
+
+#[test]
+fn a_one_way_delete_leaves_the_other_list_alone_and_a_two_way_one_does_not() {
+    let mut world = World::open();
+    let single = delete_friends("a", &["b"], "Delete_Type_Single");
+    assert_eq!(codes(&mut world, &single), [0]);
+    assert!(!world.is_friend("a", "b") && world.is_friend("b", "a"));
+    let both = delete_friends("c", &["b", "c"], "Delete_Type_Both");
+    assert_eq!(codes(&mut world, &both), [0, 31704], "nobody is their own friend");
+    assert!(!world.is_friend("c", "b") && !world.is_friend("b", "c"));
+    assert_eq!(codes(&mut world, &both), [31704, 31704]);
+    assert_eq!(world.friend_touches("c", "b").written, 1);
+    assert_eq!(world.friend_touches("b", "c").written, 0);
+}
+
+#[test]
+fn a_cleared_list_is_empty_and_both_ways_leaves_every_list() {
+    let mut world = World::open();
+    let clear = |way| json!({"From_Account": "a", "DeleteType": way});
+    let single = order(Command::FriendDeleteAll, &clear("Delete_Type_Single"));
+    assert_eq!(codes(&mut world, &single), [0]);
+    assert!(!world.is_friend("a", "b") && world.is_friend("b", "a"));
+    let both = order(Command::FriendDeleteAll, &clear("Delete_Type_Both"));
+    assert_eq!(codes(&mut world, &both), [0]);
+    assert!(!world.is_friend("b", "a") && world.is_friend("b", "c"));
+    assert_eq!(world.list_touches("a").written, 2);
+}
+
+#[test]
+fn an_update_keeps_the_other_tags_and_ends_with_the_friend() {
+    let mut world = World::open();
+    let remark = update("a", "b", "Tag_SNS_IM_Remark", &json!("r"));
+    let custom = update("a", "b", "Tag_SNS_Custom_Test", &json!(7));
+    assert_eq!(codes(&mut world, &remark), [0]);
+    assert_eq!(codes(&mut world, &custom), [0]);
+    let tags = world.tags("a", "b").unwrap();
+    assert_eq!(tags["Tag_SNS_IM_Remark"], "r");
+    assert_eq!(tags["Tag_SNS_Custom_Test"], 7);
+    assert!(world.tags("b", "a").is_none());
+    let delete = delete_friends("a", &["b"], "Delete_Type_Single");
+    codes(&mut world, &delete);
+    assert!(world.tags("a", "b").is_none());
+    assert_eq!(codes(&mut world, &remark), [30001]);
+}
+
+#[test]
+fn a_user_has_32_groups_and_an_update_over_that_changes_nothing() {
+    let mut world = World::open();
+    let groups = |range: std::ops::Range<u32>| json!(range.map(|i| format!("g{i}")).collect::<Vec<_>>());
+    let tag = "Tag_SNS_IM_Group";
+    let fill = update("a", "b", tag, &groups(0..32));
+    assert_eq!(codes(&mut world, &fill), [0]);
+    let old = update("a", "c", tag, &groups(0..2));
+    assert_eq!(codes(&mut world, &old), [0]);
+    let one_more = update("a", "d", tag, &groups(31..33));
+    assert_eq!(codes(&mut world, &one_more), [30011]);
+    assert!(world.tags("a", "d").is_none());
+    let another_user = update("d", "a", tag, &groups(31..33));
+    assert_eq!(codes(&mut world, &another_user), [0]);
+}
+
+#[test]
+fn a_seeded_world_knows_only_what_it_was_given() {
+    let mut world = World::seeded(["a", "b", "c"], [("a", "b"), ("a", "c"), ("b", "a")]);
+    assert!(world.account_exists("a") && !world.account_exists("x"));
+    assert!(world.is_friend("a", "b") && !world.is_friend("c", "a"));
+    let clear = order(Command::FriendDeleteAll, &json!({"From_Account": "a", "DeleteType": "Delete_Type_Both"}));
+    let accounts = |ids: &[&str]| ids.iter().map(|id| Key::account(id)).collect::<Vec<_>>();
+    assert_eq!(world.written_by(&clear), accounts(&["a", "b", "c"]));
+    codes(&mut world, &delete_friends("a", &["b"], "Delete_Type_Single"));
+    assert_eq!(world.written_by(&clear), accounts(&["a", "c"]));
+}
+
+#[test]
+fn an_order_writes_the_accounts_whose_lists_change() {
+    let world = World::open();
+    let accounts = |ids: &[&str]| ids.iter().map(|id| Key::account(id)).collect::<Vec<_>>();
+    let single = delete_friends("a", &["b", "c"], "Delete_Type_Single");
+    assert_eq!(world.written_by(&single), accounts(&["a"]));
+    let both = delete_friends("a", &["b", "c"], "Delete_Type_Both");
+    assert_eq!(world.written_by(&both), accounts(&["a", "b", "c"]));
+}
+
+#[test]
+fn a_share_is_missing_and_always_the_same_one() {
+    let worlds = [7, 7, 8].map(|seed| World::open_with_missing(seed, 0.1, 0.0));
+    let missing =
+        |world: &World| -> Vec<u32> { (0..2000).filter(|i| !world.account_exists(&format!("u{i}"))).collect() };
+    let [first, again, other] = worlds.each_ref().map(missing);
+    assert!((150..250).contains(&first.len()), "{}", first.len());
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+#[test]
+fn a_spared_item_is_refused_and_not_written() {
+    let mut world = World::open();
+    let order = delete_friends("a", &["b", "c"], "Delete_Type_Single");
+    let spare = |index| (index == 0).then(|| Refusal::new(30006));
+    let (verdict, written) = world.apply(&order, spare);
+    assert_eq!(written, 1);
+    assert!(world.is_friend("a", "b") && !world.is_friend("a", "c"));
+    let Verdict::Items(items) = verdict else { panic!("{verdict:?}") };
+    assert_eq!(items[0].code, 30006);
+}

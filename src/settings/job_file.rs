@@ -1,0 +1,252 @@
+//! The job file: TOML read by serde, then every value checked and every default filled in.
+
+mod raw;
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+
+use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawOptions, RawRetry, RawStop};
+use super::env::Env;
+use super::mistake::{Checked, JobFileError, Wrong};
+use super::values::{Text, Whole, choice, count32, count64, duration, factor, optional, share, time_of_day};
+use crate::domain::account::UserId;
+use crate::domain::job::{
+    App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, REGIONS, Rejects, Retry, Stop,
+};
+use crate::domain::operation::{self, DeleteType, DeleteTypeRule, Operation, TagColumns};
+
+/// The longest name of a job.
+const NAME_CHARS: usize = 64;
+/// One cap for everything that an app is sent (limits page: 200 a second).
+const APP_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).unwrap();
+const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::new(8).unwrap();
+const BASE_DELAY: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_mins(1);
+/// Below so many items a share says little.
+const AFTER_ITEMS: NonZeroU64 = NonZeroU64::new(1000).unwrap();
+
+/// Reads the job file at `path`. What the environment says wins over the file's `[app]`.
+pub fn load_job(path: &Path, env: &Env) -> Result<Job, JobFileError> {
+    let text = std::fs::read_to_string(path).map_err(|source| JobFileError::Read { file: path.to_owned(), source })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let raw = toml::from_str(text).map_err(Wrong::from);
+    raw.and_then(|raw| job(raw, path, env)).map_err(|wrong| wrong.in_file(path, text))
+}
+
+fn job(raw: RawJob, path: &Path, env: &Env) -> Checked<Job> {
+    let operations = operation::ALL.map(|operation| (operation.name(), operation));
+    let operation = choice("operation", &raw.operation, &operations)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(Job {
+        name: name(raw.name)?,
+        file: path.to_owned(),
+        operation,
+        delete_type: delete_type(&raw.options, &raw.operation, operation)?,
+        input: input(raw.input, folder, operation)?,
+        app: env.over(app(raw.app)?),
+        limits: limits(&raw.limits, operation)?,
+        retry: retry(&raw.retry)?,
+        guard: guard(&raw.guard, folder)?,
+        stop: stop(&raw.stop)?,
+    })
+}
+
+fn name(value: Text) -> Checked<String> {
+    let name = value.get_ref();
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // A dash in front would read as a flag in `imbulk status NAME`.
+    let first = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if first && name.len() <= NAME_CHARS && name.chars().all(legal) {
+        return Ok(value.into_inner());
+    }
+    let hint =
+        format!("letters, digits, `-`, `_` and `.`, at most {NAME_CHARS} of them, the first one a letter or digit");
+    Err(Wrong::new(value.span(), format!("`{name}` is no name for a job")).hint(hint))
+}
+
+fn delete_type(raw: &RawOptions, word: &Text, operation: &dyn Operation) -> Checked<DeleteType> {
+    let legal = [DeleteType::Single, DeleteType::Both].map(|delete_type| (delete_type.name(), delete_type));
+    match (operation.delete_type(), &raw.delete_type) {
+        (DeleteTypeRule::NotTaken, Some(value)) => {
+            let message = format!("`{}` takes no `delete_type`", operation.name());
+            Err(Wrong::new(value.span(), message).hint("take the line out"))
+        }
+        (DeleteTypeRule::Required, None) => {
+            let message = format!("`{}` needs a `delete_type`", operation.name());
+            Err(Wrong::new(word.span(), message).hint(
+                "in [options], delete_type = \"single\" (the friend leaves From_Account's list) or \"both\" (and the \
+                 other way round)",
+            ))
+        }
+        (DeleteTypeRule::NotTaken | DeleteTypeRule::DefaultSingle, None) => Ok(DeleteType::Single),
+        (DeleteTypeRule::Required | DeleteTypeRule::DefaultSingle, Some(value)) => choice("delete_type", value, &legal),
+    }
+}
+
+fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Checked<Input> {
+    let encodings = [("utf-8", Encoding::Utf8), ("gbk", Encoding::Gbk)];
+    let rejects = [("count", Rejects::Count), ("allow", Rejects::Allow)];
+    let encoding = optional(raw.encoding.as_ref(), |value| choice("encoding", value, &encodings))?;
+    let rejects = optional(raw.rejects.as_ref(), |value| choice("treatment of rejects", value, &rejects))?;
+    Ok(Input {
+        paths: paths(raw.path, folder)?,
+        columns: columns(raw.columns, operation)?,
+        encoding: encoding.unwrap_or(Encoding::Utf8),
+        delimiter: optional(raw.delimiter.as_ref(), delimiter)?,
+        rejects: rejects.unwrap_or(Rejects::Count),
+    })
+}
+
+fn delimiter(value: &Text) -> Checked<Delimiter> {
+    if value.get_ref() == "	" {
+        return Ok(Delimiter::Tab);
+    }
+    let words = [(",", Delimiter::Comma), (";", Delimiter::Semicolon), ("tab", Delimiter::Tab)];
+    choice("delimiter", value, &words)
+}
+
+fn paths(value: Spanned<Paths>, folder: &Path) -> Checked<Vec<String>> {
+    let span = value.span();
+    let paths = match value.into_inner() {
+        Paths::One(path) => vec![path],
+        Paths::Many(paths) => paths,
+    };
+    if paths.is_empty() || paths.iter().any(String::is_empty) {
+        return Err(Wrong::new(span, "`path` names no file").hint("a file, a list of files, a glob, or \"-\""));
+    }
+    if paths.len() > 1 && paths.iter().any(|path| path == "-") {
+        return Err(Wrong::new(span, "standard input stands alone").hint("path = \"-\""));
+    }
+    let joined: Option<Vec<String>> = paths.iter().map(|path| join(folder, path)).collect();
+    joined.ok_or_else(|| Wrong::new(span, "the folder of the job file has a name that is not UTF-8"))
+}
+
+/// `path` from the folder of the job file. In front of a glob the folder's own characters mean themselves.
+fn join(folder: &Path, path: &str) -> Option<String> {
+    if path == "-" || Path::new(path).is_absolute() {
+        return Some(path.to_owned());
+    }
+    if !path.contains(['*', '?', '[']) || folder.join(path).exists() {
+        return Some(folder.join(path).to_str()?.to_owned());
+    }
+    let folder = glob::Pattern::escape(folder.to_str()?);
+    Some(Path::new(&folder).join(path).to_str()?.to_owned())
+}
+
+fn columns(raw: BTreeMap<Text, Text>, operation: &dyn Operation) -> Checked<BTreeMap<String, String>> {
+    let mut columns: BTreeMap<String, String> = BTreeMap::new();
+    for (api, own) in raw {
+        check_column(&api, operation)?;
+        if own.get_ref().is_empty() {
+            return Err(Wrong::new(own.span(), format!("`{}` is mapped to a column without a name", api.get_ref())));
+        }
+        if let Some((other, _)) = columns.iter().find(|(_, taken)| *taken == own.get_ref()) {
+            let message = format!("column `{}` is already mapped to `{other}`", own.get_ref());
+            return Err(Wrong::new(own.span(), message));
+        }
+        columns.insert(api.into_inner(), own.into_inner());
+    }
+    Ok(columns)
+}
+
+fn check_column(api: &Text, operation: &dyn Operation) -> Checked<()> {
+    let (name, shape) = (api.get_ref().as_str(), operation.shape());
+    let (tags, custom): (&[&str], bool) = match shape.tags {
+        TagColumns::None => (&[], false),
+        TagColumns::Some => {
+            let custom = name.strip_prefix("Tag_SNS_Custom_").is_some_and(|rest| !rest.is_empty());
+            (&["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_*"], custom)
+        }
+    };
+    let legal: Vec<&str> = shape.columns().chain(tags.iter().copied()).collect();
+    if custom || legal.iter().any(|column| *column == name && !column.ends_with('*')) {
+        return Ok(());
+    }
+    Err(Wrong::new(api.span(), format!("`{}` has no column `{name}`", operation.name())).legal(name, &legal))
+}
+
+fn app(raw: RawApp) -> Checked<App> {
+    let endpoint = match (raw.region, raw.endpoint) {
+        (Some(_), Some(url)) => {
+            return Err(Wrong::new(url.span(), "`region` and `endpoint` are both given").hint("take one of them out"));
+        }
+        (Some(region), None) => {
+            let region = choice("region", &region, &REGIONS.map(|region| (region, region)))?;
+            Some(EndpointChoice::Region(region.to_owned()))
+        }
+        (None, Some(url)) if url.get_ref().trim().is_empty() => {
+            return Err(Wrong::new(url.span(), "`endpoint` is empty").hint("https://…, or take the line out"));
+        }
+        (None, url) => url.map(|url| EndpointChoice::Url(url.into_inner())),
+    };
+    Ok(App {
+        sdkappid: optional(raw.sdkappid.as_ref(), |value| count64("sdkappid", value))?,
+        identifier: raw.identifier.map(identifier).transpose()?,
+        endpoint,
+    })
+}
+
+fn identifier(value: Text) -> Checked<String> {
+    match UserId::check(value.get_ref()) {
+        Ok(()) => Ok(value.into_inner()),
+        Err(why) => Err(Wrong::new(value.span(), format!("`identifier` {why}"))),
+    }
+}
+
+fn limits(raw: &RawLimits, operation: &dyn Operation) -> Checked<Limits> {
+    let count = |key, value: &Option<Whole>| optional(value.as_ref(), |value| count32(key, value));
+    let cap = NonZeroU32::new(operation.calls_per_second()).unwrap_or(NonZeroU32::MIN);
+    Ok(Limits {
+        calls_per_second: count("calls_per_second", &raw.calls_per_second)?.unwrap_or(cap),
+        app_calls_per_second: count("app_calls_per_second", &raw.app_calls_per_second)?.unwrap_or(APP_CALLS_PER_SECOND),
+        max_in_flight: count("max_in_flight", &raw.max_in_flight)?,
+    })
+}
+
+fn retry(raw: &RawRetry) -> Checked<Retry> {
+    let delay = |key, value: &Option<Text>| optional(value.as_ref(), |value| duration(key, value));
+    let attempts = optional(raw.max_attempts.as_ref(), |value| count32("max_attempts", value))?;
+    let base_delay = delay("base_delay", &raw.base_delay)?.unwrap_or(BASE_DELAY);
+    let max_delay = delay("max_delay", &raw.max_delay)?.unwrap_or(MAX_DELAY);
+    // The defaults agree, so one of the two stands in the file if they don't.
+    if base_delay > max_delay
+        && let Some(place) = raw.base_delay.as_ref().or(raw.max_delay.as_ref())
+    {
+        let message = format!("`base_delay` of {base_delay:?} is longer than `max_delay` of {max_delay:?}");
+        return Err(Wrong::new(place.span(), message));
+    }
+    Ok(Retry { max_attempts: attempts.unwrap_or(MAX_ATTEMPTS), base_delay, max_delay })
+}
+
+fn guard(raw: &RawGuard, folder: &Path) -> Checked<Guard> {
+    Ok(Guard {
+        max_items: optional(raw.max_items.as_ref(), |value| count64("max_items", value))?,
+        protected: optional(raw.protected.as_ref(), |value| protected(value, folder))?,
+        max_change: optional(raw.max_change.as_ref(), |value| factor("max_change", value))?,
+    })
+}
+
+fn protected(value: &Text, folder: &Path) -> Checked<PathBuf> {
+    if value.get_ref().is_empty() {
+        let hint = "take the line out if nothing is protected";
+        return Err(Wrong::new(value.span(), "`protected` names no file").hint(hint));
+    }
+    Ok(folder.join(value.get_ref()))
+}
+
+fn stop(raw: &RawStop) -> Checked<Stop> {
+    if let (None, Some(after)) = (&raw.failed_share, &raw.after_items) {
+        return Err(Wrong::new(after.span(), "`after_items` without `failed_share` sets no fuse")
+            .hint("add failed_share = 0.05, or take the line out"));
+    }
+    let after_items = optional(raw.after_items.as_ref(), |value| count64("after_items", value))?;
+    Ok(Stop {
+        failed_share: optional(raw.failed_share.as_ref(), |value| share("failed_share", value))?,
+        after_items: after_items.unwrap_or(AFTER_ITEMS).get(),
+        until: optional(raw.until.as_ref(), |value| time_of_day("until", value))?,
+    })
+}

@@ -1,0 +1,183 @@
+//! What is wrong with a job file, and where.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+
+use super::nearest::nearest;
+
+/// A job file that can't be used.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum JobFileError {
+    /// It can't be read.
+    #[error("{}: the job file cannot be read: {source}", file.display())]
+    Read {
+        /// The job file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something in it is wrong.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wrong(Box<Mistake>),
+}
+
+/// A wrong place in a job file, ready to be shown with the line and a caret.
+#[derive(Debug, Clone, thiserror::Error, Diagnostic)]
+#[error("{}:{line}:{column}: {message}", file.display())]
+pub struct Mistake {
+    /// The job file, as it was named.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    #[help]
+    pub hint: Option<String>,
+    #[source_code]
+    text: NamedSource<String>,
+    #[label]
+    span: SourceSpan,
+}
+
+/// A mistake that doesn't know its file yet.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    span: Range<usize>,
+    message: String,
+    hint: Option<String>,
+}
+
+/// A checked value, or what is wrong with it.
+pub(super) type Checked<T> = Result<T, Wrong>;
+
+impl Wrong {
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), hint: None }
+    }
+
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Lists what is legal, the likeliest first.
+    #[must_use]
+    pub(super) fn legal(self, typed: &str, legal: &[&str]) -> Self {
+        let all = format!("legal here: `{}`", legal.join("`, `"));
+        match nearest(typed, legal) {
+            Some(word) => self.hint(format!("did you mean `{word}`? {all}")),
+            None => self.hint(all),
+        }
+    }
+
+    /// The mistake in its file.
+    pub(super) fn in_file(self, file: &Path, text: &str) -> JobFileError {
+        let start = self.span.start.min(text.len());
+        let before = text.get(..start).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        JobFileError::Wrong(Box::new(Mistake {
+            file: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            message: self.message,
+            hint: self.hint,
+            text: NamedSource::new(file.to_string_lossy(), without_secrets(text)),
+            span: self.span.into(),
+        }))
+    }
+}
+
+/// Turns serde's words into ours.
+impl From<toml::de::Error> for Wrong {
+    fn from(error: toml::de::Error) -> Self {
+        let said = error.message();
+        let wrong = |message| Self::new(error.span().unwrap_or(0..0), message);
+        if said.starts_with("unknown field") {
+            let mut names = said.split('`').skip(1).step_by(2);
+            let typed = names.next().unwrap_or_default();
+            if is_secret(typed) {
+                return wrong(format!("`{typed}`: a job file holds no secrets"))
+                    .hint("take it out and set IMBULK_SECRET_KEY or IMBULK_USERSIG in the environment");
+            }
+            let legal: Vec<&str> = names.collect();
+            return wrong(format!("unknown key `{typed}`")).legal(typed, &legal);
+        }
+        if let Some(name) = said.strip_prefix("missing field ") {
+            return wrong(format!("{name} is missing"));
+        }
+        if let Some((found, expected)) = said.strip_prefix("invalid type: ").and_then(|s| s.rsplit_once(", expected "))
+        {
+            return wrong(format!("expected {}, found {}", plain(expected), plain(found)));
+        }
+        wrong(said.to_owned())
+    }
+}
+
+/// serde's names of types in words of job files.
+fn plain(kind: &str) -> &str {
+    match kind {
+        "a string" => "a text in quotes",
+        "i64" => "a whole number",
+        "f64" => "a number",
+        "sequence" => "a list",
+        "map" => "a table, date or time",
+        other => other,
+    }
+}
+
+/// Whether a key looks as if its value were a secret.
+fn is_secret(key: &str) -> bool {
+    let letters: String = key.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    ["secret", "usersig", "password", "signature"].iter().any(|word| letters.contains(word)) || letters == "key"
+}
+
+/// The text as it may be shown: of lines that speak of a secret, what follows `=` is starred out, byte for byte.
+fn without_secrets(text: &str) -> String {
+    let lines = text.split_inclusive('\n').map(|line| match line.split_once('=') {
+        Some((before, after)) if is_secret(before) || is_secret(after) => format!("{before}={}", stars(after)),
+        Some(_) | None => line.to_owned(),
+    });
+    lines.collect()
+}
+
+fn stars(text: &str) -> String {
+    let star = |c: char| {
+        if c.is_whitespace() { c.to_string() } else { "*".repeat(c.len_utf8()) }
+    };
+    text.chars().map(star).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_speak_of_a_secret_are_starred_out_and_nothing_moves() {
+        let text = "name = \"a\"\nSecret-Key = \"geheim ü\"\napp = { usersig = \"xyz\" }\nmax = 1\n";
+        let shown = without_secrets(text);
+        assert_eq!(shown.len(), text.len());
+        for secret in ["geheim", "xyz"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(shown.starts_with("name = \"a\"\nSecret-Key = *") && shown.ends_with("max = 1\n"));
+    }
+
+    #[test]
+    fn columns_count_characters_and_lines_start_at_one() {
+        let at = |text: &str, start| match Wrong::new(start..start, "x").in_file(Path::new("f"), text) {
+            JobFileError::Wrong(mistake) => (mistake.line, mistake.column),
+            JobFileError::Read { .. } => (0, 0),
+        };
+        assert_eq!(at("", 0), (1, 1));
+        assert_eq!(at("a = 1\nb = 2", 6), (2, 1));
+        assert_eq!(at("a = \"用\" # x", 9), (1, 8));
+        assert_eq!(at("a", 99), (1, 2));
+    }
+}

@@ -1,0 +1,37 @@
+//! `imbulk::api::Client` against servers that answer, misbehave, or are not who they say they are.
+
+mod answers;
+mod faults;
+mod secrets;
+mod server;
+mod surroundings;
+mod tls;
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+use imbulk::api::{Client, Credentials, Endpoint, SecretKey, Tuning};
+use imbulk::domain::account::UserId;
+
+/// The command that tests call.
+const COMMAND: &str = "v4/im_open_login_svc/account_delete";
+
+fn sdkappid() -> NonZeroU64 {
+    NonZeroU64::new(1_400_000_001).unwrap()
+}
+
+fn key() -> Credentials {
+    Credentials::Key(SecretKey::new("0123456789abcdef".to_owned()).unwrap())
+}
+
+/// Long enough for the slowest machine: where a test ends by time-out, it says so.
+fn patient() -> Tuning {
+    Tuning { connect_timeout: Duration::from_secs(30), exchange_timeout: Duration::from_secs(30), ..Tuning::default() }
+}
+
+fn client(url: &str, credentials: Credentials, tuning: &Tuning) -> Client {
+    let endpoint: Endpoint = url.parse().unwrap();
+    let identifier = UserId::new("administrator").unwrap();
+    let width = NonZeroU32::new(4).unwrap();
+    Client::with_tuning(endpoint, sdkappid(), identifier, credentials, width, tuning).unwrap()
+}

@@ -1,0 +1,444 @@
+//! The job files in `jobs/` are what users copy, and wrong ones must say where they are wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use imbulk::domain::guard::Protected;
+use imbulk::domain::job::{Delimiter, Encoding, EndpointChoice, Job, Rejects};
+use imbulk::domain::operation::{self, DeleteType};
+use imbulk::settings::{Env, JobFileError, load_job, load_protected};
+use rstest::rstest;
+
+fn jobs() -> Vec<PathBuf> {
+    let folder = fs::read_dir("jobs").expect("the folder is there");
+    let files = folder.map(|entry| entry.expect("readable").path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|ext| ext == "toml")).collect();
+    files.sort();
+    files
+}
+
+fn load(path: &Path) -> Job {
+    load_job(path, &Env::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Loads `text` as a job file `job.toml` in a folder of its own.
+fn load_text(text: &str) -> Result<Job, JobFileError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("job.toml");
+    fs::write(&path, text).expect("written");
+    load_job(&path, &Env::default())
+}
+
+/// Everything of a job but where its file lies.
+fn settings(job: &Job) -> String {
+    let input = (job.input.encoding, job.input.rejects);
+    let what = (&job.name, job.operation, job.delete_type);
+    format!("{what:?} {input:?} {:?} {:?} {:?} {:?}", job.app, job.limits, job.retry, job.stop)
+}
+
+#[test]
+fn every_job_file_loads_and_so_does_its_protected_list() {
+    for file in jobs() {
+        let job = load(&file);
+        for path in &job.input.paths {
+            assert!(Path::new(path).is_file(), "{}: no {path}", file.display());
+        }
+        let protected = load_protected(&job).unwrap_or_else(|error| panic!("{error}"));
+        if job.guard.protected.is_some() {
+            assert!(protected.protects("official_news"), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_operation_has_a_job_file() {
+    for operation in operation::ALL {
+        let file = format!("jobs/{}.toml", operation.name().replace('_', "-"));
+        assert_eq!(load(Path::new(&file)).operation.name(), operation.name());
+    }
+}
+
+#[test]
+fn the_defaults_that_the_job_files_tell_are_the_real_ones() {
+    let mut told = 0;
+    for file in jobs() {
+        let text = fs::read_to_string(&file).expect("readable");
+        let tells = |line: &str| line.starts_with("# ") && line.contains("# default");
+        told += text.lines().filter(|line| tells(line)).count();
+        let said: Vec<&str> = text.lines().map(|line| if tells(line) { &line[2..] } else { line }).collect();
+        let said = load_text(&said.join("\n")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(settings(&said), settings(&load(&file)), "{}", file.display());
+    }
+    assert!(told >= 11, "only {told} defaults are told");
+}
+
+#[test]
+fn the_quickstart_needs_neither_app_nor_environment() {
+    let job = load(Path::new("jobs/quickstart.toml"));
+    assert_eq!((job.app.sdkappid, job.app.identifier, job.app.endpoint), (None, None, None));
+    assert_eq!(job.delete_type, DeleteType::Both);
+}
+
+#[test]
+fn the_quickstart_holds_rows_of_every_kind() {
+    let text = fs::read_to_string("jobs/quickstart.csv").expect("readable");
+    let protected = fs::read_to_string("jobs/never-delete.txt").expect("readable");
+    let protected = Protected::parse(&protected).expect("a good list");
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let mut pairs: Vec<_> = rows.iter().filter(|row| row.len() == 2).collect();
+    let named = pairs.iter().filter(|row| row.iter().any(|id| protected.protects(id))).count();
+    let all = pairs.len();
+    pairs.sort();
+    pairs.dedup();
+    assert!((3_900..4_100).contains(&rows.len()), "{} rows", rows.len());
+    assert!(named >= 10 && all - pairs.len() >= 50 && rows.len() - all >= 3);
+    assert!(rows.iter().any(|row| row.iter().any(|id| id.len() > 32)));
+}
+
+#[test]
+fn a_job_file_with_every_key_is_read_as_it_stands() {
+    let job = load_text(
+        r#"
+        name = "a.b-c_1"
+        operation = "friend_update"
+        [input]
+        path = ["a.csv.gz", "b/*.jsonl", "/abs.csv"]
+        columns = { From_Account = "from", "Tag_SNS_Custom_Level" = "level" }
+        encoding = "gbk"
+        delimiter = "\t"
+        rejects = "allow"
+        [app]
+        sdkappid = 7
+        identifier = "boss"
+        endpoint = "http://127.0.0.1:1"
+        [limits]
+        calls_per_second = 300
+        app_calls_per_second = 500
+        max_in_flight = 3
+        [retry]
+        max_attempts = 1
+        base_delay = "1ms"
+        max_delay = "2m"
+        [guard]
+        max_items = 2_000_000
+        protected = "/never.txt"
+        max_change = 3
+        [stop]
+        failed_share = 1
+        after_items = 5
+        until = "23:59"
+        "#,
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert!(job.input.paths[0].ends_with("/a.csv.gz") && job.input.paths[0].starts_with('/'));
+    assert!(job.input.paths[1].ends_with("/b/*.jsonl"));
+    assert_eq!(job.input.paths[2], "/abs.csv");
+    assert_eq!(job.input.columns["Tag_SNS_Custom_Level"], "level");
+    assert_eq!((job.input.encoding, job.input.rejects), (Encoding::Gbk, Rejects::Allow));
+    assert_eq!(job.input.delimiter, Some(Delimiter::Tab));
+    assert_eq!(job.app.endpoint, Some(EndpointChoice::Url("http://127.0.0.1:1".to_owned())));
+    assert_eq!((job.limits.calls_per_second.get(), job.limits.app_calls_per_second.get()), (300, 500));
+    assert_eq!(job.limits.max_in_flight.map(Into::into), Some(3_u32));
+    assert_eq!((job.retry.max_attempts.get(), job.retry.max_delay.as_secs()), (1, 120));
+    assert_eq!((job.guard.max_items.map(Into::into), job.guard.max_change), (Some(2_000_000_u64), Some(3.0)));
+    assert_eq!(job.guard.protected, Some(PathBuf::from("/never.txt")));
+    assert_eq!((job.stop.failed_share, job.stop.after_items), (Some(1.0), 5));
+    assert_eq!(job.stop.until.map(|until| (until.hour, until.minute)), Some((23, 59)));
+}
+
+#[test]
+fn a_folder_named_like_a_pattern_stays_a_folder_in_front_of_a_glob() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().join("[old] *");
+    fs::create_dir(&folder).expect("created");
+    fs::write(folder.join("a.csv"), "UserID\n").expect("written");
+    let file = folder.join("job.toml");
+    let load_path = |path: &str| {
+        let text = format!("name = \"a\"\noperation = \"account_delete\"\ninput.path = \"{path}\"");
+        fs::write(&file, text).expect("written");
+        load(&file).input.paths.remove(0)
+    };
+    assert_eq!(Path::new(&load_path("a.csv")), folder.join("a.csv"));
+    let pattern = glob::Pattern::new(&load_path("*.csv")).expect("a pattern");
+    assert!(pattern.matches_path(&folder.join("a.csv")));
+    assert_eq!(load_path("-"), "-");
+}
+
+#[test]
+fn the_environment_overrides_the_app_of_the_job_file() {
+    let env = Env::from_lookup(|name| match name {
+        "IMBULK_SDKAPPID" => Some("42".into()),
+        "IMBULK_ENDPOINT" => Some("http://127.0.0.1:9".into()),
+        _ => None,
+    });
+    let job = load_job(Path::new("jobs/account-delete.toml"), &env.expect("good")).expect("loads");
+    assert_eq!(job.app.sdkappid.map(Into::into), Some(42_u64));
+    assert_eq!(job.app.endpoint, Some(EndpointChoice::Url("http://127.0.0.1:9".to_owned())));
+    assert_eq!(job.app.identifier.as_deref(), Some("administrator"));
+}
+
+#[test]
+fn the_admin_is_protected_without_any_list() {
+    let job = load_text(&format!("{DELETE}[app]\nidentifier = \"boss\"\n")).expect("loads");
+    assert!(load_protected(&job).expect("nothing to read").protects("boss"));
+}
+
+/// The start of a good job file: four lines.
+const DELETE: &str = "name = \"a\"\noperation = \"account_delete\"\n[input]\npath = \"a.csv\"\n";
+const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npath = \"a.csv\"\n";
+
+#[rstest]
+#[case("", "", "1:1: `name` is missing")]
+#[case("", "name = \"a\"\noperation = \"account_delete\"\n", "1:1: `input` is missing")]
+#[case("", "name = \"a\"\noperation = \"account_delete\"\n[input]\n", "3:1: `path` is missing")]
+#[case("", "name = 1\n", "1:8: expected a text in quotes, found integer `1`")]
+#[case("", "name = \"a", "1:10: invalid basic string, expected `\"`")]
+#[case("", "name = \"a\"\nname = \"b\"\n", "2:1: duplicate key")]
+#[case(
+    "",
+    "name = \"nightly run\"\noperation = \"account_delete\"\ninput.path = \"-\"\n",
+    "1:8: `nightly run` is no name for a job | letters, digits, `-`, `_` and `.`, at most 64 of them, the first one a letter or digit"
+)]
+#[case(
+    "",
+    "name = \"-a\"\noperation = \"account_delete\"\ninput.path = \"-\"\n",
+    "1:8: `-a` is no name for a job | letters, digits, `-`, `_` and `.`, at most 64 of them, the first one a letter or digit"
+)]
+#[case(
+    "",
+    "name = \"\"\noperation = \"account_delete\"\ninput.path = \"-\"\n",
+    "1:8: `` is no name for a job | letters, digits, `-`, `_` and `.`, at most 64 of them, the first one a letter or digit"
+)]
+#[case(
+    "",
+    "name = \"a\"\noperation = \"delete_account\"\ninput.path = \"-\"\n",
+    "2:13: `delete_account` is no operation | legal here: `account_delete`, `friend_delete`, `friend_delete_all`, `friend_update`"
+)]
+#[case(
+    "",
+    "name = \"a\"\noperation = \"friend_delet\"\ninput.path = \"-\"\n",
+    "2:13: `friend_delet` is no operation | did you mean `friend_delete`? legal here: `account_delete`, `friend_delete`, `friend_delete_all`, `friend_update`"
+)]
+#[case(
+    "",
+    "name = \"a\"\noperation = \"account_delete\"\ninput.path = 3\n",
+    "3:14: expected a file or a list of files, each in quotes"
+)]
+#[case(
+    "",
+    "name = \"a\"\noperation = \"account_delete\"\ninput.path = []\n",
+    "3:14: `path` names no file | a file, a list of files, a glob, or \"-\""
+)]
+#[case(
+    "",
+    "name = \"a\"\noperation = \"account_delete\"\ninput.path = [\"a\", \"\"]\n",
+    "3:14: `path` names no file | a file, a list of files, a glob, or \"-\""
+)]
+#[case(
+    "",
+    "name = \"a\"\noperation = \"account_delete\"\ninput.path = [\"a\", \"-\"]\n",
+    "3:14: standard input stands alone | path = \"-\""
+)]
+#[case(
+    "",
+    "name = \"a\"\noperation = \"account_delete\"\ninputs.path = \"-\"\n",
+    "3:1: unknown key `inputs` | did you mean `input`? legal here: `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, `guard`, `stop`"
+)]
+#[case(
+    DELETE,
+    "pth = \"b.csv\"\n",
+    "5:1: unknown key `pth` | did you mean `path`? legal here: `path`, `columns`, `encoding`, `delimiter`, `rejects`"
+)]
+#[case(
+    DELETE,
+    "encoding = \"utf8\"\n",
+    "5:12: `utf8` is no encoding | did you mean `utf-8`? legal here: `utf-8`, `gbk`"
+)]
+#[case(DELETE, "delimiter = \"|\"\n", "5:13: `|` is no delimiter | legal here: `,`, `;`, `tab`")]
+#[case(DELETE, "rejects = \"ignore\"\n", "5:11: `ignore` is no treatment of rejects | legal here: `count`, `allow`")]
+#[case(
+    DELETE,
+    "columns = { UserId = \"id\" }\n",
+    "5:13: `account_delete` has no column `UserId` | did you mean `UserID`? legal here: `UserID`"
+)]
+#[case(DELETE, "columns = { UserID = \"\" }\n", "5:22: `UserID` is mapped to a column without a name")]
+#[case(
+    DELETE,
+    "columns = { \"用户\" = \"id\" }\n",
+    "5:13: `account_delete` has no column `用户` | legal here: `UserID`"
+)]
+#[case(
+    UNFRIEND,
+    "columns = { From_Account = \"id\", To_Account = \"id\" }\n[options]\ndelete_type = \"both\"\n",
+    "5:47: column `id` is already mapped to `From_Account`"
+)]
+#[case(
+    UNFRIEND,
+    "columns = { Tag_SNS_IM_Remark = \"r\" }\n[options]\ndelete_type = \"both\"\n",
+    "5:13: `friend_delete` has no column `Tag_SNS_IM_Remark` | legal here: `From_Account`, `To_Account`"
+)]
+#[case(
+    UNFRIEND,
+    "",
+    "2:13: `friend_delete` needs a `delete_type` | in [options], delete_type = \"single\" (the friend leaves From_Account's list) or \"both\" (and the other way round)"
+)]
+#[case(
+    UNFRIEND,
+    "[options]\ndelete_type = \"Both\"\n",
+    "6:15: `Both` is no delete_type | did you mean `both`? legal here: `single`, `both`"
+)]
+#[case(
+    UNFRIEND,
+    "[options]\ndelete_typ = \"both\"\n",
+    "6:1: unknown key `delete_typ` | did you mean `delete_type`? legal here: `delete_type`"
+)]
+#[case(
+    DELETE,
+    "[options]\ndelete_type = \"both\"\n",
+    "6:15: `account_delete` takes no `delete_type` | take the line out"
+)]
+#[case(DELETE, "[app]\nsdkappid = 0\n", "6:12: `sdkappid` must be at least 1, not 0")]
+#[case(DELETE, "[app]\nsdkappid = \"1400000001\"\n", "6:12: expected a whole number, found string \"1400000001\"")]
+#[case(DELETE, "[app]\nidentifier = \"administrator \"\n", "6:14: `identifier` starts or ends with a space")]
+#[case(
+    DELETE,
+    "[app]\nregion = \"singapur\"\n",
+    "6:10: `singapur` is no region | did you mean `singapore`? legal here: `china`, `singapore`, `seoul`, `frankfurt`, `silicon-valley`, `jakarta`, `tokyo`"
+)]
+#[case(
+    DELETE,
+    "[app]\nregion = \"china\"\nendpoint = \"https://console.tim.qq.com\"\n",
+    "7:12: `region` and `endpoint` are both given | take one of them out"
+)]
+#[case(DELETE, "[app]\nendpoint = \"\"\n", "6:12: `endpoint` is empty | https://…, or take the line out")]
+#[case(
+    DELETE,
+    "[app]\nsecret_key = \"x\"\n",
+    "6:1: `secret_key`: a job file holds no secrets | take it out and set IMBULK_SECRET_KEY or IMBULK_USERSIG in the environment"
+)]
+#[case(DELETE, "[limits]\ncalls_per_second = 0\n", "6:20: `calls_per_second` must be from 1 to 4294967295, not 0")]
+#[case(DELETE, "[limits]\ncalls_per_second = 2.5\n", "6:20: expected a whole number, found floating point `2.5`")]
+#[case(DELETE, "[limits]\nmax_in_flight = -1\n", "6:17: `max_in_flight` must be from 1 to 4294967295, not -1")]
+#[case(
+    DELETE,
+    "[limits]\napp_calls_per_second = 4_294_967_296\n",
+    "6:24: `app_calls_per_second` must be from 1 to 4294967295, not 4294967296"
+)]
+#[case(DELETE, "[retry]\nmax_attempts = 0\n", "6:16: `max_attempts` must be from 1 to 4294967295, not 0")]
+#[case(
+    DELETE,
+    "[retry]\nmax_atempts = 3\n",
+    "6:1: unknown key `max_atempts` | did you mean `max_attempts`? legal here: `max_attempts`, `base_delay`, `max_delay`"
+)]
+#[case(
+    DELETE,
+    "[retry]\nbase_delay = \"0s\"\n",
+    "6:14: `base_delay` is no delay: `0s` | a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
+)]
+#[case(
+    DELETE,
+    "[retry]\nbase_delay = \"2 min\"\n",
+    "6:14: `base_delay` is no delay: `2 min` | a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
+)]
+#[case(DELETE, "[retry]\nmax_delay = 60\n", "6:13: expected a text in quotes, found integer `60`")]
+#[case(DELETE, "[retry]\nbase_delay = \"90s\"\n", "6:14: `base_delay` of 90s is longer than `max_delay` of 60s")]
+#[case(DELETE, "[retry]\nmax_delay = \"10ms\"\n", "6:13: `base_delay` of 500ms is longer than `max_delay` of 10ms")]
+#[case(DELETE, "[guard]\nmax_items = 0\n", "6:13: `max_items` must be at least 1, not 0")]
+#[case(DELETE, "[guard]\nmax_change = 0.5\n", "6:14: `max_change` must be finite and at least 1, not 0.5")]
+#[case(DELETE, "[guard]\nmax_change = nan\n", "6:14: `max_change` must be finite and at least 1, not NaN")]
+#[case(DELETE, "[guard]\nmax_change = inf\n", "6:14: `max_change` must be finite and at least 1, not inf")]
+#[case(
+    DELETE,
+    "[guard]\nprotected = \"\"\n",
+    "6:13: `protected` names no file | take the line out if nothing is protected"
+)]
+#[case(DELETE, "[stop]\nfailed_share = 5\n", "6:16: `failed_share` must be above 0 and at most 1, not 5 | 5 % is 0.05")]
+#[case(DELETE, "[stop]\nfailed_share = 0\n", "6:16: `failed_share` must be above 0 and at most 1, not 0 | 5 % is 0.05")]
+#[case(
+    DELETE,
+    "[stop]\nafter_items = 10\n",
+    "6:15: `after_items` without `failed_share` sets no fuse | add failed_share = 0.05, or take the line out"
+)]
+#[case(DELETE, "[stop]\nfailed_share = 0.1\nafter_items = 0\n", "7:15: `after_items` must be at least 1, not 0")]
+#[case(
+    DELETE,
+    "[stop]\nuntil = \"6:00\"\n",
+    "6:9: `until` is no time of day: `6:00` | two digits each for hour and minute, \"00:00\" to \"23:59\""
+)]
+#[case(DELETE, "[stop]\nuntil = 06:00\n", "6:9: expected a text in quotes, found a table, date or time")]
+#[case(
+    DELETE,
+    "[schedule]\nat = \"06:00\"\n",
+    "5:2: unknown key `schedule` | legal here: `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, `guard`, `stop`"
+)]
+#[case(DELETE, "[[limits]]\ncalls_per_second = 5\n", "5:1: expected a table, found a list")]
+#[case("", "limits = [5]\n", "1:10: expected a table, found a list")]
+#[case(
+    DELETE,
+    "[limits]\r\n\r\n  calls = 5\r\n",
+    "7:3: unknown key `calls` | legal here: `calls_per_second`, `app_calls_per_second`, `max_in_flight`"
+)]
+#[case(
+    "",
+    "﻿xyz = 1\n",
+    "1:1: unknown key `xyz` | legal here: `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, `guard`, `stop`"
+)]
+fn a_wrong_job_file_says_where_and_what_would_be_right(#[case] start: &str, #[case] rest: &str, #[case] says: &str) {
+    assert_eq!(complaint(&format!("{start}{rest}")), says);
+}
+
+/// `line:column: message | hint`
+fn complaint(text: &str) -> String {
+    match load_text(text) {
+        Ok(_) => "loads".to_owned(),
+        Err(JobFileError::Read { source, .. }) => source.to_string(),
+        Err(JobFileError::Wrong(mistake)) => {
+            let hint = mistake.hint.as_ref().map(|hint| format!(" | {hint}")).unwrap_or_default();
+            format!("{}:{}: {}{hint}", mistake.line, mistake.column, mistake.message)
+        }
+    }
+}
+
+#[test]
+fn the_line_is_shown_with_a_caret_and_the_hint() {
+    let error = load_text(&format!("{DELETE}[retry]\nmax_atempts = 3\n")).unwrap_err();
+    let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+    let mut shown = String::new();
+    handler.render_report(&mut shown, &error).expect("a string takes it");
+    for part in ["job.toml:6:1: unknown key `max_atempts`", "max_atempts = 3", "did you mean `max_attempts`?"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[rstest]
+#[case("secret_key = \"geheim\"\n")]
+#[case("[app]\nusersig = \"geheim\"\n")]
+#[case("app = { sdkappid = 1, SecretKey = \"geheim\" }\n")]
+#[case("[app]\nsecret_key = \"geheim\n")]
+fn a_secret_in_a_job_file_is_refused_and_never_shown(#[case] secret: &str) {
+    let error = load_text(&format!("{secret}{DELETE}")).unwrap_err();
+    let mut shown = format!("{error} {error:?}");
+    let handler = miette::GraphicalReportHandler::new();
+    handler.render_report(&mut shown, &error).expect("a string takes it");
+    assert!(!shown.contains("geheim"), "{shown}");
+}
+
+#[test]
+fn a_job_file_that_is_not_there_is_named() {
+    let error = load_job(Path::new("jobs/nowhere.toml"), &Env::default()).unwrap_err();
+    let error = error.to_string();
+    assert!(error.starts_with("jobs/nowhere.toml: the job file cannot be read: No such file"), "{error}");
+}
+
+#[test]
+fn a_wrong_protected_list_is_named_with_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = folder.path().join("job.toml");
+    fs::write(&job, format!("{DELETE}[guard]\nprotected = \"list\"\n")).expect("written");
+    let job = load(&job);
+    let missing = load_protected(&job).unwrap_err().to_string();
+    assert!(missing.contains("list: the protected list cannot be read"), "{missing}");
+    fs::write(folder.path().join("list"), "ok\nadmin # boss\n").expect("written");
+    let wrong = load_protected(&job).unwrap_err().to_string();
+    assert!(wrong.contains("list: line 2: `admin # boss` has a comment"), "{wrong}");
+}
