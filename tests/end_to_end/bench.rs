@@ -160,8 +160,13 @@ impl Bench {
         let begun = Instant::now();
         while self.report().calls < calls && running.is_alive() {
             assert!(begun.elapsed() < PATIENCE, "only {} of {calls} calls", self.report().calls);
-            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
+            self.nap();
         }
+    }
+
+    /// A moment, between two looks at something.
+    pub(crate) fn nap(&self) {
+        self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
     }
 
     /// The rows of `imbulk results`.
@@ -256,10 +261,11 @@ impl Output {
         self
     }
 
-    /// That stderr says this somewhere.
+    /// That it says this somewhere, in its summary or beside it.
     #[track_caller]
     pub(crate) fn says(self, what: &str) -> Self {
-        assert!(self.stderr.contains(what), "no {what:?} on stderr:\n{}", self.stderr);
+        let Self { stdout, stderr, .. } = &self;
+        assert!(stderr.contains(what) || stdout.contains(what), "no {what:?}:\n{stdout}\n{stderr}");
         self
     }
 }

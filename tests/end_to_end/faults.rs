@@ -168,3 +168,17 @@ fn attempts_end_and_the_row_fails_with_the_last_code() {
     Case { refusals: &[30006], resends: 40, ..case }.check(&bench);
     assert!(results.iter().all(|row| row.attempts == 3 && row.code == Some(30006)), "{results:#?}");
 }
+
+#[test]
+fn a_lost_answer_followed_by_refusals_until_the_end_leaves_the_row_in_doubt() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 100);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["any:garbage:#1", "any:code=70500:1"]);
+    let job = Job::new("job", Command::AccountDelete).with("retry", "max_attempts", 2).write(&bench);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { in_doubt: InDoubt::Allowed, resends: 100, ..case }.check(&bench);
+    assert_eq!(tally(&results)["in_doubt"], 100);
+}

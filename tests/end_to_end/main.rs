@@ -3,6 +3,8 @@
 mod bench;
 mod checker;
 mod faults;
+mod halts;
+mod kills;
 mod lies;
 mod operations;
 mod rows;
