@@ -9,5 +9,8 @@ mod inputs;
 mod kills;
 mod lies;
 mod operations;
+mod outputs;
 mod rows;
+mod secrets;
 mod sending;
+mod together;
