@@ -62,7 +62,8 @@ pub(crate) struct Setup {
 impl Default for Setup {
     /// A twentieth of all accounts and friendships is missing; the caps are out of the way.
     fn default() -> Self {
-        let caps = Command::ALL.into_iter().fold(Caps::default().with_app(FAST), |caps, command| caps.with(command, FAST));
+        let caps =
+            Command::ALL.into_iter().fold(Caps::default().with_app(FAST), |caps, command| caps.with(command, FAST));
         Self { world: || World::open_with_missing(7, 0.05, 0.05), caps, latency: Duration::ZERO, seed: 0 }
     }
 }
@@ -73,7 +74,8 @@ impl Bench {
     }
 
     pub(crate) fn with(setup: Setup) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let config = Config {
             app: App { sdkappid: APP, admins: vec![ADMIN.to_owned()], key: Some(KEY.into()) },
             caps: setup.caps,
@@ -130,7 +132,8 @@ impl Bench {
 
     /// Other faults from now on.
     pub(crate) fn faults(&self, rules: &[&str]) {
-        self.sandbox.set_faults(rules.iter().map(|rule| rule.parse().unwrap_or_else(|e| panic!("{e}"))).collect::<Vec<Rule>>());
+        self.sandbox
+            .set_faults(rules.iter().map(|rule| rule.parse().unwrap_or_else(|e| panic!("{e}"))).collect::<Vec<Rule>>());
     }
 
     /// Runs the binary in the bench's folder to its end.

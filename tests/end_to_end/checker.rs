@@ -206,7 +206,9 @@ impl<'a> Case<'a> {
                 received > 0 && written == 0 && code && (!there || self.other_side_was_asked(item.asked))
             }
             // A refusal on order may strike what an earlier, unanswered attempt did.
-            "failed" if written > 0 => first.attempts > 1 && first.code.is_some_and(|code| self.refusals.contains(&code)),
+            "failed" if written > 0 => {
+                first.attempts > 1 && first.code.is_some_and(|code| self.refusals.contains(&code))
+            }
             "failed" => received > 0 && self.may_fail(item.asked, first.code),
             "in_doubt" => received > 0 && self.in_doubt == InDoubt::Allowed,
             "pending" => self.end == End::Early,
@@ -231,7 +233,10 @@ impl<'a> Case<'a> {
             same => self.operation == Command::FriendUpdate && same == first.outcome && tags(earlier) != tags(own),
         };
         if !right {
-            wrong.push(format!("line {} is {}, after line {}, which is {}", other.line, other.outcome, first.line, first.outcome));
+            wrong.push(format!(
+                "line {} is {}, after line {}, which is {}",
+                other.line, other.outcome, first.line, first.outcome
+            ));
         }
     }
 

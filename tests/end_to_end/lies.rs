@@ -47,7 +47,9 @@ fn an_outcome_that_the_server_does_not_bear_out_is_found() {
     let told = told(operation);
     let outcomes = ["succeeded", "already_done", "rejected", "protected", "duplicate"];
     for true_one in outcomes {
-        for lie in ["succeeded", "already_done", "failed", "in_doubt", "pending", "rejected", "protected", "duplicate", ""] {
+        for lie in
+            ["succeeded", "already_done", "failed", "in_doubt", "pending", "rejected", "protected", "duplicate", ""]
+        {
             if lie != true_one {
                 let found = told.with_row(operation, true_one, |row| row.outcome = lie.to_owned());
                 assert!(!found.is_empty(), "{true_one} as {lie}");

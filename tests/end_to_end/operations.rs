@@ -76,7 +76,8 @@ fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
     for n in 0..300 {
         asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
         asked.push(update(n).tag("Tag_SNS_IM_Group", json!([format!("g{}", n % 4), "all"])));
-        asked.push(update(n).tag("Tag_SNS_Custom_Level", json!(format!("{n}"))).tag("Tag_SNS_IM_Remark", json!("then")));
+        asked
+            .push(update(n).tag("Tag_SNS_Custom_Level", json!(format!("{n}"))).tag("Tag_SNS_IM_Remark", json!("then")));
         if n % 5 == 0 {
             // Says again what the first one said, and so changes the remark back: no duplicate.
             asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));

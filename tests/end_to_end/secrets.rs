@@ -63,7 +63,13 @@ fn the_search_finds_every_shape_of_a_secret() {
     let (search, sig) = (Search::new(&[KEY]), usersig(KEY));
     let url = format!("GET /v4?usersig={sig}&x");
     let inner = format!("x{KEY}y");
-    for text in [KEY, &url, &STANDARD.encode(&inner), &STANDARD.encode(KEY), "5f61f048f77fe5ed5f61f048f77fe5ed%2Dmarked%2Dkey%2B%2F%3D"] {
+    for text in [
+        KEY,
+        &url,
+        &STANDARD.encode(&inner),
+        &STANDARD.encode(KEY),
+        "5f61f048f77fe5ed5f61f048f77fe5ed%2Dmarked%2Dkey%2B%2F%3D",
+    ] {
         assert!(search.find(text.as_bytes()).is_some(), "{text}");
     }
     assert_eq!(search.find(b"5f61f048 eJ and other text"), None);

@@ -69,8 +69,10 @@ fn choices(command: &clap::Command) -> Vec<Vec<String>> {
     } else {
         (0..optional.len()).map(|bit| 1 << bit).chain([(1 << optional.len()) - 1]).collect()
     };
-    let chosen = |set: u32| optional.iter().enumerate().filter(move |(bit, _)| set & 1 << bit != 0).map(|(_, arg)| *arg);
-    let all = |set| [vec![command.get_name().to_owned()], words(&chosen(set).collect::<Vec<_>>()), words(&required)].concat();
+    let chosen =
+        |set: u32| optional.iter().enumerate().filter(move |(bit, _)| set & 1 << bit != 0).map(|(_, arg)| *arg);
+    let all =
+        |set| [vec![command.get_name().to_owned()], words(&chosen(set).collect::<Vec<_>>()), words(&required)].concat();
     sets.into_iter().map(all).collect()
 }
 

@@ -10,7 +10,12 @@ use crate::rows::{Asked, csv, plain};
 const CAP: u32 = 100;
 
 fn capped() -> Setup {
-    Setup { caps: Caps::default().with_app(CAP), world: World::open, latency: std::time::Duration::from_millis(5), ..Setup::default() }
+    Setup {
+        caps: Caps::default().with_app(CAP),
+        world: World::open,
+        latency: std::time::Duration::from_millis(5),
+        ..Setup::default()
+    }
 }
 
 fn at_full_speed(name: &str, operation: Command) -> Job {
@@ -21,7 +26,8 @@ fn at_full_speed(name: &str, operation: Command) -> Job {
 fn two_jobs_of_one_run_share_accounts_and_the_cap_of_the_app() {
     let bench = Bench::with(capped());
     // Both write the lists of the same few accounts, each other friends of theirs.
-    let pairs = |of: &str| (0..600).map(|n| Asked::pair(&format!("user_{}", n / 5), &format!("{of}_{n}"))).collect::<Vec<_>>();
+    let pairs =
+        |of: &str| (0..600).map(|n| Asked::pair(&format!("user_{}", n / 5), &format!("{of}_{n}"))).collect::<Vec<_>>();
     let deleted = pairs("former");
     let updated: Vec<Asked> =
         pairs("present").into_iter().map(|row| row.tag("Tag_SNS_IM_Remark", json!("still here"))).collect();
