@@ -1,7 +1,7 @@
 //! The bench: a folder, a stand-in for the API in this process, and the real binary beside it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,7 @@ pub(crate) struct Running {
 }
 
 /// How the stand-in is set up.
+#[derive(Clone, Copy)]
 pub(crate) struct Setup {
     pub(crate) world: fn() -> World,
     pub(crate) caps: Caps,
@@ -284,26 +285,26 @@ impl Job {
     /// A job of this name, which reads `NAME.csv`. `friend_delete` is one-way.
     pub(crate) fn new(name: &str, operation: Command) -> Self {
         let mut job = Self { name: name.to_owned(), operation, sections: BTreeMap::new() };
-        job.set("input", "path", format!("{:?}", format!("{name}.csv")));
-        job.set("app", "sdkappid", APP);
-        job.set("app", "identifier", format!("{ADMIN:?}"));
-        job.set("limits", "calls_per_second", FAST);
-        job.set("limits", "app_calls_per_second", FAST);
-        job.set("retry", "base_delay", "\"1ms\"");
-        job.set("retry", "max_delay", "\"20ms\"");
+        job.set("input", "path", &format!("{:?}", format!("{name}.csv")));
+        job.set("app", "sdkappid", &APP);
+        job.set("app", "identifier", &format!("{ADMIN:?}"));
+        job.set("limits", "calls_per_second", &FAST);
+        job.set("limits", "app_calls_per_second", &FAST);
+        job.set("retry", "base_delay", &"\"1ms\"");
+        job.set("retry", "max_delay", &"\"20ms\"");
         if operation == Command::FriendDelete {
-            job.set("options", "delete_type", "\"single\"");
+            job.set("options", "delete_type", &"\"single\"");
         }
         job
     }
 
-    fn set(&mut self, section: &'static str, key: &'static str, toml: impl ToString) {
+    fn set(&mut self, section: &'static str, key: &'static str, toml: &dyn Display) {
         self.sections.entry(section).or_default().insert(key, toml.to_string());
     }
 
     /// With this key, its value as TOML.
-    pub(crate) fn with(mut self, section: &'static str, key: &'static str, toml: impl ToString) -> Self {
-        self.set(section, key, toml);
+    pub(crate) fn with(mut self, section: &'static str, key: &'static str, toml: impl Display) -> Self {
+        self.set(section, key, &toml);
         self
     }
 

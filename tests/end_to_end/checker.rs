@@ -256,7 +256,8 @@ impl<'a> Case<'a> {
             (Command::FriendDeleteAll, (_, user)) => world.list_touches(user).written > 0,
             (Command::FriendDelete, (from, to)) => {
                 let from = from.unwrap_or_default();
-                !world.is_friend(from, to) && !(self.both && world.is_friend(to, from))
+                let back = self.both && world.is_friend(to, from);
+                !back && !world.is_friend(from, to)
             }
             (Command::FriendUpdate, (from, to)) => world.tags(from.unwrap_or_default(), to) == Some(self.merged(item)),
         }

@@ -81,21 +81,21 @@ fn columns_of_other_names() {
     check("\"rows.csv\"", &[columns], &asked, &[("rows.csv", text.as_bytes())], b"");
 }
 
+fn lines(objects: impl Iterator<Item = serde_json::Value>) -> String {
+    objects.map(|object| object.to_string() + "\n").collect()
+}
+
 #[test]
 fn jsonl_flat_and_in_the_shape_of_the_apis_body() {
     let asked = plain(OPERATION, 300);
     let from = |row: &Asked| row.from.clone().expect("a pair");
-    let flat: String = asked
-        .iter()
-        .map(|row| format!("{}\n", serde_json::json!({"From_Account": from(row), "To_Account": row.account})))
-        .collect();
+    let flat = asked.iter().map(|row| serde_json::json!({"From_Account": from(row), "To_Account": row.account}));
+    let flat = lines(flat);
     check("\"rows.jsonl\"", &[], &asked, &[("rows.jsonl", flat.as_bytes())], b"");
-    let body: String = asked
-        .chunk_by(|a, b| a.from == b.from)
-        .map(|rows| {
-            let to: Vec<&str> = rows.iter().map(|row| row.account.as_str()).collect();
-            format!("{}\n", serde_json::json!({"From_Account": from(&rows[0]), "To_Account": to}))
-        })
-        .collect();
+    let bodies = asked.chunk_by(|a, b| a.from == b.from).map(|rows| {
+        let to: Vec<&str> = rows.iter().map(|row| row.account.as_str()).collect();
+        serde_json::json!({"From_Account": from(&rows[0]), "To_Account": to})
+    });
+    let body = lines(bodies);
     check("\"rows.jsonl.gz\"", &[], &asked, &[("rows.jsonl.gz", &gz(body.as_bytes()))], b"");
 }

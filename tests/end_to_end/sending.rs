@@ -41,7 +41,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("results", "outcome") => "failed,in_doubt",
         ("results", "format") => "jsonl",
         ("results", "output") => "results.jsonl",
-        ("retry", "code") | ("explain", "code") => "70107",
+        ("retry" | "explain", "code") => "70107",
         ("retry", "outcome") => "in_doubt",
         ("completions", "shell") => "bash",
         ("sandbox", "listen") => "127.0.0.1:0",
