@@ -11,7 +11,7 @@ use imbulk::cli::Cli;
 use imbulk::sandbox::Command;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bench::{Bench, Job};
+use crate::bench::{APP, Bench, Job};
 use crate::rows::{csv, plain};
 
 /// An endpoint that counts who knocks.
@@ -106,6 +106,9 @@ fn nothing_is_sent_without_execute_whatever_is_typed() {
         assert!(running.is_alive(), "with --execute it must call, or this test is blind");
         bench.nap();
     }
+    running.kill();
+    let address = endpoint.trim_start_matches("http://").replace(':', "-");
+    std::fs::remove_file(format!("/tmp/imbulk-{address}-{APP}.slots")).expect("it shared its slots there");
 }
 
 /// `imbulk sandbox` serves until it is told to stop.
