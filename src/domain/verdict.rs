@@ -210,7 +210,11 @@ impl Judge<'_> {
     /// Answered with a code that may pass.
     fn repeated(&self, code: i64, info: &str, doubt: Doubt, wait: Wait) -> Verdict {
         if self.used_up() {
-            return settled(Outcome::Failed, Some(code), format!("{info} (attempts used up)").trim().to_owned());
+            let outcome = match doubt {
+                Doubt::None => Outcome::Failed,
+                Doubt::MayHaveArrived => Outcome::InDoubt,
+            };
+            return settled(outcome, Some(code), format!("{info} (attempts used up)").trim().to_owned());
         }
         again(Charge::Attempt, doubt, wait, Shape::Whole)
     }
