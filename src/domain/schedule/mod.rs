@@ -168,7 +168,9 @@ impl Schedule {
     /// When [`Event::Tick`] is due.
     pub fn wake_at(&self) -> Option<Now> {
         let timer = self.timers.keys().next().map(|(due, _)| *due);
-        timer.into_iter().chain(self.health.wake_at()).min()
+        let may_probe = self.stop.is_none() && self.active == 0 && self.jobs.iter().any(|job| !job.ready.is_empty());
+        // A probe that can't set out has no time: the runner would be woken again and again to no purpose.
+        timer.into_iter().chain(self.health.wake_at().filter(|_| may_probe)).min()
     }
 
     /// Whether all is over, and how.
@@ -260,7 +262,6 @@ impl Schedule {
             Lease::Held => self.jobs[job].ready.push_back(id),
             Lease::Waiting => drop(self.waiting.insert(ticket, id)),
         }
-        self.jobs[job].queued += 1;
         let previous = self.entries.insert(id, Entry { job, ticket, request, stage: Stage::Queued });
         assert!(previous.is_none() && !self.recording.contains_key(&id), "a request is in memory once");
     }
@@ -430,8 +431,8 @@ impl Schedule {
 
     /// Calls parked requests of a key back, as many as may stand in its queue.
     fn unpark(&mut self, key: Key, out: &mut Vec<Command>) {
-        let on_their_way = self.loading.values().filter(|parked_under| **parked_under == key).count();
         let Some(queue) = self.parked.get_mut(&key) else { return };
+        let on_their_way = self.loading.values().filter(|parked_under| **parked_under == key).count();
         for _ in self.table.depth(key) + on_their_way..DEEP_ENOUGH {
             let Some((job, request)) = queue.pop_front() else { break };
             self.loading.insert(request, key);
@@ -474,7 +475,6 @@ impl Schedule {
         let id = self.jobs[job].ready.pop_front()?;
         self.step(id, Stage::Queued, Stage::Intending);
         self.entries.entry(id).and_modify(|entry| entry.request.attempts += 1);
-        self.jobs[job].queued -= 1;
         self.jobs[job].leaving += 1;
         self.active += 1;
         Some(id)
