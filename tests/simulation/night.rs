@@ -70,6 +70,7 @@ impl Weather {
     };
 
     fn drawn(dice: &mut SmallRng) -> Self {
+        let slowest_read = [40, 40, 1500][dice.random_range(0..3)];
         let storm = dice.random_range(0..4_u32);
         Self {
             bad_calls: [0, 50, 300, 600][storm as usize],
@@ -82,7 +83,7 @@ impl Weather {
             slow_connects: [0, 0, 20, 200][dice.random_range(0..4)],
             work: MS * dice.random_range(5..3000),
             commit: MS * dice.random_range(1..40),
-            read: MS * dice.random_range(1..40),
+            read: MS * dice.random_range(1..slowest_read),
             lag: MS * dice.random_range(0..5),
         }
     }
@@ -134,7 +135,7 @@ fn fortune(dice: &mut SmallRng) -> Fortune {
 fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut RequestId) -> Job {
     let operation = operation::ALL[dice.random_range(0..operation::ALL.len())];
     let both = operation.delete_type() != DeleteTypeRule::NotTaken && dice.random_bool(0.5);
-    let most = if dice.random_ratio(1, 30) { 600 } else { 40 };
+    let most = if dice.random_ratio(1, 60) { 600 } else { [10, 30, 60][dice.random_range(0..3)] };
     let retry = Retry {
         max_attempts: NonZeroU32::new(dice.random_range(1..9)).expect("not zero"),
         base_delay: MS * dice.random_range(1..2000),
