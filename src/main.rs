@@ -16,7 +16,10 @@ fn main() -> ExitCode {
             return fail(&Error::Io { what: "threads can't be started".to_owned(), source });
         }
     };
-    match runtime.block_on(commands::dispatch(cli)) {
+    let done = runtime.block_on(commands::dispatch(cli));
+    // A thread that still reads input has nothing left to say.
+    runtime.shutdown_background();
+    match done {
         Ok(exit) => exit.into(),
         Err(error) => fail(&error),
     }

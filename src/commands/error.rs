@@ -67,6 +67,9 @@ pub enum Error {
     /// The slots can't be used.
     #[error("{0}\nhint: {hint}", hint = .0.hint())]
     Ledger(#[from] LedgerError),
+    /// A signal came before anything was sent.
+    #[error("interrupted before anything was sent; run again to go on")]
+    Interrupted,
     /// Something can't be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -107,7 +110,7 @@ impl Error {
             | Self::Queue(QueueError::Missing(_) | QueueError::Network(_)) => Exit::Unusable,
             Self::Guard { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
-            Self::Run(RunError::Interrupted) => Exit::Stopped,
+            Self::Interrupted | Self::Run(RunError::Interrupted) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)

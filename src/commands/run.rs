@@ -18,7 +18,7 @@ use crate::domain::schedule::{End, JobPlan, StopReason};
 use crate::domain::tally::Tally;
 use crate::limiter::Limiter;
 use crate::queue::{Queue, Run};
-use crate::runner::{self, Task};
+use crate::runner::{self, Signals, Task};
 use crate::settings::{self, Env};
 
 /// `imbulk run`
@@ -36,11 +36,12 @@ pub async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit, Error
         exit: Exit::Done,
         confirmed: args.sandbox || args.yes || !std::io::stdin().is_terminal(),
     };
+    let mut signals = Signals::listen().map_err(Error::io("can't listen for signals"))?;
     let mut queue = Queue::open(queue).await?;
     let mut repeat = if args.again { Repeat::Again } else { Repeat::No };
     // An older run is finished first; then the input is looked at again, and what is new is the next round.
     loop {
-        let (round, next) = session.round(queue, repeat).await?;
+        let (round, next) = session.round(queue, repeat, &mut signals).await?;
         queue = next;
         repeat = Repeat::No;
         if round == Round::Last {
@@ -74,10 +75,21 @@ struct Driven<'a> {
 }
 
 impl Session {
-    async fn round(&mut self, mut queue: Queue, repeat: Repeat) -> Result<(Round, Queue), Error> {
+    async fn round(
+        &mut self,
+        mut queue: Queue,
+        repeat: Repeat,
+        signals: &mut Signals,
+    ) -> Result<(Round, Queue), Error> {
         let mut runs = Vec::new();
         for candidate in &self.candidates {
-            match candidate.prepare(&mut queue, repeat, &mut |_| {}).await? {
+            let mut watch = |_: u64| {};
+            let step = tokio::select! {
+                biased;
+                () = signals.next() => return Err(Error::Interrupted),
+                step = candidate.prepare(&mut queue, repeat, &mut watch) => step?,
+            };
+            match step {
                 Step::Drive(run) => {
                     check_guard(candidate, &queue, &run).await?;
                     let tally = queue.reader().await?.tally(run.id).await?;
@@ -105,7 +117,7 @@ impl Session {
         }
         let (client, limiter) = self.target.connect(app_cap(&runs))?;
         let tasks = runs.iter().map(|driven| task(driven, &client, &limiter)).collect::<Result<_, _>>()?;
-        let (mut queue, end, calls) = runner::drive(queue, tasks, rand::random(), &mut |_| {}).await?;
+        let (mut queue, end, calls) = runner::drive(queue, tasks, rand::random(), signals, &mut |_| {}).await?;
         let mut exit = Exit::Done;
         for driven in &runs {
             exit = exit.max(close(&mut queue, driven, &end, calls).await?);

@@ -19,14 +19,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
 use crate::domain::job::TimeOfDay;
-use crate::domain::request::RequestId;
+use crate::domain::request::{Keys, Request, RequestId};
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason};
 use crate::limiter::{CommandLimiter, LedgerError};
 use crate::queue::{Queue, QueueError, Reader, RunId, Write};
 use deadline::Deadline;
 use recorder::Recorder;
 use sender::Sender;
-use signals::Signals;
+pub use signals::Signals;
 
 /// How often the watcher is told how things stand.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
@@ -58,9 +58,6 @@ pub enum RunError {
     /// A second signal came.
     #[error("interrupted twice: left at once; run again to go on")]
     Interrupted,
-    /// Signals can't be received.
-    #[error("can't listen for signals: {0}")]
-    Signals(std::io::Error),
 }
 
 /// How things stand, for whoever watches.
@@ -88,6 +85,7 @@ pub async fn drive(
     mut queue: Queue,
     tasks: Vec<Task>,
     seed: u64,
+    signals: &mut Signals,
     watch: &mut dyn FnMut(&Glimpse<'_>),
 ) -> Result<(Queue, End, u64), RunError> {
     let reader = queue.reader().await?;
@@ -113,7 +111,7 @@ pub async fn drive(
         started: Instant::now(),
         calls: 0,
     };
-    runner.run(rescued, watch).await
+    runner.run(rescued, signals, watch).await
 }
 
 struct Runner {
@@ -135,11 +133,11 @@ struct Runner {
 impl Runner {
     async fn run(
         mut self,
-        rescued: Vec<(RunId, crate::domain::request::Request, crate::domain::request::Keys)>,
+        rescued: Vec<(RunId, Request, Keys)>,
+        signals: &mut Signals,
         watch: &mut dyn FnMut(&Glimpse<'_>),
     ) -> Result<(Queue, End, u64), RunError> {
         let mut interrupted = false;
-        let mut signals = Signals::listen().map_err(RunError::Signals)?;
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let jobs: HashMap<RunId, JobNo> = self.tasks.iter().enumerate().map(|(job, task)| (task.run, job)).collect();
@@ -157,16 +155,16 @@ impl Runner {
                     }
                     self.handle(Event::Stop(StopReason::Signal));
                 }
+                _ = ticker.tick() => {
+                    self.look_at_the_clock();
+                    watch(&self.glimpse());
+                }
                 inbound = self.inbox.recv() => match inbound {
                     Some(Inbound::Event(event)) => self.handle(event),
                     Some(Inbound::Broken(error)) => return Err(error),
                     None => unreachable!("the loop holds a sender of its own"),
                 },
                 () = tokio::time::sleep_until(wake_at) => self.handle(Event::Tick),
-                _ = ticker.tick() => {
-                    self.look_at_the_clock();
-                    watch(&self.glimpse());
-                }
             }
         }
         watch(&self.glimpse());

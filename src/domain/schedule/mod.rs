@@ -15,7 +15,7 @@ mod health;
 mod job;
 mod keys;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -50,6 +50,8 @@ pub struct Schedule {
     parked: HashMap<Key, VecDeque<(JobNo, RequestId)>>,
     /// Parked requests on their way back into memory, and the key that they were parked under.
     loading: HashMap<RequestId, Key>,
+    /// Requests that pages bring although they were taken in at the start.
+    rescued: HashSet<RequestId>,
     timers: BTreeMap<(Now, u64), Timer>,
     timers_set: u64,
     dice: SmallRng,
@@ -109,6 +111,7 @@ impl Schedule {
             waiting: HashMap::new(),
             parked: HashMap::new(),
             loading: HashMap::new(),
+            rescued: HashSet::new(),
             timers: BTreeMap::new(),
             timers_set: 0,
             dice: SmallRng::seed_from_u64(seed),
@@ -188,6 +191,7 @@ impl Schedule {
         assert_eq!(lease, Lease::Held, "requests in flight share no account, not even across a kill");
         self.set(now + SERVER_MAY_BE_WRITING, Timer::Release(ticket));
         if let Some(job) = job {
+            self.rescued.insert(request.id);
             self.jobs[job].took(&request);
             self.set(now + SERVER_MAY_BE_WRITING, Timer::Rejoin(job, request));
         }
@@ -197,7 +201,11 @@ impl Schedule {
         let state = &mut self.jobs[job];
         state.source = if requests.len() < PAGE as usize { Source::Exhausted } else { Source::Idle };
         state.cursor = requests.last().map_or(state.cursor, |request| request.id);
-        requests.into_iter().for_each(|request| self.admit(job, request));
+        for request in requests {
+            if !self.rescued.contains(&request.id) {
+                self.admit(job, request);
+            }
+        }
     }
 
     /// Takes a request into memory, or parks it where its account has company enough.
