@@ -8,6 +8,7 @@ use crate::input::InputError;
 use crate::intake::IntakeError;
 use crate::limiter::LedgerError;
 use crate::queue::QueueError;
+use crate::report::ReportError;
 use crate::runner::RunError;
 use crate::settings::{EnvError, JobFileError, ProtectedFileError};
 
@@ -67,6 +68,9 @@ pub enum Error {
     /// The slots can't be used.
     #[error("{0}\nhint: {hint}", hint = .0.hint())]
     Ledger(#[from] LedgerError),
+    /// Something can't be shown.
+    #[error("{0}{hint}", hint = .0.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
+    Report(#[from] ReportError),
     /// A signal came before anything was sent.
     #[error("interrupted before anything was sent; run again to go on")]
     Interrupted,
@@ -115,6 +119,7 @@ impl Error {
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)
             | Self::Run(_)
+            | Self::Report(_)
             | Self::Ledger(_)
             | Self::Io { .. } => Exit::Internal,
         }

@@ -12,6 +12,7 @@ use crate::domain::guard::{LAST_RUNS, Protected};
 use crate::domain::job::Job;
 use crate::input::{self, Source};
 use crate::queue::{NewRun, Queue, Run, RunState};
+use crate::report::progress::Snapshot;
 
 /// A job, and what it needs to find or load its run.
 pub(super) struct Candidate {
@@ -39,12 +40,12 @@ pub(super) enum Step {
 }
 
 impl Candidate {
-    /// Finds the job's run, or loads one. `watch` is told the number of rows read.
+    /// Finds the job's run, or loads one. `watch` is told how far the load is.
     pub(super) async fn prepare(
         &self,
         queue: &mut Queue,
         repeat: Repeat,
-        watch: &mut dyn FnMut(u64),
+        watch: &mut dyn FnMut(&Snapshot),
     ) -> Result<Step, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         if let Some(unfinished) = runs.iter().find(|run| run.state() == RunState::Running) {
@@ -58,7 +59,7 @@ impl Candidate {
     }
 
     /// The same for `plan`: an unfinished run is shown only if it is of the same input.
-    pub(super) async fn preview(&self, queue: &mut Queue, watch: &mut dyn FnMut(u64)) -> Result<Step, Error> {
+    pub(super) async fn preview(&self, queue: &mut Queue, watch: &mut dyn FnMut(&Snapshot)) -> Result<Step, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         let latest = runs.iter().rev().find(|run| run.state() != RunState::Superseded);
         self.fresh(queue, latest, Repeat::No, watch).await
@@ -70,7 +71,7 @@ impl Candidate {
         queue: &mut Queue,
         latest: Option<&Run>,
         repeat: Repeat,
-        watch: &mut dyn FnMut(u64),
+        watch: &mut dyn FnMut(&Snapshot),
     ) -> Result<Step, Error> {
         let input = self.look(queue.path(), latest).await?;
         match latest {
@@ -148,8 +149,15 @@ impl Candidate {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
+    /// Whether the guards let the run send anything.
+    pub(super) async fn check_guard(&self, queue: &Queue, run: &Run) -> Result<(), Error> {
+        let last_runs = self.last_runs(queue).await?;
+        let checked = self.job.guard.check(run.item_count.cast_unsigned(), &last_runs);
+        checked.map_err(|source| Error::Guard { job: run.job.clone(), source })
+    }
+
     /// Items of the job's last finished runs, for `guard.max_change`.
-    pub(super) async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, Error> {
+    async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         let finished = runs.iter().rev().filter(|run| run.state() == RunState::Finished);
         Ok(finished.take(LAST_RUNS).map(|run| run.item_count.cast_unsigned()).collect())

@@ -1,9 +1,11 @@
 //! Reading what became of the rows: requests page by page and in no particular order (`results` sorts), the rest by
 //! ranges of rows.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 
 use super::{QueueError, RunId};
@@ -36,14 +38,15 @@ pub struct RequestResult {
     pub id: RequestId,
     /// The account whose list was to be changed.
     pub from: Option<String>,
-    /// What was asked for.
-    pub items: Vec<Item>,
     /// What holds of all its rows but those of [`Snapshot::exceptions`]: succeeded once it is settled, else pending.
     pub outcome: Outcome,
     /// HTTP exchanges begun for its items.
     pub attempts: u32,
     /// Milliseconds since 1970.
     pub finished_at: Option<i64>,
+    accounts: String,
+    rows: String,
+    tags: Option<String>,
 }
 
 /// A row of a settled request that did not simply succeed.
@@ -68,8 +71,6 @@ pub struct AsideResult {
     pub outcome: Outcome,
     /// The earlier row that says the same.
     pub duplicate_of: Option<Original>,
-    /// The column at fault.
-    pub column: Option<String>,
     /// In words.
     pub reason: Option<String>,
     /// As it stands in the file.
@@ -101,23 +102,21 @@ struct StoredResult {
     tags: Option<String>,
 }
 
-#[derive(FromRow)]
-struct StoredAside {
-    row: i64,
-    outcome: String,
-    duplicate_of: Option<i64>,
-    column_name: Option<String>,
+/// In the order of the columns that [`Snapshot::asides`] selects.
+#[derive(Deserialize)]
+struct StoredAside<'a> {
+    row: RowNo,
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
     reason: Option<String>,
-    from_account: Option<String>,
+    from: Option<String>,
     account: Option<String>,
-    tags: Option<String>,
-    first_row: Option<i64>,
-    source: Option<i64>,
-    first_line: Option<i64>,
-    step: Option<i64>,
+    tags: Option<Tags>,
+    duplicate_of: Option<RowNo>,
+    original: Option<StoredSegment>,
 }
 
-#[derive(FromRow)]
+#[derive(FromRow, Deserialize)]
 struct StoredSegment {
     first_row: i64,
     source: i64,
@@ -153,42 +152,44 @@ impl Snapshot {
         .fetch_all(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        page.into_iter().map(StoredResult::read).collect()
+        Ok(page.into_iter().map(RequestResult::from).collect())
     }
 
     /// Those of these rows that did not simply succeed though their request is settled, in order.
     pub async fn exceptions(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Exception>, QueueError> {
-        let page: Vec<(i64, String, Option<i64>, String)> = sqlx::query_as(
-            "SELECT row, outcome, code, reason FROM outcome WHERE run = ? AND row >= ? AND row < ? ORDER BY row",
+        let list: String = sqlx::query_scalar(
+            "SELECT json_group_array(json_array(row, outcome, code, reason))
+             FROM (SELECT * FROM outcome WHERE run = ? AND row >= ? AND row < ? ORDER BY row)",
         )
         .bind(run)
         .bind(rows.start.cast_signed())
         .bind(rows.end.cast_signed())
-        .fetch_all(&mut *self.transaction)
+        .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        let read = |(row, outcome, code, reason): (i64, String, Option<i64>, String)| {
-            Ok(Exception { row: row.cast_unsigned(), outcome: named(&outcome)?, code, reason })
+        let list: Vec<(RowNo, Cow<'_, str>, Option<i64>, String)> = parse(&list)?;
+        let read = |(row, outcome, code, reason): (RowNo, Cow<'_, str>, Option<i64>, String)| {
+            Ok(Exception { row, outcome: named(&outcome)?, code, reason })
         };
-        page.into_iter().map(read).collect()
+        list.into_iter().map(read).collect()
     }
 
     /// Those of these rows that are not sent, in order.
     pub async fn asides(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<AsideResult>, QueueError> {
-        let page: Vec<StoredAside> = sqlx::query_as(
-            "SELECT row, outcome, duplicate_of, column_name, reason, from_account, account, tags,
-                    original.first_row, original.source, original.first_line, original.step
-             FROM aside LEFT JOIN segment AS original ON original.run = aside.run AND original.first_row =
-                 (SELECT max(first_row) FROM segment WHERE run = aside.run AND first_row <= aside.duplicate_of)
-             WHERE aside.run = ? AND row >= ? AND row < ? ORDER BY row",
+        let list: String = sqlx::query_scalar(
+            "SELECT json_group_array(json_array(row, outcome, reason, from_account, account, json(tags), duplicate_of,
+                 (SELECT json_array(first_row, source, first_line, step) FROM segment
+                  WHERE run = ?1 AND first_row <= duplicate_of ORDER BY first_row DESC LIMIT 1)))
+             FROM (SELECT * FROM aside WHERE run = ?1 AND row >= ?2 AND row < ?3 ORDER BY row)",
         )
         .bind(run)
         .bind(rows.start.cast_signed())
         .bind(rows.end.cast_signed())
-        .fetch_all(&mut *self.transaction)
+        .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        page.into_iter().map(StoredAside::read).collect()
+        let list: Vec<StoredAside<'_>> = parse(&list)?;
+        list.into_iter().map(StoredAside::read).collect()
     }
 
     /// The files of a run's input, as results name them.
@@ -212,7 +213,7 @@ impl Snapshot {
         .fetch_all(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        Ok(segments.into_iter().map(StoredSegment::read).collect())
+        Ok(segments.iter().map(StoredSegment::read).collect())
     }
 
     fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
@@ -225,52 +226,55 @@ fn database(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     move |source| QueueError::Database { path: path.clone(), source }
 }
 
-impl StoredResult {
-    fn read(self) -> Result<RequestResult, QueueError> {
-        let damaged = |source| QueueError::Damaged { request: self.id, source };
-        Ok(RequestResult {
-            id: self.id,
-            items: Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref()).map_err(damaged)?,
-            from: self.from_account,
-            outcome: if self.settled { Outcome::Succeeded } else { Outcome::Pending },
-            attempts: self.attempts,
-            finished_at: self.finished_at,
+impl RequestResult {
+    /// What was asked for. Unpacked one request at a time: a page of large requests takes much memory.
+    pub fn items(&self) -> Result<Vec<Item>, QueueError> {
+        let items = Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref());
+        items.map_err(|source| QueueError::Damaged { request: self.id, source })
+    }
+}
+
+impl From<StoredResult> for RequestResult {
+    fn from(stored: StoredResult) -> Self {
+        Self {
+            id: stored.id,
+            from: stored.from_account,
+            outcome: if stored.settled { Outcome::Succeeded } else { Outcome::Pending },
+            attempts: stored.attempts,
+            finished_at: stored.finished_at,
+            accounts: stored.accounts,
+            rows: stored.rows,
+            tags: stored.tags,
+        }
+    }
+}
+
+impl StoredAside<'_> {
+    fn read(self) -> Result<AsideResult, QueueError> {
+        let original = |row| {
+            let nowhere = || QueueError::Unexpected(format!("row {row}, which row {} repeats, has no line", self.row));
+            let segment = self.original.as_ref().map(StoredSegment::read).ok_or_else(nowhere)?;
+            Ok(Original { row, segment })
+        };
+        Ok(AsideResult {
+            row: self.row,
+            outcome: named(&self.outcome)?,
+            duplicate_of: self.duplicate_of.map(original).transpose()?,
+            reason: self.reason,
+            from: self.from,
+            account: self.account,
+            tags: self.tags.unwrap_or_default(),
         })
     }
 }
 
-impl StoredAside {
-    fn read(self) -> Result<AsideResult, QueueError> {
-        let tags = self.tags.as_deref().map(serde_json::from_str).transpose();
-        let tags = tags.map_err(|error| QueueError::Unexpected(format!("tags of row {}: {error}", self.row)))?;
-        Ok(AsideResult {
-            row: self.row.cast_unsigned(),
-            outcome: named(&self.outcome)?,
-            duplicate_of: self.duplicate_of.map(|of| self.original(of)).transpose()?,
-            column: self.column_name,
-            reason: self.reason,
-            from: self.from_account,
-            account: self.account,
-            tags: tags.unwrap_or_default(),
-        })
-    }
-
-    fn original(&self, row: i64) -> Result<Original, QueueError> {
-        let segment = (|| {
-            Some(StoredSegment {
-                first_row: self.first_row?,
-                source: self.source?,
-                first_line: self.first_line?,
-                step: self.step?,
-            })
-        })();
-        let nowhere = || QueueError::Unexpected(format!("row {row}, which row {} repeats, has no line", self.row));
-        Ok(Original { row: row.cast_unsigned(), segment: segment.ok_or_else(nowhere)?.read() })
-    }
+/// One list for many rows: the library's own cost a row and column is several times that of JSON.
+fn parse<'a, T: Deserialize<'a>>(list: &'a str) -> Result<Vec<T>, QueueError> {
+    serde_json::from_str(list).map_err(|error| QueueError::Unexpected(error.to_string()))
 }
 
 impl StoredSegment {
-    fn read(self) -> Segment {
+    fn read(&self) -> Segment {
         Segment {
             first_row: self.first_row.cast_unsigned(),
             source: u32::try_from(self.source).unwrap_or(u32::MAX),

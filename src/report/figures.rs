@@ -1,9 +1,9 @@
 //! The figures of a run that summaries and status share, read once.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use super::ReportError;
-use super::text::{count, figure, rfc3339, share, visible};
+use super::text::{Text, count, rfc3339, share, visible};
 use crate::domain::codes;
 use crate::domain::outcome::Outcome;
 use crate::domain::tally::Tally;
@@ -61,6 +61,11 @@ impl Figures {
 
     /// With so many of the rejected rows.
     pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, ReportError> {
+        let outcomes = reader.tally(run.id).await?;
+        let rejected = match outcomes[Outcome::Rejected] {
+            0 => Vec::new(),
+            _ => reader.rejected(run.id, rejects).await?,
+        };
         Ok(Self {
             run: run.uuid.clone(),
             job: run.job.clone(),
@@ -73,60 +78,60 @@ impl Figures {
             created_at: rfc3339(run.created_at),
             started_at: run.started_at.map(rfc3339),
             finished_at: run.finished_at.map(rfc3339),
-            outcomes: reader.tally(run.id).await?,
+            outcomes,
             codes: reader.codes(run.id).await?,
-            rejects: Rejects(reader.rejected(run.id, rejects).await?),
+            rejects: Rejects(rejected),
         })
     }
 
     /// Job, run, target and rows.
-    pub(super) fn head(&self, text: &mut String) {
-        figure(text, "job", &visible(&self.job));
-        figure(text, "run", &format!("{}  {}", visible(&self.run), self.state));
-        figure(text, "operation", &format!("{} on {}", self.operation, target(&self.target)));
-        figure(text, "rows", &count(self.rows));
+    pub(super) fn head(&self, text: &mut Text) {
+        text.figure("job", &visible(&self.job));
+        text.figure("run", &format!("{}  {}", visible(&self.run), self.state));
+        text.figure("operation", &format!("{} on {}", self.operation, target(&self.target)));
+        text.figure("rows", &count(self.rows));
     }
 
     /// A line per outcome that rows have.
-    pub(super) fn outcomes(&self, text: &mut String) {
+    pub(super) fn outcomes(&self, text: &mut Text) {
         let ended = self.outcomes.iter().filter(|(_, rows)| *rows > 0);
         for (outcome, rows) in ended {
             let share = share(rows, self.rows);
-            figure(text, &format!("  {outcome}"), &format!("{:>12}  {share:>8}", count(rows)));
+            text.figure(&format!("  {outcome}"), &format!("{:>12}  {share:>8}", count(rows)));
         }
     }
 
     /// What codes ended rows; those that no table names stand apart.
-    pub(super) fn codes(&self, text: &mut String) {
+    pub(super) fn codes(&self, text: &mut Text) {
         let known = |code: &&CodeRows| code.code.is_none_or(|code| codes::entry(code).is_some());
         let (known, unknown): (Vec<_>, Vec<_>) = self.codes.iter().partition(known);
-        block(text, "codes", &known, code_line);
-        block(text, "codes that imbulk does not know (the rows count as failed)", &unknown, code_line);
+        code_block(text, "codes", &known);
+        code_block(text, "codes that imbulk does not know (the rows count as failed)", &unknown);
     }
 
     /// The first rows that can't be sent, and how to see all.
-    pub(super) fn rejects(&self, text: &mut String) {
+    pub(super) fn rejects(&self, text: &mut Text) {
         let all = self.outcomes[Outcome::Rejected];
         self.rejects.block(text, all);
         if all > 0 {
-            text.push_str(&format!("  all of them: imbulk results {} --outcome rejected\n", visible(&self.job)));
+            text.line(&format!("  all of them: imbulk results {} --outcome rejected", visible(&self.job)));
         }
     }
 }
 
 impl Rejects {
     /// These rows, and how many of `all` are not among them.
-    pub(super) fn block(&self, text: &mut String, all: u64) {
+    pub(super) fn block(&self, text: &mut Text, all: u64) {
         if self.0.is_empty() {
             return;
         }
-        text.push_str("rejected rows\n");
+        text.line("rejected rows");
         for row in &self.0 {
-            text.push_str(&format!("  {}:{}  {}\n", visible(&row.source), row.line, visible(&row.reason)));
+            text.line(&format!("  {}:{}  {}", visible(&row.source), row.line, visible(&row.reason)));
         }
         let more = all.saturating_sub(self.0.len() as u64);
         if more > 0 {
-            text.push_str(&format!("  and {} more\n", count(more)));
+            text.line(&format!("  and {} more", count(more)));
         }
     }
 }
@@ -136,20 +141,20 @@ pub(super) fn target(target: &str) -> String {
     if target == "sandbox" { "the sandbox".to_owned() } else { format!("app {}", visible(target)) }
 }
 
-fn block<T>(text: &mut String, title: &str, entries: &[T], line: fn(&T) -> String) {
+fn code_block(text: &mut Text, title: &str, entries: &[&CodeRows]) {
     if entries.is_empty() {
         return;
     }
-    text.push_str(&format!("{title}\n"));
+    text.line(title);
     for entry in entries.iter().take(SHOWN_CODES) {
-        text.push_str(&format!("  {}\n", line(entry).trim_end()));
+        text.line(&format!("  {}", code_line(entry)));
     }
     if entries.len() > SHOWN_CODES {
-        text.push_str(&format!("  and {} more\n", entries.len() - SHOWN_CODES));
+        text.line(&format!("  and {} more", entries.len() - SHOWN_CODES));
     }
 }
 
-fn code_line(code: &&CodeRows) -> String {
+fn code_line(code: &CodeRows) -> String {
     let rows = count(code.rows);
     let number = code.code.map_or_else(|| "none".to_owned(), |code| code.to_string());
     let meaning = match code.code {
@@ -164,36 +169,20 @@ pub(super) fn by_name<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::
     serializer.collect_map(tally.iter().map(|(outcome, rows)| (outcome.name(), rows)))
 }
 
+/// The meaning is null where imbulk does not know the code, and where there is none.
 fn codes_as_json<S: Serializer>(all: &[CodeRows], serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(serde::Serialize)]
-    struct Code {
-        code: Option<i64>,
-        outcome: &'static str,
-        rows: u64,
-        /// None: the code is in no table that imbulk knows, or there is none.
-        meaning: Option<&'static str>,
-    }
-    serializer.collect_seq(all.iter().map(|code| Code {
-        code: code.code,
-        outcome: code.outcome.name(),
-        rows: code.rows,
-        meaning: code.code.and_then(codes::entry).map(|entry| entry.meaning),
+    serializer.collect_seq(all.iter().map(|code| {
+        let meaning = code.code.and_then(codes::entry).map(|entry| entry.meaning);
+        serde_json::json!({"code": code.code, "outcome": code.outcome.name(), "rows": code.rows, "meaning": meaning})
     }))
 }
 
 impl Serialize for Rejects {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Row<'a>(&'a Rejected);
-        impl Serialize for Row<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut row = serializer.serialize_map(Some(4))?;
-                row.serialize_entry("source", &self.0.source)?;
-                row.serialize_entry("line", &self.0.line)?;
-                row.serialize_entry("column", &self.0.column)?;
-                row.serialize_entry("reason", &self.0.reason)?;
-                row.end()
-            }
-        }
-        serializer.collect_seq(self.0.iter().map(Row))
+        let row = |row: &Rejected| {
+            let Rejected { source, line, column, reason } = row;
+            serde_json::json!({"source": source, "line": line, "column": column, "reason": reason})
+        };
+        serializer.collect_seq(self.0.iter().map(row))
     }
 }

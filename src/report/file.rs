@@ -22,8 +22,8 @@ pub async fn atomic_file<T>(
         Some(_) | None => Path::new("."),
     };
     let made = tempfile::Builder::new().prefix(".imbulk-").tempfile_in(folder);
-    let (file, temporary) = made.map_err(fail)?.into_parts();
-    let mut out = BufWriter::new(file);
+    let (handle, temporary) = made.map_err(fail)?.into_parts();
+    let mut out = BufWriter::new(handle);
     let filled = fill(&mut out).await?;
     out.flush().map_err(fail)?;
     out.get_ref().sync_all().map_err(fail)?;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Zoned};
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::Serializer;
 
 use super::ReportError;
 use super::figures::Figures;
-use super::text::{count, counted, duration, figure, rfc3339, share, visible};
+use super::text::{Text, count, counted, duration, rfc3339, share, visible};
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::{Keys, Request};
@@ -95,18 +95,18 @@ impl Plan {
 
     /// The text for people; `job` is the job as it was named on the command line.
     pub fn text(&self, job: &str) -> String {
-        let mut text = String::new();
+        let mut text = Text::default();
         self.figures.head(&mut text);
         self.figures.outcomes(&mut text);
-        figure(&mut text, "items", &self.items());
-        figure(&mut text, "requests", &self.batches());
+        text.figure("items", &self.items());
+        text.figure("requests", &self.batches());
         self.accounts(&mut text);
         self.time(&mut text);
         self.figures.rejects(&mut text);
         self.sample(&mut text);
         let how = if self.figures.target == "sandbox" { "--sandbox" } else { "--execute" };
-        text.push_str(&format!("nothing was sent; to send this: imbulk run {} {how}\n", visible(job)));
-        text
+        text.line(&format!("nothing was sent; to send this: imbulk run {} {how}", visible(job)));
+        text.into()
     }
 
     fn items(&self) -> String {
@@ -127,19 +127,19 @@ impl Plan {
         }
     }
 
-    fn accounts(&self, text: &mut String) {
+    fn accounts(&self, text: &mut Text) {
         if self.largest_accounts.is_empty() {
             return;
         }
-        text.push_str("largest From_Accounts\n");
+        text.line("largest From_Accounts");
         for account in &self.largest_accounts {
             let items = counted(account.items.cast_unsigned(), "item", "items");
             let requests = counted(account.requests.cast_unsigned(), "request", "requests");
-            text.push_str(&format!("  {:<32}  {items} in {requests}\n", visible(&account.from)));
+            text.line(&format!("  {:<32}  {items} in {requests}", visible(&account.from)));
         }
     }
 
-    fn time(&self, text: &mut String) {
+    fn time(&self, text: &mut Text) {
         let speed = counted(self.calls_per_second.get().into(), "call/s", "calls/s");
         let sequence = match self.in_sequence {
             0 | 1 => String::new(),
@@ -149,18 +149,18 @@ impl Plan {
                 ROUND_TRIP.as_millis()
             ),
         };
-        figure(text, "takes", &format!("at least {}: {speed}{sequence}", duration(self.at_least)));
+        text.figure("takes", &format!("at least {}: {speed}{sequence}", duration(self.at_least)));
         let end = self.would_end.strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
-        figure(text, "ends", &format!("not before {end}, if started now"));
+        text.figure("ends", &format!("not before {end}, if started now"));
     }
 
-    fn sample(&self, text: &mut String) {
+    fn sample(&self, text: &mut Text) {
         let Some(body) = &self.sample_body else {
             return;
         };
-        text.push_str(&format!("the first request, at most {SAMPLE} of its items\n"));
+        text.line(&format!("the first request, at most {SAMPLE} of its items"));
         for line in format!("{body:#}").lines() {
-            text.push_str(&format!("  {}\n", visible(line)));
+            text.line(&format!("  {}", visible(line)));
         }
     }
 }
@@ -212,17 +212,11 @@ fn sample(operation: &dyn Operation, run: &Run, mut request: Request) -> Result<
 }
 
 fn accounts<S: Serializer>(all: &[LargeAccount], serializer: S) -> Result<S::Ok, S::Error> {
-    struct Entry<'a>(&'a LargeAccount);
-    impl Serialize for Entry<'_> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut entry = serializer.serialize_map(Some(3))?;
-            entry.serialize_entry("From_Account", &self.0.from)?;
-            entry.serialize_entry("items", &self.0.items)?;
-            entry.serialize_entry("requests", &self.0.requests)?;
-            entry.end()
-        }
-    }
-    serializer.collect_seq(all.iter().map(Entry))
+    let entry = |account: &LargeAccount| {
+        let LargeAccount { from, items, requests } = account;
+        serde_json::json!({"From_Account": from, "items": items, "requests": requests})
+    };
+    serializer.collect_seq(all.iter().map(entry))
 }
 
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -281,19 +275,19 @@ mod tests {
         let (head, rest) = text.split_once(first).unwrap();
         let (_, tail) = rest.split_once("  and 3 more\n").unwrap();
         insta::assert_snapshot!(format!("{head}…\n{tail}"), @r#"
-        job           job
-        run           0190e8b0-0000-7000-8000-000000000001  running
-        operation     friend_update on the sandbox
-        rows          30
-          pending                7    23.3 %
-          rejected              23    76.7 %
-        items         6, with 1 row merged into others that update the same friend
-        requests      3, 0.2 % full (up to 1000 items each)
+        job            job
+        run            0190e8b0-0000-7000-8000-000000000001  running
+        operation      friend_update on the sandbox
+        rows           30
+          pending                 7    23.3 %
+          rejected               23    76.7 %
+        items          6, with 1 row merged into others that update the same friend
+        requests       3, 0.2 % full (up to 1000 items each)
         largest From_Accounts
           big                               5 items in 2 requests
           small                             1 item in 1 request
-        takes         at least 100 ms: 200 calls/s, 2 requests one after the other (some 50 ms each)
-        ends          not before 2026-11-22 03:00:00 +08:00, if started now
+        takes          at least 100 ms: 200 calls/s, 2 requests one after the other (some 50 ms each)
+        ends           not before 2026-11-22 03:00:00 +08:00, if started now
         rejected rows
         …
           all of them: imbulk results job --outcome rejected

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::ReportError;
 use super::figures::{Figures, by_name, target};
-use super::text::{count, figure, share, visible};
+use super::text::{Text, count, share, visible};
 use crate::domain::outcome::Outcome;
 use crate::domain::tally::Tally;
 use crate::queue::{Reader, Run, RunState};
@@ -90,29 +90,29 @@ impl Detail {
 
     /// The text for people.
     pub fn text(&self) -> String {
-        let mut text = String::new();
+        let mut text = Text::default();
         let figures = &self.figures;
         figures.head(&mut text);
         figures.outcomes(&mut text);
         let (left, all) = (count(self.requests_left), count(self.requests));
-        figure(&mut text, "requests left", &format!("{left} of {all}"));
+        text.figure("requests left", &format!("{left} of {all}"));
         let runner = match self.runner {
             Runner::Present => "a process is at it",
             Runner::Absent => "none",
         };
-        figure(&mut text, "runner", runner);
+        text.figure("runner", runner);
         if let Some(started) = &figures.started_at {
-            figure(&mut text, "started", started);
+            text.figure("started", started);
         }
         if let Some(finished) = &figures.finished_at {
-            figure(&mut text, "finished", finished);
+            text.figure("finished", finished);
         }
         if let Some(why) = &figures.stopped {
-            figure(&mut text, "stopped", &visible(why));
+            text.figure("stopped", &visible(why));
         }
         figures.codes(&mut text);
         figures.rejects(&mut text);
-        text
+        text.into()
     }
 }
 
@@ -187,22 +187,22 @@ mod tests {
         let detail =
             Detail { figures: testing::figures(), requests: 10_000, requests_left: 1, runner: Runner::Present };
         insta::assert_snapshot!(detail.text(), @r"
-        job           purge
-        run           0190e8b0-0000-7000-8000-000000000001  running
-        operation     account_delete on app 1400000001
-        rows          1,000,012
-          succeeded        999,000    99.9 %
+        job            purge
+        run            0190e8b0-0000-7000-8000-000000000001  running
+        operation      account_delete on app 1400000001
+        rows           1,000,012
+          succeeded         999,000    99.9 %
           already_done          400   < 0.1 %
-          failed               590   < 0.1 %
-          in_doubt               8   < 0.1 %
-          pending                2   < 0.1 %
-          rejected               7   < 0.1 %
-          duplicate              4   < 0.1 %
-          protected              1   < 0.1 %
-        requests left 1 of 10,000
-        runner        a process is at it
-        started       2026-11-22T01:00:05.000Z
-        stopped       fuse: 812 of 1000 items failed
+          failed                590   < 0.1 %
+          in_doubt                8   < 0.1 %
+          pending                 2   < 0.1 %
+          rejected                7   < 0.1 %
+          duplicate               4   < 0.1 %
+          protected               1   < 0.1 %
+        requests left  1 of 10,000
+        runner         a process is at it
+        started        2026-11-22T01:00:05.000Z
+        stopped        fuse: 812 of 1000 items failed
         codes
             70107  already_done        400  the account does not exist
             70402  failed               90  a parameter is not legal

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::figures::Figures;
-use super::text::{counted, duration, figure, rate, visible};
+use super::text::{Text, counted, duration, rate, visible};
 use crate::domain::outcome::Outcome;
 
 /// What a session did with a run.
@@ -49,22 +49,22 @@ fn as_seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S:
 impl Summary {
     /// The text for people.
     pub fn text(&self) -> String {
-        let mut text = String::new();
+        let mut text = Text::default();
         let figures = &self.figures;
         figures.head(&mut text);
         figures.outcomes(&mut text);
         figures.codes(&mut text);
         figures.rejects(&mut text);
-        figure(&mut text, "took", &self.took());
+        text.figure("took", &self.took());
         if let Some(why) = &figures.stopped {
-            figure(&mut text, "stopped", &visible(why));
+            text.figure("stopped", &visible(why));
         }
         let steps = next_steps(figures);
         if !steps.is_empty() {
-            text.push_str("next\n");
-            steps.iter().for_each(|step| text.push_str(&format!("  {step}\n")));
+            text.line("next");
+            steps.iter().for_each(|step| text.line(&format!("  {step}")));
         }
-        text
+        text.into()
     }
 
     fn took(&self) -> String {
@@ -106,25 +106,28 @@ mod tests {
     use super::*;
     use crate::report::testing;
 
-    #[test]
-    fn a_run_with_every_outcome_shows_all_of_it() {
-        let summary = Summary {
+    fn summary() -> Summary {
+        Summary {
             figures: testing::figures(),
             session: Session { took: Duration::from_secs(200), calls: 1_234, items: 1_000_000 },
-        };
-        insta::assert_snapshot!(summary.text(), @r"
-        job           purge
-        run           0190e8b0-0000-7000-8000-000000000001  running
-        operation     account_delete on app 1400000001
-        rows          1,000,012
-          succeeded        999,000    99.9 %
+        }
+    }
+
+    #[test]
+    fn a_run_with_every_outcome_shows_all_of_it() {
+        insta::assert_snapshot!(summary().text(), @r"
+        job            purge
+        run            0190e8b0-0000-7000-8000-000000000001  running
+        operation      account_delete on app 1400000001
+        rows           1,000,012
+          succeeded         999,000    99.9 %
           already_done          400   < 0.1 %
-          failed               590   < 0.1 %
-          in_doubt               8   < 0.1 %
-          pending                2   < 0.1 %
-          rejected               7   < 0.1 %
-          duplicate              4   < 0.1 %
-          protected              1   < 0.1 %
+          failed                590   < 0.1 %
+          in_doubt                8   < 0.1 %
+          pending                 2   < 0.1 %
+          rejected                7   < 0.1 %
+          duplicate               4   < 0.1 %
+          protected               1   < 0.1 %
         codes
             70107  already_done        400  the account does not exist
             70402  failed               90  a parameter is not legal
@@ -135,8 +138,8 @@ mod tests {
           in.csv:3  `UserID` has \u{1b}[2J in it
           and 6 more
           all of them: imbulk results purge --outcome rejected
-        took          3 min 20 s, 1,234 calls sent, 1,000,000 items ended (5,000/s)
-        stopped       fuse: 812 of 1000 items failed
+        took           3 min 20 s, 1,234 calls sent, 1,000,000 items ended (5,000/s)
+        stopped        fuse: 812 of 1000 items failed
         next
           2 rows are left: run the job again, it goes on where it stopped
           imbulk results purge --outcome failed     which failed and why
@@ -145,7 +148,11 @@ mod tests {
           imbulk retry purge --outcome in_doubt     asks again
           imbulk results purge --outcome rejected   correct these rows: the file can be used as input
         ");
-        insta::assert_json_snapshot!(summary, @r#"
+    }
+
+    #[test]
+    fn the_json_of_a_run_names_every_outcome() {
+        insta::assert_json_snapshot!(summary(), @r#"
         {
           "run": "0190e8b0-0000-7000-8000-000000000001",
           "job": "purge",
@@ -222,12 +229,12 @@ mod tests {
         figures.state = "finished";
         let session = Session { took: Duration::ZERO, calls: 1, items: 3 };
         insta::assert_snapshot!(Summary { figures, session }.text(), @r"
-        job           purge
-        run           0190e8b0-0000-7000-8000-000000000001  finished
-        operation     account_delete on app 1400000001
-        rows          3
-          succeeded              3   100.0 %
-        took          0 ms, 1 call sent, 3 items ended (0.0/s)
+        job            purge
+        run            0190e8b0-0000-7000-8000-000000000001  finished
+        operation      account_delete on app 1400000001
+        rows           3
+          succeeded               3   100.0 %
+        took           0 ms, 1 call sent, 3 items ended (0.0/s)
         ");
     }
 }

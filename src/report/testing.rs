@@ -74,6 +74,7 @@ impl Bench {
             delete_type: DeleteType::Single,
             definition: String::new(),
             digest: String::new(),
+            protected: String::new(),
             stamp: String::new(),
             sources: load.sources,
             created_at: 0,

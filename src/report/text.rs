@@ -1,7 +1,6 @@
 //! Words and numbers for people.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -94,10 +93,27 @@ pub(super) fn rfc3339(milliseconds: i64) -> String {
     format!("{at:.3}")
 }
 
-/// A line of a block of figures: the name, padded, and the value.
-pub(super) fn figure(text: &mut String, name: &str, value: &str) {
-    // Writing to a String can't fail.
-    let _always = writeln!(text, "{name:<13} {value}");
+/// A text in lines.
+#[derive(Debug, Default)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// Adds a line.
+    pub(super) fn line(&mut self, line: &str) {
+        self.0.push_str(line.trim_end());
+        self.0.push('\n');
+    }
+
+    /// Adds a line of a block of figures: the name, padded, and the value.
+    pub(super) fn figure(&mut self, name: &str, value: &str) {
+        self.line(&format!("{name:<14} {value}"));
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.0
+    }
 }
 
 #[cfg(test)]

@@ -62,7 +62,12 @@ pub enum Event {
     /// The intent to send these is on disk.
     Intended(Vec<RequestId>),
     /// The request has its slot, its bytes leave.
-    Sent(RequestId),
+    Sent {
+        /// The job.
+        job: JobNo,
+        /// The request.
+        request: RequestId,
+    },
     /// The request was held back before any byte left ([`Command::HoldBack`]).
     HeldBack(RequestId),
     /// The exchange is over.
@@ -187,4 +192,13 @@ pub enum End {
     Complete,
     /// It was stopped; work may be left.
     Stopped(StopReason),
+}
+
+/// What keeps everything that is left from being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// The accounts are being written.
+    Accounts,
+    /// The delay before the next attempt.
+    Delays,
 }

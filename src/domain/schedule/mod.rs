@@ -27,7 +27,7 @@ use super::retry::{SERVER_MAY_BE_WRITING, delay};
 use super::settlement::{Part, Settlement};
 use super::tally::Tally;
 use super::verdict::{Signal, Wait, judge};
-pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason};
+pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, Waiting};
 use health::{Health, Refusal};
 use job::{JobState, Source};
 use keys::{KeyTable, Lease, Ticket};
@@ -134,7 +134,7 @@ impl Schedule {
             Event::Page { job, requests } => self.page(job, requests),
             Event::Loaded { job, request } => self.loaded(job, request, &mut out),
             Event::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, &mut out)),
-            Event::Sent(id) => self.sent(now, id),
+            Event::Sent { request, .. } => self.sent(now, request),
             Event::HeldBack(id) => self.withdraw(id, Stage::Leaving, &mut out),
             Event::Replied { request, exchange, generation } => {
                 self.replied(now, request, &exchange, generation, &mut out);
@@ -184,6 +184,17 @@ impl Schedule {
     /// Since when the endpoint can't be reached, and why.
     pub fn unreachable(&self) -> Option<(Now, &str)> {
         self.health.unreachable()
+    }
+
+    /// What keeps everything that is left from being sent; none while something is ready.
+    pub fn waiting_for(&self) -> Option<Waiting> {
+        let ready = self.jobs.iter().any(|job| !job.ready.is_empty() || job.leaving > 0);
+        let queued = self.jobs.iter().any(|job| job.queued > 0);
+        match (ready, queued) {
+            (true, _) => None,
+            (false, true) => Some(Waiting::Accounts),
+            (false, false) => (!self.timers.is_empty()).then_some(Waiting::Delays),
+        }
     }
 
     fn rescued(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: Keys) {

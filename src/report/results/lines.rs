@@ -16,7 +16,7 @@ use crate::report::text::rfc3339;
 /// A row and what became of it.
 pub(super) struct Line<'a> {
     pub(super) source: &'a str,
-    pub(super) line: u64,
+    pub(super) number: u64,
     pub(super) from: Option<&'a str>,
     pub(super) account: Option<&'a str>,
     pub(super) tags: Cow<'a, Tags>,
@@ -38,7 +38,7 @@ pub(super) struct Lines<W: Write> {
 }
 
 enum Out<W: Write> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     Jsonl(BufWriter<W>),
 }
 
@@ -55,7 +55,7 @@ const BUFFER: usize = 64 << 10;
 impl<W: Write> Lines<W> {
     pub(super) fn new(format: Format, shape: Shape, tags: Vec<String>, out: W) -> Self {
         let out = match format {
-            Format::Csv => Out::Csv(csv::WriterBuilder::new().buffer_capacity(BUFFER).from_writer(out)),
+            Format::Csv => Out::Csv(Box::new(csv::WriterBuilder::new().buffer_capacity(BUFFER).from_writer(out))),
             Format::Jsonl => Out::Jsonl(BufWriter::with_capacity(BUFFER, out)),
         };
         let tags = match shape.tags {
@@ -102,7 +102,11 @@ impl<W: Write> Lines<W> {
 }
 
 fn fail(error: csv::Error) -> ReportError {
-    ReportError::Output(error.into())
+    // The kind of an I/O error must survive: a closed pipe is no failure.
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => ReportError::Output(error),
+        other => ReportError::Output(std::io::Error::other(format!("{other:?}"))),
+    }
 }
 
 impl Finished {
@@ -123,7 +127,7 @@ struct Cells<'a, W: Write> {
 impl<W: Write> Cells<'_, W> {
     fn write(mut self, shape: &Shape, tags: &[String], line: &Line<'_>, finished_at: &str) -> Result<(), csv::Error> {
         self.csv.write_field(line.source)?;
-        self.number(line.line)?;
+        self.number(line.number)?;
         if shape.from.is_some() {
             self.csv.write_field(line.from.unwrap_or_default())?;
         }
@@ -170,7 +174,7 @@ impl Serialize for Object<'_> {
         let Self { shape, line, finished_at } = self;
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry("source", line.source)?;
-        object.serialize_entry("line", &line.line)?;
+        object.serialize_entry("line", &line.number)?;
         if let Some(column) = shape.from {
             object.serialize_entry(column, &line.from)?;
         }

@@ -105,7 +105,7 @@ async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(
 }
 
 fn keep(request: &RequestResult, spill: &mut Spill) -> Result<(), ReportError> {
-    for item in &request.items {
+    for item in &request.items()? {
         let mut record = Record {
             row: item.row,
             from: request.from.as_deref().unwrap_or_default(),

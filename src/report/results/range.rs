@@ -111,7 +111,7 @@ fn of_record<'a>(
     };
     let line = Line {
         source: place.source,
-        line: place.line,
+        number: place.line,
         from: Some(record.from),
         account: Some(record.account),
         tags: Cow::Owned(tags),
@@ -138,7 +138,7 @@ fn of_aside<'a>(
     };
     let line = Line {
         source: at.source,
-        line: at.line,
+        number: at.line,
         from: aside.from.as_deref(),
         account: aside.account.as_deref(),
         tags: Cow::Borrowed(&aside.tags),

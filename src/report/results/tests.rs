@@ -52,7 +52,7 @@ async fn updates() -> Bench {
     };
     let rejected =
         Cause::Rejected { column: Some("To_Account".to_owned()), reason: "`To_Account` is empty".to_owned() };
-    let bad = Aside { from: Some(" a".to_owned()), account: None, ..aside(4, "", rejected) };
+    let bad = Aside { from: Some(" a\0\u{9b}".to_owned()), account: None, ..aside(4, "", rejected) };
     let double = Aside {
         from: Some("-a".to_owned()),
         tags: Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7))]),
@@ -61,7 +61,7 @@ async fn updates() -> Bench {
     let load = Load {
         requests: vec![(Some(id("-a")), vec![item("b", merged), item("c,用", alone)])],
         asides: vec![double, bad],
-        segments: vec![segment(0, 0, 2, 2), segment(3, 1, 2, 1)],
+        segments: vec![segment(0, 0, 2, 1), segment(1, 0, 5, 2), segment(3, 1, 2, 1)],
         sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
         tags: ["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_N"].map(str::to_owned).to_vec(),
     };
@@ -78,10 +78,10 @@ async fn csv_is_byte_exact_and_each_row_shows_its_own_tags() {
     let expected = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_IM_Group,Tag_SNS_Custom_N,\
                     outcome,code,reason,attempts,finished_at\n\
                     x.csv,2,-a,b,\"=1+1, \"\"x\"\"\n\",,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z\n\
-                    x.csv,4,-a,\"c,用\",,,7,succeeded,,,1,2023-11-14T22:13:20.042Z\n\
-                    x.csv,6,-a,b,,work|gym,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z\n\
-                    y.csv,2,-a,\"c,用\",,,7,duplicate,,duplicate of x.csv:4,0,\n\
-                    y.csv,3, a,,,,,rejected,,`To_Account` is empty,0,\n";
+                    x.csv,5,-a,\"c,用\",,,7,succeeded,,,1,2023-11-14T22:13:20.042Z\n\
+                    x.csv,7,-a,b,,work|gym,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z\n\
+                    y.csv,2,-a,\"c,用\",,,7,duplicate,,duplicate of x.csv:5,0,\n\
+                    y.csv,3, a\0\u{9b},,,,,rejected,,`To_Account` is empty,0,\n";
     assert_eq!(csv, expected);
     assert_eq!((tally.total(), tally[Outcome::Failed]), (5, 2));
 }
@@ -93,9 +93,9 @@ async fn jsonl_keeps_the_types_and_only_the_wanted_rows() {
     let expected = concat!(
         r#"{"source":"x.csv","line":2,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Remark":"=1+1, \"x\"\n","outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"finished_at":"2023-11-14T22:13:20.042Z"}"#,
         "\n",
-        r#"{"source":"x.csv","line":6,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Group":["work","gym"],"outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"finished_at":"2023-11-14T22:13:20.042Z"}"#,
+        r#"{"source":"x.csv","line":7,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Group":["work","gym"],"outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"finished_at":"2023-11-14T22:13:20.042Z"}"#,
         "\n",
-        r#"{"source":"y.csv","line":2,"From_Account":"-a","To_Account":"c,用","Tag_SNS_Custom_N":7,"outcome":"duplicate","code":null,"reason":"duplicate of x.csv:4","attempts":0,"finished_at":null}"#,
+        r#"{"source":"y.csv","line":2,"From_Account":"-a","To_Account":"c,用","Tag_SNS_Custom_N":7,"outcome":"duplicate","code":null,"reason":"duplicate of x.csv:5","attempts":0,"finished_at":null}"#,
         "\n"
     );
     assert_eq!(jsonl, expected);
@@ -249,7 +249,7 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
                 items[of].updates.as_mut().unwrap().push((row, tag_of(row)));
             }
             Kind::Duplicate(of) if row > 0 => {
-                set_aside(Cause::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 })
+                set_aside(Cause::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 });
             }
             Kind::Rejected => set_aside(Cause::Rejected { column: None, reason: "no".to_owned() }),
             Kind::Item | Kind::Merged(_) | Kind::Duplicate(_) => items.push(Item {
