@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
-            return fail(&Error::Io { what: "threads can't be started".to_owned(), source });
+            return fail(Error::Io { what: "threads can't be started".to_owned(), source });
         }
     };
     let done = runtime.block_on(commands::dispatch(cli));
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match done {
         Ok(exit) => exit.into(),
-        Err(error) => fail(&error),
+        Err(error) => fail(error),
     }
 }
 
@@ -35,7 +35,8 @@ fn log(verbose: u8) {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(filter)).init();
 }
 
-fn fail(error: &Error) -> ExitCode {
+fn fail(error: Error) -> ExitCode {
+    let exit = error.exit();
     error.print();
-    error.exit().into()
+    exit.into()
 }

@@ -92,10 +92,10 @@ impl Error {
     }
 
     /// Tells the user, on stderr.
-    pub fn print(&self) {
+    pub fn print(self) {
         match self {
             // A wrong job file is shown with its line and a caret.
-            Self::JobFile(error) => eprintln!("{:?}", miette::Report::msg(error.to_string())),
+            Self::JobFile(error) => eprintln!("{:?}", miette::Report::new(error)),
             other => eprintln!("error: {other}"),
         }
     }

@@ -25,7 +25,7 @@ pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Ex
         let mut progress = Progress::new(Phase::Loading);
         let step = candidate.preview(&mut queue, &mut |snapshot| progress.update(snapshot)).await;
         progress.finish();
-        let (Step::Drive(run) | Step::AlreadyFinished(run)) = step?;
+        let (Step::Drive(run) | Step::Resume(run) | Step::AlreadyFinished(run)) = step?;
         let plan = read(&candidate, &queue, &run).await?;
         if !args.json {
             super::print(&plan.text(&candidate.job.file.display().to_string()))?;

@@ -33,8 +33,10 @@ pub(super) enum Repeat {
 
 /// What a job is to do.
 pub(super) enum Step {
-    /// This run is to be driven.
+    /// This run of the input as it is now is to be driven.
     Drive(Run),
+    /// This older run is to be driven first; the input was not looked at.
+    Resume(Run),
     /// Its latest run has done this very input.
     AlreadyFinished(Run),
 }
@@ -50,7 +52,7 @@ impl Candidate {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         if let Some(unfinished) = runs.iter().find(|run| run.state() == RunState::Running) {
             if repeat == Repeat::No {
-                return self.go_on(queue, unfinished).await;
+                return Ok(Step::Resume(self.go_on(queue, unfinished).await?));
             }
             queue.supersede(unfinished.id).await?;
         }
@@ -76,7 +78,7 @@ impl Candidate {
         let input = self.look(queue.path(), latest).await?;
         match latest {
             Some(run) if input.is_of(run) => match run.state() {
-                RunState::Planned | RunState::Running => return self.go_on(queue, run).await,
+                RunState::Planned | RunState::Running => return Ok(Step::Drive(self.go_on(queue, run).await?)),
                 RunState::Finished if repeat == Repeat::No => return Ok(Step::AlreadyFinished(run.clone())),
                 RunState::Finished | RunState::Loading | RunState::Superseded => {}
             },
@@ -106,7 +108,7 @@ impl Candidate {
 
     /// An older run goes on by the definition it was loaded with, so the job must still say the same. Ids that were
     /// protected since are taken out of it.
-    async fn go_on(&self, queue: &mut Queue, run: &Run) -> Result<Step, Error> {
+    async fn go_on(&self, queue: &mut Queue, run: &Run) -> Result<Run, Error> {
         if run.definition != self.definition() {
             return Err(Error::Redefined { job: self.job.name.clone(), run: run.uuid.clone() });
         }
@@ -115,7 +117,7 @@ impl Candidate {
             let rows = queue.protect(run, &protects, &self.protected.digest()).await?;
             tracing::info!(rows, run = run.uuid, "the protected list has changed: rows taken out");
         }
-        Ok(Step::Drive(queue.run(run.id).await?))
+        Ok(queue.run(run.id).await?)
     }
 
     /// What the input is, reading its bytes only where its files have changed since `latest`.

@@ -72,18 +72,25 @@ struct Driven<'a> {
 }
 
 impl Session {
-    /// Drives what there is to drive. Gives the queue back if there may be more to do.
+    /// Drives what there is to drive. Gives the queue back if there may be more to do: older runs went first.
     async fn round(&mut self, mut queue: Queue, repeat: Repeat) -> Result<Option<Queue>, Error> {
         let mut driven = Vec::new();
+        let mut older = Vec::new();
         for candidate in &self.candidates {
-            match prepare(candidate, &mut queue, repeat, &mut self.signals).await? {
-                Step::Drive(run) => {
-                    candidate.check_guard(&queue, &run).await?;
-                    let tally = queue.reader().await?.tally(run.id).await?;
-                    driven.push(Driven { candidate, run, tally });
+            let run = match prepare(candidate, &mut queue, repeat, &mut self.signals).await? {
+                Step::Drive(run) => run,
+                Step::Resume(run) => {
+                    older.push(run.job.clone());
+                    run
                 }
-                Step::AlreadyFinished(run) => self.already_finished(&run),
-            }
+                Step::AlreadyFinished(run) => {
+                    self.already_finished(&run);
+                    continue;
+                }
+            };
+            candidate.check_guard(&queue, &run).await?;
+            let tally = queue.reader().await?.tally(run.id).await?;
+            driven.push(Driven { candidate, run, tally });
         }
         if driven.is_empty() {
             queue.close().await?;
@@ -113,7 +120,8 @@ impl Session {
         }
         self.confirmed = true;
         self.exit = self.exit.max(exit);
-        if matches!(exit, Exit::Done | Exit::DoneWithFailures) {
+        self.candidates.retain(|candidate| older.contains(&candidate.job.name));
+        if matches!(exit, Exit::Done | Exit::DoneWithFailures) && !self.candidates.is_empty() {
             return Ok(Some(queue));
         }
         queue.close().await?;

@@ -37,11 +37,14 @@ impl Target {
             let what = "the jobs are of different apps\nhint: run each app's jobs in a command and a queue of its own";
             return Err(Error::Usage(what.to_owned()));
         }
-        let (sdkappid, identifier) = identity(&app)?;
+        let (sdkappid, identifier) = identity(&app).map_err(|error| named(jobs, error))?;
         let endpoint: Endpoint = match app.endpoint {
             Some(EndpointChoice::Region(name)) => region(&name)?.into(),
             Some(EndpointChoice::Url(url)) => url.parse()?,
-            None => return Err(missing("where the app lives", "`region` in [app], or IMBULK_ENDPOINT")),
+            None => {
+                let error = missing("where the app lives", "`region` in [app], or IMBULK_ENDPOINT");
+                return Err(named(jobs, error));
+            }
         };
         let credentials = credentials(env)?;
         let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
@@ -145,4 +148,12 @@ fn region(name: &str) -> Result<Region, Error> {
 
 fn missing(what: &str, where_from: &str) -> Error {
     Error::Usage(format!("{what} is not known\nhint: set {where_from}"))
+}
+
+/// The job files, for a message about what they all lack.
+fn named(jobs: &[Job], error: Error) -> Error {
+    match (error, jobs.first()) {
+        (Error::Usage(what), Some(job)) => Error::Usage(format!("{}: {what}", job.file.display())),
+        (other, _) => other,
+    }
 }

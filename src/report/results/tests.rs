@@ -44,7 +44,7 @@ async fn updates() -> Bench {
         (0, Tags::from([text("Tag_SNS_IM_Remark", "=1+1, \"x\"\n")])),
         (2, Tags::from([("Tag_SNS_IM_Group".into(), groups)])),
     ];
-    let alone = vec![(1, Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7))]))];
+    let alone = vec![(1, Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7.into()))]))];
     let item = |account: &str, updates: Vec<(u64, Tags)>| Item {
         account: id(account),
         row: updates[0].0,
@@ -55,7 +55,7 @@ async fn updates() -> Bench {
     let bad = Aside { from: Some(" a\0\u{9b}".to_owned()), account: None, ..aside(4, "", rejected) };
     let double = Aside {
         from: Some("-a".to_owned()),
-        tags: Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7))]),
+        tags: Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7.into()))]),
         ..aside(3, "c,用", Cause::Duplicate { of: 1 })
     };
     let load = Load {
