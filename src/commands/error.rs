@@ -25,11 +25,16 @@ pub enum Error {
     #[error(transparent)]
     Protected(#[from] ProtectedFileError),
     /// The endpoint is no endpoint.
-    #[error("{0}\nhint: {hint}", hint = .0.hint())]
+    #[error("the endpoint {0}\nhint: {hint}", hint = .0.hint())]
     Endpoint(#[from] EndpointError),
     /// The key or the signature is none.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
+    #[error("{variable} {source}")]
+    Secret {
+        /// The variable of the environment that holds it.
+        variable: &'static str,
+        /// What is wrong with it.
+        source: SecretError,
+    },
     /// No client can be made.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -91,6 +96,11 @@ impl Error {
         move |source| Self::Io { what, source }
     }
 
+    /// For `map_err`: says which variable holds the secret.
+    pub(super) fn secret(variable: &'static str) -> impl FnOnce(SecretError) -> Self {
+        move |source| Self::Secret { variable, source }
+    }
+
     /// Tells the user, on stderr.
     pub fn print(self) {
         match self {
@@ -107,7 +117,7 @@ impl Error {
             | Self::Env(_)
             | Self::Protected(_)
             | Self::Endpoint(_)
-            | Self::Secret(_)
+            | Self::Secret { .. }
             | Self::Usage(_)
             | Self::Redefined { .. }
             | Self::Load(LoadError::Input(_))

@@ -73,7 +73,7 @@ impl Target {
             sdkappid,
             identifier,
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
-            credentials: Credentials::Key(SecretKey::new(key)?),
+            credentials: Credentials::Key(SecretKey::new(key).map_err(Error::secret("the sandbox's key"))?),
             ledger: folder.path().join("slots"),
             sandbox: Some((sandbox, folder)),
         })
@@ -130,9 +130,13 @@ pub(super) fn identity(app: &App) -> Result<(NonZeroU64, UserId), Error> {
 /// What the environment signs with.
 pub(super) fn credentials(env: &Env) -> Result<Credentials, Error> {
     match env.credential()? {
-        Some(Credential::SecretKey(key)) => Ok(Credentials::Key(SecretKey::new(key.expose_secret().to_owned())?)),
+        Some(Credential::SecretKey(key)) => {
+            let key = SecretKey::new(key.expose_secret().to_owned());
+            Ok(Credentials::Key(key.map_err(Error::secret("IMBULK_SECRET_KEY"))?))
+        }
         Some(Credential::UserSig(usersig)) => {
-            Ok(Credentials::Signature(UserSig::new(usersig.expose_secret().to_owned())?))
+            let usersig = UserSig::new(usersig.expose_secret().to_owned());
+            Ok(Credentials::Signature(usersig.map_err(Error::secret("IMBULK_USERSIG"))?))
         }
         None => Err(missing("what to sign with", "IMBULK_SECRET_KEY (the console shows it), or IMBULK_USERSIG")),
     }

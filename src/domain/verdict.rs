@@ -207,7 +207,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Answered with a code that may pass.
+    /// Answered with a code that may pass. Where none is left, and this attempt or an earlier one may have taken
+    /// effect, nobody knows whether it failed.
     fn repeated(&self, code: i64, info: &str, doubt: Doubt, wait: Wait) -> Verdict {
         if self.used_up() {
             let outcome = match doubt {
