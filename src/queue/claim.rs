@@ -71,7 +71,8 @@ impl Reader {
 }
 
 impl Queue {
-    /// Makes the requests of all runs that a killed runner left `sending` pending again: they may have arrived.
+    /// The requests of all runs that a killed runner left `sending`: they may have arrived. They stay `sending` until
+    /// [`Write::Reopen`](super::Write::Reopen), so that another kill finds them again.
     pub async fn rescue(&mut self) -> Result<Vec<(RunId, Request, Keys)>, QueueError> {
         let fail = self.fail();
         let found: Vec<Stored> = sqlx::query_as(
@@ -82,7 +83,7 @@ impl Queue {
         .fetch_all(&mut self.connection)
         .await
         .map_err(&fail)?;
-        let changed = sqlx::query("UPDATE request SET state = 'pending', in_doubt = 1 WHERE state = 'sending'")
+        let changed = sqlx::query("UPDATE request SET in_doubt = 1 WHERE state = 'sending'")
             .execute(&mut self.connection)
             .await
             .map_err(&fail)?

@@ -208,6 +208,7 @@ impl Runner {
                 self.recorder.write(Write::Record { run: self.tasks[job].run, settlement });
             }
             Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request)),
+            Command::Reopen(request) => self.recorder.write(Write::Reopen(request)),
             Command::Slow { job, scope } => self.tasks[job].limiter.throttled(scope),
             Command::Renew { job, generation } => self.renew(job, generation),
             Command::HoldBack => self.hold_back.cancel(),

@@ -88,6 +88,8 @@ pub enum Event {
     },
     /// The intent is taken back on disk.
     Withdrawn(RequestId),
+    /// The rescued request is pending again on disk.
+    Reopened(RequestId),
     /// Time has passed.
     Tick,
     /// Stop, for this reason.
@@ -133,6 +135,8 @@ pub enum Command {
     },
     /// Take the intent back: no byte left.
     Withdraw(RequestId),
+    /// Make a rescued request pending again: whatever an earlier runner sent is over by now.
+    Reopen(RequestId),
     /// Slow down: a call of this job was answered so.
     Slow {
         /// The job.

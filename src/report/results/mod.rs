@@ -1,7 +1,7 @@
 //! The results of a run: a line per input row, in input order, usable as input again.
 //!
 //! Requests lie in the queue by account, rows by number are wanted. So one pass over the requests deals what they
-//! say of their rows out to ranges of rows ([`spill`]), and one pass over the ranges puts each in order and adds what
+//! say of their rows out to ranges of rows (`spill`), and one pass over the ranges puts each in order and adds what
 //! the queue keeps by row: exceptions, rows set aside, and lines of the files. All of it is read in one snapshot, as
 //! rows move between requests while a run goes on. Memory: one range of rows, and the spill's buffers.
 
@@ -51,7 +51,7 @@ pub async fn write(
     write_by(ROWS, reader, run, format, only, folder, out).await
 }
 
-/// As [`write`], with ranges of so many rows.
+/// As [`write()`], with ranges of so many rows.
 async fn write_by(
     range: u64,
     reader: &Reader,
