@@ -263,3 +263,6 @@ fn severity(signal: &Signal) -> u8 {
         Signal::Fatal { .. } => 6,
     }
 }
+
+#[cfg(test)]
+mod tests;
