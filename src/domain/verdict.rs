@@ -264,3 +264,6 @@ fn severity(signal: &Signal) -> u8 {
         Signal::Fatal { .. } => 6,
     }
 }
+
+#[cfg(test)]
+mod tests;
