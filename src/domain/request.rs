@@ -88,14 +88,9 @@ impl Key {
     }
 }
 
-/// The accounts that a call writes.
+/// The accounts that a call writes, as far as the request names them: each once, in order; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Keys {
-    /// These, each once, in any order; never empty.
-    Accounts(Vec<Key>),
-    /// Accounts that only the server knows: nothing else may be in flight.
-    Every,
-}
+pub struct Keys(Vec<Key>);
 
 impl Keys {
     /// The keys of these accounts, each once.
@@ -103,6 +98,11 @@ impl Keys {
         let mut keys: Vec<Key> = accounts.into_iter().map(Key::of).collect();
         keys.sort_unstable();
         keys.dedup();
-        Self::Accounts(keys)
+        Self(keys)
+    }
+
+    /// The keys, in order.
+    pub fn as_slice(&self) -> &[Key] {
+        &self.0
     }
 }

@@ -12,7 +12,7 @@ use super::figures::Figures;
 use super::text::{Text, count, counted, duration, rfc3339, share, visible};
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
-use crate::domain::request::{Keys, Request};
+use crate::domain::request::Request;
 use crate::queue::{LargeAccount, QueueError, Reader, Run};
 
 /// Rejected rows that a plan lists.
@@ -74,7 +74,7 @@ impl Plan {
             None => Vec::new(),
         };
         let first = reader.page(run.id, 0, i64::MAX, 1).await?.into_iter().next();
-        let in_sequence = in_sequence(operation, run, first.as_ref(), requests_left, &largest_accounts);
+        let in_sequence = in_sequence(requests_left, &largest_accounts);
         let at_least = at_least(requests_left, calls_per_second, in_sequence);
         let items_per_request = operation.items_per_request() as u64;
         Ok(Self {
@@ -178,23 +178,10 @@ fn fill(items: u64, room: u64) -> f64 {
     share
 }
 
-/// Most requests that can go out only one after the other: those of the largest account, or all where each may write
-/// any account.
-fn in_sequence(
-    operation: &dyn Operation,
-    run: &Run,
-    first: Option<&Request>,
-    requests: u64,
-    largest: &[LargeAccount],
-) -> u64 {
-    let keys = first.map(|request| operation.keys(request, run.delete_type()));
-    match keys {
-        Some(Keys::Every) => requests,
-        Some(Keys::Accounts(_)) | None => {
-            let most = largest.iter().map(|account| account.requests.cast_unsigned()).max();
-            most.unwrap_or(0).min(requests)
-        }
-    }
+/// Most requests that can go out only one after the other: those of the largest account.
+fn in_sequence(requests: u64, largest: &[LargeAccount]) -> u64 {
+    let most = largest.iter().map(|account| account.requests.cast_unsigned()).max();
+    most.unwrap_or(0).min(requests)
 }
 
 /// No run is faster than the calls that it may make, nor than the requests that wait for each other.

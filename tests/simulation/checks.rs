@@ -6,8 +6,7 @@ use std::time::Duration;
 /// What must hold. The checks stand where the world can see the breach; here is what they mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invariant {
-    /// Two calls that the server works on at once share no account, whatever was killed or cut off in between; a
-    /// call for every account is alone.
+    /// Two calls that the server works on at once share no account, whatever was killed or cut off in between.
     CallsShareNoAccount,
     /// A request is sent, as the queue holds it, only after the intent to do so is durable.
     IntentBeforeBytes,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imbulk::domain::job::Retry;
-use imbulk::domain::request::{Key, Keys, RequestId};
+use imbulk::domain::request::{Key, RequestId};
 use imbulk::domain::retry::delay;
 use imbulk::domain::settlement::Part;
 
@@ -34,16 +34,13 @@ impl Progress {
     pub(crate) fn of(queue: &Queue, night: &Night, now: Duration) -> Self {
         let (jobs, weather) = (&night.jobs, &night.weather);
         let mut groups = Groups::default();
-        let mut holds = jobs.iter().all(|job| job.width.is_none());
+        let holds = jobs.iter().all(|job| job.width.is_none());
         let mut firsts: HashMap<Key, RequestId> = HashMap::new();
         for (id, stored) in queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled) {
             let job = &jobs[stored.job];
-            match job.operation.keys(&stored.request, job.delete_type) {
-                Keys::Every => holds = false,
-                Keys::Accounts(keys) => keys.into_iter().for_each(|key| {
-                    let first = *firsts.entry(key).or_insert(*id);
-                    groups.link(first, *id);
-                }),
+            for key in job.operation.keys(&stored.request, job.delete_type).as_slice() {
+                let first = *firsts.entry(*key).or_insert(*id);
+                groups.link(first, *id);
             }
         }
         let group = queue.requests.keys().map(|id| (*id, groups.of(*id))).collect();

@@ -2,10 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use imbulk::domain::account::UserId;
 use imbulk::domain::operation::{DeleteType, DeleteTypeRule, Operation, Shape, by_name};
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::reply::Exchange;
-use imbulk::domain::request::{Doubt, Key, Keys, Request};
+use imbulk::domain::request::{Doubt, Keys, Request};
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
 use imbulk::domain::tally::Tally;
 
@@ -96,11 +97,11 @@ impl Saboteur {
         for plan in &mut plans {
             match trick {
                 Trick::LeasesNothing => {
-                    let keys = |request: &Request| Keys::Accounts(vec![Key(request.id.cast_unsigned())]);
+                    let keys = |request: &Request| only(&request.id.to_string());
                     plan.operation = relabelled(plan.operation, keys);
                 }
                 Trick::LeasesEverything => {
-                    plan.operation = relabelled(plan.operation, |_| Keys::Accounts(vec![Key(1)]));
+                    plan.operation = relabelled(plan.operation, |_| only("everything"));
                 }
                 Trick::AllowsMoreAttempts => plan.retry.max_attempts = plan.retry.max_attempts.saturating_add(2),
                 _ => {}
@@ -120,7 +121,7 @@ impl Saboteur {
             }
             // Keys are the saboteur's own.
             (Trick::LeasesNothing | Trick::LeasesEverything, Event::Rescued { job, request, .. }) => {
-                let keys = Keys::Accounts(vec![Key(u64::MAX - request.id.cast_unsigned())]);
+                let keys = only(&format!("rescued {}", request.id));
                 Event::Rescued { job, request, keys }
             }
             (_, event) => event,
@@ -276,4 +277,9 @@ fn unrelated_requests_that_wait_for_each_other_are_noticed() {
 fn memory_that_grows_with_the_queue_is_noticed() {
     let broken = broken_by(Trick::FetchesEverything, [crowd(12_000)]);
     assert_eq!(broken, [Invariant::MemoryIsBounded]);
+}
+
+/// The key of one made-up account.
+fn only(account: &str) -> Keys {
+    Keys::of([&UserId::new(account).expect("an id")])
 }

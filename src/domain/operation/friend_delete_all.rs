@@ -3,8 +3,8 @@
 use super::{BodyShape, DeleteType, DeleteTypeRule, Operation, Shape, TagColumns};
 use crate::domain::request::{Keys, Request};
 
-/// Empties one friend list a call. Both ways it writes every friend, too, and only the server knows who they
-/// are: then no other call may be in flight.
+/// Empties one friend list a call. It writes the account and, both ways, every friend, too; who they are only the
+/// server knows, so they can't be kept free of other calls (docs/decisions/0003).
 #[derive(Debug)]
 pub(super) struct FriendDeleteAll;
 
@@ -42,11 +42,8 @@ impl Operation for FriendDeleteAll {
         DeleteTypeRule::DefaultSingle
     }
 
-    fn keys(&self, request: &Request, delete_type: DeleteType) -> Keys {
-        match delete_type {
-            DeleteType::Single => Keys::of(request.items.iter().map(|item| &item.account)),
-            DeleteType::Both => Keys::Every,
-        }
+    fn keys(&self, request: &Request, _: DeleteType) -> Keys {
+        Keys::of(request.items.iter().map(|item| &item.account))
     }
 
     fn body(&self, request: &Request, delete_type: DeleteType) -> Vec<u8> {

@@ -2,11 +2,10 @@
 //!
 //! Every key has a queue. A ticket holds its keys once it stands first in the queues of all of them; nobody
 //! overtakes, so a large set can't starve behind small ones, and since all tickets join all their queues at one
-//! moment, no two can wait for each other. A ticket for [`Keys::Every`] holds once all earlier ones have left, and
-//! later ones wait for it.
+//! moment, no two can wait for each other.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use crate::domain::request::{Key, Keys};
 
@@ -18,18 +17,15 @@ pub(super) struct Ticket(u64);
 #[derive(Debug, Default)]
 pub(super) struct KeyTable {
     queues: HashMap<Key, VecDeque<Ticket>, foldhash::fast::FixedState>,
-    live: BTreeMap<Ticket, Place>,
-    /// Live tickets for every account.
-    exclusive: BTreeSet<Ticket>,
+    live: HashMap<Ticket, Place>,
     next: u64,
 }
 
 #[derive(Debug)]
 struct Place {
     keys: Keys,
-    /// In how many respects it has to wait: queues in which others stand before it, and earlier exclusive tickets
-    /// (or, for an exclusive one, all earlier ones) as one.
-    waits: u32,
+    /// In how many queues others stand before it.
+    waits: usize,
 }
 
 /// Whether a ticket holds its keys.
@@ -55,21 +51,12 @@ impl KeyTable {
     pub(super) fn join(&mut self, keys: Keys) -> (Ticket, Lease) {
         let ticket = Ticket(self.next);
         self.next += 1;
-        let waits = match &keys {
-            Keys::Accounts(keys) => {
-                let mut waits = u32::from(!self.exclusive.is_empty());
-                for key in keys {
-                    let queue = self.queues.entry(*key).or_default();
-                    waits += u32::from(!queue.is_empty());
-                    queue.push_back(ticket);
-                }
-                waits
-            }
-            Keys::Every => {
-                self.exclusive.insert(ticket);
-                u32::from(!self.live.is_empty())
-            }
-        };
+        let mut waits = 0;
+        for key in keys.as_slice() {
+            let queue = self.queues.entry(*key).or_default();
+            waits += usize::from(!queue.is_empty());
+            queue.push_back(ticket);
+        }
         self.live.insert(ticket, Place { keys, waits });
         (ticket, if waits == 0 { Lease::Held } else { Lease::Waiting })
     }
@@ -82,14 +69,9 @@ impl KeyTable {
         let place = self.live.remove(&ticket).expect("only a live ticket leaves");
         assert_eq!(place.waits, 0, "only a ticket that holds its keys gives them back");
         let mut freed = Vec::new();
-        match &place.keys {
-            Keys::Accounts(keys) => keys.iter().for_each(|key| self.advance(*key, ticket, &mut freed)),
-            Keys::Every => {
-                self.exclusive.remove(&ticket);
-                self.reopen(&mut freed);
-            }
+        for key in place.keys.as_slice() {
+            freed.extend(self.advance(*key, ticket));
         }
-        self.admit_exclusive(&mut freed);
         freed.sort_unstable();
         Left { freed, keys: place.keys }
     }
@@ -99,51 +81,33 @@ impl KeyTable {
         self.queues.get(&key).map_or(0, VecDeque::len)
     }
 
-    fn advance(&mut self, key: Key, ticket: Ticket, freed: &mut Vec<Ticket>) {
+    /// Takes a ticket off the front of a queue. Returns the next one if this was all that it waited for.
+    fn advance(&mut self, key: Key, ticket: Ticket) -> Option<Ticket> {
         let Entry::Occupied(mut queue) = self.queues.entry(key) else {
             unreachable!("a live ticket stands in the queues of all its keys");
         };
         assert_eq!(queue.get_mut().pop_front(), Some(ticket), "who holds a key stands first in its queue");
-        match queue.get().front().copied() {
-            Some(next) => self.release(next, freed),
-            None => drop(queue.remove()),
-        }
-    }
-
-    /// An exclusive ticket, the first of all live ones, has left: up to the next exclusive one all may go.
-    fn reopen(&mut self, freed: &mut Vec<Ticket>) {
-        let end = self.exclusive.first().copied().unwrap_or(Ticket(self.next));
-        let reopened: Vec<Ticket> = self.live.range(..end).map(|(ticket, _)| *ticket).collect();
-        reopened.into_iter().for_each(|ticket| self.release(ticket, freed));
-    }
-
-    /// An exclusive ticket holds once it is the first of all.
-    fn admit_exclusive(&mut self, freed: &mut Vec<Ticket>) {
-        if let (Some(exclusive), Some((first, place))) = (self.exclusive.first(), self.live.first_key_value())
-            && exclusive == first
-            && place.waits > 0
-        {
-            let ticket = *exclusive;
-            self.release(ticket, freed);
-        }
-    }
-
-    fn release(&mut self, ticket: Ticket, freed: &mut Vec<Ticket>) {
-        let place = self.live.get_mut(&ticket).expect("who stands in a queue is live");
+        let Some(next) = queue.get().front().copied() else {
+            queue.remove();
+            return None;
+        };
+        let place = self.live.get_mut(&next).expect("who stands in a queue is live");
         place.waits -= 1;
-        if place.waits == 0 {
-            freed.push(ticket);
-        }
+        (place.waits == 0).then_some(next)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::domain::account::UserId;
     use proptest::prelude::*;
 
-    fn accounts(keys: &[u64]) -> Keys {
-        Keys::Accounts(keys.iter().copied().map(Key).collect())
+    fn accounts(names: &[u64]) -> Keys {
+        let names: Vec<UserId> = names.iter().map(|name| UserId::new(&name.to_string()).unwrap()).collect();
+        Keys::of(&names)
     }
 
     #[test]
@@ -159,43 +123,21 @@ mod tests {
         assert_eq!(table.leave(large).freed, [late]);
     }
 
-    #[test]
-    fn an_exclusive_ticket_waits_for_all_before_it_and_is_waited_for_by_all_after_it() {
-        let mut table = KeyTable::default();
-        let (a, _) = table.join(accounts(&[1]));
-        let (b, _) = table.join(accounts(&[2]));
-        let (every, lease) = table.join(Keys::Every);
-        assert_eq!(lease, Lease::Waiting);
-        let (c, lease) = table.join(accounts(&[3]));
-        assert_eq!(lease, Lease::Waiting);
-        let (second, _) = table.join(Keys::Every);
-        assert_eq!(table.leave(b).freed, []);
-        assert_eq!(table.leave(a).freed, [every]);
-        assert_eq!(table.leave(every).freed, [c]);
-        assert_eq!(table.leave(c).freed, [second]);
-        assert_eq!(table.leave(second).freed, []);
-    }
-
     #[derive(Debug, Clone)]
     enum Step {
         Join(Vec<u64>),
-        JoinEvery,
         Leave(prop::sample::Index),
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             5 => prop::collection::btree_set(0..8_u64, 1..5).prop_map(|keys| Step::Join(keys.into_iter().collect())),
-            1 => Just(Step::JoinEvery),
             6 => any::<prop::sample::Index>().prop_map(Step::Leave),
         ]
     }
 
     fn disjoint(a: &Keys, b: &Keys) -> bool {
-        match (a, b) {
-            (Keys::Accounts(a), Keys::Accounts(b)) => a.iter().all(|key| !b.contains(key)),
-            (Keys::Every, _) | (_, Keys::Every) => false,
-        }
+        a.as_slice().iter().all(|key| !b.as_slice().contains(key))
     }
 
     proptest! {
@@ -208,7 +150,6 @@ mod tests {
             for step in steps {
                 let keys = match step {
                     Step::Join(keys) => accounts(&keys),
-                    Step::JoinEvery => Keys::Every,
                     Step::Leave(which) => {
                         if let Some(ticket) = held.iter().nth(which.index(held.len().max(1))).copied() {
                             held.remove(&ticket);
@@ -231,7 +172,7 @@ mod tests {
                 held.extend(table.leave(ticket).freed);
             }
             prop_assert!(live.is_empty(), "everybody had a turn");
-            prop_assert!(table.queues.is_empty() && table.live.is_empty() && table.exclusive.is_empty());
+            prop_assert!(table.queues.is_empty() && table.live.is_empty());
         }
     }
 

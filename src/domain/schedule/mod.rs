@@ -247,10 +247,7 @@ impl Schedule {
     /// Takes a request into memory, or parks it where its account has company enough.
     fn admit(&mut self, job: JobNo, request: Request) {
         let keys = self.keys_of(job, &request);
-        let crowded = match &keys {
-            Keys::Accounts(keys) => keys.iter().copied().find(|key| self.table.depth(*key) >= DEEP_ENOUGH),
-            Keys::Every => None,
-        };
+        let crowded = keys.as_slice().iter().copied().find(|key| self.table.depth(*key) >= DEEP_ENOUGH);
         if let Some(key) = crowded {
             self.jobs[job].parked += 1;
             self.parked.entry(key).or_default().push_back((job, request.id));
@@ -434,8 +431,8 @@ impl Schedule {
             let job = self.entries[&id].job;
             self.jobs[job].ready.push_back(id);
         }
-        if let (Keys::Accounts(keys), false) = (left.keys, self.parked.is_empty()) {
-            keys.into_iter().for_each(|key| self.unpark(key, out));
+        if !self.parked.is_empty() {
+            left.keys.as_slice().iter().for_each(|key| self.unpark(*key, out));
         }
     }
 
