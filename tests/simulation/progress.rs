@@ -83,7 +83,7 @@ impl Progress {
 
     pub(crate) fn recorded(&mut self, request: RequestId, parts: &[Part], retry: &Retry, now: Duration) {
         let group = self.group[&request];
-        let exchange = self.sent.remove(&request).map_or(Duration::ZERO, |sent| now - sent);
+        let exchange = self.sent.remove(&request).map_or(Duration::ZERO, |sent| now.saturating_sub(sent));
         let backoffs: Duration = parts.iter().map(|part| delay(retry, part.request.charged, 1.0)).sum();
         *self.allowed.entry(group).or_default() += exchange + backoffs + self.overhead;
         self.finished.insert(group, now);
@@ -96,7 +96,7 @@ impl Progress {
             return Ok(0);
         }
         for (group, finished) in &self.finished {
-            let (took, may) = (*finished - self.started, self.everyone + self.allowed[group]);
+            let (took, may) = (finished.saturating_sub(self.started), self.everyone + self.allowed[group]);
             if took > may {
                 return Err(format!("what hangs together with request {group} took {took:?}, not {may:?}"));
             }

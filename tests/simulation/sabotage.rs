@@ -195,17 +195,17 @@ impl Brain for Saboteur {
 }
 
 /// The invariants that nights under a saboteur break first.
-fn broken_by(trick: Trick, nights: impl IntoIterator<Item = Night>) -> Vec<Invariant> {
+fn broken_by(trick: Trick, nights: impl IntoIterator<Item = Night>) -> impl Iterator<Item = Invariant> {
     let maker = move |plans, seed| Box::new(Saboteur::new(trick, plans, seed)) as Box<dyn Brain>;
     // The schedule's own assertions notice some of it, too.
     let violations =
-        nights.into_iter().filter_map(|night| catch_unwind(AssertUnwindSafe(|| live(&night, &maker))).ok());
-    violations.filter_map(Result::err).map(|violation| violation.invariant).collect()
+        nights.into_iter().filter_map(move |night| catch_unwind(AssertUnwindSafe(|| live(&night, &maker))).ok());
+    violations.filter_map(Result::err).map(|violation| violation.invariant)
 }
 
 fn assert_caught(trick: Trick, invariant: Invariant) {
-    let broken = broken_by(trick, (0..150).map(Night::drawn));
-    assert!(broken.contains(&invariant), "{trick:?} broke {broken:?}");
+    let caught = broken_by(trick, (0..200).map(Night::drawn)).any(|broken| broken == invariant);
+    assert!(caught, "200 nights did not notice {trick:?}");
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn unrelated_requests_that_wait_for_each_other_are_noticed() {
 #[test]
 fn memory_that_grows_with_the_queue_is_noticed() {
     let broken = broken_by(Trick::FetchesEverything, [crowd(12_000)]);
-    assert_eq!(broken, [Invariant::MemoryIsBounded]);
+    assert!(broken.eq([Invariant::MemoryIsBounded]));
 }
 
 /// The key of one made-up account.

@@ -3,24 +3,25 @@
 
 mod commands;
 mod happenings;
+mod session;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Keys, Request, RequestId};
 use imbulk::domain::row::RowNo;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, StopReason};
-use imbulk::domain::tally::Tally;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::brain::{Brain, Maker};
+use crate::brain::Maker;
 use crate::checks::{Invariant, Violation};
 use crate::night::{Fortune, MS, Night};
 use crate::progress::Progress;
-use crate::queue::{Queue, Write};
+use crate::queue::Queue;
 use crate::server::{Call, Fate, Server};
+use session::{Lane, Session, most};
 
 /// Nights are shorter.
 const MOST_EVENTS: u64 = 2_000_000;
@@ -84,35 +85,6 @@ pub(crate) struct World<'a> {
     heard: HashMap<RequestId, BTreeMap<RowNo, u32>>,
     report: Report,
     violation: Option<Violation>,
-}
-
-/// One life of the runner.
-struct Session<'b> {
-    number: u64,
-    brain: Box<dyn Brain + 'b>,
-    started: Duration,
-    /// The jobs that it runs.
-    jobs: Vec<usize>,
-    last: RequestId,
-    inbox_after: Duration,
-    uncommitted: Vec<Write>,
-    committing: Option<Vec<Write>>,
-    lanes: Vec<Lane>,
-    hold_back: bool,
-    events: u64,
-    /// Tallies as the loop was told.
-    told: Vec<Tally>,
-    moved: HashMap<RequestId, VecDeque<Vec<(Outcome, u64)>>>,
-    in_memory: HashMap<RequestId, u64>,
-    memory: Vec<(u64, i64)>,
-    progress: Progress,
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    waiting: VecDeque<RequestId>,
-    next_slot: Duration,
-    called: bool,
 }
 
 /// Lives through a night with schedules from `maker`.
@@ -344,35 +316,5 @@ impl World<'_> {
     fn keys(&self, job: usize, request: &Request) -> Keys {
         let definition = &self.night.jobs[job];
         definition.operation.keys(request, definition.delete_type)
-    }
-}
-
-/// The most requests in memory at once: `memory` holds the comings and goings by step.
-fn most(mut memory: Vec<(u64, i64)>, still_there: &HashMap<RequestId, u64>) -> usize {
-    memory.extend(still_there.values().map(|since| (*since, 1)));
-    memory.sort_unstable();
-    let mut there = 0;
-    let most = memory.into_iter().map(|(_, change)| {
-        there += change;
-        there
-    });
-    usize::try_from(most.max().unwrap_or(0)).unwrap_or(0)
-}
-
-impl Session<'_> {
-    fn takes_in(&mut self, request: &Request) {
-        self.in_memory.insert(request.id, self.events);
-    }
-
-    /// It was in memory from the time it was taken in until now.
-    fn lets_go(&mut self, request: RequestId) {
-        if let Some(since) = self.in_memory.remove(&request) {
-            self.memory.extend([(since, 1), (self.events, -1)]);
-        }
-    }
-
-    /// It was not in memory: the schedule asks for it again.
-    fn had_parked(&mut self, request: RequestId) {
-        self.in_memory.remove(&request);
     }
 }

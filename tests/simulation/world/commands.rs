@@ -16,7 +16,7 @@ use crate::queue::{State, Write, Written};
 impl World<'_> {
     pub(super) fn handle(&mut self, session: &mut Session<'_>, event: Event) {
         session.events += 1;
-        let commands = session.brain.handle(self.now - session.started, event);
+        let commands = session.brain.handle(self.now.saturating_sub(session.started), event);
         for command in commands {
             self.carry_out(session, command);
         }
