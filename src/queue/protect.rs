@@ -16,8 +16,9 @@ struct Stored {
 }
 
 impl Queue {
-    /// Sets every pending row aside that names a protected id. Returns how many.
+    /// Sets every row aside that has no outcome yet and names a protected id. Returns how many.
     ///
+    /// Rows of requests that a killed runner left `sending` too: [`Queue::rescue`] would have them sent once more.
     /// `digest` stands for the list from now on.
     pub async fn protect(
         &mut self,
@@ -57,8 +58,8 @@ async fn next(
 ) -> Result<Option<Stored>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, from_account, accounts, rows, tags
-         FROM request INDEXED BY request_pending JOIN payload ON payload.request = request.id
-         WHERE run = ? AND state = 'pending' AND id > ? ORDER BY id LIMIT 1",
+         FROM request NOT INDEXED JOIN payload ON payload.request = request.id
+         WHERE run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT 1",
     )
     .bind(run.id)
     .bind(after)
@@ -94,7 +95,10 @@ async fn set_aside(
 
 async fn keep(connection: &mut sqlx::SqliteConnection, request: RequestId, kept: &[Item]) -> Result<(), sqlx::Error> {
     if kept.is_empty() {
-        sqlx::query("DELETE FROM request WHERE id = ? AND state = 'pending'").bind(request).execute(connection).await?;
+        sqlx::query("DELETE FROM request WHERE id = ? AND state <> 'settled'")
+            .bind(request)
+            .execute(connection)
+            .await?;
         return Ok(());
     }
     let packed = Packed::of(None, kept);
@@ -105,7 +109,7 @@ async fn keep(connection: &mut sqlx::SqliteConnection, request: RequestId, kept:
         .bind(request)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state = 'pending'")
+    sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state <> 'settled'")
         .bind(packed.item_count)
         .bind(packed.row_count)
         .bind(request)
