@@ -344,7 +344,7 @@ async fn counted_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> R
          SELECT 'pending', coalesce(sum(row_count), 0) FROM request WHERE run = ?1 AND state IN ('pending', 'sending')
          UNION ALL SELECT outcome, count(*) FROM outcome WHERE run = ?1 GROUP BY outcome
          UNION ALL SELECT outcome, count(*) FROM aside WHERE run = ?1 GROUP BY outcome
-         UNION ALL SELECT 'succeeded', (SELECT rows FROM settled) - (SELECT count(*) FROM outcome WHERE run = ?1)",
+         UNION ALL SELECT 'succeeded', max(0, (SELECT rows FROM settled) - (SELECT count(*) FROM outcome WHERE run = ?1))",
     );
     Ok(tally_of(rows.bind(run).fetch_all(connection).await?))
 }

@@ -116,6 +116,24 @@ async fn a_load_can_be_given_up_after_a_line_that_sqlite_refused() {
 }
 
 #[tokio::test]
+async fn a_load_can_be_given_up_after_sqlite_rolled_back_by_itself_as_on_a_full_disk() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = load_many(&mut queue).await;
+    loader.abandon().await.unwrap();
+    place.tamper("CREATE TRIGGER full BEFORE INSERT ON aside BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END").await;
+    loader = load_many(&mut queue).await;
+    let mut refused = Ok(());
+    for row in 0..256 {
+        refused = loader.aside(aside(row, Cause::Duplicate { of: 1 })).await;
+    }
+    assert!(refused.unwrap_err().to_string().contains("disk is full"));
+    loader.abandon().await.unwrap();
+    assert_eq!(place.lines().await, 0);
+    begun(&mut queue, "friend_delete", &[(Some("a"), items(0..3))]).await;
+}
+
+#[tokio::test]
 async fn a_load_dropped_in_its_middle_is_gone_at_the_next_open_and_other_runs_are_not() {
     let place = Place::new();
     let mut queue = place.open().await;

@@ -138,6 +138,10 @@ async fn sums_that_are_wrong_are_reported_whatever_was_changed() {
             "UPDATE outcome SET outcome = 'in_doubt' WHERE row = 2",
             "UPDATE outcome SET outcome = 'failed' WHERE row = 2",
         ),
+        (
+            "UPDATE request SET item_count = 1, row_count = 1 WHERE id = 1",
+            "UPDATE request SET row_count = 4 WHERE id = 1",
+        ),
         ("UPDATE run SET row_count = 7", "UPDATE run SET row_count = 8"),
     ];
     for (wrong, right) in changes {
