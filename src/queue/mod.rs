@@ -239,3 +239,16 @@ async fn refuse_old_library(connection: &mut SqliteConnection, path: &Path) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_mean_something_to_sqlite_are_names_of_files() {
+        for name in [":memory:", "file:q.db?mode=memory"] {
+            let options = options(Path::new(name));
+            assert_eq!(options.get_filename(), std::env::current_dir().unwrap().join(name));
+        }
+    }
+}

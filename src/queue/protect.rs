@@ -6,6 +6,9 @@ use super::{Queue, QueueError, Run};
 use crate::domain::packed::Packed;
 use crate::domain::request::{Item, RequestId};
 
+/// Requests that are read at once: some of them may be large.
+const PAGE: u32 = 64;
+
 #[derive(FromRow)]
 struct Stored {
     id: RequestId,
@@ -29,21 +32,15 @@ impl Queue {
         let fail = self.fail();
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
         let (mut after, mut protected) = (0, 0);
-        while let Some(stored) = next(&mut transaction, run, after).await.map_err(&fail)? {
-            after = stored.id;
-            let damaged = |source| QueueError::Damaged { request: stored.id, source };
-            let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
-            let lane = stored.from_account.as_deref().filter(|from| protects(from));
-            let names = |item: &Item| lane.is_some() || protects(item.account.as_str());
-            let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
-            for item in &taken {
-                let id = lane.unwrap_or(item.account.as_str());
-                set_aside(&mut transaction, run, &stored, item, id).await.map_err(&fail)?;
+        loop {
+            let page = page(&mut transaction, run, after).await.map_err(&fail)?;
+            let Some(end) = page.last() else { break };
+            after = end.id;
+            for stored in &page {
+                let damaged = |source| QueueError::Damaged { request: stored.id, source };
+                let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
+                protected += cut(&mut transaction, run, stored, items, protects).await.map_err(&fail)?;
             }
-            if !taken.is_empty() {
-                keep(&mut transaction, stored.id, &kept).await.map_err(&fail)?;
-            }
-            protected += taken.iter().map(Item::row_count).sum::<u64>();
         }
         count(&mut transaction, run, protected, digest).await.map_err(&fail)?;
         transaction.commit().await.map_err(&fail)?;
@@ -51,19 +48,40 @@ impl Queue {
     }
 }
 
-async fn next(
+/// Sets the rows of a request aside that name a protected id. Returns how many.
+async fn cut(
+    connection: &mut sqlx::SqliteConnection,
+    run: &Run,
+    stored: &Stored,
+    items: Vec<Item>,
+    protects: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<u64, sqlx::Error> {
+    let lane = stored.from_account.as_deref().filter(|from| protects(from));
+    let names = |item: &Item| lane.is_some() || protects(item.account.as_str());
+    let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
+    for item in &taken {
+        set_aside(connection, run, stored, item, lane.unwrap_or(item.account.as_str())).await?;
+    }
+    if !taken.is_empty() {
+        keep(connection, stored.id, &kept).await?;
+    }
+    Ok(taken.iter().map(Item::row_count).sum())
+}
+
+async fn page(
     connection: &mut sqlx::SqliteConnection,
     run: &Run,
     after: RequestId,
-) -> Result<Option<Stored>, sqlx::Error> {
+) -> Result<Vec<Stored>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, from_account, accounts, rows, tags
          FROM request NOT INDEXED JOIN payload ON payload.request = request.id
-         WHERE run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT 1",
+         WHERE run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?",
     )
     .bind(run.id)
     .bind(after)
-    .fetch_optional(connection)
+    .bind(PAGE)
+    .fetch_all(connection)
     .await
 }
 

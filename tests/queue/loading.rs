@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use imbulk::domain::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
 use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
+use imbulk::domain::request::Item;
 use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::queue::{Loader, Queue, RunState};
 
@@ -51,7 +52,7 @@ async fn what_is_loaded_reads_back_and_adds_up() {
     assert_eq!((stored.state(), stored.row_count, stored.item_count), (RunState::Planned, 6, 2));
     assert_eq!(stored.tags(), ["Tag_SNS_IM_Remark"]);
     let reader = queue.reader().await.unwrap();
-    assert_eq!(reader.runs().await.unwrap(), [stored.clone()]);
+    assert_eq!(reader.runs().await.unwrap(), std::slice::from_ref(&stored));
     assert_eq!(reader.find("job").await.unwrap(), Some(stored.clone()));
     assert_eq!(reader.find(&stored.uuid).await.unwrap(), Some(stored.clone()));
     assert_eq!(reader.find("' OR 1=1 --").await.unwrap(), None);
@@ -85,6 +86,21 @@ async fn nobody_sees_a_run_that_is_still_being_loaded() {
     let run = loader.finish(&[]).await.unwrap();
     assert_eq!(sums(&mut queue, run).await, [(Pending, MANY)]);
     assert_eq!(place.number("SELECT count(*) FROM item").await, MANY.cast_signed());
+}
+
+#[tokio::test]
+async fn large_requests_do_not_wait_in_memory_for_many_of_their_kind() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
+    let tags = Tags::from([("Tag_SNS_Custom_a".into(), Value::Text("x".repeat(512 << 10).into()))]);
+    for row in 0..80 {
+        let item = Item { updates: Some(Box::new(vec![(row, tags.clone())])), ..item(row) };
+        loader.request(Packed::of(Some(&id("a")), &[item])).await.unwrap();
+    }
+    let stored = place.number("SELECT count(*) FROM request").await;
+    assert!((60..80).contains(&stored), "{stored} are committed after 40 MB");
+    loader.abandon().await.unwrap();
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ impl Model {
         }
     }
 
-    fn rescue(&mut self, rescued: Vec<Request>) {
+    fn rescue(&mut self, rescued: &[Request]) {
         let doubtful = |(id, request)| (id, Request { doubt: Doubt::MayHaveArrived, ..request });
         let sending: BTreeMap<_, _> = std::mem::take(&mut self.sending).into_iter().map(doubtful).collect();
         assert_eq!(rescued, sending.values().cloned().collect::<Vec<_>>());
@@ -151,10 +151,10 @@ fn take(requests: &mut BTreeMap<RequestId, Request>, pick: usize) -> Option<Requ
     requests.remove(&id)
 }
 
-/// Three requests of plain items, three with merged ones: 30 rows in all.
+/// Three requests of items of one row, three with merged rows: 30 rows in all.
 async fn load(queue: &mut Queue) -> Model {
     let request = |first: RowNo| match first % 2 {
-        0 => items(first..first + 5),
+        0 => (first..first + 5).map(|row| merged(&[row])).collect(),
         _ => vec![merged(&[first, first + 3]), merged(&[first + 1]), merged(&[first + 2, first + 4])],
     };
     let requests: Vec<_> = (0..6).map(|at| (Some("a"), request(at * 5))).collect();
@@ -177,7 +177,8 @@ async fn play(steps: Vec<Step>) {
                 drop(queue);
                 queue = place.open().await;
                 let rescued = queue.rescue().await.unwrap();
-                model.rescue(rescued.into_iter().map(|(_, request, _)| request).collect());
+                let rescued: Vec<Request> = rescued.into_iter().map(|(_, request, _)| request).collect();
+                model.rescue(&rescued);
             }
             Step::CrashWhileLoading => {
                 let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
