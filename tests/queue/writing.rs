@@ -174,8 +174,9 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)>
 #[tokio::test]
 async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works() {
     let place = Place::new();
-    let (mut queue, run, page) = three(&place).await;
+    let (mut queue, run, mut page) = three(&place).await;
     exchange(&mut queue, run, &page[1], vec![done(); 4]).await;
+    page[2] = exchange(&mut queue, run, &page[2], vec![again(Doubt::None, Shape::Whole); 2]).await.remove(0).request;
     intend(&mut queue, &[1]).await.unwrap();
     let picture = "SELECT (SELECT sum(id * id * (1 + length(state)) + attempts) FROM request) * 1000
                    + (SELECT count(*) FROM outcome) * 100 + (SELECT count(*) FROM request)";
