@@ -152,7 +152,7 @@ pub struct Explain {
 /// `imbulk usersig`
 #[derive(Debug, Args)]
 pub struct Usersig {
-    /// A job file with an [app]
+    /// A job file that names an app
     pub job: Option<PathBuf>,
 }
 

@@ -19,6 +19,7 @@ pub mod input;
 pub mod intake;
 pub mod limiter;
 pub mod queue;
+pub mod report;
 pub mod runner;
 pub mod sandbox;
 pub mod settings;

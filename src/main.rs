@@ -13,12 +13,15 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
-            return fail(&Error::Io { what: "threads can't be started".to_owned(), source });
+            return fail(Error::Io { what: "threads can't be started".to_owned(), source });
         }
     };
-    match runtime.block_on(commands::dispatch(cli)) {
+    let done = runtime.block_on(commands::dispatch(cli));
+    // A thread that still reads input has nothing left to say.
+    runtime.shutdown_background();
+    match done {
         Ok(exit) => exit.into(),
-        Err(error) => fail(&error),
+        Err(error) => fail(error),
     }
 }
 
@@ -32,7 +35,8 @@ fn log(verbose: u8) {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(filter)).init();
 }
 
-fn fail(error: &Error) -> ExitCode {
+fn fail(error: Error) -> ExitCode {
+    let exit = error.exit();
     error.print();
-    error.exit().into()
+    exit.into()
 }

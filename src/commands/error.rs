@@ -8,6 +8,7 @@ use crate::input::InputError;
 use crate::intake::IntakeError;
 use crate::limiter::LedgerError;
 use crate::queue::QueueError;
+use crate::report::ReportError;
 use crate::runner::RunError;
 use crate::settings::{EnvError, JobFileError, ProtectedFileError};
 
@@ -24,11 +25,16 @@ pub enum Error {
     #[error(transparent)]
     Protected(#[from] ProtectedFileError),
     /// The endpoint is no endpoint.
-    #[error("{0}\nhint: {hint}", hint = .0.hint())]
+    #[error("the endpoint {0}\nhint: {hint}", hint = .0.hint())]
     Endpoint(#[from] EndpointError),
     /// The key or the signature is none.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
+    #[error("{variable} {source}")]
+    Secret {
+        /// The variable of the environment that holds it.
+        variable: &'static str,
+        /// What is wrong with it.
+        source: SecretError,
+    },
     /// No client can be made.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -67,6 +73,12 @@ pub enum Error {
     /// The slots can't be used.
     #[error("{0}\nhint: {hint}", hint = .0.hint())]
     Ledger(#[from] LedgerError),
+    /// Something can't be shown.
+    #[error("{0}{hint}", hint = .0.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
+    Report(#[from] ReportError),
+    /// A signal came before anything was sent.
+    #[error("interrupted before anything was sent; run again to go on")]
+    Interrupted,
     /// Something can't be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -84,11 +96,16 @@ impl Error {
         move |source| Self::Io { what, source }
     }
 
+    /// For `map_err`: says which variable holds the secret.
+    pub(super) fn secret(variable: &'static str) -> impl FnOnce(SecretError) -> Self {
+        move |source| Self::Secret { variable, source }
+    }
+
     /// Tells the user, on stderr.
-    pub fn print(&self) {
+    pub fn print(self) {
         match self {
             // A wrong job file is shown with its line and a caret.
-            Self::JobFile(error) => eprintln!("{:?}", miette::Report::msg(error.to_string())),
+            Self::JobFile(error) => eprintln!("{:?}", miette::Report::new(error)),
             other => eprintln!("error: {other}"),
         }
     }
@@ -100,18 +117,19 @@ impl Error {
             | Self::Env(_)
             | Self::Protected(_)
             | Self::Endpoint(_)
-            | Self::Secret(_)
+            | Self::Secret { .. }
             | Self::Usage(_)
             | Self::Redefined { .. }
             | Self::Load(LoadError::Input(_))
             | Self::Queue(QueueError::Missing(_) | QueueError::Network(_)) => Exit::Unusable,
             Self::Guard { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
-            Self::Run(RunError::Interrupted) => Exit::Stopped,
+            Self::Interrupted | Self::Run(RunError::Interrupted) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)
             | Self::Run(_)
+            | Self::Report(_)
             | Self::Ledger(_)
             | Self::Io { .. } => Exit::Internal,
         }

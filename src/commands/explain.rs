@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use crate::domain::codes::{Class, Entry, entry};
 
 /// What is known of `code`, for people. An unknown code is answered, too: with how imbulk treats it.
-pub fn text(code: i64) -> String {
+pub(super) fn text(code: i64) -> String {
     entry(code).map_or_else(|| unknown_text(code), |entry| known_text(code, entry))
 }
 
 /// The same for programs.
-pub fn json(code: i64) -> Value {
+pub(super) fn json(code: i64) -> Value {
     let Some(entry) = entry(code) else {
         let treatment = [treatment("always", Class::Unknown)];
         return json!({ "code": code, "known": false, "treatment": treatment });

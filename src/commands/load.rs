@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::domain::guard::Protected;
 use crate::domain::job::Job;
 use crate::input::{InputError, Source};
 use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
 use crate::queue::{Loader, NewRun, Queue, QueueError, RunId};
+use crate::report::progress::Snapshot;
 
 /// Requests on their way from the reading thread to the queue: enough that neither waits for the other's bursts.
 const CHANNEL: usize = 1_024;
@@ -50,12 +52,12 @@ pub(super) struct Reading {
     pub(super) temp_dir: PathBuf,
 }
 
-/// Loads a new run. `watch` is told the number of rows read so far, a few times a second.
+/// Loads a new run. `watch` is told how far it is, a few times a second.
 pub(super) async fn load(
     queue: &mut Queue,
     run: &NewRun,
     reading: Reading,
-    watch: &mut dyn FnMut(u64),
+    watch: &mut dyn FnMut(&Snapshot),
 ) -> Result<RunId, LoadError> {
     let rows = Arc::new(AtomicU64::new(0));
     let (sender, receiver) = mpsc::channel(CHANNEL);
@@ -82,14 +84,15 @@ async fn store(
     loader: &mut Loader<'_>,
     mut receiver: mpsc::Receiver<Output>,
     rows: &AtomicU64,
-    watch: &mut dyn FnMut(u64),
+    watch: &mut dyn FnMut(&Snapshot),
 ) -> Result<(), QueueError> {
     let mut ticker = tokio::time::interval(WATCH_EVERY);
+    let started = Instant::now();
     let mut batch = Vec::with_capacity(CHANNEL);
     loop {
         tokio::select! {
             count = receiver.recv_many(&mut batch, CHANNEL) => if count == 0 { return Ok(()) },
-            _ = ticker.tick() => watch(rows.load(Ordering::Relaxed)),
+            _ = ticker.tick() => watch(&how_far(rows.load(Ordering::Relaxed), started.elapsed())),
         }
         for output in batch.drain(..) {
             match output {
@@ -99,6 +102,10 @@ async fn store(
             }
         }
     }
+}
+
+fn how_far(rows: u64, elapsed: Duration) -> Snapshot {
+    Snapshot { elapsed, rows_done: rows, items: rows, ..Snapshot::default() }
 }
 
 /// Reads all rows. Returns the tags that they set.

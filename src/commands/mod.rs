@@ -2,16 +2,19 @@
 
 mod error;
 mod exit;
-pub mod explain;
+mod explain;
+mod jobs;
 mod load;
+mod plan;
 mod prepare;
-pub mod results;
-pub mod retry;
-pub mod run;
-pub mod sandbox;
-pub mod status;
+mod results;
+mod retry;
+mod run;
+mod sandbox;
+mod status;
 mod target;
-pub mod usersig;
+mod usersig;
+mod verdict;
 
 use std::io::Write;
 
@@ -28,7 +31,7 @@ pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
     let queue = queue_file(cli.queue.as_deref(), &env);
     match cli.command {
         Command::Run(args) => run::run(&args, &env, &queue).await,
-        Command::Plan(args) => run::plan(&args, &env, &queue).await,
+        Command::Plan(args) => plan::plan(&args, &env, &queue).await,
         Command::Status(args) => status::status(&args, &queue).await,
         Command::Results(args) => results::results(&args, &queue).await,
         Command::Retry(args) => retry::retry(&args, &queue).await,
@@ -50,6 +53,12 @@ pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
 
 fn explain_text(args: &crate::cli::Explain) -> String {
     if args.json { format!("{:#}\n", explain::json(args.code)) } else { explain::text(args.code) }
+}
+
+/// Prints to stdout as JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<Exit, Error> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::io("stdout")(error.into()))?;
+    print(&text)
 }
 
 /// Prints to stdout. A reader that has heard enough (`| head`) is no failure.

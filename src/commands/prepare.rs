@@ -12,6 +12,7 @@ use crate::domain::guard::{LAST_RUNS, Protected};
 use crate::domain::job::Job;
 use crate::input::{self, Source};
 use crate::queue::{NewRun, Queue, Run, RunState};
+use crate::report::progress::Snapshot;
 
 /// A job, and what it needs to find or load its run.
 pub(super) struct Candidate {
@@ -32,24 +33,26 @@ pub(super) enum Repeat {
 
 /// What a job is to do.
 pub(super) enum Step {
-    /// This run is to be driven.
+    /// This run of the input as it is now is to be driven.
     Drive(Run),
+    /// This older run is to be driven first; the input was not looked at.
+    Resume(Run),
     /// Its latest run has done this very input.
     AlreadyFinished(Run),
 }
 
 impl Candidate {
-    /// Finds the job's run, or loads one. `watch` is told the number of rows read.
+    /// Finds the job's run, or loads one. `watch` is told how far the load is.
     pub(super) async fn prepare(
         &self,
         queue: &mut Queue,
         repeat: Repeat,
-        watch: &mut dyn FnMut(u64),
+        watch: &mut dyn FnMut(&Snapshot),
     ) -> Result<Step, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         if let Some(unfinished) = runs.iter().find(|run| run.state() == RunState::Running) {
             if repeat == Repeat::No {
-                return self.go_on(queue, unfinished).await;
+                return Ok(Step::Resume(self.go_on(queue, unfinished).await?));
             }
             queue.supersede(unfinished.id).await?;
         }
@@ -58,7 +61,7 @@ impl Candidate {
     }
 
     /// The same for `plan`: an unfinished run is shown only if it is of the same input.
-    pub(super) async fn preview(&self, queue: &mut Queue, watch: &mut dyn FnMut(u64)) -> Result<Step, Error> {
+    pub(super) async fn preview(&self, queue: &mut Queue, watch: &mut dyn FnMut(&Snapshot)) -> Result<Step, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         let latest = runs.iter().rev().find(|run| run.state() != RunState::Superseded);
         self.fresh(queue, latest, Repeat::No, watch).await
@@ -70,12 +73,12 @@ impl Candidate {
         queue: &mut Queue,
         latest: Option<&Run>,
         repeat: Repeat,
-        watch: &mut dyn FnMut(u64),
+        watch: &mut dyn FnMut(&Snapshot),
     ) -> Result<Step, Error> {
         let input = self.look(queue.path(), latest).await?;
         match latest {
             Some(run) if input.is_of(run) => match run.state() {
-                RunState::Planned | RunState::Running => return self.go_on(queue, run).await,
+                RunState::Planned | RunState::Running => return Ok(Step::Drive(self.go_on(queue, run).await?)),
                 RunState::Finished if repeat == Repeat::No => return Ok(Step::AlreadyFinished(run.clone())),
                 RunState::Finished | RunState::Loading | RunState::Superseded => {}
             },
@@ -105,7 +108,7 @@ impl Candidate {
 
     /// An older run goes on by the definition it was loaded with, so the job must still say the same. Ids that were
     /// protected since are taken out of it.
-    async fn go_on(&self, queue: &mut Queue, run: &Run) -> Result<Step, Error> {
+    async fn go_on(&self, queue: &mut Queue, run: &Run) -> Result<Run, Error> {
         if run.definition != self.definition() {
             return Err(Error::Redefined { job: self.job.name.clone(), run: run.uuid.clone() });
         }
@@ -114,7 +117,7 @@ impl Candidate {
             let rows = queue.protect(run, &protects, &self.protected.digest()).await?;
             tracing::info!(rows, run = run.uuid, "the protected list has changed: rows taken out");
         }
-        Ok(Step::Drive(queue.run(run.id).await?))
+        Ok(queue.run(run.id).await?)
     }
 
     /// What the input is, reading its bytes only where its files have changed since `latest`.
@@ -148,8 +151,15 @@ impl Candidate {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
+    /// Whether the guards let the run send anything.
+    pub(super) async fn check_guard(&self, queue: &Queue, run: &Run) -> Result<(), Error> {
+        let last_runs = self.last_runs(queue).await?;
+        let checked = self.job.guard.check(run.item_count.cast_unsigned(), &last_runs);
+        checked.map_err(|source| Error::Guard { job: run.job.clone(), source })
+    }
+
     /// Items of the job's last finished runs, for `guard.max_change`.
-    pub(super) async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, Error> {
+    async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         let finished = runs.iter().rev().filter(|run| run.state() == RunState::Finished);
         Ok(finished.take(LAST_RUNS).map(|run| run.item_count.cast_unsigned()).collect())

@@ -1,4 +1,4 @@
-//! `imbulk run` and `imbulk plan`.
+//! `imbulk run`: load, send, record, sum up.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::num::NonZeroU32;
@@ -8,62 +8,60 @@ use std::sync::Arc;
 use super::error::Error;
 use super::exit::Exit;
 use super::prepare::{Candidate, Repeat, Step};
-use super::target::{SANDBOX, Target, cap};
+use super::target::{Target, cap};
+use super::verdict::{exit_of, explain};
+use super::{jobs, plan};
+use crate::api::Client;
 use crate::cli;
 use crate::clock;
-use crate::domain::guard::GuardTripped;
-use crate::domain::job::{Job, Rejects};
 use crate::domain::outcome::Outcome;
-use crate::domain::schedule::{End, JobPlan, StopReason};
+use crate::domain::schedule::{End, JobPlan};
 use crate::domain::tally::Tally;
 use crate::limiter::Limiter;
 use crate::queue::{Queue, Run};
-use crate::runner::{self, Task};
-use crate::settings::{self, Env};
+use crate::report::Figures;
+use crate::report::progress::{Phase, Progress};
+use crate::report::summary::{self, Summary};
+use crate::runner::{self, Signals, Task};
+use crate::settings::Env;
 
-/// `imbulk run`
-pub async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit, Error> {
+/// Drives the jobs to their end, or until something stops them.
+pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit, Error> {
     if !args.execute && !args.sandbox {
         eprintln!("nothing is sent without --execute: this is the plan");
-        return plan(&cli::Plan { jobs: args.jobs.clone(), json: args.json }, env, queue).await;
+        return plan::plan(&cli::Plan { jobs: args.jobs.clone(), json: args.json }, env, queue).await;
     }
-    let jobs = load_jobs(&args.jobs, env)?;
+    let jobs = jobs::load(&args.jobs, env)?;
     let target = if args.sandbox { Target::sandbox(&jobs).await? } else { Target::of(&jobs, env)? };
-    let candidates = candidates(jobs, &target.name(), Some(target.identifier.as_str()))?;
+    let candidate = |job| jobs::candidate(job, &target.name(), Some(target.identifier.as_str()));
     let mut session = Session {
+        candidates: jobs.into_iter().map(candidate).collect::<Result<_, _>>()?,
         target,
-        candidates,
+        signals: Signals::listen().map_err(Error::io("can't listen for signals"))?,
+        summaries: Vec::new(),
         exit: Exit::Done,
         confirmed: args.sandbox || args.yes || !std::io::stdin().is_terminal(),
+        json: args.json,
     };
-    let mut queue = Queue::open(queue).await?;
     let mut repeat = if args.again { Repeat::Again } else { Repeat::No };
+    let mut queue = Some(Queue::open(queue).await?);
     // An older run is finished first; then the input is looked at again, and what is new is the next round.
-    loop {
-        let (round, next) = session.round(queue, repeat).await?;
-        queue = next;
+    while let Some(owned) = queue {
+        queue = session.round(owned, repeat).await?;
         repeat = Repeat::No;
-        if round == Round::Last {
-            break;
-        }
     }
-    queue.close().await?;
-    session.report_sandbox();
-    Ok(session.exit)
-}
-
-/// Whether there may be more to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Round {
-    More,
-    Last,
+    session.end()
 }
 
 struct Session {
-    target: Target,
     candidates: Vec<Candidate>,
+    target: Target,
+    signals: Signals,
+    summaries: Vec<Summary>,
     exit: Exit,
+    /// Whether the user has said that they mean it.
     confirmed: bool,
+    json: bool,
 }
 
 /// A job with the run that it drives.
@@ -74,114 +72,119 @@ struct Driven<'a> {
 }
 
 impl Session {
-    async fn round(&mut self, mut queue: Queue, repeat: Repeat) -> Result<(Round, Queue), Error> {
-        let mut runs = Vec::new();
+    /// Drives what there is to drive. Gives the queue back if there may be more to do: older runs went first.
+    async fn round(&mut self, mut queue: Queue, repeat: Repeat) -> Result<Option<Queue>, Error> {
+        let mut driven = Vec::new();
+        let mut older = Vec::new();
         for candidate in &self.candidates {
-            match candidate.prepare(&mut queue, repeat, &mut |_| {}).await? {
-                Step::Drive(run) => {
-                    check_guard(candidate, &queue, &run).await?;
-                    let tally = queue.reader().await?.tally(run.id).await?;
-                    runs.push(Driven { candidate, run, tally });
+            let run = match prepare(candidate, &mut queue, repeat, &mut self.signals).await? {
+                Step::Drive(run) => run,
+                Step::Resume(run) => {
+                    older.push(run.job.clone());
+                    run
                 }
-                Step::AlreadyFinished(run) if self.exit == Exit::Done => {
-                    eprintln!(
-                        "{}: this input is finished (run {}); nothing is sent\nhint: --again makes a new run of it",
-                        run.job, run.uuid
-                    );
+                Step::AlreadyFinished(run) => {
+                    self.already_finished(&run);
+                    continue;
                 }
-                Step::AlreadyFinished(_) => {}
-            }
+            };
+            candidate.check_guard(&queue, &run).await?;
+            let tally = queue.reader().await?.tally(run.id).await?;
+            driven.push(Driven { candidate, run, tally });
         }
-        if runs.is_empty() {
-            return Ok((Round::Last, queue));
+        if driven.is_empty() {
+            queue.close().await?;
+            return Ok(None);
         }
         if !self.confirmed {
-            confirm(&self.target, &runs)?;
-            self.confirmed = true;
+            confirm(&self.target, &driven)?;
         }
-        let now = clock::now().as_millisecond();
-        for driven in &runs {
-            queue.begin(driven.run.id, now).await?;
+        let started = clock::now();
+        for driven in &driven {
+            queue.begin(driven.run.id, started.as_millisecond()).await?;
         }
-        let (client, limiter) = self.target.connect(app_cap(&runs))?;
-        let tasks = runs.iter().map(|driven| task(driven, &client, &limiter)).collect::<Result<_, _>>()?;
-        let (mut queue, end, calls) = runner::drive(queue, tasks, rand::random(), &mut |_| {}).await?;
+        let (client, limiter) = self.target.connect(app_cap(&driven))?;
+        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter)).collect::<Result<_, _>>()?;
+        let mut progress = Progress::new(Phase::Running);
+        let mut watch = |snapshot: &_| progress.update(snapshot);
+        let (mut queue, drive) = runner::drive(queue, tasks, rand::random(), &mut self.signals, &mut watch).await?;
+        progress.finish();
         let mut exit = Exit::Done;
-        for driven in &runs {
-            exit = exit.max(close(&mut queue, driven, &end, calls).await?);
+        for (driven, calls) in driven.iter().zip(&drive.calls) {
+            let (came_to, summary) = close(&mut queue, driven, &drive, *calls).await?;
+            exit = exit.max(came_to);
+            if !self.json {
+                super::print(&summary.text())?;
+            }
+            self.summaries.push(summary);
         }
+        self.confirmed = true;
         self.exit = self.exit.max(exit);
-        let round = if matches!(exit, Exit::Done | Exit::DoneWithFailures) { Round::More } else { Round::Last };
-        Ok((round, queue))
+        self.candidates.retain(|candidate| older.contains(&candidate.job.name));
+        if matches!(exit, Exit::Done | Exit::DoneWithFailures) && !self.candidates.is_empty() {
+            return Ok(Some(queue));
+        }
+        queue.close().await?;
+        Ok(None)
     }
 
-    fn report_sandbox(&self) {
-        if let Some(seen) = self.target.seen() {
-            eprintln!(
-                "the sandbox saw {} calls, at most {} in a second, {} overlapping writes",
-                seen.calls, seen.worst_second, seen.overlaps
-            );
+    fn already_finished(&self, run: &Run) {
+        // After a round of its own that is no news.
+        if self.summaries.is_empty() {
+            let (job, id) = (&run.job, &run.uuid);
+            eprintln!("{job}: this input is finished (run {id}); nothing is sent\nhint: --again makes a new run of it");
         }
     }
+
+    fn end(self) -> Result<Exit, Error> {
+        if self.json {
+            super::print_json(&self.summaries)?;
+        }
+        if let Some(seen) = self.target.seen() {
+            let (calls, worst, overlaps) = (seen.calls, seen.worst_second, seen.overlaps);
+            eprintln!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes");
+        }
+        Ok(self.exit)
+    }
+}
+
+async fn prepare(
+    candidate: &Candidate,
+    queue: &mut Queue,
+    repeat: Repeat,
+    signals: &mut Signals,
+) -> Result<Step, Error> {
+    let mut progress = Progress::new(Phase::Loading);
+    let mut watch = |snapshot: &_| progress.update(snapshot);
+    let step = tokio::select! {
+        biased;
+        () = signals.next() => Err(Error::Interrupted),
+        step = candidate.prepare(queue, repeat, &mut watch) => step,
+    };
+    progress.finish();
+    step
 }
 
 /// Checks the sums, notes how the run stands, sums up.
-async fn close(queue: &mut Queue, driven: &Driven<'_>, end: &End, calls: u64) -> Result<Exit, Error> {
-    let tally = queue.check_sums(&driven.run).await?;
-    let exit = exit_of(&tally, end, driven.candidate.job.input.rejects);
-    match end {
-        End::Stopped(reason) if tally[Outcome::Pending] > 0 => {
-            queue.note_stop(driven.run.id, &explain(reason)).await?;
-            eprintln!("{}: stopped: {}", driven.run.job, explain(reason));
-        }
-        End::Stopped(_) | End::Complete => queue.finish(driven.run.id, clock::now().as_millisecond()).await?,
+async fn close(
+    queue: &mut Queue,
+    driven: &Driven<'_>,
+    drive: &runner::Drive,
+    calls: u64,
+) -> Result<(Exit, Summary), Error> {
+    let run = &driven.run;
+    let tally = queue.check_sums(run).await?;
+    match &drive.end {
+        End::Stopped(reason) if tally[Outcome::Pending] > 0 => queue.note_stop(run.id, &explain(reason)).await?,
+        End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }
-    println!("{} {}: {} rows, {calls} calls", driven.run.job, driven.run.uuid, tally.total());
-    for (outcome, rows) in tally.iter() {
-        println!("  {outcome:<13}{rows}");
-    }
-    Ok(exit)
+    let figures = Figures::read(&queue.reader().await?, &queue.run(run.id).await?).await?;
+    let items = driven.tally[Outcome::Pending] - tally[Outcome::Pending];
+    let session = summary::Session { took: drive.elapsed, calls, items };
+    Ok((exit_of(&tally, &drive.end, driven.candidate.job.input.rejects), Summary { figures, session }))
 }
 
-fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
-    if tally[Outcome::Pending] > 0
-        && let End::Stopped(reason) = end
-    {
-        return match reason {
-            StopReason::Deadline | StopReason::Signal => Exit::Stopped,
-            StopReason::Unreachable { .. } | StopReason::Fuse { .. } | StopReason::Fatal { .. } => Exit::Halted,
-        };
-    }
-    let rejected = match rejects {
-        Rejects::Count => tally[Outcome::Rejected],
-        Rejects::Allow => 0,
-    };
-    let failures = tally[Outcome::Failed] + tally[Outcome::InDoubt] + rejected;
-    if failures > 0 { Exit::DoneWithFailures } else { Exit::Done }
-}
-
-fn explain(reason: &StopReason) -> String {
-    match reason {
-        StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
-        StopReason::Signal => "by a signal".to_owned(),
-        StopReason::Unreachable { seconds, reason } => {
-            format!("the endpoint could not be reached for {seconds} s: {reason}")
-        }
-        StopReason::Fuse { failed, ended, .. } => format!("the fuse: {failed} of {ended} items failed"),
-        StopReason::Fatal { code: Some(code), reason, .. } => {
-            format!("code {code}: {reason}\nhint: `imbulk explain {code}` says what to do")
-        }
-        StopReason::Fatal { code: None, reason, .. } => reason.clone(),
-    }
-}
-
-async fn check_guard(candidate: &Candidate, queue: &Queue, run: &Run) -> Result<(), Error> {
-    let last_runs = candidate.last_runs(queue).await?;
-    let checked: Result<(), GuardTripped> = candidate.job.guard.check(run.item_count.cast_unsigned(), &last_runs);
-    checked.map_err(|source| Error::Guard { job: run.job.clone(), source })
-}
-
-fn task(driven: &Driven<'_>, client: &Arc<crate::api::Client>, limiter: &Limiter) -> Result<Task, Error> {
+fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<Task, Error> {
     let job = &driven.candidate.job;
     let operation = driven.run.operation()?;
     Ok(Task {
@@ -201,16 +204,16 @@ fn task(driven: &Driven<'_>, client: &Arc<crate::api::Client>, limiter: &Limiter
 }
 
 /// What the jobs agree to send the app: the lowest of their caps.
-fn app_cap(runs: &[Driven<'_>]) -> NonZeroU32 {
-    let caps = runs.iter().map(|driven| driven.candidate.job.limits.app_calls_per_second);
+fn app_cap(driven: &[Driven<'_>]) -> NonZeroU32 {
+    let caps = driven.iter().map(|driven| driven.candidate.job.limits.app_calls_per_second);
     caps.min().unwrap_or(NonZeroU32::MIN)
 }
 
 /// A person at a terminal types the app's number; cron has no terminal.
-fn confirm(target: &Target, runs: &[Driven<'_>]) -> Result<(), Error> {
+fn confirm(target: &Target, driven: &[Driven<'_>]) -> Result<(), Error> {
     let mut stderr = std::io::stderr().lock();
     let failed = || Error::io("can't ask for the SDKAppID");
-    for Driven { run, tally, .. } in runs {
+    for Driven { run, tally, .. } in driven {
         let operation = run.operation()?.name();
         writeln!(stderr, "{}: {operation} of {} rows of app {}", run.job, tally[Outcome::Pending], target.sdkappid)
             .map_err(failed())?;
@@ -223,43 +226,4 @@ fn confirm(target: &Target, runs: &[Driven<'_>]) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Usage("that is not the SDKAppID: nothing is sent".to_owned()))
-}
-
-/// `imbulk plan`
-pub async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Exit, Error> {
-    let jobs = load_jobs(&args.jobs, env)?;
-    let mut queue = Queue::open(queue).await?;
-    for job in jobs {
-        let target = job.app.sdkappid.map_or_else(|| SANDBOX.to_owned(), |sdkappid| sdkappid.to_string());
-        let candidates = candidates(vec![job], &target, None)?;
-        for candidate in &candidates {
-            match candidate.preview(&mut queue, &mut |_| {}).await? {
-                Step::Drive(run) | Step::AlreadyFinished(run) => println!("{run:?}"),
-            }
-        }
-    }
-    queue.close().await?;
-    Ok(Exit::Done)
-}
-
-fn load_jobs(files: &[std::path::PathBuf], env: &Env) -> Result<Vec<Job>, Error> {
-    let jobs = files.iter().map(|file| settings::load_job(file, env)).collect::<Result<Vec<_>, _>>()?;
-    for (at, job) in jobs.iter().enumerate() {
-        if jobs[..at].iter().any(|other| other.name == job.name) {
-            return Err(Error::Usage(format!("two jobs are named `{}`\nhint: give each a name of its own", job.name)));
-        }
-    }
-    Ok(jobs)
-}
-
-fn candidates(jobs: Vec<Job>, target: &str, admin: Option<&str>) -> Result<Vec<Candidate>, Error> {
-    let candidate = |job: Job| {
-        let list = settings::load_protected(&job)?;
-        let protected = match admin {
-            Some(admin) => list.with(admin),
-            None => list,
-        };
-        Ok(Candidate { job, protected: Arc::new(protected), target: target.to_owned() })
-    };
-    jobs.into_iter().map(candidate).collect()
 }

@@ -6,17 +6,25 @@ use super::error::Error;
 use super::exit::Exit;
 use crate::cli;
 use crate::queue::{Reader, Run};
+use crate::report::status::{Detail, Overview};
 
 /// Shows runs and where they stand.
 pub(super) async fn status(args: &cli::Status, path: &Path) -> Result<Exit, Error> {
     let reader = Reader::open(path).await?;
-    let _ = (&reader, args);
-    Ok(Exit::Done)
+    match &args.name {
+        Some(name) => {
+            let detail = Detail::read(&reader, &find(name, &reader).await?).await?;
+            if args.json { super::print_json(&detail) } else { super::print(&detail.text()) }
+        }
+        None => {
+            let overview = Overview::read(&reader).await?;
+            if args.json { super::print_json(&overview) } else { super::print(&overview.text()) }
+        }
+    }
 }
 
 /// The run that a name means.
-pub(super) async fn find(name: &str, path: &Path) -> Result<Run, Error> {
-    let reader = Reader::open(path).await?;
+pub(super) async fn find(name: &str, reader: &Reader) -> Result<Run, Error> {
     if let Some(run) = reader.find(name).await? {
         return Ok(run);
     }
@@ -24,6 +32,5 @@ pub(super) async fn find(name: &str, path: &Path) -> Result<Run, Error> {
     jobs.sort();
     jobs.dedup();
     let known = if jobs.is_empty() { "no job yet".to_owned() } else { jobs.join(", ") };
-    let what = format!("{} knows no job and no run named `{name}`\nhint: it knows {known}", path.display());
-    Err(Error::Usage(what))
+    Err(Error::Usage(format!("the queue knows no job and no run named `{name}`\nhint: it knows {known}")))
 }

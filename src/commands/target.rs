@@ -37,11 +37,14 @@ impl Target {
             let what = "the jobs are of different apps\nhint: run each app's jobs in a command and a queue of its own";
             return Err(Error::Usage(what.to_owned()));
         }
-        let (sdkappid, identifier) = identity(&app)?;
+        let (sdkappid, identifier) = identity(&app).map_err(|error| named(jobs, error))?;
         let endpoint: Endpoint = match app.endpoint {
             Some(EndpointChoice::Region(name)) => region(&name)?.into(),
             Some(EndpointChoice::Url(url)) => url.parse()?,
-            None => return Err(missing("where the app lives", "`region` in [app], or IMBULK_ENDPOINT")),
+            None => {
+                let error = missing("where the app lives", "`region` in [app], or IMBULK_ENDPOINT");
+                return Err(named(jobs, error));
+            }
         };
         let credentials = credentials(env)?;
         let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
@@ -70,7 +73,7 @@ impl Target {
             sdkappid,
             identifier,
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
-            credentials: Credentials::Key(SecretKey::new(key)?),
+            credentials: Credentials::Key(SecretKey::new(key).map_err(Error::secret("the sandbox's key"))?),
             ledger: folder.path().join("slots"),
             sandbox: Some((sandbox, folder)),
         })
@@ -127,9 +130,13 @@ pub(super) fn identity(app: &App) -> Result<(NonZeroU64, UserId), Error> {
 /// What the environment signs with.
 pub(super) fn credentials(env: &Env) -> Result<Credentials, Error> {
     match env.credential()? {
-        Some(Credential::SecretKey(key)) => Ok(Credentials::Key(SecretKey::new(key.expose_secret().to_owned())?)),
+        Some(Credential::SecretKey(key)) => {
+            let key = SecretKey::new(key.expose_secret().to_owned());
+            Ok(Credentials::Key(key.map_err(Error::secret("IMBULK_SECRET_KEY"))?))
+        }
         Some(Credential::UserSig(usersig)) => {
-            Ok(Credentials::Signature(UserSig::new(usersig.expose_secret().to_owned())?))
+            let usersig = UserSig::new(usersig.expose_secret().to_owned());
+            Ok(Credentials::Signature(usersig.map_err(Error::secret("IMBULK_USERSIG"))?))
         }
         None => Err(missing("what to sign with", "IMBULK_SECRET_KEY (the console shows it), or IMBULK_USERSIG")),
     }
@@ -145,4 +152,12 @@ fn region(name: &str) -> Result<Region, Error> {
 
 fn missing(what: &str, where_from: &str) -> Error {
     Error::Usage(format!("{what} is not known\nhint: set {where_from}"))
+}
+
+/// The job files, for a message about what they all lack.
+fn named(jobs: &[Job], error: Error) -> Error {
+    match (error, jobs.first()) {
+        (Error::Usage(what), Some(job)) => Error::Usage(format!("{}: {what}", job.file.display())),
+        (other, _) => other,
+    }
 }

@@ -91,14 +91,11 @@ pub struct App {
 /// Where an app lives, as the user said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointChoice {
-    /// The name of a region, one of [`REGIONS`].
+    /// The name of a region.
     Region(String),
     /// The URL up to the path.
     Url(String),
 }
-
-/// The names of the regions (REST API overview; Tokyo from page account_delete of 2025).
-pub const REGIONS: [&str; 7] = ["china", "singapore", "seoul", "frankfurt", "silicon-valley", "jakarta", "tokyo"];
 
 /// How fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

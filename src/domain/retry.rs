@@ -6,7 +6,8 @@ use super::job::Retry;
 
 /// The server gives up on a call after 3 s (overview page); what the network adds on top is not worth more.
 ///
-/// As long as this after the start of an exchange without an answer, the server may still be writing.
+/// As long as this after the end of an exchange without an answer, the server may still be writing. Counted from the
+/// end, because the first byte leaves only after connecting, which takes as long as it takes.
 pub const SERVER_MAY_BE_WRITING: Duration = Duration::from_millis(3_200);
 
 /// The delay before an item is sent again after `charged` attempts that count: "full jitter", a random share of a

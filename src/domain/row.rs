@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 /// A row's place among all rows of a run, counted from 0 in input order without gaps.
 pub type RowNo = u64;
@@ -44,8 +45,8 @@ pub type Tags = BTreeMap<Box<str>, Value>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// A custom field that was made as a number.
-    Integer(i64),
+    /// A custom field that was made as a number: whole, up to 64 bits with or without sign.
+    Integer(Number),
     /// The remark, or a custom field.
     Text(Box<str>),
     /// The groups that the friend stands in.

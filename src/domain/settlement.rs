@@ -79,3 +79,6 @@ fn parts(frame: &Request, how: Again, mut items: Vec<Item>) -> Vec<Part> {
     let batches = batches.into_iter().filter(|items| !items.is_empty());
     batches.map(|items| Part { request: request(items), wait: how.wait }).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(check(Kind::Remark, &text(97)), Err(TagError::TooLong(97, 96)));
         assert_eq!(check(Kind::Custom, &text(500)), Ok(()));
         assert_eq!(check(Kind::Custom, &text(501)), Err(TagError::TooLong(501, 500)));
-        assert_eq!(check(Kind::Custom, &Value::Integer(-1)), Ok(()));
+        assert_eq!(check(Kind::Custom, &Value::Integer((-1).into())), Ok(()));
         let group = "组".repeat(11);
         assert_eq!(check(Kind::Groups, &groups([&*group])), Err(TagError::GroupTooLong(33)));
         assert_eq!(check(Kind::Groups, &groups([""])), Err(TagError::EmptyGroup));
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn values_of_another_type_are_refused() {
-        assert_eq!(check(Kind::Remark, &Value::Integer(1)), Err(TagError::NotText));
+        assert_eq!(check(Kind::Remark, &Value::Integer(1.into())), Err(TagError::NotText));
         assert_eq!(check(Kind::Groups, &Value::Text("g".into())), Err(TagError::NotGroups));
         assert_eq!(check(Kind::Custom, &groups(["g"])), Err(TagError::NotScalar));
     }
@@ -196,7 +196,7 @@ mod tests {
     fn json_is_compact_and_in_key_order() {
         let tags = Tags::from([
             (GROUP.into(), groups(["g"])),
-            ("Tag_SNS_Custom_A".into(), Value::Integer(5)),
+            ("Tag_SNS_Custom_A".into(), Value::Integer(5.into())),
             (REMARK.into(), Value::Text("é\"".into())),
         ]);
         let json = r#"{"Tag_SNS_Custom_A":5,"Tag_SNS_IM_Group":["g"],"Tag_SNS_IM_Remark":"é\""}"#;

@@ -12,8 +12,20 @@ use super::request::{Doubt, Item, Request};
 pub struct Judgement {
     /// One for each item, in the request's order.
     pub verdicts: Vec<Verdict>,
+    /// Whether the server is done with it.
+    pub server: Server,
     /// What it means beyond the request.
     pub signal: Signal,
+}
+
+/// Whether the server is done with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// It answered, or got nothing.
+    Done,
+    /// Nobody answered for it: it may be writing for as long as
+    /// [`SERVER_MAY_BE_WRITING`](super::retry::SERVER_MAY_BE_WRITING).
+    MayBeWriting,
 }
 
 /// Where an item stands after an exchange.
@@ -67,8 +79,6 @@ pub enum Wait {
     Backoff,
     /// A random, growing delay in which nothing else is sent for the accounts.
     Alone,
-    /// The time in which the server may still be at it, in which the accounts stay taken; and the delay.
-    Quarantine,
 }
 
 /// How a batch goes out again.
@@ -108,23 +118,23 @@ pub fn judge(operation: &dyn Operation, request: &Request, exchange: &Exchange, 
     match exchange {
         Exchange::Body(body) => match Answer::parse(body) {
             Ok(answer) => judge.answer(&answer),
-            Err(error) => judge.unanswered(&error.to_string(), Wait::Backoff),
+            Err(error) => judge.unanswered(&error.to_string()),
         },
-        Exchange::Status(429) => judge.all_again(Charge::Free, Wait::None, Signal::Throttled(Scope::Command)),
+        Exchange::Status(429) => judge.all_again(Signal::Throttled(Scope::Command)),
         // A gateway's 5xx says nothing of the server behind it, which may still be at work.
         Exchange::Status(status) if *status >= 500 || *status == 408 => {
-            judge.unanswered(&format!("HTTP status {status}"), Wait::Quarantine)
+            judge.unanswered(&format!("HTTP status {status}"))
         }
         Exchange::Status(status) => {
             let reason = format!("HTTP status {status} where the API always sends 200; is the endpoint right?");
-            judge.all_again(Charge::Free, Wait::None, Signal::Fatal { code: None, reason })
+            judge.all_again(Signal::Fatal { code: None, reason })
         }
-        Exchange::NotSent(reason) => judge.all_again(Charge::Free, Wait::None, Signal::Unreachable(reason.clone())),
+        Exchange::NotSent(reason) => judge.all_again(Signal::Unreachable(reason.clone())),
         Exchange::Refused(reason) => {
             let signal = Signal::Fatal { code: None, reason: reason.clone() };
-            judge.all_again(Charge::Free, Wait::None, signal)
+            judge.all_again(signal)
         }
-        Exchange::NoAnswer(reason) => judge.unanswered(reason, Wait::Quarantine),
+        Exchange::NoAnswer(reason) => judge.unanswered(reason),
     }
 }
 
@@ -143,10 +153,10 @@ impl Judge<'_> {
             let (verdict, heard) = match named(item) {
                 Some(ItemAnswer::Code(code, info)) => self.code(*code, info, Level::Item, 1),
                 Some(ItemAnswer::Contradicted) => {
-                    (self.doubtful("the answer says two things of this item", Wait::Backoff), Signal::Fine)
+                    (self.doubtful("the answer says two things of this item"), Signal::Fine)
                 }
                 None if answer.code == 0 && self.operation.answer_key().is_some() => {
-                    (self.doubtful("the answer does not name this item", Wait::Backoff), Signal::Fine)
+                    (self.doubtful("the answer does not name this item"), Signal::Fine)
                 }
                 None => self.code(answer.code, &answer.info, Level::Request, unnamed),
             };
@@ -156,7 +166,7 @@ impl Judge<'_> {
             verdict
         });
         let verdicts = verdicts.collect();
-        Judgement { verdicts, signal }
+        Judgement { verdicts, server: Server::Done, signal }
     }
 
     /// `company`: how many items the code speaks of.
@@ -197,30 +207,36 @@ impl Judge<'_> {
         }
     }
 
-    /// Answered with a code that may pass.
+    /// Answered with a code that may pass. Where none is left, and this attempt or an earlier one may have taken
+    /// effect, nobody knows whether it failed.
     fn repeated(&self, code: i64, info: &str, doubt: Doubt, wait: Wait) -> Verdict {
         if self.used_up() {
-            return settled(Outcome::Failed, Some(code), format!("{info} (attempts used up)").trim().to_owned());
+            let outcome = match doubt {
+                Doubt::None => Outcome::Failed,
+                Doubt::MayHaveArrived => Outcome::InDoubt,
+            };
+            return settled(outcome, Some(code), format!("{info} (attempts used up)").trim().to_owned());
         }
         again(Charge::Attempt, doubt, wait, Shape::Whole)
     }
 
     /// Sent, and no verdict came back.
-    fn doubtful(&self, reason: &str, wait: Wait) -> Verdict {
+    fn doubtful(&self, reason: &str) -> Verdict {
         if self.used_up() {
             return settled(Outcome::InDoubt, None, format!("{reason} (attempts used up)"));
         }
-        again(Charge::Attempt, Doubt::MayHaveArrived, wait, Shape::Whole)
+        again(Charge::Attempt, Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole)
     }
 
-    fn unanswered(&self, reason: &str, wait: Wait) -> Judgement {
-        let verdict = self.doubtful(reason, wait);
-        Judgement { verdicts: vec![verdict; self.request.items.len()], signal: Signal::Silent }
+    fn unanswered(&self, reason: &str) -> Judgement {
+        let verdicts = vec![self.doubtful(reason); self.request.items.len()];
+        Judgement { verdicts, server: Server::MayBeWriting, signal: Signal::Silent }
     }
 
-    fn all_again(&self, charge: Charge, wait: Wait, signal: Signal) -> Judgement {
-        let verdict = again(charge, self.request.doubt, wait, Shape::Whole);
-        Judgement { verdicts: vec![verdict; self.request.items.len()], signal }
+    /// As if it had not been sent: nothing was written.
+    fn all_again(&self, signal: Signal) -> Judgement {
+        let verdict = again(Charge::Free, self.request.doubt, Wait::None, Shape::Whole);
+        Judgement { verdicts: vec![verdict; self.request.items.len()], server: Server::Done, signal }
     }
 
     fn used_up(&self) -> bool {
@@ -248,3 +264,6 @@ fn severity(signal: &Signal) -> u8 {
         Signal::Fatal { .. } => 6,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ const PAGE: &str = "SELECT request.id, run, attempts, charged, in_doubt, from_ac
 const SENDING: &str = "SELECT request.id, run, attempts, charged, 1 AS in_doubt, from_account, accounts, rows, tags
     FROM request INDEXED BY request_sending JOIN payload ON payload.request = request.id
     WHERE state = 'sending' ORDER BY request.id";
-const RESCUE: &str = "UPDATE request SET state = 'pending', in_doubt = 1 WHERE state = 'sending'";
+const RESCUE: &str = "UPDATE request SET in_doubt = 1 WHERE state = 'sending'";
 
 #[derive(FromRow)]
 struct Stored {
@@ -70,7 +70,8 @@ impl Reader {
 }
 
 impl Queue {
-    /// Makes the requests of all runs that a killed runner left `sending` pending again: they may have arrived.
+    /// The requests of all runs that a killed runner left `sending`: they may have arrived. They stay `sending` until
+    /// [`Write::Reopen`](super::Write::Reopen), so that another kill finds them again.
     pub async fn rescue(&mut self) -> Result<Vec<(RunId, Request, Keys)>, QueueError> {
         let fail = self.fail();
         let found: Vec<Stored> = sqlx::query_as(SENDING).fetch_all(&mut self.connection).await.map_err(&fail)?;
@@ -81,7 +82,6 @@ impl Queue {
             let keys = run.operation()?.keys(&request, run.delete_type());
             rescued.push((run.id, request, keys));
         }
-        // Last of all: as long as one of them can't be read, they are all found again.
         let changed = sqlx::query(RESCUE).execute(&mut self.connection).await.map_err(&fail)?.rows_affected();
         if changed != rescued.len() as u64 {
             return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));

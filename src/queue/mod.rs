@@ -4,6 +4,7 @@
 //! Every change is one transaction, durable when it returns (WAL, `synchronous = FULL`).
 
 mod claim;
+mod figures;
 mod load;
 mod lock;
 mod protect;
@@ -21,8 +22,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
+pub use figures::{CodeRows, LargeAccount, Rejected};
 pub use load::Loader;
-pub use read::{AsideResult, Exception, Reader, RequestResult};
+pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
 pub use record::{Write, Written};
 pub use retry::Selection;
 pub use runs::{NewRun, Run, RunId, RunState};

@@ -1,25 +1,34 @@
-//! Reading what became of the rows, page by page and in no particular order: `results` sorts.
+//! Reading what became of the rows: requests page by page and in no particular order (`results` sorts), the rest by
+//! ranges of rows.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
-use sqlx::{FromRow, SqlitePool};
+use serde::Deserialize;
+use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 
 use super::{QueueError, RunId};
 use crate::domain::outcome::Outcome;
-use crate::domain::packed::Packed;
+use crate::domain::packed::{Packed, Segment};
 use crate::domain::request::{Item, RequestId};
 use crate::domain::row::{RowNo, Tags};
 
 /// Requests of a page of results.
 const REQUESTS: u32 = 256;
-/// Rows of a page of results.
-const ROWS: u32 = 10_000;
 
 /// Reads a queue beside its owner, in short reads that hold up nobody.
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub(super) path: PathBuf,
     pub(super) pool: SqlitePool,
+}
+
+/// One moment of a queue.
+#[derive(Debug)]
+pub struct Snapshot {
+    path: PathBuf,
+    transaction: Transaction<'static, Sqlite>,
 }
 
 /// A request, as results need it.
@@ -29,14 +38,15 @@ pub struct RequestResult {
     pub id: RequestId,
     /// The account whose list was to be changed.
     pub from: Option<String>,
-    /// What was asked for.
-    pub items: Vec<Item>,
-    /// What holds of all its rows but those of [`Reader::exceptions`]: succeeded once it is settled, else pending.
+    /// What holds of all its rows but those of [`Snapshot::exceptions`]: succeeded once it is settled, else pending.
     pub outcome: Outcome,
     /// HTTP exchanges begun for its items.
     pub attempts: u32,
     /// Milliseconds since 1970.
     pub finished_at: Option<i64>,
+    accounts: String,
+    rows: String,
+    tags: Option<String>,
 }
 
 /// A row of a settled request that did not simply succeed.
@@ -59,10 +69,8 @@ pub struct AsideResult {
     pub row: RowNo,
     /// Rejected, duplicate or protected.
     pub outcome: Outcome,
-    /// The row that says the same.
-    pub duplicate_of: Option<RowNo>,
-    /// The column at fault.
-    pub column: Option<String>,
+    /// The earlier row that says the same.
+    pub duplicate_of: Option<Original>,
     /// In words.
     pub reason: Option<String>,
     /// As it stands in the file.
@@ -71,6 +79,15 @@ pub struct AsideResult {
     pub account: Option<String>,
     /// As far as they were read.
     pub tags: Tags,
+}
+
+/// The row that a duplicate repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Original {
+    /// The row.
+    pub row: RowNo,
+    /// The stretch that it stands in.
+    pub segment: Segment,
 }
 
 #[derive(FromRow)]
@@ -85,21 +102,45 @@ struct StoredResult {
     tags: Option<String>,
 }
 
-#[derive(FromRow)]
-struct StoredAside {
-    row: i64,
-    outcome: String,
-    duplicate_of: Option<i64>,
-    column_name: Option<String>,
+/// In the order of the columns that [`Snapshot::asides`] selects.
+#[derive(Deserialize)]
+struct StoredAside<'a> {
+    row: RowNo,
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
     reason: Option<String>,
-    from_account: Option<String>,
+    from: Option<String>,
     account: Option<String>,
-    tags: Option<String>,
+    tags: Option<Tags>,
+    duplicate_of: Option<RowNo>,
+    original: Option<StoredSegment>,
+}
+
+#[derive(FromRow, Deserialize)]
+struct StoredSegment {
+    first_row: i64,
+    source: i64,
+    first_line: i64,
+    step: i64,
 }
 
 impl Reader {
+    /// The queue as it stands at the first read and stays for all later ones, whatever its owner writes meanwhile.
+    ///
+    /// SQLite's log can't be folded into the file while a snapshot is held, so it is dropped once all is read.
+    pub async fn snapshot(&self) -> Result<Snapshot, QueueError> {
+        let transaction = self.pool.begin().await.map_err(self.fail())?;
+        Ok(Snapshot { path: self.path.clone(), transaction })
+    }
+
+    pub(super) fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
+        database(&self.path)
+    }
+}
+
+impl Snapshot {
     /// The next requests of a run, with numbers above `after`; none: that was all.
-    pub async fn request_results(&self, run: RunId, after: RequestId) -> Result<Vec<RequestResult>, QueueError> {
+    pub async fn request_results(&mut self, run: RunId, after: RequestId) -> Result<Vec<RequestResult>, QueueError> {
         let page: Vec<StoredResult> = sqlx::query_as(
             "SELECT id, state = 'settled' AS settled, attempts, finished_at, from_account, accounts, rows, tags
              FROM request NOT INDEXED JOIN payload ON payload.request = request.id
@@ -108,93 +149,141 @@ impl Reader {
         .bind(run)
         .bind(after)
         .bind(REQUESTS)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        page.into_iter().map(StoredResult::read).collect()
+        Ok(page.into_iter().map(RequestResult::from).collect())
     }
 
-    /// The next rows of settled requests that did not simply succeed, from this row on; none: that was all.
-    pub async fn exceptions(&self, run: RunId, from_row: RowNo) -> Result<Vec<Exception>, QueueError> {
-        let page: Vec<(i64, String, Option<i64>, String)> = sqlx::query_as(
-            "SELECT row, outcome, code, reason FROM outcome WHERE run = ? AND row >= ? ORDER BY row LIMIT ?",
+    /// Those of these rows that did not simply succeed though their request is settled, in order.
+    pub async fn exceptions(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Exception>, QueueError> {
+        let list: String = sqlx::query_scalar(
+            "SELECT json_group_array(json_array(row, outcome, code, reason))
+             FROM (SELECT * FROM outcome WHERE run = ? AND row >= ? AND row < ? ORDER BY row)",
         )
         .bind(run)
-        .bind(from_row.cast_signed())
-        .bind(ROWS)
-        .fetch_all(&self.pool)
+        .bind(rows.start.cast_signed())
+        .bind(rows.end.cast_signed())
+        .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        let read = |(row, outcome, code, reason): (i64, String, Option<i64>, String)| {
-            Ok(Exception { row: row.cast_unsigned(), outcome: named(&outcome)?, code, reason })
+        let list: Vec<(RowNo, Cow<'_, str>, Option<i64>, String)> = parse(&list)?;
+        let read = |(row, outcome, code, reason): (RowNo, Cow<'_, str>, Option<i64>, String)| {
+            Ok(Exception { row, outcome: named(&outcome)?, code, reason })
         };
-        page.into_iter().map(read).collect()
+        list.into_iter().map(read).collect()
     }
 
-    /// The next rows that are not sent, from this row on; none: that was all.
-    pub async fn asides(&self, run: RunId, from_row: RowNo) -> Result<Vec<AsideResult>, QueueError> {
-        let page: Vec<StoredAside> = sqlx::query_as(
-            "SELECT row, outcome, duplicate_of, column_name, reason, from_account, account, tags
-             FROM aside WHERE run = ? AND row >= ? ORDER BY row LIMIT ?",
+    /// Those of these rows that are not sent, in order.
+    pub async fn asides(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<AsideResult>, QueueError> {
+        let list: String = sqlx::query_scalar(
+            "SELECT json_group_array(json_array(row, outcome, reason, from_account, account, json(tags), duplicate_of,
+                 (SELECT json_array(first_row, source, first_line, step) FROM segment
+                  WHERE run = ?1 AND first_row <= duplicate_of ORDER BY first_row DESC LIMIT 1)))
+             FROM (SELECT * FROM aside WHERE run = ?1 AND row >= ?2 AND row < ?3 ORDER BY row)",
         )
         .bind(run)
-        .bind(from_row.cast_signed())
-        .bind(ROWS)
-        .fetch_all(&self.pool)
+        .bind(rows.start.cast_signed())
+        .bind(rows.end.cast_signed())
+        .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        page.into_iter().map(StoredAside::read).collect()
+        let list: Vec<StoredAside<'_>> = parse(&list)?;
+        list.into_iter().map(StoredAside::read).collect()
     }
 
-    /// How often each code ended rows of a run otherwise than in plain success.
-    pub async fn codes(&self, run: RunId) -> Result<Vec<(Outcome, Option<i64>, u64)>, QueueError> {
-        let codes: Vec<(String, Option<i64>, i64)> = sqlx::query_as(
-            "SELECT outcome, code, count(*) FROM outcome WHERE run = ? GROUP BY outcome, code ORDER BY 3 DESC, 1, 2",
+    /// The files of a run's input, as results name them.
+    pub async fn sources(&mut self, run: RunId) -> Result<Vec<String>, QueueError> {
+        let names = sqlx::query_scalar("SELECT name FROM source WHERE run = ? ORDER BY number");
+        let names = names.bind(run).fetch_all(&mut *self.transaction).await;
+        names.map_err(self.fail())
+    }
+
+    /// Where these rows stand in their files, in order: the first stretch may begin before them.
+    pub async fn segments(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Segment>, QueueError> {
+        let segments: Vec<StoredSegment> = sqlx::query_as(
+            "SELECT first_row, source, first_line, step FROM segment
+             WHERE run = ?1 AND first_row < ?3 AND first_row >= coalesce(
+                 (SELECT max(first_row) FROM segment WHERE run = ?1 AND first_row <= ?2), 0)
+             ORDER BY first_row",
         )
         .bind(run)
-        .fetch_all(&self.pool)
+        .bind(rows.start.cast_signed())
+        .bind(rows.end.cast_signed())
+        .fetch_all(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        codes.into_iter().map(|(name, code, rows)| Ok((named(&name)?, code, rows.cast_unsigned()))).collect()
+        Ok(segments.iter().map(StoredSegment::read).collect())
     }
 
-    pub(super) fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
-        let path = self.path.clone();
-        move |source| QueueError::Database { path: path.clone(), source }
+    fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
+        database(&self.path)
     }
 }
 
-impl StoredResult {
-    fn read(self) -> Result<RequestResult, QueueError> {
-        let damaged = |source| QueueError::Damaged { request: self.id, source };
-        Ok(RequestResult {
-            id: self.id,
-            items: Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref()).map_err(damaged)?,
-            from: self.from_account,
-            outcome: if self.settled { Outcome::Succeeded } else { Outcome::Pending },
-            attempts: self.attempts,
-            finished_at: self.finished_at,
-        })
+fn database(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
+    let path = path.to_owned();
+    move |source| QueueError::Database { path: path.clone(), source }
+}
+
+impl RequestResult {
+    /// What was asked for. Unpacked one request at a time: a page of large requests takes much memory.
+    pub fn items(&self) -> Result<Vec<Item>, QueueError> {
+        let items = Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref());
+        items.map_err(|source| QueueError::Damaged { request: self.id, source })
     }
 }
 
-impl StoredAside {
+impl From<StoredResult> for RequestResult {
+    fn from(stored: StoredResult) -> Self {
+        Self {
+            id: stored.id,
+            from: stored.from_account,
+            outcome: if stored.settled { Outcome::Succeeded } else { Outcome::Pending },
+            attempts: stored.attempts,
+            finished_at: stored.finished_at,
+            accounts: stored.accounts,
+            rows: stored.rows,
+            tags: stored.tags,
+        }
+    }
+}
+
+impl StoredAside<'_> {
     fn read(self) -> Result<AsideResult, QueueError> {
-        let tags = self.tags.as_deref().map(serde_json::from_str).transpose();
-        let tags = tags.map_err(|error| QueueError::Unexpected(format!("tags of row {}: {error}", self.row)))?;
+        let original = |row| {
+            let nowhere = || QueueError::Unexpected(format!("row {row}, which row {} repeats, has no line", self.row));
+            let segment = self.original.as_ref().map(StoredSegment::read).ok_or_else(nowhere)?;
+            Ok(Original { row, segment })
+        };
         Ok(AsideResult {
-            row: self.row.cast_unsigned(),
+            row: self.row,
             outcome: named(&self.outcome)?,
-            duplicate_of: self.duplicate_of.map(i64::cast_unsigned),
-            column: self.column_name,
+            duplicate_of: self.duplicate_of.map(original).transpose()?,
             reason: self.reason,
-            from: self.from_account,
+            from: self.from,
             account: self.account,
-            tags: tags.unwrap_or_default(),
+            tags: self.tags.unwrap_or_default(),
         })
     }
 }
 
-fn named(outcome: &str) -> Result<Outcome, QueueError> {
+/// One list for many rows: the library's own cost a row and column is several times that of JSON.
+fn parse<'a, T: Deserialize<'a>>(list: &'a str) -> Result<Vec<T>, QueueError> {
+    serde_json::from_str(list).map_err(|error| QueueError::Unexpected(error.to_string()))
+}
+
+impl StoredSegment {
+    fn read(&self) -> Segment {
+        Segment {
+            first_row: self.first_row.cast_unsigned(),
+            source: u32::try_from(self.source).unwrap_or(u32::MAX),
+            first_line: self.first_line.cast_unsigned(),
+            step: self.step.cast_unsigned(),
+        }
+    }
+}
+
+pub(super) fn named(outcome: &str) -> Result<Outcome, QueueError> {
     outcome.parse().map_err(|_| QueueError::Unexpected(format!("an outcome named {outcome}")))
 }

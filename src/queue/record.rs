@@ -26,6 +26,8 @@ pub enum Write {
     },
     /// No byte of this one left.
     Withdraw(RequestId),
+    /// What a killed runner sent of this one is over.
+    Reopen(RequestId),
 }
 
 /// Something is on disk.
@@ -40,8 +42,10 @@ pub enum Written {
         /// What goes out again, each part with its number.
         parts: Vec<Part>,
     },
-    /// This one is pending again.
+    /// This one is pending again, as if it had not been sent.
     Withdrawn(RequestId),
+    /// This one is pending again, in doubt.
+    Reopened(RequestId),
 }
 
 /// One transaction in the making.
@@ -80,6 +84,7 @@ impl Queue {
                 Write::Intend(requests) => intents.extend(requests),
                 Write::Record { run, settlement } => written.push(batch.record(run, settlement).await?),
                 Write::Withdraw(request) => written.push(batch.withdraw(request).await?),
+                Write::Reopen(request) => written.push(batch.reopen(request).await?),
             }
         }
         batch.settle_succeeded().await?;
@@ -125,6 +130,13 @@ impl Batch<'_> {
         let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests withdrawn", 1, changed)?;
         Ok(Written::Withdrawn(request))
+    }
+
+    async fn reopen(&mut self, request: RequestId) -> Result<Written, Failure> {
+        let query = sqlx::query("UPDATE request SET state = 'pending' WHERE id = ? AND state = 'sending' AND in_doubt");
+        let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
+        expect("requests reopened", 1, changed)?;
+        Ok(Written::Reopened(request))
     }
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Written, Failure> {

@@ -5,7 +5,6 @@ use sqlx::FromRow;
 use super::{Queue, QueueError, Reader};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
-use crate::domain::packed::Segment;
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
 
@@ -283,35 +282,6 @@ impl Reader {
     pub async fn tally(&self, run: RunId) -> Result<Tally, QueueError> {
         let mut connection = self.pool.acquire().await.map_err(self.fail())?;
         kept_tally(&mut connection, run).await.map_err(self.fail())
-    }
-
-    /// The files of a run's input, as results name them.
-    pub async fn sources(&self, run: RunId) -> Result<Vec<String>, QueueError> {
-        let names = sqlx::query_scalar("SELECT name FROM source WHERE run = ? ORDER BY number");
-        names.bind(run).fetch_all(&self.pool).await.map_err(self.fail())
-    }
-
-    /// Where the rows of a run stand in their files, from the stretch with this row on, at most `limit`.
-    pub async fn segments(&self, run: RunId, from_row: u64, limit: u32) -> Result<Vec<Segment>, QueueError> {
-        let segments: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-            "SELECT first_row, source, first_line, step FROM segment
-             WHERE run = ?1 AND first_row >= coalesce(
-                 (SELECT max(first_row) FROM segment WHERE run = ?1 AND first_row <= ?2), 0)
-             ORDER BY first_row LIMIT ?3",
-        )
-        .bind(run)
-        .bind(from_row.cast_signed())
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.fail())?;
-        let segment = |(first_row, source, first_line, step): (i64, i64, i64, i64)| Segment {
-            first_row: first_row.cast_unsigned(),
-            source: u32::try_from(source).unwrap_or(u32::MAX),
-            first_line: first_line.cast_unsigned(),
-            step: step.cast_unsigned(),
-        };
-        Ok(segments.into_iter().map(segment).collect())
     }
 
     /// Requests of a run that are not settled, and all of them.

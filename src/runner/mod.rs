@@ -7,6 +7,7 @@ mod deadline;
 mod recorder;
 mod sender;
 mod signals;
+mod snapshot;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,14 +20,17 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
 use crate::domain::job::TimeOfDay;
-use crate::domain::request::RequestId;
+use crate::domain::outcome::Outcome;
+use crate::domain::request::{Keys, Request, RequestId};
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason};
+use crate::domain::tally::Tally;
 use crate::limiter::{CommandLimiter, LedgerError};
 use crate::queue::{Queue, QueueError, Reader, RunId, Write};
+use crate::report::progress::Snapshot;
 use deadline::Deadline;
 use recorder::Recorder;
 use sender::Sender;
-use signals::Signals;
+pub use signals::Signals;
 
 /// How often the watcher is told how things stand.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
@@ -58,19 +62,16 @@ pub enum RunError {
     /// A second signal came.
     #[error("interrupted twice: left at once; run again to go on")]
     Interrupted,
-    /// Signals can't be received.
-    #[error("can't listen for signals: {0}")]
-    Signals(std::io::Error),
 }
 
-/// How things stand, for whoever watches.
+/// What a session came to.
 #[derive(Debug)]
-pub struct Glimpse<'a> {
-    /// The schedule with its tallies.
-    pub schedule: &'a Schedule,
-    /// HTTP exchanges begun since the start.
-    pub calls: u64,
-    /// Time since the start.
+pub struct Drive {
+    /// How it ended.
+    pub end: End,
+    /// HTTP exchanges begun, of each job.
+    pub calls: Vec<u64>,
+    /// How long it took.
     pub elapsed: Duration,
 }
 
@@ -81,15 +82,16 @@ enum Inbound {
     Broken(RunError),
 }
 
-/// Drives the runs to their end or until something stops them. `watch` is called a few times a second.
+/// Drives the runs to their end or until something stops them. `watch` is told a few times a second how things stand.
 ///
-/// Returns the queue, for the sums to be checked, how it ended, and the number of HTTP exchanges.
+/// Returns the queue, for the sums to be checked.
 pub async fn drive(
     mut queue: Queue,
     tasks: Vec<Task>,
     seed: u64,
-    watch: &mut dyn FnMut(&Glimpse<'_>),
-) -> Result<(Queue, End, u64), RunError> {
+    signals: &mut Signals,
+    watch: &mut dyn FnMut(&Snapshot),
+) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
     let rescued = queue.rescue().await?;
     let mut last_requests = Vec::new();
@@ -98,6 +100,9 @@ pub async fn drive(
     }
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
+    let calls = vec![0; tasks.len()];
+    let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
+    let done_before = tasks.iter().map(|task| ended(&task.plan.tally)).sum();
     let plans = tasks.iter().map(|task| task.plan.clone()).collect();
     let runner = Runner {
         schedule: Schedule::new(plans, seed),
@@ -111,9 +116,10 @@ pub async fn drive(
         hold_back: CancellationToken::new(),
         senders: TaskTracker::new(),
         started: Instant::now(),
-        calls: 0,
+        calls,
+        done_before,
     };
-    runner.run(rescued, watch).await
+    runner.run(rescued, signals, watch).await
 }
 
 struct Runner {
@@ -129,17 +135,19 @@ struct Runner {
     hold_back: CancellationToken,
     senders: TaskTracker,
     started: Instant,
-    calls: u64,
+    calls: Vec<u64>,
+    /// Rows that had their outcome before this session.
+    done_before: u64,
 }
 
 impl Runner {
     async fn run(
         mut self,
-        rescued: Vec<(RunId, crate::domain::request::Request, crate::domain::request::Keys)>,
-        watch: &mut dyn FnMut(&Glimpse<'_>),
-    ) -> Result<(Queue, End, u64), RunError> {
+        rescued: Vec<(RunId, Request, Keys)>,
+        signals: &mut Signals,
+        watch: &mut dyn FnMut(&Snapshot),
+    ) -> Result<(Queue, Drive), RunError> {
         let mut interrupted = false;
-        let mut signals = Signals::listen().map_err(RunError::Signals)?;
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let jobs: HashMap<RunId, JobNo> = self.tasks.iter().enumerate().map(|(job, task)| (task.run, job)).collect();
@@ -157,26 +165,22 @@ impl Runner {
                     }
                     self.handle(Event::Stop(StopReason::Signal));
                 }
+                _ = ticker.tick() => {
+                    self.look_at_the_clock();
+                    watch(&self.snapshot());
+                }
                 inbound = self.inbox.recv() => match inbound {
                     Some(Inbound::Event(event)) => self.handle(event),
                     Some(Inbound::Broken(error)) => return Err(error),
                     None => unreachable!("the loop holds a sender of its own"),
                 },
                 () = tokio::time::sleep_until(wake_at) => self.handle(Event::Tick),
-                _ = ticker.tick() => {
-                    self.look_at_the_clock();
-                    watch(&self.glimpse());
-                }
             }
         }
-        watch(&self.glimpse());
+        watch(&self.snapshot());
         let end = self.schedule.end().unwrap_or(End::Complete);
         let queue = self.recorder.finish().await?;
-        Ok((queue, end, self.calls))
-    }
-
-    fn glimpse(&self) -> Glimpse<'_> {
-        Glimpse { schedule: &self.schedule, calls: self.calls, elapsed: self.started.elapsed() }
+        Ok((queue, Drive { end, calls: self.calls, elapsed: self.started.elapsed() }))
     }
 
     fn look_at_the_clock(&mut self) {
@@ -187,8 +191,8 @@ impl Runner {
     }
 
     fn handle(&mut self, event: Event) {
-        if matches!(event, Event::Sent(_)) {
-            self.calls += 1;
+        if let Event::Sent { job, .. } = event {
+            self.calls[job] += 1;
         }
         let commands = self.schedule.handle(self.started.elapsed(), event);
         commands.into_iter().for_each(|command| self.carry_out(command));
@@ -204,6 +208,7 @@ impl Runner {
                 self.recorder.write(Write::Record { run: self.tasks[job].run, settlement });
             }
             Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request)),
+            Command::Reopen(request) => self.recorder.write(Write::Reopen(request)),
             Command::Slow { job, scope } => self.tasks[job].limiter.throttled(scope),
             Command::Renew { job, generation } => self.renew(job, generation),
             Command::HoldBack => self.hold_back.cancel(),
@@ -213,6 +218,7 @@ impl Runner {
     fn send(&self, job: JobNo, request: RequestId, body: Vec<u8>) {
         let task = &self.tasks[job];
         let sender = Sender {
+            job,
             request,
             path: task.plan.operation.path(),
             body,

@@ -65,5 +65,6 @@ fn event(written: Written) -> Event {
         Written::Intended(requests) => Event::Intended(requests),
         Written::Recorded { request, parts } => Event::Recorded { request, parts },
         Written::Withdrawn(request) => Event::Withdrawn(request),
+        Written::Reopened(request) => Event::Reopened(request),
     }
 }

@@ -9,11 +9,12 @@ use super::Inbound;
 use crate::api::{Call, Client};
 use crate::domain::reply::Exchange;
 use crate::domain::request::RequestId;
-use crate::domain::schedule::Event;
+use crate::domain::schedule::{Event, JobNo};
 use crate::limiter::CommandLimiter;
 
 /// Sends one request once.
 pub(super) struct Sender {
+    pub(super) job: JobNo,
     pub(super) request: RequestId,
     pub(super) path: &'static str,
     pub(super) body: Vec<u8>,
@@ -37,7 +38,7 @@ impl Sender {
                 return;
             }
         };
-        self.tell(Event::Sent(self.request));
+        self.tell(Event::Sent { job: self.job, request: self.request });
         let Self { request, path, body, client, to_loop, .. } = self;
         let Call { exchange, generation, round_trip } = client.call(path, body).await;
         match exchange {

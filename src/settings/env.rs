@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+use crate::api::{Endpoint, EndpointError};
 use crate::domain::account::{UserId, UserIdError};
 use crate::domain::job::{App, EndpointChoice};
 
@@ -45,6 +46,9 @@ pub enum EnvError {
     /// No id of an account.
     #[error("IMBULK_IDENTIFIER {0}")]
     Identifier(UserIdError),
+    /// No endpoint.
+    #[error("IMBULK_ENDPOINT {0}\nhint: {hint}", hint = .0.hint())]
+    Endpoint(EndpointError),
     /// Two secrets, and no telling which one is meant.
     #[error("IMBULK_SECRET_KEY and IMBULK_USERSIG are both set\nhint: unset one; the key can renew, a UserSig cannot")]
     TwoSecrets,
@@ -70,7 +74,7 @@ impl Env {
             identifier: text("IMBULK_IDENTIFIER")?
                 .map(|id| UserId::new(&id).map_err(EnvError::Identifier))
                 .transpose()?,
-            endpoint: text("IMBULK_ENDPOINT")?,
+            endpoint: text("IMBULK_ENDPOINT")?.map(endpoint).transpose()?,
             queue: lookup("IMBULK_QUEUE").filter(|path| !path.is_empty()).map(PathBuf::from),
             secret_key: secret("IMBULK_SECRET_KEY")?,
             usersig: secret("IMBULK_USERSIG")?,
@@ -105,6 +109,10 @@ impl Env {
 
 fn sdkappid(text: String) -> Result<NonZeroU64, EnvError> {
     text.parse().map_err(|_| EnvError::SdkAppId(text))
+}
+
+fn endpoint(text: String) -> Result<String, EnvError> {
+    text.parse::<Endpoint>().map(|_| text).map_err(EnvError::Endpoint)
 }
 
 #[cfg(test)]

@@ -13,10 +13,9 @@ use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawOptions
 use super::env::Env;
 use super::mistake::{Checked, JobFileError, Wrong};
 use super::values::{Text, Whole, choice, count32, count64, duration, factor, optional, share, time_of_day};
+use crate::api::{Endpoint, Region};
 use crate::domain::account::UserId;
-use crate::domain::job::{
-    App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, REGIONS, Rejects, Retry, Stop,
-};
+use crate::domain::job::{App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Rejects, Retry, Stop};
 use crate::domain::operation::{self, DeleteType, DeleteTypeRule, Operation, TagColumns};
 
 /// The longest name of a job.
@@ -175,19 +174,26 @@ fn app(raw: RawApp) -> Checked<App> {
             return Err(Wrong::new(url.span(), "`region` and `endpoint` are both given").hint("take one of them out"));
         }
         (Some(region), None) => {
-            let region = choice("region", &region, &REGIONS.map(|region| (region, region)))?;
-            Some(EndpointChoice::Region(region.to_owned()))
+            let region = choice("region", &region, &Region::ALL.map(|region| (region.name(), region)))?;
+            Some(EndpointChoice::Region(region.name().to_owned()))
         }
         (None, Some(url)) if url.get_ref().trim().is_empty() => {
             return Err(Wrong::new(url.span(), "`endpoint` is empty").hint("https://…, or take the line out"));
         }
-        (None, url) => url.map(|url| EndpointChoice::Url(url.into_inner())),
+        (None, url) => url.map(endpoint_url).transpose()?,
     };
     Ok(App {
         sdkappid: optional(raw.sdkappid.as_ref(), |value| count64("sdkappid", value))?,
         identifier: raw.identifier.map(identifier).transpose()?,
         endpoint,
     })
+}
+
+fn endpoint_url(value: Text) -> Checked<EndpointChoice> {
+    match value.get_ref().parse::<Endpoint>() {
+        Ok(_) => Ok(EndpointChoice::Url(value.into_inner())),
+        Err(why) => Err(Wrong::new(value.span(), format!("`endpoint` {why}")).hint(why.hint())),
+    }
 }
 
 fn identifier(value: Text) -> Checked<String> {

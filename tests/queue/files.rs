@@ -61,7 +61,7 @@ async fn a_snapshot_that_a_reader_holds_on_to_stops_neither_writes_nor_a_new_own
     intend(&mut queue, &[1]).await.unwrap();
     drop(queue);
     let mut queue = place.open().await;
-    assert_eq!(queue.rescue().await.unwrap().len(), 1);
+    assert_eq!(rescue(&mut queue).await.len(), 1);
     intend(&mut queue, &[1]).await.unwrap();
     queue.close().await.unwrap();
     let still: i64 = sqlx::query_scalar(pending_now).fetch_one(&mut *snapshot).await.unwrap();

@@ -6,12 +6,12 @@ use imbulk::domain::account::UserId;
 use imbulk::domain::operation::DeleteType;
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::packed::Packed;
-use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::request::{Doubt, Item, Keys, Request, RequestId};
 use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::domain::settlement::Settlement;
 use imbulk::domain::tally::Tally;
 use imbulk::domain::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
-use imbulk::queue::{Loader, NewRun, Queue, QueueError, RunId, Selection, Write, Written};
+use imbulk::queue::{Loader, NewRun, Queue, QueueError, RunId, Selection, Snapshot, Write, Written};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 pub(crate) const NOW: i64 = 1_790_000_000_000;
@@ -118,6 +118,18 @@ pub(crate) async fn sums(queue: &mut Queue, run: RunId) -> Vec<(Outcome, u64)> {
     let run = queue.run(run).await.unwrap();
     let tally: Tally = queue.check_sums(&run).await.unwrap();
     tally.iter().filter(|(_, rows)| *rows > 0).collect()
+}
+
+/// Finds what a crash left sending, and makes it pending again.
+pub(crate) async fn rescue(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
+    let rescued = queue.rescue().await.unwrap();
+    let reopen = rescued.iter().map(|(_, request, _)| Write::Reopen(request.id)).collect();
+    queue.write(reopen, NOW).await.unwrap();
+    rescued
+}
+
+pub(crate) async fn snapshot(queue: &Queue) -> Snapshot {
+    queue.reader().await.unwrap().snapshot().await.unwrap()
 }
 
 pub(crate) async fn intend(queue: &mut Queue, requests: &[RequestId]) -> Result<Vec<Written>, QueueError> {

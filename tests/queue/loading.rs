@@ -9,7 +9,7 @@ use imbulk::domain::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
 use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
 use imbulk::domain::request::Item;
 use imbulk::domain::row::{RowNo, Tags, Value};
-use imbulk::queue::{Loader, Queue, RunState};
+use imbulk::queue::{Loader, Original, Queue, RunState};
 
 use crate::fixture::*;
 
@@ -58,16 +58,17 @@ async fn what_is_loaded_reads_back_and_adds_up() {
     assert_eq!(reader.find("' OR 1=1 --").await.unwrap(), None);
     assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), [stored]);
     assert_eq!(reader.runs_of("job", "1400000001").await.unwrap(), []);
-    assert_eq!(reader.sources(run).await.unwrap(), ["a.csv", "b.csv"]);
-    assert_eq!(reader.segments(run, 2, 10).await.unwrap(), [first, second], "from the stretch that holds the row");
-    assert_eq!(reader.segments(run, 4, 10).await.unwrap(), [second]);
+    let mut snapshot = reader.snapshot().await.unwrap();
+    assert_eq!(snapshot.sources(run).await.unwrap(), ["a.csv", "b.csv"]);
+    assert_eq!(snapshot.segments(run, 2..10).await.unwrap(), [first, second], "from the stretch that holds the row");
+    assert_eq!(snapshot.segments(run, 4..10).await.unwrap(), [second]);
     assert_eq!(reader.request_counts(run).await.unwrap(), (1, 1));
-    let asides = reader.asides(run, 4).await.unwrap();
+    let asides = snapshot.asides(run, 4..10).await.unwrap();
     assert_eq!(
         asides.iter().map(|aside| (aside.row, aside.outcome)).collect::<Vec<_>>(),
         [(4, Duplicate), (5, Protected)]
     );
-    assert_eq!(asides[0].duplicate_of, Some(1));
+    assert_eq!(asides[0].duplicate_of, Some(Original { row: 1, segment: first }));
     assert_eq!(asides[0].tags, BTreeMap::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]));
     assert_eq!(asides[1].reason.as_deref(), Some("`boss` is on the protected list"));
 }

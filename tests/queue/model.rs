@@ -24,6 +24,8 @@ enum Step {
     },
     Crash,
     CrashWhileLoading,
+    /// What a crash left sending is over.
+    Reopen(usize),
     Retry(Selection),
     Protect(RowNo),
 }
@@ -55,6 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => batch,
         2 => Just(Step::Crash),
+        3 => any::<usize>().prop_map(Step::Reopen),
         1 => Just(Step::CrashWhileLoading),
         2 => selection,
         1 => (0_u64..40).prop_map(Step::Protect),
@@ -66,6 +69,8 @@ struct Model {
     run: RunId,
     ready: BTreeMap<RequestId, Request>,
     sending: BTreeMap<RequestId, Request>,
+    /// Left sending by a crash.
+    rescued: BTreeMap<RequestId, Request>,
     rows: BTreeMap<RowNo, (Outcome, Option<i64>)>,
 }
 
@@ -119,9 +124,8 @@ impl Model {
 
     fn rescue(&mut self, rescued: &[Request]) {
         let doubtful = |(id, request)| (id, Request { doubt: Doubt::MayHaveArrived, ..request });
-        let sending: BTreeMap<_, _> = std::mem::take(&mut self.sending).into_iter().map(doubtful).collect();
-        assert_eq!(rescued, sending.values().cloned().collect::<Vec<_>>());
-        self.ready.extend(sending);
+        self.rescued.extend(std::mem::take(&mut self.sending).into_iter().map(doubtful));
+        assert_eq!(rescued, self.rescued.values().cloned().collect::<Vec<_>>());
     }
 
     /// The selected items are in new requests afterwards: which ones, the file says.
@@ -135,7 +139,7 @@ impl Model {
 
     fn protect(&mut self, account: &str) -> u64 {
         let mut taken = Vec::new();
-        for requests in [&mut self.ready, &mut self.sending] {
+        for requests in [&mut self.ready, &mut self.sending, &mut self.rescued] {
             for request in requests.values_mut() {
                 taken.extend(request.items.extract_if(.., |item| item.account.as_str() == account));
             }
@@ -160,7 +164,13 @@ async fn load(queue: &mut Queue) -> Model {
     let requests: Vec<_> = (0..6).map(|at| (Some("a"), request(at * 5))).collect();
     let run = begun(queue, "friend_update", &requests).await;
     let ready = pending(queue, run).await.into_iter().map(|request| (request.id, request)).collect();
-    Model { run, ready, sending: BTreeMap::new(), rows: (0..30).map(|row| (row, (Pending, None))).collect() }
+    Model {
+        run,
+        ready,
+        sending: BTreeMap::new(),
+        rescued: BTreeMap::new(),
+        rows: (0..30).map(|row| (row, (Pending, None))).collect(),
+    }
 }
 
 async fn play(steps: Vec<Step>) {
@@ -186,6 +196,14 @@ async fn play(steps: Vec<Step>) {
                 drop(loader);
                 drop(queue);
                 queue = place.open().await;
+                let rescued = queue.rescue().await.unwrap();
+                model.rescue(&rescued.into_iter().map(|(_, request, _)| request).collect::<Vec<_>>());
+            }
+            Step::Reopen(pick) => {
+                if let Some(request) = take(&mut model.rescued, pick) {
+                    queue.write(vec![Write::Reopen(request.id)], NOW).await.unwrap();
+                    model.ready.insert(request.id, request);
+                }
             }
             Step::Retry(selection) => {
                 let run = queue.run(model.run).await.unwrap();
@@ -216,18 +234,18 @@ async fn compare(queue: &mut Queue, model: &Model) {
 
 /// Every row's outcome, as results would say it; a row that stands in two places is a failure.
 async fn rows_of(queue: &Queue, run: RunId) -> BTreeMap<RowNo, (Outcome, Option<i64>)> {
-    let reader = queue.reader().await.unwrap();
+    let mut snapshot = snapshot(queue).await;
     let mut rows = BTreeMap::new();
-    for request in reader.request_results(run, 0).await.unwrap() {
-        for row in request.items.iter().flat_map(Item::rows) {
+    for request in snapshot.request_results(run, 0).await.unwrap() {
+        for row in request.items().unwrap().iter().flat_map(Item::rows) {
             assert_eq!(rows.insert(row, (request.outcome, None)), None, "row {row} stands in two requests");
         }
     }
-    for exception in reader.exceptions(run, 0).await.unwrap() {
+    for exception in snapshot.exceptions(run, 0..100).await.unwrap() {
         let before = rows.insert(exception.row, (exception.outcome, exception.code));
         assert_eq!(before, Some((Succeeded, None)), "row {} is an exception of no settled request", exception.row);
     }
-    for aside in reader.asides(run, 0).await.unwrap() {
+    for aside in snapshot.asides(run, 0..100).await.unwrap() {
         assert_eq!(rows.insert(aside.row, (aside.outcome, None)), None, "row {} is set aside and sent", aside.row);
     }
     rows

@@ -17,7 +17,7 @@ async fn three(place: &Place) -> (Queue, RunId, Vec<Request>) {
 }
 
 async fn exceptions(queue: &Queue, run: RunId) -> Vec<(u64, Outcome, Option<i64>)> {
-    let found = queue.reader().await.unwrap().exceptions(run, 0).await.unwrap();
+    let found = snapshot(queue).await.exceptions(run, 0..1_000_000).await.unwrap();
     found.into_iter().map(|exception| (exception.row, exception.outcome, exception.code)).collect()
 }
 
@@ -163,6 +163,9 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)>
         ("halve what is pending", vec![record(2, halves())]),
         ("succeed nobody", vec![of_nobody]),
         ("count for no run", vec![of_no_run]),
+        ("reopen what was not rescued", vec![Write::Reopen(1)]),
+        ("reopen what is settled", vec![Write::Reopen(2)]),
+        ("reopen what is pending", vec![Write::Reopen(3)]),
         ("withdraw what is pending", vec![Write::Withdraw(3)]),
         ("withdraw what is settled", vec![Write::Withdraw(2)]),
         ("withdraw twice", vec![Write::Withdraw(1), Write::Withdraw(1)]),
@@ -196,7 +199,7 @@ async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works
 }
 
 #[tokio::test]
-async fn what_was_sending_at_a_crash_is_pending_again_in_doubt_and_found_once() {
+async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt() {
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
     exchange(&mut queue, run, &page[1], vec![done(); 4]).await;
@@ -210,6 +213,11 @@ async fn what_was_sending_at_a_crash_is_pending_again_in_doubt_and_found_once() 
     let operation = queue.run(run).await.unwrap().operation().unwrap();
     let keys = operation.keys(&page[0], queue.run(run).await.unwrap().delete_type());
     assert_eq!(rescued, [(run, expected.clone(), keys)]);
+    drop(queue);
+    let mut queue = place.open().await;
+    assert_eq!(queue.rescue().await.unwrap(), rescued, "another crash finds it again");
+    assert_eq!(pending(&queue, run).await, page[2..]);
+    queue.write(vec![Write::Reopen(1)], NOW).await.unwrap();
     assert_eq!(queue.rescue().await.unwrap(), []);
     assert_eq!(pending(&queue, run).await, [expected, page[2].clone()]);
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);

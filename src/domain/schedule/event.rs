@@ -62,7 +62,12 @@ pub enum Event {
     /// The intent to send these is on disk.
     Intended(Vec<RequestId>),
     /// The request has its slot, its bytes leave.
-    Sent(RequestId),
+    Sent {
+        /// The job.
+        job: JobNo,
+        /// The request.
+        request: RequestId,
+    },
     /// The request was held back before any byte left ([`Command::HoldBack`]).
     HeldBack(RequestId),
     /// The exchange is over.
@@ -83,6 +88,8 @@ pub enum Event {
     },
     /// The intent is taken back on disk.
     Withdrawn(RequestId),
+    /// The rescued request is pending again on disk.
+    Reopened(RequestId),
     /// Time has passed.
     Tick,
     /// Stop, for this reason.
@@ -128,6 +135,8 @@ pub enum Command {
     },
     /// Take the intent back: no byte left.
     Withdraw(RequestId),
+    /// Make a rescued request pending again: whatever an earlier runner sent is over by now.
+    Reopen(RequestId),
     /// Slow down: a call of this job was answered so.
     Slow {
         /// The job.
@@ -187,4 +196,13 @@ pub enum End {
     Complete,
     /// It was stopped; work may be left.
     Stopped(StopReason),
+}
+
+/// What keeps everything that is left from being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// The accounts are being written.
+    Accounts,
+    /// The delay before the next attempt.
+    Delays,
 }

@@ -10,7 +10,8 @@ use crate::domain::request::{Request, RequestId};
 /// intents never lets a free slot go by (32 slots pass in 160 ms at 200 calls/s; a commit takes a few ms), few
 /// enough that a kill leaves few intents behind.
 const RUNWAY: usize = 32;
-/// Fetch more while fewer requests than this wait for their turn.
+/// Fetch more while fewer requests than this are ready to go. Those that wait for their keys don't count: many busy
+/// accounts must not keep out what has nothing to do with them.
 const LOW_WATER: usize = 256;
 /// The most requests of a job in memory, those that back off included.
 const MOST_REQUESTS: usize = 8_192;
@@ -26,8 +27,6 @@ pub(super) struct JobState {
     /// The last request that was fetched.
     pub(super) cursor: RequestId,
     pub(super) source: Source,
-    /// Requests that wait for their keys or their turn.
-    pub(super) queued: usize,
     /// Requests parked or on their way back.
     pub(super) parked: usize,
     /// Between `Intend` and `Sent`.
@@ -55,7 +54,6 @@ impl JobState {
             ready: VecDeque::new(),
             cursor: 0,
             source: Source::Idle,
-            queued: 0,
             parked: 0,
             leaving: 0,
             in_flight: 0,
@@ -85,7 +83,7 @@ impl JobState {
 
     pub(super) fn wants_more(&self) -> bool {
         self.source == Source::Idle
-            && self.queued < LOW_WATER
+            && self.ready.len() < LOW_WATER
             && self.requests < MOST_REQUESTS
             && self.items < MOST_ITEMS
     }

@@ -4,18 +4,19 @@
 //!         Page, Loaded, Rescued                 Intended         Sent           Replied          Recorded
 //! queue ───────────────────────► queued ─► intending ─────► leaving ───► in flight ───► recording ───► over
 //!                                   ▲  keys held       Intend       Send           Record     │
-//!                                   └──────────── timer: backoff, quarantine ◄────────────────┘ parts
+//!                                   └──────────────── timer: backoff ◄────────────────────────┘ parts
 //! ```
 //!
-//! A request holds the keys of all accounts that it writes from its intent to `Recorded`, and longer where the
-//! server may still be writing. Whatever waits holds no worker and no connection.
+//! A request holds the keys of all accounts that it writes from its intent to `Recorded`. Where no answer came, the
+//! record waits until the server can't be writing any more: a request is `sending` on disk for as long as it may be
+//! in flight, so that the keys are safe across a kill, too. Whatever waits holds no worker and no connection.
 
 mod event;
 mod health;
 mod job;
 mod keys;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -26,8 +27,8 @@ use super::request::{Key, Keys, Request, RequestId};
 use super::retry::{SERVER_MAY_BE_WRITING, delay};
 use super::settlement::{Part, Settlement};
 use super::tally::Tally;
-use super::verdict::{Signal, Wait, judge};
-pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason};
+use super::verdict::{Server, Signal, Wait, judge};
+pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, Waiting};
 use health::{Health, Refusal};
 use job::{JobState, Source};
 use keys::{KeyTable, Lease, Ticket};
@@ -50,6 +51,10 @@ pub struct Schedule {
     parked: HashMap<Key, VecDeque<(JobNo, RequestId)>>,
     /// Parked requests on their way back into memory, and the key that they were parked under.
     loading: HashMap<RequestId, Key>,
+    /// Requests found `sending` at the start, until they are pending again.
+    rescued: HashMap<RequestId, Rescued>,
+    /// The numbers of those that pages may bring as well.
+    known: HashSet<RequestId>,
     timers: BTreeMap<(Now, u64), Timer>,
     timers_set: u64,
     dice: SmallRng,
@@ -77,16 +82,22 @@ enum Stage {
     /// Waits for a slot.
     Leaving,
     /// Its bytes have left.
-    InFlight { sent_at: Now },
+    InFlight,
     /// Its intent is being taken back.
     Withdrawing,
+}
+
+#[derive(Debug)]
+struct Rescued {
+    ticket: Ticket,
+    /// The job and its request, where it belongs to a job of this runner.
+    mine: Option<(JobNo, Request)>,
 }
 
 #[derive(Debug)]
 struct Recording {
     job: JobNo,
     ticket: Ticket,
-    sent_at: Now,
     items: usize,
     /// What ended: outcome, items, rows.
     ended: Vec<(Outcome, Count, Count)>,
@@ -96,6 +107,8 @@ struct Recording {
 enum Timer {
     Release(Ticket),
     Rejoin(JobNo, Request),
+    Record(JobNo, Settlement),
+    Reopen(RequestId),
 }
 
 impl Schedule {
@@ -109,6 +122,8 @@ impl Schedule {
             waiting: HashMap::new(),
             parked: HashMap::new(),
             loading: HashMap::new(),
+            rescued: HashMap::new(),
+            known: HashSet::new(),
             timers: BTreeMap::new(),
             timers_set: 0,
             dice: SmallRng::seed_from_u64(seed),
@@ -131,13 +146,14 @@ impl Schedule {
             Event::Page { job, requests } => self.page(job, requests),
             Event::Loaded { job, request } => self.loaded(job, request, &mut out),
             Event::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, &mut out)),
-            Event::Sent(id) => self.sent(now, id),
+            Event::Sent { request, .. } => self.sent(request),
             Event::HeldBack(id) => self.withdraw(id, Stage::Leaving, &mut out),
             Event::Replied { request, exchange, generation } => {
                 self.replied(now, request, &exchange, generation, &mut out);
             }
             Event::Recorded { request, parts } => self.recorded(now, request, parts, &mut out),
             Event::Withdrawn(id) => self.withdrawn(id, &mut out),
+            Event::Reopened(id) => self.reopened(id, &mut out),
             Event::Tick => {}
             Event::Stop(reason) => self.stop(reason, &mut out),
         }
@@ -152,7 +168,9 @@ impl Schedule {
     /// When [`Event::Tick`] is due.
     pub fn wake_at(&self) -> Option<Now> {
         let timer = self.timers.keys().next().map(|(due, _)| *due);
-        timer.into_iter().chain(self.health.wake_at()).min()
+        let may_probe = self.stop.is_none() && self.active == 0 && self.jobs.iter().any(|job| !job.ready.is_empty());
+        // A probe that can't set out has no time: the runner would be woken again and again to no purpose.
+        timer.into_iter().chain(self.health.wake_at().filter(|_| may_probe)).min()
     }
 
     /// Whether all is over, and how.
@@ -183,13 +201,35 @@ impl Schedule {
         self.health.unreachable()
     }
 
+    /// What keeps everything that is left from being sent; none while something is ready.
+    pub fn waiting_for(&self) -> Option<Waiting> {
+        let ready = self.jobs.iter().any(|job| !job.ready.is_empty() || job.leaving > 0);
+        match (ready, !self.waiting.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(Waiting::Accounts),
+            (false, false) => (!self.timers.is_empty()).then_some(Waiting::Delays),
+        }
+    }
+
     fn rescued(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: Keys) {
         let (ticket, lease) = self.table.join(keys);
         assert_eq!(lease, Lease::Held, "requests in flight share no account, not even across a kill");
-        self.set(now + SERVER_MAY_BE_WRITING, Timer::Release(ticket));
+        self.set(now + SERVER_MAY_BE_WRITING, Timer::Reopen(request.id));
         if let Some(job) = job {
+            self.known.insert(request.id);
             self.jobs[job].took(&request);
-            self.set(now + SERVER_MAY_BE_WRITING, Timer::Rejoin(job, request));
+        }
+        let id = request.id;
+        self.rescued.insert(id, Rescued { ticket, mine: job.map(|job| (job, request)) });
+    }
+
+    /// On disk the request is pending again, in doubt.
+    fn reopened(&mut self, id: RequestId, out: &mut Vec<Command>) {
+        let Rescued { ticket, mine } = self.rescued.remove(&id).expect("only a rescued request is reopened");
+        self.leave(ticket, out);
+        if let Some((job, request)) = mine {
+            let keys = self.keys_of(job, &request);
+            self.queue_up(job, request, keys);
         }
     }
 
@@ -197,7 +237,11 @@ impl Schedule {
         let state = &mut self.jobs[job];
         state.source = if requests.len() < PAGE as usize { Source::Exhausted } else { Source::Idle };
         state.cursor = requests.last().map_or(state.cursor, |request| request.id);
-        requests.into_iter().for_each(|request| self.admit(job, request));
+        for request in requests {
+            if !self.known.contains(&request.id) {
+                self.admit(job, request);
+            }
+        }
     }
 
     /// Takes a request into memory, or parks it where its account has company enough.
@@ -228,7 +272,6 @@ impl Schedule {
             Lease::Held => self.jobs[job].ready.push_back(id),
             Lease::Waiting => drop(self.waiting.insert(ticket, id)),
         }
-        self.jobs[job].queued += 1;
         let previous = self.entries.insert(id, Entry { job, ticket, request, stage: Stage::Queued });
         assert!(previous.is_none() && !self.recording.contains_key(&id), "a request is in memory once");
     }
@@ -251,8 +294,8 @@ impl Schedule {
         out.push(Command::Send { job: entry.0, request: id, body });
     }
 
-    fn sent(&mut self, now: Now, id: RequestId) {
-        let (job, _) = self.step(id, Stage::Leaving, Stage::InFlight { sent_at: now });
+    fn sent(&mut self, id: RequestId) {
+        let (job, _) = self.step(id, Stage::Leaving, Stage::InFlight);
         self.jobs[job].leaving -= 1;
         self.jobs[job].in_flight += 1;
     }
@@ -273,8 +316,7 @@ impl Schedule {
     }
 
     fn replied(&mut self, now: Now, id: RequestId, exchange: &Exchange, generation: u64, out: &mut Vec<Command>) {
-        let Some(Entry { job, ticket, mut request, stage: Stage::InFlight { sent_at } }) = self.entries.remove(&id)
-        else {
+        let Some(Entry { job, ticket, mut request, stage: Stage::InFlight }) = self.entries.remove(&id) else {
             unreachable!("request {id} was answered without being in flight");
         };
         if matches!(exchange, Exchange::NotSent(_)) {
@@ -285,8 +327,11 @@ impl Schedule {
         let items = request.items.len();
         let settlement = Settlement::new(request, judgement.verdicts);
         let ended = settlement.ended_by_outcome();
-        self.recording.insert(id, Recording { job, ticket, sent_at, items, ended });
-        out.push(Command::Record { job, settlement });
+        self.recording.insert(id, Recording { job, ticket, items, ended });
+        match judgement.server {
+            Server::Done => out.push(Command::Record { job, settlement }),
+            Server::MayBeWriting => self.set(now + SERVER_MAY_BE_WRITING, Timer::Record(job, settlement)),
+        }
         self.heard(now, job, generation, judgement.signal, out);
     }
 
@@ -337,7 +382,6 @@ impl Schedule {
 
     /// Sets the parts' timers. Returns until when the accounts of the request stay taken.
     fn send_again(&mut self, now: Now, record: &Recording, parts: Vec<Part>) -> Now {
-        let quiet_at = record.sent_at + SERVER_MAY_BE_WRITING;
         let mut free_at = now;
         for Part { request, wait } in parts {
             let retry = self.jobs[record.job].plan.retry;
@@ -346,7 +390,6 @@ impl Schedule {
                 Wait::None => (now, now),
                 Wait::Backoff => (backed_off, now),
                 Wait::Alone => (backed_off, backed_off),
-                Wait::Quarantine => (backed_off.max(quiet_at), quiet_at),
             };
             free_at = free_at.max(held_until);
             self.jobs[record.job].took(&request);
@@ -378,6 +421,8 @@ impl Schedule {
                     let keys = self.keys_of(job, &request);
                     self.queue_up(job, request, keys);
                 }
+                Timer::Record(job, settlement) => out.push(Command::Record { job, settlement }),
+                Timer::Reopen(id) => out.push(Command::Reopen(id)),
             }
         }
     }
@@ -396,8 +441,8 @@ impl Schedule {
 
     /// Calls parked requests of a key back, as many as may stand in its queue.
     fn unpark(&mut self, key: Key, out: &mut Vec<Command>) {
-        let on_their_way = self.loading.values().filter(|parked_under| **parked_under == key).count();
         let Some(queue) = self.parked.get_mut(&key) else { return };
+        let on_their_way = self.loading.values().filter(|parked_under| **parked_under == key).count();
         for _ in self.table.depth(key) + on_their_way..DEEP_ENOUGH {
             let Some((job, request)) = queue.pop_front() else { break };
             self.loading.insert(request, key);
@@ -440,7 +485,6 @@ impl Schedule {
         let id = self.jobs[job].ready.pop_front()?;
         self.step(id, Stage::Queued, Stage::Intending);
         self.entries.entry(id).and_modify(|entry| entry.request.attempts += 1);
-        self.jobs[job].queued -= 1;
         self.jobs[job].leaving += 1;
         self.active += 1;
         Some(id)

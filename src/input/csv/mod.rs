@@ -28,9 +28,9 @@ const GROUP_SEPARATOR: char = '|';
 
 /// Reads all rows.
 ///
-/// A record that spans several lines and can't be a row, because its quotes, its cells or its ids are not what
-/// they should be, is most likely the work of a stray quote: only its first line is rejected, the others are
-/// read again as rows of their own.
+/// A record whose quotes are not sound is the work of a stray quote: only its first line is rejected, the others are
+/// read again as rows of their own. A record with sound quotes is one row, however many lines it spans and however
+/// wrong it is: what stands within quotes is never taken for a row.
 pub(super) fn read(
     name: &str,
     text: impl Read,
@@ -47,7 +47,7 @@ pub(super) fn read(
         let (flow, again) = match rows.row(&place, cells, &mut read, &mut json) {
             Ok(row) => (sink(Ok(row)), false),
             Err(fault) => {
-                let again = place.form == Form::TooLong || place.spans_lines() && rows.is_malformed(&place, cells);
+                let again = place.form == Form::TooLong || place.spans_lines() && place.form != Form::Whole;
                 (sink(Err(rows.bad_row(fault, &place, cells, read, again))), again)
             }
         };
@@ -147,14 +147,6 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Whether a record is so wrong that its lines are better read one by one.
-    fn is_malformed(&self, place: &Place, cells: Cells<'_>) -> bool {
-        let ids = self.header.from.into_iter().chain([self.header.account]);
-        place.form != Form::Whole
-            || cells.len() != self.header.width
-            || ids.filter_map(|index| cells.get(index)).any(|id| id.contains(&b'\n'))
-    }
-
     /// The bad row with its cells as they stand in the file; of a record that is read again those of its first line.
     fn bad_row(&self, mut fault: Fault, place: &Place, cells: Cells<'_>, tags: Tags, again: bool) -> BadRow {
         let last_on_line = cells.iter().position(|cell| cell.contains(&b'\n'));
@@ -167,9 +159,9 @@ impl Rows<'_> {
             };
             Some(String::from_utf8_lossy(cell).into_owned())
         };
-        if again && place.spans_lines() {
-            let end = place.last_line;
-            fault.reason = format!("{} (as its quotes stand, the row would run on to line {end})", fault.reason);
+        if place.spans_lines() {
+            let (end, runs) = (place.last_line, if again { "would run" } else { "runs" });
+            fault.reason = format!("{} (as its quotes stand, the row {runs} on to line {end})", fault.reason);
         }
         let from = self.header.from.and_then(cell);
         fault.into_row(place.line, from, cell(self.header.account), tags)

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use serde_json::Number;
+
 use crate::domain::job::Encoding;
 use crate::domain::operation::BodyShape;
 use crate::domain::row::{RowRef, Tags, Value};
@@ -218,13 +220,19 @@ struct SnsItem<'l> {
 fn tag_value(kind: Kind, raw: Raw<'_>) -> Option<Value> {
     match Type::of(raw) {
         Type::Text => value::text(raw).map(|text| Value::Text(text.into())),
-        Type::Number => raw.get().parse().ok().map(Value::Integer),
+        Type::Number => whole(raw.get()).map(Value::Integer),
         Type::List if kind == Kind::Groups => {
             let names: Vec<Cow<'_, str>> = serde_json::from_str(raw.get()).ok()?;
             Some(tags::groups(names.iter().map(AsRef::as_ref)))
         }
         Type::List | Type::Object | Type::Boolean | Type::Null => None,
     }
+}
+
+/// A whole number of up to 64 bits, with or without sign.
+fn whole(text: &str) -> Option<Number> {
+    let signed = text.parse::<i64>().ok().map(Number::from);
+    signed.or_else(|| text.parse::<u64>().ok().map(Number::from))
 }
 
 /// An id for the results file: text as it reads, a number as it is written.

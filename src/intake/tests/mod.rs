@@ -101,7 +101,7 @@ fn any_line() -> impl Strategy<Value = Line> {
     ];
     let value = prop_oneof![
         "[xy\"]".prop_map(|text| Value::Text(text.into())),
-        (0i64..2).prop_map(Value::Integer),
+        (0i64..2).prop_map(|number| Value::Integer(number.into())),
         prop::collection::vec("[gh]".prop_map(Into::into), 0..2).prop_map(Value::Groups),
     ];
     let tags = prop::collection::btree_map("Tag_[ab]".prop_map(Into::into), value, 1..3);

@@ -1,0 +1,73 @@
+//! What a session came to: why it stopped, and its exit code.
+
+use super::exit::Exit;
+use crate::domain::job::Rejects;
+use crate::domain::outcome::Outcome;
+use crate::domain::schedule::{End, StopReason};
+use crate::domain::tally::Tally;
+
+/// The exit code of a run that was driven.
+pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
+    if tally[Outcome::Pending] > 0
+        && let End::Stopped(reason) = end
+    {
+        return match reason {
+            StopReason::Deadline | StopReason::Signal => Exit::Stopped,
+            StopReason::Unreachable { .. } | StopReason::Fuse { .. } | StopReason::Fatal { .. } => Exit::Halted,
+        };
+    }
+    let rejected = match rejects {
+        Rejects::Count => tally[Outcome::Rejected],
+        Rejects::Allow => 0,
+    };
+    let failures = tally[Outcome::Failed] + tally[Outcome::InDoubt] + rejected;
+    if failures > 0 { Exit::DoneWithFailures } else { Exit::Done }
+}
+
+/// Why a run stopped, in words.
+pub(super) fn explain(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
+        StopReason::Signal => "by a signal".to_owned(),
+        StopReason::Unreachable { seconds, reason } => {
+            format!("the endpoint could not be reached for {seconds} s: {reason}")
+        }
+        StopReason::Fuse { failed, ended, .. } => format!("the fuse: {failed} of {ended} items failed"),
+        StopReason::Fatal { code: Some(code), reason, .. } => {
+            format!("code {code}: {reason} (`imbulk explain {code}` says what to do)")
+        }
+        StopReason::Fatal { code: None, reason, .. } => reason.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(counts: &[(Outcome, u64)]) -> Tally {
+        counts.iter().copied().collect()
+    }
+
+    #[test]
+    fn the_exit_code_says_how_the_rows_ended() {
+        let done = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Duplicate, Outcome::Protected];
+        let done = tally(&done.map(|outcome| (outcome, 1)));
+        assert_eq!(exit_of(&done, &End::Complete, Rejects::Count), Exit::Done);
+        for bad in [Outcome::Failed, Outcome::InDoubt, Outcome::Rejected] {
+            assert_eq!(exit_of(&tally(&[(bad, 1)]), &End::Complete, Rejects::Count), Exit::DoneWithFailures, "{bad}");
+        }
+        let rejected = tally(&[(Outcome::Rejected, 1)]);
+        assert_eq!(exit_of(&rejected, &End::Complete, Rejects::Allow), Exit::Done);
+    }
+
+    #[test]
+    fn a_stop_counts_only_while_work_is_left() {
+        let stopped = |reason| End::Stopped(reason);
+        let left = tally(&[(Outcome::Pending, 1), (Outcome::Failed, 1)]);
+        assert_eq!(exit_of(&left, &stopped(StopReason::Signal), Rejects::Count), Exit::Stopped);
+        assert_eq!(exit_of(&left, &stopped(StopReason::Deadline), Rejects::Count), Exit::Stopped);
+        let fatal = StopReason::Fatal { job: 0, code: Some(70403), reason: String::new() };
+        assert_eq!(exit_of(&left, &stopped(fatal.clone()), Rejects::Count), Exit::Halted);
+        assert_eq!(exit_of(&tally(&[(Outcome::Succeeded, 1)]), &stopped(fatal), Rejects::Count), Exit::Done);
+    }
+}

@@ -1,0 +1,240 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::account::UserId;
+use crate::domain::operation::{ALL, by_name};
+
+/// Attempts that count, of which requests of these tests have used one.
+const MAX_ATTEMPTS: u32 = 3;
+
+fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Request {
+    let id = |name: &str| UserId::new(name).unwrap();
+    let items = accounts.iter().zip(0..).map(|(name, row)| Item { account: id(name), row, updates: None }).collect();
+    let from = by_name(operation).unwrap().shape().from.map(|_| id("from"));
+    Request { id: 1, from, items, attempts: charged + 1, charged, doubt }
+}
+
+fn judged(operation: &str, request: &Request, exchange: &Exchange) -> Judgement {
+    judge(by_name(operation).unwrap(), request, exchange, MAX_ATTEMPTS)
+}
+
+/// An answer of these items.
+fn answer(code: i64, items: &[(&str, i64)]) -> Exchange {
+    let item = |(id, code): &(&str, i64)| json!({"To_Account": id, "ResultCode": code, "ResultInfo": "says why"});
+    let items: Vec<Value> = items.iter().map(item).collect();
+    let status = if code == 0 { "OK" } else { "FAIL" };
+    body(&json!({"ActionStatus": status, "ErrorCode": code, "ErrorInfo": "says why", "ResultItem": items}))
+}
+
+fn body(json: &Value) -> Exchange {
+    Exchange::Body(json.to_string().into())
+}
+
+fn outcome(verdict: &Verdict) -> Option<(Outcome, Option<i64>)> {
+    match verdict {
+        Verdict::Settled(ending) => Some((ending.outcome, ending.code)),
+        Verdict::Again(_) => None,
+    }
+}
+
+fn how(verdict: &Verdict) -> Option<(Charge, Doubt, Wait, Shape)> {
+    match verdict {
+        Verdict::Settled(_) => None,
+        Verdict::Again(again) => Some((again.charge, again.doubt, again.wait, again.shape)),
+    }
+}
+
+/// What is to become of one item.
+#[derive(Debug)]
+enum Expected {
+    Ends(Outcome, Option<i64>),
+    Again(Charge, Doubt, Wait, Shape),
+}
+
+impl Expected {
+    fn check(&self, verdict: &Verdict, case: &str) {
+        match self {
+            Self::Ends(wanted, code) => assert_eq!(outcome(verdict), Some((*wanted, *code)), "{case}"),
+            Self::Again(charge, doubt, wait, shape) => {
+                assert_eq!(how(verdict), Some((*charge, *doubt, *wait, *shape)), "{case}");
+            }
+        }
+    }
+}
+
+use Charge::{Attempt, Free};
+use Doubt::MayHaveArrived;
+use Expected::{Again as Repeated, Ends};
+use Shape::{Halves, Whole};
+
+const BOTH_DOUBTS: [Doubt; 2] = [Doubt::None, MayHaveArrived];
+
+/// A code's fate on account_delete: with attempts left, and with none.
+type Fate = fn(Doubt) -> (Expected, Expected);
+
+/// One code of each class, and what becomes of an item so answered, by doubt.
+const CLASSES: [(&str, i64, Fate); 11] = [
+    ("done", 0, |_| (Ends(Outcome::Succeeded, None), Ends(Outcome::Succeeded, None))),
+    ("already done", 70107, |doubt| {
+        let outcome = if doubt == Doubt::None { Outcome::AlreadyDone } else { Outcome::Succeeded };
+        (Ends(outcome, Some(70107)), Ends(outcome, Some(70107)))
+    }),
+    ("transient", 70500, |doubt| {
+        let last = if doubt == Doubt::None { Outcome::Failed } else { Outcome::InDoubt };
+        (Repeated(Attempt, doubt, Wait::Backoff, Whole), Ends(last, Some(70500)))
+    }),
+    ("the server's time-out", 70169, |_| {
+        (Repeated(Attempt, MayHaveArrived, Wait::Backoff, Whole), Ends(Outcome::InDoubt, Some(70169)))
+    }),
+    ("conflict", 30008, |doubt| {
+        let last = if doubt == Doubt::None { Outcome::Failed } else { Outcome::InDoubt };
+        (Repeated(Attempt, doubt, Wait::Alone, Whole), Ends(last, Some(30008)))
+    }),
+    ("throttled", 60007, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
+    ("throttled app", 60011, |doubt| {
+        (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))
+    }),
+    ("renew", 70001, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
+    ("fatal", 71000, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
+    ("item failed", 70402, |_| (Ends(Outcome::Failed, Some(70402)), Ends(Outcome::Failed, Some(70402)))),
+    ("unknown", 99999, |_| (Ends(Outcome::Failed, Some(99999)), Ends(Outcome::Failed, Some(99999)))),
+];
+
+#[test]
+fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
+    for (name, code, fate) in CLASSES {
+        for doubt in BOTH_DOUBTS {
+            let (with_attempts_left, used_up) = fate(doubt);
+            for (expected, charged) in [(with_attempts_left, 1), (used_up, MAX_ATTEMPTS - 1)] {
+                let case = format!("{name}, {doubt:?}, {charged} charged");
+                let request = request("account_delete", &["a"], charged, doubt);
+                let by_item = judged("account_delete", &request, &answer(0, &[("a", code)]));
+                expected.check(&by_item.verdicts[0], &case);
+                // Code 0 for a request that does not name its items is no success: see below.
+                if code != 0 {
+                    let by_request = judged("account_delete", &request, &answer(code, &[]));
+                    expected.check(&by_request.verdicts[0], &case);
+                    assert_eq!(by_request.signal, by_item.signal, "{case}");
+                }
+                assert_eq!(by_item.server, Server::Done, "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_of_a_batch_halves_what_it_speaks_of_and_costs_no_attempt() {
+    for doubt in BOTH_DOUBTS {
+        let request = request("account_delete", &["a", "b", "c"], MAX_ATTEMPTS - 1, doubt);
+        let refused = judged("account_delete", &request, &answer(70402, &[]));
+        assert!(refused.verdicts.iter().all(|verdict| how(verdict) == Some((Free, doubt, Wait::None, Halves))));
+        let refused = judged("account_delete", &request, &answer(70402, &[("a", 0), ("b", 0)]));
+        assert_eq!(outcome(&refused.verdicts[0]), Some((Outcome::Succeeded, None)));
+        assert_eq!(outcome(&refused.verdicts[2]), Some((Outcome::Failed, Some(70402))), "the only one not named");
+    }
+}
+
+#[test]
+fn an_answer_without_an_item_or_with_two_answers_to_it_leaves_that_item_in_doubt() {
+    let request = request("friend_delete", &["named", "missing", "twice"], 1, Doubt::None);
+    let mixed = answer(0, &[("stranger", 0), ("twice", 0), ("named", 0), ("twice", 31706)]);
+    let judgement = judged("friend_delete", &request, &mixed);
+    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::Succeeded, None)));
+    for verdict in &judgement.verdicts[1..] {
+        assert_eq!(how(verdict), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)));
+    }
+    let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request };
+    let judgement = judged("friend_delete", &used_up, &mixed);
+    assert!(judgement.verdicts[1..].iter().all(|verdict| outcome(verdict) == Some((Outcome::InDoubt, None))));
+}
+
+#[test]
+fn an_answer_in_which_all_items_failed_is_read_item_by_item() {
+    let request = request("friend_delete", &["a", "b"], 0, Doubt::None);
+    let judgement = judged("friend_delete", &request, &answer(30003, &[("a", 31704), ("b", 31706)]));
+    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::AlreadyDone, Some(31704))));
+    assert_eq!(how(&judgement.verdicts[1]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
+    // What it does not name is judged by the code of the whole.
+    let judgement = judged("friend_delete", &request, &answer(30003, &[("a", 31704)]));
+    assert_eq!(outcome(&judgement.verdicts[1]), Some((Outcome::Failed, Some(30003))));
+}
+
+#[test]
+fn the_one_verdict_of_friend_delete_all_is_the_items() {
+    let request = request("friend_delete_all", &["a"], 0, Doubt::None);
+    let judgement = judged("friend_delete_all", &request, &answer(0, &[]));
+    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::Succeeded, None)));
+    let judgement = judged("friend_delete_all", &request, &answer(30001, &[]));
+    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::Failed, Some(30001))));
+}
+
+#[test]
+fn no_exchange_but_an_answer_ends_an_item_in_success() {
+    let exchanges = [
+        Exchange::Status(429),
+        Exchange::Status(503),
+        Exchange::Status(404),
+        Exchange::NotSent(String::new()),
+        Exchange::Refused(String::new()),
+        Exchange::NoAnswer(String::new()),
+        Exchange::Body("<html>".into()),
+        body(&json!({"ActionStatus": "FAIL", "ErrorCode": 0})),
+        body(&json!({"ErrorCode": 0})),
+    ];
+    for operation in ALL.into_iter().filter(|operation| operation.answer_key().is_some()) {
+        for charged in 0..MAX_ATTEMPTS {
+            let request = request(operation.name(), &["a"], charged, Doubt::None);
+            for exchange in &exchanges {
+                let verdict = &judged(operation.name(), &request, exchange).verdicts[0];
+                assert!(matches!(outcome(verdict), None | Some((Outcome::InDoubt, None))), "{exchange:?}: {verdict:?}");
+            }
+        }
+    }
+}
+
+/// Exchanges that brought no answer of the API: what is known of the server, and the signal.
+#[test]
+fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing() {
+    let fatal = |code, reason: &str| Signal::Fatal { code, reason: reason.to_owned() };
+    let silent =
+        [Exchange::NoAnswer("reset".into()), Exchange::Status(500), Exchange::Status(504), Exchange::Status(408)];
+    for exchange in silent.into_iter().chain([Exchange::Body("<html>".into())]) {
+        let request = request("account_delete", &["a", "b"], 0, Doubt::None);
+        let judgement = judged("account_delete", &request, &exchange);
+        assert_eq!((judgement.server, judgement.signal), (Server::MayBeWriting, Signal::Silent), "{exchange:?}");
+        for verdict in &judgement.verdicts {
+            assert_eq!(how(verdict), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)), "{exchange:?}");
+        }
+        let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request };
+        let judgement = judged("account_delete", &used_up, &exchange);
+        assert_eq!(judgement.server, Server::MayBeWriting, "{exchange:?}");
+        assert!(judgement.verdicts.iter().all(|verdict| outcome(verdict) == Some((Outcome::InDoubt, None))));
+    }
+    let harmless = [
+        (Exchange::Status(429), Signal::Throttled(Scope::Command)),
+        (Exchange::NotSent("refused".into()), Signal::Unreachable("refused".into())),
+        (Exchange::Refused("certificate".into()), fatal(None, "certificate")),
+        (Exchange::Status(404), fatal(None, "HTTP status 404 where the API always sends 200; is the endpoint right?")),
+    ];
+    for (exchange, signal) in harmless {
+        for doubt in BOTH_DOUBTS {
+            let request = request("account_delete", &["a", "b"], MAX_ATTEMPTS - 1, doubt);
+            let judgement = judged("account_delete", &request, &exchange);
+            assert_eq!((judgement.server, &judgement.signal), (Server::Done, &signal), "{exchange:?}");
+            assert!(judgement.verdicts.iter().all(|verdict| how(verdict) == Some((Free, doubt, Wait::None, Whole))));
+        }
+    }
+}
+
+#[test]
+fn the_gravest_item_speaks_for_the_answer() {
+    let request = request("account_delete", &["a", "b", "c"], 0, Doubt::None);
+    let signal = |codes: [i64; 3]| {
+        let items = [("a", codes[0]), ("b", codes[1]), ("c", codes[2])];
+        judged("account_delete", &request, &answer(0, &items)).signal
+    };
+    assert_eq!(signal([0, 70500, 70107]), Signal::Fine);
+    assert_eq!(signal([60011, 60007, 0]), Signal::Throttled(Scope::App));
+    assert_eq!(signal([60011, 70001, 60007]), Signal::Renew);
+    assert_eq!(signal([71000, 70001, 0]), Signal::Fatal { code: Some(71000), reason: "says why".into() });
+}

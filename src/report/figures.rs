@@ -1,0 +1,188 @@
+//! The figures of a run that summaries and status share, read once.
+
+use serde::ser::{Serialize, Serializer};
+
+use super::ReportError;
+use super::text::{Text, count, rfc3339, share, visible};
+use crate::domain::codes;
+use crate::domain::outcome::Outcome;
+use crate::domain::tally::Tally;
+use crate::queue::{CodeRows, Reader, Rejected, Run};
+
+/// Rejected rows that are shown; the others are a command away.
+const SHOWN_REJECTS: u32 = 5;
+/// Codes that a text lists; JSON holds all.
+const SHOWN_CODES: usize = 12;
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Figures {
+    /// The run's id.
+    pub run: String,
+    /// The job's name.
+    pub job: String,
+    /// The operation's name.
+    pub operation: &'static str,
+    /// `sandbox` or the SDKAppID.
+    pub target: String,
+    /// The state's name.
+    pub state: &'static str,
+    /// Why the last session ended before the run did.
+    pub stopped: Option<String>,
+    /// Rows of the input.
+    pub rows: u64,
+    /// Items to be sent.
+    pub items: u64,
+    /// RFC 3339, as all times.
+    pub created_at: String,
+    /// When the first session began.
+    pub started_at: Option<String>,
+    /// When the last row had its outcome.
+    pub finished_at: Option<String>,
+    /// Rows by outcome.
+    #[serde(serialize_with = "by_name")]
+    pub outcomes: Tally,
+    /// Codes that ended rows otherwise than in plain success, the most frequent first.
+    #[serde(serialize_with = "codes_as_json")]
+    pub codes: Vec<CodeRows>,
+    /// The first rows that can't be sent.
+    pub rejects: Rejects,
+}
+
+/// Rows that can't be sent: the first of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejects(pub Vec<Rejected>);
+
+impl Figures {
+    /// Reads the figures of a run.
+    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, ReportError> {
+        Self::read_with(reader, run, SHOWN_REJECTS).await
+    }
+
+    /// With so many of the rejected rows.
+    pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, ReportError> {
+        let outcomes = reader.tally(run.id).await?;
+        let rejected = match outcomes[Outcome::Rejected] {
+            0 => Vec::new(),
+            _ => reader.rejected(run.id, rejects).await?,
+        };
+        Ok(Self {
+            run: run.uuid.clone(),
+            job: run.job.clone(),
+            operation: run.operation()?.name(),
+            target: run.target.clone(),
+            state: run.state().name(),
+            stopped: run.stopped.clone(),
+            rows: run.row_count.cast_unsigned(),
+            items: run.item_count.cast_unsigned(),
+            created_at: rfc3339(run.created_at),
+            started_at: run.started_at.map(rfc3339),
+            finished_at: run.finished_at.map(rfc3339),
+            outcomes,
+            codes: reader.codes(run.id).await?,
+            rejects: Rejects(rejected),
+        })
+    }
+
+    /// Job, run, target and rows.
+    pub(super) fn head(&self, text: &mut Text) {
+        text.figure("job", &visible(&self.job));
+        text.figure("run", &format!("{}  {}", visible(&self.run), self.state));
+        text.figure("operation", &format!("{} on {}", self.operation, target(&self.target)));
+        text.figure("rows", &count(self.rows));
+    }
+
+    /// A line per outcome that rows have.
+    pub(super) fn outcomes(&self, text: &mut Text) {
+        let ended = self.outcomes.iter().filter(|(_, rows)| *rows > 0);
+        for (outcome, rows) in ended {
+            let share = share(rows, self.rows);
+            text.figure(&format!("  {outcome}"), &format!("{:>12}  {share:>8}", count(rows)));
+        }
+    }
+
+    /// What codes ended rows; those that no table names stand apart.
+    pub(super) fn codes(&self, text: &mut Text) {
+        let known = |code: &&CodeRows| code.code.is_none_or(|code| codes::entry(code).is_some());
+        let (known, unknown): (Vec<_>, Vec<_>) = self.codes.iter().partition(known);
+        code_block(text, "codes", &known);
+        code_block(text, "codes that imbulk does not know (the rows count as failed)", &unknown);
+    }
+
+    /// The first rows that can't be sent, and how to see all.
+    pub(super) fn rejects(&self, text: &mut Text) {
+        let all = self.outcomes[Outcome::Rejected];
+        self.rejects.block(text, all);
+        if all > 0 {
+            text.line(&format!("  all of them: imbulk results {} --outcome rejected", visible(&self.job)));
+        }
+    }
+}
+
+impl Rejects {
+    /// These rows, and how many of `all` are not among them.
+    pub(super) fn block(&self, text: &mut Text, all: u64) {
+        if self.0.is_empty() {
+            return;
+        }
+        text.line("rejected rows");
+        for row in &self.0 {
+            text.line(&format!("  {}:{}  {}", visible(&row.source), row.line, visible(&row.reason)));
+        }
+        let more = all.saturating_sub(self.0.len() as u64);
+        if more > 0 {
+            text.line(&format!("  and {} more", count(more)));
+        }
+    }
+}
+
+/// The target for people.
+pub(super) fn target(target: &str) -> String {
+    if target == "sandbox" { "the sandbox".to_owned() } else { format!("app {}", visible(target)) }
+}
+
+fn code_block(text: &mut Text, title: &str, entries: &[&CodeRows]) {
+    if entries.is_empty() {
+        return;
+    }
+    text.line(title);
+    for entry in entries.iter().take(SHOWN_CODES) {
+        text.line(&format!("  {}", code_line(entry)));
+    }
+    if entries.len() > SHOWN_CODES {
+        text.line(&format!("  and {} more", entries.len() - SHOWN_CODES));
+    }
+}
+
+fn code_line(code: &CodeRows) -> String {
+    let rows = count(code.rows);
+    let number = code.code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+    let meaning = match code.code {
+        Some(code) => codes::entry(code).map_or("", |entry| entry.meaning),
+        None => "no answer that names one",
+    };
+    format!("{number:>7}  {:<12} {rows:>10}  {meaning}", code.outcome)
+}
+
+/// Every outcome by name, zeros too.
+pub(super) fn by_name<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(tally.iter().map(|(outcome, rows)| (outcome.name(), rows)))
+}
+
+/// The meaning is null where imbulk does not know the code, and where there is none.
+fn codes_as_json<S: Serializer>(all: &[CodeRows], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(all.iter().map(|code| {
+        let meaning = code.code.and_then(codes::entry).map(|entry| entry.meaning);
+        serde_json::json!({"code": code.code, "outcome": code.outcome.name(), "rows": code.rows, "meaning": meaning})
+    }))
+}
+
+impl Serialize for Rejects {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let row = |row: &Rejected| {
+            let Rejected { source, line, column, reason } = row;
+            serde_json::json!({"source": source, "line": line, "column": column, "reason": reason})
+        };
+        serializer.collect_seq(self.0.iter().map(row))
+    }
+}

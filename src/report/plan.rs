@@ -1,0 +1,350 @@
+//! What a run would do: its rows and requests, the largest accounts, and how long it takes at least.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Zoned};
+use serde::Serialize;
+use serde::ser::Serializer;
+
+use super::ReportError;
+use super::figures::Figures;
+use super::text::{Text, count, counted, duration, rfc3339, share, visible};
+use crate::domain::operation::Operation;
+use crate::domain::outcome::Outcome;
+use crate::domain::request::{Keys, Request};
+use crate::queue::{LargeAccount, QueueError, Reader, Run};
+
+/// Rejected rows that a plan lists.
+const REJECTS: u32 = 20;
+/// Accounts that a plan lists.
+const ACCOUNTS: u32 = 5;
+/// Items of the sample body.
+const SAMPLE: usize = 3;
+/// Requests that write one account go out one after the other; a round trip is taken to last so long.
+const ROUND_TRIP: Duration = Duration::from_millis(50);
+
+/// What a run would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The run, its rows and the first rejected ones.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Rows that another row's item took in.
+    pub merged: u64,
+    /// Requests of the run.
+    pub requests: u64,
+    /// Those of them that are not settled.
+    pub requests_left: u64,
+    /// The most items that one request holds.
+    pub items_per_request: u64,
+    /// How full the requests are, from 0 to 1.
+    pub batch_fill: f64,
+    /// The From_Accounts with the most items.
+    #[serde(serialize_with = "accounts")]
+    pub largest_accounts: Vec<LargeAccount>,
+    /// Calls a second that the time is reckoned with.
+    pub calls_per_second: NonZeroU32,
+    /// Most requests that can go out only one after the other.
+    pub in_sequence: u64,
+    /// It takes at least so long.
+    #[serde(rename = "at_least_seconds", serialize_with = "seconds")]
+    pub at_least: Duration,
+    /// When it would end if it started now and nothing held it up.
+    #[serde(rename = "would_end_at", serialize_with = "moment")]
+    pub would_end: Zoned,
+    /// The body of the first request, shortened.
+    pub sample_body: Option<serde_json::Value>,
+}
+
+impl Plan {
+    /// Reads what a run would do at so many calls a second, if it started `now`.
+    pub async fn read(
+        reader: &Reader,
+        run: &Run,
+        calls_per_second: NonZeroU32,
+        now: &Zoned,
+    ) -> Result<Self, ReportError> {
+        let operation = run.operation()?;
+        let figures = Figures::read_with(reader, run, REJECTS).await?;
+        let (left, all) = reader.request_counts(run.id).await?;
+        let (requests_left, requests) = (left.cast_unsigned(), all.cast_unsigned());
+        let largest_accounts = match operation.shape().from {
+            Some(_) => reader.largest_accounts(run.id, ACCOUNTS).await?,
+            None => Vec::new(),
+        };
+        let first = reader.page(run.id, 0, i64::MAX, 1).await?.into_iter().next();
+        let in_sequence = in_sequence(operation, run, first.as_ref(), requests_left, &largest_accounts);
+        let at_least = at_least(requests_left, calls_per_second, in_sequence);
+        let items_per_request = operation.items_per_request() as u64;
+        Ok(Self {
+            merged: merged(&figures),
+            requests,
+            requests_left,
+            items_per_request,
+            batch_fill: fill(figures.items, requests * items_per_request),
+            largest_accounts,
+            calls_per_second,
+            in_sequence,
+            at_least,
+            would_end: now.saturating_add(SignedDuration::try_from(at_least).unwrap_or(SignedDuration::MAX)),
+            sample_body: first.map(|request| sample(operation, run, request)).transpose()?,
+            figures,
+        })
+    }
+
+    /// The text for people; `job` is the job as it was named on the command line.
+    pub fn text(&self, job: &str) -> String {
+        let mut text = Text::default();
+        self.figures.head(&mut text);
+        self.figures.outcomes(&mut text);
+        text.figure("items", &self.items());
+        text.figure("requests", &self.batches());
+        self.accounts(&mut text);
+        self.time(&mut text);
+        self.figures.rejects(&mut text);
+        self.sample(&mut text);
+        let how = if self.figures.target == "sandbox" { "--sandbox" } else { "--execute" };
+        text.line(&format!("nothing was sent; to send this: imbulk run {} {how}", visible(job)));
+        text.into()
+    }
+
+    fn items(&self) -> String {
+        let items = count(self.figures.items);
+        if self.merged == 0 {
+            return items;
+        }
+        let merged = counted(self.merged, "row", "rows");
+        format!("{items}, with {merged} merged into others that update the same friend")
+    }
+
+    fn batches(&self) -> String {
+        let room = self.requests * self.items_per_request;
+        let full = format!("{} full (up to {} items each)", share(self.figures.items, room), self.items_per_request);
+        match self.requests - self.requests.min(self.requests_left) {
+            0 => format!("{}, {full}", count(self.requests)),
+            settled => format!("{}, {full}; {} settled already", count(self.requests), count(settled)),
+        }
+    }
+
+    fn accounts(&self, text: &mut Text) {
+        if self.largest_accounts.is_empty() {
+            return;
+        }
+        text.line("largest From_Accounts");
+        for account in &self.largest_accounts {
+            let items = counted(account.items.cast_unsigned(), "item", "items");
+            let requests = counted(account.requests.cast_unsigned(), "request", "requests");
+            text.line(&format!("  {:<32}  {items} in {requests}", visible(&account.from)));
+        }
+    }
+
+    fn time(&self, text: &mut Text) {
+        let speed = counted(self.calls_per_second.get().into(), "call/s", "calls/s");
+        let sequence = match self.in_sequence {
+            0 | 1 => String::new(),
+            requests => format!(
+                ", {} one after the other (some {} ms each)",
+                counted(requests, "request", "requests"),
+                ROUND_TRIP.as_millis()
+            ),
+        };
+        text.figure("takes", &format!("at least {}: {speed}{sequence}", duration(self.at_least)));
+        let end = self.would_end.strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
+        text.figure("ends", &format!("not before {end}, if started now"));
+    }
+
+    fn sample(&self, text: &mut Text) {
+        let Some(body) = &self.sample_body else {
+            return;
+        };
+        text.line(&format!("the first request, at most {SAMPLE} of its items"));
+        for line in format!("{body:#}").lines() {
+            text.line(&format!("  {}", visible(line)));
+        }
+    }
+}
+
+/// Rows that are sent as part of another row's item.
+fn merged(figures: &Figures) -> u64 {
+    let aside = [Outcome::Rejected, Outcome::Duplicate, Outcome::Protected];
+    let aside: u64 = aside.into_iter().map(|outcome| figures.outcomes[outcome]).sum();
+    figures.rows.saturating_sub(aside).saturating_sub(figures.items)
+}
+
+fn fill(items: u64, room: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = items as f64 / room.max(1) as f64;
+    share
+}
+
+/// Most requests that can go out only one after the other: those of the largest account, or all where each may write
+/// any account.
+fn in_sequence(
+    operation: &dyn Operation,
+    run: &Run,
+    first: Option<&Request>,
+    requests: u64,
+    largest: &[LargeAccount],
+) -> u64 {
+    let keys = first.map(|request| operation.keys(request, run.delete_type()));
+    match keys {
+        Some(Keys::Every) => requests,
+        Some(Keys::Accounts(_)) | None => {
+            let most = largest.iter().map(|account| account.requests.cast_unsigned()).max();
+            most.unwrap_or(0).min(requests)
+        }
+    }
+}
+
+/// No run is faster than the calls that it may make, nor than the requests that wait for each other.
+fn at_least(requests: u64, calls_per_second: NonZeroU32, in_sequence: u64) -> Duration {
+    let by_rate = Duration::from_millis(requests.saturating_mul(1_000) / u64::from(calls_per_second.get()));
+    let by_account = ROUND_TRIP.saturating_mul(u32::try_from(in_sequence).unwrap_or(u32::MAX));
+    by_rate.max(by_account)
+}
+
+fn sample(operation: &dyn Operation, run: &Run, mut request: Request) -> Result<serde_json::Value, QueueError> {
+    request.items.truncate(SAMPLE);
+    let body = operation.body(&request, run.delete_type());
+    let no_json = |error| QueueError::Unexpected(format!("the body of request {}: {error}", request.id));
+    serde_json::from_slice(&body).map_err(no_json)
+}
+
+fn accounts<S: Serializer>(all: &[LargeAccount], serializer: S) -> Result<S::Ok, S::Error> {
+    let entry = |account: &LargeAccount| {
+        let LargeAccount { from, items, requests } = account;
+        serde_json::json!({"From_Account": from, "items": items, "requests": requests})
+    };
+    serializer.collect_seq(all.iter().map(entry))
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+fn moment<S: Serializer>(time: &Zoned, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(time.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::packed::{Aside, Cause, Segment};
+    use crate::domain::request::Item;
+    use crate::domain::row::{Tags, Value};
+    use crate::report::testing::{Bench, Load, id};
+
+    fn item(row: u64, account: &str, merged: Option<u64>) -> Item {
+        let tags = || Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x\u{9b}".into()))]);
+        let rows = std::iter::once(row).chain(merged);
+        Item { account: id(account), row, updates: Some(Box::new(rows.map(|row| (row, tags())).collect())) }
+    }
+
+    async fn plan() -> Plan {
+        let rejected = |row| Aside {
+            row,
+            cause: Cause::Rejected { column: None, reason: "`To_Account` is empty\n".to_owned() },
+            from: None,
+            account: None,
+            tags: Tags::new(),
+        };
+        let many = (0..4).map(|row| item(row, &format!("u{row}"), None)).collect();
+        let load = Load {
+            requests: vec![
+                (Some(id("big")), many),
+                (Some(id("small")), vec![item(4, "v", Some(5))]),
+                (Some(id("big")), vec![item(6, "w", None)]),
+            ],
+            asides: (7..30).map(rejected).collect(),
+            segments: vec![Segment { first_row: 0, source: 0, first_line: 2, step: 1 }],
+            sources: vec!["x.csv".to_owned()],
+            tags: vec!["Tag_SNS_IM_Remark".to_owned()],
+        };
+        let bench = Bench::new("friend_update", load).await;
+        let now: Zoned = "2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap();
+        Plan::read(&bench.reader, &bench.run, NonZeroU32::new(200).unwrap(), &now).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_plan_shows_what_would_be_sent_and_how_to_send_it() {
+        let plan = plan().await;
+        assert_eq!(plan.figures.rejects.0.len(), 20);
+        let text = plan.text("jobs/tag.toml");
+        let first = "  x.csv:9  `To_Account` is empty\\n\n";
+        let (head, rest) = text.split_once(first).unwrap();
+        let (_, tail) = rest.split_once("  and 3 more\n").unwrap();
+        insta::assert_snapshot!(format!("{head}…\n{tail}"), @r#"
+        job            job
+        run            0190e8b0-0000-7000-8000-000000000001  running
+        operation      friend_update on the sandbox
+        rows           30
+          pending                 7    23.3 %
+          rejected               23    76.7 %
+        items          6, with 1 row merged into others that update the same friend
+        requests       3, 0.2 % full (up to 1000 items each)
+        largest From_Accounts
+          big                               5 items in 2 requests
+          small                             1 item in 1 request
+        takes          at least 100 ms: 200 calls/s, 2 requests one after the other (some 50 ms each)
+        ends           not before 2026-11-22 03:00:00 +08:00, if started now
+        rejected rows
+        …
+          all of them: imbulk results job --outcome rejected
+        the first request, at most 3 of its items
+          {
+            "From_Account": "big",
+            "UpdateItem": [
+              {
+                "To_Account": "u0",
+                "SnsItem": [
+                  {
+                    "Tag": "Tag_SNS_IM_Remark",
+                    "Value": "x\u{9b}"
+                  }
+                ]
+              },
+              {
+                "To_Account": "u1",
+                "SnsItem": [
+                  {
+                    "Tag": "Tag_SNS_IM_Remark",
+                    "Value": "x\u{9b}"
+                  }
+                ]
+              },
+              {
+                "To_Account": "u2",
+                "SnsItem": [
+                  {
+                    "Tag": "Tag_SNS_IM_Remark",
+                    "Value": "x\u{9b}"
+                  }
+                ]
+              }
+            ]
+          }
+        nothing was sent; to send this: imbulk run jobs/tag.toml --sandbox
+        "#);
+    }
+
+    #[tokio::test]
+    async fn the_json_of_a_plan_has_its_figures() {
+        let json = serde_json::to_value(plan().await).unwrap();
+        let of = |name: &str| json[name].clone();
+        assert_eq!(json["outcomes"].as_object().unwrap().len(), 8);
+        assert_eq!((of("rows"), of("items"), of("merged"), of("requests")), (30.into(), 6.into(), 1.into(), 3.into()));
+        assert_eq!((of("batch_fill"), of("in_sequence")), (0.002.into(), 2.into()));
+        assert_eq!((of("at_least_seconds"), of("would_end_at")), (0.1.into(), "2026-11-21T19:00:00.100Z".into()));
+        assert_eq!(json["largest_accounts"][0], serde_json::json!({"From_Account": "big", "items": 5, "requests": 2}));
+        assert_eq!(json["sample_body"]["UpdateItem"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_lower_bound_is_the_slower_of_rate_and_sequence() {
+        let rate = NonZeroU32::new(100).unwrap();
+        assert_eq!(at_least(1_000, rate, 10), Duration::from_secs(10));
+        assert_eq!(at_least(1_000, rate, 400), Duration::from_secs(20));
+        assert_eq!(at_least(0, rate, 0), Duration::ZERO);
+    }
+}

@@ -1,0 +1,194 @@
+//! A line of results, as CSV and as JSONL. Values are written as they are: never changed to please spreadsheets.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{BufWriter, Write};
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::Format;
+use crate::domain::operation::{Shape, TagColumns};
+use crate::domain::outcome::Outcome;
+use crate::domain::row::{Tags, Value};
+use crate::report::ReportError;
+use crate::report::text::rfc3339;
+
+/// A row and what became of it.
+pub(super) struct Line<'a> {
+    pub(super) source: &'a str,
+    pub(super) number: u64,
+    pub(super) from: Option<&'a str>,
+    pub(super) account: Option<&'a str>,
+    pub(super) tags: Cow<'a, Tags>,
+    pub(super) outcome: Outcome,
+    pub(super) code: Option<i64>,
+    pub(super) reason: Cow<'a, str>,
+    pub(super) attempts: u32,
+    pub(super) finished_at: Option<i64>,
+}
+
+/// Where lines go.
+pub(super) struct Lines<W: Write> {
+    shape: Shape,
+    /// The columns of tags; none for operations without.
+    tags: Vec<String>,
+    out: Out<W>,
+    scratch: String,
+    finished: Finished,
+}
+
+enum Out<W: Write> {
+    Csv(Box<csv::Writer<W>>),
+    Jsonl(BufWriter<W>),
+}
+
+/// The last time that was written: rows that end together stand together as a rule.
+#[derive(Default)]
+struct Finished {
+    at: Option<i64>,
+    text: String,
+}
+
+/// Bytes gathered before they are handed on.
+const BUFFER: usize = 64 << 10;
+
+impl<W: Write> Lines<W> {
+    pub(super) fn new(format: Format, shape: Shape, tags: Vec<String>, out: W) -> Self {
+        let out = match format {
+            Format::Csv => Out::Csv(Box::new(csv::WriterBuilder::new().buffer_capacity(BUFFER).from_writer(out))),
+            Format::Jsonl => Out::Jsonl(BufWriter::with_capacity(BUFFER, out)),
+        };
+        let tags = match shape.tags {
+            TagColumns::None => Vec::new(),
+            TagColumns::Some => tags,
+        };
+        Self { shape, tags, out, scratch: String::new(), finished: Finished::default() }
+    }
+
+    /// The header of CSV.
+    pub(super) fn head(&mut self) -> Result<(), ReportError> {
+        let Out::Csv(csv) = &mut self.out else {
+            return Ok(());
+        };
+        let mut columns = vec!["source", "line"];
+        self.shape.columns().for_each(|column| columns.push(column));
+        self.tags.iter().for_each(|tag| columns.push(tag));
+        columns.extend(["outcome", "code", "reason", "attempts", "finished_at"]);
+        csv.write_record(columns).map_err(fail)
+    }
+
+    pub(super) fn write(&mut self, line: &Line<'_>) -> Result<(), ReportError> {
+        let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
+        match &mut self.out {
+            Out::Csv(csv) => {
+                let cells = Cells { csv, scratch: &mut self.scratch };
+                cells.write(&self.shape, &self.tags, line, finished_at).map_err(fail)
+            }
+            Out::Jsonl(out) => {
+                let object = Object { shape: &self.shape, line, finished_at };
+                serde_json::to_writer(&mut *out, &object).map_err(|error| ReportError::Output(error.into()))?;
+                out.write_all(b"\n").map_err(ReportError::Output)
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), ReportError> {
+        let flushed = match &mut self.out {
+            Out::Csv(csv) => csv.flush(),
+            Out::Jsonl(out) => out.flush(),
+        };
+        flushed.map_err(ReportError::Output)
+    }
+}
+
+fn fail(error: csv::Error) -> ReportError {
+    // The kind of an I/O error must survive: a closed pipe is no failure.
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => ReportError::Output(error),
+        other => ReportError::Output(std::io::Error::other(format!("{other:?}"))),
+    }
+}
+
+impl Finished {
+    fn text(&mut self, at: i64) -> &str {
+        if self.at != Some(at) {
+            self.at = Some(at);
+            self.text = rfc3339(at);
+        }
+        &self.text
+    }
+}
+
+struct Cells<'a, W: Write> {
+    csv: &'a mut csv::Writer<W>,
+    scratch: &'a mut String,
+}
+
+impl<W: Write> Cells<'_, W> {
+    fn write(mut self, shape: &Shape, tags: &[String], line: &Line<'_>, finished_at: &str) -> Result<(), csv::Error> {
+        self.csv.write_field(line.source)?;
+        self.number(line.number)?;
+        if shape.from.is_some() {
+            self.csv.write_field(line.from.unwrap_or_default())?;
+        }
+        self.csv.write_field(line.account.unwrap_or_default())?;
+        for tag in tags {
+            self.tag(line.tags.get(tag.as_str()))?;
+        }
+        self.csv.write_field(line.outcome.name())?;
+        match line.code {
+            Some(code) => self.number(code)?,
+            None => self.csv.write_field("")?,
+        }
+        self.csv.write_field(line.reason.as_bytes())?;
+        self.number(line.attempts)?;
+        self.csv.write_field(finished_at)?;
+        self.csv.write_record(None::<&[u8]>)
+    }
+
+    fn number(&mut self, number: impl std::fmt::Display) -> Result<(), csv::Error> {
+        self.scratch.clear();
+        // Writing to a String can't fail.
+        let _always = write!(self.scratch, "{number}");
+        self.csv.write_field(&*self.scratch)
+    }
+
+    fn tag(&mut self, value: Option<&Value>) -> Result<(), csv::Error> {
+        match value {
+            None => self.csv.write_field(""),
+            Some(Value::Integer(number)) => self.number(number),
+            Some(Value::Text(text)) => self.csv.write_field(text.as_bytes()),
+            Some(Value::Groups(groups)) => self.csv.write_field(groups.join("|")),
+        }
+    }
+}
+
+struct Object<'a> {
+    shape: &'a Shape,
+    line: &'a Line<'a>,
+    finished_at: &'a str,
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { shape, line, finished_at } = self;
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("source", line.source)?;
+        object.serialize_entry("line", &line.number)?;
+        if let Some(column) = shape.from {
+            object.serialize_entry(column, &line.from)?;
+        }
+        object.serialize_entry(shape.account, &line.account)?;
+        if shape.tags == TagColumns::Some {
+            for (tag, value) in line.tags.iter() {
+                object.serialize_entry(tag, value)?;
+            }
+        }
+        object.serialize_entry("outcome", line.outcome.name())?;
+        object.serialize_entry("code", &line.code)?;
+        object.serialize_entry("reason", &line.reason)?;
+        object.serialize_entry("attempts", &line.attempts)?;
+        object.serialize_entry("finished_at", &line.finished_at.map(|_| finished_at))?;
+        object.end()
+    }
+}

@@ -1,0 +1,130 @@
+//! The results of a run: a line per input row, in input order, usable as input again.
+//!
+//! Requests lie in the queue by account, rows by number are wanted. So one pass over the requests deals what they
+//! say of their rows out to ranges of rows (`spill`), and one pass over the ranges puts each in order and adds what
+//! the queue keeps by row: exceptions, rows set aside, and lines of the files. All of it is read in one snapshot, as
+//! rows move between requests while a run goes on. Memory: one range of rows, and the spill's buffers.
+
+mod lines;
+mod range;
+mod spill;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+use std::path::Path;
+
+use super::ReportError;
+use crate::domain::outcome::Outcome;
+use crate::domain::row::RowNo;
+use crate::domain::tally::Tally;
+use crate::queue::{QueueError, Reader, RequestResult, Run, Snapshot};
+use lines::Lines;
+use spill::{Record, Spill};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A header and a line per row. Groups are joined by `|`; a cell is empty where the row did not set the tag.
+    Csv,
+    /// An object per line, with the tags that the row set, as the types that they have.
+    Jsonl,
+}
+
+/// Rows of a range: what is kept of one at a time takes some 10 MB.
+const ROWS: u64 = 1 << 16;
+
+/// Writes the results of a run, of the rows that ended as `only` says. Returns the rows written, by outcome.
+///
+/// Records pass through an unlinked file in `folder` where they are many: some 60 bytes a row.
+///
+/// # Errors
+/// Where reading or writing fails, and where a row is not found exactly once.
+pub async fn write(
+    reader: &Reader,
+    run: &Run,
+    format: Format,
+    only: Option<&[Outcome]>,
+    folder: &Path,
+    out: &mut impl Write,
+) -> Result<Tally, ReportError> {
+    write_by(ROWS, reader, run, format, only, folder, out).await
+}
+
+/// As [`write()`], with ranges of so many rows.
+async fn write_by(
+    range: u64,
+    reader: &Reader,
+    run: &Run,
+    format: Format,
+    only: Option<&[Outcome]>,
+    folder: &Path,
+    out: &mut impl Write,
+) -> Result<Tally, ReportError> {
+    let rows = run.row_count.cast_unsigned();
+    let mut snapshot = reader.snapshot().await?;
+    let sources = snapshot.sources(run.id).await?;
+    let mut spill = Spill::new(folder, rows, range);
+    deal(&mut snapshot, run, &mut spill).await?;
+
+    let mut lines = Lines::new(format, run.operation()?.shape(), run.tags(), out);
+    lines.head()?;
+    let mut written = Tally::default();
+    let mut first: RowNo = 0;
+    while first < rows {
+        let end = rows.min(first + range);
+        let range = range::Rows {
+            first,
+            end,
+            records: spill.read(first)?,
+            exceptions: snapshot.exceptions(run.id, first..end).await?,
+            asides: snapshot.asides(run.id, first..end).await?,
+            segments: snapshot.segments(run.id, first..end).await?,
+            sources: &sources,
+        };
+        range.write(only, &mut lines, &mut written)?;
+        first = end;
+    }
+    lines.finish()?;
+    Ok(written)
+}
+
+/// Deals what the requests say of their rows out to the ranges of rows.
+async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(), ReportError> {
+    let mut after = 0;
+    loop {
+        let page = snapshot.request_results(run.id, after).await?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = last.id;
+        for request in &page {
+            keep(request, spill)?;
+        }
+    }
+}
+
+fn keep(request: &RequestResult, spill: &mut Spill) -> Result<(), ReportError> {
+    for item in &request.items()? {
+        let mut record = Record {
+            row: item.row,
+            from: request.from.as_deref().unwrap_or_default(),
+            account: item.account.as_str(),
+            tags: "",
+            attempts: request.attempts,
+            outcome: request.outcome,
+            finished_at: request.finished_at,
+        };
+        let Some(updates) = &item.updates else {
+            spill.keep(request.id, record)?;
+            continue;
+        };
+        for (row, tags) in updates.iter() {
+            let tags = serde_json::to_string(tags)
+                .map_err(|error| QueueError::Unexpected(format!("tags of row {row}: {error}")))?;
+            record.row = *row;
+            spill.keep(request.id, Record { tags: &tags, ..record })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! One range of rows: everything that is known of them, put in order and written.
+
+use std::borrow::Cow;
+
+use super::lines::{Line, Lines};
+use super::spill::Record;
+use crate::domain::outcome::Outcome;
+use crate::domain::packed::Segment;
+use crate::domain::row::{RowNo, Tags};
+use crate::domain::tally::Tally;
+use crate::queue::{AsideResult, Exception, QueueError};
+use crate::report::ReportError;
+
+/// What is known of the rows from `first` to before `end`.
+pub(super) struct Rows<'a> {
+    pub(super) first: RowNo,
+    pub(super) end: RowNo,
+    /// What requests say, in no order.
+    pub(super) records: Vec<u8>,
+    /// In row order, as all that follow.
+    pub(super) exceptions: Vec<Exception>,
+    pub(super) asides: Vec<AsideResult>,
+    pub(super) segments: Vec<Segment>,
+    pub(super) sources: &'a [String],
+}
+
+/// What requests say of one row.
+#[derive(Clone, Copy)]
+enum Slot<'a> {
+    /// None names it.
+    Empty,
+    /// One does.
+    One(Record<'a>),
+    /// Several do.
+    Several,
+}
+
+/// Where a row stands.
+struct Place<'a> {
+    source: &'a str,
+    line: u64,
+}
+
+impl Rows<'_> {
+    /// Writes the rows that ended as `only` says, and counts them. Every row must have one outcome.
+    pub(super) fn write(
+        &self,
+        only: Option<&[Outcome]>,
+        lines: &mut Lines<impl std::io::Write>,
+        written: &mut Tally,
+    ) -> Result<(), ReportError> {
+        let slots = self.slots()?;
+        let mut exceptions = self.exceptions.iter().peekable();
+        let mut asides = self.asides.iter().peekable();
+        let mut segment = 0;
+        for (row, slot) in (self.first..).zip(slots) {
+            while self.segments.get(segment + 1).is_some_and(|next| next.first_row <= row) {
+                segment += 1;
+            }
+            let place = place(self.sources, self.segments.get(segment), row)?;
+            let exception = exceptions.next_if(|exception| exception.row == row);
+            let aside = asides.next_if(|aside| aside.row == row);
+            let (outcome, line) = match (slot, aside, exception) {
+                (Slot::One(record), None, exception) => of_record(record, exception, &place)?,
+                (Slot::Empty, Some(aside), None) => of_aside(aside, self.sources, &place)?,
+                (Slot::Empty, None, _) => return Err(place.missing(row)),
+                (Slot::Empty, Some(_), Some(_)) | (Slot::One(_), Some(_), _) | (Slot::Several, _, _) => {
+                    return Err(place.doubled(row));
+                }
+            };
+            if only.is_none_or(|only| only.contains(&outcome)) {
+                written[outcome] += 1;
+                lines.write(&line)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn slots(&self) -> Result<Vec<Slot<'_>>, ReportError> {
+        let count = usize::try_from(self.end - self.first).unwrap_or(usize::MAX);
+        let mut slots = vec![Slot::Empty; count];
+        let mut bytes = self.records.as_slice();
+        while !bytes.is_empty() {
+            let record = Record::decode(&mut bytes).ok_or_else(|| damaged("temporary data"))?;
+            let slot = usize::try_from(record.row - self.first).ok();
+            let slot = slot.and_then(|slot| slots.get_mut(slot)).ok_or_else(|| damaged("temporary data"))?;
+            *slot = match slot {
+                Slot::Empty => Slot::One(record),
+                Slot::One(_) | Slot::Several => Slot::Several,
+            };
+        }
+        Ok(slots)
+    }
+}
+
+fn of_record<'a>(
+    record: Record<'a>,
+    exception: Option<&'a Exception>,
+    place: &Place<'a>,
+) -> Result<(Outcome, Line<'a>), ReportError> {
+    let tags = if record.tags.is_empty() {
+        Tags::new()
+    } else {
+        serde_json::from_str(record.tags).map_err(|_| damaged("temporary data"))?
+    };
+    let outcome = match (record.outcome, exception) {
+        (outcome, None) => outcome,
+        (Outcome::Succeeded, Some(exception)) => exception.outcome,
+        // Pending in a request and ended beside it.
+        (_, Some(_)) => return Err(place.doubled(record.row)),
+    };
+    let line = Line {
+        source: place.source,
+        number: place.line,
+        from: Some(record.from),
+        account: Some(record.account),
+        tags: Cow::Owned(tags),
+        outcome,
+        code: exception.and_then(|exception| exception.code),
+        reason: exception.map_or("", |exception| &exception.reason).into(),
+        attempts: record.attempts,
+        finished_at: record.finished_at,
+    };
+    Ok((outcome, line))
+}
+
+fn of_aside<'a>(
+    aside: &'a AsideResult,
+    sources: &[String],
+    at: &Place<'a>,
+) -> Result<(Outcome, Line<'a>), ReportError> {
+    let reason = match &aside.duplicate_of {
+        Some(original) => {
+            let original = place(sources, Some(&original.segment), original.row)?;
+            Cow::Owned(format!("duplicate of {original}"))
+        }
+        None => Cow::Borrowed(aside.reason.as_deref().unwrap_or_default()),
+    };
+    let line = Line {
+        source: at.source,
+        number: at.line,
+        from: aside.from.as_deref(),
+        account: aside.account.as_deref(),
+        tags: Cow::Borrowed(&aside.tags),
+        outcome: aside.outcome,
+        code: None,
+        reason,
+        attempts: 0,
+        finished_at: None,
+    };
+    Ok((aside.outcome, line))
+}
+
+fn place<'a>(sources: &'a [String], segment: Option<&Segment>, row: RowNo) -> Result<Place<'a>, ReportError> {
+    let nowhere = || damaged(&format!("the line of row {row}"));
+    let segment = segment.filter(|segment| segment.first_row <= row).ok_or_else(nowhere)?;
+    let source = usize::try_from(segment.source).ok().and_then(|source| sources.get(source));
+    Ok(Place { source: source.ok_or_else(nowhere)?, line: segment.line_of(row) })
+}
+
+fn damaged(what: &str) -> ReportError {
+    QueueError::Unexpected(format!("{what} can't be read back")).into()
+}
+
+impl Place<'_> {
+    fn missing(&self, row: RowNo) -> ReportError {
+        let place = self.to_string();
+        ReportError::Missing { row, place }
+    }
+
+    fn doubled(&self, row: RowNo) -> ReportError {
+        let place = self.to_string();
+        ReportError::Doubled { row, place }
+    }
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.source, self.line)
+    }
+}

@@ -1,0 +1,180 @@
+//! Records by range of rows: in memory while they are few, in an unlinked file of their own beyond that.
+//!
+//! One file for all ranges, as a run of a hundred million rows has more ranges than a process may open files.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::domain::outcome::Outcome;
+use crate::domain::row::RowNo;
+use crate::report::ReportError;
+
+/// What all ranges together keep in memory before they write.
+const MEMORY: usize = 32 << 20;
+/// Less than this is not worth a write.
+const SMALLEST_CHUNK: usize = 16 << 10;
+
+/// What a request says of one of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    /// The row.
+    pub(super) row: RowNo,
+    /// The account whose list was to be changed; empty for operations that name no pairs.
+    pub(super) from: &'a str,
+    /// The item's account.
+    pub(super) account: &'a str,
+    /// The row's tags as a JSON object; empty for operations without tags.
+    pub(super) tags: &'a str,
+    /// HTTP exchanges begun.
+    pub(super) attempts: u32,
+    /// Succeeded or pending.
+    pub(super) outcome: Outcome,
+    /// Milliseconds since 1970.
+    pub(super) finished_at: Option<i64>,
+}
+
+/// The records of all ranges.
+pub(super) struct Spill {
+    folder: PathBuf,
+    /// Rows of all ranges.
+    rows: u64,
+    /// Rows of a range.
+    range: u64,
+    /// Bytes that a range keeps in memory.
+    most: usize,
+    ranges: Vec<Range>,
+    file: Option<File>,
+    /// Bytes in the file.
+    end: u64,
+}
+
+#[derive(Default)]
+struct Range {
+    /// Start and length of its pieces in the file.
+    chunks: Vec<(u64, usize)>,
+    /// What is not in the file yet.
+    tail: Vec<u8>,
+}
+
+impl Spill {
+    /// For so many rows in ranges of `range` rows.
+    pub(super) fn new(folder: &Path, rows: u64, range: u64) -> Self {
+        let count = usize::try_from(rows.div_ceil(range)).unwrap_or(usize::MAX);
+        Self {
+            folder: folder.to_owned(),
+            rows,
+            range,
+            most: (MEMORY / count.max(1)).max(SMALLEST_CHUNK),
+            ranges: std::iter::repeat_with(Range::default).take(count).collect(),
+            file: None,
+            end: 0,
+        }
+    }
+
+    /// Keeps what a request says of a row.
+    pub(super) fn keep(&mut self, request: i64, record: Record<'_>) -> Result<(), ReportError> {
+        let index = usize::try_from(record.row / self.range).unwrap_or(usize::MAX);
+        let stray = ReportError::Stray { request, row: record.row, rows: self.rows };
+        let range = match self.ranges.get_mut(index) {
+            Some(range) if record.row < self.rows => range,
+            Some(_) | None => return Err(stray),
+        };
+        record.encode(&mut range.tail);
+        if range.tail.len() < self.most {
+            return Ok(());
+        }
+        self.flush(index).map_err(self.fail())
+    }
+
+    /// All records of the range with this first row, in no order, out of memory and file.
+    pub(super) fn read(&mut self, first: RowNo) -> Result<Vec<u8>, ReportError> {
+        let index = usize::try_from(first / self.range).unwrap_or(usize::MAX);
+        let Some(range) = self.ranges.get_mut(index).map(std::mem::take) else {
+            return Ok(Vec::new());
+        };
+        let Some(file) = &self.file else {
+            return Ok(range.tail);
+        };
+        let length = range.tail.len() + range.chunks.iter().map(|(_, length)| length).sum::<usize>();
+        let mut bytes = Vec::with_capacity(length);
+        for (start, length) in range.chunks {
+            let filled = bytes.len();
+            bytes.resize(filled + length, 0);
+            file.read_exact_at(&mut bytes[filled..], start).map_err(self.fail())?;
+        }
+        bytes.extend_from_slice(&range.tail);
+        Ok(bytes)
+    }
+
+    fn flush(&mut self, index: usize) -> Result<(), std::io::Error> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile_in(&self.folder)?),
+        };
+        let range = &mut self.ranges[index];
+        file.write_all(&range.tail)?;
+        range.chunks.push((self.end, range.tail.len()));
+        self.end += range.tail.len() as u64;
+        range.tail.clear();
+        Ok(())
+    }
+
+    fn fail(&self) -> impl Fn(std::io::Error) -> ReportError + use<> {
+        let folder = self.folder.clone();
+        move |source| ReportError::Temporary { folder: folder.clone(), source }
+    }
+}
+
+/// Bytes of a record before its texts: row, attempts, outcome, time, and the lengths of three texts.
+const HEAD: usize = 8 + 4 + 1 + 8 + 3 * 4;
+
+impl<'a> Record<'a> {
+    /// Stands for no time: nothing finished so long before 1970.
+    const NEVER: i64 = i64::MIN;
+
+    fn encode(&self, into: &mut Vec<u8>) {
+        let texts = [self.from, self.account, self.tags];
+        into.reserve(HEAD + texts.iter().map(|text| text.len()).sum::<usize>());
+        into.extend_from_slice(&self.row.to_le_bytes());
+        into.extend_from_slice(&self.attempts.to_le_bytes());
+        into.push(self.outcome as u8);
+        into.extend_from_slice(&self.finished_at.unwrap_or(Self::NEVER).to_le_bytes());
+        for text in texts {
+            into.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        texts.iter().for_each(|text| into.extend_from_slice(text.as_bytes()));
+    }
+
+    /// Takes the first record off `bytes`; none where they do not hold one.
+    pub(super) fn decode(bytes: &mut &'a [u8]) -> Option<Self> {
+        let row = u64::from_le_bytes(take(bytes)?);
+        let attempts = u32::from_le_bytes(take(bytes)?);
+        let [outcome] = take(bytes)?;
+        let finished_at = i64::from_le_bytes(take(bytes)?);
+        let lengths: [u32; 3] =
+            [u32::from_le_bytes(take(bytes)?), u32::from_le_bytes(take(bytes)?), u32::from_le_bytes(take(bytes)?)];
+        Some(Self {
+            row,
+            from: text(bytes, lengths[0])?,
+            account: text(bytes, lengths[1])?,
+            tags: text(bytes, lengths[2])?,
+            attempts,
+            outcome: Outcome::ALL.into_iter().find(|known| *known as u8 == outcome)?,
+            finished_at: (finished_at != Self::NEVER).then_some(finished_at),
+        })
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*first)
+}
+
+fn text<'a>(bytes: &mut &'a [u8], length: u32) -> Option<&'a str> {
+    let (text, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+    *bytes = rest;
+    std::str::from_utf8(text).ok()
+}

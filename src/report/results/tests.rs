@@ -1,0 +1,336 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::Value as Json;
+
+use super::*;
+use crate::domain::packed::{Aside, Cause, Segment};
+use crate::domain::request::{Doubt, Item};
+use crate::domain::row::{Tags, Value};
+use crate::domain::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
+use crate::report::testing::{Bench, Load, id};
+
+async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
+    let mut out = Vec::new();
+    let folder = bench.folder.path();
+    let tally = write_by(range, &bench.reader, &bench.run, format, only, folder, &mut out).await.unwrap();
+    (String::from_utf8(out).unwrap(), tally)
+}
+
+fn ending(outcome: Outcome, code: Option<i64>, reason: &str) -> Verdict {
+    Verdict::Settled(Ending { outcome, code, reason: reason.to_owned() })
+}
+
+const AGAIN: Verdict =
+    Verdict::Again(Again { charge: Charge::Attempt, doubt: Doubt::None, wait: Wait::Backoff, shape: Shape::Whole });
+
+fn plain(row: u64, account: &str) -> Item {
+    Item { account: id(account), row, updates: None }
+}
+
+fn segment(first_row: u64, source: u32, first_line: u64, step: u64) -> Segment {
+    Segment { first_row, source, first_line, step }
+}
+
+fn aside(row: u64, account: &str, cause: Cause) -> Aside {
+    Aside { row, cause, from: None, account: Some(account.to_owned()), tags: Tags::new() }
+}
+
+/// Two merged rows, a row alone, a duplicate, a rejected one; one item fails.
+async fn updates() -> Bench {
+    let text = |tag: &str, value: &str| (Box::from(tag), Value::Text(value.into()));
+    let groups = Value::Groups(vec!["work".into(), "gym".into()]);
+    let merged = vec![
+        (0, Tags::from([text("Tag_SNS_IM_Remark", "=1+1, \"x\"\n")])),
+        (2, Tags::from([("Tag_SNS_IM_Group".into(), groups)])),
+    ];
+    let alone = vec![(1, Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7.into()))]))];
+    let item = |account: &str, updates: Vec<(u64, Tags)>| Item {
+        account: id(account),
+        row: updates[0].0,
+        updates: Some(Box::new(updates)),
+    };
+    let rejected =
+        Cause::Rejected { column: Some("To_Account".to_owned()), reason: "`To_Account` is empty".to_owned() };
+    let bad = Aside { from: Some(" a\0\u{9b}".to_owned()), account: None, ..aside(4, "", rejected) };
+    let double = Aside {
+        from: Some("-a".to_owned()),
+        tags: Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7.into()))]),
+        ..aside(3, "c,用", Cause::Duplicate { of: 1 })
+    };
+    let load = Load {
+        requests: vec![(Some(id("-a")), vec![item("b", merged), item("c,用", alone)])],
+        asides: vec![double, bad],
+        segments: vec![segment(0, 0, 2, 1), segment(1, 0, 5, 2), segment(3, 1, 2, 1)],
+        sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
+        tags: ["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_N"].map(str::to_owned).to_vec(),
+    };
+    let mut bench = Bench::new("friend_update", load).await;
+    let request = bench.pending().await.remove(0);
+    let verdicts = vec![ending(Outcome::Failed, Some(30_001), "bad \u{1b}[31m"), ending(Outcome::Succeeded, None, "")];
+    bench.exchange(request, verdicts, 1_700_000_000_042).await;
+    bench
+}
+
+#[tokio::test]
+async fn csv_is_byte_exact_and_each_row_shows_its_own_tags() {
+    let (csv, tally) = export(&updates().await, 2, Format::Csv, None).await;
+    let expected = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_IM_Group,Tag_SNS_Custom_N,\
+                    outcome,code,reason,attempts,finished_at\n\
+                    x.csv,2,-a,b,\"=1+1, \"\"x\"\"\n\",,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z\n\
+                    x.csv,5,-a,\"c,用\",,,7,succeeded,,,1,2023-11-14T22:13:20.042Z\n\
+                    x.csv,7,-a,b,,work|gym,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z\n\
+                    y.csv,2,-a,\"c,用\",,,7,duplicate,,duplicate of x.csv:5,0,\n\
+                    y.csv,3, a\0\u{9b},,,,,rejected,,`To_Account` is empty,0,\n";
+    assert_eq!(csv, expected);
+    assert_eq!((tally.total(), tally[Outcome::Failed]), (5, 2));
+}
+
+#[tokio::test]
+async fn jsonl_keeps_the_types_and_only_the_wanted_rows() {
+    let bench = updates().await;
+    let (jsonl, _) = export(&bench, 3, Format::Jsonl, Some(&[Outcome::Failed, Outcome::Duplicate])).await;
+    let expected = concat!(
+        r#"{"source":"x.csv","line":2,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Remark":"=1+1, \"x\"\n","outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"finished_at":"2023-11-14T22:13:20.042Z"}"#,
+        "\n",
+        r#"{"source":"x.csv","line":7,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Group":["work","gym"],"outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"finished_at":"2023-11-14T22:13:20.042Z"}"#,
+        "\n",
+        r#"{"source":"y.csv","line":2,"From_Account":"-a","To_Account":"c,用","Tag_SNS_Custom_N":7,"outcome":"duplicate","code":null,"reason":"duplicate of x.csv:5","attempts":0,"finished_at":null}"#,
+        "\n"
+    );
+    assert_eq!(jsonl, expected);
+}
+
+#[tokio::test]
+async fn a_run_without_rows_is_a_header() {
+    let bench = Bench::new("account_delete", Load::default()).await;
+    let (csv, tally) = export(&bench, 4, Format::Csv, None).await;
+    assert_eq!(csv, "source,line,UserID,outcome,code,reason,attempts,finished_at\n");
+    assert_eq!(tally.total(), 0);
+}
+
+/// A run in which the rows say what they should not.
+async fn broken(rows: &[u64], set_aside: Option<u64>) -> ReportError {
+    let items = rows.iter().map(|row| plain(*row, "a")).collect();
+    let cause = Cause::Protected { id: "a".to_owned() };
+    let load = Load {
+        requests: vec![(None, items)],
+        asides: set_aside.map(|row| aside(row, "a", cause)).into_iter().collect(),
+        segments: vec![segment(0, 0, 2, 1)],
+        sources: vec!["x.csv".to_owned()],
+        ..Load::default()
+    };
+    let bench = Bench::new("account_delete", load).await;
+    let folder = bench.folder.path();
+    let mut out = Vec::new();
+    let written = write_by(2, &bench.reader, &bench.run, Format::Csv, None, folder, &mut out).await;
+    written.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_row_that_is_missing_doubled_or_not_of_the_input_is_named() {
+    let missing = broken(&[0, 2], Some(2)).await;
+    assert!(matches!(missing, ReportError::Missing { row: 1, .. }) && missing.to_string().contains("x.csv:3"));
+    assert!(matches!(broken(&[0, 1, 1], None).await, ReportError::Doubled { row: 1, .. }));
+    assert!(matches!(broken(&[0, 1], Some(1)).await, ReportError::Doubled { row: 1, .. }));
+    assert!(matches!(broken(&[0, 2], None).await, ReportError::Stray { row: 2, rows: 2, .. }));
+}
+
+#[tokio::test]
+async fn records_that_outgrow_memory_come_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = 4_000_u64;
+    // Ranges so many that each keeps the least before it writes.
+    let mut spill = Spill::new(folder.path(), rows * 2_000, 1_000);
+    let tags = "x".repeat(200);
+    for row in 0..rows {
+        let account = format!("u{row}");
+        let record = Record {
+            row,
+            from: "",
+            account: &account,
+            tags: &tags,
+            attempts: 1,
+            outcome: Outcome::Pending,
+            finished_at: None,
+        };
+        spill.keep(1, record).unwrap();
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the file has no name");
+    for first in (0..rows).step_by(1_000) {
+        let bytes = spill.read(first).unwrap();
+        assert!(bytes.len() > 200_000, "it was written in pieces");
+        let mut bytes = bytes.as_slice();
+        for row in first..first + 1_000 {
+            let record = Record::decode(&mut bytes).unwrap();
+            assert_eq!((record.row, record.account, record.tags), (row, &*format!("u{row}"), &*tags));
+        }
+        assert!(bytes.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_export_shows_one_moment_though_the_run_goes_on() {
+    let load = Load {
+        requests: vec![(None, vec![plain(0, "a"), plain(1, "b")]), (None, vec![plain(2, "c")])],
+        segments: vec![segment(0, 0, 2, 1)],
+        sources: vec!["x.csv".to_owned()],
+        ..Load::default()
+    };
+    let mut bench = Bench::new("account_delete", load).await;
+    let mut snapshot = bench.reader.snapshot().await.unwrap();
+    let run = bench.run.id;
+    assert_eq!(snapshot.asides(run, 0..3).await.unwrap(), []);
+    let request = bench.pending().await.remove(0);
+    // Row 1 moves to a new request behind the last one.
+    bench.exchange(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5).await;
+    assert_eq!(snapshot.request_results(run, 0).await.unwrap().len(), 2);
+    assert_eq!(snapshot.exceptions(run, 0..3).await.unwrap(), []);
+    drop(snapshot);
+    let (csv, _) = export(&bench, 2, Format::Csv, None).await;
+    assert!(csv.contains("x.csv,2,a,failed,70500,no,1,1970-01-01T00:00:00.005Z\nx.csv,3,b,pending,,,1,\n"), "{csv}");
+}
+
+/// What becomes of an item.
+#[derive(Debug, Clone)]
+enum Fate {
+    Ends(Outcome, Option<i64>),
+    Again,
+}
+
+/// What a row is.
+#[derive(Debug, Clone)]
+enum Kind {
+    /// An item of its own.
+    Item,
+    /// Merged into an earlier item, if there is one.
+    Merged(prop::sample::Index),
+    Rejected,
+    /// Of an earlier row, if there is one.
+    Duplicate(prop::sample::Index),
+}
+
+fn kinds() -> impl Strategy<Value = Vec<Kind>> {
+    let kind = prop_oneof![
+        4 => Just(Kind::Item),
+        2 => any::<prop::sample::Index>().prop_map(Kind::Merged),
+        1 => Just(Kind::Rejected),
+        1 => any::<prop::sample::Index>().prop_map(Kind::Duplicate),
+    ];
+    prop::collection::vec(kind, 0..40)
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        3 => Just(Fate::Ends(Outcome::Succeeded, None)),
+        1 => Just(Fate::Ends(Outcome::Succeeded, Some(70_107))),
+        1 => Just(Fate::Ends(Outcome::AlreadyDone, Some(31_704))),
+        1 => Just(Fate::Ends(Outcome::Failed, Some(30_001))),
+        1 => Just(Fate::Ends(Outcome::InDoubt, None)),
+        2 => Just(Fate::Again),
+    ]
+}
+
+fn tag_of(row: u64) -> Tags {
+    Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(format!("r{row}").into()))])
+}
+
+/// Items of a run and rows that are not sent; the latter with how they should come out.
+fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -> (Vec<Item>, Vec<Aside>) {
+    let (mut items, mut asides): (Vec<Item>, Vec<Aside>) = (Vec::new(), Vec::new());
+    for (row, kind) in (0..).zip(kinds) {
+        let mut set_aside = |cause: Cause| {
+            expected.insert(row, (cause.outcome(), None));
+            asides.push(aside(row, &format!("u{row}"), cause));
+        };
+        match kind {
+            Kind::Merged(of) if !items.is_empty() => {
+                let of = of.index(items.len());
+                items[of].updates.as_mut().unwrap().push((row, tag_of(row)));
+            }
+            Kind::Duplicate(of) if row > 0 => {
+                set_aside(Cause::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 });
+            }
+            Kind::Rejected => set_aside(Cause::Rejected { column: None, reason: "no".to_owned() }),
+            Kind::Item | Kind::Merged(_) | Kind::Duplicate(_) => items.push(Item {
+                account: id(&format!("u{row}")),
+                row,
+                updates: Some(Box::new(vec![(row, tag_of(row))])),
+            }),
+        }
+    }
+    (items, asides)
+}
+
+/// Sends every request as often as there are fates for its items.
+async fn live(bench: &mut Bench, mut fates: Vec<Fate>, expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) {
+    while let Some(request) = bench.pending().await.into_iter().next() {
+        if fates.len() < request.items.len() {
+            break;
+        }
+        let mut verdicts = Vec::new();
+        for item in &request.items {
+            let fate = fates.pop().unwrap();
+            let ended = match fate {
+                Fate::Ends(outcome, code) => (outcome, code),
+                Fate::Again => (Outcome::Pending, None),
+            };
+            expected.extend(item.rows().map(|row| (row, ended)));
+            verdicts.push(match fate {
+                Fate::Ends(outcome, code) => ending(outcome, code, "why"),
+                Fate::Again => AGAIN,
+            });
+        }
+        bench.exchange(request, verdicts, 7).await;
+    }
+}
+
+async fn every_row_once(kinds: Vec<Kind>, fates: Vec<Fate>, batch: usize, range: u64, step: u64) {
+    let mut expected: BTreeMap<_, _> = (0..).zip(&kinds).map(|(row, _)| (row, (Outcome::Pending, None))).collect();
+    let (mut items, asides) = build(&kinds, &mut expected);
+    items.reverse();
+    let load = Load {
+        requests: items.chunks(batch).map(|items| (Some(id("from")), items.to_vec())).collect(),
+        asides,
+        segments: (0..kinds.len() as u64)
+            .step_by(5)
+            .map(|row| segment(row, u32::from(row > 9), 2 + row * step, step))
+            .collect(),
+        sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
+        tags: vec!["Tag_SNS_IM_Remark".to_owned()],
+    };
+    let mut bench = Bench::new("friend_update", load).await;
+    live(&mut bench, fates, &mut expected).await;
+
+    let (jsonl, _) = export(&bench, range, Format::Jsonl, None).await;
+    let lines: Vec<Json> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), expected.len());
+    for ((row, (outcome, code)), line) in expected.iter().zip(&lines) {
+        assert_eq!(line["line"], 2 + row * step);
+        assert_eq!(line["source"], if *row / 5 * 5 > 9 { "y.csv" } else { "x.csv" });
+        assert_eq!((&line["outcome"], &line["code"]), (&outcome.name().into(), &(*code).into()), "row {row}");
+        let own =
+            matches!(outcome, Outcome::Rejected | Outcome::Duplicate) || line["Tag_SNS_IM_Remark"] == format!("r{row}");
+        assert!(own, "row {row} shows another's tag: {line}");
+    }
+    for only in Outcome::ALL {
+        let (csv, tally) = export(&bench, range, Format::Csv, Some(&[only])).await;
+        let count = expected.values().filter(|(outcome, _)| *outcome == only).count();
+        assert_eq!((csv.lines().count(), tally.total(), tally[only]), (count + 1, count as u64, count as u64));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn every_row_of_any_run_comes_out_once_in_order(
+        kinds in kinds(),
+        fates in prop::collection::vec(fate(), 0..80),
+        batch in 1..6_usize,
+        range in 1..12_u64,
+        step in 1..3_u64,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(every_row_once(kinds, fates, batch, range, step));
+    }
+}

@@ -1,0 +1,267 @@
+//! Where runs stand: all of them as a table, one in detail, also while a runner is at it.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use super::ReportError;
+use super::figures::{Figures, by_name, target};
+use super::text::{Text, count, share, visible};
+use crate::domain::outcome::Outcome;
+use crate::domain::tally::Tally;
+use crate::queue::{Reader, Run, RunState};
+
+/// A run in detail.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Detail {
+    /// Where it stands.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Requests of the run.
+    pub requests: u64,
+    /// Those of them that are not settled.
+    pub requests_left: u64,
+    /// Whether a runner is at it.
+    pub runner: Runner,
+}
+
+/// Whether a runner is at a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runner {
+    /// A process holds the queue, and the run is not at its end.
+    Present,
+    /// None is.
+    Absent,
+}
+
+/// All runs of a queue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overview {
+    /// Oldest first.
+    pub runs: Vec<Entry>,
+}
+
+/// A run among others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// The run's id.
+    pub run: String,
+    /// The job's name.
+    pub job: String,
+    /// The operation's name.
+    pub operation: &'static str,
+    /// `sandbox` or the SDKAppID.
+    pub target: String,
+    /// The state's name.
+    pub state: &'static str,
+    /// Whether a runner is at it.
+    pub runner: Runner,
+    /// Why the last session ended before the run did.
+    pub stopped: Option<String>,
+    /// Rows of the input.
+    pub rows: u64,
+    /// Rows by outcome.
+    #[serde(serialize_with = "by_name")]
+    pub outcomes: Tally,
+}
+
+impl Runner {
+    fn of(reader: &Reader, run: &Run) -> Self {
+        match run.state() {
+            RunState::Running if reader.is_owned() => Self::Present,
+            RunState::Loading | RunState::Planned | RunState::Running | RunState::Finished | RunState::Superseded => {
+                Self::Absent
+            }
+        }
+    }
+}
+
+impl Detail {
+    /// Reads a run.
+    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, ReportError> {
+        let (left, all) = reader.request_counts(run.id).await?;
+        Ok(Self {
+            figures: Figures::read(reader, run).await?,
+            requests: all.cast_unsigned(),
+            requests_left: left.cast_unsigned(),
+            runner: Runner::of(reader, run),
+        })
+    }
+
+    /// The text for people.
+    pub fn text(&self) -> String {
+        let mut text = Text::default();
+        let figures = &self.figures;
+        figures.head(&mut text);
+        figures.outcomes(&mut text);
+        let (left, all) = (count(self.requests_left), count(self.requests));
+        text.figure("requests left", &format!("{left} of {all}"));
+        let runner = match self.runner {
+            Runner::Present => "a process is at it",
+            Runner::Absent => "none",
+        };
+        text.figure("runner", runner);
+        if let Some(started) = &figures.started_at {
+            text.figure("started", started);
+        }
+        if let Some(finished) = &figures.finished_at {
+            text.figure("finished", finished);
+        }
+        if let Some(why) = &figures.stopped {
+            text.figure("stopped", &visible(why));
+        }
+        figures.codes(&mut text);
+        figures.rejects(&mut text);
+        text.into()
+    }
+}
+
+impl Overview {
+    /// Reads all runs.
+    pub async fn read(reader: &Reader) -> Result<Self, ReportError> {
+        let mut runs = Vec::new();
+        for run in reader.runs().await? {
+            runs.push(Entry {
+                operation: run.operation()?.name(),
+                state: run.state().name(),
+                runner: Runner::of(reader, &run),
+                rows: run.row_count.cast_unsigned(),
+                outcomes: reader.tally(run.id).await?,
+                run: run.uuid,
+                job: run.job,
+                target: run.target,
+                stopped: run.stopped,
+            });
+        }
+        Ok(Self { runs })
+    }
+
+    /// The table for people.
+    pub fn text(&self) -> String {
+        if self.runs.is_empty() {
+            return "no runs yet: imbulk plan JOB loads one\n".to_owned();
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(["job", "run", "on", "state", "rows", "ended", "failed", "stopped"]);
+        table.add_rows(self.runs.iter().map(Entry::cells));
+        for column in [4, 5, 6] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        let lines = table.lines().map(|line| line.trim().to_owned() + "\n");
+        lines.collect()
+    }
+}
+
+impl Entry {
+    fn cells(&self) -> [String; 8] {
+        let state = match self.runner {
+            Runner::Present => format!("{}, a process is at it", self.state),
+            Runner::Absent => self.state.to_owned(),
+        };
+        let failed = self.outcomes[Outcome::Failed] + self.outcomes[Outcome::InDoubt];
+        [
+            visible(&self.job).into_owned(),
+            visible(&self.run).into_owned(),
+            target(&self.target),
+            state,
+            count(self.rows),
+            share(self.rows - self.rows.min(self.outcomes[Outcome::Pending]), self.rows),
+            count(failed),
+            self.stopped.as_deref().map_or(String::new(), |why| visible(why).into_owned()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::packed::Segment;
+    use crate::domain::request::Item;
+    use crate::report::testing::{self, Bench, Load, id};
+
+    #[test]
+    fn a_run_that_goes_on_shows_what_is_left_and_why_it_stopped_before() {
+        let detail =
+            Detail { figures: testing::figures(), requests: 10_000, requests_left: 1, runner: Runner::Present };
+        insta::assert_snapshot!(detail.text(), @r"
+        job            purge
+        run            0190e8b0-0000-7000-8000-000000000001  running
+        operation      account_delete on app 1400000001
+        rows           1,000,012
+          succeeded         999,000    99.9 %
+          already_done          400   < 0.1 %
+          failed                590   < 0.1 %
+          in_doubt                8   < 0.1 %
+          pending                 2   < 0.1 %
+          rejected                7   < 0.1 %
+          duplicate               4   < 0.1 %
+          protected               1   < 0.1 %
+        requests left  1 of 10,000
+        runner         a process is at it
+        started        2026-11-22T01:00:05.000Z
+        stopped        fuse: 812 of 1000 items failed
+        codes
+            70107  already_done        400  the account does not exist
+            70402  failed               90  a parameter is not legal
+             none  in_doubt              8  no answer that names one
+        codes that imbulk does not know (the rows count as failed)
+            99999  failed              500
+        rejected rows
+          in.csv:3  `UserID` has \u{1b}[2J in it
+          and 6 more
+          all of them: imbulk results purge --outcome rejected
+        ");
+    }
+
+    #[test]
+    fn all_runs_stand_in_one_table() {
+        let entry = |job: &str, state, runner, pending, stopped: Option<&str>| Entry {
+            run: "0190e8b0".to_owned(),
+            job: job.to_owned(),
+            operation: "account_delete",
+            target: "sandbox".to_owned(),
+            state,
+            runner,
+            stopped: stopped.map(str::to_owned),
+            rows: 2_000,
+            outcomes: [(Outcome::Pending, pending), (Outcome::Failed, 2_000 - pending)].into_iter().collect(),
+        };
+        let overview = Overview {
+            runs: vec![
+                entry("night\nly", "running", Runner::Absent, 500, Some("signal")),
+                entry("purge", "running", Runner::Present, 2_000, None),
+                entry("purge", "finished", Runner::Absent, 0, None),
+            ],
+        };
+        insta::assert_snapshot!(overview.text(), @r"
+        job        run       on           state                         rows    ended  failed  stopped
+        night\nly  0190e8b0  the sandbox  running                      2,000   75.0 %   1,500  signal
+        purge      0190e8b0  the sandbox  running, a process is at it  2,000    0.0 %       0
+        purge      0190e8b0  the sandbox  finished                     2,000  100.0 %   2,000
+        ");
+        assert_eq!(Overview { runs: Vec::new() }.text().lines().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_json_of_a_run_names_all_outcomes_and_whether_a_runner_is_there() {
+        let item = Item { account: id("a"), row: 0, updates: None };
+        let load = Load {
+            requests: vec![(None, vec![item])],
+            segments: vec![Segment { first_row: 0, source: 0, first_line: 2, step: 1 }],
+            sources: vec!["x.csv".to_owned()],
+            ..Load::default()
+        };
+        let bench = Bench::new("account_delete", load).await;
+        let detail = serde_json::to_value(Detail::read(&bench.reader, &bench.run).await.unwrap()).unwrap();
+        let outcomes = detail["outcomes"].as_object().unwrap();
+        assert_eq!(outcomes.len(), 8);
+        assert_eq!((&outcomes["pending"], &outcomes["failed"]), (&1.into(), &0.into()));
+        assert_eq!((&detail["runner"], &detail["requests_left"]), (&"present".into(), &1.into()));
+        bench.queue.close().await.unwrap();
+        let all = serde_json::to_value(Overview::read(&bench.reader).await.unwrap()).unwrap();
+        assert_eq!((&all["runs"][0]["runner"], &all["runs"][0]["rows"]), (&"absent".into(), &1.into()));
+    }
+}

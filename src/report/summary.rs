@@ -1,0 +1,240 @@
+//! The text at the end of a run, and the same for programs.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::figures::Figures;
+use super::text::{Text, counted, duration, rate, visible};
+use crate::domain::outcome::Outcome;
+
+/// What a session did with a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Where the run stands.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// What was done in this session.
+    pub session: Session,
+}
+
+/// What was done from the start of the program to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Session {
+    /// How long it took.
+    #[serde(rename = "seconds", serialize_with = "as_seconds")]
+    pub took: Duration,
+    /// HTTP exchanges begun.
+    pub calls: u64,
+    /// Items that got their outcome.
+    pub items: u64,
+}
+
+impl Session {
+    /// Items that got their outcome in a second, over the whole session.
+    pub fn items_per_second(&self) -> f64 {
+        if self.took.is_zero() {
+            return 0.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "counts of items stay far below 2^53")]
+        let items = self.items as f64;
+        items / self.took.as_secs_f64()
+    }
+}
+
+fn as_seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(took.as_secs_f64())
+}
+
+impl Summary {
+    /// The text for people.
+    pub fn text(&self) -> String {
+        let mut text = Text::default();
+        let figures = &self.figures;
+        figures.head(&mut text);
+        figures.outcomes(&mut text);
+        figures.codes(&mut text);
+        figures.rejects(&mut text);
+        text.figure("took", &self.took());
+        if let Some(why) = &figures.stopped {
+            text.figure("stopped", &visible(why));
+        }
+        let steps = next_steps(figures);
+        if !steps.is_empty() {
+            text.line("next");
+            steps.iter().for_each(|step| text.line(&format!("  {step}")));
+        }
+        text.into()
+    }
+
+    fn took(&self) -> String {
+        let Session { took, calls, items } = self.session;
+        let calls = counted(calls, "call", "calls");
+        let items = counted(items, "item", "items");
+        let speed = rate(self.session.items_per_second());
+        format!("{}, {calls} sent, {items} ended ({speed}/s)", duration(took))
+    }
+}
+
+/// What the user can do now.
+fn next_steps(figures: &Figures) -> Vec<String> {
+    let job = visible(&figures.job);
+    let rows = |outcome: Outcome| figures.outcomes[outcome];
+    let mut steps = Vec::new();
+    if rows(Outcome::Pending) > 0 {
+        let left = counted(rows(Outcome::Pending), "row is", "rows are");
+        steps.push(format!("{left} left: run the job again, it goes on where it stopped"));
+    }
+    if rows(Outcome::Failed) > 0 {
+        steps.push(format!("imbulk results {job} --outcome failed     which failed and why"));
+        steps.push(format!("imbulk retry {job}                        makes them pending again"));
+    }
+    if rows(Outcome::InDoubt) > 0 {
+        steps.push(format!("imbulk results {job} --outcome in_doubt   which may or may not have been done"));
+        steps.push(format!("imbulk retry {job} --outcome in_doubt     asks again"));
+    }
+    if rows(Outcome::Rejected) > 0 {
+        steps.push(format!(
+            "imbulk results {job} --outcome rejected   correct these rows: the file can be used as input"
+        ));
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing;
+
+    fn summary() -> Summary {
+        Summary {
+            figures: testing::figures(),
+            session: Session { took: Duration::from_secs(200), calls: 1_234, items: 1_000_000 },
+        }
+    }
+
+    #[test]
+    fn a_run_with_every_outcome_shows_all_of_it() {
+        insta::assert_snapshot!(summary().text(), @r"
+        job            purge
+        run            0190e8b0-0000-7000-8000-000000000001  running
+        operation      account_delete on app 1400000001
+        rows           1,000,012
+          succeeded         999,000    99.9 %
+          already_done          400   < 0.1 %
+          failed                590   < 0.1 %
+          in_doubt                8   < 0.1 %
+          pending                 2   < 0.1 %
+          rejected                7   < 0.1 %
+          duplicate               4   < 0.1 %
+          protected               1   < 0.1 %
+        codes
+            70107  already_done        400  the account does not exist
+            70402  failed               90  a parameter is not legal
+             none  in_doubt              8  no answer that names one
+        codes that imbulk does not know (the rows count as failed)
+            99999  failed              500
+        rejected rows
+          in.csv:3  `UserID` has \u{1b}[2J in it
+          and 6 more
+          all of them: imbulk results purge --outcome rejected
+        took           3 min 20 s, 1,234 calls sent, 1,000,000 items ended (5,000/s)
+        stopped        fuse: 812 of 1000 items failed
+        next
+          2 rows are left: run the job again, it goes on where it stopped
+          imbulk results purge --outcome failed     which failed and why
+          imbulk retry purge                        makes them pending again
+          imbulk results purge --outcome in_doubt   which may or may not have been done
+          imbulk retry purge --outcome in_doubt     asks again
+          imbulk results purge --outcome rejected   correct these rows: the file can be used as input
+        ");
+    }
+
+    #[test]
+    fn the_json_of_a_run_names_every_outcome() {
+        insta::assert_json_snapshot!(summary(), @r#"
+        {
+          "run": "0190e8b0-0000-7000-8000-000000000001",
+          "job": "purge",
+          "operation": "account_delete",
+          "target": "1400000001",
+          "state": "running",
+          "stopped": "fuse: 812 of 1000 items failed",
+          "rows": 1000012,
+          "items": 1000000,
+          "created_at": "2026-11-22T01:00:00.000Z",
+          "started_at": "2026-11-22T01:00:05.000Z",
+          "finished_at": null,
+          "outcomes": {
+            "succeeded": 999000,
+            "already_done": 400,
+            "failed": 590,
+            "in_doubt": 8,
+            "pending": 2,
+            "rejected": 7,
+            "duplicate": 4,
+            "protected": 1
+          },
+          "codes": [
+            {
+              "code": 99999,
+              "outcome": "failed",
+              "rows": 500,
+              "meaning": null
+            },
+            {
+              "code": 70107,
+              "outcome": "already_done",
+              "rows": 400,
+              "meaning": "the account does not exist"
+            },
+            {
+              "code": 70402,
+              "outcome": "failed",
+              "rows": 90,
+              "meaning": "a parameter is not legal"
+            },
+            {
+              "code": null,
+              "outcome": "in_doubt",
+              "rows": 8,
+              "meaning": null
+            }
+          ],
+          "rejects": [
+            {
+              "source": "in.csv",
+              "line": 3,
+              "column": "UserID",
+              "reason": "`UserID` has \u001b[2J in it"
+            }
+          ],
+          "session": {
+            "seconds": 200.0,
+            "calls": 1234,
+            "items": 1000000
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_clean_run_says_no_more_than_it_must() {
+        let mut figures = testing::figures();
+        figures.outcomes = [(Outcome::Succeeded, 3)].into_iter().collect();
+        figures.rows = 3;
+        figures.codes.clear();
+        figures.rejects.0.clear();
+        figures.stopped = None;
+        figures.state = "finished";
+        let session = Session { took: Duration::ZERO, calls: 1, items: 3 };
+        insta::assert_snapshot!(Summary { figures, session }.text(), @r"
+        job            purge
+        run            0190e8b0-0000-7000-8000-000000000001  finished
+        operation      account_delete on app 1400000001
+        rows           3
+          succeeded               3   100.0 %
+        took           0 ms, 1 call sent, 3 items ended (0.0/s)
+        ");
+    }
+}

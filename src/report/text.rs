@@ -1,0 +1,153 @@
+//! Words and numbers for people.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// `text` with everything that a terminal would act on made visible: control characters, line ends, and characters
+/// that turn the direction of the text. One line stays one line.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if acts(character) {
+            shown.extend(character.escape_debug());
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a terminal acts on it instead of showing it.
+fn acts(character: char) -> bool {
+    let turns = matches!(character, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || turns || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// 1234567 as `1,234,567`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// A share in per cent, never rounded to nothing or to all: `< 0.1 %`, `> 99.9 %`.
+pub(super) fn share(part: u64, whole: u64) -> String {
+    // Exact enough: only one decimal is shown.
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let percent = part as f64 * 100.0 / whole.max(1) as f64;
+    if part > 0 && percent < 0.1 {
+        "< 0.1 %".to_owned()
+    } else if part < whole && percent > 99.9 {
+        "> 99.9 %".to_owned()
+    } else {
+        format!("{percent:.1} %")
+    }
+}
+
+/// The two largest units: `2 d 3 h`, `1 h 5 min`, `3 min 20 s`, `4.2 s`, `150 ms`.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let two = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{large} {large_unit}"),
+        small => format!("{large} {large_unit} {small} {small_unit}"),
+    };
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+    }
+}
+
+/// A rate: `0.4`, `12.5`, `1,234`.
+pub(super) fn rate(per_second: f64) -> String {
+    if per_second < 100.0 {
+        return format!("{:.1}", per_second.max(0.0));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and `as` saturates")]
+    let whole = per_second.round() as u64;
+    count(whole)
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC with milliseconds; beyond the years of the calendar, its first or last.
+pub(super) fn rfc3339(milliseconds: i64) -> String {
+    let (first, last) = (Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
+    let at = Timestamp::from_millisecond(milliseconds.clamp(first, last)).unwrap_or(Timestamp::MAX);
+    format!("{at:.3}")
+}
+
+/// A text in lines.
+#[derive(Debug, Default)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// Adds a line.
+    pub(super) fn line(&mut self, line: &str) {
+        self.0.push_str(line.trim_end());
+        self.0.push('\n');
+    }
+
+    /// Adds a line of a block of figures: the name, padded, and the value.
+    pub(super) fn figure(&mut self, name: &str, value: &str) {
+        self.line(&format!("{name:<14} {value}"));
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_passes() {
+        assert_eq!(visible("plain 用户 \\ é"), "plain 用户 \\ é");
+        let hostile = "a\u{1b}[2J\r\nb\tc\u{7f}\u{9b}31m\u{202e}d\u{2028}e\0";
+        let shown = visible(hostile);
+        assert_eq!(shown, r"a\u{1b}[2J\r\nb\tc\u{7f}\u{9b}31m\u{202e}d\u{2028}e\0");
+        assert!(!shown.contains(acts));
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_shares_never_lie_at_the_ends() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(share(1, 10_000_000), "< 0.1 %");
+        assert_eq!(share(9_999_999, 10_000_000), "> 99.9 %");
+        assert_eq!((share(1, 3).as_str(), share(5, 5).as_str(), share(0, 0).as_str()), ("33.3 %", "100.0 %", "0.0 %"));
+        assert_eq!([0.04, 99.94, 1_234.5].map(rate), ["0.0", "99.9", "1,235"]);
+    }
+
+    #[test]
+    fn durations_show_their_two_largest_units() {
+        let shown = [150, 4_250, 60_000, 200_000, 3_900_000, 183_600_000].map(|ms| duration(Duration::from_millis(ms)));
+        assert_eq!(shown, ["150 ms", "4.2 s", "1 min", "3 min 20 s", "1 h 5 min", "2 d 3 h"]);
+    }
+
+    #[test]
+    fn times_have_milliseconds_and_never_fail() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(1_793_000_000_120), "2026-10-26T07:33:20.120Z");
+        assert!(rfc3339(i64::MAX).starts_with("9999-") && rfc3339(i64::MIN).starts_with("-009999-"));
+    }
+}

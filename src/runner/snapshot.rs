@@ -1,0 +1,53 @@
+//! How things stand, for whoever watches.
+
+use super::Runner;
+use crate::domain::limit::speed::{Pressure, Speed};
+use crate::domain::outcome::Outcome;
+use crate::report::progress::{Hindrance, Snapshot};
+
+impl Runner {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let jobs = 0..self.tasks.len();
+        let rows = |outcome| jobs.clone().map(|job| self.schedule.tally(job)[outcome]).sum::<u64>();
+        let total = jobs.clone().map(|job| self.schedule.tally(job).total()).sum();
+        let done = total - rows(Outcome::Pending);
+        Snapshot {
+            elapsed: self.started.elapsed(),
+            rows_done: done,
+            rows_total: Some(total),
+            items: done - self.done_before,
+            calls: self.calls.iter().sum(),
+            failed: rows(Outcome::Failed) + rows(Outcome::InDoubt),
+            in_flight: jobs.clone().map(|job| self.schedule.in_flight(job) as u64).sum(),
+            hindrance: self.hindrance(),
+        }
+    }
+
+    fn hindrance(&self) -> Option<Hindrance> {
+        if self.schedule.stopping().is_some() {
+            return Some(Hindrance::Draining);
+        }
+        if let Some((_, reason)) = self.schedule.unreachable() {
+            return Some(Hindrance::Unreachable { reason: reason.to_owned() });
+        }
+        let speeds =
+            self.tasks.iter().map(|task| task.limiter.status()).flat_map(|status| [status.command, status.app]);
+        let slowest = speeds.filter(is_throttled).min_by(|a, b| a.allowed.total_cmp(&b.allowed));
+        if let Some(speed) = slowest {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the cap")]
+            let calls_per_second = speed.allowed as u32;
+            return Some(Hindrance::Throttled { calls_per_second });
+        }
+        self.schedule.waiting_for().map(|waits| match waits {
+            crate::domain::schedule::Waiting::Accounts => Hindrance::BusyAccounts,
+            crate::domain::schedule::Waiting::Delays => Hindrance::Backoff,
+        })
+    }
+}
+
+fn is_throttled(speed: &Speed) -> bool {
+    match speed.pressure {
+        Pressure::None => false,
+        Pressure::Paused { .. } | Pressure::Recovering | Pressure::Probing => true,
+    }
+}

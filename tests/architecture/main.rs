@@ -1,0 +1,273 @@
+//! The shape of the program, held by a test: which room may use which, and what may stand where.
+//!
+//! The rules read tokens, so a word in a comment or in a text breaks none of them. Every rule is also shown a piece of
+//! code that breaks it: a rule that sees nothing would be worse than none.
+
+mod tokens;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tokens::{Token, tokens, uses};
+
+/// The rooms, and which others each may use. Dependencies run one way; siblings do not know each other.
+const ROOMS: [(&str, &[&str]); 15] = [
+    ("domain", &[]),
+    ("clock", &[]),
+    ("input", &["domain", "clock"]),
+    ("intake", &["domain"]),
+    ("queue", &["domain", "clock"]),
+    ("api", &["domain", "clock"]),
+    ("limiter", &["domain", "clock"]),
+    // It must be able to disagree with everything that it stands in for or is read by.
+    ("sandbox", &["clock"]),
+    ("report", &["domain", "queue"]),
+    ("runner", &["domain", "queue", "api", "limiter", "clock"]),
+    ("settings", &["domain"]),
+    ("cli", &["domain", "sandbox"]),
+    (
+        "commands",
+        &[
+            "domain", "clock", "input", "intake", "queue", "api", "limiter", "sandbox", "report", "runner", "settings",
+            "cli",
+        ],
+    ),
+    ("main", &["cli", "commands"]),
+    ("lib", &[]),
+];
+
+/// Words that may stand in some files only: the words, where they may stand, and why not elsewhere.
+struct Reserved {
+    /// One of these, each a stretch of tokens as it is written.
+    words: &'static [&'static str],
+    /// Beginnings of paths below the repository.
+    within: &'static [&'static str],
+    except: &'static [&'static str],
+    because: &'static str,
+}
+
+const RESERVED: [Reserved; 4] = [
+    Reserved {
+        words: &[
+            "tokio",
+            "sqlx",
+            "reqwest",
+            "governor",
+            "hyper",
+            "Instant",
+            "SystemTime",
+            "env",
+            "print !",
+            "println !",
+            "eprint !",
+            "eprintln !",
+            "rand :: random",
+            "rand :: rng",
+        ],
+        within: &["src/domain/"],
+        except: &[],
+        because: "the domain is pure: time and chance are arguments, and it touches nothing",
+    },
+    Reserved {
+        words: &["env :: var", "env :: var_os", "env :: vars", "env :: vars_os", ", env ="],
+        within: &["src/"],
+        // clap reads the two defaults of `imbulk sandbox`, and shows them in its help.
+        except: &["src/settings/", "src/cli.rs"],
+        because: "the environment is read in src/settings",
+    },
+    Reserved {
+        words: &["AssertSqlSafe"],
+        within: &["src/"],
+        except: &["src/queue/load.rs"],
+        because: "SQL is put together in one place, the bulk insert; elsewhere it is a literal",
+    },
+    Reserved {
+        words: &["todo !", "unimplemented !", "dbg !", "# [ ignore ]"],
+        within: &["src/", "tests/", "benches/"],
+        except: &[],
+        because: "what is not done is not there, and a test is left out for a stated reason only",
+    },
+];
+
+/// No limit of taste, but where a file has surely come to hold two topics.
+const MOST_LINES: usize = 600;
+
+struct File {
+    /// From the root of the repository, with `/`.
+    path: String,
+    text: String,
+}
+
+impl File {
+    fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    /// `src/queue/read.rs` is `["queue", "read"]`.
+    fn module(&self) -> Vec<String> {
+        let below = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        let parts = below.split('/').filter(|part| *part != "mod");
+        parts.map(ToOwned::to_owned).collect()
+    }
+}
+
+fn forbidden_edges(file: &File) -> Vec<String> {
+    let module = file.module();
+    let room = module[0].as_str();
+    let Some((_, may_use)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+        return vec![format!("{}: the room `{room}` is not in the table", file.path)];
+    };
+    let rooms: BTreeSet<&str> = ROOMS.iter().map(|(name, _)| *name).collect();
+    let home = if matches!(room, "main" | "lib") { &[][..] } else { &module[..] };
+    let used = uses(&tokens(&file.text), home);
+    let forbidden = used.iter().filter(|used| rooms.contains(used.as_str()) && *used != room);
+    let forbidden = forbidden.filter(|used| !may_use.contains(&used.as_str()));
+    forbidden.map(|used| format!("{}: `{room}` must not use `{used}`", file.path)).collect()
+}
+
+fn reserved_words(file: &File) -> Vec<String> {
+    let found = tokens(&file.text);
+    let mut broken = Vec::new();
+    for Reserved { words, within, except, because } in RESERVED {
+        let starts = |paths: &[&str]| paths.iter().any(|start| file.path.starts_with(start));
+        if !starts(within) || starts(except) {
+            continue;
+        }
+        for word in words.iter().filter(|word| contains(&found, word)) {
+            broken.push(format!("{}: `{word}`, but {because}", file.path));
+        }
+    }
+    broken
+}
+
+fn contains(found: &[Token], word: &str) -> bool {
+    let word: Vec<&str> = word.split(' ').collect();
+    found.windows(word.len()).any(|window| window == word)
+}
+
+fn too_long(file: &File) -> Vec<String> {
+    let lines = file.text.lines().count();
+    if lines <= MOST_LINES {
+        return Vec::new();
+    }
+    vec![format!("{}: {lines} lines, more than {MOST_LINES}; part it by topic", file.path)]
+}
+
+fn files(folder: &str) -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(root.join(&folder)) else { continue };
+        for entry in entries {
+            let path = folder.join(entry.unwrap().file_name());
+            if root.join(&path).is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(root.join(&path)).unwrap();
+                files.push(File::new(path.to_str().unwrap(), &text));
+            }
+        }
+    }
+    files
+}
+
+/// Holds all files of some folders against a rule.
+fn hold(folders: &[&str], rule: fn(&File) -> Vec<String>) {
+    let files: Vec<File> = folders.iter().flat_map(|folder| files(folder)).collect();
+    assert!(files.len() > 10, "the files are not where this test looks for them");
+    let broken: Vec<String> = files.iter().flat_map(rule).collect();
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn rooms_use_only_the_rooms_that_the_table_allows() {
+    hold(&["src"], forbidden_edges);
+}
+
+#[test]
+fn words_stand_only_where_they_may() {
+    hold(&["src", "tests", "benches"], reserved_words);
+}
+
+#[test]
+fn no_file_holds_more_than_one_topic_can_need() {
+    hold(&["src", "tests", "benches"], too_long);
+}
+
+#[test]
+fn the_table_of_rooms_has_no_circles() {
+    // Whoever stands below uses nobody above, so one order of all rooms must exist.
+    let mut left: Vec<_> = ROOMS.to_vec();
+    while !left.is_empty() {
+        let names: Vec<&str> = left.iter().map(|(name, _)| *name).collect();
+        let before = left.len();
+        left.retain(|(_, may_use)| may_use.iter().any(|used| names.contains(used)));
+        assert!(left.len() < before, "these use each other in a circle: {names:?}");
+    }
+}
+
+#[test]
+fn a_forbidden_edge_is_seen_however_it_is_written() {
+    let edges = [
+        ("src/domain/codes/mod.rs", "use crate::queue::Queue;"),
+        ("src/domain/tally.rs", "use super::super::queue::Queue;"),
+        ("src/domain/mod.rs", "fn f() { super::queue::open() }"),
+        ("src/domain/tally.rs", "mod tests { use super::super::super::queue; }"),
+        ("src/domain/tally.rs", "use crate::{outcome::Outcome, queue::{self, Queue}};"),
+        ("src/intake/pack.rs", "fn f(row: crate::input::Row) {}"),
+        ("src/sandbox/world.rs", "use crate::domain::account::UserId;"),
+        ("src/runner/mod.rs", "use crate::commands::Exit;"),
+        ("src/main.rs", "use imbulk::queue::Queue;"),
+        ("src/cellar/mod.rs", ""),
+    ];
+    for (path, code) in edges {
+        assert_eq!(forbidden_edges(&File::new(path, code)).len(), 1, "{path}: {code}");
+    }
+}
+
+#[test]
+fn an_edge_that_is_allowed_or_is_none_passes() {
+    let edges = [
+        ("src/domain/codes/mod.rs", "use crate::domain::outcome; use super::tally::Tally; // crate::queue"),
+        ("src/queue/read.rs", "use super::lock; use crate::domain::tally::Tally; const S: &str = \"crate::api\";"),
+        ("src/limiter/mod.rs", "mod tests { use super::lane::Lanes; }"),
+        ("src/runner/mod.rs", "use crate::api::Client; fn f<'a>(c: &'a char) -> bool { *c == '\"' }"),
+        ("src/main.rs", "use imbulk::cli::Cli; use imbulk::commands::{self, Error};"),
+    ];
+    for (path, code) in edges {
+        let forbidden = forbidden_edges(&File::new(path, code));
+        assert!(forbidden.is_empty(), "{code}: {forbidden:?}");
+    }
+}
+
+#[test]
+fn every_reserved_word_is_seen_where_it_must_not_stand_and_nowhere_else() {
+    for Reserved { words, within, except, .. } in RESERVED {
+        for word in words {
+            let code = word.replace(" :: ", "::").replace(" !", "!").replace("# [ ignore ]", "#[ignore]");
+            let broken = |path: &str, text: &str| {
+                let broken = reserved_words(&File::new(path, text));
+                broken.iter().filter(|line| line.contains(&format!("`{word}`"))).count()
+            };
+            for folder in within {
+                assert_eq!(broken(&format!("{folder}some.rs"), &code), 1, "{word} in {folder}");
+                assert_eq!(
+                    broken(&format!("{folder}some.rs"), &format!("// {code}\nlet s = \"{code}\";")),
+                    0,
+                    "{word}"
+                );
+            }
+            for place in except {
+                let path = if place.ends_with('/') { format!("{place}some.rs") } else { (*place).to_owned() };
+                assert_eq!(broken(&path, &code), 0, "{word} in {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_one_line_too_long_is_seen() {
+    assert_eq!(too_long(&File::new("src/a.rs", &"\n".repeat(MOST_LINES))).len(), 0);
+    assert_eq!(too_long(&File::new("src/a.rs", &"\n".repeat(MOST_LINES + 1))).len(), 1);
+}

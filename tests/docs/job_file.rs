@@ -1,0 +1,91 @@
+//! The job file of the README: it loads, its defaults are the real ones, and it shows every key.
+
+use std::num::NonZeroU32;
+
+use imbulk::domain::job::Job;
+use imbulk::settings::{Env, load_job};
+
+use super::{read, section};
+
+/// The example as it stands in the README.
+fn example() -> String {
+    let readme = read("README.md");
+    let text = section(&readme, "## The job file");
+    let start = text.find("```toml\n").expect("an example") + "```toml\n".len();
+    let length = text[start..].find("```").expect("its end");
+    text[start..start + length].to_owned()
+}
+
+/// The key that a line shows, whether it is in use or not.
+fn key(line: &str) -> Option<&str> {
+    let (key, _) = line.trim_start_matches("# ").split_once(" = ")?;
+    key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some(key)
+}
+
+/// The example with the commented lines in use that `wanted` picks.
+fn with(wanted: impl Fn(&str) -> bool) -> String {
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) if key(line).is_some() && wanted(line) => rest.to_owned(),
+        Some(_) | None => line.to_owned(),
+    };
+    example().lines().map(|text| line(text) + "\n").collect()
+}
+
+fn load(text: &str) -> Result<Job, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("job.toml");
+    std::fs::write(&file, text).expect("a file");
+    let job = load_job(&file, &Env::default()).map_err(|error| error.to_string())?;
+    // The folder is another one each time.
+    Ok(Job { file: "job.toml".into(), ..job })
+}
+
+/// All that a job says, but for where it lies.
+fn said(job: &Job) -> String {
+    let Job { limits, retry, stop, app, name, delete_type, .. } = job;
+    let input = (&job.input.columns, job.input.encoding, job.input.delimiter, job.input.rejects);
+    let guard = (job.guard.max_items, job.guard.max_change);
+    format!("{name} {} {delete_type:?} {input:?} {app:?} {limits:?} {retry:?} {guard:?} {stop:?}", job.operation.name())
+}
+
+#[test]
+fn the_job_file_of_the_readme_loads() {
+    let job = load(&example()).expect("a good job file");
+    assert_eq!(job.name, "purge-trial-accounts");
+    assert_eq!(job.limits.max_in_flight, None);
+}
+
+#[test]
+fn what_the_readme_calls_a_default_is_the_default() {
+    let is_default = |line: &str| line.contains("# default");
+    let shown = example().lines().filter(|line| line.starts_with("# ") && is_default(line)).count();
+    assert_eq!(shown, 8, "the defaults that this test compares");
+    let spelt_out = load(&with(is_default)).expect("a good job file");
+    assert_eq!(said(&spelt_out), said(&load(&example()).expect("a good job file")));
+}
+
+#[test]
+fn every_other_key_of_the_readme_is_one_that_can_be_used() {
+    let in_flight = load(&with(|line| key(line) == Some("max_in_flight"))).expect("a good job file");
+    assert_eq!(in_flight.limits.max_in_flight, NonZeroU32::new(64));
+    load(&with(|line| key(line) == Some("delimiter"))).expect("a good job file");
+    let both = load(&with(|line| key(line) == Some("endpoint"))).unwrap_err();
+    assert!(both.contains("both given"), "{both}");
+    let endpoint = with(|line| key(line) == Some("endpoint")).replace("region = ", "# region = ");
+    load(&endpoint).expect("a good job file");
+    let friends = with(|line| key(line) == Some("delete_type")).replace("account_delete", "friend_delete_all");
+    load(&friends.replace("columns = ", "# columns = ")).expect("a good job file");
+}
+
+#[test]
+fn the_readme_shows_every_key() {
+    let source = read("src/settings/job_file/raw.rs");
+    let keys = source.lines().filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(": "));
+    let keys: Vec<&str> = keys.map(|(key, _)| key).collect();
+    assert!(keys.len() > 20, "the keys are not where this test looks for them: {keys:?}");
+    let example = example();
+    for wanted in keys {
+        let is_section = example.contains(&format!("[{wanted}]"));
+        assert!(is_section || example.lines().any(|line| key(line) == Some(wanted)), "{wanted} is missing");
+    }
+}

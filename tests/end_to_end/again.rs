@@ -1,0 +1,192 @@
+//! The same job, run again: with the same input, with another one, with another definition.
+
+use imbulk::sandbox::Command;
+
+use crate::bench::{Bench, Job, Setup};
+use crate::checker::Case;
+use crate::rows::{Asked, Row, csv, plain, tally};
+
+/// A bench with a job whose first run was killed after some calls.
+fn interrupted(rows: &[Asked]) -> (Bench, String) {
+    let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..Setup::default() });
+    bench.write("job.csv", csv(Command::FriendDeleteAll, rows));
+    bench.write("keep.txt", "");
+    let job = job().write(&bench);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    bench.until_calls(10, &mut running);
+    running.kill();
+    (bench, job)
+}
+
+fn job() -> Job {
+    Job::new("job", Command::FriendDeleteAll)
+        .with("limits", "calls_per_second", 100)
+        .with("limits", "max_in_flight", 4)
+        .with("guard", "protected", "\"keep.txt\"")
+}
+
+#[test]
+fn the_same_input_again_is_said_to_be_finished_and_sends_nothing_unless_again_is_said() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 300);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    bench.run(&job).expect(0);
+    let results = bench.results("job");
+    bench.run(&job).expect(0).says("finished").says("--again");
+    assert_eq!(bench.report().calls, 3);
+    Case::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+    // The same bytes under a newer date are the same input.
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.run(&job).expect(0).says("finished");
+    assert_eq!(bench.report().calls, 3);
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
+    assert_eq!(bench.report().calls, 6);
+    assert!(bench.results("job").iter().all(|row| row.outcome == "already_done"));
+}
+
+#[test]
+fn an_older_unfinished_run_is_finished_before_the_new_input() {
+    let old = plain(Command::FriendDeleteAll, 150);
+    let (bench, job) = interrupted(&old);
+    let new: Vec<Asked> = (0..40).map(|n| Asked::account(&format!("new_{n}"))).collect();
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &new));
+    let output = bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::FriendDeleteAll, &new, &results);
+    Case { others: 150, ..case }.check(&bench);
+    let ids: Vec<String> = runs_of(&bench);
+    assert_eq!(ids.len(), 2, "{output:#?}");
+    let results = bench.results(&ids[0]);
+    let case = Case::clean(&bench, Command::FriendDeleteAll, &old, &results);
+    Case { others: 40, resends: 4, ..case }.check(&bench);
+}
+
+/// Ids of all runs, oldest first.
+fn runs_of(bench: &Bench) -> Vec<String> {
+    let status = bench.imbulk(&["status", "--json"]).expect(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    let runs = status["runs"].as_array().expect("runs");
+    runs.iter().map(|run| run["run"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[test]
+fn an_unfinished_run_is_not_finished_by_another_definition() {
+    let (bench, _) = interrupted(&plain(Command::FriendDeleteAll, 150));
+    let calls = bench.report().calls;
+    let job = job().both().write(&bench);
+    bench.run(&job).expect(2).says("unfinished run");
+    assert_eq!(bench.report().calls, calls);
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(3);
+    assert_eq!(tally(&bench.results("job"))["failed"], missing(&bench, 150));
+}
+
+fn missing(bench: &Bench, users: usize) -> usize {
+    let rows = plain(Command::FriendDeleteAll, users);
+    rows.iter().filter(|row| !bench.pristine.account_exists(&row.account)).count()
+}
+
+/// Protects every third id of an unfinished run, whether its row is pending or done, runs it to the end, and gives
+/// each of these ids, how often it was received by then and at the end, and the outcome of its row.
+fn protect_later(asked: &[Asked], bench: &Bench, job: &str) -> Vec<(String, u32, u32, String)> {
+    let protected: Vec<String> = asked.iter().step_by(3).map(|row| row.account.clone()).collect();
+    let received = |id: &String| bench.world(|world| world.list_touches(id).received);
+    let before: Vec<u32> = protected.iter().map(received).collect();
+    bench.write("keep.txt", protected.join("\n"));
+    bench.run(job).expect(3);
+    let results = bench.results("job");
+    assert!(!tally(&results).contains_key("pending"));
+    let outcome = |id: &String| results.iter().find(|row| row.account == *id).expect("a row").outcome.clone();
+    protected.iter().zip(before).map(|(id, before)| (id.clone(), before, received(id), outcome(id))).collect()
+}
+
+#[test]
+fn an_id_that_is_protected_while_a_run_is_unfinished_is_not_sent_any_more() {
+    let asked = plain(Command::FriendDeleteAll, 150);
+    let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..Setup::default() });
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    bench.write("keep.txt", "");
+    let job = job().write(&bench);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    bench.until_calls(10, &mut running);
+    running.signal(rustix::process::Signal::TERM);
+    running.wait().expect(5);
+    for (id, before, after, outcome) in protect_later(&asked, &bench, &job) {
+        assert_eq!(before, after, "{id} was sent");
+        assert!(before > 0 || outcome == "protected", "{id} is {outcome}");
+    }
+}
+
+#[test]
+#[ignore = "fails until protecting also looks at requests that a killed runner left under way"]
+fn an_id_that_is_protected_after_a_kill_is_not_sent_again() {
+    let asked = plain(Command::FriendDeleteAll, 150);
+    let (bench, job) = interrupted(&asked);
+    for (id, before, after, outcome) in protect_later(&asked, &bench, &job) {
+        assert_eq!(before, after, "{id} was sent, and is {outcome}");
+        assert!(before > 0 || ["protected", "in_doubt"].contains(&outcome.as_str()), "{id} is {outcome}");
+    }
+}
+
+#[test]
+fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 400);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["account_delete:item=70402:#1", "account_delete:item=70051:#2"]);
+    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    bench.run(&job).expect(3);
+    assert_eq!(tally(&bench.results("job"))["failed"], 100);
+    bench.faults(&[]);
+    bench.imbulk(&["retry", "job", "--code", "99999"]).expect(0);
+    bench.run(&job).expect(0).says("finished");
+    bench.imbulk(&["retry", "job", "--code", "70402"]).expect(0);
+    assert_eq!(tally(&bench.results("job"))["pending"], 50);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let failed: Vec<_> = results.iter().filter(|row| row.outcome == "failed").map(|row| row.code).collect();
+    assert_eq!(failed, [Some(70051); 50]);
+    bench.imbulk(&["retry", "job"]).expect(0);
+    bench.run(&job).expect(0);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { resends: 100, ..case }.check(&bench);
+    bench.imbulk(&["retry", "job", "--outcome", "succeeded"]).expect(2);
+}
+
+#[test]
+fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
+    let bench = Bench::new();
+    let asked = plain(Command::FriendUpdate, 300);
+    bench.write("job.csv", csv(Command::FriendUpdate, &asked));
+    bench.faults(&["friend_update:item=30011:0.2"]);
+    bench.run(&Job::new("job", Command::FriendUpdate).write(&bench)).expect(3);
+    let all = bench.results("job");
+    let wanted = ["results", "job", "--outcome", "failed,in_doubt", "--output", "failed.csv"];
+    bench.imbulk(&wanted).expect(0);
+    let failed = std::fs::read_to_string(bench.path("failed.csv")).expect("it was written");
+    let failed = crate::rows::parse(&failed);
+    let due: Vec<Row> = all.iter().filter(|row| row.outcome == "failed").cloned().collect();
+    assert_eq!(failed, due);
+    let jsonl = bench.imbulk(&["results", "job", "--format", "jsonl"]).expect(0).stdout;
+    for (line, row) in jsonl.lines().zip(&all) {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!((&line["To_Account"], &line["outcome"]), (&row.account.clone().into(), &row.outcome.clone().into()));
+    }
+    assert_eq!(jsonl.lines().count(), 300);
+    bench.faults(&[]);
+    let again = Job::new("again", Command::FriendUpdate).with("input", "path", "\"failed.csv\"").write(&bench);
+    bench.run(&again).expect(3);
+    let sent_again = bench.results("again");
+    assert_eq!(sent_again.len(), due.len());
+    let rows: Vec<Asked> =
+        asked.iter().filter(|row| due.iter().any(|due| due.account == row.account)).cloned().collect();
+    let case = Case::clean(&bench, Command::FriendUpdate, &rows, &sent_again);
+    bench.world(|world| {
+        // Each was received by the first job already.
+        let found = Case { others: 300 - due.len(), resends: 300, ..case }.complaints(world);
+        let found: Vec<_> =
+            found.iter().filter(|wrong| !wrong.contains("came in 2 times, but has 1 attempts")).collect();
+        assert!(found.is_empty(), "{found:#?}");
+    });
+}

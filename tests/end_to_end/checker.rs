@@ -1,0 +1,300 @@
+//! The one judge: compares what was asked, what the results say and what the stand-in saw, row by row.
+//!
+//! It knows nothing of how imbulk works. It is told how often things went wrong on order ([`Case::resends`],
+//! [`Case::refusals`]) and believes nothing else.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use imbulk::sandbox::{Command, Report, Touches, World};
+
+use crate::bench::Bench;
+use crate::rows::{Asked, Fit, Row, Tags};
+
+/// Codes by which the state asked for was there before.
+const ALREADY: [i64; 2] = [70107, 31704];
+
+/// A run to be judged.
+pub(crate) struct Case<'a> {
+    pub(crate) operation: Command,
+    /// Whether deletes take both sides off.
+    pub(crate) both: bool,
+    pub(crate) asked: &'a [Asked],
+    pub(crate) results: &'a [Row],
+    pub(crate) protected: Vec<String>,
+    /// The accounts and friend lists as they were before.
+    pub(crate) before: &'a World,
+    pub(crate) report: Report,
+    /// Calls a second: of the operation, of the app.
+    pub(crate) caps: (u32, u32),
+    /// Whether rows may still be pending.
+    pub(crate) end: End,
+    /// Codes that faults gave to items, beyond what the world says.
+    pub(crate) refusals: &'a [i64],
+    /// Whether answers may have been lost for good.
+    pub(crate) in_doubt: InDoubt,
+    /// The most items that may have come in again, all together.
+    pub(crate) resends: u64,
+    /// Items that other jobs had the stand-in touch.
+    pub(crate) others: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Complete,
+    Early,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InDoubt {
+    Never,
+    Allowed,
+}
+
+/// What is known of an item before its results are read.
+struct Item<'a> {
+    rows: Vec<usize>,
+    asked: &'a Asked,
+}
+
+impl<'a> Case<'a> {
+    /// A run to its end in which nothing went wrong.
+    pub(crate) fn clean(bench: &'a Bench, operation: Command, asked: &'a [Asked], results: &'a [Row]) -> Self {
+        Self {
+            operation,
+            both: false,
+            asked,
+            results,
+            protected: crate::rows::protected(),
+            before: &bench.pristine,
+            report: bench.report(),
+            caps: (bench.caps.of(operation), bench.caps.app()),
+            end: End::Complete,
+            refusals: &[],
+            in_doubt: InDoubt::Never,
+            resends: 0,
+            others: 0,
+        }
+    }
+
+    /// Fails with all that is wrong.
+    #[track_caller]
+    pub(crate) fn check(&self, bench: &Bench) {
+        let wrong = bench.world(|world| self.complaints(world));
+        let shown: Vec<_> = wrong.iter().take(20).collect();
+        assert!(wrong.is_empty(), "{} complaints, the first: {shown:#?}\n{:#?}", wrong.len(), self.report);
+    }
+
+    /// All that is wrong; `world` is as the run left it.
+    pub(crate) fn complaints(&self, world: &World) -> Vec<String> {
+        let mut wrong = Vec::new();
+        self.calls(&mut wrong);
+        if self.lines(&mut wrong) {
+            let items = self.items();
+            self.not_sent(world, &items, &mut wrong);
+            let mut again = 0;
+            for item in &items {
+                self.item(world, item, &mut wrong);
+                again += u64::from(self.touches(world, item.asked).received.saturating_sub(1));
+            }
+            if again > self.resends {
+                wrong.push(format!("{again} items came in again, at most {} had a reason", self.resends));
+            }
+            let touched = world.items_touched();
+            let received = items.iter().filter(|item| self.touches(world, item.asked).received > 0).count();
+            if touched != received + self.others {
+                wrong.push(format!("{touched} items were touched, of those asked for {received}"));
+            }
+        }
+        wrong
+    }
+
+    fn calls(&self, wrong: &mut Vec<String>) {
+        let Report { overlaps, overlaps_with_abandoned, bad_requests, unknown_paths, worst_second, .. } = self.report;
+        for (count, what) in [
+            (overlaps, "overlapping writes"),
+            (overlaps_with_abandoned, "overlaps with calls that were given up"),
+            (bad_requests, "calls that break a rule of their page"),
+            (unknown_paths, "calls of unknown commands"),
+        ] {
+            if count > 0 {
+                wrong.push(format!("{count} {what}"));
+            }
+        }
+        if worst_second > self.caps.1 as usize {
+            wrong.push(format!("{worst_second} calls in a second, the app's cap is {}", self.caps.1));
+        }
+        let own = self.report.commands.get(&self.operation).map_or(0, |counts| counts.worst_second);
+        if own > self.caps.0 as usize {
+            wrong.push(format!("{own} calls in a second, the operation's cap is {}", self.caps.0));
+        }
+    }
+
+    /// A line per row, in order, saying what the row said.
+    fn lines(&self, wrong: &mut Vec<String>) -> bool {
+        if self.asked.len() != self.results.len() {
+            wrong.push(format!("{} rows, but {} results", self.asked.len(), self.results.len()));
+            return false;
+        }
+        for (n, (asked, row)) in self.asked.iter().zip(self.results).enumerate() {
+            let line = n as u64 + 2;
+            if row.line != line {
+                wrong.push(format!("row {n} stands in line {line}, not {}", row.line));
+            }
+            if (row.from.as_deref(), row.account.as_str()) != asked.item() {
+                wrong.push(format!("line {line} is about {:?}, not {:?} {}", asked.item(), row.from, row.account));
+            }
+        }
+        true
+    }
+
+    fn items(&self) -> Vec<Item<'a>> {
+        let mut at: HashMap<(Option<&str>, &str), usize> = HashMap::new();
+        let mut items: Vec<Item<'a>> = Vec::new();
+        for (row, asked) in self.asked.iter().enumerate().filter(|(_, asked)| self.is_sent(asked)) {
+            let index = *at.entry(asked.item()).or_insert(items.len());
+            if index == items.len() {
+                items.push(Item { rows: Vec::new(), asked });
+            }
+            items[index].rows.push(row);
+        }
+        items
+    }
+
+    fn is_sent(&self, asked: &Asked) -> bool {
+        asked.fit == Fit::Good && !asked.names_one_of(&self.protected)
+    }
+
+    /// Rows that are rejected or protected, and nothing of them arrived.
+    fn not_sent(&self, world: &World, items: &[Item<'_>], wrong: &mut Vec<String>) {
+        let sent: HashSet<_> = items.iter().map(|item| item.asked.item()).collect();
+        for (asked, row) in self.asked.iter().zip(self.results).filter(|(asked, _)| !self.is_sent(asked)) {
+            let due = if asked.fit == Fit::Bad { "rejected" } else { "protected" };
+            if row.outcome != due {
+                wrong.push(format!("line {} must be {due}, is {}", row.line, row.outcome));
+            }
+            if row.reason.is_empty() || row.attempts > 0 {
+                wrong.push(format!("line {} is {due} with {} attempts, {:?}", row.line, row.attempts, row.reason));
+            }
+            if !sent.contains(&asked.item()) && self.touches(world, asked) != Touches::default() {
+                wrong.push(format!("line {} must not be sent, but was touched", row.line));
+            }
+        }
+    }
+
+    fn item(&self, world: &World, item: &Item<'_>, wrong: &mut Vec<String>) {
+        let (first, others) = item.rows.split_first().expect("an item has a row");
+        let first = &self.results[*first];
+        for (earlier, other) in item.rows.iter().zip(others) {
+            self.further_row(first, &self.results[*other], &item.rows, *earlier, wrong);
+        }
+        let line = first.line;
+        let touches = self.touches(world, item.asked);
+        let Touches { received, written } = touches;
+        if received > first.attempts {
+            wrong.push(format!("line {line} came in {received} times, but has {} attempts", first.attempts));
+        }
+        let done = self.is_done(world, item);
+        let there = self.was_there(item.asked);
+        let right = match first.outcome.as_str() {
+            // Only an earlier attempt that may have arrived makes a success of "already done".
+            "succeeded" if written == 0 => {
+                !there && received > 0 && first.attempts > 1 && first.code.is_some_and(|code| ALREADY.contains(&code))
+            }
+            "succeeded" => done,
+            "already_done" => {
+                let code = first.code.is_some_and(|code| ALREADY.contains(&code));
+                received > 0 && written == 0 && code && (!there || self.other_side_was_asked(item.asked))
+            }
+            // A refusal on order may strike what an earlier, unanswered attempt did.
+            "failed" if written > 0 => {
+                first.attempts > 1 && first.code.is_some_and(|code| self.refusals.contains(&code))
+            }
+            "failed" => received > 0 && self.may_fail(item.asked, first.code),
+            "in_doubt" => received > 0 && self.in_doubt == InDoubt::Allowed,
+            "pending" => self.end == End::Early,
+            _ => false,
+        };
+        if !right {
+            wrong.push(format!("line {line}: {first:?}, but {touches:?}, done {done}, there before {there}"));
+        }
+        let ended = !matches!(first.outcome.as_str(), "pending");
+        if ended == first.finished_at.is_empty() {
+            wrong.push(format!("line {line} is {} and finished at {:?}", first.outcome, first.finished_at));
+        }
+    }
+
+    /// A row after the first one of its item: a duplicate of one before, or merged and of the same outcome.
+    fn further_row(&self, first: &Row, other: &Row, rows: &[usize], earlier: usize, wrong: &mut Vec<String>) {
+        let tags = |row: usize| &self.asked[row].tags;
+        let own = usize::try_from(other.line - 2).expect("small");
+        let equal = rows.iter().any(|row| *row <= earlier && tags(*row) == tags(own));
+        let right = match other.outcome.as_str() {
+            "duplicate" => equal && other.attempts == 0,
+            same => self.operation == Command::FriendUpdate && same == first.outcome && tags(earlier) != tags(own),
+        };
+        if !right {
+            wrong.push(format!(
+                "line {} is {}, after line {}, which is {}",
+                other.line, other.outcome, first.line, first.outcome
+            ));
+        }
+    }
+
+    fn touches(&self, world: &World, asked: &Asked) -> Touches {
+        match (self.operation, asked.item()) {
+            (Command::AccountDelete, (_, user)) => world.account_touches(user),
+            (Command::FriendDeleteAll, (_, user)) => world.list_touches(user),
+            (Command::FriendDelete | Command::FriendUpdate, (from, to)) => {
+                world.friend_touches(from.unwrap_or_default(), to)
+            }
+        }
+    }
+
+    fn is_done(&self, world: &World, item: &Item<'_>) -> bool {
+        match (self.operation, item.asked.item()) {
+            (Command::AccountDelete, (_, user)) => !world.account_exists(user),
+            (Command::FriendDeleteAll, (_, user)) => world.list_touches(user).written > 0,
+            (Command::FriendDelete, (from, to)) => {
+                let from = from.unwrap_or_default();
+                let back = self.both && world.is_friend(to, from);
+                !back && !world.is_friend(from, to)
+            }
+            (Command::FriendUpdate, (from, to)) => world.tags(from.unwrap_or_default(), to) == Some(self.merged(item)),
+        }
+    }
+
+    /// What the rows of an item come to: the later one wins, tag by tag.
+    fn merged(&self, item: &Item<'_>) -> Tags {
+        let mut merged = BTreeMap::new();
+        item.rows.iter().for_each(|row| merged.extend(self.asked[*row].tags.clone()));
+        merged
+    }
+
+    fn was_there(&self, asked: &Asked) -> bool {
+        match (self.operation, asked.item()) {
+            (Command::AccountDelete | Command::FriendDeleteAll, (_, user)) => self.before.account_exists(user),
+            (Command::FriendDelete | Command::FriendUpdate, (from, to)) => {
+                self.before.is_friend(from.unwrap_or_default(), to)
+            }
+        }
+    }
+
+    fn other_side_was_asked(&self, asked: &Asked) -> bool {
+        let back = (Some(asked.account.as_str()), asked.from.as_deref().unwrap_or_default());
+        self.both && self.asked.iter().any(|other| other.item() == back)
+    }
+
+    /// What the API refuses for good, in this world or on order.
+    fn may_fail(&self, asked: &Asked, code: Option<i64>) -> bool {
+        let Some(code) = code else { return false };
+        let owner = asked.from.as_deref().unwrap_or(&asked.account);
+        let by_world = match self.operation {
+            Command::AccountDelete => false,
+            Command::FriendDelete | Command::FriendDeleteAll => code == 30003 && !self.before.account_exists(owner),
+            Command::FriendUpdate => {
+                (code == 30003 && !self.before.account_exists(owner)) || (code == 30001 && !self.was_there(asked))
+            }
+        };
+        by_world || self.refusals.contains(&code)
+    }
+}

@@ -1,0 +1,184 @@
+//! Runs in which much goes wrong: every row still has the one outcome that the server bears out.
+
+use imbulk::sandbox::Command;
+
+use crate::bench::{Bench, Job, Setup};
+use crate::checker::{Case, InDoubt};
+use crate::rows::{PROTECTED, Row, csv, mixed, plain, tally};
+
+/// What may come in again: all items of a call that failed on order, and single items that did.
+fn resends(bench: &Bench, items_a_call: u64) -> u64 {
+    let of_items = |kind: &str| kind.starts_with("item=") || matches!(kind, "missing" | "duplicate");
+    let played = bench.report().faults;
+    played.iter().map(|(kind, times)| if of_items(kind) { *times } else { times * items_a_call }).sum()
+}
+
+fn under(faults: &[&str], operation: Command, rows: usize, items_a_call: u64, refusals: &[i64]) -> (Bench, Vec<Row>) {
+    let bench = Bench::with(Setup { seed: 5, ..Setup::default() });
+    let asked = mixed(operation, rows);
+    bench.write("job.csv", csv(operation, &asked));
+    bench.write("keep.txt", PROTECTED);
+    bench.faults(faults);
+    let job = Job::new("job", operation)
+        .with("guard", "protected", "\"keep.txt\"")
+        .with("retry", "max_attempts", 40)
+        .with("limits", "calls_per_second", 400);
+    bench.run(&job.write(&bench)).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, operation, &asked, &results);
+    let resends = resends(&bench, items_a_call);
+    Case { refusals, resends, ..case }.check(&bench);
+    (bench, results)
+}
+
+/// On about a third of the calls, whatever the operation.
+const MIX: &[&str] = &[
+    "any:reset-before:#2",
+    "any:reset-after:#3,11",
+    "any:http=502:#5",
+    "any:http-after=502:#7",
+    "any:close-after:#9",
+    "any:code=30006:0.05",
+    "any:code=60008:0.03",
+    "any:code-after=60008:0.02",
+    "any:code=30008:0.05",
+    "any:garbage:0.03",
+    "any:cut:0.03",
+    "any:string-code:0.02",
+    "any:truncated:#13",
+    "any:huge:#15",
+    "any:shuffle:0.05",
+    "any:foreign:0.05",
+    "any:object-items:0.02",
+];
+
+#[test]
+fn account_delete_survives_a_mix_of_faults() {
+    let own = ["any:missing:0.02", "any:duplicate:0.02", "any:item=70500:0.03", "any:item=70402:0.01"];
+    let (_, results) = under(&[MIX, &own].concat(), Command::AccountDelete, 3000, 100, &[70402]);
+    assert!(tally(&results)["failed"] > 5);
+}
+
+#[test]
+fn friend_delete_survives_a_mix_of_faults() {
+    let own = ["any:missing:0.02", "any:duplicate:0.02", "any:item=30006:0.03", "any:item=30002:0.01"];
+    let (_, results) = under(&[MIX, &own].concat(), Command::FriendDelete, 600, 3, &[30002]);
+    assert!(tally(&results)["failed"] > 2);
+}
+
+#[test]
+fn friend_delete_all_survives_a_mix_of_faults() {
+    under(MIX, Command::FriendDeleteAll, 300, 1, &[]);
+}
+
+#[test]
+fn friend_update_survives_a_mix_of_faults() {
+    let own = ["any:missing:0.02", "any:duplicate:0.02", "any:item=30006:0.03", "any:item=30011:0.01"];
+    under(&[MIX, &own].concat(), Command::FriendUpdate, 600, 3, &[30011]);
+}
+
+#[test]
+fn being_throttled_costs_no_attempt_and_no_row() {
+    let bench = Bench::new();
+    let asked = plain(Command::FriendDeleteAll, 200);
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    bench.faults(&["any:code=60007:#20,21,22", "any:code=60011:#60"]);
+    let job = Job::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 1);
+    bench.run(&job.with("limits", "calls_per_second", 200).write(&bench)).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    Case { resends: 4, ..case }.check(&bench);
+    assert_eq!(bench.report().faults.values().sum::<u64>(), 4);
+}
+
+#[test]
+fn a_call_without_an_answer_is_asked_again_and_what_it_did_counts_as_done() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 500);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["any:silence-after:#2", "any:silence-before:#4"]);
+    bench.run(&Job::new("job", Command::AccountDelete).write(&bench)).expect(0);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { resends: 200, ..case }.check(&bench);
+    let by_us = results.iter().filter(|row| row.outcome == "succeeded" && row.code == Some(70107)).count();
+    assert!(by_us > 90, "the call that was carried out and not answered: {by_us}");
+}
+
+#[test]
+fn what_is_never_answered_is_in_doubt_and_can_be_asked_again() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 300);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["any:garbage:#1"]);
+    let job = Job::new("job", Command::AccountDelete).with("retry", "max_attempts", 1).write(&bench);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { in_doubt: InDoubt::Allowed, ..case }.check(&bench);
+    assert_eq!(tally(&results)["in_doubt"], 100);
+    let retry = bench.imbulk(&["retry", "job", "--outcome", "in_doubt"]).expect(0);
+    assert!(retry.stdout.contains("100"), "{retry:?}");
+    bench.run(&job).expect(0);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { resends: 100, ..case }.check(&bench);
+}
+
+#[test]
+fn a_batch_that_is_refused_for_one_id_is_parted_until_that_id_fails_alone() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 250);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["account_delete:poison=70402/user_00123:1", "account_delete:poison=30001/user_00001:1"]);
+    bench.run(&Job::new("job", Command::AccountDelete).write(&bench)).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    // Each halving sends all of a part again; 100 items stand alone after seven.
+    Case { refusals: &[70402, 30001], resends: 400, ..case }.check(&bench);
+    let failed: Vec<_> = results.iter().filter(|row| row.outcome == "failed").collect();
+    let failed: Vec<_> = failed.iter().map(|row| (row.account.as_str(), row.code)).collect();
+    assert_eq!(failed, [("user_00001", Some(30001)), ("user_00123", Some(70402))]);
+}
+
+#[test]
+fn a_code_that_nobody_knows_fails_its_items_and_is_no_success() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 300);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["account_delete:item=12345:#2"]);
+    let output = bench.run(&Job::new("job", Command::AccountDelete).write(&bench)).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { refusals: &[12345], ..case }.check(&bench);
+    assert_eq!(tally(&results)["failed"], 50);
+    assert!(output.stdout.contains("12345"), "the summary names it:\n{}", output.stdout);
+}
+
+#[test]
+fn attempts_end_and_the_row_fails_with_the_last_code() {
+    let bench = Bench::new();
+    let asked = plain(Command::FriendDeleteAll, 20);
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    bench.faults(&["any:code=30006:1"]);
+    let job = Job::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 3).write(&bench);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    Case { refusals: &[30006], resends: 40, ..case }.check(&bench);
+    assert!(results.iter().all(|row| row.attempts == 3 && row.code == Some(30006)), "{results:#?}");
+}
+
+#[test]
+fn a_lost_answer_followed_by_refusals_until_the_end_leaves_the_row_in_doubt() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 100);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["any:garbage:#1", "any:code=70500:1"]);
+    let job = Job::new("job", Command::AccountDelete).with("retry", "max_attempts", 2).write(&bench);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { in_doubt: InDoubt::Allowed, resends: 100, ..case }.check(&bench);
+    assert_eq!(tally(&results)["in_doubt"], 100);
+}

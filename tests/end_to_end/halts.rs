@@ -1,0 +1,184 @@
+//! What stops a run before its end, and before its first call.
+
+use std::time::Duration;
+
+use imbulk::api::{SecretKey, sign};
+use imbulk::sandbox::Command;
+
+use crate::bench::{ADMIN, APP, Bench, Job, KEY};
+use crate::checker::{Case, End};
+use crate::rows::{Asked, csv, plain, tally};
+
+/// One call at a time, so that it is known what was sent before.
+fn one_by_one(bench: &Bench, operation: Command, rows: usize) -> (String, Vec<Asked>) {
+    let asked = plain(operation, rows);
+    bench.write("job.csv", csv(operation, &asked));
+    (Job::new("job", operation).with("limits", "max_in_flight", 1).write(bench), asked)
+}
+
+fn halted_by(operation: Command, code: u32, fault: &str, calls: u64) {
+    let bench = Bench::new();
+    let (job, asked) = one_by_one(&bench, operation, 700);
+    bench.faults(&[fault]);
+    bench.run(&job).expect(4).says(&code.to_string());
+    assert_eq!(bench.report().calls, calls, "{fault}: nothing is sent after it");
+    let results = bench.results("job");
+    let early = Case::clean(&bench, operation, &asked, &results);
+    Case { end: End::Early, ..early }.check(&bench);
+    assert!(tally(&results)["pending"] > 100);
+    bench.run(&job).expect(4);
+    bench.faults(&[]);
+    let done = bench.run(&job);
+    assert!([0, 3].contains(&done.code), "{done:#?}");
+    let results = bench.results("job");
+    Case { resends: 3000, ..Case::clean(&bench, operation, &asked, &results) }.check(&bench);
+    assert!(!tally(&results).contains_key("pending"));
+}
+
+#[test]
+fn a_missing_right_halts_account_delete() {
+    halted_by(Command::AccountDelete, 70403, "any:code=70403:#3,4,5,6", 3);
+}
+
+#[test]
+fn an_app_whose_accounts_cannot_be_deleted_halts_even_if_only_items_say_so() {
+    halted_by(Command::AccountDelete, 71000, "account_delete:item=71000:1", 1);
+}
+
+#[test]
+fn an_identifier_that_is_no_admin_halts_every_operation() {
+    for operation in Command::ALL {
+        halted_by(operation, 60010, "any:code=60010:1", 1);
+    }
+}
+
+#[test]
+fn a_caller_without_rights_over_friends_halts() {
+    halted_by(Command::FriendDelete, 30004, "any:code=30004:1", 1);
+    halted_by(Command::FriendUpdate, 30004, "friend_update:item=30004:1", 1);
+}
+
+#[test]
+fn a_page_of_a_gateway_instead_of_the_api_halts() {
+    halted_by(Command::FriendDelete, 403, "any:http=403:1", 1);
+}
+
+#[test]
+fn more_items_than_max_items_are_not_sent_until_the_guard_says_otherwise() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 300);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    let job = |most: u32| Job::new("job", Command::AccountDelete).with("guard", "max_items", most).write(&bench);
+    bench.run(&job(299)).expect(4).says("max_items");
+    assert_eq!(bench.report().calls, 0);
+    bench.run(&job(300)).expect(0);
+    let results = bench.results("job");
+    Case::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+}
+
+#[test]
+fn a_night_many_times_the_usual_is_not_sent() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 2000);
+    let job = Job::new("job", Command::AccountDelete).with("guard", "max_change", "3.0").write(&bench);
+    for night in 0..3 {
+        bench.write("job.csv", csv(Command::AccountDelete, &asked[night * 100..][..100]));
+        bench.run(&job).expect(0);
+    }
+    let calls = bench.report().calls;
+    bench.write("job.csv", csv(Command::AccountDelete, &asked[300..]));
+    bench.run(&job).expect(4).says("max_change");
+    assert_eq!(bench.report().calls, calls);
+}
+
+#[test]
+fn the_fuse_halts_a_run_in_which_too_much_fails() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 3000);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["account_delete:item=70402:0.2"]);
+    let job = Job::new("job", Command::AccountDelete)
+        .with("limits", "max_in_flight", 1)
+        .with("stop", "failed_share", "0.1")
+        .with("stop", "after_items", 500);
+    bench.run(&job.write(&bench)).expect(4).says("fuse");
+    assert_eq!(bench.report().calls, 5);
+    let results = bench.results("job");
+    let early = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { end: End::Early, refusals: &[70402], ..early }.check(&bench);
+}
+
+#[test]
+fn at_the_time_of_until_it_drains_and_goes_on_the_next_time() {
+    let mut bench = Bench::new();
+    let asked = plain(Command::FriendDeleteAll, 400);
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    let job = Job::new("job", Command::FriendDeleteAll)
+        .with("limits", "calls_per_second", 100)
+        .with("stop", "until", "\"06:00\"")
+        .write(&bench);
+    bench.set_env("TZ", &zone_in_which_it_is(5 * 3600 + 59 * 60 + 58));
+    bench.run(&job).expect(5).says("until");
+    let results = bench.results("job");
+    let early = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    Case { end: End::Early, ..early }.check(&bench);
+    bench.set_env("TZ", &zone_in_which_it_is(12 * 3600));
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+}
+
+/// A value of `TZ` by which clocks now show so many seconds after midnight.
+fn zone_in_which_it_is(seconds: i64) -> String {
+    let utc = imbulk::clock::now().as_second().rem_euclid(86_400);
+    // From 12 h behind to 12 h ahead. POSIX counts the other way round.
+    let ahead = (seconds - utc + 43_200).rem_euclid(86_400) - 43_200;
+    let (sign, off) = if ahead < 0 { ('+', -ahead) } else { ('-', ahead) };
+    format!("<HERE>{sign}{:02}:{:02}:{:02}", off / 3600, off / 60 % 60, off % 60)
+}
+
+#[test]
+fn a_usersig_that_is_refused_once_is_made_anew() {
+    let bench = Bench::new();
+    let (job, asked) = one_by_one(&bench, Command::AccountDelete, 500);
+    bench.faults(&["any:code=70001:#3"]);
+    bench.run(&job).expect(0);
+    assert_eq!(bench.report().calls, 6);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    Case { resends: 100, ..case }.check(&bench);
+}
+
+#[test]
+fn a_usersig_that_is_refused_for_ever_halts() {
+    halted_by(Command::AccountDelete, 70001, "any:code=70001:1", 2);
+}
+
+#[test]
+fn a_given_usersig_that_has_run_out_halts_with_a_hint() {
+    let mut bench = Bench::new();
+    let (job, asked) = one_by_one(&bench, Command::AccountDelete, 200);
+    let key = SecretKey::new(KEY.to_owned()).expect("a key");
+    let identifier = imbulk::domain::account::UserId::new(ADMIN).expect("an id");
+    let usersig = |from: i64| {
+        let from = jiff::Timestamp::from_second(from).expect("a moment");
+        let app = APP.try_into().expect("not zero");
+        sign(&key, app, &identifier, from, Duration::from_hours(24)).expose().to_owned()
+    };
+    bench.unset_env("IMBULK_SECRET_KEY");
+    bench.set_env("IMBULK_USERSIG", &usersig(1_600_000_000));
+    bench.run(&job).expect(4).says("hint:").says("IMBULK_USERSIG");
+    bench.set_env("IMBULK_USERSIG", &usersig(imbulk::clock::now().as_second()));
+    bench.run(&job).expect(0);
+    let results = bench.results("job");
+    Case::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+}
+
+#[test]
+fn the_key_of_another_app_halts() {
+    let mut bench = Bench::new();
+    let (job, _) = one_by_one(&bench, Command::AccountDelete, 200);
+    bench.set_env("IMBULK_SECRET_KEY", "the-key-of-another-app");
+    bench.run(&job).expect(4).says("70009");
+    assert_eq!(bench.report().calls, 1);
+}

@@ -1,0 +1,158 @@
+//! Killed and told to stop, at any moment: run again, it goes on.
+
+use imbulk::sandbox::{Caps, Command};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
+
+use crate::bench::{Bench, Job, Setup};
+use crate::checker::{Case, End};
+use crate::rows::{Asked, PROTECTED, csv, mixed, plain, tally};
+
+const CAP: u32 = 150;
+const IN_FLIGHT: u64 = 12;
+
+/// Calls take 10 to 20 ms, so that a kill meets some of them under way.
+fn slow(operation: Command) -> Setup {
+    let caps = Caps::default().with_app(CAP).with(operation, CAP);
+    Setup { caps, latency: std::time::Duration::from_millis(10), ..Setup::default() }
+}
+
+fn job(operation: Command) -> Job {
+    Job::new("job", operation)
+        .with("limits", "calls_per_second", CAP)
+        .with("limits", "app_calls_per_second", CAP)
+        .with("limits", "max_in_flight", IN_FLIGHT)
+        .with("retry", "max_attempts", 40)
+}
+
+fn prepare(bench: &Bench, operation: Command, asked: &[Asked]) -> String {
+    bench.write("job.csv", csv(operation, asked));
+    bench.write("keep.txt", PROTECTED);
+    job(operation).with("guard", "protected", "\"keep.txt\"").write(bench)
+}
+
+/// Kills `kills` times, each time after a random number of further calls, then runs to the end.
+fn killed(operation: Command, rows: usize, kills: u64, items_a_call: u64, faults: &[&str]) {
+    let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let bench = Bench::with(slow(operation));
+    let asked = mixed(operation, rows);
+    let job = prepare(&bench, operation, &asked);
+    bench.faults(faults);
+    for _ in 0..kills {
+        let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+        bench.until_calls(bench.report().calls + dice.random_range(0..60), &mut running);
+        running.kill();
+    }
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, operation, &asked, &results);
+    let faults: u64 = bench.report().faults.values().sum();
+    Case { resends: (kills * IN_FLIGHT + faults) * items_a_call, ..case }.check(&bench);
+    assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
+    bench.run(&job).expect(0).says("this input is finished");
+}
+
+const FAULTS: &[&str] = &["any:code=30006:0.05", "any:reset-after:#9", "any:garbage:0.05", "any:missing:0.03"];
+
+#[test]
+fn account_delete_killed_again_and_again_loses_nothing_and_overlaps_nowhere() {
+    killed(Command::AccountDelete, 8000, 3, 100, FAULTS);
+}
+
+#[test]
+fn friend_delete_killed_again_and_again_loses_nothing_and_overlaps_nowhere() {
+    killed(Command::FriendDelete, 600, 4, 3, FAULTS);
+}
+
+#[test]
+fn friend_delete_all_killed_again_and_again_sends_nothing_again_that_was_not_under_way() {
+    killed(Command::FriendDeleteAll, 250, 4, 1, &[]);
+}
+
+#[test]
+fn friend_update_killed_again_and_again_loses_nothing_and_overlaps_nowhere() {
+    killed(Command::FriendUpdate, 600, 4, 3, FAULTS);
+}
+
+#[test]
+fn killed_while_loading_it_loads_again() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 60_000);
+    let job = prepare(&bench, Command::AccountDelete, &asked);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    while running.is_alive() && !bench.path("imbulk.db-wal").exists() {
+        std::thread::yield_now();
+    }
+    running.kill();
+    let calls = bench.report().calls;
+    bench.run(&job).expect(0);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    assert_eq!(calls, 0, "it was killed before the first call");
+    case.check(&bench);
+}
+
+#[test]
+fn sigterm_lets_calls_under_way_finish_and_the_next_run_goes_on() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let bench = Bench::with(slow(Command::FriendDeleteAll));
+        let asked = plain(Command::FriendDeleteAll, 200);
+        let job = prepare(&bench, Command::FriendDeleteAll, &asked);
+        let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+        bench.until_calls(20, &mut running);
+        running.signal(signal);
+        running.wait().expect(5).says("signal");
+        let results = bench.results("job");
+        let early = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+        Case { end: End::Early, ..early }.check(&bench);
+        assert!(tally(&results)["pending"] > 100, "{:?}", tally(&results));
+        bench.run(&job).expect(3);
+        let results = bench.results("job");
+        Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+    }
+}
+
+#[test]
+fn a_second_signal_leaves_at_once() {
+    let bench = Bench::new();
+    let asked = plain(Command::FriendDeleteAll, 50);
+    let job = prepare(&bench, Command::FriendDeleteAll, &asked);
+    bench.faults(&["any:silence-after:#5"]);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    bench.until_calls(5, &mut running);
+    // The call that is not answered holds up the first signal's stop; two signals at one moment count as one.
+    while running.is_alive() {
+        running.signal(Signal::TERM);
+        bench.nap();
+    }
+    running.wait().expect(5).says("interrupted twice");
+    bench.faults(&[]);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    Case { resends: 50, ..case }.check(&bench);
+}
+
+#[test]
+fn a_second_runner_is_told_the_first_ones_pid_and_status_works_beside_it() {
+    let bench = Bench::with(slow(Command::FriendDeleteAll));
+    let asked = plain(Command::FriendDeleteAll, 300);
+    let job = prepare(&bench, Command::FriendDeleteAll, &asked);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    bench.until_calls(10, &mut running);
+    bench.run(&job).expect(6).says(&running.pid().to_string());
+    let status = bench.imbulk(&["status", "job", "--json"]).expect(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    assert_eq!(status["state"], "running", "{status:#}");
+    let outcomes = status["outcomes"].as_object().expect("counts by name");
+    let sum: u64 = outcomes.values().filter_map(serde_json::Value::as_u64).sum();
+    assert_eq!(sum, 300, "{status:#}");
+    bench.imbulk(&["status"]).expect(0);
+    assert_eq!(bench.results("job").len(), 300);
+    running.wait().expect(3);
+    let results = bench.results("job");
+    Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+}

@@ -1,0 +1,122 @@
+//! The four operations when nothing goes wrong.
+
+use imbulk::sandbox::Command;
+use serde_json::json;
+
+use crate::bench::{Bench, Job};
+use crate::checker::Case;
+use crate::rows::{Asked, PROTECTED, Row, csv, mixed, tally};
+
+/// Runs rows to their end; bad rows and failures are among them.
+fn run(bench: &Bench, job: Job, operation: Command, asked: &[Asked]) -> Vec<Row> {
+    bench.write("job.csv", csv(operation, asked));
+    bench.write("keep.txt", PROTECTED);
+    bench.run(&job.with("guard", "protected", "\"keep.txt\"").write(bench)).expect(3);
+    bench.results("job")
+}
+
+fn all_outcomes(operation: Command, outcomes: &[&str]) {
+    let bench = Bench::new();
+    let asked = mixed(operation, 1000);
+    let results = run(&bench, Job::new("job", operation), operation, &asked);
+    Case::clean(&bench, operation, &asked, &results).check(&bench);
+    assert_eq!(tally(&results).into_keys().collect::<Vec<_>>(), outcomes);
+}
+
+#[test]
+fn account_delete_ends_every_row_as_the_server_says() {
+    all_outcomes(Command::AccountDelete, &["already_done", "duplicate", "protected", "rejected", "succeeded"]);
+}
+
+#[test]
+fn friend_delete_ends_every_row_as_the_server_says() {
+    all_outcomes(Command::FriendDelete, &["already_done", "duplicate", "failed", "protected", "rejected", "succeeded"]);
+}
+
+#[test]
+fn friend_delete_all_ends_every_row_as_the_server_says() {
+    all_outcomes(Command::FriendDeleteAll, &["duplicate", "failed", "protected", "rejected", "succeeded"]);
+}
+
+#[test]
+fn friend_update_ends_every_row_as_the_server_says() {
+    all_outcomes(Command::FriendUpdate, &["duplicate", "failed", "protected", "rejected", "succeeded"]);
+}
+
+#[test]
+fn a_two_way_delete_takes_both_sides_off_and_no_two_calls_meet() {
+    let bench = Bench::new();
+    // Few accounts that are From_Account and To_Account of each other's rows, so that calls could meet.
+    let mut asked: Vec<Asked> = (0..40)
+        .flat_map(|from: u32| (from + 1..40).step_by(3).map(move |to| (from, to)))
+        .map(|(from, to)| Asked::pair(&format!("user_{from:02}"), &format!("user_{to:02}")))
+        .collect();
+    asked.push(Asked::pair("user_39", "user_00"));
+    crate::rows::shuffle(&mut asked, 1);
+    let results = run(&bench, Job::new("job", Command::FriendDelete).both(), Command::FriendDelete, &asked);
+    let case = Case { both: true, ..Case::clean(&bench, Command::FriendDelete, &asked, &results) };
+    case.check(&bench);
+}
+
+#[test]
+fn a_two_way_friend_delete_all_goes_out_one_by_one() {
+    let bench = Bench::new();
+    let asked = mixed(Command::FriendDeleteAll, 150);
+    let job = Job::new("job", Command::FriendDeleteAll).both();
+    let results = run(&bench, job, Command::FriendDeleteAll, &asked);
+    let case = Case { both: true, ..Case::clean(&bench, Command::FriendDeleteAll, &asked, &results) };
+    case.check(&bench);
+}
+
+#[test]
+fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
+    let bench = Bench::new();
+    let update = |n: u32| Asked::pair(&format!("user_{:03}", n % 50), &format!("friend_{:03}", n / 3));
+    let mut asked = Vec::new();
+    for n in 0..300 {
+        asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
+        asked.push(update(n).tag("Tag_SNS_IM_Group", json!([format!("g{}", n % 4), "all"])));
+        asked
+            .push(update(n).tag("Tag_SNS_Custom_Level", json!(format!("{n}"))).tag("Tag_SNS_IM_Remark", json!("then")));
+        if n % 5 == 0 {
+            // Says again what the first one said, and so changes the remark back: no duplicate.
+            asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
+            asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
+        }
+        if n % 9 == 0 {
+            asked.push(update(n).bad());
+            asked.push(update(n).tag("Tag_SNS_IM_Remark", json!("long ".repeat(20))).bad());
+        }
+    }
+    let results = run(&bench, Job::new("job", Command::FriendUpdate), Command::FriendUpdate, &asked);
+    Case::clean(&bench, Command::FriendUpdate, &asked, &results).check(&bench);
+    assert_eq!(tally(&results)["duplicate"], 60);
+}
+
+#[test]
+fn a_thousand_friends_of_one_account_go_out_in_one_call() {
+    let bench = Bench::new();
+    let asked: Vec<Asked> = (0..2500).map(|n| Asked::pair("user_00002", &format!("friend_{n}"))).collect();
+    bench.write("job.csv", csv(Command::FriendDelete, &asked));
+    bench.run(&Job::new("job", Command::FriendDelete).write(&bench)).expect(0);
+    let results = bench.results("job");
+    Case::clean(&bench, Command::FriendDelete, &asked, &results).check(&bench);
+    assert_eq!(bench.report().calls, 3);
+}
+
+#[test]
+fn the_caps_hold_and_are_used() {
+    use crate::bench::Setup;
+    use imbulk::sandbox::Caps;
+    let bench = Bench::with(Setup { caps: Caps::default(), ..Setup::default() });
+    let asked = crate::rows::plain(Command::FriendDeleteAll, 600);
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    let job = Job::new("job", Command::FriendDeleteAll)
+        .without("limits", "calls_per_second")
+        .without("limits", "app_calls_per_second");
+    bench.run(&job.write(&bench)).expect(3);
+    let results = bench.results("job");
+    Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+    assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
+    assert!(bench.report().worst_second >= 100, "{:#?}", bench.report());
+}

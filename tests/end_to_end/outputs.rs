@@ -1,0 +1,119 @@
+//! What scripts and people see: exit codes, messages, the first run of a new user.
+
+use imbulk::sandbox::Command;
+
+use crate::bench::{Bench, Job};
+use crate::rows::{csv, plain, tally};
+
+#[test]
+fn every_exit_code_is_what_the_contract_says() {
+    let bench = Bench::new();
+    let accounts = Command::AccountDelete;
+    bench.write("good.csv", csv(accounts, &plain(accounts, 10)));
+    bench.write("bad.csv", "UserID\nuser_1\nuser_1\nmuch_too_long_for_an_id_of_the_api\n");
+    bench.write("none.csv", "");
+    bench.write("list.txt", "much_too_long_for_an_id_of_the_api\n");
+    let job = |name: &str, input: &str| Job::new(name, accounts).with("input", "path", format!("{input:?}"));
+    job("good", "good.csv").write(&bench);
+    job("rejects", "bad.csv").write(&bench);
+    job("allowed", "bad.csv").with("input", "rejects", "\"allow\"").write(&bench);
+    job("empty", "none.csv").write(&bench);
+    job("lost", "lost.csv").write(&bench);
+    job("guarded", "good.csv").with("guard", "max_items", 1).write(&bench);
+    job("unlisted", "good.csv").with("guard", "protected", "\"lost.txt\"").write(&bench);
+    job("listed", "good.csv").with("guard", "protected", "\"list.txt\"").write(&bench);
+    Job::new("untyped", Command::FriendDelete).without("options", "delete_type").write(&bench);
+    Job::new("nobody", accounts).without("app", "sdkappid").with("input", "path", "\"good.csv\"").write(&bench);
+    for (args, code) in [
+        ("", 2),
+        ("frobnicate", 2),
+        ("run", 2),
+        ("run good.toml --excute", 2),
+        ("plan good.toml", 0),
+        ("run good.toml", 0),
+        ("run good.toml --execute --yes", 0),
+        ("run good.toml --execute --yes", 0),
+        ("run rejects.toml --execute --yes", 3),
+        ("run allowed.toml --execute --yes", 0),
+        ("run empty.toml --execute --yes", 2),
+        ("run lost.toml --execute --yes", 2),
+        ("run lost-job.toml --execute --yes", 2),
+        ("run guarded.toml --execute --yes", 4),
+        ("run unlisted.toml --execute --yes", 2),
+        ("run listed.toml --execute --yes", 2),
+        ("run untyped.toml --execute --yes", 2),
+        ("run nobody.toml --execute --yes", 2),
+        ("run good.toml good.toml --execute --yes", 2),
+        ("status", 0),
+        ("status good", 0),
+        ("status nothing", 2),
+        ("results nothing", 2),
+        ("retry nothing", 2),
+        ("retry good --outcome succeeded", 2),
+        ("results good --outcome done", 2),
+        ("--queue lost.db status", 2),
+        ("explain 60007", 0),
+        ("explain 12345", 0),
+        ("explain x", 2),
+        ("usersig good.toml", 0),
+        ("usersig nobody.toml", 2),
+        ("completions bash", 0),
+        ("man", 0),
+        ("--version", 0),
+        ("--help", 0),
+    ] {
+        let output = bench.imbulk(&args.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(output.code, code, "imbulk {args}: {output:#?}");
+        if code == 2 {
+            assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "imbulk {args}: {output:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_job_file_is_shown_with_line_and_column_on_stderr() {
+    let bench = Bench::new();
+    let text =
+        Job::new("job", Command::AccountDelete).toml(&bench).replace("calls_per_second = 5000", "calls_per_secnd = 5");
+    let line = text.lines().position(|line| line.contains("secnd")).expect("a line") + 1;
+    bench.write("job.toml", text);
+    let output = bench.run("job.toml").expect(2);
+    assert!(output.stderr.contains(&format!("job.toml:{line}:1")), "{}", output.stderr);
+    assert!(output.stderr.contains("calls_per_second"), "{}", output.stderr);
+    assert_eq!(output.stdout, "");
+}
+
+#[test]
+fn without_a_key_nothing_starts_and_both_ways_to_give_one_are_named() {
+    let mut bench = Bench::new();
+    bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 10)));
+    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    bench.unset_env("IMBULK_SECRET_KEY");
+    bench.run(&job).expect(2).says("IMBULK_SECRET_KEY").says("IMBULK_USERSIG");
+    bench.set_env("IMBULK_SECRET_KEY", "no key has\ta tab");
+    bench.run(&job).expect(2).says("IMBULK_SECRET_KEY");
+    bench.imbulk(&["plan", &job]).expect(0);
+    assert_eq!(bench.report().calls, 0);
+}
+
+#[test]
+fn the_quickstart_shows_every_row_of_its_file() {
+    let mut bench = Bench::new();
+    bench.unset_env("IMBULK_SECRET_KEY");
+    let jobs = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs");
+    let output = bench.imbulk(&["run", &format!("{jobs}/quickstart.toml"), "--sandbox", "--json"]).expect(3);
+    assert!(output.stderr.contains(" 0 overlapping writes"), "{}", output.stderr);
+    let summary: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+    let outcomes = summary[0]["outcomes"].as_object().unwrap_or_else(|| panic!("{summary:#}"));
+    let sum: u64 = outcomes.values().filter_map(serde_json::Value::as_u64).sum();
+    let input = std::fs::read_to_string(format!("{jobs}/quickstart.csv")).expect("it is there");
+    // One of its rows has a line break in a cell.
+    assert_eq!(sum, csv::Reader::from_reader(input.as_bytes()).into_records().count() as u64);
+    bench.imbulk(&["results", "quickstart", "--output", "results.csv"]).expect(0);
+    let results = std::fs::read_to_string(bench.path("results.csv")).expect("it was written");
+    assert_eq!(results.lines().count(), input.lines().count());
+    let rows = crate::rows::parse(&results);
+    for (outcome, rows) in tally(&rows) {
+        assert_eq!(outcomes[outcome].as_u64(), Some(rows as u64), "{outcome}");
+    }
+}

@@ -1,0 +1,123 @@
+//! Nothing is sent without `--execute`, whatever else is typed.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command as Process, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use clap::{Arg, ArgAction, CommandFactory};
+use imbulk::cli::Cli;
+use imbulk::sandbox::Command;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::bench::{Bench, Job};
+use crate::rows::{csv, plain};
+
+/// An endpoint that counts who knocks.
+fn counting_endpoint() -> (String, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let knocks = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&knocks);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            counter.fetch_add(1, Ordering::SeqCst);
+            // Answered with an end, so that nobody waits.
+            drop::<Result<TcpStream, _>>(stream);
+        }
+    });
+    (url, knocks)
+}
+
+/// What is typed for an argument. A new argument has to be considered here: can it make anything be sent?
+fn typed(command: &str, arg: &Arg) -> Vec<String> {
+    let id = arg.get_id().as_str();
+    let value = match (command, id) {
+        (_, "queue") => "other.db",
+        (_, "verbose" | "json") | ("run", "execute" | "yes" | "sandbox" | "again") => "",
+        ("run" | "plan", "jobs") | ("usersig", "job") => "job.toml",
+        ("status" | "results" | "retry", "name") => "job",
+        ("results", "outcome") => "failed,in_doubt",
+        ("results", "format") => "jsonl",
+        ("results", "output") => "results.jsonl",
+        ("retry" | "explain", "code") => "70107",
+        ("retry", "outcome") => "in_doubt",
+        ("completions", "shell") => "bash",
+        ("sandbox", "listen") => "127.0.0.1:0",
+        ("sandbox", "sdkappid") => "1400000001",
+        ("sandbox", "identifier") => "administrator",
+        ("sandbox", "latency" | "jitter") => "1ms",
+        ("sandbox", "faults") => "any:reset:0.1",
+        ("sandbox", "missing") => "0.1",
+        ("sandbox", "seed") => "1",
+        _ => panic!("`imbulk {command}` has a new argument `{id}`: consider whether it can make anything be sent"),
+    };
+    let name = arg.get_long().map(|long| format!("--{long}"));
+    let value = (!value.is_empty()).then(|| value.to_owned());
+    name.into_iter().chain(value).collect()
+}
+
+/// Every choice of the optional arguments, and the required ones; of many optional ones each alone and all together.
+fn choices(command: &clap::Command) -> Vec<Vec<String>> {
+    let known = |arg: &&Arg| !matches!(arg.get_action(), ArgAction::Help | ArgAction::HelpLong | ArgAction::Version);
+    let (required, optional): (Vec<&Arg>, Vec<&Arg>) =
+        command.get_arguments().filter(known).partition(|arg| arg.is_required_set());
+    let words = |args: &[&Arg]| args.iter().flat_map(|arg| typed(command.get_name(), arg)).collect::<Vec<_>>();
+    let sets: Vec<u32> = if optional.len() <= 7 {
+        (0..1 << optional.len()).collect()
+    } else {
+        (0..optional.len()).map(|bit| 1 << bit).chain([(1 << optional.len()) - 1]).collect()
+    };
+    let chosen =
+        |set: u32| optional.iter().enumerate().filter(move |(bit, _)| set & 1 << bit != 0).map(|(_, arg)| *arg);
+    let all =
+        |set| [vec![command.get_name().to_owned()], words(&chosen(set).collect::<Vec<_>>()), words(&required)].concat();
+    sets.into_iter().map(all).collect()
+}
+
+#[test]
+fn nothing_is_sent_without_execute_whatever_is_typed() {
+    let mut bench = Bench::new();
+    let (endpoint, knocks) = counting_endpoint();
+    bench.set_env("IMBULK_ENDPOINT", &endpoint);
+    bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 20)));
+    Job::new("job", Command::AccountDelete).write(&bench);
+    let mut cli = Cli::command();
+    cli.build();
+    let mut tried = 0;
+    for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+        assert!(!command.has_subcommands(), "`imbulk {}` has commands of its own: consider them", command.get_name());
+        for args in choices(command) {
+            let has = |flag: &str| args.iter().any(|arg| arg == flag);
+            if args[0] == "sandbox" {
+                serve_and_stop(&bench, &args);
+            } else if !has("--execute") || has("--sandbox") {
+                let output = bench.imbulk(&args.iter().map(String::as_str).collect::<Vec<_>>());
+                assert!(matches!(output.code, 0 | 2 | 3), "{args:?}: {output:#?}");
+            }
+            assert_eq!(knocks.load(Ordering::SeqCst), 0, "{args:?} called the endpoint");
+            tried += 1;
+        }
+    }
+    assert!(tried > 150, "only {tried}");
+    let mut running = bench.start(&["run", "job.toml", "--execute"], b"");
+    while knocks.load(Ordering::SeqCst) == 0 {
+        assert!(running.is_alive(), "with --execute it must call, or this test is blind");
+        bench.nap();
+    }
+}
+
+/// `imbulk sandbox` serves until it is told to stop.
+fn serve_and_stop(bench: &Bench, args: &[String]) {
+    let listen: &[&str] = if args.iter().any(|arg| arg == "--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+    let mut command = Process::new(env!("CARGO_BIN_EXE_imbulk"));
+    command.args(args).args(listen).env_clear().current_dir(bench.folder());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
+    assert!(line.starts_with("http://127.0.0.1:"), "{args:?}: {line}");
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a pid");
+    kill_process(pid, Signal::INT).expect("a child of ours");
+    child.wait().expect("a child of ours");
+}

@@ -1,0 +1,70 @@
+//! Several jobs at once, in one process and in two.
+
+use imbulk::sandbox::{Caps, Command, World};
+use serde_json::json;
+
+use crate::bench::{Bench, Job, Setup};
+use crate::checker::Case;
+use crate::rows::{Asked, csv, plain};
+
+const CAP: u32 = 100;
+
+fn capped() -> Setup {
+    Setup {
+        caps: Caps::default().with_app(CAP),
+        world: World::open,
+        latency: std::time::Duration::from_millis(5),
+        ..Setup::default()
+    }
+}
+
+fn at_full_speed(name: &str, operation: Command) -> Job {
+    Job::new(name, operation).with("limits", "calls_per_second", 200).with("limits", "app_calls_per_second", CAP)
+}
+
+#[test]
+fn two_jobs_of_one_run_share_accounts_and_the_cap_of_the_app() {
+    let bench = Bench::with(capped());
+    // Both write the lists of the same few accounts, each other friends of theirs.
+    let pairs =
+        |of: &str| (0..600).map(|n| Asked::pair(&format!("user_{}", n / 5), &format!("{of}_{n}"))).collect::<Vec<_>>();
+    let deleted = pairs("former");
+    let updated: Vec<Asked> =
+        pairs("present").into_iter().map(|row| row.tag("Tag_SNS_IM_Remark", json!("still here"))).collect();
+    bench.write("delete.csv", csv(Command::FriendDelete, &deleted));
+    bench.write("update.csv", csv(Command::FriendUpdate, &updated));
+    let delete = at_full_speed("delete", Command::FriendDelete).both().write(&bench);
+    let update = at_full_speed("update", Command::FriendUpdate).write(&bench);
+    bench.imbulk(&["run", &delete, &update, "--execute", "--yes"]).expect(0);
+    for (job, operation, asked) in
+        [("delete", Command::FriendDelete, &deleted), ("update", Command::FriendUpdate, &updated)]
+    {
+        let results = bench.results(job);
+        let case = Case::clean(&bench, operation, asked, &results);
+        Case { both: operation == Command::FriendDelete, others: 600, ..case }.check(&bench);
+    }
+    assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
+}
+
+#[test]
+fn two_processes_with_a_queue_each_share_the_cap_of_the_app() {
+    let bench = Bench::with(capped());
+    let asked = plain(Command::FriendDeleteAll, 300);
+    let (one, other) = asked.split_at(150);
+    let mut running = Vec::new();
+    for (name, rows) in [("one", one), ("other", other)] {
+        bench.write(&format!("{name}.csv"), csv(Command::FriendDeleteAll, rows));
+        let job = at_full_speed(name, Command::FriendDeleteAll).write(&bench);
+        let queue = format!("{name}.db");
+        running.push(bench.start(&["--queue", &queue, "run", &job, "--execute", "--yes"], b""));
+    }
+    for process in running {
+        process.wait().expect(0);
+    }
+    for (name, rows) in [("one", one), ("other", other)] {
+        let results = bench.results_with(&["--queue", &format!("{name}.db"), "results", name]);
+        let case = Case::clean(&bench, Command::FriendDeleteAll, rows, &results);
+        Case { others: 150, ..case }.check(&bench);
+    }
+    assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
+}

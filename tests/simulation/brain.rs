@@ -1,0 +1,43 @@
+//! What decides: a schedule, or one whose decisions somebody tampers with.
+
+use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
+use imbulk::domain::tally::Tally;
+
+/// What the world asks.
+pub(crate) trait Brain {
+    fn handle(&mut self, now: Now, event: Event) -> Vec<Command>;
+    fn wake_at(&self) -> Option<Now>;
+    fn end(&self) -> Option<End>;
+    fn is_stopping(&self) -> bool;
+    fn tally(&self, job: usize) -> &Tally;
+}
+
+/// Makes one for each session.
+pub(crate) type Maker = dyn Fn(Vec<JobPlan>, u64) -> Box<dyn Brain>;
+
+impl Brain for Schedule {
+    fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
+        self.handle(now, event)
+    }
+
+    fn wake_at(&self) -> Option<Now> {
+        self.wake_at()
+    }
+
+    fn end(&self) -> Option<End> {
+        self.end()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping().is_some()
+    }
+
+    fn tally(&self, job: usize) -> &Tally {
+        self.tally(job)
+    }
+}
+
+/// The schedule as it is.
+pub(crate) fn honest(plans: Vec<JobPlan>, seed: u64) -> Box<dyn Brain> {
+    Box::new(Schedule::new(plans, seed))
+}

@@ -1,0 +1,77 @@
+//! Nights that are made for one question.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use imbulk::domain::job::{Retry, Stop};
+use imbulk::domain::operation::{DeleteType, by_name};
+use imbulk::domain::request::{Item, Request};
+
+use crate::brain::honest;
+use crate::night::{Job, MS, Night, Weather, id, request};
+use crate::world::{Report, live};
+
+fn night(operation: &str, rate: u32, requests: Vec<Request>, weather: Weather) -> Night {
+    let retry = Retry {
+        max_attempts: NonZeroU32::new(3).expect("not zero"),
+        base_delay: Duration::from_mins(1),
+        max_delay: Duration::from_mins(1),
+    };
+    let job = Job {
+        operation: by_name(operation).expect("an operation"),
+        delete_type: DeleteType::Single,
+        retry,
+        width: None,
+        stop: Stop { failed_share: None, after_items: 0, until: None },
+        rate,
+        requests,
+    };
+    Night { jobs: vec![job], weather, fortunes: Vec::new(), seed: 1 }
+}
+
+fn lived(night: &Night) -> Report {
+    live(night, &honest).unwrap_or_else(|violation| panic!("{violation}"))
+}
+
+/// One friend of an account.
+fn friend(number: u32, from: &str) -> Request {
+    let item = Item { account: id(number), row: u64::from(number), updates: None };
+    request(i64::from(number) + 1, Some(id(from)), vec![item])
+}
+
+/// So many accounts, each in a request of its own, most of them answered by an error that passes in a minute.
+pub(crate) fn crowd(requests: u32) -> Night {
+    let item = |number| Item { account: id(number), row: u64::from(number), updates: None };
+    let requests = (0..requests).map(|number| request(i64::from(number) + 1, None, vec![item(number)])).collect();
+    let weather = Weather { bad_calls: 900, code: Some(70_500), work: MS * 5, ..Weather::FAIR };
+    night("account_delete", 5_000, requests, weather)
+}
+
+#[test]
+fn memory_is_bounded_when_nearly_everything_backs_off() {
+    let report = lived(&crowd(12_000));
+    assert!(report.most_in_memory > 8_000, "only {} requests were in memory at once", report.most_in_memory);
+}
+
+#[test]
+fn an_account_with_a_fifth_of_all_rows_does_not_delay_the_others() {
+    let hot = |number: u32| number < 200;
+    let from = |number: u32| if hot(number) { "hot".to_owned() } else { format!("a{number}") };
+    let all: Vec<Request> = (0..1000).map(|number| friend(number, &from(number))).collect();
+    let others: Vec<Request> = all.iter().filter(|request| request.id > 200).cloned().collect();
+    let end_of_others = |requests: Vec<Request>| {
+        let report = lived(&night("friend_delete", 200, requests, Weather { work: MS * 400, ..Weather::FAIR }));
+        report.settled.into_iter().filter(|(id, _)| *id > 200).map(|(_, at)| at).max().expect("there are others")
+    };
+    let (with, without) = (end_of_others(all), end_of_others(others));
+    assert!(with <= without.mul_f64(1.05), "{with:?} instead of {without:?}");
+}
+
+#[test]
+fn many_accounts_in_conflict_do_not_keep_the_others_out_of_memory() {
+    let pairs = (0..2000).map(|number| friend(number, &format!("a{}", number / 2)));
+    let others = (2000..3000).map(|number| friend(number, &format!("b{number}")));
+    let weather = Weather { bad_calls: 400, code: Some(30_008), ..Weather::FAIR };
+    let report = lived(&night("friend_delete", 200, pairs.chain(others).collect(), weather));
+    assert!(report.bounds_checked >= 2000, "{} groups", report.bounds_checked);
+}

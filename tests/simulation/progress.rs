@@ -1,0 +1,133 @@
+//! How long anything may take: requests that are linked by shared accounts, directly or over others, wait for each
+//! other; nothing else waits for them but the limiter.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use imbulk::domain::job::Retry;
+use imbulk::domain::request::{Key, Keys, RequestId};
+use imbulk::domain::retry::delay;
+use imbulk::domain::settlement::Part;
+
+use crate::night::{MS, Night};
+use crate::queue::{Queue, State};
+
+/// Every request's group of linked ones, and what each group may take.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    group: HashMap<RequestId, usize>,
+    /// What the calls of each group, one after the other, may take together.
+    allowed: HashMap<usize, Duration>,
+    finished: HashMap<usize, Duration>,
+    /// What everyone has to wait for: slots, throttles, an endpoint out of reach.
+    everyone: Duration,
+    started: Duration,
+    sent: HashMap<RequestId, Duration>,
+    rescued: HashSet<RequestId>,
+    /// What a call needs beside its slot and its exchange: commits and the loop's lag.
+    overhead: Duration,
+    /// Where all wait for all there is no bound for a group.
+    holds: bool,
+}
+
+impl Progress {
+    pub(crate) fn of(queue: &Queue, night: &Night, now: Duration) -> Self {
+        let (jobs, weather) = (&night.jobs, &night.weather);
+        let mut groups = Groups::default();
+        let mut holds = jobs.iter().all(|job| job.width.is_none());
+        let mut firsts: HashMap<Key, RequestId> = HashMap::new();
+        for (id, stored) in queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled) {
+            let job = &jobs[stored.job];
+            match job.operation.keys(&stored.request, job.delete_type) {
+                Keys::Every => holds = false,
+                Keys::Accounts(keys) => keys.into_iter().for_each(|key| {
+                    let first = *firsts.entry(key).or_insert(*id);
+                    groups.link(first, *id);
+                }),
+            }
+        }
+        let group = queue.requests.keys().map(|id| (*id, groups.of(*id))).collect();
+        let pages = u32::try_from(queue.requests.len() / 200 + 2).expect("few pages");
+        Self {
+            group,
+            allowed: HashMap::new(),
+            finished: HashMap::new(),
+            // The first commit, the first page, and what a killed runner left behind.
+            everyone: (weather.read + weather.lag * 2) * pages + 4_000 * MS,
+            started: now,
+            sent: HashMap::new(),
+            rescued: HashSet::new(),
+            overhead: weather.commit * 4 + weather.lag * 6 + 2 * MS,
+            holds,
+        }
+    }
+
+    pub(crate) fn rescued(&mut self, request: RequestId) {
+        self.rescued.insert(request);
+    }
+
+    pub(crate) fn was_rescued(&self, request: RequestId) -> bool {
+        self.rescued.contains(&request)
+    }
+
+    pub(crate) fn sent(&mut self, request: RequestId, now: Duration, pause: Duration) {
+        self.sent.insert(request, now);
+        // A runway of 32 passes in the time of a commit or two.
+        self.everyone += pause + self.overhead / 16;
+    }
+
+    pub(crate) fn everyone_waits(&mut self, time: Duration) {
+        self.everyone += time;
+    }
+
+    pub(crate) fn waits_for(&mut self, request: RequestId, time: Duration) {
+        *self.allowed.entry(self.group[&request]).or_default() += time;
+    }
+
+    pub(crate) fn recorded(&mut self, request: RequestId, parts: &[Part], retry: &Retry, now: Duration) {
+        let group = self.group[&request];
+        let exchange = self.sent.remove(&request).map_or(Duration::ZERO, |sent| now - sent);
+        let backoffs: Duration = parts.iter().map(|part| delay(retry, part.request.charged, 1.0)).sum();
+        *self.allowed.entry(group).or_default() += exchange + backoffs + self.overhead;
+        self.finished.insert(group, now);
+        self.group.extend(parts.iter().map(|part| (part.request.id, group)));
+    }
+
+    /// The group that took longer than it may, by how much; or how many groups were looked at.
+    pub(crate) fn check(&self) -> Result<usize, String> {
+        if !self.holds {
+            return Ok(0);
+        }
+        for (group, finished) in &self.finished {
+            let (took, may) = (*finished - self.started, self.everyone + self.allowed[group]);
+            if took > may {
+                return Err(format!("what hangs together with request {group} took {took:?}, not {may:?}"));
+            }
+        }
+        Ok(self.finished.len())
+    }
+}
+
+/// Union and find.
+#[derive(Debug, Default)]
+struct Groups(HashMap<RequestId, RequestId>);
+
+impl Groups {
+    fn root(&self, mut id: RequestId) -> RequestId {
+        while let Some(parent) = self.0.get(&id) {
+            id = *parent;
+        }
+        id
+    }
+
+    fn link(&mut self, a: RequestId, b: RequestId) {
+        let (a, b) = (self.root(a), self.root(b));
+        if a != b {
+            self.0.insert(a.max(b), a.min(b));
+        }
+    }
+
+    fn of(&self, id: RequestId) -> usize {
+        usize::try_from(self.root(id)).expect("request numbers are positive")
+    }
+}

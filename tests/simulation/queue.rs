@@ -1,0 +1,156 @@
+//! A model of the queue: what is durable, and nothing else. Written from the description of the real one, not from
+//! its code, as far as a settlement is concerned.
+
+use std::collections::BTreeMap;
+
+use imbulk::domain::outcome::Outcome;
+use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::row::RowNo;
+use imbulk::domain::settlement::{Part, Settlement};
+use imbulk::domain::tally::Tally;
+use imbulk::domain::verdict::Ending;
+
+use crate::night::Job;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Pending,
+    Sending,
+    Settled,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) job: usize,
+    pub(crate) state: State,
+    pub(crate) request: Request,
+}
+
+/// What is to be made durable.
+#[derive(Debug, Clone)]
+pub(crate) enum Write {
+    Intend(Vec<RequestId>),
+    Record(Settlement),
+    Withdraw(RequestId),
+    Reopen(RequestId),
+}
+
+/// What became durable.
+#[derive(Debug, Clone)]
+pub(crate) enum Written {
+    Intended(Vec<RequestId>),
+    Recorded { job: usize, request: RequestId, parts: Vec<Part>, ended: Vec<(Item, Ending)> },
+    Withdrawn(RequestId),
+    Reopened(RequestId),
+}
+
+/// A change that the real queue would refuse.
+pub(crate) type Refused = String;
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) requests: BTreeMap<RequestId, Stored>,
+    pub(crate) tallies: Vec<Tally>,
+    next: RequestId,
+}
+
+impl Queue {
+    pub(crate) fn new(jobs: &[Job]) -> Self {
+        let mut requests = BTreeMap::new();
+        let mut tallies = Vec::new();
+        for (job, Job { requests: loaded, .. }) in jobs.iter().enumerate() {
+            let rows = loaded.iter().map(Request::row_count).sum();
+            tallies.push([(Outcome::Pending, rows)].into_iter().collect());
+            let stored = |request: &Request| Stored { job, state: State::Pending, request: request.clone() };
+            requests.extend(loaded.iter().map(|request| (request.id, stored(request))));
+        }
+        let next = requests.last_key_value().map_or(1, |(id, _)| id + 1);
+        Self { requests, tallies, next }
+    }
+
+    pub(crate) fn last(&self) -> RequestId {
+        self.next - 1
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.requests.values().all(|stored| stored.state == State::Settled)
+    }
+
+    pub(crate) fn page(&self, job: usize, after: RequestId, last: RequestId, limit: u32) -> Vec<Request> {
+        let later = self.requests.range(after + 1..=last.max(after + 1)).map(|(_, stored)| stored);
+        let pending = later.filter(|stored| stored.job == job && stored.state == State::Pending);
+        let pending = pending.filter(|stored| stored.request.id <= last);
+        pending.take(limit as usize).map(|stored| stored.request.clone()).collect()
+    }
+
+    /// Those that were being sent when the runner was killed: in doubt from now on, and `sending` still.
+    pub(crate) fn rescue(&mut self) -> Vec<Stored> {
+        let sending = self.requests.values_mut().filter(|stored| stored.state == State::Sending);
+        sending
+            .map(|stored| {
+                stored.request.doubt = Doubt::MayHaveArrived;
+                stored.clone()
+            })
+            .collect()
+    }
+
+    pub(crate) fn write(&mut self, write: Write) -> Result<Written, Refused> {
+        match write {
+            Write::Intend(ids) => {
+                for id in &ids {
+                    self.step(*id, State::Pending, State::Sending)?.request.attempts += 1;
+                }
+                Ok(Written::Intended(ids))
+            }
+            Write::Withdraw(id) => {
+                self.step(id, State::Sending, State::Pending)?.request.attempts -= 1;
+                Ok(Written::Withdrawn(id))
+            }
+            Write::Reopen(id) => {
+                self.step(id, State::Sending, State::Pending)?;
+                Ok(Written::Reopened(id))
+            }
+            Write::Record(settlement) => self.record(settlement),
+        }
+    }
+
+    fn step(&mut self, id: RequestId, from: State, to: State) -> Result<&mut Stored, Refused> {
+        let stored = self.requests.get_mut(&id).ok_or_else(|| format!("there is no request {id}"))?;
+        if stored.state != from {
+            return Err(format!("request {id} is {:?}, not {from:?}", stored.state));
+        }
+        stored.state = to;
+        Ok(stored)
+    }
+
+    fn record(&mut self, settlement: Settlement) -> Result<Written, Refused> {
+        let Settlement { request: id, attempts, ended, mut parts } = settlement;
+        let stored = self.step(id, State::Sending, State::Settled)?;
+        let job = stored.job;
+        let before = rows(&stored.request.items);
+        let items = ended.iter().map(|(item, _)| item).chain(parts.iter().flat_map(|part| &part.request.items));
+        let after = rows(items);
+        if before != after {
+            return Err(format!("request {id} had rows {before:?}, its settlement {after:?}"));
+        }
+        for (item, ending) in &ended {
+            self.tallies[job].settle(ending.outcome, item.row_count());
+        }
+        let mut keeps_number = ended.is_empty();
+        for part in &mut parts {
+            if !std::mem::take(&mut keeps_number) {
+                part.request.id = self.next;
+                self.next += 1;
+            }
+            let request = Request { attempts, ..part.request.clone() };
+            self.requests.insert(part.request.id, Stored { job, state: State::Pending, request });
+        }
+        Ok(Written::Recorded { job, request: id, parts, ended })
+    }
+}
+
+fn rows<'a>(items: impl IntoIterator<Item = &'a Item>) -> Vec<RowNo> {
+    let mut rows: Vec<RowNo> = items.into_iter().flat_map(Item::rows).collect();
+    rows.sort_unstable();
+    rows
+}

@@ -1,0 +1,279 @@
+//! Schedules that break a promise on purpose: each check must see its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use imbulk::domain::operation::{DeleteType, DeleteTypeRule, Operation, Shape, by_name};
+use imbulk::domain::outcome::Outcome;
+use imbulk::domain::reply::Exchange;
+use imbulk::domain::request::{Doubt, Key, Keys, Request};
+use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
+use imbulk::domain::tally::Tally;
+
+use crate::brain::Brain;
+use crate::checks::Invariant;
+use crate::directed::crowd;
+use crate::night::Night;
+use crate::world::live;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trick {
+    /// No request takes any account.
+    LeasesNothing,
+    /// One lock for all.
+    LeasesEverything,
+    /// Silence is taken for the server's own no, so that the accounts are free at once.
+    TakesSilenceForAnAnswer,
+    SendsBeforeTheIntent,
+    SendsAgainAfterTheOutcome,
+    ForgetsAnItem,
+    CountsTwice,
+    AllowsMoreAttempts,
+    NeverHoldsBack,
+    CallsFailureSuccess,
+    ForgetsDoubt,
+    LosesAParkedRequest,
+    WakesAtOnce,
+    FetchesEverything,
+}
+
+struct Saboteur {
+    trick: Trick,
+    schedule: Schedule,
+    now: Now,
+    tally: Tally,
+}
+
+/// Another operation's, but for the keys.
+#[derive(Debug)]
+struct Relabelled {
+    of: &'static str,
+    keys: fn(&Request) -> Keys,
+}
+
+impl Relabelled {
+    fn inner(&self) -> &'static dyn Operation {
+        by_name(self.of).expect("an operation")
+    }
+}
+
+impl Operation for Relabelled {
+    fn name(&self) -> &'static str {
+        self.of
+    }
+    fn path(&self) -> &'static str {
+        self.inner().path()
+    }
+    fn items_per_request(&self) -> usize {
+        self.inner().items_per_request()
+    }
+    fn calls_per_second(&self) -> u32 {
+        self.inner().calls_per_second()
+    }
+    fn shape(&self) -> Shape {
+        self.inner().shape()
+    }
+    fn delete_type(&self) -> DeleteTypeRule {
+        self.inner().delete_type()
+    }
+    fn keys(&self, request: &Request, _: DeleteType) -> Keys {
+        (self.keys)(request)
+    }
+    fn body(&self, request: &Request, delete_type: DeleteType) -> Vec<u8> {
+        self.inner().body(request, delete_type)
+    }
+    fn answer_key(&self) -> Option<&'static str> {
+        self.inner().answer_key()
+    }
+}
+
+/// Tests alone make these: a few for each run of them.
+fn relabelled(operation: &'static dyn Operation, keys: fn(&Request) -> Keys) -> &'static dyn Operation {
+    Box::leak(Box::new(Relabelled { of: operation.name(), keys }))
+}
+
+impl Saboteur {
+    fn new(trick: Trick, mut plans: Vec<JobPlan>, seed: u64) -> Self {
+        for plan in &mut plans {
+            match trick {
+                Trick::LeasesNothing => {
+                    let keys = |request: &Request| Keys::Accounts(vec![Key(request.id.cast_unsigned())]);
+                    plan.operation = relabelled(plan.operation, keys);
+                }
+                Trick::LeasesEverything => {
+                    plan.operation = relabelled(plan.operation, |_| Keys::Accounts(vec![Key(1)]));
+                }
+                Trick::AllowsMoreAttempts => plan.retry.max_attempts = plan.retry.max_attempts.saturating_add(2),
+                _ => {}
+            }
+        }
+        Self { trick, schedule: Schedule::new(plans, seed), now: Now::ZERO, tally: Tally::default() }
+    }
+
+    fn before(&mut self, event: Event) -> Event {
+        match (self.trick, event) {
+            (
+                Trick::TakesSilenceForAnAnswer,
+                Event::Replied { request, exchange: Exchange::NoAnswer(_), generation },
+            ) => {
+                let exchange = Exchange::Body(r#"{"ErrorCode":30006}"#.into());
+                Event::Replied { request, exchange, generation }
+            }
+            // Keys are the saboteur's own.
+            (Trick::LeasesNothing | Trick::LeasesEverything, Event::Rescued { job, request, .. }) => {
+                let keys = Keys::Accounts(vec![Key(u64::MAX - request.id.cast_unsigned())]);
+                Event::Rescued { job, request, keys }
+            }
+            (_, event) => event,
+        }
+    }
+
+    fn after(&mut self, command: Command) -> Vec<Command> {
+        match (self.trick, command) {
+            (Trick::SendsBeforeTheIntent, Command::Intend(ids)) => {
+                let early = ids.iter().map(|id| Command::Send { job: 0, request: *id, body: Vec::new() });
+                early.chain([Command::Intend(ids.clone())]).collect()
+            }
+            (Trick::ForgetsAnItem, Command::Record { job, mut settlement }) => {
+                settlement.ended.pop();
+                vec![Command::Record { job, settlement }]
+            }
+            (Trick::CallsFailureSuccess, Command::Record { job, mut settlement }) => {
+                settlement.ended.iter_mut().for_each(|(_, ending)| ending.outcome = Outcome::Succeeded);
+                vec![Command::Record { job, settlement }]
+            }
+            (Trick::ForgetsDoubt, Command::Record { job, mut settlement }) => {
+                settlement.parts.iter_mut().for_each(|part| part.request.doubt = Doubt::None);
+                vec![Command::Record { job, settlement }]
+            }
+            (Trick::NeverHoldsBack, Command::HoldBack) | (Trick::LosesAParkedRequest, Command::Load { .. }) => vec![],
+            (Trick::FetchesEverything, Command::Fetch { job, after, .. }) => {
+                vec![Command::Fetch { job, after, limit: u32::MAX }]
+            }
+            (_, command) => vec![command],
+        }
+    }
+}
+
+impl Brain for Saboteur {
+    fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
+        self.now = now;
+        let over = match &event {
+            Event::Recorded { request, parts } if parts.is_empty() => Some(*request),
+            _ => None,
+        };
+        let event = self.before(event);
+        let commands = self.schedule.handle(now, event);
+        let mut commands: Vec<Command> = commands.into_iter().flat_map(|command| self.after(command)).collect();
+        if let (Trick::SendsAgainAfterTheOutcome, Some(request)) = (self.trick, over) {
+            commands.push(Command::Send { job: 0, request, body: Vec::new() });
+        }
+        if self.trick == Trick::CountsTwice && over.is_some() {
+            self.tally = [(Outcome::Succeeded, 1)].into_iter().collect();
+        }
+        commands
+    }
+
+    fn wake_at(&self) -> Option<Now> {
+        match self.trick {
+            Trick::WakesAtOnce => self.schedule.wake_at().map(|_| self.now),
+            _ => self.schedule.wake_at(),
+        }
+    }
+
+    fn end(&self) -> Option<End> {
+        self.schedule.end()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.schedule.stopping().is_some()
+    }
+
+    fn tally(&self, job: usize) -> &Tally {
+        if self.tally.total() > 0 { &self.tally } else { self.schedule.tally(job) }
+    }
+}
+
+/// The invariants that nights under a saboteur break first.
+fn broken_by(trick: Trick, nights: impl IntoIterator<Item = Night>) -> Vec<Invariant> {
+    let maker = move |plans, seed| Box::new(Saboteur::new(trick, plans, seed)) as Box<dyn Brain>;
+    // The schedule's own assertions notice some of it, too.
+    let violations =
+        nights.into_iter().filter_map(|night| catch_unwind(AssertUnwindSafe(|| live(&night, &maker))).ok());
+    violations.filter_map(Result::err).map(|violation| violation.invariant).collect()
+}
+
+fn assert_caught(trick: Trick, invariant: Invariant) {
+    let broken = broken_by(trick, (0..150).map(Night::drawn));
+    assert!(broken.contains(&invariant), "{trick:?} broke {broken:?}");
+}
+
+#[test]
+fn accounts_that_are_not_leased_are_noticed() {
+    assert_caught(Trick::LeasesNothing, Invariant::CallsShareNoAccount);
+}
+
+#[test]
+fn accounts_that_are_free_while_the_server_may_write_are_noticed() {
+    assert_caught(Trick::TakesSilenceForAnAnswer, Invariant::CallsShareNoAccount);
+}
+
+#[test]
+fn a_call_before_its_intent_is_noticed() {
+    assert_caught(Trick::SendsBeforeTheIntent, Invariant::IntentBeforeBytes);
+}
+
+#[test]
+fn a_call_after_its_outcome_is_noticed() {
+    assert_caught(Trick::SendsAgainAfterTheOutcome, Invariant::NothingAfterItsOutcome);
+}
+
+#[test]
+fn a_forgotten_row_is_noticed() {
+    assert_caught(Trick::ForgetsAnItem, Invariant::EveryRowOnce);
+}
+
+#[test]
+fn sums_that_do_not_agree_are_noticed() {
+    assert_caught(Trick::CountsTwice, Invariant::SumsAgree);
+}
+
+#[test]
+fn an_attempt_too_many_is_noticed() {
+    assert_caught(Trick::AllowsMoreAttempts, Invariant::AttemptsAreBounded);
+}
+
+#[test]
+fn a_call_after_hold_back_is_noticed() {
+    assert_caught(Trick::NeverHoldsBack, Invariant::NothingAfterHoldBack);
+}
+
+#[test]
+fn a_success_that_was_none_is_noticed() {
+    assert_caught(Trick::CallsFailureSuccess, Invariant::SuccessIsBorneOut);
+}
+
+#[test]
+fn own_work_that_is_called_already_done_is_noticed() {
+    assert_caught(Trick::ForgetsDoubt, Invariant::OwnWorkIsNotAlreadyDone);
+}
+
+#[test]
+fn a_session_without_end_is_noticed() {
+    assert_caught(Trick::LosesAParkedRequest, Invariant::Terminates);
+}
+
+#[test]
+fn an_alarm_in_the_past_is_noticed() {
+    assert_caught(Trick::WakesAtOnce, Invariant::Sleeps);
+}
+
+#[test]
+fn unrelated_requests_that_wait_for_each_other_are_noticed() {
+    assert_caught(Trick::LeasesEverything, Invariant::UnrelatedDoNotWait);
+}
+
+#[test]
+fn memory_that_grows_with_the_queue_is_noticed() {
+    let broken = broken_by(Trick::FetchesEverything, [crowd(12_000)]);
+    assert_eq!(broken, [Invariant::MemoryIsBounded]);
+}

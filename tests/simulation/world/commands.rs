@@ -1,0 +1,218 @@
+//! The runner's side: events go in, commands are carried out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use imbulk::domain::outcome::Outcome;
+use imbulk::domain::request::{Item, RequestId};
+use imbulk::domain::schedule::{Command, Event};
+use imbulk::domain::settlement::Part;
+
+use super::{Happening, Session, World};
+use crate::checks::Invariant;
+use crate::night::MS;
+use crate::queue::{State, Write, Written};
+
+impl World<'_> {
+    pub(super) fn handle(&mut self, session: &mut Session<'_>, event: Event) {
+        session.events += 1;
+        let commands = session.brain.handle(self.now - session.started, event);
+        for command in commands {
+            self.carry_out(session, command);
+        }
+        for (at, told) in session.told.clone().iter().enumerate() {
+            if session.brain.tally(at) != told {
+                let (says, is) = (*session.brain.tally(at), session.told[at]);
+                self.fail(Invariant::SumsAgree, format!("job {at}: {says:?} is {is:?}"));
+            }
+        }
+    }
+
+    pub(super) fn deliver(&mut self, session: &mut Session<'_>, event: Event) {
+        match &event {
+            Event::Recorded { request, parts } => {
+                session.lets_go(*request);
+                parts.iter().for_each(|part| session.takes_in(&part.request));
+                let moved = session.moved.get_mut(request).and_then(VecDeque::pop_front);
+                let at = self.place(session, *request);
+                let retry = &self.night.jobs[session.jobs[at]].retry;
+                session.progress.recorded(*request, parts, retry, self.now);
+                for (outcome, rows) in moved.unwrap_or_default() {
+                    session.told[at].settle(outcome, rows);
+                }
+            }
+            Event::Withdrawn(request) => session.lets_go(*request),
+            Event::Page { requests, .. } => {
+                requests.iter().filter(|request| !session.progress.was_rescued(request.id)).for_each(|request| {
+                    session.in_memory.insert(request.id, session.events);
+                });
+            }
+            Event::Loaded { request, .. } => session.takes_in(request),
+            Event::Rescued { .. }
+            | Event::Intended(_)
+            | Event::Sent { .. }
+            | Event::HeldBack(_)
+            | Event::Replied { .. }
+            | Event::Reopened(_)
+            | Event::Tick
+            | Event::Stop(_) => {}
+        }
+        self.handle(session, event);
+    }
+
+    fn place(&self, session: &Session<'_>, request: RequestId) -> usize {
+        let job = self.queue.requests[&request].job;
+        session.jobs.iter().position(|other| *other == job).expect("a job of the session")
+    }
+
+    fn carry_out(&mut self, session: &mut Session<'_>, command: Command) {
+        match command {
+            Command::Fetch { .. } => self.read_soon(session, command),
+            Command::Load { request, .. } => {
+                session.had_parked(request);
+                session.progress.waits_for(request, self.night.weather.read + self.night.weather.lag + MS);
+                self.read_soon(session, command);
+            }
+            Command::Intend(requests) => self.write_soon(session, Write::Intend(requests)),
+            Command::Withdraw(request) => self.write_soon(session, Write::Withdraw(request)),
+            Command::Reopen(request) => self.write_soon(session, Write::Reopen(request)),
+            Command::Record { settlement, .. } => {
+                let rows = settlement.ended_by_outcome().into_iter().map(|(outcome, _, rows)| (outcome, rows));
+                session.moved.entry(settlement.request).or_default().push_back(rows.collect());
+                self.write_soon(session, Write::Record(settlement));
+            }
+            Command::Send { job, request, body } => self.send(session, job, request, &body),
+            Command::Slow { job, .. } => {
+                let lane = &mut session.lanes[session.jobs[job]];
+                lane.next_slot = lane.next_slot.max(self.now) + Duration::from_millis(1100);
+                session.progress.everyone_waits(Duration::from_millis(1100));
+            }
+            Command::Renew { generation, .. } => {
+                if generation == self.generation {
+                    self.generation += 1;
+                }
+            }
+            Command::HoldBack => self.hold_back(session),
+        }
+    }
+
+    fn read_soon(&mut self, session: &Session<'_>, command: Command) {
+        let takes = self.night.weather.read;
+        self.on(session, self.now + takes, Happening::Read(command));
+    }
+
+    fn write_soon(&mut self, session: &mut Session<'_>, write: Write) {
+        session.uncommitted.push(write);
+        self.commit(session);
+    }
+
+    /// Whatever came in while one transaction was committed goes into the next.
+    pub(super) fn commit(&mut self, session: &mut Session<'_>) {
+        if session.committing.is_none() && !session.uncommitted.is_empty() {
+            session.committing = Some(std::mem::take(&mut session.uncommitted));
+            let takes = self.night.weather.commit;
+            self.on(session, self.now + takes, Happening::Committed);
+        }
+    }
+
+    fn send(&mut self, session: &mut Session<'_>, job: usize, request: RequestId, body: &[u8]) {
+        let job = session.jobs[job];
+        self.check_intent(job, request, body);
+        if session.hold_back {
+            return self.tell(session, Event::HeldBack(request));
+        }
+        session.lanes[job].waiting.push_back(request);
+        self.call_for_slot(session, job);
+    }
+
+    fn check_intent(&mut self, job: usize, request: RequestId, body: &[u8]) {
+        let definition = &self.night.jobs[job];
+        match self.queue.requests.get(&request) {
+            None => self.fail(Invariant::IntentBeforeBytes, format!("there is no request {request}")),
+            Some(stored) => match stored.state {
+                State::Settled => {
+                    self.fail(Invariant::NothingAfterItsOutcome, format!("request {request} is sent again"));
+                }
+                State::Pending => self.fail(Invariant::IntentBeforeBytes, format!("request {request} is pending")),
+                State::Sending if body != definition.operation.body(&stored.request, definition.delete_type) => {
+                    self.fail(
+                        Invariant::IntentBeforeBytes,
+                        format!("request {request} is sent otherwise than intended"),
+                    );
+                }
+                State::Sending => {}
+            },
+        }
+    }
+
+    pub(super) fn call_for_slot(&mut self, session: &mut Session<'_>, job: usize) {
+        let lane = &mut session.lanes[job];
+        if !lane.called && !lane.waiting.is_empty() {
+            lane.called = true;
+            let due = lane.next_slot.max(self.now);
+            self.on(session, due, Happening::Slot(job));
+        }
+    }
+
+    fn hold_back(&mut self, session: &mut Session<'_>) {
+        session.hold_back = true;
+        for job in 0..session.lanes.len() {
+            for request in std::mem::take(&mut session.lanes[job].waiting) {
+                self.tell(session, Event::HeldBack(request));
+            }
+        }
+    }
+
+    /// Makes a change durable; says what the loop is to be told.
+    pub(super) fn write(&mut self, write: Write) -> Option<Event> {
+        match self.queue.write(write) {
+            Err(refused) => {
+                self.fail(Invariant::EveryRowOnce, refused);
+                None
+            }
+            Ok(Written::Intended(requests)) => Some(Event::Intended(requests)),
+            Ok(Written::Withdrawn(request)) => Some(Event::Withdrawn(request)),
+            Ok(Written::Reopened(request)) => Some(Event::Reopened(request)),
+            Ok(Written::Recorded { job, request, parts, ended }) => {
+                ended.iter().for_each(|(item, ending)| self.check_outcome(job, request, item, ending.outcome));
+                self.check_attempts(job, request, &parts);
+                self.report.settled.insert(request, self.now);
+                Some(Event::Recorded { request, parts })
+            }
+        }
+    }
+
+    fn check_attempts(&mut self, job: usize, request: RequestId, parts: &[Part]) {
+        let most = self.night.jobs[job].retry.max_attempts.get();
+        for (row, charge) in self.heard.remove(&request).unwrap_or_default() {
+            let charged = self.charged.entry((job, row)).or_default();
+            *charged += charge;
+            if *charged > most {
+                let what = format!("row {row} of job {job} had {charged} attempts that count");
+                return self.fail(Invariant::AttemptsAreBounded, what);
+            }
+        }
+        for part in parts {
+            let charged = part.request.charged;
+            if charged >= most {
+                self.fail(Invariant::AttemptsAreBounded, format!("request {} has {charged}", part.request.id));
+            }
+        }
+    }
+
+    fn check_outcome(&mut self, job: usize, request: RequestId, item: &Item, outcome: Outcome) {
+        for row in item.rows() {
+            if self.outcomes.insert((job, row), outcome).is_some() {
+                self.fail(Invariant::EveryRowOnce, format!("row {row} of job {job} has two outcomes"));
+            }
+        }
+        let stored = self.queue.requests[&request].request.clone();
+        let done = self.server.is_done(job, &stored, item.row);
+        if matches!(outcome, Outcome::Succeeded | Outcome::AlreadyDone) && !done {
+            self.fail(Invariant::SuccessIsBorneOut, format!("row {} of job {job} is {outcome}", item.row));
+        }
+        if outcome == Outcome::AlreadyDone && self.server.brought_about.contains(&(job, item.row)) {
+            self.fail(Invariant::OwnWorkIsNotAlreadyDone, format!("row {} of job {job}", item.row));
+        }
+    }
+}
