@@ -113,4 +113,5 @@ JOIN request ON request.run = run.id
 JOIN payload ON payload.request = request.id
 JOIN json_each(payload.rows) AS entry
 LEFT JOIN outcome ON outcome.run = run.id
-    AND outcome.row = CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END;
+    AND outcome.row = CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END
+WHERE run.state <> 'loading';

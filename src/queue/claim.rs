@@ -7,6 +7,15 @@ use crate::domain::account::UserId;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Doubt, Keys, Request, RequestId};
 
+// The states stand in these as literals: with a parameter in their place SQLite passes over the partial indexes.
+const PAGE: &str = "SELECT request.id, run, attempts, charged, in_doubt, from_account, accounts, rows, tags
+    FROM request INDEXED BY request_pending JOIN payload ON payload.request = request.id
+    WHERE run = ? AND state = 'pending' AND request.id > ? AND request.id <= ? ORDER BY request.id LIMIT ?";
+const SENDING: &str = "SELECT request.id, run, attempts, charged, 1 AS in_doubt, from_account, accounts, rows, tags
+    FROM request INDEXED BY request_sending JOIN payload ON payload.request = request.id
+    WHERE state = 'sending' ORDER BY request.id";
+const RESCUE: &str = "UPDATE request SET in_doubt = 1 WHERE state = 'sending'";
+
 #[derive(FromRow)]
 struct Stored {
     id: RequestId,
@@ -41,18 +50,8 @@ impl Reader {
         last: RequestId,
         limit: u32,
     ) -> Result<Vec<Request>, QueueError> {
-        let page: Vec<Stored> = sqlx::query_as(
-            "SELECT request.id, run, attempts, charged, in_doubt, from_account, accounts, rows, tags
-             FROM request INDEXED BY request_pending JOIN payload ON payload.request = request.id
-             WHERE run = ? AND state = 'pending' AND request.id > ? AND request.id <= ? ORDER BY request.id LIMIT ?",
-        )
-        .bind(run)
-        .bind(after)
-        .bind(last)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.fail())?;
+        let page = sqlx::query_as(PAGE).bind(run).bind(after).bind(last).bind(limit);
+        let page: Vec<Stored> = page.fetch_all(&self.pool).await.map_err(self.fail())?;
         page.into_iter().map(Stored::read).collect()
     }
 
@@ -75,22 +74,7 @@ impl Queue {
     /// [`Write::Reopen`](super::Write::Reopen), so that another kill finds them again.
     pub async fn rescue(&mut self) -> Result<Vec<(RunId, Request, Keys)>, QueueError> {
         let fail = self.fail();
-        let found: Vec<Stored> = sqlx::query_as(
-            "SELECT request.id, run, attempts, charged, 1 AS in_doubt, from_account, accounts, rows, tags
-             FROM request INDEXED BY request_sending JOIN payload ON payload.request = request.id
-             WHERE state = 'sending' ORDER BY request.id",
-        )
-        .fetch_all(&mut self.connection)
-        .await
-        .map_err(&fail)?;
-        let changed = sqlx::query("UPDATE request SET in_doubt = 1 WHERE state = 'sending'")
-            .execute(&mut self.connection)
-            .await
-            .map_err(&fail)?
-            .rows_affected();
-        if changed != found.len() as u64 {
-            return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", found.len())));
-        }
+        let found: Vec<Stored> = sqlx::query_as(SENDING).fetch_all(&mut self.connection).await.map_err(&fail)?;
         let mut rescued = Vec::with_capacity(found.len());
         for stored in found {
             let run = self.run(stored.run).await?;
@@ -98,6 +82,40 @@ impl Queue {
             let keys = run.operation()?.keys(&request, run.delete_type());
             rescued.push((run.id, request, keys));
         }
+        let changed = sqlx::query(RESCUE).execute(&mut self.connection).await.map_err(&fail)?.rows_affected();
+        if changed != rescued.len() as u64 {
+            return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));
+        }
         Ok(rescued)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn plan_of(queue: &mut Queue, sql: &str) -> String {
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let steps: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(explained).fetch_all(&mut queue.connection).await.unwrap();
+        steps.into_iter().map(|(.., step)| step).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_at_start_is_found_by_the_partial_indexes_without_sorting() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = Queue::open(&folder.path().join("q.db")).await.unwrap();
+        for (sql, index) in [
+            (PAGE, "request_pending (run=? AND id>? AND id<?)"),
+            (SENDING, "request_sending"),
+            (RESCUE, "request_sending"),
+            (super::super::runs::LAST_PENDING, "request_pending (run=?)"),
+            (super::super::runs::FINISH, "request_pending (run=?)"),
+        ] {
+            let plan = plan_of(&mut queue, sql).await;
+            assert!(plan.contains(&format!("INDEX {index}")), "{sql}: {plan}");
+            assert!(!plan.contains("SCAN request;") && !plan.ends_with("SCAN request"), "{sql}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
     }
 }

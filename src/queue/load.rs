@@ -9,9 +9,13 @@ use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
 
 /// Lines of one INSERT: more gain nothing, fewer cost a statement each (docs/decisions/0001).
-const LINES: usize = 256;
-/// Lines of one transaction: the log grows no further than this, and a commit's cost is spread thin.
+pub(super) const LINES: usize = 256;
+/// Bytes of requests that wait for one INSERT: 256 of a thousand long tags each would be 128 MB.
+const BYTES: usize = 4 << 20;
+/// Lines of one transaction: a commit's cost is spread thin.
 const LINES_PER_COMMIT: usize = 8_192;
+/// Bytes of one transaction: about as far as the log grows.
+const BYTES_PER_COMMIT: usize = 32 << 20;
 
 /// A run being loaded.
 #[derive(Debug)]
@@ -23,7 +27,15 @@ pub struct Loader<'a> {
     requests: Vec<Packed>,
     asides: Vec<Aside>,
     segments: Vec<Segment>,
-    uncommitted: usize,
+    waiting_bytes: usize,
+    uncommitted: Volume,
+}
+
+/// How much a transaction holds.
+#[derive(Debug, Default)]
+struct Volume {
+    lines: usize,
+    bytes: usize,
 }
 
 impl<'a> Loader<'a> {
@@ -38,7 +50,8 @@ impl<'a> Loader<'a> {
             requests: Vec::with_capacity(LINES),
             asides: Vec::with_capacity(LINES),
             segments: Vec::new(),
-            uncommitted: 0,
+            waiting_bytes: 0,
+            uncommitted: Volume::default(),
         };
         loader.execute("BEGIN IMMEDIATE").await?;
         Ok(loader)
@@ -48,8 +61,9 @@ impl<'a> Loader<'a> {
     pub async fn request(&mut self, request: Packed) -> Result<(), QueueError> {
         self.tally[Outcome::Pending] += u64::from(request.row_count);
         self.items += i64::from(request.item_count);
+        self.waiting_bytes += bytes_of(&request);
         self.requests.push(request);
-        if self.requests.len() == LINES { self.flush_requests().await } else { Ok(()) }
+        if self.requests.len() == LINES || self.waiting_bytes >= BYTES { self.flush_requests().await } else { Ok(()) }
     }
 
     /// Stores a row that is not sent.
@@ -97,12 +111,14 @@ impl<'a> Loader<'a> {
 
     /// Gives the run up: nothing of it stays.
     pub async fn abandon(mut self) -> Result<(), QueueError> {
-        self.execute("ROLLBACK").await?;
+        // Where the disk is full or broken, SQLite has rolled back by itself and says no to this.
+        let _rolled_back_already = self.execute("ROLLBACK").await;
         self.queue.discard(self.run).await
     }
 
     async fn flush_requests(&mut self) -> Result<(), QueueError> {
         let requests = std::mem::take(&mut self.requests);
+        let bytes = std::mem::take(&mut self.waiting_bytes);
         if requests.is_empty() {
             return Ok(());
         }
@@ -122,6 +138,7 @@ impl<'a> Loader<'a> {
             query = query.bind(id).bind(request.from).bind(request.accounts).bind(request.rows).bind(request.tags);
         }
         query.execute(&mut self.queue.connection).await.map_err(&fail)?;
+        self.uncommitted.bytes += bytes;
         self.wrote(lines).await
     }
 
@@ -164,9 +181,9 @@ impl<'a> Loader<'a> {
     }
 
     async fn wrote(&mut self, lines: usize) -> Result<(), QueueError> {
-        self.uncommitted += lines;
-        if self.uncommitted >= LINES_PER_COMMIT {
-            self.uncommitted = 0;
+        self.uncommitted.lines += lines;
+        if self.uncommitted.lines >= LINES_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
+            self.uncommitted = Volume::default();
             self.execute("COMMIT").await?;
             self.execute("BEGIN IMMEDIATE").await?;
         }
@@ -180,8 +197,12 @@ impl<'a> Loader<'a> {
     }
 }
 
+fn bytes_of(request: &Packed) -> usize {
+    request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len)
+}
+
 /// The one place where SQL is put together: constants and question marks.
-fn insert(table: &'static str, columns: usize, lines: usize) -> String {
+pub(super) fn insert(table: &'static str, columns: usize, lines: usize) -> String {
     let line = format!("({})", vec!["?"; columns].join(","));
     format!("INSERT INTO {table} VALUES {}", vec![line; lines].join(","))
 }

@@ -63,6 +63,9 @@ pub enum QueueError {
     /// The file lies where locks can't be trusted.
     #[error("the queue {} lies on a network file system, where a crash or a second machine can damage it\nhint: name a file on a local disk with --queue", .0.display())]
     Network(PathBuf),
+    /// It is another kind of file.
+    #[error("{} is no queue\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
+    NoQueue(PathBuf),
     /// SQLite says no.
     #[error("the queue {}: {source}\nhint: is the disk full or the file not writable? make room and run again: nothing is lost", path.display())]
     Database {
@@ -115,12 +118,13 @@ pub struct Queue {
 impl Queue {
     /// Takes the queue into possession; makes the file if there is none.
     pub async fn open(path: &Path) -> Result<Self, QueueError> {
-        let lock = lock::Lock::take(path)?;
+        refuse_folder(path)?;
+        let lock = lock::Lock::take(path).await?;
         make_private(path)?;
         refuse_network(path)?;
         let options = options(path).create_if_missing(true);
-        let fail = |source| QueueError::Database { path: path.to_owned(), source };
-        let mut connection = options.connect().await.map_err(fail)?;
+        let fail = failing(path);
+        let mut connection = options.connect().await.map_err(&fail)?;
         refuse_old_library(&mut connection, path).await?;
         MIGRATIONS
             .run_direct(None, &mut connection, false)
@@ -152,8 +156,18 @@ impl Queue {
     }
 
     fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
-        let path = self.path.clone();
-        move |source| QueueError::Database { path: path.clone(), source }
+        failing(&self.path)
+    }
+}
+
+/// For `map_err`: which queue it is that SQLite speaks of.
+fn failing(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
+    /// `SQLITE_NOTADB`
+    const NOT_A_DATABASE: &str = "26";
+    let path = path.to_owned();
+    move |source| match source.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+        Some(code) if code == NOT_A_DATABASE => QueueError::NoQueue(path.clone()),
+        Some(_) | None => QueueError::Database { path: path.clone(), source },
     }
 }
 
@@ -163,11 +177,12 @@ impl Reader {
         if !path.exists() {
             return Err(QueueError::Missing(path.to_owned()));
         }
+        refuse_folder(path)?;
         let pool: SqlitePool = SqlitePoolOptions::new()
             .max_connections(2)
             .connect_with(options(path).create_if_missing(false))
             .await
-            .map_err(|source| QueueError::Database { path: path.to_owned(), source })?;
+            .map_err(failing(path))?;
         Ok(Self { path: path.to_owned(), pool })
     }
 
@@ -180,8 +195,10 @@ impl Reader {
 /// Durable at every commit: `synchronous = NORMAL` loses acknowledged outcomes in a power cut. The page and cache
 /// sizes are the ones that loaded fastest (docs/decisions/0001).
 fn options(path: &Path) -> SqliteConnectOptions {
+    // SQLite takes `:memory:` and `file:…` for something else than names of files, but not so with a folder before them.
+    let file = std::path::absolute(path).unwrap_or_else(|_no_current_folder| path.to_owned());
     SqliteConnectOptions::new()
-        .filename(path)
+        .filename(file)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .page_size(8192)
@@ -199,6 +216,10 @@ fn make_private(path: &Path) -> Result<(), QueueError> {
     made.map(drop).map_err(|source| QueueError::Unusable { path: path.to_owned(), source })
 }
 
+fn refuse_folder(path: &Path) -> Result<(), QueueError> {
+    if path.is_dir() { Err(QueueError::NoQueue(path.to_owned())) } else { Ok(()) }
+}
+
 fn refuse_network(path: &Path) -> Result<(), QueueError> {
     /// `NFS_SUPER_MAGIC`, `SMB_SUPER_MAGIC`, `SMB2_MAGIC_NUMBER`, `CIFS_SUPER_MAGIC` of statfs(2)
     const NETWORK: [u64; 4] = [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42];
@@ -211,14 +232,25 @@ fn refuse_network(path: &Path) -> Result<(), QueueError> {
 }
 
 async fn refuse_old_library(connection: &mut SqliteConnection, path: &Path) -> Result<(), QueueError> {
-    let (version,): (String,) = sqlx::query_as("SELECT sqlite_version()")
-        .fetch_one(connection)
-        .await
-        .map_err(|source| QueueError::Database { path: path.to_owned(), source })?;
+    let (version,): (String,) =
+        sqlx::query_as("SELECT sqlite_version()").fetch_one(connection).await.map_err(failing(path))?;
     let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     if (next(), next(), next()) < OLDEST_SQLITE {
         return Err(QueueError::OldLibrary(version));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_mean_something_to_sqlite_are_names_of_files() {
+        for name in [":memory:", "file:q.db?mode=memory"] {
+            let options = options(Path::new(name));
+            assert_eq!(options.get_filename(), std::env::current_dir().unwrap().join(name));
+        }
+    }
 }

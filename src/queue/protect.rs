@@ -6,6 +6,9 @@ use super::{Queue, QueueError, Run};
 use crate::domain::packed::Packed;
 use crate::domain::request::{Item, RequestId};
 
+/// Requests that are read at once: some of them may be large.
+const PAGE: u32 = 64;
+
 #[derive(FromRow)]
 struct Stored {
     id: RequestId,
@@ -16,8 +19,9 @@ struct Stored {
 }
 
 impl Queue {
-    /// Sets every pending row aside that names a protected id. Returns how many.
+    /// Sets every row aside that has no outcome yet and names a protected id. Returns how many.
     ///
+    /// Rows of requests that a killed runner left `sending` too: [`Queue::rescue`] would have them sent once more.
     /// `digest` stands for the list from now on.
     pub async fn protect(
         &mut self,
@@ -28,21 +32,15 @@ impl Queue {
         let fail = self.fail();
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
         let (mut after, mut protected) = (0, 0);
-        while let Some(stored) = next(&mut transaction, run, after).await.map_err(&fail)? {
-            after = stored.id;
-            let damaged = |source| QueueError::Damaged { request: stored.id, source };
-            let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
-            let lane = stored.from_account.as_deref().filter(|from| protects(from));
-            let names = |item: &Item| lane.is_some() || protects(item.account.as_str());
-            let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
-            for item in &taken {
-                let id = lane.unwrap_or(item.account.as_str());
-                set_aside(&mut transaction, run, &stored, item, id).await.map_err(&fail)?;
+        loop {
+            let page = page(&mut transaction, run, after).await.map_err(&fail)?;
+            let Some(end) = page.last() else { break };
+            after = end.id;
+            for stored in &page {
+                let damaged = |source| QueueError::Damaged { request: stored.id, source };
+                let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
+                protected += cut(&mut transaction, run, stored, items, protects).await.map_err(&fail)?;
             }
-            if !taken.is_empty() {
-                keep(&mut transaction, stored.id, &kept).await.map_err(&fail)?;
-            }
-            protected += taken.iter().map(Item::row_count).sum::<u64>();
         }
         count(&mut transaction, run, protected, digest).await.map_err(&fail)?;
         transaction.commit().await.map_err(&fail)?;
@@ -50,19 +48,40 @@ impl Queue {
     }
 }
 
-async fn next(
+/// Sets the rows of a request aside that name a protected id. Returns how many.
+async fn cut(
+    connection: &mut sqlx::SqliteConnection,
+    run: &Run,
+    stored: &Stored,
+    items: Vec<Item>,
+    protects: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<u64, sqlx::Error> {
+    let lane = stored.from_account.as_deref().filter(|from| protects(from));
+    let names = |item: &Item| lane.is_some() || protects(item.account.as_str());
+    let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
+    for item in &taken {
+        set_aside(connection, run, stored, item, lane.unwrap_or(item.account.as_str())).await?;
+    }
+    if !taken.is_empty() {
+        keep(connection, stored.id, &kept).await?;
+    }
+    Ok(taken.iter().map(Item::row_count).sum())
+}
+
+async fn page(
     connection: &mut sqlx::SqliteConnection,
     run: &Run,
     after: RequestId,
-) -> Result<Option<Stored>, sqlx::Error> {
+) -> Result<Vec<Stored>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, from_account, accounts, rows, tags
-         FROM request INDEXED BY request_pending JOIN payload ON payload.request = request.id
-         WHERE run = ? AND state = 'pending' AND id > ? ORDER BY id LIMIT 1",
+         FROM request NOT INDEXED JOIN payload ON payload.request = request.id
+         WHERE run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?",
     )
     .bind(run.id)
     .bind(after)
-    .fetch_optional(connection)
+    .bind(PAGE)
+    .fetch_all(connection)
     .await
 }
 
@@ -94,7 +113,10 @@ async fn set_aside(
 
 async fn keep(connection: &mut sqlx::SqliteConnection, request: RequestId, kept: &[Item]) -> Result<(), sqlx::Error> {
     if kept.is_empty() {
-        sqlx::query("DELETE FROM request WHERE id = ? AND state = 'pending'").bind(request).execute(connection).await?;
+        sqlx::query("DELETE FROM request WHERE id = ? AND state <> 'settled'")
+            .bind(request)
+            .execute(connection)
+            .await?;
         return Ok(());
     }
     let packed = Packed::of(None, kept);
@@ -105,7 +127,7 @@ async fn keep(connection: &mut sqlx::SqliteConnection, request: RequestId, kept:
         .bind(request)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state = 'pending'")
+    sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state <> 'settled'")
         .bind(packed.item_count)
         .bind(packed.row_count)
         .bind(request)

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Connection, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Connection, Sqlite, Transaction};
 
+use super::load::{LINES, insert};
 use super::{Queue, QueueError, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
@@ -163,17 +164,17 @@ impl Batch<'_> {
     }
 
     async fn write_exceptions(&mut self, run: RunId, ended: &[(Item, Ending)]) -> Result<(), Failure> {
-        for (item, ending) in ended.iter().filter(|(_, ending)| !is_plain(ending)) {
-            for row in item.rows() {
-                sqlx::query("INSERT INTO outcome (run, row, outcome, code, reason) VALUES (?, ?, ?, ?, ?)")
-                    .bind(run)
-                    .bind(row.cast_signed())
-                    .bind(ending.outcome.name())
-                    .bind(ending.code)
-                    .bind(&ending.reason)
-                    .execute(&mut *self.transaction)
-                    .await?;
+        let exceptions = ended.iter().filter(|(_, ending)| !is_plain(ending));
+        let lines: Vec<(i64, &Ending)> =
+            exceptions.flat_map(|(item, ending)| item.rows().map(move |row| (row.cast_signed(), ending))).collect();
+        // A run over what is done already has a line an item: at 200,000 a second one statement each is too slow.
+        for lines in lines.chunks(LINES) {
+            let sql = insert("outcome (run, row, outcome, code, reason)", 5, lines.len());
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (row, ending) in lines {
+                query = query.bind(run).bind(row).bind(ending.outcome.name()).bind(ending.code).bind(&ending.reason);
             }
+            query.execute(&mut *self.transaction).await?;
         }
         Ok(())
     }

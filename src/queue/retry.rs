@@ -10,6 +10,9 @@ use crate::domain::packed::Packed;
 use crate::domain::request::{Item, RequestId};
 use crate::domain::row::RowNo;
 
+/// The most bytes of ids and tags that are packed together: what intake puts into one request.
+const BODY_BYTES: usize = 512 << 10;
+
 /// Which items are sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selection {
@@ -34,9 +37,11 @@ struct Stored {
 #[derive(Default)]
 struct Pack {
     from: Option<String>,
+    in_doubt: bool,
     items: Vec<Item>,
     attempts: u32,
-    in_doubt: bool,
+    /// At most so many bytes: all of the requests that its items were in.
+    bytes: usize,
 }
 
 impl Queue {
@@ -55,7 +60,7 @@ impl Queue {
             rows += again.take_from(stored, &fail).await?;
         }
         again.flush().await.map_err(&fail)?;
-        again.count(rows).await.map_err(&fail)?;
+        again.count(rows, &fail).await?;
         again.transaction.commit().await.map_err(&fail)?;
         Ok(rows)
     }
@@ -72,14 +77,21 @@ struct Again<'a> {
 
 impl Again<'_> {
     async fn next(&mut self, after: RequestId, last: RequestId) -> Result<Option<Stored>, sqlx::Error> {
+        // The subquery passes over the others at once, which as a rule are nearly all.
         sqlx::query_as(
             "SELECT id, attempts, in_doubt, from_account, accounts, rows, tags
              FROM request NOT INDEXED JOIN payload ON payload.request = request.id
-             WHERE run = ? AND id > ? AND id <= ? AND state = 'settled' ORDER BY id LIMIT 1",
+             WHERE run = ?1 AND id > ?2 AND id <= ?3 AND state = 'settled' AND EXISTS (
+                 SELECT 1 FROM json_each(payload.rows) AS entry CROSS JOIN outcome ON outcome.run = ?1
+                 AND outcome.row = CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END
+                 WHERE outcome.outcome = ?4 AND (?5 IS NULL OR outcome.code = ?5))
+             ORDER BY id LIMIT 1",
         )
         .bind(self.run.id)
         .bind(after)
         .bind(last)
+        .bind(self.selection.outcome.name())
+        .bind(self.selection.code)
         .fetch_optional(&mut *self.transaction)
         .await
     }
@@ -91,21 +103,14 @@ impl Again<'_> {
         fail: &impl Fn(sqlx::Error) -> QueueError,
     ) -> Result<u64, QueueError> {
         let selected = self.selected(&stored.rows).await.map_err(fail)?;
-        if selected.is_empty() {
-            return Ok(0);
-        }
         let damaged = |source| QueueError::Damaged { request: stored.id, source };
         let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
         let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| selected.contains(&item.row));
         let rows = taken.iter().map(Item::row_count).sum();
         self.forget(&taken).await.map_err(fail)?;
         self.keep(stored.id, &kept).await.map_err(fail)?;
-        if self.pack.from != stored.from_account {
-            self.flush().await.map_err(fail)?;
-            self.pack.from.clone_from(&stored.from_account);
-        }
+        self.make_room(&stored).await.map_err(fail)?;
         for item in taken {
-            self.pack.in_doubt |= stored.in_doubt || self.selection.outcome == Outcome::InDoubt;
             self.pack.attempts = self.pack.attempts.max(stored.attempts);
             self.pack.items.push(item);
             if self.pack.items.len() == self.most {
@@ -113,6 +118,21 @@ impl Again<'_> {
             }
         }
         Ok(rows)
+    }
+
+    /// Items share a request only with those of the same list, and only if "already done" will mean the same for
+    /// all of them.
+    async fn make_room(&mut self, stored: &Stored) -> Result<(), sqlx::Error> {
+        let bytes = stored.accounts.len() + stored.tags.as_ref().map_or(0, String::len);
+        let in_doubt = stored.in_doubt || self.selection.outcome == Outcome::InDoubt;
+        let alike = self.pack.from == stored.from_account && self.pack.in_doubt == in_doubt;
+        if !alike || self.pack.bytes + bytes > BODY_BYTES {
+            self.flush().await?;
+        }
+        self.pack.from.clone_from(&stored.from_account);
+        self.pack.in_doubt = in_doubt;
+        self.pack.bytes += bytes;
+        Ok(())
     }
 
     /// Which of these rows ended as selected.
@@ -133,13 +153,12 @@ impl Again<'_> {
     }
 
     async fn forget(&mut self, taken: &[Item]) -> Result<(), sqlx::Error> {
-        for row in taken.iter().flat_map(Item::rows) {
-            sqlx::query("DELETE FROM outcome WHERE run = ? AND row = ?")
-                .bind(self.run.id)
-                .bind(row.cast_signed())
-                .execute(&mut *self.transaction)
-                .await?;
-        }
+        let rows: Vec<RowNo> = taken.iter().flat_map(Item::rows).collect();
+        sqlx::query("DELETE FROM outcome WHERE run = ? AND row IN (SELECT value FROM json_each(?))")
+            .bind(self.run.id)
+            .bind(serde_json::to_string(&rows).unwrap_or_default())
+            .execute(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 
@@ -168,6 +187,7 @@ impl Again<'_> {
     async fn flush(&mut self) -> Result<(), sqlx::Error> {
         let pack = std::mem::take(&mut self.pack);
         self.pack.from.clone_from(&pack.from);
+        self.pack.in_doubt = pack.in_doubt;
         if pack.items.is_empty() {
             return Ok(());
         }
@@ -197,24 +217,25 @@ impl Again<'_> {
     }
 
     /// The rows are pending again, and the run with them.
-    async fn count(&mut self, rows: u64) -> Result<(), sqlx::Error> {
+    async fn count(&mut self, rows: u64, fail: &impl Fn(sqlx::Error) -> QueueError) -> Result<(), QueueError> {
         if rows == 0 {
             return Ok(());
         }
-        for (outcome, rows) in [(self.selection.outcome, -rows.cast_signed()), (Outcome::Pending, rows.cast_signed())] {
-            sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?")
-                .bind(rows)
-                .bind(self.run.id)
-                .bind(outcome.name())
-                .execute(&mut *self.transaction)
-                .await?;
+        let moved = [(self.selection.outcome, -rows.cast_signed()), (Outcome::Pending, rows.cast_signed())];
+        let mut changed = 0;
+        for (outcome, rows) in moved {
+            let query = sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?");
+            let query = query.bind(rows).bind(self.run.id).bind(outcome.name());
+            changed += query.execute(&mut *self.transaction).await.map_err(fail)?.rows_affected();
         }
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE run SET state = 'running', finished_at = NULL WHERE id = ? AND state IN ('running', 'finished')",
-        )
-        .bind(self.run.id)
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(())
+        );
+        let query = query.bind(self.run.id).execute(&mut *self.transaction);
+        changed += query.await.map_err(fail)?.rows_affected();
+        if changed == 3 {
+            return Ok(());
+        }
+        Err(QueueError::Unexpected(format!("run {} is neither running nor finished", self.run.uuid)))
     }
 }

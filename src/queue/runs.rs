@@ -8,6 +8,13 @@ use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
 
+/// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.
+pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, finished_at = ?2
+    WHERE id = ?1 AND state = 'running'
+      AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'pending')
+      AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'sending')";
+pub(super) const LAST_PENDING: &str = "SELECT max(id) FROM request WHERE run = ? AND state = 'pending'";
+
 /// A run's number in the queue.
 pub type RunId = i64;
 
@@ -195,16 +202,7 @@ impl Queue {
 
     /// Marks a run as finished. It has no pending row left.
     pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
-        self.move_run(
-            sqlx::query(
-                "UPDATE run SET state = 'finished', stopped = NULL, finished_at = ?2
-                 WHERE id = ?1 AND state = 'running'
-                   AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state IN ('pending', 'sending'))",
-            )
-            .bind(run)
-            .bind(now),
-        )
-        .await
+        self.move_run(sqlx::query(FINISH).bind(run).bind(now)).await
     }
 
     /// Gives a run up in favour of a new one; its pending rows stay pending.
@@ -299,8 +297,9 @@ impl Reader {
 
     /// The largest number of a run's requests as loaded; later ones are parts of them.
     pub async fn last_request(&self, run: RunId) -> Result<RequestId, QueueError> {
-        let last = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM request WHERE run = ? AND state = 'pending'");
-        last.bind(run).fetch_one(&self.pool).await.map_err(self.fail())
+        let last: Option<RequestId> =
+            sqlx::query_scalar(LAST_PENDING).bind(run).fetch_one(&self.pool).await.map_err(self.fail())?;
+        Ok(last.unwrap_or(0))
     }
 }
 
@@ -315,7 +314,7 @@ async fn counted_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> R
          SELECT 'pending', coalesce(sum(row_count), 0) FROM request WHERE run = ?1 AND state IN ('pending', 'sending')
          UNION ALL SELECT outcome, count(*) FROM outcome WHERE run = ?1 GROUP BY outcome
          UNION ALL SELECT outcome, count(*) FROM aside WHERE run = ?1 GROUP BY outcome
-         UNION ALL SELECT 'succeeded', (SELECT rows FROM settled) - (SELECT count(*) FROM outcome WHERE run = ?1)",
+         UNION ALL SELECT 'succeeded', max(0, (SELECT rows FROM settled) - (SELECT count(*) FROM outcome WHERE run = ?1))",
     );
     Ok(tally_of(rows.bind(run).fetch_all(connection).await?))
 }

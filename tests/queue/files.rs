@@ -1,0 +1,116 @@
+//! The file itself: who may read it, who owns it, and what is no queue.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use imbulk::queue::{Queue, QueueError, Reader};
+
+use crate::fixture::*;
+
+async fn refused(path: &Path) -> String {
+    let error = Queue::open(path).await.map(drop).unwrap_err().to_string();
+    assert!(error.contains("hint: "), "{error}");
+    error
+}
+
+#[tokio::test]
+async fn the_queue_and_all_files_beside_it_are_the_users_alone() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(place.folder()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
+        names.push(file.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["q.db", "q.db-shm", "q.db-wal", "q.db.lock"]);
+    queue.close().await.unwrap();
+    assert!(!place.folder().join("q.db-wal").exists(), "closing folds the log into the file");
+}
+
+#[tokio::test]
+async fn a_second_owner_is_refused_until_the_first_is_gone_and_readers_are_not() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    let held = refused(&place.file()).await;
+    assert!(held.contains(&format!("process {}", std::process::id())), "{held}");
+    let reader = Reader::open(&place.file()).await.unwrap();
+    assert!(reader.is_owned());
+    intend(&mut queue, &[1]).await.unwrap();
+    assert_eq!(reader.page(run, 0, 9, 9).await.unwrap(), [], "a reader sees what was committed");
+    drop(queue);
+    assert!(!reader.is_owned());
+    place.open().await.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_snapshot_that_a_reader_holds_on_to_stops_neither_writes_nor_a_new_owner() {
+    use sqlx::{ConnectOptions, Connection};
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file());
+    let mut holder = options.connect().await.unwrap();
+    let mut snapshot = holder.begin().await.unwrap();
+    let pending_now = "SELECT count(*) FROM request WHERE state = 'pending'";
+    let count: i64 = sqlx::query_scalar(pending_now).fetch_one(&mut *snapshot).await.unwrap();
+    intend(&mut queue, &[1]).await.unwrap();
+    drop(queue);
+    let mut queue = place.open().await;
+    assert_eq!(rescue(&mut queue).await.len(), 1);
+    intend(&mut queue, &[1]).await.unwrap();
+    queue.close().await.unwrap();
+    let still: i64 = sqlx::query_scalar(pending_now).fetch_one(&mut *snapshot).await.unwrap();
+    assert_eq!((count, still), (1, 1));
+    drop(snapshot);
+    let mut queue = place.open().await;
+    assert_eq!(queue.rescue().await.unwrap().len(), 1);
+    sums(&mut queue, run).await;
+}
+
+#[tokio::test]
+async fn what_is_no_queue_is_refused_by_name_and_left_as_it_is() {
+    let place = Place::new();
+    let text = place.folder().join("rows.csv");
+    std::fs::write(&text, "UserID\n".repeat(1000)).unwrap();
+    let error = refused(&text).await;
+    assert!(error.starts_with(&format!("{} is no queue", text.display())), "{error}");
+    assert_eq!(std::fs::read_to_string(&text).unwrap(), "UserID\n".repeat(1000));
+    assert!(matches!(Reader::open(&text).await, Err(QueueError::NoQueue(_))));
+
+    let folder = place.folder().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    assert!(refused(&folder).await.starts_with(&format!("{} is no queue", folder.display())));
+    assert!(matches!(Reader::open(&folder).await, Err(QueueError::NoQueue(_))));
+    assert!(!place.folder().join("folder.lock").exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_missing_or_closed_is_named() {
+    let place = Place::new();
+    let missing = place.folder().join("no/such/q.db");
+    assert!(refused(&missing).await.contains(missing.to_str().unwrap()));
+    assert!(matches!(Reader::open(&missing).await, Err(QueueError::Missing(path)) if path == missing));
+
+    // Nobody may make files there, root included.
+    let closed = Path::new("/proc/q.db");
+    assert!(refused(closed).await.contains("/proc/q.db"));
+}
+
+#[tokio::test]
+async fn a_queue_of_a_newer_program_is_refused() {
+    let place = Place::new();
+    place.open().await.close().await.unwrap();
+    place
+        .tamper(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'of tomorrow', 1, x'00', 0)",
+        )
+        .await;
+    let error = refused(&place.file()).await;
+    assert!(error.contains("newer imbulk"), "{error}");
+}

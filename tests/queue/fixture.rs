@@ -1,0 +1,175 @@
+//! A folder with a queue in it, and short ways to fill and to look at it.
+
+use std::path::{Path, PathBuf};
+
+use imbulk::domain::account::UserId;
+use imbulk::domain::operation::DeleteType;
+use imbulk::domain::outcome::Outcome;
+use imbulk::domain::packed::Packed;
+use imbulk::domain::request::{Doubt, Item, Keys, Request, RequestId};
+use imbulk::domain::row::{RowNo, Tags, Value};
+use imbulk::domain::settlement::Settlement;
+use imbulk::domain::tally::Tally;
+use imbulk::domain::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
+use imbulk::queue::{Loader, NewRun, Queue, QueueError, RunId, Selection, Snapshot, Write, Written};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+pub(crate) const NOW: i64 = 1_790_000_000_000;
+pub(crate) const FAILED: Selection = Selection { outcome: Outcome::Failed, code: None };
+
+/// A folder of its own for every test.
+pub(crate) struct Place(tempfile::TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.path().join("q.db")
+    }
+
+    pub(crate) async fn open(&self) -> Queue {
+        Queue::open(&self.file()).await.unwrap()
+    }
+
+    /// What people who open the file with SQL see: one number.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file());
+        let mut connection = options.connect().await.unwrap();
+        let number = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        number
+    }
+
+    /// The number of lines in all tables that belong to runs.
+    pub(crate) async fn lines(&self) -> i64 {
+        let tables = ["run", "source", "segment", "request", "payload", "outcome", "aside", "tally"];
+        let counts = tables.map(|table| format!("(SELECT count(*) FROM {table})"));
+        self.number(&format!("SELECT {}", counts.join(" + "))).await
+    }
+
+    /// Changes the file by other hands than the queue's.
+    pub(crate) async fn tamper(&self, sql: &str) {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file());
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+pub(crate) fn new_run(operation: &'static str) -> NewRun {
+    NewRun {
+        uuid: uuid::Uuid::now_v7().to_string(),
+        job: "job".into(),
+        target: "sandbox".into(),
+        operation,
+        delete_type: DeleteType::Both,
+        definition: "definition".into(),
+        digest: "digest".into(),
+        stamp: "stamp".into(),
+        protected: "protected".into(),
+        sources: vec!["a.csv".into(), "b.csv".into()],
+        created_at: NOW,
+    }
+}
+
+pub(crate) fn id(text: &str) -> UserId {
+    UserId::new(text).unwrap()
+}
+
+/// An item of one row.
+pub(crate) fn item(row: RowNo) -> Item {
+    Item { account: id(&format!("u{row}")), row, updates: None }
+}
+
+/// A friend that these rows update, each in another way.
+pub(crate) fn merged(rows: &[RowNo]) -> Item {
+    let tags = |row| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(format!("\"用\" {row}").into()))]);
+    let updates: Vec<_> = rows.iter().map(|row| (*row, tags(row))).collect();
+    Item { account: id(&format!("u{}", rows[0])), row: rows[0], updates: Some(Box::new(updates)) }
+}
+
+pub(crate) fn items(rows: std::ops::Range<RowNo>) -> Vec<Item> {
+    rows.map(item).collect()
+}
+
+/// Loads a run of these requests, and begins it.
+pub(crate) async fn begun(queue: &mut Queue, operation: &'static str, requests: &[(Option<&str>, Vec<Item>)]) -> RunId {
+    let mut loader = Loader::begin(queue, &new_run(operation)).await.unwrap();
+    for (from, items) in requests {
+        loader.request(Packed::of(from.map(id).as_ref(), items)).await.unwrap();
+    }
+    let run = loader.finish(&[]).await.unwrap();
+    queue.begin(run, NOW).await.unwrap();
+    run
+}
+
+pub(crate) async fn pending(queue: &Queue, run: RunId) -> Vec<Request> {
+    queue.reader().await.unwrap().page(run, 0, RequestId::MAX, 1_000_000).await.unwrap()
+}
+
+/// Recounts, and returns the counts that are not zero.
+pub(crate) async fn sums(queue: &mut Queue, run: RunId) -> Vec<(Outcome, u64)> {
+    let run = queue.run(run).await.unwrap();
+    let tally: Tally = queue.check_sums(&run).await.unwrap();
+    tally.iter().filter(|(_, rows)| *rows > 0).collect()
+}
+
+/// Finds what a crash left sending, and makes it pending again.
+pub(crate) async fn rescue(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
+    let rescued = queue.rescue().await.unwrap();
+    let reopen = rescued.iter().map(|(_, request, _)| Write::Reopen(request.id)).collect();
+    queue.write(reopen, NOW).await.unwrap();
+    rescued
+}
+
+pub(crate) async fn snapshot(queue: &Queue) -> Snapshot {
+    queue.reader().await.unwrap().snapshot().await.unwrap()
+}
+
+pub(crate) async fn intend(queue: &mut Queue, requests: &[RequestId]) -> Result<Vec<Written>, QueueError> {
+    queue.write(vec![Write::Intend(requests.to_vec())], NOW).await
+}
+
+/// Sends a request in the queue's eyes, and records what its exchange said of each item.
+pub(crate) async fn exchange(
+    queue: &mut Queue,
+    run: RunId,
+    request: &Request,
+    verdicts: Vec<Verdict>,
+) -> Vec<imbulk::domain::settlement::Part> {
+    intend(queue, &[request.id]).await.unwrap();
+    let settlement = settlement(request, verdicts);
+    let written = queue.write(vec![Write::Record { run, settlement }], NOW).await.unwrap();
+    match written.into_iter().next().unwrap() {
+        Written::Recorded { parts, .. } => parts,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn settlement(request: &Request, verdicts: Vec<Verdict>) -> Settlement {
+    let sent = Request { attempts: request.attempts + 1, ..request.clone() };
+    Settlement::new(sent, verdicts)
+}
+
+pub(crate) fn done() -> Verdict {
+    ended(Outcome::Succeeded, None)
+}
+
+pub(crate) fn failed(code: i64) -> Verdict {
+    ended(Outcome::Failed, Some(code))
+}
+
+pub(crate) fn ended(outcome: Outcome, code: Option<i64>) -> Verdict {
+    let reason = code.map_or_else(String::new, |code| format!("it's \"{code}\"; DROP TABLE run --"));
+    Verdict::Settled(Ending { outcome, code, reason })
+}
+
+pub(crate) fn again(doubt: Doubt, shape: Shape) -> Verdict {
+    Verdict::Again(Again { charge: Charge::Attempt, doubt, wait: Wait::Backoff, shape })
+}

@@ -1,0 +1,201 @@
+//! Loading: all of a run or nothing of it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use imbulk::domain::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
+use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
+use imbulk::domain::request::Item;
+use imbulk::domain::row::{RowNo, Tags, Value};
+use imbulk::queue::{Loader, Original, Queue, RunState};
+
+use crate::fixture::*;
+
+/// More than one transaction holds.
+const MANY: RowNo = 9_000;
+
+fn aside(row: RowNo, cause: Cause) -> Aside {
+    let tags = Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]);
+    Aside { row, cause, from: Some("a".into()), account: None, tags }
+}
+
+async fn load_many(queue: &mut Queue) -> Loader<'_> {
+    let mut loader = Loader::begin(queue, &new_run("friend_delete")).await.unwrap();
+    for row in 0..MANY {
+        loader.request(Packed::of(Some(&id("a")), &[item(row)])).await.unwrap();
+    }
+    loader
+}
+
+#[tokio::test]
+async fn what_is_loaded_reads_back_and_adds_up() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
+    loader.request(Packed::of(Some(&id("a")), &[merged(&[0, 2]), merged(&[1])])).await.unwrap();
+    loader
+        .aside(aside(3, Cause::Rejected { column: Some("To_Account".into()), reason: "is empty".into() }))
+        .await
+        .unwrap();
+    loader.aside(aside(4, Cause::Duplicate { of: 1 })).await.unwrap();
+    loader.aside(aside(5, Cause::Protected { id: "boss".into() })).await.unwrap();
+    let first = Segment { first_row: 0, source: 0, first_line: 2, step: 1 };
+    let second = Segment { first_row: 3, source: 1, first_line: 7, step: 0 };
+    loader.segment(first).await.unwrap();
+    loader.segment(second).await.unwrap();
+    let run = loader.finish(&["Tag_SNS_IM_Remark".into()]).await.unwrap();
+
+    assert_eq!(sums(&mut queue, run).await, [(Pending, 3), (Rejected, 1), (Duplicate, 1), (Protected, 1)]);
+    let stored = queue.run(run).await.unwrap();
+    assert_eq!((stored.state(), stored.row_count, stored.item_count), (RunState::Planned, 6, 2));
+    assert_eq!(stored.tags(), ["Tag_SNS_IM_Remark"]);
+    let reader = queue.reader().await.unwrap();
+    assert_eq!(reader.runs().await.unwrap(), std::slice::from_ref(&stored));
+    assert_eq!(reader.find("job").await.unwrap(), Some(stored.clone()));
+    assert_eq!(reader.find(&stored.uuid).await.unwrap(), Some(stored.clone()));
+    assert_eq!(reader.find("' OR 1=1 --").await.unwrap(), None);
+    assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), [stored]);
+    assert_eq!(reader.runs_of("job", "1400000001").await.unwrap(), []);
+    let mut snapshot = reader.snapshot().await.unwrap();
+    assert_eq!(snapshot.sources(run).await.unwrap(), ["a.csv", "b.csv"]);
+    assert_eq!(snapshot.segments(run, 2..10).await.unwrap(), [first, second], "from the stretch that holds the row");
+    assert_eq!(snapshot.segments(run, 4..10).await.unwrap(), [second]);
+    assert_eq!(reader.request_counts(run).await.unwrap(), (1, 1));
+    let asides = snapshot.asides(run, 4..10).await.unwrap();
+    assert_eq!(
+        asides.iter().map(|aside| (aside.row, aside.outcome)).collect::<Vec<_>>(),
+        [(4, Duplicate), (5, Protected)]
+    );
+    assert_eq!(asides[0].duplicate_of, Some(Original { row: 1, segment: first }));
+    assert_eq!(asides[0].tags, BTreeMap::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]));
+    assert_eq!(asides[1].reason.as_deref(), Some("`boss` is on the protected list"));
+}
+
+#[tokio::test]
+async fn nobody_sees_a_run_that_is_still_being_loaded() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let reader = queue.reader().await.unwrap();
+    let loader = load_many(&mut queue).await;
+    assert!(place.number("SELECT count(*) FROM request").await > 0, "or the test is blind");
+    assert_eq!(reader.runs().await.unwrap(), []);
+    assert_eq!(reader.find("job").await.unwrap(), None);
+    assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), []);
+    assert_eq!(place.number("SELECT count(*) FROM item").await, 0);
+    let run = loader.finish(&[]).await.unwrap();
+    assert_eq!(sums(&mut queue, run).await, [(Pending, MANY)]);
+    assert_eq!(place.number("SELECT count(*) FROM item").await, MANY.cast_signed());
+}
+
+#[tokio::test]
+async fn large_requests_do_not_wait_in_memory_for_many_of_their_kind() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
+    let tags = Tags::from([("Tag_SNS_Custom_a".into(), Value::Text("x".repeat(512 << 10).into()))]);
+    for row in 0..80 {
+        let item = Item { updates: Some(Box::new(vec![(row, tags.clone())])), ..item(row) };
+        loader.request(Packed::of(Some(&id("a")), &[item])).await.unwrap();
+    }
+    let stored = place.number("SELECT count(*) FROM request").await;
+    assert!((60..80).contains(&stored), "{stored} are committed after 40 MB");
+    loader.abandon().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_load_given_up_leaves_nothing_though_a_part_of_it_was_committed() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let loader = load_many(&mut queue).await;
+    assert!(place.number("SELECT count(*) FROM request").await > 0, "or the test is blind");
+    loader.abandon().await.unwrap();
+    assert_eq!(place.lines().await, 0);
+    let run = begun(&mut queue, "friend_delete", &[(Some("a"), items(0..3))]).await;
+    assert_eq!(sums(&mut queue, run).await, [(Pending, 3)]);
+}
+
+#[tokio::test]
+async fn a_load_can_be_given_up_after_a_line_that_sqlite_refused() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = Loader::begin(&mut queue, &new_run("friend_delete")).await.unwrap();
+    let mut refused = Ok(());
+    for _ in 0..256 {
+        // One row can't be set aside twice.
+        refused = loader.aside(aside(7, Cause::Duplicate { of: 1 })).await;
+    }
+    assert!(refused.is_err());
+    loader.abandon().await.unwrap();
+    assert_eq!(place.lines().await, 0);
+    begun(&mut queue, "friend_delete", &[(Some("a"), items(0..3))]).await;
+}
+
+#[tokio::test]
+async fn a_load_can_be_given_up_after_sqlite_rolled_back_by_itself_as_on_a_full_disk() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = load_many(&mut queue).await;
+    loader.abandon().await.unwrap();
+    place.tamper("CREATE TRIGGER full BEFORE INSERT ON aside BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END").await;
+    loader = load_many(&mut queue).await;
+    let mut refused = Ok(());
+    for row in 0..256 {
+        refused = loader.aside(aside(row, Cause::Duplicate { of: 1 })).await;
+    }
+    assert!(refused.unwrap_err().to_string().contains("disk is full"));
+    loader.abandon().await.unwrap();
+    assert_eq!(place.lines().await, 0);
+    begun(&mut queue, "friend_delete", &[(Some("a"), items(0..3))]).await;
+}
+
+#[tokio::test]
+async fn a_load_dropped_in_its_middle_is_gone_at_the_next_open_and_other_runs_are_not() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let other = begun(&mut queue, "friend_delete", &[(Some("a"), items(0..3))]).await;
+    let lines = place.lines().await;
+    drop(load_many(&mut queue).await);
+    drop(queue);
+    let mut queue = place.open().await;
+    assert_eq!(place.lines().await, lines);
+    assert_eq!(sums(&mut queue, other).await, [(Pending, 3)]);
+}
+
+#[tokio::test]
+async fn a_load_killed_in_its_middle_is_gone_at_the_next_open() {
+    let place = Place::new();
+    std::fs::write(place.folder().join("child"), "").unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "loading::in_a_process_of_its_own", "--ignored", "--nocapture"])
+        .current_dir(place.folder())
+        .stdout(Stdio::piped())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.contains("loading")), "the child has not begun to load");
+    match Queue::open(&place.file()).await {
+        Err(held) => assert!(held.to_string().contains(&format!("process {}", child.id())), "{held}"),
+        Ok(_) => panic!("the child owns the queue"),
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let _queue = place.open().await;
+    assert_eq!(place.lines().await, 0);
+}
+
+/// Loads until it is killed; of use only to the test above, which puts a file beside the queue.
+#[tokio::test]
+#[ignore = "runs as a child of another test"]
+async fn in_a_process_of_its_own() {
+    if !Path::new("child").exists() {
+        return;
+    }
+    let mut queue = Queue::open(Path::new("q.db")).await.unwrap();
+    let _loader = load_many(&mut queue).await;
+    println!("loading");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+}

@@ -1,0 +1,262 @@
+//! Random histories against a model that holds every row once: whatever is sent, answered, taken back, retried or
+//! protected, and wherever a crash comes, the file says the same as the model, and its sums hold.
+
+use std::collections::BTreeMap;
+
+use imbulk::domain::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
+use imbulk::domain::packed::Packed;
+use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::row::RowNo;
+use imbulk::domain::verdict::{Again, Charge, Shape, Verdict, Wait};
+use imbulk::queue::{Loader, Queue, RunId, Selection, Write, Written};
+use proptest::prelude::*;
+
+use crate::fixture::*;
+
+/// One step of a history. Numbers choose among what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    /// One transaction: some requests answered, some taken back, some to be sent.
+    Batch {
+        answers: Vec<(usize, Vec<Verdict>)>,
+        withdrawals: Vec<usize>,
+        intents: Vec<usize>,
+    },
+    Crash,
+    CrashWhileLoading,
+    /// What a crash left sending is over.
+    Reopen(usize),
+    Retry(Selection),
+    Protect(RowNo),
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    let outcomes = prop_oneof![Just(Succeeded), Just(AlreadyDone), Just(Failed), Just(InDoubt)];
+    let codes = prop::option::of(1_i64..3);
+    let charges = prop_oneof![Just(Charge::Free), Just(Charge::Attempt)];
+    let doubts = prop_oneof![Just(Doubt::None), Just(Doubt::MayHaveArrived)];
+    let shapes = prop_oneof![Just(Shape::Whole), Just(Shape::Halves)];
+    let agains = (charges, doubts, shapes)
+        .prop_map(|(charge, doubt, shape)| Verdict::Again(Again { charge, doubt, wait: Wait::Backoff, shape }));
+    prop_oneof![
+        2 => Just(done()),
+        2 => (outcomes, codes).prop_map(|(outcome, code)| ended(outcome, code)),
+        2 => agains,
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let some = || prop::collection::vec(any::<usize>(), 0..3);
+    let all_alike = verdict().prop_map(|verdict| vec![verdict]);
+    let verdicts = prop_oneof![all_alike, prop::collection::vec(verdict(), 1..6)];
+    let answers = prop::collection::vec((any::<usize>(), verdicts), 0..4);
+    let batch = (answers, some(), prop::collection::vec(any::<usize>(), 0..6))
+        .prop_map(|(answers, withdrawals, intents)| Step::Batch { answers, withdrawals, intents });
+    let selection = (prop_oneof![Just(Failed), Just(InDoubt)], prop::option::of(1_i64..3))
+        .prop_map(|(outcome, code)| Step::Retry(Selection { outcome, code }));
+    prop_oneof![
+        12 => batch,
+        2 => Just(Step::Crash),
+        3 => any::<usize>().prop_map(Step::Reopen),
+        1 => Just(Step::CrashWhileLoading),
+        2 => selection,
+        1 => (0_u64..40).prop_map(Step::Protect),
+    ]
+}
+
+/// What the file must say.
+struct Model {
+    run: RunId,
+    ready: BTreeMap<RequestId, Request>,
+    sending: BTreeMap<RequestId, Request>,
+    /// Left sending by a crash.
+    rescued: BTreeMap<RequestId, Request>,
+    rows: BTreeMap<RowNo, (Outcome, Option<i64>)>,
+}
+
+impl Model {
+    fn settle(&mut self, item: &Item, outcome: Outcome, code: Option<i64>) {
+        for row in item.rows() {
+            let before = self.rows.insert(row, (outcome, code));
+            assert_eq!(before, Some((Pending, None)), "row {row} ends twice");
+        }
+    }
+
+    fn batch(
+        &mut self,
+        answers: Vec<(usize, Vec<Verdict>)>,
+        withdrawals: Vec<usize>,
+        intents: Vec<usize>,
+    ) -> Vec<Write> {
+        let mut writes = Vec::new();
+        // Chosen first, since what is answered or taken back in this batch can only be sent after it.
+        let intents: Vec<Request> = intents.into_iter().filter_map(|pick| take(&mut self.ready, pick)).collect();
+        for (pick, verdicts) in answers {
+            let Some(request) = take(&mut self.sending, pick) else { break };
+            let verdicts = verdicts.into_iter().cycle().take(request.items.len()).collect();
+            let settlement = imbulk::domain::settlement::Settlement::new(request, verdicts);
+            for (item, ending) in &settlement.ended {
+                self.settle(item, ending.outcome, ending.code);
+            }
+            writes.push(Write::Record { run: self.run, settlement });
+        }
+        for pick in withdrawals {
+            let Some(request) = take(&mut self.sending, pick) else { break };
+            writes.push(Write::Withdraw(request.id));
+            self.ready.insert(request.id, Request { attempts: request.attempts - 1, ..request });
+        }
+        writes.push(Write::Intend(intents.iter().map(|request| request.id).collect()));
+        let sent = |request: Request| (request.id, Request { attempts: request.attempts + 1, ..request });
+        self.sending.extend(intents.into_iter().map(sent));
+        writes
+    }
+
+    fn written(&mut self, written: Vec<Written>) {
+        for written in written {
+            if let Written::Recorded { parts, .. } = written {
+                for part in parts {
+                    let double = self.ready.insert(part.request.id, part.request);
+                    assert_eq!(double, None, "two requests have one number");
+                }
+            }
+        }
+    }
+
+    fn rescue(&mut self, rescued: &[Request]) {
+        let doubtful = |(id, request)| (id, Request { doubt: Doubt::MayHaveArrived, ..request });
+        self.rescued.extend(std::mem::take(&mut self.sending).into_iter().map(doubtful));
+        assert_eq!(rescued, self.rescued.values().cloned().collect::<Vec<_>>());
+    }
+
+    /// The selected items are in new requests afterwards: which ones, the file says.
+    fn retry(&mut self, selection: Selection) -> u64 {
+        let selected = |ended: &(Outcome, Option<i64>)| {
+            ended.0 == selection.outcome && (selection.code.is_none() || ended.1 == selection.code)
+        };
+        let rows = self.rows.values_mut().filter(|ended| selected(ended));
+        rows.map(|ended| *ended = (Pending, None)).count() as u64
+    }
+
+    fn protect(&mut self, account: &str) -> u64 {
+        let mut taken = Vec::new();
+        for requests in [&mut self.ready, &mut self.sending, &mut self.rescued] {
+            for request in requests.values_mut() {
+                taken.extend(request.items.extract_if(.., |item| item.account.as_str() == account));
+            }
+            requests.retain(|_, request| !request.items.is_empty());
+        }
+        taken.iter().for_each(|item| self.settle(item, Protected, None));
+        taken.iter().map(Item::row_count).sum()
+    }
+}
+
+fn take(requests: &mut BTreeMap<RequestId, Request>, pick: usize) -> Option<Request> {
+    let id = *requests.keys().nth(pick.checked_rem(requests.len())?)?;
+    requests.remove(&id)
+}
+
+/// Three requests of items of one row, three with merged rows: 30 rows in all.
+async fn load(queue: &mut Queue) -> Model {
+    let request = |first: RowNo| match first % 2 {
+        0 => (first..first + 5).map(|row| merged(&[row])).collect(),
+        _ => vec![merged(&[first, first + 3]), merged(&[first + 1]), merged(&[first + 2, first + 4])],
+    };
+    let requests: Vec<_> = (0..6).map(|at| (Some("a"), request(at * 5))).collect();
+    let run = begun(queue, "friend_update", &requests).await;
+    let ready = pending(queue, run).await.into_iter().map(|request| (request.id, request)).collect();
+    Model {
+        run,
+        ready,
+        sending: BTreeMap::new(),
+        rescued: BTreeMap::new(),
+        rows: (0..30).map(|row| (row, (Pending, None))).collect(),
+    }
+}
+
+async fn play(steps: Vec<Step>) {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut model = load(&mut queue).await;
+    for step in steps {
+        match step {
+            Step::Batch { answers, withdrawals, intents } => {
+                let writes = model.batch(answers, withdrawals, intents);
+                model.written(queue.write(writes, NOW).await.unwrap());
+            }
+            Step::Crash => {
+                drop(queue);
+                queue = place.open().await;
+                let rescued = queue.rescue().await.unwrap();
+                let rescued: Vec<Request> = rescued.into_iter().map(|(_, request, _)| request).collect();
+                model.rescue(&rescued);
+            }
+            Step::CrashWhileLoading => {
+                let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
+                loader.request(Packed::of(None, &items(0..3))).await.unwrap();
+                drop(loader);
+                drop(queue);
+                queue = place.open().await;
+                let rescued = queue.rescue().await.unwrap();
+                model.rescue(&rescued.into_iter().map(|(_, request, _)| request).collect::<Vec<_>>());
+            }
+            Step::Reopen(pick) => {
+                if let Some(request) = take(&mut model.rescued, pick) {
+                    queue.write(vec![Write::Reopen(request.id)], NOW).await.unwrap();
+                    model.ready.insert(request.id, request);
+                }
+            }
+            Step::Retry(selection) => {
+                let run = queue.run(model.run).await.unwrap();
+                assert_eq!(queue.retry(&run, selection).await.unwrap(), model.retry(selection));
+                model.ready =
+                    pending(&queue, model.run).await.into_iter().map(|request| (request.id, request)).collect();
+            }
+            Step::Protect(row) => {
+                let (run, account) = (queue.run(model.run).await.unwrap(), format!("u{row}"));
+                let protected = queue.protect(&run, &|id| id == account, "digest").await.unwrap();
+                assert_eq!(protected, model.protect(&account));
+            }
+        }
+        compare(&mut queue, &model).await;
+    }
+}
+
+async fn compare(queue: &mut Queue, model: &Model) {
+    let run = queue.run(model.run).await.unwrap();
+    let tally = queue.check_sums(&run).await.unwrap();
+    for outcome in Outcome::ALL {
+        let rows = model.rows.values().filter(|(own, _)| *own == outcome).count();
+        assert_eq!(tally[outcome], rows as u64, "{outcome}");
+    }
+    assert_eq!(pending(queue, model.run).await, model.ready.values().cloned().collect::<Vec<_>>());
+    assert_eq!(rows_of(queue, model.run).await, model.rows);
+}
+
+/// Every row's outcome, as results would say it; a row that stands in two places is a failure.
+async fn rows_of(queue: &Queue, run: RunId) -> BTreeMap<RowNo, (Outcome, Option<i64>)> {
+    let mut snapshot = snapshot(queue).await;
+    let mut rows = BTreeMap::new();
+    for request in snapshot.request_results(run, 0).await.unwrap() {
+        for row in request.items().unwrap().iter().flat_map(Item::rows) {
+            assert_eq!(rows.insert(row, (request.outcome, None)), None, "row {row} stands in two requests");
+        }
+    }
+    for exception in snapshot.exceptions(run, 0..100).await.unwrap() {
+        let before = rows.insert(exception.row, (exception.outcome, exception.code));
+        assert_eq!(before, Some((Succeeded, None)), "row {} is an exception of no settled request", exception.row);
+    }
+    for aside in snapshot.asides(run, 0..100).await.unwrap() {
+        assert_eq!(rows.insert(aside.row, (aside.outcome, None)), None, "row {} is set aside and sent", aside.row);
+    }
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_row_is_in_one_place_whatever_happens(steps in prop::collection::vec(step(), 1..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(play(steps));
+    }
+}

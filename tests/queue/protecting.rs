@@ -1,0 +1,87 @@
+//! Ids that are protected after a load.
+
+use imbulk::domain::outcome::Outcome::{Failed, Pending, Protected, Succeeded};
+use imbulk::queue::{Queue, RunId};
+
+use crate::fixture::*;
+
+async fn protect(queue: &mut Queue, run: RunId, ids: &'static [&'static str]) -> u64 {
+    let run = queue.run(run).await.unwrap();
+    queue.protect(&run, &|id| ids.contains(&id), "new digest").await.unwrap()
+}
+
+#[tokio::test]
+async fn rows_that_name_a_protected_id_are_set_aside_and_their_requests_cut_or_gone() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let requests = [(None, items(0..3)), (None, items(3..4)), (None, items(4..6))];
+    let run = begun(&mut queue, "account_delete", &requests).await;
+    let page = pending(&queue, run).await;
+    assert_eq!(protect(&mut queue, run, &["u1", "u3"]).await, 2);
+    assert_eq!(queue.run(run).await.unwrap().protected, "new digest");
+    let left = pending(&queue, run).await;
+    assert_eq!((left[0].items.as_slice(), left[0].id), (&[item(0), item(2)][..], page[0].id));
+    assert_eq!(left[1..], page[2..], "what names none is as it was");
+    assert_eq!(sums(&mut queue, run).await, [(Pending, 4), (Protected, 2)]);
+    let asides = snapshot(&queue).await.asides(run, 0..100).await.unwrap();
+    assert_eq!(asides.iter().map(|aside| aside.account.as_deref().unwrap()).collect::<Vec<_>>(), ["u1", "u3"]);
+    assert_eq!(asides[0].reason.as_deref(), Some("`u1` is on the protected list"));
+    assert_eq!(protect(&mut queue, run, &["u1", "u3"]).await, 0, "once");
+}
+
+#[tokio::test]
+async fn a_protected_list_takes_all_its_friends_out_and_merged_rows_keep_their_tags() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let requests =
+        [(Some("boss"), vec![merged(&[0, 4]), merged(&[1])]), (Some("a"), vec![merged(&[2, 5, 6]), merged(&[3])])];
+    let run = begun(&mut queue, "friend_update", &requests).await;
+    assert_eq!(protect(&mut queue, run, &["boss", "u2"]).await, 6);
+    let left = pending(&queue, run).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].items, [merged(&[3])]);
+    let asides = snapshot(&queue).await.asides(run, 0..100).await.unwrap();
+    assert_eq!(asides.iter().map(|aside| aside.row).collect::<Vec<_>>(), [0, 1, 2, 4, 5, 6]);
+    let (row, tags) = merged(&[2, 5, 6]).updates.unwrap().remove(1);
+    let aside = asides.iter().find(|aside| aside.row == row).unwrap();
+    assert_eq!((&aside.tags, aside.from.as_deref(), aside.account.as_deref()), (&tags, Some("a"), Some("u2")));
+    assert_eq!(sums(&mut queue, run).await, [(Pending, 1), (Protected, 6)]);
+}
+
+#[tokio::test]
+async fn what_has_its_outcome_keeps_it() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..4))]).await;
+    let page = pending(&queue, run).await;
+    exchange(&mut queue, run, &page[0], vec![done(), failed(9)]).await;
+    assert_eq!(protect(&mut queue, run, &["u0", "u1", "u2"]).await, 1);
+    assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (Failed, 1), (Pending, 1), (Protected, 1)]);
+}
+
+#[tokio::test]
+async fn rows_that_were_sending_at_a_crash_are_not_sent_once_more() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..3))]).await;
+    intend(&mut queue, &[1, 2]).await.unwrap();
+    drop(queue);
+    let mut queue = place.open().await;
+    assert_eq!(protect(&mut queue, run, &["u0", "u2"]).await, 2);
+    let rescued = queue.rescue().await.unwrap();
+    assert_eq!(rescued.len(), 1);
+    assert_eq!(rescued[0].1.items, [item(1)]);
+    assert_eq!(sums(&mut queue, run).await, [(Pending, 1), (Protected, 2)]);
+}
+
+#[tokio::test]
+async fn other_runs_are_left_alone() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let other = begun(&mut queue, "account_delete", &[(None, items(0..2))]).await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..2))]).await;
+    assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);
+    assert_eq!(sums(&mut queue, run).await, [(Protected, 2)]);
+    assert_eq!(sums(&mut queue, other).await, [(Pending, 2)]);
+    queue.finish(run, NOW).await.unwrap();
+}

@@ -1,0 +1,154 @@
+//! The life of a run: planned, running, finished; or given up.
+
+use imbulk::domain::outcome::Outcome::{Pending, Succeeded};
+use imbulk::domain::packed::Packed;
+use imbulk::domain::request::{Doubt, Request};
+use imbulk::domain::verdict::Shape;
+use imbulk::queue::{Loader, Queue, QueueError, RunId, RunState};
+
+use crate::fixture::*;
+
+async fn planned(queue: &mut Queue) -> RunId {
+    let mut loader = Loader::begin(queue, &new_run("account_delete")).await.unwrap();
+    loader.request(Packed::of(None, &items(0..2))).await.unwrap();
+    loader.finish(&[]).await.unwrap()
+}
+
+async fn state(queue: &mut Queue, run: RunId) -> RunState {
+    queue.run(run).await.unwrap().state()
+}
+
+#[tokio::test]
+async fn a_run_is_finished_only_once_nothing_of_it_is_pending_or_sending() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = planned(&mut queue).await;
+    assert!(queue.finish(run, NOW).await.is_err(), "it has not begun");
+    queue.begin(run, NOW).await.unwrap();
+    assert!(queue.finish(run, NOW).await.is_err(), "it is pending");
+    intend(&mut queue, &[1]).await.unwrap();
+    assert!(queue.finish(run, NOW).await.is_err(), "it is sending");
+    rescue(&mut queue).await;
+    let request = pending(&queue, run).await.remove(0);
+    exchange(&mut queue, run, &request, vec![done(); 2]).await;
+    queue.finish(run, NOW + 1).await.unwrap();
+    let stored = queue.run(run).await.unwrap();
+    assert_eq!((stored.state(), stored.started_at, stored.finished_at), (RunState::Finished, Some(NOW), Some(NOW + 1)));
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_keeps_its_start_and_forgets_why_it_stopped() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = planned(&mut queue).await;
+    assert!(queue.note_stop(run, "no").await.is_err(), "it has not begun");
+    queue.begin(run, NOW).await.unwrap();
+    queue.note_stop(run, "it's late").await.unwrap();
+    assert_eq!(queue.run(run).await.unwrap().stopped.as_deref(), Some("it's late"));
+    queue.begin(run, NOW + 5).await.unwrap();
+    let stored = queue.run(run).await.unwrap();
+    assert_eq!((stored.stopped, stored.started_at), (None, Some(NOW)));
+}
+
+#[tokio::test]
+async fn moves_that_are_not_allowed_are_loud_and_change_nothing() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let [planned, running, finished, superseded] = four(&mut queue).await;
+    let all = [planned, running, finished, superseded];
+    let lines = place.lines().await;
+    for run in [finished, superseded, 99] {
+        assert!(matches!(queue.begin(run, NOW).await, Err(QueueError::Unexpected(_))));
+        assert!(queue.finish(run, NOW).await.is_err());
+        assert!(queue.note_stop(run, "x").await.is_err());
+    }
+    for run in [planned, finished, superseded, 99] {
+        assert!(queue.supersede(run).await.is_err());
+    }
+    for run in [running, finished, superseded, 99] {
+        assert!(queue.discard(run).await.is_err());
+    }
+    assert_eq!(place.lines().await, lines);
+    let mut states = Vec::new();
+    for run in all {
+        states.push(state(&mut queue, run).await);
+    }
+    assert_eq!(states, [RunState::Planned, RunState::Running, RunState::Finished, RunState::Superseded]);
+}
+
+async fn four(queue: &mut Queue) -> [RunId; 4] {
+    let runs = [planned(queue).await, planned(queue).await, planned(queue).await, planned(queue).await];
+    for run in &runs[1..] {
+        queue.begin(*run, NOW).await.unwrap();
+    }
+    let request = pending(queue, runs[2]).await.remove(0);
+    exchange(queue, runs[2], &request, vec![done(); 2]).await;
+    queue.finish(runs[2], NOW).await.unwrap();
+    queue.supersede(runs[3]).await.unwrap();
+    runs
+}
+
+#[tokio::test]
+async fn a_run_given_up_keeps_its_rows_and_is_rescued_without_being_driven() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = planned(&mut queue).await;
+    queue.begin(run, NOW).await.unwrap();
+    intend(&mut queue, &[1]).await.unwrap();
+    queue.supersede(run).await.unwrap();
+    assert_eq!(sums(&mut queue, run).await, [(Pending, 2)]);
+    assert_eq!(queue.rescue().await.unwrap()[0].0, run, "its accounts may still be written");
+}
+
+#[tokio::test]
+async fn a_run_discarded_leaves_nothing_behind_and_others_as_they_are() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let kept = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
+    let request: Request = pending(&queue, kept).await.remove(0);
+    let verdicts = vec![done(), failed(9), again(Doubt::None, Shape::Whole), again(Doubt::None, Shape::Halves)];
+    exchange(&mut queue, kept, &request, verdicts).await;
+    let lines = place.lines().await;
+    let discarded = planned(&mut queue).await;
+    assert!(place.lines().await > lines);
+    queue.discard(discarded).await.unwrap();
+    assert_eq!(place.lines().await, lines);
+    assert_eq!(sums(&mut queue, kept).await[0], (Succeeded, 1));
+    let reader = queue.reader().await.unwrap();
+    assert_eq!(reader.runs().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn sums_that_are_wrong_are_reported_whatever_was_changed() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..4)), (None, items(4..8))]).await;
+    let request = pending(&queue, run).await.remove(0);
+    exchange(&mut queue, run, &request, vec![done(), done(), failed(9), failed(9)]).await;
+    let changes = [
+        (
+            "UPDATE tally SET rows = rows + 1 WHERE outcome = 'failed'",
+            "UPDATE tally SET rows = rows - 1 WHERE outcome = 'failed'",
+        ),
+        (
+            "UPDATE request SET row_count = row_count + 1 WHERE id = 2",
+            "UPDATE request SET row_count = row_count - 1 WHERE id = 2",
+        ),
+        (
+            "UPDATE outcome SET outcome = 'in_doubt' WHERE row = 2",
+            "UPDATE outcome SET outcome = 'failed' WHERE row = 2",
+        ),
+        (
+            "UPDATE request SET item_count = 1, row_count = 1 WHERE id = 1",
+            "UPDATE request SET row_count = 4 WHERE id = 1",
+        ),
+        ("UPDATE run SET row_count = 7", "UPDATE run SET row_count = 8"),
+    ];
+    for (wrong, right) in changes {
+        place.tamper(wrong).await;
+        let stored = queue.run(run).await.unwrap();
+        assert!(matches!(queue.check_sums(&stored).await, Err(QueueError::Sums { .. })), "{wrong}");
+        place.tamper(right).await;
+        sums(&mut queue, run).await;
+    }
+}

@@ -1,0 +1,65 @@
+//! The view `item`, for people who open the file with SQL.
+
+use std::time::{Duration, Instant};
+
+use imbulk::domain::outcome::Outcome::InDoubt;
+use imbulk::domain::request::Doubt;
+use imbulk::domain::verdict::Shape;
+use sqlx::ConnectOptions;
+
+use crate::fixture::*;
+
+type Line = (Option<String>, String, i64, String, Option<i64>, i64);
+
+#[tokio::test]
+async fn every_item_is_one_line_with_its_account_its_row_and_its_outcome() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let load = vec![merged(&[0, 5]), merged(&[1]), merged(&[2, 4]), merged(&[3])];
+    let run = begun(&mut queue, "friend_update", &[(Some("a"), load)]).await;
+    let request = pending(&queue, run).await.remove(0);
+    let verdicts = vec![failed(9), done(), again(Doubt::None, Shape::Whole), ended(InDoubt, None)];
+    exchange(&mut queue, run, &request, verdicts).await;
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file()).connect().await.unwrap();
+    let lines: Vec<Line> =
+        sqlx::query_as("SELECT from_account, account, row, outcome, code, attempts FROM item ORDER BY row")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let line = |row: i64, outcome: &str, code| (Some("a".into()), format!("u{row}"), row, outcome.into(), code, 1);
+    let expected =
+        [line(0, "failed", Some(9)), line(1, "succeeded", None), line(2, "pending", None), line(3, "in_doubt", None)];
+    assert_eq!(lines, expected);
+    let (tags,): (String,) =
+        sqlx::query_as("SELECT tags FROM item WHERE row = 2").fetch_one(&mut connection).await.unwrap();
+    let own =
+        serde_json::to_value(merged(&[2, 4]).updates.unwrap().into_iter().map(|(_, tags)| tags).collect::<Vec<_>>());
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&tags).unwrap(), own.unwrap());
+}
+
+/// 20,000 items in requests of this size.
+async fn filled(size: u64) -> Place {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let requests: Vec<_> = (0..20_000 / size).map(|at| (Some("a"), items(at * size..(at + 1) * size))).collect();
+    begun(&mut queue, "friend_delete", &requests).await;
+    place
+}
+
+async fn reading_time(place: &Place) -> Duration {
+    let started = Instant::now();
+    assert_eq!(place.number("SELECT sum(length(account) > 0) FROM item WHERE outcome = 'pending'").await, 20_000);
+    started.elapsed()
+}
+
+#[tokio::test]
+async fn an_item_of_a_large_request_costs_little_more_than_one_of_a_small_request() {
+    let (small, large) = (filled(20).await, filled(1000).await);
+    let mut shortest = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        shortest.0 = shortest.0.min(reading_time(&small).await);
+        shortest.1 = shortest.1.min(reading_time(&large).await);
+    }
+    // Three to five times as a rule; a list read anew for every item would cost fifty times as much.
+    assert!(shortest.1 < shortest.0 * 15, "in requests of 20 and of 1000: {shortest:?}");
+}

@@ -1,0 +1,266 @@
+//! Intents and outcomes: what is written, and what is refused without a trace.
+
+use imbulk::domain::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
+use imbulk::domain::request::{Doubt, Request, RequestId};
+use imbulk::domain::verdict::{Again, Charge, Shape, Verdict, Wait};
+use imbulk::queue::{Queue, QueueError, RunId, Write, Written};
+
+use crate::fixture::*;
+
+/// A run of three requests: 0..4, 4..8 and 8..10.
+async fn three(place: &Place) -> (Queue, RunId, Vec<Request>) {
+    let mut queue = place.open().await;
+    let requests = [(None, items(0..4)), (None, items(4..8)), (None, items(8..10))];
+    let run = begun(&mut queue, "account_delete", &requests).await;
+    let page = pending(&queue, run).await;
+    (queue, run, page)
+}
+
+async fn exceptions(queue: &Queue, run: RunId) -> Vec<(u64, Outcome, Option<i64>)> {
+    let found = snapshot(queue).await.exceptions(run, 0..1_000_000).await.unwrap();
+    found.into_iter().map(|exception| (exception.row, exception.outcome, exception.code)).collect()
+}
+
+#[tokio::test]
+async fn a_full_success_is_one_line_changed_and_no_exception() {
+    let place = Place::new();
+    let (mut queue, run, page) = three(&place).await;
+    let parts = exchange(&mut queue, run, &page[0], vec![done(); 4]).await;
+    assert!(parts.is_empty());
+    assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);
+    assert_eq!(exceptions(&queue, run).await, []);
+    assert_eq!(pending(&queue, run).await, page[1..]);
+}
+
+#[tokio::test]
+async fn exceptions_are_kept_by_row_and_those_who_ended_stay_with_the_request() {
+    let place = Place::new();
+    let (mut queue, run, page) = three(&place).await;
+    let verdicts = vec![failed(9), done(), again(Doubt::MayHaveArrived, Shape::Whole), ended(AlreadyDone, Some(7))];
+    let parts = exchange(&mut queue, run, &page[0], verdicts).await;
+    assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (AlreadyDone, 1), (Failed, 1), (Pending, 7)]);
+    assert_eq!(exceptions(&queue, run).await, [(0, Failed, Some(9)), (3, AlreadyDone, Some(7))]);
+    let stored = pending(&queue, run).await;
+    assert_eq!(stored.last().unwrap(), &parts[0].request, "the part as it stands on disk");
+    assert_eq!((parts[0].request.items.as_slice(), parts[0].request.attempts), (&[item(2)][..], 1));
+    assert_eq!(parts[0].request.doubt, Doubt::MayHaveArrived);
+    assert_eq!(place.number(&format!("SELECT parent FROM request WHERE id = {}", parts[0].request.id)).await, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_goes_out_again_whole_keeps_its_number_and_its_items() {
+    let place = Place::new();
+    let (mut queue, run, page) = three(&place).await;
+    let parts = exchange(&mut queue, run, &page[0], vec![again(Doubt::MayHaveArrived, Shape::Whole); 4]).await;
+    let expected = Request { attempts: 1, charged: 1, doubt: Doubt::MayHaveArrived, ..page[0].clone() };
+    assert_eq!(parts[0].request, expected);
+    assert_eq!(pending(&queue, run).await[0], expected);
+    assert_eq!(sums(&mut queue, run).await, [(Pending, 10)]);
+}
+
+#[tokio::test]
+async fn halves_and_several_parts_share_the_items_out_without_loss() {
+    let place = Place::new();
+    let (mut queue, run, page) = three(&place).await;
+    let halves = exchange(&mut queue, run, &page[0], vec![again(Doubt::None, Shape::Halves); 4]).await;
+    assert_eq!(halves[0].request.id, page[0].id, "the first half keeps the number");
+    let by_number = |mut requests: Vec<Request>| {
+        requests.sort_by_key(|request| request.id);
+        requests
+    };
+    let three_ways = vec![
+        again(Doubt::None, Shape::Whole),
+        again(Doubt::MayHaveArrived, Shape::Whole),
+        again(Doubt::None, Shape::Halves),
+        again(Doubt::None, Shape::Halves),
+    ];
+    let parts = exchange(&mut queue, run, &page[1], three_ways).await;
+    assert_eq!(parts.len(), 4);
+    let known = halves.iter().chain(&parts).map(|part| part.request.clone()).chain([page[2].clone()]);
+    assert_eq!(pending(&queue, run).await, by_number(known.collect()));
+    assert_eq!(sums(&mut queue, run).await, [(Pending, 10)]);
+}
+
+#[tokio::test]
+async fn all_rows_of_a_merged_item_share_its_outcome_and_keep_their_own_tags() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let load = vec![merged(&[0, 3, 5]), merged(&[1]), merged(&[2, 4])];
+    let run = begun(&mut queue, "friend_update", &[(Some("a"), load.clone())]).await;
+    let page = pending(&queue, run).await;
+    assert_eq!(page[0].items, load);
+    let verdicts = vec![failed(9), done(), again(Doubt::None, Shape::Whole)];
+    let parts = exchange(&mut queue, run, &page[0], verdicts).await;
+    assert_eq!(parts[0].request.items, load[2..]);
+    assert_eq!(pending(&queue, run).await[0].items, load[2..]);
+    assert_eq!(exceptions(&queue, run).await, [0, 3, 5].map(|row| (row, Failed, Some(9))));
+    assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (Failed, 3), (Pending, 2)]);
+    let parts = exchange(&mut queue, run, &parts[0].request, vec![ended(InDoubt, None)]).await;
+    assert!(parts.is_empty());
+    assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (Failed, 3), (InDoubt, 2)]);
+}
+
+#[tokio::test]
+async fn more_exceptions_than_one_statement_holds_are_all_kept() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "friend_delete", &[(Some("a"), items(0..1000))]).await;
+    let page = pending(&queue, run).await;
+    exchange(&mut queue, run, &page[0], vec![ended(AlreadyDone, Some(31704)); 1000]).await;
+    assert_eq!(sums(&mut queue, run).await, [(AlreadyDone, 1000)]);
+    assert_eq!(exceptions(&queue, run).await.len(), 1000);
+}
+
+#[tokio::test]
+async fn outcomes_and_intents_of_one_batch_are_one_transaction() {
+    let place = Place::new();
+    let (mut queue, run, page) = three(&place).await;
+    intend(&mut queue, &[1, 2]).await.unwrap();
+    let record = |at: usize, verdicts| Write::Record { run, settlement: settlement(&page[at], verdicts) };
+    let batch = vec![Write::Intend(vec![3]), record(0, vec![done(); 4]), Write::Withdraw(2)];
+    let written = queue.write(batch, NOW).await.unwrap();
+    assert!(
+        matches!(
+            written.as_slice(),
+            [Written::Recorded { request: 1, .. }, Written::Withdrawn(2), Written::Intended(sent)] if sent == &[3]
+        ),
+        "{written:?}"
+    );
+    let states = "SELECT sum(id * 10 + (state = 'settled') * 2 + (state = 'sending')) FROM request";
+    assert_eq!(place.number(states).await, 12 + 20 + 31);
+    assert_eq!(place.number("SELECT attempts FROM request WHERE id = 2").await, 0, "a withdrawn one was not sent");
+    assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);
+}
+
+/// Every way in which a write can meet another state than it must.
+fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)> {
+    // The first is sending, the second settled, the third pending.
+    let record = |at: usize, verdict: Verdict| {
+        let verdicts = vec![verdict; page[at].items.len()];
+        Write::Record { run, settlement: settlement(&page[at], verdicts) }
+    };
+    let whole = || again(Doubt::None, Shape::Whole);
+    let halves = || again(Doubt::None, Shape::Halves);
+    let nobody = |id: RequestId| Request { id, ..page[0].clone() };
+    let of_nobody = Write::Record { run, settlement: settlement(&nobody(99), vec![done(); 4]) };
+    let of_no_run = Write::Record { run: 99, settlement: settlement(&page[0], vec![done(); 4]) };
+    vec![
+        ("intend what is sending", vec![Write::Intend(vec![1])]),
+        ("intend what is settled", vec![Write::Intend(vec![2])]),
+        ("intend nobody", vec![Write::Intend(vec![3, 99])]),
+        ("intend twice in one list", vec![Write::Intend(vec![3, 3])]),
+        ("intend twice in one batch", vec![Write::Intend(vec![3]), Write::Intend(vec![3])]),
+        ("succeed twice", vec![record(0, done()), record(0, done())]),
+        ("fail twice", vec![record(0, failed(1)), record(0, failed(1))]),
+        ("succeed, then fail", vec![record(0, done()), record(0, failed(1))]),
+        ("succeed what is settled", vec![record(1, done())]),
+        ("fail what is settled", vec![record(1, failed(1))]),
+        ("repeat what is settled", vec![record(1, whole())]),
+        ("halve what is settled", vec![record(1, halves())]),
+        ("succeed what is pending", vec![record(2, done())]),
+        ("fail what is pending", vec![record(2, failed(1))]),
+        ("repeat what is pending", vec![record(2, whole())]),
+        ("halve what is pending", vec![record(2, halves())]),
+        ("succeed nobody", vec![of_nobody]),
+        ("count for no run", vec![of_no_run]),
+        ("reopen what was not rescued", vec![Write::Reopen(1)]),
+        ("reopen what is settled", vec![Write::Reopen(2)]),
+        ("reopen what is pending", vec![Write::Reopen(3)]),
+        ("withdraw what is pending", vec![Write::Withdraw(3)]),
+        ("withdraw what is settled", vec![Write::Withdraw(2)]),
+        ("withdraw twice", vec![Write::Withdraw(1), Write::Withdraw(1)]),
+        ("record after withdrawing", vec![Write::Withdraw(1), record(0, done())]),
+        ("a good intent beside a bad withdrawal", vec![Write::Intend(vec![3]), Write::Withdraw(2)]),
+    ]
+}
+
+#[tokio::test]
+async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works() {
+    let place = Place::new();
+    let (mut queue, run, mut page) = three(&place).await;
+    exchange(&mut queue, run, &page[1], vec![done(); 4]).await;
+    // The third was sent before at no charge, so that no CHECK of the table comes to the rescue.
+    let free = Again { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, shape: Shape::Whole };
+    page[2] = exchange(&mut queue, run, &page[2], vec![Verdict::Again(free); 2]).await.remove(0).request;
+    intend(&mut queue, &[1]).await.unwrap();
+    let picture = "SELECT (SELECT sum(id * id * (1 + length(state)) + attempts) FROM request) * 1000
+                   + (SELECT count(*) FROM outcome) * 100 + (SELECT count(*) FROM request)";
+    let before = place.number(picture).await;
+    for (what, writes) in wrong_writes(run, &page) {
+        let refused = queue.write(writes, NOW).await;
+        let loud = matches!(refused, Err(QueueError::Unexpected(_) | QueueError::Database { .. }));
+        assert!(loud, "{what}: {refused:?}");
+        assert_eq!(place.number(picture).await, before, "{what}");
+        assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)], "{what}");
+    }
+    queue.write(vec![Write::Withdraw(1), Write::Intend(vec![3])], NOW).await.unwrap();
+    let parts = exchange(&mut queue, run, &page[0], vec![again(Doubt::None, Shape::Halves); 4]).await;
+    assert_eq!(pending(&queue, run).await.len(), parts.len());
+}
+
+#[tokio::test]
+async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt() {
+    let place = Place::new();
+    let (mut queue, run, page) = three(&place).await;
+    exchange(&mut queue, run, &page[1], vec![done(); 4]).await;
+    intend(&mut queue, &[1]).await.unwrap();
+    drop(queue);
+    let mut queue = place.open().await;
+    assert_eq!(queue.reader().await.unwrap().last_request(run).await.unwrap(), 3);
+    assert_eq!(pending(&queue, run).await, page[2..], "a page holds nothing that is sending");
+    let rescued = queue.rescue().await.unwrap();
+    let expected = Request { attempts: 1, doubt: Doubt::MayHaveArrived, ..page[0].clone() };
+    let operation = queue.run(run).await.unwrap().operation().unwrap();
+    let keys = operation.keys(&page[0], queue.run(run).await.unwrap().delete_type());
+    assert_eq!(rescued, [(run, expected.clone(), keys)]);
+    drop(queue);
+    let mut queue = place.open().await;
+    assert_eq!(queue.rescue().await.unwrap(), rescued, "another crash finds it again");
+    assert_eq!(pending(&queue, run).await, page[2..]);
+    queue.write(vec![Write::Reopen(1)], NOW).await.unwrap();
+    assert_eq!(queue.rescue().await.unwrap(), []);
+    assert_eq!(pending(&queue, run).await, [expected, page[2].clone()]);
+    assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
+    let place = Place::new();
+    let (mut queue, _, _) = three(&place).await;
+    intend(&mut queue, &[1, 2]).await.unwrap();
+    drop(queue);
+    place.tamper("UPDATE payload SET accounts = '[\"u0\"' WHERE request = 2").await;
+    for _ in 0..2 {
+        let refused = place.open().await.rescue().await;
+        assert!(matches!(refused, Err(QueueError::Damaged { request: 2, .. })), "{refused:?}");
+    }
+    place.tamper("UPDATE payload SET accounts = '[\"u4\",\"u5\",\"u6\",\"u7\"]' WHERE request = 2").await;
+    assert_eq!(place.open().await.rescue().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn pages_neither_skip_nor_double_and_end_at_the_bound() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let other = begun(&mut queue, "account_delete", &[(None, items(0..1))]).await;
+    let requests: Vec<_> = (0..50).map(|at| (None, items(2 * at..2 * at + 2))).collect();
+    let run = begun(&mut queue, "account_delete", &requests).await;
+    let reader = queue.reader().await.unwrap();
+    let last = reader.last_request(run).await.unwrap();
+    assert_eq!((last, reader.last_request(other).await.unwrap(), reader.last_request(99).await.unwrap()), (51, 1, 0));
+    let (mut after, mut seen) = (0, Vec::new());
+    loop {
+        let page = reader.page(run, after, last, 7).await.unwrap();
+        let Some(end) = page.last() else { break };
+        after = end.id;
+        seen.extend(page.iter().flat_map(|request| request.items.iter().map(|item| item.row)));
+        // The second half gets a number above the bound, the first one is behind us.
+        exchange(&mut queue, run, &page[0], vec![again(Doubt::None, Shape::Halves); 2]).await;
+    }
+    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+    assert_eq!(reader.page(run, last, RequestId::MAX, 100).await.unwrap().len(), 8, "the second halves");
+    let second = pending(&queue, run).await[1].clone();
+    assert_eq!(reader.request(second.id).await.unwrap(), second);
+    intend(&mut queue, &[second.id]).await.unwrap();
+    assert!(reader.request(second.id).await.is_err(), "it is not pending");
+}
