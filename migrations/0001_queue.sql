@@ -48,7 +48,7 @@ CREATE TABLE request (
     row_count     INTEGER NOT NULL CHECK (row_count >= item_count),
     attempts      INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     charged       INTEGER NOT NULL DEFAULT 0 CHECK (charged >= 0 AND charged <= attempts),
-    in_doubt      INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)),
+    in_doubt      INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1, 2)), -- 1: the server timed out, 2: no answer
     parent        INTEGER,                       -- the request that these items were in before
     finished_at   INTEGER CHECK ((finished_at IS NOT NULL) = (state = 'settled'))
 ) STRICT;

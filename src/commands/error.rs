@@ -121,7 +121,7 @@ impl Error {
             | Self::Usage(_)
             | Self::Redefined { .. }
             | Self::Load(LoadError::Input(_))
-            | Self::Queue(QueueError::Missing(_) | QueueError::Network(_)) => Exit::Unusable,
+            | Self::Queue(QueueError::Missing(_) | QueueError::NoQueue(_) | QueueError::Network(_)) => Exit::Unusable,
             Self::Guard { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
             Self::Interrupted | Self::Run(RunError::Interrupted) => Exit::Stopped,

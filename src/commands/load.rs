@@ -21,8 +21,9 @@ use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
 use crate::queue::{Loader, NewRun, Queue, QueueError, RunId};
 use crate::report::progress::Snapshot;
 
-/// Requests on their way from the reading thread to the queue: enough that neither waits for the other's bursts.
-const CHANNEL: usize = 1_024;
+/// Requests on their way from the reading thread to the queue: enough that neither waits for the other's bursts, and at
+/// most 64 MiB of the largest (512 KiB).
+const CHANNEL: usize = 64;
 /// How often the watcher is told how far it is.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 
@@ -66,18 +67,16 @@ pub(super) async fn load(
     let mut loader = Loader::begin(queue, run).await?;
     let stored = store(&mut loader, receiver, &rows, watch).await;
     // The channel is closed by now, so the thread ends. Its own error says more than the broken channel does.
-    let tags = match (thread.await?, stored) {
-        (Ok(tags), Ok(())) => tags,
-        (Err(LoadError::Intake(IntakeError::Closed(_))) | Ok(_), Err(error)) => {
-            loader.abandon().await?;
-            return Err(error.into());
-        }
-        (Err(error), _) => {
-            loader.abandon().await?;
-            return Err(error);
-        }
+    let error = match (thread.await?, stored) {
+        (Ok(tags), Ok(())) => return Ok(loader.finish(&tags).await?),
+        (Err(LoadError::Intake(IntakeError::Closed(_))) | Ok(_), Err(error)) => error.into(),
+        (Err(error), _) => error,
     };
-    Ok(loader.finish(&tags).await?)
+    // What can't be cleaned up now is at the next start; the first error is the one that says why.
+    if let Err(second) = loader.abandon().await {
+        tracing::warn!(%second, "the broken-off load could not be taken back at once");
+    }
+    Err(error)
 }
 
 async fn store(
@@ -123,7 +122,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Output>) -> R
         temp_dir,
         expected_bytes: sources.iter().map(Source::size).sum(),
         memory: crate::intake::MEMORY,
-        body_bytes: crate::intake::BODY_BYTES,
+        body_bytes: crate::domain::packed::BODY_BYTES,
     };
     let mut tags = BTreeSet::new();
     let sink = |output: Output| {

@@ -114,7 +114,7 @@ impl Candidate {
         }
         if run.protected != self.protected.digest() {
             let protects = |id: &str| self.protected.protects(id);
-            let rows = queue.protect(run, &protects, &self.protected.digest()).await?;
+            let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
             tracing::info!(rows, run = run.uuid, "the protected list has changed: rows taken out");
         }
         Ok(queue.run(run.id).await?)

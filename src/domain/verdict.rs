@@ -195,7 +195,7 @@ impl Judge<'_> {
     fn already_done(&self, code: i64, info: &str) -> Verdict {
         let outcome = match self.request.doubt {
             Doubt::None => Outcome::AlreadyDone,
-            Doubt::MayHaveArrived => Outcome::Succeeded,
+            Doubt::TimedOut | Doubt::MayHaveArrived => Outcome::Succeeded,
         };
         settled(outcome, Some(code), info.to_owned())
     }
@@ -203,19 +203,20 @@ impl Judge<'_> {
     fn doubt_after(&self, effect: Effect) -> Doubt {
         match effect {
             Effect::None => self.request.doubt,
-            Effect::Unknown => Doubt::MayHaveArrived,
+            Effect::Unknown => self.request.doubt.max(Doubt::TimedOut),
         }
     }
 
-    /// Answered with a code that may pass. Where none is left, and this attempt or an earlier one may have taken
-    /// effect, nobody knows whether it failed.
+    /// Answered with a code that may pass. Where no attempt is left, it failed; unless an earlier one was not answered at
+    /// all: then nobody knows.
     fn repeated(&self, code: i64, info: &str, doubt: Doubt, wait: Wait) -> Verdict {
         if self.used_up() {
             let outcome = match doubt {
-                Doubt::None => Outcome::Failed,
+                Doubt::None | Doubt::TimedOut => Outcome::Failed,
                 Doubt::MayHaveArrived => Outcome::InDoubt,
             };
-            return settled(outcome, Some(code), format!("{info} (attempts used up)").trim().to_owned());
+            let maybe = if doubt == Doubt::None { "" } else { "; one of them may have taken effect" };
+            return settled(outcome, Some(code), format!("{info} (attempts used up{maybe})").trim().to_owned());
         }
         again(Charge::Attempt, doubt, wait, Shape::Whole)
     }

@@ -34,13 +34,6 @@ use segments::Segments;
 /// below 64 MiB.
 pub const MEMORY: usize = 40 << 20;
 
-/// The most bytes of ids and tags in one request.
-///
-/// The API publishes no maximum for a body. Inside one each id costs some 30 bytes of JSON around it and each tag
-/// 18 (`{"Tag":…,"Value":…}` for `…:…`), less than the shortest tag itself (`"Tag_SNS_Custom_a":0,`): the body stays
-/// below 1 MiB. Ids alone (1000 of 32 bytes) never come near.
-pub const BODY_BYTES: usize = 512 << 10;
-
 /// What intake has to know.
 #[derive(Clone, Copy)]
 pub struct Plan<'a> {
@@ -56,7 +49,7 @@ pub struct Plan<'a> {
     pub expected_bytes: u64,
     /// How many bytes of rows may wait in memory: [`MEMORY`].
     pub memory: usize,
-    /// The most bytes of ids and tags in one request: [`BODY_BYTES`]. An item that is larger goes alone.
+    /// The most bytes of ids and tags in one request: [`BODY_BYTES`](crate::domain::packed::BODY_BYTES). An item that is larger goes alone.
     pub body_bytes: usize,
 }
 

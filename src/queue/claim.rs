@@ -11,10 +11,10 @@ use crate::domain::request::{Doubt, Keys, Request, RequestId};
 const PAGE: &str = "SELECT request.id, run, attempts, charged, in_doubt, from_account, accounts, rows, tags
     FROM request INDEXED BY request_pending JOIN payload ON payload.request = request.id
     WHERE run = ? AND state = 'pending' AND request.id > ? AND request.id <= ? ORDER BY request.id LIMIT ?";
-const SENDING: &str = "SELECT request.id, run, attempts, charged, 1 AS in_doubt, from_account, accounts, rows, tags
+const SENDING: &str = "SELECT request.id, run, attempts, charged, 2 AS in_doubt, from_account, accounts, rows, tags
     FROM request INDEXED BY request_sending JOIN payload ON payload.request = request.id
     WHERE state = 'sending' ORDER BY request.id";
-const RESCUE: &str = "UPDATE request SET in_doubt = 1 WHERE state = 'sending'";
+const RESCUE: &str = "UPDATE request SET in_doubt = 2 WHERE state = 'sending'";
 
 #[derive(FromRow)]
 struct Stored {
@@ -22,7 +22,7 @@ struct Stored {
     run: RunId,
     attempts: u32,
     charged: u32,
-    in_doubt: bool,
+    in_doubt: u8,
     from_account: Option<String>,
     accounts: String,
     rows: String,
@@ -36,7 +36,8 @@ impl Stored {
         let from = self.from_account.as_deref().map(UserId::new).transpose();
         let from =
             from.map_err(|error| QueueError::Unexpected(format!("request {}: From_Account {error}", self.id)))?;
-        let doubt = if self.in_doubt { Doubt::MayHaveArrived } else { Doubt::None };
+        // The table's CHECK allows no other number; the gravest is the safe reading.
+        let doubt = Doubt::numbered(self.in_doubt).unwrap_or(Doubt::MayHaveArrived);
         Ok(Request { id: self.id, from, items, attempts: self.attempts, charged: self.charged, doubt })
     }
 }

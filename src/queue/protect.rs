@@ -1,8 +1,9 @@
 //! Taking ids that were protected after a load out of its pending requests.
 
-use sqlx::{Connection, FromRow};
+use sqlx::{Connection, FromRow, Sqlite, Transaction};
 
 use super::{Queue, QueueError, Run};
+use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Item, RequestId};
 
@@ -12,6 +13,8 @@ const PAGE: u32 = 64;
 #[derive(FromRow)]
 struct Stored {
     id: RequestId,
+    attempts: u32,
+    may_have_arrived: bool,
     from_account: Option<String>,
     accounts: String,
     rows: String,
@@ -19,132 +22,185 @@ struct Stored {
 }
 
 impl Queue {
-    /// Sets every row aside that has no outcome yet and names a protected id. Returns how many.
+    /// Takes every row that has no outcome yet and names a protected id out of its request, so that it is never sent
+    /// again: such a row is protected or, where an earlier attempt may have arrived, in doubt. Returns how many.
     ///
     /// Rows of requests that a killed runner left `sending` too: [`Queue::rescue`] would have them sent once more.
-    /// `digest` stands for the list from now on.
+    /// `digest` stands for the list from now on; `now` is in milliseconds since 1970.
     pub async fn protect(
         &mut self,
         run: &Run,
         protects: &(dyn Fn(&str) -> bool + Sync),
         digest: &str,
+        now: i64,
     ) -> Result<u64, QueueError> {
         let fail = self.fail();
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
-        let (mut after, mut protected) = (0, 0);
+        let next_request = &mut self.next_request;
+        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
+        let mut cut = Cut { transaction, next_request, run, protects, now, protected: 0, in_doubt: 0 };
+        let mut after = 0;
         loop {
-            let page = page(&mut transaction, run, after).await.map_err(&fail)?;
+            let page = cut.page(after).await.map_err(&fail)?;
             let Some(end) = page.last() else { break };
             after = end.id;
             for stored in &page {
                 let damaged = |source| QueueError::Damaged { request: stored.id, source };
                 let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
-                protected += cut(&mut transaction, run, stored, items, protects).await.map_err(&fail)?;
+                cut.take(stored, items).await.map_err(&fail)?;
             }
         }
-        count(&mut transaction, run, protected, digest).await.map_err(&fail)?;
-        transaction.commit().await.map_err(&fail)?;
-        Ok(protected)
+        cut.count(digest).await.map_err(&fail)?;
+        let rows = cut.protected + cut.in_doubt;
+        cut.transaction.commit().await.map_err(&fail)?;
+        Ok(rows)
     }
 }
 
-/// Sets the rows of a request aside that name a protected id. Returns how many.
-async fn cut(
-    connection: &mut sqlx::SqliteConnection,
-    run: &Run,
-    stored: &Stored,
-    items: Vec<Item>,
-    protects: &(dyn Fn(&str) -> bool + Sync),
-) -> Result<u64, sqlx::Error> {
-    let lane = stored.from_account.as_deref().filter(|from| protects(from));
-    let names = |item: &Item| lane.is_some() || protects(item.account.as_str());
-    let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
-    for item in &taken {
-        set_aside(connection, run, stored, item, lane.unwrap_or(item.account.as_str())).await?;
-    }
-    if !taken.is_empty() {
-        keep(connection, stored.id, &kept).await?;
-    }
-    Ok(taken.iter().map(Item::row_count).sum())
+struct Cut<'a> {
+    transaction: Transaction<'a, Sqlite>,
+    next_request: &'a mut RequestId,
+    run: &'a Run,
+    protects: &'a (dyn Fn(&str) -> bool + Sync),
+    now: i64,
+    /// Rows set aside.
+    protected: u64,
+    /// Rows that may have been done before they were protected.
+    in_doubt: u64,
 }
 
-async fn page(
-    connection: &mut sqlx::SqliteConnection,
-    run: &Run,
-    after: RequestId,
-) -> Result<Vec<Stored>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT id, from_account, accounts, rows, tags
-         FROM request NOT INDEXED JOIN payload ON payload.request = request.id
-         WHERE run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?",
-    )
-    .bind(run.id)
-    .bind(after)
-    .bind(PAGE)
-    .fetch_all(connection)
-    .await
-}
-
-async fn set_aside(
-    connection: &mut sqlx::SqliteConnection,
-    run: &Run,
-    stored: &Stored,
-    item: &Item,
-    id: &str,
-) -> Result<(), sqlx::Error> {
-    let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
-    for row in item.rows() {
-        let tags = tags_of(row).map(|(_, tags)| serde_json::to_string(tags).unwrap_or_default());
-        sqlx::query(
-            "INSERT INTO aside (run, row, outcome, reason, from_account, account, tags)
-             VALUES (?, ?, 'protected', ?, ?, ?, ?)",
+impl Cut<'_> {
+    async fn page(&mut self, after: RequestId) -> Result<Vec<Stored>, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT id, attempts, in_doubt > 0 OR state = 'sending' AS may_have_arrived, from_account, accounts, rows, tags
+             FROM request NOT INDEXED JOIN payload ON payload.request = request.id
+             WHERE run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?",
         )
-        .bind(run.id)
-        .bind(row.cast_signed())
-        .bind(format!("`{id}` is on the protected list"))
-        .bind(&stored.from_account)
-        .bind(item.account.as_str())
-        .bind(tags)
-        .execute(&mut *connection)
-        .await?;
+        .bind(self.run.id)
+        .bind(after)
+        .bind(PAGE)
+        .fetch_all(&mut *self.transaction)
+        .await
     }
-    Ok(())
-}
 
-async fn keep(connection: &mut sqlx::SqliteConnection, request: RequestId, kept: &[Item]) -> Result<(), sqlx::Error> {
-    if kept.is_empty() {
-        sqlx::query("DELETE FROM request WHERE id = ? AND state <> 'settled'")
-            .bind(request)
-            .execute(connection)
-            .await?;
-        return Ok(());
+    /// Takes the items of a request out that name a protected id.
+    async fn take(&mut self, stored: &Stored, items: Vec<Item>) -> Result<(), sqlx::Error> {
+        let lane = stored.from_account.as_deref().filter(|from| (self.protects)(from));
+        let names = |item: &Item| lane.is_some() || (self.protects)(item.account.as_str());
+        let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let rows: u64 = taken.iter().map(Item::row_count).sum();
+        if stored.may_have_arrived {
+            self.leave_in_doubt(stored, &taken).await?;
+            self.in_doubt += rows;
+        } else {
+            for item in &taken {
+                self.set_aside(stored, item, lane.unwrap_or(item.account.as_str())).await?;
+            }
+            self.protected += rows;
+        }
+        self.keep(stored.id, &kept).await
     }
-    let packed = Packed::of(None, kept);
-    sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ? WHERE request = ?")
-        .bind(packed.accounts)
-        .bind(packed.rows)
-        .bind(packed.tags)
-        .bind(request)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state <> 'settled'")
+
+    /// The items end in a request of their own.
+    async fn leave_in_doubt(&mut self, stored: &Stored, items: &[Item]) -> Result<(), sqlx::Error> {
+        let id = *self.next_request;
+        *self.next_request += 1;
+        let packed = Packed::of(None, items);
+        sqlx::query(
+            "INSERT INTO request (id, run, state, item_count, row_count, attempts, in_doubt, parent, finished_at)
+             VALUES (?, ?, 'settled', ?, ?, ?, 2, ?, ?)",
+        )
+        .bind(id)
+        .bind(self.run.id)
         .bind(packed.item_count)
         .bind(packed.row_count)
-        .bind(request)
-        .execute(connection)
+        .bind(stored.attempts)
+        .bind(stored.id)
+        .bind(self.now)
+        .execute(&mut *self.transaction)
         .await?;
-    Ok(())
-}
-
-async fn count(connection: &mut sqlx::SqliteConnection, run: &Run, rows: u64, digest: &str) -> Result<(), sqlx::Error> {
-    for (outcome, rows) in [("pending", -rows.cast_signed()), ("protected", rows.cast_signed())] {
-        sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?")
-            .bind(rows)
-            .bind(run.id)
-            .bind(outcome)
-            .execute(&mut *connection)
+        sqlx::query("INSERT INTO payload (request, from_account, accounts, rows, tags) VALUES (?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(&stored.from_account)
+            .bind(packed.accounts)
+            .bind(packed.rows)
+            .bind(packed.tags)
+            .execute(&mut *self.transaction)
             .await?;
+        for row in items.iter().flat_map(Item::rows) {
+            sqlx::query("INSERT INTO outcome (run, row, outcome, reason) VALUES (?, ?, ?, ?)")
+                .bind(self.run.id)
+                .bind(row.cast_signed())
+                .bind(Outcome::InDoubt.name())
+                .bind("protected only after an attempt that may have arrived")
+                .execute(&mut *self.transaction)
+                .await?;
+        }
+        Ok(())
     }
-    sqlx::query("UPDATE run SET protected = ? WHERE id = ?").bind(digest).bind(run.id).execute(connection).await?;
-    Ok(())
+
+    async fn set_aside(&mut self, stored: &Stored, item: &Item, id: &str) -> Result<(), sqlx::Error> {
+        let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
+        for row in item.rows() {
+            let tags = tags_of(row).map(|(_, tags)| serde_json::to_string(tags).unwrap_or_default());
+            sqlx::query(
+                "INSERT INTO aside (run, row, outcome, reason, from_account, account, tags)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(self.run.id)
+            .bind(row.cast_signed())
+            .bind(Outcome::Protected.name())
+            .bind(format!("`{id}` is on the protected list"))
+            .bind(&stored.from_account)
+            .bind(item.account.as_str())
+            .bind(tags)
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self, request: RequestId, kept: &[Item]) -> Result<(), sqlx::Error> {
+        if kept.is_empty() {
+            sqlx::query("DELETE FROM request WHERE id = ? AND state <> 'settled'")
+                .bind(request)
+                .execute(&mut *self.transaction)
+                .await?;
+            return Ok(());
+        }
+        let packed = Packed::of(None, kept);
+        sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ? WHERE request = ?")
+            .bind(packed.accounts)
+            .bind(packed.rows)
+            .bind(packed.tags)
+            .bind(request)
+            .execute(&mut *self.transaction)
+            .await?;
+        sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state <> 'settled'")
+            .bind(packed.item_count)
+            .bind(packed.row_count)
+            .bind(request)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    async fn count(&mut self, digest: &str) -> Result<(), sqlx::Error> {
+        let (protected, in_doubt) = (self.protected.cast_signed(), self.in_doubt.cast_signed());
+        let moves =
+            [(Outcome::Pending, -protected - in_doubt), (Outcome::Protected, protected), (Outcome::InDoubt, in_doubt)];
+        for (outcome, rows) in moves {
+            sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?")
+                .bind(rows)
+                .bind(self.run.id)
+                .bind(outcome.name())
+                .execute(&mut *self.transaction)
+                .await?;
+        }
+        let named = sqlx::query("UPDATE run SET protected = ? WHERE id = ?").bind(digest).bind(self.run.id);
+        named.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
 }

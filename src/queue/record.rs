@@ -8,7 +8,7 @@ use super::load::{LINES, insert};
 use super::{Queue, QueueError, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
-use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::request::{Item, RequestId};
 use crate::domain::settlement::{Part, Settlement};
 use crate::domain::verdict::Ending;
 
@@ -133,7 +133,8 @@ impl Batch<'_> {
     }
 
     async fn reopen(&mut self, request: RequestId) -> Result<Written, Failure> {
-        let query = sqlx::query("UPDATE request SET state = 'pending' WHERE id = ? AND state = 'sending' AND in_doubt");
+        let query =
+            sqlx::query("UPDATE request SET state = 'pending' WHERE id = ? AND state = 'sending' AND in_doubt = 2");
         let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests reopened", 1, changed)?;
         Ok(Written::Reopened(request))
@@ -201,7 +202,7 @@ impl Batch<'_> {
         let changed = query
             .bind(attempts)
             .bind(part.request.charged)
-            .bind(part.request.doubt == Doubt::MayHaveArrived)
+            .bind(part.request.doubt.number())
             .bind(request)
             .execute(&mut *self.transaction)
             .await?
@@ -251,7 +252,7 @@ impl Batch<'_> {
         .bind(packed.row_count)
         .bind(attempts)
         .bind(part.request.charged)
-        .bind(part.request.doubt == Doubt::MayHaveArrived)
+        .bind(part.request.doubt.number())
         .bind(parent)
         .execute(&mut *self.transaction)
         .await?;

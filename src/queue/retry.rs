@@ -6,12 +6,9 @@ use sqlx::{Connection, FromRow, Sqlite, Transaction};
 
 use super::{Queue, QueueError, Run};
 use crate::domain::outcome::Outcome;
-use crate::domain::packed::Packed;
-use crate::domain::request::{Item, RequestId};
+use crate::domain::packed::{BODY_BYTES, Packed};
+use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::row::RowNo;
-
-/// The most bytes of ids and tags that are packed together: what intake puts into one request.
-const BODY_BYTES: usize = 512 << 10;
 
 /// Which items are sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +23,7 @@ pub struct Selection {
 struct Stored {
     id: RequestId,
     attempts: u32,
-    in_doubt: bool,
+    in_doubt: u8,
     from_account: Option<String>,
     accounts: String,
     rows: String,
@@ -37,7 +34,7 @@ struct Stored {
 #[derive(Default)]
 struct Pack {
     from: Option<String>,
-    in_doubt: bool,
+    in_doubt: u8,
     items: Vec<Item>,
     attempts: u32,
     /// At most so many bytes: all of the requests that its items were in.
@@ -124,7 +121,8 @@ impl Again<'_> {
     /// all of them.
     async fn make_room(&mut self, stored: &Stored) -> Result<(), sqlx::Error> {
         let bytes = stored.accounts.len() + stored.tags.as_ref().map_or(0, String::len);
-        let in_doubt = stored.in_doubt || self.selection.outcome == Outcome::InDoubt;
+        let unanswered = self.selection.outcome == Outcome::InDoubt;
+        let in_doubt = if unanswered { Doubt::MayHaveArrived.number() } else { stored.in_doubt };
         let alike = self.pack.from == stored.from_account && self.pack.in_doubt == in_doubt;
         if !alike || self.pack.bytes + bytes > BODY_BYTES {
             self.flush().await?;

@@ -22,8 +22,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     // It must be able to disagree with everything that it stands in for or is read by.
     ("sandbox", &["clock"]),
     ("report", &["domain", "queue"]),
-    ("runner", &["domain", "queue", "api", "limiter", "clock"]),
-    ("settings", &["domain"]),
+    ("runner", &["domain", "queue", "api", "limiter", "report", "clock"]),
+    ("settings", &["domain", "api"]),
     ("cli", &["domain", "sandbox"]),
     (
         "commands",

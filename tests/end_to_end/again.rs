@@ -118,7 +118,6 @@ fn an_id_that_is_protected_while_a_run_is_unfinished_is_not_sent_any_more() {
 }
 
 #[test]
-#[ignore = "fails until protecting also looks at requests that a killed runner left under way"]
 fn an_id_that_is_protected_after_a_kill_is_not_sent_again() {
     let asked = plain(Command::FriendDeleteAll, 150);
     let (bench, job) = interrupted(&asked);

@@ -139,14 +139,18 @@ impl Model {
 
     fn protect(&mut self, account: &str) -> u64 {
         let mut taken = Vec::new();
-        for requests in [&mut self.ready, &mut self.sending, &mut self.rescued] {
+        for (requests, may_have_arrived) in
+            [(&mut self.ready, false), (&mut self.sending, true), (&mut self.rescued, true)]
+        {
             for request in requests.values_mut() {
-                taken.extend(request.items.extract_if(.., |item| item.account.as_str() == account));
+                let outcome = if may_have_arrived || request.doubt != Doubt::None { InDoubt } else { Protected };
+                let items = request.items.extract_if(.., |item| item.account.as_str() == account);
+                taken.extend(items.map(|item| (item, outcome)));
             }
             requests.retain(|_, request| !request.items.is_empty());
         }
-        taken.iter().for_each(|item| self.settle(item, Protected, None));
-        taken.iter().map(Item::row_count).sum()
+        taken.iter().for_each(|(item, outcome)| self.settle(item, *outcome, None));
+        taken.iter().map(|(item, _)| item.row_count()).sum()
     }
 }
 
@@ -213,7 +217,7 @@ async fn play(steps: Vec<Step>) {
             }
             Step::Protect(row) => {
                 let (run, account) = (queue.run(model.run).await.unwrap(), format!("u{row}"));
-                let protected = queue.protect(&run, &|id| id == account, "digest").await.unwrap();
+                let protected = queue.protect(&run, &|id| id == account, "digest", 7).await.unwrap();
                 assert_eq!(protected, model.protect(&account));
             }
         }

@@ -1,13 +1,13 @@
 //! Ids that are protected after a load.
 
-use imbulk::domain::outcome::Outcome::{Failed, Pending, Protected, Succeeded};
+use imbulk::domain::outcome::Outcome::{Failed, InDoubt, Pending, Protected, Succeeded};
 use imbulk::queue::{Queue, RunId};
 
 use crate::fixture::*;
 
 async fn protect(queue: &mut Queue, run: RunId, ids: &'static [&'static str]) -> u64 {
     let run = queue.run(run).await.unwrap();
-    queue.protect(&run, &|id| ids.contains(&id), "new digest").await.unwrap()
+    queue.protect(&run, &|id| ids.contains(&id), "new digest", 7).await.unwrap()
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn what_has_its_outcome_keeps_it() {
 }
 
 #[tokio::test]
-async fn rows_that_were_sending_at_a_crash_are_not_sent_once_more() {
+async fn rows_that_were_sending_at_a_crash_are_not_sent_once_more_and_left_in_doubt() {
     let place = Place::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..3))]).await;
@@ -71,7 +71,7 @@ async fn rows_that_were_sending_at_a_crash_are_not_sent_once_more() {
     let rescued = queue.rescue().await.unwrap();
     assert_eq!(rescued.len(), 1);
     assert_eq!(rescued[0].1.items, [item(1)]);
-    assert_eq!(sums(&mut queue, run).await, [(Pending, 1), (Protected, 2)]);
+    assert_eq!(sums(&mut queue, run).await, [(InDoubt, 2), (Pending, 1)]);
 }
 
 #[tokio::test]

@@ -92,8 +92,8 @@ impl Class {
             }
             Self::Transient(Effect::None) => "sent again after a random, growing delay; counts as an attempt",
             Self::Transient(Effect::Unknown) => {
-                "sent again after a random, growing delay; counts as an attempt; it may have taken effect, so the \
-                 item is `in_doubt` when no attempt is left"
+                "sent again after a random, growing delay; counts as an attempt; it may have taken effect, so \
+                 \"already done\" is then `succeeded`"
             }
             Self::Conflict => {
                 "sent again after a delay, while nothing else is sent for the account; counts as an attempt"

@@ -67,7 +67,7 @@ use Doubt::MayHaveArrived;
 use Expected::{Again as Repeated, Ends};
 use Shape::{Halves, Whole};
 
-const BOTH_DOUBTS: [Doubt; 2] = [Doubt::None, MayHaveArrived];
+const DOUBTS: [Doubt; 3] = Doubt::ALL;
 
 /// A code's fate on account_delete: with attempts left, and with none.
 type Fate = fn(Doubt) -> (Expected, Expected);
@@ -80,14 +80,15 @@ const CLASSES: [(&str, i64, Fate); 11] = [
         (Ends(outcome, Some(70107)), Ends(outcome, Some(70107)))
     }),
     ("transient", 70500, |doubt| {
-        let last = if doubt == Doubt::None { Outcome::Failed } else { Outcome::InDoubt };
+        let last = if doubt == MayHaveArrived { Outcome::InDoubt } else { Outcome::Failed };
         (Repeated(Attempt, doubt, Wait::Backoff, Whole), Ends(last, Some(70500)))
     }),
-    ("the server's time-out", 70169, |_| {
-        (Repeated(Attempt, MayHaveArrived, Wait::Backoff, Whole), Ends(Outcome::InDoubt, Some(70169)))
+    ("the server's time-out", 70169, |doubt| {
+        let last = if doubt == MayHaveArrived { Outcome::InDoubt } else { Outcome::Failed };
+        (Repeated(Attempt, doubt.max(Doubt::TimedOut), Wait::Backoff, Whole), Ends(last, Some(70169)))
     }),
     ("conflict", 30008, |doubt| {
-        let last = if doubt == Doubt::None { Outcome::Failed } else { Outcome::InDoubt };
+        let last = if doubt == MayHaveArrived { Outcome::InDoubt } else { Outcome::Failed };
         (Repeated(Attempt, doubt, Wait::Alone, Whole), Ends(last, Some(30008)))
     }),
     ("throttled", 60007, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
@@ -103,7 +104,7 @@ const CLASSES: [(&str, i64, Fate); 11] = [
 #[test]
 fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
     for (name, code, fate) in CLASSES {
-        for doubt in BOTH_DOUBTS {
+        for doubt in DOUBTS {
             let (with_attempts_left, used_up) = fate(doubt);
             for (expected, charged) in [(with_attempts_left, 1), (used_up, MAX_ATTEMPTS - 1)] {
                 let case = format!("{name}, {doubt:?}, {charged} charged");
@@ -124,7 +125,7 @@ fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
 
 #[test]
 fn a_refusal_of_a_batch_halves_what_it_speaks_of_and_costs_no_attempt() {
-    for doubt in BOTH_DOUBTS {
+    for doubt in DOUBTS {
         let request = request("account_delete", &["a", "b", "c"], MAX_ATTEMPTS - 1, doubt);
         let refused = judged("account_delete", &request, &answer(70402, &[]));
         assert!(refused.verdicts.iter().all(|verdict| how(verdict) == Some((Free, doubt, Wait::None, Halves))));
@@ -217,7 +218,7 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
         (Exchange::Status(404), fatal(None, "HTTP status 404 where the API always sends 200; is the endpoint right?")),
     ];
     for (exchange, signal) in harmless {
-        for doubt in BOTH_DOUBTS {
+        for doubt in DOUBTS {
             let request = request("account_delete", &["a", "b"], MAX_ATTEMPTS - 1, doubt);
             let judgement = judged("account_delete", &request, &exchange);
             assert_eq!((judgement.server, &judgement.signal), (Server::Done, &signal), "{exchange:?}");

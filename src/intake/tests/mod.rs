@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::operation::{self, TagColumns};
+use crate::domain::packed::BODY_BYTES;
 use crate::domain::row::Value;
 use model::{Line, PROTECTED, bad, model, read_items, settled};
 
