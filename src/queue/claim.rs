@@ -95,10 +95,9 @@ impl Queue {
 mod tests {
     use super::*;
 
-    async fn plan_of(queue: &mut Queue, sql: &str) -> String {
-        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    async fn plan_of(queue: &mut Queue, sql: &'static str) -> String {
         let steps: Vec<(i64, i64, i64, String)> =
-            sqlx::query_as(explained).fetch_all(&mut queue.connection).await.unwrap();
+            sqlx::query_as(crate::queue::sql::explained(sql)).fetch_all(&mut queue.connection).await.unwrap();
         steps.into_iter().map(|(.., step)| step).collect::<Vec<_>>().join("; ")
     }
 

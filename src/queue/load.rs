@@ -1,15 +1,12 @@
 //! Storing a new run: multi-row inserts in transactions of their own, invisible until the load is complete.
 
-use sqlx::AssertSqlSafe;
-
+use super::sql::{LINES, insert};
 use super::{NewRun, Queue, QueueError, RunId, RunState};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Cause, Packed, Segment};
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
 
-/// Lines of one INSERT: more gain nothing, fewer cost a statement each (docs/decisions/0001).
-pub(super) const LINES: usize = 256;
 /// Bytes of requests that wait for one INSERT: 256 of a thousand long tags each would be 128 MB.
 const BYTES: usize = 4 << 20;
 /// Lines of one transaction: a commit's cost is spread thin.
@@ -126,13 +123,13 @@ impl<'a> Loader<'a> {
         self.queue.next_request += RequestId::try_from(requests.len()).unwrap_or(RequestId::MAX);
         let fail = self.queue.fail();
         let sql = insert("request (id, run, item_count, row_count)", 4, requests.len());
-        let mut query = sqlx::query(AssertSqlSafe(sql));
+        let mut query = sqlx::query(sql);
         for (id, request) in (first..).zip(&requests) {
             query = query.bind(id).bind(self.run).bind(request.item_count).bind(request.row_count);
         }
         query.execute(&mut self.queue.connection).await.map_err(&fail)?;
         let sql = insert("payload (request, from_account, accounts, rows, tags)", 5, requests.len());
-        let mut query = sqlx::query(AssertSqlSafe(sql));
+        let mut query = sqlx::query(sql);
         let lines = requests.len();
         for (id, request) in (first..).zip(requests) {
             query = query.bind(id).bind(request.from).bind(request.accounts).bind(request.rows).bind(request.tags);
@@ -148,7 +145,7 @@ impl<'a> Loader<'a> {
             return Ok(());
         }
         let columns = "aside (run, row, outcome, duplicate_of, column_name, reason, from_account, account, tags)";
-        let mut query = sqlx::query(AssertSqlSafe(insert(columns, 9, asides.len())));
+        let mut query = sqlx::query(insert(columns, 9, asides.len()));
         let lines = asides.len();
         for aside in asides {
             let outcome = aside.cause.outcome().name();
@@ -171,7 +168,7 @@ impl<'a> Loader<'a> {
             return Ok(());
         }
         let sql = insert("segment (run, first_row, source, first_line, step)", 5, segments.len());
-        let mut query = sqlx::query(AssertSqlSafe(sql));
+        let mut query = sqlx::query(sql);
         for segment in &segments {
             query = query.bind(self.run).bind(segment.first_row.cast_signed()).bind(segment.source);
             query = query.bind(segment.first_line.cast_signed()).bind(segment.step.cast_signed());
@@ -199,10 +196,4 @@ impl<'a> Loader<'a> {
 
 fn bytes_of(request: &Packed) -> usize {
     request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len)
-}
-
-/// The one place where SQL is put together: constants and question marks.
-pub(super) fn insert(table: &'static str, columns: usize, lines: usize) -> String {
-    let line = format!("({})", vec!["?"; columns].join(","));
-    format!("INSERT INTO {table} VALUES {}", vec![line; lines].join(","))
 }

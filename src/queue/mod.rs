@@ -12,6 +12,7 @@ mod read;
 mod record;
 mod retry;
 mod runs;
+mod sql;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, Connection, Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, Transaction};
 
-use super::load::{LINES, insert};
+use super::sql::{LINES, insert};
 use super::{Queue, QueueError, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
@@ -171,7 +171,7 @@ impl Batch<'_> {
         // A run over what is done already has a line an item: at 200,000 a second one statement each is too slow.
         for lines in lines.chunks(LINES) {
             let sql = insert("outcome (run, row, outcome, code, reason)", 5, lines.len());
-            let mut query = sqlx::query(AssertSqlSafe(sql));
+            let mut query = sqlx::query(sql);
             for (row, ending) in lines {
                 query = query.bind(run).bind(row).bind(ending.outcome.name()).bind(ending.code).bind(&ending.reason);
             }

@@ -18,7 +18,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/api.md",
     "docs/architecture.md",
     "docs/decisions/0002-slots-in-a-shared-file.md",
-    "docs/decisions/0003-two-way-friend-delete-all-is-exclusive.md",
+    "docs/decisions/0003-two-way-friend-delete-all-leases-one-account.md",
     "docs/decisions/0004-quarantine-after-no-answer.md",
     "docs/decisions/0005-doubt-and-in-doubt.md",
     "docs/decisions/0006-runs-and-the-same-input.md",

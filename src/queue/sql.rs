@@ -1,0 +1,18 @@
+//! The one place where SQL is put together, out of constants and question marks.
+
+use sqlx::AssertSqlSafe;
+
+/// Lines of one INSERT: more gain nothing, fewer cost a statement each (docs/decisions/0001).
+pub(super) const LINES: usize = 256;
+
+/// An INSERT of so many lines. `table` names its columns, too: `"request (id, run)"`.
+pub(super) fn insert(table: &'static str, columns: usize, lines: usize) -> AssertSqlSafe<String> {
+    let line = format!("({})", vec!["?"; columns].join(","));
+    AssertSqlSafe(format!("INSERT INTO {table} VALUES {}", vec![line; lines].join(",")))
+}
+
+/// How SQLite would go about a query.
+#[cfg(test)]
+pub(super) fn explained(query: &'static str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))
+}
