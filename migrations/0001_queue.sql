@@ -14,6 +14,7 @@ CREATE TABLE run (
     tags          TEXT    NOT NULL,              -- JSON list of the tags that rows set
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     stopped       TEXT,                          -- why the last session ended before the run did
+    pulse         TEXT,                          -- JSON: how it goes, noted every few seconds while it does
     row_count     INTEGER NOT NULL DEFAULT 0 CHECK (row_count >= 0),
     item_count    INTEGER NOT NULL DEFAULT 0 CHECK (item_count >= 0),
     created_at    INTEGER NOT NULL,

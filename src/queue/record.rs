@@ -26,6 +26,8 @@ pub enum Write {
     },
     /// No byte of this one left.
     Withdraw(RequestId),
+    /// How these runs go, as JSON.
+    Pulse(Vec<RunId>, String),
     /// What a killed runner sent of this one is over.
     Reopen(RequestId),
 }
@@ -85,6 +87,7 @@ impl Queue {
                 Write::Record { run, settlement } => written.push(batch.record(run, settlement).await?),
                 Write::Withdraw(request) => written.push(batch.withdraw(request).await?),
                 Write::Reopen(request) => written.push(batch.reopen(request).await?),
+                Write::Pulse(runs, pulse) => batch.pulse(&runs, &pulse).await?,
             }
         }
         batch.settle_succeeded().await?;
@@ -121,6 +124,12 @@ impl Batch<'_> {
         );
         let changed = query.bind(json(requests)).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests to be sent", requests.len(), changed)
+    }
+
+    async fn pulse(&mut self, runs: &[RunId], pulse: &str) -> Result<(), Failure> {
+        let query = sqlx::query("UPDATE run SET pulse = ? WHERE id IN (SELECT value FROM json_each(?))");
+        let changed = query.bind(pulse).bind(json(runs)).execute(&mut *self.transaction).await?.rows_affected();
+        expect("runs", runs.len(), changed)
     }
 
     async fn withdraw(&mut self, request: RequestId) -> Result<Written, Failure> {

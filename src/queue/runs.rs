@@ -74,6 +74,8 @@ pub struct Run {
     state_name: String,
     /// Why the last session ended before the run did.
     pub stopped: Option<String>,
+    /// How it goes, noted every few seconds while it does: JSON.
+    pub pulse: Option<String>,
     /// Rows of the input.
     pub row_count: i64,
     /// Items to be sent.

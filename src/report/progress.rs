@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::{Deserialize, Serialize};
 
 use super::text::{count, counted, duration, rate, share, visible};
 
@@ -60,12 +61,50 @@ pub enum Hindrance {
     BusyAccounts,
     /// What is left waits for its next attempt.
     Backoff,
-    /// Too many repetitions: nothing new is begun.
-    RetryBudget,
-    /// Told to pause.
-    Paused,
     /// What is on its way is finished, nothing new is begun.
     Draining,
+}
+
+/// How a run goes, as the runner notes it in the queue for `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Items that got their outcome in a second.
+    pub items_per_second: f64,
+    /// HTTP exchanges begun in a second.
+    pub calls_per_second: f64,
+    /// Requests on their way.
+    pub in_flight: u64,
+    /// Why it is not faster, if not for the limits of the job.
+    pub hindrance: Option<String>,
+}
+
+impl Pulse {
+    /// What a snapshot and the rates of the last seconds say.
+    pub fn of(now: &Snapshot, rates: Rates, at: i64) -> Self {
+        Self {
+            at,
+            items_per_second: rates.items,
+            calls_per_second: rates.calls,
+            in_flight: now.in_flight,
+            hindrance: now.hindrance.as_ref().map(Hindrance::words),
+        }
+    }
+
+    /// In one line.
+    pub(super) fn line(&self) -> String {
+        let pace = format!(
+            "{} items/s, {} calls/s, {} in flight",
+            rate(self.items_per_second),
+            rate(self.calls_per_second),
+            count(self.in_flight)
+        );
+        match &self.hindrance {
+            Some(why) => format!("{pace}; {}", visible(why)),
+            None => format!("{pace}; as fast as its limits allow"),
+        }
+    }
 }
 
 /// Things a second.
@@ -194,8 +233,6 @@ impl Hindrance {
             Self::Unreachable { reason } => format!("cannot connect: {}", visible(reason)),
             Self::BusyAccounts => "waits for busy accounts".to_owned(),
             Self::Backoff => "waits before the next attempts".to_owned(),
-            Self::RetryBudget => "many repetitions: nothing new is begun".to_owned(),
-            Self::Paused => "paused".to_owned(),
             Self::Draining => "stopping: waits for what is on its way".to_owned(),
         }
     }
@@ -203,13 +240,13 @@ impl Hindrance {
 
 /// Speeds over the last seconds, out of sums.
 #[derive(Debug, Default)]
-struct Meter {
+pub struct Meter {
     samples: VecDeque<(Duration, u64, u64)>,
 }
 
 impl Meter {
     /// The rates up to this moment, which is remembered.
-    fn rates(&mut self, now: &Snapshot) -> Rates {
+    pub fn rates(&mut self, now: &Snapshot) -> Rates {
         // A sample a tenth of the window is fine enough, however often this is called.
         let fresh = self.samples.back().is_none_or(|(at, _, _)| now.elapsed >= *at + WINDOW / 10);
         if fresh {

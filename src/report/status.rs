@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::ReportError;
 use super::figures::{Figures, by_name, target};
+use super::progress::Pulse;
 use super::text::{Text, count, share, visible};
 use crate::domain::outcome::Outcome;
 use crate::domain::tally::Tally;
@@ -22,6 +23,8 @@ pub struct Detail {
     pub requests_left: u64,
     /// Whether a runner is at it.
     pub runner: Runner,
+    /// How it goes, where a runner is at it.
+    pub pulse: Option<Pulse>,
 }
 
 /// Whether a runner is at a run.
@@ -80,11 +83,14 @@ impl Detail {
     /// Reads a run.
     pub async fn read(reader: &Reader, run: &Run) -> Result<Self, ReportError> {
         let (left, all) = reader.request_counts(run.id).await?;
+        let runner = Runner::of(reader, run);
+        let pulse = run.pulse.as_deref().filter(|_| runner == Runner::Present);
         Ok(Self {
             figures: Figures::read(reader, run).await?,
             requests: all.cast_unsigned(),
             requests_left: left.cast_unsigned(),
-            runner: Runner::of(reader, run),
+            runner,
+            pulse: pulse.and_then(|pulse| serde_json::from_str(pulse).ok()),
         })
     }
 
@@ -101,6 +107,9 @@ impl Detail {
             Runner::Absent => "none",
         };
         text.figure("runner", runner);
+        if let Some(pulse) = &self.pulse {
+            text.figure("pace", &pulse.line());
+        }
         if let Some(started) = &figures.started_at {
             text.figure("started", started);
         }
@@ -180,12 +189,21 @@ mod tests {
     use super::*;
     use crate::domain::packed::Segment;
     use crate::domain::request::Item;
+    use crate::report::progress::{Hindrance, Rates, Snapshot};
     use crate::report::testing::{self, Bench, Load, id};
 
     #[test]
     fn a_run_that_goes_on_shows_what_is_left_and_why_it_stopped_before() {
-        let detail =
-            Detail { figures: testing::figures(), requests: 10_000, requests_left: 1, runner: Runner::Present };
+        let throttled = Hindrance::Throttled { calls_per_second: 140 };
+        let now = Snapshot { in_flight: 7, hindrance: Some(throttled), ..Snapshot::default() };
+        let pulse = Pulse::of(&now, Rates { items: 14_000.0, calls: 140.0 }, 0);
+        let detail = Detail {
+            figures: testing::figures(),
+            requests: 10_000,
+            requests_left: 1,
+            runner: Runner::Present,
+            pulse: Some(pulse),
+        };
         insta::assert_snapshot!(detail.text(), @r"
         job            purge
         run            0190e8b0-0000-7000-8000-000000000001  running
@@ -201,6 +219,7 @@ mod tests {
           protected               1   < 0.1 %
         requests left  1 of 10,000
         runner         a process is at it
+        pace           14,000 items/s, 140 calls/s, 7 in flight; throttled by the API to 140 calls/s
         started        2026-11-22T01:00:05.000Z
         stopped        fuse: 812 of 1000 items failed
         codes

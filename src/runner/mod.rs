@@ -26,7 +26,7 @@ use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, Sto
 use crate::domain::tally::Tally;
 use crate::limiter::{CommandLimiter, LedgerError};
 use crate::queue::{Queue, QueueError, Reader, RunId, Write};
-use crate::report::progress::Snapshot;
+use crate::report::progress::{Meter, Snapshot};
 use deadline::Deadline;
 use recorder::Recorder;
 use sender::Sender;
@@ -34,6 +34,8 @@ pub use signals::Signals;
 
 /// How often the watcher is told how things stand.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
+/// How often it is noted in the queue, for `status`: a commit each time.
+const NOTE_EVERY: Duration = Duration::from_secs(2);
 
 /// A job under way: what the loop needs beside the schedule.
 #[derive(Debug)]
@@ -118,6 +120,8 @@ pub async fn drive(
         started: Instant::now(),
         calls,
         done_before,
+        meter: Meter::default(),
+        noted: None,
     };
     runner.run(rescued, signals, watch).await
 }
@@ -138,6 +142,8 @@ struct Runner {
     calls: Vec<u64>,
     /// Rows that had their outcome before this session.
     done_before: u64,
+    meter: Meter,
+    noted: Option<Instant>,
 }
 
 impl Runner {
@@ -167,7 +173,9 @@ impl Runner {
                 }
                 _ = ticker.tick() => {
                     self.look_at_the_clock();
-                    watch(&self.snapshot());
+                    let snapshot = self.snapshot();
+                    self.note(&snapshot);
+                    watch(&snapshot);
                 }
                 inbound = self.inbox.recv() => match inbound {
                     Some(Inbound::Event(event)) => self.handle(event),

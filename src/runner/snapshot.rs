@@ -1,9 +1,13 @@
 //! How things stand, for whoever watches.
 
-use super::Runner;
+use tokio::time::Instant;
+
+use super::{NOTE_EVERY, Runner};
+use crate::clock;
 use crate::domain::limit::speed::{Pressure, Speed};
 use crate::domain::outcome::Outcome;
-use crate::report::progress::{Hindrance, Snapshot};
+use crate::queue::Write;
+use crate::report::progress::{Hindrance, Pulse, Snapshot};
 
 impl Runner {
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -21,6 +25,18 @@ impl Runner {
             in_flight: jobs.clone().map(|job| self.schedule.in_flight(job) as u64).sum(),
             hindrance: self.hindrance(),
         }
+    }
+
+    /// Notes in the queue how things stand, now and then.
+    pub(super) fn note(&mut self, now: &Snapshot) {
+        let rates = self.meter.rates(now);
+        if self.noted.is_some_and(|noted| noted.elapsed() < NOTE_EVERY) {
+            return;
+        }
+        self.noted = Some(Instant::now());
+        let pulse = Pulse::of(now, rates, clock::now().as_millisecond());
+        let runs = self.tasks.iter().map(|task| task.run).collect();
+        self.recorder.write(Write::Pulse(runs, serde_json::to_string(&pulse).unwrap_or_default()));
     }
 
     fn hindrance(&self) -> Option<Hindrance> {
