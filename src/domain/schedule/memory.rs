@@ -1,0 +1,101 @@
+//! How requests come into memory, and how hot accounts are kept from filling it.
+
+use super::job::Source;
+use super::keys::Lease;
+use super::{Command, DEEP_ENOUGH, Entry, JobNo, Now, PAGE, Rescued, SERVER_MAY_BE_WRITING, Schedule, Stage, Timer};
+use crate::domain::request::{Key, Keys, Request, RequestId};
+
+impl Schedule {
+    pub(super) fn rescued(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: Keys) {
+        let (ticket, lease) = self.table.join(keys);
+        assert_eq!(lease, Lease::Held, "requests in flight share no account, not even across a kill");
+        self.set(now + SERVER_MAY_BE_WRITING, Timer::Reopen(request.id));
+        if let Some(job) = job {
+            self.known.insert(request.id);
+            self.jobs[job].took(&request);
+        }
+        let id = request.id;
+        self.rescued.insert(id, Rescued { ticket, mine: job.map(|job| (job, request)) });
+    }
+
+    /// On disk the request is pending again, in doubt.
+    pub(super) fn reopened(&mut self, id: RequestId, out: &mut Vec<Command>) {
+        let Rescued { ticket, mine } = self.rescued.remove(&id).expect("only a rescued request is reopened");
+        self.leave(ticket, out);
+        if let Some((job, request)) = mine {
+            let keys = self.keys_of(job, &request);
+            self.queue_up(job, request, keys);
+        }
+    }
+
+    pub(super) fn page(&mut self, job: JobNo, requests: Vec<Request>) {
+        let state = &mut self.jobs[job];
+        state.source = if requests.len() < PAGE as usize { Source::Exhausted } else { Source::Idle };
+        state.cursor = requests.last().map_or(state.cursor, |request| request.id);
+        for request in requests {
+            if !self.known.contains(&request.id) {
+                self.admit(job, request);
+            }
+        }
+    }
+
+    /// Takes a request into memory, or parks it where its account has company enough.
+    pub(super) fn admit(&mut self, job: JobNo, request: Request) {
+        let keys = self.keys_of(job, &request);
+        let crowded = keys.as_slice().iter().copied().find(|key| self.table.depth(*key) >= DEEP_ENOUGH);
+        if let Some(key) = crowded {
+            self.jobs[job].parked += 1;
+            self.parked.entry(key).or_default().push_back((job, request.id));
+            return;
+        }
+        self.jobs[job].took(&request);
+        self.queue_up(job, request, keys);
+    }
+
+    pub(super) fn keys_of(&self, job: JobNo, request: &Request) -> Keys {
+        let plan = &self.jobs[job].plan;
+        plan.operation.keys(request, plan.delete_type)
+    }
+
+    pub(super) fn queue_up(&mut self, job: JobNo, request: Request, keys: Keys) {
+        let id = request.id;
+        let (ticket, lease) = self.table.join(keys);
+        match lease {
+            Lease::Held => self.jobs[job].ready.push_back(id),
+            Lease::Waiting => drop(self.waiting.insert(ticket, id)),
+        }
+        let previous = self.entries.insert(id, Entry { job, ticket, request, stage: Stage::Queued });
+        assert!(previous.is_none() && !self.recording.contains_key(&id), "a request is in memory once");
+    }
+
+    pub(super) fn loaded(&mut self, job: JobNo, request: Request, out: &mut Vec<Command>) {
+        self.jobs[job].parked -= 1;
+        let key = self.loading.remove(&request.id).expect("only a parked request is loaded");
+        self.admit(job, request);
+        // It may have been parked again under another key: then nobody else would call the next one of this key.
+        self.unpark(key, out);
+    }
+
+    /// Calls parked requests of a key back, as many as may stand in its queue.
+    pub(super) fn unpark(&mut self, key: Key, out: &mut Vec<Command>) {
+        let Some(queue) = self.parked.get_mut(&key) else { return };
+        let on_their_way = self.loading.values().filter(|parked_under| **parked_under == key).count();
+        for _ in self.table.depth(key) + on_their_way..DEEP_ENOUGH {
+            let Some((job, request)) = queue.pop_front() else { break };
+            self.loading.insert(request, key);
+            out.push(Command::Load { job, request });
+        }
+        if queue.is_empty() {
+            self.parked.remove(&key);
+        }
+    }
+
+    pub(super) fn fetch(&mut self, out: &mut Vec<Command>) {
+        for (job, state) in self.jobs.iter_mut().enumerate() {
+            if state.wants_more() {
+                state.source = Source::Fetching;
+                out.push(Command::Fetch { job, after: state.cursor, limit: PAGE });
+            }
+        }
+    }
+}
