@@ -1,5 +1,7 @@
 //! What can go wrong in a command, and the exit code that it comes to.
 
+use miette::MietteHandlerOpts;
+
 use super::exit::Exit;
 use super::load::LoadError;
 use crate::api::{ApiError, EndpointError, SecretError};
@@ -105,7 +107,15 @@ impl Error {
     pub fn print(self) {
         match self {
             // A wrong job file is shown with its line and a caret.
-            Self::JobFile(error) => eprintln!("{:?}", miette::Report::new(error)),
+            Self::JobFile(error) => {
+                // Where a handler is set already, it is this one.
+                let _set = miette::set_hook(Box::new(|_| Box::new(MietteHandlerOpts::new().wrap_lines(false).build())));
+                eprintln!("{:?}", miette::Report::new(error));
+            }
+            Self::Load(LoadError::Input(error)) => {
+                let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
+                eprintln!("error: {error}{}", hint.unwrap_or_default());
+            }
             other => eprintln!("error: {other}"),
         }
     }

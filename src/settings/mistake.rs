@@ -11,7 +11,7 @@ use super::nearest::nearest;
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum JobFileError {
     /// It can't be read.
-    #[error("{}: the job file cannot be read: {source}", file.display())]
+    #[error("{}: the job file cannot be read", file.display())]
     Read {
         /// The job file.
         file: PathBuf,
