@@ -21,9 +21,12 @@ use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
 use crate::queue::{Loader, NewRun, Queue, QueueError, RunId};
 use crate::report::progress::Snapshot;
 
-/// Requests on their way from the reading thread to the queue: enough that neither waits for the other's bursts, and at
-/// most 64 MiB of the largest (512 KiB).
-const CHANNEL: usize = 64;
+/// Batches on their way from the reading thread to the queue: enough that neither waits for the other's bursts.
+const CHANNEL: usize = 8;
+/// Outputs of a batch …
+const BATCH: usize = 1024;
+/// … and their bytes: with the channel at most some 10 MiB wait.
+const BATCH_BYTES: usize = 1 << 20;
 /// How often the watcher is told how far it is.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 
@@ -81,19 +84,24 @@ pub(super) async fn load(
 
 async fn store(
     loader: &mut Loader<'_>,
-    mut receiver: mpsc::Receiver<Output>,
+    mut receiver: mpsc::Receiver<Vec<Output>>,
     rows: &AtomicU64,
     watch: &mut dyn FnMut(&Snapshot),
 ) -> Result<(), QueueError> {
     let mut ticker = tokio::time::interval(WATCH_EVERY);
     let started = Instant::now();
-    let mut batch = Vec::with_capacity(CHANNEL);
     loop {
-        tokio::select! {
-            count = receiver.recv_many(&mut batch, CHANNEL) => if count == 0 { return Ok(()) },
-            _ = ticker.tick() => watch(&how_far(rows.load(Ordering::Relaxed), started.elapsed())),
-        }
-        for output in batch.drain(..) {
+        let batch = tokio::select! {
+            received = receiver.recv() => match received {
+                Some(batch) => batch,
+                None => return Ok(()),
+            },
+            _ = ticker.tick() => {
+                watch(&how_far(rows.load(Ordering::Relaxed), started.elapsed()));
+                continue;
+            }
+        };
+        for output in batch {
             match output {
                 Output::Request(request) => loader.request(request).await?,
                 Output::Aside(aside) => loader.aside(aside).await?,
@@ -108,7 +116,7 @@ fn how_far(rows: u64, elapsed: Duration) -> Snapshot {
 }
 
 /// Reads all rows. Returns the tags that they set.
-fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Output>) -> Result<Vec<String>, LoadError> {
+fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>) -> Result<Vec<String>, LoadError> {
     let Reading { job, sources, protected, temp_dir } = reading;
     let shape = job.operation.shape();
     let protects = |id: &str| protected.protects(id);
@@ -125,9 +133,10 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Output>) -> R
         body_bytes: crate::domain::packed::BODY_BYTES,
     };
     let mut tags = BTreeSet::new();
+    let mut outgoing = Outgoing { sender, batch: Vec::new(), bytes: 0 };
     let sink = |output: Output| {
         note_tags(&mut tags, &output);
-        sender.blocking_send(output).map_err(|_| Closed)
+        outgoing.push(output)
     };
     let mut intake = Intake::new(plan, sink);
     for (number, source) in (0..).zip(sources) {
@@ -151,7 +160,30 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Output>) -> R
         }
     }
     intake.finish()?;
+    outgoing.flush().map_err(IntakeError::from)?;
     Ok(tags.into_iter().collect())
+}
+
+/// Sends what comes out in batches: handing over single requests would cost more than storing them.
+struct Outgoing<'a> {
+    sender: &'a mpsc::Sender<Vec<Output>>,
+    batch: Vec<Output>,
+    bytes: usize,
+}
+
+impl Outgoing<'_> {
+    fn push(&mut self, output: Output) -> Result<(), Closed> {
+        if let Output::Request(request) = &output {
+            self.bytes += request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len);
+        }
+        self.batch.push(output);
+        if self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Closed> {
+        self.bytes = 0;
+        self.sender.blocking_send(std::mem::take(&mut self.batch)).map_err(|_| Closed)
+    }
 }
 
 fn note_tags(tags: &mut BTreeSet<String>, output: &Output) {
