@@ -1,13 +1,15 @@
 //! The `imbulk` command: only wires.
 
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use clap::Parser;
 use imbulk::cli::Cli;
-use imbulk::commands::{self, Error};
+use imbulk::commands::{self, Error, Exit, tell};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(give_up));
     let cli = Cli::parse();
     log(cli.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -33,6 +35,12 @@ fn log(verbose: u8) {
         _ => "imbulk=debug",
     };
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(filter)).init();
+}
+
+/// A broken invariant anywhere ends the process, as a kill would: what is on disk is right, and the next run goes on.
+fn give_up(info: &PanicHookInfo<'_>) {
+    tell(format!("internal error: {info}\nhint: please report this; run again to go on: nothing is lost"));
+    std::process::exit(Exit::Internal.code().into());
 }
 
 fn fail(error: Error) -> ExitCode {

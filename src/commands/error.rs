@@ -11,6 +11,7 @@ use crate::intake::IntakeError;
 use crate::limiter::LedgerError;
 use crate::queue::QueueError;
 use crate::report::ReportError;
+use crate::report::tell::tell;
 use crate::runner::RunError;
 use crate::settings::{EnvError, JobFileError, ProtectedFileError};
 
@@ -78,8 +79,8 @@ pub enum Error {
     /// Something can't be shown.
     #[error("{0}{hint}", hint = .0.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
     Report(#[from] ReportError),
-    /// A signal came before anything was sent.
-    #[error("interrupted before anything was sent; run again to go on")]
+    /// A signal came while nothing was under way.
+    #[error("interrupted; run again to go on")]
     Interrupted,
     /// Something can't be read or written.
     #[error("{what}: {source}")]
@@ -110,13 +111,13 @@ impl Error {
             Self::JobFile(error) => {
                 // Where a handler is set already, it is this one.
                 let _set = miette::set_hook(Box::new(|_| Box::new(MietteHandlerOpts::new().wrap_lines(false).build())));
-                eprintln!("{:?}", miette::Report::new(error));
+                tell(format!("{:?}", miette::Report::new(error)));
             }
             Self::Load(LoadError::Input(error)) => {
                 let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
-                eprintln!("error: {error}{}", hint.unwrap_or_default());
+                tell(format!("error: {error}{}", hint.unwrap_or_default()));
             }
-            other => eprintln!("error: {other}"),
+            other => tell(format!("error: {other}")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod confirm;
 mod error;
 mod exit;
 mod explain;
@@ -24,6 +25,8 @@ use crate::cli::{Cli, Command};
 use crate::settings::{Env, queue_file};
 pub use error::Error;
 pub use exit::Exit;
+
+pub use crate::report::tell::tell;
 
 /// Does what was typed.
 pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {

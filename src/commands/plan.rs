@@ -6,7 +6,6 @@ use super::error::Error;
 use super::exit::Exit;
 use super::jobs;
 use super::prepare::{Candidate, Step};
-use super::target::SANDBOX;
 use crate::cli;
 use crate::clock;
 use crate::queue::{Queue, Run};
@@ -20,12 +19,12 @@ pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Ex
     let mut queue = Queue::open(queue).await?;
     let mut plans = Vec::new();
     for job in jobs {
-        let target = job.app.sdkappid.map_or_else(|| SANDBOX.to_owned(), |sdkappid| sdkappid.to_string());
+        let target = super::target::name(&job);
         let candidate = jobs::candidate(job, &target, None)?;
         let mut progress = Progress::new(Phase::Loading);
         let step = candidate.preview(&mut queue, &mut |snapshot| progress.update(snapshot)).await;
         progress.finish();
-        let (Step::Drive(run) | Step::Resume(run) | Step::AlreadyFinished(run)) = step?;
+        let (Step::Drive(run) | Step::DriveInstead(run, _) | Step::Resume(run) | Step::AlreadyFinished(run)) = step?;
         let plan = read(&candidate, &queue, &run).await?;
         if !args.json {
             super::print(&plan.text(&candidate.job.file.display().to_string()))?;

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::domain::guard::{LAST_RUNS, Protected};
 use crate::domain::job::Job;
 use crate::input::{self, Source};
-use crate::queue::{NewRun, Queue, Run, RunState};
+use crate::queue::{NewRun, Queue, Run, RunId, RunState};
 use crate::report::progress::Snapshot;
 
 /// A job, and what it needs to find or load its run.
@@ -35,6 +35,8 @@ pub(super) enum Repeat {
 pub(super) enum Step {
     /// This run of the input as it is now is to be driven.
     Drive(Run),
+    /// The same, in place of these unfinished ones: they are given up once it begins.
+    DriveInstead(Run, Vec<RunId>),
     /// This older run is to be driven first; the input was not looked at.
     Resume(Run),
     /// Its latest run has done this very input.
@@ -50,14 +52,17 @@ impl Candidate {
         watch: &mut dyn FnMut(&Snapshot),
     ) -> Result<Step, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
-        if let Some(unfinished) = runs.iter().find(|run| run.state() == RunState::Running) {
-            if repeat == Repeat::No {
-                return Ok(Step::Resume(self.go_on(queue, unfinished).await?));
-            }
-            queue.supersede(unfinished.id).await?;
+        let unfinished: Vec<&Run> = runs.iter().filter(|run| run.state() == RunState::Running).collect();
+        if let (Some(oldest), Repeat::No) = (unfinished.first(), repeat) {
+            return Ok(Step::Resume(self.go_on(queue, oldest).await?));
         }
         let latest = runs.iter().rev().find(|run| matches!(run.state(), RunState::Planned | RunState::Finished));
-        self.fresh(queue, latest, repeat, watch).await
+        match self.fresh(queue, latest, repeat, watch).await? {
+            Step::Drive(run) if !unfinished.is_empty() => {
+                Ok(Step::DriveInstead(run, unfinished.into_iter().map(|run| run.id).collect()))
+            }
+            step => Ok(step),
+        }
     }
 
     /// The same for `plan`: an unfinished run is shown only if it is of the same input.
@@ -76,14 +81,14 @@ impl Candidate {
         watch: &mut dyn FnMut(&Snapshot),
     ) -> Result<Step, Error> {
         let input = self.look(queue.path(), latest).await?;
+        // Nothing of such a plan was ever sent, and it is of other rows than the user means now.
+        let outdated = latest.filter(|run| run.state() == RunState::Planned && !input.is_of(run));
         match latest {
             Some(run) if input.is_of(run) => match run.state() {
                 RunState::Planned | RunState::Running => return Ok(Step::Drive(self.go_on(queue, run).await?)),
                 RunState::Finished if repeat == Repeat::No => return Ok(Step::AlreadyFinished(run.clone())),
                 RunState::Finished | RunState::Loading | RunState::Superseded => {}
             },
-            // Nothing of it was ever sent, and it is of other rows than the user means now.
-            Some(run) if run.state() == RunState::Planned => queue.discard(run.id).await?,
             Some(_) | None => {}
         }
         let run = NewRun {
@@ -103,6 +108,9 @@ impl Candidate {
         let reading =
             Reading { job: self.job.clone(), sources: input.sources, protected: Arc::clone(&self.protected), temp_dir };
         let id = load(queue, &run, reading, watch).await?;
+        if let Some(outdated) = outdated {
+            queue.discard(outdated.id).await?;
+        }
         Ok(Step::Drive(queue.run(id).await?))
     }
 

@@ -1,6 +1,5 @@
 //! `imbulk run`: load, send, record, sum up.
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use super::exit::Exit;
 use super::prepare::{Candidate, Repeat, Step};
 use super::target::{Target, cap};
 use super::verdict::{exit_of, explain};
-use super::{jobs, plan};
+use super::{confirm, jobs, plan};
 use crate::api::Client;
 use crate::cli;
 use crate::clock;
@@ -18,48 +17,49 @@ use crate::domain::outcome::Outcome;
 use crate::domain::schedule::{End, JobPlan};
 use crate::domain::tally::Tally;
 use crate::limiter::Limiter;
-use crate::queue::{Queue, Run};
+use crate::queue::{Queue, Run, RunId};
 use crate::report::Figures;
 use crate::report::progress::{Phase, Progress};
 use crate::report::summary::{self, Summary};
-use crate::runner::{self, Signals, Task};
+use crate::report::tell::tell;
+use crate::runner::{self, Deadline, Signals, Task};
 use crate::settings::Env;
 
 /// Drives the jobs to their end, or until something stops them.
 pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit, Error> {
     if !args.execute && !args.sandbox {
-        eprintln!("nothing is sent without --execute: this is the plan");
+        tell("nothing is sent without --execute: this is the plan");
         return plan::plan(&cli::Plan { jobs: args.jobs.clone(), json: args.json }, env, queue).await;
     }
     let jobs = jobs::load(&args.jobs, env)?;
+    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect();
     let target = if args.sandbox { Target::sandbox(&jobs).await? } else { Target::of(&jobs, env)? };
     let candidate = |job| jobs::candidate(job, &target.name(), Some(target.identifier.as_str()));
     let mut session = Session {
         candidates: jobs.into_iter().map(candidate).collect::<Result<_, _>>()?,
         target,
         signals: Signals::listen().map_err(Error::io("can't listen for signals"))?,
+        deadlines,
         summaries: Vec::new(),
         exit: Exit::Done,
-        confirmed: args.sandbox || args.yes || !std::io::stdin().is_terminal(),
+        confirmed: args.sandbox || args.yes || !confirm::is_at_a_terminal(),
         json: args.json,
     };
-    let mut repeat = if args.again { Repeat::Again } else { Repeat::No };
-    let mut queue = Some(Queue::open(queue).await?);
-    // An older run is finished first; then the input is looked at again, and what is new is the next round.
-    while let Some(owned) = queue {
-        queue = session.round(owned, repeat).await?;
-        repeat = Repeat::No;
-    }
-    session.end()
+    let repeat = if args.again { Repeat::Again } else { Repeat::No };
+    let driven = session.drive(Queue::open(queue).await?, repeat).await;
+    // What was done is summed up also where something went wrong after it.
+    let exit = session.end()?;
+    driven.map(|()| exit)
 }
 
 struct Session {
     candidates: Vec<Candidate>,
     target: Target,
     signals: Signals,
+    deadlines: Vec<Deadline>,
     summaries: Vec<Summary>,
     exit: Exit,
-    /// Whether the user has said that they mean it.
+    /// Whether nobody needs to be asked.
     confirmed: bool,
     json: bool,
 }
@@ -68,20 +68,33 @@ struct Session {
 struct Driven<'a> {
     candidate: &'a Candidate,
     run: Run,
+    /// Unfinished runs in whose place it stands.
+    replaces: Vec<RunId>,
     tally: Tally,
 }
 
 impl Session {
+    async fn drive(&mut self, queue: Queue, mut repeat: Repeat) -> Result<(), Error> {
+        let mut queue = Some(queue);
+        // An older run is finished first; then the input is looked at again, and what is new is the next round.
+        while let Some(owned) = queue {
+            queue = self.round(owned, repeat).await?;
+            repeat = Repeat::No;
+        }
+        Ok(())
+    }
+
     /// Drives what there is to drive. Gives the queue back if there may be more to do: older runs went first.
     async fn round(&mut self, mut queue: Queue, repeat: Repeat) -> Result<Option<Queue>, Error> {
         let mut driven = Vec::new();
         let mut older = Vec::new();
         for candidate in &self.candidates {
-            let run = match prepare(candidate, &mut queue, repeat, &mut self.signals).await? {
-                Step::Drive(run) => run,
+            let (run, replaces) = match prepare(candidate, &mut queue, repeat, &mut self.signals).await? {
+                Step::Drive(run) => (run, Vec::new()),
+                Step::DriveInstead(run, replaces) => (run, replaces),
                 Step::Resume(run) => {
                     older.push(run.job.clone());
-                    run
+                    (run, Vec::new())
                 }
                 Step::AlreadyFinished(run) => {
                     self.already_finished(&run);
@@ -90,35 +103,34 @@ impl Session {
             };
             candidate.check_guard(&queue, &run).await?;
             let tally = queue.reader().await?.tally(run.id).await?;
-            driven.push(Driven { candidate, run, tally });
+            driven.push(Driven { candidate, run, replaces, tally });
         }
         if driven.is_empty() {
             queue.close().await?;
             return Ok(None);
         }
-        if !self.confirmed {
-            confirm(&self.target, &driven)?;
-        }
-        let started = clock::now();
-        for driven in &driven {
-            queue.begin(driven.run.id, started.as_millisecond()).await?;
-        }
         let (client, limiter) = self.target.connect(app_cap(&driven))?;
         let tasks = driven.iter().map(|driven| task(driven, &client, &limiter)).collect::<Result<_, _>>()?;
+        if !self.confirmed {
+            confirm::ask(self.target.sdkappid, &question(&driven)?, &mut self.signals).await?;
+        }
+        begin(&mut queue, &driven).await?;
         let mut progress = Progress::new(Phase::Running);
         let mut watch = |snapshot: &_| progress.update(snapshot);
-        let (mut queue, drive) = runner::drive(queue, tasks, rand::random(), &mut self.signals, &mut watch).await?;
+        let drive = runner::drive(queue, tasks, &mut self.deadlines, rand::random(), &mut self.signals, &mut watch);
+        let (mut queue, drive) = drive.await?;
         progress.finish();
+        let names: Vec<&str> = driven.iter().map(|driven| driven.run.job.as_str()).collect();
         let mut exit = Exit::Done;
+        let done_before = self.summaries.len();
         for (driven, calls) in driven.iter().zip(&drive.calls) {
-            let (came_to, summary) = close(&mut queue, driven, &drive, *calls).await?;
+            let (came_to, summary) = close(&mut queue, driven, &drive, *calls, &names).await?;
             exit = exit.max(came_to);
-            if !self.json {
-                super::print(&summary.text())?;
-            }
             self.summaries.push(summary);
         }
-        self.confirmed = true;
+        if !self.json {
+            self.summaries[done_before..].iter().try_for_each(|summary| super::print(&summary.text()).map(drop))?;
+        }
         self.exit = self.exit.max(exit);
         self.candidates.retain(|candidate| older.contains(&candidate.job.name));
         if matches!(exit, Exit::Done | Exit::DoneWithFailures) && !self.candidates.is_empty() {
@@ -132,7 +144,9 @@ impl Session {
         // After a round of its own that is no news.
         if self.summaries.is_empty() {
             let (job, id) = (&run.job, &run.uuid);
-            eprintln!("{job}: this input is finished (run {id}); nothing is sent\nhint: --again makes a new run of it");
+            tell(format!(
+                "{job}: this input is finished (run {id}); nothing is sent\nhint: --again makes a new run of it"
+            ));
         }
     }
 
@@ -142,10 +156,32 @@ impl Session {
         }
         if let Some(seen) = self.target.seen() {
             let (calls, worst, overlaps) = (seen.calls, seen.worst_second, seen.overlaps);
-            eprintln!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes");
+            tell(format!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes"));
         }
         Ok(self.exit)
     }
+}
+
+/// From now on the runs are finished before any other input of their jobs, and those that they replace are given up.
+async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), Error> {
+    let now = clock::now().as_millisecond();
+    for Driven { run, replaces, .. } in driven {
+        queue.begin(run.id, now).await?;
+        for replaced in replaces {
+            queue.supersede(*replaced).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What the user is asked to confirm.
+fn question(driven: &[Driven<'_>]) -> Result<String, Error> {
+    let mut text = String::new();
+    for Driven { run, tally, .. } in driven {
+        let operation = run.operation()?.name();
+        text.push_str(&format!("{}: {operation} of {} rows\n", run.job, tally[Outcome::Pending]));
+    }
+    Ok(text)
 }
 
 async fn prepare(
@@ -171,11 +207,12 @@ async fn close(
     driven: &Driven<'_>,
     drive: &runner::Drive,
     calls: u64,
+    jobs: &[&str],
 ) -> Result<(Exit, Summary), Error> {
     let run = &driven.run;
     let tally = queue.check_sums(run).await?;
     match &drive.end {
-        End::Stopped(reason) if tally[Outcome::Pending] > 0 => queue.note_stop(run.id, &explain(reason)).await?,
+        End::Stopped(reason) if tally[Outcome::Pending] > 0 => queue.note_stop(run.id, &explain(reason, jobs)).await?,
         End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }
     let figures = Figures::read(&queue.reader().await?, &queue.run(run.id).await?).await?;
@@ -192,6 +229,7 @@ fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<
         plan: JobPlan {
             operation,
             delete_type: driven.run.delete_type(),
+            calls_per_second: job.limits.calls_per_second,
             retry: job.retry,
             max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
             stop: job.stop,
@@ -199,7 +237,6 @@ fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<
         },
         client: Arc::clone(client),
         limiter: limiter.command(operation.name(), cap(job.limits.calls_per_second)?)?,
-        until: job.stop.until,
     })
 }
 
@@ -207,23 +244,4 @@ fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<
 fn app_cap(driven: &[Driven<'_>]) -> NonZeroU32 {
     let caps = driven.iter().map(|driven| driven.candidate.job.limits.app_calls_per_second);
     caps.min().unwrap_or(NonZeroU32::MIN)
-}
-
-/// A person at a terminal types the app's number; cron has no terminal.
-fn confirm(target: &Target, driven: &[Driven<'_>]) -> Result<(), Error> {
-    let mut stderr = std::io::stderr().lock();
-    let failed = || Error::io("can't ask for the SDKAppID");
-    for Driven { run, tally, .. } in driven {
-        let operation = run.operation()?.name();
-        writeln!(stderr, "{}: {operation} of {} rows of app {}", run.job, tally[Outcome::Pending], target.sdkappid)
-            .map_err(failed())?;
-    }
-    write!(stderr, "This can't be undone. Type the SDKAppID to go on: ").map_err(failed())?;
-    stderr.flush().map_err(failed())?;
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed).map_err(failed())?;
-    if typed.trim() == target.sdkappid.to_string() {
-        return Ok(());
-    }
-    Err(Error::Usage("that is not the SDKAppID: nothing is sent".to_owned()))
 }

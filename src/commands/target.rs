@@ -81,7 +81,7 @@ impl Target {
 
     /// The name under which its runs stand in the queue.
     pub(super) fn name(&self) -> String {
-        if self.sandbox.is_some() { SANDBOX.to_owned() } else { self.sdkappid.to_string() }
+        if self.sandbox.is_some() { SANDBOX.to_owned() } else { name_of(self.sdkappid, self.endpoint.is_loopback()) }
     }
 
     /// Who makes the calls, and who says when.
@@ -112,6 +112,20 @@ impl Target {
 const MISSING_SHARE: f64 = 0.01;
 /// The app of a sandbox whose job names none.
 const SANDBOX_APP: NonZeroU64 = NonZeroU64::new(1_400_000_001).unwrap();
+
+/// The name of a job's target before anything is connected.
+pub(super) fn name(job: &Job) -> String {
+    let loopback = match &job.app.endpoint {
+        Some(EndpointChoice::Url(url)) => url.parse().is_ok_and(|endpoint: Endpoint| endpoint.is_loopback()),
+        Some(EndpointChoice::Region(_)) | None => false,
+    };
+    job.app.sdkappid.map_or_else(|| SANDBOX.to_owned(), |sdkappid| name_of(sdkappid, loopback))
+}
+
+/// What was sent to a stand-in on this machine, on whatever port, does not count as done for the app.
+fn name_of(sdkappid: NonZeroU64, loopback: bool) -> String {
+    if loopback { format!("{sdkappid} on loopback") } else { sdkappid.to_string() }
+}
 
 /// The cap as the limiter takes it.
 pub(super) fn cap(calls_per_second: NonZeroU32) -> Result<Cap, Error> {

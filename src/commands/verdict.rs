@@ -3,7 +3,7 @@
 use super::exit::Exit;
 use crate::domain::job::Rejects;
 use crate::domain::outcome::Outcome;
-use crate::domain::schedule::{End, StopReason};
+use crate::domain::schedule::{End, JobNo, StopReason};
 use crate::domain::tally::Tally;
 
 /// The exit code of a run that was driven.
@@ -24,19 +24,22 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
     if failures > 0 { Exit::DoneWithFailures } else { Exit::Done }
 }
 
-/// Why a run stopped, in words.
-pub(super) fn explain(reason: &StopReason) -> String {
+/// Why the runs stopped, in words; a reason that one job gave names it.
+pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
+    let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
     match reason {
         StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
         StopReason::Signal => "by a signal".to_owned(),
         StopReason::Unreachable { seconds, reason } => {
             format!("the endpoint could not be reached for {seconds} s: {reason}")
         }
-        StopReason::Fuse { failed, ended, .. } => format!("the fuse: {failed} of {ended} items failed"),
-        StopReason::Fatal { code: Some(code), reason, .. } => {
-            format!("code {code}: {reason} (`imbulk explain {code}` says what to do)")
+        StopReason::Fuse { job, failed, ended } => {
+            format!("{}the fuse: {failed} of {ended} items of this session failed", of(*job))
         }
-        StopReason::Fatal { code: None, reason, .. } => reason.clone(),
+        StopReason::Fatal { job, code: Some(code), reason } => {
+            format!("{}code {code}: {reason} (`imbulk explain {code}` says what to do)", of(*job))
+        }
+        StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
     }
 }
 

@@ -8,10 +8,11 @@ use crate::domain::job::TimeOfDay;
 /// The next time at which the clock shows a time of day, counted from the start. The clock is looked at again and
 /// again, so that it may be set, or the machine sleep, in between.
 #[derive(Debug)]
-pub(super) struct Deadline(Zoned);
+pub struct Deadline(Zoned);
 
 impl Deadline {
-    pub(super) fn starting_now(until: TimeOfDay) -> Option<Self> {
+    /// The next time at which the clock shows it.
+    pub fn starting_now(until: TimeOfDay) -> Option<Self> {
         until.next_after(&clock::local_now()).map(Self)
     }
 

@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
-use crate::domain::job::TimeOfDay;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::{Keys, Request, RequestId};
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason};
@@ -27,7 +26,7 @@ use crate::domain::tally::Tally;
 use crate::limiter::{CommandLimiter, LedgerError};
 use crate::queue::{Queue, QueueError, Reader, RunId, Write};
 use crate::report::progress::{Meter, Snapshot};
-use deadline::Deadline;
+pub use deadline::Deadline;
 use recorder::Recorder;
 use sender::Sender;
 pub use signals::Signals;
@@ -48,8 +47,6 @@ pub struct Task {
     pub client: Arc<Client>,
     /// Who says when.
     pub limiter: CommandLimiter,
-    /// When it drains, if the job says so.
-    pub until: Option<TimeOfDay>,
 }
 
 /// What goes wrong in the runner itself.
@@ -90,6 +87,7 @@ enum Inbound {
 pub async fn drive(
     mut queue: Queue,
     tasks: Vec<Task>,
+    deadlines: &mut Vec<Deadline>,
     seed: u64,
     signals: &mut Signals,
     watch: &mut dyn FnMut(&Snapshot),
@@ -108,7 +106,7 @@ pub async fn drive(
     let plans = tasks.iter().map(|task| task.plan.clone()).collect();
     let runner = Runner {
         schedule: Schedule::new(plans, seed),
-        deadlines: tasks.iter().filter_map(|task| task.until.and_then(Deadline::starting_now)).collect(),
+        deadlines,
         tasks,
         last_requests,
         reader,
@@ -126,10 +124,10 @@ pub async fn drive(
     runner.run(rescued, signals, watch).await
 }
 
-struct Runner {
+struct Runner<'a> {
     schedule: Schedule,
     tasks: Vec<Task>,
-    deadlines: Vec<Deadline>,
+    deadlines: &'a mut Vec<Deadline>,
     /// The last request of each run as it was at the start: later ones are parts that the schedule has in memory.
     last_requests: Vec<RequestId>,
     reader: Reader,
@@ -146,7 +144,7 @@ struct Runner {
     noted: Option<Instant>,
 }
 
-impl Runner {
+impl Runner<'_> {
     async fn run(
         mut self,
         rescued: Vec<(RunId, Request, Keys)>,
@@ -160,6 +158,8 @@ impl Runner {
         for (run, request, keys) in rescued {
             self.handle(Event::Rescued { job: jobs.get(&run).copied(), request, keys });
         }
+        // Loading may have taken longer than there was time.
+        self.look_at_the_clock();
         self.handle(Event::Tick);
         while self.schedule.end().is_none() {
             let wake_at = self.schedule.wake_at().map_or_else(far_away, |due| self.started + due);

@@ -9,7 +9,7 @@ use crate::domain::outcome::Outcome;
 use crate::queue::Write;
 use crate::report::progress::{Hindrance, Pulse, Snapshot};
 
-impl Runner {
+impl Runner<'_> {
     pub(super) fn snapshot(&self) -> Snapshot {
         let jobs = 0..self.tasks.len();
         let rows = |outcome| jobs.clone().map(|job| self.schedule.tally(job)[outcome]).sum::<u64>();

@@ -16,6 +16,7 @@ use super::values::{Text, Whole, choice, count32, count64, duration, factor, opt
 use crate::api::{Endpoint, Region};
 use crate::domain::account::UserId;
 use crate::domain::job::{App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Rejects, Retry, Stop};
+use crate::domain::limit::Cap;
 use crate::domain::operation::{self, DeleteType, DeleteTypeRule, Operation, TagColumns};
 
 /// The longest name of a job.
@@ -207,10 +208,19 @@ fn limits(raw: &RawLimits, operation: &dyn Operation) -> Checked<Limits> {
     let count = |key, value: &Option<Whole>| optional(value.as_ref(), |value| count32(key, value));
     let cap = NonZeroU32::new(operation.calls_per_second()).unwrap_or(NonZeroU32::MIN);
     Ok(Limits {
-        calls_per_second: count("calls_per_second", &raw.calls_per_second)?.unwrap_or(cap),
-        app_calls_per_second: count("app_calls_per_second", &raw.app_calls_per_second)?.unwrap_or(APP_CALLS_PER_SECOND),
+        calls_per_second: rate("calls_per_second", raw.calls_per_second.as_ref())?.unwrap_or(cap),
+        app_calls_per_second: rate("app_calls_per_second", raw.app_calls_per_second.as_ref())?
+            .unwrap_or(APP_CALLS_PER_SECOND),
         max_in_flight: count("max_in_flight", &raw.max_in_flight)?,
     })
+}
+
+fn rate(key: &str, value: Option<&Whole>) -> Checked<Option<NonZeroU32>> {
+    let rate = optional(value, |value| count32(key, value))?;
+    match (rate.map(Cap::try_from), value) {
+        (Some(Err(too_high)), Some(value)) => Err(Wrong::new(value.span(), format!("`{key}`: {too_high}"))),
+        (Some(_) | None, _) => Ok(rate),
+    }
 }
 
 fn retry(raw: &RawRetry) -> Checked<Retry> {

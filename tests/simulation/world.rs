@@ -148,6 +148,7 @@ impl World<'_> {
             JobPlan {
                 operation: definition.operation,
                 delete_type: definition.delete_type,
+                calls_per_second: definition.rate.try_into().expect("a rate"),
                 retry: definition.retry,
                 max_in_flight: definition.width,
                 stop: definition.stop,

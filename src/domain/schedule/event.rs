@@ -1,5 +1,6 @@
 //! What a schedule is told and what it answers.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::domain::codes::Scope;
@@ -23,6 +24,8 @@ pub struct JobPlan {
     pub operation: &'static dyn Operation,
     /// Which side a delete removes.
     pub delete_type: DeleteType,
+    /// The most calls a second.
+    pub calls_per_second: NonZeroU32,
     /// How often again.
     pub retry: Retry,
     /// The most requests in flight; none: as many as the rate needs.

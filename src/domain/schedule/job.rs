@@ -6,10 +6,12 @@ use super::event::{JobNo, JobPlan, StopReason};
 use crate::domain::outcome::{Count, Outcome};
 use crate::domain::request::{Request, RequestId};
 
-/// How many requests of a job are made ready beyond those whose bytes have left: enough that a group commit of
-/// intents never lets a free slot go by (32 slots pass in 160 ms at 200 calls/s; a commit takes a few ms), few
-/// enough that a kill leaves few intents behind.
-const RUNWAY: usize = 32;
+/// For how long requests of a job are made ready beyond those whose bytes have left, in parts of a second: 1/5 s is enough
+/// that a group commit of intents, which takes some ms, never lets a free slot go by, and little enough that a kill
+/// leaves few intents of which no byte left.
+const RUNWAY: u32 = 5;
+/// The fewest and the most of them.
+const RUNWAY_BOUNDS: (usize, usize) = (2, 64);
 /// Fetch more while fewer requests than this are ready to go. Those that wait for their keys don't count: many busy
 /// accounts must not keep out what has nothing to do with them.
 const LOW_WATER: usize = 256;
@@ -22,6 +24,7 @@ const MOST_ITEMS: usize = 400_000;
 #[derive(Debug)]
 pub(super) struct JobState {
     pub(super) plan: JobPlan,
+    runway: usize,
     /// Requests that hold their keys and wait for their turn.
     pub(super) ready: VecDeque<RequestId>,
     /// The last request that was fetched.
@@ -49,8 +52,11 @@ pub(super) enum Source {
 
 impl JobState {
     pub(super) fn new(plan: JobPlan) -> Self {
+        let (fewest, most) = RUNWAY_BOUNDS;
+        let runway = usize::try_from(plan.calls_per_second.get() / RUNWAY).unwrap_or(most).clamp(fewest, most);
         Self {
             plan,
+            runway,
             ready: VecDeque::new(),
             cursor: 0,
             source: Source::Idle,
@@ -91,7 +97,7 @@ impl JobState {
     /// Whether another request may set out.
     pub(super) fn has_room(&self) -> bool {
         let width = self.plan.max_in_flight.unwrap_or(usize::MAX);
-        self.leaving < RUNWAY && self.leaving + self.in_flight < width
+        self.leaving < self.runway && self.leaving + self.in_flight < width
     }
 
     /// Counts items that ended. Says whether the fuse has blown.
