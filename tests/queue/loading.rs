@@ -122,7 +122,7 @@ async fn a_load_can_be_given_up_after_a_line_that_sqlite_refused() {
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("friend_delete")).await.unwrap();
     let mut refused = Ok(());
-    for _ in 0..256 {
+    for _ in 0..1024 {
         // One row can't be set aside twice.
         refused = loader.aside(aside(7, Cause::Duplicate { of: 1 })).await;
     }
@@ -141,7 +141,7 @@ async fn a_load_can_be_given_up_after_sqlite_rolled_back_by_itself_as_on_a_full_
     place.tamper("CREATE TRIGGER full BEFORE INSERT ON aside BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END").await;
     loader = load_many(&mut queue).await;
     let mut refused = Ok(());
-    for row in 0..256 {
+    for row in 0..1024 {
         refused = loader.aside(aside(row, Cause::Duplicate { of: 1 })).await;
     }
     assert!(refused.unwrap_err().to_string().contains("disk is full"));
