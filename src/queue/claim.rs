@@ -1,11 +1,13 @@
 //! Reading requests that are to be sent, and finding those that a killed runner left behind.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 
 use super::{Queue, QueueError, Reader, RunId};
 use crate::domain::account::UserId;
 use crate::domain::packed::Packed;
-use crate::domain::request::{Doubt, Keys, Request, RequestId};
+use crate::domain::request::{Doubt, Key, Keys, Request, RequestId};
 
 // The states stand in these as literals: with a parameter in their place SQLite passes over the partial indexes.
 const PAGE: &str = "SELECT request.id, run, attempts, charged, in_doubt, from_account, accounts, rows, tags
@@ -83,12 +85,29 @@ impl Queue {
             let keys = run.operation()?.keys(&request, run.delete_type());
             rescued.push((run.id, request, keys));
         }
+        refuse_shared_accounts(&rescued)?;
         let changed = sqlx::query(RESCUE).execute(&mut self.connection).await.map_err(&fail)?.rows_affected();
         if changed != rescued.len() as u64 {
             return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));
         }
         Ok(rescued)
     }
+}
+
+/// No runner sends two requests at once that write one account: the file was changed by other hands.
+fn refuse_shared_accounts(rescued: &[(RunId, Request, Keys)]) -> Result<(), QueueError> {
+    let mut writers: HashMap<Key, RequestId> = HashMap::new();
+    for (_, request, keys) in rescued {
+        for key in keys.as_slice() {
+            if let Some(other) = writers.insert(*key, request.id) {
+                return Err(QueueError::Unexpected(format!(
+                    "requests {other} and {} are both being sent and write the same account; was the file changed by hand?",
+                    request.id
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -214,7 +214,8 @@ impl Again<'_> {
         Ok(())
     }
 
-    /// The rows are pending again, and the run with them.
+    /// The rows are pending again, and the run with them. What ended was not held against later protected lists, so
+    /// that now the run stands under none.
     async fn count(&mut self, rows: u64, fail: &impl Fn(sqlx::Error) -> QueueError) -> Result<(), QueueError> {
         if rows == 0 {
             return Ok(());
@@ -227,7 +228,8 @@ impl Again<'_> {
             changed += query.execute(&mut *self.transaction).await.map_err(fail)?.rows_affected();
         }
         let query = sqlx::query(
-            "UPDATE run SET state = 'running', finished_at = NULL WHERE id = ? AND state IN ('running', 'finished')",
+            "UPDATE run SET state = 'running', finished_at = NULL, protected = ''
+             WHERE id = ? AND state IN ('running', 'finished')",
         );
         let query = query.bind(self.run.id).execute(&mut *self.transaction);
         changed += query.await.map_err(fail)?.rows_affected();

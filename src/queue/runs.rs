@@ -66,7 +66,7 @@ pub struct Run {
     pub digest: String,
     /// Names, sizes and times of the input's files.
     pub stamp: String,
-    /// Digest of the protected list that its pending rows were held against.
+    /// Digest of the protected list that its pending rows were held against; empty after a retry.
     pub protected: String,
     #[sqlx(rename = "tags")]
     tag_list: String,

@@ -90,7 +90,17 @@ impl Model {
     ) -> Vec<Write> {
         let mut writes = Vec::new();
         // Chosen first, since what is answered or taken back in this batch can only be sent after it.
-        let intents: Vec<Request> = intents.into_iter().filter_map(|pick| take(&mut self.ready, pick)).collect();
+        let mut chosen: Vec<Request> = Vec::new();
+        for pick in intents {
+            let Some(request) = take(&mut self.ready, pick) else { break };
+            // No two requests are being sent to one list at once.
+            let mut being_sent = self.sending.values().chain(self.rescued.values()).chain(&chosen);
+            if being_sent.any(|other| other.from == request.from) {
+                self.ready.insert(request.id, request);
+            } else {
+                chosen.push(request);
+            }
+        }
         for (pick, verdicts) in answers {
             let Some(request) = take(&mut self.sending, pick) else { break };
             let verdicts = verdicts.into_iter().cycle().take(request.items.len()).collect();
@@ -105,9 +115,9 @@ impl Model {
             writes.push(Write::Withdraw(request.id));
             self.ready.insert(request.id, Request { attempts: request.attempts - 1, ..request });
         }
-        writes.push(Write::Intend(intents.iter().map(|request| request.id).collect()));
+        writes.push(Write::Intend(chosen.iter().map(|request| request.id).collect()));
         let sent = |request: Request| (request.id, Request { attempts: request.attempts + 1, ..request });
-        self.sending.extend(intents.into_iter().map(sent));
+        self.sending.extend(chosen.into_iter().map(sent));
         writes
     }
 
@@ -159,13 +169,14 @@ fn take(requests: &mut BTreeMap<RequestId, Request>, pick: usize) -> Option<Requ
     requests.remove(&id)
 }
 
-/// Three requests of items of one row, three with merged rows: 30 rows in all.
+/// Three requests of items of one row, three with merged rows: 30 rows in all, of three lists.
 async fn load(queue: &mut Queue) -> Model {
     let request = |first: RowNo| match first % 2 {
         0 => (first..first + 5).map(|row| merged(&[row])).collect(),
         _ => vec![merged(&[first, first + 3]), merged(&[first + 1]), merged(&[first + 2, first + 4])],
     };
-    let requests: Vec<_> = (0..6).map(|at| (Some("a"), request(at * 5))).collect();
+    let requests: Vec<_> =
+        ["a", "b", "b", "c", "c", "a"].into_iter().zip(0..).map(|(from, at)| (Some(from), request(at * 5))).collect();
     let run = begun(queue, "friend_update", &requests).await;
     let ready = pending(queue, run).await.into_iter().map(|request| (request.id, request)).collect();
     Model {

@@ -1,7 +1,7 @@
 //! Ids that are protected after a load.
 
 use imbulk::domain::outcome::Outcome::{Failed, InDoubt, Pending, Protected, Succeeded};
-use imbulk::queue::{Queue, RunId};
+use imbulk::queue::{Queue, RunId, Selection};
 
 use crate::fixture::*;
 
@@ -83,5 +83,42 @@ async fn other_runs_are_left_alone() {
     assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);
     assert_eq!(sums(&mut queue, run).await, [(Protected, 2)]);
     assert_eq!(sums(&mut queue, other).await, [(Pending, 2)]);
+    queue.finish(run, NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_failed_before_its_id_was_protected_is_set_aside_when_it_is_retried() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    let request = pending(&queue, run).await.remove(0);
+    exchange(&mut queue, run, &request, vec![failed(9), failed(9), done()]).await;
+    assert_eq!(protect(&mut queue, run, &["u0"]).await, 0, "nothing is pending");
+    let stored = queue.run(run).await.unwrap();
+    assert_eq!(queue.retry(&stored, Selection { code: Some(8), ..FAILED }).await.unwrap(), 0);
+    assert_eq!(queue.run(run).await.unwrap().protected, "new digest", "nothing selected, nothing changed");
+    assert_eq!(queue.retry(&stored, FAILED).await.unwrap(), 2);
+    assert_eq!(queue.run(run).await.unwrap().protected, "", "rows that are pending again were held against no list");
+    assert_eq!(protect(&mut queue, run, &["u0"]).await, 1);
+    assert_eq!(pending(&queue, run).await[0].items, [item(1)]);
+    assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (Pending, 1), (Protected, 1)]);
+}
+
+#[tokio::test]
+async fn what_was_in_doubt_before_its_id_was_protected_stays_so_when_it_is_retried() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..2))]).await;
+    intend(&mut queue, &[1]).await.unwrap();
+    drop(queue);
+    let mut queue = place.open().await;
+    assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);
+    queue.finish(run, NOW).await.unwrap();
+    let stored = queue.run(run).await.unwrap();
+    assert_eq!(queue.retry(&stored, Selection { outcome: InDoubt, code: None }).await.unwrap(), 2);
+    assert_eq!(queue.run(run).await.unwrap().protected, "");
+    assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);
+    assert_eq!(pending(&queue, run).await, []);
+    assert_eq!(sums(&mut queue, run).await, [(InDoubt, 2)]);
     queue.finish(run, NOW).await.unwrap();
 }

@@ -239,6 +239,18 @@ async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
 }
 
 #[tokio::test]
+async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number() {
+    let place = Place::new();
+    let (mut queue, _, _) = three(&place).await;
+    intend(&mut queue, &[1, 3]).await.unwrap();
+    drop(queue);
+    place.tamper("UPDATE payload SET accounts = '[\"u8\",\"u3\"]' WHERE request = 3").await;
+    let refused = place.open().await.rescue().await.unwrap_err().to_string();
+    assert!(refused.contains("requests 1 and 3 are both being sent"), "{refused}");
+    assert_eq!(place.number("SELECT count(*) FROM request WHERE in_doubt > 0").await, 0, "nothing was changed");
+}
+
+#[tokio::test]
 async fn pages_neither_skip_nor_double_and_end_at_the_bound() {
     let place = Place::new();
     let mut queue = place.open().await;
