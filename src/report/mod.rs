@@ -10,6 +10,7 @@ pub mod progress;
 pub mod results;
 pub mod status;
 pub mod summary;
+pub mod tell;
 #[cfg(test)]
 mod testing;
 mod text;
