@@ -61,9 +61,8 @@ impl Guard {
 impl Stop {
     /// The fuse: whether so large a share of the items failed that the run must halt.
     pub fn is_blown(&self, failed: u64, decided: u64) -> bool {
-        self.failed_share.is_some_and(|share| {
-            decided >= self.after_items && failed > 0 && as_f64(failed) >= share * as_f64(decided)
-        })
+        self.failed_share
+            .is_some_and(|share| decided >= self.after_items && failed > 0 && as_f64(failed) >= share * as_f64(decided))
     }
 }
 
