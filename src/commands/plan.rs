@@ -11,6 +11,7 @@ use crate::clock;
 use crate::queue::{Queue, Run};
 use crate::report::plan::Plan;
 use crate::report::progress::{Phase, Progress};
+use crate::report::tell::tell;
 use crate::settings::Env;
 
 /// Loads the input of each job as a planned run and shows what would be sent.
@@ -45,7 +46,7 @@ async fn read(candidate: &Candidate, queue: &Queue, run: &Run) -> Result<Plan, E
 /// What would keep the run from sending.
 async fn warn(candidate: &Candidate, queue: &Queue, run: &Run) -> Result<(), Error> {
     if let Err(guard) = candidate.check_guard(queue, run).await {
-        eprintln!("{guard}");
+        tell(guard);
     }
     Ok(())
 }

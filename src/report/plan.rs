@@ -13,7 +13,7 @@ use super::text::{Text, count, counted, duration, rfc3339, share, visible};
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::Request;
-use crate::queue::{LargeAccount, QueueError, Reader, Run};
+use crate::queue::{LargeAccount, QueueError, Reader, Run, RunState};
 
 /// Rejected rows that a plan lists.
 const REJECTS: u32 = 20;
@@ -104,9 +104,17 @@ impl Plan {
         self.time(&mut text);
         self.figures.rejects(&mut text);
         self.sample(&mut text);
-        let how = if self.figures.target == "sandbox" { "--sandbox" } else { "--execute" };
-        text.line(&format!("nothing was sent; to send this: imbulk run {} {how}", visible(job)));
+        text.line(&self.what_next(job));
         text.into()
+    }
+
+    fn what_next(&self, job: &str) -> String {
+        if self.figures.state == RunState::Finished.name() {
+            let run = visible(&self.figures.run);
+            return format!("this input is finished (run {run}); nothing would be sent; --again makes a new run of it");
+        }
+        let how = if self.figures.target == "sandbox" { "--sandbox" } else { "--execute" };
+        format!("nothing was sent; to send this: imbulk run {} {how}", visible(job))
     }
 
     fn items(&self) -> String {
@@ -313,6 +321,17 @@ mod tests {
           }
         nothing was sent; to send this: imbulk run jobs/tag.toml --sandbox
         "#);
+    }
+
+    #[tokio::test]
+    async fn a_plan_of_a_finished_input_does_not_say_how_to_send_it() {
+        let mut plan = plan().await;
+        plan.figures.state = RunState::Finished.name();
+        let text = plan.text("jobs/tag.toml");
+        assert!(!text.contains("to send this"), "{text}");
+        let last = "this input is finished (run 0190e8b0-0000-7000-8000-000000000001); nothing would be sent; --again \
+                    makes a new run of it\n";
+        assert!(text.ends_with(last), "{text}");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
+use super::tell::tell;
 use super::text::{count, counted, duration, rate, share, visible};
 
 /// Where no terminal is, a line in so long: a log of a night stays readable.
@@ -157,7 +158,7 @@ impl Progress {
             Shown::Lines(due) => {
                 if now.elapsed >= *due {
                     *due = now.elapsed + LINE_EVERY;
-                    eprintln!("{}", line(self.phase, now, rates));
+                    tell(line(self.phase, now, rates));
                 }
             }
         }

@@ -108,7 +108,7 @@ impl JobState {
         if matches!(outcome, Outcome::Failed | Outcome::InDoubt) {
             self.failed += items;
         }
-        let blown = self.plan.stop.check(self.failed, self.ended).is_err();
+        let blown = self.plan.stop.is_blown(self.failed, self.ended);
         blown.then_some(StopReason::Fuse { job, failed: self.failed, ended: self.ended })
     }
 }

@@ -46,9 +46,9 @@ pub(super) fn read(
         let mut read = Tags::new();
         let (flow, again) = match rows.row(&place, cells, &mut read, &mut json) {
             Ok(row) => (sink(Ok(row)), false),
-            Err(fault) => {
+            Err(refusal) => {
                 let again = place.form == Form::TooLong || place.spans_lines() && place.form != Form::Whole;
-                (sink(Err(rows.bad_row(fault, &place, cells, read, again))), again)
+                (sink(Err(rows.bad_row(refusal, &place, cells, read, again))), again)
             }
         };
         if flow.is_break() {
@@ -78,6 +78,20 @@ fn next<R: Read>(name: &str, records: &mut Records<R>) -> Result<Option<Place>, 
     result.map_err(|error| InputError::at(name, records.line(), read_problem(error)))
 }
 
+/// Why a record is no row. What is kept of it comes back if the results are used as input, and must be refused then, too.
+enum Refusal {
+    /// Its cells can't be told apart or are no text. Nothing is kept: any guess at an id might pass for one.
+    Unreadable(Fault),
+    /// Its cells are read and break a rule. They are kept, and break it again.
+    Unfit(Fault),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Unfit(fault)
+    }
+}
+
 struct Rows<'a> {
     columns: &'a Columns<'a>,
     header: Header,
@@ -91,8 +105,8 @@ impl Rows<'_> {
         cells: Cells<'r>,
         tags: &mut Tags,
         json: &'r mut String,
-    ) -> Result<RowRef<'r>, Fault> {
-        self.check_form(place, cells)?;
+    ) -> Result<RowRef<'r>, Refusal> {
+        self.check_form(place, cells).map_err(Refusal::Unreadable)?;
         let from = match (self.columns.from, self.header.from) {
             (Some(column), Some(index)) => Some(self.text(column.api, cells, index)?),
             (Some(_), None) | (None, _) => None,
@@ -125,7 +139,7 @@ impl Rows<'_> {
         joined.strip_prefix(b"\xef\xbb\xbf").unwrap_or(joined) == self.header.joined
     }
 
-    fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Fault> {
+    fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Refusal> {
         let cell = cells.get(index).unwrap_or_default();
         let (text, encoding) = match self.columns.encoding {
             Encoding::Utf8 => (str::from_utf8(cell).ok(), "UTF-8"),
@@ -134,10 +148,10 @@ impl Rows<'_> {
                 (text.filter(|text| !text.contains(REPLACEMENT)), "GBK")
             }
         };
-        text.ok_or_else(|| Fault::of(column, format_args!("is not valid {encoding}")))
+        text.ok_or_else(|| Refusal::Unreadable(Fault::of(column, format_args!("is not valid {encoding}"))))
     }
 
-    fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Fault> {
+    fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Refusal> {
         for (tag, index) in &self.header.tags {
             let text = self.text(tag, cells, *index)?;
             if !text.is_empty() {
@@ -147,24 +161,17 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// The bad row with its cells as they stand in the file; of a record that is read again those of its first line.
-    fn bad_row(&self, mut fault: Fault, place: &Place, cells: Cells<'_>, tags: Tags, again: bool) -> BadRow {
-        let last_on_line = cells.iter().position(|cell| cell.contains(&b'\n'));
-        let cell = |index: usize| {
-            let cell = cells.get(index)?;
-            let cell = match last_on_line.filter(|_| again) {
-                Some(last) if index > last => return None,
-                Some(_) => cell.split(|&byte| byte == b'\n').next().unwrap_or(cell),
-                None => cell,
-            };
-            Some(String::from_utf8_lossy(cell).into_owned())
+    fn bad_row(&self, refusal: Refusal, place: &Place, cells: Cells<'_>, tags: Tags, again: bool) -> BadRow {
+        let cell = |index| cells.get(index).map(|cell| String::from_utf8_lossy(cell).into_owned());
+        let (mut fault, from, account, tags) = match refusal {
+            Refusal::Unreadable(fault) => (fault, None, None, Tags::new()),
+            Refusal::Unfit(fault) => (fault, self.header.from.and_then(cell), cell(self.header.account), tags),
         };
         if place.spans_lines() {
             let (end, runs) = (place.last_line, if again { "would run" } else { "runs" });
             fault.reason = format!("{} (as its quotes stand, the row {runs} on to line {end})", fault.reason);
         }
-        let from = self.header.from.and_then(cell);
-        fault.into_row(place.line, from, cell(self.header.account), tags)
+        fault.into_row(place.line, from, account, tags)
     }
 }
 
