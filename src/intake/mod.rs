@@ -23,6 +23,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use crate::domain::account::UserId;
 use crate::domain::operation::Shape;
 use crate::domain::packed::{Aside, Cause, Packed, Segment};
 use crate::domain::row::{BadRow, RowNo, RowRef, Tags};
@@ -68,6 +69,15 @@ pub enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("loading was broken off")]
 pub struct Closed;
+
+/// Whether what is kept of a bad row shows what is wrong with it. The results file can be used as input again, and a
+/// row that was rejected for its form must not come out of it as a good one: then its account is left out.
+fn breaks_its_rule_again(shape: &Shape, row: &BadRow) -> bool {
+    let good = |id: &Option<String>| id.as_deref().is_some_and(|id| UserId::check(id).is_ok());
+    let good_ids = good(&row.account) && (shape.from.is_none() || good(&row.from) && row.from != row.account);
+    let bad_tag = row.column.as_deref().is_some_and(|column| row.tags.contains_key(column));
+    !good_ids || bad_tag
+}
 
 /// What intake did. Every row is in exactly one of `items`, `merged`, `rejected`, `duplicate` and `protected`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -194,11 +204,12 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
     /// Takes the next row, a bad one. It is rejected whatever ids it names: what stands in it can't be trusted.
     pub fn bad(&mut self, source: u32, row: BadRow) -> Result<(), IntakeError> {
         let number = self.number(source, row.line)?;
+        let account = if breaks_its_rule_again(&self.plan.shape, &row) { row.account } else { None };
         self.out.aside(Aside {
             row: number,
             cause: Cause::Rejected { column: row.column, reason: row.reason },
             from: row.from,
-            account: row.account,
+            account,
             tags: row.tags,
         })
     }

@@ -189,3 +189,34 @@ fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
         assert!(found.is_empty(), "{found:#?}");
     });
 }
+
+#[test]
+fn an_unfinished_run_is_given_up_only_once_another_one_begins() {
+    let rows = plain(Command::FriendDeleteAll, 150);
+    let (bench, job) = interrupted(&rows);
+    std::fs::remove_file(bench.path("job.csv")).unwrap();
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(2).says("job.csv");
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &rows));
+    let guarded = self::job().with("guard", "max_items", 3).write(&bench);
+    bench.imbulk(&["run", &guarded, "--execute", "--yes", "--again"]).expect(4).says("max_items");
+    let job = self::job().write(&bench);
+    bench.run(&job);
+    let ids = runs_of(&bench);
+    let finished = bench.results(&ids[0]);
+    assert!(
+        finished.iter().all(|row| row.outcome != "pending"),
+        "the first run was gone on with: {:?}",
+        tally(&finished)
+    );
+}
+
+#[test]
+fn what_went_to_a_stand_in_on_this_machine_does_not_count_as_done_for_the_app() {
+    let mut bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 20);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    bench.run(&job).expect(0);
+    bench.set_env("IMBULK_ENDPOINT", "https://imbulk.invalid");
+    bench.imbulk(&["plan", &job]).expect(0).says("pending");
+}

@@ -256,3 +256,19 @@ fn numbers_that_do_not_add_up_are_an_error() {
         assert!(error.to_string().starts_with("the numbers do not add up: 5 rows came"));
     }
 }
+
+#[test]
+fn a_row_rejected_for_its_form_keeps_no_account_that_could_be_sent_from_the_results() {
+    let kept =
+        |operation: &str, row: BadRow| breaks_its_rule_again(&operation::by_name(operation).unwrap().shape(), &row);
+    let row = |from: &str, account: &str| BadRow { from: Some(from.into()), account: Some(account.into()), ..bad(1) };
+    assert!(!kept("friend_delete", row("a", "b")), "nothing in it says why it was rejected");
+    assert!(!kept("account_delete", row("a", "b")));
+    assert!(kept("friend_delete", row("a", "a")));
+    assert!(kept("friend_delete", row("a", "")));
+    assert!(kept("friend_delete", row(&"a".repeat(33), "b")));
+    let tags = Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]);
+    let remark = Some("Tag_SNS_IM_Remark".to_owned());
+    assert!(kept("friend_update", BadRow { column: remark.clone(), tags, ..row("a", "b") }));
+    assert!(!kept("friend_update", BadRow { column: remark, ..row("a", "b") }), "the bad tag was not kept");
+}
