@@ -3,6 +3,7 @@
 //! One process at a time owns it ([`Queue`], by a lock of the kernel's); any number may read beside it ([`Reader`]).
 //! Every change is one transaction, durable when it returns (WAL, `synchronous = FULL`).
 
+mod change;
 mod claim;
 mod figures;
 mod load;
