@@ -3,6 +3,7 @@
 //! One process at a time owns it ([`Queue`], by a lock of the kernel's); any number may read beside it ([`Reader`]).
 //! Every change is one transaction, durable when it returns (WAL, `synchronous = FULL`).
 
+mod change;
 mod claim;
 mod figures;
 mod load;
@@ -39,6 +40,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// SQLite before this version can lose committed transactions of a WAL.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
+/// `imbk`, in the header of the file: other programs keep their data in SQLite files, too.
+const APPLICATION_ID: i64 = 0x696D_626B;
+const PAGE_BYTES: u32 = 8192;
+
 /// What can go wrong with a queue.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -68,7 +73,7 @@ pub enum QueueError {
     #[error("{} is no queue\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
     NoQueue(PathBuf),
     /// SQLite says no.
-    #[error("the queue {}: {source}\nhint: is the disk full or the file not writable? make room and run again: nothing is lost", path.display())]
+    #[error("the queue {}: {source}\nhint: {}", path.display(), hint(source))]
     Database {
         /// The queue.
         path: PathBuf,
@@ -123,6 +128,7 @@ impl Queue {
         let lock = lock::Lock::take(path).await?;
         make_private(path)?;
         refuse_network(path)?;
+        mark(path).await?;
         let options = options(path).create_if_missing(true);
         let fail = failing(path);
         let mut connection = options.connect().await.map_err(&fail)?;
@@ -161,14 +167,38 @@ impl Queue {
     }
 }
 
+/// Marks a new file as a queue, and refuses a database of another program before anything is written to it.
+async fn mark(path: &Path) -> Result<(), QueueError> {
+    let fail = failing(path);
+    let mut connection = file(path).page_size(PAGE_BYTES).connect().await.map_err(&fail)?;
+    let found: (i64, bool) =
+        sqlx::query_as("SELECT application_id, EXISTS (SELECT 1 FROM sqlite_schema) FROM pragma_application_id")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(&fail)?;
+    match found {
+        (APPLICATION_ID, _) => {}
+        (0, false) => {
+            let mark = sqlx::query("PRAGMA application_id = 0x696D626B");
+            mark.execute(&mut connection).await.map_err(&fail)?;
+        }
+        (_others, _) => return Err(QueueError::NoQueue(path.to_owned())),
+    }
+    connection.close().await.map_err(fail)
+}
+
 /// For `map_err`: which queue it is that SQLite speaks of.
 fn failing(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     /// `SQLITE_NOTADB`
-    const NOT_A_DATABASE: &str = "26";
+    const NOT_A_DATABASE: u32 = 26;
     let path = path.to_owned();
-    move |source| match source.as_database_error().and_then(sqlx::error::DatabaseError::code) {
-        Some(code) if code == NOT_A_DATABASE => QueueError::NoQueue(path.clone()),
-        Some(_) | None => QueueError::Database { path: path.clone(), source },
+    move |source| {
+        let path = path.clone();
+        if primary_code(&source) == Some(NOT_A_DATABASE) {
+            QueueError::NoQueue(path)
+        } else {
+            QueueError::Database { path, source }
+        }
     }
 }
 
@@ -179,11 +209,18 @@ impl Reader {
             return Err(QueueError::Missing(path.to_owned()));
         }
         refuse_folder(path)?;
-        let pool: SqlitePool = SqlitePoolOptions::new()
-            .max_connections(2)
-            .connect_with(options(path).create_if_missing(false))
-            .await
-            .map_err(failing(path))?;
+        let read_only = file(path).read_only(true).pragma("cache_size", "-16384").pragma("temp_store", "MEMORY");
+        let opened = match pool(read_only.clone()).await {
+            // Nothing can be made beside the file, so that nobody can write to it either.
+            Err(error) if cannot_open(&error) && !beside(path, "-wal").exists() => {
+                pool(read_only.immutable(true)).await
+            }
+            opened_or_broken => opened_or_broken,
+        };
+        let (pool, found) = opened.map_err(failing(path))?;
+        if found != APPLICATION_ID {
+            return Err(QueueError::NoQueue(path.to_owned()));
+        }
         Ok(Self { path: path.to_owned(), pool })
     }
 
@@ -193,25 +230,71 @@ impl Reader {
     }
 }
 
+/// A few connections, and what program's file it is: SQLite opens it only when it is first read.
+async fn pool(options: SqliteConnectOptions) -> Result<(SqlitePool, i64), sqlx::Error> {
+    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
+    let found =
+        sqlx::query_scalar("SELECT application_id FROM pragma_application_id, (SELECT count(*) FROM sqlite_schema)");
+    let found = found.fetch_one(&pool).await?;
+    Ok((pool, found))
+}
+
+/// What SQLite's result code says in its lower byte.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    Some(code & 0xFF)
+}
+
+fn cannot_open(error: &sqlx::Error) -> bool {
+    /// `SQLITE_READONLY`, `SQLITE_CANTOPEN`
+    const CANNOT: [u32; 2] = [8, 14];
+    primary_code(error).is_some_and(|code| CANNOT.contains(&code))
+}
+
+fn hint(error: &sqlx::Error) -> &'static str {
+    /// `SQLITE_READONLY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`
+    const DISK: [u32; 4] = [8, 10, 13, 14];
+    if primary_code(error).is_some_and(|code| DISK.contains(&code)) {
+        "is the disk full or the file not writable? make room and run again: nothing is lost"
+    } else {
+        "please report this"
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// Durable at every commit: `synchronous = NORMAL` loses acknowledged outcomes in a power cut. The page and cache
 /// sizes are the ones that loaded fastest (docs/decisions/0001).
 fn options(path: &Path) -> SqliteConnectOptions {
-    // SQLite takes `:memory:` and `file:…` for something else than names of files, but not so with a folder before them.
-    let file = std::path::absolute(path).unwrap_or_else(|_no_current_folder| path.to_owned());
-    SqliteConnectOptions::new()
-        .filename(file)
+    file(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .page_size(8192)
+        .page_size(PAGE_BYTES)
         .pragma("cache_size", "-16384")
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(10))
         .pragma("temp_store", "MEMORY")
 }
 
+/// The file, with nothing that would change it.
+fn file(path: &Path) -> SqliteConnectOptions {
+    // SQLite takes `:memory:` and `file:…` for something else than names of files, but not so with a folder before them.
+    let file = std::path::absolute(path).unwrap_or_else(|_no_current_folder| path.to_owned());
+    SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(10))
+}
+
 /// The file is the user's alone before SQLite first opens it: it lists accounts.
+///
+/// One that exists is not touched: closing it would drop the locks that SQLite holds on it for other connections of
+/// this process (fcntl(2)).
 fn make_private(path: &Path) -> Result<(), QueueError> {
     use std::os::unix::fs::OpenOptionsExt;
+    if path.exists() {
+        return Ok(());
+    }
     let mut options = std::fs::OpenOptions::new();
     let made = options.append(true).create(true).mode(0o600).open(path);
     made.map(drop).map_err(|source| QueueError::Unusable { path: path.to_owned(), source })

@@ -2,10 +2,11 @@
 
 use sqlx::{Connection, FromRow, Sqlite, Transaction};
 
+use super::change::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
 use super::{Queue, QueueError, Run};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
-use crate::domain::request::{Item, RequestId};
+use crate::domain::request::{Doubt, Item, RequestId};
 
 /// Requests that are read at once: some of them may be large.
 const PAGE: u32 = 64;
@@ -35,23 +36,33 @@ impl Queue {
         now: i64,
     ) -> Result<u64, QueueError> {
         let fail = self.fail();
+        self.protect_all(run, protects, digest, now).await.map_err(|failure| failure.told(fail))
+    }
+
+    async fn protect_all(
+        &mut self,
+        run: &Run,
+        protects: &(dyn Fn(&str) -> bool + Sync),
+        digest: &str,
+        now: i64,
+    ) -> Result<u64, Failure> {
         let next_request = &mut self.next_request;
-        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
+        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut cut = Cut { transaction, next_request, run, protects, now, protected: 0, in_doubt: 0 };
         let mut after = 0;
         loop {
-            let page = cut.page(after).await.map_err(&fail)?;
+            let page = cut.page(after).await?;
             let Some(end) = page.last() else { break };
             after = end.id;
             for stored in &page {
                 let damaged = |source| QueueError::Damaged { request: stored.id, source };
                 let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
-                cut.take(stored, items).await.map_err(&fail)?;
+                cut.take(stored, items).await?;
             }
         }
-        cut.count(digest).await.map_err(&fail)?;
+        cut.count(digest).await?;
         let rows = cut.protected + cut.in_doubt;
-        cut.transaction.commit().await.map_err(&fail)?;
+        cut.transaction.commit().await?;
         Ok(rows)
     }
 }
@@ -83,7 +94,7 @@ impl Cut<'_> {
     }
 
     /// Takes the items of a request out that name a protected id.
-    async fn take(&mut self, stored: &Stored, items: Vec<Item>) -> Result<(), sqlx::Error> {
+    async fn take(&mut self, stored: &Stored, items: Vec<Item>) -> Result<(), Failure> {
         let lane = stored.from_account.as_deref().filter(|from| (self.protects)(from));
         let names = |item: &Item| lane.is_some() || (self.protects)(item.account.as_str());
         let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
@@ -100,35 +111,24 @@ impl Cut<'_> {
             }
             self.protected += rows;
         }
-        self.keep(stored.id, &kept).await
+        keep_items(&mut self.transaction, stored.id, &kept).await
     }
 
     /// The items end in a request of their own.
-    async fn leave_in_doubt(&mut self, stored: &Stored, items: &[Item]) -> Result<(), sqlx::Error> {
+    async fn leave_in_doubt(&mut self, stored: &Stored, items: &[Item]) -> Result<(), Failure> {
         let id = *self.next_request;
         *self.next_request += 1;
-        let packed = Packed::of(None, items);
-        sqlx::query(
-            "INSERT INTO request (id, run, state, item_count, row_count, attempts, in_doubt, parent, finished_at)
-             VALUES (?, ?, 'settled', ?, ?, ?, 2, ?, ?)",
-        )
-        .bind(id)
-        .bind(self.run.id)
-        .bind(packed.item_count)
-        .bind(packed.row_count)
-        .bind(stored.attempts)
-        .bind(stored.id)
-        .bind(self.now)
-        .execute(&mut *self.transaction)
-        .await?;
-        sqlx::query("INSERT INTO payload (request, from_account, accounts, rows, tags) VALUES (?, ?, ?, ?, ?)")
-            .bind(id)
-            .bind(&stored.from_account)
-            .bind(packed.accounts)
-            .bind(packed.rows)
-            .bind(packed.tags)
-            .execute(&mut *self.transaction)
-            .await?;
+        let new = NewRequest {
+            id,
+            run: self.run.id,
+            packed: Packed { from: stored.from_account.clone(), ..Packed::of(None, items) },
+            attempts: stored.attempts,
+            charged: 0,
+            doubt: Doubt::MayHaveArrived,
+            parent: Some(stored.id),
+            finished_at: Some(self.now),
+        };
+        insert_request(&mut self.transaction, new).await?;
         for row in items.iter().flat_map(Item::rows) {
             sqlx::query("INSERT INTO outcome (run, row, outcome, reason) VALUES (?, ?, ?, ?)")
                 .bind(self.run.id)
@@ -141,7 +141,7 @@ impl Cut<'_> {
         Ok(())
     }
 
-    async fn set_aside(&mut self, stored: &Stored, item: &Item, id: &str) -> Result<(), sqlx::Error> {
+    async fn set_aside(&mut self, stored: &Stored, item: &Item, id: &str) -> Result<(), Failure> {
         let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
         for row in item.rows() {
             let tags = tags_of(row).map(|(_, tags)| serde_json::to_string(tags).unwrap_or_default());
@@ -162,45 +162,14 @@ impl Cut<'_> {
         Ok(())
     }
 
-    async fn keep(&mut self, request: RequestId, kept: &[Item]) -> Result<(), sqlx::Error> {
-        if kept.is_empty() {
-            sqlx::query("DELETE FROM request WHERE id = ? AND state <> 'settled'")
-                .bind(request)
-                .execute(&mut *self.transaction)
-                .await?;
-            return Ok(());
-        }
-        let packed = Packed::of(None, kept);
-        sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ? WHERE request = ?")
-            .bind(packed.accounts)
-            .bind(packed.rows)
-            .bind(packed.tags)
-            .bind(request)
-            .execute(&mut *self.transaction)
-            .await?;
-        sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state <> 'settled'")
-            .bind(packed.item_count)
-            .bind(packed.row_count)
-            .bind(request)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
-    }
-
-    async fn count(&mut self, digest: &str) -> Result<(), sqlx::Error> {
+    async fn count(&mut self, digest: &str) -> Result<(), Failure> {
         let (protected, in_doubt) = (self.protected.cast_signed(), self.in_doubt.cast_signed());
         let moves =
             [(Outcome::Pending, -protected - in_doubt), (Outcome::Protected, protected), (Outcome::InDoubt, in_doubt)];
         for (outcome, rows) in moves {
-            sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?")
-                .bind(rows)
-                .bind(self.run.id)
-                .bind(outcome.name())
-                .execute(&mut *self.transaction)
-                .await?;
+            add_to_tally(&mut self.transaction, self.run.id, outcome, rows).await?;
         }
         let named = sqlx::query("UPDATE run SET protected = ? WHERE id = ?").bind(digest).bind(self.run.id);
-        named.execute(&mut *self.transaction).await?;
-        Ok(())
+        expect("runs", 1, named.execute(&mut *self.transaction).await?.rows_affected())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{Connection, Sqlite, Transaction};
 
+use super::change::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
 use super::sql::{LINES, insert};
 use super::{Queue, QueueError, RunId};
 use crate::domain::outcome::Outcome;
@@ -62,12 +63,8 @@ struct Batch<'a> {
 impl Queue {
     /// Writes all of this down in one transaction. When it returns, it is durable.
     pub async fn write(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, QueueError> {
-        let path = self.path.clone();
-        let written = self.write_all(writes, now).await;
-        written.map_err(|failure| match failure {
-            Failure::Database(source) => QueueError::Database { path, source },
-            Failure::Unexpected(what) => QueueError::Unexpected(what),
-        })
+        let fail = self.fail();
+        self.write_all(writes, now).await.map_err(|failure| failure.told(fail))
     }
 
     async fn write_all(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, Failure> {
@@ -98,18 +95,6 @@ impl Queue {
             written.push(Written::Intended(intents));
         }
         Ok(written)
-    }
-}
-
-/// Why a batch could not be written.
-enum Failure {
-    Database(sqlx::Error),
-    Unexpected(String),
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
     }
 }
 
@@ -192,7 +177,7 @@ impl Batch<'_> {
     async fn settle(&mut self, request: RequestId, split: bool, ended: &[(Item, Ending)]) -> Result<(), Failure> {
         if split {
             let items: Vec<Item> = ended.iter().map(|(item, _)| item.clone()).collect();
-            self.replace_items(request, &items).await?;
+            keep_items(&mut self.transaction, request, &items).await?;
         }
         let query =
             sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");
@@ -202,7 +187,7 @@ impl Batch<'_> {
 
     async fn repeat(&mut self, request: RequestId, attempts: u32, part: &Part, whole: bool) -> Result<(), Failure> {
         if !whole {
-            self.replace_items(request, &part.request.items).await?;
+            keep_items(&mut self.transaction, request, &part.request.items).await?;
         }
         let query = sqlx::query(
             "UPDATE request SET state = 'pending', attempts = ?, charged = ?, in_doubt = ?
@@ -219,28 +204,6 @@ impl Batch<'_> {
         expect("requests to be sent again", 1, changed)
     }
 
-    async fn replace_items(&mut self, request: RequestId, items: &[Item]) -> Result<(), Failure> {
-        let packed = Packed::of(None, items);
-        let changed = sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ? WHERE request = ?")
-            .bind(packed.accounts)
-            .bind(packed.rows)
-            .bind(packed.tags)
-            .bind(request)
-            .execute(&mut *self.transaction)
-            .await?
-            .rows_affected();
-        expect("payloads cut", 1, changed)?;
-        let changed =
-            sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state = 'sending'")
-                .bind(packed.item_count)
-                .bind(packed.row_count)
-                .bind(request)
-                .execute(&mut *self.transaction)
-                .await?
-                .rows_affected();
-        expect("requests cut", 1, changed)
-    }
-
     async fn insert(
         &mut self,
         run: RunId,
@@ -250,29 +213,17 @@ impl Batch<'_> {
     ) -> Result<RequestId, Failure> {
         let id = *self.next_request;
         *self.next_request += 1;
-        let packed = Packed::of(part.request.from.as_ref(), &part.request.items);
-        sqlx::query(
-            "INSERT INTO request (id, run, item_count, row_count, attempts, charged, in_doubt, parent)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(id)
-        .bind(run)
-        .bind(packed.item_count)
-        .bind(packed.row_count)
-        .bind(attempts)
-        .bind(part.request.charged)
-        .bind(part.request.doubt.number())
-        .bind(parent)
-        .execute(&mut *self.transaction)
-        .await?;
-        sqlx::query("INSERT INTO payload (request, from_account, accounts, rows, tags) VALUES (?, ?, ?, ?, ?)")
-            .bind(id)
-            .bind(packed.from)
-            .bind(packed.accounts)
-            .bind(packed.rows)
-            .bind(packed.tags)
-            .execute(&mut *self.transaction)
-            .await?;
+        let new = NewRequest {
+            id,
+            run,
+            packed: Packed::of(part.request.from.as_ref(), &part.request.items),
+            attempts,
+            charged: part.request.charged,
+            doubt: part.request.doubt,
+            parent: Some(parent),
+            finished_at: None,
+        };
+        insert_request(&mut self.transaction, new).await?;
         Ok(id)
     }
 
@@ -291,16 +242,10 @@ impl Batch<'_> {
 
     async fn count(&mut self) -> Result<(), Failure> {
         for ((run, outcome), rows) in std::mem::take(&mut self.moved) {
-            self.add(run, outcome, rows).await?;
-            self.add(run, Outcome::Pending, -rows).await?;
+            add_to_tally(&mut self.transaction, run, outcome, rows).await?;
+            add_to_tally(&mut self.transaction, run, Outcome::Pending, -rows).await?;
         }
         Ok(())
-    }
-
-    async fn add(&mut self, run: RunId, outcome: Outcome, rows: i64) -> Result<(), Failure> {
-        let query = sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?");
-        let changed = query.bind(rows).bind(run).bind(outcome.name()).execute(&mut *self.transaction).await?;
-        expect("counts", 1, changed.rows_affected())
     }
 }
 
@@ -312,11 +257,4 @@ fn is_plain(ending: &Ending) -> bool {
 fn json(requests: &[RequestId]) -> String {
     let numbers: Vec<String> = requests.iter().map(RequestId::to_string).collect();
     format!("[{}]", numbers.join(","))
-}
-
-fn expect(what: &str, wanted: usize, changed: u64) -> Result<(), Failure> {
-    if changed == wanted as u64 {
-        return Ok(());
-    }
-    Err(Failure::Unexpected(format!("{what}: {changed} of {wanted}")))
 }

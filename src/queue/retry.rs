@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::{Connection, FromRow, Sqlite, Transaction};
 
+use super::change::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
 use super::{Queue, QueueError, Run};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::{BODY_BYTES, Packed};
@@ -31,34 +32,43 @@ struct Stored {
 }
 
 /// Items on their way into a new request.
-#[derive(Default)]
 struct Pack {
     from: Option<String>,
-    in_doubt: u8,
+    doubt: Doubt,
     items: Vec<Item>,
     attempts: u32,
     /// At most so many bytes: all of the requests that its items were in.
     bytes: usize,
 }
 
+impl Pack {
+    fn new(from: Option<String>, doubt: Doubt) -> Self {
+        Self { from, doubt, items: Vec::new(), attempts: 0, bytes: 0 }
+    }
+}
+
 impl Queue {
     /// Makes the selected items of a run pending again, with all their attempts before them. Returns how many rows.
     pub async fn retry(&mut self, run: &Run, selection: Selection) -> Result<u64, QueueError> {
         let fail = self.fail();
+        self.retry_all(run, selection).await.map_err(|failure| failure.told(fail))
+    }
+
+    async fn retry_all(&mut self, run: &Run, selection: Selection) -> Result<u64, Failure> {
         let most = run.operation()?.items_per_request();
         let next_request = &mut self.next_request;
-        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
-        let mut again = Again { transaction, next_request, run, selection, most, pack: Pack::default() };
+        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut again = Again { transaction, next_request, run, selection, most, pack: Pack::new(None, Doubt::None) };
         let mut rows = 0;
         let mut after = 0;
         let last = *again.next_request - 1;
-        while let Some(stored) = again.next(after, last).await.map_err(&fail)? {
+        while let Some(stored) = again.next(after, last).await? {
             after = stored.id;
-            rows += again.take_from(stored, &fail).await?;
+            rows += again.take_from(stored).await?;
         }
-        again.flush().await.map_err(&fail)?;
-        again.count(rows, &fail).await?;
-        again.transaction.commit().await.map_err(&fail)?;
+        again.flush().await?;
+        again.count(rows).await?;
+        again.transaction.commit().await?;
         Ok(rows)
     }
 }
@@ -94,24 +104,20 @@ impl Again<'_> {
     }
 
     /// Moves the selected items of a request into the pack. Returns how many rows they stand for.
-    async fn take_from(
-        &mut self,
-        stored: Stored,
-        fail: &impl Fn(sqlx::Error) -> QueueError,
-    ) -> Result<u64, QueueError> {
-        let selected = self.selected(&stored.rows).await.map_err(fail)?;
+    async fn take_from(&mut self, stored: Stored) -> Result<u64, Failure> {
+        let selected = self.selected(&stored.rows).await?;
         let damaged = |source| QueueError::Damaged { request: stored.id, source };
         let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
         let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| selected.contains(&item.row));
         let rows = taken.iter().map(Item::row_count).sum();
-        self.forget(&taken).await.map_err(fail)?;
-        self.keep(stored.id, &kept).await.map_err(fail)?;
-        self.make_room(&stored).await.map_err(fail)?;
+        self.forget(&taken).await?;
+        keep_items(&mut self.transaction, stored.id, &kept).await?;
+        self.make_room(&stored).await?;
         for item in taken {
             self.pack.attempts = self.pack.attempts.max(stored.attempts);
             self.pack.items.push(item);
             if self.pack.items.len() == self.most {
-                self.flush().await.map_err(fail)?;
+                self.flush().await?;
             }
         }
         Ok(rows)
@@ -119,16 +125,18 @@ impl Again<'_> {
 
     /// Items share a request only with those of the same list, and only if "already done" will mean the same for
     /// all of them.
-    async fn make_room(&mut self, stored: &Stored) -> Result<(), sqlx::Error> {
+    async fn make_room(&mut self, stored: &Stored) -> Result<(), Failure> {
         let bytes = stored.accounts.len() + stored.tags.as_ref().map_or(0, String::len);
         let unanswered = self.selection.outcome == Outcome::InDoubt;
-        let in_doubt = if unanswered { Doubt::MayHaveArrived.number() } else { stored.in_doubt };
-        let alike = self.pack.from == stored.from_account && self.pack.in_doubt == in_doubt;
+        // The table's CHECK allows no other number; the gravest is the safe reading.
+        let before = Doubt::numbered(stored.in_doubt).unwrap_or(Doubt::MayHaveArrived);
+        let doubt = if unanswered { Doubt::MayHaveArrived } else { before };
+        let alike = self.pack.from == stored.from_account && self.pack.doubt == doubt;
         if !alike || self.pack.bytes + bytes > BODY_BYTES {
             self.flush().await?;
         }
         self.pack.from.clone_from(&stored.from_account);
-        self.pack.in_doubt = in_doubt;
+        self.pack.doubt = doubt;
         self.pack.bytes += bytes;
         Ok(())
     }
@@ -150,92 +158,52 @@ impl Again<'_> {
         Ok(found.into_iter().map(i64::cast_unsigned).collect())
     }
 
-    async fn forget(&mut self, taken: &[Item]) -> Result<(), sqlx::Error> {
+    async fn forget(&mut self, taken: &[Item]) -> Result<(), Failure> {
         let rows: Vec<RowNo> = taken.iter().flat_map(Item::rows).collect();
-        sqlx::query("DELETE FROM outcome WHERE run = ? AND row IN (SELECT value FROM json_each(?))")
+        let query = sqlx::query("DELETE FROM outcome WHERE run = ? AND row IN (SELECT value FROM json_each(?))")
             .bind(self.run.id)
-            .bind(serde_json::to_string(&rows).unwrap_or_default())
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+            .bind(serde_json::to_string(&rows).unwrap_or_default());
+        expect("outcomes taken back", rows.len(), query.execute(&mut *self.transaction).await?.rows_affected())
     }
 
-    async fn keep(&mut self, request: RequestId, kept: &[Item]) -> Result<(), sqlx::Error> {
-        if kept.is_empty() {
-            sqlx::query("DELETE FROM request WHERE id = ?").bind(request).execute(&mut *self.transaction).await?;
-            return Ok(());
-        }
-        let packed = Packed::of(None, kept);
-        sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ? WHERE request = ?")
-            .bind(packed.accounts)
-            .bind(packed.rows)
-            .bind(packed.tags)
-            .bind(request)
-            .execute(&mut *self.transaction)
-            .await?;
-        sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ? AND state = 'settled'")
-            .bind(packed.item_count)
-            .bind(packed.row_count)
-            .bind(request)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), sqlx::Error> {
-        let pack = std::mem::take(&mut self.pack);
-        self.pack.from.clone_from(&pack.from);
-        self.pack.in_doubt = pack.in_doubt;
+    async fn flush(&mut self) -> Result<(), Failure> {
+        let empty = Pack::new(self.pack.from.clone(), self.pack.doubt);
+        let pack = std::mem::replace(&mut self.pack, empty);
         if pack.items.is_empty() {
             return Ok(());
         }
         let id = *self.next_request;
         *self.next_request += 1;
-        let packed = Packed::of(None, &pack.items);
-        sqlx::query(
-            "INSERT INTO request (id, run, item_count, row_count, attempts, in_doubt) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(id)
-        .bind(self.run.id)
-        .bind(packed.item_count)
-        .bind(packed.row_count)
-        .bind(pack.attempts)
-        .bind(pack.in_doubt)
-        .execute(&mut *self.transaction)
-        .await?;
-        sqlx::query("INSERT INTO payload (request, from_account, accounts, rows, tags) VALUES (?, ?, ?, ?, ?)")
-            .bind(id)
-            .bind(pack.from)
-            .bind(packed.accounts)
-            .bind(packed.rows)
-            .bind(packed.tags)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(())
+        let new = NewRequest {
+            id,
+            run: self.run.id,
+            packed: Packed { from: pack.from, ..Packed::of(None, &pack.items) },
+            attempts: pack.attempts,
+            charged: 0,
+            doubt: pack.doubt,
+            parent: None,
+            finished_at: None,
+        };
+        insert_request(&mut self.transaction, new).await
     }
 
     /// The rows are pending again, and the run with them. What ended was not held against later protected lists, so
     /// that now the run stands under none.
-    async fn count(&mut self, rows: u64, fail: &impl Fn(sqlx::Error) -> QueueError) -> Result<(), QueueError> {
+    async fn count(&mut self, rows: u64) -> Result<(), Failure> {
         if rows == 0 {
             return Ok(());
         }
-        let moved = [(self.selection.outcome, -rows.cast_signed()), (Outcome::Pending, rows.cast_signed())];
-        let mut changed = 0;
-        for (outcome, rows) in moved {
-            let query = sqlx::query("UPDATE tally SET rows = rows + ? WHERE run = ? AND outcome = ?");
-            let query = query.bind(rows).bind(self.run.id).bind(outcome.name());
-            changed += query.execute(&mut *self.transaction).await.map_err(fail)?.rows_affected();
-        }
+        let rows = rows.cast_signed();
+        add_to_tally(&mut self.transaction, self.run.id, self.selection.outcome, -rows).await?;
+        add_to_tally(&mut self.transaction, self.run.id, Outcome::Pending, rows).await?;
         let query = sqlx::query(
             "UPDATE run SET state = 'running', finished_at = NULL, protected = ''
              WHERE id = ? AND state IN ('running', 'finished')",
         );
-        let query = query.bind(self.run.id).execute(&mut *self.transaction);
-        changed += query.await.map_err(fail)?.rows_affected();
-        if changed == 3 {
+        let changed = query.bind(self.run.id).execute(&mut *self.transaction).await?.rows_affected();
+        if changed == 1 {
             return Ok(());
         }
-        Err(QueueError::Unexpected(format!("run {} is neither running nor finished", self.run.uuid)))
+        Err(QueueError::Unexpected(format!("run {} is neither running nor finished", self.run.uuid)).into())
     }
 }

@@ -90,6 +90,25 @@ async fn what_is_no_queue_is_refused_by_name_and_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
+    let place = Place::new();
+    for sql in ["CREATE TABLE run (id)", "PRAGMA application_id = 7"] {
+        std::fs::write(place.file(), "").unwrap();
+        place.tamper(sql).await;
+        let before = std::fs::read(place.file()).unwrap();
+        assert!(refused(&place.file()).await.contains("is no queue"));
+        assert!(matches!(Reader::open(&place.file()).await, Err(QueueError::NoQueue(_))));
+        assert!(std::fs::read(place.file()).unwrap() == before, "{sql}");
+    }
+    std::fs::write(place.file(), "").unwrap();
+    assert!(matches!(Reader::open(&place.file()).await, Err(QueueError::NoQueue(_))), "nothing is in it yet");
+    place.open().await.close().await.unwrap();
+    assert_eq!(place.number("SELECT application_id FROM pragma_application_id").await, 0x696D_626B);
+    assert_eq!(place.number("SELECT page_size FROM pragma_page_size").await, 8192);
+    Reader::open(&place.file()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_folder_that_is_missing_or_closed_is_named() {
     let place = Place::new();
     let missing = place.folder().join("no/such/q.db");
@@ -113,4 +132,18 @@ async fn a_queue_of_a_newer_program_is_refused() {
         .await;
     let error = refused(&place.file()).await;
     assert!(error.contains("newer imbulk"), "{error}");
+}
+
+#[tokio::test]
+async fn a_queue_is_read_without_a_change_to_it() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    queue.close().await.unwrap();
+    let before = std::fs::read(place.file()).unwrap();
+    let reader = Reader::open(&place.file()).await.unwrap();
+    assert_eq!(reader.page(run, 0, 9, 9).await.unwrap().len(), 1);
+    drop(reader);
+    assert!(std::fs::read(place.file()).unwrap() == before);
+    place.open().await.close().await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! Ids that are protected after a load.
 
 use imbulk::domain::outcome::Outcome::{Failed, InDoubt, Pending, Protected, Succeeded};
-use imbulk::queue::{Queue, RunId, Selection};
+use imbulk::queue::{Queue, QueueError, RunId, Selection};
 
 use crate::fixture::*;
 
@@ -121,4 +121,20 @@ async fn what_was_in_doubt_before_its_id_was_protected_stays_so_when_it_is_retri
     assert_eq!(pending(&queue, run).await, []);
     assert_eq!(sums(&mut queue, run).await, [(InDoubt, 2)]);
     queue.finish(run, NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_count_that_is_gone_stops_protecting_and_retrying_before_anything_changes() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..4))]).await;
+    let request = pending(&queue, run).await.remove(0);
+    exchange(&mut queue, run, &request, vec![failed(9); 2]).await;
+    place.tamper("DELETE FROM tally WHERE outcome IN ('protected', 'failed')").await;
+    let (stored, lines) = (queue.run(run).await.unwrap(), place.lines().await);
+    let refused = queue.protect(&stored, &|id| id == "u2", "new digest", 7).await;
+    assert!(matches!(refused, Err(QueueError::Unexpected(_))), "{refused:?}");
+    let refused = queue.retry(&stored, FAILED).await;
+    assert!(matches!(refused, Err(QueueError::Unexpected(_))), "{refused:?}");
+    assert_eq!((queue.run(run).await.unwrap(), place.lines().await), (stored, lines));
 }
