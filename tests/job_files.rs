@@ -317,7 +317,11 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "6:1: `secret_key`: a job file holds no secrets | take it out and set IMBULK_SECRET_KEY or IMBULK_USERSIG in the environment"
 )]
 #[case(DELETE, "[limits]\ncalls_per_second = 0\n", "6:20: `calls_per_second` must be from 1 to 4294967295, not 0")]
-#[case(DELETE, "[limits]\ncalls_per_second = 70000\n", "6:20: `calls_per_second`: 70000 calls/s is above the highest cap, 65536")]
+#[case(
+    DELETE,
+    "[limits]\ncalls_per_second = 70000\n",
+    "6:20: `calls_per_second`: 70000 calls/s is above the highest cap, 65536"
+)]
 #[case(DELETE, "[limits]\ncalls_per_second = 2.5\n", "6:20: expected a whole number, found floating point `2.5`")]
 #[case(DELETE, "[limits]\nmax_in_flight = -1\n", "6:17: `max_in_flight` must be from 1 to 4294967295, not -1")]
 #[case(
