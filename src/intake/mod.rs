@@ -24,7 +24,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::domain::account::UserId;
-use crate::domain::operation::Shape;
+use crate::domain::operation::{Shape, TagColumns};
 use crate::domain::packed::{Aside, Cause, Packed, Segment};
 use crate::domain::row::{BadRow, RowNo, RowRef, Tags};
 use partition::{Partitions, Spread};
@@ -76,7 +76,8 @@ fn breaks_its_rule_again(shape: &Shape, row: &BadRow) -> bool {
     let good = |id: &Option<String>| id.as_deref().is_some_and(|id| UserId::check(id).is_ok());
     let good_ids = good(&row.account) && (shape.from.is_none() || good(&row.from) && row.from != row.account);
     let bad_tag = row.column.as_deref().is_some_and(|column| row.tags.contains_key(column));
-    !good_ids || bad_tag
+    let changes_nothing = shape.tags == TagColumns::Some && row.tags.is_empty();
+    !good_ids || bad_tag || changes_nothing
 }
 
 /// What intake did. Every row is in exactly one of `items`, `merged`, `rejected`, `duplicate` and `protected`.

@@ -270,5 +270,10 @@ fn a_row_rejected_for_its_form_keeps_no_account_that_could_be_sent_from_the_resu
     let tags = Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]);
     let remark = Some("Tag_SNS_IM_Remark".to_owned());
     assert!(kept("friend_update", BadRow { column: remark.clone(), tags, ..row("a", "b") }));
-    assert!(!kept("friend_update", BadRow { column: remark, ..row("a", "b") }), "the bad tag was not kept");
+    let others = Tags::from([("Tag_SNS_Custom_A".into(), Value::Text("x".into()))]);
+    assert!(
+        !kept("friend_update", BadRow { column: remark.clone(), tags: others, ..row("a", "b") }),
+        "the bad tag is gone"
+    );
+    assert!(kept("friend_update", BadRow { column: remark, ..row("a", "b") }), "without any tag it changes nothing");
 }
