@@ -11,7 +11,7 @@ use crate::sandbox::Rule;
 
 /// Bulk jobs against the server API of Tencent Cloud Chat: rows of CSV or JSONL in, one recorded outcome per row out.
 ///
-/// Never over the call limit, never two writes to the same account at once; killed at any moment, it goes on where it
+/// Never over the call limit, never two writes at once to an account that requests name; killed at any moment, it goes on where it
 /// was. Nothing is sent without --execute.
 #[derive(Debug, Parser)]
 #[command(name = "imbulk", version, max_term_width = 100)]

@@ -123,7 +123,9 @@ impl Candidate {
         if run.protected != self.protected.digest() {
             let protects = |id: &str| self.protected.protects(id);
             let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
-            tracing::info!(rows, run = run.uuid, "the protected list has changed: rows taken out");
+            if rows > 0 {
+                tracing::info!(rows, run = run.uuid, "rows taken out: the protected list names them now");
+            }
         }
         Ok(queue.run(run.id).await?)
     }
