@@ -2,9 +2,9 @@
 
 use imbulk::sandbox::Command;
 
-use crate::bench::{Bench, Job, Setup};
-use crate::checker::Case;
-use crate::rows::{Asked, Row, csv, plain, tally};
+use crate::harness::bench::{Bench, Job, Setup};
+use crate::harness::checker::Case;
+use crate::harness::rows::{Asked, Row, csv, plain, tally};
 
 /// A bench with a job whose first run was killed after some calls.
 fn interrupted(rows: &[Asked]) -> (Bench, String) {
@@ -164,7 +164,7 @@ fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
     let wanted = ["results", "job", "--outcome", "failed,in_doubt", "--output", "failed.csv"];
     bench.imbulk(&wanted).expect(0);
     let failed = std::fs::read_to_string(bench.path("failed.csv")).expect("it was written");
-    let failed = crate::rows::parse(&failed);
+    let failed = crate::harness::rows::parse(&failed);
     let due: Vec<Row> = all.iter().filter(|row| row.outcome == "failed").cloned().collect();
     assert_eq!(failed, due);
     let jsonl = bench.imbulk(&["results", "job", "--format", "jsonl"]).expect(0).stdout;

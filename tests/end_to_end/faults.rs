@@ -2,9 +2,9 @@
 
 use imbulk::sandbox::Command;
 
-use crate::bench::{Bench, Job, Setup};
-use crate::checker::{Case, InDoubt};
-use crate::rows::{PROTECTED, Row, csv, mixed, plain, tally};
+use crate::harness::bench::{Bench, Job, Setup};
+use crate::harness::checker::{Case, InDoubt};
+use crate::harness::rows::{PROTECTED, Row, csv, mixed, plain, tally};
 
 /// What may come in again: all items of a call that failed on order, and single items that did.
 fn resends(bench: &Bench, items_a_call: u64) -> u64 {

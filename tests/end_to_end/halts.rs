@@ -5,9 +5,9 @@ use std::time::Duration;
 use imbulk::api::{SecretKey, sign};
 use imbulk::sandbox::Command;
 
-use crate::bench::{ADMIN, APP, Bench, Job, KEY};
-use crate::checker::{Case, End};
-use crate::rows::{Asked, csv, plain, tally};
+use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY};
+use crate::harness::checker::{Case, End};
+use crate::harness::rows::{Asked, csv, plain, tally};
 
 /// One call at a time, so that it is known what was sent before.
 fn one_by_one(bench: &Bench, operation: Command, rows: usize) -> (String, Vec<Asked>) {

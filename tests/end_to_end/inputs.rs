@@ -4,9 +4,9 @@ use std::io::Write;
 
 use imbulk::sandbox::Command;
 
-use crate::bench::{Bench, Job};
-use crate::checker::Case;
-use crate::rows::{Asked, csv, plain, tally};
+use crate::harness::bench::{Bench, Job};
+use crate::harness::checker::Case;
+use crate::harness::rows::{Asked, csv, plain, tally};
 
 const OPERATION: Command = Command::FriendDelete;
 

@@ -5,9 +5,9 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
-use crate::bench::{Bench, Job, Setup};
-use crate::checker::{Case, End};
-use crate::rows::{Asked, PROTECTED, csv, mixed, plain, tally};
+use crate::harness::bench::{Bench, Job, Setup};
+use crate::harness::checker::{Case, End};
+use crate::harness::rows::{Asked, PROTECTED, csv, mixed, plain, tally};
 
 const CAP: u32 = 150;
 const IN_FLIGHT: u64 = 12;

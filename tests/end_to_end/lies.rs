@@ -2,9 +2,9 @@
 
 use imbulk::sandbox::Command;
 
-use crate::bench::{Bench, Job};
-use crate::checker::Case;
-use crate::rows::{Asked, PROTECTED, Row, csv, mixed};
+use crate::harness::bench::{Bench, Job};
+use crate::harness::checker::Case;
+use crate::harness::rows::{Asked, PROTECTED, Row, csv, mixed};
 
 struct Told {
     bench: Bench,

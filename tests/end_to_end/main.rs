@@ -1,8 +1,9 @@
 //! The real binary against the stand-in for the API: real SQLite, real sockets, real `kill -9`.
 
+#[path = "../harness/mod.rs"]
+mod harness;
+
 mod again;
-mod bench;
-mod checker;
 mod faults;
 mod halts;
 mod inputs;
@@ -10,7 +11,6 @@ mod kills;
 mod lies;
 mod operations;
 mod outputs;
-mod rows;
 mod secrets;
 mod sending;
 mod together;

@@ -3,9 +3,9 @@
 use imbulk::sandbox::Command;
 use serde_json::json;
 
-use crate::bench::{Bench, Job};
-use crate::checker::Case;
-use crate::rows::{Asked, PROTECTED, Row, csv, mixed, tally};
+use crate::harness::bench::{Bench, Job};
+use crate::harness::checker::Case;
+use crate::harness::rows::{Asked, PROTECTED, Row, csv, mixed, tally};
 
 /// Runs rows to their end; bad rows and failures are among them.
 fn run(bench: &Bench, job: Job, operation: Command, asked: &[Asked]) -> Vec<Row> {
@@ -52,7 +52,7 @@ fn a_two_way_delete_takes_both_sides_off_and_no_two_calls_meet() {
         .map(|(from, to)| Asked::pair(&format!("user_{from:02}"), &format!("user_{to:02}")))
         .collect();
     asked.push(Asked::pair("user_39", "user_00"));
-    crate::rows::shuffle(&mut asked, 1);
+    crate::harness::rows::shuffle(&mut asked, 1);
     let results = run(&bench, Job::new("job", Command::FriendDelete).both(), Command::FriendDelete, &asked);
     let case = Case { both: true, ..Case::clean(&bench, Command::FriendDelete, &asked, &results) };
     case.check(&bench);
@@ -106,10 +106,10 @@ fn a_thousand_friends_of_one_account_go_out_in_one_call() {
 
 #[test]
 fn the_caps_hold_and_are_used() {
-    use crate::bench::Setup;
+    use crate::harness::bench::Setup;
     use imbulk::sandbox::Caps;
     let bench = Bench::with(Setup { caps: Caps::default(), ..Setup::default() });
-    let asked = crate::rows::plain(Command::FriendDeleteAll, 600);
+    let asked = crate::harness::rows::plain(Command::FriendDeleteAll, 600);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     let job = Job::new("job", Command::FriendDeleteAll)
         .without("limits", "calls_per_second")

@@ -2,8 +2,8 @@
 
 use imbulk::sandbox::Command;
 
-use crate::bench::{Bench, Job};
-use crate::rows::{csv, plain, tally};
+use crate::harness::bench::{Bench, Job};
+use crate::harness::rows::{csv, plain, tally};
 
 #[test]
 fn every_exit_code_is_what_the_contract_says() {
@@ -112,7 +112,7 @@ fn the_quickstart_shows_every_row_of_its_file() {
     bench.imbulk(&["results", "quickstart", "--output", "results.csv"]).expect(0);
     let results = std::fs::read_to_string(bench.path("results.csv")).expect("it was written");
     assert_eq!(results.lines().count(), input.lines().count());
-    let rows = crate::rows::parse(&results);
+    let rows = crate::harness::rows::parse(&results);
     for (outcome, rows) in tally(&rows) {
         assert_eq!(outcomes[outcome].as_u64(), Some(rows as u64), "{outcome}");
     }

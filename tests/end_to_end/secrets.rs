@@ -8,8 +8,8 @@ use imbulk::api::{SecretKey, sign};
 use imbulk::sandbox::Command;
 use regex::bytes::Regex;
 
-use crate::bench::{ADMIN, APP, Bench, Job, KEY};
-use crate::rows::{csv, plain};
+use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY};
+use crate::harness::rows::{csv, plain};
 
 /// A secret as it could show: as it is, percent-encoded, and within base64 at each of its three offsets.
 fn shapes(secret: &str) -> Vec<Vec<u8>> {

@@ -11,8 +11,8 @@ use imbulk::cli::Cli;
 use imbulk::sandbox::Command;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bench::{APP, Bench, Job};
-use crate::rows::{csv, plain};
+use crate::harness::bench::{APP, Bench, Job};
+use crate::harness::rows::{csv, plain};
 
 /// An endpoint that counts who knocks.
 fn counting_endpoint() -> (String, Arc<AtomicU32>) {

@@ -3,9 +3,9 @@
 use imbulk::sandbox::{Caps, Command, World};
 use serde_json::json;
 
-use crate::bench::{Bench, Job, Setup};
-use crate::checker::Case;
-use crate::rows::{Asked, csv, plain};
+use crate::harness::bench::{Bench, Job, Setup};
+use crate::harness::checker::Case;
+use crate::harness::rows::{Asked, csv, plain};
 
 const CAP: u32 = 100;
 

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::rows::Row;
+use crate::harness::rows::Row;
 
 pub(crate) const APP: u64 = 1_400_000_001;
 pub(crate) const ADMIN: &str = "administrator";
@@ -181,7 +181,7 @@ impl Bench {
     pub(crate) fn results_with(&self, args: &[&str]) -> Vec<Row> {
         let output = self.imbulk(args);
         assert_eq!(output.code, 0, "{output:#?}");
-        crate::rows::parse(&output.stdout)
+        crate::harness::rows::parse(&output.stdout)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use imbulk::sandbox::Command;
 use serde_json::{Value, json};
 
-use crate::bench::ADMIN;
+use crate::harness::bench::ADMIN;
 
 /// The tags of a row by name.
 pub(crate) type Tags = BTreeMap<String, Value>;

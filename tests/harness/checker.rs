@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use imbulk::sandbox::{Command, Report, Touches, World};
 
-use crate::bench::Bench;
-use crate::rows::{Asked, Fit, Row, Tags};
+use crate::harness::bench::Bench;
+use crate::harness::rows::{Asked, Fit, Row, Tags};
 
 /// Codes by which the state asked for was there before.
 const ALREADY: [i64; 2] = [70107, 31704];
@@ -64,7 +64,7 @@ impl<'a> Case<'a> {
             both: false,
             asked,
             results,
-            protected: crate::rows::protected(),
+            protected: crate::harness::rows::protected(),
             before: &bench.pristine,
             report: bench.report(),
             caps: (bench.caps.of(operation), bench.caps.app()),

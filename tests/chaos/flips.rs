@@ -1,0 +1,1 @@
+//! Bytes that change in the database and its log.

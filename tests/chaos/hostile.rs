@@ -1,0 +1,1 @@
+//! Input files that nobody would write on purpose.

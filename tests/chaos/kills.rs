@@ -1,0 +1,1 @@
+//! Killed at any moment and at every point that matters.

@@ -1,0 +1,1 @@
+//! The network goes away; somebody wants us to stop.

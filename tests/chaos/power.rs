@@ -1,0 +1,1 @@
+//! The power is cut.

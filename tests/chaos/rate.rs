@@ -1,0 +1,1 @@
+//! Many processes, one cap; and a server whose limit is lower than ours.

@@ -1,0 +1,8 @@
+//! What the test programs that drive the real binary have in common.
+
+#![allow(dead_code, reason = "each of these programs uses its part")]
+
+pub(crate) mod bench;
+pub(crate) mod checker;
+pub(crate) mod means;
+pub(crate) mod rows;
