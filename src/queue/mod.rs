@@ -6,6 +6,7 @@
 mod change;
 mod claim;
 mod figures;
+mod largest;
 mod load;
 mod lock;
 mod protect;
@@ -24,7 +25,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
-pub use figures::{CodeRows, LargeAccount, Rejected};
+pub use figures::{CodeRows, Rejected};
+pub use largest::LargeAccount;
 pub use load::Loader;
 pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
 pub use record::{Write, Written};

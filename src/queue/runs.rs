@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::{Queue, QueueError, Reader};
+use super::{LargeAccount, Queue, QueueError, Reader};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
@@ -70,6 +70,8 @@ pub struct Run {
     pub protected: String,
     #[sqlx(rename = "tags")]
     tag_list: String,
+    #[sqlx(rename = "largest")]
+    largest_list: String,
     #[sqlx(rename = "state")]
     state_name: String,
     /// Why the last session ended before the run did.
@@ -144,6 +146,11 @@ impl Run {
     /// The tags that its rows set, in the order of the results file.
     pub fn tags(&self) -> Vec<String> {
         serde_json::from_str(&self.tag_list).unwrap_or_default()
+    }
+
+    /// The From_Accounts with the most items, as loaded, the largest first; none for operations that name no pairs.
+    pub fn largest_accounts(&self) -> Vec<LargeAccount> {
+        serde_json::from_str(&self.largest_list).unwrap_or_default()
     }
 }
 
