@@ -11,7 +11,7 @@ use crate::domain::tally::Tally;
 /// Bytes of requests that wait for one INSERT: 256 of a thousand long tags each would be 128 MB.
 const BYTES: usize = 4 << 20;
 /// Lines of one transaction: a commit's cost is spread thin.
-const LINES_PER_COMMIT: usize = 8_192;
+const LINES_PER_COMMIT: usize = 65_536;
 /// Bytes of one transaction: about as far as the log grows.
 const BYTES_PER_COMMIT: usize = 32 << 20;
 
@@ -109,6 +109,7 @@ impl<'a> Loader<'a> {
         .await
         .map_err(&fail)?;
         self.execute("COMMIT").await?;
+        self.queue.use_wal().await?;
         Ok(self.run)
     }
 

@@ -20,9 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 pub use figures::{CodeRows, Rejected};
@@ -145,6 +143,9 @@ impl Queue {
             .map_err(fail)?;
         let mut queue = Self { path: path.to_owned(), connection, next_request: last + 1, _lock: lock };
         queue.discard_unfinished_loads().await?;
+        if queue.has_runs().await? {
+            queue.use_wal().await?;
+        }
         Ok(queue)
     }
 
@@ -157,6 +158,26 @@ impl Queue {
     pub async fn close(self) -> Result<(), QueueError> {
         let fail = |source| QueueError::Database { path: self.path.clone(), source };
         self.connection.close().await.map_err(fail)
+    }
+
+    async fn has_runs(&mut self) -> Result<bool, QueueError> {
+        let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM run)").fetch_one(&mut self.connection).await;
+        found.map_err(self.fail())
+    }
+
+    /// From now on changes go to a log beside the file, so that others can read while this one writes.
+    ///
+    /// Not before the first run is loaded: without a log it is written once instead of twice, and nobody could read
+    /// anything yet. A log that is in use stays so.
+    async fn use_wal(&mut self) -> Result<(), QueueError> {
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL")
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(self.fail())?;
+        if mode == "wal" {
+            return Ok(());
+        }
+        Err(QueueError::Unexpected(format!("it can't keep a log beside it: the journal mode stays {mode}")))
     }
 
     /// Where the file is.
@@ -273,7 +294,6 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 /// sizes are the ones that loaded fastest (docs/decisions/0001).
 fn options(path: &Path) -> SqliteConnectOptions {
     file(path)
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .page_size(PAGE_BYTES)
         .pragma("cache_size", "-16384")

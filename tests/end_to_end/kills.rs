@@ -83,7 +83,7 @@ fn killed_while_loading_it_loads_again() {
     let asked = plain(Command::AccountDelete, 60_000);
     let job = prepare(&bench, Command::AccountDelete, &asked);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
-    while running.is_alive() && !bench.path("imbulk.db-wal").exists() {
+    while running.is_alive() && !bench.path("imbulk.db-journal").exists() {
         std::thread::yield_now();
     }
     running.kill();
