@@ -49,7 +49,7 @@ impl Heard {
     fn is_final(self) -> bool {
         match self {
             Self::Nothing | Self::Unclear => false,
-            Self::Code(code, of) => !AGAIN.contains(&code) && !(of > 1 && SPLIT.contains(&code)),
+            Self::Code(code, of) => !AGAIN.contains(&code) && (of == 1 || !SPLIT.contains(&code)),
         }
     }
 
@@ -78,7 +78,7 @@ pub(super) fn judge(evidence: &Evidence, by_row: &[Option<&Line>], wrong: &mut V
     }
     let strangers = histories.keys().filter(|item| !sent.contains_key(*item));
     wrong.extend(strangers.map(|item| format!("{item:?} came in, and must not be sent")));
-    sent_again(&histories, &killed, wrong)
+    sent_again(&histories, &killed, &evidence.retried, wrong)
 }
 
 fn histories(journal: &[Entry], operation: Command) -> Histories<'_> {
@@ -177,12 +177,12 @@ fn is_borne_out(line: &Line, history: &[Reception], doubt: &Doubt, end: End) -> 
 }
 
 /// An item comes in again only if the answer before was no last word, or if nobody lived to hear it.
-fn sent_again(histories: &Histories<'_>, killed: &Killed<'_>, wrong: &mut Vec<String>) -> usize {
+fn sent_again(histories: &Histories<'_>, killed: &Killed<'_>, retried: &[u32], wrong: &mut Vec<String>) -> usize {
     let mut again = HashSet::new();
     let mut without: BTreeMap<usize, (usize, ItemId<'_>)> = BTreeMap::new();
     for (item, history) in histories {
         for (before, after) in history.iter().zip(&history[1..]) {
-            if !before.heard.is_final() {
+            if !before.heard.is_final() || before.heard.code().is_some_and(|code| retried.contains(&code)) {
                 continue;
             }
             let moments = killed.get(item).into_iter().flatten();

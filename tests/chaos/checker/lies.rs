@@ -100,7 +100,7 @@ fn a_row_without_exactly_one_outcome_is_found() {
     });
     caught("was never asked for", |evidence| drop(evidence.asked.pop()));
     caught("is pending, and must be", |evidence| {
-        say(evidence, "succeeded", |outcome, _| "pending".clone_into(outcome))
+        say(evidence, "succeeded", |outcome, _| "pending".clone_into(outcome));
     });
     caught("has an outcome without a settled request", |evidence| evidence.queue.astray.push(3));
     caught("row 0 is about", |evidence| {
@@ -157,7 +157,6 @@ fn doubt_without_a_reason_is_found() {
     // "Already done" was said by the first answer to these.
     for lie in ["succeeded", "in_doubt"] {
         caught("but the server saw", |evidence| {
-            evidence.kills.clear();
             say(evidence, "already_done", |outcome, _| lie.clone_into(outcome));
         });
     }

@@ -29,6 +29,8 @@ pub(crate) struct Evidence {
     pub(crate) queue: Filed,
     pub(crate) results: Vec<Row>,
     pub(crate) kills: Vec<Kill>,
+    /// Codes of which the user wanted another try.
+    pub(crate) retried: Vec<u32>,
     pub(crate) caps: Caps,
     /// Whether rows may still be pending.
     pub(crate) end: End,
@@ -68,6 +70,7 @@ impl Evidence {
             queue: Filed::read(&bench.path("imbulk.db")),
             results: bench.results(job),
             kills: kills.to_vec(),
+            retried: Vec::new(),
             caps: bench.caps,
             end: End::Complete,
         }

@@ -45,6 +45,7 @@ pub(crate) struct Sending {
     pub(crate) accounts: Vec<String>,
 }
 
+type ViewLine = (i64, i64, Option<String>, String, String, Option<i64>, u32);
 type Outcomes = HashMap<i64, (String, Option<i64>)>;
 
 impl Line {
@@ -183,14 +184,14 @@ fn rows_of(rows: &Value) -> Vec<i64> {
 }
 
 async fn view(connection: &mut SqliteConnection) -> Vec<Line> {
-    let lines: Vec<(i64, i64, Option<String>, String, String, Option<i64>, u32)> = sqlx::query_as(
+    let lines: Vec<ViewLine> = sqlx::query_as(
         "SELECT row, request, from_account, account, outcome, code, attempts FROM item
          WHERE run = (SELECT uuid FROM run ORDER BY id DESC LIMIT 1)",
     )
     .fetch_all(connection)
     .await
     .expect("rows");
-    let line = |(row, request, from, account, outcome, code, attempts)| Line {
+    let line = |(row, request, from, account, outcome, code, attempts): ViewLine| Line {
         row: number(row),
         request: Some(request),
         is_first: true,
