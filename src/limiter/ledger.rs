@@ -25,6 +25,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::domain::limit::slots::{held_until, survey};
 use crate::domain::limit::{Cap, Moment};
+use crate::fail_point::{self, Deed};
 
 const MAGIC: [u8; 16] = *b"imbulk slots v1\n";
 const NAME: usize = 64;
@@ -164,21 +165,25 @@ impl Ledger {
             (Err(next), Ok(_)) | (Ok(_), Err(next)) => return Ok(Err(next)),
             (Err(one), Err(other)) => return Ok(Err(one.max(other))),
         };
+        fail_point::before(Deed::TakeSlots);
         for (place, section) in slots.into_iter().zip([command, app]) {
             self.write(place, &until.as_nanos().to_le_bytes())?;
             section.free.pop();
         }
+        fail_point::after(Deed::TakeSlots);
         Ok(Ok(Taken { slots, until }))
     }
 
     /// Frees the slots of a call at that moment; if it took too long and they passed on to others, leaves them alone.
     pub(super) fn settle(&self, taken: &Taken, free_at: Moment) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
+        fail_point::before(Deed::FreeSlots);
         for place in taken.slots {
             if self.moment(place)? == taken.until {
                 self.write(place, &free_at.as_nanos().to_le_bytes())?;
             }
         }
+        fail_point::after(Deed::FreeSlots);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Cause, Packed, Segment};
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
+use crate::fail_point::{Deed, around};
 
 /// Bytes of requests that wait for one INSERT: 256 of a thousand long tags each would be 128 MB.
 const BYTES: usize = 4 << 20;
@@ -108,7 +109,7 @@ impl<'a> Loader<'a> {
         .execute(&mut self.queue.connection)
         .await
         .map_err(&fail)?;
-        self.execute("COMMIT").await?;
+        around(Deed::FinishLoad, self.execute("COMMIT")).await?;
         self.queue.use_wal().await?;
         Ok(self.run)
     }
@@ -188,7 +189,7 @@ impl<'a> Loader<'a> {
         self.uncommitted.lines += lines;
         if self.uncommitted.lines >= LINES_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
             self.uncommitted = Volume::default();
-            self.execute("COMMIT").await?;
+            around(Deed::LoadChunk, self.execute("COMMIT")).await?;
             self.execute("BEGIN IMMEDIATE").await?;
         }
         Ok(())

@@ -33,6 +33,7 @@ pub use runs::{NewRun, Run, RunId, RunState};
 
 use crate::domain::packed::UnpackError;
 use crate::domain::request::RequestId;
+use crate::fail_point::{Deed, around};
 
 /// The steps from an empty file to today's tables.
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -133,8 +134,7 @@ impl Queue {
         let fail = failing(path);
         let mut connection = options.connect().await.map_err(&fail)?;
         refuse_old_library(&mut connection, path).await?;
-        MIGRATIONS
-            .run_direct(None, &mut connection, false)
+        around(Deed::Migrate, MIGRATIONS.run_direct(None, &mut connection, false))
             .await
             .map_err(|source| QueueError::Migration { path: path.to_owned(), source })?;
         let (last,): (RequestId,) = sqlx::query_as("SELECT coalesce(max(id), 0) FROM request")
@@ -157,7 +157,7 @@ impl Queue {
     /// Folds the log into the file and lets go of the queue.
     pub async fn close(self) -> Result<(), QueueError> {
         let fail = |source| QueueError::Database { path: self.path.clone(), source };
-        self.connection.close().await.map_err(fail)
+        around(Deed::Close, self.connection.close()).await.map_err(fail)
     }
 
     async fn has_runs(&mut self) -> Result<bool, QueueError> {
@@ -203,7 +203,7 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
         (APPLICATION_ID, _) => {}
         (0, false) => {
             let mark = sqlx::query("PRAGMA application_id = 0x696D626B");
-            mark.execute(&mut connection).await.map_err(&fail)?;
+            around(Deed::Mark, mark.execute(&mut connection)).await.map_err(&fail)?;
         }
         (_others, _) => return Err(QueueError::NoQueue(path.to_owned())),
     }

@@ -7,6 +7,7 @@ use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
+use crate::fail_point::{Deed, around};
 
 /// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.
 pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, finished_at = ?2
@@ -158,7 +159,7 @@ impl Queue {
     /// Begins to load a run; [`super::Loader`] goes on.
     pub(super) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
         let fail = self.fail();
-        let (id,): (RunId,) = sqlx::query_as(
+        let insert = sqlx::query_as(
             "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags,
                               state, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
@@ -172,10 +173,9 @@ impl Queue {
         .bind(&run.digest)
         .bind(&run.stamp)
         .bind(&run.protected)
-        .bind(run.created_at)
-        .fetch_one(&mut self.connection)
-        .await
-        .map_err(&fail)?;
+        .bind(run.created_at);
+        let insert = around(Deed::InsertRun, insert.fetch_one(&mut self.connection));
+        let (id,): (RunId,) = insert.await.map_err(&fail)?;
         for (number, name) in run.sources.iter().enumerate() {
             sqlx::query("INSERT INTO source (run, number, name) VALUES (?, ?, ?)")
                 .bind(id)
@@ -191,6 +191,7 @@ impl Queue {
     /// Marks a run as begun: from now on it is finished before any other input of its job.
     pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         self.move_run(
+            Deed::Begin,
             sqlx::query(
                 "UPDATE run SET state = 'running', stopped = NULL, started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
@@ -204,6 +205,7 @@ impl Queue {
     /// Notes why a session ended before its run did.
     pub async fn note_stop(&mut self, run: RunId, why: &str) -> Result<(), QueueError> {
         self.move_run(
+            Deed::NoteStop,
             sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'").bind(run).bind(why),
         )
         .await
@@ -211,18 +213,25 @@ impl Queue {
 
     /// Marks a run as finished. It has no pending row left.
     pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
-        self.move_run(sqlx::query(FINISH).bind(run).bind(now)).await
+        self.move_run(Deed::Finish, sqlx::query(FINISH).bind(run).bind(now)).await
     }
 
     /// Gives a run up in favour of a new one; its pending rows stay pending.
     pub async fn supersede(&mut self, run: RunId) -> Result<(), QueueError> {
-        self.move_run(sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'").bind(run))
-            .await
+        self.move_run(
+            Deed::Supersede,
+            sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'").bind(run),
+        )
+        .await
     }
 
     /// Removes a run of which nothing was ever sent.
     pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
-        self.move_run(sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run)).await
+        self.move_run(
+            Deed::Discard,
+            sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run),
+        )
+        .await
     }
 
     /// A run by its number.
@@ -235,16 +244,18 @@ impl Queue {
     /// Loads that a killed process left behind.
     pub(super) async fn discard_unfinished_loads(&mut self) -> Result<(), QueueError> {
         let fail = self.fail();
-        sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection).await.map_err(fail)?;
+        let delete = sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection);
+        around(Deed::DiscardLoads, delete).await.map_err(fail)?;
         Ok(())
     }
 
     async fn move_run(
         &mut self,
+        deed: Deed,
         change: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<(), QueueError> {
         let fail = self.fail();
-        let changed = change.execute(&mut self.connection).await.map_err(fail)?.rows_affected();
+        let changed = around(deed, change.execute(&mut self.connection)).await.map_err(fail)?.rows_affected();
         if changed == 1 {
             return Ok(());
         }
