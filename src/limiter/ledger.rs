@@ -62,7 +62,7 @@ pub(super) struct Taken {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// It can't be opened, read or written.
-    #[error("{}: can't {action} the file in which processes share the call limit", path.display())]
+    #[error("{}: can't {action} the file in which processes share the call limit: {source}", path.display())]
     Io {
         /// The ledger's.
         path: PathBuf,
@@ -96,9 +96,18 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The ledger, where its disk is what failed.
+    pub fn disk(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, source, .. } => is_full(source).then_some(path),
+            Self::NotALedger { .. } | Self::Removed { .. } | Self::Full { .. } => None,
+        }
+    }
+
     /// What the user can do.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Io { source, .. } if is_full(source) => "make room there and run again: nothing is lost",
             Self::Io { .. } => "the user that runs imbulk must be able to read and write this file and its folder",
             Self::NotALedger { .. } => "move it away, if nothing else needs it; imbulk makes a new one",
             Self::Removed { .. } => "run again, once no other imbulk sends to this app",
@@ -321,6 +330,10 @@ fn open_or_create(path: &Path) -> io::Result<File> {
         Err(rustix::io::Errno::EXIST) => Ok(open(OFlags::empty())?),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn io_error(path: &Path, action: &'static str, source: io::Error) -> LedgerError {

@@ -13,13 +13,14 @@ mod protect;
 mod read;
 mod record;
 mod retry;
+mod room;
 mod runs;
 mod sql;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
@@ -29,6 +30,7 @@ pub use load::Loader;
 pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
 pub use record::{Write, Written};
 pub use retry::Selection;
+pub use room::free;
 pub use runs::{NewRun, Run, RunId, RunState};
 
 use crate::domain::packed::UnpackError;
@@ -87,7 +89,7 @@ pub enum QueueError {
         /// The queue.
         path: PathBuf,
         /// Why.
-        source: sqlx::migrate::MigrateError,
+        source: MigrateError,
     },
     /// The library is too old.
     #[error("SQLite {0} can lose committed data; 3.51.3 or newer is needed")]
@@ -136,7 +138,7 @@ impl Queue {
         refuse_old_library(&mut connection, path).await?;
         around(Deed::Migrate, MIGRATIONS.run_direct(None, &mut connection, false))
             .await
-            .map_err(|source| QueueError::Migration { path: path.to_owned(), source })?;
+            .map_err(|error| migrating(path, error))?;
         let (last,): (RequestId,) = sqlx::query_as("SELECT coalesce(max(id), 0) FROM request")
             .fetch_one(&mut connection)
             .await
@@ -210,6 +212,14 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
     connection.close().await.map_err(fail)
 }
 
+/// A disk that fails while the tables are made says nothing of their version.
+fn migrating(path: &Path, error: MigrateError) -> QueueError {
+    match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => failing(path)(source),
+        source => QueueError::Migration { path: path.to_owned(), source },
+    }
+}
+
 /// For `map_err`: which queue it is that SQLite speaks of.
 fn failing(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     /// `SQLITE_NOTADB`
@@ -235,9 +245,7 @@ impl Reader {
         let read_only = file(path).read_only(true).pragma("cache_size", "-16384").pragma("temp_store", "MEMORY");
         let opened = match pool(read_only.clone()).await {
             // Nothing can be made beside the file, so that nobody can write to it either.
-            Err(error) if cannot_open(&error) && !beside(path, "-wal").exists() => {
-                pool(read_only.immutable(true)).await
-            }
+            Err(error) if cannot_open(&error) && has_no_log(path) => pool(read_only.immutable(true)).await,
             opened_or_broken => opened_or_broken,
         };
         let (pool, found) = opened.map_err(failing(path))?;
@@ -262,25 +270,42 @@ async fn pool(options: SqliteConnectOptions) -> Result<(SqlitePool, i64), sqlx::
     Ok((pool, found))
 }
 
+/// SQLite's result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
 /// What SQLite's result code says in its lower byte.
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
-    Some(code & 0xFF)
+    Some(code(error)? & 0xFF)
 }
 
 fn cannot_open(error: &sqlx::Error) -> bool {
     /// `SQLITE_READONLY`, `SQLITE_CANTOPEN`
     const CANNOT: [u32; 2] = [8, 14];
-    primary_code(error).is_some_and(|code| CANNOT.contains(&code))
+    /// `SQLITE_IOERR_SHMSIZE`: the disk has no room for the index of the log.
+    const NO_ROOM: u32 = 4874;
+    code(error) == Some(NO_ROOM) || primary_code(error).is_some_and(|code| CANNOT.contains(&code))
+}
+
+/// SQLite may have made an empty one before it gave up.
+fn has_no_log(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0)
 }
 
 fn hint(error: &sqlx::Error) -> &'static str {
     /// `SQLITE_READONLY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`
     const DISK: [u32; 4] = [8, 10, 13, 14];
-    if primary_code(error).is_some_and(|code| DISK.contains(&code)) {
-        "is the disk full or the file not writable? make room and run again: nothing is lost"
-    } else {
-        "please report this"
+    /// `SQLITE_CORRUPT`, also where the disk refuses to read a page.
+    const DAMAGED: u32 = 11;
+    match primary_code(error) {
+        Some(code) if DISK.contains(&code) => {
+            "is the disk full or the file not writable? make room and run again: nothing is lost"
+        }
+        Some(DAMAGED) => {
+            "is the disk broken? look at it before anything else, and keep a copy of the file and its -wal"
+        }
+        Some(_) | None => "please report this",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs: one pass of a job over one input.
 
-use sqlx::FromRow;
+use sqlx::{Connection, FromRow};
 
 use super::{LargeAccount, Queue, QueueError, Reader};
 use crate::domain::operation::{self, DeleteType, Operation};
@@ -159,7 +159,9 @@ impl Queue {
     /// Begins to load a run; [`super::Loader`] goes on.
     pub(super) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
         let fail = self.fail();
-        let insert = sqlx::query_as(
+        // A transaction of its own: who fetches a single row does not hear of a commit that fails after it.
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
+        let (id,): (RunId,) = sqlx::query_as(
             "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags,
                               state, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
@@ -173,18 +175,20 @@ impl Queue {
         .bind(&run.digest)
         .bind(&run.stamp)
         .bind(&run.protected)
-        .bind(run.created_at);
-        let insert = around(Deed::InsertRun, insert.fetch_one(&mut self.connection));
-        let (id,): (RunId,) = insert.await.map_err(&fail)?;
+        .bind(run.created_at)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(&fail)?;
         for (number, name) in run.sources.iter().enumerate() {
             sqlx::query("INSERT INTO source (run, number, name) VALUES (?, ?, ?)")
                 .bind(id)
                 .bind(i64::try_from(number).unwrap_or(i64::MAX))
                 .bind(name)
-                .execute(&mut self.connection)
+                .execute(&mut *transaction)
                 .await
                 .map_err(&fail)?;
         }
+        transaction.commit().await.map_err(fail)?;
         Ok(id)
     }
 

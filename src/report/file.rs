@@ -25,7 +25,10 @@ pub async fn atomic_file<T>(
     let made = tempfile::Builder::new().prefix(".imbulk-").tempfile_in(folder);
     let (handle, temporary) = made.map_err(fail)?.into_parts();
     let mut out = BufWriter::new(handle);
-    let filled = fill(&mut out).await?;
+    let filled = fill(&mut out).await.map_err(|error| match error {
+        ReportError::Output(source) => fail(source),
+        of_the_queue => of_the_queue,
+    })?;
     out.flush().map_err(fail)?;
     out.get_ref().sync_all().map_err(fail)?;
     fail_point::before(Deed::PlaceFile);

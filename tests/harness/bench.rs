@@ -165,8 +165,14 @@ impl Bench {
 
     /// Starts the binary.
     pub(crate) fn start(&self, args: &[&str], stdin: &[u8]) -> Running {
-        let mut command = Process::new(env!("CARGO_BIN_EXE_imbulk"));
-        command.args(args).env_clear().envs(&self.env).current_dir(self.folder());
+        self.start_under(&[], args, stdin)
+    }
+
+    /// Starts the binary by way of other programs: `strace -f imbulk …`.
+    pub(crate) fn start_under(&self, wrapper: &[&str], args: &[&str], stdin: &[u8]) -> Running {
+        let line: Vec<&str> = [wrapper, &[env!("CARGO_BIN_EXE_imbulk")], args].concat();
+        let mut command = Process::new(line[0]);
+        command.args(&line[1..]).env_clear().envs(&self.env).current_dir(self.folder());
         Running::spawn(command, stdin)
     }
 
