@@ -163,10 +163,7 @@ mod tests {
         );
         let answer = Answer::parse(body.as_bytes()).unwrap();
         assert_eq!((answer.info, &answer.items["a"]), (kept.clone(), &ItemAnswer::Code(1, kept)));
-        for body in [
-            format!(r#"{{"ErrorCode":"{long}"}}"#),
-            format!(r#"{{"ErrorCode":0,"ActionStatus":"{long}"}}"#),
-        ] {
+        for body in [format!(r#"{{"ErrorCode":"{long}"}}"#), format!(r#"{{"ErrorCode":0,"ActionStatus":"{long}"}}"#)] {
             let error = Answer::parse(body.as_bytes()).unwrap_err().to_string();
             assert!(error.chars().count() < 600, "{} characters", error.chars().count());
         }
