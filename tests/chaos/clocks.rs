@@ -79,9 +79,9 @@ fn capped(cap: u32) -> Setup {
 fn under(offsets: &[i64]) -> (Vec<Timestamp>, Duration) {
     const CAP: u32 = 200;
     let clock = Clock::new(capped(CAP), 0);
-    let (job, asked) = job(&clock.bench, 1000, CAP);
+    let (job, asked) = job(&clock.bench, 700, CAP);
     let faults =
-        ["any:code=30006:0.05", "any:silence-after:#50,200", "any:reset-after:#100,300,500", "any:garbage:0.02"];
+        ["any:code=30006:0.05", "any:silence-after:#50,100", "any:reset-after:#200,300,400", "any:garbage:0.02"];
     clock.bench.faults(&faults);
     let (output, took) = clock.run(&job.write(&clock.bench), 40, offsets);
     assert!([0, 3].contains(&output.code), "{output:#?}");
@@ -118,10 +118,10 @@ fn a_clock_that_jumps_changes_neither_pace_nor_retries_nor_the_validity_of_signa
 
 #[test]
 fn a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_once_it_is_right() {
+    const CAP: u32 = 100;
     if !can("a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_once_it_is_right") {
         return;
     }
-    const CAP: u32 = 100;
     let clock = Clock::new(capped(CAP), 0);
     let (job, asked) = job(&clock.bench, 400, CAP);
     let job = job.write(&clock.bench);
@@ -143,13 +143,13 @@ fn a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_onc
 
 #[test]
 fn a_signature_that_runs_out_sooner_at_the_server_than_here_is_renewed_in_time() {
+    const CAP: u32 = 80;
     if !can("a_signature_that_runs_out_sooner_at_the_server_than_here_is_renewed_in_time") {
         return;
     }
-    const CAP: u32 = 80;
     // Every signature of 24 h is good for the last four seconds of them.
     let clock = Clock::new(capped(CAP), -(DAY - 4));
-    let (job, asked) = job(&clock.bench, 700, CAP);
+    let (job, asked) = job(&clock.bench, 480, CAP);
     let (output, _) = clock.run(&job.write(&clock.bench), 0, &[]);
     assert!([0, 3].contains(&output.code), "{output:#?}");
     let results = clock.bench.results("job");
@@ -162,7 +162,7 @@ fn a_signature_that_runs_out_sooner_at_the_server_than_here_is_renewed_in_time()
 fn until_six(offsets: &[i64]) -> Output {
     const CAP: u32 = 100;
     let mut clock = Clock::new(capped(CAP), 0);
-    let (job, asked) = job(&clock.bench, 700, CAP);
+    let (job, asked) = job(&clock.bench, 400, CAP);
     clock.bench.set_env("TZ", &zone_in_which_it_is(12 * HOUR));
     let job = job.with("stop", "until", "\"06:00\"").write(&clock.bench);
     let (output, _) = clock.run(&job, 60, offsets);

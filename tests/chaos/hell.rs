@@ -162,12 +162,8 @@ fn assert_classes(played: &Played, expected: fn(Fate) -> (&'static str, Option<i
 }
 
 #[test]
-fn every_mode_played_for_ever_lands_in_its_class() {
+fn every_mode_lands_in_its_class_and_leaves_a_doubt_just_where_it_is_documented() {
     assert_classes(&ALL.for_ever, for_ever);
-}
-
-#[test]
-fn every_mode_leaves_a_doubt_for_the_second_attempt_just_where_it_is_documented() {
     assert_classes(&ALL.once, once);
 }
 

@@ -155,7 +155,7 @@ fn a_refused_connection_is_waited_out_and_counts_as_not_sent() {
 fn a_connection_that_is_closed_as_the_next_request_sets_out_never_sends_one_twice_unasked() {
     let calls = std::sync::atomic::AtomicUsize::new(0);
     let server = Server::start(Door::Open, move |ask| {
-        let races = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 3 == 0;
+        let races = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(3);
         nice(ask).into_iter().chain(races.then_some(Step::CloseOnNext)).collect()
     });
     let played = play(&server, &pairs(400, 1), 10);

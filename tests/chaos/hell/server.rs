@@ -71,7 +71,8 @@ pub(super) struct Seen {
     pub(super) taken: BTreeMap<String, usize>,
 }
 
-type Script = dyn Fn(&Ask) -> Vec<Step> + Send + Sync;
+/// What a call is answered with.
+pub(super) type Script = dyn Fn(&Ask) -> Vec<Step> + Send + Sync;
 
 struct Shared {
     script: Box<Script>,
@@ -256,7 +257,7 @@ async fn closed(reader: &mut ReadHalf<'_>) {
 async fn until_closed(stream: &TcpStream) {
     loop {
         let ready = stream.ready(tokio::io::Interest::READABLE).await;
-        if ready.is_err() || ready.is_ok_and(|ready| ready.is_read_closed()) {
+        if ready.is_err() || ready.is_ok_and(tokio::io::Ready::is_read_closed) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::server::{Ask, Step};
+use super::server::{Ask, Script, Step};
 use crate::harness::http::answer;
 
 /// What becomes of an item of a call that is answered so.
@@ -29,8 +29,11 @@ pub(super) struct Mode {
     pub(super) name: &'static str,
     /// Of the first, the second and the third item of the call.
     pub(super) fates: [Fate; 3],
-    pub(super) play: Box<dyn Fn(&Ask) -> Vec<Step> + Send + Sync>,
+    pub(super) play: Box<Script>,
 }
+
+/// How a connection ends, if it does.
+type End = fn() -> Option<Step>;
 
 const MIB: usize = 1 << 20;
 const DOUBT: [Fate; 3] = [Fate::InDoubt; 3];
@@ -41,7 +44,7 @@ fn mode(name: &'static str, fates: [Fate; 3], play: impl Fn(&Ask) -> Vec<Step> +
 }
 
 /// Sends these bytes, and then does that.
-fn wire(name: &'static str, bytes: impl Into<Vec<u8>>, then: fn() -> Option<Step>) -> Mode {
+fn wire(name: &'static str, bytes: impl Into<Vec<u8>>, then: End) -> Mode {
     let bytes = bytes.into();
     mode(name, DOUBT, move |_| [Step::Write(bytes.clone())].into_iter().chain(then()).collect())
 }
@@ -93,7 +96,7 @@ pub(super) fn modes() -> Vec<Mode> {
 fn broken_off() -> Vec<Mode> {
     const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n";
     let whole = format!("{HEAD}\r\n{{\"ErrorCode\":0");
-    let ends: [(fn() -> Option<Step>, [&str; 4]); 2] = [
+    let ends: [(End, [&str; 4]); 2] = [
         (|| Some(Step::Reset), ["reset-no-answer", "reset-in-head", "reset-after-head", "reset-in-body"]),
         (|| Some(Step::Close), ["close-no-answer", "close-in-head", "close-after-head", "close-in-body"]),
     ];
