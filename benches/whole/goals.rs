@@ -129,6 +129,12 @@ pub(crate) const GOALS: &[Goal] = &[
         ("cpu_us_per_call", "us"),
         AtMost(1.1),
     ),
+    growth(
+        "scale: the same, both ways among friends of each other",
+        ("scale", "2 M, both ways", "10 k"),
+        ("cpu_us_per_call", "us"),
+        Bar::None,
+    ),
     own("scale: first call after `run`, 10 M queued", ("scale", "10 M"), ("first_call_s", "s"), AtMost(1.0)),
     own(
         "scale: first call after kill -9, 10 M queued",

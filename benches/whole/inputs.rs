@@ -95,6 +95,8 @@ pub(crate) struct Job<'a> {
     pub(crate) operation: &'a str,
     pub(crate) input: &'a Path,
     pub(crate) endpoint: &'a str,
+    /// Of friend_delete.
+    pub(crate) delete_type: &'a str,
     /// Calls a second, of the command and of the app.
     pub(crate) cap: u32,
 }
@@ -102,8 +104,11 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     /// Writes the file into the folder.
     pub(crate) fn write(&self, folder: &Path) -> Fallible<PathBuf> {
-        let Self { name, operation, input, endpoint, cap } = self;
-        let options = if *operation == "friend_delete" { "[options]\ndelete_type = \"both\"\n" } else { "" };
+        let Self { name, operation, input, endpoint, delete_type, cap } = self;
+        let options = match *operation {
+            "friend_delete" => format!("[options]\ndelete_type = {delete_type:?}\n"),
+            _ => String::new(),
+        };
         let text = format!(
             "name = {name:?}\noperation = {operation:?}\n[input]\npath = {:?}\n{options}[app]\nsdkappid = 1400000001\n\
              identifier = \"administrator\"\nendpoint = {endpoint:?}\n[limits]\ncalls_per_second = {cap}\n\

@@ -94,6 +94,9 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
     let scratch = tempfile::Builder::new().prefix("session-").tempdir_in(&work)?;
     let figures = out.join(if quick { "quick.csv" } else { "figures.csv" });
     let records = Records::read_without(&figures, &names)?;
+    if quick {
+        println!("quick: every input is a twentieth of what its name says");
+    }
     let mut bench = Bench { records, work, scratch: scratch.path().to_owned(), quick };
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.what);

@@ -45,7 +45,7 @@ pub(crate) fn run(command: Command, log: &Path, good: &[i32]) -> Fallible<Usage>
 }
 
 impl Running {
-    /// Processor time so far, of all its threads. Ticks of 10 ms.
+    /// Processor time so far.
     pub(crate) fn cpu(&self) -> Fallible<Duration> {
         cpu_of(self.child.id())
     }
@@ -75,13 +75,16 @@ impl Running {
     }
 }
 
-/// User and system time of a process that is alive (proc(5): fields 14 and 15, the name before them may hold blanks).
+/// Time on a processor of all threads of a process that is alive, to the nanosecond: the first field of `schedstat`.
+/// Threads that have ended are not in it; none of note do while something is watched.
 pub(crate) fn cpu_of(pid: u32) -> Fallible<Duration> {
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
-    Ok(TICK * (ticks(14) + ticks(15)))
+    let mut sum = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // It may have ended since the folder was read.
+        let Ok(stat) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        sum += stat.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(sum))
 }
 
 /// Waits between two looks at something.

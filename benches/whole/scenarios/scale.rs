@@ -1,12 +1,12 @@
 //! What a call costs, and how soon the first one is made, by the size of the queue.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{job, plan};
-use crate::inputs::{self, Kind};
+use super::plan;
+use crate::inputs::{self, Job, Kind};
 use crate::measure::{self, Running};
 use crate::server::{Manner, Server};
 use crate::{Bench, Fallible};
@@ -22,9 +22,8 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
     let large = inputs::csv(&bench.work, Kind::Friends, bench.rows(10_000_000))?;
     let queue = bench.new_queue("large.db");
     let mut server = Server::start(Manner::Fast)?;
-    let large = job(bench, "friend_delete", &large, &server.endpoint, CAP)?;
-    let large = rename(&large, "large")?;
-    let small = job(bench, "friend_delete", &small, &server.endpoint, CAP)?;
+    let large = job(bench, "large", "single", &large, &server.endpoint)?;
+    let small = job(bench, "small", "single", &small, &server.endpoint)?;
     plan(bench, &queue, &large)?;
     for round in 0..bench.rounds(5) {
         // The large queue goes on from round to round, each time after `kill -9`; a small one would be at its end.
@@ -36,13 +35,25 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
         plan(bench, &queue, &small)?;
         window(bench, &mut server, ("10 k", "first_call_s"), (&queue, &small), round)?.kill()?;
     }
-    stop(bench, &mut server, (&queue, &large))
+    stop(bench, &mut server, (&queue, &large))?;
+    circle(bench, &mut server)
 }
 
-fn rename(job: &Path, name: &str) -> Fallible<std::path::PathBuf> {
-    let renamed = job.with_file_name(format!("{name}.toml"));
-    std::fs::rename(job, &renamed)?;
-    Ok(renamed)
+/// One way, a call writes one account, so that the size of the queue is all that differs.
+fn job(bench: &Bench, name: &str, delete_type: &str, input: &Path, endpoint: &str) -> Fallible<PathBuf> {
+    Job { name, operation: "friend_delete", input, endpoint, delete_type, cap: CAP }.write(&bench.scratch)
+}
+
+/// Both ways, where all are friends of each other: a call writes 21 accounts that many other calls write, too.
+fn circle(bench: &mut Bench, server: &mut Server) -> Fallible<()> {
+    let input = inputs::csv(&bench.work, Kind::Friends, bench.rows(2_000_000))?;
+    let job = job(bench, "circle", "both", &input, &server.endpoint)?;
+    let queue = bench.new_queue("circle.db");
+    plan(bench, &queue, &job)?;
+    for round in 0..bench.rounds(3) {
+        window(bench, server, ("2 M, both ways", "first_call_s"), (&queue, &job), round)?.kill()?;
+    }
+    Ok(())
 }
 
 /// Runs a queue past the window, and leaves it running.

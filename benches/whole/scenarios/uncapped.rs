@@ -1,5 +1,7 @@
 //! With the limits out of the way: what a call and an item cost, and what bounds them.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,6 +54,7 @@ fn ours(
     let used = send(bench, &queue, &job)?;
     let beside = server.cpu()?.saturating_sub(before);
     let seen = server.seen()?;
+    all_arrived(&seen, input)?;
     note(bench, (case, "imbulk"), round, (used, &seen, beside));
     if case == "accounts" {
         let export = super::results::export(bench, &queue)?;
@@ -65,6 +68,8 @@ fn ours(
 fn asyncio(bench: &mut Bench, server: &mut Server, script: &Script, input: &Path, round: u32) -> Fallible<()> {
     let command = script.command(&server.endpoint, input, &bench.path("asyncio.csv"));
     let used = peer(bench, server, "asyncio", command, round)?;
+    all_arrived(&server.seen()?, input)?;
+    all_done(&bench.path("asyncio.csv"), input)?;
     whole_job(bench, "asyncio", round, (used.wall, used.cpu));
     Ok(())
 }
@@ -83,6 +88,24 @@ fn peer(
     let seen = server.seen()?;
     note(bench, ("accounts", who), round, (used, &seen, beside));
     Ok(used)
+}
+
+/// That every row was sent.
+fn all_arrived(seen: &Seen, input: &Path) -> Fallible<()> {
+    let rows = lines(input)? - 1;
+    if seen.items == rows { Ok(()) } else { Err(format!("{} of {rows} rows were sent", seen.items).into()) }
+}
+
+/// That the script has a good result of every row.
+fn all_done(results: &Path, input: &Path) -> Fallible<()> {
+    let rows = lines(input)? - 1;
+    let good = BufReader::new(File::open(results)?).lines().map_while(Result::ok).filter(|line| line.ends_with(",0,"));
+    let good = good.count() as u64;
+    if good == rows { Ok(()) } else { Err(format!("the script did {good} of {rows} rows").into()) }
+}
+
+fn lines(path: &Path) -> Fallible<u64> {
+    Ok(BufReader::new(File::open(path)?).lines().count() as u64)
 }
 
 /// From the file to the results, all told.
