@@ -169,15 +169,34 @@ pub(crate) struct Line {
     pub(crate) compared: bool,
     pub(crate) bar: Bar,
     pub(crate) rounds: usize,
+    /// Whether others used the machine before or after: then no figure shows anything.
+    disturbed: bool,
 }
 
+/// How a figure stands to its bar.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Met,
+    Missed,
+    /// Others used the machine.
+    Unknown,
+    NoGoal,
+}
+
+/// Cores that others may use.
+const QUIET: f64 = 0.2;
+
 impl Line {
-    /// Whether the bar is reached; none where there is none.
-    pub(crate) fn met(&self) -> Option<bool> {
-        match self.bar {
-            AtLeast(bar) => Some(self.figure >= bar),
-            AtMost(bar) => Some(self.figure <= bar),
-            Bar::None => None,
+    pub(crate) fn verdict(&self) -> Verdict {
+        let met = match self.bar {
+            AtLeast(bar) => self.figure >= bar,
+            AtMost(bar) => self.figure <= bar,
+            Bar::None => return Verdict::NoGoal,
+        };
+        match (self.disturbed, met) {
+            (true, _) => Verdict::Unknown,
+            (false, true) => Verdict::Met,
+            (false, false) => Verdict::Missed,
         }
     }
 }
@@ -205,6 +224,7 @@ fn line(records: &Records, goal: &Goal) -> Option<Line> {
         compared: goal.peer.is_some(),
         bar: goal.bar,
         rounds: records.rounds(goal.ours),
+        disturbed: records.largest(("machine", goal.ours.0, "others", "cores")).is_none_or(|cores| cores > QUIET),
     })
 }
 
@@ -219,10 +239,11 @@ pub(crate) fn table(lines: &[Line]) -> String {
             AtMost(bar) => format!("<= {}", significant(bar)),
             Bar::None => String::new(),
         };
-        let met = match line.met() {
-            Some(true) => "met",
-            Some(false) => "NOT MET",
-            None => "",
+        let met = match line.verdict() {
+            Verdict::Met => "met",
+            Verdict::Missed => "NOT MET",
+            Verdict::Unknown => "machine was busy",
+            Verdict::NoGoal => "",
         };
         let ratio = if line.compared { significant(line.figure) } else { String::new() };
         let rounds = line.rounds.to_string();

@@ -20,6 +20,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use goals::Verdict;
 use records::Records;
 
 pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -100,7 +101,13 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
     let mut bench = Bench { records, work, scratch: scratch.path().to_owned(), quick };
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.what);
-        (scenario.run)(&mut bench)?;
+        for round in 0..2 {
+            if round == 1 {
+                (scenario.run)(&mut bench)?;
+            }
+            let others = measure::others()?;
+            bench.records.add(("machine", scenario.name, "others", "cores"), round, others);
+        }
         bench.records.write(&figures)?;
     }
     let lines = goals::lines(&bench.records);
@@ -108,6 +115,6 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
     let svg = figures.with_extension("svg");
     std::fs::write(&svg, picture::draw(&bench.records, &lines))?;
     println!("single runs: {}\npicture: {}", figures.display(), svg.display());
-    let missed = lines.iter().any(|line| line.met() == Some(false));
-    Ok(if missed && flag("--check") { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let shown = lines.iter().all(|line| matches!(line.verdict(), Verdict::Met | Verdict::NoGoal));
+    Ok(if flag("--check") && !shown { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -87,6 +87,27 @@ pub(crate) fn cpu_of(pid: u32) -> Fallible<Duration> {
     Ok(Duration::from_nanos(sum))
 }
 
+/// How many cores were busy, or idle only because they waited for the disk, over two seconds in which we did nothing.
+pub(crate) fn others() -> Fallible<f64> {
+    let (busy, all) = processors()?;
+    nap(Duration::from_secs(2));
+    let (busy_after, all_after) = processors()?;
+    let cores = std::thread::available_parallelism()?.get();
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let others = (busy_after - busy) as f64 / (all_after - all).max(1) as f64 * cores as f64;
+    Ok(others)
+}
+
+/// Ticks so far: of all that is not idle, and of all.
+fn processors() -> Fallible<(u64, u64)> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let first = stat.lines().next().unwrap_or_default();
+    let ticks: Vec<u64> = first.split_whitespace().skip(1).take(8).filter_map(|text| text.parse().ok()).collect();
+    let all: u64 = ticks.iter().sum();
+    // user nice system IDLE iowait irq softirq steal
+    Ok((all - ticks.get(3).copied().unwrap_or(0), all))
+}
+
 /// Waits between two looks at something.
 #[expect(clippy::disallowed_methods, reason = "the driver waits for processes, and has no runtime")]
 pub(crate) fn nap(time: Duration) {

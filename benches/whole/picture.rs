@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::goals::Line;
+use crate::goals::{Line, Verdict};
 use crate::records::{Place, Records, significant};
 
 /// What is better.
@@ -86,13 +86,14 @@ pub(crate) fn draw(records: &Records, lines: &[Line]) -> String {
     for panel in &PANELS {
         y = draw_panel(&mut body, records, panel, y);
     }
-    let bars: Vec<bool> = lines.iter().filter_map(Line::met).collect();
-    let met = bars.iter().filter(|met| **met).count();
+    let count = |verdict| lines.iter().filter(|line| line.verdict() == verdict).count();
+    let (met, missed, unknown) = (count(Verdict::Met), count(Verdict::Missed), count(Verdict::Unknown));
+    let busy = if unknown == 0 { String::new() } else { format!(" ({unknown} more unknown: the machine was busy)") };
     let height = y + 30.0;
     let foot = format!(
-        "Medians, in turn on one machine, server beside them. Goals met: {met} of {}. Every run: figures.csv; what is \
+        "Medians, in turn on one machine, server beside them. Goals met: {met} of {}{busy}. Every run: figures.csv; what is \
          measured: docs/benchmarks.md.",
-        bars.len()
+        met + missed
     );
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \

@@ -33,7 +33,10 @@ impl Records {
         }
         let mut reader = csv::Reader::from_path(path)?;
         let all = reader.deserialize().collect::<Result<Vec<Record>, _>>()?;
-        Ok(Self(all.into_iter().filter(|record| !scenarios.contains(&record.scenario.as_str())).collect()))
+        // What was noted of the machine has the scenario as its case.
+        let of =
+            |record: &Record| if record.scenario == "machine" { record.case.clone() } else { record.scenario.clone() };
+        Ok(Self(all.into_iter().filter(|record| !scenarios.contains(&of(record).as_str())).collect()))
     }
 
     pub(crate) fn write(&self, path: &Path) -> Fallible<()> {
@@ -74,6 +77,11 @@ impl Records {
             Some(value / other)
         };
         median(self.values(above).into_iter().filter_map(ratio).collect())
+    }
+
+    /// The largest of all rounds.
+    pub(crate) fn largest(&self, place: Place<'_>) -> Option<f64> {
+        self.values(place).into_iter().map(|(_, value)| value).max_by(f64::total_cmp)
     }
 
     /// How many rounds.
