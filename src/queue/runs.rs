@@ -188,7 +188,7 @@ impl Queue {
                 .await
                 .map_err(&fail)?;
         }
-        transaction.commit().await.map_err(fail)?;
+        around(Deed::InsertRun, transaction.commit()).await.map_err(fail)?;
         Ok(id)
     }
 

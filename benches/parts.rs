@@ -1,0 +1,340 @@
+//! The parts of the program, each alone: `cargo bench --bench parts`, or `-- NAME` for some of them (docs/benchmarks.md).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use imbulk::domain::account::UserId;
+use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop};
+use imbulk::domain::operation::{self, DeleteType, Operation};
+use imbulk::domain::outcome::Outcome;
+use imbulk::domain::packed::{BODY_BYTES, Packed};
+use imbulk::domain::reply::Exchange;
+use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::row::{BadRow, RowRef};
+use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
+use imbulk::domain::settlement::Settlement;
+use imbulk::domain::tally::Tally;
+use imbulk::domain::verdict::judge;
+use imbulk::input::Source;
+use imbulk::intake::{Intake, MEMORY, Output, Plan};
+use imbulk::limiter::{Limiter, Settings};
+use imbulk::queue::{Loader, NewRun, Queue, RunId, Write};
+use imbulk::report::results;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// Rows of an input: some tenths of a second at most.
+const ROWS: u64 = 200_000;
+/// Requests of a queue.
+const REQUESTS: i64 = 2_000;
+/// As many intents or outcomes as come together at full speed.
+const BATCH: usize = 64;
+const NOW: i64 = 1_790_000_000_000;
+
+fn accounts() -> &'static dyn Operation {
+    operation::by_name("account_delete").expect("it exists")
+}
+
+fn friends() -> &'static dyn Operation {
+    operation::by_name("friend_delete").expect("it exists")
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads")
+}
+
+fn id(number: u64) -> String {
+    format!("user{:08x}", number.wrapping_mul(0x9E37_79B1) & 0xFFFF_FFFF)
+}
+
+/// The ids of the row: its account is one in twenty.
+fn pair(row: u64) -> (String, String) {
+    (id(row * 7_368_787 % (ROWS / 20)), id(ROWS + row))
+}
+
+fn input(folder: &Path, name: &str, text: &str) -> (Vec<Source>, Input) {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("the folder can be written to");
+    let input = Input {
+        paths: vec![path.display().to_string()],
+        columns: BTreeMap::new(),
+        encoding: Encoding::Utf8,
+        delimiter: None,
+        rejects: Rejects::Count,
+    };
+    (imbulk::input::open(&input, folder).expect("it was just written"), input)
+}
+
+fn reading(c: &mut Criterion) {
+    let folder = TempDir::new().expect("a folder");
+    let (mut csv, mut jsonl) = ("From_Account,To_Account\n".to_owned(), String::new());
+    for (from, to) in (0..ROWS).map(pair) {
+        // Writing to a String can't fail.
+        let _always = writeln!(csv, "{from},{to}");
+        let _always = writeln!(jsonl, r#"{{"From_Account":"{from}","To_Account":"{to}"}}"#);
+    }
+    let mut group = c.benchmark_group("read");
+    group.throughput(Throughput::Elements(ROWS)).sample_size(20);
+    for (name, text) in [("rows.csv", csv), ("rows.jsonl", jsonl)] {
+        let (sources, input) = input(folder.path(), name, &text);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut rows = 0;
+                let mut count = |row: Result<RowRef<'_>, BadRow>| {
+                    black_box(&row).as_ref().expect("all rows are good");
+                    rows += 1;
+                    ControlFlow::Continue(())
+                };
+                sources[0].read(&friends().shape(), &input, &mut count).expect("it is readable");
+                assert_eq!(rows, ROWS);
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Everything that intake makes of the rows.
+fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<Output> {
+    let plan = Plan {
+        shape: friends().shape(),
+        items_per_request: NonZeroU32::new(1000).expect("not zero"),
+        protects: &|_| false,
+        temp_dir: folder,
+        expected_bytes: ROWS * 28,
+        memory: MEMORY,
+        body_bytes: BODY_BYTES,
+    };
+    let mut outputs = Vec::new();
+    let mut intake = Intake::new(plan, |output| {
+        outputs.push(output);
+        Ok(())
+    });
+    for (line, (from, account)) in (2..).zip(rows) {
+        intake.row(0, RowRef { line, from: Some(from), account, tags: "" }).expect("memory is enough");
+    }
+    intake.finish().expect("the sums are right");
+    outputs
+}
+
+fn grouping(c: &mut Criterion) {
+    let folder = TempDir::new().expect("a folder");
+    let rows: Vec<_> = (0..ROWS).map(pair).collect();
+    let mut group = c.benchmark_group("intake");
+    group.throughput(Throughput::Elements(ROWS)).sample_size(20);
+    group.bench_function("part, group, pack", |b| b.iter(|| intake(folder.path(), &rows)));
+    group.finish();
+}
+
+fn new_run(operation: &'static dyn Operation) -> NewRun {
+    NewRun {
+        uuid: uuid::Uuid::now_v7().to_string(),
+        job: "job".into(),
+        target: "sandbox".into(),
+        operation: operation.name(),
+        delete_type: DeleteType::Single,
+        definition: String::new(),
+        digest: String::new(),
+        stamp: String::new(),
+        protected: String::new(),
+        sources: vec!["rows.csv".into()],
+        created_at: NOW,
+    }
+}
+
+/// Stores a run in a new queue.
+async fn load(folder: &Path, operation: &'static dyn Operation, outputs: Vec<Output>) -> (Queue, RunId) {
+    let path = folder.join(format!("{}.db", uuid::Uuid::now_v7()));
+    let mut queue = Queue::open(&path).await.expect("a new file");
+    let mut loader = Loader::begin(&mut queue, &new_run(operation)).await.expect("room");
+    for output in outputs {
+        let stored = match output {
+            Output::Request(request) => loader.request(request).await,
+            Output::Aside(aside) => loader.aside(aside).await,
+            Output::Segment(segment) => loader.segment(segment).await,
+        };
+        stored.expect("room");
+    }
+    let run = loader.finish(&[]).await.expect("room");
+    queue.begin(run, NOW).await.expect("room");
+    (queue, run)
+}
+
+fn storing(c: &mut Criterion) {
+    let runtime = runtime();
+    let folder = TempDir::new().expect("a folder");
+    let rows: Vec<_> = (0..ROWS).map(pair).collect();
+    let outputs = intake(folder.path(), &rows);
+    let mut group = c.benchmark_group("queue");
+    group.throughput(Throughput::Elements(ROWS)).sample_size(10);
+    group.bench_function("load", |b| {
+        let stored = |outputs| runtime.block_on(load(folder.path(), friends(), outputs));
+        b.iter_batched(|| outputs.clone(), stored, BatchSize::PerIteration);
+    });
+    group.finish();
+    let mut group = c.benchmark_group("results");
+    group.throughput(Throughput::Elements(ROWS)).sample_size(10);
+    let (mut queue, run) = runtime.block_on(load(folder.path(), friends(), outputs));
+    group.bench_function("export csv", |b| {
+        b.iter(|| {
+            runtime.block_on(async {
+                let reader = queue.reader().await.expect("a queue");
+                let run = queue.run(run).await.expect("it is there");
+                let format = results::Format::Csv;
+                let written = results::write(&reader, &run, format, None, folder.path(), &mut std::io::sink()).await;
+                assert_eq!(written.expect("the rows are there").total(), ROWS);
+            });
+        });
+    });
+    group.finish();
+}
+
+fn request(number: i64) -> Request {
+    let first = number.cast_unsigned() * 100;
+    let item = |row| Item { account: UserId::new(&id(row)).expect("an id"), row, updates: None };
+    let items = (first..first + 100).map(item).collect();
+    Request { id: number, from: None, items, attempts: 0, charged: 0, doubt: Doubt::None }
+}
+
+fn answer(request: &Request) -> Exchange {
+    let item = |item: &Item| format!(r#"{{"UserID":"{}","ResultCode":0,"ResultInfo":""}}"#, item.account.as_str());
+    let items: Vec<String> = request.items.iter().map(item).collect();
+    let body = format!(r#"{{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{}]}}"#, items.join(","));
+    Exchange::Body(body.into_bytes().into())
+}
+
+/// A batch of intents, then the batch of their outcomes: two commits.
+fn recording(c: &mut Criterion) {
+    let runtime = runtime();
+    let folder = TempDir::new().expect("a folder");
+    let requests: Vec<Request> = (1..=REQUESTS * 50).map(request).collect();
+    let outputs = requests.iter().map(|request| Output::Request(Packed::of(None, &request.items))).collect();
+    let (mut queue, run) = runtime.block_on(load(folder.path(), accounts(), outputs));
+    let mut left = requests.chunks_exact(BATCH);
+    let mut group = c.benchmark_group("queue");
+    // Each iteration uses up a batch, and there are but so many.
+    group.throughput(Throughput::Elements(BATCH as u64)).sample_size(10);
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group.bench_function("intend and record", |b| {
+        b.iter_batched(
+            || {
+                let batch = left.next().expect("enough requests for a second");
+                let settle = |request: &Request| {
+                    let verdicts = judge(accounts(), request, &answer(request), 8).verdicts;
+                    let sent = Request { attempts: 1, ..request.clone() };
+                    Write::Record { run, settlement: Settlement::new(sent, verdicts) }
+                };
+                (batch.iter().map(|request| request.id).collect(), batch.iter().map(settle).collect())
+            },
+            |(intents, records)| {
+                runtime.block_on(async {
+                    queue.write(vec![Write::Intend(intents)], NOW).await.expect("room");
+                    queue.write(records, NOW).await.expect("room");
+                });
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+fn coding(c: &mut Criterion) {
+    let request = request(1);
+    let exchange = answer(&request);
+    let packed = Packed::of(None, &request.items);
+    let mut group = c.benchmark_group("request of 100");
+    group.throughput(Throughput::Elements(100));
+    group.bench_function("unpack", |b| b.iter(|| Packed::unpack(&packed.accounts, &packed.rows, None)));
+    group.bench_function("keys", |b| b.iter(|| accounts().keys(&request, DeleteType::Single)));
+    group.bench_function("encode", |b| b.iter(|| accounts().body(&request, DeleteType::Single)));
+    group.bench_function("decode and judge", |b| b.iter(|| judge(accounts(), &request, &exchange, 8)));
+    group.finish();
+}
+
+/// A whole night of the schedule alone, answered at once.
+fn night(requests: &[Request]) -> u64 {
+    let mut tally = Tally::default();
+    tally[Outcome::Pending] = requests.len() as u64 * 100;
+    let plan = JobPlan {
+        operation: accounts(),
+        delete_type: DeleteType::Single,
+        calls_per_second: NonZeroU32::new(200).expect("not zero"),
+        retry: Retry {
+            max_attempts: NonZeroU32::new(8).expect("not zero"),
+            base_delay: Duration::from_millis(500),
+            max_delay: Duration::from_mins(1),
+        },
+        max_in_flight: None,
+        stop: Stop { failed_share: None, after_items: 1000, until: None },
+        tally,
+    };
+    let mut schedule = Schedule::new(vec![plan], 7);
+    let mut events = vec![Event::Tick];
+    let mut handled = 0;
+    while let Some(event) = events.pop() {
+        handled += 1;
+        let commands = schedule.handle(Duration::from_millis(handled), event);
+        commands.into_iter().for_each(|command| react(command, requests, &mut events));
+    }
+    assert!(schedule.end().is_some());
+    handled
+}
+
+/// What the world does with a command.
+fn react(command: Command, requests: &[Request], events: &mut Vec<Event>) {
+    match command {
+        Command::Fetch { job, after, limit } => {
+            let page = requests.iter().filter(|request| request.id > after).take(limit as usize).cloned().collect();
+            events.push(Event::Page { job, requests: page });
+        }
+        Command::Intend(ids) => events.push(Event::Intended(ids)),
+        Command::Send { job, request, .. } => {
+            let exchange = answer_of(requests, request);
+            // Taken from the end.
+            events.push(Event::Replied { request, exchange, generation: 0 });
+            events.push(Event::Sent { job, request });
+        }
+        Command::Record { settlement, .. } => {
+            events.push(Event::Recorded { request: settlement.request, parts: settlement.parts });
+        }
+        other => panic!("nothing went wrong: {other:?}"),
+    }
+}
+
+fn answer_of(requests: &[Request], id: RequestId) -> Exchange {
+    let place = requests.binary_search_by_key(&id, |request| request.id).expect("one of ours");
+    answer(&requests[place])
+}
+
+fn scheduling(c: &mut Criterion) {
+    let requests: Vec<Request> = (1..=REQUESTS).map(request).collect();
+    let events = night(&requests);
+    let mut group = c.benchmark_group("schedule");
+    group.throughput(Throughput::Elements(events)).sample_size(20);
+    group.bench_function("an event, of calls of 100 with their bodies and answers", |b| b.iter(|| night(&requests)));
+    group.finish();
+}
+
+fn limiting(c: &mut Criterion) {
+    let runtime = runtime();
+    let folder = TempDir::new().expect("a folder");
+    let cap = NonZeroU32::new(65_536).expect("not zero").try_into().expect("the highest cap");
+    let settings =
+        Settings { ledger: folder.path().join("slots"), app_cap: cap, exchange_timeout: Duration::from_secs(5) };
+    let limiter = Limiter::open(&settings).expect("a new file").command("account_delete", cap).expect("room");
+    c.bench_function("limiter/acquire and answer", |b| {
+        b.iter(|| {
+            runtime.block_on(async {
+                limiter.acquire().await.expect("the ledger works").answered(Duration::from_millis(1));
+            });
+        });
+    });
+}
+
+criterion_group!(parts, reading, grouping, storing, recording, coding, scheduling, limiting);
+criterion_main!(parts);

@@ -1,0 +1,163 @@
+//! The picture of the figures: bars of ours and of the peers, as SVG.
+
+use std::fmt::Write as _;
+
+use crate::goals::{Line, Verdict};
+use crate::records::{Place, Records, significant};
+
+/// What is better.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Better {
+    More,
+    Less,
+}
+
+struct Panel {
+    title: &'static str,
+    unit: &'static str,
+    better: Better,
+    /// The first one is ours.
+    bars: &'static [(&'static str, Place<'static>)],
+}
+
+const PANELS: [Panel; 5] = [
+    Panel {
+        title: "Load 10 M friend rows, durably",
+        unit: "s",
+        better: Better::Less,
+        bars: &[
+            ("imbulk: + check, find equals, group", ("load", "friends 10 M", "imbulk", "wall_s")),
+            ("sqlite3 .import", ("load", "friends 10 M", "sqlite3 .import", "wall_s")),
+        ],
+    },
+    Panel {
+        title: "Load 2 M account ids, durably",
+        unit: "s",
+        better: Better::Less,
+        bars: &[
+            ("imbulk", ("load", "accounts 2 M", "imbulk", "wall_s")),
+            ("sqlite3 .import", ("load", "accounts 2 M", "sqlite3 .import", "wall_s")),
+        ],
+    },
+    Panel {
+        title: "Delete accounts by 100, no cap",
+        unit: "items/s",
+        better: Better::More,
+        bars: &[
+            ("imbulk, every outcome on disk", ("uncapped", "accounts", "imbulk", "items_per_s")),
+            ("asyncio, aiohttp, uvloop", ("uncapped", "accounts", "asyncio", "items_per_s")),
+            ("GNU parallel + curl", ("uncapped", "accounts", "parallel + curl", "items_per_s")),
+        ],
+    },
+    Panel {
+        title: "Processor time of the same",
+        unit: "s a million",
+        better: Better::Less,
+        // Microseconds an item are seconds a million.
+        bars: &[
+            ("imbulk", ("uncapped", "accounts", "imbulk", "cpu_us_per_item")),
+            ("asyncio, aiohttp, uvloop", ("uncapped", "accounts", "asyncio", "cpu_us_per_item")),
+            ("GNU parallel + curl", ("uncapped", "accounts", "parallel + curl", "cpu_us_per_item")),
+        ],
+    },
+    Panel {
+        title: "A core's share at 200 calls/s",
+        unit: "of one core",
+        better: Better::Less,
+        bars: &[
+            ("friend_delete by 1000", ("cap", "friend_delete", "imbulk", "core")),
+            ("account_delete by 100", ("cap", "account_delete", "imbulk", "core")),
+        ],
+    },
+];
+
+const WIDTH: f64 = 880.0;
+const LEFT: f64 = 290.0;
+const LONGEST: f64 = 350.0;
+const BAR: f64 = 20.0;
+const STEP: f64 = 28.0;
+const OURS: &str = "#2563eb";
+const THEIRS: &str = "#a8b3c4";
+
+/// Draws what there are figures of.
+pub(crate) fn draw(records: &Records, lines: &[Line]) -> String {
+    let mut body = String::new();
+    let mut y = 58.0;
+    for panel in &PANELS {
+        y = draw_panel(&mut body, records, panel, y);
+    }
+    let count = |verdict| lines.iter().filter(|line| line.verdict() == verdict).count();
+    let (met, missed, unknown) = (count(Verdict::Met), count(Verdict::Missed), count(Verdict::Unknown));
+    let busy = if unknown == 0 { String::new() } else { format!(" ({unknown} more unknown: the machine was busy)") };
+    let height = y + 30.0;
+    let foot = format!(
+        "Medians, in turn on one machine, server beside them. Goals met: {met} of {}{busy}. Every run: figures.csv; what is \
+         measured: docs/benchmarks.md.",
+        met + missed
+    );
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
+         font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif\" role=\"img\">\n\
+         <title>imbulk beside what one would otherwise use</title>\n\
+         <rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\" fill=\"#ffffff\" stroke=\"#d7dde5\"/>\n\
+         <text x=\"24\" y=\"36\" font-size=\"19\" font-weight=\"650\" fill=\"#1b2430\">imbulk beside what one would otherwise \
+         use</text>\n{body}<text x=\"24\" y=\"{}\" font-size=\"11.5\" fill=\"#697586\">{foot}</text>\n</svg>\n",
+        WIDTH - 1.0,
+        height - 1.0,
+        height - 16.0,
+    )
+}
+
+/// Returns where the next panel begins.
+fn draw_panel(out: &mut String, records: &Records, panel: &Panel, top: f64) -> f64 {
+    let bars: Vec<(&str, bool, f64)> = panel
+        .bars
+        .iter()
+        .filter_map(|(name, place)| records.median(*place).map(|value| (*name, place.2 == "imbulk", value)))
+        .collect();
+    let Some(&(_, _, first)) = bars.first() else {
+        return top;
+    };
+    let longest = bars.iter().map(|(_, _, value)| *value).fold(f64::MIN_POSITIVE, f64::max);
+    let hint = match panel.better {
+        Better::More => "longer is better",
+        Better::Less => "shorter is better",
+    };
+    let Panel { title, .. } = panel;
+    let _always = writeln!(
+        out,
+        "<text x=\"24\" y=\"{:.1}\" font-size=\"14\" font-weight=\"600\" fill=\"#1b2430\">{title} \
+         <tspan font-weight=\"400\" font-size=\"12\" fill=\"#697586\"> {hint}</tspan></text>",
+        top + 18.0
+    );
+    let mut y = top + 30.0;
+    for (name, ours, value) in bars {
+        let length = (value / longest * LONGEST).max(2.0);
+        let color = if ours { OURS } else { THEIRS };
+        let weight = if ours { 600 } else { 400 };
+        let label = format!("{} {}", significant(value), panel.unit);
+        let ratio = if ours { String::new() } else { compared(panel.better, first, value) };
+        let _always = writeln!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"13\" text-anchor=\"end\" fill=\"#344054\">{name}</text>\
+             <rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{BAR}\" rx=\"3\" fill=\"{color}\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"13\" font-weight=\"{weight}\" fill=\"#1b2430\">{label}\
+             <tspan font-weight=\"400\" fill=\"#697586\">{ratio}</tspan></text>",
+            LEFT - 10.0,
+            y + 14.5,
+            LEFT + length + 8.0,
+            y + 14.5,
+        );
+        y += STEP;
+    }
+    y + 10.0
+}
+
+/// How ours stands to a peer.
+fn compared(better: Better, ours: f64, theirs: f64) -> String {
+    let (above, below) = match better {
+        Better::More => (ours, theirs),
+        Better::Less => (theirs, ours),
+    };
+    format!("  imbulk {} times better", significant(above / below))
+}

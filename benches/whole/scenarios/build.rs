@@ -1,0 +1,63 @@
+//! The release profile, and what else it could be: size, time of a clean build, processor time of a load.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{NOWHERE, job, mib};
+use crate::inputs::{self, Kind};
+use crate::measure;
+use crate::{Bench, Fallible};
+
+/// LTO, codegen units, panic.
+type Profile = (&'static str, &'static str, &'static str);
+
+/// By name; none: as Cargo.toml has it.
+const PROFILES: [(&str, Option<Profile>); 6] = [
+    ("release", None),
+    ("thin, 1", Some(("thin", "1", "unwind"))),
+    ("thin, 16", Some(("thin", "16", "unwind"))),
+    ("fat, 1", Some(("fat", "1", "unwind"))),
+    ("off, 16", Some(("off", "16", "unwind"))),
+    ("fat, 1, abort", Some(("fat", "1", "abort"))),
+];
+
+pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
+    let input = inputs::csv(&bench.work, Kind::Friends, bench.rows(2_000_000))?;
+    let job = job(bench, "friend_delete", &input, NOWHERE, 200)?;
+    let mut programs = Vec::new();
+    for (name, profile) in PROFILES {
+        let target = bench.work.join("build");
+        let _not_there = std::fs::remove_dir_all(&target);
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--locked", "--bin", "imbulk", "--target-dir"]).arg(&target);
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        if let Some((lto, units, panic)) = profile {
+            cargo.env("CARGO_PROFILE_RELEASE_LTO", lto).env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", units);
+            cargo.env("CARGO_PROFILE_RELEASE_PANIC", panic);
+        }
+        let used = measure::run(cargo, &bench.path("build"), &[0])?;
+        let program = bench.path(&name.replace(", ", "-"));
+        std::fs::copy(target.join("release/imbulk"), &program)?;
+        let place = |measure| ("build", name, "imbulk", measure);
+        bench.records.add(place("wall_s"), 0, used.wall.as_secs_f64());
+        bench.records.add(place("cpu_s"), 0, used.cpu.as_secs_f64());
+        bench.records.add(place("size_mib"), 0, mib(std::fs::metadata(&program)?.len()));
+        programs.push((name, program));
+    }
+    for round in 0..bench.rounds(5) {
+        for (name, program) in &programs {
+            load(bench, (name, program), &job, round)?;
+        }
+    }
+    Ok(())
+}
+
+fn load(bench: &mut Bench, (name, program): (&str, &Path), job: &Path, round: u32) -> Fallible<()> {
+    let queue = bench.new_queue("build.db");
+    let mut command = Command::new(program);
+    command.env_clear().arg("--queue").arg(queue).arg("plan").arg(job);
+    let used = measure::run(command, &bench.path("load"), &[0])?;
+    bench.records.add(("build", name, "imbulk", "load_cpu_s"), round, used.cpu.as_secs_f64());
+    bench.records.add(("build", name, "imbulk", "load_wall_s"), round, used.wall.as_secs_f64());
+    Ok(())
+}

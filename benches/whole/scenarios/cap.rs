@@ -1,0 +1,79 @@
+//! At the cap, and on the way there over slow connections: the sandbox counts and judges.
+
+use std::time::Duration;
+
+use super::{job, mib, plan, send};
+use crate::inputs::{self, Kind};
+use crate::measure::share;
+use crate::server::{Manner, Seen, Server};
+use crate::{Bench, Fallible};
+
+/// Of the app, and of most commands.
+const CAP: u32 = 200;
+
+pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
+    // A minute and some seconds.
+    let calls = bench.rows(13_000);
+    let friends = (Kind::FullFriends, calls * 1000);
+    let accounts = (Kind::Accounts, calls * 100);
+    for round in 0..bench.rounds(2) {
+        at_cap(bench, "friend_delete", friends, round)?;
+        at_cap(bench, "account_delete", accounts, round)?;
+    }
+    Ok(())
+}
+
+fn at_cap(bench: &mut Bench, operation: &str, (kind, rows): (Kind, u64), round: u32) -> Fallible<()> {
+    let input = inputs::csv(&bench.work, kind, rows)?;
+    let mut server = Server::start(Manner::Sandbox { cap: CAP, latency: Duration::ZERO, slow: 0.0 })?;
+    let job = job(bench, operation, &input, &server.endpoint, CAP)?;
+    let queue = bench.new_queue("cap.db");
+    plan(bench, &queue, &job)?;
+    let before = server.cpu()?;
+    let used = send(bench, &queue, &job)?;
+    let seen = server.seen()?;
+    let place = |measure| ("cap", operation, "imbulk", measure);
+    let Bench { records, .. } = bench;
+    let beside = server.cpu()?.saturating_sub(before);
+    records.add(place("server_core"), round, share(beside, seen.span()));
+    records.add(place("share_of_cap"), round, share_of_cap(&seen));
+    records.add(place("worst_second"), round, count(seen.worst_second));
+    records.add(place("throttled"), round, super::number(seen.throttled));
+    records.add(place("overlaps"), round, super::number(seen.overlaps));
+    // All that the process took, its start and its last count included, over the time in which calls came.
+    records.add(place("core"), round, share(used.cpu, seen.span()));
+    records.add(place("peak_mib"), round, mib(used.peak));
+    Ok(())
+}
+
+pub(crate) fn latency(bench: &mut Bench) -> Fallible<()> {
+    let calls = bench.rows(6_000);
+    let input = inputs::csv(&bench.work, Kind::Accounts, calls * 100)?;
+    for (case, milliseconds, slow) in
+        [("20 ms", 20, 0.0), ("100 ms", 100, 0.0), ("500 ms", 500, 0.0), ("slow", 20, 0.01)]
+    {
+        let latency = Duration::from_millis(milliseconds);
+        let mut server = Server::start(Manner::Sandbox { cap: CAP, latency, slow })?;
+        let job = job(bench, "account_delete", &input, &server.endpoint, CAP)?;
+        let queue = bench.new_queue("latency.db");
+        plan(bench, &queue, &job)?;
+        let used = send(bench, &queue, &job)?;
+        let seen = server.seen()?;
+        let place = |measure| ("latency", case, "imbulk", measure);
+        let Bench { records, .. } = bench;
+        records.add(place("share_of_cap"), 0, share_of_cap(&seen));
+        records.add(place("worst_second"), 0, count(seen.worst_second));
+        records.add(place("throttled"), 0, super::number(seen.throttled));
+        records.add(place("core"), 0, share(used.cpu, seen.span()));
+    }
+    Ok(())
+}
+
+fn share_of_cap(seen: &Seen) -> f64 {
+    seen.rate() / f64::from(CAP)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure")]
+fn count(calls: usize) -> f64 {
+    calls as f64
+}

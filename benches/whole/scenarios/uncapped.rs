@@ -1,0 +1,129 @@
+//! With the limits out of the way: what a call and an item cost, and what bounds them.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Duration;
+
+use super::{NO_CAP, job, mib, number, plan, send};
+use crate::inputs::{self, Kind};
+use crate::measure::{self, Usage, share};
+use crate::peers::{self, Script};
+use crate::server::{Manner, Seen, Server};
+use crate::{Bench, Fallible};
+
+const CURL: &str = "parallel + curl";
+/// Too slow for all the rows; its figures are of each item.
+const CURL_CALLS: usize = 500;
+
+pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
+    let mut server = Server::start(Manner::Fast)?;
+    let accounts = inputs::csv(&bench.work, Kind::Accounts, bench.rows(2_000_000))?;
+    let friends = inputs::csv(&bench.work, Kind::FullFriends, bench.rows(4_000_000))?;
+    let script = Script::prepared(&bench.work)?;
+    let with_curl = peers::installed("parallel") && peers::installed("curl");
+    if !with_curl {
+        println!("  absent: GNU parallel or curl");
+    }
+    // It sends a row a call, not a hundred: it could only show that batches are better than none.
+    println!("  {}: qsv fetchpost", if peers::installed("qsv") { "a row a call, so not measured" } else { "absent" });
+    for round in 0..bench.rounds(5) {
+        ours(bench, &mut server, ("accounts", "account_delete"), &accounts, round)?;
+        asyncio(bench, &mut server, &script, &accounts, round)?;
+        ours(bench, &mut server, ("friends", "friend_delete"), &friends, round)?;
+        if with_curl {
+            let command = peers::parallel_curl(&server.endpoint, &accounts, CURL_CALLS, &bench.scratch)?;
+            peer(bench, &mut server, CURL, command, round)?;
+        }
+    }
+    Ok(())
+}
+
+fn ours(
+    bench: &mut Bench,
+    server: &mut Server,
+    (case, operation): (&str, &str),
+    input: &Path,
+    round: u32,
+) -> Fallible<()> {
+    let job = job(bench, operation, input, &server.endpoint, NO_CAP)?;
+    let queue = bench.new_queue("uncapped.db");
+    let loaded = plan(bench, &queue, &job)?;
+    server.forget()?;
+    let before = server.cpu()?;
+    let used = send(bench, &queue, &job)?;
+    let beside = server.cpu()?.saturating_sub(before);
+    let seen = server.seen()?;
+    all_arrived(&seen, input)?;
+    note(bench, (case, "imbulk"), round, (used, &seen, beside));
+    if case == "accounts" {
+        let export = super::results::export(bench, &queue)?;
+        let wall = loaded.wall + used.wall + export.wall;
+        let cpu = loaded.cpu + used.cpu + export.cpu;
+        whole_job(bench, "imbulk", round, (wall, cpu));
+    }
+    Ok(())
+}
+
+fn asyncio(bench: &mut Bench, server: &mut Server, script: &Script, input: &Path, round: u32) -> Fallible<()> {
+    let command = script.command(&server.endpoint, input, &bench.path("asyncio.csv"));
+    let used = peer(bench, server, "asyncio", command, round)?;
+    all_arrived(&server.seen()?, input)?;
+    all_done(&bench.path("asyncio.csv"), input)?;
+    whole_job(bench, "asyncio", round, (used.wall, used.cpu));
+    Ok(())
+}
+
+fn peer(
+    bench: &mut Bench,
+    server: &mut Server,
+    who: &str,
+    command: std::process::Command,
+    round: u32,
+) -> Fallible<Usage> {
+    server.forget()?;
+    let before = server.cpu()?;
+    let used = measure::run(command, &bench.path("peer"), &[0])?;
+    let beside = server.cpu()?.saturating_sub(before);
+    let seen = server.seen()?;
+    note(bench, ("accounts", who), round, (used, &seen, beside));
+    Ok(used)
+}
+
+/// That every row was sent.
+fn all_arrived(seen: &Seen, input: &Path) -> Fallible<()> {
+    let rows = lines(input)? - 1;
+    if seen.items == rows { Ok(()) } else { Err(format!("{} of {rows} rows were sent", seen.items).into()) }
+}
+
+/// That the script has a good result of every row.
+fn all_done(results: &Path, input: &Path) -> Fallible<()> {
+    let rows = lines(input)? - 1;
+    let good = BufReader::new(File::open(results)?).lines().map_while(Result::ok).filter(|line| line.ends_with(",0,"));
+    let good = good.count() as u64;
+    if good == rows { Ok(()) } else { Err(format!("the script did {good} of {rows} rows").into()) }
+}
+
+fn lines(path: &Path) -> Fallible<u64> {
+    Ok(BufReader::new(File::open(path)?).lines().count() as u64)
+}
+
+/// From the file to the results, all told.
+fn whole_job(bench: &mut Bench, who: &str, round: u32, (wall, cpu): (Duration, Duration)) {
+    bench.records.add(("uncapped", "whole job", who, "wall_s"), round, wall.as_secs_f64());
+    bench.records.add(("uncapped", "whole job", who, "cpu_s"), round, cpu.as_secs_f64());
+}
+
+fn note(bench: &mut Bench, (case, who): (&str, &str), round: u32, (used, seen, beside): (Usage, &Seen, Duration)) {
+    let place = |measure| ("uncapped", case, who, measure);
+    let per = |count: u64| used.cpu.as_secs_f64() * 1e6 / number(count);
+    let Bench { records, .. } = bench;
+    records.add(place("items_per_s"), round, seen.items_rate());
+    records.add(place("calls_per_s"), round, seen.rate());
+    records.add(place("cpu_us_per_item"), round, per(seen.items));
+    records.add(place("cpu_us_per_call"), round, per(seen.calls));
+    records.add(place("peak_mib"), round, mib(used.peak));
+    records.add(place("wall_s"), round, used.wall.as_secs_f64());
+    records.add(place("core"), round, share(used.cpu, used.wall));
+    records.add(place("server_core"), round, share(beside, seen.span()));
+}
