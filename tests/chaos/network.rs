@@ -156,7 +156,7 @@ fn a_signal_while_loading_leaves_nothing_behind_and_while_writing_results_the_ol
     let job = Job::new("job", Command::AccountDelete).write(&bench);
     for signal in [Signal::TERM, Signal::INT] {
         let mut running = start(&bench, &job);
-        while running.is_alive() && !(bench.path("imbulk.db-wal").exists() && is_listening(&running)) {
+        while running.is_alive() && !(bench.path("imbulk.db-journal").exists() && is_listening(&running)) {
             bench.nap();
         }
         running.signal(signal);

@@ -186,7 +186,7 @@ const RUN: &[&str] = &["run", "job.toml", "--execute", "--yes"];
 
 /// More rows that are set aside than go into two transactions, and few that are sent.
 fn many_aside() -> Vec<Asked> {
-    (0..20_000).map(|n| Asked::account(&format!("user_{:05}", n % 150))).collect()
+    (0..140_000).map(|n| Asked::account(&format!("user_{:05}", n % 150))).collect()
 }
 
 #[test]
