@@ -19,12 +19,13 @@ use rustix::process::Signal;
 
 use crate::harness::bench::{Bench, Job, Output, Setup};
 use crate::harness::checker::{Case, End, InDoubt};
+use crate::harness::forge::forge;
 use crate::harness::rows::{self, Asked, PROTECTED, Row, csv, mixed};
 
 /// Trials of an ordinary test run.
 const FLIPS: u64 = 400;
 /// At once: after a kill each of them rests for seconds.
-const WORKERS: usize = 8;
+const WORKERS: usize = 24;
 const IN_FLIGHT: u64 = 4;
 const DB: &str = "imbulk.db";
 const WAL: &str = "imbulk.db-wal";
@@ -310,4 +311,45 @@ fn flipped_bytes_are_detected_or_harmless() {
         println!("{violation}\n");
     }
     assert!(violations.is_empty(), "{} of {flips} flips got through", violations.len());
+}
+
+/// What the judge says of a queue that was changed so that all checksums hold.
+fn forged(stage: Stage, changes: &[&str]) -> Seen {
+    let frozen = Frozen::new(stage, Command::FriendDelete);
+    let bench = Bench::new();
+    let trial = Trial::new(&bench, &frozen, &frozen.db, &frozen.wal, false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(forge(&bench.path(DB), changes));
+    trial.judge()
+}
+
+#[test]
+fn with_forged_checksums_the_same_damage_gets_through_and_the_judge_sees_it() {
+    // Nothing is wrong with a queue whose checksums are merely written anew.
+    let same = forged(Stage::Stopped, &["UPDATE payload SET accounts = accounts"]);
+    assert!(matches!(same, Seen::Harmless), "{same:?}");
+    let one = "(SELECT min(id) FROM request WHERE state = 'pending' AND row_count = 3)";
+    let other_account =
+        format!("UPDATE payload SET accounts = replace(accounts, 'friend_', 'fiend_') WHERE request = {one}");
+    let other_list = format!("UPDATE payload SET from_account = 'user_x' WHERE request = {one}");
+    let settled = format!("UPDATE request SET state = 'settled', finished_at = 1790000000000 WHERE id = {one}");
+    let moved = |from, to| {
+        format!("UPDATE tally SET rows = rows + CASE outcome WHEN '{to}' THEN 3 ELSE -3 END WHERE outcome IN ('{to}', '{from}')")
+    };
+    let done = [moved("pending", "succeeded"), settled];
+    let lost = ["DELETE FROM outcome WHERE outcome = 'already_done'".to_owned(), "UPDATE tally SET rows = (SELECT sum(rows) FROM tally WHERE outcome IN \
+         ('succeeded', 'already_done')) * (outcome = 'succeeded') WHERE outcome IN ('succeeded', 'already_done')".to_owned()];
+    let lies: [(&str, Stage, &[String]); 4] = [
+        ("items were touched", Stage::Planned, &[other_account]),
+        ("items were touched", Stage::Stopped, &[other_list]),
+        ("outcome: \"succeeded\"", Stage::Stopped, &done),
+        ("outcome: \"succeeded\"", Stage::Finished, &lost),
+    ];
+    for (seen, stage, changes) in lies {
+        let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+        match forged(stage, &changes) {
+            Seen::Violation(wrong) => assert!(wrong.contains(seen), "{changes:?}: {wrong}"),
+            other => panic!("{changes:?}: {other:?}"),
+        }
+    }
 }
