@@ -8,8 +8,7 @@ use super::sql::{LINES, insert};
 use crate::domain::packed::{Aside, Cause};
 use crate::domain::row::RowNo;
 
-const COLUMNS: &str =
-    "aside (run, row, outcome, duplicate_of, column_name, reason, from_account, account, tags, crc)";
+const COLUMNS: &str = "aside (run, row, outcome, duplicate_of, column_name, reason, from_account, account, tags, crc)";
 
 /// Writes them, all in one statement where there are no more than [`LINES`].
 pub(super) async fn insert_asides(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::stored::{Stored, select_stored};
 use super::{Queue, QueueError, Reader, RunId};
 use crate::domain::request::{Doubt, Key, Keys, Request, RequestId};
+use crate::fail_point::{Deed, around};
 
 // The states stand in these as literals: with a parameter in their place SQLite passes over the partial indexes.
 const PAGE: &str = select_stored!(
@@ -49,10 +50,10 @@ impl Reader {
     /// One pending request.
     pub async fn request(&self, id: RequestId) -> Result<Request, QueueError> {
         let stored: Stored = sqlx::query_as(select_stored!("NOT INDEXED", "id = ? AND state = 'pending'"))
-        .bind(id)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(self.fail())?;
+            .bind(id)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(self.fail())?;
         request(&stored, "pending")
     }
 }
@@ -71,7 +72,8 @@ impl Queue {
             rescued.push((run.id, request, keys));
         }
         refuse_shared_accounts(&rescued)?;
-        let changed = sqlx::query(RESCUE).execute(&mut self.connection).await.map_err(&fail)?.rows_affected();
+        let rescue = around(Deed::Rescue, sqlx::query(RESCUE).execute(&mut self.connection));
+        let changed = rescue.await.map_err(&fail)?.rows_affected();
         if changed != rescued.len() as u64 {
             return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));
         }

@@ -1,7 +1,5 @@
 //! Figures of a run, for summaries and plans.
 
-use sqlx::FromRow;
-
 use super::read::named;
 use super::{QueueError, Reader, RunId};
 use crate::domain::outcome::{Count, Outcome};
@@ -28,18 +26,6 @@ pub struct Rejected {
     pub column: Option<String>,
     /// What is wrong.
     pub reason: String,
-}
-
-/// An account whose list is changed, and how much of it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct LargeAccount {
-    /// The From_Account.
-    #[sqlx(rename = "from_account")]
-    pub from: String,
-    /// Its items.
-    pub items: i64,
-    /// Its requests.
-    pub requests: i64,
 }
 
 impl Reader {
@@ -78,17 +64,5 @@ impl Reader {
             });
         }
         Ok(rejected)
-    }
-
-    /// The From_Accounts of a run with the most items, the largest first; none for operations that name no pairs.
-    pub async fn largest_accounts(&self, run: RunId, limit: u32) -> Result<Vec<LargeAccount>, QueueError> {
-        let largest = sqlx::query_as(
-            "SELECT from_account, sum(item_count) AS items, count(*) AS requests
-             FROM request NOT INDEXED JOIN payload ON payload.request = request.id
-             WHERE run = ? AND from_account IS NOT NULL
-             GROUP BY from_account ORDER BY items DESC, from_account LIMIT ?",
-        );
-        let largest = largest.bind(run).bind(limit).fetch_all(&self.pool).await;
-        largest.map_err(self.fail())
     }
 }

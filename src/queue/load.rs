@@ -3,6 +3,7 @@
 use super::aside::insert_asides;
 use super::change::payload_crc;
 use super::crc::{Crc, seal};
+use super::largest::Largest;
 use super::runs::seal_run;
 use super::sql::{LINES, insert};
 use super::{NewRun, Queue, QueueError, RunId, RunState};
@@ -10,11 +11,12 @@ use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Packed, Segment};
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
+use crate::fail_point::{Deed, around};
 
 /// Bytes of requests that wait for one INSERT: 256 of a thousand long tags each would be 128 MB.
 const BYTES: usize = 4 << 20;
 /// Lines of one transaction: a commit's cost is spread thin.
-const LINES_PER_COMMIT: usize = 8_192;
+const LINES_PER_COMMIT: usize = 65_536;
 /// Bytes of one transaction: about as far as the log grows.
 const BYTES_PER_COMMIT: usize = 32 << 20;
 
@@ -25,6 +27,7 @@ pub struct Loader<'a> {
     run: RunId,
     tally: Tally,
     items: i64,
+    largest: Largest,
     requests: Vec<Packed>,
     asides: Vec<Aside>,
     segments: Vec<Segment>,
@@ -48,6 +51,7 @@ impl<'a> Loader<'a> {
             run,
             tally: Tally::default(),
             items: 0,
+            largest: Largest::default(),
             requests: Vec::with_capacity(LINES),
             asides: Vec::with_capacity(LINES),
             segments: Vec::new(),
@@ -58,10 +62,11 @@ impl<'a> Loader<'a> {
         Ok(loader)
     }
 
-    /// Stores a request.
+    /// Stores a request. Those of one From_Account follow each other.
     pub async fn request(&mut self, request: Packed) -> Result<(), QueueError> {
         self.tally[Outcome::Pending] += u64::from(request.row_count);
         self.items += i64::from(request.item_count);
+        self.largest.request(&request);
         self.waiting_bytes += bytes_of(&request);
         self.requests.push(request);
         if self.requests.len() == LINES || self.waiting_bytes >= BYTES { self.flush_requests().await } else { Ok(()) }
@@ -96,10 +101,12 @@ impl<'a> Loader<'a> {
                 .map_err(&fail)?;
         }
         sqlx::query(
-            "UPDATE run SET state = ?, tags = ?, row_count = ?, item_count = ? WHERE id = ? AND state = 'loading'",
+            "UPDATE run SET state = ?, tags = ?, largest = ?, row_count = ?, item_count = ?
+             WHERE id = ? AND state = 'loading'",
         )
         .bind(RunState::Planned.name())
         .bind(serde_json::to_string(tags).unwrap_or_default())
+        .bind(serde_json::to_string(&std::mem::take(&mut self.largest).finish()).unwrap_or_default())
         .bind(self.tally.total().cast_signed())
         .bind(self.items)
         .bind(self.run)
@@ -107,7 +114,8 @@ impl<'a> Loader<'a> {
         .await
         .map_err(&fail)?;
         seal_run(&mut self.queue.connection, self.run).await.map_err(&fail)?;
-        self.execute("COMMIT").await?;
+        around(Deed::FinishLoad, self.execute("COMMIT")).await?;
+        self.queue.use_wal().await?;
         Ok(self.run)
     }
 
@@ -177,7 +185,7 @@ impl<'a> Loader<'a> {
         self.uncommitted.lines += lines;
         if self.uncommitted.lines >= LINES_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
             self.uncommitted = Volume::default();
-            self.execute("COMMIT").await?;
+            around(Deed::LoadChunk, self.execute("COMMIT")).await?;
             self.execute("BEGIN IMMEDIATE").await?;
         }
         Ok(())

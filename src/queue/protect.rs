@@ -11,6 +11,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Cause, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::verdict::Ending;
+use crate::fail_point::{Deed, around};
 
 /// Requests that are read at once: some of them may be large.
 const PAGE: u32 = 64;
@@ -61,7 +62,7 @@ impl Queue {
         }
         cut.count(digest).await?;
         let rows = cut.protected + cut.in_doubt;
-        cut.transaction.commit().await?;
+        around(Deed::Protect, cut.transaction.commit()).await?;
         Ok(rows)
     }
 }
@@ -80,15 +81,12 @@ struct Cut<'a> {
 
 impl Cut<'_> {
     async fn page(&mut self, after: RequestId) -> Result<Vec<Stored>, sqlx::Error> {
-        sqlx::query_as(select_stored!(
-            "NOT INDEXED",
-            "run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?"
-        ))
-        .bind(self.run.id)
-        .bind(after)
-        .bind(PAGE)
-        .fetch_all(&mut *self.transaction)
-        .await
+        sqlx::query_as(select_stored!("NOT INDEXED", "run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?"))
+            .bind(self.run.id)
+            .bind(after)
+            .bind(PAGE)
+            .fetch_all(&mut *self.transaction)
+            .await
     }
 
     /// Takes the items of a request out that name a protected id.

@@ -11,8 +11,8 @@ use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 use super::change::outcome_crc;
 use super::crc::Crc;
 use super::load::segment_crc;
-use super::stored::{Stored, select_stored};
 use super::runs::checked_sums;
+use super::stored::{Stored, select_stored};
 use super::{QueueError, Run, RunId, aside};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Segment;
@@ -84,6 +84,10 @@ pub struct Original {
     pub segment: Segment,
 }
 
+/// In the order of the columns that [`Snapshot::exceptions`] selects.
+#[derive(Deserialize)]
+struct StoredException<'a>(RowNo, #[serde(borrow)] Cow<'a, str>, Option<i64>, String, i64);
+
 /// In the order of the columns that [`Snapshot::asides`] selects.
 #[derive(Deserialize)]
 struct StoredAside<'a> {
@@ -132,16 +136,13 @@ impl Snapshot {
 
     /// The next requests of a run, with numbers above `after`; none: that was all.
     pub async fn request_results(&mut self, run: RunId, after: RequestId) -> Result<Vec<RequestResult>, QueueError> {
-        let page: Vec<Stored> = sqlx::query_as(select_stored!(
-            "NOT INDEXED",
-            "run = ? AND id > ? ORDER BY id LIMIT ?"
-        ))
-        .bind(run)
-        .bind(after)
-        .bind(REQUESTS)
-        .fetch_all(&mut *self.transaction)
-        .await
-        .map_err(self.fail())?;
+        let page: Vec<Stored> = sqlx::query_as(select_stored!("NOT INDEXED", "run = ? AND id > ? ORDER BY id LIMIT ?"))
+            .bind(run)
+            .bind(after)
+            .bind(REQUESTS)
+            .fetch_all(&mut *self.transaction)
+            .await
+            .map_err(self.fail())?;
         let mut before = after;
         for stored in &page {
             if stored.id <= before || stored.run != run {
@@ -164,14 +165,8 @@ impl Snapshot {
         .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        let list: Vec<(RowNo, Cow<'_, str>, Option<i64>, String, i64)> = parse(&list)?;
-        let read = |(row, outcome, code, reason, crc): (RowNo, Cow<'_, str>, Option<i64>, String, i64)| {
-            if crc != outcome_crc(run, row, &outcome, code, &reason) {
-                return Err(wrong_checksum("outcome", row));
-            }
-            Ok(Exception { row, outcome: named(&outcome)?, code, reason })
-        };
-        list.into_iter().map(read).collect()
+        let list: Vec<StoredException<'_>> = parse(&list)?;
+        list.into_iter().map(|exception| exception.read(run)).collect()
     }
 
     /// Those of these rows that are not sent, in order.
@@ -194,7 +189,8 @@ impl Snapshot {
 
     /// The first rows of a run that can't be sent.
     pub(super) async fn rejected_rows(&mut self, run: RunId, limit: u32) -> Result<Vec<RowNo>, QueueError> {
-        let rows = sqlx::query_scalar("SELECT row FROM aside WHERE run = ? AND outcome = 'rejected' ORDER BY row LIMIT ?");
+        let rows =
+            sqlx::query_scalar("SELECT row FROM aside WHERE run = ? AND outcome = 'rejected' ORDER BY row LIMIT ?");
         let rows = rows.bind(run).bind(limit).fetch_all(&mut *self.transaction).await;
         let rows: Vec<i64> = rows.map_err(self.fail())?;
         Ok(rows.into_iter().map(i64::cast_unsigned).collect())
@@ -271,6 +267,16 @@ impl RequestResult {
     /// time: a page of large requests takes much memory.
     pub fn items(&self) -> Result<Vec<Item>, QueueError> {
         self.0.items()
+    }
+}
+
+impl StoredException<'_> {
+    fn read(self, run: RunId) -> Result<Exception, QueueError> {
+        let Self(row, outcome, code, reason, crc) = self;
+        if crc != outcome_crc(run, row, &outcome, code, &reason) {
+            return Err(wrong_checksum("outcome", row));
+        }
+        Ok(Exception { row, outcome: named(&outcome)?, code, reason })
     }
 }
 

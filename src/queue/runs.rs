@@ -5,11 +5,12 @@ use sqlx::{Connection, FromRow, SqliteConnection};
 use super::change::{Failure, expect};
 use super::crc::Crc;
 use super::read::source_crc;
-use super::{Queue, QueueError, Reader};
+use super::{LargeAccount, Queue, QueueError, Reader};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
+use crate::fail_point::{Deed, around};
 
 /// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.
 pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, finished_at = ?2
@@ -23,7 +24,7 @@ pub(super) const LAST_PENDING: &str = "SELECT max(id) FROM request WHERE run = ?
 macro_rules! select_run {
     ($rest:literal) => {
         concat!(
-            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags, state, stopped,
+            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags, largest, state, stopped,
                     pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
             $rest
         )
@@ -88,6 +89,8 @@ pub struct Run {
     pub protected: String,
     #[sqlx(rename = "tags")]
     tag_list: String,
+    #[sqlx(rename = "largest")]
+    largest_list: String,
     #[sqlx(rename = "state")]
     state_name: String,
     /// Why the last session ended before the run did.
@@ -149,6 +152,7 @@ impl Run {
             &self.stamp,
             &self.protected,
             &self.tag_list,
+            &self.largest_list,
             &self.state_name,
         ];
         let crc = texts.into_iter().fold(Crc::new().number(self.id), |crc, text| crc.text(text));
@@ -192,12 +196,19 @@ impl Run {
     pub fn tags(&self) -> Vec<String> {
         serde_json::from_str(&self.tag_list).unwrap_or_default()
     }
+
+    /// The From_Accounts with the most items, as loaded, the largest first; none for operations that name no pairs.
+    pub fn largest_accounts(&self) -> Vec<LargeAccount> {
+        serde_json::from_str(&self.largest_list).unwrap_or_default()
+    }
 }
 
 impl Queue {
     /// Begins to load a run; [`super::Loader`] goes on.
     pub(super) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
         let fail = self.fail();
+        // A transaction of its own: who fetches a single row does not hear of a commit that fails after it.
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
         let (id,): (RunId,) = sqlx::query_as(
             "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags,
                               state, created_at)
@@ -213,7 +224,7 @@ impl Queue {
         .bind(&run.stamp)
         .bind(&run.protected)
         .bind(run.created_at)
-        .fetch_one(&mut self.connection)
+        .fetch_one(&mut *transaction)
         .await
         .map_err(&fail)?;
         for (number, name) in run.sources.iter().enumerate() {
@@ -223,16 +234,18 @@ impl Queue {
                 .bind(number)
                 .bind(name)
                 .bind(source_crc(id, number, name))
-                .execute(&mut self.connection)
+                .execute(&mut *transaction)
                 .await
                 .map_err(&fail)?;
         }
+        transaction.commit().await.map_err(fail)?;
         Ok(id)
     }
 
     /// Marks a run as begun: from now on it is finished before any other input of its job.
     pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         self.move_run(
+            Deed::Begin,
             run,
             sqlx::query(
                 "UPDATE run SET state = 'running', stopped = NULL, started_at = coalesce(started_at, ?2)
@@ -247,6 +260,7 @@ impl Queue {
     /// Notes why a session ended before its run did.
     pub async fn note_stop(&mut self, run: RunId, why: &str) -> Result<(), QueueError> {
         self.move_run(
+            Deed::NoteStop,
             run,
             sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'").bind(run).bind(why),
         )
@@ -257,20 +271,20 @@ impl Queue {
     pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         let whole = self.run(run).await?;
         self.reader().await?.verify(&whole).await?;
-        self.move_run(run, sqlx::query(FINISH).bind(run).bind(now)).await
+        self.move_run(Deed::Finish, run, sqlx::query(FINISH).bind(run).bind(now)).await
     }
 
     /// Gives a run up in favour of a new one; its pending rows stay pending.
     pub async fn supersede(&mut self, run: RunId) -> Result<(), QueueError> {
         let given_up = sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'");
-        self.move_run(run, given_up.bind(run)).await
+        self.move_run(Deed::Supersede, run, given_up.bind(run)).await
     }
 
     /// Removes a run of which nothing was ever sent.
     pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
         let fail = self.fail();
         let query = sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run);
-        let changed = query.execute(&mut self.connection).await.map_err(&fail)?.rows_affected();
+        let changed = around(Deed::Discard, query.execute(&mut self.connection)).await.map_err(&fail)?.rows_affected();
         expect("runs discarded", 1, changed).map_err(|failure| failure.told(fail))
     }
 
@@ -283,16 +297,17 @@ impl Queue {
     /// Loads that a killed process left behind.
     pub(super) async fn discard_unfinished_loads(&mut self) -> Result<(), QueueError> {
         let fail = self.fail();
-        sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection).await.map_err(fail)?;
+        let delete = sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection);
+        around(Deed::DiscardLoads, delete).await.map_err(fail)?;
         Ok(())
     }
 
-    async fn move_run(&mut self, run: RunId, change: Change<'_>) -> Result<(), QueueError> {
+    async fn move_run(&mut self, deed: Deed, run: RunId, change: Change<'_>) -> Result<(), QueueError> {
         let fail = self.fail();
         let moved = async {
             let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
             change_run(&mut transaction, run, change).await?;
-            Ok(transaction.commit().await?)
+            Ok(around(deed, transaction.commit()).await?)
         };
         moved.await.map_err(|failure: Failure| failure.told(fail))
     }
@@ -379,15 +394,13 @@ pub(super) async fn change_run(
 
 /// Writes the checksum of a run that was changed.
 pub(super) async fn seal_run(connection: &mut SqliteConnection, run: RunId) -> Result<(), sqlx::Error> {
-    let changed: Run =
-        sqlx::query_as(select_run!("WHERE id = ?")).bind(run).fetch_one(&mut *connection).await?;
+    let changed: Run = sqlx::query_as(select_run!("WHERE id = ?")).bind(run).fetch_one(&mut *connection).await?;
     let sealed = sqlx::query("UPDATE run SET crc = ? WHERE id = ?").bind(changed.sum()).bind(run);
     sealed.execute(connection).await.map(drop)
 }
 
 async fn read_run(connection: &mut SqliteConnection, run: RunId) -> Result<Run, Failure> {
-    let found: Option<Run> =
-        sqlx::query_as(select_run!("WHERE id = ?")).bind(run).fetch_optional(connection).await?;
+    let found: Option<Run> = sqlx::query_as(select_run!("WHERE id = ?")).bind(run).fetch_optional(connection).await?;
     let lost = || QueueError::Unexpected(format!("there is no run {run}"));
     Ok(found.ok_or_else(lost)?.checked()?)
 }
@@ -423,6 +436,7 @@ async fn counted_tally(connection: &mut SqliteConnection, run: RunId) -> Result<
 }
 
 fn tally_of(rows: Vec<(String, i64)>) -> Tally {
-    let known = rows.into_iter().filter_map(|(name, rows)| Some((name.parse::<Outcome>().ok()?, u64::try_from(rows).ok()?)));
+    let known =
+        rows.into_iter().filter_map(|(name, rows)| Some((name.parse::<Outcome>().ok()?, u64::try_from(rows).ok()?)));
     known.collect()
 }

@@ -84,13 +84,7 @@ impl Stored {
 }
 
 /// The checksum of a line of `payload`: its account and lists, and what `request` says that never changes without them.
-pub(super) fn payload(
-    id: RequestId,
-    run: RunId,
-    item_count: u32,
-    row_count: u32,
-    lists: [Option<&str>; 4],
-) -> i64 {
+pub(super) fn payload(id: RequestId, run: RunId, item_count: u32, row_count: u32, lists: [Option<&str>; 4]) -> i64 {
     let head = Crc::new().number(id).number(run).number(item_count.into()).number(row_count.into());
     lists.into_iter().fold(head, Crc::text_if_any).sum()
 }

@@ -107,7 +107,8 @@ impl Frozen {
         }
         let number = |at: usize| u32::from_be_bytes(self.wal[at..at + 4].try_into().expect("four bytes"));
         let frame = 24 + number(8) as usize;
-        let frames = (HEAD..self.wal.len()).step_by(frame).take_while(|at| self.wal[at + 8..at + 16] == self.wal[16..24]);
+        let frames =
+            (HEAD..self.wal.len()).step_by(frame).take_while(|at| self.wal[at + 8..at + 16] == self.wal[16..24]);
         let commits: Vec<usize> = frames.filter(|at| number(at + 4) != 0).collect();
         commits.len().checked_sub(2).map_or(HEAD, |before| commits[before] + frame)
     }
@@ -206,9 +207,12 @@ impl<'a> Trial<'a> {
 
     fn judge_rows(&self, rows: &[Row], end: End) -> Result<(), String> {
         let case = self.case(rows, end);
-        let wrong =
-            self.bench.world(|world| if self.tail { case.undone(world) } else { case.complaints(world) });
-        if wrong.is_empty() { Ok(()) } else { Err(format!("{} complaints: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)])) }
+        let wrong = self.bench.world(|world| if self.tail { case.undone(world) } else { case.complaints(world) });
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} complaints: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]))
+        }
     }
 
     fn case<'b>(&'b self, results: &'b [Row], end: End) -> Case<'b> {
@@ -224,7 +228,11 @@ impl<'a> Trial<'a> {
 /// Who stops says which file is meant, and what to do.
 fn named(command: &str, output: &Output) -> Result<(), String> {
     let told = matches!(output.code, 1 | 2) && output.stderr.contains(DB) && output.stderr.contains("hint: ");
-    if told { Ok(()) } else { Err(format!("{command} left with {} and no word on the file or what to do", output.code)) }
+    if told {
+        Ok(())
+    } else {
+        Err(format!("{command} left with {} and no word on the file or what to do", output.code))
+    }
 }
 
 /// Status says what the results say.
@@ -334,11 +342,17 @@ fn with_forged_checksums_the_same_damage_gets_through_and_the_judge_sees_it() {
     let other_list = format!("UPDATE payload SET from_account = 'user_x' WHERE request = {one}");
     let settled = format!("UPDATE request SET state = 'settled', finished_at = 1790000000000 WHERE id = {one}");
     let moved = |from, to| {
-        format!("UPDATE tally SET rows = rows + CASE outcome WHEN '{to}' THEN 3 ELSE -3 END WHERE outcome IN ('{to}', '{from}')")
+        format!(
+            "UPDATE tally SET rows = rows + CASE outcome WHEN '{to}' THEN 3 ELSE -3 END WHERE outcome IN ('{to}', '{from}')"
+        )
     };
     let done = [moved("pending", "succeeded"), settled];
-    let lost = ["DELETE FROM outcome WHERE outcome = 'already_done'".to_owned(), "UPDATE tally SET rows = (SELECT sum(rows) FROM tally WHERE outcome IN \
-         ('succeeded', 'already_done')) * (outcome = 'succeeded') WHERE outcome IN ('succeeded', 'already_done')".to_owned()];
+    let lost = [
+        "DELETE FROM outcome WHERE outcome = 'already_done'".to_owned(),
+        "UPDATE tally SET rows = (SELECT sum(rows) FROM tally WHERE outcome IN \
+         ('succeeded', 'already_done')) * (outcome = 'succeeded') WHERE outcome IN ('succeeded', 'already_done')"
+            .to_owned(),
+    ];
     let lies: [(&str, Stage, &[String]); 4] = [
         ("items were touched", Stage::Planned, &[other_account]),
         ("items were touched", Stage::Stopped, &[other_list]),

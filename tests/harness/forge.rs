@@ -11,7 +11,8 @@ pub(crate) async fn forge(queue: &Path, changes: &[&str]) {
     let mut connection = SqliteConnectOptions::new().filename(queue).connect().await.expect("a queue");
     for change in changes {
         let sql = sqlx::AssertSqlSafe((*change).to_owned());
-        let changed = sqlx::query(sql).execute(&mut connection).await.unwrap_or_else(|error| panic!("{change}: {error}"));
+        let changed =
+            sqlx::query(sql).execute(&mut connection).await.unwrap_or_else(|error| panic!("{change}: {error}"));
         assert!(changed.rows_affected() > 0, "nothing to change: {change}");
     }
     let numbers = "SELECT id, request.run, item_count, row_count";

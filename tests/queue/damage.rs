@@ -43,13 +43,22 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
     read_all(&mut queue, run).await.unwrap();
     let columns: [(&str, &[&str]); 8] = [
         ("run", &["uuid", "job", "target", "operation", "definition", "digest", "stamp", "protected", "tags", "crc"]),
-        ("run", &["state", "delete_type", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"]),
+        (
+            "run",
+            &["state", "delete_type", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"],
+        ),
         ("source", &["number", "name", "crc"]),
         ("segment", &["first_row", "source", "first_line", "step", "crc"]),
-        ("request", &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "seal"]),
+        (
+            "request",
+            &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "seal"],
+        ),
         ("payload", &["from_account", "accounts", "rows", "tags", "crc"]),
         ("outcome", &["row", "outcome", "code", "reason", "crc"]),
-        ("aside", &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "tags", "crc"]),
+        (
+            "aside",
+            &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "tags", "crc"],
+        ),
     ];
     for (table, columns) in columns {
         for column in columns {
@@ -85,7 +94,8 @@ async fn damaged(place: &Place, run: RunId, sql: &str) -> bool {
     // What the schema forbids could not be written by a flipped byte either, or would be found as such.
     let written = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut dark).await;
     dark.close().await.unwrap();
-    let unchanged = written.is_err() || (sql.ends_with("NULL") && copy.number(&nulls(sql)).await == place.number(&nulls(sql)).await);
+    let unchanged = written.is_err()
+        || (sql.ends_with("NULL") && copy.number(&nulls(sql)).await == place.number(&nulls(sql)).await);
     unchanged || read_all(&mut copy.open().await, run).await.is_err()
 }
 
@@ -165,7 +175,10 @@ async fn a_log_that_is_broken_before_its_last_commit_is_refused_and_one_that_is_
         let copy = copy(&broken);
         for refused in [Queue::open(&copy.file()).await.map(drop), Reader::open(&copy.file()).await.map(drop)] {
             let what = refused.unwrap_err().to_string();
-            assert!(what.contains("q.db-wal is broken") || what.contains("q.db-wal has a broken header"), "{at}: {what}");
+            assert!(
+                what.contains("q.db-wal is broken") || what.contains("q.db-wal has a broken header"),
+                "{at}: {what}"
+            );
         }
         assert!(std::fs::read(copy.folder().join("q.db-wal")).unwrap() == broken, "it is left as it is");
     }
