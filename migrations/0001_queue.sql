@@ -1,4 +1,5 @@
 -- The queue of imbulk. Times are milliseconds since 1970 in UTC. The view `item` shows one line an item.
+-- `crc` is the checksum of all other columns of its line, but those that say otherwise (docs/decisions/0008).
 
 CREATE TABLE run (
     id            INTEGER PRIMARY KEY,
@@ -15,12 +16,13 @@ CREATE TABLE run (
     largest       TEXT    NOT NULL DEFAULT '[]', -- JSON list of the accounts with the most items
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     stopped       TEXT,                          -- why the last session ended before the run did
-    pulse         TEXT,                          -- JSON: how it goes, noted every few seconds while it does
+    pulse         TEXT,                          -- JSON: how it goes, noted every few seconds; no part of the checksum
     row_count     INTEGER NOT NULL DEFAULT 0 CHECK (row_count >= 0),
     item_count    INTEGER NOT NULL DEFAULT 0 CHECK (item_count >= 0),
     created_at    INTEGER NOT NULL,
     started_at    INTEGER,
-    finished_at   INTEGER
+    finished_at   INTEGER,
+    crc           INTEGER NOT NULL DEFAULT 0     -- none while it is loading
 ) STRICT;
 CREATE INDEX run_by_job ON run (job, id);
 
@@ -28,6 +30,7 @@ CREATE TABLE source (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     number        INTEGER NOT NULL,
     name          TEXT    NOT NULL,
+    crc           INTEGER NOT NULL,
     PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -38,6 +41,7 @@ CREATE TABLE segment (
     source        INTEGER NOT NULL,
     first_line    INTEGER NOT NULL,
     step          INTEGER NOT NULL,
+    crc           INTEGER NOT NULL,
     PRIMARY KEY (run, first_row)
 ) STRICT, WITHOUT ROWID;
 
@@ -52,8 +56,30 @@ CREATE TABLE request (
     charged       INTEGER NOT NULL DEFAULT 0 CHECK (charged >= 0 AND charged <= attempts),
     in_doubt      INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1, 2)), -- 1: the server timed out, 2: no answer
     parent        INTEGER,                       -- the request that these items were in before
-    finished_at   INTEGER CHECK ((finished_at IS NOT NULL) = (state = 'settled'))
+    finished_at   INTEGER CHECK ((finished_at IS NOT NULL) = (state = 'settled')),
+    seal          INTEGER NOT NULL,              -- a checksum that SQL can reckon, since SQL changes these lines
+    sound         INTEGER GENERATED ALWAYS AS (
+        seal IS (id % 65521 * 3 + run % 65521 * 7877 + item_count * 15013 + row_count * 22501
+            + attempts * 29989 + charged * 37501 + in_doubt * 45007
+            + coalesce(parent, 23) % 65521 * 52501 + coalesce(finished_at, 29) % 65521 * 59999
+            + CASE state WHEN 'pending' THEN 0 WHEN 'sending' THEN 61001 WHEN 'settled' THEN 47 END) % 65521
+    ) VIRTUAL
 ) STRICT;
+-- What was damaged is not made sound by changing it.
+CREATE TRIGGER request_is_sound
+BEFORE UPDATE OF run, state, item_count, row_count, attempts, charged, in_doubt, parent, finished_at ON request
+WHEN OLD.sound IS NOT 1
+BEGIN SELECT raise(ABORT, 'a request is damaged'); END;
+CREATE TRIGGER request_seal
+AFTER UPDATE OF run, state, item_count, row_count, attempts, charged, in_doubt, parent, finished_at ON request
+BEGIN
+    UPDATE request SET seal =
+        (id % 65521 * 3 + run % 65521 * 7877 + item_count * 15013 + row_count * 22501
+            + attempts * 29989 + charged * 37501 + in_doubt * 45007
+            + coalesce(parent, 23) % 65521 * 52501 + coalesce(finished_at, 29) % 65521 * 59999
+            + CASE state WHEN 'pending' THEN 0 WHEN 'sending' THEN 61001 WHEN 'settled' THEN 47 END) % 65521
+    WHERE id = NEW.id;
+END;
 CREATE INDEX request_pending ON request (run, id) WHERE state = 'pending';
 CREATE INDEX request_sending ON request (id) WHERE state = 'sending';
 
@@ -62,7 +88,8 @@ CREATE TABLE payload (
     from_account  TEXT,
     accounts      TEXT    NOT NULL,              -- JSON: ["b","c"]
     rows          TEXT    NOT NULL,              -- JSON, parallel: [7,[9,12]]
-    tags          TEXT                           -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
+    tags          TEXT,                          -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
+    crc           INTEGER NOT NULL               -- of these, and of the request's run, item_count and row_count
 ) STRICT;
 
 -- Rows of settled requests that did not simply succeed.
@@ -72,6 +99,7 @@ CREATE TABLE outcome (
     outcome       TEXT    NOT NULL CHECK (outcome IN ('succeeded', 'already_done', 'failed', 'in_doubt')),
     code          INTEGER,
     reason        TEXT    NOT NULL,
+    crc           INTEGER NOT NULL,
     PRIMARY KEY (run, row)
 ) STRICT, WITHOUT ROWID;
 
@@ -86,10 +114,12 @@ CREATE TABLE aside (
     from_account  TEXT,
     account       TEXT,
     tags          TEXT,                          -- JSON object
+    crc           INTEGER NOT NULL,
     PRIMARY KEY (run, row)
 ) STRICT, WITHOUT ROWID;
 
 -- Rows by outcome: changed in the transaction that changes the outcome, checked against the tables above at the end.
+-- Their sum is the run's row_count, which is their checksum.
 CREATE TABLE tally (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     outcome       TEXT    NOT NULL,

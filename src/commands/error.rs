@@ -1,7 +1,7 @@
 //! What can go wrong in a command, and the exit code that it comes to.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use miette::MietteHandlerOpts;
 
@@ -73,6 +73,18 @@ pub enum Error {
     /// The queue can't be used.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// What is in the queue is not what was written to it.
+    #[error(
+        "the queue {} is damaged, or was changed by other hands: {source}\nhint: nothing more is sent from it. Keep a copy of \
+         it and of the files beside it; put back a good copy, or name a new queue with --queue and run the same input: what \
+         was deleted before is then `already_done`. If the disk is sound, please report this", queue.display()
+    )]
+    Damaged {
+        /// The queue.
+        queue: PathBuf,
+        /// What is wrong.
+        source: Box<Error>,
+    },
     /// The runner broke.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -96,6 +108,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// Says of damage which file it is in.
+    pub(super) fn in_queue(self, queue: &Path) -> Self {
+        let read = matches!(
+            &self,
+            Self::Queue(error)
+            | Self::Load(LoadError::Queue(error))
+            | Self::Run(RunError::Queue(error))
+            | Self::Report(ReportError::Queue(error)) if error.is_damage()
+        );
+        let counted = matches!(
+            &self,
+            Self::Report(ReportError::Missing { .. } | ReportError::Doubled { .. } | ReportError::Stray { .. })
+        );
+        if read || counted { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
+    }
+
     /// For `map_err`: says what was being done.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
@@ -165,6 +193,7 @@ impl Error {
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)
+            | Self::Damaged { .. }
             | Self::Run(_)
             | Self::Report(_)
             | Self::Ledger(_)

@@ -32,7 +32,7 @@ pub use crate::report::tell::tell;
 pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
     let env = Env::read()?;
     let queue = queue_file(cli.queue.as_deref(), &env);
-    match cli.command {
+    let done = match cli.command {
         Command::Run(args) => run::run(&args, &env, &queue).await,
         Command::Plan(args) => plan::plan(&args, &env, &queue).await,
         Command::Status(args) => status::status(&args, &queue).await,
@@ -51,7 +51,8 @@ pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
             clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(Error::io("the manual page"))?;
             print(&String::from_utf8_lossy(&text))
         }
-    }
+    };
+    done.map_err(|error| error.in_queue(&queue))
 }
 
 fn explain_text(args: &crate::cli::Explain) -> String {

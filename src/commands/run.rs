@@ -102,7 +102,7 @@ impl Session {
                 }
             };
             candidate.check_guard(&queue, &run).await?;
-            let tally = queue.reader().await?.tally(run.id).await?;
+            let tally = queue.reader().await?.tally(&run).await?;
             driven.push(Driven { candidate, run, replaces, tally });
         }
         if driven.is_empty() {

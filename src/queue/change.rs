@@ -2,10 +2,15 @@
 
 use sqlx::SqliteConnection;
 
-use super::{QueueError, RunId};
+use super::crc::{Crc, seal};
+use super::sql::{LINES, insert};
+use super::{QueueError, RunId, stored};
+use crate::domain::account::UserId;
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::row::RowNo;
+use crate::domain::verdict::Ending;
 
 /// Why a change could not be made.
 pub(super) enum Failure {
@@ -49,45 +54,81 @@ pub(super) struct NewRequest {
 }
 
 pub(super) async fn insert_request(connection: &mut SqliteConnection, new: NewRequest) -> Result<(), Failure> {
-    sqlx::query(
-        "INSERT INTO request (id, run, item_count, row_count, attempts, charged, in_doubt, parent, finished_at, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, CASE WHEN ?9 IS NULL THEN 'pending' ELSE 'settled' END)",
-    )
-    .bind(new.id)
-    .bind(new.run)
-    .bind(new.packed.item_count)
-    .bind(new.packed.row_count)
-    .bind(new.attempts)
-    .bind(new.charged)
-    .bind(new.doubt.number())
-    .bind(new.parent)
-    .bind(new.finished_at)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("INSERT INTO payload (request, from_account, accounts, rows, tags) VALUES (?, ?, ?, ?, ?)")
+    let (items, rows) = (new.packed.item_count, new.packed.row_count);
+    // As a load would leave it; the change after it is sealed by the table itself.
+    sqlx::query("INSERT INTO request (id, run, item_count, row_count, seal) VALUES (?, ?, ?, ?, ?)")
         .bind(new.id)
-        .bind(new.packed.from)
-        .bind(new.packed.accounts)
-        .bind(new.packed.rows)
-        .bind(new.packed.tags)
+        .bind(new.run)
+        .bind(items)
+        .bind(rows)
+        .bind(seal(new.id, new.run, items, rows))
+        .execute(&mut *connection)
+        .await?;
+    let query = sqlx::query(
+        "UPDATE request SET attempts = ?2, charged = ?3, in_doubt = ?4, parent = ?5, finished_at = ?6,
+                            state = CASE WHEN ?6 IS NULL THEN 'pending' ELSE 'settled' END WHERE id = ?1",
+    );
+    let query = query.bind(new.id).bind(new.attempts).bind(new.charged).bind(new.doubt.number());
+    let query = query.bind(new.parent).bind(new.finished_at);
+    expect("requests made", 1, query.execute(&mut *connection).await?.rows_affected())?;
+    sqlx::query("INSERT INTO payload (request, from_account, accounts, rows, tags, crc) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(new.id)
+        .bind(&new.packed.from)
+        .bind(&new.packed.accounts)
+        .bind(&new.packed.rows)
+        .bind(&new.packed.tags)
+        .bind(payload_crc(new.id, new.run, &new.packed))
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// Leaves a request only these items; without any it goes.
+/// The checksum of a request's line in `payload`.
+pub(super) fn payload_crc(id: RequestId, run: RunId, packed: &Packed) -> i64 {
+    let lists = [packed.from.as_deref(), Some(&packed.accounts), Some(&packed.rows), packed.tags.as_deref()];
+    stored::payload(id, run, packed.item_count, packed.row_count, lists)
+}
+
+/// Rows that ended in one way.
+pub(super) async fn insert_outcomes(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    lines: &[(RowNo, &Ending)],
+) -> Result<(), Failure> {
+    // A run over what is done already has a line an item: at 200,000 a second one statement each is too slow.
+    for lines in lines.chunks(LINES) {
+        let sql = insert("outcome (run, row, outcome, code, reason, crc)", 6, lines.len());
+        let mut query = sqlx::query(sql);
+        for (row, ending) in lines {
+            let crc = outcome_crc(run, *row, ending.outcome.name(), ending.code, &ending.reason);
+            query = query.bind(run).bind(row.cast_signed()).bind(ending.outcome.name()).bind(ending.code);
+            query = query.bind(&ending.reason).bind(crc);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The checksum of a line of `outcome`.
+pub(super) fn outcome_crc(run: RunId, row: RowNo, outcome: &str, code: Option<i64>, reason: &str) -> i64 {
+    Crc::new().number(run).row(row).text(outcome).number_if_any(code).text(reason).sum()
+}
+
+/// Leaves a request of this run and account only these items; without any it goes.
 pub(super) async fn keep_items(
     connection: &mut SqliteConnection,
-    request: RequestId,
+    (run, request): (RunId, RequestId),
+    from: Option<&UserId>,
     kept: &[Item],
 ) -> Result<(), Failure> {
     if kept.is_empty() {
         let query = sqlx::query("DELETE FROM request WHERE id = ?").bind(request);
         return expect("requests emptied", 1, query.execute(connection).await?.rows_affected());
     }
-    let packed = Packed::of(None, kept);
-    let query = sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ? WHERE request = ?");
-    let query = query.bind(packed.accounts).bind(packed.rows).bind(packed.tags).bind(request);
+    let packed = Packed::of(from, kept);
+    let query = sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ?, crc = ? WHERE request = ?");
+    let query = query.bind(&packed.accounts).bind(&packed.rows).bind(&packed.tags);
+    let query = query.bind(payload_crc(request, run, &packed)).bind(request);
     expect("payloads cut", 1, query.execute(&mut *connection).await?.rows_affected())?;
     let query = sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ?");
     let query = query.bind(packed.item_count).bind(packed.row_count).bind(request);

@@ -2,47 +2,27 @@
 
 use std::collections::HashMap;
 
-use sqlx::FromRow;
-
+use super::stored::{Stored, select_stored};
 use super::{Queue, QueueError, Reader, RunId};
-use crate::domain::account::UserId;
-use crate::domain::packed::Packed;
 use crate::domain::request::{Doubt, Key, Keys, Request, RequestId};
 use crate::fail_point::{Deed, around};
 
 // The states stand in these as literals: with a parameter in their place SQLite passes over the partial indexes.
-const PAGE: &str = "SELECT request.id, run, attempts, charged, in_doubt, from_account, accounts, rows, tags
-    FROM request INDEXED BY request_pending JOIN payload ON payload.request = request.id
-    WHERE run = ? AND state = 'pending' AND request.id > ? AND request.id <= ? ORDER BY request.id LIMIT ?";
-const SENDING: &str = "SELECT request.id, run, attempts, charged, 2 AS in_doubt, from_account, accounts, rows, tags
-    FROM request INDEXED BY request_sending JOIN payload ON payload.request = request.id
-    WHERE state = 'sending' ORDER BY request.id";
+const PAGE: &str = select_stored!(
+    "INDEXED BY request_pending",
+    "run = ? AND state = 'pending' AND id > ? AND id <= ? ORDER BY id LIMIT ?"
+);
+const SENDING: &str = select_stored!("INDEXED BY request_sending", "state = 'sending' ORDER BY id");
 const RESCUE: &str = "UPDATE request SET in_doubt = 2 WHERE state = 'sending'";
 
-#[derive(FromRow)]
-struct Stored {
-    id: RequestId,
-    run: RunId,
-    attempts: u32,
-    charged: u32,
-    in_doubt: u8,
-    from_account: Option<String>,
-    accounts: String,
-    rows: String,
-    tags: Option<String>,
-}
-
-impl Stored {
-    fn read(self) -> Result<Request, QueueError> {
-        let damaged = |source| QueueError::Damaged { request: self.id, source };
-        let items = Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref()).map_err(damaged)?;
-        let from = self.from_account.as_deref().map(UserId::new).transpose();
-        let from =
-            from.map_err(|error| QueueError::Unexpected(format!("request {}: From_Account {error}", self.id)))?;
-        // The table's CHECK allows no other number; the gravest is the safe reading.
-        let doubt = Doubt::numbered(self.in_doubt).unwrap_or(Doubt::MayHaveArrived);
-        Ok(Request { id: self.id, from, items, attempts: self.attempts, charged: self.charged, doubt })
+/// A request with its items, if it is in this state still: an index may say otherwise than the table.
+fn request(stored: &Stored, state: &str) -> Result<Request, QueueError> {
+    let items = stored.items()?;
+    if stored.state != state {
+        return Err(stored.damaged(&format!("is {}, but its index says {state}", stored.state)));
     }
+    let Stored { id, attempts, charged, .. } = *stored;
+    Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt: stored.doubt() })
 }
 
 impl Reader {
@@ -56,20 +36,25 @@ impl Reader {
     ) -> Result<Vec<Request>, QueueError> {
         let page = sqlx::query_as(PAGE).bind(run).bind(after).bind(last).bind(limit);
         let page: Vec<Stored> = page.fetch_all(&self.pool).await.map_err(self.fail())?;
-        page.into_iter().map(Stored::read).collect()
+        let mut before = after;
+        for stored in &page {
+            // Nothing may come twice: what is sent twice at once is written twice at once.
+            if stored.id <= before || stored.id > last || stored.run != run {
+                return Err(stored.damaged("stands in the wrong place of its index"));
+            }
+            before = stored.id;
+        }
+        page.iter().map(|stored| request(stored, "pending")).collect()
     }
 
     /// One pending request.
     pub async fn request(&self, id: RequestId) -> Result<Request, QueueError> {
-        let stored: Stored = sqlx::query_as(
-            "SELECT request.id, run, attempts, charged, in_doubt, from_account, accounts, rows, tags
-             FROM request JOIN payload ON payload.request = request.id WHERE request.id = ? AND state = 'pending'",
-        )
-        .bind(id)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(self.fail())?;
-        stored.read()
+        let stored: Stored = sqlx::query_as(select_stored!("NOT INDEXED", "id = ? AND state = 'pending'"))
+            .bind(id)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(self.fail())?;
+        request(&stored, "pending")
     }
 }
 
@@ -82,7 +67,7 @@ impl Queue {
         let mut rescued = Vec::with_capacity(found.len());
         for stored in found {
             let run = self.run(stored.run).await?;
-            let request = stored.read()?;
+            let request = Request { doubt: Doubt::MayHaveArrived, ..request(&stored, "sending")? };
             let keys = run.operation()?.keys(&request, run.delete_type());
             rescued.push((run.id, request, keys));
         }

@@ -1,7 +1,5 @@
 //! Figures of a run, for summaries and plans.
 
-use sqlx::FromRow;
-
 use super::read::named;
 use super::{QueueError, Reader, RunId};
 use crate::domain::outcome::{Count, Outcome};
@@ -18,14 +16,13 @@ pub struct CodeRows {
 }
 
 /// A row that can't be sent.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     /// Its file, as results name it.
     pub source: String,
     /// Its line.
-    pub line: i64,
+    pub line: u64,
     /// The column at fault, where one is.
-    #[sqlx(rename = "column_name")]
     pub column: Option<String>,
     /// What is wrong.
     pub reason: String,
@@ -49,15 +46,23 @@ impl Reader {
 
     /// The first rows of a run that can't be sent.
     pub async fn rejected(&self, run: RunId, limit: u32) -> Result<Vec<Rejected>, QueueError> {
-        let rejected = sqlx::query_as(
-            "SELECT source.name AS source, segment.first_line + (row - segment.first_row) * segment.step AS line,
-                    column_name, coalesce(reason, '') AS reason
-             FROM aside JOIN segment ON segment.run = aside.run AND segment.first_row =
-                 (SELECT max(first_row) FROM segment WHERE run = aside.run AND first_row <= aside.row)
-             JOIN source ON source.run = aside.run AND source.number = segment.source
-             WHERE aside.run = ? AND outcome = 'rejected' ORDER BY row LIMIT ?",
-        );
-        let rejected = rejected.bind(run).bind(limit).fetch_all(&self.pool).await;
-        rejected.map_err(self.fail())
+        let mut snapshot = self.snapshot().await?;
+        let rows = snapshot.rejected_rows(run, limit).await?;
+        let sources = snapshot.sources(run).await?;
+        let mut rejected = Vec::with_capacity(rows.len());
+        for row in rows {
+            // Each by its own way: what is shown has passed its checksums.
+            let lost = || QueueError::Damaged(format!("row {row} has lost its line in table aside or segment"));
+            let aside = snapshot.asides(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
+            let segment = snapshot.segments(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
+            let source = usize::try_from(segment.source).ok().and_then(|source| sources.get(source));
+            rejected.push(Rejected {
+                source: source.ok_or_else(lost)?.clone(),
+                line: segment.line_of(row),
+                column: aside.column,
+                reason: aside.reason.unwrap_or_default(),
+            });
+        }
+        Ok(rejected)
     }
 }

@@ -1,10 +1,14 @@
 //! Storing a new run: multi-row inserts in transactions of their own, invisible until the load is complete.
 
+use super::aside::insert_asides;
+use super::change::payload_crc;
+use super::crc::{Crc, seal};
 use super::largest::Largest;
+use super::runs::seal_run;
 use super::sql::{LINES, insert};
 use super::{NewRun, Queue, QueueError, RunId, RunState};
 use crate::domain::outcome::Outcome;
-use crate::domain::packed::{Aside, Cause, Packed, Segment};
+use crate::domain::packed::{Aside, Packed, Segment};
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
 use crate::fail_point::{Deed, around};
@@ -109,6 +113,7 @@ impl<'a> Loader<'a> {
         .execute(&mut self.queue.connection)
         .await
         .map_err(&fail)?;
+        seal_run(&mut self.queue.connection, self.run).await.map_err(&fail)?;
         around(Deed::FinishLoad, self.execute("COMMIT")).await?;
         self.queue.use_wal().await?;
         Ok(self.run)
@@ -130,17 +135,20 @@ impl<'a> Loader<'a> {
         let first = self.queue.next_request;
         self.queue.next_request += RequestId::try_from(requests.len()).unwrap_or(RequestId::MAX);
         let fail = self.queue.fail();
-        let sql = insert("request (id, run, item_count, row_count)", 4, requests.len());
+        let sql = insert("request (id, run, item_count, row_count, seal)", 5, requests.len());
         let mut query = sqlx::query(sql);
         for (id, request) in (first..).zip(&requests) {
-            query = query.bind(id).bind(self.run).bind(request.item_count).bind(request.row_count);
+            let (items, rows) = (request.item_count, request.row_count);
+            query = query.bind(id).bind(self.run).bind(items).bind(rows).bind(seal(id, self.run, items, rows));
         }
         query.execute(&mut self.queue.connection).await.map_err(&fail)?;
-        let sql = insert("payload (request, from_account, accounts, rows, tags)", 5, requests.len());
+        let sql = insert("payload (request, from_account, accounts, rows, tags, crc)", 6, requests.len());
         let mut query = sqlx::query(sql);
         let lines = requests.len();
         for (id, request) in (first..).zip(requests) {
+            let crc = payload_crc(id, self.run, &request);
             query = query.bind(id).bind(request.from).bind(request.accounts).bind(request.rows).bind(request.tags);
+            query = query.bind(crc);
         }
         query.execute(&mut self.queue.connection).await.map_err(&fail)?;
         self.uncommitted.bytes += bytes;
@@ -152,21 +160,8 @@ impl<'a> Loader<'a> {
         if asides.is_empty() {
             return Ok(());
         }
-        let columns = "aside (run, row, outcome, duplicate_of, column_name, reason, from_account, account, tags)";
-        let mut query = sqlx::query(insert(columns, 9, asides.len()));
         let lines = asides.len();
-        for aside in asides {
-            let outcome = aside.cause.outcome().name();
-            let (duplicate_of, column, reason) = match aside.cause {
-                Cause::Rejected { column, reason } => (None, column, Some(reason)),
-                Cause::Duplicate { of } => (Some(of.cast_signed()), None, None),
-                Cause::Protected { id } => (None, None, Some(format!("`{id}` is on the protected list"))),
-            };
-            let tags = (!aside.tags.is_empty()).then(|| serde_json::to_string(&aside.tags).unwrap_or_default());
-            query = query.bind(self.run).bind(aside.row.cast_signed()).bind(outcome).bind(duplicate_of);
-            query = query.bind(column).bind(reason).bind(aside.from).bind(aside.account).bind(tags);
-        }
-        query.execute(&mut self.queue.connection).await.map_err(self.queue.fail())?;
+        insert_asides(&mut self.queue.connection, self.run, asides).await.map_err(self.queue.fail())?;
         self.wrote(lines).await
     }
 
@@ -175,11 +170,12 @@ impl<'a> Loader<'a> {
         if segments.is_empty() {
             return Ok(());
         }
-        let sql = insert("segment (run, first_row, source, first_line, step)", 5, segments.len());
+        let sql = insert("segment (run, first_row, source, first_line, step, crc)", 6, segments.len());
         let mut query = sqlx::query(sql);
         for segment in &segments {
             query = query.bind(self.run).bind(segment.first_row.cast_signed()).bind(segment.source);
             query = query.bind(segment.first_line.cast_signed()).bind(segment.step.cast_signed());
+            query = query.bind(segment_crc(self.run, segment));
         }
         query.execute(&mut self.queue.connection).await.map_err(self.queue.fail())?;
         self.wrote(segments.len()).await
@@ -200,6 +196,12 @@ impl<'a> Loader<'a> {
         sqlx::query(sql).execute(&mut self.queue.connection).await.map_err(fail)?;
         Ok(())
     }
+}
+
+/// The checksum of a stretch of rows.
+pub(super) fn segment_crc(run: RunId, segment: &Segment) -> i64 {
+    let start = Crc::new().number(run).row(segment.first_row).number(segment.source.into());
+    start.number(segment.first_line.cast_signed()).number(segment.step.cast_signed()).sum()
 }
 
 fn bytes_of(request: &Packed) -> usize {

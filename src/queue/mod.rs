@@ -3,12 +3,15 @@
 //! One process at a time owns it ([`Queue`], by a lock of the kernel's); any number may read beside it ([`Reader`]).
 //! Every change is one transaction, durable when it returns (WAL, `synchronous = FULL`).
 
+mod aside;
 mod change;
 mod claim;
+mod crc;
 mod figures;
 mod largest;
 mod load;
 mod lock;
+mod log;
 mod protect;
 mod read;
 mod record;
@@ -16,6 +19,8 @@ mod retry;
 mod room;
 mod runs;
 mod sql;
+mod stored;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,7 +38,6 @@ pub use retry::Selection;
 pub use room::free;
 pub use runs::{NewRun, Run, RunId, RunState};
 
-use crate::domain::packed::UnpackError;
 use crate::domain::request::RequestId;
 use crate::fail_point::{Deed, around};
 
@@ -73,10 +77,10 @@ pub enum QueueError {
     #[error("the queue {} lies on a network file system, where a crash or a second machine can damage it\nhint: name a file on a local disk with --queue", .0.display())]
     Network(PathBuf),
     /// It is another kind of file.
-    #[error("{} is no queue\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
+    #[error("{} is no queue, or its first page is damaged\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
     NoQueue(PathBuf),
     /// SQLite says no.
-    #[error("the queue {}: {source}\nhint: {}", path.display(), hint(source))]
+    #[error("the queue {}: {source}{}", path.display(), hint(source))]
     Database {
         /// The queue.
         path: PathBuf,
@@ -84,7 +88,7 @@ pub enum QueueError {
         source: sqlx::Error,
     },
     /// The tables can't be made or are newer than this program.
-    #[error("the queue {} can't be brought up to date: {source}\nhint: was it made by a newer imbulk?", path.display())]
+    #[error("the queue {} can't be brought up to date: {source}\nhint: was it made by a newer imbulk? if not, it is damaged: keep it, and name a new one with --queue", path.display())]
     Migration {
         /// The queue.
         path: PathBuf,
@@ -94,25 +98,37 @@ pub enum QueueError {
     /// The library is too old.
     #[error("SQLite {0} can lose committed data; 3.51.3 or newer is needed")]
     OldLibrary(String),
-    /// A request reads back differently from how it was written.
-    #[error("the queue is damaged at request {request}: {source}")]
-    Damaged {
-        /// The request.
-        request: RequestId,
-        /// What is wrong.
-        source: UnpackError,
-    },
+    /// Something reads back differently from how it was written.
+    #[error("{0}")]
+    Damaged(String),
     /// A change met another state than it must.
-    #[error("the queue is not as it was left: {0}")]
+    #[error("not as it was left: {0}")]
     Unexpected(String),
     /// The sums are wrong.
-    #[error("the outcomes of run {run} do not add up: {what}; please report this")]
+    #[error("the outcomes of run {run} do not add up: {what}")]
     Sums {
         /// The run.
         run: String,
         /// The sums.
         what: String,
     },
+}
+
+impl QueueError {
+    /// Whether what is in the file is not what was written to it.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Unexpected(_) | Self::Sums { .. } => true,
+            Self::Database { source, .. } => speaks_of_damage(source),
+            Self::Held { .. }
+            | Self::Missing(_)
+            | Self::Unusable { .. }
+            | Self::Network(_)
+            | Self::NoQueue(_)
+            | Self::Migration { .. }
+            | Self::OldLibrary(_) => false,
+        }
+    }
 }
 
 /// A queue, owned.
@@ -131,6 +147,7 @@ impl Queue {
         let lock = lock::Lock::take(path).await?;
         make_private(path)?;
         refuse_network(path)?;
+        refuse_broken_log(path)?;
         mark(path).await?;
         let options = options(path).create_if_missing(true);
         let fail = failing(path);
@@ -242,6 +259,12 @@ impl Reader {
             return Err(QueueError::Missing(path.to_owned()));
         }
         refuse_folder(path)?;
+        // While someone writes to it, its end is on the move: then it is for the owner to say.
+        if let Err(broken) = refuse_broken_log(path)
+            && !lock::Lock::is_taken(path)
+        {
+            return Err(broken);
+        }
         let read_only = file(path).read_only(true).pragma("cache_size", "-16384").pragma("temp_store", "MEMORY");
         let opened = match pool(read_only.clone()).await {
             // Nothing can be made beside the file, so that nobody can write to it either.
@@ -293,19 +316,40 @@ fn has_no_log(path: &Path) -> bool {
     std::fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0)
 }
 
+/// What SQLite can't make sense of, and what is of another kind than was written.
+fn speaks_of_damage(error: &sqlx::Error) -> bool {
+    /// `SQLITE_ERROR`, `SQLITE_CORRUPT`, `SQLITE_CONSTRAINT`, `SQLITE_MISMATCH`
+    const DAMAGE: [u32; 4] = [1, 11, 19, 20];
+    let unreadable = matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::RowNotFound
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. }
+    );
+    unreadable || primary_code(error).is_some_and(|code| DAMAGE.contains(&code))
+}
+
+fn refuse_broken_log(path: &Path) -> Result<(), QueueError> {
+    let log = beside(path, "-wal");
+    match log::damage(&log) {
+        Ok(None) => Ok(()),
+        Ok(Some(what)) => Err(QueueError::Damaged(format!("its log {} {what}", log.display()))),
+        Err(source) => Err(QueueError::Unusable { path: log, source }),
+    }
+}
+
 fn hint(error: &sqlx::Error) -> &'static str {
     /// `SQLITE_READONLY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`
     const DISK: [u32; 4] = [8, 10, 13, 14];
-    /// `SQLITE_CORRUPT`, also where the disk refuses to read a page.
-    const DAMAGED: u32 = 11;
-    match primary_code(error) {
-        Some(code) if DISK.contains(&code) => {
-            "is the disk full or the file not writable? make room and run again: nothing is lost"
-        }
-        Some(DAMAGED) => {
-            "is the disk broken? look at it before anything else, and keep a copy of the file and its -wal"
-        }
-        Some(_) | None => "please report this",
+    if primary_code(error).is_some_and(|code| DISK.contains(&code)) {
+        "\nhint: is the disk full or the file not writable? make room and run again: nothing is lost"
+    } else if speaks_of_damage(error) {
+        // The command says which file, and what to do.
+        ""
+    } else {
+        "\nhint: please report this"
     }
 }
 

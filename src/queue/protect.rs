@@ -1,27 +1,20 @@
 //! Taking ids that were protected after a load out of its pending requests.
 
-use sqlx::{Connection, FromRow, Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, Transaction};
 
-use super::change::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
+use super::aside::insert_asides;
+use super::change::{Failure, NewRequest, add_to_tally, insert_outcomes, insert_request, keep_items};
+use super::runs::{change_run, kept_tally};
+use super::stored::{Stored, select_stored};
 use super::{Queue, QueueError, Run};
 use crate::domain::outcome::Outcome;
-use crate::domain::packed::Packed;
+use crate::domain::packed::{Aside, Cause, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::verdict::Ending;
 use crate::fail_point::{Deed, around};
 
 /// Requests that are read at once: some of them may be large.
 const PAGE: u32 = 64;
-
-#[derive(FromRow)]
-struct Stored {
-    id: RequestId,
-    attempts: u32,
-    may_have_arrived: bool,
-    from_account: Option<String>,
-    accounts: String,
-    rows: String,
-    tags: Option<String>,
-}
 
 impl Queue {
     /// Takes every row that has no outcome yet and names a protected id out of its request, so that it is never sent
@@ -50,16 +43,22 @@ impl Queue {
         let next_request = &mut self.next_request;
         let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut cut = Cut { transaction, next_request, run, protects, now, protected: 0, in_doubt: 0 };
+        let due = kept_tally(&mut cut.transaction, run.id).await?[Outcome::Pending];
+        let mut seen = 0;
         let mut after = 0;
         loop {
             let page = cut.page(after).await?;
             let Some(end) = page.last() else { break };
             after = end.id;
             for stored in &page {
-                let damaged = |source| QueueError::Damaged { request: stored.id, source };
-                let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
+                let items = stored.items()?;
+                seen += items.iter().map(Item::row_count).sum::<u64>();
                 cut.take(stored, items).await?;
             }
+        }
+        // A request that was passed over here might still be found when it is to be sent.
+        if seen != due {
+            return Err(QueueError::Damaged(format!("{due} rows are pending, but {seen} are found")).into());
         }
         cut.count(digest).await?;
         let rows = cut.protected + cut.in_doubt;
@@ -82,16 +81,12 @@ struct Cut<'a> {
 
 impl Cut<'_> {
     async fn page(&mut self, after: RequestId) -> Result<Vec<Stored>, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT id, attempts, in_doubt > 0 OR state = 'sending' AS may_have_arrived, from_account, accounts, rows, tags
-             FROM request NOT INDEXED JOIN payload ON payload.request = request.id
-             WHERE run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?",
-        )
-        .bind(self.run.id)
-        .bind(after)
-        .bind(PAGE)
-        .fetch_all(&mut *self.transaction)
-        .await
+        sqlx::query_as(select_stored!("NOT INDEXED", "run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?"))
+            .bind(self.run.id)
+            .bind(after)
+            .bind(PAGE)
+            .fetch_all(&mut *self.transaction)
+            .await
     }
 
     /// Takes the items of a request out that name a protected id.
@@ -103,7 +98,7 @@ impl Cut<'_> {
             return Ok(());
         }
         let rows: u64 = taken.iter().map(Item::row_count).sum();
-        if stored.may_have_arrived {
+        if stored.doubt() > Doubt::None || stored.state == "sending" {
             self.leave_in_doubt(stored, &taken).await?;
             self.in_doubt += rows;
         } else {
@@ -112,7 +107,7 @@ impl Cut<'_> {
             }
             self.protected += rows;
         }
-        keep_items(&mut self.transaction, stored.id, &kept).await
+        keep_items(&mut self.transaction, (stored.run, stored.id), stored.from()?.as_ref(), &kept).await
     }
 
     /// The items end in a request of their own.
@@ -122,7 +117,7 @@ impl Cut<'_> {
         let new = NewRequest {
             id,
             run: self.run.id,
-            packed: Packed { from: stored.from_account.clone(), ..Packed::of(None, items) },
+            packed: Packed::of(stored.from()?.as_ref(), items),
             attempts: stored.attempts,
             charged: 0,
             doubt: Doubt::MayHaveArrived,
@@ -130,37 +125,23 @@ impl Cut<'_> {
             finished_at: Some(self.now),
         };
         insert_request(&mut self.transaction, new).await?;
-        for row in items.iter().flat_map(Item::rows) {
-            sqlx::query("INSERT INTO outcome (run, row, outcome, reason) VALUES (?, ?, ?, ?)")
-                .bind(self.run.id)
-                .bind(row.cast_signed())
-                .bind(Outcome::InDoubt.name())
-                .bind("protected only after an attempt that may have arrived")
-                .execute(&mut *self.transaction)
-                .await?;
-        }
-        Ok(())
+        let reason = "protected only after an attempt that may have arrived".to_owned();
+        let ending = Ending { outcome: Outcome::InDoubt, code: None, reason };
+        let lines: Vec<_> = items.iter().flat_map(Item::rows).map(|row| (row, &ending)).collect();
+        insert_outcomes(&mut self.transaction, self.run.id, &lines).await
     }
 
     async fn set_aside(&mut self, stored: &Stored, item: &Item, id: &str) -> Result<(), Failure> {
         let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
-        for row in item.rows() {
-            let tags = tags_of(row).map(|(_, tags)| serde_json::to_string(tags).unwrap_or_default());
-            sqlx::query(
-                "INSERT INTO aside (run, row, outcome, reason, from_account, account, tags)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(self.run.id)
-            .bind(row.cast_signed())
-            .bind(Outcome::Protected.name())
-            .bind(format!("`{id}` is on the protected list"))
-            .bind(&stored.from_account)
-            .bind(item.account.as_str())
-            .bind(tags)
-            .execute(&mut *self.transaction)
-            .await?;
-        }
-        Ok(())
+        let aside = |row| Aside {
+            row,
+            cause: Cause::Protected { id: id.to_owned() },
+            from: stored.from_account.clone(),
+            account: Some(item.account.as_str().to_owned()),
+            tags: tags_of(row).map(|(_, tags)| tags.clone()).unwrap_or_default(),
+        };
+        let asides = item.rows().map(aside).collect();
+        Ok(insert_asides(&mut self.transaction, self.run.id, asides).await?)
     }
 
     async fn count(&mut self, digest: &str) -> Result<(), Failure> {
@@ -171,6 +152,6 @@ impl Cut<'_> {
             add_to_tally(&mut self.transaction, self.run.id, outcome, rows).await?;
         }
         let named = sqlx::query("UPDATE run SET protected = ? WHERE id = ?").bind(digest).bind(self.run.id);
-        expect("runs", 1, named.execute(&mut *self.transaction).await?.rows_affected())
+        change_run(&mut self.transaction, self.run.id, named).await
     }
 }

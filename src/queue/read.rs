@@ -8,11 +8,17 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 
-use super::{QueueError, RunId};
+use super::change::outcome_crc;
+use super::crc::Crc;
+use super::load::segment_crc;
+use super::runs::checked_sums;
+use super::stored::{Stored, select_stored};
+use super::{QueueError, Run, RunId, aside};
 use crate::domain::outcome::Outcome;
-use crate::domain::packed::{Packed, Segment};
+use crate::domain::packed::Segment;
 use crate::domain::request::{Item, RequestId};
 use crate::domain::row::{RowNo, Tags};
+use crate::domain::tally::Tally;
 
 /// Requests of a page of results.
 const REQUESTS: u32 = 256;
@@ -33,21 +39,7 @@ pub struct Snapshot {
 
 /// A request, as results need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestResult {
-    /// Its number.
-    pub id: RequestId,
-    /// The account whose list was to be changed.
-    pub from: Option<String>,
-    /// What holds of all its rows but those of [`Snapshot::exceptions`]: succeeded once it is settled, else pending.
-    pub outcome: Outcome,
-    /// HTTP exchanges begun for its items.
-    pub attempts: u32,
-    /// Milliseconds since 1970.
-    pub finished_at: Option<i64>,
-    accounts: String,
-    rows: String,
-    tags: Option<String>,
-}
+pub struct RequestResult(Stored);
 
 /// A row of a settled request that did not simply succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +63,8 @@ pub struct AsideResult {
     pub outcome: Outcome,
     /// The earlier row that says the same.
     pub duplicate_of: Option<Original>,
+    /// The column at fault, where one is.
+    pub column: Option<String>,
     /// In words.
     pub reason: Option<String>,
     /// As it stands in the file.
@@ -90,17 +84,9 @@ pub struct Original {
     pub segment: Segment,
 }
 
-#[derive(FromRow)]
-struct StoredResult {
-    id: RequestId,
-    settled: bool,
-    attempts: u32,
-    finished_at: Option<i64>,
-    from_account: Option<String>,
-    accounts: String,
-    rows: String,
-    tags: Option<String>,
-}
+/// In the order of the columns that [`Snapshot::exceptions`] selects.
+#[derive(Deserialize)]
+struct StoredException<'a>(RowNo, #[serde(borrow)] Cow<'a, str>, Option<i64>, String, i64);
 
 /// In the order of the columns that [`Snapshot::asides`] selects.
 #[derive(Deserialize)]
@@ -108,11 +94,13 @@ struct StoredAside<'a> {
     row: RowNo,
     #[serde(borrow)]
     outcome: Cow<'a, str>,
+    duplicate_of: Option<RowNo>,
+    column: Option<String>,
     reason: Option<String>,
     from: Option<String>,
     account: Option<String>,
-    tags: Option<Tags>,
-    duplicate_of: Option<RowNo>,
+    tags: Option<String>,
+    crc: i64,
     original: Option<StoredSegment>,
 }
 
@@ -122,6 +110,7 @@ struct StoredSegment {
     source: i64,
     first_line: i64,
     step: i64,
+    crc: i64,
 }
 
 impl Reader {
@@ -139,26 +128,35 @@ impl Reader {
 }
 
 impl Snapshot {
+    /// As [`Queue::check_sums`](super::Queue::check_sums), at this moment.
+    pub async fn check_sums(&mut self, run: &Run) -> Result<Tally, QueueError> {
+        let fail = self.fail();
+        checked_sums(&mut self.transaction, run).await.map_err(|failure| failure.told(fail))
+    }
+
     /// The next requests of a run, with numbers above `after`; none: that was all.
     pub async fn request_results(&mut self, run: RunId, after: RequestId) -> Result<Vec<RequestResult>, QueueError> {
-        let page: Vec<StoredResult> = sqlx::query_as(
-            "SELECT id, state = 'settled' AS settled, attempts, finished_at, from_account, accounts, rows, tags
-             FROM request NOT INDEXED JOIN payload ON payload.request = request.id
-             WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
-        )
-        .bind(run)
-        .bind(after)
-        .bind(REQUESTS)
-        .fetch_all(&mut *self.transaction)
-        .await
-        .map_err(self.fail())?;
-        Ok(page.into_iter().map(RequestResult::from).collect())
+        let page: Vec<Stored> = sqlx::query_as(select_stored!("NOT INDEXED", "run = ? AND id > ? ORDER BY id LIMIT ?"))
+            .bind(run)
+            .bind(after)
+            .bind(REQUESTS)
+            .fetch_all(&mut *self.transaction)
+            .await
+            .map_err(self.fail())?;
+        let mut before = after;
+        for stored in &page {
+            if stored.id <= before || stored.run != run {
+                return Err(stored.damaged("stands in the wrong place"));
+            }
+            before = stored.id;
+        }
+        Ok(page.into_iter().map(RequestResult).collect())
     }
 
     /// Those of these rows that did not simply succeed though their request is settled, in order.
     pub async fn exceptions(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Exception>, QueueError> {
         let list: String = sqlx::query_scalar(
-            "SELECT json_group_array(json_array(row, outcome, code, reason))
+            "SELECT json_group_array(json_array(row, outcome, code, reason, crc))
              FROM (SELECT * FROM outcome WHERE run = ? AND row >= ? AND row < ? ORDER BY row)",
         )
         .bind(run)
@@ -167,18 +165,15 @@ impl Snapshot {
         .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        let list: Vec<(RowNo, Cow<'_, str>, Option<i64>, String)> = parse(&list)?;
-        let read = |(row, outcome, code, reason): (RowNo, Cow<'_, str>, Option<i64>, String)| {
-            Ok(Exception { row, outcome: named(&outcome)?, code, reason })
-        };
-        list.into_iter().map(read).collect()
+        let list: Vec<StoredException<'_>> = parse(&list)?;
+        list.into_iter().map(|exception| exception.read(run)).collect()
     }
 
     /// Those of these rows that are not sent, in order.
     pub async fn asides(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<AsideResult>, QueueError> {
         let list: String = sqlx::query_scalar(
-            "SELECT json_group_array(json_array(row, outcome, reason, from_account, account, json(tags), duplicate_of,
-                 (SELECT json_array(first_row, source, first_line, step) FROM segment
+            "SELECT json_group_array(json_array(row, outcome, duplicate_of, column_name, reason, from_account, account,
+                 tags, crc, (SELECT json_array(first_row, source, first_line, step, crc) FROM segment
                   WHERE run = ?1 AND first_row <= duplicate_of ORDER BY first_row DESC LIMIT 1)))
              FROM (SELECT * FROM aside WHERE run = ?1 AND row >= ?2 AND row < ?3 ORDER BY row)",
         )
@@ -189,20 +184,36 @@ impl Snapshot {
         .await
         .map_err(self.fail())?;
         let list: Vec<StoredAside<'_>> = parse(&list)?;
-        list.into_iter().map(StoredAside::read).collect()
+        list.into_iter().map(|aside| aside.read(run)).collect()
+    }
+
+    /// The first rows of a run that can't be sent.
+    pub(super) async fn rejected_rows(&mut self, run: RunId, limit: u32) -> Result<Vec<RowNo>, QueueError> {
+        let rows =
+            sqlx::query_scalar("SELECT row FROM aside WHERE run = ? AND outcome = 'rejected' ORDER BY row LIMIT ?");
+        let rows = rows.bind(run).bind(limit).fetch_all(&mut *self.transaction).await;
+        let rows: Vec<i64> = rows.map_err(self.fail())?;
+        Ok(rows.into_iter().map(i64::cast_unsigned).collect())
     }
 
     /// The files of a run's input, as results name them.
     pub async fn sources(&mut self, run: RunId) -> Result<Vec<String>, QueueError> {
-        let names = sqlx::query_scalar("SELECT name FROM source WHERE run = ? ORDER BY number");
-        let names = names.bind(run).fetch_all(&mut *self.transaction).await;
-        names.map_err(self.fail())
+        let sources = sqlx::query_as("SELECT number, name, crc FROM source WHERE run = ? ORDER BY number");
+        let sources: Vec<(i64, String, i64)> =
+            sources.bind(run).fetch_all(&mut *self.transaction).await.map_err(self.fail())?;
+        let read = |(place, (number, name, crc)): (i64, (i64, String, i64))| {
+            if place == number && crc == source_crc(run, number, &name) {
+                return Ok(name);
+            }
+            Err(QueueError::Damaged(format!("file {place} of run {run} has a wrong checksum in table source")))
+        };
+        (0..).zip(sources).map(read).collect()
     }
 
     /// Where these rows stand in their files, in order: the first stretch may begin before them.
     pub async fn segments(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Segment>, QueueError> {
         let segments: Vec<StoredSegment> = sqlx::query_as(
-            "SELECT first_row, source, first_line, step FROM segment
+            "SELECT first_row, source, first_line, step, crc FROM segment
              WHERE run = ?1 AND first_row < ?3 AND first_row >= coalesce(
                  (SELECT max(first_row) FROM segment WHERE run = ?1 AND first_row <= ?2), 0)
              ORDER BY first_row",
@@ -213,7 +224,7 @@ impl Snapshot {
         .fetch_all(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        Ok(segments.iter().map(StoredSegment::read).collect())
+        segments.iter().map(|segment| segment.read(run)).collect()
     }
 
     fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
@@ -227,63 +238,103 @@ fn database(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
 }
 
 impl RequestResult {
-    /// What was asked for. Unpacked one request at a time: a page of large requests takes much memory.
+    /// Its number.
+    pub fn id(&self) -> RequestId {
+        self.0.id
+    }
+
+    /// The account whose list was to be changed.
+    pub fn from(&self) -> Option<&str> {
+        self.0.from_account.as_deref()
+    }
+
+    /// What holds of all its rows but those of [`Snapshot::exceptions`]: succeeded once it is settled, else pending.
+    pub fn outcome(&self) -> Outcome {
+        if self.0.state == "settled" { Outcome::Succeeded } else { Outcome::Pending }
+    }
+
+    /// HTTP exchanges begun for its items.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// Milliseconds since 1970.
+    pub fn finished_at(&self) -> Option<i64> {
+        self.0.finished_at
+    }
+
+    /// What was asked for; an error where anything of the request is not as it was written. Unpacked one request at a
+    /// time: a page of large requests takes much memory.
     pub fn items(&self) -> Result<Vec<Item>, QueueError> {
-        let items = Packed::unpack(&self.accounts, &self.rows, self.tags.as_deref());
-        items.map_err(|source| QueueError::Damaged { request: self.id, source })
+        self.0.items()
     }
 }
 
-impl From<StoredResult> for RequestResult {
-    fn from(stored: StoredResult) -> Self {
-        Self {
-            id: stored.id,
-            from: stored.from_account,
-            outcome: if stored.settled { Outcome::Succeeded } else { Outcome::Pending },
-            attempts: stored.attempts,
-            finished_at: stored.finished_at,
-            accounts: stored.accounts,
-            rows: stored.rows,
-            tags: stored.tags,
+impl StoredException<'_> {
+    fn read(self, run: RunId) -> Result<Exception, QueueError> {
+        let Self(row, outcome, code, reason, crc) = self;
+        if crc != outcome_crc(run, row, &outcome, code, &reason) {
+            return Err(wrong_checksum("outcome", row));
         }
+        Ok(Exception { row, outcome: named(&outcome)?, code, reason })
     }
 }
 
 impl StoredAside<'_> {
-    fn read(self) -> Result<AsideResult, QueueError> {
-        let original = |row| {
-            let nowhere = || QueueError::Unexpected(format!("row {row}, which row {} repeats, has no line", self.row));
-            let segment = self.original.as_ref().map(StoredSegment::read).ok_or_else(nowhere)?;
-            Ok(Original { row, segment })
+    fn read(self, run: RunId) -> Result<AsideResult, QueueError> {
+        let Self { row, duplicate_of, .. } = self;
+        let texts = [&self.column, &self.reason, &self.from, &self.account, &self.tags].map(Option::as_deref);
+        if self.crc != aside::crc(run, row, &self.outcome, duplicate_of, texts) {
+            return Err(wrong_checksum("aside", row));
+        }
+        let original = |of| {
+            let nowhere = || QueueError::Damaged(format!("row {of}, which row {row} repeats, has no line"));
+            let segment = self.original.as_ref().ok_or_else(nowhere)?.read(run)?;
+            Ok(Original { row: of, segment })
         };
+        let tags = self.tags.as_deref().map(serde_json::from_str).transpose();
         Ok(AsideResult {
-            row: self.row,
+            row,
             outcome: named(&self.outcome)?,
-            duplicate_of: self.duplicate_of.map(original).transpose()?,
+            duplicate_of: duplicate_of.map(original).transpose()?,
+            column: self.column,
             reason: self.reason,
             from: self.from,
             account: self.account,
-            tags: self.tags.unwrap_or_default(),
+            tags: tags.map_err(|error| QueueError::Damaged(format!("tags of row {row}: {error}")))?.unwrap_or_default(),
         })
     }
 }
 
+/// The checksum of a file of the input.
+pub(super) fn source_crc(run: RunId, number: i64, name: &str) -> i64 {
+    Crc::new().number(run).number(number).text(name).sum()
+}
+
+fn wrong_checksum(table: &str, row: RowNo) -> QueueError {
+    QueueError::Damaged(format!("row {row} has a wrong checksum in table {table}"))
+}
+
 /// One list for many rows: the library's own cost a row and column is several times that of JSON.
 fn parse<'a, T: Deserialize<'a>>(list: &'a str) -> Result<Vec<T>, QueueError> {
-    serde_json::from_str(list).map_err(|error| QueueError::Unexpected(error.to_string()))
+    serde_json::from_str(list).map_err(|error| QueueError::Damaged(error.to_string()))
 }
 
 impl StoredSegment {
-    fn read(&self) -> Segment {
-        Segment {
+    fn read(&self, run: RunId) -> Result<Segment, QueueError> {
+        let segment = Segment {
             first_row: self.first_row.cast_unsigned(),
             source: u32::try_from(self.source).unwrap_or(u32::MAX),
             first_line: self.first_line.cast_unsigned(),
             step: self.step.cast_unsigned(),
+        };
+        if self.crc == segment_crc(run, &segment) {
+            return Ok(segment);
         }
+        Err(wrong_checksum("segment", segment.first_row))
     }
 }
 
 pub(super) fn named(outcome: &str) -> Result<Outcome, QueueError> {
-    outcome.parse().map_err(|_| QueueError::Unexpected(format!("an outcome named {outcome}")))
+    outcome.parse().map_err(|_| QueueError::Damaged(format!("an outcome named {outcome}")))
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use sqlx::{Connection, Sqlite, Transaction};
 
-use super::change::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
-use super::sql::{LINES, insert};
+use super::change::{Failure, NewRequest, add_to_tally, expect, insert_outcomes, insert_request, keep_items};
 use super::{Queue, QueueError, RunId};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Item, RequestId};
+use crate::domain::row::RowNo;
 use crate::domain::settlement::{Part, Settlement};
 use crate::domain::verdict::Ending;
 use crate::fail_point::{Deed, around_all};
@@ -162,10 +162,10 @@ impl Batch<'_> {
         // The request stays with what ended; if nothing did, with the first part. The others get numbers of their own.
         let mut others = parts.iter_mut();
         if !ended.is_empty() {
-            self.settle(request, !others.as_slice().is_empty(), &ended).await?;
+            self.settle((run, request), others.as_slice().first(), &ended).await?;
         } else if let Some(first) = others.next() {
             let whole = others.as_slice().is_empty();
-            self.repeat(request, attempts, first, whole).await?;
+            self.repeat((run, request), attempts, first, whole).await?;
         }
         for part in others {
             part.request.id = self.insert(run, request, attempts, part).await?;
@@ -175,34 +175,37 @@ impl Batch<'_> {
 
     async fn write_exceptions(&mut self, run: RunId, ended: &[(Item, Ending)]) -> Result<(), Failure> {
         let exceptions = ended.iter().filter(|(_, ending)| !is_plain(ending));
-        let lines: Vec<(i64, &Ending)> =
-            exceptions.flat_map(|(item, ending)| item.rows().map(move |row| (row.cast_signed(), ending))).collect();
-        // A run over what is done already has a line an item: at 200,000 a second one statement each is too slow.
-        for lines in lines.chunks(LINES) {
-            let sql = insert("outcome (run, row, outcome, code, reason)", 5, lines.len());
-            let mut query = sqlx::query(sql);
-            for (row, ending) in lines {
-                query = query.bind(run).bind(row).bind(ending.outcome.name()).bind(ending.code).bind(&ending.reason);
-            }
-            query.execute(&mut *self.transaction).await?;
-        }
-        Ok(())
+        let lines: Vec<(RowNo, &Ending)> =
+            exceptions.flat_map(|(item, ending)| item.rows().map(move |row| (row, ending))).collect();
+        insert_outcomes(&mut self.transaction, run, &lines).await
     }
 
-    async fn settle(&mut self, request: RequestId, split: bool, ended: &[(Item, Ending)]) -> Result<(), Failure> {
-        if split {
+    /// `split`: a part that goes out again, if any does.
+    async fn settle(
+        &mut self,
+        request: (RunId, RequestId),
+        split: Option<&Part>,
+        ended: &[(Item, Ending)],
+    ) -> Result<(), Failure> {
+        if let Some(part) = split {
             let items: Vec<Item> = ended.iter().map(|(item, _)| item.clone()).collect();
-            keep_items(&mut self.transaction, request, &items).await?;
+            keep_items(&mut self.transaction, request, part.request.from.as_ref(), &items).await?;
         }
         let query =
             sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");
-        let changed = query.bind(self.now).bind(request).execute(&mut *self.transaction).await?.rows_affected();
+        let changed = query.bind(self.now).bind(request.1).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests settled", 1, changed)
     }
 
-    async fn repeat(&mut self, request: RequestId, attempts: u32, part: &Part, whole: bool) -> Result<(), Failure> {
+    async fn repeat(
+        &mut self,
+        request: (RunId, RequestId),
+        attempts: u32,
+        part: &Part,
+        whole: bool,
+    ) -> Result<(), Failure> {
         if !whole {
-            keep_items(&mut self.transaction, request, &part.request.items).await?;
+            keep_items(&mut self.transaction, request, part.request.from.as_ref(), &part.request.items).await?;
         }
         let query = sqlx::query(
             "UPDATE request SET state = 'pending', attempts = ?, charged = ?, in_doubt = ?
@@ -212,7 +215,7 @@ impl Batch<'_> {
             .bind(attempts)
             .bind(part.request.charged)
             .bind(part.request.doubt.number())
-            .bind(request)
+            .bind(request.1)
             .execute(&mut *self.transaction)
             .await?
             .rows_affected();

@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Connection, FromRow, Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, Transaction};
 
 use super::change::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
+use super::runs::change_run;
+use super::stored::{Stored, select_stored};
 use super::{Queue, QueueError, Run};
+use crate::domain::account::UserId;
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::{BODY_BYTES, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
@@ -21,20 +24,9 @@ pub struct Selection {
     pub code: Option<i64>,
 }
 
-#[derive(FromRow)]
-struct Stored {
-    id: RequestId,
-    attempts: u32,
-    in_doubt: u8,
-    from_account: Option<String>,
-    accounts: String,
-    rows: String,
-    tags: Option<String>,
-}
-
 /// Items on their way into a new request.
 struct Pack {
-    from: Option<String>,
+    from: Option<UserId>,
     doubt: Doubt,
     items: Vec<Item>,
     attempts: u32,
@@ -43,7 +35,7 @@ struct Pack {
 }
 
 impl Pack {
-    fn new(from: Option<String>, doubt: Doubt) -> Self {
+    fn new(from: Option<UserId>, doubt: Doubt) -> Self {
         Self { from, doubt, items: Vec::new(), attempts: 0, bytes: 0 }
     }
 }
@@ -86,15 +78,14 @@ struct Again<'a> {
 impl Again<'_> {
     async fn next(&mut self, after: RequestId, last: RequestId) -> Result<Option<Stored>, sqlx::Error> {
         // The subquery passes over the others at once, which as a rule are nearly all.
-        sqlx::query_as(
-            "SELECT id, attempts, in_doubt, from_account, accounts, rows, tags
-             FROM request NOT INDEXED JOIN payload ON payload.request = request.id
-             WHERE run = ?1 AND id > ?2 AND id <= ?3 AND state = 'settled' AND EXISTS (
+        sqlx::query_as(select_stored!(
+            "NOT INDEXED",
+            "run = ?1 AND id > ?2 AND id <= ?3 AND state = 'settled' AND EXISTS (
                  SELECT 1 FROM json_each(payload.rows) AS entry CROSS JOIN outcome ON outcome.run = ?1
                  AND outcome.row = CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END
                  WHERE outcome.outcome = ?4 AND (?5 IS NULL OR outcome.code = ?5))
-             ORDER BY id LIMIT 1",
-        )
+             ORDER BY id LIMIT 1"
+        ))
         .bind(self.run.id)
         .bind(after)
         .bind(last)
@@ -106,14 +97,14 @@ impl Again<'_> {
 
     /// Moves the selected items of a request into the pack. Returns how many rows they stand for.
     async fn take_from(&mut self, stored: Stored) -> Result<u64, Failure> {
-        let selected = self.selected(&stored.rows).await?;
-        let damaged = |source| QueueError::Damaged { request: stored.id, source };
-        let items = Packed::unpack(&stored.accounts, &stored.rows, stored.tags.as_deref()).map_err(damaged)?;
+        let items = stored.items()?;
+        let selected = self.selected(stored.rows.as_deref().unwrap_or_default()).await?;
+        let from = stored.from()?;
         let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| selected.contains(&item.row));
         let rows = taken.iter().map(Item::row_count).sum();
         self.forget(&taken).await?;
-        keep_items(&mut self.transaction, stored.id, &kept).await?;
-        self.make_room(&stored).await?;
+        keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept).await?;
+        self.make_room(&stored, from).await?;
         for item in taken {
             self.pack.attempts = self.pack.attempts.max(stored.attempts);
             self.pack.items.push(item);
@@ -126,17 +117,15 @@ impl Again<'_> {
 
     /// Items share a request only with those of the same list, and only if "already done" will mean the same for
     /// all of them.
-    async fn make_room(&mut self, stored: &Stored) -> Result<(), Failure> {
-        let bytes = stored.accounts.len() + stored.tags.as_ref().map_or(0, String::len);
+    async fn make_room(&mut self, stored: &Stored, from: Option<UserId>) -> Result<(), Failure> {
+        let bytes = [&stored.accounts, &stored.tags].into_iter().flatten().map(String::len).sum::<usize>();
         let unanswered = self.selection.outcome == Outcome::InDoubt;
-        // The table's CHECK allows no other number; the gravest is the safe reading.
-        let before = Doubt::numbered(stored.in_doubt).unwrap_or(Doubt::MayHaveArrived);
-        let doubt = if unanswered { Doubt::MayHaveArrived } else { before };
-        let alike = self.pack.from == stored.from_account && self.pack.doubt == doubt;
+        let doubt = if unanswered { Doubt::MayHaveArrived } else { stored.doubt() };
+        let alike = self.pack.from == from && self.pack.doubt == doubt;
         if !alike || self.pack.bytes + bytes > BODY_BYTES {
             self.flush().await?;
         }
-        self.pack.from.clone_from(&stored.from_account);
+        self.pack.from = from;
         self.pack.doubt = doubt;
         self.pack.bytes += bytes;
         Ok(())
@@ -178,7 +167,7 @@ impl Again<'_> {
         let new = NewRequest {
             id,
             run: self.run.id,
-            packed: Packed { from: pack.from, ..Packed::of(None, &pack.items) },
+            packed: Packed::of(pack.from.as_ref(), &pack.items),
             attempts: pack.attempts,
             charged: 0,
             doubt: pack.doubt,
@@ -201,10 +190,6 @@ impl Again<'_> {
             "UPDATE run SET state = 'running', finished_at = NULL, protected = ''
              WHERE id = ? AND state IN ('running', 'finished')",
         );
-        let changed = query.bind(self.run.id).execute(&mut *self.transaction).await?.rows_affected();
-        if changed == 1 {
-            return Ok(());
-        }
-        Err(QueueError::Unexpected(format!("run {} is neither running nor finished", self.run.uuid)).into())
+        change_run(&mut self.transaction, self.run.id, query.bind(self.run.id)).await
     }
 }

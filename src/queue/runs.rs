@@ -1,7 +1,10 @@
 //! Runs: one pass of a job over one input.
 
-use sqlx::{Connection, FromRow};
+use sqlx::{Connection, FromRow, SqliteConnection};
 
+use super::change::{Failure, expect};
+use super::crc::Crc;
+use super::read::source_crc;
 use super::{LargeAccount, Queue, QueueError, Reader};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
@@ -15,6 +18,21 @@ pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NU
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'pending')
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'sending')";
 pub(super) const LAST_PENDING: &str = "SELECT max(id) FROM request WHERE run = ? AND state = 'pending'";
+
+/// A SELECT of [`Run`]. By their names, since names that come out of a damaged schema may be no text, which the library
+/// takes for a broken invariant.
+macro_rules! select_run {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags, largest, state, stopped,
+                    pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
+            $rest
+        )
+    };
+}
+
+/// A statement with its values.
+type Change<'a> = sqlx::query::Query<'a, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 /// A run's number in the queue.
 pub type RunId = i64;
@@ -89,6 +107,7 @@ pub struct Run {
     pub started_at: Option<i64>,
     /// Milliseconds since 1970.
     pub finished_at: Option<i64>,
+    crc: i64,
 }
 
 /// Where a run stands.
@@ -120,6 +139,35 @@ impl RunState {
 }
 
 impl Run {
+    /// The checksum of its line.
+    fn sum(&self) -> i64 {
+        let texts = [
+            &self.uuid,
+            &self.job,
+            &self.target,
+            &self.operation_name,
+            &self.delete_type_name,
+            &self.definition,
+            &self.digest,
+            &self.stamp,
+            &self.protected,
+            &self.tag_list,
+            &self.largest_list,
+            &self.state_name,
+        ];
+        let crc = texts.into_iter().fold(Crc::new().number(self.id), |crc, text| crc.text(text));
+        let crc = crc.text_if_any(self.stopped.as_deref()).number(self.row_count).number(self.item_count);
+        crc.number(self.created_at).number_if_any(self.started_at).number_if_any(self.finished_at).sum()
+    }
+
+    /// The run, if it is as it was written.
+    fn checked(self) -> Result<Self, QueueError> {
+        if self.crc == self.sum() {
+            return Ok(self);
+        }
+        Err(QueueError::Damaged(format!("run {} ({}) has a wrong checksum in table run", self.id, self.uuid)))
+    }
+
     /// Where it stands.
     pub fn state(&self) -> RunState {
         match self.state_name.as_str() {
@@ -135,7 +183,7 @@ impl Run {
     /// The command of the API.
     pub fn operation(&self) -> Result<&'static dyn Operation, QueueError> {
         operation::by_name(&self.operation_name).ok_or_else(|| {
-            QueueError::Unexpected(format!("run {} has the unknown operation {}", self.uuid, self.operation_name))
+            QueueError::Damaged(format!("run {} has the unknown operation {}", self.uuid, self.operation_name))
         })
     }
 
@@ -180,10 +228,12 @@ impl Queue {
         .await
         .map_err(&fail)?;
         for (number, name) in run.sources.iter().enumerate() {
-            sqlx::query("INSERT INTO source (run, number, name) VALUES (?, ?, ?)")
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            sqlx::query("INSERT INTO source (run, number, name, crc) VALUES (?, ?, ?, ?)")
                 .bind(id)
-                .bind(i64::try_from(number).unwrap_or(i64::MAX))
+                .bind(number)
                 .bind(name)
+                .bind(source_crc(id, number, name))
                 .execute(&mut *transaction)
                 .await
                 .map_err(&fail)?;
@@ -196,6 +246,7 @@ impl Queue {
     pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         self.move_run(
             Deed::Begin,
+            run,
             sqlx::query(
                 "UPDATE run SET state = 'running', stopped = NULL, started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
@@ -210,39 +261,37 @@ impl Queue {
     pub async fn note_stop(&mut self, run: RunId, why: &str) -> Result<(), QueueError> {
         self.move_run(
             Deed::NoteStop,
+            run,
             sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'").bind(run).bind(why),
         )
         .await
     }
 
-    /// Marks a run as finished. It has no pending row left.
+    /// Marks a run as finished. It has no pending row left, and every line of it can be read back as it was written.
     pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
-        self.move_run(Deed::Finish, sqlx::query(FINISH).bind(run).bind(now)).await
+        let whole = self.run(run).await?;
+        self.reader().await?.verify(&whole).await?;
+        self.move_run(Deed::Finish, run, sqlx::query(FINISH).bind(run).bind(now)).await
     }
 
     /// Gives a run up in favour of a new one; its pending rows stay pending.
     pub async fn supersede(&mut self, run: RunId) -> Result<(), QueueError> {
-        self.move_run(
-            Deed::Supersede,
-            sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'").bind(run),
-        )
-        .await
+        let given_up = sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'");
+        self.move_run(Deed::Supersede, run, given_up.bind(run)).await
     }
 
     /// Removes a run of which nothing was ever sent.
     pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
-        self.move_run(
-            Deed::Discard,
-            sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run),
-        )
-        .await
+        let fail = self.fail();
+        let query = sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run);
+        let changed = around(Deed::Discard, query.execute(&mut self.connection)).await.map_err(&fail)?.rows_affected();
+        expect("runs discarded", 1, changed).map_err(|failure| failure.told(fail))
     }
 
     /// A run by its number.
     pub async fn run(&mut self, id: RunId) -> Result<Run, QueueError> {
         let fail = self.fail();
-        let run = sqlx::query_as("SELECT * FROM run WHERE id = ?").bind(id).fetch_one(&mut self.connection).await;
-        run.map_err(fail)
+        read_run(&mut self.connection, id).await.map_err(|failure| failure.told(fail))
     }
 
     /// Loads that a killed process left behind.
@@ -253,59 +302,64 @@ impl Queue {
         Ok(())
     }
 
-    async fn move_run(
-        &mut self,
-        deed: Deed,
-        change: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
-    ) -> Result<(), QueueError> {
+    async fn move_run(&mut self, deed: Deed, run: RunId, change: Change<'_>) -> Result<(), QueueError> {
         let fail = self.fail();
-        let changed = around(deed, change.execute(&mut self.connection)).await.map_err(fail)?.rows_affected();
-        if changed == 1 {
-            return Ok(());
-        }
-        Err(QueueError::Unexpected(format!("{changed} runs changed where one must")))
+        let moved = async {
+            let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+            change_run(&mut transaction, run, change).await?;
+            Ok(around(deed, transaction.commit()).await?)
+        };
+        moved.await.map_err(|failure: Failure| failure.told(fail))
     }
 
     /// Recounts a run from its requests and rows, and compares with the tally kept along the way and with the number
     /// of rows read. At the end of every session, in release builds too.
     pub async fn check_sums(&mut self, run: &Run) -> Result<Tally, QueueError> {
         let fail = self.fail();
-        let kept = kept_tally(&mut self.connection, run.id).await.map_err(&fail)?;
-        let counted = counted_tally(&mut self.connection, run.id).await.map_err(&fail)?;
-        let rows = run.row_count.cast_unsigned();
-        if kept == counted && counted.total() == rows {
-            return Ok(counted);
-        }
-        let what = format!("{rows} rows were read, the tally says {kept:?}, the tables say {counted:?}");
-        Err(QueueError::Sums { run: run.uuid.clone(), what })
+        checked_sums(&mut self.connection, run).await.map_err(|failure| failure.told(fail))
     }
 }
 
 impl Reader {
     /// All runs, oldest first.
     pub async fn runs(&self) -> Result<Vec<Run>, QueueError> {
-        let runs = sqlx::query_as("SELECT * FROM run WHERE state <> 'loading' ORDER BY id").fetch_all(&self.pool).await;
-        runs.map_err(self.fail())
+        // Not by an index, and not without a look at another table: a run that is not found would be done again.
+        let runs: Vec<Run> = sqlx::query_as(select_run!("NOT INDEXED WHERE state <> 'loading' ORDER BY id"))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail())?;
+        let counted: Vec<RunId> = sqlx::query_scalar("SELECT DISTINCT run FROM tally ORDER BY run")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail())?;
+        let runs = runs.into_iter().map(Run::checked).collect::<Result<Vec<_>, _>>()?;
+        if runs.iter().map(|run| run.id).eq(counted.iter().copied()) {
+            return Ok(runs);
+        }
+        let found: Vec<RunId> = runs.iter().map(|run| run.id).collect();
+        Err(QueueError::Damaged(format!("table run has the runs {found:?}, table tally {counted:?}")))
     }
 
     /// The latest run of a job by its name, or a run by its id.
     pub async fn find(&self, name: &str) -> Result<Option<Run>, QueueError> {
-        let run = sqlx::query_as(
-            "SELECT * FROM run WHERE (job = ?1 OR uuid = ?1) AND state <> 'loading' ORDER BY id DESC LIMIT 1",
-        );
-        run.bind(name).fetch_optional(&self.pool).await.map_err(self.fail())
+        Ok(self.runs().await?.into_iter().rev().find(|run| run.job == name || run.uuid == name))
     }
 
     /// The runs of a job that send to this target, oldest first.
     pub async fn runs_of(&self, job: &str, target: &str) -> Result<Vec<Run>, QueueError> {
-        let runs = sqlx::query_as("SELECT * FROM run WHERE job = ? AND target = ? AND state <> 'loading' ORDER BY id");
-        runs.bind(job).bind(target).fetch_all(&self.pool).await.map_err(self.fail())
+        let runs = self.runs().await?.into_iter();
+        Ok(runs.filter(|run| run.job == job && run.target == target).collect())
     }
 
     /// Rows by outcome.
-    pub async fn tally(&self, run: RunId) -> Result<Tally, QueueError> {
+    pub async fn tally(&self, run: &Run) -> Result<Tally, QueueError> {
         let mut connection = self.pool.acquire().await.map_err(self.fail())?;
-        kept_tally(&mut connection, run).await.map_err(self.fail())
+        let tally = kept_tally(&mut connection, run.id).await.map_err(self.fail())?;
+        let (rows, counted) = (run.row_count.cast_unsigned(), tally.total());
+        if rows == counted {
+            return Ok(tally);
+        }
+        Err(QueueError::Sums { run: run.uuid.clone(), what: format!("{rows} rows were read, the tally has {counted}") })
     }
 
     /// Requests of a run that are not settled, and all of them.
@@ -327,15 +381,53 @@ impl Reader {
     }
 }
 
-async fn kept_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> Result<Tally, sqlx::Error> {
+/// Changes one run that is as it was written, and writes its checksum anew.
+pub(super) async fn change_run(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    change: Change<'_>,
+) -> Result<(), Failure> {
+    read_run(connection, run).await?;
+    expect("runs changed", 1, change.execute(&mut *connection).await?.rows_affected())?;
+    Ok(seal_run(connection, run).await?)
+}
+
+/// Writes the checksum of a run that was changed.
+pub(super) async fn seal_run(connection: &mut SqliteConnection, run: RunId) -> Result<(), sqlx::Error> {
+    let changed: Run = sqlx::query_as(select_run!("WHERE id = ?")).bind(run).fetch_one(&mut *connection).await?;
+    let sealed = sqlx::query("UPDATE run SET crc = ? WHERE id = ?").bind(changed.sum()).bind(run);
+    sealed.execute(connection).await.map(drop)
+}
+
+async fn read_run(connection: &mut SqliteConnection, run: RunId) -> Result<Run, Failure> {
+    let found: Option<Run> = sqlx::query_as(select_run!("WHERE id = ?")).bind(run).fetch_optional(connection).await?;
+    let lost = || QueueError::Unexpected(format!("there is no run {run}"));
+    Ok(found.ok_or_else(lost)?.checked()?)
+}
+
+pub(super) async fn kept_tally(connection: &mut SqliteConnection, run: RunId) -> Result<Tally, sqlx::Error> {
     let rows = sqlx::query_as("SELECT outcome, rows FROM tally WHERE run = ?").bind(run).fetch_all(connection).await?;
     Ok(tally_of(rows))
 }
 
-async fn counted_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> Result<Tally, sqlx::Error> {
+/// Recounts a run.
+pub(super) async fn checked_sums(connection: &mut SqliteConnection, run: &Run) -> Result<Tally, Failure> {
+    let kept = kept_tally(connection, run.id).await?;
+    let counted = counted_tally(connection, run.id).await?;
+    let rows = run.row_count.cast_unsigned();
+    if kept == counted && counted.total() == rows {
+        return Ok(counted);
+    }
+    let what = format!("{rows} rows were read, the tally says {kept:?}, the tables say {counted:?}");
+    Err(QueueError::Sums { run: run.uuid.clone(), what }.into())
+}
+
+async fn counted_tally(connection: &mut SqliteConnection, run: RunId) -> Result<Tally, sqlx::Error> {
     let rows = sqlx::query_as(
-        "WITH settled (rows) AS (SELECT coalesce(sum(row_count), 0) FROM request WHERE run = ?1 AND state = 'settled')
-         SELECT 'pending', coalesce(sum(row_count), 0) FROM request WHERE run = ?1 AND state IN ('pending', 'sending')
+        "WITH settled (rows) AS (SELECT coalesce(sum(row_count), 0) FROM request NOT INDEXED
+                                   WHERE run = ?1 AND state = 'settled')
+         SELECT 'pending', coalesce(sum(row_count), 0) FROM request NOT INDEXED
+             WHERE run = ?1 AND state IN ('pending', 'sending')
          UNION ALL SELECT outcome, count(*) FROM outcome WHERE run = ?1 GROUP BY outcome
          UNION ALL SELECT outcome, count(*) FROM aside WHERE run = ?1 GROUP BY outcome
          UNION ALL SELECT 'succeeded', max(0, (SELECT rows FROM settled) - (SELECT count(*) FROM outcome WHERE run = ?1))",
@@ -344,6 +436,7 @@ async fn counted_tally(connection: &mut sqlx::SqliteConnection, run: RunId) -> R
 }
 
 fn tally_of(rows: Vec<(String, i64)>) -> Tally {
-    let known = rows.into_iter().filter_map(|(name, rows)| Some((name.parse::<Outcome>().ok()?, rows.cast_unsigned())));
+    let known =
+        rows.into_iter().filter_map(|(name, rows)| Some((name.parse::<Outcome>().ok()?, u64::try_from(rows).ok()?)));
     known.collect()
 }

@@ -61,7 +61,7 @@ impl Figures {
 
     /// With so many of the rejected rows.
     pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, ReportError> {
-        let outcomes = reader.tally(run.id).await?;
+        let outcomes = reader.tally(run).await?;
         let rejected = match outcomes[Outcome::Rejected] {
             0 => Vec::new(),
             _ => reader.rejected(run.id, rejects).await?,

@@ -52,7 +52,7 @@ pub enum ReportError {
     #[error("can't write {0}: it is there and is no regular file")]
     NotAFile(PathBuf),
     /// A row is in no request and is not set aside either.
-    #[error("row {row} ({place}) has no outcome in the queue; please report this")]
+    #[error("row {row} ({place}) has no outcome in the queue")]
     Missing {
         /// The row.
         row: RowNo,
@@ -60,7 +60,7 @@ pub enum ReportError {
         place: String,
     },
     /// A row has more than one outcome.
-    #[error("row {row} ({place}) has more than one outcome in the queue; please report this")]
+    #[error("row {row} ({place}) has more than one outcome in the queue")]
     Doubled {
         /// The row.
         row: RowNo,
@@ -68,7 +68,7 @@ pub enum ReportError {
         place: String,
     },
     /// A request names a row that the input has not.
-    #[error("request {request} names row {row}, but the input has {rows} rows; please report this")]
+    #[error("request {request} names row {row}, but the input has {rows} rows")]
     Stray {
         /// The request.
         request: i64,

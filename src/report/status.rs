@@ -135,7 +135,7 @@ impl Overview {
                 state: run.state().name(),
                 runner: Runner::of(reader, &run),
                 rows: run.row_count.cast_unsigned(),
-                outcomes: reader.tally(run.id).await?,
+                outcomes: reader.tally(&run).await?,
                 run: run.uuid,
                 job: run.job,
                 target: run.target,

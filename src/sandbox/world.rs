@@ -24,7 +24,7 @@ pub struct Touches {
 }
 
 /// What the stand-in believes about accounts and friend lists.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     base: Base,
     accounts: HashMap<Key, Record>,
@@ -40,7 +40,7 @@ pub struct World {
 }
 
 /// How things stood before the first call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Base {
     /// Everybody exists and is everybody's friend, but for these shares of the ids and pairs.
     Open {

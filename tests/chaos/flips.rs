@@ -1,1 +1,369 @@
-//! Bytes that change in the database and its log.
+//! Bytes of the queue that change behind its back: a bit, a byte, a block of zeros, in the file or in its log.
+//!
+//! Each trial damages a copy of a queue, runs it to the end, asks for results and status, and is judged: *detected*
+//! (exit 1 or 2, with the file's name and a hint), *harmless* (all is as if nothing had happened), or a violation.
+//! Whatever was said, nothing may be touched at the server that no row asks for.
+//!
+//! `IMBULK_FLIPS=20000 cargo test --release --test chaos flips` makes more of them; a violation prints how to see it again.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use imbulk::sandbox::{Command, Report, World};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
+
+use crate::harness::bench::{Bench, Job, Output, Setup};
+use crate::harness::checker::{Case, End, InDoubt};
+use crate::harness::forge::forge;
+use crate::harness::rows::{self, Asked, PROTECTED, Row, csv, mixed};
+
+/// Trials of an ordinary test run.
+const FLIPS: u64 = 400;
+/// At once: after a kill each of them rests for seconds.
+const WORKERS: usize = 24;
+const IN_FLIGHT: u64 = 4;
+const DB: &str = "imbulk.db";
+const WAL: &str = "imbulk.db-wal";
+
+/// How far the run had come when its queue was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Planned,
+    Stopped,
+    Killed,
+    Finished,
+}
+
+/// A queue at a standstill, and the server as it was then.
+pub(super) struct Frozen {
+    stage: Stage,
+    operation: Command,
+    asked: Vec<Asked>,
+    db: Vec<u8>,
+    wal: Vec<u8>,
+    world: World,
+    /// Resends that have a reason.
+    resends: u64,
+}
+
+/// What became of a trial.
+#[derive(Debug)]
+enum Seen {
+    Harmless,
+    /// By which command first.
+    Detected(&'static str),
+    Violation(String),
+}
+
+fn job(operation: Command) -> Job {
+    let most = if operation == Command::AccountDelete { 6 } else { IN_FLIGHT };
+    Job::new("job", operation).with("limits", "max_in_flight", most).with("guard", "protected", "\"keep.txt\"")
+}
+
+fn lay_out(bench: &Bench, operation: Command, asked: &[Asked]) -> String {
+    bench.write("job.csv", csv(operation, asked));
+    bench.write("keep.txt", PROTECTED);
+    job(operation).write(bench)
+}
+
+impl Frozen {
+    fn new(stage: Stage, operation: Command) -> Self {
+        let bench = Bench::with(Setup { latency: Duration::from_millis(2), ..Setup::default() });
+        let asked = mixed(operation, 120);
+        let job = lay_out(&bench, operation, &asked);
+        bench.faults(&["any:code=30006:0.1", "any:garbage:#7", "any:missing:0.05"]);
+        let start = || bench.start(&["run", &job, "--execute", "--yes"], b"");
+        match stage {
+            Stage::Planned => drop(bench.imbulk(&["plan", &job])),
+            Stage::Finished => drop(start().wait().expect(3)),
+            Stage::Stopped | Stage::Killed => {
+                let mut running = start();
+                bench.until_calls(20, &mut running);
+                if stage == Stage::Killed {
+                    running.kill();
+                } else {
+                    running.signal(Signal::TERM);
+                    running.wait();
+                }
+            }
+        }
+        let read = |name| std::fs::read(bench.path(name)).unwrap_or_default();
+        let faults: u64 = bench.report().faults.values().sum();
+        let (db, wal, world) = (read(DB), read(WAL), bench.world(World::clone));
+        Self { stage, operation, asked, db, wal, world, resends: (faults + 2 * IN_FLIGHT) * 3 }
+    }
+
+    /// Where the last commit in the log begins: what is damaged from there on can't be told from a commit that a
+    /// power cut kept from the disk.
+    fn last_commit(&self) -> usize {
+        const HEAD: usize = 32;
+        if self.wal.len() < HEAD {
+            return 0;
+        }
+        let number = |at: usize| u32::from_be_bytes(self.wal[at..at + 4].try_into().expect("four bytes"));
+        let frame = 24 + number(8) as usize;
+        let frames =
+            (HEAD..self.wal.len()).step_by(frame).take_while(|at| self.wal[at + 8..at + 16] == self.wal[16..24]);
+        let commits: Vec<usize> = frames.filter(|at| number(at + 4) != 0).collect();
+        commits.len().checked_sub(2).map_or(HEAD, |before| commits[before] + frame)
+    }
+}
+
+/// Changes bytes, and says how.
+fn damage(bytes: &mut [u8], dice: &mut SmallRng) -> String {
+    let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+    let anywhere = dice.random_bool(0.3);
+    let mut spot = || if anywhere { dice.random_range(0..bytes.len()) } else { used[dice.random_range(0..used.len())] };
+    let at = spot();
+    match dice.random_range(0..20) {
+        0..10 => {
+            let bit = dice.random_range(0..8);
+            bytes[at] ^= 1 << bit;
+            format!("bit {bit} of byte {at}")
+        }
+        10..16 => {
+            bytes[at] = bytes[at].wrapping_add(dice.random_range(1..=255));
+            format!("byte {at}")
+        }
+        16..18 => {
+            let end = bytes.len().min(at + dice.random_range(2..16));
+            dice.fill(&mut bytes[at..end]);
+            format!("bytes {at}..{end}")
+        }
+        block => {
+            let size = if block == 18 { 512 } else { 4096 };
+            let at = at / size * size;
+            let end = bytes.len().min(at + size);
+            bytes[at..end].fill(0);
+            format!("zeros at {at}..{end}")
+        }
+    }
+}
+
+/// A trial: a damaged copy, and what the program makes of it.
+struct Trial<'a> {
+    bench: &'a Bench,
+    frozen: &'a Frozen,
+    before: Report,
+    /// Whether commits may have been forgotten in a way that nobody can see.
+    tail: bool,
+}
+
+impl<'a> Trial<'a> {
+    fn new(bench: &'a Bench, frozen: &'a Frozen, db: &[u8], wal: &[u8], tail: bool) -> Self {
+        for name in [DB, WAL, "imbulk.db-shm", "imbulk.db.lock"] {
+            // Not all of them are there each time.
+            let _gone = std::fs::remove_file(bench.path(name));
+        }
+        bench.write(DB, db);
+        if !wal.is_empty() {
+            bench.write(WAL, wal);
+        }
+        bench.set_world(frozen.world.clone());
+        Self { bench, frozen, before: bench.report(), tail }
+    }
+
+    fn judge(&self) -> Seen {
+        let job = lay_out(self.bench, self.frozen.operation, &self.frozen.asked);
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            let run = self.bench.run(&job);
+            [run, self.bench.imbulk(&["results", "job"]), self.bench.imbulk(&["status", "job", "--json"])]
+        }));
+        let Ok([run, results, status]) = told else { return Seen::Violation("it went on and on".to_owned()) };
+        self.seen(&run, &results, &status).unwrap_or_else(|wrong| {
+            Seen::Violation(format!("{wrong}\nrun: {run:#?}\nresults: {}\nstatus: {status:#?}", results.stderr))
+        })
+    }
+
+    fn seen(&self, run: &Output, results: &Output, status: &Output) -> Result<Seen, String> {
+        let done = matches!(run.code, 0 | 3);
+        let mut detected = None;
+        for (command, output, fine) in
+            [("run", run, done), ("results", results, results.code == 0), ("status", status, status.code == 0)]
+        {
+            if output.stderr.contains("panicked") {
+                return Err(format!("{command} panicked"));
+            }
+            if !fine {
+                named(command, output)?;
+                detected.get_or_insert(command);
+            }
+        }
+        self.bench.world(|world| self.case(&[], End::Early).strangers(world)).map_or(Ok(()), Err)?;
+        if results.code == 0 {
+            let rows = catch_unwind(|| rows::parse(&results.stdout)).map_err(|_| "garbage for results".to_owned())?;
+            self.judge_rows(&rows, if done { End::Complete } else { End::Early })?;
+            if status.code == 0 {
+                judge_status(&rows, status)?;
+            }
+        }
+        Ok(detected.map_or(Seen::Harmless, Seen::Detected))
+    }
+
+    fn judge_rows(&self, rows: &[Row], end: End) -> Result<(), String> {
+        let case = self.case(rows, end);
+        let wrong = self.bench.world(|world| if self.tail { case.undone(world) } else { case.complaints(world) });
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} complaints: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]))
+        }
+    }
+
+    fn case<'b>(&'b self, results: &'b [Row], end: End) -> Case<'b> {
+        let clean = Case::clean(self.bench, self.frozen.operation, &self.frozen.asked, results);
+        let overlaps = clean.report.overlaps - self.before.overlaps;
+        let overlaps_with_abandoned = clean.report.overlaps_with_abandoned - self.before.overlaps_with_abandoned;
+        let bad_requests = clean.report.bad_requests - self.before.bad_requests;
+        let report = Report { overlaps, overlaps_with_abandoned, bad_requests, ..clean.report };
+        Case { report, end, in_doubt: InDoubt::Never, resends: self.frozen.resends, ..clean }
+    }
+}
+
+/// Who stops says which file is meant, and what to do.
+fn named(command: &str, output: &Output) -> Result<(), String> {
+    let told = matches!(output.code, 1 | 2) && output.stderr.contains(DB) && output.stderr.contains("hint: ");
+    if told {
+        Ok(())
+    } else {
+        Err(format!("{command} left with {} and no word on the file or what to do", output.code))
+    }
+}
+
+/// Status says what the results say.
+fn judge_status(rows: &[Row], status: &Output) -> Result<(), String> {
+    let json: serde_json::Value = serde_json::from_str(&status.stdout).map_err(|error| error.to_string())?;
+    let counts = json["outcomes"].as_object().ok_or("no counts")?;
+    let counts: BTreeMap<&str, usize> = counts
+        .iter()
+        .filter_map(|(name, count)| Some((name.as_str(), usize::try_from(count.as_u64()?).ok()?)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let tally = rows::tally(rows);
+    if counts == tally { Ok(()) } else { Err(format!("status counts {counts:?}, the results are {tally:?}")) }
+}
+
+#[allow(clippy::disallowed_methods, reason = "whoever runs the tests says how many trials, or which one")]
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}
+
+fn trial(bench: &Bench, frozen: &Frozen, seed: u64) -> (String, Seen) {
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let (mut db, mut wal) = (frozen.db.clone(), frozen.wal.clone());
+    let last_commit = frozen.last_commit();
+    let in_log = !wal.is_empty() && dice.random_bool(0.5);
+    let untouched = wal.clone();
+    let what = damage(if in_log { &mut wal } else { &mut db }, &mut dice);
+    let first = wal.iter().zip(&untouched).position(|(now, then)| now != then);
+    let tail = first.is_some_and(|first| first >= last_commit);
+    let what = format!(
+        "{:?} {:?}, {} of {}{}",
+        frozen.stage,
+        frozen.operation,
+        what,
+        if in_log { WAL } else { DB },
+        if tail { ", in the last commit" } else { "" }
+    );
+    let seen = Trial::new(bench, frozen, &db, &wal, tail).judge();
+    if matches!(seen, Seen::Violation(_)) {
+        let kept = format!("{}/flip-{seed}", env!("CARGO_TARGET_TMPDIR"));
+        std::fs::write(format!("{kept}.db"), &db).expect("room");
+        std::fs::write(format!("{kept}.db-wal"), &wal).expect("room");
+    }
+    (what, seen)
+}
+
+fn stock() -> Vec<Frozen> {
+    let operations = [Command::FriendDelete, Command::FriendUpdate];
+    let stages = [Stage::Planned, Stage::Stopped, Stage::Killed, Stage::Finished];
+    operations.into_iter().flat_map(|operation| stages.map(|stage| Frozen::new(stage, operation))).collect()
+}
+
+#[test]
+fn flipped_bytes_are_detected_or_harmless() {
+    let first = from_environment("IMBULK_SEED").unwrap_or(0);
+    let flips = from_environment("IMBULK_FLIPS").unwrap_or(FLIPS);
+    let stock = stock();
+    let (next, counts, violations) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
+    let work = || {
+        let bench = Bench::new();
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= flips {
+                return;
+            }
+            let seed = first + n;
+            let (what, seen) = trial(&bench, &stock[usize::try_from(seed).expect("small") % stock.len()], seed);
+            let class = match &seen {
+                Seen::Harmless => "harmless",
+                Seen::Detected(by) => by,
+                Seen::Violation(_) => "violation",
+            };
+            *counts.lock().expect("nobody panics here").entry(class).or_insert(0) += 1;
+            if let Seen::Violation(wrong) = seen {
+                let replay = format!("IMBULK_SEED={seed} IMBULK_FLIPS=1 cargo test --test chaos flipped_bytes");
+                violations.lock().expect("nobody panics here").push(format!("{what}: {wrong}\nreplay: {replay}"));
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..WORKERS).for_each(|_| drop(scope.spawn(work))));
+    let (counts, violations) = (counts.into_inner().expect("done"), violations.into_inner().expect("done"));
+    println!("{flips} flips: {counts:?}");
+    for violation in &violations {
+        println!("{violation}\n");
+    }
+    assert!(violations.is_empty(), "{} of {flips} flips got through", violations.len());
+}
+
+/// What the judge says of a queue that was changed so that all checksums hold.
+fn forged(stage: Stage, changes: &[&str]) -> Seen {
+    let frozen = Frozen::new(stage, Command::FriendDelete);
+    let bench = Bench::new();
+    let trial = Trial::new(&bench, &frozen, &frozen.db, &frozen.wal, false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(forge(&bench.path(DB), changes));
+    trial.judge()
+}
+
+#[test]
+fn with_forged_checksums_the_same_damage_gets_through_and_the_judge_sees_it() {
+    // Nothing is wrong with a queue whose checksums are merely written anew.
+    let same = forged(Stage::Stopped, &["UPDATE payload SET accounts = accounts"]);
+    assert!(matches!(same, Seen::Harmless), "{same:?}");
+    let one = "(SELECT min(id) FROM request WHERE state = 'pending' AND row_count = 3 AND attempts = 0)";
+    let other_account =
+        format!("UPDATE payload SET accounts = replace(accounts, 'friend_', 'fiend_') WHERE request = {one}");
+    let other_list = format!("UPDATE payload SET from_account = 'user_x' WHERE request = {one}");
+    let settled = format!("UPDATE request SET state = 'settled', finished_at = 1790000000000 WHERE id = {one}");
+    let moved = |from, to| {
+        format!(
+            "UPDATE tally SET rows = rows + CASE outcome WHEN '{to}' THEN 3 ELSE -3 END WHERE outcome IN ('{to}', '{from}')"
+        )
+    };
+    let done = [moved("pending", "succeeded"), settled];
+    let lost = [
+        "DELETE FROM outcome WHERE outcome = 'already_done'".to_owned(),
+        "UPDATE tally SET rows = (SELECT sum(rows) FROM tally WHERE outcome IN \
+         ('succeeded', 'already_done')) * (outcome = 'succeeded') WHERE outcome IN ('succeeded', 'already_done')"
+            .to_owned(),
+    ];
+    let lies: [(&str, Stage, &[String]); 4] = [
+        ("items were touched", Stage::Planned, &[other_account]),
+        ("items were touched", Stage::Stopped, &[other_list]),
+        ("succeeded", Stage::Stopped, &done),
+        ("succeeded", Stage::Finished, &lost),
+    ];
+    for (seen, stage, changes) in lies {
+        let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+        match forged(stage, &changes) {
+            Seen::Violation(wrong) => assert!(wrong.contains(seen), "{changes:?}: {wrong}"),
+            other => panic!("{changes:?}: {other:?}"),
+        }
+    }
+}

@@ -142,6 +142,11 @@ impl Bench {
         look(&self.sandbox.world())
     }
 
+    /// The accounts and friend lists as they were at another time, or on another bench.
+    pub(crate) fn set_world(&self, world: World) {
+        *self.sandbox.world() = world;
+    }
+
     /// Other faults from now on.
     pub(crate) fn faults(&self, rules: &[&str]) {
         self.sandbox

@@ -99,10 +99,28 @@ impl<'a> Case<'a> {
             if again > self.resends {
                 wrong.push(format!("{again} items came in again, at most {} had a reason", self.resends));
             }
-            let touched = world.items_touched();
-            let received = items.iter().filter(|item| self.touches(world, item.asked).received > 0).count();
-            if touched != received + self.others {
-                wrong.push(format!("{touched} items were touched, of those asked for {received}"));
+            wrong.extend(self.strangers(world));
+        }
+        wrong
+    }
+
+    /// Items that were touched though no row asks for them. Needs no results.
+    pub(crate) fn strangers(&self, world: &World) -> Option<String> {
+        let touched = world.items_touched();
+        let received = self.items().iter().filter(|item| self.touches(world, item.asked).received > 0).count();
+        let strange = touched != received + self.others;
+        strange.then(|| format!("{touched} items were touched, of those asked for {received}"))
+    }
+
+    /// Rows that are said to be done and are not: all that is wrong where attempts may have been forgotten.
+    pub(crate) fn undone(&self, world: &World) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.lines(&mut wrong) {
+            for item in self.items() {
+                let first = &self.results[item.rows[0]];
+                if matches!(first.outcome.as_str(), "succeeded" | "already_done") && !self.is_done(world, &item) {
+                    wrong.push(format!("line {}: {first:?}, but it was not done", first.line));
+                }
             }
         }
         wrong

@@ -4,6 +4,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod checker;
+pub(crate) mod forge;
 pub(crate) mod http;
 pub(crate) mod means;
 pub(crate) mod rows;

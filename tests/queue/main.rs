@@ -1,7 +1,11 @@
 //! The queue against real files: what it stores, what it refuses, and what is left of it after a crash.
 
+#[path = "../harness/forge.rs"]
+mod forge;
+
 mod fixture;
 
+mod damage;
 mod files;
 mod loading;
 mod model;

@@ -253,7 +253,7 @@ async fn rows_of(queue: &Queue, run: RunId) -> BTreeMap<RowNo, (Outcome, Option<
     let mut rows = BTreeMap::new();
     for request in snapshot.request_results(run, 0).await.unwrap() {
         for row in request.items().unwrap().iter().flat_map(Item::rows) {
-            assert_eq!(rows.insert(row, (request.outcome, None)), None, "row {row} stands in two requests");
+            assert_eq!(rows.insert(row, (request.outcome(), None)), None, "row {row} stands in two requests");
         }
     }
     for exception in snapshot.exceptions(run, 0..100).await.unwrap() {

@@ -6,6 +6,7 @@ use imbulk::domain::verdict::{Again, Charge, Shape, Verdict, Wait};
 use imbulk::queue::{Queue, QueueError, RunId, Write, Written};
 
 use crate::fixture::*;
+use crate::forge::forge;
 
 /// A run of three requests: 0..4, 4..8 and 8..10.
 async fn three(place: &Place) -> (Queue, RunId, Vec<Request>) {
@@ -232,9 +233,14 @@ async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
     place.tamper("UPDATE payload SET accounts = '[\"u0\"' WHERE request = 2").await;
     for _ in 0..2 {
         let refused = place.open().await.rescue().await;
-        assert!(matches!(refused, Err(QueueError::Damaged { request: 2, .. })), "{refused:?}");
+        let Err(QueueError::Damaged(what)) = &refused else { panic!("{refused:?}") };
+        assert!(what.starts_with("request 2 has a wrong checksum in table payload"), "{what}");
     }
-    place.tamper("UPDATE payload SET accounts = '[\"u4\",\"u5\",\"u6\",\"u7\"]' WHERE request = 2").await;
+    let back = "UPDATE payload SET accounts = '[\"u4\",\"u5\",\"u6\",\"u7\"]' WHERE request = 2";
+    for sound in ["UPDATE payload SET accounts = '[\"u0\"' WHERE request = 2", back] {
+        assert!(place.open().await.rescue().await.is_err());
+        forge(&place.file(), &[sound]).await;
+    }
     assert_eq!(place.open().await.rescue().await.unwrap().len(), 2);
 }
 
@@ -244,7 +250,8 @@ async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number(
     let (mut queue, _, _) = three(&place).await;
     intend(&mut queue, &[1, 3]).await.unwrap();
     drop(queue);
-    place.tamper("UPDATE payload SET accounts = '[\"u8\",\"u3\"]' WHERE request = 3").await;
+    let sql = "UPDATE payload SET accounts = '[\"u8\",\"u3\"]' WHERE request = 3";
+    forge(&place.file(), &[sql]).await;
     let refused = place.open().await.rescue().await.unwrap_err().to_string();
     assert!(refused.contains("requests 1 and 3 are both being sent"), "{refused}");
     assert_eq!(place.number("SELECT count(*) FROM request WHERE in_doubt > 0").await, 0, "nothing was changed");

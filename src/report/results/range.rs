@@ -42,12 +42,14 @@ struct Place<'a> {
 }
 
 impl Rows<'_> {
-    /// Writes the rows that ended as `only` says, and counts them. Every row must have one outcome.
+    /// Writes the rows that ended as `only` says, and counts them; counts all that are found, too. Every row must have
+    /// one outcome.
     pub(super) fn write(
         &self,
         only: Option<&[Outcome]>,
         lines: &mut Lines<impl std::io::Write>,
         written: &mut Tally,
+        found: &mut Tally,
     ) -> Result<(), ReportError> {
         let slots = self.slots()?;
         let mut exceptions = self.exceptions.iter().peekable();
@@ -68,6 +70,7 @@ impl Rows<'_> {
                     return Err(place.doubled(row));
                 }
             };
+            found[outcome] += 1;
             if only.is_none_or(|only| only.contains(&outcome)) {
                 written[outcome] += 1;
                 lines.write(&line)?;
@@ -159,7 +162,7 @@ fn place<'a>(sources: &'a [String], segment: Option<&Segment>, row: RowNo) -> Re
 }
 
 fn damaged(what: &str) -> ReportError {
-    QueueError::Unexpected(format!("{what} can't be read back")).into()
+    QueueError::Damaged(format!("{what} can't be read back")).into()
 }
 
 impl Place<'_> {

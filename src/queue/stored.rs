@@ -1,0 +1,90 @@
+//! A request as it is read back: nothing of it is believed before its checksums hold.
+
+use sqlx::FromRow;
+
+use super::crc::Crc;
+use super::{QueueError, RunId};
+use crate::domain::account::UserId;
+use crate::domain::packed::{Packed, UnpackError};
+use crate::domain::request::{Doubt, Item, RequestId};
+
+/// A SELECT of [`Stored`] from both tables, with what comes after their join. The line of `payload` may be missing, so
+/// that a request that has lost its own is found, not passed over.
+macro_rules! select_stored {
+    ($index:literal, $rest:literal) => {
+        concat!(
+            "SELECT id, run, state, item_count, row_count, attempts, charged, in_doubt, finished_at, sound,
+                    from_account, accounts, rows, tags, crc
+             FROM request ",
+            $index,
+            " LEFT JOIN payload ON payload.request = request.id WHERE ",
+            $rest
+        )
+    };
+}
+pub(super) use select_stored;
+
+/// A line of `request` and the one of `payload` that goes with it.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub(super) struct Stored {
+    pub(super) id: RequestId,
+    pub(super) run: RunId,
+    pub(super) state: String,
+    item_count: u32,
+    row_count: u32,
+    pub(super) attempts: u32,
+    pub(super) charged: u32,
+    in_doubt: u8,
+    pub(super) finished_at: Option<i64>,
+    sound: Option<bool>,
+    pub(super) from_account: Option<String>,
+    pub(super) accounts: Option<String>,
+    pub(super) rows: Option<String>,
+    pub(super) tags: Option<String>,
+    crc: Option<i64>,
+}
+
+impl Stored {
+    /// What is asked for, if the request is as it was written.
+    pub(super) fn items(&self) -> Result<Vec<Item>, QueueError> {
+        let (Some(accounts), Some(rows)) = (&self.accounts, &self.rows) else {
+            return Err(self.damaged("has lost its items"));
+        };
+        if self.sound != Some(true) {
+            return Err(self.damaged("has a wrong checksum in table request"));
+        }
+        let (items, lines) = (self.item_count, self.row_count);
+        let lists = [self.from_account.as_deref(), Some(accounts), Some(rows), self.tags.as_deref()];
+        if self.crc != Some(payload(self.id, self.run, items, lines, lists)) {
+            return Err(self.damaged("has a wrong checksum in table payload"));
+        }
+        let unpacked = Packed::unpack(accounts, rows, self.tags.as_deref());
+        let unpacked = unpacked.map_err(|error: UnpackError| self.damaged(&format!("can't be read: {error}")))?;
+        let counted: u64 = unpacked.iter().map(Item::row_count).sum();
+        if unpacked.len() as u64 != u64::from(items) || counted != u64::from(lines) {
+            return Err(self.damaged("has lists of another length than it says"));
+        }
+        Ok(unpacked)
+    }
+
+    /// The account whose list is changed.
+    pub(super) fn from(&self) -> Result<Option<UserId>, QueueError> {
+        let from = self.from_account.as_deref().map(UserId::new).transpose();
+        from.map_err(|error| self.damaged(&format!("has a From_Account that {error}")))
+    }
+
+    /// What is not known of earlier attempts. The gravest is the safe reading of what can't be.
+    pub(super) fn doubt(&self) -> Doubt {
+        Doubt::numbered(self.in_doubt).unwrap_or(Doubt::MayHaveArrived)
+    }
+
+    pub(super) fn damaged(&self, what: &str) -> QueueError {
+        QueueError::Damaged(format!("request {} {what}", self.id))
+    }
+}
+
+/// The checksum of a line of `payload`: its account and lists, and what `request` says that never changes without them.
+pub(super) fn payload(id: RequestId, run: RunId, item_count: u32, row_count: u32, lists: [Option<&str>; 4]) -> i64 {
+    let head = Crc::new().number(id).number(run).number(item_count.into()).number(row_count.into());
+    lists.into_iter().fold(head, Crc::text_if_any).sum()
+}

@@ -1,0 +1,51 @@
+//! Makes a queue that was changed by other hands look sound: every checksum of its requests and outcomes is written anew,
+//! as docs/decisions/0008 describes it, by code that shares nothing with the queue's own.
+
+use std::path::Path;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+
+/// Changes a queue with SQL, then writes the checksums anew.
+pub(crate) async fn forge(queue: &Path, changes: &[&str]) {
+    let mut connection = SqliteConnectOptions::new().filename(queue).connect().await.expect("a queue");
+    for change in changes {
+        let sql = sqlx::AssertSqlSafe((*change).to_owned());
+        let changed =
+            sqlx::query(sql).execute(&mut connection).await.unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert!(changed.rows_affected() > 0, "nothing to change: {change}");
+    }
+    let numbers = "SELECT id, request.run, item_count, row_count";
+    let payload = format!("{numbers}, from_account, accounts, rows, tags FROM request JOIN payload ON request = id");
+    reseal(&mut connection, &payload, "nnnnoooo", "UPDATE payload SET crc = ? WHERE request = ?", &[0]).await;
+    let outcome = "SELECT run, row, outcome, code, reason FROM outcome";
+    reseal(&mut connection, outcome, "nnt?t", "UPDATE outcome SET crc = ? WHERE run = ? AND row = ?", &[0, 1]).await;
+    connection.close().await.expect("room");
+}
+
+/// `kinds`, a letter a column: a number, a number if any, a text, a text if any. `keys`: the columns that name a line.
+async fn reseal(connection: &mut SqliteConnection, select: &str, kinds: &str, update: &str, keys: &[usize]) {
+    let select = sqlx::AssertSqlSafe(select.to_owned());
+    for line in sqlx::query(select).fetch_all(&mut *connection).await.expect("it can be read") {
+        let mut bytes = Vec::new();
+        for (at, kind) in kinds.chars().enumerate() {
+            let (number, text) = match kind {
+                'n' | '?' => (line.get::<Option<i64>, _>(at), None),
+                _ => (None, line.get::<Option<String>, _>(at)),
+            };
+            if matches!(kind, '?' | 'o') {
+                bytes.extend(i64::from(number.is_some() || text.is_some()).to_le_bytes());
+            }
+            if let Some(text) = text {
+                bytes.extend((text.len() as u64).to_le_bytes());
+                bytes.extend(text.into_bytes());
+            }
+            bytes.extend(number.into_iter().flat_map(i64::to_le_bytes));
+        }
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(update.to_owned())).bind(i64::from(crc32fast::hash(&bytes)));
+        for key in keys {
+            query = query.bind(line.get::<i64, _>(*key));
+        }
+        query.execute(&mut *connection).await.expect("it can be written");
+    }
+}

@@ -1,0 +1,196 @@
+//! Bytes that changed behind the queue's back: found wherever they are read, and by name.
+
+use imbulk::queue::{Loader, Queue, QueueError, Reader, RunId, Write};
+
+use crate::fixture::*;
+use crate::forge::forge;
+
+/// A finished run with a line in every table: rows 0..8 sent, 8 rejected, 9 a duplicate of 0.
+async fn finished(place: &Place) -> (Queue, RunId) {
+    use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
+    let mut queue = place.open().await;
+    let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
+    for rows in [0..4, 4..8] {
+        loader.request(Packed::of(None, &items(rows))).await.unwrap();
+    }
+    let rejected = Cause::Rejected { column: Some("UserID".into()), reason: "too long".into() };
+    for (row, cause) in [(8, rejected), (9, Cause::Duplicate { of: 0 })] {
+        let aside = Aside { row, cause, from: None, account: Some("x".into()), tags: imbulk::domain::row::Tags::new() };
+        loader.aside(aside).await.unwrap();
+    }
+    loader.segment(Segment { first_row: 0, source: 0, first_line: 2, step: 1 }).await.unwrap();
+    let run = loader.finish(&[]).await.unwrap();
+    queue.begin(run, NOW).await.unwrap();
+    for request in pending(&queue, run).await {
+        exchange(&mut queue, run, &request, vec![done(), done(), failed(9), done()]).await;
+    }
+    (queue, run)
+}
+
+/// Everything that can be read of a run, as `results` does.
+async fn read_all(queue: &mut Queue, run: RunId) -> Result<(), QueueError> {
+    let run = queue.run(run).await?;
+    queue.check_sums(&run).await?;
+    let reader = queue.reader().await?;
+    reader.runs().await?;
+    reader.verify(&run).await
+}
+
+#[tokio::test]
+async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
+    let place = Place::new();
+    let (mut queue, run) = finished(&place).await;
+    read_all(&mut queue, run).await.unwrap();
+    let columns: [(&str, &[&str]); 8] = [
+        ("run", &["uuid", "job", "target", "operation", "definition", "digest", "stamp", "protected", "tags", "crc"]),
+        (
+            "run",
+            &["state", "delete_type", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"],
+        ),
+        ("source", &["number", "name", "crc"]),
+        ("segment", &["first_row", "source", "first_line", "step", "crc"]),
+        (
+            "request",
+            &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "seal"],
+        ),
+        ("payload", &["from_account", "accounts", "rows", "tags", "crc"]),
+        ("outcome", &["row", "outcome", "code", "reason", "crc"]),
+        (
+            "aside",
+            &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "tags", "crc"],
+        ),
+    ];
+    for (table, columns) in columns {
+        for column in columns {
+            // As a flipped byte leaves it: no CHECK and no trigger has seen it.
+            let changed = match *column {
+                "uuid" | "job" | "target" | "operation" | "definition" | "digest" | "stamp" | "protected" | "tags"
+                | "state" | "delete_type" | "stopped" | "name" | "from_account" | "accounts" | "rows" | "outcome"
+                | "reason" | "column_name" | "account" => format!("coalesce({column}, '') || 'x'"),
+                _number => format!("coalesce({column}, 0) + 1"),
+            };
+            for to in [changed.as_str(), "NULL"] {
+                let found = damaged(&place, run, &format!("UPDATE {table} SET {column} = {to}")).await;
+                assert!(found, "{table}.{column} = {to}");
+            }
+        }
+    }
+}
+
+/// Whether a change made in the dark is found. It is taken back.
+async fn damaged(place: &Place, run: RunId, sql: &str) -> bool {
+    use sqlx::{ConnectOptions, Connection};
+    let copy = Place::new();
+    let options = || sqlx::sqlite::SqliteConnectOptions::new().filename(place.file());
+    let mut original = options().connect().await.unwrap();
+    let into = format!("VACUUM INTO '{}'", copy.file().display());
+    sqlx::query(sqlx::AssertSqlSafe(into)).execute(&mut original).await.unwrap();
+    original.close().await.unwrap();
+    let mut dark = sqlx::sqlite::SqliteConnectOptions::new().filename(copy.file()).connect().await.unwrap();
+    let triggers = "DROP TRIGGER request_is_sound; DROP TRIGGER request_seal; PRAGMA ignore_check_constraints = ON";
+    for sql in triggers.split("; ") {
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut dark).await.unwrap();
+    }
+    // What the schema forbids could not be written by a flipped byte either, or would be found as such.
+    let written = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut dark).await;
+    dark.close().await.unwrap();
+    let unchanged = written.is_err()
+        || (sql.ends_with("NULL") && copy.number(&nulls(sql)).await == place.number(&nulls(sql)).await);
+    unchanged || read_all(&mut copy.open().await, run).await.is_err()
+}
+
+fn nulls(sql: &str) -> String {
+    let words: Vec<&str> = sql.split(' ').collect();
+    format!("SELECT count(*) FROM {} WHERE {} IS NULL", words[1], words[3])
+}
+
+#[tokio::test]
+async fn lines_that_are_gone_are_missed() {
+    let place = Place::new();
+    let (_queue, run) = finished(&place).await;
+    for (table, which) in [
+        ("request", "id = 2"),
+        ("payload", "request = 1"),
+        ("outcome", "row = 2"),
+        ("aside", "row = 9"),
+        ("tally", "outcome = 'failed'"),
+        ("run", "id = 1"),
+    ] {
+        let sql = format!("DELETE FROM {table} WHERE {which}");
+        assert!(damaged(&place, run, &format!("{sql} -- ")).await, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_request_is_neither_sent_nor_changed() {
+    for sql in ["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')", "UPDATE request SET seal = seal + 1"] {
+        let place = Place::new();
+        let mut queue = place.open().await;
+        let run = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
+        place.tamper(sql).await;
+        let page = queue.reader().await.unwrap().page(run, 0, 9, 9).await;
+        assert!(matches!(page, Err(QueueError::Damaged(_))), "{page:?}");
+    }
+    let place = Place::new();
+    let mut queue = place.open().await;
+    begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
+    place.tamper("UPDATE request SET seal = seal + 1").await;
+    let refused = intend(&mut queue, &[1]).await.unwrap_err();
+    assert!(refused.is_damage() && refused.to_string().contains("a request is damaged"), "{refused}");
+    assert!(queue.write(vec![Write::Withdraw(1)], NOW).await.is_err());
+}
+
+#[tokio::test]
+async fn forged_checksums_pass_so_that_it_is_they_that_tell() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
+    forge(&place.file(), &["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')"]).await;
+    let page = queue.reader().await.unwrap().page(run, 0, 9, 9).await.unwrap();
+    assert_eq!(page[0].items[1].account.as_str(), "u7");
+}
+
+#[tokio::test]
+async fn a_log_that_is_broken_before_its_last_commit_is_refused_and_one_that_is_torn_at_its_end_is_not() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..4)), (None, items(4..8))]).await;
+    intend(&mut queue, &[1]).await.unwrap();
+    intend(&mut queue, &[2]).await.unwrap();
+    let log = place.folder().join("q.db-wal");
+    let (db, sound) = (std::fs::read(place.file()).unwrap(), std::fs::read(&log).unwrap());
+    let copy = |bytes: &[u8]| {
+        let copy = Place::new();
+        std::fs::write(copy.file(), &db).unwrap();
+        std::fs::write(copy.folder().join("q.db-wal"), bytes).unwrap();
+        copy
+    };
+    let frame = 24 + 8192;
+    let frames = (sound.len() - 32) / frame;
+    let commits: Vec<usize> = (0..frames).filter(|at| sound[32 + at * frame + 4..][..4] != [0; 4]).collect();
+    let last = 32 + (commits[commits.len() - 2] + 1) * frame;
+    for at in [0, 9, 17, 25, 32, 33, 40, 50, 32 + frame + 9, last / 2, last - 1] {
+        let mut broken = sound.clone();
+        broken[at] ^= 4;
+        let copy = copy(&broken);
+        for refused in [Queue::open(&copy.file()).await.map(drop), Reader::open(&copy.file()).await.map(drop)] {
+            let what = refused.unwrap_err().to_string();
+            assert!(
+                what.contains("q.db-wal is broken") || what.contains("q.db-wal has a broken header"),
+                "{at}: {what}"
+            );
+        }
+        assert!(std::fs::read(copy.folder().join("q.db-wal")).unwrap() == broken, "it is left as it is");
+    }
+    // A power cut in the last commit: any part of it may be on the disk.
+    for (torn, pending_now) in [(sound.len(), 0), (sound.len() - 1, 1), (last + 10, 1), (last, 1)] {
+        let copy = copy(&sound[..torn]);
+        let queue = copy.open().await;
+        assert_eq!(pending(&queue, run).await.len(), pending_now);
+    }
+    let mut torn = sound.clone();
+    torn[last + 100] ^= 1;
+    let copy = copy(&torn);
+    let queue = copy.open().await;
+    assert_eq!(pending(&queue, run).await.len(), 1);
+}
