@@ -12,6 +12,7 @@ CREATE TABLE run (
     stamp         TEXT    NOT NULL,              -- names, sizes and times of the input's files
     protected     TEXT    NOT NULL,              -- digest of the protected list that its pending rows were held against
     tags          TEXT    NOT NULL,              -- JSON list of the tags that rows set
+    largest       TEXT    NOT NULL DEFAULT '[]', -- JSON list of the accounts with the most items
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     stopped       TEXT,                          -- why the last session ended before the run did
     pulse         TEXT,                          -- JSON: how it goes, noted every few seconds while it does

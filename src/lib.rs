@@ -16,6 +16,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod domain;
+pub mod fail_point;
 pub mod input;
 pub mod intake;
 pub mod limiter;

@@ -1,5 +1,6 @@
 //! The `imbulk` command: only wires.
 
+use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
@@ -34,7 +35,13 @@ fn log(verbose: u8) {
         1 => "imbulk=info",
         _ => "imbulk=debug",
     };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(EnvFilter::new(filter)).init();
+    // Colours only where somebody sees them: a log file has no use for escape sequences.
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::new(filter))
+        .init();
 }
 
 /// A broken invariant anywhere ends the process, as a kill would: what is on disk is right, and the next run goes on.

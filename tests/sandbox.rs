@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use imbulk::sandbox::{App, Caps, Command, Config, Latency, Report, Rule, Sandbox, World};
+use imbulk::sandbox::{App, Caps, Command, Config, Latency, Report, Rule, Said, Sandbox, World};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -465,4 +465,48 @@ async fn stopping_ends_connections_and_calls() {
     let answer = receive(stream).await.unwrap();
     assert!(answer.head.is_empty());
     assert!(TcpStream::connect(addr).await.is_err());
+}
+
+#[tokio::test]
+async fn the_journal_tells_what_was_asked_what_was_done_and_what_the_caller_could_read() {
+    let faults = ["account_delete:item=70500:#1", "account_delete:reset-after:#2", "account_delete:garbage:#3"];
+    let sandbox = start_with_faults(&faults).await;
+    delete_accounts(&sandbox, &["a", "b"]).await;
+    assert_eq!(sandbox.journal(), [], "it is kept for those who ask for it");
+    sandbox.set_faults(rules(&faults));
+    sandbox.keep_journal();
+    let body = json!({ "DeleteItem": [{ "UserID": "a" }, { "UserID": "c" }] });
+    for _ in 0..3 {
+        // The second one has no answer.
+        let _reset = receive(send_call(&sandbox, Command::AccountDelete, &body).await).await;
+    }
+    let both = json!({ "From_Account": "d", "DeleteType": "Delete_Type_Both" });
+    call(&sandbox, Command::FriendDeleteAll, &both).await;
+    let journal = sandbox.journal();
+    let items = |codes: [u32; 2]| Said::Items(["a", "c"].map(str::to_owned).into_iter().zip(codes).collect());
+    let told: Vec<_> = journal.iter().map(|entry| (entry.did.clone(), entry.said.clone())).collect();
+    assert_eq!(told[0], (items([70500, 0]), items([70500, 0])));
+    assert_eq!(told[1], (items([0, 70107]), Said::Nothing), "a is gone, and nobody was told");
+    assert_eq!(told[2], (items([70107, 70107]), Said::Nothing));
+    assert_eq!(told[3], (Said::Whole(0), Said::Whole(0)));
+    assert_eq!((journal[0].from.as_deref(), journal[0].both, journal[0].items.len()), (None, false, 2));
+    assert_eq!((journal[3].from.as_deref(), journal[3].both, journal[3].items.len()), (Some("d"), true, 1));
+    assert!(journal.windows(2).all(|pair| pair[0].arrived < pair[1].arrived));
+    assert!(journal.iter().all(|entry| entry.done.is_some_and(|done| entry.arrived < done)));
+}
+
+#[tokio::test]
+async fn the_journal_knows_a_call_whose_caller_hung_up_while_it_was_at_work() {
+    let sandbox = start_with_faults(&["any:slow=200ms:#1"]).await;
+    sandbox.keep_journal();
+    let stream = send_call(&sandbox, Command::AccountDelete, &json!({ "DeleteItem": [{ "UserID": "a" }] })).await;
+    until(&sandbox, |report| report.items_received == 1).await;
+    drop(stream);
+    until(&sandbox, |report| report.items_written == 1).await;
+    while sandbox.journal()[0].done.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let entry = &sandbox.journal()[0];
+    assert!(entry.closed < entry.done, "{entry:?}");
+    assert_eq!((&entry.did, &entry.said), (&Said::Items(vec![("a".to_owned(), 0)]), &Said::Nothing));
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 
 use super::session::{Credentials, Renewal, Session};
 use super::transport::{self, Tuning};
@@ -18,6 +18,7 @@ use super::{ApiError, Endpoint};
 use crate::clock;
 use crate::domain::account::UserId;
 use crate::domain::reply::Exchange;
+use crate::fail_point::{Deed, around};
 
 pub use super::transport::EXCHANGE_TIMEOUT;
 
@@ -111,23 +112,28 @@ impl Client {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An answer that is not read to its end takes its connection with it.
     async fn exchange(&self, url: Url, body: Outgoing) -> reqwest::Result<Exchange> {
         let json = HeaderValue::from_static("application/json");
         let request = self.http.post(url).header(CONTENT_TYPE, json);
-        let mut response = request.body(reqwest::Body::wrap(body)).send().await?;
+        let sent = request.body(reqwest::Body::wrap(body)).send();
+        let response = around(Deed::Send, sent).await?;
         if response.status() != StatusCode::OK {
             return Ok(Exchange::Status(response.status().as_u16()));
         }
-        let mut answer = BytesMut::new();
-        while let Some(chunk) = response.chunk().await? {
-            if answer.len() + chunk.len() > MAX_ANSWER {
-                return Ok(Exchange::NoAnswer(format!("the answer is longer than {MAX_ANSWER} bytes")));
-            }
-            answer.extend_from_slice(&chunk);
-        }
-        Ok(Exchange::Body(answer.freeze()))
+        around(Deed::Read, read(response)).await
     }
+}
+
+/// An answer that is not read to its end takes its connection with it.
+async fn read(mut response: Response) -> reqwest::Result<Exchange> {
+    let mut answer = BytesMut::new();
+    while let Some(chunk) = response.chunk().await? {
+        if answer.len() + chunk.len() > MAX_ANSWER {
+            return Ok(Exchange::NoAnswer(format!("the answer is longer than {MAX_ANSWER} bytes")));
+        }
+        answer.extend_from_slice(&chunk);
+    }
+    Ok(Exchange::Body(answer.freeze()))
 }
 
 impl fmt::Debug for Client {

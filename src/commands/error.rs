@@ -1,5 +1,8 @@
 //! What can go wrong in a command, and the exit code that it comes to.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use miette::MietteHandlerOpts;
 
 use super::exit::Exit;
@@ -9,7 +12,7 @@ use crate::domain::guard::GuardTripped;
 use crate::input::InputError;
 use crate::intake::IntakeError;
 use crate::limiter::LedgerError;
-use crate::queue::QueueError;
+use crate::queue::{self, QueueError};
 use crate::report::ReportError;
 use crate::report::tell::tell;
 use crate::runner::RunError;
@@ -104,8 +107,31 @@ impl Error {
         move |source| Self::Secret { variable, source }
     }
 
+    /// What stands on the disk that is full or broken, if that is what went wrong.
+    fn disk(&self) -> Option<&Path> {
+        match self {
+            Self::Queue(error) | Self::Run(RunError::Queue(error)) | Self::Load(LoadError::Queue(error)) => {
+                error.disk()
+            }
+            Self::Load(LoadError::Intake(IntakeError::Temp { dir, error, .. })) => {
+                (error.kind() == ErrorKind::StorageFull).then_some(dir)
+            }
+            Self::Ledger(error) | Self::Run(RunError::Ledger(error)) => error.disk(),
+            Self::Report(error) => error.disk(),
+            _nothing_was_written => None,
+        }
+    }
+
     /// Tells the user, on stderr.
     pub fn print(self) {
+        let room = self.disk().and_then(|path| Some(format!("{} are free at {}", queue::free(path)?, path.display())));
+        self.tell();
+        if let Some(room) = room {
+            tell(room);
+        }
+    }
+
+    fn tell(self) {
         match self {
             // A wrong job file is shown with its line and a caret.
             Self::JobFile(error) => {

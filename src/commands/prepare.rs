@@ -54,6 +54,12 @@ impl Candidate {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         let unfinished: Vec<&Run> = runs.iter().filter(|run| run.state() == RunState::Running).collect();
         if let (Some(oldest), Repeat::No) = (unfinished.first(), repeat) {
+            // A plan of the input that is being finished was to stand in its place, by an `--again` that ended before it
+            // began. Left there, it would send everything once more.
+            let equal = |run: &&Run| run.digest == oldest.digest && run.definition == oldest.definition;
+            for plan in runs.iter().filter(|run| run.state() == RunState::Planned).filter(equal) {
+                queue.discard(plan.id).await?;
+            }
             return Ok(Step::Resume(self.go_on(queue, oldest).await?));
         }
         let latest = runs.iter().rev().find(|run| matches!(run.state(), RunState::Planned | RunState::Finished));

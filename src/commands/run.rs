@@ -166,10 +166,12 @@ impl Session {
 async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), Error> {
     let now = clock::now().as_millisecond();
     for Driven { run, replaces, .. } in driven {
-        queue.begin(run.id, now).await?;
+        // In this order: killed in between, the new run is a plan and the next start begins it. The other way round both
+        // would be unfinished, and both be sent.
         for replaced in replaces {
             queue.supersede(*replaced).await?;
         }
+        queue.begin(run.id, now).await?;
     }
     Ok(())
 }

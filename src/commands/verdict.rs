@@ -13,7 +13,10 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
     {
         return match reason {
             StopReason::Deadline | StopReason::Signal => Exit::Stopped,
-            StopReason::Unreachable { .. } | StopReason::Fuse { .. } | StopReason::Fatal { .. } => Exit::Halted,
+            StopReason::Unreachable { .. }
+            | StopReason::DiskFull { .. }
+            | StopReason::Fuse { .. }
+            | StopReason::Fatal { .. } => Exit::Halted,
         };
     }
     let rejected = match rejects {
@@ -33,6 +36,11 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
         StopReason::Unreachable { seconds, reason } => {
             format!("the endpoint could not be reached for {seconds} s: {reason}")
         }
+        StopReason::DiskFull { queue, free, reserve } => format!(
+            "the disk of {} is almost full: {free} are free, and {reserve} must be for what is sent to be recorded; \
+             make room, then run again",
+            queue.display()
+        ),
         StopReason::Fuse { job, failed, ended } => {
             format!("{}the fuse: {failed} of {ended} items of this session failed", of(*job))
         }
@@ -46,6 +54,7 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::guard::Bytes;
 
     fn tally(counts: &[(Outcome, u64)]) -> Tally {
         counts.iter().copied().collect()
@@ -71,6 +80,12 @@ mod tests {
         assert_eq!(exit_of(&left, &stopped(StopReason::Deadline), Rejects::Count), Exit::Stopped);
         let fatal = StopReason::Fatal { job: 0, code: Some(70403), reason: String::new() };
         assert_eq!(exit_of(&left, &stopped(fatal.clone()), Rejects::Count), Exit::Halted);
+        let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };
+        assert_eq!(
+            explain(&full, &[]),
+            "the disk of q.db is almost full: 0 bytes are free, and 1.0 MiB must be for what is sent to be recorded; make room, then run again"
+        );
+        assert_eq!(exit_of(&left, &stopped(full), Rejects::Count), Exit::Halted);
         assert_eq!(exit_of(&tally(&[(Outcome::Succeeded, 1)]), &stopped(fatal), Rejects::Count), Exit::Done);
     }
 }

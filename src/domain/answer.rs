@@ -28,12 +28,16 @@ pub enum ItemAnswer {
     Contradicted,
 }
 
+/// At most this many characters of a text of the server's are kept: it goes into the queue once for each item. What
+/// the pages show has some dozens.
+const LONGEST_TEXT: usize = 500;
+
 /// Why an answer can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// Not JSON, not of the pages' types, or without `ErrorCode`.
+    /// Not JSON, not of the pages' types, or without `ErrorCode`; may quote what was found there.
     #[error("the answer is not what the API sends: {0}")]
-    Unreadable(#[from] serde_json::Error),
+    Unreadable(String),
     /// `ErrorCode` 0 together with `ActionStatus` other than OK.
     #[error("the answer contradicts itself: ErrorCode 0 with ActionStatus {0:?}")]
     Contradiction(String),
@@ -68,11 +72,12 @@ struct WireItem {
 impl Answer {
     /// Reads the body of an HTTP 200.
     pub fn parse(body: &[u8]) -> Result<Self, AnswerError> {
-        let wire: WireAnswer = serde_json::from_slice(body)?;
+        let wire: WireAnswer =
+            serde_json::from_slice(body).map_err(|error| AnswerError::Unreadable(short(error.to_string())))?;
         if let (0, Some(status)) = (wire.error_code, wire.action_status)
             && status != "OK"
         {
-            return Err(AnswerError::Contradiction(status));
+            return Err(AnswerError::Contradiction(short(status)));
         }
         let mut items = by_id(wire.result_item.unwrap_or_default());
         for id in wire.fail_account.into_iter().chain(wire.invalid_account).flatten() {
@@ -80,14 +85,14 @@ impl Answer {
                 *item = ItemAnswer::Contradicted;
             }
         }
-        Ok(Self { code: wire.error_code, info: wire.error_info.unwrap_or_default(), items })
+        Ok(Self { code: wire.error_code, info: wire.error_info.map(short).unwrap_or_default(), items })
     }
 }
 
 fn by_id(wire: Vec<WireItem>) -> HashMap<Box<str>, ItemAnswer> {
     let mut items = HashMap::with_capacity(wire.len());
     for item in wire {
-        let answer = ItemAnswer::Code(item.result_code, item.result_info.unwrap_or_default());
+        let answer = ItemAnswer::Code(item.result_code, item.result_info.map(short).unwrap_or_default());
         match items.entry(item.id) {
             Entry::Vacant(place) => {
                 place.insert(answer);
@@ -100,6 +105,14 @@ fn by_id(wire: Vec<WireItem>) -> HashMap<Box<str>, ItemAnswer> {
         }
     }
     items
+}
+
+/// The start of a text, and whether it went on.
+fn short(text: String) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 fn same_code(a: &ItemAnswer, b: &ItemAnswer) -> bool {
@@ -139,6 +152,23 @@ mod tests {
         assert_eq!(Answer::parse(body).unwrap().items["a"], ItemAnswer::Contradicted);
         let body = br#"{"ErrorCode":0,"ResultItem":[{"UserID":"a","ResultCode":0},{"UserID":"a","ResultCode":0}]}"#;
         assert_eq!(code(&Answer::parse(body).unwrap(), "a"), Some(0));
+    }
+
+    #[test]
+    fn of_a_text_without_measure_the_start_is_kept() {
+        let long = "信".repeat(300_000);
+        let kept = "信".repeat(500) + "…";
+        let body = format!(
+            r#"{{"ErrorCode":1,"ErrorInfo":"{long}","ResultItem":[{{"UserID":"a","ResultCode":1,"ResultInfo":"{long}"}}]}}"#
+        );
+        let answer = Answer::parse(body.as_bytes()).unwrap();
+        assert_eq!((answer.info, &answer.items["a"]), (kept.clone(), &ItemAnswer::Code(1, kept)));
+        for body in [format!(r#"{{"ErrorCode":"{long}"}}"#), format!(r#"{{"ErrorCode":0,"ActionStatus":"{long}"}}"#)] {
+            let error = Answer::parse(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.chars().count() < 600, "{} characters", error.chars().count());
+        }
+        let body = format!(r#"{{"ErrorCode":1,"ErrorInfo":"{}"}}"#, &long[..1500]);
+        assert_eq!(Answer::parse(body.as_bytes()).unwrap().info, long[..1500]);
     }
 
     #[test]

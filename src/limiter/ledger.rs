@@ -25,6 +25,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::domain::limit::slots::{held_until, survey};
 use crate::domain::limit::{Cap, Moment};
+use crate::fail_point::{self, Deed};
 
 const MAGIC: [u8; 16] = *b"imbulk slots v1\n";
 const NAME: usize = 64;
@@ -61,7 +62,7 @@ pub(super) struct Taken {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// It can't be opened, read or written.
-    #[error("{}: can't {action} the file in which processes share the call limit", path.display())]
+    #[error("{}: can't {action} the file in which processes share the call limit: {source}", path.display())]
     Io {
         /// The ledger's.
         path: PathBuf,
@@ -95,9 +96,18 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The ledger, where its disk is what failed.
+    pub fn disk(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, source, .. } => is_full(source).then_some(path),
+            Self::NotALedger { .. } | Self::Removed { .. } | Self::Full { .. } => None,
+        }
+    }
+
     /// What the user can do.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Io { source, .. } if is_full(source) => "make room there and run again: nothing is lost",
             Self::Io { .. } => "the user that runs imbulk must be able to read and write this file and its folder",
             Self::NotALedger { .. } => "move it away, if nothing else needs it; imbulk makes a new one",
             Self::Removed { .. } => "run again, once no other imbulk sends to this app",
@@ -164,21 +174,25 @@ impl Ledger {
             (Err(next), Ok(_)) | (Ok(_), Err(next)) => return Ok(Err(next)),
             (Err(one), Err(other)) => return Ok(Err(one.max(other))),
         };
+        fail_point::before(Deed::TakeSlots);
         for (place, section) in slots.into_iter().zip([command, app]) {
             self.write(place, &until.as_nanos().to_le_bytes())?;
             section.free.pop();
         }
+        fail_point::after(Deed::TakeSlots);
         Ok(Ok(Taken { slots, until }))
     }
 
     /// Frees the slots of a call at that moment; if it took too long and they passed on to others, leaves them alone.
     pub(super) fn settle(&self, taken: &Taken, free_at: Moment) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
+        fail_point::before(Deed::FreeSlots);
         for place in taken.slots {
             if self.moment(place)? == taken.until {
                 self.write(place, &free_at.as_nanos().to_le_bytes())?;
             }
         }
+        fail_point::after(Deed::FreeSlots);
         Ok(())
     }
 
@@ -316,6 +330,10 @@ fn open_or_create(path: &Path) -> io::Result<File> {
         Err(rustix::io::Errno::EXIST) => Ok(open(OFlags::empty())?),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn io_error(path: &Path, action: &'static str, source: io::Error) -> LedgerError {

@@ -8,6 +8,7 @@ use super::{Queue, QueueError, Reader, RunId};
 use crate::domain::account::UserId;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Doubt, Key, Keys, Request, RequestId};
+use crate::fail_point::{Deed, around};
 
 // The states stand in these as literals: with a parameter in their place SQLite passes over the partial indexes.
 const PAGE: &str = "SELECT request.id, run, attempts, charged, in_doubt, from_account, accounts, rows, tags
@@ -86,7 +87,8 @@ impl Queue {
             rescued.push((run.id, request, keys));
         }
         refuse_shared_accounts(&rescued)?;
-        let changed = sqlx::query(RESCUE).execute(&mut self.connection).await.map_err(&fail)?.rows_affected();
+        let rescue = around(Deed::Rescue, sqlx::query(RESCUE).execute(&mut self.connection));
+        let changed = rescue.await.map_err(&fail)?.rows_affected();
         if changed != rescued.len() as u64 {
             return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));
         }

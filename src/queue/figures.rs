@@ -31,18 +31,6 @@ pub struct Rejected {
     pub reason: String,
 }
 
-/// An account whose list is changed, and how much of it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct LargeAccount {
-    /// The From_Account.
-    #[sqlx(rename = "from_account")]
-    pub from: String,
-    /// Its items.
-    pub items: i64,
-    /// Its requests.
-    pub requests: i64,
-}
-
 impl Reader {
     /// How often each code ended rows of a run otherwise than in plain success, the most frequent first.
     pub async fn codes(&self, run: RunId) -> Result<Vec<CodeRows>, QueueError> {
@@ -71,17 +59,5 @@ impl Reader {
         );
         let rejected = rejected.bind(run).bind(limit).fetch_all(&self.pool).await;
         rejected.map_err(self.fail())
-    }
-
-    /// The From_Accounts of a run with the most items, the largest first; none for operations that name no pairs.
-    pub async fn largest_accounts(&self, run: RunId, limit: u32) -> Result<Vec<LargeAccount>, QueueError> {
-        let largest = sqlx::query_as(
-            "SELECT from_account, sum(item_count) AS items, count(*) AS requests
-             FROM request NOT INDEXED JOIN payload ON payload.request = request.id
-             WHERE run = ? AND from_account IS NOT NULL
-             GROUP BY from_account ORDER BY items DESC, from_account LIMIT ?",
-        );
-        let largest = largest.bind(run).bind(limit).fetch_all(&self.pool).await;
-        largest.map_err(self.fail())
     }
 }

@@ -1,16 +1,18 @@
 //! Storing a new run: multi-row inserts in transactions of their own, invisible until the load is complete.
 
+use super::largest::Largest;
 use super::sql::{LINES, insert};
 use super::{NewRun, Queue, QueueError, RunId, RunState};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Cause, Packed, Segment};
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
+use crate::fail_point::{Deed, around};
 
 /// Bytes of requests that wait for one INSERT: 256 of a thousand long tags each would be 128 MB.
 const BYTES: usize = 4 << 20;
 /// Lines of one transaction: a commit's cost is spread thin.
-const LINES_PER_COMMIT: usize = 8_192;
+const LINES_PER_COMMIT: usize = 65_536;
 /// Bytes of one transaction: about as far as the log grows.
 const BYTES_PER_COMMIT: usize = 32 << 20;
 
@@ -21,6 +23,7 @@ pub struct Loader<'a> {
     run: RunId,
     tally: Tally,
     items: i64,
+    largest: Largest,
     requests: Vec<Packed>,
     asides: Vec<Aside>,
     segments: Vec<Segment>,
@@ -44,6 +47,7 @@ impl<'a> Loader<'a> {
             run,
             tally: Tally::default(),
             items: 0,
+            largest: Largest::default(),
             requests: Vec::with_capacity(LINES),
             asides: Vec::with_capacity(LINES),
             segments: Vec::new(),
@@ -54,10 +58,11 @@ impl<'a> Loader<'a> {
         Ok(loader)
     }
 
-    /// Stores a request.
+    /// Stores a request. Those of one From_Account follow each other.
     pub async fn request(&mut self, request: Packed) -> Result<(), QueueError> {
         self.tally[Outcome::Pending] += u64::from(request.row_count);
         self.items += i64::from(request.item_count);
+        self.largest.request(&request);
         self.waiting_bytes += bytes_of(&request);
         self.requests.push(request);
         if self.requests.len() == LINES || self.waiting_bytes >= BYTES { self.flush_requests().await } else { Ok(()) }
@@ -92,17 +97,20 @@ impl<'a> Loader<'a> {
                 .map_err(&fail)?;
         }
         sqlx::query(
-            "UPDATE run SET state = ?, tags = ?, row_count = ?, item_count = ? WHERE id = ? AND state = 'loading'",
+            "UPDATE run SET state = ?, tags = ?, largest = ?, row_count = ?, item_count = ?
+             WHERE id = ? AND state = 'loading'",
         )
         .bind(RunState::Planned.name())
         .bind(serde_json::to_string(tags).unwrap_or_default())
+        .bind(serde_json::to_string(&std::mem::take(&mut self.largest).finish()).unwrap_or_default())
         .bind(self.tally.total().cast_signed())
         .bind(self.items)
         .bind(self.run)
         .execute(&mut self.queue.connection)
         .await
         .map_err(&fail)?;
-        self.execute("COMMIT").await?;
+        around(Deed::FinishLoad, self.execute("COMMIT")).await?;
+        self.queue.use_wal().await?;
         Ok(self.run)
     }
 
@@ -181,7 +189,7 @@ impl<'a> Loader<'a> {
         self.uncommitted.lines += lines;
         if self.uncommitted.lines >= LINES_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
             self.uncommitted = Volume::default();
-            self.execute("COMMIT").await?;
+            around(Deed::LoadChunk, self.execute("COMMIT")).await?;
             self.execute("BEGIN IMMEDIATE").await?;
         }
         Ok(())

@@ -6,33 +6,36 @@
 mod change;
 mod claim;
 mod figures;
+mod largest;
 mod load;
 mod lock;
 mod protect;
 mod read;
 mod record;
 mod retry;
+mod room;
 mod runs;
 mod sql;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
-pub use figures::{CodeRows, LargeAccount, Rejected};
+pub use figures::{CodeRows, Rejected};
+pub use largest::LargeAccount;
 pub use load::Loader;
 pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
 pub use record::{Write, Written};
 pub use retry::Selection;
+pub use room::free;
 pub use runs::{NewRun, Run, RunId, RunState};
 
 use crate::domain::packed::UnpackError;
 use crate::domain::request::RequestId;
+use crate::fail_point::{Deed, around};
 
 /// The steps from an empty file to today's tables.
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -86,7 +89,7 @@ pub enum QueueError {
         /// The queue.
         path: PathBuf,
         /// Why.
-        source: sqlx::migrate::MigrateError,
+        source: MigrateError,
     },
     /// The library is too old.
     #[error("SQLite {0} can lose committed data; 3.51.3 or newer is needed")]
@@ -133,16 +136,18 @@ impl Queue {
         let fail = failing(path);
         let mut connection = options.connect().await.map_err(&fail)?;
         refuse_old_library(&mut connection, path).await?;
-        MIGRATIONS
-            .run_direct(None, &mut connection, false)
+        around(Deed::Migrate, MIGRATIONS.run_direct(None, &mut connection, false))
             .await
-            .map_err(|source| QueueError::Migration { path: path.to_owned(), source })?;
+            .map_err(|error| migrating(path, error))?;
         let (last,): (RequestId,) = sqlx::query_as("SELECT coalesce(max(id), 0) FROM request")
             .fetch_one(&mut connection)
             .await
             .map_err(fail)?;
         let mut queue = Self { path: path.to_owned(), connection, next_request: last + 1, _lock: lock };
         queue.discard_unfinished_loads().await?;
+        if queue.has_runs().await? {
+            queue.use_wal().await?;
+        }
         Ok(queue)
     }
 
@@ -154,7 +159,27 @@ impl Queue {
     /// Folds the log into the file and lets go of the queue.
     pub async fn close(self) -> Result<(), QueueError> {
         let fail = |source| QueueError::Database { path: self.path.clone(), source };
-        self.connection.close().await.map_err(fail)
+        around(Deed::Close, self.connection.close()).await.map_err(fail)
+    }
+
+    async fn has_runs(&mut self) -> Result<bool, QueueError> {
+        let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM run)").fetch_one(&mut self.connection).await;
+        found.map_err(self.fail())
+    }
+
+    /// From now on changes go to a log beside the file, so that others can read while this one writes.
+    ///
+    /// Not before the first run is loaded: without a log it is written once instead of twice, and nobody could read
+    /// anything yet. A log that is in use stays so.
+    async fn use_wal(&mut self) -> Result<(), QueueError> {
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL")
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(self.fail())?;
+        if mode == "wal" {
+            return Ok(());
+        }
+        Err(QueueError::Unexpected(format!("it can't keep a log beside it: the journal mode stays {mode}")))
     }
 
     /// Where the file is.
@@ -180,11 +205,19 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
         (APPLICATION_ID, _) => {}
         (0, false) => {
             let mark = sqlx::query("PRAGMA application_id = 0x696D626B");
-            mark.execute(&mut connection).await.map_err(&fail)?;
+            around(Deed::Mark, mark.execute(&mut connection)).await.map_err(&fail)?;
         }
         (_others, _) => return Err(QueueError::NoQueue(path.to_owned())),
     }
     connection.close().await.map_err(fail)
+}
+
+/// A disk that fails while the tables are made says nothing of their version.
+fn migrating(path: &Path, error: MigrateError) -> QueueError {
+    match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => failing(path)(source),
+        source => QueueError::Migration { path: path.to_owned(), source },
+    }
 }
 
 /// For `map_err`: which queue it is that SQLite speaks of.
@@ -212,9 +245,7 @@ impl Reader {
         let read_only = file(path).read_only(true).pragma("cache_size", "-16384").pragma("temp_store", "MEMORY");
         let opened = match pool(read_only.clone()).await {
             // Nothing can be made beside the file, so that nobody can write to it either.
-            Err(error) if cannot_open(&error) && !beside(path, "-wal").exists() => {
-                pool(read_only.immutable(true)).await
-            }
+            Err(error) if cannot_open(&error) && has_no_log(path) => pool(read_only.immutable(true)).await,
             opened_or_broken => opened_or_broken,
         };
         let (pool, found) = opened.map_err(failing(path))?;
@@ -239,25 +270,42 @@ async fn pool(options: SqliteConnectOptions) -> Result<(SqlitePool, i64), sqlx::
     Ok((pool, found))
 }
 
+/// SQLite's result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
 /// What SQLite's result code says in its lower byte.
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
-    Some(code & 0xFF)
+    Some(code(error)? & 0xFF)
 }
 
 fn cannot_open(error: &sqlx::Error) -> bool {
     /// `SQLITE_READONLY`, `SQLITE_CANTOPEN`
     const CANNOT: [u32; 2] = [8, 14];
-    primary_code(error).is_some_and(|code| CANNOT.contains(&code))
+    /// `SQLITE_IOERR_SHMSIZE`: the disk has no room for the index of the log.
+    const NO_ROOM: u32 = 4874;
+    code(error) == Some(NO_ROOM) || primary_code(error).is_some_and(|code| CANNOT.contains(&code))
+}
+
+/// SQLite may have made an empty one before it gave up.
+fn has_no_log(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0)
 }
 
 fn hint(error: &sqlx::Error) -> &'static str {
     /// `SQLITE_READONLY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`
     const DISK: [u32; 4] = [8, 10, 13, 14];
-    if primary_code(error).is_some_and(|code| DISK.contains(&code)) {
-        "is the disk full or the file not writable? make room and run again: nothing is lost"
-    } else {
-        "please report this"
+    /// `SQLITE_CORRUPT`, also where the disk refuses to read a page.
+    const DAMAGED: u32 = 11;
+    match primary_code(error) {
+        Some(code) if DISK.contains(&code) => {
+            "is the disk full or the file not writable? make room and run again: nothing is lost"
+        }
+        Some(DAMAGED) => {
+            "is the disk broken? look at it before anything else, and keep a copy of the file and its -wal"
+        }
+        Some(_) | None => "please report this",
     }
 }
 
@@ -271,7 +319,6 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 /// sizes are the ones that loaded fastest (docs/decisions/0001).
 fn options(path: &Path) -> SqliteConnectOptions {
     file(path)
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .page_size(PAGE_BYTES)
         .pragma("cache_size", "-16384")

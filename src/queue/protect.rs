@@ -7,6 +7,7 @@ use super::{Queue, QueueError, Run};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Doubt, Item, RequestId};
+use crate::fail_point::{Deed, around};
 
 /// Requests that are read at once: some of them may be large.
 const PAGE: u32 = 64;
@@ -62,7 +63,7 @@ impl Queue {
         }
         cut.count(digest).await?;
         let rows = cut.protected + cut.in_doubt;
-        cut.transaction.commit().await?;
+        around(Deed::Protect, cut.transaction.commit()).await?;
         Ok(rows)
     }
 }

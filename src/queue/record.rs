@@ -12,6 +12,7 @@ use crate::domain::packed::Packed;
 use crate::domain::request::{Item, RequestId};
 use crate::domain::settlement::{Part, Settlement};
 use crate::domain::verdict::Ending;
+use crate::fail_point::{Deed, around_all};
 
 /// Something to be written down.
 #[derive(Debug)]
@@ -31,6 +32,19 @@ pub enum Write {
     Pulse(Vec<RunId>, String),
     /// What a killed runner sent of this one is over.
     Reopen(RequestId),
+}
+
+impl Write {
+    /// What it is called where tests have the process killed.
+    fn deed(&self) -> Deed {
+        match self {
+            Self::Intend(_) => Deed::Intend,
+            Self::Record { .. } => Deed::Record,
+            Self::Withdraw(_) => Deed::Withdraw,
+            Self::Pulse(..) => Deed::Pulse,
+            Self::Reopen(_) => Deed::Reopen,
+        }
+    }
 }
 
 /// Something is on disk.
@@ -68,6 +82,7 @@ impl Queue {
     }
 
     async fn write_all(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, Failure> {
+        let deeds = writes.iter().map(Write::deed).collect();
         let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut batch = Batch {
             transaction,
@@ -90,7 +105,7 @@ impl Queue {
         batch.settle_succeeded().await?;
         batch.intend(&intents).await?;
         batch.count().await?;
-        batch.transaction.commit().await?;
+        around_all(&deeds, batch.transaction.commit()).await?;
         if !intents.is_empty() {
             written.push(Written::Intended(intents));
         }

@@ -10,6 +10,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::packed::{BODY_BYTES, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::row::RowNo;
+use crate::fail_point::{Deed, around};
 
 /// Which items are sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Queue {
         }
         again.flush().await?;
         again.count(rows).await?;
-        again.transaction.commit().await?;
+        around(Deed::Retry, again.transaction.commit()).await?;
         Ok(rows)
     }
 }

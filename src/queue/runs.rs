@@ -1,12 +1,13 @@
 //! Runs: one pass of a job over one input.
 
-use sqlx::FromRow;
+use sqlx::{Connection, FromRow};
 
-use super::{Queue, QueueError, Reader};
+use super::{LargeAccount, Queue, QueueError, Reader};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
 use crate::domain::tally::Tally;
+use crate::fail_point::{Deed, around};
 
 /// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.
 pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, finished_at = ?2
@@ -70,6 +71,8 @@ pub struct Run {
     pub protected: String,
     #[sqlx(rename = "tags")]
     tag_list: String,
+    #[sqlx(rename = "largest")]
+    largest_list: String,
     #[sqlx(rename = "state")]
     state_name: String,
     /// Why the last session ended before the run did.
@@ -145,12 +148,19 @@ impl Run {
     pub fn tags(&self) -> Vec<String> {
         serde_json::from_str(&self.tag_list).unwrap_or_default()
     }
+
+    /// The From_Accounts with the most items, as loaded, the largest first; none for operations that name no pairs.
+    pub fn largest_accounts(&self) -> Vec<LargeAccount> {
+        serde_json::from_str(&self.largest_list).unwrap_or_default()
+    }
 }
 
 impl Queue {
     /// Begins to load a run; [`super::Loader`] goes on.
     pub(super) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
         let fail = self.fail();
+        // A transaction of its own: who fetches a single row does not hear of a commit that fails after it.
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
         let (id,): (RunId,) = sqlx::query_as(
             "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags,
                               state, created_at)
@@ -166,7 +176,7 @@ impl Queue {
         .bind(&run.stamp)
         .bind(&run.protected)
         .bind(run.created_at)
-        .fetch_one(&mut self.connection)
+        .fetch_one(&mut *transaction)
         .await
         .map_err(&fail)?;
         for (number, name) in run.sources.iter().enumerate() {
@@ -174,16 +184,18 @@ impl Queue {
                 .bind(id)
                 .bind(i64::try_from(number).unwrap_or(i64::MAX))
                 .bind(name)
-                .execute(&mut self.connection)
+                .execute(&mut *transaction)
                 .await
                 .map_err(&fail)?;
         }
+        transaction.commit().await.map_err(fail)?;
         Ok(id)
     }
 
     /// Marks a run as begun: from now on it is finished before any other input of its job.
     pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         self.move_run(
+            Deed::Begin,
             sqlx::query(
                 "UPDATE run SET state = 'running', stopped = NULL, started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
@@ -197,6 +209,7 @@ impl Queue {
     /// Notes why a session ended before its run did.
     pub async fn note_stop(&mut self, run: RunId, why: &str) -> Result<(), QueueError> {
         self.move_run(
+            Deed::NoteStop,
             sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'").bind(run).bind(why),
         )
         .await
@@ -204,18 +217,25 @@ impl Queue {
 
     /// Marks a run as finished. It has no pending row left.
     pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
-        self.move_run(sqlx::query(FINISH).bind(run).bind(now)).await
+        self.move_run(Deed::Finish, sqlx::query(FINISH).bind(run).bind(now)).await
     }
 
     /// Gives a run up in favour of a new one; its pending rows stay pending.
     pub async fn supersede(&mut self, run: RunId) -> Result<(), QueueError> {
-        self.move_run(sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'").bind(run))
-            .await
+        self.move_run(
+            Deed::Supersede,
+            sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'").bind(run),
+        )
+        .await
     }
 
     /// Removes a run of which nothing was ever sent.
     pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
-        self.move_run(sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run)).await
+        self.move_run(
+            Deed::Discard,
+            sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run),
+        )
+        .await
     }
 
     /// A run by its number.
@@ -228,16 +248,18 @@ impl Queue {
     /// Loads that a killed process left behind.
     pub(super) async fn discard_unfinished_loads(&mut self) -> Result<(), QueueError> {
         let fail = self.fail();
-        sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection).await.map_err(fail)?;
+        let delete = sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection);
+        around(Deed::DiscardLoads, delete).await.map_err(fail)?;
         Ok(())
     }
 
     async fn move_run(
         &mut self,
+        deed: Deed,
         change: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<(), QueueError> {
         let fail = self.fail();
-        let changed = change.execute(&mut self.connection).await.map_err(fail)?.rows_affected();
+        let changed = around(deed, change.execute(&mut self.connection)).await.map_err(fail)?.rows_affected();
         if changed == 1 {
             return Ok(());
         }

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
+use crate::fail_point::{self, Deed};
 
 /// Makes a file of what `fill` writes: nobody sees it half written, a crash leaves the old one. It is the user's
 /// alone (mode 0600), as it lists accounts.
@@ -24,10 +25,15 @@ pub async fn atomic_file<T>(
     let made = tempfile::Builder::new().prefix(".imbulk-").tempfile_in(folder);
     let (handle, temporary) = made.map_err(fail)?.into_parts();
     let mut out = BufWriter::new(handle);
-    let filled = fill(&mut out).await?;
+    let filled = fill(&mut out).await.map_err(|error| match error {
+        ReportError::Output(source) => fail(source),
+        of_the_queue => of_the_queue,
+    })?;
     out.flush().map_err(fail)?;
     out.get_ref().sync_all().map_err(fail)?;
+    fail_point::before(Deed::PlaceFile);
     temporary.persist(&target).map_err(|error| fail(error.error))?;
+    fail_point::after(Deed::PlaceFile);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)?;
     Ok(filled)
 }

@@ -15,7 +15,8 @@ pub mod tell;
 mod testing;
 mod text;
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use crate::domain::row::RowNo;
 use crate::queue::QueueError;
@@ -79,6 +80,19 @@ pub enum ReportError {
 }
 
 impl ReportError {
+    /// What stands on the disk that failed, if one did.
+    pub fn disk(&self) -> Option<&Path> {
+        match self {
+            Self::Queue(error) => error.disk(),
+            Self::Temporary { folder: path, source } | Self::File { path, source } => {
+                (source.kind() == ErrorKind::StorageFull).then_some(path)
+            }
+            Self::Output(_) | Self::NotAFile(_) | Self::Missing { .. } | Self::Doubled { .. } | Self::Stray { .. } => {
+                None
+            }
+        }
+    }
+
     /// What the user can do about it, as a lower-case fragment.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

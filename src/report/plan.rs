@@ -17,8 +17,6 @@ use crate::queue::{LargeAccount, QueueError, Reader, Run, RunState};
 
 /// Rejected rows that a plan lists.
 const REJECTS: u32 = 20;
-/// Accounts that a plan lists.
-const ACCOUNTS: u32 = 5;
 /// Items of the sample body.
 const SAMPLE: usize = 3;
 /// Requests that write one account go out one after the other; a round trip is taken to last so long.
@@ -41,7 +39,6 @@ pub struct Plan {
     /// How full the requests are, from 0 to 1.
     pub batch_fill: f64,
     /// The From_Accounts with the most items.
-    #[serde(serialize_with = "accounts")]
     pub largest_accounts: Vec<LargeAccount>,
     /// Calls a second that the time is reckoned with.
     pub calls_per_second: NonZeroU32,
@@ -69,10 +66,7 @@ impl Plan {
         let figures = Figures::read_with(reader, run, REJECTS).await?;
         let (left, all) = reader.request_counts(run.id).await?;
         let (requests_left, requests) = (left.cast_unsigned(), all.cast_unsigned());
-        let largest_accounts = match operation.shape().from {
-            Some(_) => reader.largest_accounts(run.id, ACCOUNTS).await?,
-            None => Vec::new(),
-        };
+        let largest_accounts = run.largest_accounts();
         let first = reader.page(run.id, 0, i64::MAX, 1).await?.into_iter().next();
         let in_sequence = in_sequence(requests_left, &largest_accounts);
         let at_least = at_least(requests_left, calls_per_second, in_sequence);
@@ -141,8 +135,8 @@ impl Plan {
         }
         text.line("largest From_Accounts");
         for account in &self.largest_accounts {
-            let items = counted(account.items.cast_unsigned(), "item", "items");
-            let requests = counted(account.requests.cast_unsigned(), "request", "requests");
+            let items = counted(account.items, "item", "items");
+            let requests = counted(account.requests, "request", "requests");
             text.line(&format!("  {:<32}  {items} in {requests}", visible(&account.from)));
         }
     }
@@ -188,7 +182,7 @@ fn fill(items: u64, room: u64) -> f64 {
 
 /// Most requests that can go out only one after the other: those of the largest account.
 fn in_sequence(requests: u64, largest: &[LargeAccount]) -> u64 {
-    let most = largest.iter().map(|account| account.requests.cast_unsigned()).max();
+    let most = largest.iter().map(|account| account.requests).max();
     most.unwrap_or(0).min(requests)
 }
 
@@ -204,14 +198,6 @@ fn sample(operation: &dyn Operation, run: &Run, mut request: Request) -> Result<
     let body = operation.body(&request, run.delete_type());
     let no_json = |error| QueueError::Unexpected(format!("the body of request {}: {error}", request.id));
     serde_json::from_slice(&body).map_err(no_json)
-}
-
-fn accounts<S: Serializer>(all: &[LargeAccount], serializer: S) -> Result<S::Ok, S::Error> {
-    let entry = |account: &LargeAccount| {
-        let LargeAccount { from, items, requests } = account;
-        serde_json::json!({"From_Account": from, "items": items, "requests": requests})
-    };
-    serializer.collect_seq(all.iter().map(entry))
 }
 
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -248,8 +234,8 @@ mod tests {
         let load = Load {
             requests: vec![
                 (Some(id("big")), many),
-                (Some(id("small")), vec![item(4, "v", Some(5))]),
                 (Some(id("big")), vec![item(6, "w", None)]),
+                (Some(id("small")), vec![item(4, "v", Some(5))]),
             ],
             asides: (7..30).map(rejected).collect(),
             segments: vec![Segment { first_row: 0, source: 0, first_line: 2, step: 1 }],

@@ -56,7 +56,7 @@ pub enum RunError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The slots can't be read or written.
-    #[error(transparent)]
+    #[error("{0}\nhint: {hint}", hint = .0.hint())]
     Ledger(#[from] LedgerError),
     /// A second signal came.
     #[error("interrupted twice: left at once; run again to go on")]
@@ -158,8 +158,9 @@ impl Runner<'_> {
         for (run, request, keys) in rescued {
             self.handle(Event::Rescued { job: jobs.get(&run).copied(), request, keys });
         }
-        // Loading may have taken longer than there was time.
+        // Loading may have taken longer than there was time, and more than there was room.
         self.look_at_the_clock();
+        self.look_at_the_disk();
         self.handle(Event::Tick);
         while self.schedule.end().is_none() {
             let wake_at = self.schedule.wake_at().map_or_else(far_away, |due| self.started + due);
@@ -187,7 +188,7 @@ impl Runner<'_> {
         }
         watch(&self.snapshot());
         let end = self.schedule.end().unwrap_or(End::Complete);
-        let queue = self.recorder.finish().await?;
+        let queue = self.recorder.finish(&mut self.inbox).await?;
         Ok((queue, Drive { end, calls: self.calls, elapsed: self.started.elapsed() }))
     }
 
@@ -198,9 +199,24 @@ impl Runner<'_> {
         }
     }
 
+    /// Stops before the disk is full: what is in flight then still has to be recorded.
+    fn look_at_the_disk(&mut self) {
+        if self.schedule.stopping().is_none()
+            && let Some(room) = self.reader.room(self.schedule.items_under_way())
+            && room.is_short()
+        {
+            let queue = self.reader.path().to_owned();
+            self.handle(Event::Stop(StopReason::DiskFull { queue, free: room.free, reserve: room.reserve() }));
+        }
+    }
+
     fn handle(&mut self, event: Event) {
         if let Event::Sent { job, .. } = event {
             self.calls[job] += 1;
+        }
+        // Before any of these leaves. It takes some microseconds, the commit before it took much longer.
+        if let Event::Intended(_) = event {
+            self.look_at_the_disk();
         }
         let commands = self.schedule.handle(self.started.elapsed(), event);
         commands.into_iter().for_each(|command| self.carry_out(command));

@@ -37,11 +37,18 @@ impl Recorder {
         let _ended = self.writes.send(write);
     }
 
-    /// Waits until all is written.
-    pub(super) async fn finish(self) -> Result<Queue, RunError> {
+    /// Waits until all is written. What broke the last writes stands in the loop's inbox, which nobody else reads now.
+    pub(super) async fn finish(self, inbox: &mut mpsc::UnboundedReceiver<Inbound>) -> Result<Queue, RunError> {
         drop(self.writes);
-        let ended = QueueError::Unexpected("the recorder ended early".to_owned());
-        self.queue.await.map_err(|_| ended.into())
+        if let Ok(queue) = self.queue.await {
+            return Ok(queue);
+        }
+        while let Ok(inbound) = inbox.try_recv() {
+            if let Inbound::Broken(error) = inbound {
+                return Err(error);
+            }
+        }
+        Err(QueueError::Unexpected("the recorder ended early".to_owned()).into())
     }
 }
 

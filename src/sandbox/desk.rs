@@ -11,6 +11,7 @@ use super::auth::{self, App};
 use super::command::Command;
 use super::conflicts::{Conflicts, Ticket};
 use super::faults::{Faults, Plan};
+use super::journal::{Entry, Journal, Line, Said};
 use super::key::{Draw, Key};
 use super::order::Order;
 use super::rate::{Gate, Knock, Ruling};
@@ -33,6 +34,7 @@ pub(super) struct Desk {
     pub(super) world: Mutex<World>,
     conflicts: Mutex<Conflicts>,
     tally: Mutex<Tally>,
+    pub(super) journal: Mutex<Journal>,
     jitter: Mutex<Draw>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -58,12 +60,21 @@ pub(super) struct Admitted {
     order: Order,
     plan: Plan,
     hold: Hold,
+    line: Line,
 }
 
 impl Admitted {
-    pub(super) fn ticket(&self) -> Ticket {
-        self.hold.ticket
+    /// By which [`Desk::hang_up`] knows the call.
+    pub(super) fn stub(&self) -> Stub {
+        Stub { ticket: self.hold.ticket, line: self.line }
     }
+}
+
+/// What the caller keeps of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stub {
+    ticket: Ticket,
+    line: Line,
 }
 
 /// The accounts of a call, held until it is done or dropped.
@@ -91,6 +102,7 @@ impl Desk {
             world: Mutex::new(config.world),
             conflicts: Mutex::default(),
             tally: Mutex::default(),
+            journal: Mutex::default(),
             jitter: Mutex::new(Draw::new(!config.seed)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -110,14 +122,27 @@ impl Desk {
 
     /// The checks in their order: the URL, the caps, the body, the accounts being written.
     pub(super) fn admit(self: &Arc<Self>, call: &Call<'_>) -> Result<Admitted, Refusal> {
+        lock(&self.tally).call(call.command);
+        let (arrived, knocked) = self.knock(call);
+        let line = lock(&self.journal).begin(call.command, arrived);
+        let admitted = knocked.and_then(|()| self.read(call, line));
+        admitted.inspect_err(|refusal| {
+            self.note(line, |entry, now| {
+                entry.end(Said::Whole(refusal.code), now);
+                entry.close(now);
+            });
+        })
+    }
+
+    /// Reads the body of a call that is within the caps, and takes its accounts.
+    fn read(self: &Arc<Self>, call: &Call<'_>, line: Line) -> Result<Admitted, Refusal> {
         let command = call.command;
-        lock(&self.tally).call(command);
-        self.knock(call)?;
         let order = call
             .body
             .clone()
             .and_then(|body| Order::read(command, body))
             .inspect_err(|_| self.count(command, Event::BadRequest))?;
+        self.note(line, |entry, _| entry.asks(&order));
         let items = order.item_ids().len() as u64;
         self.count(command, Event::Received { items });
         let keys = {
@@ -128,27 +153,31 @@ impl Desk {
         let hold = self.hold(command, keys)?;
         let now = self.now();
         let plan = lock(&self.faults).choose(command, &order.item_ids(), now);
-        Ok(Admitted { command, order, plan, hold })
+        Ok(Admitted { command, order, plan, hold, line })
     }
 
-    /// Every call counts at the gate, also one with a wrong URL.
-    fn knock(&self, call: &Call<'_>) -> Result<(), Refusal> {
+    /// Every call counts at the gate, also one with a wrong URL. Also returns when it counted.
+    fn knock(&self, call: &Call<'_>) -> (u64, Result<(), Refusal>) {
         let command = call.command;
         let known = auth::check(&self.app, call.query, unix_now());
         let knock = match known {
             Ok(()) => Knock::Known,
             Err(_) => Knock::Stranger,
         };
-        let ruling = {
+        let (now, ruling) = {
             let mut gate = lock(&self.gate);
             // Read under the lock: the windows need times that never go back.
             let now = self.now();
-            gate.arrive(command, knock, now)
+            (now, gate.arrive(command, knock, now))
         };
-        known.inspect_err(|refusal| {
+        let known = known.inspect_err(|refusal| {
             let event = if refusal.is_usersig_failure() { Event::BadUserSig } else { Event::BadRequest };
             self.count(command, event);
-        })?;
+        });
+        (now, known.and_then(|()| self.ruled(command, ruling)))
+    }
+
+    fn ruled(&self, command: Command, ruling: Ruling) -> Result<(), Refusal> {
         self.count(command, Event::Ruled(ruling));
         match ruling {
             Ruling::LetIn => Ok(()),
@@ -169,23 +198,25 @@ impl Desk {
     }
 
     /// Nobody waits for the answer any more.
-    pub(super) fn hang_up(&self, ticket: Ticket) {
-        lock(&self.conflicts).hang_up(ticket);
+    pub(super) fn hang_up(&self, stub: Stub) {
+        lock(&self.conflicts).hang_up(stub.ticket);
+        self.note(stub.line, Entry::close);
     }
 
     /// Takes its time, with the effect in the middle; the accounts are free when this returns.
     pub(super) async fn process(&self, admitted: Admitted) -> Exchange {
-        let Admitted { command, order, plan, hold } = admitted;
+        let Admitted { command, order, plan, hold, line } = admitted;
         let half = self.time_to_take(&plan) / 2;
         pause(half).await;
-        let verdict = self.carry_out(command, &order, &plan);
+        let verdict = self.carry_out(command, &order, &plan, line);
         pause(half).await;
         let exchange = exchange(command, verdict, &plan);
+        self.note(line, |entry, now| entry.end(exchange.said(), now));
         drop(hold);
         exchange
     }
 
-    fn carry_out(&self, command: Command, order: &Order, plan: &Plan) -> Verdict {
+    fn carry_out(&self, command: Command, order: &Order, plan: &Plan, line: Line) -> Verdict {
         if plan.call.as_ref().is_some_and(|fault| !fault.lets_write()) {
             // The fault has the last word; nobody gets to see this verdict.
             return Verdict::Done;
@@ -196,6 +227,7 @@ impl Desk {
         };
         let (verdict, items) = lock(&self.world).apply(order, spare);
         self.count(command, Event::Written { items });
+        self.note(line, |entry, _| entry.did = Said::from(&verdict));
         verdict
     }
 
@@ -209,8 +241,15 @@ impl Desk {
         lock(&self.tally).count(command, event);
     }
 
+    /// Writes down more of a call, if a journal is kept; with the present moment.
+    fn note(&self, line: Line, change: impl FnOnce(&mut Entry, u64)) {
+        if let Some(entry) = lock(&self.journal).entry(line) {
+            change(entry, self.now());
+        }
+    }
+
     /// Nanoseconds since the start; enough for 584 years.
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }

@@ -61,6 +61,7 @@ mod command;
 mod conflicts;
 mod desk;
 mod faults;
+mod journal;
 mod json;
 mod key;
 mod order;
@@ -82,6 +83,7 @@ use tokio::net::TcpListener;
 pub use auth::App;
 pub use command::Command;
 use desk::{Desk, lock};
+pub use journal::{Entry, Said};
 pub use rate::Caps;
 pub use report::{CommandReport, Report};
 pub use rules::{Rule, RuleError};
@@ -166,6 +168,21 @@ impl Sandbox {
     /// The accounts and friend lists as they stand. Calls wait while this is held.
     pub fn world(&self) -> MutexGuard<'_, World> {
         lock(&self.desk.world)
+    }
+
+    /// From now on every call is kept for [`Sandbox::journal`].
+    pub fn keep_journal(&self) {
+        lock(&self.desk.journal).keep();
+    }
+
+    /// The calls so far, one by one, nearly in the order of their arrival.
+    pub fn journal(&self) -> Vec<Entry> {
+        lock(&self.desk.journal).entries().to_vec()
+    }
+
+    /// Now, by the clock of the journal.
+    pub fn now(&self) -> u64 {
+        self.desk.now()
     }
 
     /// Other faults from now on; calls are counted from 1 again.

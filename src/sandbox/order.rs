@@ -101,6 +101,14 @@ impl Order {
         }
     }
 
+    /// Whether both sides of friendships are deleted.
+    pub(super) fn way(&self) -> DeleteType {
+        match self {
+            Self::AccountDelete { .. } | Self::FriendUpdate { .. } => DeleteType::Single,
+            Self::FriendDelete { way, .. } | Self::FriendDeleteAll { way, .. } => *way,
+        }
+    }
+
     /// The user whose list is written; `account_delete` has none.
     pub(super) fn owner(&self) -> Option<&Account> {
         match self {

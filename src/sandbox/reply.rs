@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::answer::{self, Item, Verdict};
 use super::command::Command;
 use super::faults::Plan;
+use super::journal::Said;
 use super::refusal::Refusal;
 use super::rules::{CallFault, ItemFault};
 
@@ -29,6 +30,15 @@ pub(super) enum Exchange {
 impl Exchange {
     pub(super) fn ok(body: Vec<u8>) -> Self {
         Self::Reply(StatusCode::OK, Payload::whole(body))
+    }
+
+    /// What a caller can read in it.
+    pub(super) fn said(&self) -> Said {
+        match self {
+            Self::Reply(StatusCode::OK, payload) => payload.said(),
+            Self::Reply(status, _) => Said::Status(status.as_u16()),
+            Self::Reset | Self::Close | Self::Silence => Said::Nothing,
+        }
     }
 }
 
@@ -172,6 +182,14 @@ impl Payload {
 
     fn padded(body: Vec<u8>) -> Self {
         Self { content_type: JSON, first: Some(body.into()), then: Then::Blanks(BLANK_CHUNKS) }
+    }
+
+    /// What can be read in it; nothing where there is more than a client needs to read.
+    fn said(&self) -> Said {
+        match (&self.then, &self.first) {
+            (Then::End, Some(body)) => Said::read(body),
+            (Then::End, None) | (Then::Break { .. } | Then::Blanks(_), _) => Said::Nothing,
+        }
     }
 }
 

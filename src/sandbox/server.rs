@@ -14,8 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::answer;
 use super::command::Command;
-use super::conflicts::Ticket;
-use super::desk::{Call, Desk};
+use super::desk::{Call, Desk, Stub};
 use super::refusal::Refusal;
 use super::reply::{Exchange, Payload};
 
@@ -87,7 +86,7 @@ async fn respond(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response
         Err(refusal) => return Ok(json(answer::refused(Some(command), &refusal))),
     };
     // A task of its own: as at a real server, a caller that hangs up does not undo the call.
-    let _waiter = Waiter { desk: Arc::clone(&desk), ticket: admitted.ticket() };
+    let _waiter = Waiter { desk: Arc::clone(&desk), stub: admitted.stub() };
     let task = desk.tasks.spawn({
         let desk = Arc::clone(&desk);
         async move {
@@ -109,12 +108,12 @@ async fn respond(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response
 /// Dropped when the caller has its answer, and when it hangs up.
 struct Waiter {
     desk: Arc<Desk>,
-    ticket: Ticket,
+    stub: Stub,
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.desk.hang_up(self.ticket);
+        self.desk.hang_up(self.stub);
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod answers;
 mod faults;
+#[path = "../harness/http.rs"]
+mod http;
 mod secrets;
 mod server;
 mod surroundings;

@@ -1,1 +1,201 @@
-//! The wall clock jumps by hours and days.
+//! The wall clock of the program jumps while it runs, by hours and by days, both ways. That of the stand-in is right.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use imbulk::sandbox::{Caps, Command};
+use jiff::Timestamp;
+
+use crate::harness::bench::{Bench, Job, Output, Setup};
+use crate::harness::checker::{Case, End};
+use crate::harness::means::{Means, has};
+use crate::harness::rows::{Asked, csv, plain, tally};
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+fn can(test: &str) -> bool {
+    has(test, &[Means::Tool("faketime")])
+}
+
+/// Where Debian has it. The one for programs of many threads.
+fn library() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("it is there").filter_map(Result::ok);
+    let mut found =
+        folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).filter(|path| path.exists());
+    found.next().expect("faketime comes with its library")
+}
+
+/// A bench whose program is told the time by a file.
+struct Clock {
+    bench: Bench,
+}
+
+impl Clock {
+    fn new(setup: Setup, offset: i64) -> Self {
+        let mut bench = Bench::with(setup);
+        bench.set_env("LD_PRELOAD", library().to_str().expect("text"));
+        bench.set_env("FAKETIME_TIMESTAMP_FILE", bench.path("clock").to_str().expect("text"));
+        bench.set_env("FAKETIME_NO_CACHE", "1");
+        bench.set_env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let clock = Self { bench };
+        clock.set(offset);
+        clock
+    }
+
+    /// So many seconds off from now on.
+    fn set(&self, offset: i64) {
+        // As a whole: it is read at any moment.
+        self.bench.write("clock.new", format!("{offset:+}"));
+        std::fs::rename(self.bench.path("clock.new"), self.bench.path("clock")).expect("the folder can be written to");
+    }
+
+    /// Runs the job; each time that so many more calls came in, the clock is set to the next of these offsets.
+    fn run(&self, job: &str, every: u64, offsets: &[i64]) -> (Output, Duration) {
+        let begun = Instant::now();
+        let mut running = self.bench.start(&["run", job, "--execute", "--yes"], b"");
+        for offset in offsets {
+            self.bench.until_calls(self.bench.report().calls + every, &mut running);
+            self.set(*offset);
+        }
+        (running.wait(), begun.elapsed())
+    }
+}
+
+/// Lists of `rows` accounts to delete, at `cap` calls a second.
+fn job(bench: &Bench, rows: usize, cap: u32) -> (Job, Vec<Asked>) {
+    let asked = plain(Command::FriendDeleteAll, rows);
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    let job = Job::new("job", Command::FriendDeleteAll);
+    (job.with("limits", "calls_per_second", cap).with("retry", "max_attempts", 40), asked)
+}
+
+fn capped(cap: u32) -> Setup {
+    let caps = Caps::default().with_app(cap).with(Command::FriendDeleteAll, cap);
+    Setup { caps, latency: Duration::from_millis(10), ..Setup::default() }
+}
+
+/// A run with retries, quarantines and a cap, under a clock that is set to these offsets one after the other.
+fn under(offsets: &[i64]) -> (Vec<Timestamp>, Duration) {
+    const CAP: u32 = 200;
+    let clock = Clock::new(capped(CAP), 0);
+    let (job, asked) = job(&clock.bench, 700, CAP);
+    let faults =
+        ["any:code=30006:0.05", "any:silence-after:#50,100", "any:reset-after:#200,300,400", "any:garbage:0.02"];
+    clock.bench.faults(&faults);
+    let (output, took) = clock.run(&job.write(&clock.bench), 40, offsets);
+    assert!([0, 3].contains(&output.code), "{output:#?}");
+    let results = clock.bench.results("job");
+    let report = clock.bench.report();
+    let resends = report.faults.values().sum();
+    Case { resends, ..Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results) }.check(&clock.bench);
+    assert_eq!((report.usersig_failures, report.throttled), (0, 0), "{report:#?}");
+    let finished = results.iter().map(|row| row.finished_at.parse().unwrap_or_else(|e| panic!("{e}: {row:?}")));
+    (finished.collect(), took)
+}
+
+#[test]
+fn a_clock_that_jumps_changes_neither_pace_nor_retries_nor_the_validity_of_signatures() {
+    if !can("a_clock_that_jumps_changes_neither_pace_nor_retries_nor_the_validity_of_signatures") {
+        return;
+    }
+    let jumps =
+        [HOUR, -HOUR, 25 * HOUR, -20 * HOUR, 3 * DAY, 0, 400 * DAY, 399 * DAY, -23 * HOUR, 19 * HOUR, 21 * HOUR, 0];
+    let ((steady, control), (finished, took)) = std::thread::scope(|scope| {
+        let control = scope.spawn(|| under(&[]));
+        let jumping = scope.spawn(|| under(&jumps));
+        (control.join().expect("the control"), jumping.join().expect("the run"))
+    });
+    let span = |times: &[Timestamp]| {
+        let (first, last) = (times.iter().min().expect("rows"), times.iter().max().expect("rows"));
+        last.duration_since(*first).as_secs()
+    };
+    // The jumps came through to the program, so the rest says something.
+    assert!(span(&steady) < HOUR && span(&finished) > 400 * DAY, "{} {}", span(&steady), span(&finished));
+    assert!(took < control * 2 && control < took * 2, "{took:?} with jumps, {control:?} without");
+    eprintln!("{took:?} with {} jumps, {control:?} without", jumps.len());
+}
+
+#[test]
+fn a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_once_it_is_right() {
+    const CAP: u32 = 100;
+    if !can("a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_once_it_is_right") {
+        return;
+    }
+    let clock = Clock::new(capped(CAP), 0);
+    let (job, asked) = job(&clock.bench, 400, CAP);
+    let job = job.write(&clock.bench);
+    let (output, _) = clock.run(&job, 50, &[-3 * DAY]);
+    output.expect(4).says("is the machine's clock right?");
+    let report = clock.bench.report();
+    // Those on their way as the first and as the second signature was refused.
+    assert!((2..u64::from(CAP) / 2).contains(&report.usersig_failures), "{report:#?}");
+    let results = clock.bench.results("job");
+    assert!(tally(&results)["pending"] > 200, "{:?}", tally(&results));
+    let early = Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results);
+    Case { end: End::Early, ..early }.check(&clock.bench);
+    clock.set(0);
+    let output = clock.bench.run(&job);
+    assert!([0, 3].contains(&output.code), "{output:#?}");
+    let results = clock.bench.results("job");
+    Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results).check(&clock.bench);
+}
+
+#[test]
+fn a_signature_that_runs_out_sooner_at_the_server_than_here_is_renewed_in_time() {
+    const CAP: u32 = 80;
+    if !can("a_signature_that_runs_out_sooner_at_the_server_than_here_is_renewed_in_time") {
+        return;
+    }
+    // Every signature of 24 h is good for the last four seconds of them.
+    let clock = Clock::new(capped(CAP), -(DAY - 4));
+    let (job, asked) = job(&clock.bench, 480, CAP);
+    let (output, _) = clock.run(&job.write(&clock.bench), 0, &[]);
+    assert!([0, 3].contains(&output.code), "{output:#?}");
+    let results = clock.bench.results("job");
+    Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results).check(&clock.bench);
+    let refused = clock.bench.report().usersig_failures;
+    assert!((1..100).contains(&refused), "{refused} calls were refused");
+}
+
+/// Noon for the program, a run until six in the morning, and a clock that is set to these offsets one after the other.
+fn until_six(offsets: &[i64]) -> Output {
+    const CAP: u32 = 100;
+    let mut clock = Clock::new(capped(CAP), 0);
+    let (job, asked) = job(&clock.bench, 400, CAP);
+    clock.bench.set_env("TZ", &zone_in_which_it_is(12 * HOUR));
+    let job = job.with("stop", "until", "\"06:00\"").write(&clock.bench);
+    let (output, _) = clock.run(&job, 60, offsets);
+    let results = clock.bench.results("job");
+    let end = if output.code == 5 { End::Early } else { End::Complete };
+    let case = Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results);
+    Case { end, ..case }.check(&clock.bench);
+    output
+}
+
+#[test]
+fn until_comes_the_next_time_that_a_jumping_clock_shows_it_or_has_passed_it() {
+    if !can("until_comes_the_next_time_that_a_jumping_clock_shows_it_or_has_passed_it") {
+        return;
+    }
+    std::thread::scope(|scope| {
+        let jumped_over = scope.spawn(|| until_six(&[2 * DAY]));
+        // From noon to four in the afternoon of the day before: six o'clock comes on the same day as it is, not on the next.
+        let set_back = scope.spawn(|| until_six(&[-20 * HOUR, -20 * HOUR + 14 * HOUR + 30]));
+        let before_it = scope.spawn(|| until_six(&[-20 * HOUR, 17 * HOUR, 0]));
+        jumped_over.join().expect("a run").expect(5).says("until");
+        set_back.join().expect("a run").expect(5).says("until");
+        let output = before_it.join().expect("a run");
+        assert_eq!(output.code, 5, "it passed six in the morning: {output:#?}");
+        assert_eq!(until_six(&[5 * HOUR, -2 * HOUR, HOUR, 17 * HOUR]).code, 3, "six has not come");
+    });
+}
+
+/// A value of `TZ` by which clocks now show so many seconds after midnight.
+fn zone_in_which_it_is(seconds: i64) -> String {
+    let utc = imbulk::clock::now().as_second().rem_euclid(DAY);
+    // From 12 h behind to 12 h ahead. POSIX counts the other way round.
+    let ahead = (seconds - utc + DAY / 2).rem_euclid(DAY) - DAY / 2;
+    let (sign, off) = if ahead < 0 { ('+', -ahead) } else { ('-', ahead) };
+    format!("<HERE>{sign}{:02}:{:02}:{:02}", off / HOUR, off / 60 % 60, off % 60)
+}

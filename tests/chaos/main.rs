@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod checker;
 mod clocks;
 mod disk;
 mod flips;

@@ -1,1 +1,273 @@
-//! The network goes away; somebody wants us to stop.
+//! Told to stop, and cut off: what leaves after a signal, and how a run gets over a network that is gone for a while.
+
+use std::process::Command as Process;
+use std::time::{Duration, Instant};
+
+use imbulk::sandbox::{Caps, Command};
+use rustix::process::Signal;
+
+use crate::harness::bench::{Bench, Job, Running, Setup};
+use crate::harness::checker::{Case, End};
+use crate::harness::means::{Means, has};
+use crate::harness::rows::{Asked, csv, plain, tally};
+
+/// Low enough that what must stay below a tenth of it is far from what is made ready ahead, a fifth of it.
+const CAP: u32 = 200;
+/// "No send later than so long after a signal."
+const PROMPT: Duration = Duration::from_millis(100);
+/// So many stops, of which the middle one is judged: a machine that is busy elsewhere delays some.
+const STOPS: usize = 5;
+
+/// Calls take 40 to 80 ms, so that some are always in flight.
+fn slow() -> Setup {
+    let caps = Caps::default().with_app(CAP).with(Command::FriendDeleteAll, CAP);
+    Setup { caps, latency: Duration::from_millis(40), ..Setup::default() }
+}
+
+fn prepare(bench: &Bench, rows: usize) -> (String, Vec<Asked>) {
+    let asked = plain(Command::FriendDeleteAll, rows);
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    let job = Job::new("job", Command::FriendDeleteAll).with("limits", "calls_per_second", CAP);
+    (job.with("retry", "max_attempts", 40).write(bench), asked)
+}
+
+fn start(bench: &Bench, job: &str) -> Running {
+    bench.start(&["run", job, "--execute", "--yes"], b"")
+}
+
+/// What arrived after a signal: how many calls, and how long after it the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Late {
+    last: Duration,
+    calls: u64,
+}
+
+/// Sends the signal, and looks at the stand-in until the program is over.
+fn late_calls(bench: &Bench, running: &mut Running, signal: Signal) -> Late {
+    let before = bench.report().calls;
+    let begun = Instant::now();
+    running.signal(signal);
+    let mut late = Late { last: Duration::ZERO, calls: 0 };
+    while running.is_alive() && begun.elapsed() < Duration::from_secs(20) {
+        let calls = bench.report().calls - before;
+        if calls > late.calls {
+            late = Late { last: begun.elapsed(), calls };
+        }
+        bench.nap();
+    }
+    late
+}
+
+/// That the middle one of these is prompt, by the clock and by the count.
+fn is_prompt(late: &mut [Late]) -> bool {
+    late.sort_unstable();
+    let last = late[late.len() / 2].last;
+    late.sort_unstable_by_key(|late| late.calls);
+    let calls = late[late.len() / 2].calls;
+    eprintln!("after a signal {calls} calls arrived, the last {last:?} later (the middle of {late:?})");
+    last <= PROMPT && calls <= u64::from(CAP / 10)
+}
+
+#[test]
+fn nothing_is_sent_later_than_a_tenth_of_a_second_after_a_signal_and_nothing_under_way_is_lost() {
+    let bench = Bench::with(slow());
+    let (job, asked) = prepare(&bench, 1500);
+    let mut late = Vec::new();
+    for stop in 0..STOPS as u64 {
+        let mut running = start(&bench, &job);
+        bench.until_calls(bench.report().calls + 60, &mut running);
+        let signal = if stop % 2 == 0 { Signal::TERM } else { Signal::INT };
+        late.push(late_calls(&bench, &mut running, signal));
+        running.wait().expect(5).says("signal");
+    }
+    let results = bench.results("job");
+    // What was under way was waited for: nothing in doubt, and every row that came in has its outcome.
+    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    Case { end: End::Early, ..case }.check(&bench);
+    let pending = tally(&results)["pending"] as u64;
+    assert_eq!(bench.report().items_received, 1500 - pending);
+    assert!(is_prompt(&mut late));
+    // The same ruler finds a program that does not stop: this one, where nobody tells it to.
+    let mut deaf = Vec::new();
+    for _ in 0..3 {
+        let mut running = start(&bench, &job);
+        bench.until_calls(bench.report().calls + 20, &mut running);
+        deaf.push(unheard(&bench));
+        running.signal(Signal::TERM);
+        running.wait().expect(5);
+    }
+    assert!(!is_prompt(&mut deaf), "the ruler measures nothing: {deaf:?}");
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+}
+
+/// What arrives in three times the time when no signal was sent.
+fn unheard(bench: &Bench) -> Late {
+    let before = bench.report().calls;
+    let begun = Instant::now();
+    while begun.elapsed() < 3 * PROMPT {
+        bench.nap();
+    }
+    Late { last: begun.elapsed(), calls: bench.report().calls - before }
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt_until_the_next_run() {
+    let bench = Bench::with(slow());
+    let (job, asked) = prepare(&bench, 300);
+    bench.faults(&["any:silence-after:0.2"]);
+    let left = |signals: usize| {
+        let mut running = start(&bench, &job);
+        bench.until_calls(bench.report().calls + 50, &mut running);
+        let begun = Instant::now();
+        for _ in 0..signals {
+            running.signal(Signal::TERM);
+            // Two at one moment count as one; this one is heard once the run drains.
+            let drains = Instant::now();
+            while running.is_alive() && drains.elapsed() < 3 * PROMPT {
+                bench.nap();
+            }
+        }
+        (running.wait().expect(5), begun.elapsed())
+    };
+    let (output, drained) = left(1);
+    output.says("signal");
+    let before = bench.report().faults.values().sum::<u64>();
+    let (output, cut_off) = left(2);
+    output.says("interrupted twice");
+    eprintln!("drained in {drained:?}, left in {cut_off:?}");
+    assert!(drained > cut_off * 3, "drained in {drained:?}, left in {cut_off:?}");
+    let silent = bench.report().faults.values().sum::<u64>();
+    assert!(silent > before, "some call was under way");
+    bench.faults(&[]);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    // Beside the calls that nobody answered, those that were cut off: what the rate has in flight in 80 ms, and some.
+    Case { resends: silent + 30, ..case }.check(&bench);
+}
+
+#[test]
+fn a_signal_while_loading_leaves_nothing_behind_and_while_writing_results_the_old_file_or_the_new_one() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 40_000);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut running = start(&bench, &job);
+        while running.is_alive() && !(bench.path("imbulk.db-wal").exists() && is_listening(&running)) {
+            bench.nap();
+        }
+        running.signal(signal);
+        running.wait().expect(5).says("run again");
+        assert_eq!(bench.report().calls, 0, "it had not begun to send");
+    }
+    bench.run(&job).expect(0);
+    let results = bench.results("job");
+    Case::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+    stop_writing(&bench);
+}
+
+/// Whether the program catches both signals by now. Before, they end it as they end any other: it has done nothing yet.
+fn is_listening(running: &Running) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim();
+    u64::from_str_radix(caught, 16).is_ok_and(|caught| [2, 15].iter().all(|number| caught & (1 << (number - 1)) != 0))
+}
+
+/// Ends the writing of results at eight moments.
+fn stop_writing(bench: &Bench) {
+    let write = ["results", "job", "--output", "out.csv"];
+    let begun = Instant::now();
+    bench.imbulk(&write).expect(0);
+    let (whole, took) = (std::fs::read(bench.path("out.csv")).expect("results"), begun.elapsed());
+    let mut cut_short = 0;
+    for eighth in 0..8 {
+        bench.write("out.csv", "old");
+        let running = bench.start(&write, b"");
+        let begun = Instant::now();
+        while begun.elapsed() < took * eighth / 8 {
+            bench.nap();
+        }
+        running.signal(Signal::TERM);
+        cut_short += usize::from(running.wait().code != 0);
+        let found = std::fs::read(bench.path("out.csv")).expect("a file");
+        assert!(found == b"old" || found == whole, "{} bytes of {}", found.len(), whole.len());
+    }
+    assert!(cut_short > 0, "no signal came in time");
+}
+
+/// How long the network is down: `IMBULK_OUTAGE` seconds, or a few.
+fn outage() -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "how long is the caller's choice")]
+    let asked = std::env::var("IMBULK_OUTAGE").ok();
+    Duration::from_secs(asked.map_or(7, |seconds| seconds.parse().expect("IMBULK_OUTAGE is in seconds")))
+}
+
+const INSIDE: &str = "IMBULK_INSIDE_A_NETWORK_OF_ITS_OWN";
+
+/// Runs itself again where it may take the network down.
+#[test]
+fn a_network_that_is_down_for_a_while_is_waited_out_and_costs_no_row() {
+    let name = "network::a_network_that_is_down_for_a_while_is_waited_out_and_costs_no_row";
+    #[expect(clippy::disallowed_methods, reason = "set by this test itself")]
+    if std::env::var_os(INSIDE).is_some() {
+        return cut_off();
+    }
+    if !has(name, &[Means::Root, Means::Tool("unshare"), Means::Tool("ip")]) {
+        return;
+    }
+    let itself = std::env::current_exe().expect("this program");
+    let output = Process::new("unshare")
+        .args(["--net", "--"])
+        .arg(itself)
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare starts");
+    let told = [output.stdout, output.stderr].concat();
+    let told = String::from_utf8_lossy(&told);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    eprintln!("{told}");
+}
+
+fn loopback(state: &str) {
+    let set = Process::new("ip").args(["link", "set", "lo", state]).status().expect("ip starts");
+    assert!(set.success(), "lo can't be set {state}");
+}
+
+fn cut_off() {
+    loopback("up");
+    let bench = Bench::with(slow());
+    let (job, asked) = prepare(&bench, 1000);
+    let mut running = start(&bench, &job);
+    bench.until_calls(300, &mut running);
+    loopback("down");
+    let begun = Instant::now();
+    let mut last = (bench.report().calls, Duration::ZERO);
+    while begun.elapsed() < outage() {
+        assert!(running.is_alive(), "it gave up after {:?}", begun.elapsed());
+        let calls = bench.report().calls;
+        if calls > last.0 {
+            last = (calls, begun.elapsed());
+        }
+        bench.nap();
+    }
+    let (calls, at) = last;
+    assert!((300..900).contains(&calls) && at < Duration::from_secs(2), "the network was not down: {last:?}");
+    loopback("up");
+    let up = Instant::now();
+    while running.is_alive() && bench.report().calls == calls {
+        bench.nap();
+    }
+    let first = up.elapsed();
+    running.wait().expect(3);
+    let results = bench.results("job");
+    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    // What was under way when it went down: at 200 calls a second and 80 ms some 16, and those that met dead connections.
+    Case { resends: 200, ..case }.check(&bench);
+    let again = bench.report().items_received - 1000;
+    assert!(results.iter().all(|row| row.outcome != "failed" || row.code == Some(30003)), "{:?}", tally(&results));
+    eprintln!("down for {:?}, first call {first:?} after it was up, {again} items came in again", outage());
+}

@@ -9,7 +9,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use imbulk::sandbox::{App, Caps, Command, Config, Latency, Report, Rule, Sandbox, World};
+use imbulk::sandbox::{App, Caps, Command, Config, Entry, Latency, Report, Rule, Sandbox, World};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -86,6 +86,7 @@ impl Bench {
             world: (setup.world)(),
         };
         let sandbox = runtime.block_on(Sandbox::start(config, ([127, 0, 0, 1], 0).into())).expect("a port");
+        sandbox.keep_journal();
         let folder = tempfile::tempdir().expect("a folder");
         let env = [("IMBULK_SECRET_KEY", KEY), ("TZ", "UTC")];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -126,6 +127,16 @@ impl Bench {
         self.sandbox.report()
     }
 
+    /// The calls so far, one by one.
+    pub(crate) fn journal(&self) -> Vec<Entry> {
+        self.sandbox.journal()
+    }
+
+    /// Now, by the clock of the journal.
+    pub(crate) fn now(&self) -> u64 {
+        self.sandbox.now()
+    }
+
     /// Looks at the accounts and friend lists. Calls wait meanwhile.
     pub(crate) fn world<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         look(&self.sandbox.world())
@@ -154,8 +165,14 @@ impl Bench {
 
     /// Starts the binary.
     pub(crate) fn start(&self, args: &[&str], stdin: &[u8]) -> Running {
-        let mut command = Process::new(env!("CARGO_BIN_EXE_imbulk"));
-        command.args(args).env_clear().envs(&self.env).current_dir(self.folder());
+        self.start_under(&[], args, stdin)
+    }
+
+    /// Starts the binary by way of other programs: `strace -f imbulk …`.
+    pub(crate) fn start_under(&self, wrapper: &[&str], args: &[&str], stdin: &[u8]) -> Running {
+        let line: Vec<&str> = [wrapper, &[env!("CARGO_BIN_EXE_imbulk")], args].concat();
+        let mut command = Process::new(line[0]);
+        command.args(&line[1..]).env_clear().envs(&self.env).current_dir(self.folder());
         Running::spawn(command, stdin)
     }
 

@@ -11,7 +11,7 @@ use crate::harness::bench::Bench;
 use crate::harness::rows::{Asked, Fit, Row, Tags};
 
 /// Codes by which the state asked for was there before.
-const ALREADY: [i64; 2] = [70107, 31704];
+pub(crate) const ALREADY: [i64; 2] = [70107, 31704];
 
 /// A run to be judged.
 pub(crate) struct Case<'a> {

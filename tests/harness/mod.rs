@@ -4,5 +4,6 @@
 
 pub(crate) mod bench;
 pub(crate) mod checker;
+pub(crate) mod http;
 pub(crate) mod means;
 pub(crate) mod rows;

@@ -14,7 +14,7 @@ use imbulk::queue::{Loader, Original, Queue, RunState};
 use crate::fixture::*;
 
 /// More than one transaction holds.
-const MANY: RowNo = 9_000;
+const MANY: RowNo = 66_000;
 
 fn aside(row: RowNo, cause: Cause) -> Aside {
     let tags = Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]);
@@ -87,6 +87,25 @@ async fn nobody_sees_a_run_that_is_still_being_loaded() {
     let run = loader.finish(&[]).await.unwrap();
     assert_eq!(sums(&mut queue, run).await, [(Pending, MANY)]);
     assert_eq!(place.number("SELECT count(*) FROM item").await, MANY.cast_signed());
+}
+
+#[tokio::test]
+async fn only_from_the_end_of_the_first_load_on_is_there_a_log() {
+    let place = Place::new();
+    let log = place.folder().join("q.db-wal");
+    let mut queue = place.open().await;
+    let loader = load_many(&mut queue).await;
+    assert!(!log.exists(), "it would be written twice");
+    loader.finish(&[]).await.unwrap();
+    let second = load_many(&mut queue).await;
+    assert!(log.exists(), "others may be reading the first run");
+    second.abandon().await.unwrap();
+    queue.close().await.unwrap();
+    let mut queue = place.open().await;
+    let second = load_many(&mut queue).await;
+    assert!(log.exists(), "nor does opening it again forget that");
+    second.abandon().await.unwrap();
+    assert_eq!(place.number("SELECT count(*) FROM request").await, MANY.cast_signed());
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! What must hold before anything is sent, and when a run stops early.
 
 mod protected;
+mod room;
 
 use jiff::Zoned;
 
 use super::job::{Guard, Stop, TimeOfDay};
 
 pub use protected::{Protected, ProtectedError};
+pub use room::{Bytes, Room};
 
 /// How many earlier runs `max_change` looks at: a week of nightly ones.
 pub const LAST_RUNS: usize = 7;

@@ -1,9 +1,11 @@
 //! What a schedule is told and what it answers.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::codes::Scope;
+use crate::domain::guard::Bytes;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{DeleteType, Operation};
 use crate::domain::outcome::Count;
@@ -171,6 +173,15 @@ pub enum StopReason {
         seconds: u64,
         /// The last reason.
         reason: String,
+    },
+    /// The disk has less room than recording what is in flight may need.
+    DiskFull {
+        /// The queue.
+        queue: PathBuf,
+        /// What is left.
+        free: Bytes,
+        /// What must stay free.
+        reserve: Bytes,
     },
     /// Too many items failed.
     Fuse {

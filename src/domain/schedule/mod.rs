@@ -196,6 +196,14 @@ impl Schedule {
         self.jobs[job].in_flight
     }
 
+    /// Items of all requests from their intent to the end of their record.
+    pub fn items_under_way(&self) -> u64 {
+        let left = self.entries.values().filter(|entry| entry.stage != Stage::Queued);
+        let left = left.map(|entry| entry.request.items.len());
+        let answered = self.recording.values().map(|recording| recording.items);
+        left.chain(answered).sum::<usize>() as u64
+    }
+
     /// Since when the endpoint can't be reached, and why.
     pub fn unreachable(&self) -> Option<(Now, &str)> {
         self.health.unreachable()

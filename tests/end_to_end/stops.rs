@@ -1,13 +1,11 @@
-//! Killed and told to stop, at any moment: run again, it goes on.
+//! Told to stop, and run twice: what is under way ends, and the next run goes on. Kills are in tests/chaos/kills.rs.
 
 use imbulk::sandbox::{Caps, Command};
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
 use crate::harness::bench::{Bench, Job, Setup};
 use crate::harness::checker::{Case, End};
-use crate::harness::rows::{Asked, PROTECTED, csv, mixed, plain, tally};
+use crate::harness::rows::{Asked, PROTECTED, csv, plain, tally};
 
 const CAP: u32 = 150;
 const IN_FLIGHT: u64 = 12;
@@ -30,69 +28,6 @@ fn prepare(bench: &Bench, operation: Command, asked: &[Asked]) -> String {
     bench.write("job.csv", csv(operation, asked));
     bench.write("keep.txt", PROTECTED);
     job(operation).with("guard", "protected", "\"keep.txt\"").write(bench)
-}
-
-/// Kills `kills` times, each time after a random number of further calls, then runs to the end.
-fn killed(operation: Command, rows: usize, kills: u64, items_a_call: u64, faults: &[&str]) {
-    let seed: u64 = rand::random();
-    eprintln!("seed {seed}");
-    let mut dice = SmallRng::seed_from_u64(seed);
-    let bench = Bench::with(slow(operation));
-    let asked = mixed(operation, rows);
-    let job = prepare(&bench, operation, &asked);
-    bench.faults(faults);
-    for _ in 0..kills {
-        let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
-        bench.until_calls(bench.report().calls + dice.random_range(0..60), &mut running);
-        running.kill();
-    }
-    bench.run(&job).expect(3);
-    let results = bench.results("job");
-    let case = Case::clean(&bench, operation, &asked, &results);
-    let faults: u64 = bench.report().faults.values().sum();
-    Case { resends: (kills * IN_FLIGHT + faults) * items_a_call, ..case }.check(&bench);
-    assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
-    bench.run(&job).expect(0).says("this input is finished");
-}
-
-const FAULTS: &[&str] = &["any:code=30006:0.05", "any:reset-after:#9", "any:garbage:0.05", "any:missing:0.03"];
-
-#[test]
-fn account_delete_killed_again_and_again_loses_nothing_and_overlaps_nowhere() {
-    killed(Command::AccountDelete, 8000, 3, 100, FAULTS);
-}
-
-#[test]
-fn friend_delete_killed_again_and_again_loses_nothing_and_overlaps_nowhere() {
-    killed(Command::FriendDelete, 600, 4, 3, FAULTS);
-}
-
-#[test]
-fn friend_delete_all_killed_again_and_again_sends_nothing_again_that_was_not_under_way() {
-    killed(Command::FriendDeleteAll, 250, 4, 1, &[]);
-}
-
-#[test]
-fn friend_update_killed_again_and_again_loses_nothing_and_overlaps_nowhere() {
-    killed(Command::FriendUpdate, 600, 4, 3, FAULTS);
-}
-
-#[test]
-fn killed_while_loading_it_loads_again() {
-    let bench = Bench::new();
-    let asked = plain(Command::AccountDelete, 60_000);
-    let job = prepare(&bench, Command::AccountDelete, &asked);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
-    while running.is_alive() && !bench.path("imbulk.db-wal").exists() {
-        std::thread::yield_now();
-    }
-    running.kill();
-    let calls = bench.report().calls;
-    bench.run(&job).expect(0);
-    let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    assert_eq!(calls, 0, "it was killed before the first call");
-    case.check(&bench);
 }
 
 #[test]

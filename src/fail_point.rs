@@ -1,0 +1,153 @@
+//! Named points at which a test can have the process killed: before and after whatever must not be lost or done twice.
+//!
+//! Only with the feature `fail-points`, which tests switch on and nothing else does; without it every call in here is
+//! empty. `IMBULK_FAIL_POINT=BeforeIntend:3` kills the process when it comes there the third time.
+
+use std::collections::BTreeSet;
+
+macro_rules! deeds {
+    ($($(#[$about:meta])* $deed:ident,)*) => {
+        /// What a kill must not tear apart.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Deed {
+            $($(#[$about])* $deed,)*
+        }
+
+        #[cfg(feature = "fail-points")]
+        impl Deed {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$deed),*];
+        }
+    };
+}
+
+deeds! {
+    /// A new file becomes a queue.
+    Mark,
+    /// The tables are made.
+    Migrate,
+    /// Loads that a killed process left behind are thrown away.
+    DiscardLoads,
+    /// A run begins to be loaded.
+    InsertRun,
+    /// A chunk of a load.
+    LoadChunk,
+    /// The last chunk: the run is planned.
+    FinishLoad,
+    /// A planned run is thrown away.
+    Discard,
+    /// Ids that were protected since are taken out of a run.
+    Protect,
+    /// A run is begun.
+    Begin,
+    /// A run is given up for another.
+    Supersede,
+    /// What was in flight at a kill is marked as in doubt.
+    Rescue,
+    /// A transaction of the recorder with an intent in it …
+    Intend,
+    /// … with an outcome …
+    Record,
+    /// … with a request that was not sent after all …
+    Withdraw,
+    /// … with a rescued request that may be sent again …
+    Reopen,
+    /// … with how things stand.
+    Pulse,
+    /// Why a session ended is noted.
+    NoteStop,
+    /// A run is finished.
+    Finish,
+    /// Failed items become pending again.
+    Retry,
+    /// The log is folded into the file.
+    Close,
+    /// Slots are taken for a call.
+    TakeSlots,
+    /// Slots are freed after an answer.
+    FreeSlots,
+    /// From the first byte of a call to the head of its answer.
+    Send,
+    /// The rest of the answer.
+    Read,
+    /// A file of results takes its place.
+    PlaceFile,
+}
+
+/// Does a deed that waits, between two points.
+pub(crate) async fn around<T>(deed: Deed, doing: impl Future<Output = T>) -> T {
+    before(deed);
+    let done = doing.await;
+    after(deed);
+    done
+}
+
+/// The same for what is several deeds at once.
+pub(crate) async fn around_all<T>(deeds: &BTreeSet<Deed>, doing: impl Future<Output = T>) -> T {
+    deeds.iter().copied().for_each(before);
+    let done = doing.await;
+    deeds.iter().copied().for_each(after);
+    done
+}
+
+/// The point before a deed.
+#[inline]
+pub(crate) fn before(deed: Deed) {
+    reach(deed, Side::Before);
+}
+
+/// The point after a deed.
+#[inline]
+pub(crate) fn after(deed: Deed) {
+    reach(deed, Side::After);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    After,
+}
+
+#[cfg(not(feature = "fail-points"))]
+#[inline]
+fn reach(_: Deed, _: Side) {}
+
+#[cfg(feature = "fail-points")]
+use armed::reach;
+
+#[cfg(feature = "fail-points")]
+mod armed {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::{Deed, Side};
+
+    struct Fuse {
+        deed: Deed,
+        side: Side,
+        /// How often it may still be passed, this time included.
+        left: AtomicU32,
+    }
+
+    static FUSE: LazyLock<Option<Fuse>> = LazyLock::new(|| {
+        #[expect(clippy::disallowed_methods, reason = "no setting of the program, and only in tests")]
+        let armed = std::env::var("IMBULK_FAIL_POINT").ok()?;
+        let (point, nth) = armed.split_once(':')?;
+        let (side, deed) = match point.strip_prefix("Before") {
+            Some(deed) => (Side::Before, deed),
+            None => (Side::After, point.strip_prefix("After")?),
+        };
+        let deed = *Deed::ALL.iter().find(|known| format!("{known:?}") == deed)?;
+        Some(Fuse { deed, side, left: AtomicU32::new(nth.parse().ok()?) })
+    });
+
+    pub(super) fn reach(deed: Deed, side: Side) {
+        let Some(fuse) = FUSE.as_ref().filter(|fuse| (fuse.deed, fuse.side) == (deed, side)) else { return };
+        if fuse.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // As kill -9 from outside would: no destructor runs, nothing is flushed.
+            let _never_returns = kill_process(getpid(), Signal::KILL);
+        }
+    }
+}

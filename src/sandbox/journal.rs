@@ -1,0 +1,141 @@
+//! Every call as the stand-in saw it, for whoever judges a run afterwards.
+
+use serde::Deserialize;
+
+use super::answer::Verdict;
+use super::command::Command;
+use super::order::{DeleteType, Order};
+
+/// A call. Moments are nanoseconds of the stand-in's own clock, which never goes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What was called.
+    pub command: Command,
+    /// When it counted at the caps.
+    pub arrived: u64,
+    /// When its effect and its answer were done; none while it is at work.
+    pub done: Option<u64>,
+    /// When the caller had the answer or had hung up; none while it waits.
+    pub closed: Option<u64>,
+    /// The user whose list is written; none for `account_delete`.
+    pub from: Option<String>,
+    /// Whether it writes the other side, too.
+    pub both: bool,
+    /// The ids of its items as they came; none if the call was refused before it was read.
+    pub items: Vec<String>,
+    /// What became of the items, code 0 being written. Nothing where the call was refused or struck before its effect.
+    pub did: Said,
+    /// What the caller can read in the answer.
+    pub said: Said,
+}
+
+/// Codes, as an answer has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// No answer, or none that can be read.
+    Nothing,
+    /// Another HTTP status than 200.
+    Status(u16),
+    /// One code for the whole request.
+    Whole(u32),
+    /// Ids and codes, in the order of the answer.
+    Items(Vec<(String, u32)>),
+}
+
+impl From<&Verdict> for Said {
+    fn from(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Refused(refusal) => Self::Whole(refusal.code),
+            Verdict::Items(items) => Self::Items(items.iter().map(|item| (item.id.clone(), item.code)).collect()),
+            Verdict::Done => Self::Whole(0),
+        }
+    }
+}
+
+impl Said {
+    /// Reads the body of an answer, by the types of the pages.
+    pub(super) fn read(body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Body {
+            error_code: u32,
+            result_item: Option<Vec<Item>>,
+        }
+        #[derive(Deserialize)]
+        struct Item {
+            #[serde(rename = "UserID", alias = "To_Account")]
+            id: String,
+            #[serde(rename = "ResultCode")]
+            code: u32,
+        }
+        match serde_json::from_slice(body) {
+            Ok(Body { result_item: Some(items), .. }) => {
+                Self::Items(items.into_iter().map(|item| (item.id, item.code)).collect())
+            }
+            Ok(Body { error_code, result_item: None }) => Self::Whole(error_code),
+            Err(_) => Self::Nothing,
+        }
+    }
+}
+
+/// Where a call stands in the journal; nowhere if none is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line(Option<usize>);
+
+/// All calls, once somebody asked for them: without that a stand-in that runs for days would grow.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    entries: Option<Vec<Entry>>,
+}
+
+impl Journal {
+    pub(super) fn keep(&mut self) {
+        self.entries.get_or_insert_default();
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        self.entries.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn begin(&mut self, command: Command, arrived: u64) -> Line {
+        Line(self.entries.as_mut().map(|entries| {
+            entries.push(Entry {
+                command,
+                arrived,
+                done: None,
+                closed: None,
+                from: None,
+                both: false,
+                items: Vec::new(),
+                did: Said::Nothing,
+                said: Said::Nothing,
+            });
+            entries.len() - 1
+        }))
+    }
+
+    pub(super) fn entry(&mut self, line: Line) -> Option<&mut Entry> {
+        self.entries.as_mut()?.get_mut(line.0?)
+    }
+}
+
+impl Entry {
+    pub(super) fn asks(&mut self, order: &Order) {
+        self.from = order.owner().map(|owner| owner.id.clone());
+        self.both = order.way() == DeleteType::Both;
+        self.items = order.item_ids().into_iter().map(str::to_owned).collect();
+    }
+
+    /// Done; a caller that has hung up hears nothing of it.
+    pub(super) fn end(&mut self, said: Said, now: u64) {
+        self.done = Some(now);
+        if self.closed.is_none() {
+            self.said = said;
+        }
+    }
+
+    /// The caller has its answer, or has hung up.
+    pub(super) fn close(&mut self, now: u64) {
+        self.closed.get_or_insert(now);
+    }
+}

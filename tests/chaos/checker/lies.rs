@@ -1,0 +1,267 @@
+//! The checker itself: good evidence passes, and with one thing in it changed it is found out, for the right reason.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use imbulk::sandbox::{Command, Entry, Said};
+
+use super::calls::{MAY_BE_WRITING, SECOND};
+use super::{Evidence, Kill, Sending};
+use crate::harness::bench::{Bench, Job, Setup};
+use crate::harness::rows::{PROTECTED, Row, csv, mixed};
+
+const OPERATION: Command = Command::FriendDelete;
+
+/// A run with faults and a kill, to its end.
+static TRUTH: LazyLock<Evidence> = LazyLock::new(|| {
+    let bench = Bench::with(Setup { latency: Duration::from_millis(5), ..Setup::default() });
+    let asked = mixed(OPERATION, 300);
+    bench.write("job.csv", csv(OPERATION, &asked));
+    bench.write("keep.txt", PROTECTED);
+    let job = Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").with("limits", "max_in_flight", 8);
+    let job = job.with("retry", "max_attempts", 40).write(&bench);
+    bench.faults(&["any:code=30006:0.05", "any:item=30011:0.03", "any:missing:0.03", "any:reset-after:#20,40"]);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    bench.until_calls(60, &mut running);
+    running.kill();
+    let sending = Sending::read(&bench.path("imbulk.db"), &mut std::collections::HashSet::new());
+    assert!(!sending.is_empty(), "it was killed with calls in flight");
+    let kills = [Kill { at: bench.now(), sending }];
+    bench.run(&job).expect(3);
+    Evidence::of(&bench, "job", OPERATION, &asked, &kills)
+});
+
+/// That the truth with this in it is found out by this complaint.
+#[track_caller]
+fn caught(complaint: &str, lie: impl FnOnce(&mut Evidence)) {
+    let mut evidence = TRUTH.clone();
+    lie(&mut evidence);
+    let wrong = evidence.judge().wrong;
+    assert!(wrong.iter().any(|wrong| wrong.contains(complaint)), "no {complaint:?} in {wrong:#?}");
+}
+
+/// That it passes.
+#[track_caller]
+fn passes(change: impl FnOnce(&mut Evidence)) {
+    let mut evidence = TRUTH.clone();
+    change(&mut evidence);
+    evidence.check();
+}
+
+/// Changes the queue's word on the first row of an outcome everywhere that it is given.
+fn say(evidence: &mut Evidence, outcome: &str, change: impl Fn(&mut String, &mut Option<i64>)) {
+    let ended = |line: &&mut super::Line| line.outcome == outcome && line.request.is_some();
+    let line = evidence.queue.lines.iter_mut().find(ended).unwrap_or_else(|| panic!("no row is {outcome}"));
+    change(&mut line.outcome, &mut line.code);
+    let (row, line) = (line.row, line.clone());
+    let Row { outcome: told, code, .. } = &mut evidence.results[row];
+    change(told, code);
+    let item = evidence.queue.items.iter_mut().find(|item| item.row == row).expect("a line in the view");
+    change(&mut item.outcome, &mut item.code);
+    *evidence.queue.tally.get_mut(outcome).expect("a count") -= 1;
+    *evidence.queue.tally.entry(line.outcome).or_default() += 1;
+}
+
+/// The last call that succeeded as a whole, and that no later call follows for its account.
+fn answered(evidence: &Evidence) -> Entry {
+    let done = |entry: &&Entry| matches!(&entry.said, Said::Items(items) if items.iter().all(|(_, code)| *code == 0));
+    evidence.journal.iter().rev().find(done).expect("a call").clone()
+}
+
+/// Adds a call and keeps the journal sorted.
+fn arrive(evidence: &mut Evidence, arrived: u64, mut entry: Entry) {
+    let took = entry.done.expect("it ended") - entry.arrived;
+    entry.arrived = arrived;
+    entry.done = Some(arrived + took);
+    entry.closed = entry.done;
+    evidence.journal.push(entry);
+    evidence.journal.sort_by_key(|entry| entry.arrived);
+}
+
+fn sending(entry: &Entry) -> Vec<Sending> {
+    vec![Sending { request: 1, attempts: 1, from: entry.from.clone(), accounts: entry.items.clone() }]
+}
+
+#[test]
+fn the_truth_passes_and_has_all_kinds_of_rows_in_it() {
+    TRUTH.check();
+    for outcome in ["succeeded", "already_done", "failed", "rejected", "protected", "duplicate"] {
+        assert!(TRUTH.queue.tally.get(outcome).is_some_and(|rows| *rows > 0), "{outcome}: {:?}", TRUTH.queue.tally);
+    }
+    assert!(TRUTH.journal.iter().any(|entry| entry.said == Said::Nothing));
+}
+
+#[test]
+fn a_row_without_exactly_one_outcome_is_found() {
+    caught("is lost", |evidence| drop(evidence.queue.lines.pop()));
+    caught("stands in the queue twice", |evidence| {
+        let again = evidence.queue.lines[7].clone();
+        evidence.queue.lines.push(again);
+    });
+    caught("was never asked for", |evidence| drop(evidence.asked.pop()));
+    caught("is pending, and must be", |evidence| {
+        say(evidence, "succeeded", |outcome, _| "pending".clone_into(outcome));
+    });
+    caught("has an outcome without a settled request", |evidence| evidence.queue.astray.push(3));
+    caught("row 0 is about", |evidence| {
+        let line = evidence.queue.lines.iter_mut().find(|line| line.row == 0).expect("a row");
+        line.account.push('x');
+    });
+}
+
+#[test]
+fn sums_and_sides_that_differ_are_found() {
+    caught("the tally says", |evidence| *evidence.queue.tally.get_mut("succeeded").expect("a count") += 1);
+    caught("the queue (\"", |evidence| evidence.results[0].outcome.push('x'));
+    caught("results of", |evidence| drop(evidence.results.pop()));
+    caught("says line", |evidence| evidence.results.swap(3, 4));
+    caught("the view says", |evidence| evidence.queue.items[0].attempts += 1);
+    caught("the view lacks", |evidence| drop(evidence.queue.items.pop()));
+    caught("begins no item", |evidence| evidence.queue.items[0].row += 100_000);
+}
+
+#[test]
+fn an_outcome_that_the_server_does_not_bear_out_is_found() {
+    let unborne = "but the server saw";
+    caught(unborne, |evidence| {
+        let call = answered(evidence);
+        evidence.journal.retain(|entry| *entry != call);
+    });
+    caught(unborne, |evidence| {
+        let call = answered(evidence);
+        let entry = evidence.journal.iter_mut().find(|entry| **entry == call).expect("it is there");
+        entry.did = Said::Nothing;
+    });
+    caught(unborne, |evidence| say(evidence, "failed", |_, code| *code = Some(12_345)));
+    caught(unborne, |evidence| say(evidence, "failed", |_, code| *code = None));
+    let untrue = [
+        ("succeeded", "failed", Some(30011)),
+        ("succeeded", "already_done", Some(31704)),
+        ("failed", "succeeded", None),
+        ("failed", "already_done", Some(31704)),
+        ("already_done", "succeeded", None),
+        ("already_done", "failed", Some(30011)),
+    ];
+    for (truth, lie, number) in untrue {
+        caught(unborne, |evidence| {
+            say(evidence, truth, |outcome, code| {
+                lie.clone_into(outcome);
+                *code = number;
+            });
+        });
+    }
+}
+
+#[test]
+fn doubt_without_a_reason_is_found() {
+    // "Already done" was said by the first answer to these.
+    for lie in ["succeeded", "in_doubt"] {
+        caught("but the server saw", |evidence| {
+            say(evidence, "already_done", |outcome, _| lie.clone_into(outcome));
+        });
+    }
+}
+
+#[test]
+fn what_must_not_be_sent_and_was_is_found() {
+    caught("must not be sent", |evidence| {
+        let mut entry = answered(evidence);
+        entry.items = vec!["vip_1".to_owned()];
+        arrive(evidence, entry.arrived + 100 * SECOND, entry);
+    });
+    caught("but the server saw", |evidence| {
+        let item = answered(evidence);
+        let of_call = |line: &&mut super::Line| line.from == item.from && line.account == item.items[0];
+        evidence.queue.lines.iter_mut().find(of_call).expect("its row").attempts = 0;
+    });
+}
+
+#[test]
+fn two_writes_at_once_are_found_whatever_the_stand_in_said_of_them() {
+    let at_once = "two writes to";
+    caught(at_once, |evidence| {
+        let entry = answered(evidence);
+        arrive(evidence, entry.done.expect("it ended") - 1, entry);
+    });
+    // After its answer the accounts are free.
+    let clash = |evidence: &mut Evidence, said: Said, gap: u64| {
+        let entry = answered(evidence);
+        let first = entry.arrived + 100 * SECOND;
+        arrive(evidence, first, Entry { said, ..entry.clone() });
+        arrive(evidence, first + gap, entry);
+        evidence.judge().wrong.iter().any(|wrong| wrong.contains(at_once))
+    };
+    let again = Said::Whole(30006);
+    assert!(!clash(&mut TRUTH.clone(), again, SECOND));
+    // Without one the server may be at work for three seconds more.
+    assert!(clash(&mut TRUTH.clone(), Said::Nothing, MAY_BE_WRITING - 1));
+    assert!(!clash(&mut TRUTH.clone(), Said::Nothing, MAY_BE_WRITING));
+    assert!(clash(&mut TRUTH.clone(), Said::Status(502), SECOND));
+}
+
+#[test]
+fn a_second_above_the_cap_is_found_at_any_phase() {
+    let crowd = |phase: u64, gap: u64| {
+        let mut evidence = TRUTH.clone();
+        evidence.caps = evidence.caps.with_app(100).with(OPERATION, 100);
+        let entry = answered(&evidence);
+        evidence.journal = (0..101).map(|n| Entry { arrived: phase + n * gap, ..entry.clone() }).collect();
+        let wrong = evidence.judge().wrong;
+        wrong.iter().filter(|wrong| wrong.contains("101 calls in a second, the cap of")).count()
+    };
+    for phase in [0, SECOND / 2, SECOND - 1] {
+        assert_eq!(crowd(phase, SECOND / 100 - 1), 2, "of the app and of the command");
+        assert_eq!(crowd(phase, SECOND / 100), 0, "101 calls over exactly a second");
+    }
+}
+
+#[test]
+fn what_was_sent_again_after_a_last_word_is_found_unless_a_kill_explains_it() {
+    let again = |evidence: &mut Evidence, kill: Option<(u64, Vec<Sending>)>| {
+        let entry = answered(evidence);
+        arrive(evidence, entry.arrived + 100 * SECOND, entry.clone());
+        let row = |line: &mut super::Line| {
+            if line.from == entry.from && entry.items.contains(&line.account) && line.request.is_some() {
+                line.attempts += 1;
+            }
+        };
+        evidence.queue.lines.iter_mut().chain(&mut evidence.queue.items).for_each(row);
+        evidence.kills.extend(kill.map(|(at, sending)| Kill { at: entry.arrived + at, sending }));
+        let judgement = evidence.judge();
+        (judgement.wrong.iter().any(|wrong| wrong.contains("again, which call")), judgement.sent_again)
+    };
+    let entry = answered(&TRUTH);
+    let before = TRUTH.judge().sent_again;
+    assert_eq!(again(&mut TRUTH.clone(), None), (true, before));
+    assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, sending(&entry)))), (false, before + 1));
+    // Killed, but not with this in flight; or only after it was sent again.
+    assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, Vec::new()))), (true, before));
+    assert_eq!(again(&mut TRUTH.clone(), Some((200 * SECOND, sending(&entry)))), (true, before));
+}
+
+#[test]
+fn what_was_no_last_word_may_be_sent_again() {
+    for said in [Said::Nothing, Said::Status(502), Said::Whole(30006), Said::Items(Vec::new())] {
+        let mut evidence = TRUTH.clone();
+        let entry = answered(&evidence);
+        let before = Entry { said, did: Said::Nothing, ..entry.clone() };
+        // Long before, so that it overlaps with nothing.
+        evidence.journal.iter_mut().for_each(|entry| {
+            entry.arrived += 10 * SECOND;
+            entry.done = entry.done.map(|done| done + 10 * SECOND);
+            entry.closed = entry.closed.map(|closed| closed + 10 * SECOND);
+        });
+        evidence.kills.iter_mut().for_each(|kill| kill.at += 10 * SECOND);
+        arrive(&mut evidence, 0, before);
+        let wrong = evidence.judge().wrong;
+        assert!(!wrong.iter().any(|wrong| wrong.contains("again, which call")), "{wrong:#?}");
+    }
+}
+
+#[test]
+fn rows_may_be_pending_where_a_run_ended_early() {
+    passes(|evidence| {
+        evidence.end = crate::harness::checker::End::Early;
+        say(evidence, "succeeded", |outcome, _| "pending".clone_into(outcome));
+    });
+}

@@ -1,1 +1,0 @@
-//! A disk that is full, and one that refuses the n-th write.

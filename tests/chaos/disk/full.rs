@@ -1,0 +1,211 @@
+//! The disk is full: while loading, while running, when the results are written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use imbulk::sandbox::{Caps, Command, World};
+use serde_json::json;
+
+use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};
+use crate::harness::checker::Case;
+use crate::harness::means::{self, Means};
+use crate::harness::rows::{self, Asked, Row, csv, plain};
+use crate::power::ground::Ground;
+
+const NEEDS: &[Means] = &[Means::Root, Means::Tool("unshare"), Means::Tool("nsenter"), Means::Tool("mount")];
+const IN_FLIGHT: u64 = 2;
+/// Items of an account_delete.
+const ITEMS: u64 = 100;
+
+/// A run whose queue lies on a small disk.
+struct Small {
+    bench: Bench,
+    ground: Ground,
+    job: String,
+    asked: Vec<Asked>,
+}
+
+/// Nobody is there: every row leaves a line in the queue.
+fn empty_world() -> World {
+    World::open_with_missing(7, 1.0, 1.0)
+}
+
+impl Small {
+    fn new(operation: Command, asked: Vec<Asked>, size: &str) -> Self {
+        let caps = Caps::default().with_app(FAST).with(operation, FAST);
+        let setup = Setup { world: empty_world, caps, latency: Duration::from_millis(3), seed: 1 };
+        let mut bench = Bench::with(setup);
+        let mut ground = Ground::new();
+        let disk = bench.path("disk");
+        ground.sh(&format!("mkdir {0} && mount -t tmpfs -o size={size} none {0}", disk.display()));
+        bench.set_env("IMBULK_QUEUE", &disk.join("imbulk.db").display().to_string());
+        bench.write("job.csv", csv(operation, &asked));
+        let job = Job::new("job", operation)
+            .with("limits", "max_in_flight", IN_FLIGHT)
+            .with("stop", "failed_share", "1.0")
+            .write(&bench);
+        Self { bench, ground, job, asked }
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.bench.path("disk")
+    }
+
+    fn start(&self, args: &[&str]) -> Running {
+        self.start_under(&[], args)
+    }
+
+    fn start_under(&self, wrapper: &[&str], args: &[&str]) -> Running {
+        let enter = self.ground.enter(self.bench.folder());
+        let wrapper: Vec<&str> = enter.iter().map(String::as_str).chain(wrapper.iter().copied()).collect();
+        self.bench.start_under(&wrapper, args, b"")
+    }
+
+    fn run(&self) -> Output {
+        self.start(&["run", &self.job, "--execute", "--yes"]).wait()
+    }
+
+    /// Somebody else takes all that is left.
+    fn fill(&mut self) {
+        let filler = self.disk().join("filler");
+        self.ground.sh(&format!("cat /dev/zero > {} 2>/dev/null || true", filler.display()));
+    }
+
+    fn free(&mut self) {
+        let filler = self.disk().join("filler");
+        self.ground.sh(&format!("rm {}", filler.display()));
+    }
+
+    fn resize(&mut self, size: &str) {
+        let disk = self.disk();
+        self.ground.sh(&format!("mount -o remount,size={size} {}", disk.display()));
+    }
+
+    fn results(&self) -> Vec<Row> {
+        rows::parse(&self.start(&["results", "job"]).wait().expect(0).stdout)
+    }
+
+    /// The run is at its end, and at most so many items came in twice.
+    #[track_caller]
+    fn judge(&self, resends: u64) {
+        let results = self.results();
+        let case = Case::clean(&self.bench, Command::AccountDelete, &self.asked, &results);
+        Case { resends, protected: Vec::new(), ..case }.check(&self.bench);
+    }
+}
+
+fn accounts(rows: usize, size: &str) -> Small {
+    Small::new(Command::AccountDelete, plain(Command::AccountDelete, rows), size)
+}
+
+/// It names the file, how much is free, and what to do.
+#[track_caller]
+fn tells(output: Output, code: i32, path: &Path) {
+    let output = output.expect(code).says(&path.display().to_string()).says("are free at").says("hint: ");
+    assert!(!output.stderr.contains("panicked") && !output.stderr.contains("internal error"), "{output:#?}");
+}
+
+#[test]
+fn a_disk_that_is_full_while_loading_sends_nothing_and_the_next_run_loads_again() {
+    if !means::has("full disk", NEEDS) {
+        return;
+    }
+    let mut small = accounts(60_000, "700k");
+    tells(small.run().says("full"), 1, &small.disk().join("imbulk.db"));
+    assert_eq!(small.bench.report().calls, 0);
+    small.resize("64m");
+    small.run().expect(0);
+    small.judge(0);
+}
+
+#[test]
+fn a_disk_that_takes_no_more_rows_that_wait_sends_nothing_and_leaves_nothing_behind() {
+    if !means::has("full disk", NEEDS) {
+        return;
+    }
+    // More than waits in memory.
+    let remark = "x".repeat(490);
+    let tags = ["Tag_SNS_Custom_One", "Tag_SNS_Custom_Two"];
+    let fat = |row: Asked| tags.iter().fold(row, |row, tag| row.tag(tag, json!(remark)));
+    let rows = plain(Command::FriendUpdate, 50_000).into_iter().map(fat).collect();
+    let mut small = Small::new(Command::FriendUpdate, rows, "6m");
+    let plan = ["plan", &small.job.clone()];
+    tells(small.start(&plan).wait().says("a temporary file"), 1, &small.disk());
+    small.start(&["results", "job"]).wait().expect(2);
+    small.resize("300m");
+    small.start(&plan).wait().expect(0).says("50,000");
+    assert_eq!(small.bench.report().calls, 0);
+}
+
+#[test]
+fn a_run_stops_before_its_disk_is_full_so_that_nothing_in_flight_is_in_doubt() {
+    if !means::has("full disk", NEEDS) {
+        return;
+    }
+    for size in [8, 12] {
+        let mut small = accounts(60_000, &format!("{size}m"));
+        let queue = small.disk().join("imbulk.db").display().to_string();
+        let mut stops: u32 = 0;
+        let end = loop {
+            let output = small.run();
+            if output.code != 4 {
+                break output;
+            }
+            output.says(&queue).says("almost full").says("are free").says("run again");
+            stops += 1;
+            assert!(stops < 20, "it never comes to its end");
+            small.resize(&format!("{}m", size + 4 * stops));
+        };
+        end.expect(0);
+        assert!(stops > 0, "{size} MB were enough");
+        small.judge(0);
+    }
+}
+
+#[test]
+fn a_disk_that_somebody_else_fills_at_once_costs_no_more_than_asking_again() {
+    if !means::has("full disk", NEEDS) {
+        return;
+    }
+    let mut small = accounts(40_000, "32m");
+    let mut running = small.start(&["run", &small.job, "--execute", "--yes"]);
+    small.bench.until_calls(20, &mut running);
+    small.fill();
+    let output = running.wait().says(&small.disk().join("imbulk.db").display().to_string()).says("are free");
+    // Whichever comes first: a look at the disk, or a commit that fails.
+    assert!([1, 4].contains(&output.code), "{output:#?}");
+    let calls = small.bench.report().calls;
+    let again = small.run().says("are free");
+    assert!([1, 4].contains(&again.code), "{again:#?}");
+    assert_eq!(small.bench.report().calls, calls, "nothing is sent that can't be recorded");
+    small.free();
+    small.run().expect(0);
+    small.judge(IN_FLIGHT * ITEMS);
+}
+
+#[test]
+fn results_that_find_no_room_leave_the_old_file_and_no_half_one() {
+    if !means::has("full disk", NEEDS) {
+        return;
+    }
+    let mut small = accounts(20_000, "16m");
+    small.run().expect(0);
+    let file = small.disk().join("results.csv");
+    let output = ["results", "job", "--output", &file.display().to_string()].map(str::to_owned);
+    let output: Vec<&str> = output.iter().map(String::as_str).collect();
+    let at = file.display();
+    small.ground.sh(&format!("echo old > {at}"));
+    small.fill();
+    tells(small.start(&output).wait(), 1, &file);
+    small.ground.sh(&format!(
+        "test \"$(cat {at})\" = old && test -z \"$(ls -A {0}/.imbulk-* 2>/dev/null)\"",
+        small.disk().display()
+    ));
+    let stdout = ["sh", "-c", &format!("exec \"$@\" >> {at}"), "sh"].map(str::to_owned);
+    let stdout: Vec<&str> = stdout.iter().map(String::as_str).collect();
+    small.start_under(&stdout, &["results", "job"]).wait().expect(1).says("No space left");
+    small.free();
+    small.start(&output).wait().expect(0);
+    small.ground.sh(&format!("test $(wc -l < {at}) = 20001"));
+    small.judge(0);
+}

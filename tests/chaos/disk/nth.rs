@@ -1,0 +1,225 @@
+//! The n-th call on the queue's files or on the ledger fails, n = 1, 2, 3 … until a run passes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use imbulk::sandbox::{Caps, Command};
+use rand::RngExt;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::harness::bench::{Bench, FAST, Job, Output, Setup};
+use crate::harness::checker::{Case, End};
+use crate::harness::means::{self, Means};
+use crate::harness::rows::{self, Asked, Row, csv, plain};
+
+const NEEDS: &[Means] = &[Means::Tool("strace")];
+/// What is done to these files. Reads, too: a page that can't be read is no page.
+const CALLS: [&str; 9] =
+    ["pwrite64", "fdatasync", "fsync", "ftruncate", "pread64", "openat", "write", "unlink", "flock"];
+const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
+const ROWS: usize = 90;
+const IN_FLIGHT: u64 = 6;
+/// Items of a call: rows that share an account.
+const ITEMS: u64 = 3;
+/// Runs at a time: most of each is spent waiting for calls in doubt to be over.
+const AT_A_TIME: usize = 6;
+const SAMPLE: usize = 12;
+
+/// Whose calls fail. Apart, or the queue, which is written to first, would always be struck before the ledger.
+#[derive(Debug, Clone, Copy)]
+enum Files {
+    Queue,
+    Ledger,
+}
+
+/// One call that fails.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    files: Files,
+    call: &'static str,
+    error: &'static str,
+    /// Counted in each thread by itself.
+    nth: usize,
+}
+
+/// A small run that a fault is to strike.
+struct Stage {
+    bench: Bench,
+    job: String,
+    asked: Vec<Asked>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let caps = Caps::default().with_app(FAST).with(Command::FriendDelete, FAST);
+        let bench = Bench::with(Setup { caps, latency: Duration::from_millis(3), ..Setup::default() });
+        let asked = plain(Command::FriendDelete, ROWS);
+        bench.write("job.csv", csv(Command::FriendDelete, &asked));
+        let job = Job::new("job", Command::FriendDelete).with("limits", "max_in_flight", IN_FLIGHT).write(&bench);
+        Self { bench, job, asked }
+    }
+
+    fn paths(&self, files: Files) -> Vec<String> {
+        let queue = ["", "-wal", "-shm", ".lock"].map(|end| self.bench.path(&format!("imbulk.db{end}")));
+        let paths = match files {
+            Files::Queue => queue.to_vec(),
+            Files::Ledger => vec![self.bench.ledger()],
+        };
+        paths.into_iter().map(|path| path.display().to_string()).collect()
+    }
+
+    /// Runs under strace, which sees the calls on those files and no others.
+    fn traced(&self, files: Files, options: &[&str]) -> Output {
+        let files = self.paths(files);
+        let files = files.iter().flat_map(|file| ["-P", file]);
+        let wrapper: Vec<&str> =
+            ["strace", "-f", "-qq"].into_iter().chain(files).chain(options.iter().copied()).collect();
+        self.bench.start_under(&wrapper, &["run", &self.job, "--execute", "--yes"], b"").wait()
+    }
+
+    /// Every row and its outcome; none before the input is loaded.
+    fn results(&self) -> Vec<Row> {
+        let output = self.bench.imbulk(&["results", "job"]);
+        if output.code == 0 { rows::parse(&output.stdout) } else { Vec::new() }
+    }
+
+    fn case<'a>(&'a self, results: &'a [Row]) -> Case<'a> {
+        let case = Case::clean(&self.bench, Command::FriendDelete, &self.asked, results);
+        Case { protected: Vec::new(), resends: IN_FLIGHT * ITEMS, ..case }
+    }
+
+    /// The accounts whose list a request found `sending` is about.
+    fn sending(&self) -> BTreeSet<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
+        runtime.block_on(async {
+            let options = SqliteConnectOptions::new().filename(self.bench.path("imbulk.db"));
+            let mut queue = options.connect().await.expect("a queue");
+            let found: Vec<(String,)> = sqlx::query_as(
+                "SELECT from_account FROM request JOIN payload ON payload.request = request.id WHERE state = 'sending'",
+            )
+            .fetch_all(&mut queue)
+            .await
+            .expect("requests");
+            queue.close().await.expect("it is there");
+            found.into_iter().map(|(from,)| from).collect()
+        })
+    }
+
+    /// What the server was asked to do and has no outcome must be found `sending`.
+    fn nothing_in_flight_is_forgotten(&self, results: &[Row], point: Point) {
+        let sending = self.sending();
+        for row in results.iter().filter(|row| row.outcome == "pending") {
+            let from = row.from.as_deref().expect("a pair");
+            let received = self.bench.world(|world| world.friend_touches(from, &row.account).received);
+            assert!(received == 0 || sending.contains(from), "{point:?}: {row:?} came in, and is not in {sending:?}");
+        }
+    }
+}
+
+/// How often each call is made in the thread that makes it most.
+fn survey(files: Files) -> BTreeMap<&'static str, usize> {
+    let stage = Stage::new();
+    let (log, trace) = (stage.bench.path("trace"), format!("trace={}", CALLS.join(",")));
+    stage.traced(files, &["-o", &log.display().to_string(), "-e", &trace]).expect(3);
+    let log = std::fs::read_to_string(log).expect("a log");
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for line in log.lines().filter(|line| !line.contains(" resumed>")) {
+        let (thread, call) = line.split_once(' ').expect("thread and call");
+        let call = call.trim_start().split('(').next().unwrap_or_default();
+        *counts.entry((thread, call)).or_default() += 1;
+    }
+    let most = |call| counts.iter().filter(|((_, own), _)| *own == call).map(|(_, count)| *count).max();
+    CALLS.into_iter().map(|call| (call, most(call).unwrap_or(0))).collect()
+}
+
+/// All points, and one after the last of each call.
+fn points() -> Vec<Point> {
+    let of = |files| {
+        let calls = survey(files).into_iter().filter(|(_, count)| *count > 0);
+        let calls = calls.flat_map(|(call, count)| (1..=count + 1).map(move |nth| (call, nth)));
+        calls.flat_map(move |(call, nth)| ERRORS.map(|error| Point { files, call, error, nth }))
+    };
+    [Files::Queue, Files::Ledger].into_iter().flat_map(of).collect()
+}
+
+/// A run that meets the fault, what it leaves behind, and the next run. Says whether the first one broke off.
+fn strike(point: Point) -> bool {
+    let stage = Stage::new();
+    let inject = format!("inject={}:error={}:when={}", point.call, point.error, point.nth);
+    let struck = stage.traced(point.files, &["-o", "/dev/null", "-e", &inject]);
+    let results = stage.results();
+    if !results.is_empty() {
+        Case { end: End::Early, ..stage.case(&results) }.check(&stage.bench);
+        stage.nothing_in_flight_is_forgotten(&results, point);
+    }
+    let broke_off = match struck.code {
+        // Missing accounts are failures.
+        3 => false,
+        1 => {
+            names_file_and_cause(&struck, &stage.bench, point);
+            true
+        }
+        _ => panic!("{point:?}: {struck:#?}"),
+    };
+    let next = stage.bench.run(&stage.job);
+    // 0: all was done already.
+    assert!([0, 3].contains(&next.code), "{point:?}: {next:#?}");
+    let results = stage.results();
+    stage.case(&results).check(&stage.bench);
+    broke_off
+}
+
+fn names_file_and_cause(output: &Output, bench: &Bench, point: Point) {
+    let text = &output.stderr;
+    let is_plain = text.contains("error: ") && !text.contains("panicked") && !text.contains("internal error");
+    let named = match point.files {
+        Files::Queue => text.contains("imbulk.db"),
+        Files::Ledger => text.contains(&bench.ledger().display().to_string()),
+    };
+    let causes = [
+        "disk I/O error",
+        "disk is full",
+        "unable to open",
+        // SQLite's words where it could open the file to read only, and where a page can't be read.
+        "readonly database",
+        "malformed",
+        "Input/output error",
+        "No space left on device",
+    ];
+    let cause = causes.iter().any(|cause| text.contains(cause));
+    assert!(is_plain && named && cause && text.contains("hint: "), "{point:?}: {text}");
+}
+
+/// How many points: 12, or as many as `IMBULK_IO_ERRORS` says, at most all.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is asked of the environment")]
+fn wanted() -> usize {
+    std::env::var("IMBULK_IO_ERRORS").map_or(SAMPLE, |points| points.parse().expect("IMBULK_IO_ERRORS is a number"))
+}
+
+#[test]
+fn whatever_call_on_the_disk_fails_nothing_is_lost_and_the_next_run_goes_on() {
+    if !means::has("I/O errors", NEEDS) {
+        return;
+    }
+    let all = points();
+    let wanted = wanted().min(all.len());
+    let first = rand::rng().random_range(0..all.len());
+    let chosen: Vec<Point> = (0..wanted).map(|n| all[(first + n * all.len() / wanted) % all.len()]).collect();
+    let (next, broke_off) = (AtomicUsize::new(0), Mutex::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(point) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let broken = usize::from(strike(*point));
+                    *broke_off.lock().expect("no panic holds it") += broken;
+                }
+            });
+        }
+    });
+    let broke_off = broke_off.into_inner().expect("no panic holds it");
+    eprintln!("{wanted} of {} points, {broke_off} runs broke off, 0 lost", all.len());
+    assert!(3 * broke_off > wanted, "only {broke_off} of {wanted} faults were felt");
+}

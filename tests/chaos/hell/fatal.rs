@@ -1,0 +1,225 @@
+//! Modes that end the run, slow it down or meet it before its first request is read: a run of their own for each.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::server::{Ask, Door, Server, Step};
+use super::table::{all, ok};
+use super::{MAX_ANSWER, NOT_A_FRIEND, TIME_OUT, UNNOTICED, job, nice, play};
+use crate::harness::bench::Bench;
+use crate::harness::http::answer;
+use crate::harness::rows::{Asked, Row, csv, parse, tally};
+
+/// So many accounts with so many friends each.
+fn pairs(accounts: usize, friends: usize) -> Vec<Asked> {
+    let of = |n| (0..friends).map(move |m| Asked::pair(&format!("user-{n}"), &format!("friend-{m}")));
+    (0..accounts).flat_map(of).collect()
+}
+
+fn not_a_friend(ask: &Ask) -> Vec<Step> {
+    vec![Step::Write(ok(&all(&ask.to, NOT_A_FRIEND)))]
+}
+
+/// Statuses of which the documents say that nothing of the job can succeed, and what stands in their heads.
+const HALTING: [(&str, &str); 16] = [
+    ("101 Switching Protocols", "Connection: upgrade\r\nUpgrade: websocket\r\n"),
+    ("201 Created", ""),
+    ("204 No Content", ""),
+    ("206 Partial Content", "Content-Range: bytes 0-14/15\r\n"),
+    ("300 Multiple Choices", "Location: ELSEWHERE\r\n"),
+    ("301 Moved Permanently", "Location: ELSEWHERE\r\n"),
+    ("302 Found", "Location: ELSEWHERE\r\n"),
+    ("303 See Other", "Location: ELSEWHERE\r\n"),
+    ("304 Not Modified", ""),
+    ("307 Temporary Redirect", "Location: ELSEWHERE\r\n"),
+    ("308 Permanent Redirect", "Location: ELSEWHERE\r\n"),
+    ("400 Bad Request", ""),
+    ("401 Unauthorized", "WWW-Authenticate: Basic\r\n"),
+    ("403 Forbidden", ""),
+    ("404 Not Found", ""),
+    ("413 Content Too Large", "Retry-After: 1\r\n"),
+];
+
+#[test]
+fn a_status_that_the_api_never_sends_halts_and_leaves_all_rows_as_they_were() {
+    let elsewhere = Server::start(Door::Open, nice);
+    std::thread::scope(|scope| {
+        for cases in HALTING.chunks(HALTING.len() / 4) {
+            let url = elsewhere.url();
+            scope
+                .spawn(move || cases.iter().for_each(|(status, head)| halts(status, &head.replace("ELSEWHERE", &url))));
+        }
+    });
+    assert_eq!(elsewhere.seen().connections, 0, "a redirect was followed");
+}
+
+fn halts(status: &'static str, head: &str) {
+    let page = answer(status, head, b"{\"ErrorCode\":0,\"ActionStatus\":\"OK\"}");
+    let server = Server::start(Door::Open, move |ask| match ask.nth {
+        1 => vec![Step::Write(page.clone()), Step::Endless(b" ".to_vec())],
+        _ => not_a_friend(ask),
+    });
+    let bench = Bench::new();
+    let asked = pairs(30, 2);
+    bench.write("job.csv", csv(imbulk::sandbox::Command::FriendDelete, &asked));
+    let job = job(&server, 1).with("limits", "max_in_flight", 1).write(&bench);
+    bench.run(&job).expect(4).says(&format!("HTTP status {}", &status[..3]));
+    let rows = bench.results("job");
+    assert_eq!(tally(&rows), [("pending", 60)].into(), "{status}");
+    assert_eq!(rows.iter().filter(|row| row.attempts > 0).count(), 2, "{status}: nothing is sent after it");
+    let seen = std::mem::take(&mut *server.seen());
+    assert_eq!(seen.calls.values().sum::<usize>(), 1, "{status}");
+    assert!(seen.taken.values().all(|taken| *taken <= UNNOTICED), "{status}: its body is read: {:?}", seen.taken);
+    // Certainly not carried out: no attempt that counts, and no doubt.
+    for calls in 1..=30 {
+        server.seen().calls.insert(format!("user-{}", calls - 1), 1);
+    }
+    bench.run(&job).expect(0);
+    assert_eq!(tally(&bench.results("job")), [("already_done", 60)].into(), "{status}");
+}
+
+#[test]
+fn status_429_slows_down_and_costs_neither_an_attempt_nor_a_doubt() {
+    let server = Server::start(Door::Open, |ask| match (ask.from.as_str(), ask.nth) {
+        ("user-3" | "user-4", 1) => vec![Step::Write(answer("429 Too Many Requests", "Retry-After: 86400\r\n", b""))],
+        _ => not_a_friend(ask),
+    });
+    let played = play(&server, &pairs(20, 2), 1);
+    assert_eq!(played.output.code, 0, "{:#?}", played.output);
+    assert_eq!(tally(&played.rows), [("already_done", 40)].into());
+    assert_eq!(played.seen.calls["user-3"], 2);
+}
+
+/// One call for each of three accounts, with a body larger than one packet. Says how much is in doubt.
+fn meet(door: Door) -> usize {
+    let server = Server::start_at(0, (door, 3), not_a_friend);
+    let played = play(&server, &pairs(3, 1000), 1);
+    assert!(played.rows.iter().all(|row| row.attempts == 1), "{door:?}: {:?}", tally(&played.rows));
+    for (_, waited) in &played.seen.waits {
+        assert!(*waited <= TIME_OUT + Duration::from_secs(1) + 2 * played.lag, "{door:?}: {waited:?}");
+    }
+    let count = |outcome| played.rows.iter().filter(|row| row.outcome == outcome).count();
+    let (in_doubt, already_done) = (count("in_doubt"), count("already_done"));
+    assert_eq!(in_doubt + already_done, 3000, "{door:?}: {:?}", tally(&played.rows));
+    let arrived = played.seen.calls.values().sum::<usize>();
+    assert!(arrived <= 3 && arrived * 1000 >= already_done, "{door:?}: {:?}", played.seen.calls);
+    in_doubt
+}
+
+#[test]
+fn a_request_that_was_taken_in_part_is_in_doubt_and_one_whose_connection_never_stood_was_not_sent() {
+    std::thread::scope(|scope| {
+        let in_part = [1, 100, 5000].map(Door::ResetAfter).into_iter().chain([Door::SilentAfter(5000), Door::Silent]);
+        for door in in_part {
+            scope.spawn(move || assert_eq!(meet(door), 3000, "{door:?}"));
+        }
+        // Which of the two it was, the client's kernel alone knows: the end of the connection or the first byte came first.
+        for door in [Door::Close, Door::Reset, Door::Early] {
+            scope.spawn(move || eprintln!("{door:?}: {} of 3000 in doubt", meet(door)));
+        }
+    });
+}
+
+#[test]
+fn a_refused_connection_is_waited_out_and_counts_as_not_sent() {
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("it is bound").port()
+    };
+    let bench = Bench::new();
+    bench.write("job.csv", csv(imbulk::sandbox::Command::FriendDelete, &pairs(20, 2)));
+    let url = format!("\"http://127.0.0.1:{port}\"");
+    let job = crate::harness::bench::Job::new("job", imbulk::sandbox::Command::FriendDelete)
+        .with("app", "endpoint", url)
+        .with("retry", "max_attempts", 1)
+        .write(&bench);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let probing = |bench: &Bench| bench.imbulk(&["status", "job", "--json"]).stdout.contains("Connection refused");
+    while running.is_alive() && !probing(&bench) {
+        bench.nap();
+    }
+    running.signal(Signal::TERM);
+    running.wait().expect(5);
+    let rows = bench.results("job");
+    assert!(rows.iter().all(|row| row.outcome == "pending" && row.attempts == 0), "{rows:#?}");
+    let server = Server::start_at(port, (Door::Open, 0), not_a_friend);
+    bench.run(&job).expect(0);
+    assert!(bench.results("job").iter().all(|row| row.outcome == "already_done" && row.attempts == 1));
+    assert_eq!(server.seen().calls.values().sum::<usize>(), 20);
+}
+
+/// The server ends every third connection at the moment that the next request comes in on it.
+#[test]
+fn a_connection_that_is_closed_as_the_next_request_sets_out_never_sends_one_twice_unasked() {
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let server = Server::start(Door::Open, move |ask| {
+        let races = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(3);
+        nice(ask).into_iter().chain(races.then_some(Step::CloseOnNext)).collect()
+    });
+    let played = play(&server, &pairs(400, 1), 10);
+    assert_eq!(played.output.code, 0, "{:#?}", played.output);
+    let raced = played.rows.iter().filter(|row| row.attempts > 1).count();
+    assert!(raced > 20, "only {raced} met a closing connection");
+    for row in &played.rows {
+        // What was raced was not read by anybody: one arrival each.
+        let arrived = played.seen.calls[row.from.as_deref().expect("an account")];
+        assert_eq!((row.outcome.as_str(), arrived), ("succeeded", 1), "{row:?}");
+    }
+    eprintln!("{raced} of 400 met a closing connection");
+}
+
+/// What a terminal acts on, a line that looks like ours, and what turns the direction of the text.
+const NASTY: &str =
+    "\u{1b}[2J\u{1b}]0;title\u{7}red\r\nerror: all rows are done\n\u{202e}back\0\u{9b}31m\u{2028}end, \"quoted\"";
+
+fn assert_harmless(what: &str, text: &str) {
+    let acts = |c: &char| (c.is_control() && *c != '\n') || matches!(c, '\u{202e}' | '\u{2028}');
+    assert_eq!(text.chars().find(acts), None, "{what}: {text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("error: all rows")), "{what}: {text}");
+}
+
+#[test]
+fn what_the_server_says_stays_in_its_line_and_comes_out_of_the_results_as_it_was() {
+    let says = |code: i64, words: &str| {
+        let body = json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": words});
+        vec![Step::Write(ok(&body))]
+    };
+    let server = Server::start(Door::Open, move |ask| match ask.from.as_str() {
+        "user-0" => says(12345, NASTY),
+        "user-1" => vec![Step::Write(ok(&json!({"ErrorCode": NASTY})))],
+        "user-2" => vec![Step::Write(ok(&json!({"ErrorCode": 0, "ActionStatus": NASTY})))],
+        "user-3" => vec![Step::Write(format!("HTTP/1.1 502 {NASTY}\r\n\r\n").into()), Step::Close],
+        "user-4" => vec![Step::Write(format!("{NASTY}\r\n\r\n").into()), Step::Close],
+        _ => says(70403, NASTY),
+    });
+    let bench = Bench::new();
+    bench.write("job.csv", csv(imbulk::sandbox::Command::FriendDelete, &pairs(5, 2)));
+    let file = job(&server, 1).write(&bench);
+    let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(3);
+    assert_harmless("the run", &output.stdout);
+    assert_harmless("its log", &output.stderr);
+    for args in [&["results", "job"][..], &["results", "job", "--format", "jsonl"]] {
+        let text = bench.imbulk(args).expect(0).stdout;
+        let rows: Vec<String> = match args.len() {
+            2 => parse(&text).into_iter().map(|row: Row| row.reason).collect(),
+            _ => text.lines().map(reason_of).collect(),
+        };
+        assert_eq!(rows.len(), 10);
+        assert_eq!(rows.iter().filter(|reason| *reason == NASTY).count(), 2, "{args:?}: {rows:?}");
+    }
+    bench.write("job.csv", csv(imbulk::sandbox::Command::FriendDelete, &[Asked::pair("user-9", "friend")]));
+    let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(4).says("70403");
+    assert_harmless("the run that it ended", &[output.stdout, output.stderr].concat());
+    for args in [&["status", "job"][..], &["status"], &["plan", &file]] {
+        let output = bench.imbulk(args);
+        assert_harmless(args[0], &[output.stdout, output.stderr].concat());
+    }
+    assert!(server.seen().taken.values().all(|taken| *taken <= MAX_ANSWER));
+}
+
+fn reason_of(line: &str) -> String {
+    let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    line["reason"].as_str().expect("text").to_owned()
+}

@@ -1,0 +1,228 @@
+//! Killed at every named point of the program (`src/fail_point.rs`), when it first comes there and at some later time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use imbulk::fail_point::Deed;
+use imbulk::sandbox::Command;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
+
+use super::{Victim, told};
+use crate::harness::bench::{FAST, Output};
+use crate::harness::rows::{Asked, PROTECTED, csv, mixed};
+
+const OPERATION: Command = Command::FriendDelete;
+/// Code with which items fail until the user wants another try.
+const REFUSED: u32 = 30011;
+/// Points that are waited for side by side: as a rule what a kill left in flight is waited for.
+const AT_ONCE: usize = 10;
+
+/// What leads to a point.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// A job is run, from nothing to its end, with faults on the way.
+    Run,
+    /// The same, with so many rows to be set aside that they are stored in several transactions.
+    LongLoad,
+    /// A job that was killed is run again.
+    Rescue,
+    /// A planned job is run, after its list of protected ids has grown.
+    Protect,
+    /// A planned job is run, after its input has changed.
+    NewInput,
+    /// A job that was begun is run anew, in place of the unfinished run.
+    Again,
+    /// A run that waits for slots is told to stop.
+    Stop,
+    /// What failed is to be sent again.
+    Retry,
+    /// The results are written to a file that is there already.
+    Results,
+}
+
+/// The way to a deed, and how often at least it is done there.
+fn way(deed: Deed) -> (Way, u32) {
+    match deed {
+        Deed::Mark
+        | Deed::Migrate
+        | Deed::DiscardLoads
+        | Deed::InsertRun
+        | Deed::FinishLoad
+        | Deed::Begin
+        | Deed::Pulse
+        | Deed::Finish
+        | Deed::Close => (Way::Run, 1),
+        Deed::Intend | Deed::Record => (Way::Run, 5),
+        Deed::TakeSlots | Deed::FreeSlots | Deed::Send | Deed::Read => (Way::Run, 60),
+        Deed::LoadChunk => (Way::LongLoad, 2),
+        Deed::Rescue | Deed::Reopen => (Way::Rescue, 1),
+        Deed::Protect => (Way::Protect, 1),
+        Deed::Discard => (Way::NewInput, 1),
+        Deed::Supersede => (Way::Again, 1),
+        Deed::Withdraw | Deed::NoteStop => (Way::Stop, 1),
+        Deed::Retry => (Way::Retry, 1),
+        Deed::PlaceFile => (Way::Results, 1),
+    }
+}
+
+/// A point, and at which time it kills.
+struct Point {
+    deed: Deed,
+    side: &'static str,
+    nth: u32,
+}
+
+impl Point {
+    fn name(&self) -> String {
+        format!("{}{:?}:{}", self.side, self.deed, self.nth)
+    }
+
+    /// Runs the program up to the point. The environment of `victim` has it killed there and nowhere else.
+    fn killed(&self, victim: &mut Victim, args: &[&str]) {
+        let output = self.armed(victim, |victim| victim.bench.imbulk(args));
+        victim.bury(&output);
+    }
+
+    fn armed(&self, victim: &mut Victim, run: impl FnOnce(&Victim) -> Output) -> Output {
+        victim.bench.set_env("IMBULK_FAIL_POINT", &self.name());
+        let output = run(victim);
+        victim.bench.unset_env("IMBULK_FAIL_POINT");
+        output
+    }
+
+    /// Killed on its way, then run to the end and judged.
+    fn hold(&self) {
+        let mut victim = self.victim();
+        match way(self.deed).0 {
+            Way::Run | Way::LongLoad => self.killed(&mut victim, RUN),
+            Way::Rescue => self.in_rescue(&mut victim),
+            Way::Protect => self.while_protecting(&mut victim),
+            Way::NewInput => self.after_a_new_input(&mut victim),
+            Way::Again => self.in_place_of_another(&mut victim),
+            Way::Stop => self.while_stopping(&mut victim),
+            Way::Retry => self.in_retry(&mut victim),
+            Way::Results => self.while_placing_a_file(&mut victim),
+        }
+        victim.judge();
+    }
+
+    fn victim(&self) -> Victim {
+        let cap = match way(self.deed).0 {
+            Way::Stop => 40,
+            _ => FAST,
+        };
+        let victim = match way(self.deed).0 {
+            Way::LongLoad => Victim::new(Command::AccountDelete, many_aside(), cap),
+            _ => Victim::new(OPERATION, mixed(OPERATION, 240), cap),
+        };
+        victim.bench.faults(&["any:code=30006:0.05", "any:missing:0.03"]);
+        victim
+    }
+
+    fn in_rescue(&self, victim: &mut Victim) {
+        let mut running = victim.start();
+        victim.live(&mut running, 20, Duration::from_secs(30));
+        victim.kill(running);
+        self.killed(victim, RUN);
+    }
+
+    fn while_protecting(&self, victim: &mut Victim) {
+        victim.bench.imbulk(&["plan", "job.toml"]).expect(0);
+        victim.bench.write("keep.txt", format!("{PROTECTED}user_00010\n"));
+        victim.protected.push("user_00010".to_owned());
+        self.killed(victim, RUN);
+    }
+
+    fn after_a_new_input(&self, victim: &mut Victim) {
+        victim.bench.imbulk(&["plan", "job.toml"]).expect(0);
+        victim.asked.truncate(200);
+        victim.bench.write("job.csv", csv(victim.operation, &victim.asked));
+        self.killed(victim, RUN);
+    }
+
+    /// Of the run in whose place the other one stands nothing is sent, before or after.
+    fn in_place_of_another(&self, victim: &mut Victim) {
+        let begun = Self { deed: Deed::Begin, side: "After", nth: 1 };
+        begun.killed(victim, RUN);
+        self.killed(victim, &["run", "job.toml", "--execute", "--yes", "--again"]);
+    }
+
+    fn while_stopping(&self, victim: &mut Victim) {
+        let output = self.armed(victim, |victim| {
+            let mut running = victim.start();
+            victim.live(&mut running, 10, Duration::from_secs(30));
+            running.signal(Signal::TERM);
+            running.wait()
+        });
+        victim.bury(&output);
+    }
+
+    fn in_retry(&self, victim: &mut Victim) {
+        victim.bench.faults(&[&format!("any:item={REFUSED}:0.2")]);
+        victim.bench.run("job.toml").expect(3);
+        victim.bench.faults(&[]);
+        victim.retried.push(REFUSED);
+        let retry = ["retry", "job", "--code", &REFUSED.to_string()];
+        self.killed(victim, &retry);
+        // Killed before, nothing of it was done; after, all of it.
+        let left = if self.side == "Before" { "rows are pending again" } else { "no rows to send again" };
+        victim.bench.imbulk(&retry).expect(0).says(left);
+    }
+
+    fn while_placing_a_file(&self, victim: &mut Victim) {
+        victim.bench.run("job.toml").expect(3);
+        victim.bench.write("results.csv", "old");
+        self.killed(victim, &["results", "job", "--output", "results.csv"]);
+        let new = victim.bench.imbulk(&["results", "job"]).expect(0).stdout;
+        let due = if self.side == "Before" { "old" } else { new.as_str() };
+        assert!(std::fs::read_to_string(victim.bench.path("results.csv")).expect("a file") == due);
+    }
+}
+
+const RUN: &[&str] = &["run", "job.toml", "--execute", "--yes"];
+
+/// More rows that are set aside than go into two transactions, and few that are sent.
+fn many_aside() -> Vec<Asked> {
+    (0..20_000).map(|n| Asked::account(&format!("user_{:05}", n % 150))).collect()
+}
+
+#[test]
+fn killed_before_and_after_every_commit_and_send_it_goes_on() {
+    let seed = told("IMBULK_SEED").unwrap_or_else(rand::random);
+    eprintln!("IMBULK_SEED={seed}");
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut points = Vec::new();
+    for deed in Deed::ALL.iter().copied() {
+        for side in ["Before", "After"] {
+            points.push(Point { deed, side, nth: 1 });
+            let often = way(deed).1;
+            if often > 1 {
+                points.push(Point { deed, side, nth: dice.random_range(2..=often) });
+            }
+        }
+    }
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| point.hold()));
+            if held.is_err() {
+                failed.lock().expect("no panic while it is held").push(point.name());
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+    let failed = failed.into_inner().expect("no panic while it is held");
+    assert!(failed.is_empty(), "of {} points these did not hold, see above: {failed:?}", points.len());
+}
+
+#[test]
+fn a_point_that_is_not_reached_is_no_proof() {
+    let mut victim = Victim::new(OPERATION, mixed(OPERATION, 30), FAST);
+    let point = Point { deed: Deed::Finish, side: "After", nth: 2 };
+    let output = point.armed(&mut victim, |victim| victim.bench.run("job.toml"));
+    let missed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| victim.bury(&output)));
+    assert!(missed.is_err(), "it ended by itself, and nobody noticed");
+}

@@ -1,0 +1,189 @@
+//! The power is cut.
+
+pub(crate) mod ground;
+
+mod disk;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use imbulk::sandbox::{Caps, Command};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};
+use crate::harness::checker::Case;
+use crate::harness::means::{self, Means};
+use crate::harness::rows::{self, Asked, PROTECTED, Row, csv, mixed};
+use disk::Disk;
+
+const NEEDS: &[Means] = &[
+    Means::Root,
+    Means::Tool("unshare"),
+    Means::Tool("nsenter"),
+    Means::Tool("mount"),
+    Means::Tool("mkfs.ext4"),
+    Means::Tool("strace"),
+];
+const IN_FLIGHT: u64 = 12;
+/// Items of a call: rows that share an account.
+const ITEMS: u64 = 3;
+/// Cuts of one run. As many as that leave enough for the next ones to strike.
+const CUTS_A_NIGHT: u64 = 8;
+/// More than the cuts of a night leave done, if the machine is not very busy.
+const ROWS: usize = 4500;
+/// Calls that a session makes at most before the cut.
+const CALLS: u64 = 90;
+const FAULTS: &[&str] = &["any:code=30006:0.05", "any:reset-after:#9", "any:missing:0.03"];
+/// A run on a disk whose power is cut.
+struct Night {
+    bench: Bench,
+    disk: Disk,
+    job: String,
+    asked: Vec<Asked>,
+    dice: SmallRng,
+}
+
+/// What cuts came to.
+#[derive(Debug, Default)]
+struct Losses {
+    /// Rows that were sent, and whose outcome could be read before the cut.
+    acknowledged: u64,
+    /// Rows with an outcome, sent or not, that after it had none, or another one.
+    lost: u64,
+}
+
+impl Night {
+    fn new(operation: Command, seed: u64) -> Self {
+        let caps = Caps::default().with_app(FAST).with(operation, FAST);
+        let mut bench = Bench::with(Setup { caps, latency: Duration::from_millis(5), seed, ..Setup::default() });
+        let disk = Disk::new(bench.folder());
+        let queue = disk.mountpoint().join("imbulk.db");
+        bench.set_env("IMBULK_QUEUE", &queue.display().to_string());
+        let asked = mixed(operation, ROWS);
+        bench.write("job.csv", csv(operation, &asked));
+        bench.write("keep.txt", PROTECTED);
+        let job = Job::new("job", operation)
+            .with("limits", "max_in_flight", IN_FLIGHT)
+            .with("retry", "max_attempts", 40)
+            .with("guard", "protected", "\"keep.txt\"")
+            .write(&bench);
+        bench.faults(FAULTS);
+        Self { bench, disk, job, asked, dice: SmallRng::seed_from_u64(seed) }
+    }
+
+    fn start(&self, wrapper: &[&str], args: &[&str]) -> Running {
+        let enter = self.disk.enter();
+        let wrapper: Vec<&str> = enter.iter().map(String::as_str).chain(wrapper.iter().copied()).collect();
+        self.bench.start_under(&wrapper, args, b"")
+    }
+
+    fn run(&self) -> Output {
+        self.start(&[], &["run", &self.job, "--execute", "--yes"]).wait()
+    }
+
+    /// Every row and its outcome, as anybody may read it beside the runner; none before the input is loaded.
+    fn results(&self) -> Vec<Row> {
+        let output = self.start(&[], &["results", "job"]).wait();
+        if output.code == 0 { rows::parse(&output.stdout) } else { Vec::new() }
+    }
+
+    /// Works until some moment, reads what is said to be done, and cuts the power.
+    fn cut(&mut self, wrapper: &[&str], calls: u64) -> Losses {
+        let mut running = self.start(wrapper, &["run", &self.job, "--execute", "--yes"]);
+        self.bench.until_calls(self.bench.report().calls + calls, &mut running);
+        for _ in 0..self.dice.random_range(0..20) {
+            self.bench.nap();
+        }
+        let before = self.results();
+        kill(running);
+        self.disk.cut();
+        losses(&before, &self.results())
+    }
+}
+
+/// `kill -9` for whatever is traced, too: a tracer that dies lets go of it.
+fn kill(running: Running) {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap_or_default();
+    for child in children.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)) {
+        // It may have ended by itself.
+        let _over = rustix::process::kill_process(child, rustix::process::Signal::KILL);
+    }
+    running.kill();
+}
+
+/// Rows that had an outcome before, and have not the same one now.
+fn losses(before: &[Row], after: &[Row]) -> Losses {
+    let after: HashMap<u64, &Row> = after.iter().map(|row| (row.line, row)).collect();
+    let ended = before.iter().filter(|row| row.outcome != "pending");
+    let mut losses = Losses::default();
+    for row in ended {
+        losses.acknowledged += u64::from(row.attempts > 0);
+        losses.lost += u64::from(after.get(&row.line) != Some(&row));
+    }
+    losses
+}
+
+/// A run whose power is cut so many times, then judged.
+fn night(operation: Command, cuts: u64, seed: u64) -> Losses {
+    let mut night = Night::new(operation, seed);
+    let mut all = Losses::default();
+    for _ in 0..cuts {
+        let calls = night.dice.random_range(0..CALLS);
+        let Losses { acknowledged, lost } = night.cut(&[], calls);
+        all.acknowledged += acknowledged;
+        all.lost += lost;
+    }
+    assert_eq!(all.lost, 0, "seed {seed}, {operation:?}: {all:?}");
+    // 0: it was at its end before the last cut.
+    let end = night.run();
+    assert!([0, 3].contains(&end.code), "{end:#?}");
+    let (bench, results) = (&night.bench, night.results());
+    let faults: u64 = bench.report().faults.values().sum();
+    let case = Case::clean(bench, operation, &night.asked, &results);
+    Case { resends: (cuts * IN_FLIGHT + faults) * ITEMS, ..case }.check(bench);
+    all
+}
+
+/// How many cuts: 8, or as many as `IMBULK_CUTS` says.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is asked of the environment")]
+fn cuts() -> u64 {
+    std::env::var("IMBULK_CUTS").map_or(CUTS_A_NIGHT, |cuts| cuts.parse().expect("IMBULK_CUTS is a number"))
+}
+
+#[test]
+fn what_was_said_to_be_done_is_still_so_after_the_power_was_cut() {
+    if !means::has("power cut", NEEDS) {
+        return;
+    }
+    let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
+    let mut left = cuts();
+    let mut acknowledged = 0;
+    for (nth, operation) in (0..).zip([Command::FriendDelete, Command::FriendUpdate].into_iter().cycle()) {
+        let cuts = left.min(CUTS_A_NIGHT);
+        if cuts == 0 {
+            break;
+        }
+        acknowledged += night(operation, cuts, seed.wrapping_add(nth)).acknowledged;
+        left -= cuts;
+    }
+    eprintln!("{} cuts, {acknowledged} outcomes said to be there, 0 lost", cuts());
+    assert!(acknowledged > 100 * cuts(), "too few to prove anything: {acknowledged}");
+}
+
+/// The same with syncs of the log that say they were done, and were not: what `synchronous = NORMAL` comes to before
+/// the first checkpoint.
+#[test]
+fn without_a_sync_at_each_commit_outcomes_are_lost_and_the_rig_sees_it() {
+    if !means::has("power cut", NEEDS) {
+        return;
+    }
+    let mut night = Night::new(Command::FriendDelete, 7);
+    // Loaded in earnest, its log folded and gone: only outcomes are to be lost.
+    night.start(&[], &["plan", &night.job]).wait().expect(0);
+    let log = night.disk.mountpoint().join("imbulk.db-wal").display().to_string();
+    let no_sync = ["strace", "-f", "-qq", "-o/dev/null", "-P", &log, "-e", "inject=fdatasync,fsync:retval=0"];
+    let losses = night.cut(&no_sync, 60);
+    assert!(losses.acknowledged > 0 && losses.lost > 0, "{losses:?}");
+}
