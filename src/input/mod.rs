@@ -18,6 +18,6 @@ mod source;
 mod testing;
 
 pub use error::{InputError, Problem};
-pub use open::open;
+pub use open::{open, spool};
 pub use row::Sink;
 pub use source::{Source, Stamp};

@@ -77,8 +77,9 @@ fn open_file(path: &Path, spool_dir: &Path) -> Result<Source, InputError> {
     spool(&name, file, spool_dir)
 }
 
-/// Copies what can be read only once to a file without a name.
-pub(super) fn spool(name: &str, mut from: impl Read, spool_dir: &Path) -> Result<Source, InputError> {
+/// Copies what can be read only once to a file without a name in `spool_dir`. As with files, an end of `name` such as
+/// `.csv` says what is in it.
+pub fn spool(name: &str, mut from: impl Read, spool_dir: &Path) -> Result<Source, InputError> {
     let failed = |error| InputError::new(name, Problem::Spool(error));
     let mut file = tempfile::tempfile_in(spool_dir).map_err(failed)?;
     let size = io::copy(&mut from, &mut file).map_err(failed)?;

@@ -138,13 +138,52 @@ fn is_secret(key: &str) -> bool {
     ["secret", "usersig", "password", "signature"].iter().any(|word| letters.contains(word)) || letters == "key"
 }
 
-/// The text as it may be shown: of lines that speak of a secret, what follows `=` is starred out, byte for byte.
+/// The text as it may be shown: whatever a line that speaks of a secret goes on to say is starred out, byte for byte. That
+/// is the rest of the line, and the lines after it up to the next key or section, as the value may span lines; of a section
+/// whose name speaks of a secret, it is every value.
 fn without_secrets(text: &str) -> String {
-    let lines = text.split_inclusive('\n').map(|line| match line.split_once('=') {
-        Some((before, after)) if is_secret(before) || is_secret(after) => format!("{before}={}", stars(after)),
-        Some(_) | None => line.to_owned(),
-    });
-    lines.collect()
+    let mut shown = String::with_capacity(text.len());
+    let (mut secret_section, mut secret_value, mut open_text) = (false, false, None);
+    for line in text.split_inclusive('\n') {
+        let (before, after) = line.split_at(line.find('=').filter(|at| is_key(&line[..*at])).map_or(0, |at| at + 1));
+        let within = open_text.is_some();
+        if !within && line.trim_start().starts_with('[') && before.is_empty() {
+            secret_section = is_secret(line);
+            secret_value = false;
+        } else if !within && !before.is_empty() {
+            secret_value = secret_section;
+        }
+        secret_value |= is_secret(before) || is_secret(line);
+        if within || !line.trim_start().starts_with('#') {
+            open_text = text_left_open(line, open_text);
+        }
+        match (secret_value, within) {
+            (false, _) => shown.push_str(line),
+            (true, false) => shown.push_str(&format!("{before}{}", stars(after))),
+            (true, true) => shown.push_str(&stars(line)),
+        }
+    }
+    shown
+}
+
+/// Whether this, in front of a `=`, is a key and no part of a value.
+fn is_key(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-_.\"' \t".contains(c);
+    let whole = |quote| text.matches(quote).count().is_multiple_of(2);
+    !text.trim().is_empty() && text.chars().all(legal) && whole('"') && whole('\'')
+}
+
+/// The quotes of a text over several lines that is open behind this line, if one is.
+fn text_left_open(line: &str, mut open: Option<&'static str>) -> Option<&'static str> {
+    let mut rest = line;
+    loop {
+        let next = match open {
+            Some(quotes) => rest.find(quotes).map(|at| (at, None)),
+            None => ["\"\"\"", "'''"].into_iter().filter_map(|quotes| Some((rest.find(quotes)?, Some(quotes)))).min(),
+        };
+        let Some((at, state)) = next else { return open };
+        (rest, open) = (&rest[at + 3..], state);
+    }
 }
 
 fn stars(text: &str) -> String {
@@ -167,6 +206,24 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert!(shown.starts_with("name = \"a\"\nSecret-Key = *") && shown.ends_with("max = 1\n"));
+    }
+
+    #[test]
+    fn a_secret_is_starred_out_however_it_is_written() {
+        for text in [
+            "usersig: geheim\n",
+            "# the secret key: geheim\n",
+            "secret_key = \"\"\"\ngeheim=\n\"\"\"\n",
+            "secret_key = '''\n\n[geheim]\na = geheim'''\n",
+            "# \"\"\"\nsecret_key = \"\"\"\nx = geheim\n\"\"\"\n",
+            "secrets = [\n  \"geheim==\",\n  'geheim',\n]\n",
+            "[secrets]\nvalue = \"geheim\"\nmore = \"geheim\"\n",
+            "key = \"geheim\"\n",
+        ] {
+            let shown = without_secrets(&format!("a = 1\n{text}[app]\nb = 2\n"));
+            assert!(!shown.contains("geheim"), "{shown}");
+            assert!(shown.starts_with("a = 1\n") && shown.ends_with("[app]\nb = 2\n"), "{shown}");
+        }
     }
 
     #[test]

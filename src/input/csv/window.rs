@@ -43,20 +43,22 @@ impl<R: Read> Window<R> {
     }
 
     /// Where the line that holds `place` ends: behind its line feed, or at the end of the text. None for a line
-    /// that goes on for more than `bound` bytes.
+    /// that goes on for more than `bound` bytes; then all of it that was read has been looked at.
     pub(super) fn line_end(&mut self, place: u64, bound: u64) -> io::Result<Option<u64>> {
         let mut from = place;
-        while from - place < bound {
+        loop {
             let rest = self.bytes.get(self.index(from)..).unwrap_or_default();
             if let Some(length) = rest.iter().position(|&byte| byte == b'\n') {
                 return Ok(Some(from + length as u64 + 1));
             }
             from += rest.len() as u64;
+            if from - place >= bound {
+                return Ok(None);
+            }
             if self.fill()? == 0 {
                 return Ok(Some(from));
             }
         }
-        Ok(None)
     }
 
     /// Like [`Self::line_end`] for a line of any length, which is passed over without being kept.
@@ -161,5 +163,14 @@ mod tests {
         assert!(window.bytes.len() < (2 << 20));
         let last = window.line_end((5 << 20) + 1, 1 << 20).unwrap();
         assert_eq!(last, Some((5 << 20) + 5), "the last line ends with the text");
+    }
+
+    #[test]
+    fn the_end_of_a_long_line_is_found_wherever_it_stands_in_a_chunk() {
+        for length in (0..3 * CHUNK).step_by(CHUNK / 4 - 1).map(|more| (1 << 20) + more) {
+            let text = [&vec![b'x'; length], b"\nnext\nlast".as_slice()].concat();
+            let mut window = Window::new(text.as_slice());
+            assert_eq!(window.skip_line(0).unwrap(), length as u64 + 1);
+        }
     }
 }

@@ -1,0 +1,94 @@
+//! Answers: each item gets one verdict, and none is taken for done unless a second reader of the JSON says so, too.
+
+use imbulk::domain::account::UserId;
+use imbulk::domain::codes::entry;
+use imbulk::domain::operation::{self, Operation};
+use imbulk::domain::outcome::Outcome;
+use imbulk::domain::reply::Exchange;
+use imbulk::domain::request::{Doubt, Item, Request};
+use imbulk::domain::verdict::{Ending, Judgement, Verdict, judge};
+use serde_json::Value;
+
+const IDS: [&str; 3] = ["a", "b", "c"];
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The first byte chooses the operation and what was before, the rest is the answer's body.
+pub(crate) fn answer(data: &[u8]) {
+    let (choice, body) = super::split(data);
+    let operation = operation::ALL[usize::from(choice & 3)];
+    let doubt = Doubt::ALL[usize::from(choice >> 2) % 3];
+    let request = request(operation, u32::from(choice >> 4) % MAX_ATTEMPTS, doubt);
+    let judgement = judge(operation, &request, &Exchange::Body(body.to_vec().into()), MAX_ATTEMPTS);
+    // Bytes that are no text may stand where nobody looks.
+    let json = serde_json::from_str::<Value>(&String::from_utf8_lossy(body)).ok();
+    for (item, ending) in endings(&request, &judgement) {
+        check(operation, &request, item, ending, json.as_ref());
+    }
+    let mut status = [0; 2];
+    let known = body.len().min(2);
+    status[..known].copy_from_slice(&body[..known]);
+    let status = Exchange::Status(u16::from_le_bytes(status));
+    for (_, ending) in endings(&request, &judge(operation, &request, &status, MAX_ATTEMPTS)) {
+        assert_eq!(ending.outcome, Outcome::InDoubt, "a status is no verdict: {status:?}");
+    }
+}
+
+fn request(operation: &dyn Operation, charged: u32, doubt: Doubt) -> Request {
+    let ids = if operation.items_per_request() == 1 { &IDS[..1] } else { &IDS[..] };
+    let item = |(row, id): (u64, &&str)| Item { account: UserId::new(id).expect("an id"), row, updates: None };
+    Request {
+        id: 1,
+        from: operation.shape().from.map(|_| UserId::new("from").expect("an id")),
+        items: (0..).zip(ids).map(item).collect(),
+        attempts: charged,
+        charged,
+        doubt,
+    }
+}
+
+fn endings<'a>(request: &'a Request, judgement: &'a Judgement) -> impl Iterator<Item = (&'a Item, &'a Ending)> {
+    assert_eq!(judgement.verdicts.len(), request.items.len(), "one verdict an item");
+    request.items.iter().zip(&judgement.verdicts).filter_map(|(item, verdict)| match verdict {
+        Verdict::Settled(ending) => Some((item, ending)),
+        Verdict::Again(_) => None,
+    })
+}
+
+fn check(operation: &dyn Operation, request: &Request, item: &Item, ending: &Ending, json: Option<&Value>) {
+    let code = ending.code;
+    let says = |code: i64| json.is_some_and(|json| says(operation, json, item.account.as_str(), code));
+    match ending.outcome {
+        Outcome::Succeeded if code.is_none() => assert!(says(0), "{ending:?}: {json:?}"),
+        Outcome::Succeeded => {
+            let code = code.expect("looked at");
+            assert!(request.doubt != Doubt::None && says(code), "{ending:?}: {json:?}");
+        }
+        Outcome::AlreadyDone => {
+            let code = code.expect("it was a code that said so");
+            assert!(request.doubt == Doubt::None && code != 0 && says(code), "{ending:?}: {json:?}");
+        }
+        Outcome::Failed => assert!(code.is_some_and(|code| code != 0 && says(code)), "{ending:?}: {json:?}"),
+        Outcome::InDoubt => assert!(!ending.reason.is_empty(), "{ending:?}"),
+        other => panic!("{other:?} is no end of a call"),
+    }
+    if code.is_some_and(|code| entry(code).is_none()) {
+        assert!(matches!(ending.outcome, Outcome::Failed), "an unknown code: {ending:?}");
+    }
+}
+
+/// Whether the answer gives this code to the item, by name or, where it does not name it, to the whole request.
+fn says(operation: &dyn Operation, json: &Value, id: &str, code: i64) -> bool {
+    let listed: Vec<&Value> = json["ResultItem"].as_array().into_iter().flatten().filter(|item| is(item, id)).collect();
+    if listed.is_empty() {
+        let of_request = operation.answer_key().is_none() || code != 0;
+        let contradicted = code == 0 && json["ActionStatus"].as_str().is_some_and(|status| status != "OK");
+        return of_request && !contradicted && json["ErrorCode"].as_i64() == Some(code);
+    }
+    let named = |list: &str| json[list].as_array().into_iter().flatten().any(|named| named.as_str() == Some(id));
+    let failed = code == 0 && (named("Fail_Account") || named("Invalid_Account"));
+    !failed && listed.iter().all(|item| item["ResultCode"].as_i64() == Some(code))
+}
+
+fn is(item: &Value, id: &str) -> bool {
+    item["UserID"].as_str() == Some(id) || item["To_Account"].as_str() == Some(id)
+}

@@ -1,0 +1,64 @@
+//! Job files: what is taken keeps its bounds, what is refused is told with its place, and a secret in it is not shown.
+
+use std::path::Path;
+use std::time::Duration;
+
+use imbulk::domain::job::Job;
+use imbulk::settings::{Env, JobFileError, load_job};
+
+const MARK: &str = "eJwMarkedSignature0123456789";
+
+pub(crate) fn job_file(data: &[u8]) {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a temporary file");
+    let (path, text) = (file.path(), String::from_utf8_lossy(data));
+    match load(path, data) {
+        Ok(job) => {
+            assert_eq!(data, text.as_bytes(), "what is no text is no job file");
+            check_job(&job);
+        }
+        Err(error) => check_error(&error, &text),
+    }
+    for secret in
+        [format!("usersig = \"{MARK}\"\n"), format!("secret_key = '''\n{MARK}\n'''\n"), format!("usersig: {MARK}\n")]
+    {
+        let error = load(path, (secret + &text).as_bytes()).expect_err("a job file holds no secrets");
+        assert!(!shown(error).contains(MARK), "the secret is shown");
+    }
+}
+
+fn load(path: &Path, text: &[u8]) -> Result<Job, JobFileError> {
+    std::fs::write(path, text).expect("a temporary file");
+    load_job(path, &Env::default())
+}
+
+fn check_job(job: &Job) {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    assert!((1..=64).contains(&job.name.len()) && job.name.chars().all(legal), "{}", job.name);
+    assert!(!job.input.paths.is_empty() && job.input.paths.iter().all(|path| !path.is_empty()));
+    assert!(job.limits.calls_per_second.get() <= 65_536 && job.limits.app_calls_per_second.get() <= 65_536);
+    assert!(job.retry.base_delay <= job.retry.max_delay, "{:?}", job.retry);
+    assert!(job.retry.max_delay <= Duration::from_hours(24), "{:?}", job.retry);
+    assert!(job.guard.max_change.is_none_or(|factor| factor.is_finite() && factor >= 1.0), "{:?}", job.guard);
+    assert!(job.stop.failed_share.is_none_or(|share| share > 0.0 && share <= 1.0), "{:?}", job.stop);
+    assert!(job.stop.until.is_none_or(|time| time.hour < 24 && time.minute < 60), "{:?}", job.stop);
+}
+
+fn check_error(error: &JobFileError, text: &str) {
+    match error {
+        JobFileError::Read { .. } => assert!(text.contains('\u{fffd}'), "a file that is there can be read: {error}"),
+        JobFileError::Wrong(mistake) => {
+            assert!(!mistake.message.trim().is_empty());
+            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+            let line = text.split('\n').nth(mistake.line - 1).expect("a line of the file");
+            assert!((1..=line.chars().count() + 2).contains(&mistake.column), "{error} in {line:?}");
+        }
+    }
+}
+
+/// As the user sees it.
+fn shown(error: JobFileError) -> String {
+    let handler = || Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build()) as Box<_>;
+    // Where a handler is set already, it is this one.
+    let _set = miette::set_hook(Box::new(move |_| handler()));
+    format!("{:?}", miette::Report::new(error))
+}

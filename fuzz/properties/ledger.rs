@@ -1,0 +1,100 @@
+//! Ledgers: whatever stands in the file, it is refused and left alone, or the slots that it yields end in time.
+
+use std::fs::File;
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use imbulk::domain::limit::Cap;
+use imbulk::limiter::{LedgerError, Limiter, Settings};
+use rustix::time::{ClockId, clock_gettime};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const CAP: u32 = 3;
+const COMMAND: &str = "friend_delete";
+/// From docs of the file: where section 0 starts, and how long each is.
+const PAGE: u64 = 4096;
+const SECTION: u64 = 8 * 65_536;
+
+/// The first byte says how much of the rest stands at the start of the file; after that come slots: a section, a number
+/// and eight bytes each.
+pub(crate) fn ledger_file(data: &[u8]) {
+    let (length, rest) = super::split(data);
+    let (head, slots) = rest.split_at(usize::from(length).min(rest.len()));
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let handle = file.as_file();
+    handle.write_all_at(head, 0).expect("a temporary file");
+    for slot in slots.chunks_exact(10) {
+        let place = PAGE + u64::from(slot[0] % 64) * SECTION + u64::from(slot[1] % 8) * 8;
+        handle.write_all_at(&slot[2..], place).expect("a temporary file");
+    }
+    let before = start(handle);
+    match use_it(file.path()) {
+        Ok(()) => check_slots(handle),
+        Err(error) => {
+            assert!(!error.to_string().is_empty() && !error.hint().is_empty());
+            if let LedgerError::NotALedger { .. } = error {
+                assert_eq!(start(handle), before, "what is no ledger is left as it is");
+            }
+        }
+    }
+}
+
+/// Asks once for a permit, and drops it.
+fn use_it(path: &Path) -> Result<(), LedgerError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let _entered = runtime.enter();
+    let cap = Cap::try_from(NonZeroU32::new(CAP).expect("not zero")).expect("low enough");
+    let limiter = Limiter::open(&Settings { ledger: path.to_owned(), app_cap: cap, exchange_timeout: TIMEOUT })?;
+    let limiter = limiter.command(COMMAND, cap)?;
+    let acquired = pin!(limiter.acquire()).poll(&mut Context::from_waker(Waker::noop()));
+    match acquired {
+        Poll::Ready(permit) => permit.map(imbulk::limiter::Permit::unanswered),
+        Poll::Pending => Ok(()),
+    }
+}
+
+/// No slot that counts is held for longer than a call can last, so nobody waits longer than that.
+fn check_slots(file: &File) {
+    let limit = now() + u64::try_from((TIMEOUT + Duration::from_secs(1)).as_nanos()).expect("seconds");
+    let own = (1..64).find(|section| name(file, *section) == named()).expect("a section of the command");
+    let slots = |section| (0..u64::from(CAP)).map(move |slot| moment(file, PAGE + section * SECTION + slot * 8));
+    // A section is looked over once a slot of it is needed; that of the command comes first.
+    assert!(slots(own).all(|free_at| free_at <= limit), "the command's slots are held beyond {limit}");
+    let of_app = slots(0).filter(|free_at| *free_at <= limit).count();
+    assert!(of_app > 0, "all of the app's slots are held beyond {limit}");
+}
+
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+fn named() -> [u8; 64] {
+    let mut name = [0; 64];
+    name[..COMMAND.len()].copy_from_slice(COMMAND.as_bytes());
+    name
+}
+
+fn name(file: &File, section: u64) -> [u8; 64] {
+    let mut name = [0; 64];
+    let _beyond_the_end = file.read_at(&mut name, section * 64).expect("a temporary file");
+    name
+}
+
+fn moment(file: &File, place: u64) -> u64 {
+    let mut bytes = [0; 8];
+    let _beyond_the_end = file.read_at(&mut bytes, place).expect("a temporary file");
+    u64::from_le_bytes(bytes)
+}
+
+fn start(file: &File) -> Vec<u8> {
+    let mut bytes = vec![0; 8192];
+    let length = file.read_at(&mut bytes, 0).expect("a temporary file");
+    bytes.truncate(length);
+    bytes
+}

@@ -1,0 +1,240 @@
+//! Input files: every row is good or has a reason, no row takes another one with it, and what intake makes of them adds
+//! up and reads back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::ops::ControlFlow;
+
+use imbulk::domain::account::UserId;
+use imbulk::domain::job::{Delimiter, Encoding, Input, Rejects};
+use imbulk::domain::operation::{self, Operation, TagColumns};
+use imbulk::domain::packed::{BODY_BYTES, Cause, Packed};
+use imbulk::domain::row::{BadRow, RowNo, RowRef, Tags};
+use imbulk::domain::tags;
+use imbulk::input::{InputError, spool};
+use imbulk::intake::{Intake, Output, Plan};
+
+/// More lines than this are not read one by one as well.
+const ONE_BY_ONE: usize = 12;
+
+/// A row that may be sent.
+#[derive(Debug, Clone, PartialEq)]
+struct Good {
+    line: u64,
+    from: Option<String>,
+    account: String,
+    tags: String,
+}
+
+type Row = Result<Good, BadRow>;
+
+struct File<'a> {
+    name: &'static str,
+    operation: &'static dyn Operation,
+    input: Input,
+    text: &'a [u8],
+}
+
+pub(crate) fn csv_row(data: &[u8]) {
+    let file = File::new("rows.csv", data);
+    let rows = file.check();
+    // What stands in quotes may span lines; without any, each line is a row by itself.
+    if let Some(rows) = rows
+        && !file.text.contains(&b'"')
+    {
+        let header = file.lines().position(|line| line != b"\n" && line != b"\r\n" && line != b"\r");
+        let header = header.expect("the file was read, so it has one");
+        let head: Vec<u8> = file.lines().take(header + 1).flatten().copied().collect();
+        file.check_one_by_one(&rows, &head, header + 1);
+    }
+}
+
+pub(crate) fn jsonl_row(data: &[u8]) {
+    let file = File::new("rows.jsonl", data);
+    if let Some(rows) = file.check() {
+        file.check_one_by_one(&rows, b"", 0);
+    }
+}
+
+impl<'a> File<'a> {
+    /// The first byte chooses operation, encoding and delimiter.
+    fn new(name: &'static str, data: &'a [u8]) -> Self {
+        let (choice, text) = super::split(data);
+        let input = Input {
+            paths: Vec::new(),
+            columns: BTreeMap::new(),
+            encoding: if choice & 4 == 0 { Encoding::Utf8 } else { Encoding::Gbk },
+            delimiter: [None, Some(Delimiter::Comma), Some(Delimiter::Semicolon), Some(Delimiter::Tab)]
+                [usize::from(choice >> 3 & 3)],
+            rejects: Rejects::Count,
+        };
+        Self { name, operation: operation::ALL[usize::from(choice & 3)], input, text }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.text.split_inclusive(|&byte| byte == b'\n')
+    }
+
+    fn is_compressed(&self) -> bool {
+        self.text.starts_with(b"\x1f\x8b") || self.text.starts_with(b"\x28\xb5\x2f\xfd")
+    }
+
+    fn read(&self, text: &[u8]) -> Result<Vec<Row>, InputError> {
+        let source = spool(self.name, text, &std::env::temp_dir()).expect("a temporary file");
+        let mut rows = Vec::new();
+        source.read(&self.operation.shape(), &self.input, &mut |row| {
+            rows.push(row.map(|row| Good {
+                line: row.line,
+                from: row.from.map(str::to_owned),
+                account: row.account.to_owned(),
+                tags: row.tags.to_owned(),
+            }));
+            ControlFlow::Continue(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Reads the file and holds it to everything that holds of any file. None where no row of it can be trusted.
+    fn check(&self) -> Option<Vec<Row>> {
+        let last_line = self.lines().count() as u64 + 1;
+        let rows = match self.read(self.text) {
+            Ok(rows) => rows,
+            Err(error) => {
+                assert_eq!(error.file, self.name);
+                assert!(error.to_string().len() > self.name.len() + 2, "{error}");
+                assert!(self.is_compressed() || error.line.is_none_or(|line| (1..=last_line).contains(&line)));
+                return None;
+            }
+        };
+        let mut before = 1;
+        for row in &rows {
+            let line = row.as_ref().map_or_else(|bad| bad.line, |good| good.line);
+            assert!(line >= before, "{row:?} comes after line {before}");
+            assert!(self.is_compressed() || line <= last_line, "{row:?} stands behind the end");
+            before = line;
+            match row {
+                Ok(good) => self.check_good(good),
+                Err(bad) => self.check_bad(bad),
+            }
+        }
+        self.check_intake(&rows);
+        (!self.is_compressed()).then_some(rows)
+    }
+
+    fn check_good(&self, good: &Good) {
+        let shape = self.operation.shape();
+        assert_eq!(good.from.is_some(), shape.from.is_some(), "{good:?}");
+        for id in good.from.iter().chain([&good.account]) {
+            assert_eq!(UserId::check(id), Ok(()));
+            assert!(!id.contains('\u{fffd}') || self.input.encoding == Encoding::Utf8, "{id}");
+        }
+        assert_ne!(good.from.as_ref(), Some(&good.account));
+        if shape.tags == TagColumns::None {
+            return assert_eq!(good.tags, "");
+        }
+        let tags: Tags = serde_json::from_str(&good.tags).expect("tags as they were written");
+        assert!(!tags.is_empty(), "an update of nothing");
+        assert_eq!(tags::to_json(&tags), good.tags, "equal tags are equal bytes");
+        for (tag, value) in &tags {
+            assert_eq!(tags::kind(tag).and_then(|kind| tags::check(kind, value)), Ok(()), "{tag}: {value:?}");
+        }
+    }
+
+    fn check_bad(&self, bad: &BadRow) {
+        assert!(!bad.reason.trim().is_empty(), "{bad:?}");
+        let Some(column) = &bad.column else { return };
+        assert!(bad.reason.contains(&format!("`{column}`")), "{bad:?} does not name the column");
+    }
+
+    /// Read alone, each line comes to what it comes to among the others.
+    fn check_one_by_one(&self, rows: &[Row], head: &[u8], skip: usize) {
+        // A mark of the encoding stands for itself in the first line alone.
+        if self.lines().count() > ONE_BY_ONE + skip || self.text.starts_with(b"\xef\xbb\xbf") && head.is_empty() {
+            return;
+        }
+        // So that no line is the first one, whose first bytes tell what kind of file it is.
+        let (head, known) = if head.is_empty() { (&b"{  }\n"[..], 1) } else { (head, 0) };
+        let head_lines = head.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let mut alone = Vec::new();
+        for (number, line) in (1_u64..).zip(self.lines()).skip(skip) {
+            let read = self.read(&[head, line].concat()).expect("the whole file was read");
+            for mut row in read.into_iter().skip(known) {
+                let place = match &mut row {
+                    Ok(good) => &mut good.line,
+                    Err(bad) => &mut bad.line,
+                };
+                assert_eq!(std::mem::replace(place, number), head_lines + 1, "the place of {row:?}");
+                alone.push(row);
+            }
+        }
+        assert_eq!(alone, rows);
+    }
+
+    /// Every row is in exactly one place, and what goes to the queue reads back.
+    fn check_intake(&self, rows: &[Row]) {
+        let folder = std::env::temp_dir();
+        let plan = Plan {
+            shape: self.operation.shape(),
+            items_per_request: NonZeroU32::new(3).expect("not zero"),
+            protects: &|id| id == "boss",
+            temp_dir: &folder,
+            expected_bytes: self.text.len() as u64,
+            memory: 1 << 16,
+            body_bytes: BODY_BYTES,
+        };
+        let mut outputs = Vec::new();
+        let mut intake = Intake::new(plan, |output| {
+            outputs.push(output);
+            Ok(())
+        });
+        for row in rows {
+            match row {
+                Ok(Good { line, from, account, tags }) => {
+                    intake.row(0, RowRef { line: *line, from: from.as_deref(), account, tags })
+                }
+                Err(bad) => intake.bad(0, bad.clone()),
+            }
+            .expect("room");
+        }
+        let counts = intake.finish().expect("the sums are right");
+        assert_eq!(counts.rows, rows.len() as u64);
+        assert_eq!(counts.rejected, rows.iter().filter(|row| row.is_err()).count() as u64);
+        check_outputs(rows, &outputs);
+    }
+}
+
+fn check_outputs(rows: &[Row], outputs: &[Output]) {
+    let row = |number: RowNo| &rows[usize::try_from(number).expect("few rows")];
+    let mut placed = Vec::new();
+    let mut items = BTreeSet::new();
+    for output in outputs {
+        match output {
+            Output::Segment(segment) => assert!(segment.first_row < rows.len() as u64),
+            Output::Aside(aside) => {
+                placed.push(aside.row);
+                match &aside.cause {
+                    Cause::Rejected { reason, .. } => assert!(row(aside.row).is_err() && !reason.is_empty()),
+                    Cause::Duplicate { of } => assert!(*of < aside.row && row(*of).is_ok()),
+                    Cause::Protected { id } => assert_eq!(id, "boss"),
+                }
+            }
+            Output::Request(packed) => {
+                let unpacked = Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref());
+                let unpacked = unpacked.expect("what was packed");
+                let from = packed.from.as_deref().map(|from| UserId::new(from).expect("an id"));
+                assert_eq!(&Packed::of(from.as_ref(), &unpacked), packed, "packed again it is the same");
+                for item in &unpacked {
+                    let key = (packed.from.clone(), item.account.clone());
+                    assert!(items.insert(key), "{item:?} is in two requests");
+                    for number in item.rows() {
+                        let Ok(good) = row(number) else { panic!("a bad row is sent: {item:?}") };
+                        assert_eq!((&good.from, good.account.as_str()), (&packed.from, item.account.as_str()));
+                        placed.push(number);
+                    }
+                }
+            }
+        }
+    }
+    placed.sort_unstable();
+    assert!(placed.iter().copied().eq(0..rows.len() as u64), "each row once: {placed:?}");
+}

@@ -1,1 +1,0 @@
-//! Input files that nobody would write on purpose.

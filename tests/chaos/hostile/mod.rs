@@ -1,0 +1,279 @@
+//! Input files that nobody would write on purpose.
+//!
+//! `IMBULK_FILES` and `IMBULK_SEED` ask for more files, and for others.
+
+mod corpora;
+mod files;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::num::NonZeroU32;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use imbulk::domain::job::{Encoding, Input, Rejects};
+use imbulk::domain::operation;
+use imbulk::domain::packed::BODY_BYTES;
+use imbulk::domain::row::BadRow;
+use imbulk::input::{InputError, open};
+use imbulk::intake::{Counts, Intake, MEMORY, Plan};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::harness::bench::{Bench, Output};
+use files::{Content, Expect, Hostile};
+
+const FILES: usize = 1000;
+/// What any file may cost of the processor's time; what else the machine does meanwhile does not count.
+const SLOWEST: Duration = Duration::from_secs(1);
+/// Every so many files goes through the whole program, too. No divisor of the number of kinds.
+const SAMPLE: usize = 17;
+/// What the program may take, whatever the file unpacks to.
+const MEMORY_KIB: u64 = 200 << 10;
+
+/// What was made of a file.
+struct Made {
+    good: Vec<(u64, String)>,
+    bad: Vec<BadRow>,
+    counts: Counts,
+}
+
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+fn hostile_files() -> impl Iterator<Item = (String, Hostile)> {
+    let seed = number("IMBULK_SEED", 1);
+    (0..number("IMBULK_FILES", FILES)).map(move |n| {
+        let file = files::file(seed as u64, n);
+        (format!("IMBULK_SEED={seed}, file {n}, {}", file.kind), file)
+    })
+}
+
+/// Puts the file there. A pipe is written to by a thread.
+fn put(folder: &Path, file: &Hostile) -> PathBuf {
+    let path = folder.join(file.name);
+    // One of these is there from the file before.
+    let _gone = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+    match &file.content {
+        Content::Bytes(bytes) => fs::write(&path, bytes).expect("room"),
+        Content::Folder => fs::create_dir(&path).expect("room"),
+        Content::Nothing => {}
+        Content::BrokenLink => std::os::unix::fs::symlink("nowhere", &path).expect("room"),
+        Content::Socket => drop(std::os::unix::net::UnixListener::bind(&path).expect("room")),
+        Content::Pipe(bytes) => {
+            mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("room");
+            let (path, bytes) = (path.clone(), bytes.clone());
+            std::thread::spawn(move || fs::File::options().write(true).open(path)?.write_all(&bytes));
+        }
+    }
+    path
+}
+
+fn input(path: &Path, encoding: Encoding) -> Input {
+    let paths = vec![path.to_str().expect("UTF-8").to_owned()];
+    Input { paths, columns: BTreeMap::new(), encoding, delimiter: None, rejects: Rejects::Count }
+}
+
+/// What a run does with the file before it goes to the queue.
+fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
+    let folder = path.parent().expect("a folder");
+    let shape = operation::by_name(file.operation).expect("an operation").shape();
+    let input = input(path, file.encoding);
+    let source = open(&input, folder)?.remove(0);
+    let plan = Plan {
+        shape,
+        items_per_request: NonZeroU32::new(100).expect("not zero"),
+        protects: &|_| false,
+        temp_dir: folder,
+        expected_bytes: source.size(),
+        memory: MEMORY,
+        body_bytes: BODY_BYTES,
+    };
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    let mut intake = Intake::new(plan, |_| Ok(()));
+    source.read(&shape, &input, &mut |row| {
+        match row {
+            Ok(row) => {
+                good.push((row.line, row.account.to_owned()));
+                intake.row(0, row).expect("room");
+            }
+            Err(row) => {
+                bad.push(row.clone());
+                intake.bad(0, row).expect("room");
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(Made { good, bad, counts: intake.finish().expect("the sums are right") })
+}
+
+/// What is wrong with what was made of the file.
+fn complaints(file: &Hostile, path: &Path, made: &Result<Made, InputError>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut check = |holds: bool, what: String| {
+        if !holds {
+            wrong.push(what)
+        }
+    };
+    match made {
+        Err(error) => {
+            let (text, place) = (error.to_string(), path.to_str().expect("UTF-8"));
+            check(text.starts_with(place) && text.len() > place.len() + 2, format!("no place or no reason: {text}"));
+            match file.expect {
+                Expect::Refused(why) => check(text.contains(why), format!("not for the reason {why:?}: {text}")),
+                Expect::Anything => {}
+                Expect::Exactly(..) | Expect::AtLeast(_) => check(false, format!("refused: {text}")),
+            }
+        }
+        Ok(made) => {
+            let Counts { rows, rejected, items, merged, duplicate, .. } = made.counts;
+            let (good, bad) = (made.good.len() as u64, made.bad.len() as u64);
+            let sums = rows == good + bad && rejected == bad && items + merged + duplicate == good;
+            check(sums, format!("sums: {:?}, {good} good, {bad} bad", made.counts));
+            let placed = |row: &BadRow| row.line > 0 && !row.reason.trim().is_empty();
+            check(made.bad.iter().all(placed), "a row without place or reason".to_owned());
+            match &file.expect {
+                Expect::Exactly(good, bad) => {
+                    check(*good == made.good, format!("good rows:\n{:?}\nnot\n{good:?}", made.good));
+                    let found: Vec<_> = made.bad.iter().map(|row| (row.line, row.column.as_deref())).collect();
+                    check(*bad == found, format!("bad rows:\n{found:?}\nnot\n{bad:?}"));
+                }
+                Expect::AtLeast(good) => {
+                    let lost: Vec<_> = good.iter().filter(|row| !made.good.contains(row)).collect();
+                    check(lost.is_empty(), format!("good rows are lost: {lost:?}"));
+                }
+                Expect::Refused(why) => check(false, format!("taken, though {why:?}")),
+                Expect::Anything => {}
+            }
+        }
+    }
+    wrong
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
+}
+
+#[test]
+fn a_thousand_malformed_files_cost_no_good_row_and_every_bad_one_has_its_place_and_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut slowest = (Duration::ZERO, String::new());
+    let (mut rows, mut rejected, mut refused) = (0, 0, 0);
+    for (what, file) in hostile_files() {
+        let path = put(folder.path(), &file);
+        let begun = processor_time();
+        let made = read(&path, &file);
+        let took = processor_time() - begun;
+        let wrong = complaints(&file, &path, &made);
+        assert!(wrong.is_empty(), "{what}: {}", wrong.join("\n"));
+        match made {
+            Ok(made) => (rows, rejected) = (rows + made.counts.rows, rejected + made.counts.rejected),
+            Err(_) => refused += 1,
+        }
+        if took > slowest.0 {
+            slowest = (took, what);
+        }
+    }
+    println!("{rows} rows, {rejected} of them rejected; {refused} files refused; the slowest: {slowest:?}");
+    assert!(slowest.0 < SLOWEST, "{slowest:?}");
+}
+
+#[test]
+fn a_lost_row_a_made_up_one_and_a_wrong_place_are_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let both = |file: &Hostile| matches!(&file.expect, Expect::Exactly(good, bad) if good.len() > 1 && bad.len() > 1);
+    let file = (0..).map(|number| files::file(1, number)).find(both).expect("one with good and bad rows");
+    let path = put(folder.path(), &file);
+    let lies: [fn(&mut Made); 6] = [
+        |made| drop(made.good.remove(0)),
+        |made| made.good.push((99, "made_up".to_owned())),
+        |made| drop(made.bad.pop()),
+        |made| made.bad[0].line += 1,
+        |made| made.bad[0].column = Some("To_Account".to_owned()),
+        |made| made.bad[0].reason.clear(),
+    ];
+    for (number, lie) in lies.iter().enumerate() {
+        let mut made = read(&path, &file);
+        assert_eq!(complaints(&file, &path, &made), [""; 0]);
+        made.as_mut().map(lie).expect("it can be read");
+        assert_ne!(complaints(&file, &path, &made), [""; 0], "lie {number}");
+    }
+}
+
+/// The job file for a hostile file.
+fn job(file: &Hostile) -> String {
+    let Hostile { name, operation, encoding, .. } = file;
+    let encoding = match encoding {
+        Encoding::Utf8 => "utf-8",
+        Encoding::Gbk => "gbk",
+    };
+    let options = if *operation == "friend_delete" { "[options]\ndelete_type = \"single\"\n" } else { "" };
+    format!("name = \"job\"\noperation = {operation:?}\n[input]\npath = {name:?}\nencoding = {encoding:?}\n{options}")
+}
+
+/// Runs `plan` and looks at its memory while it runs.
+fn plan(bench: &Bench, queue: &str) -> (Output, u64) {
+    let mut running = bench.start(&["--queue", queue, "plan", "job.toml", "--json"], b"");
+    let (status, mut most) = (format!("/proc/{}/status", running.pid()), 0);
+    let begun = Instant::now();
+    while running.is_alive() && begun.elapsed() < crate::harness::bench::PATIENCE {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        most = most.max(peak.unwrap_or(0));
+        bench.nap();
+    }
+    (running.wait(), most)
+}
+
+#[test]
+fn the_program_plans_or_refuses_malformed_files_within_its_memory() {
+    let mut most = (0, String::new());
+    for (what, file) in hostile_files().step_by(SAMPLE) {
+        let bench = Bench::new();
+        let path = put(bench.folder(), &file);
+        let made = read(&path, &file);
+        put(bench.folder(), &file);
+        bench.write("job.toml", job(&file));
+        let (output, memory) = plan(&bench, "q.db");
+        check_plan(&bench, &what, &made, output);
+        if memory > most.0 {
+            most = (memory, what);
+        }
+    }
+    println!("the most memory: {} KiB for {}", most.0, most.1);
+    assert!(most.0 > 1000 && most.0 < MEMORY_KIB, "{most:?}");
+}
+
+/// The program says what reading the file came to, row by row.
+fn check_plan(bench: &Bench, what: &str, made: &Result<Made, InputError>, output: Output) {
+    let Output { code, stdout, stderr } = &output;
+    let made = match made {
+        Ok(made) => made,
+        Err(_) => {
+            assert_eq!(*code, 2, "{what}: {stderr}");
+            return assert!(stderr.starts_with("error: ") && stderr.contains("rows"), "{what}: {stderr}");
+        }
+    };
+    assert_eq!(*code, 0, "{what}: {stderr}");
+    let plan: serde_json::Value = serde_json::from_str(stdout).expect("JSON");
+    let outcomes = plan[0]["outcomes"].as_object().unwrap_or_else(|| panic!("{plan}"));
+    let sum: u64 = outcomes.values().filter_map(serde_json::Value::as_u64).sum();
+    assert_eq!(sum, made.counts.rows, "{what}: {plan}");
+    assert_eq!(outcomes["rejected"], made.counts.rejected, "{what}: {plan}");
+    let results = bench.imbulk(&["--queue", "q.db", "results", "job", "--format", "jsonl"]).expect(0).stdout;
+    let rejected: Vec<(u64, String)> = results
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .filter(|row| row["outcome"] == "rejected")
+        .map(|row| {
+            assert!(row["source"].as_str().is_some_and(|source| source.contains("rows")), "{what}: {row}");
+            (row["line"].as_u64().expect("a line"), row["reason"].as_str().expect("a reason").to_owned())
+        })
+        .collect();
+    let wanted: Vec<_> = made.bad.iter().map(|row| (row.line, row.reason.clone())).collect();
+    assert_eq!(rejected, wanted, "{what}");
+}
