@@ -248,6 +248,34 @@ fn the_program_plans_or_refuses_malformed_files_within_its_memory() {
     assert!(most.0 > 1000 && most.0 < MEMORY_KIB, "{most:?}");
 }
 
+#[test]
+fn the_words_of_a_file_do_not_steer_the_terminal() {
+    let bench = Bench::new();
+    let escape = "\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\u{85}";
+    let csv = format!("UserID,note\n{escape},x\na{escape},x\ngood,{escape}\n\"two\n{escape}\",x\n");
+    let header = format!("{escape},\"a\nb\"\nx,y\n");
+    let json = format!("{{\"UserID\":\"{}\"}}\n{{\"{escape}\":1}}\n", escape.escape_unicode());
+    let tags = format!("From_Account,To_Account,Tag_SNS_{escape}\na,b,c\n");
+    for (name, text, operation, code) in [
+        ("rows.csv", csv, "account_delete", 0),
+        ("header.csv", header, "account_delete", 2),
+        ("rows.jsonl", json, "account_delete", 0),
+        ("tags.csv", tags, "friend_update", 2),
+    ] {
+        bench.write(name, &text);
+        bench.write("job.toml", format!("name = \"job\"\noperation = {operation:?}\n[input]\npath = {name:?}\n"));
+        for args in [&["-vvv", "plan", "job.toml"][..], &["-vvv", "run", "job.toml"], &["status"]] {
+            let output = bench.imbulk(args);
+            assert!(output.code == code || args == ["status"], "{name}: {output:#?}");
+            let said = output.stdout + &output.stderr;
+            let acts = |c: &char| c.is_control() && *c != '\n' || *c == '\u{202e}';
+            assert_eq!(said.chars().find(acts), None, "{name}: {said:?}");
+            let lines = |said: &str| said.lines().filter(|line| line.starts_with("error")).count();
+            assert!(lines(&said) <= 1, "{name}: {said}");
+        }
+    }
+}
+
 /// The program says what reading the file came to, row by row.
 fn check_plan(bench: &Bench, what: &str, made: &Result<Made, InputError>, output: Output) {
     let Output { code, stdout, stderr } = &output;
