@@ -7,9 +7,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use imbulk::cli::Cli;
 use imbulk::commands::{self, Error, Exit, tell};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    keep_memory_private();
     std::panic::set_hook(Box::new(give_up));
     let cli = Cli::parse();
     log(cli.verbose);
@@ -26,6 +28,12 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => fail(error),
     }
+}
+
+/// The key stands in memory and in the environment: no core file shows it, and no other program of the user but root's.
+fn keep_memory_private() {
+    // Where the kernel refuses, the run is as good as without.
+    let _refused = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Only our own lines: those of the HTTP library may show whole URLs, and a URL carries the signature.

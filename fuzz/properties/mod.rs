@@ -13,8 +13,11 @@ pub(crate) use job_file::job_file;
 pub(crate) use ledger::ledger_file;
 pub(crate) use rows::{csv_row, jsonl_row};
 
-/// What is held of the bytes, by the name of the fuzz target.
-pub(crate) const ALL: [(&str, fn(&[u8])); 5] = [
+/// Panics where the bytes break it.
+type Property = fn(&[u8]);
+
+/// What must hold of the bytes, by the name of the fuzz target.
+pub(crate) const ALL: [(&str, Property); 5] = [
     ("csv_row", csv_row),
     ("jsonl_row", jsonl_row),
     ("answer", answer),

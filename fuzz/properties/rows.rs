@@ -114,7 +114,7 @@ impl<'a> File<'a> {
             before = line;
             match row {
                 Ok(good) => self.check_good(good),
-                Err(bad) => self.check_bad(bad),
+                Err(bad) => check_bad(bad),
             }
         }
         self.check_intake(&rows);
@@ -140,12 +140,6 @@ impl<'a> File<'a> {
         }
     }
 
-    fn check_bad(&self, bad: &BadRow) {
-        assert!(!bad.reason.trim().is_empty(), "{bad:?}");
-        let Some(column) = &bad.column else { return };
-        assert!(bad.reason.contains(&format!("`{column}`")), "{bad:?} does not name the column");
-    }
-
     /// Read alone, each line comes to what it comes to among the others.
     fn check_one_by_one(&self, rows: &[Row], head: &[u8], skip: usize) {
         // A mark of the encoding stands for itself in the first line alone.
@@ -154,7 +148,7 @@ impl<'a> File<'a> {
         }
         // So that no line is the first one, whose first bytes tell what kind of file it is.
         let (head, known) = if head.is_empty() { (&b"{  }\n"[..], 1) } else { (head, 0) };
-        let head_lines = head.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let head_lines = head.split(|&byte| byte == b'\n').count() as u64 - 1;
         let mut alone = Vec::new();
         for (number, line) in (1_u64..).zip(self.lines()).skip(skip) {
             let read = self.read(&[head, line].concat()).expect("the whole file was read");
@@ -201,6 +195,12 @@ impl<'a> File<'a> {
         assert_eq!(counts.rejected, rows.iter().filter(|row| row.is_err()).count() as u64);
         check_outputs(rows, &outputs);
     }
+}
+
+fn check_bad(bad: &BadRow) {
+    assert!(!bad.reason.trim().is_empty(), "{bad:?}");
+    let Some(column) = &bad.column else { return };
+    assert!(bad.reason.contains(&format!("`{column}`")), "{bad:?} does not name the column");
 }
 
 fn check_outputs(rows: &[Row], outputs: &[Output]) {

@@ -15,6 +15,7 @@ use crate::limiter::LedgerError;
 use crate::queue::{self, QueueError};
 use crate::report::ReportError;
 use crate::report::tell::tell;
+use crate::report::visible;
 use crate::runner::RunError;
 use crate::settings::{EnvError, JobFileError, ProtectedFileError};
 
@@ -168,10 +169,15 @@ impl Error {
                 tell(format!("{:?}", miette::Report::new(error)));
             }
             Self::Load(LoadError::Input(error)) => {
-                let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
-                tell(format!("error: {error}{}", hint.unwrap_or_default()));
+                // Names of columns are the file's own words, which must not steer the terminal.
+                let hint = error.hint().map(|hint| format!("\nhint: {}", visible(&hint)));
+                tell(format!("error: {}{}", visible(&error.to_string()), hint.unwrap_or_default()));
             }
-            other => tell(format!("error: {other}")),
+            other => {
+                let text = other.to_string();
+                let lines: Vec<_> = text.split('\n').map(visible).collect();
+                tell(format!("error: {}", lines.join("\n")));
+            }
         }
     }
 

@@ -15,6 +15,8 @@ pub mod tell;
 mod testing;
 mod text;
 
+pub(crate) use text::visible;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 /// `text` with everything that a terminal would act on made visible: control characters, line ends, and characters
 /// that turn the direction of the text. One line stays one line.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(acts) {
         return Cow::Borrowed(text);
     }

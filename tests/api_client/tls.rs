@@ -9,7 +9,7 @@ use imbulk::domain::reply::Exchange;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -156,6 +156,37 @@ async fn a_server_that_does_not_speak_tls_is_refused() {
     });
     let call = client(&format!("https://{address}"), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
     assert_refused(&call, received.await.unwrap().as_ref(), "corrupt message");
+}
+
+/// The answer to a client's hello by which a server chooses TLS 1.1 and a cipher of its time.
+fn hello_of_tls_1_1() -> Vec<u8> {
+    let (version, cipher) = ([3, 2], [0xc0, 0x13]);
+    let hello = [&version[..], &[7; 32], &[0], &cipher, &[0]].concat();
+    let length = u8::try_from(hello.len()).unwrap();
+    let handshake = [&[2, 0, 0, length][..], &hello].concat();
+    [&[22][..], &version, &[0, length + 4], &handshake].concat()
+}
+
+#[tokio::test]
+async fn a_server_that_offers_no_more_than_tls_1_1_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let received = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(&hello_of_tls_1_1()).await.unwrap();
+        let mut records = Vec::new();
+        // What the client leaves unread ends the connection by a reset.
+        let _end = stream.read_to_end(&mut records).await;
+        records
+    });
+    let call = client(&format!("https://{address}"), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
+    assert_refused(&call, None, "incompatible");
+    let (mut records, mut kinds) = (&received.await.unwrap()[..], Vec::new());
+    while let [kind, _, _, high, low, rest @ ..] = records {
+        kinds.push(*kind);
+        records = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
+    }
+    assert_eq!(kinds, [22, 21], "a hello and an alert, no data of the application (23)");
 }
 
 #[tokio::test]

@@ -10,7 +10,6 @@ mod inputs;
 mod lies;
 mod operations;
 mod outputs;
-mod secrets;
 mod sending;
 mod stops;
 mod together;

@@ -1,1 +1,0 @@
-//! The key and the signature stand nowhere, whatever goes wrong.
