@@ -7,8 +7,12 @@ use super::pace::Pace;
 use crate::domain::codes::Scope;
 use crate::domain::limit::slots::RoundTrips;
 use crate::domain::limit::speed::Speed;
-use crate::domain::limit::throttle::Throttle;
+use crate::domain::limit::throttle::{Cut, Throttle};
 use crate::domain::limit::{Cap, Moment};
+
+/// The pace is this much faster than the rate, which the slots keep: a pace as fast as the rate could never make up
+/// for a stall of the network, after which many slots fall free together.
+const HEADROOM: f64 = 1.25;
 
 /// The app's lane and those of its commands, over one ledger.
 #[derive(Debug)]
@@ -58,13 +62,16 @@ impl Lanes {
     ) -> Result<Result<Taken, Moment>, LedgerError> {
         let (app, command) = (&mut self.app, &mut self.commands[command].1);
         let now = clock();
+        // Others may have left word at the last take.
+        app.heed(now);
+        command.heed(now);
         if let Err(later) = command.ready(now).and_then(|()| app.ready(now)) {
             return Ok(Err(later));
         }
         let taken = self.ledger.take(&mut app.section, &mut command.section, clock)?;
         if taken.is_ok() {
-            app.left(now);
-            command.left(now);
+            app.pace.spend(now);
+            command.pace.spend(now);
         }
         Ok(taken)
     }
@@ -83,12 +90,15 @@ impl Lanes {
         self.ledger.settle(taken, free_at)
     }
 
-    /// An answer said: too fast.
-    pub(super) fn throttled(&mut self, command: usize, scope: Scope, now: Moment) {
-        match scope {
-            Scope::Command => self.commands[command].1.rejected(now),
-            Scope::App => self.app.rejected(now),
-        }
+    /// An answer said: too fast. The other processes are told.
+    pub(super) fn throttled(&mut self, command: usize, scope: Scope, now: Moment) -> Result<(), LedgerError> {
+        let lane = match scope {
+            Scope::Command => &mut self.commands[command].1,
+            Scope::App => &mut self.app,
+        };
+        let busy = self.ledger.busy(&mut lane.section, now)?;
+        lane.heed(now);
+        lane.rejected(now, busy).map_or(Ok(()), |cut| self.ledger.tell(&mut lane.section, cut))
     }
 
     /// How fast the command and the app may go.
@@ -111,20 +121,27 @@ impl Lane {
     /// Neither a pause nor the pace is in the way; otherwise, until when.
     fn ready(&mut self, now: Moment) -> Result<(), Moment> {
         self.throttle.paused_until(now).map_or(Ok(()), Err)?;
-        self.pace.draw(self.throttle.rate(now), now)
+        self.section.use_first(self.throttle.slots(now));
+        self.pace.draw(self.throttle.rate(now) * HEADROOM, now)
     }
 
-    fn left(&mut self, now: Moment) {
-        self.pace.spend(now);
-        self.throttle.sent(now);
-    }
-
-    fn rejected(&mut self, now: Moment) {
-        let before = self.throttle.paused_until(now);
-        self.throttle.rejected(now);
-        if let Some(end) = self.throttle.paused_until(now)
-            && before.is_none()
+    /// What other processes were told counts here, too.
+    fn heed(&mut self, now: Moment) {
+        if let Some(cut) = self.section.told()
+            && self.throttle.heed(cut, now)
         {
+            self.rest(now);
+        }
+    }
+
+    fn rejected(&mut self, now: Moment, busy: u32) -> Option<Cut> {
+        let cut = self.throttle.rejected(now, busy);
+        self.rest(now);
+        cut
+    }
+
+    fn rest(&mut self, now: Moment) {
+        if let Some(end) = self.throttle.paused_until(now) {
             self.pace.pause(end);
         }
     }

@@ -5,12 +5,16 @@
 //! 64 n     name of the command with section n, 1 ≤ n < 64, padded with zeros
 //! 4096     section 0, the app: 65,536 slots of 8 bytes
 //! …        section n, a command: the same
+//! 33558528 the last cut of section n, at 8 n
 //! ```
 //!
 //! A slot is the moment from which it is free, in nanoseconds of CLOCK_MONOTONIC, little endian. That clock is the
 //! same for all processes, nobody sets it, and it is the one that the time-outs of the exchanges run on: when the
 //! machine sleeps, both stand still, while CLOCK_BOOTTIME would free slots whose calls have yet to leave. It starts
 //! again at boot, so moments too far ahead are clamped. The file is sparse; with a cap of 200 it takes some KiB.
+//!
+//! A cut is what processes tell each other of a lower limit of the server: its millisecond of the same clock × 2^20 +
+//! the calls that were too many.
 //!
 //! Each process uses the first `cap` slots of a section, so different caps never add up to more than the largest.
 //! What is taken stays taken when a process dies, until the moment written at the take.
@@ -24,6 +28,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 use crate::domain::limit::slots::{held_until, survey};
+use crate::domain::limit::throttle::Cut;
 use crate::domain::limit::{Cap, Moment};
 use crate::fail_point::{self, Deed};
 
@@ -31,8 +36,12 @@ const MAGIC: [u8; 16] = *b"imbulk slots v1\n";
 const NAME: usize = 64;
 const SECTIONS: u32 = 64;
 const PAGE: u64 = 4096;
+const NANOS_PER_MS: u64 = 1_000_000;
 const SLOT: usize = size_of::<u64>();
 const SECTION: u64 = SLOT as u64 * Cap::MAX as u64;
+const CUTS: u64 = PAGE + SECTIONS as u64 * SECTION;
+/// The bits of a cut that count its calls.
+const CALLS: u32 = 20;
 
 /// The open file.
 #[derive(Debug)]
@@ -47,7 +56,11 @@ pub(super) struct Ledger {
 pub(super) struct Section {
     number: u32,
     cap: Cap,
+    /// Of the slots below the cap, only so many are used.
+    used: u32,
     free: Vec<u32>,
+    /// The cut as it was last read.
+    cut: u64,
 }
 
 /// One slot of the app and one of a command, taken together.
@@ -130,7 +143,7 @@ impl Ledger {
 
     /// The app's own section.
     pub(super) fn app(cap: Cap) -> Section {
-        Section { number: 0, cap, free: Vec::new() }
+        Section::new(0, cap)
     }
 
     /// The section of a command, by the command's name.
@@ -148,7 +161,7 @@ impl Ledger {
                 found = name;
             }
             if found == name {
-                return Ok(Section { number, cap, free: Vec::new() });
+                return Ok(Section::new(number, cap));
             }
         }
         Err(full())
@@ -169,6 +182,12 @@ impl Ledger {
         let _lock = self.lock()?;
         let now = clock();
         let until = held_until(now, self.exchange_timeout);
+        let cuts = [app.cut, command.cut];
+        self.listen(app)?;
+        self.listen(command)?;
+        if cuts != [app.cut, command.cut] {
+            return Ok(Err(now));
+        }
         let slots = match (self.find(command, now, until)?, self.find(app, now, until)?) {
             (Ok(of_command), Ok(of_app)) => [of_command, of_app],
             (Err(next), Ok(_)) | (Ok(_), Err(next)) => return Ok(Err(next)),
@@ -196,6 +215,30 @@ impl Ledger {
         Ok(())
     }
 
+    /// So many slots of the section are taken, of whatever process. Also reads its last cut.
+    pub(super) fn busy(&self, section: &mut Section, now: Moment) -> Result<u32, LedgerError> {
+        let _lock = self.lock()?;
+        self.listen(section)?;
+        // All of them: the caps of other processes may be higher than ours.
+        let mut bytes = vec![0; Cap::MAX as usize * SLOT];
+        self.read(section.place(0), &mut bytes)?;
+        let (slots, _) = bytes.as_chunks();
+        let busy = slots.iter().filter(|slot| u64::from_le_bytes(**slot) > now.as_nanos()).count();
+        Ok(u32::try_from(busy).unwrap_or(Cap::MAX))
+    }
+
+    /// Tells all processes of a cut.
+    pub(super) fn tell(&self, section: &mut Section, cut: Cut) -> Result<(), LedgerError> {
+        let _lock = self.lock()?;
+        section.cut = ((cut.at.as_nanos() / NANOS_PER_MS) << CALLS) | u64::from(cut.calls);
+        self.write(CUTS + u64::from(section.number) * SLOT as u64, &section.cut.to_le_bytes())
+    }
+
+    fn listen(&self, section: &mut Section) -> Result<(), LedgerError> {
+        section.cut = self.moment(CUTS + u64::from(section.number) * SLOT as u64)?.as_nanos();
+        Ok(())
+    }
+
     /// A free slot of the section, the last of `free`; or when there is one again. The section is looked over
     /// only when all slots that were free the last time are gone.
     fn find(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<u64, Moment>, LedgerError> {
@@ -213,7 +256,7 @@ impl Ledger {
         if self.file.metadata().is_ok_and(|file| file.nlink() == 0) {
             return Err(LedgerError::Removed { path: self.path.clone() });
         }
-        let mut bytes = vec![0; section.cap.get() as usize * SLOT];
+        let mut bytes = vec![0; section.used as usize * SLOT];
         self.read(section.place(0), &mut bytes)?;
         let (slots, _) = bytes.as_chunks();
         let found = survey(slots.iter().map(|slot| Moment::from_nanos(u64::from_le_bytes(*slot))), now, until);
@@ -300,10 +343,30 @@ impl Drop for Locked<'_> {
 }
 
 impl Section {
+    fn new(number: u32, cap: Cap) -> Self {
+        Self { number, cap, used: cap.get(), free: Vec::new(), cut: 0 }
+    }
+
     /// The cap from now on; slots above it are left to fall free.
     pub(super) fn set_cap(&mut self, cap: Cap) {
         self.cap = cap;
-        self.free.clear();
+        self.use_first(cap.get());
+    }
+
+    /// Uses so many of the slots below the cap from now on; those above are left to fall free.
+    pub(super) fn use_first(&mut self, slots: u32) {
+        let used = slots.min(self.cap.get());
+        if used != self.used {
+            self.used = used;
+            self.free.clear();
+        }
+    }
+
+    /// The last cut that a process told of, as far as was read.
+    pub(super) fn told(&self) -> Option<Cut> {
+        let at = Moment::from_nanos((self.cut >> CALLS).saturating_mul(NANOS_PER_MS));
+        let calls = u32::try_from(self.cut & ((1 << CALLS) - 1)).ok()?;
+        (calls > 0).then_some(Cut { at, calls })
     }
 
     fn place(&self, slot: u32) -> u64 {

@@ -137,7 +137,11 @@ impl CommandLimiter {
     /// An answer to this command said that it, or the app, is called too often.
     pub fn throttled(&self, scope: Scope) {
         let now = self.shared.clock.now();
-        self.shared.lanes().throttled(self.number, scope, now);
+        let told = self.shared.lanes().throttled(self.number, scope, now);
+        if let Err(error) = told {
+            // The next permit meets the same error.
+            tracing::warn!(%error, "other processes could not be told to slow down");
+        }
     }
 
     /// From now on, this is the command's cap, whether lower or higher than before.

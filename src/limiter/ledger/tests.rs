@@ -162,3 +162,30 @@ fn a_ledger_without_room_for_another_command_says_so() {
     assert!(matches!(ledger.section("one more", cap(1)), Err(LedgerError::Full { .. })));
     assert!(matches!(ledger.section(&"x".repeat(65), cap(1)), Err(LedgerError::Full { .. })));
 }
+
+#[test]
+fn a_cut_that_one_process_tells_of_the_others_hear_at_their_next_take() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 5, 5));
+    let cut = Cut { at: ms(7000), calls: 150 };
+    one.0.tell(&mut one.2, cut).expect("told");
+    assert_eq!(other.2.told(), None);
+    assert_eq!(other.take(ms(7001)).expect_err("there is news"), ms(7001));
+    assert_eq!((other.1.told(), other.2.told()), (None, Some(cut)));
+    other.take(ms(7001)).expect("known by now");
+    one.take(ms(7001)).expect("it knew");
+}
+
+#[test]
+fn only_the_first_slots_are_used_where_fewer_are_allowed_and_all_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [mut few, mut many] = [2, 10].map(|slots| Process::start(folder.path(), 10, slots));
+    many.2.use_first(6);
+    assert_eq!(many.take_all(ms(1)).len(), 6);
+    many.2.use_first(3);
+    many.take(ms(2)).expect_err("six are taken");
+    many.2.use_first(20);
+    assert_eq!(many.take_all(ms(2)).len(), 4, "no more than the cap");
+    assert_eq!(few.0.busy(&mut few.2, ms(3)).expect("read"), 10);
+    assert_eq!(few.0.busy(&mut few.2, ms(7000)).expect("read"), 0);
+}

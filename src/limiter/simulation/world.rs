@@ -1,7 +1,8 @@
 //! Virtual time, a network and a server made of arithmetic, and processes that send as fast as they are let.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
+use std::ops::Range;
 use std::time::Duration;
 
 use governor::clock::FakeRelativeClock;
@@ -12,6 +13,7 @@ use governor::{Quota, RateLimiter};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::server::{Server, Verdict};
 use crate::domain::codes::Scope;
 use crate::domain::limit::Moment;
 use crate::limiter::lane::Lanes;
@@ -19,6 +21,9 @@ use crate::limiter::ledger::Taken;
 
 pub(super) const MS: u64 = 1_000_000;
 pub(super) const SECOND: u64 = 1000 * MS;
+/// Later than any of these worlds ends.
+pub(super) const FOREVER: u64 = 3600 * SECOND;
+pub(super) const ALWAYS: Range<u64> = 0..FOREVER;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests in flight, at most: more than the slowest network of these tests can use.
 const WORKERS: usize = 128;
@@ -40,7 +45,7 @@ impl Gate for Lanes {
         let taken = taken.expect("lanes give slots");
         Self::answered(self, 0, &taken, Duration::from_nanos(round_trip), now).expect("the ledger works");
         if rejected {
-            self.throttled(0, Scope::Command, now);
+            self.throttled(0, Scope::Command, now).expect("the ledger works");
         }
     }
 }
@@ -69,80 +74,61 @@ impl Gate for Naive {
     fn answered(&mut self, _: Option<Taken>, _: u64, _: bool, _: u64) {}
 }
 
-/// How long the ways take, in ms for there and back, and what goes wrong.
-#[derive(Clone, Copy)]
+/// How long the ways take, and what goes wrong on them.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Network {
+    /// In ms, for there and back.
     pub(super) round_trip: (u64, u64),
-    /// Nothing moves for 300 ms every 2 s.
-    pub(super) stalls: bool,
+    /// Nothing moves for so many ms, every so many ms.
+    pub(super) stall: (u64, u64),
     /// Of a thousand calls, so many never get their answer.
     pub(super) lost: u32,
+    /// A process may send so many ms after it was allowed to, and read an answer so many ms after it came.
+    pub(super) late: u64,
 }
 
 impl Network {
     fn arrival(&self, sent: u64, chance: &mut StdRng) -> u64 {
         let (low, high) = self.round_trip;
         let arrival = sent + chance.random_range(low * MS / 2..=high * MS / 2);
-        let phase = arrival % (2 * SECOND);
-        if self.stalls && phase < 300 * MS { arrival + 300 * MS - phase } else { arrival }
+        let (length, every) = (self.stall.0 * MS, self.stall.1 * MS);
+        let phase = arrival % every.max(1);
+        if phase < length { arrival + length - phase } else { arrival }
+    }
+
+    fn lateness(&self, chance: &mut StdRng) -> u64 {
+        chance.random_range(0..=self.late * MS)
     }
 }
 
-/// A server that allows `limit(now)` calls in any second and counts the refused ones, too, if it is strict.
-pub(super) struct Server {
-    pub(super) limit: fn(u64) -> u32,
-    pub(super) strict: bool,
-    counted: VecDeque<u64>,
-    arrivals: Vec<(u64, Verdict)>,
+/// A process: how it begins, and when it lives, in nanoseconds. Killed, it leaves calls behind whose answers nobody
+/// reads.
+pub(super) struct Peer {
+    pub(super) begin: Box<dyn Fn(u64) -> Box<dyn Gate>>,
+    pub(super) lives: Vec<Range<u64>>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Verdict {
-    Accepted,
-    Rejected,
-}
-
-impl Server {
-    pub(super) fn new(limit: fn(u64) -> u32) -> Self {
-        Self { limit, strict: false, counted: VecDeque::new(), arrivals: Vec::new() }
-    }
-
-    fn judge(&mut self, now: u64) -> Verdict {
-        while self.counted.front().is_some_and(|first| now - first >= SECOND) {
-            self.counted.pop_front();
-        }
-        let full = self.counted.len() >= (self.limit)(now) as usize;
-        if !full || self.strict {
-            self.counted.push_back(now);
-        }
-        let verdict = if full { Verdict::Rejected } else { Verdict::Accepted };
-        self.arrivals.push((now, verdict));
-        verdict
-    }
-
-    /// The most calls that any second holds, whenever it begins.
-    pub(super) fn fullest_second(&self) -> usize {
-        let (mut fullest, mut first) = (0, 0);
-        for (last, (now, _)) in self.arrivals.iter().enumerate() {
-            while now - self.arrivals[first].0 >= SECOND {
-                first += 1;
-            }
-            fullest = fullest.max(last + 1 - first);
-        }
-        fullest
-    }
-
-    pub(super) fn count(&self, verdict: Verdict, from: u64, to: u64) -> f64 {
-        let within = |(at, found): &&(u64, Verdict)| *found == verdict && (from * SECOND..to * SECOND).contains(at);
-        f64::from(u32::try_from(self.arrivals.iter().filter(within).count()).expect("few"))
-    }
+/// What a process is while it lives.
+struct Life {
+    gate: Box<dyn Gate>,
+    idle: usize,
+    asking: bool,
 }
 
 enum Event {
-    Ask { process: usize },
-    Arrive { process: usize, taken: Option<Taken>, sent: u64 },
-    Answer { process: usize, taken: Option<Taken>, sent: u64, verdict: Verdict },
-    TimeOut { process: usize },
+    Begin { peer: usize },
+    Kill { peer: usize },
+    Ask { whose: Whose },
+    Arrive { whose: Whose, taken: Option<Taken>, sent: u64 },
+    Answer { whose: Whose, taken: Option<Taken>, sent: u64, verdict: Verdict },
+    TimeOut { whose: Whose },
+}
+
+/// A process, and which of its lives.
+#[derive(Clone, Copy)]
+struct Whose {
+    peer: usize,
+    life: usize,
 }
 
 /// Everything that happens, in order.
@@ -150,28 +136,28 @@ pub(super) struct World {
     chance: StdRng,
     network: Network,
     server: Server,
-    gates: Vec<Box<dyn Gate>>,
-    idle: Vec<usize>,
-    asking: Vec<bool>,
+    peers: Vec<Peer>,
+    lives: Vec<(usize, Option<Life>)>,
     events: Vec<Option<Event>>,
     agenda: BinaryHeap<Reverse<(u64, usize)>>,
 }
 
 impl World {
-    pub(super) fn run(gates: Vec<Box<dyn Gate>>, network: Network, server: Server, seconds: u64, seed: u64) -> Server {
-        let processes = gates.len();
+    pub(super) fn run(peers: Vec<Peer>, network: Network, server: Server, seconds: u64, seed: u64) -> Server {
         let mut world = Self {
             chance: StdRng::seed_from_u64(seed),
             network,
             server,
-            gates,
-            idle: vec![WORKERS; processes],
-            asking: vec![false; processes],
+            lives: peers.iter().map(|_| (0, None)).collect(),
+            peers,
             events: Vec::new(),
             agenda: BinaryHeap::new(),
         };
-        for process in 0..processes {
-            world.ask_at(process, SECOND);
+        for peer in 0..world.peers.len() {
+            for life in world.peers[peer].lives.clone() {
+                world.plan(SECOND + life.start, Event::Begin { peer });
+                world.plan(SECOND + life.end, Event::Kill { peer });
+            }
         }
         while let Some(Reverse((now, number))) = world.agenda.pop()
             && now < (seconds + 1) * SECOND
@@ -180,7 +166,7 @@ impl World {
             world.happen(event, now);
         }
         // The world begins at the clock's first second, the counting at zero.
-        world.server.arrivals.iter_mut().for_each(|(at, _)| *at -= SECOND);
+        world.server.begin_at(SECOND);
         world.server
     }
 
@@ -189,54 +175,75 @@ impl World {
         self.agenda.push(Reverse((at, self.events.len() - 1)));
     }
 
-    fn ask_at(&mut self, process: usize, at: u64) {
-        if !std::mem::replace(&mut self.asking[process], true) {
-            self.plan(at, Event::Ask { process });
+    fn alive(&mut self, whose: Whose) -> Option<&mut Life> {
+        let (number, life) = &mut self.lives[whose.peer];
+        life.as_mut().filter(|_| *number == whose.life)
+    }
+
+    fn ask_at(&mut self, whose: Whose, at: u64) {
+        if let Some(life) = self.alive(whose)
+            && !std::mem::replace(&mut life.asking, true)
+        {
+            self.plan(at, Event::Ask { whose });
         }
     }
 
     fn happen(&mut self, event: Event, now: u64) {
         match event {
-            Event::Ask { process } => {
-                self.asking[process] = false;
-                self.ask(process, now);
+            Event::Begin { peer } => {
+                let gate = (self.peers[peer].begin)(now);
+                self.lives[peer].0 += 1;
+                self.lives[peer].1 = Some(Life { gate, idle: WORKERS, asking: false });
+                self.ask_at(Whose { peer, life: self.lives[peer].0 }, now);
             }
-            Event::Arrive { process, taken, sent } => {
-                let verdict = self.server.judge(now);
-                if self.chance.random_range(0..1000) < self.network.lost {
-                    let timeout = u64::try_from(TIMEOUT.as_nanos()).expect("short");
-                    self.plan(sent + timeout, Event::TimeOut { process });
-                } else {
-                    let back = self.network.arrival(now, &mut self.chance);
-                    self.plan(back, Event::Answer { process, taken, sent, verdict });
+            Event::Kill { peer } => self.lives[peer].1 = None,
+            Event::Ask { whose } => self.ask(whose, now),
+            Event::Arrive { whose, taken, sent } => self.arrive(whose, taken, sent, now),
+            Event::Answer { whose, taken, sent, verdict } => {
+                if let Some(life) = self.alive(whose) {
+                    life.gate.answered(taken, now - sent, verdict == Verdict::Rejected, now);
+                    life.idle += 1;
                 }
+                self.ask_at(whose, now);
             }
-            Event::Answer { process, taken, sent, verdict } => {
-                self.gates[process].answered(taken, now - sent, verdict == Verdict::Rejected, now);
-                self.idle[process] += 1;
-                self.ask_at(process, now);
-            }
-            Event::TimeOut { process } => {
-                self.idle[process] += 1;
-                self.ask_at(process, now);
+            Event::TimeOut { whose } => {
+                if let Some(life) = self.alive(whose) {
+                    life.idle += 1;
+                }
+                self.ask_at(whose, now);
             }
         }
     }
 
+    fn arrive(&mut self, whose: Whose, taken: Option<Taken>, sent: u64, now: u64) {
+        let verdict = self.server.judge(whose.peer, now);
+        if self.chance.random_range(0..1000) < self.network.lost {
+            let timeout = u64::try_from(TIMEOUT.as_nanos()).expect("short");
+            self.plan(sent + timeout, Event::TimeOut { whose });
+        } else {
+            let back = self.network.arrival(now, &mut self.chance) + self.network.lateness(&mut self.chance);
+            self.plan(back, Event::Answer { whose, taken, sent, verdict });
+        }
+    }
+
     /// As `acquire` does it: one asks at a time, and sleeps on a timer of whole milliseconds that fires late.
-    fn ask(&mut self, process: usize, now: u64) {
-        while self.idle[process] > 0 {
-            match self.gates[process].take(now) {
+    fn ask(&mut self, whose: Whose, now: u64) {
+        while let Some(life) = self.alive(whose) {
+            life.asking = false;
+            if life.idle == 0 {
+                return;
+            }
+            match life.gate.take(now) {
                 Ok(taken) => {
-                    self.idle[process] -= 1;
-                    let arrival = self.network.arrival(now, &mut self.chance);
-                    self.plan(arrival, Event::Arrive { process, taken, sent: now });
+                    life.idle -= 1;
+                    let left = now + self.network.lateness(&mut self.chance);
+                    let arrival = self.network.arrival(left, &mut self.chance);
+                    self.plan(arrival, Event::Arrive { whose, taken, sent: now });
                 }
                 Err(next) => {
                     let wait = next.saturating_sub(now).clamp(MS, 50 * MS).next_multiple_of(MS);
                     let late = self.chance.random_range(0..MS);
-                    self.ask_at(process, now + wait + late);
-                    return;
+                    return self.ask_at(whose, now + wait + late);
                 }
             }
         }

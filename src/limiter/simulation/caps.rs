@@ -1,0 +1,141 @@
+//! No second above the cap, whatever happens, and few far below it.
+//!
+//! `IMBULK_SEEDS=2000 cargo test --release --lib limiter::simulation` lives through more of the minutes that
+//! are drawn by lot.
+
+#![expect(clippy::disallowed_methods, reason = "the environment says how many seeds")]
+
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::path::Path;
+
+use governor::Quota;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rstest::rstest;
+
+use super::server::{Server, Verdict};
+use super::world::{ALWAYS, FOREVER, MS, Naive, Network, Peer, SECOND, World};
+use super::{CAP, JITTERY, QUICK, STEADY, peer, steady_peer};
+
+const SEEDS: u64 = 30;
+/// The network stands still for 300 ms every 2 s.
+const STALL: (u64, u64) = (300, 2000);
+const STALLING: Network = Network { stall: STALL, ..STEADY };
+
+/// What so many processes of the cap send in half a minute: the fullest second, and the share of the cap.
+fn sent_by(processes: usize, network: Network, seed: u64) -> (usize, f64) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peers = (0..processes).map(|_| steady_peer(folder.path(), CAP)).collect();
+    let server = World::run(peers, network, Server::new(|_| u32::MAX), 31, seed);
+    let share = server.count(Verdict::Accepted, 1, 31) / 30.0 / f64::from(CAP);
+    println!(
+        "{processes} processes, {network:?}: {} in the fullest second, {share:.4}, the last got {:.2}",
+        server.fullest_second(),
+        server.least_share()
+    );
+    (server.fullest_second(), share)
+}
+
+#[rstest]
+#[case::quiet(QUICK, 0.98)]
+#[case::jittery(Network { round_trip: (10, 40), ..QUICK }, 0.96)]
+#[case::stalling(Network { stall: STALL, ..QUICK }, 0.92)]
+#[case::late_by_a_busy_processor(Network { late: 10, ..QUICK }, 0.96)]
+#[case::losing_answers(Network { lost: 5, ..QUICK }, 0.94)]
+fn at_20_ms_one_to_eight_processes_use_92_percent_of_the_cap_and_no_more_than_all(
+    #[case] network: Network,
+    #[case] at_least: f64,
+    #[values(1, 2, 8)] processes: usize,
+) {
+    let (fullest, share) = sent_by(processes, network, 1);
+    assert!(fullest <= CAP as usize, "{fullest} in one second");
+    assert!(share >= at_least, "{share:.4} of the cap");
+}
+
+#[rstest]
+#[case::of_50_ms(STEADY, 0.95)]
+#[case::of_50_ms_stalling(STALLING, 0.91)]
+#[case::of_50_ms_losing_answers(Network { lost: 5, ..STEADY }, 0.94)]
+#[case::of_100_ms_jittery(JITTERY, 0.92)]
+#[case::of_100_ms_jittery_and_stalling_with_losses(Network { stall: STALL, lost: 5, ..JITTERY }, 0.80)]
+#[case::of_500_ms(Network { round_trip: (400, 600), ..STEADY }, 0.72)]
+fn longer_round_trips_cost_half_of_themselves(
+    #[case] network: Network,
+    #[case] at_least: f64,
+    #[values(1, 8)] processes: usize,
+) {
+    let (fullest, share) = sent_by(processes, network, 1);
+    assert!(fullest <= CAP as usize, "{fullest} in one second");
+    assert!(share >= at_least, "{share:.4} of the cap");
+}
+
+#[test]
+fn whatever_the_lot_says_no_second_holds_more_than_the_cap() {
+    let seeds = std::env::var("IMBULK_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("a number"));
+    for seed in 0..seeds {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (peers, network) = drawn_by_lot(folder.path(), seed);
+        let processes = peers.len();
+        let server = World::run(peers, network, Server::new(|_| u32::MAX), 20, seed);
+        let fullest = server.fullest_second();
+        assert!(fullest <= CAP as usize, "{fullest} in one second; seed {seed}: {processes} processes, {network:?}");
+    }
+}
+
+/// One to eight processes that come when they like, and die and come again, on some network.
+fn drawn_by_lot(folder: &Path, seed: u64) -> (Vec<Peer>, Network) {
+    let mut lot = StdRng::seed_from_u64(seed);
+    let round_trip: u64 = [20, 50, 100, 500][lot.random_range(0..4)];
+    let jitter = lot.random_range(0..=round_trip / 2);
+    let network = Network {
+        round_trip: (round_trip - jitter, round_trip + jitter * lot.random_range(1..3)),
+        stall: [(0, 0), STALL, (1000, 5000), (50, 333)][lot.random_range(0..4)],
+        lost: [0, 5, 50][lot.random_range(0..3)],
+        late: [0, 2, 30][lot.random_range(0..3)],
+    };
+    let processes = lot.random_range(1..=8);
+    let mut one = || {
+        let own_cap = if lot.random_bool(0.7) { CAP } else { lot.random_range(1..=CAP) };
+        peer(folder, own_cap, lives(&mut lot))
+    };
+    ((0..processes).map(|_| one()).collect(), network)
+}
+
+fn lives(lot: &mut StdRng) -> Vec<Range<u64>> {
+    let mut begin = if lot.random_bool(0.5) { 0 } else { lot.random_range(0..10 * SECOND) };
+    let mut lives = Vec::new();
+    while begin < 20 * SECOND {
+        let end = if lot.random_bool(0.3) { FOREVER } else { begin + lot.random_range(10 * MS..8 * SECOND) };
+        lives.push(begin..end);
+        begin = end + lot.random_range(0..2 * SECOND);
+    }
+    lives
+}
+
+#[rstest]
+#[case::with_its_usual_burst(Quota::per_second(NonZeroU32::new(CAP).expect("not zero")), STEADY)]
+#[case::without_burst(
+    Quota::per_second(NonZeroU32::new(CAP).expect("not zero")).allow_burst(NonZeroU32::MIN), STALLING)]
+fn a_naive_limiter_breaks_the_cap_so_these_tests_can_see(#[case] quota: Quota, #[case] network: Network) {
+    let naive = Peer { begin: Box::new(move |_| Box::new(Naive::new(quota))), lives: vec![ALWAYS] };
+    let server = World::run(vec![naive], network, Server::new(|_| u32::MAX), 10, 1);
+    assert!(server.fullest_second() > CAP as usize + 20, "only {} in one second", server.fullest_second());
+}
+
+#[test]
+fn processes_with_a_ledger_each_break_the_cap_so_these_tests_can_see() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let peers = folders.iter().map(|folder| steady_peer(folder.path(), CAP)).collect();
+    let server = World::run(peers, STEADY, Server::new(|_| u32::MAX), 10, 1);
+    assert!(server.fullest_second() > CAP as usize * 3 / 2, "only {} in one second", server.fullest_second());
+}
+
+#[test]
+fn a_process_killed_and_begun_again_without_the_ledger_breaks_the_cap_so_these_tests_can_see() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let lives = [0..3 * SECOND, 3 * SECOND..FOREVER];
+    let peers = folders.iter().zip(lives).map(|(folder, life)| peer(folder.path(), CAP, vec![life])).collect();
+    let server = World::run(peers, STEADY, Server::new(|_| u32::MAX), 10, 1);
+    assert!(server.fullest_second() > CAP as usize, "only {} in one second", server.fullest_second());
+}

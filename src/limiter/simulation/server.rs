@@ -1,0 +1,77 @@
+//! A server made of arithmetic: it counts what arrives, and keeps a limit of its own.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::world::SECOND;
+
+/// A server that allows `limit(now)` calls in any second and counts the refused ones, too, if it is strict.
+pub(super) struct Server {
+    limit: Box<dyn Fn(u64) -> u32>,
+    pub(super) strict: bool,
+    counted: VecDeque<u64>,
+    arrivals: Vec<(u64, Verdict)>,
+    /// Accepted calls by process.
+    accepted: BTreeMap<usize, u32>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Verdict {
+    Accepted,
+    Rejected,
+}
+
+impl Server {
+    pub(super) fn new(limit: impl Fn(u64) -> u32 + 'static) -> Self {
+        Self {
+            limit: Box::new(limit),
+            strict: false,
+            counted: VecDeque::new(),
+            arrivals: Vec::new(),
+            accepted: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn judge(&mut self, peer: usize, now: u64) -> Verdict {
+        while self.counted.front().is_some_and(|first| now - first >= SECOND) {
+            self.counted.pop_front();
+        }
+        let full = self.counted.len() >= (self.limit)(now) as usize;
+        if !full || self.strict {
+            self.counted.push_back(now);
+        }
+        let verdict = if full { Verdict::Rejected } else { Verdict::Accepted };
+        *self.accepted.entry(peer).or_default() += u32::from(verdict == Verdict::Accepted);
+        self.arrivals.push((now, verdict));
+        verdict
+    }
+
+    /// The most calls that any second holds, whenever it begins.
+    pub(super) fn fullest_second(&self) -> usize {
+        let (mut fullest, mut first) = (0, 0);
+        for (last, (now, _)) in self.arrivals.iter().enumerate() {
+            while now - self.arrivals[first].0 >= SECOND {
+                first += 1;
+            }
+            fullest = fullest.max(last + 1 - first);
+        }
+        fullest
+    }
+
+    /// The counting begins at this moment.
+    pub(super) fn begin_at(&mut self, zero: u64) {
+        self.arrivals.iter_mut().for_each(|(at, _)| *at -= zero);
+    }
+
+    /// What the process got that got least, as a share of what it would be if all got the same.
+    pub(super) fn least_share(&self) -> f64 {
+        let all: u32 = self.accepted.values().sum();
+        let least = self.accepted.values().copied().min().unwrap_or(0);
+        let processes = u32::try_from(self.accepted.len()).expect("few");
+        f64::from(least) * f64::from(processes) / f64::from(all)
+    }
+
+    pub(super) fn count(&self, verdict: Verdict, from: u64, to: u64) -> f64 {
+        let within = |(at, found): &&(u64, Verdict)| *found == verdict && (from * SECOND..to * SECOND).contains(at);
+        f64::from(u32::try_from(self.arrivals.iter().filter(within).count()).expect("few"))
+    }
+}
