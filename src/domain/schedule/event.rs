@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::breaker::Outage;
 use crate::domain::codes::Scope;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{DeleteType, Operation};
@@ -165,13 +166,8 @@ pub enum StopReason {
     Deadline,
     /// SIGINT or SIGTERM.
     Signal,
-    /// The endpoint could not be reached for too long.
-    Unreachable {
-        /// For how long.
-        seconds: u64,
-        /// The last reason.
-        reason: String,
-    },
+    /// Nothing has worked for too long.
+    Outage(Outage),
     /// Too many items failed.
     Fuse {
         /// The job.
