@@ -126,6 +126,7 @@ fn a_job_file_with_every_key_is_read_as_it_stands() {
         [stop]
         failed_share = 1
         after_items = 5
+        outage = "never"
         until = "23:59"
         "#,
     )
@@ -143,6 +144,7 @@ fn a_job_file_with_every_key_is_read_as_it_stands() {
     assert_eq!((job.guard.max_items.map(Into::into), job.guard.max_change), (Some(2_000_000_u64), Some(3.0)));
     assert_eq!(job.guard.protected, Some(PathBuf::from("/never.txt")));
     assert_eq!((job.stop.failed_share, job.stop.after_items), (Some(1.0), 5));
+    assert_eq!(job.stop.outage, None);
     assert_eq!(job.stop.until.map(|until| (until.hour, until.minute)), Some((23, 59)));
 }
 
@@ -370,6 +372,17 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "[stop]\nuntil = \"6:00\"\n",
     "6:9: `until` is no time of day: `6:00` | two digits each for hour and minute, \"00:00\" to \"23:59\""
 )]
+#[case(
+    DELETE,
+    "[stop]\noutage = \"ever\"\n",
+    "6:10: `outage` is no delay: `ever` | \"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
+)]
+#[case(
+    DELETE,
+    "[stop]\noutage = \"0s\"\n",
+    "6:10: `outage` is no delay: `0s` | \"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
+)]
+#[case(DELETE, "[stop]\noutage = 120\n", "6:10: expected a text in quotes, found a whole number")]
 #[case(DELETE, "[stop]\nuntil = 06:00\n", "6:9: expected a text in quotes, found a table, date or time")]
 #[case(
     DELETE,

@@ -6,7 +6,7 @@ use imbulk::domain::operation::{self, Operation};
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::{Doubt, Item, Request};
-use imbulk::domain::verdict::{Ending, Judgement, Verdict, judge};
+use imbulk::domain::verdict::{Charging, Ending, Judgement, Verdict, judge};
 use serde_json::Value;
 
 const IDS: [&str; 3] = ["a", "b", "c"];
@@ -18,7 +18,7 @@ pub(crate) fn answer(data: &[u8]) {
     let operation = operation::ALL[usize::from(choice & 3)];
     let doubt = Doubt::ALL[usize::from(choice >> 2) % 3];
     let request = request(operation, u32::from(choice >> 4) % MAX_ATTEMPTS, doubt);
-    let judgement = judge(operation, &request, &Exchange::Body(body.to_vec().into()), MAX_ATTEMPTS);
+    let judgement = judge(operation, &request, &Exchange::Body(body.to_vec().into()), Charging::UpTo(MAX_ATTEMPTS));
     // Bytes that are no text may stand where nobody looks.
     let json = serde_json::from_str::<Value>(&String::from_utf8_lossy(body)).ok();
     for (item, ending) in endings(&request, &judgement) {
@@ -28,7 +28,7 @@ pub(crate) fn answer(data: &[u8]) {
     let known = body.len().min(2);
     status[..known].copy_from_slice(&body[..known]);
     let status = Exchange::Status(u16::from_le_bytes(status));
-    for (_, ending) in endings(&request, &judge(operation, &request, &status, MAX_ATTEMPTS)) {
+    for (_, ending) in endings(&request, &judge(operation, &request, &status, Charging::UpTo(MAX_ATTEMPTS))) {
         assert_eq!(ending.outcome, Outcome::InDoubt, "a status is no verdict: {status:?}");
     }
 }

@@ -3,8 +3,9 @@
 use super::exit::Exit;
 use crate::domain::job::Rejects;
 use crate::domain::outcome::Outcome;
-use crate::domain::schedule::{End, JobNo, StopReason};
+use crate::domain::schedule::{End, JobNo, Outage, StopReason};
 use crate::domain::tally::Tally;
+use crate::domain::verdict::Trouble;
 
 /// The exit code of a run that was driven.
 pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
@@ -13,7 +14,7 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
     {
         return match reason {
             StopReason::Deadline | StopReason::Signal => Exit::Stopped,
-            StopReason::Unreachable { .. }
+            StopReason::Outage(_)
             | StopReason::DiskFull { .. }
             | StopReason::Fuse { .. }
             | StopReason::Fatal { .. } => Exit::Halted,
@@ -33,9 +34,7 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
     match reason {
         StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
         StopReason::Signal => "by a signal".to_owned(),
-        StopReason::Unreachable { seconds, reason } => {
-            format!("the endpoint could not be reached for {seconds} s: {reason}")
-        }
+        StopReason::Outage(outage) => explain_outage(outage),
         StopReason::DiskFull { queue, free, reserve } => format!(
             "the disk of {} is almost full: {free} are free, and {reserve} must be for what is sent to be recorded; \
              make room, then run again",
@@ -49,6 +48,23 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
         }
         StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
     }
+}
+
+fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> String {
+    let (what, reason, hint) = match trouble {
+        Trouble::Unreachable(reason) => (
+            "the endpoint could not be reached",
+            reason,
+            "check the network and `endpoint` or `region`, then run again",
+        ),
+        Trouble::Failing(reason) => ("every call failed", reason, "run again once the server works"),
+    };
+    let (seconds, probes) =
+        (lasts.as_secs(), if *probes == 1 { "1 probe".to_owned() } else { format!("{probes} probes") });
+    format!(
+        "{what} for {seconds} s, {probes} among them; the last: {reason}; hint: {hint}; or wait longer with \
+         `stop.outage`"
+    )
 }
 
 #[cfg(test)]

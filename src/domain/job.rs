@@ -137,6 +137,8 @@ pub struct Stop {
     pub failed_share: Option<f64>,
     /// The fuse is looked at once so many items have an outcome.
     pub after_items: u64,
+    /// Nothing has worked for so long: the run halts; none: it goes on probing.
+    pub outage: Option<Duration>,
     /// Local time of day at which the run drains.
     pub until: Option<TimeOfDay>,
 }

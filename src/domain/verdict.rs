@@ -14,6 +14,8 @@ pub struct Judgement {
     pub verdicts: Vec<Verdict>,
     /// Whether the server is done with it.
     pub server: Server,
+    /// Whether the server did its work.
+    pub work: Work,
     /// What it means beyond the request.
     pub signal: Signal,
 }
@@ -26,6 +28,35 @@ pub enum Server {
     /// Nobody answered for it: it may be writing for as long as
     /// [`SERVER_MAY_BE_WRITING`](super::retry::SERVER_MAY_BE_WRITING).
     MayBeWriting,
+}
+
+/// Whether the server did its work on a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// At least one item got the server's own word, be it yes or no.
+    Done,
+    /// None did, and all that is known of it may be the server's fault.
+    Failed(Trouble),
+    /// None did, for a reason of its own: the signature, a missing right.
+    NotAsked,
+}
+
+/// What is wrong with a server that does not do its work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// There is no way to it; nothing was sent.
+    Unreachable(String),
+    /// It takes calls and does not do what they ask for.
+    Failing(String),
+}
+
+/// Whether attempts count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charging {
+    /// So many may, this one included; then the item ends.
+    UpTo(u32),
+    /// They do not: while nothing works, that is no item's fault.
+    Off,
 }
 
 /// Where an item stands after an exchange.
@@ -99,9 +130,7 @@ pub enum Signal {
     Throttled(Scope),
     /// The UserSig is used up.
     Renew,
-    /// The endpoint can't be reached; nothing was sent.
-    Unreachable(String),
-    /// No answer that can be read: no sign of life, no sign of death.
+    /// No answer that can be read: not even of the signature is anything known.
     Silent,
     /// Nothing of this job can succeed.
     Fatal {
@@ -112,27 +141,32 @@ pub enum Signal {
     },
 }
 
-/// Judges an exchange. `max_attempts` counts attempts that are charged, this one included.
-pub fn judge(operation: &dyn Operation, request: &Request, exchange: &Exchange, max_attempts: u32) -> Judgement {
-    let judge = Judge { operation, request, max_attempts };
+/// Judges an exchange.
+pub fn judge(operation: &dyn Operation, request: &Request, exchange: &Exchange, charging: Charging) -> Judgement {
+    let judge = Judge { operation, request, charging };
     match exchange {
         Exchange::Body(body) => match Answer::parse(body) {
             Ok(answer) => judge.answer(&answer),
             Err(error) => judge.unanswered(&error.to_string()),
         },
-        Exchange::Status(429) => judge.all_again(Signal::Throttled(Scope::Command)),
+        Exchange::Status(429) => {
+            let trouble = Trouble::Failing("HTTP status 429".to_owned());
+            judge.all_again(Work::Failed(trouble), Signal::Throttled(Scope::Command))
+        }
         // A gateway's 5xx says nothing of the server behind it, which may still be at work.
         Exchange::Status(status) if *status >= 500 || *status == 408 => {
             judge.unanswered(&format!("HTTP status {status}"))
         }
         Exchange::Status(status) => {
             let reason = format!("HTTP status {status} where the API always sends 200; is the endpoint right?");
-            judge.all_again(Signal::Fatal { code: None, reason })
+            judge.all_again(Work::NotAsked, Signal::Fatal { code: None, reason })
         }
-        Exchange::NotSent(reason) => judge.all_again(Signal::Unreachable(reason.clone())),
+        Exchange::NotSent(reason) => {
+            judge.all_again(Work::Failed(Trouble::Unreachable(reason.clone())), Signal::Silent)
+        }
         Exchange::Refused(reason) => {
             let signal = Signal::Fatal { code: None, reason: reason.clone() };
-            judge.all_again(signal)
+            judge.all_again(Work::NotAsked, signal)
         }
         Exchange::NoAnswer(reason) => judge.unanswered(reason),
     }
@@ -141,53 +175,65 @@ pub fn judge(operation: &dyn Operation, request: &Request, exchange: &Exchange, 
 struct Judge<'a> {
     operation: &'a dyn Operation,
     request: &'a Request,
-    max_attempts: u32,
+    charging: Charging,
+}
+
+/// What an answer says of an item, and beyond it.
+struct Word {
+    verdict: Verdict,
+    signal: Signal,
+    work: Work,
 }
 
 impl Judge<'_> {
     fn answer(&self, answer: &Answer) -> Judgement {
-        let mut signal = Signal::Fine;
+        let (mut signal, mut work) = (Signal::Fine, None);
         let named = |item: &Item| answer.items.get(item.account.as_str());
         let unnamed = self.request.items.iter().filter(|item| named(item).is_none()).count();
         let verdicts = self.request.items.iter().map(|item| {
-            let (verdict, heard) = match named(item) {
+            let word = match named(item) {
                 Some(ItemAnswer::Code(code, info)) => self.code(*code, info, Level::Item, 1),
-                Some(ItemAnswer::Contradicted) => {
-                    (self.doubtful("the answer says two things of this item"), Signal::Fine)
-                }
+                Some(ItemAnswer::Contradicted) => self.unclear("the answer says two things of this item"),
                 None if answer.code == 0 && self.operation.answer_key().is_some() => {
-                    (self.doubtful("the answer does not name this item"), Signal::Fine)
+                    self.unclear("the answer does not name this item")
                 }
                 None => self.code(answer.code, &answer.info, Level::Request, unnamed),
             };
-            if severity(&heard) > severity(&signal) {
-                signal = heard;
+            if severity(&word.signal) > severity(&signal) {
+                signal = word.signal;
             }
-            verdict
+            // One item that got its word speaks for the server; else the first that did not says why.
+            if work.is_none() || word.work == Work::Done {
+                work = Some(word.work);
+            }
+            word.verdict
         });
         let verdicts = verdicts.collect();
-        Judgement { verdicts, server: Server::Done, signal }
+        Judgement { verdicts, server: Server::Done, work: work.unwrap_or(Work::Done), signal }
     }
 
     /// `company`: how many items the code speaks of.
-    fn code(&self, code: i64, info: &str, level: Level, company: usize) -> (Verdict, Signal) {
-        let free = |signal| (again(Charge::Free, self.request.doubt, Wait::None, Shape::Whole), signal);
-        let fine = |verdict| (verdict, Signal::Fine);
-        match classify(self.operation.name(), level, code, info) {
-            Class::Done => fine(settled(Outcome::Succeeded, None, String::new())),
-            Class::AlreadyDone => fine(self.already_done(code, info)),
-            Class::Transient(effect) => fine(self.repeated(code, info, self.doubt_after(effect), Wait::Backoff)),
-            Class::Conflict => fine(self.repeated(code, info, self.request.doubt, Wait::Alone)),
-            Class::Throttled(scope) => free(Signal::Throttled(scope)),
-            Class::Renew => free(Signal::Renew),
-            Class::Fatal => free(Signal::Fatal { code: Some(code), reason: info.to_owned() }),
-            Class::Split if company > 1 => fine(again(Charge::Free, self.request.doubt, Wait::None, Shape::Halves)),
+    fn code(&self, code: i64, info: &str, level: Level, company: usize) -> Word {
+        let class = classify(self.operation.name(), level, code, info);
+        let failing = || Work::Failed(Trouble::Failing(format!("code {code}: {info}")));
+        let done = |verdict| Word { verdict, signal: Signal::Fine, work: Work::Done };
+        let failed = |verdict| Word { verdict, signal: Signal::Fine, work: failing() };
+        let free = |signal, work| Word { verdict: self.free(Shape::Whole), signal, work };
+        match class {
+            Class::Done => done(settled(Outcome::Succeeded, None, String::new())),
+            Class::AlreadyDone => done(self.already_done(code, info)),
+            Class::Transient(effect) => failed(self.repeated(code, info, self.doubt_after(effect), Wait::Backoff)),
+            Class::Conflict => failed(self.repeated(code, info, self.request.doubt, Wait::Alone)),
+            Class::Throttled(scope) => free(Signal::Throttled(scope), failing()),
+            Class::Renew => free(Signal::Renew, Work::NotAsked),
+            Class::Fatal => free(Signal::Fatal { code: Some(code), reason: info.to_owned() }, Work::NotAsked),
+            Class::Split if company > 1 => done(self.free(Shape::Halves)),
             // It stands alone: the code is about this item.
             Class::Split => match level {
                 Level::Request => self.code(code, info, Level::Item, 1),
-                Level::Item => fine(settled(Outcome::Failed, Some(code), info.to_owned())),
+                Level::Item => done(settled(Outcome::Failed, Some(code), info.to_owned())),
             },
-            Class::ItemFailed | Class::Unknown => fine(settled(Outcome::Failed, Some(code), info.to_owned())),
+            Class::ItemFailed | Class::Unknown => done(settled(Outcome::Failed, Some(code), info.to_owned())),
         }
     }
 
@@ -218,7 +264,7 @@ impl Judge<'_> {
             let maybe = if doubt == Doubt::None { "" } else { "; one of them may have taken effect" };
             return settled(outcome, Some(code), format!("{info} (attempts used up{maybe})").trim().to_owned());
         }
-        again(Charge::Attempt, doubt, wait, Shape::Whole)
+        again(self.charge(), doubt, wait, Shape::Whole)
     }
 
     /// Sent, and no verdict came back.
@@ -226,22 +272,45 @@ impl Judge<'_> {
         if self.used_up() {
             return settled(Outcome::InDoubt, None, format!("{reason} (attempts used up)"));
         }
-        again(Charge::Attempt, Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole)
+        again(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole)
+    }
+
+    fn unclear(&self, reason: &str) -> Word {
+        let work = Work::Failed(Trouble::Failing(reason.to_owned()));
+        Word { verdict: self.doubtful(reason), signal: Signal::Fine, work }
     }
 
     fn unanswered(&self, reason: &str) -> Judgement {
-        let verdicts = vec![self.doubtful(reason); self.request.items.len()];
-        Judgement { verdicts, server: Server::MayBeWriting, signal: Signal::Silent }
+        Judgement {
+            verdicts: vec![self.doubtful(reason); self.request.items.len()],
+            server: Server::MayBeWriting,
+            work: Work::Failed(Trouble::Failing(reason.to_owned())),
+            signal: Signal::Silent,
+        }
     }
 
     /// As if it had not been sent: nothing was written.
-    fn all_again(&self, signal: Signal) -> Judgement {
-        let verdict = again(Charge::Free, self.request.doubt, Wait::None, Shape::Whole);
-        Judgement { verdicts: vec![verdict; self.request.items.len()], server: Server::Done, signal }
+    fn all_again(&self, work: Work, signal: Signal) -> Judgement {
+        let verdicts = vec![self.free(Shape::Whole); self.request.items.len()];
+        Judgement { verdicts, server: Server::Done, work, signal }
+    }
+
+    fn free(&self, shape: Shape) -> Verdict {
+        again(Charge::Free, self.request.doubt, Wait::None, shape)
+    }
+
+    fn charge(&self) -> Charge {
+        match self.charging {
+            Charging::UpTo(_) => Charge::Attempt,
+            Charging::Off => Charge::Free,
+        }
     }
 
     fn used_up(&self) -> bool {
-        self.request.charged + 1 >= self.max_attempts
+        match self.charging {
+            Charging::UpTo(most) => self.request.charged + 1 >= most,
+            Charging::Off => false,
+        }
     }
 }
 
@@ -260,9 +329,8 @@ fn severity(signal: &Signal) -> u8 {
         Signal::Silent => 1,
         Signal::Throttled(Scope::Command) => 2,
         Signal::Throttled(Scope::App) => 3,
-        Signal::Unreachable(_) => 4,
-        Signal::Renew => 5,
-        Signal::Fatal { .. } => 6,
+        Signal::Renew => 4,
+        Signal::Fatal { .. } => 5,
     }
 }
 

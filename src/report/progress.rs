@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::tell::tell;
 use super::text::{count, counted, duration, rate, share, visible};
+use crate::domain::schedule::Outage;
+use crate::domain::verdict::Trouble;
 
 /// Where no terminal is, a line in so long: a log of a night stays readable.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -53,11 +55,8 @@ pub enum Hindrance {
         /// Calls a second.
         calls_per_second: u32,
     },
-    /// The endpoint can't be reached.
-    Unreachable {
-        /// The last reason.
-        reason: String,
-    },
+    /// Nothing works: the server is only probed.
+    Outage(Outage),
     /// What is left writes to accounts that are being written.
     BusyAccounts,
     /// What is left waits for its next attempt.
@@ -231,12 +230,22 @@ impl Hindrance {
             Self::Throttled { calls_per_second } => {
                 format!("throttled by the API to {} calls/s", count((*calls_per_second).into()))
             }
-            Self::Unreachable { reason } => format!("cannot connect: {}", visible(reason)),
+            Self::Outage(outage) => outage_words(outage),
             Self::BusyAccounts => "waits for busy accounts".to_owned(),
             Self::Backoff => "waits before the next attempts".to_owned(),
             Self::Draining => "stopping: waits for what is on its way".to_owned(),
         }
     }
+}
+
+fn outage_words(Outage { lasts, probes, trouble }: &Outage) -> String {
+    let (what, reason) = match trouble {
+        Trouble::Unreachable(reason) => ("cannot connect", reason),
+        Trouble::Failing(reason) => ("every call fails", reason),
+    };
+    // Whole seconds: it is told a few times in each.
+    let lasts = duration(Duration::from_secs(lasts.as_secs()));
+    format!("{what}: {} (for {lasts}; only probes are sent, {} so far)", visible(reason), count((*probes).into()))
 }
 
 /// Speeds over the last seconds, out of sums.
@@ -293,13 +302,19 @@ mod tests {
             "10,500 of 1,000,000 rows done (1.1 %) · 9,876 items/s, 98.8 calls/s · 12 failed · 8 in flight · 16 min 30 s \
              left"
         );
-        now.hindrance = Some(Hindrance::Unreachable { reason: "refused\n\u{1b}[2J".to_owned() });
-        assert!(line(Phase::Running, &now, rates).ends_with(r" left · cannot connect: refused\n\u{1b}[2J"));
+        let lasts = Duration::from_millis(42_300);
+        let refused = Trouble::Unreachable("refused\n\u{1b}[2J".to_owned());
+        now.hindrance = Some(Hindrance::Outage(Outage { lasts, probes: 9, trouble: refused }));
+        let why = r"cannot connect: refused\n\u{1b}[2J (for 42.0 s; only probes are sent, 9 so far)";
+        assert!(line(Phase::Running, &now, rates).ends_with(&format!(" left · {why}")));
         now.rows_total = None;
         assert_eq!(
             line(Phase::Loading, &now, rates),
-            r"10,500 rows loaded · 9,876 rows/s · 12 rejected · cannot connect: refused\n\u{1b}[2J"
+            format!("10,500 rows loaded · 9,876 rows/s · 12 rejected · {why}")
         );
+        let failing = Trouble::Failing("code 70500: x".to_owned());
+        let failing = Hindrance::Outage(Outage { lasts, probes: 9, trouble: failing }).words();
+        assert_eq!(failing, "every call fails: code 70500: x (for 42.0 s; only probes are sent, 9 so far)");
     }
 
     #[test]

@@ -43,8 +43,8 @@ impl Runner<'_> {
         if self.schedule.stopping().is_some() {
             return Some(Hindrance::Draining);
         }
-        if let Some((_, reason)) = self.schedule.unreachable() {
-            return Some(Hindrance::Unreachable { reason: reason.to_owned() });
+        if let Some(outage) = self.schedule.outage(self.started.elapsed()) {
+            return Some(Hindrance::Outage(outage));
         }
         let speeds =
             self.tasks.iter().map(|task| task.limiter.status()).flat_map(|status| [status.command, status.app]);

@@ -26,6 +26,8 @@ const APP_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).unwrap();
 const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::new(8).unwrap();
 const BASE_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_mins(1);
+/// Longer than a router takes to restart.
+const OUTAGE: Duration = Duration::from_mins(2);
 /// Below so many items a share says little.
 const AFTER_ITEMS: NonZeroU64 = NonZeroU64::new(1000).unwrap();
 
@@ -263,6 +265,16 @@ fn stop(raw: &RawStop) -> Checked<Stop> {
     Ok(Stop {
         failed_share: optional(raw.failed_share.as_ref(), |value| share("failed_share", value))?,
         after_items: after_items.unwrap_or(AFTER_ITEMS).get(),
+        outage: optional(raw.outage.as_ref(), outage)?.unwrap_or(Some(OUTAGE)),
         until: optional(raw.until.as_ref(), |value| time_of_day("until", value))?,
     })
+}
+
+/// `2m` or `never`
+fn outage(value: &Text) -> Checked<Option<Duration>> {
+    if value.get_ref() == "never" {
+        return Ok(None);
+    }
+    let hint = "\"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\"";
+    duration("outage", value).map(Some).map_err(|wrong| wrong.hint(hint))
 }

@@ -59,7 +59,7 @@ fn the_job_file_of_the_readme_loads() {
 fn what_the_readme_calls_a_default_is_the_default() {
     let is_default = |line: &str| line.contains("# default");
     let shown = example().lines().filter(|line| line.starts_with("# ") && is_default(line)).count();
-    assert_eq!(shown, 8, "the defaults that this test compares");
+    assert_eq!(shown, 9, "the defaults that this test compares");
     let spelt_out = load(&with(is_default)).expect("a good job file");
     assert_eq!(said(&spelt_out), said(&load(&example()).expect("a good job file")));
 }

@@ -11,7 +11,7 @@ use imbulk::domain::codes::{Class, entry};
 use imbulk::domain::operation;
 use imbulk::domain::outcome::Outcome;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
@@ -22,6 +22,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/decisions/0004-quarantine-after-no-answer.md",
     "docs/decisions/0005-doubt-and-in-doubt.md",
     "docs/decisions/0006-runs-and-the-same-input.md",
+    "docs/decisions/0007-retry-budget-and-breaker.md",
 ];
 
 fn root() -> &'static Path {

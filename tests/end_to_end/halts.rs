@@ -5,7 +5,7 @@ use std::time::Duration;
 use imbulk::api::{SecretKey, sign};
 use imbulk::sandbox::Command;
 
-use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY};
+use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY, PATIENCE};
 use crate::harness::checker::{Case, End};
 use crate::harness::rows::{Asked, csv, plain, tally};
 
@@ -181,4 +181,107 @@ fn the_key_of_another_app_halts() {
     bench.set_env("IMBULK_SECRET_KEY", "the-key-of-another-app");
     bench.run(&job).expect(4).says("70009");
     assert_eq!(bench.report().calls, 1);
+}
+
+/// Halts after 3 s in which every call fails, having sent few of them again; goes on when the server works again.
+fn halted_by_an_outage(fault: &str, says: &str) {
+    let bench = Bench::new();
+    let asked = plain(Command::FriendDeleteAll, 400);
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    bench.faults(&[fault]);
+    let job = Job::new("job", Command::FriendDeleteAll)
+        .with("limits", "calls_per_second", 200)
+        .with("limits", "max_in_flight", 20)
+        .with("retry", "base_delay", "\"500ms\"")
+        .with("retry", "max_delay", "\"2s\"")
+        .with("stop", "outage", "\"3s\"");
+    let job = job.write(&bench);
+    let halted = bench.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
+    let (calls, stopped) = session(&halted.stdout);
+    for word in ["every call failed for ", "probe", says, "hint: ", "stop.outage"] {
+        assert!(stopped.contains(word), "no {word:?} in {stopped:?}");
+    }
+    let results = bench.results("job");
+    assert_eq!(tally(&results)["pending"], 400, "{fault}: nothing fails for it");
+    // A row that was tried has its attempts; each is a call.
+    let firsts = results.iter().filter(|row| row.attempts > 0).count() as u64;
+    let probes =
+        stopped.split(", ").find_map(|part| part.split_once(" probe")?.0.parse::<u64>().ok()).expect("a count");
+    assert!(firsts < 400 || calls > firsts, "{fault}: {calls} calls of {firsts} rows");
+    assert!(calls <= firsts + 500 / 14 + probes, "{fault}: {calls} calls of {firsts} rows, {probes} probes");
+    bench.faults(&[]);
+    let done = bench.run(&job);
+    assert!([0, 3].contains(&done.code), "{done:#?}");
+    let results = bench.results("job");
+    Case { resends: calls, ..Case::clean(&bench, Command::FriendDeleteAll, &asked, &results) }.check(&bench);
+}
+
+/// The calls of the one job's session, and why it stopped.
+fn session(json: &str) -> (u64, String) {
+    let summaries: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    let calls = summaries[0]["session"]["calls"].as_u64().expect("a number");
+    (calls, summaries[0]["stopped"].as_str().expect("it stopped").to_owned())
+}
+
+#[test]
+fn when_every_call_is_answered_by_a_code_that_passes_few_are_sent_again_and_it_halts() {
+    halted_by_an_outage("any:code=30006:1", "code 30006");
+}
+
+#[test]
+fn when_every_call_meets_a_broken_gateway_few_are_sent_again_and_it_halts() {
+    halted_by_an_outage("any:http=502:1", "HTTP status 502");
+}
+
+#[test]
+fn when_every_connection_is_reset_few_calls_are_sent_again_and_it_halts() {
+    halted_by_an_outage("any:reset-before:1", "reset");
+}
+
+#[test]
+fn when_no_call_is_answered_in_time_few_are_sent_again_and_it_halts() {
+    halted_by_an_outage("any:silence-before:1", "time");
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_reached_halts_and_costs_no_attempt() {
+    let bench = Bench::new();
+    let asked = plain(Command::FriendDeleteAll, 400);
+    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
+    let job = Job::new("job", Command::FriendDeleteAll).with("stop", "outage", "\"3s\"");
+    let job = job.with("app", "endpoint", format!("\"http://{nobody}\"")).write(&bench);
+    let halted = bench.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
+    let (calls, stopped) = session(&halted.stdout);
+    assert!(stopped.contains("the endpoint could not be reached for ") && stopped.contains("hint: "), "{stopped}");
+    assert!(calls <= 400 + 500 / 14 + 3, "{calls} calls");
+    let results = bench.results("job");
+    assert!(results.iter().all(|row| row.outcome == "pending" && row.attempts == 0), "{results:#?}");
+}
+
+#[test]
+fn an_outage_that_is_waited_out_costs_no_row() {
+    let bench = Bench::new();
+    let asked = plain(Command::AccountDelete, 6000);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    bench.faults(&["any:code=70500:1"]);
+    let job = Job::new("job", Command::AccountDelete).with("stop", "outage", "\"never\"").write(&bench);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let begun = std::time::Instant::now();
+    loop {
+        let status = bench.imbulk(&["status", "job", "--json"]);
+        let why = serde_json::from_str::<serde_json::Value>(&status.stdout).unwrap_or_default();
+        if why["pulse"]["hindrance"].as_str().is_some_and(|why| why.starts_with("every call fails: code 70500")) {
+            break;
+        }
+        assert!(running.is_alive() && begun.elapsed() < PATIENCE, "{status:#?}");
+        bench.nap();
+    }
+    let calls = bench.report().calls;
+    assert!(calls <= 60 + 500 / 14 + 60, "{calls} calls of 60 requests");
+    bench.faults(&[]);
+    running.wait().expect(0);
+    let results = bench.results("job");
+    let resends = calls * 100;
+    Case { resends, ..Case::clean(&bench, Command::AccountDelete, &asked, &results) }.check(&bench);
 }

@@ -9,6 +9,8 @@ pub(crate) trait Brain {
     fn wake_at(&self) -> Option<Now>;
     fn end(&self) -> Option<End>;
     fn is_stopping(&self) -> bool;
+    /// How many probes were sent, while nothing else is.
+    fn probes(&self) -> Option<u32>;
     fn tally(&self, job: usize) -> &Tally;
 }
 
@@ -30,6 +32,10 @@ impl Brain for Schedule {
 
     fn is_stopping(&self) -> bool {
         self.stopping().is_some()
+    }
+
+    fn probes(&self) -> Option<u32> {
+        self.outage(Now::ZERO).map(|outage| outage.probes)
     }
 
     fn tally(&self, job: usize) -> &Tally {

@@ -30,6 +30,16 @@ pub(crate) enum Invariant {
     Sleeps,
     /// What shares no account, over however many requests, does not wait for each other.
     UnrelatedDoNotWait,
+    /// Repetitions are paid out of a bucket of 500 that only success fills.
+    RepetitionsArePaid,
+    /// When nothing works, one probe goes out at a time, a second or more after the one before.
+    ProbesAreApart,
+    /// No item ends for want of attempts that were used up while nothing worked.
+    NothingFailsInAnOutage,
+    /// When a probe succeeds, sending goes on.
+    GoesOnAfterRecovery,
+    /// Requests in memory that share an account set out in the order of their coming.
+    NobodyIsOvertaken,
     /// However long the queue, the requests in memory are bounded.
     MemoryIsBounded,
 }

@@ -11,7 +11,7 @@ use crate::brain::honest;
 use crate::night::{Job, MS, Night, Weather, id, request};
 use crate::world::{Report, live};
 
-fn night(operation: &str, rate: u32, requests: Vec<Request>, weather: Weather) -> Night {
+pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather: Weather) -> Night {
     let retry = Retry {
         max_attempts: NonZeroU32::new(3).expect("not zero"),
         base_delay: Duration::from_mins(1),
@@ -22,19 +22,19 @@ fn night(operation: &str, rate: u32, requests: Vec<Request>, weather: Weather) -
         delete_type: DeleteType::Single,
         retry,
         width: None,
-        stop: Stop { failed_share: None, after_items: 0, until: None },
+        stop: Stop { failed_share: None, after_items: 0, outage: None, until: None },
         rate,
         requests,
     };
     Night { jobs: vec![job], weather, fortunes: Vec::new(), seed: 1 }
 }
 
-fn lived(night: &Night) -> Report {
+pub(crate) fn lived(night: &Night) -> Report {
     live(night, &honest).unwrap_or_else(|violation| panic!("{violation}"))
 }
 
 /// One friend of an account.
-fn friend(number: u32, from: &str) -> Request {
+pub(crate) fn friend(number: u32, from: &str) -> Request {
     let item = Item { account: id(number), row: u64::from(number), updates: None };
     request(i64::from(number) + 1, Some(id(from)), vec![item])
 }
@@ -51,20 +51,6 @@ pub(crate) fn crowd(requests: u32) -> Night {
 fn memory_is_bounded_when_nearly_everything_backs_off() {
     let report = lived(&crowd(12_000));
     assert!(report.most_in_memory > 8_000, "only {} requests were in memory at once", report.most_in_memory);
-}
-
-#[test]
-fn an_account_with_a_fifth_of_all_rows_does_not_delay_the_others() {
-    let hot = |number: u32| number < 200;
-    let from = |number: u32| if hot(number) { "hot".to_owned() } else { format!("a{number}") };
-    let all: Vec<Request> = (0..1000).map(|number| friend(number, &from(number))).collect();
-    let others: Vec<Request> = all.iter().filter(|request| request.id > 200).cloned().collect();
-    let end_of_others = |requests: Vec<Request>| {
-        let report = lived(&night("friend_delete", 200, requests, Weather { work: MS * 400, ..Weather::FAIR }));
-        report.settled.into_iter().filter(|(id, _)| *id > 200).map(|(_, at)| at).max().expect("there are others")
-    };
-    let (with, without) = (end_of_others(all), end_of_others(others));
-    assert!(with <= without.mul_f64(1.05), "{with:?} instead of {without:?}");
 }
 
 #[test]

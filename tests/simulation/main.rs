@@ -6,9 +6,13 @@
 //! how to live through it again.
 
 mod brain;
+mod budget;
 mod checks;
 mod directed;
+mod fairness;
 mod night;
+mod order;
+mod outages;
 mod progress;
 mod queue;
 mod sabotage;
@@ -59,7 +63,7 @@ fn every_night_keeps_every_promise() {
             }
             match live_through(seed) {
                 Ok(report) => {
-                    calls.fetch_add(report.calls, Ordering::Relaxed);
+                    calls.fetch_add(report.sent.len() as u64, Ordering::Relaxed);
                     sessions.fetch_add(report.sessions, Ordering::Relaxed);
                     bounds.fetch_add(report.bounds_checked as u64, Ordering::Relaxed);
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
@@ -27,6 +28,28 @@ pub(crate) struct Job {
     pub(crate) requests: Vec<Request>,
 }
 
+/// What every call gets in an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Calamity {
+    Refused,
+    /// Reset or timed out.
+    Silent,
+    Gateway,
+    Code(i64),
+}
+
+impl Calamity {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Refused,
+        Self::Silent,
+        Self::Gateway,
+        Self::Code(70_500),
+        Self::Code(60_008),
+        Self::Code(30_008),
+        Self::Code(60_011),
+    ];
+}
+
 /// How likely things go wrong, in thousandths, and how long they take.
 #[derive(Debug, Clone)]
 pub(crate) struct Weather {
@@ -43,6 +66,12 @@ pub(crate) struct Weather {
     /// An outage begins, as seen by a call.
     pub(crate) outage: u32,
     pub(crate) outage_length: Duration,
+    /// What calls get in an outage.
+    pub(crate) calamity: Calamity,
+    /// One for certain, from then until then.
+    pub(crate) down: Option<Range<Duration>>,
+    /// Every item whose row can be divided by this fails each time.
+    pub(crate) poisoned: Option<u64>,
     /// Connections are slow to open.
     pub(crate) slow_connects: u32,
     /// The longest that the server works on a call that it answers.
@@ -62,6 +91,9 @@ impl Weather {
         expiry: 0,
         outage: 0,
         outage_length: Duration::ZERO,
+        calamity: Calamity::Refused,
+        down: None,
+        poisoned: None,
         slow_connects: 0,
         work: Duration::from_millis(200),
         commit: Duration::from_millis(3),
@@ -80,6 +112,9 @@ impl Weather {
             expiry: if dice.random_ratio(1, 3) { 15 } else { 0 },
             outage: if dice.random_ratio(1, 5) { 10 } else { 0 },
             outage_length: Duration::from_secs(dice.random_range(1..200)),
+            calamity: Calamity::ALL[dice.random_range(0..Calamity::ALL.len())],
+            down: None,
+            poisoned: dice.random_ratio(1, 8).then(|| dice.random_range(1..20)),
             slow_connects: [0, 0, 20, 200][dice.random_range(0..4)],
             work: MS * dice.random_range(5..3000),
             commit: MS * dice.random_range(1..40),
@@ -142,12 +177,13 @@ fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut RequestId) -> Job 
         max_delay: MS * dice.random_range(1000..60_000),
     };
     let fuse = dice.random_ratio(1, 6).then_some(0.5);
+    let outage = (!dice.random_ratio(1, 4)).then(|| Duration::from_secs(dice.random_range(1..150)));
     Job {
         operation,
         delete_type: if both { DeleteType::Both } else { DeleteType::Single },
         retry,
         width: dice.random_ratio(1, 3).then(|| dice.random_range(1..20)),
-        stop: Stop { failed_share: fuse, after_items: 10, until: None },
+        stop: Stop { failed_share: fuse, after_items: 10, outage, until: None },
         rate: dice.random_range(20..200),
         requests: requests(dice, operation, accounts, most, next_request),
     }

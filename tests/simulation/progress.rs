@@ -19,7 +19,7 @@ pub(crate) struct Progress {
     /// What the calls of each group, one after the other, may take together.
     allowed: HashMap<usize, Duration>,
     finished: HashMap<usize, Duration>,
-    /// What everyone has to wait for: slots, throttles, an endpoint out of reach.
+    /// What everyone has to wait for: slots, throttles, a server on which nothing works.
     everyone: Duration,
     started: Duration,
     sent: HashMap<RequestId, Duration>,

@@ -1,6 +1,7 @@
 //! Schedules that break a promise on purpose: each check must see its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use imbulk::domain::account::UserId;
 use imbulk::domain::operation::{DeleteType, DeleteTypeRule, Operation, Shape, by_name};
@@ -13,7 +14,8 @@ use imbulk::domain::tally::Tally;
 use crate::brain::Brain;
 use crate::checks::Invariant;
 use crate::directed::crowd;
-use crate::night::Night;
+use crate::night::{Calamity, Night};
+use crate::outages::outage;
 use crate::world::live;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,16 @@ enum Trick {
     LosesAParkedRequest,
     WakesAtOnce,
     FetchesEverything,
+    /// Pays for the repetition of what failed as for that of what met a conflict.
+    PaysTooLittle,
+    /// Its clock runs three times as fast.
+    Hurries,
+    /// Attempts count while nothing works.
+    ChargesInAnOutage,
+    /// Does not see that the server works again.
+    StaysShut,
+    /// The last of a page comes first.
+    LetsOvertake,
 }
 
 struct Saboteur {
@@ -42,6 +54,7 @@ struct Saboteur {
     schedule: Schedule,
     now: Now,
     tally: Tally,
+    max_attempts: u32,
 }
 
 /// Another operation's, but for the keys.
@@ -107,7 +120,13 @@ impl Saboteur {
                 _ => {}
             }
         }
-        Self { trick, schedule: Schedule::new(plans, seed), now: Now::ZERO, tally: Tally::default() }
+        let max_attempts = plans.iter().map(|plan| plan.retry.max_attempts.get()).min().unwrap_or(1);
+        let schedule = Schedule::new(plans, seed);
+        Self { trick, schedule, now: Now::ZERO, tally: Tally::default(), max_attempts }
+    }
+
+    fn haste(&self) -> u32 {
+        if self.trick == Trick::Hurries { 3 } else { 1 }
     }
 
     fn before(&mut self, event: Event) -> Event {
@@ -118,6 +137,20 @@ impl Saboteur {
             ) => {
                 let exchange = Exchange::Body(r#"{"ErrorCode":30006}"#.into());
                 Event::Replied { request, exchange, generation }
+            }
+            (Trick::PaysTooLittle, Event::Replied { request, exchange: Exchange::Body(body), generation }) => {
+                let conflict = std::str::from_utf8(&body).expect("JSON").replace("70500", "30008");
+                Event::Replied { request, exchange: Exchange::Body(conflict.into_bytes().into()), generation }
+            }
+            (Trick::StaysShut, Event::Replied { request, exchange: Exchange::Body(_), generation })
+                if self.probes().is_some() =>
+            {
+                let exchange = Exchange::Body(r#"{"ErrorCode":70500}"#.into());
+                Event::Replied { request, exchange, generation }
+            }
+            (Trick::LetsOvertake, Event::Page { job, mut requests }) => {
+                requests.reverse();
+                Event::Page { job, requests }
             }
             // Keys are the saboteur's own.
             (Trick::LeasesNothing | Trick::LeasesEverything, Event::Rescued { job, request, .. }) => {
@@ -146,6 +179,12 @@ impl Saboteur {
                 settlement.parts.iter_mut().for_each(|part| part.request.doubt = Doubt::None);
                 vec![Command::Record { job, settlement }]
             }
+            (Trick::ChargesInAnOutage, Command::Record { job, mut settlement }) if self.probes().is_some() => {
+                for part in &mut settlement.parts {
+                    part.request.charged = (part.request.charged + 1).min(self.max_attempts - 1);
+                }
+                vec![Command::Record { job, settlement }]
+            }
             (Trick::NeverHoldsBack, Command::HoldBack) | (Trick::LosesAParkedRequest, Command::Load { .. }) => vec![],
             (Trick::FetchesEverything, Command::Fetch { job, after, .. }) => {
                 vec![Command::Fetch { job, after, limit: u32::MAX }]
@@ -163,7 +202,7 @@ impl Brain for Saboteur {
             _ => None,
         };
         let event = self.before(event);
-        let commands = self.schedule.handle(now, event);
+        let commands = self.schedule.handle(now * self.haste(), event);
         let mut commands: Vec<Command> = commands.into_iter().flat_map(|command| self.after(command)).collect();
         if let (Trick::SendsAgainAfterTheOutcome, Some(request)) = (self.trick, over) {
             commands.push(Command::Send { job: 0, request, body: Vec::new() });
@@ -177,7 +216,7 @@ impl Brain for Saboteur {
     fn wake_at(&self) -> Option<Now> {
         match self.trick {
             Trick::WakesAtOnce => self.schedule.wake_at().map(|_| self.now),
-            _ => self.schedule.wake_at(),
+            _ => self.schedule.wake_at().map(|due| (due + Now::from_nanos(2)) / self.haste()),
         }
     }
 
@@ -187,6 +226,10 @@ impl Brain for Saboteur {
 
     fn is_stopping(&self) -> bool {
         self.schedule.stopping().is_some()
+    }
+
+    fn probes(&self) -> Option<u32> {
+        self.schedule.outage(self.now).map(|outage| outage.probes)
     }
 
     fn tally(&self, job: usize) -> &Tally {
@@ -277,6 +320,44 @@ fn unrelated_requests_that_wait_for_each_other_are_noticed() {
 fn memory_that_grows_with_the_queue_is_noticed() {
     let broken = broken_by(Trick::FetchesEverything, [crowd(12_000)]);
     assert!(broken.eq([Invariant::MemoryIsBounded]));
+}
+
+/// Nights that begin with an outage: every call is answered by a code that passes.
+fn outages() -> impl Iterator<Item = Night> {
+    (0..10).map(|seed| Night { seed, ..outage(Calamity::Code(70_500), Duration::from_secs(100)) })
+}
+
+#[test]
+fn repetitions_that_nobody_paid_for_are_noticed() {
+    assert!(broken_by(Trick::PaysTooLittle, outages()).all(|broken| broken == Invariant::RepetitionsArePaid));
+    assert_eq!(broken_by(Trick::PaysTooLittle, outages()).count(), 10);
+}
+
+#[test]
+fn probes_that_come_too_soon_are_noticed() {
+    assert!(broken_by(Trick::Hurries, outages()).any(|broken| broken == Invariant::ProbesAreApart));
+}
+
+#[test]
+fn attempts_that_count_while_nothing_works_are_noticed() {
+    let hard = |mut night: Night| {
+        night.weather.bad_calls = 500;
+        night.weather.code = Some(70_500);
+        night.jobs[0].retry.max_attempts = 2.try_into().expect("not zero");
+        night
+    };
+    let nights = outages().map(hard);
+    assert!(broken_by(Trick::ChargesInAnOutage, nights).any(|broken| broken == Invariant::NothingFailsInAnOutage));
+}
+
+#[test]
+fn a_recovery_that_is_not_believed_is_noticed() {
+    assert!(broken_by(Trick::StaysShut, outages()).any(|broken| broken == Invariant::GoesOnAfterRecovery));
+}
+
+#[test]
+fn a_request_that_overtakes_is_noticed() {
+    assert_caught(Trick::LetsOvertake, Invariant::NobodyIsOvertaken);
 }
 
 /// The key of one made-up account.

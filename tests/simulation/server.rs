@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::night::{MS, Weather};
+use crate::night::{Calamity, MS, Weather};
 
 /// The longest that the server works on a call (page "REST API overview").
 const GIVES_UP: Duration = Duration::from_secs(3);
@@ -50,6 +50,38 @@ pub(crate) struct Call {
     pub(crate) leaves: Duration,
 }
 
+/// What an exchange tells of the server's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// An item got its word.
+    Worked,
+    /// None did; to send it again takes so much.
+    Failed(u32),
+    /// None did, and that counts as no attempt; to send it again takes so much.
+    Held(u32),
+    /// None did, for a reason of its own.
+    NotAsked,
+}
+
+impl Nature {
+    fn of(code: &Value) -> Self {
+        match code.as_i64() {
+            Some(30_008) => Self::Failed(5),
+            Some(60_007 | 60_011 | 31_707 | 60_018) => Self::Held(5),
+            Some(code) if PASSING.iter().any(|(passing, _, _)| *passing == code) => Self::Failed(14),
+            Some(code) if code == 70_001 || FATAL.contains(&code) => Self::NotAsked,
+            Some(_) => Self::Worked,
+            None => Self::Failed(14),
+        }
+    }
+
+    /// Of items that each have a code. To send some of them again takes some part.
+    fn of_items(codes: impl IntoIterator<Item = i64>) -> Self {
+        let worked = codes.into_iter().any(|code| Self::of(&code.into()) == Self::Worked);
+        if worked { Self::Worked } else { Self::Failed(0) }
+    }
+}
+
 /// What becomes of a call.
 #[derive(Debug, Clone)]
 pub(crate) struct Fate {
@@ -62,6 +94,7 @@ pub(crate) struct Fate {
     /// When the runner hears of it, and what.
     pub(crate) replies: Duration,
     pub(crate) exchange: Exchange,
+    pub(crate) nature: Nature,
 }
 
 #[derive(Debug)]
@@ -118,8 +151,9 @@ impl Server {
         if self.dice.random_ratio(self.weather.outage, 1000) {
             self.outage_until = now + self.weather.outage_length;
         }
-        if now < self.outage_until {
-            return self.lost(call, Exchange::NotSent("connection refused".into()));
+        let down = self.weather.down.as_ref().is_some_and(|down| down.contains(&now));
+        if now < self.outage_until || down {
+            return self.calamity(call);
         }
         if self.dice.random_ratio(self.weather.expiry, 1000) && call.generation == self.oldest_signature {
             self.oldest_signature += 1;
@@ -169,7 +203,8 @@ impl Server {
 
     fn lost(&mut self, call: &Call, exchange: Exchange) -> Fate {
         let replies = call.leaves + MS * self.dice.random_range(0..20);
-        Fate { works: None, brings_about: Vec::new(), charges: BTreeMap::new(), replies, exchange }
+        let nature = if matches!(exchange, Exchange::NotSent(_)) { Nature::Held(14) } else { Nature::NotAsked };
+        Fate { works: None, brings_about: Vec::new(), charges: BTreeMap::new(), replies, exchange, nature }
     }
 
     /// One answer for all items.
@@ -182,13 +217,18 @@ impl Server {
             brings_about: if effect { rows } else { Vec::new() },
             replies,
             exchange: Exchange::Body(body.to_string().into()),
+            nature: Nature::of(&body["ErrorCode"]),
         }
     }
 
     fn fatal(&mut self, call: &Call) -> Fate {
         match self.dice.random_range(0..4) {
             0 => self.lost(call, Exchange::Refused("self-signed".into())),
-            1 => Fate { exchange: Exchange::Status(404), ..self.answered(call, &Value::Null, 0, false) },
+            1 => Fate {
+                exchange: Exchange::Status(404),
+                nature: Nature::NotAsked,
+                ..self.answered(call, &Value::Null, 0, false)
+            },
             _ => {
                 let code = FATAL[self.dice.random_range(0..FATAL.len())];
                 self.answered(call, &body(code, &[]), 0, false)
@@ -201,7 +241,7 @@ impl Server {
         match self.dice.random_range(0..12) {
             0 => self.lost(call, Exchange::NotSent("no route".into())),
             1 | 2 => self.silence(call, written),
-            3 => Fate { exchange: Exchange::Status(429), ..self.answered(call, &Value::Null, 0, false) },
+            3 => self.too_many(call),
             4 => self.gateway(call, written),
             5 => {
                 let garbage =
@@ -216,6 +256,26 @@ impl Server {
             }
             _ => {
                 let (code, charge, unsure) = PASSING[self.dice.random_range(0..PASSING.len())];
+                self.answered(call, &body(code, &[]), charge, unsure && written)
+            }
+        }
+    }
+
+    fn too_many(&mut self, call: &Call) -> Fate {
+        let fate = self.answered(call, &Value::Null, 0, false);
+        Fate { exchange: Exchange::Status(429), nature: Nature::Held(5), ..fate }
+    }
+
+    /// While it lasts, every call ends like this.
+    fn calamity(&mut self, call: &Call) -> Fate {
+        let written = self.dice.random_bool(0.5);
+        match self.weather.calamity {
+            Calamity::Refused => self.lost(call, Exchange::NotSent("connection refused".into())),
+            Calamity::Silent => self.silence(call, written),
+            Calamity::Gateway => self.gateway(call, written),
+            Calamity::Code(code) => {
+                let (_, charge, unsure) =
+                    PASSING.into_iter().find(|(passing, _, _)| *passing == code).expect("a code that passes");
                 self.answered(call, &body(code, &[]), charge, unsure && written)
             }
         }
@@ -254,11 +314,17 @@ impl Server {
             None => body(says[0].1, &[]),
         };
         fate.exchange = Exchange::Body(answer.to_string().into());
+        fate.nature = Nature::of_items(says.into_iter().map(|(_, code)| code));
         fate
     }
 
     fn item(&mut self, call: &Call, row: RowNo, fate: &mut Fate) -> i64 {
         let (operation, _) = self.operations[call.job];
+        let poisoned = self.weather.poisoned.is_some_and(|every| row.is_multiple_of(every));
+        if poisoned {
+            fate.charges.insert(row, 1);
+            return 70_500;
+        }
         if self.dice.random_ratio(self.weather.bad_items, 1000) {
             if self.dice.random_bool(0.3) {
                 return FINAL[self.dice.random_range(0..FINAL.len())];
@@ -289,6 +355,7 @@ impl Server {
             return self.plain(call);
         }
         let mut says = vec![("stranger".to_owned(), 0)];
+        let mut codes = Vec::new();
         for item in call.request.items.clone() {
             let name = item.account.as_str().to_owned();
             if self.dice.random_bool(0.5) {
@@ -302,10 +369,12 @@ impl Server {
                     fate.charges.insert(item.row, 0);
                     let code = self.item(call, item.row, &mut fate);
                     says.push((name, code));
+                    codes.push(code);
                 }
             }
         }
         fate.exchange = Exchange::Body(body(0, &says).to_string().into());
+        fate.nature = Nature::of_items(codes);
         fate
     }
 }

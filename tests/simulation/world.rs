@@ -16,11 +16,13 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::brain::Maker;
+use crate::budget::Account;
 use crate::checks::{Invariant, Violation};
 use crate::night::{Fortune, MS, Night};
+use crate::order::Order;
 use crate::progress::Progress;
-use crate::queue::Queue;
-use crate::server::{Call, Fate, Server};
+use crate::queue::{Queue, State};
+use crate::server::{Call, Fate, Nature, Server};
 use session::{Lane, Session, most};
 
 /// Nights are shorter.
@@ -55,7 +57,12 @@ enum Happening {
 pub(crate) struct Report {
     pub(crate) sessions: u64,
     pub(crate) events: u64,
-    pub(crate) calls: u64,
+    /// Each call: when it got its slot, and its request.
+    pub(crate) sent: Vec<(Duration, RequestId)>,
+    /// How each session ended, and when; a killed one did not.
+    pub(crate) ends: Vec<(Duration, End)>,
+    /// Rows by outcome.
+    pub(crate) rows: BTreeMap<Outcome, u64>,
     pub(crate) took: Duration,
     /// When each request was settled.
     pub(crate) settled: HashMap<RequestId, Duration>,
@@ -83,6 +90,7 @@ pub(crate) struct World<'a> {
     charged: HashMap<(usize, RowNo), u32>,
     /// What the answers that the runner has heard, and not written down yet, charge.
     heard: HashMap<RequestId, BTreeMap<RowNo, u32>>,
+    natures: HashMap<RequestId, Nature>,
     report: Report,
     violation: Option<Violation>,
 }
@@ -109,11 +117,13 @@ pub(crate) fn live(night: &Night, maker: &Maker) -> Result<Report, Violation> {
         outcomes: BTreeMap::new(),
         charged: HashMap::new(),
         heard: HashMap::new(),
+        natures: HashMap::new(),
         report: Report::default(),
         violation: None,
     };
     world.live(maker);
     world.report.took = world.now;
+    world.outcomes.values().for_each(|outcome| *world.report.rows.entry(*outcome).or_default() += 1);
     match world.violation {
         Some(violation) => Err(violation),
         None => Ok(world.report),
@@ -156,6 +166,11 @@ impl World<'_> {
             }
         };
         let plans: Vec<JobPlan> = jobs.iter().map(plan).collect();
+        let unsettled = self.queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled);
+        let (unheard, others): (Vec<_>, Vec<_>) = unsettled.partition(|(_, stored)| jobs.contains(&stored.job));
+        let foreign = others.into_iter().filter(|(_, stored)| stored.state == State::Sending).map(|(id, _)| *id);
+        let unheard = unheard.into_iter().map(|(id, _)| *id).collect();
+        let account = Account::new(jobs.len(), unheard, foreign.collect());
         self.report.sessions += 1;
         self.heard.clear();
         let mut lanes = Vec::new();
@@ -177,6 +192,8 @@ impl World<'_> {
             in_memory: HashMap::new(),
             memory: Vec::new(),
             progress: Progress::of(&self.queue, self.night, self.now),
+            account,
+            order: Order::default(),
         };
         for stored in self.queue.rescue() {
             let keys = self.keys(stored.job, &stored.request);
@@ -256,13 +273,17 @@ impl World<'_> {
         }
     }
 
-    fn end(&mut self, session: Session<'_>) {
+    fn end(&mut self, mut session: Session<'_>) {
         match session.brain.end() {
             Some(end) => {
+                self.report.ends.push((self.now, end.clone()));
                 for (at, job) in session.jobs.iter().enumerate() {
                     if *session.brain.tally(at) != self.queue.tallies[*job] {
                         self.fail(Invariant::SumsAgree, format!("job {job} at the end"));
                     }
+                }
+                if let Some(since) = session.account.open_since() {
+                    session.progress.everyone_waits(self.now.saturating_sub(since));
                 }
                 if end == End::Complete {
                     match session.progress.check() {
@@ -279,6 +300,9 @@ impl World<'_> {
                     writes.into_iter().for_each(|write| drop(self.write(write)));
                 }
             }
+        }
+        if let Some(what) = session.order.overtaken() {
+            self.fail(Invariant::NobodyIsOvertaken, what);
         }
         let most = most(session.memory, &session.in_memory);
         if most > MOST_IN_MEMORY * session.jobs.len() {

@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn stop(failed_share: Option<f64>, after_items: u64) -> Stop {
-        Stop { failed_share, after_items, until: None }
+        Stop { failed_share, after_items, outage: None, until: None }
     }
 
     #[test]

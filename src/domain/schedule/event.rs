@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::breaker::Outage;
 use crate::domain::codes::Scope;
 use crate::domain::guard::Bytes;
 use crate::domain::job::{Retry, Stop};
@@ -167,13 +168,8 @@ pub enum StopReason {
     Deadline,
     /// SIGINT or SIGTERM.
     Signal,
-    /// The endpoint could not be reached for too long.
-    Unreachable {
-        /// For how long.
-        seconds: u64,
-        /// The last reason.
-        reason: String,
-    },
+    /// Nothing has worked for too long.
+    Outage(Outage),
     /// The disk has less room than recording what is in flight may need.
     DiskFull {
         /// The queue.

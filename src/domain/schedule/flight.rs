@@ -1,15 +1,22 @@
 //! The way of a request from its intent to its record.
 
+use std::time::Duration;
+
 use rand::RngExt;
 
-use super::health::Refusal;
+use super::budget::Toll;
+use super::job::JobState;
 use super::keys::Ticket;
-use super::{Command, Entry, JobNo, Now, Recording, SERVER_MAY_BE_WRITING, Schedule, Stage, StopReason, Timer};
+use super::signature::Refusal;
+use super::{
+    Command, Entry, Fault, JobNo, Now, Past, Recording, SERVER_MAY_BE_WRITING, Schedule, Stage, StopReason, Terms,
+    Timer,
+};
 use crate::domain::reply::Exchange;
 use crate::domain::request::RequestId;
 use crate::domain::retry::delay;
 use crate::domain::settlement::{Part, Settlement};
-use crate::domain::verdict::{Server, Signal, Wait, judge};
+use crate::domain::verdict::{Charge, Charging, Server, Signal, Wait, Work, judge};
 
 impl Schedule {
     pub(super) fn intended(&mut self, id: RequestId, out: &mut Vec<Command>) {
@@ -22,8 +29,9 @@ impl Schedule {
         out.push(Command::Send { job: entry.0, request: id, body });
     }
 
-    pub(super) fn sent(&mut self, id: RequestId) {
+    pub(super) fn sent(&mut self, now: Now, id: RequestId) {
         let (job, _) = self.step(id, Stage::Leaving, Stage::InFlight);
+        self.entries.entry(id).and_modify(|entry| entry.left = now);
         self.jobs[job].leaving -= 1;
         self.jobs[job].in_flight += 1;
     }
@@ -39,7 +47,10 @@ impl Schedule {
         let entry = self.entries.remove(&id);
         self.active -= 1;
         self.jobs[job].leaving -= 1;
-        self.jobs[job].dropped(entry.map_or(0, |entry| entry.request.items.len()));
+        if let Some(Entry { request, past, .. }) = entry {
+            self.jobs[job].dropped(request.items.len());
+            self.jobs[job].fresh -= usize::from(past.is_none());
+        }
         self.leave(ticket, out);
     }
 
@@ -51,34 +62,65 @@ impl Schedule {
         generation: u64,
         out: &mut Vec<Command>,
     ) {
-        let Some(Entry { job, ticket, mut request, stage: Stage::InFlight }) = self.entries.remove(&id) else {
+        let Some(entry) = self.entries.remove(&id).filter(|entry| entry.stage == Stage::InFlight) else {
             unreachable!("request {id} was answered without being in flight");
         };
+        let Entry { job, ticket, mut request, past, terms, left, .. } = entry;
+        self.jobs[job].fresh -= usize::from(past.is_none());
         if matches!(exchange, Exchange::NotSent(_)) {
             request.attempts -= 1;
         }
         let plan = &self.jobs[job].plan;
-        let judgement = judge(plan.operation, &request, exchange, plan.retry.max_attempts.get());
+        // While nothing works, that is no item's fault.
+        let most = plan.retry.max_attempts.get();
+        let charging = match terms {
+            Terms::Paid(_) if self.breaker.is_open() => Charging::Off,
+            Terms::Paid(_) | Terms::Last => Charging::UpTo(most),
+        };
+        let judgement = judge(plan.operation, &request, exchange, charging);
         let items = request.items.len();
         let settlement = Settlement::new(request, judgement.verdicts);
         let ended = settlement.ended_by_outcome();
-        self.recording.insert(id, Recording { job, ticket, items, ended });
+        let (work, fault) = (judgement.work, past.map_or(Fault::Servers, |past| self.fault(past)));
+        self.learned(now, id, &work, left, terms, out);
+        self.recording.insert(id, Recording { job, ticket, items, left, work, fault, ended });
         match judgement.server {
             Server::Done => out.push(Command::Record { job, settlement }),
             Server::MayBeWriting => self.set(now + SERVER_MAY_BE_WRITING, Timer::Record(job, settlement)),
         }
-        self.heard(now, job, generation, judgement.signal, out);
+        self.heard(job, generation, judgement.signal, out);
     }
 
-    pub(super) fn heard(&mut self, now: Now, job: JobNo, generation: u64, signal: Signal, out: &mut Vec<Command>) {
+    /// What an exchange tells of the server's health.
+    fn learned(&mut self, now: Now, id: RequestId, work: &Work, left: Now, terms: Terms, out: &mut Vec<Command>) {
+        match work {
+            Work::Done => self.breaker.succeeded(left, terms.paid()),
+            Work::NotAsked => self.breaker.probe_is_over(now, id),
+            Work::Failed(trouble) => {
+                self.breaker.failed(now, id, trouble.clone());
+                let (patience, outage) = (self.patience(), self.breaker.outage(now));
+                if let Some(outage) = outage.filter(|outage| patience.is_some_and(|most| outage.lasts >= most)) {
+                    self.stop(StopReason::Outage(outage), out);
+                }
+            }
+        }
+    }
+
+    /// The least of those of the jobs with work left; none: for ever.
+    fn patience(&self) -> Option<Duration> {
+        let busy = self.jobs.iter().filter(|job| !job.is_over());
+        busy.filter_map(|job| job.plan.stop.outage).min()
+    }
+
+    pub(super) fn heard(&mut self, job: JobNo, generation: u64, signal: Signal, out: &mut Vec<Command>) {
         match signal {
-            Signal::Fine => self.health.alive(generation),
-            Signal::Silent => self.health.reached(),
+            Signal::Fine => self.signature.taken(generation),
+            Signal::Silent => {}
             Signal::Throttled(scope) => {
-                self.health.alive(generation);
+                self.signature.taken(generation);
                 out.push(Command::Slow { job, scope });
             }
-            Signal::Renew => match self.health.signature_refused(generation) {
+            Signal::Renew => match self.signature.refused(generation) {
                 Refusal::Known => {}
                 Refusal::First => out.push(Command::Renew { job, generation }),
                 Refusal::Again => {
@@ -86,11 +128,6 @@ impl Schedule {
                     self.stop(StopReason::Fatal { job, code: Some(70001), reason }, out);
                 }
             },
-            Signal::Unreachable(reason) => {
-                if let Some(reason) = self.health.not_reached(now, reason) {
-                    self.stop(reason, out);
-                }
-            }
             Signal::Fatal { code, reason } => self.stop(StopReason::Fatal { job, code, reason }, out),
         }
     }
@@ -128,34 +165,94 @@ impl Schedule {
             };
             free_at = free_at.max(held_until);
             self.jobs[record.job].took(&request);
-            self.set(due, Timer::Rejoin(record.job, request));
+            let toll = Toll::of(&record.work, wait, request.items.len(), record.items);
+            // Where others of the same call got their word, the server was at work.
+            let fault = if record.work == Work::Done { Fault::Own } else { record.fault };
+            let charge = if wait == Wait::None { Charge::Free } else { Charge::Attempt };
+            let past = Past { toll, left: record.left, charge, fault };
+            self.set(due, Timer::Rejoin(record.job, request, past));
         }
         free_at
     }
 
-    /// Lets ready requests set out, one of each job in turn.
+    /// Lets ready requests set out, one of each job in turn; where nothing works, a probe.
     pub(super) fn dispatch(&mut self, now: Now, out: &mut Vec<Command>) {
         let mut batch = Vec::new();
         loop {
             let before = batch.len();
             for job in 0..self.jobs.len() {
-                if self.health.may_send(now, self.active) && self.jobs[job].has_room() {
-                    batch.extend(self.set_out(job));
+                if self.jobs[job].has_room() {
+                    batch.extend(self.set_out(now, job));
                 }
             }
             if batch.len() == before {
                 break;
             }
         }
+        if self.breaker.may_probe(now) {
+            batch.extend(self.probe());
+        }
         if !batch.is_empty() {
             out.push(Command::Intend(batch));
         }
     }
 
-    pub(super) fn set_out(&mut self, job: JobNo) -> Option<RequestId> {
-        let id = self.jobs[job].ready.pop_front()?;
+    /// Lets a ready request of a job set out: the first, if that can be paid.
+    ///
+    /// With nothing new left to see by whether it is the server, `max_attempts` alone bounds what a request may cost
+    /// that fails by itself.
+    fn set_out(&mut self, now: Now, job: JobNo) -> Option<RequestId> {
+        let ready = &self.jobs[job].ready;
+        let dry = || self.rescued.is_empty() && self.jobs.iter().all(JobState::is_dry);
+        if self.breaker.is_open() {
+            let by_itself = |id: &RequestId| self.fails_by_itself(*id);
+            let place = dry().then(|| ready.iter().position(by_itself)).flatten()?;
+            return self.set_out_at(job, place, Terms::Last);
+        }
+        let id = *ready.front()?;
+        if self.fails_by_itself(id) && dry() {
+            return self.set_out_at(job, 0, Terms::Last);
+        }
+        let (lets, toll) = match self.entries[&id].past {
+            Some(past) => (self.breaker.pay(now, past.toll), past.toll),
+            None => (self.breaker.lets_begin(now, self.patience()), Toll::FREE),
+        };
+        lets.then(|| self.set_out_at(job, 0, Terms::Paid(toll))).flatten()
+    }
+
+    /// Whether its last attempt counted and failed while others did not.
+    fn fails_by_itself(&self, id: RequestId) -> bool {
+        let past = self.entries[&id].past;
+        past.is_some_and(|past| past.charge == Charge::Attempt && self.fault(past) == Fault::Own)
+    }
+
+    fn fault(&self, past: Past) -> Fault {
+        if self.breaker.worked_after(past.left) { Fault::Own } else { past.fault }
+    }
+
+    /// Lets one request set out to see whether the server works again: one that was not tried yet, if there is one,
+    /// each time of another job.
+    fn probe(&mut self) -> Option<RequestId> {
+        let count = self.jobs.len();
+        let first = self.breaker.probes();
+        let jobs = (0..count).map(|offset| (first + offset) % count);
+        let jobs: Vec<JobNo> = jobs.filter(|job| self.jobs[*job].has_room()).collect();
+        let untried = |id: &RequestId| self.entries[id].past.is_none();
+        let untried = jobs.iter().find_map(|job| Some((*job, self.jobs[*job].ready.iter().position(untried)?)));
+        let any = || jobs.iter().find(|job| !self.jobs[**job].ready.is_empty()).map(|job| (*job, 0));
+        let (job, place) = untried.or_else(any)?;
+        let id = self.set_out_at(job, place, Terms::Paid(Toll::FREE))?;
+        self.breaker.probe(id);
+        Some(id)
+    }
+
+    fn set_out_at(&mut self, job: JobNo, place: usize, terms: Terms) -> Option<RequestId> {
+        let id = self.jobs[job].ready.remove(place)?;
         self.step(id, Stage::Queued, Stage::Intending);
-        self.entries.entry(id).and_modify(|entry| entry.request.attempts += 1);
+        self.entries.entry(id).and_modify(|entry| {
+            entry.request.attempts += 1;
+            entry.terms = terms;
+        });
         self.jobs[job].leaving += 1;
         self.active += 1;
         Some(id)

@@ -36,6 +36,8 @@ pub(super) struct JobState {
     pub(super) leaving: usize,
     /// Between `Sent` and `Recorded`.
     pub(super) in_flight: usize,
+    /// Requests in memory of which nothing was heard yet.
+    pub(super) fresh: usize,
     requests: usize,
     items: usize,
     ended: Count,
@@ -63,6 +65,7 @@ impl JobState {
             parked: 0,
             leaving: 0,
             in_flight: 0,
+            fresh: 0,
             requests: 0,
             items: 0,
             ended: 0,
@@ -85,6 +88,11 @@ impl JobState {
     /// Whether nothing is left to send.
     pub(super) fn is_over(&self) -> bool {
         self.source == Source::Exhausted && self.requests == 0 && self.parked == 0
+    }
+
+    /// Whether all that is left was sent and answered before.
+    pub(super) fn is_dry(&self) -> bool {
+        self.source == Source::Exhausted && self.fresh == 0 && self.parked == 0
     }
 
     pub(super) fn wants_more(&self) -> bool {

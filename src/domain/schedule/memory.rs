@@ -1,8 +1,11 @@
 //! How requests come into memory, and how hot accounts are kept from filling it.
 
+use super::budget::Toll;
 use super::job::Source;
 use super::keys::Lease;
-use super::{Command, DEEP_ENOUGH, Entry, JobNo, Now, PAGE, Rescued, SERVER_MAY_BE_WRITING, Schedule, Stage, Timer};
+use super::{
+    Command, DEEP_ENOUGH, Entry, JobNo, Now, PAGE, Past, Rescued, SERVER_MAY_BE_WRITING, Schedule, Stage, Terms, Timer,
+};
 use crate::domain::request::{Key, Keys, Request, RequestId};
 
 impl Schedule {
@@ -24,7 +27,7 @@ impl Schedule {
         self.leave(ticket, out);
         if let Some((job, request)) = mine {
             let keys = self.keys_of(job, &request);
-            self.queue_up(job, request, keys);
+            self.queue_up(job, request, keys, None);
         }
     }
 
@@ -48,8 +51,12 @@ impl Schedule {
             self.parked.entry(key).or_default().push_back((job, request.id));
             return;
         }
+        self.join(job, request, keys);
+    }
+
+    fn join(&mut self, job: JobNo, request: Request, keys: Keys) {
         self.jobs[job].took(&request);
-        self.queue_up(job, request, keys);
+        self.queue_up(job, request, keys, None);
     }
 
     pub(super) fn keys_of(&self, job: JobNo, request: &Request) -> Keys {
@@ -57,23 +64,27 @@ impl Schedule {
         plan.operation.keys(request, plan.delete_type)
     }
 
-    pub(super) fn queue_up(&mut self, job: JobNo, request: Request, keys: Keys) {
+    pub(super) fn queue_up(&mut self, job: JobNo, request: Request, keys: Keys, past: Option<Past>) {
         let id = request.id;
         let (ticket, lease) = self.table.join(keys);
         match lease {
             Lease::Held => self.jobs[job].ready.push_back(id),
             Lease::Waiting => drop(self.waiting.insert(ticket, id)),
         }
-        let previous = self.entries.insert(id, Entry { job, ticket, request, stage: Stage::Queued });
+        self.jobs[job].fresh += usize::from(past.is_none());
+        let terms = Terms::Paid(Toll::FREE);
+        let entry = Entry { job, ticket, request, stage: Stage::Queued, past, terms, left: Now::ZERO };
+        let previous = self.entries.insert(id, entry);
         assert!(previous.is_none() && !self.recording.contains_key(&id), "a request is in memory once");
     }
 
-    pub(super) fn loaded(&mut self, job: JobNo, request: Request, out: &mut Vec<Command>) {
+    /// A parked request is back. It joins its queues whatever company its other accounts have: were it parked again,
+    /// one that names many busy accounts would be overtaken for as long as there is anything else.
+    pub(super) fn loaded(&mut self, job: JobNo, request: Request) {
         self.jobs[job].parked -= 1;
-        let key = self.loading.remove(&request.id).expect("only a parked request is loaded");
-        self.admit(job, request);
-        // It may have been parked again under another key: then nobody else would call the next one of this key.
-        self.unpark(key, out);
+        self.loading.remove(&request.id).expect("only a parked request is loaded");
+        let keys = self.keys_of(job, &request);
+        self.join(job, request, keys);
     }
 
     /// Calls parked requests of a key back, as many as may stand in its queue.

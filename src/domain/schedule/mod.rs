@@ -11,12 +11,14 @@
 //! record waits until the server can't be writing any more: a request is `sending` on disk for as long as it may be
 //! in flight, so that the keys are safe across a kill, too. Whatever waits holds no worker and no connection.
 
+mod breaker;
+mod budget;
 mod event;
 mod flight;
-mod health;
 mod job;
 mod keys;
 mod memory;
+mod signature;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -28,10 +30,14 @@ use super::request::{Key, Request, RequestId};
 use super::retry::SERVER_MAY_BE_WRITING;
 use super::settlement::Settlement;
 use super::tally::Tally;
+use super::verdict::{Charge, Work};
+use breaker::Breaker;
+pub use breaker::Outage;
+use budget::Toll;
 pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, Waiting};
-use health::Health;
 use job::JobState;
 use keys::{KeyTable, Ticket};
+use signature::Signature;
 
 /// Requests of a page.
 const PAGE: u32 = 256;
@@ -58,7 +64,8 @@ pub struct Schedule {
     timers: BTreeMap<(Now, u64), Timer>,
     timers_set: u64,
     dice: SmallRng,
-    health: Health,
+    breaker: Breaker,
+    signature: Signature,
     stop: Option<StopReason>,
     /// Requests from their intent to the end of their record.
     active: usize,
@@ -71,6 +78,48 @@ struct Entry {
     ticket: Ticket,
     request: Request,
     stage: Stage,
+    past: Option<Past>,
+    terms: Terms,
+    /// When its bytes left.
+    left: Now,
+}
+
+/// How a request set out.
+#[derive(Debug, Clone, Copy)]
+enum Terms {
+    /// This was paid for it.
+    Paid(Toll),
+    /// Nothing was, and it counts as an attempt whatever the breaker says.
+    Last,
+}
+
+impl Terms {
+    fn paid(self) -> Toll {
+        match self {
+            Self::Paid(toll) => toll,
+            Self::Last => Toll::FREE,
+        }
+    }
+}
+
+/// What a request that goes out again has behind it.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    /// What going out again takes.
+    toll: Toll,
+    /// When the bytes left that were in vain.
+    left: Now,
+    charge: Charge,
+    fault: Fault,
+}
+
+/// Whose fault it may be that a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The server's: nothing is known to have worked since.
+    Servers,
+    /// Its own: what left after it succeeded.
+    Own,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +148,10 @@ struct Recording {
     job: JobNo,
     ticket: Ticket,
     items: usize,
+    /// When its bytes left, what that came to, and whose fault it was by what was known before.
+    left: Now,
+    work: Work,
+    fault: Fault,
     /// What ended: outcome, items, rows.
     ended: Vec<(Outcome, Count, Count)>,
 }
@@ -106,7 +159,7 @@ struct Recording {
 #[derive(Debug)]
 enum Timer {
     Release(Ticket),
-    Rejoin(JobNo, Request),
+    Rejoin(JobNo, Request, Past),
     Record(JobNo, Settlement),
     Reopen(RequestId),
 }
@@ -127,7 +180,8 @@ impl Schedule {
             timers: BTreeMap::new(),
             timers_set: 0,
             dice: SmallRng::seed_from_u64(seed),
-            health: Health::default(),
+            breaker: Breaker::default(),
+            signature: Signature::default(),
             stop: None,
             active: 0,
         }
@@ -144,9 +198,9 @@ impl Schedule {
         match event {
             Event::Rescued { job, request, keys } => self.rescued(now, job, request, keys),
             Event::Page { job, requests } => self.page(job, requests),
-            Event::Loaded { job, request } => self.loaded(job, request, &mut out),
+            Event::Loaded { job, request } => self.loaded(job, request),
             Event::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, &mut out)),
-            Event::Sent { request, .. } => self.sent(request),
+            Event::Sent { request, .. } => self.sent(now, request),
             Event::HeldBack(id) => self.withdraw(id, Stage::Leaving, &mut out),
             Event::Replied { request, exchange, generation } => {
                 self.replied(now, request, &exchange, generation, &mut out);
@@ -168,9 +222,9 @@ impl Schedule {
     /// When [`Event::Tick`] is due.
     pub fn wake_at(&self) -> Option<Now> {
         let timer = self.timers.keys().next().map(|(due, _)| *due);
-        let may_probe = self.stop.is_none() && self.active == 0 && self.jobs.iter().any(|job| !job.ready.is_empty());
+        let may_probe = self.stop.is_none() && self.jobs.iter().any(|job| !job.ready.is_empty() && job.has_room());
         // A probe that can't set out has no time: the runner would be woken again and again to no purpose.
-        timer.into_iter().chain(self.health.wake_at().filter(|_| may_probe)).min()
+        timer.into_iter().chain(self.breaker.wake_at().filter(|_| may_probe)).min()
     }
 
     /// Whether all is over, and how.
@@ -204,9 +258,9 @@ impl Schedule {
         left.chain(answered).sum::<usize>() as u64
     }
 
-    /// Since when the endpoint can't be reached, and why.
-    pub fn unreachable(&self) -> Option<(Now, &str)> {
-        self.health.unreachable()
+    /// How things stand if nothing works and the server is only probed.
+    pub fn outage(&self, now: Now) -> Option<Outage> {
+        self.breaker.outage(now)
     }
 
     /// What keeps everything that is left from being sent; none while something is ready.
@@ -238,9 +292,9 @@ impl Schedule {
         {
             match first.remove() {
                 Timer::Release(ticket) => self.leave(ticket, out),
-                Timer::Rejoin(job, request) => {
+                Timer::Rejoin(job, request, past) => {
                     let keys = self.keys_of(job, &request);
-                    self.queue_up(job, request, keys);
+                    self.queue_up(job, request, keys, Some(past));
                 }
                 Timer::Record(job, settlement) => out.push(Command::Record { job, settlement }),
                 Timer::Reopen(id) => out.push(Command::Reopen(id)),

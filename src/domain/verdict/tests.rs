@@ -15,7 +15,7 @@ fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Re
 }
 
 fn judged(operation: &str, request: &Request, exchange: &Exchange) -> Judgement {
-    judge(by_name(operation).unwrap(), request, exchange, MAX_ATTEMPTS)
+    judge(by_name(operation).unwrap(), request, exchange, Charging::UpTo(MAX_ATTEMPTS))
 }
 
 /// An answer of these items.
@@ -213,7 +213,7 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
     }
     let harmless = [
         (Exchange::Status(429), Signal::Throttled(Scope::Command)),
-        (Exchange::NotSent("refused".into()), Signal::Unreachable("refused".into())),
+        (Exchange::NotSent("refused".into()), Signal::Silent),
         (Exchange::Refused("certificate".into()), fatal(None, "certificate")),
         (Exchange::Status(404), fatal(None, "HTTP status 404 where the API always sends 200; is the endpoint right?")),
     ];
@@ -238,4 +238,43 @@ fn the_gravest_item_speaks_for_the_answer() {
     assert_eq!(signal([60011, 60007, 0]), Signal::Throttled(Scope::App));
     assert_eq!(signal([60011, 70001, 60007]), Signal::Renew);
     assert_eq!(signal([71000, 70001, 0]), Signal::Fatal { code: Some(71000), reason: "says why".into() });
+}
+
+#[test]
+fn the_server_did_its_work_if_one_item_got_its_word_and_else_the_reason_is_told() {
+    let request = request("account_delete", &["a", "b"], 0, Doubt::None);
+    let work = |exchange: &Exchange| judged("account_delete", &request, exchange).work;
+    let items = |a, b| work(&answer(0, &[("a", a), ("b", b)]));
+    for (a, b) in [(0, 0), (0, 70500), (60011, 70402), (70107, 30008), (99999, 70500)] {
+        assert_eq!(items(a, b), Work::Done, "{a} {b}");
+    }
+    assert_eq!(work(&answer(30001, &[])), Work::Done, "it looked at the batch");
+    let failing = |reason: &str| Work::Failed(Trouble::Failing(reason.to_owned()));
+    for code in [70500, 60008, 30008, 60007, 60011] {
+        assert_eq!(work(&answer(code, &[])), failing(&format!("code {code}: says why")));
+        assert_eq!(items(code, 60014), failing(&format!("code {code}: says why")));
+    }
+    assert_eq!(items(70500, 0), Work::Done);
+    assert_eq!(work(&answer(0, &[])), failing("the answer does not name this item"));
+    assert_eq!(work(&Exchange::Status(429)), failing("HTTP status 429"));
+    assert_eq!(work(&Exchange::Status(502)), failing("HTTP status 502"));
+    assert_eq!(work(&Exchange::NoAnswer("reset".into())), failing("reset"));
+    assert_eq!(work(&Exchange::NotSent("refused".into())), Work::Failed(Trouble::Unreachable("refused".into())));
+    for exchange in [answer(70001, &[]), answer(70403, &[]), Exchange::Status(404)] {
+        assert_eq!(work(&exchange), Work::NotAsked, "{exchange:?}");
+    }
+}
+
+#[test]
+fn while_attempts_do_not_count_none_is_charged_and_nothing_fails_for_want_of_them() {
+    let request = request("account_delete", &["a"], MAX_ATTEMPTS - 1, Doubt::MayHaveArrived);
+    let exchanges = [answer(70500, &[]), answer(30008, &[]), answer(0, &[]), Exchange::NoAnswer("reset".into())];
+    for exchange in exchanges {
+        let judged = |charging| judge(by_name("account_delete").unwrap(), &request, &exchange, charging).verdicts;
+        assert!(outcome(&judged(Charging::UpTo(MAX_ATTEMPTS))[0]).is_some(), "{exchange:?}");
+        let (charge, doubt, _, _) = how(&judged(Charging::Off)[0]).expect("it goes out again");
+        assert_eq!((charge, doubt), (Free, MayHaveArrived), "{exchange:?}");
+    }
+    let no = judge(by_name("account_delete").unwrap(), &request, &answer(70402, &[]), Charging::Off);
+    assert_eq!(outcome(&no.verdicts[0]), Some((Outcome::Failed, Some(70402))), "the server's own no is one");
 }

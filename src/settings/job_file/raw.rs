@@ -94,6 +94,7 @@ pub(super) struct RawGuard {
 pub(super) struct RawStop {
     pub(super) failed_share: Option<Number>,
     pub(super) after_items: Option<Whole>,
+    pub(super) outage: Option<Text>,
     pub(super) until: Option<Text>,
 }
 

@@ -7,19 +7,31 @@ use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Item, RequestId};
 use imbulk::domain::schedule::{Command, Event};
 use imbulk::domain::settlement::Part;
+use imbulk::domain::verdict::Ending;
 
 use super::{Happening, Session, World};
 use crate::checks::Invariant;
 use crate::night::MS;
 use crate::queue::{State, Write, Written};
 
+/// A page with fewer requests is the last one.
+const PAGE: usize = 256;
+
 impl World<'_> {
     pub(super) fn handle(&mut self, session: &mut Session<'_>, event: Event) {
         session.events += 1;
+        let before = session.brain.probes();
         let commands = session.brain.handle(self.now.saturating_sub(session.started), event);
+        let probes = (before, session.brain.probes());
         for command in commands {
+            if let Command::Intend(ids) = &command {
+                self.check(session.account.intend(ids, probes, self.now));
+                ids.iter().for_each(|id| session.order.set_out(*id));
+            }
             self.carry_out(session, command);
         }
+        let was_open = self.check(session.account.handled(probes, self.now)).flatten();
+        session.progress.everyone_waits(was_open.unwrap_or_default());
         for (at, told) in session.told.clone().iter().enumerate() {
             if session.brain.tally(at) != told {
                 let (says, is) = (*session.brain.tally(at), session.told[at]);
@@ -32,6 +44,7 @@ impl World<'_> {
         match &event {
             Event::Recorded { request, parts } => {
                 session.lets_go(*request);
+                session.account.recorded(*request, parts);
                 parts.iter().for_each(|part| session.takes_in(&part.request));
                 let moved = session.moved.get_mut(request).and_then(VecDeque::pop_front);
                 let at = self.place(session, *request);
@@ -43,19 +56,31 @@ impl World<'_> {
             }
             Event::Withdrawn(request) => session.lets_go(*request),
             Event::Page { requests, .. } => {
-                requests.iter().filter(|request| !session.progress.was_rescued(request.id)).for_each(|request| {
+                if requests.len() < PAGE {
+                    session.account.read_all();
+                }
+                for request in requests.iter().filter(|request| !session.progress.was_rescued(request.id)) {
                     session.in_memory.insert(request.id, session.events);
-                });
+                    let job = self.queue.requests[&request.id].job;
+                    session.order.comes(request.id, self.keys(job, request));
+                }
             }
-            Event::Loaded { request, .. } => session.takes_in(request),
-            Event::Rescued { .. }
-            | Event::Intended(_)
-            | Event::Sent { .. }
-            | Event::HeldBack(_)
-            | Event::Replied { .. }
-            | Event::Reopened(_)
-            | Event::Tick
-            | Event::Stop(_) => {}
+            Event::Loaded { request, .. } => {
+                session.takes_in(request);
+                let job = self.queue.requests[&request.id].job;
+                session.order.comes_back(request.id, self.keys(job, request));
+            }
+            Event::Replied { request, .. } => {
+                if session.brain.probes().is_some() && !session.account.counts_anyway(*request) {
+                    self.heard.remove(request);
+                }
+                if let Some(nature) = self.natures.remove(request) {
+                    session.account.replied(*request, nature, self.now);
+                }
+            }
+            Event::Reopened(request) => session.account.reopened(*request),
+            Event::Sent { request, .. } => session.account.sent(*request, self.now),
+            Event::Rescued { .. } | Event::Intended(_) | Event::HeldBack(_) | Event::Tick | Event::Stop(_) => {}
         }
         self.handle(session, event);
     }
@@ -69,6 +94,7 @@ impl World<'_> {
         match command {
             Command::Fetch { .. } => self.read_soon(session, command),
             Command::Load { request, .. } => {
+                session.order.was_parked(request);
                 session.had_parked(request);
                 session.progress.waits_for(request, self.night.weather.read + self.night.weather.lag + MS);
                 self.read_soon(session, command);
@@ -174,12 +200,16 @@ impl World<'_> {
             Ok(Written::Withdrawn(request)) => Some(Event::Withdrawn(request)),
             Ok(Written::Reopened(request)) => Some(Event::Reopened(request)),
             Ok(Written::Recorded { job, request, parts, ended }) => {
-                ended.iter().for_each(|(item, ending)| self.check_outcome(job, request, item, ending.outcome));
+                ended.iter().for_each(|(item, ending)| self.check_outcome(job, request, item, ending));
                 self.check_attempts(job, request, &parts);
                 self.report.settled.insert(request, self.now);
                 Some(Event::Recorded { request, parts })
             }
         }
+    }
+
+    fn check<T>(&mut self, checked: Result<T, (Invariant, String)>) -> Option<T> {
+        checked.map_err(|(invariant, what)| self.fail(invariant, what)).ok()
     }
 
     fn check_attempts(&mut self, job: usize, request: RequestId, parts: &[Part]) {
@@ -200,11 +230,18 @@ impl World<'_> {
         }
     }
 
-    fn check_outcome(&mut self, job: usize, request: RequestId, item: &Item, outcome: Outcome) {
+    fn check_outcome(&mut self, job: usize, request: RequestId, item: &Item, ending: &Ending) {
+        let outcome = ending.outcome;
         for row in item.rows() {
             if self.outcomes.insert((job, row), outcome).is_some() {
                 self.fail(Invariant::EveryRowOnce, format!("row {row} of job {job} has two outcomes"));
             }
+        }
+        let heard = self.heard.get(&request).and_then(|heard| heard.get(&item.row)).copied().unwrap_or(0);
+        let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0) + heard;
+        if ending.reason.contains("attempts used up") && charged < self.night.jobs[job].retry.max_attempts.get() {
+            let what = format!("row {} of job {job} ended after {charged} attempts that count", item.row);
+            self.fail(Invariant::NothingFailsInAnOutage, what);
         }
         let stored = self.queue.requests[&request].request.clone();
         let done = self.server.is_done(job, &stored, item.row);

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::Keys;
 use imbulk::domain::schedule::{Command, Event};
 
 use super::{Happening, Session, World};
 use crate::checks::Invariant;
 use crate::server::Call;
-
-/// After a call that did not get through, all wait until every other is over, and then for a probe.
-const OUTAGE: Duration = Duration::from_secs(25);
 
 impl World<'_> {
     pub(super) fn read(&mut self, session: &mut Session<'_>, command: &Command) {
@@ -47,7 +43,7 @@ impl World<'_> {
         if session.hold_back || session.brain.is_stopping() {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {id} is sent"));
         }
-        self.report.calls += 1;
+        self.report.sent.push((self.now, id));
         let pause = Duration::from_secs(1) / self.night.jobs[job].rate;
         session.lanes[job].next_slot = self.now + pause;
         let Some(stored) = self.queue.requests.get(&id) else { return };
@@ -59,9 +55,6 @@ impl World<'_> {
         self.next_call += 1;
         let fate = self.server.decide(&call);
         session.progress.sent(id, self.now, pause);
-        if matches!(fate.exchange, Exchange::NotSent(_)) {
-            session.progress.everyone_waits(OUTAGE);
-        }
         self.calls.insert(number, (call, fate));
         self.on(session, leaves, Happening::Leave(number));
         self.tell(session, Event::Sent { job, request: id });
@@ -83,6 +76,7 @@ impl World<'_> {
     pub(super) fn reply(&mut self, session: &mut Session<'_>, number: u64, event: Event) {
         let (call, fate) = &self.calls[&number];
         self.heard.insert(call.request.id, fate.charges.clone());
+        self.natures.insert(call.request.id, fate.nature);
         self.tell(session, event);
     }
 

@@ -8,6 +8,8 @@ use imbulk::domain::request::{Request, RequestId};
 use imbulk::domain::tally::Tally;
 
 use crate::brain::Brain;
+use crate::budget::Account;
+use crate::order::Order;
 use crate::progress::Progress;
 use crate::queue::Write;
 
@@ -31,6 +33,8 @@ pub(super) struct Session<'b> {
     pub(super) in_memory: HashMap<RequestId, u64>,
     pub(super) memory: Vec<(u64, i64)>,
     pub(super) progress: Progress,
+    pub(super) account: Account,
+    pub(super) order: Order,
 }
 
 #[derive(Debug, Default)]

@@ -1,0 +1,202 @@
+//! The world's own account of what repetitions cost and of when the server may be probed, written from decision 0007.
+//!
+//! Where the world can't know, it is lenient: parts of batches cost nothing here.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use imbulk::domain::request::RequestId;
+use imbulk::domain::settlement::Part;
+
+use crate::checks::Invariant;
+use crate::server::Nature;
+
+const BUCKET: u32 = 500;
+const HALF: u32 = 250;
+/// The fewest requests that a bucket at half lets go.
+const HALF_PAYS: usize = 17;
+const PROBES_APART: Duration = Duration::from_secs(1);
+
+/// How many probes were sent, while nothing else is: before an event, and after it.
+pub(crate) type Probes = (Option<u32>, Option<u32>);
+
+type Breach = (Invariant, String);
+
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    toll: u32,
+    left: Duration,
+    /// What left after it succeeded.
+    own: bool,
+    charged: bool,
+}
+
+/// The account of one session.
+#[derive(Debug)]
+pub(crate) struct Account {
+    tokens: u32,
+    pasts: HashMap<RequestId, Past>,
+    paid: HashMap<RequestId, u32>,
+    left: HashMap<RequestId, Duration>,
+    /// Requests of which nothing was heard in this session.
+    unheard: HashSet<RequestId>,
+    /// Requests of other jobs that an earlier runner sent.
+    foreign: HashSet<RequestId>,
+    /// Jobs whose last page was not read yet.
+    unread: usize,
+    exempt: HashSet<RequestId>,
+    worked: Option<Duration>,
+    open_since: Option<Duration>,
+    probe: Option<RequestId>,
+    probe_over: Duration,
+    recovered: bool,
+    /// Requests that set out at the event under way, and are no probes nor sent whatever the breaker says.
+    usual: usize,
+}
+
+fn is_probe((before, after): Probes) -> bool {
+    before.is_some_and(|before| after == Some(before + 1))
+}
+
+impl Account {
+    pub(crate) fn new(jobs: usize, unheard: HashSet<RequestId>, foreign: HashSet<RequestId>) -> Self {
+        Self {
+            tokens: BUCKET,
+            pasts: HashMap::new(),
+            paid: HashMap::new(),
+            left: HashMap::new(),
+            unheard,
+            foreign,
+            unread: jobs,
+            exempt: HashSet::new(),
+            worked: None,
+            open_since: None,
+            probe: None,
+            probe_over: Duration::ZERO,
+            recovered: false,
+            usual: 0,
+        }
+    }
+
+    /// The schedule let these set out. It had sent so many `probes` before the event and after it.
+    pub(crate) fn intend(&mut self, ids: &[RequestId], probes: Probes, now: Duration) -> Result<(), Breach> {
+        if !is_probe(probes) {
+            return ids.iter().try_for_each(|id| self.pay(*id));
+        }
+        let since = self.open_since.unwrap_or(now).max(self.probe_over);
+        let (probe, others) = ids.split_last().expect("there is a probe");
+        if let Some(other) = self.probe.or_else(|| others.iter().find(|id| !self.is_exempt(**id)).copied()) {
+            return Err((Invariant::ProbesAreApart, format!("{ids:?} besides {other}")));
+        }
+        others.iter().try_for_each(|id| self.pay(*id))?;
+        if now < since + PROBES_APART {
+            return Err((
+                Invariant::ProbesAreApart,
+                format!("{ids:?} {:?} after the last one", now.saturating_sub(since)),
+            ));
+        }
+        self.probe = Some(*probe);
+        self.exempt.remove(probe);
+        self.paid.insert(*probe, 0);
+        Ok(())
+    }
+
+    fn pay(&mut self, id: RequestId) -> Result<(), Breach> {
+        let exempt = self.is_exempt(id);
+        let toll = if exempt { 0 } else { self.pasts.get(&id).map_or(0, |past| past.toll) };
+        if exempt {
+            self.exempt.insert(id);
+        } else {
+            self.exempt.remove(&id);
+            self.usual += 1;
+        }
+        self.paid.insert(id, toll);
+        self.tokens = self.tokens.checked_sub(toll).ok_or_else(|| {
+            (Invariant::RepetitionsArePaid, format!("request {id} goes out again for {toll}, {} are left", self.tokens))
+        })?;
+        Ok(())
+    }
+
+    /// Whether nothing new is left and this one fails by itself: then `max_attempts` is its only bound.
+    fn is_exempt(&self, id: RequestId) -> bool {
+        let alone = |past: &Past| past.charged && self.is_own(past);
+        self.unheard.is_empty() && self.foreign.is_empty() && self.unread == 0 && self.pasts.get(&id).is_some_and(alone)
+    }
+
+    fn is_own(&self, past: &Past) -> bool {
+        past.own || self.worked.is_some_and(|worked| worked > past.left)
+    }
+
+    /// Whether an attempt counts even while nothing works.
+    pub(crate) fn counts_anyway(&self, id: RequestId) -> bool {
+        self.exempt.contains(&id)
+    }
+
+    /// A job has no more pages.
+    pub(crate) fn read_all(&mut self) {
+        self.unread -= 1;
+    }
+
+    /// What an earlier runner sent of it is over.
+    pub(crate) fn reopened(&mut self, id: RequestId) {
+        self.foreign.remove(&id);
+    }
+
+    pub(crate) fn sent(&mut self, id: RequestId, now: Duration) {
+        self.left.insert(id, now);
+    }
+
+    pub(crate) fn replied(&mut self, id: RequestId, nature: Nature, now: Duration) {
+        self.unheard.remove(&id);
+        let left = self.left.remove(&id).unwrap_or(now);
+        let paid = self.paid.remove(&id).unwrap_or(0);
+        if self.probe == Some(id) {
+            (self.probe, self.probe_over) = (None, now);
+        }
+        let own = self.pasts.get(&id).is_some_and(|past| self.is_own(past));
+        let past = match nature {
+            Nature::Worked => {
+                self.tokens = (self.tokens + paid + 1).min(BUCKET);
+                self.worked = self.worked.max(Some(left));
+                if self.open_since.is_some_and(|since| left >= since) {
+                    self.tokens = self.tokens.max(HALF);
+                    self.recovered = true;
+                }
+                Past { toll: 0, left, own: true, charged: true }
+            }
+            Nature::Failed(toll) => Past { toll, left, own, charged: true },
+            Nature::Held(toll) => Past { toll, left, own, charged: false },
+            Nature::NotAsked => Past { toll: 0, left, own, charged: false },
+        };
+        self.pasts.insert(id, past);
+    }
+
+    pub(crate) fn recorded(&mut self, id: RequestId, parts: &[Part]) {
+        if let Some(past) = self.pasts.remove(&id) {
+            self.pasts.extend(parts.iter().map(|part| (part.request.id, past)));
+        }
+    }
+
+    /// An event was handled. Returns for how long the breaker was open, where it closed.
+    pub(crate) fn handled(&mut self, probes: Probes, now: Duration) -> Result<Option<Duration>, Breach> {
+        let open = probes.1.is_some();
+        let usual = std::mem::take(&mut self.usual);
+        let was_open_since = self.open_since;
+        if std::mem::take(&mut self.recovered) && open && usual < HALF_PAYS {
+            return Err((Invariant::GoesOnAfterRecovery, "a probe succeeded, and nothing else sets out".to_owned()));
+        }
+        // What sets out and is no probe says that it was closed, if only within this event.
+        let reopened = probes.1 == Some(0) && usual > 0;
+        if open && (was_open_since.is_none() || reopened) {
+            (self.open_since, self.probe, self.probe_over) = (Some(now), None, Duration::ZERO);
+        } else if !open {
+            self.open_since = None;
+        }
+        let over = was_open_since.filter(|_| self.open_since != was_open_since);
+        Ok(over.map(|since| now.saturating_sub(since)))
+    }
+
+    pub(crate) fn open_since(&self) -> Option<Duration> {
+        self.open_since
+    }
+}
