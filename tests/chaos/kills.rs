@@ -17,7 +17,11 @@ use crate::harness::rows::{Asked, PROTECTED, csv, mixed};
 
 const IN_FLIGHT: usize = 12;
 
-/// Kills of each operation, and the rows asked for one of them, unless `IMBULK_KILLS` says otherwise.
+/// The most calls between two kills in a long run.
+const LONG: u64 = 6_000;
+
+/// Kills of each operation. `IMBULK_KILLS=1000 cargo test --locked --test chaos friend_delete_killed -- --nocapture` is a run
+/// over more than 200,000 items, in some minutes.
 const KILLS: u64 = 13;
 
 /// Faults that leave neither failed rows nor rows in doubt behind.
@@ -74,7 +78,10 @@ impl Victim {
     /// Runs to the end, and holds it against everything.
     #[track_caller]
     fn judge(&self) -> (Evidence, Judgement) {
-        let output = self.bench.run("job.toml");
+        let mut running = self.start();
+        // After a thousand kills there is much to do.
+        self.live(&mut running, u64::MAX, Duration::from_mins(15));
+        let output = running.wait();
         assert!(matches!(output.code, 0 | 3), "{output:#?}");
         let mut evidence = Evidence::of(&self.bench, "job", self.operation, &self.asked, &self.kills);
         evidence.retried.clone_from(&self.retried);
@@ -106,28 +113,31 @@ fn told(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
-/// Kills at random moments of a run in which about `calls` calls stand between two kills; `rows` rows make one.
+/// Kills at random moments, up to `calls` calls apart; `rows` rows make a call, and there are enough of them that the run
+/// outlives its kills.
 fn killed(operation: Command, rows: usize, calls: u64) {
     let seed = told("IMBULK_SEED").unwrap_or_else(rand::random);
     let kills = told("IMBULK_KILLS").unwrap_or(KILLS);
     eprintln!("{}: IMBULK_SEED={seed} IMBULK_KILLS={kills}", operation.name());
     let mut dice = SmallRng::seed_from_u64(seed);
-    let count = usize::try_from(calls * kills).expect("small") * rows;
+    let count = usize::try_from(2 * calls * kills).expect("small") * rows;
     let mut victim = Victim::new(operation, mixed(operation, count), FAST);
     victim.bench.faults(FAULTS);
     let mut restarts = Vec::new();
-    for _ in 0..kills {
+    for kill in 0..kills {
         let before = victim.bench.report().calls;
         let begun = Instant::now();
         let mut running = victim.start();
         match dice.random_range(0..20_u32) {
             // While it starts, loads, and marks what an earlier kill left.
             0..3 => victim.live(&mut running, u64::MAX, Duration::from_micros(dice.random_range(0..300_000))),
-            // Long enough for what an earlier kill left to go out again.
-            3 if kills > KILLS => {
-                let calls = before + dice.random_range(0..calls);
-                victim.live(&mut running, calls, Duration::from_secs(30));
-                victim.live(&mut running, u64::MAX, Duration::from_micros(dice.random_range(0..4_000_000)));
+            // Long enough for what earlier kills left to go out again, if that leaves enough to do.
+            _ if before + LONG < 2 * calls * kill => {
+                victim.live(
+                    &mut running,
+                    before + LONG,
+                    Duration::from_micros(dice.random_range(3_000_000..4_500_000)),
+                );
             }
             _ => {
                 victim.live(&mut running, before + 1, Duration::from_secs(30));

@@ -68,7 +68,9 @@ impl Filed {
 impl Sending {
     /// What is in flight and was not so, in the same attempt, among `before`; and all that is, for the next time.
     pub(crate) fn read(queue: &Path, before: &mut HashSet<(i64, u32)>) -> Vec<Self> {
-        if !queue.exists() {
+        // Killed before the file was there, or before it was a queue: its journal is that of SQLite's first steps, which the
+        // next process takes back. Whoever only reads can't.
+        if !queue.exists() || queue.with_extension("db-journal").exists() {
             return Vec::new();
         }
         let found: Vec<(i64, u32, Option<String>, String)> = with(queue, async |connection| {
