@@ -20,7 +20,7 @@ use imbulk::domain::row::{BadRow, RowRef};
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
 use imbulk::domain::settlement::Settlement;
 use imbulk::domain::tally::Tally;
-use imbulk::domain::verdict::judge;
+use imbulk::domain::verdict::{Charging, judge};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, MEMORY, Output, Plan};
 use imbulk::limiter::{Limiter, Settings};
@@ -225,7 +225,7 @@ fn recording(c: &mut Criterion) {
             || {
                 let batch = left.next().expect("enough requests for a second");
                 let settle = |request: &Request| {
-                    let verdicts = judge(accounts(), request, &answer(request), 8).verdicts;
+                    let verdicts = judge(accounts(), request, &answer(request), Charging::UpTo(8)).verdicts;
                     let sent = Request { attempts: 1, ..request.clone() };
                     Write::Record { run, settlement: Settlement::new(sent, verdicts) }
                 };
@@ -252,7 +252,7 @@ fn coding(c: &mut Criterion) {
     group.bench_function("unpack", |b| b.iter(|| Packed::unpack(&packed.accounts, &packed.rows, None)));
     group.bench_function("keys", |b| b.iter(|| accounts().keys(&request, DeleteType::Single)));
     group.bench_function("encode", |b| b.iter(|| accounts().body(&request, DeleteType::Single)));
-    group.bench_function("decode and judge", |b| b.iter(|| judge(accounts(), &request, &exchange, 8)));
+    group.bench_function("decode and judge", |b| b.iter(|| judge(accounts(), &request, &exchange, Charging::UpTo(8))));
     group.finish();
 }
 
@@ -270,7 +270,7 @@ fn night(requests: &[Request]) -> u64 {
             max_delay: Duration::from_mins(1),
         },
         max_in_flight: None,
-        stop: Stop { failed_share: None, after_items: 1000, until: None },
+        stop: Stop { failed_share: None, after_items: 1000, outage: None, until: None },
         tally,
     };
     let mut schedule = Schedule::new(vec![plan], 7);
