@@ -1,1 +1,199 @@
 //! Many processes, one cap; and a server whose limit is lower than ours.
+//!
+//! `IMBULK_RATE_SECONDS=200 cargo test --release --test chaos rate -- --nocapture` goes on for longer, and prints
+//! what was reached. What a noisy machine can't hold (92 % of the cap) is asserted in virtual time, in
+//! `src/limiter/simulation`.
+
+#![expect(clippy::disallowed_methods, reason = "the environment says how long")]
+
+use std::time::{Duration, Instant};
+
+use imbulk::sandbox::{Caps, Command, Report};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
+
+use crate::harness::bench::{Bench, Job, Running, Setup};
+use crate::harness::rows::{csv, plain};
+
+const CAP: u32 = 200;
+const OPERATION: Command = Command::FriendDeleteAll;
+const SECONDS: u32 = 24;
+
+fn seconds() -> u32 {
+    std::env::var("IMBULK_RATE_SECONDS").map_or(SECONDS, |seconds| seconds.parse().expect("a number"))
+}
+
+/// A stand-in that answers in 10 to 20 ms.
+fn bench(limit: u32) -> Bench {
+    let caps = Caps::default().with_app(CAP).with(OPERATION, limit);
+    Bench::with(Setup { caps, latency: Duration::from_millis(10), ..Setup::default() })
+}
+
+/// A process with a queue of its own, and more to send than there will be time for.
+struct Peer {
+    job: String,
+    queue: String,
+    running: Running,
+}
+
+impl Peer {
+    fn must_be_at_work(&mut self) {
+        assert!(self.running.is_alive(), "{} ended by itself; it has rows for longer than this", self.job);
+    }
+
+    fn start(bench: &Bench, name: &str, endpoint: &str, rows: u32) -> Self {
+        let rows = plain(OPERATION, usize::try_from(rows).expect("small"));
+        bench.write(&format!("{name}.csv"), csv(OPERATION, &rows));
+        let job = Job::new(name, OPERATION)
+            .with("limits", "calls_per_second", CAP)
+            .with("limits", "app_calls_per_second", CAP)
+            .with("app", "endpoint", format!("{endpoint:?}"))
+            .with("retry", "max_attempts", 100)
+            .write(bench);
+        let queue = format!("{name}.db");
+        let running = Self::run(bench, &job, &queue);
+        Self { job, queue, running }
+    }
+
+    fn run(bench: &Bench, job: &str, queue: &str) -> Running {
+        bench.start(&["--queue", queue, "run", job, "--execute", "--yes"], b"")
+    }
+
+    /// `kill -9`, and on it goes.
+    fn kill_and_restart(&mut self, bench: &Bench) {
+        self.running.signal(Signal::KILL);
+        while self.running.is_alive() {
+            bench.nap();
+        }
+        self.running = Self::run(bench, &self.job, &self.queue);
+    }
+}
+
+/// The calls between two reports.
+struct Span {
+    calls: u64,
+    rejected: u64,
+    seconds: f64,
+}
+
+impl Span {
+    fn between(before: &Report, after: &Report, time: Duration) -> Self {
+        let rejected = |report: &Report| report.throttled + report.throttled_app;
+        let (calls, rejected) = (after.calls - before.calls, rejected(after) - rejected(before));
+        Self { calls, rejected, seconds: time.as_secs_f64() }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "few calls")]
+    fn share_of(&self, limit: u32) -> f64 {
+        (self.calls - self.rejected) as f64 / self.seconds / f64::from(limit)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "few calls")]
+    fn rejected_share(&self) -> f64 {
+        self.rejected as f64 / self.calls.max(1) as f64
+    }
+}
+
+/// Watches for so long, and does something every now and then.
+fn watch(bench: &Bench, time: Duration, mut meanwhile: impl FnMut()) -> Span {
+    let (begun, before) = (Instant::now(), bench.report());
+    let mut next = Duration::ZERO;
+    while begun.elapsed() < time {
+        if begun.elapsed() >= next {
+            meanwhile();
+            next += Duration::from_millis(500);
+        }
+        bench.nap();
+    }
+    Span::between(&before, &bench.report(), begun.elapsed())
+}
+
+/// A process is stopped for a while, so that calls leave and answers are read late; or killed and started again.
+fn disturb(bench: &Bench, peers: &mut [Peer], dice: &mut SmallRng) {
+    let one = dice.random_range(0..peers.len());
+    let one = &mut peers[one];
+    one.must_be_at_work();
+    if dice.random_bool(0.5) {
+        return one.kill_and_restart(bench);
+    }
+    one.running.signal(Signal::STOP);
+    let (stopped, time) = (Instant::now(), Duration::from_millis(dice.random_range(1..300)));
+    while stopped.elapsed() < time {
+        bench.nap();
+    }
+    one.running.signal(Signal::CONT);
+}
+
+#[test]
+fn one_to_eight_processes_stalled_and_killed_never_exceed_the_cap_together() {
+    let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let (bench, time) = (bench(CAP), Duration::from_secs(seconds().into()));
+    let start = |n: usize| Peer::start(&bench, &format!("peer{n}"), &bench.endpoint(), CAP * seconds() * 2);
+    let mut peers = vec![start(1)];
+    bench.until_calls(u64::from(CAP), &mut peers[0].running);
+    let alone = watch(&bench, time / 6, || ());
+    bench.faults(&["any:code=30006:0.03", "any:slow=300ms:0.01", "any:close-after:0.001"]);
+    let together = watch(&bench, time * 5 / 6, || {
+        if peers.len() < 8 {
+            peers.push(start(peers.len() + 1));
+        } else {
+            disturb(&bench, &mut peers, &mut dice);
+        }
+    });
+    peers.iter_mut().for_each(Peer::must_be_at_work);
+    drop(peers);
+    let report = bench.report();
+    let [alone, together] = [alone, together].map(|span| span.share_of(CAP));
+    eprintln!(
+        "{} calls, {} in the fullest second of {CAP}; {alone:.3} of the cap by one, {together:.3} by eight, stalled and killed",
+        report.calls, report.worst_second
+    );
+    assert!(report.worst_second <= CAP as usize, "{} in one second", report.worst_second);
+    assert_eq!(report.throttled + report.throttled_app, 0);
+    assert!(together >= alone * 0.6, "{together:.3} of the cap by eight, {alone:.3} by one");
+}
+
+#[test]
+fn processes_that_share_no_ledger_exceed_the_cap_so_these_tests_can_see() {
+    let bench = bench(2 * CAP);
+    // The ledger is named after the host of the endpoint, and this is another name of the same one.
+    let elsewhere = bench.endpoint().replace("127.0.0.1", "localhost");
+    let mut one = Peer::start(&bench, "one", &bench.endpoint(), 2000);
+    let two = Peer::start(&bench, "two", &elsewhere, 2000);
+    bench.until_calls(1200, &mut one.running);
+    drop((one, two));
+    let ledger = bench.ledger().to_string_lossy().replace("127.0.0.1", "localhost");
+    std::fs::remove_file(ledger).expect("the other ledger");
+    let report = bench.report();
+    assert!(report.worst_second > CAP as usize, "only {} in one second", report.worst_second);
+    assert!(report.throttled + report.throttled_app > 0, "{report:?}");
+}
+
+#[test]
+fn three_processes_find_a_lower_limit_of_the_server_together() {
+    const LIMIT: u32 = 40;
+    let (bench, time) = (bench(LIMIT), Duration::from_secs(seconds().into()));
+    let start = |n: usize| Peer::start(&bench, &format!("peer{n}"), &bench.endpoint(), CAP * seconds().max(100));
+    let mut peers: Vec<Peer> = (1..=3).map(start).collect();
+    bench.until_calls(u64::from(LIMIT), &mut peers[0].running);
+    let first = watch(&bench, time / 3, || ());
+    let found = watch(&bench, time * 2 / 3, || ());
+    let tell = |what, span: &Span| {
+        eprintln!("{what}: {:.3} of {LIMIT} used, {:.4} rejected", span.share_of(LIMIT), span.rejected_share());
+    };
+    tell("first", &first);
+    tell("then", &found);
+    assert!(found.rejected_share() <= 0.03, "{:.4} rejected", found.rejected_share());
+    assert!(found.share_of(LIMIT) >= 0.6, "{:.3} of the limit used", found.share_of(LIMIT));
+    if seconds() > SECONDS {
+        bench.set_caps(Caps::default().with_app(CAP));
+        watch(&bench, Duration::from_mins(1), || ());
+        let risen = watch(&bench, Duration::from_secs(10), || ());
+        eprintln!("a minute after it rose: {:.3} of {CAP}", risen.share_of(CAP));
+        assert!(risen.share_of(CAP) >= 0.85);
+    }
+    peers.iter_mut().for_each(Peer::must_be_at_work);
+}

@@ -153,6 +153,11 @@ impl Bench {
             .set_faults(rules.iter().map(|rule| rule.parse().unwrap_or_else(|e| panic!("{e}"))).collect::<Vec<Rule>>());
     }
 
+    /// Other caps from now on.
+    pub(crate) fn set_caps(&self, caps: Caps) {
+        self.sandbox.set_caps(caps);
+    }
+
     /// Runs the binary in the bench's folder to its end.
     pub(crate) fn imbulk(&self, args: &[&str]) -> Output {
         self.start(args, b"").wait()
