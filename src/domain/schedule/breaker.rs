@@ -138,15 +138,15 @@ impl Breaker {
         }
     }
 
-    /// A call failed, and that may be the server's fault.
-    pub(super) fn failed(&mut self, now: Now, id: RequestId, trouble: Trouble) {
+    /// A call failed, and that may be the server's fault. Returns how things stand if it was a probe.
+    pub(super) fn failed(&mut self, now: Now, id: RequestId, trouble: Trouble) -> Option<Outage> {
         self.trouble = trouble;
         self.failing_since.get_or_insert(now);
         self.failures = self.failures.saturating_add(1);
-        if let Some(open) = self.open.as_mut().filter(|open| open.probing == Some(id)) {
-            open.gap = (open.gap * 2).min(SLOWEST_PROBE);
-        }
+        let open = self.open.as_mut().filter(|open| open.probing == Some(id))?;
+        open.gap = (open.gap * 2).min(SLOWEST_PROBE);
         self.probe_is_over(now, id);
+        self.outage(now)
     }
 
     /// A call ended in a way that says nothing of the server's health.
@@ -190,14 +190,14 @@ mod tests {
     /// Opened after 10 s in which everything failed.
     fn open() -> Breaker {
         let mut breaker = Breaker::default();
-        breaker.failed(SECOND, 1, trouble());
+        assert_eq!(breaker.failed(SECOND, 1, trouble()), None);
         while breaker.pay(10 * SECOND, toll()) {}
         breaker
     }
 
     #[test]
     fn probes_go_out_one_at_a_time_after_1_2_4_and_then_5_seconds() {
-        let mut breaker = open();
+        let (mut breaker, mut outage) = (open(), None);
         let mut now = 10 * SECOND;
         for gap in [1, 2, 4, 5, 5, 5] {
             assert_eq!(breaker.wake_at(), Some(now + gap * SECOND));
@@ -206,11 +206,11 @@ mod tests {
             assert!(!breaker.may_probe(before) && breaker.may_probe(now));
             breaker.probe(7);
             assert!(!breaker.may_probe(now + 100 * SECOND) && breaker.wake_at().is_none());
-            breaker.failed(now, 6, trouble());
+            assert_eq!(breaker.failed(now, 6, trouble()), None);
             assert!(!breaker.may_probe(now + 100 * SECOND), "another call is over, the probe is not");
-            breaker.failed(now, 7, trouble());
+            outage = breaker.failed(now, 7, trouble());
         }
-        let outage = breaker.outage(now).expect("it is open");
+        let outage = outage.expect("it is open");
         assert_eq!(
             (outage.lasts, outage.probes),
             (31 * SECOND, 6),
@@ -237,7 +237,7 @@ mod tests {
         assert!(!breaker.is_open());
         assert!(breaker.pay(12 * SECOND, toll()));
         assert!(!breaker.pay(12 * SECOND, toll()), "no more than was earned");
-        breaker.failed(20 * SECOND, 3, trouble());
+        assert_eq!(breaker.failed(20 * SECOND, 3, trouble()), None);
         assert_eq!(breaker.outage(25 * SECOND).map(|outage| outage.lasts), Some(5 * SECOND), "it worked in between");
     }
 
@@ -245,7 +245,7 @@ mod tests {
     fn nothing_new_is_begun_when_nothing_has_worked_for_a_while() {
         let patient = |failures, after: Duration, patience| {
             let mut breaker = Breaker::default();
-            (0..failures).for_each(|id| breaker.failed(SECOND, id, trouble()));
+            (0..failures).for_each(|id| drop(breaker.failed(SECOND, id, trouble())));
             let begins = breaker.lets_begin(SECOND + after, patience);
             assert_eq!(begins, !breaker.is_open());
             begins
@@ -256,9 +256,9 @@ mod tests {
         assert!(!patient(5, 3 * SECOND, Some(3 * SECOND)));
         assert!(patient(5, 9 * SECOND, Some(30 * SECOND)));
         let mut breaker = Breaker::default();
-        (0..9).for_each(|id| breaker.failed(SECOND, id, trouble()));
+        (0..9).for_each(|id| drop(breaker.failed(SECOND, id, trouble())));
         breaker.succeeded(2 * SECOND, Toll::FREE);
-        (0..4).for_each(|id| breaker.failed(20 * SECOND, id, trouble()));
+        (0..4).for_each(|id| drop(breaker.failed(20 * SECOND, id, trouble())));
         assert!(breaker.lets_begin(40 * SECOND, None), "it worked in between");
     }
 

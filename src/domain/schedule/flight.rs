@@ -97,8 +97,7 @@ impl Schedule {
             Work::Done => self.breaker.succeeded(left, terms.paid()),
             Work::NotAsked => self.breaker.probe_is_over(now, id),
             Work::Failed(trouble) => {
-                self.breaker.failed(now, id, trouble.clone());
-                let (patience, outage) = (self.patience(), self.breaker.outage(now));
+                let (outage, patience) = (self.breaker.failed(now, id, trouble.clone()), self.patience());
                 if let Some(outage) = outage.filter(|outage| patience.is_some_and(|most| outage.lasts >= most)) {
                     self.stop(StopReason::Outage(outage), out);
                 }
