@@ -11,8 +11,10 @@ use imbulk::domain::codes::{Class, entry};
 use imbulk::domain::operation;
 use imbulk::domain::outcome::Outcome;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
+    "SECURITY.md",
+    "docs/reliability.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/api.md",
