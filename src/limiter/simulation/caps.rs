@@ -1,9 +1,4 @@
 //! No second above the cap, whatever happens, and few far below it.
-//!
-//! `IMBULK_SEEDS=2000 cargo test --release --lib limiter::simulation` lives through more of the minutes that
-//! are drawn by lot.
-
-#![expect(clippy::disallowed_methods, reason = "the environment says how many seeds")]
 
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -18,7 +13,6 @@ use super::server::{Server, Verdict};
 use super::world::{ALWAYS, FOREVER, MS, Naive, Network, Peer, SECOND, World};
 use super::{CAP, JITTERY, QUICK, STEADY, peer, steady_peer};
 
-const SEEDS: u64 = 30;
 /// The network stands still for 300 ms every 2 s.
 const STALL: (u64, u64) = (300, 2000);
 const STALLING: Network = Network { stall: STALL, ..STEADY };
@@ -72,8 +66,18 @@ fn longer_round_trips_cost_half_of_themselves(
 
 #[test]
 fn whatever_the_lot_says_no_second_holds_more_than_the_cap() {
-    let seeds = std::env::var("IMBULK_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("a number"));
-    for seed in 0..seeds {
+    live_through(0..30);
+}
+
+/// `cargo test --release --lib thousands_of_lots -- --ignored`
+#[test]
+#[ignore = "takes minutes, so it is run by name"]
+fn thousands_of_lots_put_no_more_than_the_cap_into_a_second() {
+    live_through(0..4000);
+}
+
+fn live_through(seeds: Range<u64>) {
+    for seed in seeds {
         let folder = tempfile::tempdir().expect("a folder");
         let (peers, network) = drawn_by_lot(folder.path(), seed);
         let processes = peers.len();
