@@ -70,7 +70,6 @@ fn a_set_of_busy_accounts_gets_its_turn_long_before_the_streams_end() {
         let report = lived(&night);
         let turn = report.sent.iter().position(|(_, id)| *id == 401).expect("it was sent");
         // Each of its accounts has some 50 requests that came before it.
-        println!("seed {seed}: number {turn}");
-        assert!(turn < 900, "seed {seed}: it went out as number {turn} of {}", report.sent.len());
+        assert!(turn < 600, "seed {seed}: it went out as number {turn} of {}", report.sent.len());
     }
 }
