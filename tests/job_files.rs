@@ -382,7 +382,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "[stop]\noutage = \"0s\"\n",
     "6:10: `outage` is no delay: `0s` | \"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
 )]
-#[case(DELETE, "[stop]\noutage = 120\n", "6:10: expected a text in quotes, found a whole number")]
+#[case(DELETE, "[stop]\noutage = 120\n", "6:10: expected a text in quotes, found integer `120`")]
 #[case(DELETE, "[stop]\nuntil = 06:00\n", "6:9: expected a text in quotes, found a table, date or time")]
 #[case(
     DELETE,

@@ -82,7 +82,7 @@ fn being_throttled_costs_no_attempt_and_no_row() {
     let bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 200);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    bench.faults(&["any:code=60007:#20,21,22", "any:code=60011:#60"]);
+    bench.faults(&["any:code=60007:#150,151,152", "any:code=60011:#180"]);
     let job = Job::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 1);
     bench.run(&job.with("limits", "calls_per_second", 200).write(&bench)).expect(3);
     let results = bench.results("job");
