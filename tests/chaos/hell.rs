@@ -25,7 +25,7 @@ const TIME_OUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 1 << 20;
 /// How much further than the longest answer the server may come before it notices that the client is gone.
-const UNNOTICED: usize = 1 << 20;
+const UNNOTICED: usize = 4 << 20;
 
 /// A run that is over.
 struct Played {
@@ -206,10 +206,8 @@ fn memory_stays_as_it_is_with_a_server_that_keeps_the_rules() {
     let heaven = ALL.heaven.peak;
     assert_eq!(tally(&ALL.heaven.rows), [("succeeded", asked().len())].into());
     for (name, hell) in [("for ever", ALL.for_ever.peak), ("once", ALL.once.peak)] {
-        eprintln!("{name}: {hell} KiB at most, with a nice server {heaven} KiB");
-        assert!(
-            heaven > 1000 && hell * 10 <= heaven * 18,
-            "{name}: {hell} KiB at most, with a nice server {heaven} KiB"
-        );
+        eprintln!("{} modes {name}: {hell} KiB at most, with a nice server {heaven} KiB", modes().len());
+        // Some twenty answers of a mebibyte at once, as buffers grow. Of those without end, one alone would be more.
+        assert!(heaven > 1000 && hell <= heaven * 3, "{name}: {hell} KiB at most, with a nice server {heaven} KiB");
     }
 }
