@@ -1,12 +1,11 @@
 //! The world's own account of what repetitions cost and of when the server may be probed, written from decision 0007.
-//!
-//! Where the world can't know, it is lenient: parts of batches cost nothing here.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imbulk::domain::request::RequestId;
 use imbulk::domain::settlement::Part;
+use imbulk::domain::verdict::Wait;
 
 use crate::checks::Invariant;
 use crate::server::Nature;
@@ -31,11 +30,22 @@ struct Past {
     charged: bool,
 }
 
+/// An exchange: what it tells, of how many items, and what is known of the request.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    nature: Nature,
+    items: usize,
+    left: Duration,
+    own: bool,
+}
+
 /// The account of one session.
 #[derive(Debug)]
 pub(crate) struct Account {
     tokens: u32,
     pasts: HashMap<RequestId, Past>,
+    /// Exchanges that are not on disk yet.
+    heard: HashMap<RequestId, Heard>,
     paid: HashMap<RequestId, u32>,
     left: HashMap<RequestId, Duration>,
     /// Requests of which nothing was heard in this session.
@@ -54,6 +64,18 @@ pub(crate) struct Account {
     usual: usize,
 }
 
+fn toll(heard: Heard, wait: Wait, items: usize) -> u32 {
+    let share = |toll: usize| u32::try_from((toll * items).div_ceil(heard.items)).expect("few");
+    match (heard.nature, wait) {
+        (Nature::Worked | Nature::NotAsked, Wait::None) => 0,
+        (Nature::Worked | Nature::NotAsked, Wait::Backoff) => share(14),
+        (Nature::Worked | Nature::NotAsked, Wait::Alone) => share(5),
+        (Nature::Failed(toll), _) => toll,
+        (Nature::Unreachable, _) | (Nature::FailedBySome, Wait::Backoff) => 14,
+        (Nature::FailedBySome, Wait::None | Wait::Alone) => 5,
+    }
+}
+
 fn is_probe((before, after): Probes) -> bool {
     before.is_some_and(|before| after == Some(before + 1))
 }
@@ -63,6 +85,7 @@ impl Account {
         Self {
             tokens: BUCKET,
             pasts: HashMap::new(),
+            heard: HashMap::new(),
             paid: HashMap::new(),
             left: HashMap::new(),
             unheard,
@@ -146,34 +169,32 @@ impl Account {
         self.left.insert(id, now);
     }
 
-    pub(crate) fn replied(&mut self, id: RequestId, nature: Nature, now: Duration) {
+    pub(crate) fn replied(&mut self, id: RequestId, nature: Nature, items: usize, now: Duration) {
         self.unheard.remove(&id);
         let left = self.left.remove(&id).unwrap_or(now);
         let paid = self.paid.remove(&id).unwrap_or(0);
         if self.probe == Some(id) {
             (self.probe, self.probe_over) = (None, now);
         }
-        let own = self.pasts.get(&id).is_some_and(|past| self.is_own(past));
-        let past = match nature {
-            Nature::Worked => {
-                self.tokens = (self.tokens + paid + 1).min(BUCKET);
-                self.worked = self.worked.max(Some(left));
-                if self.open_since.is_some_and(|since| left >= since) {
-                    self.tokens = self.tokens.max(HALF);
-                    self.recovered = true;
-                }
-                Past { toll: 0, left, own: true, charged: true }
+        let own = self.pasts.remove(&id).is_some_and(|past| self.is_own(&past)) || nature == Nature::Worked;
+        if nature == Nature::Worked {
+            self.tokens = (self.tokens + paid + 1).min(BUCKET);
+            self.worked = self.worked.max(Some(left));
+            if self.open_since.is_some_and(|since| left >= since) {
+                self.tokens = self.tokens.max(HALF);
+                self.recovered = true;
             }
-            Nature::Failed(toll) => Past { toll, left, own, charged: true },
-            Nature::Held(toll) => Past { toll, left, own, charged: false },
-            Nature::NotAsked => Past { toll: 0, left, own, charged: false },
-        };
-        self.pasts.insert(id, past);
+        }
+        self.heard.insert(id, Heard { nature, items, left, own });
     }
 
     pub(crate) fn recorded(&mut self, id: RequestId, parts: &[Part]) {
-        if let Some(past) = self.pasts.remove(&id) {
-            self.pasts.extend(parts.iter().map(|part| (part.request.id, past)));
+        let Some(heard) = self.heard.remove(&id) else { return };
+        for Part { request, wait } in parts {
+            let charged = *wait != Wait::None;
+            let past =
+                Past { toll: toll(heard, *wait, request.items.len()), left: heard.left, own: heard.own, charged };
+            self.pasts.insert(request.id, past);
         }
     }
 

@@ -151,9 +151,13 @@ impl Night {
         let mut dice = SmallRng::seed_from_u64(seed);
         let accounts = dice.random_range(2..50);
         let mut next_request = 1;
-        let jobs = (0..dice.random_range(1..5)).map(|_| job(&mut dice, accounts, &mut next_request)).collect();
+        let jobs: Vec<Job> =
+            (0..dice.random_range(1..5)).map(|_| job(&mut dice, accounts, &mut next_request)).collect();
         let fortunes = (0..dice.random_range(0..6_u32)).map(|_| fortune(&mut dice)).collect();
-        Self { jobs, weather: Weather::drawn(&mut dice), fortunes, seed }
+        let mut weather = Weather::drawn(&mut dice);
+        // With nothing but such items left, a job that never gives up probes for ever.
+        weather.poisoned = weather.poisoned.filter(|_| jobs.iter().all(|job| job.stop.outage.is_some()));
+        Self { jobs, weather, fortunes, seed }
     }
 }
 

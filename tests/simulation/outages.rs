@@ -30,8 +30,8 @@ fn usual(requests: u32, weather: Weather, outage: Option<Duration>) -> Night {
 }
 
 /// Nothing works for so long at the start.
-pub(crate) fn outage(calamity: Calamity, lasts: Duration) -> Night {
-    usual(400, Weather { calamity, down: Some(Duration::ZERO..lasts), ..Weather::FAIR }, None)
+pub(crate) fn outage(requests: u32, calamity: Calamity, lasts: Duration) -> Night {
+    usual(requests, Weather { calamity, down: Some(Duration::ZERO..lasts), ..Weather::FAIR }, None)
 }
 
 /// The most repetitions that the bucket pays when nothing succeeds.
@@ -82,6 +82,20 @@ fn an_outage_in_the_middle_fails_nothing_either() {
         let weather = Weather { calamity, down: Some(down.clone()), ..Weather::FAIR };
         let report = lived(&Night { seed, ..usual(1000, weather, None) });
         assert!(all_done(&report), "seed {seed}, {calamity:?}, {down:?}: {:?}", report.rows);
+    }
+}
+
+#[test]
+fn however_long_an_outage_lasts_no_item_uses_up_its_attempts_in_it() {
+    for (seed, calamity) in (0..14).zip(Calamity::ALL.into_iter().cycle()) {
+        let lasts = SECOND * SmallRng::seed_from_u64(seed).random_range(3_000..8_000);
+        let report = lived(&Night { seed, ..outage(60, calamity, lasts) });
+        assert!(
+            report.sent.len() > 60 * 8,
+            "seed {seed}, {calamity:?}: {} calls would not have done it",
+            report.sent.len()
+        );
+        assert!(all_done(&report), "seed {seed}, {calamity:?}: {:?}", report.rows);
     }
 }
 

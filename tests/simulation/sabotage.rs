@@ -324,7 +324,7 @@ fn memory_that_grows_with_the_queue_is_noticed() {
 
 /// Nights that begin with an outage: every call is answered by a code that passes.
 fn outages() -> impl Iterator<Item = Night> {
-    (0..10).map(|seed| Night { seed, ..outage(Calamity::Code(70_500), Duration::from_secs(100)) })
+    (0..10).map(|seed| Night { seed, ..outage(400, Calamity::Code(70_500), Duration::from_secs(100)) })
 }
 
 #[test]

@@ -55,10 +55,12 @@ pub(crate) struct Call {
 pub(crate) enum Nature {
     /// An item got its word.
     Worked,
-    /// None did; to send it again takes so much.
+    /// None did, and all for one reason; to send it again takes so much.
     Failed(u32),
-    /// None did, and that counts as no attempt; to send it again takes so much.
-    Held(u32),
+    /// None did, and each for a reason of its own.
+    FailedBySome,
+    /// None did, since nothing was sent.
+    Unreachable,
     /// None did, for a reason of its own.
     NotAsked,
 }
@@ -66,8 +68,7 @@ pub(crate) enum Nature {
 impl Nature {
     fn of(code: &Value) -> Self {
         match code.as_i64() {
-            Some(30_008) => Self::Failed(5),
-            Some(60_007 | 60_011 | 31_707 | 60_018) => Self::Held(5),
+            Some(30_008 | 60_007 | 60_011 | 31_707 | 60_018) => Self::Failed(5),
             Some(code) if PASSING.iter().any(|(passing, _, _)| *passing == code) => Self::Failed(14),
             Some(code) if code == 70_001 || FATAL.contains(&code) => Self::NotAsked,
             Some(_) => Self::Worked,
@@ -75,10 +76,10 @@ impl Nature {
         }
     }
 
-    /// Of items that each have a code. To send some of them again takes some part.
+    /// Of items that each have a code.
     fn of_items(codes: impl IntoIterator<Item = i64>) -> Self {
         let worked = codes.into_iter().any(|code| Self::of(&code.into()) == Self::Worked);
-        if worked { Self::Worked } else { Self::Failed(0) }
+        if worked { Self::Worked } else { Self::FailedBySome }
     }
 }
 
@@ -148,7 +149,7 @@ impl Server {
 
     pub(crate) fn decide(&mut self, call: &Call) -> Fate {
         let now = call.leaves;
-        if self.dice.random_ratio(self.weather.outage, 1000) {
+        if now >= self.outage_until && self.dice.random_ratio(self.weather.outage, 1000) {
             self.outage_until = now + self.weather.outage_length;
         }
         let down = self.weather.down.as_ref().is_some_and(|down| down.contains(&now));
@@ -203,7 +204,7 @@ impl Server {
 
     fn lost(&mut self, call: &Call, exchange: Exchange) -> Fate {
         let replies = call.leaves + MS * self.dice.random_range(0..20);
-        let nature = if matches!(exchange, Exchange::NotSent(_)) { Nature::Held(14) } else { Nature::NotAsked };
+        let nature = if matches!(exchange, Exchange::NotSent(_)) { Nature::Unreachable } else { Nature::NotAsked };
         Fate { works: None, brings_about: Vec::new(), charges: BTreeMap::new(), replies, exchange, nature }
     }
 
@@ -263,7 +264,7 @@ impl Server {
 
     fn too_many(&mut self, call: &Call) -> Fate {
         let fate = self.answered(call, &Value::Null, 0, false);
-        Fate { exchange: Exchange::Status(429), nature: Nature::Held(5), ..fate }
+        Fate { exchange: Exchange::Status(429), nature: Nature::Failed(5), ..fate }
     }
 
     /// While it lasts, every call ends like this.

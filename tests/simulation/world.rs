@@ -90,7 +90,7 @@ pub(crate) struct World<'a> {
     charged: HashMap<(usize, RowNo), u32>,
     /// What the answers that the runner has heard, and not written down yet, charge.
     heard: HashMap<RequestId, BTreeMap<RowNo, u32>>,
-    natures: HashMap<RequestId, Nature>,
+    natures: HashMap<RequestId, (Nature, usize)>,
     report: Report,
     violation: Option<Violation>,
 }

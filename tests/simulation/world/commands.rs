@@ -74,8 +74,8 @@ impl World<'_> {
                 if session.brain.probes().is_some() && !session.account.counts_anyway(*request) {
                     self.heard.remove(request);
                 }
-                if let Some(nature) = self.natures.remove(request) {
-                    session.account.replied(*request, nature, self.now);
+                if let Some((nature, items)) = self.natures.remove(request) {
+                    session.account.replied(*request, nature, items, self.now);
                 }
             }
             Event::Reopened(request) => session.account.reopened(*request),

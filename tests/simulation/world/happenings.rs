@@ -76,7 +76,7 @@ impl World<'_> {
     pub(super) fn reply(&mut self, session: &mut Session<'_>, number: u64, event: Event) {
         let (call, fate) = &self.calls[&number];
         self.heard.insert(call.request.id, fate.charges.clone());
-        self.natures.insert(call.request.id, fate.nature);
+        self.natures.insert(call.request.id, (fate.nature, call.request.items.len()));
         self.tell(session, event);
     }
 
