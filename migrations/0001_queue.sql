@@ -80,14 +80,14 @@ BEGIN
             + CASE state WHEN 'pending' THEN 0 WHEN 'sending' THEN 61001 WHEN 'settled' THEN 47 END) % 65521
     WHERE id = NEW.id;
 END;
-CREATE INDEX request_pending ON request (run, id) WHERE state = 'pending';
+CREATE INDEX request_pending ON request (run) WHERE state = 'pending';  -- and, as any index, by id
 CREATE INDEX request_sending ON request (id) WHERE state = 'sending';
 
 CREATE TABLE payload (
     request       INTEGER PRIMARY KEY REFERENCES request (id) ON DELETE CASCADE,
     from_account  TEXT,
     accounts      TEXT    NOT NULL,              -- JSON: ["b","c"]
-    rows          TEXT    NOT NULL,              -- JSON, parallel: [7,[9,12]]
+    rows          TEXT    NOT NULL,              -- JSON, parallel, as distances: [7,[2,3],1] is rows 7, 9 with 12, 10
     tags          TEXT,                          -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
     crc           INTEGER NOT NULL               -- of these, and of the request's run, item_count and row_count
 ) STRICT;
@@ -134,7 +134,7 @@ SELECT run.job,
        payload.from_account,
        json_extract(payload.accounts, '$[' || entry.key || ']') AS account,
        json_extract(payload.tags, '$[' || entry.key || ']') AS tags,
-       CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END AS row,
+       entry.value AS row,
        CASE request.state WHEN 'settled' THEN coalesce(outcome.outcome, 'succeeded') ELSE 'pending' END AS outcome,
        outcome.code,
        outcome.reason,
@@ -143,7 +143,11 @@ SELECT run.job,
 FROM run
 JOIN request ON request.run = run.id
 JOIN payload ON payload.request = request.id
-JOIN json_each(payload.rows) AS entry
-LEFT JOIN outcome ON outcome.run = run.id
-    AND outcome.row = CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END
+JOIN json_each((
+    -- Each item's first row, as a number of its own.
+    SELECT json_group_array(row)
+    FROM (SELECT sum(CASE type WHEN 'array' THEN value ->> 0 ELSE value END) OVER (ORDER BY key) AS row
+          FROM json_each(payload.rows))
+)) AS entry
+LEFT JOIN outcome ON outcome.run = run.id AND outcome.row = entry.value
 WHERE run.state <> 'loading';

@@ -21,7 +21,8 @@ pub struct Packed {
     pub from: Option<String>,
     /// JSON list of account ids: `["b","c"]`.
     pub accounts: String,
-    /// JSON list of row numbers; a list of several where rows were merged into one item: `[7,[9,12]]`.
+    /// JSON list of the items' rows, each counted from the first row of the item before it; where rows were merged into one
+    /// item a list of its own, the others counted from its first: `[7,[2,3],1]` says 7, 9 with 12, and 10. Small numbers are short.
     pub rows: String,
     /// JSON list with a list of tag objects an item, one object a row, in row order: `[[{"Tag_…":"x"}],[{…},{…}]]`.
     /// Only for operations with tags.
@@ -117,21 +118,30 @@ pub enum UnpackError {
         /// Tags listed.
         tags: usize,
     },
+    /// A distance leads out of all numbers.
+    #[error("a stored row is {distance} from row {start}, where none can be")]
+    Row {
+        /// Where the distance is counted from.
+        start: RowNo,
+        /// The distance.
+        distance: i64,
+    },
 }
 
-/// The rows of one item: a number, or several where rows were merged.
+/// The rows of one item as they stand in the list: a distance, or several where rows were merged.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Rows {
-    One(RowNo),
-    Merged(Vec<RowNo>),
+    One(i64),
+    Merged(Vec<i64>),
 }
 
 impl Packed {
     /// Packs items.
     pub fn of(from: Option<&UserId>, items: &[Item]) -> Self {
         let accounts: Vec<&str> = items.iter().map(|item| item.account.as_str()).collect();
-        let rows: Vec<Rows> = items.iter().map(rows_of).collect();
+        let mut before = 0;
+        let rows: Vec<Rows> = items.iter().map(|item| rows_of(item, &mut before)).collect();
         let tagged = items.iter().any(|item| item.updates.is_some());
         let tags = tagged.then(|| json(&items.iter().map(tags_of).collect::<Vec<_>>()));
         Self {
@@ -154,32 +164,52 @@ impl Packed {
             return Err(UnpackError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tag_count });
         }
         let mut tags = tags.map(Vec::into_iter);
+        let mut before = 0;
         let items = accounts.into_iter().zip(rows);
-        items.map(|(account, rows)| item(account, rows, tags.as_mut().and_then(Iterator::next))).collect()
+        items.map(|(account, rows)| item(account, rows, tags.as_mut().and_then(Iterator::next), &mut before)).collect()
     }
 }
 
-fn item(account: UserId, rows: Rows, tags: Option<Vec<Tags>>) -> Result<Item, UnpackError> {
-    let rows = match rows {
-        Rows::One(row) => vec![row],
-        Rows::Merged(rows) => rows,
+/// `before` is the first row of the item before.
+fn item(account: UserId, rows: Rows, tags: Option<Vec<Tags>>, before: &mut RowNo) -> Result<Item, UnpackError> {
+    let (distance, others) = match rows {
+        Rows::One(distance) => (distance, Vec::new()),
+        Rows::Merged(distances) => {
+            let (first, others) = distances.split_first().ok_or(UnpackError::Uneven { accounts: 1, rows: 0, tags: 0 })?;
+            (*first, others.to_vec())
+        }
     };
-    let uneven = |tags| UnpackError::Uneven { accounts: 1, rows: rows.len(), tags };
-    let row = *rows.first().ok_or_else(|| uneven(0))?;
+    let behind = |start: RowNo, distance| start.checked_add_signed(distance).ok_or(UnpackError::Row { start, distance });
+    let row = behind(*before, distance)?;
+    *before = row;
+    let count = others.len() + 1;
     let Some(tags) = tags else {
-        return if rows.len() == 1 { Ok(Item { account, row, updates: None }) } else { Err(uneven(0)) };
+        let lone = Item { account, row, updates: None };
+        return if count == 1 { Ok(lone) } else { Err(UnpackError::Uneven { accounts: 1, rows: count, tags: 0 }) };
     };
-    if tags.len() != rows.len() {
-        return Err(uneven(tags.len()));
+    if tags.len() != count {
+        return Err(UnpackError::Uneven { accounts: 1, rows: count, tags: tags.len() });
     }
-    Ok(Item { account, row, updates: Some(Box::new(rows.into_iter().zip(tags).collect())) })
+    let others = others.into_iter().map(|distance| behind(row, distance));
+    let rows = std::iter::once(Ok(row)).chain(others);
+    let updates = rows.zip(tags).map(|(row, tags)| Ok((row?, tags))).collect::<Result<_, UnpackError>>()?;
+    Ok(Item { account, row, updates: Some(Box::new(updates)) })
 }
 
-fn rows_of(item: &Item) -> Rows {
+fn rows_of(item: &Item, before: &mut RowNo) -> Rows {
+    let distance = distance(std::mem::replace(before, item.row), item.row);
     match &item.updates {
-        Some(updates) if updates.len() > 1 => Rows::Merged(updates.iter().map(|(row, _)| *row).collect()),
-        Some(_) | None => Rows::One(item.row),
+        Some(updates) if updates.len() > 1 => {
+            let others = updates.iter().skip(1).map(|(row, _)| self::distance(item.row, *row));
+            Rows::Merged(std::iter::once(distance).chain(others).collect())
+        }
+        Some(_) | None => Rows::One(distance),
     }
+}
+
+/// From one row to another, which may stand before it.
+pub const fn distance(from: RowNo, to: RowNo) -> i64 {
+    to.wrapping_sub(from).cast_signed()
 }
 
 fn tags_of(item: &Item) -> Vec<&Tags> {
@@ -207,7 +237,7 @@ mod tests {
             Item { account: id("c\"用"), row: 9, updates: None },
         ];
         let packed = Packed::of(Some(&id("a")), &plain);
-        assert_eq!((packed.accounts.as_str(), packed.rows.as_str()), (r#"["b","c\"用"]"#, "[7,9]"));
+        assert_eq!((packed.accounts.as_str(), packed.rows.as_str()), (r#"["b","c\"用"]"#, "[7,2]"));
         assert_eq!(Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(), plain);
 
         let tags = |text: &str| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(text.into()))]);
@@ -216,7 +246,7 @@ mod tests {
             Item { account: id("c"), row: 4, updates: Some(Box::new(vec![(4, tags("z"))])) },
         ];
         let packed = Packed::of(Some(&id("a")), &merged);
-        assert_eq!((packed.rows.as_str(), packed.item_count, packed.row_count), ("[[3,8],4]", 2, 3));
+        assert_eq!((packed.rows.as_str(), packed.item_count, packed.row_count), ("[[3,5],1]", 2, 3));
         assert_eq!(Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(), merged);
     }
 
@@ -227,5 +257,6 @@ mod tests {
         assert!(Packed::unpack(r#"["a"]"#, "[[]]", None).is_err());
         assert!(Packed::unpack(r#"["a"]"#, "[1]", Some("[[]]")).is_err());
         assert!(Packed::unpack(r#"[""]"#, "[1]", None).is_err());
+        assert!(Packed::unpack(r#"["a"]"#, "[-1]", None).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use super::group::Grouped;
 use super::{IntakeError, Plan};
 use crate::domain::operation::TagColumns;
-use crate::domain::packed::Packed;
+use crate::domain::packed::{Packed, distance};
 use crate::domain::row::RowNo;
 
 /// The request that is being filled; its buffers are used again for the next.
@@ -18,6 +18,8 @@ pub(super) struct Packer {
     tags: Vec<u8>,
     item_count: u32,
     row_count: u64,
+    /// The first row of the last item, which that of the next is counted from.
+    before: RowNo,
     /// The last row taken, to say where something went wrong.
     last: RowNo,
     /// Rows in all requests handed out.
@@ -36,6 +38,7 @@ impl Packer {
             tags: Vec::new(),
             item_count: 0,
             row_count: 0,
+            before: 0,
             last: 0,
             packed_rows: 0,
         }
@@ -83,6 +86,7 @@ impl Packer {
         self.packed_rows += self.row_count;
         self.item_count = 0;
         self.row_count = 0;
+        self.before = 0;
         Ok(Some(packed))
     }
 
@@ -105,11 +109,16 @@ impl Packer {
         if item.is_merged() {
             self.rows.push(b'[');
         }
+        let mut start = self.before;
         for (nth, (row, _)) in item.rows().enumerate() {
             if nth > 0 {
                 self.rows.push(b',');
             }
-            write_decimal(row, &mut self.rows);
+            self.rows.extend_from_slice(itoa::Buffer::new().format(distance(start, row)).as_bytes());
+            if nth == 0 {
+                start = row;
+                self.before = row;
+            }
             self.row_count += 1;
             self.last = row;
         }
@@ -188,20 +197,6 @@ fn write_char(byte: u8, to: &mut Vec<u8>) {
     }
 }
 
-fn write_decimal(mut number: u64, to: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    to.extend_from_slice(&digits[at..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,13 +208,6 @@ mod tests {
             write_string(id.as_bytes(), &mut json);
             proptest::prop_assert_eq!(json.len(), string_length(id.as_bytes()));
             proptest::prop_assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), id);
-        }
-
-        #[test]
-        fn numbers_are_written_in_decimal(number: u64) {
-            let mut text = Vec::new();
-            write_decimal(number, &mut text);
-            proptest::prop_assert_eq!(String::from_utf8(text).unwrap(), number.to_string());
         }
     }
 }

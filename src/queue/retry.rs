@@ -81,8 +81,10 @@ impl Again<'_> {
         sqlx::query_as(select_stored!(
             "NOT INDEXED",
             "run = ?1 AND id > ?2 AND id <= ?3 AND state = 'settled' AND EXISTS (
-                 SELECT 1 FROM json_each(payload.rows) AS entry CROSS JOIN outcome ON outcome.run = ?1
-                 AND outcome.row = CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END
+                 SELECT 1 FROM (
+                     SELECT sum(CASE type WHEN 'array' THEN value ->> 0 ELSE value END) OVER (ORDER BY key) AS row
+                     FROM json_each(payload.rows)) AS entry
+                 CROSS JOIN outcome ON outcome.run = ?1 AND outcome.row = entry.row
                  WHERE outcome.outcome = ?4 AND (?5 IS NULL OR outcome.code = ?5))
              ORDER BY id LIMIT 1"
         ))
@@ -98,7 +100,7 @@ impl Again<'_> {
     /// Moves the selected items of a request into the pack. Returns how many rows they stand for.
     async fn take_from(&mut self, stored: Stored) -> Result<u64, Failure> {
         let items = stored.items()?;
-        let selected = self.selected(stored.rows.as_deref().unwrap_or_default()).await?;
+        let selected = self.selected(&items).await?;
         let from = stored.from()?;
         let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| selected.contains(&item.row));
         let rows = taken.iter().map(Item::row_count).sum();
@@ -131,15 +133,15 @@ impl Again<'_> {
         Ok(())
     }
 
-    /// Which of these rows ended as selected.
-    async fn selected(&mut self, rows: &str) -> Result<HashSet<RowNo>, sqlx::Error> {
+    /// The first rows of those items that ended as selected.
+    async fn selected(&mut self, items: &[Item]) -> Result<HashSet<RowNo>, sqlx::Error> {
+        let rows: Vec<RowNo> = items.iter().map(|item| item.row).collect();
         let found: Vec<i64> = sqlx::query_scalar(
             "SELECT outcome.row FROM json_each(?1) AS entry JOIN outcome
-             ON outcome.run = ?2
-             AND outcome.row = CASE entry.type WHEN 'array' THEN entry.value ->> 0 ELSE entry.value END
+             ON outcome.run = ?2 AND outcome.row = entry.value
              WHERE outcome.outcome = ?3 AND (?4 IS NULL OR outcome.code = ?4)",
         )
-        .bind(rows)
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
         .bind(self.run.id)
         .bind(self.selection.outcome.name())
         .bind(self.selection.code)
