@@ -86,8 +86,8 @@ CREATE INDEX request_sending ON request (id) WHERE state = 'sending';
 CREATE TABLE payload (
     request       INTEGER PRIMARY KEY REFERENCES request (id) ON DELETE CASCADE,
     from_account  TEXT,
-    accounts      TEXT    NOT NULL,              -- JSON: ["b","c"]
-    rows          TEXT    NOT NULL,              -- JSON, parallel, as distances: [7,[2,3],1] is rows 7, 9 with 12, 10
+    accounts      TEXT    NOT NULL,              -- one a line
+    rows          TEXT    NOT NULL,              -- JSON, a list in parallel, as distances: [7,[2,3],1] is rows 7, 9 with 12, 10
     tags          TEXT,                          -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
     crc           INTEGER NOT NULL               -- of these, and of the request's run, item_count and row_count
 ) STRICT;
@@ -132,9 +132,9 @@ SELECT run.job,
        run.uuid AS run,
        request.id AS request,
        payload.from_account,
-       json_extract(payload.accounts, '$[' || entry.key || ']') AS account,
+       entry.value ->> 0 AS account,
        json_extract(payload.tags, '$[' || entry.key || ']') AS tags,
-       entry.value AS row,
+       entry.value ->> 1 AS row,
        CASE request.state WHEN 'settled' THEN coalesce(outcome.outcome, 'succeeded') ELSE 'pending' END AS outcome,
        outcome.code,
        outcome.reason,
@@ -144,10 +144,13 @@ FROM run
 JOIN request ON request.run = run.id
 JOIN payload ON payload.request = request.id
 JOIN json_each((
-    -- Each item's first row, as a number of its own.
-    SELECT json_group_array(row)
-    FROM (SELECT sum(CASE type WHEN 'array' THEN value ->> 0 ELSE value END) OVER (ORDER BY key) AS row
-          FROM json_each(payload.rows))
+    -- Each account with its first row. The list is one text for all of them (LIMIT sees to that), so it is read once.
+    SELECT json_group_array(json_array(list.accounts ->> first.key, first.row))
+    FROM (SELECT key, sum(CASE type WHEN 'array' THEN value ->> 0 ELSE value END) OVER (ORDER BY key) AS row
+          FROM json_each(payload.rows)) AS first
+    CROSS JOIN (
+        SELECT '["' || replace(replace(replace(payload.accounts, '\', '\\'), '"', '\"'), char(10), '","') || '"]' AS accounts
+        LIMIT 1) AS list
 )) AS entry
-LEFT JOIN outcome ON outcome.run = run.id AND outcome.row = entry.value
+LEFT JOIN outcome ON outcome.run = run.id AND outcome.row = entry.value ->> 1
 WHERE run.state <> 'loading';

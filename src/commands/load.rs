@@ -1,12 +1,13 @@
 //! From files to a planned run in the queue.
 //!
-//! A thread of its own reads, checks and groups; what comes out goes through a short channel to the queue.
+//! A thread reads and checks, one numbers, parts and groups, and what comes out goes through a short channel to the queue.
+//! While rows come the first two are at work, then the second one and SQLite's: two processors are busy nearly all the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::rows::{Batch, Batches};
 use crate::domain::guard::Protected;
 use crate::domain::job::Job;
 use crate::input::{InputError, Source};
@@ -21,7 +23,9 @@ use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
 use crate::queue::{Loader, NewRun, Queue, QueueError, RunId};
 use crate::report::progress::Snapshot;
 
-/// Batches on their way from the reading thread to the queue: enough that neither waits for the other's bursts.
+/// Batches of rows on their way from the reading thread to the one that parts them.
+const ROW_BATCHES: usize = 8;
+/// Batches on their way from there to the queue: enough that neither waits for the other's bursts.
 const CHANNEL: usize = 8;
 /// Outputs of a batch …
 const BATCH: usize = 1024;
@@ -139,29 +143,43 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>)
         outgoing.push(output)
     };
     let mut intake = Intake::new(plan, sink);
-    for (number, source) in (0..).zip(sources) {
-        let mut failure = None;
-        source.read(&shape, &job.input, &mut |row| {
-            rows.fetch_add(1, Ordering::Relaxed);
-            let taken = match row {
-                Ok(row) => intake.row(number, row),
-                Err(bad) => intake.bad(number, bad),
-            };
-            match taken {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
-            }
-        })?;
-        if let Some(error) = failure {
-            return Err(error.into());
-        }
-    }
+    let (to_intake, batches) = sync_channel(ROW_BATCHES);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || read_sources(reading, &to_intake));
+        let taken = batches.iter().try_for_each(|batch| take(&mut intake, batch, rows));
+        // Where rows are not taken any more, none are to be read.
+        drop(batches);
+        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        taken.map_err(LoadError::from).and(read.map_err(LoadError::from))
+    })?;
     intake.finish()?;
     outgoing.flush().map_err(IntakeError::from)?;
     Ok(tags.into_iter().collect())
+}
+
+/// Reads all sources, until nobody takes their rows any more.
+fn read_sources(reading: &Reading, to: &SyncSender<Batch>) -> Result<(), InputError> {
+    let shape = reading.job.operation.shape();
+    for (number, source) in (0..).zip(&reading.sources) {
+        let mut batches = Batches::new(number, to);
+        source.read(&shape, &reading.job.input, &mut |row| batches.push(row))?;
+        if batches.flush().is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn take<S>(intake: &mut Intake<'_, S>, batch: Batch, rows: &AtomicU64) -> Result<(), IntakeError>
+where
+    S: FnMut(Output) -> Result<(), Closed>,
+{
+    rows.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    let source = batch.source;
+    batch.each(|row| match row {
+        Ok(row) => intake.row(source, row),
+        Err(bad) => intake.bad(source, bad),
+    })
 }
 
 /// Sends what comes out in batches: handing over single requests would cost more than storing them.

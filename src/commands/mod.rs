@@ -10,6 +10,7 @@ mod plan;
 mod prepare;
 mod results;
 mod retry;
+mod rows;
 mod run;
 mod sandbox;
 mod status;

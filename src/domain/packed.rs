@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::UserId;
+use super::account::{UserId, UserIdError};
 use super::outcome::Outcome;
 use super::request::Item;
 use super::row::{RowNo, Tags};
@@ -15,11 +15,13 @@ use super::row::{RowNo, Tags};
 pub const BODY_BYTES: usize = 512 << 10;
 
 /// A request in the form in which the queue stores it. The three lists run in parallel, an element an item.
+///
+/// Ids and rows are most of a queue, so they stand in few bytes, which are quickly read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
     /// The account whose list is changed, for operations on (From_Account, To_Account).
     pub from: Option<String>,
-    /// JSON list of account ids: `["b","c"]`.
+    /// The items' account ids, one a line: no id holds a line break.
     pub accounts: String,
     /// JSON list of the items' rows, each counted from the first row of the item before it; where rows were merged into one
     /// item a list of its own, the others counted from its first: `[7,[2,3],1]` says 7, 9 with 12, and 10. Small numbers are short.
@@ -108,6 +110,9 @@ pub enum UnpackError {
     /// A list is not the JSON that intake writes.
     #[error("a stored list is not what was written: {0}")]
     Json(#[from] serde_json::Error),
+    /// An id that intake does not let pass.
+    #[error("a stored id {0}")]
+    Id(#[from] UserIdError),
     /// The lists do not run in parallel.
     #[error("stored lists of different length: {accounts} accounts, {rows} rows, {tags} tags")]
     Uneven {
@@ -146,7 +151,7 @@ impl Packed {
         let tags = tagged.then(|| json(&items.iter().map(tags_of).collect::<Vec<_>>()));
         Self {
             from: from.map(|id| id.as_str().to_owned()),
-            accounts: json(&accounts),
+            accounts: accounts.join("\n"),
             rows: json(&rows),
             tags,
             item_count: u32::try_from(items.len()).unwrap_or(u32::MAX),
@@ -156,7 +161,7 @@ impl Packed {
 
     /// Reads items back.
     pub fn unpack(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, UnpackError> {
-        let accounts: Vec<UserId> = serde_json::from_str(accounts)?;
+        let accounts = accounts.split('\n').map(UserId::new).collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<Rows> = serde_json::from_str(rows)?;
         let tags: Option<Vec<Vec<Tags>>> = tags.map(serde_json::from_str).transpose()?;
         let tag_count = tags.as_ref().map_or(accounts.len(), Vec::len);
@@ -237,7 +242,7 @@ mod tests {
             Item { account: id("c\"用"), row: 9, updates: None },
         ];
         let packed = Packed::of(Some(&id("a")), &plain);
-        assert_eq!((packed.accounts.as_str(), packed.rows.as_str()), (r#"["b","c\"用"]"#, "[7,2]"));
+        assert_eq!((packed.accounts.as_str(), packed.rows.as_str()), ("b\nc\"用", "[7,2]"));
         assert_eq!(Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(), plain);
 
         let tags = |text: &str| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(text.into()))]);
@@ -252,11 +257,12 @@ mod tests {
 
     #[test]
     fn lists_that_do_not_run_in_parallel_are_refused() {
-        assert!(Packed::unpack(r#"["a","b"]"#, "[1]", None).is_err());
-        assert!(Packed::unpack(r#"["a"]"#, "[[1,2]]", None).is_err());
-        assert!(Packed::unpack(r#"["a"]"#, "[[]]", None).is_err());
-        assert!(Packed::unpack(r#"["a"]"#, "[1]", Some("[[]]")).is_err());
-        assert!(Packed::unpack(r#"[""]"#, "[1]", None).is_err());
-        assert!(Packed::unpack(r#"["a"]"#, "[-1]", None).is_err());
+        assert!(Packed::unpack("a\nb", "[1]", None).is_err());
+        assert!(Packed::unpack("a", "[[1,2]]", None).is_err());
+        assert!(Packed::unpack("a", "[[]]", None).is_err());
+        assert!(Packed::unpack("a", "[1]", Some("[[]]")).is_err());
+        assert!(Packed::unpack("", "[1]", None).is_err());
+        assert!(Packed::unpack("a\tb", "[1]", None).is_err());
+        assert!(Packed::unpack("a", "[-1]", None).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Packs items into requests, as the JSON text that the queue stores.
+//! Packs items into requests, as the text that the queue stores.
 
 use super::group::Grouped;
 use super::{IntakeError, Plan};
@@ -56,8 +56,10 @@ impl Packer {
             self.from = item.from.map(<[u8]>::to_vec);
         }
         self.item_count += 1;
-        open_element(&mut self.accounts);
-        write_string(item.account, &mut self.accounts);
+        if !self.accounts.is_empty() {
+            self.accounts.push(b'\n');
+        }
+        self.accounts.extend_from_slice(item.account);
         self.write_rows(item);
         match self.tag_columns {
             TagColumns::Some => self.write_tags(item),
@@ -74,7 +76,7 @@ impl Packer {
         let row = self.last;
         let packed = Packed {
             from: self.from.take().map(|from| text(&from, row)).transpose()?,
-            accounts: take_list(&mut self.accounts, row)?,
+            accounts: take_text(&mut self.accounts, row)?,
             rows: take_list(&mut self.rows, row)?,
             tags: match self.tag_columns {
                 TagColumns::Some => Some(take_list(&mut self.tags, row)?),
@@ -95,9 +97,9 @@ impl Packer {
         if self.item_count == self.most_items || self.from.as_deref() != item.from {
             return false;
         }
-        // A bracket or comma before the element, a bracket after the last.
-        let accounts = self.accounts.len() + string_length(item.account) + 2;
+        let accounts = self.accounts.len() + 1 + item.account.len();
         let tags = match self.tag_columns {
+            // A bracket or comma before the element, a bracket after the last.
             TagColumns::Some => self.tags.len() + item.rows().map(|(_, tags)| tags.len() + 1).sum::<usize>() + 3,
             TagColumns::None => 0,
         };
@@ -148,8 +150,13 @@ fn open_element(list: &mut Vec<u8>) {
 /// The list, closed; its buffer is empty afterwards.
 fn take_list(list: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
     list.push(b']');
-    let text = text(list, row);
-    list.clear();
+    take_text(list, row)
+}
+
+/// The text; its buffer is empty afterwards.
+fn take_text(buffer: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
+    let text = text(buffer, row);
+    buffer.clear();
     text
 }
 
@@ -157,57 +164,4 @@ fn take_list(list: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
 fn text(bytes: &[u8], row: RowNo) -> Result<String, IntakeError> {
     let text = std::str::from_utf8(bytes).map_err(|_| IntakeError::Damaged { row })?;
     Ok(text.to_owned())
-}
-
-/// Writes an id as a JSON string. Nearly all ids need no escapes.
-fn write_string(id: &[u8], to: &mut Vec<u8>) {
-    to.push(b'"');
-    if string_length(id) == id.len() + 2 {
-        to.extend_from_slice(id);
-    } else {
-        for &byte in id {
-            write_char(byte, to);
-        }
-    }
-    to.push(b'"');
-}
-
-/// The bytes that [`write_string`] writes.
-fn string_length(id: &[u8]) -> usize {
-    2 + id.iter().map(|&byte| char_length(byte)).sum::<usize>()
-}
-
-const fn char_length(byte: u8) -> usize {
-    match byte {
-        b'"' | b'\\' => 2,
-        ..b' ' => 6,
-        _ => 1,
-    }
-}
-
-fn write_char(byte: u8, to: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    match byte {
-        b'"' | b'\\' => to.extend_from_slice(&[b'\\', byte]),
-        ..b' ' => {
-            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
-            to.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-        }
-        _ => to.push(byte),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    proptest::proptest! {
-        #[test]
-        fn ids_are_json_strings_whatever_they_hold(id: String) {
-            let mut json = Vec::new();
-            write_string(id.as_bytes(), &mut json);
-            proptest::prop_assert_eq!(json.len(), string_length(id.as_bytes()));
-            proptest::prop_assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), id);
-        }
-    }
 }

@@ -45,9 +45,9 @@ impl Crc {
         }
     }
 
-    /// As it is stored.
+    /// As it is stored: signed, since SQLite needs six bytes for half of all unsigned ones.
     pub(super) fn sum(self) -> i64 {
-        self.0.finalize().into()
+        self.0.finalize().cast_signed().into()
     }
 }
 

@@ -230,14 +230,14 @@ async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
     let (mut queue, _, _) = three(&place).await;
     intend(&mut queue, &[1, 2]).await.unwrap();
     drop(queue);
-    place.tamper("UPDATE payload SET accounts = '[\"u0\"' WHERE request = 2").await;
+    place.tamper("UPDATE payload SET accounts = 'u0' WHERE request = 2").await;
     for _ in 0..2 {
         let refused = place.open().await.rescue().await;
         let Err(QueueError::Damaged(what)) = &refused else { panic!("{refused:?}") };
         assert!(what.starts_with("request 2 has a wrong checksum in table payload"), "{what}");
     }
-    let back = "UPDATE payload SET accounts = '[\"u4\",\"u5\",\"u6\",\"u7\"]' WHERE request = 2";
-    for sound in ["UPDATE payload SET accounts = '[\"u0\"' WHERE request = 2", back] {
+    let back = "UPDATE payload SET accounts = replace('u4 u5 u6 u7', ' ', char(10)) WHERE request = 2";
+    for sound in ["UPDATE payload SET accounts = 'u0' WHERE request = 2", back] {
         assert!(place.open().await.rescue().await.is_err());
         forge(&place.file(), &[sound]).await;
     }
@@ -250,7 +250,7 @@ async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number(
     let (mut queue, _, _) = three(&place).await;
     intend(&mut queue, &[1, 3]).await.unwrap();
     drop(queue);
-    let sql = "UPDATE payload SET accounts = '[\"u8\",\"u3\"]' WHERE request = 3";
+    let sql = "UPDATE payload SET accounts = 'u8' || char(10) || 'u3' WHERE request = 3";
     forge(&place.file(), &[sql]).await;
     let refused = place.open().await.rescue().await.unwrap_err().to_string();
     assert!(refused.contains("requests 1 and 3 are both being sent"), "{refused}");

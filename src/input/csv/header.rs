@@ -22,8 +22,8 @@ pub(super) struct Header {
     pub(super) account: usize,
     /// Tags by the API's name, in the order of the file.
     pub(super) tags: Vec<(String, usize)>,
-    /// All names as one, to know a second header by.
-    pub(super) joined: Vec<u8>,
+    /// All names, to know a second header by.
+    pub(super) names: Vec<Vec<u8>>,
 }
 
 /// Reads the header line with the delimiter that finds the needed columns in it.
@@ -87,7 +87,8 @@ impl Header {
         if columns.take_delete_type() && names.iter().any(|name| name == "DeleteType") {
             return Err(Problem::DeleteType);
         }
-        Ok(Self { width: names.len(), from, account, tags: tags(&names, columns)?, joined: cells.joined().to_vec() })
+        let tags = tags(&names, columns)?;
+        Ok(Self { width: names.len(), from, account, tags, names: cells.iter().map(<[u8]>::to_vec).collect() })
     }
 }
 

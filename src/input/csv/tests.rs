@@ -333,3 +333,19 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// With a quote in sight all of the text is the csv crate's, without one it is taken apart in place.
+    #[test]
+    fn what_is_taken_apart_in_place_is_what_the_csv_crate_would_read(
+        lines in prop::collection::vec("[ab,;\\x00 用\r]{0,6}(\r?)", 0..12),
+        last in "[a-c]{1,3}",
+    ) {
+        let body = format!("UserID,note\n{}\n", lines.join("\n"));
+        let read = |last: String| {
+            let rows = rows_with("account_delete", "rows.csv", format!("{body}{last}").as_bytes(), &input(&[]));
+            rows.map_err(|error| error.to_string())
+        };
+        prop_assert_eq!(read(format!("{last},x")), read(format!("\"{last}\",x")));
+    }
+}

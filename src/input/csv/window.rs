@@ -42,6 +42,33 @@ impl<R: Read> Window<R> {
         self.bytes.get(self.index(start)..self.index(end)).unwrap_or_default()
     }
 
+    /// The text from `place` on, as far as it was read.
+    pub(super) fn ahead(&self, place: u64) -> &[u8] {
+        self.bytes.get(self.index(place)..).unwrap_or_default()
+    }
+
+    /// The length of the line that starts at `place`, its line feed included; 0 at the end of the text. None if there is a
+    /// quote in it, or no end within `bound` bytes. What stands before it is needed no more.
+    pub(super) fn line_without_quotes(&mut self, place: u64, bound: u64) -> io::Result<Option<u64>> {
+        self.mark = place;
+        self.read = self.index(place);
+        let mut looked = 0;
+        loop {
+            let ahead = self.ahead(place);
+            if let Some(found) = memchr::memchr2(b'\n', b'"', &ahead[looked..]) {
+                let end = looked + found;
+                return Ok((ahead[end] == b'\n').then_some(end as u64 + 1));
+            }
+            looked = ahead.len();
+            if looked as u64 >= bound {
+                return Ok(None);
+            }
+            if self.fill()? == 0 {
+                return Ok(Some(looked as u64));
+            }
+        }
+    }
+
     /// Where the line that holds `place` ends: behind its line feed, or at the end of the text. None for a line
     /// that goes on for more than `bound` bytes; then all of it that was read has been looked at.
     pub(super) fn line_end(&mut self, place: u64, bound: u64) -> io::Result<Option<u64>> {

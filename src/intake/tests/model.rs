@@ -92,21 +92,26 @@ pub(super) fn read_items(request: &Packed) -> Vec<(String, Vec<(RowNo, Tags)>)> 
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Rows {
-        One(RowNo),
-        Several(Vec<RowNo>),
+        One(i64),
+        Several(Vec<i64>),
     }
-    let accounts: Vec<String> = serde_json::from_str(&request.accounts).unwrap();
+    let accounts: Vec<String> = request.accounts.split('\n').map(str::to_owned).collect();
     let rows: Vec<Rows> = serde_json::from_str(&request.rows).unwrap();
-    let rows: Vec<Vec<RowNo>> = rows
-        .into_iter()
-        .map(|rows| match rows {
-            Rows::One(row) => vec![row],
-            Rows::Several(rows) => {
-                assert!(rows.len() > 1);
-                rows
+    let mut before = 0;
+    let mut read = |rows: Rows| {
+        let distances = match rows {
+            Rows::One(distance) => vec![distance],
+            Rows::Several(distances) => {
+                assert!(distances.len() > 1);
+                distances
             }
-        })
-        .collect();
+        };
+        let first = before + distances[0];
+        before = first;
+        let others = distances[1..].iter().map(|distance| first + distance);
+        std::iter::once(first).chain(others).map(|row| RowNo::try_from(row).unwrap()).collect()
+    };
+    let rows: Vec<Vec<RowNo>> = rows.into_iter().map(&mut read).collect();
     let tags: Vec<Vec<Tags>> = match &request.tags {
         Some(tags) => serde_json::from_str(tags).unwrap(),
         None => rows.iter().map(|rows| vec![Tags::new(); rows.len()]).collect(),

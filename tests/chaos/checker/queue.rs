@@ -91,7 +91,7 @@ impl Sending {
             request,
             attempts,
             from,
-            accounts: serde_json::from_str(&accounts).expect("a list"),
+            accounts: accounts.lines().map(str::to_owned).collect(),
         };
         new.map(sending).collect()
     }
@@ -154,11 +154,14 @@ async fn requests(connection: &mut SqliteConnection, outcomes: &mut Outcomes) ->
     .expect("rows");
     let mut lines = Vec::new();
     for (request, state, attempts, from, accounts, rows) in found {
-        let accounts: Vec<String> = serde_json::from_str(&accounts).expect("a list");
+        let accounts: Vec<&str> = accounts.lines().collect();
         let rows: Vec<Value> = serde_json::from_str(&rows).expect("a list");
         assert_eq!(accounts.len(), rows.len(), "request {request} is not parallel");
-        for (account, rows) in accounts.iter().zip(&rows) {
-            for (place, row) in rows_of(rows).into_iter().enumerate() {
+        let mut before = 0;
+        for (account, rows) in accounts.into_iter().zip(&rows) {
+            let rows = rows_of(rows, before);
+            before = rows[0];
+            for (place, row) in rows.into_iter().enumerate() {
                 let ended = if state == "settled" {
                     outcomes.remove(&row).unwrap_or_else(|| ("succeeded".to_owned(), None))
                 } else {
@@ -169,7 +172,7 @@ async fn requests(connection: &mut SqliteConnection, outcomes: &mut Outcomes) ->
                     request: Some(request),
                     is_first: place == 0,
                     from: from.clone(),
-                    account: account.clone(),
+                    account: account.to_owned(),
                     outcome: ended.0,
                     code: ended.1,
                     attempts,
@@ -180,9 +183,12 @@ async fn requests(connection: &mut SqliteConnection, outcomes: &mut Outcomes) ->
     lines
 }
 
-fn rows_of(rows: &Value) -> Vec<i64> {
-    let list = rows.as_array().map_or(std::slice::from_ref(rows), Vec::as_slice);
-    list.iter().map(|row| row.as_i64().expect("a number")).collect()
+/// The rows of an item: its first as the distance from the first row of the item before, the others from its first.
+fn rows_of(distances: &Value, before: i64) -> Vec<i64> {
+    let list = distances.as_array().map_or(std::slice::from_ref(distances), Vec::as_slice);
+    let distances: Vec<i64> = list.iter().map(|distance| distance.as_i64().expect("a number")).collect();
+    let (first, others) = distances.split_first().expect("an item has a row");
+    std::iter::once(before + first).chain(others.iter().map(|other| before + first + other)).collect()
 }
 
 async fn view(connection: &mut SqliteConnection) -> Vec<Line> {
