@@ -20,7 +20,7 @@ use crate::domain::guard::Protected;
 use crate::domain::job::Job;
 use crate::input::{InputError, Source};
 use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
-use crate::queue::{Loader, NewRun, Queue, QueueError, RunId};
+use crate::queue::{Gathering, Insert, Loader, NewRun, Queue, QueueError, RunId};
 use crate::report::progress::Snapshot;
 
 /// Batches of rows on their way from the reading thread to the one that parts them.
@@ -86,30 +86,57 @@ pub(super) async fn load(
     Err(error)
 }
 
+/// Stores what comes out of intake: the next statement is put together while SQLite carries out the one before.
 async fn store(
     loader: &mut Loader<'_>,
-    mut receiver: mpsc::Receiver<Vec<Output>>,
+    batches: mpsc::Receiver<Vec<Output>>,
     rows: &AtomicU64,
     watch: &mut dyn FnMut(&Snapshot),
 ) -> Result<(), QueueError> {
+    let (gathering, writer) = loader.halves();
+    let (to_writer, mut inserts) = mpsc::channel(1);
+    let write = async move {
+        while let Some(insert) = inserts.recv().await {
+            writer.insert(insert).await?;
+        }
+        Ok(())
+    };
+    let (written, ()) = tokio::join!(write, gather(gathering, batches, to_writer, rows, watch));
+    written
+}
+
+/// Ends with the last batch, or once nothing can be written any more.
+async fn gather(
+    gathering: &mut Gathering,
+    mut batches: mpsc::Receiver<Vec<Output>>,
+    to_writer: mpsc::Sender<Insert>,
+    rows: &AtomicU64,
+    watch: &mut dyn FnMut(&Snapshot),
+) {
     let mut ticker = tokio::time::interval(WATCH_EVERY);
     let started = Instant::now();
     loop {
         let batch = tokio::select! {
-            received = receiver.recv() => match received {
+            received = batches.recv() => match received {
                 Some(batch) => batch,
-                None => return Ok(()),
+                None => return,
             },
             _ = ticker.tick() => {
                 watch(&how_far(rows.load(Ordering::Relaxed), started.elapsed()));
                 continue;
             }
+            () = to_writer.closed() => return,
         };
         for output in batch {
-            match output {
-                Output::Request(request) => loader.request(request).await?,
-                Output::Aside(aside) => loader.aside(aside).await?,
-                Output::Segment(segment) => loader.segment(segment).await?,
+            let full = match output {
+                Output::Request(request) => gathering.request(request),
+                Output::Aside(aside) => gathering.aside(aside),
+                Output::Segment(segment) => gathering.segment(segment),
+            };
+            if let Some(full) = full
+                && to_writer.send(full).await.is_err()
+            {
+                return;
             }
         }
     }

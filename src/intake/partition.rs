@@ -15,8 +15,9 @@ pub(super) enum Spread {
 
 /// The tables of a part of this size stay in the processor's second cache: measured some 10 % faster than 1 MiB.
 const PART_BYTES: u64 = 1 << 18;
-/// More parts would cost more in half-filled blocks than they save. These are enough for ten million friends.
-const MAX_PARTS: usize = 1024;
+/// More parts would cost more than they save: each row goes to another one, and so many places do not stay in the processor's
+/// caches.
+const MAX_PARTS: usize = 512;
 /// Large enough that a block is one cheap write; a part's last block stands half empty.
 const BLOCK_BYTES: usize = 32 << 10;
 /// A small budget is spent on a few blocks a part nevertheless.

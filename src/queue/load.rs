@@ -1,20 +1,11 @@
 //! Storing a new run: multi-row inserts in transactions of their own, invisible until the load is complete.
 
-use super::aside::insert_asides;
-use super::change::payload_crc;
-use super::crc::{Crc, seal};
-use super::largest::Largest;
+use super::gather::{Gathering, Insert, Totals};
 use super::runs::seal_run;
-use super::sql::{LINES, insert};
 use super::{NewRun, Queue, QueueError, RunId, RunState};
-use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Packed, Segment};
-use crate::domain::request::RequestId;
-use crate::domain::tally::Tally;
 use crate::fail_point::{Deed, around};
 
-/// Bytes of requests that wait for one INSERT: 256 of a thousand long tags each would be 128 MB.
-const BYTES: usize = 4 << 20;
 /// Lines of one transaction: a commit's cost is spread thin.
 const LINES_PER_COMMIT: usize = 65_536;
 /// Bytes of one transaction: about as far as the log grows.
@@ -23,15 +14,15 @@ const BYTES_PER_COMMIT: usize = 32 << 20;
 /// A run being loaded.
 #[derive(Debug)]
 pub struct Loader<'a> {
+    gathering: Gathering,
+    writer: Writer<'a>,
+}
+
+/// The half of a load that writes.
+#[derive(Debug)]
+pub struct Writer<'a> {
     queue: &'a mut Queue,
     run: RunId,
-    tally: Tally,
-    items: i64,
-    largest: Largest,
-    requests: Vec<Packed>,
-    asides: Vec<Aside>,
-    segments: Vec<Segment>,
-    waiting_bytes: usize,
     uncommitted: Volume,
 }
 
@@ -46,52 +37,81 @@ impl<'a> Loader<'a> {
     /// Begins a run. Until [`Loader::finish`] it is seen by nobody, and gone if this process dies.
     pub async fn begin(queue: &'a mut Queue, run: &NewRun) -> Result<Self, QueueError> {
         let run = queue.insert_run(run).await?;
-        let mut loader = Self {
-            queue,
-            run,
-            tally: Tally::default(),
-            items: 0,
-            largest: Largest::default(),
-            requests: Vec::with_capacity(LINES),
-            asides: Vec::with_capacity(LINES),
-            segments: Vec::new(),
-            waiting_bytes: 0,
-            uncommitted: Volume::default(),
-        };
-        loader.execute("BEGIN IMMEDIATE").await?;
-        Ok(loader)
+        let gathering = Gathering::new(run, queue.next_request);
+        let mut writer = Writer { queue, run, uncommitted: Volume::default() };
+        writer.execute("BEGIN IMMEDIATE").await?;
+        Ok(Self { gathering, writer })
+    }
+
+    /// What gathers and what writes, to be at work at the same time.
+    pub fn halves(&mut self) -> (&mut Gathering, &mut Writer<'a>) {
+        (&mut self.gathering, &mut self.writer)
     }
 
     /// Stores a request. Those of one From_Account follow each other.
     pub async fn request(&mut self, request: Packed) -> Result<(), QueueError> {
-        self.tally[Outcome::Pending] += u64::from(request.row_count);
-        self.items += i64::from(request.item_count);
-        self.largest.request(&request);
-        self.waiting_bytes += bytes_of(&request);
-        self.requests.push(request);
-        if self.requests.len() == LINES || self.waiting_bytes >= BYTES { self.flush_requests().await } else { Ok(()) }
+        let full = self.gathering.request(request);
+        self.writer.insert_if_any(full).await
     }
 
     /// Stores a row that is not sent.
     pub async fn aside(&mut self, aside: Aside) -> Result<(), QueueError> {
-        self.tally[aside.cause.outcome()] += 1;
-        self.asides.push(aside);
-        if self.asides.len() == LINES { self.flush_asides().await } else { Ok(()) }
+        let full = self.gathering.aside(aside);
+        self.writer.insert_if_any(full).await
     }
 
     /// Stores where rows stand in their file.
     pub async fn segment(&mut self, segment: Segment) -> Result<(), QueueError> {
-        self.segments.push(segment);
-        if self.segments.len() == LINES { self.flush_segments().await } else { Ok(()) }
+        let full = self.gathering.segment(segment);
+        self.writer.insert_if_any(full).await
     }
 
     /// Completes the run: from now on it is planned.
     pub async fn finish(mut self, tags: &[String]) -> Result<RunId, QueueError> {
-        self.flush_requests().await?;
-        self.flush_asides().await?;
-        self.flush_segments().await?;
+        for rest in self.gathering.rest() {
+            self.writer.insert(rest).await?;
+        }
+        self.writer.queue.next_request = self.gathering.next_request();
+        self.writer.finish(self.gathering.totals(), tags).await
+    }
+
+    /// Gives the run up: nothing of it stays.
+    pub async fn abandon(mut self) -> Result<(), QueueError> {
+        // Where the disk is full or broken, SQLite has rolled back by itself and says no to this.
+        let _rolled_back_already = self.writer.execute("ROLLBACK").await;
+        // Whatever can't be discarded now keeps its numbers to itself.
+        self.writer.queue.next_request = self.gathering.next_request();
+        self.writer.queue.discard(self.writer.run).await
+    }
+}
+
+impl Writer<'_> {
+    /// Writes what was gathered.
+    pub async fn insert(&mut self, insert: Insert) -> Result<(), QueueError> {
+        for statement in insert.statements {
+            statement.execute(&mut self.queue.connection).await.map_err(self.queue.fail())?;
+        }
+        self.uncommitted.lines += insert.lines;
+        self.uncommitted.bytes += insert.bytes;
+        if self.uncommitted.lines >= LINES_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
+            self.uncommitted = Volume::default();
+            around(Deed::LoadChunk, self.execute("COMMIT")).await?;
+            self.execute("BEGIN IMMEDIATE").await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_if_any(&mut self, insert: Option<Insert>) -> Result<(), QueueError> {
+        match insert {
+            Some(insert) => self.insert(insert).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(mut self, totals: Totals, tags: &[String]) -> Result<RunId, QueueError> {
+        let Totals { tally, items, largest } = totals;
         let fail = self.queue.fail();
-        for (outcome, rows) in self.tally.iter() {
+        for (outcome, rows) in tally.iter() {
             sqlx::query("INSERT INTO tally (run, outcome, rows) VALUES (?, ?, ?)")
                 .bind(self.run)
                 .bind(outcome.name())
@@ -106,9 +126,9 @@ impl<'a> Loader<'a> {
         )
         .bind(RunState::Planned.name())
         .bind(serde_json::to_string(tags).unwrap_or_default())
-        .bind(serde_json::to_string(&std::mem::take(&mut self.largest).finish()).unwrap_or_default())
-        .bind(self.tally.total().cast_signed())
-        .bind(self.items)
+        .bind(serde_json::to_string(&largest).unwrap_or_default())
+        .bind(tally.total().cast_signed())
+        .bind(items)
         .bind(self.run)
         .execute(&mut self.queue.connection)
         .await
@@ -119,91 +139,9 @@ impl<'a> Loader<'a> {
         Ok(self.run)
     }
 
-    /// Gives the run up: nothing of it stays.
-    pub async fn abandon(mut self) -> Result<(), QueueError> {
-        // Where the disk is full or broken, SQLite has rolled back by itself and says no to this.
-        let _rolled_back_already = self.execute("ROLLBACK").await;
-        self.queue.discard(self.run).await
-    }
-
-    async fn flush_requests(&mut self) -> Result<(), QueueError> {
-        let requests = std::mem::take(&mut self.requests);
-        let bytes = std::mem::take(&mut self.waiting_bytes);
-        if requests.is_empty() {
-            return Ok(());
-        }
-        let first = self.queue.next_request;
-        self.queue.next_request += RequestId::try_from(requests.len()).unwrap_or(RequestId::MAX);
-        let fail = self.queue.fail();
-        let sql = insert("request (id, run, item_count, row_count, seal)", 5, requests.len());
-        let mut query = sqlx::query(sql);
-        for (id, request) in (first..).zip(&requests) {
-            let (items, rows) = (request.item_count, request.row_count);
-            query = query.bind(id).bind(self.run).bind(items).bind(rows).bind(seal(id, self.run, items, rows));
-        }
-        query.execute(&mut self.queue.connection).await.map_err(&fail)?;
-        let sql = insert("payload (request, from_account, accounts, rows, tags, crc)", 6, requests.len());
-        let mut query = sqlx::query(sql);
-        let lines = requests.len();
-        for (id, request) in (first..).zip(requests) {
-            let crc = payload_crc(id, self.run, &request);
-            query = query.bind(id).bind(request.from).bind(request.accounts).bind(request.rows).bind(request.tags);
-            query = query.bind(crc);
-        }
-        query.execute(&mut self.queue.connection).await.map_err(&fail)?;
-        self.uncommitted.bytes += bytes;
-        self.wrote(lines).await
-    }
-
-    async fn flush_asides(&mut self) -> Result<(), QueueError> {
-        let asides = std::mem::take(&mut self.asides);
-        if asides.is_empty() {
-            return Ok(());
-        }
-        let lines = asides.len();
-        insert_asides(&mut self.queue.connection, self.run, asides).await.map_err(self.queue.fail())?;
-        self.wrote(lines).await
-    }
-
-    async fn flush_segments(&mut self) -> Result<(), QueueError> {
-        let segments = std::mem::take(&mut self.segments);
-        if segments.is_empty() {
-            return Ok(());
-        }
-        let sql = insert("segment (run, first_row, source, first_line, step, crc)", 6, segments.len());
-        let mut query = sqlx::query(sql);
-        for segment in &segments {
-            query = query.bind(self.run).bind(segment.first_row.cast_signed()).bind(segment.source);
-            query = query.bind(segment.first_line.cast_signed()).bind(segment.step.cast_signed());
-            query = query.bind(segment_crc(self.run, segment));
-        }
-        query.execute(&mut self.queue.connection).await.map_err(self.queue.fail())?;
-        self.wrote(segments.len()).await
-    }
-
-    async fn wrote(&mut self, lines: usize) -> Result<(), QueueError> {
-        self.uncommitted.lines += lines;
-        if self.uncommitted.lines >= LINES_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
-            self.uncommitted = Volume::default();
-            around(Deed::LoadChunk, self.execute("COMMIT")).await?;
-            self.execute("BEGIN IMMEDIATE").await?;
-        }
-        Ok(())
-    }
-
     async fn execute(&mut self, sql: &'static str) -> Result<(), QueueError> {
         let fail = self.queue.fail();
         sqlx::query(sql).execute(&mut self.queue.connection).await.map_err(fail)?;
         Ok(())
     }
-}
-
-/// The checksum of a stretch of rows.
-pub(super) fn segment_crc(run: RunId, segment: &Segment) -> i64 {
-    let start = Crc::new().number(run).row(segment.first_row).number(segment.source.into());
-    start.number(segment.first_line.cast_signed()).number(segment.step.cast_signed()).sum()
-}
-
-fn bytes_of(request: &Packed) -> usize {
-    request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len)
 }

@@ -8,6 +8,7 @@ mod change;
 mod claim;
 mod crc;
 mod figures;
+mod gather;
 mod largest;
 mod load;
 mod lock;
@@ -31,7 +32,8 @@ use sqlx::{ConnectOptions, Connection};
 
 pub use figures::{CodeRows, Rejected};
 pub use largest::LargeAccount;
-pub use load::Loader;
+pub use gather::{Gathering, Insert};
+pub use load::{Loader, Writer};
 pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
 pub use record::{Write, Written};
 pub use retry::Selection;

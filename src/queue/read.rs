@@ -10,7 +10,7 @@ use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 
 use super::change::outcome_crc;
 use super::crc::Crc;
-use super::load::segment_crc;
+use super::gather::segment_crc;
 use super::runs::checked_sums;
 use super::stored::{Stored, select_stored};
 use super::{QueueError, Run, RunId, aside};
