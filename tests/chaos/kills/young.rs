@@ -1,0 +1,114 @@
+//! Who asks for runs and results is answered at any time: after a kill at any moment, and while a first run is loaded.
+
+use imbulk::sandbox::Command;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::points::many_aside;
+use super::{Victim, Work};
+use crate::harness::bench::{FAST, Output};
+
+/// The queue, and what lies beside it and is part of it.
+const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+
+impl Victim {
+    /// A copy of the queue as the kill left it.
+    pub(super) fn copy(&self) -> &'static str {
+        let copy = "copy.db";
+        for ending in PARTS.iter().chain(&["-shm", ".lock"]) {
+            let _not_there = std::fs::remove_file(self.bench.path(&format!("{copy}{ending}")));
+        }
+        for ending in PARTS {
+            let part = self.bench.path(&format!("imbulk.db{ending}"));
+            if part.exists() {
+                std::fs::copy(part, self.bench.path(&format!("{copy}{ending}"))).expect("the folder can be written to");
+            }
+        }
+        copy
+    }
+
+    fn imbulk_on(&self, queue: &str, args: &[&str]) -> Output {
+        self.bench.imbulk(&[&["--queue", queue], args].concat())
+    }
+
+    /// Whatever a kill left, `status` says which runs there are, and their outcomes add up. Returns the jobs.
+    #[track_caller]
+    pub(super) fn ask(&self, queue: &str) -> Vec<String> {
+        if !self.bench.path(queue).exists() {
+            self.imbulk_on(queue, &["status", "--json"]).expect(2).says("there is no queue at");
+            return Vec::new();
+        }
+        let status: Value =
+            serde_json::from_str(&self.imbulk_on(queue, &["status", "--json"]).expect(0).stdout).expect("JSON");
+        let runs = status["runs"].as_array().expect("a list");
+        for run in runs {
+            let outcomes = run["outcomes"].as_object().expect("outcomes").values();
+            assert_eq!(
+                Some(outcomes.map(|rows| rows.as_u64().expect("a number")).sum()),
+                run["rows"].as_u64(),
+                "{run}"
+            );
+        }
+        runs.iter().map(|run| run["job"].as_str().expect("a name").to_owned()).collect()
+    }
+
+    /// The same of everything that can be asked.
+    #[track_caller]
+    pub(super) fn ask_all(&self, queue: &str) {
+        let known = self.ask(queue);
+        let code = if self.bench.path(queue).exists() { 0 } else { 2 };
+        let text = self.imbulk_on(queue, &["status"]).expect(code);
+        if code == 0 && known.is_empty() {
+            assert_eq!(text.stdout, "no runs yet: imbulk plan JOB loads one\n");
+        }
+        for work in &self.works {
+            let results = self.imbulk_on(queue, &["results", work.name]);
+            if known.iter().any(|job| job == work.name) {
+                // A header, and a line a row.
+                assert_eq!(results.expect(0).stdout.lines().count(), 1 + work.asked.len());
+            } else {
+                let told = results.expect(2);
+                assert_eq!(told.stdout, "");
+                assert!(told.stderr.contains("knows no job and no run named") || code == 2, "{told:?}");
+                assert!(told.stderr.contains("hint: "), "{told:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn while_a_first_run_is_loaded_whoever_asks_is_told_so_at_once() {
+    let victim = Victim::new(vec![Work::new(Command::AccountDelete, many_aside())], FAST);
+    let mut running = victim.start();
+    let journal = victim.bench.path("imbulk.db-journal");
+    // Held in the middle of a transaction, so that there is no moment at which it could be read.
+    loop {
+        assert!(running.is_alive(), "it was over before it could be asked");
+        running.signal(Signal::STOP);
+        while !is_stopped(running.pid()) {
+            victim.bench.nap();
+        }
+        if journal.exists() {
+            break;
+        }
+        running.signal(Signal::CONT);
+        victim.bench.nap();
+    }
+    let loading = "a process is at ";
+    victim.bench.imbulk(&["status"]).expect(0).says("no runs yet").says(loading);
+    assert_eq!(victim.ask("imbulk.db"), [""; 0]);
+    victim.bench.imbulk(&["results", "job"]).expect(2).says("knows no job and no run named `job`").says(loading);
+    running.signal(Signal::CONT);
+    victim.live(&mut running, 1, crate::harness::bench::PATIENCE);
+    assert_eq!(victim.ask("imbulk.db"), ["job"]);
+    running.kill();
+}
+
+/// Whether none of its threads goes on.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
+    // The state stands behind the name, which stands in parentheses.
+    let state = |stat: String| stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    let stopped = |stat: std::io::Result<String>| stat.is_err() || stat.ok().and_then(state) == Some('T');
+    threads.flatten().all(|thread| stopped(std::fs::read_to_string(thread.path().join("stat"))))
+}
