@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use crate::checker::{Evidence, Judgement, Kill, Sending};
 use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};
 use crate::harness::checker::Case;
-use crate::harness::rows::{Asked, Fit, PROTECTED, csv, mixed};
+use crate::harness::rows::{Asked, Fit, PROTECTED, csv, mixed, shuffle};
 
 const IN_FLIGHT: usize = 12;
 
@@ -24,6 +24,8 @@ const LONG: u64 = 6_000;
 /// Kills of each operation. `IMBULK_KILLS=1000 cargo test --locked --test chaos friend_delete_killed -- --nocapture` is a run
 /// over more than 200,000 items, in some minutes.
 const KILLS: u64 = 13;
+/// The same where an operation that has a test of its own is killed in other company.
+const FEWER_KILLS: u64 = 8;
 
 /// Faults that leave neither failed rows nor rows in doubt behind.
 const FAULTS: &[&str] = &["any:code=30006:0.05", "any:reset-after:0.005", "any:garbage:0.005", "any:missing:0.03"];
@@ -228,4 +230,42 @@ fn friend_delete_all_killed_again_and_again_loses_nothing_and_doubles_nothing() 
 #[test]
 fn friend_update_killed_again_and_again_loses_nothing_and_doubles_nothing() {
     one_killed(Command::FriendUpdate, 3, 35);
+}
+
+#[test]
+fn two_jobs_over_the_same_accounts_killed_again_and_again_lose_nothing_and_double_nothing() {
+    killed("friend_delete beside friend_update", FEWER_KILLS, 35, |requests| {
+        let (delete, update) = (Command::FriendDelete, Command::FriendUpdate);
+        let deleted = mixed(delete, requests / 2 * 3);
+        // Of the same lists other friends: what is deleted can't be updated.
+        let present = |mut row: Asked| {
+            row.account = row.account.replacen("friend_", "present_", 1);
+            row
+        };
+        let updated = mixed(update, requests / 2 * 3).into_iter().map(present).collect();
+        vec![
+            Work { name: "delete", ..Work::new(delete, deleted) },
+            Work { name: "update", ..Work::new(update, updated) },
+        ]
+    });
+}
+
+#[test]
+fn a_two_way_friend_delete_killed_again_and_again_loses_nothing_and_doubles_nothing() {
+    killed("friend_delete, two-way", FEWER_KILLS, 35, |requests| {
+        vec![Work { both: true, ..Work::new(Command::FriendDelete, tangled(requests)) }]
+    });
+}
+
+/// So many accounts, each a friend to be deleted of some others, some of whom ask for the same from their side. In no
+/// order, with duplicates and rows that must not be sent.
+fn tangled(accounts: usize) -> Vec<Asked> {
+    let user = |n: usize| format!("user_{:05}", n % accounts);
+    let friends = |n: usize| [n + 1, n + accounts - 1, n + 13].map(|to| Asked::pair(&user(n), &user(to)));
+    let mut rows: Vec<Asked> = (0..accounts).flat_map(friends).collect();
+    let again: Vec<Asked> = rows.iter().step_by(7).cloned().collect();
+    rows.extend(again);
+    rows.extend((0..accounts / 20).flat_map(|n| [Asked::pair(&user(n), "vip_1"), Asked::pair("vip_2", &user(n))]));
+    shuffle(&mut rows, 42);
+    rows
 }
