@@ -1,12 +1,19 @@
 //! Who asks for runs and results is answered at any time: after a kill at any moment, and while a first run is loaded.
 
+use std::path::Path;
+
 use imbulk::sandbox::Command;
 use rustix::process::Signal;
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
 use super::points::many_aside;
 use super::{Victim, Work};
 use crate::harness::bench::{FAST, Output};
+use crate::harness::means::{self, Means};
+use crate::harness::rows::plain;
+use crate::power::ground::Ground;
 
 /// The queue, and what lies beside it and is part of it.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
@@ -102,6 +109,54 @@ fn while_a_first_run_is_loaded_whoever_asks_is_told_so_at_once() {
     victim.live(&mut running, 1, crate::harness::bench::PATIENCE);
     assert_eq!(victim.ask("imbulk.db"), ["job"]);
     running.kill();
+}
+
+#[test]
+fn what_was_half_written_where_nobody_may_write_is_said_to_be_so() {
+    const NEEDS: &[Means] = &[Means::Root, Means::Tool("unshare"), Means::Tool("nsenter"), Means::Tool("mount")];
+    if !means::has("half written", NEEDS) {
+        return;
+    }
+    let victim = Victim::new(vec![Work::new(Command::AccountDelete, plain(Command::AccountDelete, 3))], FAST);
+    let bench = &victim.bench;
+    bench.imbulk(&["plan", "job.toml"]).expect(0);
+    leave_half_written(&bench.path("imbulk.db"));
+    let mut ground = Ground::new();
+    let folder = bench.folder().display();
+    ground.sh(&format!("mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"));
+    let enter = ground.enter(bench.folder());
+    let enter: Vec<&str> = enter.iter().map(String::as_str).collect();
+    for ask in [&["status"][..], &["status", "--json"], &["results", "job"]] {
+        let told = bench.start_under(&enter, ask, b"").wait().expect(2);
+        told.says("a process was killed while it loaded the first run").says("hint: ");
+    }
+    drop(ground);
+    assert_eq!(victim.ask("imbulk.db"), ["job"], "where it may be written it is taken back");
+}
+
+/// Begins a change as before there was a log, so large that a part of it is in the file, and goes.
+fn leave_half_written(queue: &Path) {
+    const CHANGE: [&str; 4] = [
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA cache_size = 1",
+        "BEGIN IMMEDIATE",
+        "UPDATE run SET state = 'finished', stamp = hex(zeroblob(1000000))",
+    ];
+    let left = ["", "-journal"].map(|ending| format!("{}{ending}", queue.display()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let killed = runtime.block_on(async {
+        let mut connection = SqliteConnectOptions::new().filename(queue).connect().await.expect("a database");
+        for sql in CHANGE {
+            sqlx::query(sql).execute(&mut connection).await.expect("a change");
+        }
+        let killed = left.clone().map(|file| std::fs::read(file).expect("it is there"));
+        // This takes the change back.
+        connection.close().await.expect("a database");
+        killed
+    });
+    for (file, bytes) in left.iter().zip(killed) {
+        std::fs::write(file, bytes).expect("the folder can be written to");
+    }
 }
 
 /// Whether none of its threads goes on.
