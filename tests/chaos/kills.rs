@@ -186,7 +186,10 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
             }
             _ => {
                 victim.live(&mut running, before + 1, Duration::from_secs(30));
-                restarts.push(begun.elapsed());
+                // Before the first call of all it had to load its input.
+                if before > 0 {
+                    restarts.push(begun.elapsed());
+                }
                 victim.live(&mut running, before + dice.random_range(1..=calls), Duration::from_secs(30));
             }
         }
@@ -198,7 +201,7 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
     let sum = |of: fn(&(Evidence, Judgement)) -> usize| judged.iter().map(of).sum::<usize>();
     eprintln!(
         "{what}: {kills} kills over {} rows and {} calls: {} in flight at the kills, {} of them sent again after an answer \
-         that was not recorded; first call after a start: median {median:?}, worst {last:?}",
+         that was not recorded; first call after a restart: median {median:?}, worst {last:?}",
         sum(|(evidence, _)| evidence.asked.len()),
         victim.bench.report().calls,
         sum(|(evidence, _)| evidence.in_flight_at_kills()),
