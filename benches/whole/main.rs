@@ -12,6 +12,7 @@ mod inputs;
 mod measure;
 mod peers;
 mod picture;
+mod program;
 mod records;
 mod scenarios;
 mod server;
@@ -28,6 +29,8 @@ pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 /// What all scenarios work with.
 pub(crate) struct Bench {
     pub(crate) records: Records,
+    /// What is measured.
+    program: PathBuf,
     /// Inputs and environments, kept from session to session.
     pub(crate) work: PathBuf,
     /// Queues and results of this session.
@@ -48,7 +51,7 @@ impl Bench {
 
     /// The program with the environment of the benchmark and nothing else.
     pub(crate) fn imbulk(&self, queue: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_imbulk"));
+        let mut command = Command::new(&self.program);
         command.env_clear().env("IMBULK_SECRET_KEY", server::KEY).env("TZ", "UTC").arg("--queue").arg(queue);
         command.current_dir(&self.scratch);
         command
@@ -98,7 +101,8 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
     if quick {
         println!("quick: every input is a twentieth of what its name says");
     }
-    let mut bench = Bench { records, work, scratch: scratch.path().to_owned(), quick };
+    let program = program::build(&work.join("program"))?;
+    let mut bench = Bench { records, program, work, scratch: scratch.path().to_owned(), quick };
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.what);
         for round in 0..2 {

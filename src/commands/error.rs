@@ -192,7 +192,9 @@ impl Error {
             | Self::Usage(_)
             | Self::Redefined { .. }
             | Self::Load(LoadError::Input(_))
-            | Self::Queue(QueueError::Missing(_) | QueueError::NoQueue(_) | QueueError::Network(_)) => Exit::Unusable,
+            | Self::Queue(
+                QueueError::Missing(_) | QueueError::NoQueue(_) | QueueError::HalfWritten(_) | QueueError::Network(_),
+            ) => Exit::Unusable,
             Self::Guard { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
             Self::Interrupted | Self::Run(RunError::Interrupted) => Exit::Stopped,

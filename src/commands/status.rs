@@ -31,6 +31,10 @@ pub(super) async fn find(name: &str, reader: &Reader) -> Result<Run, Error> {
     let mut jobs: Vec<String> = reader.runs().await?.into_iter().map(|run| run.job).collect();
     jobs.sort();
     jobs.dedup();
-    let known = if jobs.is_empty() { "no job yet".to_owned() } else { jobs.join(", ") };
+    let known = match (jobs.is_empty(), reader.is_owned()) {
+        (false, _) => jobs.join(", "),
+        (true, true) => "no job yet; a process is at it and may be loading one".to_owned(),
+        (true, false) => "no job yet: `imbulk plan JOB` loads one".to_owned(),
+    };
     Err(Error::Usage(format!("the queue knows no job and no run named `{name}`\nhint: it knows {known}")))
 }

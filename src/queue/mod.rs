@@ -13,6 +13,7 @@ mod largest;
 mod load;
 mod lock;
 mod log;
+mod open;
 mod protect;
 mod read;
 mod record;
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 pub use figures::{CodeRows, Rejected};
@@ -81,6 +82,11 @@ pub enum QueueError {
     /// It is another kind of file.
     #[error("{} is no queue, or its first page is damaged\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
     NoQueue(PathBuf),
+    /// A process was killed in the first moments of the queue, and what it left can't be taken back.
+    #[error("a process was killed while it loaded the first run into the queue {}, and what it left there can't be taken back from \
+             here\nhint: nothing of that run was sent; for whoever may write to the file and its folder, this command works, and so \
+             does `imbulk run`", .0.display())]
+    HalfWritten(PathBuf),
     /// SQLite says no.
     #[error("the queue {}: {source}{}", path.display(), hint(source))]
     Database {
@@ -127,6 +133,7 @@ impl QueueError {
             | Self::Unusable { .. }
             | Self::Network(_)
             | Self::NoQueue(_)
+            | Self::HalfWritten(_)
             | Self::Migration { .. }
             | Self::OldLibrary(_) => false,
         }
@@ -172,7 +179,7 @@ impl Queue {
 
     /// A reader of the same file.
     pub async fn reader(&self) -> Result<Reader, QueueError> {
-        Reader::open(&self.path).await
+        Reader::connect(&self.path).await
     }
 
     /// Folds the log into the file and lets go of the queue.
@@ -254,47 +261,6 @@ fn failing(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     }
 }
 
-impl Reader {
-    /// Opens a queue to read beside its owner.
-    pub async fn open(path: &Path) -> Result<Self, QueueError> {
-        if !path.exists() {
-            return Err(QueueError::Missing(path.to_owned()));
-        }
-        refuse_folder(path)?;
-        // While someone writes to it, its end is on the move: then it is for the owner to say.
-        if let Err(broken) = refuse_broken_log(path)
-            && !lock::Lock::is_taken(path)
-        {
-            return Err(broken);
-        }
-        let read_only = file(path).read_only(true).pragma("cache_size", "-16384").pragma("temp_store", "MEMORY");
-        let opened = match pool(read_only.clone()).await {
-            // Nothing can be made beside the file, so that nobody can write to it either.
-            Err(error) if cannot_open(&error) && has_no_log(path) => pool(read_only.immutable(true)).await,
-            opened_or_broken => opened_or_broken,
-        };
-        let (pool, found) = opened.map_err(failing(path))?;
-        if found != APPLICATION_ID {
-            return Err(QueueError::NoQueue(path.to_owned()));
-        }
-        Ok(Self { path: path.to_owned(), pool })
-    }
-
-    /// Whether some process owns the queue at the moment.
-    pub fn is_owned(&self) -> bool {
-        lock::Lock::is_taken(&self.path)
-    }
-}
-
-/// A few connections, and what program's file it is: SQLite opens it only when it is first read.
-async fn pool(options: SqliteConnectOptions) -> Result<(SqlitePool, i64), sqlx::Error> {
-    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
-    let found =
-        sqlx::query_scalar("SELECT application_id FROM pragma_application_id, (SELECT count(*) FROM sqlite_schema)");
-    let found = found.fetch_one(&pool).await?;
-    Ok((pool, found))
-}
-
 /// SQLite's result code.
 fn code(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error()?.code()?.parse().ok()
@@ -303,19 +269,6 @@ fn code(error: &sqlx::Error) -> Option<u32> {
 /// What SQLite's result code says in its lower byte.
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
     Some(code(error)? & 0xFF)
-}
-
-fn cannot_open(error: &sqlx::Error) -> bool {
-    /// `SQLITE_READONLY`, `SQLITE_CANTOPEN`
-    const CANNOT: [u32; 2] = [8, 14];
-    /// `SQLITE_IOERR_SHMSIZE`: the disk has no room for the index of the log.
-    const NO_ROOM: u32 = 4874;
-    code(error) == Some(NO_ROOM) || primary_code(error).is_some_and(|code| CANNOT.contains(&code))
-}
-
-/// SQLite may have made an empty one before it gave up.
-fn has_no_log(path: &Path) -> bool {
-    std::fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0)
 }
 
 /// What SQLite can't make sense of, and what is of another kind than was written.
@@ -345,8 +298,12 @@ fn refuse_broken_log(path: &Path) -> Result<(), QueueError> {
 fn hint(error: &sqlx::Error) -> &'static str {
     /// `SQLITE_READONLY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`
     const DISK: [u32; 4] = [8, 10, 13, 14];
+    /// `SQLITE_BUSY`
+    const BUSY: u32 = 5;
     if primary_code(error).is_some_and(|code| DISK.contains(&code)) {
         "\nhint: is the disk full or the file not writable? make room and run again: nothing is lost"
+    } else if primary_code(error) == Some(BUSY) {
+        "\nhint: some process holds the whole file; try again once it has let go"
     } else if speaks_of_damage(error) {
         // The command says which file, and what to do.
         ""

@@ -28,6 +28,16 @@ const REQUESTS: u32 = 256;
 pub struct Reader {
     pub(super) path: PathBuf,
     pub(super) pool: SqlitePool,
+    pub(super) contents: Contents,
+}
+
+/// What there is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// The tables.
+    Tables,
+    /// Nothing: a first run is still to be loaded.
+    Nothing,
 }
 
 /// One moment of a queue.

@@ -4,7 +4,7 @@ use sqlx::{Connection, FromRow, SqliteConnection};
 
 use super::change::{Failure, expect};
 use super::crc::Crc;
-use super::read::source_crc;
+use super::read::{Contents, source_crc};
 use super::{LargeAccount, Queue, QueueError, Reader};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
@@ -323,6 +323,10 @@ impl Queue {
 impl Reader {
     /// All runs, oldest first.
     pub async fn runs(&self) -> Result<Vec<Run>, QueueError> {
+        match self.contents {
+            Contents::Nothing => return Ok(Vec::new()),
+            Contents::Tables => {}
+        }
         // Not by an index, and not without a look at another table: a run that is not found would be done again.
         let runs: Vec<Run> = sqlx::query_as(select_run!("NOT INDEXED WHERE state <> 'loading' ORDER BY id"))
             .fetch_all(&self.pool)

@@ -42,6 +42,9 @@ pub enum Runner {
 pub struct Overview {
     /// Oldest first.
     pub runs: Vec<Entry>,
+    /// Whether a process holds the queue, whatever it does.
+    #[serde(skip)]
+    pub runner: Runner,
 }
 
 /// A run among others.
@@ -142,13 +145,18 @@ impl Overview {
                 stopped: run.stopped,
             });
         }
-        Ok(Self { runs })
+        let runner = if reader.is_owned() { Runner::Present } else { Runner::Absent };
+        Ok(Self { runs, runner })
     }
 
     /// The table for people.
     pub fn text(&self) -> String {
         if self.runs.is_empty() {
-            return "no runs yet: imbulk plan JOB loads one\n".to_owned();
+            return match self.runner {
+                Runner::Present => "no runs yet, but a process is at the queue: it may be loading the first one\n",
+                Runner::Absent => "no runs yet: imbulk plan JOB loads one\n",
+            }
+            .to_owned();
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
@@ -254,6 +262,7 @@ mod tests {
                 entry("purge", "running", Runner::Present, 2_000, None),
                 entry("purge", "finished", Runner::Absent, 0, None),
             ],
+            runner: Runner::Present,
         };
         insta::assert_snapshot!(overview.text(), @r"
         job        run       on           state                         rows    ended  failed  stopped
@@ -261,7 +270,10 @@ mod tests {
         purge      0190e8b0  the sandbox  running, a process is at it  2,000    0.0 %       0
         purge      0190e8b0  the sandbox  finished                     2,000  100.0 %   2,000
         ");
-        assert_eq!(Overview { runs: Vec::new() }.text().lines().count(), 1);
+        let none = |runner| Overview { runs: Vec::new(), runner }.text();
+        insta::assert_snapshot!(none(Runner::Absent), @"no runs yet: imbulk plan JOB loads one");
+        let loading = "no runs yet, but a process is at the queue: it may be loading the first one\n";
+        assert_eq!(none(Runner::Present), loading);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! twice, or sent again without having been in flight.
 
 mod points;
+mod young;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use crate::checker::{Evidence, Judgement, Kill, Sending};
 use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};
 use crate::harness::checker::Case;
-use crate::harness::rows::{Asked, PROTECTED, csv, mixed};
+use crate::harness::rows::{Asked, Fit, PROTECTED, csv, mixed, shuffle};
 
 const IN_FLIGHT: usize = 12;
 
@@ -23,15 +24,41 @@ const LONG: u64 = 6_000;
 /// Kills of each operation. `IMBULK_KILLS=1000 cargo test --locked --test chaos friend_delete_killed -- --nocapture` is a run
 /// over more than 200,000 items, in some minutes.
 const KILLS: u64 = 13;
+/// The same where an operation that has a test of its own is killed in other company.
+const FEWER_KILLS: u64 = 8;
 
 /// Faults that leave neither failed rows nor rows in doubt behind.
 const FAULTS: &[&str] = &["any:code=30006:0.05", "any:reset-after:0.005", "any:garbage:0.005", "any:missing:0.03"];
 
-/// A job that is killed, and what is known of its kills.
+/// A job, and its rows.
+struct Work {
+    name: &'static str,
+    operation: Command,
+    /// Whether deletes take both sides off.
+    both: bool,
+    asked: Vec<Asked>,
+}
+
+impl Work {
+    fn new(operation: Command, asked: Vec<Asked>) -> Self {
+        Self { name: "job", operation, both: false, asked }
+    }
+
+    fn file(&self) -> String {
+        format!("{}.toml", self.name)
+    }
+
+    /// Items that are sent.
+    fn items(&self, protected: &[String]) -> usize {
+        let sent = self.asked.iter().filter(|asked| asked.fit == Fit::Good && !asked.names_one_of(protected));
+        sent.map(Asked::item).collect::<HashSet<_>>().len()
+    }
+}
+
+/// Jobs that are run together and killed, and what is known of their kills.
 struct Victim {
     bench: Bench,
-    operation: Command,
-    asked: Vec<Asked>,
+    works: Vec<Work>,
     kills: Vec<Kill>,
     /// Requests and attempts that the last kill found in flight.
     found: HashSet<(i64, u32)>,
@@ -43,57 +70,77 @@ struct Victim {
 
 impl Victim {
     /// Calls take 5 to 10 ms, so that kills meet some under way; `cap` calls a second are sent, and no more allowed.
-    fn new(operation: Command, asked: Vec<Asked>, cap: u32) -> Self {
-        let caps = Caps::default().with_app(cap).with(operation, cap);
+    fn new(works: Vec<Work>, cap: u32) -> Self {
+        let caps = works.iter().fold(Caps::default().with_app(cap), |caps, work| caps.with(work.operation, cap));
         let bench = Bench::with(Setup { caps, latency: Duration::from_millis(5), ..Setup::default() });
-        bench.write("job.csv", csv(operation, &asked));
         bench.write("keep.txt", PROTECTED);
-        Job::new("job", operation)
-            .with("limits", "calls_per_second", cap)
-            .with("limits", "app_calls_per_second", cap)
-            .with("limits", "max_in_flight", IN_FLIGHT)
-            .with("retry", "max_attempts", 100)
-            .with("guard", "protected", "\"keep.txt\"")
-            .write(&bench);
+        for work in &works {
+            bench.write(&format!("{}.csv", work.name), csv(work.operation, &work.asked));
+            let job = Job::new(work.name, work.operation)
+                .with("limits", "calls_per_second", cap)
+                .with("limits", "app_calls_per_second", cap)
+                .with("limits", "max_in_flight", IN_FLIGHT)
+                .with("retry", "max_attempts", 100)
+                .with("guard", "protected", "\"keep.txt\"");
+            let job = if work.both { job.both() } else { job };
+            job.write(&bench);
+        }
         let (kills, found, retried, protected) = Default::default();
-        Self { bench, operation, asked, kills, found, retried, protected }
+        Self { bench, works, kills, found, retried, protected }
     }
 
     fn start(&self) -> Running {
-        self.bench.start(&["run", "job.toml", "--execute", "--yes"], b"")
+        let files: Vec<String> = self.works.iter().map(Work::file).collect();
+        let files = files.iter().map(String::as_str);
+        self.bench.start(&["run"].into_iter().chain(files).chain(["--execute", "--yes"]).collect::<Vec<_>>(), b"")
     }
 
     fn kill(&mut self, running: Running) {
         self.bury(&running.kill());
     }
 
-    /// Notes what a killed process left in flight.
+    /// Notes what a killed process left in flight, and looks at what it says of itself: every other time by a copy, so
+    /// that the next process finds all as the kill left it.
     #[track_caller]
     fn bury(&mut self, output: &Output) {
         assert_eq!(output.code, 128 + 9, "it was not killed:\n{}\n{}", output.stdout, output.stderr);
         let sending = Sending::read(&self.bench.path("imbulk.db"), &mut self.found);
         self.kills.push(Kill { at: self.bench.now(), sending });
+        let queue = if self.kills.len().is_multiple_of(2) { "imbulk.db" } else { self.copy() };
+        self.ask(queue);
     }
 
-    /// Runs to the end, and holds it against everything.
+    /// Runs to the end, and holds each job against everything.
     #[track_caller]
-    fn judge(&self) -> (Evidence, Judgement) {
+    fn judge(&self) -> Vec<(Evidence, Judgement)> {
         let mut running = self.start();
         // After a thousand kills there is much to do.
         self.live(&mut running, u64::MAX, Duration::from_mins(15));
         let output = running.wait();
         assert!(matches!(output.code, 0 | 3), "{output:#?}");
-        let mut evidence = Evidence::of(&self.bench, "job", self.operation, &self.asked, &self.kills);
+        let judged = self.works.iter().map(|work| self.judge_one(work)).collect();
+        let mut again = self.start().wait().expect(0);
+        for work in &self.works {
+            again = again.says(&format!("{}: this input is finished", work.name));
+        }
+        judged
+    }
+
+    #[track_caller]
+    fn judge_one(&self, work: &Work) -> (Evidence, Judgement) {
+        let mut evidence = Evidence::of(&self.bench, work.name, work.operation, &work.asked, &self.kills);
         evidence.retried.clone_from(&self.retried);
         evidence.protected.extend_from_slice(&self.protected);
         let judgement = evidence.check();
         assert!(judgement.sent_again <= evidence.in_flight_at_kills(), "{judgement:?}");
         let refusals: Vec<i64> = self.retried.iter().map(|code| i64::from(*code)).collect();
-        let case = Case::clean(&self.bench, self.operation, &self.asked, &evidence.results);
-        // Whether each had its reason the journal has told.
+        let case = Case::clean(&self.bench, work.operation, &work.asked, &evidence.results);
         let protected = evidence.protected.clone();
-        Case { resends: u64::MAX, refusals: &refusals, protected, ..case }.check(&self.bench);
-        self.bench.run("job.toml").expect(0).says("this input is finished");
+        let others = self.works.iter().filter(|other| other.name != work.name);
+        let others = others.map(|other| other.items(&protected)).sum();
+        // Whether each had its reason the journal has told.
+        let resends = u64::MAX;
+        Case { both: work.both, resends, refusals: &refusals, protected, others, ..case }.check(&self.bench);
         (evidence, judgement)
     }
 
@@ -113,15 +160,13 @@ fn told(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
-/// Kills at random moments, up to `calls` calls apart; `rows` rows make a call, and there are enough of them that the run
-/// outlives its kills.
-fn killed(operation: Command, rows: usize, calls: u64) {
+/// Kills at random moments, up to `calls` calls apart; the jobs have enough rows to outlive them.
+fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<Work>) {
     let seed = told("IMBULK_SEED").unwrap_or_else(rand::random);
-    let kills = told("IMBULK_KILLS").unwrap_or(KILLS);
-    eprintln!("{}: IMBULK_SEED={seed} IMBULK_KILLS={kills}", operation.name());
+    let kills = told("IMBULK_KILLS").unwrap_or(kills);
+    eprintln!("{what}: IMBULK_SEED={seed} IMBULK_KILLS={kills}");
     let mut dice = SmallRng::seed_from_u64(seed);
-    let count = usize::try_from(2 * calls * kills).expect("small") * rows;
-    let mut victim = Victim::new(operation, mixed(operation, count), FAST);
+    let mut victim = Victim::new(works(usize::try_from(2 * calls * kills).expect("small")), FAST);
     victim.bench.faults(FAULTS);
     let mut restarts = Vec::new();
     for kill in 0..kills {
@@ -141,42 +186,89 @@ fn killed(operation: Command, rows: usize, calls: u64) {
             }
             _ => {
                 victim.live(&mut running, before + 1, Duration::from_secs(30));
-                restarts.push(begun.elapsed());
+                // Before the first call of all it had to load its input.
+                if before > 0 {
+                    restarts.push(begun.elapsed());
+                }
                 victim.live(&mut running, before + dice.random_range(1..=calls), Duration::from_secs(30));
             }
         }
         victim.kill(running);
     }
-    let (evidence, judgement) = victim.judge();
+    let judged = victim.judge();
     restarts.sort();
     let (median, last) = (restarts.get(restarts.len() / 2), restarts.last());
+    let sum = |of: fn(&(Evidence, Judgement)) -> usize| judged.iter().map(of).sum::<usize>();
     eprintln!(
-        "{}: {kills} kills over {} rows and {} calls: {} in flight at the kills, {} of them sent again after an answer \
-         that was not recorded; first call after a start: median {median:?}, worst {last:?}",
-        operation.name(),
-        evidence.asked.len(),
-        evidence.journal.len(),
-        evidence.in_flight_at_kills(),
-        judgement.sent_again,
+        "{what}: {kills} kills over {} rows and {} calls: {} in flight at the kills, {} of them sent again after an answer \
+         that was not recorded; first call after a restart: median {median:?}, worst {last:?}",
+        sum(|(evidence, _)| evidence.asked.len()),
+        victim.bench.report().calls,
+        sum(|(evidence, _)| evidence.in_flight_at_kills()),
+        sum(|(_, judgement)| judgement.sent_again),
     );
+}
+
+/// One job, with so many rows to a call.
+fn one_killed(operation: Command, rows: usize, calls: u64) {
+    let works = |requests| vec![Work::new(operation, mixed(operation, requests * rows))];
+    killed(operation.name(), KILLS, calls, works);
 }
 
 #[test]
 fn account_delete_killed_again_and_again_loses_nothing_and_doubles_nothing() {
-    killed(Command::AccountDelete, 100, 12);
+    one_killed(Command::AccountDelete, 100, 12);
 }
 
 #[test]
 fn friend_delete_killed_again_and_again_loses_nothing_and_doubles_nothing() {
-    killed(Command::FriendDelete, 3, 35);
+    one_killed(Command::FriendDelete, 3, 35);
 }
 
 #[test]
 fn friend_delete_all_killed_again_and_again_loses_nothing_and_doubles_nothing() {
-    killed(Command::FriendDeleteAll, 1, 35);
+    one_killed(Command::FriendDeleteAll, 1, 35);
 }
 
 #[test]
 fn friend_update_killed_again_and_again_loses_nothing_and_doubles_nothing() {
-    killed(Command::FriendUpdate, 3, 35);
+    one_killed(Command::FriendUpdate, 3, 35);
+}
+
+#[test]
+fn two_jobs_over_the_same_accounts_killed_again_and_again_lose_nothing_and_double_nothing() {
+    killed("friend_delete beside friend_update", FEWER_KILLS, 35, |requests| {
+        let (delete, update) = (Command::FriendDelete, Command::FriendUpdate);
+        let deleted = mixed(delete, requests / 2 * 3);
+        // Of the same lists other friends: what is deleted can't be updated.
+        let present = |mut row: Asked| {
+            row.account = row.account.replacen("friend_", "present_", 1);
+            row
+        };
+        let updated = mixed(update, requests / 2 * 3).into_iter().map(present).collect();
+        vec![
+            Work { name: "delete", ..Work::new(delete, deleted) },
+            Work { name: "update", ..Work::new(update, updated) },
+        ]
+    });
+}
+
+#[test]
+fn a_two_way_friend_delete_killed_again_and_again_loses_nothing_and_doubles_nothing() {
+    killed("friend_delete, two-way", FEWER_KILLS, 35, |requests| {
+        vec![Work { both: true, ..Work::new(Command::FriendDelete, tangled(requests)) }]
+    });
+}
+
+/// So many accounts, each a friend to be deleted of some others, some of whom ask for the same from their side. In no
+/// order, with duplicates and rows that must not be sent.
+fn tangled(accounts: usize) -> Vec<Asked> {
+    let user = |n: usize| format!("user_{:05}", n % accounts);
+    let friends = |n: usize| [n + 1, n + accounts - 1, n + 13].map(|to| Asked::pair(&user(n), &user(to)));
+    let mut rows: Vec<Asked> = (0..accounts).flat_map(friends).collect();
+    let again: Vec<Asked> = rows.iter().step_by(7).cloned().collect();
+    rows.extend(again);
+    rows.extend((0..accounts / 20).flat_map(|n| [Asked::pair(&user(n), "vip_1"), Asked::pair("vip_2", &user(n))]));
+    shuffle(&mut rows, 42);
+    rows
 }

@@ -1,8 +1,8 @@
 //! The judge itself, against lies about a run that went well.
 
-use imbulk::sandbox::Command;
+use imbulk::sandbox::{Command, World};
 
-use crate::harness::bench::{Bench, Job};
+use crate::harness::bench::{Bench, Job, Setup};
 use crate::harness::checker::Case;
 use crate::harness::rows::{Asked, PROTECTED, Row, csv, mixed};
 
@@ -123,6 +123,24 @@ fn what_was_sent_again_after_a_certain_answer_is_found() {
     let found = told.complaints(Command::AccountDelete, |_| ());
     assert!(found.iter().any(|wrong| wrong.contains("items came in again")), "{found:#?}");
     assert!(found.iter().any(|wrong| wrong.contains("came in 2 times, but has 1 attempts")), "{found:#?}");
+}
+
+#[test]
+fn a_two_way_success_that_the_other_row_had_is_found_unless_an_earlier_attempt_explains_it() {
+    let bench = Bench::with(Setup { world: World::open, ..Setup::default() });
+    let operation = Command::FriendDelete;
+    let asked = [Asked::pair("a", "b"), Asked::pair("b", "a"), Asked::pair("c", "d")];
+    bench.write("job.csv", csv(operation, &asked));
+    bench.run(&Job::new("job", operation).both().write(&bench)).expect(0);
+    let complaints = |both, attempts| {
+        let mut results = bench.results("job");
+        let second = results.iter_mut().find(|row| row.outcome == "already_done").expect("one side was gone");
+        second.outcome = "succeeded".to_owned();
+        second.attempts = attempts;
+        let case = Case { both, ..Case::clean(&bench, operation, &asked, &results) };
+        bench.world(|world| case.complaints(world)).len()
+    };
+    assert_eq!((complaints(true, 2), complaints(true, 1), complaints(false, 2)), (0, 1, 1));
 }
 
 #[test]

@@ -216,7 +216,10 @@ impl<'a> Case<'a> {
         let right = match first.outcome.as_str() {
             // Only an earlier attempt that may have arrived makes a success of "already done".
             "succeeded" if written == 0 => {
-                !there && received > 0 && first.attempts > 1 && first.code.is_some_and(|code| ALREADY.contains(&code))
+                (!there || (done && self.other_side_was_asked(item.asked)))
+                    && received > 0
+                    && first.attempts > 1
+                    && first.code.is_some_and(|code| ALREADY.contains(&code))
             }
             "succeeded" => done,
             "already_done" => {

@@ -14,3 +14,4 @@ mod retrying;
 mod runs;
 mod view;
 mod writing;
+mod young;

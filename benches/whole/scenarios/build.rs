@@ -5,8 +5,7 @@ use std::process::Command;
 
 use super::{NOWHERE, job, mib};
 use crate::inputs::{self, Kind};
-use crate::measure;
-use crate::{Bench, Fallible};
+use crate::{Bench, Fallible, measure, program};
 
 /// LTO, codegen units, panic.
 type Profile = (&'static str, &'static str, &'static str);
@@ -28,16 +27,14 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
     for (name, profile) in PROFILES {
         let target = bench.work.join("build");
         let _not_there = std::fs::remove_dir_all(&target);
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--release", "--locked", "--bin", "imbulk", "--target-dir"]).arg(&target);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let mut cargo = program::cargo_build(&target);
         if let Some((lto, units, panic)) = profile {
             cargo.env("CARGO_PROFILE_RELEASE_LTO", lto).env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", units);
             cargo.env("CARGO_PROFILE_RELEASE_PANIC", panic);
         }
         let used = measure::run(cargo, &bench.path("build"), &[0])?;
         let program = bench.path(&name.replace(", ", "-"));
-        std::fs::copy(target.join("release/imbulk"), &program)?;
+        std::fs::copy(program::in_target(&target), &program)?;
         let place = |measure| ("build", name, "imbulk", measure);
         bench.records.add(place("wall_s"), 0, used.wall.as_secs_f64());
         bench.records.add(place("cpu_s"), 0, used.cpu.as_secs_f64());

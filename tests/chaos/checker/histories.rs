@@ -129,7 +129,7 @@ type Killed<'a> = HashMap<ItemId<'a>, Vec<u64>>;
 fn killed(evidence: &Evidence) -> Killed<'_> {
     let mut killed: Killed<'_> = HashMap::new();
     for kill in &evidence.kills {
-        for sending in &kill.sending {
+        for sending in evidence.in_flight(kill) {
             for account in &sending.accounts {
                 let moments = killed.entry((sending.from.as_deref(), account)).or_default();
                 moments.push(kill.at + MAY_BE_WRITING);

@@ -78,8 +78,9 @@ fn arrive(evidence: &mut Evidence, arrived: u64, mut entry: Entry) {
     evidence.journal.sort_by_key(|entry| entry.arrived);
 }
 
-fn sending(entry: &Entry) -> Vec<Sending> {
-    vec![Sending { request: 1, attempts: 1, from: entry.from.clone(), accounts: entry.items.clone() }]
+fn sending(job: &str, entry: &Entry) -> Vec<Sending> {
+    let (from, accounts) = (entry.from.clone(), entry.items.clone());
+    vec![Sending { job: job.to_owned(), request: 1, attempts: 1, from, accounts }]
 }
 
 #[test]
@@ -200,6 +201,25 @@ fn two_writes_at_once_are_found_whatever_the_stand_in_said_of_them() {
 }
 
 #[test]
+fn two_writes_at_once_are_found_between_jobs_and_on_either_side_of_a_two_way_delete() {
+    let clash = |other: &dyn Fn(&Entry) -> Entry| {
+        let mut evidence = TRUTH.clone();
+        let entry = answered(&evidence);
+        let first = entry.arrived + 100 * SECOND;
+        arrive(&mut evidence, first, entry.clone());
+        arrive(&mut evidence, first + 1, other(&entry));
+        evidence.judge().wrong.iter().any(|wrong| wrong.contains("two writes to"))
+    };
+    let (update, stranger) = (Command::FriendUpdate, || Some("stranger".to_owned()));
+    assert!(clash(&|entry| Entry { command: update, items: vec!["another".to_owned()], ..entry.clone() }));
+    assert!(!clash(&|entry| Entry { command: update, from: stranger(), ..entry.clone() }));
+    let of_a_stranger =
+        |entry: &Entry| Entry { from: stranger(), items: entry.from.clone().into_iter().collect(), ..entry.clone() };
+    assert!(clash(&|entry| Entry { both: true, ..of_a_stranger(entry) }));
+    assert!(!clash(&of_a_stranger));
+}
+
+#[test]
 fn a_second_above_the_cap_is_found_at_any_phase() {
     let crowd = |phase: u64, gap: u64| {
         let mut evidence = TRUTH.clone();
@@ -233,10 +253,11 @@ fn what_was_sent_again_after_a_last_word_is_found_unless_a_kill_explains_it() {
     let entry = answered(&TRUTH);
     let before = TRUTH.judge().sent_again;
     assert_eq!(again(&mut TRUTH.clone(), None), (true, before));
-    assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, sending(&entry)))), (false, before + 1));
-    // Killed, but not with this in flight; or only after it was sent again.
+    assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, sending("job", &entry)))), (false, before + 1));
+    // Killed, but not with this in flight, or with the same of another job; or only after it was sent again.
     assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, Vec::new()))), (true, before));
-    assert_eq!(again(&mut TRUTH.clone(), Some((200 * SECOND, sending(&entry)))), (true, before));
+    assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, sending("other", &entry)))), (true, before));
+    assert_eq!(again(&mut TRUTH.clone(), Some((200 * SECOND, sending("job", &entry)))), (true, before));
 }
 
 #[test]

@@ -18,9 +18,10 @@ use crate::harness::checker::End;
 use crate::harness::rows::{Asked, Fit, Row};
 pub(crate) use queue::{Filed, Line, Sending};
 
-/// The three sides of a run.
+/// The three sides of a run. The journal is that of all jobs, so that calls are held against those of others, too.
 #[derive(Clone)]
 pub(crate) struct Evidence {
+    pub(crate) job: String,
     pub(crate) operation: Command,
     pub(crate) asked: Vec<Asked>,
     pub(crate) protected: Vec<String>,
@@ -63,11 +64,12 @@ impl Evidence {
         // Nearly sorted, which this sort makes use of.
         journal.sort_by_key(|entry| entry.arrived);
         Self {
+            job: job.to_owned(),
             operation,
             asked: asked.to_vec(),
             protected: crate::harness::rows::protected(),
             journal,
-            queue: Filed::read(&bench.path("imbulk.db")),
+            queue: Filed::read(&bench.path("imbulk.db"), job),
             results: bench.results(job),
             kills: kills.to_vec(),
             retried: Vec::new(),
@@ -97,9 +99,14 @@ impl Evidence {
         Judgement { wrong, sent_again }
     }
 
-    /// How many requests were in flight at the kills.
+    /// How many requests of the job were in flight at the kills.
     pub(crate) fn in_flight_at_kills(&self) -> usize {
-        self.kills.iter().map(|kill| kill.sending.len()).sum()
+        self.kills.iter().map(|kill| self.in_flight(kill).count()).sum()
+    }
+
+    /// What a kill met of the job. What it met of another one is no reason to send anything of this one again.
+    fn in_flight<'a>(&'a self, kill: &'a Kill) -> impl Iterator<Item = &'a Sending> {
+        kill.sending.iter().filter(|sending| sending.job == self.job)
     }
 
     /// Each row has one line in the queue, and it is about what was asked.

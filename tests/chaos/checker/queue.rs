@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::ItemId;
 
-/// What the tables say of the last run.
+/// What the tables say of the last run of a job.
 #[derive(Debug, Clone)]
 pub(crate) struct Filed {
     /// A line per row, in no order.
@@ -39,6 +39,7 @@ pub(crate) struct Line {
 /// A request that is in flight, as far as the queue knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sending {
+    pub(crate) job: String,
     pub(crate) request: i64,
     pub(crate) attempts: u32,
     pub(crate) from: Option<String>,
@@ -55,12 +56,14 @@ impl Line {
 }
 
 impl Filed {
-    pub(crate) fn read(queue: &Path) -> Self {
+    pub(crate) fn read(queue: &Path, job: &str) -> Self {
         with(queue, async |connection| {
-            let (mut outcomes, tally) = (outcomes(connection).await, tally(connection).await);
-            let mut lines = asides(connection).await;
-            lines.extend(requests(connection, &mut outcomes).await);
-            Self { lines, items: view(connection).await, tally, astray: outcomes.into_keys().collect() }
+            let last = "SELECT max(id) FROM run WHERE job = ?";
+            let run = sqlx::query_scalar(last).bind(job).fetch_one(&mut *connection).await.expect("a run");
+            let (mut outcomes, tally) = (outcomes(connection, run).await, tally(connection, run).await);
+            let mut lines = asides(connection, run).await;
+            lines.extend(requests(connection, run, &mut outcomes).await);
+            Self { lines, items: view(connection, run).await, tally, astray: outcomes.into_keys().collect() }
         })
     }
 }
@@ -73,21 +76,23 @@ impl Sending {
         if !queue.exists() || queue.with_extension("db-journal").exists() {
             return Vec::new();
         }
-        let found: Vec<(i64, u32, Option<String>, String)> = with(queue, async |connection| {
+        let found: Vec<(String, i64, u32, Option<String>, String)> = with(queue, async |connection| {
             // Killed before the tables were there.
             let there = "SELECT count(*) FROM sqlite_schema WHERE name = 'payload'";
             let there: i64 = sqlx::query_scalar(there).fetch_one(&mut *connection).await.expect("a database");
-            let sending = "SELECT id, attempts, from_account, accounts FROM request
-                           JOIN payload ON payload.request = request.id WHERE state = 'sending'";
+            let sending = "SELECT job, request.id, attempts, from_account, accounts FROM request
+                           JOIN payload ON payload.request = request.id
+                           JOIN run ON run.id = request.run WHERE request.state = 'sending'";
             match there {
                 0 => Vec::new(),
                 _ => sqlx::query_as(sending).fetch_all(connection).await.expect("rows"),
             }
         });
-        let now = found.iter().map(|(request, attempts, ..)| (*request, *attempts)).collect();
+        let now = found.iter().map(|(_, request, attempts, ..)| (*request, *attempts)).collect();
         let before = std::mem::replace(before, now);
-        let new = found.into_iter().filter(|(request, attempts, ..)| !before.contains(&(*request, *attempts)));
-        let sending = |(request, attempts, from, accounts): (i64, u32, _, String)| Self {
+        let new = found.into_iter().filter(|(_, request, attempts, ..)| !before.contains(&(*request, *attempts)));
+        let sending = |(job, request, attempts, from, accounts): (_, i64, u32, _, String)| Self {
+            job,
             request,
             attempts,
             from,
@@ -106,27 +111,28 @@ fn with<T>(queue: &Path, read: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> 
     })
 }
 
-async fn outcomes(connection: &mut SqliteConnection) -> Outcomes {
-    let lines: Vec<(i64, String, Option<i64>)> =
-        sqlx::query_as("SELECT row, outcome, code FROM outcome WHERE run = (SELECT max(id) FROM run)")
-            .fetch_all(connection)
-            .await
-            .expect("rows");
+async fn outcomes(connection: &mut SqliteConnection, run: i64) -> Outcomes {
+    let lines: Vec<(i64, String, Option<i64>)> = sqlx::query_as("SELECT row, outcome, code FROM outcome WHERE run = ?")
+        .bind(run)
+        .fetch_all(connection)
+        .await
+        .expect("rows");
     lines.into_iter().map(|(row, outcome, code)| (row, (outcome, code))).collect()
 }
 
-async fn tally(connection: &mut SqliteConnection) -> BTreeMap<String, u64> {
-    let lines: Vec<(String, i64)> =
-        sqlx::query_as("SELECT outcome, rows FROM tally WHERE run = (SELECT max(id) FROM run)")
-            .fetch_all(connection)
-            .await
-            .expect("rows");
+async fn tally(connection: &mut SqliteConnection, run: i64) -> BTreeMap<String, u64> {
+    let lines: Vec<(String, i64)> = sqlx::query_as("SELECT outcome, rows FROM tally WHERE run = ?")
+        .bind(run)
+        .fetch_all(connection)
+        .await
+        .expect("rows");
     lines.into_iter().map(|(outcome, rows)| (outcome, rows.cast_unsigned())).collect()
 }
 
-async fn asides(connection: &mut SqliteConnection) -> Vec<Line> {
+async fn asides(connection: &mut SqliteConnection, run: i64) -> Vec<Line> {
     let lines: Vec<(i64, String, Option<String>, Option<String>)> =
-        sqlx::query_as("SELECT row, outcome, from_account, account FROM aside WHERE run = (SELECT max(id) FROM run)")
+        sqlx::query_as("SELECT row, outcome, from_account, account FROM aside WHERE run = ?")
+            .bind(run)
             .fetch_all(connection)
             .await
             .expect("rows");
@@ -144,11 +150,12 @@ async fn asides(connection: &mut SqliteConnection) -> Vec<Line> {
 }
 
 /// Takes the outcomes that belong to a settled request out of `outcomes`.
-async fn requests(connection: &mut SqliteConnection, outcomes: &mut Outcomes) -> Vec<Line> {
+async fn requests(connection: &mut SqliteConnection, run: i64, outcomes: &mut Outcomes) -> Vec<Line> {
     let found: Vec<(i64, String, u32, Option<String>, String, String)> = sqlx::query_as(
         "SELECT id, state, attempts, from_account, accounts, rows FROM request
-         JOIN payload ON payload.request = request.id WHERE run = (SELECT max(id) FROM run)",
+         JOIN payload ON payload.request = request.id WHERE run = ?",
     )
+    .bind(run)
     .fetch_all(connection)
     .await
     .expect("rows");
@@ -191,11 +198,12 @@ fn rows_of(distances: &Value, before: i64) -> Vec<i64> {
     std::iter::once(before + first).chain(others.iter().map(|other| before + first + other)).collect()
 }
 
-async fn view(connection: &mut SqliteConnection) -> Vec<Line> {
+async fn view(connection: &mut SqliteConnection, run: i64) -> Vec<Line> {
     let lines: Vec<ViewLine> = sqlx::query_as(
         "SELECT row, request, from_account, account, outcome, code, attempts FROM item
-         WHERE run = (SELECT uuid FROM run ORDER BY id DESC LIMIT 1)",
+         WHERE run = (SELECT uuid FROM run WHERE id = ?)",
     )
+    .bind(run)
     .fetch_all(connection)
     .await
     .expect("rows");

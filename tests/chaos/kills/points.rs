@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
-use super::{Victim, told};
+use super::{Victim, Work, told};
 use crate::harness::bench::{FAST, Output};
 use crate::harness::rows::{Asked, PROTECTED, csv, mixed};
 
@@ -84,6 +84,7 @@ impl Point {
     fn killed(&self, victim: &mut Victim, args: &[&str]) {
         let output = self.armed(victim, |victim| victim.bench.imbulk(args));
         victim.bury(&output);
+        victim.ask_all(victim.copy());
     }
 
     fn armed(&self, victim: &mut Victim, run: impl FnOnce(&Victim) -> Output) -> Output {
@@ -115,8 +116,8 @@ impl Point {
             _ => FAST,
         };
         let victim = match way(self.deed).0 {
-            Way::LongLoad => Victim::new(Command::AccountDelete, many_aside(), cap),
-            _ => Victim::new(OPERATION, mixed(OPERATION, 240), cap),
+            Way::LongLoad => Victim::new(vec![Work::new(Command::AccountDelete, many_aside())], cap),
+            _ => Victim::new(vec![Work::new(OPERATION, mixed(OPERATION, 240))], cap),
         };
         victim.bench.faults(&["any:code=30006:0.05", "any:missing:0.03"]);
         victim
@@ -138,8 +139,9 @@ impl Point {
 
     fn after_a_new_input(&self, victim: &mut Victim) {
         victim.bench.imbulk(&["plan", "job.toml"]).expect(0);
-        victim.asked.truncate(200);
-        victim.bench.write("job.csv", csv(victim.operation, &victim.asked));
+        let work = &mut victim.works[0];
+        work.asked.truncate(200);
+        victim.bench.write("job.csv", csv(work.operation, &work.asked));
         self.killed(victim, RUN);
     }
 
@@ -158,6 +160,7 @@ impl Point {
             running.wait()
         });
         victim.bury(&output);
+        victim.ask_all(victim.copy());
     }
 
     fn in_retry(&self, victim: &mut Victim) {
@@ -185,7 +188,7 @@ impl Point {
 const RUN: &[&str] = &["run", "job.toml", "--execute", "--yes"];
 
 /// More rows that are set aside than go into two transactions, and few that are sent.
-fn many_aside() -> Vec<Asked> {
+pub(super) fn many_aside() -> Vec<Asked> {
     (0..140_000).map(|n| Asked::account(&format!("user_{:05}", n % 150))).collect()
 }
 
@@ -220,7 +223,7 @@ fn killed_before_and_after_every_commit_and_send_it_goes_on() {
 
 #[test]
 fn a_point_that_is_not_reached_is_no_proof() {
-    let mut victim = Victim::new(OPERATION, mixed(OPERATION, 30), FAST);
+    let mut victim = Victim::new(vec![Work::new(OPERATION, mixed(OPERATION, 30))], FAST);
     let point = Point { deed: Deed::Finish, side: "After", nth: 2 };
     let output = point.armed(&mut victim, |victim| victim.bench.run("job.toml"));
     let missed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| victim.bury(&output)));

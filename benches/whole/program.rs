@@ -1,0 +1,35 @@
+//! The program that is measured: built as users build it. The one that cargo builds for a benchmark has the fail points
+//! of the tests in it, which dev-dependencies switch on.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Fallible;
+
+/// `cargo build --release --locked` into this folder.
+pub(crate) fn cargo_build(target: &Path) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--locked", "--bin", "imbulk", "--target-dir"]).arg(target);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
+}
+
+/// Where the build puts the program.
+pub(crate) fn in_target(target: &Path) -> PathBuf {
+    target.join("release/imbulk")
+}
+
+/// Builds the program, where it is not built yet as it stands now. Returns where it is.
+pub(crate) fn build(target: &Path) -> Fallible<PathBuf> {
+    let built = cargo_build(target).status()?;
+    if !built.success() {
+        return Err(format!("the program can't be built: {built}").into());
+    }
+    let program = in_target(target);
+    // The name of the variable that arms them.
+    let armed = b"IMBULK_FAIL_POINT";
+    if std::fs::read(&program)?.windows(armed.len()).any(|bytes| bytes == armed) {
+        return Err(format!("{} has the fail points of the tests in it", program.display()).into());
+    }
+    Ok(program)
+}

@@ -1,0 +1,169 @@
+//! Who asks for runs and results is answered at any time: after a kill at any moment, and while a first run is loaded.
+
+use std::path::Path;
+
+use imbulk::sandbox::Command;
+use rustix::process::Signal;
+use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use super::points::many_aside;
+use super::{Victim, Work};
+use crate::harness::bench::{FAST, Output};
+use crate::harness::means::{self, Means};
+use crate::harness::rows::plain;
+use crate::power::ground::Ground;
+
+/// The queue, and what lies beside it and is part of it.
+const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+
+impl Victim {
+    /// A copy of the queue as the kill left it.
+    pub(super) fn copy(&self) -> &'static str {
+        let copy = "copy.db";
+        for ending in PARTS.iter().chain(&["-shm", ".lock"]) {
+            let _not_there = std::fs::remove_file(self.bench.path(&format!("{copy}{ending}")));
+        }
+        for ending in PARTS {
+            let part = self.bench.path(&format!("imbulk.db{ending}"));
+            if part.exists() {
+                std::fs::copy(part, self.bench.path(&format!("{copy}{ending}"))).expect("the folder can be written to");
+            }
+        }
+        copy
+    }
+
+    fn imbulk_on(&self, queue: &str, args: &[&str]) -> Output {
+        self.bench.imbulk(&[&["--queue", queue], args].concat())
+    }
+
+    /// Whatever a kill left, `status` says which runs there are, and their outcomes add up. Returns the jobs.
+    #[track_caller]
+    pub(super) fn ask(&self, queue: &str) -> Vec<String> {
+        if !self.bench.path(queue).exists() {
+            self.imbulk_on(queue, &["status", "--json"]).expect(2).says("there is no queue at");
+            return Vec::new();
+        }
+        let status: Value =
+            serde_json::from_str(&self.imbulk_on(queue, &["status", "--json"]).expect(0).stdout).expect("JSON");
+        let runs = status["runs"].as_array().expect("a list");
+        for run in runs {
+            let outcomes = run["outcomes"].as_object().expect("outcomes").values();
+            assert_eq!(
+                Some(outcomes.map(|rows| rows.as_u64().expect("a number")).sum()),
+                run["rows"].as_u64(),
+                "{run}"
+            );
+        }
+        runs.iter().map(|run| run["job"].as_str().expect("a name").to_owned()).collect()
+    }
+
+    /// The same of everything that can be asked.
+    #[track_caller]
+    pub(super) fn ask_all(&self, queue: &str) {
+        let known = self.ask(queue);
+        let code = if self.bench.path(queue).exists() { 0 } else { 2 };
+        let text = self.imbulk_on(queue, &["status"]).expect(code);
+        if code == 0 && known.is_empty() {
+            assert_eq!(text.stdout, "no runs yet: imbulk plan JOB loads one\n");
+        }
+        for work in &self.works {
+            let results = self.imbulk_on(queue, &["results", work.name]);
+            if known.iter().any(|job| job == work.name) {
+                // A header, and a line a row.
+                assert_eq!(results.expect(0).stdout.lines().count(), 1 + work.asked.len());
+            } else {
+                let told = results.expect(2);
+                assert_eq!(told.stdout, "");
+                assert!(told.stderr.contains("knows no job and no run named") || code == 2, "{told:?}");
+                assert!(told.stderr.contains("hint: "), "{told:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn while_a_first_run_is_loaded_whoever_asks_is_told_so_at_once() {
+    let victim = Victim::new(vec![Work::new(Command::AccountDelete, many_aside())], FAST);
+    let mut running = victim.start();
+    let journal = victim.bench.path("imbulk.db-journal");
+    // Held in the middle of a transaction, so that there is no moment at which it could be read.
+    loop {
+        assert!(running.is_alive(), "it was over before it could be asked");
+        running.signal(Signal::STOP);
+        while !is_stopped(running.pid()) {
+            victim.bench.nap();
+        }
+        if journal.exists() {
+            break;
+        }
+        running.signal(Signal::CONT);
+        victim.bench.nap();
+    }
+    let loading = "a process is at ";
+    victim.bench.imbulk(&["status"]).expect(0).says("no runs yet").says(loading);
+    assert_eq!(victim.ask("imbulk.db"), [""; 0]);
+    victim.bench.imbulk(&["results", "job"]).expect(2).says("knows no job and no run named `job`").says(loading);
+    running.signal(Signal::CONT);
+    victim.live(&mut running, 1, crate::harness::bench::PATIENCE);
+    assert_eq!(victim.ask("imbulk.db"), ["job"]);
+    running.kill();
+}
+
+#[test]
+fn what_was_half_written_where_nobody_may_write_is_said_to_be_so() {
+    const NEEDS: &[Means] = &[Means::Root, Means::Tool("unshare"), Means::Tool("nsenter"), Means::Tool("mount")];
+    if !means::has("half written", NEEDS) {
+        return;
+    }
+    let victim = Victim::new(vec![Work::new(Command::AccountDelete, plain(Command::AccountDelete, 3))], FAST);
+    let bench = &victim.bench;
+    bench.imbulk(&["plan", "job.toml"]).expect(0);
+    leave_half_written(&bench.path("imbulk.db"));
+    let mut ground = Ground::new();
+    let folder = bench.folder().display();
+    ground.sh(&format!("mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"));
+    let enter = ground.enter(bench.folder());
+    let enter: Vec<&str> = enter.iter().map(String::as_str).collect();
+    for ask in [&["status"][..], &["status", "--json"], &["results", "job"]] {
+        let told = bench.start_under(&enter, ask, b"").wait().expect(2);
+        told.says("a process was killed while it loaded the first run").says("hint: ");
+    }
+    drop(ground);
+    assert_eq!(victim.ask("imbulk.db"), ["job"], "where it may be written it is taken back");
+}
+
+/// Begins a change as before there was a log, so large that a part of it is in the file, and goes.
+fn leave_half_written(queue: &Path) {
+    const CHANGE: [&str; 4] = [
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA cache_size = 1",
+        "BEGIN IMMEDIATE",
+        "UPDATE run SET state = 'finished', stamp = hex(zeroblob(1000000))",
+    ];
+    let left = ["", "-journal"].map(|ending| format!("{}{ending}", queue.display()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let killed = runtime.block_on(async {
+        let mut connection = SqliteConnectOptions::new().filename(queue).connect().await.expect("a database");
+        for sql in CHANGE {
+            sqlx::query(sql).execute(&mut connection).await.expect("a change");
+        }
+        let killed = left.clone().map(|file| std::fs::read(file).expect("it is there"));
+        // This takes the change back.
+        connection.close().await.expect("a database");
+        killed
+    });
+    for (file, bytes) in left.iter().zip(killed) {
+        std::fs::write(file, bytes).expect("the folder can be written to");
+    }
+}
+
+/// Whether none of its threads goes on.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
+    // The state stands behind the name, which stands in parentheses.
+    let state = |stat: String| stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    let stopped = |stat: std::io::Result<String>| stat.is_err() || stat.ok().and_then(state) == Some('T');
+    threads.flatten().all(|thread| stopped(std::fs::read_to_string(thread.path().join("stat"))))
+}

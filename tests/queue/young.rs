@@ -1,0 +1,76 @@
+//! A queue in which nothing is loaded yet, and what a kill leaves of it.
+
+use imbulk::queue::{Reader, RunState};
+use sqlx::{AssertSqlSafe, ConnectOptions};
+
+use crate::fixture::{Place, begun, items};
+
+/// A change so large that SQLite writes to the file before the end of the transaction.
+const LARGE: &str = "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags, state, created_at)
+     VALUES ('u', 'new', 't', 'o', 'single', 'd', 'd', hex(zeroblob(1000000)), 'p', '[]', 'loading', 0)";
+
+/// What a process leaves that is killed in the middle of this transaction.
+async fn killed_in(place: &Place, sql: &str) -> Place {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file()).pragma("cache_size", "1");
+    let mut connection = options.connect().await.unwrap();
+    for sql in ["BEGIN IMMEDIATE", sql] {
+        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    }
+    let left = Place::new();
+    for name in ["q.db", "q.db-journal"] {
+        std::fs::copy(place.folder().join(name), left.folder().join(name)).unwrap();
+    }
+    assert_ne!(std::fs::read(left.folder().join("q.db-journal")).unwrap()[0], 0, "its journal is to be played back");
+    left
+}
+
+#[tokio::test]
+async fn before_anything_is_loaded_there_are_no_runs() {
+    for sql in [
+        "PRAGMA application_id = 0x696D626B",
+        "PRAGMA application_id = 0x696D626B; CREATE TABLE _sqlx_migrations (a PRIMARY KEY)",
+    ] {
+        let place = Place::new();
+        std::fs::write(place.file(), "").unwrap();
+        place.tamper(sql).await;
+        assert_eq!(Reader::open(&place.file()).await.unwrap().runs().await.unwrap(), [], "{sql}");
+    }
+    let place = Place::new();
+    place.open().await.close().await.unwrap();
+    assert_eq!(Reader::open(&place.file()).await.unwrap().find("job").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_queue_that_lost_its_tables_is_not_taken_for_a_new_one() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    queue.close().await.unwrap();
+    place.tamper("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema").await;
+    let error = Reader::open(&place.file()).await.unwrap().runs().await.unwrap_err();
+    assert!(error.is_damage(), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_half_written_at_a_kill_is_taken_back_by_whoever_reads() {
+    let place = Place::new();
+    place.open().await.close().await.unwrap();
+    let left = killed_in(&place, LARGE).await;
+    assert_eq!(Reader::open(&left.file()).await.unwrap().runs().await.unwrap(), []);
+    assert!(!left.folder().join("q.db-journal").exists());
+    assert_eq!(left.number("SELECT count(*) FROM run").await, 0);
+    left.open().await.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_was_loaded_before_that_is_found_as_it_was() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    queue.close().await.unwrap();
+    place.tamper("PRAGMA journal_mode = DELETE").await;
+    let change = format!("UPDATE run SET state = 'finished'; {LARGE}");
+    let left = killed_in(&place, &change).await;
+    let runs = Reader::open(&left.file()).await.unwrap().runs().await.unwrap();
+    assert_eq!(runs.iter().map(|run| (run.id, run.state())).collect::<Vec<_>>(), [(run, RunState::Running)]);
+}
