@@ -101,7 +101,7 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
     if quick {
         println!("quick: every input is a twentieth of what its name says");
     }
-    let program = program::build(&work.join("program"))?;
+    let program = program::build()?;
     let mut bench = Bench { records, program, work, scratch: scratch.path().to_owned(), quick };
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.what);

@@ -19,13 +19,14 @@ pub(crate) fn in_target(target: &Path) -> PathBuf {
     target.join("release/imbulk")
 }
 
-/// Builds the program, where it is not built yet as it stands now. Returns where it is.
-pub(crate) fn build(target: &Path) -> Fallible<PathBuf> {
-    let built = cargo_build(target).status()?;
+/// Builds the program, where it is not built yet as it stands now, in the folder that users build it in. Returns where it is.
+pub(crate) fn build() -> Fallible<PathBuf> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("");
+    let built = cargo_build(&target).status()?;
     if !built.success() {
         return Err(format!("the program can't be built: {built}").into());
     }
-    let program = in_target(target);
+    let program = in_target(&target);
     // The name of the variable that arms them.
     let armed = b"IMBULK_FAIL_POINT";
     if std::fs::read(&program)?.windows(armed.len()).any(|bytes| bytes == armed) {
