@@ -10,6 +10,10 @@ use imbulk::commands::{self, Error, Exit, tell};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
+// Items are made by one thread and freed by another, hundreds of thousands a second (docs/decisions/0010).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     keep_memory_private();
     std::panic::set_hook(Box::new(give_up));

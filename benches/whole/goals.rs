@@ -89,6 +89,7 @@ const LOAD: &str = "load";
 const SQLITE: &str = "sqlite3 .import";
 const SCRIPT: &str = "asyncio";
 const CURL: &str = "parallel + curl";
+const BARE: &str = "bare reqwest";
 const WALL: (&str, &str) = ("wall_s", "s");
 const CPU: (&str, &str) = ("cpu_s", "s cpu");
 const PEAK: (&str, &str) = ("peak_mib", "MiB");
@@ -116,6 +117,7 @@ pub(crate) const GOALS: &[Goal] = &[
     own("cap: account_delete, runner", ("cap", "account_delete"), CORE, AtMost(0.15)),
     more("no cap: account_delete, times the items/s", ("uncapped", "accounts"), SCRIPT, RATE, AtLeast(4.0)),
     less("no cap: account_delete, times less processor", ("uncapped", "accounts"), SCRIPT, CPU_ITEM, AtLeast(8.0)),
+    more("no cap: account_delete, processor over a bare client's", ("uncapped", "accounts"), BARE, CPU_ITEM, Bar::None),
     less("no cap: whole job, load to results: times the speed", ("uncapped", "whole job"), SCRIPT, WALL, Bar::None),
     less("no cap: times less memory", ("uncapped", "accounts"), SCRIPT, PEAK, Bar::None),
     more("no cap: account_delete, times the items/s", ("uncapped", "accounts"), CURL, RATE, Bar::None),

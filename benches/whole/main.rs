@@ -7,6 +7,7 @@
 //! cargo bench --bench whole -- --check          a goal that is not met is an error
 //! ```
 
+mod bare;
 mod goals;
 mod inputs;
 mod measure;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((first, rest)) if first == "serve" => server::serve(rest).map(|()| ExitCode::SUCCESS),
+        Some((first, rest)) if first == "bare" => bare::bare(rest).map(|()| ExitCode::SUCCESS),
         _ => bench(&args),
     };
     done.unwrap_or_else(|error| {

@@ -3,20 +3,23 @@
 //! Items are matched by id, never by position: the pages promise no order. What does not fit the pages is an
 //! error here, so that it can't be taken for success.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use serde::Deserialize;
 
-/// An answer as the pages describe it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+/// An answer as the pages describe it. Texts stay in the body that was read, as most are looked at once.
+#[derive(Debug)]
+pub struct Answer<'a> {
     /// `ErrorCode`: 0 or the verdict on the whole request.
     pub code: i64,
     /// `ErrorInfo`; not empty even for some successes (page friend_delete shows `"0"`).
     pub info: String,
-    /// `ResultItem` by id. Ids that we did not send are of no concern.
-    pub items: HashMap<Box<str>, ItemAnswer>,
+    /// `ResultItem`, as it stands there.
+    listed: Vec<WireItem<'a>>,
+    /// Ids that the answer calls failed or invalid beside that.
+    failed: Vec<Text<'a>>,
 }
 
 /// What an answer says of one item.
@@ -44,75 +47,100 @@ pub enum AnswerError {
 }
 
 #[derive(Deserialize)]
-struct WireAnswer {
-    #[serde(rename = "ActionStatus")]
-    action_status: Option<String>,
+struct WireAnswer<'a> {
+    #[serde(rename = "ActionStatus", borrow)]
+    action_status: Option<Text<'a>>,
     #[serde(rename = "ErrorCode")]
     error_code: i64,
-    #[serde(rename = "ErrorInfo")]
-    error_info: Option<String>,
-    #[serde(rename = "ResultItem")]
-    result_item: Option<Vec<WireItem>>,
-    #[serde(rename = "Fail_Account")]
-    fail_account: Option<Vec<String>>,
-    #[serde(rename = "Invalid_Account")]
-    invalid_account: Option<Vec<String>>,
+    #[serde(rename = "ErrorInfo", borrow)]
+    error_info: Option<Text<'a>>,
+    #[serde(rename = "ResultItem", borrow)]
+    result_item: Option<Vec<WireItem<'a>>>,
+    #[serde(rename = "Fail_Account", borrow)]
+    fail_account: Option<Vec<Text<'a>>>,
+    #[serde(rename = "Invalid_Account", borrow)]
+    invalid_account: Option<Vec<Text<'a>>>,
 }
 
-#[derive(Deserialize)]
-struct WireItem {
-    #[serde(rename = "UserID", alias = "To_Account")]
-    id: Box<str>,
+#[derive(Debug, Deserialize)]
+struct WireItem<'a> {
+    #[serde(rename = "UserID", alias = "To_Account", borrow)]
+    id: Text<'a>,
     #[serde(rename = "ResultCode")]
     result_code: i64,
-    #[serde(rename = "ResultInfo")]
-    result_info: Option<String>,
+    #[serde(rename = "ResultInfo", borrow)]
+    result_info: Option<Text<'a>>,
 }
 
-impl Answer {
+/// A text of the body; a copy only where it is written with escapes.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Answer<'a> {
     /// Reads the body of an HTTP 200.
-    pub fn parse(body: &[u8]) -> Result<Self, AnswerError> {
+    pub fn parse(body: &'a [u8]) -> Result<Self, AnswerError> {
+        // Known to be text as a whole, it need not be looked at string by string. Bytes that are none may stand where nobody
+        // looks.
+        let read = std::str::from_utf8(body).map_or_else(|_| serde_json::from_slice(body), serde_json::from_str);
         let wire: WireAnswer =
-            serde_json::from_slice(body).map_err(|error| AnswerError::Unreadable(short(error.to_string())))?;
+            read.map_err(|error: serde_json::Error| AnswerError::Unreadable(short(&error.to_string())))?;
         if let (0, Some(status)) = (wire.error_code, wire.action_status)
-            && status != "OK"
+            && status.0 != "OK"
         {
-            return Err(AnswerError::Contradiction(short(status)));
+            return Err(AnswerError::Contradiction(short(&status.0)));
         }
-        let mut items = by_id(wire.result_item.unwrap_or_default());
-        for id in wire.fail_account.into_iter().chain(wire.invalid_account).flatten() {
-            if let Some(item @ ItemAnswer::Code(0, _)) = items.get_mut(id.as_str()) {
-                *item = ItemAnswer::Contradicted;
-            }
-        }
-        Ok(Self { code: wire.error_code, info: wire.error_info.map(short).unwrap_or_default(), items })
+        Ok(Self {
+            code: wire.error_code,
+            info: short_if_any(wire.error_info.as_ref()),
+            listed: wire.result_item.unwrap_or_default(),
+            failed: wire.fail_account.into_iter().chain(wire.invalid_account).flatten().collect(),
+        })
     }
-}
 
-fn by_id(wire: Vec<WireItem>) -> HashMap<Box<str>, ItemAnswer> {
-    let mut items = HashMap::with_capacity(wire.len());
-    for item in wire {
-        let answer = ItemAnswer::Code(item.result_code, item.result_info.map(short).unwrap_or_default());
-        match items.entry(item.id) {
-            Entry::Vacant(place) => {
-                place.insert(answer);
-            }
-            Entry::Occupied(mut place) => {
-                if !same_code(place.get(), &answer) {
-                    place.insert(ItemAnswer::Contradicted);
+    /// Whether it names exactly these ids, in this order, each with code 0, and none as failed. So do nearly all answers,
+    /// and then nothing needs to be looked up by id: [`by_id`](Self::by_id) would say the same of each.
+    pub fn is_success_of<'b>(&self, ids: impl ExactSizeIterator<Item = &'b str>) -> bool {
+        self.failed.is_empty()
+            && self.listed.len() == ids.len()
+            && self.listed.iter().zip(ids).all(|(item, id)| item.result_code == 0 && item.id.0 == id)
+    }
+
+    /// What it says of each item. Ids that we did not send are of no concern.
+    pub fn by_id(&self) -> HashMap<&str, ItemAnswer> {
+        let mut items = HashMap::with_capacity(self.listed.len());
+        for item in &self.listed {
+            let answer = ItemAnswer::Code(item.result_code, short_if_any(item.result_info.as_ref()));
+            match items.entry(&*item.id.0) {
+                Entry::Vacant(place) => {
+                    place.insert(answer);
+                }
+                Entry::Occupied(mut place) => {
+                    if !same_code(place.get(), &answer) {
+                        place.insert(ItemAnswer::Contradicted);
+                    }
                 }
             }
         }
+        for id in &self.failed {
+            if let Some(item @ ItemAnswer::Code(0, _)) = items.get_mut(&*id.0) {
+                *item = ItemAnswer::Contradicted;
+            }
+        }
+        items
     }
-    items
 }
 
 /// The start of a text, and whether it went on.
-fn short(text: String) -> String {
+fn short(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+        None => text.to_owned(),
     }
+}
+
+fn short_if_any(text: Option<&Text<'_>>) -> String {
+    text.map_or_else(String::new, |text| short(&text.0))
 }
 
 fn same_code(a: &ItemAnswer, b: &ItemAnswer) -> bool {
@@ -123,8 +151,8 @@ fn same_code(a: &ItemAnswer, b: &ItemAnswer) -> bool {
 mod tests {
     use super::*;
 
-    fn code(answer: &Answer, id: &str) -> Option<i64> {
-        match answer.items.get(id)? {
+    fn code(answer: &Answer<'_>, id: &str) -> Option<i64> {
+        match answer.by_id().get(id)? {
             ItemAnswer::Code(code, _) => Some(*code),
             ItemAnswer::Contradicted => None,
         }
@@ -145,13 +173,34 @@ mod tests {
     fn an_item_that_is_done_and_failed_at_once_is_neither() {
         let body = br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"a","ResultCode":0},{"To_Account":"b","ResultCode":0}],"Fail_Account":["a"]}"#;
         let answer = Answer::parse(body).unwrap();
-        assert_eq!(answer.items["a"], ItemAnswer::Contradicted);
+        assert_eq!(answer.by_id()["a"], ItemAnswer::Contradicted);
         assert_eq!(code(&answer, "b"), Some(0));
 
         let body = br#"{"ErrorCode":0,"ResultItem":[{"UserID":"a","ResultCode":0},{"UserID":"a","ResultCode":70500}]}"#;
-        assert_eq!(Answer::parse(body).unwrap().items["a"], ItemAnswer::Contradicted);
+        assert_eq!(Answer::parse(body).unwrap().by_id()["a"], ItemAnswer::Contradicted);
         let body = br#"{"ErrorCode":0,"ResultItem":[{"UserID":"a","ResultCode":0},{"UserID":"a","ResultCode":0}]}"#;
         assert_eq!(code(&Answer::parse(body).unwrap(), "a"), Some(0));
+    }
+
+    #[test]
+    fn what_is_not_plain_success_of_each_in_order_is_looked_up_by_id() {
+        let is_success = |items: &str, rest: &str| {
+            let body = format!(r#"{{"ErrorCode":0,"ResultItem":[{items}]{rest}}}"#);
+            Answer::parse(body.as_bytes()).unwrap().is_success_of(["a", "b"].into_iter())
+        };
+        let [a, b] = ["a", "b"].map(|id| format!(r#"{{"UserID":"{id}","ResultCode":0,"ResultInfo":"x"}}"#));
+        assert!(is_success(&format!("{a},{b}"), ""));
+        assert!(is_success(&format!("{a},{b}"), r#","Fail_Account":[]"#));
+        let escaped = r#"{"UserID":"\u0062","ResultCode":0}"#;
+        assert!(is_success(&format!("{a},{escaped}"), ""));
+        let failed = r#"{"UserID":"b","ResultCode":70107}"#;
+        for items in
+            [format!("{b},{a}"), a.clone(), format!("{a},{b},{a}"), format!("{a},{a}"), format!("{a},{failed}")]
+        {
+            assert!(!is_success(&items, ""), "{items}");
+        }
+        assert!(!is_success(&format!("{a},{b}"), r#","Fail_Account":["b"]"#));
+        assert!(!is_success(&format!("{a},{b}"), r#","Invalid_Account":["c"]"#));
     }
 
     #[test]
@@ -162,7 +211,7 @@ mod tests {
             r#"{{"ErrorCode":1,"ErrorInfo":"{long}","ResultItem":[{{"UserID":"a","ResultCode":1,"ResultInfo":"{long}"}}]}}"#
         );
         let answer = Answer::parse(body.as_bytes()).unwrap();
-        assert_eq!((answer.info, &answer.items["a"]), (kept.clone(), &ItemAnswer::Code(1, kept)));
+        assert_eq!((&answer.info, &answer.by_id()["a"]), (&kept, &ItemAnswer::Code(1, kept.clone())));
         for body in [format!(r#"{{"ErrorCode":"{long}"}}"#), format!(r#"{{"ErrorCode":0,"ActionStatus":"{long}"}}"#)] {
             let error = Answer::parse(body.as_bytes()).unwrap_err().to_string();
             assert!(error.chars().count() < 600, "{} characters", error.chars().count());

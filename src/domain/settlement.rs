@@ -35,7 +35,8 @@ impl Settlement {
         assert_eq!(request.items.len(), verdicts.len(), "one verdict an item");
         let mut frame = request;
         let items = std::mem::take(&mut frame.items);
-        let mut ended = Vec::new();
+        let settled = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Settled(_))).count();
+        let mut ended = Vec::with_capacity(settled);
         let mut again: Vec<(Again, Vec<Item>)> = Vec::new();
         for (item, verdict) in items.into_iter().zip(verdicts) {
             match verdict {

@@ -35,6 +35,8 @@ pub use signals::Signals;
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// How often it is noted in the queue, for `status`: a commit each time.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
+/// The most events between two looks at signals and timers.
+const AT_ONCE: usize = 64;
 
 /// A job under way: what the loop needs beside the schedule.
 #[derive(Debug)]
@@ -178,11 +180,9 @@ impl Runner<'_> {
                     self.note(&snapshot);
                     watch(&snapshot);
                 }
-                inbound = self.inbox.recv() => match inbound {
-                    Some(Inbound::Event(event)) => self.handle(event),
-                    Some(Inbound::Broken(error)) => return Err(error),
-                    None => unreachable!("the loop holds a sender of its own"),
-                },
+                inbound = self.inbox.recv() => {
+                    self.take(inbound.unwrap_or_else(|| unreachable!("the loop holds a sender of its own")))?;
+                }
                 () = tokio::time::sleep_until(wake_at) => self.handle(Event::Tick),
             }
         }
@@ -190,6 +190,22 @@ impl Runner<'_> {
         let end = self.schedule.end().unwrap_or(End::Complete);
         let queue = self.recorder.finish(&mut self.inbox).await?;
         Ok((queue, Drive { end, calls: self.calls, elapsed: self.started.elapsed() }))
+    }
+
+    /// Handles what came in, and what came with it: a timer need not be set, and signals be asked for, before each.
+    fn take(&mut self, first: Inbound) -> Result<(), RunError> {
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(inbound) = next {
+            match inbound {
+                Inbound::Event(event) => self.handle(event),
+                Inbound::Broken(error) => return Err(error),
+            }
+            taken += 1;
+            let more = taken < AT_ONCE && self.schedule.end().is_none();
+            next = if more { self.inbox.try_recv().ok() } else { None };
+        }
+        Ok(())
     }
 
     fn look_at_the_clock(&mut self) {

@@ -30,6 +30,7 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
     for round in 0..bench.rounds(5) {
         ours(bench, &mut server, ("accounts", "account_delete"), &accounts, round)?;
         asyncio(bench, &mut server, &script, &accounts, round)?;
+        bare(bench, &mut server, &accounts, round)?;
         ours(bench, &mut server, ("friends", "friend_delete"), &friends, round)?;
         if with_curl {
             let command = peers::parallel_curl(&server.endpoint, &accounts, CURL_CALLS, &bench.scratch)?;
@@ -72,6 +73,14 @@ fn asyncio(bench: &mut Bench, server: &mut Server, script: &Script, input: &Path
     all_done(&bench.path("asyncio.csv"), input)?;
     whole_job(bench, "asyncio", round, (used.wall, used.cpu));
     Ok(())
+}
+
+/// This program itself, as a client with nothing behind it.
+fn bare(bench: &mut Bench, server: &mut Server, input: &Path, round: u32) -> Fallible<()> {
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.arg("bare").arg(&server.endpoint).arg(input);
+    peer(bench, server, "bare reqwest", command, round)?;
+    all_arrived(&server.seen()?, input)
 }
 
 fn peer(

@@ -16,9 +16,38 @@ pub(super) struct Ticket(u64);
 /// The queues.
 #[derive(Debug, Default)]
 pub(super) struct KeyTable {
-    queues: HashMap<Key, VecDeque<Ticket>, foldhash::fast::FixedState>,
-    live: HashMap<Ticket, Place>,
+    queues: HashMap<Key, Queue, foldhash::fast::FixedState>,
+    live: HashMap<Ticket, Place, foldhash::fast::FixedState>,
     next: u64,
+}
+
+/// The queue of one key. It is nearly always of one ticket, which then takes no memory of its own.
+#[derive(Debug)]
+struct Queue {
+    first: Ticket,
+    others: Option<Box<Others>>,
+}
+
+type Others = VecDeque<Ticket>;
+
+impl Queue {
+    fn of(first: Ticket) -> Self {
+        Self { first, others: None }
+    }
+
+    fn push(&mut self, ticket: Ticket) {
+        self.others.get_or_insert_default().push_back(ticket);
+    }
+
+    /// Takes the first one off. Returns the next one; without any the queue is over.
+    fn pop(&mut self) -> Option<Ticket> {
+        self.first = self.others.as_mut()?.pop_front()?;
+        Some(self.first)
+    }
+
+    fn len(&self) -> usize {
+        1 + self.others.as_ref().map_or(0, |others| others.len())
+    }
 }
 
 #[derive(Debug)]
@@ -53,9 +82,15 @@ impl KeyTable {
         self.next += 1;
         let mut waits = 0;
         for key in keys.as_slice() {
-            let queue = self.queues.entry(*key).or_default();
-            waits += usize::from(!queue.is_empty());
-            queue.push_back(ticket);
+            match self.queues.entry(*key) {
+                Entry::Vacant(place) => {
+                    place.insert(Queue::of(ticket));
+                }
+                Entry::Occupied(mut queue) => {
+                    waits += 1;
+                    queue.get_mut().push(ticket);
+                }
+            }
         }
         self.live.insert(ticket, Place { keys, waits });
         (ticket, if waits == 0 { Lease::Held } else { Lease::Waiting })
@@ -78,7 +113,7 @@ impl KeyTable {
 
     /// How many tickets hold or await this key.
     pub(super) fn depth(&self, key: Key) -> usize {
-        self.queues.get(&key).map_or(0, VecDeque::len)
+        self.queues.get(&key).map_or(0, Queue::len)
     }
 
     /// Takes a ticket off the front of a queue. Returns the next one if this was all that it waited for.
@@ -86,8 +121,8 @@ impl KeyTable {
         let Entry::Occupied(mut queue) = self.queues.entry(key) else {
             unreachable!("a live ticket stands in the queues of all its keys");
         };
-        assert_eq!(queue.get_mut().pop_front(), Some(ticket), "who holds a key stands first in its queue");
-        let Some(next) = queue.get().front().copied() else {
+        assert_eq!(queue.get().first, ticket, "who holds a key stands first in its queue");
+        let Some(next) = queue.get_mut().pop() else {
             queue.remove();
             return None;
         };

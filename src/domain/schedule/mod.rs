@@ -45,20 +45,23 @@ const PAGE: u32 = 256;
 /// by number, so that a hot account does not fill the memory and keep others out.
 const DEEP_ENOUGH: usize = 2;
 
+/// A map by numbers of our own, or by keys, which are hashes: there is nothing to guard against.
+type Numbered<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
 /// The schedule of all jobs that run together.
 #[derive(Debug)]
 pub struct Schedule {
     jobs: Vec<JobState>,
     table: KeyTable,
-    entries: HashMap<RequestId, Entry>,
+    entries: Numbered<RequestId, Entry>,
     /// Answered requests whose outcome is not on disk yet.
-    recording: HashMap<RequestId, Recording>,
-    waiting: HashMap<Ticket, RequestId>,
-    parked: HashMap<Key, VecDeque<(JobNo, RequestId)>>,
+    recording: Numbered<RequestId, Recording>,
+    waiting: Numbered<Ticket, RequestId>,
+    parked: Numbered<Key, VecDeque<(JobNo, RequestId)>>,
     /// Parked requests on their way back into memory, and the key that they were parked under.
-    loading: HashMap<RequestId, Key>,
+    loading: Numbered<RequestId, Key>,
     /// Requests found `sending` at the start, until they are pending again.
-    rescued: HashMap<RequestId, Rescued>,
+    rescued: Numbered<RequestId, Rescued>,
     /// The numbers of those that pages may bring as well.
     known: HashSet<RequestId>,
     timers: BTreeMap<(Now, u64), Timer>,
@@ -170,12 +173,12 @@ impl Schedule {
         Self {
             jobs: plans.into_iter().map(JobState::new).collect(),
             table: KeyTable::default(),
-            entries: HashMap::new(),
-            recording: HashMap::new(),
-            waiting: HashMap::new(),
-            parked: HashMap::new(),
-            loading: HashMap::new(),
-            rescued: HashMap::new(),
+            entries: Numbered::default(),
+            recording: Numbered::default(),
+            waiting: Numbered::default(),
+            parked: Numbered::default(),
+            loading: Numbered::default(),
+            rescued: Numbered::default(),
             known: HashSet::new(),
             timers: BTreeMap::new(),
             timers_set: 0,
