@@ -8,7 +8,6 @@
 
 mod lane;
 mod ledger;
-mod pace;
 #[cfg(test)]
 mod simulation;
 
@@ -97,7 +96,7 @@ impl Limiter {
     pub fn open(settings: &Settings) -> Result<Self, LedgerError> {
         let clock = SystemClock::start();
         let ledger = Ledger::open(&settings.ledger, settings.exchange_timeout)?;
-        let lanes = Lanes::new(ledger, settings.app_cap, clock.now());
+        let lanes = Lanes::new(ledger, settings.app_cap);
         let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -107,7 +106,7 @@ impl Limiter {
     /// # Errors
     /// The ledger can't be used or has no room for the command.
     pub fn command(&self, name: &str, cap: Cap) -> Result<CommandLimiter, LedgerError> {
-        let number = self.shared.lanes().command(name, cap, self.shared.clock.now())?;
+        let number = self.shared.lanes().command(name, cap)?;
         let turn = self.shared.turn(number);
         Ok(CommandLimiter { shared: Arc::clone(&self.shared), number, turn })
     }

@@ -4,6 +4,7 @@
 //! calls than the cap. [`throttle`] is the courtesy: told to slow down, the rate falls at once and finds its way up
 //! again. Time comes in as a [`Moment`]; what acts on the answers is the room `limiter`.
 
+pub mod pace;
 pub mod slots;
 pub mod speed;
 pub mod throttle;
