@@ -2,7 +2,8 @@
 //!
 //! Three things stand between a call and the wire. The *slots* in the ledger file keep every one-second window of
 //! the server at or below the cap, over all processes of the machine and through kills and restarts. The *pace*
-//! spreads the sends. The *throttle* slows a command or the app down when the server asks for it.
+//! spreads the sends of all processes, and alone keeps a lower limit. The *throttle* finds that limit when the server asks
+//! to slow down.
 //!
 //! A permit is for a request that is certain to go out, at once: its slot is spent, whatever happens then.
 
@@ -133,7 +134,8 @@ impl CommandLimiter {
         }
     }
 
-    /// An answer to this command said that it, or the app, is called too often.
+    /// An answer to this command said that it, or the app, is called too often: the one that was read last, or one of
+    /// some milliseconds before.
     pub fn throttled(&self, scope: Scope) {
         let now = self.shared.clock.now();
         let told = self.shared.lanes().throttled(self.number, scope, now);

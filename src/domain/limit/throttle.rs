@@ -15,8 +15,8 @@
 //! ```
 //!
 //! How long it rests depends on how steady the limit is: each time it is found where it was, the plateau doubles; where it
-//! rose or fell, or was found for the first time, the plateau is the shortest one. So a limit that stays is touched three
-//! or four times a minute, and one that moves is followed.
+//! rose or fell, or was found for the first time, the plateau is the shortest one. So a limit that stays is touched four
+//! times a minute, and one that moves is followed. At the bottom a call leaves every [`PROBE_EVERY`].
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ use super::{Cap, Moment};
 /// Nothing is sent for so long once a limit was found that is new or fell: longer than the server's window, which runs
 /// empty, so that the calls until the next rejection are just the limit.
 pub const PAUSE: Duration = Duration::from_millis(1100);
-/// The pause where the limit was touched from just below: the few calls too many leave the window in less. It is the time
-/// of [`SHORT_PAUSE_CALLS`] where that is longer.
+/// The pause where the limit was touched from just below: the few calls too many leave the window in less, if it is the
+/// time of two calls at least.
 pub const SHORT_PAUSE: Duration = Duration::from_millis(200);
 const SHORT_PAUSE_CALLS: u32 = 2;
 /// How long the rate rests at first just below the limit.
