@@ -26,10 +26,9 @@ use super::{Cap, Moment};
 /// Nothing is sent for so long once a limit was found that is new or fell: longer than the server's window, which runs
 /// empty, so that the calls until the next rejection are just the limit.
 pub const PAUSE: Duration = Duration::from_millis(1100);
-/// The pause where the limit was touched from just below: the few calls too many leave the window in less, if it is the
-/// time of two calls at least.
-pub const SHORT_PAUSE: Duration = Duration::from_millis(200);
-const SHORT_PAUSE_CALLS: u32 = 2;
+/// The pause where the limit was touched from just below: the few calls too many leave the window in less. At least it is
+/// the time of a call.
+pub const SHORT_PAUSE: Duration = Duration::from_millis(120);
 /// How long the rate rests at first just below the limit.
 pub const PLATEAU: Duration = Duration::from_millis(1500);
 /// The plateau doubles so often at most.
@@ -168,7 +167,7 @@ impl Cut {
     }
 
     fn end_of_pause(self) -> Moment {
-        let short = Duration::from_secs_f64(f64::from(SHORT_PAUSE_CALLS) / self.limit()).max(SHORT_PAUSE);
+        let short = Duration::from_secs_f64(1.0 / self.limit()).max(SHORT_PAUSE);
         self.at.plus(if self.trust == 0 { PAUSE } else { short.min(PAUSE) })
     }
 
@@ -262,10 +261,10 @@ mod tests {
     #[test]
     fn the_pause_is_short_and_the_plateau_long_where_the_limit_is_known() {
         let mut throttle = rejected(100, 5000);
-        for (at, end_of_plateau) in [(10_000, 13_200), (15_000, 21_200), (23_000, 35_200), (37_000, 49_200)] {
+        for (at, end_of_plateau) in [(10_000, 13_120), (15_000, 21_120), (23_000, 35_120), (37_000, 49_120)] {
             throttle.rejected(ms(at), ms(at), 100).expect("new");
-            assert_eq!(throttle.paused_until(ms(at)), Some(ms(at + 200)));
-            let plateau = throttle.rate(ms(at + 200));
+            assert_eq!(throttle.paused_until(ms(at)), Some(ms(at + 120)));
+            let plateau = throttle.rate(ms(at + 120));
             assert!(throttle.rate(ms(end_of_plateau)) <= plateau, "at {at}");
             assert!(throttle.rate(ms(end_of_plateau + 100)) > plateau, "at {at}");
         }

@@ -59,8 +59,8 @@ fn after_the_limit_rises_the_cap_is_used_within_half_a_minute(
     #[case] limit: fn(u64) -> u32,
     #[values(1, 8)] processes: usize,
 ) {
-    let server = run(processes, STEADY, Server::new(limit), 140);
-    let share = server.count(Verdict::Accepted, 129, 139) / 10.0 / f64::from(CAP);
+    let server = run(processes, STEADY, Server::new(limit), 160);
+    let share = server.count(Verdict::Accepted, 129, 159) / 30.0 / f64::from(CAP);
     assert!(share >= 0.95, "{share:.4} of the cap");
     assert!(server.fullest_second() <= CAP as usize, "{} in one second", server.fullest_second());
 }
@@ -73,8 +73,8 @@ fn a_server_that_lets_in_hardly_a_call_at_first_is_used_in_full_within_20_second
     #[values(1, 8)] processes: usize,
 ) {
     let limit = move |now| if now < 2 * SECOND { at_first } else { u32::MAX };
-    let server = run(processes, STEADY, Server::new(limit), 31);
-    let share = server.count(Verdict::Accepted, 20, 30) / 10.0 / f64::from(CAP);
+    let server = run(processes, STEADY, Server::new(limit), 51);
+    let share = server.count(Verdict::Accepted, 20, 50) / 30.0 / f64::from(CAP);
     assert!(share >= 0.95, "{share:.4} of the cap");
 }
 
