@@ -103,8 +103,8 @@ fn a_minute_after_a_change_any_ten_seconds_use_90_percent_of_the_limit(
 }
 
 #[rstest]
-#[case::down_and_up(|now| in_turn([150, 40, 100, 60, 180], now / SECOND), 0.86)]
-#[case::like_a_saw(|now| 40 + u32::try_from(now / SECOND * 3 % 150).expect("small"), 0.85)]
+#[case::down_and_up(|now| in_turn([150, 40, 100, 60, 180], now / SECOND), 0.88)]
+#[case::like_a_saw(|now| 40 + u32::try_from(now / SECOND * 3 % 150).expect("small"), 0.87)]
 fn a_limit_that_changes_often_is_followed(
     #[case] limit: fn(u64) -> u32,
     #[case] at_least: f64,
