@@ -13,12 +13,13 @@ use rustix::time::{ClockId, clock_gettime};
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CAP: u32 = 200;
 const COMMAND: &str = "friend_delete";
-/// From docs of the file: where section 0 starts, and how long each is.
-const PAGE: u64 = 4096;
-const SECTION: u64 = 8 * 65_536;
+/// From docs of the file: where section 0 starts, how long each is, and how long a slot.
+const SLOTS: u64 = 8192;
+const SECTION: u64 = SLOT * 65_536;
+const SLOT: u64 = 24;
 
 /// The first byte says how much of the rest stands at the start of the file; after that come slots: a section, a number
-/// and eight bytes each.
+/// and eight bytes each, the moment from which it is free.
 pub(crate) fn ledger_file(data: &[u8]) {
     let (length, rest) = super::split(data);
     let (head, slots) = rest.split_at(usize::from(length).min(rest.len()));
@@ -26,7 +27,7 @@ pub(crate) fn ledger_file(data: &[u8]) {
     let handle = file.as_file();
     handle.write_all_at(head, 0).expect("a temporary file");
     for slot in slots.chunks_exact(10) {
-        let place = PAGE + u64::from(slot[0] % 64) * SECTION + u64::from(slot[1] % 8) * 8;
+        let place = SLOTS + u64::from(slot[0] % 64) * SECTION + u64::from(slot[1] % 8) * SLOT;
         handle.write_all_at(&slot[2..], place).expect("a temporary file");
     }
     let before = start(handle);
@@ -47,7 +48,7 @@ fn use_it(path: &Path) -> Result<(), LedgerError> {
     let cap = Cap::try_from(NonZeroU32::new(CAP).expect("not zero")).expect("low enough");
     let limiter = Limiter::open(&Settings { ledger: path.to_owned(), app_cap: cap, exchange_timeout: TIMEOUT })?;
     let limiter = limiter.command(COMMAND, cap)?;
-    // The pace lets nothing out at the very start; in this time the slots are looked at.
+    // In this time the slots are looked at, if they do not have to be waited for.
     let acquired = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), limiter.acquire()).await });
     match acquired {
         Ok(permit) => permit.map(imbulk::limiter::Permit::unanswered),
@@ -59,7 +60,7 @@ fn use_it(path: &Path) -> Result<(), LedgerError> {
 fn check_slots(file: &File) {
     let limit = now() + u64::try_from((TIMEOUT + Duration::from_secs(1)).as_nanos()).expect("seconds");
     let own = (1..64).find(|section| name(file, *section) == named()).expect("a section of the command");
-    let slots = |section| (0..u64::from(CAP)).map(move |slot| moment(file, PAGE + section * SECTION + slot * 8));
+    let slots = |section| (0..u64::from(CAP)).map(move |slot| moment(file, SLOTS + section * SECTION + slot * SLOT));
     // A section is looked over once a slot of it is needed; that of the command comes first.
     assert!(slots(own).all(|free_at| free_at <= limit), "the command's slots are held beyond {limit}");
     let of_app = slots(0).filter(|free_at| *free_at <= limit).count();

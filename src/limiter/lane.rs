@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use super::ledger::{Ledger, LedgerError, Section, Taken};
-use super::pace::Pace;
 use crate::domain::codes::Scope;
 use crate::domain::limit::slots::RoundTrips;
 use crate::domain::limit::speed::Speed;
-use crate::domain::limit::throttle::{Cut, Throttle};
+use crate::domain::limit::throttle::Throttle;
 use crate::domain::limit::{Cap, Moment};
 
-/// The pace is this much faster than the rate, which the slots keep: a pace as fast as the rate could never make up
-/// for a stall of the network, after which many slots fall free together.
-const HEADROOM: f64 = 1.25;
+/// At the cap, which the slots keep, the pace is this much faster: one as fast as the cap could never make up for a
+/// stall of the network, after which many slots fall free together.
+const HEADROOM: f64 = 2.0;
 
 /// The app's lane and those of its commands, over one ledger.
 #[derive(Debug)]
@@ -28,25 +27,26 @@ pub(super) struct Lanes {
 struct Lane {
     cap: Cap,
     section: Section,
-    pace: Pace,
     throttle: Throttle,
+    /// When the call was sent whose answer was read last.
+    answered: Moment,
 }
 
 impl Lanes {
-    pub(super) fn new(ledger: Ledger, app_cap: Cap, now: Moment) -> Self {
-        let app = Lane::new(app_cap, Ledger::app(app_cap), now);
+    pub(super) fn new(ledger: Ledger, app_cap: Cap) -> Self {
+        let app = Lane::new(app_cap, Ledger::app(app_cap));
         Self { ledger, round_trips: RoundTrips::default(), app, commands: Vec::new() }
     }
 
     /// The number of the command's lane, which is made if there is none. The lower one of two caps holds.
-    pub(super) fn command(&mut self, name: &str, cap: Cap, now: Moment) -> Result<usize, LedgerError> {
+    pub(super) fn command(&mut self, name: &str, cap: Cap) -> Result<usize, LedgerError> {
         if let Some(number) = self.commands.iter().position(|(known, _)| known == name) {
             let lane = &mut self.commands[number].1;
             lane.set_cap(cap.min(lane.cap));
             return Ok(number);
         }
         let section = self.ledger.section(name, cap)?;
-        self.commands.push((name.to_owned(), Lane::new(cap, section, now)));
+        self.commands.push((name.to_owned(), Lane::new(cap, section)));
         Ok(self.commands.len() - 1)
     }
 
@@ -68,12 +68,7 @@ impl Lanes {
         if let Err(later) = command.ready(now).and_then(|()| app.ready(now)) {
             return Ok(Err(later));
         }
-        let taken = self.ledger.take(&mut app.section, &mut command.section, clock)?;
-        if taken.is_ok() {
-            app.pace.spend(now);
-            command.pace.spend(now);
-        }
-        Ok(taken)
+        self.ledger.take(&mut app.section, &mut command.section, clock)
     }
 
     /// The answer to a call was read.
@@ -84,21 +79,26 @@ impl Lanes {
         round_trip: Duration,
         now: Moment,
     ) -> Result<(), LedgerError> {
-        self.app.throttle.answered(now);
-        self.commands[command].1.throttle.answered(now);
+        self.app.answered = taken.at;
+        self.commands[command].1.answered = taken.at;
         let free_at = self.round_trips.free_at(now, round_trip);
         self.ledger.settle(taken, free_at)
     }
 
-    /// An answer said: too fast. The other processes are told.
+    /// The answer that was read last said: too fast. The other processes are told.
     pub(super) fn throttled(&mut self, command: usize, scope: Scope, now: Moment) -> Result<(), LedgerError> {
         let lane = match scope {
             Scope::Command => &mut self.commands[command].1,
             Scope::App => &mut self.app,
         };
-        let busy = self.ledger.busy(&mut lane.section, now)?;
+        self.ledger.hear(&mut lane.section)?;
         lane.heed(now);
-        lane.rejected(now, busy).map_or(Ok(()), |cut| self.ledger.tell(&mut lane.section, cut))
+        if !lane.throttle.is_news(lane.answered) {
+            return Ok(());
+        }
+        let calls = self.ledger.sent(&lane.section, lane.answered)?;
+        let cut = lane.throttle.rejected(now, lane.answered, calls);
+        cut.map_or(Ok(()), |cut| self.ledger.tell(&mut lane.section, cut))
     }
 
     /// How fast the command and the app may go.
@@ -108,8 +108,8 @@ impl Lanes {
 }
 
 impl Lane {
-    fn new(cap: Cap, section: Section, now: Moment) -> Self {
-        Self { cap, section, pace: Pace::new(f64::from(cap.get()), now), throttle: Throttle::new(cap, now) }
+    fn new(cap: Cap, section: Section) -> Self {
+        Self { cap, section, throttle: Throttle::new(cap), answered: Moment::from_nanos(0) }
     }
 
     fn set_cap(&mut self, cap: Cap) {
@@ -118,31 +118,19 @@ impl Lane {
         self.throttle.set_cap(cap);
     }
 
-    /// Neither a pause nor the pace is in the way; otherwise, until when.
+    /// No pause is in the way; otherwise, until when. Sets the pace.
     fn ready(&mut self, now: Moment) -> Result<(), Moment> {
         self.throttle.paused_until(now).map_or(Ok(()), Err)?;
-        self.section.use_first(self.throttle.slots(now));
-        self.pace.draw(self.throttle.rate(now) * HEADROOM, now)
+        let (rate, cap) = (self.throttle.rate(now), f64::from(self.cap.get()));
+        let pace = if rate < cap { rate } else { cap * HEADROOM };
+        self.section.set_pace(Duration::from_secs_f64(1.0 / pace));
+        Ok(())
     }
 
     /// What other processes were told counts here, too.
     fn heed(&mut self, now: Moment) {
-        if let Some(cut) = self.section.told()
-            && self.throttle.heed(cut, now)
-        {
-            self.rest(now);
-        }
-    }
-
-    fn rejected(&mut self, now: Moment, busy: u32) -> Option<Cut> {
-        let cut = self.throttle.rejected(now, busy);
-        self.rest(now);
-        cut
-    }
-
-    fn rest(&mut self, now: Moment) {
-        if let Some(end) = self.throttle.paused_until(now) {
-            self.pace.pause(end);
+        if let Some(cut) = self.section.told() {
+            self.throttle.heed(cut, now);
         }
     }
 }

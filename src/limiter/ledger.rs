@@ -1,20 +1,21 @@
 //! The ledger: the slots of one app in a small file that all processes of the machine share.
 //!
 //! ```text
-//! 0        "imbulk slots v1\n"
+//! 0        "imbulk slots v2\n"
 //! 64 n     name of the command with section n, 1 ≤ n < 64, padded with zeros
-//! 4096     section 0, the app: 65,536 slots of 8 bytes
+//! 4096     word of section n, at 32 n
+//! 8192     section 0, the app: 65,536 slots of 24 bytes
 //! …        section n, a command: the same
-//! 33558528 the last cut of section n, at 8 n
 //! ```
 //!
-//! A slot is the moment from which it is free, in nanoseconds of CLOCK_MONOTONIC, little endian. That clock is the
-//! same for all processes, nobody sets it, and it is the one that the time-outs of the exchanges run on: when the
-//! machine sleeps, both stand still, while CLOCK_BOOTTIME would free slots whose calls have yet to leave. It starts
-//! again at boot, so moments too far ahead are clamped. The file is sparse; with a cap of 200 it takes some KiB.
+//! A slot is three moments: from which it is free, and at which it was taken the last time and the time before. They are
+//! nanoseconds of CLOCK_MONOTONIC, little endian. That clock is the same for all processes, nobody sets it, and it is the
+//! one that the time-outs of the exchanges run on: when the machine sleeps, both stand still, while CLOCK_BOOTTIME would
+//! free slots whose calls have yet to leave. It starts again at boot, so moments too far ahead are clamped. The file is
+//! sparse; with a cap of 200 it takes some KiB.
 //!
-//! A cut is what processes tell each other of a lower limit of the server: its millisecond of the same clock × 2^20 +
-//! the calls that were too many.
+//! The word of a section is what its processes tell each other: the moment of the last cut, its limit × 256 + its trust,
+//! and the moment at which the last call was due.
 //!
 //! Each process uses the first `cap` slots of a section, so different caps never add up to more than the largest.
 //! What is taken stays taken when a process dies, until the moment written at the take.
@@ -27,21 +28,23 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::domain::limit::slots::{held_until, survey};
+use crate::domain::limit::pace;
+use crate::domain::limit::slots::{WINDOW, held_until, survey};
 use crate::domain::limit::throttle::Cut;
 use crate::domain::limit::{Cap, Moment};
 use crate::fail_point::{self, Deed};
 
-const MAGIC: [u8; 16] = *b"imbulk slots v1\n";
+const MAGIC: [u8; 16] = *b"imbulk slots v2\n";
 const NAME: usize = 64;
 const SECTIONS: u32 = 64;
-const PAGE: u64 = 4096;
-const NANOS_PER_MS: u64 = 1_000_000;
-const SLOT: usize = size_of::<u64>();
+const MOMENT: usize = size_of::<u64>();
+const WORDS: u64 = 4096;
+const WORD: u64 = 32;
+const SLOTS: u64 = 8192;
+const SLOT: usize = 3 * MOMENT;
 const SECTION: u64 = SLOT as u64 * Cap::MAX as u64;
-const CUTS: u64 = PAGE + SECTIONS as u64 * SECTION;
-/// The bits of a cut that count its calls.
-const CALLS: u32 = 20;
+/// The bits of a cut's trust, below those of its limit.
+const TRUST: u32 = 8;
 
 /// The open file.
 #[derive(Debug)]
@@ -56,11 +59,26 @@ pub(super) struct Ledger {
 pub(super) struct Section {
     number: u32,
     cap: Cap,
-    /// Of the slots below the cap, only so many are used.
-    used: u32,
+    /// Calls are this far apart.
+    apart: Duration,
     free: Vec<u32>,
-    /// The cut as it was last read.
-    cut: u64,
+    /// The word as it was last read.
+    word: Word,
+}
+
+/// What the processes tell each other: the two halves of a cut, and when the last call was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word {
+    cut: [u64; 2],
+    last: Moment,
+}
+
+/// The moments of a slot.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    free_at: Moment,
+    taken: Moment,
+    before: Moment,
 }
 
 /// One slot of the app and one of a command, taken together.
@@ -69,6 +87,8 @@ pub(super) struct Taken {
     /// Where in the file they stand.
     slots: [u64; 2],
     until: Moment,
+    /// When.
+    pub(super) at: Moment,
 }
 
 /// What is wrong with a ledger. Without it nothing can be sent: others could be sending to the same app.
@@ -171,7 +191,7 @@ impl Ledger {
     /// far as is known: slots in the hands of other processes may be free sooner. `clock` is asked once the
     /// file is locked, so that waiting for the lock does not count.
     ///
-    /// Blocks for some µs: what happens under the lock is two to four reads and two writes of cached pages. A process
+    /// Blocks for some µs: what happens under the lock is four reads and four writes of cached pages. A process
     /// that is stopped exactly there stops the others until it goes on or dies.
     pub(super) fn take(
         &self,
@@ -181,25 +201,28 @@ impl Ledger {
     ) -> Result<Result<Taken, Moment>, LedgerError> {
         let _lock = self.lock()?;
         let now = clock();
-        let until = held_until(now, self.exchange_timeout);
-        let cuts = [app.cut, command.cut];
-        self.listen(app)?;
-        self.listen(command)?;
-        if cuts != [app.cut, command.cut] {
+        if self.listen(app)? | self.listen(command)? {
             return Ok(Err(now));
         }
-        let slots = match (self.find(command, now, until)?, self.find(app, now, until)?) {
-            (Ok(of_command), Ok(of_app)) => [of_command, of_app],
-            (Err(next), Ok(_)) | (Ok(_), Err(next)) => return Ok(Err(next)),
-            (Err(one), Err(other)) => return Ok(Err(one.max(other))),
+        let due = match both(command.due(now), app.due(now)) {
+            Ok(due) => due,
+            Err(next) => return Ok(Err(next)),
+        };
+        let until = held_until(now, self.exchange_timeout);
+        let slots = match both(self.find(command, now, until)?, self.find(app, now, until)?) {
+            Ok(slots) => slots,
+            Err(next) => return Ok(Err(next)),
         };
         fail_point::before(Deed::TakeSlots);
-        for (place, section) in slots.into_iter().zip([command, app]) {
-            self.write(place, &until.as_nanos().to_le_bytes())?;
+        for ((place, due), section) in slots.into_iter().zip(due).zip([command, app]) {
+            let before = self.slot(place)?.taken;
+            self.write(place, &Slot { free_at: until, taken: now, before }.to_bytes())?;
             section.free.pop();
+            section.word.last = due;
+            self.write(section.place_of_word(), &section.word.to_bytes())?;
         }
         fail_point::after(Deed::TakeSlots);
-        Ok(Ok(Taken { slots, until }))
+        Ok(Ok(Taken { slots, until, at: now }))
     }
 
     /// Frees the slots of a call at that moment; if it took too long and they passed on to others, leaves them alone.
@@ -207,7 +230,7 @@ impl Ledger {
         let _lock = self.lock()?;
         fail_point::before(Deed::FreeSlots);
         for place in taken.slots {
-            if self.moment(place)? == taken.until {
+            if self.slot(place)?.free_at == taken.until {
                 self.write(place, &free_at.as_nanos().to_le_bytes())?;
             }
         }
@@ -215,28 +238,41 @@ impl Ledger {
         Ok(())
     }
 
-    /// So many slots of the section are taken, of whatever process. Also reads its last cut.
-    pub(super) fn busy(&self, section: &mut Section, now: Moment) -> Result<u32, LedgerError> {
+    /// So many calls of the section, of whatever process, were sent in the second that ended at that moment; it may lie
+    /// up to a second back.
+    pub(super) fn sent(&self, section: &Section, end: Moment) -> Result<u32, LedgerError> {
         let _lock = self.lock()?;
-        self.listen(section)?;
         // All of them: the caps of other processes may be higher than ours.
         let mut bytes = vec![0; Cap::MAX as usize * SLOT];
         self.read(section.place(0), &mut bytes)?;
         let (slots, _) = bytes.as_chunks();
-        let busy = slots.iter().filter(|slot| u64::from_le_bytes(**slot) > now.as_nanos()).count();
-        Ok(u32::try_from(busy).unwrap_or(Cap::MAX))
+        let begin = end.minus(WINDOW);
+        let moments = slots.iter().map(Slot::from_bytes).flat_map(|slot| [slot.taken, slot.before]);
+        let sent = moments.filter(|taken| begin < *taken && *taken <= end).count();
+        Ok(u32::try_from(sent).unwrap_or(Cap::MAX))
     }
 
     /// Tells all processes of a cut.
     pub(super) fn tell(&self, section: &mut Section, cut: Cut) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
-        section.cut = ((cut.at.as_nanos() / NANOS_PER_MS) << CALLS) | u64::from(cut.calls);
-        self.write(CUTS + u64::from(section.number) * SLOT as u64, &section.cut.to_le_bytes())
+        self.listen(section)?;
+        section.word.cut = [cut.at.as_nanos(), u64::from(cut.limit) << TRUST | u64::from(cut.trust)];
+        self.write(section.place_of_word(), &section.word.to_bytes())
     }
 
-    fn listen(&self, section: &mut Section) -> Result<(), LedgerError> {
-        section.cut = self.moment(CUTS + u64::from(section.number) * SLOT as u64)?.as_nanos();
+    /// Reads what others told.
+    pub(super) fn hear(&self, section: &mut Section) -> Result<(), LedgerError> {
+        let _lock = self.lock()?;
+        self.listen(section)?;
         Ok(())
+    }
+
+    /// As [`Ledger::hear`], under the lock. Returns whether there is news of a cut.
+    fn listen(&self, section: &mut Section) -> Result<bool, LedgerError> {
+        let mut bytes = [0; 3 * MOMENT];
+        self.read(section.place_of_word(), &mut bytes)?;
+        let before = std::mem::replace(&mut section.word, Word::from_bytes(bytes));
+        Ok(section.word.cut != before.cut)
     }
 
     /// A free slot of the section, the last of `free`; or when there is one again. The section is looked over
@@ -244,7 +280,7 @@ impl Ledger {
     fn find(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<u64, Moment>, LedgerError> {
         while let Some(number) = section.free.last() {
             let place = section.place(*number);
-            if self.moment(place)? <= now {
+            if self.slot(place)?.free_at <= now {
                 return Ok(Ok(place));
             }
             section.free.pop();
@@ -256,10 +292,10 @@ impl Ledger {
         if self.file.metadata().is_ok_and(|file| file.nlink() == 0) {
             return Err(LedgerError::Removed { path: self.path.clone() });
         }
-        let mut bytes = vec![0; section.used as usize * SLOT];
+        let mut bytes = vec![0; section.cap.get() as usize * SLOT];
         self.read(section.place(0), &mut bytes)?;
         let (slots, _) = bytes.as_chunks();
-        let found = survey(slots.iter().map(|slot| Moment::from_nanos(u64::from_le_bytes(*slot))), now, until);
+        let found = survey(slots.iter().map(|slot| Slot::from_bytes(slot).free_at), now, until);
         for number in found.impossible {
             self.write(section.place(number), &until.as_nanos().to_le_bytes())?;
         }
@@ -291,10 +327,10 @@ impl Ledger {
         Ok(())
     }
 
-    fn moment(&self, place: u64) -> Result<Moment, LedgerError> {
-        let mut slot = [0; SLOT];
-        self.read(place, &mut slot)?;
-        Ok(Moment::from_nanos(u64::from_le_bytes(slot)))
+    fn slot(&self, place: u64) -> Result<Slot, LedgerError> {
+        let mut bytes = [0; SLOT];
+        self.read(place, &mut bytes)?;
+        Ok(Slot::from_bytes(&bytes))
     }
 
     /// Reads what the file has there; what lies beyond its end was never written and stays zero, which is free.
@@ -344,33 +380,83 @@ impl Drop for Locked<'_> {
 
 impl Section {
     fn new(number: u32, cap: Cap) -> Self {
-        Self { number, cap, used: cap.get(), free: Vec::new(), cut: 0 }
+        let word = Word::from_bytes([0; 3 * MOMENT]);
+        Self { number, cap, apart: Duration::ZERO, free: Vec::new(), word }
     }
 
     /// The cap from now on; slots above it are left to fall free.
     pub(super) fn set_cap(&mut self, cap: Cap) {
         self.cap = cap;
-        self.use_first(cap.get());
+        self.free.clear();
     }
 
-    /// Uses so many of the slots below the cap from now on; those above are left to fall free.
-    pub(super) fn use_first(&mut self, slots: u32) {
-        let used = slots.min(self.cap.get());
-        if used != self.used {
-            self.used = used;
-            self.free.clear();
-        }
+    /// Calls are this far apart from now on.
+    pub(super) fn set_pace(&mut self, apart: Duration) {
+        self.apart = apart;
     }
 
     /// The last cut that a process told of, as far as was read.
     pub(super) fn told(&self) -> Option<Cut> {
-        let at = Moment::from_nanos((self.cut >> CALLS).saturating_mul(NANOS_PER_MS));
-        let calls = u32::try_from(self.cut & ((1 << CALLS) - 1)).ok()?;
-        (calls > 0).then_some(Cut { at, calls })
+        let [at, limit_and_trust] = self.word.cut;
+        let limit = u32::try_from(limit_and_trust >> TRUST).ok().filter(|limit| *limit > 0)?;
+        let trust = u8::try_from(limit_and_trust & ((1 << TRUST) - 1)).ok()?;
+        Some(Cut { at: Moment::from_nanos(at), limit, trust })
+    }
+
+    fn due(&self, now: Moment) -> Result<Moment, Moment> {
+        pace::next(self.word.last, self.apart, now)
     }
 
     fn place(&self, slot: u32) -> u64 {
-        PAGE + u64::from(self.number) * SECTION + u64::from(slot) * SLOT as u64
+        SLOTS + u64::from(self.number) * SECTION + u64::from(slot) * SLOT as u64
+    }
+
+    fn place_of_word(&self) -> u64 {
+        WORDS + u64::from(self.number) * WORD
+    }
+}
+
+impl Word {
+    fn from_bytes(bytes: [u8; 3 * MOMENT]) -> Self {
+        let [at, limit_and_trust, last] = numbers(&bytes);
+        Self { cut: [at, limit_and_trust], last: Moment::from_nanos(last) }
+    }
+
+    fn to_bytes(self) -> [u8; 3 * MOMENT] {
+        bytes([self.cut[0], self.cut[1], self.last.as_nanos()])
+    }
+}
+
+impl Slot {
+    fn from_bytes(bytes: &[u8; SLOT]) -> Self {
+        let [free_at, taken, before] = numbers(bytes).map(Moment::from_nanos);
+        Self { free_at, taken, before }
+    }
+
+    fn to_bytes(self) -> [u8; SLOT] {
+        bytes([self.free_at, self.taken, self.before].map(Moment::as_nanos))
+    }
+}
+
+fn numbers(bytes: &[u8; 3 * MOMENT]) -> [u64; 3] {
+    let (numbers, _) = bytes.as_chunks();
+    [0, 1, 2].map(|n| u64::from_le_bytes(numbers[n]))
+}
+
+fn bytes(numbers: [u64; 3]) -> [u8; 3 * MOMENT] {
+    let mut bytes = [0; 3 * MOMENT];
+    for (place, number) in bytes.chunks_exact_mut(MOMENT).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
+}
+
+/// Both, or the later of the moments to ask again.
+fn both<T>(one: Result<T, Moment>, other: Result<T, Moment>) -> Result<[T; 2], Moment> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok([one, other]),
+        (Err(next), Ok(_)) | (Ok(_), Err(next)) => Err(next),
+        (Err(one), Err(other)) => Err(one.max(other)),
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! Three things stand between a call and the wire. The *slots* in the ledger file keep every one-second window of
 //! the server at or below the cap, over all processes of the machine and through kills and restarts. The *pace*
-//! spreads the sends. The *throttle* slows a command or the app down when the server asks for it.
+//! spreads the sends of all processes, and alone keeps a lower limit. The *throttle* finds that limit when the server asks
+//! to slow down.
 //!
 //! A permit is for a request that is certain to go out, at once: its slot is spent, whatever happens then.
 
 mod lane;
 mod ledger;
-mod pace;
 #[cfg(test)]
 mod simulation;
 
@@ -97,7 +97,7 @@ impl Limiter {
     pub fn open(settings: &Settings) -> Result<Self, LedgerError> {
         let clock = SystemClock::start();
         let ledger = Ledger::open(&settings.ledger, settings.exchange_timeout)?;
-        let lanes = Lanes::new(ledger, settings.app_cap, clock.now());
+        let lanes = Lanes::new(ledger, settings.app_cap);
         let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -107,7 +107,7 @@ impl Limiter {
     /// # Errors
     /// The ledger can't be used or has no room for the command.
     pub fn command(&self, name: &str, cap: Cap) -> Result<CommandLimiter, LedgerError> {
-        let number = self.shared.lanes().command(name, cap, self.shared.clock.now())?;
+        let number = self.shared.lanes().command(name, cap)?;
         let turn = self.shared.turn(number);
         Ok(CommandLimiter { shared: Arc::clone(&self.shared), number, turn })
     }
@@ -134,7 +134,8 @@ impl CommandLimiter {
         }
     }
 
-    /// An answer to this command said that it, or the app, is called too often.
+    /// An answer to this command said that it, or the app, is called too often: the one that was read last, or one of
+    /// some milliseconds before.
     pub fn throttled(&self, scope: Scope) {
         let now = self.shared.clock.now();
         let told = self.shared.lanes().throttled(self.number, scope, now);
@@ -216,6 +217,7 @@ mod tests {
 
     use super::*;
     use crate::domain::limit::speed::Pressure;
+    use crate::domain::limit::throttle::PAUSE;
 
     fn cap(calls: u32) -> Cap {
         Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")
@@ -283,9 +285,11 @@ mod tests {
         assert!(matches!(deletes.status().command.pressure, Pressure::Paused { .. }));
         assert_eq!(updates.status().command.pressure, Pressure::None);
         assert_eq!(updates.status().app.pressure, Pressure::None);
+        let told = Instant::now();
         updates.throttled(Scope::App);
         assert!(matches!(deletes.status().app.pressure, Pressure::Paused { .. }));
-        assert!(time_to_the_next(&updates).await >= Duration::from_millis(1090));
+        updates.acquire().await.expect("the ledger works").unanswered();
+        assert!(told.elapsed() >= PAUSE, "{:?}", told.elapsed());
     }
 
     #[tokio::test]

@@ -1,70 +1,62 @@
 //! Told to slow down: how fast then, and how the rate finds its way up again.
 //!
-//! A [`Cut`] is what is known of a lower limit: when it was touched, and by how many calls. All processes that send
-//! to the app share the last one, and since the rate is also the number of slots that they may use, together they
-//! send no more than one of them alone would.
+//! A [`Cut`] is what is known of a lower limit: when it was touched, and at how many calls a second. All processes that
+//! send to the app share the last one and one pace, so together they send no more than one of them alone would.
 //!
-//! After a cut nothing is sent for [`PAUSE`], so that the server's window runs empty. Then the rate starts at 0.7 ×
-//! the calls that were too many, rises to just below them within [`RECOVERY`], stays there for [`PLATEAU`]
-//! (the limit is most likely where it was), and at last grows by the cube of the time, slowly near the plateau
-//! and to the whole cap within [`GROWTH`]:
+//! After a cut nothing is sent for a moment. Then the rate rests a little below the one that was too much, and at last
+//! it grows, slowly at first and ever faster, from one call a second to 200 within nine seconds:
 //!
 //! ```text
-//! cap ─────────┐                                  ╭──
-//!              │                                 ╱
-//! calls ─ ─ ─ ─│─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ╱ ─
-//! plateau      │     ╭─────────────────────────╯
-//! 0.7 × calls  │    ╱
-//! 0            └───┘ pause  recovery  plateau   growth
+//! cap ─────────┐                            │
+//!              │                            │
+//! limit ─ ─ ─ ─│─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ╱ ─
+//! plateau      │     ╭────────────────────╯
+//! 0            └─────┘ pause   plateau      growth
 //! ```
 //!
-//! A limit that stays lower is so touched about twice a minute; one that rises again is used in full within a minute.
+//! How long it rests depends on how steady the limit is: each time it is found where it was, the plateau doubles; where it
+//! rose or fell, or was found for the first time, the plateau is the shortest one. So a limit that stays is touched four
+//! times a minute, and one that moves is followed. At the bottom a call leaves every [`PROBE_EVERY`].
 
 use std::time::Duration;
 
-use super::slots::WINDOW;
 use super::speed::{Pressure, Speed};
 use super::{Cap, Moment};
 
-/// Nothing is sent for so long after a cut: longer than the server's window.
+/// Nothing is sent for so long once a limit was found that is new or fell: longer than the server's window, which runs
+/// empty, so that the calls until the next rejection are just the limit.
 pub const PAUSE: Duration = Duration::from_millis(1100);
-/// Rejections this soon after a cut may be about calls sent before it, so they cut no further. They may as well be about
-/// calls sent since, to a limit that fell deep: so the rest of this time is quiet, too.
-pub const BETWEEN_CUTS: Duration = Duration::from_secs(2);
-/// From the pause to the plateau.
-pub const RECOVERY: Duration = Duration::from_secs(2);
-/// How long the rate rests just below the last bad one.
-pub const PLATEAU: Duration = Duration::from_secs(25);
-/// From the plateau to the cap, at the longest. The four together stay below a minute.
-pub const GROWTH: Duration = Duration::from_secs(30);
-/// The time between two probes of a server that rejects nearly everything.
+/// The pause where the limit was touched from just below: the few calls too many leave the window in less. At least it is
+/// the time of a call.
+pub const SHORT_PAUSE: Duration = Duration::from_millis(120);
+/// How long the rate rests at first just below the limit.
+pub const PLATEAU: Duration = Duration::from_millis(1500);
+/// The plateau doubles so often at most.
+const DOUBLINGS: u8 = 3;
+/// The pace of growth: after so long the rate is e times the plateau, after twice that e^8 times.
+pub const GROWTH: Duration = Duration::from_secs(5);
+/// The time between two calls to a server that rejects everything: the rate falls no lower.
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
+const SLOWEST: f64 = 0.2;
 
-/// The share of the calls that were too many with which sending begins again.
-const START: f64 = 0.7;
-/// The plateau, as a share of the calls that were too many. It is at least one call below them.
-const REST: f64 = 0.99;
-/// The lowest rate short of probing, in calls a second.
-const SLOWEST: f64 = 1.0;
-/// Three of these in a row with most answers rejected: only probes from then on.
-const SPAN: Duration = Duration::from_secs(10);
-const BAD_SPANS: u32 = 3;
+/// So far below a limit the rate rests: ways vary, and calls that left well apart arrive closer together.
+const REST: f64 = 0.03;
+/// At the least, so many calls a second below it, but no more than the share: of a limit of 8, one call is a lot, and a
+/// way that varies by 50 ms needs half a one.
+const REST_CALLS: f64 = 0.4;
+const REST_MOST: f64 = 0.1;
+/// A limit found at less than this share of the last one fell.
+const FELL: f64 = 0.9;
+/// A limit found at more than this share of the last one rose.
+const ROSE: f64 = 1.15;
+/// A limit is kept in thousandths of a call a second.
+const THOUSANDTHS: f64 = 1000.0;
 
 /// The rate of one command, or of the app, under the server's rejections.
 #[derive(Debug)]
 pub struct Throttle {
     cap: Cap,
-    state: State,
-    /// Rejected again so soon after this cut that it was not cut again.
-    hushed: Option<Cut>,
-    answers: Answers,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum State {
-    Open,
-    Recovering(Cut),
-    Probing,
+    cut: Option<Cut>,
 }
 
 /// A limit below ours was touched.
@@ -72,24 +64,17 @@ enum State {
 pub struct Cut {
     /// When.
     pub at: Moment,
-    /// The calls of about a second that were too many, over all processes.
-    pub calls: u32,
-}
-
-/// The answers of the current span.
-#[derive(Debug)]
-struct Answers {
-    since: Moment,
-    all: u32,
-    rejected: u32,
-    bad_spans: u32,
+    /// The rate that was too much, over all processes, in thousandths of a call a second.
+    pub limit: u32,
+    /// How much is known of it: nothing but this (0), that it was touched from just below (1), and how often it was then
+    /// found again where it was.
+    pub trust: u8,
 }
 
 impl Throttle {
     /// Nothing was rejected yet.
-    pub fn new(cap: Cap, now: Moment) -> Self {
-        let answers = Answers { since: now, all: 0, rejected: 0, bad_spans: 0 };
-        Self { cap, state: State::Open, hushed: None, answers }
+    pub fn new(cap: Cap) -> Self {
+        Self { cap, cut: None }
     }
 
     /// From now on, this is the highest rate.
@@ -97,41 +82,31 @@ impl Throttle {
         self.cap = cap;
     }
 
-    /// An answer was read, of whatever kind.
-    pub fn answered(&mut self, now: Moment) {
-        self.close_span(now);
-        self.answers.all = self.answers.all.saturating_add(1);
+    /// A rejection of a call that was sent then says something new. One of a call from before the end of the pause is of those
+    /// that led to it.
+    pub fn is_news(&self, sent: Moment) -> bool {
+        self.cut.is_none_or(|cut| cut.end_of_pause() <= sent)
     }
 
-    /// An answer said: too fast, while so many calls held slots. Returns the cut, if this is one.
-    pub fn rejected(&mut self, now: Moment, calls: u32) -> Option<Cut> {
-        self.close_span(now);
-        self.answers.rejected = self.answers.rejected.saturating_add(1);
-        match self.state {
-            State::Recovering(cut) if now.since(cut.at) < BETWEEN_CUTS => {
-                self.hushed = Some(cut).filter(|cut| now.since(cut.at) >= PAUSE).or(self.hushed);
-                return None;
-            }
-            State::Probing => return None,
-            State::Open | State::Recovering(_) => {}
+    /// An answer said: too fast. The call was sent at `sent`, and `calls` in the second that ended then, itself among
+    /// them. Returns the cut, if this is one.
+    pub fn rejected(&mut self, now: Moment, sent: Moment, calls: u32) -> Option<Cut> {
+        if !self.is_news(sent) {
+            return None;
         }
-        // Slots of unanswered calls are held far longer than a second, and more than allowed were hardly sent.
-        let cut = Cut { at: now, calls: calls.clamp(1, whole(self.rate(now))) };
-        self.state = State::Recovering(cut);
+        let limit = self.rate(sent).min(f64::from(calls.max(1)));
+        let trust = self.cut.map_or(0, |last| last.trust_in(limit, sent));
+        let cut = Cut { at: now, limit: thousandths(limit), trust };
+        self.cut = Some(cut);
         Some(cut)
     }
 
     /// Another process was told to slow down. Returns whether that is news.
     pub fn heed(&mut self, cut: Cut, now: Moment) -> bool {
-        let news = match self.state {
-            State::Open => cut.at.plus(PAUSE + RECOVERY + PLATEAU + GROWTH) > now,
-            State::Recovering(own) => cut.at > own.at,
-            State::Probing => false,
-        };
         // A moment to come is from before a reboot.
-        let news = news && cut.at <= now;
+        let news = cut.at <= now && self.cut.is_none_or(|own| cut.at > own.at);
         if news {
-            self.state = State::Recovering(cut);
+            self.cut = Some(cut);
         }
         news
     }
@@ -139,93 +114,76 @@ impl Throttle {
     /// Calls a second that may be sent now; above zero and never above the cap. A pause goes before.
     pub fn rate(&self, now: Moment) -> f64 {
         let cap = f64::from(self.cap.get());
-        match self.state {
-            State::Open => cap,
-            State::Recovering(cut) => cut.rate(now, cap),
-            State::Probing => 1.0 / PROBE_EVERY.as_secs_f64(),
-        }
-    }
-
-    /// The slots that may be used now: as many as whole calls of the rate. After a pause they are all free, so they
-    /// come one by one over a window: each process has a pace of its own, and many would use them up at once.
-    pub fn slots(&self, now: Moment) -> u32 {
-        let share = match self.state {
-            State::Recovering(cut) => now.since(self.end_of_pause(cut)).div_duration_f64(WINDOW).min(1.0),
-            State::Open | State::Probing => 1.0,
-        };
-        whole(self.rate(now) * share)
+        self.cut.map_or(cap, |cut| cut.rate(now).min(cap))
     }
 
     /// The end of the pause, if there is one.
     pub fn paused_until(&self, now: Moment) -> Option<Moment> {
-        match self.state {
-            State::Recovering(cut) => Some(self.end_of_pause(cut)).filter(|end| *end > now),
-            State::Open | State::Probing => None,
-        }
-    }
-
-    fn end_of_pause(&self, cut: Cut) -> Moment {
-        let pause = if self.hushed == Some(cut) { BETWEEN_CUTS } else { PAUSE };
-        cut.at.plus(pause)
+        self.cut.map(Cut::end_of_pause).filter(|end| *end > now)
     }
 
     /// What there is to tell about it.
     pub fn speed(&self, now: Moment) -> Speed {
         let allowed = self.rate(now);
-        let pressure = match (self.paused_until(now), self.state) {
-            (Some(end), _) => Pressure::Paused { remaining: end.since(now) },
-            (None, State::Probing) => Pressure::Probing,
-            (None, State::Recovering(_)) if allowed < f64::from(self.cap.get()) => Pressure::Recovering,
-            (None, State::Recovering(_) | State::Open) => Pressure::None,
+        let pressure = match self.paused_until(now) {
+            Some(end) => Pressure::Paused { remaining: end.since(now) },
+            None if allowed < 2.0 * SLOWEST => Pressure::Probing,
+            None if allowed < f64::from(self.cap.get()) => Pressure::Recovering,
+            None => Pressure::None,
         };
         Speed { cap: self.cap, allowed, pressure }
     }
-
-    /// Looks at the answers of a span once it is over. A span without answers says nothing.
-    fn close_span(&mut self, now: Moment) {
-        let span = match self.state {
-            State::Probing => PROBE_EVERY,
-            State::Open | State::Recovering(_) => SPAN,
-        };
-        if now.since(self.answers.since) < span || self.answers.all == 0 {
-            return;
-        }
-        let bad = self.answers.rejected > self.answers.all / 2;
-        let bad_spans = if bad { self.answers.bad_spans + 1 } else { 0 };
-        self.answers = Answers { since: now, all: 0, rejected: 0, bad_spans };
-        match self.state {
-            State::Probing if !bad => self.state = grown_from_nothing(now),
-            State::Open | State::Recovering(_) if bad_spans >= BAD_SPANS => self.state = State::Probing,
-            State::Probing | State::Open | State::Recovering(_) => {}
-        }
-    }
-}
-
-/// Probes say that calls pass again, not how many: growth begins at once, at the bottom.
-fn grown_from_nothing(now: Moment) -> State {
-    State::Recovering(Cut { at: now.minus(PAUSE + RECOVERY + PLATEAU), calls: 1 })
-}
-
-/// Whole calls of a rate, at least one.
-fn whole(rate: f64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are from 0 to the cap")]
-    let calls = rate as u32;
-    calls.max(1)
 }
 
 impl Cut {
-    fn rate(self, now: Moment, cap: f64) -> f64 {
-        let calls = f64::from(self.calls);
-        let plateau = (calls * REST).min(calls - 1.0).max(SLOWEST);
-        let start = (calls * START).clamp(SLOWEST, plateau);
-        let recovering = now.since(self.at).saturating_sub(PAUSE);
-        if recovering < RECOVERY {
-            let left = 1.0 - recovering.div_duration_f64(RECOVERY);
-            return (plateau - (plateau - start) * left.powi(3)).min(cap);
-        }
-        let growing = recovering.saturating_sub(RECOVERY + PLATEAU);
-        (plateau + cap * growing.div_duration_f64(GROWTH).powi(3)).min(cap)
+    /// Calls a second after the pause; without end, in the end.
+    fn rate(self, now: Moment) -> f64 {
+        let growing = now.since(self.end_of_plateau()).div_duration_f64(GROWTH);
+        self.plateau() * growing.powi(3).exp()
     }
+
+    fn plateau(self) -> f64 {
+        let limit = self.limit();
+        let rest = (REST_CALLS / limit).clamp(REST, REST_MOST);
+        (limit * (1.0 - rest)).max(SLOWEST)
+    }
+
+    /// How far to trust a limit that was found after this one.
+    fn trust_in(self, limit: f64, sent: Moment) -> u8 {
+        let share = limit / self.limit();
+        if share < FELL {
+            0
+        } else if share > ROSE {
+            1
+        } else if sent < self.end_of_plateau() {
+            self.trust.max(1)
+        } else {
+            self.trust.saturating_add(1).min(DOUBLINGS)
+        }
+    }
+
+    fn limit(self) -> f64 {
+        f64::from(self.limit.max(1)) / THOUSANDTHS
+    }
+
+    fn end_of_pause(self) -> Moment {
+        let short = Duration::from_secs_f64(1.0 / self.limit()).max(SHORT_PAUSE);
+        self.at.plus(if self.trust == 0 { PAUSE } else { short.min(PAUSE) })
+    }
+
+    fn end_of_plateau(self) -> Moment {
+        self.end_of_pause().plus(PLATEAU * (1 << self.trust.min(DOUBLINGS)))
+    }
+}
+
+fn thousandths(limit: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "limits are above 0 and at most 65,536"
+    )]
+    let thousandths = (limit * THOUSANDTHS) as u32;
+    thousandths
 }
 
 #[cfg(test)]
@@ -244,11 +202,22 @@ mod tests {
         Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")
     }
 
-    /// Rejected at `at`, while `calls` held slots.
+    /// Rejected at `at`, when `calls` were sent in a second.
     fn rejected(calls: u32, at: u64) -> Throttle {
-        let mut throttle = Throttle::new(cap(200), ms(0));
-        assert_eq!(throttle.rejected(ms(at), calls), Some(Cut { at: ms(at), calls }));
+        let mut throttle = Throttle::new(cap(200));
+        let cut = Cut { at: ms(at), limit: calls * 1000, trust: 0 };
+        assert_eq!(throttle.rejected(ms(at), ms(at - 50), calls), Some(cut));
         throttle
+    }
+
+    /// And then with each of these, sent so many milliseconds after the one before: what is known of the limit.
+    fn found(first: u32, then: &[(u64, u32)]) -> Vec<(u32, u8)> {
+        let (mut throttle, mut now) = (rejected(first, 5000), 5000);
+        let mut next = |(wait, calls): &(u64, u32)| {
+            now += wait;
+            throttle.rejected(ms(now), ms(now), *calls).map_or((0, 0), |cut| (cut.limit / 1000, cut.trust))
+        };
+        then.iter().map(&mut next).collect()
     }
 
     fn rate(throttle: &Throttle, at: u64) -> f64 {
@@ -256,143 +225,125 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_pauses_then_cuts_to_0_7_of_the_calls_then_grows_back() {
+    fn a_rejection_pauses_then_the_rate_rests_below_the_limit_then_it_grows_to_the_cap() {
         let throttle = rejected(100, 5000);
         assert_eq!(throttle.paused_until(ms(6099)), Some(ms(6100)));
         assert_eq!(throttle.paused_until(ms(6100)), None);
-        assert_eq!(rate(&throttle, 6100).to_string(), "70");
-        assert_eq!(rate(&throttle, 8100).to_string(), "99");
-        assert_eq!(rate(&throttle, 33_100).to_string(), "99");
-        assert!(throttle.rate(ms(45_000)) > 100.0);
-        assert_eq!(rate(&throttle, 63_100).to_string(), "200");
+        let rates = [6100, 7600, 8600, 10_600, 12_600].map(|at| rate(&throttle, at).to_string());
+        assert_eq!(rates, ["97", "97", "97.8", "120.4", "200"]);
     }
 
     #[test]
-    fn within_two_seconds_there_is_one_cut_and_after_another_rejection_quiet() {
+    fn within_seconds_a_rate_of_one_call_has_grown_to_the_cap() {
+        let throttle = rejected(1, 5000);
+        assert_eq!([7600, 12_600, 17_000].map(|at| rate(&throttle, at).to_string()), ["0.9", "2.4", "200"]);
+    }
+
+    #[test]
+    fn only_calls_sent_after_the_pause_say_anything_new() {
         let mut throttle = rejected(100, 5000);
-        assert_eq!(throttle.rejected(ms(6099), 100), None);
-        assert_eq!(throttle.paused_until(ms(6100)), None);
-        assert_eq!(throttle.rejected(ms(6100), 100), None);
-        assert_eq!(throttle.paused_until(ms(6100)), Some(ms(7000)));
-        assert_eq!(throttle.paused_until(ms(7000)), None);
-        assert_ne!(throttle.rejected(ms(7000), 100), None);
-        assert_eq!(throttle.paused_until(ms(7000)), Some(ms(8100)));
+        assert_eq!(throttle.rejected(ms(6300), ms(6099), 100), None);
+        assert_eq!(throttle.rejected(ms(6300), ms(6100), 60).map(|cut| cut.limit), Some(60_000));
+    }
+
+    #[test]
+    fn a_limit_found_where_it_was_is_trusted_more_each_time_and_one_that_moved_is_not() {
+        assert_eq!(found(100, &[(4000, 98), (8000, 98), (9000, 97)]), [(98, 1), (98, 2), (97, 3)]);
+        assert_eq!(found(100, &[(6000, 98), (8000, 98), (20_000, 180)]), [(98, 1), (98, 2), (180, 1)]);
+        assert_eq!(found(100, &[(6000, 98), (8000, 50)]), [(98, 1), (50, 0)]);
+    }
+
+    #[test]
+    fn touched_again_before_it_grew_a_limit_is_trusted_no_more_than_before() {
+        assert_eq!(found(100, &[(1200, 97), (300, 97), (300, 97)]), [(97, 1), (94, 1), (91, 1)]);
+    }
+
+    #[test]
+    fn the_pause_is_short_and_the_plateau_long_where_the_limit_is_known() {
+        let mut throttle = rejected(100, 5000);
+        for (at, end_of_plateau) in [(10_000, 13_120), (15_000, 21_120), (23_000, 35_120), (37_000, 49_120)] {
+            throttle.rejected(ms(at), ms(at), 100).expect("new");
+            assert_eq!(throttle.paused_until(ms(at)), Some(ms(at + 120)));
+            let plateau = throttle.rate(ms(at + 120));
+            assert!(throttle.rate(ms(end_of_plateau)) <= plateau, "at {at}");
+            assert!(throttle.rate(ms(end_of_plateau + 100)) > plateau, "at {at}");
+        }
+    }
+
+    #[test]
+    fn of_few_calls_more_is_left_than_a_share() {
+        assert_eq!(
+            [200, 40, 8, 2].map(|calls| rate(&rejected(calls, 5000), 7000).to_string()),
+            ["194", "38.8", "7.6", "1.8"]
+        );
     }
 
     #[test]
     fn a_server_that_rejects_everything_is_probed_until_it_answers() {
-        let mut throttle = Throttle::new(cap(200), ms(0));
-        let mut now = 0;
-        while now <= 32_000 {
-            throttle.answered(ms(now));
-            throttle.rejected(ms(now), 200);
-            now += 1000;
+        let mut throttle = rejected(1, 5000);
+        for second in 1..30 {
+            let at = 5000 + second * 5000;
+            throttle.rejected(ms(at), ms(at - 50), 1);
         }
-        assert_eq!(throttle.speed(ms(now)).pressure, Pressure::Probing);
-        assert_eq!(rate(&throttle, now).to_string(), "0.2");
-        throttle.answered(ms(now + 5000));
-        throttle.rejected(ms(now + 5000), 1);
-        throttle.answered(ms(now + 10_000));
-        assert_eq!(throttle.speed(ms(now + 10_000)).pressure, Pressure::Probing);
-        throttle.answered(ms(now + 15_000));
-        assert_eq!(throttle.speed(ms(now + 15_000)).pressure, Pressure::Recovering);
-        assert_eq!(rate(&throttle, now + 45_000).to_string(), "200");
-    }
-
-    #[test]
-    fn some_rejections_do_not_lead_to_probing() {
-        let mut throttle = Throttle::new(cap(200), ms(0));
-        for second in 0..100 {
-            throttle.answered(ms(second * 1000));
-            throttle.answered(ms(second * 1000));
-            throttle.rejected(ms(second * 1000), 200);
-        }
-        assert_ne!(throttle.speed(ms(100_000)).pressure, Pressure::Probing);
+        assert_eq!(throttle.speed(ms(152_000)).pressure, Pressure::Probing);
+        assert_eq!(rate(&throttle, 152_000).to_string(), "0.2");
+        assert_eq!(throttle.speed(ms(180_000)).pressure, Pressure::None);
     }
 
     #[test]
     fn the_speed_says_why() {
         let throttle = rejected(100, 5000);
         assert_eq!(throttle.speed(ms(5300)).to_string(), "told to slow down: paused for 0.8 s");
-        assert_eq!(throttle.speed(ms(9100)).to_string(), "told to slow down: 99 of 200 calls/s, growing back");
+        assert_eq!(throttle.speed(ms(7100)).to_string(), "told to slow down: 97 of 200 calls/s, growing back");
         assert_eq!(throttle.speed(ms(70_000)).to_string(), "200 calls/s, the cap");
     }
 
     #[test]
-    fn the_plateau_is_a_call_below_those_that_were_too_many_and_never_below_one() {
-        assert_eq!(rate(&rejected(9, 5000), 20_000).to_string(), "8");
-        assert_eq!(rate(&rejected(1, 5000), 20_000).to_string(), "1");
-    }
-
-    #[test]
-    fn after_a_pause_slots_come_over_a_window() {
-        let throttle = rejected(100, 5000);
-        let slots = [6100, 6200, 6600, 7100, 8100].map(|at| throttle.slots(ms(at)));
-        assert_eq!(slots, [1, 7, 43, 95, 99]);
-        assert_eq!(rejected(9, 5000).slots(ms(20_000)), 8);
-    }
-
-    #[test]
-    fn no_more_calls_were_too_many_than_could_be_sent() {
-        let mut throttle = rejected(100, 5000);
-        let cut = throttle.rejected(ms(20_000), 140);
-        assert_eq!(cut.map(|cut| cut.calls), Some(99));
-    }
-
-    #[test]
     fn what_another_process_was_told_counts_like_ones_own() {
-        let (mut other, told) = (Throttle::new(cap(200), ms(0)), Cut { at: ms(5000), calls: 100 });
+        let (mut other, told) = (Throttle::new(cap(200)), Cut { at: ms(5000), limit: 100_000, trust: 0 });
         assert!(other.heed(told, ms(5200)));
         assert_eq!(other.paused_until(ms(5200)), Some(ms(6100)));
         assert_eq!(other.speed(ms(8100)), rejected(100, 5000).speed(ms(8100)));
-        assert_eq!(other.rejected(ms(6500), 100), None, "a second cut for the same calls");
+        assert!(!other.is_news(ms(5100)), "a second cut for the same calls");
         assert!(!other.heed(told, ms(6500)), "known");
-        assert!(!other.heed(Cut { at: ms(4000), calls: 10 }, ms(6500)), "older");
-        assert!(!other.heed(Cut { at: ms(9000), calls: 10 }, ms(6500)), "from before a reboot");
-        assert!(other.heed(Cut { at: ms(8000), calls: 90 }, ms(8000)), "newer");
-        assert!(!Throttle::new(cap(200), ms(0)).heed(told, ms(65_000)), "healed");
+        assert!(!other.heed(Cut { at: ms(4000), ..told }, ms(6500)), "older");
+        assert!(!other.heed(Cut { at: ms(9000), ..told }, ms(6500)), "from before a reboot");
+        assert!(other.heed(Cut { at: ms(8000), ..told }, ms(8000)), "newer");
     }
 
     #[derive(Debug, Clone, Copy)]
     enum Step {
         Told,
-        Answered,
         Rejected,
     }
 
     proptest! {
         #[test]
-        fn whatever_happens_the_rate_stays_in_bounds_cuts_stay_apart_and_a_quiet_minute_heals(
+        fn whatever_happens_the_rate_stays_in_bounds_grows_until_a_rejection_and_a_quiet_minute_heals(
             limit in 1_u32..1000,
             steps in prop::collection::vec(
-                (0_u64..3000, prop::sample::select(vec![Step::Told, Step::Answered, Step::Rejected]), 0_u32..300), 1..300),
+                (0_u64..3000, prop::sample::select(vec![Step::Told, Step::Rejected]), 0_u32..300, 0_u8..=255), 1..300),
         ) {
-            let mut throttle = Throttle::new(cap(limit), ms(0));
-            let (mut now, mut last_cut) = (0, None);
-            for (wait, step, calls) in steps {
+            let (mut throttle, mut now) = (Throttle::new(cap(limit)), 0);
+            for (wait, step, calls, trust) in steps {
                 let before = throttle.rate(ms(now));
                 now += wait;
                 let grown = throttle.rate(ms(now));
                 prop_assert!(grown >= before, "{grown} after {before} without a rejection");
                 prop_assert!(grown > 0.0 && grown <= f64::from(limit));
                 match step {
-                    Step::Answered => throttle.answered(ms(now)),
                     Step::Told => {
-                        let told = Cut { at: ms(now), calls: calls.max(1) };
-                        last_cut = Some(told).filter(|told| throttle.heed(*told, ms(now))).or(last_cut);
+                        throttle.heed(Cut { at: ms(now), limit: calls, trust }, ms(now));
                     }
                     Step::Rejected => {
-                        let cut = throttle.rejected(ms(now), calls);
-                        if let (Some(cut), Some(last)) = (cut, last_cut) {
-                            prop_assert!(cut.at.since(last.at) >= BETWEEN_CUTS);
-                        }
-                        last_cut = cut.or(last_cut);
+                        let paused = throttle.paused_until(ms(now)).is_some();
+                        let cut = throttle.rejected(ms(now), ms(now), calls);
+                        prop_assert_eq!(cut.is_none(), paused, "one cut for all calls before the end of a pause");
+                        prop_assert!(cut.is_none() || throttle.rate(ms(now)) <= grown.max(SLOWEST));
                     }
                 }
             }
-            if throttle.speed(ms(now)).pressure != Pressure::Probing {
-                prop_assert_eq!(throttle.speed(ms(now + 60_000)).pressure, Pressure::None);
-            }
+            prop_assert_eq!(throttle.speed(ms(now + 60_000)).pressure, Pressure::None);
         }
     }
 }

@@ -167,7 +167,7 @@ fn a_ledger_without_room_for_another_command_says_so() {
 fn a_cut_that_one_process_tells_of_the_others_hear_at_their_next_take() {
     let folder = tempfile::tempdir().expect("a folder");
     let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 5, 5));
-    let cut = Cut { at: ms(7000), calls: 150 };
+    let cut = Cut { at: ms(7000), limit: 65_536_000, trust: 3 };
     one.0.tell(&mut one.2, cut).expect("told");
     assert_eq!(other.2.told(), None);
     assert_eq!(other.take(ms(7001)).expect_err("there is news"), ms(7001));
@@ -177,15 +177,23 @@ fn a_cut_that_one_process_tells_of_the_others_hear_at_their_next_take() {
 }
 
 #[test]
-fn only_the_first_slots_are_used_where_fewer_are_allowed_and_all_are_counted() {
+fn processes_keep_one_pace_together() {
     let folder = tempfile::tempdir().expect("a folder");
-    let [mut few, mut many] = [2, 10].map(|slots| Process::start(folder.path(), 10, slots));
-    many.2.use_first(6);
-    assert_eq!(many.take_all(ms(1)).len(), 6);
-    many.2.use_first(3);
-    many.take(ms(2)).expect_err("six are taken");
-    many.2.use_first(20);
-    assert_eq!(many.take_all(ms(2)).len(), 4, "no more than the cap");
-    assert_eq!(few.0.busy(&mut few.2, ms(3)).expect("read"), 10);
-    assert_eq!(few.0.busy(&mut few.2, ms(7000)).expect("read"), 0);
+    let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 5, 5));
+    one.2.set_pace(Duration::from_millis(100));
+    other.2.set_pace(Duration::from_millis(100));
+    one.take(ms(7000)).expect("the first");
+    assert_eq!(other.take(ms(7050)).expect_err("too soon"), ms(7090));
+    other.take(ms(7090)).expect("in time");
+    assert_eq!(one.take(ms(7100)).expect_err("too soon"), ms(7190));
+}
+
+#[test]
+fn the_calls_of_a_second_are_counted_though_their_slots_were_taken_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [few, mut many] = [2, 10].map(|slots| Process::start(folder.path(), 10, slots));
+    let taken = many.take_all(ms(1000));
+    many.0.settle(&taken[0], ms(2000)).expect("works");
+    many.take(ms(2000)).expect("free");
+    assert_eq!([999, 1000, 1999, 2000].map(|at| few.0.sent(&few.2, ms(at)).expect("read")), [0, 10, 10, 1]);
 }

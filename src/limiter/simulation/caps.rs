@@ -122,7 +122,7 @@ fn lives(lot: &mut StdRng) -> Vec<Range<u64>> {
 #[case::without_burst(
     Quota::per_second(NonZeroU32::new(CAP).expect("not zero")).allow_burst(NonZeroU32::MIN), STALLING)]
 fn a_naive_limiter_breaks_the_cap_so_these_tests_can_see(#[case] quota: Quota, #[case] network: Network) {
-    let naive = Peer { begin: Box::new(move |_| Box::new(Naive::new(quota))), lives: vec![ALWAYS] };
+    let naive = Peer { begin: Box::new(move || Box::new(Naive::new(quota))), lives: vec![ALWAYS] };
     let server = World::run(vec![naive], network, Server::new(|_| u32::MAX), 10, 1);
     assert!(server.fullest_second() > CAP as usize + 20, "only {} in one second", server.fullest_second());
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use self::world::{ALWAYS, Gate, Network, Peer, TIMEOUT};
 use super::lane::Lanes;
 use super::ledger::Ledger;
-use crate::domain::limit::{Cap, Moment};
+use crate::domain::limit::Cap;
 
 const CAP: u32 = 200;
 
@@ -33,11 +33,10 @@ fn steady_peer(folder: &Path, command_cap: u32) -> Peer {
 /// A process with these lives. One that begins again finds the ledger as it left it.
 fn peer(folder: &Path, command_cap: u32, lives: Vec<Range<u64>>) -> Peer {
     let path = folder.join("ledger");
-    let begin = move |now| -> Box<dyn Gate> {
+    let begin = move || -> Box<dyn Gate> {
         let ledger = Ledger::open(&path, TIMEOUT).expect("a ledger");
-        let now = Moment::from_nanos(now);
-        let mut lanes = Lanes::new(ledger, cap(CAP), now);
-        lanes.command("friend_delete", cap(command_cap), now).expect("a section");
+        let mut lanes = Lanes::new(ledger, cap(CAP));
+        lanes.command("friend_delete", cap(command_cap)).expect("a section");
         Box::new(lanes)
     };
     Peer { begin: Box::new(begin), lives }

@@ -104,7 +104,7 @@ impl Network {
 /// A process: how it begins, and when it lives, in nanoseconds. Killed, it leaves calls behind whose answers nobody
 /// reads.
 pub(super) struct Peer {
-    pub(super) begin: Box<dyn Fn(u64) -> Box<dyn Gate>>,
+    pub(super) begin: Box<dyn Fn() -> Box<dyn Gate>>,
     pub(super) lives: Vec<Range<u64>>,
 }
 
@@ -191,7 +191,7 @@ impl World {
     fn happen(&mut self, event: Event, now: u64) {
         match event {
             Event::Begin { peer } => {
-                let gate = (self.peers[peer].begin)(now);
+                let gate = (self.peers[peer].begin)();
                 self.lives[peer].0 += 1;
                 self.lives[peer].1 = Some(Life { gate, idle: WORKERS, asking: false });
                 self.ask_at(Whose { peer, life: self.lives[peer].0 }, now);

@@ -478,7 +478,7 @@ fn files_with_accounts_are_the_users_alone_whatever_the_umask_says() {
     assert_eq!(mode(&bench.ledger()), 0o666);
     let ledger = std::fs::read(bench.ledger()).expect("it was used");
     let text: Vec<&[u8]> = ledger[..4096].split(|byte| *byte == 0).filter(|text| !text.is_empty()).collect();
-    assert_eq!(text, [b"imbulk slots v1\n".as_slice(), b"account_delete"]);
+    assert_eq!(text, [b"imbulk slots v2\n".as_slice(), b"account_delete"]);
     for file in std::fs::read_dir(bench.folder()).expect("a folder") {
         let path = file.expect("an entry").path();
         let ours = path.file_stem().is_some_and(|name| name != "job");

@@ -1,0 +1,81 @@
+//! Pace: calls leave one after the other, not in bursts, over all processes that share the moment of the last one.
+//!
+//! This is the generic cell rate algorithm with its one number in the ledger. Only moments of sends go into it, so
+//! unlike a slot it costs nothing of how long answers take and how much that varies.
+
+use std::time::Duration;
+
+use super::Moment;
+
+/// So late a call may be and the next ones still make up for it: timers fire on whole milliseconds, some later, and lost
+/// moments would be lost throughput. More would be a burst.
+const SLACK: Duration = Duration::from_millis(10);
+
+/// A call may leave now when calls are that far apart and the last one was due at `last`; returns when this one was
+/// due, which may be up to [`SLACK`] ago.
+///
+/// # Errors
+/// Not yet: when to ask again.
+pub fn next(last: Moment, apart: Duration, now: Moment) -> Result<Moment, Moment> {
+    // A moment to come is from before a reboot.
+    let due = if last > now { now } else { last.plus(apart) };
+    if due > now { Err(due) } else { Ok(due.max(now.minus(SLACK))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(ms: u64) -> Moment {
+        Moment::from_nanos(1_000_000_000 + ms * 1_000_000)
+    }
+
+    #[test]
+    fn calls_leave_at_the_pace_after_a_burst_of_the_slack() {
+        let (mut last, mut sent) = (ms(0), Vec::new());
+        for at in 1000..1100 {
+            while let Ok(due) = next(last, Duration::from_millis(5), ms(at)) {
+                last = due;
+                sent.push(at);
+            }
+        }
+        assert_eq!(sent[..5], [1000, 1000, 1000, 1005, 1010]);
+        assert_eq!(sent.len(), 22);
+    }
+
+    #[test]
+    fn a_refusal_names_the_moment_from_which_it_is_none() {
+        assert_eq!(next(ms(0), Duration::from_millis(200), ms(10)), Err(ms(200)));
+        assert_eq!(next(ms(0), Duration::from_millis(200), ms(200)), Ok(ms(200)));
+    }
+
+    #[test]
+    fn a_moment_to_come_is_no_hindrance() {
+        assert_eq!(next(ms(9000), Duration::from_secs(5), ms(10)), Ok(ms(10)));
+    }
+
+    proptest! {
+        #[test]
+        fn however_late_they_are_asked_for_no_span_holds_more_than_the_pace_and_the_slack(
+            apart in 1_u64..300,
+            waits in prop::collection::vec(0_u64..100, 2..200),
+        ) {
+            let (mut last, mut now, mut sent) = (ms(0), 0, Vec::new());
+            for wait in waits {
+                now += wait;
+                if let Ok(due) = next(last, Duration::from_millis(apart), ms(now)) {
+                    prop_assert!(due <= ms(now) && due >= last.plus(Duration::from_millis(apart)).min(ms(now)));
+                    last = due;
+                    sent.push(now);
+                }
+            }
+            for (n, first) in sent.iter().enumerate() {
+                for (more, later) in sent[n..].iter().enumerate() {
+                    prop_assert!(later - first + 10 >= apart * u64::try_from(more).expect("few"));
+                }
+            }
+        }
+    }
+}
