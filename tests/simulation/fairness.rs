@@ -1,9 +1,13 @@
 //! Nobody waits for what does not concern it, and everybody gets a turn.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::operation::DeleteType;
 use imbulk::domain::request::{Item, Request, RequestId};
+use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
+use imbulk::domain::tally::Tally;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -65,11 +69,38 @@ fn a_set_of_busy_accounts_gets_its_turn_long_before_the_streams_end() {
         let items = (1..8).map(|n| Item { account: id(format!("h{n}")), row: 10_000 + n, updates: None }).collect();
         requests[400] = request(401, Some(id("h0")), items);
         let mut night = night("friend_delete", 200, requests, Weather { work: MS * 100, ..Weather::FAIR });
-        night.jobs[0].delete_type = imbulk::domain::operation::DeleteType::Both;
+        night.jobs[0].delete_type = DeleteType::Both;
         night.seed = seed;
         let report = lived(&night);
         let turn = report.sent.iter().position(|(_, id)| *id == 401).expect("it was sent");
         // Each of its accounts has some 50 requests that came before it.
         assert!(turn < 600, "seed {seed}: it went out as number {turn} of {}", report.sent.len());
     }
+}
+
+/// Of a chain of friends the first two are quarantined after a kill: whoever needs one of them waits, and keeps nobody else.
+#[test]
+fn after_a_kill_only_those_wait_who_name_an_account_that_may_still_be_written() {
+    let job = &night("friend_delete", 200, Vec::new(), Weather::FAIR).jobs[0];
+    let plan = JobPlan {
+        operation: job.operation,
+        delete_type: DeleteType::Both,
+        calls_per_second: NonZeroU32::new(200).expect("a rate"),
+        retry: job.retry,
+        max_in_flight: None,
+        stop: job.stop,
+        tally: Tally::default(),
+    };
+    let link = |number: u32| {
+        let item = Item { account: id(number + 1), row: number.into(), updates: None };
+        request(number.into(), Some(id(number)), vec![item])
+    };
+    let mut schedule = Schedule::new(vec![plan], 1);
+    let request = link(1);
+    let keys = job.operation.keys(&request, DeleteType::Both);
+    let _ = schedule.handle(Duration::ZERO, Event::Rescued { job: Some(0), request, keys });
+    let commands = schedule.handle(Duration::ZERO, Event::Page { job: 0, requests: vec![link(2), link(3)] });
+    assert!(commands.contains(&Command::Intend(vec![3])), "{commands:?}");
+    let commands = schedule.handle(Duration::ZERO, Event::Reopened(1));
+    assert!(commands.contains(&Command::Load { job: 0, request: 2 }), "{commands:?}");
 }

@@ -10,6 +10,7 @@ use crate::domain::request::{Key, Keys, Request, RequestId};
 
 impl Schedule {
     pub(super) fn rescued(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: Keys) {
+        self.quarantined.extend(keys.as_slice());
         let (ticket, lease) = self.table.join(keys);
         assert_eq!(lease, Lease::Held, "requests in flight share no account, not even across a kill");
         self.set(now + SERVER_MAY_BE_WRITING, Timer::Reopen(request.id));
@@ -42,11 +43,11 @@ impl Schedule {
         }
     }
 
-    /// Takes a request into memory, or parks it where its account has company enough.
+    /// Takes a request into memory, or parks it where an account has company enough or may still be written for a call of before.
     pub(super) fn admit(&mut self, job: JobNo, request: Request) {
         let keys = self.keys_of(job, &request);
-        let crowded = keys.as_slice().iter().copied().find(|key| self.table.depth(*key) >= DEEP_ENOUGH);
-        if let Some(key) = crowded {
+        let crowded = |key: &Key| self.table.depth(*key) >= DEEP_ENOUGH || self.quarantined.contains(key);
+        if let Some(key) = keys.as_slice().iter().copied().find(crowded) {
             self.jobs[job].parked += 1;
             self.parked.entry(key).or_default().push_back((job, request.id));
             return;

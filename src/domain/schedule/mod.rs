@@ -62,6 +62,8 @@ pub struct Schedule {
     loading: Numbered<RequestId, Key>,
     /// Requests found `sending` at the start, until they are pending again.
     rescued: Numbered<RequestId, Rescued>,
+    /// The accounts of those. Who needs one is parked: it would hold up all others at its other accounts meanwhile.
+    quarantined: HashSet<Key, foldhash::fast::FixedState>,
     /// The numbers of those that pages may bring as well.
     known: HashSet<RequestId>,
     timers: BTreeMap<(Now, u64), Timer>,
@@ -179,6 +181,7 @@ impl Schedule {
             parked: Numbered::default(),
             loading: Numbered::default(),
             rescued: Numbered::default(),
+            quarantined: HashSet::default(),
             known: HashSet::new(),
             timers: BTreeMap::new(),
             timers_set: 0,
@@ -311,6 +314,9 @@ impl Schedule {
             let id = self.waiting.remove(&ticket).expect("who waited is known");
             let job = self.entries[&id].job;
             self.jobs[job].ready.push_back(id);
+        }
+        if !self.quarantined.is_empty() {
+            self.quarantined.retain(|key| !left.keys.as_slice().contains(key));
         }
         if !self.parked.is_empty() {
             left.keys.as_slice().iter().for_each(|key| self.unpark(*key, out));
