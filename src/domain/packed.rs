@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{UserId, UserIdError};
 use super::outcome::Outcome;
-use super::request::Item;
+use super::request::{Item, Updates};
 use super::row::{RowNo, Tags};
 
 /// The most bytes of ids and tags in one request.
@@ -162,43 +162,64 @@ impl Packed {
     /// Reads items back.
     pub fn unpack(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, UnpackError> {
         let accounts = accounts.split('\n').map(UserId::new).collect::<Result<Vec<_>, _>>()?;
-        let rows: Vec<Rows> = serde_json::from_str(rows)?;
-        let tags: Option<Vec<Vec<Tags>>> = tags.map(serde_json::from_str).transpose()?;
-        let tag_count = tags.as_ref().map_or(accounts.len(), Vec::len);
-        if accounts.len() != rows.len() || accounts.len() != tag_count {
-            return Err(UnpackError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tag_count });
+        match tags {
+            Some(tags) => {
+                unpack_tagged(accounts, &serde_json::from_str::<Vec<Rows>>(rows)?, serde_json::from_str(tags)?)
+            }
+            None => unpack_plain(accounts, &serde_json::from_str::<Vec<i64>>(rows)?),
         }
-        let mut tags = tags.map(Vec::into_iter);
-        let mut before = 0;
-        let items = accounts.into_iter().zip(rows);
-        items.map(|(account, rows)| item(account, rows, tags.as_mut().and_then(Iterator::next), &mut before)).collect()
     }
 }
 
-/// `before` is the first row of the item before.
-fn item(account: UserId, rows: Rows, tags: Option<Vec<Tags>>, before: &mut RowNo) -> Result<Item, UnpackError> {
-    let (distance, others) = match rows {
-        Rows::One(distance) => (distance, Vec::new()),
+fn unpack_plain(accounts: Vec<UserId>, distances: &[i64]) -> Result<Vec<Item>, UnpackError> {
+    if accounts.len() != distances.len() {
+        return Err(UnpackError::Uneven { accounts: accounts.len(), rows: distances.len(), tags: accounts.len() });
+    }
+    let mut row = 0;
+    let items = accounts.into_iter().zip(distances);
+    items
+        .map(|(account, distance)| {
+            row = behind(row, *distance)?;
+            Ok(Item { account, row, updates: None })
+        })
+        .collect()
+}
+
+fn unpack_tagged(accounts: Vec<UserId>, rows: &[Rows], tags: Vec<Vec<Tags>>) -> Result<Vec<Item>, UnpackError> {
+    if accounts.len() != rows.len() || accounts.len() != tags.len() {
+        return Err(UnpackError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tags.len() });
+    }
+    let mut before = 0;
+    let items = accounts.into_iter().zip(rows).zip(tags);
+    items
+        .map(|((account, rows), tags)| {
+            let (row, updates) = updates(rows, tags, before)?;
+            before = row;
+            Ok(Item { account, row, updates: Some(Box::new(updates)) })
+        })
+        .collect()
+}
+
+/// The first row of an item, and all of them with their tags. `before` is the first row of the item before.
+fn updates(rows: &Rows, tags: Vec<Tags>, before: RowNo) -> Result<(RowNo, Updates), UnpackError> {
+    let (first, others) = match rows {
+        Rows::One(distance) => (*distance, [].as_slice()),
         Rows::Merged(distances) => {
-            let (first, others) = distances.split_first().ok_or(UnpackError::Uneven { accounts: 1, rows: 0, tags: 0 })?;
-            (*first, others.to_vec())
+            let none = UnpackError::Uneven { accounts: 1, rows: 0, tags: tags.len() };
+            distances.split_first().map(|(first, others)| (*first, others)).ok_or(none)?
         }
     };
-    let behind = |start: RowNo, distance| start.checked_add_signed(distance).ok_or(UnpackError::Row { start, distance });
-    let row = behind(*before, distance)?;
-    *before = row;
-    let count = others.len() + 1;
-    let Some(tags) = tags else {
-        let lone = Item { account, row, updates: None };
-        return if count == 1 { Ok(lone) } else { Err(UnpackError::Uneven { accounts: 1, rows: count, tags: 0 }) };
-    };
-    if tags.len() != count {
-        return Err(UnpackError::Uneven { accounts: 1, rows: count, tags: tags.len() });
+    if tags.len() != others.len() + 1 {
+        return Err(UnpackError::Uneven { accounts: 1, rows: others.len() + 1, tags: tags.len() });
     }
-    let others = others.into_iter().map(|distance| behind(row, distance));
-    let rows = std::iter::once(Ok(row)).chain(others);
+    let row = behind(before, first)?;
+    let rows = std::iter::once(Ok(row)).chain(others.iter().map(|distance| behind(row, *distance)));
     let updates = rows.zip(tags).map(|(row, tags)| Ok((row?, tags))).collect::<Result<_, UnpackError>>()?;
-    Ok(Item { account, row, updates: Some(Box::new(updates)) })
+    Ok((row, updates))
+}
+
+fn behind(start: RowNo, distance: i64) -> Result<RowNo, UnpackError> {
+    start.checked_add_signed(distance).ok_or(UnpackError::Row { start, distance })
 }
 
 fn rows_of(item: &Item, before: &mut RowNo) -> Rows {
@@ -261,6 +282,7 @@ mod tests {
         assert!(Packed::unpack("a", "[[1,2]]", None).is_err());
         assert!(Packed::unpack("a", "[[]]", None).is_err());
         assert!(Packed::unpack("a", "[1]", Some("[[]]")).is_err());
+        assert!(Packed::unpack("a", "[[]]", Some("[[{}]]")).is_err());
         assert!(Packed::unpack("", "[1]", None).is_err());
         assert!(Packed::unpack("a\tb", "[1]", None).is_err());
         assert!(Packed::unpack("a", "[-1]", None).is_err());

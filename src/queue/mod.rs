@@ -32,8 +32,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
 pub use figures::{CodeRows, Rejected};
-pub use largest::LargeAccount;
 pub use gather::{Gathering, Insert};
+pub use largest::LargeAccount;
 pub use load::{Loader, Writer};
 pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
 pub use record::{Write, Written};

@@ -42,7 +42,8 @@ async fn reseal(connection: &mut SqliteConnection, select: &str, kinds: &str, up
             }
             bytes.extend(number.into_iter().flat_map(i64::to_le_bytes));
         }
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(update.to_owned())).bind(i64::from(crc32fast::hash(&bytes).cast_signed()));
+        let mut query =
+            sqlx::query(sqlx::AssertSqlSafe(update.to_owned())).bind(i64::from(crc32fast::hash(&bytes).cast_signed()));
         for key in keys {
             query = query.bind(line.get::<i64, _>(*key));
         }

@@ -99,7 +99,7 @@ impl<R: Read> Records<R> {
             Some(_) => self.reader.get_ref().text(place.start, place.end),
             None => self.record.as_slice(),
         };
-        Cells { text, cells: &self.cells, crlf: place.crlf }
+        Cells { text, ranges: &self.cells, crlf: place.crlf }
     }
 
     /// The line that is read next.
@@ -264,18 +264,18 @@ enum Plain {
 #[derive(Clone, Copy)]
 pub(super) struct Cells<'r> {
     text: &'r [u8],
-    cells: &'r [Range<usize>],
+    ranges: &'r [Range<usize>],
     crlf: bool,
 }
 
 impl<'r> Cells<'r> {
     pub(super) fn len(&self) -> usize {
-        self.cells.len()
+        self.ranges.len()
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&'r [u8]> {
-        let cell = self.text.get(self.cells.get(index)?.clone())?;
-        if self.crlf && index + 1 == self.cells.len() {
+        let cell = self.text.get(self.ranges.get(index)?.clone())?;
+        if self.crlf && index + 1 == self.ranges.len() {
             return Some(cell.strip_suffix(b"\r").unwrap_or(cell));
         }
         Some(cell)
