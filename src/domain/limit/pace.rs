@@ -12,7 +12,7 @@ use super::Moment;
 const SLACK: Duration = Duration::from_millis(10);
 
 /// A call may leave now when calls are that far apart and the last one was due at `last`; returns when this one was
-/// due, which may be up to [`SLACK`] ago.
+/// due, which may be up to 10 ms ago.
 ///
 /// # Errors
 /// Not yet: when to ask again.
