@@ -112,6 +112,7 @@ mod tests {
 
     type Row = (u64, Option<String>, String, String, bool);
 
+    #[expect(clippy::result_large_err, reason = "as the readers hand rows over")]
     fn send(row: &Row) -> Result<RowRef<'_>, BadRow> {
         let (line, from, account, tags, bad) = row;
         if *bad {

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use super::ledger::{Ledger, LedgerError, Section, Taken};
+use super::pace::Pace;
 use crate::domain::codes::Scope;
 use crate::domain::limit::slots::RoundTrips;
 use crate::domain::limit::speed::Speed;
 use crate::domain::limit::throttle::Throttle;
 use crate::domain::limit::{Cap, Moment};
-
-/// At the cap, which the slots keep, the pace is this much faster: one as fast as the cap could never make up for a
-/// stall of the network, after which many slots fall free together.
-const HEADROOM: f64 = 2.0;
 
 /// The app's lane and those of its commands, over one ledger.
 #[derive(Debug)]
@@ -27,6 +24,7 @@ pub(super) struct Lanes {
 struct Lane {
     cap: Cap,
     section: Section,
+    pace: Pace,
     throttle: Throttle,
     /// When the call was sent whose answer was read last.
     answered: Moment,
@@ -68,7 +66,12 @@ impl Lanes {
         if let Err(later) = command.ready(now).and_then(|()| app.ready(now)) {
             return Ok(Err(later));
         }
-        self.ledger.take(&mut app.section, &mut command.section, clock)
+        let taken = self.ledger.take(&mut app.section, &mut command.section, clock)?;
+        if taken.is_ok() {
+            app.pace.spend();
+            command.pace.spend();
+        }
+        Ok(taken)
     }
 
     /// The answer to a call was read.
@@ -109,22 +112,27 @@ impl Lanes {
 
 impl Lane {
     fn new(cap: Cap, section: Section) -> Self {
-        Self { cap, section, throttle: Throttle::new(cap), answered: Moment::from_nanos(0) }
+        let answered = Moment::from_nanos(0);
+        Self { cap, section, pace: Pace::new(cap), throttle: Throttle::new(cap), answered }
     }
 
     fn set_cap(&mut self, cap: Cap) {
+        if cap != self.cap {
+            self.pace = Pace::new(cap);
+        }
         self.cap = cap;
         self.section.set_cap(cap);
         self.throttle.set_cap(cap);
     }
 
-    /// No pause is in the way; otherwise, until when. Sets the pace.
+    /// Neither a pause nor this process's own pace is in the way; otherwise, until when. Tells the ledger the pace of a lower limit,
+    /// which all processes keep together.
     fn ready(&mut self, now: Moment) -> Result<(), Moment> {
         self.throttle.paused_until(now).map_or(Ok(()), Err)?;
-        let (rate, cap) = (self.throttle.rate(now), f64::from(self.cap.get()));
-        let pace = if rate < cap { rate } else { cap * HEADROOM };
-        self.section.set_pace(Duration::from_secs_f64(1.0 / pace));
-        Ok(())
+        let rate = self.throttle.rate(now);
+        let limited = rate < f64::from(self.cap.get());
+        self.section.set_pace(if limited { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO });
+        self.pace.draw(now)
     }
 
     /// What other processes were told counts here, too.

@@ -9,6 +9,7 @@
 
 mod lane;
 mod ledger;
+mod pace;
 #[cfg(test)]
 mod simulation;
 
