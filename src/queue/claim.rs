@@ -112,7 +112,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut queue = Queue::open(&folder.path().join("q.db")).await.unwrap();
         for (sql, index) in [
-            (PAGE, "request_pending (run=? AND id>? AND id<?)"),
+            (PAGE, "request_pending (run=? AND rowid>? AND rowid<?)"),
             (SENDING, "request_sending"),
             (RESCUE, "request_sending"),
             (super::super::runs::LAST_PENDING, "request_pending (run=?)"),
