@@ -334,6 +334,18 @@ proptest! {
     }
 }
 
+#[test]
+fn a_line_that_is_too_long_is_no_row_whether_or_not_quotes_are_in_sight() {
+    for length in [(1 << 20) - 5, (1 << 20) - 4, (1 << 20) - 3, 1 << 20, 1_100_000] {
+        let read = |last: &str| {
+            let text = format!("UserID,note\na,{}\n{last},x\n", "n".repeat(length));
+            let rows = rows("account_delete", "rows.csv", &text);
+            rows.iter().map(|row| row.chars().take(12).collect()).collect::<Vec<String>>()
+        };
+        assert_eq!(read("zz"), read("\"zz\""), "{length}");
+    }
+}
+
 proptest! {
     /// With a quote in sight all of the text is the csv crate's, without one it is taken apart in place.
     #[test]

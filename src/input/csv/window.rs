@@ -48,7 +48,7 @@ impl<R: Read> Window<R> {
     }
 
     /// The length of the line that starts at `place`, its line feed included; 0 at the end of the text. None if there is a
-    /// quote in it, or no end within `bound` bytes. What stands before it is needed no more.
+    /// quote in it, or if it is not shorter than `bound`. What stands before it is needed no more.
     pub(super) fn line_without_quotes(&mut self, place: u64, bound: u64) -> io::Result<Option<u64>> {
         self.mark = place;
         self.read = self.index(place);
@@ -57,7 +57,8 @@ impl<R: Read> Window<R> {
             let ahead = self.ahead(place);
             if let Some(found) = memchr::memchr2(b'\n', b'"', &ahead[looked..]) {
                 let end = looked + found;
-                return Ok((ahead[end] == b'\n').then_some(end as u64 + 1));
+                let length = end as u64 + 1;
+                return Ok((ahead[end] == b'\n' && length < bound).then_some(length));
             }
             looked = ahead.len();
             if looked as u64 >= bound {
