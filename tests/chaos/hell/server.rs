@@ -124,6 +124,12 @@ impl Server {
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.shared.seen()
     }
+
+    /// Whether a conversation has not noticed yet that its client is gone. Each shares what is seen, as do this and who
+    /// lets them in.
+    pub(super) fn is_talking(&self) -> bool {
+        Arc::strong_count(&self.shared) > 2
+    }
 }
 
 impl Drop for Server {
