@@ -316,7 +316,9 @@ impl Schedule {
             self.jobs[job].ready.push_back(id);
         }
         if !self.quarantined.is_empty() {
-            self.quarantined.retain(|key| !left.keys.as_slice().contains(key));
+            for key in left.keys.as_slice() {
+                self.quarantined.remove(key);
+            }
         }
         if !self.parked.is_empty() {
             left.keys.as_slice().iter().for_each(|key| self.unpark(*key, out));
