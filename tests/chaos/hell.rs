@@ -14,7 +14,7 @@ use imbulk::sandbox::Command;
 use crate::harness::bench::{Bench, Job, Output, Running};
 use crate::harness::rows::{Asked, Row, csv, shuffle, tally};
 use server::{Ask, Door, Seen, Server, Step};
-use table::{Fate, all, modes, ok};
+use table::{Fate, MODES, all, ok};
 
 /// "Not a friend": a second attempt that is answered so `succeeded` where the first left a doubt, else it is `already_done`.
 const NOT_A_FRIEND: i64 = 31704;
@@ -34,7 +34,7 @@ struct Played {
     seen: Seen,
     /// The most memory that the client held, in KiB.
     peak: u64,
-    /// The latest that a nap of ours ended: so much later may anything here be noticed.
+    /// The latest that a nap of ours or of the server ended: so much later may anything here be noticed.
     lag: Duration,
 }
 
@@ -44,6 +44,19 @@ fn job(server: &Server, max_attempts: u32) -> Job {
         .with("app", "endpoint", format!("{:?}", server.url()))
         .with("retry", "max_attempts", max_attempts)
         .with("limits", "calls_per_second", 1000)
+}
+
+/// [`play`], again where this machine itself stood still for a good part of a time-out: that says nothing of the client.
+fn play_steadily(server: impl Fn() -> Server, asked: &[Asked], max_attempts: u32) -> Played {
+    let mut played = play(&server(), asked, max_attempts);
+    for _ in 0..2 {
+        if played.lag < TIME_OUT / 5 {
+            break;
+        }
+        eprintln!("this machine stood still for {:?}: again", played.lag);
+        played = play(&server(), asked, max_attempts);
+    }
+    played
 }
 
 /// Runs `asked` against `server` to its end, looking at the clock and at the client's memory meanwhile.
@@ -65,6 +78,7 @@ fn play(server: &Server, asked: &[Asked], max_attempts: u32) -> Played {
         bench.nap();
     }
     let seen = std::mem::take(&mut *server.seen());
+    let lag = lag.max(seen.lag);
     Played { rows: bench.results("job"), output, seen, peak, lag }
 }
 
@@ -78,7 +92,7 @@ fn peak_of(running: &Running) -> Option<u64> {
 fn asked() -> Vec<Asked> {
     let of_mode = |(n, name): (usize, &str)| ["a", "b", "c"].map(|item| Asked::pair(name, &format!("{item}-{n}")));
     let mut accounts: Vec<Vec<Asked>> =
-        modes().iter().map(|mode| mode.name).enumerate().map(|mode| of_mode(mode).to_vec()).collect();
+        MODES.iter().map(|mode| mode.name).enumerate().map(|mode| of_mode(mode).to_vec()).collect();
     accounts.extend((0..NICE).map(|n| vec![Asked::pair(&format!("nice-{n}"), "a")]));
     shuffle(&mut accounts, 1);
     accounts.concat()
@@ -86,7 +100,7 @@ fn asked() -> Vec<Asked> {
 
 /// Each mode at the first call for its account, or at every call.
 fn hell(times: usize) -> Server {
-    let modes: BTreeMap<_, _> = modes().into_iter().map(|mode| (mode.name, mode.play)).collect();
+    let modes: BTreeMap<_, _> = MODES.iter().map(|mode| (mode.name, &mode.play)).collect();
     Server::start(Door::Open, move |ask| match modes.get(ask.from.as_str()) {
         Some(play) if ask.nth <= times => play(ask),
         Some(_) => vec![Step::Write(ok(&all(&ask.to, NOT_A_FRIEND)))],
@@ -110,9 +124,9 @@ struct All {
 
 static ALL: LazyLock<All> = LazyLock::new(|| {
     std::thread::scope(|scope| {
-        let for_ever = scope.spawn(|| play(&hell(usize::MAX), &asked(), 1));
-        let once = scope.spawn(|| play(&hell(1), &asked(), 2));
-        let heaven = scope.spawn(|| play(&Server::start(Door::Open, nice), &asked(), 1));
+        let for_ever = scope.spawn(|| play_steadily(|| hell(usize::MAX), &asked(), 1));
+        let once = scope.spawn(|| play_steadily(|| hell(1), &asked(), 2));
+        let heaven = scope.spawn(|| play_steadily(|| Server::start(Door::Open, nice), &asked(), 1));
         let [for_ever, once, heaven] = [for_ever, once, heaven].map(|run| run.join().expect("it is played to its end"));
         All { for_ever, once, heaven }
     })
@@ -140,7 +154,7 @@ fn once(fate: Fate) -> (&'static str, Option<i64>, u32) {
 fn assert_classes(played: &Played, expected: fn(Fate) -> (&'static str, Option<i64>, u32)) {
     assert_eq!(played.output.code, 3, "{:#?}", played.output);
     let mut wrong = Vec::new();
-    for mode in modes() {
+    for mode in MODES.iter() {
         let rows: Vec<&Row> = played.rows.iter().filter(|row| row.from.as_deref() == Some(mode.name)).collect();
         assert_eq!(rows.len(), 3, "{}", mode.name);
         for (row, fate) in rows.iter().zip(mode.fates) {
@@ -162,7 +176,7 @@ fn assert_classes(played: &Played, expected: fn(Fate) -> (&'static str, Option<i
     let nice = |row: &&Row| row.from.as_ref().is_some_and(|from| from.starts_with("nice-"));
     let spoiled = |row: &&Row| row.outcome != "succeeded" || row.attempts != 1;
     wrong.extend(played.rows.iter().filter(nice).filter(spoiled).map(|row| format!("{row:?}")));
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(wrong.is_empty(), "on a machine that lags {:?}: {wrong:#?}", played.lag);
 }
 
 #[test]
@@ -210,7 +224,7 @@ fn memory_stays_as_it_is_with_a_server_that_keeps_the_rules() {
     let heaven = ALL.heaven.peak;
     assert_eq!(tally(&ALL.heaven.rows), [("succeeded", asked().len())].into());
     for (name, hell) in [("for ever", ALL.for_ever.peak), ("once", ALL.once.peak)] {
-        eprintln!("{} modes {name}: {hell} KiB at most, with a nice server {heaven} KiB", modes().len());
+        eprintln!("{} modes {name}: {hell} KiB at most, with a nice server {heaven} KiB", MODES.len());
         // Some twenty answers of a mebibyte at once, as buffers grow. Of those without end, one alone would be more.
         assert!(heaven > 1000 && hell <= heaven * 3, "{name}: {hell} KiB at most, with a nice server {heaven} KiB");
     }

@@ -69,7 +69,12 @@ pub(super) struct Seen {
     pub(super) waits: Vec<(String, Duration)>,
     /// How much of an answer without end was taken off the server.
     pub(super) taken: BTreeMap<String, usize>,
+    /// The latest that a nap of the server ended: so much later may it do and notice anything.
+    pub(super) lag: Duration,
 }
+
+/// How often the server looks at its own clock.
+const NAP: Duration = Duration::from_millis(20);
 
 /// What a call is answered with.
 pub(super) type Script = dyn Fn(&Ask) -> Vec<Step> + Send + Sync;
@@ -102,6 +107,16 @@ impl Server {
         let listener = runtime.block_on(async { listen(port) });
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared { script: Box::new(script), seen: Mutex::default() });
+        let of_clock = Arc::downgrade(&shared);
+        runtime.spawn(async move {
+            loop {
+                let begun = Instant::now();
+                tokio::time::sleep(NAP).await;
+                let Some(shared) = of_clock.upgrade() else { return };
+                let mut seen = shared.seen();
+                seen.lag = seen.lag.max(begun.elapsed().saturating_sub(NAP));
+            }
+        });
         let of_task = Arc::clone(&shared);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -247,7 +262,7 @@ async fn flood(stream: &mut TcpStream, unit: &[u8], ask: &Ask, shared: &Shared) 
     let flood = async {
         while writer.write_all(&piece).await.is_ok() {
             *shared.seen().taken.entry(ask.from.clone()).or_default() += piece.len();
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::select! { () = flood => {}, () = closed(&mut reader) => {} }

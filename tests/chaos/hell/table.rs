@@ -1,6 +1,7 @@
 //! The modes, and the class that each of them lands in by docs/api.md, `imbulk explain` and decision 0005.
 
 use std::io::Write;
+use std::sync::LazyLock;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -85,13 +86,13 @@ pub(super) fn all(ids: &[String], code: i64) -> Value {
     items(&ids.iter().map(|id| (id.as_str(), code)).collect::<Vec<_>>())
 }
 
-/// All modes that a run survives.
-pub(super) fn modes() -> Vec<Mode> {
+/// All modes that a run survives. Made once: packing what unpacks to hundreds of mebibytes takes its time.
+pub(super) static MODES: LazyLock<Vec<Mode>> = LazyLock::new(|| {
     [broken_off(), slow(), without_end(), not_http(), statuses(), not_the_api(), wrong_types(), of_items()]
         .into_iter()
         .flatten()
         .collect()
-}
+});
 
 fn broken_off() -> Vec<Mode> {
     const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n";
