@@ -6,6 +6,7 @@
 //! it was sent. So the server counts them at least 1 s − m + way back of A + way there of B apart, which is a second or
 //! more as long as the two ways take m together. A window with more calls than the cap would need two calls of one slot.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Moment;
@@ -17,18 +18,31 @@ pub const WINDOW: Duration = Duration::from_secs(1);
 /// ways can take.
 const ROUND_TRIPS_TO_TRUST: u32 = 100;
 
+/// How steady the ways are is told by the smallest round trips of as many batches, of so many calls each: four seconds at
+/// the usual cap.
+const BATCH: u32 = 25;
+const BATCHES: usize = 32;
+
+/// However steady they are, so much of the smallest round trip is left out of m, or half of it if that is less: a way there
+/// that becomes faster by no more than this, at one stroke, breaks nothing.
+const MARGIN: Duration = Duration::from_millis(10);
+
 /// The slot is taken until then unless an answer says otherwise: the exchange may last until its time-out, and
 /// the server may have counted it at the very end.
 pub fn held_until(taken: Moment, exchange_timeout: Duration) -> Moment {
     taken.plus(exchange_timeout).plus(WINDOW)
 }
 
-/// The round trips seen so far, of which only the smallest matters.
-#[derive(Debug, Clone, Copy, Default)]
+/// The round trips seen so far: the smallest of all, and how far from it those of late are.
+#[derive(Debug, Clone, Default)]
 pub struct RoundTrips {
     seen: u32,
     first: Option<Moment>,
     smallest: Option<Duration>,
+    /// The smallest of the batch under way.
+    batch: Option<Duration>,
+    /// The smallest of each of the last batches.
+    batches: VecDeque<Duration>,
 }
 
 impl RoundTrips {
@@ -37,21 +51,37 @@ impl RoundTrips {
     pub fn free_at(&mut self, answered: Moment, round_trip: Duration) -> Moment {
         self.seen = self.seen.saturating_add(1);
         self.first.get_or_insert(answered);
-        self.smallest = Some(self.smallest.map_or(round_trip, |smallest| smallest.min(round_trip)));
+        for smallest in [&mut self.smallest, &mut self.batch] {
+            *smallest = Some(smallest.map_or(round_trip, |smallest| smallest.min(round_trip)));
+        }
+        if self.seen.is_multiple_of(BATCH) {
+            self.batches.extend(self.batch.take());
+            if self.batches.len() > BATCHES {
+                self.batches.pop_front();
+            }
+        }
         answered.plus(WINDOW.saturating_sub(self.lower_bound(answered)))
     }
 
-    /// m: zero at first, then half of the smallest round trip. That is what the way back of one call takes alone where
-    /// ways are alike, so even a network that becomes faster from one call to the next breaks nothing; with more, a
-    /// busy machine and a network that varies a lot broke the cap in simulated windows. The first second does not
+    /// m: zero at first. Then half of the smallest round trip, which is what the way back of one call takes alone where ways
+    /// are alike, so that even a network that becomes faster from one call to the next breaks nothing. More where the ways prove
+    /// steady: all but twice of what the smallest of any batch of late is above the smallest of all. With 0.8 × of that, whatever the ways,
+    /// a busy machine and a network that varies a lot broke the cap in simulated windows. The first second does not
     /// count: its calls open connections, so their round trips are longer than those of later calls.
     fn lower_bound(&self, now: Moment) -> Duration {
-        match (self.first, self.smallest) {
-            (Some(first), Some(smallest)) if self.seen >= ROUND_TRIPS_TO_TRUST && now.since(first) >= WINDOW => {
-                smallest / 2
+        let (Some(first), Some(smallest)) = (self.first, self.smallest) else {
+            return Duration::ZERO;
+        };
+        if self.seen < ROUND_TRIPS_TO_TRUST || now.since(first) < WINDOW {
+            return Duration::ZERO;
+        }
+        let steady = match self.batches.iter().max() {
+            Some(&largest) if self.batches.len() == BATCHES => {
+                smallest.saturating_sub((2 * (largest - smallest)).max(MARGIN))
             }
             _ => Duration::ZERO,
-        }
+        };
+        steady.max(smallest / 2)
     }
 }
 
@@ -139,6 +169,34 @@ mod tests {
         assert_eq!(trips.free_at(at(5000), 9000 * MS), at(5000));
     }
 
+    /// So many calls that are answered a millisecond apart, each after this round trip.
+    fn answer(trips: &mut RoundTrips, calls: u64, from: u64, round_trip: Duration) {
+        for n in 0..calls {
+            trips.free_at(at(from + n), round_trip);
+        }
+    }
+
+    #[test]
+    fn ways_that_prove_steady_are_counted_on_but_for_a_margin() {
+        let mut trips = RoundTrips::default();
+        answer(&mut trips, 798, 0, 500 * MS);
+        assert_eq!(trips.free_at(at(9000), 500 * MS), at(9000 + 750));
+        assert_eq!(trips.free_at(at(9001), 500 * MS), at(9001 + 510));
+    }
+
+    #[test]
+    fn ways_that_vary_are_not_counted_on_until_they_have_been_steady_for_long() {
+        let mut trips = RoundTrips::default();
+        answer(&mut trips, 1200, 0, 500 * MS);
+        // A batch of which none is below 520 ms, and one of which one is.
+        answer(&mut trips, 25, 9000, 520 * MS);
+        assert_eq!(trips.free_at(at(9100), 500 * MS), at(9100 + 540));
+        answer(&mut trips, 49, 9200, 700 * MS);
+        assert_eq!(trips.free_at(at(9300), 500 * MS), at(9300 + 750));
+        answer(&mut trips, 800, 9400, 501 * MS);
+        assert_eq!(trips.free_at(at(12_000), 501 * MS), at(12_000 + 510));
+    }
+
     #[test]
     fn a_survey_parts_free_taken_and_impossible_slots() {
         let slots = [at(10), at(30), at(20), at(21), at(99)];
@@ -164,6 +222,23 @@ mod tests {
                 sent = trips.free_at(answered, answered.since(sent));
                 before = Some((arrived, back, trips.lower_bound(answered)));
             }
+        }
+
+        #[test]
+        fn a_way_there_that_was_steady_may_become_faster_by_the_margin(
+            ways in prop::collection::vec((240_u64..246, 240_u64..246), 900..1000),
+            after in prop::collection::vec((230_u64..600, 240_u64..600), 1..50),
+        ) {
+            let (mut trips, mut sent, mut counted) = (RoundTrips::default(), at(0), None);
+            for (there, back) in ways.into_iter().chain(after) {
+                let arrived = sent.plus(ms(there));
+                if let Some(before) = counted.replace(arrived) {
+                    prop_assert!(arrived.since(before) >= WINDOW);
+                }
+                let answered = arrived.plus(ms(back));
+                sent = trips.free_at(answered, answered.since(sent));
+            }
+            prop_assert!(trips.batches.len() == BATCHES);
         }
 
         #[test]

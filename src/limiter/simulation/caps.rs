@@ -54,7 +54,8 @@ fn at_20_ms_one_to_eight_processes_use_92_percent_of_the_cap_and_no_more_than_al
 #[case::of_100_ms_jittery(JITTERY, 0.92)]
 #[case::of_100_ms_jittery_and_stalling_with_losses(Network { stall: STALL, lost: 5, ..JITTERY }, 0.80)]
 #[case::of_500_ms(Network { round_trip: (400, 600), ..STEADY }, 0.72)]
-fn longer_round_trips_cost_half_of_themselves(
+#[case::of_500_ms_but_steady(Network { round_trip: (498, 502), ..STEADY }, 0.93)]
+fn longer_round_trips_cost_some_of_the_cap_and_never_exceed_it(
     #[case] network: Network,
     #[case] at_least: f64,
     #[values(1, 8)] processes: usize,
