@@ -81,6 +81,15 @@ struct Slot {
     before: Moment,
 }
 
+/// A slot that may be taken.
+#[derive(Debug, Clone, Copy)]
+struct Free {
+    /// Where in the file it stands.
+    place: u64,
+    /// When it was taken the last time.
+    taken: Moment,
+}
+
 /// One slot of the app and one of a command, taken together.
 #[derive(Debug)]
 pub(super) struct Taken {
@@ -191,7 +200,7 @@ impl Ledger {
     /// far as is known: slots in the hands of other processes may be free sooner. `clock` is asked once the
     /// file is locked, so that waiting for the lock does not count.
     ///
-    /// Blocks for some µs: what happens under the lock is four reads and four writes of cached pages. A process
+    /// Blocks for some µs: what happens under the lock is four reads and two writes of cached pages, four below the cap. A process
     /// that is stopped exactly there stops the others until it goes on or dies.
     pub(super) fn take(
         &self,
@@ -214,15 +223,17 @@ impl Ledger {
             Err(next) => return Ok(Err(next)),
         };
         fail_point::before(Deed::TakeSlots);
-        for ((place, due), section) in slots.into_iter().zip(due).zip([command, app]) {
-            let before = self.slot(place)?.taken;
-            self.write(place, &Slot { free_at: until, taken: now, before }.to_bytes())?;
+        for ((slot, due), section) in slots.iter().zip(due).zip([command, app]) {
+            self.write(slot.place, &Slot { free_at: until, taken: now, before: slot.taken }.to_bytes())?;
             section.free.pop();
-            section.word.last = due;
-            self.write(section.place_of_word(), &section.word.to_bytes())?;
+            // Where no pace is kept nobody asks when the last call was due.
+            if !section.apart.is_zero() {
+                section.word.last = due;
+                self.write(section.place_of_word(), &section.word.to_bytes())?;
+            }
         }
         fail_point::after(Deed::TakeSlots);
-        Ok(Ok(Taken { slots, until, at: now }))
+        Ok(Ok(Taken { slots: slots.map(|slot| slot.place), until, at: now }))
     }
 
     /// Frees the slots of a call at that moment; if it took too long and they passed on to others, leaves them alone.
@@ -277,31 +288,38 @@ impl Ledger {
 
     /// A free slot of the section, the last of `free`; or when there is one again. The section is looked over
     /// only when all slots that were free the last time are gone.
-    fn find(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<u64, Moment>, LedgerError> {
+    fn find(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<Free, Moment>, LedgerError> {
         while let Some(number) = section.free.last() {
             let place = section.place(*number);
-            if self.slot(place)?.free_at <= now {
-                return Ok(Ok(place));
+            let slot = self.slot(place)?;
+            if slot.free_at <= now {
+                return Ok(Ok(Free { place, taken: slot.taken }));
             }
             section.free.pop();
         }
         self.look_over(section, now, until)
     }
 
-    fn look_over(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<u64, Moment>, LedgerError> {
+    fn look_over(
+        &self,
+        section: &mut Section,
+        now: Moment,
+        until: Moment,
+    ) -> Result<Result<Free, Moment>, LedgerError> {
         if self.file.metadata().is_ok_and(|file| file.nlink() == 0) {
             return Err(LedgerError::Removed { path: self.path.clone() });
         }
         let mut bytes = vec![0; section.cap.get() as usize * SLOT];
         self.read(section.place(0), &mut bytes)?;
         let (slots, _) = bytes.as_chunks();
-        let found = survey(slots.iter().map(|slot| Slot::from_bytes(slot).free_at), now, until);
+        let slots: Vec<Slot> = slots.iter().map(Slot::from_bytes).collect();
+        let found = survey(slots.iter().map(|slot| slot.free_at), now, until);
         for number in found.impossible {
             self.write(section.place(number), &until.as_nanos().to_le_bytes())?;
         }
         section.free = found.free;
-        let last = section.free.last().map(|number| section.place(*number));
-        Ok(last.ok_or(found.next.unwrap_or(until)))
+        let free = |number: &u32| Free { place: section.place(*number), taken: slots[*number as usize].taken };
+        Ok(section.free.last().map(free).ok_or(found.next.unwrap_or(until)))
     }
 
     /// A new file becomes a ledger, an old one must be one.
