@@ -116,7 +116,9 @@ fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<Output> {
         Ok(())
     });
     for (line, (from, account)) in (2..).zip(rows) {
-        intake.row(0, RowRef { line, from: Some(from), account, tags: "" }).expect("memory is enough");
+        intake
+            .row(0, RowRef { line, from: Some(from.as_bytes()), account: account.as_bytes(), tags: b"" })
+            .expect("memory is enough");
     }
     intake.finish().expect("the sums are right");
     outputs

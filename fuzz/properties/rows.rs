@@ -28,6 +28,11 @@ struct Good {
 
 type Row = Result<Good, BadRow>;
 
+/// What a reader hands over as bytes is text.
+fn utf8(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("a good row is text")
+}
+
 struct File<'a> {
     name: &'static str,
     operation: &'static dyn Operation,
@@ -85,9 +90,9 @@ impl<'a> File<'a> {
         source.read(&self.operation.shape(), &self.input, &mut |row| {
             rows.push(row.map(|row| Good {
                 line: row.line,
-                from: row.from.map(str::to_owned),
-                account: row.account.to_owned(),
-                tags: row.tags.to_owned(),
+                from: row.from.map(utf8),
+                account: utf8(row.account),
+                tags: utf8(row.tags),
             }));
             ControlFlow::Continue(())
         })?;
@@ -170,7 +175,7 @@ impl<'a> File<'a> {
         let plan = Plan {
             shape: self.operation.shape(),
             items_per_request: NonZeroU32::new(3).expect("not zero"),
-            protects: &|id| id == "boss",
+            protects: &|id| id == b"boss",
             temp_dir: &folder,
             expected_bytes: self.text.len() as u64,
             memory: 1 << 16,
@@ -183,9 +188,15 @@ impl<'a> File<'a> {
         });
         for row in rows {
             match row {
-                Ok(Good { line, from, account, tags }) => {
-                    intake.row(0, RowRef { line: *line, from: from.as_deref(), account, tags })
-                }
+                Ok(Good { line, from, account, tags }) => intake.row(
+                    0,
+                    RowRef {
+                        line: *line,
+                        from: from.as_deref().map(str::as_bytes),
+                        account: account.as_bytes(),
+                        tags: tags.as_bytes(),
+                    },
+                ),
                 Err(bad) => intake.bad(0, bad.clone()),
             }
             .expect("room");

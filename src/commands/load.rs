@@ -150,7 +150,7 @@ fn how_far(rows: u64, elapsed: Duration) -> Snapshot {
 fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>) -> Result<Vec<String>, LoadError> {
     let Reading { job, sources, protected, temp_dir } = reading;
     let shape = job.operation.shape();
-    let protects = |id: &str| protected.protects(id);
+    let protects = |id: &[u8]| protected.protects(id);
     let plan = Plan {
         shape,
         items_per_request: u32::try_from(job.operation.items_per_request())

@@ -8,30 +8,35 @@ use crate::domain::row::{BadRow, RowRef};
 
 /// Text of a batch: it stays in the processor's cache from one thread to the other.
 const BATCH_BYTES: usize = 64 << 10;
+/// Rows of a batch. Nearly all have more text than this comes to.
+const BATCH_ROWS: usize = BATCH_BYTES / 16;
 
 /// Rows of one source, in order.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) source: u32,
-    text: String,
+    text: Vec<u8>,
     rows: Vec<Entry>,
 }
 
+/// Small, since each has to go from one processor to another.
 #[derive(Debug)]
 enum Entry {
-    /// Lengths of what stands in the text, one after the other.
+    /// Lengths of what stands in the text, one after the other. Ids have few bytes.
     Good {
         line: u64,
-        from: Option<usize>,
-        account: usize,
-        tags: usize,
+        from: Option<u8>,
+        account: u8,
+        tags: u32,
     },
     Bad(Box<BadRow>),
 }
 
+const _: () = assert!(size_of::<Entry>() == 16);
+
 impl Batch {
     fn new(source: u32) -> Self {
-        Self { source, text: String::with_capacity(BATCH_BYTES), rows: Vec::new() }
+        Self { source, text: Vec::with_capacity(BATCH_BYTES), rows: Vec::with_capacity(BATCH_ROWS) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -41,9 +46,10 @@ impl Batch {
     fn push(&mut self, row: Result<RowRef<'_>, BadRow>) {
         self.rows.push(match row {
             Ok(RowRef { line, from, account, tags }) => {
-                self.text.extend(from);
-                self.text.extend([account, tags]);
-                Entry::Good { line, from: from.map(str::len), account: account.len(), tags: tags.len() }
+                self.text.extend_from_slice(from.unwrap_or_default());
+                self.text.extend_from_slice(account);
+                self.text.extend_from_slice(tags);
+                Entry::Good { line, from: from.map(length), account: length(account), tags: length(tags) }
             }
             Err(bad) => Entry::Bad(Box::new(bad)),
         });
@@ -51,14 +57,14 @@ impl Batch {
 
     /// Hands the rows out again, until one is refused.
     pub(super) fn each<E>(self, mut take: impl FnMut(Result<RowRef<'_>, BadRow>) -> Result<(), E>) -> Result<(), E> {
-        let mut rest = self.text.as_str();
+        let mut rest = self.text.as_slice();
         for entry in self.rows {
             take(match entry {
                 Entry::Good { line, from, account, tags } => Ok(RowRef {
                     line,
-                    from: from.map(|length| split(&mut rest, length)),
-                    account: split(&mut rest, account),
-                    tags: split(&mut rest, tags),
+                    from: from.map(|length| split(&mut rest, length.into())),
+                    account: split(&mut rest, account.into()),
+                    tags: split(&mut rest, tags as usize),
                 }),
                 Entry::Bad(bad) => Err(*bad),
             })?;
@@ -67,7 +73,13 @@ impl Batch {
     }
 }
 
-fn split<'t>(rest: &mut &'t str, length: usize) -> &'t str {
+/// # Panics
+/// If a reader lets a longer text pass than any row may have.
+fn length<T: TryFrom<usize, Error: std::fmt::Debug>>(text: &[u8]) -> T {
+    T::try_from(text.len()).expect("the reader checked it")
+}
+
+fn split<'t>(rest: &mut &'t [u8], length: usize) -> &'t [u8] {
     let (text, behind) = rest.split_at(length);
     *rest = behind;
     text
@@ -87,7 +99,7 @@ impl<'s> Batches<'s> {
     /// Takes a row; breaks off if nobody takes batches any more.
     pub(super) fn push(&mut self, row: Result<RowRef<'_>, BadRow>) -> ControlFlow<()> {
         self.filling.push(row);
-        if self.filling.text.len() < BATCH_BYTES && self.filling.len() < BATCH_BYTES / 16 {
+        if self.filling.text.len() < BATCH_BYTES && self.filling.len() < BATCH_ROWS {
             return ControlFlow::Continue(());
         }
         self.flush()
@@ -119,13 +131,18 @@ mod tests {
             let (reason, tags) = (tags.clone(), Tags::new());
             return Err(BadRow { line: *line, column: None, reason, from: from.clone(), account: None, tags });
         }
-        Ok(RowRef { line: *line, from: from.as_deref(), account, tags })
+        Ok(RowRef {
+            line: *line,
+            from: from.as_deref().map(str::as_bytes),
+            account: account.as_bytes(),
+            tags: tags.as_bytes(),
+        })
     }
 
     proptest! {
         #[test]
         fn rows_come_out_as_they_went_in_and_in_order(
-            rows in prop::collection::vec((any::<u64>(), any::<Option<String>>(), any::<String>(), any::<String>(), any::<bool>()), 0..40),
+            rows in prop::collection::vec((any::<u64>(), prop::option::of("\\PC{0,40}"), "\\PC{0,40}", any::<String>(), any::<bool>()), 0..40),
         ) {
             let (to, batches) = sync_channel(rows.len() + 1);
             let mut gathering = Batches::new(7, &to);
@@ -155,6 +172,6 @@ mod tests {
         drop(batches);
         let mut gathering = Batches::new(0, &to);
         let long = "x".repeat(BATCH_BYTES);
-        assert!(gathering.push(Ok(RowRef { line: 1, from: None, account: &long, tags: "" })).is_break());
+        assert!(gathering.push(Ok(RowRef { line: 1, from: None, account: b"a", tags: long.as_bytes() })).is_break());
     }
 }

@@ -8,17 +8,18 @@ use serde_json::Number;
 /// A row's place among all rows of a run, counted from 0 in input order without gaps.
 pub type RowNo = u64;
 
-/// A row that kept all rules, borrowed from the reader's buffers.
+/// A row that kept all rules, borrowed from the reader's buffers. All is UTF-8, which its reader has seen to; it passes
+/// as bytes, so that nobody looks again at each of millions before they go into the queue as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowRef<'a> {
     /// Line of the file on which the row starts, from 1.
     pub line: u64,
     /// The account whose list is changed, for operations on (From_Account, To_Account).
-    pub from: Option<&'a str>,
+    pub from: Option<&'a [u8]>,
     /// What the API reports on: `UserID`, `To_Account`, or the `From_Account` of friend_delete_all.
-    pub account: &'a str,
+    pub account: &'a [u8],
     /// [`Tags`] as JSON in key order, so that equal tags are equal bytes; empty for operations without tags.
-    pub tags: &'a str,
+    pub tags: &'a [u8],
 }
 
 /// A row that can't be sent, with what could be read of it.

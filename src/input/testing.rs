@@ -36,8 +36,9 @@ pub(super) fn rows_with(operation: &str, name: &str, bytes: &[u8], input: &Input
     source(name, bytes).read(&shape(operation), input, &mut |row| {
         rows.push(match row {
             Ok(row) => {
-                let from = row.from.map(|from| format!("{from}>")).unwrap_or_default();
-                format!("{} {from}{} {}", row.line, row.account, row.tags).trim_end().to_owned()
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                let from = row.from.map(|from| text(from) + ">").unwrap_or_default();
+                format!("{} {from}{} {}", row.line, text(row.account), text(row.tags)).trim_end().to_owned()
             }
             Err(bad) => {
                 let from = bad.from.map(|from| format!("{from}>")).unwrap_or_default();

@@ -17,7 +17,7 @@ pub(super) struct Group {
     texts: Vec<u8>,
     lanes: Vec<Lane>,
     items: Vec<Item>,
-    kept: Vec<Kept>,
+    more: Vec<More>,
     lane_table: HashTable<u32>,
     item_table: HashTable<u32>,
     /// Items that several rows share.
@@ -40,29 +40,39 @@ struct Lane {
     last: u32,
 }
 
-/// What is sent once, and the chain of the rows that share it.
+/// What is sent once: its first row, and the chain of others that share it. In one place, since items of a lane lie far apart.
 #[derive(Debug, Clone, Copy)]
 struct Item {
+    row: RowNo,
     account: Text,
+    tags: Text,
     lane: u32,
     next: u32,
-    first: u32,
-    last: u32,
+    first_more: u32,
+    last_more: u32,
 }
 
-/// A row that is no duplicate.
+/// A further row of an item that is no duplicate.
 #[derive(Debug, Clone, Copy)]
-struct Kept {
+struct More {
     row: RowNo,
     tags: Text,
     next: u32,
+}
+
+/// Whether an item is there already.
+enum Known {
+    /// It is, with this number.
+    Before(u32),
+    /// The row made it.
+    New,
 }
 
 /// What the rows of one item come to.
 #[derive(Debug, Default)]
 struct Merged {
     values: Tags,
-    /// The last kept row with these tags.
+    /// The last row that is no duplicate with these tags.
     rows: HashMap<Box<[u8]>, RowNo, RandomState>,
 }
 
@@ -81,7 +91,7 @@ impl Group {
             texts: Vec::new(),
             lanes: Vec::new(),
             items: Vec::new(),
-            kept: Vec::new(),
+            more: Vec::new(),
             lane_table: HashTable::new(),
             item_table: HashTable::new(),
             merged: HashMap::default(),
@@ -94,7 +104,7 @@ impl Group {
         self.texts.clear();
         self.lanes.clear();
         self.items.clear();
-        self.kept.clear();
+        self.more.clear();
         self.lane_table.clear();
         self.item_table.clear();
         self.merged.clear();
@@ -103,13 +113,15 @@ impl Group {
     /// Takes the next row; if it says nothing new, gives the row that it is a duplicate of.
     pub(super) fn row(&mut self, record: &Record<'_>) -> Result<Option<RowNo>, IntakeError> {
         let overfull = IntakeError::Overfull { row: record.row };
-        let lane = self.lane(record.from);
-        let Some(item) = lane.and_then(|lane| self.item(lane, record.account)) else {
+        let Some(item) = self.lane(record.from).and_then(|lane| self.item(lane, record)) else {
             return Err(overfull);
+        };
+        let Known::Before(item) = item else {
+            return Ok(None);
         };
         let equal = self.equal(item, record)?;
         if equal.is_none() {
-            self.keep(item, record).ok_or(overfull)?;
+            self.add(item, record).ok_or(overfull)?;
         }
         Ok(equal)
     }
@@ -148,8 +160,9 @@ impl Group {
         }
     }
 
-    /// The item of this account in its lane; a new one if there is none. None if there is no room.
-    fn item(&mut self, lane: u32, account: &[u8]) -> Option<u32> {
+    /// The item of this row in its lane; a new one if there is none. None if there is no room.
+    fn item(&mut self, lane: u32, record: &Record<'_>) -> Option<Known> {
+        let account = record.account;
         let Self { items, texts, seed, .. } = self;
         let key_of = |&item: &u32| (items[item as usize].lane, items[item as usize].account.of(texts));
         let hash_of = |(lane, account): (u32, &[u8])| seed.hash(lane, account);
@@ -159,13 +172,13 @@ impl Group {
             |item| hash_of(key_of(item)),
         );
         let place = match entry {
-            Entry::Occupied(found) => return Some(*found.get()),
+            Entry::Occupied(found) => return Some(Known::Before(*found.get())),
             Entry::Vacant(place) => place,
         };
         let item = index(items.len())?;
-        let account = Text::add(account, texts)?;
-        let (next, first, last) = (END, END, END);
-        items.push(Item { account, lane, next, first, last });
+        let (account, tags) = (Text::add(account, texts)?, Text::add(record.tags, texts)?);
+        let (row, next, first_more, last_more) = (record.row, END, END, END);
+        items.push(Item { row, account, tags, lane, next, first_more, last_more });
         place.insert(item);
         let lane = &mut self.lanes[lane as usize];
         if lane.first == END {
@@ -174,18 +187,16 @@ impl Group {
             items[lane.last as usize].next = item;
         }
         lane.last = item;
-        Some(item)
+        Some(Known::New)
     }
 
     /// The earlier row that says what this one says, if the state that the rows come to stays as it is.
     fn equal(&mut self, item: u32, record: &Record<'_>) -> Result<Option<RowNo>, IntakeError> {
-        let Item { first, last, .. } = self.items[item as usize];
-        if first == END {
-            return Ok(None);
-        }
-        let last = &self.kept[last as usize];
-        if last.tags.of(&self.texts) == record.tags {
-            return Ok(Some(last.row));
+        let first = &self.items[item as usize];
+        let last = self.more.get(first.last_more as usize);
+        let (row, tags) = last.map_or((first.row, first.tags), |last| (last.row, last.tags));
+        if tags.of(&self.texts) == record.tags {
+            return Ok(Some(row));
         }
         let damaged = IntakeError::Damaged { row: record.row };
         let Some(tags) = parse_tags(record.tags) else {
@@ -194,7 +205,6 @@ impl Group {
         let merged = self.merged.entry(item).or_default();
         if merged.rows.is_empty() {
             // The second row of the item: until now the first one alone was the state.
-            let first = &self.kept[first as usize];
             let text = first.tags.of(&self.texts);
             merged.keep(first.row, text, parse_tags(text).ok_or(damaged)?);
         }
@@ -202,18 +212,18 @@ impl Group {
     }
 
     /// Puts a row at the end of its item's rows. None if there is no room.
-    fn keep(&mut self, item: u32, record: &Record<'_>) -> Option<()> {
-        let kept = index(self.kept.len())?;
+    fn add(&mut self, item: u32, record: &Record<'_>) -> Option<()> {
+        let more = index(self.more.len())?;
         let tags = Text::add(record.tags, &mut self.texts)?;
         let (row, next) = (record.row, END);
-        self.kept.push(Kept { row, tags, next });
+        self.more.push(More { row, tags, next });
         let item = &mut self.items[item as usize];
-        if item.first == END {
-            item.first = kept;
+        if item.first_more == END {
+            item.first_more = more;
         } else {
-            self.kept[item.last as usize].next = kept;
+            self.more[item.last_more as usize].next = more;
         }
-        item.last = kept;
+        item.last_more = more;
         Some(())
     }
 }
@@ -221,13 +231,14 @@ impl Group {
 impl<'a> Grouped<'a> {
     /// Whether several rows share it.
     pub(super) fn is_merged(self) -> bool {
-        self.item.first != self.item.last
+        self.item.first_more != END
     }
 
     /// The rows that share the item, with their tags, in row order.
     pub(super) fn rows(self) -> impl Iterator<Item = (RowNo, &'a [u8])> + Clone {
-        let kept = chain(&self.group.kept, self.item.first, |kept| kept.next);
-        kept.map(|kept| (kept.row, kept.tags.of(&self.group.texts)))
+        let more = chain(&self.group.more, self.item.first_more, |more| more.next);
+        let rows = std::iter::once((self.item.row, self.item.tags)).chain(more.map(|more| (more.row, more.tags)));
+        rows.map(|(row, tags)| (row, tags.of(&self.group.texts)))
     }
 }
 

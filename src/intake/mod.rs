@@ -43,7 +43,7 @@ pub struct Plan<'a> {
     /// The most items in one request.
     pub items_per_request: NonZeroU32,
     /// Whether an id is on the protected list.
-    pub protects: &'a dyn Fn(&str) -> bool,
+    pub protects: &'a dyn Fn(&[u8]) -> bool,
     /// Where rows wait that do not fit in memory; nothing is written there for small inputs.
     pub temp_dir: &'a Path,
     /// About how large the input is, in bytes; only speed depends on it.
@@ -189,15 +189,13 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
     /// Takes the next row, of the source with this index.
     pub fn row(&mut self, source: u32, row: RowRef<'_>) -> Result<(), IntakeError> {
         let number = self.number(source, row.line)?;
-        let record = Record {
-            row: number,
-            from: row.from.map(str::as_bytes),
-            account: row.account.as_bytes(),
-            tags: row.tags.as_bytes(),
-        };
+        let record = Record { row: number, from: row.from, account: row.account, tags: row.tags };
         let mut ids = row.from.into_iter().chain([row.account]);
         match ids.find(|id| (self.plan.protects)(id)) {
-            Some(id) => self.out.record_aside(&record, Cause::Protected { id: id.to_owned() }),
+            Some(id) => {
+                let id = text(id, number)?.to_owned();
+                self.out.record_aside(&record, Cause::Protected { id })
+            }
             None => self.waiting.add(&record),
         }
     }
@@ -269,16 +267,20 @@ impl<S: FnMut(Output) -> Result<(), Closed>> Out<S> {
     }
 
     fn record_aside(&mut self, record: &Record<'_>, cause: Cause) -> Result<(), IntakeError> {
-        let damaged = || IntakeError::Damaged { row: record.row };
-        let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| damaged());
+        let text = |bytes| text(bytes, record.row).map(str::to_owned);
         self.aside(Aside {
             row: record.row,
             cause,
             from: record.from.map(text).transpose()?,
             account: Some(text(record.account)?),
-            tags: parse_tags(record.tags).ok_or_else(damaged)?,
+            tags: parse_tags(record.tags).ok_or(IntakeError::Damaged { row: record.row })?,
         })
     }
+}
+
+/// Bytes that came in as text, as text.
+fn text(bytes: &[u8], row: RowNo) -> Result<&str, IntakeError> {
+    std::str::from_utf8(bytes).map_err(|_| IntakeError::Damaged { row })
 }
 
 /// Reads the tags of a row back.

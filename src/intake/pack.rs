@@ -1,7 +1,7 @@
 //! Packs items into requests, as the text that the queue stores.
 
 use super::group::Grouped;
-use super::{IntakeError, Plan};
+use super::{IntakeError, Plan, text};
 use crate::domain::operation::TagColumns;
 use crate::domain::packed::{Packed, distance};
 use crate::domain::row::RowNo;
@@ -75,7 +75,7 @@ impl Packer {
         }
         let row = self.last;
         let packed = Packed {
-            from: self.from.take().map(|from| text(&from, row)).transpose()?,
+            from: self.from.take().map(|from| text(&from, row).map(str::to_owned)).transpose()?,
             accounts: take_text(&mut self.accounts, row)?,
             rows: take_list(&mut self.rows, row)?,
             tags: match self.tag_columns {
@@ -153,15 +153,9 @@ fn take_list(list: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
     take_text(list, row)
 }
 
-/// The text; its buffer is empty afterwards.
+/// The text, of just its size; its buffer is empty afterwards.
 fn take_text(buffer: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
-    let text = text(buffer, row);
+    let text = text(buffer, row).map(str::to_owned);
     buffer.clear();
     text
-}
-
-/// Bytes that came in as text, as text of just their size.
-fn text(bytes: &[u8], row: RowNo) -> Result<String, IntakeError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| IntakeError::Damaged { row })?;
-    Ok(text.to_owned())
 }

@@ -17,7 +17,8 @@ const PATTERN_BYTES: usize = 64 << 20;
 /// Windows line ends are no part of it. Ids are compared byte for byte, as the API does.
 #[derive(Debug, Default)]
 pub struct Protected {
-    ids: HashSet<Box<str>, FixedState>,
+    ids: HashSet<Box<[u8]>, FixedState>,
+    sketch: Sketch,
     patterns: Option<Regex>,
     lines: blake3::Hasher,
 }
@@ -62,7 +63,7 @@ impl Protected {
             if id.contains('*') {
                 patterns.push(pattern(id));
             } else {
-                protected.ids.insert(id.into());
+                protected.insert(id);
             }
         }
         if !patterns.is_empty() {
@@ -74,10 +75,16 @@ impl Protected {
     /// The list with one more id: the admin that signs the calls is always on it.
     #[must_use]
     pub fn with(mut self, id: &str) -> Self {
-        if self.ids.insert(id.into()) {
+        if self.insert(id) {
             self.lines.update(id.as_bytes()).update(b"\n");
         }
         self
+    }
+
+    /// Whether it was not there yet.
+    fn insert(&mut self, id: &str) -> bool {
+        self.sketch.add(id.as_bytes());
+        self.ids.insert(id.as_bytes().into())
     }
 
     /// A digest of all lines: lists with equal digests protect the same ids.
@@ -86,8 +93,33 @@ impl Protected {
     }
 
     /// Whether `id` is on the list.
-    pub fn protects(&self, id: &str) -> bool {
-        self.ids.contains(id) || self.patterns.as_ref().is_some_and(|regex| regex.is_match(id.as_bytes()))
+    pub fn protects(&self, id: impl AsRef<[u8]>) -> bool {
+        let id = id.as_ref();
+        self.sketch.may_hold(id) && self.ids.contains(id)
+            || self.patterns.as_ref().is_some_and(|regex| regex.is_match(id))
+    }
+}
+
+/// How the ids of a short list look: most others need not be looked up.
+#[derive(Debug, Default)]
+struct Sketch([u64; 4]);
+
+impl Sketch {
+    fn add(&mut self, id: &[u8]) {
+        let (word, bit) = Self::place(id);
+        self.0[word] |= bit;
+    }
+
+    fn may_hold(&self, id: &[u8]) -> bool {
+        let (word, bit) = Self::place(id);
+        self.0[word] & bit != 0
+    }
+
+    /// One of 256 places, by the length and the bytes at both ends.
+    fn place(id: &[u8]) -> (usize, u64) {
+        let end = |byte: Option<&u8>| byte.copied().map_or(0, usize::from);
+        let mixed = id.len() ^ end(id.first()).wrapping_mul(3) ^ end(id.last()).wrapping_mul(5);
+        (mixed / 64 % 4, 1 << (mixed % 64))
     }
 }
 
@@ -213,6 +245,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn just_the_ids_of_a_list_are_protected(
+            listed in prop::collection::btree_set("[a-d用]{1,3}", 0..60),
+            others in prop::collection::vec("[a-d用]{1,3}", 60),
+        ) {
+            let list = Protected::parse(&listed.iter().map(|id| format!("{id}\n")).collect::<String>()).unwrap();
+            for id in listed.iter().chain(&others) {
+                prop_assert_eq!(list.protects(id), listed.contains(id), "{}", id);
+            }
+        }
+
         #[test]
         fn a_pattern_matches_what_fills_its_gaps(
             parts in proptest::collection::vec("[ab.+\\[]{0,4}", 2..4),

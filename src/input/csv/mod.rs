@@ -10,6 +10,7 @@ mod window;
 use std::io::Read;
 use std::str;
 
+use crate::domain::account::UserId;
 use crate::domain::job::{Delimiter, Encoding};
 use crate::domain::row::{BadRow, RowRef, Tags, Value};
 use crate::domain::tags;
@@ -107,17 +108,26 @@ impl Rows<'_> {
         json: &'r mut String,
     ) -> Result<RowRef<'r>, Refusal> {
         self.check_form(place, cells).map_err(Refusal::Unreadable)?;
+        let from = self.header.from.map(|index| cells.get(index).unwrap_or_default());
+        let account = cells.get(self.header.account).unwrap_or_default();
+        let plain = from.into_iter().chain([account]).all(UserId::is_plain);
+        if !plain || from == Some(account) {
+            self.check_ids(cells)?;
+        }
+        if !self.header.tags.is_empty() {
+            self.read_tags(cells, tags)?;
+        }
+        *json = row::tags_json(self.columns, tags)?;
+        Ok(RowRef { line: place.line, from, account, tags: json.as_bytes() })
+    }
+
+    fn check_ids(&self, cells: Cells<'_>) -> Result<(), Refusal> {
         let from = match (self.columns.from, self.header.from) {
             (Some(column), Some(index)) => Some(self.text(column.api, cells, index)?),
             (Some(_), None) | (None, _) => None,
         };
         let account = self.text(self.columns.account.api, cells, self.header.account)?;
-        row::check_ids(self.columns, from, account)?;
-        if !self.header.tags.is_empty() {
-            self.read_tags(cells, tags)?;
-        }
-        *json = row::tags_json(self.columns, tags)?;
-        Ok(RowRef { line: place.line, from, account, tags: json })
+        Ok(row::check_ids(self.columns, from, account)?)
     }
 
     fn check_form(&self, place: &Place, cells: Cells<'_>) -> Result<(), Fault> {
@@ -138,8 +148,8 @@ impl Rows<'_> {
         // Hardly any row gets beyond its last cell here.
         self.header.names.iter().enumerate().rev().all(|(index, name)| {
             let cell = cells.get(index).unwrap_or_default();
-            let mark = if index == 0 { b"\xef\xbb\xbf".as_slice() } else { b"" };
-            cell.strip_prefix(mark).unwrap_or(cell) == name
+            let cell = if index == 0 { cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell) } else { cell };
+            cell == name
         })
     }
 

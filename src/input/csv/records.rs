@@ -61,6 +61,8 @@ pub(super) struct Records<R> {
     record: ByteRecord,
     /// Where the cells of the last record stand: in `record`, or in the text where that was taken apart in place.
     cells: Vec<Range<usize>>,
+    /// Where the last line that was taken apart in place has delimiters.
+    delimiters: Vec<usize>,
     /// Where the next record is, while text is taken apart in place.
     plain: Option<Start>,
     /// How many bytes were read again so far.
@@ -85,7 +87,15 @@ impl<R: Read> Records<R> {
             .delimiter(delimiter)
             .terminator(Terminator::Any(b'\n'))
             .from_reader(window);
-        Self { reader, delimiter, record: ByteRecord::new(), cells: Vec::new(), plain: None, reread: 0 }
+        Self {
+            reader,
+            delimiter,
+            record: ByteRecord::new(),
+            cells: Vec::new(),
+            delimiters: Vec::new(),
+            plain: None,
+            reread: 0,
+        }
     }
 
     /// The text, to start anew with another delimiter.
@@ -133,7 +143,9 @@ impl<R: Read> Records<R> {
 
     fn next_plain(&mut self, mut start: Start) -> io::Result<Plain> {
         loop {
-            let Some(length) = self.reader.get_mut().line_without_quotes(start.byte, MAX_RECORD_BYTES)? else {
+            let Self { reader, delimiter, delimiters, .. } = self;
+            let line = reader.get_mut().line_without_quotes(start.byte, MAX_RECORD_BYTES, *delimiter, delimiters)?;
+            let Some(length) = line else {
                 return Ok(Plain::Quote(start));
             };
             if length == 0 {
@@ -142,14 +154,14 @@ impl<R: Read> Records<R> {
             let here = start;
             start = Start { byte: here.byte + length, line: here.line + 1 };
             let raw = self.reader.get_ref().text(here.byte, start.byte);
-            if matches!(raw, b"\n" | b"\r\n" | b"\r") {
+            if raw.len() <= 2 && matches!(raw, b"\n" | b"\r\n" | b"\r") {
                 continue;
             }
             self.plain = Some(start);
             let text = raw.strip_suffix(b"\n").unwrap_or(raw);
             self.cells.clear();
             let mut cell = 0;
-            for end in memchr::memchr_iter(self.delimiter, text).chain([text.len()]) {
+            for end in self.delimiters.iter().copied().chain([text.len()]) {
                 self.cells.push(cell..end);
                 cell = end + 1;
             }

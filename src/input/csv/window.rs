@@ -48,17 +48,29 @@ impl<R: Read> Window<R> {
     }
 
     /// The length of the line that starts at `place`, its line feed included; 0 at the end of the text. None if there is a
-    /// quote in it, or if it is not shorter than `bound`. What stands before it is needed no more.
-    pub(super) fn line_without_quotes(&mut self, place: u64, bound: u64) -> io::Result<Option<u64>> {
+    /// quote in it, or if it is not shorter than `bound`. What stands before it is needed no more. `delimiters` are where
+    /// the line has one, counted from its start.
+    pub(super) fn line_without_quotes(
+        &mut self,
+        place: u64,
+        bound: u64,
+        delimiter: u8,
+        delimiters: &mut Vec<usize>,
+    ) -> io::Result<Option<u64>> {
         self.mark = place;
         self.read = self.index(place);
+        delimiters.clear();
         let mut looked = 0;
         loop {
             let ahead = self.ahead(place);
-            if let Some(found) = memchr::memchr2(b'\n', b'"', &ahead[looked..]) {
-                let end = looked + found;
-                let length = end as u64 + 1;
-                return Ok((ahead[end] == b'\n' && length < bound).then_some(length));
+            for found in memchr::memchr3_iter(delimiter, b'\n', b'"', &ahead[looked..]) {
+                let at = looked + found;
+                let length = at as u64 + 1;
+                match ahead[at] {
+                    b'\n' => return Ok((length < bound).then_some(length)),
+                    b'"' => return Ok(None),
+                    _ => delimiters.push(at),
+                }
             }
             looked = ahead.len();
             if looked as u64 >= bound {

@@ -100,9 +100,9 @@ impl<'l> Record<'l, '_, '_> {
         self.flow = match row {
             Ok((from, account, tags)) => (self.sink)(Ok(RowRef {
                 line: self.line.number,
-                from: from.as_deref(),
-                account: &account,
-                tags: &tags,
+                from: from.as_deref().map(str::as_bytes),
+                account: account.as_bytes(),
+                tags: tags.as_bytes(),
             })),
             Err(fault) => {
                 let (from, account) = (self.from.and_then(as_it_stands), account.and_then(as_it_stands));

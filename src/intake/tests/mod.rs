@@ -32,7 +32,7 @@ fn run(shape: Shape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<(Vec<
     let plan = Plan {
         shape,
         items_per_request: NonZeroU32::new(limits.items_per_request).unwrap(),
-        protects: &|id| id == PROTECTED,
+        protects: &|id| id == PROTECTED.as_bytes(),
         temp_dir: dir,
         expected_bytes: limits.expected_bytes,
         memory: limits.memory,
@@ -50,7 +50,8 @@ fn run(shape: Shape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<(Vec<
                     TagColumns::Some => serde_json::to_string(tags).unwrap(),
                     TagColumns::None => String::new(),
                 };
-                intake.row(0, RowRef { line, from: shape.from.map(|_| &**from), account, tags: &json })?;
+                let from = shape.from.map(|_| from.as_bytes());
+                intake.row(0, RowRef { line, from, account: account.as_bytes(), tags: json.as_bytes() })?;
             }
             Line::Bad => intake.bad(0, bad(line))?,
         }
@@ -243,7 +244,7 @@ fn a_sink_that_is_gone_ends_intake() {
         body_bytes: BODY_BYTES,
     };
     let mut intake = Intake::new(plan, |_| Err(Closed));
-    let row = RowRef { line: 1, from: Some("a"), account: "b", tags: "" };
+    let row = RowRef { line: 1, from: Some(b"a"), account: b"b", tags: b"" };
     assert!(matches!(intake.row(0, row), Err(IntakeError::Closed(Closed))));
 }
 

@@ -98,7 +98,7 @@ fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
     source.read(&shape, &input, &mut |row| {
         match row {
             Ok(row) => {
-                good.push((row.line, row.account.to_owned()));
+                good.push((row.line, String::from_utf8(row.account.to_vec()).expect("ids are text")));
                 intake.row(0, row).expect("room");
             }
             Err(row) => {
