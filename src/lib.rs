@@ -8,8 +8,9 @@
 //!    (friend_delete_all, both ways) the server keeps apart: it refuses the second call with 30008.
 //! 2. **The intent is on disk before the bytes leave; the outcome is on disk before it is counted.** A request that
 //!    is found `sending` at start may have arrived. That is the whole crash protocol.
-//! 3. **No one-second window, as the server counts it, holds more calls than the cap**, retries included, whatever
-//!    the network does to the spacing.
+//! 3. **No one-second window, as the server counts it, holds more calls than the cap**, retries included, however the
+//!    network delays, bunches and loses them. Decision 0002 says what is taken for granted: a way there that was steady does not
+//!    become much faster at one stroke.
 
 pub mod api;
 pub mod cli;

@@ -45,7 +45,9 @@ pub(super) struct Partitions<'a> {
 #[derive(Debug, Default)]
 struct Part {
     spilled: Vec<Extent>,
-    blocks: Vec<Vec<u8>>,
+    full: Vec<Vec<u8>>,
+    /// The block that is being filled.
+    open: Vec<u8>,
     /// The row of the last record.
     last: u64,
     bytes: u64,
@@ -101,19 +103,16 @@ impl<'a> Partitions<'a> {
         let hash = hash_of(&self.seed, self.spread, record);
         let index = self.index(hash, record);
         let room = record.room();
-        let part = &self.parts[index];
-        let fits = part.blocks.last().is_some_and(|block| block.capacity() - block.len() >= room);
-        if !fits {
-            self.add_block(index, room.max(self.block_bytes))?;
+        let open = &self.parts[index].open;
+        if open.capacity() - open.len() < room {
+            self.open_block(index, room.max(self.block_bytes))?;
         }
         let part = &mut self.parts[index];
         part.vote(hash);
-        if let Some(block) = part.blocks.last_mut() {
-            let before = block.len();
-            record.write(part.last, block);
-            part.bytes += (block.len() - before) as u64;
-            part.last = record.row;
-        }
+        let before = part.open.len();
+        record.write(part.last, &mut part.open);
+        part.bytes += (part.open.len() - before) as u64;
+        part.last = record.row;
         Ok(())
     }
 
@@ -127,19 +126,22 @@ impl<'a> Partitions<'a> {
         (((hash >> 32) * hashed as u64) >> 32) as usize
     }
 
-    fn add_block(&mut self, index: usize, capacity: usize) -> Result<(), IntakeError> {
+    fn open_block(&mut self, index: usize, capacity: usize) -> Result<(), IntakeError> {
         if self.held + capacity > self.memory {
             self.spill_all()?;
         }
         let block = Vec::with_capacity(capacity);
         self.held += block.capacity();
-        self.parts[index].blocks.push(block);
+        let part = &mut self.parts[index];
+        let full = std::mem::replace(&mut part.open, block);
+        part.full.push(full);
         Ok(())
     }
 
     fn spill_all(&mut self) -> Result<(), IntakeError> {
         for part in &mut self.parts {
-            for block in part.blocks.drain(..) {
+            let open = std::mem::take(&mut part.open);
+            for block in part.full.drain(..).chain([open]).filter(|block| !block.is_empty()) {
                 part.spilled.push(self.spill.write(&block)?);
             }
         }
@@ -185,7 +187,7 @@ impl<'a> Partitions<'a> {
         for extent in part.spilled {
             last = each_record(self.spill.read(extent)?, last, &mut each)?;
         }
-        for block in part.blocks {
+        for block in part.full.into_iter().chain([part.open]) {
             self.held -= block.capacity();
             last = each_record(&block, last, &mut each)?;
         }
