@@ -5,10 +5,15 @@ use std::time::Duration;
 use super::ledger::{Ledger, LedgerError, Section, Taken};
 use super::pace::Pace;
 use crate::domain::codes::Scope;
-use crate::domain::limit::slots::RoundTrips;
+use crate::domain::limit::pace::SLACK;
+use crate::domain::limit::slots::{RoundTrips, WINDOW};
 use crate::domain::limit::speed::Speed;
 use crate::domain::limit::throttle::Throttle;
 use crate::domain::limit::{Cap, Moment};
+
+/// Where slots see to it that no second holds more than a lower limit, calls that a stalled network held up are made up for; but
+/// none of a pause.
+const MADE_UP: Duration = Duration::from_millis(500);
 
 /// The app's lane and those of its commands, over one ledger.
 #[derive(Debug)]
@@ -63,7 +68,8 @@ impl Lanes {
         // Others may have left word at the last take.
         app.heed(now);
         command.heed(now);
-        if let Err(later) = command.ready(now).and_then(|()| app.ready(now)) {
+        let trips = &self.round_trips;
+        if let Err(later) = command.ready(now, trips).and_then(|()| app.ready(now, trips)) {
             return Ok(Err(later));
         }
         let taken = self.ledger.take(&mut app.section, &mut command.section, clock)?;
@@ -110,6 +116,14 @@ impl Lanes {
     }
 }
 
+/// As many slots as calls of this rate hold when each holds its own for a second and that excess: what a stalled network holds up
+/// then takes the slots of what would come after it, so that they do not arrive together.
+fn slots_for(rate: f64, excess: Duration) -> u32 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is above 0 and at most 65,536")]
+    let slots = (rate * (WINDOW + excess).as_secs_f64()).ceil() as u32;
+    slots
+}
+
 impl Lane {
     fn new(cap: Cap, section: Section) -> Self {
         let answered = Moment::from_nanos(0);
@@ -121,17 +135,24 @@ impl Lane {
             self.pace = Pace::new(cap);
         }
         self.cap = cap;
-        self.section.set_cap(cap);
         self.throttle.set_cap(cap);
     }
 
-    /// Neither a pause nor this process's own pace is in the way; otherwise, until when. Tells the ledger the pace of a lower limit,
-    /// which all processes keep together.
-    fn ready(&mut self, now: Moment) -> Result<(), Moment> {
+    /// Neither a pause nor this process's own pace is in the way; otherwise, until when. Tells the ledger the pace of a lower limit
+    /// and how many slots it takes, which all processes keep together.
+    fn ready(&mut self, now: Moment, trips: &RoundTrips) -> Result<(), Moment> {
         self.throttle.paused_until(now).map_or(Ok(()), Err)?;
         let rate = self.throttle.rate(now);
-        let limited = rate < f64::from(self.cap.get());
-        self.section.set_pace(if limited { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO });
+        let cap = self.cap.get();
+        if rate < f64::from(cap) {
+            let excess = trips.usual_excess(now);
+            self.section.set_slots(excess.map_or(cap, |excess| slots_for(rate, excess).min(cap)));
+            let slack = excess.map_or(SLACK, |_| self.throttle.unpaused(now).clamp(SLACK, MADE_UP));
+            self.section.set_pace(Duration::from_secs_f64(1.0 / rate), slack);
+        } else {
+            self.section.set_pace(Duration::ZERO, Duration::ZERO);
+            self.section.set_slots(cap);
+        }
         self.pace.draw(now)
     }
 

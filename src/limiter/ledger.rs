@@ -58,9 +58,12 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 pub(super) struct Section {
     number: u32,
-    cap: Cap,
+    /// Those with lower numbers are used.
+    slots: u32,
     /// Calls are this far apart.
     apart: Duration,
+    /// So late a call may be that the next ones make up for.
+    slack: Duration,
     free: Vec<u32>,
     /// The word as it was last read.
     word: Word,
@@ -309,7 +312,7 @@ impl Ledger {
         if self.file.metadata().is_ok_and(|file| file.nlink() == 0) {
             return Err(LedgerError::Removed { path: self.path.clone() });
         }
-        let mut bytes = vec![0; section.cap.get() as usize * SLOT];
+        let mut bytes = vec![0; section.slots as usize * SLOT];
         self.read(section.place(0), &mut bytes)?;
         let (slots, _) = bytes.as_chunks();
         let slots: Vec<Slot> = slots.iter().map(Slot::from_bytes).collect();
@@ -399,18 +402,21 @@ impl Drop for Locked<'_> {
 impl Section {
     fn new(number: u32, cap: Cap) -> Self {
         let word = Word::from_bytes([0; 3 * MOMENT]);
-        Self { number, cap, apart: Duration::ZERO, free: Vec::new(), word }
+        Self { number, slots: cap.get(), apart: Duration::ZERO, slack: Duration::ZERO, free: Vec::new(), word }
     }
 
-    /// The cap from now on; slots above it are left to fall free.
-    pub(super) fn set_cap(&mut self, cap: Cap) {
-        self.cap = cap;
-        self.free.clear();
+    /// So many slots are used from now on; those above are left to fall free.
+    pub(super) fn set_slots(&mut self, slots: u32) {
+        if slots != self.slots {
+            self.slots = slots;
+            self.free.clear();
+        }
     }
 
-    /// Calls are this far apart from now on.
-    pub(super) fn set_pace(&mut self, apart: Duration) {
+    /// Calls are this far apart from now on, and make up for so much lateness.
+    pub(super) fn set_pace(&mut self, apart: Duration, slack: Duration) {
         self.apart = apart;
+        self.slack = slack;
     }
 
     /// The last cut that a process told of, as far as was read.
@@ -422,7 +428,7 @@ impl Section {
     }
 
     fn due(&self, now: Moment) -> Result<Moment, Moment> {
-        pace::next(self.word.last, self.apart, now)
+        pace::next(self.word.last, self.apart, self.slack, now)
     }
 
     fn place(&self, slot: u32) -> u64 {

@@ -9,17 +9,17 @@ use super::Moment;
 
 /// So late a call may be and the next ones still make up for it: timers fire on whole milliseconds, some later, and lost
 /// moments would be lost throughput. More would be a burst.
-const SLACK: Duration = Duration::from_millis(10);
+pub const SLACK: Duration = Duration::from_millis(10);
 
 /// A call may leave now when calls are that far apart and the last one was due at `last`; returns when this one was
-/// due, which may be up to 10 ms ago.
+/// due, which may be up to `slack` ago.
 ///
 /// # Errors
 /// Not yet: when to ask again.
-pub fn next(last: Moment, apart: Duration, now: Moment) -> Result<Moment, Moment> {
+pub fn next(last: Moment, apart: Duration, slack: Duration, now: Moment) -> Result<Moment, Moment> {
     // A moment to come is from before a reboot.
     let due = if last > now { now } else { last.plus(apart) };
-    if due > now { Err(due) } else { Ok(due.max(now.minus(SLACK))) }
+    if due > now { Err(due) } else { Ok(due.max(now.minus(slack))) }
 }
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ mod tests {
     fn calls_leave_at_the_pace_after_a_burst_of_the_slack() {
         let (mut last, mut sent) = (ms(0), Vec::new());
         for at in 1000..1100 {
-            while let Ok(due) = next(last, Duration::from_millis(5), ms(at)) {
+            while let Ok(due) = next(last, Duration::from_millis(5), SLACK, ms(at)) {
                 last = due;
                 sent.push(at);
             }
@@ -47,13 +47,13 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_moment_from_which_it_is_none() {
-        assert_eq!(next(ms(0), Duration::from_millis(200), ms(10)), Err(ms(200)));
-        assert_eq!(next(ms(0), Duration::from_millis(200), ms(200)), Ok(ms(200)));
+        assert_eq!(next(ms(0), Duration::from_millis(200), SLACK, ms(10)), Err(ms(200)));
+        assert_eq!(next(ms(0), Duration::from_millis(200), SLACK, ms(200)), Ok(ms(200)));
     }
 
     #[test]
     fn a_moment_to_come_is_no_hindrance() {
-        assert_eq!(next(ms(9000), Duration::from_secs(5), ms(10)), Ok(ms(10)));
+        assert_eq!(next(ms(9000), Duration::from_secs(5), SLACK, ms(10)), Ok(ms(10)));
     }
 
     proptest! {
@@ -65,7 +65,7 @@ mod tests {
             let (mut last, mut now, mut sent) = (ms(0), 0, Vec::new());
             for wait in waits {
                 now += wait;
-                if let Ok(due) = next(last, Duration::from_millis(apart), ms(now)) {
+                if let Ok(due) = next(last, Duration::from_millis(apart), SLACK, ms(now)) {
                     prop_assert!(due <= ms(now) && due >= last.plus(Duration::from_millis(apart)).min(ms(now)));
                     last = due;
                     sent.push(now);

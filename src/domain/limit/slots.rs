@@ -20,7 +20,7 @@ const ROUND_TRIPS_TO_TRUST: u32 = 100;
 
 /// How steady the ways are is told by the smallest round trips of as many batches, of so many calls each: four seconds at
 /// the usual cap.
-const BATCH: u32 = 25;
+const BATCH: usize = 25;
 const BATCHES: usize = 32;
 
 /// However steady they are, so much of the smallest round trip is left out of m, or half of it if that is less: a way there
@@ -39,10 +39,16 @@ pub struct RoundTrips {
     seen: u32,
     first: Option<Moment>,
     smallest: Option<Duration>,
-    /// The smallest of the batch under way.
-    batch: Option<Duration>,
-    /// The smallest of each of the last batches.
-    batches: VecDeque<Duration>,
+    /// Those of the batch under way.
+    batch: Vec<Duration>,
+    /// What the last batches came to.
+    batches: VecDeque<Batch>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Batch {
+    smallest: Duration,
+    median: Duration,
 }
 
 impl RoundTrips {
@@ -51,16 +57,26 @@ impl RoundTrips {
     pub fn free_at(&mut self, answered: Moment, round_trip: Duration) -> Moment {
         self.seen = self.seen.saturating_add(1);
         self.first.get_or_insert(answered);
-        for smallest in [&mut self.smallest, &mut self.batch] {
-            *smallest = Some(smallest.map_or(round_trip, |smallest| smallest.min(round_trip)));
-        }
-        if self.seen.is_multiple_of(BATCH) {
-            self.batches.extend(self.batch.take());
+        self.smallest = Some(self.smallest.map_or(round_trip, |smallest| smallest.min(round_trip)));
+        self.batch.push(round_trip);
+        if self.batch.len() == BATCH {
+            self.batch.sort_unstable();
+            self.batches.push_back(Batch { smallest: self.batch[0], median: self.batch[BATCH / 2] });
+            self.batch.clear();
             if self.batches.len() > BATCHES {
                 self.batches.pop_front();
             }
         }
         answered.plus(WINDOW.saturating_sub(self.lower_bound(answered)))
+    }
+
+    /// How long most calls hold their slot beyond a second; none while too little is known. Calls that a stalled network holds up are
+    /// not most.
+    pub fn usual_excess(&self, now: Moment) -> Option<Duration> {
+        let mut medians: Vec<Duration> = self.batches.iter().map(|batch| batch.median).collect();
+        medians.sort_unstable();
+        let median = medians.get(medians.len() / 2)?;
+        Some(median.saturating_sub(self.lower_bound(now)))
     }
 
     /// m: zero at first. Then half of the smallest round trip, which is what the way back of one call takes alone where ways
@@ -75,8 +91,8 @@ impl RoundTrips {
         if self.seen < ROUND_TRIPS_TO_TRUST || now.since(first) < WINDOW {
             return Duration::ZERO;
         }
-        let steady = match self.batches.iter().max() {
-            Some(&largest) if self.batches.len() == BATCHES => {
+        let steady = match self.batches.iter().map(|batch| batch.smallest).max() {
+            Some(largest) if self.batches.len() == BATCHES => {
                 smallest.saturating_sub((2 * (largest - smallest)).max(MARGIN))
             }
             _ => Duration::ZERO,

@@ -33,6 +33,10 @@ pub const SHORT_PAUSE: Duration = Duration::from_millis(120);
 pub const PLATEAU: Duration = Duration::from_millis(1500);
 /// The plateau doubles so often at most.
 const DOUBLINGS: u8 = 3;
+/// The last of them lasts for so many calls at least: of a few calls a second, each touch of the limit rejects a large share.
+const CALLS_OF_PLATEAU: f64 = 40.0;
+/// But no longer than this, so that a limit that rose is followed within a minute.
+const LONGEST_PLATEAU: Duration = Duration::from_secs(40);
 /// The pace of growth: after so long the rate is e times the plateau, after twice that e^8 times.
 pub const GROWTH: Duration = Duration::from_secs(5);
 /// The time between two calls to a server that rejects everything: the rate falls no lower.
@@ -122,6 +126,11 @@ impl Throttle {
         self.cut.map(Cut::end_of_pause).filter(|end| *end > now)
     }
 
+    /// How long ago the last pause ended.
+    pub fn unpaused(&self, now: Moment) -> Duration {
+        self.cut.map_or(Duration::ZERO, |cut| now.since(cut.end_of_pause()))
+    }
+
     /// What there is to tell about it.
     pub fn speed(&self, now: Moment) -> Speed {
         let allowed = self.rate(now);
@@ -172,7 +181,10 @@ impl Cut {
     }
 
     fn end_of_plateau(self) -> Moment {
-        self.end_of_pause().plus(PLATEAU * (1 << self.trust.min(DOUBLINGS)))
+        let doubled = PLATEAU * (1 << self.trust.min(DOUBLINGS));
+        let longest = Duration::from_secs_f64(CALLS_OF_PLATEAU / self.limit()).min(LONGEST_PLATEAU);
+        let plateau = if self.trust < DOUBLINGS { doubled } else { doubled.max(longest) };
+        self.end_of_pause().plus(plateau)
     }
 }
 

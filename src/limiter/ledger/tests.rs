@@ -55,7 +55,7 @@ fn a_command_finds_the_slots_of_the_app_taken_by_another_command() {
     process.2 = process.0.section("account_delete", cap(2)).expect("a section");
     assert_eq!(process.take_all(ms(100)).len(), 1);
     // The slot of the command that found none of the app was not taken.
-    process.1.set_cap(cap(4));
+    process.1.set_slots(4);
     assert_eq!(process.take_all(ms(100)).len(), 1);
 }
 
@@ -180,8 +180,8 @@ fn a_cut_that_one_process_tells_of_the_others_hear_at_their_next_take() {
 fn processes_keep_one_pace_together() {
     let folder = tempfile::tempdir().expect("a folder");
     let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 5, 5));
-    one.2.set_pace(Duration::from_millis(100));
-    other.2.set_pace(Duration::from_millis(100));
+    one.2.set_pace(Duration::from_millis(100), Duration::from_millis(10));
+    other.2.set_pace(Duration::from_millis(100), Duration::from_millis(10));
     one.take(ms(7000)).expect("the first");
     assert_eq!(other.take(ms(7050)).expect_err("too soon"), ms(7090));
     other.take(ms(7090)).expect("in time");

@@ -48,6 +48,33 @@ fn a_lower_limit_is_used_over_longer_round_trips(
     assert_found(&run(processes, network, Server::new(move |_| limit), 150), limit, 150, 0.90);
 }
 
+#[rstest]
+#[case::that_vary(Network { round_trip: (400, 600), ..STEADY }, 0.85)]
+#[case::that_are_steady(Network { round_trip: (495, 505), ..STEADY }, 0.93)]
+fn a_lower_limit_is_used_over_round_trips_of_500_ms(
+    #[case] network: Network,
+    #[case] at_least: f64,
+    #[values(8, 120)] limit: u32,
+    #[values(1, 4)] processes: usize,
+) {
+    assert_found(&run(processes, network, Server::new(move |_| limit), 150), limit, 150, at_least);
+}
+
+#[rstest]
+fn a_lower_limit_is_used_over_a_network_that_stalls(
+    #[values(8, 40, 190)] limit: u32,
+    #[values(1, 8)] processes: usize,
+) {
+    let network = Network { stall: (300, 2000), ..QUICK };
+    assert_found(&run(processes, network, Server::new(move |_| limit), 150), limit, 150, 0.90);
+}
+
+/// Of a few calls each touch of the limit rejects a large share, so it is touched seldom.
+#[test]
+fn a_limit_of_a_single_call_is_found_and_used() {
+    assert_found(&run(1, QUICK, Server::new(|_| 1), 150), 1, 150, 0.90);
+}
+
 /// The world's clock begins a second before the counting: what happens at its 100th second is counted in the 99th.
 const RISE: u64 = 100 * SECOND;
 
