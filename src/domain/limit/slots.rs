@@ -93,7 +93,7 @@ impl RoundTrips {
         }
         let steady = match self.batches.iter().map(|batch| batch.smallest).max() {
             Some(largest) if self.batches.len() == BATCHES => {
-                smallest.saturating_sub((2 * (largest - smallest)).max(MARGIN))
+                smallest.saturating_sub((2 * largest.saturating_sub(smallest)).max(MARGIN))
             }
             _ => Duration::ZERO,
         };
