@@ -73,7 +73,7 @@ const PANELS: [Panel; 5] = [
 
 const WIDTH: f64 = 880.0;
 const LEFT: f64 = 290.0;
-const LONGEST: f64 = 350.0;
+const LONGEST: f64 = 300.0;
 const BAR: f64 = 20.0;
 const STEP: f64 = 28.0;
 const OURS: &str = "#2563eb";
