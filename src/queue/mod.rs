@@ -228,7 +228,7 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
             .await
             .map_err(&fail)?;
     match found {
-        (APPLICATION_ID, _) => {}
+        (APPLICATION_ID, _) => refuse_damaged_schema(&mut connection, &fail).await?,
         (0, false) => {
             let mark = sqlx::query("PRAGMA application_id = 0x696D626B");
             around(Deed::Mark, mark.execute(&mut connection)).await.map_err(&fail)?;
@@ -236,6 +236,19 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
         (_others, _) => return Err(QueueError::NoQueue(path.to_owned())),
     }
     connection.close().await.map_err(fail)
+}
+
+/// The names of tables and columns are text: over those that are none, because a byte changed, the database library panics.
+async fn refuse_damaged_schema(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    fail: impl Fn(sqlx::Error) -> QueueError,
+) -> Result<(), QueueError> {
+    let schema = sqlx::query_scalar("SELECT CAST(name || tbl_name || coalesce(sql, '') AS BLOB) FROM sqlite_schema");
+    let schema: Vec<Vec<u8>> = schema.fetch_all(executor).await.map_err(fail)?;
+    if schema.iter().all(|sql| str::from_utf8(sql).is_ok()) {
+        return Ok(());
+    }
+    Err(QueueError::Damaged("its list of tables is not text".to_owned()))
 }
 
 /// A disk that fails while the tables are made says nothing of their version.

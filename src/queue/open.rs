@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::read::{Contents, Reader};
 use super::{APPLICATION_ID, QueueError, beside, code, failing, file, lock, primary_code};
-use super::{refuse_broken_log, refuse_folder};
+use super::{refuse_broken_log, refuse_damaged_schema, refuse_folder};
 
 /// `SQLITE_READONLY_ROLLBACK`: a rollback journal is to be played back.
 const HALF_WRITTEN: u32 = 776;
@@ -63,6 +63,7 @@ impl Reader {
             (APPLICATION_ID, ..) => Contents::Tables,
             _others => return Err(QueueError::NoQueue(path.to_owned())),
         };
+        refuse_damaged_schema(&pool, unfinished(path)).await?;
         Ok(Self { path: path.to_owned(), pool, contents })
     }
 

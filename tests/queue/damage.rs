@@ -37,6 +37,25 @@ async fn read_all(queue: &mut Queue, run: RunId) -> Result<(), QueueError> {
 }
 
 #[tokio::test]
+async fn a_list_of_tables_that_is_no_text_is_refused_and_nothing_panics() {
+    let place = Place::new();
+    place.open().await.close().await.unwrap();
+    let whole = std::fs::read(place.file()).unwrap();
+    let wanted = b"description TEXT";
+    // Of the library's own table; it may stand more than once, as pages keep what they held before.
+    let places: Vec<usize> = (0..whole.len()).filter(|at| whole[*at..].starts_with(wanted)).collect();
+    assert!(!places.is_empty());
+    let mut damaged = whole.clone();
+    places.into_iter().for_each(|at| damaged[at + wanted.len()] = 0xa9);
+    std::fs::write(place.file(), damaged).unwrap();
+    let opened = Queue::open(&place.file()).await;
+    assert!(matches!(opened, Err(QueueError::Damaged(_))), "{opened:?}");
+    assert!(matches!(Reader::open(&place.file()).await, Err(QueueError::Damaged(_))));
+    std::fs::write(place.file(), whole).unwrap();
+    Reader::open(&place.file()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
     let place = Place::new();
     let (mut queue, run) = finished(&place).await;
