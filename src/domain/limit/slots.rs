@@ -18,10 +18,10 @@ pub const WINDOW: Duration = Duration::from_secs(1);
 /// ways can take.
 const ROUND_TRIPS_TO_TRUST: u32 = 100;
 
-/// How steady the ways are is told by the smallest round trips of as many batches, of so many calls each: four seconds at
+/// How steady the ways are is told by the smallest round trips of as many batches, of so many calls each: two seconds at
 /// the usual cap.
 const BATCH: usize = 25;
-const BATCHES: usize = 32;
+const BATCHES: usize = 16;
 
 /// However steady they are, so much of the smallest round trip is left out of m, or half of it if that is less: a way there
 /// that becomes faster by no more than this, at one stroke, breaks nothing.
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn ways_that_prove_steady_are_counted_on_but_for_a_margin() {
         let mut trips = RoundTrips::default();
-        answer(&mut trips, 798, 0, 500 * MS);
+        answer(&mut trips, 398, 0, 500 * MS);
         assert_eq!(trips.free_at(at(9000), 500 * MS), at(9000 + 750));
         assert_eq!(trips.free_at(at(9001), 500 * MS), at(9001 + 510));
     }

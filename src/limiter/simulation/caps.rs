@@ -69,12 +69,12 @@ fn whatever_the_lot_says_no_second_holds_more_than_the_cap() {
     live_through(0..30);
 }
 
-/// It takes 800 calls to prove.
+/// It takes 400 calls to prove.
 #[test]
 fn a_long_round_trip_that_is_steady_costs_little_of_the_cap() {
     let (fullest, share) = sent_by(1, Network { round_trip: (498, 502), ..STEADY }, 1);
     assert!(fullest <= CAP as usize, "{fullest} in one second");
-    assert!(share >= 0.93, "{share:.4} of the cap");
+    assert!(share >= 0.95, "{share:.4} of the cap");
 }
 
 /// `cargo test --release --lib thousands_of_lots -- --ignored`
