@@ -6,15 +6,20 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::record::{Record, Seeded, read_text, write_text};
+use super::record::{Places, Record, Seeded, read_from, read_text};
 use super::{IntakeError, parse_tags};
 use crate::domain::row::{RowNo, Tags};
 
 /// The rows of one part, by lane and item. Cleared and used again from part to part.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Every text once, with its length before it.
+    /// The rows as they were laid aside. Their texts stay there.
     texts: Vec<u8>,
+    tables: Tables,
+}
+
+#[derive(Debug)]
+struct Tables {
     lanes: Vec<Lane>,
     items: Vec<Item>,
     more: Vec<More>,
@@ -25,7 +30,7 @@ pub(super) struct Group {
     seed: Seeded,
 }
 
-/// Where a text stands among the texts.
+/// Where a text stands among the rows, its length before it.
 #[derive(Debug, Clone, Copy)]
 struct Text(u32);
 
@@ -35,7 +40,7 @@ const END: u32 = u32::MAX;
 /// The items of one `From_Account`, a chain in row order.
 #[derive(Debug, Clone, Copy)]
 struct Lane {
-    from: Option<Text>,
+    from: Text,
     first: u32,
     last: u32,
 }
@@ -87,8 +92,7 @@ pub(super) struct Grouped<'a> {
 
 impl Group {
     pub(super) fn new() -> Self {
-        Self {
-            texts: Vec::new(),
+        let tables = Tables {
             lanes: Vec::new(),
             items: Vec::new(),
             more: Vec::new(),
@@ -97,11 +101,59 @@ impl Group {
             merged: HashMap::default(),
             // Apart from the seeds of parting, which count from 0.
             seed: Seeded::new(u64::MAX),
-        }
+        };
+        Self { texts: Vec::new(), tables }
     }
 
     pub(super) fn clear(&mut self) {
         self.texts.clear();
+        self.tables.clear();
+    }
+
+    /// Takes the rows of a block, which come after the row `last`. One that says nothing new is handed out, with the row that it
+    /// is a duplicate of. Gives the last row.
+    pub(super) fn rows(
+        &mut self,
+        block: &[u8],
+        mut last: RowNo,
+        mut duplicate: impl FnMut(&Record<'_>, RowNo) -> Result<(), IntakeError>,
+    ) -> Result<RowNo, IntakeError> {
+        let Self { texts, tables } = self;
+        let (start, kept) = (texts.len(), tables.kept());
+        texts.extend_from_slice(block);
+        let mut rest = &texts[start..];
+        while !rest.is_empty() {
+            let at = texts.len() - rest.len();
+            let (record, places) = Record::read(last, &mut rest).ok_or(IntakeError::Damaged { row: last })?;
+            last = record.row;
+            if let Some(of) = tables.row(texts, at, &record, places)? {
+                duplicate(&record, of)?;
+            }
+        }
+        // There may be no end of rows that say the same.
+        if tables.kept() == kept {
+            texts.truncate(start);
+        }
+        Ok(last)
+    }
+
+    /// The items, those of a lane together, lanes in order of their first row.
+    pub(super) fn items(&self) -> impl Iterator<Item = Grouped<'_>> {
+        let Tables { lanes, items, .. } = &self.tables;
+        lanes.iter().flat_map(move |lane| {
+            let from = lane.from.of_lane(&self.texts);
+            let items = chain(items, lane.first, |item| item.next);
+            items.map(move |&item| Grouped { from, account: item.account.of(&self.texts), group: self, item })
+        })
+    }
+
+    pub(super) fn item_count(&self) -> u64 {
+        self.tables.items.len() as u64
+    }
+}
+
+impl Tables {
+    fn clear(&mut self) {
         self.lanes.clear();
         self.items.clear();
         self.more.clear();
@@ -110,76 +162,68 @@ impl Group {
         self.merged.clear();
     }
 
-    /// Takes the next row; if it says nothing new, gives the row that it is a duplicate of.
-    pub(super) fn row(&mut self, record: &Record<'_>) -> Result<Option<RowNo>, IntakeError> {
-        let overfull = IntakeError::Overfull { row: record.row };
-        let Some(item) = self.lane(record.from).and_then(|lane| self.item(lane, record)) else {
-            return Err(overfull);
-        };
-        let Known::Before(item) = item else {
-            return Ok(None);
-        };
-        let equal = self.equal(item, record)?;
-        if equal.is_none() {
-            self.add(item, record).ok_or(overfull)?;
+    /// How many rows are no duplicates.
+    fn kept(&self) -> usize {
+        self.items.len() + self.more.len()
+    }
+
+    /// Takes the next row, which stands there among the texts; if it says nothing new, gives the row that it is a duplicate of.
+    fn row(
+        &mut self,
+        texts: &[u8],
+        at: usize,
+        record: &Record<'_>,
+        places: Places,
+    ) -> Result<Option<RowNo>, IntakeError> {
+        let overfull = || IntakeError::Overfull { row: record.row };
+        let text = |place| Text::at(at + place).ok_or_else(overfull);
+        let (account, tags) = (text(places.account)?, text(places.tags)?);
+        let lane = self.lane(texts, record.from, text(places.from)?).ok_or_else(overfull)?;
+        match self.item(texts, lane, record, (account, tags)).ok_or_else(overfull)? {
+            Known::New => Ok(None),
+            Known::Before(item) => {
+                let equal = self.equal(texts, item, record)?;
+                if equal.is_none() {
+                    self.add(item, record.row, tags).ok_or_else(overfull)?;
+                }
+                Ok(equal)
+            }
         }
-        Ok(equal)
-    }
-
-    /// The items, those of a lane together, lanes in order of their first row.
-    pub(super) fn items(&self) -> impl Iterator<Item = Grouped<'_>> {
-        self.lanes.iter().flat_map(move |lane| {
-            let from = lane.from.map(|from| from.of(&self.texts));
-            let items = chain(&self.items, lane.first, |item| item.next);
-            items.map(move |&item| Grouped { from, account: item.account.of(&self.texts), group: self, item })
-        })
-    }
-
-    pub(super) fn item_count(&self) -> u64 {
-        self.items.len() as u64
     }
 
     /// The lane of this account; a new one if there is none. None if there is no room.
-    fn lane(&mut self, from: Option<&[u8]>) -> Option<u32> {
-        let hash_of = |from: Option<&[u8]>| from.map_or(0, |from| self.seed.hash(0, from));
-        let from_of = |&lane: &u32| self.lanes[lane as usize].from.map(|text| text.of(&self.texts));
-        let entry = self.lane_table.entry(hash_of(from), |lane| from_of(lane) == from, |lane| hash_of(from_of(lane)));
+    fn lane(&mut self, texts: &[u8], from: Option<&[u8]>, place: Text) -> Option<u32> {
+        let Self { lanes, lane_table, seed, .. } = self;
+        let hash_of = |from: Option<&[u8]>| from.map_or(0, |from| seed.hash(0, from));
+        let from_of = |&lane: &u32| lanes[lane as usize].from.of_lane(texts);
+        let entry = lane_table.entry(hash_of(from), |lane| from_of(lane) == from, |lane| hash_of(from_of(lane)));
         match entry {
             Entry::Occupied(found) => Some(*found.get()),
-            Entry::Vacant(place) => {
-                let lane = index(self.lanes.len())?;
-                let from = match from {
-                    Some(from) => Some(Text::add(from, &mut self.texts)?),
-                    None => None,
-                };
+            Entry::Vacant(free) => {
+                let lane = index(lanes.len())?;
                 let (first, last) = (END, END);
-                self.lanes.push(Lane { from, first, last });
-                place.insert(lane);
+                lanes.push(Lane { from: place, first, last });
+                free.insert(lane);
                 Some(lane)
             }
         }
     }
 
     /// The item of this row in its lane; a new one if there is none. None if there is no room.
-    fn item(&mut self, lane: u32, record: &Record<'_>) -> Option<Known> {
-        let account = record.account;
-        let Self { items, texts, seed, .. } = self;
+    fn item(&mut self, texts: &[u8], lane: u32, record: &Record<'_>, (account, tags): (Text, Text)) -> Option<Known> {
+        let Self { items, item_table, seed, .. } = self;
         let key_of = |&item: &u32| (items[item as usize].lane, items[item as usize].account.of(texts));
         let hash_of = |(lane, account): (u32, &[u8])| seed.hash(lane, account);
-        let entry = self.item_table.entry(
-            hash_of((lane, account)),
-            |item| key_of(item) == (lane, account),
-            |item| hash_of(key_of(item)),
-        );
-        let place = match entry {
+        let key = (lane, record.account);
+        let entry = item_table.entry(hash_of(key), |item| key_of(item) == key, |item| hash_of(key_of(item)));
+        let free = match entry {
             Entry::Occupied(found) => return Some(Known::Before(*found.get())),
-            Entry::Vacant(place) => place,
+            Entry::Vacant(free) => free,
         };
         let item = index(items.len())?;
-        let (account, tags) = (Text::add(account, texts)?, Text::add(record.tags, texts)?);
         let (row, next, first_more, last_more) = (record.row, END, END, END);
         items.push(Item { row, account, tags, lane, next, first_more, last_more });
-        place.insert(item);
+        free.insert(item);
         let lane = &mut self.lanes[lane as usize];
         if lane.first == END {
             lane.first = item;
@@ -191,11 +235,11 @@ impl Group {
     }
 
     /// The earlier row that says what this one says, if the state that the rows come to stays as it is.
-    fn equal(&mut self, item: u32, record: &Record<'_>) -> Result<Option<RowNo>, IntakeError> {
+    fn equal(&mut self, texts: &[u8], item: u32, record: &Record<'_>) -> Result<Option<RowNo>, IntakeError> {
         let first = &self.items[item as usize];
         let last = self.more.get(first.last_more as usize);
         let (row, tags) = last.map_or((first.row, first.tags), |last| (last.row, last.tags));
-        if tags.of(&self.texts) == record.tags {
+        if tags.of(texts) == record.tags {
             return Ok(Some(row));
         }
         let damaged = IntakeError::Damaged { row: record.row };
@@ -205,18 +249,16 @@ impl Group {
         let merged = self.merged.entry(item).or_default();
         if merged.rows.is_empty() {
             // The second row of the item: until now the first one alone was the state.
-            let text = first.tags.of(&self.texts);
+            let text = first.tags.of(texts);
             merged.keep(first.row, text, parse_tags(text).ok_or(damaged)?);
         }
         Ok(merged.take(record.row, record.tags, tags))
     }
 
     /// Puts a row at the end of its item's rows. None if there is no room.
-    fn add(&mut self, item: u32, record: &Record<'_>) -> Option<()> {
+    fn add(&mut self, item: u32, row: RowNo, tags: Text) -> Option<()> {
         let more = index(self.more.len())?;
-        let tags = Text::add(record.tags, &mut self.texts)?;
-        let (row, next) = (record.row, END);
-        self.more.push(More { row, tags, next });
+        self.more.push(More { row, tags, next: END });
         let item = &mut self.items[item as usize];
         if item.first_more == END {
             item.first_more = more;
@@ -236,7 +278,7 @@ impl<'a> Grouped<'a> {
 
     /// The rows that share the item, with their tags, in row order.
     pub(super) fn rows(self) -> impl Iterator<Item = (RowNo, &'a [u8])> + Clone {
-        let more = chain(&self.group.more, self.item.first_more, |more| more.next);
+        let more = chain(&self.group.tables.more, self.item.first_more, |more| more.next);
         let rows = std::iter::once((self.item.row, self.item.tags)).chain(more.map(|more| (more.row, more.tags)));
         rows.map(|(row, tags)| (row, tags.of(&self.group.texts)))
     }
@@ -261,16 +303,22 @@ impl Merged {
 }
 
 impl Text {
-    /// Adds a text; none if there is no room.
-    fn add(text: &[u8], texts: &mut Vec<u8>) -> Option<Self> {
-        let at = u32::try_from(texts.len()).ok()?;
-        write_text(text, texts);
-        Some(Self(at))
+    /// None if that is too far.
+    fn at(place: usize) -> Option<Self> {
+        u32::try_from(place).ok().map(Self)
     }
 
     fn of(self, texts: &[u8]) -> &[u8] {
-        let mut rest = texts.get(self.0 as usize..).unwrap_or_default();
-        read_text(&mut rest).unwrap_or_default()
+        read_text(&mut self.rest(texts)).unwrap_or_default()
+    }
+
+    /// Where it is the `From_Account` of a row, which may have none.
+    fn of_lane(self, texts: &[u8]) -> Option<&[u8]> {
+        read_from(&mut self.rest(texts)).flatten()
+    }
+
+    fn rest(self, texts: &[u8]) -> &[u8] {
+        texts.get(self.0 as usize..).unwrap_or_default()
     }
 }
 

@@ -172,24 +172,27 @@ impl<'a> Partitions<'a> {
         };
         let spill = Spill::new(self.spill.dir());
         let mut smaller = Self::sized(part.bytes, self.memory, spread, self.depth + 1, hot, spill);
-        self.drain(index, |record| smaller.add(record))?;
+        let mut last = 0;
+        self.drain(index, |block| {
+            last = each_record(block, last, |record| smaller.add(record))?;
+            Ok(())
+        })?;
         Ok(Some(smaller))
     }
 
-    /// Hands out the rows of a part, in order, and forgets them.
+    /// Hands out the rows of a part, block by block and in order, and forgets them. The first one counts from row 0.
     pub(super) fn drain(
         &mut self,
         index: usize,
-        mut each: impl FnMut(&Record<'_>) -> Result<(), IntakeError>,
+        mut each: impl FnMut(&[u8]) -> Result<(), IntakeError>,
     ) -> Result<(), IntakeError> {
         let part = std::mem::take(&mut self.parts[index]);
-        let mut last = 0;
         for extent in part.spilled {
-            last = each_record(self.spill.read(extent)?, last, &mut each)?;
+            each(self.spill.read(extent)?)?;
         }
         for block in part.full.into_iter().chain([part.open]) {
             self.held -= block.capacity();
-            last = each_record(&block, last, &mut each)?;
+            each(&block)?;
         }
         Ok(())
     }
@@ -225,10 +228,10 @@ fn hash_of(seed: &Seeded, spread: Spread, record: &Record<'_>) -> u64 {
 fn each_record(
     mut block: &[u8],
     mut last: u64,
-    each: &mut impl FnMut(&Record<'_>) -> Result<(), IntakeError>,
+    mut each: impl FnMut(&Record<'_>) -> Result<(), IntakeError>,
 ) -> Result<u64, IntakeError> {
     while !block.is_empty() {
-        let record = Record::read(last, &mut block).ok_or(IntakeError::Damaged { row: last })?;
+        let (record, _) = Record::read(last, &mut block).ok_or(IntakeError::Damaged { row: last })?;
         last = record.row;
         each(&record)?;
     }
@@ -257,8 +260,13 @@ mod tests {
             }
             assert!(parts.parts[index].bytes <= share(MEMORY), "{} bytes", parts.parts[index].bytes);
             let mut rows = Vec::new();
-            let keep = |record: &Record<'_>| {
+            let mut keep = |record: &Record<'_>| {
                 rows.push((record.row, record.from.unwrap_or_default().to_vec(), record.account.to_vec()));
+                Ok(())
+            };
+            let mut last = 0;
+            let keep = |block: &[u8]| {
+                last = each_record(block, last, &mut keep)?;
                 Ok(())
             };
             parts.drain(index, keep).unwrap();

@@ -13,6 +13,14 @@ pub(super) struct Record<'a> {
     pub(super) tags: &'a [u8],
 }
 
+/// Where the texts of a record stand, counted from its first byte.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    pub(super) from: usize,
+    pub(super) account: usize,
+    pub(super) tags: usize,
+}
+
 /// The most bytes of a number written by [`write_number`].
 const NUMBER_BYTES: usize = 10;
 
@@ -36,19 +44,23 @@ impl<'a> Record<'a> {
         write_text(self.tags, block);
     }
 
-    /// Takes the next record off a block; none if the block is damaged.
-    pub(super) fn read(previous: RowNo, block: &mut &'a [u8]) -> Option<Self> {
+    /// Takes the next record off a block, and says where its texts stand; none if the block is damaged.
+    pub(super) fn read(previous: RowNo, block: &mut &'a [u8]) -> Option<(Self, Places)> {
+        let length = block.len();
         let row = previous.checked_add(read_number(block)?)?;
-        let from = match read_number(block)? {
-            0 => None,
-            length => Some(split(length - 1, block)?),
-        };
-        Some(Self { row, from, account: read_text(block)?, tags: read_text(block)? })
+        let before_from = length - block.len();
+        let from = read_from(block)?;
+        let before_account = length - block.len();
+        let account = read_text(block)?;
+        let before_tags = length - block.len();
+        let tags = read_text(block)?;
+        let places = Places { from: before_from, account: before_account, tags: before_tags };
+        Some((Self { row, from, account, tags }, places))
     }
 }
 
 /// Writes a text so that [`read_text`] finds its end.
-pub(super) fn write_text(text: &[u8], to: &mut Vec<u8>) {
+fn write_text(text: &[u8], to: &mut Vec<u8>) {
     write_number(text.len() as u64, to);
     to.extend_from_slice(text);
 }
@@ -57,6 +69,14 @@ pub(super) fn write_text(text: &[u8], to: &mut Vec<u8>) {
 pub(super) fn read_text<'a>(block: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = read_number(block)?;
     split(length, block)
+}
+
+/// Takes what [`Record::write`] wrote of a `From_Account` off `block`; none if it is damaged.
+pub(super) fn read_from<'a>(block: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    match read_number(block)? {
+        0 => Some(None),
+        length => split(length - 1, block).map(Some),
+    }
 }
 
 fn split<'a>(length: u64, block: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -128,7 +148,12 @@ mod tests {
         }
         let (mut rest, mut previous) = (&block[..], 0);
         for record in &records {
-            assert_eq!(Record::read(previous, &mut rest), Some(*record));
+            let whole = rest;
+            let (read, places) = Record::read(previous, &mut rest).unwrap();
+            assert_eq!(read, *record);
+            let text = |place: usize| read_text(&mut &whole[place..]).unwrap();
+            assert_eq!(read_from(&mut &whole[places.from..]), Some(record.from));
+            assert_eq!((text(places.account), text(places.tags)), (record.account, record.tags));
             previous = record.row;
         }
         assert!(rest.is_empty());
@@ -138,7 +163,7 @@ mod tests {
         #[test]
         fn a_damaged_block_is_found_out_or_read_but_never_a_panic(bytes: Vec<u8>, previous: u64) {
             let mut rest = &bytes[..];
-            while let Some(record) = Record::read(previous, &mut rest) {
+            while let Some((record, _)) = Record::read(previous, &mut rest) {
                 proptest::prop_assert!(record.row >= previous);
             }
         }

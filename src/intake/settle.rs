@@ -44,9 +44,10 @@ impl<S: FnMut(Output) -> Result<(), Closed>> Settling<'_, S> {
     fn part(&mut self, parts: &mut Partitions<'_>, index: usize) -> Result<(), IntakeError> {
         let Self { group, packer, items, out } = self;
         group.clear();
-        parts.drain(index, |record| match group.row(record)? {
-            Some(of) => out.record_aside(record, Cause::Duplicate { of }),
-            None => Ok(()),
+        let mut last = 0;
+        parts.drain(index, |block| {
+            last = group.rows(block, last, |record, of| out.record_aside(record, Cause::Duplicate { of }))?;
+            Ok(())
         })?;
         *items += group.item_count();
         for item in group.items() {

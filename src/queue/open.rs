@@ -9,7 +9,7 @@ use std::path::Path;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
-use super::read::{Contents, Reader};
+use super::read::{Contents, REQUESTS, Reader};
 use super::{APPLICATION_ID, QueueError, beside, code, failing, file, lock, primary_code};
 use super::{refuse_broken_log, refuse_damaged_schema, refuse_folder};
 
@@ -74,7 +74,9 @@ impl Reader {
 }
 
 fn read_only(path: &Path) -> SqliteConnectOptions {
-    file(path).read_only(true).pragma("cache_size", "-16384").pragma("temp_store", "MEMORY")
+    // A page of rows, so that SQLite goes on while those of the last one are looked at.
+    let options = file(path).read_only(true).row_buffer_size(REQUESTS as usize);
+    options.pragma("cache_size", "-16384").pragma("temp_store", "MEMORY")
 }
 
 /// A few connections, and what file it is: SQLite opens it only when it is first read.

@@ -21,7 +21,7 @@ use crate::domain::row::{RowNo, Tags};
 use crate::domain::tally::Tally;
 
 /// Requests of a page of results.
-const REQUESTS: u32 = 256;
+pub(super) const REQUESTS: u32 = 256;
 
 /// Reads a queue beside its owner, in short reads that hold up nobody.
 #[derive(Debug, Clone)]

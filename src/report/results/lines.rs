@@ -1,7 +1,6 @@
 //! A line of results, as CSV and as JSONL. Values are written as they are: never changed to please spreadsheets.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{BufWriter, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -33,7 +32,6 @@ pub(super) struct Lines<W: Write> {
     /// The columns of tags; none for operations without.
     tags: Vec<String>,
     out: Out<W>,
-    scratch: String,
     finished: Finished,
 }
 
@@ -62,7 +60,7 @@ impl<W: Write> Lines<W> {
             TagColumns::None => Vec::new(),
             TagColumns::Some => tags,
         };
-        Self { shape, tags, out, scratch: String::new(), finished: Finished::default() }
+        Self { shape, tags, out, finished: Finished::default() }
     }
 
     /// The header of CSV.
@@ -81,7 +79,7 @@ impl<W: Write> Lines<W> {
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         match &mut self.out {
             Out::Csv(csv) => {
-                let cells = Cells { csv, scratch: &mut self.scratch };
+                let cells = Cells { csv };
                 cells.write(&self.shape, &self.tags, line, finished_at).map_err(fail)
             }
             Out::Jsonl(out) => {
@@ -121,7 +119,6 @@ impl Finished {
 
 struct Cells<'a, W: Write> {
     csv: &'a mut csv::Writer<W>,
-    scratch: &'a mut String,
 }
 
 impl<W: Write> Cells<'_, W> {
@@ -146,17 +143,14 @@ impl<W: Write> Cells<'_, W> {
         self.csv.write_record(None::<&[u8]>)
     }
 
-    fn number(&mut self, number: impl std::fmt::Display) -> Result<(), csv::Error> {
-        self.scratch.clear();
-        // Writing to a String can't fail.
-        let _always = write!(self.scratch, "{number}");
-        self.csv.write_field(&*self.scratch)
+    fn number(&mut self, number: impl itoa::Integer) -> Result<(), csv::Error> {
+        self.csv.write_field(itoa::Buffer::new().format(number))
     }
 
     fn tag(&mut self, value: Option<&Value>) -> Result<(), csv::Error> {
         match value {
             None => self.csv.write_field(""),
-            Some(Value::Integer(number)) => self.number(number),
+            Some(Value::Integer(number)) => self.csv.write_field(number.to_string()),
             Some(Value::Text(text)) => self.csv.write_field(text.as_bytes()),
             Some(Value::Groups(groups)) => self.csv.write_field(groups.join("|")),
         }

@@ -94,19 +94,17 @@ async fn write_by(
     Err(QueueError::Damaged(format!("the rows ended as {found:?}, but were counted as {tally:?}")).into())
 }
 
-/// Deals what the requests say of their rows out to the ranges of rows.
+/// Deals what the requests say of their rows out to the ranges of rows: those of a page while SQLite reads the next.
 async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(), ReportError> {
-    let mut after = 0;
-    loop {
-        let page = snapshot.request_results(run.id, after).await?;
-        let Some(last) = page.last() else {
-            return Ok(());
-        };
-        after = last.id();
-        for request in &page {
-            keep(request, spill)?;
-        }
+    let mut page = snapshot.request_results(run.id, 0).await?;
+    while let Some(last) = page.last() {
+        let reading = snapshot.request_results(run.id, last.id());
+        let keeping = async { page.iter().try_for_each(|request| keep(request, spill)) };
+        let (next, kept) = tokio::join!(reading, keeping);
+        kept?;
+        page = next?;
     }
+    Ok(())
 }
 
 fn keep(request: &RequestResult, spill: &mut Spill) -> Result<(), ReportError> {
