@@ -314,7 +314,7 @@ impl Text {
 
     /// Where it is the `From_Account` of a row, which may have none.
     fn of_lane(self, texts: &[u8]) -> Option<&[u8]> {
-        read_from(&mut self.rest(texts)).flatten()
+        read_from(&mut self.rest(texts)).unwrap_or_default()
     }
 
     fn rest(self, texts: &[u8]) -> &[u8] {

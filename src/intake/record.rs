@@ -49,7 +49,7 @@ impl<'a> Record<'a> {
         let length = block.len();
         let row = previous.checked_add(read_number(block)?)?;
         let before_from = length - block.len();
-        let from = read_from(block)?;
+        let from = read_from(block).ok()?;
         let before_account = length - block.len();
         let account = read_text(block)?;
         let before_tags = length - block.len();
@@ -71,11 +71,15 @@ pub(super) fn read_text<'a>(block: &mut &'a [u8]) -> Option<&'a [u8]> {
     split(length, block)
 }
 
-/// Takes what [`Record::write`] wrote of a `From_Account` off `block`; none if it is damaged.
-pub(super) fn read_from<'a>(block: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
-    match read_number(block)? {
-        0 => Some(None),
-        length => split(length - 1, block).map(Some),
+/// A block is not as it was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Damaged;
+
+/// Takes what [`Record::write`] wrote of a `From_Account` off `block`.
+pub(super) fn read_from<'a>(block: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Damaged> {
+    match read_number(block).ok_or(Damaged)? {
+        0 => Ok(None),
+        length => split(length - 1, block).ok_or(Damaged).map(Some),
     }
 }
 
@@ -152,7 +156,7 @@ mod tests {
             let (read, places) = Record::read(previous, &mut rest).unwrap();
             assert_eq!(read, *record);
             let text = |place: usize| read_text(&mut &whole[place..]).unwrap();
-            assert_eq!(read_from(&mut &whole[places.from..]), Some(record.from));
+            assert_eq!(read_from(&mut &whole[places.from..]), Ok(record.from));
             assert_eq!((text(places.account), text(places.tags)), (record.account, record.tags));
             previous = record.row;
         }
