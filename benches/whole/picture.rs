@@ -110,12 +110,9 @@ pub(crate) fn draw(records: &Records, lines: &[Line]) -> String {
 
 /// Returns where the next panel begins.
 fn draw_panel(out: &mut String, records: &Records, panel: &Panel, top: f64) -> f64 {
-    let bars: Vec<(&str, bool, f64)> = panel
-        .bars
-        .iter()
-        .filter_map(|(name, place)| records.median(*place).map(|value| (*name, place.2 == "imbulk", value)))
-        .collect();
-    let Some(&(_, _, first)) = bars.first() else {
+    let bars = panel.bars.iter().filter_map(|(name, place)| records.median(*place).map(|value| (*name, *place, value)));
+    let bars: Vec<(&str, Place<'_>, f64)> = bars.collect();
+    let Some(&(_, first, _)) = bars.first() else {
         return top;
     };
     let longest = bars.iter().map(|(_, _, value)| *value).fold(f64::MIN_POSITIVE, f64::max);
@@ -131,18 +128,19 @@ fn draw_panel(out: &mut String, records: &Records, panel: &Panel, top: f64) -> f
         top + 18.0
     );
     let mut y = top + 30.0;
-    for (name, ours, value) in bars {
+    for (name, place, value) in bars {
+        let ours = place.2 == "imbulk";
         let length = (value / longest * LONGEST).max(2.0);
         let color = if ours { OURS } else { THEIRS };
         let weight = if ours { 600 } else { 400 };
         let label = format!("{} {}", significant(value), panel.unit);
-        let ratio = if ours { String::new() } else { compared(panel.better, first, value) };
+        let ratio = if ours { String::new() } else { compared(records, panel.better, first, place) };
         let _always = writeln!(
             out,
             "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"13\" text-anchor=\"end\" fill=\"#344054\">{name}</text>\
              <rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{BAR}\" rx=\"3\" fill=\"{color}\"/>\
              <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"13\" font-weight=\"{weight}\" fill=\"#1b2430\">{label}\
-             <tspan font-weight=\"400\" fill=\"#697586\">{ratio}</tspan></text>",
+             <tspan dx=\"12\" font-weight=\"400\" fill=\"#697586\">{ratio}</tspan></text>",
             LEFT - 10.0,
             y + 14.5,
             LEFT + length + 8.0,
@@ -153,11 +151,12 @@ fn draw_panel(out: &mut String, records: &Records, panel: &Panel, top: f64) -> f
     y + 10.0
 }
 
-/// How ours stands to a peer.
-fn compared(better: Better, ours: f64, theirs: f64) -> String {
+/// How ours stands to a peer, round by round as in the table.
+fn compared(records: &Records, better: Better, ours: Place<'_>, theirs: Place<'_>) -> String {
     let (above, below) = match better {
         Better::More => (ours, theirs),
         Better::Less => (theirs, ours),
     };
-    format!("  imbulk {} times better", significant(above / below))
+    let ratio = records.ratio(above, below);
+    ratio.map_or_else(String::new, |ratio| format!("imbulk {} times better", significant(ratio)))
 }
