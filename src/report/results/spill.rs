@@ -153,13 +153,18 @@ impl<'a> Record<'a> {
         let attempts = u32::from_le_bytes(take(bytes)?);
         let [outcome] = take(bytes)?;
         let finished_at = i64::from_le_bytes(take(bytes)?);
-        let lengths: [u32; 3] =
-            [u32::from_le_bytes(take(bytes)?), u32::from_le_bytes(take(bytes)?), u32::from_le_bytes(take(bytes)?)];
+        let mut length = || usize::try_from(u32::from_le_bytes(take(bytes)?)).ok();
+        let [from, account, tags] = [length()?, length()?, length()?];
+        // All three at once: most are short, and each look costs more than its bytes.
+        let (texts, rest) = bytes.split_at_checked(from.checked_add(account)?.checked_add(tags)?)?;
+        *bytes = rest;
+        let (from, texts) = std::str::from_utf8(texts).ok()?.split_at_checked(from)?;
+        let (account, tags) = texts.split_at_checked(account)?;
         Some(Self {
             row,
-            from: text(bytes, lengths[0])?,
-            account: text(bytes, lengths[1])?,
-            tags: text(bytes, lengths[2])?,
+            from,
+            account,
+            tags,
             attempts,
             outcome: Outcome::ALL.into_iter().find(|known| *known as u8 == outcome)?,
             finished_at: (finished_at != Self::NEVER).then_some(finished_at),
@@ -171,10 +176,4 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*first)
-}
-
-fn text<'a>(bytes: &mut &'a [u8], length: u32) -> Option<&'a str> {
-    let (text, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
-    *bytes = rest;
-    std::str::from_utf8(text).ok()
 }
