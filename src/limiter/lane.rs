@@ -117,11 +117,11 @@ impl Lanes {
 }
 
 /// As many slots as calls of this rate hold when each holds its own for a second and that excess: what a stalled network holds up
-/// then takes the slots of what would come after it, so that they do not arrive together.
-fn slots_for(rate: f64, excess: Duration) -> u32 {
+/// then takes the slots of what would come after it, so that they do not arrive together. Never more than those of the cap.
+fn slots_for(rate: f64, excess: Duration, cap: u32) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is above 0 and at most 65,536")]
     let slots = (rate * (WINDOW + excess).as_secs_f64()).ceil() as u32;
-    slots
+    slots.min(cap)
 }
 
 impl Lane {
@@ -146,7 +146,7 @@ impl Lane {
         let cap = self.cap.get();
         if rate < f64::from(cap) {
             let excess = trips.usual_excess(now);
-            self.section.set_slots(excess.map_or(cap, |excess| slots_for(rate, excess).min(cap)));
+            self.section.set_slots(excess.map_or(cap, |excess| slots_for(rate, excess, cap)));
             let slack = excess.map_or(SLACK, |_| self.throttle.unpaused(now).clamp(SLACK, MADE_UP));
             self.section.set_pace(Duration::from_secs_f64(1.0 / rate), slack);
         } else {
@@ -161,5 +161,16 @@ impl Lane {
         if let Some(cut) = self.section.told() {
             self.throttle.heed(cut, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lower_limit_takes_the_slots_that_its_calls_hold_and_never_more_than_those_of_the_cap() {
+        let slots = |rate, excess| slots_for(rate, Duration::from_millis(excess), 200);
+        assert_eq!([slots(40.0, 0), slots(40.0, 30), slots(0.2, 0), slots(199.0, 100)], [40, 42, 1, 200]);
     }
 }
