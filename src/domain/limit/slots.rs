@@ -34,7 +34,7 @@ pub fn held_until(taken: Moment, exchange_timeout: Duration) -> Moment {
 }
 
 /// The round trips seen so far: the smallest of all, and how far from it those of late are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct RoundTrips {
     seen: u32,
     first: Option<Moment>,

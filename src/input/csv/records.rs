@@ -154,7 +154,7 @@ impl<R: Read> Records<R> {
             let here = start;
             start = Start { byte: here.byte + length, line: here.line + 1 };
             let raw = self.reader.get_ref().text(here.byte, start.byte);
-            if raw.len() <= 2 && matches!(raw, b"\n" | b"\r\n" | b"\r") {
+            if matches!(raw, b"\n" | b"\r\n" | b"\r") {
                 continue;
             }
             self.plain = Some(start);
