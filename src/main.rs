@@ -25,12 +25,15 @@ fn main() -> ExitCode {
             return fail(Error::Io { what: "threads can't be started".to_owned(), source });
         }
     };
-    let done = runtime.block_on(commands::dispatch(cli));
+    // As a task beside those that it starts: from this thread each word between them would wake another.
+    let done = runtime.block_on(runtime.spawn(commands::dispatch(cli)));
     // A thread that still reads input has nothing left to say.
     runtime.shutdown_background();
     match done {
-        Ok(exit) => exit.into(),
-        Err(error) => fail(error),
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(error)) => fail(error),
+        // A panic has ended the process already.
+        Err(_panicked) => Exit::Internal.into(),
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) async fn load(
     queue: &mut Queue,
     run: &NewRun,
     reading: Reading,
-    watch: &mut dyn FnMut(&Snapshot),
+    watch: &mut (dyn FnMut(&Snapshot) + Send),
 ) -> Result<RunId, LoadError> {
     let rows = Arc::new(AtomicU64::new(0));
     let (sender, receiver) = mpsc::channel(CHANNEL);
@@ -91,7 +91,7 @@ async fn store(
     loader: &mut Loader<'_>,
     batches: mpsc::Receiver<Vec<Output>>,
     rows: &AtomicU64,
-    watch: &mut dyn FnMut(&Snapshot),
+    watch: &mut (dyn FnMut(&Snapshot) + Send),
 ) -> Result<(), QueueError> {
     let (gathering, writer) = loader.halves();
     let (to_writer, mut inserts) = mpsc::channel(1);
@@ -111,7 +111,7 @@ async fn gather(
     mut batches: mpsc::Receiver<Vec<Output>>,
     to_writer: mpsc::Sender<Insert>,
     rows: &AtomicU64,
-    watch: &mut dyn FnMut(&Snapshot),
+    watch: &mut (dyn FnMut(&Snapshot) + Send),
 ) {
     let mut ticker = tokio::time::interval(WATCH_EVERY);
     let started = Instant::now();

@@ -49,7 +49,7 @@ impl Candidate {
         &self,
         queue: &mut Queue,
         repeat: Repeat,
-        watch: &mut dyn FnMut(&Snapshot),
+        watch: &mut (dyn FnMut(&Snapshot) + Send),
     ) -> Result<Step, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         let unfinished: Vec<&Run> = runs.iter().filter(|run| run.state() == RunState::Running).collect();
@@ -72,7 +72,11 @@ impl Candidate {
     }
 
     /// The same for `plan`: an unfinished run is shown only if it is of the same input.
-    pub(super) async fn preview(&self, queue: &mut Queue, watch: &mut dyn FnMut(&Snapshot)) -> Result<Step, Error> {
+    pub(super) async fn preview(
+        &self,
+        queue: &mut Queue,
+        watch: &mut (dyn FnMut(&Snapshot) + Send),
+    ) -> Result<Step, Error> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
         let latest = runs.iter().rev().find(|run| run.state() != RunState::Superseded);
         self.fresh(queue, latest, Repeat::No, watch).await
@@ -84,7 +88,7 @@ impl Candidate {
         queue: &mut Queue,
         latest: Option<&Run>,
         repeat: Repeat,
-        watch: &mut dyn FnMut(&Snapshot),
+        watch: &mut (dyn FnMut(&Snapshot) + Send),
     ) -> Result<Step, Error> {
         let input = self.look(queue.path(), latest).await?;
         // Nothing of such a plan was ever sent, and it is of other rows than the user means now.

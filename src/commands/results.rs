@@ -27,7 +27,7 @@ pub(super) async fn results(args: &cli::Results, path: &Path) -> Result<Exit, Er
             atomic_file(file, fill).await?;
         }
         None => {
-            let mut out = BufWriter::new(std::io::stdout().lock());
+            let mut out = BufWriter::new(std::io::stdout());
             let written = results::write(&reader, &run, format, only, &folder, &mut out).await;
             let flushed = out.flush().map_err(ReportError::Output);
             heard_enough(written.map(drop).and(flushed))?;

@@ -1,6 +1,6 @@
 //! How many rows ended how.
 
-use std::ops::{Index, IndexMut};
+use std::ops::{AddAssign, Index, IndexMut};
 
 use super::outcome::{Count, Outcome};
 
@@ -41,6 +41,12 @@ impl Index<Outcome> for Tally {
 impl IndexMut<Outcome> for Tally {
     fn index_mut(&mut self, outcome: Outcome) -> &mut Count {
         &mut self.0[outcome as usize]
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        other.iter().for_each(|(outcome, rows)| self[outcome] += rows);
     }
 }
 

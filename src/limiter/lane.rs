@@ -74,8 +74,8 @@ impl Lanes {
         }
         let taken = self.ledger.take(&mut app.section, &mut command.section, clock)?;
         if taken.is_ok() {
-            app.pace.spend();
-            command.pace.spend();
+            app.pace.spend(now);
+            command.pace.spend(now);
         }
         Ok(taken)
     }

@@ -11,17 +11,28 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
+use crate::domain::limit::slots::WINDOW;
 use crate::domain::limit::{Cap, Moment};
 
 /// The pace is this much faster than the cap, which the slots keep: one as fast as the cap could never make up for a
 /// stall of the network, after which many slots fall free together.
 const HEADROOM: f64 = 2.0;
+/// The same in the first second, when all slots are free: calls that left in half of it would do so in every second from
+/// then on, in step with their slots, and queue up at the server.
+const OPENING_HEADROOM: f64 = 1.0;
+
+type Governor = RateLimiter<NotKeyed, InMemoryState, Told, NoOpMiddleware<Nanos>>;
 
 /// The sends of one command, or of the app, in this process.
 #[derive(Debug)]
 pub(super) struct Pace {
-    governor: RateLimiter<NotKeyed, InMemoryState, Told, NoOpMiddleware<Nanos>>,
+    opening: Governor,
+    cruising: Governor,
     clock: Told,
+    /// When the first call after a second without one left; none before the first.
+    opened: Option<Moment>,
+    /// When the last call left.
+    last: Moment,
     /// A cell was drawn from governor and not used yet, because something else was in the way.
     drawn: bool,
 }
@@ -29,31 +40,49 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(cap: Cap) -> Self {
         let clock = Told::default();
-        let governor = RateLimiter::direct_with_clock(quota(f64::from(cap.get()) * HEADROOM), clock.clone());
-        Self { governor, clock, drawn: false }
+        let governor = |headroom| RateLimiter::direct_with_clock(quota(f64::from(cap.get()) * headroom), clock.clone());
+        Self {
+            opening: governor(OPENING_HEADROOM),
+            cruising: governor(HEADROOM),
+            clock: clock.clone(),
+            opened: None,
+            last: Moment::from_nanos(0),
+            drawn: false,
+        }
     }
 
     /// May a call leave now? Draws a cell, which is kept until [`Pace::spend`]; or says when to ask again.
     pub(super) fn draw(&mut self, now: Moment) -> Result<(), Moment> {
         self.clock.set(now);
         if !self.drawn {
+            let opens = self.opened.is_none_or(|opened| now.since(opened) < WINDOW) || self.rested(now);
+            let governor = if opens { &self.opening } else { &self.cruising };
             let refused = |no: governor::NotUntil<Nanos>| Moment::from_nanos(no.earliest_possible().as_u64());
-            self.governor.check().map_err(refused)?;
+            governor.check().map_err(refused)?;
             self.drawn = true;
         }
         Ok(())
     }
 
     /// The call left.
-    pub(super) fn spend(&mut self) {
+    pub(super) fn spend(&mut self, now: Moment) {
+        if self.opened.is_none() || self.rested(now) {
+            self.opened = Some(now);
+        }
+        self.last = now;
         self.drawn = false;
+    }
+
+    /// Whether all slots are free again.
+    fn rested(&self, now: Moment) -> bool {
+        now.since(self.last) >= WINDOW
     }
 }
 
 /// The burst is 10 ms worth of calls, since timers fire 1 to 2 ms late and lost moments would be lost throughput.
 /// Below 10 calls a second that is nothing.
 fn quota(rate: f64) -> Quota {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are from 2 to 131,072")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are from 1 to 131,072")]
     let burst = if rate < 10.0 { 1 } else { 1 + (rate / 100.0).ceil() as u32 };
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
     let quota = Quota::with_period(Duration::from_secs_f64(1.0 / rate));
@@ -80,6 +109,8 @@ impl Clock for Told {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     fn ms(ms: u64) -> Moment {
@@ -90,17 +121,28 @@ mod tests {
         Pace::new(NonZeroU32::new(cap).expect("not zero").try_into().expect("low enough"))
     }
 
-    #[test]
-    fn sends_are_spread_at_twice_the_cap_after_a_small_burst() {
-        let (mut pace, mut sent) = (pace(100), Vec::new());
-        for at in 0..2000 {
+    /// The milliseconds of these at which calls leave that leave as soon as they may.
+    fn sent(pace: &mut Pace, during: Range<u64>) -> Vec<u64> {
+        let mut sent = Vec::new();
+        for at in during {
             while pace.draw(ms(at)).is_ok() {
-                pace.spend();
+                pace.spend(ms(at));
                 sent.push(at);
             }
         }
-        assert_eq!(sent[..5], [0, 0, 0, 5, 10]);
-        assert!((400..=402).contains(&sent.len()), "{}", sent.len());
+        sent
+    }
+
+    #[test]
+    fn sends_are_spread_at_twice_the_cap_and_in_the_first_second_after_none_at_the_cap() {
+        let mut pace = pace(100);
+        for start in [0, 3000] {
+            let first = sent(&mut pace, start..start + 1000);
+            assert_eq!(first[..5], [0, 0, 10, 20, 30].map(|at| start + at));
+            assert!((100..=102).contains(&first.len()), "{}", first.len());
+            let second = sent(&mut pace, start + 1000..start + 2000);
+            assert!((200..=203).contains(&second.len()), "{}", second.len());
+        }
     }
 
     #[test]
@@ -108,8 +150,8 @@ mod tests {
         let mut pace = pace(2);
         assert_eq!(pace.draw(ms(0)), Ok(()));
         assert_eq!(pace.draw(ms(1)), Ok(()), "the same cell");
-        pace.spend();
-        assert_eq!(pace.draw(ms(10)), Err(ms(250)));
-        assert_eq!(pace.draw(ms(250)), Ok(()));
+        pace.spend(ms(1));
+        assert_eq!(pace.draw(ms(10)), Err(ms(500)));
+        assert_eq!(pace.draw(ms(500)), Ok(()));
     }
 }

@@ -92,7 +92,7 @@ pub async fn drive(
     deadlines: &mut Vec<Deadline>,
     seed: u64,
     signals: &mut Signals,
-    watch: &mut dyn FnMut(&Snapshot),
+    watch: &mut (dyn FnMut(&Snapshot) + Send),
 ) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
     let rescued = queue.rescue().await?;
@@ -151,7 +151,7 @@ impl Runner<'_> {
         mut self,
         rescued: Vec<(RunId, Request, Keys)>,
         signals: &mut Signals,
-        watch: &mut dyn FnMut(&Snapshot),
+        watch: &mut (dyn FnMut(&Snapshot) + Send),
     ) -> Result<(Queue, Drive), RunError> {
         let mut interrupted = false;
         let mut ticker = tokio::time::interval(WATCH_EVERY);
@@ -165,7 +165,9 @@ impl Runner<'_> {
         self.look_at_the_disk();
         self.handle(Event::Tick);
         while self.schedule.end().is_none() {
-            let wake_at = self.schedule.wake_at().map_or_else(far_away, |due| self.started + due);
+            self.recorder.hand_over();
+            let timer = self.schedule.wake_at().map(|due| self.started + due);
+            let wake_at = timer.into_iter().chain(self.recorder.due()).min().unwrap_or_else(far_away);
             tokio::select! {
                 biased;
                 () = signals.next() => {
@@ -242,13 +244,13 @@ impl Runner<'_> {
         match command {
             Command::Fetch { job, after, limit } => self.fetch(job, after, limit),
             Command::Load { job, request } => self.load(job, request),
-            Command::Intend(requests) => self.recorder.write(Write::Intend(requests)),
+            Command::Intend(requests) => self.recorder.write(Write::Intend(requests), true),
             Command::Send { job, request, body } => self.send(job, request, body),
-            Command::Record { job, settlement } => {
-                self.recorder.write(Write::Record { run: self.tasks[job].run, settlement });
+            Command::Record { job, settlement, urgent } => {
+                self.recorder.write(Write::Record { run: self.tasks[job].run, settlement }, urgent);
             }
-            Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request)),
-            Command::Reopen(request) => self.recorder.write(Write::Reopen(request)),
+            Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request), true),
+            Command::Reopen(request) => self.recorder.write(Write::Reopen(request), true),
             Command::Slow { job, scope } => self.tasks[job].limiter.throttled(scope),
             Command::Renew { job, generation } => self.renew(job, generation),
             Command::HoldBack => self.hold_back.cancel(),

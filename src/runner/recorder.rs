@@ -1,18 +1,31 @@
 //! The one task that writes to the queue: whatever comes in while one transaction is committed goes into the next.
+//!
+//! What nothing waits for is held back for some ms, so that one commit, with its write to the disk, serves several calls.
+
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{Inbound, RunError};
 use crate::clock;
 use crate::domain::schedule::Event;
 use crate::queue::{Queue, QueueError, Write, Written};
 
-/// The most changes of one transaction: a bound on how long the first of them waits.
+/// With so many changes a transaction is full: a bound on how long the first of them waits.
 const MOST: usize = 512;
+
+/// For how long a change that is not urgent waits for others. At 200 calls a second these are four. A kill meanwhile leaves as many
+/// more requests that may have been sent.
+const COMMIT_DELAY: Duration = Duration::from_millis(20);
 
 /// A handle on the task.
 pub(super) struct Recorder {
-    writes: mpsc::UnboundedSender<Write>,
+    writes: mpsc::UnboundedSender<Vec<Write>>,
+    /// What is not handed over yet.
+    held: Vec<Write>,
+    /// When it is to be.
+    due: Option<Instant>,
     /// Gives the queue back once all is written.
     queue: oneshot::Receiver<Queue>,
 }
@@ -28,17 +41,40 @@ impl Recorder {
                 Err(error) => drop(to_loop.send(Inbound::Broken(error.into()))),
             }
         });
-        Self { writes, queue: taken_back }
+        Self { writes, held: Vec::new(), due: None, queue: taken_back }
     }
 
-    /// Hands a change over. Its event comes once it is on disk.
-    pub(super) fn write(&self, write: Write) {
+    /// Takes a change. Its event comes once it is on disk.
+    pub(super) fn write(&mut self, write: Write, urgent: bool) {
+        self.held.push(write);
+        let wait = if urgent { Duration::ZERO } else { COMMIT_DELAY };
+        let due = Instant::now() + wait;
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// When [`Recorder::hand_over`] is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Hands over what was taken, if it is time.
+    pub(super) fn hand_over(&mut self) {
+        if self.due.is_some_and(|due| due <= Instant::now()) {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.due = None;
         // The task ends early only with an error, which it has told the loop.
-        let _ended = self.writes.send(write);
+        let _ended = self.writes.send(std::mem::take(&mut self.held));
     }
 
     /// Waits until all is written. What broke the last writes stands in the loop's inbox, which nobody else reads now.
-    pub(super) async fn finish(self, inbox: &mut mpsc::UnboundedReceiver<Inbound>) -> Result<Queue, RunError> {
+    pub(super) async fn finish(mut self, inbox: &mut mpsc::UnboundedReceiver<Inbound>) -> Result<Queue, RunError> {
+        if !self.held.is_empty() {
+            self.flush();
+        }
         drop(self.writes);
         if let Ok(queue) = self.queue.await {
             return Ok(queue);
@@ -54,12 +90,16 @@ impl Recorder {
 
 async fn record(
     mut queue: Queue,
-    mut inbox: mpsc::UnboundedReceiver<Write>,
+    mut inbox: mpsc::UnboundedReceiver<Vec<Write>>,
     to_loop: &mpsc::UnboundedSender<Inbound>,
 ) -> Result<Queue, QueueError> {
-    let mut batch = Vec::new();
-    while inbox.recv_many(&mut batch, MOST).await > 0 {
-        let written = queue.write(std::mem::take(&mut batch), clock::now().as_millisecond()).await?;
+    while let Some(mut batch) = inbox.recv().await {
+        while batch.len() < MOST
+            && let Ok(more) = inbox.try_recv()
+        {
+            batch.extend(more);
+        }
+        let written = queue.write(batch, clock::now().as_millisecond()).await?;
         for written in written {
             let _over = to_loop.send(Inbound::Event(event(written)));
         }

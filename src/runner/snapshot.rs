@@ -36,7 +36,7 @@ impl Runner<'_> {
         self.noted = Some(Instant::now());
         let pulse = Pulse::of(now, rates, clock::now().as_millisecond());
         let runs = self.tasks.iter().map(|task| task.run).collect();
-        self.recorder.write(Write::Pulse(runs, serde_json::to_string(&pulse).unwrap_or_default()));
+        self.recorder.write(Write::Pulse(runs, serde_json::to_string(&pulse).unwrap_or_default()), false);
     }
 
     fn hindrance(&self) -> Option<Hindrance> {

@@ -32,8 +32,9 @@ fn is_hot(request: &Request) -> bool {
     request.items[0].row < HOT.into()
 }
 
-/// The others' end, with and without the account that has a fifth of all rows.
-fn assert_no_delay(seed: u64, rows_a_request: usize, work: Duration) {
+/// The others' end with the account that has a fifth of all rows, over that without it. The last of them may have to wait for one more
+/// call, by chance; none waits for more.
+fn delay_of_others(seed: u64, rows_a_request: usize, work: Duration) -> f64 {
     let weather = Weather { work, ..Weather::FAIR };
     let all = skewed(seed, rows_a_request);
     let others: Vec<Request> = all.iter().filter(|request| !is_hot(request)).cloned().collect();
@@ -45,18 +46,22 @@ fn assert_no_delay(seed: u64, rows_a_request: usize, work: Duration) {
         ids.iter().map(|id| settled[id]).max().expect("there are others")
     };
     let (with, without) = (end_of_others(all), end_of_others(others));
-    println!("seed {seed}, {rows_a_request} a request, {work:?}: {:.3}", with.div_duration_f64(without));
-    assert!(with <= without.mul_f64(1.05), "seed {seed}, {work:?}: {with:?} instead of {without:?}");
+    assert!(with <= without.mul_f64(1.03) + work, "seed {seed}, {work:?}: {with:?} instead of {without:?}");
+    with.div_duration_f64(without)
 }
 
 #[test]
 fn an_account_with_a_fifth_of_all_rows_does_not_delay_the_others() {
-    for seed in 0..20 {
+    const NIGHTS: u32 = 20;
+    let mut delays = [0.0, 0.0];
+    for seed in 0..NIGHTS.into() {
         let mut dice = SmallRng::seed_from_u64(seed);
-        assert_no_delay(seed, 10, MS * dice.random_range(50..800));
+        delays[0] += delay_of_others(seed, 10, MS * dice.random_range(50..800));
         // One by one it sends a fifth of all calls, which takes slots: but only one of them at a time.
-        assert_no_delay(seed, 1, MS * 600);
+        delays[1] += delay_of_others(seed, 1, MS * 600);
     }
+    let usual = delays.map(|sum| sum / f64::from(NIGHTS));
+    assert!(usual.iter().all(|delay| *delay <= 1.03), "{usual:?}");
 }
 
 /// Eight accounts with a stream of requests each, and one request that needs all of them.

@@ -167,23 +167,23 @@ impl Saboteur {
                 let early = ids.iter().map(|id| Command::Send { job: 0, request: *id, body: Vec::new() });
                 early.chain([Command::Intend(ids.clone())]).collect()
             }
-            (Trick::ForgetsAnItem, Command::Record { job, mut settlement }) => {
+            (Trick::ForgetsAnItem, Command::Record { job, mut settlement, urgent }) => {
                 settlement.ended.pop();
-                vec![Command::Record { job, settlement }]
+                vec![Command::Record { job, settlement, urgent }]
             }
-            (Trick::CallsFailureSuccess, Command::Record { job, mut settlement }) => {
+            (Trick::CallsFailureSuccess, Command::Record { job, mut settlement, urgent }) => {
                 settlement.ended.iter_mut().for_each(|(_, ending)| ending.outcome = Outcome::Succeeded);
-                vec![Command::Record { job, settlement }]
+                vec![Command::Record { job, settlement, urgent }]
             }
-            (Trick::ForgetsDoubt, Command::Record { job, mut settlement }) => {
+            (Trick::ForgetsDoubt, Command::Record { job, mut settlement, urgent }) => {
                 settlement.parts.iter_mut().for_each(|part| part.request.doubt = Doubt::None);
-                vec![Command::Record { job, settlement }]
+                vec![Command::Record { job, settlement, urgent }]
             }
-            (Trick::ChargesInAnOutage, Command::Record { job, mut settlement }) if self.probes().is_some() => {
+            (Trick::ChargesInAnOutage, Command::Record { job, mut settlement, urgent }) if self.probes().is_some() => {
                 for part in &mut settlement.parts {
                     part.request.charged = (part.request.charged + 1).min(self.max_attempts - 1);
                 }
-                vec![Command::Record { job, settlement }]
+                vec![Command::Record { job, settlement, urgent }]
             }
             (Trick::NeverHoldsBack, Command::HoldBack) | (Trick::LosesAParkedRequest, Command::Load { .. }) => vec![],
             (Trick::FetchesEverything, Command::Fetch { job, after, .. }) => {

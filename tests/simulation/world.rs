@@ -39,6 +39,8 @@ enum Happening {
     Deliver(Event),
     /// A page or a request is read.
     Read(Command),
+    /// What is not urgent has waited long enough for others.
+    CommitIsDue,
     /// A commit is over.
     Committed,
     /// The limiter has a slot for a call of this job.
@@ -182,6 +184,7 @@ impl World<'_> {
             last: self.queue.last(),
             inbox_after: Duration::ZERO,
             uncommitted: Vec::new(),
+            commit_is_due: false,
             committing: None,
             lanes,
             hold_back: false,
@@ -260,12 +263,14 @@ impl World<'_> {
             Happening::Finish(call) => self.finish(call),
             Happening::Deliver(event) if alive => self.deliver(session, event),
             Happening::Read(command) if alive => self.read(session, &command),
+            Happening::CommitIsDue if alive => self.commit_is_due(session),
             Happening::Committed if alive => self.committed(session),
             Happening::Slot(job) if alive => self.slot(session, job),
             Happening::Leave(call) if alive => self.leave(session, call),
             Happening::Reply(call, event) if alive => self.reply(session, call, event),
             Happening::Deliver(_)
             | Happening::Read(_)
+            | Happening::CommitIsDue
             | Happening::Committed
             | Happening::Slot(_)
             | Happening::Leave(_)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{job, mib, plan, send};
 use crate::inputs::{self, Kind};
-use crate::measure::share;
+use crate::measure::{self, share};
 use crate::server::{Manner, Seen, Server};
 use crate::{Bench, Fallible};
 
@@ -30,9 +30,21 @@ fn at_cap(bench: &mut Bench, operation: &str, (kind, rows): (Kind, u64), round: 
     let queue = bench.new_queue("cap.db");
     plan(bench, &queue, &job)?;
     let before = server.cpu()?;
-    let used = send(bench, &queue, &job)?;
+    let mut command = bench.imbulk(&queue);
+    command.arg("run").arg(&job).args(["--execute", "--yes"]);
+    let log = bench.path("run");
+    // A line of its log a call, where there is room for what that costs.
+    let logs = operation == "friend_delete";
+    if logs {
+        command.arg("-vv");
+    }
+    let used = measure::run(command, &log, &[0])?;
     let seen = server.seen()?;
     let place = |measure| ("cap", operation, "imbulk", measure);
+    if logs {
+        let allowed = calls_that_slots_allow(&std::fs::read_to_string(log.with_extension("err"))?)?;
+        bench.records.add(place("share_of_slots"), round, seen.rate() / allowed);
+    }
     let Bench { records, .. } = bench;
     let beside = server.cpu()?.saturating_sub(before);
     records.add(place("server_core"), round, share(beside, seen.span()));
@@ -68,6 +80,16 @@ pub(crate) fn latency(bench: &mut Bench) -> Fallible<()> {
         records.add(place("core"), 0, share(used.cpu, seen.span()));
     }
     Ok(())
+}
+
+/// A second, of as many slots as the cap. A call holds its slot for a second and its round trip, less what it took to get there, which is
+/// at least half of the shortest round trip. The log has these, in whole milliseconds.
+fn calls_that_slots_allow(log: &str) -> Fallible<f64> {
+    let milliseconds = |line: &str| line.split_once(" ms=")?.1.split_whitespace().next()?.parse::<f64>().ok();
+    let round_trips: Vec<f64> = log.lines().filter_map(milliseconds).collect();
+    let shortest = round_trips.iter().copied().reduce(f64::min).ok_or("no call was logged")?;
+    let mean = round_trips.iter().sum::<f64>() / count(round_trips.len());
+    Ok(f64::from(CAP) / (1.0 + (mean - shortest / 2.0) / 1000.0))
 }
 
 fn share_of_cap(seen: &Seen) -> f64 {

@@ -138,6 +138,8 @@ pub enum Command {
         job: JobNo,
         /// The change.
         settlement: Settlement,
+        /// Whether something waits for it; otherwise it may be committed a little later, together with others.
+        urgent: bool,
     },
     /// Take the intent back: no byte left.
     Withdraw(RequestId),

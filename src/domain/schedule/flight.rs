@@ -12,6 +12,7 @@ use super::{
     Command, Entry, Fault, JobNo, Now, Past, Recording, SERVER_MAY_BE_WRITING, Schedule, Stage, StopReason, Terms,
     Timer,
 };
+use crate::domain::outcome::{Count, Outcome};
 use crate::domain::reply::Exchange;
 use crate::domain::request::RequestId;
 use crate::domain::retry::delay;
@@ -83,12 +84,28 @@ impl Schedule {
         let ended = settlement.ended_by_outcome();
         let (work, fault) = (judgement.work, past.map_or(Fault::Servers, |past| self.fault(past)));
         self.learned(now, id, &work, left, terms, out);
+        let urgent = self.is_urgent(job, ticket, &settlement, &ended);
         self.recording.insert(id, Recording { job, ticket, items, left, work, fault, ended });
         match judgement.server {
-            Server::Done => out.push(Command::Record { job, settlement }),
+            Server::Done => out.push(Command::Record { job, settlement, urgent }),
             Server::MayBeWriting => self.set(now + SERVER_MAY_BE_WRITING, Timer::Record(job, settlement)),
         }
         self.heard(job, generation, judgement.signal, out);
+    }
+
+    /// Whether something waits for this record: another request for an account or for room, the fuse, the next attempt, or,
+    /// if no other call is under way, the end.
+    fn is_urgent(
+        &self,
+        job: JobNo,
+        ticket: Ticket,
+        settlement: &Settlement,
+        ended: &[(Outcome, Count, Count)],
+    ) -> bool {
+        let succeeded = settlement.parts.is_empty() && ended.iter().all(|(outcome, ..)| *outcome == Outcome::Succeeded);
+        let others_under_way = self.active > self.recording.len() + 1;
+        let awaited = !self.waiting.is_empty() && self.table.is_awaited(ticket);
+        !succeeded || !others_under_way || awaited || self.jobs[job].is_at_full_width() || self.stop.is_some()
     }
 
     /// What an exchange tells of the server's health.
@@ -177,16 +194,13 @@ impl Schedule {
     /// Lets ready requests set out, one of each job in turn; where nothing works, a probe.
     pub(super) fn dispatch(&mut self, now: Now, out: &mut Vec<Command>) {
         let mut batch = Vec::new();
-        loop {
-            let before = batch.len();
-            for job in 0..self.jobs.len() {
-                if self.jobs[job].has_room() {
-                    batch.extend(self.set_out(now, job));
-                }
-            }
-            if batch.len() == before {
-                break;
-            }
+        let mut due: Vec<JobNo> = (0..self.jobs.len()).filter(|job| self.jobs[*job].is_due()).collect();
+        while !due.is_empty() {
+            due.retain(|job| {
+                let next = if self.jobs[*job].has_room() { self.set_out(now, *job) } else { None };
+                batch.extend(next);
+                next.is_some()
+            });
         }
         if self.breaker.may_probe(now) {
             batch.extend(self.probe());

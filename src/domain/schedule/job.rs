@@ -1,20 +1,27 @@
 //! What a schedule keeps of each job.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::event::{JobNo, JobPlan, StopReason};
 use crate::domain::outcome::{Count, Outcome};
 use crate::domain::request::{Request, RequestId};
 
-/// For how long requests of a job are made ready beyond those whose bytes have left, in parts of a second: 1/5 s is enough
-/// that a group commit of intents, which takes some ms, never lets a free slot go by, and little enough that a kill
-/// leaves few intents of which no byte left.
-const RUNWAY: u32 = 5;
+/// For how long requests of a job are made ready beyond those whose bytes have left: long enough that a group commit of
+/// intents, which takes some ms, never lets a free slot go by, and short enough that a kill leaves few intents of
+/// which no byte left.
+const RUNWAY: Duration = Duration::from_millis(200);
 /// The fewest and the most of them.
 const RUNWAY_BOUNDS: (usize, usize) = (2, 64);
-/// Fetch more while fewer requests than this are ready to go. Those that wait for their keys don't count: many busy
-/// accounts must not keep out what has nothing to do with them.
-const LOW_WATER: usize = 256;
+/// Others set out once a part of the runway is free: a commit then holds the intents of so many, in place of one each time that a
+/// call leaves.
+const REFILL: usize = 4;
+/// Fetch more while fewer requests are ready to go than are sent in so much time. Those that wait for their keys don't count: many
+/// busy accounts must not keep out what has nothing to do with them. Nor should more be looked at than is needed, since the more there
+/// are in memory, the more of them wait for each other.
+const AHEAD: Duration = Duration::from_millis(300);
+/// The fewest and the most of them.
+const LOW_WATER_BOUNDS: (usize, usize) = (32, 256);
 /// The most requests of a job in memory, those that back off included.
 const MOST_REQUESTS: usize = 8_192;
 /// The most items of a job in memory: at some 70 bytes an item about 28 MiB.
@@ -25,6 +32,7 @@ const MOST_ITEMS: usize = 400_000;
 pub(super) struct JobState {
     pub(super) plan: JobPlan,
     runway: usize,
+    low_water: usize,
     /// Requests that hold their keys and wait for their turn.
     pub(super) ready: VecDeque<RequestId>,
     /// The last request that was fetched.
@@ -54,11 +62,16 @@ pub(super) enum Source {
 
 impl JobState {
     pub(super) fn new(plan: JobPlan) -> Self {
-        let (fewest, most) = RUNWAY_BOUNDS;
-        let runway = usize::try_from(plan.calls_per_second.get() / RUNWAY).unwrap_or(most).clamp(fewest, most);
+        let calls = |time: Duration, (fewest, most)| {
+            let calls = u128::from(plan.calls_per_second.get()) * time.as_millis() / 1000;
+            usize::try_from(calls).unwrap_or(most).clamp(fewest, most)
+        };
+        let runway = calls(RUNWAY, RUNWAY_BOUNDS);
+        let low_water = calls(AHEAD, LOW_WATER_BOUNDS);
         Self {
             plan,
             runway,
+            low_water,
             ready: VecDeque::new(),
             cursor: 0,
             source: Source::Idle,
@@ -95,17 +108,27 @@ impl JobState {
         self.source == Source::Exhausted && self.fresh == 0 && self.parked == 0
     }
 
+    /// However many are ready: where all of them failed before, only a new one can tell whether the server works.
     pub(super) fn wants_more(&self) -> bool {
         self.source == Source::Idle
-            && self.ready.len() < LOW_WATER
+            && (self.ready.len() < self.low_water || self.fresh == 0)
             && self.requests < MOST_REQUESTS
             && self.items < MOST_ITEMS
     }
 
+    /// Whether it is time for others to set out: until there is no room any more.
+    pub(super) fn is_due(&self) -> bool {
+        !self.ready.is_empty() && self.leaving <= self.runway - self.runway / REFILL
+    }
+
     /// Whether another request may set out.
     pub(super) fn has_room(&self) -> bool {
-        let width = self.plan.max_in_flight.unwrap_or(usize::MAX);
-        self.leaving < self.runway && self.leaving + self.in_flight < width
+        self.leaving < self.runway && !self.is_at_full_width()
+    }
+
+    /// Whether as many are in flight, or about to be, as may be.
+    pub(super) fn is_at_full_width(&self) -> bool {
+        self.plan.max_in_flight.is_some_and(|width| self.leaving + self.in_flight >= width)
     }
 
     /// Counts items that ended. Says whether the fuse has blown.

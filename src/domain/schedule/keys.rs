@@ -111,6 +111,11 @@ impl KeyTable {
         Left { freed, keys: place.keys }
     }
 
+    /// Whether others wait for a key of this ticket.
+    pub(super) fn is_awaited(&self, ticket: Ticket) -> bool {
+        self.live.get(&ticket).is_some_and(|place| place.keys.as_slice().iter().any(|key| self.depth(*key) > 1))
+    }
+
     /// How many tickets hold or await this key.
     pub(super) fn depth(&self, key: Key) -> usize {
         self.queues.get(&key).map_or(0, Queue::len)

@@ -302,7 +302,7 @@ impl Schedule {
                     let keys = self.keys_of(job, &request);
                     self.queue_up(job, request, keys, Some(past));
                 }
-                Timer::Record(job, settlement) => out.push(Command::Record { job, settlement }),
+                Timer::Record(job, settlement) => out.push(Command::Record { job, settlement, urgent: true }),
                 Timer::Reopen(id) => out.push(Command::Reopen(id)),
             }
         }

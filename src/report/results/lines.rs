@@ -1,7 +1,6 @@
 //! A line of results, as CSV and as JSONL. Values are written as they are: never changed to please spreadsheets.
 
 use std::borrow::Cow;
-use std::io::{BufWriter, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -26,18 +25,28 @@ pub(super) struct Line<'a> {
     pub(super) finished_at: Option<i64>,
 }
 
-/// Where lines go.
-pub(super) struct Lines<W: Write> {
+/// Which lines there are to be, and what they look like.
+pub(super) struct Layout {
+    format: Format,
     shape: Shape,
     /// The columns of tags; none for operations without.
     tags: Vec<String>,
-    out: Out<W>,
+    /// The files of the input, as lines name them.
+    pub(super) sources: Vec<String>,
+    /// Rows that ended so; none: all.
+    pub(super) only: Option<Vec<Outcome>>,
+}
+
+/// Lines in the making.
+pub(super) struct Lines<'a> {
+    layout: &'a Layout,
+    out: Out,
     finished: Finished,
 }
 
-enum Out<W: Write> {
-    Csv(Box<csv::Writer<W>>),
-    Jsonl(BufWriter<W>),
+enum Out {
+    Csv(Box<csv::Writer<Vec<u8>>>),
+    Jsonl(Vec<u8>),
 }
 
 /// The last time that was written: rows that end together stand together as a rule.
@@ -47,64 +56,70 @@ struct Finished {
     text: String,
 }
 
-/// Bytes gathered before they are handed on.
-const BUFFER: usize = 64 << 10;
-
-impl<W: Write> Lines<W> {
-    pub(super) fn new(format: Format, shape: Shape, tags: Vec<String>, out: W) -> Self {
-        let out = match format {
-            Format::Csv => Out::Csv(Box::new(csv::WriterBuilder::new().buffer_capacity(BUFFER).from_writer(out))),
-            Format::Jsonl => Out::Jsonl(BufWriter::with_capacity(BUFFER, out)),
-        };
+impl Layout {
+    pub(super) fn new(
+        format: Format,
+        shape: Shape,
+        tags: Vec<String>,
+        sources: Vec<String>,
+        only: Option<&[Outcome]>,
+    ) -> Self {
         let tags = match shape.tags {
             TagColumns::None => Vec::new(),
             TagColumns::Some => tags,
         };
-        Self { shape, tags, out, finished: Finished::default() }
+        Self { format, shape, tags, sources, only: only.map(<[_]>::to_vec) }
     }
 
-    /// The header of CSV.
-    pub(super) fn head(&mut self) -> Result<(), ReportError> {
-        let Out::Csv(csv) = &mut self.out else {
-            return Ok(());
+    /// What stands before the lines: the header of CSV.
+    pub(super) fn head(&self) -> Result<Vec<u8>, ReportError> {
+        let mut lines = Lines::new(self, 0);
+        if let Out::Csv(csv) = &mut lines.out {
+            let mut columns = vec!["source", "line"];
+            self.shape.columns().for_each(|column| columns.push(column));
+            self.tags.iter().for_each(|tag| columns.push(tag));
+            columns.extend(["outcome", "code", "reason", "attempts", "finished_at"]);
+            csv.write_record(columns).map_err(fail)?;
+        }
+        lines.into_bytes()
+    }
+}
+
+impl<'a> Lines<'a> {
+    /// For some `bytes` of lines, or more.
+    pub(super) fn new(layout: &'a Layout, bytes: usize) -> Self {
+        let out = Vec::with_capacity(bytes);
+        let out = match layout.format {
+            Format::Csv => Out::Csv(Box::new(csv::Writer::from_writer(out))),
+            Format::Jsonl => Out::Jsonl(out),
         };
-        let mut columns = vec!["source", "line"];
-        self.shape.columns().for_each(|column| columns.push(column));
-        self.tags.iter().for_each(|tag| columns.push(tag));
-        columns.extend(["outcome", "code", "reason", "attempts", "finished_at"]);
-        csv.write_record(columns).map_err(fail)
+        Self { layout, out, finished: Finished::default() }
     }
 
     pub(super) fn write(&mut self, line: &Line<'_>) -> Result<(), ReportError> {
+        let Layout { shape, tags, .. } = self.layout;
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         match &mut self.out {
-            Out::Csv(csv) => {
-                let cells = Cells { csv };
-                cells.write(&self.shape, &self.tags, line, finished_at).map_err(fail)
-            }
+            Out::Csv(csv) => Cells { csv }.write(shape, tags, line, finished_at).map_err(fail),
             Out::Jsonl(out) => {
-                let object = Object { shape: &self.shape, line, finished_at };
+                let object = Object { shape, line, finished_at };
                 serde_json::to_writer(&mut *out, &object).map_err(|error| ReportError::Output(error.into()))?;
-                out.write_all(b"\n").map_err(ReportError::Output)
+                out.push(b'\n');
+                Ok(())
             }
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<(), ReportError> {
-        let flushed = match &mut self.out {
-            Out::Csv(csv) => csv.flush(),
-            Out::Jsonl(out) => out.flush(),
-        };
-        flushed.map_err(ReportError::Output)
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>, ReportError> {
+        match self.out {
+            Out::Csv(csv) => csv.into_inner().map_err(|error| ReportError::Output(error.into_error())),
+            Out::Jsonl(out) => Ok(out),
+        }
     }
 }
 
 fn fail(error: csv::Error) -> ReportError {
-    // The kind of an I/O error must survive: a closed pipe is no failure.
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => ReportError::Output(error),
-        other => ReportError::Output(std::io::Error::other(format!("{other:?}"))),
-    }
+    ReportError::Output(std::io::Error::other(error))
 }
 
 impl Finished {
@@ -117,11 +132,11 @@ impl Finished {
     }
 }
 
-struct Cells<'a, W: Write> {
-    csv: &'a mut csv::Writer<W>,
+struct Cells<'a> {
+    csv: &'a mut csv::Writer<Vec<u8>>,
 }
 
-impl<W: Write> Cells<'_, W> {
+impl Cells<'_> {
     fn write(mut self, shape: &Shape, tags: &[String], line: &Line<'_>, finished_at: &str) -> Result<(), csv::Error> {
         self.csv.write_field(line.source)?;
         self.number(line.number)?;

@@ -3,7 +3,7 @@
 //! Requests lie in the queue by account, rows by number are wanted. So one pass over the requests deals what they
 //! say of their rows out to ranges of rows (`spill`), and one pass over the ranges puts each in order and adds what
 //! the queue keeps by row: exceptions, rows set aside, and lines of the files. All of it is read in one snapshot, as
-//! rows move between requests while a run goes on. Memory: one range of rows, and the spill's buffers.
+//! rows move between requests while a run goes on. Memory: a few ranges of rows, and the spill's buffers.
 
 mod lines;
 mod range;
@@ -11,15 +11,19 @@ mod spill;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
 
 use super::ReportError;
 use crate::domain::outcome::Outcome;
 use crate::domain::row::RowNo;
 use crate::domain::tally::Tally;
 use crate::queue::{QueueError, Reader, RequestResult, Run, Snapshot};
-use lines::Lines;
+use lines::Layout;
 use spill::{Record, Spill};
 
 /// How results are written.
@@ -31,8 +35,12 @@ pub enum Format {
     Jsonl,
 }
 
-/// Rows of a range: what is kept of one at a time takes some 10 MB.
-const ROWS: u64 = 1 << 16;
+/// The fewest rows of a range: what is kept of them stays close to the processor.
+const ROWS: u64 = 1 << 13;
+/// The most ranges: each has a buffer of its own in the spill.
+const RANGES: u64 = 1 << 11;
+/// So many ranges are made into lines at once, each on a thread of its own.
+const AT_ONCE: usize = 2;
 
 /// Writes the results of a run, of the rows that ended as `only` says. Returns the rows written, by outcome.
 ///
@@ -48,7 +56,8 @@ pub async fn write(
     folder: &Path,
     out: &mut impl Write,
 ) -> Result<Tally, ReportError> {
-    write_by(ROWS, reader, run, format, only, folder, out).await
+    let range = run.row_count.cast_unsigned().div_ceil(RANGES).max(ROWS);
+    write_by(range, reader, run, format, only, folder, out).await
 }
 
 /// As [`write()`], with ranges of so many rows.
@@ -69,25 +78,34 @@ async fn write_by(
     let mut spill = Spill::new(folder, rows, range);
     deal(&mut snapshot, run, &mut spill).await?;
 
-    let mut lines = Lines::new(format, run.operation()?.shape(), run.tags(), out);
-    lines.head()?;
+    let layout = Arc::new(Layout::new(format, run.operation()?.shape(), run.tags(), sources, only));
+    out.write_all(&layout.head()?).map_err(ReportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());
+    let mut in_the_making = VecDeque::new();
     let mut first: RowNo = 0;
-    while first < rows {
-        let end = rows.min(first + range);
-        let range = range::Rows {
-            first,
-            end,
-            records: spill.read(first)?,
-            exceptions: snapshot.exceptions(run.id, first..end).await?,
-            asides: snapshot.asides(run.id, first..end).await?,
-            segments: snapshot.segments(run.id, first..end).await?,
-            sources: &sources,
-        };
-        range.write(only, &mut lines, &mut written, &mut found)?;
-        first = end;
+    loop {
+        if first < rows && in_the_making.len() < AT_ONCE {
+            let end = rows.min(first + range);
+            let range = range::Rows {
+                first,
+                end,
+                records: spill.read(first)?,
+                exceptions: snapshot.exceptions(run.id, first..end).await?,
+                asides: snapshot.asides(run.id, first..end).await?,
+                segments: snapshot.segments(run.id, first..end).await?,
+            };
+            let layout = Arc::clone(&layout);
+            in_the_making.push_back(spawn_blocking(move || range.write(&layout)));
+            first = end;
+        } else if let Some(next) = in_the_making.pop_front() {
+            let range = next.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
+            out.write_all(&range.lines).map_err(ReportError::Output)?;
+            written += range.tally;
+            found += range.found;
+        } else {
+            break;
+        }
     }
-    lines.finish()?;
     if found == tally {
         return Ok(written);
     }

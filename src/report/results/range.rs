@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::lines::{Line, Lines};
+use super::lines::{Layout, Line, Lines};
 use super::spill::Record;
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Segment;
@@ -12,7 +12,7 @@ use crate::queue::{AsideResult, Exception, QueueError};
 use crate::report::ReportError;
 
 /// What is known of the rows from `first` to before `end`.
-pub(super) struct Rows<'a> {
+pub(super) struct Rows {
     pub(super) first: RowNo,
     pub(super) end: RowNo,
     /// What requests say, in no order.
@@ -21,7 +21,15 @@ pub(super) struct Rows<'a> {
     pub(super) exceptions: Vec<Exception>,
     pub(super) asides: Vec<AsideResult>,
     pub(super) segments: Vec<Segment>,
-    pub(super) sources: &'a [String],
+}
+
+/// What rows are written as.
+pub(super) struct Written {
+    pub(super) lines: Vec<u8>,
+    /// The rows of these lines.
+    pub(super) tally: Tally,
+    /// All rows.
+    pub(super) found: Tally,
 }
 
 /// What requests say of one row.
@@ -41,16 +49,12 @@ struct Place<'a> {
     line: u64,
 }
 
-impl Rows<'_> {
-    /// Writes the rows that ended as `only` says, and counts them; counts all that are found, too. Every row must have
-    /// one outcome.
-    pub(super) fn write(
-        &self,
-        only: Option<&[Outcome]>,
-        lines: &mut Lines<impl std::io::Write>,
-        written: &mut Tally,
-        found: &mut Tally,
-    ) -> Result<(), ReportError> {
+impl Rows {
+    /// Writes the rows that are wanted, and counts them; counts all that are found, too. Every row must have one outcome.
+    pub(super) fn write(&self, layout: &Layout) -> Result<Written, ReportError> {
+        let sources = &layout.sources;
+        let mut lines = Lines::new(layout, 2 * self.records.len());
+        let (mut tally, mut found) = (Tally::default(), Tally::default());
         let slots = self.slots()?;
         let mut exceptions = self.exceptions.iter().peekable();
         let mut asides = self.asides.iter().peekable();
@@ -59,24 +63,24 @@ impl Rows<'_> {
             while self.segments.get(segment + 1).is_some_and(|next| next.first_row <= row) {
                 segment += 1;
             }
-            let place = place(self.sources, self.segments.get(segment), row)?;
+            let place = place(sources, self.segments.get(segment), row)?;
             let exception = exceptions.next_if(|exception| exception.row == row);
             let aside = asides.next_if(|aside| aside.row == row);
             let (outcome, line) = match (slot, aside, exception) {
                 (Slot::One(record), None, exception) => of_record(record, exception, &place)?,
-                (Slot::Empty, Some(aside), None) => of_aside(aside, self.sources, &place)?,
+                (Slot::Empty, Some(aside), None) => of_aside(aside, sources, &place)?,
                 (Slot::Empty, None, _) => return Err(place.missing(row)),
                 (Slot::Empty, Some(_), Some(_)) | (Slot::One(_), Some(_), _) | (Slot::Several, _, _) => {
                     return Err(place.doubled(row));
                 }
             };
             found[outcome] += 1;
-            if only.is_none_or(|only| only.contains(&outcome)) {
-                written[outcome] += 1;
+            if layout.only.as_ref().is_none_or(|only| only.contains(&outcome)) {
+                tally[outcome] += 1;
                 lines.write(&line)?;
             }
         }
-        Ok(())
+        Ok(Written { lines: lines.into_bytes()?, tally, found })
     }
 
     fn slots(&self) -> Result<Vec<Slot<'_>>, ReportError> {

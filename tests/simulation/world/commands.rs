@@ -16,6 +16,8 @@ use crate::queue::{State, Write, Written};
 
 /// A page with fewer requests is the last one.
 const PAGE: usize = 256;
+/// As the recorder: what is not urgent waits so long for others.
+const COMMIT_DELAY: Duration = Duration::from_millis(20);
 
 impl World<'_> {
     pub(super) fn handle(&mut self, session: &mut Session<'_>, event: Event) {
@@ -99,13 +101,13 @@ impl World<'_> {
                 session.progress.waits_for(request, self.night.weather.read + self.night.weather.lag + MS);
                 self.read_soon(session, command);
             }
-            Command::Intend(requests) => self.write_soon(session, Write::Intend(requests)),
-            Command::Withdraw(request) => self.write_soon(session, Write::Withdraw(request)),
-            Command::Reopen(request) => self.write_soon(session, Write::Reopen(request)),
-            Command::Record { settlement, .. } => {
+            Command::Intend(requests) => self.write_soon(session, Write::Intend(requests), true),
+            Command::Withdraw(request) => self.write_soon(session, Write::Withdraw(request), true),
+            Command::Reopen(request) => self.write_soon(session, Write::Reopen(request), true),
+            Command::Record { settlement, urgent, .. } => {
                 let rows = settlement.ended_by_outcome().into_iter().map(|(outcome, _, rows)| (outcome, rows));
                 session.moved.entry(settlement.request).or_default().push_back(rows.collect());
-                self.write_soon(session, Write::Record(settlement));
+                self.write_soon(session, Write::Record(settlement), urgent);
             }
             Command::Send { job, request, body } => self.send(session, job, request, &body),
             Command::Slow { job, .. } => {
@@ -127,14 +129,24 @@ impl World<'_> {
         self.on(session, self.now + takes, Happening::Read(command));
     }
 
-    fn write_soon(&mut self, session: &mut Session<'_>, write: Write) {
+    fn write_soon(&mut self, session: &mut Session<'_>, write: Write, urgent: bool) {
         session.uncommitted.push(write);
+        if urgent {
+            self.commit_is_due(session);
+        } else {
+            self.on(session, self.now + COMMIT_DELAY, Happening::CommitIsDue);
+        }
+    }
+
+    pub(super) fn commit_is_due(&mut self, session: &mut Session<'_>) {
+        session.commit_is_due = true;
         self.commit(session);
     }
 
     /// Whatever came in while one transaction was committed goes into the next.
     pub(super) fn commit(&mut self, session: &mut Session<'_>) {
-        if session.committing.is_none() && !session.uncommitted.is_empty() {
+        if session.commit_is_due && session.committing.is_none() && !session.uncommitted.is_empty() {
+            session.commit_is_due = false;
             session.committing = Some(std::mem::take(&mut session.uncommitted));
             let takes = self.night.weather.commit;
             self.on(session, self.now + takes, Happening::Committed);

@@ -23,6 +23,7 @@ pub(super) struct Session<'b> {
     pub(super) last: RequestId,
     pub(super) inbox_after: Duration,
     pub(super) uncommitted: Vec<Write>,
+    pub(super) commit_is_due: bool,
     pub(super) committing: Option<Vec<Write>>,
     pub(super) lanes: Vec<Lane>,
     pub(super) hold_back: bool,
