@@ -11,10 +11,9 @@ use crate::{Bench, Fallible, measure, program};
 type Profile = (&'static str, &'static str, &'static str);
 
 /// By name; none: as Cargo.toml has it.
-const PROFILES: [(&str, Option<Profile>); 6] = [
+const PROFILES: [(&str, Option<Profile>); 5] = [
     ("release", None),
     ("thin, 1", Some(("thin", "1", "unwind"))),
-    ("thin, 16", Some(("thin", "16", "unwind"))),
     ("fat, 1", Some(("fat", "1", "unwind"))),
     ("off, 16", Some(("off", "16", "unwind"))),
     ("fat, 1, abort", Some(("fat", "1", "abort"))),
