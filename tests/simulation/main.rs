@@ -8,6 +8,7 @@
 mod brain;
 mod budget;
 mod checks;
+mod commits;
 mod directed;
 mod fairness;
 mod night;

@@ -1,0 +1,119 @@
+//! What is committed together with what: intents a part of the runway at a time, outcomes at once only where something waits for them.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use imbulk::domain::operation::DeleteType;
+use imbulk::domain::outcome::Outcome;
+use imbulk::domain::reply::Exchange;
+use imbulk::domain::request::{Request, RequestId};
+use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
+
+use crate::directed::{friend, night};
+use crate::night::Weather;
+
+/// Deletes of one friend each, at 200 calls a second. None of them has been sent.
+fn schedule(width: Option<usize>, requests: Vec<Request>) -> (Schedule, Vec<RequestId>) {
+    let job = &night("friend_delete", 200, Vec::new(), Weather::FAIR).jobs[0];
+    let plan = JobPlan {
+        operation: job.operation,
+        delete_type: DeleteType::Single,
+        calls_per_second: NonZeroU32::new(200).expect("a rate"),
+        retry: job.retry,
+        max_in_flight: width,
+        stop: job.stop,
+        tally: [(Outcome::Pending, requests.len() as u64)].into_iter().collect(),
+    };
+    let mut schedule = Schedule::new(vec![plan], 1);
+    let intents = intents(schedule.handle(Duration::ZERO, Event::Page { job: 0, requests }));
+    (schedule, intents)
+}
+
+fn intents(commands: Vec<Command>) -> Vec<RequestId> {
+    let ids = commands.into_iter().filter_map(|command| match command {
+        Command::Intend(ids) => Some(ids),
+        _ => None,
+    });
+    ids.flatten().collect()
+}
+
+fn sent(schedule: &mut Schedule, request: RequestId) -> Vec<RequestId> {
+    intents(schedule.handle(Duration::ZERO, Event::Sent { job: 0, request }))
+}
+
+/// Whether the record of this answer is urgent. The friend of request n is account n − 1.
+fn is_urgent(schedule: &mut Schedule, request: RequestId, code: i64) -> bool {
+    let friend = request - 1;
+    let body =
+        format!(r#"{{"ErrorCode":0,"ResultItem":[{{"To_Account":"u{friend}","ResultCode":{code},"ResultInfo":""}}]}}"#);
+    let event = Event::Replied { request, exchange: Exchange::Body(body.into()), generation: 0 };
+    let commands = schedule.handle(Duration::ZERO, event);
+    let urgent = commands.iter().find_map(|command| match command {
+        Command::Record { urgent, .. } => Some(*urgent),
+        _ => None,
+    });
+    urgent.unwrap_or_else(|| panic!("{commands:?}"))
+}
+
+/// With as many requests in flight as there are; none waits for a slot.
+fn all_sent(width: Option<usize>, requests: Vec<Request>) -> Schedule {
+    let (mut schedule, mut ids) = schedule(width, requests);
+    let _ = schedule.handle(Duration::ZERO, Event::Intended(ids.clone()));
+    while let Some(id) = ids.pop() {
+        sent(&mut schedule, id);
+    }
+    schedule
+}
+
+fn strangers(requests: u32) -> Vec<Request> {
+    (0..requests).map(|number| friend(number, &format!("a{number}"))).collect()
+}
+
+#[test]
+fn intents_are_committed_a_quarter_of_the_runway_at_a_time() {
+    // 200 calls a second, of which a fifth of a second is made ready.
+    let (mut schedule, first) = schedule(None, strangers(100));
+    assert_eq!(first, (1..=40).collect::<Vec<_>>());
+    let _ = schedule.handle(Duration::ZERO, Event::Intended(first));
+    let later: Vec<_> = (1..=20).map(|id| sent(&mut schedule, id)).collect();
+    for (calls, intents) in (1..).zip(later) {
+        let wanted: Vec<RequestId> = match calls {
+            10 => (41..=50).collect(),
+            20 => (51..=60).collect(),
+            _ => Vec::new(),
+        };
+        assert_eq!(intents, wanted, "after {calls} calls");
+    }
+}
+
+#[test]
+fn a_plain_success_that_nothing_waits_for_is_not_urgent_but_the_last_one_is() {
+    let mut schedule = all_sent(None, strangers(3));
+    assert!(!is_urgent(&mut schedule, 1, 0));
+    assert!(!is_urgent(&mut schedule, 3, 0));
+    assert!(is_urgent(&mut schedule, 2, 0), "the end waits for it");
+}
+
+#[test]
+fn what_the_fuse_counts_and_what_is_sent_again_is_urgent() {
+    let mut schedule = all_sent(None, strangers(3));
+    assert!(is_urgent(&mut schedule, 1, 30_001), "it failed");
+    assert!(is_urgent(&mut schedule, 2, 30_006), "it is sent again");
+}
+
+#[test]
+fn a_record_is_urgent_where_an_account_or_the_width_is_waited_for() {
+    let requests = vec![friend(0, "a"), friend(1, "a"), friend(2, "b"), friend(3, "c"), friend(4, "c")];
+    let mut schedule = all_sent(None, requests.clone());
+    assert!(is_urgent(&mut schedule, 1, 0), "request 2 waits for account a");
+    assert!(!is_urgent(&mut schedule, 3, 0), "nobody waits for account b");
+    let mut narrow = all_sent(Some(2), requests);
+    assert!(is_urgent(&mut narrow, 3, 0), "two are in flight, and no more may be");
+}
+
+#[test]
+fn while_a_run_stops_all_records_are_urgent() {
+    let mut schedule = all_sent(None, strangers(3));
+    let _ = schedule.handle(Duration::ZERO, Event::Stop(imbulk::domain::schedule::StopReason::Signal));
+    assert!(is_urgent(&mut schedule, 1, 0));
+}
