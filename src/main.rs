@@ -1,6 +1,7 @@
 //! The `imbulk` command: only wires.
 
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
@@ -19,7 +20,9 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(give_up));
     let cli = Cli::parse();
     log(cli.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Two at least: one may stand still because nobody reads what is shown, and the calls under way must go on.
+    let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).max(2);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
             return fail(Error::Io { what: "threads can't be started".to_owned(), source });

@@ -203,6 +203,7 @@ impl Runner<'_> {
                 Inbound::Event(event) => self.handle(event),
                 Inbound::Broken(error) => return Err(error),
             }
+            self.recorder.hand_over();
             taken += 1;
             let more = taken < AT_ONCE && self.schedule.end().is_none();
             next = if more { self.inbox.try_recv().ok() } else { None };
@@ -253,7 +254,10 @@ impl Runner<'_> {
             Command::Reopen(request) => self.recorder.write(Write::Reopen(request), true),
             Command::Slow { job, scope } => self.tasks[job].limiter.throttled(scope),
             Command::Renew { job, generation } => self.renew(job, generation),
-            Command::HoldBack => self.hold_back.cancel(),
+            Command::HoldBack => {
+                self.hold_back.cancel();
+                self.recorder.flush();
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::domain::schedule::Event;
 use crate::queue::{Queue, QueueError, Write, Written};
 
-/// With so many changes a transaction is full: a bound on how long the first of them waits.
+/// To a transaction with so many changes no others are added: the first of them waits long enough.
 const MOST: usize = 512;
 
 /// For how long a change that is not urgent waits for others. At 200 calls a second these are four. A kill meanwhile leaves as many
@@ -64,17 +64,18 @@ impl Recorder {
         }
     }
 
-    fn flush(&mut self) {
+    /// Hands over all that is held.
+    pub(super) fn flush(&mut self) {
         self.due = None;
-        // The task ends early only with an error, which it has told the loop.
-        let _ended = self.writes.send(std::mem::take(&mut self.held));
+        if !self.held.is_empty() {
+            // The task ends early only with an error, which it has told the loop.
+            let _ended = self.writes.send(std::mem::take(&mut self.held));
+        }
     }
 
     /// Waits until all is written. What broke the last writes stands in the loop's inbox, which nobody else reads now.
     pub(super) async fn finish(mut self, inbox: &mut mpsc::UnboundedReceiver<Inbound>) -> Result<Queue, RunError> {
-        if !self.held.is_empty() {
-            self.flush();
-        }
+        self.flush();
         drop(self.writes);
         if let Ok(queue) = self.queue.await {
             return Ok(queue);

@@ -95,6 +95,12 @@ fn a_plain_success_that_nothing_waits_for_is_not_urgent_but_the_last_one_is() {
 }
 
 #[test]
+fn what_was_done_before_is_no_more_urgent_than_what_is_done_now() {
+    let mut schedule = all_sent(None, strangers(3));
+    assert!(!is_urgent(&mut schedule, 1, 31_704));
+}
+
+#[test]
 fn what_the_fuse_counts_and_what_is_sent_again_is_urgent() {
     let mut schedule = all_sent(None, strangers(3));
     assert!(is_urgent(&mut schedule, 1, 30_001), "it failed");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::budget::Toll;
-use super::job::JobState;
+use super::job::{JobState, is_bad_sign};
 use super::keys::Ticket;
 use super::signature::Refusal;
 use super::{
@@ -93,7 +93,7 @@ impl Schedule {
         self.heard(job, generation, judgement.signal, out);
     }
 
-    /// Whether something waits for this record: another request for an account or for room, the fuse, the next attempt, or,
+    /// Whether something waits for this record: another request for an account or for width, the fuse, the next attempt, or,
     /// if no other call is under way, the end.
     fn is_urgent(
         &self,
@@ -102,10 +102,11 @@ impl Schedule {
         settlement: &Settlement,
         ended: &[(Outcome, Count, Count)],
     ) -> bool {
-        let succeeded = settlement.parts.is_empty() && ended.iter().all(|(outcome, ..)| *outcome == Outcome::Succeeded);
+        let counts = ended.iter().any(|(outcome, ..)| is_bad_sign(*outcome));
         let others_under_way = self.active > self.recording.len() + 1;
         let awaited = !self.waiting.is_empty() && self.table.is_awaited(ticket);
-        !succeeded || !others_under_way || awaited || self.jobs[job].is_at_full_width() || self.stop.is_some()
+        let at_full_width = self.jobs[job].is_at_full_width();
+        counts || !settlement.parts.is_empty() || !others_under_way || awaited || at_full_width || self.stop.is_some()
     }
 
     /// What an exchange tells of the server's health.
@@ -262,11 +263,10 @@ impl Schedule {
     fn set_out_at(&mut self, job: JobNo, place: usize, terms: Terms) -> Option<RequestId> {
         let id = self.jobs[job].ready.remove(place)?;
         self.step(id, Stage::Queued, Stage::Intending);
-        self.entries.entry(id).and_modify(|entry| {
-            entry.request.attempts += 1;
-            entry.terms = terms;
-        });
-        self.jobs[job].leaving += 1;
+        let entry = self.entries.get_mut(&id).expect("the request is in memory");
+        entry.request.attempts += 1;
+        entry.terms = terms;
+        self.jobs[job].sets_out(entry.past.is_none());
         self.active += 1;
         Some(id)
     }

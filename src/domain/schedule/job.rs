@@ -13,8 +13,8 @@ use crate::domain::request::{Request, RequestId};
 const RUNWAY: Duration = Duration::from_millis(200);
 /// The fewest and the most of them.
 const RUNWAY_BOUNDS: (usize, usize) = (2, 64);
-/// Others set out once a part of the runway is free: a commit then holds the intents of so many, in place of one each time that a
-/// call leaves.
+/// Others set out once this part of the runway, a quarter, is free: a commit then holds the intents of so many, in place of one each
+/// time that a call leaves.
 const REFILL: usize = 4;
 /// Fetch more while fewer requests are ready to go than are sent in so much time. Those that wait for their keys don't count: many
 /// busy accounts must not keep out what has nothing to do with them. Nor should more be looked at than is needed, since the more there
@@ -35,6 +35,8 @@ pub(super) struct JobState {
     low_water: usize,
     /// Requests that hold their keys and wait for their turn.
     pub(super) ready: VecDeque<RequestId>,
+    /// Those of them that were not sent before.
+    untried: usize,
     /// The last request that was fetched.
     pub(super) cursor: RequestId,
     pub(super) source: Source,
@@ -73,6 +75,7 @@ impl JobState {
             runway,
             low_water,
             ready: VecDeque::new(),
+            untried: 0,
             cursor: 0,
             source: Source::Idle,
             parked: 0,
@@ -98,6 +101,18 @@ impl JobState {
         self.items -= items;
     }
 
+    /// A request holds its keys.
+    pub(super) fn becomes_ready(&mut self, id: RequestId, untried: bool) {
+        self.ready.push_back(id);
+        self.untried += usize::from(untried);
+    }
+
+    /// A request sets out.
+    pub(super) fn sets_out(&mut self, untried: bool) {
+        self.untried -= usize::from(untried);
+        self.leaving += 1;
+    }
+
     /// Whether nothing is left to send.
     pub(super) fn is_over(&self) -> bool {
         self.source == Source::Exhausted && self.requests == 0 && self.parked == 0
@@ -108,15 +123,15 @@ impl JobState {
         self.source == Source::Exhausted && self.fresh == 0 && self.parked == 0
     }
 
-    /// However many are ready: where all of them failed before, only a new one can tell whether the server works.
+    /// However many are ready: if all of them failed before, none can tell whether the server works.
     pub(super) fn wants_more(&self) -> bool {
         self.source == Source::Idle
-            && (self.ready.len() < self.low_water || self.fresh == 0)
             && self.requests < MOST_REQUESTS
             && self.items < MOST_ITEMS
+            && (self.ready.len() < self.low_water || self.untried == 0)
     }
 
-    /// Whether it is time for others to set out: until there is no room any more.
+    /// Whether so much of the runway is free that filling it up is worth a commit.
     pub(super) fn is_due(&self) -> bool {
         !self.ready.is_empty() && self.leaving <= self.runway - self.runway / REFILL
     }
@@ -135,11 +150,15 @@ impl JobState {
     pub(super) fn count(&mut self, job: JobNo, outcome: Outcome, items: Count, rows: Count) -> Option<StopReason> {
         self.plan.tally.settle(outcome, rows);
         self.ended += items;
-        // An item in doubt is as bad a sign as a failed one.
-        if matches!(outcome, Outcome::Failed | Outcome::InDoubt) {
+        if is_bad_sign(outcome) {
             self.failed += items;
         }
         let blown = self.plan.stop.is_blown(self.failed, self.ended);
         blown.then_some(StopReason::Fuse { job, failed: self.failed, ended: self.ended })
     }
+}
+
+/// Whether the fuse counts it: an item in doubt is as bad a sign as a failed one.
+pub(super) const fn is_bad_sign(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::InDoubt)
 }

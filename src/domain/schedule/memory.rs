@@ -69,7 +69,7 @@ impl Schedule {
         let id = request.id;
         let (ticket, lease) = self.table.join(keys);
         match lease {
-            Lease::Held => self.jobs[job].ready.push_back(id),
+            Lease::Held => self.jobs[job].becomes_ready(id, past.is_none()),
             Lease::Waiting => drop(self.waiting.insert(ticket, id)),
         }
         self.jobs[job].fresh += usize::from(past.is_none());

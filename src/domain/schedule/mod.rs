@@ -312,8 +312,8 @@ impl Schedule {
         let left = self.table.leave(ticket);
         for ticket in left.freed {
             let id = self.waiting.remove(&ticket).expect("who waited is known");
-            let job = self.entries[&id].job;
-            self.jobs[job].ready.push_back(id);
+            let entry = &self.entries[&id];
+            self.jobs[entry.job].becomes_ready(id, entry.past.is_none());
         }
         if !self.quarantined.is_empty() {
             for key in left.keys.as_slice() {

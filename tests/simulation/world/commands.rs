@@ -131,22 +131,19 @@ impl World<'_> {
 
     fn write_soon(&mut self, session: &mut Session<'_>, write: Write, urgent: bool) {
         session.uncommitted.push(write);
+        let due = if urgent { self.now } else { self.now + COMMIT_DELAY };
+        session.commit_due = Some(session.commit_due.map_or(due, |earlier| earlier.min(due)));
         if urgent {
-            self.commit_is_due(session);
+            self.commit(session);
         } else {
-            self.on(session, self.now + COMMIT_DELAY, Happening::CommitIsDue);
+            self.on(session, due, Happening::CommitIsDue);
         }
-    }
-
-    pub(super) fn commit_is_due(&mut self, session: &mut Session<'_>) {
-        session.commit_is_due = true;
-        self.commit(session);
     }
 
     /// Whatever came in while one transaction was committed goes into the next.
     pub(super) fn commit(&mut self, session: &mut Session<'_>) {
-        if session.commit_is_due && session.committing.is_none() && !session.uncommitted.is_empty() {
-            session.commit_is_due = false;
+        if session.committing.is_none() && session.commit_due.is_some_and(|due| due <= self.now) {
+            session.commit_due = None;
             session.committing = Some(std::mem::take(&mut session.uncommitted));
             let takes = self.night.weather.commit;
             self.on(session, self.now + takes, Happening::Committed);

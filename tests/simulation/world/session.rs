@@ -23,7 +23,8 @@ pub(super) struct Session<'b> {
     pub(super) last: RequestId,
     pub(super) inbox_after: Duration,
     pub(super) uncommitted: Vec<Write>,
-    pub(super) commit_is_due: bool,
+    /// When what is uncommitted is to be written.
+    pub(super) commit_due: Option<Duration>,
     pub(super) committing: Option<Vec<Write>>,
     pub(super) lanes: Vec<Lane>,
     pub(super) hold_back: bool,
