@@ -13,10 +13,10 @@ type Profile = (&'static str, &'static str, &'static str);
 /// By name; none: as Cargo.toml has it.
 const PROFILES: [(&str, Option<Profile>); 5] = [
     ("release", None),
-    ("thin, 1", Some(("thin", "1", "unwind"))),
-    ("fat, 1", Some(("fat", "1", "unwind"))),
-    ("off, 16", Some(("off", "16", "unwind"))),
-    ("fat, 1, abort", Some(("fat", "1", "abort"))),
+    ("fat, 1, unwind", Some(("fat", "1", "unwind"))),
+    ("thin, 1, unwind", Some(("thin", "1", "unwind"))),
+    ("thin, 4, unwind", Some(("thin", "4", "unwind"))),
+    ("off, 16, unwind", Some(("off", "16", "unwind"))),
 ];
 
 pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
