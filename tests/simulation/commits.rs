@@ -1,6 +1,5 @@
 //! What is committed together with what: intents a part of the runway at a time, outcomes at once only where something waits for them.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use imbulk::domain::operation::DeleteType;
@@ -9,21 +8,12 @@ use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::{Request, RequestId};
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
 
-use crate::directed::{friend, night};
-use crate::night::Weather;
+use crate::directed::{friend, plan};
 
 /// Deletes of one friend each, at 200 calls a second. None of them has been sent.
 fn schedule(width: Option<usize>, requests: Vec<Request>) -> (Schedule, Vec<RequestId>) {
-    let job = &night("friend_delete", 200, Vec::new(), Weather::FAIR).jobs[0];
-    let plan = JobPlan {
-        operation: job.operation,
-        delete_type: DeleteType::Single,
-        calls_per_second: NonZeroU32::new(200).expect("a rate"),
-        retry: job.retry,
-        max_in_flight: width,
-        stop: job.stop,
-        tally: [(Outcome::Pending, requests.len() as u64)].into_iter().collect(),
-    };
+    let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
+    let plan = JobPlan { tally, ..plan(DeleteType::Single, width) };
     let mut schedule = Schedule::new(vec![plan], 1);
     let intents = intents(schedule.handle(Duration::ZERO, Event::Page { job: 0, requests }));
     (schedule, intents)

@@ -6,6 +6,8 @@ use std::time::Duration;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{DeleteType, by_name};
 use imbulk::domain::request::{Item, Request};
+use imbulk::domain::schedule::JobPlan;
+use imbulk::domain::tally::Tally;
 
 use crate::brain::honest;
 use crate::night::{Job, MS, Night, Weather, id, request};
@@ -27,6 +29,20 @@ pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather:
         requests,
     };
     Night { jobs: vec![job], weather, fortunes: Vec::new(), seed: 1 }
+}
+
+/// The plan of a friend_delete at 200 calls a second, for those who speak to the schedule themselves.
+pub(crate) fn plan(delete_type: DeleteType, max_in_flight: Option<usize>) -> JobPlan {
+    let job = &night("friend_delete", 200, Vec::new(), Weather::FAIR).jobs[0];
+    JobPlan {
+        operation: job.operation,
+        delete_type,
+        calls_per_second: NonZeroU32::new(200).expect("a rate"),
+        retry: job.retry,
+        max_in_flight,
+        stop: job.stop,
+        tally: Tally::default(),
+    }
 }
 
 pub(crate) fn lived(night: &Night) -> Report {
