@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -86,16 +87,10 @@ async fn write_by(
     loop {
         if first < rows && in_the_making.len() < AT_ONCE {
             let end = rows.min(first + range);
-            let range = range::Rows {
-                first,
-                end,
-                records: spill.read(first)?,
-                exceptions: snapshot.exceptions(run.id, first..end).await?,
-                asides: snapshot.asides(run.id, first..end).await?,
-                segments: snapshot.segments(run.id, first..end).await?,
-            };
+            // What can't be read is told in its place: the lines before it are good, and written.
+            let range = rows_of(&mut snapshot, run, &mut spill, first..end).await;
             let layout = Arc::clone(&layout);
-            in_the_making.push_back(spawn_blocking(move || range.write(&layout)));
+            in_the_making.push_back(spawn_blocking(move || range?.write(&layout)));
             first = end;
         } else if let Some(next) = in_the_making.pop_front() {
             let range = next.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
@@ -110,6 +105,23 @@ async fn write_by(
         return Ok(written);
     }
     Err(QueueError::Damaged(format!("the rows ended as {found:?}, but were counted as {tally:?}")).into())
+}
+
+/// What is known of these rows, a range of the spill.
+async fn rows_of(
+    snapshot: &mut Snapshot,
+    run: &Run,
+    spill: &mut Spill,
+    rows: Range<RowNo>,
+) -> Result<range::Rows, ReportError> {
+    Ok(range::Rows {
+        records: spill.read(rows.start)?,
+        exceptions: snapshot.exceptions(run.id, rows.clone()).await?,
+        asides: snapshot.asides(run.id, rows.clone()).await?,
+        segments: snapshot.segments(run.id, rows.clone()).await?,
+        first: rows.start,
+        end: rows.end,
+    })
 }
 
 /// Deals what the requests say of their rows out to the ranges of rows: those of a page while SQLite reads the next.

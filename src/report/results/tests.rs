@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::Value as Json;
+use sqlx::{Connection, SqliteConnection};
 
 use super::*;
 use crate::domain::packed::{Aside, Cause, Segment};
@@ -134,6 +135,26 @@ async fn a_row_that_is_missing_doubled_or_not_of_the_input_is_named() {
     assert!(matches!(broken(&[0, 1, 1], None).await, ReportError::Doubled { row: 1, .. }));
     assert!(matches!(broken(&[0, 1], Some(1)).await, ReportError::Doubled { row: 1, .. }));
     assert!(matches!(broken(&[0, 2], None).await, ReportError::Stray { row: 2, rows: 2, .. }));
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_is_told_behind_the_lines_before_it() {
+    let load = Load {
+        requests: vec![(None, vec![plain(0, "a"), plain(1, "b"), plain(2, "c")])],
+        asides: vec![aside(3, "d", Cause::Protected { id: "d".to_owned() })],
+        segments: vec![segment(0, 0, 2, 1)],
+        sources: vec!["x.csv".to_owned()],
+        ..Load::default()
+    };
+    let bench = Bench::new("account_delete", load).await;
+    let mut other = SqliteConnection::connect(bench.reader.path().to_str().unwrap()).await.unwrap();
+    sqlx::query("UPDATE aside SET account = 'e'").execute(&mut other).await.unwrap();
+    let mut out = Vec::new();
+    let written = write_by(1, &bench.reader, &bench.run, Format::Csv, None, bench.folder.path(), &mut out).await;
+    let error = written.unwrap_err().to_string();
+    assert!(error.contains("row 3 has a wrong checksum in table aside"), "{error}");
+    let lines = String::from_utf8(out).unwrap();
+    assert!(lines.ends_with("x.csv,4,c,pending,,,0,\n"), "{lines}");
 }
 
 #[tokio::test]
