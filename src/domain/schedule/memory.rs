@@ -46,8 +46,10 @@ impl Schedule {
     /// Takes a request into memory, or parks it where an account has company enough or may still be written for a call of before.
     pub(super) fn admit(&mut self, job: JobNo, request: Request) {
         let keys = self.keys_of(job, &request);
+        // Where nobody waits, nowhere is company: most jobs need not look at each account.
+        let may_be_crowded = !self.waiting.is_empty() || !self.quarantined.is_empty();
         let crowded = |key: &Key| self.table.depth(*key) >= DEEP_ENOUGH || self.quarantined.contains(key);
-        if let Some(key) = keys.as_slice().iter().copied().find(crowded) {
+        if may_be_crowded && let Some(key) = keys.as_slice().iter().copied().find(crowded) {
             self.jobs[job].parked += 1;
             self.parked.entry(key).or_default().push_back((job, request.id));
             return;
