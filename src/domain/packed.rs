@@ -1,5 +1,6 @@
 //! What intake hands to the queue: requests ready to store, rows set aside, and where rows stand in their files.
 
+use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
 
 use super::account::{UserId, UserIdError};
@@ -161,9 +162,9 @@ impl Packed {
 
     /// Reads items back.
     pub fn unpack(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, UnpackError> {
-        let accounts = accounts.split('\n').map(UserId::new).collect::<Result<Vec<_>, _>>()?;
         match tags {
             Some(tags) => {
+                let accounts = ids(accounts).map(UserId::new).collect::<Result<_, _>>()?;
                 unpack_tagged(accounts, &serde_json::from_str::<Vec<Rows>>(rows)?, serde_json::from_str(tags)?)
             }
             None => unpack_plain(accounts, &serde_json::from_str::<Vec<i64>>(rows)?),
@@ -171,18 +172,25 @@ impl Packed {
     }
 }
 
-fn unpack_plain(accounts: Vec<UserId>, distances: &[i64]) -> Result<Vec<Item>, UnpackError> {
-    if accounts.len() != distances.len() {
-        return Err(UnpackError::Uneven { accounts: accounts.len(), rows: distances.len(), tags: accounts.len() });
+/// The lines of a list of ids. They are short: looking for the ends of all of them at once takes a fraction of what
+/// [`str::lines`] does.
+fn ids(list: &str) -> impl Iterator<Item = &str> {
+    let ends = memchr_iter(b'\n', list.as_bytes()).chain(std::iter::once(list.len()));
+    ends.scan(0, |start, end| Some(&list[std::mem::replace(start, end + 1)..end]))
+}
+
+fn unpack_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, UnpackError> {
+    let listed = 1 + memchr_iter(b'\n', accounts.as_bytes()).count();
+    if listed != distances.len() {
+        return Err(UnpackError::Uneven { accounts: listed, rows: distances.len(), tags: listed });
     }
+    let mut items = Vec::with_capacity(listed);
     let mut row = 0;
-    let items = accounts.into_iter().zip(distances);
-    items
-        .map(|(account, distance)| {
-            row = behind(row, *distance)?;
-            Ok(Item { account, row, updates: None })
-        })
-        .collect()
+    for (id, distance) in ids(accounts).zip(distances) {
+        row = behind(row, *distance)?;
+        items.push(Item { account: UserId::new(id)?, row, updates: None });
+    }
+    Ok(items)
 }
 
 fn unpack_tagged(accounts: Vec<UserId>, rows: &[Rows], tags: Vec<Vec<Tags>>) -> Result<Vec<Item>, UnpackError> {
