@@ -273,6 +273,11 @@ impl RequestResult {
         self.0.finished_at
     }
 
+    /// How many rows it holds; an error where anything of the request is not as it was written.
+    pub(super) fn row_count(&self) -> Result<u64, QueueError> {
+        self.0.row_count()
+    }
+
     /// What was asked for; an error where anything of the request is not as it was written. Unpacked one request at a
     /// time: a page of large requests takes much memory.
     pub fn items(&self) -> Result<Vec<Item>, QueueError> {

@@ -45,23 +45,33 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// What is asked for, if the request is as it was written.
-    pub(super) fn items(&self) -> Result<Vec<Item>, QueueError> {
+    /// The lists of accounts and rows, if the request is as it was written.
+    fn lists(&self) -> Result<(&str, &str), QueueError> {
         let (Some(accounts), Some(rows)) = (&self.accounts, &self.rows) else {
             return Err(self.damaged("has lost its items"));
         };
         if self.sound != Some(true) {
             return Err(self.damaged("has a wrong checksum in table request"));
         }
-        let (items, lines) = (self.item_count, self.row_count);
         let lists = [self.from_account.as_deref(), Some(accounts), Some(rows), self.tags.as_deref()];
-        if self.crc != Some(payload(self.id, self.run, items, lines, lists)) {
+        if self.crc != Some(payload(self.id, self.run, self.item_count, self.row_count, lists)) {
             return Err(self.damaged("has a wrong checksum in table payload"));
         }
+        Ok((accounts, rows))
+    }
+
+    /// How many rows end with it, if the request is as it was written: the checksum is of this number, too.
+    pub(super) fn row_count(&self) -> Result<u64, QueueError> {
+        self.lists().map(|_| self.row_count.into())
+    }
+
+    /// What is asked for, if the request is as it was written.
+    pub(super) fn items(&self) -> Result<Vec<Item>, QueueError> {
+        let (accounts, rows) = self.lists()?;
         let unpacked = Packed::unpack(accounts, rows, self.tags.as_deref());
         let unpacked = unpacked.map_err(|error: UnpackError| self.damaged(&format!("can't be read: {error}")))?;
         let counted: u64 = unpacked.iter().map(Item::row_count).sum();
-        if unpacked.len() as u64 != u64::from(items) || counted != u64::from(lines) {
+        if unpacked.len() as u64 != u64::from(self.item_count) || counted != u64::from(self.row_count) {
             return Err(self.damaged("has lists of another length than it says"));
         }
         Ok(unpacked)

@@ -2,7 +2,6 @@
 
 use super::{QueueError, Reader, Run};
 use crate::domain::outcome::Outcome;
-use crate::domain::request::Item;
 use crate::domain::row::RowNo;
 use crate::domain::tally::Tally;
 
@@ -21,7 +20,7 @@ impl Reader {
             let Some(last) = page.last() else { break };
             after = last.id();
             for request in &page {
-                counted[request.outcome()] += request.items()?.iter().map(Item::row_count).sum::<u64>();
+                counted[request.outcome()] += request.row_count()?;
             }
         }
         let rows = run.row_count.cast_unsigned();
