@@ -51,7 +51,7 @@ impl Operation for AccountDelete {
 
     fn body(&self, request: &Request, _: DeleteType) -> Vec<u8> {
         let delete_item = request.items.iter().map(|item| DeleteItem { user_id: item.account.as_str() });
-        super::to_json(&Body { delete_item: delete_item.collect() })
+        super::to_json(request.items.len(), &Body { delete_item: delete_item.collect() })
     }
 
     fn answer_key(&self) -> Option<&'static str> {

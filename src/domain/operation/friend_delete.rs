@@ -52,11 +52,14 @@ impl Operation for FriendDelete {
     }
 
     fn body(&self, request: &Request, delete_type: DeleteType) -> Vec<u8> {
-        super::to_json(&Body {
-            from_account: super::from_of(request),
-            to_account: request.items.iter().map(|item| item.account.as_str()).collect(),
-            delete_type: delete_type.api_name(),
-        })
+        super::to_json(
+            request.items.len(),
+            &Body {
+                from_account: super::from_of(request),
+                to_account: request.items.iter().map(|item| item.account.as_str()).collect(),
+                delete_type: delete_type.api_name(),
+            },
+        )
     }
 
     fn answer_key(&self) -> Option<&'static str> {

@@ -47,10 +47,13 @@ impl Operation for FriendDeleteAll {
     }
 
     fn body(&self, request: &Request, delete_type: DeleteType) -> Vec<u8> {
-        super::to_json(&Body {
-            from_account: request.items.first().map_or("", |item| item.account.as_str()),
-            delete_type: delete_type.api_name(),
-        })
+        super::to_json(
+            request.items.len(),
+            &Body {
+                from_account: request.items.first().map_or("", |item| item.account.as_str()),
+                delete_type: delete_type.api_name(),
+            },
+        )
     }
 
     fn answer_key(&self) -> Option<&'static str> {

@@ -73,10 +73,13 @@ impl Operation for FriendUpdate {
     }
 
     fn body(&self, request: &Request, _: DeleteType) -> Vec<u8> {
-        super::to_json(&Body {
-            from_account: super::from_of(request),
-            update_item: request.items.iter().map(UpdateItem::from).collect(),
-        })
+        super::to_json(
+            request.items.len(),
+            &Body {
+                from_account: super::from_of(request),
+                update_item: request.items.iter().map(UpdateItem::from).collect(),
+            },
+        )
     }
 
     fn answer_key(&self) -> Option<&'static str> {

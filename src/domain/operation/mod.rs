@@ -140,7 +140,11 @@ fn from_of(request: &Request) -> &str {
     request.from.as_ref().map_or("", super::account::UserId::as_str)
 }
 
-/// A body as JSON. Strings, numbers and lists with string keys: serialising can't fail.
-fn to_json(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).unwrap_or_default()
+/// Bytes that an item takes in a body, more or less: so that a body of many does not move as it grows.
+const ITEM_BYTES: usize = 32;
+
+/// The body of so many items as JSON. Strings, numbers and lists with string keys: serialising can't fail.
+fn to_json(items: usize, body: &impl Serialize) -> Vec<u8> {
+    let mut json = Vec::with_capacity((items + 4) * ITEM_BYTES);
+    serde_json::to_writer(&mut json, body).map_or_else(|_| Vec::new(), |()| json)
 }
