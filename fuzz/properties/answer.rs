@@ -6,7 +6,8 @@ use imbulk::domain::operation::{self, Operation};
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::{Doubt, Item, Request};
-use imbulk::domain::verdict::{Charging, Ending, Judgement, Verdict, judge};
+use imbulk::domain::settlement::{Ended, Settlement};
+use imbulk::domain::verdict::{Charging, Ending, Judgement, judge};
 use serde_json::Value;
 
 const IDS: [&str; 3] = ["a", "b", "c"];
@@ -21,14 +22,14 @@ pub(crate) fn answer(data: &[u8]) {
     let judgement = judge(operation, &request, &Exchange::Body(body.to_vec().into()), Charging::UpTo(MAX_ATTEMPTS));
     // Bytes that are no text may stand where nobody looks.
     let json = serde_json::from_str::<Value>(&String::from_utf8_lossy(body)).ok();
-    for (item, ending) in endings(&request, &judgement) {
-        check(operation, &request, item, ending, json.as_ref());
+    for (item, ending) in endings(&request, judgement) {
+        check(operation, &request, &item, &ending, json.as_ref());
     }
     let mut status = [0; 2];
     let known = body.len().min(2);
     status[..known].copy_from_slice(&body[..known]);
     let status = Exchange::Status(u16::from_le_bytes(status));
-    for (_, ending) in endings(&request, &judge(operation, &request, &status, Charging::UpTo(MAX_ATTEMPTS))) {
+    for (_, ending) in endings(&request, judge(operation, &request, &status, Charging::UpTo(MAX_ATTEMPTS))) {
         assert_eq!(ending.outcome, Outcome::InDoubt, "a status is no verdict: {status:?}");
     }
 }
@@ -46,12 +47,13 @@ fn request(operation: &dyn Operation, charged: u32, doubt: Doubt) -> Request {
     }
 }
 
-fn endings<'a>(request: &'a Request, judgement: &'a Judgement) -> impl Iterator<Item = (&'a Item, &'a Ending)> {
-    assert_eq!(judgement.verdicts.len(), request.items.len(), "one verdict an item");
-    request.items.iter().zip(&judgement.verdicts).filter_map(|(item, verdict)| match verdict {
-        Verdict::Settled(ending) => Some((item, ending)),
-        Verdict::Again(_) => None,
-    })
+fn endings(request: &Request, judgement: Judgement) -> Vec<(Item, Ending)> {
+    let Settlement { ended, parts, .. } = Settlement::new(request.clone(), judgement.verdicts);
+    let each = |Ended { ending, items }| items.into_iter().map(move |item| (item, Ending::clone(&ending)));
+    let ended: Vec<(Item, Ending)> = ended.into_iter().flat_map(each).collect();
+    let again: usize = parts.iter().map(|part| part.request.items.len()).sum();
+    assert_eq!(ended.len() + again, request.items.len(), "one verdict an item");
+    ended
 }
 
 fn check(operation: &dyn Operation, request: &Request, item: &Item, ending: &Ending, json: Option<&Value>) {

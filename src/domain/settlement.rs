@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::outcome::{Count, Outcome};
 use super::request::{Item, Request, RequestId};
-use super::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
+use super::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
 
 /// The change that one exchange makes, recorded in one transaction: afterwards every item of the request is in
 /// exactly one request still.
@@ -14,10 +14,26 @@ pub struct Settlement {
     pub request: RequestId,
     /// HTTP exchanges begun for the items, this one included.
     pub attempts: u32,
-    /// Items with an outcome.
-    pub ended: Vec<(Item, Ending)>,
+    /// Items with an outcome, in the request's order.
+    pub ended: Vec<Ended>,
     /// Items that go out again, by the way in which they do; each part is a request of its own.
     pub parts: Vec<Part>,
+}
+
+/// Items side by side in their request that ended alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// How.
+    pub ending: Ending,
+    /// Which; at least one.
+    pub items: Vec<Item>,
+}
+
+impl Ended {
+    /// How many rows share the outcome.
+    pub fn row_count(&self) -> Count {
+        self.items.iter().map(Item::row_count).sum()
+    }
 }
 
 /// Items that go out again together.
@@ -30,21 +46,28 @@ pub struct Part {
 }
 
 impl Settlement {
-    /// Sorts the items of a request by what its exchange says of them. One verdict an item, in order.
-    pub fn new(request: Request, verdicts: Vec<Verdict>) -> Self {
-        assert_eq!(request.items.len(), verdicts.len(), "one verdict an item");
+    /// Sorts the items of a request by what its exchange says of them.
+    pub fn new(request: Request, verdicts: Verdicts) -> Self {
         let mut frame = request;
         let items = std::mem::take(&mut frame.items);
-        let settled = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Settled(_))).count();
-        let mut ended = Vec::with_capacity(settled);
-        let mut again: Vec<(Again, Vec<Item>)> = Vec::new();
-        for (item, verdict) in items.into_iter().zip(verdicts) {
-            match verdict {
-                Verdict::Settled(ending) => ended.push((item, ending)),
-                Verdict::Again(how) => match again.iter_mut().find(|(other, _)| *other == how) {
-                    Some((_, items)) => items.push(item),
-                    None => again.push((how, vec![item])),
-                },
+        let (mut ended, mut again): (Vec<Ended>, Vec<(Again, Vec<Item>)>) = Default::default();
+        match verdicts {
+            Verdicts::All(Verdict::Settled(ending)) => ended.push(Ended { ending, items }),
+            Verdicts::All(Verdict::Again(how)) => again.push((how, items)),
+            Verdicts::Each(verdicts) => {
+                assert_eq!(items.len(), verdicts.len(), "one verdict an item");
+                for (item, verdict) in items.into_iter().zip(verdicts) {
+                    match verdict {
+                        Verdict::Settled(ending) => match ended.last_mut() {
+                            Some(last) if last.ending == ending => last.items.push(item),
+                            _ => ended.push(Ended { ending, items: vec![item] }),
+                        },
+                        Verdict::Again(how) => match again.iter_mut().find(|(other, _)| *other == how) {
+                            Some((_, items)) => items.push(item),
+                            None => again.push((how, vec![item])),
+                        },
+                    }
+                }
             }
         }
         let parts = again.into_iter().flat_map(|(how, items)| parts(&frame, how, items)).collect();
@@ -54,10 +77,10 @@ impl Settlement {
     /// How many items and how many rows ended in each outcome.
     pub fn ended_by_outcome(&self) -> Vec<(Outcome, Count, Count)> {
         let mut sums: BTreeMap<Outcome, (Count, Count)> = BTreeMap::new();
-        for (item, ending) in &self.ended {
-            let (items, rows) = sums.entry(ending.outcome).or_default();
-            *items += 1;
-            *rows += item.row_count();
+        for ended in &self.ended {
+            let (items, rows) = sums.entry(ended.ending.outcome).or_default();
+            *items += ended.items.len() as Count;
+            *rows += ended.row_count();
         }
         sums.into_iter().map(|(outcome, (items, rows))| (outcome, items, rows)).collect()
     }

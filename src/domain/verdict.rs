@@ -10,8 +10,8 @@ use super::request::{Doubt, Item, Request};
 /// What an exchange means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// One for each item, in the request's order.
-    pub verdicts: Vec<Verdict>,
+    /// What it means for the items.
+    pub verdicts: Verdicts,
     /// Whether the server is done with it.
     pub server: Server,
     /// Whether the server did its work.
@@ -57,6 +57,15 @@ pub enum Charging {
     UpTo(u32),
     /// They do not: while nothing works, that is no item's fault.
     Off,
+}
+
+/// What an exchange means for the items of its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdicts {
+    /// The same for all.
+    All(Verdict),
+    /// One for each, in the request's order.
+    Each(Vec<Verdict>),
 }
 
 /// Where an item stands after an exchange.
@@ -189,7 +198,9 @@ impl Judge<'_> {
     fn answer(&self, answer: &Answer<'_>) -> Judgement {
         let ids = self.request.items.iter().map(|item| item.account.as_str());
         if answer.is_success_of(ids) {
-            return self.all_done();
+            // As if each item had been looked up and its code, 0, been judged.
+            let verdicts = Verdicts::All(settled(Outcome::Succeeded, None, String::new()));
+            return Judgement { verdicts, server: Server::Done, work: Work::Done, signal: Signal::Fine };
         }
         let (mut signal, mut work) = (Signal::Fine, None);
         let by_id = answer.by_id();
@@ -213,15 +224,8 @@ impl Judge<'_> {
             }
             word.verdict
         });
-        let verdicts = verdicts.collect();
+        let verdicts = Verdicts::Each(verdicts.collect());
         Judgement { verdicts, server: Server::Done, work: work.unwrap_or(Work::Done), signal }
-    }
-
-    /// As if each item had been looked up and its code, 0, been judged.
-    fn all_done(&self) -> Judgement {
-        let done = settled(Outcome::Succeeded, None, String::new());
-        let verdicts = vec![done; self.request.items.len()];
-        Judgement { verdicts, server: Server::Done, work: Work::Done, signal: Signal::Fine }
     }
 
     /// `company`: how many items the code speaks of.
@@ -294,7 +298,7 @@ impl Judge<'_> {
 
     fn unanswered(&self, reason: &str) -> Judgement {
         Judgement {
-            verdicts: vec![self.doubtful(reason); self.request.items.len()],
+            verdicts: Verdicts::All(self.doubtful(reason)),
             server: Server::MayBeWriting,
             work: Work::Failed(Trouble::Failing(reason.to_owned())),
             signal: Signal::Silent,
@@ -303,7 +307,7 @@ impl Judge<'_> {
 
     /// As if it had not been sent: nothing was written.
     fn all_again(&self, work: Work, signal: Signal) -> Judgement {
-        let verdicts = vec![self.free(Shape::Whole); self.request.items.len()];
+        let verdicts = Verdicts::All(self.free(Shape::Whole));
         Judgement { verdicts, server: Server::Done, work, signal }
     }
 

@@ -10,7 +10,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Item, RequestId};
 use crate::domain::row::RowNo;
-use crate::domain::settlement::{Part, Settlement};
+use crate::domain::settlement::{Ended, Part, Settlement};
 use crate::domain::verdict::Ending;
 use crate::fail_point::{Deed, around_all};
 
@@ -151,10 +151,10 @@ impl Batch<'_> {
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Written, Failure> {
         let Settlement { request, attempts, ended, mut parts } = settlement;
-        for (item, ending) in &ended {
-            *self.moved.entry((run, ending.outcome)).or_default() += item.row_count().cast_signed();
+        for ended in &ended {
+            *self.moved.entry((run, ended.ending.outcome)).or_default() += ended.row_count().cast_signed();
         }
-        if parts.is_empty() && ended.iter().all(|(_, ending)| is_plain(ending)) {
+        if parts.is_empty() && ended.iter().all(|ended| is_plain(&ended.ending)) {
             self.succeeded.push(request);
             return Ok(Written::Recorded { request, parts });
         }
@@ -173,10 +173,13 @@ impl Batch<'_> {
         Ok(Written::Recorded { request, parts })
     }
 
-    async fn write_exceptions(&mut self, run: RunId, ended: &[(Item, Ending)]) -> Result<(), Failure> {
-        let exceptions = ended.iter().filter(|(_, ending)| !is_plain(ending));
-        let lines: Vec<(RowNo, &Ending)> =
-            exceptions.flat_map(|(item, ending)| item.rows().map(move |row| (row, ending))).collect();
+    async fn write_exceptions(&mut self, run: RunId, ended: &[Ended]) -> Result<(), Failure> {
+        let exceptions = ended.iter().filter(|ended| !is_plain(&ended.ending));
+        let rows = exceptions.flat_map(|Ended { ending, items }| {
+            let rows = items.iter().flat_map(Item::rows);
+            rows.map(move |row| (row, ending))
+        });
+        let lines: Vec<(RowNo, &Ending)> = rows.collect();
         insert_outcomes(&mut self.transaction, run, &lines).await
     }
 
@@ -185,10 +188,10 @@ impl Batch<'_> {
         &mut self,
         request: (RunId, RequestId),
         split: Option<&Part>,
-        ended: &[(Item, Ending)],
+        ended: &[Ended],
     ) -> Result<(), Failure> {
         if let Some(part) = split {
-            let items: Vec<Item> = ended.iter().map(|(item, _)| item.clone()).collect();
+            let items: Vec<Item> = ended.iter().flat_map(|ended| &ended.items).cloned().collect();
             keep_items(&mut self.transaction, request, part.request.from.as_ref(), &items).await?;
         }
         let query =

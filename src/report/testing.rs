@@ -9,7 +9,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Packed, Segment};
 use crate::domain::request::{Item, Request};
 use crate::domain::settlement::Settlement;
-use crate::domain::verdict::Verdict;
+use crate::domain::verdict::{Verdict, Verdicts};
 use crate::queue::{CodeRows, Loader, NewRun, Queue, Reader, Rejected, Run, Write};
 
 /// A run with every outcome and something hostile in it.
@@ -105,7 +105,7 @@ impl Bench {
     pub(super) async fn exchange(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
         self.queue.write(vec![Write::Intend(vec![request.id])], now).await.unwrap();
         request.attempts += 1;
-        let settlement = Settlement::new(request, verdicts);
+        let settlement = Settlement::new(request, Verdicts::Each(verdicts));
         let run = self.run.id;
         self.queue.write(vec![Write::Record { run, settlement }], now).await.unwrap();
     }

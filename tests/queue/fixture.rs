@@ -10,7 +10,7 @@ use imbulk::domain::request::{Doubt, Item, Keys, Request, RequestId};
 use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::domain::settlement::Settlement;
 use imbulk::domain::tally::Tally;
-use imbulk::domain::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
+use imbulk::domain::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
 use imbulk::queue::{Loader, NewRun, Queue, QueueError, RunId, Selection, Snapshot, Write, Written};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -154,7 +154,7 @@ pub(crate) async fn exchange(
 
 pub(crate) fn settlement(request: &Request, verdicts: Vec<Verdict>) -> Settlement {
     let sent = Request { attempts: request.attempts + 1, ..request.clone() };
-    Settlement::new(sent, verdicts)
+    Settlement::new(sent, Verdicts::Each(verdicts))
 }
 
 pub(crate) fn done() -> Verdict {

@@ -7,7 +7,8 @@ use imbulk::domain::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pendi
 use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
 use imbulk::domain::row::RowNo;
-use imbulk::domain::verdict::{Again, Charge, Shape, Verdict, Wait};
+use imbulk::domain::settlement::{Ended, Settlement};
+use imbulk::domain::verdict::{Again, Charge, Shape, Verdict, Verdicts, Wait};
 use imbulk::queue::{Loader, Queue, RunId, Selection, Write, Written};
 use proptest::prelude::*;
 
@@ -103,10 +104,10 @@ impl Model {
         }
         for (pick, verdicts) in answers {
             let Some(request) = take(&mut self.sending, pick) else { break };
-            let verdicts = verdicts.into_iter().cycle().take(request.items.len()).collect();
-            let settlement = imbulk::domain::settlement::Settlement::new(request, verdicts);
-            for (item, ending) in &settlement.ended {
-                self.settle(item, ending.outcome, ending.code);
+            let verdicts = Verdicts::Each(verdicts.into_iter().cycle().take(request.items.len()).collect());
+            let settlement = Settlement::new(request, verdicts);
+            for Ended { ending, items } in &settlement.ended {
+                items.iter().for_each(|item| self.settle(item, ending.outcome, ending.code));
             }
             writes.push(Write::Record { run: self.run, settlement });
         }

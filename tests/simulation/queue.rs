@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
 use imbulk::domain::row::RowNo;
-use imbulk::domain::settlement::{Part, Settlement};
+use imbulk::domain::settlement::{Ended, Part, Settlement};
 use imbulk::domain::tally::Tally;
-use imbulk::domain::verdict::Ending;
 
 use crate::night::Job;
 
@@ -39,7 +38,7 @@ pub(crate) enum Write {
 #[derive(Debug, Clone)]
 pub(crate) enum Written {
     Intended(Vec<RequestId>),
-    Recorded { job: usize, request: RequestId, parts: Vec<Part>, ended: Vec<(Item, Ending)> },
+    Recorded { job: usize, request: RequestId, parts: Vec<Part>, ended: Vec<Ended> },
     Withdrawn(RequestId),
     Reopened(RequestId),
 }
@@ -128,13 +127,14 @@ impl Queue {
         let stored = self.step(id, State::Sending, State::Settled)?;
         let job = stored.job;
         let before = rows(&stored.request.items);
-        let items = ended.iter().map(|(item, _)| item).chain(parts.iter().flat_map(|part| &part.request.items));
+        let items =
+            ended.iter().flat_map(|ended| &ended.items).chain(parts.iter().flat_map(|part| &part.request.items));
         let after = rows(items);
         if before != after {
             return Err(format!("request {id} had rows {before:?}, its settlement {after:?}"));
         }
-        for (item, ending) in &ended {
-            self.tallies[job].settle(ending.outcome, item.row_count());
+        for ended in &ended {
+            self.tallies[job].settle(ended.ending.outcome, ended.row_count());
         }
         let mut keeps_number = ended.is_empty();
         for part in &mut parts {

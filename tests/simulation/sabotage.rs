@@ -168,11 +168,11 @@ impl Saboteur {
                 early.chain([Command::Intend(ids.clone())]).collect()
             }
             (Trick::ForgetsAnItem, Command::Record { job, mut settlement, urgent }) => {
-                settlement.ended.pop();
+                settlement.ended.last_mut().map(|ended| ended.items.pop());
                 vec![Command::Record { job, settlement, urgent }]
             }
             (Trick::CallsFailureSuccess, Command::Record { job, mut settlement, urgent }) => {
-                settlement.ended.iter_mut().for_each(|(_, ending)| ending.outcome = Outcome::Succeeded);
+                settlement.ended.iter_mut().for_each(|ended| ended.ending.outcome = Outcome::Succeeded);
                 vec![Command::Record { job, settlement, urgent }]
             }
             (Trick::ForgetsDoubt, Command::Record { job, mut settlement, urgent }) => {

@@ -26,9 +26,9 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
     let backoff = again(Charge::Attempt, Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole);
     let free = again(Charge::Free, Doubt::None, Wait::None, Shape::Whole);
     let verdicts = vec![backoff.clone(), ended(Outcome::Succeeded), free.clone(), backoff, free];
-    let settlement = Settlement::new(request(5), verdicts);
+    let settlement = Settlement::new(request(5), Verdicts::Each(verdicts));
     assert_eq!((settlement.request, settlement.attempts), (7, 4));
-    assert_eq!(settlement.ended.iter().map(|(item, _)| item.row).collect::<Vec<_>>(), [1]);
+    assert_eq!(settlement.ended.iter().flat_map(|ended| &ended.items).map(|item| item.row).collect::<Vec<_>>(), [1]);
     let parts: Vec<_> = settlement.parts.iter().map(|part| (rows(part), part.wait)).collect();
     assert_eq!(parts, [(vec![0, 3], Wait::Backoff), (vec![2, 4], Wait::None)]);
     let frames: Vec<_> = settlement.parts.iter().map(|part| (part.request.charged, part.request.doubt)).collect();
@@ -40,7 +40,7 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
 fn a_refused_batch_goes_out_in_halves_down_to_one_item() {
     let halves = again(Charge::Free, Doubt::None, Wait::None, Shape::Halves);
     for (items, sizes) in [(2, vec![1, 1]), (3, vec![1, 2]), (100, vec![50, 50]), (1, vec![1])] {
-        let settlement = Settlement::new(request(items), vec![halves.clone(); items]);
+        let settlement = Settlement::new(request(items), Verdicts::All(halves.clone()));
         assert_eq!(settlement.parts.iter().map(|part| part.request.items.len()).collect::<Vec<_>>(), sizes);
         assert_eq!(settlement.parts.iter().flat_map(rows).collect::<Vec<_>>(), (0..items as u64).collect::<Vec<_>>());
         assert!(settlement.parts.iter().all(|part| part.request.charged == 2));
@@ -52,7 +52,7 @@ fn items_and_rows_are_summed_by_outcome() {
     let mut request = request(4);
     request.items[2].updates = Some(Box::new(vec![(2, Tags::new()), (9, Tags::new())]));
     let verdicts = [Outcome::Succeeded, Outcome::Failed, Outcome::Succeeded, Outcome::InDoubt].map(ended).to_vec();
-    let settlement = Settlement::new(request, verdicts);
+    let settlement = Settlement::new(request, Verdicts::Each(verdicts));
     let sums = [(Outcome::Succeeded, 2, 3), (Outcome::Failed, 1, 1), (Outcome::InDoubt, 1, 1)];
     assert_eq!(settlement.ended_by_outcome(), sums);
     assert!(settlement.parts.is_empty());
@@ -61,5 +61,5 @@ fn items_and_rows_are_summed_by_outcome() {
 #[test]
 #[should_panic(expected = "one verdict an item")]
 fn an_item_without_a_verdict_is_refused() {
-    let _ = Settlement::new(request(2), vec![ended(Outcome::Succeeded)]);
+    let _ = Settlement::new(request(2), Verdicts::Each(vec![ended(Outcome::Succeeded)]));
 }

@@ -14,8 +14,26 @@ fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Re
     Request { id: 1, from, items, attempts: charged + 1, charged, doubt }
 }
 
-fn judged(operation: &str, request: &Request, exchange: &Exchange) -> Judgement {
-    judge(by_name(operation).unwrap(), request, exchange, Charging::UpTo(MAX_ATTEMPTS))
+/// A judgement with a verdict for each item.
+struct Judged {
+    verdicts: Vec<Verdict>,
+    server: Server,
+    work: Work,
+    signal: Signal,
+}
+
+fn judged(operation: &str, request: &Request, exchange: &Exchange) -> Judged {
+    judged_charging(operation, request, exchange, Charging::UpTo(MAX_ATTEMPTS))
+}
+
+fn judged_charging(operation: &str, request: &Request, exchange: &Exchange, charging: Charging) -> Judged {
+    let judgement = judge(by_name(operation).unwrap(), request, exchange, charging);
+    let Judgement { verdicts, server, work, signal } = judgement;
+    let verdicts = match verdicts {
+        Verdicts::All(verdict) => vec![verdict; request.items.len()],
+        Verdicts::Each(verdicts) => verdicts,
+    };
+    Judged { verdicts, server, work, signal }
 }
 
 /// An answer of these items.
@@ -270,11 +288,11 @@ fn while_attempts_do_not_count_none_is_charged_and_nothing_fails_for_want_of_the
     let request = request("account_delete", &["a"], MAX_ATTEMPTS - 1, Doubt::MayHaveArrived);
     let exchanges = [answer(70500, &[]), answer(30008, &[]), answer(0, &[]), Exchange::NoAnswer("reset".into())];
     for exchange in exchanges {
-        let judged = |charging| judge(by_name("account_delete").unwrap(), &request, &exchange, charging).verdicts;
+        let judged = |charging| judged_charging("account_delete", &request, &exchange, charging).verdicts;
         assert!(outcome(&judged(Charging::UpTo(MAX_ATTEMPTS))[0]).is_some(), "{exchange:?}");
         let (charge, doubt, _, _) = how(&judged(Charging::Off)[0]).expect("it goes out again");
         assert_eq!((charge, doubt), (Free, MayHaveArrived), "{exchange:?}");
     }
-    let no = judge(by_name("account_delete").unwrap(), &request, &answer(70402, &[]), Charging::Off);
+    let no = judged_charging("account_delete", &request, &answer(70402, &[]), Charging::Off);
     assert_eq!(outcome(&no.verdicts[0]), Some((Outcome::Failed, Some(70402))), "the server's own no is one");
 }

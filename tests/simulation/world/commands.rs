@@ -6,7 +6,7 @@ use std::time::Duration;
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Item, RequestId};
 use imbulk::domain::schedule::{Command, Event};
-use imbulk::domain::settlement::Part;
+use imbulk::domain::settlement::{Ended, Part};
 use imbulk::domain::verdict::Ending;
 
 use super::{Happening, Session, World};
@@ -209,7 +209,9 @@ impl World<'_> {
             Ok(Written::Withdrawn(request)) => Some(Event::Withdrawn(request)),
             Ok(Written::Reopened(request)) => Some(Event::Reopened(request)),
             Ok(Written::Recorded { job, request, parts, ended }) => {
-                ended.iter().for_each(|(item, ending)| self.check_outcome(job, request, item, ending));
+                for Ended { ending, items } in &ended {
+                    items.iter().for_each(|item| self.check_outcome(job, request, item, ending));
+                }
                 self.check_attempts(job, request, &parts);
                 self.report.settled.insert(request, self.now);
                 Some(Event::Recorded { request, parts })
