@@ -96,6 +96,7 @@ const PEAK: (&str, &str) = ("peak_mib", "MiB");
 const RATE: (&str, &str) = ("items_per_s", "items/s");
 const CPU_ITEM: (&str, &str) = ("cpu_us_per_item", "us cpu/item");
 const SHARE: (&str, &str) = ("share_of_cap", "of the cap");
+const LATER_SHARE: (&str, &str) = ("later_share_of_cap", "of the cap");
 const CORE: (&str, &str) = ("core", "cores");
 const SMALL_PEAK: Bar = AtMost(128.0);
 
@@ -160,10 +161,14 @@ pub(crate) const GOALS: &[Goal] = &[
         ("beyond_ms", "ms"),
         AtMost(100.0),
     ),
-    own("latency 20 ms: calls of the cap", ("latency", "20 ms"), SHARE, AtLeast(0.98)),
-    own("latency 100 ms: calls of the cap", ("latency", "100 ms"), SHARE, AtLeast(0.98)),
-    own("latency 500 ms: calls of the cap", ("latency", "500 ms"), SHARE, AtLeast(0.98)),
-    own("latency 20 ms, 1 % take 3 s: calls of the cap", ("latency", "slow"), SHARE, AtLeast(0.96)),
+    own("latency 20 ms: calls of the cap", ("latency", "20 ms"), SHARE, Bar::None),
+    own("latency 100 ms: calls of the cap", ("latency", "100 ms"), SHARE, Bar::None),
+    own("latency 500 ms: calls of the cap", ("latency", "500 ms"), SHARE, Bar::None),
+    own("latency 20 ms, 1 % take 3 s: calls of the cap", ("latency", "slow"), SHARE, Bar::None),
+    own("latency 20 ms: the same after ten seconds", ("latency", "20 ms"), LATER_SHARE, AtLeast(0.98)),
+    own("latency 100 ms: the same after ten seconds", ("latency", "100 ms"), LATER_SHARE, AtLeast(0.98)),
+    own("latency 500 ms: the same after ten seconds", ("latency", "500 ms"), LATER_SHARE, AtLeast(0.98)),
+    own("latency 20 ms, 1 % take 3 s: the same after ten seconds", ("latency", "slow"), LATER_SHARE, AtLeast(0.96)),
     own("build: program", ("build", "release"), ("size_mib", "MiB"), Bar::None),
     own("build: clean, all dependencies", ("build", "release"), WALL, Bar::None),
 ];

@@ -27,6 +27,9 @@ use crate::measure::{cpu_of, nap};
 /// The app's key: the sandbox checks signatures, and the program makes them.
 pub(crate) const KEY: &str = "5f61f048f77fe5ed5f61f048f77fe5ed5f61f048f77fe5ed5f61f048f77fe5ed";
 
+/// How long a run's beginning lasts: calls are spread, and round trips become known.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// What the server saw since it was started or told to forget.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Seen {
@@ -35,7 +38,10 @@ pub(crate) struct Seen {
     /// Of CLOCK_MONOTONIC, in ns: when the first and the last call was read.
     pub(crate) first: u64,
     pub(crate) last: u64,
-    /// Only the sandbox knows: the fullest second, calls over the cap, overlapping writes.
+    /// Only the sandbox knows: the calls of the first [`OPENING`], and when the last of them was read; the fullest second, calls over
+    /// the cap, overlapping writes.
+    opening_calls: u64,
+    opening_last: u64,
     pub(crate) worst_second: usize,
     pub(crate) throttled: u64,
     pub(crate) overlaps: u64,
@@ -51,6 +57,13 @@ impl Seen {
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     pub(crate) fn rate(&self) -> f64 {
         self.calls.saturating_sub(1) as f64 / self.span().as_secs_f64().max(1e-9)
+    }
+
+    /// The same of the time after [`OPENING`]; none where nothing came then.
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    pub(crate) fn later_rate(&self) -> Option<f64> {
+        let span = Duration::from_nanos(self.last - self.opening_last).as_secs_f64();
+        (self.calls > self.opening_calls).then(|| (self.calls - self.opening_calls) as f64 / span)
     }
 
     /// Items a second, of the time from the first call to the last.
@@ -222,6 +235,9 @@ fn look(sandbox: &Sandbox, seen: &Mutex<Seen>) {
         }
     }
     seen.calls = report.calls;
+    if seen.span() < OPENING {
+        (seen.opening_calls, seen.opening_last) = (seen.calls, seen.last);
+    }
     seen.items = report.items_received;
     seen.worst_second = report.worst_second;
     seen.throttled = report.throttled + report.throttled_app;

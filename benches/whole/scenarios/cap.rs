@@ -75,6 +75,9 @@ pub(crate) fn latency(bench: &mut Bench) -> Fallible<()> {
         let place = |measure| ("latency", case, "imbulk", measure);
         let Bench { records, .. } = bench;
         records.add(place("share_of_cap"), 0, share_of_cap(&seen));
+        if let Some(rate) = seen.later_rate() {
+            records.add(place("later_share_of_cap"), 0, rate / f64::from(CAP));
+        }
         records.add(place("worst_second"), 0, count(seen.worst_second));
         records.add(place("throttled"), 0, super::number(seen.throttled));
         records.add(place("core"), 0, share(used.cpu, seen.span()));
