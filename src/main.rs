@@ -11,8 +11,7 @@ use imbulk::commands::{self, Error, Exit, tell};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
-// Items are made by one thread and freed by another, hundreds of thousands a second, and SQLite copies every value that it hands
-// over: it is the allocator of C, too (docs/decisions/0010).
+// Items are made by one thread and freed by another, hundreds of thousands a second (docs/decisions/0010).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
