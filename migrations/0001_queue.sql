@@ -1,4 +1,5 @@
 -- The queue of imbulk. Times are milliseconds since 1970 in UTC. The view `item` shows one line an item.
+-- Of a list of three, `IN (…)`, SQLite makes an index for each line that it checks; tables of many lines do without.
 -- `crc` is the checksum of all other columns of its line, but those that say otherwise (docs/decisions/0008).
 
 CREATE TABLE run (
@@ -49,12 +50,12 @@ CREATE TABLE segment (
 CREATE TABLE request (
     id            INTEGER PRIMARY KEY,
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
-    state         TEXT    NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sending', 'settled')),
+    state         TEXT    NOT NULL DEFAULT 'pending' CHECK (state = 'pending' OR state = 'sending' OR state = 'settled'),
     item_count    INTEGER NOT NULL CHECK (item_count > 0),
     row_count     INTEGER NOT NULL CHECK (row_count >= item_count),
     attempts      INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     charged       INTEGER NOT NULL DEFAULT 0 CHECK (charged >= 0 AND charged <= attempts),
-    in_doubt      INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1, 2)), -- 1: the server timed out, 2: no answer
+    in_doubt      INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt BETWEEN 0 AND 2), -- 1: the server timed out, 2: no answer
     parent        INTEGER,                       -- the request that these items were in before
     finished_at   INTEGER CHECK ((finished_at IS NOT NULL) = (state = 'settled')),
     seal          INTEGER NOT NULL,              -- a checksum that SQL can reckon, since SQL changes these lines
@@ -96,7 +97,8 @@ CREATE TABLE payload (
 CREATE TABLE outcome (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     row           INTEGER NOT NULL,
-    outcome       TEXT    NOT NULL CHECK (outcome IN ('succeeded', 'already_done', 'failed', 'in_doubt')),
+    outcome       TEXT    NOT NULL CHECK (
+        outcome = 'succeeded' OR outcome = 'already_done' OR outcome = 'failed' OR outcome = 'in_doubt'),
     code          INTEGER,
     reason        TEXT    NOT NULL,
     crc           INTEGER NOT NULL,
@@ -107,7 +109,7 @@ CREATE TABLE outcome (
 CREATE TABLE aside (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     row           INTEGER NOT NULL,
-    outcome       TEXT    NOT NULL CHECK (outcome IN ('rejected', 'duplicate', 'protected')),
+    outcome       TEXT    NOT NULL CHECK (outcome = 'rejected' OR outcome = 'duplicate' OR outcome = 'protected'),
     duplicate_of  INTEGER CHECK ((duplicate_of IS NOT NULL) = (outcome = 'duplicate')),
     column_name   TEXT,
     reason        TEXT,
