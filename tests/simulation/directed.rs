@@ -78,17 +78,17 @@ fn many_accounts_in_conflict_do_not_keep_the_others_out_of_memory() {
     assert!(report.bounds_checked >= 2000, "{} groups", report.bounds_checked);
 }
 
-/// From the first call to the last of so many that share no account, where a page of them takes so long to be read.
-fn span_of_calls(calls: u32, read: Duration) -> Duration {
+/// How long so many calls take that share no account, where a page of them takes so long to be read.
+fn time_of_calls(calls: u32, read: Duration) -> Duration {
     let requests = (0..calls).map(|number| friend(number, &format!("a{number}"))).collect();
-    let sent = lived(&night("friend_delete", 200, requests, Weather { read, ..Weather::FAIR })).sent;
-    sent.last().expect("a call").0 - sent.first().expect("a call").0
+    lived(&night("friend_delete", 200, requests, Weather { read, ..Weather::FAIR })).took
 }
 
 #[test]
 fn a_page_that_takes_two_fifths_of_a_second_to_be_read_holds_up_no_call() {
-    let [usual, slow, slower] = [2, 400, 1500].map(|read| span_of_calls(4000, MS * read));
+    let [usual, slow, slower] = [2, 400, 1500].map(|read| time_of_calls(4000, MS * read));
     println!("4000 calls took {usual:.1?}, {slow:.1?}, {slower:.1?}");
-    assert!(slow <= usual.mul_f64(1.01), "{slow:?} in place of {usual:?}");
+    // The first page is waited for in any case.
+    assert!(slow <= usual.mul_f64(1.01) + MS * 400, "{slow:?} in place of {usual:?}");
     assert!(slower > usual.mul_f64(1.5), "the nights do not show what is waited for: {slower:?}");
 }
