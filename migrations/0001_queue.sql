@@ -1,5 +1,5 @@
 -- The queue of imbulk. Times are milliseconds since 1970 in UTC. The view `item` shows one line an item.
--- Of a list of three, `IN (…)`, SQLite makes an index for each line that it checks; tables of many lines do without.
+-- Of a list of three or more, `IN (…)`, SQLite makes an index for each line that it checks; tables of many lines do without.
 -- `crc` is the checksum of all other columns of its line, but those that say otherwise (docs/decisions/0008).
 
 CREATE TABLE run (

@@ -59,7 +59,7 @@ impl Seen {
         self.calls.saturating_sub(1) as f64 / self.span().as_secs_f64().max(1e-9)
     }
 
-    /// The same of the time after [`OPENING`]; none where nothing came then.
+    /// The same of the time after [`OPENING`], of the sandbox; none where nothing came then.
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     pub(crate) fn later_rate(&self) -> Option<f64> {
         let span = Duration::from_nanos(self.last - self.opening_last).as_secs_f64();

@@ -20,7 +20,7 @@ pub struct Settlement {
     pub parts: Vec<Part>,
 }
 
-/// Items side by side in their request that ended alike.
+/// Items of a request that ended alike, with none between them that ended otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
     /// How.

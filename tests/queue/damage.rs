@@ -27,12 +27,15 @@ async fn finished(place: &Place) -> (Queue, RunId) {
     (queue, run)
 }
 
-/// Everything that can be read of a run, as `results` does.
+/// Everything that can be read of a run, as `results` and the end of `run` do.
 async fn read_all(queue: &mut Queue, run: RunId) -> Result<(), QueueError> {
     let run = queue.run(run).await?;
     queue.check_sums(&run).await?;
     let reader = queue.reader().await?;
     reader.runs().await?;
+    for request in reader.snapshot().await?.request_results(run.id, 0).await? {
+        request.items()?;
+    }
     reader.verify(&run).await
 }
 

@@ -140,7 +140,7 @@ fn from_of(request: &Request) -> &str {
     request.from.as_ref().map_or("", super::account::UserId::as_str)
 }
 
-/// Bytes that an item takes in a body, more or less: so that a body of many does not move as it grows.
+/// Bytes that an item of a usual id takes in a body, more or less: so that a body of many rarely moves as it grows.
 const ITEM_BYTES: usize = 32;
 
 /// The body of so many items as JSON. Strings, numbers and lists with string keys: serialising can't fail.

@@ -48,6 +48,27 @@ fn a_refused_batch_goes_out_in_halves_down_to_one_item() {
 }
 
 #[test]
+fn items_that_ended_alike_with_none_between_them_that_ended_otherwise_share_an_ending() {
+    let (done, failed) = (ended(Outcome::Succeeded), ended(Outcome::Failed));
+    let free = again(Charge::Free, Doubt::None, Wait::None, Shape::Whole);
+    let groups = |verdicts: Verdicts| {
+        let settlement = Settlement::new(request(4), verdicts);
+        let groups = settlement.ended.iter();
+        let rows = |ended: &Ended| ended.items.iter().map(|item| item.row).collect::<Vec<_>>();
+        groups.map(|ended| (ended.ending.outcome, rows(ended))).collect::<Vec<_>>()
+    };
+    let [all, each] = [Verdicts::All(done.clone()), Verdicts::Each(vec![done.clone(); 4])].map(groups);
+    assert_eq!(
+        (all, each),
+        (vec![(Outcome::Succeeded, vec![0, 1, 2, 3])], vec![(Outcome::Succeeded, vec![0, 1, 2, 3])])
+    );
+    let mixed = groups(Verdicts::Each(vec![done.clone(), free, done.clone(), failed.clone()]));
+    assert_eq!(mixed, [(Outcome::Succeeded, vec![0, 2]), (Outcome::Failed, vec![3])]);
+    let mixed = groups(Verdicts::Each(vec![done.clone(), failed.clone(), done, failed]));
+    assert_eq!(mixed.iter().map(|(_, rows)| rows.clone()).collect::<Vec<_>>(), [[0], [1], [2], [3]]);
+}
+
+#[test]
 fn items_and_rows_are_summed_by_outcome() {
     let mut request = request(4);
     request.items[2].updates = Some(Box::new(vec![(2, Tags::new()), (9, Tags::new())]));
