@@ -96,7 +96,7 @@ pub enum QueueError {
         source: sqlx::Error,
     },
     /// The tables can't be made or are newer than this program.
-    #[error("the queue {} can't be brought up to date: {source}\nhint: was it made by a newer imbulk? if not, it is damaged: keep it, and name a new one with --queue", path.display())]
+    #[error("the queue {} can't be brought up to date: {source}\nhint: was it made by an older or newer imbulk? go on with that one; if not, it is damaged: keep it, and name a new one with --queue", path.display())]
     Migration {
         /// The queue.
         path: PathBuf,
