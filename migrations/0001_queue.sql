@@ -17,6 +17,7 @@ CREATE TABLE run (
     largest       TEXT    NOT NULL DEFAULT '[]', -- JSON list of the accounts with the most items
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     stopped       TEXT,                          -- why the last session ended before the run did
+    ended_by      TEXT,                          -- the kind of that reason; NULL while a session is sending, and after it was killed
     pulse         TEXT,                          -- JSON: how it goes, noted every few seconds; no part of the checksum
     row_count     INTEGER NOT NULL DEFAULT 0 CHECK (row_count >= 0),
     item_count    INTEGER NOT NULL DEFAULT 0 CHECK (item_count >= 0),
@@ -26,6 +27,16 @@ CREATE TABLE run (
     crc           INTEGER NOT NULL DEFAULT 0     -- none while it is loading
 ) STRICT;
 CREATE INDEX run_by_job ON run (job, id);
+
+-- What `imbulk plan` showed last of a job on a target. Removed when a run of the job begins there.
+CREATE TABLE shown_plan (
+    job           TEXT    NOT NULL,
+    target        TEXT    NOT NULL,
+    parts         TEXT    NOT NULL,              -- JSON: all that the plan id is a digest of
+    shown_at      INTEGER NOT NULL,
+    crc           INTEGER NOT NULL,
+    PRIMARY KEY (job, target)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE source (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
