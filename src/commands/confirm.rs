@@ -18,7 +18,7 @@ pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals)
     tell(format!("{what}This can't be undone. Type the SDKAppID ({sdkappid}) to go on:"));
     let typed = tokio::select! {
         biased;
-        () = signals.next() => return Err(Error::Interrupted),
+        signal = signals.next() => return Err(Error::Interrupted(signal)),
         typed = tokio::task::spawn_blocking(read_line) => typed.map_err(|error| Error::io("the terminal")(error.into()))?,
     };
     let typed = typed.map_err(Error::io("can't ask for the SDKAppID"))?;

@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::load::LoadError;
 use crate::api::{ApiError, EndpointError, SecretError};
 use crate::domain::guard::GuardTripped;
+use crate::domain::schedule::StopSignal;
 use crate::input::InputError;
 use crate::intake::IntakeError;
 use crate::limiter::LedgerError;
@@ -96,8 +97,8 @@ pub enum Error {
     #[error("{0}{hint}", hint = .0.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
     Report(#[from] ReportError),
     /// A signal came while nothing was under way.
-    #[error("interrupted; run again to go on")]
-    Interrupted,
+    #[error("interrupted by {}; run again to go on", .0.name())]
+    Interrupted(StopSignal),
     /// Something can't be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -197,7 +198,7 @@ impl Error {
             ) => Exit::Unusable,
             Self::Guard { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
-            Self::Interrupted | Self::Run(RunError::Interrupted) => Exit::Stopped,
+            Self::Interrupted(_) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)

@@ -38,7 +38,7 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
     let mut session = Session {
         candidates: jobs.into_iter().map(candidate).collect::<Result<_, _>>()?,
         target,
-        signals: Signals::listen().map_err(Error::io("can't listen for signals"))?,
+        signals: Signals::listen(leave).map_err(Error::io("can't listen for signals"))?,
         deadlines,
         summaries: Vec::new(),
         exit: Exit::Done,
@@ -50,6 +50,12 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
     // What was done is summed up also where something went wrong after it.
     let exit = session.end()?;
     driven.map(|()| exit)
+}
+
+/// Ends the process where it stands, as a kill would: what is on disk is right.
+fn leave(why: &str) {
+    tell(format!("{why}: left at once; run again to go on"));
+    std::process::exit(Exit::Stopped.code().into());
 }
 
 struct Session {
@@ -196,7 +202,7 @@ async fn prepare(
     let mut watch = |snapshot: &_| progress.update(snapshot);
     let step = tokio::select! {
         biased;
-        () = signals.next() => Err(Error::Interrupted),
+        signal = signals.next() => Err(Error::Interrupted(signal)),
         step = candidate.prepare(queue, repeat, &mut watch) => step,
     };
     progress.finish();

@@ -35,7 +35,7 @@ pub use signals::Signals;
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// How often it is noted in the queue, for `status`: a commit each time.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
-/// The most events between two looks at signals and timers.
+/// The most events between two looks at timers.
 const AT_ONCE: usize = 64;
 
 /// A job under way: what the loop needs beside the schedule.
@@ -60,9 +60,6 @@ pub enum RunError {
     /// The slots can't be read or written.
     #[error("{0}\nhint: {hint}", hint = .0.hint())]
     Ledger(#[from] LedgerError),
-    /// A second signal came.
-    #[error("interrupted twice: left at once; run again to go on")]
-    Interrupted,
 }
 
 /// What a session came to.
@@ -106,7 +103,10 @@ pub async fn drive(
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
     let done_before = tasks.iter().map(|task| ended(&task.plan.tally)).sum();
     let plans = tasks.iter().map(|task| task.plan.clone()).collect();
+    let hold_back = signals.no_new_call();
+    signals.set_driving(true);
     let runner = Runner {
+        signals,
         schedule: Schedule::new(plans, seed),
         deadlines,
         tasks,
@@ -115,7 +115,7 @@ pub async fn drive(
         recorder,
         to_loop,
         inbox,
-        hold_back: CancellationToken::new(),
+        hold_back,
         senders: TaskTracker::new(),
         started: Instant::now(),
         calls,
@@ -123,10 +123,11 @@ pub async fn drive(
         meter: Meter::default(),
         noted: None,
     };
-    runner.run(rescued, signals, watch).await
+    runner.run(rescued, watch).await
 }
 
 struct Runner<'a> {
+    signals: &'a mut Signals,
     schedule: Schedule,
     tasks: Vec<Task>,
     deadlines: &'a mut Vec<Deadline>,
@@ -150,10 +151,8 @@ impl Runner<'_> {
     async fn run(
         mut self,
         rescued: Vec<(RunId, Request, Keys)>,
-        signals: &mut Signals,
         watch: &mut (dyn FnMut(&Snapshot) + Send),
     ) -> Result<(Queue, Drive), RunError> {
-        let mut interrupted = false;
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let jobs: HashMap<RunId, JobNo> = self.tasks.iter().enumerate().map(|(job, task)| (task.run, job)).collect();
@@ -170,12 +169,7 @@ impl Runner<'_> {
             let wake_at = timer.into_iter().chain(self.recorder.due()).min().unwrap_or_else(far_away);
             tokio::select! {
                 biased;
-                () = signals.next() => {
-                    if std::mem::replace(&mut interrupted, true) {
-                        return Err(RunError::Interrupted);
-                    }
-                    self.handle(Event::Stop(StopReason::Signal));
-                }
+                signal = self.signals.next() => self.handle(Event::Stop(StopReason::Signal(signal))),
                 _ = ticker.tick() => {
                     self.look_at_the_clock();
                     let snapshot = self.snapshot();
@@ -191,14 +185,19 @@ impl Runner<'_> {
         watch(&self.snapshot());
         let end = self.schedule.end().unwrap_or(End::Complete);
         let queue = self.recorder.finish(&mut self.inbox).await?;
+        self.signals.set_driving(false);
         Ok((queue, Drive { end, calls: self.calls, elapsed: self.started.elapsed() }))
     }
 
-    /// Handles what came in, and what came with it: a timer need not be set, and signals be asked for, before each.
+    /// Handles what came in, and what came with it: a timer need not be set before each.
     fn take(&mut self, first: Inbound) -> Result<(), RunError> {
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(inbound) = next {
+            // Senders have seen it already, and what they hold back is no news to a schedule that is stopping.
+            if let Some(signal) = self.signals.take() {
+                self.handle(Event::Stop(StopReason::Signal(signal)));
+            }
             match inbound {
                 Inbound::Event(event) => self.handle(event),
                 Inbound::Broken(error) => return Err(error),
