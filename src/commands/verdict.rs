@@ -12,16 +12,13 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
     if tally[Outcome::Pending] > 0
         && let End::Stopped(reason) = end
     {
-        return match reason {
-            StopReason::Deadline | StopReason::Signal(_) => Exit::Stopped,
-            StopReason::Outage(_)
-            | StopReason::DiskFull { .. }
-            | StopReason::AlreadyDone { .. }
-            | StopReason::Canary { .. }
-            | StopReason::Fuse { .. }
-            | StopReason::Fatal { .. } => Exit::Halted,
-        };
+        return if reason.ended_by().is_halt() { Exit::Halted } else { Exit::Stopped };
     }
+    exit_of_finished(tally, rejects)
+}
+
+/// The exit code of a run whose every row has its outcome.
+pub(super) fn exit_of_finished(tally: &Tally, rejects: Rejects) -> Exit {
     let rejected = match rejects {
         Rejects::Count => tally[Outcome::Rejected],
         Rejects::Allow => 0,
@@ -34,6 +31,7 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
 pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
     match reason {
+        StopReason::Limit => "as many items as `--limit` allows have their outcomes".to_owned(),
         StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
         StopReason::Signal(signal) => format!("by the signal {}", signal.name()),
         StopReason::Outage(outage) => explain_outage(outage),

@@ -22,6 +22,7 @@ pub mod run_choice;
 pub mod run_name;
 pub mod schedule;
 pub mod settlement;
+pub mod source_facts;
 pub mod tags;
 pub mod tally;
 pub mod verdict;

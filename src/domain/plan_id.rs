@@ -16,8 +16,10 @@ pub struct PlanParts {
     pub input: Option<String>,
     /// Digest of what the job makes of its input: operation, options, columns, encoding.
     pub definition: String,
-    /// SDKAppID and endpoint, or the sandbox.
+    /// The target's name in the queue.
     pub target: String,
+    /// Scheme, host and port, unless it is the sandbox, whose port is another one each time.
+    pub endpoint: Option<String>,
     /// The admin account that signs the calls.
     pub admin: Option<String>,
     /// Digest of the protected list.
@@ -43,6 +45,7 @@ impl PlanParts {
             (self.input != earlier.input, "the input changed"),
             (self.definition != earlier.definition, "the job's operation, options, columns or encoding changed"),
             (self.target != earlier.target, "the target changed"),
+            (self.endpoint != earlier.endpoint, "the endpoint changed"),
             (self.admin != earlier.admin, "the admin account changed"),
             (self.protected != earlier.protected, "the protected list changed"),
             (self.settings != earlier.settings, "the job's limits, retries, guards or stops changed"),
@@ -73,7 +76,8 @@ mod tests {
             continues: vec![ContinuedRun { run: "0190".to_owned(), rows_left: 7 }],
             input: Some("in".to_owned()),
             definition: "def".to_owned(),
-            target: "1400000001 https://x".to_owned(),
+            target: "1400000001".to_owned(),
+            endpoint: Some("https://x".to_owned()),
             admin: Some("administrator".to_owned()),
             protected: "list".to_owned(),
             settings: "set".to_owned(),
@@ -89,6 +93,7 @@ mod tests {
             PlanParts { input: None, ..parts() },
             PlanParts { definition: other(), ..parts() },
             PlanParts { target: other(), ..parts() },
+            PlanParts { endpoint: None, ..parts() },
             PlanParts { admin: None, ..parts() },
             PlanParts { protected: other(), ..parts() },
             PlanParts { settings: other(), ..parts() },

@@ -53,7 +53,8 @@ pub fn select(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Select
 
 fn select_id(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Selection {
     let begins = |run: &usize| runs[*run].id.starts_with(name) && is_on(runs[*run].target, target);
-    let found: Vec<usize> = if name.len() < SHORTEST_ID { Vec::new() } else { (0..runs.len()).filter(begins).collect() };
+    let found: Vec<usize> =
+        if name.len() < SHORTEST_ID { Vec::new() } else { (0..runs.len()).filter(begins).collect() };
     match found[..] {
         [] => Selection::Unknown,
         [run] => Selection::Run(run),
@@ -139,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_beginning_of_an_id_means_its_run_unless_it_is_a_jobs_name() {
-        let runs = [run("job", "0190aaaa", REAL, true), run("job", "0190abbb", REAL, true), run("0190aa", "x", REAL, true)];
+        let runs =
+            [run("job", "0190aaaa", REAL, true), run("job", "0190abbb", REAL, true), run("0190aa", "x", REAL, true)];
         assert_eq!(select(&runs, "0190aaaa", None), Selection::Run(0));
         assert_eq!(select(&runs, "0190ab", None), Selection::Run(1));
         assert_eq!(select(&runs, "0190a", None), Selection::Ambiguous(vec![0, 1]));

@@ -22,6 +22,7 @@ mod retry;
 mod room;
 mod runs;
 mod shown_plan;
+mod source;
 mod sql;
 mod stored;
 mod verify;
@@ -44,6 +45,7 @@ pub use retry::Selection;
 pub use room::free;
 pub use runs::{NewRun, Run, RunId, RunState};
 pub use shown_plan::ShownPlan;
+pub use source::InputFile;
 
 use crate::domain::request::RequestId;
 use crate::fail_point::{Deed, around};

@@ -4,8 +4,8 @@ use sqlx::{Connection, FromRow, SqliteConnection};
 
 use super::change::{Failure, expect};
 use super::crc::Crc;
-use super::read::{Contents, source_crc};
-use super::{LargeAccount, Queue, QueueError, Reader};
+use super::read::Contents;
+use super::{LargeAccount, Queue, QueueError, Reader, source};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
@@ -184,6 +184,11 @@ impl Run {
         }
     }
 
+    /// Whether its last session has noted why it ended before the run did.
+    pub const fn has_ended(&self) -> bool {
+        self.ended_by_name.is_some()
+    }
+
     /// What ended the last session of a run that is not finished. A session that could not note its end was killed.
     pub fn ended_by(&self) -> EndedBy {
         self.ended_by_name.as_deref().and_then(|name| name.parse().ok()).unwrap_or(EndedBy::Kill)
@@ -248,14 +253,7 @@ impl Queue {
         .map_err(&fail)?;
         for (number, name) in run.sources.iter().enumerate() {
             let number = i64::try_from(number).unwrap_or(i64::MAX);
-            sqlx::query("INSERT INTO source (run, number, name, crc) VALUES (?, ?, ?, ?)")
-                .bind(id)
-                .bind(number)
-                .bind(name)
-                .bind(source_crc(id, number, name))
-                .execute(&mut *transaction)
-                .await
-                .map_err(&fail)?;
+            source::insert(&mut transaction, id, number, name).await.map_err(&fail)?;
         }
         around(Deed::InsertRun, transaction.commit()).await.map_err(fail)?;
         Ok(id)
@@ -279,9 +277,8 @@ impl Queue {
 
     /// What was planned is being done: later runs are not compared with it.
     async fn forget_plan(&mut self, run: RunId) -> Result<(), QueueError> {
-        let forget = sqlx::query(
-            "DELETE FROM shown_plan WHERE (job, target) = (SELECT job, target FROM run WHERE id = ?)",
-        );
+        let forget =
+            sqlx::query("DELETE FROM shown_plan WHERE (job, target) = (SELECT job, target FROM run WHERE id = ?)");
         forget.bind(run).execute(&mut self.connection).await.map(drop).map_err(self.fail())
     }
 
@@ -380,11 +377,6 @@ impl Reader {
         }
         let found: Vec<RunId> = runs.iter().map(|run| run.id).collect();
         Err(QueueError::Damaged(format!("table run has the runs {found:?}, table tally {counted:?}")))
-    }
-
-    /// The latest run of a job by its name, or a run by its id.
-    pub async fn find(&self, name: &str) -> Result<Option<Run>, QueueError> {
-        Ok(self.runs().await?.into_iter().rev().find(|run| run.job == name || run.uuid == name))
     }
 
     /// The runs of a job that send to this target, oldest first.

@@ -12,6 +12,7 @@ use crate::domain::operation::{DeleteType, Operation};
 use crate::domain::outcome::Count;
 use crate::domain::reply::Exchange;
 use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::run_choice::EndedBy;
 use crate::domain::settlement::{Part, Settlement};
 use crate::domain::tally::Tally;
 
@@ -192,6 +193,8 @@ impl StopSignal {
 /// Why a run stops before its end. The later in this list, the graver; the gravest is reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
+    /// As many items as `--limit` allows have their outcomes.
+    Limit,
     /// `stop.until` has come.
     Deadline,
     /// A signal.
@@ -245,6 +248,22 @@ pub enum StopReason {
         /// In words.
         reason: String,
     },
+}
+
+impl StopReason {
+    /// The kind of reason, as the queue keeps it.
+    pub const fn ended_by(&self) -> EndedBy {
+        match self {
+            Self::Limit => EndedBy::Limit,
+            Self::Deadline => EndedBy::Deadline,
+            Self::Signal(StopSignal::Interrupt) => EndedBy::Person,
+            Self::Signal(StopSignal::Terminate | StopSignal::Hangup) => EndedBy::Shutdown,
+            Self::Outage(_) => EndedBy::Outage,
+            Self::DiskFull { .. } => EndedBy::DiskFull,
+            Self::AlreadyDone { .. } | Self::Canary { .. } | Self::Fuse { .. } => EndedBy::Guard,
+            Self::Fatal { .. } => EndedBy::FatalCode,
+        }
+    }
 }
 
 /// How a schedule ends.
