@@ -61,7 +61,7 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         (false, true) => Rerun::Resume,
         (false, false) => Rerun::No,
     };
-    let driven = session.drive(Queue::open(queue).await?, rerun).await;
+    let driven = session.drive(super::open_queue(queue).await?, rerun).await;
     // What was done is summed up also where something went wrong after it.
     let exit = session.end()?;
     driven.map(|()| exit)
