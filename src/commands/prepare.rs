@@ -8,11 +8,12 @@ use uuid::Uuid;
 use super::error::Error;
 use super::load::{Reading, load};
 use crate::clock;
-use crate::domain::guard::{LAST_RUNS, Protected};
+use crate::domain::guard::{Facts, GuardReading, LAST_RUNS, Protected};
 use crate::domain::job::Job;
 use crate::input::{self, Source};
 use crate::queue::{NewRun, Queue, Run, RunId, RunState};
 use crate::report::progress::Snapshot;
+use crate::report::{Figures, refusal};
 
 /// A job, and what it needs to find or load its run.
 pub(super) struct Candidate {
@@ -171,11 +172,21 @@ impl Candidate {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
+    /// Each guard with what it sees of the run.
+    pub(super) async fn read_guards(&self, queue: &Queue, run: &Run) -> Result<Vec<GuardReading>, Error> {
+        let last_runs = self.last_runs(queue).await?;
+        let tally = queue.reader().await?.tally(run).await?;
+        Ok(self.job.guard.read(&Facts::of(run.item_count.cast_unsigned(), &tally, &last_runs)))
+    }
+
     /// Whether the guards let the run send anything.
     pub(super) async fn check_guard(&self, queue: &Queue, run: &Run) -> Result<(), Error> {
-        let last_runs = self.last_runs(queue).await?;
-        let checked = self.job.guard.check(run.item_count.cast_unsigned(), &last_runs);
-        checked.map_err(|source| Error::Guard { job: run.job.clone(), source })
+        let readings = self.read_guards(queue, run).await?;
+        if readings.iter().all(GuardReading::allows) {
+            return Ok(());
+        }
+        let rejects = Figures::rejects_of(&queue.reader().await?, run).await?;
+        Err(Error::Guard(refusal(&self.job.file.to_string_lossy(), &readings, &rejects)))
     }
 
     /// Items of the job's last finished runs, for `guard.max_change`.

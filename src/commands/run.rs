@@ -31,9 +31,17 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         tell("nothing is sent without --execute: this is the plan");
         return plan::plan(&cli::Plan { jobs: args.jobs.clone(), json: args.json }, env, queue).await;
     }
+    jobs::check_environment(env)?;
     let jobs = jobs::load(&args.jobs, env)?;
+    jobs::tell_zone(&jobs);
     let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect();
     let target = if args.sandbox { Target::sandbox(&jobs).await? } else { Target::of(&jobs, env)? };
+    if let Some(proxy) = target.proxy() {
+        tell(format!("calls go through the proxy {proxy}"));
+    }
+    if target.is_real() {
+        jobs.iter().try_for_each(jobs::check_protection)?;
+    }
     let candidate = |job| jobs::candidate(job, &target.name(), Some(target.identifier.as_str()));
     let mut session = Session {
         candidates: jobs.into_iter().map(candidate).collect::<Result<_, _>>()?,
@@ -110,7 +118,8 @@ impl Session {
             return Ok(None);
         }
         let (client, limiter) = self.target.connect(app_cap(&driven))?;
-        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter)).collect::<Result<_, _>>()?;
+        let is_real = self.target.is_real();
+        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
         if !self.confirmed {
             confirm::ask(self.target.sdkappid, &question(&driven)?, &mut self.signals).await?;
         }
@@ -223,7 +232,7 @@ async fn close(
     Ok((exit_of(&tally, &drive.end, driven.candidate.job.input.rejects), Summary { figures, session }))
 }
 
-fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<Task, Error> {
+fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter, is_real: bool) -> Result<Task, Error> {
     let job = &driven.candidate.job;
     let operation = driven.run.operation()?;
     Ok(Task {
@@ -236,7 +245,7 @@ fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<
             max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
             stop: job.stop,
             max_already_done: job.guard.max_already_done,
-            canary: job.guard.canary.unwrap_or(0),
+            canary: job.guard.canary_on(is_real),
             tally: driven.tally,
         },
         client: Arc::clone(client),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::Error;
-use crate::api::{Client, Credentials, EXCHANGE_TIMEOUT, Endpoint, Region, SecretKey, UserSig};
+use crate::api::{
+    Client, Credentials, EXCHANGE_TIMEOUT, Endpoint, Proxies, Proxy, ProxyError, Region, SecretKey, Tuning, UserSig,
+};
 use crate::domain::account::UserId;
 use crate::domain::job::{App, EndpointChoice, Job};
 use crate::domain::limit::Cap;
@@ -23,6 +25,7 @@ pub(super) struct Target {
     pub(super) identifier: UserId,
     endpoint: Endpoint,
     credentials: Credentials,
+    proxy: Option<Proxy>,
     ledger: PathBuf,
     /// The stand-in, for as long as the target lives.
     sandbox: Option<(Sandbox, tempfile::TempDir)>,
@@ -48,7 +51,8 @@ impl Target {
         };
         let credentials = credentials(env)?;
         let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
-        Ok(Self { sdkappid, identifier, endpoint, credentials, ledger, sandbox: None })
+        let proxy = env.proxies()?.towards(&endpoint)?;
+        Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, sandbox: None })
     }
 
     /// A stand-in of our own, with the jobs' app where they name one.
@@ -74,6 +78,7 @@ impl Target {
             identifier,
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
             credentials: Credentials::Key(SecretKey::new(key).map_err(Error::secret("the sandbox's key"))?),
+            proxy: None,
             ledger: folder.path().join("slots"),
             sandbox: Some((sandbox, folder)),
         })
@@ -84,14 +89,25 @@ impl Target {
         if self.sandbox.is_some() { SANDBOX.to_owned() } else { name_of(self.sdkappid, self.endpoint.is_loopback()) }
     }
 
+    /// Whether what it deletes is gone: neither the sandbox nor a server on this machine.
+    pub(super) fn is_real(&self) -> bool {
+        !self.endpoint.is_loopback()
+    }
+
+    /// The proxy that its calls go through.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
     /// Who makes the calls, and who says when.
     pub(super) fn connect(&self, app_cap: NonZeroU32) -> Result<(Arc<Client>, Limiter), Error> {
-        let client = Client::new(
+        let client = Client::with_tuning(
             self.endpoint.clone(),
             self.sdkappid,
             self.identifier.clone(),
             self.credentials.clone(),
             app_cap,
+            &Tuning { proxy: self.proxy.clone(), ..Tuning::default() },
         )?;
         let limiter = Limiter::open(&Settings {
             ledger: self.ledger.clone(),
@@ -115,11 +131,30 @@ const SANDBOX_APP: NonZeroU64 = NonZeroU64::new(1_400_000_001).unwrap();
 
 /// The name of a job's target before anything is connected.
 pub(super) fn name(job: &Job) -> String {
-    let loopback = match &job.app.endpoint {
-        Some(EndpointChoice::Url(url)) => url.parse().is_ok_and(|endpoint: Endpoint| endpoint.is_loopback()),
-        Some(EndpointChoice::Region(_)) | None => false,
-    };
-    job.app.sdkappid.map_or_else(|| SANDBOX.to_owned(), |sdkappid| name_of(sdkappid, loopback))
+    job.app.sdkappid.map_or_else(|| SANDBOX.to_owned(), |sdkappid| name_of(sdkappid, is_on_this_machine(job)))
+}
+
+/// Whether what a job deletes is gone, as far as its app says: neither the sandbox nor a server on this machine.
+pub(super) fn is_real(job: &Job) -> bool {
+    job.app.sdkappid.is_some() && !is_on_this_machine(job)
+}
+
+fn is_on_this_machine(job: &Job) -> bool {
+    endpoint_of(job).is_some_and(|endpoint| endpoint.is_loopback())
+}
+
+/// The endpoint that a job or the environment names.
+fn endpoint_of(job: &Job) -> Option<Endpoint> {
+    match &job.app.endpoint {
+        Some(EndpointChoice::Url(url)) => url.parse().ok(),
+        Some(EndpointChoice::Region(name)) => name.parse::<Region>().ok().map(Endpoint::from),
+        None => None,
+    }
+}
+
+/// The proxy that the calls of a job would go through.
+pub(super) fn proxy_of(job: &Job, proxies: &Proxies) -> Result<Option<Proxy>, ProxyError> {
+    endpoint_of(job).map_or(Ok(None), |endpoint| proxies.towards(&endpoint))
 }
 
 /// What was sent to a stand-in on this machine, on whatever port, does not count as done for the app.

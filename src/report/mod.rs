@@ -5,6 +5,7 @@
 
 mod figures;
 pub mod file;
+mod guards;
 pub mod plan;
 pub mod progress;
 pub mod results;
@@ -24,6 +25,7 @@ use crate::domain::row::RowNo;
 use crate::queue::QueueError;
 
 pub use figures::{Figures, Rejects};
+pub use guards::{reading as guard_reading, refusal};
 
 /// Why something can't be shown.
 #[derive(Debug, thiserror::Error)]

@@ -252,7 +252,7 @@ mod tests {
         let plan = plan().await;
         assert_eq!(plan.figures.rejects.0.len(), 20);
         let text = plan.text("jobs/tag.toml");
-        let first = "  x.csv:9  `To_Account` is empty\\n\n";
+        let first = "  x.csv:9: `To_Account` is empty\\n\n";
         let (head, rest) = text.split_once(first).unwrap();
         let (_, tail) = rest.split_once("  and 3 more\n").unwrap();
         insta::assert_snapshot!(format!("{head}…\n{tail}"), @r#"

@@ -1,66 +1,21 @@
 //! What must hold before anything is sent, and when a run stops early.
 
 mod protected;
+mod reading;
 mod room;
 
 use jiff::Zoned;
 
-use super::job::{Guard, Stop, TimeOfDay};
+use super::job::{Stop, TimeOfDay};
 use super::outcome::{Count, Outcome};
 use super::tally::Tally;
 
 pub use protected::{Protected, ProtectedError};
+pub use reading::{Facts, GuardReading};
 pub use room::{Bytes, Room};
 
 /// How many earlier runs `max_change` looks at: a week of nightly ones.
 pub const LAST_RUNS: usize = 7;
-
-/// A guard said no: nothing is sent.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum GuardTripped {
-    /// More items than `guard.max_items`.
-    #[error(
-        "{items} items to send, more than `max_items` = {max}\nhint: look at the input; raise `max_items` if they \
-         are meant"
-    )]
-    MaxItems {
-        /// Items that would be sent.
-        items: u64,
-        /// What the job allows.
-        max: u64,
-    },
-    /// More than `guard.max_change` times what is usual.
-    #[error(
-        "{items} items to send, more than `max_change` = {max_change} times the {median} that the last runs had \
-         (median)\nhint: look at the input; raise `max_change` if they are meant"
-    )]
-    MaxChange {
-        /// Items that would be sent.
-        items: u64,
-        /// The median of the last runs.
-        median: f64,
-        /// What the job allows.
-        max_change: f64,
-    },
-}
-
-impl Guard {
-    /// Whether a run of `items` items may send anything. `last_runs` holds the item counts of the last
-    /// [`LAST_RUNS`] runs of the job, in any order; without any there is nothing to compare with.
-    pub fn check(&self, items: u64, last_runs: &[u64]) -> Result<(), GuardTripped> {
-        if let Some(max) = self.max_items.map(std::num::NonZeroU64::get)
-            && items > max
-        {
-            return Err(GuardTripped::MaxItems { items, max });
-        }
-        if let (Some(max_change), Some(median)) = (self.max_change, median(last_runs))
-            && as_f64(items) > max_change * median
-        {
-            return Err(GuardTripped::MaxChange { items, median, max_change });
-        }
-        Ok(())
-    }
-}
 
 /// Items with an outcome, and those among them that are a bad sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -154,52 +109,21 @@ fn as_f64(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU64;
-
     use super::*;
+    use crate::domain::job::Guard;
 
-    fn guard(max_items: Option<u64>, max_change: Option<f64>) -> Guard {
+    /// A job's guards where it sets none.
+    pub(super) fn guard() -> Guard {
         Guard {
             protected: None,
             min_items: None,
-            max_items: max_items.and_then(NonZeroU64::new),
-            max_change,
+            max_items: None,
+            max_change: None,
             max_rejected: 0.1,
             max_already_done: None,
             canary: None,
             hold: None,
         }
-    }
-
-    #[test]
-    fn as_many_items_as_allowed_pass_and_one_more_does_not() {
-        let guard = guard(Some(10), None);
-        assert_eq!(guard.check(10, &[]), Ok(()));
-        assert_eq!(guard.check(11, &[]), Err(GuardTripped::MaxItems { items: 11, max: 10 }));
-    }
-
-    #[test]
-    fn a_run_is_compared_with_the_median_so_one_odd_night_does_not_move_it() {
-        let guard = guard(None, Some(3.0));
-        let nights = [100, 1_000_000, 90, 110, 105];
-        assert_eq!(guard.check(315, &nights), Ok(()));
-        let tripped = guard.check(316, &nights).unwrap_err().to_string();
-        assert!(tripped.starts_with("316 items to send, more than `max_change` = 3 times the 105"), "{tripped}");
-    }
-
-    #[test]
-    fn the_median_of_an_even_number_of_runs_is_the_mean_of_the_middle_two() {
-        let guard = guard(None, Some(1.0));
-        assert_eq!(guard.check(15, &[10, 20]), Ok(()));
-        assert!(guard.check(16, &[10, 20]).is_err());
-    }
-
-    #[test]
-    fn the_first_run_has_nothing_to_be_compared_with_and_empty_nights_allow_nothing() {
-        let guard = guard(None, Some(3.0));
-        assert_eq!(guard.check(5_000_000, &[]), Ok(()));
-        assert!(guard.check(1, &[0, 0, 0]).is_err());
-        assert_eq!(guard.check(0, &[0, 0, 0]), Ok(()));
     }
 
     fn signs(ended: Count, failed: Count, already_done: Count) -> Signs {
