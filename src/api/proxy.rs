@@ -34,7 +34,9 @@ pub struct Proxy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// It is no URL.
-    #[error("{variable} is not the URL of a proxy: {why}\nhint: write it like http://proxy.example.com:3128, or unset it")]
+    #[error(
+        "{variable} is not the URL of a proxy: {why}\nhint: write it like http://proxy.example.com:3128, or unset it"
+    )]
     NotAUrl {
         /// The variable.
         variable: &'static str,

@@ -23,7 +23,9 @@ pub(super) fn check_environment(env: &Env) -> Result<(), Error> {
 /// Says that a time of day in a job means UTC, where the machine's own zone is not known.
 pub(super) fn tell_zone(jobs: &[Job]) {
     if jobs.iter().any(|job| job.stop.until.is_some()) && !clock::knows_zone() {
-        tell("the machine's time zone cannot be read: `until` is taken as UTC\nhint: set TZ, for example TZ=Asia/Shanghai");
+        tell(
+            "the machine's time zone cannot be read: `until` is taken as UTC\nhint: set TZ, for example TZ=Asia/Shanghai",
+        );
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::error::Error;
 use super::exit::Exit;
-use super::{jobs, target};
 use super::prepare::{Candidate, Step};
+use super::{jobs, target};
 use crate::cli;
 use crate::clock;
 use crate::queue::{Queue, Run};
@@ -40,7 +40,11 @@ pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Ex
         let step = step?;
         let finished = matches!(step, Step::AlreadyFinished(_));
         let (Step::Drive(run) | Step::DriveInstead(run, _) | Step::Resume(run) | Step::AlreadyFinished(run)) = step;
-        let plan = read(&candidate, &queue, &run).await?;
+        let mut plan = read(&candidate, &queue, &run).await?;
+        if !finished {
+            plan.until = candidate.job.stop.until.and_then(|until| until.next(&plan.now));
+            plan.guards = candidate.read_guards(&queue, &run).await?;
+        }
         if !args.json {
             super::print(&plan.text(&candidate.job.file.display().to_string()))?;
         }

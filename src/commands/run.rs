@@ -18,10 +18,10 @@ use crate::domain::schedule::{End, JobPlan};
 use crate::domain::tally::Tally;
 use crate::limiter::Limiter;
 use crate::queue::{Queue, Run, RunId};
-use crate::report::Figures;
 use crate::report::progress::{Phase, Progress};
 use crate::report::summary::{self, Summary};
 use crate::report::tell::tell;
+use crate::report::{Figures, moment_ahead};
 use crate::runner::{self, Deadline, Signals, Task};
 use crate::settings::Env;
 
@@ -34,7 +34,10 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
     jobs::check_environment(env)?;
     let jobs = jobs::load(&args.jobs, env)?;
     jobs::tell_zone(&jobs);
-    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect();
+    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect::<Vec<_>>();
+    if let Some(due) = deadlines.iter().map(Deadline::due).min() {
+        tell(format!("until {}", moment_ahead(due, &clock::local_now())));
+    }
     let target = if args.sandbox { Target::sandbox(&jobs).await? } else { Target::of(&jobs, env)? };
     if let Some(proxy) = target.proxy() {
         tell(format!("calls go through the proxy {proxy}"));

@@ -5,7 +5,7 @@ use super::text::{Text, count, counted, share, visible};
 use crate::domain::guard::GuardReading;
 
 /// What the guard sees and what it allows: `5 items, at most 10`.
-pub fn reading(reading: &GuardReading) -> String {
+pub(super) fn reading(reading: &GuardReading) -> String {
     match *reading {
         GuardReading::MinItems { items, min } => format!("{}, at least {}", these(items), count(min)),
         GuardReading::MaxItems { items, max } => format!("{}, at most {}", these(items), count(max)),
@@ -19,6 +19,33 @@ pub fn reading(reading: &GuardReading) -> String {
             format!("{} of rows rejected, at most {}", share(rejected, rows), percent(max))
         }
     }
+}
+
+/// The same for programs. The value and the limit are items, a multiple of the median, or a share; the value is null
+/// where there is nothing to compare with.
+pub(super) fn json(reading: &GuardReading) -> serde_json::Value {
+    let (value, limit) = match *reading {
+        GuardReading::MinItems { items, min: limit } | GuardReading::MaxItems { items, max: limit } => {
+            (items.into(), limit.into())
+        }
+        GuardReading::MaxChange { items, median, max_change } => {
+            (serde_json::json!(median.map(|median| times(items, median))), max_change.into())
+        }
+        GuardReading::MaxRejected { rejected, rows, max } => {
+            (if rows == 0 { 0.0 } else { times(rejected, as_f64(rows)) }.into(), max.into())
+        }
+    };
+    let (value, limit): (serde_json::Value, serde_json::Value) = (value, limit);
+    serde_json::json!({"guard": reading.key(), "allows": reading.allows(), "value": value, "limit": limit})
+}
+
+fn times(part: u64, whole: f64) -> f64 {
+    as_f64(part) / whole
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of items stay far below 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
 }
 
 /// Why nothing is sent, and what to do: one paragraph for each guard that says no. `file` is the job file.
@@ -141,6 +168,11 @@ mod tests {
             GuardReading::MaxChange { items: 5_000, median: Some(4_200.5), max_change: 1.5 },
             GuardReading::MaxRejected { rejected: 3, rows: 5_003, max: 0.1 },
         ];
+        let json = readings.map(|reading| super::json(&reading));
+        let figures = |at: usize| (json[at]["value"].clone(), json[at]["limit"].clone());
+        assert_eq!(json[1]["guard"], "guard.max_items");
+        assert_eq!((figures(1), figures(2)), ((5_000.into(), 20_000.into()), (serde_json::Value::Null, 3.0.into())));
+        assert_eq!(figures(3), ((5_000.0 / 4_200.5).into(), 1.5.into()));
         assert_eq!(
             readings.map(|reading| super::reading(&reading)),
             [

@@ -16,6 +16,7 @@ pub mod tell;
 mod testing;
 mod text;
 
+pub use text::moment_ahead;
 pub(crate) use text::visible;
 
 use std::io::ErrorKind;
@@ -25,7 +26,7 @@ use crate::domain::row::RowNo;
 use crate::queue::QueueError;
 
 pub use figures::{Figures, Rejects};
-pub use guards::{reading as guard_reading, refusal};
+pub use guards::refusal;
 
 /// Why something can't be shown.
 #[derive(Debug, thiserror::Error)]

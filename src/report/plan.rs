@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Zoned};
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::ReportError;
 use super::figures::Figures;
-use super::text::{Text, count, counted, duration, rfc3339, share, visible};
+use super::text::{Text, count, counted, duration, moment_ahead, rfc3339, share, visible};
+use super::{ReportError, guards};
+use crate::domain::guard::GuardReading;
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::Request;
@@ -47,15 +48,25 @@ pub struct Plan {
     /// It takes at least so long.
     #[serde(rename = "at_least_seconds", serialize_with = "seconds")]
     pub at_least: Duration,
+    /// The moment that all others are reckoned from.
+    #[serde(skip)]
+    pub now: Zoned,
     /// When it would end if it started now and nothing held it up.
     #[serde(rename = "would_end_at", serialize_with = "moment")]
     pub would_end: Zoned,
+    /// When it stops by itself.
+    #[serde(serialize_with = "maybe_moment")]
+    pub until: Option<Zoned>,
+    /// The guards, with what they see.
+    #[serde(serialize_with = "guards_as_json")]
+    pub guards: Vec<GuardReading>,
     /// The body of the first request, shortened.
     pub sample_body: Option<serde_json::Value>,
 }
 
 impl Plan {
-    /// Reads what a run would do at so many calls a second, if it started `now`.
+    /// Reads what a run would do at so many calls a second, if it started `now`. When it stops and what its guards say
+    /// is for the caller to add.
     pub async fn read(
         reader: &Reader,
         run: &Run,
@@ -82,6 +93,9 @@ impl Plan {
             in_sequence,
             at_least,
             would_end: now.saturating_add(SignedDuration::try_from(at_least).unwrap_or(SignedDuration::MAX)),
+            now: now.clone(),
+            until: None,
+            guards: Vec::new(),
             sample_body: first.map(|request| sample(operation, run, request)).transpose()?,
             figures,
         })
@@ -96,6 +110,7 @@ impl Plan {
         text.figure("requests", &self.batches());
         self.accounts(&mut text);
         self.time(&mut text);
+        self.guards(&mut text);
         self.figures.rejects(&mut text);
         self.sample(&mut text);
         text.line(&self.what_next(job));
@@ -154,6 +169,16 @@ impl Plan {
         text.figure("takes", &format!("at least {}: {speed}{sequence}", duration(self.at_least)));
         let end = self.would_end.strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
         text.figure("ends", &format!("not before {end}, if started now"));
+        if let Some(until) = &self.until {
+            text.figure("until", &moment_ahead(until, &self.now));
+        }
+    }
+
+    fn guards(&self, text: &mut Text) {
+        for guard in &self.guards {
+            let refuses = if guard.allows() { "" } else { "  NOT ALLOWED" };
+            text.figure(guard.key().trim_start_matches("guard."), &format!("{}{refuses}", guards::reading(guard)));
+        }
     }
 
     fn sample(&self, text: &mut Text) {
@@ -206,6 +231,17 @@ fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Er
 
 fn moment<S: Serializer>(time: &Zoned, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rfc3339(time.timestamp().as_millisecond()))
+}
+
+fn maybe_moment<S: Serializer>(time: &Option<Zoned>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => moment(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(guards.iter().map(guards::json))
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 mod protected;
 mod reading;
 mod room;
+mod until;
 
-use jiff::Zoned;
-
-use super::job::{Stop, TimeOfDay};
+use super::job::Stop;
 use super::outcome::{Count, Outcome};
 use super::tally::Tally;
 
@@ -72,19 +71,6 @@ impl Stop {
     /// Whether the first items of a run say that the rest must not be sent.
     pub fn is_canary_dead(&self, signs: Signs, max_already_done: Option<f64>) -> bool {
         reaches(signs.failed, signs.ended, self.failed_share) || signs.already_done_reaches(max_already_done)
-    }
-}
-
-impl TimeOfDay {
-    /// The next moment after `now` at which clocks in the time zone of `now` show this time. On a day whose clocks
-    /// skip it, it is as much later as they skip; on a day that has it twice, it is the first. None at the end of
-    /// the calendar.
-    pub fn next_after(self, now: &Zoned) -> Option<Zoned> {
-        let (hour, minute) = (i8::try_from(self.hour).ok()?, i8::try_from(self.minute).ok()?);
-        let time = jiff::civil::Time::new(hour, minute, 0, 0).ok()?;
-        let on = |date: jiff::civil::Date| date.to_datetime(time).to_zoned(now.time_zone().clone()).ok();
-        let today = on(now.date()).filter(|moment| moment > now);
-        today.or_else(|| on(now.date().tomorrow().ok()?))
     }
 }
 
@@ -177,42 +163,5 @@ mod tests {
     fn signs_are_counted_of_rows_that_were_sent() {
         let tally: Tally = Outcome::ALL.into_iter().zip([1, 2, 4, 8, 16, 32, 64, 128]).collect();
         assert_eq!(Signs::of(&tally), signs(15, 12, 2));
-    }
-
-    fn next(hour: u8, minute: u8, now: &str) -> String {
-        let now: Zoned = now.parse().expect("a moment");
-        let moment = TimeOfDay { hour, minute }.next_after(&now).expect("there is one");
-        moment.to_string()
-    }
-
-    #[test]
-    fn until_is_today_while_it_lies_ahead_and_tomorrow_from_then_on() {
-        let today = "2026-11-22T06:00:00+08:00[Asia/Shanghai]";
-        let tomorrow = "2026-11-23T06:00:00+08:00[Asia/Shanghai]";
-        assert_eq!(next(6, 0, "2026-11-22T05:59:59+08:00[Asia/Shanghai]"), today);
-        assert_eq!(next(6, 0, today), tomorrow);
-        assert_eq!(next(6, 0, "2026-11-22T23:00:00+08:00[Asia/Shanghai]"), tomorrow);
-    }
-
-    #[test]
-    fn until_falls_after_the_hour_that_spring_skips() {
-        let now = "2026-03-29T01:00:00+01:00[Europe/Berlin]";
-        assert_eq!(next(2, 30, now), "2026-03-29T03:30:00+02:00[Europe/Berlin]");
-    }
-
-    #[test]
-    fn until_is_the_first_of_the_two_hours_of_autumn_and_not_both() {
-        let first = "2026-10-25T02:30:00+02:00[Europe/Berlin]";
-        assert_eq!(next(2, 30, "2026-10-25T00:10:00+02:00[Europe/Berlin]"), first);
-        let next_day = "2026-10-26T02:30:00+01:00[Europe/Berlin]";
-        assert_eq!(next(2, 30, first), next_day);
-        assert_eq!(next(2, 30, "2026-10-25T02:10:00+01:00[Europe/Berlin]"), next_day);
-    }
-
-    #[test]
-    fn at_the_end_of_the_calendar_there_is_no_next_moment() {
-        let now: Zoned = "9999-12-30T20:00:00+00:00[UTC]".parse().expect("a moment");
-        let moment = TimeOfDay { hour: 6, minute: 0 }.next_after(&now);
-        assert!(moment.is_none_or(|moment| moment > now));
     }
 }

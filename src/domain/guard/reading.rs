@@ -129,12 +129,8 @@ mod tests {
     fn every_guard_that_is_set_is_read_and_no_other() {
         let keys = |guard: &Guard| guard.read(&facts(1, &[])).iter().map(GuardReading::key).collect::<Vec<_>>();
         assert_eq!(keys(&guard()), ["guard.max_rejected"]);
-        let all = Guard {
-            min_items: 1.try_into().ok(),
-            max_items: 1.try_into().ok(),
-            max_change: Some(1.0),
-            ..guard()
-        };
+        let all =
+            Guard { min_items: 1.try_into().ok(), max_items: 1.try_into().ok(), max_change: Some(1.0), ..guard() };
         assert_eq!(keys(&all), ["guard.min_items", "guard.max_items", "guard.max_change", "guard.max_rejected"]);
     }
 
