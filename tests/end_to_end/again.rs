@@ -216,7 +216,7 @@ fn what_went_to_a_stand_in_on_this_machine_does_not_count_as_done_for_the_app() 
     let mut bench = Bench::new();
     let asked = plain(Command::AccountDelete, 20);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let job = Job::new("job", Command::AccountDelete).with("guard", "protected", "[]").write(&bench);
     bench.run(&job).expect(0);
     bench.set_env("IMBULK_ENDPOINT", "https://imbulk.invalid");
     bench.imbulk(&["plan", &job]).expect(0).says("pending");
