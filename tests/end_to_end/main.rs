@@ -4,7 +4,9 @@
 mod harness;
 
 mod again;
+mod environment;
 mod faults;
+mod guards;
 mod halts;
 mod inputs;
 mod lies;
