@@ -18,6 +18,7 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
             | StopReason::DiskFull { .. }
             | StopReason::Fuse { .. }
             | StopReason::Fatal { .. } => Exit::Halted,
+            StopReason::QueueLost => Exit::Internal,
         };
     }
     let rejected = match rejects {
@@ -47,6 +48,7 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
             format!("{}code {code}: {reason} (`imbulk explain {code}` says what to do)", of(*job))
         }
         StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
+        StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
     }
 }
 

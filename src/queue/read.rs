@@ -2,8 +2,10 @@
 //! ranges of rows.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
@@ -29,6 +31,8 @@ pub struct Reader {
     pub(super) path: PathBuf,
     pub(super) pool: SqlitePool,
     pub(super) contents: Contents,
+    /// The file, to ask for its owner; none where this process is the owner. Kept for as long as SQLite has the file open.
+    pub(super) lock: Option<Arc<File>>,
 }
 
 /// What there is to be read.

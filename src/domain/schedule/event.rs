@@ -221,6 +221,8 @@ pub enum StopReason {
         /// In words.
         reason: String,
     },
+    /// The queue is not the file with its name any more: what is recorded in it is not found again.
+    QueueLost,
 }
 
 /// How a schedule ends.
