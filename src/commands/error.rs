@@ -210,7 +210,7 @@ impl Error {
             ) => Exit::Unusable,
             Self::Guard { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
-            Self::Interrupted(_) | Self::Run(RunError::Busy { .. }) => Exit::Stopped,
+            Self::Interrupted(_) | Self::Run(RunError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)

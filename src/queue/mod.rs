@@ -72,6 +72,11 @@ pub enum QueueError {
         /// The process, where proc(5) knows it.
         pid: Option<u32>,
     },
+    /// Another program has locked it.
+    #[error("{}: another program holds a lock of the queue, and did not let go of it in time\n\
+             hint: close that program, such as a sqlite3 shell or a backup (`fuser {}` names it), then run again",
+            .0.display(), .0.display())]
+    Locked(PathBuf),
     /// It has several names, and under which of them it was used is not known.
     #[error("{}: the queue has several names (hard links), and this is not the one under which it was used last\n\
              hint: use that name, or remove the other names: `find DIRECTORY -samefile FILE` lists them", .0.display())]
@@ -155,6 +160,7 @@ impl QueueError {
             | Self::HalfWritten(_)
             | Self::Migration { .. }
             | Self::Linked(_)
+            | Self::Locked(_)
             | Self::Lost { .. }
             | Self::OldLibrary(_) => false,
         }
@@ -317,13 +323,16 @@ fn failing(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     let path = path.to_owned();
     move |source| {
         let path = path.clone();
-        if primary_code(&source) == Some(NOT_A_DATABASE) {
-            QueueError::NoQueue(path)
-        } else {
-            QueueError::Database { path, source }
+        match primary_code(&source) {
+            Some(NOT_A_DATABASE) => QueueError::NoQueue(path),
+            Some(BUSY) => QueueError::Locked(path),
+            _other => QueueError::Database { path, source },
         }
     }
 }
+
+/// `SQLITE_BUSY`
+const BUSY: u32 = 5;
 
 /// SQLite's result code.
 fn code(error: &sqlx::Error) -> Option<u32> {
@@ -362,13 +371,8 @@ fn refuse_broken_log(path: &Path) -> Result<(), QueueError> {
 fn hint(error: &sqlx::Error) -> &'static str {
     /// `SQLITE_READONLY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`
     const DISK: [u32; 4] = [8, 10, 13, 14];
-    /// `SQLITE_BUSY`
-    const BUSY: u32 = 5;
     if primary_code(error).is_some_and(|code| DISK.contains(&code)) {
         "\nhint: is the disk full or the file not writable? make room and run again: nothing is lost"
-    } else if primary_code(error) == Some(BUSY) {
-        "\nhint: another program holds a lock of the file, such as a sqlite3 shell or a backup (`fuser FILE` names it): close it, \
-         then run again; what was sent and has no outcome is sent again"
     } else if speaks_of_damage(error) {
         // The command says which file, and what to do.
         ""

@@ -15,7 +15,7 @@ use super::crc::Crc;
 use super::gather::segment_crc;
 use super::runs::checked_sums;
 use super::stored::{Stored, select_stored};
-use super::{QueueError, Run, RunId, aside};
+use super::{BUSY, QueueError, Run, RunId, aside, primary_code};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Segment;
 use crate::domain::request::{Item, RequestId};
@@ -248,7 +248,10 @@ impl Snapshot {
 
 fn database(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     let path = path.to_owned();
-    move |source| QueueError::Database { path: path.clone(), source }
+    move |source| match primary_code(&source) {
+        Some(BUSY) => QueueError::Locked(path.clone()),
+        _other => QueueError::Database { path: path.clone(), source },
+    }
 }
 
 impl RequestResult {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Event, RunError, Runner, StopReason, StopSignal};
 use crate::domain::guard::Bytes;
-use crate::queue::{Busy, Identity, Loss};
+use crate::queue::{Busy, Identity, Loss, QueueError};
 
 /// Calls in flight have this long to end once the queue is lost: the outcomes of a moved one are in the moved file.
 const TO_END: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl Runner<'_> {
             && since.elapsed() >= TO_RECORD
             && self.hold.busy.waits_for().is_some_and(|waits| waits >= TO_RECORD)
         {
-            return Err(RunError::Busy { signal, unrecorded: self.snapshot().in_flight });
+            return Err(self.busy(Some(signal)));
         }
         Ok(())
     }
@@ -66,7 +66,16 @@ impl Runner<'_> {
 
     /// The loss of the queue in place of an error that it may have led to.
     pub(super) fn explain(&mut self, error: RunError) -> RunError {
-        self.refuse_lost_queue().err().unwrap_or(error)
+        match (self.refuse_lost_queue(), error) {
+            (Err(lost), _) => lost,
+            (Ok(()), RunError::Queue(QueueError::Locked(_))) => self.busy(None),
+            (Ok(()), error) => error,
+        }
+    }
+
+    fn busy(&self, signal: Option<StopSignal>) -> RunError {
+        let queue = self.hold.identity.path().to_owned();
+        RunError::Busy { queue, signal, unrecorded: self.snapshot().in_flight }
     }
 
     fn look_at_the_log(&mut self) {

@@ -75,14 +75,18 @@ pub enum RunError {
         /// Requests whose outcome could not be recorded.
         unrecorded: u64,
     },
-    /// A signal came while another program kept the queue from being written.
+    /// Another program kept the queue from being written for too long, or until a signal came.
     #[error(
-        "stopped by the signal {} while another program held the write lock of the queue: {unrecorded} requests in flight have \
-         no outcome\nhint: close that program, then run again: they are sent again", signal.name()
+        "{}: {}another program held the write lock of the queue: {unrecorded} requests in flight have no outcome\n\
+         hint: close that program, such as a sqlite3 shell or a backup (`fuser {}` names it), then run again: they are sent again",
+        queue.display(), signal.map_or(String::new(), |signal| format!("stopped by the signal {} while ", signal.name())),
+        queue.display()
     )]
     Busy {
-        /// The signal.
-        signal: StopSignal,
+        /// The queue.
+        queue: PathBuf,
+        /// The signal, if one came.
+        signal: Option<StopSignal>,
         /// Requests whose outcome could not be recorded.
         unrecorded: u64,
     },
