@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::load::LoadError;
 use crate::api::{ApiError, EndpointError, SecretError};
 use crate::domain::guard::GuardTripped;
+use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::StopSignal;
 use crate::input::InputError;
 use crate::intake::IntakeError;
@@ -49,11 +50,46 @@ pub enum Error {
     /// What was asked can't be done so.
     #[error("{0}")]
     Usage(String),
+    /// A person or a guard ended a run, and the input is another one since.
+    #[error(
+        "{job}: nothing is sent: {by} ended run {run} before its end, and the input changed since\nhint: \
+         `imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the current input"
+    )]
+    NeedsDecision {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+        /// What ended it.
+        by: EndedBy,
+    },
+    /// The plan that was to be sent is not what would be sent.
+    #[error(
+        "nothing is sent: this is not plan {asked}: {what}\nhint: `imbulk plan` shows what would be sent, and its id"
+    )]
+    OtherPlan {
+        /// The id on the command line.
+        asked: String,
+        /// What is different.
+        what: String,
+    },
+    /// `guard.hold` has not passed.
+    #[error(
+        "{job}: nothing is sent: guard.hold: the run was planned at {planned} and may be sent from {from} on\nhint: run it again then; the input must stay as it is"
+    )]
+    Hold {
+        /// The job.
+        job: String,
+        /// When it was planned, by the local clock.
+        planned: String,
+        /// When the time has passed.
+        from: String,
+    },
     /// A job says something else than when its unfinished run was loaded.
     #[error(
-        "the job `{job}` has an unfinished run {run}, loaded when the job file said something else about operation, \
-         delete_type or input\nhint: put the job file back to finish that run, or begin a new one with --again \
-         (pending rows of the old one are then never sent)"
+        "{job}: nothing is sent: run {run} is unfinished, and the job's operation, options, columns or encoding changed \
+         since\nhint: change the job back, or --resume finishes it as it was loaded, or --again gives it up and sends the \
+         current input"
     )]
     Redefined {
         /// The job.
@@ -199,7 +235,6 @@ impl Error {
             | Self::Endpoint(_)
             | Self::Secret { .. }
             | Self::Usage(_)
-            | Self::Redefined { .. }
             | Self::Load(LoadError::Input(_))
             | Self::Queue(
                 QueueError::Missing(_)
@@ -208,7 +243,11 @@ impl Error {
                 | QueueError::Network(_)
                 | QueueError::Linked(_),
             ) => Exit::Unusable,
-            Self::Guard { .. } => Exit::Halted,
+            Self::Guard { .. }
+            | Self::NeedsDecision { .. }
+            | Self::Redefined { .. }
+            | Self::OtherPlan { .. }
+            | Self::Hold { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
             Self::Interrupted(_) | Self::Run(RunError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)

@@ -1,10 +1,10 @@
 //! From job files to jobs that may run together.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::error::Error;
-use super::prepare::Candidate;
+use super::prepare::JobInput;
+use super::target::Address;
 use crate::domain::job::Job;
 use crate::settings::{self, Env};
 
@@ -20,11 +20,11 @@ pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, Error> {
 }
 
 /// A job with its protected list, the admin that signs its calls included.
-pub(super) fn candidate(job: Job, target: &str, admin: Option<&str>) -> Result<Candidate, Error> {
+pub(super) fn with_protected(job: Job, address: Address) -> Result<JobInput, Error> {
     let list = settings::load_protected(&job)?;
-    let protected = match admin {
+    let protected = match address.admin() {
         Some(admin) => list.with(admin),
         None => list,
     };
-    Ok(Candidate { job, protected: Arc::new(protected), target: target.to_owned() })
+    Ok(JobInput::new(job, protected, address))
 }

@@ -14,6 +14,7 @@ mod retry;
 mod rows;
 mod run;
 mod sandbox;
+mod select;
 mod status;
 mod target;
 mod usersig;

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use super::error::Error;
 use super::exit::Exit;
+use super::select::find;
 use crate::cli;
 use crate::queue::{Queue, Reader, Run, RunState, Selection};
 
 /// Makes failed items pending again.
 pub(super) async fn retry(args: &cli::Retry, path: &Path) -> Result<Exit, Error> {
     // A queue that is not there is an error here, not a new file.
-    let run = super::status::find(&args.name, &Reader::open(path).await?).await?;
+    let run = find(&args.name, args.target.as_deref(), &Reader::open(path).await?).await?;
     refuse_superseded(&run)?;
     let mut queue = Queue::open(path).await?;
     let rows = queue.retry(&run, Selection { outcome: args.outcome, code: args.code }).await?;

@@ -1,4 +1,7 @@
 //! Where a run sends, and in whose name.
+//!
+//! [`Address`] is what is known before anything is connected: `plan` shows it, `run` needs all of it. [`Target`] can be
+//! called.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -10,12 +13,157 @@ use crate::domain::account::UserId;
 use crate::domain::job::{App, EndpointChoice, Job};
 use crate::domain::limit::Cap;
 use crate::limiter::{Limiter, Settings, shared_directory};
+use crate::report::plan::{Setting, TargetView};
 use crate::sandbox::{self, Sandbox};
 use crate::settings::{Credential, Env};
 use secrecy::ExposeSecret;
 
 /// The name under which runs against the sandbox stand in the queue.
 pub(super) const SANDBOX: &str = "sandbox";
+
+/// An app as the job and the environment describe it, or the sandbox.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    kind: Kind,
+    sdkappid: Option<NonZeroU64>,
+    identifier: Option<String>,
+    place: Option<(Endpoint, Option<Region>)>,
+    /// The job file: where each value comes from that the environment does not set.
+    file: PathBuf,
+    /// The variables of the environment that set values.
+    variables: Variables,
+}
+
+/// Which kind of server a run sends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The mock server of `--sandbox`.
+    Sandbox,
+    /// A server on this machine.
+    Loopback,
+    /// An app that people use.
+    Real,
+}
+
+/// Which values the environment sets.
+#[derive(Debug, Clone, Copy, Default)]
+struct Variables {
+    sdkappid: bool,
+    identifier: bool,
+    endpoint: bool,
+    credentials: Option<&'static str>,
+}
+
+impl Address {
+    /// Where `run --execute` would send the job. A job that names neither an app nor an endpoint is one for the sandbox.
+    pub(super) fn of(job: &Job, env: &Env) -> Result<Self, Error> {
+        let app = &job.app;
+        let place = place(app)?;
+        let kind = match (&place, app.sdkappid) {
+            (None, None) => return Ok(Self::sandbox(job)),
+            (Some((endpoint, _)), _) if endpoint.is_loopback() => Kind::Loopback,
+            (Some(_) | None, _) => Kind::Real,
+        };
+        let credentials = env.credential()?.map(|credential| match credential {
+            Credential::SecretKey(_) => "IMBULK_SECRET_KEY",
+            Credential::UserSig(_) => "IMBULK_USERSIG",
+        });
+        let variables = Variables {
+            sdkappid: env.sdkappid.is_some(),
+            identifier: env.identifier.is_some(),
+            endpoint: env.endpoint.is_some(),
+            credentials,
+        };
+        let (sdkappid, identifier) = (app.sdkappid, app.identifier.clone());
+        Ok(Self { kind, sdkappid, identifier, place, file: job.file.clone(), variables })
+    }
+
+    /// The sandbox, with the app that the job names, if any.
+    pub(super) fn sandbox(job: &Job) -> Self {
+        let identifier = job.app.identifier.clone().unwrap_or_else(|| SANDBOX_ADMIN.to_owned());
+        Self {
+            kind: Kind::Sandbox,
+            sdkappid: Some(job.app.sdkappid.unwrap_or(SANDBOX_APP)),
+            identifier: Some(identifier),
+            place: None,
+            file: job.file.clone(),
+            variables: Variables::default(),
+        }
+    }
+
+    /// Which kind of server it is.
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The name of its runs' target in the queue.
+    pub(super) fn name(&self) -> String {
+        match (self.kind, self.sdkappid) {
+            (Kind::Sandbox, _) | (_, None) => SANDBOX.to_owned(),
+            (Kind::Loopback, Some(sdkappid)) => name_of(sdkappid, true),
+            (Kind::Real, Some(sdkappid)) => name_of(sdkappid, false),
+        }
+    }
+
+    /// The admin account that signs the calls.
+    pub(super) fn admin(&self) -> Option<&str> {
+        self.identifier.as_deref()
+    }
+
+    /// Scheme, host and port, unless it is the sandbox.
+    pub(super) fn endpoint(&self) -> Option<String> {
+        self.place.as_ref().map(|(endpoint, _)| endpoint.to_string())
+    }
+
+    /// What the plan shows of it: each value with where it is set.
+    pub(super) fn view(&self) -> TargetView {
+        let from = |set: bool, variable: &str| {
+            if set { variable.to_owned() } else { self.file.display().to_string() }
+        };
+        let setting = |value: String, source: String| Setting { value, source };
+        let Variables { sdkappid, identifier, endpoint, credentials } = self.variables;
+        let place = self.place.as_ref();
+        let region = place.and_then(|(_, region)| *region).map(|region| region.name().to_owned());
+        let credentials = credentials.map(|variable| setting("set".to_owned(), variable.to_owned()));
+        if self.kind == Kind::Sandbox {
+            return TargetView { name: self.name(), ..TargetView::default() };
+        }
+        TargetView {
+            name: self.name(),
+            sdkappid: self.sdkappid.map(|id| setting(id.to_string(), from(sdkappid, "IMBULK_SDKAPPID"))),
+            endpoint: place.map(|(place, _)| setting(place.to_string(), from(endpoint, "IMBULK_ENDPOINT"))),
+            region,
+            admin: self.identifier.clone().map(|admin| setting(admin, from(identifier, "IMBULK_IDENTIFIER"))),
+            credentials,
+        }
+    }
+
+    /// What is missing before `run --execute` could send anything.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        if self.kind == Kind::Sandbox {
+            return Vec::new();
+        }
+        let parts = [
+            (self.sdkappid.is_none(), "[app] has no `sdkappid`, and IMBULK_SDKAPPID is not set"),
+            (self.identifier.is_none(), "[app] has no `identifier`, and IMBULK_IDENTIFIER is not set"),
+            (self.place.is_none(), "[app] has neither `region` nor `endpoint`, and IMBULK_ENDPOINT is not set"),
+            (self.variables.credentials.is_none(), "no credentials: set IMBULK_SECRET_KEY or IMBULK_USERSIG"),
+        ];
+        parts.into_iter().filter_map(|(missing, what)| missing.then_some(what)).collect()
+    }
+}
+
+/// The endpoint that an app's data names, and its region if it names one.
+fn place(app: &App) -> Result<Option<(Endpoint, Option<Region>)>, Error> {
+    Ok(match &app.endpoint {
+        Some(EndpointChoice::Region(name)) => {
+            let region = region(name)?;
+            Some((region.into(), Some(region)))
+        }
+        Some(EndpointChoice::Url(url)) => Some((url.parse()?, None)),
+        None => None,
+    })
+}
 
 /// An app that can be called.
 pub(super) struct Target {
@@ -38,13 +186,9 @@ impl Target {
             return Err(Error::Usage(what.to_owned()));
         }
         let (sdkappid, identifier) = identity(&app).map_err(|error| named(jobs, error))?;
-        let endpoint: Endpoint = match app.endpoint {
-            Some(EndpointChoice::Region(name)) => region(&name)?.into(),
-            Some(EndpointChoice::Url(url)) => url.parse()?,
-            None => {
-                let error = missing("where the app lives", "`region` in [app], or IMBULK_ENDPOINT");
-                return Err(named(jobs, error));
-            }
+        let Some((endpoint, _)) = place(&app)? else {
+            let what = "[app] has neither `region` nor `endpoint`\nhint: set `region` in [app], or IMBULK_ENDPOINT";
+            return Err(named(jobs, Error::Usage(what.to_owned())));
         };
         let credentials = credentials(env)?;
         let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
@@ -55,7 +199,7 @@ impl Target {
     pub(super) async fn sandbox(jobs: &[Job]) -> Result<Self, Error> {
         let app = jobs.first().map(|job| job.app.clone()).unwrap_or_default();
         let sdkappid = app.sdkappid.unwrap_or(SANDBOX_APP);
-        let identifier = user_id(app.identifier.as_deref().unwrap_or("administrator"))?;
+        let identifier = user_id(app.identifier.as_deref().unwrap_or(SANDBOX_ADMIN))?;
         let key = uuid::Uuid::now_v7().simple().to_string();
         let config = sandbox::Config {
             app: sandbox::App {
@@ -77,11 +221,6 @@ impl Target {
             ledger: folder.path().join("slots"),
             sandbox: Some((sandbox, folder)),
         })
-    }
-
-    /// The name under which its runs stand in the queue.
-    pub(super) fn name(&self) -> String {
-        if self.sandbox.is_some() { SANDBOX.to_owned() } else { name_of(self.sdkappid, self.endpoint.is_loopback()) }
     }
 
     /// Who makes the calls, and who says when.
@@ -113,16 +252,10 @@ const MISSING_SHARE: f64 = 0.01;
 /// The app of a sandbox whose job names none.
 const SANDBOX_APP: NonZeroU64 = NonZeroU64::new(1_400_000_001).unwrap();
 
-/// The name of a job's target before anything is connected.
-pub(super) fn name(job: &Job) -> String {
-    let loopback = match &job.app.endpoint {
-        Some(EndpointChoice::Url(url)) => url.parse().is_ok_and(|endpoint: Endpoint| endpoint.is_loopback()),
-        Some(EndpointChoice::Region(_)) | None => false,
-    };
-    job.app.sdkappid.map_or_else(|| SANDBOX.to_owned(), |sdkappid| name_of(sdkappid, loopback))
-}
+/// The admin account of a sandbox whose job names none.
+const SANDBOX_ADMIN: &str = "administrator";
 
-/// What was sent to a stand-in on this machine, on whatever port, does not count as done for the app.
+/// What was sent to a server on this machine, on whatever port, does not count as done for the app.
 fn name_of(sdkappid: NonZeroU64, loopback: bool) -> String {
     if loopback { format!("{sdkappid} on loopback") } else { sdkappid.to_string() }
 }
@@ -134,10 +267,10 @@ pub(super) fn cap(calls_per_second: NonZeroU32) -> Result<Cap, Error> {
 
 /// The app's number and its admin account.
 pub(super) fn identity(app: &App) -> Result<(NonZeroU64, UserId), Error> {
-    let sdkappid = app.sdkappid.ok_or_else(|| missing("the SDKAppID", "`sdkappid` in [app], or IMBULK_SDKAPPID"))?;
+    let sdkappid = app.sdkappid.ok_or_else(|| missing("SDKAppID", "`sdkappid` in [app], or IMBULK_SDKAPPID"))?;
     let identifier = app.identifier.as_deref();
     let identifier =
-        identifier.ok_or_else(|| missing("the admin account", "`identifier` in [app], or IMBULK_IDENTIFIER"))?;
+        identifier.ok_or_else(|| missing("admin account", "`identifier` in [app], or IMBULK_IDENTIFIER"))?;
     Ok((sdkappid, user_id(identifier)?))
 }
 
@@ -152,7 +285,7 @@ pub(super) fn credentials(env: &Env) -> Result<Credentials, Error> {
             let usersig = UserSig::new(usersig.expose_secret().to_owned());
             Ok(Credentials::Signature(usersig.map_err(Error::secret("IMBULK_USERSIG"))?))
         }
-        None => Err(missing("what to sign with", "IMBULK_SECRET_KEY (the console shows it), or IMBULK_USERSIG")),
+        None => Err(missing("credentials", "IMBULK_SECRET_KEY (the console shows it), or IMBULK_USERSIG")),
     }
 }
 
@@ -165,7 +298,7 @@ fn region(name: &str) -> Result<Region, Error> {
 }
 
 fn missing(what: &str, where_from: &str) -> Error {
-    Error::Usage(format!("{what} is not known\nhint: set {where_from}"))
+    Error::Usage(format!("no {what}\nhint: set {where_from}"))
 }
 
 /// The job files, for a message about what they all lack.

@@ -263,7 +263,7 @@ mod tests {
     fn a_log_that_is_another_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let [file, wal, shm] = ["q.db", "q.db-wal", "q.db-shm"].map(|name| folder.path().join(name));
-        [&file, &wal, &shm].map(|path| std::fs::write(path, "x").unwrap());
+        [&file, &wal, &shm].iter().for_each(|path| std::fs::write(path, "x").unwrap());
         let mut identity = Identity::of(&file, Arc::new(File::open(&file).unwrap())).unwrap();
         identity.watch_log();
         std::fs::rename(&wal, folder.path().join("kept")).unwrap();

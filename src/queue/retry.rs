@@ -13,6 +13,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::packed::{BODY_BYTES, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::row::RowNo;
+use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{Deed, around};
 
 /// Which items are sent again.
@@ -189,9 +190,11 @@ impl Again<'_> {
         add_to_tally(&mut self.transaction, self.run.id, self.selection.outcome, -rows).await?;
         add_to_tally(&mut self.transaction, self.run.id, Outcome::Pending, rows).await?;
         let query = sqlx::query(
-            "UPDATE run SET state = 'running', finished_at = NULL, protected = ''
-             WHERE id = ? AND state IN ('running', 'finished')",
+            "UPDATE run SET state = 'running', finished_at = NULL, protected = '',
+                 ended_by = CASE state WHEN 'finished' THEN ?2 ELSE ended_by END,
+                 stopped = CASE state WHEN 'finished' THEN 'rows are pending again after `imbulk retry`' ELSE stopped END
+             WHERE id = ?1 AND state IN ('running', 'finished')",
         );
-        change_run(&mut self.transaction, self.run.id, query.bind(self.run.id)).await
+        change_run(&mut self.transaction, self.run.id, query.bind(self.run.id).bind(EndedBy::Retry.name())).await
     }
 }

@@ -5,9 +5,11 @@
 
 mod figures;
 pub mod file;
+pub mod input;
 pub mod plan;
 pub mod progress;
 pub mod results;
+pub mod state;
 pub mod status;
 pub mod summary;
 pub mod tell;
@@ -15,7 +17,7 @@ pub mod tell;
 mod testing;
 mod text;
 
-pub(crate) use text::visible;
+pub(crate) use text::{minute, visible};
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::row::RowNo;
 use crate::queue::QueueError;
 
+pub(crate) use figures::target as target_name;
 pub use figures::{Figures, Rejects};
 
 /// Why something can't be shown.

@@ -104,6 +104,7 @@ fn next_steps(figures: &Figures) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::state::StateName;
     use crate::report::testing;
 
     fn summary() -> Summary {
@@ -117,7 +118,7 @@ mod tests {
     fn a_run_with_every_outcome_shows_all_of_it() {
         insta::assert_snapshot!(summary().text(), @r"
         job            purge
-        run            0190e8b0-0000-7000-8000-000000000001  running
+        run            0190e8b0-0000-7000-8000-000000000001  halted
         operation      account_delete on app 1400000001
         rows           1,000,012
           succeeded         999,000    99.9 %
@@ -158,7 +159,7 @@ mod tests {
           "job": "purge",
           "operation": "account_delete",
           "target": "1400000001",
-          "state": "running",
+          "state": "halted",
           "stopped": "fuse: 812 of 1000 items failed",
           "rows": 1000012,
           "items": 1000000,
@@ -226,7 +227,7 @@ mod tests {
         figures.codes.clear();
         figures.rejects.0.clear();
         figures.stopped = None;
-        figures.state = "finished";
+        figures.state = StateName::Finished;
         let session = Session { took: Duration::ZERO, calls: 1, items: 3 };
         insta::assert_snapshot!(Summary { figures, session }.text(), @r"
         job            purge

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 
 /// `text` with everything that a terminal would act on made visible: control characters, line ends, and characters
 /// that turn the direction of the text. One line stays one line.
@@ -69,6 +69,7 @@ pub(super) fn duration(duration: Duration) -> String {
     };
     match seconds {
         0 => format!("{} ms", duration.as_millis()),
+        1..60 if duration.subsec_millis() < 100 => format!("{seconds} s"),
         1..60 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
         60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
         3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
@@ -91,6 +92,18 @@ pub(super) fn rfc3339(milliseconds: i64) -> String {
     let (first, last) = (Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
     let at = Timestamp::from_millisecond(milliseconds.clamp(first, last)).unwrap_or(Timestamp::MAX);
     format!("{at:.3}")
+}
+
+/// A moment to the minute, by its own clock: `2026-11-30 06:00 +08:00`.
+pub(crate) fn minute(moment: &Zoned) -> String {
+    moment.strftime("%Y-%m-%d %H:%M %:z").to_string()
+}
+
+/// How long it is from one moment to a later one; nothing where the clock was set back in between.
+pub(super) fn between(earlier: &Zoned, later: &Zoned) -> String {
+    let passed = later.timestamp().duration_since(earlier.timestamp());
+    // To the second: nobody needs more of it.
+    duration(Duration::from_secs(u64::try_from(passed.as_secs()).unwrap_or(0)))
 }
 
 /// A text in lines.

@@ -46,6 +46,8 @@ const AT_ONCE: usize = 64;
 pub struct Task {
     /// The run that is driven.
     pub run: RunId,
+    /// The last of its requests that may be sent. Parts of requests get numbers behind it.
+    pub last_request: RequestId,
     /// What the schedule needs to know.
     pub plan: JobPlan,
     /// Who makes its calls.
@@ -126,10 +128,6 @@ pub async fn drive(
 ) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
     let rescued = queue.rescue().await?;
-    let mut last_requests = Vec::new();
-    for task in &tasks {
-        last_requests.push(reader.last_request(task.run).await?);
-    }
     let (identity, busy) = (queue.identity_with_log(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
@@ -145,7 +143,6 @@ pub async fn drive(
         schedule: Schedule::new(plans, seed),
         deadlines,
         tasks,
-        last_requests,
         reader,
         recorder,
         to_loop,
@@ -167,8 +164,6 @@ struct Runner<'a> {
     schedule: Schedule,
     tasks: Vec<Task>,
     deadlines: &'a mut Vec<Deadline>,
-    /// The last request of each run as it was at the start: later ones are parts that the schedule has in memory.
-    last_requests: Vec<RequestId>,
     reader: Reader,
     recorder: Recorder,
     to_loop: mpsc::UnboundedSender<Inbound>,
@@ -317,7 +312,7 @@ impl Runner<'_> {
     }
 
     fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {
-        let (reader, run, last) = (self.reader.clone(), self.tasks[job].run, self.last_requests[job]);
+        let (reader, run, last) = (self.reader.clone(), self.tasks[job].run, self.tasks[job].last_request);
         self.read(async move {
             let requests = reader.page(run, after, last, limit).await?;
             Ok(Event::Page { job, requests })

@@ -164,6 +164,8 @@ impl World<'_> {
                 retry: definition.retry,
                 max_in_flight: definition.width,
                 stop: definition.stop,
+                max_already_done: None,
+                canary: 0,
                 tally: self.queue.tallies[*job],
             }
         };

@@ -63,8 +63,7 @@ impl Guard {
 impl Stop {
     /// The fuse: whether so large a share of the items failed that the run must halt.
     pub fn is_blown(&self, failed: u64, decided: u64) -> bool {
-        self.failed_share
-            .is_some_and(|share| decided >= self.after_items && failed > 0 && as_f64(failed) >= share * as_f64(decided))
+        decided >= self.after_items && reaches(failed, decided, self.failed_share)
     }
 }
 
@@ -79,6 +78,11 @@ impl TimeOfDay {
         let today = on(now.date()).filter(|moment| moment > now);
         today.or_else(|| on(now.date().tomorrow().ok()?))
     }
+}
+
+/// Whether `part` of `whole` is at least this share; a share of nothing is none.
+fn reaches(part: u64, whole: u64, share: f64) -> bool {
+    part > 0 && as_f64(part) >= share * as_f64(whole)
 }
 
 /// The middle one; between two, their mean.
@@ -102,7 +106,16 @@ mod tests {
     use super::*;
 
     fn guard(max_items: Option<u64>, max_change: Option<f64>) -> Guard {
-        Guard { max_items: max_items.and_then(NonZeroU64::new), protected: None, max_change }
+        Guard {
+            protected: None,
+            min_items: None,
+            max_items: max_items.and_then(NonZeroU64::new),
+            max_change,
+            max_rejected: 0.1,
+            max_already_done: None,
+            canary: None,
+            hold: None,
+        }
     }
 
     #[test]
@@ -136,13 +149,13 @@ mod tests {
         assert_eq!(guard.check(0, &[0, 0, 0]), Ok(()));
     }
 
-    fn stop(failed_share: Option<f64>, after_items: u64) -> Stop {
+    fn stop(failed_share: f64, after_items: u64) -> Stop {
         Stop { failed_share, after_items, outage: None, until: None }
     }
 
     #[test]
     fn the_fuse_waits_for_enough_items_and_blows_at_its_share() {
-        let stop = stop(Some(0.05), 1000);
+        let stop = stop(0.05, 1000);
         assert!(!stop.is_blown(999, 999));
         assert!(!stop.is_blown(49, 1000));
         assert!(stop.is_blown(50, 1000));
@@ -150,15 +163,15 @@ mod tests {
 
     #[test]
     fn a_share_of_one_blows_only_when_everything_failed() {
-        let stop = stop(Some(1.0), 10);
+        let stop = stop(1.0, 10);
         assert!(!stop.is_blown(9, 10));
         assert!(stop.is_blown(10, 10));
     }
 
     #[test]
-    fn without_a_share_or_a_failure_the_fuse_holds() {
-        assert!(!stop(None, 0).is_blown(1_000_000, 1_000_000));
-        assert!(!stop(Some(0.01), 0).is_blown(0, 0));
+    fn without_a_failure_the_fuse_holds() {
+        assert!(!stop(0.01, 0).is_blown(0, 0));
+        assert!(!stop(0.01, 0).is_blown(0, 1_000_000));
     }
 
     fn next(hour: u8, minute: u8, now: &str) -> String {

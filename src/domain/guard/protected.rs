@@ -20,6 +20,7 @@ pub struct Protected {
     ids: HashSet<Box<[u8]>, FixedState>,
     sketch: Sketch,
     patterns: Option<Regex>,
+    pattern_count: usize,
     lines: blake3::Hasher,
 }
 
@@ -68,6 +69,7 @@ impl Protected {
         }
         if !patterns.is_empty() {
             protected.patterns = Some(compile(&patterns)?);
+            protected.pattern_count = patterns.len();
         }
         Ok(protected)
     }
@@ -90,6 +92,16 @@ impl Protected {
     /// A digest of all lines: lists with equal digests protect the same ids.
     pub fn digest(&self) -> String {
         self.lines.finalize().to_hex().to_string()
+    }
+
+    /// How many ids are on the list.
+    pub fn ids(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// How many patterns are on the list.
+    pub const fn patterns(&self) -> usize {
+        self.pattern_count
     }
 
     /// Whether `id` is on the list.
