@@ -25,7 +25,7 @@ use crate::settings::Env;
 /// Loads the input of each job as a planned run and shows what would be sent. Exits 4 where `run` would refuse.
 pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Exit, Error> {
     let jobs = jobs::load(&args.jobs, env)?;
-    let mut queue = Queue::open(queue).await?;
+    let mut queue = super::open_queue(queue).await?;
     let (mut plans, mut parts) = (Vec::new(), Vec::new());
     for job in jobs {
         let address = Address::of(&job, env)?;

@@ -62,7 +62,7 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         (false, true) => Rerun::Resume,
         (false, false) => Rerun::No,
     };
-    let queue = or_signal(&mut session.signals, async { Ok(Queue::open(queue).await?) }).await?;
+    let queue = or_signal(&mut session.signals, super::open_queue(queue)).await?;
     let driven = session.drive(queue, rerun).await;
     // What was done is summed up also where something went wrong after it.
     let exit = session.end()?;

@@ -103,7 +103,10 @@ pub(crate) fn minute(moment: &Zoned) -> String {
 pub(super) fn between(earlier: &Zoned, later: &Zoned) -> String {
     let passed = later.timestamp().duration_since(earlier.timestamp());
     // To the second: nobody needs more of it.
-    duration(Duration::from_secs(u64::try_from(passed.as_secs()).unwrap_or(0)))
+    match u64::try_from(passed.as_secs()) {
+        Ok(0) | Err(_) => "less than 1 s".to_owned(),
+        Ok(seconds) => duration(Duration::from_secs(seconds)),
+    }
 }
 
 /// A text in lines.

@@ -222,6 +222,53 @@ fn the_plan_is_for_the_app_that_the_environment_names() {
     assert!(refusals.contains("no credentials"), "{refusals}");
 }
 
+#[test]
+fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    bench.write("keep.txt", "somebody\n");
+    let job = Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    bench.imbulk(&["plan", &job]).expect(0);
+    let refused = bench.at_a_terminal(&["run", &job, "--execute"], "1400000002\n").expect(2);
+    assert_eq!(bench.report().calls, 0);
+    for shown in [
+        "friend_delete_all",
+        "rows           5",
+        "job.csv  5 rows",
+        "endpoint",
+        "admin          administrator",
+        "takes",
+        "2 ids",
+        "last plan",
+    ] {
+        assert!(refused.stdout.contains(shown), "{shown}: {}", refused.stdout);
+    }
+    assert!(!refused.stdout.contains("--yes"), "no way around the question: {}", refused.stdout);
+    bench.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
+    assert_eq!(received(&bench, &others(5)), 5);
+}
+
+#[test]
+fn a_person_sees_the_older_run_and_the_current_input_in_one_question() {
+    let (bench, job) = stopped_by(Signal::TERM);
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    let output = bench.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
+    assert!(output.stdout.contains("goes first") && output.stdout.contains("rows           3"), "{}", output.stdout);
+    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (150, 3));
+}
+
+#[test]
+fn a_new_queue_is_announced_with_its_full_path() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    let job = Job::new("job", OPERATION).write(&bench);
+    let path = bench.folder().canonicalize().expect("it is there").join("imbulk.db");
+    let first = bench.imbulk(&["plan", &job]).expect(0);
+    assert!(first.stderr.contains(&format!("created the queue {}", path.display())), "{}", first.stderr);
+    let second = bench.imbulk(&["plan", &job]).expect(0);
+    assert!(!second.stderr.contains("created"), "{}", second.stderr);
+}
+
 fn status(bench: &Bench) -> Vec<Value> {
     let output = bench.imbulk(&["status", "--json"]).expect(0);
     let status: Value = serde_json::from_str(&output.stdout).expect("JSON");
