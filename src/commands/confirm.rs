@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, IsTerminal};
 use std::num::NonZeroU64;
 
 use super::error::Error;
-use crate::report::tell::tell;
+use crate::report::tell::{drain, tell};
 use crate::runner::Signals;
 
 /// Whether somebody sits there to be asked, though the input may come through a pipe.
@@ -16,6 +16,7 @@ pub(super) fn is_at_a_terminal() -> bool {
 /// Shows `what` would be sent and asks for the SDKAppID. After anything else, or a signal, nothing is sent.
 pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals) -> Result<(), Error> {
     tell(format!("{what}this cannot be undone; type the SDKAppID ({sdkappid}) to send it:"));
+    drain();
     let typed = tokio::select! {
         biased;
         signal = signals.next() => return Err(Error::Interrupted(signal)),

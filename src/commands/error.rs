@@ -13,7 +13,7 @@ use crate::domain::schedule::StopSignal;
 use crate::input::InputError;
 use crate::intake::IntakeError;
 use crate::limiter::LedgerError;
-use crate::queue::{self, QueueError};
+use crate::queue::{self, Identity, QueueError};
 use crate::report::ReportError;
 use crate::report::tell::tell;
 use crate::report::visible;
@@ -159,6 +159,14 @@ impl Error {
         if read || counted { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
     }
 
+    /// The loss of the queue in place of an error that it may have led to.
+    pub(super) fn or_loss(self, identity: &mut Identity) -> Self {
+        match self {
+            Self::Run(RunError::Lost { .. }) => self,
+            other => identity.check().err().map_or(other, Self::Queue),
+        }
+    }
+
     /// For `map_err`: says what was being done.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
@@ -227,7 +235,11 @@ impl Error {
             | Self::Usage(_)
             | Self::Load(LoadError::Input(_))
             | Self::Queue(
-                QueueError::Missing(_) | QueueError::NoQueue(_) | QueueError::HalfWritten(_) | QueueError::Network(_),
+                QueueError::Missing(_)
+                | QueueError::NoQueue(_)
+                | QueueError::HalfWritten(_)
+                | QueueError::Network(_)
+                | QueueError::Linked(_),
             ) => Exit::Unusable,
             Self::Guard(_)
             | Self::NeedsDecision { .. }
@@ -235,7 +247,7 @@ impl Error {
             | Self::OtherPlan { .. }
             | Self::Hold { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
-            Self::Interrupted(_) => Exit::Stopped,
+            Self::Interrupted(_) | Self::Run(RunError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)

@@ -10,12 +10,12 @@ use super::load::{Reading, load};
 use super::target::Address;
 use crate::clock;
 use crate::domain::guard::{Facts, GuardReading, LAST_RUNS, Protected};
-use crate::domain::job::{Guard, Job};
+use crate::domain::job::{Guard, Job, Protection};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan_id::{ContinuedRun, PlanParts};
 use crate::domain::run_choice::{KnownRun, Progress, Refusal, Rerun, RunChoice, stale_plans, upcoming};
 use crate::input::{self, Source};
-use crate::queue::{NewRun, Queue, Run, RunId, RunState};
+use crate::queue::{FileKind, NewRun, Queue, Run, RunId, RunState, UsedFile};
 use crate::report::progress::Snapshot;
 use crate::report::{Figures, minute, refusal};
 
@@ -211,6 +211,7 @@ impl JobInput {
             digest: input.digest,
             stamp: input.stamp,
             protected: self.protected.digest(),
+            files: self.files(&input.sources),
             sources: input.sources.iter().map(|source| source.name().to_owned()).collect(),
             created_at: clock::now().as_millisecond(),
         };
@@ -266,6 +267,16 @@ impl JobInput {
             input.delimiter
         );
         blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// The files that a run of the job is made of.
+    fn files(&self, sources: &[Source]) -> Vec<UsedFile> {
+        let inputs = sources.iter().filter_map(Source::path).map(|path| UsedFile::new(FileKind::Input, path));
+        let list = match &self.job.guard.protected {
+            Some(Protection::File(path)) => Some(UsedFile::new(FileKind::ProtectedList, path)),
+            Some(Protection::Nobody) | None => None,
+        };
+        inputs.chain(list).chain([UsedFile::new(FileKind::Job, &self.job.file)]).collect()
     }
 
     /// Why the guards let the run send nothing.

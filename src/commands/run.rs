@@ -24,7 +24,7 @@ use crate::queue::{Queue, Run};
 use crate::report::input::Input;
 use crate::report::progress::{Phase, Progress};
 use crate::report::summary::{self, Summary};
-use crate::report::tell::tell;
+use crate::report::tell::{finish, tell};
 use crate::report::{Figures, moment_ahead};
 use crate::runner::{self, Deadline, Signals, Task};
 use crate::settings::Env;
@@ -60,6 +60,7 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         signals: Signals::listen(leave).map_err(Error::io("can't listen for signals"))?,
         deadlines,
         summaries: Vec::new(),
+        not_shown: None,
         exit: Exit::Done,
         confirmed: args.sandbox || args.yes || !confirm::is_at_a_terminal(),
         json: args.json,
@@ -72,7 +73,8 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         (false, true) => Rerun::Resume,
         (false, false) => Rerun::No,
     };
-    let driven = session.drive(super::open_queue(queue).await?, rerun).await;
+    let queue = or_signal(&mut session.signals, super::open_queue(queue)).await?;
+    let driven = session.drive(queue, rerun).await;
     // What was done is summed up also where something went wrong after it.
     let exit = session.end()?;
     driven.map(|()| exit)
@@ -81,6 +83,7 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
 /// Ends the process where it stands, as a kill would: what is on disk is right.
 fn leave(why: &str) {
     tell(format!("{why}: left at once; run again to go on"));
+    finish();
     std::process::exit(Exit::Stopped.code().into());
 }
 
@@ -90,6 +93,8 @@ struct Session {
     signals: Signals,
     deadlines: Vec<Deadline>,
     summaries: Vec<Summary>,
+    /// Why a summary could not be printed.
+    not_shown: Option<Error>,
     exit: Exit,
     /// Whether nobody needs to be asked.
     confirmed: bool,
@@ -118,7 +123,8 @@ impl Session {
         let mut queue = Some(queue);
         // An older run is finished first; then the input is looked at again, and what is new is the next round.
         while let Some(owned) = queue {
-            queue = self.round(owned, rerun).await?;
+            let mut identity = owned.identity();
+            queue = self.round(owned, rerun).await.map_err(|error| error.or_loss(&mut identity))?;
             rerun = Rerun::No;
         }
         Ok(())
@@ -126,7 +132,7 @@ impl Session {
 
     /// Drives what there is to drive. Gives the queue back if there may be more to do: older runs went first.
     async fn round(&mut self, mut queue: Queue, rerun: Rerun) -> Result<Option<Queue>, Error> {
-        queue.note_kills().await?;
+        or_signal(&mut self.signals, async { Ok(queue.note_kills().await?) }).await?;
         let prepared = self.prepare(&mut queue, rerun).await?;
         if prepared.iter().all(Option::is_none) {
             queue.close().await?;
@@ -138,13 +144,14 @@ impl Session {
         let mut driven = Vec::new();
         for (input, prepared) in self.inputs.iter().zip(prepared) {
             if let Some(prepared) = prepared {
-                driven.push(admit(&mut queue, input, prepared, &mut self.limit).await?);
+                let admitted = admit(&mut queue, input, prepared, &mut self.limit);
+                driven.push(or_signal(&mut self.signals, admitted).await?);
             }
         }
         let (client, limiter) = self.target.connect(app_cap(&driven))?;
         let is_real = self.target.is_real();
         let tasks = driven.iter().map(|driven| task(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
-        begin(&mut queue, &driven).await?;
+        or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
         let mut progress = Progress::new(Phase::Running);
         let mut watch = |snapshot: &_| progress.update(snapshot);
         let drive = runner::drive(queue, tasks, &mut self.deadlines, rand::random(), &mut self.signals, &mut watch);
@@ -154,12 +161,15 @@ impl Session {
         let mut exit = Exit::Done;
         let done_before = self.summaries.len();
         for (driven, calls) in driven.iter().zip(&drive.calls) {
-            let (came_to, summary) = close(&mut queue, driven, &drive, *calls, &names).await?;
+            let closing = close(&mut queue, driven, &drive, *calls, &names);
+            let (came_to, summary) = or_signal(&mut self.signals, closing).await?;
             exit = exit.max(came_to);
             self.summaries.push(summary);
         }
         if !self.json {
-            self.summaries[done_before..].iter().try_for_each(|summary| super::print(&summary.text()).map(drop))?;
+            // What cannot be shown is recorded all the same, and the rest is still to be done.
+            let shown = self.summaries[done_before..].iter().try_for_each(|it| super::print(&it.text()).map(drop));
+            self.not_shown = self.not_shown.take().or(shown.err());
         }
         self.exit = self.exit.max(exit);
         self.inputs.retain(|input| older.contains(&input.job.name));
@@ -268,11 +278,11 @@ impl Session {
             let (calls, worst, overlaps) = (seen.calls, seen.worst_second, seen.overlaps);
             tell(format!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes"));
         }
-        Ok(self.exit)
+        self.not_shown.map_or(Ok(self.exit), Err)
     }
 }
 
-/// Waits for what a signal ends.
+/// Waits for what a signal ends. All of it can be done again.
 async fn or_signal<T>(signals: &mut Signals, doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::select! {
         biased;
@@ -332,6 +342,7 @@ async fn close(
     jobs: &[&str],
 ) -> Result<(Exit, Summary), Error> {
     let run = &driven.prepared.run;
+    queue.identity().check()?;
     let tally = queue.check_sums(run).await?;
     let end = match &drive.end {
         End::Complete if driven.limited && tally[Outcome::Pending] > 0 => End::Stopped(StopReason::Limit),

@@ -57,6 +57,7 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
             format!("{}code {code}: {reason} (`imbulk explain {code}` says what to do)", of(*job))
         }
         StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
+        StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
     }
 }
 

@@ -1,7 +1,5 @@
 //! `run --limit N`: which pending requests hold the first N items of a run.
 
-use sqlx::Connection;
-
 use super::change::{Failure, NewRequest, insert_request, keep_items};
 use super::stored::{Stored, select_stored};
 use super::{Queue, QueueError, RunId};
@@ -74,7 +72,7 @@ impl Queue {
             parent: Some(stored.id),
             finished_at: None,
         };
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.transaction().await?;
         keep_items(&mut transaction, (stored.run, stored.id), from.as_ref(), &items).await?;
         insert_request(&mut transaction, new).await?;
         around(Deed::Limit, transaction.commit()).await?;

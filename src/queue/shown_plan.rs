@@ -1,7 +1,5 @@
 //! What `imbulk plan` showed last, so that `imbulk run` can say what is different.
 
-use sqlx::Connection;
-
 use super::change::{Failure, expect};
 use super::crc::Crc;
 use super::{Queue, QueueError};
@@ -39,7 +37,7 @@ impl Queue {
     pub async fn note_plan(&mut self, job: &str, target: &str, parts: &str, now: i64) -> Result<(), QueueError> {
         let fail = self.fail();
         let noted = async {
-            let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+            let mut transaction = self.transaction().await?;
             let query = sqlx::query(
                 "INSERT OR REPLACE INTO shown_plan (job, target, parts, shown_at, crc) VALUES (?, ?, ?, ?, ?)",
             );

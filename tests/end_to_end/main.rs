@@ -8,6 +8,7 @@ mod environment;
 mod faults;
 mod guards;
 mod halts;
+mod holding;
 mod inputs;
 mod lies;
 mod names;

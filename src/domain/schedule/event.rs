@@ -248,6 +248,8 @@ pub enum StopReason {
         /// In words.
         reason: String,
     },
+    /// The queue is not the file with its name any more: what is recorded in it is not found again.
+    QueueLost,
 }
 
 impl StopReason {
@@ -262,6 +264,8 @@ impl StopReason {
             Self::DiskFull { .. } => EndedBy::DiskFull,
             Self::AlreadyDone { .. } | Self::Canary { .. } | Self::Fuse { .. } => EndedBy::Guard,
             Self::Fatal { .. } => EndedBy::FatalCode,
+            // The note of it is lost with the queue; a moved one goes on as after a kill.
+            Self::QueueLost => EndedBy::Kill,
         }
     }
 }
