@@ -21,4 +21,5 @@ pub mod schedule;
 pub mod settlement;
 pub mod tags;
 pub mod tally;
+pub mod unusual_id;
 pub mod verdict;
