@@ -31,6 +31,9 @@ CREATE TABLE source (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     number        INTEGER NOT NULL,
     name          TEXT    NOT NULL,
+    row_count     INTEGER NOT NULL CHECK (row_count >= 0),
+    blank_rows    INTEGER NOT NULL CHECK (blank_rows >= 0),  -- skipped: nothing but delimiters and blanks
+    notes         TEXT    NOT NULL,              -- JSON list of sentences: accepted, and to be known before it is sent
     crc           INTEGER NOT NULL,
     PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;

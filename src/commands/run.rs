@@ -19,6 +19,7 @@ use crate::domain::tally::Tally;
 use crate::limiter::Limiter;
 use crate::queue::{Queue, Run, RunId};
 use crate::report::Figures;
+use crate::report::input::Input;
 use crate::report::progress::{Phase, Progress};
 use crate::report::summary::{self, Summary};
 use crate::report::tell::tell;
@@ -103,6 +104,7 @@ impl Session {
             };
             candidate.check_guard(&queue, &run).await?;
             let tally = queue.reader().await?.tally(&run).await?;
+            tell_notes(&queue, &run).await?;
             driven.push(Driven { candidate, run, replaces, tally });
         }
         if driven.is_empty() {
@@ -172,6 +174,14 @@ async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), Error> {
             queue.supersede(*replaced).await?;
         }
         queue.begin(run.id, now).await?;
+    }
+    Ok(())
+}
+
+/// What must be known of the input before its first row is sent.
+async fn tell_notes(queue: &Queue, run: &Run) -> Result<(), Error> {
+    if run.started_at.is_none() {
+        Input::read(&queue.reader().await?, run).await?.notes().for_each(tell);
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ pub mod retry;
 pub mod row;
 pub mod schedule;
 pub mod settlement;
+pub mod source_facts;
 pub mod tags;
 pub mod tally;
 pub mod unusual_id;

@@ -113,17 +113,15 @@ impl InputError {
     }
 }
 
+/// A place in a message: `rows.csv:7`, or the file alone.
+pub(super) fn place(file: &str, line: Option<u64>) -> String {
+    let file = if file == "-" { "standard input" } else { file };
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
+}
+
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = match self.file.as_str() {
-            "-" => "standard input",
-            path => path,
-        };
-        f.write_str(file)?;
-        if let Some(line) = self.line {
-            write!(f, ", line {line}")?;
-        }
-        write!(f, ": {}", self.problem)
+        write!(f, "{}: {}", place(&self.file, self.line), self.problem)
     }
 }
 
@@ -213,7 +211,7 @@ mod tests {
     #[test]
     fn a_missing_column_is_told_with_those_that_are_there_and_the_likely_one() {
         let error = missing("UserID", &["user_id", "mail"]);
-        assert_eq!(error.to_string(), "a.csv, line 1: has no column `UserID`; it has `user_id`, `mail`");
+        assert_eq!(error.to_string(), "a.csv:1: has no column `UserID`; it has `user_id`, `mail`");
         assert!(error.hint().unwrap().contains("{ UserID = \"user_id\" }"));
     }
 

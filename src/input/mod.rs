@@ -11,6 +11,7 @@ mod csv;
 mod encoding;
 mod error;
 mod jsonl;
+mod notes;
 mod open;
 mod row;
 mod source;

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 
 use crate::domain::job;
 use crate::domain::operation::Shape;
+use crate::domain::row::{BadRow, RowRef};
+use crate::domain::source_facts::SourceFacts;
 
 use super::columns::Columns;
 use super::compression::{decompress, peek, read_problem};
 use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
+use super::notes::Notes;
 use super::row::Sink;
 use super::{csv, jsonl};
 
@@ -103,15 +106,22 @@ impl Source {
     /// Reads all rows in order until `sink` answers with `Break`.
     ///
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
-    /// follows a damaged or changing place is unknown.
-    pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<(), InputError> {
+    /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
+    pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
         let columns = Columns::new(shape, input).map_err(|problem| self.error(problem))?;
         let (format, text) = self.text(input)?;
+        let mut rows = 0;
+        let mut counting = |row: Result<RowRef<'_>, BadRow>| {
+            rows += 1;
+            sink(row)
+        };
+        let mut notes = Notes::new(&self.name);
         match format {
-            Format::Csv => csv::read(&self.name, text, &columns, input.delimiter, sink)?,
-            Format::Jsonl => jsonl::read(&self.name, text, &columns, sink)?,
+            Format::Csv => csv::read(&self.name, text, &columns, input.delimiter, &mut notes, &mut counting)?,
+            Format::Jsonl => jsonl::read(&self.name, text, &columns, &mut counting)?,
         }
-        self.check_unchanged()
+        self.check_unchanged()?;
+        Ok(notes.into_facts(rows))
     }
 
     /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by

@@ -20,6 +20,7 @@ mod record;
 mod retry;
 mod room;
 mod runs;
+mod source;
 mod sql;
 mod stored;
 mod verify;
@@ -40,6 +41,7 @@ pub use record::{Write, Written};
 pub use retry::Selection;
 pub use room::free;
 pub use runs::{NewRun, Run, RunId, RunState};
+pub use source::InputFile;
 
 use crate::domain::request::RequestId;
 use crate::fail_point::{Deed, around};

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 
 use super::change::outcome_crc;
-use super::crc::Crc;
 use super::gather::segment_crc;
 use super::runs::checked_sums;
 use super::stored::{Stored, select_stored};
@@ -44,7 +43,7 @@ pub(super) enum Contents {
 #[derive(Debug)]
 pub struct Snapshot {
     path: PathBuf,
-    transaction: Transaction<'static, Sqlite>,
+    pub(super) transaction: Transaction<'static, Sqlite>,
 }
 
 /// A request, as results need it.
@@ -206,20 +205,6 @@ impl Snapshot {
         Ok(rows.into_iter().map(i64::cast_unsigned).collect())
     }
 
-    /// The files of a run's input, as results name them.
-    pub async fn sources(&mut self, run: RunId) -> Result<Vec<String>, QueueError> {
-        let sources = sqlx::query_as("SELECT number, name, crc FROM source WHERE run = ? ORDER BY number");
-        let sources: Vec<(i64, String, i64)> =
-            sources.bind(run).fetch_all(&mut *self.transaction).await.map_err(self.fail())?;
-        let read = |(place, (number, name, crc)): (i64, (i64, String, i64))| {
-            if place == number && crc == source_crc(run, number, &name) {
-                return Ok(name);
-            }
-            Err(QueueError::Damaged(format!("file {place} of run {run} has a wrong checksum in table source")))
-        };
-        (0..).zip(sources).map(read).collect()
-    }
-
     /// Where these rows stand in their files, in order: the first stretch may begin before them.
     pub async fn segments(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Segment>, QueueError> {
         let segments: Vec<StoredSegment> = sqlx::query_as(
@@ -237,7 +222,7 @@ impl Snapshot {
         segments.iter().map(|segment| segment.read(run)).collect()
     }
 
-    fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
+    pub(super) fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
         database(&self.path)
     }
 }
@@ -319,11 +304,6 @@ impl StoredAside<'_> {
             tags: tags.map_err(|error| QueueError::Damaged(format!("tags of row {row}: {error}")))?.unwrap_or_default(),
         })
     }
-}
-
-/// The checksum of a file of the input.
-pub(super) fn source_crc(run: RunId, number: i64, name: &str) -> i64 {
-    Crc::new().number(run).number(number).text(name).sum()
 }
 
 fn wrong_checksum(table: &str, row: RowNo) -> QueueError {

@@ -4,8 +4,8 @@ use sqlx::{Connection, FromRow, SqliteConnection};
 
 use super::change::{Failure, expect};
 use super::crc::Crc;
-use super::read::{Contents, source_crc};
-use super::{LargeAccount, Queue, QueueError, Reader};
+use super::read::Contents;
+use super::{LargeAccount, Queue, QueueError, Reader, source};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
@@ -229,14 +229,7 @@ impl Queue {
         .map_err(&fail)?;
         for (number, name) in run.sources.iter().enumerate() {
             let number = i64::try_from(number).unwrap_or(i64::MAX);
-            sqlx::query("INSERT INTO source (run, number, name, crc) VALUES (?, ?, ?, ?)")
-                .bind(id)
-                .bind(number)
-                .bind(name)
-                .bind(source_crc(id, number, name))
-                .execute(&mut *transaction)
-                .await
-                .map_err(&fail)?;
+            source::insert(&mut transaction, id, number, name).await.map_err(&fail)?;
         }
         around(Deed::InsertRun, transaction.commit()).await.map_err(fail)?;
         Ok(id)

@@ -5,6 +5,7 @@
 
 mod figures;
 pub mod file;
+pub mod input;
 pub mod plan;
 pub mod progress;
 pub mod results;

@@ -9,6 +9,7 @@ use serde::ser::Serializer;
 
 use super::ReportError;
 use super::figures::Figures;
+use super::input::Input;
 use super::text::{Text, count, counted, duration, rfc3339, share, visible};
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
@@ -28,6 +29,8 @@ pub struct Plan {
     /// The run, its rows and the first rejected ones.
     #[serde(flatten)]
     pub figures: Figures,
+    /// The files of the input.
+    pub input: Input,
     /// Rows that another row's item took in.
     pub merged: u64,
     /// Requests of the run.
@@ -83,6 +86,7 @@ impl Plan {
             at_least,
             would_end: now.saturating_add(SignedDuration::try_from(at_least).unwrap_or(SignedDuration::MAX)),
             sample_body: first.map(|request| sample(operation, run, request)).transpose()?,
+            input: Input::read(reader, run).await?,
             figures,
         })
     }
@@ -92,6 +96,7 @@ impl Plan {
         let mut text = Text::default();
         self.figures.head(&mut text);
         self.figures.outcomes(&mut text);
+        self.input.block(&mut text);
         text.figure("items", &self.items());
         text.figure("requests", &self.batches());
         self.accounts(&mut text);
@@ -262,6 +267,8 @@ mod tests {
         rows           30
           pending                 7    23.3 %
           rejected               23    76.7 %
+        input          1 file
+          x.csv  0 rows
         items          6, with 1 row merged into others that update the same friend
         requests       3, 0.2 % full (up to 1000 items each)
         largest From_Accounts

@@ -69,7 +69,7 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
             "run",
             &["state", "delete_type", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"],
         ),
-        ("source", &["number", "name", "crc"]),
+        ("source", &["number", "name", "row_count", "blank_rows", "notes", "crc"]),
         ("segment", &["first_row", "source", "first_line", "step", "crc"]),
         (
             "request",

@@ -59,7 +59,9 @@ async fn what_is_loaded_reads_back_and_adds_up() {
     assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), [stored]);
     assert_eq!(reader.runs_of("job", "1400000001").await.unwrap(), []);
     let mut snapshot = reader.snapshot().await.unwrap();
-    assert_eq!(snapshot.sources(run).await.unwrap(), ["a.csv", "b.csv"]);
+    let files = snapshot.input_files(run).await.unwrap();
+    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["a.csv", "b.csv"]);
     assert_eq!(snapshot.segments(run, 2..10).await.unwrap(), [first, second], "from the stretch that holds the row");
     assert_eq!(snapshot.segments(run, 4..10).await.unwrap(), [second]);
     assert_eq!(reader.request_counts(run).await.unwrap(), (1, 1));

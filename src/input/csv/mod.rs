@@ -19,6 +19,7 @@ use super::columns::Columns;
 use super::compression::read_problem;
 use super::encoding::REPLACEMENT;
 use super::error::InputError;
+use super::notes::{NoteKind, Notes};
 use super::row::{self, Fault, Sink};
 use header::Header;
 use records::{Cells, Form, Place, Records};
@@ -37,11 +38,16 @@ pub(super) fn read(
     text: impl Read,
     columns: &Columns<'_>,
     delimiter: Option<Delimiter>,
+    notes: &mut Notes<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), InputError> {
     let (header, mut records) = header::read(name, Window::new(text), columns, delimiter)?;
     let rows = Rows { columns, header };
     while let Some(place) = next(name, &mut records)? {
+        if place.spans_lines() && place.form == Form::Whole {
+            let (line, end) = (place.line, place.last_line);
+            notes.add(NoteKind::SpansLines, line, || format!("a quoted cell makes the row span lines {line} to {end}"));
+        }
         let cells = records.cells(&place);
         let mut json = String::new();
         let mut read = Tags::new();
@@ -60,6 +66,7 @@ pub(super) fn read(
             result.map_err(|error| InputError::at(name, place.line, read_problem(error)))?;
         }
     }
+    notes.blank_rows(records.blank_rows());
     Ok(())
 }
 

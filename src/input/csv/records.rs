@@ -67,6 +67,8 @@ pub(super) struct Records<R> {
     plain: Option<Start>,
     /// How many bytes were read again so far.
     reread: u64,
+    /// How many blank rows were skipped.
+    blank_rows: u64,
 }
 
 /// Where a record starts.
@@ -95,6 +97,7 @@ impl<R: Read> Records<R> {
             delimiters: Vec::new(),
             plain: None,
             reread: 0,
+            blank_rows: 0,
         }
     }
 
@@ -117,8 +120,30 @@ impl<R: Read> Records<R> {
         self.plain.map_or_else(|| self.reader.position().line(), |start| start.line)
     }
 
+    /// How many rows were skipped since they hold nothing but delimiters and blanks, empty lines among them.
+    pub(super) const fn blank_rows(&self) -> u64 {
+        self.blank_rows
+    }
+
     /// The next record that is not blank.
     pub(super) fn next(&mut self) -> io::Result<Option<Place>> {
+        loop {
+            let place = self.next_filled()?;
+            match place {
+                Some(place) if self.is_blank(&place) => self.blank_rows += 1,
+                _ => return Ok(place),
+            }
+        }
+    }
+
+    /// Whether a record holds nothing but delimiters and blanks. A quoted cell says that a value was meant.
+    fn is_blank(&self, place: &Place) -> bool {
+        let raw = self.reader.get_ref().text(place.start, place.end);
+        raw.iter().all(|byte| *byte == self.delimiter || matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+    }
+
+    /// The next record that is more than an empty line.
+    fn next_filled(&mut self) -> io::Result<Option<Place>> {
         if self.plain.is_none() {
             self.plain = self.start_without_quotes();
         }
@@ -155,6 +180,7 @@ impl<R: Read> Records<R> {
             start = Start { byte: here.byte + length, line: here.line + 1 };
             let raw = self.reader.get_ref().text(here.byte, start.byte);
             if matches!(raw, b"\n" | b"\r\n" | b"\r") {
+                self.blank_rows += 1;
                 continue;
             }
             self.plain = Some(start);
@@ -186,6 +212,7 @@ impl<R: Read> Records<R> {
             let raw = self.reader.get_ref().text(before, end);
             let blank = raw.iter().take_while(|&&byte| byte == b'\n').count();
             let (start, line) = (before + blank as u64, line + blank as u64);
+            self.blank_rows += blank as u64;
             if end == limit && blank > 0 {
                 // Blank lines used up the room of the record behind them.
                 self.go_to(start, line)?;
@@ -196,6 +223,8 @@ impl<R: Read> Records<R> {
                 self.cells.clear();
                 self.cells.extend((0..self.record.len()).filter_map(|index| self.record.range(index)));
                 return Ok(Some(place));
+            } else {
+                self.blank_rows += 1;
             }
         }
     }

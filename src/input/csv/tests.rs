@@ -27,6 +27,20 @@ fn rows_are_read_with_their_lines_whatever_the_delimiter_and_line_end() {
 }
 
 #[test]
+fn rows_of_delimiters_and_blanks_are_skipped_and_counted() {
+    let text = "UserID,note\na,x\n,\n,,,\n\n \t ,\r\nb,\n\"\",\n,x\n";
+    let mut rows = Vec::new();
+    let source = source("rows.csv", text.as_bytes());
+    let facts = source.read(&shape("account_delete"), &input(&[]), &mut |row| {
+        rows.push(row.map_or_else(|bad| bad.line, |row| row.line));
+        std::ops::ControlFlow::Continue(())
+    });
+    let facts = facts.unwrap();
+    assert_eq!(rows, [2, 7, 8, 9], "quotes and a value in any cell make a row");
+    assert_eq!((facts.rows, facts.blank_rows), (4, 4));
+}
+
+#[test]
 fn quoted_cells_keep_delimiters_quotes_and_line_breaks() {
     let text = "UserID,note\n\"a,1\",x\n\"say \"\"hi\"\"\",\"two\r\nlines\"\n\"b\"\r\n\n\"c\",\"\n\"\nd,y";
     let text = text.replace("\"b\"\r\n", "\"b\",\"\"\r\n");
@@ -43,7 +57,7 @@ fn a_file_without_rows_has_none_and_a_file_without_header_is_refused() {
 #[test]
 fn unusable_headers_are_refused_with_what_is_wrong() {
     let error = problem("friend_delete", "from;To_Account\n");
-    assert_eq!(error.to_string(), "rows.csv, line 1: has no column `From_Account`; it has `from`, `To_Account`");
+    assert_eq!(error.to_string(), "rows.csv:1: has no column `From_Account`; it has `from`, `To_Account`");
     let shown = |operation, text| problem(operation, text).problem.to_string();
     assert_eq!(shown("account_delete", "UserID,UserID\n"), "has two columns for `UserID`");
     assert!(shown("account_delete", "\"UserID\na\nb").contains("never closes it"));
@@ -266,10 +280,10 @@ fn tag_columns_are_those_of_the_header() {
     assert_eq!(tags, ["Tag_SNS_IM_Remark", "Tag_SNS_Custom_A"]);
 }
 
-/// The lines that hold a row: all but blank ones.
+/// The lines that hold a row: all but those of delimiters and blanks.
 fn filled_lines(bytes: &[u8]) -> Vec<u64> {
     let lines = bytes.split(|&byte| byte == b'\n').zip(1..);
-    lines.filter(|(line, _)| !matches!(*line, b"" | b"\r")).map(|(_, number)| number).collect()
+    lines.filter(|(line, _)| !line.iter().all(|byte| b", \t\r".contains(byte))).map(|(_, number)| number).collect()
 }
 
 fn line_numbers(rows: &[String]) -> Vec<u64> {
