@@ -7,6 +7,7 @@
 pub mod account;
 pub mod answer;
 pub mod codes;
+pub mod field_names;
 pub mod guard;
 pub mod job;
 pub mod limit;
@@ -15,6 +16,7 @@ pub mod outcome;
 pub mod packed;
 pub mod reply;
 pub mod request;
+pub mod results;
 pub mod retry;
 pub mod row;
 pub mod schedule;
