@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use imbulk::domain::account::UserId;
-use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop};
+use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::{self, DeleteType, Operation};
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::packed::{BODY_BYTES, Packed};
@@ -67,6 +67,7 @@ fn input(folder: &Path, name: &str, text: &str) -> (Vec<Source>, Input) {
         encoding: Encoding::Utf8,
         delimiter: None,
         rejects: Rejects::Count,
+        unusual_ids: UnusualIds::Reject,
     };
     (imbulk::input::open(&input, folder).expect("it was just written"), input)
 }

@@ -13,11 +13,13 @@ mod error;
 mod jsonl;
 mod notes;
 mod open;
+mod own_results;
 mod row;
 mod source;
 #[cfg(test)]
 mod testing;
 
+pub use columns::Misfit;
 pub use error::{InputError, Problem};
 pub use open::{open, spool};
 pub use row::Sink;

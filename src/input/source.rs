@@ -16,7 +16,7 @@ use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
 use super::notes::Notes;
 use super::row::Sink;
-use super::{csv, jsonl};
+use super::{csv, jsonl, own_results};
 
 /// A file or a spooled stream with rows.
 #[derive(Debug)]
@@ -116,8 +116,7 @@ impl Source {
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
     /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
     pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
-        let columns = Columns::new(shape, input).map_err(|problem| self.error(problem))?;
-        let (format, text) = self.text(input)?;
+        let (format, columns, text) = self.text(shape, input)?;
         let mut rows = 0;
         let mut counting = |row: Result<RowRef<'_>, BadRow>| {
             rows += 1;
@@ -135,20 +134,33 @@ impl Source {
     /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by
     /// record: none are known in advance.
     pub fn tag_columns(&self, shape: &Shape, input: &job::Input) -> Result<Vec<String>, InputError> {
-        let columns = Columns::new(shape, input).map_err(|problem| self.error(problem))?;
-        let (format, text) = self.text(input)?;
+        let (format, columns, text) = self.text(shape, input)?;
         match format {
             Format::Csv => csv::tag_columns(&self.name, text, &columns, input.delimiter),
             Format::Jsonl => Ok(Vec::new()),
         }
     }
 
-    /// The text as UTF-8, and what it is written in: by the name's extension, else by its first byte.
-    fn text(&self, input: &job::Input) -> Result<(Format, impl Read), InputError> {
-        let plain = decompress(self.raw()?).map_err(|problem| self.error(problem))?;
-        let text = to_utf8(plain, input.encoding).map_err(|problem| self.error(problem))?;
-        let (start, text) = peek(text, 4096).map_err(|error| self.error(read_problem(error)))?;
-        Ok((format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start)), text))
+    /// The text as UTF-8, what it is written in (by the name's extension, else by its first byte), and its columns.
+    fn text<'a>(
+        &'a self,
+        shape: &Shape,
+        input: &'a job::Input,
+    ) -> Result<(Format, Columns<'a>, impl Read + 'a), InputError> {
+        let error = |problem| self.error(problem);
+        let unreadable = |error| self.error(read_problem(error));
+        let plain = decompress(self.raw()?).map_err(error)?;
+        let (start, plain) = peek(plain, own_results::START).map_err(unreadable)?;
+        let is_results = match format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start)) {
+            Format::Csv => own_results::is_csv(&start, shape),
+            Format::Jsonl => own_results::is_jsonl(&start, shape),
+        };
+        let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
+        let columns = columns.map_err(error)?;
+        let text = to_utf8(plain, columns.encoding).map_err(error)?;
+        let (start, text) = peek(text, 4096).map_err(unreadable)?;
+        let format = format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start));
+        Ok((format, columns, text))
     }
 
     fn raw(&self) -> Result<Box<dyn Read + '_>, InputError> {

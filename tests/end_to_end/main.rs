@@ -15,6 +15,7 @@ mod names;
 mod operations;
 mod outputs;
 mod plans;
+mod round_trip;
 mod sending;
 mod stops;
 mod together;
