@@ -18,6 +18,8 @@ const KEPT: usize = 3;
 pub(super) enum NoteKind {
     /// A row spans several lines, since a quoted cell holds line feeds.
     SpansLines,
+    /// The last line has no line feed.
+    LastLine,
 }
 
 impl NoteKind {
@@ -26,6 +28,7 @@ impl NoteKind {
         match self {
             Self::SpansLines if count == 1 => "1 more row spans several lines".to_owned(),
             Self::SpansLines => format!("{count} more rows span several lines"),
+            Self::LastLine => "the last line has no line feed".to_owned(),
         }
     }
 }
