@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use imbulk::domain::account::UserId;
-use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop};
+use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::{self, DeleteType, Operation};
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::packed::{BODY_BYTES, Packed};
@@ -67,6 +67,7 @@ fn input(folder: &Path, name: &str, text: &str) -> (Vec<Source>, Input) {
         encoding: Encoding::Utf8,
         delimiter: None,
         rejects: Rejects::Count,
+        unusual_ids: UnusualIds::Reject,
     };
     (imbulk::input::open(&input, folder).expect("it was just written"), input)
 }
@@ -272,7 +273,9 @@ fn night(requests: &[Request]) -> u64 {
             max_delay: Duration::from_mins(1),
         },
         max_in_flight: None,
-        stop: Stop { failed_share: None, after_items: 1000, outage: None, until: None },
+        stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None, until: None },
+        max_already_done: None,
+        canary: 0,
         tally,
     };
     let mut schedule = Schedule::new(vec![plan], 7);

@@ -161,12 +161,13 @@ impl Candidate {
     fn definition(&self) -> String {
         let Job { operation, delete_type, input, .. } = &self.job;
         let text = format!(
-            "{} {} {:?} {:?} {:?}",
+            "{} {} {:?} {:?} {:?} {:?}",
             operation.name(),
             delete_type.name(),
             input.columns,
             input.encoding,
-            input.delimiter
+            input.delimiter,
+            input.unusual_ids
         );
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }

@@ -245,6 +245,8 @@ fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<
             retry: job.retry,
             max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
             stop: job.stop,
+            max_already_done: job.guard.max_already_done,
+            canary: job.guard.canary.unwrap_or(0),
             tally: driven.tally,
         },
         client: Arc::clone(client),

@@ -16,6 +16,8 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
             StopReason::Deadline | StopReason::Signal => Exit::Stopped,
             StopReason::Outage(_)
             | StopReason::DiskFull { .. }
+            | StopReason::AlreadyDone { .. }
+            | StopReason::Canary { .. }
             | StopReason::Fuse { .. }
             | StopReason::Fatal { .. } => Exit::Halted,
         };
@@ -39,6 +41,16 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
             "the disk of {} is almost full: {free} are free, and {reserve} must be for what is sent to be recorded; \
              make room, then run again",
             queue.display()
+        ),
+        StopReason::AlreadyDone { job, already_done, ended } => format!(
+            "{}guard.max_already_done: {already_done} of {ended} items of this session were already done; hint: check \
+             the app and the column, then run again",
+            of(*job)
+        ),
+        StopReason::Canary { job, failed, already_done, ended } => format!(
+            "{}guard.canary: of the first {ended} items {failed} failed and {already_done} were already done; nothing \
+             else was sent; hint: look at them with `imbulk results`, then run again",
+            of(*job)
         ),
         StopReason::Fuse { job, failed, ended } => {
             format!("{}the fuse: {failed} of {ended} items of this session failed", of(*job))

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 
 use crate::domain::guard::Bytes;
-use crate::domain::tags::TagError;
 
+use super::columns::{Misfit, Place};
 use super::compression::Compression;
 use super::foreign::Foreign;
 
@@ -145,12 +145,19 @@ pub enum Problem {
     /// A needed column stands twice in the header.
     #[error("has two columns for `{0}`")]
     DoubleColumn(String),
-    /// A column that looks like a tag and is none.
-    #[error("the column `{0}` {1}")]
-    Tag(String, TagError),
-    /// A column that would be ignored at the cost of deleting more than it asks for.
-    #[error("has a column `DeleteType`, but one job deletes in one way")]
-    DeleteType,
+    /// A column that would be passed over though it has a meaning.
+    #[error("column {number}: `{column}` {misfit}")]
+    Misfit {
+        /// The column's name.
+        column: String,
+        /// Its place in the header, from 1.
+        number: usize,
+        /// What it means.
+        misfit: Misfit,
+    },
+    /// A second header whose columns are others, or in another order.
+    #[error("is a second header, with other columns than the first: {}", listed(.0))]
+    SecondHeader(Vec<String>),
     /// `input.columns` maps a name that the operation does not have.
     #[error("`input.columns` maps `{0}`, the operation has {1}")]
     UnknownMapping(String, String),
@@ -233,8 +240,9 @@ impl fmt::Display for InputError {
 impl Problem {
     fn column(&self) -> Option<&str> {
         match self {
-            Self::MissingColumn { column, .. } | Self::DoubleColumn(column) | Self::Tag(column, _) => Some(column),
-            Self::DeleteType => Some("DeleteType"),
+            Self::MissingColumn { column, .. } | Self::DoubleColumn(column) | Self::Misfit { column, .. } => {
+                Some(column)
+            }
             Self::Missing
             | Self::DanglingLink(_)
             | Self::SameFile(_)
@@ -268,6 +276,7 @@ impl Problem {
             | Self::LineEnds(_)
             | Self::NoHeader
             | Self::Header(_)
+            | Self::SecondHeader(_)
             | Self::UnknownMapping(..)
             | Self::SharedMapping(..) => None,
         }
@@ -329,8 +338,10 @@ impl Problem {
             Self::Header(_) => "save it with a header line of its own that ends in LF or CRLF".to_owned(),
             Self::MissingColumn { api, column, there } => missing_column_hint(api, column, there),
             Self::DoubleColumn(_) => "rename one of them, or choose one with input.columns".to_owned(),
-            Self::Tag(..) => "rename the column, or leave it out of the file".to_owned(),
-            Self::DeleteType => "say options.delete_type in the job and leave the column out of the file".to_owned(),
+            Self::Misfit { column, misfit, .. } => misfit.hint(Place::Column, column),
+            Self::SecondHeader(_) => {
+                "files were joined: name them one by one in input.path, or give all of them the same columns".to_owned()
+            }
             Self::Pattern(_) | Self::Read(_) | Self::Spool(_) | Self::UnknownMapping(..) | Self::SharedMapping(..) => {
                 return None;
             }

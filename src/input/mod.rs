@@ -14,6 +14,7 @@ mod foreign;
 mod jsonl;
 mod notes;
 mod open;
+mod own_results;
 mod paths;
 mod row;
 mod source;
@@ -21,6 +22,7 @@ mod source;
 mod testing;
 mod watch;
 
+pub use columns::Misfit;
 pub use compression::Compression;
 pub use error::{InputError, Problem};
 pub use foreign::Foreign;

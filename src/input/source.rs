@@ -18,7 +18,7 @@ use super::foreign::SAMPLE;
 use super::notes::{NoteKind, Notes};
 use super::row::Sink;
 use super::watch::Watch;
-use super::{csv, jsonl};
+use super::{csv, jsonl, own_results};
 
 /// A file or a spooled stream with rows.
 #[derive(Debug)]
@@ -43,8 +43,9 @@ enum Place {
 }
 
 /// The text of a source.
-struct Text<R> {
+struct Text<'a, R> {
     format: Format,
+    columns: Columns<'a>,
     compression: Option<Compression>,
     text: R,
 }
@@ -135,8 +136,7 @@ impl Source {
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
     /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
     pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
-        let columns = Columns::new(shape, input).map_err(|problem| self.error(problem))?;
-        let Text { format, compression, text } = self.text(input)?;
+        let Text { format, columns, compression, text } = self.text(shape, input)?;
         let mut text = Watch::new(text);
         let mut rows = 0;
         let mut counting = |row: Result<RowRef<'_>, BadRow>| {
@@ -158,27 +158,34 @@ impl Source {
     /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by
     /// record: none are known in advance.
     pub fn tag_columns(&self, shape: &Shape, input: &job::Input) -> Result<Vec<String>, InputError> {
-        let columns = Columns::new(shape, input).map_err(|problem| self.error(problem))?;
-        let Text { format, text, .. } = self.text(input)?;
+        let Text { format, columns, text, .. } = self.text(shape, input)?;
         match format {
             Format::Csv => csv::tag_columns(&self.name, text, &columns, input.delimiter),
             Format::Jsonl => Ok(Vec::new()),
         }
     }
 
-    /// The text as UTF-8, and what it is written in: by the name's extension, else by its first byte.
-    fn text(&self, input: &job::Input) -> Result<Text<impl Read>, InputError> {
-        let (compression, plain) = decompress(&self.name, self.raw()?).map_err(|problem| self.error(problem))?;
-        let text = to_utf8(plain, input.encoding).map_err(|problem| self.error(problem))?;
-        let (start, text) = peek(text, SAMPLE).map_err(|error| InputError::of_read(&self.name, None, error))?;
+    /// The text as UTF-8, what it is written in (by the name's extension, else by its first byte), and its columns.
+    fn text<'a>(&'a self, shape: &Shape, input: &'a job::Input) -> Result<Text<'a, impl Read + 'a>, InputError> {
+        let error = |problem| self.error(problem);
+        let unreadable = |error| InputError::of_read(&self.name, None, error);
+        let (compression, plain) = decompress(&self.name, self.raw()?).map_err(error)?;
+        let (start, plain) = peek(plain, own_results::START.max(SAMPLE)).map_err(unreadable)?;
         let format = format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start));
         if format == Format::Csv && is_json(&start) {
-            return Err(self.error(Problem::JsonInCsv));
+            return Err(error(Problem::JsonInCsv));
         }
-        if self.of_glob && is_own_results(&start) {
-            return Err(self.error(Problem::OwnResults));
+        let is_results = match format {
+            Format::Csv => own_results::is_csv(&start, shape),
+            Format::Jsonl => own_results::is_jsonl(&start, shape),
+        };
+        if self.of_glob && (is_results || is_of_any_operation(&start)) {
+            return Err(error(Problem::OwnResults));
         }
-        Ok(Text { format, compression, text })
+        let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
+        let columns = columns.map_err(error)?;
+        let text = to_utf8(plain, columns.encoding).map_err(error)?;
+        Ok(Text { format, columns, compression, text })
     }
 
     /// A row that was cut off names another account: `user_1` for `user_12`. Many programs leave out the last line feed
@@ -254,8 +261,8 @@ fn is_json(start: &[u8]) -> bool {
     object.is_some_and(|inside| inside.starts_with(b"\"") || inside.starts_with(b"}"))
 }
 
-/// Whether text starts as `imbulk results` writes it, in CSV or JSONL.
-fn is_own_results(start: &[u8]) -> bool {
+/// Whether text starts as `imbulk results` writes it, of whatever operation.
+fn is_of_any_operation(start: &[u8]) -> bool {
     let first = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let holds = |text: &[u8]| memchr::memmem::find(first, text).is_some();
     first.starts_with(b"source,line,") && holds(b",outcome,code,reason,attempts,finished_at")
@@ -375,8 +382,8 @@ mod tests {
         };
         assert!(matches!(*read(true).unwrap_err().problem, Problem::OwnResults));
         assert_eq!(read(false).unwrap().rows, 1);
-        assert!(is_own_results(b"{\"source\":\"a.csv\",\"line\":2,\"outcome\":\"failed\",\"finished_at\":null}"));
-        assert!(!is_own_results(b"source,UserID\n"));
+        assert!(is_of_any_operation(b"{\"source\":\"a.csv\",\"line\":2,\"outcome\":\"failed\",\"finished_at\":null}"));
+        assert!(!is_of_any_operation(b"source,UserID\n"));
     }
 
     #[test]

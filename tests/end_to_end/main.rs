@@ -10,6 +10,7 @@ mod inputs;
 mod lies;
 mod operations;
 mod outputs;
+mod round_trip;
 mod sending;
 mod stops;
 mod together;

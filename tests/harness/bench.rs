@@ -317,6 +317,8 @@ impl Job {
         job.set("app", "identifier", &format!("{ADMIN:?}"));
         job.set("limits", "calls_per_second", &FAST);
         job.set("limits", "app_calls_per_second", &FAST);
+        job.set("limits", "cap_was_raised", &true);
+        job.set("guard", "max_rejected", &1);
         job.set("retry", "base_delay", &"\"1ms\"");
         job.set("retry", "max_delay", &"\"20ms\"");
         if operation == Command::FriendDelete {

@@ -4,6 +4,7 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 
 use crate::file::{Compression, File, Form, Record};
+use crate::rows::RowDefect;
 
 /// What a file must come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +28,15 @@ pub(crate) enum Defect {
     EmptyMember,
     /// The compressed file ends early.
     CutCompressed,
+    /// One of what the file says.
+    Row(RowDefect),
 }
 
 impl Defect {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::None, Self::BlankRows, Self::CutLastRow, Self::EmptyMember, Self::CutCompressed];
+    pub(crate) fn all() -> Vec<Self> {
+        let of_files = [Self::None, Self::BlankRows, Self::CutLastRow, Self::EmptyMember, Self::CutCompressed];
+        of_files.into_iter().chain(RowDefect::ALL.map(Self::Row)).collect()
+    }
 
     /// Whether it can be planted in a file of this form.
     pub(crate) fn applies(self, form: &Form) -> bool {
@@ -40,6 +45,7 @@ impl Defect {
             Self::BlankRows => form.is_csv(),
             Self::CutLastRow => form.is_plain(),
             Self::EmptyMember | Self::CutCompressed => !form.is_plain(),
+            Self::Row(defect) => defect.applies(form),
         }
     }
 
@@ -47,6 +53,7 @@ impl Defect {
         match self {
             Self::None | Self::EmptyMember => Expect::Harmless,
             Self::BlankRows | Self::CutLastRow | Self::CutCompressed => Expect::Told,
+            Self::Row(defect) => defect.expect(),
         }
     }
 
@@ -72,6 +79,7 @@ impl Defect {
                     Compression::None | Compression::Gzip => |bytes| bytes.extend(crate::file::gzip(b"")),
                 });
             }
+            Self::Row(defect) => defect.plant(file, dice),
             Self::CutCompressed => file.damage_bytes = Some(|bytes| bytes.truncate(bytes.len() - 3)),
         }
     }

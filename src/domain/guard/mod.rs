@@ -6,6 +6,8 @@ mod room;
 use jiff::Zoned;
 
 use super::job::{Guard, Stop, TimeOfDay};
+use super::outcome::{Count, Outcome};
+use super::tally::Tally;
 
 pub use protected::{Protected, ProtectedError};
 pub use room::{Bytes, Room};
@@ -60,11 +62,61 @@ impl Guard {
     }
 }
 
+/// Items with an outcome, and those among them that are a bad sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Signs {
+    /// Items with an outcome.
+    pub ended: Count,
+    /// Items that failed or are in doubt.
+    pub failed: Count,
+    /// Items that were already done.
+    pub already_done: Count,
+}
+
+impl Signs {
+    /// The rows of a run that were sent and have an outcome.
+    pub fn of(tally: &Tally) -> Self {
+        let mut signs = Self::default();
+        let sent = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Failed, Outcome::InDoubt];
+        sent.into_iter().for_each(|outcome| signs.count(outcome, tally[outcome]));
+        signs
+    }
+
+    /// Items ended. An item in doubt is as bad a sign as a failed one.
+    pub fn count(&mut self, outcome: Outcome, items: Count) {
+        self.ended += items;
+        if is_bad_sign(outcome) {
+            self.failed += items;
+        } else if outcome == Outcome::AlreadyDone {
+            self.already_done += items;
+        }
+    }
+
+    /// Whether this share of the items, or more, was already done.
+    pub fn already_done_reaches(&self, share: Option<f64>) -> bool {
+        share.is_some_and(|share| reaches(self.already_done, self.ended, share))
+    }
+}
+
+/// Whether the fuse counts this outcome.
+pub const fn is_bad_sign(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::InDoubt)
+}
+
 impl Stop {
     /// The fuse: whether so large a share of the items failed that the run must halt.
-    pub fn is_blown(&self, failed: u64, decided: u64) -> bool {
-        self.failed_share
-            .is_some_and(|share| decided >= self.after_items && failed > 0 && as_f64(failed) >= share * as_f64(decided))
+    pub fn is_blown(&self, signs: Signs) -> bool {
+        signs.ended >= self.after_items && reaches(signs.failed, signs.ended, self.failed_share)
+    }
+
+    /// Whether so large a share of the items was already done that the run must halt.
+    pub fn is_idle(&self, signs: Signs, max_already_done: Option<f64>) -> bool {
+        signs.ended >= self.after_items && signs.already_done_reaches(max_already_done)
+    }
+
+    /// Whether the first items of a run say that the rest must not be sent.
+    pub fn is_canary_dead(&self, signs: Signs, max_already_done: Option<f64>) -> bool {
+        reaches(signs.failed, signs.ended, self.failed_share) || signs.already_done_reaches(max_already_done)
     }
 }
 
@@ -79,6 +131,11 @@ impl TimeOfDay {
         let today = on(now.date()).filter(|moment| moment > now);
         today.or_else(|| on(now.date().tomorrow().ok()?))
     }
+}
+
+/// Whether `part` of `whole` is at least this share; a share of nothing is none.
+fn reaches(part: u64, whole: u64, share: f64) -> bool {
+    part > 0 && as_f64(part) >= share * as_f64(whole)
 }
 
 /// The middle one; between two, their mean.
@@ -102,7 +159,16 @@ mod tests {
     use super::*;
 
     fn guard(max_items: Option<u64>, max_change: Option<f64>) -> Guard {
-        Guard { max_items: max_items.and_then(NonZeroU64::new), protected: None, max_change }
+        Guard {
+            protected: None,
+            min_items: None,
+            max_items: max_items.and_then(NonZeroU64::new),
+            max_change,
+            max_rejected: 0.1,
+            max_already_done: None,
+            canary: None,
+            hold: None,
+        }
     }
 
     #[test]
@@ -136,29 +202,57 @@ mod tests {
         assert_eq!(guard.check(0, &[0, 0, 0]), Ok(()));
     }
 
-    fn stop(failed_share: Option<f64>, after_items: u64) -> Stop {
+    fn signs(ended: Count, failed: Count, already_done: Count) -> Signs {
+        Signs { ended, failed, already_done }
+    }
+
+    fn stop(failed_share: f64, after_items: u64) -> Stop {
         Stop { failed_share, after_items, outage: None, until: None }
     }
 
     #[test]
     fn the_fuse_waits_for_enough_items_and_blows_at_its_share() {
-        let stop = stop(Some(0.05), 1000);
-        assert!(!stop.is_blown(999, 999));
-        assert!(!stop.is_blown(49, 1000));
-        assert!(stop.is_blown(50, 1000));
+        let stop = stop(0.05, 1000);
+        assert!(!stop.is_blown(signs(999, 999, 0)));
+        assert!(!stop.is_blown(signs(1000, 49, 0)));
+        assert!(stop.is_blown(signs(1000, 50, 0)));
     }
 
     #[test]
     fn a_share_of_one_blows_only_when_everything_failed() {
-        let stop = stop(Some(1.0), 10);
-        assert!(!stop.is_blown(9, 10));
-        assert!(stop.is_blown(10, 10));
+        let stop = stop(1.0, 10);
+        assert!(!stop.is_blown(signs(10, 9, 0)));
+        assert!(stop.is_blown(signs(10, 10, 0)));
     }
 
     #[test]
-    fn without_a_share_or_a_failure_the_fuse_holds() {
-        assert!(!stop(None, 0).is_blown(1_000_000, 1_000_000));
-        assert!(!stop(Some(0.01), 0).is_blown(0, 0));
+    fn without_a_failure_the_fuse_holds() {
+        assert!(!stop(0.01, 0).is_blown(Signs::default()));
+        assert!(!stop(0.01, 0).is_blown(signs(1_000_000, 0, 1_000_000)));
+    }
+
+    #[test]
+    fn already_done_items_halt_only_where_the_job_says_so_and_after_enough_items() {
+        let stop = stop(0.5, 1000);
+        assert!(!stop.is_idle(signs(1000, 0, 1000), None));
+        assert!(!stop.is_idle(signs(999, 0, 999), Some(0.5)));
+        assert!(!stop.is_idle(signs(1000, 0, 499), Some(0.5)));
+        assert!(stop.is_idle(signs(1000, 0, 500), Some(0.5)));
+    }
+
+    #[test]
+    fn a_canary_is_judged_by_both_shares_however_few_its_items() {
+        let stop = stop(0.5, 1000);
+        assert!(!stop.is_canary_dead(signs(10, 4, 6), None));
+        assert!(stop.is_canary_dead(signs(10, 5, 0), None));
+        assert!(stop.is_canary_dead(signs(10, 0, 3), Some(0.3)));
+        assert!(!stop.is_canary_dead(Signs::default(), Some(0.3)));
+    }
+
+    #[test]
+    fn signs_are_counted_of_rows_that_were_sent() {
+        let tally: Tally = Outcome::ALL.into_iter().zip([1, 2, 4, 8, 16, 32, 64, 128]).collect();
+        assert_eq!(Signs::of(&tally), signs(15, 12, 2));
     }
 
     fn next(hour: u8, minute: u8, now: &str) -> String {

@@ -35,6 +35,10 @@ pub struct JobPlan {
     pub max_in_flight: Option<usize>,
     /// When to stop early.
     pub stop: Stop,
+    /// The share of `already_done` items at which the run halts.
+    pub max_already_done: Option<f64>,
+    /// The first requests with this many items are judged before the rest is sent; 0: none are.
+    pub canary: u64,
     /// Rows by outcome at the start.
     pub tally: Tally,
 }
@@ -180,6 +184,26 @@ pub enum StopReason {
         free: Bytes,
         /// What must stay free.
         reserve: Bytes,
+    },
+    /// More items than allowed were already done.
+    AlreadyDone {
+        /// The job.
+        job: JobNo,
+        /// Items that were already done.
+        already_done: Count,
+        /// Items with an outcome.
+        ended: Count,
+    },
+    /// Of the first items, too many failed or were already done.
+    Canary {
+        /// The job.
+        job: JobNo,
+        /// Items that failed or are in doubt.
+        failed: Count,
+        /// Items that were already done.
+        already_done: Count,
+        /// Items with an outcome.
+        ended: Count,
     },
     /// Too many items failed.
     Fuse {

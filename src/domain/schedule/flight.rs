@@ -5,13 +5,14 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::budget::Toll;
-use super::job::{JobState, is_bad_sign};
+use super::job::JobState;
 use super::keys::Ticket;
 use super::signature::Refusal;
 use super::{
     Command, Entry, Fault, JobNo, Now, Past, Recording, SERVER_MAY_BE_WRITING, Schedule, Stage, StopReason, Terms,
     Timer,
 };
+use crate::domain::guard::is_bad_sign;
 use crate::domain::outcome::{Count, Outcome};
 use crate::domain::reply::Exchange;
 use crate::domain::request::RequestId;
@@ -155,17 +156,25 @@ impl Schedule {
         let state = &mut self.jobs[record.job];
         state.in_flight -= 1;
         state.dropped(record.items);
-        let blown: Vec<StopReason> = record
-            .ended
-            .iter()
-            .filter_map(|(outcome, items, rows)| state.count(record.job, *outcome, *items, *rows))
-            .collect();
-        blown.into_iter().for_each(|reason| self.stop(reason, out));
+        record.ended.iter().for_each(|(outcome, items, rows)| state.count(*outcome, *items, *rows));
         let free_at = self.send_again(now, &record, parts);
+        match self.jobs[record.job].alarm(record.job) {
+            Some(reason) => self.stop(reason, out),
+            None => self.release_held(record.job),
+        }
         if free_at > now {
             self.set(free_at, Timer::Release(record.ticket));
         } else {
             self.leave(record.ticket, out);
+        }
+    }
+
+    /// Takes in what the canary of a job held, once its items are decided.
+    fn release_held(&mut self, job: JobNo) {
+        if self.stop.is_none() && self.jobs[job].canary_is_decided() {
+            for request in self.jobs[job].canary.pass() {
+                self.admit(job, request);
+            }
         }
     }
 

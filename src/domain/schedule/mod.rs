@@ -13,6 +13,7 @@
 
 mod breaker;
 mod budget;
+mod canary;
 mod event;
 mod flight;
 mod job;

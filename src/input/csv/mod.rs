@@ -10,22 +10,21 @@ mod window;
 use std::io::Read;
 use std::str;
 
-use crate::domain::account::UserId;
-use crate::domain::job::{Delimiter, Encoding};
-use crate::domain::row::{BadRow, RowRef, Tags, Value};
-use crate::domain::tags;
+use crate::domain::job::{Delimiter, Encoding, UnusualIds};
+use crate::domain::row::{BadRow, RowRef, Tags};
+use crate::domain::{results, tags};
 
-use super::columns::Columns;
+use super::columns::{Column, Columns};
 use super::encoding::REPLACEMENT;
 use super::error::{InputError, Problem};
 use super::notes::{NoteKind, Notes};
 use super::row::{self, Fault, Sink};
-use header::Header;
+use header::{Header, Repeat};
 use records::{Cells, Form, Place, Records};
 use window::Window;
 
-/// Parts the groups of a friend within their cell.
-const GROUP_SEPARATOR: char = '|';
+/// Between quotes they are part of an id; without quotes they say that the file has another delimiter in places.
+const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 
 /// Reads all rows.
 ///
@@ -52,8 +51,12 @@ pub(super) fn read(
         let mut json = String::new();
         let mut read = Tags::new();
         let flow = match rows.row(&place, cells, &mut read, &mut json) {
-            Ok(row) => sink(Ok(row)),
-            Err(refusal) => sink(Err(rows.bad_row(refusal, &place, cells, read))),
+            Ok(row) => {
+                rows.note_joints(&row, notes);
+                sink(Ok(row))
+            }
+            Err(Refusal::File(problem)) => return Err(InputError::at(name, place.line, *problem)),
+            Err(Refusal::Row(fault)) => sink(Err(rows.bad_row(fault, &place, cells, read))),
         };
         if flow.is_break() {
             return Ok(());
@@ -86,17 +89,16 @@ fn unreadable(name: &str, line: u64) -> impl FnOnce(std::io::Error) -> InputErro
     move |error| InputError::of_read(name, Some(line), error)
 }
 
-/// Why a record is no row. What is kept of it comes back if the results are used as input, and must be refused then, too.
+/// Why a record is no row.
 enum Refusal {
-    /// Its cells can't be told apart or are no text. Nothing is kept: any guess at an id might pass for one.
-    Unreadable(Fault),
-    /// Its cells are read and break a rule. They are kept, and break it again.
-    Unfit(Fault),
+    Row(Fault),
+    /// No row from here on can be trusted.
+    File(Box<Problem>),
 }
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self::Unfit(fault)
+        Self::Row(fault)
     }
 }
 
@@ -130,11 +132,11 @@ impl Rows<'_> {
         tags: &mut Tags,
         json: &'r mut String,
     ) -> Result<RowRef<'r>, Refusal> {
-        self.check_form(place, cells).map_err(Refusal::Unreadable)?;
+        self.check_form(place, cells)?;
         let from = self.header.from.map(|index| cells.get(index).unwrap_or_default());
         let account = cells.get(self.header.account).unwrap_or_default();
-        let plain = from.into_iter().chain([account]).all(UserId::is_plain);
-        if !plain || from == Some(account) {
+        let plain = |id: &[u8]| self.columns.is_plain(id) && self.header.joint(id).is_none();
+        if !from.into_iter().chain([account]).all(plain) || from == Some(account) {
             self.check_ids(cells)?;
         }
         if !self.header.tags.is_empty() {
@@ -144,100 +146,120 @@ impl Rows<'_> {
         Ok(RowRef { line: place.line, from, account, tags: json.as_bytes() })
     }
 
-    fn check_ids(&self, cells: Cells<'_>) -> Result<(), Refusal> {
+    fn check_ids(&self, cells: Cells<'_>) -> Result<(), Fault> {
+        let id = |column: Column<'_>, index| {
+            let id = self.text(column.api, cells, index)?;
+            self.check_unquoted(column, cells, index, id)?;
+            Ok::<_, Fault>(id)
+        };
         let from = match (self.columns.from, self.header.from) {
-            (Some(column), Some(index)) => Some(self.text(column.api, cells, index)?),
+            (Some(column), Some(index)) => Some(id(column, index)?),
             (Some(_), None) | (None, _) => None,
         };
-        let account = self.text(self.columns.account.api, cells, self.header.account)?;
-        Ok(row::check_ids(self.columns, from, account)?)
+        row::check_ids(self.columns, from, id(self.columns.account, self.header.account)?)
     }
 
-    fn check_form(&mut self, place: &Place, cells: Cells<'_>) -> Result<(), Fault> {
-        let width = self.header.width;
-        match place.form {
+    /// What an id is not by itself, but for where it is in a file.
+    fn check_unquoted(&self, column: Column<'_>, cells: Cells<'_>, index: usize, id: &str) -> Result<(), Fault> {
+        if self.columns.unusual_ids == UnusualIds::Allow || self.columns.results {
+            return Ok(());
+        }
+        if let Some(joint) = self.header.joint(id.as_bytes()).filter(|joint| joint.is_sure) {
+            let why = format!("ends with the column name `{}`: were files joined without a line feed?", joint.name);
+            return Err(row::unusual(column, why).kept());
+        }
+        // A formula, which keeps its quotes, is told as such.
+        if id.contains('"') && !id.starts_with('=') && !cells.is_quoted(index) {
+            return Err(row::unusual(column, "has a quote in it, but does not start with one"));
+        }
+        let other = id.chars().find(|c| DELIMITERS.contains(c));
+        match other.filter(|_| !cells.is_quoted(index)) {
+            Some(other) => {
+                let why = format_args!("contains the delimiter `{other}` without quotes: `{id}`");
+                Err(row::unusual(column, why))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Notes ids that end with a short name of a column, which may be chance.
+    fn note_joints(&self, row: &RowRef<'_>, notes: &mut Notes<'_>) {
+        for id in row.from.into_iter().chain([row.account]) {
+            if let Some(joint) = self.header.joint(id).filter(|joint| !joint.is_sure) {
+                let id = String::from_utf8_lossy(id);
+                notes.add(NoteKind::EndsWithHeader, row.line, || {
+                    let name = &joint.name;
+                    format!("the id `{id}` ends with the column name `{name}`: were files joined without a line feed?")
+                });
+            }
+        }
+    }
+
+    fn check_form(&mut self, place: &Place, cells: Cells<'_>) -> Result<(), Refusal> {
+        let width = self.header.width();
+        let fault = match place.form {
             // The source was refused.
-            Form::Open | Form::Broken => Err(Fault::new("a quote is opened and never closed")),
+            Form::Open | Form::Broken => Fault::new("a quote is opened and never closed"),
             Form::Trailing => {
                 self.doubtful_from.get_or_insert(place.line);
-                Err(Fault::new("text follows a closing quote: a quote within a quoted cell is written twice"))
+                Fault::new("text follows a closing quote: a quote within a quoted cell is written twice")
             }
             Form::BareReturn => {
-                Err(Fault::new("a carriage return stands outside quotes (line ends of an old Mac, or converted twice)"))
+                Fault::new("a carriage return stands outside quotes (line ends of an old Mac, or converted twice)")
             }
-            Form::TooLong => Err(Fault::new("the row is longer than 1 MiB")),
-            Form::Whole | Form::Stray if cells.len() != width => {
-                if place.quoted {
-                    self.doubtful_from.get_or_insert(place.line);
+            Form::TooLong => Fault::new("the row is longer than 1 MiB"),
+            Form::Whole | Form::Stray => match self.header.repeat(cells, self.columns) {
+                Some(Repeat::Same) => Fault::new("repeats the header: were files joined?"),
+                Some(Repeat::Other) => return Err(Refusal::File(Box::new(second_header(cells)))),
+                None if cells.len() != width => {
+                    if place.quoted {
+                        self.doubtful_from.get_or_insert(place.line);
+                    }
+                    Fault::new(format!("the row has {} cells, the header has {width}", cells.len()))
                 }
-                Err(Fault::new(format!("the row has {} cells, the header has {width}", cells.len())))
-            }
-            Form::Whole | Form::Stray if self.repeats_header(cells) => {
-                Err(Fault::new("repeats the header: were files joined?"))
-            }
-            Form::Stray => self.check_stray_quote(cells),
-            Form::Whole => Ok(()),
-        }
+                None => return Ok(()),
+            },
+        };
+        Err(fault.into())
     }
 
-    /// A quote in an id that does not start with one is most likely half of a pair.
-    fn check_stray_quote(&self, cells: Cells<'_>) -> Result<(), Fault> {
-        let from = self.columns.from.zip(self.header.from);
-        for (column, index) in from.into_iter().chain([(self.columns.account, self.header.account)]) {
-            if cells.get(index).is_some_and(|cell| cell.contains(&b'"')) {
-                return Err(Fault::of(column.api, "has a quote in it, but does not start with one"));
-            }
-        }
-        Ok(())
-    }
-
-    fn repeats_header(&self, cells: Cells<'_>) -> bool {
-        // Hardly any row gets beyond its last cell here.
-        self.header.names.iter().enumerate().rev().all(|(index, name)| {
-            let cell = cells.get(index).unwrap_or_default();
-            let cell = if index == 0 { cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell) } else { cell };
-            cell == name
-        })
-    }
-
-    fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Refusal> {
+    fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Fault> {
         let cell = cells.get(index).unwrap_or_default();
-        let refusal = |what: std::fmt::Arguments<'_>| Refusal::Unreadable(Fault::of(column, what));
         let text = str::from_utf8(cell).map_err(|error| {
             let byte = error.valid_up_to() + 1;
-            refusal(format_args!(
-                "is not valid UTF-8 from its byte {byte} on; if the file is GBK: input.encoding = \"gbk\""
-            ))
+            let hint = "if the file is GBK: input.encoding = \"gbk\"";
+            Fault::of(column, format_args!("is not valid UTF-8 from its byte {byte} on; {hint}"))
         })?;
         if self.columns.encoding == Encoding::Gbk && text.contains(REPLACEMENT) {
-            return Err(refusal(format_args!("is not valid GBK")));
+            return Err(Fault::of(column, "is not valid GBK"));
         }
         Ok(text)
     }
 
-    fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Refusal> {
+    fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Fault> {
         for (tag, index) in &self.header.tags {
             let text = self.text(tag, cells, *index)?;
-            if !text.is_empty() {
-                row::set_tag(tags, tag, value(tag, text))?;
+            let value = if self.columns.results {
+                results::from_cell(tag, text).map_err(|error| Fault::of(tag, error))?
+            } else {
+                tags::from_cell(tag, text)
+            };
+            if let Some(value) = value {
+                row::set_tag(tags, tag, value)?;
             }
         }
         Ok(())
     }
 
-    fn bad_row(&self, refusal: Refusal, place: &Place, cells: Cells<'_>, tags: Tags) -> BadRow {
+    fn bad_row(&self, mut fault: Fault, place: &Place, cells: Cells<'_>, tags: Tags) -> BadRow {
         let cell = |index| cells.get(index).map(|cell| String::from_utf8_lossy(cell).into_owned());
-        let (mut fault, from, account, tags) = match refusal {
-            Refusal::Unreadable(fault) => (fault, None, None, Tags::new()),
-            Refusal::Unfit(fault) => (fault, self.header.from.and_then(cell), cell(self.header.account), tags),
-        };
         if place.spans_lines() {
             fault.reason = format!("{} (the row spans lines {} to {})", fault.reason, place.line, place.last_line);
         }
-        fault.into_row(place.line, from, account, tags)
+        fault.into_row(place.line, self.header.from.and_then(cell), cell(self.header.account), tags)
     }
 }
 
-fn value(tag: &str, text: &str) -> Value {
-    if tag == tags::GROUP { tags::groups(text.split(GROUP_SEPARATOR)) } else { Value::Text(text.into()) }
+fn second_header(cells: Cells<'_>) -> Problem {
+    Problem::SecondHeader(cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect())
 }

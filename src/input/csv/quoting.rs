@@ -21,15 +21,17 @@ pub(super) enum Quoting {
     BareReturn,
 }
 
+/// Where in a record a byte is.
+enum At {
+    CellStart,
+    Plain,
+    Quoted,
+    /// After a quote in a quoted cell: the first half of an escaped one, or the closing one.
+    Quote,
+}
+
 /// Looks at the raw bytes of one record, its line end included or not.
 pub(super) fn of(raw: &[u8], delimiter: u8) -> Quoting {
-    enum At {
-        CellStart,
-        Plain,
-        Quoted,
-        /// After a quote in a quoted cell: the first half of an escaped one, or the closing one.
-        Quote,
-    }
     let text = without_line_end(raw);
     let (mut at, mut stray, mut bare_return) = (At::CellStart, false, false);
     for &byte in text {
@@ -72,6 +74,27 @@ fn is_closed(text: &[u8], delimiter: u8) -> bool {
     at_end && memchr::memchr_iter(b'"', text).count().is_multiple_of(2) && !text.contains(&b'\n')
 }
 
+/// Whether the cell of this number, from 0, is in quotes. The quotes of the record are sound.
+pub(super) fn is_quoted(raw: &[u8], delimiter: u8, index: usize) -> bool {
+    let (mut at, mut cell) = (At::CellStart, 0);
+    for &byte in raw {
+        if matches!(at, At::CellStart) && cell == index {
+            return byte == b'"';
+        }
+        at = match at {
+            At::Quoted if byte == b'"' => At::Quote,
+            At::Quoted => At::Quoted,
+            At::CellStart | At::Quote if byte == b'"' => At::Quoted,
+            At::CellStart | At::Plain | At::Quote if byte == delimiter => {
+                cell += 1;
+                At::CellStart
+            }
+            At::CellStart | At::Plain | At::Quote => At::Plain,
+        };
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +133,12 @@ mod tests {
         ] {
             assert_eq!(of(raw, b','), quoting, "{}", raw.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_cell_in_quotes_is_told_from_one_that_holds_quotes() {
+        let raw = b"a,\"b,\"\",c\",d \"e\",\"\",f\r\n";
+        let quoted: Vec<bool> = (0..6).map(|index| is_quoted(raw, b',', index)).collect();
+        assert_eq!(quoted, [false, true, false, true, false, false]);
     }
 }

@@ -109,11 +109,12 @@ impl<R: Read> Records<R> {
 
     /// The cells of the last record.
     pub(super) fn cells(&self, place: &Place) -> Cells<'_> {
-        let text = match self.plain {
-            Some(_) => self.reader.get_ref().text(place.start, place.end),
-            None => self.record.as_slice(),
+        let raw = self.reader.get_ref().text(place.start, place.end);
+        let (text, quoted) = match self.plain {
+            Some(_) => (raw, None),
+            None => (self.record.as_slice(), Some((raw, self.delimiter))),
         };
-        Cells { text, ranges: &self.cells, crlf: place.crlf }
+        Cells { text, ranges: &self.cells, crlf: place.crlf, quoted }
     }
 
     /// The line that is read next.
@@ -301,6 +302,8 @@ pub(super) struct Cells<'r> {
     text: &'r [u8],
     ranges: &'r [Range<usize>],
     crlf: bool,
+    /// The record as it is in the file, and what is between its cells; none where it has no quotes.
+    quoted: Option<(&'r [u8], u8)>,
 }
 
 impl<'r> Cells<'r> {
@@ -314,6 +317,11 @@ impl<'r> Cells<'r> {
             return Some(cell.strip_suffix(b"\r").unwrap_or(cell));
         }
         Some(cell)
+    }
+
+    /// Whether a cell is in quotes.
+    pub(super) fn is_quoted(&self, index: usize) -> bool {
+        self.quoted.is_some_and(|(raw, delimiter)| quoting::is_quoted(raw, delimiter, index))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &'r [u8]> {

@@ -58,6 +58,12 @@ impl<'l> Record<'l, '_, '_> {
         let ids_in_list = matches!(self.columns.body, BodyShape::Ids);
         let fault = fields.fault.as_ref();
         let count = match (fields.list, fields.account) {
+            (Some(_), _) if !fields.tags.is_empty() || fields.sns_item.is_some() => {
+                let beside = fields.tags.first().map_or("SnsItem", |(tag, _)| tag);
+                return self.reject(Fault::new(format!(
+                    "the record has `{beside}` beside its list: each item of the list has its own"
+                )));
+            }
             (Some(list), None) if Type::of(list) == Type::List => {
                 value::for_each(list, |item| self.list_item(item, fault))
             }
@@ -121,7 +127,7 @@ impl<'l> Record<'l, '_, '_> {
     }
 
     fn id(&self, column: Column<'_>, raw: Option<Raw<'l>>) -> Result<Cow<'l, str>, Fault> {
-        let raw = raw.ok_or_else(|| Fault::of(column.api, "is missing"))?;
+        let raw = raw.ok_or_else(|| Fault::of(column.api, "is missing").kept())?;
         self.text(column.api, raw)
     }
 
@@ -132,7 +138,9 @@ impl<'l> Record<'l, '_, '_> {
                 self.check_encoding(name, &text)?;
                 Ok(text)
             }
-            Type::Number => Err(Fault::of(name, "is a number: ids are text and stand in quotes")),
+            Type::Number => {
+                Err(Fault::of(name, format_args!("is the number {}: ids are text and stand in quotes", raw.get())))
+            }
             other @ (Type::List | Type::Object | Type::Boolean | Type::Null) => {
                 Err(Fault::of(name, format_args!("is {}, not text", other.name())))
             }
@@ -236,11 +244,7 @@ fn whole(text: &str) -> Option<Number> {
     signed.or_else(|| text.parse::<u64>().ok().map(Number::from))
 }
 
-/// An id for the results file: text as it reads, a number as it is written.
+/// An id for the results file. What is no text there would be one in the results, and pass for an id.
 fn as_it_stands(raw: Raw<'_>) -> Option<String> {
-    match Type::of(raw) {
-        Type::Text => value::text(raw).map(Cow::into_owned),
-        Type::Number | Type::Boolean => Some(raw.get().to_owned()),
-        Type::List | Type::Object | Type::Null => None,
-    }
+    (Type::of(raw) == Type::Text).then(|| value::text(raw).map(Cow::into_owned)).flatten()
 }
