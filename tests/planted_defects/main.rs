@@ -7,6 +7,7 @@
 
 mod defect;
 mod file;
+mod files;
 mod rows;
 
 use std::collections::BTreeMap;

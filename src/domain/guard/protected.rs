@@ -116,7 +116,6 @@ impl Protected {
             return Err(ProtectedError::Empty);
         }
         if !patterns.is_empty() {
-            protected.pattern_count = patterns.len();
             protected.patterns = Some(compile(&patterns)?);
             protected.pattern_count = patterns.len();
         }
@@ -151,16 +150,6 @@ impl Protected {
     /// A digest of all lines: lists with equal digests protect the same ids.
     pub fn digest(&self) -> String {
         self.lines.finalize().to_hex().to_string()
-    }
-
-    /// How many ids are on the list.
-    pub fn ids(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// How many patterns are on the list.
-    pub const fn patterns(&self) -> usize {
-        self.pattern_count
     }
 
     /// Whether `id` is on the list.
