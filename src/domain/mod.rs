@@ -8,6 +8,7 @@ pub mod account;
 pub mod answer;
 pub mod codes;
 pub mod guard;
+pub mod history;
 pub mod job;
 pub mod limit;
 pub mod operation;

@@ -45,7 +45,7 @@ impl Gate for Lanes {
         let taken = taken.expect("lanes give slots");
         Self::answered(self, 0, &taken, Duration::from_nanos(round_trip), now).expect("the ledger works");
         if rejected {
-            self.throttled(0, Scope::Command, now).expect("the ledger works");
+            self.throttled(0, (Scope::Command, Pause::Short), now).expect("the ledger works");
         }
     }
 }
