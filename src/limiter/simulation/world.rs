@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::server::{Server, Verdict};
-use crate::domain::codes::Scope;
+use crate::domain::codes::{Pause, Scope};
 use crate::domain::limit::Moment;
 use crate::limiter::lane::Lanes;
 use crate::limiter::ledger::Taken;
