@@ -9,6 +9,7 @@ pub mod answer;
 pub mod codes;
 pub mod field_names;
 pub mod guard;
+pub mod history;
 pub mod job;
 pub mod limit;
 pub mod operation;
