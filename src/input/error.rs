@@ -87,9 +87,9 @@ pub enum Problem {
     /// It is something else than text.
     #[error("is {}, not CSV or JSONL", .0.what)]
     NotText(&'static Foreign),
-    /// A NUL byte, which no text holds.
-    #[error("holds NUL bytes")]
-    Nul,
+    /// NUL bytes in place of text.
+    #[error("has a hole: NUL bytes in place of text")]
+    Hole,
     /// Text that is said to be GBK and is UTF-8.
     #[error("is UTF-8 text, but the job says encoding = \"gbk\"")]
     Utf8AsGbk,
@@ -259,7 +259,7 @@ impl Problem {
             | Self::NotCompressed(_)
             | Self::Window { .. }
             | Self::Dictionary
-            | Self::Nul
+            | Self::Hole
             | Self::Utf8AsGbk
             | Self::UnfinishedLine
             | Self::Changed
@@ -306,7 +306,7 @@ impl Problem {
             Self::Dictionary => format!("unpack it: zstd -d -D dictionary {file}"),
             Self::Changed => "run again when its export is complete".to_owned(),
             Self::NotText(foreign) => foreign.hint.replace("{file}", file),
-            Self::Nul => "export it again: a crash or a full disk can leave such bytes in place of rows".to_owned(),
+            Self::Hole => "export it again: a crash or a full disk can leave such bytes in place of rows".to_owned(),
             Self::Utf8AsGbk => {
                 "remove input.encoding from the job; if the file is GBK after all: iconv -f GBK -t UTF-8".to_owned()
             }

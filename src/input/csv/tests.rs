@@ -462,7 +462,7 @@ proptest! {
     fn every_line_of_any_bytes_is_in_one_row(bytes in prop::collection::vec(hostile_byte(), 0..300)) {
         let text = [b"From_Account,To_Account\n", bytes.as_slice()].concat();
         let Ok(rows) = rows_with("friend_delete", "rows.csv", &text, &input(&[])) else {
-            prop_assert!(bytes.contains(&b'"') || bytes.contains(&0));
+            prop_assert!(bytes.contains(&b'"'));
             return Ok(());
         };
         let mut covered = Vec::new();
@@ -498,7 +498,7 @@ proptest! {
             text.extend(row(n).as_bytes());
         }
         let Ok(rows) = rows_with("friend_delete", "rows.csv", &text, &input(&[])) else {
-            prop_assert!(damage.contains(&b'"') || damage.contains(&0));
+            prop_assert!(damage.contains(&b'"'));
             return Ok(());
         };
         for row in expected {
