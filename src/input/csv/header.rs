@@ -5,7 +5,6 @@ use std::io::{Read, Seek, SeekFrom};
 use crate::domain::job::Delimiter;
 use crate::domain::unusual_id::is_invisible;
 use crate::input::columns::{Columns, Meaning};
-use crate::input::compression::read_problem;
 use crate::input::error::{InputError, Problem};
 
 use super::records::{Cells, Form, Records};
@@ -39,7 +38,7 @@ pub(super) fn read<R: Read>(
     let candidates = delimiter.map_or(DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
     let mut best: Option<(usize, InputError)> = None;
     for delimiter in candidates {
-        let unreadable = |error| InputError::new(name, read_problem(error));
+        let unreadable = |error| InputError::of_read(name, None, error);
         window.seek(SeekFrom::Start(0)).map_err(unreadable)?;
         let mut records = Records::new(window, byte(delimiter));
         let place = records.next().map_err(unreadable)?;
@@ -69,14 +68,23 @@ const fn byte(delimiter: Delimiter) -> u8 {
 
 fn check_form(form: Form, cells: Cells<'_>) -> Result<(), Problem> {
     match form {
-        Form::Whole if cells.iter().any(|cell| cell.contains(&b'\r')) => {
-            Err(Problem::Header("holds a bare carriage return (line ends of an old Mac?)"))
+        Form::BareReturn if cells.iter().all(|cell| !strip_return(cell).contains(&b'\r')) => {
+            Err(Problem::LineEnds("CR CR LF: they were converted twice"))
         }
-        Form::Whole => Ok(()),
-        Form::Open => Err(Problem::Header("opens a quote and never closes it")),
-        Form::Trailing => Err(Problem::Header("has text behind a closing quote")),
+        Form::BareReturn => Err(Problem::LineEnds("CR alone, as on an old Mac")),
+        Form::TooLong if cells.iter().any(|cell| cell.contains(&b'\r')) => {
+            Err(Problem::LineEnds("CR alone, as on an old Mac"))
+        }
+        Form::Whole | Form::Stray => Ok(()),
+        Form::Open => Err(Problem::OpenQuote),
+        Form::Trailing | Form::Broken => Err(Problem::BrokenQuote),
         Form::TooLong => Err(Problem::Header("is longer than 1 MiB")),
     }
+}
+
+/// A cell without the carriage return at its end.
+fn strip_return(cell: &[u8]) -> &[u8] {
+    cell.strip_suffix(b"\r").unwrap_or(cell)
 }
 
 /// Which header a row repeats.

@@ -10,12 +10,12 @@ mod window;
 use std::io::Read;
 use std::str;
 
+use crate::domain::account::UserId;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::row::{BadRow, RowRef, Tags};
 use crate::domain::{results, tags};
 
 use super::columns::{Column, Columns};
-use super::compression::read_problem;
 use super::encoding::REPLACEMENT;
 use super::error::{InputError, Problem};
 use super::notes::{NoteKind, Notes};
@@ -29,9 +29,9 @@ const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 
 /// Reads all rows.
 ///
-/// A record whose quotes are not sound is the work of a stray quote: only its first line is rejected, the others are
-/// read again as rows of their own. A record with sound quotes is one row, however many lines it spans and however
-/// wrong it is: what stands within quotes is never taken for a row.
+/// A record with sound quotes is one row, however many lines it spans and however wrong it is. Behind a quote that is
+/// not closed, or that is closed twice, nobody can tell rows from the text of a cell: what stands within quotes must
+/// never be taken for a row, so the source is refused there.
 pub(super) fn read(
     name: &str,
     text: impl Read,
@@ -41,32 +41,29 @@ pub(super) fn read(
     sink: &mut Sink<'_>,
 ) -> Result<(), InputError> {
     let (header, mut records) = header::read(name, Window::new(text), columns, delimiter)?;
-    let rows = Rows { columns, header };
+    let mut rows = Rows { columns, header, doubtful_from: None };
     while let Some(place) = next(name, &mut records)? {
-        if place.spans_lines() && place.form == Form::Whole {
+        rows.check_quotes(&place).map_err(|(line, problem)| InputError::at(name, line, problem))?;
+        if place.spans_lines() {
             let (line, end) = (place.line, place.last_line);
             notes.add(NoteKind::SpansLines, line, || format!("a quoted cell makes the row span lines {line} to {end}"));
         }
         let cells = records.cells(&place);
         let mut json = String::new();
         let mut read = Tags::new();
-        let (flow, again) = match rows.row(&place, cells, &mut read, &mut json) {
+        let flow = match rows.row(&place, cells, &mut read, &mut json) {
             Ok(row) => {
                 rows.note_joints(&row, notes);
-                (sink(Ok(row)), false)
+                sink(Ok(row))
             }
             Err(Refusal::File(problem)) => return Err(InputError::at(name, place.line, *problem)),
-            Err(Refusal::Row(fault)) => {
-                let again = place.form == Form::TooLong || place.spans_lines() && place.form != Form::Whole;
-                (sink(Err(rows.bad_row(fault, &place, cells, read, again))), again)
-            }
+            Err(Refusal::Row(fault)) => sink(Err(rows.bad_row(fault, &place, cells, read))),
         };
         if flow.is_break() {
             return Ok(());
         }
-        if again {
-            let result = records.read_again_behind_first_line(&place);
-            result.map_err(|error| InputError::at(name, place.line, read_problem(error)))?;
+        if place.form == Form::TooLong && !records.skip_line(&place).map_err(unreadable(name, place.line))? {
+            return Err(InputError::at(name, place.line, Problem::OpenQuote));
         }
     }
     notes.blank_rows(records.blank_rows());
@@ -86,7 +83,11 @@ pub(super) fn tag_columns(
 
 fn next<R: Read>(name: &str, records: &mut Records<R>) -> Result<Option<Place>, InputError> {
     let result = records.next();
-    result.map_err(|error| InputError::at(name, records.line(), read_problem(error)))
+    result.map_err(|error| unreadable(name, records.line())(error))
+}
+
+fn unreadable(name: &str, line: u64) -> impl FnOnce(std::io::Error) -> InputError {
+    move |error| InputError::of_read(name, Some(line), error)
 }
 
 /// Why a record is no row.
@@ -105,12 +106,28 @@ impl From<Fault> for Refusal {
 struct Rows<'a> {
     columns: &'a Columns<'a>,
     header: Header,
+    /// The line of the first record whose quotes leave a doubt which lines are rows.
+    doubtful_from: Option<u64>,
 }
 
 impl Rows<'_> {
+    /// The line from which on rows can't be told from the text of cells, if this record shows one.
+    ///
+    /// Text behind a closing quote, or too many cells next to quotes, may be the first line of a cell whose quotes are
+    /// not doubled: `"the 5" one, as agreed`. What comes next is then text. The line on which that cell ends shows it by a
+    /// quote in a cell that does not start with one.
+    fn check_quotes(&mut self, place: &Place) -> Result<(), (u64, Problem)> {
+        match (place.form, self.doubtful_from) {
+            (Form::Open, _) => Err((place.line, Problem::OpenQuote)),
+            (Form::Broken, _) => Err((place.line, Problem::BrokenQuote)),
+            (Form::Stray, Some(line)) => Err((line, Problem::BrokenQuote)),
+            (Form::Stray, None) | (Form::Whole | Form::Trailing | Form::BareReturn | Form::TooLong, _) => Ok(()),
+        }
+    }
+
     /// The row of a record. `tags` holds what was read of them also where the row is bad.
     fn row<'r>(
-        &self,
+        &mut self,
         place: &Place,
         cells: Cells<'r>,
         tags: &mut Tags,
@@ -137,8 +154,11 @@ impl Rows<'_> {
         let (from_id, account_id) = (from.map(text).transpose()?, text(account)?);
         let ids = || from.zip(from_id).into_iter().chain([(account, account_id)]);
         ids().try_for_each(|((column, _), id)| self.check_joint(column, id))?;
-        row::check_ids(self.columns, from_id, account_id)?;
-        ids().try_for_each(|((column, index), id)| self.check_unquoted(column, cells.is_quoted(index), id))
+        // What no id can be is told as that, also where its cell is odd as well.
+        let possible = |(_, id): &(_, &str)| UserId::check(id).is_ok();
+        let mut possible = ids().filter(possible);
+        possible.try_for_each(|((column, index), id)| self.check_unquoted(column, cells.is_quoted(index), id))?;
+        row::check_ids(self.columns, from_id, account_id)
     }
 
     /// Whether files were joined within this id.
@@ -157,6 +177,10 @@ impl Rows<'_> {
     fn check_unquoted(&self, column: Column<'_>, is_quoted: bool, id: &str) -> Result<(), Fault> {
         if is_quoted || self.columns.results || self.columns.unusual_ids == UnusualIds::Allow {
             return Ok(());
+        }
+        // A formula, which keeps its quotes, is told as such.
+        if id.contains('"') && !id.starts_with('=') {
+            return Err(row::unusual(column, "has a quote in it, but does not start with one"));
         }
         id.chars().find(|c| DELIMITERS.contains(c)).map_or(Ok(()), |other| {
             let why = format_args!("contains the delimiter `{other}` without quotes: `{id}`");
@@ -177,16 +201,26 @@ impl Rows<'_> {
         }
     }
 
-    fn check_form(&self, place: &Place, cells: Cells<'_>) -> Result<(), Refusal> {
+    fn check_form(&mut self, place: &Place, cells: Cells<'_>) -> Result<(), Refusal> {
         let width = self.header.width();
         let fault = match place.form {
-            Form::Open => Fault::new("a quote is opened and never closed"),
-            Form::Trailing => Fault::new("text follows a closing quote"),
+            // The source was refused.
+            Form::Open | Form::Broken => Fault::new("a quote is opened and never closed"),
+            Form::Trailing => {
+                self.doubtful_from.get_or_insert(place.line);
+                Fault::new("text follows a closing quote: a quote within a quoted cell is written twice")
+            }
+            Form::BareReturn => {
+                Fault::new("a carriage return stands outside quotes (line ends of an old Mac, or converted twice)")
+            }
             Form::TooLong => Fault::new("the row is longer than 1 MiB"),
-            Form::Whole => match self.header.repeat(cells, self.columns) {
+            Form::Whole | Form::Stray => match self.header.repeat(cells, self.columns) {
                 Some(Repeat::Same) => Fault::new("repeats the header: were files joined?"),
                 Some(Repeat::Other) => return Err(Refusal::File(Box::new(second_header(cells)))),
                 None if cells.len() != width => {
+                    if place.quoted {
+                        self.doubtful_from.get_or_insert(place.line);
+                    }
                     Fault::new(format!("the row has {} cells, the header has {width}", cells.len()))
                 }
                 None => return Ok(()),
@@ -197,14 +231,15 @@ impl Rows<'_> {
 
     fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Fault> {
         let cell = cells.get(index).unwrap_or_default();
-        let (text, encoding) = match self.columns.encoding {
-            Encoding::Utf8 => (str::from_utf8(cell).ok(), "UTF-8"),
-            Encoding::Gbk => {
-                let text = str::from_utf8(cell).ok();
-                (text.filter(|text| !text.contains(REPLACEMENT)), "GBK")
-            }
-        };
-        text.ok_or_else(|| Fault::of(column, format_args!("is not valid {encoding}")))
+        let text = str::from_utf8(cell).map_err(|error| {
+            let byte = error.valid_up_to() + 1;
+            let hint = "if the file is GBK: input.encoding = \"gbk\"";
+            Fault::of(column, format_args!("is not valid UTF-8 from its byte {byte} on; {hint}"))
+        })?;
+        if self.columns.encoding == Encoding::Gbk && text.contains(REPLACEMENT) {
+            return Err(Fault::of(column, "is not valid GBK"));
+        }
+        Ok(text)
     }
 
     fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Fault> {
@@ -222,11 +257,10 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn bad_row(&self, mut fault: Fault, place: &Place, cells: Cells<'_>, tags: Tags, again: bool) -> BadRow {
+    fn bad_row(&self, mut fault: Fault, place: &Place, cells: Cells<'_>, tags: Tags) -> BadRow {
         let cell = |index| cells.get(index).map(|cell| String::from_utf8_lossy(cell).into_owned());
         if place.spans_lines() {
-            let (end, runs) = (place.last_line, if again { "would run" } else { "runs" });
-            fault.reason = format!("{} (as its quotes stand, the row {runs} on to line {end})", fault.reason);
+            fault.reason = format!("{} (the row spans lines {} to {})", fault.reason, place.line, place.last_line);
         }
         fault.into_row(place.line, self.header.from.and_then(cell), cell(self.header.account), tags)
     }

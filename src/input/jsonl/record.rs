@@ -26,19 +26,20 @@ pub(super) struct Line<'l> {
     pub(super) damaged: bool,
 }
 
-/// Hands the rows of a line to the sink.
-pub(super) fn read(line: Line<'_>, columns: &Columns<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    let fields = match Fields::parse(line.json, columns) {
-        Ok(fields) => fields,
-        Err(error) => return sink(Err(syntax(&error).into_row(line.number, None, None, Tags::new()))),
-    };
+/// Hands the rows of a line to the sink. An error means that it is no JSON object.
+pub(super) fn read(
+    line: Line<'_>,
+    columns: &Columns<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<ControlFlow<()>, serde_json::Error> {
+    let fields = Fields::parse(line.json, columns)?;
     let mut record = Record { line, columns, from: fields.from, sink, flow: ControlFlow::Continue(()) };
     record.read(&fields);
-    record.flow
+    Ok(record.flow)
 }
 
 /// What the parser found, without its line number, which is always 1 here.
-fn syntax(error: &serde_json::Error) -> Fault {
+pub(super) fn syntax(error: &serde_json::Error) -> Fault {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or_default();
     Fault::new(format!("is no JSON object: {what} at character {}", error.column()))
@@ -151,7 +152,7 @@ impl<'l> Record<'l, '_, '_> {
             return Ok(());
         }
         let encoding = match self.columns.encoding {
-            Encoding::Utf8 => "UTF-8",
+            Encoding::Utf8 => "UTF-8; if the file is GBK: input.encoding = \"gbk\"",
             Encoding::Gbk => "GBK",
         };
         Err(Fault::of(name, format_args!("is not valid {encoding}")))

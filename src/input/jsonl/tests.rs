@@ -86,8 +86,11 @@ fn records_that_are_no_rows_are_rejected_with_the_reason() {
     ] {
         assert_eq!(reason("friend_delete", record), expected);
     }
-    for record in ["5", "\"a\"", "{", "{\"From_Account\":\"a\"", "null", "true"] {
-        assert!(reason("friend_delete", record).starts_with("is no JSON object: "), "{record}");
+    for record in ["5", "\"a\"", "{", "{\"From_Account\":\"a\"", "null", "true", "From_Account", "}", "{},"] {
+        let good = r#"{"From_Account":"a","To_Account":"b"}"#;
+        let rows = lines("friend_delete", &format!("{good}\n{record}\n{good}\n"));
+        assert!(rows[1].starts_with("2 bad : is no JSON object: "), "{record}: {rows:?}");
+        assert_eq!((rows.len(), rows[2].as_str()), (3, "3 a>b"));
     }
     assert!(reason("account_delete", r#"{"UserID":"a","DeleteItem":[{"UserID":"b"}]}"#).contains("both a list"));
     assert!(reason("account_delete", r#"{"DeleteItem":"a"}"#).contains("no list"));
@@ -180,7 +183,8 @@ fn names_of_the_file_are_mapped() {
 fn bytes_that_are_no_text_reject_only_the_item_they_stand_in() {
     let record = b"{\"From_Account\":\"a\",\"To_Account\":[\"b\xff\",\"c\"],\"x\":\"\xff\"}";
     let rows = rows_with("friend_delete", "rows.jsonl", record, &input(&[])).unwrap();
-    assert_eq!(rows, ["1 bad : `To_Account` is not valid UTF-8", "1 a>c"]);
+    let reason = "`To_Account` is not valid UTF-8; if the file is GBK: input.encoding = \"gbk\"";
+    assert_eq!(rows, [format!("1 bad : {reason}").as_str(), "1 a>c"]);
     let mut gbk = input(&[]);
     gbk.encoding = Encoding::Gbk;
     let (record, _, _) = encoding_rs::GBK.encode("{\"UserID\":\"张三\"}");
@@ -192,6 +196,35 @@ fn a_list_over_the_whole_file_is_refused_with_a_way_out() {
     let error = rows_with("account_delete", "rows.json", b"\n[\n{\"UserID\":\"a\"}\n]", &input(&[])).unwrap_err();
     assert!(matches!(*error.problem, Problem::JsonList));
     assert!(error.hint().unwrap().contains("jq -c"));
+}
+
+#[test]
+fn json_that_is_written_in_another_way_is_refused_as_what_it_is() {
+    for (text, line, words) in [
+        ("{\n  \"UserID\": \"a\"\n}\n{\n  \"UserID\": \"b\"\n}\n", 1, "spans several lines"),
+        ("\n{\"UserID\":\n\"a\"}\n", 2, "spans several lines"),
+        ("{\"UserID\":\"a\"},\n{\"UserID\":\"b\"}\n", 1, "a comma between them"),
+        ("{\"UserID\":\"a\"}, {\"UserID\":\"b\"}", 1, "a comma between them"),
+        ("{\"UserID\":\"a\"}{\"UserID\":\"b\"}\n", 1, "on one line"),
+        ("{\"UserID\":\"a\"}\r{\"UserID\":\"b\"}\r", 1, "on one line"),
+        ("UserID,note\na,b\n", 1, "no JSON"),
+    ] {
+        let error = rows_with("account_delete", "rows.jsonl", text.as_bytes(), &input(&[])).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.line, Some(line), "{text}");
+        assert!(error.hint().unwrap().contains("jq") || words == "no JSON");
+    }
+    let json = b"{\"UserID\":\"a\"}\n";
+    let error = rows_with("account_delete", "rows.csv", json, &input(&[])).unwrap_err();
+    assert!(matches!(*error.problem, Problem::JsonInCsv));
+}
+
+#[test]
+fn a_record_that_is_cut_off_is_rejected_and_takes_no_other_with_it() {
+    let cut = "{\"UserID\":\"a\"\n{\"UserID\":\"b\"}\n{\"UserID\":\"us";
+    let rows = lines("account_delete", cut);
+    assert!(rows[0].starts_with("1 bad : ") && rows[1] == "2 b" && rows[2].starts_with("3 bad : "), "{rows:?}");
+    assert!(lines("account_delete", "{\"UserID\":\"us")[0].starts_with("1 bad : "));
 }
 
 #[test]
