@@ -68,6 +68,15 @@ pub enum Misfit {
 }
 
 impl Misfit {
+    /// The column of the operation that the name is meant for, by the API's name, where there is one.
+    pub(super) fn column(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Tag(_) => Some(name.to_owned()),
+            Self::Near(api) => Some(api.clone()),
+            Self::Foreign(_) => None,
+        }
+    }
+
     /// What the user can do about the column or key `name`.
     pub(super) fn hint(&self, place: Place, name: &str) -> String {
         let it = place.name();

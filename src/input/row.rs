@@ -24,12 +24,17 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self { column: None, reason: reason.into(), kept: false }
+        Self::in_column(None, reason)
+    }
+
+    /// `column` is the API's name of the column at fault, where one is.
+    pub(super) fn in_column(column: Option<String>, reason: impl Into<String>) -> Self {
+        Self { column, reason: reason.into(), kept: false }
     }
 
     /// `what` goes on from the column's name: "has 40 bytes, …".
     pub(super) fn of(column: &str, what: impl Display) -> Self {
-        Self { column: Some(column.to_owned()), reason: format!("`{column}` {what}"), kept: false }
+        Self::in_column(Some(column.to_owned()), format!("`{column}` {what}"))
     }
 
     /// Lets what was read of the row come back in the results.

@@ -10,6 +10,7 @@ mod window;
 use std::io::Read;
 use std::str;
 
+use crate::domain::account::UserId;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::row::{BadRow, RowRef, Tags};
 use crate::domain::{results, tags};
@@ -19,7 +20,7 @@ use super::encoding::REPLACEMENT;
 use super::error::{InputError, Problem};
 use super::notes::{NoteKind, Notes};
 use super::row::{self, Fault, Sink};
-use header::{Header, Repeat};
+use header::{Header, Joint, Repeat};
 use records::{Cells, Form, Place, Records};
 use window::Window;
 
@@ -147,39 +148,44 @@ impl Rows<'_> {
     }
 
     fn check_ids(&self, cells: Cells<'_>) -> Result<(), Fault> {
-        let id = |column: Column<'_>, index| {
-            let id = self.text(column.api, cells, index)?;
-            self.check_unquoted(column, cells, index, id)?;
-            Ok::<_, Fault>(id)
-        };
-        let from = match (self.columns.from, self.header.from) {
-            (Some(column), Some(index)) => Some(id(column, index)?),
-            (Some(_), None) | (None, _) => None,
-        };
-        row::check_ids(self.columns, from, id(self.columns.account, self.header.account)?)
+        let account = (self.columns.account, self.header.account);
+        let from = self.columns.from.zip(self.header.from);
+        let text = |(column, index): (Column<'_>, usize)| self.text(column.api, cells, index);
+        let (from_id, account_id) = (from.map(text).transpose()?, text(account)?);
+        let ids = || from.zip(from_id).into_iter().chain([(account, account_id)]);
+        ids().try_for_each(|((column, _), id)| self.check_joint(column, id))?;
+        // What no id can be is told as that, also where its cell is odd as well.
+        let possible = |(_, id): &(_, &str)| UserId::check(id).is_ok();
+        let mut possible = ids().filter(possible);
+        possible.try_for_each(|((column, index), id)| self.check_unquoted(column, cells.is_quoted(index), id))?;
+        row::check_ids(self.columns, from_id, account_id)
     }
 
-    /// What an id is not by itself, but for where it is in a file.
-    fn check_unquoted(&self, column: Column<'_>, cells: Cells<'_>, index: usize, id: &str) -> Result<(), Fault> {
-        if self.columns.unusual_ids == UnusualIds::Allow || self.columns.results {
-            return Ok(());
-        }
-        if let Some(joint) = self.header.joint(id.as_bytes()).filter(|joint| joint.is_sure) {
-            let why = format!("ends with the column name `{}`: were files joined without a line feed?", joint.name);
-            return Err(row::unusual(column, why).kept());
-        }
-        // A formula, which keeps its quotes, is told as such.
-        if id.contains('"') && !id.starts_with('=') && !cells.is_quoted(index) {
-            return Err(row::unusual(column, "has a quote in it, but does not start with one"));
-        }
-        let other = id.chars().find(|c| DELIMITERS.contains(c));
-        match other.filter(|_| !cells.is_quoted(index)) {
-            Some(other) => {
-                let why = format_args!("contains the delimiter `{other}` without quotes: `{id}`");
+    /// Whether files were joined within this id.
+    fn check_joint(&self, column: Column<'_>, id: &str) -> Result<(), Fault> {
+        match self.header.joint(id.as_bytes()).filter(|joint| joint.is_sure) {
+            Some(Joint { name, .. }) if self.columns.unusual_ids == UnusualIds::Reject => {
+                let why =
+                    format_args!("ends with the column name `{name}`: `{id}` (were files joined without a line feed?)");
                 Err(row::unusual(column, why))
             }
-            None => Ok(()),
+            Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether an id holds a delimiter that is not the file's. What a results file holds was checked before.
+    fn check_unquoted(&self, column: Column<'_>, is_quoted: bool, id: &str) -> Result<(), Fault> {
+        if is_quoted || self.columns.results || self.columns.unusual_ids == UnusualIds::Allow {
+            return Ok(());
+        }
+        // A formula, which keeps its quotes, is told as such.
+        if id.contains('"') && !id.starts_with('=') {
+            return Err(row::unusual(column, "has a quote in it, but does not start with one"));
+        }
+        id.chars().find(|c| DELIMITERS.contains(c)).map_or(Ok(()), |other| {
+            let why = format_args!("contains the delimiter `{other}` without quotes: `{id}`");
+            Err(row::unusual(column, why))
+        })
     }
 
     /// Notes ids that end with a short name of a column, which may be chance.

@@ -149,8 +149,9 @@ fn an_id_that_ends_with_the_header_is_rejected_or_noted() {
     let text = "UserID\nuser_1\nuser_2UserID\nuser_3\u{feff}UserID\nUserID2\n";
     let read = rows("account_delete", "rows.csv", text);
     for (row, line) in [(1, 3), (2, 4)] {
-        let start = format!("{line} bad user_{}", line - 1);
-        assert!(read[row].starts_with(&start) && read[row].contains("ends with the column name `UserID`"), "{read:?}");
+        let said = &read[row];
+        assert!(said.starts_with(&format!("{line} bad : `UserID` ends with the column name `UserID`")), "{read:?}");
+        assert!(said.contains(&format!("`user_{}", line - 1)), "{read:?}");
     }
     assert_eq!((read[0].as_str(), read[3].as_str()), ("2 user_1", "5 UserID2"));
 

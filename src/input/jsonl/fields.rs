@@ -100,7 +100,10 @@ impl Key {
             Ok(Meaning::Account) => Self::Account,
             Ok(Meaning::Tag(tag)) => Self::Tag(tag.to_owned()),
             Ok(Meaning::Own) => Self::Other,
-            Err(misfit) => Self::Refused(Fault::of(name, format_args!("{misfit} ({})", misfit.hint(Place::Key, name)))),
+            Err(misfit) => {
+                let what = format!("`{name}` {misfit} ({})", misfit.hint(Place::Key, name));
+                Self::Refused(Fault::in_column(misfit.column(name), what))
+            }
         }
     }
 }
