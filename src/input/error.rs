@@ -29,7 +29,7 @@ pub enum Problem {
     #[error("no such file")]
     Missing,
     /// A link that leads to no file.
-    #[error("is a link to {0}, which does not exist")]
+    #[error("is a link to {0}: no such file")]
     DanglingLink(String),
     /// Another name of a file that is named before.
     #[error("is the same file as {0}")]

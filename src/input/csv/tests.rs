@@ -277,6 +277,8 @@ fn text_behind_a_closing_quote_never_makes_another_id() {
     let text = "UserID,note\n\"the \"boss\" himself\",x\nal,y\n";
     let reason = "text follows a closing quote: a quote within a quoted cell is written twice";
     assert_eq!(rows("account_delete", "rows.csv", text), [format!("2 bad : {reason}").as_str(), "3 al"]);
+    let text = "UserID,note\n\"bob\"by,x\nal,\"two\nlines\"\nbo,the \"boss\" himself\n";
+    assert_eq!(rows("account_delete", "rows.csv", text)[1..], ["3 al", "5 bo"]);
     assert_eq!(refused_at("UserID\nal\n\"bob\"by\nal\n"), Some(3), "it may go on in the next line");
 }
 
