@@ -5,6 +5,8 @@ use std::io;
 
 use crate::domain::guard::Bytes;
 
+use crate::domain::unusual_id::shown;
+
 use super::columns::{Misfit, Place};
 use super::compression::Compression;
 use super::foreign::Foreign;
@@ -146,7 +148,7 @@ pub enum Problem {
     #[error("has two columns for `{0}`")]
     DoubleColumn(String),
     /// A column that would be passed over though it has a meaning.
-    #[error("column {number}: `{column}` {misfit}")]
+    #[error("column {number}: `{}` {misfit}", shown(column))]
     Misfit {
         /// The column's name.
         column: String,
