@@ -104,7 +104,7 @@ fn while_a_first_run_is_loaded_whoever_asks_is_told_so_at_once() {
     let loading = "may be loading";
     victim.bench.imbulk(&["status"]).expect(0).says("no runs yet").says(loading);
     assert_eq!(victim.ask("imbulk.db"), [""; 0]);
-    victim.bench.imbulk(&["results", "job"]).expect(2).says("knows no job and no run named `job`").says(loading);
+    victim.bench.imbulk(&["results", "job"]).expect(2).says("no job and no run named `job`").says(loading);
     running.signal(Signal::CONT);
     victim.live(&mut running, 1, crate::harness::bench::PATIENCE);
     assert_eq!(victim.ask("imbulk.db"), ["job"]);
