@@ -76,7 +76,7 @@ impl Victim {
             } else {
                 let told = results.expect(2);
                 assert_eq!(told.stdout, "");
-                assert!(told.stderr.contains("knows no job and no run named") || code == 2, "{told:?}");
+                assert!(told.stderr.contains("no job and no run named") || code == 2, "{told:?}");
                 assert!(told.stderr.contains("hint: "), "{told:?}");
             }
         }
