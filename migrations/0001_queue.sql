@@ -111,6 +111,7 @@ CREATE TABLE payload (
     accounts      TEXT    NOT NULL,              -- one a line
     rows          TEXT    NOT NULL,              -- JSON, a list in parallel, as distances: [7,[2,3],1] is rows 7, 9 with 12, 10
     tags          TEXT,                          -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
+    history       TEXT,                          -- JSON, the codes of earlier answers, the latest first; NULL: none
     crc           INTEGER NOT NULL               -- of these, and of the request's run, item_count and row_count
 ) STRICT;
 

@@ -260,14 +260,20 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "pth = \"b.csv\"\n",
-    "5:1: unknown key `pth` | did you mean `path`? legal here: `path`, `columns`, `encoding`, `delimiter`, `rejects`"
+    "5:1: unknown key `pth` | did you mean `path`? legal here: `path`, `columns`, `encoding`, `delimiter`, `rejects`, `unusual_ids`"
 )]
 #[case(
     DELETE,
     "encoding = \"utf8\"\n",
     "5:12: `utf8` is no encoding | did you mean `utf-8`? legal here: `utf-8`, `gbk`"
 )]
-#[case(DELETE, "delimiter = \"|\"\n", "5:13: `|` is no delimiter | legal here: `,`, `;`, `tab`")]
+#[case(DELETE, "delimiter = \":\"\n", "5:13: `:` is no delimiter | legal here: `,`, `;`, `tab`, `|`")]
+#[case(DELETE, "unusual_ids = true\n", "5:15: expected a text in quotes, found boolean `true`")]
+#[case(
+    DELETE,
+    "unusual_ids = \"alow\"\n",
+    "5:15: `alow` is no treatment of unusual ids | did you mean `allow`? legal here: `reject`, `allow`"
+)]
 #[case(DELETE, "rejects = \"ignore\"\n", "5:11: `ignore` is no treatment of rejects | legal here: `count`, `allow`")]
 #[case(
     DELETE,

@@ -7,8 +7,7 @@ use miette::MietteHandlerOpts;
 
 use super::exit::Exit;
 use super::load::LoadError;
-use crate::api::{ApiError, EndpointError, SecretError};
-use crate::domain::guard::GuardTripped;
+use crate::api::{ApiError, EndpointError, ProxyError, SecretError};
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::StopSignal;
 use crate::input::InputError;
@@ -36,6 +35,9 @@ pub enum Error {
     /// The endpoint is no endpoint.
     #[error("the endpoint {0}\nhint: {hint}", hint = .0.hint())]
     Endpoint(#[from] EndpointError),
+    /// No call can go through the proxy that the environment names.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The key or the signature is none.
     #[error("{variable} {source}")]
     Secret {
@@ -97,14 +99,9 @@ pub enum Error {
         /// The run.
         run: String,
     },
-    /// A guard says no.
-    #[error("{job}: nothing is sent: {source}")]
-    Guard {
-        /// The job.
-        job: String,
-        /// Which one, and why.
-        source: GuardTripped,
-    },
+    /// A guard says no: which one, and why.
+    #[error("{0}")]
+    Guard(String),
     /// The input can't be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -233,6 +230,7 @@ impl Error {
             | Self::Env(_)
             | Self::Protected(_)
             | Self::Endpoint(_)
+            | Self::Proxy(_)
             | Self::Secret { .. }
             | Self::Usage(_)
             | Self::Load(LoadError::Input(_))
@@ -243,7 +241,7 @@ impl Error {
                 | QueueError::Network(_)
                 | QueueError::Linked(_),
             ) => Exit::Unusable,
-            Self::Guard { .. }
+            Self::Guard(_)
             | Self::NeedsDecision { .. }
             | Self::Redefined { .. }
             | Self::OtherPlan { .. }

@@ -24,11 +24,16 @@ use crate::settings::Env;
 
 /// Loads the input of each job as a planned run and shows what would be sent. Exits 4 where `run` would refuse.
 pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Exit, Error> {
+    jobs::check_environment(env)?;
     let jobs = jobs::load(&args.jobs, env)?;
+    jobs::tell_zone(&jobs);
     let mut queue = super::open_queue(queue).await?;
     let (mut plans, mut parts) = (Vec::new(), Vec::new());
     for job in jobs {
         let address = Address::of(&job, env)?;
+        if address.is_real() {
+            jobs::check_protection(&job)?;
+        }
         let mut input = jobs::with_protected(job, address)?;
         let (plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;
         plans.push(plan);
@@ -76,6 +81,7 @@ pub(super) async fn plan_job(
     if parts.sends() {
         let refusals = input.refusals(queue, &run).await?;
         conditions.refusals.extend(refusals.iter().map(ToString::to_string));
+        conditions.guards = input.read_guards(queue, &run).await?;
     }
     Ok((read(input, queue, &run, conditions).await?, parts))
 }
@@ -116,7 +122,8 @@ async fn conditions(
         since_last_plan: changes(queue, parts).await?,
         target: input.address.view(),
         protected: protected(input),
-        until: input.job.stop.until.and_then(|until| until.next_after(&now)),
+        until: input.job.stop.until.and_then(|until| until.next(&now)),
+        guards: Vec::new(),
         refusals: missing.collect(),
         now,
     })

@@ -9,14 +9,15 @@ use super::error::Error;
 use super::load::{Reading, load};
 use super::target::Address;
 use crate::clock;
-use crate::domain::guard::{LAST_RUNS, Protected};
+use crate::domain::guard::{Facts, GuardReading, LAST_RUNS, Protected};
 use crate::domain::job::{Guard, Job, Protection};
+use crate::domain::outcome::Outcome;
 use crate::domain::plan_id::{ContinuedRun, PlanParts};
 use crate::domain::run_choice::{KnownRun, Progress, Refusal, Rerun, RunChoice, stale_plans, upcoming};
 use crate::input::{self, Source};
 use crate::queue::{FileKind, NewRun, Queue, Run, RunId, RunState, UsedFile};
-use crate::report::minute;
 use crate::report::progress::Snapshot;
+use crate::report::{Figures, minute, refusal};
 
 /// A job, and what it needs to find or load its run.
 pub(super) struct JobInput {
@@ -93,7 +94,7 @@ impl JobInput {
             match choice {
                 RunChoice::Continue(run) => {
                     let run = &outlook.runs[*run];
-                    let rows_left = reader.tally(run).await?[crate::domain::outcome::Outcome::Pending];
+                    let rows_left = reader.tally(run).await?[Outcome::Pending];
                     continues.push(ContinuedRun { run: run.uuid.clone(), rows_left });
                 }
                 RunChoice::Begin { .. } => input.clone_from(&outlook.digest),
@@ -258,12 +259,13 @@ impl JobInput {
     fn definition(&self) -> String {
         let Job { operation, delete_type, input, .. } = &self.job;
         let text = format!(
-            "{} {} {:?} {:?} {:?}",
+            "{} {} {:?} {:?} {:?} {:?}",
             operation.name(),
             delete_type.name(),
             input.columns,
             input.encoding,
-            input.delimiter
+            input.delimiter,
+            input.unusual_ids
         );
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
@@ -280,10 +282,21 @@ impl JobInput {
 
     /// Why the guards let the run send nothing.
     pub(super) async fn refusals(&self, queue: &Queue, run: &Run) -> Result<Vec<Error>, Error> {
+        let readings = self.read_guards(queue, run).await?;
+        let mut refusals = Vec::new();
+        if !readings.iter().all(GuardReading::allows) {
+            let rejects = Figures::rejects_of(&queue.reader().await?, run).await?;
+            refusals.push(Error::Guard(refusal(&self.job.file.to_string_lossy(), &readings, &rejects)));
+        }
+        refusals.extend(self.held(run));
+        Ok(refusals)
+    }
+
+    /// Each guard with what it sees of the run.
+    pub(super) async fn read_guards(&self, queue: &Queue, run: &Run) -> Result<Vec<GuardReading>, Error> {
         let last_runs = self.last_runs(queue).await?;
-        let checked = self.job.guard.check(run.item_count.cast_unsigned(), &last_runs);
-        let guard = checked.err().map(|source| Error::Guard { job: run.job.clone(), source });
-        Ok(guard.into_iter().chain(self.held(run)).collect())
+        let tally = queue.reader().await?.tally(run).await?;
+        Ok(self.job.guard.read(&Facts::of(run.item_count.cast_unsigned(), &tally, &last_runs)))
     }
 
     /// The refusal of `guard.hold`, while a planned run is not old enough.

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::exit::Exit;
 use super::select::find;
 use crate::cli;
-use crate::queue::{Queue, Reader, Run, RunState, Selection};
+use crate::queue::{CodeRows, Queue, Reader, Run, RunState, Selection};
 
 /// Makes failed items pending again.
 pub(super) async fn retry(args: &cli::Retry, path: &Path) -> Result<Exit, Error> {
@@ -17,10 +17,21 @@ pub(super) async fn retry(args: &cli::Retry, path: &Path) -> Result<Exit, Error>
     let rows = queue.retry(&run, Selection { outcome: args.outcome, code: args.code }).await?;
     queue.check_sums(&run).await?;
     queue.close().await?;
-    if rows == 0 {
+    if rows.is_empty() {
         return super::print(&format!("{}: no rows to send again", run.job));
     }
-    super::print(&format!("{}: {rows} rows are pending again\nhint: `imbulk run` with the job sends them", run.job))
+    super::print(&report(&run.job, &rows))
+}
+
+/// How many rows are pending again, in all and by the code that they had ended with.
+fn report(job: &str, rows: &[CodeRows]) -> String {
+    let all: u64 = rows.iter().map(|entry| entry.rows).sum();
+    let mut text = format!("{job}: {all} rows are pending again");
+    for CodeRows { outcome, code, rows } in rows {
+        let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
+        text.push_str(&format!("\n  {outcome}, {code}: {rows}"));
+    }
+    text + "\nhint: `imbulk run` with the job sends them"
 }
 
 fn refuse_superseded(run: &Run) -> Result<(), Error> {

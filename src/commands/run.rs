@@ -21,11 +21,11 @@ use crate::domain::schedule::{End, JobPlan, StopReason};
 use crate::domain::tally::Tally;
 use crate::limiter::Limiter;
 use crate::queue::{Queue, Run};
-use crate::report::Figures;
 use crate::report::input::Input;
 use crate::report::progress::{Phase, Progress};
 use crate::report::summary::{self, Summary};
 use crate::report::tell::{finish, tell};
+use crate::report::{Figures, moment_ahead};
 use crate::runner::{self, Deadline, Signals, Task};
 use crate::settings::Env;
 
@@ -35,9 +35,20 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         tell("nothing is sent without --execute: this is the plan");
         return plan::plan(&cli::Plan { jobs: args.jobs.clone(), json: args.json }, env, queue).await;
     }
+    jobs::check_environment(env)?;
     let jobs = jobs::load(&args.jobs, env)?;
-    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect();
+    jobs::tell_zone(&jobs);
+    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect::<Vec<_>>();
+    if let Some(due) = deadlines.iter().map(Deadline::due).min() {
+        tell(format!("until {}", moment_ahead(due, &clock::local_now())));
+    }
     let target = if args.sandbox { Target::sandbox(&jobs).await? } else { Target::of(&jobs, env)? };
+    if let Some(proxy) = target.proxy() {
+        tell(format!("calls go through the proxy {proxy}"));
+    }
+    if target.is_real() {
+        jobs.iter().try_for_each(jobs::check_protection)?;
+    }
     let mut inputs = Vec::new();
     for job in jobs {
         let address = if args.sandbox { Address::sandbox(&job) } else { Address::of(&job, env)? };
@@ -138,7 +149,8 @@ impl Session {
             }
         }
         let (client, limiter) = self.target.connect(app_cap(&driven))?;
-        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter)).collect::<Result<_, _>>()?;
+        let is_real = self.target.is_real();
+        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
         or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
         let mut progress = Progress::new(Phase::Running);
         let mut watch = |snapshot: &_| progress.update(snapshot);
@@ -348,7 +360,7 @@ async fn close(
     Ok((exit_of(&tally, &end, driven.input.job.input.rejects), Summary { figures, session }))
 }
 
-fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<Task, Error> {
+fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter, is_real: bool) -> Result<Task, Error> {
     let job = &driven.input.job;
     let run = &driven.prepared.run;
     let operation = run.operation()?;
@@ -363,7 +375,7 @@ fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<
             max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
             stop: job.stop,
             max_already_done: job.guard.max_already_done,
-            canary: job.guard.canary.unwrap_or(0),
+            canary: job.guard.canary_on(is_real),
             tally: driven.tally,
         },
         client: Arc::clone(client),

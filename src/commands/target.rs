@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::Error;
-use crate::api::{Client, Credentials, EXCHANGE_TIMEOUT, Endpoint, Region, SecretKey, UserSig};
+use crate::api::{Client, Credentials, EXCHANGE_TIMEOUT, Endpoint, Proxy, Region, SecretKey, Tuning, UserSig};
 use crate::domain::account::UserId;
 use crate::domain::job::{App, EndpointChoice, Job};
 use crate::domain::limit::Cap;
@@ -28,6 +28,7 @@ pub(super) struct Address {
     sdkappid: Option<NonZeroU64>,
     identifier: Option<String>,
     place: Option<(Endpoint, Option<Region>)>,
+    proxy: Option<Proxy>,
     /// The job file: where each value comes from that the environment does not set.
     file: PathBuf,
     /// The variables of the environment that set values.
@@ -36,7 +37,7 @@ pub(super) struct Address {
 
 /// Which kind of server a run sends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     /// The mock server of `--sandbox`.
     Sandbox,
     /// A server on this machine.
@@ -74,8 +75,12 @@ impl Address {
             endpoint: env.endpoint.is_some(),
             credentials,
         };
+        let proxy = match &place {
+            Some((endpoint, _)) => env.proxies()?.towards(endpoint)?,
+            None => None,
+        };
         let (sdkappid, identifier) = (app.sdkappid, app.identifier.clone());
-        Ok(Self { kind, sdkappid, identifier, place, file: job.file.clone(), variables })
+        Ok(Self { kind, sdkappid, identifier, place, proxy, file: job.file.clone(), variables })
     }
 
     /// The sandbox, with the app that the job names, if any.
@@ -86,14 +91,15 @@ impl Address {
             sdkappid: Some(job.app.sdkappid.unwrap_or(SANDBOX_APP)),
             identifier: Some(identifier),
             place: None,
+            proxy: None,
             file: job.file.clone(),
             variables: Variables::default(),
         }
     }
 
-    /// Which kind of server it is.
-    pub(super) const fn kind(&self) -> Kind {
-        self.kind
+    /// Whether what is deleted there is gone: neither the sandbox nor a server on this machine.
+    pub(super) fn is_real(&self) -> bool {
+        self.kind == Kind::Real
     }
 
     /// The name of its runs' target in the queue.
@@ -135,6 +141,7 @@ impl Address {
             region,
             admin: self.identifier.clone().map(|admin| setting(admin, from(identifier, "IMBULK_IDENTIFIER"))),
             credentials,
+            proxy: self.proxy.as_ref().map(ToString::to_string),
         }
     }
 
@@ -171,6 +178,7 @@ pub(super) struct Target {
     pub(super) identifier: UserId,
     endpoint: Endpoint,
     credentials: Credentials,
+    proxy: Option<Proxy>,
     ledger: PathBuf,
     /// The stand-in, for as long as the target lives.
     sandbox: Option<(Sandbox, tempfile::TempDir)>,
@@ -192,7 +200,8 @@ impl Target {
         };
         let credentials = credentials(env)?;
         let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
-        Ok(Self { sdkappid, identifier, endpoint, credentials, ledger, sandbox: None })
+        let proxy = env.proxies()?.towards(&endpoint)?;
+        Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, sandbox: None })
     }
 
     /// A stand-in of our own, with the jobs' app where they name one.
@@ -218,19 +227,31 @@ impl Target {
             identifier,
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
             credentials: Credentials::Key(SecretKey::new(key).map_err(Error::secret("the sandbox's key"))?),
+            proxy: None,
             ledger: folder.path().join("slots"),
             sandbox: Some((sandbox, folder)),
         })
     }
 
+    /// Whether what it deletes is gone: neither the sandbox nor a server on this machine.
+    pub(super) fn is_real(&self) -> bool {
+        !self.endpoint.is_loopback()
+    }
+
+    /// The proxy that its calls go through.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
     /// Who makes the calls, and who says when.
     pub(super) fn connect(&self, app_cap: NonZeroU32) -> Result<(Arc<Client>, Limiter), Error> {
-        let client = Client::new(
+        let client = Client::with_tuning(
             self.endpoint.clone(),
             self.sdkappid,
             self.identifier.clone(),
             self.credentials.clone(),
             app_cap,
+            &Tuning { proxy: self.proxy.clone(), ..Tuning::default() },
         )?;
         let limiter = Limiter::open(&Settings {
             ledger: self.ledger.clone(),

@@ -66,7 +66,7 @@ fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> String {
         Trouble::Unreachable(reason) => (
             "the endpoint could not be reached",
             reason,
-            "check the network and `endpoint` or `region`, then run again",
+            "check the network, `endpoint` or `region`, and the proxy if one is named, then run again",
         ),
         Trouble::Failing(reason) => ("every call failed", reason, "run again once the server works"),
     };

@@ -48,6 +48,8 @@ pub struct Input {
     pub delimiter: Option<Delimiter>,
     /// Whether rejected rows make the run end with exit code 3.
     pub rejects: Rejects,
+    /// What becomes of rows with an id that no export produces on purpose.
+    pub unusual_ids: UnusualIds,
 }
 
 /// How the text of the input is encoded.
@@ -68,6 +70,8 @@ pub enum Delimiter {
     Semicolon,
     /// Tab
     Tab,
+    /// `|`
+    Pipe,
 }
 
 /// What rejected rows mean for the exit code.
@@ -76,6 +80,15 @@ pub enum Rejects {
     /// They count: exit code 3.
     Count,
     /// They are expected: `input.rejects = "allow"`.
+    Allow,
+}
+
+/// What becomes of rows with an id that no export produces on purpose (`domain::unusual_id`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnusualIds {
+    /// They are rejected.
+    Reject,
+    /// They are sent: `input.unusual_ids = "allow"`.
     Allow,
 }
 

@@ -18,6 +18,10 @@ const KEPT: usize = 3;
 pub(super) enum NoteKind {
     /// A row spans several lines, since a quoted cell holds line feeds.
     SpansLines,
+    /// The last line has no line feed.
+    LastLine,
+    /// An id ends with the short name of a column.
+    EndsWithHeader,
 }
 
 impl NoteKind {
@@ -26,6 +30,9 @@ impl NoteKind {
         match self {
             Self::SpansLines if count == 1 => "1 more row spans several lines".to_owned(),
             Self::SpansLines => format!("{count} more rows span several lines"),
+            Self::LastLine => "the last line has no line feed".to_owned(),
+            Self::EndsWithHeader if count == 1 => "1 more id ends with the name of its column".to_owned(),
+            Self::EndsWithHeader => format!("{count} more ids end with the name of their column"),
         }
     }
 }

@@ -59,7 +59,7 @@ impl Queue {
             return Ok(items.len() as u64);
         }
         let later = items.split_off(at);
-        let from = stored.from()?;
+        let (from, history) = (stored.from()?, stored.history()?);
         let id = self.next_request;
         self.next_request += 1;
         let new = NewRequest {
@@ -69,11 +69,12 @@ impl Queue {
             attempts: stored.attempts,
             charged: stored.charged,
             doubt: stored.doubt(),
+            history: history.clone(),
             parent: Some(stored.id),
             finished_at: None,
         };
         let mut transaction = self.transaction().await?;
-        keep_items(&mut transaction, (stored.run, stored.id), from.as_ref(), &items).await?;
+        keep_items(&mut transaction, (stored.run, stored.id), from.as_ref(), &items, &history).await?;
         insert_request(&mut transaction, new).await?;
         around(Deed::Limit, transaction.commit()).await?;
         Ok(limit)

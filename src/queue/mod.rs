@@ -413,7 +413,9 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// The file, with nothing that would change it.
 fn file(path: &Path) -> SqliteConnectOptions {
     // SQLite takes `:memory:` and `file:…` for something else than names of files, but not so with a folder before them.
-    let file = std::path::absolute(path).unwrap_or_else(|_no_current_folder| path.to_owned());
+    let absolute = std::path::absolute(path).ok().filter(|path| path.to_str().is_some());
+    // Where the current folder has no name, or one that is not UTF-8, which the library refuses.
+    let file = absolute.unwrap_or_else(|| Path::new(".").join(path));
     SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(10))
 }
 

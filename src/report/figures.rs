@@ -60,6 +60,11 @@ impl Figures {
         Self::read_with(reader, run, SHOWN_REJECTS).await
     }
 
+    /// The first rejected rows of a run alone.
+    pub async fn rejects_of(reader: &Reader, run: &Run) -> Result<Rejects, ReportError> {
+        Ok(Rejects(reader.rejected(run.id, SHOWN_REJECTS).await?))
+    }
+
     /// With so many of the rejected rows.
     pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, ReportError> {
         let outcomes = reader.tally(run).await?;
@@ -127,8 +132,13 @@ impl Rejects {
             return;
         }
         text.line("rejected rows");
+        self.lines(text, all);
+    }
+
+    /// A line per row, and how many of `all` are not among them.
+    pub(super) fn lines(&self, text: &mut Text, all: u64) {
         for row in &self.0 {
-            text.line(&format!("  {}:{}  {}", visible(&row.source), row.line, visible(&row.reason)));
+            text.line(&format!("  {}:{}: {}", visible(&row.source), row.line, visible(&row.reason)));
         }
         let more = all.saturating_sub(self.0.len() as u64);
         if more > 0 {

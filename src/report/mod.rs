@@ -5,6 +5,7 @@
 
 mod figures;
 pub mod file;
+mod guards;
 pub mod input;
 pub mod plan;
 pub mod progress;
@@ -17,6 +18,7 @@ pub mod tell;
 mod testing;
 mod text;
 
+pub use text::moment_ahead;
 pub(crate) use text::{minute, visible};
 
 use std::io::ErrorKind;
@@ -27,6 +29,7 @@ use crate::queue::QueueError;
 
 pub(crate) use figures::target as target_name;
 pub use figures::{Figures, Rejects};
+pub use guards::refusal;
 
 /// Why something can't be shown.
 #[derive(Debug, thiserror::Error)]

@@ -296,6 +296,7 @@ mod tests {
             since_last_plan: None,
             target: TargetView { name: SANDBOX.to_owned(), ..TargetView::default() },
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
+            guards: Vec::new(),
             until: None,
             refusals: Vec::new(),
         }
@@ -306,7 +307,7 @@ mod tests {
         let plan = plan().await;
         assert_eq!(plan.figures.rejects.0.len(), 20);
         let text = plan.text();
-        let first = "  x.csv:9  `To_Account` is empty\\n\n";
+        let first = "  x.csv:9: `To_Account` is empty\\n\n";
         let (head, rest) = text.split_once(first).unwrap();
         let (_, tail) = rest.split_once("  and 3 more\n").unwrap();
         insta::assert_snapshot!(format!("{head}…\n{tail}"), @r#"

@@ -234,7 +234,7 @@ mod tests {
         codes that imbulk does not know (the rows count as failed)
             99999  failed              500
         rejected rows
-          in.csv:3  `UserID` has \u{1b}[2J in it
+          in.csv:3: `UserID` has \u{1b}[2J in it
           and 6 more
           all of them: imbulk results purge --outcome rejected
         ");

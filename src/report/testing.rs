@@ -107,7 +107,7 @@ impl Bench {
     pub(super) async fn exchange(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
         self.queue.write(vec![Write::Intend(vec![request.id])], now).await.unwrap();
         request.attempts += 1;
-        let settlement = Settlement::new(request, Verdicts::Each(verdicts));
+        let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
         let run = self.run.id;
         self.queue.write(vec![Write::Record { run, settlement }], now).await.unwrap();
     }

@@ -77,6 +77,15 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A moment to come, with its zone and how far off it is: `2026-11-30 06:00 +08:00 (in 3 h 12 min)`.
+pub fn moment_ahead(moment: &Zoned, now: &Zoned) -> String {
+    let shown = moment.strftime("%Y-%m-%d %H:%M %:z");
+    match Duration::try_from(now.duration_until(moment)) {
+        Ok(ahead) if !ahead.is_zero() => format!("{shown} (in {})", duration(ahead)),
+        Ok(_) | Err(_) => format!("{shown} (now)"),
+    }
+}
+
 /// A rate: `0.4`, `12.5`, `1,234`.
 pub(super) fn rate(per_second: f64) -> String {
     if per_second < 100.0 {
@@ -152,6 +161,15 @@ mod tests {
         assert_eq!(share(9_999_999, 10_000_000), "> 99.9 %");
         assert_eq!((share(1, 3).as_str(), share(5, 5).as_str(), share(0, 0).as_str()), ("33.3 %", "100.0 %", "0.0 %"));
         assert_eq!([0.04, 99.94, 1_234.5].map(rate), ["0.0", "99.9", "1,235"]);
+    }
+
+    #[test]
+    fn a_moment_is_shown_with_its_zone_and_how_far_off_it_is() {
+        let at = |time: &str| format!("2026-11-30T{time}+08:00[Asia/Shanghai]").parse::<Zoned>().unwrap();
+        let shown = |now: &str| moment_ahead(&at("06:00:00"), &at(now));
+        assert_eq!(shown("02:48:00"), "2026-11-30 06:00 +08:00 (in 3 h 12 min)");
+        assert_eq!(shown("06:00:00"), "2026-11-30 06:00 +08:00 (now)");
+        assert_eq!(shown("06:00:30"), "2026-11-30 06:00 +08:00 (now)");
     }
 
     #[test]

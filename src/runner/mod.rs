@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
+use crate::domain::codes::Otherwise;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::{Keys, Request, RequestId};
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
@@ -287,8 +288,8 @@ impl Runner<'_> {
             }
             Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request), true),
             Command::Reopen(request) => self.recorder.write(Write::Reopen(request), true),
-            Command::Slow { job, scope } => self.tasks[job].limiter.throttled(scope),
-            Command::Renew { job, generation } => self.renew(job, generation),
+            Command::Slow { job, scope, pause } => self.tasks[job].limiter.throttled(scope, pause),
+            Command::Renew { job, generation, code, otherwise } => self.renew(job, generation, code, otherwise),
             Command::HoldBack => {
                 self.hold_back.cancel();
                 self.recorder.flush();
@@ -336,15 +337,10 @@ impl Runner<'_> {
         });
     }
 
-    fn renew(&mut self, job: JobNo, generation: u64) {
+    fn renew(&mut self, job: JobNo, generation: u64, code: i64, otherwise: Otherwise) {
         match self.tasks[job].client.renew(generation) {
-            Renewal::Renewed => tracing::info!("the API refused the UserSig: made a new one"),
-            Renewal::NotPossible => {
-                let reason = "the UserSig is refused and there is no key to make another; \
-                              hint: set IMBULK_SECRET_KEY, or IMBULK_USERSIG to a fresh one";
-                let stop = StopReason::Fatal { job, code: Some(70001), reason: reason.to_owned() };
-                self.handle(Event::Stop(stop));
-            }
+            Renewal::Renewed => tracing::info!(code, "the API refused the UserSig: made a new one"),
+            Renewal::NotPossible => self.handle(Event::NotRenewed { job, code, otherwise }),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::values::{
 use crate::api::{Endpoint, Region};
 use crate::domain::account::UserId;
 use crate::domain::job::{
-    App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Protection, Rejects, Retry, Stop,
+    App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Protection, Rejects, Retry, Stop, UnusualIds,
 };
 use crate::domain::limit::Cap;
 use crate::domain::operation::{self, DeleteType, DeleteTypeRule, Operation, TagColumns};
@@ -104,6 +104,8 @@ fn delete_type(raw: &RawOptions, word: &Text, operation: &dyn Operation) -> Chec
 fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Checked<Input> {
     let encodings = [("utf-8", Encoding::Utf8), ("gbk", Encoding::Gbk)];
     let rejects = [("count", Rejects::Count), ("allow", Rejects::Allow)];
+    let unusual = [("reject", UnusualIds::Reject), ("allow", UnusualIds::Allow)];
+    let unusual_ids = optional(raw.unusual_ids.as_ref(), |value| choice("treatment of unusual ids", value, &unusual))?;
     let encoding = optional(raw.encoding.as_ref(), |value| choice("encoding", value, &encodings))?;
     let rejects = optional(raw.rejects.as_ref(), |value| choice("treatment of rejects", value, &rejects))?;
     Ok(Input {
@@ -112,6 +114,7 @@ fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Checked<Inp
         encoding: encoding.unwrap_or(Encoding::Utf8),
         delimiter: optional(raw.delimiter.as_ref(), delimiter)?,
         rejects: rejects.unwrap_or(Rejects::Count),
+        unusual_ids: unusual_ids.unwrap_or(UnusualIds::Reject),
     })
 }
 
@@ -119,7 +122,7 @@ fn delimiter(value: &Text) -> Checked<Delimiter> {
     if value.get_ref() == "	" {
         return Ok(Delimiter::Tab);
     }
-    let words = [(",", Delimiter::Comma), (";", Delimiter::Semicolon), ("tab", Delimiter::Tab)];
+    let words = [(",", Delimiter::Comma), (";", Delimiter::Semicolon), ("tab", Delimiter::Tab), ("|", Delimiter::Pipe)];
     choice("delimiter", value, &words)
 }
 

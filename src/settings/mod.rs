@@ -60,8 +60,7 @@ pub fn load_protected(job: &Job) -> Result<Protected, ProtectedFileError> {
 }
 
 fn read_list(file: &Path) -> Result<Protected, ProtectedFileError> {
-    let text =
-        std::fs::read_to_string(file).map_err(|source| ProtectedFileError::Read { file: file.to_owned(), source })?;
+    let text = std::fs::read(file).map_err(|source| ProtectedFileError::Read { file: file.to_owned(), source })?;
     Protected::parse(&text).map_err(|source| ProtectedFileError::Wrong { file: file.to_owned(), source })
 }
 

@@ -43,7 +43,7 @@ fn load(text: &str) -> Result<Job, String> {
 /// All that a job says, but for where it lies.
 fn said(job: &Job) -> String {
     let Job { limits, retry, stop, app, name, delete_type, .. } = job;
-    let input = (&job.input.columns, job.input.encoding, job.input.delimiter, job.input.rejects);
+    let input = (&job.input.columns, job.input.encoding, job.input.delimiter, job.input.rejects, job.input.unusual_ids);
     let guard = (job.guard.max_items, job.guard.max_change, job.guard.max_rejected);
     format!("{name} {} {delete_type:?} {input:?} {app:?} {limits:?} {retry:?} {guard:?} {stop:?}", job.operation.name())
 }
@@ -59,7 +59,7 @@ fn the_job_file_of_the_readme_loads() {
 fn what_the_readme_calls_a_default_is_the_default() {
     let is_default = |line: &str| line.contains("# default");
     let shown = example().lines().filter(|line| line.starts_with("# ") && is_default(line)).count();
-    assert_eq!(shown, 11, "the defaults that this test compares");
+    assert_eq!(shown, 12, "the defaults that this test compares");
     let spelt_out = load(&with(is_default)).expect("a good job file");
     assert_eq!(said(&spelt_out), said(&load(&example()).expect("a good job file")));
 }

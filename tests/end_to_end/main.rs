@@ -4,7 +4,9 @@
 mod harness;
 
 mod again;
+mod environment;
 mod faults;
+mod guards;
 mod halts;
 mod holding;
 mod inputs;
@@ -13,6 +15,7 @@ mod names;
 mod operations;
 mod outputs;
 mod plans;
+mod round_trip;
 mod sending;
 mod stops;
 mod together;

@@ -310,7 +310,7 @@ impl Output {
     }
 }
 
-/// A job file. Its caps and delays are out of the way unless the test says otherwise.
+/// A job file. Its caps, delays and guards are out of the way unless the test says otherwise.
 pub(crate) struct Job {
     name: String,
     operation: Command,
@@ -328,6 +328,7 @@ impl Job {
         job.set("limits", "app_calls_per_second", &FAST);
         job.set("limits", "cap_was_raised", &true);
         job.set("guard", "max_rejected", &1);
+        job.set("stop", "after_items", &1_000_000);
         job.set("retry", "base_delay", &"\"1ms\"");
         job.set("retry", "max_delay", &"\"20ms\"");
         if operation == Command::FriendDelete {

@@ -7,11 +7,13 @@
 
 mod defect;
 mod file;
+mod files;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use imbulk::domain::job::{Input, Rejects};
+use imbulk::domain::job::{Input, Rejects, UnusualIds};
 use imbulk::domain::operation;
 use imbulk::domain::row::BadRow;
 use imbulk::domain::source_facts::SourceFacts;
@@ -42,6 +44,7 @@ fn read(file: &File) -> Read {
         encoding: file.form.declared,
         delimiter: None,
         rejects: Rejects::Count,
+        unusual_ids: UnusualIds::Reject,
     };
     let shape = operation::by_name(file.form.operation).expect("an operation").shape();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
@@ -110,7 +113,7 @@ fn complaint(file: &File, defect: Defect, read: &Read) -> Option<String> {
 
 fn check(seed: u64) {
     let mut dice = SmallRng::seed_from_u64(seed);
-    let defect = Defect::ALL[usize::try_from(seed).expect("few") % Defect::ALL.len()];
+    let defect = Defect::all()[usize::try_from(seed).expect("few") % Defect::all().len()];
     let mut file = File::new(&mut dice, defect);
     defect.plant(&mut file, &mut dice);
     let read = read(&file);
@@ -130,6 +133,6 @@ fn no_planted_defect_sends_another_id_or_loses_a_row_silently() {
     if let Some(seed) = number("IMBULK_PLANTED_SEED") {
         return check(seed);
     }
-    let cases = number("IMBULK_PLANTED_CASES").unwrap_or(CASES_PER_DEFECT * Defect::ALL.len() as u64);
+    let cases = number("IMBULK_PLANTED_CASES").unwrap_or(CASES_PER_DEFECT * Defect::all().len() as u64);
     (0..cases).for_each(check);
 }

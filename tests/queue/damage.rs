@@ -90,7 +90,7 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
             "request",
             &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "seal"],
         ),
-        ("payload", &["from_account", "accounts", "rows", "tags", "crc"]),
+        ("payload", &["from_account", "accounts", "rows", "tags", "history", "crc"]),
         ("outcome", &["row", "outcome", "code", "reason", "crc"]),
         (
             "aside",

@@ -25,6 +25,8 @@ pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather:
         retry,
         width: None,
         stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None, until: None },
+        canary: 0,
+        max_already_done: None,
         rate,
         requests,
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::breaker::Outage;
-use crate::domain::codes::Scope;
+use crate::domain::codes::{Otherwise, Pause, Scope};
 use crate::domain::guard::Bytes;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{DeleteType, Operation};
@@ -101,6 +101,15 @@ pub enum Event {
     Withdrawn(RequestId),
     /// The rescued request is pending again on disk.
     Reopened(RequestId),
+    /// The answer to [`Command::Renew`] where no other UserSig can be made.
+    NotRenewed {
+        /// The job whose call was refused.
+        job: JobNo,
+        /// The code by which it was refused.
+        code: i64,
+        /// How to treat that code now.
+        otherwise: Otherwise,
+    },
     /// Time has passed.
     Tick,
     /// Stop, for this reason.
@@ -156,6 +165,8 @@ pub enum Command {
         job: JobNo,
         /// What slows down.
         scope: Scope,
+        /// For how long nothing is sent.
+        pause: Pause,
     },
     /// Make a new UserSig, unless the one of this generation was replaced already.
     Renew {
@@ -163,6 +174,10 @@ pub enum Command {
         job: JobNo,
         /// The generation that was refused.
         generation: u64,
+        /// The code by which it was refused.
+        code: i64,
+        /// How to treat that code if no other UserSig can be made.
+        otherwise: Otherwise,
     },
     /// Let nothing leave that has not left.
     HoldBack,

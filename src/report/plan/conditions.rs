@@ -4,7 +4,9 @@
 use jiff::Zoned;
 use serde::{Serialize, Serializer};
 
-use super::super::text::{Text, between, count, counted, minute, rfc3339, visible};
+use super::super::guards;
+use super::super::text::{Text, between, count, counted, minute, moment_ahead, rfc3339, visible};
+use crate::domain::guard::GuardReading;
 use crate::domain::run_choice::EndedBy;
 
 /// What decides about a plan beside its rows.
@@ -23,6 +25,9 @@ pub struct Conditions {
     pub target: TargetView,
     /// Who is never sent.
     pub protected: ProtectedView,
+    /// Each guard with what it sees.
+    #[serde(serialize_with = "guards_as_json")]
+    pub guards: Vec<GuardReading>,
     /// When `stop.until` ends it.
     #[serde(serialize_with = "moment_if_any")]
     pub until: Option<Zoned>,
@@ -74,6 +79,8 @@ pub struct TargetView {
     pub admin: Option<Setting>,
     /// Whether there is something to sign with. Never the secret itself.
     pub credentials: Option<Setting>,
+    /// The proxy that the calls go through.
+    pub proxy: Option<String>,
 }
 
 /// A value and where it is set.
@@ -114,8 +121,12 @@ impl Conditions {
     pub(super) fn body(&self, text: &mut Text) {
         self.target.block(text);
         text.figure("protected", &self.protected.line());
+        for guard in &self.guards {
+            let refuses = if guard.allows() { "" } else { "  NOT ALLOWED" };
+            text.figure(guard.key().trim_start_matches("guard."), &format!("{}{refuses}", guards::reading(guard)));
+        }
         if let Some(until) = &self.until {
-            text.figure("until", &format!("{} (in {})", minute(until), between(&self.now, until)));
+            text.figure("until", &moment_ahead(until, &self.now));
         }
     }
 
@@ -164,6 +175,9 @@ impl TargetView {
         text.figure("region", self.region.as_deref().unwrap_or("not named"));
         text.figure("admin", &shown(&self.admin));
         text.figure("credentials", &shown(&self.credentials));
+        if let Some(proxy) = &self.proxy {
+            text.figure("proxy", &visible(proxy));
+        }
     }
 }
 
@@ -187,6 +201,10 @@ fn moment_if_any<S: Serializer>(at: &Option<Zoned>, serializer: S) -> Result<S::
         Some(at) => moment(at, serializer),
         None => serializer.serialize_none(),
     }
+}
+
+fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(guards.iter().map(guards::json))
 }
 
 fn by_name<S: Serializer>(by: &EndedBy, serializer: S) -> Result<S::Ok, S::Error> {
@@ -237,8 +255,13 @@ mod tests {
                 region: Some("singapore".to_owned()),
                 admin: setting("administrator", "purge.toml"),
                 credentials: None,
+                proxy: Some("http://proxy:3128".to_owned()),
             },
             protected: ProtectedView { file: Some("never\u{1b}.txt".to_owned()), ids: 1_203, patterns: 1 },
+            guards: vec![
+                GuardReading::MaxItems { items: 5, max: 3 },
+                GuardReading::MaxRejected { rejected: 1, rows: 100, max: 0.1 },
+            ],
             until: Some(at("2026-11-23T06:00+08:00[Asia/Shanghai]")),
             refusals: vec!["no credentials\nhint: set IMBULK_SECRET_KEY".to_owned()],
         };
@@ -252,7 +275,10 @@ mod tests {
         region         singapore
         admin          administrator  (purge.toml)
         credentials    not set
+        proxy          http://proxy:3128
         protected      1,203 ids, 1 pattern: from never\u{1b}.txt, and the admin account
+        max_items      5 items, at most 3  NOT ALLOWED
+        max_rejected   1.0 % of rows rejected, at most 10 %
         until          2026-11-23 06:00 +08:00 (in 3 h 12 min)
         refused: no credentials
           hint: set IMBULK_SECRET_KEY
@@ -268,6 +294,7 @@ mod tests {
             since_last_plan: Some(Changes { shown_at: at("2026-11-23T02:48+00:00[UTC]"), differences: Vec::new() }),
             target: TargetView { name: "sandbox".to_owned(), ..TargetView::default() },
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
+            guards: Vec::new(),
             until: None,
             refusals: Vec::new(),
         };

@@ -41,6 +41,7 @@ pub(super) struct RawInput {
     pub(super) encoding: Option<Text>,
     pub(super) delimiter: Option<Text>,
     pub(super) rejects: Option<Text>,
+    pub(super) unusual_ids: Option<Text>,
 }
 
 #[derive(Deserialize)]
