@@ -4,6 +4,7 @@
 mod harness;
 
 mod again;
+mod claims;
 mod faults;
 mod halts;
 mod inputs;
