@@ -150,7 +150,7 @@ fn every_scripted_answer_makes_the_outcome_that_it_proves() {
 fn a_halt_names_the_code_that_was_received() {
     let played = Played::new(Command::AccountDelete, false, &["ann"], vec![no(70052)]);
     let output = played.bench.run(&played.job).expect(4);
-    assert!(output.stderr.contains("70052") && !output.stderr.contains("70001"), "{output:?}");
+    assert!(output.stdout.contains("code 70052: ") && !output.stdout.contains("70001"), "{output:?}");
 }
 
 #[test]
