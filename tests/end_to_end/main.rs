@@ -5,6 +5,7 @@ mod harness;
 
 mod again;
 mod environment;
+mod claims;
 mod faults;
 mod guards;
 mod halts;
