@@ -4,8 +4,8 @@
 mod harness;
 
 mod again;
-mod environment;
 mod claims;
+mod environment;
 mod faults;
 mod guards;
 mod halts;
