@@ -109,6 +109,9 @@ pub enum QueueError {
     /// The file lies where locks can't be trusted.
     #[error("the queue {} lies on a network file system, where a crash or a second machine can damage it\nhint: name a file on a local disk with --queue", .0.display())]
     Network(PathBuf),
+    /// SQLite takes no such name.
+    #[error("the path of the queue is not UTF-8, which SQLite needs: {}\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
+    NotUtf8(PathBuf),
     /// It is another kind of file.
     #[error("{} is no queue, or its first page is damaged\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
     NoQueue(PathBuf),
@@ -163,6 +166,7 @@ impl QueueError {
             | Self::Unusable { .. }
             | Self::Network(_)
             | Self::NoQueue(_)
+            | Self::NotUtf8(_)
             | Self::HalfWritten(_)
             | Self::Migration { .. }
             | Self::Linked(_)
@@ -420,6 +424,9 @@ fn file(path: &Path) -> SqliteConnectOptions {
 }
 
 fn refuse_what_is_no_file(path: &Path) -> Result<(), QueueError> {
+    if path.to_str().is_none() {
+        return Err(QueueError::NotUtf8(path.to_owned()));
+    }
     if path.exists() && !path.is_file() { Err(QueueError::NoQueue(path.to_owned())) } else { Ok(()) }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn reading(reading: &GuardReading) -> String {
         GuardReading::MaxChange { items, median: Some(median), max_change } => {
             format!("{}, at most {max_change} times {median}, the median of the last runs", these(items))
         }
-        GuardReading::MaxRejected { rejected, rows, max } => {
+        GuardReading::MaxRejected { rejected, rows, max, .. } => {
             format!("{} of rows rejected, at most {}", share(rejected, rows), percent(max))
         }
     }
@@ -31,7 +31,7 @@ pub(super) fn json(reading: &GuardReading) -> serde_json::Value {
         GuardReading::MaxChange { items, median, max_change } => {
             (serde_json::json!(median.map(|median| times(items, median))), max_change.into())
         }
-        GuardReading::MaxRejected { rejected, rows, max } => {
+        GuardReading::MaxRejected { rejected, rows, max, .. } => {
             (if rows == 0 { 0.0 } else { times(rejected, as_f64(rows)) }.into(), max.into())
         }
     };
@@ -76,7 +76,7 @@ fn paragraph(file: &str, reading: &GuardReading, rejects: &Rejects) -> String {
             these(items),
             median.unwrap_or_default()
         ),
-        GuardReading::MaxRejected { rejected, rows, max } => {
+        GuardReading::MaxRejected { rejected, rows, max, .. } => {
             let mut text = Text::default();
             text.line(&format!(
                 "{place}: {} of {} rejected ({}), more than {}: nothing is sent",
@@ -137,7 +137,7 @@ mod tests {
         purge.toml: guard.max_change: 316 items to send, more than 3 times 105, the median of the last runs: nothing is sent
         hint: check the input; raise `max_change` if all of them are meant
         ");
-        let rejected = GuardReading::MaxRejected { rejected: 1_200, rows: 4_000, max: 0.1 };
+        let rejected = GuardReading::MaxRejected { rejected: 1_200, rows: 4_000, max: 0.1, tolerated: 1 };
         insta::assert_snapshot!(refused(rejected), @r"
         purge.toml: guard.max_rejected: 1,200 of 4,000 rows are rejected (30.0 %), more than 10 %: nothing is sent
           in.csv:2: `UserID` is empty
@@ -152,7 +152,7 @@ mod tests {
         let readings = [
             GuardReading::MinItems { items: 5, min: 1 },
             GuardReading::MaxItems { items: 5, max: 4 },
-            GuardReading::MaxRejected { rejected: 1, rows: 6, max: 0.125 },
+            GuardReading::MaxRejected { rejected: 1, rows: 6, max: 0.125, tolerated: 0 },
         ];
         let text = refusal("a.toml", &readings, &Rejects(Vec::new()));
         assert!(text.contains("guard.max_items") && text.contains("guard.max_rejected"), "{text}");
@@ -166,7 +166,7 @@ mod tests {
             GuardReading::MaxItems { items: 5_000, max: 20_000 },
             GuardReading::MaxChange { items: 5_000, median: None, max_change: 3.0 },
             GuardReading::MaxChange { items: 5_000, median: Some(4_200.5), max_change: 1.5 },
-            GuardReading::MaxRejected { rejected: 3, rows: 5_003, max: 0.1 },
+            GuardReading::MaxRejected { rejected: 3, rows: 5_003, max: 0.1, tolerated: 1 },
         ];
         let json = readings.map(|reading| super::json(&reading));
         let figures = |at: usize| (json[at]["value"].clone(), json[at]["limit"].clone());

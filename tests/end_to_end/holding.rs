@@ -286,3 +286,15 @@ fn no_output_is_written_over_a_file_in_use_whatever_its_name() {
     bench.imbulk(&["results", "job", "--output", "new.csv"]).expect(0);
     bench.imbulk(&["results", "job", "--output", "new.csv"]).expect(0);
 }
+
+#[test]
+fn a_folder_whose_name_is_not_utf8_works_from_within_and_is_named_from_outside() {
+    let bench = Bench::new();
+    bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 3)));
+    Job::new("job", Command::AccountDelete).write(&bench);
+    let within = r#"folder=$(printf '\261\270'); mkdir "$folder" && cp job.* "$folder" && cd "$folder" && exec "$@""#;
+    bench.start_under(&["sh", "-c", within, "sh"], &["plan", "job.toml"], b"").wait().expect(0);
+    let outside = r#"folder=$(printf '\261\270'); exec "$@" --queue "$folder/q.db""#;
+    let refused = bench.start_under(&["sh", "-c", outside, "sh"], &["plan", "job.toml"], b"").wait().expect(2);
+    assert!(refused.stderr.contains("not UTF-8") && refused.stderr.contains("--queue"), "{refused:#?}");
+}

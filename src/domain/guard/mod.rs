@@ -105,7 +105,7 @@ mod tests {
             min_items: None,
             max_items: None,
             max_change: None,
-            max_rejected: 0.1,
+            max_rejected: None,
             max_already_done: None,
             canary: None,
             hold: None,

@@ -59,6 +59,8 @@ pub enum GuardReading {
         rows: Count,
         /// The largest share of them.
         max: f64,
+        /// As many are allowed whatever share they are.
+        tolerated: Count,
     },
 }
 
@@ -81,11 +83,17 @@ impl GuardReading {
             Self::MaxChange { items, median, max_change } => {
                 median.is_none_or(|median| as_f64(items) <= max_change * median)
             }
-            Self::MaxRejected { rejected, rows, max } => as_f64(rejected) <= max * as_f64(rows),
+            Self::MaxRejected { rejected, rows, max, tolerated } => {
+                rejected <= tolerated || as_f64(rejected) <= max * as_f64(rows)
+            }
         }
     }
 }
 
+/// The share of rejected rows that is allowed where the job does not say.
+const MAX_REJECTED: f64 = 0.1;
+/// Where the job does not say: one row of a small file is no sign that the file is wrong.
+const TOLERATED: Count = 1;
 /// Items of the canary on a real app where the job does not say.
 const CANARY: Count = 100;
 
@@ -98,14 +106,15 @@ impl Guard {
     /// Every guard that the job sets, in the order in which they are shown. The run is sent if all of them allow it.
     pub fn read(&self, facts: &Facts<'_>) -> Vec<GuardReading> {
         let Facts { items, rows, rejected, last_runs } = *facts;
-        let min = self.min_items.map(|min| GuardReading::MinItems { items, min: min.get() });
-        let max = self.max_items.map(|max| GuardReading::MaxItems { items, max: max.get() });
+        let fewest = self.min_items.map(|min| GuardReading::MinItems { items, min: min.get() });
+        let most = self.max_items.map(|max| GuardReading::MaxItems { items, max: max.get() });
         let change = self.max_change.map(|max_change| {
             let median = median(last_runs);
             GuardReading::MaxChange { items, median, max_change }
         });
-        let rejected = GuardReading::MaxRejected { rejected, rows, max: self.max_rejected };
-        [min, max, change, Some(rejected)].into_iter().flatten().collect()
+        let (max, tolerated) = self.max_rejected.map_or((MAX_REJECTED, TOLERATED), |max| (max, 0));
+        let rejected = GuardReading::MaxRejected { rejected, rows, max, tolerated };
+        [fewest, most, change, Some(rejected)].into_iter().flatten().collect()
     }
 }
 
@@ -158,17 +167,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case::no_rows(0, 0, 0.1, true)]
-    #[case::at_the_limit(10, 1, 0.1, true)]
-    #[case::above(10, 2, 0.1, false)]
-    #[case::one_of_three(3, 1, 0.1, false)]
-    #[case::none_allowed(1000, 1, 0.0, false)]
-    #[case::none_there(1000, 0, 0.0, true)]
-    #[case::all_allowed(5, 5, 1.0, true)]
+    #[case::no_rows(0, 0, None, true)]
+    #[case::at_the_limit(20, 2, None, true)]
+    #[case::above(19, 2, None, false)]
+    #[case::one_of_two(2, 1, None, true)]
+    #[case::two_of_three(3, 2, None, false)]
+    #[case::one_of_two_where_the_job_says_the_share(2, 1, Some(0.1), false)]
+    #[case::none_allowed(1000, 1, Some(0.0), false)]
+    #[case::none_there(1000, 0, Some(0.0), true)]
+    #[case::all_allowed(5, 5, Some(1.0), true)]
     fn a_larger_share_of_rejected_rows_is_refused(
         #[case] rows: Count,
         #[case] rejected: Count,
-        #[case] max_rejected: f64,
+        #[case] max_rejected: Option<f64>,
         #[case] allowed: bool,
     ) {
         let guard = Guard { max_rejected, ..guard() };

@@ -260,7 +260,7 @@ mod tests {
             protected: ProtectedView { file: Some("never\u{1b}.txt".to_owned()), ids: 1_203, patterns: 1 },
             guards: vec![
                 GuardReading::MaxItems { items: 5, max: 3 },
-                GuardReading::MaxRejected { rejected: 1, rows: 100, max: 0.1 },
+                GuardReading::MaxRejected { rejected: 1, rows: 100, max: 0.1, tolerated: 1 },
             ],
             until: Some(at("2026-11-23T06:00+08:00[Asia/Shanghai]")),
             refusals: vec!["no credentials\nhint: set IMBULK_SECRET_KEY".to_owned()],
