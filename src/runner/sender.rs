@@ -43,7 +43,8 @@ impl Sender {
         let Call { exchange, generation, round_trip } = client.call(path, body).await;
         match exchange {
             Exchange::Body(_) | Exchange::Status(_) => permit.answered(round_trip),
-            Exchange::NotSent(_) | Exchange::Refused(_) | Exchange::NoAnswer(_) => permit.unanswered(),
+            Exchange::NotSent(_) | Exchange::Refused(_) => permit.not_sent(),
+            Exchange::NoAnswer(_) => permit.unanswered(),
         }
         let _over = to_loop.send(Inbound::Event(Event::Replied { request, exchange, generation }));
     }

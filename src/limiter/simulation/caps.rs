@@ -105,6 +105,7 @@ fn drawn_by_lot(folder: &Path, seed: u64) -> (Vec<Peer>, Network) {
         stall: [(0, 0), STALL, (1000, 5000), (50, 333)][lot.random_range(0..4)],
         lost: [0, 5, 50][lot.random_range(0..3)],
         late: [0, 2, 30][lot.random_range(0..3)],
+        ..STEADY
     };
     let processes = lot.random_range(1..=8);
     let mut one = || {
@@ -123,6 +124,55 @@ fn lives(lot: &mut StdRng) -> Vec<Range<u64>> {
         begin = end + lot.random_range(0..2 * SECOND);
     }
     lives
+}
+
+/// A server that stands still from the tenth second on, and then takes what lies in its sockets.
+fn frozen(ms: u64, network: Network) -> Network {
+    Network { freeze: Some((10, ms)), ..network }
+}
+
+#[rstest]
+fn a_server_that_stands_still_finds_no_more_than_the_cap_when_it_goes_on(
+    #[values(2000, 4900, 5100, 6500, 12_000, 30_000)] ms: u64,
+    #[values(QUICK, STEADY, Network { round_trip: (498, 502), ..STEADY })] network: Network,
+    #[values(1, 3)] processes: usize,
+    #[values(20, CAP)] cap: u32,
+) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peers = (0..processes).map(|_| steady_peer(folder.path(), cap)).collect();
+    let seconds = 25 + ms / 1000;
+    let server = World::run(peers, frozen(ms, network), Server::new(|_| u32::MAX), seconds, 1);
+    assert!(server.fullest_second() <= cap as usize, "{} in one second", server.fullest_second());
+    let afterwards = server.count(Verdict::Accepted, seconds - 7, seconds - 1) / 6.0 / f64::from(cap);
+    assert!(afterwards > 0.6, "{afterwards:.2} of the cap afterwards");
+}
+
+/// With one call more for each time-out that it stands still for longer than its slots for probes last.
+#[test]
+fn a_server_that_stands_still_for_minutes_finds_a_call_more_for_every_five_seconds_at_most() {
+    for minutes in [3, 4, 10] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let peers = (0..2).map(|_| steady_peer(folder.path(), CAP)).collect();
+        let ms = minutes * 60_000;
+        let server = World::run(peers, frozen(ms, QUICK), Server::new(|_| u32::MAX), 60 * minutes + 25, 1);
+        let more = (60 * minutes).saturating_sub(200) / 5 + u64::from(minutes > 3);
+        let most = u64::from(CAP) + more;
+        assert!(server.fullest_second() as u64 <= most, "{minutes} min: {}", server.fullest_second());
+    }
+}
+
+#[test]
+fn whatever_the_lot_says_no_second_holds_more_than_the_cap_after_a_freeze() {
+    for seed in 0..30 {
+        let mut lot = StdRng::seed_from_u64(seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (peers, network) = drawn_by_lot(folder.path(), seed);
+        let (processes, network) =
+            (peers.len(), Network { freeze: Some((lot.random_range(2..9), lot.random_range(500..30_000))), ..network });
+        let server = World::run(peers, network, Server::new(|_| u32::MAX), 45, seed);
+        let fullest = server.fullest_second();
+        assert!(fullest <= CAP as usize, "{fullest} in one second; seed {seed}: {processes} processes, {network:?}");
+    }
 }
 
 #[rstest]
