@@ -144,6 +144,7 @@ fn new_run(operation: &'static dyn Operation) -> NewRun {
         digest: String::new(),
         stamp: String::new(),
         protected: String::new(),
+        files: Vec::new(),
         sources: vec!["rows.csv".into()],
         created_at: NOW,
     }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, IsTerminal};
 use std::num::NonZeroU64;
 
 use super::error::Error;
-use crate::report::tell::tell;
+use crate::report::tell::{drain, tell};
 use crate::runner::Signals;
 
 /// Whether somebody sits there to be asked, though the input may come through a pipe.
@@ -16,9 +16,10 @@ pub(super) fn is_at_a_terminal() -> bool {
 /// Asks for the SDKAppID. Anything else than it, or a signal, and nothing is sent.
 pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals) -> Result<(), Error> {
     tell(format!("{what}This can't be undone. Type the SDKAppID ({sdkappid}) to go on:"));
+    drain();
     let typed = tokio::select! {
         biased;
-        () = signals.next() => return Err(Error::Interrupted),
+        signal = signals.next() => return Err(Error::Interrupted(signal)),
         typed = tokio::task::spawn_blocking(read_line) => typed.map_err(|error| Error::io("the terminal")(error.into()))?,
     };
     let typed = typed.map_err(Error::io("can't ask for the SDKAppID"))?;

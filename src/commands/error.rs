@@ -9,10 +9,11 @@ use super::exit::Exit;
 use super::load::LoadError;
 use crate::api::{ApiError, EndpointError, SecretError};
 use crate::domain::guard::GuardTripped;
+use crate::domain::schedule::StopSignal;
 use crate::input::InputError;
 use crate::intake::IntakeError;
 use crate::limiter::LedgerError;
-use crate::queue::{self, QueueError};
+use crate::queue::{self, Identity, QueueError};
 use crate::report::ReportError;
 use crate::report::tell::tell;
 use crate::report::visible;
@@ -96,8 +97,8 @@ pub enum Error {
     #[error("{0}{hint}", hint = .0.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
     Report(#[from] ReportError),
     /// A signal came while nothing was under way.
-    #[error("interrupted; run again to go on")]
-    Interrupted,
+    #[error("interrupted by {}; run again to go on", .0.name())]
+    Interrupted(StopSignal),
     /// Something can't be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -123,6 +124,14 @@ impl Error {
             Self::Report(ReportError::Missing { .. } | ReportError::Doubled { .. } | ReportError::Stray { .. })
         );
         if read || counted { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
+    }
+
+    /// The loss of the queue in place of an error that it may have led to.
+    pub(super) fn or_loss(self, identity: &mut Identity) -> Self {
+        match self {
+            Self::Run(RunError::Lost { .. }) => self,
+            other => identity.check().err().map_or(other, Self::Queue),
+        }
     }
 
     /// For `map_err`: says what was being done.
@@ -193,11 +202,15 @@ impl Error {
             | Self::Redefined { .. }
             | Self::Load(LoadError::Input(_))
             | Self::Queue(
-                QueueError::Missing(_) | QueueError::NoQueue(_) | QueueError::HalfWritten(_) | QueueError::Network(_),
+                QueueError::Missing(_)
+                | QueueError::NoQueue(_)
+                | QueueError::HalfWritten(_)
+                | QueueError::Network(_)
+                | QueueError::Linked(_),
             ) => Exit::Unusable,
             Self::Guard { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
-            Self::Interrupted | Self::Run(RunError::Interrupted) => Exit::Stopped,
+            Self::Interrupted(_) | Self::Run(RunError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)

@@ -6,6 +6,7 @@ mod exit;
 mod explain;
 mod jobs;
 mod load;
+mod output;
 mod plan;
 mod prepare;
 mod results;
@@ -23,11 +24,12 @@ use std::io::Write;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
+use crate::report::tell::drain;
 use crate::settings::{Env, queue_file};
 pub use error::Error;
 pub use exit::Exit;
 
-pub use crate::report::tell::tell;
+pub use crate::report::tell::{LogWriter, finish as finish_telling, tell};
 
 /// Does what was typed.
 pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
@@ -69,6 +71,8 @@ fn print_json(value: &impl serde::Serialize) -> Result<Exit, Error> {
 /// Prints to stdout. A reader that has heard enough (`| head`) is no failure.
 fn print(text: &str) -> Result<Exit, Error> {
     let newline = if text.ends_with('\n') { "" } else { "\n" };
+    // On a terminal both meet: what was told before is to be read before.
+    drain();
     let mut stdout = std::io::stdout().lock();
     match write!(stdout, "{text}{newline}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout")(error)),

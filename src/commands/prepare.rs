@@ -11,7 +11,7 @@ use crate::clock;
 use crate::domain::guard::{LAST_RUNS, Protected};
 use crate::domain::job::Job;
 use crate::input::{self, Source};
-use crate::queue::{NewRun, Queue, Run, RunId, RunState};
+use crate::queue::{FileKind, NewRun, Queue, Run, RunId, RunState, UsedFile};
 use crate::report::progress::Snapshot;
 
 /// A job, and what it needs to find or load its run.
@@ -111,6 +111,7 @@ impl Candidate {
             digest: input.digest,
             stamp: input.stamp,
             protected: self.protected.digest(),
+            files: self.files(&input.sources),
             sources: input.sources.iter().map(|source| source.name().to_owned()).collect(),
             created_at: clock::now().as_millisecond(),
         };
@@ -169,6 +170,13 @@ impl Candidate {
             input.delimiter
         );
         blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// The files that a run of the job is made of.
+    fn files(&self, sources: &[Source]) -> Vec<UsedFile> {
+        let inputs = sources.iter().filter_map(Source::path).map(|path| UsedFile::new(FileKind::Input, path));
+        let lists = self.job.guard.protected.iter().map(|path| UsedFile::new(FileKind::ProtectedList, path));
+        inputs.chain(lists).chain([UsedFile::new(FileKind::Job, &self.job.file)]).collect()
     }
 
     /// Whether the guards let the run send anything.

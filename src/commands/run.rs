@@ -21,7 +21,7 @@ use crate::queue::{Queue, Run, RunId};
 use crate::report::Figures;
 use crate::report::progress::{Phase, Progress};
 use crate::report::summary::{self, Summary};
-use crate::report::tell::tell;
+use crate::report::tell::{finish, tell};
 use crate::runner::{self, Deadline, Signals, Task};
 use crate::settings::Env;
 
@@ -38,18 +38,27 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
     let mut session = Session {
         candidates: jobs.into_iter().map(candidate).collect::<Result<_, _>>()?,
         target,
-        signals: Signals::listen().map_err(Error::io("can't listen for signals"))?,
+        signals: Signals::listen(leave).map_err(Error::io("can't listen for signals"))?,
         deadlines,
         summaries: Vec::new(),
+        not_shown: None,
         exit: Exit::Done,
         confirmed: args.sandbox || args.yes || !confirm::is_at_a_terminal(),
         json: args.json,
     };
     let repeat = if args.again { Repeat::Again } else { Repeat::No };
-    let driven = session.drive(Queue::open(queue).await?, repeat).await;
+    let queue = unless_signalled(&mut session.signals, async { Ok(Queue::open(queue).await?) }).await?;
+    let driven = session.drive(queue, repeat).await;
     // What was done is summed up also where something went wrong after it.
     let exit = session.end()?;
     driven.map(|()| exit)
+}
+
+/// Ends the process where it stands, as a kill would: what is on disk is right.
+fn leave(why: &str) {
+    tell(format!("{why}: left at once; run again to go on"));
+    finish();
+    std::process::exit(Exit::Stopped.code().into());
 }
 
 struct Session {
@@ -58,6 +67,8 @@ struct Session {
     signals: Signals,
     deadlines: Vec<Deadline>,
     summaries: Vec<Summary>,
+    /// Why a summary could not be printed.
+    not_shown: Option<Error>,
     exit: Exit,
     /// Whether nobody needs to be asked.
     confirmed: bool,
@@ -78,7 +89,8 @@ impl Session {
         let mut queue = Some(queue);
         // An older run is finished first; then the input is looked at again, and what is new is the next round.
         while let Some(owned) = queue {
-            queue = self.round(owned, repeat).await?;
+            let mut identity = owned.identity();
+            queue = self.round(owned, repeat).await.map_err(|error| error.or_loss(&mut identity))?;
             repeat = Repeat::No;
         }
         Ok(())
@@ -114,7 +126,7 @@ impl Session {
         if !self.confirmed {
             confirm::ask(self.target.sdkappid, &question(&driven)?, &mut self.signals).await?;
         }
-        begin(&mut queue, &driven).await?;
+        unless_signalled(&mut self.signals, begin(&mut queue, &driven)).await?;
         let mut progress = Progress::new(Phase::Running);
         let mut watch = |snapshot: &_| progress.update(snapshot);
         let drive = runner::drive(queue, tasks, &mut self.deadlines, rand::random(), &mut self.signals, &mut watch);
@@ -124,12 +136,15 @@ impl Session {
         let mut exit = Exit::Done;
         let done_before = self.summaries.len();
         for (driven, calls) in driven.iter().zip(&drive.calls) {
-            let (came_to, summary) = close(&mut queue, driven, &drive, *calls, &names).await?;
+            let closing = close(&mut queue, driven, &drive, *calls, &names);
+            let (came_to, summary) = unless_signalled(&mut self.signals, closing).await?;
             exit = exit.max(came_to);
             self.summaries.push(summary);
         }
         if !self.json {
-            self.summaries[done_before..].iter().try_for_each(|summary| super::print(&summary.text()).map(drop))?;
+            // What cannot be shown is recorded all the same, and the rest is still to be done.
+            let shown = self.summaries[done_before..].iter().try_for_each(|it| super::print(&it.text()).map(drop));
+            self.not_shown = self.not_shown.take().or(shown.err());
         }
         self.exit = self.exit.max(exit);
         self.candidates.retain(|candidate| older.contains(&candidate.job.name));
@@ -158,7 +173,7 @@ impl Session {
             let (calls, worst, overlaps) = (seen.calls, seen.worst_second, seen.overlaps);
             tell(format!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes"));
         }
-        Ok(self.exit)
+        self.not_shown.map_or(Ok(self.exit), Err)
     }
 }
 
@@ -194,13 +209,18 @@ async fn prepare(
 ) -> Result<Step, Error> {
     let mut progress = Progress::new(Phase::Loading);
     let mut watch = |snapshot: &_| progress.update(snapshot);
-    let step = tokio::select! {
-        biased;
-        () = signals.next() => Err(Error::Interrupted),
-        step = candidate.prepare(queue, repeat, &mut watch) => step,
-    };
+    let step = unless_signalled(signals, candidate.prepare(queue, repeat, &mut watch)).await;
     progress.finish();
     step
+}
+
+/// Gives up what is done outside of a drive, and may take long, when a signal comes. All of it can be done again.
+async fn unless_signalled<T>(signals: &mut Signals, doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        signal = signals.next() => Err(Error::Interrupted(signal)),
+        done = doing => done,
+    }
 }
 
 /// Checks the sums, notes how the run stands, sums up.
@@ -212,6 +232,7 @@ async fn close(
     jobs: &[&str],
 ) -> Result<(Exit, Summary), Error> {
     let run = &driven.run;
+    queue.identity().check()?;
     let tally = queue.check_sums(run).await?;
     match &drive.end {
         End::Stopped(reason) if tally[Outcome::Pending] > 0 => queue.note_stop(run.id, &explain(reason, jobs)).await?,

@@ -72,8 +72,9 @@ impl Queue {
             rescued.push((run.id, request, keys));
         }
         refuse_shared_accounts(&rescued)?;
-        let rescue = around(Deed::Rescue, sqlx::query(RESCUE).execute(&mut self.connection));
-        let changed = rescue.await.map_err(&fail)?.rows_affected();
+        let mut transaction = self.transaction().await.map_err(&fail)?;
+        let changed = sqlx::query(RESCUE).execute(&mut *transaction).await.map_err(&fail)?.rows_affected();
+        around(Deed::Rescue, transaction.commit()).await.map_err(&fail)?;
         if changed != rescued.len() as u64 {
             return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));
         }

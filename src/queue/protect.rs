@@ -41,7 +41,7 @@ impl Queue {
         now: i64,
     ) -> Result<u64, Failure> {
         let next_request = &mut self.next_request;
-        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
         let mut cut = Cut { transaction, next_request, run, protects, now, protected: 0, in_doubt: 0 };
         let due = kept_tally(&mut cut.transaction, run.id).await?[Outcome::Pending];
         let mut seen = 0;

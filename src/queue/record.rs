@@ -83,7 +83,7 @@ impl Queue {
 
     async fn write_all(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, Failure> {
         let deeds = writes.iter().map(Write::deed).collect();
-        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
         let mut batch = Batch {
             transaction,
             next_request: &mut self.next_request,

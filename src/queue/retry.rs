@@ -50,7 +50,7 @@ impl Queue {
     async fn retry_all(&mut self, run: &Run, selection: Selection) -> Result<u64, Failure> {
         let most = run.operation()?.items_per_request();
         let next_request = &mut self.next_request;
-        let transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
         let mut again = Again { transaction, next_request, run, selection, most, pack: Pack::new(None, Doubt::None) };
         let mut rows = 0;
         let mut after = 0;

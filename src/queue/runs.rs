@@ -1,11 +1,11 @@
 //! Runs: one pass of a job over one input.
 
-use sqlx::{Connection, FromRow, SqliteConnection};
+use sqlx::{FromRow, SqliteConnection};
 
 use super::change::{Failure, expect};
 use super::crc::Crc;
 use super::read::{Contents, source_crc};
-use super::{LargeAccount, Queue, QueueError, Reader};
+use super::{LargeAccount, Queue, QueueError, Reader, UsedFile};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
@@ -24,7 +24,7 @@ pub(super) const LAST_PENDING: &str = "SELECT max(id) FROM request WHERE run = ?
 macro_rules! select_run {
     ($rest:literal) => {
         concat!(
-            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags, largest, state, stopped,
+            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags, largest, state, stopped,
                     pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
             $rest
         )
@@ -58,6 +58,8 @@ pub struct NewRun {
     pub stamp: String,
     /// Digest of the protected list.
     pub protected: String,
+    /// The files that it is made of.
+    pub files: Vec<UsedFile>,
     /// The input's files, as results name them.
     pub sources: Vec<String>,
     /// Milliseconds since 1970.
@@ -87,6 +89,8 @@ pub struct Run {
     pub stamp: String,
     /// Digest of the protected list that its pending rows were held against; empty after a retry.
     pub protected: String,
+    #[sqlx(rename = "files")]
+    file_list: String,
     #[sqlx(rename = "tags")]
     tag_list: String,
     #[sqlx(rename = "largest")]
@@ -151,6 +155,7 @@ impl Run {
             &self.digest,
             &self.stamp,
             &self.protected,
+            &self.file_list,
             &self.tag_list,
             &self.largest_list,
             &self.state_name,
@@ -192,6 +197,11 @@ impl Run {
         if self.delete_type_name == DeleteType::Both.name() { DeleteType::Both } else { DeleteType::Single }
     }
 
+    /// The files that it was loaded from.
+    pub fn files(&self) -> Vec<UsedFile> {
+        serde_json::from_str(&self.file_list).unwrap_or_default()
+    }
+
     /// The tags that its rows set, in the order of the results file.
     pub fn tags(&self) -> Vec<String> {
         serde_json::from_str(&self.tag_list).unwrap_or_default()
@@ -208,11 +218,11 @@ impl Queue {
     pub(super) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
         let fail = self.fail();
         // A transaction of its own: who fetches a single row does not hear of a commit that fails after it.
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
+        let mut transaction = self.transaction().await.map_err(&fail)?;
         let (id,): (RunId,) = sqlx::query_as(
-            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags,
-                              state, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
+            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files,
+                              tags, state, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
         )
         .bind(&run.uuid)
         .bind(&run.job)
@@ -223,6 +233,7 @@ impl Queue {
         .bind(&run.digest)
         .bind(&run.stamp)
         .bind(&run.protected)
+        .bind(serde_json::to_string(&run.files).unwrap_or_default())
         .bind(run.created_at)
         .fetch_one(&mut *transaction)
         .await
@@ -270,6 +281,7 @@ impl Queue {
     /// Marks a run as finished. It has no pending row left, and every line of it can be read back as it was written.
     pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         let whole = self.run(run).await?;
+        self.identity.check()?;
         self.reader().await?.verify(&whole).await?;
         self.move_run(Deed::Finish, run, sqlx::query(FINISH).bind(run).bind(now)).await
     }
@@ -283,9 +295,13 @@ impl Queue {
     /// Removes a run of which nothing was ever sent.
     pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
         let fail = self.fail();
-        let query = sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run);
-        let changed = around(Deed::Discard, query.execute(&mut self.connection)).await.map_err(&fail)?.rows_affected();
-        expect("runs discarded", 1, changed).map_err(|failure| failure.told(fail))
+        let discarded = async {
+            let mut transaction = self.transaction().await?;
+            let query = sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run);
+            expect("runs discarded", 1, query.execute(&mut *transaction).await?.rows_affected())?;
+            Ok(around(Deed::Discard, transaction.commit()).await?)
+        };
+        discarded.await.map_err(|failure: Failure| failure.told(fail))
     }
 
     /// A run by its number.
@@ -297,15 +313,18 @@ impl Queue {
     /// Loads that a killed process left behind.
     pub(super) async fn discard_unfinished_loads(&mut self) -> Result<(), QueueError> {
         let fail = self.fail();
-        let delete = sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection);
-        around(Deed::DiscardLoads, delete).await.map_err(fail)?;
-        Ok(())
+        let discarded = async {
+            let mut transaction = self.transaction().await?;
+            sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut *transaction).await?;
+            around(Deed::DiscardLoads, transaction.commit()).await
+        };
+        discarded.await.map_err(fail)
     }
 
     async fn move_run(&mut self, deed: Deed, run: RunId, change: Change<'_>) -> Result<(), QueueError> {
         let fail = self.fail();
         let moved = async {
-            let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+            let mut transaction = self.transaction().await?;
             change_run(&mut transaction, run, change).await?;
             Ok(around(deed, transaction.commit()).await?)
         };

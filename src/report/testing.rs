@@ -75,6 +75,7 @@ impl Bench {
             definition: String::new(),
             digest: String::new(),
             protected: String::new(),
+            files: Vec::new(),
             stamp: String::new(),
             sources: load.sources,
             created_at: 0,

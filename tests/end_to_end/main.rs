@@ -6,6 +6,7 @@ mod harness;
 mod again;
 mod faults;
 mod halts;
+mod holding;
 mod inputs;
 mod lies;
 mod operations;

@@ -31,15 +31,15 @@ fn prepare(bench: &Bench, operation: Command, asked: &[Asked]) -> String {
 }
 
 #[test]
-fn sigterm_lets_calls_under_way_finish_and_the_next_run_goes_on() {
-    for signal in [Signal::TERM, Signal::INT] {
+fn a_signal_lets_calls_under_way_finish_and_the_next_run_goes_on() {
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
         let bench = Bench::with(slow(Command::FriendDeleteAll));
         let asked = plain(Command::FriendDeleteAll, 200);
         let job = prepare(&bench, Command::FriendDeleteAll, &asked);
         let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
         bench.until_calls(20, &mut running);
         running.signal(signal);
-        running.wait().expect(5).says("signal");
+        running.wait().expect(5).says(name);
         let results = bench.results("job");
         let early = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
         Case { end: End::Early, ..early }.check(&bench);

@@ -73,6 +73,7 @@ pub(crate) fn new_run(operation: &'static str) -> NewRun {
         digest: "digest".into(),
         stamp: "stamp".into(),
         protected: "protected".into(),
+        files: Vec::new(),
         sources: vec!["a.csv".into(), "b.csv".into()],
         created_at: NOW,
     }

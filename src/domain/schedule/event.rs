@@ -163,13 +163,35 @@ pub enum Command {
     HoldBack,
 }
 
+/// A signal that asks the process to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopSignal {
+    /// SIGHUP: the terminal or the ssh session is gone.
+    Hangup,
+    /// SIGTERM: the machine shuts down, or another program ends the run.
+    Terminate,
+    /// SIGINT: a person pressed Ctrl-C.
+    Interrupt,
+}
+
+impl StopSignal {
+    /// Its name in signal(7).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hangup => "SIGHUP",
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+}
+
 /// Why a run stops before its end. The later in this list, the graver; the gravest is reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
     /// `stop.until` has come.
     Deadline,
-    /// SIGINT or SIGTERM.
-    Signal,
+    /// A signal.
+    Signal(StopSignal),
     /// Nothing has worked for too long.
     Outage(Outage),
     /// The disk has less room than recording what is in flight may need.
@@ -199,6 +221,8 @@ pub enum StopReason {
         /// In words.
         reason: String,
     },
+    /// The queue is not the file with its name any more: what is recorded in it is not found again.
+    QueueLost,
 }
 
 /// How a schedule ends.

@@ -34,7 +34,7 @@ use super::verdict::{Charge, Work};
 use breaker::Breaker;
 pub use breaker::Outage;
 use budget::Toll;
-pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, Waiting};
+pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, StopSignal, Waiting};
 use job::JobState;
 use keys::{KeyTable, Ticket};
 use signature::Signature;

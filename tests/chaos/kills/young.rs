@@ -22,7 +22,7 @@ impl Victim {
     /// A copy of the queue as the kill left it.
     pub(super) fn copy(&self) -> &'static str {
         let copy = "copy.db";
-        for ending in PARTS.iter().chain(&["-shm", ".lock"]) {
+        for ending in PARTS.iter().chain(&["-shm"]) {
             let _not_there = std::fs::remove_file(self.bench.path(&format!("{copy}{ending}")));
         }
         for ending in PARTS {
