@@ -18,7 +18,7 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
             | StopReason::DiskFull { .. }
             | StopReason::Fuse { .. }
             | StopReason::Fatal { .. } => Exit::Halted,
-            StopReason::QueueLost => Exit::Internal,
+            StopReason::QueueLost | StopReason::LedgerLost => Exit::Internal,
         };
     }
     let rejected = match rejects {
@@ -49,6 +49,7 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
         }
         StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
         StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
+        StopReason::LedgerLost => "the file in which processes share the call limit can't be used any more".to_owned(),
     }
 }
 

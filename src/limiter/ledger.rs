@@ -182,6 +182,10 @@ impl LedgerError {
         }
     }
 
+    /// What the user can do about a lock that another process holds.
+    pub const LOCKED_HINT: &'static str =
+        "`fuser` names the processes that have the file open; end the one that is no imbulk";
+
     /// What the user can do.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -189,7 +193,7 @@ impl LedgerError {
             Self::Io { .. } => "the user that runs imbulk must be able to read and write this file and its folder",
             Self::NotALedger { .. } => "move it away, if nothing else needs it; imbulk makes a new one",
             Self::Lost { .. } => "run again, once no other imbulk sends to this app",
-            Self::Locked { .. } => "`fuser` or `lsof` names the process; end it",
+            Self::Locked { .. } => Self::LOCKED_HINT,
             Self::Full { .. } => "delete the file while no imbulk is running; a new one is made",
         }
     }

@@ -35,12 +35,12 @@ impl Sender {
             Ok(permit) => permit,
             Err(error) => {
                 let _over = self.to_loop.send(Inbound::Broken(error.into()));
-                return;
+                return self.tell(Event::HeldBack(self.request));
             }
         };
         // The permit may have taken longer than a moment: then it is a slot spent for nothing.
         if self.hold_back.is_cancelled() {
-            drop(permit);
+            permit.not_sent();
             return self.tell(Event::HeldBack(self.request));
         }
         self.tell(Event::Sent { job: self.job, request: self.request });

@@ -223,6 +223,8 @@ pub enum StopReason {
     },
     /// The queue is not the file with its name any more: what is recorded in it is not found again.
     QueueLost,
+    /// The file in which processes share the call limit can't be used any more.
+    LedgerLost,
 }
 
 /// How a schedule ends.
