@@ -50,7 +50,12 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
     let queue = unless_signalled(&mut session.signals, async { Ok(Queue::open(queue).await?) }).await?;
     let driven = session.drive(queue, repeat).await;
     // What was done is summed up also where something went wrong after it.
-    let exit = session.end()?;
+    let user = session.target.user();
+    let exit = session.end();
+    if let Some(user) = user {
+        user.leave().await;
+    }
+    let exit = exit?;
     driven.map(|()| exit)
 }
 

@@ -9,7 +9,7 @@ use crate::api::{Client, Credentials, EXCHANGE_TIMEOUT, Endpoint, Region, Secret
 use crate::domain::account::UserId;
 use crate::domain::job::{App, EndpointChoice, Job};
 use crate::domain::limit::Cap;
-use crate::limiter::{Limiter, Settings, shared_directory};
+use crate::limiter::{Limiter, Settings, User, shared_directory};
 use crate::sandbox::{self, Sandbox};
 use crate::settings::{Credential, Env};
 use secrecy::ExposeSecret;
@@ -24,6 +24,8 @@ pub(super) struct Target {
     endpoint: Endpoint,
     credentials: Credentials,
     ledger: PathBuf,
+    /// One of the users of the ledger, where it is to vanish with the last of them.
+    user: Option<User>,
     /// The stand-in, for as long as the target lives.
     sandbox: Option<(Sandbox, tempfile::TempDir)>,
 }
@@ -48,7 +50,8 @@ impl Target {
         };
         let credentials = credentials(env)?;
         let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
-        Ok(Self { sdkappid, identifier, endpoint, credentials, ledger, sandbox: None })
+        let user = endpoint.is_loopback().then(|| User::join(&ledger));
+        Ok(Self { sdkappid, identifier, endpoint, credentials, ledger, user, sandbox: None })
     }
 
     /// A stand-in of our own, with the jobs' app where they name one.
@@ -75,6 +78,7 @@ impl Target {
             endpoint: format!("http://{}", sandbox.addr()).parse()?,
             credentials: Credentials::Key(SecretKey::new(key).map_err(Error::secret("the sandbox's key"))?),
             ledger: folder.path().join("slots"),
+            user: None,
             sandbox: Some((sandbox, folder)),
         })
     }
@@ -99,6 +103,11 @@ impl Target {
             exchange_timeout: EXCHANGE_TIMEOUT,
         })?;
         Ok((Arc::new(client), limiter))
+    }
+
+    /// The one who is to leave at the end.
+    pub(super) fn user(&mut self) -> Option<User> {
+        self.user.take()
     }
 
     /// What the stand-in saw, where there is one.

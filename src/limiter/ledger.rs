@@ -35,7 +35,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 use crate::domain::limit::pace;
-use crate::domain::limit::slots::{Slot, Survey, Terms, UNANSWERED, WINDOW, held_until, survey};
+use crate::domain::limit::slots::{Slot, Survey, Terms, UNANSWERED, WINDOW, held_until, survey, unheld_from};
 use crate::domain::limit::throttle::Cut;
 use crate::domain::limit::{Cap, Moment};
 use crate::fail_point::{self, Deed};
@@ -643,25 +643,40 @@ fn both<T>(one: Result<T, Moment>, other: Result<T, Moment>) -> Result<[T; 2], M
     }
 }
 
+/// From when on no slot of the app is held, in a ledger that nobody uses; none while a call may still wait at the server, or
+/// where the file can't be read.
+pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
+    let file = match open(path, OFlags::empty()) {
+        Ok(file) => file,
+        Err(rustix::io::Errno::NOENT) => return Some(now),
+        Err(_) => return None,
+    };
+    let ledger = Ledger { file, path: path.to_owned(), exchange_timeout: Duration::ZERO };
+    unheld_from(&ledger.slots(&Ledger::app(Cap::HIGHEST), Cap::MAX).ok()?, now)
+}
+
 /// First without creating: Linux (`fs.protected_regular`) forbids to open another user's file in a folder like
 /// `/tmp` by a call that could create it.
-fn open_or_create(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let open = |extra| rustix::fs::open(path, flags | extra, Mode::from_raw_mode(0o666)).map(File::from);
-    match open(OFlags::empty()) {
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    match open(path, OFlags::empty()) {
         Err(rustix::io::Errno::NOENT) => {}
         opened => return Ok(opened?),
     }
-    match open(OFlags::CREATE | OFlags::EXCL) {
+    match open(path, OFlags::CREATE | OFlags::EXCL) {
         Ok(file) => {
             // What the umask took away.
             file.set_permissions(Permissions::from_mode(0o666))?;
             Ok(file)
         }
         // Another process was quicker.
-        Err(rustix::io::Errno::EXIST) => Ok(open(OFlags::empty())?),
+        Err(rustix::io::Errno::EXIST) => Ok(open(path, OFlags::empty())?),
         Err(error) => Err(error.into()),
     }
+}
+
+fn open(path: &Path, extra: OFlags) -> rustix::io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    rustix::fs::open(path, flags | extra, Mode::from_raw_mode(0o666)).map(File::from)
 }
 
 fn is_full(error: &io::Error) -> bool {

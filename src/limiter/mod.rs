@@ -12,6 +12,7 @@ mod ledger;
 mod pace;
 #[cfg(test)]
 mod simulation;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep};
 use self::lane::Lanes;
 pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Taken};
+pub use self::users::User;
 use crate::domain::codes::Scope;
 use crate::domain::limit::speed::Speed;
 use crate::domain::limit::{Cap, Moment};

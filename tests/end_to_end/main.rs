@@ -12,5 +12,6 @@ mod lies;
 mod operations;
 mod outputs;
 mod sending;
+mod shared;
 mod stops;
 mod together;

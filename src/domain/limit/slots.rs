@@ -210,6 +210,25 @@ pub fn survey(slots: &[Slot], now: Moment, heard: Option<Moment>, terms: Terms) 
     found
 }
 
+/// A call that nothing was heard of for so long is not waited for by a ledger that nobody uses.
+const FORGOTTEN: Duration = Duration::from_mins(5);
+
+/// From when on no slot holds a call; none while calls may still wait at the server.
+pub fn unheld_from(slots: &[Slot], now: Moment) -> Option<Moment> {
+    let terms = Terms { cap: u32::MAX, used: u32::MAX, exchange_timeout: Duration::ZERO };
+    let heard = survey(slots, now, None, terms).heard;
+    let sent = slots.iter().filter(|slot| slot.taken > Moment::from_nanos(0) && slot.taken <= now.plus(CLOCKS_DIFFER));
+    let mut from = now;
+    for slot in sent {
+        if slot.free_at != UNANSWERED {
+            from = from.max(slot.free_at);
+        } else if slot.taken.plus(FORGOTTEN) > now && heard.is_none_or(|heard| slot.taken > heard) {
+            return None;
+        }
+    }
+    Some(from)
+}
+
 impl Survey {
     /// What the slot is from now on.
     fn judge(&mut self, number: u32, slot: Slot, now: Moment, terms: Terms) -> Slot {
