@@ -11,7 +11,7 @@ use imbulk::domain::codes::{Class, entry};
 use imbulk::domain::operation;
 use imbulk::domain::outcome::Outcome;
 
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "SECURITY.md",
     "docs/reliability.md",
@@ -25,6 +25,7 @@ const DOCUMENTS: [&str; 13] = [
     "docs/decisions/0005-doubt-and-in-doubt.md",
     "docs/decisions/0006-runs-and-the-same-input.md",
     "docs/decisions/0007-retry-budget-and-breaker.md",
+    "docs/decisions/0013-slots-of-calls-without-an-answer.md",
 ];
 
 fn root() -> &'static Path {
