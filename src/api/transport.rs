@@ -78,6 +78,9 @@ fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
         .pool_max_idle_per_host(width)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .connect_timeout(tuning.connect_timeout)
+        // What the server's machine has not taken in by then is dropped. Else a call whose connection was closed long ago
+        // could still arrive once a network works again.
+        .tcp_user_timeout(tuning.exchange_timeout)
         .timeout(tuning.exchange_timeout)
         .retry(retry::never())
         .redirect(redirect::Policy::none())

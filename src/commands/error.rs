@@ -187,7 +187,9 @@ impl Error {
             Self::Load(LoadError::Intake(IntakeError::Temp { dir, error, .. })) => {
                 (error.kind() == ErrorKind::StorageFull).then_some(dir)
             }
-            Self::Ledger(error) | Self::Run(RunError::Ledger(error)) => error.disk(),
+            Self::Ledger(error) | Self::Run(RunError::Ledger(error) | RunError::LedgerLost { source: error, .. }) => {
+                error.disk()
+            }
             Self::Report(error) => error.disk(),
             _nothing_was_written => None,
         }

@@ -76,7 +76,12 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
     let queue = or_signal(&mut session.signals, super::open_queue(queue)).await?;
     let driven = session.drive(queue, rerun).await;
     // What was done is summed up also where something went wrong after it.
-    let exit = session.end()?;
+    let user = session.target.user();
+    let exit = session.end();
+    if let Some(user) = user {
+        user.leave().await;
+    }
+    let exit = exit?;
     driven.map(|()| exit)
 }
 

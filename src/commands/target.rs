@@ -12,7 +12,7 @@ use crate::api::{Client, Credentials, EXCHANGE_TIMEOUT, Endpoint, Proxy, Region,
 use crate::domain::account::UserId;
 use crate::domain::job::{App, EndpointChoice, Job};
 use crate::domain::limit::Cap;
-use crate::limiter::{Limiter, Settings, shared_directory};
+use crate::limiter::{Limiter, Settings, User, shared_directory};
 use crate::report::plan::{Setting, TargetView};
 use crate::sandbox::{self, Sandbox};
 use crate::settings::{Credential, Env};
@@ -180,6 +180,8 @@ pub(super) struct Target {
     credentials: Credentials,
     proxy: Option<Proxy>,
     ledger: PathBuf,
+    /// One of the users of the ledger, where it is to vanish with the last of them.
+    user: Option<User>,
     /// The stand-in, for as long as the target lives.
     sandbox: Option<(Sandbox, tempfile::TempDir)>,
 }
@@ -201,7 +203,8 @@ impl Target {
         let credentials = credentials(env)?;
         let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
         let proxy = env.proxies()?.towards(&endpoint)?;
-        Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, sandbox: None })
+        let user = endpoint.is_loopback().then(|| User::join(&ledger));
+        Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, user, sandbox: None })
     }
 
     /// A stand-in of our own, with the jobs' app where they name one.
@@ -229,6 +232,7 @@ impl Target {
             credentials: Credentials::Key(SecretKey::new(key).map_err(Error::secret("the sandbox's key"))?),
             proxy: None,
             ledger: folder.path().join("slots"),
+            user: None,
             sandbox: Some((sandbox, folder)),
         })
     }
@@ -259,6 +263,11 @@ impl Target {
             exchange_timeout: EXCHANGE_TIMEOUT,
         })?;
         Ok((Arc::new(client), limiter))
+    }
+
+    /// The one who is to leave at the end.
+    pub(super) fn user(&mut self) -> Option<User> {
+        self.user.take()
     }
 
     /// What the stand-in saw, where there is one.

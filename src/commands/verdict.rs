@@ -58,6 +58,7 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
         }
         StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
         StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
+        StopReason::LedgerLost => "the file in which processes share the call limit can't be used any more".to_owned(),
     }
 }
 

@@ -22,6 +22,19 @@ pub(super) struct Lanes {
     round_trips: RoundTrips,
     app: Lane,
     commands: Vec<(String, Lane)>,
+    /// What could not be written yet, since another process held the lock.
+    unwritten: Vec<(Taken, After)>,
+    /// A rejection that was not looked into yet, for the same reason: of which command, and what slows down.
+    rejection: Option<(usize, Scope, Moment)>,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum After {
+    /// It was answered: its slots are free at that moment.
+    FreeAt(Moment),
+    /// No byte of it left.
+    NotSent,
 }
 
 /// The calls of one command, or of the app.
@@ -38,7 +51,8 @@ struct Lane {
 impl Lanes {
     pub(super) fn new(ledger: Ledger, app_cap: Cap) -> Self {
         let app = Lane::new(app_cap, Ledger::app(app_cap));
-        Self { ledger, round_trips: RoundTrips::default(), app, commands: Vec::new() }
+        let (round_trips, commands) = (RoundTrips::default(), Vec::new());
+        Self { ledger, round_trips, app, commands, unwritten: Vec::new(), rejection: None }
     }
 
     /// The number of the command's lane, which is made if there is none. The lower one of two caps holds.
@@ -63,6 +77,7 @@ impl Lanes {
         command: usize,
         clock: impl Fn() -> Moment,
     ) -> Result<Result<Taken, Moment>, LedgerError> {
+        self.catch_up(&clock)?;
         let (app, command) = (&mut self.app, &mut self.commands[command].1);
         let now = clock();
         // Others may have left word at the last take.
@@ -84,38 +99,100 @@ impl Lanes {
     pub(super) fn answered(
         &mut self,
         command: usize,
-        taken: &Taken,
+        taken: Taken,
         round_trip: Duration,
         now: Moment,
     ) -> Result<(), LedgerError> {
-        self.app.answered = taken.at;
-        self.commands[command].1.answered = taken.at;
+        for lane in [&mut self.app, &mut self.commands[command].1] {
+            lane.answered = taken.at;
+            lane.section.heard(taken.at);
+        }
         let free_at = self.round_trips.free_at(now, round_trip);
-        self.ledger.settle(taken, free_at)
+        self.write(taken, After::FreeAt(free_at))
     }
 
-    /// The answer that was read last said: too fast. The other processes are told.
+    /// No byte of the call left.
+    pub(super) fn not_sent(&mut self, taken: Taken) -> Result<(), LedgerError> {
+        self.write(taken, After::NotSent)
+    }
+
+    /// Now, or once no other process holds the lock.
+    fn write(&mut self, taken: Taken, after: After) -> Result<(), LedgerError> {
+        self.unwritten.push((taken, after));
+        match self.write_all() {
+            Err(LedgerError::Locked { .. }) => Ok(()),
+            written => written,
+        }
+    }
+
+    fn write_all(&mut self) -> Result<(), LedgerError> {
+        while let Some((taken, after)) = self.unwritten.last() {
+            match after {
+                After::FreeAt(moment) => self.ledger.settle(taken, *moment)?,
+                After::NotSent => self.ledger.give_back(taken)?,
+            }
+            self.unwritten.pop();
+        }
+        Ok(())
+    }
+
+    /// Does what could not be done while another process held the lock.
+    fn catch_up(&mut self, clock: impl Fn() -> Moment) -> Result<(), LedgerError> {
+        self.write_all()?;
+        if let Some((command, scope, sent)) = self.rejection {
+            self.look_into(command, scope, sent, clock())?;
+            self.rejection = None;
+        }
+        Ok(())
+    }
+
+    /// The answer that was read last said: too fast. The other processes are told; if another process holds the lock, before the
+    /// next call.
     pub(super) fn throttled(
         &mut self,
         command: usize,
         (scope, pause): (Scope, Pause),
         now: Moment,
     ) -> Result<(), LedgerError> {
+        let lane = self.lane_mut(command, scope);
+        if pause == Pause::Long {
+            lane.throttle.pause_long(now);
+        }
+        let sent = lane.answered;
+        match self.look_into(command, scope, sent, now) {
+            Err(LedgerError::Locked { .. }) => {
+                self.rejection = Some((command, scope, sent));
+                Ok(())
+            }
+            looked_into => looked_into,
+        }
+    }
+
+    fn look_into(&mut self, command: usize, scope: Scope, sent: Moment, now: Moment) -> Result<(), LedgerError> {
         let lane = match scope {
             Scope::Command => &mut self.commands[command].1,
             Scope::App => &mut self.app,
         };
-        if pause == Pause::Long {
-            lane.throttle.pause_long(now);
-        }
         self.ledger.hear(&mut lane.section)?;
         lane.heed(now);
-        if !lane.throttle.is_news(lane.answered) {
+        if !lane.throttle.is_news(sent) {
             return Ok(());
         }
-        let calls = self.ledger.sent(&lane.section, lane.answered)?;
-        let cut = lane.throttle.rejected(now, lane.answered, calls);
+        let calls = self.ledger.sent(&lane.section, sent)?;
+        let cut = lane.throttle.rejected(now, sent, calls);
         cut.map_or(Ok(()), |cut| self.ledger.tell(&mut lane.section, cut))
+    }
+
+    fn lane_mut(&mut self, command: usize, scope: Scope) -> &mut Lane {
+        match scope {
+            Scope::Command => &mut self.commands[command].1,
+            Scope::App => &mut self.app,
+        }
+    }
+
+    /// The ledger is still the one that other processes find.
+    pub(super) fn check(&self) -> Result<(), LedgerError> {
+        self.ledger.check()
     }
 
     /// How fast the command and the app may go.
@@ -133,7 +210,8 @@ fn slots_for(rate: f64, excess: Duration, cap: u32) -> u32 {
 }
 
 impl Lane {
-    fn new(cap: Cap, section: Section) -> Self {
+    fn new(cap: Cap, mut section: Section) -> Self {
+        section.keep_some_for_probes();
         let answered = Moment::from_nanos(0);
         Self { cap, section, pace: Pace::new(cap), throttle: Throttle::new(cap), answered }
     }
@@ -141,6 +219,7 @@ impl Lane {
     fn set_cap(&mut self, cap: Cap) {
         if cap != self.cap {
             self.pace = Pace::new(cap);
+            self.section.set_cap(cap);
         }
         self.cap = cap;
         self.throttle.set_cap(cap);

@@ -8,7 +8,8 @@
 //! …        section n, a command: the same
 //! ```
 //!
-//! A slot is three moments: from which it is free, and at which it was taken the last time and the time before. They are
+//! A slot is three moments: from which it is free, and at which it was taken the last time and the time before. The first one has
+//! all its bits set while no answer to the call was read. They are
 //! nanoseconds of CLOCK_MONOTONIC, little endian. That clock is the same for all processes, nobody sets it, and it is the
 //! one that the time-outs of the exchanges run on: when the machine sleeps, both stand still, while CLOCK_BOOTTIME would
 //! free slots whose calls have yet to leave. It starts again at boot, so moments too far ahead are clamped. The file is
@@ -18,9 +19,14 @@
 //! and the moment at which the last call was due.
 //!
 //! Each process uses the first `cap` slots of a section, so different caps never add up to more than the largest.
-//! What is taken stays taken when a process dies, until the moment written at the take.
+//! What is taken stays taken when a process dies, until a call is answered that was sent after any exchange of that process was over
+//! ([`slots`](crate::domain::limit::slots)).
+//!
+//! The ledger is the open file, not its name: where the name stands for another file, or none, all who have it open stop.
+//!
+//! No lock is waited for. Whoever may open the file may also hold its lock for ever.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -29,7 +35,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 use crate::domain::limit::pace;
-use crate::domain::limit::slots::{WINDOW, held_until, survey};
+use crate::domain::limit::slots::{Slot, Survey, Terms, UNANSWERED, WINDOW, held_until, survey, unheld_from};
 use crate::domain::limit::throttle::Cut;
 use crate::domain::limit::{Cap, Moment};
 use crate::fail_point::{self, Deed};
@@ -45,6 +51,13 @@ const SLOT: usize = 3 * MOMENT;
 const SECTION: u64 = SLOT as u64 * Cap::MAX as u64;
 /// The bits of a cut's trust, below those of its limit.
 const TRUST: u32 = 8;
+/// All slots are looked over when none is known to be free, and after so long: calls of other processes leave meanwhile, and
+/// are answered or not.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Who holds the lock by right does so for some µs. It is tried again so often …
+const LOCK_TRIES: u32 = 40;
+/// … after so long.
+const LOCK_RETRY: Duration = Duration::from_micros(50);
 
 /// The open file.
 #[derive(Debug)]
@@ -57,16 +70,37 @@ pub(super) struct Ledger {
 /// The slots of the app or of one command, and which of them were free when last looked over.
 #[derive(Debug)]
 pub(super) struct Section {
-    number: u32,
-    /// Those with lower numbers are used.
+    /// Not known before the first take.
+    number: Option<u32>,
+    name: [u8; NAME],
+    /// How many there are, as this process sees it: those with lower numbers.
+    cap: u32,
+    /// How many of them are used.
     slots: u32,
+    /// Whether some are kept for probes.
+    probes: bool,
     /// Calls are this far apart.
     apart: Duration,
     /// So late a call may be that the next ones make up for.
     slack: Duration,
     free: Vec<u32>,
+    /// What the last look over all slots found, and what this process did since.
+    seen: Seen,
     /// The word as it was last read.
     word: Word,
+}
+
+/// What is known of the calls of a section.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// When all slots were looked over.
+    looked: Option<Moment>,
+    /// When the first slot falls free, as far as was known then.
+    next: Option<Moment>,
+    unanswered: u32,
+    last: Option<Moment>,
+    heard: Option<Moment>,
+    waiting_since: Option<Moment>,
 }
 
 /// What the processes tell each other: the two halves of a cut, and when the last call was due.
@@ -74,14 +108,6 @@ pub(super) struct Section {
 struct Word {
     cut: [u64; 2],
     last: Moment,
-}
-
-/// The moments of a slot.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    free_at: Moment,
-    taken: Moment,
-    before: Moment,
 }
 
 /// A slot that may be taken.
@@ -98,7 +124,6 @@ struct Free {
 pub(super) struct Taken {
     /// Where in the file they stand.
     slots: [u64; 2],
-    until: Moment,
     /// When.
     pub(super) at: Moment,
 }
@@ -124,9 +149,17 @@ pub enum LedgerError {
         /// What stands there.
         what: &'static str,
     },
-    /// The file was removed while in use: a process that starts now would not see our calls.
-    #[error("{}: the file in which processes share the call limit was removed", path.display())]
-    Removed {
+    /// Its name stands for no file any more, or for another one: a process that starts now would not see our calls.
+    #[error("{}: the file in which processes share the call limit was {what} while in use", path.display())]
+    Lost {
+        /// The ledger's.
+        path: PathBuf,
+        /// What became of it.
+        what: &'static str,
+    },
+    /// Another process holds its lock for longer than any imbulk does.
+    #[error("{}: another process holds the lock of the file in which processes share the call limit", path.display())]
+    Locked {
         /// The ledger's.
         path: PathBuf,
     },
@@ -145,9 +178,13 @@ impl LedgerError {
     pub fn disk(&self) -> Option<&Path> {
         match self {
             Self::Io { path, source, .. } => is_full(source).then_some(path),
-            Self::NotALedger { .. } | Self::Removed { .. } | Self::Full { .. } => None,
+            Self::NotALedger { .. } | Self::Lost { .. } | Self::Locked { .. } | Self::Full { .. } => None,
         }
     }
+
+    /// What the user can do about a lock that another process holds.
+    pub const LOCKED_HINT: &'static str =
+        "`fuser` names the processes that have the file open; end the one that is no imbulk";
 
     /// What the user can do.
     pub fn hint(&self) -> &'static str {
@@ -155,7 +192,8 @@ impl LedgerError {
             Self::Io { source, .. } if is_full(source) => "make room there and run again: nothing is lost",
             Self::Io { .. } => "the user that runs imbulk must be able to read and write this file and its folder",
             Self::NotALedger { .. } => "move it away, if nothing else needs it; imbulk makes a new one",
-            Self::Removed { .. } => "run again, once no other imbulk sends to this app",
+            Self::Lost { .. } => "run again, once no other imbulk sends to this app",
+            Self::Locked { .. } => Self::LOCKED_HINT,
             Self::Full { .. } => "delete the file while no imbulk is running; a new one is made",
         }
     }
@@ -175,28 +213,47 @@ impl Ledger {
 
     /// The app's own section.
     pub(super) fn app(cap: Cap) -> Section {
-        Section::new(0, cap)
+        Section::new(Some(0), cap)
     }
 
-    /// The section of a command, by the command's name.
+    /// The section of a command, by the command's name. Where another process holds the lock, it is looked up later.
     pub(super) fn section(&self, command: &str, cap: Cap) -> Result<Section, LedgerError> {
-        let full = || LedgerError::Full { path: self.path.clone(), command: command.to_owned() };
         let mut name = [0; NAME];
-        name.get_mut(..command.len()).ok_or_else(full)?.copy_from_slice(command.as_bytes());
-        let _lock = self.lock()?;
+        let place = name.get_mut(..command.len());
+        place.ok_or_else(|| self.full(command.as_bytes()))?.copy_from_slice(command.as_bytes());
+        let mut section = Section { name, ..Section::new(None, cap) };
+        match self.lock() {
+            Ok(_lock) => self.locate(&mut section)?,
+            Err(LedgerError::Locked { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(section)
+    }
+
+    /// Finds the section by its name, or makes it. Under the lock.
+    fn locate(&self, section: &mut Section) -> Result<(), LedgerError> {
+        if section.number.is_some() {
+            return Ok(());
+        }
         for number in 1..SECTIONS {
             let mut found = [0; NAME];
             let place = u64::from(number) * NAME as u64;
             self.read(place, &mut found)?;
             if found == [0; NAME] {
-                self.write(place, &name)?;
-                found = name;
+                self.write(place, &section.name)?;
+                found = section.name;
             }
-            if found == name {
-                return Ok(Section::new(number, cap));
+            if found == section.name {
+                section.number = Some(number);
+                return Ok(());
             }
         }
-        Err(full())
+        Err(self.full(&section.name))
+    }
+
+    fn full(&self, command: &[u8]) -> LedgerError {
+        let command = String::from_utf8_lossy(command).trim_end_matches('\0').to_owned();
+        LedgerError::Full { path: self.path.clone(), command }
     }
 
     /// Takes a slot of the app and one of the command, both or none; or says when to try again at the earliest, as
@@ -212,6 +269,7 @@ impl Ledger {
         clock: impl Fn() -> Moment,
     ) -> Result<Result<Taken, Moment>, LedgerError> {
         let _lock = self.lock()?;
+        self.locate(command)?;
         let now = clock();
         if self.listen(app)? | self.listen(command)? {
             return Ok(Err(now));
@@ -220,15 +278,23 @@ impl Ledger {
             Ok(due) => due,
             Err(next) => return Ok(Err(next)),
         };
-        let until = held_until(now, self.exchange_timeout);
-        let slots = match both(self.find(command, now, until)?, self.find(app, now, until)?) {
+        for section in [&mut *app, &mut *command] {
+            if section.seen.looked.is_none_or(|looked| now.since(looked) >= LOOK_EVERY) {
+                self.look_over(section, now)?;
+            }
+            if let Some(next) = section.holds_back(now, self.exchange_timeout) {
+                return Ok(Err(next));
+            }
+        }
+        let slots = match both(self.find(command, now)?, self.find(app, now)?) {
             Ok(slots) => slots,
             Err(next) => return Ok(Err(next)),
         };
         fail_point::before(Deed::TakeSlots);
         for ((slot, due), section) in slots.iter().zip(due).zip([command, app]) {
-            self.write(slot.place, &Slot { free_at: until, taken: now, before: slot.taken }.to_bytes())?;
+            self.write(slot.place, &to_bytes(Slot { free_at: UNANSWERED, taken: now, before: slot.taken }))?;
             section.free.pop();
+            section.seen.took(now);
             // Where no pace is kept nobody asks when the last call was due.
             if !section.apart.is_zero() {
                 section.word.last = due;
@@ -236,20 +302,45 @@ impl Ledger {
             }
         }
         fail_point::after(Deed::TakeSlots);
-        Ok(Ok(Taken { slots: slots.map(|slot| slot.place), until, at: now }))
+        Ok(Ok(Taken { slots: slots.map(|slot| slot.place), at: now }))
     }
 
     /// Frees the slots of a call at that moment; if it took too long and they passed on to others, leaves them alone.
     pub(super) fn settle(&self, taken: &Taken, free_at: Moment) -> Result<(), LedgerError> {
+        self.change(taken, |slot| Slot { free_at, ..slot })
+    }
+
+    /// No byte of the call left. Its slots are held for as long as a call lasts that can't be made, and prove nothing.
+    pub(super) fn give_back(&self, taken: &Taken) -> Result<(), LedgerError> {
+        let free_at = held_until(taken.at, self.exchange_timeout);
+        self.change(taken, |slot| Slot { free_at, taken: Moment::from_nanos(0), ..slot })
+    }
+
+    fn change(&self, taken: &Taken, change: impl Fn(Slot) -> Slot) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
         fail_point::before(Deed::FreeSlots);
         for place in taken.slots {
-            if self.slot(place)?.free_at == taken.until {
-                self.write(place, &free_at.as_nanos().to_le_bytes())?;
+            let slot = self.slot(place)?;
+            if slot.taken == taken.at && slot.free_at == UNANSWERED {
+                self.write(place, &to_bytes(change(slot)))?;
             }
         }
         fail_point::after(Deed::FreeSlots);
         Ok(())
+    }
+
+    /// The name still stands for this file.
+    pub(super) fn check(&self) -> Result<(), LedgerError> {
+        let lost = |what| Err(LedgerError::Lost { path: self.path.clone(), what });
+        let own = self.file.metadata().map_err(|source| io_error(&self.path, "look at", source))?;
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) => Ok(()),
+            Ok(_) => lost("replaced"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                lost(if own.nlink() == 0 { "removed" } else { "renamed" })
+            }
+            Err(source) => Err(io_error(&self.path, "look at", source)),
+        }
     }
 
     /// So many calls of the section, of whatever process, were sent in the second that ended at that moment; it may lie
@@ -257,11 +348,9 @@ impl Ledger {
     pub(super) fn sent(&self, section: &Section, end: Moment) -> Result<u32, LedgerError> {
         let _lock = self.lock()?;
         // All of them: the caps of other processes may be higher than ours.
-        let mut bytes = vec![0; Cap::MAX as usize * SLOT];
-        self.read(section.place(0), &mut bytes)?;
-        let (slots, _) = bytes.as_chunks();
         let begin = end.minus(WINDOW);
-        let moments = slots.iter().map(Slot::from_bytes).flat_map(|slot| [slot.taken, slot.before]);
+        let slots = self.slots(section, Cap::MAX)?;
+        let moments = slots.iter().flat_map(|slot| [slot.taken, slot.before]);
         let sent = moments.filter(|taken| begin < *taken && *taken <= end).count();
         Ok(u32::try_from(sent).unwrap_or(Cap::MAX))
     }
@@ -269,6 +358,7 @@ impl Ledger {
     /// Tells all processes of a cut.
     pub(super) fn tell(&self, section: &mut Section, cut: Cut) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
+        self.locate(section)?;
         self.listen(section)?;
         section.word.cut = [cut.at.as_nanos(), u64::from(cut.limit) << TRUST | u64::from(cut.trust)];
         self.write(section.place_of_word(), &section.word.to_bytes())
@@ -277,6 +367,7 @@ impl Ledger {
     /// Reads what others told.
     pub(super) fn hear(&self, section: &mut Section) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
+        self.locate(section)?;
         self.listen(section)?;
         Ok(())
     }
@@ -289,45 +380,48 @@ impl Ledger {
         Ok(section.word.cut != before.cut)
     }
 
-    /// A free slot of the section, the last of `free`; or when there is one again. The section is looked over
-    /// only when all slots that were free the last time are gone.
-    fn find(&self, section: &mut Section, now: Moment, until: Moment) -> Result<Result<Free, Moment>, LedgerError> {
-        while let Some(number) = section.free.last() {
-            let place = section.place(*number);
-            let slot = self.slot(place)?;
-            if slot.free_at <= now {
-                return Ok(Ok(Free { place, taken: slot.taken }));
+    /// A free slot of the section, the last of `free`; or when there is one again.
+    fn find(&self, section: &mut Section, now: Moment) -> Result<Result<Free, Moment>, LedgerError> {
+        let terms = section.terms(self.exchange_timeout);
+        loop {
+            while let Some(number) = section.free.last() {
+                let place = section.place(*number);
+                let slot = self.slot(place)?;
+                if terms.is_free(&slot, now) {
+                    return Ok(Ok(Free { place, taken: slot.taken }));
+                }
+                section.free.pop();
             }
-            section.free.pop();
+            if section.seen.looked == Some(now) {
+                return Ok(Err(section.seen.next.unwrap_or_else(|| held_until(now, self.exchange_timeout))));
+            }
+            self.look_over(section, now)?;
         }
-        self.look_over(section, now, until)
     }
 
-    fn look_over(
-        &self,
-        section: &mut Section,
-        now: Moment,
-        until: Moment,
-    ) -> Result<Result<Free, Moment>, LedgerError> {
-        if self.file.metadata().is_ok_and(|file| file.nlink() == 0) {
-            return Err(LedgerError::Removed { path: self.path.clone() });
+    /// Looks over all slots.
+    fn look_over(&self, section: &mut Section, now: Moment) -> Result<(), LedgerError> {
+        self.check()?;
+        let terms = section.terms(self.exchange_timeout);
+        let found = survey(&self.slots(section, section.cap)?, now, section.seen.heard, terms);
+        for (number, slot) in &found.changed {
+            self.write(section.place(*number), &to_bytes(*slot))?;
         }
-        let mut bytes = vec![0; section.slots as usize * SLOT];
+        section.seen = Seen::of(&found, now);
+        section.free = found.free;
+        Ok(())
+    }
+
+    /// The first slots of the section.
+    fn slots(&self, section: &Section, count: u32) -> Result<Vec<Slot>, LedgerError> {
+        let mut bytes = vec![0; count as usize * SLOT];
         self.read(section.place(0), &mut bytes)?;
         let (slots, _) = bytes.as_chunks();
-        let slots: Vec<Slot> = slots.iter().map(Slot::from_bytes).collect();
-        let found = survey(slots.iter().map(|slot| slot.free_at), now, until);
-        for number in found.impossible {
-            self.write(section.place(number), &until.as_nanos().to_le_bytes())?;
-        }
-        section.free = found.free;
-        let free = |number: &u32| Free { place: section.place(*number), taken: slots[*number as usize].taken };
-        Ok(section.free.last().map(free).ok_or(found.next.unwrap_or(until)))
+        Ok(slots.iter().map(from_bytes).collect())
     }
 
-    /// A new file becomes a ledger, an old one must be one.
+    /// A new file becomes a ledger, an old one must be one. Two processes that make one at the same time write the same.
     fn begin(&self) -> Result<(), LedgerError> {
-        let _lock = self.lock()?;
         let mut found = [0; MAGIC.len()];
         match self.read(0, &mut found)? {
             0 => self.write(0, &MAGIC),
@@ -351,7 +445,7 @@ impl Ledger {
     fn slot(&self, place: u64) -> Result<Slot, LedgerError> {
         let mut bytes = [0; SLOT];
         self.read(place, &mut bytes)?;
-        Ok(Slot::from_bytes(&bytes))
+        Ok(from_bytes(&bytes))
     }
 
     /// Reads what the file has there; what lies beyond its end was never written and stays zero, which is free.
@@ -379,13 +473,15 @@ impl Ledger {
 
 impl Ledger {
     fn lock(&self) -> Result<Locked<'_>, LedgerError> {
-        loop {
-            match self.file.lock() {
+        for _ in 0..LOCK_TRIES {
+            match self.file.try_lock() {
                 Ok(()) => return Ok(Locked(&self.file)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(source) => return Err(io_error(&self.path, "lock", source)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(source)) => return Err(io_error(&self.path, "lock", source)),
             }
         }
+        Err(LedgerError::Locked { path: self.path.clone() })
     }
 }
 
@@ -400,16 +496,44 @@ impl Drop for Locked<'_> {
 }
 
 impl Section {
-    fn new(number: u32, cap: Cap) -> Self {
-        let word = Word::from_bytes([0; 3 * MOMENT]);
-        Self { number, slots: cap.get(), apart: Duration::ZERO, slack: Duration::ZERO, free: Vec::new(), word }
+    fn new(number: Option<u32>, cap: Cap) -> Self {
+        Self {
+            number,
+            name: [0; NAME],
+            cap: cap.get(),
+            slots: cap.get(),
+            probes: false,
+            apart: Duration::ZERO,
+            slack: Duration::ZERO,
+            free: Vec::new(),
+            seen: Seen::default(),
+            word: Word::from_bytes([0; 3 * MOMENT]),
+        }
+    }
+
+    /// Where answers stop coming, some slots are kept for calls that find out whether the server answers again.
+    pub(super) fn keep_some_for_probes(&mut self) {
+        self.probes = true;
+    }
+
+    /// There are so many slots from now on.
+    pub(super) fn set_cap(&mut self, cap: Cap) {
+        self.cap = cap.get();
+        self.set_slots(cap.get());
+    }
+
+    /// A call of the section was answered that had left then.
+    pub(super) fn heard(&mut self, sent: Moment) {
+        self.seen.heard = self.seen.heard.max(Some(sent));
     }
 
     /// So many slots are used from now on; those above are left to fall free.
     pub(super) fn set_slots(&mut self, slots: u32) {
         if slots != self.slots {
             self.slots = slots;
+            self.cap = self.cap.max(slots);
             self.free.clear();
+            self.seen.looked = None;
         }
     }
 
@@ -427,16 +551,53 @@ impl Section {
         Some(Cut { at: Moment::from_nanos(at), limit, trust })
     }
 
+    fn terms(&self, exchange_timeout: Duration) -> Terms {
+        Terms { cap: self.cap, used: self.slots, exchange_timeout }
+    }
+
+    /// Where answers have stopped coming, calls leave one at a time, to see whether the server answers again: then this says when the
+    /// next one may.
+    fn holds_back(&self, now: Moment, exchange_timeout: Duration) -> Option<Moment> {
+        let terms = self.terms(exchange_timeout);
+        let silent = self.seen.waiting_since.is_some_and(|since| now.since(since) >= exchange_timeout);
+        let full = self.seen.unanswered >= self.cap - terms.kept_for_probes();
+        let next = self.seen.last?.plus(exchange_timeout);
+        (self.probes && (silent || full) && next > now).then_some(next)
+    }
+
     fn due(&self, now: Moment) -> Result<Moment, Moment> {
         pace::next(self.word.last, self.apart, self.slack, now)
     }
 
     fn place(&self, slot: u32) -> u64 {
-        SLOTS + u64::from(self.number) * SECTION + u64::from(slot) * SLOT as u64
+        SLOTS + self.number() * SECTION + u64::from(slot) * SLOT as u64
     }
 
     fn place_of_word(&self) -> u64 {
-        WORDS + u64::from(self.number) * WORD
+        WORDS + self.number() * WORD
+    }
+
+    /// The app's is known from the start, that of a command from the first take on, before which nothing is asked of it.
+    fn number(&self) -> u64 {
+        u64::from(self.number.expect("the section was located"))
+    }
+}
+
+impl Seen {
+    fn of(found: &Survey, now: Moment) -> Self {
+        Self {
+            looked: Some(now),
+            next: found.next,
+            unanswered: found.unanswered,
+            last: found.last,
+            heard: found.heard,
+            waiting_since: found.waiting_since,
+        }
+    }
+
+    fn took(&mut self, now: Moment) {
+        self.unanswered += 1;
+        self.last = Some(now);
     }
 }
 
@@ -451,15 +612,13 @@ impl Word {
     }
 }
 
-impl Slot {
-    fn from_bytes(bytes: &[u8; SLOT]) -> Self {
-        let [free_at, taken, before] = numbers(bytes).map(Moment::from_nanos);
-        Self { free_at, taken, before }
-    }
+fn from_bytes(bytes: &[u8; SLOT]) -> Slot {
+    let [free_at, taken, before] = numbers(bytes).map(Moment::from_nanos);
+    Slot { free_at, taken, before }
+}
 
-    fn to_bytes(self) -> [u8; SLOT] {
-        bytes([self.free_at, self.taken, self.before].map(Moment::as_nanos))
-    }
+fn to_bytes(slot: Slot) -> [u8; SLOT] {
+    bytes([slot.free_at, slot.taken, slot.before].map(Moment::as_nanos))
 }
 
 fn numbers(bytes: &[u8; 3 * MOMENT]) -> [u64; 3] {
@@ -484,25 +643,40 @@ fn both<T>(one: Result<T, Moment>, other: Result<T, Moment>) -> Result<[T; 2], M
     }
 }
 
+/// From when on no slot of the app is held, in a ledger that nobody uses; none while a call may still wait at the server, or
+/// where the file can't be read.
+pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
+    let file = match open(path, OFlags::empty()) {
+        Ok(file) => file,
+        Err(rustix::io::Errno::NOENT) => return Some(now),
+        Err(_) => return None,
+    };
+    let ledger = Ledger { file, path: path.to_owned(), exchange_timeout: Duration::ZERO };
+    unheld_from(&ledger.slots(&Ledger::app(Cap::HIGHEST), Cap::MAX).ok()?, now)
+}
+
 /// First without creating: Linux (`fs.protected_regular`) forbids to open another user's file in a folder like
 /// `/tmp` by a call that could create it.
-fn open_or_create(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let open = |extra| rustix::fs::open(path, flags | extra, Mode::from_raw_mode(0o666)).map(File::from);
-    match open(OFlags::empty()) {
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    match open(path, OFlags::empty()) {
         Err(rustix::io::Errno::NOENT) => {}
         opened => return Ok(opened?),
     }
-    match open(OFlags::CREATE | OFlags::EXCL) {
+    match open(path, OFlags::CREATE | OFlags::EXCL) {
         Ok(file) => {
             // What the umask took away.
             file.set_permissions(Permissions::from_mode(0o666))?;
             Ok(file)
         }
         // Another process was quicker.
-        Err(rustix::io::Errno::EXIST) => Ok(open(OFlags::empty())?),
+        Err(rustix::io::Errno::EXIST) => Ok(open(path, OFlags::empty())?),
         Err(error) => Err(error.into()),
     }
+}
+
+fn open(path: &Path, extra: OFlags) -> rustix::io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    rustix::fs::open(path, flags | extra, Mode::from_raw_mode(0o666)).map(File::from)
 }
 
 fn is_full(error: &io::Error) -> bool {

@@ -12,6 +12,7 @@ mod ledger;
 mod pace;
 #[cfg(test)]
 mod simulation;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,12 +23,15 @@ use tokio::time::{Instant, sleep};
 use self::lane::Lanes;
 pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Taken};
+pub use self::users::User;
 use crate::domain::codes::{Pause, Scope};
 use crate::domain::limit::speed::Speed;
 use crate::domain::limit::{Cap, Moment};
 
 /// Timers fire on whole milliseconds; asking more often would be idle.
 const RECHECK_MIN: Duration = Duration::from_millis(1);
+/// So long a lock is left alone that is held for longer than any imbulk holds it.
+const RECHECK_LOCK: Duration = Duration::from_millis(5);
 /// Slots of other processes, and rates, may become better than they looked.
 const RECHECK_MAX: Duration = Duration::from_millis(50);
 
@@ -71,7 +75,8 @@ pub struct CommandLimiter {
 pub struct Permit {
     shared: Arc<Shared>,
     number: usize,
-    taken: Taken,
+    /// Until it is known what became of the call.
+    taken: Option<Taken>,
 }
 
 /// How fast a command may go, and what keeps it from its cap.
@@ -88,6 +93,8 @@ struct Shared {
     clock: SystemClock,
     lanes: Mutex<Lanes>,
     turns: Mutex<Vec<Arc<tokio::sync::Mutex<()>>>>,
+    /// Since when another process has held the ledger's lock.
+    locked: Mutex<Option<(Instant, LedgerError)>>,
 }
 
 impl Limiter {
@@ -99,7 +106,7 @@ impl Limiter {
         let clock = SystemClock::start();
         let ledger = Ledger::open(&settings.ledger, settings.exchange_timeout)?;
         let lanes = Lanes::new(ledger, settings.app_cap);
-        let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default() };
+        let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default(), locked: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -122,10 +129,19 @@ impl CommandLimiter {
     pub async fn acquire(&self) -> Result<Permit, LedgerError> {
         let _turn = self.turn.lock().await;
         loop {
-            let taken = self.shared.lanes().take(self.number, || self.shared.clock.now())?;
+            let taken = self.shared.lanes().take(self.number, || self.shared.clock.now());
+            let taken = match taken {
+                Err(locked @ LedgerError::Locked { .. }) => {
+                    self.shared.is_locked(locked);
+                    sleep(RECHECK_LOCK).await;
+                    continue;
+                }
+                taken => taken?,
+            };
+            self.shared.is_unlocked();
             match taken {
                 Ok(taken) => {
-                    return Ok(Permit { shared: Arc::clone(&self.shared), number: self.number, taken });
+                    return Ok(Permit { shared: Arc::clone(&self.shared), number: self.number, taken: Some(taken) });
                 }
                 Err(next) => {
                     let wait = next.since(self.shared.clock.now());
@@ -133,6 +149,20 @@ impl CommandLimiter {
                 }
             }
         }
+    }
+
+    /// The ledger is still the one that other processes find.
+    ///
+    /// # Errors
+    /// It was removed, renamed or replaced: nothing more may be sent.
+    pub fn check(&self) -> Result<(), LedgerError> {
+        self.shared.lanes().check()
+    }
+
+    /// For how long another process has held the ledger's lock, and the error that says so: nothing is sent meanwhile.
+    pub fn locked(&self) -> Option<(Duration, String)> {
+        let locked = self.shared.locked.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.as_ref().map(|(since, error)| (since.elapsed(), error.to_string()))
     }
 
     /// An answer to this command said that it, or the app, is called too often: the one that was read last, or one of
@@ -162,24 +192,42 @@ impl CommandLimiter {
 impl Permit {
     /// The answer was read just now, whatever it says, `round_trip` after the request was written. Its slots fall free
     /// a second after the server counted the call, as far as the shortest round trip lets us know.
-    pub fn answered(self, round_trip: Duration) {
+    pub fn answered(mut self, round_trip: Duration) {
         let now = self.shared.clock.now();
-        let settled = self.shared.lanes().answered(self.number, &self.taken, round_trip, now);
+        let Some(taken) = self.taken.take() else { return };
+        let settled = self.shared.lanes().answered(self.number, taken, round_trip, now);
         if let Err(error) = settled {
             // The slots stay taken as if there had been no answer, and the next permit meets the same error.
             tracing::warn!(%error, "slots could not be freed");
         }
     }
 
-    /// No answer came within the time-out, or the connection broke: the call may have been counted at any moment, so
-    /// its slots stay taken for the time-out and a second.
+    /// No answer came within the time-out, or the connection broke: the call may be counted at any moment, even if the server
+    /// stands still and goes on later. Its slots stay taken until the server answers a call that leaves after this exchange is over.
     pub fn unanswered(self) {}
+
+    /// No byte of the call left: there was no connection.
+    pub fn not_sent(mut self) {
+        let Some(taken) = self.taken.take() else { return };
+        if let Err(error) = self.shared.lanes().not_sent(taken) {
+            tracing::warn!(%error, "slots could not be freed");
+        }
+    }
 }
 
 impl Shared {
     /// Every step under this lock is complete in itself, so a panic of another thread leaves nothing half done.
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_locked(&self, error: LedgerError) {
+        let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.get_or_insert((Instant::now(), error));
+    }
+
+    fn is_unlocked(&self) {
+        *self.locked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn turn(&self, number: usize) -> Arc<tokio::sync::Mutex<()>> {

@@ -7,6 +7,7 @@ mod deadline;
 mod hold;
 mod recorder;
 mod sender;
+mod shared;
 mod signals;
 mod snapshot;
 
@@ -33,6 +34,7 @@ pub use deadline::Deadline;
 use hold::Hold;
 use recorder::Recorder;
 use sender::Sender;
+use shared::Shared;
 pub use signals::Signals;
 
 /// How often the watcher is told how things stand.
@@ -96,6 +98,19 @@ pub enum RunError {
     /// The slots can't be read or written.
     #[error("{0}\nhint: {hint}", hint = .0.hint())]
     Ledger(#[from] LedgerError),
+    /// The same during a run: it was ended, and what was in flight recorded as far as there was time.
+    #[error(
+        "{source}: nothing more is sent; {recorded} rows of this session have an outcome in the queue, \
+         {unrecorded} requests in flight have none\nhint: {hint}", hint = source.hint()
+    )]
+    LedgerLost {
+        /// What is wrong with the ledger.
+        source: LedgerError,
+        /// Rows with an outcome in the queue.
+        recorded: u64,
+        /// Requests whose outcome could not be recorded.
+        unrecorded: u64,
+    },
 }
 
 /// What a session came to.
@@ -140,6 +155,7 @@ pub async fn drive(
     signals.set_driving(true);
     let runner = Runner {
         signals,
+        shared: Shared::default(),
         hold: Hold { identity, busy, lost: None, signalled: None, log_told: 0 },
         schedule: Schedule::new(plans, seed),
         deadlines,
@@ -162,6 +178,7 @@ pub async fn drive(
 struct Runner<'a> {
     signals: &'a mut Signals,
     hold: Hold,
+    shared: Shared,
     schedule: Schedule,
     tasks: Vec<Task>,
     deadlines: &'a mut Vec<Deadline>,
@@ -206,6 +223,7 @@ impl Runner<'_> {
                 _ = ticker.tick() => {
                     self.look_at_the_clock();
                     self.look_at_the_queue()?;
+                    self.look_at_the_ledger()?;
                     let snapshot = self.snapshot();
                     self.note(&snapshot);
                     watch(&snapshot);
@@ -222,6 +240,7 @@ impl Runner<'_> {
         let (calls, elapsed) = (std::mem::take(&mut self.calls), self.started.elapsed());
         let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
         let queue = recorder.finish(&mut self.inbox).await.map_err(|error| self.explain(error))?;
+        self.refuse_lost_ledger()?;
         self.signals.set_driving(false);
         Ok((queue, Drive { end, calls, elapsed }))
     }
@@ -237,6 +256,7 @@ impl Runner<'_> {
             }
             match inbound {
                 Inbound::Event(event) => self.handle(event),
+                Inbound::Broken(RunError::Ledger(error)) => self.lose_ledger(error),
                 Inbound::Broken(error) => return Err(self.explain(error)),
             }
             self.recorder.hand_over();

@@ -35,12 +35,12 @@ impl Sender {
             Ok(permit) => permit,
             Err(error) => {
                 let _over = self.to_loop.send(Inbound::Broken(error.into()));
-                return;
+                return self.tell(Event::HeldBack(self.request));
             }
         };
         // The permit may have taken longer than a moment: then it is a slot spent for nothing.
         if self.hold_back.is_cancelled() {
-            drop(permit);
+            permit.not_sent();
             return self.tell(Event::HeldBack(self.request));
         }
         self.tell(Event::Sent { job: self.job, request: self.request });
@@ -48,7 +48,8 @@ impl Sender {
         let Call { exchange, generation, round_trip } = client.call(path, body).await;
         match exchange {
             Exchange::Body(_) | Exchange::Status(_) => permit.answered(round_trip),
-            Exchange::NotSent(_) | Exchange::Refused(_) | Exchange::NoAnswer(_) => permit.unanswered(),
+            Exchange::NotSent(_) | Exchange::Refused(_) => permit.not_sent(),
+            Exchange::NoAnswer(_) => permit.unanswered(),
         }
         let _over = to_loop.send(Inbound::Event(Event::Replied { request, exchange, generation }));
     }

@@ -12,7 +12,7 @@ use imbulk::domain::codes::{Class, entry};
 use imbulk::domain::operation;
 use imbulk::domain::outcome::Outcome;
 
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "SECURITY.md",
     "docs/reliability.md",
@@ -27,6 +27,7 @@ const DOCUMENTS: [&str; 14] = [
     "docs/decisions/0006-runs-and-the-same-input.md",
     "docs/decisions/0007-retry-budget-and-breaker.md",
     "docs/decisions/0012-what-an-answer-proves.md",
+    "docs/decisions/0013-slots-of-calls-without-an-answer.md",
 ];
 
 fn root() -> &'static Path {

@@ -18,5 +18,6 @@ mod outputs;
 mod plans;
 mod round_trip;
 mod sending;
+mod shared;
 mod stops;
 mod together;

@@ -109,9 +109,13 @@ fn nothing_is_sent_without_execute_whatever_is_typed() {
         assert!(running.is_alive(), "with --execute it must call, or this test is blind");
         bench.nap();
     }
-    running.kill();
     let address = endpoint.trim_start_matches("http://").replace(':', "-");
-    std::fs::remove_file(format!("/tmp/imbulk-{address}-{APP}.slots")).expect("it shared its slots there");
+    let ledger = format!("/tmp/imbulk-{address}-{APP}.slots");
+    assert!(std::fs::exists(&ledger).expect("a folder"), "it shares its slots there");
+    running.kill();
+    for file in [format!("{ledger}.users"), ledger] {
+        std::fs::remove_file(file).expect("a killed process leaves it");
+    }
 }
 
 /// `imbulk sandbox` serves until it is told to stop.

@@ -223,8 +223,10 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        // Not there where nothing was sent.
-        let _gone = std::fs::remove_file(self.ledger());
+        // There only where a process was killed, or calls were left without an answer.
+        for file in [self.ledger(), self.ledger().with_extension("slots.users")] {
+            let _gone = std::fs::remove_file(file);
+        }
     }
 }
 

@@ -58,6 +58,9 @@ impl Cap {
     /// and what one machine sends, so only benchmarks come near.
     pub const MAX: u32 = 65_536;
 
+    /// That cap.
+    pub const HIGHEST: Self = Self(NonZeroU32::new(Self::MAX).unwrap());
+
     /// Calls a second.
     pub const fn get(self) -> u32 {
         self.0.get()

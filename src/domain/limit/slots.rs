@@ -5,6 +5,11 @@
 //! counted at the latest *way back of A* before its answer was read; B is counted at the earliest *way there of B* after
 //! it was sent. So the server counts them at least 1 s − m + way back of A + way there of B apart, which is a second or
 //! more as long as the two ways take m together. A window with more calls than the cap would need two calls of one slot.
+//!
+//! A call without an answer may still lie in a socket of a server that stands still, even after its connection was
+//! closed, and is counted when the server goes on. So it keeps its slot until the server has answered a call that was
+//! sent after this one was given up, and a second and a little more after that. Where answers stop coming, calls leave some
+//! slots free and then go out one at a time, so that there is always one to find out whether the server answers again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -101,32 +106,160 @@ impl RoundTrips {
     }
 }
 
+/// Stands in place of the moment from which a slot is free while no answer to its call was read.
+pub const UNANSWERED: Moment = Moment::from_nanos(u64::MAX);
+
+/// So many exchange time-outs a call without an answer keeps its slot at least, where nothing proves that it was counted.
+const LEAST_HOLD: u32 = 8;
+
+/// The clocks of two processes may differ by this much at most: each reads the same one, but not at one stroke.
+const CLOCKS_DIFFER: Duration = WINDOW;
+
+/// What stands in the ledger of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// The moment from which it is free, or [`UNANSWERED`].
+    pub free_at: Moment,
+    /// When it was taken the last time; zero if that call was never sent.
+    pub taken: Moment,
+    /// When it was taken the time before.
+    pub before: Moment,
+}
+
+/// How the slots of a command, or of the app, are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How many there are.
+    pub cap: u32,
+    /// How many are used: fewer where the rate is below the cap.
+    pub used: u32,
+    /// The longest that an exchange lasts.
+    pub exchange_timeout: Duration,
+}
+
+impl Terms {
+    /// So many slots are left to calls that go out one at a time, to find out whether the server answers again: a fifth,
+    /// and of a low cap more, but never so many that calls of half a second each could not use the cap.
+    pub fn kept_for_probes(self) -> u32 {
+        (self.cap / 5).max(LEAST_HOLD).min(self.cap / 2)
+    }
+
+    /// The longest that a call without an answer keeps its slot: as long as the slots last that are kept for probes.
+    pub fn longest_hold(self) -> Duration {
+        self.exchange_timeout * self.kept_for_probes().max(LEAST_HOLD)
+    }
+
+    /// Whether a call may take the slot.
+    pub fn is_free(self, slot: &Slot, now: Moment) -> bool {
+        self.free_at(slot) <= now
+    }
+
+    /// From when the slot is free, as far as can be known.
+    fn free_at(self, slot: &Slot) -> Moment {
+        if slot.free_at == UNANSWERED { slot.taken.plus(self.longest_hold()) } else { slot.free_at }
+    }
+
+    /// When the exchange is over, however it ends.
+    fn over(self, slot: &Slot) -> Moment {
+        slot.taken.plus(self.exchange_timeout)
+    }
+}
+
 /// What a look over all slots finds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// The free ones, by number.
+    /// The free ones of those that are used, by number.
     pub free: Vec<u32>,
-    /// Those whose time lies further ahead than any call can hold one: left from before a reboot, or damaged.
-    pub impossible: Vec<u32>,
+    /// What is to be written: slots whose call is known to be counted by now, and those that are left from before a reboot, or
+    /// damaged.
+    pub changed: Vec<(u32, Slot)>,
     /// When the first of the taken ones is free again.
     pub next: Option<Moment>,
+    /// Calls that may still wait at the server.
+    pub unanswered: u32,
+    /// When the last call left.
+    pub last: Option<Moment>,
+    /// When the call left that was sent last of those that were answered.
+    pub heard: Option<Moment>,
+    /// When the first call left after that.
+    pub waiting_since: Option<Moment>,
 }
 
-/// Looks over the free-at times of all slots. `latest` is the furthest that a slot taken now could be held.
-pub fn survey(slots: impl IntoIterator<Item = Moment>, now: Moment, latest: Moment) -> Survey {
-    let mut found = Survey::default();
-    for (number, free_at) in (0_u32..).zip(slots) {
+/// Looks over all slots. `heard` is what was known before of the last call that was answered.
+pub fn survey(slots: &[Slot], now: Moment, heard: Option<Moment>, terms: Terms) -> Survey {
+    let possible = |slot: &&Slot| slot.taken <= now.plus(CLOCKS_DIFFER) && slot.taken > Moment::from_nanos(0);
+    let answered = slots.iter().filter(|slot| slot.free_at != UNANSWERED).filter(possible);
+    let mut found = Survey { heard: answered.map(|slot| slot.taken).max().max(heard), ..Survey::default() };
+    found.last = slots.iter().filter(possible).map(|slot| slot.taken).max();
+    let mut unused = terms.used;
+    for (number, slot) in (0..terms.cap).zip(slots) {
+        let slot = found.judge(number, *slot, now, terms);
+        // Where fewer slots are used than there are, one that nothing has been heard of for long is not one of them.
+        let overdue = slot.free_at == UNANSWERED && held_until(slot.taken, terms.exchange_timeout) <= now;
+        let free_at = terms.free_at(&slot);
+        if !overdue || free_at <= now {
+            let Some(left) = unused.checked_sub(1) else { continue };
+            unused = left;
+        }
         if free_at <= now {
             found.free.push(number);
-            continue;
+        } else {
+            found.next = Some(found.next.map_or(free_at, |next| next.min(free_at)));
         }
-        if free_at > latest {
-            found.impossible.push(number);
-        }
-        let free_at = free_at.min(latest);
-        found.next = Some(found.next.map_or(free_at, |next| next.min(free_at)));
     }
     found
+}
+
+/// A call that nothing was heard of for so long is not waited for by a ledger that nobody uses.
+const FORGOTTEN: Duration = Duration::from_mins(5);
+
+/// From when on no slot holds a call; none while calls may still wait at the server.
+pub fn unheld_from(slots: &[Slot], now: Moment) -> Option<Moment> {
+    let terms = Terms { cap: u32::MAX, used: u32::MAX, exchange_timeout: Duration::ZERO };
+    let heard = survey(slots, now, None, terms).heard;
+    let sent = slots.iter().filter(|slot| slot.taken > Moment::from_nanos(0) && slot.taken <= now.plus(CLOCKS_DIFFER));
+    let mut from = now;
+    for slot in sent {
+        if slot.free_at != UNANSWERED {
+            from = from.max(slot.free_at);
+        } else if slot.taken.plus(FORGOTTEN) > now && heard.is_none_or(|heard| slot.taken > heard) {
+            return None;
+        }
+    }
+    Some(from)
+}
+
+impl Survey {
+    /// What the slot is from now on.
+    fn judge(&mut self, number: u32, slot: Slot, now: Moment, terms: Terms) -> Slot {
+        let nothing = Moment::from_nanos(0);
+        let latest = held_until(now, terms.exchange_timeout);
+        let unanswered = slot.free_at == UNANSWERED;
+        if slot.taken > now.plus(CLOCKS_DIFFER) || (!unanswered && slot.free_at > latest.plus(CLOCKS_DIFFER)) {
+            return self.change(number, Slot { free_at: latest, taken: nothing, before: nothing });
+        }
+        if !unanswered {
+            return slot;
+        }
+        if self.heard.is_none_or(|heard| slot.taken > heard) {
+            self.waiting_since = Some(self.waiting_since.map_or(slot.taken, |since| since.min(slot.taken)));
+        }
+        if terms.is_free(&slot, now) {
+            return slot;
+        }
+        if self.heard.is_some_and(|heard| terms.over(&slot) <= heard) {
+            // The server reads what waits, but not all of it at one stroke.
+            let free_at = now.plus(WINDOW).plus(terms.exchange_timeout / 10);
+            return self.change(number, Slot { free_at, ..slot });
+        }
+        self.unanswered += 1;
+        slot
+    }
+
+    fn change(&mut self, number: u32, slot: Slot) -> Slot {
+        self.changed.push((number, slot));
+        slot
+    }
 }
 
 #[cfg(test)]
@@ -213,12 +346,61 @@ mod tests {
         assert_eq!(trips.free_at(at(12_000), 501 * MS), at(12_000 + 510));
     }
 
+    const TERMS: Terms = Terms { cap: 200, used: 200, exchange_timeout: Duration::from_secs(5) };
+
+    fn settled(taken: u64, free_at: u64) -> Slot {
+        Slot { free_at: at(free_at), taken: at(taken), before: at(0) }
+    }
+
+    fn unanswered(taken: u64) -> Slot {
+        Slot { free_at: UNANSWERED, ..settled(taken, 0) }
+    }
+
     #[test]
     fn a_survey_parts_free_taken_and_impossible_slots() {
-        let slots = [at(10), at(30), at(20), at(21), at(99)];
-        let found = survey(slots, at(20), at(40));
-        assert_eq!(found, Survey { free: vec![0, 2], impossible: vec![4], next: Some(at(21)) });
-        assert_eq!(survey([at(99)], at(20), at(40)).next, Some(at(40)));
+        let slots = [settled(1, 10), settled(2, 30), settled(3, 20), settled(4, 21), settled(5, 9000)];
+        let found = survey(&slots, at(20), None, TERMS);
+        assert_eq!((found.free, found.next), (vec![0, 2], Some(at(21))));
+        assert_eq!(found.changed, [(4, settled(0, 6020))]);
+        let before_a_reboot = [settled(9_000_000, 9_001_000), unanswered(9_000_000)];
+        let found = survey(&before_a_reboot, at(20), None, TERMS);
+        assert_eq!(found.changed, [(0, settled(0, 6020)), (1, settled(0, 6020))]);
+        assert_eq!((found.next, found.heard, found.unanswered), (Some(at(6020)), None, 0));
+    }
+
+    #[test]
+    fn a_call_without_an_answer_keeps_its_slot_until_one_is_answered_that_left_after_it_was_given_up() {
+        let known = |heard, now| survey(&[unanswered(1000), settled(heard, heard + 1000)], at(now), None, TERMS);
+        let in_vain = known(5999, 7000);
+        assert_eq!((in_vain.unanswered, in_vain.changed, in_vain.free), (1, vec![], vec![1]));
+        let proved = known(6000, 6020);
+        assert_eq!((proved.unanswered, proved.changed), (0, vec![(0, settled(1000, 7520))]));
+        assert_eq!(survey(&[unanswered(1000)], at(6020), Some(at(6000)), TERMS).changed.len(), 1, "heard before");
+    }
+
+    #[test]
+    fn nothing_keeps_a_slot_for_longer_than_the_slots_for_probes_last() {
+        let hold = |cap| Terms { cap, used: cap, ..TERMS }.longest_hold().as_secs();
+        assert_eq!([1, 2, 20, 40, 100, 200].map(hold), [40, 40, 40, 40, 100, 200]);
+        let kept = |cap| Terms { cap, used: cap, ..TERMS }.kept_for_probes();
+        assert_eq!([1, 2, 10, 20, 40, 100, 200].map(kept), [0, 1, 5, 8, 8, 20, 40]);
+        assert_eq!(survey(&[unanswered(1000)], at(200_999), None, TERMS).free, Vec::<u32>::new());
+        assert_eq!(survey(&[unanswered(1000)], at(201_000), None, TERMS).free, [0]);
+    }
+
+    #[test]
+    fn what_was_sent_since_the_last_answer_is_waited_for() {
+        let slots = [settled(2000, 3000), unanswered(1000), unanswered(2500), unanswered(2400)];
+        let found = survey(&slots, at(2600), None, TERMS);
+        assert_eq!((found.heard, found.waiting_since, found.last), (Some(at(2000)), Some(at(2400)), Some(at(2500))));
+        assert_eq!(found.unanswered, 3);
+    }
+
+    #[test]
+    fn of_a_lower_rate_no_slot_is_lost_to_a_call_without_an_answer() {
+        let slots = [unanswered(1000), settled(1500, 2500), settled(900, 1900)];
+        let used = |now| survey(&slots, at(now), None, Terms { used: 1, ..TERMS }).free;
+        assert_eq!((used(6999), used(7000)), (vec![], vec![1]));
     }
 
     proptest! {

@@ -32,6 +32,8 @@ pub(super) struct Breaker {
     failing_since: Option<Now>,
     /// Failures after the last success.
     failures: u32,
+    /// The first of them that nothing else bounds.
+    in_vain_since: Option<Now>,
     /// What failed last.
     trouble: Trouble,
 }
@@ -64,6 +66,7 @@ impl Default for Breaker {
             worked: None,
             failing_since: None,
             failures: 0,
+            in_vain_since: None,
             trouble: Trouble::Failing("too many items have to be sent again".to_owned()),
         }
     }
@@ -128,7 +131,7 @@ impl Breaker {
     pub(super) fn succeeded(&mut self, left: Now, paid: Toll) {
         self.budget.earn(paid);
         self.worked = self.worked.max(Some(left));
-        (self.failing_since, self.failures) = (None, 0);
+        (self.failing_since, self.failures, self.in_vain_since) = (None, 0, None);
         let Some(open) = &self.open else { return };
         if left >= open.since {
             self.budget.refill();
@@ -149,6 +152,16 @@ impl Breaker {
         self.outage(now)
     }
 
+    /// A call failed, and neither its attempts nor anything else will put an end to that.
+    pub(super) fn in_vain(&mut self, now: Now) {
+        self.in_vain_since.get_or_insert(now);
+    }
+
+    /// When nothing will have worked for as long as anybody wants to wait.
+    pub(super) fn gives_up_at(&self, patience: Option<Duration>) -> Option<Now> {
+        Some(self.in_vain_since? + patience?)
+    }
+
     /// A call ended in a way that says nothing of the server's health.
     pub(super) fn probe_is_over(&mut self, now: Now, id: RequestId) {
         if let Some(open) = self.open.as_mut().filter(|open| open.probing == Some(id)) {
@@ -164,11 +177,14 @@ impl Breaker {
 
     /// How things stand while it is open.
     pub(super) fn outage(&self, now: Now) -> Option<Outage> {
-        self.open.as_ref().map(|open| Outage {
-            lasts: now.saturating_sub(self.failing_since.unwrap_or(open.since)),
-            probes: open.probes,
-            trouble: self.trouble.clone(),
-        })
+        self.is_open().then(|| self.trouble(now))
+    }
+
+    /// How things stand while nothing works, open or not.
+    pub(super) fn trouble(&self, now: Now) -> Outage {
+        let since = self.failing_since.or(self.open.as_ref().map(|open| open.since)).unwrap_or(now);
+        let probes = self.open.as_ref().map_or(0, |open| open.probes);
+        Outage { lasts: now.saturating_sub(since), probes, trouble: self.trouble.clone() }
     }
 }
 

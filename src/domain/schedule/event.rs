@@ -265,6 +265,8 @@ pub enum StopReason {
     },
     /// The queue is not the file with its name any more: what is recorded in it is not found again.
     QueueLost,
+    /// The file in which processes share the call limit can't be used any more.
+    LedgerLost,
 }
 
 impl StopReason {
@@ -280,7 +282,7 @@ impl StopReason {
             Self::AlreadyDone { .. } | Self::Canary { .. } | Self::Fuse { .. } => EndedBy::Guard,
             Self::Fatal { .. } => EndedBy::FatalCode,
             // The note of it is lost with the queue; a moved one goes on as after a kill.
-            Self::QueueLost => EndedBy::Kill,
+            Self::QueueLost | Self::LedgerLost => EndedBy::Kill,
         }
     }
 }

@@ -75,6 +75,8 @@ pub struct Schedule {
     stop: Option<StopReason>,
     /// Requests from their intent to the end of their record.
     active: usize,
+    /// Calls whose answer has not been read yet.
+    unanswered: usize,
 }
 
 /// A request in memory.
@@ -191,6 +193,7 @@ impl Schedule {
             signature: Signature::default(),
             stop: None,
             active: 0,
+            unanswered: 0,
         }
     }
 
@@ -221,6 +224,9 @@ impl Schedule {
         }
         self.ring(now, &mut out);
         if self.stop.is_none() {
+            self.give_up_idle(now, &mut out);
+        }
+        if self.stop.is_none() {
             self.fetch(&mut out);
             self.dispatch(now, &mut out);
         }
@@ -232,7 +238,7 @@ impl Schedule {
         let timer = self.timers.keys().next().map(|(due, _)| *due);
         let may_probe = self.stop.is_none() && self.jobs.iter().any(|job| !job.ready.is_empty() && job.has_room());
         // A probe that can't set out has no time: the runner would be woken again and again to no purpose.
-        timer.into_iter().chain(self.breaker.wake_at().filter(|_| may_probe)).min()
+        timer.into_iter().chain(self.breaker.wake_at().filter(|_| may_probe)).chain(self.gives_up_at()).min()
     }
 
     /// Whether all is over, and how.

@@ -42,9 +42,10 @@ fn there_are_as_many_slots_as_the_lower_cap_and_unanswered_calls_keep_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 5, 3);
     assert_eq!(process.take_all(ms(100)).len(), 3);
-    assert_eq!(process.take(ms(200)).expect_err("all taken"), ms(6100));
-    assert_eq!(process.take_all(ms(6099)).len(), 0);
-    assert_eq!(process.take_all(ms(6100)).len(), 3);
+    // Nothing was answered since: for as long as the slots of a low cap are kept.
+    assert_eq!(process.take(ms(200)).expect_err("all taken"), ms(40_100));
+    assert_eq!(process.take_all(ms(40_099)).len(), 0);
+    assert_eq!(process.take_all(ms(40_100)).len(), 3);
 }
 
 #[test]
@@ -74,9 +75,9 @@ fn an_answer_that_comes_too_late_leaves_the_next_call_its_slots() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 1, 1);
     let late = process.take(ms(100)).expect("free");
-    let _next = process.take(ms(6100)).expect("free again");
-    process.0.settle(&late, ms(6200)).expect("works");
-    assert_eq!(process.take(ms(6200)).expect_err("taken"), ms(12_100));
+    let _next = process.take(ms(40_100)).expect("free again");
+    process.0.settle(&late, ms(40_200)).expect("works");
+    assert_eq!(process.take(ms(40_200)).expect_err("taken"), ms(80_100));
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn a_high_cap_uses_its_own_section_only() {
     let mut process = Process::start(folder.path(), Cap::MAX, Cap::MAX);
     assert_eq!(process.take_all(ms(1)).len(), Cap::MAX as usize);
     process.2 = process.0.section("account_delete", cap(1)).expect("a section");
-    assert_eq!(process.take(ms(2)).expect_err("the app's are taken"), ms(6001));
+    assert_eq!(process.take(ms(2)).expect_err("the app's are taken"), ms(65_535_001));
 }
 
 #[test]
@@ -196,4 +197,98 @@ fn the_calls_of_a_second_are_counted_though_their_slots_were_taken_again() {
     many.0.settle(&taken[0], ms(2000)).expect("works");
     many.take(ms(2000)).expect("free");
     assert_eq!([999, 1000, 1999, 2000].map(|at| few.0.sent(&few.2, ms(at)).expect("read")), [0, 10, 10, 1]);
+}
+
+#[test]
+fn a_call_without_an_answer_keeps_its_slot_until_a_later_one_is_answered_whichever_process_sent_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 2, 2));
+    let _killed = one.take(ms(1000)).expect("free");
+    drop(one);
+    let early = other.take(ms(5999)).expect("free");
+    other.0.settle(&early, ms(7000)).expect("works");
+    let later = other.take(ms(7000)).expect("free again");
+    assert_eq!(other.take(ms(7500)).expect_err("the first may still wait at the server"), ms(41_000));
+    other.0.settle(&later, ms(8000)).expect("works");
+    assert_eq!(other.take_all(ms(8000)).len(), 1);
+    assert_eq!(other.take(ms(9499)).expect_err("counted by now, a moment ago"), ms(9500));
+    assert_eq!(other.take_all(ms(9500)).len(), 1);
+}
+
+#[test]
+fn where_answers_stop_coming_calls_leave_one_at_a_time_and_slots_are_left_for_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 200, 100);
+    process.1.keep_some_for_probes();
+    process.2.keep_some_for_probes();
+    assert_eq!(process.take_all(ms(1000)).len(), 80);
+    let mut probes = 0;
+    for at in (1000..99_000).step_by(50) {
+        probes += process.take_all(ms(at)).len();
+    }
+    assert_eq!(probes, 19, "one every 5 s");
+    let probe = process.take(ms(99_999 + 2000)).expect("a slot is left");
+    process.0.settle(&probe, ms(102_100)).expect("works");
+    process.1.heard(ms(101_999));
+    process.2.heard(ms(101_999));
+    assert_eq!(process.take_all(ms(102_020)).len(), 80, "what nothing proves is held no longer");
+}
+
+#[test]
+fn a_call_that_was_never_sent_proves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 2, 2);
+    let _lost = process.take(ms(1000)).expect("free");
+    let refused = process.take(ms(9000)).expect("free");
+    process.0.give_back(&refused).expect("works");
+    assert_eq!(process.take(ms(9020)).expect_err("none is free"), ms(15_000));
+    assert_eq!(process.take_all(ms(15_000)).len(), 1);
+}
+
+#[test]
+fn a_ledger_whose_name_stands_for_something_else_stops_the_process() {
+    type Change = fn(&Path);
+    let renamed: Change = |ledger| std::fs::rename(ledger, ledger.with_extension("old")).expect("renamed");
+    let replaced: Change = |ledger| {
+        std::fs::write(ledger.with_extension("new"), MAGIC).expect("written");
+        std::fs::rename(ledger.with_extension("new"), ledger).expect("renamed");
+    };
+    for (change, what) in [(renamed, "renamed"), (replaced, "replaced")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut process = Process::start(folder.path(), 2, 2);
+        process.take(ms(1)).expect("free");
+        process.0.check().expect("it is there");
+        change(&folder.path().join("ledger"));
+        assert!(process.0.check().expect_err("lost").to_string().contains(what));
+        let error = process.0.take(&mut process.1, &mut process.2, || ms(20)).expect_err("lost");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
+fn a_ledger_with_a_second_name_goes_on_as_long_as_the_first_stands_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let process = Process::start(folder.path(), 2, 2);
+    let (first, second) = (folder.path().join("ledger"), folder.path().join("second"));
+    std::fs::hard_link(&first, &second).expect("linked");
+    process.0.check().expect("the same file");
+    std::fs::remove_file(&first).expect("removed");
+    assert!(process.0.check().expect_err("lost").to_string().contains("renamed"));
+    std::fs::rename(&second, &first).expect("renamed back");
+    process.0.check().expect("the same file");
+}
+
+#[test]
+fn a_lock_that_another_holds_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 2, 2);
+    let taken = process.take(ms(1)).expect("free");
+    let other = File::open(folder.path().join("ledger")).expect("there");
+    other.lock().expect("nobody holds it");
+    let error = process.0.take(&mut process.1, &mut process.2, || ms(1)).expect_err("locked");
+    assert!(matches!(error, LedgerError::Locked { .. }), "{error}");
+    assert!(matches!(process.0.settle(&taken, ms(2)), Err(LedgerError::Locked { .. })));
+    let mut late = process.0.section("account_delete", cap(1)).expect("looked up later");
+    drop(other);
+    process.0.take(&mut process.1, &mut late, || ms(1)).expect("works").expect("free");
 }

@@ -10,8 +10,10 @@ use rand::{RngExt, SeedableRng};
 use rstest::rstest;
 
 use super::server::{Server, Verdict};
-use super::world::{ALWAYS, FOREVER, MS, Naive, Network, Peer, SECOND, World};
-use super::{CAP, JITTERY, QUICK, STEADY, peer, steady_peer};
+use super::world::{ALWAYS, FOREVER, Faster, Gate, MS, Naive, Network, Peer, SECOND, TIMEOUT, World};
+use super::{CAP, JITTERY, QUICK, STEADY, cap, peer, steady_peer};
+use crate::limiter::lane::Lanes;
+use crate::limiter::ledger::Ledger;
 
 /// The network stands still for 300 ms every 2 s.
 const STALL: (u64, u64) = (300, 2000);
@@ -105,6 +107,7 @@ fn drawn_by_lot(folder: &Path, seed: u64) -> (Vec<Peer>, Network) {
         stall: [(0, 0), STALL, (1000, 5000), (50, 333)][lot.random_range(0..4)],
         lost: [0, 5, 50][lot.random_range(0..3)],
         late: [0, 2, 30][lot.random_range(0..3)],
+        ..STEADY
     };
     let processes = lot.random_range(1..=8);
     let mut one = || {
@@ -123,6 +126,91 @@ fn lives(lot: &mut StdRng) -> Vec<Range<u64>> {
         begin = end + lot.random_range(0..2 * SECOND);
     }
     lives
+}
+
+/// A server that stands still from the tenth second on, and then takes what lies in its sockets.
+fn frozen(ms: u64, network: Network) -> Network {
+    Network { freeze: Some((10, ms)), ..network }
+}
+
+#[rstest]
+fn a_server_that_stands_still_finds_no_more_than_the_cap_when_it_goes_on(
+    #[values(2000, 4900, 5100, 6500, 12_000, 30_000)] ms: u64,
+    #[values(QUICK, STEADY, Network { round_trip: (498, 502), ..STEADY })] network: Network,
+    #[values(1, 3)] processes: usize,
+    #[values(20, CAP)] own_cap: u32,
+) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peers = (0..processes).map(|_| steady_peer(folder.path(), own_cap)).collect();
+    let seconds = 25 + ms / 1000;
+    let server = World::run(peers, frozen(ms, network), Server::new(|_| u32::MAX), seconds, 1);
+    assert!(server.fullest_second() <= own_cap as usize, "{} in one second", server.fullest_second());
+    let afterwards = server.count(Verdict::Accepted, seconds - 7, seconds - 1) / 6.0 / f64::from(own_cap);
+    assert!(afterwards > 0.6, "{afterwards:.2} of the cap afterwards");
+}
+
+/// As a limiter that gives the slot of an unanswered call away at its time-out: by its own clock nothing ever takes long.
+#[test]
+fn a_limiter_that_does_not_wait_for_a_later_answer_breaks_the_cap_after_a_freeze_so_these_tests_can_see() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger");
+    let begin = move || -> Box<dyn Gate> {
+        let ledger = Ledger::open(&path, TIMEOUT / 40).expect("a ledger");
+        let mut lanes = Lanes::new(ledger, cap(CAP));
+        lanes.command("friend_delete", cap(CAP)).expect("a section");
+        Box::new(lanes)
+    };
+    let peer = Peer { begin: Box::new(begin), lives: vec![ALWAYS] };
+    let server = World::run(vec![peer], frozen(30_000, QUICK), Server::new(|_| u32::MAX), 45, 1);
+    assert!(server.fullest_second() > CAP as usize + 20, "only {} in one second", server.fullest_second());
+}
+
+/// A way there that becomes faster by d brings calls closer together: what was true of a second is then true of a second less d.
+#[rstest]
+#[case::at_one_stroke(0)]
+#[case::as_a_ramp(5000)]
+fn a_way_there_that_becomes_faster_by_d_puts_no_more_than_the_cap_into_a_second_less_d(
+    #[case] within: u64,
+    #[values(20, 100, 480, 800)] by: u64,
+) {
+    for round_trip in [(16, 24), (2, 4)] {
+        let faster = Some(Faster { at: 12, by, within });
+        let network = Network { round_trip, ahead: by, faster, ..STEADY };
+        let folder = tempfile::tempdir().expect("a folder");
+        let peers = vec![steady_peer(folder.path(), CAP)];
+        let server = World::run(peers, network, Server::new(|_| u32::MAX), 25, 1);
+        let (second, less) = (server.fullest(SECOND), server.fullest(SECOND - by * MS));
+        println!("{by} ms within {within} ms: {second} in a second, {less} in a second less that");
+        assert!(less <= CAP as usize, "{less} in a second less {by} ms");
+    }
+}
+
+/// With one call more for each time-out that it stands still for longer than its slots for probes last.
+#[test]
+fn a_server_that_stands_still_for_minutes_finds_a_call_more_for_every_five_seconds_at_most() {
+    for minutes in [3, 4, 10] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let peers = (0..2).map(|_| steady_peer(folder.path(), CAP)).collect();
+        let ms = minutes * 60_000;
+        let server = World::run(peers, frozen(ms, QUICK), Server::new(|_| u32::MAX), 60 * minutes + 25, 1);
+        let more = (60 * minutes).saturating_sub(200) / 5 + u64::from(minutes > 3);
+        let most = u64::from(CAP) + more;
+        assert!(server.fullest_second() as u64 <= most, "{minutes} min: {}", server.fullest_second());
+    }
+}
+
+#[test]
+fn whatever_the_lot_says_no_second_holds_more_than_the_cap_after_a_freeze() {
+    for seed in 0..30 {
+        let mut lot = StdRng::seed_from_u64(seed);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (peers, network) = drawn_by_lot(folder.path(), seed);
+        let (processes, network) =
+            (peers.len(), Network { freeze: Some((lot.random_range(2..9), lot.random_range(500..30_000))), ..network });
+        let server = World::run(peers, network, Server::new(|_| u32::MAX), 45, seed);
+        let fullest = server.fullest_second();
+        assert!(fullest <= CAP as usize, "{fullest} in one second; seed {seed}: {processes} processes, {network:?}");
+    }
 }
 
 #[rstest]

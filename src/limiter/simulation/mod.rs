@@ -17,7 +17,8 @@ use crate::domain::limit::Cap;
 
 const CAP: u32 = 200;
 
-const STEADY: Network = Network { round_trip: (40, 60), stall: (0, 0), lost: 0, late: 0 };
+const STEADY: Network =
+    Network { round_trip: (40, 60), stall: (0, 0), lost: 0, late: 0, freeze: None, ahead: 0, faster: None };
 const QUICK: Network = Network { round_trip: (16, 24), ..STEADY };
 const JITTERY: Network = Network { round_trip: (50, 150), ..STEADY };
 

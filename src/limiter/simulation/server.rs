@@ -47,9 +47,14 @@ impl Server {
 
     /// The most calls that any second holds, whenever it begins.
     pub(super) fn fullest_second(&self) -> usize {
+        self.fullest(SECOND)
+    }
+
+    /// The most calls that any span of this length holds.
+    pub(super) fn fullest(&self, span: u64) -> usize {
         let (mut fullest, mut first) = (0, 0);
         for (last, (now, _)) in self.arrivals.iter().enumerate() {
-            while now - self.arrivals[first].0 >= SECOND {
+            while now - self.arrivals[first].0 >= span {
                 first += 1;
             }
             fullest = fullest.max(last + 1 - first);

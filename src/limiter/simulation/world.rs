@@ -1,7 +1,7 @@
 //! Virtual time, a network and a server made of arithmetic, and processes that send as fast as they are let.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(super) const SECOND: u64 = 1000 * MS;
 pub(super) const FOREVER: u64 = 3600 * SECOND;
 pub(super) const ALWAYS: Range<u64> = 0..FOREVER;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that goes on after it stood still reads what waits within so long, in any order.
+const READING: u64 = 200 * MS;
 /// Requests in flight, at most: more than the slowest network of these tests can use.
 const WORKERS: usize = 128;
 
@@ -43,7 +45,7 @@ impl Gate for Lanes {
     fn answered(&mut self, taken: Option<Taken>, round_trip: u64, rejected: bool, now: u64) {
         let now = Moment::from_nanos(now);
         let taken = taken.expect("lanes give slots");
-        Self::answered(self, 0, &taken, Duration::from_nanos(round_trip), now).expect("the ledger works");
+        Self::answered(self, 0, taken, Duration::from_nanos(round_trip), now).expect("the ledger works");
         if rejected {
             self.throttled(0, (Scope::Command, Pause::Short), now).expect("the ledger works");
         }
@@ -85,15 +87,58 @@ pub(super) struct Network {
     pub(super) lost: u32,
     /// A process may send so many ms after it was allowed to, and read an answer so many ms after it came.
     pub(super) late: u64,
+    /// From this second on the server stands still, for so many ms: what arrives is read, counted and answered afterwards.
+    pub(super) freeze: Option<(u64, u64)>,
+    /// The way there takes so many ms more than the way back.
+    pub(super) ahead: u64,
+    /// From this second on the way there becomes faster, also for calls on it.
+    pub(super) faster: Option<Faster>,
+}
+
+/// A way there that becomes faster.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Faster {
+    /// When, in seconds of the world.
+    pub(super) at: u64,
+    /// By so many ms.
+    pub(super) by: u64,
+    /// Within so many ms.
+    pub(super) within: u64,
+}
+
+impl Faster {
+    /// When a call arrives that would arrive then, had the way not changed.
+    fn arrival(self, arrival: u64) -> u64 {
+        let (begin, by, within) = (self.at * SECOND, self.by * MS, self.within * MS);
+        if arrival <= begin {
+            return arrival;
+        }
+        // At t the way is shorter by (t - begin) * by / within.
+        let ramp = begin + (arrival - begin) * within / (within + by).max(1);
+        if ramp < begin + within { ramp } else { begin.max(arrival - by) }
+    }
 }
 
 impl Network {
-    fn arrival(&self, sent: u64, chance: &mut StdRng) -> u64 {
+    fn there(&self, sent: u64, chance: &mut StdRng) -> u64 {
+        let arrival = self.way(sent + self.ahead * MS, chance);
+        // No call arrives before it was sent.
+        self.faster.map_or(arrival, |faster| faster.arrival(arrival).max(sent))
+    }
+
+    fn way(&self, sent: u64, chance: &mut StdRng) -> u64 {
         let (low, high) = self.round_trip;
         let arrival = sent + chance.random_range(low * MS / 2..=high * MS / 2);
         let (length, every) = (self.stall.0 * MS, self.stall.1 * MS);
         let phase = arrival % every.max(1);
         if phase < length { arrival + length - phase } else { arrival }
+    }
+
+    /// When the server goes on that stands still then. It reads what waits within a while.
+    fn thaw(&self, now: u64, chance: &mut StdRng) -> Option<u64> {
+        let (second, ms) = self.freeze?;
+        let (begin, end) = (second * SECOND, second * SECOND + ms * MS);
+        (begin..end).contains(&now).then(|| end + chance.random_range(0..=READING))
     }
 
     fn lateness(&self, chance: &mut StdRng) -> u64 {
@@ -113,15 +158,25 @@ struct Life {
     gate: Box<dyn Gate>,
     idle: usize,
     asking: bool,
+    /// The calls that wait for their answer.
+    waiting: HashSet<u64>,
 }
 
 enum Event {
     Begin { peer: usize },
     Kill { peer: usize },
     Ask { whose: Whose },
-    Arrive { whose: Whose, taken: Option<Taken>, sent: u64 },
-    Answer { whose: Whose, taken: Option<Taken>, sent: u64, verdict: Verdict },
-    TimeOut { whose: Whose },
+    Arrive { call: Call },
+    Answer { call: Call, verdict: Verdict },
+    TimeOut { whose: Whose, number: u64 },
+}
+
+/// A call on its way.
+struct Call {
+    whose: Whose,
+    number: u64,
+    taken: Option<Taken>,
+    sent: u64,
 }
 
 /// A process, and which of its lives.
@@ -140,6 +195,7 @@ pub(super) struct World {
     lives: Vec<(usize, Option<Life>)>,
     events: Vec<Option<Event>>,
     agenda: BinaryHeap<Reverse<(u64, usize)>>,
+    calls: u64,
 }
 
 impl World {
@@ -152,6 +208,7 @@ impl World {
             peers,
             events: Vec::new(),
             agenda: BinaryHeap::new(),
+            calls: 0,
         };
         for peer in 0..world.peers.len() {
             for life in world.peers[peer].lives.clone() {
@@ -193,42 +250,50 @@ impl World {
             Event::Begin { peer } => {
                 let gate = (self.peers[peer].begin)();
                 self.lives[peer].0 += 1;
-                self.lives[peer].1 = Some(Life { gate, idle: WORKERS, asking: false });
+                self.lives[peer].1 = Some(Life { gate, idle: WORKERS, asking: false, waiting: HashSet::new() });
                 self.ask_at(Whose { peer, life: self.lives[peer].0 }, now);
             }
             Event::Kill { peer } => self.lives[peer].1 = None,
             Event::Ask { whose } => self.ask(whose, now),
-            Event::Arrive { whose, taken, sent } => self.arrive(whose, taken, sent, now),
-            Event::Answer { whose, taken, sent, verdict } => {
-                if let Some(life) = self.alive(whose) {
+            Event::Arrive { call } => self.arrive(call, now),
+            Event::Answer { call, verdict } => {
+                let Call { whose, number, taken, sent } = call;
+                // Later than the time-out nobody reads it.
+                if let Some(life) = self.alive(whose)
+                    && life.waiting.remove(&number)
+                {
                     life.gate.answered(taken, now - sent, verdict == Verdict::Rejected, now);
                     life.idle += 1;
                 }
                 self.ask_at(whose, now);
             }
-            Event::TimeOut { whose } => {
-                if let Some(life) = self.alive(whose) {
+            Event::TimeOut { whose, number } => {
+                if let Some(life) = self.alive(whose)
+                    && life.waiting.remove(&number)
+                {
                     life.idle += 1;
+                    self.ask_at(whose, now);
                 }
-                self.ask_at(whose, now);
             }
         }
     }
 
-    fn arrive(&mut self, whose: Whose, taken: Option<Taken>, sent: u64, now: u64) {
-        let verdict = self.server.judge(whose.peer, now);
-        if self.chance.random_range(0..1000) < self.network.lost {
-            let timeout = u64::try_from(TIMEOUT.as_nanos()).expect("short");
-            self.plan(sent + timeout, Event::TimeOut { whose });
-        } else {
-            let back = self.network.arrival(now, &mut self.chance) + self.network.lateness(&mut self.chance);
-            self.plan(back, Event::Answer { whose, taken, sent, verdict });
+    fn arrive(&mut self, call: Call, now: u64) {
+        if let Some(later) = self.network.thaw(now, &mut self.chance) {
+            return self.plan(later, Event::Arrive { call });
+        }
+        let verdict = self.server.judge(call.whose.peer, now);
+        if self.chance.random_range(0..1000) >= self.network.lost {
+            let back = self.network.way(now, &mut self.chance) + self.network.lateness(&mut self.chance);
+            self.plan(back, Event::Answer { call, verdict });
         }
     }
 
     /// As `acquire` does it: one asks at a time, and sleeps on a timer of whole milliseconds that fires late.
     fn ask(&mut self, whose: Whose, now: u64) {
-        while let Some(life) = self.alive(whose) {
+        loop {
+            let number = self.calls + 1;
+            let Some(life) = self.alive(whose) else { return };
             life.asking = false;
             if life.idle == 0 {
                 return;
@@ -236,9 +301,13 @@ impl World {
             match life.gate.take(now) {
                 Ok(taken) => {
                     life.idle -= 1;
+                    life.waiting.insert(number);
+                    self.calls = number;
                     let left = now + self.network.lateness(&mut self.chance);
-                    let arrival = self.network.arrival(left, &mut self.chance);
-                    self.plan(arrival, Event::Arrive { whose, taken, sent: now });
+                    let arrival = self.network.there(left, &mut self.chance);
+                    self.plan(arrival, Event::Arrive { call: Call { whose, number, taken, sent: now } });
+                    let timeout = u64::try_from(TIMEOUT.as_nanos()).expect("short");
+                    self.plan(now + timeout, Event::TimeOut { whose, number });
                 }
                 Err(next) => {
                     let wait = next.saturating_sub(now).clamp(MS, 50 * MS).next_multiple_of(MS);

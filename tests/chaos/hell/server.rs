@@ -149,8 +149,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The slots of this port; not there where nothing was sent.
-        let _gone = std::fs::remove_file(format!("/tmp/imbulk-127.0.0.1-{}-{APP}.slots", self.address.port()));
+        // The slots of this port; there only where a process was killed, or calls were left without an answer.
+        let ledger = format!("/tmp/imbulk-127.0.0.1-{}-{APP}.slots", self.address.port());
+        for file in [format!("{ledger}.users"), ledger] {
+            let _gone = std::fs::remove_file(file);
+        }
     }
 }
 

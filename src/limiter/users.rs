@@ -1,0 +1,167 @@
+//! Who uses a ledger that vanishes with its last user: that of an endpoint on this machine.
+//!
+//! Each user holds a shared lock on a file beside the ledger, which the kernel lets go of with the process, however that
+//! ends. Whoever leaves and then gets the lock for itself was the last one: it removes both files, once all slots are
+//! free. What a killed process left is removed when another one joins, whatever ledger that one is of.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::SystemClock;
+use super::ledger::{open_or_create, unused_from};
+use crate::domain::limit::Moment;
+
+const SUFFIX: &str = ".users";
+/// Whoever holds the lock alone removes two files, and is gone.
+const TRIES: u32 = 100;
+const RETRY: Duration = Duration::from_millis(1);
+/// Slots fall free within a second of the last answer.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// One of the users of such a ledger.
+#[derive(Debug)]
+pub struct User {
+    ledger: PathBuf,
+    /// Holds the shared lock; none where it was not to be had: then the ledger stays, for a later one to remove.
+    lock: Option<File>,
+}
+
+impl User {
+    /// Joins the users of the ledger, which need not be there yet, and removes other ledgers without users beside it.
+    pub fn join(ledger: &Path) -> Self {
+        let path = beside(ledger);
+        remove_unused(ledger, &path);
+        let lock = (0..TRIES).find_map(|_| {
+            let joined = try_join(&path);
+            if joined.is_none() {
+                std::thread::sleep(RETRY);
+            }
+            joined
+        });
+        Self { ledger: ledger.to_owned(), lock }
+    }
+
+    /// Removes the ledger if nobody else uses it. That takes up to a second, in which its last slots fall free: whoever comes
+    /// next makes a new one, in which all are.
+    pub async fn leave(self) {
+        let Some(lock) = self.lock else { return };
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let now = SystemClock::start().now();
+            match unused_from(&self.ledger, now) {
+                None => return,
+                Some(from) if from <= now => return remove(&lock, &self.ledger, now),
+                Some(from) => sleep(from.since(now).min(PATIENCE)).await,
+            }
+        }
+    }
+}
+
+fn beside(ledger: &Path) -> PathBuf {
+    let mut name = ledger.as_os_str().to_owned();
+    name.push(SUFFIX);
+    name.into()
+}
+
+/// The file may have been removed between its opening and the lock.
+fn try_join(path: &Path) -> Option<File> {
+    let file = open_or_create(path).ok()?;
+    file.try_lock_shared().ok()?;
+    let (own, named) = (file.metadata().ok()?, std::fs::symlink_metadata(path).ok()?);
+    ((own.dev(), own.ino()) == (named.dev(), named.ino())).then_some(file)
+}
+
+/// Removes the ledger and the file of its users, if that can be locked.
+fn remove(lock: &File, ledger: &Path, now: Moment) {
+    // Others may have used it meanwhile, and left.
+    if lock.try_lock().is_ok() && unused_from(ledger, now).is_some_and(|from| from <= now) {
+        // What can't be removed stays for a later one.
+        let _stays = std::fs::remove_file(ledger);
+        let _stays = std::fs::remove_file(beside(ledger));
+    }
+}
+
+fn remove_unused(own: &Path, own_users: &Path) {
+    let now = SystemClock::start().now();
+    let Some(files) = own.parent().and_then(|folder| std::fs::read_dir(folder).ok()) else {
+        return;
+    };
+    for path in files.flatten().map(|file| file.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path != own_users
+            && name.starts_with("imbulk-")
+            && let Some(ledger) = name.strip_suffix(SUFFIX)
+            && let Ok(lock) = open_or_create(&path)
+        {
+            remove(&lock, &path.with_file_name(ledger), now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::limiter::{Limiter, Settings};
+
+    fn limiter(ledger: &Path) -> Limiter {
+        let cap = NonZeroU32::new(5).expect("not zero").try_into().expect("low enough");
+        let exchange_timeout = Duration::from_secs(5);
+        Limiter::open(&Settings { ledger: ledger.to_owned(), app_cap: cap, exchange_timeout }).expect("a ledger")
+    }
+
+    async fn call(ledger: &Path) {
+        let limiter = limiter(ledger);
+        let cap = NonZeroU32::new(5).expect("not zero").try_into().expect("low enough");
+        let command = limiter.command("friend_delete", cap).expect("a section");
+        command.acquire().await.expect("free").answered(Duration::ZERO);
+    }
+
+    fn files(folder: &tempfile::TempDir) -> usize {
+        std::fs::read_dir(folder.path()).expect("a folder").count()
+    }
+
+    #[tokio::test]
+    async fn the_last_user_removes_the_ledger_once_its_slots_are_free() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = folder.path().join("imbulk-1.slots");
+        let (first, second) = (User::join(&ledger), User::join(&ledger));
+        call(&ledger).await;
+        let answered = Instant::now();
+        first.leave().await;
+        assert_eq!(files(&folder), 2, "another uses it");
+        second.leave().await;
+        assert!(answered.elapsed() >= Duration::from_millis(900), "{:?}", answered.elapsed());
+        assert_eq!(files(&folder), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_process_left_is_removed_by_the_next_one_and_what_is_in_use_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| folder.path().join(name);
+        drop((User::join(&place("imbulk-1.slots")), limiter(&place("imbulk-1.slots"))));
+        let (used, _open) = (User::join(&place("imbulk-2.slots")), limiter(&place("imbulk-2.slots")));
+        let own = User::join(&place("imbulk-3.slots"));
+        assert!(!place("imbulk-1.slots").exists() && !place("imbulk-1.slots.users").exists());
+        assert!(place("imbulk-2.slots").exists());
+        own.leave().await;
+        used.leave().await;
+    }
+
+    #[tokio::test]
+    async fn a_ledger_whose_calls_may_still_wait_at_the_server_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = folder.path().join("imbulk-1.slots");
+        let user = User::join(&ledger);
+        let cap = NonZeroU32::new(5).expect("not zero").try_into().expect("low enough");
+        let command = limiter(&ledger).command("friend_delete", cap).expect("a section");
+        command.acquire().await.expect("free").unanswered();
+        user.leave().await;
+        assert_eq!(files(&folder), 2);
+    }
+}

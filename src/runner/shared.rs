@@ -1,0 +1,69 @@
+//! Whether the ledger is still the one that other processes find, and whether its lock is to be had.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Event, RunError, Runner, StopReason};
+use crate::limiter::LedgerError;
+use crate::report::tell::tell;
+
+/// Calls in flight have this long to end once the ledger is lost; the run is to be over within two seconds.
+const TO_END: Duration = Duration::from_secs(1);
+/// A lock that is held for so long is told of …
+const LOCKED_LONG: Duration = Duration::from_secs(1);
+/// … and again after so long.
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// What the runner knows of the ledger.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// When it was found that nothing may be sent any more, and why.
+    lost: Option<(Instant, LedgerError)>,
+    /// When it was told last that another process holds the lock.
+    told: Option<Instant>,
+}
+
+impl Runner<'_> {
+    /// Stops where the ledger is lost, ends where waiting on is of no use, and tells of a lock that is held.
+    pub(super) fn look_at_the_ledger(&mut self) -> Result<(), RunError> {
+        match &self.shared.lost {
+            Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_ledger(),
+            Some(_) => {}
+            None => {
+                if let Err(error) = self.tasks.iter().try_for_each(|task| task.limiter.check()) {
+                    self.lose_ledger(error);
+                }
+            }
+        }
+        self.tell_of_lock();
+        Ok(())
+    }
+
+    /// Nothing more is sent; what is in flight is still recorded.
+    pub(super) fn lose_ledger(&mut self, error: LedgerError) {
+        if self.shared.lost.is_none() {
+            self.shared.lost = Some((Instant::now(), error));
+            self.handle(Event::Stop(StopReason::LedgerLost));
+        }
+    }
+
+    /// Fails where the ledger is lost.
+    pub(super) fn refuse_lost_ledger(&mut self) -> Result<(), RunError> {
+        let Some((_, source)) = self.shared.lost.take() else { return Ok(()) };
+        let now = self.snapshot();
+        Err(RunError::LedgerLost { source, recorded: now.items, unrecorded: now.in_flight })
+    }
+
+    fn tell_of_lock(&mut self) {
+        let locked = self.tasks.iter().find_map(|task| task.limiter.locked());
+        let Some((lasts, error)) = locked.filter(|(lasts, _)| *lasts >= LOCKED_LONG) else {
+            return;
+        };
+        if self.schedule.stopping().is_none() && self.shared.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.shared.told = Some(Instant::now());
+            let (seconds, hint) = (lasts.as_secs(), LedgerError::LOCKED_HINT);
+            tell(format!("waiting for {seconds} s: {error}; nothing is sent meanwhile\nhint: {hint}"));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What processes share: the cap at a server that stands still, and the file in which they keep it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use imbulk::sandbox::{Caps, Command, Report};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY, PATIENCE, Running, Setup};
+use crate::harness::rows::{csv, plain};
+
+const OPERATION: Command = Command::FriendDeleteAll;
+const CAP: u32 = 200;
+
+/// `imbulk sandbox`, which can be stopped without stopping the test.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(bench: &Bench) -> Self {
+        let mut command = Process::new(env!("CARGO_BIN_EXE_imbulk"));
+        let app = APP.to_string();
+        command.args(["sandbox", "--listen", "127.0.0.1:0", "--sdkappid", &app, "--identifier", ADMIN]);
+        command.env_clear().env("IMBULK_SECRET_KEY", KEY).current_dir(bench.folder());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
+        let address = line.trim().trim_start_matches("http://").to_owned();
+        Self { child, address: address.split_whitespace().next().expect("an address").to_owned() }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).expect("a child of ours");
+    }
+
+    fn report(&self) -> Report {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let request = format!("GET /sandbox/report HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        serde_json::from_str(body).expect("a report")
+    }
+
+    fn until_calls(&self, calls: u64, bench: &Bench) {
+        let begun = Instant::now();
+        while self.report().calls < calls {
+            assert!(begun.elapsed() < PATIENCE, "only {} of {calls} calls", self.report().calls);
+            bench.nap();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _over = self.child.kill();
+        let _reaped = self.child.wait();
+        let ledger = format!("/tmp/imbulk-{}-{APP}.slots", self.address.replace(':', "-"));
+        for file in [format!("{ledger}.users"), ledger] {
+            let _gone = std::fs::remove_file(file);
+        }
+    }
+}
+
+fn job(bench: &Bench, name: &str, endpoint: &str) -> String {
+    bench.write(&format!("{name}.csv"), csv(OPERATION, &plain(OPERATION, 20_000)));
+    Job::new(name, OPERATION)
+        .with("limits", "calls_per_second", CAP)
+        .with("limits", "app_calls_per_second", CAP)
+        .with("app", "endpoint", format!("{endpoint:?}"))
+        .write(bench)
+}
+
+fn start(bench: &Bench, name: &str, endpoint: &str) -> Running {
+    let (job, queue) = (job(bench, name, endpoint), format!("{name}.db"));
+    bench.start(&["--queue", &queue, "run", &job, "--execute", "--yes"], b"")
+}
+
+fn bench() -> Bench {
+    Bench::with(Setup { caps: Caps::default().with_app(CAP), ..Setup::default() })
+}
+
+/// Longer than the time-out of an exchange: calls are given up, and lie in its sockets all the same.
+#[test]
+fn a_server_that_stands_still_finds_no_more_than_the_cap_when_it_goes_on() {
+    let bench = bench();
+    let server = Server::start(&bench);
+    let endpoint = format!("http://{}", server.address);
+    let running = ["one", "other"].map(|name| start(&bench, name, &endpoint));
+    server.until_calls(500, &bench);
+    server.signal(Signal::STOP);
+    let stopped = Instant::now();
+    while stopped.elapsed() < Duration::from_millis(6500) {
+        bench.nap();
+    }
+    server.signal(Signal::CONT);
+    let calls = server.report().calls;
+    server.until_calls(calls + 400, &bench);
+    drop(running);
+    let report = server.report();
+    assert!(report.worst_second <= CAP as usize, "{} in one second", report.worst_second);
+}
+
+/// Does something to the ledger of a run; all that use it stop, and say so.
+fn stopped_by(change: fn(&Bench), what: &str) {
+    let bench = bench();
+    let mut running = ["one", "other"].map(|name| start(&bench, name, &bench.endpoint()));
+    bench.until_calls(100, &mut running[0]);
+    change(&bench);
+    for running in running {
+        running.wait().expect(1).says(what).says("have an outcome in the queue").says("hint: ");
+    }
+    for ending in ["old", "new", "second"] {
+        let _gone = std::fs::remove_file(bench.ledger().with_extension(ending));
+    }
+}
+
+#[test]
+fn a_ledger_that_is_removed_stops_all_its_users() {
+    stopped_by(|bench| std::fs::remove_file(bench.ledger()).expect("it is there"), "was removed while in use");
+}
+
+#[test]
+fn a_ledger_that_is_renamed_stops_all_its_users() {
+    let rename = |bench: &Bench| std::fs::rename(bench.ledger(), bench.ledger().with_extension("old")).expect("there");
+    stopped_by(rename, "was renamed while in use");
+}
+
+#[test]
+fn a_ledger_that_is_replaced_stops_all_its_users() {
+    let replace = |bench: &Bench| {
+        let new = bench.ledger().with_extension("new");
+        std::fs::copy(bench.ledger(), &new).expect("it is there");
+        std::fs::rename(new, bench.ledger()).expect("it is there");
+    };
+    stopped_by(replace, "was replaced while in use");
+}
+
+#[test]
+fn a_ledger_of_this_machine_is_gone_when_its_last_user_is() {
+    let bench = bench();
+    bench.write("few.csv", csv(OPERATION, &plain(OPERATION, 5)));
+    let job = Job::new("few", OPERATION).with("app", "endpoint", format!("{:?}", bench.endpoint())).write(&bench);
+    let mut running = start(&bench, "one", &bench.endpoint());
+    bench.until_calls(50, &mut running);
+    let few = bench.imbulk(&["--queue", "few.db", "run", &job, "--execute", "--yes"]);
+    assert!([0, 3].contains(&few.code), "{few:#?}");
+    assert!(bench.ledger().exists(), "another run uses it");
+    running.signal(Signal::TERM);
+    running.wait().expect(5);
+    assert!(!bench.ledger().exists() && !bench.ledger().with_extension("slots.users").exists());
+}
+
+#[test]
+fn a_ledger_whose_lock_another_process_holds_is_told_of_and_keeps_no_signal_out() {
+    let bench = bench();
+    let mut running = start(&bench, "one", &bench.endpoint());
+    bench.until_calls(100, &mut running);
+    let ledger = std::fs::File::open(bench.ledger()).expect("it is there");
+    ledger.lock().expect("it is let go of in a moment");
+    let begun = Instant::now();
+    // It is told after a second, to a pipe that is read at the end.
+    while begun.elapsed() < Duration::from_secs(3) {
+        bench.nap();
+    }
+    let calls = bench.report().calls;
+    running.signal(Signal::TERM);
+    running.wait().expect(5).says("another process holds the lock").says(&bench.ledger().display().to_string());
+    assert!(bench.report().calls <= calls, "nothing is sent without the lock");
+}
