@@ -65,11 +65,37 @@ pub fn are_alike(name: &str, other: &str) -> bool {
     fold(name) == fold(other)
 }
 
+/// Letters of other alphabets that look like those of the names.
+const LOOKALIKES: [(char, char); 22] = [
+    ('А', 'A'),
+    ('а', 'a'),
+    ('с', 'c'),
+    ('С', 'C'),
+    ('е', 'e'),
+    ('Е', 'E'),
+    ('М', 'M'),
+    ('о', 'o'),
+    ('О', 'O'),
+    ('р', 'p'),
+    ('Т', 'T'),
+    ('у', 'y'),
+    ('і', 'i'),
+    ('І', 'I'),
+    ('ѕ', 's'),
+    ('Ѕ', 'S'),
+    ('ԁ', 'd'),
+    ('Ι', 'I'),
+    ('Ο', 'O'),
+    ('ο', 'o'),
+    ('Τ', 'T'),
+    ('Α', 'A'),
+];
+
 /// A name without case, blanks, width and invisible characters.
 fn fold(name: &str) -> String {
     let narrow = |c: char| match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
-        other => other,
+        other => LOOKALIKES.iter().find(|(like, _)| *like == other).map_or(other, |(_, letter)| *letter),
     };
     name.chars()
         .filter(|c| !c.is_whitespace() && !is_invisible(*c))
@@ -90,9 +116,16 @@ mod tests {
 
     #[test]
     fn a_field_is_found_under_near_names() {
-        for name in
-            ["To_Account", "To_account", " To_Account", "\u{feff}To_Account", "to account", "ToAccount", "Ｔｏ_Account"]
-        {
+        for name in [
+            "To_Account",
+            "To_account",
+            " To_Account",
+            "\u{feff}To_Account",
+            "to account",
+            "ToAccount",
+            "Ｔｏ_Account",
+            "Тo_Account",
+        ] {
             assert_eq!(field(name), Some("To_Account"), "{name}");
         }
         for name in ["UserID", "userid", "User ID", "UserID\u{200b}"] {

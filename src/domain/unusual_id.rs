@@ -153,6 +153,14 @@ pub const fn is_invisible(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// A text for a message: what shows nothing is escaped.
+pub fn shown(text: &str) -> String {
+    let escape = |c: char| {
+        if is_invisible(c) && !c.is_control() { c.escape_unicode().to_string() } else { c.escape_debug().to_string() }
+    };
+    text.chars().map(escape).collect()
+}
+
 /// A byte order mark read as Latin-1 or as GBK, and what replaced bytes become when they are read as GBK.
 fn is_wrong_encoding(id: &str) -> bool {
     id.contains("ï»¿") || id.contains("锟斤拷") || id.starts_with('锘')

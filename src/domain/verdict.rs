@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, FailureList, ItemAnswer};
 use super::codes::{Class, Effect, Level, Otherwise, Pause, Scope, classify, entry};
-use super::history::{Claim, Trace, claim};
+use super::history::{Claim, Trace, claim, trace};
 use super::operation::{DeleteType, Operation};
 use super::outcome::Outcome;
 use super::reply::Exchange;
@@ -258,7 +258,8 @@ impl Judge<'_> {
         let by_id = answer.by_id();
         let named = |item: &Item| by_id.get(item.account.as_str());
         let of_request = |item: &&Item| !self.has_own_word(answer, named(item));
-        let succeeded = |item: &Item| answer.code == 0 && matches!(named(item), Some(ItemAnswer::Code(0, _)));
+        let fine = answer.code == 0 && answer.contradiction.is_none();
+        let succeeded = |item: &Item| fine && matches!(named(item), Some(ItemAnswer::Code(0, _)));
         let left_to_request = self.request.items.iter().filter(of_request).count();
         let others_succeeded = self.request.items.iter().any(succeeded);
         let verdicts = self.request.items.iter().map(|item| {
@@ -282,7 +283,7 @@ impl Judge<'_> {
     fn has_own_word(&self, answer: &Answer<'_>, named: Option<&ItemAnswer>) -> bool {
         match named {
             None => false,
-            Some(ItemAnswer::Contradicted) => true,
+            Some(ItemAnswer::Contradicted(_)) => true,
             Some(ItemAnswer::OnlyIn(_)) => answer.code == 0,
             Some(ItemAnswer::Code(code, info)) => {
                 answer.code == 0
@@ -305,17 +306,33 @@ impl Judge<'_> {
             let doubt = if contradicted { Doubt::MayHaveArrived } else { self.doubt };
             return Judge { doubt, contradicted, ..*self }.code(answer.code, &answer.info, of_request);
         }
+        if let Some(status) = &answer.contradiction
+            && !self.is_refused(named)
+        {
+            return self.unclear(&format!("the answer says ErrorCode 0 and ActionStatus {status}"), &[]);
+        }
         match named {
             Some(ItemAnswer::Code(code, info)) => {
                 self.code(*code, info, Spoken { others_succeeded: of_request.others_succeeded, ..Spoken::ITEM })
             }
-            Some(ItemAnswer::Contradicted) => self.unclear("the answer says two things of this item"),
+            Some(ItemAnswer::Contradicted(codes)) => self.unclear("the answer says two things of this item", codes),
             Some(ItemAnswer::OnlyIn(list)) if answers_by_item => self.only_in(*list),
             Some(ItemAnswer::OnlyIn(list)) => {
-                self.unclear(&format!("the answer says OK and names this item in {}", list.name()))
+                self.unclear(&format!("the answer says OK and names this item in {}", list.name()), &[])
             }
-            None if answers_by_item => self.unclear("the answer does not name this item"),
+            None if answers_by_item => self.unclear("the answer does not name this item", &[]),
             None => self.code(answer.code, &answer.info, of_request),
+        }
+    }
+
+    /// Whether the answer gives the item a code by which it is not done.
+    fn is_refused(&self, named: Option<&ItemAnswer>) -> bool {
+        match named {
+            Some(ItemAnswer::Code(code, info)) => {
+                !matches!(self.class(*code, info, Level::Item), Class::Done | Class::AlreadyDone)
+            }
+            Some(ItemAnswer::Contradicted(_)) => true,
+            Some(ItemAnswer::OnlyIn(_)) | None => false,
         }
     }
 
@@ -432,23 +449,25 @@ impl Judge<'_> {
         again(self.charge(), doubt, wait, Shape::Whole, Some(code))
     }
 
-    /// Sent, and no verdict came back.
-    fn doubtful(&self, reason: &str) -> Verdict {
+    /// Sent, and no verdict came back; only a code, perhaps.
+    fn doubtful(&self, reason: &str, code: Option<i64>) -> Verdict {
         if self.used_up() {
-            let reason = self.reason(None, &format!("{reason} (attempts used up)"));
-            return settled(Outcome::InDoubt, None, reason);
+            let reason = self.reason(code, &format!("{reason} (attempts used up)"));
+            return settled(Outcome::InDoubt, code, reason);
         }
-        again(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole, None)
+        again(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole, code)
     }
 
-    fn unclear(&self, reason: &str) -> Word {
+    /// The answer can't be read as one word about the item. Of its codes the gravest is kept.
+    fn unclear(&self, reason: &str, codes: &[i64]) -> Word {
         let work = Work::Failed(Trouble::Failing(reason.to_owned()));
-        Word { verdict: self.doubtful(reason), signal: Signal::Fine, work }
+        let gravest = codes.iter().copied().max_by_key(|code| trace(self.context.operation.name(), *code));
+        Word { verdict: self.doubtful(reason, gravest), signal: Signal::Fine, work }
     }
 
     fn unanswered(&self, reason: &str) -> Judgement {
         Judgement {
-            verdicts: Verdicts::All(self.doubtful(reason)),
+            verdicts: Verdicts::All(self.doubtful(reason, None)),
             server: Server::MayBeWriting,
             work: Work::Failed(Trouble::Failing(reason.to_owned())),
             signal: Signal::Silent,

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use crate::domain::account::{MAX_BYTES, UserId};
+use crate::domain::field_names;
 use crate::domain::job::{Encoding, Input, UnusualIds};
 use crate::domain::operation::{BodyShape, Shape, TagColumns};
 use crate::domain::tags::{self, TagError};
-use crate::domain::{field_names, unusual_id};
+use crate::domain::unusual_id::{self, is_invisible};
 
 use super::error::Problem;
 
@@ -60,7 +61,7 @@ pub enum Misfit {
     #[error("{0}")]
     Tag(TagError),
     /// It is a field of the API, or nearly one, that this operation does not take.
-    #[error("means something to the API (`{0}`), but not to this operation")]
+    #[error("is the API's `{0}`, which rows of this operation do not have")]
     Foreign(&'static str),
     /// It is nearly the name of a column of this operation.
     #[error("is nearly `{0}`, but differs in case, blanks or invisible characters")]
@@ -90,6 +91,7 @@ impl Misfit {
                 format!("friend_update takes `Tag_SNS_IM_Remark`: rename the {it}, or leave it out")
             }
             Self::Foreign(_) => format!("leave the {it} out, rename it, or set the operation that takes it"),
+            Self::Near(_) if name.contains(is_invisible) => format!("rename the {it}"),
             Self::Near(api) => {
                 format!("rename the {it}, or name it in the job: input.columns = {{ {api} = {name:?} }}")
             }
@@ -192,8 +194,9 @@ impl<'a> Columns<'a> {
     /// Whether a name that is none of the operation's is the user's own.
     fn check_own(&self, name: &str) -> Result<(), Misfit> {
         if field_names::is_like_tag(name) {
+            let tag = [tags::REMARK, tags::GROUP].into_iter().find(|tag| field_names::are_alike(tag, name));
             return Err(match self.tags {
-                TagColumns::Some => Misfit::Tag(TagError::Unknown),
+                TagColumns::Some => tag.map_or(Misfit::Tag(TagError::Unknown), |tag| Misfit::Near(tag.to_owned())),
                 TagColumns::None => Misfit::Foreign("Tag_*"),
             });
         }
@@ -274,7 +277,7 @@ mod tests {
         let columns = Columns::new(&shape, &input).unwrap();
         assert_eq!(columns.meaning("note"), Ok(Meaning::Tag("Tag_SNS_IM_Remark")));
         assert_eq!(columns.meaning("Tag_SNS_Custom_Vip"), Ok(Meaning::Tag("Tag_SNS_Custom_Vip")));
-        assert_eq!(columns.meaning("TAG_SNS_IM_Group"), Err(Misfit::Tag(TagError::Unknown)));
+        assert_eq!(columns.meaning("TAG_SNS_IM_Group"), Err(Misfit::Near("Tag_SNS_IM_Group".to_owned())));
         assert_eq!(columns.meaning("mail"), Ok(Meaning::Own));
     }
 

@@ -5,6 +5,8 @@ use std::io;
 
 use crate::domain::guard::Bytes;
 
+use crate::domain::unusual_id::shown;
+
 use super::columns::{Misfit, Place};
 use super::compression::Compression;
 use super::foreign::Foreign;
@@ -27,7 +29,7 @@ pub enum Problem {
     #[error("no such file")]
     Missing,
     /// A link that leads to no file.
-    #[error("is a link to {0}, which does not exist")]
+    #[error("is a link to {0}: no such file")]
     DanglingLink(String),
     /// Another name of a file that is named before.
     #[error("is the same file as {0}")]
@@ -87,9 +89,9 @@ pub enum Problem {
     /// It is something else than text.
     #[error("is {}, not CSV or JSONL", .0.what)]
     NotText(&'static Foreign),
-    /// A NUL byte, which no text holds.
-    #[error("holds NUL bytes")]
-    Nul,
+    /// NUL bytes in place of text.
+    #[error("has a hole: NUL bytes in place of text")]
+    Hole,
     /// Text that is said to be GBK and is UTF-8.
     #[error("is UTF-8 text, but the job says encoding = \"gbk\"")]
     Utf8AsGbk,
@@ -146,7 +148,7 @@ pub enum Problem {
     #[error("has two columns for `{0}`")]
     DoubleColumn(String),
     /// A column that would be passed over though it has a meaning.
-    #[error("column {number}: `{column}` {misfit}")]
+    #[error("column {number}: `{}` {misfit}", shown(column))]
     Misfit {
         /// The column's name.
         column: String,
@@ -190,7 +192,7 @@ impl InputError {
 
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
-        self.problem.hint(&self.file)
+        self.problem.hint(&quoted(&self.file))
     }
 }
 
@@ -259,7 +261,7 @@ impl Problem {
             | Self::NotCompressed(_)
             | Self::Window { .. }
             | Self::Dictionary
-            | Self::Nul
+            | Self::Hole
             | Self::Utf8AsGbk
             | Self::UnfinishedLine
             | Self::Changed
@@ -306,7 +308,7 @@ impl Problem {
             Self::Dictionary => format!("unpack it: zstd -d -D dictionary {file}"),
             Self::Changed => "run again when its export is complete".to_owned(),
             Self::NotText(foreign) => foreign.hint.replace("{file}", file),
-            Self::Nul => "export it again: a crash or a full disk can leave such bytes in place of rows".to_owned(),
+            Self::Hole => "export it again: a crash or a full disk can leave such bytes in place of rows".to_owned(),
             Self::Utf8AsGbk => {
                 "remove input.encoding from the job; if the file is GBK after all: iconv -f GBK -t UTF-8".to_owned()
             }
@@ -361,6 +363,12 @@ fn missing_column_hint(api: &str, column: &str, there: &[String]) -> String {
     format!("name the file's own column in the job: input.columns = {{ {api} = \"{alike}\" }}")
 }
 
+/// A name of a file as a shell takes it.
+fn quoted(file: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if file.chars().all(plain) { file.to_owned() } else { format!("'{}'", file.replace('\'', r"'\''")) }
+}
+
 /// Names for a message: quoted, parted by commas, not more than a screen can bear.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 20;
@@ -389,6 +397,12 @@ mod tests {
         let error = missing("UserID", &["user_id", "mail"]);
         assert_eq!(error.to_string(), "a.csv:1: has no column `UserID`; it has `user_id`, `mail`");
         assert!(error.hint().unwrap().contains("{ UserID = \"user_id\" }"));
+    }
+
+    #[test]
+    fn names_in_hints_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted("data/备份-1.csv"), "data/备份-1.csv");
+        assert_eq!(quoted("it's $1.csv"), r"'it'\''s $1.csv'");
     }
 
     #[test]

@@ -20,6 +20,8 @@ const UNZIP: &str = "unpack it: unzip {file}";
 const SAVE_AS_CSV: &str = "save it as CSV (UTF-8)";
 const DUCKDB: &str = "write it as CSV, for example: duckdb -c \"COPY (FROM '{file}') TO 'rows.csv'\"";
 
+static ORC: Foreign = foreign("an ORC file", DUCKDB);
+static BZIP2: Foreign = foreign("compressed with bzip2", "unpack it: bzip2 -d {file}");
 static ZIP: Foreign = foreign("a ZIP archive", UNZIP);
 static XLSX: Foreign = foreign("an .xlsx workbook", "save it as CSV (UTF-8), or: xlsx2csv {file} rows.csv");
 static ODS: Foreign = foreign("an OpenDocument file", SAVE_AS_CSV);
@@ -39,12 +41,11 @@ static GZIP_INSIDE: Foreign = foreign("compressed twice", "unpack it once: gzip 
 static ZSTD_INSIDE: Foreign = foreign("compressed twice", "unpack it once: zstd -d {file}");
 
 /// First bytes of formats that say nothing by their other bytes.
-static MAGIC: [(&[u8], Foreign); 26] = [
+static MAGIC: [(&[u8], Foreign); 25] = [
     (b"PK\x05\x06", foreign("an empty ZIP archive", UNZIP)),
     (b"PK\x07\x08", foreign("a ZIP archive in parts", UNZIP)),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", foreign("an .xls workbook", SAVE_AS_CSV)),
-    (b"BZh91AY&SY", foreign("compressed with bzip2", "unpack it: bzip2 -d {file}")),
-    (b"\xfd7zXZ\0", foreign("compressed with xz", "unpack it: xz -d {file}")),
+    (b"\xd0\xcf\x11\xe0", foreign("an .xls workbook", SAVE_AS_CSV)),
+    (b"\xfd7zXZ", foreign("compressed with xz", "unpack it: xz -d {file}")),
     (b"7z\xbc\xaf\x27\x1c", foreign("a 7z archive", "unpack it: 7z x {file}")),
     (b"Rar!\x1a\x07", foreign("a RAR archive", "unpack it: unrar x {file}")),
     (b"\x04\x22\x4d\x18", foreign("compressed with lz4", "unpack it: lz4 -d {file}")),
@@ -77,10 +78,15 @@ pub(super) fn of(start: &[u8], inside: bool) -> Option<&'static Foreign> {
     if start.starts_with(b"PK\x03\x04") {
         return Some(zip(start));
     }
-    let orc = start.starts_with(b"ORC") && start.get(3).is_some_and(|byte| *byte < b'\t');
-    if orc {
-        static ORC: Foreign = foreign("an ORC file", DUCKDB);
+    // What is text as well could be the name of a column.
+    if start.starts_with(b"ORC") && start.get(3).is_some_and(|byte| *byte < b'\t') {
         return Some(&ORC);
+    }
+    let is_text = || {
+        std::str::from_utf8(&start[..start.len().min(64)]).map_or_else(|error| error.error_len().is_none(), |_| true)
+    };
+    if start.starts_with(b"BZh") && (start[3..].starts_with(b"91AY&SY") || !is_text()) {
+        return Some(&BZIP2);
     }
     if start.get(257..262) == Some(b"ustar") {
         return Some(&TAR);
@@ -165,6 +171,8 @@ mod tests {
         assert_eq!(what(&zip("[Content_Types].xml")), Some("an .xlsx workbook"));
         assert_eq!(what(&zip("mimetypeapplication/vnd.oasis.opendocument.spreadsheet")), Some("an OpenDocument file"));
         assert_eq!(what(b"ORC\x08\x03"), Some("an ORC file"));
+        assert_eq!(what(b"BZh91AY&SY\x0c"), Some("compressed with bzip2"));
+        assert_eq!(what(b"BZh\xff\xfe\x91"), Some("compressed with bzip2"));
         let tar = [&[b'x'; 257][..], b"ustar\x0000"].concat();
         assert_eq!(what(&tar), Some("a tar archive"));
         assert_eq!(what(b"\n <!DOCTYPE html>"), Some("HTML or XML"));

@@ -414,9 +414,12 @@ mod tests {
     }
 
     #[test]
-    fn nul_bytes_are_refused_with_their_line() {
-        let text = [b"UserID,note\n".repeat(1), b"a,b\n".repeat(3_000), b"u\0\0,x\n".to_vec()].concat();
+    fn a_hole_is_refused_with_its_line_and_a_nul_with_its_row() {
+        let text = [b"UserID,note\n".repeat(1), b"a,b\n".repeat(3_000), b"u".to_vec(), vec![0; 4096], b",x\n".to_vec()]
+            .concat();
         let error = rows_with("account_delete", "rows.csv", &text, &input(&[])).unwrap_err();
-        assert!(matches!(*error.problem, Problem::Nul) && error.line == Some(3_002), "{error}");
+        assert!(matches!(*error.problem, Problem::Hole) && error.line == Some(3_002), "{error}");
+        let rows = rows("account_delete", "rows.csv", "UserID\nu\0\nb\n");
+        assert!(rows[0].starts_with("2 bad ") && rows[1] == "3 b", "{rows:?}");
     }
 }

@@ -7,8 +7,8 @@
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::QueueError;
 use super::identity::FileId;
@@ -17,6 +17,9 @@ use super::identity::FileId;
 /// microseconds.
 const TRIES: u32 = 5;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// SQLite has closed the file long before.
+const KEPT_OPEN: Duration = Duration::from_secs(3);
 
 /// Held for as long as this process may write to the queue.
 #[derive(Debug)]
@@ -70,7 +73,17 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // The kernel lets go with the process, at the latest.
         let _still_locked = self.file.unlock();
+        keep_open(Arc::clone(&self.file));
     }
+}
+
+/// SQLite's thread may still be folding the log into the file, under its own locks: a descriptor that is closed now would
+/// take them away, and the next owner be let in too early.
+fn keep_open(file: Arc<File>) {
+    static CLOSING: Mutex<Vec<(Instant, Arc<File>)>> = Mutex::new(Vec::new());
+    let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+    closing.retain(|(since, _)| since.elapsed() < KEPT_OPEN);
+    closing.push((Instant::now(), file));
 }
 
 /// Whether some process owns the queue that this file is.

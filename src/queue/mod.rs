@@ -226,8 +226,11 @@ impl Queue {
 
     /// Folds the log into the file and lets go of the queue.
     pub async fn close(self) -> Result<(), QueueError> {
-        let fail = |source| QueueError::Database { path: self.path.clone(), source };
-        around(Deed::Close, self.connection.close()).await.map_err(fail)
+        let Self { path, connection, mut identity, .. } = self;
+        // Where it is another file now, SQLite leaves the log alone, too.
+        let found = identity.check();
+        around(Deed::Close, connection.close()).await.map_err(failing(&path))?;
+        found
     }
 
     async fn has_runs(&mut self) -> Result<bool, QueueError> {

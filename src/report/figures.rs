@@ -5,9 +5,9 @@ use serde::ser::{Serialize, Serializer};
 use super::ReportError;
 use super::state::StateName;
 use super::text::{Text, count, rfc3339, share, visible};
-use crate::domain::codes;
 use crate::domain::outcome::Outcome;
 use crate::domain::tally::Tally;
+use crate::domain::{codes, history};
 use crate::queue::{CodeRows, Reader, Rejected, Run};
 
 /// Rejected rows that are shown; the others are a command away.
@@ -169,10 +169,16 @@ fn code_line(code: &CodeRows) -> String {
     let rows = count(code.rows);
     let number = code.code.map_or_else(|| "none".to_owned(), |code| code.to_string());
     let meaning = match code.code {
+        Some(_) if code.outcome == Outcome::Succeeded && is_data_left(code.code) => "gone; data of it may remain",
         Some(code) => codes::entry(code).map_or("", |entry| entry.meaning),
         None => "no answer that names one",
     };
     format!("{number:>7}  {:<12} {rows:>10}  {meaning}", code.outcome)
+}
+
+/// Whether the code of a success says that something may be left.
+fn is_data_left(code: Option<i64>) -> bool {
+    code.is_some_and(|code| history::trace("account_delete", code) == history::Trace::DataLeft)
 }
 
 /// Every outcome by name, zeros too.

@@ -72,9 +72,8 @@ fn a_run_whose_queue_is_taken_away_stops_and_says_what_is_recorded() {
     let deeds: [(Deed, &str); 7] = [
         (
             |folder| {
-                ["", "-wal", "-shm"]
-                    .iter()
-                    .for_each(|end| std::fs::remove_file(folder.join(format!("{QUEUE}{end}"))).unwrap())
+                let files = ["", "-wal", "-shm"].map(|end| folder.join(format!("{QUEUE}{end}")));
+                files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
             },
             "was removed",
         ),

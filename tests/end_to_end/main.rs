@@ -4,6 +4,7 @@
 mod harness;
 
 mod again;
+mod claims;
 mod environment;
 mod faults;
 mod guards;

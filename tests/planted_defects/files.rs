@@ -35,8 +35,8 @@ pub(crate) enum FileDefect {
     BareReturn,
     /// Lines end with LF or CR LF.
     MixedLineEnds,
-    /// A NUL byte somewhere.
-    Nul,
+    /// NUL bytes in place of a row.
+    Hole,
     /// UTF-8 where the job says GBK.
     Utf8AsGbk,
     /// GBK where the job says UTF-8.
@@ -71,7 +71,7 @@ pub(crate) enum FileDefect {
 
 use FileDefect::{
     BareReturn, BlankRows, ClosingQuote, CompressedTwice, CutCompressed, CutLastRow, CutQuotedCell, EmptyMember,
-    Garbage, GbkAsUtf8, JsonCommas, JsonJoined, JsonList, MixedLineEnds, Nul, OldMac, OpenQuote, Padding, PlainQuotes,
+    Garbage, GbkAsUtf8, Hole, JsonCommas, JsonJoined, JsonList, MixedLineEnds, OldMac, OpenQuote, Padding, PlainQuotes,
     PrettyJson, QuotePair, SkippableFrames, Tar, TextBehindQuote, TwoReturns, Utf8AsGbk, Utf16, WrongChecksum,
 };
 
@@ -89,7 +89,7 @@ impl FileDefect {
         OldMac,
         BareReturn,
         MixedLineEnds,
-        Nul,
+        Hole,
         Utf8AsGbk,
         GbkAsUtf8,
         Utf16,
@@ -114,7 +114,7 @@ impl FileDefect {
             CutQuotedCell => form.is_csv() && form.is_plain(),
             // JSON takes a carriage return for a blank.
             TwoReturns | BareReturn | OldMac => form.is_csv(),
-            Nul | Tar | MixedLineEnds => true,
+            Hole | Tar | MixedLineEnds => true,
             Utf8AsGbk | Utf16 => form.encoding == Encoding::Utf8 && !form.mark,
             GbkAsUtf8 => form.encoding == Encoding::Gbk,
             EmptyMember | Padding | Garbage | CutCompressed | CompressedTwice => !form.is_plain(),
@@ -146,9 +146,11 @@ impl FileDefect {
                     (*["\n", "\r\n"].choose(dice).expect("some")).clone_into(&mut record.end);
                 }
             }
-            Nul => {
-                let at = dice.random_range(0..file.records.len());
-                file.records[at].text.push('\0');
+            Hole => {
+                let row = dice.random_range(0..file.rows.len());
+                let hole = "\0".repeat(file.record_of(row).text.len().max(20));
+                file.record_of(row).text = hole;
+                file.rows[row].damaged = true;
             }
             Utf8AsGbk => {
                 file.form.declared = Encoding::Gbk;

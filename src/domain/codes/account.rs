@@ -147,7 +147,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     Entry {
         codes: 70_402..=70_402,
         meaning: "a parameter is not legal",
-        advice: "`imbulk results --outcome failed` shows the item; correct it",
+        advice: "`imbulk results NAME --outcome failed` shows the item; correct it",
         source: "page account_delete",
         rule: OF_ONE_ITEM,
     },

@@ -7,7 +7,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     Entry {
         codes: 40_001..=40_001,
         meaning: "a parameter is wrong",
-        advice: "`imbulk results` shows the API's reason; correct the row",
+        advice: "`imbulk results NAME` shows the API's reason; correct the row",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },
@@ -77,14 +77,14 @@ pub(super) static ENTRIES: &[Entry] = &[
     Entry {
         codes: 40_605..=40_605,
         meaning: "a value is not legal",
-        advice: "`imbulk results` shows the API's reason; correct the row",
+        advice: "`imbulk results NAME` shows the API's reason; correct the row",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },
     Entry {
         codes: 40_610..=40_610,
         meaning: "a value is of the wrong type",
-        advice: "`imbulk results` shows the API's reason; correct the row",
+        advice: "`imbulk results NAME` shows the API's reason; correct the row",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },

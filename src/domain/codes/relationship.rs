@@ -7,7 +7,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     Entry {
         codes: 30_001..=30_001,
         meaning: "a parameter is wrong; also how some commands say that the two are no friends",
-        advice: "`imbulk results` shows the API's reason, which tells the two apart",
+        advice: "`imbulk results NAME` shows the API's reason, which tells the two apart",
         source: "pages friend_delete, friend_delete_all and friend_update; FAQ on relationships",
         rule: Rule::DoneOn { operation: "friend_delete", info: &["Not_Friend", "Friend_Not_Exist"] },
     },

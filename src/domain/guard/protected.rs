@@ -7,7 +7,7 @@ use foldhash::quality::FixedState;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::domain::account::{MAX_BYTES, UserId, UserIdError};
-use crate::domain::unusual_id::{self, UnusualId, is_invisible};
+use crate::domain::unusual_id::{self, UnusualId, is_invisible, shown};
 
 /// Most bytes that the compiled patterns may take: some ten thousand patterns.
 const PATTERN_BYTES: usize = 64 << 20;
@@ -226,20 +226,19 @@ const FIRST_LINE_HEADERS: [&str; 12] = [
 ];
 
 fn check(line: usize, id: &str, is_first: bool) -> Result<(), ProtectedError> {
-    let shown = || id.chars().map(visible).collect::<String>();
     if id.contains(" #") {
-        return Err(ProtectedError::Comment { line, text: shown() });
+        return Err(ProtectedError::Comment { line, text: shown(id) });
     }
     let name = id.to_lowercase();
     let is_header = |names: &[&str]| names.contains(&&*name);
     if is_header(&HEADERS) || is_first && is_header(&FIRST_LINE_HEADERS) {
-        return Err(ProtectedError::Header { line, id: shown() });
+        return Err(ProtectedError::Header { line, id: shown(id) });
     }
     // What a pattern says beside `*` must fit into an id; it may be a part of one that is unusual by itself.
     let literal = id.replace('*', "");
     let is_pattern = literal.len() < id.len();
     if let Some(invisible) = literal.chars().find(|c| is_invisible(*c) && !c.is_control()) {
-        return Err(ProtectedError::Unusual { line, id: shown(), why: UnusualId::Invisible(invisible.into()) });
+        return Err(ProtectedError::Unusual { line, id: shown(id), why: UnusualId::Invisible(invisible.into()) });
     }
     let verdict = if !is_pattern {
         UserId::check(id)
@@ -250,21 +249,16 @@ fn check(line: usize, id: &str, is_first: bool) -> Result<(), ProtectedError> {
     } else {
         Ok(())
     };
-    verdict.map_err(|why| ProtectedError::Id { line, id: shown(), why })?;
+    verdict.map_err(|why| ProtectedError::Id { line, id: shown(id), why })?;
     let separators =
         [('"', "a quote"), (',', "a comma"), (';', "a semicolon"), ('|', "a vertical bar"), (' ', "a blank")];
     if let Some((_, what)) = separators.into_iter().find(|(separator, _)| literal.contains(*separator)) {
-        return Err(ProtectedError::Separator { line, id: shown(), what });
+        return Err(ProtectedError::Separator { line, id: shown(id), what });
     }
     if is_pattern {
         return Ok(());
     }
-    unusual_id::check(id).map_err(|why| ProtectedError::Unusual { line, id: shown(), why })
-}
-
-/// A character of a message: what shows nothing is escaped.
-fn visible(c: char) -> String {
-    if is_invisible(c) && !c.is_control() { c.escape_unicode().to_string() } else { c.escape_debug().to_string() }
+    unusual_id::check(id).map_err(|why| ProtectedError::Unusual { line, id: shown(id), why })
 }
 
 fn pattern(id: &str) -> String {

@@ -175,9 +175,11 @@ fn an_answer_without_an_item_or_with_two_answers_to_it_leaves_that_item_in_doubt
     for verdict in &judgement.verdicts[1..] {
         assert_eq!(how(verdict), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)));
     }
+    assert!(matches!(judgement.verdicts[2], Verdict::Again(Again { met: Some(31706), .. })), "the code is not lost");
     let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request };
     let judgement = judged("friend_delete", &used_up, &mixed);
-    assert!(judgement.verdicts[1..].iter().all(|verdict| outcome(verdict) == Some((Outcome::InDoubt, None))));
+    assert_eq!(outcome(&judgement.verdicts[1]), Some((Outcome::InDoubt, None)));
+    assert_eq!(outcome(&judgement.verdicts[2]), Some((Outcome::InDoubt, Some(31706))));
 }
 
 #[test]
@@ -539,4 +541,17 @@ fn already_gone_claims_what_the_codes_before_it_let_it_prove() {
             assert!(reason(verdict).contains(&earlier.to_string()), "{case}");
         }
     }
+}
+
+#[test]
+fn an_answer_that_says_fail_and_0_is_believed_only_where_it_refuses() {
+    let request = request("friend_delete", &["a", "b", "c", "d"], 0, Doubt::None);
+    let item = |id: &str, code: i64| json!({"To_Account": id, "ResultCode": code, "ResultInfo": "x"});
+    let listed = json!([item("a", 0), item("b", 31704), item("c", 31705)]);
+    let answer = body(&json!({"ActionStatus": "FAIL", "ErrorCode": 0, "ResultItem": listed}));
+    let judgement = judged("friend_delete", &request, &answer);
+    for at in [0, 1, 3] {
+        assert_eq!(how(&judgement.verdicts[at]), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)), "{at}");
+    }
+    assert!(matches!(judgement.verdicts[2], Verdict::Again(Again { met: Some(31705), .. })), "a part may be left");
 }

@@ -10,6 +10,7 @@ mod window;
 use std::io::Read;
 use std::str;
 
+use crate::domain::account::UserId;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::row::{BadRow, RowRef, Tags};
 use crate::domain::{results, tags};
@@ -42,12 +43,12 @@ pub(super) fn read(
     let (header, mut records) = header::read(name, Window::new(text), columns, delimiter)?;
     let mut rows = Rows { columns, header, doubtful_from: None };
     while let Some(place) = next(name, &mut records)? {
-        rows.check_quotes(&place).map_err(|(line, problem)| InputError::at(name, line, problem))?;
+        let cells = records.cells(&place);
+        rows.check_quotes(&place, cells).map_err(|(line, problem)| InputError::at(name, line, problem))?;
         if place.spans_lines() {
             let (line, end) = (place.line, place.last_line);
             notes.add(NoteKind::SpansLines, line, || format!("a quoted cell makes the row span lines {line} to {end}"));
         }
-        let cells = records.cells(&place);
         let mut json = String::new();
         let mut read = Tags::new();
         let flow = match rows.row(&place, cells, &mut read, &mut json) {
@@ -115,10 +116,11 @@ impl Rows<'_> {
     /// Text behind a closing quote, or too many cells next to quotes, may be the first line of a cell whose quotes are
     /// not doubled: `"the 5" one, as agreed`. What comes next is then text. The line on which that cell ends shows it by a
     /// quote in a cell that does not start with one.
-    fn check_quotes(&mut self, place: &Place) -> Result<(), (u64, Problem)> {
+    fn check_quotes(&self, place: &Place, cells: Cells<'_>) -> Result<(), (u64, Problem)> {
         match (place.form, self.doubtful_from) {
             (Form::Open, _) => Err((place.line, Problem::OpenQuote)),
             (Form::Broken, _) => Err((place.line, Problem::BrokenQuote)),
+            (Form::Trailing, _) if cells.len() != self.header.width() => Err((place.line, Problem::BrokenQuote)),
             (Form::Stray, Some(line)) => Err((line, Problem::BrokenQuote)),
             (Form::Stray, None) | (Form::Whole | Form::Trailing | Form::BareReturn | Form::TooLong, _) => Ok(()),
         }
@@ -153,8 +155,11 @@ impl Rows<'_> {
         let (from_id, account_id) = (from.map(text).transpose()?, text(account)?);
         let ids = || from.zip(from_id).into_iter().chain([(account, account_id)]);
         ids().try_for_each(|((column, _), id)| self.check_joint(column, id))?;
-        row::check_ids(self.columns, from_id, account_id)?;
-        ids().try_for_each(|((column, index), id)| self.check_unquoted(column, cells.is_quoted(index), id))
+        // What no id can be is told as that, also where its cell is odd as well.
+        let possible = |(_, id): &(_, &str)| UserId::check(id).is_ok();
+        let mut possible = ids().filter(possible);
+        possible.try_for_each(|((column, index), id)| self.check_unquoted(column, cells.is_quoted(index), id))?;
+        row::check_ids(self.columns, from_id, account_id)
     }
 
     /// Whether files were joined within this id.
@@ -174,8 +179,8 @@ impl Rows<'_> {
         if is_quoted || self.columns.results || self.columns.unusual_ids == UnusualIds::Allow {
             return Ok(());
         }
-        // A formula, which keeps its quotes, was refused before.
-        if id.contains('"') {
+        // A formula, which keeps its quotes, is told as such.
+        if id.contains('"') && !id.starts_with('=') {
             return Err(row::unusual(column, "has a quote in it, but does not start with one"));
         }
         id.chars().find(|c| DELIMITERS.contains(c)).map_or(Ok(()), |other| {
@@ -206,6 +211,8 @@ impl Rows<'_> {
                 self.doubtful_from.get_or_insert(place.line);
                 Fault::new("text follows a closing quote: a quote within a quoted cell is written twice")
             }
+            // An id with one is told as that.
+            Form::BareReturn if self.ids_have_returns(cells) => return Ok(()),
             Form::BareReturn => {
                 Fault::new("a carriage return stands outside quotes (line ends of an old Mac, or converted twice)")
             }
@@ -223,6 +230,11 @@ impl Rows<'_> {
             },
         };
         Err(fault.into())
+    }
+
+    fn ids_have_returns(&self, cells: Cells<'_>) -> bool {
+        let mut indices = self.header.from.into_iter().chain([self.header.account]);
+        indices.any(|index| cells.get(index).is_some_and(|cell| cell.contains(&b'\r')))
     }
 
     fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Fault> {

@@ -9,7 +9,7 @@
 pub(super) enum Quoting {
     /// Every quoted cell ends at a closing quote, and no other cell holds a quote.
     Sound,
-    /// The same, but a cell that does not start with a quote holds one.
+    /// The same, but a cell that does not start with a quote holds one that may close a cell of a line before.
     Stray,
     /// A quoted cell is still open where the record ends.
     Open,
@@ -56,7 +56,7 @@ pub(super) fn of(raw: &[u8], delimiter: u8) -> Quoting {
     match at {
         At::Quoted => Quoting::Open,
         At::CellStart | At::Plain | At::Quote if bare_return => Quoting::BareReturn,
-        At::CellStart | At::Plain | At::Quote if stray => Quoting::Stray,
+        At::CellStart | At::Plain | At::Quote if stray && closes_one(text, delimiter) => Quoting::Stray,
         At::CellStart | At::Plain | At::Quote => Quoting::Sound,
     }
 }
@@ -66,12 +66,21 @@ pub(super) fn without_line_end(raw: &[u8]) -> &[u8] {
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
-/// Whether a line with text behind a quote seems to end outside quotes, as `"the "boss" himself",x` does: an even number of
-/// them, and the last one at the end of a cell. `"5" pipe` may well go on in the next line.
+/// Whether a line with text behind a quote seems to end outside quotes, as `"the "boss" himself",x` and `"bob"by,x` do: an
+/// even number of quotes, and the last one is in a cell that ends on the line. `x,"5" pipe` may well go on in the next.
 fn is_closed(text: &[u8], delimiter: u8) -> bool {
     let Some(last) = memchr::memrchr(b'"', text) else { return true };
+    let rest = &text[last + 1..];
+    let in_cell = rest.is_empty() || rest.contains(&delimiter);
+    in_cell && memchr::memchr_iter(b'"', text).count().is_multiple_of(2) && !text.contains(&b'\n')
+}
+
+/// Whether the quotes of a line may close a cell that was opened before it: there is an odd number of them, or the last one is
+/// at the end of a cell.
+fn closes_one(text: &[u8], delimiter: u8) -> bool {
+    let Some(last) = memchr::memrchr(b'"', text) else { return false };
     let at_end = text.get(last + 1).is_none_or(|byte| *byte == delimiter);
-    at_end && memchr::memchr_iter(b'"', text).count().is_multiple_of(2) && !text.contains(&b'\n')
+    at_end || !memchr::memchr_iter(b'"', text).count().is_multiple_of(2)
 }
 
 /// Whether the cell of this number, from 0, is in quotes. The quotes of the record are sound.
@@ -122,11 +131,13 @@ mod tests {
             (b"a\",\"b\"\n", Quoting::Stray),
             (b"\"the \"boss\" himself\",b\r\n", Quoting::Trailing),
             (b"\"\"a\"\",b\n", Quoting::Trailing),
-            (b"\"bob\"by,carol\n", Quoting::Broken),
+            (b"\"bob\"by,carol\n", Quoting::Trailing),
+            (b"a,19\" rack\n", Quoting::Stray),
+            (b"a,the \"boss\" himself\n", Quoting::Sound),
             (b"a,\"5\" pipe\n", Quoting::Broken),
             (b"a,\"he said \"no\"\n", Quoting::Broken),
             (b"\"a\nb\"c\"d\"\n", Quoting::Broken),
-            (b"\"a\" ,b\n", Quoting::Broken),
+            (b"\"a\" ,b\n", Quoting::Trailing),
             (b"\"a\";b\n", Quoting::Broken),
             (b"a\rb,c\n", Quoting::BareReturn),
             (b"a,\"b\"\r\r\n", Quoting::BareReturn),

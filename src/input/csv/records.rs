@@ -22,7 +22,7 @@ const IN_SIGHT: usize = 8 << 10;
 pub(super) enum Form {
     /// As it should.
     Whole,
-    /// The same, but a cell that does not start with a quote holds one.
+    /// The same, but a cell that does not start with a quote holds one that may close a cell of a line before.
     Stray,
     /// A quote in it is never closed, or not within [`MAX_RECORD_BYTES`].
     Open,

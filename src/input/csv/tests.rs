@@ -277,6 +277,8 @@ fn text_behind_a_closing_quote_never_makes_another_id() {
     let text = "UserID,note\n\"the \"boss\" himself\",x\nal,y\n";
     let reason = "text follows a closing quote: a quote within a quoted cell is written twice";
     assert_eq!(rows("account_delete", "rows.csv", text), [format!("2 bad : {reason}").as_str(), "3 al"]);
+    let text = "UserID,note\n\"bob\"by,x\nal,\"two\nlines\"\nbo,the \"boss\" himself\n";
+    assert_eq!(rows("account_delete", "rows.csv", text)[1..], ["3 al", "5 bo"]);
     assert_eq!(refused_at("UserID\nal\n\"bob\"by\nal\n"), Some(3), "it may go on in the next line");
 }
 
@@ -463,7 +465,7 @@ proptest! {
     fn every_line_of_any_bytes_is_in_one_row(bytes in prop::collection::vec(hostile_byte(), 0..300)) {
         let text = [b"From_Account,To_Account\n", bytes.as_slice()].concat();
         let Ok(rows) = rows_with("friend_delete", "rows.csv", &text, &input(&[])) else {
-            prop_assert!(bytes.contains(&b'"') || bytes.contains(&0));
+            prop_assert!(bytes.contains(&b'"'));
             return Ok(());
         };
         let mut covered = Vec::new();
@@ -499,7 +501,7 @@ proptest! {
             text.extend(row(n).as_bytes());
         }
         let Ok(rows) = rows_with("friend_delete", "rows.csv", &text, &input(&[])) else {
-            prop_assert!(damage.contains(&b'"') || damage.contains(&0));
+            prop_assert!(damage.contains(&b'"'));
             return Ok(());
         };
         for row in expected {

@@ -68,7 +68,10 @@ fn a_fault_of_the_record_rejects_each_of_its_items() {
     let rows =
         lines("friend_delete", r#"{"From_Account":"a","To_Account":["b","c"],"DeleteType":"Delete_Type_Single"}"#);
     assert_eq!(rows.len(), 2);
-    assert!(rows[1].starts_with("1 bad : `DeleteType` means something to the API"), "{rows:?}");
+    assert!(
+        rows[1].starts_with("1 bad : `DeleteType` is the API's `DeleteType`, which rows of this operation do not have"),
+        "{rows:?}"
+    );
     assert!(rows[1].contains("set options.delete_type in the job"), "{rows:?}");
 }
 

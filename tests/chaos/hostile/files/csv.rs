@@ -42,7 +42,8 @@ impl Writer {
             10 => (ID, format!("half\rway{d}x").into_bytes()),
             11 => (ID, format!("\"two\nlines\"{d}x").into_bytes()),
             12 => (ID, format!("next\u{85}line{d}x").into_bytes()),
-            13 => (None, d.to_string().repeat(500).into_bytes()),
+            // With nothing but delimiters it would be skipped.
+            13 => (None, format!("x{}", d.to_string().repeat(500)).into_bytes()),
             _ => (ID, format!("\"{}\"{d}x", "\"\"".repeat(200)).into_bytes()),
         };
         self.text.bad(column, line);
@@ -91,7 +92,7 @@ impl Writer {
         file
     }
 
-    /// One quote is opened and never closed.
+    /// One quote is opened and never closed: what follows may be text, so no row of the file is used.
     pub(super) fn stray_quote(&mut self) -> Hostile {
         self.text.raw("UserID,note");
         let (count, stray) = (self.pick(1..40), self.pick(0..40));
@@ -103,7 +104,8 @@ impl Writer {
             let id = self.id();
             self.text.good(&id, format!("{id},x"));
         }
-        self.made("CSV with a stray quote", "rows.csv", "account_delete")
+        let file = self.made("CSV with a stray quote", "rows.csv", "account_delete");
+        Hostile { expect: Expect::Refused("a quoted cell starts in this row and is not closed"), ..file }
     }
 
     pub(super) fn updates_csv(&mut self) -> Hostile {
@@ -202,7 +204,7 @@ impl Writer {
 
     pub(super) fn no_header(&mut self) -> Hostile {
         let rows = "user_1,x\n".repeat(self.pick(1..20));
-        Self::refused("no header", "rows.csv", rows, "line 1: has no column `UserID`")
+        Self::refused("no header", "rows.csv", rows, "rows.csv:1: has no column `UserID`")
     }
 
     pub(super) fn header_alone(&mut self) -> Hostile {
@@ -213,12 +215,12 @@ impl Writer {
 
     pub(super) fn double_column(&mut self) -> Hostile {
         let text = ["UserID,UserID\na,b\n", "UserID;x;UserID\na;b;c\n"][self.pick(0..2)];
-        Self::refused("a column twice", "rows.csv", text, "line 1: has two columns for `UserID`")
+        Self::refused("a column twice", "rows.csv", text, "rows.csv:1: has two columns for `UserID`")
     }
 
     pub(super) fn broken_header(&mut self) -> Hostile {
         let text = ["\"UserID\na\nb\n", "\"User\"ID,x\na,b\n", "UserID\ra\rb\r", "UserID,\"x\na,b\n"][self.pick(0..4)];
-        Self::refused("a broken header", "rows.csv", text, "line 1: the header")
+        Self::refused("a broken header", "rows.csv", text, "rows.csv:1: ")
     }
 
     pub(super) fn foreign_column(&mut self) -> Hostile {
@@ -227,8 +229,12 @@ impl Writer {
             ("friend_update", "From_Account,To_Account,tag_sns_im_remark"),
             ("friend_delete", "From_Account,To_Account,DeleteType"),
         ][self.pick(0..3)];
-        let file =
-            Self::refused("a column that means something else", "rows.csv", format!("{header}\na,b,c\n"), "line 1: ");
+        let file = Self::refused(
+            "a column that means something else",
+            "rows.csv",
+            format!("{header}\na,b,c\n"),
+            "rows.csv:1: ",
+        );
         Hostile { operation, ..file }
     }
 }

@@ -223,12 +223,12 @@ impl Writer {
 
     fn gzip_cut(&mut self) -> Hostile {
         let file = self.gzip();
-        self.cut(file, "gzip that is cut off", "corrupt gzip data")
+        self.cut(file, "gzip that is cut off", "the gzip data")
     }
 
     fn zstd_cut(&mut self) -> Hostile {
         let file = self.zstd();
-        self.cut(file, "zstd that is cut off", "corrupt zstd data")
+        self.cut(file, "zstd that is cut off", "the zstd data")
     }
 
     fn gzip_flipped(&mut self) -> Hostile {
@@ -251,6 +251,9 @@ impl Writer {
         if let Content::Bytes(bytes) = &mut file.content {
             *bytes = gzip(bytes);
         }
+        if piece.starts_with('"') {
+            file.expect = Expect::Refused("a quoted cell starts in this row");
+        }
         file
     }
 
@@ -265,7 +268,7 @@ impl Writer {
         let formats: [&[u8]; 5] = [b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"BZh", b"\xfd7zXZ", b"SQLite format 3\0"];
         let start = formats[self.pick(0..5)];
         let rest = self.noise(500);
-        Self::refused("another format", "rows.csv", [start, &rest].concat(), "not text")
+        Self::refused("another format", "rows.csv", [start, &rest].concat(), "not CSV or JSONL")
     }
 
     fn utf16(&mut self) -> Hostile {
@@ -292,7 +295,11 @@ impl Writer {
             3 => (Content::Socket, "can't be read"),
             _ => {
                 let mut file = self.csv();
-                if let Content::Bytes(bytes) = file.content {
+                if let Content::Bytes(mut bytes) = file.content {
+                    // A stream whose last line has no end is refused.
+                    if bytes.last() != Some(&b'\n') {
+                        bytes.push(b'\n');
+                    }
                     file.content = Content::Pipe(bytes);
                 }
                 return Hostile { kind: "a pipe", ..file };
