@@ -60,9 +60,9 @@ impl Proxies {
     pub fn parse(values: &[(&'static str, SecretString)], except: &str) -> Result<Self, ProxyError> {
         let proxies = values.iter().map(|(variable, value)| Proxy::parse(variable, value.expose_secret()));
         let proxies: Vec<Proxy> = proxies.collect::<Result<_, _>>()?;
-        let named = |name: &&str| proxies.iter().find(|proxy| proxy.variable == *name).cloned();
+        let named = |name: &str| proxies.iter().find(|proxy| proxy.variable == name).cloned();
         let mut for_https = PROXY_VARIABLES.iter().filter(|name| !name.eq_ignore_ascii_case("HTTP_PROXY"));
-        Ok(Self { https: for_https.find_map(|name| named(&name)), except: except.to_owned() })
+        Ok(Self { https: for_https.find_map(|name| named(name)), except: except.to_owned() })
     }
 
     /// The proxy that calls to `endpoint` go through; none: they go there directly, as all calls to this machine do.

@@ -17,6 +17,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
 use crate::queue::{Queue, Run};
+use crate::report::WhileSending;
 use crate::report::plan::{Changes, Conditions, Plan, ProtectedView, Unfinished, closing};
 use crate::report::progress::{Phase, Progress};
 use crate::report::tell::tell;
@@ -124,6 +125,7 @@ async fn conditions(
         protected: protected(input),
         until: input.job.stop.until.and_then(|until| until.next(&now)),
         guards: Vec::new(),
+        while_sending: WhileSending::of(&input.job, input.address.is_real()),
         refusals: missing.collect(),
         now,
     })

@@ -3,6 +3,7 @@
 use super::figures::Rejects;
 use super::text::{Text, count, counted, share, visible};
 use crate::domain::guard::GuardReading;
+use crate::domain::job::Job;
 
 /// What the guard sees and what it allows: `5 items, at most 10`.
 pub(super) fn reading(reading: &GuardReading) -> String {
@@ -46,6 +47,44 @@ fn times(part: u64, whole: f64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "counts of items stay far below 2^53")]
 fn as_f64(count: u64) -> f64 {
     count as f64
+}
+
+/// The guards that are read while a run is sent.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct WhileSending {
+    /// Items that are judged before the rest is sent; 0: none are.
+    pub canary: u64,
+    /// The share of failed items at which the run halts.
+    pub failed_share: f64,
+    /// The share of items that were already done at which it halts.
+    pub max_already_done: Option<f64>,
+    /// Both shares are evaluated from this many items on.
+    pub after_items: u64,
+}
+
+impl WhileSending {
+    /// The guards of a job on a real app or on another target.
+    pub fn of(job: &Job, is_real: bool) -> Self {
+        Self {
+            canary: job.guard.canary_on(is_real),
+            failed_share: job.stop.failed_share,
+            max_already_done: job.guard.max_already_done,
+            after_items: job.stop.after_items,
+        }
+    }
+
+    /// Two figures of the plan.
+    pub(super) fn block(&self, text: &mut Text) {
+        let canary = match self.canary {
+            0 => "off".to_owned(),
+            items => format!("the first {} are judged before the rest is sent", counted(items, "item", "items")),
+        };
+        text.figure("canary", &canary);
+        let already_done =
+            self.max_already_done.map(|share| format!(" or {} already_done", percent(share))).unwrap_or_default();
+        let failed = percent(self.failed_share);
+        text.figure("halts", &format!("at {failed} failed{already_done}, from {} on", these(self.after_items)));
+    }
 }
 
 /// Why nothing is sent, and what to do: one paragraph for each guard that says no. `file` is the job file.
@@ -157,6 +196,24 @@ mod tests {
         let text = refusal("a.toml", &readings, &Rejects(Vec::new()));
         assert!(text.contains("guard.max_items") && text.contains("guard.max_rejected"), "{text}");
         assert!(text.contains("12.5 %") && !text.contains("min_items"), "{text}");
+    }
+
+    #[test]
+    fn the_guards_of_a_run_on_its_way_are_shown_with_their_limits() {
+        let shown = |guards: WhileSending| {
+            let mut text = Text::default();
+            guards.block(&mut text);
+            String::from(text)
+        };
+        let guards = WhileSending { canary: 100, failed_share: 0.05, max_already_done: Some(0.5), after_items: 1_000 };
+        insta::assert_snapshot!(shown(guards), @r"
+        canary         the first 100 items are judged before the rest is sent
+        halts          at 5 % failed or 50 % already_done, from 1,000 items on
+        ");
+        insta::assert_snapshot!(shown(WhileSending { canary: 0, max_already_done: None, ..guards }), @r"
+        canary         off
+        halts          at 5 % failed, from 1,000 items on
+        ");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::queue::QueueError;
 
 pub(crate) use figures::target as target_name;
 pub use figures::{Figures, Rejects};
-pub use guards::refusal;
+pub use guards::{WhileSending, refusal};
 
 /// Why something can't be shown.
 #[derive(Debug, thiserror::Error)]

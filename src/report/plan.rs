@@ -253,6 +253,7 @@ mod tests {
     use crate::domain::packed::{Aside, Cause, Segment};
     use crate::domain::request::Item;
     use crate::domain::row::{Tags, Value};
+    use crate::report::WhileSending;
     use crate::report::testing::{Bench, Load, id};
 
     fn item(row: u64, account: &str, merged: Option<u64>) -> Item {
@@ -298,6 +299,7 @@ mod tests {
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
             until: None,
+            while_sending: WhileSending { canary: 0, failed_share: 0.5, max_already_done: None, after_items: 1_000 },
             refusals: Vec::new(),
         }
     }
@@ -321,6 +323,8 @@ mod tests {
           x.csv  0 rows
         target         the sandbox: no real app
         protected      1 id, 0 patterns: the admin account only
+        canary         off
+        halts          at 50 % failed, from 1,000 items on
         items          6, with 1 row merged into others that update the same friend
         requests       3, 0.2 % full (up to 1000 items each)
         largest From_Accounts

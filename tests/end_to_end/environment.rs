@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use imbulk::sandbox::Command;
 
+use crate::halts::zone_in_which_it_is;
 use crate::harness::bench::{Bench, Job};
 use crate::harness::rows::{csv, plain};
 
@@ -51,6 +52,15 @@ fn a_time_zone_is_written_in_any_legal_way() {
 }
 
 #[test]
+fn in_the_minute_of_until_nothing_is_sent() {
+    let (mut bench, _) = bench();
+    let job = Job::new("job", Command::FriendDelete).with("stop", "until", "\"06:00\"").write(&bench);
+    bench.set_env("TZ", &zone_in_which_it_is(6 * 3600));
+    bench.run(&job).expect(5).says("06:00").says("(now)");
+    assert_eq!(bench.report().calls, 0);
+}
+
+#[test]
 fn a_malformed_proxy_is_an_error_that_does_not_show_its_password() {
     for variable in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         unusable(variable, "http://anna:geheim@[proxy:3128", "geheim");
@@ -65,7 +75,7 @@ fn a_proxy_that_cannot_be_reached_is_named_and_so_is_it_before_the_first_call() 
     let job = job.with("stop", "outage", "\"1s\"").write(&bench);
     bench.set_env("https_proxy", &format!("http://anna:geheim@{nobody}"));
     let named = format!("through the proxy http://{nobody} (https_proxy)");
-    bench.imbulk(&["plan", &job]).expect(0).says(&named);
+    bench.imbulk(&["plan", &job]).expect(0).says(&format!("proxy          http://{nobody} (https_proxy)"));
     let output = bench.run(&job).expect(4).says(&format!("calls go {named}"));
     let stopped = output.stdout.lines().find(|line| line.starts_with("stopped")).unwrap_or_default();
     assert!(stopped.contains(&format!("{named}: Connection refused")), "{output:#?}");

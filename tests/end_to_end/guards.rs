@@ -2,7 +2,7 @@
 
 use imbulk::sandbox::{Command, World};
 
-use crate::harness::bench::{ADMIN, Bench, Job, Output, Setup};
+use crate::harness::bench::{ADMIN, APP, Bench, Job, Output, Setup};
 use crate::harness::checker::{Case, End};
 use crate::harness::rows::{Asked, csv, plain, tally};
 
@@ -191,19 +191,20 @@ fn where_the_environment_names_another_admin_both_are_protected_in_every_job() {
         bench.write(&format!("{name}.csv"), csv(DELETE, &rows));
         Job::new(name, DELETE).with("app", "identifier", "\"boss\"").write(&bench)
     });
-    let outcomes = |bench: &Bench, name: &str| {
-        let protected = bench.results(name).into_iter().filter(|row| row.outcome == "protected");
+    let outcomes = |bench: &Bench, name: &str, target: &str| {
+        let results = bench.results_with(&["results", name, "--target", target]);
+        let protected = results.into_iter().filter(|row| row.outcome == "protected");
         protected.map(|row| row.account).collect::<Vec<_>>()
     };
     bench.set_env("IMBULK_IDENTIFIER", ADMIN);
     bench.imbulk(&["run", &jobs[0], &jobs[1], "--execute", "--yes"]).expect(0);
     for name in ["one", "two"] {
-        assert_eq!(outcomes(&bench, name), ["boss", ADMIN], "{name}");
+        assert_eq!(outcomes(&bench, name, &format!("{APP} on loopback")), ["boss", ADMIN], "{name}");
     }
     bench.set_env("IMBULK_IDENTIFIER", "admin2");
     bench.imbulk(&["run", &jobs[0], &jobs[1], "--sandbox"]).expect(0);
     for name in ["one", "two"] {
-        assert_eq!(outcomes(&bench, name), ["boss", "admin2"], "{name} in the sandbox");
+        assert_eq!(outcomes(&bench, name, "sandbox"), ["boss", "admin2"], "{name} in the sandbox");
     }
 }
 

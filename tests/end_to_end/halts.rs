@@ -129,7 +129,7 @@ fn at_the_time_of_until_it_drains_and_goes_on_the_next_time() {
 }
 
 /// A value of `TZ` by which clocks now show so many seconds after midnight.
-fn zone_in_which_it_is(seconds: i64) -> String {
+pub(crate) fn zone_in_which_it_is(seconds: i64) -> String {
     let utc = imbulk::clock::now().as_second().rem_euclid(86_400);
     // From 12 h behind to 12 h ahead. POSIX counts the other way round.
     let ahead = (seconds - utc + 43_200).rem_euclid(86_400) - 43_200;

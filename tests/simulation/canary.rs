@@ -157,7 +157,7 @@ fn a_run_with_fewer_items_than_its_canary_is_done_like_any_other() {
 fn items_of_the_canary_that_fail_by_themselves_use_up_their_attempts_and_do_not_look_like_an_outage() {
     let mut night = with_canary(1000, 100, Weather { poisoned: Some(8), ..Weather::FAIR });
     night.jobs[0].retry.max_attempts = 8.try_into().expect("not zero");
-    night.jobs[0].stop.outage = Some(std::time::Duration::from_secs(120));
+    night.jobs[0].stop.outage = Some(std::time::Duration::from_mins(2));
     let report = lived(&night);
     assert_eq!(report.ends.iter().map(|(_, end)| end).collect::<Vec<_>>(), [&End::Complete]);
     assert_eq!(report.rows[&Outcome::Failed], 125);

@@ -4,7 +4,7 @@
 use jiff::Zoned;
 use serde::{Serialize, Serializer};
 
-use super::super::guards;
+use super::super::guards::{self, WhileSending};
 use super::super::text::{Text, between, count, counted, minute, moment_ahead, rfc3339, visible};
 use crate::domain::guard::GuardReading;
 use crate::domain::run_choice::EndedBy;
@@ -31,6 +31,8 @@ pub struct Conditions {
     /// When `stop.until` ends it.
     #[serde(serialize_with = "moment_if_any")]
     pub until: Option<Zoned>,
+    /// Those that are read while it is sent.
+    pub while_sending: WhileSending,
     /// Why `run` would send nothing.
     pub refusals: Vec<String>,
 }
@@ -125,6 +127,7 @@ impl Conditions {
             let refuses = if guard.allows() { "" } else { "  NOT ALLOWED" };
             text.figure(guard.key().trim_start_matches("guard."), &format!("{}{refuses}", guards::reading(guard)));
         }
+        self.while_sending.block(text);
         if let Some(until) = &self.until {
             text.figure("until", &moment_ahead(until, &self.now));
         }
@@ -215,6 +218,9 @@ fn by_name<S: Serializer>(by: &EndedBy, serializer: S) -> Result<S::Ok, S::Error
 mod tests {
     use super::*;
 
+    const WHILE_SENDING: WhileSending =
+        WhileSending { canary: 100, failed_share: 0.5, max_already_done: None, after_items: 1_000 };
+
     fn at(moment: &str) -> Zoned {
         moment.parse().expect("a moment")
     }
@@ -263,6 +269,7 @@ mod tests {
                 GuardReading::MaxRejected { rejected: 1, rows: 100, max: 0.1, tolerated: 1 },
             ],
             until: Some(at("2026-11-23T06:00+08:00[Asia/Shanghai]")),
+            while_sending: WHILE_SENDING,
             refusals: vec!["no credentials\nhint: set IMBULK_SECRET_KEY".to_owned()],
         };
         insta::assert_snapshot!(text_of(&conditions), @r"
@@ -279,6 +286,8 @@ mod tests {
         protected      1,203 ids, 1 pattern: from never\u{1b}.txt, and the admin account
         max_items      5 items, at most 3  NOT ALLOWED
         max_rejected   1.0 % of rows rejected, at most 10 %
+        canary         the first 100 items are judged before the rest is sent
+        halts          at 50 % failed, from 1,000 items on
         until          2026-11-23 06:00 +08:00 (in 3 h 12 min)
         refused: no credentials
           hint: set IMBULK_SECRET_KEY
@@ -296,12 +305,15 @@ mod tests {
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
             until: None,
+            while_sending: WHILE_SENDING,
             refusals: Vec::new(),
         };
         insta::assert_snapshot!(text_of(&conditions), @r"
         last plan      3 s ago; since then nothing changed
         target         the sandbox: no real app
         protected      1 id, 0 patterns: the admin account only
+        canary         the first 100 items are judged before the rest is sent
+        halts          at 50 % failed, from 1,000 items on
         ");
     }
 }

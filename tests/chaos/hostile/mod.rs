@@ -220,7 +220,9 @@ fn job(file: &Hostile) -> String {
         Encoding::Gbk => "gbk",
     };
     let options = if *operation == "friend_delete" { "[options]\ndelete_type = \"single\"\n" } else { "" };
-    format!("name = \"job\"\noperation = {operation:?}\n[input]\npath = {name:?}\nencoding = {encoding:?}\n{options}")
+    format!(
+        "name = \"job\"\noperation = {operation:?}\nguard.max_rejected = 1\n[input]\npath = {name:?}\nencoding = {encoding:?}\n{options}"
+    )
 }
 
 /// Runs `plan` and looks at its memory while it runs.
@@ -271,7 +273,10 @@ fn the_words_of_a_file_do_not_steer_the_terminal() {
         ("tags.csv", tags, "friend_update", 2),
     ] {
         bench.write(name, &text);
-        bench.write("job.toml", format!("name = \"job\"\noperation = {operation:?}\n[input]\npath = {name:?}\n"));
+        bench.write(
+            "job.toml",
+            format!("name = \"job\"\noperation = {operation:?}\nguard.max_rejected = 1\n[input]\npath = {name:?}\n"),
+        );
         for args in [&["-vvv", "plan", "job.toml"][..], &["-vvv", "run", "job.toml"], &["status"]] {
             let output = bench.imbulk(args);
             assert!(output.code == code || args == ["status"], "{name}: {output:#?}");

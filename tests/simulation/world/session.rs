@@ -14,6 +14,9 @@ use crate::order::Order;
 use crate::progress::Progress;
 use crate::queue::Write;
 
+/// What a record ended: outcome, items, rows.
+type Moved = Vec<(Outcome, u64, u64)>;
+
 /// One life of the runner.
 pub(super) struct Session<'b> {
     pub(super) number: u64,
@@ -32,7 +35,7 @@ pub(super) struct Session<'b> {
     pub(super) events: u64,
     /// Tallies as the loop was told.
     pub(super) told: Vec<Tally>,
-    pub(super) moved: HashMap<RequestId, VecDeque<Vec<(Outcome, u64, u64)>>>,
+    pub(super) moved: HashMap<RequestId, VecDeque<Moved>>,
     pub(super) in_memory: HashMap<RequestId, u64>,
     pub(super) memory: Vec<(u64, i64)>,
     pub(super) progress: Progress,
