@@ -7,7 +7,7 @@
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::QueueError;
@@ -25,6 +25,25 @@ const KEPT_OPEN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Lock {
     file: Arc<File>,
+    held: Arc<()>,
+}
+
+/// How a reader knows whether a process owns the queue.
+#[derive(Debug, Clone)]
+pub(super) enum Ownership {
+    /// It asks the kernel. Kept for as long as SQLite has the file open.
+    Asked(Arc<File>),
+    /// This process does, for as long as this is alive. Asking would take the lock, as both have one process.
+    Own(Weak<()>),
+}
+
+impl Ownership {
+    pub(super) fn is_taken(&self) -> bool {
+        match self {
+            Self::Asked(file) => is_taken(file),
+            Self::Own(held) => held.strong_count() > 0,
+        }
+    }
 }
 
 impl Lock {
@@ -57,9 +76,14 @@ impl Lock {
             // Between the two steps another file may have taken the name.
             let locked = FileId::of(&file.metadata().map_err(unusable)?);
             if std::fs::metadata(queue).is_ok_and(|named| FileId::of(&named) == locked) {
-                return Ok(Self { file: Arc::new(file) });
+                return Ok(Self { file: Arc::new(file), held: Arc::new(()) });
             }
         }
+    }
+
+    /// For readers of this process.
+    pub(super) fn ownership(&self) -> Ownership {
+        Ownership::Own(Arc::downgrade(&self.held))
     }
 
     /// The locked file.
@@ -87,7 +111,7 @@ fn keep_open(file: Arc<File>) {
 }
 
 /// Whether some process owns the queue that this file is.
-pub(super) fn is_taken(file: &File) -> bool {
+fn is_taken(file: &File) -> bool {
     match file.try_lock_shared() {
         Ok(()) => {
             let _still_locked = file.unlock();

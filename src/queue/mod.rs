@@ -186,7 +186,7 @@ pub struct Queue {
     identity: Identity,
     busy: Busy,
     // After the connection: see there in which order they are to be closed.
-    _lock: lock::Lock,
+    lock: lock::Lock,
 }
 
 impl Queue {
@@ -215,7 +215,7 @@ impl Queue {
         let busy = Busy::new(path);
         busy.wait(identity::note_name(&mut connection, path)).await.map_err(fail)?;
         let next_request = last + 1;
-        let mut queue = Self { path: path.to_owned(), connection, next_request, identity, busy, _lock: lock };
+        let mut queue = Self { path: path.to_owned(), connection, next_request, identity, busy, lock };
         queue.discard_unfinished_loads().await?;
         if queue.has_runs().await? {
             queue.use_wal().await?;
@@ -225,7 +225,7 @@ impl Queue {
 
     /// A reader of the same file.
     pub async fn reader(&self) -> Result<Reader, QueueError> {
-        Reader::connect(&self.path).await
+        Reader::connect(&self.path, self.lock.ownership()).await
     }
 
     /// Folds the log into the file and lets go of the queue.
@@ -300,7 +300,7 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
     match found {
         (APPLICATION_ID, _) => refuse_damaged_schema(&mut connection, &fail).await?,
         (0, false) => {
-            let mark = sqlx::query("PRAGMA application_id = 0x696D626B");
+            let mark = sqlx::query(sql::mark(rand::random()));
             around(Deed::Mark, mark.execute(&mut connection)).await.map_err(&fail)?;
         }
         (_others, _) => return Err(QueueError::NoQueue(path.to_owned())),

@@ -2,16 +2,15 @@
 //! ranges of rows.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Deserialize;
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 
 use super::change::outcome_crc;
 use super::gather::segment_crc;
+use super::lock::Ownership;
 use super::runs::checked_sums;
 use super::stored::{Stored, select_stored};
 use super::{BUSY, QueueError, Run, RunId, aside, primary_code};
@@ -30,8 +29,7 @@ pub struct Reader {
     pub(super) path: PathBuf,
     pub(super) pool: SqlitePool,
     pub(super) contents: Contents,
-    /// The file, to ask for its owner; none where this process is the owner. Kept for as long as SQLite has the file open.
-    pub(super) lock: Option<Arc<File>>,
+    pub(super) lock: Ownership,
 }
 
 /// What there is to be read.
