@@ -201,7 +201,15 @@ fn request(number: i64) -> Request {
     let first = number.cast_unsigned() * 100;
     let item = |row| Item { account: UserId::new(&id(row)).expect("an id"), row, updates: None };
     let items = (first..first + 100).map(item).collect();
-    Request { id: number, from: None, items, attempts: 0, charged: 0, doubt: Doubt::None, history: CodeHistory::default() }
+    Request {
+        id: number,
+        from: None,
+        items,
+        attempts: 0,
+        charged: 0,
+        doubt: Doubt::None,
+        history: CodeHistory::default(),
+    }
 }
 
 fn context() -> CallContext<'static> {

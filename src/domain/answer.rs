@@ -226,7 +226,8 @@ mod tests {
 
     #[test]
     fn an_id_that_only_a_list_of_failures_names_is_known_by_that_list() {
-        let body = br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"a","ResultCode":0},{"To_Account":"b","ResultCode":31704}],
+        let body =
+            br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"a","ResultCode":0},{"To_Account":"b","ResultCode":31704}],
             "Fail_Account":["b","c","d"],"Invalid_Account":["d","e"]}"#;
         let answer = Answer::parse(body).unwrap();
         let by_id = answer.by_id();

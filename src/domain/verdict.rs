@@ -519,10 +519,8 @@ impl Judge<'_> {
 /// The API's words, or ours where it has none: a reason is never empty. `"0"` is how one page writes "no error".
 fn text_of(code: i64, info: &str) -> String {
     match info.trim() {
-        "" | "0" => entry(code).map_or_else(
-            || format!("the API sent code {code} without a text"),
-            |entry| entry.meaning.to_owned(),
-        ),
+        "" | "0" => entry(code)
+            .map_or_else(|| format!("the API sent code {code} without a text"), |entry| entry.meaning.to_owned()),
         info => info.to_owned(),
     }
 }

@@ -114,12 +114,7 @@ impl Cut<'_> {
     }
 
     /// The items end in a request of their own.
-    async fn leave_in_doubt(
-        &mut self,
-        stored: &Stored,
-        items: &[Item],
-        history: &CodeHistory,
-    ) -> Result<(), Failure> {
+    async fn leave_in_doubt(&mut self, stored: &Stored, items: &[Item], history: &CodeHistory) -> Result<(), Failure> {
         let id = *self.next_request;
         *self.next_request += 1;
         let new = NewRequest {

@@ -108,11 +108,7 @@ impl Again<'_> {
     }
 
     /// Moves the selected items of a request into packs and counts the rows that they stand for, by code.
-    async fn take_from(
-        &mut self,
-        stored: Stored,
-        rows: &mut BTreeMap<Option<i64>, u64>,
-    ) -> Result<(), Failure> {
+    async fn take_from(&mut self, stored: Stored, rows: &mut BTreeMap<Option<i64>, u64>) -> Result<(), Failure> {
         let items = stored.items()?;
         let selected = self.selected(&items).await?;
         let (from, history) = (stored.from()?, stored.history()?);

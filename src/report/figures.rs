@@ -4,9 +4,9 @@ use serde::ser::{Serialize, Serializer};
 
 use super::ReportError;
 use super::text::{Text, count, rfc3339, share, visible};
-use crate::domain::{codes, history};
 use crate::domain::outcome::Outcome;
 use crate::domain::tally::Tally;
+use crate::domain::{codes, history};
 use crate::queue::{CodeRows, Reader, Rejected, Run};
 
 /// Rejected rows that are shown; the others are a command away.

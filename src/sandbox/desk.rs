@@ -228,9 +228,7 @@ impl Desk {
             Some(Some(ItemFault::Code(code))) => Fate::Spared(Refusal::new(*code)),
             Some(Some(ItemFault::OnlyFailed | ItemFault::OnlyInvalid)) => Fate::Spared(Refusal::new(NOT_PROCESSED)),
             Some(Some(ItemFault::Partial(code))) => Fate::Half(Refusal::new(*code)),
-            Some(
-                Some(ItemFault::Missing | ItemFault::Duplicate | ItemFault::Twice(_) | ItemFault::Blamed) | None,
-            )
+            Some(Some(ItemFault::Missing | ItemFault::Duplicate | ItemFault::Twice(_) | ItemFault::Blamed) | None)
             | None => Fate::Written,
         };
         let (verdict, items) = lock(&self.world).apply(order, fate);

@@ -297,7 +297,9 @@ mod tests {
         assert_eq!(head("fail-with=70500"), ("FAIL".to_owned(), 70500, 0));
         assert_eq!(head("ok-with=70500"), ("OK".to_owned(), 70500, 0));
         assert_eq!(head("fail-zero"), ("FAIL".to_owned(), 0, 0));
-        assert!(text("twice=70500", &["a"]).contains(r#""ResultCode":0,"ResultInfo":"","UserID":"a"},{"ResultCode":70500"#));
+        assert!(
+            text("twice=70500", &["a"]).contains(r#""ResultCode":0,"ResultInfo":"","UserID":"a"},{"ResultCode":70500"#)
+        );
         assert!(text("blamed", &["a"]).ends_with(r#""UserID":"a"}],"Fail_Account":["a"]}"#));
         assert!(text("only-failed", &["a", "b"]).contains(r#""Fail_Account":["a"]"#));
         assert_eq!(ids("only-invalid"), ["b"]);

@@ -253,19 +253,17 @@ impl World {
                 let write = |to: &Account, extent| self.delete_friend(from.key, to, *way, extent);
                 each(to, |to| &to.id, fate, write)
             }
-            Order::FriendDeleteAll { from, way } => {
-                match fate(0) {
-                    Fate::Spared(refusal) => (Verdict::Refused(refusal), 0),
-                    Fate::Written => {
-                        self.clear_list(from.key, *way, Extent::Full);
-                        (Verdict::Done, 1)
-                    }
-                    Fate::Half(refusal) => {
-                        self.clear_list(from.key, *way, Extent::Half);
-                        (Verdict::Refused(refusal), 0)
-                    }
+            Order::FriendDeleteAll { from, way } => match fate(0) {
+                Fate::Spared(refusal) => (Verdict::Refused(refusal), 0),
+                Fate::Written => {
+                    self.clear_list(from.key, *way, Extent::Full);
+                    (Verdict::Done, 1)
                 }
-            }
+                Fate::Half(refusal) => {
+                    self.clear_list(from.key, *way, Extent::Half);
+                    (Verdict::Refused(refusal), 0)
+                }
+            },
             Order::FriendUpdate { from, updates } => {
                 let write = |update: &Update, extent| self.update_friend(from.key, update, extent);
                 each(updates, |update| &update.to.id, fate, write)

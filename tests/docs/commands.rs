@@ -10,7 +10,8 @@ use crate::{read, root, subcommands};
 
 /// Files whose texts users read: the program's own, the documents, and the jobs.
 fn texts() -> Vec<(String, String)> {
-    let mut files: Vec<PathBuf> = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
+    let mut files: Vec<PathBuf> =
+        ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
     for folder in ["src", "docs", "jobs", "migrations"] {
         below(Path::new(folder), &mut files);
     }

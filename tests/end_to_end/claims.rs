@@ -88,7 +88,8 @@ fn scenes() -> Vec<Scene> {
     const ONE: &[&str] = &["ann"];
     const TWO: &[&str] = &["ann", "bea"];
     const THREE: &[&str] = &["ann", "bea", "cid"];
-    let scene = |operation, both, accounts, answers, exit, rows| Scene { operation, both, accounts, answers, exit, rows };
+    let scene =
+        |operation, both, accounts, answers, exit, rows| Scene { operation, both, accounts, answers, exit, rows };
     let gone = || items(0, &[("ann", 31704)]);
     let no_account = || items(0, &[("ann", 70107)]);
     vec![

@@ -7,7 +7,15 @@ use crate::domain::row::Tags;
 fn request(accounts: usize) -> Request {
     let item = |row: usize| Item { account: UserId::new(&format!("u{row}")).unwrap(), row: row as u64, updates: None };
     let items = (0..accounts).map(item).collect();
-    Request { id: 7, from: UserId::new("from").ok(), items, attempts: 4, charged: 2, doubt: Doubt::None, history: CodeHistory::default() }
+    Request {
+        id: 7,
+        from: UserId::new("from").ok(),
+        items,
+        attempts: 4,
+        charged: 2,
+        doubt: Doubt::None,
+        history: CodeHistory::default(),
+    }
 }
 
 fn ended(outcome: Outcome) -> Verdict {

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::account::UserId;
-use crate::domain::history::CodeHistory;
 use crate::domain::codes::entries;
+use crate::domain::history::CodeHistory;
 use crate::domain::operation::{ALL, by_name};
 
 /// Attempts that count, of which requests of these tests have used one.
@@ -128,7 +128,7 @@ const CLASSES: [(&str, i64, Fate); 10] = [
     ("renew", 70001, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
     ("fatal", 71000, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
     ("item failed", 70402, |_| (Ends(Outcome::Failed, Some(70402)), Ends(Outcome::Failed, Some(70402)))),
-    ];
+];
 
 #[test]
 fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
@@ -363,7 +363,11 @@ fn a_code_that_stops_the_app_is_the_items_where_others_of_the_same_answer_succee
         }
     }
     let transient = judged("friend_delete", &request, &answer(0, &[("a", 0), ("b", 60004), ("c", 0)]));
-    assert_eq!(how(&transient.verdicts[1]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)), "the UserSig is accepted");
+    assert_eq!(
+        how(&transient.verdicts[1]),
+        Some((Attempt, Doubt::None, Wait::Backoff, Whole)),
+        "the UserSig is accepted"
+    );
 }
 
 #[test]
