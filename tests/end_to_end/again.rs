@@ -93,7 +93,9 @@ fn protect_later(asked: &[Asked], bench: &Bench, job: &str) -> Vec<(String, u32,
     let received = |id: &String| bench.world(|world| world.list_touches(id).received);
     let before: Vec<u32> = protected.iter().map(received).collect();
     bench.write("keep.txt", protected.join("\n"));
-    bench.run(job).expect(0);
+    let output = bench.run(job);
+    // Rows that may have been sent before their id was protected are in doubt.
+    assert!(matches!(output.code, 0 | 3), "{output:?}");
     let results = bench.results("job");
     assert!(!tally(&results).contains_key("pending"));
     let outcome = |id: &String| results.iter().find(|row| row.account == *id).expect("a row").outcome.clone();
