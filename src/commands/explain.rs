@@ -88,11 +88,11 @@ mod tests {
         30001: a parameter is wrong; also how some commands say that the two are no friends
 
         treated  friend_delete, as the verdict on an item that says Not_Friend or Friend_Not_Exist
-                 already done: the item is `already_done`, since the state asked for was there, or `succeeded` where an earlier attempt may have arrived
+                 already done: the item is `already_done`; after an earlier attempt that may have arrived it is `succeeded`, and `in_doubt` where a part of the state is not proved
         treated  as the verdict on a whole request
-                 split: a batch is halved until the bad item stands alone; an item alone gets the item's verdict
+                 split: a batch is halved until the bad item is alone; an item alone gets the item's treatment
         treated  otherwise, as the verdict on an item
-                 item failed: the item is `failed`; it is not asked again
+                 item failed: the item is `failed`; it is not sent again
         to do    `imbulk results NAME` shows the API's reason, which tells the two apart
         source   pages friend_delete, friend_delete_all and friend_update; FAQ on relationships
         ");
@@ -103,7 +103,7 @@ mod tests {
         insta::assert_snapshot!(text(12345), @"
         12345: in no table that imbulk knows
 
-        treated  unknown: the item is `failed` and counted apart; never taken for success
+        treated  unknown: a whole request is sent once more, then halved until an item is alone; the item is `failed` and counted apart; never taken for success
         to do    `imbulk results NAME` shows the reason that came with it; look it up in the API's pages
         ");
         assert_eq!(json(12345)["known"], false);

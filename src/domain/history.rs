@@ -91,9 +91,8 @@ pub enum Trace {
 pub fn trace(operation: &str, code: i64) -> Trace {
     match classify(operation, Level::Item, code, "") {
         Class::Transient(Effect::Unknown) => Trace::Whole,
-        Class::Transient(Effect::Partial) | Class::Conflict | Class::Unknown => Trace::Part,
         Class::Transient(Effect::DataLeft) if operation == "account_delete" => Trace::DataLeft,
-        Class::Transient(Effect::DataLeft) => Trace::Part,
+        Class::Transient(Effect::DataLeft | Effect::Partial) | Class::Conflict | Class::Unknown => Trace::Part,
         Class::Transient(Effect::None)
         | Class::Done
         | Class::AlreadyDone

@@ -142,15 +142,22 @@ fn for_ever(fate: Fate) -> (&'static str, Option<i64>, u32) {
         Fate::AlreadyDone => ("already_done", Some(NOT_A_FRIEND), 1),
         Fate::Failed(code) | Fate::Refused(code) | Fate::TimedOut(code) => ("failed", Some(code), 1),
         Fate::InDoubt => ("in_doubt", None, 1),
+        Fate::TwoCodes(code) => ("in_doubt", Some(code), 1),
     }
+}
+
+/// Whether the server failed half way, by decision 0012.
+fn leaves_a_part(code: i64) -> bool {
+    matches!(code, 30006 | 30008 | 31705 | 31706 | 40006 | 70500)
 }
 
 /// What it comes to if the second attempt hears that the state asked for is there.
 fn once(fate: Fate) -> (&'static str, Option<i64>, u32) {
     match fate {
         Fate::Succeeded | Fate::AlreadyDone | Fate::Failed(_) => for_ever(fate),
+        Fate::Refused(code) | Fate::TwoCodes(code) if leaves_a_part(code) => ("in_doubt", Some(NOT_A_FRIEND), 2),
         Fate::Refused(_) => ("already_done", Some(NOT_A_FRIEND), 2),
-        Fate::TimedOut(_) | Fate::InDoubt => ("succeeded", Some(NOT_A_FRIEND), 2),
+        Fate::TimedOut(_) | Fate::InDoubt | Fate::TwoCodes(_) => ("succeeded", Some(NOT_A_FRIEND), 2),
     }
 }
 

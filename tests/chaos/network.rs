@@ -262,12 +262,12 @@ fn cut_off() {
         bench.nap();
     }
     let first = up.elapsed();
-    running.wait().expect(3);
+    running.wait().expect(0);
     let results = bench.results("job");
     let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
     // What was under way when it went down: at 200 calls a second and 80 ms some 16, and those that met dead connections.
     Case { resends: 200, ..case }.check(&bench);
     let again = bench.report().items_received - 1000;
-    assert!(results.iter().all(|row| row.outcome != "failed" || row.code == Some(30003)), "{:?}", tally(&results));
+    assert!(results.iter().all(|row| row.outcome != "failed"), "{:?}", tally(&results));
     eprintln!("down for {:?}, first call {first:?} after it was up, {again} items came in again", outage());
 }

@@ -36,13 +36,14 @@ fn commands(file: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     // A text of the program may go on in the next line of its file.
     let text = text.replace("\\\n", " ");
+    let is_code = Path::new(file).extension().is_some_and(|end| end == "rs");
     let names: Vec<String> = subcommands().iter().map(|command| command.get_name().to_owned()).collect();
     for line in text.lines() {
         let line = line.trim().trim_start_matches("$ ");
         let in_backticks = line.split('`').skip(1).step_by(2);
         found.extend(in_backticks.filter_map(|quoted| quoted.strip_prefix("imbulk ")).map(one_blank));
-        let is_example = !file.ends_with(".rs") && line.starts_with("imbulk ");
-        let is_hint = file.ends_with(".rs") && line.contains('"') && !line.starts_with("//");
+        let is_example = !is_code && line.starts_with("imbulk ");
+        let is_hint = is_code && line.contains('"') && !line.starts_with("//");
         if is_example || is_hint {
             let outside: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ");
             for rest in outside.split("imbulk ").skip(1) {

@@ -51,7 +51,7 @@ fn an_older_unfinished_run_is_finished_before_the_new_input() {
     let (bench, job) = interrupted(&old);
     let new: Vec<Asked> = (0..40).map(|n| Asked::account(&format!("new_{n}"))).collect();
     bench.write("job.csv", csv(Command::FriendDeleteAll, &new));
-    let output = bench.run(&job).expect(3);
+    let output = bench.run(&job).expect(0);
     let results = bench.results("job");
     let case = Case::clean(&bench, Command::FriendDeleteAll, &new, &results);
     Case { others: 150, ..case }.check(&bench);
@@ -77,8 +77,8 @@ fn an_unfinished_run_is_not_finished_by_another_definition() {
     let job = job().both().write(&bench);
     bench.run(&job).expect(4).says("is unfinished").says("--resume");
     assert_eq!(bench.report().calls, calls);
-    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(3);
-    assert_eq!(tally(&bench.results("job"))["failed"], missing(&bench, 150));
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
+    assert_eq!(tally(&bench.results("job"))["already_done"], missing(&bench, 150));
 }
 
 fn missing(bench: &Bench, users: usize) -> usize {
@@ -93,7 +93,9 @@ fn protect_later(asked: &[Asked], bench: &Bench, job: &str) -> Vec<(String, u32,
     let received = |id: &String| bench.world(|world| world.list_touches(id).received);
     let before: Vec<u32> = protected.iter().map(received).collect();
     bench.write("keep.txt", protected.join("\n"));
-    bench.run(job).expect(3);
+    let output = bench.run(job);
+    // Rows that may have been sent before their id was protected are in doubt.
+    assert!(matches!(output.code, 0 | 3), "{output:?}");
     let results = bench.results("job");
     assert!(!tally(&results).contains_key("pending"));
     let outcome = |id: &String| results.iter().find(|row| row.account == *id).expect("a row").outcome.clone();

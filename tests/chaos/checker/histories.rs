@@ -17,6 +17,11 @@ const SPLIT: [u32; 2] = [30001, 70402];
 /// Codes by which the server says that it timed out within itself.
 const TIMED_OUT: [u32; 5] = [30007, 60008, 60014, 70169, 70202];
 
+/// Codes by which the server failed half way.
+const PARTS: [u32; 6] = [30006, 30008, 31705, 31706, 40006, 70500];
+/// Those of them after which an account that is gone may have left data behind.
+const DATA_LEFT: [u32; 2] = [40006, 70500];
+
 /// An item in a call.
 #[derive(Debug, Clone, Copy)]
 struct Reception {
@@ -24,6 +29,8 @@ struct Reception {
     arrived: u64,
     heard: Heard,
     written: bool,
+    /// Whether the call was to write the list of the item as well.
+    both: bool,
 }
 
 /// What the caller can read of the item in the answer.
@@ -89,7 +96,7 @@ fn histories(journal: &[Entry], operation: Command) -> Histories<'_> {
             let from = entry.from.as_deref().filter(|_| operation != Command::FriendDeleteAll);
             let written = matches!(of(&entry.did, &did, item, entry), Heard::Code(0, _));
             let heard = of(&entry.said, &said, item, entry);
-            let reception = Reception { call, arrived: entry.arrived, heard, written };
+            let reception = Reception { call, arrived: entry.arrived, heard, written, both: entry.both };
             histories.entry((from, item)).or_default().push(reception);
         }
     }
@@ -165,11 +172,14 @@ fn is_borne_out(line: &Line, history: &[Reception], doubt: &Doubt, end: End) -> 
     let code = line.code.and_then(|code| u32::try_from(code).ok());
     let written = history.iter().any(|reception| reception.written);
     let is_already = line.code.is_some_and(|code| ALREADY.contains(&code));
+    let met = |codes: &[u32]| history.iter().any(|one| one.heard.code().is_some_and(|code| codes.contains(&code)));
     match line.outcome.as_str() {
         "succeeded" if code.is_none() => last == Some(0) && written,
+        "succeeded" if code.is_some_and(|code| DATA_LEFT.contains(&code)) => last == Some(70107) && met(&DATA_LEFT),
         "succeeded" => is_already && last == code && doubt.before,
         "already_done" => is_already && last == code && !written,
         "failed" => code.is_some() && last == code,
+        "in_doubt" if is_already && last == code => met(&PARTS) || history.iter().any(|reception| reception.both),
         "in_doubt" => doubt.ever,
         "pending" => end == End::Early,
         _ => false,

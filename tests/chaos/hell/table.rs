@@ -23,6 +23,8 @@ pub(super) enum Fate {
     TimedOut(i64),
     /// Again, in doubt.
     InDoubt,
+    /// Again, in doubt, with this code beside code 0.
+    TwoCodes(i64),
 }
 
 /// A way to misbehave, by the `From_Account` that it is played to.
@@ -267,7 +269,7 @@ fn wrong_types() -> Vec<Mode> {
 }
 
 fn of_items() -> Vec<Mode> {
-    use Fate::{AlreadyDone, Failed, InDoubt, Refused, Succeeded, TimedOut};
+    use Fate::{AlreadyDone, Failed, InDoubt, Refused, Succeeded, TimedOut, TwoCodes};
     vec![
         body("missing-one", [Succeeded, InDoubt, Succeeded], |to| items(&[(&to[0], 0), (&to[2], 0)])),
         body("missing-all", DOUBT, |_| items(&[])),
@@ -296,10 +298,10 @@ fn of_items() -> Vec<Mode> {
             all(&ids, 0)
         }),
         body("twice", FINE, |to| all(&[to, to].concat(), 0)),
-        body("twice-with-two-codes", [InDoubt, Succeeded, Succeeded], |to| {
+        body("twice-with-two-codes", [TwoCodes(30006), Succeeded, Succeeded], |to| {
             items(&[(&to[0], 0), (&to[1], 0), (&to[2], 0), (&to[0], 30006)])
         }),
-        body("thrice-with-two-codes", [InDoubt, Succeeded, Succeeded], |to| {
+        body("thrice-with-two-codes", [TwoCodes(30003), Succeeded, Succeeded], |to| {
             items(&[(&to[0], 0), (&to[0], 30003), (&to[0], 0), (&to[1], 0), (&to[2], 0)])
         }),
         body("other-order", [Succeeded, AlreadyDone, Failed(30002)], |to| {
@@ -326,8 +328,8 @@ fn of_items() -> Vec<Mode> {
         body("conflict", [Refused(30008); 3], |_| json!({"ActionStatus": "FAIL", "ErrorCode": 30008})),
         body(
             "900-kb-of-info",
-            [Failed(12345); 3],
-            |_| json!({"ActionStatus": "FAIL", "ErrorCode": 12345, "ErrorInfo": "x".repeat(900_000)}),
+            [Failed(30002); 3],
+            |_| json!({"ActionStatus": "FAIL", "ErrorCode": 30002, "ErrorInfo": "x".repeat(900_000)}),
         ),
         body(
             "item-under-two-names",
