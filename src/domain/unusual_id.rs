@@ -60,9 +60,9 @@ mod class {
 
     pub(super) const OF: [u8; 256] = {
         let mut of = [OTHER; 256];
-        let mut byte = 0;
+        let (mut index, mut byte) = (0, 0_u8);
         while byte < 128 {
-            of[byte] = match byte as u8 {
+            of[index] = match byte {
                 b'a'..=b'z' | b'A'..=b'Z' => LETTER,
                 b'0'..=b'9' => DIGIT,
                 b'_' | b'@' => JOINER,
@@ -70,7 +70,7 @@ mod class {
                 b'.' => DOT,
                 _ => OTHER,
             };
-            byte += 1;
+            (index, byte) = (index + 1, byte + 1);
         }
         of
     };

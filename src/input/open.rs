@@ -151,10 +151,7 @@ mod tests {
         std::os::unix::fs::symlink("/nowhere/b.csv", folder.path().join("b.csv")).unwrap();
         for path in ["*.csv", "b.csv"].map(|name| format!("{}/{name}", folder.path().display())) {
             let error = open_paths(&[path]).unwrap_err();
-            assert!(
-                error.to_string().ends_with("/b.csv: is a link to /nowhere/b.csv: no such file"),
-                "{error}"
-            );
+            assert!(error.to_string().ends_with("/b.csv: is a link to /nowhere/b.csv: no such file"), "{error}");
         }
     }
 
