@@ -94,33 +94,40 @@ pub(super) fn peek<R: Read>(mut reader: R, count: u64) -> io::Result<(Vec<u8>, i
 /// A buffered reader that can be asked for a number of bytes ahead.
 struct Ahead<R> {
     inner: R,
-    buffer: Vec<u8>,
+    buffer: Box<[u8]>,
+    /// Where in the buffer the bytes are that were read and not taken.
     start: usize,
+    end: usize,
     ended: bool,
 }
 
 impl<R: Read> Ahead<R> {
     fn new(inner: R) -> Self {
-        Self { inner, buffer: Vec::with_capacity(CHUNK), start: 0, ended: false }
+        Self { inner, buffer: vec![0; CHUNK].into_boxed_slice(), start: 0, end: 0, ended: false }
     }
 
-    /// The next `count` bytes; fewer at the end.
+    /// The next `count` bytes, at most [`CHUNK`]; fewer at the end.
     fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
-        while self.buffer.len() - self.start < count && !self.ended {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-            let read = self.inner.by_ref().take(CHUNK as u64).read_to_end(&mut self.buffer)?;
-            self.ended = read == 0;
+        while self.end - self.start < count && !self.ended {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            match self.inner.read(&mut self.buffer[self.end..]) {
+                Ok(read) => {
+                    self.end += read;
+                    self.ended = read == 0;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
-        let end = self.buffer.len().min(self.start + count);
-        Ok(&self.buffer[self.start..end])
+        Ok(&self.buffer[self.start..self.end.min(self.start + count)])
     }
 }
 
 impl<R: Read> BufRead for Ahead<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.peek(1)?;
-        Ok(&self.buffer[self.start..])
+        Ok(&self.buffer[self.start..self.end])
     }
 
     fn consume(&mut self, count: usize) {

@@ -122,6 +122,16 @@ impl Suspicion {
     }
 }
 
+/// What the bytes of a text that was decoded as GBK say as UTF-8, where that is two Chinese characters or more and nothing
+/// else. Of three characters in GBK, one in 36,000 reads so by chance.
+pub(super) fn likely_utf8(decoded: &str) -> Option<String> {
+    let (bytes, _, unencodable) = GBK.encode(decoded);
+    let text = str::from_utf8(&bytes).ok().filter(|_| !unencodable)?;
+    let foreign = || text.chars().filter(|character| !character.is_ascii());
+    let chinese = foreign().all(|character| ('\u{4e00}'..='\u{9fff}').contains(&character));
+    (chinese && foreign().count() > 1).then(|| text.to_owned())
+}
+
 /// How much a character speaks for UTF-8: the logarithm of how seldom its bytes are found in GBK.
 const fn weight(character: char) -> u32 {
     match character.len_utf8() {
@@ -230,6 +240,16 @@ mod tests {
 
     fn gbk(text: &str) -> Vec<u8> {
         GBK.encode(text).0.into_owned()
+    }
+
+    #[test]
+    fn single_texts_of_utf8_are_known_after_they_were_decoded() {
+        let decoded = |utf8: &str| GBK.decode(utf8.as_bytes()).0.into_owned();
+        assert_eq!(likely_utf8(&decoded("张三")).as_deref(), Some("张三"));
+        assert_eq!(likely_utf8(&decoded("user_李四_1")).as_deref(), Some("user_李四_1"));
+        for real in ["张三", "张三丰", "联通", "user_李四", "é", "东方不败", "José"] {
+            assert_eq!(likely_utf8(real), None, "{real}");
+        }
     }
 
     fn line_of(raw: &[u8]) -> Option<u64> {

@@ -192,7 +192,7 @@ impl InputError {
 
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
-        self.problem.hint(&self.file)
+        self.problem.hint(&quoted(&self.file))
     }
 }
 
@@ -363,6 +363,12 @@ fn missing_column_hint(api: &str, column: &str, there: &[String]) -> String {
     format!("name the file's own column in the job: input.columns = {{ {api} = \"{alike}\" }}")
 }
 
+/// A name of a file as a shell takes it.
+fn quoted(file: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if file.chars().all(plain) { file.to_owned() } else { format!("'{}'", file.replace('\'', r"'\''")) }
+}
+
 /// Names for a message: quoted, parted by commas, not more than a screen can bear.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 20;
@@ -391,6 +397,12 @@ mod tests {
         let error = missing("UserID", &["user_id", "mail"]);
         assert_eq!(error.to_string(), "a.csv:1: has no column `UserID`; it has `user_id`, `mail`");
         assert!(error.hint().unwrap().contains("{ UserID = \"user_id\" }"));
+    }
+
+    #[test]
+    fn names_in_hints_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted("data/备份-1.csv"), "data/备份-1.csv");
+        assert_eq!(quoted("it's $1.csv"), r"'it'\''s $1.csv'");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::fmt::Display;
 
 use crate::domain::account::UserId;
-use crate::domain::job::UnusualIds;
+use crate::domain::job::{Encoding, UnusualIds};
 use crate::domain::operation::TagColumns;
 use crate::domain::row::{BadRow, RowRef, Tags, Value};
 use crate::domain::{tags, unusual_id};
 
 use super::columns::{Column, Columns};
+use super::encoding;
 
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +56,20 @@ fn check_id(columns: &Columns<'_>, column: Column<'_>, id: &str) -> Result<(), F
     UserId::check(id).map_err(|error| Fault::of(column.api, error).kept())?;
     match columns.unusual_ids {
         UnusualIds::Allow => Ok(()),
-        UnusualIds::Reject => unusual_id::check(id).map_err(|why| unusual(column, why).kept()),
+        UnusualIds::Reject => {
+            unusual_id::check(id).map_err(|why| unusual(column, why).kept())?;
+            check_decoded(columns, column, id)
+        }
+    }
+}
+
+/// Single rows of UTF-8 in a file of GBK. The bytes come back in no results: as UTF-8 the id would be another one.
+fn check_decoded(columns: &Columns<'_>, column: Column<'_>, id: &str) -> Result<(), Fault> {
+    match columns.encoding {
+        Encoding::Gbk if !id.is_ascii() => encoding::likely_utf8(id).map_or(Ok(()), |utf8| {
+            Err(unusual(column, format_args!("is `{utf8}` in UTF-8, but the job says encoding = \"gbk\"")))
+        }),
+        Encoding::Gbk | Encoding::Utf8 => Ok(()),
     }
 }
 

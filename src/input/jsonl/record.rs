@@ -41,6 +41,9 @@ pub(super) fn read(
 /// What the parser found, without its line number, which is always 1 here.
 pub(super) fn syntax(error: &serde_json::Error) -> Fault {
     let text = error.to_string();
+    if error.is_eof() {
+        return Fault::new("is no JSON object: it does not end on this line");
+    }
     let what = text.split(" at line ").next().unwrap_or_default();
     Fault::new(format!("is no JSON object: {what} at character {}", error.column()))
 }
