@@ -34,7 +34,7 @@ fn load_text(text: &str) -> Result<Job, JobFileError> {
 fn settings(job: &Job) -> String {
     let input = (job.input.encoding, job.input.rejects);
     let what = (&job.name, job.operation, job.delete_type);
-    let guard = (job.guard.max_rejected, job.guard.canary, job.guard.max_already_done, job.guard.hold);
+    let guard = (job.guard.max_rejected.unwrap_or(0.1), job.guard.canary, job.guard.max_already_done, job.guard.hold);
     format!("{what:?} {input:?} {:?} {:?} {:?} {guard:?} {:?}", job.app, job.limits, job.retry, job.stop)
 }
 
@@ -151,7 +151,7 @@ fn a_job_file_with_every_key_is_read_as_it_stands() {
     assert_eq!((job.retry.max_attempts.get(), job.retry.max_delay.as_secs()), (1, 120));
     assert_eq!((job.guard.max_items.map(Into::into), job.guard.max_change), (Some(2_000_000_u64), Some(3.0)));
     assert_eq!(job.guard.protected, Some(Protection::File(PathBuf::from("/never.txt"))));
-    assert_eq!((job.guard.min_items.map(Into::into), job.guard.max_rejected), (Some(10_u64), 0.0));
+    assert_eq!((job.guard.min_items.map(Into::into), job.guard.max_rejected), (Some(10_u64), Some(0.0)));
     assert_eq!((job.guard.max_already_done, job.guard.canary), (Some(0.5), Some(0)));
     assert_eq!(job.guard.hold, Some(Duration::from_hours(72)));
     assert_eq!((job.stop.failed_share, job.stop.after_items), (1.0, 5));
@@ -322,7 +322,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[app]\nregion = \"singapur\"\n",
-    "6:10: `singapur` is no region | did you mean `singapore`? legal here: `china`, `singapore`, `seoul`, `frankfurt`, `silicon-valley`, `jakarta`, `tokyo`"
+    "6:10: `singapur` is no region | did you mean `singapore`? legal here: `china`, `singapore`, `seoul`, `frankfurt`, `silicon-valley`, `jakarta`, `tokyo`, `riyadh`"
 )]
 #[case(
     DELETE,

@@ -145,8 +145,8 @@ pub struct Guard {
     pub max_items: Option<NonZeroU64>,
     /// More than this many times the median of the last runs: nothing is sent.
     pub max_change: Option<f64>,
-    /// A larger share of rejected rows (0 to 1): nothing is sent.
-    pub max_rejected: f64,
+    /// A larger share of rejected rows (0 to 1): nothing is sent. Left out: a tenth, and one row in any case.
+    pub max_rejected: Option<f64>,
     /// The share of `already_done` items (above 0, at most 1) at which the run halts.
     pub max_already_done: Option<f64>,
     /// Items of the requests that are judged before the rest is sent; 0: none are; left out: it depends on the target.

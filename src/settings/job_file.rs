@@ -37,8 +37,6 @@ const OUTAGE: Duration = Duration::from_mins(2);
 const FAILED_SHARE: f64 = 0.5;
 /// Below so many items a share says little.
 const AFTER_ITEMS: NonZeroU64 = NonZeroU64::new(1000).unwrap();
-/// A tenth: more rejected rows are a broken export rather than a few odd ids.
-const MAX_REJECTED: f64 = 0.1;
 
 /// Reads the job file at `path`. What the environment says wins over the file's `[app]`.
 pub fn load_job(path: &Path, env: &Env) -> Result<Job, JobFileError> {
@@ -270,7 +268,7 @@ fn guard(raw: &RawGuard, folder: &Path) -> Checked<Guard> {
         min_items: optional(raw.min_items.as_ref(), |value| count64("min_items", value))?,
         max_items: optional(raw.max_items.as_ref(), |value| count64("max_items", value))?,
         max_change: optional(raw.max_change.as_ref(), |value| factor("max_change", value))?,
-        max_rejected: max_rejected.unwrap_or(MAX_REJECTED),
+        max_rejected,
         max_already_done: optional(raw.max_already_done.as_ref(), |value| share("max_already_done", value))?,
         canary: optional(raw.canary.as_ref(), |value| count_or_none("canary", value))?,
         hold: optional(raw.hold.as_ref(), |value| long_duration("hold", value))?,
