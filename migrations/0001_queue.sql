@@ -1,6 +1,12 @@
--- The queue of imbulk. Times are milliseconds since 1970 in UTC. The view `item` shows one line an item.
+-- The queue of imbulk. Times are milliseconds since 1970 in UTC. The view `item` shows one line per item and per skipped row.
 -- Of a list of three or more, `IN (…)`, SQLite makes an index for each line that it checks; tables of many lines do without.
 -- `crc` is the checksum of all other columns of its line, but those that say otherwise (docs/decisions/0008).
+
+-- The name under which the file is used, without links. It may have others, but its log stands beside this one.
+CREATE TABLE place (
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    path          BLOB    NOT NULL
+) STRICT;
 
 CREATE TABLE run (
     id            INTEGER PRIMARY KEY,
@@ -13,10 +19,12 @@ CREATE TABLE run (
     digest        TEXT    NOT NULL,              -- digest of the input's bytes
     stamp         TEXT    NOT NULL,              -- names, sizes and times of the input's files
     protected     TEXT    NOT NULL,              -- digest of the protected list that its pending rows were held against
+    files         TEXT    NOT NULL DEFAULT '[]', -- JSON list of the files that it was loaded from
     tags          TEXT    NOT NULL,              -- JSON list of the tags that rows set
     largest       TEXT    NOT NULL DEFAULT '[]', -- JSON list of the accounts with the most items
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     stopped       TEXT,                          -- why the last session ended before the run did
+    ended_by      TEXT,                          -- the kind of that reason; NULL while a session is sending, and after it was killed
     pulse         TEXT,                          -- JSON: how it goes, noted every few seconds; no part of the checksum
     row_count     INTEGER NOT NULL DEFAULT 0 CHECK (row_count >= 0),
     item_count    INTEGER NOT NULL DEFAULT 0 CHECK (item_count >= 0),
@@ -26,6 +34,16 @@ CREATE TABLE run (
     crc           INTEGER NOT NULL DEFAULT 0     -- none while it is loading
 ) STRICT;
 CREATE INDEX run_by_job ON run (job, id);
+
+-- What `imbulk plan` showed last of a job on a target. Removed when a run of the job begins there.
+CREATE TABLE shown_plan (
+    job           TEXT    NOT NULL,
+    target        TEXT    NOT NULL,
+    parts         TEXT    NOT NULL,              -- JSON: all that the plan id is a digest of
+    shown_at      INTEGER NOT NULL,
+    crc           INTEGER NOT NULL,
+    PRIMARY KEY (job, target)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE source (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
@@ -93,6 +111,7 @@ CREATE TABLE payload (
     accounts      TEXT    NOT NULL,              -- one a line
     rows          TEXT    NOT NULL,              -- JSON, a list in parallel, as distances: [7,[2,3],1] is rows 7, 9 with 12, 10
     tags          TEXT,                          -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
+    history       TEXT,                          -- JSON, the codes of earlier answers, the latest first; NULL: none
     crc           INTEGER NOT NULL               -- of these, and of the request's run, item_count and row_count
 ) STRICT;
 
@@ -132,9 +151,13 @@ CREATE TABLE tally (
     PRIMARY KEY (run, outcome)
 ) STRICT, WITHOUT ROWID;
 
+-- One line per item, with its first row; and one per skipped row.
 CREATE VIEW item AS
 SELECT run.job,
        run.uuid AS run,
+       run.target,
+       source.name AS source,
+       segment.first_line + (entry.value ->> 1 - segment.first_row) * segment.step AS line,
        request.id AS request,
        payload.from_account,
        entry.value ->> 0 AS account,
@@ -158,4 +181,33 @@ JOIN json_each((
         LIMIT 1) AS list
 )) AS entry
 LEFT JOIN outcome ON outcome.run = run.id AND outcome.row = entry.value ->> 1
+LEFT JOIN segment ON segment.run = run.id AND segment.first_row = (
+    SELECT max(first_row) FROM segment AS earlier WHERE earlier.run = run.id AND earlier.first_row <= entry.value ->> 1)
+LEFT JOIN source ON source.run = run.id AND source.number = segment.source
+WHERE run.state <> 'loading'
+UNION ALL
+SELECT run.job,
+       run.uuid,
+       run.target,
+       source.name,
+       segment.first_line + (aside.row - segment.first_row) * segment.step,
+       NULL,
+       aside.from_account,
+       aside.account,
+       '[' || aside.tags || ']',
+       aside.row,
+       aside.outcome,
+       NULL,
+       coalesce(aside.reason, (
+           SELECT 'duplicate of ' || name || ':' || (first_line + (aside.duplicate_of - first_row) * step)
+           FROM segment AS original JOIN source AS of ON of.run = original.run AND of.number = original.source
+           WHERE original.run = run.id AND original.first_row <= aside.duplicate_of
+           ORDER BY original.first_row DESC LIMIT 1)),
+       0,
+       NULL
+FROM run
+JOIN aside ON aside.run = run.id
+LEFT JOIN segment ON segment.run = run.id AND segment.first_row = (
+    SELECT max(first_row) FROM segment AS earlier WHERE earlier.run = run.id AND earlier.first_row <= aside.row)
+LEFT JOIN source ON source.run = run.id AND source.number = segment.source
 WHERE run.state <> 'loading';

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use imbulk::cli::Cli;
-use imbulk::commands::{self, Error, Exit, tell};
+use imbulk::commands::{self, Error, Exit, LogWriter, finish_telling, tell};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
@@ -25,19 +25,23 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
-            return fail(Error::Io { what: "threads can't be started".to_owned(), source });
+            let exit = fail(Error::Io { what: "threads can't be started".to_owned(), source });
+            finish_telling();
+            return exit;
         }
     };
     // As a task beside those that it starts: from this thread each word between them would wake another.
     let done = runtime.block_on(runtime.spawn(commands::dispatch(cli)));
     // A thread that still reads input has nothing left to say.
     runtime.shutdown_background();
-    match done {
+    let exit = match done {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(error)) => fail(error),
         // A panic has ended the process already.
         Err(_panicked) => Exit::Internal.into(),
-    }
+    };
+    finish_telling();
+    exit
 }
 
 /// The key stands in memory and in the environment: no core file shows it, and no other program of the user but root's.
@@ -57,7 +61,7 @@ fn log(verbose: u8) {
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_ansi(colours)
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogWriter)
         .with_env_filter(EnvFilter::new(filter))
         .init();
 }
@@ -65,6 +69,7 @@ fn log(verbose: u8) {
 /// A broken invariant anywhere ends the process, as a kill would: what is on disk is right, and the next run goes on.
 fn give_up(info: &PanicHookInfo<'_>) {
     tell(format!("internal error: {info}\nhint: please report this; run again to go on: nothing is lost"));
+    finish_telling();
     std::process::exit(Exit::Internal.code().into());
 }
 

@@ -322,7 +322,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[app]\nregion = \"singapur\"\n",
-    "6:10: `singapur` is no region | did you mean `singapore`? legal here: `china`, `singapore`, `seoul`, `frankfurt`, `silicon-valley`, `jakarta`, `tokyo`"
+    "6:10: `singapur` is no region | did you mean `singapore`? legal here: `china`, `singapore`, `seoul`, `frankfurt`, `silicon-valley`, `jakarta`, `tokyo`, `riyadh`"
 )]
 #[case(
     DELETE,

@@ -27,12 +27,22 @@ pub enum Region {
     Jakarta,
     /// Tokyo
     Tokyo,
+    /// Riyadh
+    Riyadh,
 }
 
 impl Region {
     /// All of them, in the order in which messages list them.
-    pub const ALL: [Self; 7] =
-        [Self::China, Self::Singapore, Self::Seoul, Self::Frankfurt, Self::SiliconValley, Self::Jakarta, Self::Tokyo];
+    pub const ALL: [Self; 8] = [
+        Self::China,
+        Self::Singapore,
+        Self::Seoul,
+        Self::Frankfurt,
+        Self::SiliconValley,
+        Self::Jakarta,
+        Self::Tokyo,
+        Self::Riyadh,
+    ];
 
     /// The name in job files.
     pub const fn name(self) -> &'static str {
@@ -44,6 +54,7 @@ impl Region {
             Self::SiliconValley => "silicon-valley",
             Self::Jakarta => "jakarta",
             Self::Tokyo => "tokyo",
+            Self::Riyadh => "riyadh",
         }
     }
 
@@ -57,13 +68,14 @@ impl Region {
             Self::SiliconValley => "adminapiusa.im.qcloud.com",
             Self::Jakarta => "adminapiidn.im.qcloud.com",
             Self::Tokyo => "adminapijpn.im.qcloud.com",
+            Self::Riyadh => "adminapiksa.im.qcloud.com",
         }
     }
 }
 
 /// No region has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no region; there are: china, singapore, seoul, frankfurt, silicon-valley, jakarta, tokyo")]
+#[error("`{0}` is no region; there are: china, singapore, seoul, frankfurt, silicon-valley, jakarta, tokyo, riyadh")]
 pub struct UnknownRegion(pub String);
 
 impl FromStr for Region {

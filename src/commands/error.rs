@@ -7,12 +7,13 @@ use miette::MietteHandlerOpts;
 
 use super::exit::Exit;
 use super::load::LoadError;
-use crate::api::{ApiError, EndpointError, SecretError};
-use crate::domain::guard::GuardTripped;
+use crate::api::{ApiError, EndpointError, ProxyError, SecretError};
+use crate::domain::run_choice::EndedBy;
+use crate::domain::schedule::StopSignal;
 use crate::input::InputError;
 use crate::intake::IntakeError;
 use crate::limiter::LedgerError;
-use crate::queue::{self, QueueError};
+use crate::queue::{self, Identity, QueueError};
 use crate::report::ReportError;
 use crate::report::tell::tell;
 use crate::report::visible;
@@ -34,6 +35,9 @@ pub enum Error {
     /// The endpoint is no endpoint.
     #[error("the endpoint {0}\nhint: {hint}", hint = .0.hint())]
     Endpoint(#[from] EndpointError),
+    /// No call can go through the proxy that the environment names.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The key or the signature is none.
     #[error("{variable} {source}")]
     Secret {
@@ -48,11 +52,46 @@ pub enum Error {
     /// What was asked can't be done so.
     #[error("{0}")]
     Usage(String),
+    /// A person or a guard ended a run, and the input is another one since.
+    #[error(
+        "{job}: nothing is sent: {by} ended run {run} before its end, and the input changed since\nhint: \
+         `imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the current input"
+    )]
+    NeedsDecision {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+        /// What ended it.
+        by: EndedBy,
+    },
+    /// The plan that was to be sent is not what would be sent.
+    #[error(
+        "nothing is sent: this is not plan {asked}: {what}\nhint: `imbulk plan` shows what would be sent, and its id"
+    )]
+    OtherPlan {
+        /// The id on the command line.
+        asked: String,
+        /// What is different.
+        what: String,
+    },
+    /// `guard.hold` has not passed.
+    #[error(
+        "{job}: nothing is sent: guard.hold: the run was planned at {planned} and may be sent from {from} on\nhint: run it again then; the input must stay as it is"
+    )]
+    Hold {
+        /// The job.
+        job: String,
+        /// When it was planned, by the local clock.
+        planned: String,
+        /// When the time has passed.
+        from: String,
+    },
     /// A job says something else than when its unfinished run was loaded.
     #[error(
-        "the job `{job}` has an unfinished run {run}, loaded when the job file said something else about operation, \
-         delete_type or input\nhint: put the job file back to finish that run, or begin a new one with --again \
-         (pending rows of the old one are then never sent)"
+        "{job}: nothing is sent: run {run} is unfinished, and the job's operation, options, columns or encoding changed \
+         since\nhint: change the job back, or --resume finishes it as it was loaded, or --again gives it up and sends the \
+         current input"
     )]
     Redefined {
         /// The job.
@@ -60,14 +99,9 @@ pub enum Error {
         /// The run.
         run: String,
     },
-    /// A guard says no.
-    #[error("{job}: nothing is sent: {source}")]
-    Guard {
-        /// The job.
-        job: String,
-        /// Which one, and why.
-        source: GuardTripped,
-    },
+    /// A guard says no: which one, and why.
+    #[error("{0}")]
+    Guard(String),
     /// The input can't be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -96,8 +130,8 @@ pub enum Error {
     #[error("{0}{hint}", hint = .0.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
     Report(#[from] ReportError),
     /// A signal came while nothing was under way.
-    #[error("interrupted; run again to go on")]
-    Interrupted,
+    #[error("interrupted by {}; run again to go on", .0.name())]
+    Interrupted(StopSignal),
     /// Something can't be read or written.
     #[error("{what}: {source}")]
     Io {
@@ -123,6 +157,14 @@ impl Error {
             Self::Report(ReportError::Missing { .. } | ReportError::Doubled { .. } | ReportError::Stray { .. })
         );
         if read || counted { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
+    }
+
+    /// The loss of the queue in place of an error that it may have led to.
+    pub(super) fn or_loss(self, identity: &mut Identity) -> Self {
+        match self {
+            Self::Run(RunError::Lost { .. }) => self,
+            other => identity.check().err().map_or(other, Self::Queue),
+        }
     }
 
     /// For `map_err`: says what was being done.
@@ -188,16 +230,24 @@ impl Error {
             | Self::Env(_)
             | Self::Protected(_)
             | Self::Endpoint(_)
+            | Self::Proxy(_)
             | Self::Secret { .. }
             | Self::Usage(_)
-            | Self::Redefined { .. }
             | Self::Load(LoadError::Input(_))
             | Self::Queue(
-                QueueError::Missing(_) | QueueError::NoQueue(_) | QueueError::HalfWritten(_) | QueueError::Network(_),
+                QueueError::Missing(_)
+                | QueueError::NoQueue(_)
+                | QueueError::HalfWritten(_)
+                | QueueError::Network(_)
+                | QueueError::Linked(_),
             ) => Exit::Unusable,
-            Self::Guard { .. } => Exit::Halted,
+            Self::Guard(_)
+            | Self::NeedsDecision { .. }
+            | Self::Redefined { .. }
+            | Self::OtherPlan { .. }
+            | Self::Hold { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
-            Self::Interrupted | Self::Run(RunError::Interrupted) => Exit::Stopped,
+            Self::Interrupted(_) | Self::Run(RunError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)

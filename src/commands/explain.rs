@@ -53,7 +53,7 @@ fn known_text(code: i64, entry: &Entry) -> String {
 fn unknown_text(code: i64) -> String {
     let mut text = format!("{code}: in no table that imbulk knows\n\n");
     push(&mut text, "treated", &line(Class::Unknown));
-    push(&mut text, "to do", "`imbulk results` shows the reason that came with it; look it up in the API's pages");
+    push(&mut text, "to do", "`imbulk results NAME` shows the reason that came with it; look it up in the API's pages");
     text
 }
 
@@ -93,7 +93,7 @@ mod tests {
                  split: a batch is halved until the bad item stands alone; an item alone gets the item's verdict
         treated  otherwise, as the verdict on an item
                  item failed: the item is `failed`; it is not asked again
-        to do    `imbulk results` shows the API's reason, which tells the two apart
+        to do    `imbulk results NAME` shows the API's reason, which tells the two apart
         source   pages friend_delete, friend_delete_all and friend_update; FAQ on relationships
         ");
     }
@@ -104,7 +104,7 @@ mod tests {
         12345: in no table that imbulk knows
 
         treated  unknown: the item is `failed` and counted apart; never taken for success
-        to do    `imbulk results` shows the reason that came with it; look it up in the API's pages
+        to do    `imbulk results NAME` shows the reason that came with it; look it up in the API's pages
         ");
         assert_eq!(json(12345)["known"], false);
     }

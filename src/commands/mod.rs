@@ -6,6 +6,7 @@ mod exit;
 mod explain;
 mod jobs;
 mod load;
+mod output;
 mod plan;
 mod prepare;
 mod results;
@@ -13,21 +14,25 @@ mod retry;
 mod rows;
 mod run;
 mod sandbox;
+mod select;
 mod status;
 mod target;
 mod usersig;
 mod verdict;
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
+use crate::queue::Queue;
+use crate::report::tell::drain;
 use crate::settings::{Env, queue_file};
 pub use error::Error;
 pub use exit::Exit;
 
-pub use crate::report::tell::tell;
+pub use crate::report::tell::{LogWriter, finish as finish_telling, tell};
 
 /// Does what was typed.
 pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
@@ -60,6 +65,17 @@ fn explain_text(args: &crate::cli::Explain) -> String {
     if args.json { format!("{:#}\n", explain::json(args.code)) } else { explain::text(args.code) }
 }
 
+/// Takes the queue into possession. Says where it is if there was none before: a wrong folder is noticed at once.
+async fn open_queue(path: &Path) -> Result<Queue, Error> {
+    let is_new = !path.exists();
+    let queue = Queue::open(path).await?;
+    if is_new {
+        let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        tell(format!("note: created the queue {}", full.display()));
+    }
+    Ok(queue)
+}
+
 /// Prints to stdout as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<Exit, Error> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Error::io("stdout")(error.into()))?;
@@ -69,6 +85,8 @@ fn print_json(value: &impl serde::Serialize) -> Result<Exit, Error> {
 /// Prints to stdout. A reader that has heard enough (`| head`) is no failure.
 fn print(text: &str) -> Result<Exit, Error> {
     let newline = if text.ends_with('\n') { "" } else { "\n" };
+    // On a terminal both meet: what was told before is to be read before.
+    drain();
     let mut stdout = std::io::stdout().lock();
     match write!(stdout, "{text}{newline}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout")(error)),

@@ -12,16 +12,13 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
     if tally[Outcome::Pending] > 0
         && let End::Stopped(reason) = end
     {
-        return match reason {
-            StopReason::Deadline | StopReason::Signal => Exit::Stopped,
-            StopReason::Outage(_)
-            | StopReason::DiskFull { .. }
-            | StopReason::AlreadyDone { .. }
-            | StopReason::Canary { .. }
-            | StopReason::Fuse { .. }
-            | StopReason::Fatal { .. } => Exit::Halted,
-        };
+        return if reason.ended_by().is_halt() { Exit::Halted } else { Exit::Stopped };
     }
+    exit_of_finished(tally, rejects)
+}
+
+/// The exit code of a run whose every row has its outcome.
+pub(super) fn exit_of_finished(tally: &Tally, rejects: Rejects) -> Exit {
     let rejected = match rejects {
         Rejects::Count => tally[Outcome::Rejected],
         Rejects::Allow => 0,
@@ -34,8 +31,9 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
 pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
     match reason {
+        StopReason::Limit => "as many items as `--limit` allows have their outcomes".to_owned(),
         StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
-        StopReason::Signal => "by a signal".to_owned(),
+        StopReason::Signal(signal) => format!("by the signal {}", signal.name()),
         StopReason::Outage(outage) => explain_outage(outage),
         StopReason::DiskFull { queue, free, reserve } => format!(
             "the disk of {} is almost full: {free} are free, and {reserve} must be for what is sent to be recorded; \
@@ -59,6 +57,7 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
             format!("{}code {code}: {reason} (`imbulk explain {code}` says what to do)", of(*job))
         }
         StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
+        StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
     }
 }
 
@@ -67,7 +66,7 @@ fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> String {
         Trouble::Unreachable(reason) => (
             "the endpoint could not be reached",
             reason,
-            "check the network and `endpoint` or `region`, then run again",
+            "check the network, `endpoint` or `region`, and the proxy if one is named, then run again",
         ),
         Trouble::Failing(reason) => ("every call failed", reason, "run again once the server works"),
     };
@@ -83,6 +82,7 @@ fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> String {
 mod tests {
     use super::*;
     use crate::domain::guard::Bytes;
+    use crate::domain::schedule::StopSignal;
 
     fn tally(counts: &[(Outcome, u64)]) -> Tally {
         counts.iter().copied().collect()
@@ -104,7 +104,9 @@ mod tests {
     fn a_stop_counts_only_while_work_is_left() {
         let stopped = |reason| End::Stopped(reason);
         let left = tally(&[(Outcome::Pending, 1), (Outcome::Failed, 1)]);
-        assert_eq!(exit_of(&left, &stopped(StopReason::Signal), Rejects::Count), Exit::Stopped);
+        for signal in [StopSignal::Hangup, StopSignal::Terminate, StopSignal::Interrupt] {
+            assert_eq!(exit_of(&left, &stopped(StopReason::Signal(signal)), Rejects::Count), Exit::Stopped);
+        }
         assert_eq!(exit_of(&left, &stopped(StopReason::Deadline), Rejects::Count), Exit::Stopped);
         let fatal = StopReason::Fatal { job: 0, code: Some(70403), reason: String::new() };
         assert_eq!(exit_of(&left, &stopped(fatal.clone()), Rejects::Count), Exit::Halted);

@@ -14,12 +14,16 @@ use serde::Deserialize;
 pub struct Answer<'a> {
     /// `ErrorCode`: 0 or the verdict on the whole request.
     pub code: i64,
+    /// Whether `ActionStatus` and `ErrorCode` 0 contradict each other: FAIL, or another word, and what it is.
+    pub contradiction: Option<String>,
     /// `ErrorInfo`; not empty even for some successes (page friend_delete shows `"0"`).
     pub info: String,
     /// `ResultItem`, as it stands there.
     listed: Vec<WireItem<'a>>,
-    /// Ids that the answer calls failed or invalid beside that.
+    /// Ids of `Fail_Account`.
     failed: Vec<Text<'a>>,
+    /// Ids of `Invalid_Account`.
+    invalid: Vec<Text<'a>>,
 }
 
 /// What an answer says of one item.
@@ -27,8 +31,40 @@ pub struct Answer<'a> {
 pub enum ItemAnswer {
     /// One code, and its `ResultInfo`.
     Code(i64, String),
-    /// Two different things: listed twice, or with code 0 and among the failed.
-    Contradicted,
+    /// Two different things: listed twice, or with code 0 and among the failed; with the codes other than 0.
+    Contradicted(Vec<i64>),
+    /// Not in `ResultItem`; only in this list.
+    OnlyIn(FailureList),
+}
+
+impl ItemAnswer {
+    /// The codes other than 0.
+    fn refusals(&self) -> Vec<i64> {
+        match self {
+            Self::Code(0, _) | Self::OnlyIn(_) => Vec::new(),
+            Self::Code(code, _) => vec![*code],
+            Self::Contradicted(codes) => codes.clone(),
+        }
+    }
+}
+
+/// A list of ids beside `ResultItem`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureList {
+    /// `Fail_Account`: the ids that were not processed.
+    FailAccount,
+    /// `Invalid_Account`: the ids of the request that are not valid.
+    InvalidAccount,
+}
+
+impl FailureList {
+    /// The name of the field.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FailAccount => "Fail_Account",
+            Self::InvalidAccount => "Invalid_Account",
+        }
+    }
 }
 
 /// At most this many characters of a text of the server's are kept: it goes into the queue once for each item. What
@@ -41,9 +77,6 @@ pub enum AnswerError {
     /// Not JSON, not of the pages' types, or without `ErrorCode`; may quote what was found there.
     #[error("the answer is not what the API sends: {0}")]
     Unreadable(String),
-    /// `ErrorCode` 0 together with `ActionStatus` other than OK.
-    #[error("the answer contradicts itself: ErrorCode 0 with ActionStatus {0:?}")]
-    Contradiction(String),
 }
 
 #[derive(Deserialize)]
@@ -85,23 +118,24 @@ impl<'a> Answer<'a> {
         let read = std::str::from_utf8(body).map_or_else(|_| serde_json::from_slice(body), serde_json::from_str);
         let wire: WireAnswer =
             read.map_err(|error: serde_json::Error| AnswerError::Unreadable(short(&error.to_string())))?;
-        if let (0, Some(status)) = (wire.error_code, wire.action_status)
-            && status.0 != "OK"
-        {
-            return Err(AnswerError::Contradiction(short(&status.0)));
-        }
+        let contradiction = wire.action_status.filter(|status| wire.error_code == 0 && status.0 != "OK");
         Ok(Self {
             code: wire.error_code,
+            contradiction: contradiction.map(|status| short(&status.0)),
             info: short_if_any(wire.error_info.as_ref()),
             listed: wire.result_item.unwrap_or_default(),
-            failed: wire.fail_account.into_iter().chain(wire.invalid_account).flatten().collect(),
+            failed: wire.fail_account.unwrap_or_default(),
+            invalid: wire.invalid_account.unwrap_or_default(),
         })
     }
 
-    /// Whether it names exactly these ids, in this order, each with code 0, and none as failed. So do nearly all answers,
-    /// and then nothing needs to be looked up by id: [`by_id`](Self::by_id) would say the same of each.
+    /// Whether its own code is 0 and it names exactly these ids, in this order, each with code 0, and none as failed. So do
+    /// nearly all answers, and then nothing needs to be looked up by id: [`by_id`](Self::by_id) would say the same of each.
     pub fn is_success_of<'b>(&self, ids: impl ExactSizeIterator<Item = &'b str>) -> bool {
-        self.failed.is_empty()
+        self.code == 0
+            && self.contradiction.is_none()
+            && self.failed.is_empty()
+            && self.invalid.is_empty()
             && self.listed.len() == ids.len()
             && self.listed.iter().zip(ids).all(|(item, id)| item.result_code == 0 && item.id.0 == id)
     }
@@ -117,14 +151,22 @@ impl<'a> Answer<'a> {
                 }
                 Entry::Occupied(mut place) => {
                     if !same_code(place.get(), &answer) {
-                        place.insert(ItemAnswer::Contradicted);
+                        let codes = [place.get(), &answer].into_iter().flat_map(ItemAnswer::refusals).collect();
+                        place.insert(ItemAnswer::Contradicted(codes));
                     }
                 }
             }
         }
-        for id in &self.failed {
-            if let Some(item @ ItemAnswer::Code(0, _)) = items.get_mut(&*id.0) {
-                *item = ItemAnswer::Contradicted;
+        // `Invalid_Account` says more, so it has the word where both lists name an id.
+        let invalid = self.invalid.iter().map(|id| (id, FailureList::InvalidAccount));
+        for (id, list) in invalid.chain(self.failed.iter().map(|id| (id, FailureList::FailAccount))) {
+            match items.entry(&*id.0) {
+                Entry::Vacant(place) => drop(place.insert(ItemAnswer::OnlyIn(list))),
+                Entry::Occupied(mut place) => {
+                    if matches!(place.get(), ItemAnswer::Code(0, _)) {
+                        place.insert(ItemAnswer::Contradicted(Vec::new()));
+                    }
+                }
             }
         }
         items
@@ -154,7 +196,7 @@ mod tests {
     fn code(answer: &Answer<'_>, id: &str) -> Option<i64> {
         match answer.by_id().get(id)? {
             ItemAnswer::Code(code, _) => Some(*code),
-            ItemAnswer::Contradicted => None,
+            ItemAnswer::Contradicted(_) | ItemAnswer::OnlyIn(_) => None,
         }
     }
 
@@ -173,13 +215,26 @@ mod tests {
     fn an_item_that_is_done_and_failed_at_once_is_neither() {
         let body = br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"a","ResultCode":0},{"To_Account":"b","ResultCode":0}],"Fail_Account":["a"]}"#;
         let answer = Answer::parse(body).unwrap();
-        assert_eq!(answer.by_id()["a"], ItemAnswer::Contradicted);
+        assert_eq!(answer.by_id()["a"], ItemAnswer::Contradicted(vec![]));
         assert_eq!(code(&answer, "b"), Some(0));
 
         let body = br#"{"ErrorCode":0,"ResultItem":[{"UserID":"a","ResultCode":0},{"UserID":"a","ResultCode":70500}]}"#;
-        assert_eq!(Answer::parse(body).unwrap().by_id()["a"], ItemAnswer::Contradicted);
+        assert_eq!(Answer::parse(body).unwrap().by_id()["a"], ItemAnswer::Contradicted(vec![70500]));
         let body = br#"{"ErrorCode":0,"ResultItem":[{"UserID":"a","ResultCode":0},{"UserID":"a","ResultCode":0}]}"#;
         assert_eq!(code(&Answer::parse(body).unwrap(), "a"), Some(0));
+    }
+
+    #[test]
+    fn an_id_that_only_a_list_of_failures_names_is_known_by_that_list() {
+        let body =
+            br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"a","ResultCode":0},{"To_Account":"b","ResultCode":31704}],
+            "Fail_Account":["b","c","d"],"Invalid_Account":["d","e"]}"#;
+        let answer = Answer::parse(body).unwrap();
+        let by_id = answer.by_id();
+        assert_eq!((code(&answer, "a"), code(&answer, "b")), (Some(0), Some(31704)));
+        assert_eq!(by_id["c"], ItemAnswer::OnlyIn(FailureList::FailAccount));
+        assert_eq!(by_id["d"], ItemAnswer::OnlyIn(FailureList::InvalidAccount));
+        assert_eq!(by_id["e"], ItemAnswer::OnlyIn(FailureList::InvalidAccount));
     }
 
     #[test]
@@ -201,6 +256,9 @@ mod tests {
         }
         assert!(!is_success(&format!("{a},{b}"), r#","Fail_Account":["b"]"#));
         assert!(!is_success(&format!("{a},{b}"), r#","Invalid_Account":["c"]"#));
+        let refused = format!(r#"{{"ErrorCode":70500,"ResultItem":[{a},{b}]}}"#);
+        let refused = Answer::parse(refused.as_bytes()).unwrap();
+        assert!(!refused.is_success_of(["a", "b"].into_iter()), "the request's own code comes first");
     }
 
     #[test]
@@ -212,10 +270,10 @@ mod tests {
         );
         let answer = Answer::parse(body.as_bytes()).unwrap();
         assert_eq!((&answer.info, &answer.by_id()["a"]), (&kept, &ItemAnswer::Code(1, kept.clone())));
-        for body in [format!(r#"{{"ErrorCode":"{long}"}}"#), format!(r#"{{"ErrorCode":0,"ActionStatus":"{long}"}}"#)] {
-            let error = Answer::parse(body.as_bytes()).unwrap_err().to_string();
-            assert!(error.chars().count() < 600, "{} characters", error.chars().count());
-        }
+        let error = Answer::parse(format!(r#"{{"ErrorCode":"{long}"}}"#).as_bytes()).unwrap_err().to_string();
+        assert!(error.chars().count() < 600, "{} characters", error.chars().count());
+        let body = format!(r#"{{"ErrorCode":0,"ActionStatus":"{long}"}}"#);
+        assert_eq!(Answer::parse(body.as_bytes()).unwrap().contradiction.as_ref(), Some(&kept));
         let body = format!(r#"{{"ErrorCode":1,"ErrorInfo":"{}"}}"#, &long[..1500]);
         assert_eq!(Answer::parse(body.as_bytes()).unwrap().info, long[..1500]);
     }
@@ -238,7 +296,7 @@ mod tests {
             assert!(matches!(Answer::parse(body.as_bytes()), Err(AnswerError::Unreadable(_))), "{body}");
         }
         let fail = br#"{"ActionStatus":"FAIL","ErrorCode":0}"#;
-        assert!(matches!(Answer::parse(fail), Err(AnswerError::Contradiction(_))));
+        assert_eq!(Answer::parse(fail).unwrap().contradiction.as_deref(), Some("FAIL"));
         let deep = "[".repeat(100_000);
         assert!(Answer::parse(deep.as_bytes()).is_err());
     }

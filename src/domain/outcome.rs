@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// The outcome of a row. Every row has exactly one, and they add up to the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
-    /// The API did it.
+    /// The API did it. With a code: an answer says that the requested state is there after an attempt of ours.
     Succeeded,
-    /// The state asked for was there before us.
+    /// An answer says that the requested state was there in full before us.
     AlreadyDone,
-    /// The API's final no, or every attempt used up.
+    /// A final error from the API, or every attempt used up and answered.
     Failed,
-    /// Sent, no answer, and no further attempt allowed.
+    /// The effect is unknown: no answer, one that contradicts itself, or one that proves only a part.
     InDoubt,
     /// Still to be done.
     Pending,

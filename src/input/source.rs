@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::domain::job;
 use crate::domain::operation::Shape;
@@ -107,6 +107,14 @@ impl Source {
     /// The name in results and messages: the path as the job has it, `-` for standard input.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The file; none for what was spooled.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File { path, .. } => Some(path),
+            Place::Spooled(_) | Place::Stream(_) => None,
+        }
     }
 
     /// Bytes as they are stored, compressed or not.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ledger::{Ledger, LedgerError, Section, Taken};
 use super::pace::Pace;
-use crate::domain::codes::Scope;
+use crate::domain::codes::{Pause, Scope};
 use crate::domain::limit::pace::SLACK;
 use crate::domain::limit::slots::{RoundTrips, WINDOW};
 use crate::domain::limit::speed::Speed;
@@ -95,11 +95,19 @@ impl Lanes {
     }
 
     /// The answer that was read last said: too fast. The other processes are told.
-    pub(super) fn throttled(&mut self, command: usize, scope: Scope, now: Moment) -> Result<(), LedgerError> {
+    pub(super) fn throttled(
+        &mut self,
+        command: usize,
+        (scope, pause): (Scope, Pause),
+        now: Moment,
+    ) -> Result<(), LedgerError> {
         let lane = match scope {
             Scope::Command => &mut self.commands[command].1,
             Scope::App => &mut self.app,
         };
+        if pause == Pause::Long {
+            lane.throttle.pause_long(now);
+        }
         self.ledger.hear(&mut lane.section)?;
         lane.heed(now);
         if !lane.throttle.is_news(lane.answered) {

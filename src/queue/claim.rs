@@ -22,7 +22,8 @@ fn request(stored: &Stored, state: &str) -> Result<Request, QueueError> {
         return Err(stored.damaged(&format!("is {}, but its index says {state}", stored.state)));
     }
     let Stored { id, attempts, charged, .. } = *stored;
-    Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt: stored.doubt() })
+    let (doubt, history) = (stored.doubt(), stored.history()?);
+    Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt, history })
 }
 
 impl Reader {
@@ -72,8 +73,9 @@ impl Queue {
             rescued.push((run.id, request, keys));
         }
         refuse_shared_accounts(&rescued)?;
-        let rescue = around(Deed::Rescue, sqlx::query(RESCUE).execute(&mut self.connection));
-        let changed = rescue.await.map_err(&fail)?.rows_affected();
+        let mut transaction = self.transaction().await.map_err(&fail)?;
+        let changed = sqlx::query(RESCUE).execute(&mut *transaction).await.map_err(&fail)?.rows_affected();
+        around(Deed::Rescue, transaction.commit()).await.map_err(&fail)?;
         if changed != rescued.len() as u64 {
             return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));
         }

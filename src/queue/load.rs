@@ -40,7 +40,7 @@ impl<'a> Loader<'a> {
         let run = queue.insert_run(run).await?;
         let gathering = Gathering::new(run, queue.next_request);
         let mut writer = Writer { queue, run, uncommitted: Volume::default() };
-        writer.execute("BEGIN IMMEDIATE").await?;
+        writer.begin().await?;
         Ok(Self { gathering, writer })
     }
 
@@ -104,7 +104,7 @@ impl Writer<'_> {
         if self.uncommitted.lines >= LINES_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
             self.uncommitted = Volume::default();
             around(Deed::LoadChunk, self.execute("COMMIT")).await?;
-            self.execute("BEGIN IMMEDIATE").await?;
+            self.begin().await?;
         }
         Ok(())
     }
@@ -145,6 +145,11 @@ impl Writer<'_> {
         around(Deed::FinishLoad, self.execute("COMMIT")).await?;
         self.queue.use_wal().await?;
         Ok(self.run)
+    }
+
+    async fn begin(&mut self) -> Result<(), QueueError> {
+        let busy = self.queue.busy();
+        busy.wait(self.execute("BEGIN IMMEDIATE")).await
     }
 
     async fn execute(&mut self, sql: &'static str) -> Result<(), QueueError> {

@@ -4,12 +4,15 @@
 //! Every change is one transaction, durable when it returns (WAL, `synchronous = FULL`).
 
 mod aside;
+mod busy;
 mod change;
 mod claim;
 mod crc;
 mod figures;
 mod gather;
+mod identity;
 mod largest;
+mod limit;
 mod load;
 mod lock;
 mod log;
@@ -20,9 +23,11 @@ mod record;
 mod retry;
 mod room;
 mod runs;
+mod shown_plan;
 mod source;
 mod sql;
 mod stored;
+mod used;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -30,18 +35,23 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
+pub use busy::Busy;
 pub use figures::{CodeRows, Rejected};
 pub use gather::{Gathering, Insert};
+pub use identity::{Identity, Loss, resolve};
 pub use largest::LargeAccount;
+pub use limit::Limited;
 pub use load::{Loader, Writer};
 pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
 pub use record::{Write, Written};
 pub use retry::Selection;
 pub use room::free;
 pub use runs::{NewRun, Run, RunId, RunState};
+pub use shown_plan::ShownPlan;
 pub use source::InputFile;
+pub use used::{FileKind, UsedFile};
 
 use crate::domain::request::RequestId;
 use crate::fail_point::{Deed, around};
@@ -60,12 +70,30 @@ const PAGE_BYTES: u32 = 8192;
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// Another process owns it.
-    #[error("another runner holds the queue {}: process {pid}\nhint: `imbulk status` shows what it does", queue.display())]
+    #[error("another runner holds the queue {}: process {}\nhint: `imbulk status` shows what it does", queue.display(),
+            pid.map_or("not known".to_owned(), |pid| pid.to_string()))]
     Held {
         /// The queue.
         queue: PathBuf,
-        /// The process, if it could be read.
-        pid: String,
+        /// The process, where proc(5) knows it.
+        pid: Option<u32>,
+    },
+    /// Another program has locked it.
+    #[error("{}: another program holds a lock of the queue, and did not let go of it in time\n\
+             hint: close that program, such as a sqlite3 shell or a backup (`fuser {}` names it), then run again",
+            .0.display(), .0.display())]
+    Locked(PathBuf),
+    /// It has several names, and under which of them it was used is not known.
+    #[error("{}: the queue has several names (hard links), and this is not the one under which it was used last\n\
+             hint: use that name, or remove the other names: `find DIRECTORY -samefile FILE` lists them", .0.display())]
+    Linked(PathBuf),
+    /// Its name means another file now.
+    #[error("{}: {}\nhint: {}", path.display(), loss.cause(), loss.hint())]
+    Lost {
+        /// The queue.
+        path: PathBuf,
+        /// What became of it.
+        loss: Loss,
     },
     /// There is no such file.
     #[error("there is no queue at {}\nhint: name it with --queue or IMBULK_QUEUE, or make one with `imbulk plan`", .0.display())]
@@ -137,6 +165,9 @@ impl QueueError {
             | Self::NoQueue(_)
             | Self::HalfWritten(_)
             | Self::Migration { .. }
+            | Self::Linked(_)
+            | Self::Locked(_)
+            | Self::Lost { .. }
             | Self::OldLibrary(_) => false,
         }
     }
@@ -148,15 +179,21 @@ pub struct Queue {
     path: PathBuf,
     connection: SqliteConnection,
     next_request: RequestId,
+    identity: Identity,
+    busy: Busy,
+    // After the connection: see there in which order they are to be closed.
     _lock: lock::Lock,
 }
 
 impl Queue {
     /// Takes the queue into possession; makes the file if there is none.
     pub async fn open(path: &Path) -> Result<Self, QueueError> {
-        refuse_folder(path)?;
-        let lock = lock::Lock::take(path).await?;
-        make_private(path)?;
+        let path = identity::resolve(path);
+        refuse_what_is_no_file(&path)?;
+        let lock = lock::Lock::take(&path).await?;
+        let path = identity::own_name(path).await?;
+        let path = path.as_path();
+        let identity = Identity::of(path, lock.file())?;
         refuse_network(path)?;
         refuse_broken_log(path)?;
         mark(path).await?;
@@ -170,8 +207,11 @@ impl Queue {
         let (last,): (RequestId,) = sqlx::query_as("SELECT coalesce(max(id), 0) FROM request")
             .fetch_one(&mut connection)
             .await
-            .map_err(fail)?;
-        let mut queue = Self { path: path.to_owned(), connection, next_request: last + 1, _lock: lock };
+            .map_err(&fail)?;
+        let busy = Busy::new(path);
+        busy.wait(identity::note_name(&mut connection, path)).await.map_err(fail)?;
+        let next_request = last + 1;
+        let mut queue = Self { path: path.to_owned(), connection, next_request, identity, busy, _lock: lock };
         queue.discard_unfinished_loads().await?;
         if queue.has_runs().await? {
             queue.use_wal().await?;
@@ -186,8 +226,11 @@ impl Queue {
 
     /// Folds the log into the file and lets go of the queue.
     pub async fn close(self) -> Result<(), QueueError> {
-        let fail = |source| QueueError::Database { path: self.path.clone(), source };
-        around(Deed::Close, self.connection.close()).await.map_err(fail)
+        let Self { path, connection, mut identity, .. } = self;
+        // Where it is another file now, SQLite leaves the log alone, too.
+        let found = identity.check();
+        around(Deed::Close, connection.close()).await.map_err(failing(&path))?;
+        found
     }
 
     async fn has_runs(&mut self) -> Result<bool, QueueError> {
@@ -210,9 +253,30 @@ impl Queue {
         Err(QueueError::Unexpected(format!("it can't keep a log beside it: the journal mode stays {mode}")))
     }
 
-    /// Where the file is.
+    /// Where the file is: its name without links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Which file it is, to be checked while it is in use.
+    pub fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    /// The same, with the files that SQLite keeps beside it from the first read on.
+    pub fn identity_with_log(&mut self) -> Identity {
+        self.identity.watch_log();
+        self.identity.clone()
+    }
+
+    /// Whether a write waits for another program.
+    pub fn busy(&self) -> Busy {
+        self.busy.clone()
+    }
+
+    /// Begins a transaction that writes. Where another program holds the lock, waits for it.
+    async fn transaction(&mut self) -> Result<Transaction<'_, Sqlite>, sqlx::Error> {
+        self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await
     }
 
     fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
@@ -268,13 +332,16 @@ fn failing(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     let path = path.to_owned();
     move |source| {
         let path = path.clone();
-        if primary_code(&source) == Some(NOT_A_DATABASE) {
-            QueueError::NoQueue(path)
-        } else {
-            QueueError::Database { path, source }
+        match primary_code(&source) {
+            Some(NOT_A_DATABASE) => QueueError::NoQueue(path),
+            Some(BUSY) => QueueError::Locked(path),
+            _other => QueueError::Database { path, source },
         }
     }
 }
+
+/// `SQLITE_BUSY`
+const BUSY: u32 = 5;
 
 /// SQLite's result code.
 fn code(error: &sqlx::Error) -> Option<u32> {
@@ -313,12 +380,8 @@ fn refuse_broken_log(path: &Path) -> Result<(), QueueError> {
 fn hint(error: &sqlx::Error) -> &'static str {
     /// `SQLITE_READONLY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`
     const DISK: [u32; 4] = [8, 10, 13, 14];
-    /// `SQLITE_BUSY`
-    const BUSY: u32 = 5;
     if primary_code(error).is_some_and(|code| DISK.contains(&code)) {
         "\nhint: is the disk full or the file not writable? make room and run again: nothing is lost"
-    } else if primary_code(error) == Some(BUSY) {
-        "\nhint: some process holds the whole file; try again once it has let go"
     } else if speaks_of_damage(error) {
         // The command says which file, and what to do.
         ""
@@ -341,6 +404,9 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .page_size(PAGE_BYTES)
         .pragma("cache_size", "-16384")
         .foreign_keys(true)
+        .busy_timeout(busy::MAX_WAIT)
+        // What a long reader made of the log is given back once it is gone.
+        .pragma("journal_size_limit", "67108864")
         .pragma("temp_store", "MEMORY")
 }
 
@@ -353,22 +419,8 @@ fn file(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(10))
 }
 
-/// The file is the user's alone before SQLite first opens it: it lists accounts.
-///
-/// One that exists is not touched: closing it would drop the locks that SQLite holds on it for other connections of
-/// this process (fcntl(2)).
-fn make_private(path: &Path) -> Result<(), QueueError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    if path.exists() {
-        return Ok(());
-    }
-    let mut options = std::fs::OpenOptions::new();
-    let made = options.append(true).create(true).mode(0o600).open(path);
-    made.map(drop).map_err(|source| QueueError::Unusable { path: path.to_owned(), source })
-}
-
-fn refuse_folder(path: &Path) -> Result<(), QueueError> {
-    if path.is_dir() { Err(QueueError::NoQueue(path.to_owned())) } else { Ok(()) }
+fn refuse_what_is_no_file(path: &Path) -> Result<(), QueueError> {
+    if path.exists() && !path.is_file() { Err(QueueError::NoQueue(path.to_owned())) } else { Ok(()) }
 }
 
 fn refuse_network(path: &Path) -> Result<(), QueueError> {

@@ -4,14 +4,16 @@
 //! process left half written lies in SQLite's rollback journal, which whoever only reads can't play back. That journal
 //! is beside no queue that has ever sent anything.
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
 use super::read::{Contents, REQUESTS, Reader};
-use super::{APPLICATION_ID, QueueError, beside, code, failing, file, lock, primary_code};
-use super::{refuse_broken_log, refuse_damaged_schema, refuse_folder};
+use super::{APPLICATION_ID, QueueError, beside, code, failing, file, identity, lock, primary_code};
+use super::{refuse_broken_log, refuse_damaged_schema, refuse_what_is_no_file};
 
 /// `SQLITE_READONLY_ROLLBACK`: a rollback journal is to be played back.
 const HALF_WRITTEN: u32 = 776;
@@ -30,20 +32,25 @@ impl Reader {
         if !path.exists() {
             return Err(QueueError::Missing(path.to_owned()));
         }
-        refuse_folder(path)?;
-        let owned = lock::Lock::is_taken(path);
+        let path = identity::resolve(path);
+        refuse_what_is_no_file(&path)?;
+        let unusable = |source| QueueError::Unusable { path: path.clone(), source };
+        let lock = Arc::new(File::open(&path).map_err(unusable)?);
+        let path = identity::own_name(path).await?;
+        let path = path.as_path();
+        let owned = lock::is_taken(&lock);
         if owned && beside(path, "-journal").exists() {
             let pool = SqlitePoolOptions::new().connect_lazy_with(read_only(path));
-            return Ok(Self { path: path.to_owned(), pool, contents: Contents::Nothing });
+            return Ok(Self { path: path.to_owned(), pool, contents: Contents::Nothing, lock: Some(lock) });
         }
         // While someone writes to it, its end is on the move: then it is for the owner to say.
         if !owned
             && let Err(broken) = refuse_broken_log(path)
-            && !lock::Lock::is_taken(path)
+            && !lock::is_taken(&lock)
         {
             return Err(broken);
         }
-        Self::connect(path).await
+        Ok(Self { lock: Some(lock), ..Self::connect(path).await? })
     }
 
     /// The same for its owner, who has looked at the log and made the tables.
@@ -64,12 +71,12 @@ impl Reader {
             _others => return Err(QueueError::NoQueue(path.to_owned())),
         };
         refuse_damaged_schema(&pool, unfinished(path)).await?;
-        Ok(Self { path: path.to_owned(), pool, contents })
+        Ok(Self { path: path.to_owned(), pool, contents, lock: None })
     }
 
     /// Whether some process owns the queue at the moment.
     pub fn is_owned(&self) -> bool {
-        lock::Lock::is_taken(&self.path)
+        self.lock.as_ref().is_none_or(|file| lock::is_taken(file))
     }
 }
 

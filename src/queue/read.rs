@@ -2,8 +2,10 @@
 //! ranges of rows.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
@@ -12,7 +14,7 @@ use super::change::outcome_crc;
 use super::gather::segment_crc;
 use super::runs::checked_sums;
 use super::stored::{Stored, select_stored};
-use super::{QueueError, Run, RunId, aside};
+use super::{BUSY, QueueError, Run, RunId, aside, primary_code};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Segment;
 use crate::domain::request::{Item, RequestId};
@@ -28,6 +30,8 @@ pub struct Reader {
     pub(super) path: PathBuf,
     pub(super) pool: SqlitePool,
     pub(super) contents: Contents,
+    /// The file, to ask for its owner; none where this process is the owner. Kept for as long as SQLite has the file open.
+    pub(super) lock: Option<Arc<File>>,
 }
 
 /// What there is to be read.
@@ -229,7 +233,10 @@ impl Snapshot {
 
 fn database(path: &Path) -> impl Fn(sqlx::Error) -> QueueError + use<> {
     let path = path.to_owned();
-    move |source| QueueError::Database { path: path.clone(), source }
+    move |source| match primary_code(&source) {
+        Some(BUSY) => QueueError::Locked(path.clone()),
+        _other => QueueError::Database { path: path.clone(), source },
+    }
 }
 
 impl RequestResult {

@@ -1,19 +1,20 @@
 //! Runs: one pass of a job over one input.
 
-use sqlx::{Connection, FromRow, SqliteConnection};
+use sqlx::{FromRow, SqliteConnection};
 
 use super::change::{Failure, expect};
 use super::crc::Crc;
 use super::read::Contents;
-use super::{LargeAccount, Queue, QueueError, Reader, source};
+use super::{LargeAccount, Queue, QueueError, Reader, UsedFile, source};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
+use crate::domain::run_choice::{EndedBy, Progress};
 use crate::domain::tally::Tally;
 use crate::fail_point::{Deed, around};
 
 /// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.
-pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, finished_at = ?2
+pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, ended_by = NULL, finished_at = ?2
     WHERE id = ?1 AND state = 'running'
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'pending')
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'sending')";
@@ -24,8 +25,8 @@ pub(super) const LAST_PENDING: &str = "SELECT max(id) FROM request WHERE run = ?
 macro_rules! select_run {
     ($rest:literal) => {
         concat!(
-            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags, largest, state, stopped,
-                    pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
+            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags, largest, state, stopped,
+                    ended_by, pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
             $rest
         )
     };
@@ -58,6 +59,8 @@ pub struct NewRun {
     pub stamp: String,
     /// Digest of the protected list.
     pub protected: String,
+    /// The files that it is made of.
+    pub files: Vec<UsedFile>,
     /// The input's files, as results name them.
     pub sources: Vec<String>,
     /// Milliseconds since 1970.
@@ -87,6 +90,8 @@ pub struct Run {
     pub stamp: String,
     /// Digest of the protected list that its pending rows were held against; empty after a retry.
     pub protected: String,
+    #[sqlx(rename = "files")]
+    file_list: String,
     #[sqlx(rename = "tags")]
     tag_list: String,
     #[sqlx(rename = "largest")]
@@ -95,6 +100,8 @@ pub struct Run {
     state_name: String,
     /// Why the last session ended before the run did.
     pub stopped: Option<String>,
+    #[sqlx(rename = "ended_by")]
+    ended_by_name: Option<String>,
     /// How it goes, noted every few seconds while it does: JSON.
     pub pulse: Option<String>,
     /// Rows of the input.
@@ -151,12 +158,14 @@ impl Run {
             &self.digest,
             &self.stamp,
             &self.protected,
+            &self.file_list,
             &self.tag_list,
             &self.largest_list,
             &self.state_name,
         ];
         let crc = texts.into_iter().fold(Crc::new().number(self.id), |crc, text| crc.text(text));
-        let crc = crc.text_if_any(self.stopped.as_deref()).number(self.row_count).number(self.item_count);
+        let crc = crc.text_if_any(self.stopped.as_deref()).text_if_any(self.ended_by_name.as_deref());
+        let crc = crc.number(self.row_count).number(self.item_count);
         crc.number(self.created_at).number_if_any(self.started_at).number_if_any(self.finished_at).sum()
     }
 
@@ -180,6 +189,26 @@ impl Run {
         }
     }
 
+    /// Whether its last session has noted why it ended before the run did.
+    pub const fn has_ended(&self) -> bool {
+        self.ended_by_name.is_some()
+    }
+
+    /// What ended the last session of a run that is not finished. A session that could not note its end was killed.
+    pub fn ended_by(&self) -> EndedBy {
+        self.ended_by_name.as_deref().and_then(|name| name.parse().ok()).unwrap_or(EndedBy::Kill)
+    }
+
+    /// How far it came.
+    pub fn progress(&self) -> Progress {
+        match self.state() {
+            RunState::Loading | RunState::Planned => Progress::Planned,
+            RunState::Running => Progress::Unfinished(self.ended_by()),
+            RunState::Finished => Progress::Finished,
+            RunState::Superseded => Progress::Superseded,
+        }
+    }
+
     /// The command of the API.
     pub fn operation(&self) -> Result<&'static dyn Operation, QueueError> {
         operation::by_name(&self.operation_name).ok_or_else(|| {
@@ -190,6 +219,11 @@ impl Run {
     /// Which side a delete removes.
     pub fn delete_type(&self) -> DeleteType {
         if self.delete_type_name == DeleteType::Both.name() { DeleteType::Both } else { DeleteType::Single }
+    }
+
+    /// The files that it was loaded from.
+    pub fn files(&self) -> Vec<UsedFile> {
+        serde_json::from_str(&self.file_list).unwrap_or_default()
     }
 
     /// The tags that its rows set, in the order of the results file.
@@ -208,11 +242,11 @@ impl Queue {
     pub(super) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
         let fail = self.fail();
         // A transaction of its own: who fetches a single row does not hear of a commit that fails after it.
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(&fail)?;
+        let mut transaction = self.transaction().await.map_err(&fail)?;
         let (id,): (RunId,) = sqlx::query_as(
-            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags,
-                              state, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
+            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files,
+                              tags, state, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
         )
         .bind(&run.uuid)
         .bind(&run.job)
@@ -223,6 +257,7 @@ impl Queue {
         .bind(&run.digest)
         .bind(&run.stamp)
         .bind(&run.protected)
+        .bind(serde_json::to_string(&run.files).unwrap_or_default())
         .bind(run.created_at)
         .fetch_one(&mut *transaction)
         .await
@@ -237,11 +272,12 @@ impl Queue {
 
     /// Marks a run as begun: from now on it is finished before any other input of its job.
     pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
+        self.forget_plan(run).await?;
         self.move_run(
             Deed::Begin,
             run,
             sqlx::query(
-                "UPDATE run SET state = 'running', stopped = NULL, started_at = coalesce(started_at, ?2)
+                "UPDATE run SET state = 'running', stopped = NULL, ended_by = NULL, started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
             )
             .bind(run)
@@ -250,19 +286,40 @@ impl Queue {
         .await
     }
 
-    /// Notes why a session ended before its run did.
-    pub async fn note_stop(&mut self, run: RunId, why: &str) -> Result<(), QueueError> {
-        self.move_run(
-            Deed::NoteStop,
-            run,
-            sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'").bind(run).bind(why),
-        )
-        .await
+    /// What was planned is being done: later runs are not compared with it.
+    async fn forget_plan(&mut self, run: RunId) -> Result<(), QueueError> {
+        let forget =
+            sqlx::query("DELETE FROM shown_plan WHERE (job, target) = (SELECT job, target FROM run WHERE id = ?)");
+        let fail = self.fail();
+        let mut transaction = self.transaction().await.map_err(&fail)?;
+        forget.bind(run).execute(&mut *transaction).await.map_err(&fail)?;
+        transaction.commit().await.map_err(fail)
+    }
+
+    /// Notes which unfinished runs a killed process left behind, so that their state shows it.
+    pub async fn note_kills(&mut self) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let killed: Vec<RunId> =
+            sqlx::query_scalar("SELECT id FROM run NOT INDEXED WHERE state = 'running' AND ended_by IS NULL")
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(fail)?;
+        for run in killed {
+            self.note_stop(run, EndedBy::Kill, "the process was killed, or the machine went down").await?;
+        }
+        Ok(())
+    }
+
+    /// Notes why a session ended before its run did: the kind of reason, and the reason in words.
+    pub async fn note_stop(&mut self, run: RunId, by: EndedBy, why: &str) -> Result<(), QueueError> {
+        let note = sqlx::query("UPDATE run SET ended_by = ?2, stopped = ?3 WHERE id = ?1 AND state = 'running'");
+        self.move_run(Deed::NoteStop, run, note.bind(run).bind(by.name()).bind(why)).await
     }
 
     /// Marks a run as finished. It has no pending row left, and every line of it can be read back as it was written.
     pub async fn finish(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         let whole = self.run(run).await?;
+        self.identity.check()?;
         self.reader().await?.verify(&whole).await?;
         self.move_run(Deed::Finish, run, sqlx::query(FINISH).bind(run).bind(now)).await
     }
@@ -276,9 +333,13 @@ impl Queue {
     /// Removes a run of which nothing was ever sent.
     pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
         let fail = self.fail();
-        let query = sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run);
-        let changed = around(Deed::Discard, query.execute(&mut self.connection)).await.map_err(&fail)?.rows_affected();
-        expect("runs discarded", 1, changed).map_err(|failure| failure.told(fail))
+        let discarded = async {
+            let mut transaction = self.transaction().await?;
+            let query = sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run);
+            expect("runs discarded", 1, query.execute(&mut *transaction).await?.rows_affected())?;
+            Ok(around(Deed::Discard, transaction.commit()).await?)
+        };
+        discarded.await.map_err(|failure: Failure| failure.told(fail))
     }
 
     /// A run by its number.
@@ -290,15 +351,18 @@ impl Queue {
     /// Loads that a killed process left behind.
     pub(super) async fn discard_unfinished_loads(&mut self) -> Result<(), QueueError> {
         let fail = self.fail();
-        let delete = sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut self.connection);
-        around(Deed::DiscardLoads, delete).await.map_err(fail)?;
-        Ok(())
+        let discarded = async {
+            let mut transaction = self.transaction().await?;
+            sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut *transaction).await?;
+            around(Deed::DiscardLoads, transaction.commit()).await
+        };
+        discarded.await.map_err(fail)
     }
 
     async fn move_run(&mut self, deed: Deed, run: RunId, change: Change<'_>) -> Result<(), QueueError> {
         let fail = self.fail();
         let moved = async {
-            let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+            let mut transaction = self.transaction().await?;
             change_run(&mut transaction, run, change).await?;
             Ok(around(deed, transaction.commit()).await?)
         };
@@ -335,11 +399,6 @@ impl Reader {
         }
         let found: Vec<RunId> = runs.iter().map(|run| run.id).collect();
         Err(QueueError::Damaged(format!("table run has the runs {found:?}, table tally {counted:?}")))
-    }
-
-    /// The latest run of a job by its name, or a run by its id.
-    pub async fn find(&self, name: &str) -> Result<Option<Run>, QueueError> {
-        Ok(self.runs().await?.into_iter().rev().find(|run| run.job == name || run.uuid == name))
     }
 
     /// The runs of a job that send to this target, oldest first.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-use super::tell::tell;
+use super::tell::{Terminal, tell};
 use super::text::{count, counted, duration, rate, share, visible};
 use crate::domain::schedule::Outage;
 use crate::domain::verdict::Trouble;
@@ -16,6 +16,9 @@ use crate::domain::verdict::Trouble;
 const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Rates are those of the last so long: short enough to show a slow-down, long enough to be calm.
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// No more pictures of the bar than this.
+const DRAWN_A_SECOND: u8 = 20;
 
 /// What is going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +138,8 @@ impl Progress {
     /// Shows a bar if standard error is a terminal, else lines.
     pub fn new(phase: Phase) -> Self {
         let shown = if std::io::stderr().is_terminal() {
-            Shown::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(None)))
+            let terminal = ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), DRAWN_A_SECOND);
+            Shown::Bar(ProgressBar::with_draw_target(None, terminal).with_style(style(None)))
         } else {
             Shown::Lines(LINE_EVERY)
         };
@@ -305,7 +309,7 @@ mod tests {
         let lasts = Duration::from_millis(42_300);
         let refused = Trouble::Unreachable("refused\n\u{1b}[2J".to_owned());
         now.hindrance = Some(Hindrance::Outage(Outage { lasts, probes: 9, trouble: refused }));
-        let why = r"cannot connect: refused\n\u{1b}[2J (for 42.0 s; only probes are sent, 9 so far)";
+        let why = r"cannot connect: refused\n\u{1b}[2J (for 42 s; only probes are sent, 9 so far)";
         assert!(line(Phase::Running, &now, rates).ends_with(&format!(" left · {why}")));
         now.rows_total = None;
         assert_eq!(
@@ -314,7 +318,7 @@ mod tests {
         );
         let failing = Trouble::Failing("code 70500: x".to_owned());
         let failing = Hindrance::Outage(Outage { lasts, probes: 9, trouble: failing }).words();
-        assert_eq!(failing, "every call fails: code 70500: x (for 42.0 s; only probes are sent, 9 so far)");
+        assert_eq!(failing, "every call fails: code 70500: x (for 42 s; only probes are sent, 9 so far)");
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! owns the queue's writing side, a sender for each request under way, a reader for each page.
 
 mod deadline;
+mod hold;
 mod recorder;
 mod sender;
 mod signals;
 mod snapshot;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +21,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
+use crate::domain::codes::Otherwise;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::{Keys, Request, RequestId};
-use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason};
+use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
 use crate::domain::tally::Tally;
 use crate::limiter::{CommandLimiter, LedgerError};
-use crate::queue::{Queue, QueueError, Reader, RunId, Write};
+use crate::queue::{Loss, Queue, QueueError, Reader, RunId, Write};
 use crate::report::progress::{Meter, Snapshot};
 pub use deadline::Deadline;
+use hold::Hold;
 use recorder::Recorder;
 use sender::Sender;
 pub use signals::Signals;
@@ -35,7 +39,7 @@ pub use signals::Signals;
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// How often it is noted in the queue, for `status`: a commit each time.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
-/// The most events between two looks at signals and timers.
+/// The most events between two looks at timers.
 const AT_ONCE: usize = 64;
 
 /// A job under way: what the loop needs beside the schedule.
@@ -43,6 +47,8 @@ const AT_ONCE: usize = 64;
 pub struct Task {
     /// The run that is driven.
     pub run: RunId,
+    /// The last of its requests that may be sent. Parts of requests get numbers behind it.
+    pub last_request: RequestId,
     /// What the schedule needs to know.
     pub plan: JobPlan,
     /// Who makes its calls.
@@ -57,12 +63,39 @@ pub enum RunError {
     /// The queue can't be read or written.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The queue is not the file with its name any more.
+    #[error(
+        "{}: {}: {recorded} rows of this session have an outcome in it, {unrecorded} requests in flight have none\nhint: {}",
+        queue.display(), loss.cause(), loss.hint()
+    )]
+    Lost {
+        /// The queue.
+        queue: PathBuf,
+        /// What became of it.
+        loss: Loss,
+        /// Rows with an outcome in it.
+        recorded: u64,
+        /// Requests whose outcome could not be recorded.
+        unrecorded: u64,
+    },
+    /// Another program kept the queue from being written for too long, or until a signal came.
+    #[error(
+        "{}: {}another program held the write lock of the queue: {unrecorded} requests in flight have no outcome\n\
+         hint: close that program, such as a sqlite3 shell or a backup (`fuser {}` names it), then run again: they are sent again",
+        queue.display(), signal.map_or(String::new(), |signal| format!("stopped by the signal {} while ", signal.name())),
+        queue.display()
+    )]
+    Busy {
+        /// The queue.
+        queue: PathBuf,
+        /// The signal, if one came.
+        signal: Option<StopSignal>,
+        /// Requests whose outcome could not be recorded.
+        unrecorded: u64,
+    },
     /// The slots can't be read or written.
     #[error("{0}\nhint: {hint}", hint = .0.hint())]
     Ledger(#[from] LedgerError),
-    /// A second signal came.
-    #[error("interrupted twice: left at once; run again to go on")]
-    Interrupted,
 }
 
 /// What a session came to.
@@ -96,26 +129,26 @@ pub async fn drive(
 ) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
     let rescued = queue.rescue().await?;
-    let mut last_requests = Vec::new();
-    for task in &tasks {
-        last_requests.push(reader.last_request(task.run).await?);
-    }
+    let (identity, busy) = (queue.identity_with_log(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
     let calls = vec![0; tasks.len()];
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
     let done_before = tasks.iter().map(|task| ended(&task.plan.tally)).sum();
     let plans = tasks.iter().map(|task| task.plan.clone()).collect();
+    let hold_back = signals.no_new_call();
+    signals.set_driving(true);
     let runner = Runner {
+        signals,
+        hold: Hold { identity, busy, lost: None, signalled: None, log_told: 0 },
         schedule: Schedule::new(plans, seed),
         deadlines,
         tasks,
-        last_requests,
         reader,
         recorder,
         to_loop,
         inbox,
-        hold_back: CancellationToken::new(),
+        hold_back,
         senders: TaskTracker::new(),
         started: Instant::now(),
         calls,
@@ -123,15 +156,15 @@ pub async fn drive(
         meter: Meter::default(),
         noted: None,
     };
-    runner.run(rescued, signals, watch).await
+    runner.run(rescued, watch).await
 }
 
 struct Runner<'a> {
+    signals: &'a mut Signals,
+    hold: Hold,
     schedule: Schedule,
     tasks: Vec<Task>,
     deadlines: &'a mut Vec<Deadline>,
-    /// The last request of each run as it was at the start: later ones are parts that the schedule has in memory.
-    last_requests: Vec<RequestId>,
     reader: Reader,
     recorder: Recorder,
     to_loop: mpsc::UnboundedSender<Inbound>,
@@ -150,10 +183,8 @@ impl Runner<'_> {
     async fn run(
         mut self,
         rescued: Vec<(RunId, Request, Keys)>,
-        signals: &mut Signals,
         watch: &mut (dyn FnMut(&Snapshot) + Send),
     ) -> Result<(Queue, Drive), RunError> {
-        let mut interrupted = false;
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let jobs: HashMap<RunId, JobNo> = self.tasks.iter().enumerate().map(|(job, task)| (task.run, job)).collect();
@@ -163,6 +194,7 @@ impl Runner<'_> {
         // Loading may have taken longer than there was time, and more than there was room.
         self.look_at_the_clock();
         self.look_at_the_disk();
+        self.look_at_the_queue()?;
         self.handle(Event::Tick);
         while self.schedule.end().is_none() {
             self.recorder.hand_over();
@@ -170,14 +202,10 @@ impl Runner<'_> {
             let wake_at = timer.into_iter().chain(self.recorder.due()).min().unwrap_or_else(far_away);
             tokio::select! {
                 biased;
-                () = signals.next() => {
-                    if std::mem::replace(&mut interrupted, true) {
-                        return Err(RunError::Interrupted);
-                    }
-                    self.handle(Event::Stop(StopReason::Signal));
-                }
+                signal = self.signals.next() => self.stop_by(signal),
                 _ = ticker.tick() => {
                     self.look_at_the_clock();
+                    self.look_at_the_queue()?;
                     let snapshot = self.snapshot();
                     self.note(&snapshot);
                     watch(&snapshot);
@@ -190,18 +218,26 @@ impl Runner<'_> {
         }
         watch(&self.snapshot());
         let end = self.schedule.end().unwrap_or(End::Complete);
-        let queue = self.recorder.finish(&mut self.inbox).await?;
-        Ok((queue, Drive { end, calls: self.calls, elapsed: self.started.elapsed() }))
+        self.refuse_lost_queue()?;
+        let (calls, elapsed) = (std::mem::take(&mut self.calls), self.started.elapsed());
+        let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
+        let queue = recorder.finish(&mut self.inbox).await.map_err(|error| self.explain(error))?;
+        self.signals.set_driving(false);
+        Ok((queue, Drive { end, calls, elapsed }))
     }
 
-    /// Handles what came in, and what came with it: a timer need not be set, and signals be asked for, before each.
+    /// Handles what came in, and what came with it: a timer need not be set before each.
     fn take(&mut self, first: Inbound) -> Result<(), RunError> {
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(inbound) = next {
+            // Senders have seen it already, and what they hold back is no news to a schedule that is stopping.
+            if let Some(signal) = self.signals.take() {
+                self.stop_by(signal);
+            }
             match inbound {
                 Inbound::Event(event) => self.handle(event),
-                Inbound::Broken(error) => return Err(error),
+                Inbound::Broken(error) => return Err(self.explain(error)),
             }
             self.recorder.hand_over();
             taken += 1;
@@ -252,8 +288,8 @@ impl Runner<'_> {
             }
             Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request), true),
             Command::Reopen(request) => self.recorder.write(Write::Reopen(request), true),
-            Command::Slow { job, scope } => self.tasks[job].limiter.throttled(scope),
-            Command::Renew { job, generation } => self.renew(job, generation),
+            Command::Slow { job, scope, pause } => self.tasks[job].limiter.throttled(scope, pause),
+            Command::Renew { job, generation, code, otherwise } => self.renew(job, generation, code, otherwise),
             Command::HoldBack => {
                 self.hold_back.cancel();
                 self.recorder.flush();
@@ -277,7 +313,7 @@ impl Runner<'_> {
     }
 
     fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {
-        let (reader, run, last) = (self.reader.clone(), self.tasks[job].run, self.last_requests[job]);
+        let (reader, run, last) = (self.reader.clone(), self.tasks[job].run, self.tasks[job].last_request);
         self.read(async move {
             let requests = reader.page(run, after, last, limit).await?;
             Ok(Event::Page { job, requests })
@@ -301,15 +337,10 @@ impl Runner<'_> {
         });
     }
 
-    fn renew(&mut self, job: JobNo, generation: u64) {
+    fn renew(&mut self, job: JobNo, generation: u64, code: i64, otherwise: Otherwise) {
         match self.tasks[job].client.renew(generation) {
-            Renewal::Renewed => tracing::info!("the API refused the UserSig: made a new one"),
-            Renewal::NotPossible => {
-                let reason = "the UserSig is refused and there is no key to make another; \
-                              hint: set IMBULK_SECRET_KEY, or IMBULK_USERSIG to a fresh one";
-                let stop = StopReason::Fatal { job, code: Some(70001), reason: reason.to_owned() };
-                self.handle(Event::Stop(stop));
-            }
+            Renewal::Renewed => tracing::info!(code, "the API refused the UserSig: made a new one"),
+            Renewal::NotPossible => self.handle(Event::NotRenewed { job, code, otherwise }),
         }
     }
 }

@@ -44,6 +44,11 @@ impl Recorder {
         Self { writes, held: Vec::new(), due: None, queue: taken_back }
     }
 
+    /// In place of one that is finished.
+    pub(super) fn ended() -> Self {
+        Self { writes: mpsc::unbounded_channel().0, held: Vec::new(), due: None, queue: oneshot::channel().1 }
+    }
+
     /// Takes a change. Its event comes once it is on disk.
     pub(super) fn write(&mut self, write: Write, urgent: bool) {
         self.held.push(write);

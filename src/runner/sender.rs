@@ -38,6 +38,11 @@ impl Sender {
                 return;
             }
         };
+        // The permit may have taken longer than a moment: then it is a slot spent for nothing.
+        if self.hold_back.is_cancelled() {
+            drop(permit);
+            return self.tell(Event::HeldBack(self.request));
+        }
         self.tell(Event::Sent { job: self.job, request: self.request });
         let Self { request, path, body, client, to_loop, .. } = self;
         let Call { exchange, generation, round_trip } = client.call(path, body).await;

@@ -13,15 +13,47 @@ pub(super) struct Item {
     pub(super) id: String,
     pub(super) code: u32,
     pub(super) info: Cow<'static, str>,
+    pub(super) listed: Listed,
+}
+
+/// Where an answer names an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// As the page has it.
+    ByCode,
+    /// In `ResultItem` and, whatever its code, in `Fail_Account`.
+    Blamed,
+    /// In `Fail_Account` alone.
+    OnlyFailed,
+    /// In `Invalid_Account` alone.
+    OnlyInvalid,
 }
 
 impl Item {
     pub(super) fn ok(id: &str) -> Self {
-        Self { id: id.to_owned(), code: 0, info: Cow::Borrowed("") }
+        Self { id: id.to_owned(), code: 0, info: Cow::Borrowed(""), listed: Listed::ByCode }
     }
 
     pub(super) fn refused(id: &str, refusal: Refusal) -> Self {
-        Self { id: id.to_owned(), code: refusal.code, info: refusal.info }
+        Self { id: id.to_owned(), code: refusal.code, info: refusal.info, listed: Listed::ByCode }
+    }
+
+    /// Whether it stands in `ResultItem`.
+    fn has_result(&self) -> bool {
+        matches!(self.listed, Listed::ByCode | Listed::Blamed)
+    }
+
+    /// Whether it stands in `Fail_Account`; `by_code`: whether its code puts it there.
+    fn is_failed(&self, by_code: bool) -> bool {
+        match self.listed {
+            Listed::ByCode => by_code,
+            Listed::Blamed | Listed::OnlyFailed => true,
+            Listed::OnlyInvalid => false,
+        }
+    }
+
+    fn is_invalid(&self, by_code: bool) -> bool {
+        self.listed == Listed::OnlyInvalid || (self.listed == Listed::ByCode && by_code)
     }
 }
 
@@ -49,7 +81,9 @@ pub(super) fn body(command: Command, verdict: &Verdict) -> Vec<u8> {
                 action_status: "OK",
                 error_code: 0,
                 error_info: "",
-                result_item: items.iter().map(AccountResult::from).collect(),
+                result_item: results(items),
+                fail_account: some_ids(items, |item| item.is_failed(false)),
+                invalid_account: some_ids(items, |item| item.is_invalid(false)),
             }),
             Command::FriendDelete => json(&deleted(items)),
             Command::FriendUpdate => json(&updated(items)),
@@ -91,6 +125,11 @@ struct AccountsBody<'a> {
     error_code: u32,
     error_info: &'static str,
     result_item: Vec<AccountResult<'a>>,
+    /// Not on the page: only where a fault asks for it.
+    #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
+    fail_account: Option<Vec<&'a str>>,
+    #[serde(rename = "Invalid_Account", skip_serializing_if = "Option::is_none")]
+    invalid_account: Option<Vec<&'a str>>,
 }
 
 #[derive(Serialize)]
@@ -140,12 +179,12 @@ impl<'a> From<&'a Item> for FriendResult<'a> {
 
 /// Page `friend_delete`: both lists always there, and success says `"ErrorInfo": "0"`.
 fn deleted(items: &[Item]) -> FriendsBody<'_> {
-    let (invalid, failed) =
-        items.iter().filter(|item| item.code != 0).partition::<Vec<_>, _>(|item| item.code == ILLEGAL_ACCOUNT);
+    let is_invalid = |item: &Item| item.is_invalid(item.code == ILLEGAL_ACCOUNT);
+    let is_failed = |item: &Item| item.is_failed(item.code != 0 && item.code != ILLEGAL_ACCOUNT);
     FriendsBody {
-        result_item: items.iter().map(FriendResult::from).collect(),
-        fail_account: Some(ids(&failed)),
-        invalid_account: Some(ids(&invalid)),
+        result_item: results(items),
+        fail_account: Some(ids(items, is_failed)),
+        invalid_account: Some(ids(items, is_invalid)),
         action_status: "OK",
         error_code: 0,
         error_info: "0",
@@ -153,17 +192,25 @@ fn deleted(items: &[Item]) -> FriendsBody<'_> {
     }
 }
 
-fn ids<'a>(items: &[&'a Item]) -> Vec<&'a str> {
-    items.iter().map(|item| item.id.as_str()).collect()
+fn results<'a, T: From<&'a Item>>(items: &'a [Item]) -> Vec<T> {
+    items.iter().filter(|item| item.has_result()).map(T::from).collect()
+}
+
+fn ids(items: &[Item], is_listed: impl Fn(&Item) -> bool) -> Vec<&str> {
+    items.iter().filter(|item| is_listed(item)).map(|item| item.id.as_str()).collect()
+}
+
+/// A list that is there only if it names somebody.
+fn some_ids(items: &[Item], is_listed: impl Fn(&Item) -> bool) -> Option<Vec<&str>> {
+    Some(ids(items, is_listed)).filter(|ids| !ids.is_empty())
 }
 
 /// Page `friend_update`: `Fail_Account` only when at least one item failed.
 fn updated(items: &[Item]) -> FriendsBody<'_> {
-    let failed: Vec<_> = items.iter().filter(|item| item.code != 0).map(|item| item.id.as_str()).collect();
     FriendsBody {
-        result_item: items.iter().map(FriendResult::from).collect(),
-        fail_account: (!failed.is_empty()).then_some(failed),
-        invalid_account: None,
+        result_item: results(items),
+        fail_account: some_ids(items, |item| item.is_failed(item.code != 0)),
+        invalid_account: some_ids(items, |item| item.is_invalid(false)),
         action_status: "OK",
         error_code: 0,
         error_info: "",

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::reply::{Exchange, exchange};
 use super::report::{Event, Report, Tally};
 use super::rules::{CallFault, ItemFault};
-use super::world::World;
+use super::world::{Fate, World};
 use super::{Config, Latency};
 
 /// All that the calls share. Each part has its own lock, and none is held while another is taken but
@@ -39,6 +39,9 @@ pub(super) struct Desk {
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
+
+/// What the journal has of an item that only a list of failures names: no code goes over the wire.
+const NOT_PROCESSED: u32 = 30003;
 
 /// A panic elsewhere leaves counts behind that are still true.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -221,11 +224,14 @@ impl Desk {
             // The fault has the last word; nobody gets to see this verdict.
             return Verdict::Done;
         }
-        let spare = |index: usize| match plan.items.get(index) {
-            Some(Some(ItemFault::Code(code))) => Some(Refusal::new(*code)),
-            Some(Some(ItemFault::Missing | ItemFault::Duplicate) | None) | None => None,
+        let fate = |index: usize| match plan.items.get(index) {
+            Some(Some(ItemFault::Code(code))) => Fate::Spared(Refusal::new(*code)),
+            Some(Some(ItemFault::OnlyFailed | ItemFault::OnlyInvalid)) => Fate::Spared(Refusal::new(NOT_PROCESSED)),
+            Some(Some(ItemFault::Partial(code))) => Fate::Half(Refusal::new(*code)),
+            Some(Some(ItemFault::Missing | ItemFault::Duplicate | ItemFault::Twice(_) | ItemFault::Blamed) | None)
+            | None => Fate::Written,
         };
-        let (verdict, items) = lock(&self.world).apply(order, spare);
+        let (verdict, items) = lock(&self.world).apply(order, fate);
         self.count(command, Event::Written { items });
         self.note(line, |entry, _| entry.did = Said::from(&verdict));
         verdict

@@ -47,11 +47,18 @@
 //! | `item=CODE` | items are not written and have CODE |
 //! | `missing` | items are written and left out of the answer |
 //! | `duplicate` | items stand twice in the answer |
+//! | `partial=CODE` | items are written in part and have CODE: the account is gone and its data is not; the friend is off the list, and its data and the other list are as they were; the list is half cleared; one tag of an update is written |
+//! | `only-failed`, `only-invalid` | items are not written and stand in `Fail_Account` or `Invalid_Account` alone |
+//! | `twice=CODE` | items are written and stand twice in the answer, with 0 and with CODE |
+//! | `blamed` | items are written, have code 0 and stand in `Fail_Account` |
+//! | `shape-2025` | the answer has no lists of failures, and `ErrorInfo` is `"0"` |
+//! | `fail-with=CODE`, `ok-with=CODE` | `ErrorCode` is CODE above items as they are, `ActionStatus` FAIL or OK |
+//! | `fail-zero` | `ActionStatus` is FAIL above `ErrorCode` 0 |
 //!
 //! The first five come with `-before` (as without a suffix: nothing is written) and `-after` (the write
 //! is done): `reset-after`, `http-after=502`. A storm and a poisoned call write nothing; all others write.
-//! For the last three, SHARE is of the items, and a call named by its number has every other item
-//! struck, the first included. Of the rules for whole calls the first one that strikes is played; a
+//! For `item`, `missing`, `duplicate`, `partial`, `only-failed`, `only-invalid`, `twice` and `blamed`, SHARE is of the
+//! items, and a call named by its number has every other item struck, the first included. Of the rules for whole calls the first one that strikes is played; a
 //! call is looked at only after it passed all checks. Examples: `friend_delete:code=30006:0.1`,
 //! `any:reset-after:0.02:max=5`, `account_delete:item=70500:0.05`, `any:silence:#3`.
 

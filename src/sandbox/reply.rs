@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use serde_json::Value;
 
-use super::answer::{self, Item, Verdict};
+use super::answer::{self, Item, Listed, Verdict};
 use super::command::Command;
 use super::faults::Plan;
 use super::journal::Said;
@@ -82,6 +82,14 @@ pub(super) fn exchange(command: Command, verdict: Verdict, plan: &Plan) -> Excha
                 *code = Value::String(code.to_string());
             }
         })),
+        CallFault::Shape2025 => Exchange::ok(retyped(body, |fields| {
+            fields.remove("Fail_Account");
+            fields.remove("Invalid_Account");
+            fields.insert("ErrorInfo".to_owned(), "0".into());
+        })),
+        CallFault::FailWith(code) => Exchange::ok(headed(body, "FAIL", *code)),
+        CallFault::OkWith(code) => Exchange::ok(headed(body, "OK", *code)),
+        CallFault::FailZero => Exchange::ok(headed(body, "FAIL", 0)),
         CallFault::ObjectItems => Exchange::ok(retyped(body, |fields| {
             if let Some(items) = fields.get_mut("ResultItem") {
                 *items = serde_json::json!({ "0": items.take() });
@@ -101,7 +109,14 @@ fn play_items(items: &mut Vec<Item>, faults: &[Option<ItemFault>]) {
         .flat_map(|(item, fault)| match fault {
             Some(ItemFault::Missing) => vec![],
             Some(ItemFault::Duplicate) => vec![item.clone(), item],
-            Some(ItemFault::Code(_)) | None => vec![item],
+            Some(ItemFault::Twice(code)) => {
+                let refused = Item::refused(&item.id, Refusal::new(code));
+                vec![item, refused]
+            }
+            Some(ItemFault::Blamed) => vec![Item { listed: Listed::Blamed, ..item }],
+            Some(ItemFault::OnlyFailed) => vec![Item { listed: Listed::OnlyFailed, ..item }],
+            Some(ItemFault::OnlyInvalid) => vec![Item { listed: Listed::OnlyInvalid, ..item }],
+            Some(ItemFault::Code(_) | ItemFault::Partial(_)) | None => vec![item],
         })
         .collect();
 }
@@ -129,6 +144,14 @@ fn retyped(body: Vec<u8>, change: impl FnOnce(&mut serde_json::Map<String, Value
         }
         Ok(_) | Err(_) => body,
     }
+}
+
+/// With another status and code at the top.
+fn headed(body: Vec<u8>, status: &str, code: u32) -> Vec<u8> {
+    retyped(body, |fields| {
+        fields.insert("ActionStatus".to_owned(), status.into());
+        fields.insert("ErrorCode".to_owned(), code.into());
+    })
 }
 
 /// The body of a response.
@@ -261,6 +284,26 @@ mod tests {
         assert_eq!(ids("foreign"), [FOREIGN_ID, "a", "b", "c"]);
         assert_eq!(ids("shuffle"), ["c", "b", "a"]);
         assert_eq!(ids("slow=1ms"), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn answers_contradict_themselves_on_order() {
+        let head = |rule: &str| {
+            let answer: Value = serde_json::from_str(&text(rule, &["a"])).unwrap();
+            let code = |value: &Value| value.as_u64().unwrap();
+            let status = answer["ActionStatus"].as_str().unwrap().to_owned();
+            (status, code(&answer["ErrorCode"]), code(&answer["ResultItem"][0]["ResultCode"]))
+        };
+        assert_eq!(head("fail-with=70500"), ("FAIL".to_owned(), 70500, 0));
+        assert_eq!(head("ok-with=70500"), ("OK".to_owned(), 70500, 0));
+        assert_eq!(head("fail-zero"), ("FAIL".to_owned(), 0, 0));
+        assert!(
+            text("twice=70500", &["a"]).contains(r#""ResultCode":0,"ResultInfo":"","UserID":"a"},{"ResultCode":70500"#)
+        );
+        assert!(text("blamed", &["a"]).ends_with(r#""UserID":"a"}],"Fail_Account":["a"]}"#));
+        assert!(text("only-failed", &["a", "b"]).contains(r#""Fail_Account":["a"]"#));
+        assert_eq!(ids("only-invalid"), ["b"]);
+        assert!(text("shape-2025", &["a"]).contains(r#""ErrorInfo":"0""#));
     }
 
     #[test]

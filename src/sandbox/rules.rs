@@ -47,6 +47,14 @@ pub(super) enum CallFault {
     ObjectItems,
     Foreign,
     Shuffle,
+    /// Without the lists of failures, and `ErrorInfo` is `"0"`: as the pages of 2025 show it.
+    Shape2025,
+    /// `ActionStatus` FAIL and this code above items as they are.
+    FailWith(u32),
+    /// `ActionStatus` OK and this code above items as they are.
+    OkWith(u32),
+    /// `ActionStatus` FAIL with `ErrorCode` 0.
+    FailZero,
 }
 
 /// Whether the call's effect takes place before it goes wrong.
@@ -65,6 +73,16 @@ pub(super) enum ItemFault {
     Missing,
     /// Written, and twice in the answer.
     Duplicate,
+    /// Written in part, with this code.
+    Partial(u32),
+    /// Not written, and only in `Fail_Account`.
+    OnlyFailed,
+    /// Not written, and only in `Invalid_Account`.
+    OnlyInvalid,
+    /// Written, and twice in the answer: with code 0 and with this one.
+    Twice(u32),
+    /// Written, with code 0, and in `Fail_Account`.
+    Blamed,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +111,11 @@ impl CallFault {
             | Self::StringCode
             | Self::ObjectItems
             | Self::Foreign
-            | Self::Shuffle => true,
+            | Self::Shuffle
+            | Self::Shape2025
+            | Self::FailWith(_)
+            | Self::OkWith(_)
+            | Self::FailZero => true,
         }
     }
 }
@@ -102,7 +124,8 @@ impl Kind {
     /// Whether it can be played only where the answer lists items.
     pub(super) fn needs_items(&self) -> bool {
         match self {
-            Self::Item(_) => true,
+            // The list of `friend_delete_all` can be cleared in part.
+            Self::Item(fault) => !matches!(fault, ItemFault::Partial(_)),
             Self::Call(fault) => matches!(fault, CallFault::ObjectItems | CallFault::Foreign | CallFault::Shuffle),
         }
     }
@@ -121,7 +144,8 @@ const FORM: &str = "a rule is COMMAND:KIND:WHEN or COMMAND:KIND:WHEN:max=N, for 
 const COMMANDS: &str = "the commands are any, account_delete, friend_delete, friend_delete_all, friend_update";
 const KINDS: &str = "the kinds are code=N, http=STATUS, reset, close, silence (each of these also with -before or \
      -after the write), slow=DURATION, storm=CODE/DURATION, poison=CODE/USERID, item=CODE, missing, \
-     duplicate, foreign, shuffle, garbage, truncated, cut, huge, string-code, object-items";
+     duplicate, partial=CODE, only-failed, only-invalid, twice=CODE, blamed, foreign, shuffle, shape-2025, \
+     fail-with=CODE, ok-with=CODE, fail-zero, garbage, truncated, cut, huge, string-code, object-items";
 const CODES: &str = "a code is a number from 1, for example code=30006";
 const STATUSES: &str = "a status is a number from 300 to 599, for example http=502";
 const DURATIONS: &str = "a duration is like 250ms or 2s, for example slow=250ms or storm=60007/2s";
@@ -190,6 +214,15 @@ fn parse_kind(text: &str) -> Result<Kind, Problem> {
         ("item", Some(value)) => Kind::Item(ItemFault::Code(parse_code(value)?)),
         ("missing", None) => Kind::Item(ItemFault::Missing),
         ("duplicate", None) => Kind::Item(ItemFault::Duplicate),
+        ("partial", Some(value)) => Kind::Item(ItemFault::Partial(parse_code(value)?)),
+        ("only-failed", None) => Kind::Item(ItemFault::OnlyFailed),
+        ("only-invalid", None) => Kind::Item(ItemFault::OnlyInvalid),
+        ("twice", Some(value)) => Kind::Item(ItemFault::Twice(parse_code(value)?)),
+        ("blamed", None) => Kind::Item(ItemFault::Blamed),
+        ("shape-2025", None) => Kind::Call(C::Shape2025),
+        ("fail-with", Some(value)) => Kind::Call(C::FailWith(parse_code(value)?)),
+        ("ok-with", Some(value)) => Kind::Call(C::OkWith(parse_code(value)?)),
+        ("fail-zero", None) => Kind::Call(C::FailZero),
         ("foreign", None) => Kind::Call(C::Foreign),
         ("shuffle", None) => Kind::Call(C::Shuffle),
         ("garbage", None) => Kind::Call(C::Garbage),
@@ -273,6 +306,11 @@ impl fmt::Display for Kind {
             Self::Item(ItemFault::Code(code)) => write!(f, "item={code}"),
             Self::Item(ItemFault::Missing) => f.write_str("missing"),
             Self::Item(ItemFault::Duplicate) => f.write_str("duplicate"),
+            Self::Item(ItemFault::Partial(code)) => write!(f, "partial={code}"),
+            Self::Item(ItemFault::OnlyFailed) => f.write_str("only-failed"),
+            Self::Item(ItemFault::OnlyInvalid) => f.write_str("only-invalid"),
+            Self::Item(ItemFault::Twice(code)) => write!(f, "twice={code}"),
+            Self::Item(ItemFault::Blamed) => f.write_str("blamed"),
         }
     }
 }
@@ -296,6 +334,10 @@ impl fmt::Display for CallFault {
             Self::ObjectItems => f.write_str("object-items"),
             Self::Foreign => f.write_str("foreign"),
             Self::Shuffle => f.write_str("shuffle"),
+            Self::Shape2025 => f.write_str("shape-2025"),
+            Self::FailWith(code) => write!(f, "fail-with={code}"),
+            Self::OkWith(code) => write!(f, "ok-with={code}"),
+            Self::FailZero => f.write_str("fail-zero"),
         }
     }
 }

@@ -37,6 +37,19 @@ pub struct World {
     /// Each as a JSON object: some 150 bytes, where a map of values takes a kilobyte.
     tags: HashMap<Key, Box<str>>,
     groups: HashMap<Key, HashSet<String>>,
+    /// Accounts that are gone, friendships that are off a list, and lists that are not wholly cleared or updated, of
+    /// which a call that failed half way left data behind.
+    left_behind: HashSet<Key>,
+}
+
+/// What a call does to one of its items.
+pub(super) enum Fate {
+    /// All of it.
+    Written,
+    /// Nothing, and it says so.
+    Spared(Refusal),
+    /// A part of it, and it says so.
+    Half(Refusal),
 }
 
 /// How things stood before the first call.
@@ -52,6 +65,13 @@ enum Base {
         accounts: HashSet<Key>,
         friends: HashSet<Key>,
     },
+}
+
+/// How much of a write takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Full,
+    Half,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,6 +133,7 @@ impl World {
             known: HashMap::new(),
             tags: HashMap::new(),
             groups: HashMap::new(),
+            left_behind: HashSet::new(),
         }
     }
 
@@ -124,6 +145,21 @@ impl World {
     /// Whether `to` is on the list of `from`.
     pub fn is_friend(&self, from: &str, to: &str) -> bool {
         self.lists_friend(Key::account(from), Key::account(to))
+    }
+
+    /// Whether data of the account remains though the account is gone.
+    pub fn account_data_remains(&self, user: &str) -> bool {
+        self.left_behind.contains(&Key::account(user))
+    }
+
+    /// Whether data of the friendship remains though `to` is off the list of `from`, or an update of it is half done.
+    pub fn friend_data_remains(&self, from: &str, to: &str) -> bool {
+        self.left_behind.contains(&Key::pair(Key::account(from), Key::account(to)))
+    }
+
+    /// Whether a clearing of the list of `from` is half done.
+    pub fn list_remains(&self, from: &str) -> bool {
+        self.left_behind.contains(&Key::account(from))
     }
 
     /// The tags that updates gave to `to` on the list of `from`; `None` without an update, and after
@@ -201,9 +237,8 @@ impl World {
         }
     }
 
-    /// Carries out `order` at once. The items that `spare` has a refusal for are refused so and left
-    /// alone. Also returns how many items were written.
-    pub(super) fn apply(&mut self, order: &Order, spare: impl Fn(usize) -> Option<Refusal>) -> (Verdict, u64) {
+    /// Carries out `order` at once, each item by its fate. Also returns how many items were written in full.
+    pub(super) fn apply(&mut self, order: &Order, fate: impl Fn(usize) -> Fate) -> (Verdict, u64) {
         if let Some(owner) = order.owner()
             && !self.exists(owner.key)
         {
@@ -211,35 +246,51 @@ impl World {
         }
         match order {
             Order::AccountDelete { users } => {
-                let write = |user: &Account| self.delete_account(user.key);
-                each(users, |user| &user.id, spare, write)
+                let write = |user: &Account, extent| self.delete_account(user.key, extent);
+                each(users, |user| &user.id, fate, write)
             }
             Order::FriendDelete { from, to, way } => {
-                let write = |to: &Account| self.delete_friend(from.key, to, *way);
-                each(to, |to| &to.id, spare, write)
+                let write = |to: &Account, extent| self.delete_friend(from.key, to, *way, extent);
+                each(to, |to| &to.id, fate, write)
             }
-            Order::FriendDeleteAll { from, way } => {
-                self.clear_list(from.key, *way);
-                (Verdict::Done, 1)
-            }
+            Order::FriendDeleteAll { from, way } => match fate(0) {
+                Fate::Spared(refusal) => (Verdict::Refused(refusal), 0),
+                Fate::Written => {
+                    self.clear_list(from.key, *way, Extent::Full);
+                    (Verdict::Done, 1)
+                }
+                Fate::Half(refusal) => {
+                    self.clear_list(from.key, *way, Extent::Half);
+                    (Verdict::Refused(refusal), 0)
+                }
+            },
             Order::FriendUpdate { from, updates } => {
-                let write = |update: &Update| self.update_friend(from.key, update);
-                each(updates, |update| &update.to.id, spare, write)
+                let write = |update: &Update, extent| self.update_friend(from.key, update, extent);
+                each(updates, |update| &update.to.id, fate, write)
             }
         }
     }
 
-    fn delete_account(&mut self, user: Key) -> Result<(), Refusal> {
+    /// Half way the account is gone and its data is not.
+    fn delete_account(&mut self, user: Key, extent: Extent) -> Result<(), Refusal> {
         if !self.exists(user) {
             return Err(Refusal::new(70107));
         }
-        self.accounts.entry(user).or_default().delete();
+        let record = self.accounts.entry(user).or_default();
+        match extent {
+            Extent::Full => record.delete(),
+            Extent::Half => {
+                record.gone = true;
+                self.left_behind.insert(user);
+            }
+        }
         Ok(())
     }
 
     /// Whether `to` can be deleted depends on the list of `from` alone; `Both` then also takes `from`
-    /// from the other list, if it is there.
-    fn delete_friend(&mut self, from: Key, to: &Account, way: DeleteType) -> Result<(), Refusal> {
+    /// from the other list, if it is there. Half way `to` is off the list of `from`, its data remains, and the other list
+    /// is as it was.
+    fn delete_friend(&mut self, from: Key, to: &Account, way: DeleteType, extent: Extent) -> Result<(), Refusal> {
         if !to.is_legal() {
             return Err(illegal_account());
         }
@@ -247,7 +298,13 @@ impl World {
             return Err(Refusal::new(31704));
         }
         let pair = Key::pair(from, to.key);
-        self.friends.entry(pair).or_default().delete();
+        let record = self.friends.entry(pair).or_default();
+        if extent == Extent::Half {
+            record.gone = true;
+            self.left_behind.insert(pair);
+            return Ok(());
+        }
+        record.delete();
         self.tags.remove(&pair);
         match way {
             DeleteType::Single => {}
@@ -260,7 +317,16 @@ impl World {
         Ok(())
     }
 
-    fn clear_list(&mut self, from: Key, way: DeleteType) {
+    /// Half way the list of `from` is empty only where the other lists were to follow; one-way nobody can say what is left.
+    fn clear_list(&mut self, from: Key, way: DeleteType, extent: Extent) {
+        if extent == Extent::Half {
+            self.left_behind.insert(from);
+            if way == DeleteType::Both {
+                self.lists.entry(from).or_default().gone = true;
+            }
+            return;
+        }
+        self.left_behind.remove(&from);
         self.lists.entry(from).or_default().delete();
         match way {
             DeleteType::Single => {}
@@ -271,8 +337,8 @@ impl World {
     }
 
     /// The new value of a tag takes the place of the old one. A group that the user does not have yet
-    /// is made; an update that would make a 33rd changes nothing.
-    fn update_friend(&mut self, from: Key, update: &Update) -> Result<(), Refusal> {
+    /// is made; an update that would make a 33rd changes nothing. Half way the first tag alone is written.
+    fn update_friend(&mut self, from: Key, update: &Update, extent: Extent) -> Result<(), Refusal> {
         if !update.to.is_legal() {
             return Err(illegal_account());
         }
@@ -288,11 +354,18 @@ impl World {
         if tags.is_empty() && matches!(self.base, Base::Open { .. }) {
             self.known.entry(from).or_default().push(update.to.key);
         }
-        tags.extend(update.tags.iter().cloned());
+        let written = if extent == Extent::Full { update.tags.len() } else { 1 };
+        tags.extend(update.tags.iter().take(written).cloned());
         // Strings and numbers always serialize.
         let text = serde_json::to_string(&tags).unwrap_or_default();
         self.tags.insert(pair, text.into());
-        self.friends.entry(pair).or_default().write();
+        match extent {
+            Extent::Full => {
+                self.left_behind.remove(&pair);
+                self.friends.entry(pair).or_default().write();
+            }
+            Extent::Half => drop(self.left_behind.insert(pair)),
+        }
         Ok(())
     }
 
@@ -365,20 +438,22 @@ fn illegal_account() -> Refusal {
     Refusal::with(ILLEGAL_ACCOUNT, "Err_SNS_Comm_Account_Illegal")
 }
 
-/// Writes the items one by one, in their order, and counts those written.
+/// Writes the items one by one, in their order, and counts those written in full.
 fn each<T>(
     items: &[T],
     id: impl Fn(&T) -> &str,
-    spare: impl Fn(usize) -> Option<Refusal>,
-    mut write: impl FnMut(&T) -> Result<(), Refusal>,
+    fate: impl Fn(usize) -> Fate,
+    mut write: impl FnMut(&T, Extent) -> Result<(), Refusal>,
 ) -> (Verdict, u64) {
     let mut written = 0;
-    let results = items.iter().enumerate().map(|(index, item)| match spare(index).map_or_else(|| write(item), Err) {
-        Ok(()) => {
-            written += 1;
-            Item::ok(id(item))
-        }
-        Err(refusal) => Item::refused(id(item), refusal),
+    let results = items.iter().enumerate().map(|(index, item)| {
+        let done = match fate(index) {
+            Fate::Written => write(item, Extent::Full).inspect(|()| written += 1),
+            Fate::Spared(refusal) => Err(refusal),
+            // What can't be written at all is refused for that.
+            Fate::Half(refusal) => write(item, Extent::Half).and(Err(refusal)),
+        };
+        done.map_or_else(|refusal| Item::refused(id(item), refusal), |()| Item::ok(id(item)))
     });
     let results = results.collect();
     (Verdict::Items(results), written)

@@ -156,7 +156,7 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     fn new(bench: &'a Bench, frozen: &'a Frozen, db: &[u8], wal: &[u8], tail: bool) -> Self {
-        for name in [DB, WAL, "imbulk.db-shm", "imbulk.db.lock"] {
+        for name in [DB, WAL, "imbulk.db-shm"] {
             // Not all of them are there each time.
             let _gone = std::fs::remove_file(bench.path(name));
         }

@@ -1,5 +1,6 @@
 //! The documents, held against the program: what they say of commands, defaults, codes, files and tests is so.
 
+mod commands;
 mod job_file;
 
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use imbulk::domain::codes::{Class, entry};
 use imbulk::domain::operation;
 use imbulk::domain::outcome::Outcome;
 
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "SECURITY.md",
     "docs/reliability.md",
@@ -25,6 +26,7 @@ const DOCUMENTS: [&str; 13] = [
     "docs/decisions/0005-doubt-and-in-doubt.md",
     "docs/decisions/0006-runs-and-the-same-input.md",
     "docs/decisions/0007-retry-budget-and-breaker.md",
+    "docs/decisions/0012-what-an-answer-proves.md",
 ];
 
 fn root() -> &'static Path {

@@ -4,12 +4,18 @@
 mod harness;
 
 mod again;
+mod claims;
+mod environment;
 mod faults;
+mod guards;
 mod halts;
+mod holding;
 mod inputs;
 mod lies;
+mod names;
 mod operations;
 mod outputs;
+mod plans;
 mod round_trip;
 mod sending;
 mod stops;

@@ -31,15 +31,15 @@ fn prepare(bench: &Bench, operation: Command, asked: &[Asked]) -> String {
 }
 
 #[test]
-fn sigterm_lets_calls_under_way_finish_and_the_next_run_goes_on() {
-    for signal in [Signal::TERM, Signal::INT] {
+fn a_signal_lets_calls_under_way_finish_and_the_next_run_goes_on() {
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
         let bench = Bench::with(slow(Command::FriendDeleteAll));
         let asked = plain(Command::FriendDeleteAll, 200);
         let job = prepare(&bench, Command::FriendDeleteAll, &asked);
         let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
         bench.until_calls(20, &mut running);
         running.signal(signal);
-        running.wait().expect(5).says("signal");
+        running.wait().expect(5).says(name);
         let results = bench.results("job");
         let early = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
         Case { end: End::Early, ..early }.check(&bench);
@@ -81,7 +81,7 @@ fn a_second_runner_is_told_the_first_ones_pid_and_status_works_beside_it() {
     bench.run(&job).expect(6).says(&running.pid().to_string());
     let status = bench.imbulk(&["status", "job", "--json"]).expect(0);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
-    assert_eq!(status["state"], "running", "{status:#}");
+    assert_eq!(status["state"], "sending", "{status:#}");
     let outcomes = status["outcomes"].as_object().expect("counts by name");
     let sum: u64 = outcomes.values().filter_map(serde_json::Value::as_u64).sum();
     assert_eq!(sum, 300, "{status:#}");

@@ -8,3 +8,4 @@ pub(crate) mod forge;
 pub(crate) mod http;
 pub(crate) mod means;
 pub(crate) mod rows;
+pub(crate) mod scripted;

@@ -64,7 +64,22 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
     let (mut queue, run) = finished(&place).await;
     read_all(&mut queue, run).await.unwrap();
     let columns: [(&str, &[&str]); 8] = [
-        ("run", &["uuid", "job", "target", "operation", "definition", "digest", "stamp", "protected", "tags", "crc"]),
+        (
+            "run",
+            &[
+                "uuid",
+                "job",
+                "target",
+                "operation",
+                "definition",
+                "digest",
+                "stamp",
+                "protected",
+                "files",
+                "tags",
+                "crc",
+            ],
+        ),
         (
             "run",
             &["state", "delete_type", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"],
@@ -75,7 +90,7 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
             "request",
             &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "seal"],
         ),
-        ("payload", &["from_account", "accounts", "rows", "tags", "crc"]),
+        ("payload", &["from_account", "accounts", "rows", "tags", "history", "crc"]),
         ("outcome", &["row", "outcome", "code", "reason", "crc"]),
         (
             "aside",

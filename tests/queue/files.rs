@@ -26,7 +26,7 @@ async fn the_queue_and_all_files_beside_it_are_the_users_alone() {
         names.push(file.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["q.db", "q.db-shm", "q.db-wal", "q.db.lock"]);
+    assert_eq!(names, ["q.db", "q.db-shm", "q.db-wal"]);
     queue.close().await.unwrap();
     assert!(!place.folder().join("q.db-wal").exists(), "closing folds the log into the file");
 }
@@ -86,7 +86,6 @@ async fn what_is_no_queue_is_refused_by_name_and_left_as_it_is() {
     std::fs::create_dir(&folder).unwrap();
     assert!(refused(&folder).await.starts_with(&format!("{} is no queue", folder.display())));
     assert!(matches!(Reader::open(&folder).await, Err(QueueError::NoQueue(_))));
-    assert!(!place.folder().join("folder.lock").exists());
 }
 
 #[tokio::test]
@@ -146,4 +145,70 @@ async fn a_queue_is_read_without_a_change_to_it() {
     drop(reader);
     assert!(std::fs::read(place.file()).unwrap() == before);
     place.open().await.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_queue_is_one_under_all_its_names_and_its_log_is_read_under_each() {
+    let place = Place::new();
+    let root = place.folder().canonicalize().unwrap();
+    let [own, soft, hard, moved] = ["q.db", "soft.db", "hard.db", "moved.db"].map(|name| root.join(name));
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    std::os::unix::fs::symlink("q.db", &soft).unwrap();
+    std::fs::hard_link(&own, &hard).unwrap();
+    for name in [&own, &soft, &hard] {
+        assert!(matches!(Queue::open(name).await, Err(QueueError::Held { .. })), "{}", name.display());
+        let reader = Reader::open(name).await.unwrap();
+        assert!(reader.is_owned());
+        assert_eq!(reader.page(run, 0, 9, 9).await.unwrap().len(), 1, "{}", name.display());
+    }
+    queue.close().await.unwrap();
+    for name in [&soft, &hard] {
+        let queue = Queue::open(name).await.unwrap();
+        assert_eq!(queue.path(), own);
+        queue.close().await.unwrap();
+    }
+    assert!(!root.join("hard.db-wal").exists());
+
+    // Under neither of the two names that are left was it used.
+    std::fs::rename(&own, &moved).unwrap();
+    assert!(refused(&hard).await.contains("several names"));
+    assert!(matches!(Reader::open(&moved).await, Err(QueueError::Linked(_))));
+    std::fs::remove_file(&hard).unwrap();
+    assert_eq!(Queue::open(&moved).await.unwrap().path(), moved);
+}
+
+#[tokio::test]
+async fn a_run_is_not_called_finished_in_a_file_that_nobody_finds() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let run = begun(&mut queue, "account_delete", &[(None, items(0..1))]).await;
+    let request = pending(&queue, run).await.remove(0);
+    exchange(&mut queue, run, &request, vec![done()]).await;
+    let other = place.folder().join("other");
+    std::fs::rename(place.file(), &other).unwrap();
+    assert!(matches!(queue.finish(run, NOW).await, Err(QueueError::Lost { .. })));
+    std::fs::rename(&other, place.file()).unwrap();
+    queue.finish(run, NOW).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_waits_for_the_lock_of_another_program() {
+    use sqlx::{ConnectOptions, Connection};
+    let place = Place::new();
+    let mut queue = place.open().await;
+    begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file());
+    let mut other = options.connect().await.unwrap();
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let busy = queue.busy();
+    let writing = tokio::spawn(async move { intend(&mut queue, &[1]).await.map(|written| (queue, written.len())) });
+    while busy.waits_for().is_none() {
+        assert!(!writing.is_finished());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    lock.rollback().await.unwrap();
+    let (_queue, written) = writing.await.unwrap().unwrap();
+    assert_eq!(written, 1);
+    assert_eq!(busy.waits_for(), None);
 }

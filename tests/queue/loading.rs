@@ -53,9 +53,6 @@ async fn what_is_loaded_reads_back_and_adds_up() {
     assert_eq!(stored.tags(), ["Tag_SNS_IM_Remark"]);
     let reader = queue.reader().await.unwrap();
     assert_eq!(reader.runs().await.unwrap(), std::slice::from_ref(&stored));
-    assert_eq!(reader.find("job").await.unwrap(), Some(stored.clone()));
-    assert_eq!(reader.find(&stored.uuid).await.unwrap(), Some(stored.clone()));
-    assert_eq!(reader.find("' OR 1=1 --").await.unwrap(), None);
     assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), [stored]);
     assert_eq!(reader.runs_of("job", "1400000001").await.unwrap(), []);
     let mut snapshot = reader.snapshot().await.unwrap();
@@ -83,7 +80,6 @@ async fn nobody_sees_a_run_that_is_still_being_loaded() {
     let loader = load_many(&mut queue).await;
     assert!(place.number("SELECT count(*) FROM request").await > 0, "or the test is blind");
     assert_eq!(reader.runs().await.unwrap(), []);
-    assert_eq!(reader.find("job").await.unwrap(), None);
     assert_eq!(reader.runs_of("job", "sandbox").await.unwrap(), []);
     assert_eq!(place.number("SELECT count(*) FROM item").await, 0);
     let run = loader.finish(&[]).await.unwrap();

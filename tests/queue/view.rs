@@ -37,6 +37,46 @@ async fn every_item_is_one_line_with_its_account_its_row_and_its_outcome() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&tags).unwrap(), own.unwrap());
 }
 
+#[tokio::test]
+async fn every_item_and_every_skipped_row_names_its_target_its_file_and_its_line() {
+    use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
+    use imbulk::domain::row::Tags;
+    use imbulk::queue::Loader;
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
+    loader.request(Packed::of(None, &[item(0), item(3)])).await.unwrap();
+    let rejected = Cause::Rejected { column: Some("UserID".into()), reason: "too long".into() };
+    let causes = [(1, rejected), (2, Cause::Duplicate { of: 0 }), (4, Cause::Protected { id: "u4".into() })];
+    for (row, cause) in causes {
+        let aside = Aside { row, cause, from: None, account: Some(format!("u{row}")), tags: Tags::new() };
+        loader.aside(aside).await.unwrap();
+    }
+    // Rows 0 to 2 in lines 2, 4 and 6 of the first file, the others from line 10 of the second on.
+    for (first_row, source, first_line, step) in [(0, 0, 2, 2), (3, 1, 10, 1)] {
+        loader.segment(Segment { first_row, source, first_line, step }).await.unwrap();
+    }
+    loader.finish(&[]).await.unwrap();
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file()).connect().await.unwrap();
+    let lines: Vec<(String, String, i64, String, String, Option<String>)> =
+        sqlx::query_as("SELECT target, source, line, account, outcome, reason FROM item ORDER BY row")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let line = |source: &str, line, account: &str, outcome: &str, reason: Option<&str>| {
+        let [target, source, account, outcome] = ["sandbox", source, account, outcome].map(ToOwned::to_owned);
+        (target, source, line, account, outcome, reason.map(ToOwned::to_owned))
+    };
+    let expected = [
+        line("a.csv", 2, "u0", "pending", None),
+        line("a.csv", 4, "u1", "rejected", Some("too long")),
+        line("a.csv", 6, "u2", "duplicate", Some("duplicate of a.csv:2")),
+        line("b.csv", 10, "u3", "pending", None),
+        line("b.csv", 11, "u4", "protected", Some("`u4` is on the protected list")),
+    ];
+    assert_eq!(lines, expected);
+}
+
 /// 20,000 items in requests of this size.
 async fn filled(size: u64) -> Place {
     let place = Place::new();

@@ -3,7 +3,7 @@
 use imbulk::domain::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
 use imbulk::domain::request::{Doubt, Request, RequestId};
 use imbulk::domain::verdict::{Again, Charge, Shape, Verdict, Wait};
-use imbulk::queue::{Queue, QueueError, RunId, Write, Written};
+use imbulk::queue::{Queue, QueueError, Reader, RunId, Write, Written};
 
 use crate::fixture::*;
 use crate::forge::forge;
@@ -181,7 +181,7 @@ async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works
     let (mut queue, run, mut page) = three(&place).await;
     exchange(&mut queue, run, &page[1], vec![done(); 4]).await;
     // The third was sent before at no charge, so that no CHECK of the table comes to the rescue.
-    let free = Again { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, shape: Shape::Whole };
+    let free = Again { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, shape: Shape::Whole, met: None };
     page[2] = exchange(&mut queue, run, &page[2], vec![Verdict::Again(free); 2]).await.remove(0).request;
     intend(&mut queue, &[1]).await.unwrap();
     let picture = "SELECT (SELECT sum(id * id * (1 + length(state)) + attempts) FROM request) * 1000
@@ -282,4 +282,29 @@ async fn pages_neither_skip_nor_double_and_end_at_the_bound() {
     assert_eq!(reader.request(second.id).await.unwrap(), second);
     intend(&mut queue, &[second.id]).await.unwrap();
     assert!(reader.request(second.id).await.is_err(), "it is not pending");
+}
+
+#[tokio::test]
+async fn codes_that_items_met_are_stored_with_them_and_a_plain_success_stores_none() {
+    let place = Place::new();
+    let (mut queue, run, page) = three(&place).await;
+    let codes = |request: &Request| request.history.codes().collect::<Vec<_>>();
+    exchange(&mut queue, run, &page[0], vec![done(); page[0].items.len()]).await;
+    assert_eq!(place.number("SELECT count(*) FROM payload WHERE history IS NOT NULL").await, 0);
+    let verdicts = vec![again_after(30006), again_after(70500), done(), again_after(30006)];
+    let parts = exchange(&mut queue, run, &page[1], verdicts).await;
+    assert_eq!(parts.iter().map(|part| codes(&part.request)).collect::<Vec<_>>(), [[30006], [70500]]);
+    let first = parts[0].request.clone();
+    exchange(&mut queue, run, &first, vec![again_after(40006); 2]).await;
+    drop(queue);
+    let queue = place.open().await;
+    let stored = pending(&queue, run).await;
+    let stored: Vec<_> = stored.iter().map(|request| (request.id, codes(request))).collect();
+    let untouched = (page[2].id, vec![]);
+    assert_eq!(stored, [untouched, (first.id, vec![40006, 30006]), (parts[1].request.id, vec![70500])]);
+    assert_eq!(place.number("SELECT count(*) FROM payload WHERE request = 2 AND history IS NOT NULL").await, 0);
+    place.tamper("UPDATE payload SET history = NULL WHERE history IS NOT NULL").await;
+    let reader = Reader::open(&place.file()).await.unwrap();
+    let page = reader.page(run, 0, RequestId::MAX, 10).await.unwrap_err().to_string();
+    assert!(page.contains("wrong checksum in table payload"), "a code is not lost unseen: {page}");
 }

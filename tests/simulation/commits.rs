@@ -6,7 +6,7 @@ use imbulk::domain::operation::DeleteType;
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::{Request, RequestId};
-use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
+use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule, StopReason, StopSignal};
 
 use crate::directed::{friend, plan};
 
@@ -110,6 +110,6 @@ fn a_record_is_urgent_where_an_account_or_the_width_is_waited_for() {
 #[test]
 fn while_a_run_stops_all_records_are_urgent() {
     let mut schedule = all_sent(None, strangers(3));
-    let _ = schedule.handle(Duration::ZERO, Event::Stop(imbulk::domain::schedule::StopReason::Signal));
+    let _ = schedule.handle(Duration::ZERO, Event::Stop(StopReason::Signal(StopSignal::Terminate)));
     assert!(is_urgent(&mut schedule, 1, 0));
 }

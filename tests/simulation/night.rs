@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::history::CodeHistory;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, DeleteType, DeleteTypeRule, Operation};
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
@@ -237,7 +238,7 @@ fn requests(
 }
 
 pub(crate) fn request(id: RequestId, from: Option<UserId>, items: Vec<Item>) -> Request {
-    Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None }
+    Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None, history: CodeHistory::default() }
 }
 
 /// Takes the next row; an update sometimes two of them.

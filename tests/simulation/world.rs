@@ -11,7 +11,7 @@ use std::time::Duration;
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Keys, Request, RequestId};
 use imbulk::domain::row::RowNo;
-use imbulk::domain::schedule::{Command, End, Event, JobPlan, StopReason};
+use imbulk::domain::schedule::{Command, End, Event, JobPlan, StopReason, StopSignal};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -232,7 +232,7 @@ impl World<'_> {
                 Some(Fortune::Kill(events)) if session.events >= events => return,
                 Some(Fortune::Signal(events)) if session.events >= events => {
                     fortune = None;
-                    self.handle(session, Event::Stop(StopReason::Signal));
+                    self.handle(session, Event::Stop(StopReason::Signal(StopSignal::Terminate)));
                 }
                 Some(Fortune::Deadline(events)) if session.events >= events => {
                     fortune = None;

@@ -1,13 +1,13 @@
 //! Codes of profiles: 40xxx.
 
-use super::{Entry, FATAL, OF_ONE_ITEM, TRANSIENT};
+use super::{DATA_LEFT, Entry, FATAL, OF_ONE_ITEM};
 
 /// In ascending order.
 pub(super) static ENTRIES: &[Entry] = &[
     Entry {
         codes: 40_001..=40_001,
         meaning: "a parameter is wrong",
-        advice: "`imbulk results` shows the API's reason; correct the row",
+        advice: "`imbulk results NAME` shows the API's reason; correct the row",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },
@@ -44,7 +44,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "an error within the server, also while account_delete clears the profile",
         advice: "nothing, unless it goes on: then ask the support of the API",
         source: "page account_delete; error code tables 2023 and 2025",
-        rule: TRANSIENT,
+        rule: DATA_LEFT,
     },
     Entry {
         codes: 40_007..=40_007,
@@ -77,14 +77,14 @@ pub(super) static ENTRIES: &[Entry] = &[
     Entry {
         codes: 40_605..=40_605,
         meaning: "a value is not legal",
-        advice: "`imbulk results` shows the API's reason; correct the row",
+        advice: "`imbulk results NAME` shows the API's reason; correct the row",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },
     Entry {
         codes: 40_610..=40_610,
         meaning: "a value is of the wrong type",
-        advice: "`imbulk results` shows the API's reason; correct the row",
+        advice: "`imbulk results NAME` shows the API's reason; correct the row",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },

@@ -1,66 +1,20 @@
 //! What must hold before anything is sent, and when a run stops early.
 
 mod protected;
+mod reading;
 mod room;
+mod until;
 
-use jiff::Zoned;
-
-use super::job::{Guard, Stop, TimeOfDay};
+use super::job::Stop;
 use super::outcome::{Count, Outcome};
 use super::tally::Tally;
 
 pub use protected::{Protected, ProtectedError};
+pub use reading::{Facts, GuardReading};
 pub use room::{Bytes, Room};
 
 /// How many earlier runs `max_change` looks at: a week of nightly ones.
 pub const LAST_RUNS: usize = 7;
-
-/// A guard said no: nothing is sent.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum GuardTripped {
-    /// More items than `guard.max_items`.
-    #[error(
-        "{items} items to send, more than `max_items` = {max}\nhint: look at the input; raise `max_items` if they \
-         are meant"
-    )]
-    MaxItems {
-        /// Items that would be sent.
-        items: u64,
-        /// What the job allows.
-        max: u64,
-    },
-    /// More than `guard.max_change` times what is usual.
-    #[error(
-        "{items} items to send, more than `max_change` = {max_change} times the {median} that the last runs had \
-         (median)\nhint: look at the input; raise `max_change` if they are meant"
-    )]
-    MaxChange {
-        /// Items that would be sent.
-        items: u64,
-        /// The median of the last runs.
-        median: f64,
-        /// What the job allows.
-        max_change: f64,
-    },
-}
-
-impl Guard {
-    /// Whether a run of `items` items may send anything. `last_runs` holds the item counts of the last
-    /// [`LAST_RUNS`] runs of the job, in any order; without any there is nothing to compare with.
-    pub fn check(&self, items: u64, last_runs: &[u64]) -> Result<(), GuardTripped> {
-        if let Some(max) = self.max_items.map(std::num::NonZeroU64::get)
-            && items > max
-        {
-            return Err(GuardTripped::MaxItems { items, max });
-        }
-        if let (Some(max_change), Some(median)) = (self.max_change, median(last_runs))
-            && as_f64(items) > max_change * median
-        {
-            return Err(GuardTripped::MaxChange { items, median, max_change });
-        }
-        Ok(())
-    }
-}
 
 /// Items with an outcome, and those among them that are a bad sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,19 +74,6 @@ impl Stop {
     }
 }
 
-impl TimeOfDay {
-    /// The next moment after `now` at which clocks in the time zone of `now` show this time. On a day whose clocks
-    /// skip it, it is as much later as they skip; on a day that has it twice, it is the first. None at the end of
-    /// the calendar.
-    pub fn next_after(self, now: &Zoned) -> Option<Zoned> {
-        let (hour, minute) = (i8::try_from(self.hour).ok()?, i8::try_from(self.minute).ok()?);
-        let time = jiff::civil::Time::new(hour, minute, 0, 0).ok()?;
-        let on = |date: jiff::civil::Date| date.to_datetime(time).to_zoned(now.time_zone().clone()).ok();
-        let today = on(now.date()).filter(|moment| moment > now);
-        today.or_else(|| on(now.date().tomorrow().ok()?))
-    }
-}
-
 /// Whether `part` of `whole` is at least this share; a share of nothing is none.
 fn reaches(part: u64, whole: u64, share: f64) -> bool {
     part > 0 && as_f64(part) >= share * as_f64(whole)
@@ -154,52 +95,21 @@ fn as_f64(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU64;
-
     use super::*;
+    use crate::domain::job::Guard;
 
-    fn guard(max_items: Option<u64>, max_change: Option<f64>) -> Guard {
+    /// A job's guards where it sets none.
+    pub(super) fn guard() -> Guard {
         Guard {
             protected: None,
             min_items: None,
-            max_items: max_items.and_then(NonZeroU64::new),
-            max_change,
+            max_items: None,
+            max_change: None,
             max_rejected: 0.1,
             max_already_done: None,
             canary: None,
             hold: None,
         }
-    }
-
-    #[test]
-    fn as_many_items_as_allowed_pass_and_one_more_does_not() {
-        let guard = guard(Some(10), None);
-        assert_eq!(guard.check(10, &[]), Ok(()));
-        assert_eq!(guard.check(11, &[]), Err(GuardTripped::MaxItems { items: 11, max: 10 }));
-    }
-
-    #[test]
-    fn a_run_is_compared_with_the_median_so_one_odd_night_does_not_move_it() {
-        let guard = guard(None, Some(3.0));
-        let nights = [100, 1_000_000, 90, 110, 105];
-        assert_eq!(guard.check(315, &nights), Ok(()));
-        let tripped = guard.check(316, &nights).unwrap_err().to_string();
-        assert!(tripped.starts_with("316 items to send, more than `max_change` = 3 times the 105"), "{tripped}");
-    }
-
-    #[test]
-    fn the_median_of_an_even_number_of_runs_is_the_mean_of_the_middle_two() {
-        let guard = guard(None, Some(1.0));
-        assert_eq!(guard.check(15, &[10, 20]), Ok(()));
-        assert!(guard.check(16, &[10, 20]).is_err());
-    }
-
-    #[test]
-    fn the_first_run_has_nothing_to_be_compared_with_and_empty_nights_allow_nothing() {
-        let guard = guard(None, Some(3.0));
-        assert_eq!(guard.check(5_000_000, &[]), Ok(()));
-        assert!(guard.check(1, &[0, 0, 0]).is_err());
-        assert_eq!(guard.check(0, &[0, 0, 0]), Ok(()));
     }
 
     fn signs(ended: Count, failed: Count, already_done: Count) -> Signs {
@@ -253,42 +163,5 @@ mod tests {
     fn signs_are_counted_of_rows_that_were_sent() {
         let tally: Tally = Outcome::ALL.into_iter().zip([1, 2, 4, 8, 16, 32, 64, 128]).collect();
         assert_eq!(Signs::of(&tally), signs(15, 12, 2));
-    }
-
-    fn next(hour: u8, minute: u8, now: &str) -> String {
-        let now: Zoned = now.parse().expect("a moment");
-        let moment = TimeOfDay { hour, minute }.next_after(&now).expect("there is one");
-        moment.to_string()
-    }
-
-    #[test]
-    fn until_is_today_while_it_lies_ahead_and_tomorrow_from_then_on() {
-        let today = "2026-11-22T06:00:00+08:00[Asia/Shanghai]";
-        let tomorrow = "2026-11-23T06:00:00+08:00[Asia/Shanghai]";
-        assert_eq!(next(6, 0, "2026-11-22T05:59:59+08:00[Asia/Shanghai]"), today);
-        assert_eq!(next(6, 0, today), tomorrow);
-        assert_eq!(next(6, 0, "2026-11-22T23:00:00+08:00[Asia/Shanghai]"), tomorrow);
-    }
-
-    #[test]
-    fn until_falls_after_the_hour_that_spring_skips() {
-        let now = "2026-03-29T01:00:00+01:00[Europe/Berlin]";
-        assert_eq!(next(2, 30, now), "2026-03-29T03:30:00+02:00[Europe/Berlin]");
-    }
-
-    #[test]
-    fn until_is_the_first_of_the_two_hours_of_autumn_and_not_both() {
-        let first = "2026-10-25T02:30:00+02:00[Europe/Berlin]";
-        assert_eq!(next(2, 30, "2026-10-25T00:10:00+02:00[Europe/Berlin]"), first);
-        let next_day = "2026-10-26T02:30:00+01:00[Europe/Berlin]";
-        assert_eq!(next(2, 30, first), next_day);
-        assert_eq!(next(2, 30, "2026-10-25T02:10:00+01:00[Europe/Berlin]"), next_day);
-    }
-
-    #[test]
-    fn at_the_end_of_the_calendar_there_is_no_next_moment() {
-        let now: Zoned = "9999-12-30T20:00:00+00:00[UTC]".parse().expect("a moment");
-        let moment = TimeOfDay { hour: 6, minute: 0 }.next_after(&now);
-        assert!(moment.is_none_or(|moment| moment > now));
     }
 }

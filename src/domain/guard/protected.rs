@@ -116,8 +116,8 @@ impl Protected {
             return Err(ProtectedError::Empty);
         }
         if !patterns.is_empty() {
-            protected.pattern_count = patterns.len();
             protected.patterns = Some(compile(&patterns)?);
+            protected.pattern_count = patterns.len();
         }
         Ok(protected)
     }

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::breaker::Outage;
-use crate::domain::codes::Scope;
+use crate::domain::codes::{Otherwise, Pause, Scope};
 use crate::domain::guard::Bytes;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{DeleteType, Operation};
 use crate::domain::outcome::Count;
 use crate::domain::reply::Exchange;
 use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::run_choice::EndedBy;
 use crate::domain::settlement::{Part, Settlement};
 use crate::domain::tally::Tally;
 
@@ -100,6 +101,15 @@ pub enum Event {
     Withdrawn(RequestId),
     /// The rescued request is pending again on disk.
     Reopened(RequestId),
+    /// The answer to [`Command::Renew`] where no other UserSig can be made.
+    NotRenewed {
+        /// The job whose call was refused.
+        job: JobNo,
+        /// The code by which it was refused.
+        code: i64,
+        /// How to treat that code now.
+        otherwise: Otherwise,
+    },
     /// Time has passed.
     Tick,
     /// Stop, for this reason.
@@ -155,6 +165,8 @@ pub enum Command {
         job: JobNo,
         /// What slows down.
         scope: Scope,
+        /// For how long nothing is sent.
+        pause: Pause,
     },
     /// Make a new UserSig, unless the one of this generation was replaced already.
     Renew {
@@ -162,18 +174,46 @@ pub enum Command {
         job: JobNo,
         /// The generation that was refused.
         generation: u64,
+        /// The code by which it was refused.
+        code: i64,
+        /// How to treat that code if no other UserSig can be made.
+        otherwise: Otherwise,
     },
     /// Let nothing leave that has not left.
     HoldBack,
 }
 
+/// A signal that asks the process to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopSignal {
+    /// SIGHUP: the terminal or the ssh session is gone.
+    Hangup,
+    /// SIGTERM: the machine shuts down, or another program ends the run.
+    Terminate,
+    /// SIGINT: a person pressed Ctrl-C.
+    Interrupt,
+}
+
+impl StopSignal {
+    /// Its name in signal(7).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hangup => "SIGHUP",
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+}
+
 /// Why a run stops before its end. The later in this list, the graver; the gravest is reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
+    /// As many items as `--limit` allows have their outcomes.
+    Limit,
     /// `stop.until` has come.
     Deadline,
-    /// SIGINT or SIGTERM.
-    Signal,
+    /// A signal.
+    Signal(StopSignal),
     /// Nothing has worked for too long.
     Outage(Outage),
     /// The disk has less room than recording what is in flight may need.
@@ -223,6 +263,26 @@ pub enum StopReason {
         /// In words.
         reason: String,
     },
+    /// The queue is not the file with its name any more: what is recorded in it is not found again.
+    QueueLost,
+}
+
+impl StopReason {
+    /// The kind of reason, as the queue keeps it.
+    pub const fn ended_by(&self) -> EndedBy {
+        match self {
+            Self::Limit => EndedBy::Limit,
+            Self::Deadline => EndedBy::Deadline,
+            Self::Signal(StopSignal::Interrupt) => EndedBy::Person,
+            Self::Signal(StopSignal::Terminate | StopSignal::Hangup) => EndedBy::Shutdown,
+            Self::Outage(_) => EndedBy::Outage,
+            Self::DiskFull { .. } => EndedBy::DiskFull,
+            Self::AlreadyDone { .. } | Self::Canary { .. } | Self::Fuse { .. } => EndedBy::Guard,
+            Self::Fatal { .. } => EndedBy::FatalCode,
+            // The note of it is lost with the queue; a moved one goes on as after a kill.
+            Self::QueueLost => EndedBy::Kill,
+        }
+    }
 }
 
 /// How a schedule ends.

@@ -35,7 +35,7 @@ use super::verdict::{Charge, Work};
 use breaker::Breaker;
 pub use breaker::Outage;
 use budget::Toll;
-pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, Waiting};
+pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, StopSignal, Waiting};
 use job::JobState;
 use keys::{KeyTable, Ticket};
 use signature::Signature;
@@ -215,6 +215,7 @@ impl Schedule {
             Event::Recorded { request, parts } => self.recorded(now, request, parts, &mut out),
             Event::Withdrawn(id) => self.withdrawn(id, &mut out),
             Event::Reopened(id) => self.reopened(id, &mut out),
+            Event::NotRenewed { job, code, otherwise } => self.not_renewed(job, code, otherwise, &mut out),
             Event::Tick => {}
             Event::Stop(reason) => self.stop(reason, &mut out),
         }

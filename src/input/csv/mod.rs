@@ -174,7 +174,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Whether an id holds a delimiter that is not the file's. What a results file holds was checked before.
+    /// Whether an id holds a quote, or a delimiter that is not the file's. What a results file holds was checked before.
     fn check_unquoted(&self, column: Column<'_>, is_quoted: bool, id: &str) -> Result<(), Fault> {
         if is_quoted || self.columns.results || self.columns.unusual_ids == UnusualIds::Allow {
             return Ok(());

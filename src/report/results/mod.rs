@@ -6,6 +6,7 @@
 //! rows move between requests while a run goes on. Memory: a few ranges of rows, and the spill's buffers.
 
 mod lines;
+mod outlet;
 mod range;
 mod spill;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::domain::row::RowNo;
 use crate::domain::tally::Tally;
 use crate::queue::{QueueError, Reader, RequestResult, Run, Snapshot};
 use lines::Layout;
+pub use outlet::Outlet;
 use spill::{Record, Spill};
 
 /// How results are written.

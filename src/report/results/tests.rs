@@ -22,8 +22,13 @@ fn ending(outcome: Outcome, code: Option<i64>, reason: &str) -> Verdict {
     Verdict::Settled(Ending { outcome, code, reason: reason.to_owned() })
 }
 
-const AGAIN: Verdict =
-    Verdict::Again(Again { charge: Charge::Attempt, doubt: Doubt::None, wait: Wait::Backoff, shape: Shape::Whole });
+const AGAIN: Verdict = Verdict::Again(Again {
+    charge: Charge::Attempt,
+    doubt: Doubt::None,
+    wait: Wait::Backoff,
+    shape: Shape::Whole,
+    met: None,
+});
 
 fn plain(row: u64, account: &str) -> Item {
     Item { account: id(account), row, updates: None }

@@ -28,6 +28,15 @@ fn every_kind_is_read_and_said_back() {
         "huge",
         "string-code",
         "object-items",
+        "partial=31706",
+        "only-failed",
+        "only-invalid",
+        "twice=70500",
+        "blamed",
+        "shape-2025",
+        "fail-with=70500",
+        "ok-with=30006",
+        "fail-zero",
     ] {
         let rule: Rule = format!("friend_delete:{kind}:0.5").parse().unwrap();
         assert_eq!(rule.kind.to_string(), kind);

@@ -18,7 +18,7 @@ fn update(from: &str, to: &str, tag: &str, value: &Value) -> Order {
 }
 
 fn codes(world: &mut World, order: &Order) -> Vec<u32> {
-    match world.apply(order, |_| None).0 {
+    match world.apply(order, |_| Fate::Written).0 {
         Verdict::Items(items) => items.iter().map(|item| item.code).collect(),
         Verdict::Refused(refusal) => vec![refusal.code],
         Verdict::Done => vec![0],
@@ -136,10 +136,41 @@ fn a_share_is_missing_and_always_the_same_one() {
 fn a_spared_item_is_refused_and_not_written() {
     let mut world = World::open();
     let order = delete_friends("a", &["b", "c"], "Delete_Type_Single");
-    let spare = |index| (index == 0).then(|| Refusal::new(30006));
-    let (verdict, written) = world.apply(&order, spare);
+    let fate = |index| if index == 0 { Fate::Spared(Refusal::new(30006)) } else { Fate::Written };
+    let (verdict, written) = world.apply(&order, fate);
     assert_eq!(written, 1);
     assert!(world.is_friend("a", "b") && !world.is_friend("a", "c"));
     let Verdict::Items(items) = verdict else { panic!("{verdict:?}") };
     assert_eq!(items[0].code, 30006);
+}
+
+fn half(world: &mut World, order: &Order) -> u64 {
+    world.apply(order, |_| Fate::Half(Refusal::new(70500))).1
+}
+
+#[test]
+fn half_a_write_leaves_the_other_half_behind() {
+    let mut world = World::open();
+    let account = order(Command::AccountDelete, &json!({"DeleteItem": [{"UserID": "a"}]}));
+    assert_eq!(half(&mut world, &account), 0);
+    assert!(!world.account_exists("a") && world.account_data_remains("a"));
+    assert_eq!(codes(&mut world, &account), [70107]);
+
+    let both = delete_friends("b", &["c"], "Delete_Type_Both");
+    assert_eq!(half(&mut world, &both), 0);
+    assert!(!world.is_friend("b", "c") && world.is_friend("c", "b") && world.friend_data_remains("b", "c"));
+    assert_eq!(codes(&mut world, &both), [31704], "whatever stands on the other list");
+    assert!(world.is_friend("c", "b"));
+
+    let all = order(Command::FriendDeleteAll, &json!({"From_Account": "d", "DeleteType": "Delete_Type_Both"}));
+    assert_eq!(half(&mut world, &all), 0);
+    assert!(!world.is_friend("d", "e") && world.is_friend("e", "d") && world.list_remains("d"));
+    assert_eq!(codes(&mut world, &all), [0]);
+    assert!(!world.is_friend("e", "d") && !world.list_remains("d"));
+
+    let update = update("f", "g", "Tag_SNS_IM_Remark", &json!("x"));
+    assert_eq!(half(&mut world, &update), 0);
+    assert!(world.friend_data_remains("f", "g"));
+    assert_eq!(codes(&mut world, &update), [0]);
+    assert!(!world.friend_data_remains("f", "g"));
 }

@@ -63,7 +63,7 @@ impl Stage {
     }
 
     fn paths(&self, files: Files) -> Vec<String> {
-        let queue = ["", "-wal", "-shm", ".lock"].map(|end| self.bench.path(&format!("imbulk.db{end}")));
+        let queue = ["", "-wal", "-shm"].map(|end| self.bench.path(&format!("imbulk.db{end}")));
         let paths = match files {
             Files::Queue => queue.to_vec(),
             Files::Ledger => vec![self.bench.ledger()],

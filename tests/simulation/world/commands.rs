@@ -96,7 +96,8 @@ impl World<'_> {
             }
             Event::Reopened(request) => session.account.reopened(*request),
             Event::Sent { request, .. } => session.account.sent(*request, self.now),
-            Event::Rescued { .. } | Event::Intended(_) | Event::HeldBack(_) | Event::Tick | Event::Stop(_) => {}
+            Event::Rescued { .. } | Event::Intended(_) | Event::HeldBack(_) => {}
+            Event::NotRenewed { .. } | Event::Tick | Event::Stop(_) => {}
         }
         session.account.hold(session.canaries.iter().map(Canary::waiting).collect());
         self.handle(session, event);

@@ -1,0 +1,93 @@
+//! Whether the queue is still what it was: the file with its name, writable, and with a log of usual length.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Event, RunError, Runner, StopReason, StopSignal};
+use crate::domain::guard::Bytes;
+use crate::queue::{Busy, Identity, Loss, QueueError};
+
+/// Calls in flight have this long to end once the queue is lost: the outcomes of a moved one are in the moved file.
+const TO_END: Duration = Duration::from_secs(1);
+/// A stop by a signal waits for a lock of another program no longer than this.
+const TO_RECORD: Duration = Duration::from_secs(5);
+/// The log is folded into the file at 8 MiB; only a reader that reads on and on keeps it from that.
+const LONG_LOG: u64 = 128 << 20;
+
+/// The runner's hold on the queue.
+pub(super) struct Hold {
+    pub(super) identity: Identity,
+    pub(super) busy: Busy,
+    /// When it was found to be lost, and how.
+    pub(super) lost: Option<(Instant, Loss)>,
+    pub(super) signalled: Option<(Instant, StopSignal)>,
+    /// The length of the log that was told last.
+    pub(super) log_told: u64,
+}
+
+impl Runner<'_> {
+    pub(super) fn stop_by(&mut self, signal: StopSignal) {
+        self.hold.signalled = Some((Instant::now(), signal));
+        self.handle(Event::Stop(StopReason::Signal(signal)));
+    }
+
+    /// Stops where the queue is lost, and ends where waiting on is of no use.
+    pub(super) fn look_at_the_queue(&mut self) -> Result<(), RunError> {
+        self.look_at_the_log();
+        match &self.hold.lost {
+            Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_queue(),
+            Some(_) => {}
+            None => {
+                if let Some(loss) = self.hold.identity.loss() {
+                    self.hold.lost = Some((Instant::now(), loss));
+                    self.handle(Event::Stop(StopReason::QueueLost));
+                }
+            }
+        }
+        if let Some((since, signal)) = self.hold.signalled
+            && since.elapsed() >= TO_RECORD
+            && self.hold.busy.waits_for().is_some_and(|waits| waits >= TO_RECORD)
+        {
+            return Err(self.busy(Some(signal)));
+        }
+        Ok(())
+    }
+
+    /// Fails where the queue is lost.
+    pub(super) fn refuse_lost_queue(&mut self) -> Result<(), RunError> {
+        let found = self.hold.lost.take().map(|(_, loss)| loss);
+        let Some(loss) = found.or_else(|| self.hold.identity.loss()) else {
+            return Ok(());
+        };
+        let (queue, now) = (self.hold.identity.path().to_owned(), self.snapshot());
+        Err(RunError::Lost { queue, loss, recorded: now.items, unrecorded: now.in_flight })
+    }
+
+    /// The loss of the queue in place of an error that it may have led to.
+    pub(super) fn explain(&mut self, error: RunError) -> RunError {
+        match (self.refuse_lost_queue(), error) {
+            (Err(lost), _) => lost,
+            (Ok(()), RunError::Queue(QueueError::Locked(_))) => self.busy(None),
+            (Ok(()), error) => error,
+        }
+    }
+
+    fn busy(&self, signal: Option<StopSignal>) -> RunError {
+        let queue = self.hold.identity.path().to_owned();
+        RunError::Busy { queue, signal, unrecorded: self.snapshot().in_flight }
+    }
+
+    fn look_at_the_log(&mut self) {
+        let Some(room) = self.reader.room(0) else { return };
+        if room.log.0 >= LONG_LOG.max(self.hold.log_told.saturating_mul(2)) {
+            self.hold.log_told = room.log.0;
+            tracing::warn!(
+                "{}-wal: the log of the queue has {}, because another program reads the queue and does not let go; the run stops \
+                 before the disk is full",
+                self.reader.path().display(),
+                Bytes(room.log.0)
+            );
+        }
+    }
+}

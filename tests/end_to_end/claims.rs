@@ -1,0 +1,280 @@
+//! An outcome claims only what the answers have proved: answers by script, and partial effects by the sandbox.
+
+use std::time::Instant;
+
+use imbulk::sandbox::{Command, World};
+use serde_json::{Value, json};
+
+use crate::harness::bench::{Bench, Job, PATIENCE};
+use crate::harness::rows::{Asked, Row, csv, plain, tally};
+use crate::harness::scripted::{Answer, Scripted};
+
+fn say(body: &Value) -> Answer {
+    Answer::Body(body.to_string())
+}
+
+/// An answer with these items; `code` is the request's.
+fn items(code: i64, items: &[(&str, i64)]) -> Answer {
+    let item = |(id, code): &(&str, i64)| json!({"To_Account": id, "ResultCode": code, "ResultInfo": "because"});
+    let items: Vec<Value> = items.iter().map(item).collect();
+    let status = if code == 0 { "OK" } else { "FAIL" };
+    say(&json!({"ActionStatus": status, "ErrorCode": code, "ErrorInfo": "", "ResultItem": items}))
+}
+
+/// A refusal of the whole request.
+fn no(code: i64) -> Answer {
+    say(&json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": ""}))
+}
+
+struct Played {
+    bench: Bench,
+    server: Scripted,
+    job: String,
+}
+
+impl Played {
+    /// A job on these pairs (for account_delete and friend_delete_all: their second halves), and its server.
+    fn new(operation: Command, both: bool, accounts: &[&str], answers: Vec<Answer>) -> Self {
+        Self::with(Job::new("job", operation), operation, both, accounts, answers)
+    }
+
+    fn with(job: Job, operation: Command, both: bool, accounts: &[&str], answers: Vec<Answer>) -> Self {
+        let (bench, server) = (Bench::new(), Scripted::start(answers));
+        let asked: Vec<Asked> = accounts.iter().map(|account| asked(operation, account)).collect();
+        bench.write("job.csv", csv(operation, &asked));
+        let job = job.with("app", "endpoint", server.endpoint()).with("stop", "failed_share", 1.0);
+        let job = if both { job.both() } else { job };
+        let job = job.write(&bench);
+        Self { bench, server, job }
+    }
+
+    /// Runs to the end and shows every row as `outcome code`.
+    #[track_caller]
+    fn run(&self, exit: i32) -> Vec<String> {
+        self.bench.run(&self.job).expect(exit);
+        self.rows().iter().map(short).collect()
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        self.bench.results("job")
+    }
+}
+
+fn asked(operation: Command, account: &str) -> Asked {
+    match operation {
+        Command::AccountDelete | Command::FriendDeleteAll => Asked::account(account),
+        Command::FriendDelete => Asked::pair("owner", account),
+        Command::FriendUpdate => Asked::pair("owner", account).tag("Tag_SNS_IM_Remark", json!("r")),
+    }
+}
+
+fn short(row: &Row) -> String {
+    let code = row.code.map_or_else(|| "-".to_owned(), |code| code.to_string());
+    format!("{} {code}", row.outcome)
+}
+
+/// What a job is answered, and what becomes of its rows.
+struct Scene {
+    operation: Command,
+    both: bool,
+    accounts: &'static [&'static str],
+    answers: Vec<Answer>,
+    exit: i32,
+    rows: &'static [&'static str],
+}
+
+fn scenes() -> Vec<Scene> {
+    use Command::{AccountDelete, FriendDelete, FriendDeleteAll, FriendUpdate};
+    const ONE: &[&str] = &["ann"];
+    const TWO: &[&str] = &["ann", "bea"];
+    const THREE: &[&str] = &["ann", "bea", "cid"];
+    let scene =
+        |operation, both, accounts, answers, exit, rows| Scene { operation, both, accounts, answers, exit, rows };
+    let gone = || items(0, &[("ann", 31704)]);
+    let no_account = || items(0, &[("ann", 70107)]);
+    vec![
+        scene(FriendDelete, false, ONE, vec![gone()], 0, &["already_done 31704"]),
+        scene(FriendDelete, true, ONE, vec![gone()], 3, &["in_doubt 31704"]),
+        scene(FriendDelete, true, ONE, vec![no(31706), gone()], 3, &["in_doubt 31704"]),
+        scene(FriendDelete, false, ONE, vec![items(0, &[("ann", 31705)]), gone()], 3, &["in_doubt 31704"]),
+        scene(FriendDelete, false, ONE, vec![no(30008), gone()], 3, &["in_doubt 31704"]),
+        scene(FriendDelete, false, ONE, vec![no(30007), gone()], 0, &["succeeded 31704"]),
+        scene(FriendDelete, false, ONE, vec![no(60007), gone()], 0, &["already_done 31704"]),
+        scene(AccountDelete, false, ONE, vec![no(70500), no_account()], 0, &["succeeded 70500"]),
+        scene(AccountDelete, false, ONE, vec![no(40006), no_account()], 0, &["succeeded 40006"]),
+        scene(AccountDelete, false, ONE, vec![no(30006), no_account()], 3, &["in_doubt 70107"]),
+        scene(AccountDelete, false, ONE, vec![no(60004), no(60004), items(0, &[("ann", 0)])], 0, &["succeeded -"]),
+        scene(AccountDelete, false, TWO, vec![no(60015)], 3, &["failed 60015"; 2]),
+        scene(AccountDelete, false, TWO, vec![items(70500, &[("ann", 0), ("bea", 0)])], 3, &["in_doubt 70500"; 2]),
+        scene(FriendDeleteAll, false, ONE, vec![no(30003)], 0, &["already_done 30003"]),
+        scene(FriendDeleteAll, false, ONE, vec![no(30006), no(30003)], 3, &["in_doubt 30003"]),
+        scene(FriendUpdate, false, TWO, vec![no(70032)], 3, &["failed 70032"; 2]),
+        scene(FriendUpdate, false, TWO, vec![Answer::Status(413)], 3, &["failed -"; 2]),
+        scene(
+            FriendUpdate,
+            false,
+            THREE,
+            vec![items(0, &[("ann", 0), ("bea", 30004), ("cid", 0)])],
+            3,
+            &["succeeded -", "failed 30004", "succeeded -"],
+        ),
+        scene(FriendUpdate, false, TWO, vec![items(0, &[("ann", 30004), ("bea", 30004)])], 4, &["pending -"; 2]),
+        scene(
+            FriendDelete,
+            false,
+            TWO,
+            vec![say(&json!({
+                "ErrorCode": 0, "ResultItem": [{"To_Account": "ann", "ResultCode": 0}], "Invalid_Account": ["bea"],
+            }))],
+            3,
+            &["succeeded -", "failed -"],
+        ),
+    ]
+}
+
+#[test]
+fn every_scripted_answer_makes_the_outcome_that_it_proves() {
+    for scene in scenes() {
+        let Scene { operation, both, accounts, answers, exit, rows } = scene;
+        let told = format!("{operation:?} {both} {answers:?}");
+        let job = Job::new("job", operation).with("retry", "max_attempts", 3);
+        let played = Played::with(job, operation, both, accounts, answers);
+        assert_eq!(played.run(exit), rows, "{told}");
+        for row in played.rows() {
+            let plain = matches!(row.outcome.as_str(), "succeeded" | "pending") && row.code.is_none();
+            assert_eq!(row.reason.is_empty(), plain, "{told}: {row:?}");
+        }
+    }
+}
+
+#[test]
+fn a_halt_names_the_code_that_was_received() {
+    let played = Played::new(Command::AccountDelete, false, &["ann"], vec![no(70052)]);
+    let output = played.bench.run(&played.job).expect(4);
+    assert!(output.stdout.contains("code 70052: ") && !output.stdout.contains("70001"), "{output:?}");
+}
+
+#[test]
+fn codes_that_an_item_met_survive_a_kill_and_are_read_afterwards() {
+    let answers = vec![no(31706), Answer::Silence];
+    let played = Played::new(Command::FriendDelete, false, &["ann"], answers);
+    let mut running = played.bench.start(&["run", &played.job, "--execute", "--yes"], b"");
+    let begun = Instant::now();
+    while played.server.calls() < 2 && running.is_alive() {
+        assert!(begun.elapsed() < PATIENCE, "only {} calls", played.server.calls());
+        played.bench.nap();
+    }
+    let _killed = running.kill();
+    played.server.go_on_with(vec![items(0, &[("ann", 31704)])]);
+    assert_eq!(played.run(3), ["in_doubt 31704"]);
+    assert!(played.rows()[0].reason.ends_with("before: 31706"), "{:?}", played.rows());
+}
+
+#[test]
+fn codes_that_an_item_met_survive_a_retry_which_counts_them() {
+    let job = Job::new("job", Command::FriendDelete).with("retry", "max_attempts", 1);
+    let first = items(0, &[("ann", 31706), ("bea", 30002), ("cid", 31706)]);
+    let played = Played::with(job, Command::FriendDelete, false, &["ann", "bea", "cid"], vec![first]);
+    assert_eq!(played.run(3), ["failed 31706", "failed 30002", "failed 31706"]);
+    let retry = played.bench.imbulk(&["retry", "job"]).expect(0);
+    for line in ["3 rows are pending again", "failed, code 30002: 1", "failed, code 31706: 2"] {
+        assert!(retry.stdout.contains(line), "{retry:?}");
+    }
+    let gone = items(0, &[("ann", 31704), ("bea", 31704), ("cid", 31704)]);
+    played.server.go_on_with(vec![gone.clone()]);
+    assert_eq!(played.run(3), ["in_doubt 31704", "already_done 31704", "in_doubt 31704"]);
+    assert!(played.rows()[0].reason.ends_with("before: 31706"), "{:?}", played.rows());
+    let retry = played.bench.imbulk(&["retry", "job", "--outcome", "in_doubt", "--code", "31704"]).expect(0);
+    assert!(retry.stdout.contains("in_doubt, code 31704: 2"), "{retry:?}");
+    assert_eq!(played.run(3), ["in_doubt 31704", "already_done 31704", "in_doubt 31704"], "it proves no more now");
+}
+
+/// Partial effects on a tenth of the items, and every other way in which an answer can mislead.
+const PARTS: &[&str] = &[
+    "any:fail-zero:0.02",
+    "any:shape-2025:0.3",
+    "account_delete:partial=40006:0.1",
+    "account_delete:partial=70500:0.05",
+    "account_delete:partial=30006:0.05",
+    "friend_delete:partial=31705:0.1",
+    "friend_delete:partial=31706:0.1",
+    "friend_delete:partial=30006:0.05",
+    "friend_delete_all:partial=30006:0.1",
+    "friend_update:partial=30006:0.1",
+    "any:only-failed:0.02",
+    "any:only-invalid:0.02",
+    "any:twice=70500:0.02",
+    "any:blamed:0.02",
+    "any:missing:0.02",
+    "any:ok-with=30006:0.02",
+    "any:fail-with=70500:0.03",
+];
+
+/// Whether the sandbox's tables bear out that this row was done by us, or was done before.
+fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, row: &Row) -> bool {
+    let (from, to) = (row.from.as_deref().unwrap_or_default(), row.account.as_str());
+    let says_data_left = row.code.is_some_and(|code| matches!(code, 40006 | 70500));
+    match operation {
+        Command::AccountDelete => {
+            let honest = !world.account_data_remains(to) || says_data_left;
+            let was_gone = row.outcome != "already_done" || !before.account_exists(to);
+            !world.account_exists(to) && honest && was_gone
+        }
+        Command::FriendDelete => {
+            let other_side = both && world.is_friend(to, from);
+            let was_gone = row.outcome != "already_done" || !before.is_friend(from, to);
+            !world.is_friend(from, to) && !other_side && !world.friend_data_remains(from, to) && was_gone
+        }
+        Command::FriendDeleteAll => {
+            let cleared = world.list_touches(to).written > 0 && !world.list_remains(to);
+            cleared || !before.account_exists(to)
+        }
+        Command::FriendUpdate => !world.friend_data_remains(from, to) && world.tags(from, to).is_some(),
+    }
+}
+
+#[track_caller]
+fn no_row_claims_what_is_not_so(operation: Command, both: bool) {
+    let bench = Bench::new();
+    let asked = plain(operation, 600);
+    bench.write("job.csv", csv(operation, &asked));
+    bench.faults(PARTS);
+    let job = Job::new("job", operation).with("retry", "max_attempts", 20).with("stop", "failed_share", 1.0);
+    let job = if both { job.both() } else { job };
+    let output = bench.run(&job.write(&bench));
+    assert!(matches!(output.code, 0 | 3), "{output:?}");
+    let rows = bench.results("job");
+    let claims: Vec<&Row> =
+        rows.iter().filter(|row| matches!(row.outcome.as_str(), "succeeded" | "already_done")).collect();
+    let wrong: Vec<&&Row> = bench.world(|world| {
+        let borne_out = |row: &&&Row| is_borne_out(world, &bench.pristine, operation, both, row);
+        claims.iter().filter(|row| !borne_out(row)).collect()
+    });
+    assert!(wrong.is_empty(), "{} claims are not so, the first: {:?}", wrong.len(), wrong[0]);
+    let played = bench.report().faults;
+    let partial: u64 = played.iter().filter(|(kind, _)| kind.starts_with("partial")).map(|(_, times)| times).sum();
+    assert!(partial > 20 && claims.len() > 100, "{partial} partial effects, {} claims: {played:?}", claims.len());
+    assert_eq!(tally(&rows).values().sum::<usize>(), asked.len());
+}
+
+#[test]
+fn no_account_is_called_deleted_that_the_sandbox_did_not_delete() {
+    no_row_claims_what_is_not_so(Command::AccountDelete, false);
+}
+
+#[test]
+fn no_friend_is_called_deleted_that_the_sandbox_did_not_delete() {
+    no_row_claims_what_is_not_so(Command::FriendDelete, false);
+    no_row_claims_what_is_not_so(Command::FriendDelete, true);
+}
+
+#[test]
+fn no_list_is_called_empty_that_the_sandbox_did_not_clear() {
+    no_row_claims_what_is_not_so(Command::FriendDeleteAll, false);
+    no_row_claims_what_is_not_so(Command::FriendDeleteAll, true);
+}
+
+#[test]
+fn no_friend_is_called_updated_that_the_sandbox_did_not_update() {
+    no_row_claims_what_is_not_so(Command::FriendUpdate, false);
+}

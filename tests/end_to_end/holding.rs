@@ -1,0 +1,288 @@
+//! What others do to a run from outside: they take the queue away, lock it, do not read what is said, or name a file in use
+//! as an output.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command as Process, Stdio};
+use std::time::Instant;
+
+use imbulk::sandbox::{Caps, Command};
+use rustix::process::Signal;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use crate::harness::bench::{Bench, Job, Output, PATIENCE, Running, Setup};
+use crate::harness::rows::{csv, plain, tally};
+
+const OPERATION: Command = Command::FriendDeleteAll;
+/// At this many calls a second, a run of [`MANY`] rows takes longer than any test waits.
+const SLOW: u32 = 20;
+const MANY: usize = 4_000;
+const QUEUE: &str = "imbulk.db";
+
+fn bench(rows: usize, calls_per_second: u32) -> Bench {
+    let bench = Bench::with(Setup { caps: Caps::default(), ..Setup::default() });
+    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, rows)));
+    let job = Job::new("job", OPERATION).with("limits", "calls_per_second", calls_per_second);
+    job.with("limits", "app_calls_per_second", 200).write(&bench);
+    bench
+}
+
+fn start(bench: &Bench) -> Running {
+    bench.start(&["run", "job.toml", "--execute", "--yes"], b"")
+}
+
+/// The same with standard error elsewhere: `2>FILE`.
+fn start_with(bench: &Bench, redirection: &str, args: &[&str]) -> Running {
+    let script = format!("exec \"$0\" \"$@\" {redirection}");
+    bench.start_under(&["sh", "-c", &script], args, b"")
+}
+
+async fn connect(queue: &Path) -> SqliteConnection {
+    sqlx::sqlite::SqliteConnectOptions::new().filename(queue).connect().await.expect("a queue")
+}
+
+/// At its end; some rows fail, as some accounts are missing.
+fn done(output: &Output) {
+    assert!([0, 3].contains(&output.code), "{output:#?}");
+}
+
+fn block_on<T>(doing: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(doing)
+}
+
+fn until(bench: &Bench, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "it does not come");
+        bench.nap();
+    }
+}
+
+fn move_all(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("a folder");
+    for ending in ["", "-wal", "-shm"] {
+        let name = format!("{QUEUE}{ending}");
+        std::fs::rename(from.join(&name), to.join(&name)).expect("it is there");
+    }
+}
+
+#[test]
+fn a_run_whose_queue_is_taken_away_stops_and_says_what_is_recorded() {
+    type Deed = fn(&Path);
+    let deeds: [(Deed, &str); 7] = [
+        (
+            |folder| {
+                let files = ["", "-wal", "-shm"].map(|end| folder.join(format!("{QUEUE}{end}")));
+                files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+            },
+            "was removed",
+        ),
+        (|folder| move_all(folder, &folder.join("old")), "was moved"),
+        (
+            |folder| {
+                move_all(folder, &folder.join("old"));
+                std::fs::copy(folder.join("old").join(QUEUE), folder.join(QUEUE)).unwrap();
+            },
+            "was moved",
+        ),
+        (
+            |folder| {
+                std::fs::copy(folder.join(QUEUE), folder.join("copy")).unwrap();
+                std::fs::rename(folder.join("copy"), folder.join(QUEUE)).unwrap();
+            },
+            "was replaced",
+        ),
+        (|folder| std::fs::write(folder.join(QUEUE), "no queue").unwrap(), "was overwritten"),
+        (|folder| std::fs::remove_file(folder.join(format!("{QUEUE}-wal"))).unwrap(), "-wal of the queue"),
+        (|folder| std::fs::rename(folder, folder.with_extension("old")).unwrap(), "was moved"),
+    ];
+    for (deed, says) in deeds {
+        let mut bench = bench(MANY, SLOW);
+        let folder = bench.path("queue");
+        std::fs::create_dir(&folder).expect("a folder");
+        bench.set_env("IMBULK_QUEUE", folder.join(QUEUE).to_str().expect("text"));
+        let mut running = start(&bench);
+        bench.until_calls(10, &mut running);
+        deed(&folder);
+        let Output { stderr, .. } = running.wait().expect(1).says(says).says("have an outcome in it");
+        assert!(bench.report().calls < MANY as u64, "it stops before its end");
+        assert!(stderr.contains("hint: "), "{stderr}");
+        for wrong in ["Tally(", "damaged", "nothing is lost", "panic"] {
+            assert!(!stderr.contains(wrong), "{says}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_queue_that_was_moved_and_comes_back_goes_on_where_it_was() {
+    let bench = bench(60, SLOW);
+    let mut running = start(&bench);
+    bench.until_calls(10, &mut running);
+    move_all(bench.folder(), &bench.path("old"));
+    running.wait().expect(1);
+    let calls = bench.report().calls;
+    assert!(calls < 60);
+    for file in std::fs::read_dir(bench.path("old")).unwrap() {
+        let file = file.unwrap();
+        std::fs::rename(file.path(), bench.path(file.file_name().to_str().unwrap())).unwrap();
+    }
+    bench.run("job.toml");
+    assert_eq!(bench.results("job").len(), 60);
+    assert!(bench.report().calls <= 60 + 20, "only what was in flight is sent again: {}", bench.report().calls);
+}
+
+#[test]
+fn a_second_runner_is_refused_under_every_name_of_the_queue() {
+    let bench = bench(MANY, SLOW);
+    let mut running = start(&bench);
+    bench.until_calls(5, &mut running);
+    std::fs::create_dir(bench.path("links")).expect("a folder");
+    std::os::unix::fs::symlink("../imbulk.db", bench.path("links/soft.db")).expect("a link");
+    std::os::unix::fs::symlink("links/soft.db", bench.path("chain.db")).expect("a link");
+    std::fs::hard_link(bench.path(QUEUE), bench.path("links/hard.db")).expect("a link");
+    for name in ["links/soft.db", "chain.db", "links/hard.db"] {
+        let second = bench.imbulk(&["--queue", name, "run", "job.toml", "--execute", "--yes"]);
+        second.expect(6).says(&running.pid().to_string());
+        let own = bench.imbulk(&["status", "--json"]).expect(0).stdout;
+        let linked = bench.imbulk(&["--queue", name, "status", "--json"]).expect(0).stdout;
+        let ids = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON").to_string().len() > 2;
+        assert!(ids(&own) && ids(&linked), "{own}\n{linked}");
+        assert!(linked.contains("running"), "the log is read, too: {linked}");
+    }
+    running.signal(Signal::TERM);
+    running.wait().expect(5);
+    bench.imbulk(&["--queue", "links/hard.db", "results", "job"]).expect(0);
+}
+
+#[test]
+fn standard_error_that_takes_nothing_neither_holds_up_nor_ends_a_run() {
+    for redirection in ["2<>blocked", "2>/dev/full", "2>&-"] {
+        let bench = bench(300, 200);
+        let made = Process::new("mkfifo").arg(bench.path("blocked")).status().expect("mkfifo is there");
+        assert!(made.success());
+        let args = ["-vv", "run", "job.toml", "--execute", "--yes"];
+        done(&start_with(&bench, redirection, &args).wait());
+        assert_eq!(tally(&bench.results("job")).get("pending"), None, "{redirection}");
+    }
+}
+
+#[test]
+fn a_signal_is_heeded_where_standard_error_takes_nothing() {
+    let bench = bench(MANY, 200);
+    let made = Process::new("mkfifo").arg(bench.path("blocked")).status().expect("mkfifo is there");
+    assert!(made.success());
+    let args = ["-vv", "run", "job.toml", "--execute", "--yes"];
+    let mut running = start_with(&bench, "2<>blocked", &args);
+    // More lines than a pipe holds.
+    bench.until_calls(700, &mut running);
+    running.signal(Signal::TERM);
+    running.wait().expect(5).says("SIGTERM");
+    assert!(bench.report().calls < MANY as u64);
+}
+
+#[test]
+fn a_summary_that_cannot_be_printed_is_an_error_and_all_is_recorded() {
+    let bench = bench(20, 200);
+    start_with(&bench, ">/dev/full", &["run", "job.toml", "--execute", "--yes"]).wait().expect(1).says("stdout");
+    let status = bench.imbulk(&["status", "job", "--json"]).expect(0).stdout;
+    assert!(status.contains("\"finished\""), "{status}");
+    assert_eq!(bench.results("job").len(), 20);
+}
+
+#[test]
+fn a_hang_up_is_ignored_under_nohup_and_stops_a_run_elsewhere() {
+    let bench = bench(MANY, SLOW);
+    let mut running = bench.start_under(&["nohup"], &["run", "job.toml", "--execute", "--yes"], b"");
+    bench.until_calls(5, &mut running);
+    running.signal(Signal::HUP);
+    let calls = bench.report().calls;
+    bench.until_calls(calls + 30, &mut running);
+    running.signal(Signal::TERM);
+    running.wait().expect(5).says("SIGTERM");
+}
+
+#[test]
+fn a_run_waits_for_another_programs_lock_and_says_so() {
+    let bench = bench(60, SLOW);
+    let mut running = start_with(&bench, "2>said.txt", &["run", "job.toml", "--execute", "--yes"]);
+    bench.until_calls(10, &mut running);
+    let said = || std::fs::read_to_string(bench.path("said.txt")).unwrap_or_default();
+    let mut other = block_on(connect(&bench.path(QUEUE)));
+    block_on(sqlx::query("BEGIN IMMEDIATE").execute(&mut other)).expect("it is free now and then");
+    until(&bench, || said().contains("another program holds the write lock"));
+    block_on(sqlx::query("ROLLBACK").execute(&mut other)).expect("it lets go");
+    done(&running.wait());
+    assert!(said().contains("waited "), "{}", said());
+    assert_eq!(tally(&bench.results("job")).get("pending"), None);
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_another_programs_lock() {
+    let bench = bench(MANY, SLOW);
+    let mut running = start(&bench);
+    bench.until_calls(10, &mut running);
+    let mut other = block_on(connect(&bench.path(QUEUE)));
+    block_on(sqlx::query("BEGIN IMMEDIATE").execute(&mut other)).expect("it is free now and then");
+    running.signal(Signal::TERM);
+    running.wait().expect(5).says("SIGTERM").says("write lock");
+    assert!(bench.report().calls < MANY as u64);
+    bench.imbulk(&["status"]).expect(0);
+}
+
+#[test]
+fn a_reader_of_the_results_that_stops_reading_keeps_no_snapshot() {
+    let bench = bench(20_000, 200);
+    bench.imbulk(&["plan", "job.toml"]).expect(0);
+    let mut process = Process::new(env!("CARGO_BIN_EXE_imbulk"));
+    process.args(["results", "job"]).current_dir(bench.folder()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut results = process.spawn().expect("the binary starts");
+    let mut pipe = results.stdout.take().expect("a pipe");
+    pipe.read_exact(&mut [0]).expect("the header");
+    block_on(async {
+        let mut other = connect(&bench.path(QUEUE)).await;
+        let begun = Instant::now();
+        loop {
+            sqlx::query("UPDATE run SET pulse = 'x'").execute(&mut other).await.expect("no other writer");
+            let (busy, _, _): (i64, i64, i64) =
+                sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut other).await.expect("a log");
+            if busy == 0 {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the log cannot be folded");
+        }
+        other.close().await.expect("it closes");
+    });
+    assert!(results.try_wait().expect("a child of ours").is_none(), "its output is larger than a pipe");
+    let mut rest = String::new();
+    pipe.read_to_string(&mut rest).expect("text");
+    assert_eq!(rest.lines().count(), 20_001, "all of it comes in the end");
+    assert!(results.wait().expect("a child of ours").success());
+}
+
+#[test]
+fn no_output_is_written_over_a_file_in_use_whatever_its_name() {
+    let bench = bench(3, 200);
+    bench.write("keep.txt", "somebody\n");
+    Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    done(&bench.run("job.toml"));
+    let ledger = bench.ledger();
+    std::os::unix::fs::symlink(QUEUE, bench.path("soft")).expect("a link");
+    std::fs::hard_link(bench.path("job.csv"), bench.path("hard")).expect("a link");
+    std::os::unix::fs::symlink("imbulk.db-wal", bench.path("dangling")).expect("a link");
+    std::os::unix::fs::symlink(&ledger, bench.path("ledger")).expect("a link");
+    let mut names = vec![QUEUE, "soft", "hard", "dangling", "./imbulk.db", "job.csv", "job.toml", "keep.txt"];
+    names.extend(["imbulk.db-wal", "imbulk.db-shm", "imbulk.db-journal"]);
+    if ledger.exists() {
+        names.push("ledger");
+    }
+    for name in names {
+        // Whoever reads the queue changes the index of its log.
+        let bytes = || std::fs::read(bench.path(name)).ok().filter(|_| !name.ends_with("-shm"));
+        let before = bytes();
+        let refused = bench.imbulk(&["results", "job", "--output", name]).expect(2);
+        refused.says(&format!("error: {name}: this is ")).says("hint: ");
+        assert!(bytes() == before, "{name}");
+    }
+    bench.imbulk(&["results", "job", "--output", "new.csv"]).expect(0);
+    bench.imbulk(&["results", "job", "--output", "new.csv"]).expect(0);
+}
