@@ -81,7 +81,7 @@ impl Writer {
                 3 => self.text.bad(VIP, row("b", "\"Tag_SNS_Custom_Vip\":1.5")),
                 4 => self.text.bad(VIP, row("b", "\"Tag_SNS_Custom_Vip\":{\"deep\":[]}")),
                 5 => self.text.bad(Some("Tag_SNS_IM_Group"), row("b", "\"Tag_SNS_IM_Group\":\"g\"")),
-                6 => self.text.bad(REMARK, row("b", "\"tag_sns_im_remark\":\"x\"")),
+                6 => self.text.bad(Some("tag_sns_im_remark"), row("b", "\"tag_sns_im_remark\":\"x\"")),
                 7 => self.text.bad(None, row("b", "\"Tag_SNS_IM_Remark\":null")),
                 8 => self.text.good(&id, row(&id, "\"Tag_SNS_Custom_Vip\":-9223372036854775808")),
                 _ => self.text.good(&id, row(&id, "\"Tag_SNS_IM_Remark\":\"r\"")),
