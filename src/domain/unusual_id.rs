@@ -60,9 +60,9 @@ mod class {
 
     pub(super) const OF: [u8; 256] = {
         let mut of = [OTHER; 256];
-        let mut byte = 0;
+        let (mut index, mut byte) = (0, 0_u8);
         while byte < 128 {
-            of[byte] = match byte as u8 {
+            of[index] = match byte {
                 b'a'..=b'z' | b'A'..=b'Z' => LETTER,
                 b'0'..=b'9' => DIGIT,
                 b'_' | b'@' => JOINER,
@@ -70,7 +70,7 @@ mod class {
                 b'.' => DOT,
                 _ => OTHER,
             };
-            byte += 1;
+            (index, byte) = (index + 1, byte + 1);
         }
         of
     };
@@ -248,7 +248,9 @@ fn is_no_value(id: &str) -> bool {
     let word = id.strip_prefix(['-', '+']).unwrap_or(id);
     let inner = word.strip_prefix(['(', '<', '[', '{']).and_then(|word| word.strip_suffix([')', '>', ']', '}']));
     let word = inner.unwrap_or(word);
-    WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+    // People are called so.
+    const NAMES: [&str; 3] = ["Nan", "Nil", "Nat"];
+    WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)) && !NAMES.contains(&id)
         || matches!(word, "NA" | "\\N")
         || matches!(inner, Some("blank" | "empty"))
         || word.starts_with("1.#")
@@ -260,22 +262,31 @@ fn is_spreadsheet_error(id: &str) -> bool {
 }
 
 fn is_log_output(id: &str) -> bool {
-    const STARTS: [&str; 10] = [
+    const STARTS: [&str; 17] = [
         "Query OK",
         "Empty set",
         "Rows matched",
+        "no rows selected",
         "Time: ",
         "ERROR ",
         "ERROR:",
         "WARNING:",
         "NOTICE:",
+        "INFO:",
+        "DEBUG:",
+        "[INFO]",
+        "[WARN",
+        "[ERROR]",
+        "[DEBUG]",
         "Traceback ",
         "mysql: ",
     ];
+    const COMMANDS: [&str; 5] = ["SELECT ", "COPY ", "INSERT 0 ", "UPDATE ", "DELETE "];
     let counted = id.trim_start_matches('(').starts_with(|c: char| c.is_ascii_digit())
         && [" row", " 行", "行受影响", " record"].iter().any(|word| id.contains(word));
     counted
         || STARTS.iter().any(|start| id.starts_with(start))
+        || COMMANDS.iter().any(|command| id.strip_prefix(command).is_some_and(is_digits))
         || id.contains("rows affected")
         || id.contains("row affected")
 }
@@ -291,7 +302,7 @@ fn is_formula(id: &str) -> bool {
 }
 
 fn has_no_letter(id: &str) -> bool {
-    id.chars().all(|c| c.is_ascii_punctuation() || c == ' ')
+    id.chars().all(|c| c.is_ascii_punctuation() || matches!(c, ' ' | '\u{2010}'..='\u{2015}' | '\u{2500}'..='\u{257f}'))
 }
 
 fn is_cut_off(id: &str) -> bool {
@@ -299,13 +310,13 @@ fn is_cut_off(id: &str) -> bool {
 }
 
 fn has_html_escape(id: &str) -> bool {
-    let escape = |rest: &str| {
+    let html = |rest: &str| {
         rest.split_once(';').is_some_and(|(name, _)| {
             let name = name.strip_prefix('#').unwrap_or(name);
             (2..=6).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
         })
     };
-    id.split('&').skip(1).any(escape)
+    id.split('&').skip(1).any(html)
 }
 
 #[cfg(test)]
@@ -315,7 +326,7 @@ mod tests {
     use super::*;
 
     /// One of each kind and more: (id, a word of the reason).
-    const UNUSUAL: [(&str, &str); 96] = [
+    const UNUSUAL: [(&str, &str); 101] = [
         ("user_2\u{200b}", "U+200B"),
         ("\u{feff}user_3", "U+FEFF"),
         ("us\u{ad}er_4", "U+00AD"),
@@ -412,9 +423,14 @@ mod tests {
         ("user_12...", "cut off"),
         ("user_12…", "cut off"),
         ("a&amp;b", "HTML"),
+        ("COPY 3", "output"),
+        ("[INFO] start", "output"),
+        ("no rows selected", "output"),
+        ("─────", "letter"),
+        ("----- -----", "letter"),
     ];
 
-    const USUAL: [&str; 64] = [
+    const USUAL: [&str; 67] = [
         "1",
         "0",
         "007",
@@ -472,6 +488,9 @@ mod tests {
         "#hash",
         "#1!x",
         "nancy",
+        "Nan",
+        "Nil",
+        "CORP\\u1234",
         "nullable",
         "Nilsson",
         "na",

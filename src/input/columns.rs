@@ -69,11 +69,11 @@ pub enum Misfit {
 }
 
 impl Misfit {
-    /// The column of the operation that the name is meant for, by the API's name, where there is one.
+    /// The column at fault: the id's that the name is meant for, or the tag as it is written.
     pub(super) fn column(&self, name: &str) -> Option<String> {
         match self {
-            Self::Tag(_) => Some(name.to_owned()),
-            Self::Near(api) => Some(api.clone()),
+            Self::Near(api) if !field_names::is_like_tag(name) => Some(api.clone()),
+            Self::Near(_) | Self::Tag(_) => Some(name.to_owned()),
             Self::Foreign(_) => None,
         }
     }

@@ -47,7 +47,7 @@ struct Text<'a, R> {
     format: Format,
     columns: Columns<'a>,
     compression: Option<Compression>,
-    text: R,
+    reader: R,
 }
 
 /// What the file system says of a file. Equal stamps mean that it was not written to in between.
@@ -144,8 +144,8 @@ impl Source {
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
     /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
     pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
-        let Text { format, columns, compression, text } = self.text(shape, input)?;
-        let mut text = Watch::new(text);
+        let Text { format, columns, compression, reader } = self.text(shape, input)?;
+        let mut text = Watch::new(reader);
         let mut rows = 0;
         let mut counting = |row: Result<RowRef<'_>, BadRow>| {
             rows += 1;
@@ -166,9 +166,9 @@ impl Source {
     /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by
     /// record: none are known in advance.
     pub fn tag_columns(&self, shape: &Shape, input: &job::Input) -> Result<Vec<String>, InputError> {
-        let Text { format, columns, text, .. } = self.text(shape, input)?;
+        let Text { format, columns, reader, .. } = self.text(shape, input)?;
         match format {
-            Format::Csv => csv::tag_columns(&self.name, text, &columns, input.delimiter),
+            Format::Csv => csv::tag_columns(&self.name, reader, &columns, input.delimiter),
             Format::Jsonl => Ok(Vec::new()),
         }
     }
@@ -192,8 +192,8 @@ impl Source {
         }
         let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
         let columns = columns.map_err(error)?;
-        let text = to_utf8(plain, columns.encoding).map_err(error)?;
-        Ok(Text { format, columns, compression, text })
+        let reader = to_utf8(plain, columns.encoding).map_err(error)?;
+        Ok(Text { format, columns, compression, reader })
     }
 
     /// A row that was cut off names another account: `user_1` for `user_12`. Many programs leave out the last line feed

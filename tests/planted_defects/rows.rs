@@ -135,7 +135,7 @@ impl RowDefect {
             Self::ReorderedRest => {
                 let Format::Csv { delimiter, .. } = file.form.format else { return };
                 // Cells with a delimiter or a line end of their own would not come apart so.
-                file.rows.iter_mut().for_each(|row| row.note = "note".to_owned());
+                file.rows.iter_mut().for_each(|row| "note".clone_into(&mut row.note));
                 file.write();
                 let from = dice.random_range(1..file.records.len());
                 let mut rest = vec![Record { row: None, ..file.records[0].clone() }];
@@ -180,7 +180,7 @@ fn change_id(file: &mut File, dice: &mut SmallRng, change: impl Fn(&str, &mut Sm
     let row = dice.random_range(0..file.rows.len());
     let account = change(&file.rows[row].account, dice);
     let quoted = file.form.format;
-    file.rows[row].account = account.clone();
+    file.rows[row].account.clone_from(&account);
     file.write();
     if let Format::Csv { quoted: Quoted::Needed, delimiter } = quoted {
         // As whoever does not know of quotes writes it.

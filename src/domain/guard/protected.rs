@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(error, r"line 1: `old\rmac` contains the control character U+000D");
         let error = Protected::parse("admin # the boss").unwrap_err();
         assert!(matches!(error, ProtectedError::Comment { line: 1, .. }));
-        let error = Protected::parse(&format!("{}*", "x".repeat(33))).unwrap_err();
+        let error = Protected::parse(format!("{}*", "x".repeat(33))).unwrap_err();
         assert!(matches!(error, ProtectedError::Id { why: UserIdError::TooLong(33), .. }));
     }
 
@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn thousands_of_patterns_are_one_automaton() {
         let list: Vec<String> = (0..5_000).map(|n| format!("team{n}_*")).collect();
-        let protected = Protected::parse(&list.join("\n")).expect("a good list");
+        let protected = Protected::parse(list.join("\n")).expect("a good list");
         assert!(protected.protects("team4999_x"));
         assert!(!protected.protects("team5000_x"));
     }
@@ -422,7 +422,7 @@ mod tests {
             others in prop::collection::vec("[a-d用]{1,3}", 60),
         ) {
             let lines: Vec<&str> = listed.iter().map(String::as_str).collect();
-            let list = Protected::parse(&lines.join("\n")).unwrap();
+            let list = Protected::parse(lines.join("\n")).unwrap();
             for id in listed.iter().chain(&others) {
                 prop_assert_eq!(list.protects(id), listed.contains(id), "{}", id);
             }

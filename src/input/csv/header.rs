@@ -152,6 +152,11 @@ impl Header {
         Some(if same { Repeat::Same } else { Repeat::Other })
     }
 
+    /// Whether an id may end with the name of a column by chance.
+    pub(super) fn has_short_joints(&self) -> bool {
+        self.joints.iter().any(|joint| !joint.is_sure)
+    }
+
     /// The name that this id ends with, if a file whose last line had no end was joined with one that begins with
     /// that name.
     pub(super) fn joint<'h>(&'h self, id: &[u8]) -> Option<&'h Joint> {

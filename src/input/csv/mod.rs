@@ -191,6 +191,9 @@ impl Rows<'_> {
 
     /// Notes ids that end with a short name of a column, which may be chance.
     fn note_joints(&self, row: &RowRef<'_>, notes: &mut Notes<'_>) {
+        if !self.header.has_short_joints() {
+            return;
+        }
         for id in row.from.into_iter().chain([row.account]) {
             if let Some(joint) = self.header.joint(id).filter(|joint| !joint.is_sure) {
                 let id = String::from_utf8_lossy(id);

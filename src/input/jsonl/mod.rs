@@ -34,7 +34,10 @@ pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mu
     for number in 1.. {
         let unreadable = |error| InputError::of_read(name, Some(number), error);
         let flow = match read_line(&mut text, &mut line).map_err(unreadable)? {
-            None => return lines.end(sink),
+            None => {
+                lines.end(sink);
+                break;
+            }
             Some(Length::Fits) => lines.read(number, line.trim_ascii(), sink)?,
             Some(Length::Exceeds) => {
                 let fault = Fault::new("the record is longer than 16 MiB");
@@ -91,12 +94,11 @@ impl Lines<'_> {
     }
 
     /// Nothing follows.
-    fn end(self, sink: &mut Sink<'_>) -> Result<(), InputError> {
+    fn end(self, sink: &mut Sink<'_>) {
         if let Some((start, fault)) = self.unfinished {
             // Whether it wants more does not matter any more.
             let _flow = sink(Err(fault.into_row(start, None, None, Tags::new())));
         }
-        Ok(())
     }
 }
 
