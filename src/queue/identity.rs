@@ -147,7 +147,9 @@ pub fn resolve(path: &Path) -> PathBuf {
     let named = |folder: PathBuf| Some(folder.join(path.file_name()?));
     let resolved = path.canonicalize().ok().or_else(|| folder_of(&path).canonicalize().ok().and_then(named));
     // The folder is missing: who opens the file says so.
-    resolved.or_else(|| std::path::absolute(&path).ok()).unwrap_or(path)
+    let resolved = resolved.or_else(|| std::path::absolute(&path).ok());
+    // SQLite's library takes no name that is not UTF-8, but one below the current folder whatever that is called.
+    resolved.filter(|path| path.to_str().is_some()).unwrap_or(path)
 }
 
 fn folder_of(file: &Path) -> &Path {
