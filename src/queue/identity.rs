@@ -165,17 +165,9 @@ pub fn resolve(path: &Path) -> PathBuf {
     let named = |folder: PathBuf| Some(folder.join(path.file_name()?));
     let resolved = path.canonicalize().ok().or_else(|| folder_of(&path).canonicalize().ok().and_then(named));
     // The folder is missing: who opens the file says so.
-    let absolute = resolved.or_else(|| std::path::absolute(&path).ok()).unwrap_or(path);
-    if absolute.to_str().is_some() { absolute } else { from_here(absolute) }
-}
-
-/// A name that SQLite takes although the current folder's is not UTF-8: the name from there.
-fn from_here(absolute: PathBuf) -> PathBuf {
-    let here = Path::new(".").canonicalize();
-    match here.ok().and_then(|here| Some(Path::new(".").join(absolute.strip_prefix(here).ok()?))) {
-        Some(relative) => relative,
-        None => absolute,
-    }
+    let resolved = resolved.or_else(|| std::path::absolute(&path).ok());
+    // SQLite's library takes no name that is not UTF-8, but one below the current folder whatever that is called.
+    resolved.filter(|path| path.to_str().is_some()).unwrap_or(path)
 }
 
 fn folder_of(file: &Path) -> &Path {
