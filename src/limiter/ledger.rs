@@ -54,10 +54,8 @@ const TRUST: u32 = 8;
 /// All slots are looked over when none is known to be free, and after so long: calls of other processes leave meanwhile, and
 /// are answered or not.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Who holds the lock by right does so for some µs. It is tried again so often …
-const LOCK_TRIES: u32 = 40;
-/// … after so long.
-const LOCK_RETRY: Duration = Duration::from_micros(50);
+/// Who holds the lock by right does so for some µs. It is tried so often, and others may run in between.
+const LOCK_TRIES: u32 = 500;
 
 /// The open file.
 #[derive(Debug)]
@@ -476,7 +474,7 @@ impl Ledger {
         for _ in 0..LOCK_TRIES {
             match self.file.try_lock() {
                 Ok(()) => return Ok(Locked(&self.file)),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
                 Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(TryLockError::Error(source)) => return Err(io_error(&self.path, "lock", source)),
             }
