@@ -26,14 +26,21 @@
 //!
 //! No lock is waited for. Whoever may open the file may also hold its lock for ever.
 
-use std::fs::{File, Permissions, TryLockError};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+mod error;
+mod file;
+
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 
+pub use self::error::LedgerError;
+use self::error::io_error;
+use self::file::open;
+pub(super) use self::file::open_or_create;
 use crate::domain::limit::pace;
 use crate::domain::limit::slots::{Slot, Survey, Terms, UNANSWERED, WINDOW, held_until, survey, unheld_from};
 use crate::domain::limit::throttle::Cut;
@@ -54,10 +61,8 @@ const TRUST: u32 = 8;
 /// All slots are looked over when none is known to be free, and after so long: calls of other processes leave meanwhile, and
 /// are answered or not.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Who holds the lock by right does so for some µs. It is tried again so often …
-const LOCK_TRIES: u32 = 40;
-/// … after so long.
-const LOCK_RETRY: Duration = Duration::from_micros(50);
+/// Who holds the lock by right does so for some µs. It is tried so often, and others may run in between.
+const LOCK_TRIES: u32 = 500;
 
 /// The open file.
 #[derive(Debug)]
@@ -126,77 +131,6 @@ pub(super) struct Taken {
     slots: [u64; 2],
     /// When.
     pub(super) at: Moment,
-}
-
-/// What is wrong with a ledger. Without it nothing can be sent: others could be sending to the same app.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// It can't be opened, read or written.
-    #[error("{}: can't {action} the file in which processes share the call limit: {source}", path.display())]
-    Io {
-        /// The ledger's.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// Something else stands at its place.
-    #[error("{}: {what}, not the file in which processes share the call limit", path.display())]
-    NotALedger {
-        /// The ledger's.
-        path: PathBuf,
-        /// What stands there.
-        what: &'static str,
-    },
-    /// Its name stands for no file any more, or for another one: a process that starts now would not see our calls.
-    #[error("{}: the file in which processes share the call limit was {what} while in use", path.display())]
-    Lost {
-        /// The ledger's.
-        path: PathBuf,
-        /// What became of it.
-        what: &'static str,
-    },
-    /// Another process holds its lock for longer than any imbulk does.
-    #[error("{}: another process holds the lock of the file in which processes share the call limit", path.display())]
-    Locked {
-        /// The ledger's.
-        path: PathBuf,
-    },
-    /// It has no section for the command and can take none.
-    #[error("{}: no room for the slots of {command}", path.display())]
-    Full {
-        /// The ledger's.
-        path: PathBuf,
-        /// The command's name.
-        command: String,
-    },
-}
-
-impl LedgerError {
-    /// The ledger, where its disk is what failed.
-    pub fn disk(&self) -> Option<&Path> {
-        match self {
-            Self::Io { path, source, .. } => is_full(source).then_some(path),
-            Self::NotALedger { .. } | Self::Lost { .. } | Self::Locked { .. } | Self::Full { .. } => None,
-        }
-    }
-
-    /// What the user can do about a lock that another process holds.
-    pub const LOCKED_HINT: &'static str =
-        "`fuser` names the processes that have the file open; end the one that is no imbulk";
-
-    /// What the user can do.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Io { source, .. } if is_full(source) => "make room there and run again: nothing is lost",
-            Self::Io { .. } => "the user that runs imbulk must be able to read and write this file and its folder",
-            Self::NotALedger { .. } => "move it away, if nothing else needs it; imbulk makes a new one",
-            Self::Lost { .. } => "run again, once no other imbulk sends to this app",
-            Self::Locked { .. } => Self::LOCKED_HINT,
-            Self::Full { .. } => "delete the file while no imbulk is running; a new one is made",
-        }
-    }
 }
 
 impl Ledger {
@@ -476,7 +410,7 @@ impl Ledger {
         for _ in 0..LOCK_TRIES {
             match self.file.try_lock() {
                 Ok(()) => return Ok(Locked(&self.file)),
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
                 Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(TryLockError::Error(source)) => return Err(io_error(&self.path, "lock", source)),
             }
@@ -653,38 +587,6 @@ pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
     };
     let ledger = Ledger { file, path: path.to_owned(), exchange_timeout: Duration::ZERO };
     unheld_from(&ledger.slots(&Ledger::app(Cap::HIGHEST), Cap::MAX).ok()?, now)
-}
-
-/// First without creating: Linux (`fs.protected_regular`) forbids to open another user's file in a folder like
-/// `/tmp` by a call that could create it.
-pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
-    match open(path, OFlags::empty()) {
-        Err(rustix::io::Errno::NOENT) => {}
-        opened => return Ok(opened?),
-    }
-    match open(path, OFlags::CREATE | OFlags::EXCL) {
-        Ok(file) => {
-            // What the umask took away.
-            file.set_permissions(Permissions::from_mode(0o666))?;
-            Ok(file)
-        }
-        // Another process was quicker.
-        Err(rustix::io::Errno::EXIST) => Ok(open(path, OFlags::empty())?),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn open(path: &Path, extra: OFlags) -> rustix::io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    rustix::fs::open(path, flags | extra, Mode::from_raw_mode(0o666)).map(File::from)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
-fn io_error(path: &Path, action: &'static str, source: io::Error) -> LedgerError {
-    LedgerError::Io { path: path.to_owned(), action, source }
 }
 
 #[cfg(test)]

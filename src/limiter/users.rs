@@ -17,8 +17,7 @@ use crate::domain::limit::Moment;
 
 const SUFFIX: &str = ".users";
 /// Whoever holds the lock alone removes two files, and is gone.
-const TRIES: u32 = 100;
-const RETRY: Duration = Duration::from_millis(1);
+const TRIES: u32 = 5000;
 /// Slots fall free within a second of the last answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
@@ -38,7 +37,7 @@ impl User {
         let lock = (0..TRIES).find_map(|_| {
             let joined = try_join(&path);
             if joined.is_none() {
-                std::thread::sleep(RETRY);
+                std::thread::yield_now();
             }
             joined
         });

@@ -103,14 +103,17 @@ fn however_long_an_outage_lasts_no_item_uses_up_its_attempts_in_it() {
 fn a_run_halts_when_nothing_has_worked_for_as_long_as_its_job_says() {
     for (seed, calamity) in (0..35).zip(Calamity::ALL.into_iter().cycle()) {
         let patience = SECOND * SmallRng::seed_from_u64(seed).random_range(1..300);
-        // A probe may be under way for 8 s, and its record be held back. Told to slow down 100 times, it takes longer.
-        let most = if calamity == Calamity::Code(60_011) { SECOND * 400 } else { SECOND * 30 };
+        // A call may be under way for 8 s before it fails, another one then, and its record be held back.
+        let most = SECOND * 30;
         let weather = Weather { calamity, down: Some(SECOND..patience + most), ..Weather::FAIR };
         let report = lived(&Night { seed, ..usual(1000, weather, Some(patience)) });
         let Some((at, End::Stopped(StopReason::Outage(outage)))) = report.ends.first() else {
             panic!("seed {seed}, {calamity:?}: {:?}", report.ends.first());
         };
-        assert!(outage.lasts >= patience && outage.probes > 0, "seed {seed}, {calamity:?}: {outage:?}");
+        assert!(
+            outage.lasts >= patience && (outage.probes > 0 || patience < SECOND * 20),
+            "seed {seed}, {calamity:?}: {outage:?}"
+        );
         assert!(*at < patience + most, "seed {seed}, {calamity:?}: {at:?}, {outage:?}");
         assert!(all_done(&report), "seed {seed}, {calamity:?}: {:?}", report.rows);
     }

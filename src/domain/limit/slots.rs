@@ -244,15 +244,13 @@ impl Survey {
         if self.heard.is_none_or(|heard| slot.taken > heard) {
             self.waiting_since = Some(self.waiting_since.map_or(slot.taken, |since| since.min(slot.taken)));
         }
-        if terms.is_free(&slot, now) {
-            return slot;
-        }
+        // Also where it is free for want of a proof: it is counted just now if the server stood still until now.
         if self.heard.is_some_and(|heard| terms.over(&slot) <= heard) {
             // The server reads what waits, but not all of it at one stroke.
             let free_at = now.plus(WINDOW).plus(terms.exchange_timeout / 10);
             return self.change(number, Slot { free_at, ..slot });
         }
-        self.unanswered += 1;
+        self.unanswered += u32::from(!terms.is_free(&slot, now));
         slot
     }
 

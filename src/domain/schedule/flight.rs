@@ -37,7 +37,6 @@ impl Schedule {
         self.entries.entry(id).and_modify(|entry| entry.left = now);
         self.jobs[job].leaving -= 1;
         self.jobs[job].in_flight += 1;
-        self.unanswered += 1;
     }
 
     pub(super) fn withdraw(&mut self, id: RequestId, from: Stage, out: &mut Vec<Command>) {
@@ -70,7 +69,6 @@ impl Schedule {
             unreachable!("request {id} was answered without being in flight");
         };
         let Entry { job, ticket, mut request, past, terms, left, .. } = entry;
-        self.unanswered -= 1;
         self.jobs[job].fresh -= usize::from(past.is_none());
         if matches!(exchange, Exchange::NotSent(_)) {
             request.attempts -= 1;
@@ -95,7 +93,6 @@ impl Schedule {
         let counts = charging != Charging::Off && settlement.parts.iter().all(|part| part.wait != Wait::None);
         if matches!(work, Work::Failed(_)) && !(fault == Fault::Own && counts) {
             self.breaker.in_vain(now);
-            self.give_up(now, out);
         }
         let urgent = self.is_urgent(job, ticket, &settlement, &ended);
         self.recording.insert(id, Recording { job, ticket, items, left, work, fault, ended });
@@ -137,23 +134,15 @@ impl Schedule {
     }
 
     /// Stops where nothing has worked for as long as anybody wants to wait.
-    fn give_up(&mut self, now: Now, out: &mut Vec<Command>) {
+    pub(super) fn give_up(&mut self, now: Now, out: &mut Vec<Command>) {
         if self.breaker.gives_up_at(self.patience()).is_some_and(|end| end <= now) {
             self.stop(StopReason::Outage(self.breaker.trouble(now)), out);
         }
     }
 
-    /// The same while no call is on its way. One that is may work, and ends soon.
-    pub(super) fn give_up_idle(&mut self, now: Now, out: &mut Vec<Command>) {
-        if self.unanswered == 0 {
-            self.give_up(now, out);
-        }
-    }
-
-    /// When [`Schedule::give_up_idle`] is due.
+    /// When that is due.
     pub(super) fn gives_up_at(&self) -> Option<Now> {
-        let idle = self.stop.is_none() && self.unanswered == 0;
-        self.breaker.gives_up_at(self.patience()).filter(|_| idle)
+        self.breaker.gives_up_at(self.patience()).filter(|_| self.stop.is_none())
     }
 
     /// The least of those of the jobs with work left; none: for ever.

@@ -75,8 +75,6 @@ pub struct Schedule {
     stop: Option<StopReason>,
     /// Requests from their intent to the end of their record.
     active: usize,
-    /// Calls whose answer has not been read yet.
-    unanswered: usize,
 }
 
 /// A request in memory.
@@ -193,7 +191,6 @@ impl Schedule {
             signature: Signature::default(),
             stop: None,
             active: 0,
-            unanswered: 0,
         }
     }
 
@@ -224,7 +221,7 @@ impl Schedule {
         }
         self.ring(now, &mut out);
         if self.stop.is_none() {
-            self.give_up_idle(now, &mut out);
+            self.give_up(now, &mut out);
         }
         if self.stop.is_none() {
             self.fetch(&mut out);

@@ -114,7 +114,7 @@ impl Faster {
             return arrival;
         }
         // At t the way is shorter by (t - begin) * by / within.
-        let ramp = begin + (arrival - begin) * within / (within + by).max(1);
+        let ramp = begin + (arrival - begin) * self.within / (self.within + self.by).max(1);
         if ramp < begin + within { ramp } else { begin.max(arrival - by) }
     }
 }
