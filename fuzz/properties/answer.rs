@@ -77,7 +77,7 @@ fn check(operation: &dyn Operation, request: &Request, item: &Item, ending: &End
         Outcome::Failed => match code {
             Some(code) => assert!(code != 0 && says(code), "{ending:?}: {json:?}"),
             None => {
-                assert!(json.is_some_and(|json| only_in_a_list(json, item.account.as_str())), "{ending:?}: {json:?}")
+                assert!(json.is_some_and(|json| only_in_a_list(json, item.account.as_str())), "{ending:?}: {json:?}");
             }
         },
         Outcome::InDoubt => assert!(!ending.reason.is_empty(), "{ending:?}"),

@@ -220,11 +220,10 @@ impl Session {
     async fn compare_with_plan(&mut self, queue: &mut Queue, parts: Vec<PlanParts>) -> Result<(), Error> {
         let is_first_round = self.planned.is_empty();
         match &self.plan {
+            Some(asked) if is_first_round && *asked == plan_id(&parts) && parts.iter().any(PlanParts::sends) => {}
             Some(asked) if is_first_round => {
-                if *asked != plan_id(&parts) || !parts.iter().any(PlanParts::sends) {
-                    let what = plan::what_differs(queue, &parts, asked).await?;
-                    return Err(Error::OtherPlan { asked: asked.clone(), what });
-                }
+                let what = plan::what_differs(queue, &parts, asked).await?;
+                return Err(Error::OtherPlan { asked: asked.clone(), what });
             }
             // The older runs of the plan are finished; what follows must be the rest of it.
             Some(asked) => {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 /// What ended the last session of a run before the run was finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndedBy {
@@ -88,6 +90,12 @@ impl FromStr for EndedBy {
     }
 }
 
+impl Serialize for EndedBy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// For a sentence: "ended by …".
 impl fmt::Display for EndedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,7 +140,7 @@ pub struct KnownRun {
 
 impl KnownRun {
     /// Whether the job would load the same rows again.
-    const fn is_current(&self) -> bool {
+    const fn is_current(self) -> bool {
         self.same_input && self.same_definition
     }
 }
@@ -195,12 +203,12 @@ pub fn choose(runs: &[KnownRun], rerun: Rerun) -> RunChoice {
     match (rerun, unfinished.first()) {
         (Rerun::Resume, Some((run, _))) => RunChoice::Continue(*run),
         (Rerun::Resume, None) => RunChoice::Refuse(Refusal::NothingToResume),
-        (Rerun::No, Some((run, by))) => resume(&runs[*run], *run, *by),
+        (Rerun::No, Some((run, by))) => resume(runs[*run], *run, *by),
         (Rerun::Again | Rerun::No, _) => begin(runs, rerun, unfinished.into_iter().map(|(run, _)| run).collect()),
     }
 }
 
-fn resume(known: &KnownRun, run: usize, by: EndedBy) -> RunChoice {
+fn resume(known: KnownRun, run: usize, by: EndedBy) -> RunChoice {
     if !known.same_definition {
         RunChoice::Refuse(Refusal::Redefined { run })
     } else if !known.same_input && by.needs_decision() {

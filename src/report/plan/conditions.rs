@@ -52,7 +52,6 @@ pub struct Unfinished {
     #[serde(serialize_with = "moment")]
     pub began: Zoned,
     /// What ended its last session.
-    #[serde(serialize_with = "by_name")]
     pub ended_by: EndedBy,
 }
 
@@ -199,6 +198,7 @@ fn moment<S: Serializer>(moment: &Zoned, serializer: S) -> Result<S::Ok, S::Erro
     serializer.serialize_str(&rfc3339(moment.timestamp().as_millisecond()))
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 fn moment_if_any<S: Serializer>(at: &Option<Zoned>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => moment(at, serializer),
@@ -208,10 +208,6 @@ fn moment_if_any<S: Serializer>(at: &Option<Zoned>, serializer: S) -> Result<S::
 
 fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(guards.iter().map(guards::json))
-}
-
-fn by_name<S: Serializer>(by: &EndedBy, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(by.name())
 }
 
 #[cfg(test)]
