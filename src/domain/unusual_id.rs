@@ -243,13 +243,13 @@ fn has_stray_quotes(id: &str) -> bool {
 
 /// Words of SQL, JavaScript, Python, Go, R, Excel and their exports.
 fn is_no_value(id: &str) -> bool {
+    // People are called so.
+    const NAMES: [&str; 3] = ["Nan", "Nil", "Nat"];
     const WORDS: [&str; 11] =
         ["null", "nil", "none", "undefined", "nan", "nat", "n/a", "inf", "infinity", "true", "false"];
     let word = id.strip_prefix(['-', '+']).unwrap_or(id);
     let inner = word.strip_prefix(['(', '<', '[', '{']).and_then(|word| word.strip_suffix([')', '>', ']', '}']));
     let word = inner.unwrap_or(word);
-    // People are called so.
-    const NAMES: [&str; 3] = ["Nan", "Nil", "Nat"];
     WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)) && !NAMES.contains(&id)
         || matches!(word, "NA" | "\\N")
         || matches!(inner, Some("blank" | "empty"))
