@@ -243,6 +243,8 @@ fn has_stray_quotes(id: &str) -> bool {
 
 /// Words of SQL, JavaScript, Python, Go, R, Excel and their exports.
 fn is_no_value(id: &str) -> bool {
+    // People are called so.
+    const NAMES: [&str; 3] = ["Nan", "Nil", "Nat"];
     const WORDS: [&str; 11] =
         ["null", "nil", "none", "undefined", "nan", "nat", "n/a", "inf", "infinity", "true", "false"];
     // People are called so.
