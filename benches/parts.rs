@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use imbulk::domain::account::UserId;
-use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop};
+use imbulk::domain::history::CodeHistory;
+use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::{self, DeleteType, Operation};
 use imbulk::domain::outcome::Outcome;
 use imbulk::domain::packed::{BODY_BYTES, Packed};
@@ -20,7 +21,7 @@ use imbulk::domain::row::{BadRow, RowRef};
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
 use imbulk::domain::settlement::Settlement;
 use imbulk::domain::tally::Tally;
-use imbulk::domain::verdict::{Charging, judge};
+use imbulk::domain::verdict::{CallContext, Charging, NewUserSig, judge};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, MEMORY, Output, Plan};
 use imbulk::limiter::{Limiter, Settings};
@@ -67,6 +68,7 @@ fn input(folder: &Path, name: &str, text: &str) -> (Vec<Source>, Input) {
         encoding: Encoding::Utf8,
         delimiter: None,
         rejects: Rejects::Count,
+        unusual_ids: UnusualIds::Reject,
     };
     (imbulk::input::open(&input, folder).expect("it was just written"), input)
 }
@@ -201,7 +203,24 @@ fn request(number: i64) -> Request {
     let first = number.cast_unsigned() * 100;
     let item = |row| Item { account: UserId::new(&id(row)).expect("an id"), row, updates: None };
     let items = (first..first + 100).map(item).collect();
-    Request { id: number, from: None, items, attempts: 0, charged: 0, doubt: Doubt::None }
+    Request {
+        id: number,
+        from: None,
+        items,
+        attempts: 0,
+        charged: 0,
+        doubt: Doubt::None,
+        history: CodeHistory::default(),
+    }
+}
+
+fn context() -> CallContext<'static> {
+    CallContext {
+        operation: accounts(),
+        delete_type: DeleteType::Single,
+        charging: Charging::UpTo(8),
+        new_usersig: NewUserSig::MayHelp,
+    }
 }
 
 fn answer(request: &Request) -> Exchange {
@@ -228,9 +247,9 @@ fn recording(c: &mut Criterion) {
             || {
                 let batch = left.next().expect("enough requests for a second");
                 let settle = |request: &Request| {
-                    let verdicts = judge(accounts(), request, &answer(request), Charging::UpTo(8)).verdicts;
+                    let verdicts = judge(&context(), request, &answer(request)).verdicts;
                     let sent = Request { attempts: 1, ..request.clone() };
-                    Write::Record { run, settlement: Settlement::new(sent, verdicts) }
+                    Write::Record { run, settlement: Settlement::new(accounts().name(), sent, verdicts) }
                 };
                 (batch.iter().map(|request| request.id).collect(), batch.iter().map(settle).collect())
             },
@@ -255,7 +274,7 @@ fn coding(c: &mut Criterion) {
     group.bench_function("unpack", |b| b.iter(|| Packed::unpack(&packed.accounts, &packed.rows, None)));
     group.bench_function("keys", |b| b.iter(|| accounts().keys(&request, DeleteType::Single)));
     group.bench_function("encode", |b| b.iter(|| accounts().body(&request, DeleteType::Single)));
-    group.bench_function("decode and judge", |b| b.iter(|| judge(accounts(), &request, &exchange, Charging::UpTo(8))));
+    group.bench_function("decode and judge", |b| b.iter(|| judge(&context(), &request, &exchange)));
     group.finish();
 }
 
@@ -273,7 +292,9 @@ fn night(requests: &[Request]) -> u64 {
             max_delay: Duration::from_mins(1),
         },
         max_in_flight: None,
-        stop: Stop { failed_share: None, after_items: 1000, outage: None, until: None },
+        stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None, until: None },
+        max_already_done: None,
+        canary: 0,
         tally,
     };
     let mut schedule = Schedule::new(vec![plan], 7);

@@ -24,6 +24,7 @@ CREATE TABLE run (
     largest       TEXT    NOT NULL DEFAULT '[]', -- JSON list of the accounts with the most items
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     stopped       TEXT,                          -- why the last session ended before the run did
+    ended_by      TEXT,                          -- the kind of that reason; NULL while a session is sending, and after it was killed
     pulse         TEXT,                          -- JSON: how it goes, noted every few seconds; no part of the checksum
     row_count     INTEGER NOT NULL DEFAULT 0 CHECK (row_count >= 0),
     item_count    INTEGER NOT NULL DEFAULT 0 CHECK (item_count >= 0),
@@ -34,10 +35,23 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_by_job ON run (job, id);
 
+-- What `imbulk plan` showed last of a job on a target. Removed when a run of the job begins there.
+CREATE TABLE shown_plan (
+    job           TEXT    NOT NULL,
+    target        TEXT    NOT NULL,
+    parts         TEXT    NOT NULL,              -- JSON: all that the plan id is a digest of
+    shown_at      INTEGER NOT NULL,
+    crc           INTEGER NOT NULL,
+    PRIMARY KEY (job, target)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE source (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     number        INTEGER NOT NULL,
     name          TEXT    NOT NULL,
+    row_count     INTEGER NOT NULL CHECK (row_count >= 0),
+    blank_rows    INTEGER NOT NULL CHECK (blank_rows >= 0),  -- skipped: nothing but delimiters and blanks
+    notes         TEXT    NOT NULL,              -- JSON list of sentences: accepted, and to be known before it is sent
     crc           INTEGER NOT NULL,
     PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
@@ -97,6 +111,7 @@ CREATE TABLE payload (
     accounts      TEXT    NOT NULL,              -- one a line
     rows          TEXT    NOT NULL,              -- JSON, a list in parallel, as distances: [7,[2,3],1] is rows 7, 9 with 12, 10
     tags          TEXT,                          -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
+    history       TEXT,                          -- JSON, the codes of earlier answers, the latest first; NULL: none
     crc           INTEGER NOT NULL               -- of these, and of the request's run, item_count and row_count
 ) STRICT;
 

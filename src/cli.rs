@@ -74,6 +74,15 @@ pub struct Run {
     /// A new run, even if the same input is finished or an older run is not
     #[arg(long)]
     pub again: bool,
+    /// Finish the oldest unfinished run, also one that Ctrl-C or a guard ended, and nothing else
+    #[arg(long, conflicts_with = "again")]
+    pub resume: bool,
+    /// Send exactly the plan with this id, as `imbulk plan` shows it, or nothing
+    #[arg(long, value_name = "ID")]
+    pub plan: Option<String>,
+    /// Send at most this many items, then stop with exit code 5
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
     /// The summary as JSON
     #[arg(long)]
     pub json: bool,
@@ -93,8 +102,11 @@ pub struct Plan {
 /// `imbulk status`
 #[derive(Debug, Args)]
 pub struct Status {
-    /// A job's name (its latest run) or a run's id
+    /// A job's name (its latest run) or the beginning of a run's id
     pub name: Option<String>,
+    /// Which target's run, if the job has runs on several: an SDKAppID, `sandbox`, or `loopback`
+    #[arg(long, requires = "name", value_name = "TARGET")]
+    pub target: Option<String>,
     /// As JSON
     #[arg(long)]
     pub json: bool,
@@ -103,8 +115,11 @@ pub struct Status {
 /// `imbulk results`
 #[derive(Debug, Args)]
 pub struct Results {
-    /// A job's name (its latest run) or a run's id
+    /// A job's name (its latest run) or the beginning of a run's id
     pub name: String,
+    /// Which target's run, if the job has runs on several: an SDKAppID, `sandbox`, or `loopback`
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
     /// Only rows with these outcomes
     #[arg(long, value_delimiter = ',', value_name = "OUTCOME,…")]
     pub outcome: Option<Vec<Outcome>>,
@@ -128,8 +143,11 @@ pub enum ResultFormat {
 /// `imbulk retry`
 #[derive(Debug, Args)]
 pub struct Retry {
-    /// A job's name (its latest run) or a run's id
+    /// A job's name (its latest run) or the beginning of a run's id
     pub name: String,
+    /// Which target's run, if the job has runs on several: an SDKAppID, `sandbox`, or `loopback`
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
     /// Only items that ended with this code
     #[arg(long, value_name = "N")]
     pub code: Option<i64>,

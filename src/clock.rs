@@ -1,5 +1,6 @@
 //! The wall clock, asked here and nowhere else.
 
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 /// The moment, in UTC.
@@ -12,4 +13,9 @@ pub fn now() -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn local_now() -> Zoned {
     Zoned::now()
+}
+
+/// Whether the machine's time zone, or the one that `TZ` names, can be read. [`local_now`] is in UTC if not.
+pub fn knows_zone() -> bool {
+    TimeZone::try_system().is_ok()
 }

@@ -42,6 +42,8 @@ deeds! {
     Begin,
     /// A run is given up for another.
     Supersede,
+    /// A request is split where `--limit` ends.
+    Limit,
     /// What was in flight at a kill is marked as in doubt.
     Rescue,
     /// A transaction of the recorder with an intent in it …

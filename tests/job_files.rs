@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use imbulk::domain::guard::Protected;
-use imbulk::domain::job::{Delimiter, Encoding, EndpointChoice, Job, Rejects};
+use imbulk::domain::job::{Delimiter, Encoding, EndpointChoice, Job, Protection, Rejects};
 use imbulk::domain::operation::{self, DeleteType};
 use imbulk::settings::{Env, JobFileError, load_job, load_protected};
 use rstest::rstest;
@@ -33,7 +34,8 @@ fn load_text(text: &str) -> Result<Job, JobFileError> {
 fn settings(job: &Job) -> String {
     let input = (job.input.encoding, job.input.rejects);
     let what = (&job.name, job.operation, job.delete_type);
-    format!("{what:?} {input:?} {:?} {:?} {:?} {:?}", job.app, job.limits, job.retry, job.stop)
+    let guard = (job.guard.max_rejected, job.guard.canary, job.guard.max_already_done, job.guard.hold);
+    format!("{what:?} {input:?} {:?} {:?} {:?} {guard:?} {:?}", job.app, job.limits, job.retry, job.stop)
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn every_job_file_loads_and_so_does_its_protected_list() {
             assert!(Path::new(path).is_file(), "{}: no {path}", file.display());
         }
         let protected = load_protected(&job).unwrap_or_else(|error| panic!("{error}"));
-        if job.guard.protected.is_some() {
+        if matches!(job.guard.protected, Some(Protection::File(_))) {
             assert!(protected.protects("official_news"), "{}", file.display());
         }
     }
@@ -115,6 +117,7 @@ fn a_job_file_with_every_key_is_read_as_it_stands() {
         calls_per_second = 300
         app_calls_per_second = 500
         max_in_flight = 3
+        cap_was_raised = true
         [retry]
         max_attempts = 1
         base_delay = "1ms"
@@ -122,7 +125,12 @@ fn a_job_file_with_every_key_is_read_as_it_stands() {
         [guard]
         max_items = 2_000_000
         protected = "/never.txt"
+        min_items = 10
         max_change = 3
+        max_rejected = 0
+        max_already_done = 0.5
+        canary = 0
+        hold = "72h"
         [stop]
         failed_share = 1
         after_items = 5
@@ -142,8 +150,11 @@ fn a_job_file_with_every_key_is_read_as_it_stands() {
     assert_eq!(job.limits.max_in_flight.map(Into::into), Some(3_u32));
     assert_eq!((job.retry.max_attempts.get(), job.retry.max_delay.as_secs()), (1, 120));
     assert_eq!((job.guard.max_items.map(Into::into), job.guard.max_change), (Some(2_000_000_u64), Some(3.0)));
-    assert_eq!(job.guard.protected, Some(PathBuf::from("/never.txt")));
-    assert_eq!((job.stop.failed_share, job.stop.after_items), (Some(1.0), 5));
+    assert_eq!(job.guard.protected, Some(Protection::File(PathBuf::from("/never.txt"))));
+    assert_eq!((job.guard.min_items.map(Into::into), job.guard.max_rejected), (Some(10_u64), 0.0));
+    assert_eq!((job.guard.max_already_done, job.guard.canary), (Some(0.5), Some(0)));
+    assert_eq!(job.guard.hold, Some(Duration::from_hours(72)));
+    assert_eq!((job.stop.failed_share, job.stop.after_items), (1.0, 5));
     assert_eq!(job.stop.outage, None);
     assert_eq!(job.stop.until.map(|until| (until.hour, until.minute)), Some((23, 59)));
 }
@@ -249,14 +260,20 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "pth = \"b.csv\"\n",
-    "5:1: unknown key `pth` | did you mean `path`? legal here: `path`, `columns`, `encoding`, `delimiter`, `rejects`"
+    "5:1: unknown key `pth` | did you mean `path`? legal here: `path`, `columns`, `encoding`, `delimiter`, `rejects`, `unusual_ids`"
 )]
 #[case(
     DELETE,
     "encoding = \"utf8\"\n",
     "5:12: `utf8` is no encoding | did you mean `utf-8`? legal here: `utf-8`, `gbk`"
 )]
-#[case(DELETE, "delimiter = \"|\"\n", "5:13: `|` is no delimiter | legal here: `,`, `;`, `tab`")]
+#[case(DELETE, "delimiter = \":\"\n", "5:13: `:` is no delimiter | legal here: `,`, `;`, `tab`, `|`")]
+#[case(DELETE, "unusual_ids = true\n", "5:15: expected a text in quotes, found boolean `true`")]
+#[case(
+    DELETE,
+    "unusual_ids = \"alow\"\n",
+    "5:15: `alow` is no treatment of unusual ids | did you mean `allow`? legal here: `reject`, `allow`"
+)]
 #[case(DELETE, "rejects = \"ignore\"\n", "5:11: `ignore` is no treatment of rejects | legal here: `count`, `allow`")]
 #[case(
     DELETE,
@@ -340,12 +357,12 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[retry]\nbase_delay = \"0s\"\n",
-    "6:14: `base_delay` is no delay: `0s` | a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
+    "6:14: `base_delay` is no delay: `0s` | a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\", \"1h\""
 )]
 #[case(
     DELETE,
     "[retry]\nbase_delay = \"2 min\"\n",
-    "6:14: `base_delay` is no delay: `2 min` | a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
+    "6:14: `base_delay` is no delay: `2 min` | a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\", \"1h\""
 )]
 #[case(DELETE, "[retry]\nmax_delay = 60\n", "6:13: expected a text in quotes, found integer `60`")]
 #[case(DELETE, "[retry]\nbase_delay = \"90s\"\n", "6:14: `base_delay` of 90s is longer than `max_delay` of 60s")]
@@ -357,15 +374,60 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[guard]\nprotected = \"\"\n",
-    "6:13: `protected` names no file | take the line out if nothing is protected"
+    "6:13: `protected` names no file | protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose"
 )]
 #[case(DELETE, "[stop]\nfailed_share = 5\n", "6:16: `failed_share` must be above 0 and at most 1, not 5 | 5 % is 0.05")]
 #[case(DELETE, "[stop]\nfailed_share = 0\n", "6:16: `failed_share` must be above 0 and at most 1, not 0 | 5 % is 0.05")]
 #[case(
     DELETE,
-    "[stop]\nafter_items = 10\n",
-    "6:15: `after_items` without `failed_share` sets no fuse | add failed_share = 0.05, or take the line out"
+    "[guard]\nprotected = [\"admin\"]\n",
+    "6:13: `protected` is a list: the ids belong into a file | protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose"
 )]
+#[case(DELETE, "[guard]\nprotected = 3\n", "6:13: expected one file in quotes, or [] for nobody")]
+#[case(DELETE, "[guard]\nprotected = [3]\n", "6:13: expected one file in quotes, or [] for nobody")]
+#[case(DELETE, "[guard]\nmin_items = 0\n", "6:13: `min_items` must be at least 1, not 0")]
+#[case(DELETE, "[guard]\nmin_items = \"1\"\n", "6:13: expected a whole number, found string \"1\"")]
+#[case(
+    DELETE,
+    "[guard]\nmin_items = 6\nmax_items = 5\n",
+    "6:13: `min_items` = 6 is above `max_items` = 5 | no input could pass both: change one of them"
+)]
+#[case(DELETE, "[guard]\nmax_rejected = 10\n", "6:16: `max_rejected` must be from 0 to 1, not 10 | 5 % is 0.05")]
+#[case(DELETE, "[guard]\nmax_rejected = -0.1\n", "6:16: `max_rejected` must be from 0 to 1, not -0.1 | 5 % is 0.05")]
+#[case(DELETE, "[guard]\nmax_rejected = nan\n", "6:16: `max_rejected` must be from 0 to 1, not NaN | 5 % is 0.05")]
+#[case(
+    DELETE,
+    "[guard]\nmax_already_done = 0\n",
+    "6:20: `max_already_done` must be above 0 and at most 1, not 0 | 5 % is 0.05"
+)]
+#[case(
+    DELETE,
+    "[guard]\nmax_already_done = 1.01\n",
+    "6:20: `max_already_done` must be above 0 and at most 1, not 1.01 | 5 % is 0.05"
+)]
+#[case(DELETE, "[guard]\ncanary = -1\n", "6:10: `canary` must be at least 0, not -1")]
+#[case(DELETE, "[guard]\ncanary = 0.5\n", "6:10: expected a whole number, found floating point `0.5`")]
+#[case(
+    DELETE,
+    "[guard]\nhold = \"3 days\"\n",
+    "6:8: `hold` is no duration: `3 days` | a whole number and its unit, at most a year: \"90m\", \"72h\", \"3d\""
+)]
+#[case(
+    DELETE,
+    "[guard]\nhold = \"366d\"\n",
+    "6:8: `hold` is no duration: `366d` | a whole number and its unit, at most a year: \"90m\", \"72h\", \"3d\""
+)]
+#[case(
+    DELETE,
+    "[limits]\ncalls_per_second = 101\n",
+    "6:20: `calls_per_second` = 101 is above the published cap of 100 calls/s | write 100 or less; if Tencent has raised the cap of this app: cap_was_raised = true"
+)]
+#[case(
+    DELETE,
+    "[limits]\ncap_was_raised = false\napp_calls_per_second = 201\n",
+    "7:24: `app_calls_per_second` = 201 is above the published cap of 200 calls/s | write 200 or less; if Tencent has raised the cap of this app: cap_was_raised = true"
+)]
+#[case(DELETE, "[limits]\ncap_was_raised = 1\n", "6:18: expected true or false, found integer `1`")]
 #[case(DELETE, "[stop]\nfailed_share = 0.1\nafter_items = 0\n", "7:15: `after_items` must be at least 1, not 0")]
 #[case(
     DELETE,
@@ -375,12 +437,12 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[stop]\noutage = \"ever\"\n",
-    "6:10: `outage` is no delay: `ever` | \"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
+    "6:10: `outage` is no delay: `ever` | \"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\", \"1h\""
 )]
 #[case(
     DELETE,
     "[stop]\noutage = \"0s\"\n",
-    "6:10: `outage` is no delay: `0s` | \"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\""
+    "6:10: `outage` is no delay: `0s` | \"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\", \"1h\""
 )]
 #[case(DELETE, "[stop]\noutage = 120\n", "6:10: expected a text in quotes, found integer `120`")]
 #[case(DELETE, "[stop]\nuntil = 06:00\n", "6:9: expected a text in quotes, found a table, date or time")]
@@ -394,7 +456,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[limits]\r\n\r\n  calls = 5\r\n",
-    "7:3: unknown key `calls` | legal here: `calls_per_second`, `app_calls_per_second`, `max_in_flight`"
+    "7:3: unknown key `calls` | legal here: `calls_per_second`, `app_calls_per_second`, `max_in_flight`, `cap_was_raised`"
 )]
 #[case(
     "",

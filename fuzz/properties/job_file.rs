@@ -38,8 +38,10 @@ fn check_job(job: &Job) {
     assert!(job.limits.calls_per_second.get() <= 65_536 && job.limits.app_calls_per_second.get() <= 65_536);
     assert!(job.retry.base_delay <= job.retry.max_delay, "{:?}", job.retry);
     assert!(job.retry.max_delay <= Duration::from_hours(24), "{:?}", job.retry);
+    assert!((0.0..=1.0).contains(&job.guard.max_rejected), "{:?}", job.guard);
+    assert!(job.guard.max_already_done.is_none_or(|share| share > 0.0 && share <= 1.0), "{:?}", job.guard);
     assert!(job.guard.max_change.is_none_or(|factor| factor.is_finite() && factor >= 1.0), "{:?}", job.guard);
-    assert!(job.stop.failed_share.is_none_or(|share| share > 0.0 && share <= 1.0), "{:?}", job.stop);
+    assert!(job.stop.failed_share > 0.0 && job.stop.failed_share <= 1.0, "{:?}", job.stop);
     assert!(job.stop.until.is_none_or(|time| time.hour < 24 && time.minute < 60), "{:?}", job.stop);
 }
 

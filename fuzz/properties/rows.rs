@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
 use imbulk::domain::account::UserId;
-use imbulk::domain::job::{Delimiter, Encoding, Input, Rejects};
+use imbulk::domain::job::{Delimiter, Encoding, Input, Rejects, UnusualIds};
 use imbulk::domain::operation::{self, Operation, TagColumns};
 use imbulk::domain::packed::{BODY_BYTES, Cause, Packed};
 use imbulk::domain::row::{BadRow, RowNo, RowRef, Tags};
@@ -72,6 +72,7 @@ impl<'a> File<'a> {
             delimiter: [None, Some(Delimiter::Comma), Some(Delimiter::Semicolon), Some(Delimiter::Tab)]
                 [usize::from(choice >> 3 & 3)],
             rejects: Rejects::Count,
+            unusual_ids: UnusualIds::Reject,
         };
         Self { name, operation: operation::ALL[usize::from(choice & 3)], input, text }
     }

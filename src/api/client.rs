@@ -14,7 +14,7 @@ use reqwest::{Response, StatusCode, Url};
 
 use super::session::{Credentials, Renewal, Session};
 use super::transport::{self, Tuning};
-use super::{ApiError, Endpoint};
+use super::{ApiError, Endpoint, Proxy};
 use crate::clock;
 use crate::domain::account::UserId;
 use crate::domain::reply::Exchange;
@@ -31,6 +31,7 @@ pub struct Client {
     endpoint: Endpoint,
     sdkappid: NonZeroU64,
     identifier: UserId,
+    proxy: Option<Proxy>,
     session: Mutex<Session>,
 }
 
@@ -58,7 +59,7 @@ impl Client {
         Self::with_tuning(endpoint, sdkappid, identifier, credentials, width, &Tuning::default())
     }
 
-    /// The same with other time-outs and authorities, for tests.
+    /// The same with a proxy, and for tests with other time-outs and authorities.
     pub fn with_tuning(
         endpoint: Endpoint,
         sdkappid: NonZeroU64,
@@ -69,11 +70,12 @@ impl Client {
     ) -> Result<Self, ApiError> {
         let width = usize::try_from(width.get()).unwrap_or(usize::MAX);
         Ok(Self {
-            http: transport::build(&endpoint, width, tuning)?,
+            http: transport::build(width, tuning)?,
             session: Mutex::new(Session::new(credentials, sdkappid, identifier.clone(), clock::now())),
             endpoint,
             sdkappid,
             identifier,
+            proxy: tuning.proxy.clone(),
         })
     }
 
@@ -88,7 +90,7 @@ impl Client {
         let exchange = self
             .exchange(url, Outgoing::new(body, Arc::clone(&sent)))
             .await
-            .unwrap_or_else(|error| transport::failure(&error.without_url()));
+            .unwrap_or_else(|error| transport::failure(&error.without_url(), self.proxy.as_ref()));
         let round_trip = sent.get().map(Instant::elapsed).unwrap_or_default();
         log(path, random, &exchange, started.elapsed());
         Call { exchange, generation, round_trip }

@@ -5,12 +5,14 @@
 
 pub mod client;
 pub mod endpoint;
+mod proxy;
 pub mod session;
 mod transport;
 pub mod usersig;
 
 pub use client::{Call, Client, EXCHANGE_TIMEOUT};
 pub use endpoint::{Endpoint, EndpointError, Region};
+pub use proxy::{PROXY_VARIABLES, Proxies, Proxy, ProxyError};
 pub use session::{Credentials, Renewal};
 pub use transport::{Roots, Tuning};
 pub use usersig::{SecretError, SecretKey, UserSig, sign};

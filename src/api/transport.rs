@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::{Certificate, ClientBuilder, redirect, retry, tls};
 use rustls::pki_types::CertificateDer;
 
-use super::{ApiError, Endpoint};
+use super::{ApiError, Proxy};
 use crate::domain::reply::Exchange;
 
 /// The longest wait for a connection, name lookup and TLS handshake included.
@@ -21,7 +21,7 @@ pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 /// a call into a connection that is being closed, which would leave it in doubt.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What tests set otherwise than the world needs it.
+/// What differs from one client to another; the time-outs and authorities only in tests.
 #[derive(Debug, Clone)]
 pub struct Tuning {
     /// The longest wait for a connection, TLS handshake included.
@@ -30,11 +30,13 @@ pub struct Tuning {
     pub exchange_timeout: Duration,
     /// Whom to trust.
     pub roots: Roots,
+    /// The proxy that calls go through.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { connect_timeout: CONNECT_TIMEOUT, exchange_timeout: EXCHANGE_TIMEOUT, roots: Roots::System }
+        Self { connect_timeout: CONNECT_TIMEOUT, exchange_timeout: EXCHANGE_TIMEOUT, roots: Roots::System, proxy: None }
     }
 }
 
@@ -47,16 +49,16 @@ pub enum Roots {
     Only(Vec<CertificateDer<'static>>),
 }
 
-/// Builds the client for calls to `endpoint`, up to `width` of them at once.
-pub(super) fn build(endpoint: &Endpoint, width: usize, tuning: &Tuning) -> Result<reqwest::Client, ApiError> {
+/// Builds the client for up to `width` calls at once.
+pub(super) fn build(width: usize, tuning: &Tuning) -> Result<reqwest::Client, ApiError> {
     // Fails where one is installed already, which then is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let base = || base(endpoint, width, tuning);
+    let base = || base(width, tuning);
     match &tuning.roots {
-        Roots::Only(roots) => trusting(base(), roots),
-        Roots::System => base().build().or_else(|error| {
+        Roots::Only(roots) => base().and_then(|base| trusting(base, roots)),
+        Roots::System => base().and_then(ClientBuilder::build).or_else(|error| {
             tracing::warn!(%error, "no certificates of the system could be read, using the built-in ones");
-            trusting(base(), webpki_root_certs::TLS_SERVER_ROOT_CERTS)
+            trusting(base()?, webpki_root_certs::TLS_SERVER_ROOT_CERTS)
         }),
     }
     .map_err(|error| ApiError::Setup(cause(&error).to_string()))
@@ -69,7 +71,7 @@ fn trusting(base: ClientBuilder, roots: &[CertificateDer<'static>]) -> reqwest::
 
 /// HTTP/1.1, because one stalled HTTP/2 connection stalls every call in flight. No retry, since a second attempt must
 /// pass the limiter; no redirect and no referer, since the URL holds the signature.
-fn base(endpoint: &Endpoint, width: usize, tuning: &Tuning) -> ClientBuilder {
+fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
     let base = reqwest::Client::builder()
         .http1_only()
         .tcp_nodelay(true)
@@ -85,17 +87,25 @@ fn base(endpoint: &Endpoint, width: usize, tuning: &Tuning) -> ClientBuilder {
         .referer(false)
         .tls_version_min(tls::Version::TLS_1_2)
         .user_agent(concat!("imbulk/", env!("CARGO_PKG_VERSION")));
-    // HTTPS_PROXY and NO_PROXY are heeded: through CONNECT a proxy sees no more than the host. But calls to this
-    // machine go to this machine: by way of HTTP_PROXY, plain http would carry the signature to another.
-    if endpoint.is_loopback() { base.no_proxy() } else { base }
+    // reqwest would read the environment by itself, pass over what it cannot use, and tell nobody.
+    Ok(match &tuning.proxy {
+        // Through CONNECT a proxy sees no more than the host.
+        Some(proxy) => base.proxy(reqwest::Proxy::all(proxy.url())?),
+        None => base.no_proxy(),
+    })
 }
 
-/// Reads a failed exchange: what it tells about whether the call arrived.
-pub(super) fn failure(error: &reqwest::Error) -> Exchange {
+/// Reads a failed exchange: what it tells about whether the call arrived. A proxy is named, since it may be the one that
+/// cannot be reached.
+pub(super) fn failure(error: &reqwest::Error, proxy: Option<&Proxy>) -> Exchange {
     let why = cause(error).to_string();
     if !error.is_connect() {
         return Exchange::NoAnswer(why);
     }
+    let why = match proxy {
+        Some(proxy) => format!("through the proxy {proxy}: {why}"),
+        None => why,
+    };
     // While connecting, rustls itself complains about certificates and protocol; a connection that merely broke
     // during the handshake is an error of the socket.
     if causes(error).any(<dyn Error>::is::<rustls::Error>) {

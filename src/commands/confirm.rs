@@ -1,4 +1,4 @@
-//! The question before anything is deleted: a person at a terminal types the app's number; cron has no terminal.
+//! The question before anything is sent: a person at a terminal sees the plan and types the SDKAppID. Cron has no terminal.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -13,9 +13,9 @@ pub(super) fn is_at_a_terminal() -> bool {
     std::io::stdin().is_terminal() || std::io::stderr().is_terminal()
 }
 
-/// Asks for the SDKAppID. Anything else than it, or a signal, and nothing is sent.
+/// Shows `what` would be sent and asks for the SDKAppID. After anything else, or a signal, nothing is sent.
 pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals) -> Result<(), Error> {
-    tell(format!("{what}This can't be undone. Type the SDKAppID ({sdkappid}) to go on:"));
+    tell(format!("{what}this cannot be undone; type the SDKAppID ({sdkappid}) to send it:"));
     drain();
     let typed = tokio::select! {
         biased;
@@ -26,7 +26,8 @@ pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals)
     if typed.trim() == sdkappid.to_string() {
         return Ok(());
     }
-    Err(Error::Usage("that is not the SDKAppID: nothing is sent\nhint: --yes where nobody can be asked".to_owned()))
+    let hint = "run the command again and type the number that is shown as `app`";
+    Err(Error::Usage(format!("nothing is sent: what was typed is not the SDKAppID\nhint: {hint}")))
 }
 
 fn read_line() -> std::io::Result<String> {

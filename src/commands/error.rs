@@ -7,8 +7,8 @@ use miette::MietteHandlerOpts;
 
 use super::exit::Exit;
 use super::load::LoadError;
-use crate::api::{ApiError, EndpointError, SecretError};
-use crate::domain::guard::GuardTripped;
+use crate::api::{ApiError, EndpointError, ProxyError, SecretError};
+use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::StopSignal;
 use crate::input::InputError;
 use crate::intake::IntakeError;
@@ -35,6 +35,9 @@ pub enum Error {
     /// The endpoint is no endpoint.
     #[error("the endpoint {0}\nhint: {hint}", hint = .0.hint())]
     Endpoint(#[from] EndpointError),
+    /// No call can go through the proxy that the environment names.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The key or the signature is none.
     #[error("{variable} {source}")]
     Secret {
@@ -49,11 +52,46 @@ pub enum Error {
     /// What was asked can't be done so.
     #[error("{0}")]
     Usage(String),
+    /// A person or a guard ended a run, and the input is another one since.
+    #[error(
+        "{job}: nothing is sent: {by} ended run {run} before its end, and the input changed since\nhint: \
+         `imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the current input"
+    )]
+    NeedsDecision {
+        /// The job.
+        job: String,
+        /// The run.
+        run: String,
+        /// What ended it.
+        by: EndedBy,
+    },
+    /// The plan that was to be sent is not what would be sent.
+    #[error(
+        "nothing is sent: this is not plan {asked}: {what}\nhint: `imbulk plan` shows what would be sent, and its id"
+    )]
+    OtherPlan {
+        /// The id on the command line.
+        asked: String,
+        /// What is different.
+        what: String,
+    },
+    /// `guard.hold` has not passed.
+    #[error(
+        "{job}: nothing is sent: guard.hold: the run was planned at {planned} and may be sent from {from} on\nhint: run it again then; the input must stay as it is"
+    )]
+    Hold {
+        /// The job.
+        job: String,
+        /// When it was planned, by the local clock.
+        planned: String,
+        /// When the time has passed.
+        from: String,
+    },
     /// A job says something else than when its unfinished run was loaded.
     #[error(
-        "the job `{job}` has an unfinished run {run}, loaded when the job file said something else about operation, \
-         delete_type or input\nhint: put the job file back to finish that run, or begin a new one with --again \
-         (pending rows of the old one are then never sent)"
+        "{job}: nothing is sent: run {run} is unfinished, and the job's operation, options, columns or encoding changed \
+         since\nhint: change the job back, or --resume finishes it as it was loaded, or --again gives it up and sends the \
+         current input"
     )]
     Redefined {
         /// The job.
@@ -61,14 +99,9 @@ pub enum Error {
         /// The run.
         run: String,
     },
-    /// A guard says no.
-    #[error("{job}: nothing is sent: {source}")]
-    Guard {
-        /// The job.
-        job: String,
-        /// Which one, and why.
-        source: GuardTripped,
-    },
+    /// A guard says no: which one, and why.
+    #[error("{0}")]
+    Guard(String),
     /// The input can't be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -199,9 +232,9 @@ impl Error {
             | Self::Env(_)
             | Self::Protected(_)
             | Self::Endpoint(_)
+            | Self::Proxy(_)
             | Self::Secret { .. }
             | Self::Usage(_)
-            | Self::Redefined { .. }
             | Self::Load(LoadError::Input(_))
             | Self::Queue(
                 QueueError::Missing(_)
@@ -210,7 +243,11 @@ impl Error {
                 | QueueError::Network(_)
                 | QueueError::Linked(_),
             ) => Exit::Unusable,
-            Self::Guard { .. } => Exit::Halted,
+            Self::Guard(_)
+            | Self::NeedsDecision { .. }
+            | Self::Redefined { .. }
+            | Self::OtherPlan { .. }
+            | Self::Hold { .. } => Exit::Halted,
             Self::Queue(QueueError::Held { .. }) => Exit::Held,
             Self::Interrupted(_) | Self::Run(RunError::Busy { signal: Some(_), .. }) => Exit::Stopped,
             Self::Api(_)

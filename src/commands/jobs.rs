@@ -1,12 +1,45 @@
 //! From job files to jobs that may run together.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::error::Error;
-use super::prepare::Candidate;
+use super::prepare::JobInput;
+use super::target::Address;
+use crate::clock;
 use crate::domain::job::Job;
-use crate::settings::{self, Env};
+use crate::report::tell::tell;
+use crate::settings::{self, Env, EnvError};
+
+/// What a command uses of the environment although nobody passes it on: the time zone and the proxies. What is wrong
+/// there is an error before anything is loaded or sent, even if this command could do without.
+pub(super) fn check_environment(env: &Env) -> Result<(), Error> {
+    env.proxies()?;
+    match &env.time_zone {
+        Some(zone) if !clock::knows_zone() => Err(EnvError::TimeZone(zone.clone()).into()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Says that a time of day in a job means UTC, where the machine's own zone is not known.
+pub(super) fn tell_zone(jobs: &[Job]) {
+    if jobs.iter().any(|job| job.stop.until.is_some()) && !clock::knows_zone() {
+        tell(
+            "the machine's time zone cannot be read: `until` is taken as UTC\nhint: set TZ, for example TZ=Asia/Shanghai",
+        );
+    }
+}
+
+/// A job on a real app must say who is protected if a wrong row of its operation costs an account.
+pub(super) fn check_protection(job: &Job) -> Result<(), Error> {
+    if job.guard.protected.is_some() || !job.operation.needs_protected_list() {
+        return Ok(());
+    }
+    let (file, operation) = (job.file.display(), job.operation.name());
+    Err(Error::Usage(format!(
+        "{file}: guard.protected: {operation} on a real app needs a protected list\nhint: in [guard], protected = \
+         \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose"
+    )))
+}
 
 /// Reads job files. Their names tell their runs apart, so no two may share one.
 pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, Error> {
@@ -20,11 +53,11 @@ pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, Error> {
 }
 
 /// A job with its protected list, the admin that signs its calls included.
-pub(super) fn candidate(job: Job, target: &str, admin: Option<&str>) -> Result<Candidate, Error> {
+pub(super) fn with_protected(job: Job, address: Address) -> Result<JobInput, Error> {
     let list = settings::load_protected(&job)?;
-    let protected = match admin {
+    let protected = match address.admin() {
         Some(admin) => list.with(admin),
         None => list,
     };
-    Ok(Candidate { job, protected: Arc::new(protected), target: target.to_owned() })
+    Ok(JobInput::new(job, protected, address))
 }

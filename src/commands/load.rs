@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::rows::{Batch, Batches};
 use crate::domain::guard::Protected;
 use crate::domain::job::Job;
+use crate::domain::source_facts::SourceFacts;
 use crate::input::{InputError, Source};
 use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
 use crate::queue::{Gathering, Insert, Loader, NewRun, Queue, QueueError, RunId};
@@ -75,7 +76,10 @@ pub(super) async fn load(
     let stored = store(&mut loader, receiver, &rows, watch).await;
     // The channel is closed by now, so the thread ends. Its own error says more than the broken channel does.
     let error = match (thread.await?, stored) {
-        (Ok(tags), Ok(())) => return Ok(loader.finish(&tags).await?),
+        (Ok(read), Ok(())) => {
+            loader.describe_input(&read.facts).await?;
+            return Ok(loader.finish(&read.tags).await?);
+        }
         (Err(LoadError::Intake(IntakeError::Closed(_))) | Ok(_), Err(error)) => error.into(),
         (Err(error), _) => error,
     };
@@ -146,8 +150,16 @@ fn how_far(rows: u64, elapsed: Duration) -> Snapshot {
     Snapshot { elapsed, rows_done: rows, items: rows, ..Snapshot::default() }
 }
 
-/// Reads all rows. Returns the tags that they set.
-fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>) -> Result<Vec<String>, LoadError> {
+/// What is known of the input once all of it was read.
+struct Read {
+    /// The tags that its rows set.
+    tags: Vec<String>,
+    /// What was found in each source, in their order.
+    facts: Vec<SourceFacts>,
+}
+
+/// Reads all rows.
+fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>) -> Result<Read, LoadError> {
     let Reading { job, sources, protected, temp_dir } = reading;
     let shape = job.operation.shape();
     let protects = |id: &[u8]| protected.protects(id);
@@ -171,7 +183,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>)
     };
     let mut intake = Intake::new(plan, sink);
     let (to_intake, batches) = sync_channel(ROW_BATCHES);
-    std::thread::scope(|scope| {
+    let facts = std::thread::scope(|scope| {
         let reader = scope.spawn(move || read_sources(reading, &to_intake));
         let taken = batches.iter().try_for_each(|batch| take(&mut intake, batch, rows));
         // Where rows are not taken any more, none are to be read.
@@ -181,20 +193,21 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>)
     })?;
     intake.finish()?;
     outgoing.flush().map_err(IntakeError::from)?;
-    Ok(tags.into_iter().collect())
+    Ok(Read { tags: tags.into_iter().collect(), facts })
 }
 
 /// Reads all sources, until nobody takes their rows any more.
-fn read_sources(reading: &Reading, to: &SyncSender<Batch>) -> Result<(), InputError> {
+fn read_sources(reading: &Reading, to: &SyncSender<Batch>) -> Result<Vec<SourceFacts>, InputError> {
     let shape = reading.job.operation.shape();
+    let mut facts = Vec::new();
     for (number, source) in (0..).zip(&reading.sources) {
         let mut batches = Batches::new(number, to);
-        source.read(&shape, &reading.job.input, &mut |row| batches.push(row))?;
+        facts.push(source.read(&shape, &reading.job.input, &mut |row| batches.push(row))?);
         if batches.flush().is_break() {
             break;
         }
     }
-    Ok(())
+    Ok(facts)
 }
 
 fn take<S>(intake: &mut Intake<'_, S>, batch: Batch, rows: &AtomicU64) -> Result<(), IntakeError>

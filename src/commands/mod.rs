@@ -14,16 +14,19 @@ mod retry;
 mod rows;
 mod run;
 mod sandbox;
+mod select;
 mod status;
 mod target;
 mod usersig;
 mod verdict;
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Command};
+use crate::queue::Queue;
 use crate::report::tell::drain;
 use crate::settings::{Env, queue_file};
 pub use error::Error;
@@ -60,6 +63,17 @@ pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
 
 fn explain_text(args: &crate::cli::Explain) -> String {
     if args.json { format!("{:#}\n", explain::json(args.code)) } else { explain::text(args.code) }
+}
+
+/// Takes the queue into possession. Says where it is if there was none before: a wrong folder is noticed at once.
+async fn open_queue(path: &Path) -> Result<Queue, Error> {
+    let is_new = !path.exists();
+    let queue = Queue::open(path).await?;
+    if is_new {
+        let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        tell(format!("note: created the queue {}", full.display()));
+    }
+    Ok(queue)
 }
 
 /// Prints to stdout as JSON.

@@ -1,4 +1,4 @@
-//! Which run a job goes on with: an unfinished one, a planned one, a new one, or none.
+//! Which runs a job goes on with, and how they are loaded. `plan` and `run` both ask here.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,107 +7,207 @@ use uuid::Uuid;
 
 use super::error::Error;
 use super::load::{Reading, load};
+use super::target::Address;
 use crate::clock;
-use crate::domain::guard::{LAST_RUNS, Protected};
-use crate::domain::job::Job;
+use crate::domain::guard::{Facts, GuardReading, LAST_RUNS, Protected};
+use crate::domain::job::{Guard, Job, Protection};
+use crate::domain::outcome::Outcome;
+use crate::domain::plan_id::{ContinuedRun, PlanParts};
+use crate::domain::run_choice::{KnownRun, Progress, Refusal, Rerun, RunChoice, stale_plans, upcoming};
 use crate::input::{self, Source};
 use crate::queue::{FileKind, NewRun, Queue, Run, RunId, RunState, UsedFile};
 use crate::report::progress::Snapshot;
+use crate::report::{Figures, minute, refusal};
 
 /// A job, and what it needs to find or load its run.
-pub(super) struct Candidate {
+pub(super) struct JobInput {
     pub(super) job: Job,
     pub(super) protected: Arc<Protected>,
-    /// Where it sends: `sandbox` or the SDKAppID.
-    pub(super) target: String,
+    pub(super) address: Address,
+    /// Standard input, once it was read: it cannot be read a second time.
+    kept: Option<InputState>,
 }
 
-/// Whether a finished or an unfinished run stands in the way of a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// It does.
-    No,
-    /// `--again`: it does not.
-    Again,
+/// What a job is about to do.
+pub(super) struct Outlook {
+    /// The job's runs on its target, oldest first.
+    pub(super) runs: Vec<Run>,
+    known: Vec<KnownRun>,
+    /// What goes first, and what follows.
+    pub(super) choices: Vec<RunChoice>,
+    /// The input as it is now; none where it does not matter, and once it is loaded.
+    input: Option<Result<InputState, Error>>,
+    /// Digest of the input, if it could be read.
+    digest: Option<String>,
 }
 
-/// What a job is to do.
-pub(super) enum Step {
-    /// This run of the input as it is now is to be driven.
-    Drive(Run),
-    /// The same, in place of these unfinished ones: they are given up once it begins.
-    DriveInstead(Run, Vec<RunId>),
-    /// This older run is to be driven first; the input was not looked at.
-    Resume(Run),
-    /// Its latest run has done this very input.
-    AlreadyFinished(Run),
+/// A run to be driven.
+pub(super) struct Prepared {
+    pub(super) run: Run,
+    /// Unfinished runs that are given up once it begins.
+    pub(super) replaces: Vec<RunId>,
+    /// Whether it is an older run, after which the current input follows.
+    pub(super) is_older: bool,
 }
 
-impl Candidate {
-    /// Finds the job's run, or loads one. `watch` is told how far the load is.
+/// The input as it is now.
+struct InputState {
+    sources: Vec<Source>,
+    stamp: String,
+    digest: String,
+}
+
+impl JobInput {
+    /// A job with its protected list.
+    pub(super) fn new(job: Job, protected: Protected, address: Address) -> Self {
+        Self { job, protected: Arc::new(protected), address, kept: None }
+    }
+
+    /// Looks at the job's runs and its input, and decides what is done next.
+    pub(super) async fn inspect(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Outlook, Error> {
+        let runs = queue.reader().await?.runs_of(&self.job.name, &self.address.name()).await?;
+        // To finish an older run, the current input is not needed: it may be gone, or be a pipe that nobody writes to.
+        let input = match rerun {
+            Rerun::Resume => None,
+            Rerun::No | Rerun::Again => Some(self.inspect_input(queue.path(), &runs).await),
+        };
+        let definition = self.definition();
+        let digest = input.as_ref().and_then(|input| input.as_ref().ok()).map(|input| input.digest.clone());
+        let known: Vec<KnownRun> = runs
+            .iter()
+            .map(|run| KnownRun {
+                progress: run.progress(),
+                same_input: digest.as_ref() == Some(&run.digest),
+                same_definition: run.definition == definition,
+            })
+            .collect();
+        let choices = upcoming(&known, rerun);
+        Ok(Outlook { runs, known, choices, input, digest })
+    }
+
+    /// All that the id of the plan depends on.
+    pub(super) async fn plan_parts(&self, queue: &Queue, outlook: &Outlook) -> Result<PlanParts, Error> {
+        let reader = queue.reader().await?;
+        let mut continues = Vec::new();
+        let mut input = None;
+        for choice in &outlook.choices {
+            match choice {
+                RunChoice::Continue(run) => {
+                    let run = &outlook.runs[*run];
+                    let rows_left = reader.tally(run).await?[Outcome::Pending];
+                    continues.push(ContinuedRun { run: run.uuid.clone(), rows_left });
+                }
+                RunChoice::Begin { .. } => input.clone_from(&outlook.digest),
+                RunChoice::Nothing(_) | RunChoice::Refuse(_) => {}
+            }
+        }
+        let Job { limits, retry, guard, stop, input: job_input, .. } = &self.job;
+        // The list counts by its ids, wherever it lies.
+        let guard = Guard { protected: None, ..guard.clone() };
+        let settings = format!("{limits:?} {retry:?} {guard:?} {stop:?} {:?}", job_input.rejects);
+        Ok(PlanParts {
+            job: self.job.name.clone(),
+            continues,
+            input,
+            definition: self.definition(),
+            target: self.address.name(),
+            endpoint: self.address.endpoint(),
+            admin: self.address.admin().map(str::to_owned),
+            protected: self.protected.digest(),
+            settings: blake3::hash(settings.as_bytes()).to_hex().to_string(),
+        })
+    }
+
+    /// Loads or finds the run that goes next; none where nothing is to be sent.
     pub(super) async fn prepare(
-        &self,
+        &mut self,
         queue: &mut Queue,
-        repeat: Repeat,
+        mut outlook: Outlook,
+        rerun: Rerun,
         watch: &mut (dyn FnMut(&Snapshot) + Send),
-    ) -> Result<Step, Error> {
-        let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
-        let unfinished: Vec<&Run> = runs.iter().filter(|run| run.state() == RunState::Running).collect();
-        if let (Some(oldest), Repeat::No) = (unfinished.first(), repeat) {
-            // A plan of the input that is being finished was to stand in its place, by an `--again` that ended before it
-            // began. Left there, it would send everything once more.
-            let equal = |run: &&Run| run.digest == oldest.digest && run.definition == oldest.definition;
-            for plan in runs.iter().filter(|run| run.state() == RunState::Planned).filter(equal) {
-                queue.discard(plan.id).await?;
+    ) -> Result<Option<Prepared>, Error> {
+        let choice = outlook.choices.first().cloned();
+        let prepared = match choice {
+            Some(RunChoice::Continue(at)) => {
+                let is_older = outlook.choices.len() > 1;
+                let run = self.resume(queue, &outlook.runs[at]).await?;
+                self.kept = outlook.input.take().and_then(Result::ok).filter(|input| input.stamp.is_empty());
+                Some(Prepared { run, replaces: Vec::new(), is_older })
             }
-            return Ok(Step::Resume(self.go_on(queue, oldest).await?));
-        }
-        let latest = runs.iter().rev().find(|run| matches!(run.state(), RunState::Planned | RunState::Finished));
-        match self.fresh(queue, latest, repeat, watch).await? {
-            Step::Drive(run) if !unfinished.is_empty() => {
-                Ok(Step::DriveInstead(run, unfinished.into_iter().map(|run| run.id).collect()))
+            Some(RunChoice::Begin { planned, ref replaces }) => {
+                let replaces = replaces.iter().map(|at| outlook.runs[*at].id).collect();
+                let run = match planned {
+                    Some(at) => self.resume(queue, &outlook.runs[at]).await?,
+                    None => self.load(queue, outlook.take_input()?, watch).await?,
+                };
+                Some(Prepared { run, replaces, is_older: false })
             }
-            step => Ok(step),
-        }
+            Some(RunChoice::Refuse(refusal)) => return Err(self.refused(&outlook, refusal)),
+            Some(RunChoice::Nothing(_)) | None => None,
+        };
+        outlook.discard_stale_plans(queue, rerun).await?;
+        Ok(prepared)
     }
 
-    /// The same for `plan`: an unfinished run is shown only if it is of the same input.
+    /// The same for `plan`: the run of the current input, whatever goes before it and whether or not it may be sent.
     pub(super) async fn preview(
-        &self,
+        &mut self,
         queue: &mut Queue,
+        mut outlook: Outlook,
         watch: &mut (dyn FnMut(&Snapshot) + Send),
-    ) -> Result<Step, Error> {
-        let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
-        let latest = runs.iter().rev().find(|run| run.state() != RunState::Superseded);
-        self.fresh(queue, latest, Repeat::No, watch).await
+    ) -> Result<Run, Error> {
+        let current = |choice: &RunChoice| match choice {
+            RunChoice::Continue(at) | RunChoice::Nothing(at) => Some(*at),
+            RunChoice::Begin { planned, .. } => *planned,
+            RunChoice::Refuse(_) => None,
+        };
+        let is_planned =
+            |known: &KnownRun| known.progress == Progress::Planned && known.same_input && known.same_definition;
+        let found = match outlook.choices.last() {
+            Some(RunChoice::Refuse(_)) | None => outlook.known.iter().rposition(is_planned),
+            Some(choice) => current(choice),
+        };
+        let run = match found.map(|at| outlook.runs[at].clone()) {
+            Some(run) if run.state() == RunState::Finished => run,
+            Some(run) => self.resume(queue, &run).await?,
+            None => self.load(queue, outlook.take_input()?, watch).await?,
+        };
+        outlook.discard_stale_plans(queue, Rerun::No).await?;
+        Ok(run)
     }
 
-    /// Goes on with `latest` if it is of the same input, else loads.
-    async fn fresh(
-        &self,
+    /// Why nothing is sent until somebody decides.
+    pub(super) fn refused(&self, outlook: &Outlook, refusal: Refusal) -> Error {
+        let job = self.job.name.clone();
+        match refusal {
+            Refusal::Ended { run, by } => {
+                let left = outlook.runs[run].uuid.clone();
+                Error::NeedsDecision { job, run: left, by }
+            }
+            Refusal::Redefined { run } => Error::Redefined { job, run: outlook.runs[run].uuid.clone() },
+            Refusal::NothingToResume => {
+                Error::Usage(format!("{job}: no unfinished run to resume\nhint: leave out --resume"))
+            }
+        }
+    }
+
+    /// Loads a new run of the input.
+    async fn load(
+        &mut self,
         queue: &mut Queue,
-        latest: Option<&Run>,
-        repeat: Repeat,
+        input: InputState,
         watch: &mut (dyn FnMut(&Snapshot) + Send),
-    ) -> Result<Step, Error> {
-        let input = self.look(queue.path(), latest).await?;
-        // Nothing of such a plan was ever sent, and it is of other rows than the user means now.
-        let outdated = latest.filter(|run| run.state() == RunState::Planned && !input.is_of(run));
-        match latest {
-            Some(run) if input.is_of(run) => match run.state() {
-                RunState::Planned | RunState::Running => return Ok(Step::Drive(self.go_on(queue, run).await?)),
-                RunState::Finished if repeat == Repeat::No => return Ok(Step::AlreadyFinished(run.clone())),
-                RunState::Finished | RunState::Loading | RunState::Superseded => {}
-            },
-            Some(_) | None => {}
+    ) -> Result<Run, Error> {
+        if input.stamp.is_empty() {
+            self.kept = Some(InputState { sources: Vec::new(), stamp: String::new(), digest: input.digest.clone() });
         }
         let run = NewRun {
             uuid: Uuid::now_v7().to_string(),
             job: self.job.name.clone(),
-            target: self.target.clone(),
+            target: self.address.name(),
             operation: self.job.operation.name(),
             delete_type: self.job.delete_type,
-            definition: input.definition,
+            definition: self.definition(),
             digest: input.digest,
             stamp: input.stamp,
             protected: self.protected.digest(),
@@ -116,21 +216,14 @@ impl Candidate {
             created_at: clock::now().as_millisecond(),
         };
         let temp_dir = folder_of(queue.path());
-        let reading =
-            Reading { job: self.job.clone(), sources: input.sources, protected: Arc::clone(&self.protected), temp_dir };
+        let protected = Arc::clone(&self.protected);
+        let reading = Reading { job: self.job.clone(), sources: input.sources, protected, temp_dir };
         let id = load(queue, &run, reading, watch).await?;
-        if let Some(outdated) = outdated {
-            queue.discard(outdated.id).await?;
-        }
-        Ok(Step::Drive(queue.run(id).await?))
+        Ok(queue.run(id).await?)
     }
 
-    /// An older run goes on by the definition it was loaded with, so the job must still say the same. Ids that were
-    /// protected since are taken out of it.
-    async fn go_on(&self, queue: &mut Queue, run: &Run) -> Result<Run, Error> {
-        if run.definition != self.definition() {
-            return Err(Error::Redefined { job: self.job.name.clone(), run: run.uuid.clone() });
-        }
+    /// A run that was loaded before. Ids that were protected since are taken out of it.
+    async fn resume(&self, queue: &mut Queue, run: &Run) -> Result<Run, Error> {
         if run.protected != self.protected.digest() {
             let protects = |id: &str| self.protected.protects(id);
             let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
@@ -141,33 +234,38 @@ impl Candidate {
         Ok(queue.run(run.id).await?)
     }
 
-    /// What the input is, reading its bytes only where its files have changed since `latest`.
-    async fn look(&self, queue: &Path, latest: Option<&Run>) -> Result<Input, Error> {
+    /// What the input is, reading its bytes only where its files have changed since the latest run.
+    async fn inspect_input(&mut self, queue: &Path, runs: &[Run]) -> Result<InputState, Error> {
+        if let Some(kept) = self.kept.take() {
+            return Ok(kept);
+        }
         let (input, folder) = (self.job.input.clone(), folder_of(queue));
-        let known = latest.map(|run| (run.stamp.clone(), run.digest.clone()));
-        let definition = self.definition();
-        let look = move || {
+        let known: Vec<(String, String)> =
+            runs.iter().rev().map(|run| (run.stamp.clone(), run.digest.clone())).collect();
+        let inspect = move || {
             let sources = input::open(&input, &folder)?;
             let stamp = stamp_of(&sources);
-            let digest = match known {
-                Some((known_stamp, digest)) if !stamp.is_empty() && known_stamp == stamp => digest,
-                Some(_) | None => digest_of(&sources)?,
+            let unchanged = known.into_iter().find(|(known, _)| !stamp.is_empty() && *known == stamp);
+            let digest = match unchanged {
+                Some((_, digest)) => digest,
+                None => digest_of(&sources)?,
             };
-            Ok(Input { sources, stamp, digest, definition })
+            Ok(InputState { sources, stamp, digest })
         };
-        tokio::task::spawn_blocking(look).await.map_err(super::load::LoadError::from)?
+        tokio::task::spawn_blocking(inspect).await.map_err(super::load::LoadError::from)?
     }
 
     /// Digest of all that decides what a row of the input asks for.
     fn definition(&self) -> String {
         let Job { operation, delete_type, input, .. } = &self.job;
         let text = format!(
-            "{} {} {:?} {:?} {:?}",
+            "{} {} {:?} {:?} {:?} {:?}",
             operation.name(),
             delete_type.name(),
             input.columns,
             input.encoding,
-            input.delimiter
+            input.delimiter,
+            input.unusual_ids
         );
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
@@ -175,36 +273,96 @@ impl Candidate {
     /// The files that a run of the job is made of.
     fn files(&self, sources: &[Source]) -> Vec<UsedFile> {
         let inputs = sources.iter().filter_map(Source::path).map(|path| UsedFile::new(FileKind::Input, path));
-        let lists = self.job.guard.protected.iter().map(|path| UsedFile::new(FileKind::ProtectedList, path));
-        inputs.chain(lists).chain([UsedFile::new(FileKind::Job, &self.job.file)]).collect()
+        let list = match &self.job.guard.protected {
+            Some(Protection::File(path)) => Some(UsedFile::new(FileKind::ProtectedList, path)),
+            Some(Protection::Nobody) | None => None,
+        };
+        inputs.chain(list).chain([UsedFile::new(FileKind::Job, &self.job.file)]).collect()
     }
 
-    /// Whether the guards let the run send anything.
-    pub(super) async fn check_guard(&self, queue: &Queue, run: &Run) -> Result<(), Error> {
+    /// Why the guards let the run send nothing.
+    pub(super) async fn refusals(&self, queue: &Queue, run: &Run) -> Result<Vec<Error>, Error> {
+        let readings = self.read_guards(queue, run).await?;
+        let mut refusals = Vec::new();
+        if !readings.iter().all(GuardReading::allows) {
+            let rejects = Figures::rejects_of(&queue.reader().await?, run).await?;
+            refusals.push(Error::Guard(refusal(&self.job.file.to_string_lossy(), &readings, &rejects)));
+        }
+        refusals.extend(self.held(run));
+        Ok(refusals)
+    }
+
+    /// Each guard with what it sees of the run.
+    pub(super) async fn read_guards(&self, queue: &Queue, run: &Run) -> Result<Vec<GuardReading>, Error> {
         let last_runs = self.last_runs(queue).await?;
-        let checked = self.job.guard.check(run.item_count.cast_unsigned(), &last_runs);
-        checked.map_err(|source| Error::Guard { job: run.job.clone(), source })
+        let tally = queue.reader().await?.tally(run).await?;
+        Ok(self.job.guard.read(&Facts::of(run.item_count.cast_unsigned(), &tally, &last_runs)))
+    }
+
+    /// The refusal of `guard.hold`, while a planned run is not old enough.
+    fn held(&self, run: &Run) -> Option<Error> {
+        let hold = self.job.guard.hold.filter(|_| run.started_at.is_none())?;
+        let zone = clock::local_now().time_zone().clone();
+        let planned = super::plan::local(run.created_at, &zone);
+        let from = planned.saturating_add(jiff::SignedDuration::try_from(hold).unwrap_or(jiff::SignedDuration::MAX));
+        (clock::now() < from.timestamp()).then(|| Error::Hold {
+            job: run.job.clone(),
+            planned: minute(&planned),
+            from: minute(&from),
+        })
     }
 
     /// Items of the job's last finished runs, for `guard.max_change`.
     async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, Error> {
-        let runs = queue.reader().await?.runs_of(&self.job.name, &self.target).await?;
+        let runs = queue.reader().await?.runs_of(&self.job.name, &self.address.name()).await?;
         let finished = runs.iter().rev().filter(|run| run.state() == RunState::Finished);
         Ok(finished.take(LAST_RUNS).map(|run| run.item_count.cast_unsigned()).collect())
     }
 }
 
-/// The input as it is now.
-struct Input {
-    sources: Vec<Source>,
-    stamp: String,
-    digest: String,
-    definition: String,
-}
+impl Outlook {
+    /// Whether the input has to be read, and cannot be.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.input.as_ref().is_some_and(Result::is_err)
+    }
 
-impl Input {
-    fn is_of(&self, run: &Run) -> bool {
-        run.digest == self.digest && run.definition == self.definition
+    /// The run that has finished the current input, where nothing is to be sent for that.
+    pub(super) fn finished(&self) -> Option<Run> {
+        match self.choices.first() {
+            Some(RunChoice::Nothing(at)) => Some(self.runs[*at].clone()),
+            Some(RunChoice::Continue(_) | RunChoice::Begin { .. } | RunChoice::Refuse(_)) | None => None,
+        }
+    }
+
+    /// Runs that are given up for the current input.
+    pub(super) fn replaced(&self) -> Vec<usize> {
+        let replaces = self.choices.iter().map(|choice| match choice {
+            RunChoice::Begin { replaces, .. } => replaces.as_slice(),
+            RunChoice::Continue(_) | RunChoice::Nothing(_) | RunChoice::Refuse(_) => &[],
+        });
+        replaces.flatten().copied().collect()
+    }
+
+    /// Whether a run is of the input as it is now.
+    pub(super) fn is_current(&self, run: usize) -> bool {
+        self.known[run].same_input && self.known[run].same_definition
+    }
+
+    /// The input, to be loaded.
+    fn take_input(&mut self) -> Result<InputState, Error> {
+        self.input.take().unwrap_or_else(|| unreachable!("whatever loads the input has looked at it"))
+    }
+
+    /// Nothing of them was ever sent, and they are of other rows than the job means now. Where the input cannot be read,
+    /// that is not known.
+    async fn discard_stale_plans(&self, queue: &mut Queue, rerun: Rerun) -> Result<(), Error> {
+        if self.digest.is_none() {
+            return Ok(());
+        }
+        for at in stale_plans(&self.known, rerun) {
+            queue.discard(self.runs[at].id).await?;
+        }
+        Ok(())
     }
 }
 
@@ -223,7 +381,7 @@ fn digest_of(sources: &[Source]) -> Result<String, Error> {
     Ok(all.finalize().to_hex().to_string())
 }
 
-/// The folder that a file stands in.
+/// The folder that a file is in.
 pub(super) fn folder_of(file: &Path) -> std::path::PathBuf {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),

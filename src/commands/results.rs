@@ -5,6 +5,7 @@ use std::path::Path;
 use super::error::Error;
 use super::exit::Exit;
 use super::prepare::folder_of;
+use super::select::find;
 use crate::cli::{self, ResultFormat};
 use crate::queue::Reader;
 use crate::report::ReportError;
@@ -14,7 +15,7 @@ use crate::report::results::{self, Format, Outlet};
 /// Writes a line per row.
 pub(super) async fn results(args: &cli::Results, path: &Path) -> Result<Exit, Error> {
     let reader = Reader::open(path).await?;
-    let run = super::status::find(&args.name, &reader).await?;
+    let run = find(&args.name, args.target.as_deref(), &reader).await?;
     let format = match args.format {
         ResultFormat::Csv => Format::Csv,
         ResultFormat::Jsonl => Format::Jsonl,

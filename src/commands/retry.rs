@@ -4,22 +4,34 @@ use std::path::Path;
 
 use super::error::Error;
 use super::exit::Exit;
+use super::select::find;
 use crate::cli;
-use crate::queue::{Queue, Reader, Run, RunState, Selection};
+use crate::queue::{CodeRows, Queue, Reader, Run, RunState, Selection};
 
 /// Makes failed items pending again.
 pub(super) async fn retry(args: &cli::Retry, path: &Path) -> Result<Exit, Error> {
     // A queue that is not there is an error here, not a new file.
-    let run = super::status::find(&args.name, &Reader::open(path).await?).await?;
+    let run = find(&args.name, args.target.as_deref(), &Reader::open(path).await?).await?;
     refuse_superseded(&run)?;
     let mut queue = Queue::open(path).await?;
     let rows = queue.retry(&run, Selection { outcome: args.outcome, code: args.code }).await?;
     queue.check_sums(&run).await?;
     queue.close().await?;
-    if rows == 0 {
+    if rows.is_empty() {
         return super::print(&format!("{}: no rows to send again", run.job));
     }
-    super::print(&format!("{}: {rows} rows are pending again\nhint: `imbulk run` with the job sends them", run.job))
+    super::print(&report(&run.job, &rows))
+}
+
+/// How many rows are pending again, in all and by the code that they had ended with.
+fn report(job: &str, rows: &[CodeRows]) -> String {
+    let all: u64 = rows.iter().map(|entry| entry.rows).sum();
+    let mut text = format!("{job}: {all} rows are pending again");
+    for CodeRows { outcome, code, rows } in rows {
+        let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
+        text.push_str(&format!("\n  {outcome}, {code}: {rows}"));
+    }
+    text + "\nhint: `imbulk run` with the job sends them"
 }
 
 fn refuse_superseded(run: &Run) -> Result<(), Error> {

@@ -6,22 +6,26 @@ use std::sync::Arc;
 
 use super::error::Error;
 use super::exit::Exit;
-use super::prepare::{Candidate, Repeat, Step};
-use super::target::{Target, cap};
-use super::verdict::{exit_of, explain};
+use super::prepare::{JobInput, Prepared};
+use super::target::{Address, Target, cap};
+use super::verdict::{exit_of, exit_of_finished, explain};
 use super::{confirm, jobs, plan};
 use crate::api::Client;
 use crate::cli;
 use crate::clock;
 use crate::domain::outcome::Outcome;
-use crate::domain::schedule::{End, JobPlan};
+use crate::domain::plan_id::{PlanParts, plan_id};
+use crate::domain::request::RequestId;
+use crate::domain::run_choice::Rerun;
+use crate::domain::schedule::{End, JobPlan, StopReason};
 use crate::domain::tally::Tally;
 use crate::limiter::Limiter;
-use crate::queue::{Queue, Run, RunId};
-use crate::report::Figures;
+use crate::queue::{Queue, Run};
+use crate::report::input::Input;
 use crate::report::progress::{Phase, Progress};
 use crate::report::summary::{self, Summary};
 use crate::report::tell::{finish, tell};
+use crate::report::{Figures, moment_ahead};
 use crate::runner::{self, Deadline, Signals, Task};
 use crate::settings::Env;
 
@@ -31,12 +35,27 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         tell("nothing is sent without --execute: this is the plan");
         return plan::plan(&cli::Plan { jobs: args.jobs.clone(), json: args.json }, env, queue).await;
     }
+    jobs::check_environment(env)?;
     let jobs = jobs::load(&args.jobs, env)?;
-    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect();
+    jobs::tell_zone(&jobs);
+    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect::<Vec<_>>();
+    if let Some(due) = deadlines.iter().map(Deadline::due).min() {
+        tell(format!("until {}", moment_ahead(due, &clock::local_now())));
+    }
     let target = if args.sandbox { Target::sandbox(&jobs).await? } else { Target::of(&jobs, env)? };
-    let candidate = |job| jobs::candidate(job, &target.name(), Some(target.identifier.as_str()));
+    if let Some(proxy) = target.proxy() {
+        tell(format!("calls go through the proxy {proxy}"));
+    }
+    if target.is_real() {
+        jobs.iter().try_for_each(jobs::check_protection)?;
+    }
+    let mut inputs = Vec::new();
+    for job in jobs {
+        let address = if args.sandbox { Address::sandbox(&job) } else { Address::of(&job, env)? };
+        inputs.push(jobs::with_protected(job, address)?);
+    }
     let mut session = Session {
-        candidates: jobs.into_iter().map(candidate).collect::<Result<_, _>>()?,
+        inputs,
         target,
         signals: Signals::listen(leave).map_err(Error::io("can't listen for signals"))?,
         deadlines,
@@ -45,10 +64,17 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         exit: Exit::Done,
         confirmed: args.sandbox || args.yes || !confirm::is_at_a_terminal(),
         json: args.json,
+        limit: args.limit,
+        plan: args.plan.clone(),
+        planned: Vec::new(),
     };
-    let repeat = if args.again { Repeat::Again } else { Repeat::No };
-    let queue = unless_signalled(&mut session.signals, async { Ok(Queue::open(queue).await?) }).await?;
-    let driven = session.drive(queue, repeat).await;
+    let rerun = match (args.again, args.resume) {
+        (true, _) => Rerun::Again,
+        (false, true) => Rerun::Resume,
+        (false, false) => Rerun::No,
+    };
+    let queue = or_signal(&mut session.signals, super::open_queue(queue)).await?;
+    let driven = session.drive(queue, rerun).await;
     // What was done is summed up also where something went wrong after it.
     let user = session.target.user();
     let exit = session.end();
@@ -67,7 +93,7 @@ fn leave(why: &str) {
 }
 
 struct Session {
-    candidates: Vec<Candidate>,
+    inputs: Vec<JobInput>,
     target: Target,
     signals: Signals,
     deadlines: Vec<Deadline>,
@@ -78,71 +104,70 @@ struct Session {
     /// Whether nobody needs to be asked.
     confirmed: bool,
     json: bool,
+    /// Items that may still be sent, if `--limit` says how many.
+    limit: Option<u64>,
+    /// The plan that is to be sent, and no other.
+    plan: Option<String>,
+    /// What that plan consists of, once it was compared.
+    planned: Vec<PlanParts>,
 }
 
 /// A job with the run that it drives.
 struct Driven<'a> {
-    candidate: &'a Candidate,
-    run: Run,
-    /// Unfinished runs in whose place it stands.
-    replaces: Vec<RunId>,
+    input: &'a JobInput,
+    prepared: Prepared,
     tally: Tally,
+    /// The last request that may be sent.
+    last_request: RequestId,
+    /// Whether `--limit` may keep others back.
+    limited: bool,
 }
 
 impl Session {
-    async fn drive(&mut self, queue: Queue, mut repeat: Repeat) -> Result<(), Error> {
+    async fn drive(&mut self, queue: Queue, mut rerun: Rerun) -> Result<(), Error> {
         let mut queue = Some(queue);
         // An older run is finished first; then the input is looked at again, and what is new is the next round.
         while let Some(owned) = queue {
             let mut identity = owned.identity();
-            queue = self.round(owned, repeat).await.map_err(|error| error.or_loss(&mut identity))?;
-            repeat = Repeat::No;
+            queue = self.round(owned, rerun).await.map_err(|error| error.or_loss(&mut identity))?;
+            rerun = Rerun::No;
         }
         Ok(())
     }
 
     /// Drives what there is to drive. Gives the queue back if there may be more to do: older runs went first.
-    async fn round(&mut self, mut queue: Queue, repeat: Repeat) -> Result<Option<Queue>, Error> {
-        let mut driven = Vec::new();
-        let mut older = Vec::new();
-        for candidate in &self.candidates {
-            let (run, replaces) = match prepare(candidate, &mut queue, repeat, &mut self.signals).await? {
-                Step::Drive(run) => (run, Vec::new()),
-                Step::DriveInstead(run, replaces) => (run, replaces),
-                Step::Resume(run) => {
-                    older.push(run.job.clone());
-                    (run, Vec::new())
-                }
-                Step::AlreadyFinished(run) => {
-                    self.already_finished(&run);
-                    continue;
-                }
-            };
-            candidate.check_guard(&queue, &run).await?;
-            let tally = queue.reader().await?.tally(&run).await?;
-            driven.push(Driven { candidate, run, replaces, tally });
-        }
-        if driven.is_empty() {
+    async fn round(&mut self, mut queue: Queue, rerun: Rerun) -> Result<Option<Queue>, Error> {
+        or_signal(&mut self.signals, async { Ok(queue.note_kills().await?) }).await?;
+        let prepared = self.prepare(&mut queue, rerun).await?;
+        if prepared.iter().all(Option::is_none) {
             queue.close().await?;
             return Ok(None);
         }
-        let (client, limiter) = self.target.connect(app_cap(&driven))?;
-        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter)).collect::<Result<_, _>>()?;
-        if !self.confirmed {
-            confirm::ask(self.target.sdkappid, &question(&driven)?, &mut self.signals).await?;
+        self.confirm(&mut queue, rerun).await?;
+        let older: Vec<String> =
+            prepared.iter().flatten().filter(|it| it.is_older).map(|it| it.run.job.clone()).collect();
+        let mut driven = Vec::new();
+        for (input, prepared) in self.inputs.iter().zip(prepared) {
+            if let Some(prepared) = prepared {
+                let admitted = admit(&mut queue, input, prepared, &mut self.limit);
+                driven.push(or_signal(&mut self.signals, admitted).await?);
+            }
         }
-        unless_signalled(&mut self.signals, begin(&mut queue, &driven)).await?;
+        let (client, limiter) = self.target.connect(app_cap(&driven))?;
+        let is_real = self.target.is_real();
+        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
+        or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
         let mut progress = Progress::new(Phase::Running);
         let mut watch = |snapshot: &_| progress.update(snapshot);
         let drive = runner::drive(queue, tasks, &mut self.deadlines, rand::random(), &mut self.signals, &mut watch);
         let (mut queue, drive) = drive.await?;
         progress.finish();
-        let names: Vec<&str> = driven.iter().map(|driven| driven.run.job.as_str()).collect();
+        let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();
         let mut exit = Exit::Done;
         let done_before = self.summaries.len();
         for (driven, calls) in driven.iter().zip(&drive.calls) {
             let closing = close(&mut queue, driven, &drive, *calls, &names);
-            let (came_to, summary) = unless_signalled(&mut self.signals, closing).await?;
+            let (came_to, summary) = or_signal(&mut self.signals, closing).await?;
             exit = exit.max(came_to);
             self.summaries.push(summary);
         }
@@ -152,15 +177,94 @@ impl Session {
             self.not_shown = self.not_shown.take().or(shown.err());
         }
         self.exit = self.exit.max(exit);
-        self.candidates.retain(|candidate| older.contains(&candidate.job.name));
-        if matches!(exit, Exit::Done | Exit::DoneWithFailures) && !self.candidates.is_empty() {
+        self.inputs.retain(|input| older.contains(&input.job.name));
+        if matches!(exit, Exit::Done | Exit::DoneWithFailures) && !self.inputs.is_empty() {
             return Ok(Some(queue));
         }
         queue.close().await?;
         Ok(None)
     }
 
-    fn already_finished(&self, run: &Run) {
+    /// Finds or loads the run of each job; none where there is nothing to send. Nothing is sent if this fails.
+    async fn prepare(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Vec<Option<Prepared>>, Error> {
+        let (mut outlooks, mut parts) = (Vec::new(), Vec::new());
+        for input in &mut self.inputs {
+            let outlook = or_signal(&mut self.signals, input.inspect(queue, rerun)).await?;
+            parts.push(input.plan_parts(queue, &outlook).await?);
+            outlooks.push(outlook);
+        }
+        self.compare_with_plan(queue, parts).await?;
+        let mut all = Vec::new();
+        for (at, outlook) in outlooks.into_iter().enumerate() {
+            if let Some(finished) = outlook.finished() {
+                self.already_finished(queue, at, &finished).await?;
+            }
+            let input = &mut self.inputs[at];
+            let mut progress = Progress::new(Phase::Loading);
+            let mut watch = |snapshot: &_| progress.update(snapshot);
+            let prepared = or_signal(&mut self.signals, input.prepare(queue, outlook, rerun, &mut watch)).await;
+            progress.finish();
+            let prepared = prepared?;
+            if let Some(Prepared { run, .. }) = &prepared {
+                if let Some(refusal) = input.refusals(queue, run).await?.into_iter().next() {
+                    return Err(refusal);
+                }
+                tell_notes(queue, run).await?;
+            }
+            all.push(prepared);
+        }
+        Ok(all)
+    }
+
+    /// Refuses another plan than the one that was asked for; without one, says what is different from the plan before.
+    async fn compare_with_plan(&mut self, queue: &mut Queue, parts: Vec<PlanParts>) -> Result<(), Error> {
+        let is_first_round = self.planned.is_empty();
+        match &self.plan {
+            Some(asked) if is_first_round => {
+                if *asked != plan_id(&parts) || !parts.iter().any(PlanParts::sends) {
+                    let what = plan::what_differs(queue, &parts, asked).await?;
+                    return Err(Error::OtherPlan { asked: asked.clone(), what });
+                }
+            }
+            // The older runs of the plan are finished; what follows must be the rest of it.
+            Some(asked) => {
+                let mut rest =
+                    self.planned.iter().map(|planned| PlanParts { continues: Vec::new(), ..planned.clone() });
+                if let Some(other) = parts.iter().find(|part| !rest.any(|planned| planned == **part)) {
+                    let what = format!("{}: input or job changed while the older run was finished", other.job);
+                    return Err(Error::OtherPlan { asked: asked.clone(), what });
+                }
+            }
+            None if is_first_round => {
+                for part in parts.iter().filter(|part| part.sends()) {
+                    if let Some(note) = plan::differs_from_last(queue, part).await? {
+                        tell(note);
+                    }
+                }
+            }
+            None => {}
+        }
+        self.planned = parts;
+        Ok(())
+    }
+
+    /// Shows all that would be sent, and asks, unless nobody needs to be asked.
+    async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<(), Error> {
+        if std::mem::replace(&mut self.confirmed, true) {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for input in &mut self.inputs {
+            let (plan, _) = plan::plan_job(input, queue, rerun).await?;
+            text.push_str(&plan.question());
+        }
+        confirm::ask(self.target.sdkappid, &text, &mut self.signals).await
+    }
+
+    /// A run has finished this input before: nothing is sent, and it counts as that run did.
+    async fn already_finished(&mut self, queue: &Queue, input: usize, run: &Run) -> Result<(), Error> {
+        let tally = queue.reader().await?.tally(run).await?;
+        self.exit = self.exit.max(exit_of_finished(&tally, self.inputs[input].job.input.rejects));
         // After a round of its own that is no news.
         if self.summaries.is_empty() {
             let (job, id) = (&run.job, &run.uuid);
@@ -168,6 +272,7 @@ impl Session {
                 "{job}: this input is finished (run {id}); nothing is sent\nhint: --again makes a new run of it"
             ));
         }
+        Ok(())
     }
 
     fn end(self) -> Result<Exit, Error> {
@@ -182,10 +287,39 @@ impl Session {
     }
 }
 
+/// Waits for what a signal ends. All of it can be done again.
+async fn or_signal<T>(signals: &mut Signals, doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        signal = signals.next() => Err(Error::Interrupted(signal)),
+        done = doing => done,
+    }
+}
+
+/// A run that is about to be driven, as far as `--limit` lets it.
+async fn admit<'a>(
+    queue: &mut Queue,
+    input: &'a JobInput,
+    prepared: Prepared,
+    limit: &mut Option<u64>,
+) -> Result<Driven<'a>, Error> {
+    let run = prepared.run.id;
+    let last_request = match limit {
+        Some(left) => {
+            let limited = queue.limit(run, *left).await?;
+            *left = left.saturating_sub(limited.items);
+            limited.last_request
+        }
+        None => queue.reader().await?.last_request(run).await?,
+    };
+    let tally = queue.reader().await?.tally(&prepared.run).await?;
+    Ok(Driven { input, prepared, tally, last_request, limited: limit.is_some() })
+}
+
 /// From now on the runs are finished before any other input of their jobs, and those that they replace are given up.
 async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), Error> {
     let now = clock::now().as_millisecond();
-    for Driven { run, replaces, .. } in driven {
+    for Prepared { run, replaces, .. } in driven.iter().map(|driven| &driven.prepared) {
         // In this order: killed in between, the new run is a plan and the next start begins it. The other way round both
         // would be unfinished, and both be sent.
         for replaced in replaces {
@@ -196,36 +330,12 @@ async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the user is asked to confirm.
-fn question(driven: &[Driven<'_>]) -> Result<String, Error> {
-    let mut text = String::new();
-    for Driven { run, tally, .. } in driven {
-        let operation = run.operation()?.name();
-        text.push_str(&format!("{}: {operation} of {} rows\n", run.job, tally[Outcome::Pending]));
+/// What must be known of the input before its first row is sent.
+async fn tell_notes(queue: &Queue, run: &Run) -> Result<(), Error> {
+    if run.started_at.is_none() {
+        Input::read(&queue.reader().await?, run).await?.notes().for_each(tell);
     }
-    Ok(text)
-}
-
-async fn prepare(
-    candidate: &Candidate,
-    queue: &mut Queue,
-    repeat: Repeat,
-    signals: &mut Signals,
-) -> Result<Step, Error> {
-    let mut progress = Progress::new(Phase::Loading);
-    let mut watch = |snapshot: &_| progress.update(snapshot);
-    let step = unless_signalled(signals, candidate.prepare(queue, repeat, &mut watch)).await;
-    progress.finish();
-    step
-}
-
-/// Gives up what is done outside of a drive, and may take long, when a signal comes. All of it can be done again.
-async fn unless_signalled<T>(signals: &mut Signals, doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::select! {
-        biased;
-        signal = signals.next() => Err(Error::Interrupted(signal)),
-        done = doing => done,
-    }
+    Ok(())
 }
 
 /// Checks the sums, notes how the run stands, sums up.
@@ -236,31 +346,41 @@ async fn close(
     calls: u64,
     jobs: &[&str],
 ) -> Result<(Exit, Summary), Error> {
-    let run = &driven.run;
+    let run = &driven.prepared.run;
     queue.identity().check()?;
     let tally = queue.check_sums(run).await?;
-    match &drive.end {
-        End::Stopped(reason) if tally[Outcome::Pending] > 0 => queue.note_stop(run.id, &explain(reason, jobs)).await?,
+    let end = match &drive.end {
+        End::Complete if driven.limited && tally[Outcome::Pending] > 0 => End::Stopped(StopReason::Limit),
+        end => end.clone(),
+    };
+    match &end {
+        End::Stopped(reason) if tally[Outcome::Pending] > 0 => {
+            queue.note_stop(run.id, reason.ended_by(), &explain(reason, jobs)).await?;
+        }
         End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }
     let figures = Figures::read(&queue.reader().await?, &queue.run(run.id).await?).await?;
     let items = driven.tally[Outcome::Pending] - tally[Outcome::Pending];
     let session = summary::Session { took: drive.elapsed, calls, items };
-    Ok((exit_of(&tally, &drive.end, driven.candidate.job.input.rejects), Summary { figures, session }))
+    Ok((exit_of(&tally, &end, driven.input.job.input.rejects), Summary { figures, session }))
 }
 
-fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<Task, Error> {
-    let job = &driven.candidate.job;
-    let operation = driven.run.operation()?;
+fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter, is_real: bool) -> Result<Task, Error> {
+    let job = &driven.input.job;
+    let run = &driven.prepared.run;
+    let operation = run.operation()?;
     Ok(Task {
-        run: driven.run.id,
+        run: run.id,
+        last_request: driven.last_request,
         plan: JobPlan {
             operation,
-            delete_type: driven.run.delete_type(),
+            delete_type: run.delete_type(),
             calls_per_second: job.limits.calls_per_second,
             retry: job.retry,
             max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
             stop: job.stop,
+            max_already_done: job.guard.max_already_done,
+            canary: job.guard.canary_on(is_real),
             tally: driven.tally,
         },
         client: Arc::clone(client),
@@ -270,6 +390,6 @@ fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter) -> Result<
 
 /// What the jobs agree to send the app: the lowest of their caps.
 fn app_cap(driven: &[Driven<'_>]) -> NonZeroU32 {
-    let caps = driven.iter().map(|driven| driven.candidate.job.limits.app_calls_per_second);
+    let caps = driven.iter().map(|driven| driven.input.job.limits.app_calls_per_second);
     caps.min().unwrap_or(NonZeroU32::MIN)
 }

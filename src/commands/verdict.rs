@@ -12,15 +12,13 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
     if tally[Outcome::Pending] > 0
         && let End::Stopped(reason) = end
     {
-        return match reason {
-            StopReason::Deadline | StopReason::Signal(_) => Exit::Stopped,
-            StopReason::Outage(_)
-            | StopReason::DiskFull { .. }
-            | StopReason::Fuse { .. }
-            | StopReason::Fatal { .. } => Exit::Halted,
-            StopReason::QueueLost | StopReason::LedgerLost => Exit::Internal,
-        };
+        return if reason.ended_by().is_halt() { Exit::Halted } else { Exit::Stopped };
     }
+    exit_of_finished(tally, rejects)
+}
+
+/// The exit code of a run whose every row has its outcome.
+pub(super) fn exit_of_finished(tally: &Tally, rejects: Rejects) -> Exit {
     let rejected = match rejects {
         Rejects::Count => tally[Outcome::Rejected],
         Rejects::Allow => 0,
@@ -33,6 +31,7 @@ pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
 pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
     match reason {
+        StopReason::Limit => "as many items as `--limit` allows have their outcomes".to_owned(),
         StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
         StopReason::Signal(signal) => format!("by the signal {}", signal.name()),
         StopReason::Outage(outage) => explain_outage(outage),
@@ -40,6 +39,16 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
             "the disk of {} is almost full: {free} are free, and {reserve} must be for what is sent to be recorded; \
              make room, then run again",
             queue.display()
+        ),
+        StopReason::AlreadyDone { job, already_done, ended } => format!(
+            "{}guard.max_already_done: {already_done} of {ended} items of this session were already done; hint: check \
+             the app and the column, then run again",
+            of(*job)
+        ),
+        StopReason::Canary { job, failed, already_done, ended } => format!(
+            "{}guard.canary: of the first {ended} items {failed} failed and {already_done} were already done; nothing \
+             else was sent; hint: look at them with `imbulk results`, then run again",
+            of(*job)
         ),
         StopReason::Fuse { job, failed, ended } => {
             format!("{}the fuse: {failed} of {ended} items of this session failed", of(*job))
@@ -58,7 +67,7 @@ fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> String {
         Trouble::Unreachable(reason) => (
             "the endpoint could not be reached",
             reason,
-            "check the network and `endpoint` or `region`, then run again",
+            "check the network, `endpoint` or `region`, and the proxy if one is named, then run again",
         ),
         Trouble::Failing(reason) => ("every call failed", reason, "run again once the server works"),
     };

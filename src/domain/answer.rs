@@ -18,8 +18,10 @@ pub struct Answer<'a> {
     pub info: String,
     /// `ResultItem`, as it stands there.
     listed: Vec<WireItem<'a>>,
-    /// Ids that the answer calls failed or invalid beside that.
+    /// Ids of `Fail_Account`.
     failed: Vec<Text<'a>>,
+    /// Ids of `Invalid_Account`.
+    invalid: Vec<Text<'a>>,
 }
 
 /// What an answer says of one item.
@@ -29,6 +31,27 @@ pub enum ItemAnswer {
     Code(i64, String),
     /// Two different things: listed twice, or with code 0 and among the failed.
     Contradicted,
+    /// Not in `ResultItem`; only in this list.
+    OnlyIn(FailureList),
+}
+
+/// A list of ids beside `ResultItem`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureList {
+    /// `Fail_Account`: the ids that were not processed.
+    FailAccount,
+    /// `Invalid_Account`: the ids of the request that are not valid.
+    InvalidAccount,
+}
+
+impl FailureList {
+    /// The name of the field.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FailAccount => "Fail_Account",
+            Self::InvalidAccount => "Invalid_Account",
+        }
+    }
 }
 
 /// At most this many characters of a text of the server's are kept: it goes into the queue once for each item. What
@@ -94,14 +117,17 @@ impl<'a> Answer<'a> {
             code: wire.error_code,
             info: short_if_any(wire.error_info.as_ref()),
             listed: wire.result_item.unwrap_or_default(),
-            failed: wire.fail_account.into_iter().chain(wire.invalid_account).flatten().collect(),
+            failed: wire.fail_account.unwrap_or_default(),
+            invalid: wire.invalid_account.unwrap_or_default(),
         })
     }
 
-    /// Whether it names exactly these ids, in this order, each with code 0, and none as failed. So do nearly all answers,
-    /// and then nothing needs to be looked up by id: [`by_id`](Self::by_id) would say the same of each.
+    /// Whether its own code is 0 and it names exactly these ids, in this order, each with code 0, and none as failed. So do
+    /// nearly all answers, and then nothing needs to be looked up by id: [`by_id`](Self::by_id) would say the same of each.
     pub fn is_success_of<'b>(&self, ids: impl ExactSizeIterator<Item = &'b str>) -> bool {
-        self.failed.is_empty()
+        self.code == 0
+            && self.failed.is_empty()
+            && self.invalid.is_empty()
             && self.listed.len() == ids.len()
             && self.listed.iter().zip(ids).all(|(item, id)| item.result_code == 0 && item.id.0 == id)
     }
@@ -122,9 +148,16 @@ impl<'a> Answer<'a> {
                 }
             }
         }
-        for id in &self.failed {
-            if let Some(item @ ItemAnswer::Code(0, _)) = items.get_mut(&*id.0) {
-                *item = ItemAnswer::Contradicted;
+        // `Invalid_Account` says more, so it has the word where both lists name an id.
+        let invalid = self.invalid.iter().map(|id| (id, FailureList::InvalidAccount));
+        for (id, list) in invalid.chain(self.failed.iter().map(|id| (id, FailureList::FailAccount))) {
+            match items.entry(&*id.0) {
+                Entry::Vacant(place) => drop(place.insert(ItemAnswer::OnlyIn(list))),
+                Entry::Occupied(mut place) => {
+                    if matches!(place.get(), ItemAnswer::Code(0, _)) {
+                        place.insert(ItemAnswer::Contradicted);
+                    }
+                }
             }
         }
         items
@@ -154,7 +187,7 @@ mod tests {
     fn code(answer: &Answer<'_>, id: &str) -> Option<i64> {
         match answer.by_id().get(id)? {
             ItemAnswer::Code(code, _) => Some(*code),
-            ItemAnswer::Contradicted => None,
+            ItemAnswer::Contradicted | ItemAnswer::OnlyIn(_) => None,
         }
     }
 
@@ -183,6 +216,19 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_only_a_list_of_failures_names_is_known_by_that_list() {
+        let body =
+            br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"a","ResultCode":0},{"To_Account":"b","ResultCode":31704}],
+            "Fail_Account":["b","c","d"],"Invalid_Account":["d","e"]}"#;
+        let answer = Answer::parse(body).unwrap();
+        let by_id = answer.by_id();
+        assert_eq!((code(&answer, "a"), code(&answer, "b")), (Some(0), Some(31704)));
+        assert_eq!(by_id["c"], ItemAnswer::OnlyIn(FailureList::FailAccount));
+        assert_eq!(by_id["d"], ItemAnswer::OnlyIn(FailureList::InvalidAccount));
+        assert_eq!(by_id["e"], ItemAnswer::OnlyIn(FailureList::InvalidAccount));
+    }
+
+    #[test]
     fn what_is_not_plain_success_of_each_in_order_is_looked_up_by_id() {
         let is_success = |items: &str, rest: &str| {
             let body = format!(r#"{{"ErrorCode":0,"ResultItem":[{items}]{rest}}}"#);
@@ -201,6 +247,9 @@ mod tests {
         }
         assert!(!is_success(&format!("{a},{b}"), r#","Fail_Account":["b"]"#));
         assert!(!is_success(&format!("{a},{b}"), r#","Invalid_Account":["c"]"#));
+        let refused = format!(r#"{{"ErrorCode":70500,"ResultItem":[{a},{b}]}}"#);
+        let refused = Answer::parse(refused.as_bytes()).unwrap();
+        assert!(!refused.is_success_of(["a", "b"].into_iter()), "the request's own code comes first");
     }
 
     #[test]

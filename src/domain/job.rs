@@ -22,6 +22,8 @@ pub struct Job {
     pub input: Input,
     /// The app, if the job file or the environment names one (`usersig` and real runs need it).
     pub app: App,
+    /// The admin that the job file names, where the environment names another one. It stays protected.
+    pub replaced_admin: Option<String>,
     /// How fast.
     pub limits: Limits,
     /// How often again.
@@ -46,6 +48,8 @@ pub struct Input {
     pub delimiter: Option<Delimiter>,
     /// Whether rejected rows make the run end with exit code 3.
     pub rejects: Rejects,
+    /// What becomes of rows with an id that no export produces on purpose.
+    pub unusual_ids: UnusualIds,
 }
 
 /// How the text of the input is encoded.
@@ -66,6 +70,8 @@ pub enum Delimiter {
     Semicolon,
     /// Tab
     Tab,
+    /// `|`
+    Pipe,
 }
 
 /// What rejected rows mean for the exit code.
@@ -74,6 +80,15 @@ pub enum Rejects {
     /// They count: exit code 3.
     Count,
     /// They are expected: `input.rejects = "allow"`.
+    Allow,
+}
+
+/// What becomes of rows with an id that no export produces on purpose (`domain::unusual_id`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnusualIds {
+    /// They are rejected.
+    Reject,
+    /// They are sent: `input.unusual_ids = "allow"`.
     Allow,
 }
 
@@ -119,23 +134,42 @@ pub struct Retry {
     pub max_delay: Duration,
 }
 
-/// What must hold before anything is sent.
+/// What must hold before anything is sent, and while the first requests are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guard {
+    /// Who is never sent; none where the job does not say.
+    pub protected: Option<Protection>,
+    /// Fewer items than this: nothing is sent.
+    pub min_items: Option<NonZeroU64>,
     /// More items than this: nothing is sent.
     pub max_items: Option<NonZeroU64>,
-    /// A file of ids that are never sent, one a line, `*` allowed; relative ones already joined.
-    pub protected: Option<PathBuf>,
     /// More than this many times the median of the last runs: nothing is sent.
     pub max_change: Option<f64>,
+    /// A larger share of rejected rows (0 to 1): nothing is sent.
+    pub max_rejected: f64,
+    /// The share of `already_done` items (above 0, at most 1) at which the run halts.
+    pub max_already_done: Option<f64>,
+    /// Items of the requests that are judged before the rest is sent; 0: none are; left out: it depends on the target.
+    pub canary: Option<u64>,
+    /// A planned run is not sent before it is this old.
+    pub hold: Option<Duration>,
+}
+
+/// Who is never sent, as the job says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    /// The ids in this file, one per line, `*` allowed; a relative path is already joined.
+    File(PathBuf),
+    /// `[]`: nobody but the admins, on purpose.
+    Nobody,
 }
 
 /// When to stop early.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stop {
     /// The fuse: the share of failed items (above 0, at most 1) from which the run halts.
-    pub failed_share: Option<f64>,
-    /// The fuse is looked at once so many items have an outcome.
+    pub failed_share: f64,
+    /// The fuse and `max_already_done` are evaluated once this many items have an outcome.
     pub after_items: u64,
     /// Nothing has worked for so long: the run halts; none: it goes on probing.
     pub outage: Option<Duration>,

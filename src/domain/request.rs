@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::account::UserId;
+use super::history::CodeHistory;
 use super::row::{RowNo, Tags};
 
 /// A request's number in the queue.
@@ -56,6 +57,8 @@ pub struct Request {
     pub charged: u32,
     /// Whether an earlier attempt may have arrived and taken effect.
     pub doubt: Doubt,
+    /// The codes of earlier answers; the same for all items.
+    pub history: CodeHistory,
 }
 
 impl Request {
@@ -66,9 +69,10 @@ impl Request {
 }
 
 /// Whether an earlier attempt may have taken effect without our knowing. Once there, a doubt stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Doubt {
     /// Every earlier attempt was answered for certain, or none was made.
+    #[default]
     None,
     /// One was answered with a time-out of the server's own: "already done" may be our own doing.
     TimedOut,

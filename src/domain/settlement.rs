@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::history::CodeHistory;
 use super::outcome::{Count, Outcome};
 use super::request::{Item, Request, RequestId};
 use super::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
@@ -14,6 +15,8 @@ pub struct Settlement {
     pub request: RequestId,
     /// HTTP exchanges begun for the items, this one included.
     pub attempts: u32,
+    /// The codes that the items had met before this exchange.
+    pub history: CodeHistory,
     /// Items with an outcome, in the request's order.
     pub ended: Vec<Ended>,
     /// Items that go out again, by the way in which they do; each part is a request of its own.
@@ -47,7 +50,9 @@ pub struct Part {
 
 impl Settlement {
     /// Sorts the items of a request by what its exchange says of them.
-    pub fn new(request: Request, verdicts: Verdicts) -> Self {
+    ///
+    /// `operation`: its name, which decides what the codes of earlier answers mean.
+    pub fn new(operation: &str, request: Request, verdicts: Verdicts) -> Self {
         let mut frame = request;
         let items = std::mem::take(&mut frame.items);
         let (mut ended, mut again): (Vec<Ended>, Vec<(Again, Vec<Item>)>) = Default::default();
@@ -70,8 +75,8 @@ impl Settlement {
                 }
             }
         }
-        let parts = again.into_iter().flat_map(|(how, items)| parts(&frame, how, items)).collect();
-        Self { request: frame.id, attempts: frame.attempts, ended, parts }
+        let parts = again.into_iter().flat_map(|(how, items)| parts(operation, &frame, how, items)).collect();
+        Self { request: frame.id, attempts: frame.attempts, history: frame.history, ended, parts }
     }
 
     /// How many items and how many rows ended in each outcome.
@@ -87,7 +92,7 @@ impl Settlement {
 }
 
 /// `frame`: the request that was sent, without its items.
-fn parts(frame: &Request, how: Again, mut items: Vec<Item>) -> Vec<Part> {
+fn parts(operation: &str, frame: &Request, how: Again, mut items: Vec<Item>) -> Vec<Part> {
     let batches = match how.shape {
         Shape::Whole => vec![items],
         Shape::Halves => {
@@ -99,7 +104,8 @@ fn parts(frame: &Request, how: Again, mut items: Vec<Item>) -> Vec<Part> {
         Charge::Free => frame.charged,
         Charge::Attempt => frame.charged + 1,
     };
-    let request = |items| Request { items, charged, doubt: how.doubt, ..frame.clone() };
+    let history = frame.history.clone().with(operation, how.met);
+    let request = |items| Request { items, charged, doubt: how.doubt, history: history.clone(), ..frame.clone() };
     let batches = batches.into_iter().filter(|items| !items.is_empty());
     batches.map(|items| Part { request: request(items), wait: how.wait }).collect()
 }

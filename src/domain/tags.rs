@@ -5,14 +5,15 @@
 
 use super::row::{Tags, Value};
 
-/// How every tag of a friend starts.
-pub const PREFIX: &str = "Tag_SNS_";
 /// The friend's remark.
 pub const REMARK: &str = "Tag_SNS_IM_Remark";
 /// The groups that the friend stands in.
 pub const GROUP: &str = "Tag_SNS_IM_Group";
 /// How the tags of custom fields start.
 pub const CUSTOM_PREFIX: &str = "Tag_SNS_Custom_";
+
+/// What is between the groups of a friend in their cell of CSV.
+pub const GROUP_SEPARATOR: &str = "|";
 
 /// The longest remark in bytes.
 pub const MAX_REMARK_BYTES: usize = 96;
@@ -85,11 +86,6 @@ pub fn kind(tag: &str) -> Result<Kind, TagError> {
     }
 }
 
-/// Whether a name means to be a tag, be it a mistyped one: such a name must not be passed over in silence.
-pub fn looks_like_tag(name: &str) -> bool {
-    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-}
-
 /// Whether a tag of this kind takes the value.
 pub fn check(kind: Kind, value: &Value) -> Result<(), TagError> {
     match (kind, value) {
@@ -133,6 +129,16 @@ pub fn groups<'a>(names: impl IntoIterator<Item = &'a str>) -> Value {
     Value::Groups(groups)
 }
 
+/// The value that a cell of CSV sets; none for an empty cell, which leaves the tag alone. Blanks around a group's name
+/// are no part of it.
+pub fn from_cell(tag: &str, cell: &str) -> Option<Value> {
+    if tag != GROUP {
+        return (!cell.is_empty()).then(|| Value::Text(cell.into()));
+    }
+    let names = cell.split(GROUP_SEPARATOR).map(str::trim);
+    (!cell.trim().is_empty()).then(|| groups(names))
+}
+
 /// Tags as compact JSON in key order: equal tags are equal bytes.
 pub fn to_json(tags: &Tags) -> String {
     // Text, integers and lists of text under text keys: serialising can't fail.
@@ -160,8 +166,6 @@ mod tests {
         ] {
             assert_eq!(kind(wrong), Err(TagError::Unknown), "{wrong}");
         }
-        assert!(looks_like_tag("tag_sns_im_remark"));
-        assert!(!looks_like_tag("remark"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What an HTTP exchange means for each item of its request. Pure: the request and the exchange in, verdicts out.
 
-use super::answer::{Answer, ItemAnswer};
-use super::codes::{Class, Effect, Level, Scope, classify};
-use super::operation::Operation;
+use super::answer::{Answer, FailureList, ItemAnswer};
+use super::codes::{Class, Effect, Level, Otherwise, Pause, Scope, classify, entry};
+use super::history::{Claim, Trace, claim};
+use super::operation::{DeleteType, Operation};
 use super::outcome::Outcome;
 use super::reply::Exchange;
 use super::request::{Doubt, Item, Request};
@@ -59,6 +60,28 @@ pub enum Charging {
     Off,
 }
 
+/// What a new UserSig can do about a code that refuses one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewUserSig {
+    /// It was not tried since the last call that the API accepted.
+    MayHelp,
+    /// It was refused as well, or none can be made.
+    DoesNotHelp,
+}
+
+/// What is known of a call besides the request and the exchange.
+#[derive(Debug, Clone, Copy)]
+pub struct CallContext<'a> {
+    /// The command.
+    pub operation: &'a dyn Operation,
+    /// Which side a delete removes.
+    pub delete_type: DeleteType,
+    /// Whether attempts count.
+    pub charging: Charging,
+    /// Whether a refused UserSig is worth replacing.
+    pub new_usersig: NewUserSig,
+}
+
 /// What an exchange means for the items of its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdicts {
@@ -82,9 +105,10 @@ pub enum Verdict {
 pub struct Ending {
     /// Where it ended.
     pub outcome: Outcome,
-    /// The code that said so; none for a plain success and where no answer came.
+    /// The code that said so; none for a plain success and where no answer came. Where data may remain, the code that
+    /// said that.
     pub code: Option<i64>,
-    /// In words; empty for a plain success.
+    /// In words, with every code that the item met, the latest first; empty for a plain success only.
     pub reason: String,
 }
 
@@ -99,6 +123,8 @@ pub struct Again {
     pub wait: Wait,
     /// Whether to halve the batch.
     pub shape: Shape,
+    /// The code that the item was answered with, if there was one.
+    pub met: Option<i64>,
 }
 
 /// Whether an attempt counts.
@@ -135,10 +161,17 @@ pub enum Shape {
 pub enum Signal {
     /// Nothing: the API answered as it should.
     Fine,
-    /// Slow down.
-    Throttled(Scope),
-    /// The UserSig is used up.
-    Renew,
+    /// Slow down, after this pause.
+    Throttled(Scope, Pause),
+    /// The UserSig is refused.
+    Renew {
+        /// The code that said so.
+        code: i64,
+        /// In words.
+        reason: String,
+        /// How to treat the code once a new one does not help.
+        otherwise: Otherwise,
+    },
     /// No answer that can be read: not even of the signature is anything known.
     Silent,
     /// Nothing of this job can succeed.
@@ -151,16 +184,17 @@ pub enum Signal {
 }
 
 /// Judges an exchange.
-pub fn judge(operation: &dyn Operation, request: &Request, exchange: &Exchange, charging: Charging) -> Judgement {
-    let judge = Judge { operation, request, charging };
+pub fn judge(context: &CallContext<'_>, request: &Request, exchange: &Exchange) -> Judgement {
+    let judge = Judge { context: *context, request, doubt: request.doubt, contradicted: false };
     match exchange {
         Exchange::Body(body) => match Answer::parse(body) {
             Ok(answer) => judge.answer(&answer),
             Err(error) => judge.unanswered(&error.to_string()),
         },
+        Exchange::Status(413) => judge.too_large(),
         Exchange::Status(429) => {
             let trouble = Trouble::Failing("HTTP status 429".to_owned());
-            judge.all_again(Work::Failed(trouble), Signal::Throttled(Scope::Command))
+            judge.all_again(Work::Failed(trouble), Signal::Throttled(Scope::Command, Pause::Short))
         }
         // A gateway's 5xx says nothing of the server behind it, which may still be at work.
         Exchange::Status(status) if *status >= 500 || *status == 408 => {
@@ -181,10 +215,14 @@ pub fn judge(operation: &dyn Operation, request: &Request, exchange: &Exchange, 
     }
 }
 
+#[derive(Clone, Copy)]
 struct Judge<'a> {
-    operation: &'a dyn Operation,
+    context: CallContext<'a>,
     request: &'a Request,
-    charging: Charging,
+    /// What is not known of earlier attempts and of this one.
+    doubt: Doubt,
+    /// Whether the answer calls the item done and the request failed.
+    contradicted: bool,
 }
 
 /// What an answer says of an item, and beyond it.
@@ -192,6 +230,20 @@ struct Word {
     verdict: Verdict,
     signal: Signal,
     work: Work,
+}
+
+/// How much of a request an answer says one thing of.
+#[derive(Clone, Copy)]
+struct Spoken {
+    level: Level,
+    /// How many items the code speaks of.
+    items: usize,
+    /// Whether other items of the same answer succeeded.
+    others_succeeded: bool,
+}
+
+impl Spoken {
+    const ITEM: Self = Self { level: Level::Item, items: 1, others_succeeded: false };
 }
 
 impl Judge<'_> {
@@ -205,16 +257,13 @@ impl Judge<'_> {
         let (mut signal, mut work) = (Signal::Fine, None);
         let by_id = answer.by_id();
         let named = |item: &Item| by_id.get(item.account.as_str());
-        let unnamed = self.request.items.iter().filter(|item| named(item).is_none()).count();
+        let of_request = |item: &&Item| !self.has_own_word(answer, named(item));
+        let succeeded = |item: &Item| answer.code == 0 && matches!(named(item), Some(ItemAnswer::Code(0, _)));
+        let left_to_request = self.request.items.iter().filter(of_request).count();
+        let others_succeeded = self.request.items.iter().any(succeeded);
         let verdicts = self.request.items.iter().map(|item| {
-            let word = match named(item) {
-                Some(ItemAnswer::Code(code, info)) => self.code(*code, info, Level::Item, 1),
-                Some(ItemAnswer::Contradicted) => self.unclear("the answer says two things of this item"),
-                None if answer.code == 0 && self.operation.answer_key().is_some() => {
-                    self.unclear("the answer does not name this item")
-                }
-                None => self.code(answer.code, &answer.info, Level::Request, unnamed),
-            };
+            let spoken = Spoken { level: Level::Request, items: left_to_request, others_succeeded };
+            let word = self.item(answer, named(item), spoken);
             if severity(&word.signal) > severity(&signal) {
                 signal = word.signal;
             }
@@ -228,44 +277,143 @@ impl Judge<'_> {
         Judgement { verdicts, server: Server::Done, work: work.unwrap_or(Work::Done), signal }
     }
 
-    /// `company`: how many items the code speaks of.
-    fn code(&self, code: i64, info: &str, level: Level, company: usize) -> Word {
-        let class = classify(self.operation.name(), level, code, info);
-        let failing = || Work::Failed(Trouble::Failing(format!("code {code}: {info}")));
-        let done = |verdict| Word { verdict, signal: Signal::Fine, work: Work::Done };
-        let failed = |verdict| Word { verdict, signal: Signal::Fine, work: failing() };
-        let free = |signal, work| Word { verdict: self.free(Shape::Whole), signal, work };
-        match class {
-            Class::Done => done(settled(Outcome::Succeeded, None, String::new())),
-            Class::AlreadyDone => done(self.already_done(code, info)),
-            Class::Transient(effect) => failed(self.repeated(code, info, self.doubt_after(effect), Wait::Backoff)),
-            Class::Conflict => failed(self.repeated(code, info, self.request.doubt, Wait::Alone)),
-            Class::Throttled(scope) => free(Signal::Throttled(scope), failing()),
-            Class::Renew => free(Signal::Renew, Work::NotAsked),
-            Class::Fatal => free(Signal::Fatal { code: Some(code), reason: info.to_owned() }, Work::NotAsked),
-            Class::Split if company > 1 => done(self.free(Shape::Halves)),
-            // It stands alone: the code is about this item.
-            Class::Split => match level {
-                Level::Request => self.code(code, info, Level::Item, 1),
-                Level::Item => done(settled(Outcome::Failed, Some(code), info.to_owned())),
-            },
-            Class::ItemFailed | Class::Unknown => done(settled(Outcome::Failed, Some(code), info.to_owned())),
+    /// Whether what the answer says of an item is believed beside the request's own code: where that is not 0, a code
+    /// by which the item is done is not, unless the request's code may sum up the items'.
+    fn has_own_word(&self, answer: &Answer<'_>, named: Option<&ItemAnswer>) -> bool {
+        match named {
+            None => false,
+            Some(ItemAnswer::Contradicted) => true,
+            Some(ItemAnswer::OnlyIn(_)) => answer.code == 0,
+            Some(ItemAnswer::Code(code, info)) => {
+                answer.code == 0
+                    || match self.class(*code, info, Level::Item) {
+                        Class::Done => false,
+                        Class::AlreadyDone => {
+                            let of_request = self.class(answer.code, &answer.info, Level::Request);
+                            matches!(of_request, Class::Split | Class::ItemFailed | Class::AlreadyDone | Class::Unknown)
+                        }
+                        _ => true,
+                    }
+            }
         }
     }
 
-    /// The state asked for is there. Where an attempt of ours may have brought it about, it did.
+    fn item(&self, answer: &Answer<'_>, named: Option<&ItemAnswer>, of_request: Spoken) -> Word {
+        let answers_by_item = self.context.operation.answer_key().is_some();
+        if answer.code != 0 && !self.has_own_word(answer, named) {
+            let contradicted = matches!(named, Some(ItemAnswer::Code(..)));
+            let doubt = if contradicted { Doubt::MayHaveArrived } else { self.doubt };
+            return Judge { doubt, contradicted, ..*self }.code(answer.code, &answer.info, of_request);
+        }
+        match named {
+            Some(ItemAnswer::Code(code, info)) => {
+                self.code(*code, info, Spoken { others_succeeded: of_request.others_succeeded, ..Spoken::ITEM })
+            }
+            Some(ItemAnswer::Contradicted) => self.unclear("the answer says two things of this item"),
+            Some(ItemAnswer::OnlyIn(list)) if answers_by_item => self.only_in(*list),
+            Some(ItemAnswer::OnlyIn(list)) => {
+                self.unclear(&format!("the answer says OK and names this item in {}", list.name()))
+            }
+            None if answers_by_item => self.unclear("the answer does not name this item"),
+            None => self.code(answer.code, &answer.info, of_request),
+        }
+    }
+
+    fn class(&self, code: i64, info: &str, level: Level) -> Class {
+        classify(self.context.operation.name(), level, code, info)
+    }
+
+    fn code(&self, code: i64, info: &str, spoken: Spoken) -> Word {
+        let class = self.class(code, info, spoken.level);
+        let failing = || Work::Failed(Trouble::Failing(format!("code {code}: {}", text_of(code, info))));
+        let done = |verdict| Word { verdict, signal: Signal::Fine, work: Work::Done };
+        let failed = |verdict, signal| Word { verdict, signal, work: failing() };
+        let free = |signal, work| Word { verdict: self.free(Shape::Whole, Some(code)), signal, work };
+        let reason = || text_of(code, info);
+        match class {
+            Class::Done => done(settled(Outcome::Succeeded, None, String::new())),
+            Class::AlreadyDone => done(self.already_done(code, info)),
+            Class::Transient(effect) => {
+                failed(self.repeated(code, info, self.doubt_after(effect), Wait::Backoff), Signal::Fine)
+            }
+            Class::Conflict => failed(self.repeated(code, info, self.doubt, Wait::Alone), Signal::Fine),
+            Class::Throttled(scope, pause) => free(Signal::Throttled(scope, pause), failing()),
+            // The others were accepted with the same UserSig, by the same app: the code is about this item.
+            Class::Renew(Otherwise::Transient) if spoken.others_succeeded => {
+                failed(self.repeated(code, info, self.doubt, Wait::Backoff), Signal::Fine)
+            }
+            Class::Renew(Otherwise::Fatal) | Class::Fatal if spoken.others_succeeded => done(self.final_no(code, info)),
+            // It says nothing of the UserSig any more, so nothing is learned of that.
+            Class::Renew(Otherwise::Transient) if self.context.new_usersig == NewUserSig::DoesNotHelp => {
+                failed(self.repeated(code, info, self.doubt, Wait::Backoff), Signal::Silent)
+            }
+            Class::Renew(otherwise) => free(Signal::Renew { code, reason: reason(), otherwise }, Work::NotAsked),
+            Class::Fatal => free(Signal::Fatal { code: Some(code), reason: reason() }, Work::NotAsked),
+            Class::Split if spoken.items > 1 => done(self.free(Shape::Halves, Some(code))),
+            // It is alone: the code is about this item.
+            Class::Split => match spoken.level {
+                Level::Request => self.code(code, info, Spoken::ITEM),
+                Level::Item => done(self.final_no(code, info)),
+            },
+            Class::Unknown if spoken.level == Level::Request => match self.once_more(code) {
+                Some(verdict) => failed(verdict, Signal::Fine),
+                None if spoken.items > 1 => done(self.free(Shape::Halves, Some(code))),
+                None => done(self.final_no(code, info)),
+            },
+            Class::ItemFailed | Class::Unknown => done(self.final_no(code, info)),
+        }
+    }
+
+    /// A request that no unknown code was said of yet is sent once more, whole.
+    fn once_more(&self, code: i64) -> Option<Verdict> {
+        let unknown = |code: i64| self.class(code, "", Level::Item) == Class::Unknown;
+        let first = !self.request.history.codes().any(unknown);
+        let again = || again(self.charge(), self.doubt, Wait::Backoff, Shape::Whole, Some(code));
+        (first && !self.used_up()).then(again)
+    }
+
+    /// The requested state is there. What that proves depends on what earlier calls may have left behind.
     fn already_done(&self, code: i64, info: &str) -> Verdict {
-        let outcome = match self.request.doubt {
-            Doubt::None => Outcome::AlreadyDone,
-            Doubt::TimedOut | Doubt::MayHaveArrived => Outcome::Succeeded,
+        let both = self.context.delete_type == DeleteType::Both;
+        // Of a pair, the answer speaks of the list of From_Account alone.
+        let one_side = both && self.request.from.is_some();
+        let (of_codes, left_by) = self.request.history.trace(self.context.operation.name());
+        let of_doubt = if self.doubt == Doubt::None { Trace::Nothing } else { Trace::Whole };
+        let claim = if self.contradicted { Claim::InDoubt } else { claim(of_codes.max(of_doubt), one_side, both) };
+        let (outcome, code_kept, note) = match claim {
+            Claim::AlreadyDone => (Outcome::AlreadyDone, Some(code), ""),
+            Claim::Succeeded => (Outcome::Succeeded, Some(code), ""),
+            Claim::SucceededWithDataLeft => {
+                (Outcome::Succeeded, left_by, " (the account is gone; data of it may remain)")
+            }
+            Claim::InDoubt if of_codes == Trace::Part => {
+                (Outcome::InDoubt, Some(code), " (an earlier call may have left a part)")
+            }
+            Claim::InDoubt if both => (Outcome::InDoubt, Some(code), " (this says nothing of the friend's own list)"),
+            Claim::InDoubt => (Outcome::InDoubt, Some(code), ""),
         };
-        settled(outcome, Some(code), info.to_owned())
+        settled(outcome, code_kept, self.reason(Some(code), &format!("{}{note}", text_of(code, info))))
+    }
+
+    /// The API's final no to the item; where it also said that the item is done, nobody knows.
+    fn final_no(&self, code: i64, info: &str) -> Verdict {
+        let outcome = if self.contradicted { Outcome::InDoubt } else { Outcome::Failed };
+        settled(outcome, Some(code), self.reason(Some(code), &text_of(code, info)))
+    }
+
+    fn only_in(&self, list: FailureList) -> Word {
+        let reason = match list {
+            FailureList::FailAccount => "the answer names this item only in Fail_Account: it was not processed",
+            FailureList::InvalidAccount => "the answer names this item only in Invalid_Account: the id is not valid",
+        };
+        let verdict = settled(Outcome::Failed, None, self.reason(None, reason));
+        Word { verdict, signal: Signal::Fine, work: Work::Done }
     }
 
     fn doubt_after(&self, effect: Effect) -> Doubt {
         match effect {
-            Effect::None => self.request.doubt,
-            Effect::Unknown => self.request.doubt.max(Doubt::TimedOut),
+            Effect::None | Effect::Partial | Effect::DataLeft => self.doubt,
+            Effect::Unknown => self.doubt.max(Doubt::TimedOut),
         }
     }
 
@@ -278,17 +426,19 @@ impl Judge<'_> {
                 Doubt::MayHaveArrived => Outcome::InDoubt,
             };
             let maybe = if doubt == Doubt::None { "" } else { "; one of them may have taken effect" };
-            return settled(outcome, Some(code), format!("{info} (attempts used up{maybe})").trim().to_owned());
+            let said = format!("{} (attempts used up{maybe})", text_of(code, info));
+            return settled(outcome, Some(code), self.reason(Some(code), &said));
         }
-        again(self.charge(), doubt, wait, Shape::Whole)
+        again(self.charge(), doubt, wait, Shape::Whole, Some(code))
     }
 
     /// Sent, and no verdict came back.
     fn doubtful(&self, reason: &str) -> Verdict {
         if self.used_up() {
-            return settled(Outcome::InDoubt, None, format!("{reason} (attempts used up)"));
+            let reason = self.reason(None, &format!("{reason} (attempts used up)"));
+            return settled(Outcome::InDoubt, None, reason);
         }
-        again(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole)
+        again(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole, None)
     }
 
     fn unclear(&self, reason: &str) -> Word {
@@ -305,33 +455,59 @@ impl Judge<'_> {
         }
     }
 
+    /// HTTP 413: a smaller batch may be accepted.
+    fn too_large(&self) -> Judgement {
+        let reason = "HTTP status 413: the request is too large";
+        let verdict = match self.request.items.len() {
+            0 | 1 => settled(Outcome::Failed, None, self.reason(None, reason)),
+            _ => self.free(Shape::Halves, None),
+        };
+        let verdicts = Verdicts::All(verdict);
+        Judgement { verdicts, server: Server::Done, work: Work::Done, signal: Signal::Silent }
+    }
+
     /// As if it had not been sent: nothing was written.
     fn all_again(&self, work: Work, signal: Signal) -> Judgement {
-        let verdicts = Verdicts::All(self.free(Shape::Whole));
+        let verdicts = Verdicts::All(self.free(Shape::Whole, None));
         Judgement { verdicts, server: Server::Done, work, signal }
     }
 
-    fn free(&self, shape: Shape) -> Verdict {
-        again(Charge::Free, self.request.doubt, Wait::None, shape)
+    fn free(&self, shape: Shape, met: Option<i64>) -> Verdict {
+        again(Charge::Free, self.doubt, Wait::None, shape, met)
     }
 
     fn charge(&self) -> Charge {
-        match self.charging {
+        match self.context.charging {
             Charging::UpTo(_) => Charge::Attempt,
             Charging::Off => Charge::Free,
         }
     }
 
     fn used_up(&self) -> bool {
-        match self.charging {
+        match self.context.charging {
             Charging::UpTo(most) => self.request.charged + 1 >= most,
             Charging::Off => false,
         }
     }
+
+    /// What was said last, and the codes that the item met before, the latest first.
+    fn reason(&self, code: Option<i64>, said: &str) -> String {
+        let contradiction = if self.contradicted { " (the same answer says that the item is done)" } else { "" };
+        self.request.history.reason(code, &format!("{said}{contradiction}"))
+    }
 }
 
-fn again(charge: Charge, doubt: Doubt, wait: Wait, shape: Shape) -> Verdict {
-    Verdict::Again(Again { charge, doubt, wait, shape })
+/// The API's words, or ours where it has none: a reason is never empty. `"0"` is how one page writes "no error".
+fn text_of(code: i64, info: &str) -> String {
+    match info.trim() {
+        "" | "0" => entry(code)
+            .map_or_else(|| format!("the API sent code {code} without a text"), |entry| entry.meaning.to_owned()),
+        info => info.to_owned(),
+    }
+}
+
+fn again(charge: Charge, doubt: Doubt, wait: Wait, shape: Shape, met: Option<i64>) -> Verdict {
+    Verdict::Again(Again { charge, doubt, wait, shape, met })
 }
 
 fn settled(outcome: Outcome, code: Option<i64>, reason: String) -> Verdict {
@@ -343,10 +519,11 @@ fn severity(signal: &Signal) -> u8 {
     match signal {
         Signal::Fine => 0,
         Signal::Silent => 1,
-        Signal::Throttled(Scope::Command) => 2,
-        Signal::Throttled(Scope::App) => 3,
-        Signal::Renew => 4,
-        Signal::Fatal { .. } => 5,
+        Signal::Throttled(Scope::Command, Pause::Short) => 2,
+        Signal::Throttled(Scope::App, Pause::Short) => 3,
+        Signal::Throttled(_, Pause::Long) => 4,
+        Signal::Renew { .. } => 5,
+        Signal::Fatal { .. } => 6,
     }
 }
 

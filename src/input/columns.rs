@@ -1,8 +1,13 @@
 //! Which names of the file mean what to the API.
 
-use crate::domain::job::{Encoding, Input};
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use crate::domain::account::{MAX_BYTES, UserId};
+use crate::domain::job::{Encoding, Input, UnusualIds};
 use crate::domain::operation::{BodyShape, Shape, TagColumns};
 use crate::domain::tags::{self, TagError};
+use crate::domain::{field_names, unusual_id};
 
 use super::error::Problem;
 
@@ -22,9 +27,92 @@ pub(super) struct Columns<'a> {
     pub(super) account: Column<'a>,
     /// The tags that `input.columns` maps.
     pub(super) mapped_tags: Vec<Column<'a>>,
+    /// Whether `input.columns` names the columns of ids itself: then names that are near theirs are the user's own.
+    ids_are_mapped: bool,
     pub(super) tags: TagColumns,
     pub(super) body: BodyShape,
     pub(super) encoding: Encoding,
+    pub(super) unusual_ids: UnusualIds,
+    /// Whether the file is a results file of this operation.
+    pub(super) results: bool,
+    /// Names that are known to be the user's own: JSONL has them in every record, and a close look costs.
+    own: RefCell<HashSet<Box<str>>>,
+}
+
+/// The most names that are remembered.
+const REMEMBERED: usize = 256;
+
+/// What a name of the file stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning<'n> {
+    From,
+    Account,
+    /// The tag of this name.
+    Tag(&'n str),
+    /// Nothing to the API: the column is the user's own.
+    Own,
+}
+
+/// Why a name can't be passed over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// It looks like a tag and is none.
+    #[error("{0}")]
+    Tag(TagError),
+    /// It is a field of the API, or nearly one, that this operation does not take.
+    #[error("means something to the API (`{0}`), but not to this operation")]
+    Foreign(&'static str),
+    /// It is nearly the name of a column of this operation.
+    #[error("is nearly `{0}`, but differs in case, blanks or invisible characters")]
+    Near(String),
+}
+
+impl Misfit {
+    /// The column of the operation that the name is meant for, by the API's name, where there is one.
+    pub(super) fn column(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Tag(_) => Some(name.to_owned()),
+            Self::Near(api) => Some(api.clone()),
+            Self::Foreign(_) => None,
+        }
+    }
+
+    /// What the user can do about the column or key `name`.
+    pub(super) fn hint(&self, place: Place, name: &str) -> String {
+        let it = place.name();
+        match self {
+            Self::Tag(_) => format!("rename the {it} to one of these tags, map it with input.columns, or leave it out"),
+            Self::Foreign("DeleteType") => format!("set options.delete_type in the job, and leave the {it} out"),
+            Self::Foreign("To_Account") => {
+                format!("to delete single friends, set operation = \"friend_delete\"; else leave the {it} out")
+            }
+            Self::Foreign("Remark") => {
+                format!("friend_update takes `Tag_SNS_IM_Remark`: rename the {it}, or leave it out")
+            }
+            Self::Foreign(_) => format!("leave the {it} out, rename it, or set the operation that takes it"),
+            Self::Near(api) => {
+                format!("rename the {it}, or name it in the job: input.columns = {{ {api} = {name:?} }}")
+            }
+        }
+    }
+}
+
+/// Where a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a header.
+    Column,
+    /// In an object.
+    Key,
+}
+
+impl Place {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Column => "column",
+            Self::Key => "key",
+        }
+    }
 }
 
 impl<'a> Columns<'a> {
@@ -41,9 +129,28 @@ impl<'a> Columns<'a> {
             from: shape.from.map(column),
             account: column(shape.account),
             mapped_tags: mapped_tags.collect(),
+            ids_are_mapped: shape.columns().all(|id| input.columns.contains_key(id)),
             tags: shape.tags,
             body: shape.body,
             encoding: input.encoding,
+            unusual_ids: input.unusual_ids,
+            results: false,
+            own: RefCell::default(),
+        })
+    }
+
+    /// The same for a results file: it has the API's names, whatever the job maps.
+    pub(super) fn of_results(shape: &Shape, input: &'a Input) -> Result<Self, Problem> {
+        let columns = Self::new(shape, input)?;
+        let plain = |column: Column<'a>, api| Column { file: api, ..column };
+        Ok(Self {
+            from: columns.from.zip(shape.from).map(|(column, api)| plain(column, api)),
+            account: plain(columns.account, shape.account),
+            mapped_tags: Vec::new(),
+            ids_are_mapped: false,
+            encoding: Encoding::Utf8,
+            results: true,
+            ..columns
         })
     }
 
@@ -52,32 +159,61 @@ impl<'a> Columns<'a> {
         self.from.into_iter().chain([self.account])
     }
 
-    /// The tag that a name of the file stands for, if it stands for any.
-    pub(super) fn tag_of(&self, name: &'a str) -> Result<Option<&'a str>, TagError> {
-        match self.tags {
-            TagColumns::None => Ok(None),
-            TagColumns::Some => {
-                if let Some(mapped) = self.mapped_tags.iter().find(|column| column.file == name) {
-                    return Ok(Some(mapped.api));
-                }
-                if tags::looks_like_tag(name) && self.ids().all(|id| id.file != name) {
-                    tags::kind(name)?;
-                    return Ok(Some(name));
-                }
-                Ok(None)
+    /// What a name of the file stands for.
+    ///
+    /// # Errors
+    /// It has a meaning that the operation would pass over in silence.
+    pub(super) fn meaning<'n>(&self, name: &'n str) -> Result<Meaning<'n>, Misfit>
+    where
+        'a: 'n,
+    {
+        if self.from.is_some_and(|from| from.file == name) {
+            return Ok(Meaning::From);
+        }
+        if self.account.file == name {
+            return Ok(Meaning::Account);
+        }
+        if let Some(mapped) = self.mapped_tags.iter().find(|column| column.file == name) {
+            return Ok(Meaning::Tag(mapped.api));
+        }
+        if self.tags == TagColumns::Some && tags::kind(name).is_ok() {
+            return Ok(Meaning::Tag(name));
+        }
+        if !self.own.borrow().contains(name) {
+            self.check_own(name)?;
+            let mut own = self.own.borrow_mut();
+            if own.len() < REMEMBERED {
+                own.insert(name.into());
             }
         }
+        Ok(Meaning::Own)
     }
 
-    /// Whether the API's command takes a `DeleteType`, so that one in the input would mean something.
-    ///
-    /// The job says it once for all rows. Input that says it too is refused rather than overruled: a row that asks
-    /// for a one-way delete must not become a two-way one. The commands with these two bodies take it
-    /// (pages friend_delete, friend_delete_all).
-    pub(super) const fn take_delete_type(&self) -> bool {
-        match self.body {
-            BodyShape::Single | BodyShape::Ids => true,
-            BodyShape::Objects { .. } | BodyShape::Updates { .. } => false,
+    /// Whether a name that is none of the operation's is the user's own.
+    fn check_own(&self, name: &str) -> Result<(), Misfit> {
+        if field_names::is_like_tag(name) {
+            return Err(match self.tags {
+                TagColumns::Some => Misfit::Tag(TagError::Unknown),
+                TagColumns::None => Misfit::Foreign("Tag_*"),
+            });
+        }
+        if let Some(field) = field_names::field(name) {
+            return match self.ids().find(|id| id.api == field) {
+                None => Err(Misfit::Foreign(field)),
+                Some(id) if id.file != id.api || self.ids_are_mapped => Ok(()),
+                Some(id) => Err(Misfit::Near(id.api.to_owned())),
+            };
+        }
+        let near =
+            self.ids().chain(self.mapped_tags.iter().copied()).find(|near| field_names::are_alike(near.file, name));
+        near.map_or(Ok(()), |near| Err(Misfit::Near(near.api.to_owned())))
+    }
+
+    /// Whether an id surely keeps all rules but those that compare it with others: nearly every id does.
+    pub(super) fn is_plain(&self, id: &[u8]) -> bool {
+        match self.unusual_ids {
+            UnusualIds::Reject => id.len() <= MAX_BYTES && unusual_id::is_usual(id),
+            UnusualIds::Allow => UserId::is_plain(id),
         }
     }
 }
@@ -136,9 +272,51 @@ mod tests {
         let input = input(&[("Tag_SNS_IM_Remark", "note")]);
         let shape = shape("friend_update");
         let columns = Columns::new(&shape, &input).unwrap();
-        assert_eq!(columns.tag_of("note"), Ok(Some("Tag_SNS_IM_Remark")));
-        assert_eq!(columns.tag_of("Tag_SNS_Custom_Vip"), Ok(Some("Tag_SNS_Custom_Vip")));
-        assert_eq!(columns.tag_of("TAG_SNS_IM_Group"), Err(TagError::Unknown));
-        assert_eq!(columns.tag_of("mail"), Ok(None));
+        assert_eq!(columns.meaning("note"), Ok(Meaning::Tag("Tag_SNS_IM_Remark")));
+        assert_eq!(columns.meaning("Tag_SNS_Custom_Vip"), Ok(Meaning::Tag("Tag_SNS_Custom_Vip")));
+        assert_eq!(columns.meaning("TAG_SNS_IM_Group"), Err(Misfit::Tag(TagError::Unknown)));
+        assert_eq!(columns.meaning("mail"), Ok(Meaning::Own));
+    }
+
+    #[test]
+    fn names_that_mean_something_elsewhere_are_no_columns_of_the_users_own() {
+        for (operation, name) in [
+            ("friend_delete_all", "To_Account"),
+            ("friend_delete_all", "to_account"),
+            ("friend_delete_all", "UserID"),
+            ("account_delete", "From_Account"),
+            ("account_delete", "DeleteType"),
+            ("account_delete", "Nick"),
+            ("friend_delete", "Remark"),
+            ("friend_delete", "delete_type"),
+            ("friend_update", "UserID"),
+            ("friend_update", "Remark"),
+            ("friend_update", "AddSource"),
+            ("account_delete", "UpdateItem"),
+            ("friend_delete", "Tag_SNS_IM_Remark"),
+            ("account_delete", " tag_sns_im_group"),
+        ] {
+            let (shape, input) = (shape(operation), input(&[]));
+            let misfit = Columns::new(&shape, &input).unwrap().meaning(name);
+            assert!(matches!(misfit, Err(Misfit::Foreign(_))), "{operation} {name}: {misfit:?}");
+        }
+        for name in ["created_at", "note", "user_id", "remark", "nick", "source", "line", "outcome", ""] {
+            for operation in ["account_delete", "friend_delete", "friend_delete_all", "friend_update"] {
+                let (shape, input) = (shape(operation), input(&[]));
+                assert_eq!(Columns::new(&shape, &input).unwrap().meaning(name), Ok(Meaning::Own), "{operation} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_near_name_of_an_id_is_refused_unless_the_job_names_the_column_itself() {
+        let shape = shape("account_delete");
+        let near = |input: &Input, name: &str| Columns::new(&shape, input).unwrap().meaning(name).is_err();
+        for name in ["userid", " UserID", "UserID\u{200b}", "\u{feff}UserID", "ＵserID"] {
+            assert!(near(&input(&[]), name), "{name}");
+            assert!(!near(&input(&[("UserID", "UserID")]), name), "{name}");
+            assert!(!near(&input(&[("UserID", "user_id")]), name), "{name}");
+        }
+        assert!(near(&input(&[("UserID", "user_id")]), "User_ID"));
     }
 }

@@ -1,41 +1,87 @@
-//! gzip and zstd, told by their first bytes and decoded as they are read.
+//! gzip and zstd, told by their first bytes and decoded as they are read: member by member, frame by frame.
 
-use std::fmt;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
-use super::error::Problem;
+use super::error::{Problem, Refusal};
+use super::foreign::{self, SAMPLE};
 
 /// How many bytes a system call reads.
 const CHUNK: usize = 256 * 1024;
 
-/// First bytes of formats that people mistake for text, by name.
-const OTHER_FORMATS: [(&[u8], &str); 5] = [
-    (b"PK\x03\x04", "a ZIP archive or an .xlsx workbook"),
-    (b"\xd0\xcf\x11\xe0", "an .xls workbook"),
-    (b"BZh", "compressed with bzip2"),
-    (b"\xfd7zXZ", "compressed with xz"),
-    (b"SQLite format 3", "an SQLite database"),
-];
+/// The largest window of a zstd frame that is read, in bytes: the library's own bound for streams.
+const MAX_WINDOW: u64 = 128 << 20;
 
-/// The plain bytes of a file that may be compressed.
+/// How many bytes the header of a zstd frame has at most.
+const FRAME_HEADER: usize = 18;
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// gzip: one member or more.
+    Gzip,
+    /// zstd: one frame or more, skippable ones among them.
+    Zstd,
+}
+
+impl Compression {
+    /// The name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+pub(super) fn is_gzip(start: &[u8]) -> bool {
+    start.starts_with(b"\x1f\x8b")
+}
+
+/// A frame, or a skippable one, with which pzstd and others begin a file.
+pub(super) fn is_zstd(start: &[u8]) -> bool {
+    start.starts_with(b"\x28\xb5\x2f\xfd") || is_skippable(start)
+}
+
+fn is_skippable(start: &[u8]) -> bool {
+    matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// The plain bytes of a file that may be compressed, and how it is.
 ///
-/// What the bytes say counts, not the name: a `.gz` that is plain text is read as it is.
-pub(super) fn decompress<'a>(raw: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Problem> {
-    let (start, raw) = peek(raw, 16).map_err(Problem::Read)?;
-    if let Some((_, name)) = OTHER_FORMATS.iter().find(|(magic, _)| start.starts_with(magic)) {
-        return Err(Problem::NotText(name));
+/// What the bytes say counts, not the name. A name that promises compression which the bytes do not have is refused:
+/// such a file is not what its maker meant it to be.
+pub(super) fn decompress<'a>(
+    name: &str,
+    raw: impl Read + 'a,
+) -> Result<(Option<Compression>, Box<dyn Read + 'a>), Problem> {
+    let mut raw = Ahead::new(raw);
+    let start = raw.peek(usize::try_from(SAMPLE).unwrap_or(usize::MAX)).map_err(Problem::Read)?;
+    if let Some(foreign) = foreign::of(start, false) {
+        return Err(Problem::NotText(foreign));
     }
-    let buffered = io::BufReader::with_capacity(CHUNK, raw);
-    if start.starts_with(b"\x1f\x8b") {
-        return Ok(Box::new(Decoder::new("gzip", MultiGzDecoder::new(buffered))));
+    let compression = if is_gzip(start) {
+        Compression::Gzip
+    } else if is_zstd(start) {
+        Compression::Zstd
+    } else {
+        return match ending(name) {
+            Some(ending) => Err(Problem::NotCompressed(ending)),
+            None => Ok((None, Box::new(raw))),
+        };
+    };
+    let (start, plain) = peek(Members { compression, at: At::Between(raw) }, SAMPLE).map_err(Refusal::problem)?;
+    match foreign::of(&start, true) {
+        Some(foreign) => Err(Problem::NotText(foreign)),
+        None => Ok((Some(compression), Box::new(plain))),
     }
-    if start.starts_with(b"\x28\xb5\x2f\xfd") {
-        let decoder = zstd::Decoder::with_buffer(buffered).map_err(Problem::Read)?;
-        return Ok(Box::new(Decoder::new("zstd", decoder)));
-    }
-    Ok(Box::new(buffered))
+}
+
+/// The end of a name that promises compression.
+fn ending(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    [".gz", ".gzip", ".zst", ".zstd"].into_iter().find(|end| name.ends_with(end))
 }
 
 /// Reads up to `count` bytes ahead; the reader that comes back starts with them again.
@@ -45,45 +91,170 @@ pub(super) fn peek<R: Read>(mut reader: R, count: u64) -> io::Result<(Vec<u8>, i
     Ok((start.clone(), Cursor::new(start).chain(reader)))
 }
 
-/// Marks the errors of a decoder, so that damage is told from a disk that can't be read.
-struct Decoder<R> {
-    format: &'static str,
+/// A buffered reader that can be asked for a number of bytes ahead.
+struct Ahead<R> {
     inner: R,
+    buffer: Vec<u8>,
+    start: usize,
+    ended: bool,
 }
 
-impl<R> Decoder<R> {
-    const fn new(format: &'static str, inner: R) -> Self {
-        Self { format, inner }
+impl<R: Read> Ahead<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, buffer: Vec::with_capacity(CHUNK), start: 0, ended: false }
+    }
+
+    /// The next `count` bytes; fewer at the end.
+    fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        while self.buffer.len() - self.start < count && !self.ended {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            let read = self.inner.by_ref().take(CHUNK as u64).read_to_end(&mut self.buffer)?;
+            self.ended = read == 0;
+        }
+        let end = self.buffer.len().min(self.start + count);
+        Ok(&self.buffer[self.start..end])
     }
 }
 
-impl<R: Read> Read for Decoder<R> {
+impl<R: Read> BufRead for Ahead<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.peek(1)?;
+        Ok(&self.buffer[self.start..])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start += count;
+    }
+}
+
+impl<R: Read> Read for Ahead<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map_err(|cause| match cause.kind() {
-            io::ErrorKind::Interrupted => cause,
-            _ if cause.raw_os_error().is_some() => cause,
-            _ => io::Error::other(Damage(self.format, cause)),
-        })
+        let ready = self.fill_buf()?;
+        let count = ready.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&ready[..count]);
+        self.consume(count);
+        Ok(count)
     }
 }
 
-#[derive(Debug)]
-struct Damage(&'static str, io::Error);
+/// Decodes one gzip member or zstd frame after the other.
+struct Members<R: Read> {
+    compression: Compression,
+    at: At<R>,
+}
 
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "corrupt {} data: {}", self.0, self.1)
+enum At<R: Read> {
+    /// Before a member, or behind the last one.
+    Between(Ahead<R>),
+    Gzip(Box<GzDecoder<Ahead<R>>>),
+    Zstd(zstd::Decoder<'static, Ahead<R>>),
+    /// At the end of the file, or at damage.
+    End,
+}
+
+impl<R: Read> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let read = match &mut self.at {
+                At::Between(_) => {
+                    self.next_member()?;
+                    continue;
+                }
+                At::Gzip(decoder) => decoder.read(buffer),
+                At::Zstd(decoder) => decoder.read(buffer),
+                At::End => return Ok(0),
+            };
+            match read {
+                Ok(0) => self.leave_member(),
+                Ok(count) => return Ok(count),
+                Err(cause) => return Err(self.damage(cause)),
+            }
+        }
     }
 }
 
-impl std::error::Error for Damage {}
-
-/// What a failed read means for the user.
-pub(super) fn read_problem(error: io::Error) -> Problem {
-    match error.downcast::<Damage>() {
-        Ok(Damage(format, cause)) => Problem::Corrupt { format, cause },
-        Err(error) => Problem::Read(error),
+impl<R: Read> Members<R> {
+    fn next_member(&mut self) -> io::Result<()> {
+        let At::Between(mut raw) = std::mem::replace(&mut self.at, At::End) else { return Ok(()) };
+        let start = raw.peek(FRAME_HEADER)?;
+        self.at = match self.compression {
+            Compression::Gzip if is_gzip(start) => At::Gzip(Box::new(GzDecoder::new(raw))),
+            Compression::Zstd if is_zstd(start) => {
+                check_frame(start)?;
+                At::Zstd(zstd::Decoder::with_buffer(raw)?.single_frame())
+            }
+            Compression::Gzip | Compression::Zstd => return self.check_padding(raw),
+        };
+        Ok(())
     }
+
+    /// Tapes and block devices fill up with zeros, and transfers as text add a line end. Anything else may be the rest of
+    /// the data.
+    fn check_padding(&self, mut raw: Ahead<R>) -> io::Result<()> {
+        loop {
+            let rest = raw.fill_buf()?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if !rest.iter().all(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+                return Err(Refusal::of(Problem::Trailing(self.compression)));
+            }
+            let count = rest.len();
+            raw.consume(count);
+        }
+    }
+
+    fn leave_member(&mut self) {
+        self.at = match std::mem::replace(&mut self.at, At::End) {
+            At::Gzip(decoder) => At::Between(decoder.into_inner()),
+            At::Zstd(decoder) => At::Between(decoder.finish()),
+            other @ (At::Between(_) | At::End) => other,
+        };
+    }
+
+    /// Tells damage from a disk that can't be read, and from an end that comes too early.
+    fn damage(&mut self, cause: io::Error) -> io::Error {
+        if cause.kind() == io::ErrorKind::Interrupted || cause.raw_os_error().is_some() {
+            return cause;
+        }
+        self.leave_member();
+        let ended = match std::mem::replace(&mut self.at, At::End) {
+            At::Between(mut raw) => raw.fill_buf().is_ok_and(<[u8]>::is_empty),
+            At::Gzip(_) | At::Zstd(_) | At::End => false,
+        };
+        let compression = self.compression;
+        let ended = ended || cause.kind() == io::ErrorKind::UnexpectedEof;
+        Refusal::of(if ended { Problem::CutOff(compression) } else { Problem::Corrupt { compression, cause } })
+    }
+}
+
+/// Refuses a frame that needs more than the library gives it, which would only be called damaged (RFC 8878, 3.1.1.1).
+fn check_frame(header: &[u8]) -> io::Result<()> {
+    let (Some(descriptor), false) = (header.get(4), is_skippable(header)) else {
+        return Ok(());
+    };
+    if descriptor & 0x03 != 0 {
+        return Err(Refusal::of(Problem::Dictionary));
+    }
+    let single_segment = descriptor & 0x20 != 0;
+    let window = if single_segment {
+        let width = [1, 2, 4, 8][usize::from(descriptor >> 6)];
+        let size = header.get(5..5 + width).unwrap_or_default();
+        let number = size.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        if width == 2 { number + 256 } else { number }
+    } else {
+        let byte = u64::from(header.get(5).copied().unwrap_or_default());
+        let base = 1 << (10 + (byte >> 3));
+        base + base / 8 * (byte & 7)
+    };
+    if window > MAX_WINDOW {
+        return Err(Refusal::of(Problem::Window { needed: window, limit: MAX_WINDOW }));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -98,36 +269,90 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn plain(raw: &[u8]) -> Result<Vec<u8>, Problem> {
+    fn zstd(text: &[u8]) -> Vec<u8> {
+        zstd::encode_all(text, 1).unwrap()
+    }
+
+    /// A skippable frame with a body of 8 bytes.
+    fn skippable(kind: u8) -> Vec<u8> {
+        [&[0x50 + kind, 0x2a, 0x4d, 0x18, 8, 0, 0, 0][..], b"\x1f\x8bUserID"].concat()
+    }
+
+    fn named(name: &str, raw: &[u8]) -> Result<Vec<u8>, Problem> {
         let mut text = Vec::new();
-        decompress(raw)?.read_to_end(&mut text).map_err(read_problem)?;
+        decompress(name, raw)?.1.read_to_end(&mut text).map_err(Refusal::problem)?;
         Ok(text)
+    }
+
+    fn plain(raw: &[u8]) -> Result<Vec<u8>, Problem> {
+        named("rows", raw)
     }
 
     #[test]
     fn gzip_members_and_zstd_frames_are_read_one_after_the_other() {
-        assert_eq!(plain(&[gzip(b"one,"), gzip(b"two")].concat()).unwrap(), b"one,two");
-        let frame = |text| zstd::encode_all(text, 1).unwrap();
-        let frames = [frame(b"one,".as_slice()), frame(b"two".as_slice())].concat();
-        assert_eq!(plain(&frames).unwrap(), b"one,two");
+        assert_eq!(plain(&[gzip(b"one,"), gzip(b""), gzip(b"two")].concat()).unwrap(), b"one,two");
+        assert_eq!(plain(&[zstd(b"one,"), zstd(b"two")].concat()).unwrap(), b"one,two");
         assert_eq!(plain(b"one,two").unwrap(), b"one,two");
     }
 
     #[test]
-    fn damaged_and_cut_off_files_are_named_as_such() {
-        let whole = gzip(&b"user_1,user_2\n".repeat(1000));
-        let mut flipped = whole.clone();
-        flipped[whole.len() / 2] ^= 0x55;
-        for raw in [&whole[..whole.len() - 4], &flipped[..]] {
-            assert!(matches!(plain(raw), Err(Problem::Corrupt { format: "gzip", .. })));
-        }
-        let zstd = zstd::encode_all(&b"user_1,user_2\n".repeat(1000)[..], 1).unwrap();
-        let cut = plain(&zstd[..zstd.len() - 2]);
-        assert!(matches!(cut, Err(Problem::Corrupt { format: "zstd", .. })));
+    fn skippable_frames_are_skipped_wherever_they_are() {
+        let frames = [skippable(0), zstd(b"one,"), skippable(7), skippable(15), zstd(b"two"), skippable(3)].concat();
+        assert_eq!(plain(&frames).unwrap(), b"one,two");
+        assert_eq!(plain(&skippable(0)).unwrap(), b"");
     }
 
     #[test]
-    fn workbooks_are_refused_by_name() {
-        assert!(matches!(plain(b"PK\x03\x04...."), Err(Problem::NotText(name)) if name.contains("xlsx")));
+    fn padding_of_zeros_and_line_ends_is_skipped_and_all_else_refused() {
+        for whole in [gzip(b"one"), zstd(b"one")] {
+            for padding in [&[0; 300_000][..], b"\r\n", b"\n\0\0"] {
+                assert_eq!(plain(&[&whole, padding].concat()).unwrap(), b"one");
+            }
+            for garbage in [b"two".as_slice(), b"\0\0two", b"\x1f", &whole[..3]] {
+                let read = plain(&[&whole, garbage].concat());
+                assert!(matches!(read, Err(Problem::Trailing(_) | Problem::CutOff(_))), "{read:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_and_cut_off_files_are_named_as_such() {
+        let lines = b"user_1,user_2\n".repeat(1000);
+        for (whole, compression) in [(gzip(&lines), Compression::Gzip), (zstd(&lines), Compression::Zstd)] {
+            for kept in [5, whole.len() / 2, whole.len() - 1] {
+                let cut = plain(&whole[..kept]);
+                assert!(matches!(cut, Err(Problem::CutOff(found)) if found == compression), "{kept}: {cut:?}");
+            }
+        }
+        let mut flipped = gzip(&lines);
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 0x55;
+        assert!(matches!(plain(&flipped), Err(Problem::Corrupt { .. } | Problem::CutOff(_))));
+    }
+
+    #[test]
+    fn a_window_that_is_too_large_is_refused_with_its_size() {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(28).unwrap();
+        encoder.write_all(b"UserID\na\n").unwrap();
+        let large = encoder.finish().unwrap();
+        assert!(matches!(plain(&large), Err(Problem::Window { needed, .. }) if needed == 1 << 28));
+        assert!(matches!(plain(b"\x28\xb5\x2f\xfd\x01\x58\x07"), Err(Problem::Dictionary)));
+    }
+
+    #[test]
+    fn a_name_that_promises_compression_is_held_to_it() {
+        assert!(matches!(named("rows.csv.GZ", b"UserID\n"), Err(Problem::NotCompressed(".gz"))));
+        assert!(matches!(named("rows.csv.zst", b""), Err(Problem::NotCompressed(".zst"))));
+        assert_eq!(named("rows.csv", &gzip(b"one")).unwrap(), b"one");
+        assert_eq!(named("rows.csv.gz", &zstd(b"one")).unwrap(), b"one", "the bytes count");
+    }
+
+    #[test]
+    fn archives_are_refused_also_within_compression() {
+        let tar = [&[b'x'; 257][..], b"ustar\x0000"].concat();
+        for raw in [tar.clone(), gzip(&tar), zstd(&tar), gzip(&gzip(b"one")), zstd(&zstd(b"one")), zstd(b"PAR1")] {
+            assert!(matches!(plain(&raw), Err(Problem::NotText(_))));
+        }
     }
 }

@@ -3,7 +3,11 @@
 use std::fmt;
 use std::io;
 
-use crate::domain::tags::TagError;
+use crate::domain::guard::Bytes;
+
+use super::columns::{Misfit, Place};
+use super::compression::Compression;
+use super::foreign::Foreign;
 
 /// A source that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +26,15 @@ pub enum Problem {
     /// No such file.
     #[error("no such file")]
     Missing,
+    /// A link that leads to no file.
+    #[error("is a link to {0}, which does not exist")]
+    DanglingLink(String),
+    /// Another name of a file that is named before.
+    #[error("is the same file as {0}")]
+    SameFile(String),
+    /// imbulk's own results among the files of a glob.
+    #[error("holds results of imbulk, not input")]
+    OwnResults,
     /// A glob without a match.
     #[error("matches no file")]
     NoMatch,
@@ -40,26 +53,79 @@ pub enum Problem {
     /// Standard input could not be kept for reading again.
     #[error("can't be copied to a temporary file: {0}")]
     Spool(io::Error),
-    /// The compressed data are damaged or cut off.
-    #[error("corrupt {format} data: {cause}")]
+    /// The compressed data are damaged.
+    #[error("the {} data is damaged: {cause}", compression.name())]
     Corrupt {
-        /// gzip or zstd.
-        format: &'static str,
+        /// How it is compressed.
+        compression: Compression,
         /// What the decoder found.
         cause: io::Error,
     },
+    /// The compressed data end too early.
+    #[error("the {} data is cut off: the file ends too early", .0.name())]
+    CutOff(Compression),
+    /// Something follows the compressed data.
+    #[error("the file goes on after the end of the {} data, with bytes that are not {}", .0.name(), .0.name())]
+    Trailing(Compression),
+    /// The name promises compression.
+    #[error("is named {0} but is not compressed")]
+    NotCompressed(&'static str),
+    /// A zstd frame refers back further than is read.
+    #[error("the zstd data needs a window of {}; at most {} are read", Bytes(*needed), Bytes(*limit))]
+    Window {
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        limit: u64,
+    },
+    /// A zstd frame needs a dictionary.
+    #[error("the zstd data was compressed with a dictionary, which is not read")]
+    Dictionary,
     /// It was written to while it was read.
     #[error("changed while it was read")]
     Changed,
     /// It is something else than text.
-    #[error("is {0}, not text")]
-    NotText(&'static str),
+    #[error("is {}, not CSV or JSONL", .0.what)]
+    NotText(&'static Foreign),
+    /// A NUL byte, which no text holds.
+    #[error("holds NUL bytes")]
+    Nul,
+    /// Text that is said to be GBK and is UTF-8.
+    #[error("is UTF-8 text, but the job says encoding = \"gbk\"")]
+    Utf8AsGbk,
+    /// A stream whose last line has no line feed.
+    #[error("the last line has no line end: the stream may have been cut off within it")]
+    UnfinishedLine,
     /// The byte order mark is that of another encoding.
     #[error("starts with the byte order mark of {0}, the job says encoding = \"{1}\"")]
     Mark(&'static str, &'static str),
     /// A JSON list in place of one record a line.
     #[error("is one JSON list, not one record a line")]
     JsonList,
+    /// A quoted cell without an end.
+    #[error("a quoted cell starts in this row and is not closed within 1 MiB, or not before the file ends")]
+    OpenQuote,
+    /// Text behind a closing quote, on a line that may end within quotes.
+    #[error("text follows a closing quote, so it is unknown which of the next lines are rows")]
+    BrokenQuote,
+    /// Line ends that are not read.
+    #[error("its lines end with {0}")]
+    LineEnds(&'static str),
+    /// Something else than JSON.
+    #[error("is no JSON: a record starts with `{{`")]
+    NotJson,
+    /// JSON in place of CSV.
+    #[error("holds JSON, not CSV")]
+    JsonInCsv,
+    /// An object that goes on in the next line.
+    #[error("a JSON object spans several lines, not one record a line")]
+    JsonSpansLines,
+    /// Objects with commas between them.
+    #[error("its JSON objects have a comma between them, not one record a line")]
+    JsonCommas,
+    /// Several objects on one line.
+    #[error("several JSON objects are on one line, not one record a line")]
+    JsonJoined,
     /// Nothing to read column names from.
     #[error("has no header line")]
     NoHeader,
@@ -79,12 +145,19 @@ pub enum Problem {
     /// A needed column stands twice in the header.
     #[error("has two columns for `{0}`")]
     DoubleColumn(String),
-    /// A column that looks like a tag and is none.
-    #[error("the column `{0}` {1}")]
-    Tag(String, TagError),
-    /// A column that would be ignored at the cost of deleting more than it asks for.
-    #[error("has a column `DeleteType`, but one job deletes in one way")]
-    DeleteType,
+    /// A column that would be passed over though it has a meaning.
+    #[error("column {number}: `{column}` {misfit}")]
+    Misfit {
+        /// The column's name.
+        column: String,
+        /// Its place in the header, from 1.
+        number: usize,
+        /// What it means.
+        misfit: Misfit,
+    },
+    /// A second header whose columns are others, or in another order.
+    #[error("is a second header, with other columns than the first: {}", listed(.0))]
+    SecondHeader(Vec<String>),
     /// `input.columns` maps a name that the operation does not have.
     #[error("`input.columns` maps `{0}`, the operation has {1}")]
     UnknownMapping(String, String),
@@ -102,6 +175,14 @@ impl InputError {
         Self { line: Some(line), ..Self::new(file, problem) }
     }
 
+    /// A read of `file` that failed, by the reader of the rows at `line`.
+    pub(super) fn of_read(file: &str, line: Option<u64>, error: io::Error) -> Self {
+        match error.downcast::<Refusal>() {
+            Ok(Refusal { line: known, problem }) => Self { line: known.or(line), ..Self::new(file, problem) },
+            Err(error) => Self { line, ..Self::new(file, Problem::Read(error)) },
+        }
+    }
+
     /// The file's name of the column at fault, where one is.
     pub fn column(&self) -> Option<&str> {
         self.problem.column()
@@ -113,26 +194,59 @@ impl InputError {
     }
 }
 
+/// A problem that is found while text is read, on its way through [`io::Error`].
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The line, where it is known better than by the reader of the rows.
+    line: Option<u64>,
+    problem: Problem,
+}
+
+impl Refusal {
+    pub(super) fn of(problem: Problem) -> io::Error {
+        io::Error::other(Self { line: None, problem })
+    }
+
+    pub(super) fn at(line: u64, problem: Problem) -> io::Error {
+        io::Error::other(Self { line: Some(line), problem })
+    }
+
+    /// What a failed read means for the user.
+    pub(super) fn problem(error: io::Error) -> Problem {
+        error.downcast::<Self>().map_or_else(Problem::Read, |refusal| refusal.problem)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A place in a message: `rows.csv:7`, or the file alone.
+pub(super) fn place(file: &str, line: Option<u64>) -> String {
+    let file = if file == "-" { "standard input" } else { file };
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
+}
+
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = match self.file.as_str() {
-            "-" => "standard input",
-            path => path,
-        };
-        f.write_str(file)?;
-        if let Some(line) = self.line {
-            write!(f, ", line {line}")?;
-        }
-        write!(f, ": {}", self.problem)
+        write!(f, "{}: {}", place(&self.file, self.line), self.problem)
     }
 }
 
 impl Problem {
     fn column(&self) -> Option<&str> {
         match self {
-            Self::MissingColumn { column, .. } | Self::DoubleColumn(column) | Self::Tag(column, _) => Some(column),
-            Self::DeleteType => Some("DeleteType"),
+            Self::MissingColumn { column, .. } | Self::DoubleColumn(column) | Self::Misfit { column, .. } => {
+                Some(column)
+            }
             Self::Missing
+            | Self::DanglingLink(_)
+            | Self::SameFile(_)
+            | Self::OwnResults
             | Self::NoMatch
             | Self::Pattern(_)
             | Self::Folder
@@ -140,12 +254,29 @@ impl Problem {
             | Self::Read(_)
             | Self::Spool(_)
             | Self::Corrupt { .. }
+            | Self::CutOff(_)
+            | Self::Trailing(_)
+            | Self::NotCompressed(_)
+            | Self::Window { .. }
+            | Self::Dictionary
+            | Self::Nul
+            | Self::Utf8AsGbk
+            | Self::UnfinishedLine
             | Self::Changed
             | Self::NotText(_)
             | Self::Mark(..)
             | Self::JsonList
+            | Self::NotJson
+            | Self::JsonInCsv
+            | Self::JsonSpansLines
+            | Self::JsonCommas
+            | Self::JsonJoined
+            | Self::OpenQuote
+            | Self::BrokenQuote
+            | Self::LineEnds(_)
             | Self::NoHeader
             | Self::Header(_)
+            | Self::SecondHeader(_)
             | Self::UnknownMapping(..)
             | Self::SharedMapping(..) => None,
         }
@@ -154,20 +285,63 @@ impl Problem {
     fn hint(&self, file: &str) -> Option<String> {
         let hint = match self {
             Self::Missing | Self::NoMatch => "input.path is relative to the job file's folder".to_owned(),
+            Self::DanglingLink(_) => "restore the file that the link names, or remove the link".to_owned(),
+            Self::SameFile(_) => "name it once; a link among the files of a glob is another name".to_owned(),
+            Self::OwnResults => {
+                "write results to another folder, or narrow the glob; named directly, they are valid input".to_owned()
+            }
             Self::Folder => format!("name its files, or a glob such as \"{file}/*.csv\""),
             Self::StdinTwice => "name \"-\" once".to_owned(),
-            Self::Corrupt { .. } => "fetch or export the file again; no row of it was used".to_owned(),
+            Self::Corrupt { .. } | Self::CutOff(_) => "fetch or export the file again; no row of it was used".to_owned(),
+            Self::Trailing(Compression::Gzip) => {
+                format!("check with `gzip -t {file}`; if the data is complete: gzip -dc {file} > rows.csv")
+            }
+            Self::Trailing(Compression::Zstd) => {
+                format!("check with `zstd -t {file}`; if the data is complete: zstd -dc {file} > rows.csv")
+            }
+            Self::NotCompressed(ending) => {
+                format!("remove {ending} from its name if it is plain text; else fetch or export it again")
+            }
+            Self::Window { .. } => format!("unpack it: zstd -d --long=31 {file}; or compress it without --long"),
+            Self::Dictionary => format!("unpack it: zstd -d -D dictionary {file}"),
             Self::Changed => "run again when its export is complete".to_owned(),
-            Self::NotText(_) => "export it as CSV (UTF-8), or unpack it".to_owned(),
+            Self::NotText(foreign) => foreign.hint.replace("{file}", file),
+            Self::Nul => "export it again: a crash or a full disk can leave such bytes in place of rows".to_owned(),
+            Self::Utf8AsGbk => {
+                "remove input.encoding from the job; if the file is GBK after all: iconv -f GBK -t UTF-8".to_owned()
+            }
+            Self::UnfinishedLine => {
+                "check that the sender has ended well (set -o pipefail); if nothing is missing, end the last line".to_owned()
+            }
             Self::Mark("UTF-8", _) => "leave input.encoding out".to_owned(),
             Self::Mark(..) => "save it as UTF-8".to_owned(),
-            Self::JsonList => format!("make it one record a line: jq -c '.[]' {file}"),
+            Self::JsonList => format!("write one record a line: jq -c '.[]' {file} > rows.jsonl"),
+            Self::NotJson => "name it .csv if it is CSV; JSONL has one JSON object a line".to_owned(),
+            Self::JsonInCsv => {
+                format!("name it .jsonl if it has one object a line; else: jq -c '.[]?, select(type == \"object\")' {file} > rows.jsonl")
+            }
+            Self::JsonSpansLines | Self::JsonJoined => {
+                format!("write one record a line: jq -c . {file} > rows.jsonl")
+            }
+            Self::JsonCommas => {
+                format!("write one record a line: (echo '['; cat {file}; echo ']') | jq -c '.[]' > rows.jsonl")
+            }
+            Self::OpenQuote => {
+                "export the file again, it may be cut off; if the quote is text, write the cell in quotes and the quote twice"
+                    .to_owned()
+            }
+            Self::BrokenQuote => "write the cell in quotes, and each quote within it twice: \"5\"\" pipe\"".to_owned(),
+            Self::LineEnds(_) => {
+                format!("convert them: tr '\\r' '\\n' < {file} > rows.csv (empty lines are skipped)")
+            }
             Self::NoHeader => "the first line names the columns".to_owned(),
             Self::Header(_) => "save it with a header line of its own that ends in LF or CRLF".to_owned(),
             Self::MissingColumn { api, column, there } => missing_column_hint(api, column, there),
             Self::DoubleColumn(_) => "rename one of them, or choose one with input.columns".to_owned(),
-            Self::Tag(..) => "rename the column, or leave it out of the file".to_owned(),
-            Self::DeleteType => "say options.delete_type in the job and leave the column out of the file".to_owned(),
+            Self::Misfit { column, misfit, .. } => misfit.hint(Place::Column, column),
+            Self::SecondHeader(_) => {
+                "files were joined: name them one by one in input.path, or give all of them the same columns".to_owned()
+            }
             Self::Pattern(_) | Self::Read(_) | Self::Spool(_) | Self::UnknownMapping(..) | Self::SharedMapping(..) => {
                 return None;
             }
@@ -213,7 +387,7 @@ mod tests {
     #[test]
     fn a_missing_column_is_told_with_those_that_are_there_and_the_likely_one() {
         let error = missing("UserID", &["user_id", "mail"]);
-        assert_eq!(error.to_string(), "a.csv, line 1: has no column `UserID`; it has `user_id`, `mail`");
+        assert_eq!(error.to_string(), "a.csv:1: has no column `UserID`; it has `user_id`, `mail`");
         assert!(error.hint().unwrap().contains("{ UserID = \"user_id\" }"));
     }
 

@@ -10,14 +10,22 @@ mod compression;
 mod csv;
 mod encoding;
 mod error;
+mod foreign;
 mod jsonl;
+mod notes;
 mod open;
+mod own_results;
+mod paths;
 mod row;
 mod source;
 #[cfg(test)]
 mod testing;
+mod watch;
 
+pub use columns::Misfit;
+pub use compression::Compression;
 pub use error::{InputError, Problem};
+pub use foreign::Foreign;
 pub use open::{open, spool};
 pub use row::Sink;
 pub use source::{Source, Stamp};

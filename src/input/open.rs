@@ -1,18 +1,21 @@
 //! From the paths of a job to its sources.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::domain::job;
 
 use super::error::{InputError, Problem};
+use super::paths;
 use super::source::Source;
 
-/// Opens everything that the job's `input.path` names, in its order; the files of a glob by name.
+/// Opens everything that the job's `input.path` names, in its order; the files of a glob in natural order.
 ///
 /// What can be read only once, standard input (`-`) or a pipe, is copied to an unlinked temporary file in
-/// `spool_dir`. Fails for a path without a file and a glob without a match.
+/// `spool_dir`. Fails for a path without a file, a glob without a match, and a file that is named twice: two names of
+/// one file (links) are one file.
 pub fn open(input: &job::Input, spool_dir: &Path) -> Result<Vec<Source>, InputError> {
     if input.paths.iter().filter(|path| *path == "-").count() > 1 {
         return Err(InputError::new("-", Problem::StdinTwice));
@@ -20,48 +23,36 @@ pub fn open(input: &job::Input, spool_dir: &Path) -> Result<Vec<Source>, InputEr
     let mut sources = Vec::new();
     for path in &input.paths {
         if path == "-" {
-            sources.push(spool("-", io::stdin().lock(), spool_dir)?);
-            continue;
-        }
-        for file in files(path)? {
-            sources.push(open_file(&file, spool_dir)?);
+            sources.push(stream("-", io::stdin().lock(), spool_dir)?);
+        } else if paths::is_glob(path) {
+            for file in paths::matching(path)? {
+                sources.push(open_file(&file, spool_dir)?.of_glob());
+            }
+        } else {
+            sources.push(open_file(Path::new(path), spool_dir)?);
         }
     }
+    check_named_once(&sources)?;
     Ok(sources)
 }
 
-/// The files that a path names. A file that has a name like a glob is still that file.
-fn files(path: &str) -> Result<Vec<PathBuf>, InputError> {
-    if !path.contains(['*', '?', '[']) || Path::new(path).exists() {
-        return Ok(vec![PathBuf::from(path)]);
-    }
-    let options = glob::MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        // Spreadsheets and editors leave `.~lock.rows.csv` and the like beside the file.
-        require_literal_leading_dot: true,
-    };
-    let matches = glob::glob_with(path, options);
-    let matches = matches.map_err(|error| InputError::new(path, Problem::Pattern(error.msg)))?;
-    // They come sorted by name.
-    let mut files = Vec::new();
-    for file in matches {
-        let file = file.map_err(|error| InputError::new(path, Problem::Read(error.into())))?;
-        if !file.is_dir() {
-            files.push(file);
+/// Two names of one file would load its rows twice.
+fn check_named_once(sources: &[Source]) -> Result<(), InputError> {
+    let mut names = HashMap::new();
+    for source in sources {
+        let Some(stamp) = source.stamp() else { continue };
+        if let Some(earlier) = names.insert(stamp.inode, source.name()) {
+            return Err(InputError::new(source.name(), Problem::SameFile(earlier.to_owned())));
         }
     }
-    if files.is_empty() {
-        return Err(InputError::new(path, Problem::NoMatch));
-    }
-    Ok(files)
+    Ok(())
 }
 
 fn open_file(path: &Path, spool_dir: &Path) -> Result<Source, InputError> {
-    let name = path.to_string_lossy();
+    let name = paths::shown(path);
     let unreadable = |error: io::Error| {
         let problem = match error.kind() {
-            io::ErrorKind::NotFound => Problem::Missing,
+            io::ErrorKind::NotFound => missing(path),
             _ => Problem::Read(error),
         };
         InputError::new(&name, problem)
@@ -74,16 +65,36 @@ fn open_file(path: &Path, spool_dir: &Path) -> Result<Source, InputError> {
     if metadata.is_file() {
         return Ok(Source::file(&name, path.to_path_buf(), &metadata));
     }
-    spool(&name, file, spool_dir)
+    stream(&name, file, spool_dir)
 }
 
-/// Copies what can be read only once to a file without a name in `spool_dir`. As with files, an end of `name` such as
-/// `.csv` says what is in it.
-pub fn spool(name: &str, mut from: impl Read, spool_dir: &Path) -> Result<Source, InputError> {
+/// There is no such file, or there is a link that leads to none.
+fn missing(path: &Path) -> Problem {
+    match fs::read_link(path) {
+        Ok(target) => Problem::DanglingLink(paths::shown(&target)),
+        Err(_) => Problem::Missing,
+    }
+}
+
+/// Copies what can be read only once to a file without a name in `spool_dir`. Whether its sender came to an end of
+/// its own is not known.
+fn stream(name: &str, from: impl Read, spool_dir: &Path) -> Result<Source, InputError> {
+    let (file, size) = copy(name, from, spool_dir)?;
+    Ok(Source::stream(name, file, size))
+}
+
+/// A source of text at hand, in a file without a name in `spool_dir`. As with files, an end of `name` such as `.csv`
+/// says what is in it.
+pub fn spool(name: &str, from: impl Read, spool_dir: &Path) -> Result<Source, InputError> {
+    let (file, size) = copy(name, from, spool_dir)?;
+    Ok(Source::spooled(name, file, size))
+}
+
+fn copy(name: &str, mut from: impl Read, spool_dir: &Path) -> Result<(File, u64), InputError> {
     let failed = |error| InputError::new(name, Problem::Spool(error));
     let mut file = tempfile::tempfile_in(spool_dir).map_err(failed)?;
     let size = io::copy(&mut from, &mut file).map_err(failed)?;
-    Ok(Source::spooled(name, file, size))
+    Ok((file, size))
 }
 
 #[cfg(test)]
@@ -131,5 +142,37 @@ mod tests {
         }
         assert!(matches!(*open_paths(&[at("[")]).unwrap_err().problem, Problem::Pattern(_)));
         assert!(matches!(*open_paths(&["-".into(), "-".into()]).unwrap_err().problem, Problem::StdinTwice));
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_named_with_its_target() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.csv"), "UserID\na\n").unwrap();
+        std::os::unix::fs::symlink("/nowhere/b.csv", folder.path().join("b.csv")).unwrap();
+        for path in ["*.csv", "b.csv"].map(|name| format!("{}/{name}", folder.path().display())) {
+            let error = open_paths(&[path]).unwrap_err();
+            assert!(
+                error.to_string().ends_with("/b.csv: is a link to /nowhere/b.csv, which does not exist"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_read_twice_whatever_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a.csv"), "UserID\na\n").unwrap();
+        std::os::unix::fs::symlink("a.csv", at("latest.csv")).unwrap();
+        let text = |name: &str| at(name).display().to_string();
+        for paths in [vec![text("*.csv")], vec![text("a.csv"), text("a.csv")], vec![text("latest.csv"), text("a*")]] {
+            let error = open_paths(&paths).unwrap_err();
+            assert!(matches!(*error.problem, Problem::SameFile(_)), "{error}");
+        }
+        fs::remove_file(at("latest.csv")).unwrap();
+        fs::hard_link(at("a.csv"), at("b.csv")).unwrap();
+        assert!(open_paths(&[text("*.csv")]).is_err());
+        fs::copy(at("a.csv"), at("c.csv")).unwrap();
+        assert_eq!(open_paths(&[text("a.csv"), text("c.csv")]).unwrap().len(), 2, "equal bytes are not one file");
     }
 }

@@ -3,9 +3,10 @@
 use std::fmt::Display;
 
 use crate::domain::account::UserId;
+use crate::domain::job::UnusualIds;
 use crate::domain::operation::TagColumns;
 use crate::domain::row::{BadRow, RowRef, Tags, Value};
-use crate::domain::tags;
+use crate::domain::{tags, unusual_id};
 
 use super::columns::{Column, Columns};
 
@@ -16,37 +17,62 @@ pub(super) struct Fault {
     pub(super) column: Option<String>,
     /// The reason, as a lower-case fragment.
     pub(super) reason: String,
+    /// Whether what was read of the row breaks the same rule again when its results are used as input. Else nothing of
+    /// it is kept: a guess at an id, or a row without what made it bad, would be sent.
+    kept: bool,
 }
 
 impl Fault {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self { column: None, reason: reason.into() }
+        Self::in_column(None, reason)
+    }
+
+    /// `column` is the API's name of the column at fault, where one is.
+    pub(super) fn in_column(column: Option<String>, reason: impl Into<String>) -> Self {
+        Self { column, reason: reason.into(), kept: false }
     }
 
     /// `what` goes on from the column's name: "has 40 bytes, …".
     pub(super) fn of(column: &str, what: impl Display) -> Self {
-        Self { column: Some(column.to_owned()), reason: format!("`{column}` {what}") }
+        Self::in_column(Some(column.to_owned()), format!("`{column}` {what}"))
+    }
+
+    /// Lets what was read of the row come back in the results.
+    #[must_use]
+    pub(super) fn kept(self) -> Self {
+        Self { kept: true, ..self }
     }
 
     /// The row with this fault, and what could be read of it.
     pub(super) fn into_row(self, line: u64, from: Option<String>, account: Option<String>, tags: Tags) -> BadRow {
+        let (from, account, tags) = if self.kept { (from, account, tags) } else { (None, None, Tags::new()) };
         BadRow { line, column: self.column, reason: self.reason, from, account, tags }
     }
 }
 
-/// An id that the API takes.
-pub(super) fn check_id(column: Column<'_>, id: &str) -> Result<(), Fault> {
-    UserId::check(id).map_err(|error| Fault::of(column.api, error))
+/// An id that the API takes, and that may be one.
+fn check_id(columns: &Columns<'_>, column: Column<'_>, id: &str) -> Result<(), Fault> {
+    UserId::check(id).map_err(|error| Fault::of(column.api, error).kept())?;
+    match columns.unusual_ids {
+        UnusualIds::Allow => Ok(()),
+        UnusualIds::Reject => unusual_id::check(id).map_err(|why| unusual(column, why).kept()),
+    }
+}
+
+/// A fault of an id that `input.unusual_ids` allows.
+pub(super) fn unusual(column: Column<'_>, why: impl Display) -> Fault {
+    Fault::of(column.api, format_args!("{why}; input.unusual_ids = \"allow\" accepts such ids"))
 }
 
 /// The ids of a row: each one legal, and not the same twice.
 pub(super) fn check_ids(columns: &Columns<'_>, from: Option<&str>, account: &str) -> Result<(), Fault> {
     if let (Some(column), Some(from)) = (columns.from, from) {
-        check_id(column, from)?;
+        check_id(columns, column, from)?;
     }
-    check_id(columns.account, account)?;
+    check_id(columns, columns.account, account)?;
     if from == Some(account) {
-        return Err(Fault::of(columns.account.api, "names the same account twice: it is From_Account, too"));
+        let twice = Fault::of(columns.account.api, "names the same account twice: it is From_Account, too");
+        return Err(twice.kept());
     }
     Ok(())
 }
@@ -58,14 +84,14 @@ pub(super) fn set_tag(tags: &mut Tags, tag: &str, value: Value) -> Result<(), Fa
         return Err(Fault::of(tag, "is set twice"));
     }
     tags.insert(tag.into(), value);
-    legal.map_err(|error| Fault::of(tag, error))
+    legal.map_err(|error| Fault::of(tag, error).kept())
 }
 
 /// The tags of a row as [`RowRef::tags`] has them.
 pub(super) fn tags_json(columns: &Columns<'_>, tags: &Tags) -> Result<String, Fault> {
     match columns.tags {
         TagColumns::None => Ok(String::new()),
-        TagColumns::Some if tags.is_empty() => Err(Fault::new("would change nothing: no tag is set")),
+        TagColumns::Some if tags.is_empty() => Err(Fault::new("would change nothing: no tag is set").kept()),
         TagColumns::Some => Ok(tags::to_json(tags)),
     }
 }

@@ -7,13 +7,18 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::job;
 use crate::domain::operation::Shape;
+use crate::domain::row::{BadRow, RowRef};
+use crate::domain::source_facts::SourceFacts;
 
 use super::columns::Columns;
-use super::compression::{decompress, peek, read_problem};
+use super::compression::{Compression, decompress, peek};
 use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
+use super::foreign::SAMPLE;
+use super::notes::{NoteKind, Notes};
 use super::row::Sink;
-use super::{csv, jsonl};
+use super::watch::Watch;
+use super::{csv, jsonl, own_results};
 
 /// A file or a spooled stream with rows.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct Source {
     name: String,
     size: u64,
     place: Place,
+    /// Whether a glob found it, rather than the job naming it.
+    of_glob: bool,
 }
 
 #[derive(Debug)]
@@ -31,6 +38,16 @@ enum Place {
     },
     /// A file without a name, read at places of its own by each reader.
     Spooled(File),
+    /// The same, of something that can be read only once and may have ended early.
+    Stream(File),
+}
+
+/// The text of a source.
+struct Text<'a, R> {
+    format: Format,
+    columns: Columns<'a>,
+    compression: Option<Compression>,
+    text: R,
 }
 
 /// What the file system says of a file. Equal stamps mean that it was not written to in between.
@@ -66,11 +83,25 @@ enum Format {
 
 impl Source {
     pub(super) fn file(name: &str, path: PathBuf, metadata: &Metadata) -> Self {
-        Self { name: name.to_owned(), size: metadata.len(), place: Place::File { path, stamp: metadata.into() } }
+        Self {
+            name: name.to_owned(),
+            size: metadata.len(),
+            place: Place::File { path, stamp: metadata.into() },
+            of_glob: false,
+        }
     }
 
     pub(super) fn spooled(name: &str, file: File, size: u64) -> Self {
-        Self { name: name.to_owned(), size, place: Place::Spooled(file) }
+        Self { name: name.to_owned(), size, place: Place::Spooled(file), of_glob: false }
+    }
+
+    pub(super) fn stream(name: &str, file: File, size: u64) -> Self {
+        Self { name: name.to_owned(), size, place: Place::Stream(file), of_glob: false }
+    }
+
+    /// The same, found by a glob.
+    pub(super) fn of_glob(self) -> Self {
+        Self { of_glob: true, ..self }
     }
 
     /// The name in results and messages: the path as the job has it, `-` for standard input.
@@ -82,7 +113,7 @@ impl Source {
     pub fn path(&self) -> Option<&Path> {
         match &self.place {
             Place::File { path, .. } => Some(path),
-            Place::Spooled(_) => None,
+            Place::Spooled(_) | Place::Stream(_) => None,
         }
     }
 
@@ -95,7 +126,7 @@ impl Source {
     pub const fn stamp(&self) -> Option<Stamp> {
         match &self.place {
             Place::File { stamp, .. } => Some(*stamp),
-            Place::Spooled(_) => None,
+            Place::Spooled(_) | Place::Stream(_) => None,
         }
     }
 
@@ -111,34 +142,79 @@ impl Source {
     /// Reads all rows in order until `sink` answers with `Break`.
     ///
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
-    /// follows a damaged or changing place is unknown.
-    pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<(), InputError> {
-        let columns = Columns::new(shape, input).map_err(|problem| self.error(problem))?;
-        let (format, text) = self.text(input)?;
+    /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
+    pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
+        let Text { format, columns, compression, text } = self.text(shape, input)?;
+        let mut text = Watch::new(text);
+        let mut rows = 0;
+        let mut counting = |row: Result<RowRef<'_>, BadRow>| {
+            rows += 1;
+            sink(row)
+        };
+        let mut notes = Notes::new(&self.name);
         match format {
-            Format::Csv => csv::read(&self.name, text, &columns, input.delimiter, sink)?,
-            Format::Jsonl => jsonl::read(&self.name, text, &columns, sink)?,
+            Format::Csv => csv::read(&self.name, &mut text, &columns, input.delimiter, &mut notes, &mut counting)?,
+            Format::Jsonl => jsonl::read(&self.name, &mut text, &columns, &mut counting)?,
         }
-        self.check_unchanged()
+        if let Some(line) = text.unfinished_line() {
+            self.check_last_line(line, format, compression, &mut notes)?;
+        }
+        self.check_unchanged()?;
+        Ok(notes.into_facts(rows))
     }
 
     /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by
     /// record: none are known in advance.
     pub fn tag_columns(&self, shape: &Shape, input: &job::Input) -> Result<Vec<String>, InputError> {
-        let columns = Columns::new(shape, input).map_err(|problem| self.error(problem))?;
-        let (format, text) = self.text(input)?;
+        let Text { format, columns, text, .. } = self.text(shape, input)?;
         match format {
             Format::Csv => csv::tag_columns(&self.name, text, &columns, input.delimiter),
             Format::Jsonl => Ok(Vec::new()),
         }
     }
 
-    /// The text as UTF-8, and what it is written in: by the name's extension, else by its first byte.
-    fn text(&self, input: &job::Input) -> Result<(Format, impl Read), InputError> {
-        let plain = decompress(self.raw()?).map_err(|problem| self.error(problem))?;
-        let text = to_utf8(plain, input.encoding).map_err(|problem| self.error(problem))?;
-        let (start, text) = peek(text, 4096).map_err(|error| self.error(read_problem(error)))?;
-        Ok((format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start)), text))
+    /// The text as UTF-8, what it is written in (by the name's extension, else by its first byte), and its columns.
+    fn text<'a>(&'a self, shape: &Shape, input: &'a job::Input) -> Result<Text<'a, impl Read + 'a>, InputError> {
+        let error = |problem| self.error(problem);
+        let unreadable = |error| InputError::of_read(&self.name, None, error);
+        let (compression, plain) = decompress(&self.name, self.raw()?).map_err(error)?;
+        let (start, plain) = peek(plain, own_results::START.max(SAMPLE)).map_err(unreadable)?;
+        let format = format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start));
+        if format == Format::Csv && is_json(&start) {
+            return Err(error(Problem::JsonInCsv));
+        }
+        let is_results = match format {
+            Format::Csv => own_results::is_csv(&start, shape),
+            Format::Jsonl => own_results::is_jsonl(&start, shape),
+        };
+        if self.of_glob && (is_results || is_of_any_operation(&start)) {
+            return Err(error(Problem::OwnResults));
+        }
+        let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
+        let columns = columns.map_err(error)?;
+        let text = to_utf8(plain, columns.encoding).map_err(error)?;
+        Ok(Text { format, columns, compression, text })
+    }
+
+    /// A row that was cut off names another account: `user_1` for `user_12`. Many programs leave out the last line feed
+    /// of a file, so there it is only noted; compressed data shows by itself that it is whole, and so does a JSON object.
+    /// A program that writes to a pipe ends every line, unless it died.
+    fn check_last_line(
+        &self,
+        line: u64,
+        format: Format,
+        compression: Option<Compression>,
+        notes: &mut Notes<'_>,
+    ) -> Result<(), InputError> {
+        match (&self.place, compression, format) {
+            (Place::Stream(_), None, _) => Err(InputError::at(&self.name, line, Problem::UnfinishedLine)),
+            (Place::File { .. } | Place::Spooled(_), _, Format::Jsonl) => Ok(()),
+            (Place::File { .. } | Place::Spooled(_) | Place::Stream(_), _, _) => {
+                let text = "the last line has no line feed: check that the file is complete";
+                notes.add(NoteKind::LastLine, line, || text.to_owned());
+                Ok(())
+            }
+        }
     }
 
     fn raw(&self) -> Result<Box<dyn Read + '_>, InputError> {
@@ -147,7 +223,7 @@ impl Source {
                 let file = File::open(path).map_err(|error| self.error(Problem::Read(error)))?;
                 Ok(Box::new(file))
             }
-            Place::Spooled(file) => Ok(Box::new(ReadAt { file, place: 0 })),
+            Place::Spooled(file) | Place::Stream(file) => Ok(Box::new(ReadAt { file, place: 0 })),
         }
     }
 
@@ -170,7 +246,7 @@ impl Source {
 
 fn format_of_name(name: &str) -> Option<Format> {
     let name = name.to_ascii_lowercase();
-    let name = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    let name = [".gz", ".gzip", ".zst", ".zstd"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     match name.rsplit_once('.')?.1 {
         "csv" | "tsv" => Some(Format::Csv),
         "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),
@@ -183,6 +259,22 @@ fn format_of_text(start: &[u8]) -> Format {
         Some(b'{' | b'[') => Format::Jsonl,
         Some(_) | None => Format::Csv,
     }
+}
+
+/// Whether text starts with an object or a list of objects: no header does.
+fn is_json(start: &[u8]) -> bool {
+    let start = start.trim_ascii_start();
+    let list = start.strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
+    let object = list.unwrap_or(start).strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    object.is_some_and(|inside| inside.starts_with(b"\"") || inside.starts_with(b"}"))
+}
+
+/// Whether text starts as `imbulk results` writes it, of whatever operation.
+fn is_of_any_operation(start: &[u8]) -> bool {
+    let first = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let holds = |text: &[u8]| memchr::memmem::find(first, text).is_some();
+    first.starts_with(b"source,line,") && holds(b",outcome,code,reason,attempts,finished_at")
+        || first.starts_with(b"{\"source\":") && holds(b"\"outcome\":") && holds(b"\"finished_at\":")
 }
 
 /// Reads a file without moving its cursor, so that readers don't disturb each other.
@@ -217,7 +309,7 @@ mod tests {
     #[test]
     fn the_extension_says_the_format_and_without_one_the_first_byte() {
         for (name, text, row) in [
-            ("rows.CSV.gz", "UserID\na", "2 a"),
+            ("rows.CSV", "UserID\na", "2 a"),
             ("rows.ndjson", "{\"UserID\":\"a\"}", "1 a"),
             ("-", "\n {\"UserID\":\"a\"}", "2 a"),
             ("-", "\u{feff}UserID\na", "2 a"),
@@ -240,7 +332,7 @@ mod tests {
         let whole = gzip(&[b"UserID\n".as_slice(), &b"user_1\n".repeat(100_000)].concat());
         let cut = &whole[..whole.len() - 9];
         let error = rows_with("account_delete", "rows.csv.gz", cut, &input(&[])).unwrap_err();
-        assert!(matches!(*error.problem, Problem::Corrupt { format: "gzip", .. }));
+        assert!(matches!(*error.problem, Problem::CutOff(Compression::Gzip)));
         assert!(error.line.unwrap() > 50_000, "{error}");
     }
 
@@ -277,5 +369,54 @@ mod tests {
             read.unwrap();
             assert_eq!(count, 1);
         }
+    }
+
+    /// The source of a file with this text, as a glob finds it or as a job names it.
+    fn on_disk(text: &str, glob: bool) -> (Source, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        fs::write(&path, text).unwrap();
+        let mut input = input(&[]);
+        input.paths = vec![if glob { folder.path().join("*.csv") } else { path }.display().to_string()];
+        (open(&input, folder.path()).unwrap().remove(0), folder)
+    }
+
+    #[test]
+    fn own_results_are_refused_in_a_glob_and_read_where_they_are_named() {
+        let csv = "source,line,UserID,outcome,code,reason,attempts,finished_at\na.csv,2,a,failed,30001,x,1,now\n";
+        let read = |glob| {
+            let (source, _folder) = on_disk(csv, glob);
+            source.read(&shape("account_delete"), &input(&[]), &mut |_| ControlFlow::Continue(()))
+        };
+        assert!(matches!(*read(true).unwrap_err().problem, Problem::OwnResults));
+        assert_eq!(read(false).unwrap().rows, 1);
+        assert!(is_of_any_operation(b"{\"source\":\"a.csv\",\"line\":2,\"outcome\":\"failed\",\"finished_at\":null}"));
+        assert!(!is_of_any_operation(b"source,UserID\n"));
+    }
+
+    #[test]
+    fn a_stream_whose_last_line_has_no_end_is_refused_and_a_file_is_noted() {
+        let read =
+            |source: Source| source.read(&shape("account_delete"), &input(&[]), &mut |_| ControlFlow::Continue(()));
+        let stream = |text: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(text).unwrap();
+            Source::stream("-", file, text.len() as u64)
+        };
+        let cut = "UserID\nuser_1001\nuser_10";
+        let error = read(stream(cut.as_bytes())).unwrap_err();
+        assert!(matches!(*error.problem, Problem::UnfinishedLine) && error.line == Some(3), "{error}");
+        assert_eq!(read(stream(b"UserID\nuser_1001\n")).unwrap().notes, [""; 0]);
+        assert_eq!(read(stream(&gzip(cut.as_bytes()))).unwrap().rows, 2, "gzip ends by itself");
+        let (file, _folder) = on_disk(cut, false);
+        let notes = read(file).unwrap().notes;
+        assert!(notes[0].ends_with("rows.csv:3: the last line has no line feed: check that the file is complete"));
+    }
+
+    #[test]
+    fn nul_bytes_are_refused_with_their_line() {
+        let text = [b"UserID,note\n".repeat(1), b"a,b\n".repeat(3_000), b"u\0\0,x\n".to_vec()].concat();
+        let error = rows_with("account_delete", "rows.csv", &text, &input(&[])).unwrap_err();
+        assert!(matches!(*error.problem, Problem::Nul) && error.line == Some(3_002), "{error}");
     }
 }

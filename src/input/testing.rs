@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::domain::job::{Encoding, Input, Rejects};
+use crate::domain::job::{Encoding, Input, Rejects, UnusualIds};
 use crate::domain::operation::{self, Shape};
 
 use super::error::InputError;
@@ -23,6 +23,7 @@ pub(super) fn input(columns: &[(&str, &str)]) -> Input {
         encoding: Encoding::Utf8,
         delimiter: None,
         rejects: Rejects::Count,
+        unusual_ids: UnusualIds::Reject,
     }
 }
 

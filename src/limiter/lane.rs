@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ledger::{Ledger, LedgerError, Section, Taken};
 use super::pace::Pace;
-use crate::domain::codes::Scope;
+use crate::domain::codes::{Pause, Scope};
 use crate::domain::limit::pace::SLACK;
 use crate::domain::limit::slots::{RoundTrips, WINDOW};
 use crate::domain::limit::speed::Speed;
@@ -148,8 +148,17 @@ impl Lanes {
 
     /// The answer that was read last said: too fast. The other processes are told; if another process holds the lock, before the
     /// next call.
-    pub(super) fn throttled(&mut self, command: usize, scope: Scope, now: Moment) -> Result<(), LedgerError> {
-        let sent = self.lane(command, scope).answered;
+    pub(super) fn throttled(
+        &mut self,
+        command: usize,
+        (scope, pause): (Scope, Pause),
+        now: Moment,
+    ) -> Result<(), LedgerError> {
+        let lane = self.lane(command, scope);
+        if pause == Pause::Long {
+            lane.throttle.pause_long(now);
+        }
+        let sent = lane.answered;
         match self.look_into(command, scope, sent, now) {
             Err(LedgerError::Locked { .. }) => {
                 self.rejection = Some((command, scope, sent));
@@ -174,10 +183,10 @@ impl Lanes {
         cut.map_or(Ok(()), |cut| self.ledger.tell(&mut lane.section, cut))
     }
 
-    fn lane(&self, command: usize, scope: Scope) -> &Lane {
+    fn lane(&mut self, command: usize, scope: Scope) -> &mut Lane {
         match scope {
-            Scope::Command => &self.commands[command].1,
-            Scope::App => &self.app,
+            Scope::Command => &mut self.commands[command].1,
+            Scope::App => &mut self.app,
         }
     }
 

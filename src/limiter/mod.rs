@@ -24,7 +24,7 @@ use self::lane::Lanes;
 pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Taken};
 pub use self::users::User;
-use crate::domain::codes::Scope;
+use crate::domain::codes::{Pause, Scope};
 use crate::domain::limit::speed::Speed;
 use crate::domain::limit::{Cap, Moment};
 
@@ -167,9 +167,10 @@ impl CommandLimiter {
 
     /// An answer to this command said that it, or the app, is called too often: the one that was read last, or one of
     /// some milliseconds before.
-    pub fn throttled(&self, scope: Scope) {
+    /// After a [`Pause::Long`] this process sends nothing of it for minutes.
+    pub fn throttled(&self, scope: Scope, pause: Pause) {
         let now = self.shared.clock.now();
-        let told = self.shared.lanes().throttled(self.number, scope, now);
+        let told = self.shared.lanes().throttled(self.number, (scope, pause), now);
         if let Err(error) = told {
             // The next permit meets the same error.
             tracing::warn!(%error, "other processes could not be told to slow down");
@@ -330,12 +331,12 @@ mod tests {
         let limiter = limiter(&folder, 200);
         let deletes = limiter.command("friend_delete", cap(200)).expect("a section");
         let updates = limiter.command("friend_update", cap(200)).expect("a section");
-        deletes.throttled(Scope::Command);
+        deletes.throttled(Scope::Command, Pause::Short);
         assert!(matches!(deletes.status().command.pressure, Pressure::Paused { .. }));
         assert_eq!(updates.status().command.pressure, Pressure::None);
         assert_eq!(updates.status().app.pressure, Pressure::None);
         let told = Instant::now();
-        updates.throttled(Scope::App);
+        updates.throttled(Scope::App, Pause::Short);
         assert!(matches!(deletes.status().app.pressure, Pressure::Paused { .. }));
         updates.acquire().await.expect("the ledger works").unanswered();
         assert!(told.elapsed() >= PAUSE, "{:?}", told.elapsed());

@@ -6,6 +6,7 @@ use super::crc::{Crc, seal};
 use super::sql::{LINES, insert};
 use super::{QueueError, RunId, stored};
 use crate::domain::account::UserId;
+use crate::domain::history::CodeHistory;
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Doubt, Item, RequestId};
@@ -48,6 +49,7 @@ pub(super) struct NewRequest {
     pub(super) attempts: u32,
     pub(super) charged: u32,
     pub(super) doubt: Doubt,
+    pub(super) history: CodeHistory,
     pub(super) parent: Option<RequestId>,
     /// When it was settled; none while it is pending.
     pub(super) finished_at: Option<i64>,
@@ -71,21 +73,26 @@ pub(super) async fn insert_request(connection: &mut SqliteConnection, new: NewRe
     let query = query.bind(new.id).bind(new.attempts).bind(new.charged).bind(new.doubt.number());
     let query = query.bind(new.parent).bind(new.finished_at);
     expect("requests made", 1, query.execute(&mut *connection).await?.rows_affected())?;
-    sqlx::query("INSERT INTO payload (request, from_account, accounts, rows, tags, crc) VALUES (?, ?, ?, ?, ?, ?)")
+    let history = new.history.to_json();
+    let crc = payload_crc(new.id, new.run, &new.packed, history.as_deref());
+    let columns = "INSERT INTO payload (request, from_account, accounts, rows, tags, history, crc)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+    sqlx::query(columns)
         .bind(new.id)
         .bind(&new.packed.from)
         .bind(&new.packed.accounts)
         .bind(&new.packed.rows)
         .bind(&new.packed.tags)
-        .bind(payload_crc(new.id, new.run, &new.packed))
+        .bind(history)
+        .bind(crc)
         .execute(connection)
         .await?;
     Ok(())
 }
 
 /// The checksum of a request's line in `payload`.
-pub(super) fn payload_crc(id: RequestId, run: RunId, packed: &Packed) -> i64 {
-    let lists = [packed.from.as_deref(), Some(&packed.accounts), Some(&packed.rows), packed.tags.as_deref()];
+pub(super) fn payload_crc(id: RequestId, run: RunId, packed: &Packed, history: Option<&str>) -> i64 {
+    let lists = [packed.from.as_deref(), Some(&packed.accounts), Some(&packed.rows), packed.tags.as_deref(), history];
     stored::payload(id, run, packed.item_count, packed.row_count, lists)
 }
 
@@ -114,21 +121,22 @@ pub(super) fn outcome_crc(run: RunId, row: RowNo, outcome: &str, code: Option<i6
     Crc::new().number(run).row(row).text(outcome).number_if_any(code).text(reason).sum()
 }
 
-/// Leaves a request of this run and account only these items; without any it goes.
+/// Leaves a request of this run and account only these items, which have met these codes; without any item it goes.
 pub(super) async fn keep_items(
     connection: &mut SqliteConnection,
     (run, request): (RunId, RequestId),
     from: Option<&UserId>,
     kept: &[Item],
+    history: &CodeHistory,
 ) -> Result<(), Failure> {
     if kept.is_empty() {
         let query = sqlx::query("DELETE FROM request WHERE id = ?").bind(request);
         return expect("requests emptied", 1, query.execute(connection).await?.rows_affected());
     }
-    let packed = Packed::of(from, kept);
-    let query = sqlx::query("UPDATE payload SET accounts = ?, rows = ?, tags = ?, crc = ? WHERE request = ?");
-    let query = query.bind(&packed.accounts).bind(&packed.rows).bind(&packed.tags);
-    let query = query.bind(payload_crc(request, run, &packed)).bind(request);
+    let (packed, history) = (Packed::of(from, kept), history.to_json());
+    let columns = "UPDATE payload SET accounts = ?, rows = ?, tags = ?, history = ?, crc = ? WHERE request = ?";
+    let query = sqlx::query(columns).bind(&packed.accounts).bind(&packed.rows).bind(&packed.tags).bind(&history);
+    let query = query.bind(payload_crc(request, run, &packed, history.as_deref())).bind(request);
     expect("payloads cut", 1, query.execute(&mut *connection).await?.rows_affected())?;
     let query = sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ?");
     let query = query.bind(packed.item_count).bind(packed.row_count).bind(request);

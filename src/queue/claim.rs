@@ -22,7 +22,8 @@ fn request(stored: &Stored, state: &str) -> Result<Request, QueueError> {
         return Err(stored.damaged(&format!("is {}, but its index says {state}", stored.state)));
     }
     let Stored { id, attempts, charged, .. } = *stored;
-    Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt: stored.doubt() })
+    let (doubt, history) = (stored.doubt(), stored.history()?);
+    Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt, history })
 }
 
 impl Reader {

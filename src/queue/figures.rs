@@ -48,16 +48,16 @@ impl Reader {
     pub async fn rejected(&self, run: RunId, limit: u32) -> Result<Vec<Rejected>, QueueError> {
         let mut snapshot = self.snapshot().await?;
         let rows = snapshot.rejected_rows(run, limit).await?;
-        let sources = snapshot.sources(run).await?;
+        let files = snapshot.input_files(run).await?;
         let mut rejected = Vec::with_capacity(rows.len());
         for row in rows {
             // Each by its own way: what is shown has passed its checksums.
             let lost = || QueueError::Damaged(format!("row {row} has lost its line in table aside or segment"));
             let aside = snapshot.asides(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
             let segment = snapshot.segments(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
-            let source = usize::try_from(segment.source).ok().and_then(|source| sources.get(source));
+            let file = usize::try_from(segment.source).ok().and_then(|source| files.get(source));
             rejected.push(Rejected {
-                source: source.ok_or_else(lost)?.clone(),
+                source: file.ok_or_else(lost)?.name.clone(),
                 line: segment.line_of(row),
                 column: aside.column,
                 reason: aside.reason.unwrap_or_default(),

@@ -115,7 +115,7 @@ impl Gathering {
         for (id, request) in (first..).zip(requests) {
             let (items, rows) = (request.item_count, request.row_count);
             narrow = narrow.bind(id).bind(self.run).bind(items).bind(rows).bind(seal(id, self.run, items, rows));
-            let crc = payload_crc(id, self.run, &request);
+            let crc = payload_crc(id, self.run, &request, None);
             wide = wide.bind(id).bind(request.from).bind(request.accounts).bind(request.rows).bind(request.tags);
             wide = wide.bind(crc);
         }

@@ -3,7 +3,7 @@
 
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,12 +85,21 @@ pub struct Identity {
     beside: Vec<(PathBuf, FileId)>,
     /// It never becomes shorter while it has a log.
     shortest: u64,
+    /// The number by chance in its header, which no change of it touches.
+    number: Option<[u8; 4]>,
 }
 
 impl Identity {
     pub(super) fn of(path: &Path, file: Arc<File>) -> Result<Self, QueueError> {
         let metadata = file.metadata().map_err(|source| QueueError::Unusable { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, id: FileId::of(&metadata), beside: Vec::new(), shortest: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            id: FileId::of(&metadata),
+            beside: Vec::new(),
+            shortest: 0,
+            number: None,
+        })
     }
 
     /// Its name, without links.
@@ -104,6 +113,7 @@ impl Identity {
         let logs = ["-wal", "-shm"].map(|ending| beside(&self.path, ending));
         self.beside = logs.into_iter().filter_map(|log| FileId::at(&log).map(|id| (log, id))).collect();
         self.shortest = self.file.metadata().map_or(0, |metadata| metadata.len());
+        self.number = self.read_number();
     }
 
     /// Fails if the queue is not the file with its name any more. Takes some microseconds.
@@ -112,6 +122,14 @@ impl Identity {
             Some(loss) => Err(QueueError::Lost { path: self.path.clone(), loss }),
             None => Ok(()),
         }
+    }
+
+    /// What SQLite calls the user version.
+    fn read_number(&self) -> Option<[u8; 4]> {
+        /// <https://www.sqlite.org/fileformat2.html#the_database_header>
+        const USER_VERSION: u64 = 60;
+        let mut number = [0; 4];
+        self.file.read_exact_at(&mut number, USER_VERSION).ok().map(|()| number)
     }
 
     /// What became of the queue, if it is not the file with its name any more.
@@ -125,7 +143,7 @@ impl Identity {
                 (_, _) => Loss::Moved,
             });
         }
-        if own.len() < self.shortest {
+        if own.len() < self.shortest || self.number.is_some_and(|number| self.read_number() != Some(number)) {
             return Some(Loss::Overwritten);
         }
         if !self.beside.is_empty() {
@@ -227,7 +245,7 @@ mod tests {
     #[test]
     fn a_file_that_loses_its_name_is_told_apart_by_what_became_of_it() {
         type Deed = fn(&Path, &Path);
-        let cases: [(Deed, Loss); 5] = [
+        let cases: [(Deed, Loss); 6] = [
             (|file, _| std::fs::remove_file(file).unwrap(), Loss::Removed),
             (|file, other| std::fs::rename(file, other).unwrap(), Loss::Moved),
             (
@@ -245,11 +263,12 @@ mod tests {
                 Loss::Replaced,
             ),
             (|file, _| std::fs::write(file, "an").unwrap(), Loss::Overwritten),
+            (|file, _| std::fs::write(file, "another".repeat(99)).unwrap(), Loss::Overwritten),
         ];
         for (deed, expected) in cases {
             let folder = tempfile::tempdir().unwrap();
             let [file, wal, other] = ["q.db", "q.db-wal", "other"].map(|name| folder.path().join(name));
-            std::fs::write(&file, "the queue").unwrap();
+            std::fs::write(&file, "the queue".repeat(9)).unwrap();
             std::fs::write(&wal, "its log").unwrap();
             let mut identity = Identity::of(&file, Arc::new(File::open(&file).unwrap())).unwrap();
             identity.watch_log();
@@ -263,7 +282,7 @@ mod tests {
     fn a_log_that_is_another_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let [file, wal, shm] = ["q.db", "q.db-wal", "q.db-shm"].map(|name| folder.path().join(name));
-        [&file, &wal, &shm].map(|path| std::fs::write(path, "x").unwrap());
+        [&file, &wal, &shm].iter().for_each(|path| std::fs::write(path, "x").unwrap());
         let mut identity = Identity::of(&file, Arc::new(File::open(&file).unwrap())).unwrap();
         identity.watch_log();
         std::fs::rename(&wal, folder.path().join("kept")).unwrap();

@@ -2,8 +2,9 @@
 
 use super::gather::{Gathering, Insert, Totals};
 use super::runs::seal_run;
-use super::{NewRun, Queue, QueueError, RunId, RunState};
+use super::{NewRun, Queue, QueueError, RunId, RunState, source};
 use crate::domain::packed::{Aside, Packed, Segment};
+use crate::domain::source_facts::SourceFacts;
 use crate::fail_point::{Deed, around};
 
 /// Lines of one transaction: a commit's cost is spread thin.
@@ -64,6 +65,13 @@ impl<'a> Loader<'a> {
     pub async fn segment(&mut self, segment: Segment) -> Result<(), QueueError> {
         let full = self.gathering.segment(segment);
         self.writer.insert_if_any(full).await
+    }
+
+    /// Stores what the reading of the input's files found, in their order.
+    pub async fn describe_input(&mut self, facts: &[SourceFacts]) -> Result<(), QueueError> {
+        let Writer { queue, run, .. } = &mut self.writer;
+        let fail = queue.fail();
+        source::describe(&mut queue.connection, *run, facts).await.map_err(fail)
     }
 
     /// Completes the run: from now on it is planned.

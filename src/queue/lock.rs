@@ -7,8 +7,8 @@
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::QueueError;
 use super::identity::FileId;
@@ -18,10 +18,32 @@ use super::identity::FileId;
 const TRIES: u32 = 5;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
+/// SQLite has closed the file long before.
+const KEPT_OPEN: Duration = Duration::from_secs(3);
+
 /// Held for as long as this process may write to the queue.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: Arc<File>,
+    held: Arc<()>,
+}
+
+/// How a reader knows whether a process owns the queue.
+#[derive(Debug, Clone)]
+pub(super) enum Ownership {
+    /// It asks the kernel. Kept for as long as SQLite has the file open.
+    Asked(Arc<File>),
+    /// This process does, for as long as this is alive. Asking would take the lock, as both have one process.
+    Own(Weak<()>),
+}
+
+impl Ownership {
+    pub(super) fn is_taken(&self) -> bool {
+        match self {
+            Self::Asked(file) => is_taken(file),
+            Self::Own(held) => held.strong_count() > 0,
+        }
+    }
 }
 
 impl Lock {
@@ -54,9 +76,14 @@ impl Lock {
             // Between the two steps another file may have taken the name.
             let locked = FileId::of(&file.metadata().map_err(unusable)?);
             if std::fs::metadata(queue).is_ok_and(|named| FileId::of(&named) == locked) {
-                return Ok(Self { file: Arc::new(file) });
+                return Ok(Self { file: Arc::new(file), held: Arc::new(()) });
             }
         }
+    }
+
+    /// For readers of this process.
+    pub(super) fn ownership(&self) -> Ownership {
+        Ownership::Own(Arc::downgrade(&self.held))
     }
 
     /// The locked file.
@@ -70,11 +97,21 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // The kernel lets go with the process, at the latest.
         let _still_locked = self.file.unlock();
+        keep_open(Arc::clone(&self.file));
     }
 }
 
+/// SQLite's thread may still be folding the log into the file, under its own locks: a descriptor that is closed now would
+/// take them away, and the next owner be let in too early.
+fn keep_open(file: Arc<File>) {
+    static CLOSING: Mutex<Vec<(Instant, Arc<File>)>> = Mutex::new(Vec::new());
+    let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+    closing.retain(|(since, _)| since.elapsed() < KEPT_OPEN);
+    closing.push((Instant::now(), file));
+}
+
 /// Whether some process owns the queue that this file is.
-pub(super) fn is_taken(file: &File) -> bool {
+fn is_taken(file: &File) -> bool {
     match file.try_lock_shared() {
         Ok(()) => {
             let _still_locked = file.unlock();

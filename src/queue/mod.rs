@@ -12,6 +12,7 @@ mod figures;
 mod gather;
 mod identity;
 mod largest;
+mod limit;
 mod load;
 mod lock;
 mod log;
@@ -22,6 +23,8 @@ mod record;
 mod retry;
 mod room;
 mod runs;
+mod shown_plan;
+mod source;
 mod sql;
 mod stored;
 mod used;
@@ -39,12 +42,15 @@ pub use figures::{CodeRows, Rejected};
 pub use gather::{Gathering, Insert};
 pub use identity::{Identity, Loss, resolve};
 pub use largest::LargeAccount;
+pub use limit::Limited;
 pub use load::{Loader, Writer};
 pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
 pub use record::{Write, Written};
 pub use retry::Selection;
 pub use room::free;
 pub use runs::{NewRun, Run, RunId, RunState};
+pub use shown_plan::ShownPlan;
+pub use source::InputFile;
 pub use used::{FileKind, UsedFile};
 
 use crate::domain::request::RequestId;
@@ -176,7 +182,7 @@ pub struct Queue {
     identity: Identity,
     busy: Busy,
     // After the connection: see there in which order they are to be closed.
-    _lock: lock::Lock,
+    lock: lock::Lock,
 }
 
 impl Queue {
@@ -205,7 +211,7 @@ impl Queue {
         let busy = Busy::new(path);
         busy.wait(identity::note_name(&mut connection, path)).await.map_err(fail)?;
         let next_request = last + 1;
-        let mut queue = Self { path: path.to_owned(), connection, next_request, identity, busy, _lock: lock };
+        let mut queue = Self { path: path.to_owned(), connection, next_request, identity, busy, lock };
         queue.discard_unfinished_loads().await?;
         if queue.has_runs().await? {
             queue.use_wal().await?;
@@ -215,13 +221,16 @@ impl Queue {
 
     /// A reader of the same file.
     pub async fn reader(&self) -> Result<Reader, QueueError> {
-        Reader::connect(&self.path).await
+        Reader::connect(&self.path, self.lock.ownership()).await
     }
 
     /// Folds the log into the file and lets go of the queue.
     pub async fn close(self) -> Result<(), QueueError> {
-        let fail = |source| QueueError::Database { path: self.path.clone(), source };
-        around(Deed::Close, self.connection.close()).await.map_err(fail)
+        let Self { path, connection, mut identity, .. } = self;
+        // Where it is another file now, SQLite leaves the log alone, too.
+        let found = identity.check();
+        around(Deed::Close, connection.close()).await.map_err(failing(&path))?;
+        found
     }
 
     async fn has_runs(&mut self) -> Result<bool, QueueError> {
@@ -287,7 +296,7 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
     match found {
         (APPLICATION_ID, _) => refuse_damaged_schema(&mut connection, &fail).await?,
         (0, false) => {
-            let mark = sqlx::query("PRAGMA application_id = 0x696D626B");
+            let mark = sqlx::query(sql::mark(rand::random()));
             around(Deed::Mark, mark.execute(&mut connection)).await.map_err(&fail)?;
         }
         (_others, _) => return Err(QueueError::NoQueue(path.to_owned())),
@@ -404,7 +413,9 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// The file, with nothing that would change it.
 fn file(path: &Path) -> SqliteConnectOptions {
     // SQLite takes `:memory:` and `file:…` for something else than names of files, but not so with a folder before them.
-    let file = std::path::absolute(path).unwrap_or_else(|_no_current_folder| path.to_owned());
+    let absolute = std::path::absolute(path).ok().filter(|path| path.to_str().is_some());
+    // Where the current folder has no name, or one that is not UTF-8, which the library refuses.
+    let file = absolute.unwrap_or_else(|| Path::new(".").join(path));
     SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(10))
 }
 

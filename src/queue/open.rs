@@ -11,8 +11,9 @@ use std::sync::Arc;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
+use super::lock::Ownership;
 use super::read::{Contents, REQUESTS, Reader};
-use super::{APPLICATION_ID, QueueError, beside, code, failing, file, identity, lock, primary_code};
+use super::{APPLICATION_ID, QueueError, beside, code, failing, file, identity, primary_code};
 use super::{refuse_broken_log, refuse_damaged_schema, refuse_what_is_no_file};
 
 /// `SQLITE_READONLY_ROLLBACK`: a rollback journal is to be played back.
@@ -35,26 +36,26 @@ impl Reader {
         let path = identity::resolve(path);
         refuse_what_is_no_file(&path)?;
         let unusable = |source| QueueError::Unusable { path: path.clone(), source };
-        let lock = Arc::new(File::open(&path).map_err(unusable)?);
+        let lock = Ownership::Asked(Arc::new(File::open(&path).map_err(unusable)?));
         let path = identity::own_name(path).await?;
         let path = path.as_path();
-        let owned = lock::is_taken(&lock);
+        let owned = lock.is_taken();
         if owned && beside(path, "-journal").exists() {
             let pool = SqlitePoolOptions::new().connect_lazy_with(read_only(path));
-            return Ok(Self { path: path.to_owned(), pool, contents: Contents::Nothing, lock: Some(lock) });
+            return Ok(Self { path: path.to_owned(), pool, contents: Contents::Nothing, lock });
         }
         // While someone writes to it, its end is on the move: then it is for the owner to say.
         if !owned
             && let Err(broken) = refuse_broken_log(path)
-            && !lock::is_taken(&lock)
+            && !lock.is_taken()
         {
             return Err(broken);
         }
-        Ok(Self { lock: Some(lock), ..Self::connect(path).await? })
+        Self::connect(path, lock).await
     }
 
     /// The same for its owner, who has looked at the log and made the tables.
-    pub(super) async fn connect(path: &Path) -> Result<Self, QueueError> {
+    pub(super) async fn connect(path: &Path, lock: Ownership) -> Result<Self, QueueError> {
         let opened = match pool(read_only(path)).await {
             Err(error) if code(&error) == Some(HALF_WRITTEN) => {
                 take_back(path).await.map_err(unfinished(path))?;
@@ -71,12 +72,12 @@ impl Reader {
             _others => return Err(QueueError::NoQueue(path.to_owned())),
         };
         refuse_damaged_schema(&pool, unfinished(path)).await?;
-        Ok(Self { path: path.to_owned(), pool, contents, lock: None })
+        Ok(Self { path: path.to_owned(), pool, contents, lock })
     }
 
     /// Whether some process owns the queue at the moment.
     pub fn is_owned(&self) -> bool {
-        self.lock.as_ref().is_none_or(|file| lock::is_taken(file))
+        self.lock.is_taken()
     }
 }
 

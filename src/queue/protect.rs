@@ -7,6 +7,7 @@ use super::change::{Failure, NewRequest, add_to_tally, insert_outcomes, insert_r
 use super::runs::{change_run, kept_tally};
 use super::stored::{Stored, select_stored};
 use super::{Queue, QueueError, Run};
+use crate::domain::history::{CodeHistory, Trace};
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Cause, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
@@ -98,8 +99,10 @@ impl Cut<'_> {
             return Ok(());
         }
         let rows: u64 = taken.iter().map(Item::row_count).sum();
-        if stored.doubt() > Doubt::None || stored.state == "sending" {
-            self.leave_in_doubt(stored, &taken).await?;
+        let history = stored.history()?;
+        let trace = history.trace(self.run.operation()?.name()).0;
+        if stored.doubt() > Doubt::None || stored.state == "sending" || trace > Trace::Nothing {
+            self.leave_in_doubt(stored, &taken, &history).await?;
             self.in_doubt += rows;
         } else {
             for item in &taken {
@@ -107,11 +110,11 @@ impl Cut<'_> {
             }
             self.protected += rows;
         }
-        keep_items(&mut self.transaction, (stored.run, stored.id), stored.from()?.as_ref(), &kept).await
+        keep_items(&mut self.transaction, (stored.run, stored.id), stored.from()?.as_ref(), &kept, &history).await
     }
 
     /// The items end in a request of their own.
-    async fn leave_in_doubt(&mut self, stored: &Stored, items: &[Item]) -> Result<(), Failure> {
+    async fn leave_in_doubt(&mut self, stored: &Stored, items: &[Item], history: &CodeHistory) -> Result<(), Failure> {
         let id = *self.next_request;
         *self.next_request += 1;
         let new = NewRequest {
@@ -121,11 +124,12 @@ impl Cut<'_> {
             attempts: stored.attempts,
             charged: 0,
             doubt: Doubt::MayHaveArrived,
+            history: history.clone(),
             parent: Some(stored.id),
             finished_at: Some(self.now),
         };
         insert_request(&mut self.transaction, new).await?;
-        let reason = "protected only after an attempt that may have arrived".to_owned();
+        let reason = history.reason(None, "protected only after an attempt that may have taken effect");
         let ending = Ending { outcome: Outcome::InDoubt, code: None, reason };
         let lines: Vec<_> = items.iter().flat_map(Item::rows).map(|row| (row, &ending)).collect();
         insert_outcomes(&mut self.transaction, self.run.id, &lines).await

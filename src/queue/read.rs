@@ -2,17 +2,15 @@
 //! ranges of rows.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Deserialize;
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 
 use super::change::outcome_crc;
-use super::crc::Crc;
 use super::gather::segment_crc;
+use super::lock::Ownership;
 use super::runs::checked_sums;
 use super::stored::{Stored, select_stored};
 use super::{BUSY, QueueError, Run, RunId, aside, primary_code};
@@ -31,8 +29,7 @@ pub struct Reader {
     pub(super) path: PathBuf,
     pub(super) pool: SqlitePool,
     pub(super) contents: Contents,
-    /// The file, to ask for its owner; none where this process is the owner. Kept for as long as SQLite has the file open.
-    pub(super) lock: Option<Arc<File>>,
+    pub(super) lock: Ownership,
 }
 
 /// What there is to be read.
@@ -48,7 +45,7 @@ pub(super) enum Contents {
 #[derive(Debug)]
 pub struct Snapshot {
     path: PathBuf,
-    transaction: Transaction<'static, Sqlite>,
+    pub(super) transaction: Transaction<'static, Sqlite>,
 }
 
 /// A request, as results need it.
@@ -210,20 +207,6 @@ impl Snapshot {
         Ok(rows.into_iter().map(i64::cast_unsigned).collect())
     }
 
-    /// The files of a run's input, as results name them.
-    pub async fn sources(&mut self, run: RunId) -> Result<Vec<String>, QueueError> {
-        let sources = sqlx::query_as("SELECT number, name, crc FROM source WHERE run = ? ORDER BY number");
-        let sources: Vec<(i64, String, i64)> =
-            sources.bind(run).fetch_all(&mut *self.transaction).await.map_err(self.fail())?;
-        let read = |(place, (number, name, crc)): (i64, (i64, String, i64))| {
-            if place == number && crc == source_crc(run, number, &name) {
-                return Ok(name);
-            }
-            Err(QueueError::Damaged(format!("file {place} of run {run} has a wrong checksum in table source")))
-        };
-        (0..).zip(sources).map(read).collect()
-    }
-
     /// Where these rows stand in their files, in order: the first stretch may begin before them.
     pub async fn segments(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Segment>, QueueError> {
         let segments: Vec<StoredSegment> = sqlx::query_as(
@@ -241,7 +224,7 @@ impl Snapshot {
         segments.iter().map(|segment| segment.read(run)).collect()
     }
 
-    fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
+    pub(super) fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
         database(&self.path)
     }
 }
@@ -326,11 +309,6 @@ impl StoredAside<'_> {
             tags: tags.map_err(|error| QueueError::Damaged(format!("tags of row {row}: {error}")))?.unwrap_or_default(),
         })
     }
-}
-
-/// The checksum of a file of the input.
-pub(super) fn source_crc(run: RunId, number: i64, name: &str) -> i64 {
-    Crc::new().number(run).number(number).text(name).sum()
 }
 
 fn wrong_checksum(table: &str, row: RowNo) -> QueueError {

@@ -6,9 +6,10 @@ use sqlx::{Connection, Sqlite, Transaction};
 
 use super::change::{Failure, NewRequest, add_to_tally, expect, insert_outcomes, insert_request, keep_items};
 use super::{Queue, QueueError, RunId};
+use crate::domain::history::CodeHistory;
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
-use crate::domain::request::{Item, RequestId};
+use crate::domain::request::{Item, Request, RequestId};
 use crate::domain::row::RowNo;
 use crate::domain::settlement::{Ended, Part, Settlement};
 use crate::domain::verdict::Ending;
@@ -150,7 +151,7 @@ impl Batch<'_> {
     }
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Written, Failure> {
-        let Settlement { request, attempts, ended, mut parts } = settlement;
+        let Settlement { request, attempts, history, ended, mut parts } = settlement;
         for ended in &ended {
             *self.moved.entry((run, ended.ending.outcome)).or_default() += ended.row_count().cast_signed();
         }
@@ -162,10 +163,10 @@ impl Batch<'_> {
         // The request stays with what ended; if nothing did, with the first part. The others get numbers of their own.
         let mut others = parts.iter_mut();
         if !ended.is_empty() {
-            self.settle((run, request), others.as_slice().first(), &ended).await?;
+            self.settle((run, request), others.as_slice().first(), &ended, &history).await?;
         } else if let Some(first) = others.next() {
-            let whole = others.as_slice().is_empty();
-            self.repeat((run, request), attempts, first, whole).await?;
+            let same = others.as_slice().is_empty() && first.request.history == history;
+            self.repeat((run, request), attempts, first, same).await?;
         }
         for part in others {
             part.request.id = self.insert(run, request, attempts, part).await?;
@@ -183,16 +184,17 @@ impl Batch<'_> {
         insert_outcomes(&mut self.transaction, run, &lines).await
     }
 
-    /// `split`: a part that goes out again, if any does.
+    /// `split`: a part that goes out again, if any does. `history`: what the items had met before.
     async fn settle(
         &mut self,
         request: (RunId, RequestId),
         split: Option<&Part>,
         ended: &[Ended],
+        history: &CodeHistory,
     ) -> Result<(), Failure> {
         if let Some(part) = split {
             let items: Vec<Item> = ended.iter().flat_map(|ended| &ended.items).cloned().collect();
-            keep_items(&mut self.transaction, request, part.request.from.as_ref(), &items).await?;
+            keep_items(&mut self.transaction, request, part.request.from.as_ref(), &items, history).await?;
         }
         let query =
             sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");
@@ -200,15 +202,17 @@ impl Batch<'_> {
         expect("requests settled", 1, changed)
     }
 
+    /// `same`: the request keeps its items and has met no new code, so that its payload stays as it is.
     async fn repeat(
         &mut self,
         request: (RunId, RequestId),
         attempts: u32,
         part: &Part,
-        whole: bool,
+        same: bool,
     ) -> Result<(), Failure> {
-        if !whole {
-            keep_items(&mut self.transaction, request, part.request.from.as_ref(), &part.request.items).await?;
+        if !same {
+            let Request { from, items, history, .. } = &part.request;
+            keep_items(&mut self.transaction, request, from.as_ref(), items, history).await?;
         }
         let query = sqlx::query(
             "UPDATE request SET state = 'pending', attempts = ?, charged = ?, in_doubt = ?
@@ -241,6 +245,7 @@ impl Batch<'_> {
             attempts,
             charged: part.request.charged,
             doubt: part.request.doubt,
+            history: part.request.history.clone(),
             parent: Some(parent),
             finished_at: None,
         };

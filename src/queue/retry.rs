@@ -1,18 +1,20 @@
 //! Making failed items pending again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{Connection, Sqlite, Transaction};
 
 use super::change::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
 use super::runs::change_run;
 use super::stored::{Stored, select_stored};
-use super::{Queue, QueueError, Run};
+use super::{CodeRows, Queue, QueueError, Run};
 use crate::domain::account::UserId;
+use crate::domain::history::CodeHistory;
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::{BODY_BYTES, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::row::RowNo;
+use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{Deed, around};
 
 /// Which items are sent again.
@@ -24,10 +26,17 @@ pub struct Selection {
     pub code: Option<i64>,
 }
 
-/// Items on their way into a new request.
-struct Pack {
+/// What items of one request have in common.
+#[derive(Clone, Default, PartialEq)]
+struct Frame {
     from: Option<UserId>,
     doubt: Doubt,
+    history: CodeHistory,
+}
+
+/// Items on their way into a new request.
+struct Pack {
+    frame: Frame,
     items: Vec<Item>,
     attempts: u32,
     /// At most so many bytes: all of the requests that its items were in.
@@ -35,34 +44,36 @@ struct Pack {
 }
 
 impl Pack {
-    fn new(from: Option<UserId>, doubt: Doubt) -> Self {
-        Self { from, doubt, items: Vec::new(), attempts: 0, bytes: 0 }
+    fn new(frame: Frame) -> Self {
+        Self { frame, items: Vec::new(), attempts: 0, bytes: 0 }
     }
 }
 
 impl Queue {
-    /// Makes the selected items of a run pending again, with all their attempts before them. Returns how many rows.
-    pub async fn retry(&mut self, run: &Run, selection: Selection) -> Result<u64, QueueError> {
+    /// Makes the selected items of a run pending again, with all their attempts before them. Returns how many rows had
+    /// ended with each code.
+    pub async fn retry(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, QueueError> {
         let fail = self.fail();
         self.retry_all(run, selection).await.map_err(|failure| failure.told(fail))
     }
 
-    async fn retry_all(&mut self, run: &Run, selection: Selection) -> Result<u64, Failure> {
+    async fn retry_all(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, Failure> {
         let most = run.operation()?.items_per_request();
         let next_request = &mut self.next_request;
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
-        let mut again = Again { transaction, next_request, run, selection, most, pack: Pack::new(None, Doubt::None) };
-        let mut rows = 0;
+        let mut again = Again { transaction, next_request, run, selection, most, pack: Pack::new(Frame::default()) };
+        let mut rows = BTreeMap::new();
         let mut after = 0;
         let last = *again.next_request - 1;
         while let Some(stored) = again.next(after, last).await? {
             after = stored.id;
-            rows += again.take_from(stored).await?;
+            again.take_from(stored, &mut rows).await?;
         }
         again.flush().await?;
-        again.count(rows).await?;
+        again.count(rows.values().sum()).await?;
         around(Deed::Retry, again.transaction.commit()).await?;
-        Ok(rows)
+        let outcome = selection.outcome;
+        Ok(rows.into_iter().map(|(code, rows)| CodeRows { outcome, code, rows }).collect())
     }
 }
 
@@ -97,47 +108,54 @@ impl Again<'_> {
         .await
     }
 
-    /// Moves the selected items of a request into the pack. Returns how many rows they stand for.
-    async fn take_from(&mut self, stored: Stored) -> Result<u64, Failure> {
+    /// Moves the selected items of a request into packs and counts the rows that they stand for, by code.
+    async fn take_from(&mut self, stored: Stored, rows: &mut BTreeMap<Option<i64>, u64>) -> Result<(), Failure> {
         let items = stored.items()?;
         let selected = self.selected(&items).await?;
-        let from = stored.from()?;
-        let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| selected.contains(&item.row));
-        let rows = taken.iter().map(Item::row_count).sum();
+        let (from, history) = (stored.from()?, stored.history()?);
+        let (taken, kept): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| selected.contains_key(&item.row));
         self.forget(&taken).await?;
-        keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept).await?;
-        self.make_room(&stored, from).await?;
+        keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, &history).await?;
+        let unanswered = self.selection.outcome == Outcome::InDoubt;
+        let doubt = if unanswered { Doubt::MayHaveArrived } else { stored.doubt() };
+        let operation = self.run.operation()?.name();
+        let mut by_code: BTreeMap<Option<i64>, Vec<Item>> = BTreeMap::new();
         for item in taken {
-            self.pack.attempts = self.pack.attempts.max(stored.attempts);
-            self.pack.items.push(item);
-            if self.pack.items.len() == self.most {
-                self.flush().await?;
+            by_code.entry(selected.get(&item.row).copied().flatten()).or_default().push(item);
+        }
+        for (code, items) in by_code {
+            *rows.entry(code).or_default() += items.iter().map(Item::row_count).sum::<u64>();
+            let history = history.clone().with(operation, code);
+            self.make_room(&stored, Frame { from: from.clone(), doubt, history }).await?;
+            for item in items {
+                self.pack.attempts = self.pack.attempts.max(stored.attempts);
+                self.pack.items.push(item);
+                if self.pack.items.len() == self.most {
+                    self.flush().await?;
+                }
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// Items share a request only with those of the same list, and only if "already done" will mean the same for
     /// all of them.
-    async fn make_room(&mut self, stored: &Stored, from: Option<UserId>) -> Result<(), Failure> {
+    async fn make_room(&mut self, stored: &Stored, frame: Frame) -> Result<(), Failure> {
         let bytes = [&stored.accounts, &stored.tags].into_iter().flatten().map(String::len).sum::<usize>();
-        let unanswered = self.selection.outcome == Outcome::InDoubt;
-        let doubt = if unanswered { Doubt::MayHaveArrived } else { stored.doubt() };
-        let alike = self.pack.from == from && self.pack.doubt == doubt;
-        if !alike || self.pack.bytes + bytes > BODY_BYTES {
+        if self.pack.frame != frame || self.pack.bytes + bytes > BODY_BYTES {
             self.flush().await?;
         }
-        self.pack.from = from;
-        self.pack.doubt = doubt;
+        self.pack.frame = frame;
         self.pack.bytes += bytes;
         Ok(())
     }
 
-    /// The first rows of those items that ended as selected.
-    async fn selected(&mut self, items: &[Item]) -> Result<HashSet<RowNo>, sqlx::Error> {
+    /// The first rows of those items that ended as selected, and their codes.
+    async fn selected(&mut self, items: &[Item]) -> Result<HashMap<RowNo, Option<i64>>, sqlx::Error> {
         let rows: Vec<RowNo> = items.iter().map(|item| item.row).collect();
-        let found: Vec<i64> = sqlx::query_scalar(
-            "SELECT outcome.row FROM json_each(?1) AS entry JOIN outcome
+        let found: Vec<(i64, Option<i64>)> = sqlx::query_as(
+            "SELECT outcome.row, outcome.code FROM json_each(?1) AS entry JOIN outcome
              ON outcome.run = ?2 AND outcome.row = entry.value
              WHERE outcome.outcome = ?3 AND (?4 IS NULL OR outcome.code = ?4)",
         )
@@ -147,7 +165,7 @@ impl Again<'_> {
         .bind(self.selection.code)
         .fetch_all(&mut *self.transaction)
         .await?;
-        Ok(found.into_iter().map(i64::cast_unsigned).collect())
+        Ok(found.into_iter().map(|(row, code)| (row.cast_unsigned(), code)).collect())
     }
 
     async fn forget(&mut self, taken: &[Item]) -> Result<(), Failure> {
@@ -159,20 +177,22 @@ impl Again<'_> {
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
-        let empty = Pack::new(self.pack.from.clone(), self.pack.doubt);
+        let empty = Pack::new(self.pack.frame.clone());
         let pack = std::mem::replace(&mut self.pack, empty);
         if pack.items.is_empty() {
             return Ok(());
         }
         let id = *self.next_request;
         *self.next_request += 1;
+        let Frame { from, doubt, history } = pack.frame;
         let new = NewRequest {
             id,
             run: self.run.id,
-            packed: Packed::of(pack.from.as_ref(), &pack.items),
+            packed: Packed::of(from.as_ref(), &pack.items),
             attempts: pack.attempts,
             charged: 0,
-            doubt: pack.doubt,
+            doubt,
+            history,
             parent: None,
             finished_at: None,
         };
@@ -189,9 +209,11 @@ impl Again<'_> {
         add_to_tally(&mut self.transaction, self.run.id, self.selection.outcome, -rows).await?;
         add_to_tally(&mut self.transaction, self.run.id, Outcome::Pending, rows).await?;
         let query = sqlx::query(
-            "UPDATE run SET state = 'running', finished_at = NULL, protected = ''
-             WHERE id = ? AND state IN ('running', 'finished')",
+            "UPDATE run SET state = 'running', finished_at = NULL, protected = '',
+                 ended_by = CASE state WHEN 'finished' THEN ?2 ELSE ended_by END,
+                 stopped = CASE state WHEN 'finished' THEN 'rows are pending again after `imbulk retry`' ELSE stopped END
+             WHERE id = ?1 AND state IN ('running', 'finished')",
         );
-        change_run(&mut self.transaction, self.run.id, query.bind(self.run.id)).await
+        change_run(&mut self.transaction, self.run.id, query.bind(self.run.id).bind(EndedBy::Retry.name())).await
     }
 }

@@ -4,16 +4,17 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::change::{Failure, expect};
 use super::crc::Crc;
-use super::read::{Contents, source_crc};
-use super::{LargeAccount, Queue, QueueError, Reader, UsedFile};
+use super::read::Contents;
+use super::{LargeAccount, Queue, QueueError, Reader, UsedFile, source};
 use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
+use crate::domain::run_choice::{EndedBy, Progress};
 use crate::domain::tally::Tally;
 use crate::fail_point::{Deed, around};
 
 /// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.
-pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, finished_at = ?2
+pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, ended_by = NULL, finished_at = ?2
     WHERE id = ?1 AND state = 'running'
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'pending')
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'sending')";
@@ -25,7 +26,7 @@ macro_rules! select_run {
     ($rest:literal) => {
         concat!(
             "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags, largest, state, stopped,
-                    pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
+                    ended_by, pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
             $rest
         )
     };
@@ -99,6 +100,8 @@ pub struct Run {
     state_name: String,
     /// Why the last session ended before the run did.
     pub stopped: Option<String>,
+    #[sqlx(rename = "ended_by")]
+    ended_by_name: Option<String>,
     /// How it goes, noted every few seconds while it does: JSON.
     pub pulse: Option<String>,
     /// Rows of the input.
@@ -161,7 +164,8 @@ impl Run {
             &self.state_name,
         ];
         let crc = texts.into_iter().fold(Crc::new().number(self.id), |crc, text| crc.text(text));
-        let crc = crc.text_if_any(self.stopped.as_deref()).number(self.row_count).number(self.item_count);
+        let crc = crc.text_if_any(self.stopped.as_deref()).text_if_any(self.ended_by_name.as_deref());
+        let crc = crc.number(self.row_count).number(self.item_count);
         crc.number(self.created_at).number_if_any(self.started_at).number_if_any(self.finished_at).sum()
     }
 
@@ -182,6 +186,26 @@ impl Run {
             "superseded" => RunState::Superseded,
             // The table's CHECK allows no other.
             _ => RunState::Finished,
+        }
+    }
+
+    /// Whether its last session has noted why it ended before the run did.
+    pub const fn has_ended(&self) -> bool {
+        self.ended_by_name.is_some()
+    }
+
+    /// What ended the last session of a run that is not finished. A session that could not note its end was killed.
+    pub fn ended_by(&self) -> EndedBy {
+        self.ended_by_name.as_deref().and_then(|name| name.parse().ok()).unwrap_or(EndedBy::Kill)
+    }
+
+    /// How far it came.
+    pub fn progress(&self) -> Progress {
+        match self.state() {
+            RunState::Loading | RunState::Planned => Progress::Planned,
+            RunState::Running => Progress::Unfinished(self.ended_by()),
+            RunState::Finished => Progress::Finished,
+            RunState::Superseded => Progress::Superseded,
         }
     }
 
@@ -240,14 +264,7 @@ impl Queue {
         .map_err(&fail)?;
         for (number, name) in run.sources.iter().enumerate() {
             let number = i64::try_from(number).unwrap_or(i64::MAX);
-            sqlx::query("INSERT INTO source (run, number, name, crc) VALUES (?, ?, ?, ?)")
-                .bind(id)
-                .bind(number)
-                .bind(name)
-                .bind(source_crc(id, number, name))
-                .execute(&mut *transaction)
-                .await
-                .map_err(&fail)?;
+            source::insert(&mut transaction, id, number, name).await.map_err(&fail)?;
         }
         around(Deed::InsertRun, transaction.commit()).await.map_err(fail)?;
         Ok(id)
@@ -255,11 +272,12 @@ impl Queue {
 
     /// Marks a run as begun: from now on it is finished before any other input of its job.
     pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
+        self.forget_plan(run).await?;
         self.move_run(
             Deed::Begin,
             run,
             sqlx::query(
-                "UPDATE run SET state = 'running', stopped = NULL, started_at = coalesce(started_at, ?2)
+                "UPDATE run SET state = 'running', stopped = NULL, ended_by = NULL, started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
             )
             .bind(run)
@@ -268,14 +286,34 @@ impl Queue {
         .await
     }
 
-    /// Notes why a session ended before its run did.
-    pub async fn note_stop(&mut self, run: RunId, why: &str) -> Result<(), QueueError> {
-        self.move_run(
-            Deed::NoteStop,
-            run,
-            sqlx::query("UPDATE run SET stopped = ?2 WHERE id = ?1 AND state = 'running'").bind(run).bind(why),
-        )
-        .await
+    /// What was planned is being done: later runs are not compared with it.
+    async fn forget_plan(&mut self, run: RunId) -> Result<(), QueueError> {
+        let forget =
+            sqlx::query("DELETE FROM shown_plan WHERE (job, target) = (SELECT job, target FROM run WHERE id = ?)");
+        let fail = self.fail();
+        let mut transaction = self.transaction().await.map_err(&fail)?;
+        forget.bind(run).execute(&mut *transaction).await.map_err(&fail)?;
+        transaction.commit().await.map_err(fail)
+    }
+
+    /// Notes which unfinished runs a killed process left behind, so that their state shows it.
+    pub async fn note_kills(&mut self) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let killed: Vec<RunId> =
+            sqlx::query_scalar("SELECT id FROM run NOT INDEXED WHERE state = 'running' AND ended_by IS NULL")
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(fail)?;
+        for run in killed {
+            self.note_stop(run, EndedBy::Kill, "the process was killed, or the machine went down").await?;
+        }
+        Ok(())
+    }
+
+    /// Notes why a session ended before its run did: the kind of reason, and the reason in words.
+    pub async fn note_stop(&mut self, run: RunId, by: EndedBy, why: &str) -> Result<(), QueueError> {
+        let note = sqlx::query("UPDATE run SET ended_by = ?2, stopped = ?3 WHERE id = ?1 AND state = 'running'");
+        self.move_run(Deed::NoteStop, run, note.bind(run).bind(by.name()).bind(why)).await
     }
 
     /// Marks a run as finished. It has no pending row left, and every line of it can be read back as it was written.
@@ -361,11 +399,6 @@ impl Reader {
         }
         let found: Vec<RunId> = runs.iter().map(|run| run.id).collect();
         Err(QueueError::Damaged(format!("table run has the runs {found:?}, table tally {counted:?}")))
-    }
-
-    /// The latest run of a job by its name, or a run by its id.
-    pub async fn find(&self, name: &str) -> Result<Option<Run>, QueueError> {
-        Ok(self.runs().await?.into_iter().rev().find(|run| run.job == name || run.uuid == name))
     }
 
     /// The runs of a job that send to this target, oldest first.

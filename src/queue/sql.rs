@@ -1,4 +1,4 @@
-//! The one place where SQL is put together, out of constants and question marks.
+//! The one place where SQL is put together, out of constants, numbers and question marks.
 
 use sqlx::AssertSqlSafe;
 
@@ -10,6 +10,11 @@ pub(super) const LINES: usize = 1024;
 pub(super) fn insert(table: &'static str, columns: usize, lines: usize) -> AssertSqlSafe<String> {
     let line = format!("({})", vec!["?"; columns].join(","));
     AssertSqlSafe(format!("INSERT INTO {table} VALUES {}", vec![line; lines].join(",")))
+}
+
+/// Marks a file as a queue, and as this one: a number by chance tells it from another that is written over it.
+pub(super) fn mark(number: i32) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("PRAGMA application_id = 0x696D626B; PRAGMA user_version = {number}"))
 }
 
 /// How SQLite would go about a query.

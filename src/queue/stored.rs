@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use super::crc::Crc;
 use super::{QueueError, RunId};
 use crate::domain::account::UserId;
+use crate::domain::history::CodeHistory;
 use crate::domain::packed::{Packed, UnpackError};
 use crate::domain::request::{Doubt, Item, RequestId};
 
@@ -14,7 +15,7 @@ macro_rules! select_stored {
     ($index:literal, $rest:literal) => {
         concat!(
             "SELECT id, run, state, item_count, row_count, attempts, charged, in_doubt, finished_at, sound,
-                    from_account, accounts, rows, tags, crc
+                    from_account, accounts, rows, tags, history, crc
              FROM request ",
             $index,
             " LEFT JOIN payload ON payload.request = request.id WHERE ",
@@ -41,6 +42,7 @@ pub(super) struct Stored {
     pub(super) accounts: Option<String>,
     pub(super) rows: Option<String>,
     pub(super) tags: Option<String>,
+    history: Option<String>,
     crc: Option<i64>,
 }
 
@@ -53,7 +55,8 @@ impl Stored {
         if self.sound != Some(true) {
             return Err(self.damaged("has a wrong checksum in table request"));
         }
-        let lists = [self.from_account.as_deref(), Some(accounts), Some(rows), self.tags.as_deref()];
+        let (from, tags, history) = (&self.from_account, &self.tags, &self.history);
+        let lists = [from.as_deref(), Some(accounts), Some(rows), tags.as_deref(), history.as_deref()];
         if self.crc != Some(payload(self.id, self.run, self.item_count, self.row_count, lists)) {
             return Err(self.damaged("has a wrong checksum in table payload"));
         }
@@ -88,13 +91,19 @@ impl Stored {
         Doubt::numbered(self.in_doubt).unwrap_or(Doubt::MayHaveArrived)
     }
 
+    /// The codes of earlier answers. Only after [`Stored::items`], which checks them, too.
+    pub(super) fn history(&self) -> Result<CodeHistory, QueueError> {
+        let history = self.history.as_deref().map_or_else(|| Ok(CodeHistory::default()), CodeHistory::from_json);
+        history.map_err(|error| self.damaged(&format!("has a history that can't be read: {error}")))
+    }
+
     pub(super) fn damaged(&self, what: &str) -> QueueError {
         QueueError::Damaged(format!("request {} {what}", self.id))
     }
 }
 
 /// The checksum of a line of `payload`: its account and lists, and what `request` says that never changes without them.
-pub(super) fn payload(id: RequestId, run: RunId, item_count: u32, row_count: u32, lists: [Option<&str>; 4]) -> i64 {
+pub(super) fn payload(id: RequestId, run: RunId, item_count: u32, row_count: u32, lists: [Option<&str>; 5]) -> i64 {
     let head = Crc::new().number(id).number(run).number(item_count.into()).number(row_count.into());
     lists.into_iter().fold(head, Crc::text_if_any).sum()
 }

@@ -35,7 +35,7 @@ impl Reader {
             }
             snapshot.segments(run.id, range).await?;
         }
-        snapshot.sources(run.id).await?;
+        snapshot.input_files(run.id).await?;
         let kept = snapshot.check_sums(run).await?;
         if counted == kept && counted[Outcome::Pending] == 0 {
             return Ok(());

@@ -3,6 +3,7 @@
 use serde::ser::{Serialize, Serializer};
 
 use super::ReportError;
+use super::state::StateName;
 use super::text::{Text, count, rfc3339, share, visible};
 use crate::domain::codes;
 use crate::domain::outcome::Outcome;
@@ -25,8 +26,8 @@ pub struct Figures {
     pub operation: &'static str,
     /// `sandbox` or the SDKAppID.
     pub target: String,
-    /// The state's name.
-    pub state: &'static str,
+    /// Where it stands.
+    pub state: StateName,
     /// Why the last session ended before the run did.
     pub stopped: Option<String>,
     /// Rows of the input.
@@ -59,6 +60,11 @@ impl Figures {
         Self::read_with(reader, run, SHOWN_REJECTS).await
     }
 
+    /// The first rejected rows of a run alone.
+    pub async fn rejects_of(reader: &Reader, run: &Run) -> Result<Rejects, ReportError> {
+        Ok(Rejects(reader.rejected(run.id, SHOWN_REJECTS).await?))
+    }
+
     /// With so many of the rejected rows.
     pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, ReportError> {
         let outcomes = reader.tally(run).await?;
@@ -71,7 +77,7 @@ impl Figures {
             job: run.job.clone(),
             operation: run.operation()?.name(),
             target: run.target.clone(),
-            state: run.state().name(),
+            state: StateName::of(run, reader),
             stopped: run.stopped.clone(),
             rows: run.row_count.cast_unsigned(),
             items: run.item_count.cast_unsigned(),
@@ -87,7 +93,7 @@ impl Figures {
     /// Job, run, target and rows.
     pub(super) fn head(&self, text: &mut Text) {
         text.figure("job", &visible(&self.job));
-        text.figure("run", &format!("{}  {}", visible(&self.run), self.state));
+        text.figure("run", &format!("{}  {}", visible(&self.run), self.state.name()));
         text.figure("operation", &format!("{} on {}", self.operation, target(&self.target)));
         text.figure("rows", &count(self.rows));
     }
@@ -126,8 +132,13 @@ impl Rejects {
             return;
         }
         text.line("rejected rows");
+        self.lines(text, all);
+    }
+
+    /// A line per row, and how many of `all` are not among them.
+    pub(super) fn lines(&self, text: &mut Text, all: u64) {
         for row in &self.0 {
-            text.line(&format!("  {}:{}  {}", visible(&row.source), row.line, visible(&row.reason)));
+            text.line(&format!("  {}:{}: {}", visible(&row.source), row.line, visible(&row.reason)));
         }
         let more = all.saturating_sub(self.0.len() as u64);
         if more > 0 {
@@ -137,7 +148,7 @@ impl Rejects {
 }
 
 /// The target for people.
-pub(super) fn target(target: &str) -> String {
+pub(crate) fn target(target: &str) -> String {
     if target == "sandbox" { "the sandbox".to_owned() } else { format!("app {}", visible(target)) }
 }
 

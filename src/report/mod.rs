@@ -5,9 +5,12 @@
 
 mod figures;
 pub mod file;
+mod guards;
+pub mod input;
 pub mod plan;
 pub mod progress;
 pub mod results;
+pub mod state;
 pub mod status;
 pub mod summary;
 pub mod tell;
@@ -15,7 +18,8 @@ pub mod tell;
 mod testing;
 mod text;
 
-pub(crate) use text::visible;
+pub use text::moment_ahead;
+pub(crate) use text::{minute, visible};
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -23,7 +27,9 @@ use std::path::{Path, PathBuf};
 use crate::domain::row::RowNo;
 use crate::queue::QueueError;
 
+pub(crate) use figures::target as target_name;
 pub use figures::{Figures, Rejects};
+pub use guards::refusal;
 
 /// Why something can't be shown.
 #[derive(Debug, thiserror::Error)]

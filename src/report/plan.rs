@@ -1,4 +1,6 @@
-//! What a run would do: its rows and requests, the largest accounts, and how long it takes at least.
+//! What a run would do: what goes first, its rows and requests, where it sends, and how long it takes at least.
+
+mod conditions;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,14 +9,18 @@ use jiff::{SignedDuration, Zoned};
 use serde::Serialize;
 use serde::ser::Serializer;
 
+pub use self::conditions::{Changes, Conditions, ProtectedView, Setting, TargetView, Unfinished};
 use super::ReportError;
 use super::figures::Figures;
+use super::input::Input;
 use super::text::{Text, count, counted, duration, rfc3339, share, visible};
 use crate::domain::operation::Operation;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::Request;
-use crate::queue::{LargeAccount, QueueError, Reader, Run, RunState};
+use crate::queue::{LargeAccount, QueueError, Reader, Run};
 
+/// The target that is no app.
+const SANDBOX: &str = "sandbox";
 /// Rejected rows that a plan lists.
 const REJECTS: u32 = 20;
 /// Items of the sample body.
@@ -25,9 +31,15 @@ const ROUND_TRIP: Duration = Duration::from_millis(50);
 /// What a run would do.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
+    /// The id of the plan, which `run --plan` takes; none where nothing would be sent.
+    pub plan_id: Option<String>,
+    /// What goes first, what changed, where it sends, and why it would be refused.
+    pub conditions: Conditions,
     /// The run, its rows and the first rejected ones.
     #[serde(flatten)]
     pub figures: Figures,
+    /// The files of the input.
+    pub input: Input,
     /// Rows that another row's item took in.
     pub merged: u64,
     /// Requests of the run.
@@ -59,6 +71,7 @@ impl Plan {
     pub async fn read(
         reader: &Reader,
         run: &Run,
+        conditions: Conditions,
         calls_per_second: NonZeroU32,
         now: &Zoned,
     ) -> Result<Self, ReportError> {
@@ -72,6 +85,8 @@ impl Plan {
         let at_least = at_least(requests_left, calls_per_second, in_sequence);
         let items_per_request = operation.items_per_request() as u64;
         Ok(Self {
+            plan_id: None,
+            conditions,
             merged: merged(&figures),
             requests,
             requests_left,
@@ -83,32 +98,38 @@ impl Plan {
             at_least,
             would_end: now.saturating_add(SignedDuration::try_from(at_least).unwrap_or(SignedDuration::MAX)),
             sample_body: first.map(|request| sample(operation, run, request)).transpose()?,
+            input: Input::read(reader, run).await?,
             figures,
         })
     }
 
-    /// The text for people; `job` is the job as it was named on the command line.
-    pub fn text(&self, job: &str) -> String {
+    /// The text for people.
+    pub fn text(&self) -> String {
         let mut text = Text::default();
-        self.figures.head(&mut text);
-        self.figures.outcomes(&mut text);
-        text.figure("items", &self.items());
-        text.figure("requests", &self.batches());
-        self.accounts(&mut text);
-        self.time(&mut text);
+        self.overview(&mut text);
         self.figures.rejects(&mut text);
         self.sample(&mut text);
-        text.line(&self.what_next(job));
+        self.conditions.refusals(&mut text);
         text.into()
     }
 
-    fn what_next(&self, job: &str) -> String {
-        if self.figures.state == RunState::Finished.name() {
-            let run = visible(&self.figures.run);
-            return format!("this input is finished (run {run}); nothing would be sent; --again makes a new run of it");
-        }
-        let how = if self.figures.target == "sandbox" { "--sandbox" } else { "--execute" };
-        format!("nothing was sent; to send this: imbulk run {} {how}", visible(job))
+    /// What is shown before the user is asked to confirm: the plan without its samples.
+    pub fn question(&self) -> String {
+        let mut text = Text::default();
+        self.overview(&mut text);
+        text.into()
+    }
+
+    fn overview(&self, text: &mut Text) {
+        self.conditions.head(text);
+        self.figures.head(text);
+        self.figures.outcomes(text);
+        self.input.block(text);
+        self.conditions.body(text);
+        text.figure("items", &self.items());
+        text.figure("requests", &self.batches());
+        self.accounts(text);
+        self.time(text);
     }
 
     fn items(&self) -> String {
@@ -164,6 +185,24 @@ impl Plan {
         for line in format!("{body:#}").lines() {
             text.line(&format!("  {}", visible(line)));
         }
+    }
+}
+
+/// The last lines of the text: the id of the plan of these jobs, and what to type to send it. `jobs` are the job files
+/// as they were named on the command line.
+pub fn closing(plans: &[Plan], jobs: &[String]) -> String {
+    let jobs: Vec<_> = jobs.iter().map(|job| visible(job)).collect();
+    let jobs = jobs.join(" ");
+    let refused = plans.iter().any(|plan| !plan.conditions.refusals.is_empty());
+    let id = plans.iter().find_map(|plan| plan.plan_id.as_deref());
+    let sandbox = plans.iter().all(|plan| plan.conditions.target.name == SANDBOX);
+    let how = if sandbox { "--sandbox" } else { "--execute" };
+    match id {
+        _ if refused => "nothing was sent, and `imbulk run` would send nothing: see `refused` above\n".to_owned(),
+        None => "nothing was sent: this input is finished; --again makes a new run of it\n".to_owned(),
+        Some(id) => format!(
+            "plan           {id}\nnothing was sent; to send exactly this: imbulk run {jobs} {how} --plan {id}\n"
+        ),
     }
 }
 
@@ -244,24 +283,44 @@ mod tests {
         };
         let bench = Bench::new("friend_update", load).await;
         let now: Zoned = "2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap();
-        Plan::read(&bench.reader, &bench.run, NonZeroU32::new(200).unwrap(), &now).await.unwrap()
+        let rate = NonZeroU32::new(200).unwrap();
+        Plan::read(&bench.reader, &bench.run, conditions(&now), rate, &now).await.unwrap()
+    }
+
+    /// Those of a job for the sandbox that was never planned before.
+    fn conditions(now: &Zoned) -> Conditions {
+        Conditions {
+            now: now.clone(),
+            continues: Vec::new(),
+            gives_up: Vec::new(),
+            since_last_plan: None,
+            target: TargetView { name: SANDBOX.to_owned(), ..TargetView::default() },
+            protected: ProtectedView { file: None, ids: 1, patterns: 0 },
+            guards: Vec::new(),
+            until: None,
+            refusals: Vec::new(),
+        }
     }
 
     #[tokio::test]
     async fn a_plan_shows_what_would_be_sent_and_how_to_send_it() {
         let plan = plan().await;
         assert_eq!(plan.figures.rejects.0.len(), 20);
-        let text = plan.text("jobs/tag.toml");
-        let first = "  x.csv:9  `To_Account` is empty\\n\n";
+        let text = plan.text();
+        let first = "  x.csv:9: `To_Account` is empty\\n\n";
         let (head, rest) = text.split_once(first).unwrap();
         let (_, tail) = rest.split_once("  and 3 more\n").unwrap();
         insta::assert_snapshot!(format!("{head}…\n{tail}"), @r#"
         job            job
-        run            0190e8b0-0000-7000-8000-000000000001  running
+        run            0190e8b0-0000-7000-8000-000000000001  sending
         operation      friend_update on the sandbox
         rows           30
           pending                 7    23.3 %
           rejected               23    76.7 %
+        input          1 file
+          x.csv  0 rows
+        target         the sandbox: no real app
+        protected      1 id, 0 patterns: the admin account only
         items          6, with 1 row merged into others that update the same friend
         requests       3, 0.2 % full (up to 1000 items each)
         largest From_Accounts
@@ -305,19 +364,28 @@ mod tests {
               }
             ]
           }
-        nothing was sent; to send this: imbulk run jobs/tag.toml --sandbox
         "#);
     }
 
     #[tokio::test]
-    async fn a_plan_of_a_finished_input_does_not_say_how_to_send_it() {
+    async fn a_plan_ends_with_its_id_and_how_to_send_it_unless_it_would_not_be_sent() {
+        let jobs = ["a.toml".to_owned(), "b.toml".to_owned()];
         let mut plan = plan().await;
-        plan.figures.state = RunState::Finished.name();
-        let text = plan.text("jobs/tag.toml");
-        assert!(!text.contains("to send this"), "{text}");
-        let last = "this input is finished (run 0190e8b0-0000-7000-8000-000000000001); nothing would be sent; --again \
-                    makes a new run of it\n";
-        assert!(text.ends_with(last), "{text}");
+        assert_eq!(
+            closing(std::slice::from_ref(&plan), &jobs),
+            "nothing was sent: this input is finished; --again makes a new run of it\n"
+        );
+        plan.plan_id = Some("0123456789ab".to_owned());
+        insta::assert_snapshot!(closing(std::slice::from_ref(&plan), &jobs), @r"
+        plan           0123456789ab
+        nothing was sent; to send exactly this: imbulk run a.toml b.toml --sandbox --plan 0123456789ab
+        ");
+        plan.conditions.target.name = "1400000001".to_owned();
+        assert!(closing(std::slice::from_ref(&plan), &jobs).contains("a.toml b.toml --execute --plan 0123456789ab"));
+        plan.conditions.refusals.push("no".to_owned());
+        insta::assert_snapshot!(closing(&[plan], &jobs), @r"
+        nothing was sent, and `imbulk run` would send nothing: see `refused` above
+        ");
     }
 
     #[tokio::test]

@@ -309,7 +309,7 @@ mod tests {
         let lasts = Duration::from_millis(42_300);
         let refused = Trouble::Unreachable("refused\n\u{1b}[2J".to_owned());
         now.hindrance = Some(Hindrance::Outage(Outage { lasts, probes: 9, trouble: refused }));
-        let why = r"cannot connect: refused\n\u{1b}[2J (for 42.0 s; only probes are sent, 9 so far)";
+        let why = r"cannot connect: refused\n\u{1b}[2J (for 42 s; only probes are sent, 9 so far)";
         assert!(line(Phase::Running, &now, rates).ends_with(&format!(" left · {why}")));
         now.rows_total = None;
         assert_eq!(
@@ -318,7 +318,7 @@ mod tests {
         );
         let failing = Trouble::Failing("code 70500: x".to_owned());
         let failing = Hindrance::Outage(Outage { lasts, probes: 9, trouble: failing }).words();
-        assert_eq!(failing, "every call fails: code 70500: x (for 42.0 s; only probes are sent, 9 so far)");
+        assert_eq!(failing, "every call fails: code 70500: x (for 42 s; only probes are sent, 9 so far)");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::ReportError;
 use super::figures::{Figures, by_name, target};
 use super::progress::Pulse;
+use super::state::StateName;
 use super::text::{Text, count, share, visible};
 use crate::domain::outcome::Outcome;
 use crate::domain::tally::Tally;
@@ -58,8 +59,8 @@ pub struct Entry {
     pub operation: &'static str,
     /// `sandbox` or the SDKAppID.
     pub target: String,
-    /// The state's name.
-    pub state: &'static str,
+    /// Where it stands.
+    pub state: StateName,
     /// Whether a runner is at it.
     pub runner: Runner,
     /// Why the last session ended before the run did.
@@ -74,7 +75,7 @@ pub struct Entry {
 impl Runner {
     fn of(reader: &Reader, run: &Run) -> Self {
         match run.state() {
-            RunState::Running if reader.is_owned() => Self::Present,
+            RunState::Running if reader.is_owned() && !run.has_ended() => Self::Present,
             RunState::Loading | RunState::Planned | RunState::Running | RunState::Finished | RunState::Superseded => {
                 Self::Absent
             }
@@ -106,7 +107,7 @@ impl Detail {
         let (left, all) = (count(self.requests_left), count(self.requests));
         text.figure("requests left", &format!("{left} of {all}"));
         let runner = match self.runner {
-            Runner::Present => "a process is at it",
+            Runner::Present => "a process is sending this run",
             Runner::Absent => "none",
         };
         text.figure("runner", runner);
@@ -135,7 +136,7 @@ impl Overview {
         for run in reader.runs().await? {
             runs.push(Entry {
                 operation: run.operation()?.name(),
-                state: run.state().name(),
+                state: StateName::of(&run, reader),
                 runner: Runner::of(reader, &run),
                 rows: run.row_count.cast_unsigned(),
                 outcomes: reader.tally(&run).await?,
@@ -153,7 +154,7 @@ impl Overview {
     pub fn text(&self) -> String {
         if self.runs.is_empty() {
             return match self.runner {
-                Runner::Present => "no runs yet, but a process is at the queue: it may be loading the first one\n",
+                Runner::Present => "no runs yet, but a process owns the queue: it may be loading the first one\n",
                 Runner::Absent => "no runs yet: imbulk plan JOB loads one\n",
             }
             .to_owned();
@@ -174,16 +175,12 @@ impl Overview {
 
 impl Entry {
     fn cells(&self) -> [String; 8] {
-        let state = match self.runner {
-            Runner::Present => format!("{}, a process is at it", self.state),
-            Runner::Absent => self.state.to_owned(),
-        };
         let failed = self.outcomes[Outcome::Failed] + self.outcomes[Outcome::InDoubt];
         [
             visible(&self.job).into_owned(),
             visible(&self.run).into_owned(),
             target(&self.target),
-            state,
+            self.state.name().to_owned(),
             count(self.rows),
             share(self.rows - self.rows.min(self.outcomes[Outcome::Pending]), self.rows),
             count(failed),
@@ -214,7 +211,7 @@ mod tests {
         };
         insta::assert_snapshot!(detail.text(), @r"
         job            purge
-        run            0190e8b0-0000-7000-8000-000000000001  running
+        run            0190e8b0-0000-7000-8000-000000000001  halted
         operation      account_delete on app 1400000001
         rows           1,000,012
           succeeded         999,000    99.9 %
@@ -226,7 +223,7 @@ mod tests {
           duplicate               4   < 0.1 %
           protected               1   < 0.1 %
         requests left  1 of 10,000
-        runner         a process is at it
+        runner         a process is sending this run
         pace           14,000 items/s, 140 calls/s, 7 in flight; throttled by the API to 140 calls/s
         started        2026-11-22T01:00:05.000Z
         stopped        fuse: 812 of 1000 items failed
@@ -237,7 +234,7 @@ mod tests {
         codes that imbulk does not know (the rows count as failed)
             99999  failed              500
         rejected rows
-          in.csv:3  `UserID` has \u{1b}[2J in it
+          in.csv:3: `UserID` has \u{1b}[2J in it
           and 6 more
           all of them: imbulk results purge --outcome rejected
         ");
@@ -258,21 +255,21 @@ mod tests {
         };
         let overview = Overview {
             runs: vec![
-                entry("night\nly", "running", Runner::Absent, 500, Some("signal")),
-                entry("purge", "running", Runner::Present, 2_000, None),
-                entry("purge", "finished", Runner::Absent, 0, None),
+                entry("night\nly", StateName::Stopped, Runner::Absent, 500, Some("signal")),
+                entry("purge", StateName::Sending, Runner::Present, 2_000, None),
+                entry("purge", StateName::Finished, Runner::Absent, 0, None),
             ],
             runner: Runner::Present,
         };
         insta::assert_snapshot!(overview.text(), @r"
-        job        run       on           state                         rows    ended  failed  stopped
-        night\nly  0190e8b0  the sandbox  running                      2,000   75.0 %   1,500  signal
-        purge      0190e8b0  the sandbox  running, a process is at it  2,000    0.0 %       0
-        purge      0190e8b0  the sandbox  finished                     2,000  100.0 %   2,000
+        job        run       on           state      rows    ended  failed  stopped
+        night\nly  0190e8b0  the sandbox  stopped   2,000   75.0 %   1,500  signal
+        purge      0190e8b0  the sandbox  sending   2,000    0.0 %       0
+        purge      0190e8b0  the sandbox  finished  2,000  100.0 %   2,000
         ");
         let none = |runner| Overview { runs: Vec::new(), runner }.text();
         insta::assert_snapshot!(none(Runner::Absent), @"no runs yet: imbulk plan JOB loads one");
-        let loading = "no runs yet, but a process is at the queue: it may be loading the first one\n";
+        let loading = "no runs yet, but a process owns the queue: it may be loading the first one\n";
         assert_eq!(none(Runner::Present), loading);
     }
 

@@ -5,8 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::figures::Figures;
-use super::text::{Text, counted, duration, rate, visible};
+use super::text::{Text, count, counted, duration, rate, visible};
+use crate::domain::operation::by_name;
 use crate::domain::outcome::Outcome;
+
+/// Of so many items one at least exists, if app and column are right.
+const SUSPICIOUS: u64 = 20;
 
 /// What a session did with a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,6 +63,9 @@ impl Summary {
         if let Some(why) = &figures.stopped {
             text.figure("stopped", &visible(why));
         }
+        if let Some(note) = nothing_existed(figures) {
+            text.figure("note", &note);
+        }
         let steps = next_steps(figures);
         if !steps.is_empty() {
             text.line("next");
@@ -74,6 +81,19 @@ impl Summary {
         let speed = rate(self.session.items_per_second());
         format!("{}, {calls} sent, {items} ended ({speed}/s)", duration(took))
     }
+}
+
+/// A wrong app or column looks like a perfect night: every outcome is `already_done`.
+fn nothing_existed(figures: &Figures) -> Option<String> {
+    let rows = |outcome: Outcome| figures.outcomes[outcome];
+    let others = rows(Outcome::Succeeded) + rows(Outcome::Failed) + rows(Outcome::InDoubt);
+    if others > 0 || rows(Outcome::AlreadyDone) < SUSPICIOUS {
+        return None;
+    }
+    let pairs = by_name(figures.operation).is_some_and(|operation| operation.shape().from.is_some());
+    let (all, what) = (count(rows(Outcome::AlreadyDone)), if pairs { "friendships" } else { "accounts" });
+    let sent = if rows(Outcome::Pending) > 0 { " that were sent" } else { "" };
+    Some(format!("none of the {all} {what}{sent} existed: is this the right app and column?"))
 }
 
 /// What the user can do now.
@@ -104,6 +124,7 @@ fn next_steps(figures: &Figures) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::state::StateName;
     use crate::report::testing;
 
     fn summary() -> Summary {
@@ -117,7 +138,7 @@ mod tests {
     fn a_run_with_every_outcome_shows_all_of_it() {
         insta::assert_snapshot!(summary().text(), @r"
         job            purge
-        run            0190e8b0-0000-7000-8000-000000000001  running
+        run            0190e8b0-0000-7000-8000-000000000001  halted
         operation      account_delete on app 1400000001
         rows           1,000,012
           succeeded         999,000    99.9 %
@@ -135,7 +156,7 @@ mod tests {
         codes that imbulk does not know (the rows count as failed)
             99999  failed              500
         rejected rows
-          in.csv:3  `UserID` has \u{1b}[2J in it
+          in.csv:3: `UserID` has \u{1b}[2J in it
           and 6 more
           all of them: imbulk results purge --outcome rejected
         took           3 min 20 s, 1,234 calls sent, 1,000,000 items ended (5,000/s)
@@ -158,7 +179,7 @@ mod tests {
           "job": "purge",
           "operation": "account_delete",
           "target": "1400000001",
-          "state": "running",
+          "state": "halted",
           "stopped": "fuse: 812 of 1000 items failed",
           "rows": 1000012,
           "items": 1000000,
@@ -219,6 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn a_run_in_which_nothing_existed_says_so() {
+        let note = |operation, counts: &[(Outcome, u64)]| {
+            let outcomes = counts.iter().copied().collect();
+            nothing_existed(&Figures { operation, outcomes, ..testing::figures() })
+        };
+        let all = [(Outcome::AlreadyDone, 3_000), (Outcome::Rejected, 7), (Outcome::Duplicate, 1)];
+        assert_eq!(
+            note("account_delete", &all).as_deref(),
+            Some("none of the 3,000 accounts existed: is this the right app and column?")
+        );
+        let some = [(Outcome::AlreadyDone, 20), (Outcome::Pending, 5)];
+        assert_eq!(
+            note("friend_delete", &some).as_deref(),
+            Some("none of the 20 friendships that were sent existed: is this the right app and column?")
+        );
+        assert_eq!(note("account_delete", &[(Outcome::AlreadyDone, 19)]), None);
+        for other in [Outcome::Succeeded, Outcome::Failed, Outcome::InDoubt] {
+            assert_eq!(note("account_delete", &[(Outcome::AlreadyDone, 3_000), (other, 1)]), None);
+        }
+    }
+
+    #[test]
     fn a_clean_run_says_no_more_than_it_must() {
         let mut figures = testing::figures();
         figures.outcomes = [(Outcome::Succeeded, 3)].into_iter().collect();
@@ -226,7 +269,7 @@ mod tests {
         figures.codes.clear();
         figures.rejects.0.clear();
         figures.stopped = None;
-        figures.state = "finished";
+        figures.state = StateName::Finished;
         let session = Session { took: Duration::ZERO, calls: 1, items: 3 };
         insta::assert_snapshot!(Summary { figures, session }.text(), @r"
         job            purge

@@ -73,9 +73,14 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    fn add(&self, text: &str) -> std::io::Result<()> {
+    fn add(&self, text: &str) {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text.as_bytes());
-        Ok(())
+    }
+
+    fn move_by(&self, n: usize, direction: char) {
+        if n > 0 {
+            self.add(&format!("\x1b[{n}{direction}"));
+        }
     }
 }
 
@@ -88,31 +93,38 @@ impl TermLike for Terminal {
     }
 
     fn move_cursor_up(&self, n: usize) -> std::io::Result<()> {
-        if n == 0 { Ok(()) } else { self.add(&format!("\x1b[{n}A")) }
+        self.move_by(n, 'A');
+        Ok(())
     }
 
     fn move_cursor_down(&self, n: usize) -> std::io::Result<()> {
-        if n == 0 { Ok(()) } else { self.add(&format!("\x1b[{n}B")) }
+        self.move_by(n, 'B');
+        Ok(())
     }
 
     fn move_cursor_right(&self, n: usize) -> std::io::Result<()> {
-        if n == 0 { Ok(()) } else { self.add(&format!("\x1b[{n}C")) }
+        self.move_by(n, 'C');
+        Ok(())
     }
 
     fn move_cursor_left(&self, n: usize) -> std::io::Result<()> {
-        if n == 0 { Ok(()) } else { self.add(&format!("\x1b[{n}D")) }
+        self.move_by(n, 'D');
+        Ok(())
     }
 
     fn write_line(&self, line: &str) -> std::io::Result<()> {
-        self.add(&format!("{line}\n"))
+        self.add(&format!("{line}\n"));
+        Ok(())
     }
 
     fn write_str(&self, text: &str) -> std::io::Result<()> {
-        self.add(text)
+        self.add(text);
+        Ok(())
     }
 
     fn clear_line(&self) -> std::io::Result<()> {
-        self.add("\r\x1b[2K")
+        self.add("\r\x1b[2K");
+        Ok(())
     }
 
     fn flush(&self) -> std::io::Result<()> {
@@ -207,7 +219,7 @@ fn write_all(out: &mut impl Write, mut line: &[u8]) -> std::io::Result<()> {
         match out.write(line) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => line = &line[written..],
-            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(RETRY_AFTER),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::park_timeout(RETRY_AFTER),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use super::figures::{Figures, Rejects};
+use super::state::StateName;
 use crate::domain::account::UserId;
 use crate::domain::operation::DeleteType;
 use crate::domain::outcome::Outcome;
@@ -20,7 +21,7 @@ pub(super) fn figures() -> Figures {
         job: "purge".to_owned(),
         operation: "account_delete",
         target: "1400000001".to_owned(),
-        state: "running",
+        state: StateName::Halted,
         stopped: Some("fuse: 812 of 1000 items failed".to_owned()),
         rows: 1_000_012,
         items: 1_000_000,
@@ -93,7 +94,7 @@ impl Bench {
         let id = loader.finish(&load.tags).await.unwrap();
         let reader = queue.reader().await.unwrap();
         queue.begin(id, 1_000).await.unwrap();
-        let run = reader.find("job").await.unwrap().unwrap();
+        let run = reader.runs().await.unwrap().remove(0);
         Self { folder, queue, reader, run }
     }
 
@@ -106,7 +107,7 @@ impl Bench {
     pub(super) async fn exchange(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
         self.queue.write(vec![Write::Intend(vec![request.id])], now).await.unwrap();
         request.attempts += 1;
-        let settlement = Settlement::new(request, Verdicts::Each(verdicts));
+        let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
         let run = self.run.id;
         self.queue.write(vec![Write::Record { run, settlement }], now).await.unwrap();
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 
 /// `text` with everything that a terminal would act on made visible: control characters, line ends, and characters
 /// that turn the direction of the text. One line stays one line.
@@ -69,10 +69,20 @@ pub(super) fn duration(duration: Duration) -> String {
     };
     match seconds {
         0 => format!("{} ms", duration.as_millis()),
+        1..60 if duration.subsec_millis() < 100 => format!("{seconds} s"),
         1..60 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
         60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
         3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
         _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+    }
+}
+
+/// A moment to come, with its zone and how far off it is: `2026-11-30 06:00 +08:00 (in 3 h 12 min)`.
+pub fn moment_ahead(moment: &Zoned, now: &Zoned) -> String {
+    let shown = moment.strftime("%Y-%m-%d %H:%M %:z");
+    match Duration::try_from(now.duration_until(moment)) {
+        Ok(ahead) if !ahead.is_zero() => format!("{shown} (in {})", duration(ahead)),
+        Ok(_) | Err(_) => format!("{shown} (now)"),
     }
 }
 
@@ -91,6 +101,21 @@ pub(super) fn rfc3339(milliseconds: i64) -> String {
     let (first, last) = (Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
     let at = Timestamp::from_millisecond(milliseconds.clamp(first, last)).unwrap_or(Timestamp::MAX);
     format!("{at:.3}")
+}
+
+/// A moment to the minute, by its own clock: `2026-11-30 06:00 +08:00`.
+pub(crate) fn minute(moment: &Zoned) -> String {
+    moment.strftime("%Y-%m-%d %H:%M %:z").to_string()
+}
+
+/// How long it is from one moment to a later one; nothing where the clock was set back in between.
+pub(super) fn between(earlier: &Zoned, later: &Zoned) -> String {
+    let passed = later.timestamp().duration_since(earlier.timestamp());
+    // To the second: nobody needs more of it.
+    match u64::try_from(passed.as_secs()) {
+        Ok(0) | Err(_) => "less than 1 s".to_owned(),
+        Ok(seconds) => duration(Duration::from_secs(seconds)),
+    }
 }
 
 /// A text in lines.
@@ -136,6 +161,15 @@ mod tests {
         assert_eq!(share(9_999_999, 10_000_000), "> 99.9 %");
         assert_eq!((share(1, 3).as_str(), share(5, 5).as_str(), share(0, 0).as_str()), ("33.3 %", "100.0 %", "0.0 %"));
         assert_eq!([0.04, 99.94, 1_234.5].map(rate), ["0.0", "99.9", "1,235"]);
+    }
+
+    #[test]
+    fn a_moment_is_shown_with_its_zone_and_how_far_off_it_is() {
+        let at = |time: &str| format!("2026-11-30T{time}+08:00[Asia/Shanghai]").parse::<Zoned>().unwrap();
+        let shown = |now: &str| moment_ahead(&at("06:00:00"), &at(now));
+        assert_eq!(shown("02:48:00"), "2026-11-30 06:00 +08:00 (in 3 h 12 min)");
+        assert_eq!(shown("06:00:00"), "2026-11-30 06:00 +08:00 (now)");
+        assert_eq!(shown("06:00:30"), "2026-11-30 06:00 +08:00 (now)");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
+use crate::domain::codes::Otherwise;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::{Keys, Request, RequestId};
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
@@ -48,6 +49,8 @@ const AT_ONCE: usize = 64;
 pub struct Task {
     /// The run that is driven.
     pub run: RunId,
+    /// The last of its requests that may be sent. Parts of requests get numbers behind it.
+    pub last_request: RequestId,
     /// What the schedule needs to know.
     pub plan: JobPlan,
     /// Who makes its calls.
@@ -141,10 +144,6 @@ pub async fn drive(
 ) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
     let rescued = queue.rescue().await?;
-    let mut last_requests = Vec::new();
-    for task in &tasks {
-        last_requests.push(reader.last_request(task.run).await?);
-    }
     let (identity, busy) = (queue.identity_with_log(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
@@ -161,7 +160,6 @@ pub async fn drive(
         schedule: Schedule::new(plans, seed),
         deadlines,
         tasks,
-        last_requests,
         reader,
         recorder,
         to_loop,
@@ -184,8 +182,6 @@ struct Runner<'a> {
     schedule: Schedule,
     tasks: Vec<Task>,
     deadlines: &'a mut Vec<Deadline>,
-    /// The last request of each run as it was at the start: later ones are parts that the schedule has in memory.
-    last_requests: Vec<RequestId>,
     reader: Reader,
     recorder: Recorder,
     to_loop: mpsc::UnboundedSender<Inbound>,
@@ -312,8 +308,8 @@ impl Runner<'_> {
             }
             Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request), true),
             Command::Reopen(request) => self.recorder.write(Write::Reopen(request), true),
-            Command::Slow { job, scope } => self.tasks[job].limiter.throttled(scope),
-            Command::Renew { job, generation } => self.renew(job, generation),
+            Command::Slow { job, scope, pause } => self.tasks[job].limiter.throttled(scope, pause),
+            Command::Renew { job, generation, code, otherwise } => self.renew(job, generation, code, otherwise),
             Command::HoldBack => {
                 self.hold_back.cancel();
                 self.recorder.flush();
@@ -337,7 +333,7 @@ impl Runner<'_> {
     }
 
     fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {
-        let (reader, run, last) = (self.reader.clone(), self.tasks[job].run, self.last_requests[job]);
+        let (reader, run, last) = (self.reader.clone(), self.tasks[job].run, self.tasks[job].last_request);
         self.read(async move {
             let requests = reader.page(run, after, last, limit).await?;
             Ok(Event::Page { job, requests })
@@ -361,15 +357,10 @@ impl Runner<'_> {
         });
     }
 
-    fn renew(&mut self, job: JobNo, generation: u64) {
+    fn renew(&mut self, job: JobNo, generation: u64, code: i64, otherwise: Otherwise) {
         match self.tasks[job].client.renew(generation) {
-            Renewal::Renewed => tracing::info!("the API refused the UserSig: made a new one"),
-            Renewal::NotPossible => {
-                let reason = "the UserSig is refused and there is no key to make another; \
-                              hint: set IMBULK_SECRET_KEY, or IMBULK_USERSIG to a fresh one";
-                let stop = StopReason::Fatal { job, code: Some(70001), reason: reason.to_owned() };
-                self.handle(Event::Stop(stop));
-            }
+            Renewal::Renewed => tracing::info!(code, "the API refused the UserSig: made a new one"),
+            Renewal::NotPossible => self.handle(Event::NotRenewed { job, code, otherwise }),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-use crate::api::{Endpoint, EndpointError};
+use crate::api::{Endpoint, EndpointError, PROXY_VARIABLES, Proxies, ProxyError};
 use crate::domain::account::{UserId, UserIdError};
 use crate::domain::job::{App, EndpointChoice};
 
@@ -21,8 +21,13 @@ pub struct Env {
     pub endpoint: Option<String>,
     /// `IMBULK_QUEUE`
     pub queue: Option<PathBuf>,
+    /// `TZ`, as it stands there.
+    pub time_zone: Option<OsString>,
     secret_key: Option<SecretString>,
     usersig: Option<SecretString>,
+    /// The proxy variables that are set.
+    proxies: Vec<(&'static str, SecretString)>,
+    no_proxy: Option<String>,
 }
 
 /// What calls are signed with.
@@ -49,6 +54,15 @@ pub enum EnvError {
     /// No endpoint.
     #[error("IMBULK_ENDPOINT {0}\nhint: {hint}", hint = .0.hint())]
     Endpoint(EndpointError),
+    /// No time zone.
+    #[error(
+        "TZ names no time zone that this machine knows: {0:?}\nhint: write it like TZ=Asia/Shanghai (`ls \
+         /usr/share/zoneinfo` lists them), or unset it for the zone of the machine"
+    )]
+    TimeZone(OsString),
+    /// No proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// Two secrets, and no telling which one is meant.
     #[error("IMBULK_SECRET_KEY and IMBULK_USERSIG are both set\nhint: unset one; the key can renew, a UserSig cannot")]
     TwoSecrets,
@@ -69,6 +83,8 @@ impl Env {
             Some(Err(_)) => Err(EnvError::NotText(name)),
         };
         let secret = |name| text(name).map(|secret| secret.map(SecretString::from));
+        let proxy = |name| secret(name).map(|value| value.map(|value| (name, value)));
+        let proxies = PROXY_VARIABLES.into_iter().filter_map(|name| proxy(name).transpose());
         Ok(Self {
             sdkappid: text("IMBULK_SDKAPPID")?.as_deref().map(sdkappid).transpose()?,
             identifier: text("IMBULK_IDENTIFIER")?
@@ -78,6 +94,9 @@ impl Env {
             queue: lookup("IMBULK_QUEUE").filter(|path| !path.is_empty()).map(PathBuf::from),
             secret_key: secret("IMBULK_SECRET_KEY")?,
             usersig: secret("IMBULK_USERSIG")?,
+            time_zone: lookup("TZ"),
+            proxies: proxies.collect::<Result<_, _>>()?,
+            no_proxy: text("NO_PROXY")?.map_or_else(|| text("no_proxy"), |list| Ok(Some(list)))?,
         })
     }
 
@@ -90,6 +109,11 @@ impl Env {
             (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(EnvError::TwoSecrets),
         }
+    }
+
+    /// The proxies that the environment names.
+    pub fn proxies(&self) -> Result<Proxies, EnvError> {
+        Ok(Proxies::parse(&self.proxies, self.no_proxy.as_deref().unwrap_or_default())?)
     }
 
     /// The secret key, if the environment has one: what the sandbox checks signatures with.

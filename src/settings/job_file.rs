@@ -4,18 +4,23 @@ mod raw;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawOptions, RawRetry, RawStop};
+use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawOptions, RawProtected, RawRetry, RawStop};
 use super::env::Env;
 use super::mistake::{Checked, JobFileError, Wrong};
-use super::values::{Text, Whole, choice, count32, count64, duration, factor, optional, share, time_of_day};
+use super::values::{
+    Text, Whole, choice, count_or_none, count32, count64, duration, factor, long_duration, optional, share,
+    share_or_none, time_of_day,
+};
 use crate::api::{Endpoint, Region};
 use crate::domain::account::UserId;
-use crate::domain::job::{App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Rejects, Retry, Stop};
+use crate::domain::job::{
+    App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Protection, Rejects, Retry, Stop, UnusualIds,
+};
 use crate::domain::limit::Cap;
 use crate::domain::operation::{self, DeleteType, DeleteTypeRule, Operation, TagColumns};
 
@@ -28,8 +33,12 @@ const BASE_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_mins(1);
 /// Longer than a router takes to restart.
 const OUTAGE: Duration = Duration::from_mins(2);
+/// The fuse: a run of which half failed is no success, whatever its user expects.
+const FAILED_SHARE: f64 = 0.5;
 /// Below so many items a share says little.
 const AFTER_ITEMS: NonZeroU64 = NonZeroU64::new(1000).unwrap();
+/// A tenth: more rejected rows are a broken export rather than a few odd ids.
+const MAX_REJECTED: f64 = 0.1;
 
 /// Reads the job file at `path`. What the environment says wins over the file's `[app]`.
 pub fn load_job(path: &Path, env: &Env) -> Result<Job, JobFileError> {
@@ -43,13 +52,16 @@ fn job(raw: RawJob, path: &Path, env: &Env) -> Checked<Job> {
     let operations = operation::ALL.map(|operation| (operation.name(), operation));
     let operation = choice("operation", &raw.operation, &operations)?;
     let folder = path.parent().unwrap_or(Path::new(""));
+    let in_file = app(raw.app)?;
+    let app = env.over(in_file.clone());
     Ok(Job {
         name: name(raw.name)?,
         file: path.to_owned(),
         operation,
         delete_type: delete_type(&raw.options, &raw.operation, operation)?,
         input: input(raw.input, folder, operation)?,
-        app: env.over(app(raw.app)?),
+        replaced_admin: in_file.identifier.filter(|admin| app.identifier.as_ref() != Some(admin)),
+        app,
         limits: limits(&raw.limits, operation)?,
         retry: retry(&raw.retry)?,
         guard: guard(&raw.guard, folder)?,
@@ -92,6 +104,8 @@ fn delete_type(raw: &RawOptions, word: &Text, operation: &dyn Operation) -> Chec
 fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Checked<Input> {
     let encodings = [("utf-8", Encoding::Utf8), ("gbk", Encoding::Gbk)];
     let rejects = [("count", Rejects::Count), ("allow", Rejects::Allow)];
+    let unusual = [("reject", UnusualIds::Reject), ("allow", UnusualIds::Allow)];
+    let unusual_ids = optional(raw.unusual_ids.as_ref(), |value| choice("treatment of unusual ids", value, &unusual))?;
     let encoding = optional(raw.encoding.as_ref(), |value| choice("encoding", value, &encodings))?;
     let rejects = optional(raw.rejects.as_ref(), |value| choice("treatment of rejects", value, &rejects))?;
     Ok(Input {
@@ -100,6 +114,7 @@ fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Checked<Inp
         encoding: encoding.unwrap_or(Encoding::Utf8),
         delimiter: optional(raw.delimiter.as_ref(), delimiter)?,
         rejects: rejects.unwrap_or(Rejects::Count),
+        unusual_ids: unusual_ids.unwrap_or(UnusualIds::Reject),
     })
 }
 
@@ -107,7 +122,7 @@ fn delimiter(value: &Text) -> Checked<Delimiter> {
     if value.get_ref() == "	" {
         return Ok(Delimiter::Tab);
     }
-    let words = [(",", Delimiter::Comma), (";", Delimiter::Semicolon), ("tab", Delimiter::Tab)];
+    let words = [(",", Delimiter::Comma), (";", Delimiter::Semicolon), ("tab", Delimiter::Tab), ("|", Delimiter::Pipe)];
     choice("delimiter", value, &words)
 }
 
@@ -209,20 +224,28 @@ fn identifier(value: Text) -> Checked<String> {
 fn limits(raw: &RawLimits, operation: &dyn Operation) -> Checked<Limits> {
     let count = |key, value: &Option<Whole>| optional(value.as_ref(), |value| count32(key, value));
     let cap = NonZeroU32::new(operation.calls_per_second()).unwrap_or(NonZeroU32::MIN);
+    let raised = raw.cap_was_raised.as_ref().is_some_and(|raised| *raised.get_ref());
+    let rate = |key, value: &Option<Whole>, cap| rate(key, value.as_ref(), cap, raised);
     Ok(Limits {
-        calls_per_second: rate("calls_per_second", raw.calls_per_second.as_ref())?.unwrap_or(cap),
-        app_calls_per_second: rate("app_calls_per_second", raw.app_calls_per_second.as_ref())?
-            .unwrap_or(APP_CALLS_PER_SECOND),
+        calls_per_second: rate("calls_per_second", &raw.calls_per_second, cap)?,
+        app_calls_per_second: rate("app_calls_per_second", &raw.app_calls_per_second, APP_CALLS_PER_SECOND)?,
         max_in_flight: count("max_in_flight", &raw.max_in_flight)?,
     })
 }
 
-fn rate(key: &str, value: Option<&Whole>) -> Checked<Option<NonZeroU32>> {
-    let rate = optional(value, |value| count32(key, value))?;
-    match (rate.map(Cap::try_from), value) {
-        (Some(Err(too_high)), Some(value)) => Err(Wrong::new(value.span(), format!("`{key}`: {too_high}"))),
-        (Some(_) | None, _) => Ok(rate),
+/// A rate above the published `cap` is legal only where the job says that Tencent raised it for this app.
+fn rate(key: &str, value: Option<&Whole>, cap: NonZeroU32, raised: bool) -> Checked<NonZeroU32> {
+    let Some(value) = value else { return Ok(cap) };
+    let rate = count32(key, value)?;
+    if let Err(too_high) = Cap::try_from(rate) {
+        return Err(Wrong::new(value.span(), format!("`{key}`: {too_high}")));
     }
+    if rate > cap && !raised {
+        let message = format!("`{key}` = {rate} is above the published cap of {cap} calls/s");
+        let hint = format!("write {cap} or less; if Tencent has raised the cap of this app: cap_was_raised = true");
+        return Err(Wrong::new(value.span(), message).hint(hint));
+    }
+    Ok(rate)
 }
 
 fn retry(raw: &RawRetry) -> Checked<Retry> {
@@ -241,29 +264,46 @@ fn retry(raw: &RawRetry) -> Checked<Retry> {
 }
 
 fn guard(raw: &RawGuard, folder: &Path) -> Checked<Guard> {
-    Ok(Guard {
-        max_items: optional(raw.max_items.as_ref(), |value| count64("max_items", value))?,
+    let max_rejected = optional(raw.max_rejected.as_ref(), |value| share_or_none("max_rejected", value))?;
+    let guard = Guard {
         protected: optional(raw.protected.as_ref(), |value| protected(value, folder))?,
+        min_items: optional(raw.min_items.as_ref(), |value| count64("min_items", value))?,
+        max_items: optional(raw.max_items.as_ref(), |value| count64("max_items", value))?,
         max_change: optional(raw.max_change.as_ref(), |value| factor("max_change", value))?,
-    })
+        max_rejected: max_rejected.unwrap_or(MAX_REJECTED),
+        max_already_done: optional(raw.max_already_done.as_ref(), |value| share("max_already_done", value))?,
+        canary: optional(raw.canary.as_ref(), |value| count_or_none("canary", value))?,
+        hold: optional(raw.hold.as_ref(), |value| long_duration("hold", value))?,
+    };
+    match (guard.min_items, guard.max_items, &raw.min_items) {
+        (Some(min), Some(max), Some(place)) if min > max => {
+            Err(Wrong::new(place.span(), format!("`min_items` = {min} is above `max_items` = {max}"))
+                .hint("no input could pass both: change one of them"))
+        }
+        _ => Ok(guard),
+    }
 }
 
-fn protected(value: &Text, folder: &Path) -> Checked<PathBuf> {
-    if value.get_ref().is_empty() {
-        let hint = "take the line out if nothing is protected";
-        return Err(Wrong::new(value.span(), "`protected` names no file").hint(hint));
+fn protected(value: &Spanned<RawProtected>, folder: &Path) -> Checked<Protection> {
+    let hint =
+        "protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose";
+    match value.get_ref() {
+        RawProtected::File(file) if file.trim().is_empty() => {
+            Err(Wrong::new(value.span(), "`protected` names no file").hint(hint))
+        }
+        RawProtected::File(file) => Ok(Protection::File(folder.join(file))),
+        RawProtected::List(ids) if ids.is_empty() => Ok(Protection::Nobody),
+        RawProtected::List(_) => {
+            Err(Wrong::new(value.span(), "`protected` is a list: the ids belong into a file").hint(hint))
+        }
     }
-    Ok(folder.join(value.get_ref()))
 }
 
 fn stop(raw: &RawStop) -> Checked<Stop> {
-    if let (None, Some(after)) = (&raw.failed_share, &raw.after_items) {
-        return Err(Wrong::new(after.span(), "`after_items` without `failed_share` sets no fuse")
-            .hint("add failed_share = 0.05, or take the line out"));
-    }
     let after_items = optional(raw.after_items.as_ref(), |value| count64("after_items", value))?;
+    let failed_share = optional(raw.failed_share.as_ref(), |value| share("failed_share", value))?;
     Ok(Stop {
-        failed_share: optional(raw.failed_share.as_ref(), |value| share("failed_share", value))?,
+        failed_share: failed_share.unwrap_or(FAILED_SHARE),
         after_items: after_items.unwrap_or(AFTER_ITEMS).get(),
         outage: optional(raw.outage.as_ref(), outage)?.unwrap_or(Some(OUTAGE)),
         until: optional(raw.until.as_ref(), |value| time_of_day("until", value))?,
@@ -275,6 +315,6 @@ fn outage(value: &Text) -> Checked<Option<Duration>> {
     if value.get_ref() == "never" {
         return Ok(None);
     }
-    let hint = "\"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\"";
+    let hint = "\"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\", \"1h\"";
     duration("outage", value).map(Some).map_err(|wrong| wrong.hint(hint))
 }

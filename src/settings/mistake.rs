@@ -126,6 +126,7 @@ fn plain(kind: &str) -> &str {
         "a string" => "a text in quotes",
         "i64" => "a whole number",
         "f64" => "a number",
+        "a boolean" => "true or false",
         "sequence" => "a list",
         "map" => "a table, date or time",
         other => other,

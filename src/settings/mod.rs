@@ -12,7 +12,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 use crate::domain::guard::{Protected, ProtectedError};
-use crate::domain::job::Job;
+use crate::domain::job::{Job, Protection};
 
 pub use env::{Credential, Env, EnvError};
 pub use job_file::load_job;
@@ -48,21 +48,19 @@ pub enum ProtectedFileError {
     },
 }
 
-/// Reads the job's protected list. The admin identifier is on it even where the job names none.
+/// Reads the job's protected list. The admins are on it even where the job names no list: the one that signs the calls
+/// and, where the environment names that one, the one of the job file.
 pub fn load_protected(job: &Job) -> Result<Protected, ProtectedFileError> {
     let list = match &job.guard.protected {
-        Some(file) => read_list(file)?,
-        None => Protected::default(),
+        Some(Protection::File(file)) => read_list(file)?,
+        Some(Protection::Nobody) | None => Protected::default(),
     };
-    Ok(match &job.app.identifier {
-        Some(admin) => list.with(admin),
-        None => list,
-    })
+    let admins = job.app.identifier.iter().chain(&job.replaced_admin);
+    Ok(admins.fold(list, |list, admin| list.with(admin)))
 }
 
 fn read_list(file: &Path) -> Result<Protected, ProtectedFileError> {
-    let text =
-        std::fs::read_to_string(file).map_err(|source| ProtectedFileError::Read { file: file.to_owned(), source })?;
+    let text = std::fs::read(file).map_err(|source| ProtectedFileError::Read { file: file.to_owned(), source })?;
     Protected::parse(&text).map_err(|source| ProtectedFileError::Wrong { file: file.to_owned(), source })
 }
 

@@ -16,7 +16,9 @@ pub(super) type Whole = Spanned<i64>;
 pub(super) type Number = Spanned<f64>;
 
 /// Longest delay: a day. Longer ones are slips, and sums of them stay far from overflow.
-const LONGEST: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
+/// Longest time that a plan may be held.
+pub(super) const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// A key that may be left out: its value checked if it is there.
 pub(super) fn optional<V, T>(value: Option<&V>, check: impl FnOnce(&V) -> Checked<T>) -> Checked<Option<T>> {
@@ -59,6 +61,21 @@ pub(super) fn share(key: &str, value: &Number) -> Checked<f64> {
     Err(Wrong::new(value.span(), message).hint("5 % is 0.05"))
 }
 
+/// A share from 0 to 1, both included.
+pub(super) fn share_or_none(key: &str, value: &Number) -> Checked<f64> {
+    let share = *value.get_ref();
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
+    }
+    Err(Wrong::new(value.span(), format!("`{key}` must be from 0 to 1, not {share}")).hint("5 % is 0.05"))
+}
+
+/// A whole number from 0.
+pub(super) fn count_or_none(key: &str, value: &Whole) -> Checked<u64> {
+    let number = u64::try_from(*value.get_ref());
+    number.map_err(|_| Wrong::new(value.span(), format!("`{key}` must be at least 0, not {}", value.get_ref())))
+}
+
 /// A factor of at least 1.
 pub(super) fn factor(key: &str, value: &Number) -> Checked<f64> {
     let factor = *value.get_ref();
@@ -68,14 +85,24 @@ pub(super) fn factor(key: &str, value: &Number) -> Checked<f64> {
     Err(Wrong::new(value.span(), format!("`{key}` must be finite and at least 1, not {factor}")))
 }
 
-/// `500ms`, `60s` or `2m`; from a millisecond to a day.
+/// `500ms`, `60s`, `2m`, `1h` or `1d`; from a millisecond to a day.
 pub(super) fn duration(key: &str, value: &Text) -> Checked<Duration> {
-    let text = value.get_ref();
-    let read = parse_duration(text).filter(|delay| !delay.is_zero() && *delay <= LONGEST);
-    read.ok_or_else(|| {
-        Wrong::new(value.span(), format!("`{key}` is no delay: `{text}`"))
-            .hint("a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\"")
+    bounded(value, DAY).ok_or_else(|| {
+        Wrong::new(value.span(), format!("`{key}` is no delay: `{}`", value.get_ref()))
+            .hint("a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\", \"1h\"")
     })
+}
+
+/// The same up to a year, for waiting times between a plan and its run.
+pub(super) fn long_duration(key: &str, value: &Text) -> Checked<Duration> {
+    bounded(value, YEAR).ok_or_else(|| {
+        Wrong::new(value.span(), format!("`{key}` is no duration: `{}`", value.get_ref()))
+            .hint("a whole number and its unit, at most a year: \"90m\", \"72h\", \"3d\"")
+    })
+}
+
+fn bounded(value: &Text, longest: Duration) -> Option<Duration> {
+    parse_duration(value.get_ref()).filter(|delay| !delay.is_zero() && *delay <= longest)
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {
@@ -86,6 +113,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
         "ms" => Some(Duration::from_millis(number)),
         "s" => Some(Duration::from_secs(number)),
         "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(60 * 60).map(Duration::from_secs),
+        "d" => number.checked_mul(24 * 60 * 60).map(Duration::from_secs),
         _ => None,
     }
 }
@@ -117,8 +146,24 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse_duration("60s"), Some(Duration::from_mins(1)));
         assert_eq!(parse_duration("2m"), Some(Duration::from_mins(2)));
-        for text in ["", "60", "s", "1.5s", "-1s", "1 s", "1h", "99999999999999999999s", "9999999999999999999m", "６s"]
-        {
+        assert_eq!(parse_duration("72h"), Some(Duration::from_hours(72)));
+        assert_eq!(parse_duration("3d"), Some(Duration::from_hours(72)));
+        for text in [
+            "",
+            "60",
+            "s",
+            "1.5s",
+            "-1s",
+            "1 s",
+            "1w",
+            "1H",
+            "1h30m",
+            "99999999999999999999s",
+            "9999999999999999999m",
+            "9999999999999999999h",
+            "9999999999999999999d",
+            "６s",
+        ] {
             assert_eq!(parse_duration(text), None, "{text:?}");
         }
     }

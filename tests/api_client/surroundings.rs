@@ -2,14 +2,17 @@
 
 use std::process::Command;
 
-use super::server::{Act, Server, answer};
+use imbulk::api::{PROXY_VARIABLES, Proxies, Tuning};
+use imbulk::domain::reply::Exchange;
+use secrecy::SecretString;
+
+use super::server::{Act, Server, answer, nobody};
+use super::{COMMAND, client, key, patient};
 
 /// Runs one test of this program in a process with these variables.
 fn run_alone(test: &str, variables: &[(&str, &str)]) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
-        .env_remove("NO_PROXY")
-        .env_remove("no_proxy")
         .envs(variables.iter().copied())
         .output()
         .unwrap();
@@ -25,21 +28,58 @@ fn a_machine_without_certificates_gets_the_built_in_ones() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// What an environment says in which each of these variables names `proxy`.
+fn proxies(variables: &[&'static str], proxy: &str) -> Proxies {
+    let values: Vec<_> = variables.iter().map(|name| (*name, SecretString::from(proxy))).collect();
+    Proxies::parse(&values, "").unwrap()
+}
+
+fn towards(proxies: &Proxies, endpoint: &str) -> Tuning {
+    Tuning { proxy: proxies.towards(&endpoint.parse().unwrap()).unwrap(), ..patient() }
+}
+
+#[tokio::test]
 async fn calls_to_this_machine_never_go_by_way_of_a_proxy() {
-    let proxy = Server::start(Act::Silence).await;
-    let url = proxy.url();
-    let variables = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, url.as_str()));
-    tokio::task::block_in_place(|| run_alone("answers::the_body_of_an_answer_comes_back_whole", &variables));
+    let (proxy, api) =
+        (Server::start(Act::Silence).await, Server::start(Act::Answer(answer("200 OK", "", b"{}"))).await);
+    let tuning = towards(&proxies(&PROXY_VARIABLES, &proxy.url()), &api.url());
+    let call = client(&api.url(), key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
+    assert!(matches!(call.exchange, Exchange::Body(_)), "{call:?}");
     assert_eq!(proxy.connections(), 0);
 }
 
+/// Whatever the environment says, the client goes by what it is told: where that is nothing, directly.
 #[tokio::test(flavor = "multi_thread")]
+async fn the_environment_alone_sends_nothing_through_a_proxy() {
+    let proxy = Server::start(Act::Silence).await;
+    let url = proxy.url();
+    let variables = PROXY_VARIABLES.map(|name| (name, url.as_str()));
+    let test = "faults::a_host_that_cannot_be_found_means_that_nothing_was_sent";
+    tokio::task::block_in_place(|| run_alone(test, &variables));
+    assert_eq!(proxy.connections(), 0);
+}
+
+#[tokio::test]
 async fn a_proxy_for_https_is_told_the_host_and_nothing_else() {
     let proxy = Server::start(Act::AnswerAndClose(answer("502 Bad Gateway", "", b""))).await;
-    let test = "faults::a_host_that_cannot_be_found_means_that_nothing_was_sent";
-    tokio::task::block_in_place(|| run_alone(test, &[("HTTPS_PROXY", &proxy.url())]));
+    let tuning = towards(&proxies(&["HTTPS_PROXY"], &proxy.url()), "https://chat.invalid");
+    let call = client("https://chat.invalid", key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
     let [request] = &proxy.requests()[..] else { panic!("not one request") };
     assert!(request.head.starts_with("CONNECT chat.invalid:443 HTTP/1.1\r\n"), "{request:?}");
     assert!(!request.head.contains("usersig"), "{request:?}");
+    assert_named(&call.exchange, &proxy.url());
+}
+
+#[tokio::test]
+async fn a_proxy_that_cannot_be_reached_is_named() {
+    let url = nobody().await;
+    let tuning = towards(&proxies(&["all_proxy"], &url), "https://chat.invalid");
+    let call = client("https://chat.invalid", key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
+    assert_named(&call.exchange, &url);
+}
+
+#[track_caller]
+fn assert_named(exchange: &Exchange, proxy: &str) {
+    let Exchange::NotSent(why) = exchange else { panic!("{exchange:?}") };
+    assert!(why.starts_with(&format!("through the proxy {proxy} (")), "{why}");
 }

@@ -119,7 +119,8 @@ impl Victim {
         let output = running.wait();
         assert!(matches!(output.code, 0 | 3), "{output:#?}");
         let judged = self.works.iter().map(|work| self.judge_one(work)).collect();
-        let mut again = self.start().wait().expect(0);
+        // It ends as the finished run did.
+        let mut again = self.start().wait().expect(output.code);
         for work in &self.works {
             again = again.says(&format!("{}: this input is finished", work.name));
         }

@@ -43,8 +43,8 @@ fn load(text: &str) -> Result<Job, String> {
 /// All that a job says, but for where it lies.
 fn said(job: &Job) -> String {
     let Job { limits, retry, stop, app, name, delete_type, .. } = job;
-    let input = (&job.input.columns, job.input.encoding, job.input.delimiter, job.input.rejects);
-    let guard = (job.guard.max_items, job.guard.max_change);
+    let input = (&job.input.columns, job.input.encoding, job.input.delimiter, job.input.rejects, job.input.unusual_ids);
+    let guard = (job.guard.max_items, job.guard.max_change, job.guard.max_rejected);
     format!("{name} {} {delete_type:?} {input:?} {app:?} {limits:?} {retry:?} {guard:?} {stop:?}", job.operation.name())
 }
 
@@ -59,7 +59,7 @@ fn the_job_file_of_the_readme_loads() {
 fn what_the_readme_calls_a_default_is_the_default() {
     let is_default = |line: &str| line.contains("# default");
     let shown = example().lines().filter(|line| line.starts_with("# ") && is_default(line)).count();
-    assert_eq!(shown, 9, "the defaults that this test compares");
+    assert_eq!(shown, 12, "the defaults that this test compares");
     let spelt_out = load(&with(is_default)).expect("a good job file");
     assert_eq!(said(&spelt_out), said(&load(&example()).expect("a good job file")));
 }
@@ -69,6 +69,9 @@ fn every_other_key_of_the_readme_is_one_that_can_be_used() {
     let in_flight = load(&with(|line| key(line) == Some("max_in_flight"))).expect("a good job file");
     assert_eq!(in_flight.limits.max_in_flight, NonZeroU32::new(64));
     load(&with(|line| key(line) == Some("delimiter"))).expect("a good job file");
+    let more = ["cap_was_raised", "min_items", "max_already_done", "canary", "hold"];
+    let guarded = load(&with(|line| key(line).is_some_and(|key| more.contains(&key)))).expect("a good job file");
+    assert_eq!((guarded.guard.max_already_done, guarded.guard.canary), (Some(0.5), Some(100)));
     let both = load(&with(|line| key(line) == Some("endpoint"))).unwrap_err();
     assert!(both.contains("both given"), "{both}");
     let endpoint = with(|line| key(line) == Some("endpoint")).replace("region = ", "# region = ");

@@ -10,7 +10,7 @@ use crate::harness::rows::{Asked, Row, csv, plain, tally};
 fn interrupted(rows: &[Asked]) -> (Bench, String) {
     let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..Setup::default() });
     bench.write("job.csv", csv(Command::FriendDeleteAll, rows));
-    bench.write("keep.txt", "");
+    bench.write("keep.txt", "somebody_else");
     let job = job().write(&bench);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
     bench.until_calls(10, &mut running);
@@ -75,7 +75,7 @@ fn an_unfinished_run_is_not_finished_by_another_definition() {
     let (bench, _) = interrupted(&plain(Command::FriendDeleteAll, 150));
     let calls = bench.report().calls;
     let job = job().both().write(&bench);
-    bench.run(&job).expect(2).says("unfinished run");
+    bench.run(&job).expect(4).says("is unfinished").says("--resume");
     assert_eq!(bench.report().calls, calls);
     bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(3);
     assert_eq!(tally(&bench.results("job"))["failed"], missing(&bench, 150));
@@ -105,7 +105,7 @@ fn an_id_that_is_protected_while_a_run_is_unfinished_is_not_sent_any_more() {
     let asked = plain(Command::FriendDeleteAll, 150);
     let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..Setup::default() });
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    bench.write("keep.txt", "");
+    bench.write("keep.txt", "somebody_else");
     let job = job().write(&bench);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
     bench.until_calls(10, &mut running);
@@ -138,7 +138,7 @@ fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
     assert_eq!(tally(&bench.results("job"))["failed"], 100);
     bench.faults(&[]);
     bench.imbulk(&["retry", "job", "--code", "99999"]).expect(0);
-    bench.run(&job).expect(0).says("finished");
+    bench.run(&job).expect(3).says("finished");
     bench.imbulk(&["retry", "job", "--code", "70402"]).expect(0);
     assert_eq!(tally(&bench.results("job"))["pending"], 50);
     bench.run(&job).expect(3);
@@ -216,7 +216,7 @@ fn what_went_to_a_stand_in_on_this_machine_does_not_count_as_done_for_the_app() 
     let mut bench = Bench::new();
     let asked = plain(Command::AccountDelete, 20);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let job = Job::new("job", Command::AccountDelete).with("guard", "protected", "[]").write(&bench);
     bench.run(&job).expect(0);
     bench.set_env("IMBULK_ENDPOINT", "https://imbulk.invalid");
     bench.imbulk(&["plan", &job]).expect(0).says("pending");

@@ -72,9 +72,8 @@ fn a_run_whose_queue_is_taken_away_stops_and_says_what_is_recorded() {
     let deeds: [(Deed, &str); 7] = [
         (
             |folder| {
-                ["", "-wal", "-shm"]
-                    .iter()
-                    .for_each(|end| std::fs::remove_file(folder.join(format!("{QUEUE}{end}"))).unwrap())
+                let files = ["", "-wal", "-shm"].map(|end| folder.join(format!("{QUEUE}{end}")));
+                files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
             },
             "was removed",
         ),
@@ -144,11 +143,8 @@ fn a_second_runner_is_refused_under_every_name_of_the_queue() {
     for name in ["links/soft.db", "chain.db", "links/hard.db"] {
         let second = bench.imbulk(&["--queue", name, "run", "job.toml", "--execute", "--yes"]);
         second.expect(6).says(&running.pid().to_string());
-        let own = bench.imbulk(&["status", "--json"]).expect(0).stdout;
         let linked = bench.imbulk(&["--queue", name, "status", "--json"]).expect(0).stdout;
-        let ids = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON").to_string().len() > 2;
-        assert!(ids(&own) && ids(&linked), "{own}\n{linked}");
-        assert!(linked.contains("running"), "the log is read, too: {linked}");
+        assert!(linked.contains("\"sending\""), "the log is read, too: {linked}");
     }
     running.signal(Signal::TERM);
     running.wait().expect(5);

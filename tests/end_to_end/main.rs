@@ -4,13 +4,18 @@
 mod harness;
 
 mod again;
+mod environment;
 mod faults;
+mod guards;
 mod halts;
 mod holding;
 mod inputs;
 mod lies;
+mod names;
 mod operations;
 mod outputs;
+mod plans;
+mod round_trip;
 mod sending;
 mod shared;
 mod stops;

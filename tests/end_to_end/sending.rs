@@ -35,7 +35,10 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
     let id = arg.get_id().as_str();
     let value = match (command, id) {
         (_, "queue") => "other.db",
-        (_, "verbose" | "json") | ("run", "execute" | "yes" | "sandbox" | "again") => "",
+        (_, "verbose" | "json") | ("run", "execute" | "yes" | "sandbox" | "again" | "resume") => "",
+        ("run", "plan") => "0123456789ab",
+        ("run", "limit") => "3",
+        ("status" | "results" | "retry", "target") => "sandbox",
         ("run" | "plan", "jobs") | ("usersig", "job") => "job.toml",
         ("status" | "results" | "retry", "name") => "job",
         ("results", "outcome") => "failed,in_doubt",

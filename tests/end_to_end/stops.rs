@@ -81,7 +81,7 @@ fn a_second_runner_is_told_the_first_ones_pid_and_status_works_beside_it() {
     bench.run(&job).expect(6).says(&running.pid().to_string());
     let status = bench.imbulk(&["status", "job", "--json"]).expect(0);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
-    assert_eq!(status["state"], "running", "{status:#}");
+    assert_eq!(status["state"], "sending", "{status:#}");
     let outcomes = status["outcomes"].as_object().expect("counts by name");
     let sum: u64 = outcomes.values().filter_map(serde_json::Value::as_u64).sum();
     assert_eq!(sum, 300, "{status:#}");

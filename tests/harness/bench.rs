@@ -186,6 +186,15 @@ impl Bench {
         Running::spawn(command, stdin)
     }
 
+    /// Runs the binary at a terminal of its own, at which this is typed. All that it prints is in `stdout`.
+    pub(crate) fn at_a_terminal(&self, args: &[&str], typed: &str) -> Output {
+        let line = [&[env!("CARGO_BIN_EXE_imbulk")], args].concat().join(" ");
+        let mut command = Process::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        command.env_clear().envs(&self.env).current_dir(self.folder());
+        Running::spawn(command, typed.as_bytes()).wait()
+    }
+
     /// Waits until the stand-in has seen so many calls, or the process has ended.
     pub(crate) fn until_calls(&self, calls: u64, running: &mut Running) {
         let begun = Instant::now();
@@ -303,7 +312,7 @@ impl Output {
     }
 }
 
-/// A job file. Its caps and delays are out of the way unless the test says otherwise.
+/// A job file. Its caps, delays and guards are out of the way unless the test says otherwise.
 pub(crate) struct Job {
     name: String,
     operation: Command,
@@ -319,6 +328,9 @@ impl Job {
         job.set("app", "identifier", &format!("{ADMIN:?}"));
         job.set("limits", "calls_per_second", &FAST);
         job.set("limits", "app_calls_per_second", &FAST);
+        job.set("limits", "cap_was_raised", &true);
+        job.set("guard", "max_rejected", &1);
+        job.set("stop", "after_items", &1_000_000);
         job.set("retry", "base_delay", &"\"1ms\"");
         job.set("retry", "max_delay", &"\"20ms\"");
         if operation == Command::FriendDelete {

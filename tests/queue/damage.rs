@@ -84,13 +84,13 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
             "run",
             &["state", "delete_type", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"],
         ),
-        ("source", &["number", "name", "crc"]),
+        ("source", &["number", "name", "row_count", "blank_rows", "notes", "crc"]),
         ("segment", &["first_row", "source", "first_line", "step", "crc"]),
         (
             "request",
             &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "seal"],
         ),
-        ("payload", &["from_account", "accounts", "rows", "tags", "crc"]),
+        ("payload", &["from_account", "accounts", "rows", "tags", "history", "crc"]),
         ("outcome", &["row", "outcome", "code", "reason", "crc"]),
         (
             "aside",

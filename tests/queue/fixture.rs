@@ -155,7 +155,7 @@ pub(crate) async fn exchange(
 
 pub(crate) fn settlement(request: &Request, verdicts: Vec<Verdict>) -> Settlement {
     let sent = Request { attempts: request.attempts + 1, ..request.clone() };
-    Settlement::new(sent, Verdicts::Each(verdicts))
+    Settlement::new("account_delete", sent, Verdicts::Each(verdicts))
 }
 
 pub(crate) fn done() -> Verdict {
@@ -172,5 +172,16 @@ pub(crate) fn ended(outcome: Outcome, code: Option<i64>) -> Verdict {
 }
 
 pub(crate) fn again(doubt: Doubt, shape: Shape) -> Verdict {
-    Verdict::Again(Again { charge: Charge::Attempt, doubt, wait: Wait::Backoff, shape })
+    Verdict::Again(Again { charge: Charge::Attempt, doubt, wait: Wait::Backoff, shape, met: None })
+}
+
+/// As [`again`], after an answer with this code.
+pub(crate) fn again_after(code: i64) -> Verdict {
+    let (charge, doubt, wait, shape) = (Charge::Attempt, Doubt::None, Wait::Backoff, Shape::Whole);
+    Verdict::Again(Again { charge, doubt, wait, shape, met: Some(code) })
+}
+
+/// How many rows a retry made pending again.
+pub(crate) fn retried_rows(retried: &[imbulk::queue::CodeRows]) -> u64 {
+    retried.iter().map(|entry| entry.rows).sum()
 }

@@ -7,6 +7,7 @@ mod fixture;
 
 mod damage;
 mod files;
+mod limiting;
 mod loading;
 mod model;
 mod protecting;

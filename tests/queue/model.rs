@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use imbulk::domain::history::Trace;
 use imbulk::domain::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
 use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
@@ -31,14 +32,19 @@ enum Step {
     Protect(RowNo),
 }
 
+/// Whose codes the answers have.
+const OPERATION: &str = "friend_update";
+
 fn verdict() -> impl Strategy<Value = Verdict> {
     let outcomes = prop_oneof![Just(Succeeded), Just(AlreadyDone), Just(Failed), Just(InDoubt)];
     let codes = prop::option::of(1_i64..3);
     let charges = prop_oneof![Just(Charge::Free), Just(Charge::Attempt)];
     let doubts = prop_oneof![Just(Doubt::None), Just(Doubt::MayHaveArrived)];
     let shapes = prop_oneof![Just(Shape::Whole), Just(Shape::Halves)];
-    let agains = (charges, doubts, shapes)
-        .prop_map(|(charge, doubt, shape)| Verdict::Again(Again { charge, doubt, wait: Wait::Backoff, shape }));
+    let met = prop::option::of(prop_oneof![Just(70500_i64), Just(30006), Just(60007), Just(12345)]);
+    let agains = (charges, doubts, shapes, met).prop_map(|(charge, doubt, shape, met)| {
+        Verdict::Again(Again { charge, doubt, wait: Wait::Backoff, shape, met })
+    });
     prop_oneof![
         2 => Just(done()),
         2 => (outcomes, codes).prop_map(|(outcome, code)| ended(outcome, code)),
@@ -105,7 +111,7 @@ impl Model {
         for (pick, verdicts) in answers {
             let Some(request) = take(&mut self.sending, pick) else { break };
             let verdicts = Verdicts::Each(verdicts.into_iter().cycle().take(request.items.len()).collect());
-            let settlement = Settlement::new(request, verdicts);
+            let settlement = Settlement::new(OPERATION, request, verdicts);
             for Ended { ending, items } in &settlement.ended {
                 items.iter().for_each(|item| self.settle(item, ending.outcome, ending.code));
             }
@@ -154,7 +160,9 @@ impl Model {
             [(&mut self.ready, false), (&mut self.sending, true), (&mut self.rescued, true)]
         {
             for request in requests.values_mut() {
-                let outcome = if may_have_arrived || request.doubt != Doubt::None { InDoubt } else { Protected };
+                let left_something = request.history.trace(OPERATION).0 > Trace::Nothing;
+                let doubtful = may_have_arrived || request.doubt != Doubt::None || left_something;
+                let outcome = if doubtful { InDoubt } else { Protected };
                 let items = request.items.extract_if(.., |item| item.account.as_str() == account);
                 taken.extend(items.map(|item| (item, outcome)));
             }
@@ -178,7 +186,7 @@ async fn load(queue: &mut Queue) -> Model {
     };
     let requests: Vec<_> =
         ["a", "b", "b", "c", "c", "a"].into_iter().zip(0..).map(|(from, at)| (Some(from), request(at * 5))).collect();
-    let run = begun(queue, "friend_update", &requests).await;
+    let run = begun(queue, OPERATION, &requests).await;
     let ready = pending(queue, run).await.into_iter().map(|request| (request.id, request)).collect();
     Model {
         run,
@@ -223,7 +231,7 @@ async fn play(steps: Vec<Step>) {
             }
             Step::Retry(selection) => {
                 let run = queue.run(model.run).await.unwrap();
-                assert_eq!(queue.retry(&run, selection).await.unwrap(), model.retry(selection));
+                assert_eq!(retried_rows(&queue.retry(&run, selection).await.unwrap()), model.retry(selection));
                 model.ready =
                     pending(&queue, model.run).await.into_iter().map(|request| (request.id, request)).collect();
             }

@@ -12,7 +12,7 @@ const DOUBTFUL: Selection = Selection { outcome: InDoubt, code: None };
 
 async fn retry(queue: &mut Queue, run: RunId, selection: Selection) -> u64 {
     let run = queue.run(run).await.unwrap();
-    queue.retry(&run, selection).await.unwrap()
+    retried_rows(&queue.retry(&run, selection).await.unwrap())
 }
 
 /// Loads these requests, and ends each with these verdicts.

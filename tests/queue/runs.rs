@@ -3,6 +3,7 @@
 use imbulk::domain::outcome::Outcome::{Pending, Succeeded};
 use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Request};
+use imbulk::domain::run_choice::EndedBy;
 use imbulk::domain::verdict::Shape;
 use imbulk::queue::{Loader, Queue, QueueError, RunId, RunState};
 
@@ -41,13 +42,37 @@ async fn a_run_that_goes_on_keeps_its_start_and_forgets_why_it_stopped() {
     let place = Place::new();
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
-    assert!(queue.note_stop(run, "no").await.is_err(), "it has not begun");
+    assert!(queue.note_stop(run, EndedBy::Person, "no").await.is_err(), "it has not begun");
     queue.begin(run, NOW).await.unwrap();
-    queue.note_stop(run, "it's late").await.unwrap();
-    assert_eq!(queue.run(run).await.unwrap().stopped.as_deref(), Some("it's late"));
+    queue.note_stop(run, EndedBy::Deadline, "it's late").await.unwrap();
+    let stopped = queue.run(run).await.unwrap();
+    assert_eq!((stopped.stopped.as_deref(), stopped.ended_by()), (Some("it's late"), EndedBy::Deadline));
+    queue.note_kills().await.unwrap();
+    assert_eq!(queue.run(run).await.unwrap().ended_by(), EndedBy::Deadline, "what is noted stays");
     queue.begin(run, NOW + 5).await.unwrap();
     let stored = queue.run(run).await.unwrap();
-    assert_eq!((stored.stopped, stored.started_at), (None, Some(NOW)));
+    assert_eq!((stored.has_ended(), stored.started_at), (false, Some(NOW)));
+    queue.note_kills().await.unwrap();
+    let killed = queue.run(run).await.unwrap();
+    assert_eq!((killed.has_ended(), killed.ended_by()), (true, EndedBy::Kill));
+}
+
+#[tokio::test]
+async fn the_last_plan_of_a_job_is_kept_until_a_run_begins_on_its_target() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    assert_eq!(queue.shown_plan("job", "sandbox").await.unwrap(), None);
+    for (target, parts) in [("sandbox", "one"), ("1400000001", "real"), ("sandbox", "two")] {
+        queue.note_plan("job", target, parts, NOW).await.unwrap();
+    }
+    let shown = queue.shown_plan("job", "sandbox").await.unwrap().unwrap();
+    assert_eq!((shown.parts.as_str(), shown.shown_at), ("two", NOW));
+    let run = planned(&mut queue).await;
+    queue.begin(run, NOW).await.unwrap();
+    assert_eq!(queue.shown_plan("job", "sandbox").await.unwrap(), None);
+    assert_eq!(queue.shown_plan("job", "1400000001").await.unwrap().unwrap().parts, "real");
+    place.tamper("UPDATE shown_plan SET parts = 'other'").await;
+    assert!(matches!(queue.shown_plan("job", "1400000001").await, Err(QueueError::Damaged(_))));
 }
 
 #[tokio::test]
@@ -60,7 +85,7 @@ async fn moves_that_are_not_allowed_are_loud_and_change_nothing() {
     for run in [finished, superseded, 99] {
         assert!(matches!(queue.begin(run, NOW).await, Err(QueueError::Unexpected(_))));
         assert!(queue.finish(run, NOW).await.is_err());
-        assert!(queue.note_stop(run, "x").await.is_err());
+        assert!(queue.note_stop(run, EndedBy::Person, "x").await.is_err());
     }
     for run in [planned, finished, superseded, 99] {
         assert!(queue.supersede(run).await.is_err());

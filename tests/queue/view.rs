@@ -40,6 +40,7 @@ async fn every_item_is_one_line_with_its_account_its_row_and_its_outcome() {
 #[tokio::test]
 async fn every_item_and_every_skipped_row_names_its_target_its_file_and_its_line() {
     use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
+    use imbulk::domain::row::Tags;
     use imbulk::queue::Loader;
     let place = Place::new();
     let mut queue = place.open().await;
@@ -48,7 +49,7 @@ async fn every_item_and_every_skipped_row_names_its_target_its_file_and_its_line
     let rejected = Cause::Rejected { column: Some("UserID".into()), reason: "too long".into() };
     let causes = [(1, rejected), (2, Cause::Duplicate { of: 0 }), (4, Cause::Protected { id: "u4".into() })];
     for (row, cause) in causes {
-        let aside = Aside { row, cause, from: None, account: Some(format!("u{row}")), tags: Default::default() };
+        let aside = Aside { row, cause, from: None, account: Some(format!("u{row}")), tags: Tags::new() };
         loader.aside(aside).await.unwrap();
     }
     // Rows 0 to 2 in lines 2, 4 and 6 of the first file, the others from line 10 of the second on.

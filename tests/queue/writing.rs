@@ -181,7 +181,7 @@ async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works
     let (mut queue, run, mut page) = three(&place).await;
     exchange(&mut queue, run, &page[1], vec![done(); 4]).await;
     // The third was sent before at no charge, so that no CHECK of the table comes to the rescue.
-    let free = Again { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, shape: Shape::Whole };
+    let free = Again { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, shape: Shape::Whole, met: None };
     page[2] = exchange(&mut queue, run, &page[2], vec![Verdict::Again(free); 2]).await.remove(0).request;
     intend(&mut queue, &[1]).await.unwrap();
     let picture = "SELECT (SELECT sum(id * id * (1 + length(state)) + attempts) FROM request) * 1000

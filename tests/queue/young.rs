@@ -37,7 +37,7 @@ async fn before_anything_is_loaded_there_are_no_runs() {
     }
     let place = Place::new();
     place.open().await.close().await.unwrap();
-    assert_eq!(Reader::open(&place.file()).await.unwrap().find("job").await.unwrap(), None);
+    assert_eq!(Reader::open(&place.file()).await.unwrap().runs().await.unwrap(), []);
 }
 
 #[tokio::test]

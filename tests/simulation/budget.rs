@@ -48,12 +48,14 @@ pub(crate) struct Account {
     heard: HashMap<RequestId, Heard>,
     paid: HashMap<RequestId, u32>,
     left: HashMap<RequestId, Duration>,
-    /// Requests of which nothing was heard in this session.
-    unheard: HashSet<RequestId>,
+    /// Requests of which nothing was heard in this session, with their jobs.
+    unheard: HashMap<RequestId, usize>,
     /// Requests of other jobs that an earlier runner sent.
     foreign: HashSet<RequestId>,
     /// Jobs whose last page was not read yet.
-    unread: usize,
+    unread: HashSet<usize>,
+    /// For each job whose canary holds others: the requests of the canary. None of the others is left to send now.
+    canaries: Vec<Option<HashSet<RequestId>>>,
     exempt: HashSet<RequestId>,
     worked: Option<Duration>,
     open_since: Option<Duration>,
@@ -81,7 +83,7 @@ fn is_probe((before, after): Probes) -> bool {
 }
 
 impl Account {
-    pub(crate) fn new(jobs: usize, unheard: HashSet<RequestId>, foreign: HashSet<RequestId>) -> Self {
+    pub(crate) fn new(jobs: usize, unheard: HashMap<RequestId, usize>, foreign: HashSet<RequestId>) -> Self {
         Self {
             tokens: BUCKET,
             pasts: HashMap::new(),
@@ -90,7 +92,8 @@ impl Account {
             left: HashMap::new(),
             unheard,
             foreign,
-            unread: jobs,
+            unread: (0..jobs).collect(),
+            canaries: Vec::new(),
             exempt: HashSet::new(),
             worked: None,
             open_since: None,
@@ -143,7 +146,11 @@ impl Account {
     /// Whether nothing new is left and this one fails by itself: then `max_attempts` is its only bound.
     fn is_exempt(&self, id: RequestId) -> bool {
         let alone = |past: &Past| past.charged && self.is_own(past);
-        self.unheard.is_empty() && self.foreign.is_empty() && self.unread == 0 && self.pasts.get(&id).is_some_and(alone)
+        let canary = |job: &usize| self.canaries.get(*job).and_then(Option::as_ref);
+        let is_held = |(id, job): (&RequestId, &usize)| canary(job).is_some_and(|canary| !canary.contains(id));
+        let holds = |job: &usize| canary(job).is_some();
+        let dry = self.unheard.iter().all(is_held) && self.unread.iter().all(holds) && self.foreign.is_empty();
+        dry && self.pasts.get(&id).is_some_and(alone)
     }
 
     fn is_own(&self, past: &Past) -> bool {
@@ -156,8 +163,13 @@ impl Account {
     }
 
     /// A job has no more pages.
-    pub(crate) fn read_all(&mut self) {
-        self.unread -= 1;
+    pub(crate) fn read_all(&mut self, job: usize) {
+        self.unread.remove(&job);
+    }
+
+    /// The canary of each job that holds others.
+    pub(crate) fn hold(&mut self, canaries: Vec<Option<HashSet<RequestId>>>) {
+        self.canaries = canaries;
     }
 
     /// What an earlier runner sent of it is over.

@@ -40,6 +40,8 @@ pub(crate) enum Invariant {
     GoesOnAfterRecovery,
     /// Requests in memory that share an account set out in the order of their coming.
     NobodyIsOvertaken,
+    /// Nothing but the canary is sent until it is decided and its shares are below their limits.
+    CanaryComesFirst,
     /// However long the queue, the requests in memory are bounded.
     MemoryIsBounded,
 }

@@ -24,7 +24,9 @@ pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather:
         delete_type: DeleteType::Single,
         retry,
         width: None,
-        stop: Stop { failed_share: None, after_items: 0, outage: None, until: None },
+        stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None, until: None },
+        canary: 0,
+        max_already_done: None,
         rate,
         requests,
     };
@@ -41,6 +43,8 @@ pub(crate) fn plan(delete_type: DeleteType, max_in_flight: Option<usize>) -> Job
         retry: job.retry,
         max_in_flight,
         stop: job.stop,
+        max_already_done: None,
+        canary: 0,
         tally: Tally::default(),
     }
 }

@@ -7,6 +7,7 @@
 
 mod brain;
 mod budget;
+mod canary;
 mod checks;
 mod commits;
 mod directed;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::history::CodeHistory;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, DeleteType, DeleteTypeRule, Operation};
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
@@ -23,6 +24,9 @@ pub(crate) struct Job {
     pub(crate) retry: Retry,
     pub(crate) width: Option<usize>,
     pub(crate) stop: Stop,
+    /// The canary, its failed share that of the fuse.
+    pub(crate) canary: u64,
+    pub(crate) max_already_done: Option<f64>,
     /// Calls a second.
     pub(crate) rate: u32,
     pub(crate) requests: Vec<Request>,
@@ -180,14 +184,16 @@ fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut RequestId) -> Job 
         base_delay: MS * dice.random_range(1..2000),
         max_delay: MS * dice.random_range(1000..60_000),
     };
-    let fuse = dice.random_ratio(1, 6).then_some(0.5);
+    let fuse = dice.random_ratio(1, 6);
     let outage = (!dice.random_ratio(1, 4)).then(|| Duration::from_secs(dice.random_range(1..150)));
     Job {
         operation,
         delete_type: if both { DeleteType::Both } else { DeleteType::Single },
         retry,
         width: dice.random_ratio(1, 3).then(|| dice.random_range(1..20)),
-        stop: Stop { failed_share: fuse, after_items: 10, outage, until: None },
+        stop: Stop { failed_share: 0.5, after_items: if fuse { 10 } else { u64::MAX }, outage, until: None },
+        canary: if dice.random_ratio(1, 4) { dice.random_range(10..60) } else { 0 },
+        max_already_done: dice.random_ratio(1, 6).then_some(0.7),
         rate: dice.random_range(20..200),
         requests: requests(dice, operation, accounts, most, next_request),
     }
@@ -232,7 +238,7 @@ fn requests(
 }
 
 pub(crate) fn request(id: RequestId, from: Option<UserId>, items: Vec<Item>) -> Request {
-    Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None }
+    Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None, history: CodeHistory::default() }
 }
 
 /// Takes the next row; an update sometimes two of them.

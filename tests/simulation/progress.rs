@@ -34,7 +34,7 @@ impl Progress {
     pub(crate) fn of(queue: &Queue, night: &Night, now: Duration) -> Self {
         let (jobs, weather) = (&night.jobs, &night.weather);
         let mut groups = Groups::default();
-        let holds = jobs.iter().all(|job| job.width.is_none());
+        let holds = jobs.iter().all(|job| job.width.is_none() && job.canary == 0);
         let mut firsts: HashMap<Key, RequestId> = HashMap::new();
         for (id, stored) in queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled) {
             let job = &jobs[stored.job];

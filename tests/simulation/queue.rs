@@ -123,7 +123,7 @@ impl Queue {
     }
 
     fn record(&mut self, settlement: Settlement) -> Result<Written, Refused> {
-        let Settlement { request: id, attempts, ended, mut parts } = settlement;
+        let Settlement { request: id, attempts, ended, mut parts, .. } = settlement;
         let stored = self.step(id, State::Sending, State::Settled)?;
         let job = stored.job;
         let before = rows(&stored.request.items);

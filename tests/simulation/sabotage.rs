@@ -45,6 +45,8 @@ enum Trick {
     ChargesInAnOutage,
     /// Does not see that the server works again.
     StaysShut,
+    /// Sends everything at once.
+    KillsTheCanary,
     /// The last of a page comes first.
     LetsOvertake,
 }
@@ -116,6 +118,7 @@ impl Saboteur {
                 Trick::LeasesEverything => {
                     plan.operation = relabelled(plan.operation, |_| only("everything"));
                 }
+                Trick::KillsTheCanary => plan.canary = 0,
                 Trick::AllowsMoreAttempts => plan.retry.max_attempts = plan.retry.max_attempts.saturating_add(2),
                 _ => {}
             }
@@ -353,6 +356,11 @@ fn attempts_that_count_while_nothing_works_are_noticed() {
 #[test]
 fn a_recovery_that_is_not_believed_is_noticed() {
     assert!(broken_by(Trick::StaysShut, outages()).any(|broken| broken == Invariant::GoesOnAfterRecovery));
+}
+
+#[test]
+fn a_request_that_is_sent_before_the_canary_is_judged_is_noticed() {
+    assert_caught(Trick::KillsTheCanary, Invariant::CanaryComesFirst);
 }
 
 #[test]

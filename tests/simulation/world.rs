@@ -17,6 +17,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::brain::Maker;
 use crate::budget::Account;
+use crate::canary::{Canary, Terms};
 use crate::checks::{Invariant, Violation};
 use crate::night::{Fortune, MS, Night};
 use crate::order::Order;
@@ -164,6 +165,8 @@ impl World<'_> {
                 retry: definition.retry,
                 max_in_flight: definition.width,
                 stop: definition.stop,
+                max_already_done: definition.max_already_done,
+                canary: definition.canary,
                 tally: self.queue.tallies[*job],
             }
         };
@@ -171,10 +174,18 @@ impl World<'_> {
         let unsettled = self.queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled);
         let (unheard, others): (Vec<_>, Vec<_>) = unsettled.partition(|(_, stored)| jobs.contains(&stored.job));
         let foreign = others.into_iter().filter(|(_, stored)| stored.state == State::Sending).map(|(id, _)| *id);
-        let unheard = unheard.into_iter().map(|(id, _)| *id).collect();
+        let place = |job: usize| jobs.iter().position(|other| *other == job).expect("a job of the session");
+        let unheard = unheard.into_iter().map(|(id, stored)| (*id, place(stored.job))).collect();
         let account = Account::new(jobs.len(), unheard, foreign.collect());
         self.report.sessions += 1;
         self.heard.clear();
+        let canary = |job: &usize| {
+            let definition = &self.night.jobs[*job];
+            let (failed_share, max_already_done) = (definition.stop.failed_share, definition.max_already_done);
+            let terms = Terms { items: definition.canary, failed_share, max_already_done };
+            Canary::new(terms, &self.queue.tallies[*job])
+        };
+        let canaries = jobs.iter().map(canary).collect();
         let mut lanes = Vec::new();
         lanes.resize_with(all, Lane::default);
         let mut session = Session {
@@ -197,12 +208,14 @@ impl World<'_> {
             progress: Progress::of(&self.queue, self.night, self.now),
             account,
             order: Order::default(),
+            canaries,
         };
         for stored in self.queue.rescue() {
             let keys = self.keys(stored.job, &stored.request);
             let job = session.jobs.iter().position(|job| *job == stored.job);
-            if job.is_some() {
+            if let Some(job) = job {
                 session.takes_in(&stored.request);
+                session.canaries[job].rescued(&stored.request);
             }
             session.progress.rescued(stored.request.id);
             self.handle(&mut session, Event::Rescued { job, request: stored.request, keys });

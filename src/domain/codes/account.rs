@@ -1,6 +1,6 @@
 //! Codes of accounts and signatures: 7xxxx, and 9xxxx of services around them.
 
-use super::{Class, Entry, FATAL, OF_ONE_ITEM, RENEW, Rule, SLOW_COMMAND, TIMED_OUT, TRANSIENT};
+use super::{Class, DATA_LEFT, Entry, FATAL, HALF_DONE, OF_ONE_ITEM, RENEW, Rule, SLOW_COMMAND, TIMED_OUT};
 
 /// In ascending order.
 pub(super) static ENTRIES: &[Entry] = &[
@@ -170,7 +170,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "an error within the server",
         advice: "nothing, unless it goes on: then ask the support of the API",
         source: "page account_delete; error code table 2025",
-        rule: TRANSIENT,
+        rule: DATA_LEFT,
     },
     Entry {
         codes: 71_000..=71_000,
@@ -233,7 +233,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "the server could not read the JSON of the request",
         advice: "report this as a bug of imbulk",
         source: "pages of the openim commands",
-        rule: FATAL,
+        rule: OF_ONE_ITEM,
     },
     Entry {
         codes: 90_009..=90_009,
@@ -247,27 +247,27 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "an error within the server",
         advice: "nothing, unless it goes on",
         source: "pages of the openim commands",
-        rule: TRANSIENT,
+        rule: HALF_DONE,
     },
     Entry {
         codes: 90_994..=90_994,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on",
         source: "pages of the openim commands",
-        rule: TRANSIENT,
+        rule: HALF_DONE,
     },
     Entry {
         codes: 90_995..=90_995,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on",
         source: "pages of the openim commands",
-        rule: TRANSIENT,
+        rule: HALF_DONE,
     },
     Entry {
         codes: 91_000..=91_000,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on",
         source: "pages of the openim commands",
-        rule: TRANSIENT,
+        rule: HALF_DONE,
     },
 ];

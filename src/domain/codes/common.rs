@@ -1,6 +1,6 @@
 //! Codes that every command may answer with: 600xx, as a rule the verdict on a whole request.
 
-use super::{Entry, FATAL, RENEW, SLOW_APP, SLOW_COMMAND, TIMED_OUT, TRANSIENT};
+use super::{Entry, FATAL, OF_ONE_ITEM, RENEW_OR_WAIT, SLOW_APP, SLOW_COMMAND, TIMED_OUT};
 
 /// In ascending order.
 pub(super) static ENTRIES: &[Entry] = &[
@@ -16,21 +16,21 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "the server could not read the JSON of the request",
         advice: "report this as a bug of imbulk",
         source: "REST API overview",
-        rule: FATAL,
+        rule: OF_ONE_ITEM,
     },
     Entry {
         codes: 60_004..=60_004,
         meaning: "the check of the signing account or its UserSig failed",
         advice: "check `[app] identifier` and the secret key if it comes back",
         source: "REST API overview; error code table 2025 words it anew",
-        rule: RENEW,
+        rule: RENEW_OR_WAIT,
     },
     Entry {
         codes: 60_005..=60_005,
         meaning: "the check of the signing account or its UserSig failed",
         advice: "check `[app] identifier` and the secret key if it comes back",
         source: "REST API overview; error code table 2025 words it anew",
-        rule: RENEW,
+        rule: RENEW_OR_WAIT,
     },
     Entry {
         codes: 60_006..=60_006,
@@ -87,7 +87,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "the server could not read an answer of its own",
         advice: "nothing, unless it goes on: then ask the support of the API",
         source: "error code tables 2023 and 2025",
-        rule: TRANSIENT,
+        rule: TIMED_OUT,
     },
     Entry {
         codes: 60_014..=60_014,
@@ -101,7 +101,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "an account in the request is not a string",
         advice: "report this as a bug of imbulk",
         source: "REST API overview",
-        rule: FATAL,
+        rule: OF_ONE_ITEM,
     },
     Entry {
         codes: 60_016..=60_016,

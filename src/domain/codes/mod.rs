@@ -34,26 +34,49 @@ pub enum Class {
     /// Another write held the account: again, while nothing else is sent for it; counts as an attempt.
     Conflict,
     /// Too fast: everything within the scope slows down; counts as no attempt.
-    Throttled(Scope),
-    /// The UserSig is used up: a new one, once.
-    Renew,
+    Throttled(Scope, Pause),
+    /// The UserSig is refused: a new one, once; then as this says.
+    Renew(Otherwise),
     /// The whole batch was refused for what may be one bad item: halves, until it stands alone; then failed.
     Split,
     /// The API's final no to this item.
     ItemFailed,
     /// Nothing of this job can succeed: nothing more is sent, work stays pending.
     Fatal,
-    /// In no table that we know: fails the item, counted apart, never taken for success.
+    /// In no table that we know: a whole request is sent once more, then halved; an item fails. Never taken for success.
     Unknown,
 }
 
 /// Whether an attempt that ended in a transient code may have taken effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The server said that it failed.
+    /// The server failed before it wrote anything.
     None,
     /// The server itself ran into a time-out, so it doesn't know.
     Unknown,
+    /// The server failed half way: a part of the effect may be there.
+    Partial,
+    /// As `Partial`. On account_delete a later "no such account" proves that the account is gone, and nothing about the
+    /// data that belonged to it.
+    DataLeft,
+}
+
+/// For how long nothing is sent after a throttle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pause {
+    /// About a second: a limit per second.
+    Short,
+    /// Minutes: a security policy.
+    Long,
+}
+
+/// How a code is treated that refuses a UserSig once a new one did not help, or cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Otherwise {
+    /// As fatal.
+    Fatal,
+    /// As transient: newer pages say that the check of the account failed and may pass later.
+    Transient,
 }
 
 /// What slows down.
@@ -73,8 +96,8 @@ impl Class {
             Self::AlreadyDone => "already done",
             Self::Transient(_) => "transient",
             Self::Conflict => "conflict",
-            Self::Throttled(_) => "throttled",
-            Self::Renew => "renew",
+            Self::Throttled(..) => "throttled",
+            Self::Renew(_) => "renew",
             Self::Split => "split",
             Self::ItemFailed => "item failed",
             Self::Fatal => "fatal",
@@ -87,28 +110,49 @@ impl Class {
         match self {
             Self::Done => "the item is `succeeded`",
             Self::AlreadyDone => {
-                "the item is `already_done`, since the state asked for was there, or `succeeded` where an earlier attempt \
-                 may have arrived"
+                "the item is `already_done`; after an earlier attempt that may have arrived it is `succeeded`, and \
+                 `in_doubt` where a part of the state is not proved"
             }
             Self::Transient(Effect::None) => "sent again after a random, growing delay; counts as an attempt",
             Self::Transient(Effect::Unknown) => {
                 "sent again after a random, growing delay; counts as an attempt; it may have taken effect, so \
                  \"already done\" is then `succeeded`"
             }
-            Self::Conflict => {
-                "sent again after a delay, while nothing else is sent for the account; counts as an attempt"
+            Self::Transient(Effect::Partial) => {
+                "sent again after a random, growing delay; counts as an attempt; a part may have taken effect, so \
+                 \"already done\" is then `in_doubt`"
             }
-            Self::Throttled(Scope::Command) => {
+            Self::Transient(Effect::DataLeft) => {
+                "sent again after a random, growing delay; counts as an attempt; a part may have taken effect, so \
+                 \"already done\" is then `in_doubt`, and on account_delete `succeeded` with this code, since data may remain"
+            }
+            Self::Conflict => {
+                "sent again after a delay, while nothing else is sent for the account; counts as an attempt; \
+                 \"already done\" is then `in_doubt`"
+            }
+            Self::Throttled(Scope::Command, Pause::Short) => {
                 "calls of this command slow down and find their way up again; counts as no attempt"
             }
-            Self::Throttled(Scope::App) => {
+            Self::Throttled(Scope::App, Pause::Short) => {
                 "all calls to the app slow down and find their way up again; counts as no attempt"
             }
-            Self::Renew => "a new UserSig is made and the call sent again, once; after that as fatal",
-            Self::Split => "a batch is halved until the bad item stands alone; an item alone gets the item's verdict",
-            Self::ItemFailed => "the item is `failed`; it is not asked again",
-            Self::Fatal => "nothing more is sent, the work stays `pending`, exit code 4",
-            Self::Unknown => "the item is `failed` and counted apart; never taken for success",
+            Self::Throttled(_, Pause::Long) => {
+                "nothing of this command is sent for 90 s, then it starts slowly; counts as no attempt"
+            }
+            Self::Renew(Otherwise::Fatal) => "a new UserSig is made and the call sent again, once; after that as fatal",
+            Self::Renew(Otherwise::Transient) => {
+                "a new UserSig is made and the call sent again, once; after that as transient"
+            }
+            Self::Split => "a batch is halved until the bad item is alone; an item alone gets the item's treatment",
+            Self::ItemFailed => "the item is `failed`; it is not sent again",
+            Self::Fatal => {
+                "nothing more is sent, the work stays `pending`, exit code 4; on one item of an answer in which others \
+                 succeeded: that item is `failed`"
+            }
+            Self::Unknown => {
+                "a whole request is sent once more, then halved until an item is alone; the item is `failed` and \
+                 counted apart; never taken for success"
+            }
         }
     }
 }
@@ -143,6 +187,9 @@ pub enum Rule {
     /// It speaks of From_Account, so it is final for every item of the request. account_delete has no From_Account:
     /// there the code speaks of one item.
     OfFromAccount,
+    /// From_Account does not exist. On friend_delete_all it has no friends, which is the state asked for; elsewhere as
+    /// `OfFromAccount`.
+    NoFromAccount,
     /// On one operation the state asked for was there; elsewhere a final no to one item.
     DoneOn {
         /// The operation.
@@ -156,16 +203,24 @@ pub enum Rule {
 const OF_ONE_ITEM: Rule = Rule::ByLevel { request: Class::Split, item: Class::ItemFailed };
 /// Nothing of the job can succeed.
 const FATAL: Rule = Rule::Always(Class::Fatal);
-/// The server failed and said so.
+/// The server failed before it wrote anything.
 const TRANSIENT: Rule = Rule::Always(Class::Transient(Effect::None));
+/// The server failed, and may have done a part.
+const HALF_DONE: Rule = Rule::Always(Class::Transient(Effect::Partial));
+/// The server failed, and of an account that is gone later data may remain.
+const DATA_LEFT: Rule = Rule::Always(Class::Transient(Effect::DataLeft));
 /// The server waited for an answer within itself in vain.
 const TIMED_OUT: Rule = Rule::Always(Class::Transient(Effect::Unknown));
 /// Another UserSig may pass.
-const RENEW: Rule = Rule::Always(Class::Renew);
+const RENEW: Rule = Rule::Always(Class::Renew(Otherwise::Fatal));
+/// Another UserSig may pass, and so may time.
+const RENEW_OR_WAIT: Rule = Rule::Always(Class::Renew(Otherwise::Transient));
 /// Too many calls of one command.
-const SLOW_COMMAND: Rule = Rule::Always(Class::Throttled(Scope::Command));
+const SLOW_COMMAND: Rule = Rule::Always(Class::Throttled(Scope::Command, Pause::Short));
+/// A security policy stops the command.
+const PAUSE_COMMAND: Rule = Rule::Always(Class::Throttled(Scope::Command, Pause::Long));
 /// Too many calls to the app.
-const SLOW_APP: Rule = Rule::Always(Class::Throttled(Scope::App));
+const SLOW_APP: Rule = Rule::Always(Class::Throttled(Scope::App, Pause::Short));
 
 /// Zero, the only code that means success.
 const DONE: Entry = Entry {
@@ -208,8 +263,11 @@ impl Rule {
                 Level::Request => request,
                 Level::Item => item,
             },
-            Self::OfFromAccount if operation == WITHOUT_FROM_ACCOUNT => OF_ONE_ITEM.class(operation, level, info),
-            Self::OfFromAccount => Class::ItemFailed,
+            Self::NoFromAccount if operation == DELETES_ALL => Class::AlreadyDone,
+            Self::OfFromAccount | Self::NoFromAccount if operation == WITHOUT_FROM_ACCOUNT => {
+                OF_ONE_ITEM.class(operation, level, info)
+            }
+            Self::OfFromAccount | Self::NoFromAccount => Class::ItemFailed,
             Self::DoneOn { operation: on, info: says } => match level {
                 Level::Item if operation == on && says_one_of(info, says) => Class::AlreadyDone,
                 Level::Item | Level::Request => OF_ONE_ITEM.class(operation, level, info),
@@ -226,6 +284,11 @@ impl Rule {
                 (format!("{WITHOUT_FROM_ACCOUNT}, as the verdict on a whole request"), Class::Split),
                 ("otherwise, for every item concerned".to_owned(), Class::ItemFailed),
             ],
+            Self::NoFromAccount => {
+                let mut lines = vec![(DELETES_ALL.to_owned(), Class::AlreadyDone)];
+                lines.extend(Self::OfFromAccount.lines());
+                lines
+            }
             Self::DoneOn { operation, info } => {
                 let when = match info {
                     [] => format!("{operation}, as the verdict on an item"),
@@ -243,6 +306,8 @@ impl Rule {
 
 /// The operation whose items are accounts in their own right.
 const WITHOUT_FROM_ACCOUNT: &str = "account_delete";
+/// The operation that empties the list of an account.
+const DELETES_ALL: &str = "friend_delete_all";
 
 fn by_request(class: Class) -> (String, Class) {
     ("as the verdict on a whole request".to_owned(), class)

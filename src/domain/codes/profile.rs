@@ -1,6 +1,6 @@
 //! Codes of profiles: 40xxx.
 
-use super::{Entry, FATAL, OF_ONE_ITEM, TRANSIENT};
+use super::{DATA_LEFT, Entry, FATAL, OF_ONE_ITEM};
 
 /// In ascending order.
 pub(super) static ENTRIES: &[Entry] = &[
@@ -44,7 +44,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "an error within the server, also while account_delete clears the profile",
         advice: "nothing, unless it goes on: then ask the support of the API",
         source: "page account_delete; error code tables 2023 and 2025",
-        rule: TRANSIENT,
+        rule: DATA_LEFT,
     },
     Entry {
         codes: 40_007..=40_007,

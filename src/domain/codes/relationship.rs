@@ -1,6 +1,6 @@
 //! Codes of friendships: 3xxxx.
 
-use super::{Class, Entry, FATAL, OF_ONE_ITEM, Rule, SLOW_COMMAND, TIMED_OUT, TRANSIENT};
+use super::{Class, Entry, FATAL, HALF_DONE, OF_ONE_ITEM, PAUSE_COMMAND, Rule, TIMED_OUT, TRANSIENT};
 
 /// In ascending order.
 pub(super) static ENTRIES: &[Entry] = &[
@@ -21,9 +21,9 @@ pub(super) static ENTRIES: &[Entry] = &[
     Entry {
         codes: 30_003..=30_003,
         meaning: "the account that the call is about does not exist",
-        advice: "nothing where it was to be purged; else check the id or import the account",
+        advice: "nothing where the account was to lose its friends; else check the id or import the account",
         source: "pages friend_delete, friend_delete_all and friend_update",
-        rule: Rule::OfFromAccount,
+        rule: Rule::NoFromAccount,
     },
     Entry {
         codes: 30_004..=30_004,
@@ -44,7 +44,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "an error within the server",
         advice: "nothing, unless it goes on: then ask the support of the API",
         source: "pages account_delete, friend_delete_all and friend_update",
-        rule: TRANSIENT,
+        rule: HALF_DONE,
     },
     Entry {
         codes: 30_007..=30_007,
@@ -142,7 +142,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         meaning: "the security policy finds that friends are added too often",
         advice: "lower `[limits] calls_per_second`",
         source: "error code table 2023",
-        rule: SLOW_COMMAND,
+        rule: PAUSE_COMMAND,
     },
     Entry {
         codes: 30_614..=30_614,
@@ -182,23 +182,23 @@ pub(super) static ENTRIES: &[Entry] = &[
     Entry {
         codes: 31_705..=31_705,
         meaning: "the server could not clear the data of the friendship",
-        advice: "nothing, unless it goes on",
+        advice: "nothing, unless it goes on; look at the friendship where the item ends `in_doubt`",
         source: "page friend_delete",
-        rule: TRANSIENT,
+        rule: HALF_DONE,
     },
     Entry {
         codes: 31_706..=31_706,
         meaning: "the server could not remove the account from the friend's own list",
-        advice: "nothing, unless it goes on",
+        advice: "nothing, unless it goes on; look at the friend's own list where the item ends `in_doubt`",
         source: "page friend_delete",
-        rule: TRANSIENT,
+        rule: HALF_DONE,
     },
     Entry {
         codes: 31_707..=31_707,
         meaning: "the security policy finds that friends are deleted too often",
-        advice: "lower `[limits] calls_per_second`, or pause the run for a while: `imbulk ctl NAME pause`",
+        advice: "lower `[limits] calls_per_second`; run the rest later with `imbulk run`",
         source: "page friend_delete",
-        rule: SLOW_COMMAND,
+        rule: PAUSE_COMMAND,
     },
     Entry {
         codes: 31_804..=31_804,

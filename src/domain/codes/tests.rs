@@ -64,9 +64,9 @@ fn codes_of_the_four_pages_are_all_known() {
 #[test]
 fn codes_that_stop_everything_do_so_wherever_they_stand() {
     let fatal = [
-        30004, 40004, 60002, 60003, 60006, 60009, 60010, 60012, 60015, 60016, 60017, 60020, 60021, 60025, 60026, 60027,
-        60028, 70002, 70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70398, 70403, 70404, 71000, 72000, 72001,
-        72002, 72011, 72012, 80005, 90001, 90009,
+        30004, 40004, 60002, 60006, 60009, 60010, 60012, 60016, 60017, 60020, 60021, 60025, 60026, 60027, 60028, 70002,
+        70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70398, 70403, 70404, 71000, 72000, 72001, 72002, 72011,
+        72012, 80005, 90009,
     ];
     for code in fatal {
         assert_eq!(everywhere(code), Class::Fatal, "{code}");
@@ -75,33 +75,44 @@ fn codes_that_stop_everything_do_so_wherever_they_stand() {
 
 #[test]
 fn codes_that_ask_for_patience_get_the_kind_of_it_that_they_ask_for() {
-    for code in [30006, 31703, 31705, 31706, 40006, 60013, 70500, 90992, 90994, 90995, 91000] {
-        assert_eq!(everywhere(code), Class::Transient(Effect::None), "{code}");
+    assert_eq!(everywhere(31703), Class::Transient(Effect::None));
+    for code in [30006, 31705, 31706, 90992, 90994, 90995, 91000] {
+        assert_eq!(everywhere(code), Class::Transient(Effect::Partial), "{code}");
     }
-    for code in [30007, 60008, 60014, 70169, 70202] {
+    for code in [40006, 70500] {
+        assert_eq!(everywhere(code), Class::Transient(Effect::DataLeft), "{code}");
+    }
+    for code in [30007, 60008, 60013, 60014, 70169, 70202] {
         assert_eq!(everywhere(code), Class::Transient(Effect::Unknown), "{code}");
     }
-    for code in [30540, 31707, 60007, 70114, 72010] {
-        assert_eq!(everywhere(code), Class::Throttled(Scope::Command), "{code}");
+    for code in [60007, 70114, 72010] {
+        assert_eq!(everywhere(code), Class::Throttled(Scope::Command, Pause::Short), "{code}");
+    }
+    for code in [30540, 31707] {
+        assert_eq!(everywhere(code), Class::Throttled(Scope::Command, Pause::Long), "{code}");
     }
     for code in [60011, 60018, 60019] {
-        assert_eq!(everywhere(code), Class::Throttled(Scope::App), "{code}");
+        assert_eq!(everywhere(code), Class::Throttled(Scope::App, Pause::Short), "{code}");
     }
-    for code in [60004, 60005, 70001, 70017, 70052] {
-        assert_eq!(everywhere(code), Class::Renew, "{code}");
+    for code in [70001, 70017, 70052] {
+        assert_eq!(everywhere(code), Class::Renew(Otherwise::Fatal), "{code}");
+    }
+    for code in [60004, 60005] {
+        assert_eq!(everywhere(code), Class::Renew(Otherwise::Transient), "{code}");
     }
     assert_eq!(everywhere(30008), Class::Conflict);
 }
 
 #[test]
-fn already_done_is_said_in_exactly_three_places() {
+fn already_done_is_said_in_exactly_four_places() {
     let infos = ["", "Err_SNS_FriendGetList_Friend_Not_Exist"];
     let mut said = Vec::new();
     for operation in operation::ALL {
         for (level, info) in [Level::Request, Level::Item].into_iter().flat_map(|l| infos.map(|i| (l, i))) {
             for code in entries().flat_map(|entry| entry.codes.clone()) {
                 if classify(operation.name(), level, code, info) == Class::AlreadyDone {
-                    assert_eq!(level, Level::Item, "{code}");
+                    // The one verdict of friend_delete_all is the item's.
+                    assert!(level == Level::Item || operation.answer_key().is_none(), "{code}");
                     said.push((operation.name(), code, !info.is_empty()));
                 }
             }
@@ -116,6 +127,10 @@ fn already_done_is_said_in_exactly_three_places() {
             ("friend_delete", 30001, true),
             ("friend_delete", 31704, false),
             ("friend_delete", 31704, true),
+            ("friend_delete_all", 30003, false),
+            ("friend_delete_all", 30003, false),
+            ("friend_delete_all", 30003, true),
+            ("friend_delete_all", 30003, true),
         ]
     );
 }
@@ -133,7 +148,7 @@ fn a_missing_friendship_counts_as_done_only_where_it_was_to_be_deleted() {
 
 #[test]
 fn a_batch_refused_for_one_item_is_split_and_an_item_alone_never_is() {
-    for code in [30001, 31701, 31704, 40001, 70107, 70206, 70402] {
+    for code in [30001, 31701, 31704, 40001, 60003, 60015, 70107, 70206, 70402, 90001] {
         for operation in operation::ALL {
             assert_eq!(class(operation.name(), Level::Request, code), Class::Split, "{code}");
         }
@@ -149,7 +164,9 @@ fn a_batch_refused_for_one_item_is_split_and_an_item_alone_never_is() {
 fn a_verdict_on_from_account_fails_every_item_at_once() {
     for code in [30002, 30003, 30010, 30013] {
         for operation in ["friend_delete", "friend_delete_all", "friend_update"] {
-            assert_eq!(class(operation, Level::Request, code), Class::ItemFailed, "{operation} {code}");
+            let there = (operation, code) == ("friend_delete_all", 30003);
+            let wanted = if there { Class::AlreadyDone } else { Class::ItemFailed };
+            assert_eq!(class(operation, Level::Request, code), wanted, "{operation} {code}");
         }
         assert_eq!(class("account_delete", Level::Request, code), Class::Split, "{code}");
         assert_eq!(class("account_delete", Level::Item, code), Class::ItemFailed, "{code}");
@@ -182,7 +199,7 @@ fn all_other_codes_speak_of_one_item() {
     assert_eq!(
         codes.join(" "),
         "30005 30009 30011 30012 30014 30015 30515 30516 30525 30539 30614 31701 31804 32216 38000 to 39000 40001 \
-         40002 40003 40005 40007 40008 40009 40601 40605 40610 70206 70399 70402"
+         40002 40003 40005 40007 40008 40009 40601 40605 40610 60003 60015 70206 70399 70402 90001"
     );
 }
 

@@ -1,11 +1,13 @@
 //! The protected list: ids that are never sent, whatever the input says.
 
 use std::collections::HashSet;
+use std::str::{self, Utf8Error};
 
 use foldhash::quality::FixedState;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::domain::account::{MAX_BYTES, UserId, UserIdError};
+use crate::domain::unusual_id::{self, UnusualId, is_invisible};
 
 /// Most bytes that the compiled patterns may take: some ten thousand patterns.
 const PATTERN_BYTES: usize = 64 << 20;
@@ -13,13 +15,14 @@ const PATTERN_BYTES: usize = 64 << 20;
 /// Ids that are never sent.
 ///
 /// One id a line. `*` stands for any characters, also for none, anywhere in the line. Blank lines don't count, nor do
-/// lines that start with `#`; an id that starts so is written `\#…`. Blanks around an id, a byte order mark and
-/// Windows line ends are no part of it. Ids are compared byte for byte, as the API does.
+/// lines that start with `#`; an id that starts so is written `\#…`. Blanks around an id, a byte order mark at the start
+/// and Windows line ends are no part of it. Ids are compared byte for byte, as the API does.
 #[derive(Debug, Default)]
 pub struct Protected {
     ids: HashSet<Box<[u8]>, FixedState>,
     sketch: Sketch,
     patterns: Option<Regex>,
+    pattern_count: usize,
     lines: blake3::Hasher,
 }
 
@@ -32,10 +35,43 @@ pub enum ProtectedError {
     Id {
         /// The line, from 1.
         line: usize,
-        /// What stands there, control characters escaped.
+        /// What is there, control characters escaped.
         id: String,
         /// Why it is no id.
         why: UserIdError,
+    },
+    /// A line that is no id that an export produces on purpose.
+    #[error("line {line}: `{id}` {why}\nhint: if an account has this id, write `*` in place of such characters")]
+    Unusual {
+        /// The line, from 1.
+        line: usize,
+        /// What is there, invisible characters escaped.
+        id: String,
+        /// Why.
+        why: UnusualId,
+    },
+    /// A line of a table, or of a language with quotes.
+    #[error(
+        "line {line}: `{id}` contains {what}: one id a line\nhint: if an account has this id, write `*` in place of it"
+    )]
+    Separator {
+        /// The line, from 1.
+        line: usize,
+        /// What is there, invisible characters escaped.
+        id: String,
+        /// What does not belong there.
+        what: &'static str,
+    },
+    /// The header of a table.
+    #[error(
+        "line {line}: `{id}` is a header, not an id\nhint: delete the line; if an account has this id, write `*` in \
+         place of its last character"
+    )]
+    Header {
+        /// The line, from 1.
+        line: usize,
+        /// What is there.
+        id: String,
     },
     /// A line with an id and a comment.
     #[error("line {line}: `{text}` has a comment after the id\nhint: comments stand on lines of their own")]
@@ -45,6 +81,15 @@ pub enum ProtectedError {
         /// What stands there.
         text: String,
     },
+    /// A list in another encoding.
+    #[error("line {line}: is not UTF-8\nhint: save the list as UTF-8")]
+    Encoding {
+        /// The first line that is not, from 1.
+        line: usize,
+    },
+    /// No id and no pattern.
+    #[error("the protected list has no id and no pattern\nhint: protected = [] says that nobody is protected")]
+    Empty,
     /// More patterns than fit into memory set aside for them.
     #[error("too many lines with `*`\nhint: join them to fewer, shorter patterns")]
     Patterns,
@@ -52,13 +97,14 @@ pub enum ProtectedError {
 
 impl Protected {
     /// Reads a list.
-    pub fn parse(text: &str) -> Result<Self, ProtectedError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, ProtectedError> {
+        let text = decode(text.as_ref())?;
         let mut protected = Self::default();
         let mut patterns = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let Some(id) = id_of(line) else { continue };
-            check(index + 1, id)?;
+            let is_first = protected.ids.is_empty() && patterns.is_empty();
+            check(index + 1, id, is_first)?;
             protected.lines.update(id.as_bytes()).update(b"\n");
             if id.contains('*') {
                 patterns.push(pattern(id));
@@ -66,10 +112,24 @@ impl Protected {
                 protected.insert(id);
             }
         }
+        if patterns.is_empty() && protected.ids.is_empty() {
+            return Err(ProtectedError::Empty);
+        }
         if !patterns.is_empty() {
             protected.patterns = Some(compile(&patterns)?);
+            protected.pattern_count = patterns.len();
         }
         Ok(protected)
+    }
+
+    /// The number of different ids, the admins included.
+    pub fn ids(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The number of lines with `*`.
+    pub const fn patterns(&self) -> usize {
+        self.pattern_count
     }
 
     /// The list with one more id: the admin that signs the calls is always on it.
@@ -132,23 +192,79 @@ fn id_of(line: &str) -> Option<&str> {
     Some(line.strip_prefix('\\').filter(|rest| rest.starts_with('#')).unwrap_or(line))
 }
 
-fn check(line: usize, id: &str) -> Result<(), ProtectedError> {
-    if id.contains(" #") {
-        let text = id.escape_debug().to_string();
-        return Err(ProtectedError::Comment { line, text });
+/// The text of a list in UTF-8 without its byte order mark.
+fn decode(text: &[u8]) -> Result<&str, ProtectedError> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let decoded = str::from_utf8(text);
+    // Bytes of UTF-16 are NULs in every other place, which may well be UTF-8.
+    let bad = decoded.as_ref().err().map(Utf8Error::valid_up_to).or_else(|| text.iter().position(|byte| *byte == 0));
+    match (decoded, bad) {
+        (Ok(text), None) => Ok(text),
+        (_, bad) => {
+            let before = &text[..bad.unwrap_or_default()];
+            Err(ProtectedError::Encoding { line: before.split(|byte| *byte == b'\n').count() })
+        }
     }
-    // What a pattern says beside `*` must fit into an id; blanks at its ends are then within the id.
-    let least = id.replace('*', "");
-    let verdict = if least.len() == id.len() {
+}
+
+/// Names of columns that are hardly ever the id of an account.
+const HEADERS: [&str; 7] = ["userid", "user_id", "from_account", "to_account", "account_id", "accountid", "im_user_id"];
+/// Names of columns on the first line. An account may have one of them, but hardly the first of a list.
+const FIRST_LINE_HEADERS: [&str; 12] = [
+    "account",
+    "accounts",
+    "id",
+    "ids",
+    "user",
+    "users",
+    "uid",
+    "identifier",
+    "username",
+    "user_name",
+    "userids",
+    "用户",
+];
+
+fn check(line: usize, id: &str, is_first: bool) -> Result<(), ProtectedError> {
+    let shown = || id.chars().map(visible).collect::<String>();
+    if id.contains(" #") {
+        return Err(ProtectedError::Comment { line, text: shown() });
+    }
+    let name = id.to_lowercase();
+    let is_header = |names: &[&str]| names.contains(&&*name);
+    if is_header(&HEADERS) || is_first && is_header(&FIRST_LINE_HEADERS) {
+        return Err(ProtectedError::Header { line, id: shown() });
+    }
+    // What a pattern says beside `*` must fit into an id; it may be a part of one that is unusual by itself.
+    let literal = id.replace('*', "");
+    let is_pattern = literal.len() < id.len();
+    if let Some(invisible) = literal.chars().find(|c| is_invisible(*c) && !c.is_control()) {
+        return Err(ProtectedError::Unusual { line, id: shown(), why: UnusualId::Invisible(invisible.into()) });
+    }
+    let verdict = if !is_pattern {
         UserId::check(id)
-    } else if let Some(control) = least.chars().find(|c| c.is_control()) {
+    } else if let Some(control) = literal.chars().find(|c| c.is_control()) {
         Err(UserIdError::Control(control.into()))
-    } else if least.len() > MAX_BYTES {
-        Err(UserIdError::TooLong(least.len()))
+    } else if literal.len() > MAX_BYTES {
+        Err(UserIdError::TooLong(literal.len()))
     } else {
         Ok(())
     };
-    verdict.map_err(|why| ProtectedError::Id { line, id: id.escape_debug().to_string(), why })
+    verdict.map_err(|why| ProtectedError::Id { line, id: shown(), why })?;
+    let separators =
+        [('"', "a quote"), (',', "a comma"), (';', "a semicolon"), ('|', "a vertical bar"), (' ', "a blank")];
+    if let Some((_, what)) = separators.into_iter().find(|(separator, _)| literal.contains(*separator)) {
+        return Err(ProtectedError::Separator { line, id: shown(), what });
+    }
+    if is_pattern {
+        return Ok(());
+    }
+    unusual_id::check(id).map_err(|why| ProtectedError::Unusual { line, id: shown(), why })
+}
+
+/// A character of a message: what shows nothing is escaped.
+fn visible(c: char) -> String {
+    if is_invisible(c) && !c.is_control() { c.escape_unicode().to_string() } else { c.escape_debug().to_string() }
 }
 
 fn pattern(id: &str) -> String {
@@ -230,6 +346,67 @@ mod tests {
         assert!(matches!(error, ProtectedError::Id { why: UserIdError::TooLong(33), .. }));
     }
 
+    fn refused(list: impl AsRef<[u8]>) -> String {
+        Protected::parse(list).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_line_of_a_table_or_another_encoding_is_refused_with_its_line() {
+        for (list, line, word) in [
+            ("vip_1\n\u{feff}vip_2", 2, "U+FEFF"),
+            ("vip_1\nvip_2\u{200b}\n", 2, "U+200B"),
+            ("vip\u{a0}1", 1, "U+00A0"),
+            ("\u{3000}vip_1 x", 1, "a blank"),
+            ("vip_*\u{200d}", 1, "U+200D"),
+            ("a\n\"vip_1\"", 2, "a quote"),
+            ("a\n'vip_1'", 2, "quotes"),
+            ("vip_1,VIP", 1, "a comma"),
+            ("vip_1;VIP", 1, "a semicolon"),
+            ("vip_1|VIP", 1, "a vertical bar"),
+            ("vip_1\tVIP", 1, "U+0009"),
+            ("vip_1, vip_*", 1, "a comma"),
+            ("john smith", 1, "a blank"),
+            ("# list\nUserID\nvip_1", 2, "header"),
+            ("vip_1\nuser_id", 2, "header"),
+            ("\naccount\nvip_1", 2, "header"),
+            ("NULL", 1, "missing"),
+            ("a\n1.4E+08", 2, "rewritten"),
+            ("------", 1, "letter"),
+            ("(2 rows affected)", 1, "a blank"),
+            ("=\"123\"", 1, "a quote"),
+        ] {
+            let said = refused(list);
+            assert!(said.starts_with(&format!("line {line}: `")) && said.contains(word), "{list:?}: {said}");
+        }
+        assert!(protects("vip_1\naccount\nid", "account"), "an account may have such a name");
+        assert!(protects("*", "anyone") && protects("john*smith", "john smith"));
+    }
+
+    #[test]
+    fn an_invisible_character_is_shown_in_the_message() {
+        assert!(refused("vip_2\u{200b}").contains(r"`vip_2\u{200b}`"));
+    }
+
+    #[test]
+    fn a_list_in_another_encoding_is_refused() {
+        assert!(refused(b"a\n\xbf\xcd\xb7\xfe").starts_with("line 2: is not UTF-8"));
+        assert!(refused(b"\xff\xfea\0\n\0").starts_with("line 1: is not UTF-8"));
+        assert!(refused(b"a\0\n\0b\0").starts_with("line 1: is not UTF-8"));
+    }
+
+    #[test]
+    fn a_list_that_protects_nobody_is_refused() {
+        for list in ["", "\n\n", "# vip_1\n  # vip_2\n", "\u{feff}", " \t\r\n"] {
+            assert_eq!(Protected::parse(list).unwrap_err(), ProtectedError::Empty, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn ids_and_patterns_are_counted() {
+        let list = Protected::parse("a\nb\na\nvip_*\n# c\n").expect("a good list").with("admin");
+        assert_eq!((list.ids(), list.patterns()), (3, 1));
+    }
+
     #[test]
     fn the_admin_is_on_every_list() {
         assert!(Protected::default().with("administrator").protects("administrator"));
@@ -247,7 +424,7 @@ mod tests {
     proptest! {
         #[test]
         fn just_the_ids_of_a_list_are_protected(
-            listed in prop::collection::btree_set("[a-d用]{1,3}", 0..60),
+            listed in prop::collection::btree_set("[a-d用]{1,3}", 1..60),
             others in prop::collection::vec("[a-d用]{1,3}", 60),
         ) {
             let lines: Vec<&str> = listed.iter().map(String::as_str).collect();

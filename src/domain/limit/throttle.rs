@@ -29,6 +29,9 @@ pub const PAUSE: Duration = Duration::from_millis(1100);
 /// The pause where the limit was touched from just below: the few calls too many leave the window in less. At least it is
 /// the time of a call.
 pub const SHORT_PAUSE: Duration = Duration::from_millis(120);
+/// Nothing is sent for so long after a security policy refused calls. It is shorter than the usual `stop.outage`, so that a
+/// call after the pause can show whether the policy still refuses before the run ends.
+pub const LONG_PAUSE: Duration = Duration::from_secs(90);
 /// How long the rate rests at first just below the limit.
 pub const PLATEAU: Duration = Duration::from_millis(1500);
 /// The plateau doubles so often at most.
@@ -61,6 +64,8 @@ const THOUSANDTHS: f64 = 1000.0;
 pub struct Throttle {
     cap: Cap,
     cut: Option<Cut>,
+    /// The end of the last long pause. Of this process alone: other processes meet the policy themselves.
+    long_pause_until: Option<Moment>,
 }
 
 /// A limit below ours was touched.
@@ -78,7 +83,7 @@ pub struct Cut {
 impl Throttle {
     /// Nothing was rejected yet.
     pub fn new(cap: Cap) -> Self {
-        Self { cap, cut: None }
+        Self { cap, cut: None, long_pause_until: None }
     }
 
     /// From now on, this is the highest rate.
@@ -105,6 +110,11 @@ impl Throttle {
         Some(cut)
     }
 
+    /// A security policy refused a call: nothing is sent for [`LONG_PAUSE`].
+    pub fn pause_long(&mut self, now: Moment) {
+        self.long_pause_until = Some(now.plus(LONG_PAUSE));
+    }
+
     /// Another process was told to slow down. Returns whether that is news.
     pub fn heed(&mut self, cut: Cut, now: Moment) -> bool {
         // A moment to come is from before a reboot.
@@ -118,17 +128,17 @@ impl Throttle {
     /// Calls a second that may be sent now; above zero and never above the cap. A pause goes before.
     pub fn rate(&self, now: Moment) -> f64 {
         let cap = f64::from(self.cap.get());
-        self.cut.map_or(cap, |cut| cut.rate(now).min(cap))
+        self.cut.map_or(cap, |cut| cut.after(self.long_pause_until).rate(now).min(cap))
     }
 
     /// The end of the pause, if there is one.
     pub fn paused_until(&self, now: Moment) -> Option<Moment> {
-        self.cut.map(Cut::end_of_pause).filter(|end| *end > now)
+        self.cut.map(Cut::end_of_pause).max(self.long_pause_until).filter(|end| *end > now)
     }
 
     /// How long ago the last pause ended.
     pub fn unpaused(&self, now: Moment) -> Duration {
-        self.cut.map_or(Duration::ZERO, |cut| now.since(cut.end_of_pause()))
+        self.cut.map_or(Duration::ZERO, |cut| now.since(cut.after(self.long_pause_until).end_of_pause()))
     }
 
     /// What there is to tell about it.
@@ -145,6 +155,11 @@ impl Throttle {
 }
 
 impl Cut {
+    /// As if the limit had been touched at the end of the long pause that it fell into: the rate starts low then, too.
+    fn after(self, long_pause_until: Option<Moment>) -> Self {
+        Self { at: self.at.max(long_pause_until.unwrap_or(self.at)), ..self }
+    }
+
     /// Calls a second after the pause; without end, in the end.
     fn rate(self, now: Moment) -> f64 {
         let growing = now.since(self.end_of_plateau()).div_duration_f64(GROWTH);

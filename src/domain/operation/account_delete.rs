@@ -45,6 +45,10 @@ impl Operation for AccountDelete {
         DeleteTypeRule::NotTaken
     }
 
+    fn needs_protected_list(&self) -> bool {
+        true
+    }
+
     fn keys(&self, request: &Request, _: DeleteType) -> Keys {
         Keys::of(request.items.iter().map(|item| &item.account))
     }

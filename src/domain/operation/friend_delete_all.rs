@@ -42,6 +42,10 @@ impl Operation for FriendDeleteAll {
         DeleteTypeRule::DefaultSingle
     }
 
+    fn needs_protected_list(&self) -> bool {
+        true
+    }
+
     fn keys(&self, request: &Request, _: DeleteType) -> Keys {
         Keys::of(request.items.iter().map(|item| &item.account))
     }

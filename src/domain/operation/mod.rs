@@ -40,6 +40,10 @@ pub trait Operation: fmt::Debug + Send + Sync {
     fn shape(&self) -> Shape;
     /// What it does with `delete_type`.
     fn delete_type(&self) -> DeleteTypeRule;
+    /// Whether a wrong row costs so much that a job on a real app must say who is protected.
+    fn needs_protected_list(&self) -> bool {
+        false
+    }
     /// The accounts that a call with these items writes.
     fn keys(&self, request: &Request, delete_type: DeleteType) -> Keys;
     /// The body of the call.

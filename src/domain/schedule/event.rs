@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::breaker::Outage;
-use crate::domain::codes::Scope;
+use crate::domain::codes::{Otherwise, Pause, Scope};
 use crate::domain::guard::Bytes;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{DeleteType, Operation};
 use crate::domain::outcome::Count;
 use crate::domain::reply::Exchange;
 use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::run_choice::EndedBy;
 use crate::domain::settlement::{Part, Settlement};
 use crate::domain::tally::Tally;
 
@@ -35,6 +36,10 @@ pub struct JobPlan {
     pub max_in_flight: Option<usize>,
     /// When to stop early.
     pub stop: Stop,
+    /// The share of `already_done` items at which the run halts.
+    pub max_already_done: Option<f64>,
+    /// The first requests with this many items are judged before the rest is sent; 0: none are.
+    pub canary: u64,
     /// Rows by outcome at the start.
     pub tally: Tally,
 }
@@ -96,6 +101,15 @@ pub enum Event {
     Withdrawn(RequestId),
     /// The rescued request is pending again on disk.
     Reopened(RequestId),
+    /// The answer to [`Command::Renew`] where no other UserSig can be made.
+    NotRenewed {
+        /// The job whose call was refused.
+        job: JobNo,
+        /// The code by which it was refused.
+        code: i64,
+        /// How to treat that code now.
+        otherwise: Otherwise,
+    },
     /// Time has passed.
     Tick,
     /// Stop, for this reason.
@@ -151,6 +165,8 @@ pub enum Command {
         job: JobNo,
         /// What slows down.
         scope: Scope,
+        /// For how long nothing is sent.
+        pause: Pause,
     },
     /// Make a new UserSig, unless the one of this generation was replaced already.
     Renew {
@@ -158,6 +174,10 @@ pub enum Command {
         job: JobNo,
         /// The generation that was refused.
         generation: u64,
+        /// The code by which it was refused.
+        code: i64,
+        /// How to treat that code if no other UserSig can be made.
+        otherwise: Otherwise,
     },
     /// Let nothing leave that has not left.
     HoldBack,
@@ -188,6 +208,8 @@ impl StopSignal {
 /// Why a run stops before its end. The later in this list, the graver; the gravest is reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
+    /// As many items as `--limit` allows have their outcomes.
+    Limit,
     /// `stop.until` has come.
     Deadline,
     /// A signal.
@@ -202,6 +224,26 @@ pub enum StopReason {
         free: Bytes,
         /// What must stay free.
         reserve: Bytes,
+    },
+    /// More items than allowed were already done.
+    AlreadyDone {
+        /// The job.
+        job: JobNo,
+        /// Items that were already done.
+        already_done: Count,
+        /// Items with an outcome.
+        ended: Count,
+    },
+    /// Of the first items, too many failed or were already done.
+    Canary {
+        /// The job.
+        job: JobNo,
+        /// Items that failed or are in doubt.
+        failed: Count,
+        /// Items that were already done.
+        already_done: Count,
+        /// Items with an outcome.
+        ended: Count,
     },
     /// Too many items failed.
     Fuse {
@@ -225,6 +267,24 @@ pub enum StopReason {
     QueueLost,
     /// The file in which processes share the call limit can't be used any more.
     LedgerLost,
+}
+
+impl StopReason {
+    /// The kind of reason, as the queue keeps it.
+    pub const fn ended_by(&self) -> EndedBy {
+        match self {
+            Self::Limit => EndedBy::Limit,
+            Self::Deadline => EndedBy::Deadline,
+            Self::Signal(StopSignal::Interrupt) => EndedBy::Person,
+            Self::Signal(StopSignal::Terminate | StopSignal::Hangup) => EndedBy::Shutdown,
+            Self::Outage(_) => EndedBy::Outage,
+            Self::DiskFull { .. } => EndedBy::DiskFull,
+            Self::AlreadyDone { .. } | Self::Canary { .. } | Self::Fuse { .. } => EndedBy::Guard,
+            Self::Fatal { .. } => EndedBy::FatalCode,
+            // The note of it is lost with the queue; a moved one goes on as after a kill.
+            Self::QueueLost | Self::LedgerLost => EndedBy::Kill,
+        }
+    }
 }
 
 /// How a schedule ends.

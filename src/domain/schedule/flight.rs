@@ -5,19 +5,21 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::budget::Toll;
-use super::job::{JobState, is_bad_sign};
+use super::job::JobState;
 use super::keys::Ticket;
 use super::signature::Refusal;
 use super::{
     Command, Entry, Fault, JobNo, Now, Past, Recording, SERVER_MAY_BE_WRITING, Schedule, Stage, StopReason, Terms,
     Timer,
 };
+use crate::domain::codes::Otherwise;
+use crate::domain::guard::is_bad_sign;
 use crate::domain::outcome::{Count, Outcome};
 use crate::domain::reply::Exchange;
 use crate::domain::request::RequestId;
 use crate::domain::retry::delay;
 use crate::domain::settlement::{Part, Settlement};
-use crate::domain::verdict::{Charge, Charging, Server, Signal, Wait, Work, judge};
+use crate::domain::verdict::{CallContext, Charge, Charging, Server, Signal, Wait, Work, judge};
 
 impl Schedule {
     pub(super) fn intended(&mut self, id: RequestId, out: &mut Vec<Command>) {
@@ -78,9 +80,12 @@ impl Schedule {
             Terms::Paid(_) if self.breaker.is_open() => Charging::Off,
             Terms::Paid(_) | Terms::Last => Charging::UpTo(most),
         };
-        let judgement = judge(plan.operation, &request, exchange, charging);
+        let (operation, delete_type) = (plan.operation, plan.delete_type);
+        let new_usersig = self.signature.new_one(generation);
+        let context = CallContext { operation, delete_type, charging, new_usersig };
+        let judgement = judge(&context, &request, exchange);
         let items = request.items.len();
-        let settlement = Settlement::new(request, judgement.verdicts);
+        let settlement = Settlement::new(operation.name(), request, judgement.verdicts);
         let ended = settlement.ended_by_outcome();
         let (work, fault) = (judgement.work, past.map_or(Fault::Servers, |past| self.fault(past)));
         self.learned(now, id, &work, left, terms, out);
@@ -150,19 +155,32 @@ impl Schedule {
         match signal {
             Signal::Fine => self.signature.taken(generation),
             Signal::Silent => {}
-            Signal::Throttled(scope) => {
+            Signal::Throttled(scope, pause) => {
                 self.signature.taken(generation);
-                out.push(Command::Slow { job, scope });
+                out.push(Command::Slow { job, scope, pause });
             }
-            Signal::Renew => match self.signature.refused(generation) {
+            Signal::Renew { code, reason, otherwise } => match self.signature.refused(generation) {
                 Refusal::Known => {}
-                Refusal::First => out.push(Command::Renew { job, generation }),
+                Refusal::First => out.push(Command::Renew { job, generation, code, otherwise }),
                 Refusal::Again => {
-                    let reason = "the API refuses every new UserSig; is the machine's clock right?".to_owned();
-                    self.stop(StopReason::Fatal { job, code: Some(70001), reason }, out);
+                    let reason = format!("{reason}; a new UserSig was refused as well: is this machine's clock right?");
+                    self.stop(StopReason::Fatal { job, code: Some(code), reason }, out);
                 }
             },
             Signal::Fatal { code, reason } => self.stop(StopReason::Fatal { job, code, reason }, out),
+        }
+    }
+
+    /// No other UserSig can be made: the code that refused this one keeps its other meaning.
+    pub(super) fn not_renewed(&mut self, job: JobNo, code: i64, otherwise: Otherwise, out: &mut Vec<Command>) {
+        self.signature.cannot_be_replaced();
+        match otherwise {
+            Otherwise::Transient => {}
+            Otherwise::Fatal => {
+                let reason = "the UserSig is refused and there is no key to make another; \
+                              hint: set IMBULK_SECRET_KEY, or IMBULK_USERSIG to a fresh one";
+                self.stop(StopReason::Fatal { job, code: Some(code), reason: reason.to_owned() }, out);
+            }
         }
     }
 
@@ -172,17 +190,25 @@ impl Schedule {
         let state = &mut self.jobs[record.job];
         state.in_flight -= 1;
         state.dropped(record.items);
-        let blown: Vec<StopReason> = record
-            .ended
-            .iter()
-            .filter_map(|(outcome, items, rows)| state.count(record.job, *outcome, *items, *rows))
-            .collect();
-        blown.into_iter().for_each(|reason| self.stop(reason, out));
+        record.ended.iter().for_each(|(outcome, items, rows)| state.count(*outcome, *items, *rows));
         let free_at = self.send_again(now, &record, parts);
+        match self.jobs[record.job].alarm(record.job) {
+            Some(reason) => self.stop(reason, out),
+            None => self.release_held(record.job),
+        }
         if free_at > now {
             self.set(free_at, Timer::Release(record.ticket));
         } else {
             self.leave(record.ticket, out);
+        }
+    }
+
+    /// Takes in what the canary of a job held, once its items are decided.
+    fn release_held(&mut self, job: JobNo) {
+        if self.stop.is_none() && self.jobs[job].canary_is_decided() {
+            for request in self.jobs[job].canary.pass() {
+                self.admit(job, request);
+            }
         }
     }
 

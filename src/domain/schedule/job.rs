@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::canary::Canary;
 use super::event::{JobNo, JobPlan, StopReason};
+use crate::domain::guard::Signs;
 use crate::domain::outcome::{Count, Outcome};
 use crate::domain::request::{Request, RequestId};
 
@@ -50,8 +52,9 @@ pub(super) struct JobState {
     pub(super) fresh: usize,
     requests: usize,
     items: usize,
-    ended: Count,
-    failed: Count,
+    pub(super) canary: Canary,
+    /// What became of the items of this session.
+    signs: Signs,
 }
 
 /// Where a job's pending requests come from.
@@ -70,6 +73,10 @@ impl JobState {
         };
         let runway = calls(RUNWAY, RUNWAY_BOUNDS);
         let low_water = calls(AHEAD, LOW_WATER_BOUNDS);
+        let earlier = Signs::of(&plan.tally);
+        // An earlier session had as many outcomes, and they were no reason to stop.
+        let has_passed = earlier.ended >= plan.canary && !plan.stop.is_canary_dead(earlier, plan.max_already_done);
+        let canary = Canary::new(if has_passed { 0 } else { plan.canary });
         Self {
             plan,
             runway,
@@ -84,8 +91,8 @@ impl JobState {
             fresh: 0,
             requests: 0,
             items: 0,
-            ended: 0,
-            failed: 0,
+            canary,
+            signs: Signs::default(),
         }
     }
 
@@ -115,17 +122,23 @@ impl JobState {
 
     /// Whether nothing is left to send.
     pub(super) fn is_over(&self) -> bool {
-        self.source == Source::Exhausted && self.requests == 0 && self.parked == 0
+        self.source == Source::Exhausted && self.is_empty() && !self.canary.holds_any()
     }
 
-    /// Whether all that is left was sent and answered before.
+    fn is_empty(&self) -> bool {
+        self.requests == 0 && self.parked == 0
+    }
+
+    /// Whether all that may be sent now was sent and answered before.
     pub(super) fn is_dry(&self) -> bool {
-        self.source == Source::Exhausted && self.fresh == 0 && self.parked == 0
+        let nothing_comes = self.source == Source::Exhausted || self.canary.holds_any();
+        nothing_comes && self.fresh == 0 && self.parked == 0
     }
 
     /// However many are ready: if all of them failed before, none can tell whether the server works.
     pub(super) fn wants_more(&self) -> bool {
         self.source == Source::Idle
+            && !self.canary.holds_any()
             && self.requests < MOST_REQUESTS
             && self.items < MOST_ITEMS
             && (self.ready.len() < self.low_water || self.untried == 0)
@@ -146,19 +159,28 @@ impl JobState {
         self.plan.max_in_flight.is_some_and(|width| self.leaving + self.in_flight >= width)
     }
 
-    /// Counts items that ended. Says whether the fuse has blown.
-    pub(super) fn count(&mut self, job: JobNo, outcome: Outcome, items: Count, rows: Count) -> Option<StopReason> {
+    /// Counts items that ended.
+    pub(super) fn count(&mut self, outcome: Outcome, items: Count, rows: Count) {
         self.plan.tally.settle(outcome, rows);
-        self.ended += items;
-        if is_bad_sign(outcome) {
-            self.failed += items;
-        }
-        let blown = self.plan.stop.is_blown(self.failed, self.ended);
-        blown.then_some(StopReason::Fuse { job, failed: self.failed, ended: self.ended })
+        self.signs.count(outcome, items);
     }
-}
 
-/// Whether the fuse counts it: an item in doubt is as bad a sign as a failed one.
-pub(super) const fn is_bad_sign(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Failed | Outcome::InDoubt)
+    /// Why the run must halt, by what became of the items so far.
+    pub(super) fn alarm(&self, job: JobNo) -> Option<StopReason> {
+        let JobPlan { stop, max_already_done, .. } = &self.plan;
+        let Signs { ended, failed, already_done } = self.signs;
+        if stop.is_blown(self.signs) {
+            return Some(StopReason::Fuse { job, failed, ended });
+        }
+        if self.canary_is_decided() && stop.is_canary_dead(self.signs, *max_already_done) {
+            return Some(StopReason::Canary { job, failed, already_done, ended });
+        }
+        let idle = stop.is_idle(self.signs, *max_already_done);
+        idle.then_some(StopReason::AlreadyDone { job, already_done, ended })
+    }
+
+    /// Whether each item of the canary has its outcome.
+    pub(super) fn canary_is_decided(&self) -> bool {
+        self.canary.is_full() && self.is_empty()
+    }
 }

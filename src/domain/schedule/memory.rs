@@ -16,6 +16,7 @@ impl Schedule {
         self.set(now + SERVER_MAY_BE_WRITING, Timer::Reopen(request.id));
         if let Some(job) = job {
             self.known.insert(request.id);
+            self.jobs[job].canary.count(&request);
             self.jobs[job].took(&request);
         }
         let id = request.id;
@@ -37,7 +38,9 @@ impl Schedule {
         state.source = if requests.len() < PAGE as usize { Source::Exhausted } else { Source::Idle };
         state.cursor = requests.last().map_or(state.cursor, |request| request.id);
         for request in requests {
-            if !self.known.contains(&request.id) {
+            if !self.known.contains(&request.id)
+                && let Some(request) = self.jobs[job].canary.admit(request)
+            {
                 self.admit(job, request);
             }
         }

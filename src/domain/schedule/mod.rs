@@ -13,6 +13,7 @@
 
 mod breaker;
 mod budget;
+mod canary;
 mod event;
 mod flight;
 mod job;
@@ -214,6 +215,7 @@ impl Schedule {
             Event::Recorded { request, parts } => self.recorded(now, request, parts, &mut out),
             Event::Withdrawn(id) => self.withdrawn(id, &mut out),
             Event::Reopened(id) => self.reopened(id, &mut out),
+            Event::NotRenewed { job, code, otherwise } => self.not_renewed(job, code, otherwise, &mut out),
             Event::Tick => {}
             Event::Stop(reason) => self.stop(reason, &mut out),
         }

@@ -1,10 +1,14 @@
 //! Whether the API takes our signature.
 
+use crate::domain::verdict::NewUserSig;
+
 /// What is known of the signature.
 #[derive(Debug, Default)]
 pub(super) struct Signature {
     /// The latest generation that was refused.
     refused: Option<u64>,
+    /// Whether there is nothing to make another one with.
+    is_the_only_one: bool,
 }
 
 /// What a refused signature means.
@@ -24,6 +28,17 @@ impl Signature {
         if self.refused.is_some_and(|refused| refused < generation) {
             self.refused = None;
         }
+    }
+
+    /// No other signature can be made.
+    pub(super) fn cannot_be_replaced(&mut self) {
+        self.is_the_only_one = true;
+    }
+
+    /// Whether a new signature may help a call that was refused with this generation.
+    pub(super) fn new_one(&self, generation: u64) -> NewUserSig {
+        let replaced_once = self.refused.is_some_and(|refused| refused < generation);
+        if self.is_the_only_one || replaced_once { NewUserSig::DoesNotHelp } else { NewUserSig::MayHelp }
     }
 
     /// The API refused the signature of this generation.
@@ -53,5 +68,18 @@ mod tests {
         assert_eq!(signature.refused(1), Refusal::Again, "an old answer says nothing of the new one");
         signature.taken(1);
         assert_eq!(signature.refused(1), Refusal::First);
+    }
+
+    #[test]
+    fn a_new_signature_may_help_until_it_was_refused_or_cannot_be_made() {
+        let mut signature = Signature::default();
+        assert_eq!(signature.new_one(0), NewUserSig::MayHelp);
+        assert_eq!(signature.refused(0), Refusal::First);
+        assert_eq!(signature.new_one(0), NewUserSig::MayHelp, "calls that left before the replacement");
+        assert_eq!(signature.new_one(1), NewUserSig::DoesNotHelp);
+        signature.taken(1);
+        assert_eq!(signature.new_one(1), NewUserSig::MayHelp);
+        signature.cannot_be_replaced();
+        assert_eq!(signature.new_one(1), NewUserSig::DoesNotHelp);
     }
 }

@@ -1,12 +1,21 @@
 use super::*;
 use crate::domain::account::UserId;
+use crate::domain::history::CodeHistory;
 use crate::domain::request::Doubt;
 use crate::domain::row::Tags;
 
 fn request(accounts: usize) -> Request {
     let item = |row: usize| Item { account: UserId::new(&format!("u{row}")).unwrap(), row: row as u64, updates: None };
     let items = (0..accounts).map(item).collect();
-    Request { id: 7, from: UserId::new("from").ok(), items, attempts: 4, charged: 2, doubt: Doubt::None }
+    Request {
+        id: 7,
+        from: UserId::new("from").ok(),
+        items,
+        attempts: 4,
+        charged: 2,
+        doubt: Doubt::None,
+        history: CodeHistory::default(),
+    }
 }
 
 fn ended(outcome: Outcome) -> Verdict {
@@ -14,7 +23,7 @@ fn ended(outcome: Outcome) -> Verdict {
 }
 
 fn again(charge: Charge, doubt: Doubt, wait: Wait, shape: Shape) -> Verdict {
-    Verdict::Again(Again { charge, doubt, wait, shape })
+    Verdict::Again(Again { charge, doubt, wait, shape, met: None })
 }
 
 fn rows(part: &Part) -> Vec<u64> {
@@ -26,7 +35,7 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
     let backoff = again(Charge::Attempt, Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole);
     let free = again(Charge::Free, Doubt::None, Wait::None, Shape::Whole);
     let verdicts = vec![backoff.clone(), ended(Outcome::Succeeded), free.clone(), backoff, free];
-    let settlement = Settlement::new(request(5), Verdicts::Each(verdicts));
+    let settlement = Settlement::new("account_delete", request(5), Verdicts::Each(verdicts));
     assert_eq!((settlement.request, settlement.attempts), (7, 4));
     assert_eq!(settlement.ended.iter().flat_map(|ended| &ended.items).map(|item| item.row).collect::<Vec<_>>(), [1]);
     let parts: Vec<_> = settlement.parts.iter().map(|part| (rows(part), part.wait)).collect();
@@ -40,7 +49,7 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
 fn a_refused_batch_goes_out_in_halves_down_to_one_item() {
     let halves = again(Charge::Free, Doubt::None, Wait::None, Shape::Halves);
     for (items, sizes) in [(2, vec![1, 1]), (3, vec![1, 2]), (100, vec![50, 50]), (1, vec![1])] {
-        let settlement = Settlement::new(request(items), Verdicts::All(halves.clone()));
+        let settlement = Settlement::new("account_delete", request(items), Verdicts::All(halves.clone()));
         assert_eq!(settlement.parts.iter().map(|part| part.request.items.len()).collect::<Vec<_>>(), sizes);
         assert_eq!(settlement.parts.iter().flat_map(rows).collect::<Vec<_>>(), (0..items as u64).collect::<Vec<_>>());
         assert!(settlement.parts.iter().all(|part| part.request.charged == 2));
@@ -52,7 +61,7 @@ fn items_that_ended_alike_with_none_between_them_that_ended_otherwise_share_an_e
     let (done, failed) = (ended(Outcome::Succeeded), ended(Outcome::Failed));
     let free = again(Charge::Free, Doubt::None, Wait::None, Shape::Whole);
     let groups = |verdicts: Verdicts| {
-        let settlement = Settlement::new(request(4), verdicts);
+        let settlement = Settlement::new("account_delete", request(4), verdicts);
         let groups = settlement.ended.iter();
         let rows = |ended: &Ended| ended.items.iter().map(|item| item.row).collect::<Vec<_>>();
         groups.map(|ended| (ended.ending.outcome, rows(ended))).collect::<Vec<_>>()
@@ -73,14 +82,29 @@ fn items_and_rows_are_summed_by_outcome() {
     let mut request = request(4);
     request.items[2].updates = Some(Box::new(vec![(2, Tags::new()), (9, Tags::new())]));
     let verdicts = [Outcome::Succeeded, Outcome::Failed, Outcome::Succeeded, Outcome::InDoubt].map(ended).to_vec();
-    let settlement = Settlement::new(request, Verdicts::Each(verdicts));
+    let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
     let sums = [(Outcome::Succeeded, 2, 3), (Outcome::Failed, 1, 1), (Outcome::InDoubt, 1, 1)];
     assert_eq!(settlement.ended_by_outcome(), sums);
     assert!(settlement.parts.is_empty());
 }
 
 #[test]
+fn items_that_met_different_codes_travel_apart_with_the_codes_that_they_met() {
+    let met = |code| {
+        let (charge, doubt, wait, shape) = (Charge::Attempt, Doubt::None, Wait::Backoff, Shape::Whole);
+        Verdict::Again(Again { charge, doubt, wait, shape, met: Some(code) })
+    };
+    let mut request = request(4);
+    request.history = [60007].into_iter().collect();
+    let verdicts = vec![met(70500), met(40006), met(70500), ended(Outcome::Succeeded)];
+    let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
+    let parts = settlement.parts.iter().map(|part| (rows(part), part.request.history.codes().collect::<Vec<_>>()));
+    assert_eq!(parts.collect::<Vec<_>>(), [(vec![0, 2], vec![70500, 60007]), (vec![1], vec![40006, 60007])]);
+    assert_eq!(settlement.history.codes().collect::<Vec<_>>(), [60007], "of what ended");
+}
+
+#[test]
 #[should_panic(expected = "one verdict an item")]
 fn an_item_without_a_verdict_is_refused() {
-    let _ = Settlement::new(request(2), Verdicts::Each(vec![ended(Outcome::Succeeded)]));
+    let _ = Settlement::new("account_delete", request(2), Verdicts::Each(vec![ended(Outcome::Succeeded)]));
 }

@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::account::UserId;
+use crate::domain::codes::entries;
+use crate::domain::history::CodeHistory;
 use crate::domain::operation::{ALL, by_name};
 
 /// Attempts that count, of which requests of these tests have used one.
@@ -11,7 +13,13 @@ fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Re
     let id = |name: &str| UserId::new(name).unwrap();
     let items = accounts.iter().zip(0..).map(|(name, row)| Item { account: id(name), row, updates: None }).collect();
     let from = by_name(operation).unwrap().shape().from.map(|_| id("from"));
-    Request { id: 1, from, items, attempts: charged + 1, charged, doubt }
+    let history = CodeHistory::default();
+    Request { id: 1, from, items, attempts: charged + 1, charged, doubt, history }
+}
+
+fn context(operation: &str, charging: Charging) -> CallContext<'static> {
+    let operation = by_name(operation).unwrap();
+    CallContext { operation, delete_type: DeleteType::Single, charging, new_usersig: NewUserSig::MayHelp }
 }
 
 /// A judgement with a verdict for each item.
@@ -27,7 +35,11 @@ fn judged(operation: &str, request: &Request, exchange: &Exchange) -> Judged {
 }
 
 fn judged_charging(operation: &str, request: &Request, exchange: &Exchange, charging: Charging) -> Judged {
-    let judgement = judge(by_name(operation).unwrap(), request, exchange, charging);
+    judged_in(&context(operation, charging), request, exchange)
+}
+
+fn judged_in(context: &CallContext<'_>, request: &Request, exchange: &Exchange) -> Judged {
+    let judgement = judge(context, request, exchange);
     let Judgement { verdicts, server, work, signal } = judgement;
     let verdicts = match verdicts {
         Verdicts::All(verdict) => vec![verdict; request.items.len()],
@@ -91,7 +103,7 @@ const DOUBTS: [Doubt; 3] = Doubt::ALL;
 type Fate = fn(Doubt) -> (Expected, Expected);
 
 /// One code of each class, and what becomes of an item so answered, by doubt.
-const CLASSES: [(&str, i64, Fate); 11] = [
+const CLASSES: [(&str, i64, Fate); 10] = [
     ("done", 0, |_| (Ends(Outcome::Succeeded, None), Ends(Outcome::Succeeded, None))),
     ("already done", 70107, |doubt| {
         let outcome = if doubt == Doubt::None { Outcome::AlreadyDone } else { Outcome::Succeeded };
@@ -116,7 +128,6 @@ const CLASSES: [(&str, i64, Fate); 11] = [
     ("renew", 70001, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
     ("fatal", 71000, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
     ("item failed", 70402, |_| (Ends(Outcome::Failed, Some(70402)), Ends(Outcome::Failed, Some(70402)))),
-    ("unknown", 99999, |_| (Ends(Outcome::Failed, Some(99999)), Ends(Outcome::Failed, Some(99999)))),
 ];
 
 #[test]
@@ -147,8 +158,10 @@ fn a_refusal_of_a_batch_halves_what_it_speaks_of_and_costs_no_attempt() {
         let request = request("account_delete", &["a", "b", "c"], MAX_ATTEMPTS - 1, doubt);
         let refused = judged("account_delete", &request, &answer(70402, &[]));
         assert!(refused.verdicts.iter().all(|verdict| how(verdict) == Some((Free, doubt, Wait::None, Halves))));
-        let refused = judged("account_delete", &request, &answer(70402, &[("a", 0), ("b", 0)]));
-        assert_eq!(outcome(&refused.verdicts[0]), Some((Outcome::Succeeded, None)));
+        let refused = judged("account_delete", &request, &answer(70402, &[("a", 70107), ("b", 70206)]));
+        let named = [Outcome::AlreadyDone, Outcome::Failed];
+        let named = if doubt == Doubt::None { named } else { [Outcome::Succeeded, Outcome::Failed] };
+        assert_eq!(refused.verdicts[..2].iter().map(|v| outcome(v).unwrap().0).collect::<Vec<_>>(), named);
         assert_eq!(outcome(&refused.verdicts[2]), Some((Outcome::Failed, Some(70402))), "the only one not named");
     }
 }
@@ -230,7 +243,7 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
         assert!(judgement.verdicts.iter().all(|verdict| outcome(verdict) == Some((Outcome::InDoubt, None))));
     }
     let harmless = [
-        (Exchange::Status(429), Signal::Throttled(Scope::Command)),
+        (Exchange::Status(429), Signal::Throttled(Scope::Command, Pause::Short)),
         (Exchange::NotSent("refused".into()), Signal::Silent),
         (Exchange::Refused("certificate".into()), fatal(None, "certificate")),
         (Exchange::Status(404), fatal(None, "HTTP status 404 where the API always sends 200; is the endpoint right?")),
@@ -253,9 +266,11 @@ fn the_gravest_item_speaks_for_the_answer() {
         judged("account_delete", &request, &answer(0, &items)).signal
     };
     assert_eq!(signal([0, 70500, 70107]), Signal::Fine);
-    assert_eq!(signal([60011, 60007, 0]), Signal::Throttled(Scope::App));
-    assert_eq!(signal([60011, 70001, 60007]), Signal::Renew);
-    assert_eq!(signal([71000, 70001, 0]), Signal::Fatal { code: Some(71000), reason: "says why".into() });
+    assert_eq!(signal([60011, 60007, 0]), Signal::Throttled(Scope::App, Pause::Short));
+    assert_eq!(signal([60011, 31707, 0]), Signal::Throttled(Scope::Command, Pause::Long));
+    let renew = Signal::Renew { code: 70001, reason: "says why".into(), otherwise: Otherwise::Fatal };
+    assert_eq!(signal([60011, 70001, 60007]), renew);
+    assert_eq!(signal([71000, 70001, 70500]), Signal::Fatal { code: Some(71000), reason: "says why".into() });
 }
 
 #[test]
@@ -263,7 +278,7 @@ fn the_server_did_its_work_if_one_item_got_its_word_and_else_the_reason_is_told(
     let request = request("account_delete", &["a", "b"], 0, Doubt::None);
     let work = |exchange: &Exchange| judged("account_delete", &request, exchange).work;
     let items = |a, b| work(&answer(0, &[("a", a), ("b", b)]));
-    for (a, b) in [(0, 0), (0, 70500), (60011, 70402), (70107, 30008), (99999, 70500)] {
+    for (a, b) in [(0, 0), (0, 70500), (60011, 70402), (70107, 30008), (70402, 70500)] {
         assert_eq!(items(a, b), Work::Done, "{a} {b}");
     }
     assert_eq!(work(&answer(30001, &[])), Work::Done, "it looked at the batch");
@@ -295,4 +310,233 @@ fn while_attempts_do_not_count_none_is_charged_and_nothing_fails_for_want_of_the
     }
     let no = judged_charging("account_delete", &request, &answer(70402, &[]), Charging::Off);
     assert_eq!(outcome(&no.verdicts[0]), Some((Outcome::Failed, Some(70402))), "the server's own no is one");
+}
+
+/// Answers that call items done and the request failed, or one item two things: for each operation that answers by item.
+fn contradictions(id: &str, other: &str, code: i64) -> Vec<Exchange> {
+    let item = |id: &str, code: i64| json!({"UserID": id, "ResultCode": code, "ResultInfo": "x"});
+    let both = json!([item(id, 0), item(other, 0)]);
+    vec![
+        body(&json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": "x", "ResultItem": both})),
+        body(&json!({"ActionStatus": "OK", "ErrorCode": code, "ErrorInfo": "x", "ResultItem": both})),
+        body(&json!({"ErrorCode": code, "ResultItem": both})),
+        body(&json!({"ActionStatus": "FAIL", "ErrorCode": 0, "ResultItem": both})),
+        body(&json!({"ActionStatus": "OK", "ErrorCode": code.to_string(), "ResultItem": both})),
+        body(&json!({"ErrorCode": 0, "ResultItem": [item(id, 0), item(id, code), item(other, code)]})),
+        body(&json!({"ErrorCode": 0, "ResultItem": both, "Fail_Account": [id, other]})),
+        body(&json!({"ErrorCode": 0, "ResultItem": both, "Invalid_Account": [id, other]})),
+    ]
+}
+
+#[test]
+fn an_answer_that_contradicts_itself_never_makes_a_success_whatever_its_code() {
+    for operation in ALL.into_iter().filter(|operation| operation.answer_key().is_some()) {
+        for code in entries().map(|entry| *entry.codes.start()).filter(|code| *code != 0).chain([12345]) {
+            for charged in 0..MAX_ATTEMPTS {
+                let request = request(operation.name(), &["a", "b"], charged, Doubt::None);
+                for exchange in contradictions("a", "b", code) {
+                    let verdict = &judged(operation.name(), &request, &exchange).verdicts[0];
+                    let end = outcome(verdict).map(|(outcome, _)| outcome);
+                    assert!(!matches!(end, Some(Outcome::Succeeded)), "{code} {exchange:?}: {verdict:?}");
+                    if let Some(again) = how(verdict) {
+                        assert_eq!(again.1, MayHaveArrived, "{code} {exchange:?}: {verdict:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_code_that_stops_the_app_is_the_items_where_others_of_the_same_answer_succeeded() {
+    let request = request("friend_delete", &["a", "b", "c"], 0, Doubt::None);
+    for code in [30004, 71000, 70403, 60010, 70001, 70052] {
+        let one = judged("friend_delete", &request, &answer(0, &[("a", 0), ("b", code), ("c", 0)]));
+        assert_eq!((&one.signal, outcome(&one.verdicts[1])), (&Signal::Fine, Some((Outcome::Failed, Some(code)))));
+        assert_eq!(outcome(&one.verdicts[2]), Some((Outcome::Succeeded, None)));
+        for others in [code, 31704, 70402] {
+            let none = judged("friend_delete", &request, &answer(0, &[("a", others), ("b", code), ("c", others)]));
+            assert_ne!(none.signal, Signal::Fine, "{code}, and no item succeeded");
+            assert_eq!(how(&none.verdicts[1]), Some((Free, Doubt::None, Wait::None, Whole)));
+        }
+    }
+    let transient = judged("friend_delete", &request, &answer(0, &[("a", 0), ("b", 60004), ("c", 0)]));
+    assert_eq!(
+        how(&transient.verdicts[1]),
+        Some((Attempt, Doubt::None, Wait::Backoff, Whole)),
+        "the UserSig is accepted"
+    );
+}
+
+#[test]
+fn an_id_that_only_a_list_of_failures_names_is_failed_and_the_reason_names_the_list() {
+    for (list, operation) in [("Fail_Account", "friend_delete"), ("Invalid_Account", "friend_update")] {
+        let request = request(operation, &["a", "b"], 0, Doubt::None);
+        let named = json!({"ErrorCode": 0, "ResultItem": [{"To_Account": "a", "ResultCode": 0}], list: ["b"]});
+        let judgement = judged(operation, &request, &body(&named));
+        assert_eq!(outcome(&judgement.verdicts[1]), Some((Outcome::Failed, None)));
+        assert!(reason(&judgement.verdicts[1]).contains(list));
+        // Where the request failed, its code decides.
+        let failed = json!({"ErrorCode": 30006, "ErrorInfo": "x", list: ["a", "b"]});
+        assert!(how(&judged(operation, &request, &body(&failed)).verdicts[1]).is_some());
+    }
+    let request = request("friend_delete_all", &["a"], 0, Doubt::None);
+    let blamed = judged("friend_delete_all", &request, &body(&json!({"ErrorCode": 0, "Fail_Account": ["a"]})));
+    assert_eq!(how(&blamed.verdicts[0]), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)));
+}
+
+fn reason(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Settled(ending) => &ending.reason,
+        Verdict::Again(_) => "",
+    }
+}
+
+#[test]
+fn an_unknown_code_of_a_request_is_sent_once_more_then_halved_and_at_last_failed() {
+    let three = request("friend_update", &["a", "b", "c"], 0, Doubt::None);
+    let first = judged("friend_update", &three, &answer(70032, &[]));
+    assert_eq!(how(&first.verdicts[0]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
+    assert_eq!(first.work, Work::Failed(Trouble::Failing("code 70032: says why".into())));
+    let once = Request { history: [70032].into_iter().collect(), ..three };
+    for code in [70032, 70033] {
+        let second = judged("friend_update", &once, &answer(code, &[]));
+        assert_eq!(how(&second.verdicts[0]), Some((Free, Doubt::None, Wait::None, Halves)), "{code}");
+    }
+    let alone = Request { items: once.items[..1].to_vec(), ..once };
+    assert_eq!(
+        outcome(&judged("friend_update", &alone, &answer(70032, &[])).verdicts[0]),
+        Some((Outcome::Failed, Some(70032)))
+    );
+    // No attempt is left for another call of the whole.
+    let last = request("friend_update", &["a", "b"], MAX_ATTEMPTS - 1, Doubt::None);
+    assert_eq!(how(&judged("friend_update", &last, &answer(70032, &[])).verdicts[0]).unwrap().3, Halves);
+}
+
+#[test]
+fn a_request_that_is_too_large_is_halved_and_an_item_alone_fails() {
+    let two = request("friend_update", &["a", "b"], 0, Doubt::None);
+    let judgement = judged("friend_update", &two, &Exchange::Status(413));
+    assert_eq!(how(&judgement.verdicts[0]), Some((Free, Doubt::None, Wait::None, Halves)));
+    assert_eq!((judgement.work, judgement.signal), (Work::Done, Signal::Silent));
+    let one = request("friend_update", &["a"], 0, Doubt::None);
+    let judgement = judged("friend_update", &one, &Exchange::Status(413));
+    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::Failed, None)));
+    assert!(reason(&judgement.verdicts[0]).contains("413"));
+}
+
+#[test]
+fn a_failed_check_of_the_account_is_transient_once_a_new_usersig_did_not_help() {
+    let request = request("account_delete", &["a"], 0, Doubt::None);
+    for code in [60004, 60005] {
+        let mut context = context("account_delete", Charging::UpTo(MAX_ATTEMPTS));
+        let first = judged_in(&context, &request, &answer(code, &[]));
+        let renew = Signal::Renew { code, reason: "says why".into(), otherwise: Otherwise::Transient };
+        assert_eq!((first.signal, how(&first.verdicts[0]).unwrap().0), (renew, Free));
+        context.new_usersig = NewUserSig::DoesNotHelp;
+        let second = judged_in(&context, &request, &answer(code, &[]));
+        assert_eq!(how(&second.verdicts[0]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
+        assert_eq!(second.signal, Signal::Silent, "nothing is learned of the UserSig");
+        let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request.clone() };
+        let last = judged_in(&context, &used_up, &answer(code, &[]));
+        assert_eq!(outcome(&last.verdicts[0]), Some((Outcome::Failed, Some(code))));
+    }
+}
+
+#[test]
+fn no_ending_but_a_plain_success_is_without_a_reason() {
+    for operation in ALL {
+        for code in entries().map(|entry| *entry.codes.start()).filter(|code| *code != 0).chain([12345, -1]) {
+            for info in ["", " ", "0"] {
+                let mut request = request(operation.name(), &["a"], MAX_ATTEMPTS - 1, Doubt::None);
+                request.history = [code].into_iter().collect();
+                let whole = body(&json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": info}));
+                let item = json!([{"UserID": "a", "ResultCode": code, "ResultInfo": info}]);
+                let item = body(&json!({"ActionStatus": "OK", "ErrorCode": 0, "ResultItem": item}));
+                for exchange in [whole, item] {
+                    let judgement = judged(operation.name(), &request, &exchange);
+                    if outcome(&judgement.verdicts[0]).is_some() {
+                        assert!(reason(&judgement.verdicts[0]).len() > 3, "{} {code}", operation.name());
+                    }
+                    if let Signal::Fatal { reason, .. } | Signal::Renew { reason, .. } = judgement.signal {
+                        assert!(reason.len() > 3, "{} {code}", operation.name());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reason_has_every_code_that_the_item_met_the_latest_first() {
+    let mut request = request("friend_delete", &["a"], 1, Doubt::None);
+    request.history = [31706, 60007].into_iter().collect();
+    let judgement = judged("friend_delete", &request, &answer(0, &[("a", 31704)]));
+    let wanted = "31704 says why (an earlier call may have left a part); before: 31706, 60007";
+    assert_eq!(reason(&judgement.verdicts[0]), wanted);
+    let judgement = judged("friend_delete", &request, &answer(0, &[("a", 31706)]));
+    assert!(how(&judgement.verdicts[0]).is_some());
+    request.charged = MAX_ATTEMPTS - 1;
+    let judgement = judged("friend_delete", &request, &answer(0, &[]));
+    let wanted = "the answer does not name this item (attempts used up); before: 31706, 60007";
+    assert_eq!(reason(&judgement.verdicts[0]), wanted);
+}
+
+/// Operation, whether both sides are deleted, earlier code, doubt, the "already gone" code, and what that proves.
+type ClaimCase = (&'static str, DeleteType, Option<i64>, Doubt, i64, Outcome, i64);
+
+/// The table of docs/decisions/0012.
+const CLAIMS: &[ClaimCase] = &{
+    use DeleteType::{Both, Single};
+    use Outcome::{AlreadyDone, InDoubt, Succeeded};
+    [
+        ("account_delete", Single, None, Doubt::None, 70107, AlreadyDone, 70107),
+        ("account_delete", Single, None, Doubt::TimedOut, 70107, Succeeded, 70107),
+        ("account_delete", Single, None, Doubt::MayHaveArrived, 70107, Succeeded, 70107),
+        ("account_delete", Single, Some(60007), Doubt::None, 70107, AlreadyDone, 70107),
+        ("account_delete", Single, Some(70402), Doubt::None, 70107, AlreadyDone, 70107),
+        ("account_delete", Single, Some(70169), Doubt::TimedOut, 70107, Succeeded, 70107),
+        ("account_delete", Single, Some(40006), Doubt::None, 70107, Succeeded, 40006),
+        ("account_delete", Single, Some(70500), Doubt::MayHaveArrived, 70107, Succeeded, 70500),
+        ("account_delete", Single, Some(30006), Doubt::None, 70107, InDoubt, 70107),
+        ("account_delete", Single, Some(30008), Doubt::None, 70107, InDoubt, 70107),
+        ("account_delete", Single, Some(12345), Doubt::None, 70107, InDoubt, 70107),
+        ("friend_delete", Single, None, Doubt::None, 31704, AlreadyDone, 31704),
+        ("friend_delete", Single, None, Doubt::MayHaveArrived, 31704, Succeeded, 31704),
+        ("friend_delete", Single, Some(31703), Doubt::None, 31704, AlreadyDone, 31704),
+        ("friend_delete", Single, Some(31707), Doubt::None, 31704, AlreadyDone, 31704),
+        ("friend_delete", Single, Some(30007), Doubt::TimedOut, 31704, Succeeded, 31704),
+        ("friend_delete", Single, Some(31705), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", Single, Some(31706), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", Single, Some(30006), Doubt::MayHaveArrived, 31704, InDoubt, 31704),
+        ("friend_delete", Single, Some(30008), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", Single, Some(70500), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", Single, Some(40006), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", Both, None, Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", Both, None, Doubt::MayHaveArrived, 31704, InDoubt, 31704),
+        ("friend_delete", Both, Some(31706), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete_all", Single, None, Doubt::None, 30003, AlreadyDone, 30003),
+        ("friend_delete_all", Single, None, Doubt::MayHaveArrived, 30003, Succeeded, 30003),
+        ("friend_delete_all", Single, Some(30006), Doubt::None, 30003, InDoubt, 30003),
+        ("friend_delete_all", Both, None, Doubt::None, 30003, AlreadyDone, 30003),
+        ("friend_delete_all", Both, None, Doubt::TimedOut, 30003, InDoubt, 30003),
+        ("friend_delete_all", Both, Some(30008), Doubt::None, 30003, InDoubt, 30003),
+    ]
+};
+
+#[test]
+fn already_gone_claims_what_the_codes_before_it_let_it_prove() {
+    for &(operation, delete_type, earlier, doubt, code, wanted, kept) in CLAIMS {
+        let mut request = request(operation, &["a"], 1, doubt);
+        request.history = earlier.into_iter().collect();
+        let context = CallContext { delete_type, ..context(operation, Charging::UpTo(MAX_ATTEMPTS)) };
+        let by_item = by_name(operation).unwrap().answer_key().is_some();
+        let exchange = if by_item { answer(0, &[("a", code)]) } else { answer(code, &[]) };
+        let verdict = &judged_in(&context, &request, &exchange).verdicts[0];
+        let case = format!("{operation} {delete_type:?}, {earlier:?} and {doubt:?} before {code}: {verdict:?}");
+        assert_eq!(outcome(verdict), Some((wanted, Some(kept))), "{case}");
+        if let Some(earlier) = earlier {
+            assert!(reason(verdict).contains(&earlier.to_string()), "{case}");
+        }
+    }
 }

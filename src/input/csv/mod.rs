@@ -10,56 +10,62 @@ mod window;
 use std::io::Read;
 use std::str;
 
-use crate::domain::account::UserId;
-use crate::domain::job::{Delimiter, Encoding};
-use crate::domain::row::{BadRow, RowRef, Tags, Value};
-use crate::domain::tags;
+use crate::domain::job::{Delimiter, Encoding, UnusualIds};
+use crate::domain::row::{BadRow, RowRef, Tags};
+use crate::domain::{results, tags};
 
-use super::columns::Columns;
-use super::compression::read_problem;
+use super::columns::{Column, Columns};
 use super::encoding::REPLACEMENT;
-use super::error::InputError;
+use super::error::{InputError, Problem};
+use super::notes::{NoteKind, Notes};
 use super::row::{self, Fault, Sink};
-use header::Header;
+use header::{Header, Joint, Repeat};
 use records::{Cells, Form, Place, Records};
 use window::Window;
 
-/// Parts the groups of a friend within their cell.
-const GROUP_SEPARATOR: char = '|';
+/// Between quotes they are part of an id; without quotes they say that the file has another delimiter in places.
+const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 
 /// Reads all rows.
 ///
-/// A record whose quotes are not sound is the work of a stray quote: only its first line is rejected, the others are
-/// read again as rows of their own. A record with sound quotes is one row, however many lines it spans and however
-/// wrong it is: what stands within quotes is never taken for a row.
+/// A record with sound quotes is one row, however many lines it spans and however wrong it is. Behind a quote that is
+/// not closed, or that is closed twice, nobody can tell rows from the text of a cell: what stands within quotes must
+/// never be taken for a row, so the source is refused there.
 pub(super) fn read(
     name: &str,
     text: impl Read,
     columns: &Columns<'_>,
     delimiter: Option<Delimiter>,
+    notes: &mut Notes<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), InputError> {
     let (header, mut records) = header::read(name, Window::new(text), columns, delimiter)?;
-    let rows = Rows { columns, header };
+    let mut rows = Rows { columns, header, doubtful_from: None };
     while let Some(place) = next(name, &mut records)? {
+        rows.check_quotes(&place).map_err(|(line, problem)| InputError::at(name, line, problem))?;
+        if place.spans_lines() {
+            let (line, end) = (place.line, place.last_line);
+            notes.add(NoteKind::SpansLines, line, || format!("a quoted cell makes the row span lines {line} to {end}"));
+        }
         let cells = records.cells(&place);
         let mut json = String::new();
         let mut read = Tags::new();
-        let (flow, again) = match rows.row(&place, cells, &mut read, &mut json) {
-            Ok(row) => (sink(Ok(row)), false),
-            Err(refusal) => {
-                let again = place.form == Form::TooLong || place.spans_lines() && place.form != Form::Whole;
-                (sink(Err(rows.bad_row(refusal, &place, cells, read, again))), again)
+        let flow = match rows.row(&place, cells, &mut read, &mut json) {
+            Ok(row) => {
+                rows.note_joints(&row, notes);
+                sink(Ok(row))
             }
+            Err(Refusal::File(problem)) => return Err(InputError::at(name, place.line, *problem)),
+            Err(Refusal::Row(fault)) => sink(Err(rows.bad_row(fault, &place, cells, read))),
         };
         if flow.is_break() {
             return Ok(());
         }
-        if again {
-            let result = records.read_again_behind_first_line(&place);
-            result.map_err(|error| InputError::at(name, place.line, read_problem(error)))?;
+        if place.form == Form::TooLong && !records.skip_line(&place).map_err(unreadable(name, place.line))? {
+            return Err(InputError::at(name, place.line, Problem::OpenQuote));
         }
     }
+    notes.blank_rows(records.blank_rows());
     Ok(())
 }
 
@@ -76,42 +82,61 @@ pub(super) fn tag_columns(
 
 fn next<R: Read>(name: &str, records: &mut Records<R>) -> Result<Option<Place>, InputError> {
     let result = records.next();
-    result.map_err(|error| InputError::at(name, records.line(), read_problem(error)))
+    result.map_err(|error| unreadable(name, records.line())(error))
 }
 
-/// Why a record is no row. What is kept of it comes back if the results are used as input, and must be refused then, too.
+fn unreadable(name: &str, line: u64) -> impl FnOnce(std::io::Error) -> InputError {
+    move |error| InputError::of_read(name, Some(line), error)
+}
+
+/// Why a record is no row.
 enum Refusal {
-    /// Its cells can't be told apart or are no text. Nothing is kept: any guess at an id might pass for one.
-    Unreadable(Fault),
-    /// Its cells are read and break a rule. They are kept, and break it again.
-    Unfit(Fault),
+    Row(Fault),
+    /// No row from here on can be trusted.
+    File(Box<Problem>),
 }
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self::Unfit(fault)
+        Self::Row(fault)
     }
 }
 
 struct Rows<'a> {
     columns: &'a Columns<'a>,
     header: Header,
+    /// The line of the first record whose quotes leave a doubt which lines are rows.
+    doubtful_from: Option<u64>,
 }
 
 impl Rows<'_> {
+    /// The line from which on rows can't be told from the text of cells, if this record shows one.
+    ///
+    /// Text behind a closing quote, or too many cells next to quotes, may be the first line of a cell whose quotes are
+    /// not doubled: `"the 5" one, as agreed`. What comes next is then text. The line on which that cell ends shows it by a
+    /// quote in a cell that does not start with one.
+    fn check_quotes(&mut self, place: &Place) -> Result<(), (u64, Problem)> {
+        match (place.form, self.doubtful_from) {
+            (Form::Open, _) => Err((place.line, Problem::OpenQuote)),
+            (Form::Broken, _) => Err((place.line, Problem::BrokenQuote)),
+            (Form::Stray, Some(line)) => Err((line, Problem::BrokenQuote)),
+            (Form::Stray, None) | (Form::Whole | Form::Trailing | Form::BareReturn | Form::TooLong, _) => Ok(()),
+        }
+    }
+
     /// The row of a record. `tags` holds what was read of them also where the row is bad.
     fn row<'r>(
-        &self,
+        &mut self,
         place: &Place,
         cells: Cells<'r>,
         tags: &mut Tags,
         json: &'r mut String,
     ) -> Result<RowRef<'r>, Refusal> {
-        self.check_form(place, cells).map_err(Refusal::Unreadable)?;
+        self.check_form(place, cells)?;
         let from = self.header.from.map(|index| cells.get(index).unwrap_or_default());
         let account = cells.get(self.header.account).unwrap_or_default();
-        let plain = from.into_iter().chain([account]).all(UserId::is_plain);
-        if !plain || from == Some(account) {
+        let plain = |id: &[u8]| self.columns.is_plain(id) && self.header.joint(id).is_none();
+        if !from.into_iter().chain([account]).all(plain) || from == Some(account) {
             self.check_ids(cells)?;
         }
         if !self.header.tags.is_empty() {
@@ -121,74 +146,122 @@ impl Rows<'_> {
         Ok(RowRef { line: place.line, from, account, tags: json.as_bytes() })
     }
 
-    fn check_ids(&self, cells: Cells<'_>) -> Result<(), Refusal> {
-        let from = match (self.columns.from, self.header.from) {
-            (Some(column), Some(index)) => Some(self.text(column.api, cells, index)?),
-            (Some(_), None) | (None, _) => None,
-        };
-        let account = self.text(self.columns.account.api, cells, self.header.account)?;
-        Ok(row::check_ids(self.columns, from, account)?)
+    fn check_ids(&self, cells: Cells<'_>) -> Result<(), Fault> {
+        let account = (self.columns.account, self.header.account);
+        let from = self.columns.from.zip(self.header.from);
+        let text = |(column, index): (Column<'_>, usize)| self.text(column.api, cells, index);
+        let (from_id, account_id) = (from.map(text).transpose()?, text(account)?);
+        let ids = || from.zip(from_id).into_iter().chain([(account, account_id)]);
+        ids().try_for_each(|((column, _), id)| self.check_joint(column, id))?;
+        row::check_ids(self.columns, from_id, account_id)?;
+        ids().try_for_each(|((column, index), id)| self.check_unquoted(column, cells.is_quoted(index), id))
     }
 
-    fn check_form(&self, place: &Place, cells: Cells<'_>) -> Result<(), Fault> {
-        let width = self.header.width;
-        match place.form {
-            Form::Open => Err(Fault::new("a quote is opened and never closed")),
-            Form::Trailing => Err(Fault::new("text follows a closing quote")),
-            Form::TooLong => Err(Fault::new("the row is longer than 1 MiB")),
-            Form::Whole if cells.len() != width => {
-                Err(Fault::new(format!("the row has {} cells, the header has {width}", cells.len())))
+    /// Whether files were joined within this id.
+    fn check_joint(&self, column: Column<'_>, id: &str) -> Result<(), Fault> {
+        match self.header.joint(id.as_bytes()).filter(|joint| joint.is_sure) {
+            Some(Joint { name, .. }) if self.columns.unusual_ids == UnusualIds::Reject => {
+                let why =
+                    format_args!("ends with the column name `{name}`: `{id}` (were files joined without a line feed?)");
+                Err(row::unusual(column, why))
             }
-            Form::Whole if self.repeats_header(cells) => Err(Fault::new("repeats the header: were files joined?")),
-            Form::Whole => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
-    fn repeats_header(&self, cells: Cells<'_>) -> bool {
-        // Hardly any row gets beyond its last cell here.
-        self.header.names.iter().enumerate().rev().all(|(index, name)| {
-            let cell = cells.get(index).unwrap_or_default();
-            let cell = if index == 0 { cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell) } else { cell };
-            cell == name
+    /// Whether an id holds a quote, or a delimiter that is not the file's. What a results file holds was checked before.
+    fn check_unquoted(&self, column: Column<'_>, is_quoted: bool, id: &str) -> Result<(), Fault> {
+        if is_quoted || self.columns.results || self.columns.unusual_ids == UnusualIds::Allow {
+            return Ok(());
+        }
+        // A formula, which keeps its quotes, was refused before.
+        if id.contains('"') {
+            return Err(row::unusual(column, "has a quote in it, but does not start with one"));
+        }
+        id.chars().find(|c| DELIMITERS.contains(c)).map_or(Ok(()), |other| {
+            let why = format_args!("contains the delimiter `{other}` without quotes: `{id}`");
+            Err(row::unusual(column, why))
         })
     }
 
-    fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Refusal> {
-        let cell = cells.get(index).unwrap_or_default();
-        let (text, encoding) = match self.columns.encoding {
-            Encoding::Utf8 => (str::from_utf8(cell).ok(), "UTF-8"),
-            Encoding::Gbk => {
-                let text = str::from_utf8(cell).ok();
-                (text.filter(|text| !text.contains(REPLACEMENT)), "GBK")
+    /// Notes ids that end with a short name of a column, which may be chance.
+    fn note_joints(&self, row: &RowRef<'_>, notes: &mut Notes<'_>) {
+        for id in row.from.into_iter().chain([row.account]) {
+            if let Some(joint) = self.header.joint(id).filter(|joint| !joint.is_sure) {
+                let id = String::from_utf8_lossy(id);
+                notes.add(NoteKind::EndsWithHeader, row.line, || {
+                    let name = &joint.name;
+                    format!("the id `{id}` ends with the column name `{name}`: were files joined without a line feed?")
+                });
             }
-        };
-        text.ok_or_else(|| Refusal::Unreadable(Fault::of(column, format_args!("is not valid {encoding}"))))
+        }
     }
 
-    fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Refusal> {
+    fn check_form(&mut self, place: &Place, cells: Cells<'_>) -> Result<(), Refusal> {
+        let width = self.header.width();
+        let fault = match place.form {
+            // The source was refused.
+            Form::Open | Form::Broken => Fault::new("a quote is opened and never closed"),
+            Form::Trailing => {
+                self.doubtful_from.get_or_insert(place.line);
+                Fault::new("text follows a closing quote: a quote within a quoted cell is written twice")
+            }
+            Form::BareReturn => {
+                Fault::new("a carriage return stands outside quotes (line ends of an old Mac, or converted twice)")
+            }
+            Form::TooLong => Fault::new("the row is longer than 1 MiB"),
+            Form::Whole | Form::Stray => match self.header.repeat(cells, self.columns) {
+                Some(Repeat::Same) => Fault::new("repeats the header: were files joined?"),
+                Some(Repeat::Other) => return Err(Refusal::File(Box::new(second_header(cells)))),
+                None if cells.len() != width => {
+                    if place.quoted {
+                        self.doubtful_from.get_or_insert(place.line);
+                    }
+                    Fault::new(format!("the row has {} cells, the header has {width}", cells.len()))
+                }
+                None => return Ok(()),
+            },
+        };
+        Err(fault.into())
+    }
+
+    fn text<'r>(&self, column: &str, cells: Cells<'r>, index: usize) -> Result<&'r str, Fault> {
+        let cell = cells.get(index).unwrap_or_default();
+        let text = str::from_utf8(cell).map_err(|error| {
+            let byte = error.valid_up_to() + 1;
+            let hint = "if the file is GBK: input.encoding = \"gbk\"";
+            Fault::of(column, format_args!("is not valid UTF-8 from its byte {byte} on; {hint}"))
+        })?;
+        if self.columns.encoding == Encoding::Gbk && text.contains(REPLACEMENT) {
+            return Err(Fault::of(column, "is not valid GBK"));
+        }
+        Ok(text)
+    }
+
+    fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Fault> {
         for (tag, index) in &self.header.tags {
             let text = self.text(tag, cells, *index)?;
-            if !text.is_empty() {
-                row::set_tag(tags, tag, value(tag, text))?;
+            let value = if self.columns.results {
+                results::from_cell(tag, text).map_err(|error| Fault::of(tag, error))?
+            } else {
+                tags::from_cell(tag, text)
+            };
+            if let Some(value) = value {
+                row::set_tag(tags, tag, value)?;
             }
         }
         Ok(())
     }
 
-    fn bad_row(&self, refusal: Refusal, place: &Place, cells: Cells<'_>, tags: Tags, again: bool) -> BadRow {
+    fn bad_row(&self, mut fault: Fault, place: &Place, cells: Cells<'_>, tags: Tags) -> BadRow {
         let cell = |index| cells.get(index).map(|cell| String::from_utf8_lossy(cell).into_owned());
-        let (mut fault, from, account, tags) = match refusal {
-            Refusal::Unreadable(fault) => (fault, None, None, Tags::new()),
-            Refusal::Unfit(fault) => (fault, self.header.from.and_then(cell), cell(self.header.account), tags),
-        };
         if place.spans_lines() {
-            let (end, runs) = (place.last_line, if again { "would run" } else { "runs" });
-            fault.reason = format!("{} (as its quotes stand, the row {runs} on to line {end})", fault.reason);
+            fault.reason = format!("{} (the row spans lines {} to {})", fault.reason, place.line, place.last_line);
         }
-        fault.into_row(place.line, from, account, tags)
+        fault.into_row(place.line, self.header.from.and_then(cell), cell(self.header.account), tags)
     }
 }
 
-fn value(tag: &str, text: &str) -> Value {
-    if tag == tags::GROUP { tags::groups(text.split(GROUP_SEPARATOR)) } else { Value::Text(text.into()) }
+fn second_header(cells: Cells<'_>) -> Problem {
+    Problem::SecondHeader(cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect())
 }

@@ -1,45 +1,98 @@
 //! Whether the quotes of a record are what they seem.
 //!
 //! The csv crate reads on when a quote is never closed or is followed by stray text. Here such a record must be
-//! known for what it is: `"bob"by,carol` would name an account that the file does not, and an open quote would
-//! swallow the rows that follow.
+//! known for what it is: `"bob"by,carol` would name an account that the file does not, and behind a quote that is not
+//! closed nobody can tell rows from the text of a cell.
 
 /// How the quotes of a record stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quoting {
-    /// Every quoted cell ends at a closing quote.
+    /// Every quoted cell ends at a closing quote, and no other cell holds a quote.
     Sound,
+    /// The same, but a cell that does not start with a quote holds one.
+    Stray,
     /// A quoted cell is still open where the record ends.
     Open,
-    /// Text follows a closing quote.
+    /// Text follows a closing quote, but all quotes seem to be closed on the line.
     Trailing,
+    /// Text follows a closing quote, and the cell may go on in the next lines.
+    Broken,
+    /// A carriage return outside quotes that is no part of the line end.
+    BareReturn,
+}
+
+/// Where in a record a byte is.
+enum At {
+    CellStart,
+    Plain,
+    Quoted,
+    /// After a quote in a quoted cell: the first half of an escaped one, or the closing one.
+    Quote,
 }
 
 /// Looks at the raw bytes of one record, its line end included or not.
 pub(super) fn of(raw: &[u8], delimiter: u8) -> Quoting {
-    enum At {
-        CellStart,
-        Plain,
-        Quoted,
-        /// After a quote in a quoted cell: the first half of an escaped one, or the closing one.
-        Quote,
-    }
-    let mut at = At::CellStart;
-    for (index, &byte) in raw.iter().enumerate() {
+    let text = without_line_end(raw);
+    let (mut at, mut stray, mut bare_return) = (At::CellStart, false, false);
+    for &byte in text {
         at = match at {
             At::Quoted if byte == b'"' => At::Quote,
             At::Quoted => At::Quoted,
             At::CellStart | At::Quote if byte == b'"' => At::Quoted,
             At::CellStart | At::Plain | At::Quote if byte == delimiter => At::CellStart,
-            At::CellStart | At::Plain => At::Plain,
-            At::Quote if matches!(&raw[index..], b"\n" | b"\r\n" | b"\r") => return Quoting::Sound,
-            At::Quote => return Quoting::Trailing,
+            At::CellStart | At::Plain => {
+                stray |= byte == b'"';
+                bare_return |= byte == b'\r';
+                At::Plain
+            }
+            At::Quote if byte == b'\r' => {
+                bare_return = true;
+                At::Plain
+            }
+            At::Quote if is_closed(text, delimiter) => return Quoting::Trailing,
+            At::Quote => return Quoting::Broken,
         };
     }
     match at {
         At::Quoted => Quoting::Open,
+        At::CellStart | At::Plain | At::Quote if bare_return => Quoting::BareReturn,
+        At::CellStart | At::Plain | At::Quote if stray => Quoting::Stray,
         At::CellStart | At::Plain | At::Quote => Quoting::Sound,
     }
+}
+
+pub(super) fn without_line_end(raw: &[u8]) -> &[u8] {
+    let text = raw.strip_suffix(b"\n").unwrap_or(raw);
+    text.strip_suffix(b"\r").unwrap_or(text)
+}
+
+/// Whether a line with text behind a quote seems to end outside quotes, as `"the "boss" himself",x` does: an even number of
+/// them, and the last one at the end of a cell. `"5" pipe` may well go on in the next line.
+fn is_closed(text: &[u8], delimiter: u8) -> bool {
+    let Some(last) = memchr::memrchr(b'"', text) else { return true };
+    let at_end = text.get(last + 1).is_none_or(|byte| *byte == delimiter);
+    at_end && memchr::memchr_iter(b'"', text).count().is_multiple_of(2) && !text.contains(&b'\n')
+}
+
+/// Whether the cell of this number, from 0, is in quotes. The quotes of the record are sound.
+pub(super) fn is_quoted(raw: &[u8], delimiter: u8, index: usize) -> bool {
+    let (mut at, mut cell) = (At::CellStart, 0);
+    for &byte in raw {
+        if matches!(at, At::CellStart) && cell == index {
+            return byte == b'"';
+        }
+        at = match at {
+            At::Quoted if byte == b'"' => At::Quote,
+            At::Quoted => At::Quoted,
+            At::CellStart | At::Quote if byte == b'"' => At::Quoted,
+            At::CellStart | At::Plain | At::Quote if byte == delimiter => {
+                cell += 1;
+                At::CellStart
+            }
+            At::CellStart | At::Plain | At::Quote => At::Plain,
+        };
+    }
+    false
 }
 
 #[cfg(test)]
@@ -53,19 +106,39 @@ mod tests {
             b"\"a\",\"b\"\r\n",
             b"\"a\"\"b\",\"\"\n",
             b"\"two\nlines\",b",
-            b"say \"hi\",b\n",
             b"\"a\",\"b\"",
+            b"\"a\r\nb\",\"c\"\r\n",
         ] {
             assert_eq!(of(raw, b','), Quoting::Sound, "{}", raw.escape_ascii());
         }
     }
 
     #[test]
-    fn open_and_trailing_quotes_are_told_apart() {
-        assert_eq!(of(b"a,\"b\n", b','), Quoting::Open);
-        assert_eq!(of(b"a,\"b\"\"\n", b','), Quoting::Open);
-        assert_eq!(of(b"\"bob\"by,carol\n", b','), Quoting::Trailing);
-        assert_eq!(of(b"\"a\" ,b\n", b','), Quoting::Trailing);
-        assert_eq!(of(b"\"a\";b\n", b','), Quoting::Trailing);
+    fn open_trailing_and_stray_quotes_are_told_apart() {
+        for (raw, quoting) in [
+            (&b"a,\"b\n"[..], Quoting::Open),
+            (b"a,\"b\"\"\n", Quoting::Open),
+            (b"say \"hi\",b\n", Quoting::Stray),
+            (b"a\",\"b\"\n", Quoting::Stray),
+            (b"\"the \"boss\" himself\",b\r\n", Quoting::Trailing),
+            (b"\"\"a\"\",b\n", Quoting::Trailing),
+            (b"\"bob\"by,carol\n", Quoting::Broken),
+            (b"a,\"5\" pipe\n", Quoting::Broken),
+            (b"a,\"he said \"no\"\n", Quoting::Broken),
+            (b"\"a\nb\"c\"d\"\n", Quoting::Broken),
+            (b"\"a\" ,b\n", Quoting::Broken),
+            (b"\"a\";b\n", Quoting::Broken),
+            (b"a\rb,c\n", Quoting::BareReturn),
+            (b"a,\"b\"\r\r\n", Quoting::BareReturn),
+        ] {
+            assert_eq!(of(raw, b','), quoting, "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_cell_in_quotes_is_told_from_one_that_holds_quotes() {
+        let raw = b"a,\"b,\"\",c\",d \"e\",\"\",f\r\n";
+        let quoted: Vec<bool> = (0..6).map(|index| is_quoted(raw, b',', index)).collect();
+        assert_eq!(quoted, [false, true, false, true, false, false]);
     }
 }

@@ -1,4 +1,4 @@
-//! Records of a CSV text with the lines they stand on, and the way back into a record that is none.
+//! Records of a CSV text with the lines they stand on.
 //!
 //! Where no quote is in sight a line is a record, and what parts its cells is a delimiter and nothing else: there the text is
 //! taken apart in place, since most of a load's reading is this. All else is the csv crate's.
@@ -8,15 +8,11 @@ use std::ops::Range;
 
 use csv::{ByteRecord, Position, ReaderBuilder, Terminator};
 
-use super::quoting::{self, Quoting};
+use super::quoting::{self, Quoting, without_line_end};
 use super::window::Window;
 
 /// The longest record in bytes: what an open quote can hold in memory.
 pub(super) const MAX_RECORD_BYTES: u64 = 1 << 20;
-
-/// Text may be read again up to this many times over, plus this many records of the longest kind. A file gets
-/// there only if it was made to: then an open quote is believed no further than its own line.
-const REREADS: u64 = 8;
 
 /// Text without a quote for so long is worth leaving the csv crate for, which reads this much ahead.
 const IN_SIGHT: usize = 8 << 10;
@@ -26,11 +22,17 @@ const IN_SIGHT: usize = 8 << 10;
 pub(super) enum Form {
     /// As it should.
     Whole,
-    /// A quote in it is never closed.
+    /// The same, but a cell that does not start with a quote holds one.
+    Stray,
+    /// A quote in it is never closed, or not within [`MAX_RECORD_BYTES`].
     Open,
-    /// Text follows a closing quote.
+    /// Text follows a closing quote, on a line that seems to end outside quotes.
     Trailing,
-    /// Past [`MAX_RECORD_BYTES`].
+    /// Text follows a closing quote, and where the record ends is anybody's guess.
+    Broken,
+    /// A carriage return stands outside quotes and not at its end.
+    BareReturn,
+    /// Past [`MAX_RECORD_BYTES`], without a quote.
     TooLong,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Place {
     /// The line on which it ends.
     pub(super) last_line: u64,
     pub(super) form: Form,
+    /// Whether it holds quotes.
+    pub(super) quoted: bool,
     start: u64,
     end: u64,
     /// Whether the last cell ends in the carriage return of a CRLF.
@@ -65,8 +69,8 @@ pub(super) struct Records<R> {
     delimiters: Vec<usize>,
     /// Where the next record is, while text is taken apart in place.
     plain: Option<Start>,
-    /// How many bytes were read again so far.
-    reread: u64,
+    /// How many blank rows were skipped.
+    blank_rows: u64,
 }
 
 /// Where a record starts.
@@ -94,7 +98,7 @@ impl<R: Read> Records<R> {
             cells: Vec::new(),
             delimiters: Vec::new(),
             plain: None,
-            reread: 0,
+            blank_rows: 0,
         }
     }
 
@@ -105,11 +109,12 @@ impl<R: Read> Records<R> {
 
     /// The cells of the last record.
     pub(super) fn cells(&self, place: &Place) -> Cells<'_> {
-        let text = match self.plain {
-            Some(_) => self.reader.get_ref().text(place.start, place.end),
-            None => self.record.as_slice(),
+        let raw = self.reader.get_ref().text(place.start, place.end);
+        let (text, quoted) = match self.plain {
+            Some(_) => (raw, None),
+            None => (self.record.as_slice(), Some((raw, self.delimiter))),
         };
-        Cells { text, ranges: &self.cells, crlf: place.crlf }
+        Cells { text, ranges: &self.cells, crlf: place.crlf, quoted }
     }
 
     /// The line that is read next.
@@ -117,8 +122,30 @@ impl<R: Read> Records<R> {
         self.plain.map_or_else(|| self.reader.position().line(), |start| start.line)
     }
 
+    /// How many rows were skipped since they hold nothing but delimiters and blanks, empty lines among them.
+    pub(super) const fn blank_rows(&self) -> u64 {
+        self.blank_rows
+    }
+
     /// The next record that is not blank.
     pub(super) fn next(&mut self) -> io::Result<Option<Place>> {
+        loop {
+            let place = self.next_filled()?;
+            match place {
+                Some(place) if self.is_blank(&place) => self.blank_rows += 1,
+                _ => return Ok(place),
+            }
+        }
+    }
+
+    /// Whether a record holds nothing but delimiters and blanks. A quoted cell says that a value was meant.
+    fn is_blank(&self, place: &Place) -> bool {
+        let raw = self.reader.get_ref().text(place.start, place.end);
+        raw.iter().all(|byte| *byte == self.delimiter || matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+    }
+
+    /// The next record that is more than an empty line.
+    fn next_filled(&mut self) -> io::Result<Option<Place>> {
         if self.plain.is_none() {
             self.plain = self.start_without_quotes();
         }
@@ -155,6 +182,7 @@ impl<R: Read> Records<R> {
             start = Start { byte: here.byte + length, line: here.line + 1 };
             let raw = self.reader.get_ref().text(here.byte, start.byte);
             if matches!(raw, b"\n" | b"\r\n" | b"\r") {
+                self.blank_rows += 1;
                 continue;
             }
             self.plain = Some(start);
@@ -165,10 +193,12 @@ impl<R: Read> Records<R> {
                 self.cells.push(cell..end);
                 cell = end + 1;
             }
+            let bare = self.reader.get_ref().has_returns() && memchr::memchr(b'\r', without_line_end(raw)).is_some();
             return Ok(Plain::Record(Place {
                 line: here.line,
                 last_line: here.line,
-                form: Form::Whole,
+                form: if bare { Form::BareReturn } else { Form::Whole },
+                quoted: false,
                 start: here.byte,
                 end: start.byte,
                 crlf: text.ends_with(b"\r"),
@@ -179,13 +209,14 @@ impl<R: Read> Records<R> {
     fn next_parsed(&mut self) -> io::Result<Option<Place>> {
         loop {
             let (before, line) = (self.reader.position().byte(), self.reader.position().line());
-            let limit = self.limit(before)?;
+            let limit = before + MAX_RECORD_BYTES;
             self.reader.get_mut().keep(before, limit);
             let found = self.reader.read_byte_record(&mut self.record).map_err(io_error)?;
             let end = self.reader.position().byte();
             let raw = self.reader.get_ref().text(before, end);
             let blank = raw.iter().take_while(|&&byte| byte == b'\n').count();
             let (start, line) = (before + blank as u64, line + blank as u64);
+            self.blank_rows += blank as u64;
             if end == limit && blank > 0 {
                 // Blank lines used up the room of the record behind them.
                 self.go_to(start, line)?;
@@ -196,55 +227,48 @@ impl<R: Read> Records<R> {
                 self.cells.clear();
                 self.cells.extend((0..self.record.len()).filter_map(|index| self.record.range(index)));
                 return Ok(Some(place));
+            } else {
+                self.blank_rows += 1;
             }
         }
-    }
-
-    /// How far a record that starts here may reach.
-    fn limit(&mut self, start: u64) -> io::Result<u64> {
-        let longest = start + MAX_RECORD_BYTES;
-        if self.reread <= REREADS * longest {
-            return Ok(longest);
-        }
-        let window = self.reader.get_mut();
-        window.keep(start, longest);
-        let line_end = window.line_end(start, MAX_RECORD_BYTES)?;
-        Ok(line_end.map_or(longest, |end| end.min(longest)))
     }
 
     fn place(&self, start: u64, line: u64, end: u64) -> Place {
         let raw = self.reader.get_ref().text(start, end);
         let text = raw.strip_suffix(b"\n").unwrap_or(raw);
-        // Without quotes the cells and what parts them are the whole record. Only one lost quote and one line feed
-        // that an open quote kept for its cell would add up to the same.
-        let cells = self.record.as_slice();
-        let plain = cells.len() + self.record.len() == text.len() + 1 && !cells.ends_with(b"\n");
+        let quoted = memchr::memchr(b'"', raw).is_some();
         let form = if end - start >= MAX_RECORD_BYTES {
-            Form::TooLong
-        } else if plain {
-            Form::Whole
+            if quoted { Form::Open } else { Form::TooLong }
+        } else if !quoted {
+            if memchr::memchr(b'\r', without_line_end(raw)).is_some() { Form::BareReturn } else { Form::Whole }
         } else {
             match quoting::of(raw, self.delimiter) {
                 Quoting::Sound => Form::Whole,
+                Quoting::Stray => Form::Stray,
                 Quoting::Open => Form::Open,
                 Quoting::Trailing => Form::Trailing,
+                Quoting::Broken => Form::Broken,
+                Quoting::BareReturn => Form::BareReturn,
             }
         };
         Place {
             line,
             last_line: self.line() - u64::from(raw.len() > text.len()),
             form,
+            quoted,
             start,
             end,
             crlf: text.ends_with(b"\r"),
         }
     }
 
-    /// Goes back to the second line of a record, to read it as a record of its own.
-    pub(super) fn read_again_behind_first_line(&mut self, place: &Place) -> io::Result<()> {
+    /// Goes to the line behind a record that is too long; false if a quote is in what is left of it.
+    pub(super) fn skip_line(&mut self, place: &Place) -> io::Result<bool> {
         let next = self.reader.get_mut().skip_line(place.start)?;
-        self.reread += place.end.saturating_sub(next);
-        self.go_to(next, place.line + 1)
+        match next {
+            Some(next) => self.go_to(next, place.line + 1).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Lets the csv crate read on here.
@@ -278,6 +302,8 @@ pub(super) struct Cells<'r> {
     text: &'r [u8],
     ranges: &'r [Range<usize>],
     crlf: bool,
+    /// The record as it is in the file, and what is between its cells; none where it has no quotes.
+    quoted: Option<(&'r [u8], u8)>,
 }
 
 impl<'r> Cells<'r> {
@@ -291,6 +317,11 @@ impl<'r> Cells<'r> {
             return Some(cell.strip_suffix(b"\r").unwrap_or(cell));
         }
         Some(cell)
+    }
+
+    /// Whether a cell is in quotes.
+    pub(super) fn is_quoted(&self, index: usize) -> bool {
+        self.quoted.is_some_and(|(raw, delimiter)| quoting::is_quoted(raw, delimiter, index))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &'r [u8]> {

@@ -5,9 +5,6 @@ use std::io::{self, Read, Seek, SeekFrom};
 /// How much is read from the source at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// How much of an endless line is kept before it is forgotten.
-const SKIP: u64 = 1 << 20;
-
 /// Hands out the text of `inner` and keeps all of it from a mark on, so that a reader can go back there.
 ///
 /// It pretends to end at a limit: a reader that finds no end of a record stops there instead of taking the whole
@@ -24,17 +21,24 @@ pub(super) struct Window<R> {
     mark: u64,
     /// Nothing from this place on is handed out.
     limit: u64,
+    /// Whether a carriage return was read so far.
+    has_returns: bool,
 }
 
 impl<R: Read> Window<R> {
     pub(super) const fn new(inner: R) -> Self {
-        Self { inner, bytes: Vec::new(), base: 0, read: 0, mark: 0, limit: u64::MAX }
+        Self { inner, bytes: Vec::new(), base: 0, read: 0, mark: 0, limit: u64::MAX, has_returns: false }
     }
 
     /// Keeps the text from `mark` on, and ends at `limit`.
     pub(super) const fn keep(&mut self, mark: u64, limit: u64) {
         self.mark = mark;
         self.limit = limit;
+    }
+
+    /// Whether the text has carriage returns, as far as it was read.
+    pub(super) const fn has_returns(&self) -> bool {
+        self.has_returns
     }
 
     /// The text between two places that are kept.
@@ -82,35 +86,23 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Where the line that holds `place` ends: behind its line feed, or at the end of the text. None for a line
-    /// that goes on for more than `bound` bytes; then all of it that was read has been looked at.
-    pub(super) fn line_end(&mut self, place: u64, bound: u64) -> io::Result<Option<u64>> {
+    /// Where the line that holds `place` ends: behind its line feed, or at the end of the text. What was passed over is not
+    /// kept. None if there is a quote in it.
+    pub(super) fn skip_line(&mut self, place: u64) -> io::Result<Option<u64>> {
         let mut from = place;
         loop {
-            let rest = self.bytes.get(self.index(from)..).unwrap_or_default();
-            if let Some(length) = rest.iter().position(|&byte| byte == b'\n') {
-                return Ok(Some(from + length as u64 + 1));
+            let rest = self.ahead(from);
+            match memchr::memchr2(b'\n', b'"', rest) {
+                Some(at) if rest[at] == b'"' => return Ok(None),
+                Some(at) => return Ok(Some(from + at as u64 + 1)),
+                None => {}
             }
             from += rest.len() as u64;
-            if from - place >= bound {
-                return Ok(None);
-            }
+            self.mark = from;
+            self.read = self.bytes.len();
             if self.fill()? == 0 {
                 return Ok(Some(from));
             }
-        }
-    }
-
-    /// Like [`Self::line_end`] for a line of any length, which is passed over without being kept.
-    pub(super) fn skip_line(&mut self, place: u64) -> io::Result<u64> {
-        let mut from = place;
-        loop {
-            if let Some(end) = self.line_end(from, SKIP)? {
-                return Ok(end);
-            }
-            from = self.base + self.bytes.len() as u64;
-            self.mark = from;
-            self.read = self.bytes.len();
         }
     }
 
@@ -129,6 +121,7 @@ impl<R: Read> Window<R> {
             }
         };
         self.bytes.truncate(kept + count.as_ref().map_or(0, |&count| count));
+        self.has_returns = self.has_returns || memchr::memchr(b'\r', &self.bytes[kept..]).is_some();
         count
     }
 
@@ -198,11 +191,11 @@ mod tests {
         let mut text = vec![b'x'; 5 << 20];
         text.extend(b"\nnext");
         let mut window = Window::new(text.as_slice());
-        assert_eq!(window.line_end(3, 1 << 20).unwrap(), None);
-        assert_eq!(window.skip_line(3).unwrap(), (5 << 20) + 1);
+        assert_eq!(window.skip_line(3).unwrap(), Some((5 << 20) + 1));
         assert!(window.bytes.len() < (2 << 20));
-        let last = window.line_end((5 << 20) + 1, 1 << 20).unwrap();
-        assert_eq!(last, Some((5 << 20) + 5), "the last line ends with the text");
+        assert_eq!(window.skip_line((5 << 20) + 1).unwrap(), Some((5 << 20) + 5), "the last line ends with the text");
+        text[4 << 20] = b'"';
+        assert_eq!(Window::new(text.as_slice()).skip_line(3).unwrap(), None);
     }
 
     #[test]
@@ -210,7 +203,7 @@ mod tests {
         for length in (0..3 * CHUNK).step_by(CHUNK / 4 - 1).map(|more| (1 << 20) + more) {
             let text = [&vec![b'x'; length], b"\nnext\nlast".as_slice()].concat();
             let mut window = Window::new(text.as_slice());
-            assert_eq!(window.skip_line(0).unwrap(), length as u64 + 1);
+            assert_eq!(window.skip_line(0).unwrap(), Some(length as u64 + 1));
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::operation::BodyShape;
-use crate::input::columns::Columns;
+use crate::input::columns::{Columns, Meaning, Place};
 use crate::input::row::Fault;
 
 /// A value as it stands in the line.
@@ -84,12 +84,6 @@ enum Key {
 
 impl Key {
     fn of(name: &str, columns: &Columns<'_>) -> Self {
-        if columns.from.is_some_and(|from| from.file == name) {
-            return Self::From;
-        }
-        if columns.account.file == name {
-            return Self::Account;
-        }
         let (list, takes_sns_item) = match columns.body {
             BodyShape::Single | BodyShape::Ids => (None, false),
             BodyShape::Objects { list } => (Some(list), false),
@@ -101,15 +95,15 @@ impl Key {
         if takes_sns_item && name == "SnsItem" {
             return Self::SnsItem;
         }
-        if name == "DeleteType" && columns.take_delete_type() {
-            return Self::Refused(Fault::new(
-                "the record says `DeleteType`: options.delete_type of the job decides it for all rows",
-            ));
-        }
-        match columns.tag_of(name) {
-            Ok(Some(tag)) => Self::Tag(tag.to_owned()),
-            Ok(None) => Self::Other,
-            Err(error) => Self::Refused(Fault::of(name, error)),
+        match columns.meaning(name) {
+            Ok(Meaning::From) => Self::From,
+            Ok(Meaning::Account) => Self::Account,
+            Ok(Meaning::Tag(tag)) => Self::Tag(tag.to_owned()),
+            Ok(Meaning::Own) => Self::Other,
+            Err(misfit) => {
+                let what = format!("`{name}` {misfit} ({})", misfit.hint(Place::Key, name));
+                Self::Refused(Fault::in_column(misfit.column(name), what))
+            }
         }
     }
 }

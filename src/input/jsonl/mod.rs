@@ -14,7 +14,6 @@ use crate::domain::job::Encoding;
 use crate::domain::row::Tags;
 
 use super::columns::Columns;
-use super::compression::read_problem;
 use super::encoding::REPLACEMENT;
 use super::error::{InputError, Problem};
 use super::row::{Fault, Sink};
@@ -25,25 +24,19 @@ use record::Line;
 const MAX_RECORD_BYTES: u64 = 16 << 20;
 
 /// Reads all rows.
+///
+/// A line that is no record is rejected by itself, but a file that is written in another way as a whole is refused with
+/// what it is: one list, objects with commas between them, or objects that span lines.
 pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mut Sink<'_>) -> Result<(), InputError> {
     let mut text = BufReader::with_capacity(64 * 1024, text);
     let mut line = Vec::new();
-    let mut started = false;
+    let mut lines = Lines { name, columns, started: false, unfinished: None };
     for number in 1.. {
-        let unreadable = |error| InputError::at(name, number, read_problem(error));
-        let Some(length) = read_line(&mut text, &mut line).map_err(unreadable)? else {
-            break;
-        };
-        let flow = match length {
-            Length::Fits => {
-                let line = line.trim_ascii();
-                if !started && line.starts_with(b"[") {
-                    return Err(InputError::at(name, number, Problem::JsonList));
-                }
-                started |= !line.is_empty();
-                read_record(number, line, columns, sink)
-            }
-            Length::Exceeds => {
+        let unreadable = |error| InputError::of_read(name, Some(number), error);
+        let flow = match read_line(&mut text, &mut line).map_err(unreadable)? {
+            None => return lines.end(sink),
+            Some(Length::Fits) => lines.read(number, line.trim_ascii(), sink)?,
+            Some(Length::Exceeds) => {
                 let fault = Fault::new("the record is longer than 16 MiB");
                 sink(Err(fault.into_row(number, None, None, Tags::new())))
             }
@@ -53,6 +46,69 @@ pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mu
         }
     }
     Ok(())
+}
+
+struct Lines<'a> {
+    name: &'a str,
+    columns: &'a Columns<'a>,
+    /// Whether a line that is not blank was read.
+    started: bool,
+    /// A first record that ended before it was complete: it may go on in the next line.
+    unfinished: Option<(u64, Fault)>,
+}
+
+impl Lines<'_> {
+    fn read(&mut self, number: u64, line: &[u8], sink: &mut Sink<'_>) -> Result<ControlFlow<()>, InputError> {
+        if line.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let first = !std::mem::replace(&mut self.started, true);
+        if first && !line.starts_with(b"{") {
+            let problem = if line.starts_with(b"[") { Problem::JsonList } else { Problem::NotJson };
+            return Err(InputError::at(self.name, number, problem));
+        }
+        if let Some((start, fault)) = self.unfinished.take() {
+            if !line.starts_with(b"{") {
+                return Err(InputError::at(self.name, start, Problem::JsonSpansLines));
+            }
+            if sink(Err(fault.into_row(start, None, None, Tags::new()))).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let error = match read_record(number, line, self.columns, sink) {
+            Ok(flow) => return Ok(flow),
+            Err(error) => error,
+        };
+        let fault = record::syntax(&error);
+        if first && error.is_eof() {
+            self.unfinished = Some((number, fault));
+            return Ok(ControlFlow::Continue(()));
+        }
+        if first && let Some(problem) = shape_of(line) {
+            return Err(InputError::at(self.name, number, problem));
+        }
+        Ok(sink(Err(fault.into_row(number, None, None, Tags::new()))))
+    }
+
+    /// Nothing follows.
+    fn end(self, sink: &mut Sink<'_>) -> Result<(), InputError> {
+        if let Some((start, fault)) = self.unfinished {
+            // Whether it wants more does not matter any more.
+            let _flow = sink(Err(fault.into_row(start, None, None, Tags::new())));
+        }
+        Ok(())
+    }
+}
+
+/// How a file is written whose first line is more than one object.
+fn shape_of(line: &[u8]) -> Option<Problem> {
+    let mut values = serde_json::Deserializer::from_slice(line).into_iter::<serde::de::IgnoredAny>();
+    values.next()?.ok()?;
+    match line.get(values.byte_offset()..)?.trim_ascii_start().first()? {
+        b',' => Some(Problem::JsonCommas),
+        b'{' => Some(Problem::JsonJoined),
+        _ => None,
+    }
 }
 
 enum Length {
@@ -71,10 +127,13 @@ fn read_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<L
     Ok((read > 0).then_some(Length::Fits))
 }
 
-fn read_record(number: u64, line: &[u8], columns: &Columns<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    if line.is_empty() {
-        return ControlFlow::Continue(());
-    }
+/// Hands over the rows of a line. An error means that it is no JSON object.
+fn read_record(
+    number: u64,
+    line: &[u8],
+    columns: &Columns<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<ControlFlow<()>, serde_json::Error> {
     let json = String::from_utf8_lossy(line);
     let damaged = match (&json, columns.encoding) {
         (Cow::Owned(_), Encoding::Utf8) => true,

@@ -26,19 +26,20 @@ pub(super) struct Line<'l> {
     pub(super) damaged: bool,
 }
 
-/// Hands the rows of a line to the sink.
-pub(super) fn read(line: Line<'_>, columns: &Columns<'_>, sink: &mut Sink<'_>) -> ControlFlow<()> {
-    let fields = match Fields::parse(line.json, columns) {
-        Ok(fields) => fields,
-        Err(error) => return sink(Err(syntax(&error).into_row(line.number, None, None, Tags::new()))),
-    };
+/// Hands the rows of a line to the sink. An error means that it is no JSON object.
+pub(super) fn read(
+    line: Line<'_>,
+    columns: &Columns<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<ControlFlow<()>, serde_json::Error> {
+    let fields = Fields::parse(line.json, columns)?;
     let mut record = Record { line, columns, from: fields.from, sink, flow: ControlFlow::Continue(()) };
     record.read(&fields);
-    record.flow
+    Ok(record.flow)
 }
 
 /// What the parser found, without its line number, which is always 1 here.
-fn syntax(error: &serde_json::Error) -> Fault {
+pub(super) fn syntax(error: &serde_json::Error) -> Fault {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or_default();
     Fault::new(format!("is no JSON object: {what} at character {}", error.column()))
@@ -57,6 +58,12 @@ impl<'l> Record<'l, '_, '_> {
         let ids_in_list = matches!(self.columns.body, BodyShape::Ids);
         let fault = fields.fault.as_ref();
         let count = match (fields.list, fields.account) {
+            (Some(_), _) if !fields.tags.is_empty() || fields.sns_item.is_some() => {
+                let beside = fields.tags.first().map_or("SnsItem", |(tag, _)| tag);
+                return self.reject(Fault::new(format!(
+                    "the record has `{beside}` beside its list: each item of the list has its own"
+                )));
+            }
             (Some(list), None) if Type::of(list) == Type::List => {
                 value::for_each(list, |item| self.list_item(item, fault))
             }
@@ -120,7 +127,7 @@ impl<'l> Record<'l, '_, '_> {
     }
 
     fn id(&self, column: Column<'_>, raw: Option<Raw<'l>>) -> Result<Cow<'l, str>, Fault> {
-        let raw = raw.ok_or_else(|| Fault::of(column.api, "is missing"))?;
+        let raw = raw.ok_or_else(|| Fault::of(column.api, "is missing").kept())?;
         self.text(column.api, raw)
     }
 
@@ -131,7 +138,9 @@ impl<'l> Record<'l, '_, '_> {
                 self.check_encoding(name, &text)?;
                 Ok(text)
             }
-            Type::Number => Err(Fault::of(name, "is a number: ids are text and stand in quotes")),
+            Type::Number => {
+                Err(Fault::of(name, format_args!("is the number {}: ids are text and stand in quotes", raw.get())))
+            }
             other @ (Type::List | Type::Object | Type::Boolean | Type::Null) => {
                 Err(Fault::of(name, format_args!("is {}, not text", other.name())))
             }
@@ -143,7 +152,7 @@ impl<'l> Record<'l, '_, '_> {
             return Ok(());
         }
         let encoding = match self.columns.encoding {
-            Encoding::Utf8 => "UTF-8",
+            Encoding::Utf8 => "UTF-8; if the file is GBK: input.encoding = \"gbk\"",
             Encoding::Gbk => "GBK",
         };
         Err(Fault::of(name, format_args!("is not valid {encoding}")))
@@ -235,11 +244,7 @@ fn whole(text: &str) -> Option<Number> {
     signed.or_else(|| text.parse::<u64>().ok().map(Number::from))
 }
 
-/// An id for the results file: text as it reads, a number as it is written.
+/// An id for the results file. What is no text there would be one in the results, and pass for an id.
 fn as_it_stands(raw: Raw<'_>) -> Option<String> {
-    match Type::of(raw) {
-        Type::Text => value::text(raw).map(Cow::into_owned),
-        Type::Number | Type::Boolean => Some(raw.get().to_owned()),
-        Type::List | Type::Object | Type::Null => None,
-    }
+    (Type::of(raw) == Type::Text).then(|| value::text(raw).map(Cow::into_owned)).flatten()
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::domain::job::Encoding;
+use crate::domain::job::{Encoding, UnusualIds};
 use crate::input::Problem;
 use crate::input::testing::{input, rows, rows_with};
 
@@ -43,9 +43,9 @@ fn a_bad_item_rejects_itself_alone() {
         lines("friend_delete", r#"{"From_Account":"a","To_Account":["b",7,"a",null,"c"]}"#),
         [
             "1 a>b",
-            "1 bad a>7: `To_Account` is a number: ids are text and stand in quotes",
+            "1 bad : `To_Account` is the number 7: ids are text and stand in quotes",
             "1 bad a>a: `To_Account` names the same account twice: it is From_Account, too",
-            "1 bad a>: `To_Account` is null, not text",
+            "1 bad : `To_Account` is null, not text",
             "1 a>c",
         ]
     );
@@ -68,7 +68,8 @@ fn a_fault_of_the_record_rejects_each_of_its_items() {
     let rows =
         lines("friend_delete", r#"{"From_Account":"a","To_Account":["b","c"],"DeleteType":"Delete_Type_Single"}"#);
     assert_eq!(rows.len(), 2);
-    assert!(rows[1].starts_with("1 bad a>c: the record says `DeleteType`: options.delete_type"));
+    assert!(rows[1].starts_with("1 bad : `DeleteType` means something to the API"), "{rows:?}");
+    assert!(rows[1].contains("set options.delete_type in the job"), "{rows:?}");
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn records_that_are_no_rows_are_rejected_with_the_reason() {
     for (record, expected) in [
         (r#"{"From_Account":"a","To_Account":[]}"#, "the list of the record is empty"),
         (r#"{"From_Account":"a"}"#, "`To_Account` is missing"),
-        (r#"{"From_Account":5,"To_Account":"b"}"#, "`From_Account` is a number: ids are text and stand in quotes"),
+        (r#"{"From_Account":5,"To_Account":"b"}"#, "`From_Account` is the number 5: ids are text and stand in quotes"),
         (r#"{"From_Account":"a","From_Account":"a","To_Account":"b"}"#, "the record says `From_Account` twice"),
         (r#"{"From_Account":"a","To_Account":{}}"#, "`To_Account` is an object, not text"),
         (r#"{"From_Account":"a","To_Account":"\ud800"}"#, "`To_Account` has an escape that is no character"),
@@ -85,8 +86,11 @@ fn records_that_are_no_rows_are_rejected_with_the_reason() {
     ] {
         assert_eq!(reason("friend_delete", record), expected);
     }
-    for record in ["5", "\"a\"", "{", "{\"From_Account\":\"a\"", "null", "true"] {
-        assert!(reason("friend_delete", record).starts_with("is no JSON object: "), "{record}");
+    for record in ["5", "\"a\"", "{", "{\"From_Account\":\"a\"", "null", "true", "From_Account", "}", "{},"] {
+        let good = r#"{"From_Account":"a","To_Account":"b"}"#;
+        let rows = lines("friend_delete", &format!("{good}\n{record}\n{good}\n"));
+        assert!(rows[1].starts_with("2 bad : is no JSON object: "), "{record}: {rows:?}");
+        assert_eq!((rows.len(), rows[2].as_str()), (3, "3 a>b"));
     }
     assert!(reason("account_delete", r#"{"UserID":"a","DeleteItem":[{"UserID":"b"}]}"#).contains("both a list"));
     assert!(reason("account_delete", r#"{"DeleteItem":"a"}"#).contains("no list"));
@@ -111,6 +115,63 @@ fn tags_stand_flat_too_and_null_leaves_them_alone() {
 }
 
 #[test]
+fn keys_that_mean_something_elsewhere_reject_their_row_and_leave_nothing_to_send() {
+    for (operation, record, key) in [
+        ("friend_delete_all", r#"{"From_Account":"a","To_Account":["b","c"]}"#, "To_Account"),
+        ("friend_delete_all", r#"{"From_Account":"a","to_account":"b"}"#, "To_Account"),
+        ("account_delete", r#"{"UserID":"a","From_Account":"b"}"#, "From_Account"),
+        ("account_delete", r#"{"DeleteItem":[{"UserID":"a","Nick":"b"}]}"#, "Nick"),
+        ("account_delete", r#"{"UserID":"a","Tag_SNS_IM_Remark":"x"}"#, "Tag_SNS_IM_Remark"),
+        ("friend_delete", r#"{"From_Account":"a","To_Account":"b","UpdateItem":[]}"#, "UpdateItem"),
+        ("friend_update", r#"{"From_Account":"a","To_Account":"b","Tag_SNS_IM_Group":["g"],"Remark":"x"}"#, "Remark"),
+        (
+            "friend_update",
+            r#"{"From_Account":"a","To_Account":"b","Tag_SNS_IM_Group":["g"]," Tag_SNS_IM_Remark":"x"}"#,
+            "Tag",
+        ),
+        (
+            "friend_update",
+            r#"{"From_Account":"a","UpdateItem":[{"To_Account":"b","SnsItem":[]}],"Tag_SNS_IM_Remark":"x"}"#,
+            "Tag",
+        ),
+        (
+            "friend_update",
+            r#"{"From_Account":"a","UpdateItem":[{"To_Account":"b","SnsItem":[]}],"SnsItem":[]}"#,
+            "SnsItem",
+        ),
+        (
+            "friend_update",
+            r#"{"From_Account":"a","UpdateItem":[{"To_Account":"b","AddWording":"x","SnsItem":[]}]}"#,
+            "AddWording",
+        ),
+    ] {
+        let rows = lines(operation, record);
+        assert!(rows.iter().all(|row| row.starts_with("1 bad : ") && row.contains(key)), "{record}: {rows:?}");
+    }
+    let own = r#"{"From_Account":"a","created_at":1,"note":{"To_Account":"b"},"To_Account":null}"#;
+    assert_eq!(lines("friend_delete_all", own), ["1 a"], "what is null says nothing");
+    let late = "{\"From_Account\":\"a\"}\n{\"From_Account\":\"b\",\"To_Account\":\"c\"}\n{\"From_Account\":\"d\"}";
+    let rows = lines("friend_delete_all", late);
+    assert!(rows[0] == "1 a" && rows[1].starts_with("2 bad") && rows[2] == "3 d", "{rows:?}");
+}
+
+#[test]
+fn unusual_ids_are_rejected_in_every_shape_unless_the_job_allows_them() {
+    let text = "{\"From_Account\":\"1.4E+08\",\"To_Account\":[\"b\",\"c\"]}\n{\"From_Account\":\"a\",\"To_Account\":[\"NULL\",\"d\"]}\n";
+    let rejected = lines("friend_delete", text);
+    assert!(rejected[0].starts_with("1 bad 1.4E+08>b: `From_Account` is a number that was rewritten"), "{rejected:?}");
+    assert!(rejected[0].ends_with("input.unusual_ids = \"allow\" accepts such ids"), "{rejected:?}");
+    assert!(rejected[1].starts_with("1 bad") && rejected[2].starts_with("2 bad a>NULL: "), "{rejected:?}");
+    assert_eq!(rejected[3], "2 a>d");
+    let update = r#"{"From_Account":"a","UpdateItem":[{"To_Account":"b\u200b","SnsItem":[{"Tag":"Tag_SNS_IM_Remark","Value":"x"}]}]}"#;
+    assert!(reason("friend_update", update).contains("U+200B"));
+    let mut allowed = input(&[]);
+    allowed.unusual_ids = UnusualIds::Allow;
+    let rows = rows_with("friend_delete", "rows.jsonl", text.as_bytes(), &allowed).unwrap();
+    assert_eq!(rows, ["1 1.4E+08>b", "1 1.4E+08>c", "2 a>NULL", "2 a>d"]);
+}
+
+#[test]
 fn names_of_the_file_are_mapped() {
     let mapped = input(&[("From_Account", "from"), ("Tag_SNS_IM_Remark", "note")]);
     let record = br#"{"from":"a","To_Account":"b","note":"x"}"#;
@@ -122,7 +183,8 @@ fn names_of_the_file_are_mapped() {
 fn bytes_that_are_no_text_reject_only_the_item_they_stand_in() {
     let record = b"{\"From_Account\":\"a\",\"To_Account\":[\"b\xff\",\"c\"],\"x\":\"\xff\"}";
     let rows = rows_with("friend_delete", "rows.jsonl", record, &input(&[])).unwrap();
-    assert_eq!(rows, ["1 bad a>b\u{fffd}: `To_Account` is not valid UTF-8", "1 a>c"]);
+    let reason = "`To_Account` is not valid UTF-8; if the file is GBK: input.encoding = \"gbk\"";
+    assert_eq!(rows, [format!("1 bad : {reason}").as_str(), "1 a>c"]);
     let mut gbk = input(&[]);
     gbk.encoding = Encoding::Gbk;
     let (record, _, _) = encoding_rs::GBK.encode("{\"UserID\":\"张三\"}");
@@ -134,6 +196,35 @@ fn a_list_over_the_whole_file_is_refused_with_a_way_out() {
     let error = rows_with("account_delete", "rows.json", b"\n[\n{\"UserID\":\"a\"}\n]", &input(&[])).unwrap_err();
     assert!(matches!(*error.problem, Problem::JsonList));
     assert!(error.hint().unwrap().contains("jq -c"));
+}
+
+#[test]
+fn json_that_is_written_in_another_way_is_refused_as_what_it_is() {
+    for (text, line, words) in [
+        ("{\n  \"UserID\": \"a\"\n}\n{\n  \"UserID\": \"b\"\n}\n", 1, "spans several lines"),
+        ("\n{\"UserID\":\n\"a\"}\n", 2, "spans several lines"),
+        ("{\"UserID\":\"a\"},\n{\"UserID\":\"b\"}\n", 1, "a comma between them"),
+        ("{\"UserID\":\"a\"}, {\"UserID\":\"b\"}", 1, "a comma between them"),
+        ("{\"UserID\":\"a\"}{\"UserID\":\"b\"}\n", 1, "on one line"),
+        ("{\"UserID\":\"a\"}\r{\"UserID\":\"b\"}\r", 1, "on one line"),
+        ("UserID,note\na,b\n", 1, "no JSON"),
+    ] {
+        let error = rows_with("account_delete", "rows.jsonl", text.as_bytes(), &input(&[])).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.line, Some(line), "{text}");
+        assert!(error.hint().unwrap().contains("jq") || words == "no JSON");
+    }
+    let json = b"{\"UserID\":\"a\"}\n";
+    let error = rows_with("account_delete", "rows.csv", json, &input(&[])).unwrap_err();
+    assert!(matches!(*error.problem, Problem::JsonInCsv));
+}
+
+#[test]
+fn a_record_that_is_cut_off_is_rejected_and_takes_no_other_with_it() {
+    let cut = "{\"UserID\":\"a\"\n{\"UserID\":\"b\"}\n{\"UserID\":\"us";
+    let rows = lines("account_delete", cut);
+    assert!(rows[0].starts_with("1 bad : ") && rows[1] == "2 b" && rows[2].starts_with("3 bad : "), "{rows:?}");
+    assert!(lines("account_delete", "{\"UserID\":\"us")[0].starts_with("1 bad : "));
 }
 
 #[test]

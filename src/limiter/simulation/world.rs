@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::server::{Server, Verdict};
-use crate::domain::codes::Scope;
+use crate::domain::codes::{Pause, Scope};
 use crate::domain::limit::Moment;
 use crate::limiter::lane::Lanes;
 use crate::limiter::ledger::Taken;
@@ -47,7 +47,7 @@ impl Gate for Lanes {
         let taken = taken.expect("lanes give slots");
         Self::answered(self, 0, taken, Duration::from_nanos(round_trip), now).expect("the ledger works");
         if rejected {
-            self.throttled(0, Scope::Command, now).expect("the ledger works");
+            self.throttled(0, (Scope::Command, Pause::Short), now).expect("the ledger works");
         }
     }
 }

@@ -7,7 +7,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::Format;
 use crate::domain::operation::{Shape, TagColumns};
 use crate::domain::outcome::Outcome;
-use crate::domain::row::{Tags, Value};
+use crate::domain::results;
+use crate::domain::row::Tags;
 use crate::report::ReportError;
 use crate::report::text::rfc3339;
 
@@ -75,10 +76,8 @@ impl Layout {
     pub(super) fn head(&self) -> Result<Vec<u8>, ReportError> {
         let mut lines = Lines::new(self, 0);
         if let Out::Csv(csv) = &mut lines.out {
-            let mut columns = vec!["source", "line"];
-            self.shape.columns().for_each(|column| columns.push(column));
-            self.tags.iter().for_each(|tag| columns.push(tag));
-            columns.extend(["outcome", "code", "reason", "attempts", "finished_at"]);
+            let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.shape.columns()).collect();
+            columns.extend(self.tags.iter().map(String::as_str).chain(results::OUTCOME));
             csv.write_record(columns).map_err(fail)?;
         }
         lines.into_bytes()
@@ -145,7 +144,8 @@ impl Cells<'_> {
         }
         self.csv.write_field(line.account.unwrap_or_default())?;
         for tag in tags {
-            self.tag(line.tags.get(tag.as_str()))?;
+            let cell = line.tags.get(tag.as_str()).map(|value| results::cell(tag, value));
+            self.csv.write_field(cell.unwrap_or_default().as_bytes())?;
         }
         self.csv.write_field(line.outcome.name())?;
         match line.code {
@@ -160,15 +160,6 @@ impl Cells<'_> {
 
     fn number(&mut self, number: impl itoa::Integer) -> Result<(), csv::Error> {
         self.csv.write_field(itoa::Buffer::new().format(number))
-    }
-
-    fn tag(&mut self, value: Option<&Value>) -> Result<(), csv::Error> {
-        match value {
-            None => self.csv.write_field(""),
-            Some(Value::Integer(number)) => self.csv.write_field(number.to_string()),
-            Some(Value::Text(text)) => self.csv.write_field(text.as_bytes()),
-            Some(Value::Groups(groups)) => self.csv.write_field(groups.join("|")),
-        }
     }
 }
 

@@ -77,7 +77,7 @@ async fn write_by(
     let mut snapshot = reader.snapshot().await?;
     // Before the first line: one that has lost its own exception would say that it succeeded.
     let tally = snapshot.check_sums(run).await?;
-    let sources = snapshot.sources(run.id).await?;
+    let sources = snapshot.input_files(run.id).await?.into_iter().map(|file| file.name).collect();
     let mut spill = Spill::new(folder, rows, range);
     deal(&mut snapshot, run, &mut spill).await?;
 

@@ -22,8 +22,13 @@ fn ending(outcome: Outcome, code: Option<i64>, reason: &str) -> Verdict {
     Verdict::Settled(Ending { outcome, code, reason: reason.to_owned() })
 }
 
-const AGAIN: Verdict =
-    Verdict::Again(Again { charge: Charge::Attempt, doubt: Doubt::None, wait: Wait::Backoff, shape: Shape::Whole });
+const AGAIN: Verdict = Verdict::Again(Again {
+    charge: Charge::Attempt,
+    doubt: Doubt::None,
+    wait: Wait::Backoff,
+    shape: Shape::Whole,
+    met: None,
+});
 
 fn plain(row: u64, account: &str) -> Item {
     Item { account: id(account), row, updates: None }
@@ -79,9 +84,9 @@ async fn csv_is_byte_exact_and_each_row_shows_its_own_tags() {
     let expected = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_IM_Group,Tag_SNS_Custom_N,\
                     outcome,code,reason,attempts,finished_at\n\
                     x.csv,2,-a,b,\"=1+1, \"\"x\"\"\n\",,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z\n\
-                    x.csv,5,-a,\"c,用\",,,7,succeeded,,,1,2023-11-14T22:13:20.042Z\n\
+                    x.csv,5,-a,\"c,用\",,,json:7,succeeded,,,1,2023-11-14T22:13:20.042Z\n\
                     x.csv,7,-a,b,,work|gym,,failed,30001,bad \u{1b}[31m,1,2023-11-14T22:13:20.042Z\n\
-                    y.csv,2,-a,\"c,用\",,,7,duplicate,,duplicate of x.csv:5,0,\n\
+                    y.csv,2,-a,\"c,用\",,,json:7,duplicate,,duplicate of x.csv:5,0,\n\
                     y.csv,3, a\0\u{9b},,,,,rejected,,`To_Account` is empty,0,\n";
     assert_eq!(csv, expected);
     assert_eq!((tally.total(), tally[Outcome::Failed]), (5, 2));

@@ -41,6 +41,7 @@ pub(super) struct RawInput {
     pub(super) encoding: Option<Text>,
     pub(super) delimiter: Option<Text>,
     pub(super) rejects: Option<Text>,
+    pub(super) unusual_ids: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +72,7 @@ pub(super) struct RawLimits {
     pub(super) calls_per_second: Option<Whole>,
     pub(super) app_calls_per_second: Option<Whole>,
     pub(super) max_in_flight: Option<Whole>,
+    pub(super) cap_was_raised: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -84,9 +86,21 @@ pub(super) struct RawRetry {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawGuard {
+    pub(super) protected: Option<Spanned<RawProtected>>,
+    pub(super) min_items: Option<Whole>,
     pub(super) max_items: Option<Whole>,
-    pub(super) protected: Option<Text>,
     pub(super) max_change: Option<Number>,
+    pub(super) max_rejected: Option<Number>,
+    pub(super) max_already_done: Option<Number>,
+    pub(super) canary: Option<Whole>,
+    pub(super) hold: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected one file in quotes, or [] for nobody")]
+pub(super) enum RawProtected {
+    File(String),
+    List(Vec<String>),
 }
 
 #[derive(Deserialize, Default)]

@@ -176,7 +176,7 @@ impl Evidence {
         }
     }
 
-    /// The view `item` has a line for the first row of each item, and for nothing else.
+    /// The view `item` has a line for the first row of each item and for each skipped row, and for nothing else.
     fn view(&self, by_row: &[Option<&Line>], wrong: &mut Vec<String>) {
         let mut items: HashMap<usize, &Line> = HashMap::with_capacity(self.queue.items.len());
         for item in &self.queue.items {
@@ -184,7 +184,7 @@ impl Evidence {
                 wrong.push(format!("the view has row {} twice", item.row));
             }
         }
-        for line in by_row.iter().flatten().filter(|line| line.request.is_some() && line.is_first) {
+        for line in by_row.iter().flatten().filter(|line| line.is_first) {
             match items.remove(&line.row) {
                 None => wrong.push(format!("the view lacks row {}", line.row)),
                 Some(item) if item != *line => wrong.push(format!("the view says {item:?}, the tables {line:?}")),

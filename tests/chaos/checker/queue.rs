@@ -46,7 +46,7 @@ pub(crate) struct Sending {
     pub(crate) accounts: Vec<String>,
 }
 
-type ViewLine = (i64, i64, Option<String>, String, String, Option<i64>, u32);
+type ViewLine = (i64, Option<i64>, Option<String>, Option<String>, String, Option<i64>, u32);
 type Outcomes = HashMap<i64, (String, Option<i64>)>;
 
 impl Line {
@@ -209,10 +209,10 @@ async fn view(connection: &mut SqliteConnection, run: i64) -> Vec<Line> {
     .expect("rows");
     let line = |(row, request, from, account, outcome, code, attempts): ViewLine| Line {
         row: number(row),
-        request: Some(request),
+        request,
         is_first: true,
         from,
-        account,
+        account: account.unwrap_or_default(),
         outcome,
         code,
         attempts,

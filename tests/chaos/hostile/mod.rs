@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use imbulk::domain::job::{Encoding, Input, Rejects};
+use imbulk::domain::job::{Encoding, Input, Rejects, UnusualIds};
 use imbulk::domain::operation;
 use imbulk::domain::packed::BODY_BYTES;
 use imbulk::domain::row::BadRow;
@@ -75,7 +75,14 @@ fn put(folder: &Path, file: &Hostile) -> PathBuf {
 
 fn input(path: &Path, encoding: Encoding) -> Input {
     let paths = vec![path.to_str().expect("UTF-8").to_owned()];
-    Input { paths, columns: BTreeMap::new(), encoding, delimiter: None, rejects: Rejects::Count }
+    Input {
+        paths,
+        columns: BTreeMap::new(),
+        encoding,
+        delimiter: None,
+        rejects: Rejects::Count,
+        unusual_ids: UnusualIds::Reject,
+    }
 }
 
 /// What a run does with the file before it goes to the queue.

@@ -37,6 +37,8 @@ enum Way {
     Again,
     /// A run that waits for slots is told to stop.
     Stop,
+    /// No more than a part of a request is to be sent.
+    Limit,
     /// What failed is to be sent again.
     Retry,
     /// The results are written to a file that is there already.
@@ -63,6 +65,7 @@ fn way(deed: Deed) -> (Way, u32) {
         Deed::Discard => (Way::NewInput, 1),
         Deed::Supersede => (Way::Again, 1),
         Deed::Withdraw | Deed::NoteStop => (Way::Stop, 1),
+        Deed::Limit => (Way::Limit, 1),
         Deed::Retry => (Way::Retry, 1),
         Deed::PlaceFile => (Way::Results, 1),
     }
@@ -104,6 +107,7 @@ impl Point {
             Way::NewInput => self.after_a_new_input(&mut victim),
             Way::Again => self.in_place_of_another(&mut victim),
             Way::Stop => self.while_stopping(&mut victim),
+            Way::Limit => self.killed(&mut victim, &[RUN, &["--limit", "7"]].concat()),
             Way::Retry => self.in_retry(&mut victim),
             Way::Results => self.while_placing_a_file(&mut victim),
         }

@@ -193,7 +193,7 @@ fn no_secret_shows_whatever_the_environment_says() {
     walk.runs_with("half a signature", ("IMBULK_USERSIG", &given[..given.len() / 2]), 4, "7000");
     walk.runs_with("no signature", ("IMBULK_USERSIG", &format!("{given}\u{7}{given}")), 2, "IMBULK_USERSIG");
     walk.runs_with("no key", ("IMBULK_SECRET_KEY", &format!("{KEY}\u{7}")), 2, "IMBULK_SECRET_KEY");
-    walk.runs_with("an empty key", ("IMBULK_SECRET_KEY", ""), 2, "what to sign with is not known");
+    walk.runs_with("an empty key", ("IMBULK_SECRET_KEY", ""), 2, "no credentials");
     walk.runs_with("the wrong key", ("IMBULK_SECRET_KEY", OTHER_KEY), 4, "70009");
     walk.runs_with("the key as the app", ("IMBULK_SDKAPPID", KEY), 2, "IMBULK_SDKAPPID");
     walk.runs_with("the signature as the admin", ("IMBULK_IDENTIFIER", given), 2, "IMBULK_IDENTIFIER");

@@ -10,6 +10,7 @@ use imbulk::domain::settlement::{Ended, Part};
 use imbulk::domain::verdict::Ending;
 
 use super::{Happening, Session, World};
+use crate::canary::Canary;
 use crate::checks::Invariant;
 use crate::night::MS;
 use crate::queue::{State, Write, Written};
@@ -29,6 +30,11 @@ impl World<'_> {
             if let Command::Intend(ids) = &command {
                 self.check(session.account.intend(ids, probes, self.now));
                 ids.iter().for_each(|id| session.order.set_out(*id));
+                if let Some(early) =
+                    ids.iter().find(|id| session.canaries.iter().any(|canary| canary.held().contains(id)))
+                {
+                    self.fail(Invariant::CanaryComesFirst, format!("request {early} sets out"));
+                }
             }
             self.carry_out(session, command);
         }
@@ -52,19 +58,27 @@ impl World<'_> {
                 let at = self.place(session, *request);
                 let retry = &self.night.jobs[session.jobs[at]].retry;
                 session.progress.recorded(*request, parts, retry, self.now);
-                for (outcome, rows) in moved.unwrap_or_default() {
+                let moved = moved.unwrap_or_default();
+                for released in session.canaries[at].recorded(*request, parts, &moved) {
+                    let stored = &self.queue.requests[&released];
+                    session.order.comes(released, self.keys(stored.job, &stored.request));
+                }
+                for (outcome, _, rows) in moved {
                     session.told[at].settle(outcome, rows);
                 }
             }
             Event::Withdrawn(request) => session.lets_go(*request),
-            Event::Page { requests, .. } => {
+            Event::Page { job, requests } => {
                 if requests.len() < PAGE {
-                    session.account.read_all();
+                    session.account.read_all(*job);
                 }
+                let at = *job;
                 for request in requests.iter().filter(|request| !session.progress.was_rescued(request.id)) {
                     session.in_memory.insert(request.id, session.events);
                     let job = self.queue.requests[&request.id].job;
-                    session.order.comes(request.id, self.keys(job, request));
+                    if session.canaries[at].comes(request) {
+                        session.order.comes(request.id, self.keys(job, request));
+                    }
                 }
             }
             Event::Loaded { request, .. } => {
@@ -82,8 +96,10 @@ impl World<'_> {
             }
             Event::Reopened(request) => session.account.reopened(*request),
             Event::Sent { request, .. } => session.account.sent(*request, self.now),
-            Event::Rescued { .. } | Event::Intended(_) | Event::HeldBack(_) | Event::Tick | Event::Stop(_) => {}
+            Event::Rescued { .. } | Event::Intended(_) | Event::HeldBack(_) => {}
+            Event::NotRenewed { .. } | Event::Tick | Event::Stop(_) => {}
         }
+        session.account.hold(session.canaries.iter().map(Canary::waiting).collect());
         self.handle(session, event);
     }
 
@@ -105,8 +121,8 @@ impl World<'_> {
             Command::Withdraw(request) => self.write_soon(session, Write::Withdraw(request), true),
             Command::Reopen(request) => self.write_soon(session, Write::Reopen(request), true),
             Command::Record { settlement, urgent, .. } => {
-                let rows = settlement.ended_by_outcome().into_iter().map(|(outcome, _, rows)| (outcome, rows));
-                session.moved.entry(settlement.request).or_default().push_back(rows.collect());
+                let ended = settlement.ended_by_outcome();
+                session.moved.entry(settlement.request).or_default().push_back(ended);
                 self.write_soon(session, Write::Record(settlement), urgent);
             }
             Command::Send { job, request, body } => self.send(session, job, request, &body),

@@ -9,6 +9,7 @@ use imbulk::domain::tally::Tally;
 
 use crate::brain::Brain;
 use crate::budget::Account;
+use crate::canary::Canary;
 use crate::order::Order;
 use crate::progress::Progress;
 use crate::queue::Write;
@@ -31,12 +32,13 @@ pub(super) struct Session<'b> {
     pub(super) events: u64,
     /// Tallies as the loop was told.
     pub(super) told: Vec<Tally>,
-    pub(super) moved: HashMap<RequestId, VecDeque<Vec<(Outcome, u64)>>>,
+    pub(super) moved: HashMap<RequestId, VecDeque<Vec<(Outcome, u64, u64)>>>,
     pub(super) in_memory: HashMap<RequestId, u64>,
     pub(super) memory: Vec<(u64, i64)>,
     pub(super) progress: Progress,
     pub(super) account: Account,
     pub(super) order: Order,
+    pub(super) canaries: Vec<Canary>,
 }
 
 #[derive(Debug, Default)]

@@ -1,0 +1,216 @@
+//! The proxies that the environment names, and which of them calls to an endpoint go through.
+//!
+//! A value may hold a password, so no error, `Debug` or message shows more of it than scheme, host and port.
+
+use std::fmt;
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Endpoint;
+
+/// The variables, as curl knows them. For each scheme the first one that is set is used, and `ALL_PROXY` where none is.
+pub const PROXY_VARIABLES: [&str; 6] =
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"];
+
+/// The proxies that the environment names.
+#[derive(Debug, Default)]
+pub struct Proxies {
+    /// The one for https. Plain http goes to this machine alone, and never through a proxy.
+    https: Option<Proxy>,
+    /// `NO_PROXY`
+    except: String,
+}
+
+/// A proxy.
+#[derive(Clone)]
+pub struct Proxy {
+    variable: &'static str,
+    url: Url,
+}
+
+/// Why a variable names no proxy. The value is never quoted: it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyError {
+    /// It is no URL.
+    #[error(
+        "{variable} is not the URL of a proxy: {why}\nhint: write it like http://proxy.example.com:3128, or unset it"
+    )]
+    NotAUrl {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is a proxy of a kind that can't be used, and calls to the endpoint would have to go through it.
+    #[error(
+        "{variable} names neither an http nor an https proxy\nhint: set HTTPS_PROXY to one, or name the API's host in \
+         NO_PROXY to call it directly"
+    )]
+    Scheme {
+        /// The variable.
+        variable: &'static str,
+    },
+}
+
+impl Proxies {
+    /// Reads the values of [`PROXY_VARIABLES`], those that are set, and of `NO_PROXY`. A value that is no URL is an error
+    /// even if no call would go through it.
+    pub fn parse(values: &[(&'static str, SecretString)], except: &str) -> Result<Self, ProxyError> {
+        let proxies = values.iter().map(|(variable, value)| Proxy::parse(variable, value.expose_secret()));
+        let proxies: Vec<Proxy> = proxies.collect::<Result<_, _>>()?;
+        let named = |name: &&str| proxies.iter().find(|proxy| proxy.variable == *name).cloned();
+        let mut for_https = PROXY_VARIABLES.iter().filter(|name| !name.eq_ignore_ascii_case("HTTP_PROXY"));
+        Ok(Self { https: for_https.find_map(|name| named(&name)), except: except.to_owned() })
+    }
+
+    /// The proxy that calls to `endpoint` go through; none: they go there directly, as all calls to this machine do.
+    pub fn towards(&self, endpoint: &Endpoint) -> Result<Option<Proxy>, ProxyError> {
+        let Some(proxy) = self.https.as_ref().filter(|_| !endpoint.is_loopback() && !self.excepts(endpoint)) else {
+            return Ok(None);
+        };
+        match proxy.url.scheme() {
+            "http" | "https" => Ok(Some(proxy.clone())),
+            _ => Err(ProxyError::Scheme { variable: proxy.variable }),
+        }
+    }
+
+    /// Whether `NO_PROXY` names the endpoint, by the rules of curl.
+    fn excepts(&self, endpoint: &Endpoint) -> bool {
+        // Whatever is asked goes to this proxy unless the list says otherwise.
+        let matcher = Matcher::builder().all("http://proxy.invalid").no(self.except.as_str()).build();
+        let uri = endpoint.to_string().parse::<hyper::Uri>();
+        uri.is_ok_and(|uri| matcher.intercept(&uri).is_none())
+    }
+}
+
+impl Proxy {
+    fn parse(variable: &'static str, value: &str) -> Result<Self, ProxyError> {
+        let with_scheme = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
+        let wrong = |why: String| ProxyError::NotAUrl { variable, why };
+        let url = Url::parse(&with_scheme).map_err(|error| wrong(error.to_string()))?;
+        if !url.has_host() {
+            return Err(wrong("it has no host".to_owned()));
+        }
+        Ok(Self { variable, url })
+    }
+
+    /// For the HTTP client, with user name and password.
+    pub(super) fn url(&self) -> Url {
+        self.url.clone()
+    }
+}
+
+/// For messages: without user name and password.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host_str().unwrap_or_default();
+        write!(f, "{}://{host}", self.url.scheme())?;
+        if let Some(port) = self.url.port() {
+            write!(f, ":{port}")?;
+        }
+        write!(f, " ({})", self.variable)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const REGION: &str = "https://adminapisgp.im.qcloud.com";
+
+    fn proxies(values: &[(&'static str, &str)], except: &str) -> Result<Proxies, ProxyError> {
+        let values: Vec<_> = values.iter().map(|(name, value)| (*name, SecretString::from(*value))).collect();
+        Proxies::parse(&values, except)
+    }
+
+    /// The proxy that calls to `endpoint` go through, as messages show it.
+    fn chosen(values: &[(&'static str, &str)], except: &str, endpoint: &str) -> Option<String> {
+        let proxies = proxies(values, except).expect("good");
+        let proxy = proxies.towards(&endpoint.parse().expect("an endpoint")).expect("a usable proxy");
+        proxy.map(|proxy| proxy.to_string())
+    }
+
+    #[rstest]
+    #[case(&[("HTTPS_PROXY", "http://proxy:3128")], Some("http://proxy:3128 (HTTPS_PROXY)"))]
+    #[case(&[("https_proxy", "proxy:3128")], Some("http://proxy:3128 (https_proxy)"))]
+    #[case(&[("ALL_PROXY", "https://proxy/")], Some("https://proxy (ALL_PROXY)"))]
+    #[case(&[("HTTP_PROXY", "http://proxy:3128"), ("http_proxy", "http://proxy:3128")], None)]
+    #[case(
+        &[("all_proxy", "socks5://a:1"), ("https_proxy", "http://[::1]:7890"), ("HTTP_PROXY", "b:2")],
+        Some("http://[::1]:7890 (https_proxy)")
+    )]
+    #[case(&[("https_proxy", "b:2"), ("HTTPS_PROXY", "a:1")], Some("http://a:1 (HTTPS_PROXY)"))]
+    #[case(&[], None)]
+    fn the_proxy_for_https_is_chosen_as_by_other_tools(
+        #[case] values: &[(&'static str, &str)],
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(chosen(values, "", REGION).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case("", false)]
+    #[case("*", true)]
+    #[case("qcloud.com", true)]
+    #[case("example.com, .im.qcloud.com", true)]
+    #[case("xqcloud.com,cloud.com", false)]
+    fn no_proxy_names_hosts_and_domains(#[case] except: &str, #[case] direct: bool) {
+        assert_eq!(chosen(&[("HTTPS_PROXY", "a:1")], except, REGION).is_none(), direct);
+    }
+
+    #[rstest]
+    #[case("http://127.0.0.1:9")]
+    #[case("http://localhost:9")]
+    #[case("http://[::1]:9")]
+    #[case("https://127.0.0.1")]
+    fn calls_to_this_machine_go_through_no_proxy(#[case] endpoint: &str) {
+        let all = PROXY_VARIABLES.map(|name| (name, "socks5://a:1"));
+        assert_eq!(chosen(&all, "", endpoint), None);
+    }
+
+    #[rstest]
+    #[case("http://[proxy:3128")]
+    #[case("http://proxy:port")]
+    #[case("http://proxy:99999")]
+    #[case("http://")]
+    #[case("http:// proxy")]
+    #[case("a b")]
+    #[case("socks5:///x")]
+    #[case("user:geheim@:3128")]
+    #[case("http://user:geheim@proxy:x")]
+    fn a_malformed_value_is_an_error_that_names_the_variable_alone(#[case] value: &str) {
+        for variable in PROXY_VARIABLES {
+            let message = proxies(&[(variable, value)], "*").expect_err(value).to_string();
+            assert!(message.starts_with(&format!("{variable} is not the URL of a proxy: ")), "{message}");
+            assert!(!message.contains("geheim"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_of_another_kind_is_an_error_only_where_calls_would_go_through_it() {
+        let socks = proxies(&[("ALL_PROXY", "socks5://a:1")], "tencent.example").expect("a URL");
+        let region = REGION.parse().expect("an endpoint");
+        assert_eq!(socks.towards(&region).err(), Some(ProxyError::Scheme { variable: "ALL_PROXY" }));
+        assert!(socks.towards(&"https://im.tencent.example".parse().expect("an endpoint")).expect("direct").is_none());
+    }
+
+    #[test]
+    fn neither_user_nor_password_is_shown() {
+        let proxies = proxies(&[("HTTPS_PROXY", "http://anna:geheim@proxy:3128")], "").expect("good");
+        let proxy = proxies.towards(&REGION.parse().expect("an endpoint")).expect("good").expect("a proxy");
+        assert_eq!(proxy.url().password(), Some("geheim"));
+        for shown in [format!("{proxies:?}"), format!("{proxy:?}"), proxy.to_string()] {
+            assert!(!shown.contains("geheim") && !shown.contains("anna"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The run that a NAME means, named on stderr before anything is done with it.
+
+use super::error::Error;
+use crate::domain::run_name::{NamedRun, SHORTEST_ID, Selection, select};
+use crate::queue::{Reader, Run};
+use crate::report::state::StateName;
+use crate::report::tell::tell;
+use crate::report::{target_name, visible};
+
+/// Finds the run that a name means, and says which one it is.
+pub(super) async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<Run, Error> {
+    let mut runs = reader.runs().await?;
+    let named: Vec<NamedRun<'_>> = runs
+        .iter()
+        .map(|run| NamedRun { job: &run.job, id: &run.uuid, target: &run.target, started: run.started_at.is_some() })
+        .collect();
+    let found = match select(&named, name, target) {
+        Selection::Run(run) => run,
+        Selection::Ambiguous(several) => return Err(ambiguous(name, &runs, &several)),
+        Selection::OtherTargets(others) => return Err(on_other_targets(name, target, &runs, &others)),
+        Selection::Unknown => return Err(unknown(name, &runs, reader.is_owned())),
+    };
+    let newer = runs[found + 1..].iter().find(|run| run.job == name && run.target == runs[found].target);
+    let plan = newer.map(|plan| format!("; a newer plan, of which nothing was sent, is run {}", plan.uuid));
+    let run = runs.swap_remove(found);
+    tell(format!("{}{}", describe(&run, reader), plan.unwrap_or_default()));
+    Ok(run)
+}
+
+/// `run 0190… of job purge on app 1400000001: finished`
+fn describe(run: &Run, reader: &Reader) -> String {
+    let state = StateName::of(run, reader).name();
+    format!("run {} of job {} on {}: {state}", visible(&run.uuid), visible(&run.job), target_name(&run.target))
+}
+
+fn list(runs: &[Run], which: &[usize]) -> String {
+    let lines = which.iter().map(|at| {
+        let run = &runs[*at];
+        format!("\n  run {} of job {} on {}", run.uuid, run.job, target_name(&run.target))
+    });
+    lines.collect()
+}
+
+fn ambiguous(name: &str, runs: &[Run], several: &[usize]) -> Error {
+    let what = if several.iter().all(|at| runs[*at].job == name) {
+        "has runs on several targets"
+    } else {
+        "is the beginning of several run ids"
+    };
+    let lines = list(runs, several);
+    Error::Usage(format!("{name} {what}:{lines}\nhint: choose one with --target, or by its run id"))
+}
+
+fn on_other_targets(name: &str, target: Option<&str>, runs: &[Run], others: &[usize]) -> Error {
+    let lines = list(runs, others);
+    let target = target.unwrap_or_default();
+    Error::Usage(format!(
+        "{name} has no run on target {target}; it has:{lines}\nhint: leave out --target, or name one of these"
+    ))
+}
+
+fn unknown(name: &str, runs: &[Run], is_owned: bool) -> Error {
+    let mut jobs: Vec<&str> = runs.iter().map(|run| run.job.as_str()).collect();
+    jobs.sort_unstable();
+    jobs.dedup();
+    let known = match (jobs.is_empty(), is_owned) {
+        (false, _) => format!(
+            "it has the jobs {}; a run is named by at least {SHORTEST_ID} characters of its id",
+            jobs.join(", ")
+        ),
+        (true, true) => "it has no job yet; a running process may be loading one".to_owned(),
+        (true, false) => "it has no job yet: `imbulk plan JOB` loads one".to_owned(),
+    };
+    Error::Usage(format!("the queue has no job and no run named `{name}`\nhint: {known}"))
+}

@@ -1,0 +1,193 @@
+//! The guards that are read before anything is sent: each with what it sees and what it allows.
+
+use super::{as_f64, median};
+use crate::domain::job::Guard;
+use crate::domain::outcome::{Count, Outcome};
+use crate::domain::tally::Tally;
+
+/// What the guards look at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts<'a> {
+    /// Items of the run.
+    pub items: Count,
+    /// Rows of the run.
+    pub rows: Count,
+    /// Rows that cannot be sent.
+    pub rejected: Count,
+    /// Items of the last [`super::LAST_RUNS`] finished runs of the job, in any order.
+    pub last_runs: &'a [Count],
+}
+
+impl<'a> Facts<'a> {
+    /// Of a run with so many items, whose rows stand so.
+    pub fn of(items: Count, tally: &Tally, last_runs: &'a [Count]) -> Self {
+        Self { items, rows: tally.total(), rejected: tally[Outcome::Rejected], last_runs }
+    }
+}
+
+/// One guard: what it sees and what it allows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GuardReading {
+    /// `guard.min_items`
+    MinItems {
+        /// Items of the run.
+        items: Count,
+        /// The fewest that are sent.
+        min: Count,
+    },
+    /// `guard.max_items`
+    MaxItems {
+        /// Items of the run.
+        items: Count,
+        /// The most that are sent.
+        max: Count,
+    },
+    /// `guard.max_change`
+    MaxChange {
+        /// Items of the run.
+        items: Count,
+        /// The median of the last runs; none: there is nothing to compare with.
+        median: Option<f64>,
+        /// Most times of the median that are sent.
+        max_change: f64,
+    },
+    /// `guard.max_rejected`
+    MaxRejected {
+        /// Rows that cannot be sent.
+        rejected: Count,
+        /// Rows of the run.
+        rows: Count,
+        /// The largest share of them.
+        max: f64,
+    },
+}
+
+impl GuardReading {
+    /// The key in the job file.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::MinItems { .. } => "guard.min_items",
+            Self::MaxItems { .. } => "guard.max_items",
+            Self::MaxChange { .. } => "guard.max_change",
+            Self::MaxRejected { .. } => "guard.max_rejected",
+        }
+    }
+
+    /// Whether the run may be sent as far as this guard is concerned.
+    pub fn allows(&self) -> bool {
+        match *self {
+            Self::MinItems { items, min } => items >= min,
+            Self::MaxItems { items, max } => items <= max,
+            Self::MaxChange { items, median, max_change } => {
+                median.is_none_or(|median| as_f64(items) <= max_change * median)
+            }
+            Self::MaxRejected { rejected, rows, max } => as_f64(rejected) <= max * as_f64(rows),
+        }
+    }
+}
+
+/// Items of the canary on a real app where the job does not say.
+const CANARY: Count = 100;
+
+impl Guard {
+    /// Items of the canary on a real app or on another target; 0: there is none.
+    pub fn canary_on(&self, is_real: bool) -> Count {
+        self.canary.unwrap_or(if is_real { CANARY } else { 0 })
+    }
+
+    /// Every guard that the job sets, in the order in which they are shown. The run is sent if all of them allow it.
+    pub fn read(&self, facts: &Facts<'_>) -> Vec<GuardReading> {
+        let Facts { items, rows, rejected, last_runs } = *facts;
+        let min = self.min_items.map(|min| GuardReading::MinItems { items, min: min.get() });
+        let max = self.max_items.map(|max| GuardReading::MaxItems { items, max: max.get() });
+        let change = self.max_change.map(|max_change| {
+            let median = median(last_runs);
+            GuardReading::MaxChange { items, median, max_change }
+        });
+        let rejected = GuardReading::MaxRejected { rejected, rows, max: self.max_rejected };
+        [min, max, change, Some(rejected)].into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::tests::guard;
+    use super::*;
+
+    fn facts(items: Count, last_runs: &[Count]) -> Facts<'_> {
+        Facts { items, rows: items, rejected: 0, last_runs }
+    }
+
+    /// The keys of the guards that say no.
+    fn refusals(guard: &Guard, facts: &Facts<'_>) -> Vec<&'static str> {
+        guard.read(facts).iter().filter(|reading| !reading.allows()).map(GuardReading::key).collect()
+    }
+
+    #[test]
+    fn every_guard_that_is_set_is_read_and_no_other() {
+        let keys = |guard: &Guard| guard.read(&facts(1, &[])).iter().map(GuardReading::key).collect::<Vec<_>>();
+        assert_eq!(keys(&guard()), ["guard.max_rejected"]);
+        let all =
+            Guard { min_items: 1.try_into().ok(), max_items: 1.try_into().ok(), max_change: Some(1.0), ..guard() };
+        assert_eq!(keys(&all), ["guard.min_items", "guard.max_items", "guard.max_change", "guard.max_rejected"]);
+    }
+
+    #[rstest]
+    #[case(9, &["guard.min_items"])]
+    #[case(10, &[])]
+    #[case(20, &[])]
+    #[case(21, &["guard.max_items"])]
+    fn the_bounds_themselves_are_allowed(#[case] items: Count, #[case] refuse: &[&str]) {
+        let guard = Guard { min_items: 10.try_into().ok(), max_items: 20.try_into().ok(), ..guard() };
+        assert_eq!(refusals(&guard, &facts(items, &[])), refuse);
+    }
+
+    #[rstest]
+    #[case::the_median_bounds_it(315, &[100, 1_000_000, 90, 110, 105], true)]
+    #[case::one_odd_night_does_not_move_it(316, &[100, 1_000_000, 90, 110, 105], false)]
+    #[case::of_an_even_number_it_is_the_mean_of_the_middle_two(45, &[10, 20], true)]
+    #[case::and_no_more(46, &[10, 20], false)]
+    #[case::the_first_run_has_nothing_to_be_compared_with(5_000_000, &[], true)]
+    #[case::empty_nights_allow_nothing(1, &[0, 0, 0], false)]
+    #[case::but_an_empty_one(0, &[0, 0, 0], true)]
+    fn a_run_is_compared_with_the_median(#[case] items: Count, #[case] nights: &[Count], #[case] allowed: bool) {
+        let guard = Guard { max_change: Some(3.0), ..guard() };
+        assert_eq!(refusals(&guard, &facts(items, nights)).is_empty(), allowed);
+    }
+
+    #[rstest]
+    #[case::no_rows(0, 0, 0.1, true)]
+    #[case::at_the_limit(10, 1, 0.1, true)]
+    #[case::above(10, 2, 0.1, false)]
+    #[case::one_of_three(3, 1, 0.1, false)]
+    #[case::none_allowed(1000, 1, 0.0, false)]
+    #[case::none_there(1000, 0, 0.0, true)]
+    #[case::all_allowed(5, 5, 1.0, true)]
+    fn a_larger_share_of_rejected_rows_is_refused(
+        #[case] rows: Count,
+        #[case] rejected: Count,
+        #[case] max_rejected: f64,
+        #[case] allowed: bool,
+    ) {
+        let guard = Guard { max_rejected, ..guard() };
+        let facts = Facts { items: rows - rejected, rows, rejected, last_runs: &[] };
+        assert_eq!(refusals(&guard, &facts).is_empty(), allowed);
+    }
+
+    #[test]
+    fn a_canary_is_the_default_on_a_real_app_alone() {
+        assert_eq!([true, false].map(|is_real| guard().canary_on(is_real)), [100, 0]);
+        let off = Guard { canary: Some(0), ..guard() };
+        assert_eq!(off.canary_on(true), 0);
+        let small = Guard { canary: Some(7), ..guard() };
+        assert_eq!([true, false].map(|is_real| small.canary_on(is_real)), [7, 7]);
+    }
+
+    #[test]
+    fn facts_count_all_rows_and_the_rejected_ones() {
+        let tally: Tally = Outcome::ALL.into_iter().zip([1, 2, 4, 8, 16, 32, 64, 128]).collect();
+        assert_eq!(Facts::of(7, &tally, &[]), Facts { items: 7, rows: 255, rejected: 32, last_runs: &[] });
+    }
+}

@@ -1,0 +1,136 @@
+//! The codes that items were answered with before, and what an "already gone" proves after them.
+
+use super::codes::{Class, Effect, Level, classify};
+
+/// At most so many different codes are kept.
+const MAX_CODES: usize = 16;
+
+/// The codes that the items of a request were answered with in earlier calls: each once, the latest first.
+///
+/// All items of a request have met the same codes; items that met different ones travel in different requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CodeHistory(Vec<i64>);
+
+impl CodeHistory {
+    /// The codes, the latest first.
+    pub fn codes(&self) -> impl Iterator<Item = i64> {
+        self.0.iter().copied()
+    }
+
+    /// Whether no code was met.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The history after one more answer; `None` is an answer without a code.
+    ///
+    /// If there are too many, a code that decides nothing makes room: forgetting one that leaves a part behind would
+    /// turn a partial effect into a full one.
+    #[must_use]
+    pub fn with(mut self, operation: &str, code: Option<i64>) -> Self {
+        let Some(code) = code else { return self };
+        self.0.retain(|known| *known != code);
+        if self.0.len() >= MAX_CODES {
+            let harmless = self.0.iter().rposition(|known| trace(operation, *known) == Trace::Nothing);
+            self.0.remove(harmless.unwrap_or(self.0.len() - 1));
+        }
+        self.0.insert(0, code);
+        self
+    }
+
+    /// A reason: what was said last, with its code, and the codes before it, the latest first.
+    pub fn reason(&self, code: Option<i64>, said: &str) -> String {
+        let before = self.codes().filter(|earlier| Some(*earlier) != code);
+        let before: Vec<String> = before.map(|code| code.to_string()).collect();
+        match (code, before.as_slice()) {
+            (_, []) => said.to_owned(),
+            (Some(code), before) => format!("{code} {said}; before: {}", before.join(", ")),
+            (None, before) => format!("{said}; before: {}", before.join(", ")),
+        }
+    }
+
+    /// As the queue stores it, a JSON list; `None` without any code, so that a plain success stores nothing.
+    pub fn to_json(&self) -> Option<String> {
+        let codes: Vec<String> = self.codes().map(|code| code.to_string()).collect();
+        (!codes.is_empty()).then(|| format!("[{}]", codes.join(",")))
+    }
+
+    /// Reads the stored list.
+    pub fn from_json(list: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(list).map(Self)
+    }
+
+    /// The gravest trace that a code has left, and the latest code that left it.
+    pub fn trace(&self, operation: &str) -> (Trace, Option<i64>) {
+        // Of equal traces the last one counts, which is the latest code.
+        let traces = self.0.iter().rev().map(|code| (trace(operation, *code), Some(*code)));
+        traces.max_by_key(|(trace, _)| *trace).unwrap_or((Trace::Nothing, None))
+    }
+}
+
+impl FromIterator<i64> for CodeHistory {
+    fn from_iter<T: IntoIterator<Item = i64>>(codes: T) -> Self {
+        Self(codes.into_iter().take(MAX_CODES).collect())
+    }
+}
+
+/// What an earlier call may have left behind, in ascending order of gravity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trace {
+    /// Nothing: the server says that it did not begin.
+    Nothing,
+    /// The whole effect, perhaps: the call timed out or got no answer.
+    Whole,
+    /// The account is gone if the server says so later, but data of it may remain.
+    DataLeft,
+    /// A part of the effect, perhaps: a later "already gone" does not speak of the other part.
+    Part,
+}
+
+/// What a call that was answered with this code may have left behind.
+pub fn trace(operation: &str, code: i64) -> Trace {
+    match classify(operation, Level::Item, code, "") {
+        Class::Transient(Effect::Unknown) => Trace::Whole,
+        Class::Transient(Effect::Partial) | Class::Conflict | Class::Unknown => Trace::Part,
+        Class::Transient(Effect::DataLeft) if operation == "account_delete" => Trace::DataLeft,
+        Class::Transient(Effect::DataLeft) => Trace::Part,
+        Class::Transient(Effect::None)
+        | Class::Done
+        | Class::AlreadyDone
+        | Class::Throttled(..)
+        | Class::Renew(_)
+        | Class::Split
+        | Class::ItemFailed
+        | Class::Fatal => Trace::Nothing,
+    }
+}
+
+/// What an answer "the requested state is there" proves of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// The state was there before this run.
+    AlreadyDone,
+    /// An earlier attempt of this run brought it about.
+    Succeeded,
+    /// As before, and the earlier code says that data may remain.
+    SucceededWithDataLeft,
+    /// Not the whole state is proved.
+    InDoubt,
+}
+
+/// What "the requested state is there" proves after calls that left `trace`.
+///
+/// `one_side`: the answer speaks of one of the two lists that the operation writes.
+pub const fn claim(trace: Trace, one_side: bool, both: bool) -> Claim {
+    match trace {
+        Trace::Nothing if one_side => Claim::InDoubt,
+        Trace::Nothing => Claim::AlreadyDone,
+        Trace::Whole if both => Claim::InDoubt,
+        Trace::Whole => Claim::Succeeded,
+        Trace::DataLeft => Claim::SucceededWithDataLeft,
+        Trace::Part => Claim::InDoubt,
+    }
+}
+
+#[cfg(test)]
+mod tests;

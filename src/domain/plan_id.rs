@@ -1,0 +1,134 @@
+//! What a plan consists of, its id, and what is different from the plan before.
+
+use serde::{Deserialize, Serialize};
+
+/// Characters of an id: 48 bits of a digest, since ids are compared with the few that one user has seen.
+const ID_CHARS: usize = 12;
+
+/// All that decides what a command sends for one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanParts {
+    /// The job's name.
+    pub job: String,
+    /// Unfinished runs that are continued, in this order.
+    pub continues: Vec<ContinuedRun>,
+    /// Digest of the input, if a run of it is begun.
+    pub input: Option<String>,
+    /// Digest of what the job makes of its input: operation, options, columns, encoding.
+    pub definition: String,
+    /// The target's name in the queue.
+    pub target: String,
+    /// Scheme, host and port, unless it is the sandbox, whose port is another one each time.
+    pub endpoint: Option<String>,
+    /// The admin account that signs the calls.
+    pub admin: Option<String>,
+    /// Digest of the protected list.
+    pub protected: String,
+    /// Digest of limits, retries, guards and stops.
+    pub settings: String,
+}
+
+/// A run that is continued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContinuedRun {
+    /// Its id.
+    pub run: String,
+    /// Rows that have no outcome yet.
+    pub rows_left: u64,
+}
+
+impl PlanParts {
+    /// What is different from an earlier plan of the same job, each as the beginning of a sentence.
+    pub fn differences(&self, earlier: &Self) -> Vec<&'static str> {
+        let parts = [
+            (self.continues != earlier.continues, "the unfinished run that goes first is another one"),
+            (self.input != earlier.input, "the input changed"),
+            (self.definition != earlier.definition, "the job's operation, options, columns or encoding changed"),
+            (self.target != earlier.target, "the target changed"),
+            (self.endpoint != earlier.endpoint, "the endpoint changed"),
+            (self.admin != earlier.admin, "the admin account changed"),
+            (self.protected != earlier.protected, "the protected list changed"),
+            (self.settings != earlier.settings, "the job's limits, retries, guards or stops changed"),
+        ];
+        parts.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect()
+    }
+
+    /// Whether anything is sent at all.
+    pub const fn sends(&self) -> bool {
+        self.input.is_some() || !self.continues.is_empty()
+    }
+}
+
+/// The id of a plan for these jobs, in this order: equal for equal parts, and for no others.
+pub fn plan_id(parts: &[PlanParts]) -> String {
+    let text = serde_json::to_string(parts).expect("strings and numbers are JSON");
+    let digest = blake3::hash(text.as_bytes()).to_hex();
+    digest[..ID_CHARS].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> PlanParts {
+        PlanParts {
+            job: "purge".to_owned(),
+            continues: vec![ContinuedRun { run: "0190".to_owned(), rows_left: 7 }],
+            input: Some("in".to_owned()),
+            definition: "def".to_owned(),
+            target: "1400000001".to_owned(),
+            endpoint: Some("https://x".to_owned()),
+            admin: Some("administrator".to_owned()),
+            protected: "list".to_owned(),
+            settings: "set".to_owned(),
+        }
+    }
+
+    /// The parts with one of them changed, each in its turn.
+    fn variants() -> Vec<PlanParts> {
+        let other = || "other".to_owned();
+        let fewer = vec![ContinuedRun { run: "0190".to_owned(), rows_left: 6 }];
+        vec![
+            PlanParts { continues: fewer, ..parts() },
+            PlanParts { input: None, ..parts() },
+            PlanParts { definition: other(), ..parts() },
+            PlanParts { target: other(), ..parts() },
+            PlanParts { endpoint: None, ..parts() },
+            PlanParts { admin: None, ..parts() },
+            PlanParts { protected: other(), ..parts() },
+            PlanParts { settings: other(), ..parts() },
+        ]
+    }
+
+    #[test]
+    fn whatever_changes_has_another_id_and_is_named() {
+        assert_eq!(plan_id(&[parts()]), plan_id(&[parts()]));
+        assert_eq!(plan_id(&[parts()]).len(), ID_CHARS);
+        assert_eq!(parts().differences(&parts()), [""; 0]);
+        let mut said: Vec<&str> = Vec::new();
+        for changed in variants() {
+            assert_ne!(plan_id(std::slice::from_ref(&changed)), plan_id(&[parts()]), "{changed:?}");
+            let differences = changed.differences(&parts());
+            assert_eq!(differences.len(), 1, "{changed:?}");
+            said.extend(differences);
+        }
+        said.sort_unstable();
+        said.dedup();
+        assert_eq!(said.len(), variants().len(), "each part has a sentence of its own");
+    }
+
+    #[test]
+    fn the_id_depends_on_which_jobs_there_are_and_on_their_order() {
+        let other = PlanParts { job: "other".to_owned(), ..parts() };
+        let ids = [
+            plan_id(&[parts()]),
+            plan_id(std::slice::from_ref(&other)),
+            plan_id(&[parts(), other.clone()]),
+            plan_id(&[other, parts()]),
+        ];
+        let mut distinct = ids.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), ids.len());
+    }
+}

@@ -1,0 +1,143 @@
+//! The results file: its columns, and how its CSV cells hold the values of tags.
+//!
+//! Results are valid input for the job that they came from, so that both sides, the export and the reader, follow this
+//! module. A tag's cell holds the value as a user's own file would, where that says the same; else it holds `json:` and
+//! the value as JSON: a cleared field is `json:""`, a number `json:5`, a group with a separator in its name
+//! `json:["a|b"]`. Only in files that are recognized as results is `json:` read so.
+
+use std::borrow::Cow;
+
+use super::operation::{Shape, TagColumns};
+use super::row::Value;
+use super::tags;
+
+/// The first columns: where the row was in the input.
+pub const PLACE: [&str; 2] = ["source", "line"];
+/// The last columns: what became of the row.
+pub const OUTCOME: [&str; 5] = ["outcome", "code", "reason", "attempts", "finished_at"];
+/// What a cell with JSON starts with.
+const JSON: &str = "json:";
+
+/// Whether these are, in this order, the columns of the results of an operation of this shape.
+pub fn is_header<'n>(names: impl IntoIterator<Item = &'n str>, shape: &Shape) -> bool {
+    let names: Vec<&str> = names.into_iter().collect();
+    let first: Vec<&str> = PLACE.into_iter().chain(shape.columns()).collect();
+    let Some(rest) = names.strip_prefix(first.as_slice()) else {
+        return false;
+    };
+    let Some(tags) = rest.strip_suffix(OUTCOME.as_slice()) else {
+        return false;
+    };
+    match shape.tags {
+        TagColumns::None => tags.is_empty(),
+        TagColumns::Some => tags.iter().all(|tag| tags::kind(tag).is_ok()),
+    }
+}
+
+/// The CSV cell for what a row sets.
+pub fn cell<'v>(tag: &str, value: &'v Value) -> Cow<'v, str> {
+    let plain = match value {
+        Value::Text(text) => Some(Cow::Borrowed(&**text)),
+        Value::Groups(groups) => Some(Cow::Owned(groups.join(tags::GROUP_SEPARATOR))),
+        Value::Integer(_) => None,
+    };
+    let says_the_same =
+        |cell: &Cow<'_, str>| !cell.starts_with(JSON) && tags::from_cell(tag, cell).is_some_and(|read| read == *value);
+    // Text, integers and lists of text: serializing can't fail.
+    plain
+        .filter(says_the_same)
+        .unwrap_or_else(|| format!("{JSON}{}", serde_json::to_string(value).unwrap_or_default()).into())
+}
+
+/// The value of a CSV cell of a results file; none for a row that does not set the tag.
+///
+/// # Errors
+/// `json:` is not followed by a value that a tag can have.
+pub fn from_cell(tag: &str, cell: &str) -> Result<Option<Value>, NotAValue> {
+    let Some(json) = cell.strip_prefix(JSON) else {
+        return Ok(tags::from_cell(tag, cell));
+    };
+    match serde_json::from_str(json).map_err(|_| NotAValue)? {
+        Value::Integer(number) if number.is_f64() => Err(NotAValue),
+        Value::Groups(groups) => Ok(Some(tags::groups(groups.iter().map(AsRef::as_ref)))),
+        value @ (Value::Integer(_) | Value::Text(_)) => Ok(Some(value)),
+    }
+}
+
+/// A cell that starts with `json:` and goes on with something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("has `json:` without a text, a whole number or a list of texts behind it")]
+pub struct NotAValue;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::operation;
+
+    fn shape(operation: &str) -> Shape {
+        operation::by_name(operation).expect("an operation").shape()
+    }
+
+    #[test]
+    fn the_header_names_the_operation_of_the_results() {
+        let is = |text: &str, operation| is_header(text.split(','), &shape(operation));
+        let deleted = "source,line,UserID,outcome,code,reason,attempts,finished_at";
+        assert!(is(deleted, "account_delete"));
+        assert!(!is(deleted, "friend_delete_all"));
+        assert!(!is("line,source,UserID,outcome,code,reason,attempts,finished_at", "account_delete"));
+        assert!(!is("source,line,UserID,note,outcome,code,reason,attempts,finished_at", "account_delete"));
+        let updated = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_Custom_A,outcome,code,reason,attempts,finished_at";
+        assert!(is(updated, "friend_update"));
+        assert!(!is(updated, "friend_delete"));
+    }
+
+    #[test]
+    fn cells_are_plain_where_that_says_the_same() {
+        let groups = |names: &[&str]| tags::groups(names.iter().copied());
+        let text = |text: &str| Value::Text(text.into());
+        for (tag, value, expected) in [
+            (tags::REMARK, text(" two\nlines "), " two\nlines "),
+            (tags::REMARK, text(""), "json:\"\""),
+            (tags::REMARK, text("json:5"), "json:\"json:5\""),
+            ("Tag_SNS_Custom_A", text("5"), "5"),
+            ("Tag_SNS_Custom_A", Value::Integer(5.into()), "json:5"),
+            (tags::GROUP, groups(&["work", "gym"]), "work|gym"),
+            (tags::GROUP, groups(&["x|y"]), "json:[\"x|y\"]"),
+            (tags::GROUP, groups(&[" a"]), "json:[\" a\"]"),
+            (tags::GROUP, groups(&[]), "json:[]"),
+            // A rejected value: it must not become a good one.
+            (tags::GROUP, text("g"), "json:\"g\""),
+        ] {
+            assert_eq!(cell(tag, &value), expected);
+            assert_eq!(from_cell(tag, expected), Ok(Some(value)));
+        }
+        assert_eq!(from_cell(tags::REMARK, ""), Ok(None));
+        for wrong in ["json:", "json:1.5", "json:{}", "json:true", "json:[1]"] {
+            assert_eq!(from_cell("Tag_SNS_Custom_A", wrong), Err(NotAValue), "{wrong}");
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<String>().prop_map(|text| Value::Text(text.into())),
+            "(json:|[|\"\\[\\]0-9 ]){0,6}".prop_map(|text| Value::Text(text.into())),
+            any::<i64>().prop_map(|number| Value::Integer(number.into())),
+            any::<u64>().prop_map(|number| Value::Integer(number.into())),
+            prop::collection::vec("[ab| ,\"\n]{0,4}", 0..5)
+                .prop_map(|names| tags::groups(names.iter().map(String::as_str))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_comes_back_from_its_cell(
+            tag in prop::sample::select(vec![tags::REMARK, tags::GROUP, "Tag_SNS_Custom_A"]),
+            value in any_value(),
+        ) {
+            let cell = cell(tag, &value).into_owned();
+            prop_assert_eq!(from_cell(tag, &cell), Ok(Some(value)), "{}", cell);
+        }
+    }
+}

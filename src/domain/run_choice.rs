@@ -1,0 +1,371 @@
+//! Which run goes next: one decision, which `plan` shows and `run` carries out.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What ended the last session of a run before the run was finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndedBy {
+    /// The process was killed, or the machine went down.
+    Kill,
+    /// SIGTERM or SIGHUP: a shutdown or a closed connection.
+    Shutdown,
+    /// `stop.until`.
+    Deadline,
+    /// Nothing worked for the time of `stop.outage`.
+    Outage,
+    /// The disk was almost full.
+    DiskFull,
+    /// A code that lets nothing succeed.
+    FatalCode,
+    /// It was not ended: `imbulk retry` made rows of a finished run pending again.
+    Retry,
+    /// `--limit`.
+    Limit,
+    /// SIGINT: somebody pressed Ctrl-C.
+    Person,
+    /// The fuse, the canary, or `guard.max_already_done`.
+    Guard,
+}
+
+impl EndedBy {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Kill,
+        Self::Shutdown,
+        Self::Deadline,
+        Self::Outage,
+        Self::DiskFull,
+        Self::FatalCode,
+        Self::Retry,
+        Self::Limit,
+        Self::Person,
+        Self::Guard,
+    ];
+
+    /// The name in the queue.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Shutdown => "shutdown",
+            Self::Deadline => "deadline",
+            Self::Outage => "outage",
+            Self::DiskFull => "disk_full",
+            Self::FatalCode => "fatal_code",
+            Self::Retry => "retry",
+            Self::Limit => "limit",
+            Self::Person => "person",
+            Self::Guard => "guard",
+        }
+    }
+
+    /// Whether somebody has to decide before the run goes on with rows that the input no longer has: a person ended it
+    /// on purpose, or a guard because something looked wrong.
+    pub const fn needs_decision(self) -> bool {
+        match self {
+            Self::Kill
+            | Self::Shutdown
+            | Self::Deadline
+            | Self::Outage
+            | Self::DiskFull
+            | Self::FatalCode
+            | Self::Retry => false,
+            Self::Limit | Self::Person | Self::Guard => true,
+        }
+    }
+
+    /// Whether it halted because something is wrong (exit code 4), rather than stopped as it was told to.
+    pub const fn is_halt(self) -> bool {
+        matches!(self, Self::Outage | Self::DiskFull | Self::FatalCode | Self::Guard)
+    }
+}
+
+impl FromStr for EndedBy {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name).ok_or(())
+    }
+}
+
+/// For a sentence: "ended by …".
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "a kill or a crash",
+            Self::Shutdown => "SIGTERM or SIGHUP",
+            Self::Deadline => "`stop.until`",
+            Self::Outage => "an outage",
+            Self::DiskFull => "an almost full disk",
+            Self::FatalCode => "a fatal code",
+            Self::Retry => "`imbulk retry`",
+            Self::Limit => "`--limit`",
+            Self::Person => "Ctrl-C",
+            Self::Guard => "a guard",
+        })
+    }
+}
+
+/// How far a run of the job came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Loaded; nothing was sent.
+    Planned,
+    /// Begun, and rows are left.
+    Unfinished(EndedBy),
+    /// Every row has its outcome.
+    Finished,
+    /// Given up for another run.
+    Superseded,
+}
+
+/// An earlier run of the job on the same target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownRun {
+    /// How far it came.
+    pub progress: Progress,
+    /// Whether it was loaded from the bytes that the input has now.
+    pub same_input: bool,
+    /// Whether the job still makes the same of its input: operation, options, columns, encoding.
+    pub same_definition: bool,
+}
+
+impl KnownRun {
+    /// Whether the job would load the same rows again.
+    const fn is_current(&self) -> bool {
+        self.same_input && self.same_definition
+    }
+}
+
+/// What the user said of earlier runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rerun {
+    /// Nothing.
+    No,
+    /// `--again`: begin a new run, give unfinished ones up.
+    Again,
+    /// `--resume`: finish the oldest unfinished run, whatever ended it, and nothing else.
+    Resume,
+}
+
+/// What is done next. Numbers are places in the list of known runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunChoice {
+    /// Go on with this unfinished run.
+    Continue(usize),
+    /// Begin a run of the current input.
+    Begin {
+        /// The run, if a plan has loaded it already; otherwise the input is loaded.
+        planned: Option<usize>,
+        /// Unfinished runs that are given up for it.
+        replaces: Vec<usize>,
+    },
+    /// Nothing: this run has finished the current input.
+    Nothing(usize),
+    /// Nothing, until somebody decides.
+    Refuse(Refusal),
+}
+
+/// Why nothing is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A person or a guard ended this run, and the input is another one since.
+    Ended {
+        /// The run.
+        run: usize,
+        /// What ended it.
+        by: EndedBy,
+    },
+    /// This unfinished run was loaded when the job said something else.
+    Redefined {
+        /// The run.
+        run: usize,
+    },
+    /// `--resume`, but no run is unfinished.
+    NothingToResume,
+}
+
+/// Chooses what is done next. `runs` are those of the job on one target, oldest first.
+pub fn choose(runs: &[KnownRun], rerun: Rerun) -> RunChoice {
+    let unfinished = runs.iter().enumerate().filter_map(|(at, run)| match run.progress {
+        Progress::Unfinished(by) => Some((at, by)),
+        Progress::Planned | Progress::Finished | Progress::Superseded => None,
+    });
+    let unfinished: Vec<(usize, EndedBy)> = unfinished.collect();
+    match (rerun, unfinished.first()) {
+        (Rerun::Resume, Some((run, _))) => RunChoice::Continue(*run),
+        (Rerun::Resume, None) => RunChoice::Refuse(Refusal::NothingToResume),
+        (Rerun::No, Some((run, by))) => resume(&runs[*run], *run, *by),
+        (Rerun::Again | Rerun::No, _) => begin(runs, rerun, unfinished.into_iter().map(|(run, _)| run).collect()),
+    }
+}
+
+fn resume(known: &KnownRun, run: usize, by: EndedBy) -> RunChoice {
+    if !known.same_definition {
+        RunChoice::Refuse(Refusal::Redefined { run })
+    } else if !known.same_input && by.needs_decision() {
+        RunChoice::Refuse(Refusal::Ended { run, by })
+    } else {
+        RunChoice::Continue(run)
+    }
+}
+
+fn begin(runs: &[KnownRun], rerun: Rerun, replaces: Vec<usize>) -> RunChoice {
+    let started_or_planned = |run: &&KnownRun| matches!(run.progress, Progress::Planned | Progress::Finished);
+    let latest = runs.iter().rposition(|run| started_or_planned(&run));
+    match latest.map(|at| (at, runs[at])) {
+        Some((at, run)) if run.is_current() && run.progress == Progress::Planned => {
+            RunChoice::Begin { planned: Some(at), replaces }
+        }
+        Some((at, run)) if run.is_current() && rerun == Rerun::No => RunChoice::Nothing(at),
+        Some(_) | None => RunChoice::Begin { planned: None, replaces },
+    }
+}
+
+/// All that one command does to a job: what goes first, and what follows once that is finished.
+pub fn upcoming(runs: &[KnownRun], rerun: Rerun) -> Vec<RunChoice> {
+    let mut runs = runs.to_vec();
+    let mut choices = Vec::new();
+    let mut next = choose(&runs, rerun);
+    while let RunChoice::Continue(run) = next {
+        choices.push(next);
+        let was_current = runs[run].is_current();
+        runs[run].progress = Progress::Finished;
+        if rerun == Rerun::Resume || was_current {
+            return choices;
+        }
+        next = choose(&runs, Rerun::No);
+    }
+    choices.push(next);
+    choices
+}
+
+/// Planned runs that no later command needs: those of another input than the job has now, and those of the input that
+/// an unfinished run is finishing. Nothing of them was ever sent.
+pub fn stale_plans(runs: &[KnownRun], rerun: Rerun) -> Vec<usize> {
+    let keeps = match choose(runs, rerun) {
+        RunChoice::Begin { planned, .. } => planned,
+        RunChoice::Continue(run) if runs[run].is_current() => None,
+        RunChoice::Continue(_) | RunChoice::Nothing(_) | RunChoice::Refuse(_) => {
+            runs.iter().rposition(|run| run.progress == Progress::Planned && run.is_current())
+        }
+    };
+    let planned = runs.iter().enumerate().filter(|(_, run)| run.progress == Progress::Planned);
+    planned.map(|(at, _)| at).filter(|at| Some(*at) != keeps).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const NEW: RunChoice = RunChoice::Begin { planned: None, replaces: Vec::new() };
+
+    fn run(progress: Progress) -> KnownRun {
+        KnownRun { progress, same_input: true, same_definition: true }
+    }
+
+    fn of_other_input(progress: Progress) -> KnownRun {
+        KnownRun { same_input: false, ..run(progress) }
+    }
+
+    fn of_other_definition(progress: Progress) -> KnownRun {
+        KnownRun { same_definition: false, ..run(progress) }
+    }
+
+    fn unfinished(by: EndedBy) -> Progress {
+        Progress::Unfinished(by)
+    }
+
+    #[rstest]
+    #[case::a_first_run(&[], NEW)]
+    #[case::a_plan_of_this_input(&[run(Progress::Planned)], RunChoice::Begin { planned: Some(0), replaces: vec![] })]
+    #[case::a_plan_of_another_input(&[of_other_input(Progress::Planned)], NEW)]
+    #[case::a_plan_of_another_definition(&[of_other_definition(Progress::Planned)], NEW)]
+    #[case::this_input_is_finished(&[run(Progress::Finished)], RunChoice::Nothing(0))]
+    #[case::another_input_is_finished(&[of_other_input(Progress::Finished)], NEW)]
+    #[case::finished_before_but_not_last(&[run(Progress::Finished), of_other_input(Progress::Finished)], NEW)]
+    #[case::given_up(&[run(Progress::Superseded)], NEW)]
+    #[case::unfinished(&[run(unfinished(EndedBy::Person))], RunChoice::Continue(0))]
+    #[case::the_oldest_goes_first(
+        &[of_other_input(unfinished(EndedBy::Kill)), run(unfinished(EndedBy::Kill))], RunChoice::Continue(0)
+    )]
+    #[case::unfinished_then_redefined(
+        &[of_other_definition(unfinished(EndedBy::Deadline))], RunChoice::Refuse(Refusal::Redefined { run: 0 })
+    )]
+    fn what_goes_next_follows_from_what_is_there(#[case] runs: &[KnownRun], #[case] expected: RunChoice) {
+        assert_eq!(choose(runs, Rerun::No), expected);
+    }
+
+    #[test]
+    fn after_the_input_changed_a_run_goes_on_only_if_neither_a_person_nor_a_guard_ended_it() {
+        for by in EndedBy::ALL {
+            let expected = match by {
+                EndedBy::Person | EndedBy::Guard | EndedBy::Limit => RunChoice::Refuse(Refusal::Ended { run: 0, by }),
+                _by_itself => RunChoice::Continue(0),
+            };
+            let runs = [of_other_input(unfinished(by))];
+            assert_eq!(choose(&runs, Rerun::No), expected, "{by:?}");
+            assert_eq!(choose(&runs, Rerun::Resume), RunChoice::Continue(0), "{by:?}");
+            let again = RunChoice::Begin { planned: None, replaces: vec![0] };
+            assert_eq!(choose(&runs, Rerun::Again), again, "{by:?}");
+        }
+    }
+
+    #[test]
+    fn again_begins_anew_and_gives_up_every_unfinished_run() {
+        let kill = unfinished(EndedBy::Kill);
+        let runs = [run(kill), run(Progress::Finished), of_other_definition(kill), run(Progress::Superseded)];
+        let new = RunChoice::Begin { planned: None, replaces: vec![0, 2] };
+        assert_eq!(choose(&runs, Rerun::Again), new);
+        // A plan that an interrupted `--again` has loaded is not loaded twice.
+        let planned = [run(kill), run(Progress::Finished), run(Progress::Planned)];
+        let from_plan = RunChoice::Begin { planned: Some(2), replaces: vec![0] };
+        assert_eq!(choose(&planned, Rerun::Again), from_plan);
+    }
+
+    #[test]
+    fn resume_without_an_unfinished_run_is_refused() {
+        for runs in [&[][..], &[run(Progress::Finished), run(Progress::Planned)]] {
+            assert_eq!(choose(runs, Rerun::Resume), RunChoice::Refuse(Refusal::NothingToResume));
+        }
+    }
+
+    #[test]
+    fn an_older_run_goes_first_and_the_current_input_follows() {
+        let older = of_other_input(unfinished(EndedBy::Deadline));
+        assert_eq!(upcoming(&[older], Rerun::No), [RunChoice::Continue(0), NEW]);
+        assert_eq!(upcoming(&[older], Rerun::Resume), [RunChoice::Continue(0)]);
+        let planned = RunChoice::Begin { planned: Some(1), replaces: vec![] };
+        assert_eq!(upcoming(&[older, run(Progress::Planned)], Rerun::No), [RunChoice::Continue(0), planned]);
+        let same = run(unfinished(EndedBy::Person));
+        assert_eq!(upcoming(&[same], Rerun::No), [RunChoice::Continue(0)]);
+        let stopped = of_other_input(unfinished(EndedBy::Person));
+        let refusal = RunChoice::Refuse(Refusal::Ended { run: 1, by: EndedBy::Person });
+        assert_eq!(upcoming(&[older, stopped], Rerun::No), [RunChoice::Continue(0), refusal]);
+    }
+
+    #[rstest]
+    #[case::current(&[run(Progress::Planned)], &[])]
+    #[case::of_another_input(&[of_other_input(Progress::Planned)], &[0])]
+    #[case::two_of_this_input(&[run(Progress::Planned), run(Progress::Planned)], &[0])]
+    #[case::of_the_input_that_is_being_finished(&[run(unfinished(EndedBy::Kill)), run(Progress::Planned)], &[1])]
+    #[case::of_what_follows_an_older_run(
+        &[of_other_input(unfinished(EndedBy::Kill)), run(Progress::Planned), of_other_input(Progress::Planned)], &[2]
+    )]
+    #[case::while_a_decision_is_due(
+        &[of_other_input(unfinished(EndedBy::Person)), run(Progress::Planned)], &[]
+    )]
+    fn only_a_plan_of_the_current_input_is_kept(#[case] runs: &[KnownRun], #[case] stale: &[usize]) {
+        assert_eq!(stale_plans(runs, Rerun::No), stale);
+    }
+
+    #[test]
+    fn every_cause_is_read_back_by_its_name() {
+        for by in EndedBy::ALL {
+            assert_eq!(by.name().parse(), Ok(by));
+        }
+        assert_eq!("wind".parse::<EndedBy>(), Err(()));
+    }
+}

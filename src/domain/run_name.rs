@@ -1,0 +1,152 @@
+//! Which run a NAME on the command line means.
+
+/// A run, as far as its name goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedRun<'a> {
+    /// The job's name.
+    pub job: &'a str,
+    /// The run's id.
+    pub id: &'a str,
+    /// Where it sends: `sandbox`, an SDKAppID, or `SDKAppID on loopback`.
+    pub target: &'a str,
+    /// Whether anything of it was ever sent, or all of it was decided without a call.
+    pub started: bool,
+}
+
+/// What a name means. Numbers are places in the list of runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// This run.
+    Run(usize),
+    /// One of several: the latest run of the job on each target, or all runs whose id begins so.
+    Ambiguous(Vec<usize>),
+    /// No job has this name, and no run's id begins with it.
+    Unknown,
+    /// The job has runs, but none on the target that was asked for. The latest on each target.
+    OtherTargets(Vec<usize>),
+}
+
+/// The fewest characters of an id that mean a run.
+pub const SHORTEST_ID: usize = 4;
+
+/// Finds the run that a name means: a job's name means its latest run, the beginning of an id the run with that id.
+///
+/// Runs against a real app come before those against the sandbox or a server on this machine, and runs that were begun
+/// before plans: to rehearse a job, or to plan it anew, must not hide what the last real run came to. `target` is what
+/// `--target` says: a target, or `loopback` for any server on this machine.
+pub fn select(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Selection {
+    let of_job: Vec<usize> = (0..runs.len()).filter(|run| runs[*run].job == name).collect();
+    if of_job.is_empty() {
+        return select_id(runs, name, target);
+    }
+    let asked: Vec<usize> = of_job.iter().copied().filter(|run| is_on(runs[*run].target, target)).collect();
+    if asked.is_empty() {
+        return Selection::OtherTargets(latest_of_each_target(runs, &of_job));
+    }
+    let real: Vec<usize> = asked.iter().copied().filter(|run| is_real(runs[*run].target)).collect();
+    let latest = latest_of_each_target(runs, if real.is_empty() { &asked } else { &real });
+    match latest[..] {
+        [run] => Selection::Run(run),
+        _ => Selection::Ambiguous(latest),
+    }
+}
+
+fn select_id(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Selection {
+    let begins = |run: &usize| runs[*run].id.starts_with(name) && is_on(runs[*run].target, target);
+    let found: Vec<usize> =
+        if name.len() < SHORTEST_ID { Vec::new() } else { (0..runs.len()).filter(begins).collect() };
+    match found[..] {
+        [] => Selection::Unknown,
+        [run] => Selection::Run(run),
+        _ => Selection::Ambiguous(found),
+    }
+}
+
+/// In the order of their ages, the latest run of each target: one that was begun if there is any.
+fn latest_of_each_target(runs: &[NamedRun<'_>], among: &[usize]) -> Vec<usize> {
+    let mut latest: Vec<usize> = Vec::new();
+    for run in among.iter().copied() {
+        match latest.iter_mut().find(|other| runs[**other].target == runs[run].target) {
+            Some(other) if runs[run].started || !runs[*other].started => *other = run,
+            Some(_) => {}
+            None => latest.push(run),
+        }
+    }
+    latest.sort_unstable();
+    latest
+}
+
+/// Whether a target is an app that people use.
+fn is_real(target: &str) -> bool {
+    target.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_on(target: &str, asked: Option<&str>) -> bool {
+    asked.is_none_or(|asked| target == asked || asked == "loopback" && target.ends_with(" on loopback"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn run<'a>(job: &'a str, id: &'a str, target: &'a str, started: bool) -> NamedRun<'a> {
+        NamedRun { job, id, target, started }
+    }
+
+    const REAL: &str = "1400000001";
+    const LOOPBACK: &str = "1400000001 on loopback";
+
+    #[rstest]
+    #[case::nothing(&[], Selection::Unknown)]
+    #[case::the_latest(&[run("job", "a", REAL, true), run("job", "b", REAL, true)], Selection::Run(1))]
+    #[case::not_a_plan(&[run("job", "a", REAL, true), run("job", "b", REAL, false)], Selection::Run(0))]
+    #[case::the_latest_plan(&[run("job", "a", REAL, false), run("job", "b", REAL, false)], Selection::Run(1))]
+    #[case::a_real_run_before_a_rehearsal(
+        &[run("job", "a", REAL, true), run("job", "b", "sandbox", true), run("job", "c", LOOPBACK, true)],
+        Selection::Run(0)
+    )]
+    #[case::a_real_plan_before_a_rehearsal(
+        &[run("job", "a", REAL, false), run("job", "b", "sandbox", true)], Selection::Run(0)
+    )]
+    #[case::only_rehearsals(&[run("job", "a", "sandbox", true), run("other", "b", REAL, true)], Selection::Run(0))]
+    #[case::two_apps(
+        &[run("job", "a", REAL, true), run("job", "b", "1400000002", true), run("job", "c", REAL, true)],
+        Selection::Ambiguous(vec![1, 2])
+    )]
+    #[case::two_kinds_of_rehearsals(
+        &[run("job", "a", "sandbox", true), run("job", "b", LOOPBACK, true)], Selection::Ambiguous(vec![0, 1])
+    )]
+    fn a_name_means_the_latest_run_of_one_target(#[case] runs: &[NamedRun<'_>], #[case] expected: Selection) {
+        assert_eq!(select(runs, "job", None), expected);
+    }
+
+    #[test]
+    fn a_target_chooses_among_several() {
+        let runs = [
+            run("job", "a", REAL, true),
+            run("job", "b", "1400000002", true),
+            run("job", "c", "sandbox", true),
+            run("job", "d", LOOPBACK, true),
+        ];
+        for (at, target) in [REAL, "1400000002", "sandbox", LOOPBACK].into_iter().enumerate() {
+            assert_eq!(select(&runs, "job", Some(target)), Selection::Run(at), "{target}");
+        }
+        assert_eq!(select(&runs, "job", Some("loopback")), Selection::Run(3));
+        assert_eq!(select(&runs, "job", Some("7")), Selection::OtherTargets(vec![0, 1, 2, 3]));
+        assert_eq!(select(&runs, "no", Some("sandbox")), Selection::Unknown);
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_means_its_run_unless_it_is_a_jobs_name() {
+        let runs =
+            [run("job", "0190aaaa", REAL, true), run("job", "0190abbb", REAL, true), run("0190aa", "x", REAL, true)];
+        assert_eq!(select(&runs, "0190aaaa", None), Selection::Run(0));
+        assert_eq!(select(&runs, "0190ab", None), Selection::Run(1));
+        assert_eq!(select(&runs, "0190a", None), Selection::Ambiguous(vec![0, 1]));
+        assert_eq!(select(&runs, "0190aa", None), Selection::Run(2), "a job's name comes first");
+        assert_eq!(select(&runs, "019", None), Selection::Unknown, "too short to be meant");
+        assert_eq!(select(&runs, "0190ab", Some("sandbox")), Selection::Unknown);
+    }
+}

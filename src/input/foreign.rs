@@ -1,0 +1,201 @@
+//! Formats that people name as input though they are neither CSV nor JSONL, told by their first bytes.
+
+/// How many bytes of a file are looked at.
+pub(super) const SAMPLE: u64 = 4096;
+
+/// A format that is not read, and the way to one that is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// What the file is: goes on from "is".
+    pub(super) what: &'static str,
+    /// What to do; `{file}` stands for its name.
+    pub(super) hint: &'static str,
+}
+
+const fn foreign(what: &'static str, hint: &'static str) -> Foreign {
+    Foreign { what, hint }
+}
+
+const UNZIP: &str = "unpack it: unzip {file}";
+const SAVE_AS_CSV: &str = "save it as CSV (UTF-8)";
+const DUCKDB: &str = "write it as CSV, for example: duckdb -c \"COPY (FROM '{file}') TO 'rows.csv'\"";
+
+static ZIP: Foreign = foreign("a ZIP archive", UNZIP);
+static XLSX: Foreign = foreign("an .xlsx workbook", "save it as CSV (UTF-8), or: xlsx2csv {file} rows.csv");
+static ODS: Foreign = foreign("an OpenDocument file", SAVE_AS_CSV);
+static TAR: Foreign = foreign("a tar archive", "unpack it: tar -xf {file}");
+static UTF16_LE: Foreign = foreign("text in UTF-16", "convert it: iconv -f UTF-16LE -t UTF-8 {file} > rows.csv");
+static UTF16_BE: Foreign = foreign("text in UTF-16", "convert it: iconv -f UTF-16BE -t UTF-8 {file} > rows.csv");
+static UTF32: Foreign = foreign("text in UTF-32", "convert it: iconv -f UTF-32 -t UTF-8 {file} > rows.csv");
+static NULS: Foreign = foreign(
+    "binary, or damaged: it starts with NUL bytes",
+    "export it again as CSV (UTF-8); a crash or a full disk can leave such bytes in a file",
+);
+static EBCDIC: Foreign = foreign(
+    "binary, or text in EBCDIC",
+    "convert it: iconv -f IBM037 -t UTF-8 {file} > rows.csv (or another code page of your host)",
+);
+static GZIP_INSIDE: Foreign = foreign("compressed twice", "unpack it once: gzip -dc {file} > rows.csv.gz");
+static ZSTD_INSIDE: Foreign = foreign("compressed twice", "unpack it once: zstd -d {file}");
+
+/// First bytes of formats that say nothing by their other bytes.
+static MAGIC: [(&[u8], Foreign); 26] = [
+    (b"PK\x05\x06", foreign("an empty ZIP archive", UNZIP)),
+    (b"PK\x07\x08", foreign("a ZIP archive in parts", UNZIP)),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", foreign("an .xls workbook", SAVE_AS_CSV)),
+    (b"BZh91AY&SY", foreign("compressed with bzip2", "unpack it: bzip2 -d {file}")),
+    (b"\xfd7zXZ\0", foreign("compressed with xz", "unpack it: xz -d {file}")),
+    (b"7z\xbc\xaf\x27\x1c", foreign("a 7z archive", "unpack it: 7z x {file}")),
+    (b"Rar!\x1a\x07", foreign("a RAR archive", "unpack it: unrar x {file}")),
+    (b"\x04\x22\x4d\x18", foreign("compressed with lz4", "unpack it: lz4 -d {file}")),
+    (b"\x02\x21\x4c\x18", foreign("compressed with lz4", "unpack it: lz4 -d {file}")),
+    (b"LZIP\x01", foreign("compressed with lzip", "unpack it: lzip -d {file}")),
+    (b"\x5d\0\0\x80\0", foreign("compressed with lzma", "unpack it: xz -d {file}")),
+    (b"\x89LZO\0", foreign("compressed with lzop", "unpack it: lzop -d {file}")),
+    (b"\xff\x06\0\0sNaPpY", foreign("compressed with snappy", "unpack it: snzip -d {file}")),
+    (b"\x1f\x9d", foreign("compressed with compress", "unpack it: gzip -d {file}")),
+    (b"\x37\xa4\x30\xec", foreign("a zstd dictionary", "name the file that was compressed with it")),
+    (b"PAR1", foreign("a Parquet file", DUCKDB)),
+    (b"PARE", foreign("an encrypted Parquet file", DUCKDB)),
+    (b"ARROW1\0\0", foreign("an Arrow file", DUCKDB)),
+    (b"FEA1\0", foreign("a Feather file", "write it as CSV with pandas: pd.read_feather(…).to_csv(…)")),
+    (b"Obj\x01", foreign("an Avro file", "write it as JSONL: avro-tools tojson {file} > rows.jsonl")),
+    (
+        b"SQLite format 3\0",
+        foreign("an SQLite database", "export the table: sqlite3 -header -csv {file} 'SELECT …' > rows.csv"),
+    ),
+    (b"PGDMP", foreign("a PostgreSQL dump", "export the table as CSV: COPY … TO STDOUT WITH (FORMAT csv, HEADER)")),
+    (b"%PDF-", foreign("a PDF file", "export the data as CSV (UTF-8)")),
+    (b"{\\rtf", foreign("an RTF document", "save it as plain text (UTF-8)")),
+    (b"\x89HDF\r\n", foreign("an HDF5 file", "write it as CSV (UTF-8)")),
+    (b"\x80\x04\x95", foreign("a Python pickle", "write it as CSV with pandas: pd.read_pickle(…).to_csv(…)")),
+];
+
+/// The format of a file that starts so, if it is one of those that are not read. `inside` says whether the bytes come
+/// out of gzip or zstd.
+pub(super) fn of(start: &[u8], inside: bool) -> Option<&'static Foreign> {
+    if start.starts_with(b"PK\x03\x04") {
+        return Some(zip(start));
+    }
+    let orc = start.starts_with(b"ORC") && start.get(3).is_some_and(|byte| *byte < b'\t');
+    if orc {
+        static ORC: Foreign = foreign("an ORC file", DUCKDB);
+        return Some(&ORC);
+    }
+    if start.get(257..262) == Some(b"ustar") {
+        return Some(&TAR);
+    }
+    if inside && super::compression::is_gzip(start) {
+        return Some(&GZIP_INSIDE);
+    }
+    if inside && super::compression::is_zstd(start) {
+        return Some(&ZSTD_INSIDE);
+    }
+    if let Some((_, foreign)) = MAGIC.iter().find(|(magic, _)| start.starts_with(magic)) {
+        return Some(foreign);
+    }
+    markup(start).or_else(|| other_encoding(start))
+}
+
+/// Workbooks are ZIP archives, told by the name of their first member.
+fn zip(start: &[u8]) -> &'static Foreign {
+    let name = start.get(30..).unwrap_or_default();
+    let named = |names: &[&[u8]]| names.iter().any(|known| name.starts_with(known));
+    if named(&[b"[Content_Types].xml", b"xl/", b"_rels/", b"docProps/"]) {
+        &XLSX
+    } else if named(&[b"mimetypeapplication/vnd.oasis"]) {
+        &ODS
+    } else {
+        &ZIP
+    }
+}
+
+fn markup(start: &[u8]) -> Option<&'static Foreign> {
+    static MARKUP: Foreign =
+        foreign("HTML or XML", "export it as CSV or JSONL; a web page in its place means that the download failed");
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    let starts = |word: &[u8]| text.get(..word.len()).is_some_and(|text| text.eq_ignore_ascii_case(word));
+    (starts(b"<!doctype") || starts(b"<html") || starts(b"<?xml")).then_some(&MARKUP)
+}
+
+/// Text in encodings other than UTF-8 and GBK, with or without a byte order mark.
+fn other_encoding(start: &[u8]) -> Option<&'static Foreign> {
+    if start.starts_with(b"\xff\xfe\0\0") || start.starts_with(b"\0\0\xfe\xff") {
+        return Some(&UTF32);
+    }
+    if start.starts_with(b"\xff\xfe") {
+        return Some(&UTF16_LE);
+    }
+    if start.starts_with(b"\xfe\xff") {
+        return Some(&UTF16_BE);
+    }
+    // ASCII in UTF-16 has a NUL in every other byte; a header is ASCII for the most part.
+    let line = &start[..start.len().min(64)];
+    let nuls = |from: usize| line.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
+    match (nuls(0), nuls(1)) {
+        (0, 0) => ebcdic(start),
+        (even, odd) if odd * 4 >= line.len() && even * 4 < odd => Some(&UTF16_LE),
+        (even, odd) if even * 4 >= line.len() && odd * 4 < even => Some(&UTF16_BE),
+        (even, _) if even > 0 && line.starts_with(b"\0") => Some(&NULS),
+        _ => None,
+    }
+}
+
+/// In EBCDIC letters, digits and the blank lie above ASCII or stand for other signs, and the line feed is another byte.
+fn ebcdic(start: &[u8]) -> Option<&'static Foreign> {
+    let letters = start.iter().filter(|byte| matches!(byte, 0x81..=0xa9 | 0xc1..=0xe9 | 0xf0..=0xf9)).count();
+    let signs =
+        start.iter().filter(|byte| matches!(byte, 0x40 | 0x4b | 0x60 | 0x6b | 0x6d | 0x0d | 0x15 | 0x25)).count();
+    let all = start.len();
+    (all >= 8 && letters * 2 > all && (letters + signs) * 10 >= all * 9 && !start.contains(&b'\n')).then_some(&EBCDIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn what(start: &[u8]) -> Option<&'static str> {
+        of(start, false).map(|foreign| foreign.what)
+    }
+
+    #[test]
+    fn formats_are_told_by_their_first_bytes() {
+        let zip = |name: &str| [b"PK\x03\x04".as_slice(), &[0; 26], name.as_bytes()].concat();
+        assert_eq!(what(&zip("rows.csv")), Some("a ZIP archive"));
+        assert_eq!(what(&zip("[Content_Types].xml")), Some("an .xlsx workbook"));
+        assert_eq!(what(&zip("mimetypeapplication/vnd.oasis.opendocument.spreadsheet")), Some("an OpenDocument file"));
+        assert_eq!(what(b"ORC\x08\x03"), Some("an ORC file"));
+        let tar = [&[b'x'; 257][..], b"ustar\x0000"].concat();
+        assert_eq!(what(&tar), Some("a tar archive"));
+        assert_eq!(what(b"\n <!DOCTYPE html>"), Some("HTML or XML"));
+        for (magic, foreign) in &MAGIC {
+            assert_eq!(what(magic), Some(foreign.what));
+        }
+    }
+
+    #[test]
+    fn text_in_other_encodings_is_told_with_and_without_a_mark() {
+        let utf16: Vec<u8> = "UserID,备注\nuser_1,x\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(of(&utf16, false), Some(&UTF16_LE));
+        let swapped: Vec<u8> = utf16.chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+        assert_eq!(of(&swapped, false), Some(&UTF16_BE));
+        assert_eq!(of(&[b"\xff\xfe".as_slice(), &utf16].concat(), false), Some(&UTF16_LE));
+        assert_eq!(of(b"\xff\xfe\0\0U\0\0\0", false), Some(&UTF32));
+        assert_eq!(of(&[0; 64], false), Some(&NULS));
+        // "USERID\nUSER1\nUSER2\n" in IBM037.
+        let ebcdic = b"\xe4\xe2\xc5\xd9\xc9\xc4\x25\xe4\xe2\xc5\xd9\xf1\x25\xe4\xe2\xc5\xd9\xf2\x25";
+        assert_eq!(of(ebcdic, false), Some(&EBCDIC));
+    }
+
+    #[test]
+    fn headers_and_records_are_none_of_them() {
+        let gbk = encoding_rs::GBK.encode("用户编号,备注\n张三丰,武当\n").0;
+        for text in
+            [b"UserID,note\na,b\n".as_slice(), b"{\"UserID\":\"a\"}", b"BZhang,UserID\n", b"ORC_ID\n", b"", &gbk]
+        {
+            assert_eq!(what(text), None, "{}", text.escape_ascii());
+        }
+        assert_eq!(what("用户,备注\n张三,x".as_bytes()), None);
+        assert_eq!(what("用户编号张三丰用户编号张三丰".as_bytes()), None, "even without a line feed");
+    }
+}

@@ -1,0 +1,82 @@
+//! `run --limit N`: which pending requests hold the first N items of a run.
+
+use super::change::{Failure, NewRequest, insert_request, keep_items};
+use super::stored::{Stored, select_stored};
+use super::{Queue, QueueError, RunId};
+use crate::domain::packed::Packed;
+use crate::domain::request::RequestId;
+use crate::fail_point::{Deed, around};
+
+/// The first pending requests of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limited {
+    /// The last of them; 0 if there is none.
+    pub last_request: RequestId,
+    /// The items that they hold together, with those that a killed process left in flight.
+    pub items: u64,
+}
+
+impl Queue {
+    /// Finds the pending requests that hold the first `limit` items of a run. The request in which the limit lies is
+    /// split in two, so that they hold exactly as many, or all that are pending. Items that a killed process left in
+    /// flight count first: they are sent again.
+    pub async fn limit(&mut self, run: RunId, limit: u64) -> Result<Limited, QueueError> {
+        let fail = self.fail();
+        self.limit_to(run, limit).await.map_err(|failure| failure.told(fail))
+    }
+
+    async fn limit_to(&mut self, run: RunId, limit: u64) -> Result<Limited, Failure> {
+        // What a killed process left in flight is sent again in any case.
+        let in_flight: i64 = sqlx::query_scalar(
+            "SELECT coalesce(sum(item_count), 0) FROM request INDEXED BY request_sending
+             WHERE run = ? AND state = 'sending'",
+        )
+        .bind(run)
+        .fetch_one(&mut self.connection)
+        .await?;
+        let mut found = Limited { last_request: 0, items: in_flight.cast_unsigned() };
+        while found.items < limit {
+            let next: Option<Stored> = sqlx::query_as(select_stored!(
+                "INDEXED BY request_pending",
+                "run = ? AND state = 'pending' AND id > ? ORDER BY id LIMIT 1"
+            ))
+            .bind(run)
+            .bind(found.last_request)
+            .fetch_optional(&mut self.connection)
+            .await?;
+            let Some(stored) = next else { break };
+            found.last_request = stored.id;
+            found.items += self.split(&stored, limit - found.items).await?;
+        }
+        Ok(found)
+    }
+
+    /// Leaves a pending request at most `limit` items. The others move to a new request. Returns how many it keeps.
+    async fn split(&mut self, stored: &Stored, limit: u64) -> Result<u64, Failure> {
+        let mut items = stored.items()?;
+        let at = usize::try_from(limit).unwrap_or(usize::MAX);
+        if items.len() <= at {
+            return Ok(items.len() as u64);
+        }
+        let later = items.split_off(at);
+        let (from, history) = (stored.from()?, stored.history()?);
+        let id = self.next_request;
+        self.next_request += 1;
+        let new = NewRequest {
+            id,
+            run: stored.run,
+            packed: Packed::of(from.as_ref(), &later),
+            attempts: stored.attempts,
+            charged: stored.charged,
+            doubt: stored.doubt(),
+            history: history.clone(),
+            parent: Some(stored.id),
+            finished_at: None,
+        };
+        let mut transaction = self.transaction().await?;
+        keep_items(&mut transaction, (stored.run, stored.id), from.as_ref(), &items, &history).await?;
+        insert_request(&mut transaction, new).await?;
+        around(Deed::Limit, transaction.commit()).await?;
+        Ok(limit)
+    }
+}

@@ -1,0 +1,187 @@
+//! What the guards of a job say, in words.
+
+use super::figures::Rejects;
+use super::text::{Text, count, counted, share, visible};
+use crate::domain::guard::GuardReading;
+
+/// What the guard sees and what it allows: `5 items, at most 10`.
+pub(super) fn reading(reading: &GuardReading) -> String {
+    match *reading {
+        GuardReading::MinItems { items, min } => format!("{}, at least {}", these(items), count(min)),
+        GuardReading::MaxItems { items, max } => format!("{}, at most {}", these(items), count(max)),
+        GuardReading::MaxChange { items, median: None, max_change } => {
+            format!("{}, at most {max_change} times the median of the last runs, of which there are none", these(items))
+        }
+        GuardReading::MaxChange { items, median: Some(median), max_change } => {
+            format!("{}, at most {max_change} times {median}, the median of the last runs", these(items))
+        }
+        GuardReading::MaxRejected { rejected, rows, max } => {
+            format!("{} of rows rejected, at most {}", share(rejected, rows), percent(max))
+        }
+    }
+}
+
+/// The same for programs. The value and the limit are items, a multiple of the median, or a share; the value is null
+/// where there is nothing to compare with.
+pub(super) fn json(reading: &GuardReading) -> serde_json::Value {
+    let (value, limit) = match *reading {
+        GuardReading::MinItems { items, min: limit } | GuardReading::MaxItems { items, max: limit } => {
+            (items.into(), limit.into())
+        }
+        GuardReading::MaxChange { items, median, max_change } => {
+            (serde_json::json!(median.map(|median| times(items, median))), max_change.into())
+        }
+        GuardReading::MaxRejected { rejected, rows, max } => {
+            (if rows == 0 { 0.0 } else { times(rejected, as_f64(rows)) }.into(), max.into())
+        }
+    };
+    let (value, limit): (serde_json::Value, serde_json::Value) = (value, limit);
+    serde_json::json!({"guard": reading.key(), "allows": reading.allows(), "value": value, "limit": limit})
+}
+
+fn times(part: u64, whole: f64) -> f64 {
+    as_f64(part) / whole
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of items stay far below 2^53")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Why nothing is sent, and what to do: one paragraph for each guard that says no. `file` is the job file.
+pub fn refusal(file: &str, readings: &[GuardReading], rejects: &Rejects) -> String {
+    let refusing = readings.iter().filter(|reading| !reading.allows());
+    let paragraphs: Vec<String> = refusing.map(|reading| paragraph(file, reading, rejects)).collect();
+    paragraphs.join("\n")
+}
+
+fn paragraph(file: &str, reading: &GuardReading, rejects: &Rejects) -> String {
+    let place = format!("{}: {}", visible(file), reading.key());
+    match *reading {
+        GuardReading::MinItems { items, min } => format!(
+            "{place}: {} to send, fewer than {}: nothing is sent\nhint: check that the input is complete; lower \
+             `min_items` if it is",
+            these(items),
+            count(min)
+        ),
+        GuardReading::MaxItems { items, max } => format!(
+            "{place}: {} to send, more than {}: nothing is sent\nhint: check the input; raise `max_items` if all of \
+             them are meant",
+            these(items),
+            count(max)
+        ),
+        GuardReading::MaxChange { items, median, max_change } => format!(
+            "{place}: {} to send, more than {max_change} times {}, the median of the last runs: nothing is \
+             sent\nhint: check the input; raise `max_change` if all of them are meant",
+            these(items),
+            median.unwrap_or_default()
+        ),
+        GuardReading::MaxRejected { rejected, rows, max } => {
+            let mut text = Text::default();
+            text.line(&format!(
+                "{place}: {} of {} rejected ({}), more than {}: nothing is sent",
+                count(rejected),
+                counted(rows, "row is", "rows are"),
+                share(rejected, rows),
+                percent(max)
+            ));
+            rejects.lines(&mut text, rejected);
+            text.line("hint: correct these rows, or write max_rejected = 1 in [guard] to send the others");
+            String::from(text).trim_end().to_owned()
+        }
+    }
+}
+
+fn these(items: u64) -> String {
+    counted(items, "item", "items")
+}
+
+/// A share as the job file says it, in per cent.
+fn percent(share: f64) -> String {
+    let percent = format!("{:.4}", share * 100.0);
+    format!("{} %", percent.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Rejected;
+
+    fn rejects() -> Rejects {
+        let row = |line| Rejected {
+            source: "in.csv".to_owned(),
+            line,
+            column: Some("UserID".to_owned()),
+            reason: "`UserID` is empty".to_owned(),
+        };
+        Rejects(vec![row(2), row(7)])
+    }
+
+    fn refused(reading: GuardReading) -> String {
+        assert!(!reading.allows());
+        refusal("purge.toml", &[reading], &rejects())
+    }
+
+    #[test]
+    fn a_refusal_names_the_key_the_figures_and_what_to_do() {
+        insta::assert_snapshot!(refused(GuardReading::MinItems { items: 1, min: 1_000 }), @r"
+        purge.toml: guard.min_items: 1 item to send, fewer than 1,000: nothing is sent
+        hint: check that the input is complete; lower `min_items` if it is
+        ");
+        insta::assert_snapshot!(refused(GuardReading::MaxItems { items: 49_997, max: 20_000 }), @r"
+        purge.toml: guard.max_items: 49,997 items to send, more than 20,000: nothing is sent
+        hint: check the input; raise `max_items` if all of them are meant
+        ");
+        let change = GuardReading::MaxChange { items: 316, median: Some(105.0), max_change: 3.0 };
+        insta::assert_snapshot!(refused(change), @r"
+        purge.toml: guard.max_change: 316 items to send, more than 3 times 105, the median of the last runs: nothing is sent
+        hint: check the input; raise `max_change` if all of them are meant
+        ");
+        let rejected = GuardReading::MaxRejected { rejected: 1_200, rows: 4_000, max: 0.1 };
+        insta::assert_snapshot!(refused(rejected), @r"
+        purge.toml: guard.max_rejected: 1,200 of 4,000 rows are rejected (30.0 %), more than 10 %: nothing is sent
+          in.csv:2: `UserID` is empty
+          in.csv:7: `UserID` is empty
+          and 1,198 more
+        hint: correct these rows, or write max_rejected = 1 in [guard] to send the others
+        ");
+    }
+
+    #[test]
+    fn every_guard_that_says_no_is_named_and_no_other() {
+        let readings = [
+            GuardReading::MinItems { items: 5, min: 1 },
+            GuardReading::MaxItems { items: 5, max: 4 },
+            GuardReading::MaxRejected { rejected: 1, rows: 6, max: 0.125 },
+        ];
+        let text = refusal("a.toml", &readings, &Rejects(Vec::new()));
+        assert!(text.contains("guard.max_items") && text.contains("guard.max_rejected"), "{text}");
+        assert!(text.contains("12.5 %") && !text.contains("min_items"), "{text}");
+    }
+
+    #[test]
+    fn a_reading_shows_the_value_against_the_limit() {
+        let readings = [
+            GuardReading::MinItems { items: 5_000, min: 1 },
+            GuardReading::MaxItems { items: 5_000, max: 20_000 },
+            GuardReading::MaxChange { items: 5_000, median: None, max_change: 3.0 },
+            GuardReading::MaxChange { items: 5_000, median: Some(4_200.5), max_change: 1.5 },
+            GuardReading::MaxRejected { rejected: 3, rows: 5_003, max: 0.1 },
+        ];
+        let json = readings.map(|reading| super::json(&reading));
+        let figures = |at: usize| (json[at]["value"].clone(), json[at]["limit"].clone());
+        assert_eq!(json[1]["guard"], "guard.max_items");
+        assert_eq!((figures(1), figures(2)), ((5_000.into(), 20_000.into()), (serde_json::Value::Null, 3.0.into())));
+        assert_eq!(figures(3), ((5_000.0 / 4_200.5).into(), 1.5.into()));
+        assert_eq!(
+            readings.map(|reading| super::reading(&reading)),
+            [
+                "5,000 items, at least 1",
+                "5,000 items, at most 20,000",
+                "5,000 items, at most 3 times the median of the last runs, of which there are none",
+                "5,000 items, at most 1.5 times 4200.5, the median of the last runs",
+                "< 0.1 % of rows rejected, at most 10 %",
+            ]
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! What a plan says beside its rows: what goes first, what changed, where it sends, who is protected, and what keeps it
+//! from being sent.
+
+use jiff::Zoned;
+use serde::{Serialize, Serializer};
+
+use super::super::guards;
+use super::super::text::{Text, between, count, counted, minute, moment_ahead, rfc3339, visible};
+use crate::domain::guard::GuardReading;
+use crate::domain::run_choice::EndedBy;
+
+/// What decides about a plan beside its rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Conditions {
+    /// Now, by the local clock.
+    #[serde(skip)]
+    pub now: Zoned,
+    /// Unfinished runs that are finished first, in this order.
+    pub continues: Vec<Unfinished>,
+    /// Unfinished runs that are given up (`--again`).
+    pub gives_up: Vec<Unfinished>,
+    /// What is different from the plan before; none where there was none since the last run.
+    pub since_last_plan: Option<Changes>,
+    /// Where it sends.
+    pub target: TargetView,
+    /// Who is never sent.
+    pub protected: ProtectedView,
+    /// Each guard with what it sees.
+    #[serde(serialize_with = "guards_as_json")]
+    pub guards: Vec<GuardReading>,
+    /// When `stop.until` ends it.
+    #[serde(serialize_with = "moment_if_any")]
+    pub until: Option<Zoned>,
+    /// Why `run` would send nothing.
+    pub refusals: Vec<String>,
+}
+
+/// An unfinished run that goes first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unfinished {
+    /// Its id.
+    pub run: String,
+    /// Whether it is of the input as it is now.
+    pub same_input: bool,
+    /// Rows that have no outcome yet.
+    pub rows_left: u64,
+    /// All rows of it.
+    pub rows: u64,
+    /// When it began.
+    #[serde(serialize_with = "moment")]
+    pub began: Zoned,
+    /// What ended its last session.
+    #[serde(serialize_with = "by_name")]
+    pub ended_by: EndedBy,
+}
+
+/// What changed since the plan before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// When that plan was shown.
+    #[serde(serialize_with = "moment")]
+    pub shown_at: Zoned,
+    /// What is different; nothing if it is empty.
+    pub differences: Vec<&'static str>,
+}
+
+/// Where a plan sends. A value that is not set is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TargetView {
+    /// The target's name in the queue.
+    pub name: String,
+    /// The app.
+    pub sdkappid: Option<Setting>,
+    /// Scheme, host and port.
+    pub endpoint: Option<Setting>,
+    /// The region, where the job names one.
+    pub region: Option<String>,
+    /// The account that signs the calls.
+    pub admin: Option<Setting>,
+    /// Whether there is something to sign with. Never the secret itself.
+    pub credentials: Option<Setting>,
+    /// The proxy that the calls go through.
+    pub proxy: Option<String>,
+}
+
+/// A value and where it is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// The value.
+    pub value: String,
+    /// The job file, or a variable of the environment.
+    pub source: String,
+}
+
+/// Who is never sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ProtectedView {
+    /// The list, if the job names one.
+    pub file: Option<String>,
+    /// Ids, the admins included.
+    pub ids: u64,
+    /// Patterns with `*`.
+    pub patterns: u64,
+}
+
+impl Conditions {
+    /// Runs that go first, and what changed.
+    pub(super) fn head(&self, text: &mut Text) {
+        for run in &self.continues {
+            run.block("goes first", &self.now, text);
+        }
+        for run in &self.gives_up {
+            run.block("is given up", &self.now, text);
+        }
+        if let Some(changes) = &self.since_last_plan {
+            text.figure("last plan", &changes.line(&self.now));
+        }
+    }
+
+    /// Where it sends, who is protected, when it ends.
+    pub(super) fn body(&self, text: &mut Text) {
+        self.target.block(text);
+        text.figure("protected", &self.protected.line());
+        for guard in &self.guards {
+            let refuses = if guard.allows() { "" } else { "  NOT ALLOWED" };
+            text.figure(guard.key().trim_start_matches("guard."), &format!("{}{refuses}", guards::reading(guard)));
+        }
+        if let Some(until) = &self.until {
+            text.figure("until", &moment_ahead(until, &self.now));
+        }
+    }
+
+    /// Why nothing would be sent.
+    pub(super) fn refusals(&self, text: &mut Text) {
+        for refusal in &self.refusals {
+            for (at, line) in refusal.lines().enumerate() {
+                let head = if at == 0 { "refused: " } else { "  " };
+                text.line(&format!("{head}{}", visible(line)));
+            }
+        }
+    }
+}
+
+impl Unfinished {
+    fn block(&self, title: &str, now: &Zoned, text: &mut Text) {
+        text.figure(title, &format!("unfinished run {}", visible(&self.run)));
+        let which = if self.same_input { "the current input" } else { "an older input" };
+        let rows = counted(self.rows, "row", "rows");
+        text.figure("", &format!("{} of {rows} left, of {which}", count(self.rows_left)));
+        let ago = between(&self.began, now);
+        text.figure("", &format!("began {} ({ago} ago), ended by {}", minute(&self.began), self.ended_by));
+    }
+}
+
+impl Changes {
+    /// For a sentence: when the plan was shown, and what changed.
+    pub fn line(&self, now: &Zoned) -> String {
+        let what = if self.differences.is_empty() { "nothing changed".to_owned() } else { self.differences.join("; ") };
+        format!("{} ago; since then {what}", between(&self.shown_at, now))
+    }
+}
+
+impl TargetView {
+    fn block(&self, text: &mut Text) {
+        if self.name == "sandbox" {
+            text.figure("target", "the sandbox: no real app");
+            return;
+        }
+        let shown = |setting: &Option<Setting>| match setting {
+            Some(Setting { value, source }) => format!("{}  ({})", visible(value), visible(source)),
+            None => "not set".to_owned(),
+        };
+        text.figure("app", &shown(&self.sdkappid));
+        text.figure("endpoint", &shown(&self.endpoint));
+        text.figure("region", self.region.as_deref().unwrap_or("not named"));
+        text.figure("admin", &shown(&self.admin));
+        text.figure("credentials", &shown(&self.credentials));
+        if let Some(proxy) = &self.proxy {
+            text.figure("proxy", &visible(proxy));
+        }
+    }
+}
+
+impl ProtectedView {
+    fn line(&self) -> String {
+        let list = match &self.file {
+            Some(file) => format!("from {}, and the admin account", visible(file)),
+            None => "the admin account only".to_owned(),
+        };
+        let (ids, patterns) = (counted(self.ids, "id", "ids"), counted(self.patterns, "pattern", "patterns"));
+        format!("{ids}, {patterns}: {list}")
+    }
+}
+
+fn moment<S: Serializer>(moment: &Zoned, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(moment.timestamp().as_millisecond()))
+}
+
+fn moment_if_any<S: Serializer>(at: &Option<Zoned>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => moment(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(guards.iter().map(guards::json))
+}
+
+fn by_name<S: Serializer>(by: &EndedBy, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(by.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(moment: &str) -> Zoned {
+        moment.parse().expect("a moment")
+    }
+
+    fn setting(value: &str, source: &str) -> Option<Setting> {
+        Some(Setting { value: value.to_owned(), source: source.to_owned() })
+    }
+
+    fn text_of(conditions: &Conditions) -> String {
+        let mut text = Text::default();
+        conditions.head(&mut text);
+        conditions.body(&mut text);
+        conditions.refusals(&mut text);
+        text.into()
+    }
+
+    #[test]
+    fn everything_that_decides_is_shown_in_order() {
+        let conditions = Conditions {
+            now: at("2026-11-23T02:48+08:00[Asia/Shanghai]"),
+            continues: vec![Unfinished {
+                run: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
+                same_input: false,
+                rows_left: 2_997,
+                rows: 3_000,
+                began: at("2026-11-21T02:15+08:00[Asia/Shanghai]"),
+                ended_by: EndedBy::Person,
+            }],
+            gives_up: Vec::new(),
+            since_last_plan: Some(Changes {
+                shown_at: at("2026-11-23T00:43+08:00[Asia/Shanghai]"),
+                differences: vec!["the input changed", "the target changed"],
+            }),
+            target: TargetView {
+                name: "1400000001".to_owned(),
+                sdkappid: setting("1400000001", "IMBULK_SDKAPPID"),
+                endpoint: setting("https://adminapisgp.im.qcloud.com", "purge.toml"),
+                region: Some("singapore".to_owned()),
+                admin: setting("administrator", "purge.toml"),
+                credentials: None,
+                proxy: Some("http://proxy:3128".to_owned()),
+            },
+            protected: ProtectedView { file: Some("never\u{1b}.txt".to_owned()), ids: 1_203, patterns: 1 },
+            guards: vec![
+                GuardReading::MaxItems { items: 5, max: 3 },
+                GuardReading::MaxRejected { rejected: 1, rows: 100, max: 0.1 },
+            ],
+            until: Some(at("2026-11-23T06:00+08:00[Asia/Shanghai]")),
+            refusals: vec!["no credentials\nhint: set IMBULK_SECRET_KEY".to_owned()],
+        };
+        insta::assert_snapshot!(text_of(&conditions), @r"
+        goes first     unfinished run 0190e8b0-0000-7000-8000-000000000001
+                       2,997 of 3,000 rows left, of an older input
+                       began 2026-11-21 02:15 +08:00 (2 d ago), ended by Ctrl-C
+        last plan      2 h 5 min ago; since then the input changed; the target changed
+        app            1400000001  (IMBULK_SDKAPPID)
+        endpoint       https://adminapisgp.im.qcloud.com  (purge.toml)
+        region         singapore
+        admin          administrator  (purge.toml)
+        credentials    not set
+        proxy          http://proxy:3128
+        protected      1,203 ids, 1 pattern: from never\u{1b}.txt, and the admin account
+        max_items      5 items, at most 3  NOT ALLOWED
+        max_rejected   1.0 % of rows rejected, at most 10 %
+        until          2026-11-23 06:00 +08:00 (in 3 h 12 min)
+        refused: no credentials
+          hint: set IMBULK_SECRET_KEY
+        ");
+    }
+
+    #[test]
+    fn the_sandbox_has_no_app_to_show() {
+        let conditions = Conditions {
+            now: at("2026-11-23T02:48:03+00:00[UTC]"),
+            continues: Vec::new(),
+            gives_up: Vec::new(),
+            since_last_plan: Some(Changes { shown_at: at("2026-11-23T02:48+00:00[UTC]"), differences: Vec::new() }),
+            target: TargetView { name: "sandbox".to_owned(), ..TargetView::default() },
+            protected: ProtectedView { file: None, ids: 1, patterns: 0 },
+            guards: Vec::new(),
+            until: None,
+            refusals: Vec::new(),
+        };
+        insta::assert_snapshot!(text_of(&conditions), @r"
+        last plan      3 s ago; since then nothing changed
+        target         the sandbox: no real app
+        protected      1 id, 0 patterns: the admin account only
+        ");
+    }
+}

@@ -1,0 +1,84 @@
+//! What a run takes from the environment: the time zone and the proxies.
+
+use std::net::TcpListener;
+
+use imbulk::sandbox::Command;
+
+use crate::harness::bench::{Bench, Job};
+use crate::harness::rows::{csv, plain};
+
+fn bench() -> (Bench, String) {
+    let bench = Bench::new();
+    bench.write("job.csv", csv(Command::FriendDelete, &plain(Command::FriendDelete, 5)));
+    let job = Job::new("job", Command::FriendDelete).write(&bench);
+    (bench, job)
+}
+
+/// With this variable neither plan nor run does anything, both say why, and neither quotes what may be a secret.
+fn unusable(variable: &str, value: &str, secret: &str) {
+    let (mut bench, job) = bench();
+    bench.set_env(variable, value);
+    for args in [&["plan", &job][..], &["run", &job, "--execute", "--yes"], &["run", &job, "--sandbox"]] {
+        let output = bench.imbulk(args).expect(2).says(&format!("error: {variable} "));
+        assert!(output.stderr.contains("hint: "), "{output:#?}");
+        assert!(secret.is_empty() || !output.stderr.contains(secret), "{output:#?}");
+    }
+    assert_eq!(bench.report().calls, 0);
+    assert!(!bench.path("imbulk.db").exists(), "it is looked at before anything else");
+    bench.imbulk(&["explain", "70107"]).expect(0);
+}
+
+#[test]
+fn a_time_zone_that_does_not_exist_is_an_error() {
+    for zone in ["Asia/Shangai", "Mars", " Asia/Shanghai", "GMT+25:00", "/etc/passwd"] {
+        unusable("TZ", zone, "");
+    }
+}
+
+#[test]
+fn a_time_zone_is_written_in_any_legal_way() {
+    let (mut bench, _) = bench();
+    let job = Job::new("job", Command::FriendDelete).with("stop", "until", "\"06:00\"").write(&bench);
+    for (zone, offset) in [("UTC0", "+00:00"), ("CST-8", "+08:00"), (":UTC", "+00:00"), ("", "+00:00")] {
+        bench.set_env("TZ", zone);
+        let plan = bench.imbulk(&["plan", &job]).expect(0);
+        let shown = format!(" 06:00 {offset} (in ");
+        assert!(
+            plan.stdout.lines().any(|line| line.starts_with("until") && line.contains(&shown)),
+            "{zone}: {plan:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_malformed_proxy_is_an_error_that_does_not_show_its_password() {
+    for variable in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        unusable(variable, "http://anna:geheim@[proxy:3128", "geheim");
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_is_named_and_so_is_it_before_the_first_call() {
+    let (mut bench, _) = bench();
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
+    let job = Job::new("job", Command::FriendDelete).with("app", "endpoint", "\"https://chat.invalid\"");
+    let job = job.with("stop", "outage", "\"1s\"").write(&bench);
+    bench.set_env("https_proxy", &format!("http://anna:geheim@{nobody}"));
+    let named = format!("through the proxy http://{nobody} (https_proxy)");
+    bench.imbulk(&["plan", &job]).expect(0).says(&named);
+    let output = bench.run(&job).expect(4).says(&format!("calls go {named}"));
+    let stopped = output.stdout.lines().find(|line| line.starts_with("stopped")).unwrap_or_default();
+    assert!(stopped.contains(&format!("{named}: Connection refused")), "{output:#?}");
+    assert!(!format!("{output:?}").contains("geheim"), "{output:#?}");
+}
+
+#[test]
+fn calls_to_this_machine_need_no_proxy() {
+    let (mut bench, job) = bench();
+    for variable in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
+        bench.set_env(variable, "socks5://chat.invalid:1");
+    }
+    let output = bench.run(&job).expect(3);
+    assert_eq!(bench.report().calls, 2);
+    assert!(!output.stderr.contains("proxy"), "{output:#?}");
+}

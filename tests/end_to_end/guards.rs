@@ -1,0 +1,220 @@
+//! What keeps a run from sending, and what halts it after its first calls.
+
+use imbulk::sandbox::{Command, World};
+
+use crate::harness::bench::{ADMIN, Bench, Job, Output, Setup};
+use crate::harness::checker::{Case, End};
+use crate::harness::rows::{Asked, csv, plain, tally};
+
+const DELETE: Command = Command::AccountDelete;
+
+fn delete() -> Job {
+    Job::new("job", DELETE)
+}
+
+/// A bench whose input holds these rows.
+fn bench(asked: &[Asked]) -> Bench {
+    bench_with(asked, Setup::default())
+}
+
+fn bench_with(asked: &[Asked], setup: Setup) -> Bench {
+    let bench = Bench::with(setup);
+    bench.write("job.csv", csv(DELETE, asked));
+    bench
+}
+
+/// A world without any of the accounts that are asked for.
+fn of_another_app() -> Setup {
+    Setup { world: || World::open_with_missing(7, 1.0, 1.0), ..Setup::default() }
+}
+
+/// Plan and run refuse alike, with exit code 4, and nothing is sent.
+#[track_caller]
+fn refused(bench: &Bench, job: &str, guard: &str) -> Output {
+    bench.imbulk(&["plan", job]).expect(4).says(guard);
+    bench.imbulk(&["plan", job, "--json"]).expect(4).says(guard);
+    let output = bench.run(job).expect(4).says(guard);
+    assert_eq!(bench.report().calls, 0);
+    output
+}
+
+#[test]
+fn fewer_items_than_min_items_are_not_sent() {
+    let bench = bench(&plain(DELETE, 9));
+    let output = refused(&bench, &delete().with("guard", "min_items", 10).write(&bench), "guard.min_items");
+    assert!(output.stderr.contains("job.toml: guard.min_items: 9 items to send, fewer than 10"), "{output:#?}");
+    let job = delete().with("guard", "min_items", 9).write(&bench);
+    bench.imbulk(&["plan", &job]).expect(0).says("min_items      9 items, at least 9");
+    bench.run(&job).expect(0);
+}
+
+#[test]
+fn more_rejected_rows_than_a_tenth_are_not_sent_and_the_first_are_listed() {
+    let mut asked = plain(DELETE, 17);
+    asked.push(Asked::account("").bad());
+    asked.push(Asked::account("tab\there").bad());
+    let bench = bench(&asked);
+    let output = refused(&bench, &delete().without("guard", "max_rejected").write(&bench), "guard.max_rejected");
+    for said in
+        ["2 of 19 rows are rejected (10.5 %), more than 10 %", "job.csv:19: ", "job.csv:20: ", "max_rejected = 1"]
+    {
+        assert!(output.stderr.contains(said), "no {said:?}: {output:#?}");
+    }
+    bench.run(&delete().with("guard", "max_rejected", 1).write(&bench)).expect(3);
+    assert_eq!(tally(&bench.results("job"))["rejected"], 2);
+}
+
+#[test]
+fn an_input_without_rows_has_no_rejected_ones() {
+    let bench = bench(&[]);
+    refused(&bench, &delete().with("guard", "min_items", 1).write(&bench), "guard.min_items");
+    let job = delete().with("guard", "max_rejected", 0).write(&bench);
+    bench.imbulk(&["plan", &job]).expect(0);
+    bench.run(&job).expect(0);
+}
+
+#[test]
+fn a_canary_that_fails_halts_the_run_after_its_own_calls_and_is_judged_again_the_next_time() {
+    let asked = plain(DELETE, 2000);
+    let bench = bench(&asked);
+    bench.faults(&["account_delete:item=70402:1"]);
+    let job = delete().with("guard", "canary", 150).write(&bench);
+    bench.run(&job).expect(4).says("guard.canary: of the first 200 items 200 failed");
+    assert_eq!(bench.report().calls, 2);
+    let results = bench.results("job");
+    let early = Case::clean(&bench, DELETE, &asked, &results);
+    Case { end: End::Early, refusals: &[70402], ..early }.check(&bench);
+    bench.run(&job).expect(4).says("guard.canary");
+    assert_eq!(bench.report().calls, 4);
+    bench.faults(&[]);
+    bench.run(&job).expect(3);
+    assert_eq!(bench.report().calls, 20);
+    assert_eq!(tally(&bench.results("job"))["failed"], 400);
+}
+
+#[test]
+fn a_canary_larger_than_the_input_changes_nothing() {
+    let bench = bench(&plain(DELETE, 90));
+    bench.faults(&["account_delete:item=70402:1"]);
+    bench.run(&delete().with("guard", "canary", 100).write(&bench)).expect(3);
+    assert_eq!(tally(&bench.results("job"))["failed"], 90);
+}
+
+#[test]
+fn each_job_of_several_has_its_own_canary() {
+    let bench = bench(&plain(DELETE, 1000));
+    let pairs = plain(Command::FriendDelete, 1000);
+    bench.write("pairs.csv", csv(Command::FriendDelete, &pairs));
+    bench.faults(&["friend_delete:item=31707:0", "friend_delete:item=30011:1"]);
+    let jobs = [
+        delete().with("guard", "canary", 100).write(&bench),
+        Job::new("pairs", Command::FriendDelete).with("guard", "canary", 30).write(&bench),
+    ];
+    bench.imbulk(&["run", &jobs[0], &jobs[1], "--execute", "--yes"]).expect(4).says("pairs: guard.canary: ");
+    // Three pairs in a request.
+    assert_eq!(tally(&bench.results("pairs"))["failed"], 30);
+}
+
+#[test]
+fn a_run_halts_once_too_much_was_already_done() {
+    let asked = plain(DELETE, 3000);
+    let bench = bench_with(&asked, of_another_app());
+    let job = delete().with("guard", "max_already_done", 0.5).with("limits", "max_in_flight", 1);
+    let job = job.without("stop", "after_items").write(&bench);
+    bench.run(&job).expect(4).says("guard.max_already_done: 1000 of 1000 items of this session were already done");
+    assert_eq!(bench.report().calls, 10);
+    assert_eq!(tally(&bench.results("job"))["pending"], 2000);
+}
+
+#[test]
+fn the_canary_looks_at_what_was_already_done_as_well() {
+    let bench = bench_with(&plain(DELETE, 3000), of_another_app());
+    let job = delete().with("guard", "max_already_done", 0.5).with("guard", "canary", 100);
+    bench
+        .run(&job.write(&bench))
+        .expect(4)
+        .says("guard.canary: of the first 100 items 0 failed and 100 were already done");
+    assert_eq!(bench.report().calls, 1);
+}
+
+#[test]
+fn a_run_in_which_nothing_existed_says_so() {
+    let asked = plain(DELETE, 20);
+    let bench = bench_with(&asked, of_another_app());
+    bench
+        .run(&delete().write(&bench))
+        .expect(0)
+        .says("none of the 20 accounts existed: is this the right app and column?");
+}
+
+#[test]
+fn half_of_the_items_failing_blows_the_fuse_by_default() {
+    let bench = bench(&plain(DELETE, 3000));
+    bench.faults(&["account_delete:item=70402:1"]);
+    let job = delete().without("stop", "after_items").with("limits", "max_in_flight", 1).write(&bench);
+    bench.run(&job).expect(4).says("fuse");
+    assert_eq!(bench.report().calls, 10);
+}
+
+#[test]
+fn on_a_real_app_a_deletion_needs_a_protected_list_or_says_that_nobody_is_protected() {
+    for operation in Command::ALL {
+        let bench = Bench::new();
+        bench.write("job.csv", csv(operation, &plain(operation, 2)));
+        bench.write("keep.txt", "vip");
+        let real = || Job::new("job", operation).with("app", "endpoint", "\"https://chat.invalid\"");
+        let needed = matches!(operation, Command::AccountDelete | Command::FriendDeleteAll);
+        let job = real().write(&bench);
+        let plan = bench.imbulk(&["plan", &job]).expect(if needed { 2 } else { 0 });
+        if needed {
+            for hint in ["job.toml: guard.protected: ", "protected = \"never-delete.txt\"", "protected = []"] {
+                assert!(plan.stderr.contains(hint), "no {hint:?}: {plan:#?}");
+            }
+            bench.run(&job).expect(2).says("guard.protected");
+        }
+        for protected in ["[]", "\"keep.txt\""] {
+            let job = real().with("guard", "protected", protected).write(&bench);
+            bench.imbulk(&["plan", &job]).expect(0);
+        }
+        // Neither the sandbox nor a server on this machine holds what anybody would miss.
+        bench.imbulk(&["run", &real().write(&bench), "--sandbox"]);
+        bench.run(&Job::new("job", operation).write(&bench));
+        assert!(bench.report().calls > 0, "{operation:?}");
+    }
+}
+
+#[test]
+fn where_the_environment_names_another_admin_both_are_protected_in_every_job() {
+    let mut bench = Bench::new();
+    let rows = ["boss", ADMIN, "admin2", "user"].map(Asked::account);
+    let jobs = ["one", "two"].map(|name| {
+        bench.write(&format!("{name}.csv"), csv(DELETE, &rows));
+        Job::new(name, DELETE).with("app", "identifier", "\"boss\"").write(&bench)
+    });
+    let outcomes = |bench: &Bench, name: &str| {
+        let protected = bench.results(name).into_iter().filter(|row| row.outcome == "protected");
+        protected.map(|row| row.account).collect::<Vec<_>>()
+    };
+    bench.set_env("IMBULK_IDENTIFIER", ADMIN);
+    bench.imbulk(&["run", &jobs[0], &jobs[1], "--execute", "--yes"]).expect(0);
+    for name in ["one", "two"] {
+        assert_eq!(outcomes(&bench, name), ["boss", ADMIN], "{name}");
+    }
+    bench.set_env("IMBULK_IDENTIFIER", "admin2");
+    bench.imbulk(&["run", &jobs[0], &jobs[1], "--sandbox"]).expect(0);
+    for name in ["one", "two"] {
+        assert_eq!(outcomes(&bench, name), ["boss", "admin2"], "{name} in the sandbox");
+    }
+}
+
+/// A plan made under one admin protects both once another one signs.
+#[test]
+fn a_plan_is_brought_up_to_date_when_another_admin_signs() {
+    let mut bench = Bench::new();
+    bench.write("job.csv", csv(DELETE, &["boss", ADMIN, "user"].map(Asked::account)));
+    let job = delete().with("app", "identifier", "\"boss\"").write(&bench);
+    bench.imbulk(&["plan", &job]).expect(0).says("protected               1");
+    bench.set_env("IMBULK_IDENTIFIER", ADMIN);
+    bench.run(&job).expect(0);
+    assert_eq!(tally(&bench.results("job"))["protected"], 2);
+}

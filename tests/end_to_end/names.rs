@@ -1,0 +1,53 @@
+//! A NAME means one run, and every command says which one.
+
+use imbulk::sandbox::Command;
+
+use crate::harness::bench::{Bench, Job};
+use crate::harness::rows::{csv, plain, tally};
+
+const OPERATION: Command = Command::AccountDelete;
+
+/// A bench whose job has failed on a server, and was rehearsed afterwards in the sandbox.
+fn rehearsed_later() -> (Bench, String) {
+    let bench = Bench::new();
+    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 30)));
+    bench.faults(&["account_delete:item=70402:#1"]);
+    let job = Job::new("job", OPERATION).write(&bench);
+    bench.run(&job).expect(3);
+    bench.imbulk(&["run", &job, "--sandbox"]).expect(0);
+    (bench, job)
+}
+
+#[test]
+fn runs_on_several_targets_are_listed_and_one_must_be_chosen() {
+    let (bench, _) = rehearsed_later();
+    for command in ["results", "retry", "status"] {
+        let output = bench.imbulk(&[command, "job"]).expect(2).says("several targets").says("--target");
+        assert!(output.stdout.is_empty() && output.stderr.contains("on the sandbox"), "{output:#?}");
+    }
+    let failed = bench.results_with(&["results", "job", "--target", "loopback"]);
+    let failed = tally(&failed)["failed"];
+    let rehearsed = bench.results_with(&["results", "job", "--target", "sandbox"]);
+    assert!(!tally(&rehearsed).contains_key("failed"));
+    bench.imbulk(&["retry", "job", "--target", "loopback"]).expect(0).says(&format!("{failed} rows"));
+    bench.imbulk(&["status", "job", "--target", "1400000009"]).expect(2).says("has no run on target 1400000009");
+}
+
+#[test]
+fn the_selected_run_is_named_on_stderr_and_the_beginning_of_an_id_is_enough() {
+    let (bench, job) = rehearsed_later();
+    let status = bench.imbulk(&["status", "--json"]).expect(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    let id = status["runs"][0]["run"].as_str().expect("an id");
+    for name in [id, &id[..id.len() - 1]] {
+        let output = bench.imbulk(&["results", name]).expect(0);
+        assert!(output.stderr.contains(&format!("run {id} of job job")), "{output:#?}");
+        assert!(!output.stdout.contains(id), "{output:#?}");
+    }
+    bench.imbulk(&["results", "no-such-job"]).expect(2).says("job");
+    // A later plan of other rows does not hide what the last run came to.
+    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 7)));
+    bench.imbulk(&["plan", &job]).expect(0);
+    let output = bench.imbulk(&["results", "job", "--target", "loopback"]).expect(0).says("a newer plan");
+    assert!(output.stderr.contains(id), "{output:#?}");
+}

@@ -1,0 +1,276 @@
+//! What is shown is what is so: `run` does what `plan` shows, in that order, or sends nothing.
+
+use imbulk::sandbox::{Command, World};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::bench::{Bench, Job, Output, Setup};
+use crate::harness::rows::{Asked, csv, plain, tally};
+
+const OPERATION: Command = Command::FriendDeleteAll;
+
+/// A bench with 150 rows of which a signal has ended a run after some calls.
+fn stopped_by(signal: Signal) -> (Bench, String) {
+    let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
+    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
+    let job = slow_job().write(&bench);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    bench.until_calls(10, &mut running);
+    running.signal(signal);
+    running.wait().expect(5);
+    (bench, job)
+}
+
+fn slow_job() -> Job {
+    Job::new("job", OPERATION).with("limits", "calls_per_second", 100).with("limits", "max_in_flight", 4)
+}
+
+/// No account is missing, so that every run that reaches its end exits with 0.
+fn everybody_exists() -> Setup {
+    Setup { world: || World::open_with_missing(7, 0.0, 0.0), ..Setup::default() }
+}
+
+/// Accounts that the first input does not name.
+fn others(count: usize) -> Vec<Asked> {
+    (0..count).map(|n| Asked::account(&format!("new_{n}"))).collect()
+}
+
+fn plan(bench: &Bench, job: &str, code: i32) -> Value {
+    let output = bench.imbulk(&["plan", job, "--json"]).expect(code);
+    serde_json::from_str::<Value>(&output.stdout).expect("JSON")[0].take()
+}
+
+fn plan_id(bench: &Bench, job: &str) -> String {
+    plan(bench, job, 0)["plan_id"].as_str().expect("an id").to_owned()
+}
+
+fn run_plan(bench: &Bench, job: &str, id: &str) -> Output {
+    bench.imbulk(&["run", job, "--execute", "--yes", "--plan", id])
+}
+
+/// Whether the server has received a call for any of these accounts.
+fn received(bench: &Bench, asked: &[Asked]) -> usize {
+    bench.world(|world| asked.iter().filter(|row| world.list_touches(&row.account).received > 0).count())
+}
+
+#[test]
+fn a_run_that_a_person_ended_is_not_continued_after_the_input_changed() {
+    let (bench, job) = stopped_by(Signal::INT);
+    let calls = bench.report().calls;
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    let shown = plan(&bench, &job, 4);
+    assert_eq!(shown["conditions"]["continues"][0]["ended_by"], "person", "{shown:#}");
+    assert_eq!(shown["conditions"]["continues"][0]["same_input"], false);
+    bench.run(&job).expect(4).says("--resume").says("--again");
+    assert_eq!(bench.report().calls, calls);
+    assert_eq!(status(&bench)[0]["state"], "stopped");
+
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(0);
+    assert_eq!(received(&bench, &plain(OPERATION, 150)), 150);
+    assert_eq!(received(&bench, &others(3)), 0, "--resume finishes the older run and nothing else");
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(2).says("no unfinished run");
+    bench.run(&job).expect(0);
+    assert_eq!(received(&bench, &others(3)), 3);
+}
+
+#[test]
+fn again_gives_up_what_a_person_ended() {
+    let (bench, job) = stopped_by(Signal::INT);
+    let before = received(&bench, &plain(OPERATION, 150));
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
+    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (before, 3));
+    let states: Vec<Value> = status(&bench).iter().map(|run| run["state"].clone()).collect();
+    assert_eq!(states, ["superseded", "finished"]);
+}
+
+#[test]
+fn an_unchanged_input_is_continued_whatever_ended_the_run() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let (bench, job) = stopped_by(signal);
+        let shown = plan(&bench, &job, 0);
+        assert_eq!(shown["conditions"]["continues"][0]["same_input"], true, "{shown:#}");
+        bench.run(&job).expect(0);
+        assert_eq!(received(&bench, &plain(OPERATION, 150)), 150);
+    }
+}
+
+#[test]
+fn a_plan_names_the_older_run_that_goes_first_and_its_id_covers_both() {
+    let (bench, job) = stopped_by(Signal::TERM);
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    let shown = plan(&bench, &job, 0);
+    let older = &shown["conditions"]["continues"][0];
+    let sent = received(&bench, &plain(OPERATION, 150));
+    assert_eq!(older["rows_left"], 150 - sent, "{shown:#}");
+    assert_eq!((&older["ended_by"], &shown["rows"]), (&"shutdown".into(), &3.into()));
+    bench.imbulk(&["plan", &job]).expect(0).says("goes first").says("an older input");
+    let id = shown["plan_id"].as_str().expect("an id");
+    run_plan(&bench, &job, id).expect(0);
+    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (150, 3));
+    run_plan(&bench, &job, id).expect(4).says("nothing is left to be sent");
+}
+
+#[test]
+fn only_the_plan_with_the_id_is_sent_and_what_is_different_is_named() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    bench.write("keep.txt", "somebody\n");
+    let job = || Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"");
+    let file = job().write(&bench);
+    let id = plan_id(&bench, &file);
+    assert_eq!(plan_id(&bench, &file), id, "nothing has changed");
+    run_plan(&bench, &file, "0123456789ab").expect(4).says(&id);
+
+    let refuses = |what: &str| {
+        run_plan(&bench, &file, &id).expect(4).says("nothing is sent").says(what);
+        assert_eq!(bench.report().calls, 0, "{what}");
+    };
+    bench.write("job.csv", csv(OPERATION, &others(6)));
+    refuses("the input changed");
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    bench.write("keep.txt", "somebody\nnew_1\n");
+    refuses("the protected list changed");
+    bench.write("keep.txt", "somebody\n");
+    job().with("limits", "calls_per_second", 7).write(&bench);
+    refuses("limits");
+    job().both().write(&bench);
+    refuses("options");
+    job().with("app", "sdkappid", 1_400_000_002).write(&bench);
+    refuses("what would be sent now is plan");
+    job().write(&bench);
+    run_plan(&bench, &file, &id).expect(0);
+    assert_eq!(received(&bench, &others(6)), 5);
+}
+
+#[test]
+fn a_run_that_differs_from_the_last_plan_says_so_and_a_later_one_does_not() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    let job = Job::new("job", OPERATION).write(&bench);
+    bench.imbulk(&["plan", &job]).expect(0);
+    bench.write("job.csv", csv(OPERATION, &others(6)));
+    bench.imbulk(&["plan", &job]).expect(0).says("since then the input changed");
+    bench.write("job.csv", csv(OPERATION, &others(7)));
+    let output = bench.run(&job).expect(0);
+    assert!(output.stderr.contains("not as planned") && output.stderr.contains("the input changed"), "{output:#?}");
+    bench.write("job.csv", csv(OPERATION, &others(8)));
+    let output = bench.run(&job).expect(0);
+    assert!(!output.stderr.contains("planned"), "no plan was shown since the last run: {output:#?}");
+}
+
+#[test]
+fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
+    let bench = Bench::with(everybody_exists());
+    let asked = plain(Command::AccountDelete, 250);
+    bench.write("job.csv", csv(Command::AccountDelete, &asked));
+    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let limited = |limit: &str| bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", limit]);
+    let mut ended = 0;
+    for (limit, code) in [("0", 5), ("7", 5), ("130", 5)] {
+        limited(limit).expect(code).says("--limit");
+        ended += limit.parse::<usize>().expect("a number");
+        let left = tally(&bench.results("job"))["pending"];
+        assert_eq!(250 - left, ended);
+        let received = |row: &&Asked| bench.world(|world| world.account_touches(&row.account).received > 0);
+        assert_eq!(asked.iter().filter(received).count(), ended);
+    }
+    assert_eq!(status(&bench)[0]["state"], "stopped");
+    limited("113").expect(0);
+    assert!(!tally(&bench.results("job")).contains_key("pending"));
+}
+
+#[test]
+fn a_planned_run_is_held_until_its_time_has_passed() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    let held = Job::new("job", OPERATION).with("guard", "hold", "\"1h\"").write(&bench);
+    bench.run(&held).expect(4).says("guard.hold");
+    bench.imbulk(&["plan", &held]).expect(4).says("guard.hold");
+    assert_eq!(bench.report().calls, 0);
+    let short = Job::new("job", OPERATION).with("guard", "hold", "\"1ms\"").write(&bench);
+    bench.nap();
+    bench.nap();
+    bench.run(&short).expect(0);
+    assert_eq!(received(&bench, &others(5)), 5);
+}
+
+#[test]
+fn a_finished_run_counts_as_it_did_when_it_is_run_again() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 30)));
+    bench.faults(&["account_delete:item=70402:#1"]);
+    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    bench.run(&job).expect(3);
+    let calls = bench.report().calls;
+    bench.run(&job).expect(3).says("finished");
+    assert_eq!(bench.report().calls, calls);
+}
+
+#[test]
+fn the_plan_is_for_the_app_that_the_environment_names() {
+    let mut bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    let job = Job::new("job", OPERATION).write(&bench);
+    bench.set_env("IMBULK_SDKAPPID", "1400000009");
+    let shown = plan(&bench, &job, 0);
+    let app = &shown["conditions"]["target"]["sdkappid"];
+    assert_eq!((&app["value"], &app["source"]), (&"1400000009".into(), &"IMBULK_SDKAPPID".into()));
+    assert_eq!(shown["conditions"]["target"]["admin"]["source"], "job.toml");
+    bench.unset_env("IMBULK_SECRET_KEY");
+    let refusals = plan(&bench, &job, 4)["conditions"]["refusals"].to_string();
+    assert!(refusals.contains("no credentials"), "{refusals}");
+}
+
+#[test]
+fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    bench.write("keep.txt", "somebody\n");
+    let job = Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    bench.imbulk(&["plan", &job]).expect(0);
+    let refused = bench.at_a_terminal(&["run", &job, "--execute"], "1400000002\n").expect(2);
+    assert_eq!(bench.report().calls, 0);
+    for shown in [
+        "friend_delete_all",
+        "rows           5",
+        "job.csv  5 rows",
+        "endpoint",
+        "admin          administrator",
+        "takes",
+        "2 ids",
+        "last plan",
+    ] {
+        assert!(refused.stdout.contains(shown), "{shown}: {}", refused.stdout);
+    }
+    assert!(!refused.stdout.contains("--yes"), "no way around the question: {}", refused.stdout);
+    bench.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
+    assert_eq!(received(&bench, &others(5)), 5);
+}
+
+#[test]
+fn a_person_sees_the_older_run_and_the_current_input_in_one_question() {
+    let (bench, job) = stopped_by(Signal::TERM);
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    let output = bench.at_a_terminal(&["run", &job, "--execute"], "1400000001\n").expect(0);
+    assert!(output.stdout.contains("goes first") && output.stdout.contains("rows           3"), "{}", output.stdout);
+    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (150, 3));
+}
+
+#[test]
+fn a_new_queue_is_announced_with_its_full_path() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    let job = Job::new("job", OPERATION).write(&bench);
+    let path = bench.folder().canonicalize().expect("it is there").join("imbulk.db");
+    let first = bench.imbulk(&["plan", &job]).expect(0);
+    assert!(first.stderr.contains(&format!("created the queue {}", path.display())), "{}", first.stderr);
+    let second = bench.imbulk(&["plan", &job]).expect(0);
+    assert!(!second.stderr.contains("created"), "{}", second.stderr);
+}
+
+fn status(bench: &Bench) -> Vec<Value> {
+    let output = bench.imbulk(&["status", "--json"]).expect(0);
+    let status: Value = serde_json::from_str(&output.stdout).expect("JSON");
+    status["runs"].as_array().expect("runs").clone()
+}

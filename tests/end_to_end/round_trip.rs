@@ -1,0 +1,207 @@
+//! Results are input again: the same items, whatever the job maps, delimits or encodes.
+
+use std::fmt::Write as _;
+
+use imbulk::domain::operation;
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Map, Value, json};
+
+use crate::harness::bench::Bench;
+
+const ROWS: usize = 120;
+
+/// The job's names for the API's.
+const NAMES: [(&str, &str); 5] = [
+    ("UserID", "line"),
+    ("From_Account", "用户"),
+    ("To_Account", "friend"),
+    ("Tag_SNS_IM_Remark", "reason"),
+    ("Tag_SNS_Custom_Lv", "level"),
+];
+
+fn file_name(api: &str) -> &str {
+    NAMES.iter().find(|(name, _)| *name == api).map_or(api, |(_, file)| file)
+}
+
+/// A record under the API's names. Some are bad.
+fn record(operation: &str, dice: &mut SmallRng) -> Map<String, Value> {
+    let shape = operation::by_name(operation).expect("an operation").shape();
+    let mut record = Map::new();
+    for column in shape.columns() {
+        let ids = [
+            "a,b",
+            "x;y",
+            "p|q",
+            "say \"hi\"",
+            "two words",
+            "用户七",
+            "'quoted'",
+            "NULL",
+            "",
+            "1.4E+08",
+            " padded",
+            "json:5",
+        ];
+        let number = dice.random_range(0..40);
+        let id =
+            if dice.random_bool(0.8) { format!("u{number}") } else { (*ids.choose(dice).expect("some")).to_owned() };
+        record.insert(column.to_owned(), id.into());
+    }
+    if shape.tags == operation::TagColumns::Some {
+        let remarks = [
+            json!(""),
+            json!(" leading"),
+            json!("two\nlines"),
+            json!("a\r\nb"),
+            json!("x\ry"),
+            json!("\"quoted\""),
+            json!("json:5"),
+            json!("json:"),
+            json!("=1+1"),
+            json!("a|b, c;d"),
+            json!("备注"),
+            json!("NULL"),
+            json!(5),
+            json!("x".repeat(97)),
+        ];
+        let groups = [
+            json!(["x|y"]),
+            json!(["g", " h "]),
+            json!(["a", "b"]),
+            json!([]),
+            json!(["json:[1]"]),
+            json!(["a,b", "组"]),
+            json!([""]),
+            json!("g"),
+            json!(["a".repeat(31)]),
+        ];
+        let levels =
+            [json!(5), json!("5"), json!(""), json!(-1), json!(u64::MAX), json!("json:\"\""), json!(1.5), json!([])];
+        let tags = [
+            ("Tag_SNS_IM_Remark", &remarks[..]),
+            ("Tag_SNS_IM_Group", &groups[..]),
+            ("Tag_SNS_Custom_Lv", &levels[..]),
+        ];
+        for (tag, values) in tags {
+            if dice.random_bool(0.6) {
+                record.insert(tag.to_owned(), values.choose(dice).expect("some").clone());
+            }
+        }
+    }
+    record
+}
+
+/// The records as a file of the user's own, in GBK.
+fn file(records: &[Map<String, Value>], format: &str) -> Vec<u8> {
+    let mut text = String::new();
+    if format == "jsonl" {
+        for record in records {
+            let own: Map<_, _> = record.iter().map(|(api, value)| (file_name(api).to_owned(), value.clone())).collect();
+            writeln!(text, "{}", Value::Object(own)).expect("memory");
+        }
+    } else {
+        let mut columns: Vec<&String> = records.iter().flat_map(Map::keys).collect();
+        columns.sort();
+        columns.dedup();
+        let quoted = |cell: &str| format!("\"{}\"", cell.replace('"', "\"\""));
+        let line = |cells: Vec<String>| cells.join("|") + "\n";
+        text += &line(columns.iter().map(|api| quoted(file_name(api))).collect());
+        for record in records {
+            text += &line(columns.iter().map(|api| quoted(&cell(record.get(*api)))).collect());
+        }
+    }
+    let (bytes, _, lossy) = encoding_rs::GBK.encode(&text);
+    assert!(!lossy, "the values of this test are in GBK");
+    bytes.into_owned()
+}
+
+/// What a user's own CSV can say of a value.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(groups)) => {
+            groups.iter().map(|group| group.as_str().unwrap_or_default()).collect::<Vec<_>>().join("|")
+        }
+        Some(other) => other.to_string(),
+    }
+}
+
+fn job(bench: &Bench, name: &str, operation: &str, path: &str, columns: &[&str]) {
+    let mapped: Vec<String> = NAMES
+        .iter()
+        .filter(|(api, _)| columns.contains(api))
+        .map(|(api, file)| format!("{api} = \"{file}\""))
+        .collect();
+    let options = if operation == "friend_delete" { "[options]\ndelete_type = \"both\"\n" } else { "" };
+    let text = format!(
+        "name = \"{name}\"\noperation = \"{operation}\"\n[input]\npath = \"{path}\"\nencoding = \"gbk\"\ndelimiter = \"|\"\n\
+         columns = {{ {} }}\n{options}",
+        mapped.join(", ")
+    );
+    bench.write(&format!("{name}.toml"), text);
+}
+
+/// What is to be done for each row: its ids and tags; nothing for a rejected one.
+fn asked(bench: &Bench, job: &str) -> Vec<Option<Map<String, Value>>> {
+    let output = bench.imbulk(&["plan", &format!("{job}.toml")]);
+    assert!(![1, 2].contains(&output.code), "{output:#?}");
+    let results = bench.imbulk(&["results", job, "--format", "jsonl"]).expect(0).stdout;
+    let row = |line: &str| {
+        let mut row: Map<String, Value> = serde_json::from_str(line).expect("JSON");
+        let outcome = row["outcome"].clone();
+        row.retain(|key, _| key.starts_with("Tag_") || ["UserID", "From_Account", "To_Account"].contains(&&**key));
+        (outcome != "rejected").then_some(row)
+    };
+    results.lines().map(row).collect()
+}
+
+fn round_trip(operation: &str, input: &str, results: &str, seed: u64) {
+    let bench = Bench::new();
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let records: Vec<_> = (0..ROWS).map(|_| record(operation, &mut dice)).collect();
+    let shape = operation::by_name(operation).expect("an operation").shape();
+    let mut columns: Vec<&str> = shape.columns().collect();
+    if shape.tags == operation::TagColumns::Some {
+        columns.extend(["Tag_SNS_IM_Remark", "Tag_SNS_Custom_Lv"]);
+    }
+    bench.write(&format!("rows.{input}"), file(&records, input));
+    job(&bench, "first", operation, &format!("rows.{input}"), &columns);
+    job(&bench, "again", operation, &format!("again.{results}"), &columns);
+    let first = asked(&bench, "first");
+    assert_eq!(first.len(), ROWS);
+    assert!(first.iter().flatten().count() > ROWS / 4, "most rows are good");
+    bench.imbulk(&["results", "first", "--format", results, "--output", &format!("again.{results}")]).expect(0);
+    let again = asked(&bench, "again");
+    for (row, (first, again)) in first.iter().zip(&again).enumerate() {
+        assert_eq!(first, again, "{operation}, {input} → {results}, seed {seed}, row {row}: {:?}", records[row]);
+    }
+    assert_eq!(first.len(), again.len());
+}
+
+#[test]
+fn results_are_the_same_input_for_every_operation_and_format() {
+    for (seed, operation) in (1..).zip(operation::ALL) {
+        for input in ["csv", "jsonl"] {
+            for results in ["csv", "jsonl"] {
+                round_trip(operation.name(), input, results, seed);
+            }
+        }
+    }
+}
+
+#[test]
+fn rejected_rows_are_rejected_again_also_where_unusual_ids_are_allowed() {
+    let bench = Bench::new();
+    bench.write("rows.jsonl", "{\"From_Account\":\"a\",\"To_Account\":7}\n{\"From_Account\":\"a\",\"To_Account\":\"b\",\"DeleteType\":\"x\"}\n{\"From_Account\":\"a\",\"To_Account\":\"c\"}\n");
+    let text = "name = \"first\"\noperation = \"friend_delete\"\n[options]\ndelete_type = \"both\"\n[input]\npath = \"rows.jsonl\"\n\
+                unusual_ids = \"allow\"\n";
+    bench.write("first.toml", text);
+    bench.write("again.toml", text.replace("first", "again").replace("rows.jsonl", "again.csv"));
+    let first = asked(&bench, "first");
+    bench.imbulk(&["results", "first", "--output", "again.csv"]).expect(0);
+    assert_eq!((&first[..2], first.len()), (&[None, None][..], 3));
+    assert_eq!(asked(&bench, "again"), first);
+}

@@ -1,0 +1,328 @@
+//! Defects of files, bytes and lines.
+
+use imbulk::domain::job::Encoding;
+use rand::RngExt;
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
+
+use crate::defect::Expect;
+use crate::file::{Compression, File, Form, Format, Quoted, Record, Row, gzip};
+
+/// A kind of defect in how a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileDefect {
+    /// Rows of nothing but delimiters.
+    BlankRows,
+    /// The file ends within its last row.
+    CutLastRow,
+    /// The file ends within a quoted cell whose text looks like rows.
+    CutQuotedCell,
+    /// A cell starts with a quote that is never closed.
+    OpenQuote,
+    /// Two cells of two rows start with a quote: all between is text of the first one.
+    QuotePair,
+    /// Quotes within a quoted cell that are not doubled, and lines in it that look like rows.
+    PlainQuotes,
+    /// Text behind the closing quote of an id.
+    TextBehindQuote,
+    /// An id that ends with a quote.
+    ClosingQuote,
+    /// All lines end with CR CR LF.
+    TwoReturns,
+    /// All lines end with CR.
+    OldMac,
+    /// One line ends with CR.
+    BareReturn,
+    /// Lines end with LF or CR LF.
+    MixedLineEnds,
+    /// A NUL byte somewhere.
+    Nul,
+    /// UTF-8 where the job says GBK.
+    Utf8AsGbk,
+    /// GBK where the job says UTF-8.
+    GbkAsUtf8,
+    /// UTF-16, with or without a byte order mark.
+    Utf16,
+    /// A second gzip member or zstd frame, with nothing in it.
+    EmptyMember,
+    /// Skippable frames of zstd in front and behind.
+    SkippableFrames,
+    /// Zeros or a line end behind the compressed data.
+    Padding,
+    /// Other bytes there.
+    Garbage,
+    /// The compressed file ends early.
+    CutCompressed,
+    /// A wrong byte in the checksum of gzip.
+    WrongChecksum,
+    /// A tar archive, plain or compressed.
+    Tar,
+    /// Compressed a second time.
+    CompressedTwice,
+    /// JSON with indentation.
+    PrettyJson,
+    /// JSON objects with commas between them.
+    JsonCommas,
+    /// JSON objects one behind the other.
+    JsonJoined,
+    /// One JSON list.
+    JsonList,
+}
+
+use FileDefect::{
+    BareReturn, BlankRows, ClosingQuote, CompressedTwice, CutCompressed, CutLastRow, CutQuotedCell, EmptyMember,
+    Garbage, GbkAsUtf8, JsonCommas, JsonJoined, JsonList, MixedLineEnds, Nul, OldMac, OpenQuote, Padding, PlainQuotes,
+    PrettyJson, QuotePair, SkippableFrames, Tar, TextBehindQuote, TwoReturns, Utf8AsGbk, Utf16, WrongChecksum,
+};
+
+impl FileDefect {
+    pub(crate) const ALL: [Self; 28] = [
+        BlankRows,
+        CutLastRow,
+        CutQuotedCell,
+        OpenQuote,
+        QuotePair,
+        PlainQuotes,
+        TextBehindQuote,
+        ClosingQuote,
+        TwoReturns,
+        OldMac,
+        BareReturn,
+        MixedLineEnds,
+        Nul,
+        Utf8AsGbk,
+        GbkAsUtf8,
+        Utf16,
+        EmptyMember,
+        SkippableFrames,
+        Padding,
+        Garbage,
+        CutCompressed,
+        WrongChecksum,
+        Tar,
+        CompressedTwice,
+        PrettyJson,
+        JsonCommas,
+        JsonJoined,
+        JsonList,
+    ];
+
+    pub(crate) fn applies(self, form: &Form) -> bool {
+        match self {
+            BlankRows | OpenQuote | QuotePair | PlainQuotes | TextBehindQuote | ClosingQuote => form.is_csv(),
+            CutLastRow => form.is_plain(),
+            CutQuotedCell => form.is_csv() && form.is_plain(),
+            // JSON takes a carriage return for a blank.
+            TwoReturns | BareReturn | OldMac => form.is_csv(),
+            Nul | Tar | MixedLineEnds => true,
+            Utf8AsGbk | Utf16 => form.encoding == Encoding::Utf8 && !form.mark,
+            GbkAsUtf8 => form.encoding == Encoding::Gbk,
+            EmptyMember | Padding | Garbage | CutCompressed | CompressedTwice => !form.is_plain(),
+            SkippableFrames => form.compression == Compression::Zstd,
+            WrongChecksum => form.compression == Compression::Gzip,
+            PrettyJson | JsonCommas | JsonJoined | JsonList => !form.is_csv(),
+        }
+    }
+
+    pub(crate) fn expect(self) -> Expect {
+        match self {
+            MixedLineEnds | EmptyMember | SkippableFrames | Padding => Expect::Harmless,
+            _ => Expect::Told,
+        }
+    }
+
+    pub(crate) fn plant(self, file: &mut File, dice: &mut SmallRng) {
+        match self {
+            BlankRows | CutLastRow | CutQuotedCell | OpenQuote | QuotePair | PlainQuotes | TextBehindQuote
+            | ClosingQuote => self.plant_in_rows(file, dice),
+            TwoReturns => set_ends(file, "\r\r\n"),
+            OldMac => set_ends(file, "\r"),
+            BareReturn => {
+                let at = dice.random_range(0..file.records.len() - 1);
+                file.records[at].end = "\r".to_owned();
+            }
+            MixedLineEnds => {
+                for record in &mut file.records {
+                    (*["\n", "\r\n"].choose(dice).expect("some")).clone_into(&mut record.end);
+                }
+            }
+            Nul => {
+                let at = dice.random_range(0..file.records.len());
+                file.records[at].text.push('\0');
+            }
+            Utf8AsGbk => {
+                file.form.declared = Encoding::Gbk;
+                name_in_chinese(file);
+            }
+            GbkAsUtf8 => {
+                file.form.declared = Encoding::Utf8;
+                name_in_chinese(file);
+                file.rows[0].damaged = true;
+            }
+            Utf16 => file.damage_text = Some(*[utf16 as fn(&mut Vec<u8>), marked_utf16].choose(dice).expect("some")),
+            EmptyMember | SkippableFrames | Padding | Garbage | CutCompressed | WrongChecksum | Tar
+            | CompressedTwice => self.plant_in_bytes(file, dice),
+            PrettyJson => rewrite_json(file, |_, text| {
+                let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
+                format!("{value:#}")
+            }),
+            JsonCommas => {
+                let last = file.records.len() - 1;
+                rewrite_json(file, |at, text| if at == last { text.to_owned() } else { format!("{text},") });
+            }
+            JsonJoined => set_ends(file, ""),
+            JsonList => {
+                let last = file.records.len() - 1;
+                rewrite_json(file, |at, text| match at {
+                    0 => format!("[{text},"),
+                    at if at == last => format!("{text}]"),
+                    _ => format!("{text},"),
+                });
+            }
+        }
+    }
+
+    fn plant_in_rows(self, file: &mut File, dice: &mut SmallRng) {
+        let delimiter = match file.form.format {
+            Format::Csv { delimiter, .. } => delimiter,
+            Format::Jsonl => ',',
+        };
+        let row = dice.random_range(0..file.rows.len() - 2);
+        let (form, last) = (file.form.clone(), file.rows.len() - 1);
+        let foreign = foreign(&form);
+        match self {
+            BlankRows => {
+                let text = delimiter.to_string().repeat(dice.random_range(1..4));
+                let at = dice.random_range(1..=file.records.len());
+                file.records.insert(at, Record { text, end: form.line_end.to_owned(), row: None });
+            }
+            CutLastRow => {
+                let record = file.record_of(last);
+                record.end.clear();
+                let kept = dice.random_range(1..record.text.chars().count());
+                record.text = record.text.chars().take(kept).collect();
+                file.rows[last].damaged = true;
+            }
+            CutQuotedCell => {
+                let end = ["", "\n", "\r\n"].choose(dice).expect("some");
+                let note = format!("\"as agreed{}{foreign}{end}", form.line_end);
+                let text = with_note(&form, &file.rows[last], &note);
+                let record = file.record_of(last);
+                (record.text, record.end) = (text, String::new());
+                file.rows[last].damaged = true;
+            }
+            OpenQuote => file.record_of(row).text = with_note(&form, &file.rows[row].clone(), "\"open"),
+            QuotePair => {
+                let until = dice.random_range(row + 1..=last);
+                file.record_of(row).text = with_note(&form, &file.rows[row].clone(), "\"open");
+                file.record_of(until).text = with_note(&form, &file.rows[until].clone(), "\"");
+            }
+            PlainQuotes => {
+                let note = [
+                    format!("\"he said \"no\"\n{foreign}\n\""),
+                    format!("\"5\" pipe\n{foreign}\""),
+                    format!("\"see\n{foreign}\nand \"this\" one\""),
+                    format!("\"so \"it\" is\"{delimiter}\n{foreign}\""),
+                ];
+                let note = note.choose(dice).expect("some");
+                file.record_of(row).text = with_note(&form, &file.rows[row].clone(), note);
+                file.rows[row].damaged = true;
+            }
+            TextBehindQuote | ClosingQuote => {
+                let Row { from, account, note, .. } = file.rows[row].clone();
+                let (id, quoted) = match self {
+                    TextBehindQuote => (format!("\"{account}\"x"), from.map(|from| format!("\"{from}\""))),
+                    _ => (format!("{account}\""), from),
+                };
+                let note = format!("\"{}\"", note.replace('"', "\"\""));
+                let cells: Vec<String> = quoted.into_iter().chain([id, note]).collect();
+                file.record_of(row).text = cells.join(&delimiter.to_string());
+                file.rows[row].damaged = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn plant_in_bytes(self, file: &mut File, dice: &mut SmallRng) {
+        let zstd = file.form.compression == Compression::Zstd;
+        file.damage_bytes = Some(match self {
+            EmptyMember if zstd => |bytes| bytes.extend(zstd::encode_all(&b""[..], 1).expect("memory")),
+            EmptyMember => |bytes| bytes.extend(gzip(b"")),
+            SkippableFrames => |bytes| {
+                bytes.splice(0..0, *b"\x5a\x2a\x4d\x18\x04\0\0\0abcd");
+                bytes.extend(b"\x50\x2a\x4d\x18\x02\0\0\0\0\0");
+            },
+            Padding => *[(|bytes| bytes.extend([0; 700])) as fn(&mut Vec<u8>), |bytes| bytes.extend(b"\r\n")]
+                .choose(dice)
+                .expect("some"),
+            Garbage => |bytes| bytes.extend(b"\0user_1\n"),
+            CutCompressed => |bytes| bytes.truncate(bytes.len() - 3),
+            WrongChecksum => |bytes| {
+                let at = bytes.len() - 6;
+                bytes[at] ^= 0x10;
+            },
+            CompressedTwice => |bytes| *bytes = gzip(bytes),
+            _ => |bytes| *bytes = tar(bytes),
+        });
+        if self == Tar {
+            file.damage_text = file.damage_bytes.take();
+        }
+    }
+}
+
+/// A row that is not in the file: what looks like it is text of a cell.
+fn foreign(form: &Form) -> String {
+    let row = Row {
+        from: form.has_pairs().then(|| "bossf".to_owned()),
+        account: "boss".to_owned(),
+        note: "please keep him".to_owned(),
+        damaged: false,
+    };
+    let Format::Csv { delimiter, .. } = form.format else { return String::new() };
+    Form { format: Format::Csv { delimiter, quoted: Quoted::Needed }, ..form.clone() }.record(&row)
+}
+
+/// A row with this in place of its note, as it is.
+fn with_note(form: &Form, row: &Row, note: &str) -> String {
+    let Format::Csv { delimiter, .. } = form.format else { return String::new() };
+    let ids: Vec<&str> = row.from.iter().chain([&row.account]).map(String::as_str).collect();
+    format!("{}{delimiter}{note}", form.cells(&ids))
+}
+
+fn set_ends(file: &mut File, end: &str) {
+    file.records.iter_mut().for_each(|record| end.clone_into(&mut record.end));
+}
+
+/// So that the file has text that is not ASCII.
+fn name_in_chinese(file: &mut File) {
+    file.rows[0].account = "张三丰李四".to_owned();
+    let text = file.form.record(&file.rows[0]);
+    file.record_of(0).text = text;
+}
+
+fn rewrite_json(file: &mut File, rewrite: impl Fn(usize, &str) -> String) {
+    for (at, record) in file.records.iter_mut().enumerate() {
+        record.text = rewrite(at, &record.text);
+    }
+}
+
+fn utf16(text: &mut Vec<u8>) {
+    let utf8 = String::from_utf8(std::mem::take(text)).expect("UTF-8");
+    *text = utf8.encode_utf16().flat_map(u16::to_le_bytes).collect();
+}
+
+fn marked_utf16(text: &mut Vec<u8>) {
+    utf16(text);
+    text.splice(0..0, *b"\xff\xfe");
+}
+
+/// An archive with one file.
+fn tar(content: &[u8]) -> Vec<u8> {
+    let mut header = [0; 512];
+    header[..8].copy_from_slice(b"rows.csv");
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    let mut archive = header.to_vec();
+    archive.extend(content);
+    archive.resize(archive.len().next_multiple_of(512) + 1024, 0);
+    archive
+}

@@ -1,0 +1,63 @@
+//! `--limit`: the first items of a run, to the item.
+
+use std::collections::BTreeSet;
+
+use imbulk::domain::packed::Packed;
+use imbulk::domain::request::Request;
+use imbulk::queue::{Limited, Loader};
+use proptest::prelude::*;
+
+use crate::fixture::*;
+
+/// Loads requests of these sizes, limits the run, and gives what was found with the pending requests after it.
+async fn limited(sizes: &[u64], limit: u64) -> (Limited, Vec<Request>) {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
+    let mut first = 0;
+    for size in sizes {
+        loader.request(Packed::of(None, &items(first..first + size))).await.unwrap();
+        first += size;
+    }
+    let run = loader.finish(&[]).await.unwrap();
+    let found = queue.limit(run, limit).await.unwrap();
+    assert_eq!(queue.limit(run, limit).await.unwrap(), found, "a second time there is nothing to split");
+    let stored = queue.run(run).await.unwrap();
+    queue.check_sums(&stored).await.unwrap();
+    (found, pending(&queue, run).await)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn the_requests_up_to_the_last_one_hold_as_many_items_as_allowed_and_none_is_lost(
+        sizes in prop::collection::vec(1_u64..9, 1..6),
+        limit in 0_u64..40,
+    ) {
+        let all: u64 = sizes.iter().sum();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (found, requests) = runtime.block_on(limited(&sizes, limit));
+        let held = |of: &[&Request]| of.iter().map(|request| request.items.len() as u64).sum::<u64>();
+        let within: Vec<&Request> = requests.iter().filter(|request| request.id <= found.last_request).collect();
+        prop_assert_eq!(held(&within), limit.min(all));
+        prop_assert_eq!(found.items, limit.min(all));
+        let rows: BTreeSet<u64> = requests.iter().flat_map(|request| &request.items).map(|item| item.row).collect();
+        prop_assert_eq!(rows.len() as u64, all, "each item is in one request");
+        prop_assert_eq!(held(&requests.iter().collect::<Vec<_>>()), all);
+    }
+}
+
+#[tokio::test]
+async fn items_that_a_killed_process_left_in_flight_count_first() {
+    let place = Place::new();
+    let mut queue = place.open().await;
+    let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
+    loader.request(Packed::of(None, &items(0..4))).await.unwrap();
+    loader.request(Packed::of(None, &items(4..8))).await.unwrap();
+    let run = loader.finish(&[]).await.unwrap();
+    queue.begin(run, NOW).await.unwrap();
+    intend(&mut queue, &[1]).await.unwrap();
+    assert_eq!(queue.limit(run, 6).await.unwrap(), Limited { last_request: 2, items: 6 });
+    assert_eq!(pending(&queue, run).await[0].items.len(), 2);
+    assert_eq!(queue.limit(run, 3).await.unwrap(), Limited { last_request: 0, items: 4 });
+}

@@ -1,0 +1,164 @@
+//! The canary as the contract describes it: the first requests are decided and judged before any other is sent.
+
+use std::collections::HashSet;
+
+use imbulk::domain::outcome::Outcome;
+use imbulk::domain::request::{Request, RequestId};
+use imbulk::domain::schedule::{End, StopReason};
+use imbulk::domain::settlement::Part;
+use imbulk::domain::tally::Tally;
+
+use crate::directed::{friend, lived, night};
+use crate::night::{Night, Weather};
+
+/// What a job says of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Terms {
+    pub(crate) items: u64,
+    pub(crate) failed_share: f64,
+    pub(crate) max_already_done: Option<f64>,
+}
+
+/// The canary of one job in one session, as the world sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Canary {
+    terms: Terms,
+    admitted: u64,
+    /// Requests of the canary without an outcome.
+    undecided: HashSet<RequestId>,
+    held: Vec<RequestId>,
+    over: bool,
+    counts: [u64; 3],
+}
+
+impl Canary {
+    pub(crate) fn new(terms: Terms, earlier: &Tally) -> Self {
+        let mut canary = Self { terms, over: terms.items == 0, ..Self::default() };
+        for (outcome, rows) in earlier.iter() {
+            canary.count(outcome, rows);
+        }
+        canary.over |= canary.counts[0] >= terms.items && !canary.is_dead();
+        canary.counts = [0; 3];
+        canary
+    }
+
+    pub(crate) fn rescued(&mut self, request: &Request) {
+        self.admitted += request.items.len() as u64;
+        self.undecided.insert(request.id);
+    }
+
+    /// Says whether it may join the others at once.
+    pub(crate) fn comes(&mut self, request: &Request) -> bool {
+        if !self.over && self.admitted >= self.terms.items {
+            self.held.push(request.id);
+            return false;
+        }
+        self.admitted += request.items.len() as u64;
+        self.undecided.insert(request.id);
+        true
+    }
+
+    /// Returns what it holds no longer.
+    pub(crate) fn recorded(
+        &mut self,
+        request: RequestId,
+        parts: &[Part],
+        ended: &[(Outcome, u64, u64)],
+    ) -> Vec<RequestId> {
+        ended.iter().for_each(|(outcome, items, _)| self.count(*outcome, *items));
+        self.undecided.remove(&request);
+        self.undecided.extend(parts.iter().map(|part| part.request.id));
+        let decided = self.undecided.is_empty() && self.admitted >= self.terms.items;
+        if !self.over && decided && !self.is_dead() {
+            self.over = true;
+            return std::mem::take(&mut self.held);
+        }
+        Vec::new()
+    }
+
+    /// Requests that must not be sent yet.
+    pub(crate) fn held(&self) -> &[RequestId] {
+        &self.held
+    }
+
+    /// Its requests without an outcome, where others wait for them.
+    pub(crate) fn waiting(&self) -> Option<HashSet<RequestId>> {
+        (!self.held.is_empty()).then(|| self.undecided.clone())
+    }
+
+    fn count(&mut self, outcome: Outcome, items: u64) {
+        let [ended, failed, already_done] = &mut self.counts;
+        match outcome {
+            Outcome::Succeeded => {}
+            Outcome::AlreadyDone => *already_done += items,
+            Outcome::Failed | Outcome::InDoubt => *failed += items,
+            Outcome::Pending | Outcome::Rejected | Outcome::Duplicate | Outcome::Protected => return,
+        }
+        *ended += items;
+    }
+
+    fn is_dead(&self) -> bool {
+        let [ended, failed, already_done] = self.counts.map(|count| f64::from(u32::try_from(count).expect("few")));
+        let limits = [(failed, Some(self.terms.failed_share)), (already_done, self.terms.max_already_done)];
+        limits.iter().any(|(part, share)| *part > 0.0 && share.is_some_and(|share| *part >= share * ended))
+    }
+}
+
+/// Each call gets a final no.
+const ALL_FAIL: Weather = Weather { bad_calls: 1000, code: Some(30_011), ..Weather::FAIR };
+
+fn with_canary(requests: u32, items: u64, weather: Weather) -> Night {
+    let friends = (0..requests).map(|number| friend(number, &format!("a{number}"))).collect();
+    let mut night = night("friend_delete", 200, friends, weather);
+    night.jobs[0].canary = items;
+    night.jobs[0].stop.failed_share = 0.5;
+    night
+}
+
+#[test]
+fn a_canary_that_fails_halts_the_run_before_anything_else_is_sent() {
+    for (seed, items) in [(1, 10), (2, 40), (3, 300)] {
+        let mut night = with_canary(1000, items, ALL_FAIL);
+        night.seed = seed;
+        // It is resumed until all is decided; the first session is the one that counts.
+        let report = lived(&night);
+        let Some((at, End::Stopped(StopReason::Canary { job: 0, failed, already_done: 0, ended }))) =
+            report.ends.first()
+        else {
+            panic!("seed {seed}: {:?}", report.ends.first());
+        };
+        assert_eq!((*failed, *ended), (items, items), "seed {seed}");
+        let sent: HashSet<_> = report.sent.iter().filter(|(sent, _)| sent < at).map(|(_, id)| *id).collect();
+        let friends = sent.iter().filter(|id| **id <= 1000).count();
+        assert_eq!(friends as u64, items, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_canary_that_passes_costs_little_more_than_its_own_time() {
+    let took = |items| {
+        let report = lived(&with_canary(2000, items, Weather::FAIR));
+        assert_eq!(report.ends.iter().map(|(_, end)| end).collect::<Vec<_>>(), [&End::Complete]);
+        report.took
+    };
+    let (with, without) = (took(100), took(0));
+    // The last call of the canary, two commits, and the slots that pass meanwhile.
+    assert!(with <= without + 3 * Weather::FAIR.work, "{with:?} instead of {without:?}");
+}
+
+#[test]
+fn a_run_with_fewer_items_than_its_canary_is_done_like_any_other() {
+    let report = lived(&with_canary(30, 100, ALL_FAIL));
+    assert_eq!(report.ends.iter().map(|(_, end)| end).collect::<Vec<_>>(), [&End::Complete]);
+    assert_eq!(report.rows.keys().collect::<Vec<_>>(), [&Outcome::Failed]);
+}
+
+#[test]
+fn items_of_the_canary_that_fail_by_themselves_use_up_their_attempts_and_do_not_look_like_an_outage() {
+    let mut night = with_canary(1000, 100, Weather { poisoned: Some(8), ..Weather::FAIR });
+    night.jobs[0].retry.max_attempts = 8.try_into().expect("not zero");
+    night.jobs[0].stop.outage = Some(std::time::Duration::from_secs(120));
+    let report = lived(&night);
+    assert_eq!(report.ends.iter().map(|(_, end)| end).collect::<Vec<_>>(), [&End::Complete]);
+    assert_eq!(report.rows[&Outcome::Failed], 125);
+}
