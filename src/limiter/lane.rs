@@ -154,7 +154,7 @@ impl Lanes {
         (scope, pause): (Scope, Pause),
         now: Moment,
     ) -> Result<(), LedgerError> {
-        let lane = self.lane_mut(command, scope);
+        let lane = self.lane(command, scope);
         if pause == Pause::Long {
             lane.throttle.pause_long(now);
         }
@@ -183,7 +183,7 @@ impl Lanes {
         cut.map_or(Ok(()), |cut| self.ledger.tell(&mut lane.section, cut))
     }
 
-    fn lane_mut(&mut self, command: usize, scope: Scope) -> &mut Lane {
+    fn lane(&mut self, command: usize, scope: Scope) -> &mut Lane {
         match scope {
             Scope::Command => &mut self.commands[command].1,
             Scope::App => &mut self.app,

@@ -68,9 +68,11 @@ impl Drop for Server {
     }
 }
 
+/// Each run has a command of its own, so that the calls tell who sends.
 fn job(bench: &Bench, name: &str, endpoint: &str) -> String {
-    bench.write(&format!("{name}.csv"), csv(OPERATION, &plain(OPERATION, 20_000)));
-    Job::new(name, OPERATION)
+    let operation = if name == "one" { OPERATION } else { Command::FriendDelete };
+    bench.write(&format!("{name}.csv"), csv(operation, &plain(operation, 20_000)));
+    Job::new(name, operation)
         .with("limits", "calls_per_second", CAP)
         .with("limits", "app_calls_per_second", CAP)
         .with("app", "endpoint", format!("{endpoint:?}"))
@@ -112,6 +114,12 @@ fn stopped_by(change: fn(&Bench), what: &str) {
     let bench = bench();
     let mut running = ["one", "other"].map(|name| start(&bench, name, &bench.endpoint()));
     bench.until_calls(100, &mut running[0]);
+    let begun = Instant::now();
+    while ![OPERATION, Command::FriendDelete].iter().all(|one| bench.journal().iter().any(|call| call.command == *one))
+    {
+        assert!(begun.elapsed() < PATIENCE, "one of them sends nothing");
+        bench.nap();
+    }
     change(&bench);
     for running in running {
         running.wait().expect(1).says(what).says("have an outcome in the queue").says("hint: ");

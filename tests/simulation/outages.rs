@@ -42,8 +42,10 @@ fn paid(calamity: Calamity) -> usize {
     }
 }
 
+/// Nothing failed. A code after which a part may have taken effect leaves rows in doubt.
 fn all_done(report: &Report) -> bool {
-    report.rows.keys().all(|outcome| matches!(outcome, Outcome::Succeeded | Outcome::AlreadyDone))
+    let done = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::InDoubt];
+    report.rows.keys().all(|outcome| done.contains(outcome))
 }
 
 /// Calls before then, and of how many requests.
