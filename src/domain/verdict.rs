@@ -257,7 +257,7 @@ impl Judge<'_> {
         let (mut signal, mut work) = (Signal::Fine, None);
         let by_id = answer.by_id();
         let named = |item: &Item| by_id.get(item.account.as_str());
-        let of_request = |item: &&Item| !self.has_own_word(answer, named(item));
+        let of_request = |item: &&Item| !Self::has_own_word(answer, named(item));
         let fine = answer.code == 0 && answer.contradiction.is_none();
         let succeeded = |item: &Item| fine && matches!(named(item), Some(ItemAnswer::Code(0, _)));
         let left_to_request = self.request.items.iter().filter(of_request).count();
@@ -278,30 +278,19 @@ impl Judge<'_> {
         Judgement { verdicts, server: Server::Done, work: work.unwrap_or(Work::Done), signal }
     }
 
-    /// Whether what the answer says of an item is believed beside the request's own code: where that is not 0, a code
-    /// by which the item is done is not, unless the request's code may sum up the items'.
-    fn has_own_word(&self, answer: &Answer<'_>, named: Option<&ItemAnswer>) -> bool {
+    /// Whether the answer's word on an item counts beside the request's own code: where that is not 0, code 0 does not.
+    fn has_own_word(answer: &Answer<'_>, named: Option<&ItemAnswer>) -> bool {
         match named {
             None => false,
             Some(ItemAnswer::Contradicted(_)) => true,
             Some(ItemAnswer::OnlyIn(_)) => answer.code == 0,
-            Some(ItemAnswer::Code(code, info)) => {
-                answer.code == 0
-                    || match self.class(*code, info, Level::Item) {
-                        Class::Done => false,
-                        Class::AlreadyDone => {
-                            let of_request = self.class(answer.code, &answer.info, Level::Request);
-                            matches!(of_request, Class::Split | Class::ItemFailed | Class::AlreadyDone | Class::Unknown)
-                        }
-                        _ => true,
-                    }
-            }
+            Some(ItemAnswer::Code(code, _)) => answer.code == 0 || *code != 0,
         }
     }
 
     fn item(&self, answer: &Answer<'_>, named: Option<&ItemAnswer>, of_request: Spoken) -> Word {
         let answers_by_item = self.context.operation.answer_key().is_some();
-        if answer.code != 0 && !self.has_own_word(answer, named) {
+        if answer.code != 0 && !Self::has_own_word(answer, named) {
             let contradicted = matches!(named, Some(ItemAnswer::Code(..)));
             let doubt = if contradicted { Doubt::MayHaveArrived } else { self.doubt };
             return Judge { doubt, contradicted, ..*self }.code(answer.code, &answer.info, of_request);

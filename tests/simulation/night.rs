@@ -47,7 +47,7 @@ impl Calamity {
         Self::Refused,
         Self::Silent,
         Self::Gateway,
-        Self::Code(70_500),
+        Self::Code(31_703),
         Self::Code(60_008),
         Self::Code(30_008),
         Self::Code(60_011),

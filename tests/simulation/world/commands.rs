@@ -271,7 +271,7 @@ impl World<'_> {
         let heard = self.heard.get(&request).and_then(|heard| heard.get(&item.row)).copied().unwrap_or(0);
         let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0) + heard;
         if ending.reason.contains("attempts used up") && charged < self.night.jobs[job].retry.max_attempts.get() {
-            let what = format!("row {} of job {job} ended after {charged} attempts that count", item.row);
+            let what = format!("row {} of job {job} ended after {charged} attempts that count: {ending:?}", item.row);
             self.fail(Invariant::NothingFailsInAnOutage, what);
         }
         let stored = self.queue.requests[&request].request.clone();
