@@ -247,7 +247,6 @@ fn is_no_value(id: &str) -> bool {
     const NAMES: [&str; 3] = ["Nan", "Nil", "Nat"];
     const WORDS: [&str; 11] =
         ["null", "nil", "none", "undefined", "nan", "nat", "n/a", "inf", "infinity", "true", "false"];
-    // People are called so.
     let word = id.strip_prefix(['-', '+']).unwrap_or(id);
     let inner = word.strip_prefix(['(', '<', '[', '{']).and_then(|word| word.strip_suffix([')', '>', ']', '}']));
     let word = inner.unwrap_or(word);
