@@ -239,6 +239,7 @@ impl Error {
             | Self::Queue(
                 QueueError::Missing(_)
                 | QueueError::NoQueue(_)
+                | QueueError::NotUtf8(_)
                 | QueueError::HalfWritten(_)
                 | QueueError::Network(_)
                 | QueueError::Linked(_),
