@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn padding_of_zeros_and_line_ends_is_skipped_and_all_else_refused() {
         for whole in [gzip(b"one"), zstd(b"one")] {
-            for padding in [&[0; 300_000][..], b"\r\n", b"\n\0\0"] {
+            for padding in [&vec![0; 300_000][..], b"\r\n", b"\n\0\0"] {
                 assert_eq!(plain(&[&whole, padding].concat()).unwrap(), b"one");
             }
             for garbage in [b"two".as_slice(), b"\0\0two", b"\x1f", &whole[..3]] {

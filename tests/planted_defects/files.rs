@@ -109,11 +109,11 @@ impl FileDefect {
 
     pub(crate) fn applies(self, form: &Form) -> bool {
         match self {
-            BlankRows | OpenQuote | QuotePair | PlainQuotes | TextBehindQuote | ClosingQuote => form.is_csv(),
+            // JSON takes a carriage return for a blank.
+            BlankRows | OpenQuote | QuotePair | PlainQuotes | TextBehindQuote | ClosingQuote | TwoReturns
+            | BareReturn | OldMac => form.is_csv(),
             CutLastRow => form.is_plain(),
             CutQuotedCell => form.is_csv() && form.is_plain(),
-            // JSON takes a carriage return for a blank.
-            TwoReturns | BareReturn | OldMac => form.is_csv(),
             Hole | Tar | MixedLineEnds => true,
             Utf8AsGbk | Utf16 => form.encoding == Encoding::Utf8 && !form.mark,
             GbkAsUtf8 => form.encoding == Encoding::Gbk,
@@ -139,7 +139,7 @@ impl FileDefect {
             OldMac => set_ends(file, "\r"),
             BareReturn => {
                 let at = dice.random_range(0..file.records.len() - 1);
-                file.records[at].end = "\r".to_owned();
+                "\r".clone_into(&mut file.records[at].end);
             }
             MixedLineEnds => {
                 for record in &mut file.records {
@@ -297,7 +297,7 @@ fn set_ends(file: &mut File, end: &str) {
 
 /// So that the file has text that is not ASCII.
 fn name_in_chinese(file: &mut File) {
-    file.rows[0].account = "张三丰李四".to_owned();
+    "张三丰李四".clone_into(&mut file.rows[0].account);
     let text = file.form.record(&file.rows[0]);
     file.record_of(0).text = text;
 }

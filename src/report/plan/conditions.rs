@@ -221,8 +221,8 @@ mod tests {
         moment.parse().expect("a moment")
     }
 
-    fn setting(value: &str, source: &str) -> Option<Setting> {
-        Some(Setting { value: value.to_owned(), source: source.to_owned() })
+    fn setting(value: &str, source: &str) -> Setting {
+        Setting { value: value.to_owned(), source: source.to_owned() }
     }
 
     fn text_of(conditions: &Conditions) -> String {
@@ -252,10 +252,10 @@ mod tests {
             }),
             target: TargetView {
                 name: "1400000001".to_owned(),
-                sdkappid: setting("1400000001", "IMBULK_SDKAPPID"),
-                endpoint: setting("https://adminapisgp.im.qcloud.com", "purge.toml"),
+                sdkappid: Some(setting("1400000001", "IMBULK_SDKAPPID")),
+                endpoint: Some(setting("https://adminapisgp.im.qcloud.com", "purge.toml")),
                 region: Some("singapore".to_owned()),
-                admin: setting("administrator", "purge.toml"),
+                admin: Some(setting("administrator", "purge.toml")),
                 credentials: None,
                 proxy: Some("http://proxy:3128".to_owned()),
             },
