@@ -9,7 +9,7 @@ use crate::settings::Env;
 /// Serves the stand-in for the API until it is stopped.
 pub(super) async fn sandbox(args: &cli::Sandbox, env: &Env) -> Result<Exit, Error> {
     let config = Config {
-        app: App { sdkappid: args.sdkappid, admins: vec![args.identifier.clone()], key: env.secret_key() },
+        app: App { sdkappid: args.sdkappid, admins: vec![args.identifier.clone()], key: env.secret_key()? },
         caps: Caps::default(),
         latency: Latency { fixed: args.latency.unsigned_abs(), jitter: args.jitter.unsigned_abs() },
         faults: args.faults.clone(),

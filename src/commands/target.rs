@@ -65,10 +65,7 @@ impl Address {
             (Some((endpoint, _)), _) if endpoint.is_loopback() => Kind::Loopback,
             (Some(_) | None, _) => Kind::Real,
         };
-        let credentials = env.credential()?.map(|credential| match credential {
-            Credential::SecretKey(_) => "IMBULK_SECRET_KEY",
-            Credential::UserSig(_) => "IMBULK_USERSIG",
-        });
+        let credentials = env.credential()?.map(|credential| credential.variable());
         let variables = Variables {
             sdkappid: env.sdkappid.is_some(),
             identifier: env.identifier.is_some(),
@@ -154,7 +151,10 @@ impl Address {
             (self.sdkappid.is_none(), "[app] has no `sdkappid`, and IMBULK_SDKAPPID is not set"),
             (self.identifier.is_none(), "[app] has no `identifier`, and IMBULK_IDENTIFIER is not set"),
             (self.place.is_none(), "[app] has neither `region` nor `endpoint`, and IMBULK_ENDPOINT is not set"),
-            (self.variables.credentials.is_none(), "no credentials: set IMBULK_SECRET_KEY or IMBULK_USERSIG"),
+            (
+                self.variables.credentials.is_none(),
+                "no credentials: set IMBULK_SECRET_KEY, IMBULK_SECRET_KEY_FILE or IMBULK_USERSIG",
+            ),
         ];
         parts.into_iter().filter_map(|(missing, what)| missing.then_some(what)).collect()
     }
@@ -307,15 +307,18 @@ pub(super) fn identity(app: &App) -> Result<(NonZeroU64, UserId), Error> {
 /// What the environment signs with.
 pub(super) fn credentials(env: &Env) -> Result<Credentials, Error> {
     match env.credential()? {
-        Some(Credential::SecretKey(key)) => {
+        Some(Credential::SecretKey { key, variable }) => {
             let key = SecretKey::new(key.expose_secret().to_owned());
-            Ok(Credentials::Key(key.map_err(Error::secret("IMBULK_SECRET_KEY"))?))
+            Ok(Credentials::Key(key.map_err(Error::secret(variable))?))
         }
         Some(Credential::UserSig(usersig)) => {
             let usersig = UserSig::new(usersig.expose_secret().to_owned());
             Ok(Credentials::Signature(usersig.map_err(Error::secret("IMBULK_USERSIG"))?))
         }
-        None => Err(missing("credentials", "IMBULK_SECRET_KEY (the console shows it), or IMBULK_USERSIG")),
+        None => {
+            let variables = "IMBULK_SECRET_KEY (the console shows it), IMBULK_SECRET_KEY_FILE, or IMBULK_USERSIG";
+            Err(missing("credentials", variables))
+        }
     }
 }
 

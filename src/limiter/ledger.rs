@@ -586,6 +586,12 @@ pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
         Err(_) => return None,
     };
     let ledger = Ledger { file, path: path.to_owned(), exchange_timeout: Duration::ZERO };
+    let mut mark = [0; MAGIC.len()];
+    // What is no ledger is not ours to remove.
+    let is_ours = ledger.refuse_other_files().is_ok() && matches!(ledger.read(0, &mut mark), Ok(0)) || mark == MAGIC;
+    if !is_ours {
+        return None;
+    }
     unheld_from(&ledger.slots(&Ledger::app(Cap::HIGHEST), Cap::MAX).ok()?, now)
 }
 

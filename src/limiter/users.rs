@@ -16,8 +16,8 @@ use super::ledger::{open_or_create, unused_from};
 use crate::domain::limit::Moment;
 
 const SUFFIX: &str = ".users";
-/// Whoever holds the lock alone removes two files, and is gone.
-const TRIES: u32 = 5000;
+/// Whoever holds the lock alone removes two files, and is gone; on a busy machine that may take a while.
+const TO_JOIN: Duration = Duration::from_secs(2);
 /// Slots fall free within a second of the last answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
@@ -34,13 +34,12 @@ impl User {
     pub fn join(ledger: &Path) -> Self {
         let path = beside(ledger);
         remove_unused(ledger, &path);
-        let lock = (0..TRIES).find_map(|_| {
-            let joined = try_join(&path);
-            if joined.is_none() {
-                std::thread::yield_now();
-            }
-            joined
-        });
+        let begun = Instant::now();
+        let mut lock = try_join(&path);
+        while lock.is_none() && begun.elapsed() < TO_JOIN {
+            std::thread::yield_now();
+            lock = try_join(&path);
+        }
         Self { ledger: ledger.to_owned(), lock }
     }
 
@@ -70,17 +69,24 @@ fn beside(ledger: &Path) -> PathBuf {
 fn try_join(path: &Path) -> Option<File> {
     let file = open_or_create(path).ok()?;
     file.try_lock_shared().ok()?;
-    let (own, named) = (file.metadata().ok()?, std::fs::symlink_metadata(path).ok()?);
-    ((own.dev(), own.ino()) == (named.dev(), named.ino())).then_some(file)
+    is_named(&file, path).then_some(file)
+}
+
+/// Whether this is the file that others find there.
+fn is_named(file: &File, path: &Path) -> bool {
+    let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let (own, named) = (file.metadata().map(id), std::fs::symlink_metadata(path).map(id));
+    own.is_ok_and(|own| named.is_ok_and(|named| own == named))
 }
 
 /// Removes the ledger and the file of its users, if that can be locked.
 fn remove(lock: &File, ledger: &Path, now: Moment) {
-    // Others may have used it meanwhile, and left.
-    if lock.try_lock().is_ok() && unused_from(ledger, now).is_some_and(|from| from <= now) {
+    // Others may have used it meanwhile, and left; or removed it, and yet others use a new one.
+    let users = beside(ledger);
+    if lock.try_lock().is_ok() && is_named(lock, &users) && unused_from(ledger, now).is_some_and(|from| from <= now) {
         // What can't be removed stays for a later one.
         let _stays = std::fs::remove_file(ledger);
-        let _stays = std::fs::remove_file(beside(ledger));
+        let _stays = std::fs::remove_file(users);
     }
 }
 
@@ -150,6 +156,21 @@ mod tests {
         assert!(place("imbulk-2.slots").exists());
         own.leave().await;
         used.leave().await;
+    }
+
+    #[tokio::test]
+    async fn who_found_a_ledger_that_was_removed_since_leaves_the_new_one_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = folder.path().join("imbulk-1.slots");
+        let first = User::join(&ledger);
+        let found = File::open(beside(&ledger)).expect("the file of its users");
+        let _gone = limiter(&ledger);
+        first.leave().await;
+        assert_eq!(files(&folder), 0);
+        let (second, _open) = (User::join(&ledger), limiter(&ledger));
+        remove(&found, &ledger, SystemClock::start().now());
+        assert_eq!(files(&folder), 2, "it is in use");
+        second.leave().await;
     }
 
     #[tokio::test]

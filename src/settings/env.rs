@@ -1,8 +1,11 @@
 //! The environment.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -24,6 +27,7 @@ pub struct Env {
     /// `TZ`, as it stands there.
     pub time_zone: Option<OsString>,
     secret_key: Option<SecretString>,
+    secret_key_file: Option<PathBuf>,
     usersig: Option<SecretString>,
     /// The proxy variables that are set.
     proxies: Vec<(&'static str, SecretString)>,
@@ -34,10 +38,31 @@ pub struct Env {
 #[derive(Debug)]
 pub enum Credential {
     /// The secret key of the app: UserSigs are made and renewed from it.
-    SecretKey(SecretString),
+    SecretKey {
+        /// The key.
+        key: SecretString,
+        /// The variable that holds or names it.
+        variable: &'static str,
+    },
     /// A UserSig made elsewhere; it can't be renewed.
     UserSig(SecretString),
 }
+
+impl Credential {
+    /// The variable that sets it.
+    pub const fn variable(&self) -> &'static str {
+        match self {
+            Self::SecretKey { variable, .. } => variable,
+            Self::UserSig(_) => USERSIG,
+        }
+    }
+}
+
+const KEY: &str = "IMBULK_SECRET_KEY";
+const KEY_FILE: &str = "IMBULK_SECRET_KEY_FILE";
+const USERSIG: &str = "IMBULK_USERSIG";
+/// The most bytes of a key file: a key has 64.
+const KEY_FILE_BYTES: u64 = 4096;
 
 /// A variable that can't be used. Never says its value: it may be a secret that was meant for another variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,8 +89,40 @@ pub enum EnvError {
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     /// Two secrets, and no telling which one is meant.
-    #[error("IMBULK_SECRET_KEY and IMBULK_USERSIG are both set\nhint: unset one; the key can renew, a UserSig cannot")]
-    TwoSecrets,
+    #[error("{0} and {1} are both set\nhint: unset one; a key can renew its UserSigs, a UserSig cannot be renewed")]
+    TwoSecrets(&'static str, &'static str),
+    /// The file with the key cannot be used.
+    #[error("{KEY_FILE}: {}: {why}\nhint: {}", file.display(), why.hint())]
+    KeyFile {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        why: KeyFileError,
+    },
+}
+
+/// Why a file with a secret key cannot be used. Never says what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// Other users may read or change it: its permissions.
+    #[error("other users may open it (mode {0:04o})")]
+    Open(u32),
+    /// It is empty, too long, or not UTF-8.
+    #[error("holds no key")]
+    NoKey,
+}
+
+impl KeyFileError {
+    const fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "name a file with the key and nothing else",
+            Self::Open(_) => "chmod 600 on the file",
+            Self::NoKey => "write the key that the console shows into it, and nothing else",
+        }
+    }
 }
 
 impl Env {
@@ -92,8 +149,9 @@ impl Env {
                 .transpose()?,
             endpoint: text("IMBULK_ENDPOINT")?.map(endpoint).transpose()?,
             queue: lookup("IMBULK_QUEUE").filter(|path| !path.is_empty()).map(PathBuf::from),
-            secret_key: secret("IMBULK_SECRET_KEY")?,
-            usersig: secret("IMBULK_USERSIG")?,
+            secret_key: secret(KEY)?,
+            secret_key_file: lookup(KEY_FILE).filter(|path| !path.is_empty()).map(PathBuf::from),
+            usersig: secret(USERSIG)?,
             time_zone: lookup("TZ"),
             proxies: proxies.collect::<Result<_, _>>()?,
             no_proxy: text("NO_PROXY")?.map_or_else(|| text("no_proxy"), |list| Ok(Some(list)))?,
@@ -103,11 +161,14 @@ impl Env {
     /// What to sign with, if the environment has it. Two secrets are an error rather than a guess: they may well
     /// belong to two apps.
     pub fn credential(&self) -> Result<Option<Credential>, EnvError> {
-        match (&self.secret_key, &self.usersig) {
-            (Some(key), None) => Ok(Some(Credential::SecretKey(key.clone()))),
-            (None, Some(usersig)) => Ok(Some(Credential::UserSig(usersig.clone()))),
-            (None, None) => Ok(None),
-            (Some(_), Some(_)) => Err(EnvError::TwoSecrets),
+        match (&self.secret_key, &self.secret_key_file, &self.usersig) {
+            (None, None, None) => Ok(None),
+            (Some(key), None, None) => Ok(Some(Credential::SecretKey { key: key.clone(), variable: KEY })),
+            (None, Some(file), None) => Ok(Some(Credential::SecretKey { key: key_in(file)?, variable: KEY_FILE })),
+            (None, None, Some(usersig)) => Ok(Some(Credential::UserSig(usersig.clone()))),
+            (Some(_), Some(_), _) => Err(EnvError::TwoSecrets(KEY, KEY_FILE)),
+            (Some(_), None, Some(_)) => Err(EnvError::TwoSecrets(KEY, USERSIG)),
+            (None, Some(_), Some(_)) => Err(EnvError::TwoSecrets(KEY_FILE, USERSIG)),
         }
     }
 
@@ -117,8 +178,11 @@ impl Env {
     }
 
     /// The secret key, if the environment has one: what the sandbox checks signatures with.
-    pub fn secret_key(&self) -> Option<SecretString> {
-        self.secret_key.clone()
+    pub fn secret_key(&self) -> Result<Option<SecretString>, EnvError> {
+        Ok(match self.credential()? {
+            Some(Credential::SecretKey { key, .. }) => Some(key),
+            Some(Credential::UserSig(_)) | None => None,
+        })
     }
 
     /// `app` where the environment is silent; its words win where it is not.
@@ -129,6 +193,28 @@ impl Env {
             endpoint: self.endpoint.clone().map(EndpointChoice::Url).or(app.endpoint),
         }
     }
+}
+
+/// The key in a file that only its owner may open.
+fn key_in(file: &Path) -> Result<SecretString, EnvError> {
+    read_key(file).map_err(|why| EnvError::KeyFile { file: file.to_owned(), why })
+}
+
+fn read_key(file: &Path) -> Result<SecretString, KeyFileError> {
+    let unreadable = |error: std::io::Error| KeyFileError::Unreadable(error.to_string());
+    let file = File::open(file).map_err(unreadable)?;
+    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyFileError::Open(mode));
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let text = String::from_utf8(bytes).map_err(|_| KeyFileError::NoKey)?;
+    let key = text.trim();
+    if key.is_empty() || read as u64 > KEY_FILE_BYTES {
+        return Err(KeyFileError::NoKey);
+    }
+    Ok(key.to_owned().into())
 }
 
 fn sdkappid(text: &str) -> Result<NonZeroU64, EnvError> {
@@ -159,7 +245,8 @@ mod tests {
             "IMBULK_IDENTIFIER",
             "IMBULK_ENDPOINT",
             "IMBULK_QUEUE",
-            "IMBULK_SECRET_KEY",
+            KEY,
+            KEY_FILE,
             "IMBULK_USERSIG",
         ];
         let env = env(&names.map(|name| (name, ""))).expect("nothing is wrong");
@@ -194,11 +281,42 @@ mod tests {
     #[test]
     fn one_secret_is_taken_and_two_are_refused() {
         let key = env(&[("IMBULK_SECRET_KEY", "k\n")]).expect("good").credential();
-        assert!(matches!(key, Ok(Some(Credential::SecretKey(key))) if key.expose_secret() == "k"));
+        assert!(matches!(key, Ok(Some(Credential::SecretKey { key, .. })) if key.expose_secret() == "k"));
         let sig = env(&[("IMBULK_USERSIG", "s")]).expect("good").credential();
         assert!(matches!(sig, Ok(Some(Credential::UserSig(sig))) if sig.expose_secret() == "s"));
         let both = env(&[("IMBULK_SECRET_KEY", "k"), ("IMBULK_USERSIG", "s")]).expect("good");
-        assert_eq!(both.credential().err(), Some(EnvError::TwoSecrets));
+        assert_eq!(both.credential().err(), Some(EnvError::TwoSecrets(KEY, USERSIG)));
+        let both = env(&[(KEY_FILE, "/f"), (USERSIG, "s")]).expect("good");
+        assert_eq!(both.credential().err(), Some(EnvError::TwoSecrets(KEY_FILE, USERSIG)));
+        let both = env(&[(KEY_FILE, "/f"), (KEY, "k")]).expect("good");
+        assert_eq!(both.credential().err(), Some(EnvError::TwoSecrets(KEY, KEY_FILE)));
+    }
+
+    #[test]
+    fn a_key_file_is_read_only_if_nobody_else_may_open_it_and_is_never_quoted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key");
+        let read = |content: &[u8], mode| {
+            std::fs::write(&file, content).expect("a file");
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("ours");
+            env(&[(KEY_FILE, file.to_str().expect("UTF-8"))]).expect("good").credential()
+        };
+        for mode in [0o600, 0o400] {
+            let key = read(b" marked-key\n", mode).expect("a key").expect("it is set");
+            assert_eq!(key.variable(), KEY_FILE);
+            assert!(matches!(key, Credential::SecretKey { key, .. } if key.expose_secret() == "marked-key"));
+        }
+        let refused = |content: &[u8], mode| read(content, mode).unwrap_err().to_string();
+        for mode in [0o640, 0o604, 0o620, 0o666] {
+            let message = refused(b"marked-key", mode);
+            assert!(message.contains(&format!("{mode:04o}")) && message.contains("chmod 600"), "{message}");
+        }
+        for content in [b"".as_slice(), b" \n", b"\xff", &[b'k'; 5000]] {
+            assert!(refused(content, 0o600).contains("holds no key"));
+        }
+        std::fs::remove_file(&file).expect("ours");
+        let message = env(&[(KEY_FILE, "/no/such")]).expect("good").credential().unwrap_err().to_string();
+        assert!(message.starts_with("IMBULK_SECRET_KEY_FILE: /no/such: cannot be read"), "{message}");
     }
 
     #[test]

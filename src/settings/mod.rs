@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::guard::{Protected, ProtectedError};
 use crate::domain::job::{Job, Protection};
 
-pub use env::{Credential, Env, EnvError};
+pub use env::{Credential, Env, EnvError, KeyFileError};
 pub use job_file::load_job;
 pub use mistake::{JobFileError, Mistake};
 

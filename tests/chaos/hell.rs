@@ -47,6 +47,8 @@ fn job(server: &Server, max_attempts: u32) -> Job {
         .with("app", "endpoint", format!("{:?}", server.url()))
         .with("retry", "max_attempts", max_attempts)
         .with("limits", "calls_per_second", 1000)
+        // The accounts are named after the modes, one of which is `null`.
+        .with("input", "unusual_ids", "\"allow\"")
 }
 
 /// [`play`], again where this machine itself stood still for a good part of a time-out: that says nothing of the client.

@@ -97,7 +97,7 @@ fn nothing_is_sent_later_than_a_tenth_of_a_second_after_a_signal_and_nothing_und
         running.wait().expect(5);
     }
     assert!(!is_prompt(&mut deaf), "the ruler measures nothing: {deaf:?}");
-    bench.run(&job).expect(3);
+    bench.run(&job).expect(0);
     let results = bench.results("job");
     Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
 }
@@ -141,7 +141,7 @@ fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt_until_the_n
     let silent = bench.report().faults.values().sum::<u64>();
     assert!(silent > before, "some call was under way");
     bench.faults(&[]);
-    bench.run(&job).expect(3);
+    bench.run(&job).expect(0);
     let results = bench.results("job");
     let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
     // Beside the calls that nobody answered, those that were cut off: what the rate has in flight in 80 ms, and some.

@@ -269,6 +269,44 @@ fn a_new_queue_is_announced_with_its_full_path() {
     assert!(!second.stderr.contains("created"), "{}", second.stderr);
 }
 
+#[test]
+fn a_run_that_the_fuse_halted_is_not_continued_after_the_input_changed() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
+    let job = slow_job().with("stop", "failed_share", 0.5).with("stop", "after_items", 10);
+    let job = job.without("retry", "base_delay").write(&bench);
+    bench.faults(&["friend_delete_all:code=30002:1"]);
+    bench.run(&job).expect(4).says("fuse");
+    bench.faults(&[]);
+    let calls = bench.report().calls;
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    let shown = plan(&bench, &job, 4);
+    assert_eq!(shown["conditions"]["continues"][0]["ended_by"], "guard", "{shown:#}");
+    bench.run(&job).expect(4).says("a guard ended run");
+    assert_eq!(bench.report().calls, calls);
+    assert_eq!(status(&bench)[0]["state"], "halted");
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
+}
+
+#[test]
+fn a_key_file_is_enough_to_sign_with_and_is_refused_where_others_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    let job = Job::new("job", OPERATION).write(&bench);
+    bench.write("key", crate::harness::bench::KEY);
+    let path = bench.path("key").display().to_string();
+    let chmod = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a file of ours");
+    chmod(0o644);
+    bench.unset_env("IMBULK_SECRET_KEY");
+    bench.set_env("IMBULK_SECRET_KEY_FILE", &path);
+    bench.run(&job).expect(2).says("IMBULK_SECRET_KEY_FILE").says("chmod 600");
+    chmod(0o600);
+    let shown = plan(&bench, &job, 0);
+    assert_eq!(shown["conditions"]["target"]["credentials"]["source"], "IMBULK_SECRET_KEY_FILE");
+    bench.run(&job).expect(0);
+}
+
 fn status(bench: &Bench) -> Vec<Value> {
     let output = bench.imbulk(&["status", "--json"]).expect(0);
     let status: Value = serde_json::from_str(&output.stdout).expect("JSON");

@@ -105,8 +105,9 @@ fn however_long_an_outage_lasts_no_item_uses_up_its_attempts_in_it() {
 fn a_run_halts_when_nothing_has_worked_for_as_long_as_its_job_says() {
     for (seed, calamity) in (0..35).zip(Calamity::ALL.into_iter().cycle()) {
         let patience = SECOND * SmallRng::seed_from_u64(seed).random_range(1..300);
-        // A call may be under way for 8 s before it fails, another one then, and its record be held back.
-        let most = SECOND * 30;
+        // To a fifth or 5 s, once the first failure is known: a call may be under way for 8 s before it fails. The server works
+        // for the first second.
+        let most = SECOND + (patience / 5).max(SECOND * 5) + (SECOND * 8).saturating_sub(patience);
         let weather = Weather { calamity, down: Some(SECOND..patience + most), ..Weather::FAIR };
         let report = lived(&Night { seed, ..usual(1000, weather, Some(patience)) });
         let Some((at, End::Stopped(StopReason::Outage(outage)))) = report.ends.first() else {

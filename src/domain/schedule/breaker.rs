@@ -152,9 +152,11 @@ impl Breaker {
         self.outage(now)
     }
 
-    /// A call failed, and neither its attempts nor anything else will put an end to that.
-    pub(super) fn in_vain(&mut self, now: Now) {
-        self.in_vain_since.get_or_insert(now);
+    /// A call that left then failed, and neither its attempts nor anything else will put an end to that. Nothing is known to have
+    /// worked since it left, however long it took to fail.
+    pub(super) fn in_vain(&mut self, left: Now) {
+        let worked = self.worked.unwrap_or_default();
+        self.in_vain_since.get_or_insert(left.max(worked));
     }
 
     /// When nothing will have worked for as long as anybody wants to wait.
@@ -182,7 +184,8 @@ impl Breaker {
 
     /// How things stand while nothing works, open or not.
     pub(super) fn trouble(&self, now: Now) -> Outage {
-        let since = self.failing_since.or(self.open.as_ref().map(|open| open.since)).unwrap_or(now);
+        let known = [self.in_vain_since, self.failing_since, self.open.as_ref().map(|open| open.since)];
+        let since = known.into_iter().flatten().min().unwrap_or(now);
         let probes = self.open.as_ref().map_or(0, |open| open.probes);
         Outage { lasts: now.saturating_sub(since), probes, trouble: self.trouble.clone() }
     }

@@ -92,7 +92,7 @@ impl Schedule {
         // What others did not keep from succeeding, and counts its attempts, comes to an end by itself.
         let counts = charging != Charging::Off && settlement.parts.iter().all(|part| part.wait != Wait::None);
         if matches!(work, Work::Failed(_)) && !(fault == Fault::Own && counts) {
-            self.breaker.in_vain(now);
+            self.breaker.in_vain(left);
         }
         let urgent = self.is_urgent(job, ticket, &settlement, &ended);
         self.recording.insert(id, Recording { job, ticket, items, left, work, fault, ended });
@@ -127,7 +127,7 @@ impl Schedule {
             Work::Failed(trouble) => {
                 let (outage, patience) = (self.breaker.failed(now, id, trouble.clone()), self.patience());
                 if let Some(outage) = outage.filter(|outage| patience.is_some_and(|most| outage.lasts >= most)) {
-                    self.stop(StopReason::Outage(outage), out);
+                    self.halt(now, outage, out);
                 }
             }
         }
@@ -136,7 +136,7 @@ impl Schedule {
     /// Stops where nothing has worked for as long as anybody wants to wait.
     pub(super) fn give_up(&mut self, now: Now, out: &mut Vec<Command>) {
         if self.breaker.gives_up_at(self.patience()).is_some_and(|end| end <= now) {
-            self.stop(StopReason::Outage(self.breaker.trouble(now)), out);
+            self.halt(now, self.breaker.trouble(now), out);
         }
     }
 

@@ -22,6 +22,7 @@ mod memory;
 mod signature;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -42,6 +43,8 @@ use signature::Signature;
 
 /// Requests of a page.
 const PAGE: u32 = 256;
+/// After an outage calls in flight have this long to end.
+const AFTER_OUTAGE: Duration = Duration::from_millis(500);
 /// How many tickets of one key are kept in memory: the one that holds it and the next. Further requests are parked
 /// by number, so that a hot account does not fill the memory and keep others out.
 const DEEP_ENOUGH: usize = 2;
@@ -73,6 +76,8 @@ pub struct Schedule {
     breaker: Breaker,
     signature: Signature,
     stop: Option<StopReason>,
+    /// After an outage: whether calls in flight have had their time.
+    leaves: bool,
     /// Requests from their intent to the end of their record.
     active: usize,
 }
@@ -168,6 +173,7 @@ enum Timer {
     Rejoin(JobNo, Request, Past),
     Record(JobNo, Settlement),
     Reopen(RequestId),
+    Leave,
 }
 
 impl Schedule {
@@ -190,6 +196,7 @@ impl Schedule {
             breaker: Breaker::default(),
             signature: Signature::default(),
             stop: None,
+            leaves: false,
             active: 0,
         }
     }
@@ -238,10 +245,11 @@ impl Schedule {
         timer.into_iter().chain(self.breaker.wake_at().filter(|_| may_probe)).chain(self.gives_up_at()).min()
     }
 
-    /// Whether all is over, and how.
+    /// Whether all is over, and how. After an outage requests may still be `sending` on disk: the next start treats them as
+    /// after a kill.
     pub fn end(&self) -> Option<End> {
         match &self.stop {
-            Some(reason) => (self.active == 0).then(|| End::Stopped(reason.clone())),
+            Some(reason) => (self.active == 0 || self.leaves).then(|| End::Stopped(reason.clone())),
             None => self.jobs.iter().all(JobState::is_over).then_some(End::Complete),
         }
     }
@@ -292,6 +300,12 @@ impl Schedule {
         self.stop = self.stop.take().max(Some(reason));
     }
 
+    /// Stops since nothing works. Calls in flight get a moment, and are not waited for: each would take its whole time-out.
+    fn halt(&mut self, now: Now, outage: Outage, out: &mut Vec<Command>) {
+        self.stop(StopReason::Outage(outage), out);
+        self.set(now + AFTER_OUTAGE, Timer::Leave);
+    }
+
     fn set(&mut self, due: Now, timer: Timer) {
         self.timers.insert((due, self.timers_set), timer);
         self.timers_set += 1;
@@ -309,6 +323,7 @@ impl Schedule {
                 }
                 Timer::Record(job, settlement) => out.push(Command::Record { job, settlement, urgent: true }),
                 Timer::Reopen(id) => out.push(Command::Reopen(id)),
+                Timer::Leave => self.leaves = true,
             }
         }
     }
