@@ -273,8 +273,7 @@ fn a_new_queue_is_announced_with_its_full_path() {
 fn a_run_that_the_fuse_halted_is_not_continued_after_the_input_changed() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
-    let job = slow_job().with("stop", "failed_share", 0.5).with("stop", "after_items", 10);
-    let job = job.without("retry", "base_delay").write(&bench);
+    let job = slow_job().with("stop", "failed_share", 0.5).with("stop", "after_items", 10).write(&bench);
     bench.faults(&["friend_delete_all:code=30002:1"]);
     bench.run(&job).expect(4).says("fuse");
     bench.faults(&[]);
