@@ -7,6 +7,7 @@ use super::prepare::JobInput;
 use super::target::Address;
 use crate::clock;
 use crate::domain::job::Job;
+use crate::domain::operation::Operation;
 use crate::report::tell::tell;
 use crate::settings::{self, Env, EnvError};
 
@@ -30,11 +31,11 @@ pub(super) fn tell_zone(jobs: &[Job]) {
 }
 
 /// A job on a real app must say who is protected if a wrong row of its operation costs an account.
-pub(super) fn check_protection(job: &Job) -> Result<(), Error> {
-    if job.guard.protected.is_some() || !job.operation.needs_protected_list() {
+pub(super) fn check_protection(job: &Job, operation: &dyn Operation) -> Result<(), Error> {
+    if job.guard.protected.is_some() || !operation.needs_protected_list() {
         return Ok(());
     }
-    let (file, operation) = (job.file.display(), job.operation.name());
+    let (file, operation) = (job.file.display(), operation.name());
     Err(Error::Usage(format!(
         "{file}: guard.protected: {operation} on a real app needs a protected list\nhint: in [guard], protected = \
          \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose"

@@ -9,14 +9,14 @@ use super::error::Error;
 use super::exit::Exit;
 use super::jobs;
 use super::prepare::{JobInput, Outlook};
-use super::target::Address;
+use super::target::{Address, agreed_app};
 use crate::cli;
 use crate::clock;
 use crate::domain::job::Protection;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
-use crate::queue::{Queue, Run};
+use crate::queue::{Queue, Run, RunState};
 use crate::report::WhileSending;
 use crate::report::plan::{Changes, Conditions, Plan, ProtectedView, Unfinished, closing};
 use crate::report::progress::{Phase, Progress};
@@ -28,12 +28,13 @@ pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Ex
     jobs::check_environment(env)?;
     let jobs = jobs::load(&args.jobs, env)?;
     jobs::tell_zone(&jobs);
+    agreed_app(&jobs, env)?;
     let mut queue = super::open_queue(queue).await?;
     let (mut plans, mut parts) = (Vec::new(), Vec::new());
     for job in jobs {
         let address = Address::of(&job, env)?;
         if address.is_real() {
-            jobs::check_protection(&job)?;
+            jobs::check_protection(&job, job.operation)?;
         }
         let mut input = jobs::with_protected(job, address)?;
         let (plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;
@@ -63,25 +64,32 @@ pub(super) async fn plan_job(
     queue: &mut Queue,
     rerun: Rerun,
 ) -> Result<(Plan, PlanParts), Error> {
-    let outlook = input.inspect(queue, rerun).await?;
-    let parts = input.plan_parts(queue, &outlook).await?;
-    let mut conditions = conditions(input, queue, &outlook, &parts).await?;
+    let mut outlook = input.inspect(queue, rerun).await?;
     let refusal = outlook.choices.iter().find_map(|choice| match choice {
         RunChoice::Refuse(refusal) => Some(*refusal),
         RunChoice::Continue(_) | RunChoice::Begin { .. } | RunChoice::Nothing(_) => None,
     });
-    conditions.refusals.extend(refusal.map(|refusal| input.refused(&outlook, refusal).to_string()));
     if outlook.is_unreadable() {
         // The error that follows must not hide that something else would go first.
-        conditions.continues.iter().for_each(|run| tell(format!("note: the unfinished run {} goes first", run.run)));
+        outlook.continued().iter().for_each(|run| tell(format!("note: the unfinished run {} goes first", run.uuid)));
     }
     let mut progress = Progress::new(Phase::Loading);
-    let run = input.preview(queue, outlook, &mut |snapshot| progress.update(snapshot)).await;
+    let run = input.preview(queue, &mut outlook, rerun, &mut |snapshot| progress.update(snapshot)).await;
     progress.finish();
     let run = run?;
-    if parts.sends() {
-        let refusals = input.refusals(queue, &run).await?;
+    // Not before: the preview takes rows out that are protected since.
+    let parts = input.plan_parts(queue, &outlook).await?;
+    let mut conditions = conditions(input, queue, &outlook, &parts).await?;
+    conditions.refusals.extend(refusal.map(|refusal| input.refused(&outlook, refusal).to_string()));
+    // Each run that would be sent, in its order.
+    let mut sent = outlook.continued();
+    sent.retain(|older| older.id != run.id);
+    sent.extend((run.state() != RunState::Finished).then(|| run.clone()));
+    for run in &sent {
+        let refusals = input.refusals(queue, run).await?;
         conditions.refusals.extend(refusals.iter().map(ToString::to_string));
+    }
+    if parts.sends() {
         conditions.guards = input.read_guards(queue, &run).await?;
     }
     Ok((read(input, queue, &run, conditions).await?, parts))

@@ -142,8 +142,8 @@ impl JobInput {
                 };
                 Some(Prepared { run, replaces, is_older: false })
             }
+            Some(RunChoice::Nothing(_) | RunChoice::Refuse(Refusal::NothingToResume)) | None => None,
             Some(RunChoice::Refuse(refusal)) => return Err(self.refused(&outlook, refusal)),
-            Some(RunChoice::Nothing(_)) | None => None,
         };
         outlook.discard_stale_plans(queue, rerun).await?;
         Ok(prepared)
@@ -153,7 +153,8 @@ impl JobInput {
     pub(super) async fn preview(
         &mut self,
         queue: &mut Queue,
-        mut outlook: Outlook,
+        outlook: &mut Outlook,
+        rerun: Rerun,
         watch: &mut (dyn FnMut(&Snapshot) + Send),
     ) -> Result<Run, Error> {
         let current = |choice: &RunChoice| match choice {
@@ -172,7 +173,10 @@ impl JobInput {
             Some(run) => self.resume(queue, &run).await?,
             None => self.load(queue, outlook.take_input()?, watch).await?,
         };
-        outlook.discard_stale_plans(queue, Rerun::No).await?;
+        outlook.discard_stale_plans(queue, rerun).await?;
+        if self.kept.is_none() {
+            self.kept = outlook.input.take().and_then(Result::ok).filter(|input| input.stamp.is_empty());
+        }
         Ok(run)
     }
 
@@ -185,9 +189,7 @@ impl JobInput {
                 Error::NeedsDecision { job, run: left, by }
             }
             Refusal::Redefined { run } => Error::Redefined { job, run: outlook.runs[run].uuid.clone() },
-            Refusal::NothingToResume => {
-                Error::Usage(format!("{job}: no unfinished run to resume\nhint: leave out --resume"))
-            }
+            Refusal::NothingToResume => nothing_to_resume(),
         }
     }
 
@@ -334,6 +336,20 @@ impl Outlook {
         }
     }
 
+    /// Unfinished runs that are continued, in their order.
+    pub(super) fn continued(&self) -> Vec<Run> {
+        let continued = self.choices.iter().filter_map(|choice| match choice {
+            RunChoice::Continue(at) => Some(self.runs[*at].clone()),
+            RunChoice::Begin { .. } | RunChoice::Nothing(_) | RunChoice::Refuse(_) => None,
+        });
+        continued.collect()
+    }
+
+    /// Whether `--resume` finds nothing to resume.
+    pub(super) fn resumes_nothing(&self) -> bool {
+        self.choices.first() == Some(&RunChoice::Refuse(Refusal::NothingToResume))
+    }
+
     /// Runs that are given up for the current input.
     pub(super) fn replaced(&self) -> Vec<usize> {
         let replaces = self.choices.iter().map(|choice| match choice {
@@ -364,6 +380,11 @@ impl Outlook {
         }
         Ok(())
     }
+}
+
+/// `--resume`, but no run is unfinished.
+pub(super) fn nothing_to_resume() -> Error {
+    Error::Usage("nothing is sent: no unfinished run to resume\nhint: leave out --resume".to_owned())
 }
 
 /// Names, sizes and times of the files; empty where one of them has none, as standard input.

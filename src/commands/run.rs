@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::Error;
 use super::exit::Exit;
-use super::prepare::{JobInput, Prepared};
+use super::prepare::{JobInput, Outlook, Prepared, nothing_to_resume};
 use super::target::{Address, Target, cap};
 use super::verdict::{exit_of, exit_of_finished, explain};
 use super::{confirm, jobs, plan};
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         tell(format!("calls go through the proxy {proxy}"));
     }
     if target.is_real() {
-        jobs.iter().try_for_each(jobs::check_protection)?;
+        jobs.iter().try_for_each(|job| jobs::check_protection(job, job.operation))?;
     }
     let mut inputs = Vec::new();
     for job in jobs {
@@ -67,6 +67,7 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
         limit: args.limit,
         plan: args.plan.clone(),
         planned: Vec::new(),
+        was_asked: false,
     };
     let rerun = match (args.again, args.resume) {
         (true, _) => Rerun::Again,
@@ -108,8 +109,10 @@ struct Session {
     limit: Option<u64>,
     /// The plan that is to be sent, and no other.
     plan: Option<String>,
-    /// What that plan consists of, once it was compared.
+    /// What the last round was about to do, and what was to follow.
     planned: Vec<PlanParts>,
+    /// Whether a person saw all of it and confirmed.
+    was_asked: bool,
 }
 
 /// A job with the run that it drives.
@@ -121,6 +124,23 @@ struct Driven<'a> {
     last_request: RequestId,
     /// Whether `--limit` may keep others back.
     limited: bool,
+}
+
+impl Driven<'_> {
+    /// Whether `--limit` lets anything of it be sent.
+    fn may_send(&self) -> bool {
+        !self.limited || self.last_request > 0 || self.tally[Outcome::Pending] == 0
+    }
+
+    /// The calls per second of the run's own command. A run that is resumed may be of another one than the job names now.
+    fn calls_per_second(&self) -> Result<NonZeroU32, Error> {
+        let (job, operation) = (&self.input.job, self.prepared.run.operation()?);
+        let rate = job.limits.calls_per_second;
+        if operation.name() == job.operation.name() {
+            return Ok(rate);
+        }
+        Ok(NonZeroU32::new(operation.calls_per_second()).map_or(rate, |cap| rate.min(cap)))
+    }
 }
 
 impl Session {
@@ -152,6 +172,16 @@ impl Session {
                 let admitted = admit(&mut queue, input, prepared, &mut self.limit);
                 driven.push(or_signal(&mut self.signals, admitted).await?);
             }
+        }
+        // What `--limit` leaves nothing of is not begun.
+        driven.retain(Driven::may_send);
+        if driven.is_empty() {
+            tell(
+                "nothing is sent: --limit allows no more items\nhint: run it again with a higher --limit, or without it",
+            );
+            self.exit = self.exit.max(Exit::Stopped);
+            queue.close().await?;
+            return Ok(None);
         }
         let (client, limiter) = self.target.connect(app_cap(&driven))?;
         let is_real = self.target.is_real();
@@ -193,6 +223,9 @@ impl Session {
             parts.push(input.plan_parts(queue, &outlook).await?);
             outlooks.push(outlook);
         }
+        if outlooks.iter().all(Outlook::resumes_nothing) {
+            return Err(nothing_to_resume());
+        }
         self.compare_with_plan(queue, parts).await?;
         let mut all = Vec::new();
         for (at, outlook) in outlooks.into_iter().enumerate() {
@@ -206,6 +239,10 @@ impl Session {
             progress.finish();
             let prepared = prepared?;
             if let Some(Prepared { run, .. }) = &prepared {
+                // A run that is resumed may be of another operation than the job names now.
+                if self.target.is_real() {
+                    jobs::check_protection(&input.job, run.operation()?)?;
+                }
                 if let Some(refusal) = input.refusals(queue, run).await?.into_iter().next() {
                     return Err(refusal);
                 }
@@ -227,10 +264,7 @@ impl Session {
             }
             // The older runs of the plan are finished; what follows must be the rest of it.
             Some(asked) => {
-                let mut rest =
-                    self.planned.iter().map(|planned| PlanParts { continues: Vec::new(), ..planned.clone() });
-                if let Some(other) = parts.iter().find(|part| !rest.any(|planned| planned == **part)) {
-                    let what = format!("{}: input or job changed while the older run was finished", other.job);
+                if let Some(what) = self.differs_from_rest(&parts) {
                     return Err(Error::OtherPlan { asked: asked.clone(), what });
                 }
             }
@@ -241,10 +275,27 @@ impl Session {
                     }
                 }
             }
-            None => {}
+            None => match self.differs_from_rest(&parts) {
+                Some(what) if self.was_asked => {
+                    return Err(Error::OtherPlan { asked: "as it was confirmed".to_owned(), what });
+                }
+                Some(what) => tell(format!("note: {what}")),
+                None => {}
+            },
         }
         self.planned = parts;
         Ok(())
+    }
+
+    /// What is different from the rest of what was planned, now that the older runs of the last round are finished.
+    fn differs_from_rest(&self, parts: &[PlanParts]) -> Option<String> {
+        let rest = |planned: &PlanParts| PlanParts {
+            continues: planned.continues.iter().skip(1).cloned().collect(),
+            ..planned.clone()
+        };
+        let rest: Vec<PlanParts> = self.planned.iter().map(rest).collect();
+        let other = parts.iter().find(|part| !rest.contains(part))?;
+        Some(format!("{}: the input or the job changed while the older run was finished", other.job))
     }
 
     /// Shows all that would be sent, and asks, unless nobody needs to be asked.
@@ -257,6 +308,7 @@ impl Session {
             let (plan, _) = plan::plan_job(input, queue, rerun).await?;
             text.push_str(&plan.question());
         }
+        self.was_asked = true;
         confirm::ask(self.target.sdkappid, &text, &mut self.signals).await
     }
 
@@ -367,14 +419,15 @@ async fn close(
 fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter, is_real: bool) -> Result<Task, Error> {
     let job = &driven.input.job;
     let run = &driven.prepared.run;
-    let operation = run.operation()?;
+    let (operation, calls_per_second) = (run.operation()?, driven.calls_per_second()?);
     Ok(Task {
         run: run.id,
         last_request: driven.last_request,
+        limited: driven.limited,
         plan: JobPlan {
             operation,
             delete_type: run.delete_type(),
-            calls_per_second: job.limits.calls_per_second,
+            calls_per_second,
             retry: job.retry,
             max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
             stop: job.stop,
@@ -383,7 +436,7 @@ fn task(driven: &Driven<'_>, client: &Arc<Client>, limiter: &Limiter, is_real: b
             tally: driven.tally,
         },
         client: Arc::clone(client),
-        limiter: limiter.command(operation.name(), cap(job.limits.calls_per_second)?)?,
+        limiter: limiter.command(operation.name(), cap(calls_per_second)?)?,
     })
 }
 

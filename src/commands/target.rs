@@ -66,6 +66,9 @@ impl Address {
             (Some(_) | None, _) => Kind::Real,
         };
         let credentials = env.credential()?.map(|credential| credential.variable());
+        if credentials.is_some() {
+            self::credentials(env)?;
+        }
         let variables = Variables {
             sdkappid: env.sdkappid.is_some(),
             identifier: env.identifier.is_some(),
@@ -160,6 +163,17 @@ impl Address {
     }
 }
 
+/// The app that all these jobs and the environment agree on.
+pub(super) fn agreed_app(jobs: &[Job], env: &Env) -> Result<App, Error> {
+    let mut apps = jobs.iter().map(|job| env.over(job.app.clone()));
+    let app = apps.next().unwrap_or_else(|| env.over(App::default()));
+    if apps.any(|other| other != app) {
+        let what = "the jobs are of different apps\nhint: run each app's jobs in a command and a queue of its own";
+        return Err(Error::Usage(what.to_owned()));
+    }
+    Ok(app)
+}
+
 /// The endpoint that an app's data names, and its region if it names one.
 fn place(app: &App) -> Result<Option<(Endpoint, Option<Region>)>, Error> {
     Ok(match &app.endpoint {
@@ -189,12 +203,7 @@ pub(super) struct Target {
 impl Target {
     /// The app that all these jobs and the environment agree on.
     pub(super) fn of(jobs: &[Job], env: &Env) -> Result<Self, Error> {
-        let mut apps = jobs.iter().map(|job| env.over(job.app.clone()));
-        let app = apps.next().unwrap_or_else(|| env.over(App::default()));
-        if apps.any(|other| other != app) {
-            let what = "the jobs are of different apps\nhint: run each app's jobs in a command and a queue of its own";
-            return Err(Error::Usage(what.to_owned()));
-        }
+        let app = agreed_app(jobs, env)?;
         let (sdkappid, identifier) = identity(&app).map_err(|error| named(jobs, error))?;
         let Some((endpoint, _)) = place(&app)? else {
             let what = "[app] has neither `region` nor `endpoint`\nhint: set `region` in [app], or IMBULK_ENDPOINT";

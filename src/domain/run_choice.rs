@@ -177,7 +177,7 @@ pub enum RunChoice {
 /// Why nothing is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// A person or a guard ended this run, and the input is another one since.
+    /// A person or a guard ended this run, and the input is another one since, or cannot be read.
     Ended {
         /// The run.
         run: usize,
@@ -219,14 +219,14 @@ fn resume(known: KnownRun, run: usize, by: EndedBy) -> RunChoice {
 }
 
 fn begin(runs: &[KnownRun], rerun: Rerun, replaces: Vec<usize>) -> RunChoice {
-    let started_or_planned = |run: &&KnownRun| matches!(run.progress, Progress::Planned | Progress::Finished);
-    let latest = runs.iter().rposition(|run| started_or_planned(&run));
-    match latest.map(|at| (at, runs[at])) {
-        Some((at, run)) if run.is_current() && run.progress == Progress::Planned => {
-            RunChoice::Begin { planned: Some(at), replaces }
+    // A plan does not undo that the input was finished: `--again` may have loaded it and been declined.
+    let finished = runs.iter().rposition(|run| run.progress == Progress::Finished);
+    match finished.filter(|at| runs[*at].is_current() && rerun == Rerun::No) {
+        Some(at) => RunChoice::Nothing(at),
+        None => {
+            let planned = runs.iter().rposition(|run| run.progress == Progress::Planned && run.is_current());
+            RunChoice::Begin { planned, replaces }
         }
-        Some((at, run)) if run.is_current() && rerun == Rerun::No => RunChoice::Nothing(at),
-        Some(_) | None => RunChoice::Begin { planned: None, replaces },
     }
 }
 
@@ -253,8 +253,9 @@ pub fn upcoming(runs: &[KnownRun], rerun: Rerun) -> Vec<RunChoice> {
 pub fn stale_plans(runs: &[KnownRun], rerun: Rerun) -> Vec<usize> {
     let keeps = match choose(runs, rerun) {
         RunChoice::Begin { planned, .. } => planned,
+        RunChoice::Nothing(_) => None,
         RunChoice::Continue(run) if runs[run].is_current() => None,
-        RunChoice::Continue(_) | RunChoice::Nothing(_) | RunChoice::Refuse(_) => {
+        RunChoice::Continue(_) | RunChoice::Refuse(_) => {
             runs.iter().rposition(|run| run.progress == Progress::Planned && run.is_current())
         }
     };
@@ -294,6 +295,10 @@ mod tests {
     #[case::this_input_is_finished(&[run(Progress::Finished)], RunChoice::Nothing(0))]
     #[case::another_input_is_finished(&[of_other_input(Progress::Finished)], NEW)]
     #[case::finished_before_but_not_last(&[run(Progress::Finished), of_other_input(Progress::Finished)], NEW)]
+    #[case::finished_and_an_again_was_declined(&[run(Progress::Finished), run(Progress::Planned)], RunChoice::Nothing(0))]
+    #[case::finished_and_another_input_was_planned(
+        &[run(Progress::Finished), of_other_input(Progress::Planned)], RunChoice::Nothing(0)
+    )]
     #[case::given_up(&[run(Progress::Superseded)], NEW)]
     #[case::unfinished(&[run(unfinished(EndedBy::Person))], RunChoice::Continue(0))]
     #[case::the_oldest_goes_first(
@@ -362,6 +367,7 @@ mod tests {
     #[case::of_what_follows_an_older_run(
         &[of_other_input(unfinished(EndedBy::Kill)), run(Progress::Planned), of_other_input(Progress::Planned)], &[2]
     )]
+    #[case::of_a_finished_input(&[run(Progress::Finished), run(Progress::Planned)], &[1])]
     #[case::while_a_decision_is_due(
         &[of_other_input(unfinished(EndedBy::Person)), run(Progress::Planned)], &[]
     )]

@@ -12,29 +12,20 @@ use crate::fail_point::{Deed, around};
 pub struct Limited {
     /// The last of them; 0 if there is none.
     pub last_request: RequestId,
-    /// The items that they hold together, with those that a killed process left in flight.
+    /// The items that they hold together.
     pub items: u64,
 }
 
 impl Queue {
     /// Finds the pending requests that hold the first `limit` items of a run. The request in which the limit lies is
-    /// split in two, so that they hold exactly as many, or all that are pending. Items that a killed process left in
-    /// flight count first: they are sent again.
+    /// split in two, so that they hold exactly as many, or all that are pending.
     pub async fn limit(&mut self, run: RunId, limit: u64) -> Result<Limited, QueueError> {
         let fail = self.fail();
         self.limit_to(run, limit).await.map_err(|failure| failure.told(fail))
     }
 
     async fn limit_to(&mut self, run: RunId, limit: u64) -> Result<Limited, Failure> {
-        // What a killed process left in flight is sent again in any case.
-        let in_flight: i64 = sqlx::query_scalar(
-            "SELECT coalesce(sum(item_count), 0) FROM request INDEXED BY request_sending
-             WHERE run = ? AND state = 'sending'",
-        )
-        .bind(run)
-        .fetch_one(&mut self.connection)
-        .await?;
-        let mut found = Limited { last_request: 0, items: in_flight.cast_unsigned() };
+        let mut found = Limited { last_request: 0, items: 0 };
         while found.items < limit {
             let next: Option<Stored> = sqlx::query_as(select_stored!(
                 "INDEXED BY request_pending",

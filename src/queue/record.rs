@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use sqlx::{Connection, Sqlite, Transaction};
 
 use super::change::{Failure, NewRequest, add_to_tally, expect, insert_outcomes, insert_request, keep_items};
+use super::runs::note_end;
 use super::{Queue, QueueError, RunId};
 use crate::domain::history::CodeHistory;
 use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Item, Request, RequestId};
 use crate::domain::row::RowNo;
+use crate::domain::run_choice::EndedBy;
 use crate::domain::settlement::{Ended, Part, Settlement};
 use crate::domain::verdict::Ending;
 use crate::fail_point::{Deed, around_all};
@@ -33,6 +35,8 @@ pub enum Write {
     Pulse(Vec<RunId>, String),
     /// What a killed runner sent of this one is over.
     Reopen(RequestId),
+    /// These runs are about to end before their last row, for this kind of reason.
+    End(Vec<RunId>, EndedBy),
 }
 
 impl Write {
@@ -44,6 +48,7 @@ impl Write {
             Self::Withdraw(_) => Deed::Withdraw,
             Self::Pulse(..) => Deed::Pulse,
             Self::Reopen(_) => Deed::Reopen,
+            Self::End(..) => Deed::NoteStop,
         }
     }
 }
@@ -101,6 +106,7 @@ impl Queue {
                 Write::Withdraw(request) => written.push(batch.withdraw(request).await?),
                 Write::Reopen(request) => written.push(batch.reopen(request).await?),
                 Write::Pulse(runs, pulse) => batch.pulse(&runs, &pulse).await?,
+                Write::End(runs, by) => batch.end(&runs, by).await?,
             }
         }
         batch.settle_succeeded().await?;
@@ -131,6 +137,13 @@ impl Batch<'_> {
         let query = sqlx::query("UPDATE run SET pulse = ? WHERE id IN (SELECT value FROM json_each(?))");
         let changed = query.bind(pulse).bind(json(runs)).execute(&mut *self.transaction).await?.rows_affected();
         expect("runs", runs.len(), changed)
+    }
+
+    async fn end(&mut self, runs: &[RunId], by: EndedBy) -> Result<(), Failure> {
+        for run in runs {
+            note_end(&mut self.transaction, *run, by, &format!("ended by {by}")).await?;
+        }
+        Ok(())
     }
 
     async fn withdraw(&mut self, request: RequestId) -> Result<Written, Failure> {

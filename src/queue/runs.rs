@@ -312,8 +312,13 @@ impl Queue {
 
     /// Notes why a session ended before its run did: the kind of reason, and the reason in words.
     pub async fn note_stop(&mut self, run: RunId, by: EndedBy, why: &str) -> Result<(), QueueError> {
-        let note = sqlx::query("UPDATE run SET ended_by = ?2, stopped = ?3 WHERE id = ?1 AND state = 'running'");
-        self.move_run(Deed::NoteStop, run, note.bind(run).bind(by.name()).bind(why)).await
+        let fail = self.fail();
+        let noted = async {
+            let mut transaction = self.transaction().await?;
+            note_end(&mut transaction, run, by, why).await?;
+            Ok(around(Deed::NoteStop, transaction.commit()).await?)
+        };
+        noted.await.map_err(|failure: Failure| failure.told(fail))
     }
 
     /// Marks a run as finished. It has no pending row left, and every line of it can be read back as it was written.
@@ -435,6 +440,17 @@ impl Reader {
             sqlx::query_scalar(LAST_PENDING).bind(run).fetch_one(&self.pool).await.map_err(self.fail())?;
         Ok(last.unwrap_or(0))
     }
+}
+
+/// Notes why a session ends before its run does.
+pub(super) async fn note_end(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    by: EndedBy,
+    why: &str,
+) -> Result<(), Failure> {
+    let note = sqlx::query("UPDATE run SET ended_by = ?2, stopped = ?3 WHERE id = ?1 AND state = 'running'");
+    change_run(connection, run, note.bind(run).bind(by.name()).bind(why)).await
 }
 
 /// Changes one run that is as it was written, and writes its checksum anew.

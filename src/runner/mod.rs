@@ -25,6 +25,7 @@ use crate::api::{Client, Renewal};
 use crate::domain::codes::Otherwise;
 use crate::domain::outcome::Outcome;
 use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
 use crate::domain::tally::Tally;
 use crate::limiter::{CommandLimiter, LedgerError};
@@ -51,6 +52,8 @@ pub struct Task {
     pub run: RunId,
     /// The last of its requests that may be sent. Parts of requests get numbers behind it.
     pub last_request: RequestId,
+    /// Whether others are kept back (`--limit`). Then what a killed process left in flight is kept back, too.
+    pub limited: bool,
     /// What the schedule needs to know.
     pub plan: JobPlan,
     /// Who makes its calls.
@@ -171,6 +174,7 @@ pub async fn drive(
         done_before,
         meter: Meter::default(),
         noted: None,
+        ended_by: None,
     };
     runner.run(rescued, watch).await
 }
@@ -194,6 +198,8 @@ struct Runner<'a> {
     done_before: u64,
     meter: Meter,
     noted: Option<Instant>,
+    /// What ends the runs, as far as it is noted in the queue.
+    ended_by: Option<EndedBy>,
 }
 
 impl Runner<'_> {
@@ -206,7 +212,8 @@ impl Runner<'_> {
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let jobs: HashMap<RunId, JobNo> = self.tasks.iter().enumerate().map(|(job, task)| (task.run, job)).collect();
         for (run, request, keys) in rescued {
-            self.handle(Event::Rescued { job: jobs.get(&run).copied(), request, keys });
+            let job = jobs.get(&run).copied().filter(|job| !self.tasks[*job].limited);
+            self.handle(Event::Rescued { job, request, keys });
         }
         // Loading may have taken longer than there was time, and more than there was room.
         self.look_at_the_clock();
@@ -295,6 +302,18 @@ impl Runner<'_> {
         }
         let commands = self.schedule.handle(self.started.elapsed(), event);
         commands.into_iter().for_each(|command| self.carry_out(command));
+        self.note_end();
+    }
+
+    /// Notes what ends the runs as soon as it is known: the process may be killed before they have ended.
+    fn note_end(&mut self) {
+        let by = self.schedule.stopping().map(StopReason::ended_by);
+        if by != self.ended_by
+            && let Some(by) = by
+        {
+            self.ended_by = Some(by);
+            self.recorder.write(Write::End(self.tasks.iter().map(|task| task.run).collect(), by), true);
+        }
     }
 
     fn carry_out(&mut self, command: Command) {

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use secrecy::SecretString;
 
@@ -28,6 +29,8 @@ pub struct Env {
     pub time_zone: Option<OsString>,
     secret_key: Option<SecretString>,
     secret_key_file: Option<PathBuf>,
+    /// What the file has, once it was read: it may be a pipe.
+    key_in_file: OnceLock<Result<SecretString, EnvError>>,
     usersig: Option<SecretString>,
     /// The proxy variables that are set.
     proxies: Vec<(&'static str, SecretString)>,
@@ -150,6 +153,7 @@ impl Env {
             endpoint: text("IMBULK_ENDPOINT")?.map(endpoint).transpose()?,
             queue: lookup("IMBULK_QUEUE").filter(|path| !path.is_empty()).map(PathBuf::from),
             secret_key: secret(KEY)?,
+            key_in_file: OnceLock::new(),
             secret_key_file: lookup(KEY_FILE).filter(|path| !path.is_empty()).map(PathBuf::from),
             usersig: secret(USERSIG)?,
             time_zone: lookup("TZ"),
@@ -164,7 +168,10 @@ impl Env {
         match (&self.secret_key, &self.secret_key_file, &self.usersig) {
             (None, None, None) => Ok(None),
             (Some(key), None, None) => Ok(Some(Credential::SecretKey { key: key.clone(), variable: KEY })),
-            (None, Some(file), None) => Ok(Some(Credential::SecretKey { key: key_in(file)?, variable: KEY_FILE })),
+            (None, Some(file), None) => {
+                let key = self.key_in_file.get_or_init(|| key_in(file)).clone()?;
+                Ok(Some(Credential::SecretKey { key, variable: KEY_FILE }))
+            }
             (None, None, Some(usersig)) => Ok(Some(Credential::UserSig(usersig.clone()))),
             (Some(_), Some(_), _) => Err(EnvError::TwoSecrets(KEY, KEY_FILE)),
             (Some(_), None, Some(_)) => Err(EnvError::TwoSecrets(KEY, USERSIG)),

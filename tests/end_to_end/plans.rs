@@ -258,6 +258,76 @@ fn a_person_sees_the_older_run_and_the_current_input_in_one_question() {
 }
 
 #[test]
+fn again_at_a_terminal_begins_the_new_run_in_place_of_the_unfinished_one() {
+    let (bench, job) = stopped_by(Signal::TERM);
+    let again = ["run", &job, "--execute", "--again"];
+    let output = bench.at_a_terminal(&again, "1400000002\n").expect(2);
+    assert!(output.stdout.contains("is given up"), "{}", output.stdout);
+    bench.at_a_terminal(&again, "1400000001\n").expect(0);
+    let states: Vec<Value> = status(&bench).iter().map(|run| run["state"].clone()).collect();
+    assert_eq!(states, ["superseded", "finished"]);
+}
+
+#[test]
+fn an_again_that_was_declined_sends_nothing_later() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &others(5)));
+    let job = Job::new("job", OPERATION).write(&bench);
+    bench.run(&job).expect(0);
+    bench.at_a_terminal(&["run", &job, "--execute", "--again"], "no\n").expect(2);
+    let calls = bench.report().calls;
+    bench.imbulk(&["plan", &job]).expect(0).says("this input is finished");
+    bench.run(&job).expect(0).says("finished");
+    assert_eq!(bench.report().calls, calls);
+}
+
+#[test]
+fn who_presses_ctrl_c_twice_is_asked_for_a_decision_as_well() {
+    let bench = Bench::with(everybody_exists());
+    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
+    let job = slow_job().write(&bench);
+    bench.faults(&["any:silence-after:#5"]);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    bench.until_calls(5, &mut running);
+    while running.is_alive() {
+        running.signal(Signal::INT);
+        bench.nap();
+    }
+    running.wait().expect(5);
+    bench.faults(&[]);
+    let calls = bench.report().calls;
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    bench.run(&job).expect(4).says("Ctrl-C");
+    assert_eq!(bench.report().calls, calls);
+}
+
+#[test]
+fn what_a_kill_left_in_flight_is_not_sent_beyond_a_limit() {
+    let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
+    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
+    let job = slow_job().write(&bench);
+    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    bench.until_calls(10, &mut running);
+    running.kill();
+    let calls = bench.report().calls;
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", "2"]).expect(5);
+    assert_eq!(bench.report().calls, calls + 2);
+    bench.run(&job).expect(0);
+    assert_eq!(received(&bench, &plain(OPERATION, 150)), 150);
+}
+
+#[test]
+fn the_guards_are_read_for_the_older_run_in_the_plan_too() {
+    let (bench, _) = stopped_by(Signal::TERM);
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    let job = slow_job().with("guard", "max_items", 100).write(&bench);
+    let calls = bench.report().calls;
+    bench.imbulk(&["plan", &job]).expect(4).says("guard.max_items");
+    bench.run(&job).expect(4).says("guard.max_items");
+    assert_eq!(bench.report().calls, calls);
+}
+
+#[test]
 fn a_new_queue_is_announced_with_its_full_path() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(5)));

@@ -46,18 +46,3 @@ proptest! {
         prop_assert_eq!(held(&requests.iter().collect::<Vec<_>>()), all);
     }
 }
-
-#[tokio::test]
-async fn items_that_a_killed_process_left_in_flight_count_first() {
-    let place = Place::new();
-    let mut queue = place.open().await;
-    let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
-    loader.request(Packed::of(None, &items(0..4))).await.unwrap();
-    loader.request(Packed::of(None, &items(4..8))).await.unwrap();
-    let run = loader.finish(&[]).await.unwrap();
-    queue.begin(run, NOW).await.unwrap();
-    intend(&mut queue, &[1]).await.unwrap();
-    assert_eq!(queue.limit(run, 6).await.unwrap(), Limited { last_request: 2, items: 6 });
-    assert_eq!(pending(&queue, run).await[0].items.len(), 2);
-    assert_eq!(queue.limit(run, 3).await.unwrap(), Limited { last_request: 0, items: 4 });
-}

@@ -184,8 +184,8 @@ impl Breaker {
 
     /// How things stand while nothing works, open or not.
     pub(super) fn trouble(&self, now: Now) -> Outage {
-        let known = [self.in_vain_since, self.failing_since, self.open.as_ref().map(|open| open.since)];
-        let since = known.into_iter().flatten().min().unwrap_or(now);
+        let failing = [self.in_vain_since, self.failing_since].into_iter().flatten().min();
+        let since = failing.or(self.open.as_ref().map(|open| open.since)).unwrap_or(now);
         let probes = self.open.as_ref().map_or(0, |open| open.probes);
         Outage { lasts: now.saturating_sub(since), probes, trouble: self.trouble.clone() }
     }
