@@ -11,7 +11,7 @@ use crate::domain::operation::Operation;
 use crate::report::tell::tell;
 use crate::settings::{self, Env, EnvError};
 
-/// What a command uses of the environment although nobody passes it on: the time zone and the proxies. What is wrong
+/// What libraries read from the environment directly: the time zone and the proxies. What is wrong
 /// there is an error before anything is loaded or sent, even if this command could do without.
 pub(super) fn check_environment(env: &Env) -> Result<(), Error> {
     env.proxies()?;

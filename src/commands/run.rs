@@ -88,7 +88,7 @@ pub(super) async fn run(args: &cli::Run, env: &Env, queue: &Path) -> Result<Exit
 
 /// Ends the process where it stands, as a kill would: what is on disk is right.
 fn leave(why: &str) {
-    tell(format!("{why}: left at once; run again to go on"));
+    tell(format!("{why}: ended without waiting for the calls in flight; run the same command to resume"));
     finish();
     std::process::exit(Exit::Stopped.code().into());
 }
@@ -102,7 +102,7 @@ struct Session {
     /// Why a summary could not be printed.
     not_shown: Option<Error>,
     exit: Exit,
-    /// Whether nobody needs to be asked.
+    /// Whether no confirmation is required.
     confirmed: bool,
     json: bool,
     /// Items that may still be sent, if `--limit` says how many.
@@ -298,7 +298,7 @@ impl Session {
         Some(format!("{}: the input or the job changed while the older run was finished", other.job))
     }
 
-    /// Shows all that would be sent, and asks, unless nobody needs to be asked.
+    /// Shows all that would be sent and asks for confirmation, if that is required.
     async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<(), Error> {
         if std::mem::replace(&mut self.confirmed, true) {
             return Ok(());
