@@ -2,7 +2,7 @@
 -- Of a list of three or more, `IN (…)`, SQLite makes an index for each line that it checks; tables of many lines do without.
 -- `crc` is the checksum of all other columns of its line, but those that say otherwise (docs/decisions/0008).
 
--- The name under which the file is used, without links. It may have others, but its log stands beside this one.
+-- The name under which the file is used, without links. It may have others, but its log is beside this one.
 CREATE TABLE place (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
     path          BLOB    NOT NULL

@@ -2,7 +2,7 @@
 
 use super::codes::{Class, Effect, Level, classify};
 
-/// At most so many different codes are kept.
+/// The maximum number of distinct codes that are kept.
 const MAX_CODES: usize = 16;
 
 /// The codes that the items of a request were answered with in earlier calls: each once, the latest first.

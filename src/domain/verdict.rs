@@ -278,7 +278,7 @@ impl Judge<'_> {
         Judgement { verdicts, server: Server::Done, work: work.unwrap_or(Work::Done), signal }
     }
 
-    /// Whether the answer's word on an item counts beside the request's own code: where that is not 0, code 0 does not.
+    /// Whether an item's own code counts beside the request's: if that is not 0, an item's 0 does not count.
     fn has_own_word(answer: &Answer<'_>, named: Option<&ItemAnswer>) -> bool {
         match named {
             None => false,
@@ -401,7 +401,7 @@ impl Judge<'_> {
         settled(outcome, code_kept, self.reason(Some(code), &format!("{}{note}", text_of(code, info))))
     }
 
-    /// The API's final no to the item; where it also said that the item is done, nobody knows.
+    /// A final error for the item; if the answer also says that it is done, the effect is unknown.
     fn final_no(&self, code: i64, info: &str) -> Verdict {
         let outcome = if self.contradicted { Outcome::InDoubt } else { Outcome::Failed };
         settled(outcome, Some(code), self.reason(Some(code), &text_of(code, info)))

@@ -22,9 +22,9 @@
 //! What is taken stays taken when a process dies, until a call is answered that was sent after any exchange of that process was over
 //! ([`slots`](crate::domain::limit::slots)).
 //!
-//! The ledger is the open file, not its name: where the name stands for another file, or none, all who have it open stop.
+//! The ledger is the open file, not its name: if its path refers to another file, or to none, all processes that have it open stop.
 //!
-//! No lock is waited for. Whoever may open the file may also hold its lock for ever.
+//! No lock is waited for. Any process that can open the file can hold its lock indefinitely.
 
 mod error;
 mod file;
@@ -61,7 +61,7 @@ const TRUST: u32 = 8;
 /// All slots are looked over when none is known to be free, and after so long: calls of other processes leave meanwhile, and
 /// are answered or not.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Who holds the lock by right does so for some µs. It is tried so often, and others may run in between.
+/// imbulk holds the lock for microseconds. It is tried this often, and other processes may run in between.
 const LOCK_TRIES: u32 = 500;
 
 /// The open file.
@@ -263,7 +263,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The name still stands for this file.
+    /// The name still refers to this file.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
         let lost = |what| Err(LedgerError::Lost { path: self.path.clone(), what });
         let own = self.file.metadata().map_err(|source| io_error(&self.path, "look at", source))?;

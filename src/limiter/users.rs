@@ -1,8 +1,8 @@
-//! Who uses a ledger that vanishes with its last user: that of an endpoint on this machine.
+//! The users of a ledger that is removed with the last of them: that of an endpoint on this machine.
 //!
 //! Each user holds a shared lock on a file beside the ledger, which the kernel lets go of with the process, however that
-//! ends. Whoever leaves and then gets the lock for itself was the last one: it removes both files, once all slots are
-//! free. What a killed process left is removed when another one joins, whatever ledger that one is of.
+//! ends. A process that leaves and then gets the lock for itself is the last one: it removes both files, once all slots
+//! are free. What a killed process left is removed when another one joins, whatever ledger that one is of.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +16,7 @@ use super::ledger::{open_or_create, unused_from};
 use crate::domain::limit::Moment;
 
 const SUFFIX: &str = ".users";
-/// Whoever holds the lock alone removes two files, and is gone; on a busy machine that may take a while.
+/// A process that holds the lock alone removes two files and ends; on a busy machine that may take a while.
 const TO_JOIN: Duration = Duration::from_secs(2);
 /// Slots fall free within a second of the last answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -43,8 +43,8 @@ impl User {
         Self { ledger: ledger.to_owned(), lock }
     }
 
-    /// Removes the ledger if nobody else uses it. That takes up to a second, in which its last slots fall free: whoever comes
-    /// next makes a new one, in which all are.
+    /// Removes the ledger if nobody else uses it. That takes up to a second, in which its last slots fall free: the next
+    /// process makes a new one, in which all slots are free.
     pub async fn leave(self) {
         let Some(lock) = self.lock else { return };
         let begun = Instant::now();

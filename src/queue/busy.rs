@@ -6,9 +6,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For so long a write waits for the lock.
+/// The longest wait of a write for the lock.
 pub(super) const MAX_WAIT: Duration = Duration::from_mins(1);
-/// After so long it is said. Our own transactions are never in the way, as there is one writer.
+/// The delay before the wait is reported. Our own transactions are never in the way, as there is one writer.
 const SAY_AFTER: Duration = Duration::from_secs(1);
 
 /// Whether a write waits for another program. Clones share it.

@@ -1,5 +1,5 @@
 //! Which file a queue is. A name may be a link, one file may have several names, and while it is in use another file may
-//! take its name: then whatever is recorded goes to a file that nobody finds under that name.
+//! take its name: then whatever is recorded goes to a file that no other process finds under that name.
 
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -164,7 +164,7 @@ pub fn resolve(path: &Path) -> PathBuf {
     }
     let named = |folder: PathBuf| Some(folder.join(path.file_name()?));
     let resolved = path.canonicalize().ok().or_else(|| folder_of(&path).canonicalize().ok().and_then(named));
-    // The folder is missing: who opens the file says so.
+    // The folder is missing: opening the file reports it.
     let resolved = resolved.or_else(|| std::path::absolute(&path).ok());
     // SQLite's library takes no name that is not UTF-8, but one below the current folder whatever that is called.
     resolved.filter(|path| path.to_str().is_some()).unwrap_or(path)
@@ -177,7 +177,7 @@ fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Of the names of a file that has several (hard links), the one under which it is used: SQLite's log stands beside that
+/// Of the names of a file that has several (hard links), the one under which it is used: SQLite's log is beside that
 /// one, and under another name what is in the log would be missing.
 pub(super) async fn own_name(path: PathBuf) -> Result<PathBuf, QueueError> {
     let linked = std::fs::metadata(&path).is_ok_and(|metadata| metadata.nlink() > 1 && metadata.len() > 0);

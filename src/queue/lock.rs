@@ -93,7 +93,7 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// Whoever else keeps the descriptor keeps no lock.
+    /// Other holders of the descriptor do not keep the lock.
     fn drop(&mut self) {
         // The kernel lets go with the process, at the latest.
         let _still_locked = self.file.unlock();

@@ -1,6 +1,6 @@
 //! What is said to people beside the data: on standard error, by a thread of its own.
 //!
-//! Standard error may be a pipe that nobody reads, a terminal after Ctrl-S, a file on a full disk, or closed. None of these
+//! Standard error may be a pipe without a reader, a terminal after Ctrl-S, a file on a full disk, or closed. None of these
 //! may hold up or end a run: what became of its rows is in the queue. So lines go through a queue of limited length;
 //! what does not fit or cannot be written is dropped, and counted.
 

@@ -111,7 +111,7 @@ pub(crate) fn minute(moment: &Zoned) -> String {
 /// How long it is from one moment to a later one; nothing where the clock was set back in between.
 pub(super) fn between(earlier: &Zoned, later: &Zoned) -> String {
     let passed = later.timestamp().duration_since(earlier.timestamp());
-    // To the second: nobody needs more of it.
+    // To the second is enough.
     match u64::try_from(passed.as_secs()) {
         Ok(0) | Err(_) => "less than 1 s".to_owned(),
         Ok(seconds) => duration(Duration::from_secs(seconds)),

@@ -83,7 +83,7 @@ impl Runner<'_> {
         if room.log.0 >= LONG_LOG.max(self.hold.log_told.saturating_mul(2)) {
             self.hold.log_told = room.log.0;
             tracing::warn!(
-                "{}-wal: the log of the queue has {}, because another program reads the queue and does not let go; the run stops \
+                "{}-wal: the log of the queue has {}, because another program keeps a read transaction open; the run stops \
                  before the disk is full",
                 self.reader.path().display(),
                 Bytes(room.log.0)

@@ -10,9 +10,9 @@ use crate::report::tell::tell;
 
 /// Calls in flight have this long to end once the ledger is lost; the run is to be over within two seconds.
 const TO_END: Duration = Duration::from_secs(1);
-/// A lock that is held for so long is told of …
+/// A lock that is held this long is reported …
 const LOCKED_LONG: Duration = Duration::from_secs(1);
-/// … and again after so long.
+/// … and then at this interval.
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// What the runner knows of the ledger.

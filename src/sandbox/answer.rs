@@ -38,12 +38,12 @@ impl Item {
         Self { id: id.to_owned(), code: refusal.code, info: refusal.info, listed: Listed::ByCode }
     }
 
-    /// Whether it stands in `ResultItem`.
+    /// Whether it is in `ResultItem`.
     fn has_result(&self) -> bool {
         matches!(self.listed, Listed::ByCode | Listed::Blamed)
     }
 
-    /// Whether it stands in `Fail_Account`; `by_code`: whether its code puts it there.
+    /// Whether it is in `Fail_Account`; `by_code`: whether its code puts it there.
     fn is_failed(&self, by_code: bool) -> bool {
         match self.listed {
             Listed::ByCode => by_code,

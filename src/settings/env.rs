@@ -25,7 +25,7 @@ pub struct Env {
     pub endpoint: Option<String>,
     /// `IMBULK_QUEUE`
     pub queue: Option<PathBuf>,
-    /// `TZ`, as it stands there.
+    /// `TZ`, unparsed.
     pub time_zone: Option<OsString>,
     secret_key: Option<SecretString>,
     secret_key_file: Option<PathBuf>,

@@ -30,7 +30,7 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The commands of a text: what stands in backticks after `imbulk`, lines of examples, and in texts of the program what
+/// The commands of a text: what is in backticks after `imbulk`, lines of examples, and in texts of the program what
 /// follows `imbulk` and a subcommand's name, up to two blanks.
 fn commands(file: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();

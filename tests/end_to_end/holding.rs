@@ -273,7 +273,7 @@ fn no_output_is_written_over_a_file_in_use_whatever_its_name() {
         names.push("ledger");
     }
     for name in names {
-        // Whoever reads the queue changes the index of its log.
+        // A reader of the queue changes the index of its log.
         let bytes = || std::fs::read(bench.path(name)).ok().filter(|_| !name.ends_with("-shm"));
         let before = bytes();
         let refused = bench.imbulk(&["results", "job", "--output", name]).expect(2);

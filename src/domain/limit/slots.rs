@@ -106,7 +106,7 @@ impl RoundTrips {
     }
 }
 
-/// Stands in place of the moment from which a slot is free while no answer to its call was read.
+/// Takes the place of the moment from which a slot is free while no answer to its call was read.
 pub const UNANSWERED: Moment = Moment::from_nanos(u64::MAX);
 
 /// So many exchange time-outs a call without an answer keeps its slot at least, where nothing proves that it was counted.
@@ -115,7 +115,7 @@ const LEAST_HOLD: u32 = 8;
 /// The clocks of two processes may differ by this much at most: each reads the same one, but not at one stroke.
 const CLOCKS_DIFFER: Duration = WINDOW;
 
-/// What stands in the ledger of a slot.
+/// What the ledger holds of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
     /// The moment from which it is free, or [`UNANSWERED`].
@@ -210,7 +210,7 @@ pub fn survey(slots: &[Slot], now: Moment, heard: Option<Moment>, terms: Terms) 
     found
 }
 
-/// A call that nothing was heard of for so long is not waited for by a ledger that nobody uses.
+/// After this time an unanswered call no longer keeps an unused ledger.
 const FORGOTTEN: Duration = Duration::from_mins(5);
 
 /// From when on no slot holds a call; none while calls may still wait at the server.

@@ -21,10 +21,10 @@ pub enum LedgerError {
     NotALedger {
         /// The ledger's.
         path: PathBuf,
-        /// What stands there.
+        /// What is there.
         what: &'static str,
     },
-    /// Its name stands for no file any more, or for another one: a process that starts now would not see our calls.
+    /// Its name refers to no file any more, or for another one: a process that starts now would not see our calls.
     #[error("{}: the file in which processes share the call limit was {what} while in use", path.display())]
     Lost {
         /// The ledger's.

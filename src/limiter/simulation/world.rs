@@ -258,7 +258,7 @@ impl World {
             Event::Arrive { call } => self.arrive(call, now),
             Event::Answer { call, verdict } => {
                 let Call { whose, number, taken, sent } = call;
-                // Later than the time-out nobody reads it.
+                // Later than the time-out it is not read.
                 if let Some(life) = self.alive(whose)
                     && life.waiting.remove(&number)
                 {
