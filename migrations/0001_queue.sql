@@ -24,6 +24,7 @@ CREATE TABLE run (
     largest       TEXT    NOT NULL DEFAULT '[]', -- JSON list of the accounts with the most items
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     stopped       TEXT,                          -- why the last session ended before the run did
+    settings      TEXT,                          -- digest of limits, retries, guards, stops, endpoint and admin of the last session
     ended_by      TEXT,                          -- the kind of that reason; NULL while a session is sending, and after it was killed
     pulse         TEXT,                          -- JSON: how it goes, noted every few seconds; no part of the checksum
     row_count     INTEGER NOT NULL DEFAULT 0 CHECK (row_count >= 0),

@@ -54,8 +54,9 @@ pub enum Error {
     Usage(String),
     /// A person or a guard ended a run, and the input is another one since.
     #[error(
-        "{job}: nothing is sent: {by} ended run {run} before its end, and the input changed since\nhint: \
-         `imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the current input"
+        "{job}: nothing is sent: {by} ended run {run} before its end, and since then the input or the job changed, or the input \
+         cannot be read\nhint: `imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the current \
+         input"
     )]
     NeedsDecision {
         /// The job.

@@ -42,7 +42,7 @@ pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Command::Run(args) => run::run(&args, &env, &queue).await,
         Command::Plan(args) => plan::plan(&args, &env, &queue).await,
         Command::Status(args) => status::status(&args, &queue).await,
-        Command::Results(args) => results::results(&args, &queue).await,
+        Command::Results(args) => results::results(&args, &env, &queue).await,
         Command::Retry(args) => retry::retry(&args, &queue).await,
         Command::Explain(args) => print(&explain_text(&args)),
         Command::Sandbox(args) => sandbox::sandbox(&args, &env).await,

@@ -26,11 +26,11 @@ const BEGINNINGS: [(&[u8], &str); 5] = [
 ];
 
 /// Refuses an output that is the queue or a file beside it, a ledger, or an input, a job file or a protected list of a run.
-pub(super) async fn refuse_used_file(output: &Path, reader: &Reader) -> Result<(), Error> {
+pub(super) async fn refuse_used_file(output: &Path, reader: &Reader, key: Option<&Path>) -> Result<(), Error> {
     let target = resolve(output);
-    let what = match queue_file(&target, reader.path()) {
-        Some(what) => Some(what.to_owned()),
-        None => file_of_a_run(&target, reader).await?.or_else(|| own_file(&target).map(ToOwned::to_owned)),
+    let what = match key.filter(|key| is_same(&target, key)) {
+        Some(_) => Some("the file with the secret key".to_owned()),
+        None => used_file(&target, reader).await?,
     };
     match what {
         Some(what) => {
@@ -38,6 +38,13 @@ pub(super) async fn refuse_used_file(output: &Path, reader: &Reader) -> Result<(
             Err(Error::Usage(format!("{place}: this is {what}\nhint: name another file with --output")))
         }
         None => Ok(()),
+    }
+}
+
+async fn used_file(target: &Path, reader: &Reader) -> Result<Option<String>, Error> {
+    match queue_file(target, reader.path()) {
+        Some(what) => Ok(Some(what.to_owned())),
+        None => Ok(file_of_a_run(target, reader).await?.or_else(|| own_file(target).map(ToOwned::to_owned))),
     }
 }
 

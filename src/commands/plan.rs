@@ -54,7 +54,8 @@ pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Ex
         let texts: Vec<String> = plans.iter().map(Plan::text).collect();
         super::print(&format!("{}{}", texts.join("\n"), closing(&plans, &files)))?;
     }
-    let refused = plans.iter().any(|plan| !plan.conditions.refusals.is_empty());
+    let refused =
+        plans.iter().any(|plan| !plan.conditions.refusals.is_empty() || !plan.conditions.later_refusals.is_empty());
     Ok(if refused { Exit::Halted } else { Exit::Done })
 }
 
@@ -71,7 +72,10 @@ pub(super) async fn plan_job(
     });
     if outlook.is_unreadable() {
         // The error that follows must not hide that something else would go first.
-        outlook.continued().iter().for_each(|run| tell(format!("note: the unfinished run {} goes first", run.uuid)));
+        for run in outlook.continued() {
+            let left = queue.reader().await?.tally(&run).await?[Outcome::Pending];
+            tell(format!("note: `imbulk run` finishes the unfinished run {} first: {left} rows are left", run.uuid));
+        }
     }
     let mut progress = Progress::new(Phase::Loading);
     let run = input.preview(queue, &mut outlook, rerun, &mut |snapshot| progress.update(snapshot)).await;
@@ -85,9 +89,13 @@ pub(super) async fn plan_job(
     let mut sent = outlook.continued();
     sent.retain(|older| older.id != run.id);
     sent.extend((run.state() != RunState::Finished).then(|| run.clone()));
-    for run in &sent {
-        let refusals = input.refusals(queue, run).await?;
-        conditions.refusals.extend(refusals.iter().map(ToString::to_string));
+    for (at, run) in sent.iter().enumerate() {
+        let refusals = input.refusals(queue, run).await?.into_iter().map(|refusal| refusal.to_string());
+        if at == 0 {
+            conditions.refusals.extend(refusals);
+        } else {
+            conditions.later_refusals.extend(refusals);
+        }
     }
     if parts.sends() {
         conditions.guards = input.read_guards(queue, &run).await?;
@@ -135,6 +143,7 @@ async fn conditions(
         guards: Vec::new(),
         while_sending: WhileSending::of(&input.job, input.address.is_real()),
         refusals: missing.collect(),
+        later_refusals: Vec::new(),
         now,
     })
 }

@@ -17,7 +17,7 @@ use crate::domain::run_choice::{KnownRun, Progress, Refusal, Rerun, RunChoice, s
 use crate::input::{self, Source};
 use crate::queue::{FileKind, NewRun, Queue, Run, RunId, RunState, UsedFile};
 use crate::report::progress::Snapshot;
-use crate::report::{Figures, minute, refusal};
+use crate::report::{Figures, refusal, second};
 
 /// A job, and what it needs to find or load its run.
 pub(super) struct JobInput {
@@ -71,7 +71,7 @@ impl JobInput {
             Rerun::Resume => None,
             Rerun::No | Rerun::Again => Some(self.inspect_input(queue.path(), &runs).await),
         };
-        let definition = self.definition();
+        let (definition, settings) = (self.definition(), self.settings());
         let digest = input.as_ref().and_then(|input| input.as_ref().ok()).map(|input| input.digest.clone());
         let known: Vec<KnownRun> = runs
             .iter()
@@ -79,6 +79,7 @@ impl JobInput {
                 progress: run.progress(),
                 same_input: digest.as_ref() == Some(&run.digest),
                 same_definition: run.definition == definition,
+                same_settings: run.settings.as_ref().is_none_or(|earlier| *earlier == settings),
             })
             .collect();
         let choices = upcoming(&known, rerun);
@@ -101,10 +102,6 @@ impl JobInput {
                 RunChoice::Nothing(_) | RunChoice::Refuse(_) => {}
             }
         }
-        let Job { limits, retry, guard, stop, input: job_input, .. } = &self.job;
-        // The list counts by its ids, wherever it lies.
-        let guard = Guard { protected: None, ..guard.clone() };
-        let settings = format!("{limits:?} {retry:?} {guard:?} {stop:?} {:?}", job_input.rejects);
         Ok(PlanParts {
             job: self.job.name.clone(),
             continues,
@@ -114,8 +111,18 @@ impl JobInput {
             endpoint: self.address.endpoint(),
             admin: self.address.admin().map(str::to_owned),
             protected: self.protected.digest(),
-            settings: blake3::hash(settings.as_bytes()).to_hex().to_string(),
+            settings: self.settings(),
         })
+    }
+
+    /// Digest of limits, retries, guards and stops, and of where and by whom the calls are made.
+    pub(super) fn settings(&self) -> String {
+        let Job { limits, retry, guard, stop, input, .. } = &self.job;
+        // The list counts by its ids, wherever it lies.
+        let guard = Guard { protected: None, ..guard.clone() };
+        let (endpoint, admin) = (self.address.endpoint(), self.address.admin());
+        let text = format!("{limits:?} {retry:?} {guard:?} {stop:?} {:?} {endpoint:?} {admin:?}", input.rejects);
+        blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
     /// Loads or finds the run that goes next; none where nothing is to be sent.
@@ -168,6 +175,10 @@ impl JobInput {
             Some(RunChoice::Refuse(_)) | None => outlook.known.iter().rposition(is_planned),
             Some(choice) => current(choice),
         };
+        // Older runs go out without what is protected since.
+        for older in outlook.continued() {
+            self.resume(queue, &older).await?;
+        }
         let run = match found.map(|at| outlook.runs[at].clone()) {
             Some(run) if run.state() == RunState::Finished => run,
             Some(run) => self.resume(queue, &run).await?,
@@ -309,8 +320,8 @@ impl JobInput {
         let from = planned.saturating_add(jiff::SignedDuration::try_from(hold).unwrap_or(jiff::SignedDuration::MAX));
         (clock::now() < from.timestamp()).then(|| Error::Hold {
             job: run.job.clone(),
-            planned: minute(&planned),
-            from: minute(&from),
+            planned: second(&planned),
+            from: second(&from),
         })
     }
 

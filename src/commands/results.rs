@@ -11,9 +11,10 @@ use crate::queue::Reader;
 use crate::report::ReportError;
 use crate::report::file::atomic_file;
 use crate::report::results::{self, Format, Outlet};
+use crate::settings::Env;
 
 /// Writes a line per row.
-pub(super) async fn results(args: &cli::Results, path: &Path) -> Result<Exit, Error> {
+pub(super) async fn results(args: &cli::Results, env: &Env, path: &Path) -> Result<Exit, Error> {
     let reader = Reader::open(path).await?;
     let run = find(&args.name, args.target.as_deref(), &reader).await?;
     let format = match args.format {
@@ -23,7 +24,7 @@ pub(super) async fn results(args: &cli::Results, path: &Path) -> Result<Exit, Er
     let (only, folder) = (args.outcome.as_deref(), folder_of(path));
     match &args.output {
         Some(file) => {
-            super::output::refuse_used_file(file, &reader).await?;
+            super::output::refuse_used_file(file, &reader, env.secret_key_file()).await?;
             let fill = async |out: &mut _| results::write(&reader, &run, format, only, &folder, out).await;
             atomic_file(file, fill).await?;
         }

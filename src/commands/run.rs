@@ -370,7 +370,8 @@ async fn admit<'a>(
 /// From now on the runs are finished before any other input of their jobs, and those that they replace are given up.
 async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), Error> {
     let now = clock::now().as_millisecond();
-    for Prepared { run, replaces, .. } in driven.iter().map(|driven| &driven.prepared) {
+    for Driven { input, prepared: Prepared { run, replaces, .. }, .. } in driven {
+        queue.note_settings(run.id, &input.settings()).await?;
         // In this order: killed in between, the new run is a plan and the next start begins it. The other way round both
         // would be unfinished, and both be sent.
         for replaced in replaces {

@@ -48,7 +48,7 @@ fn ambiguous(name: &str, runs: &[Run], several: &[usize]) -> Error {
         "is the beginning of several run ids"
     };
     let lines = list(runs, several);
-    Error::Usage(format!("{name} {what}:{lines}\nhint: choose one with --target, or by its run id"))
+    Error::Usage(format!("{name} {what}:{lines}\nhint: choose one by more of its run id, or by --target"))
 }
 
 fn on_other_targets(name: &str, target: Option<&str>, runs: &[Run], others: &[usize]) -> Error {

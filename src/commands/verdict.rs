@@ -46,8 +46,8 @@ pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
             of(*job)
         ),
         StopReason::Canary { job, failed, already_done, ended } => format!(
-            "{}guard.canary: of the first {ended} items {failed} failed and {already_done} were already done; nothing \
-             else was sent; hint: look at them with `imbulk results`, then run again",
+            "{}guard.canary: of the first {ended} items {failed} failed and {already_done} were already done; this \
+             session sent nothing else; hint: look at them with `imbulk results`, then run again",
             of(*job)
         ),
         StopReason::Fuse { job, failed, ended } => {

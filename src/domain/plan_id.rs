@@ -41,7 +41,10 @@ impl PlanParts {
     /// What is different from an earlier plan of the same job, each as the beginning of a sentence.
     pub fn differences(&self, earlier: &Self) -> Vec<&'static str> {
         let parts = [
-            (self.continues != earlier.continues, "the unfinished run that goes first is another one"),
+            (
+                self.continues != earlier.continues,
+                "the unfinished runs that go first changed, or the rows that they have left",
+            ),
             (self.input != earlier.input, "the input changed"),
             (self.definition != earlier.definition, "the job's operation, options, columns or encoding changed"),
             (self.target != earlier.target, "the target changed"),

@@ -136,6 +136,8 @@ pub struct KnownRun {
     pub same_input: bool,
     /// Whether the job still makes the same of its input: operation, options, columns, encoding.
     pub same_definition: bool,
+    /// Whether the rest of the job is as it was in the run's last session: limits, guards, endpoint, admin.
+    pub same_settings: bool,
 }
 
 impl KnownRun {
@@ -177,7 +179,7 @@ pub enum RunChoice {
 /// Why nothing is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// A person or a guard ended this run, and the input is another one since, or cannot be read.
+    /// A person or a guard ended this run, and the input or the job is another one since, or the input cannot be read.
     Ended {
         /// The run.
         run: usize,
@@ -211,7 +213,7 @@ pub fn choose(runs: &[KnownRun], rerun: Rerun) -> RunChoice {
 fn resume(known: KnownRun, run: usize, by: EndedBy) -> RunChoice {
     if !known.same_definition {
         RunChoice::Refuse(Refusal::Redefined { run })
-    } else if !known.same_input && by.needs_decision() {
+    } else if !(known.same_input && known.same_settings) && by.needs_decision() {
         RunChoice::Refuse(Refusal::Ended { run, by })
     } else {
         RunChoice::Continue(run)
@@ -272,7 +274,7 @@ mod tests {
     const NEW: RunChoice = RunChoice::Begin { planned: None, replaces: Vec::new() };
 
     fn run(progress: Progress) -> KnownRun {
-        KnownRun { progress, same_input: true, same_definition: true }
+        KnownRun { progress, same_input: true, same_definition: true, same_settings: true }
     }
 
     fn of_other_input(progress: Progress) -> KnownRun {
@@ -312,12 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn after_the_input_changed_a_run_goes_on_only_if_neither_a_person_nor_a_guard_ended_it() {
+    fn after_input_or_job_changed_a_run_goes_on_only_if_neither_a_person_nor_a_guard_ended_it() {
         for by in EndedBy::ALL {
             let expected = match by {
                 EndedBy::Person | EndedBy::Guard | EndedBy::Limit => RunChoice::Refuse(Refusal::Ended { run: 0, by }),
                 _by_itself => RunChoice::Continue(0),
             };
+            let of_other_settings = KnownRun { same_settings: false, ..run(unfinished(by)) };
+            assert_eq!(choose(&[of_other_settings], Rerun::No), expected, "{by:?}");
             let runs = [of_other_input(unfinished(by))];
             assert_eq!(choose(&runs, Rerun::No), expected, "{by:?}");
             assert_eq!(choose(&runs, Rerun::Resume), RunChoice::Continue(0), "{by:?}");

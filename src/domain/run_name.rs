@@ -44,7 +44,11 @@ pub fn select(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Select
         return Selection::OtherTargets(latest_of_each_target(runs, &of_job));
     }
     let real: Vec<usize> = asked.iter().copied().filter(|run| is_real(runs[*run].target)).collect();
-    let latest = latest_of_each_target(runs, if real.is_empty() { &asked } else { &real });
+    let mut latest = latest_of_each_target(runs, if real.is_empty() { &asked } else { &real });
+    // A plan on one target does not make a run on another one ambiguous.
+    if latest.iter().any(|run| runs[*run].started) {
+        latest.retain(|run| runs[*run].started);
+    }
     match latest[..] {
         [run] => Selection::Run(run),
         _ => Selection::Ambiguous(latest),
@@ -56,6 +60,10 @@ fn select_id(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Selecti
     let found: Vec<usize> =
         if name.len() < SHORTEST_ID { Vec::new() } else { (0..runs.len()).filter(begins).collect() };
     match found[..] {
+        [] if target.is_some() => match select_id(runs, name, None) {
+            Selection::Run(run) => Selection::OtherTargets(vec![run]),
+            other => other,
+        },
         [] => Selection::Unknown,
         [run] => Selection::Run(run),
         _ => Selection::Ambiguous(found),
@@ -115,6 +123,9 @@ mod tests {
         &[run("job", "a", REAL, true), run("job", "b", "1400000002", true), run("job", "c", REAL, true)],
         Selection::Ambiguous(vec![1, 2])
     )]
+    #[case::a_plan_on_another_target(
+        &[run("job", "a", LOOPBACK, true), run("job", "b", "sandbox", false)], Selection::Run(0)
+    )]
     #[case::two_kinds_of_rehearsals(
         &[run("job", "a", "sandbox", true), run("job", "b", LOOPBACK, true)], Selection::Ambiguous(vec![0, 1])
     )]
@@ -147,6 +158,6 @@ mod tests {
         assert_eq!(select(&runs, "0190a", None), Selection::Ambiguous(vec![0, 1]));
         assert_eq!(select(&runs, "0190aa", None), Selection::Run(2), "a job's name comes first");
         assert_eq!(select(&runs, "019", None), Selection::Unknown, "too short to be meant");
-        assert_eq!(select(&runs, "0190ab", Some("sandbox")), Selection::Unknown);
+        assert_eq!(select(&runs, "0190ab", Some("sandbox")), Selection::OtherTargets(vec![1]));
     }
 }

@@ -26,7 +26,7 @@ macro_rules! select_run {
     ($rest:literal) => {
         concat!(
             "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags, largest, state, stopped,
-                    ended_by, pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
+                    settings, ended_by, pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
             $rest
         )
     };
@@ -100,6 +100,8 @@ pub struct Run {
     state_name: String,
     /// Why the last session ended before the run did.
     pub stopped: Option<String>,
+    /// Digest of the job's limits, retries, guards and stops, and of endpoint and admin, as of the last session.
+    pub settings: Option<String>,
     #[sqlx(rename = "ended_by")]
     ended_by_name: Option<String>,
     /// How it goes, noted every few seconds while it does: JSON.
@@ -164,7 +166,10 @@ impl Run {
             &self.state_name,
         ];
         let crc = texts.into_iter().fold(Crc::new().number(self.id), |crc, text| crc.text(text));
-        let crc = crc.text_if_any(self.stopped.as_deref()).text_if_any(self.ended_by_name.as_deref());
+        let crc = crc
+            .text_if_any(self.stopped.as_deref())
+            .text_if_any(self.settings.as_deref())
+            .text_if_any(self.ended_by_name.as_deref());
         let crc = crc.number(self.row_count).number(self.item_count);
         crc.number(self.created_at).number_if_any(self.started_at).number_if_any(self.finished_at).sum()
     }
@@ -284,6 +289,18 @@ impl Queue {
             .bind(now),
         )
         .await
+    }
+
+    /// Keeps by which settings of its job a run is sent.
+    pub async fn note_settings(&mut self, run: RunId, settings: &str) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let noted = async {
+            let mut transaction = self.transaction().await?;
+            let note = sqlx::query("UPDATE run SET settings = ?2 WHERE id = ?1").bind(run).bind(settings);
+            change_run(&mut transaction, run, note).await?;
+            Ok(transaction.commit().await?)
+        };
+        noted.await.map_err(|failure: Failure| failure.told(fail))
     }
 
     /// What was planned is being done: later runs are not compared with it.

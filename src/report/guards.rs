@@ -16,6 +16,11 @@ pub(super) fn reading(reading: &GuardReading) -> String {
         GuardReading::MaxChange { items, median: Some(median), max_change } => {
             format!("{}, at most {max_change} times {median}, the median of the last runs", these(items))
         }
+        GuardReading::MaxRejected { rejected, rows, max, .. }
+            if reading.allows() && as_f64(rejected) > max * as_f64(rows) =>
+        {
+            format!("{} of rows rejected, at most {}; one rejected row is allowed", share(rejected, rows), percent(max))
+        }
         GuardReading::MaxRejected { rejected, rows, max, .. } => {
             format!("{} of rows rejected, at most {}", share(rejected, rows), percent(max))
         }
@@ -77,7 +82,10 @@ impl WhileSending {
     pub(super) fn block(&self, text: &mut Text) {
         let canary = match self.canary {
             0 => "off".to_owned(),
-            items => format!("the first {} are judged before the rest is sent", counted(items, "item", "items")),
+            items => format!(
+                "the first requests, {} or more, are judged before the rest is sent",
+                counted(items, "item", "items")
+            ),
         };
         text.figure("canary", &canary);
         let already_done =
@@ -207,7 +215,7 @@ mod tests {
         };
         let guards = WhileSending { canary: 100, failed_share: 0.05, max_already_done: Some(0.5), after_items: 1_000 };
         insta::assert_snapshot!(shown(guards), @r"
-        canary         the first 100 items are judged before the rest is sent
+        canary         the first requests, 100 items or more, are judged before the rest is sent
         halts          at 5 % failed or 50 % already_done, from 1,000 items on
         ");
         insta::assert_snapshot!(shown(WhileSending { canary: 0, max_already_done: None, ..guards }), @r"

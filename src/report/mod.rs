@@ -19,7 +19,7 @@ mod testing;
 mod text;
 
 pub use text::moment_ahead;
-pub(crate) use text::{minute, visible};
+pub(crate) use text::{second, visible};
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

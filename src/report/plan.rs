@@ -194,11 +194,15 @@ pub fn closing(plans: &[Plan], jobs: &[String]) -> String {
     let jobs: Vec<_> = jobs.iter().map(|job| visible(job)).collect();
     let jobs = jobs.join(" ");
     let refused = plans.iter().any(|plan| !plan.conditions.refusals.is_empty());
+    let later = plans.iter().any(|plan| !plan.conditions.later_refusals.is_empty());
     let id = plans.iter().find_map(|plan| plan.plan_id.as_deref());
     let sandbox = plans.iter().all(|plan| plan.conditions.target.name == SANDBOX);
     let how = if sandbox { "--sandbox" } else { "--execute" };
     match id {
         _ if refused => "nothing was sent, and `imbulk run` would send nothing: see `refused` above\n".to_owned(),
+        _ if later => "nothing was sent; `imbulk run` would finish the unfinished run that goes first, and then send nothing: see `then \
+                       refused` above\n"
+            .to_owned(),
         None => "nothing was sent: this input is finished; --again makes a new run of it\n".to_owned(),
         Some(id) => format!(
             "plan           {id}\nnothing was sent; to send exactly this: imbulk run {jobs} {how} --plan {id}\n"
@@ -301,6 +305,7 @@ mod tests {
             until: None,
             while_sending: WhileSending { canary: 0, failed_share: 0.5, max_already_done: None, after_items: 1_000 },
             refusals: Vec::new(),
+            later_refusals: Vec::new(),
         }
     }
 

@@ -103,8 +103,13 @@ pub(super) fn rfc3339(milliseconds: i64) -> String {
     format!("{at:.3}")
 }
 
+/// A moment to the second, by its own clock: `2026-11-30 06:00:00 +08:00`.
+pub(crate) fn second(moment: &Zoned) -> String {
+    moment.strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
 /// A moment to the minute, by its own clock: `2026-11-30 06:00 +08:00`.
-pub(crate) fn minute(moment: &Zoned) -> String {
+pub(super) fn minute(moment: &Zoned) -> String {
     moment.strftime("%Y-%m-%d %H:%M %:z").to_string()
 }
 

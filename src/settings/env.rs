@@ -179,6 +179,11 @@ impl Env {
         }
     }
 
+    /// The file that holds the secret key.
+    pub fn secret_key_file(&self) -> Option<&Path> {
+        self.secret_key_file.as_deref()
+    }
+
     /// The proxies that the environment names.
     pub fn proxies(&self) -> Result<Proxies, EnvError> {
         Ok(Proxies::parse(&self.proxies, self.no_proxy.as_deref().unwrap_or_default())?)

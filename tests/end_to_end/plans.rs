@@ -289,11 +289,13 @@ fn who_presses_ctrl_c_twice_is_asked_for_a_decision_as_well() {
     bench.faults(&["any:silence-after:#5"]);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
     bench.until_calls(5, &mut running);
-    while running.is_alive() {
-        running.signal(Signal::INT);
-        bench.nap();
+    running.signal(Signal::INT);
+    // The call that is not answered holds up the end. What ends the run is noted before.
+    while status(&bench)[0]["state"] != "stopped" {
+        assert!(running.is_alive(), "the call is not answered");
     }
-    running.wait().expect(5);
+    running.signal(Signal::INT);
+    running.wait().expect(5).says("interrupted twice");
     bench.faults(&[]);
     let calls = bench.report().calls;
     bench.write("job.csv", csv(OPERATION, &others(3)));
@@ -325,6 +327,30 @@ fn the_guards_are_read_for_the_older_run_in_the_plan_too() {
     bench.imbulk(&["plan", &job]).expect(4).says("guard.max_items");
     bench.run(&job).expect(4).says("guard.max_items");
     assert_eq!(bench.report().calls, calls);
+}
+
+#[test]
+fn a_plan_says_that_the_older_run_is_finished_and_the_current_input_then_refused() {
+    let (bench, _) = stopped_by(Signal::TERM);
+    bench.write("job.csv", csv(OPERATION, &others(3)));
+    let job = slow_job().with("guard", "min_items", 10).write(&bench);
+    let shown = bench.imbulk(&["plan", &job]).expect(4);
+    assert!(shown.stdout.contains("then refused: ") && shown.stdout.contains("would finish"), "{}", shown.stdout);
+    // The older run is read by the same guards.
+    bench.run(&job).expect(4).says("guard.min_items");
+    assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (150, 0));
+}
+
+#[test]
+fn a_run_that_a_person_ended_is_not_continued_after_the_job_changed() {
+    let (bench, job) = stopped_by(Signal::INT);
+    let calls = bench.report().calls;
+    slow_job().with("limits", "calls_per_second", 90).write(&bench);
+    bench.imbulk(&["plan", &job]).expect(4).says("the input or the job changed");
+    bench.run(&job).expect(4).says("--resume");
+    assert_eq!(bench.report().calls, calls);
+    bench.imbulk(&["run", &job, "--execute", "--yes", "--resume"]).expect(0);
+    assert_eq!(received(&bench, &plain(OPERATION, 150)), 150);
 }
 
 #[test]
@@ -374,6 +400,8 @@ fn a_key_file_is_enough_to_sign_with_and_is_refused_where_others_may_read_it() {
     let shown = plan(&bench, &job, 0);
     assert_eq!(shown["conditions"]["target"]["credentials"]["source"], "IMBULK_SECRET_KEY_FILE");
     bench.run(&job).expect(0);
+    bench.imbulk(&["results", "job", "--output", "key"]).expect(2).says("the file with the secret key");
+    assert_eq!(std::fs::read_to_string(&path).expect("a file of ours"), crate::harness::bench::KEY);
 }
 
 fn status(bench: &Bench) -> Vec<Value> {

@@ -35,6 +35,8 @@ pub struct Conditions {
     pub while_sending: WhileSending,
     /// Why `run` would send nothing.
     pub refusals: Vec<String>,
+    /// Why `run` would send nothing after the unfinished runs that go first.
+    pub later_refusals: Vec<String>,
 }
 
 /// An unfinished run that goes first.
@@ -134,9 +136,10 @@ impl Conditions {
 
     /// Why nothing would be sent.
     pub(super) fn refusals(&self, text: &mut Text) {
-        for refusal in &self.refusals {
+        let all = self.refusals.iter().map(|refusal| ("refused: ", refusal));
+        for (title, refusal) in all.chain(self.later_refusals.iter().map(|refusal| ("then refused: ", refusal))) {
             for (at, line) in refusal.lines().enumerate() {
-                let head = if at == 0 { "refused: " } else { "  " };
+                let head = if at == 0 { title } else { "  " };
                 text.line(&format!("{head}{}", visible(line)));
             }
         }
@@ -267,6 +270,7 @@ mod tests {
             until: Some(at("2026-11-23T06:00+08:00[Asia/Shanghai]")),
             while_sending: WHILE_SENDING,
             refusals: vec!["no credentials\nhint: set IMBULK_SECRET_KEY".to_owned()],
+            later_refusals: vec!["too few items".to_owned()],
         };
         insta::assert_snapshot!(text_of(&conditions), @r"
         goes first     unfinished run 0190e8b0-0000-7000-8000-000000000001
@@ -282,11 +286,12 @@ mod tests {
         protected      1,203 ids, 1 pattern: from never\u{1b}.txt, and the admin account
         max_items      5 items, at most 3  NOT ALLOWED
         max_rejected   1.0 % of rows rejected, at most 10 %
-        canary         the first 100 items are judged before the rest is sent
+        canary         the first requests, 100 items or more, are judged before the rest is sent
         halts          at 50 % failed, from 1,000 items on
         until          2026-11-23 06:00 +08:00 (in 3 h 12 min)
         refused: no credentials
           hint: set IMBULK_SECRET_KEY
+        then refused: too few items
         ");
     }
 
@@ -303,12 +308,13 @@ mod tests {
             until: None,
             while_sending: WHILE_SENDING,
             refusals: Vec::new(),
+            later_refusals: Vec::new(),
         };
         insta::assert_snapshot!(text_of(&conditions), @r"
         last plan      3 s ago; since then nothing changed
         target         the sandbox: no real app
         protected      1 id, 0 patterns: the admin account only
-        canary         the first 100 items are judged before the rest is sent
+        canary         the first requests, 100 items or more, are judged before the rest is sent
         halts          at 50 % failed, from 1,000 items on
         ");
     }
