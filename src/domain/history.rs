@@ -49,6 +49,12 @@ impl CodeHistory {
         }
     }
 
+    /// The reason of an item that has none of its own: the codes that it met, the latest first; empty without any.
+    pub fn earlier(&self) -> String {
+        let codes: Vec<String> = self.codes().map(|code| code.to_string()).collect();
+        if codes.is_empty() { String::new() } else { format!("before: {}", codes.join(", ")) }
+    }
+
     /// As the queue stores it, a JSON list; `None` without any code, so that a plain success stores nothing.
     pub fn to_json(&self) -> Option<String> {
         let codes: Vec<String> = self.codes().map(|code| code.to_string()).collect();

@@ -253,6 +253,11 @@ impl RequestResult {
         if self.0.state == "settled" { Outcome::Succeeded } else { Outcome::Pending }
     }
 
+    /// The codes that its items met before, in words; empty without any. Only after [`RequestResult::items`].
+    pub fn earlier_codes(&self) -> Result<String, QueueError> {
+        Ok(self.0.history()?.earlier())
+    }
+
     /// HTTP exchanges begun for its items.
     pub fn attempts(&self) -> u32 {
         self.0.attempts

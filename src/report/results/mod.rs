@@ -140,12 +140,15 @@ async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(
 }
 
 fn keep(request: &RequestResult, spill: &mut Spill) -> Result<(), ReportError> {
-    for item in &request.items()? {
+    let items = request.items()?;
+    let earlier = request.earlier_codes()?;
+    for item in &items {
         let mut record = Record {
             row: item.row,
             from: request.from().unwrap_or_default(),
             account: item.account.as_str(),
             tags: "",
+            earlier: &earlier,
             attempts: request.attempts(),
             outcome: request.outcome(),
             finished_at: request.finished_at(),

@@ -124,7 +124,7 @@ fn of_record<'a>(
         tags: Cow::Owned(tags),
         outcome,
         code: exception.and_then(|exception| exception.code),
-        reason: exception.map_or("", |exception| &exception.reason).into(),
+        reason: exception.map_or(record.earlier, |exception| &exception.reason).into(),
         attempts: record.attempts,
         finished_at: record.finished_at,
     };

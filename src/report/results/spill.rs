@@ -27,6 +27,8 @@ pub(super) struct Record<'a> {
     pub(super) account: &'a str,
     /// The row's tags as a JSON object; empty for operations without tags.
     pub(super) tags: &'a str,
+    /// Codes that the row's request met before it succeeded, in words; empty without any.
+    pub(super) earlier: &'a str,
     /// HTTP exchanges begun.
     pub(super) attempts: u32,
     /// Succeeded or pending.
@@ -127,15 +129,15 @@ impl Spill {
     }
 }
 
-/// Bytes of a record before its texts: row, attempts, outcome, time, and the lengths of three texts.
-const HEAD: usize = 8 + 4 + 1 + 8 + 3 * 4;
+/// Bytes of a record before its texts: row, attempts, outcome, time, and the lengths of four texts.
+const HEAD: usize = 8 + 4 + 1 + 8 + 4 * 4;
 
 impl<'a> Record<'a> {
     /// Stands for no time: nothing finished so long before 1970.
     const NEVER: i64 = i64::MIN;
 
     fn encode(&self, into: &mut Vec<u8>) {
-        let texts = [self.from, self.account, self.tags];
+        let texts = [self.from, self.account, self.tags, self.earlier];
         into.reserve(HEAD + texts.iter().map(|text| text.len()).sum::<usize>());
         into.extend_from_slice(&self.row.to_le_bytes());
         into.extend_from_slice(&self.attempts.to_le_bytes());
@@ -154,17 +156,20 @@ impl<'a> Record<'a> {
         let [outcome] = take(bytes)?;
         let finished_at = i64::from_le_bytes(take(bytes)?);
         let mut length = || usize::try_from(u32::from_le_bytes(take(bytes)?)).ok();
-        let [from, account, tags] = [length()?, length()?, length()?];
-        // All three at once: most are short, and each look costs more than its bytes.
-        let (texts, rest) = bytes.split_at_checked(from.checked_add(account)?.checked_add(tags)?)?;
+        let [from, account, tags, earlier] = [length()?, length()?, length()?, length()?];
+        // All at once: most are short, and each look costs more than its bytes.
+        let all = from.checked_add(account)?.checked_add(tags)?.checked_add(earlier)?;
+        let (texts, rest) = bytes.split_at_checked(all)?;
         *bytes = rest;
         let (from, texts) = std::str::from_utf8(texts).ok()?.split_at_checked(from)?;
-        let (account, tags) = texts.split_at_checked(account)?;
+        let (account, texts) = texts.split_at_checked(account)?;
+        let (tags, earlier) = texts.split_at_checked(tags)?;
         Some(Self {
             row,
             from,
             account,
             tags,
+            earlier,
             attempts,
             outcome: Outcome::ALL.into_iter().find(|known| *known as u8 == outcome)?,
             finished_at: (finished_at != Self::NEVER).then_some(finished_at),

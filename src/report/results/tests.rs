@@ -176,6 +176,7 @@ async fn records_that_outgrow_memory_come_back_whole() {
             from: "",
             account: &account,
             tags: &tags,
+            earlier: "",
             attempts: 1,
             outcome: Outcome::Pending,
             finished_at: None,
