@@ -123,7 +123,7 @@ impl Header {
         if cells.len() == self.width() && (0..self.width()).all(is_named) {
             return Some(Repeat::Same);
         }
-        if self.has_api_name(cells) || self.has_other_names(cells) || self.has_names_elsewhere(cells, columns) {
+        if self.has_api_name(cells) || self.has_other_names(cells) || self.has_names_elsewhere(cells) {
             return Some(Repeat::Other);
         }
         if !self.ids().all(is_named) {
@@ -171,10 +171,9 @@ impl Header {
     /// Whether the job's own names for all ids are in the row, together with at least one more name of the header.
     ///
     /// One name alone may be a value of another column: a column `user`, and a column `role` with the value `user`.
-    fn has_names_elsewhere(&self, cells: Cells<'_>, columns: &Columns<'_>) -> bool {
-        let has = |name: &str| cells.iter().any(|cell| is_name(cell, name));
-        let mut files = columns.ids().map(|id| id.file);
-        if !files.all(|file| has(&file.to_lowercase())) {
+    fn has_names_elsewhere(&self, cells: Cells<'_>) -> bool {
+        let has = |name: &String| cells.iter().any(|cell| is_name(cell, name));
+        if !self.ids().all(|index| self.names.get(index).is_some_and(has)) {
             return false;
         }
         let is_known = |cell: &[u8]| self.names.iter().any(|name| !name.is_empty() && is_name(cell, name));
@@ -223,7 +222,13 @@ fn is_name(cell: &[u8], name: &str) -> bool {
 
 /// The same for a name in ASCII, in either case.
 fn is_ascii_name(cell: &[u8], name: &str) -> bool {
-    cell.len() >= name.len() && bare(&String::from_utf8_lossy(cell)).eq_ignore_ascii_case(name)
+    if cell.len() <= name.len() {
+        return cell.eq_ignore_ascii_case(name.as_bytes());
+    }
+    // Every row is compared: nearly no cell has anything at its ends that could be left out.
+    let is_kept = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    let has_margin = !is_kept(cell.first()) || !is_kept(cell.last());
+    has_margin && bare(&String::from_utf8_lossy(cell)).eq_ignore_ascii_case(name)
 }
 
 /// A name or cell without blanks and invisible characters around it.
