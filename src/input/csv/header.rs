@@ -1,5 +1,8 @@
 //! The header line: which cell of a row means what, and what parts the cells.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{Read, Seek, SeekFrom};
 
 use crate::domain::field_names;
