@@ -85,7 +85,7 @@ fn the_quickstart_needs_neither_app_nor_environment() {
 fn the_quickstart_holds_rows_of_every_kind() {
     let text = fs::read_to_string("jobs/quickstart.csv").expect("readable");
     let protected = fs::read_to_string("jobs/never-delete.txt").expect("readable");
-    let protected = Protected::parse(&protected).expect("a good list");
+    let protected = Protected::parse(&protected, &[]).expect("a good list");
     let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
     let mut pairs: Vec<_> = rows.iter().filter(|row| row.len() == 2).collect();
     let named = pairs.iter().filter(|row| row.iter().any(|id| protected.protects(id))).count();
@@ -521,4 +521,17 @@ fn a_wrong_protected_list_is_named_with_its_line() {
     fs::write(folder.path().join("list"), "ok\nadmin # boss\n").expect("written");
     let wrong = load_protected(&job).unwrap_err().to_string();
     assert!(wrong.contains("list: line 2: `admin # boss` has a comment"), "{wrong}");
+}
+
+#[test]
+fn a_column_name_of_the_job_is_no_protected_id() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = folder.path().join("job.toml");
+    let text = format!("{DELETE}columns = {{ UserID = \"member_no\" }}\n[guard]\nprotected = \"list\"\n");
+    fs::write(&job, text).expect("written");
+    for (list, reason) in [("ok\nmember_no\n", "is a header"), ("ok\nu2member_no\n", "ends with the column name")] {
+        fs::write(folder.path().join("list"), list).expect("written");
+        let wrong = load_protected(&load(&job)).unwrap_err().to_string();
+        assert!(wrong.contains("list: line 2: ") && wrong.contains(reason), "{wrong}");
+    }
 }

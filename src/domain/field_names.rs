@@ -50,6 +50,55 @@ pub fn field(name: &str) -> Option<&'static str> {
     FIELDS.into_iter().find(|(field, near)| is(field, *near)).map(|(field, _)| field)
 }
 
+/// The columns of ids in the API.
+pub const ID_COLUMNS: [&str; 3] = ["UserID", "From_Account", "To_Account"];
+
+/// Whether a cell has the letters of an id column of the API: `user_id`, `To Account`.
+pub fn is_near_id_column(cell: &[u8]) -> bool {
+    let is_other = |byte: &u8| byte.is_ascii_punctuation() || *byte == b' ';
+    if cell.is_ascii() {
+        // Nearly every id is told apart by its first letter.
+        let first = cell.iter().find(|byte| !is_other(byte)).map(u8::to_ascii_lowercase);
+        if !first.is_some_and(|byte| matches!(byte, b'u' | b'f' | b't') || !byte.is_ascii_graphic()) {
+            return false;
+        }
+    }
+    if cell.len() > LONGEST_NAME {
+        return false;
+    }
+    let letters = letters(&String::from_utf8_lossy(cell));
+    ID_COLUMNS.iter().any(|name| letters == self::letters(name))
+}
+
+/// More bytes than a name and the invisible characters in it have.
+const LONGEST_NAME: usize = 64;
+
+/// Whether a name is long enough that an id hardly ends with it by chance.
+pub fn is_long(name: &str) -> bool {
+    name.chars().filter(|c| c.is_alphanumeric()).count() >= 4
+}
+
+/// Names of columns that an account may well have.
+const VAGUE: [&str; 12] = [
+    "account",
+    "accounts",
+    "id",
+    "ids",
+    "user",
+    "users",
+    "uid",
+    "identifier",
+    "username",
+    "user_name",
+    "userids",
+    "用户",
+];
+
+/// Whether a name of a column may well be the id of an account.
+pub fn is_vague(name: &str) -> bool {
+    VAGUE.contains(&&*name.to_lowercase())
+}
+
 /// Whether a name means to be a tag, be it a mistyped one: `Tag_SNS_IM_ Remark`, `tagSnsCustomVip`, `Tag_Profile_IM_Nick`.
 pub fn is_like_tag(name: &str) -> bool {
     let letters = letters(name);
@@ -154,6 +203,16 @@ mod tests {
         ] {
             assert_eq!(field(name), None, "{name}");
             assert!(!is_like_tag(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_id_column_is_found_under_near_names_and_no_account_is_one() {
+        for name in ["UserID", "user_id", "user-id", "\u{feff}UserID", "\"UserID\"", "Ｔo_Account", "from account"] {
+            assert!(is_near_id_column(name.as_bytes()), "{name}");
+        }
+        for name in ["id", "account", "user", "userid1", "user_1", "to", "", "用户", "DeleteType", "im_user_id"] {
+            assert!(!is_near_id_column(name.as_bytes()), "{name}");
         }
     }
 

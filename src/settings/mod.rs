@@ -52,16 +52,18 @@ pub enum ProtectedFileError {
 /// and, where the environment names that one, the one of the job file.
 pub fn load_protected(job: &Job) -> Result<Protected, ProtectedFileError> {
     let list = match &job.guard.protected {
-        Some(Protection::File(file)) => read_list(file)?,
+        Some(Protection::File(file)) => read_list(file, job)?,
         Some(Protection::Nobody) | None => Protected::default(),
     };
     let admins = job.app.identifier.iter().chain(&job.replaced_admin);
     Ok(admins.fold(list, |list, admin| list.with(admin)))
 }
 
-fn read_list(file: &Path) -> Result<Protected, ProtectedFileError> {
+fn read_list(file: &Path, job: &Job) -> Result<Protected, ProtectedFileError> {
     let text = std::fs::read(file).map_err(|source| ProtectedFileError::Read { file: file.to_owned(), source })?;
-    Protected::parse(&text).map_err(|source| ProtectedFileError::Wrong { file: file.to_owned(), source })
+    let columns: Vec<&str> =
+        job.operation.shape().columns().filter_map(|id| job.input.columns.get(id)).map(String::as_str).collect();
+    Protected::parse(&text, &columns).map_err(|source| ProtectedFileError::Wrong { file: file.to_owned(), source })
 }
 
 #[cfg(test)]

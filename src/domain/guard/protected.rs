@@ -7,6 +7,7 @@ use foldhash::quality::FixedState;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::domain::account::{MAX_BYTES, UserId, UserIdError};
+use crate::domain::field_names;
 use crate::domain::unusual_id::{self, UnusualId, is_invisible, shown};
 
 /// Most bytes that the compiled patterns may take: some ten thousand patterns.
@@ -73,6 +74,29 @@ pub enum ProtectedError {
         /// What is there.
         id: String,
     },
+    /// An id or pattern, and the header of another file.
+    #[error(
+        "line {line}: `{id}` ends with the column name `{name}` (were files joined without a line feed?)\nhint: put \
+         the id on a line of its own; if an account has this id, write `*` in place of its last character"
+    )]
+    Joined {
+        /// The line, from 1.
+        line: usize,
+        /// What is there.
+        id: String,
+        /// The name at its end.
+        name: String,
+    },
+    /// A pattern of another language.
+    #[error("line {line}: `{id}` {why}\nhint: a pattern is an id with `*` for any characters: vip_*")]
+    OtherPattern {
+        /// The line, from 1.
+        line: usize,
+        /// What is there.
+        id: String,
+        /// How it differs from a pattern.
+        why: &'static str,
+    },
     /// A line with an id and a comment.
     #[error("line {line}: `{text}` has a comment after the id\nhint: comments stand on lines of their own")]
     Comment {
@@ -96,15 +120,16 @@ pub enum ProtectedError {
 }
 
 impl Protected {
-    /// Reads a list.
-    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, ProtectedError> {
+    /// Reads a list. `columns` are the job's own names for columns of ids, which are no ids here.
+    pub fn parse(text: impl AsRef<[u8]>, columns: &[&str]) -> Result<Self, ProtectedError> {
         let text = decode(text.as_ref())?;
         let mut protected = Self::default();
         let mut patterns = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let Some(id) = id_of(line) else { continue };
             let is_first = protected.ids.is_empty() && patterns.is_empty();
-            check(index + 1, id, is_first)?;
+            check_header(index + 1, id, is_first, columns)?;
+            check(index + 1, id)?;
             protected.lines.update(id.as_bytes()).update(b"\n");
             if id.contains('*') {
                 patterns.push(pattern(id));
@@ -209,31 +234,43 @@ fn decode(text: &[u8]) -> Result<&str, ProtectedError> {
 
 /// Names of columns that are hardly ever the id of an account.
 const HEADERS: [&str; 7] = ["userid", "user_id", "from_account", "to_account", "account_id", "accountid", "im_user_id"];
-/// Names of columns on the first line. An account may have one of them, but hardly the first of a list.
-const FIRST_LINE_HEADERS: [&str; 12] = [
-    "account",
-    "accounts",
-    "id",
-    "ids",
-    "user",
-    "users",
-    "uid",
-    "identifier",
-    "username",
-    "user_name",
-    "userids",
-    "用户",
-];
+/// Refuses the header of a table, also where it follows an id because a line feed is missing.
+fn check_header(line: usize, id: &str, is_first: bool, columns: &[&str]) -> Result<(), ProtectedError> {
+    let name = id.to_lowercase();
+    let known = || HEADERS.iter().chain(columns).map(|header| header.to_lowercase());
+    let is_header = field_names::is_near_id_column(id.as_bytes()) || known().any(|header| header == name);
+    if is_header || is_first && field_names::is_vague(id) {
+        return Err(ProtectedError::Header { line, id: shown(id) });
+    }
+    match known().find(|header| field_names::is_long(header) && name.ends_with(&**header)) {
+        Some(header) => Err(ProtectedError::Joined { line, id: shown(id), name: ending(id, &header) }),
+        None => Ok(()),
+    }
+}
 
-fn check(line: usize, id: &str, is_first: bool) -> Result<(), ProtectedError> {
+/// The end of an id that is this name in lower case, as it is written.
+fn ending(id: &str, name: &str) -> String {
+    let chars: Vec<char> = id.chars().collect();
+    chars[chars.len().saturating_sub(name.chars().count())..].iter().collect()
+}
+
+/// Refuses patterns that look as if they protected many ids, and protect none.
+fn check_pattern(line: usize, id: &str) -> Result<(), ProtectedError> {
+    let why = if id.contains('＊') {
+        "contains a full-width asterisk, which is no pattern"
+    } else if id.starts_with('^') && id.ends_with('$') {
+        "looks like a regular expression"
+    } else {
+        return Ok(());
+    };
+    Err(ProtectedError::OtherPattern { line, id: shown(id), why })
+}
+
+fn check(line: usize, id: &str) -> Result<(), ProtectedError> {
     if id.contains(" #") {
         return Err(ProtectedError::Comment { line, text: shown(id) });
     }
-    let name = id.to_lowercase();
-    let is_header = |names: &[&str]| names.contains(&&*name);
-    if is_header(&HEADERS) || is_first && is_header(&FIRST_LINE_HEADERS) {
-        return Err(ProtectedError::Header { line, id: shown(id) });
-    }
+    check_pattern(line, id)?;
     // What a pattern says beside `*` must fit into an id; it may be a part of one that is unusual by itself.
     let literal = id.replace('*', "");
     let is_pattern = literal.len() < id.len();
@@ -284,7 +321,7 @@ mod tests {
     use super::*;
 
     fn protects(list: &str, id: &str) -> bool {
-        Protected::parse(list).expect("a good list").protects(id)
+        Protected::parse(list, &[]).expect("a good list").protects(id)
     }
 
     #[test]
@@ -328,20 +365,20 @@ mod tests {
     #[test]
     fn a_line_that_could_protect_nothing_is_refused_with_its_line() {
         let long = format!("ok\n\n{}", "x".repeat(33));
-        let error = Protected::parse(&long).unwrap_err().to_string();
+        let error = Protected::parse(&long, &[]).unwrap_err().to_string();
         assert_eq!(error, format!("line 3: `{}` has 33 bytes, the API takes at most 32", "x".repeat(33)));
-        let error = Protected::parse("a\u{7}b*").unwrap_err().to_string();
+        let error = Protected::parse("a\u{7}b*", &[]).unwrap_err().to_string();
         assert_eq!(error, r"line 1: `a\u{7}b*` contains the control character U+0007");
-        let error = Protected::parse("old\rmac").unwrap_err().to_string();
+        let error = Protected::parse("old\rmac", &[]).unwrap_err().to_string();
         assert_eq!(error, r"line 1: `old\rmac` contains the control character U+000D");
-        let error = Protected::parse("admin # the boss").unwrap_err();
+        let error = Protected::parse("admin # the boss", &[]).unwrap_err();
         assert!(matches!(error, ProtectedError::Comment { line: 1, .. }));
-        let error = Protected::parse(format!("{}*", "x".repeat(33))).unwrap_err();
+        let error = Protected::parse(format!("{}*", "x".repeat(33)), &[]).unwrap_err();
         assert!(matches!(error, ProtectedError::Id { why: UserIdError::TooLong(33), .. }));
     }
 
     fn refused(list: impl AsRef<[u8]>) -> String {
-        Protected::parse(list).unwrap_err().to_string()
+        Protected::parse(list, &[]).unwrap_err().to_string()
     }
 
     #[test]
@@ -377,6 +414,40 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_ends_with_a_header_is_refused_with_its_line() {
+        for list in ["a\nvip_1UserID", "a\nvip_1\u{feff}UserID", "a\nvip_*user_id", "a\nvip_1TO_Account"] {
+            let said = refused(list);
+            assert!(said.starts_with("line 2: `vip_"), "{list:?}: {said}");
+        }
+        assert!(refused("vip_1UserID").contains("ends with the column name `UserID`"));
+        assert!(protects("david\nUserID2\nsuperuser", "david"), "short names end ids by chance");
+    }
+
+    #[test]
+    fn the_column_names_of_the_job_are_no_ids() {
+        for (name, list) in [
+            ("member_no", "a\nmember_no"),
+            ("member_no", "a\nMember_No"),
+            ("member_no", "a\nu2member_no"),
+            ("账号", "a\n账号"),
+            ("id", "a\nid"),
+        ] {
+            let said = Protected::parse(list, &[name]).unwrap_err().to_string();
+            assert!(said.starts_with("line 2: "), "{list:?}: {said}");
+            assert!(protects(list, "a"), "another job may have such an account");
+        }
+        assert!(Protected::parse("david", &["id"]).unwrap().protects("david"));
+    }
+
+    #[test]
+    fn patterns_of_other_languages_are_refused() {
+        for list in ["a\nvip_＊", "a\n＊", "a\n^vip_.*$", "a\n^vip_1$"] {
+            assert!(matches!(Protected::parse(list, &[]), Err(ProtectedError::OtherPattern { line: 2, .. })), "{list}");
+        }
+        assert!(protects("vip_[0-9]\nvip_?\n^a\nb$", "vip_?"));
+    }
+
+    #[test]
     fn an_invisible_character_is_shown_in_the_message() {
         assert!(refused("vip_2\u{200b}").contains(r"`vip_2\u{200b}`"));
     }
@@ -391,13 +462,13 @@ mod tests {
     #[test]
     fn a_list_that_protects_nobody_is_refused() {
         for list in ["", "\n\n", "# vip_1\n  # vip_2\n", "\u{feff}", " \t\r\n"] {
-            assert_eq!(Protected::parse(list).unwrap_err(), ProtectedError::Empty, "{list:?}");
+            assert_eq!(Protected::parse(list, &[]).unwrap_err(), ProtectedError::Empty, "{list:?}");
         }
     }
 
     #[test]
     fn ids_and_patterns_are_counted() {
-        let list = Protected::parse("a\nb\na\nvip_*\n# c\n").expect("a good list").with("admin");
+        let list = Protected::parse("a\nb\na\nvip_*\n# c\n", &[]).expect("a good list").with("admin");
         assert_eq!((list.ids(), list.patterns()), (3, 1));
     }
 
@@ -410,7 +481,7 @@ mod tests {
     #[test]
     fn thousands_of_patterns_are_one_automaton() {
         let list: Vec<String> = (0..5_000).map(|n| format!("team{n}_*")).collect();
-        let protected = Protected::parse(list.join("\n")).expect("a good list");
+        let protected = Protected::parse(list.join("\n"), &[]).expect("a good list");
         assert!(protected.protects("team4999_x"));
         assert!(!protected.protects("team5000_x"));
     }
@@ -422,7 +493,7 @@ mod tests {
             others in prop::collection::vec("[a-d用]{1,3}", 60),
         ) {
             let lines: Vec<&str> = listed.iter().map(String::as_str).collect();
-            let list = Protected::parse(lines.join("\n")).unwrap();
+            let list = Protected::parse(lines.join("\n"), &[]).unwrap();
             for id in listed.iter().chain(&others) {
                 prop_assert_eq!(list.protects(id), listed.contains(id), "{}", id);
             }
@@ -439,7 +510,7 @@ mod tests {
 
         #[test]
         fn any_text_is_a_list_or_an_error(text in any::<String>()) {
-            let _ = Protected::parse(&text);
+            let _ = Protected::parse(&text, &[]);
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The header line: which cell of a row means what, and what parts the cells.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{Read, Seek, SeekFrom};
 
+use crate::domain::field_names;
 use crate::domain::job::Delimiter;
 use crate::domain::unusual_id::is_invisible;
 use crate::input::columns::{Columns, Meaning};
@@ -87,12 +91,12 @@ fn strip_return(cell: &[u8]) -> &[u8] {
     cell.strip_suffix(b"\r").unwrap_or(cell)
 }
 
-/// Which header a row repeats.
+/// How a row repeats the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// The first one: the rows behind it mean the same.
+    /// The rows after it mean the same: only this row is rejected.
     Same,
-    /// One of other columns, or in another order: the rows behind it mean something else.
+    /// A header with other columns, or in another order: the rows after it mean something else.
     Other,
 }
 
@@ -116,40 +120,67 @@ impl Header {
         self.names.len()
     }
 
-    /// Whether a row may be a header, at a glance: one of its cells ends as the account's column does.
-    fn may_be_repeated(&self, cells: Cells<'_>) -> bool {
-        let name = self.names.get(self.account).map_or("", String::as_str).as_bytes();
-        // Blanks and a byte order mark may be around it.
-        let length = name.len()..=name.len() + 6;
-        let last = name.last().copied().unwrap_or_default();
-        cells.iter().any(|cell| {
-            length.contains(&cell.len())
-                && cell.last().is_some_and(|byte| byte.eq_ignore_ascii_case(&last) || !byte.is_ascii_graphic())
-        })
+    /// Whether a row is a header again, as in files that were joined. `columns` are those of the file.
+    pub(super) fn repeat(&self, cells: Cells<'_>, columns: &Columns<'_>) -> Option<Repeat> {
+        let is_named = |index: usize| self.equals_name(cells, index);
+        if cells.len() == self.width() && (0..self.width()).all(is_named) {
+            return Some(Repeat::Same);
+        }
+        if self.has_api_name(cells) || self.has_other_names(cells) || self.has_names_elsewhere(cells) {
+            return Some(Repeat::Other);
+        }
+        if !self.ids().all(is_named) {
+            return None;
+        }
+        // The job's own name for the column. An account may be called `user`; hardly any is called `member_no`.
+        let is_vague = columns.ids().any(|id| field_names::is_vague(id.file) || !field_names::is_long(id.file));
+        Some(if is_vague { Repeat::Same } else { Repeat::Other })
     }
 
-    /// Whether a row is a header again, as in files that were joined. `columns` are those of the file.
+    /// The columns of ids.
+    fn ids(&self) -> impl Iterator<Item = usize> {
+        self.from.into_iter().chain([self.account])
+    }
+
+    /// Whether a cell is the name of its column.
+    fn equals_name(&self, cells: Cells<'_>, index: usize) -> bool {
+        cells.get(index).zip(self.names.get(index)).is_some_and(|(cell, name)| is_name(cell, name))
+    }
+
+    /// Whether an id is nearly an id column of the API, or another cell is exactly one.
+    fn has_api_name(&self, cells: Cells<'_>) -> bool {
+        self.ids().filter_map(|index| cells.get(index)).any(field_names::is_near_id_column)
+            || cells.iter().any(|cell| field_names::ID_COLUMNS.iter().any(|name| is_ascii_name(cell, name)))
+    }
+
+    /// Whether all cells but the ids are the names of their columns.
     ///
-    /// All needed columns must be named. Since a file's own name for one may be a value of another column (a column
-    /// `user`, and a column `role` with the value `user`), a second name must be there as well, unless it is the API's.
-    pub(super) fn repeat(&self, cells: Cells<'_>, columns: &Columns<'_>) -> Option<Repeat> {
-        if !self.may_be_repeated(cells) {
-            return None;
+    /// A column `vip` may hold the value `vip`. So where only one cell is a name, an id with a digit makes a row.
+    fn has_other_names(&self, cells: Cells<'_>) -> bool {
+        if cells.len() != self.width() {
+            return false;
         }
-        let cells: Vec<String> = cells.iter().map(|cell| bare(&String::from_utf8_lossy(cell)).to_lowercase()).collect();
-        let has = |name: &str| cells.contains(&name.to_lowercase());
-        if !columns.ids().all(|id| has(id.file)) {
-            return None;
+        let mut named = 0;
+        for index in (0..self.width()).filter(|index| self.ids().all(|id| id != *index)) {
+            if !self.equals_name(cells, index) {
+                return false;
+            }
+            named += usize::from(self.names.get(index).is_some_and(|name| !name.is_empty()));
         }
-        let named = cells.iter().filter(|cell| !cell.is_empty() && self.names.contains(cell)).count();
-        let surely = columns.ids().all(|id| id.file == id.api);
-        if named < 2 && cells.len() > 1 && !surely {
-            return None;
+        let has_digit = |index: usize| cells.get(index).is_some_and(|id| id.iter().any(u8::is_ascii_digit));
+        named > 1 || named == 1 && !self.ids().any(has_digit)
+    }
+
+    /// Whether the job's own names for all ids are in the row, together with at least one more name of the header.
+    ///
+    /// One name alone may be a value of another column: a column `user`, and a column `role` with the value `user`.
+    fn has_names_elsewhere(&self, cells: Cells<'_>) -> bool {
+        let has = |name: &String| cells.iter().any(|cell| is_name(cell, name));
+        if !self.ids().all(|index| self.names.get(index).is_some_and(has)) {
+            return false;
         }
-        let at = |index: usize| cells.get(index) == self.names.get(index);
-        let mut needed = self.from.into_iter().chain([self.account]).chain(self.tags.iter().map(|(_, index)| *index));
-        let same = cells.len() == self.width() && needed.all(at);
-        Some(if same { Repeat::Same } else { Repeat::Other })
+        let is_known = |cell: &[u8]| self.names.iter().any(|name| !name.is_empty() && is_name(cell, name));
+        cells.iter().filter(|cell| is_known(cell)).count() > 1
     }
 
     /// Whether an id may end with the name of a column by chance.
@@ -172,19 +203,35 @@ pub(super) struct Joint {
     pub(super) is_sure: bool,
 }
 
-/// Names of fewer letters end many an id.
-const SURE_LETTERS: usize = 4;
-
 fn joints(columns: &Columns<'_>, names: &[String]) -> Vec<Joint> {
     let mut joints: Vec<Joint> = Vec::new();
     let candidates = columns.ids().map(|id| id.file).chain(names.first().map(String::as_str));
     for name in candidates.filter(|name| !name.is_empty() && !columns.results) {
         if joints.iter().all(|joint| joint.name != name) {
-            let is_sure = name.chars().filter(|c| c.is_alphanumeric()).count() >= SURE_LETTERS;
-            joints.push(Joint { name: name.to_owned(), is_sure });
+            joints.push(Joint { name: name.to_owned(), is_sure: field_names::is_long(name) });
         }
     }
     joints
+}
+
+/// Whether a cell is this name in lower case, ignoring case and what [`bare`] leaves out.
+fn is_name(cell: &[u8], name: &str) -> bool {
+    if name.is_ascii() {
+        return is_ascii_name(cell, name);
+    }
+    let cell = String::from_utf8_lossy(cell);
+    bare(&cell).chars().flat_map(char::to_lowercase).eq(name.chars())
+}
+
+/// The same for a name in ASCII, in either case.
+fn is_ascii_name(cell: &[u8], name: &str) -> bool {
+    if cell.len() <= name.len() {
+        return cell.eq_ignore_ascii_case(name.as_bytes());
+    }
+    // Every row is compared: nearly no cell has anything at its ends that could be left out.
+    let is_kept = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    let has_margin = !is_kept(cell.first()) || !is_kept(cell.last());
+    has_margin && bare(&String::from_utf8_lossy(cell)).eq_ignore_ascii_case(name)
 }
 
 /// A name or cell without blanks and invisible characters around it.

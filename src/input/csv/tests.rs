@@ -100,51 +100,6 @@ fn bad_ids_are_rejected_with_column_and_reason_and_sink_nobody() {
 }
 
 #[test]
-fn a_header_in_the_middle_is_no_account() {
-    let rows = rows("account_delete", "rows.csv", "UserID\na\n\u{feff}UserID\nb\nUserID\n");
-    assert_eq!(rows[1], "3 bad : repeats the header: were files joined?");
-    assert_eq!((rows[0].as_str(), rows[2].as_str()), ("2 a", "4 b"));
-    assert!(rows[3].starts_with("5 bad"));
-}
-
-#[test]
-fn a_second_header_of_other_columns_refuses_the_file_with_its_line() {
-    let refused = |operation, columns: &[(&str, &str)], text: &str| {
-        let error = rows_with(operation, "rows.csv", text.as_bytes(), &input(columns)).unwrap_err();
-        assert!(matches!(*error.problem, Problem::SecondHeader(_)), "{text}: {error}");
-        error.line.unwrap()
-    };
-    assert_eq!(refused("friend_delete", &[], "From_Account,To_Account\na,b\nTo_Account,From_Account\nb,a\n"), 3);
-    assert_eq!(refused("account_delete", &[], "UserID,note\na,x\nb,y\nnote,UserID\nx,a\n"), 4);
-    assert_eq!(refused("account_delete", &[], "UserID,note\na,x\n\u{feff}created_at,UserID\nx,a\n"), 3);
-    assert_eq!(refused("account_delete", &[], "note,UserID\nx,a\n\u{feff}UserID,note\na,x\n"), 3);
-    assert_eq!(refused("account_delete", &[], "UserID,note\na,x\n note , userid\r\nx,a\n"), 3);
-    assert_eq!(refused("account_delete", &[], "UserID,note\na,x\nid,UserID,note\n1,a,x\n"), 3);
-    assert_eq!(refused("account_delete", &[("UserID", "id")], "id,note\na,x\nnote,id\nx,a\n"), 3);
-    let update = "From_Account,To_Account,Tag_SNS_IM_Remark\na,b,x\nFrom_Account,To_Account,Tag_SNS_IM_Group\na,b,x\n";
-    assert_eq!(refused("friend_update", &[], update), 3);
-}
-
-#[test]
-fn a_value_that_equals_a_columns_name_is_no_header() {
-    let mapped = input(&[("UserID", "user")]);
-    let rows = rows_with("account_delete", "rows.csv", b"user,role\nalice,user\nbob,admin\n", &mapped).unwrap();
-    assert_eq!(rows, ["2 alice", "3 bob"]);
-    let mapped = input(&[("UserID", "id")]);
-    let rows = rows_with("account_delete", "rows.csv", b"id,lang\n17,id\n18,en\n", &mapped).unwrap();
-    assert_eq!(rows, ["2 17", "3 18"]);
-}
-
-#[test]
-fn a_second_header_of_the_same_meaning_is_one_bad_row() {
-    let text = "UserID,note\na,x\n UserID ,remark\nb,y\n";
-    assert_eq!(
-        rows("account_delete", "rows.csv", text),
-        ["2 a", "3 bad : repeats the header: were files joined?", "4 b"]
-    );
-}
-
-#[test]
 fn an_id_that_ends_with_the_header_is_rejected_or_noted() {
     let text = "UserID\nuser_1\nuser_2UserID\nuser_3\u{feff}UserID\nUserID2\n";
     let read = rows("account_delete", "rows.csv", text);

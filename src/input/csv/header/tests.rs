@@ -1,0 +1,103 @@
+//! Headers between the rows, as in files that were joined.
+
+use crate::input::Problem;
+use crate::input::testing::{input, rows, rows_with};
+
+#[test]
+fn a_header_in_the_middle_is_no_account() {
+    let rows = rows("account_delete", "rows.csv", "UserID\na\n\u{feff}UserID\nb\nUserID\n");
+    assert_eq!(rows[1], "3 bad : repeats the header: were files joined?");
+    assert_eq!((rows[0].as_str(), rows[2].as_str()), ("2 a", "4 b"));
+    assert!(rows[3].starts_with("5 bad"));
+}
+
+#[test]
+fn a_second_header_of_other_columns_refuses_the_file_with_its_line() {
+    let refused = |operation, columns: &[(&str, &str)], text: &str| {
+        let error = rows_with(operation, "rows.csv", text.as_bytes(), &input(columns)).unwrap_err();
+        assert!(matches!(*error.problem, Problem::SecondHeader(_)), "{text}: {error}");
+        error.line.unwrap()
+    };
+    assert_eq!(refused("friend_delete", &[], "From_Account,To_Account\na,b\nTo_Account,From_Account\nb,a\n"), 3);
+    assert_eq!(refused("account_delete", &[], "UserID,note\na,x\nb,y\nnote,UserID\nx,a\n"), 4);
+    assert_eq!(refused("account_delete", &[], "UserID,note\na,x\n\u{feff}created_at,UserID\nx,a\n"), 3);
+    assert_eq!(refused("account_delete", &[], "note,UserID\nx,a\n\u{feff}UserID,note\na,x\n"), 3);
+    assert_eq!(refused("account_delete", &[], "UserID,note\na,x\n note , userid\r\nx,a\n"), 3);
+    assert_eq!(refused("account_delete", &[], "UserID,note\na,x\nid,UserID,note\n1,a,x\n"), 3);
+    assert_eq!(refused("account_delete", &[("UserID", "id")], "id,note\na,x\nnote,id\nx,a\n"), 3);
+    let update = "From_Account,To_Account,Tag_SNS_IM_Remark\na,b,x\nFrom_Account,To_Account,Tag_SNS_IM_Group\na,b,x\n";
+    assert_eq!(refused("friend_update", &[], update), 3);
+}
+
+#[test]
+fn a_value_that_equals_a_columns_name_is_no_header() {
+    let mapped = input(&[("UserID", "user")]);
+    let rows = rows_with("account_delete", "rows.csv", b"user,role\nalice,user\nbob,admin\n", &mapped).unwrap();
+    assert_eq!(rows, ["2 alice", "3 bob"]);
+    let mapped = input(&[("UserID", "id")]);
+    let rows = rows_with("account_delete", "rows.csv", b"id,lang\n17,id\n18,en\n", &mapped).unwrap();
+    assert_eq!(rows, ["2 17", "3 18"]);
+}
+
+#[test]
+fn a_header_that_is_the_same_cell_by_cell_is_one_bad_row() {
+    let text = "UserID,note\na,x\n UserID ,\u{feff}NOTE\u{200b}\nb,y\n";
+    assert_eq!(
+        rows("account_delete", "rows.csv", text),
+        ["2 a", "3 bad : repeats the header: were files joined?", "4 b"]
+    );
+}
+
+fn is_second_header(operation: &str, columns: &[(&str, &str)], text: &str) -> bool {
+    match rows_with(operation, "rows.csv", text.as_bytes(), &input(columns)) {
+        Err(error) => matches!(*error.problem, Problem::SecondHeader(_)) && error.line == Some(3),
+        Ok(_) => false,
+    }
+}
+
+#[test]
+fn a_second_header_with_the_id_in_the_same_place_refuses_the_file() {
+    for (operation, text) in [
+        ("friend_delete_all", "From_Account,reason\ntrial_1,expired\nFrom_Account,To_Account\nalice,bob\n"),
+        ("friend_delete_all", "From_Account,reason\ntrial_1,expired\nfrom_account,to_account\nalice,bob\n"),
+        ("friend_delete_all", "From_Account,reason\ntrial_1,expired\nreason,To_Account\nalice,bob\n"),
+        ("friend_delete", "From_Account,To_Account,n\na,b,x\nFrom_Account,To_Account,Tag_SNS_IM_Remark\na,b,x\n"),
+        ("account_delete", "UserID,note\na,x\nUserID,To_Account\nb,c\n"),
+        ("account_delete", "UserID,note\na,x\nUserID,created\nb,c\n"),
+        ("account_delete", "UserID,note\na,x\nUserID\nb,c\n"),
+    ] {
+        assert!(is_second_header(operation, &[], text), "{text}");
+    }
+    let mapped = [("From_Account", "member_no")];
+    let text = "member_no,reason\na,x\nmember_no,friend\nalice,bob\n";
+    assert!(is_second_header("friend_delete_all", &mapped, text));
+}
+
+#[test]
+fn a_second_header_under_another_name_of_the_id_refuses_the_file() {
+    let mapped: &[(&str, &str)] = &[("UserID", "member_no")];
+    for (operation, columns, text) in [
+        ("account_delete", mapped, "member_no,n\nu1,a\nUserID,n\nu2,b\n"),
+        ("account_delete", mapped, "member_no\nu1\nUserID\nu2\n"),
+        ("account_delete", &[], "UserID,created_at,note\nu1,1,a\nuser_id,created_at,note\nu2,2,b\n"),
+        ("account_delete", &[], "UserID,created_at,note\nu1,1,a\nid,created_at,note\nu2,2,b\n"),
+        ("account_delete", &[], "UserID,note\nu1,a\nmember,note\nu2,b\n"),
+        ("account_delete", &[], "UserID,note\nu1,a\nFrom_Account,To_Account\nb,u2\n"),
+        ("account_delete", &[], "UserID\nu1\n\u{feff}user_id\nu2\n"),
+        ("friend_delete_all", &[], "From_Account\nt1\nTo_Account\nbob\n"),
+        ("friend_delete", &[], "From_Account,To_Account\na,b\nUserID,FriendID\nc,d\n"),
+    ] {
+        assert!(is_second_header(operation, columns, text), "{text}");
+    }
+}
+
+#[test]
+fn an_account_that_is_called_like_a_column_refuses_no_file() {
+    let text = "UserID\nid\naccount\nuser\nuserid1\n";
+    assert_eq!(rows("account_delete", "rows.csv", text), ["2 id", "3 account", "4 user", "5 userid1"]);
+    let text = "UserID,vip,\nu1,vip,\nid,,\nuser,x,\n";
+    assert_eq!(rows("account_delete", "rows.csv", text), ["2 u1", "3 id", "4 user"]);
+    let mapped = input(&[("UserID", "id")]);
+    let read = rows_with("account_delete", "rows.csv", b"id,lang\na,x\nid,en\nb,y\n", &mapped).unwrap();
+    assert!(read[1].starts_with("3 bad : repeats the header") && read[2] == "4 b", "{read:?}");
+}
