@@ -48,14 +48,11 @@ fn is_skippable(start: &[u8]) -> bool {
     matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// The plain bytes of a file that may be compressed, and how it is.
+/// The plain bytes of a file that may be compressed.
 ///
 /// What the bytes say counts, not the name. A name that promises compression which the bytes do not have is refused:
 /// such a file is not what its maker meant it to be.
-pub(super) fn decompress<'a>(
-    name: &str,
-    raw: impl Read + 'a,
-) -> Result<(Option<Compression>, Box<dyn Read + 'a>), Problem> {
+pub(super) fn decompress<'a>(name: &str, raw: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Problem> {
     let mut raw = Ahead::new(raw);
     let start = raw.peek(usize::try_from(SAMPLE).unwrap_or(usize::MAX)).map_err(Problem::Read)?;
     if let Some(foreign) = foreign::of(start, false) {
@@ -68,13 +65,13 @@ pub(super) fn decompress<'a>(
     } else {
         return match ending(name) {
             Some(ending) => Err(Problem::NotCompressed(ending)),
-            None => Ok((None, Box::new(raw))),
+            None => Ok(Box::new(raw)),
         };
     };
     let (start, plain) = peek(Members { compression, at: At::Between(raw) }, SAMPLE).map_err(Refusal::problem)?;
     match foreign::of(&start, true) {
         Some(foreign) => Err(Problem::NotText(foreign)),
-        None => Ok((Some(compression), Box::new(plain))),
+        None => Ok(Box::new(plain)),
     }
 }
 
@@ -287,7 +284,7 @@ mod tests {
 
     fn named(name: &str, raw: &[u8]) -> Result<Vec<u8>, Problem> {
         let mut text = Vec::new();
-        decompress(name, raw)?.1.read_to_end(&mut text).map_err(Refusal::problem)?;
+        decompress(name, raw)?.read_to_end(&mut text).map_err(Refusal::problem)?;
         Ok(text)
     }
 

@@ -11,7 +11,7 @@ use crate::domain::row::{BadRow, RowRef};
 use crate::domain::source_facts::SourceFacts;
 
 use super::columns::Columns;
-use super::compression::{Compression, decompress, peek};
+use super::compression::{decompress, peek};
 use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
 use super::foreign::SAMPLE;
@@ -46,7 +46,6 @@ enum Place {
 struct Text<'a, R> {
     format: Format,
     columns: Columns<'a>,
-    compression: Option<Compression>,
     reader: R,
 }
 
@@ -144,7 +143,7 @@ impl Source {
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
     /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
     pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
-        let Text { format, columns, compression, reader } = self.text(shape, input)?;
+        let Text { format, columns, reader } = self.text(shape, input)?;
         let mut text = Watch::new(reader);
         let mut rows = 0;
         let mut counting = |row: Result<RowRef<'_>, BadRow>| {
@@ -157,7 +156,7 @@ impl Source {
             Format::Jsonl => jsonl::read(&self.name, &mut text, &columns, &mut counting)?,
         }
         if let Some(line) = text.unfinished_line() {
-            self.check_last_line(line, format, compression, &mut notes)?;
+            self.check_last_line(line, format, &mut notes)?;
         }
         self.check_unchanged()?;
         Ok(notes.into_facts(rows))
@@ -177,7 +176,7 @@ impl Source {
     fn text<'a>(&'a self, shape: &Shape, input: &'a job::Input) -> Result<Text<'a, impl Read + 'a>, InputError> {
         let error = |problem| self.error(problem);
         let unreadable = |error| InputError::of_read(&self.name, None, error);
-        let (compression, plain) = decompress(&self.name, self.raw()?).map_err(error)?;
+        let plain = decompress(&self.name, self.raw()?).map_err(error)?;
         let (start, plain) = peek(plain, own_results::START.max(SAMPLE)).map_err(unreadable)?;
         let format = format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start));
         if format == Format::Csv && is_json(&start) {
@@ -193,23 +192,18 @@ impl Source {
         let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
         let columns = columns.map_err(error)?;
         let reader = to_utf8(plain, columns.encoding).map_err(error)?;
-        Ok(Text { format, columns, compression, reader })
+        Ok(Text { format, columns, reader })
     }
 
     /// A row that was cut off names another account: `user_1` for `user_12`. Many programs leave out the last line feed
-    /// of a file, so there it is only noted; compressed data shows by itself that it is whole, and so does a JSON object.
-    /// A program that writes to a pipe ends every line, unless it died.
-    fn check_last_line(
-        &self,
-        line: u64,
-        format: Format,
-        compression: Option<Compression>,
-        notes: &mut Notes<'_>,
-    ) -> Result<(), InputError> {
-        match (&self.place, compression, format) {
-            (Place::Stream(_), None, _) => Err(InputError::at(&self.name, line, Problem::UnfinishedLine)),
-            (Place::File { .. } | Place::Spooled(_), _, Format::Jsonl) => Ok(()),
-            (Place::File { .. } | Place::Spooled(_) | Place::Stream(_), _, _) => {
+    /// of a file, so there it is only noted; a JSON object shows by itself that it is whole. A program that writes to a
+    /// pipe ends every line, unless it died. Compression proves nothing here: if the sender dies, the `gzip` behind it
+    /// still ends its data properly.
+    fn check_last_line(&self, line: u64, format: Format, notes: &mut Notes<'_>) -> Result<(), InputError> {
+        match (&self.place, format) {
+            (Place::Stream(_), _) => Err(InputError::at(&self.name, line, Problem::UnfinishedLine)),
+            (Place::File { .. } | Place::Spooled(_), Format::Jsonl) => Ok(()),
+            (Place::File { .. } | Place::Spooled(_), Format::Csv) => {
                 let text = "the last line has no line feed: check that the file is complete";
                 notes.add(NoteKind::LastLine, line, || text.to_owned());
                 Ok(())
@@ -332,7 +326,7 @@ mod tests {
         let whole = gzip(&[b"UserID\n".as_slice(), &b"user_1\n".repeat(100_000)].concat());
         let cut = &whole[..whole.len() - 9];
         let error = rows_with("account_delete", "rows.csv.gz", cut, &input(&[])).unwrap_err();
-        assert!(matches!(*error.problem, Problem::CutOff(Compression::Gzip)));
+        assert!(matches!(*error.problem, Problem::CutOff(crate::input::compression::Compression::Gzip)));
         assert!(error.line.unwrap() > 50_000, "{error}");
     }
 
@@ -404,10 +398,16 @@ mod tests {
             Source::stream("-", file, text.len() as u64)
         };
         let cut = "UserID\nuser_1001\nuser_10";
-        let error = read(stream(cut.as_bytes())).unwrap_err();
-        assert!(matches!(*error.problem, Problem::UnfinishedLine) && error.line == Some(3), "{error}");
+        for cut in [cut.as_bytes().to_vec(), gzip(cut.as_bytes()), zstd::encode_all(cut.as_bytes(), 1).unwrap()] {
+            let error = read(stream(&cut)).unwrap_err();
+            assert!(matches!(*error.problem, Problem::UnfinishedLine) && error.line == Some(3), "{error}");
+        }
+        for json in ["{\"UserID\":\"user_1\"}", "{\"UserID\":\"user_1\"}\n{\"UserID\":\"us"] {
+            let error = read(stream(&gzip(json.as_bytes()))).unwrap_err();
+            assert!(matches!(*error.problem, Problem::UnfinishedLine), "{error}");
+        }
+        assert_eq!(read(stream(&gzip(b"UserID\nuser_1001\n"))).unwrap().rows, 1);
         assert_eq!(read(stream(b"UserID\nuser_1001\n")).unwrap().notes, [""; 0]);
-        assert_eq!(read(stream(&gzip(cut.as_bytes()))).unwrap().rows, 2, "gzip ends by itself");
         let (file, _folder) = on_disk(cut, false);
         let notes = read(file).unwrap().notes;
         assert!(notes[0].ends_with("rows.csv:3: the last line has no line feed: check that the file is complete"));
