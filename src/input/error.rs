@@ -98,6 +98,14 @@ pub enum Problem {
     /// A stream whose last line has no line feed.
     #[error("the last line has no line end: the stream may have been cut off within it")]
     UnfinishedLine,
+    /// An id or tag that is not ASCII, in a file that is not UTF-8 elsewhere.
+    #[error(
+        "an id or tag of this row is not ASCII, but line {line} of the file is not valid UTF-8: the file may be GBK"
+    )]
+    NotUtf8 {
+        /// The first line that is not valid UTF-8.
+        line: u64,
+    },
     /// The byte order mark is that of another encoding.
     #[error("starts with the byte order mark of {0}, the job says encoding = \"{1}\"")]
     Mark(&'static str, &'static str),
@@ -273,6 +281,7 @@ impl Problem {
             | Self::JsonSpansLines
             | Self::JsonCommas
             | Self::JsonJoined
+            | Self::NotUtf8 { .. }
             | Self::OpenQuote
             | Self::BrokenQuote
             | Self::LineEnds(_)
@@ -310,7 +319,14 @@ impl Problem {
             Self::NotText(foreign) => foreign.hint.replace("{file}", file),
             Self::Hole => "export it again: a crash or a full disk can leave such bytes in place of rows".to_owned(),
             Self::Utf8AsGbk => {
-                "remove input.encoding from the job; if the file is GBK after all: iconv -f GBK -t UTF-8".to_owned()
+                format!(
+                    "read the output of: iconv -f GBK -t UTF-8 {file}; if its text is right, use it as input; else the file is UTF-8: remove input.encoding in both cases"
+                )
+            }
+            Self::NotUtf8 { .. } => {
+                format!(
+                    "if the file is GBK: input.encoding = \"gbk\"; else export it as UTF-8; to see where it is not: iconv -f UTF-8 -t UTF-8 {file}"
+                )
             }
             Self::UnfinishedLine => {
                 "check that the sender has ended well (set -o pipefail); if nothing is missing, end the last line".to_owned()

@@ -146,8 +146,12 @@ impl Source {
         let Text { format, columns, reader } = self.text(shape, input)?;
         let mut text = Watch::new(reader);
         let mut rows = 0;
+        let mut not_ascii = None;
         let mut counting = |row: Result<RowRef<'_>, BadRow>| {
             rows += 1;
+            if let (None, Ok(row)) = (not_ascii, &row) {
+                not_ascii = (!is_ascii(row)).then_some(row.line);
+            }
             sink(row)
         };
         let mut notes = Notes::new(&self.name);
@@ -157,6 +161,10 @@ impl Source {
         }
         if let Some(line) = text.unfinished_line() {
             self.check_last_line(line, format, &mut notes)?;
+        }
+        // Bytes of GBK can be valid UTF-8 by chance. The id would then be another one: `小猫` is read as `Сè`.
+        if let (Some(row), Some(line)) = (not_ascii, text.invalid_line()) {
+            return Err(InputError::at(&self.name, row, Problem::NotUtf8 { line }));
         }
         self.check_unchanged()?;
         Ok(notes.into_facts(rows))
@@ -236,6 +244,10 @@ impl Source {
     fn error(&self, problem: Problem) -> InputError {
         InputError::new(&self.name, problem)
     }
+}
+
+fn is_ascii(row: &RowRef<'_>) -> bool {
+    row.account.is_ascii() && row.from.is_none_or(<[u8]>::is_ascii) && row.tags.is_ascii()
 }
 
 fn format_of_name(name: &str) -> Option<Format> {
@@ -411,6 +423,33 @@ mod tests {
         let (file, _folder) = on_disk(cut, false);
         let notes = read(file).unwrap().notes;
         assert!(notes[0].ends_with("rows.csv:3: the last line has no line feed: check that the file is complete"));
+    }
+
+    #[test]
+    fn ids_and_tags_that_are_not_ascii_are_refused_in_a_file_that_is_not_utf8() {
+        let gbk = |text: &str| encoding_rs::GBK.encode(text).0.into_owned();
+        let refused = |operation, name, text: &[u8]| {
+            let error = rows_with(operation, name, text, &input(&[])).unwrap_err();
+            let Problem::NotUtf8 { line } = *error.problem else { panic!("{error}") };
+            (error.line.unwrap(), line)
+        };
+        assert_eq!(refused("account_delete", "a.csv", &gbk("UserID,备注\nu1,你好\n小猫,测试\n")), (3, 1));
+        assert_eq!(refused("account_delete", "a.csv", &gbk("UserID,note\n小猫,\nu1,你好\n")), (2, 3));
+        assert_eq!(refused("account_delete", "a.csv", &gbk("UserID\n小猫\n张三\n")), (2, 3));
+        let json = gbk("{\"UserID\":\"小猫\"}\n{\"UserID\":\"a\",\"note\":\"你好\"}\n");
+        assert_eq!(refused("account_delete", "a.jsonl", &json), (1, 2));
+        let tags = gbk("From_Account,To_Account,Tag_SNS_IM_Remark,备注\na,b,小猫,\n");
+        assert_eq!(refused("friend_update", "a.csv", &tags), (2, 1));
+
+        let ascii = gbk("UserID,备注\nu1,你好\nu2,小猫\n张三,\n");
+        let read = rows_with("account_delete", "a.csv", &ascii, &input(&[])).unwrap();
+        assert!(read[..2] == ["2 u1", "3 u2"] && read[2].starts_with("4 bad "), "{read:?}");
+        let mut said = input(&[]);
+        said.encoding = job::Encoding::Gbk;
+        assert_eq!(
+            rows_with("account_delete", "a.csv", &gbk("UserID\n小猫\n张三\n"), &said).unwrap(),
+            ["2 小猫", "3 张三"]
+        );
     }
 
     #[test]
