@@ -121,6 +121,12 @@ pub enum Problem {
     /// Line ends that are not read.
     #[error("its lines end with {0}")]
     LineEnds(&'static str),
+    /// A quote that may close a cell of an earlier row.
+    #[error("it is unknown where a quoted cell of this row ends: a quote in line {line} may close it")]
+    StrayQuote {
+        /// The line of that quote.
+        line: u64,
+    },
     /// Something else than JSON.
     #[error("is no JSON: a record starts with `{{`")]
     NotJson,
@@ -288,6 +294,7 @@ impl Problem {
             | Self::NoHeader
             | Self::Header(_)
             | Self::SecondHeader(_)
+            | Self::StrayQuote { .. }
             | Self::UnknownMapping(..)
             | Self::SharedMapping(..) => None,
         }
@@ -354,6 +361,10 @@ impl Problem {
             }
             Self::NoHeader => "the first line names the columns".to_owned(),
             Self::Header(_) => "save it with a header line of its own that ends in LF or CRLF".to_owned(),
+            Self::StrayQuote { .. } => {
+                "export the file again: each quote within a quoted cell must be written twice, not as \\\", and no cell may be cut off"
+                    .to_owned()
+            }
             Self::MissingColumn { api, column, there } => missing_column_hint(api, column, there),
             Self::DoubleColumn(_) => "rename one of them, or choose one with input.columns".to_owned(),
             Self::Misfit { column, misfit, .. } => misfit.hint(Place::Column, column),
