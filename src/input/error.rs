@@ -46,6 +46,9 @@ pub enum Problem {
     /// A folder in place of a file.
     #[error("is a folder")]
     Folder,
+    /// A pipe, a socket or a device among the files of a glob.
+    #[error("is a pipe, a socket or a device, not a file")]
+    NotAFile,
     /// Standard input, named more than once.
     #[error("standard input is named more than once")]
     StdinTwice,
@@ -266,6 +269,7 @@ impl Problem {
             | Self::NoMatch
             | Self::Pattern(_)
             | Self::Folder
+            | Self::NotAFile
             | Self::StdinTwice
             | Self::Read(_)
             | Self::Spool(_)
@@ -309,6 +313,7 @@ impl Problem {
                 "write results to another folder, or narrow the glob; named directly, they are valid input".to_owned()
             }
             Self::Folder => format!("name its files, or a glob such as \"{file}/*.csv\""),
+            Self::NotAFile => "narrow the glob; a pipe is read only if input.path names it directly".to_owned(),
             Self::StdinTwice => "name \"-\" once".to_owned(),
             Self::Corrupt { .. } | Self::CutOff(_) => "fetch or export the file again; no row of it was used".to_owned(),
             Self::Trailing(Compression::Gzip) => {
