@@ -220,18 +220,15 @@ impl<R: Read> Members<R> {
         };
     }
 
-    /// Tells damage from a disk that can't be read, and from an end that comes too early.
+    /// Tells damage from a disk that can't be read, and from an end that comes too early. At a wrong checksum or length, all
+    /// bytes were read as well: only the decoder knows that some are missing.
     fn damage(&mut self, cause: io::Error) -> io::Error {
         if cause.kind() == io::ErrorKind::Interrupted || cause.raw_os_error().is_some() {
             return cause;
         }
-        self.leave_member();
-        let ended = match std::mem::replace(&mut self.at, At::End) {
-            At::Between(mut raw) => raw.fill_buf().is_ok_and(<[u8]>::is_empty),
-            At::Gzip(_) | At::Zstd(_) | At::End => false,
-        };
+        self.at = At::End;
         let compression = self.compression;
-        let ended = ended || cause.kind() == io::ErrorKind::UnexpectedEof;
+        let ended = cause.kind() == io::ErrorKind::UnexpectedEof;
         Refusal::of(if ended { Problem::CutOff(compression) } else { Problem::Corrupt { compression, cause } })
     }
 }
@@ -323,9 +320,20 @@ mod tests {
     fn damaged_and_cut_off_files_are_named_as_such() {
         let lines = b"user_1,user_2\n".repeat(1000);
         for (whole, compression) in [(gzip(&lines), Compression::Gzip), (zstd(&lines), Compression::Zstd)] {
-            for kept in [5, whole.len() / 2, whole.len() - 1] {
+            for kept in 5..whole.len() {
                 let cut = plain(&whole[..kept]);
                 assert!(matches!(cut, Err(Problem::CutOff(found)) if found == compression), "{kept}: {cut:?}");
+            }
+        }
+        let mut checked = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        checked.include_checksum(true).unwrap();
+        checked.write_all(&lines).unwrap();
+        for (whole, trailer) in [(gzip(&lines), 8), (checked.finish().unwrap(), 4)] {
+            for place in whole.len() - trailer..whole.len() {
+                let mut flipped = whole.clone();
+                flipped[place] ^= 1;
+                let Err(problem @ Problem::Corrupt { .. }) = plain(&flipped) else { panic!("{place}") };
+                assert!(problem.to_string().contains("checksum"), "{problem}");
             }
         }
         let mut flipped = gzip(&lines);
