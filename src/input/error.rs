@@ -98,9 +98,6 @@ pub enum Problem {
     /// Text that is said to be GBK and is UTF-8.
     #[error("is UTF-8 text, but the job says encoding = \"gbk\"")]
     Utf8AsGbk,
-    /// A stream whose last line has no line feed.
-    #[error("the last line has no line end: the stream may have been cut off within it")]
-    UnfinishedLine,
     /// An id or tag that is not ASCII, in a file that is not UTF-8 elsewhere.
     #[error(
         "an id or tag of this row is not ASCII, but line {line} of the file is not valid UTF-8: the file may be GBK"
@@ -109,6 +106,9 @@ pub enum Problem {
         /// The first line that is not valid UTF-8.
         line: u64,
     },
+    /// A stream whose last line has no line feed.
+    #[error("the last line has no line end: the stream may have been cut off within it")]
+    UnfinishedLine,
     /// The byte order mark is that of another encoding.
     #[error("starts with the byte order mark of {0}, the job says encoding = \"{1}\"")]
     Mark(&'static str, &'static str),
@@ -121,15 +121,15 @@ pub enum Problem {
     /// Text behind a closing quote, on a line that may end within quotes.
     #[error("text follows a closing quote, so it is unknown which of the next lines are rows")]
     BrokenQuote,
-    /// Line ends that are not read.
-    #[error("its lines end with {0}")]
-    LineEnds(&'static str),
     /// A quote that may close a cell of an earlier row.
     #[error("it is unknown where a quoted cell of this row ends: a quote in line {line} may close it")]
     StrayQuote {
         /// The line of that quote.
         line: u64,
     },
+    /// Line ends that are not read.
+    #[error("its lines end with {0}")]
+    LineEnds(&'static str),
     /// Something else than JSON.
     #[error("is no JSON: a record starts with `{{`")]
     NotJson,
@@ -281,6 +281,7 @@ impl Problem {
             | Self::Dictionary
             | Self::Hole
             | Self::Utf8AsGbk
+            | Self::NotUtf8 { .. }
             | Self::UnfinishedLine
             | Self::Changed
             | Self::NotText(_)
@@ -291,14 +292,13 @@ impl Problem {
             | Self::JsonSpansLines
             | Self::JsonCommas
             | Self::JsonJoined
-            | Self::NotUtf8 { .. }
             | Self::OpenQuote
             | Self::BrokenQuote
+            | Self::StrayQuote { .. }
             | Self::LineEnds(_)
             | Self::NoHeader
             | Self::Header(_)
             | Self::SecondHeader(_)
-            | Self::StrayQuote { .. }
             | Self::UnknownMapping(..)
             | Self::SharedMapping(..) => None,
         }
@@ -361,15 +361,15 @@ impl Problem {
                     .to_owned()
             }
             Self::BrokenQuote => "write the cell in quotes, and each quote within it twice: \"5\"\" pipe\"".to_owned(),
+            Self::StrayQuote { .. } => {
+                "export the file again: each quote within a quoted cell must be written twice, not as \\\", and no cell may be cut off"
+                    .to_owned()
+            }
             Self::LineEnds(_) => {
                 format!("convert them: tr '\\r' '\\n' < {file} > rows.csv (empty lines are skipped)")
             }
             Self::NoHeader => "the first line names the columns".to_owned(),
             Self::Header(_) => "save it with a header line of its own that ends in LF or CRLF".to_owned(),
-            Self::StrayQuote { .. } => {
-                "export the file again: each quote within a quoted cell must be written twice, not as \\\", and no cell may be cut off"
-                    .to_owned()
-            }
             Self::MissingColumn { api, column, there } => missing_column_hint(api, column, there),
             Self::DoubleColumn(_) => "rename one of them, or choose one with input.columns".to_owned(),
             Self::Misfit { column, misfit, .. } => misfit.hint(Place::Column, column),
