@@ -48,14 +48,11 @@ fn is_skippable(start: &[u8]) -> bool {
     matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// The plain bytes of a file that may be compressed, and how it is.
+/// The plain bytes of a file that may be compressed.
 ///
 /// What the bytes say counts, not the name. A name that promises compression which the bytes do not have is refused:
 /// such a file is not what its maker meant it to be.
-pub(super) fn decompress<'a>(
-    name: &str,
-    raw: impl Read + 'a,
-) -> Result<(Option<Compression>, Box<dyn Read + 'a>), Problem> {
+pub(super) fn decompress<'a>(name: &str, raw: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Problem> {
     let mut raw = Ahead::new(raw);
     let start = raw.peek(usize::try_from(SAMPLE).unwrap_or(usize::MAX)).map_err(Problem::Read)?;
     if let Some(foreign) = foreign::of(start, false) {
@@ -68,13 +65,13 @@ pub(super) fn decompress<'a>(
     } else {
         return match ending(name) {
             Some(ending) => Err(Problem::NotCompressed(ending)),
-            None => Ok((None, Box::new(raw))),
+            None => Ok(Box::new(raw)),
         };
     };
     let (start, plain) = peek(Members { compression, at: At::Between(raw) }, SAMPLE).map_err(Refusal::problem)?;
     match foreign::of(&start, true) {
         Some(foreign) => Err(Problem::NotText(foreign)),
-        None => Ok((Some(compression), Box::new(plain))),
+        None => Ok(Box::new(plain)),
     }
 }
 
@@ -223,18 +220,15 @@ impl<R: Read> Members<R> {
         };
     }
 
-    /// Tells damage from a disk that can't be read, and from an end that comes too early.
+    /// Tells damage from a disk that can't be read, and from an end that comes too early. At a wrong checksum or length, all
+    /// bytes were read as well: only the decoder knows that some are missing.
     fn damage(&mut self, cause: io::Error) -> io::Error {
         if cause.kind() == io::ErrorKind::Interrupted || cause.raw_os_error().is_some() {
             return cause;
         }
-        self.leave_member();
-        let ended = match std::mem::replace(&mut self.at, At::End) {
-            At::Between(mut raw) => raw.fill_buf().is_ok_and(<[u8]>::is_empty),
-            At::Gzip(_) | At::Zstd(_) | At::End => false,
-        };
+        self.at = At::End;
         let compression = self.compression;
-        let ended = ended || cause.kind() == io::ErrorKind::UnexpectedEof;
+        let ended = cause.kind() == io::ErrorKind::UnexpectedEof;
         Refusal::of(if ended { Problem::CutOff(compression) } else { Problem::Corrupt { compression, cause } })
     }
 }
@@ -287,7 +281,7 @@ mod tests {
 
     fn named(name: &str, raw: &[u8]) -> Result<Vec<u8>, Problem> {
         let mut text = Vec::new();
-        decompress(name, raw)?.1.read_to_end(&mut text).map_err(Refusal::problem)?;
+        decompress(name, raw)?.read_to_end(&mut text).map_err(Refusal::problem)?;
         Ok(text)
     }
 
@@ -326,9 +320,20 @@ mod tests {
     fn damaged_and_cut_off_files_are_named_as_such() {
         let lines = b"user_1,user_2\n".repeat(1000);
         for (whole, compression) in [(gzip(&lines), Compression::Gzip), (zstd(&lines), Compression::Zstd)] {
-            for kept in [5, whole.len() / 2, whole.len() - 1] {
+            for kept in 5..whole.len() {
                 let cut = plain(&whole[..kept]);
                 assert!(matches!(cut, Err(Problem::CutOff(found)) if found == compression), "{kept}: {cut:?}");
+            }
+        }
+        let mut checked = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        checked.include_checksum(true).unwrap();
+        checked.write_all(&lines).unwrap();
+        for (whole, trailer) in [(gzip(&lines), 8), (checked.finish().unwrap(), 4)] {
+            for place in whole.len() - trailer..whole.len() {
+                let mut flipped = whole.clone();
+                flipped[place] ^= 1;
+                let Err(problem @ Problem::Corrupt { .. }) = plain(&flipped) else { panic!("{place}") };
+                assert!(problem.to_string().contains("checksum"), "{problem}");
             }
         }
         let mut flipped = gzip(&lines);

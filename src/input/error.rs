@@ -46,6 +46,9 @@ pub enum Problem {
     /// A folder in place of a file.
     #[error("is a folder")]
     Folder,
+    /// A pipe, a socket or a device among the files of a glob.
+    #[error("is a pipe, a socket or a device, not a file")]
+    NotAFile,
     /// Standard input, named more than once.
     #[error("standard input is named more than once")]
     StdinTwice,
@@ -95,6 +98,14 @@ pub enum Problem {
     /// Text that is said to be GBK and is UTF-8.
     #[error("is UTF-8 text, but the job says encoding = \"gbk\"")]
     Utf8AsGbk,
+    /// An id or tag that is not ASCII, in a file that is not UTF-8 elsewhere.
+    #[error(
+        "an id or tag of this row is not ASCII, but line {line} of the file is not valid UTF-8: the file may be GBK"
+    )]
+    NotUtf8 {
+        /// The first line that is not valid UTF-8.
+        line: u64,
+    },
     /// A stream whose last line has no line feed.
     #[error("the last line has no line end: the stream may have been cut off within it")]
     UnfinishedLine,
@@ -110,6 +121,12 @@ pub enum Problem {
     /// Text behind a closing quote, on a line that may end within quotes.
     #[error("text follows a closing quote, so it is unknown which of the next lines are rows")]
     BrokenQuote,
+    /// A quote that may close a cell of an earlier row.
+    #[error("it is unknown where a quoted cell of this row ends: a quote in line {line} may close it")]
+    StrayQuote {
+        /// The line of that quote.
+        line: u64,
+    },
     /// Line ends that are not read.
     #[error("its lines end with {0}")]
     LineEnds(&'static str),
@@ -252,6 +269,7 @@ impl Problem {
             | Self::NoMatch
             | Self::Pattern(_)
             | Self::Folder
+            | Self::NotAFile
             | Self::StdinTwice
             | Self::Read(_)
             | Self::Spool(_)
@@ -263,6 +281,7 @@ impl Problem {
             | Self::Dictionary
             | Self::Hole
             | Self::Utf8AsGbk
+            | Self::NotUtf8 { .. }
             | Self::UnfinishedLine
             | Self::Changed
             | Self::NotText(_)
@@ -275,6 +294,7 @@ impl Problem {
             | Self::JsonJoined
             | Self::OpenQuote
             | Self::BrokenQuote
+            | Self::StrayQuote { .. }
             | Self::LineEnds(_)
             | Self::NoHeader
             | Self::Header(_)
@@ -293,6 +313,7 @@ impl Problem {
                 "write results to another folder, or narrow the glob; named directly, they are valid input".to_owned()
             }
             Self::Folder => format!("name its files, or a glob such as \"{file}/*.csv\""),
+            Self::NotAFile => "narrow the glob; a pipe is read only if input.path names it directly".to_owned(),
             Self::StdinTwice => "name \"-\" once".to_owned(),
             Self::Corrupt { .. } | Self::CutOff(_) => "fetch or export the file again; no row of it was used".to_owned(),
             Self::Trailing(Compression::Gzip) => {
@@ -310,7 +331,14 @@ impl Problem {
             Self::NotText(foreign) => foreign.hint.replace("{file}", file),
             Self::Hole => "export it again: a crash or a full disk can leave such bytes in place of rows".to_owned(),
             Self::Utf8AsGbk => {
-                "remove input.encoding from the job; if the file is GBK after all: iconv -f GBK -t UTF-8".to_owned()
+                format!(
+                    "read the output of: iconv -f GBK -t UTF-8 {file}; if its text is right, use it as input; else the file is UTF-8: remove input.encoding in both cases"
+                )
+            }
+            Self::NotUtf8 { .. } => {
+                format!(
+                    "if the file is GBK: input.encoding = \"gbk\"; else export it as UTF-8; to see where it is not: iconv -f UTF-8 -t UTF-8 {file}"
+                )
             }
             Self::UnfinishedLine => {
                 "check that the sender has ended well (set -o pipefail); if nothing is missing, end the last line".to_owned()
@@ -333,6 +361,10 @@ impl Problem {
                     .to_owned()
             }
             Self::BrokenQuote => "write the cell in quotes, and each quote within it twice: \"5\"\" pipe\"".to_owned(),
+            Self::StrayQuote { .. } => {
+                "export the file again: each quote within a quoted cell must be written twice, not as \\\", and no cell may be cut off"
+                    .to_owned()
+            }
             Self::LineEnds(_) => {
                 format!("convert them: tr '\\r' '\\n' < {file} > rows.csv (empty lines are skipped)")
             }

@@ -26,6 +26,7 @@ pub fn open(input: &job::Input, spool_dir: &Path) -> Result<Vec<Source>, InputEr
             sources.push(stream("-", io::stdin().lock(), spool_dir)?);
         } else if paths::is_glob(path) {
             for file in paths::matching(path)? {
+                check_regular(&file)?;
                 sources.push(open_file(&file, spool_dir)?.of_glob());
             }
         } else {
@@ -66,6 +67,16 @@ fn open_file(path: &Path, spool_dir: &Path) -> Result<Source, InputError> {
         return Ok(Source::file(&name, path.to_path_buf(), &metadata));
     }
     stream(&name, file, spool_dir)
+}
+
+/// Opening a pipe without a sender would wait forever, and a glob may match one by accident. If it were passed over, its
+/// rows might be missed.
+fn check_regular(path: &Path) -> Result<(), InputError> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(InputError::new(&paths::shown(path), Problem::NotAFile)),
+        // An error is reported where the file is opened.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// There is no such file, or there is a link that leads to none.
@@ -153,6 +164,23 @@ mod tests {
             let error = open_paths(&[path]).unwrap_err();
             assert!(error.to_string().ends_with("/b.csv: is a link to /nowhere/b.csv: no such file"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_socket_or_a_device_among_the_files_of_a_glob_is_refused_and_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.csv"), "UserID\na\n").unwrap();
+        let glob = format!("{}/*.csv", folder.path().display());
+        let refused = || {
+            let error = open_paths(std::slice::from_ref(&glob)).unwrap_err();
+            assert!(matches!(*error.problem, Problem::NotAFile) && error.file.ends_with("/b.csv"), "{error}");
+        };
+        let socket = std::os::unix::net::UnixListener::bind(folder.path().join("b.csv")).unwrap();
+        refused();
+        drop(socket);
+        fs::remove_file(folder.path().join("b.csv")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", folder.path().join("b.csv")).unwrap();
+        refused();
     }
 
     #[test]

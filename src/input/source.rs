@@ -11,7 +11,7 @@ use crate::domain::row::{BadRow, RowRef};
 use crate::domain::source_facts::SourceFacts;
 
 use super::columns::Columns;
-use super::compression::{Compression, decompress, peek};
+use super::compression::{decompress, peek};
 use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
 use super::foreign::SAMPLE;
@@ -46,7 +46,6 @@ enum Place {
 struct Text<'a, R> {
     format: Format,
     columns: Columns<'a>,
-    compression: Option<Compression>,
     reader: R,
 }
 
@@ -144,11 +143,15 @@ impl Source {
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
     /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
     pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
-        let Text { format, columns, compression, reader } = self.text(shape, input)?;
+        let Text { format, columns, reader } = self.text(shape, input)?;
         let mut text = Watch::new(reader);
         let mut rows = 0;
+        let mut not_ascii = None;
         let mut counting = |row: Result<RowRef<'_>, BadRow>| {
             rows += 1;
+            if let (None, Ok(row)) = (not_ascii, &row) {
+                not_ascii = (!is_ascii(row)).then_some(row.line);
+            }
             sink(row)
         };
         let mut notes = Notes::new(&self.name);
@@ -157,7 +160,11 @@ impl Source {
             Format::Jsonl => jsonl::read(&self.name, &mut text, &columns, &mut counting)?,
         }
         if let Some(line) = text.unfinished_line() {
-            self.check_last_line(line, format, compression, &mut notes)?;
+            self.check_last_line(line, format, &mut notes)?;
+        }
+        // Bytes of GBK can be valid UTF-8 by chance. The id would then be another one: `小猫` is read as `Сè`.
+        if let (Some(row), Some(line)) = (not_ascii, text.invalid_line()) {
+            return Err(InputError::at(&self.name, row, Problem::NotUtf8 { line }));
         }
         self.check_unchanged()?;
         Ok(notes.into_facts(rows))
@@ -177,7 +184,7 @@ impl Source {
     fn text<'a>(&'a self, shape: &Shape, input: &'a job::Input) -> Result<Text<'a, impl Read + 'a>, InputError> {
         let error = |problem| self.error(problem);
         let unreadable = |error| InputError::of_read(&self.name, None, error);
-        let (compression, plain) = decompress(&self.name, self.raw()?).map_err(error)?;
+        let plain = decompress(&self.name, self.raw()?).map_err(error)?;
         let (start, plain) = peek(plain, own_results::START.max(SAMPLE)).map_err(unreadable)?;
         let format = format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start));
         if format == Format::Csv && is_json(&start) {
@@ -193,23 +200,18 @@ impl Source {
         let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
         let columns = columns.map_err(error)?;
         let reader = to_utf8(plain, columns.encoding).map_err(error)?;
-        Ok(Text { format, columns, compression, reader })
+        Ok(Text { format, columns, reader })
     }
 
     /// A row that was cut off names another account: `user_1` for `user_12`. Many programs leave out the last line feed
-    /// of a file, so there it is only noted; compressed data shows by itself that it is whole, and so does a JSON object.
-    /// A program that writes to a pipe ends every line, unless it died.
-    fn check_last_line(
-        &self,
-        line: u64,
-        format: Format,
-        compression: Option<Compression>,
-        notes: &mut Notes<'_>,
-    ) -> Result<(), InputError> {
-        match (&self.place, compression, format) {
-            (Place::Stream(_), None, _) => Err(InputError::at(&self.name, line, Problem::UnfinishedLine)),
-            (Place::File { .. } | Place::Spooled(_), _, Format::Jsonl) => Ok(()),
-            (Place::File { .. } | Place::Spooled(_) | Place::Stream(_), _, _) => {
+    /// of a file, so there it is only noted; a JSON object shows by itself that it is whole. A program that writes to a
+    /// pipe ends every line, unless it died. Compression proves nothing here: if the sender dies, the `gzip` behind it
+    /// still ends its data properly.
+    fn check_last_line(&self, line: u64, format: Format, notes: &mut Notes<'_>) -> Result<(), InputError> {
+        match (&self.place, format) {
+            (Place::Stream(_), _) => Err(InputError::at(&self.name, line, Problem::UnfinishedLine)),
+            (Place::File { .. } | Place::Spooled(_), Format::Jsonl) => Ok(()),
+            (Place::File { .. } | Place::Spooled(_), Format::Csv) => {
                 let text = "the last line has no line feed: check that the file is complete";
                 notes.add(NoteKind::LastLine, line, || text.to_owned());
                 Ok(())
@@ -242,6 +244,10 @@ impl Source {
     fn error(&self, problem: Problem) -> InputError {
         InputError::new(&self.name, problem)
     }
+}
+
+fn is_ascii(row: &RowRef<'_>) -> bool {
+    row.account.is_ascii() && row.from.is_none_or(<[u8]>::is_ascii) && row.tags.is_ascii()
 }
 
 fn format_of_name(name: &str) -> Option<Format> {
@@ -332,7 +338,7 @@ mod tests {
         let whole = gzip(&[b"UserID\n".as_slice(), &b"user_1\n".repeat(100_000)].concat());
         let cut = &whole[..whole.len() - 9];
         let error = rows_with("account_delete", "rows.csv.gz", cut, &input(&[])).unwrap_err();
-        assert!(matches!(*error.problem, Problem::CutOff(Compression::Gzip)));
+        assert!(matches!(*error.problem, Problem::CutOff(crate::input::compression::Compression::Gzip)));
         assert!(error.line.unwrap() > 50_000, "{error}");
     }
 
@@ -404,13 +410,46 @@ mod tests {
             Source::stream("-", file, text.len() as u64)
         };
         let cut = "UserID\nuser_1001\nuser_10";
-        let error = read(stream(cut.as_bytes())).unwrap_err();
-        assert!(matches!(*error.problem, Problem::UnfinishedLine) && error.line == Some(3), "{error}");
+        for cut in [cut.as_bytes().to_vec(), gzip(cut.as_bytes()), zstd::encode_all(cut.as_bytes(), 1).unwrap()] {
+            let error = read(stream(&cut)).unwrap_err();
+            assert!(matches!(*error.problem, Problem::UnfinishedLine) && error.line == Some(3), "{error}");
+        }
+        for json in ["{\"UserID\":\"user_1\"}", "{\"UserID\":\"user_1\"}\n{\"UserID\":\"us"] {
+            let error = read(stream(&gzip(json.as_bytes()))).unwrap_err();
+            assert!(matches!(*error.problem, Problem::UnfinishedLine), "{error}");
+        }
+        assert_eq!(read(stream(&gzip(b"UserID\nuser_1001\n"))).unwrap().rows, 1);
         assert_eq!(read(stream(b"UserID\nuser_1001\n")).unwrap().notes, [""; 0]);
-        assert_eq!(read(stream(&gzip(cut.as_bytes()))).unwrap().rows, 2, "gzip ends by itself");
         let (file, _folder) = on_disk(cut, false);
         let notes = read(file).unwrap().notes;
         assert!(notes[0].ends_with("rows.csv:3: the last line has no line feed: check that the file is complete"));
+    }
+
+    #[test]
+    fn ids_and_tags_that_are_not_ascii_are_refused_in_a_file_that_is_not_utf8() {
+        let gbk = |text: &str| encoding_rs::GBK.encode(text).0.into_owned();
+        let refused = |operation, name, text: &[u8]| {
+            let error = rows_with(operation, name, text, &input(&[])).unwrap_err();
+            let Problem::NotUtf8 { line } = *error.problem else { panic!("{error}") };
+            (error.line.unwrap(), line)
+        };
+        assert_eq!(refused("account_delete", "a.csv", &gbk("UserID,备注\nu1,你好\n小猫,测试\n")), (3, 1));
+        assert_eq!(refused("account_delete", "a.csv", &gbk("UserID,note\n小猫,\nu1,你好\n")), (2, 3));
+        assert_eq!(refused("account_delete", "a.csv", &gbk("UserID\n小猫\n张三\n")), (2, 3));
+        let json = gbk("{\"UserID\":\"小猫\"}\n{\"UserID\":\"a\",\"note\":\"你好\"}\n");
+        assert_eq!(refused("account_delete", "a.jsonl", &json), (1, 2));
+        let tags = gbk("From_Account,To_Account,Tag_SNS_IM_Remark,备注\na,b,小猫,\n");
+        assert_eq!(refused("friend_update", "a.csv", &tags), (2, 1));
+
+        let ascii = gbk("UserID,备注\nu1,你好\nu2,小猫\n张三,\n");
+        let read = rows_with("account_delete", "a.csv", &ascii, &input(&[])).unwrap();
+        assert!(read[..2] == ["2 u1", "3 u2"] && read[2].starts_with("4 bad "), "{read:?}");
+        let mut said = input(&[]);
+        said.encoding = job::Encoding::Gbk;
+        assert_eq!(
+            rows_with("account_delete", "a.csv", &gbk("UserID\n小猫\n张三\n"), &said).unwrap(),
+            ["2 小猫", "3 张三"]
+        );
     }
 
     #[test]

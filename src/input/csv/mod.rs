@@ -114,16 +114,23 @@ impl Rows<'_> {
     /// The line from which on rows can't be told from the text of cells, if this record shows one.
     ///
     /// Text behind a closing quote, or too many cells next to quotes, may be the first line of a cell whose quotes are
-    /// not doubled: `"the 5" one, as agreed`. What comes next is then text. The line on which that cell ends shows it by a
-    /// quote in a cell that does not start with one.
-    fn check_quotes(&self, place: &Place, cells: Cells<'_>) -> Result<(), (u64, Problem)> {
+    /// not doubled: `"the 5" one, as agreed`. A cell that spans lines may be two: one that was cut off, and one whose
+    /// opening quote closed it. A backslash may escape the quote behind it. In each case what comes next is then text. The
+    /// line on which that cell ends shows it by a quote in a cell that does not start with one.
+    fn check_quotes(&mut self, place: &Place, cells: Cells<'_>) -> Result<(), (u64, Problem)> {
         match (place.form, self.doubtful_from) {
-            (Form::Open, _) => Err((place.line, Problem::OpenQuote)),
-            (Form::Broken, _) => Err((place.line, Problem::BrokenQuote)),
-            (Form::Trailing, _) if cells.len() != self.header.width() => Err((place.line, Problem::BrokenQuote)),
-            (Form::Stray, Some(line)) => Err((line, Problem::BrokenQuote)),
-            (Form::Stray, None) | (Form::Whole | Form::Trailing | Form::BareReturn | Form::TooLong, _) => Ok(()),
+            (Form::Open, _) => return Err((place.line, Problem::OpenQuote)),
+            (Form::Broken, _) => return Err((place.line, Problem::BrokenQuote)),
+            (Form::Trailing, _) if cells.len() != self.header.width() => {
+                return Err((place.line, Problem::BrokenQuote));
+            }
+            (Form::Stray, Some(line)) => return Err((line, Problem::StrayQuote { line: place.line })),
+            (Form::Stray, None) | (Form::Whole | Form::Trailing | Form::BareReturn | Form::TooLong, _) => {}
         }
+        if place.spans_lines() || cells.may_escape_an_end() {
+            self.doubtful_from.get_or_insert(place.line);
+        }
+        Ok(())
     }
 
     /// The row of a record. `tags` holds what was read of them also where the row is bad.

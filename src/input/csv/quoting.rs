@@ -30,6 +30,19 @@ enum At {
     Quote,
 }
 
+impl At {
+    /// Where the byte after this one is, in a record whose quotes are sound.
+    const fn after(self, byte: u8, delimiter: u8) -> Self {
+        match self {
+            Self::Quoted if byte == b'"' => Self::Quote,
+            Self::Quoted => Self::Quoted,
+            Self::CellStart | Self::Quote if byte == b'"' => Self::Quoted,
+            Self::CellStart | Self::Plain | Self::Quote if byte == delimiter => Self::CellStart,
+            Self::CellStart | Self::Plain | Self::Quote => Self::Plain,
+        }
+    }
+}
+
 /// Looks at the raw bytes of one record, its line end included or not.
 pub(super) fn of(raw: &[u8], delimiter: u8) -> Quoting {
     let text = without_line_end(raw);
@@ -90,18 +103,32 @@ pub(super) fn is_quoted(raw: &[u8], delimiter: u8, index: usize) -> bool {
         if matches!(at, At::CellStart) && cell == index {
             return byte == b'"';
         }
-        at = match at {
-            At::Quoted if byte == b'"' => At::Quote,
-            At::Quoted => At::Quoted,
-            At::CellStart | At::Quote if byte == b'"' => At::Quoted,
-            At::CellStart | At::Plain | At::Quote if byte == delimiter => {
-                cell += 1;
-                At::CellStart
-            }
-            At::CellStart | At::Plain | At::Quote => At::Plain,
-        };
+        at = at.after(byte, delimiter);
+        cell += usize::from(matches!(at, At::CellStart));
     }
     false
+}
+
+/// Whether a quoted cell ends with a backslash that may escape its closing quote, as MySQL writes quotes: then the cell goes
+/// on. Two backslashes are one that is escaped itself.
+pub(super) fn may_escape_its_end(raw: &[u8], delimiter: u8) -> bool {
+    if memchr::memmem::find(raw, b"\\\"").is_none() {
+        return false;
+    }
+    let (mut at, mut escapes) = (At::CellStart, false);
+    for &byte in without_line_end(raw) {
+        let closed = matches!(at, At::Quote);
+        at = at.after(byte, delimiter);
+        if closed && escapes && matches!(at, At::CellStart) {
+            return true;
+        }
+        escapes = match at {
+            At::Quoted => byte == b'\\' && !escapes,
+            At::Quote => escapes,
+            At::CellStart | At::Plain => false,
+        };
+    }
+    escapes && matches!(at, At::Quote)
 }
 
 #[cfg(test)]
@@ -143,6 +170,22 @@ mod tests {
             (b"a,\"b\"\r\r\n", Quoting::BareReturn),
         ] {
             assert_eq!(of(raw, b','), quoting, "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_backslash_before_a_closing_quote_leaves_a_doubt() {
+        for (raw, doubtful) in [
+            (&b"u1,\"size 5\\\"\n"[..], true),
+            (b"\"u1\",\"he said \\\"\r\n", true),
+            (b"\"5\\\",u1\n", true),
+            (b"\"5\\\\\\\"", true),
+            (b"u1,\"C:\\\\\"\n", false),
+            (b"u1,5\\\"\n", false),
+            (b"u1,\"5\\\"\"\"\n", false),
+            (b"u1,\"a\\b\"\n", false),
+        ] {
+            assert_eq!(may_escape_its_end(raw, b','), doubtful, "{}", raw.escape_ascii());
         }
     }
 

@@ -324,6 +324,11 @@ impl<'r> Cells<'r> {
         self.quoted.is_some_and(|(raw, delimiter)| quoting::is_quoted(raw, delimiter, index))
     }
 
+    /// Whether a quoted cell ends with a backslash that may escape its closing quote.
+    pub(super) fn may_escape_an_end(&self) -> bool {
+        self.quoted.is_some_and(|(raw, delimiter)| quoting::may_escape_its_end(raw, delimiter))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &'r [u8]> {
         (0..self.len()).filter_map(|index| self.get(index))
     }

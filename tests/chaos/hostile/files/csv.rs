@@ -64,7 +64,8 @@ impl Writer {
         self.wild(file, "CSV with bytes changed anywhere")
     }
 
-    /// Some lines are damaged, without quotes and line ends; the others must come through.
+    /// Some lines are damaged, without quotes and line ends; the others must come through. No byte starts a character:
+    /// beside bytes that are not UTF-8, an id with one refuses the file.
     pub(super) fn touched_csv(&mut self) -> Hostile {
         self.text.raw("UserID,note");
         for _ in 0..self.pick(2..50) {
@@ -75,7 +76,7 @@ impl Writer {
                     let at = self.pick(0..line.len());
                     line[at] = loop {
                         let byte = self.rng.random();
-                        if !matches!(byte, b'"' | b'\n') {
+                        if !matches!(byte, b'"' | b'\n' | 0xc2..=0xf4) {
                             break byte;
                         }
                     };
