@@ -54,8 +54,8 @@ fn job(server: &Server, max_attempts: u32) -> Job {
 /// [`play`], again where this machine itself stood still for a good part of a time-out: that says nothing of the client.
 fn play_steadily(server: impl Fn() -> Server, asked: &[Asked], max_attempts: u32) -> Played {
     let mut played = play(&server(), asked, max_attempts);
-    for _ in 0..2 {
-        if played.lag < TIME_OUT / 5 {
+    for _ in 0..4 {
+        if played.lag < TIME_OUT / 10 {
             break;
         }
         eprintln!("this machine stood still for {:?}: again", played.lag);
