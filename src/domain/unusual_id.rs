@@ -143,7 +143,7 @@ pub fn check(id: &str) -> Result<(), UnusualId> {
 
 /// Whether a character shows nothing, or a blank that is not the ordinary one.
 ///
-/// Blanks, format characters, fillers and variation selectors of Unicode 16, and what stands for no character at all.
+/// Blanks, format characters, fillers and variation selectors of Unicode 16, and code points that are no character.
 pub const fn is_invisible(c: char) -> bool {
     matches!(c,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{1680}'

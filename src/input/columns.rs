@@ -43,7 +43,7 @@ pub(super) struct Columns<'a> {
 /// The most names that are remembered.
 const REMEMBERED: usize = 256;
 
-/// What a name of the file stands for.
+/// What a name of the file refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning<'n> {
     From,
@@ -161,7 +161,7 @@ impl<'a> Columns<'a> {
         self.from.into_iter().chain([self.account])
     }
 
-    /// What a name of the file stands for.
+    /// What a name of the file refers to.
     ///
     /// # Errors
     /// It has a meaning that the operation would pass over in silence.

@@ -8,7 +8,7 @@ pub(super) const SAMPLE: u64 = 4096;
 pub struct Foreign {
     /// What the file is: goes on from "is".
     pub(super) what: &'static str,
-    /// What to do; `{file}` stands for its name.
+    /// What to do; `{file}` is replaced by its name.
     pub(super) hint: &'static str,
 }
 

@@ -183,7 +183,7 @@ fn change_id(file: &mut File, dice: &mut SmallRng, change: impl Fn(&str, &mut Sm
     file.rows[row].account.clone_from(&account);
     file.write();
     if let Format::Csv { quoted: Quoted::Needed, delimiter } = quoted {
-        // As whoever does not know of quotes writes it.
+        // As a program that does not know of quotes writes it.
         let written = format!("\"{}\"", account.replace('"', "\"\""));
         if account.contains('"') && !account.contains(delimiter) {
             let record = file.records.iter_mut().find(|record| record.row == Some(row)).expect("written");
