@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::domain::outcome::Outcome;
+use crate::domain::response::outcome::Outcome;
 use crate::sandbox::Rule;
 
 /// Bulk jobs against the server API of Tencent Cloud Chat: rows of CSV or JSONL in, one recorded outcome per row out.

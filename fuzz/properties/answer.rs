@@ -1,14 +1,14 @@
 //! Answers: each item gets one verdict, and none is taken for done unless a second reader of the JSON says so, too.
 
 use imbulk::domain::account::UserId;
-use imbulk::domain::codes::entry;
-use imbulk::domain::history::CodeHistory;
 use imbulk::domain::operation::{self, DeleteType, Operation};
-use imbulk::domain::outcome::Outcome;
-use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::{Doubt, Item, Request};
-use imbulk::domain::settlement::{Ended, Settlement};
-use imbulk::domain::verdict::{CallContext, Charging, Ending, Judgement, NewUserSig, judge};
+use imbulk::domain::response::code_history::CodeHistory;
+use imbulk::domain::response::codes::entry;
+use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::response::settlement::{Ended, Settlement};
+use imbulk::domain::response::verdict::{CallContext, Charging, Ending, Judgement, NewUserSig, judge};
 use serde_json::Value;
 
 const IDS: [&str; 3] = ["a", "b", "c"];

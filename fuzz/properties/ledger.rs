@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use imbulk::domain::limit::Cap;
-use imbulk::limiter::{LedgerError, Limiter, Settings};
+use imbulk::domain::rate_limit::Cap;
+use imbulk::rate_limiter::{LedgerError, Limiter, Settings};
 use rustix::time::{ClockId, clock_gettime};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ fn use_it(path: &Path) -> Result<(), LedgerError> {
     // In this time the slots are looked at, if they do not have to be waited for.
     let acquired = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), limiter.acquire()).await });
     match acquired {
-        Ok(permit) => permit.map(imbulk::limiter::Permit::unanswered),
+        Ok(permit) => permit.map(imbulk::rate_limiter::Permit::unanswered),
         Err(_none_yet) => Ok(()),
     }
 }

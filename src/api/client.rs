@@ -17,7 +17,7 @@ use super::transport::{self, Tuning};
 use super::{ApiError, Endpoint, Proxy};
 use crate::clock;
 use crate::domain::account::UserId;
-use crate::domain::reply::Exchange;
+use crate::domain::response::exchange::Exchange;
 use crate::fail_point::{Deed, around};
 
 pub use super::transport::EXCHANGE_TIMEOUT;

@@ -8,7 +8,7 @@ use reqwest::{Certificate, ClientBuilder, redirect, retry, tls};
 use rustls::pki_types::CertificateDer;
 
 use super::{ApiError, Proxy};
-use crate::domain::reply::Exchange;
+use crate::domain::response::exchange::Exchange;
 
 /// The longest wait for a connection, name lookup and TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

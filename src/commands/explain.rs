@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::domain::codes::{Class, Entry, entry};
+use crate::domain::response::codes::{Class, Entry, entry};
 
 /// What is known of `code`, for people. An unknown code is answered, too: with how imbulk treats it.
 pub(super) fn text(code: i64) -> String {
@@ -69,7 +69,7 @@ fn push(text: &mut String, title: &str, what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::codes::entries;
+    use crate::domain::response::codes::entries;
 
     #[test]
     fn a_code_is_explained_with_meaning_treatment_advice_and_source() {

@@ -2,10 +2,10 @@
 
 use super::exit::Exit;
 use crate::domain::job::Rejects;
-use crate::domain::outcome::Outcome;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
+use crate::domain::response::verdict::Trouble;
 use crate::domain::schedule::{End, JobNo, Outage, StopReason};
-use crate::domain::tally::Tally;
-use crate::domain::verdict::Trouble;
 
 /// The exit code of a run that was driven.
 pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {

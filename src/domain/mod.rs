@@ -5,28 +5,20 @@
 //! nights in a second, and every rule about the API stands in one place.
 
 pub mod account;
-pub mod answer;
-pub mod codes;
 pub mod field_names;
 pub mod guard;
-pub mod history;
 pub mod job;
-pub mod limit;
 pub mod operation;
-pub mod outcome;
 pub mod packed;
 pub mod plan_id;
-pub mod reply;
+pub mod rate_limit;
 pub mod request;
+pub mod response;
 pub mod results;
-pub mod retry;
 pub mod row;
 pub mod run_choice;
 pub mod run_name;
 pub mod schedule;
-pub mod settlement;
 pub mod source_facts;
 pub mod tags;
-pub mod tally;
 pub mod unusual_id;
-pub mod verdict;

@@ -4,8 +4,8 @@ use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
 
 use super::account::{UserId, UserIdError};
-use super::outcome::Outcome;
 use super::request::{Item, Updates};
+use super::response::outcome::Outcome;
 use super::row::{RowNo, Tags};
 
 /// The most bytes of ids and tags in one request.

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::account::UserId;
-use super::history::CodeHistory;
+use super::response::code_history::CodeHistory;
 use super::row::{RowNo, Tags};
 
 /// A request's number in the queue.

@@ -6,12 +6,12 @@ use super::crc::{Crc, seal};
 use super::sql::{LINES, insert};
 use super::{QueueError, RunId, stored};
 use crate::domain::account::UserId;
-use crate::domain::history::CodeHistory;
-use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::verdict::Ending;
 use crate::domain::row::RowNo;
-use crate::domain::verdict::Ending;
 
 /// Why a change could not be made.
 pub(super) enum Failure {

@@ -2,7 +2,7 @@
 
 use super::read::named;
 use super::{QueueError, Reader, RunId};
-use crate::domain::outcome::{Count, Outcome};
+use crate::domain::response::outcome::{Count, Outcome};
 
 /// How many rows one code ended in one way, plain success apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,10 +11,10 @@ use super::change::payload_crc;
 use super::crc::{Crc, seal};
 use super::largest::{LargeAccount, Largest};
 use super::sql::{LINES, insert};
-use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Packed, Segment};
 use crate::domain::request::RequestId;
-use crate::domain::tally::Tally;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
 
 /// Bytes of requests that wait for one INSERT: 1024 of a thousand long tags each would be 512 MB.
 const BYTES: usize = 4 << 20;

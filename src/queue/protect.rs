@@ -7,11 +7,11 @@ use super::change::{Failure, NewRequest, add_to_tally, insert_outcomes, insert_r
 use super::runs::{change_run, kept_tally};
 use super::stored::{Stored, select_stored};
 use super::{Queue, QueueError, Run};
-use crate::domain::history::{CodeHistory, Trace};
-use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Cause, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
-use crate::domain::verdict::Ending;
+use crate::domain::response::code_history::{CodeHistory, Trace};
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::verdict::Ending;
 use crate::fail_point::{Deed, around};
 
 /// Requests that are read at once: some of them may be large.

@@ -14,11 +14,11 @@ use super::lock::Ownership;
 use super::runs::checked_sums;
 use super::stored::{Stored, select_stored};
 use super::{BUSY, QueueError, Run, RunId, aside, primary_code};
-use crate::domain::outcome::Outcome;
 use crate::domain::packed::Segment;
 use crate::domain::request::{Item, RequestId};
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
 use crate::domain::row::{RowNo, Tags};
-use crate::domain::tally::Tally;
 
 /// Requests of a page of results.
 pub(super) const REQUESTS: u32 = 256;

@@ -7,14 +7,14 @@ use sqlx::{Connection, Sqlite, Transaction};
 use super::change::{Failure, NewRequest, add_to_tally, expect, insert_outcomes, insert_request, keep_items};
 use super::runs::note_end;
 use super::{Queue, QueueError, RunId};
-use crate::domain::history::CodeHistory;
-use crate::domain::outcome::Outcome;
 use crate::domain::packed::Packed;
 use crate::domain::request::{Item, Request, RequestId};
+use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::settlement::{Ended, Part, Settlement};
+use crate::domain::response::verdict::Ending;
 use crate::domain::row::RowNo;
 use crate::domain::run_choice::EndedBy;
-use crate::domain::settlement::{Ended, Part, Settlement};
-use crate::domain::verdict::Ending;
 use crate::fail_point::{Deed, around_all};
 
 /// Something to be written down.

@@ -7,10 +7,10 @@ use super::crc::Crc;
 use super::read::Contents;
 use super::{LargeAccount, Queue, QueueError, Reader, UsedFile, source};
 use crate::domain::operation::{self, DeleteType, Operation};
-use crate::domain::outcome::Outcome;
 use crate::domain::request::RequestId;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::{EndedBy, Progress};
-use crate::domain::tally::Tally;
 use crate::fail_point::{Deed, around};
 
 /// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.

@@ -5,9 +5,9 @@ use sqlx::FromRow;
 use super::crc::Crc;
 use super::{QueueError, RunId};
 use crate::domain::account::UserId;
-use crate::domain::history::CodeHistory;
 use crate::domain::packed::{Packed, UnpackError};
 use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::response::code_history::CodeHistory;
 
 /// A SELECT of [`Stored`] from both tables, with what comes after their join. The line of `payload` may be missing, so
 /// that a request that has lost its own is found, not passed over.

@@ -1,9 +1,9 @@
 //! Reading a whole run back before it is called finished.
 
 use super::{QueueError, Reader, Run};
-use crate::domain::outcome::Outcome;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
 use crate::domain::row::RowNo;
-use crate::domain::tally::Tally;
 
 /// Rows whose lines are read at once: some 10 MB.
 const ROWS: u64 = 1 << 16;

@@ -5,9 +5,9 @@ use serde::ser::{Serialize, Serializer};
 use super::ReportError;
 use super::state::StateName;
 use super::text::{Text, count, rfc3339, share, visible};
-use crate::domain::outcome::Outcome;
-use crate::domain::tally::Tally;
-use crate::domain::{codes, history};
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
+use crate::domain::response::{code_history, codes};
 use crate::queue::{CodeRows, Reader, Rejected, Run};
 
 /// Rejected rows that are shown; the others are a command away.
@@ -178,7 +178,7 @@ fn code_line(code: &CodeRows) -> String {
 
 /// Whether the code of a success says that something may be left.
 fn is_data_left(code: Option<i64>) -> bool {
-    code.is_some_and(|code| history::trace("account_delete", code) == history::Trace::DataLeft)
+    code.is_some_and(|code| code_history::trace("account_delete", code) == code_history::Trace::DataLeft)
 }
 
 /// Every outcome by name, zeros too.

@@ -15,8 +15,8 @@ use super::figures::Figures;
 use super::input::Input;
 use super::text::{Text, count, counted, duration, rfc3339, share, visible};
 use crate::domain::operation::Operation;
-use crate::domain::outcome::Outcome;
 use crate::domain::request::Request;
+use crate::domain::response::outcome::Outcome;
 use crate::queue::{LargeAccount, QueueError, Reader, Run};
 
 /// The target that is no app.

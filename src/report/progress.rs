@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::tell::{Terminal, tell};
 use super::text::{count, counted, duration, rate, share, visible};
+use crate::domain::response::verdict::Trouble;
 use crate::domain::schedule::Outage;
-use crate::domain::verdict::Trouble;
 
 /// Where no terminal is, a line in so long: a log of a night stays readable.
 const LINE_EVERY: Duration = Duration::from_secs(30);

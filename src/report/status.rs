@@ -8,8 +8,8 @@ use super::figures::{Figures, by_name, target};
 use super::progress::Pulse;
 use super::state::StateName;
 use super::text::{Text, count, share, visible};
-use crate::domain::outcome::Outcome;
-use crate::domain::tally::Tally;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
 use crate::queue::{Reader, Run, RunState};
 
 /// A run in detail.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::figures::Figures;
 use super::text::{Text, count, counted, duration, rate, visible};
 use crate::domain::operation::by_name;
-use crate::domain::outcome::Outcome;
+use crate::domain::response::outcome::Outcome;
 
 /// Of so many items one at least exists, if app and column are right.
 const SUSPICIOUS: u64 = 20;

@@ -6,11 +6,11 @@ use super::figures::{Figures, Rejects};
 use super::state::StateName;
 use crate::domain::account::UserId;
 use crate::domain::operation::DeleteType;
-use crate::domain::outcome::Outcome;
 use crate::domain::packed::{Aside, Packed, Segment};
 use crate::domain::request::{Item, Request};
-use crate::domain::settlement::Settlement;
-use crate::domain::verdict::{Verdict, Verdicts};
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::settlement::Settlement;
+use crate::domain::response::verdict::{Verdict, Verdicts};
 use crate::queue::{CodeRows, Loader, NewRun, Queue, Reader, Rejected, Run, Write};
 
 /// A run with every outcome and something hostile in it.

@@ -22,14 +22,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
-use crate::domain::codes::Otherwise;
-use crate::domain::outcome::Outcome;
 use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::response::codes::Otherwise;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
-use crate::domain::tally::Tally;
-use crate::limiter::{CommandLimiter, LedgerError};
 use crate::queue::{Loss, Queue, QueueError, Reader, RunId, Write};
+use crate::rate_limiter::{CommandLimiter, LedgerError};
 use crate::report::progress::{Meter, Snapshot};
 pub use deadline::Deadline;
 use hold::Hold;

@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Inbound;
 use crate::api::{Call, Client};
-use crate::domain::reply::Exchange;
 use crate::domain::request::RequestId;
+use crate::domain::response::exchange::Exchange;
 use crate::domain::schedule::{Event, JobNo};
-use crate::limiter::CommandLimiter;
+use crate::rate_limiter::CommandLimiter;
 
 /// Sends one request once.
 pub(super) struct Sender {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Event, RunError, Runner, StopReason};
-use crate::limiter::LedgerError;
+use crate::rate_limiter::LedgerError;
 use crate::report::tell::tell;
 
 /// Calls in flight have this long to end once the ledger is lost; the run is to be over within two seconds.

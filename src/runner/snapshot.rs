@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::{NOTE_EVERY, Runner};
 use crate::clock;
-use crate::domain::limit::speed::{Pressure, Speed};
-use crate::domain::outcome::Outcome;
+use crate::domain::rate_limit::speed::{Pressure, Speed};
+use crate::domain::response::outcome::Outcome;
 use crate::queue::Write;
 use crate::report::progress::{Hindrance, Pulse, Snapshot};
 

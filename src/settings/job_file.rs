@@ -21,8 +21,8 @@ use crate::domain::account::UserId;
 use crate::domain::job::{
     App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Protection, Rejects, Retry, Stop, UnusualIds,
 };
-use crate::domain::limit::Cap;
 use crate::domain::operation::{self, DeleteType, DeleteTypeRule, Operation, TagColumns};
+use crate::domain::rate_limit::Cap;
 
 /// The longest name of a job.
 const NAME_CHARS: usize = 64;

@@ -2,7 +2,7 @@
 
 use imbulk::api::client::MAX_ANSWER;
 use imbulk::api::{Credentials, Renewal, UserSig};
-use imbulk::domain::reply::Exchange;
+use imbulk::domain::response::exchange::Exchange;
 
 use super::server::{Act, Server, answer};
 use super::{COMMAND, client, key, patient};

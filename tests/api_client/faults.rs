@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use imbulk::api::{Call, Tuning};
-use imbulk::domain::reply::Exchange;
+use imbulk::domain::response::exchange::Exchange;
 
 use super::server::{Act, Server, nobody};
 use super::{COMMAND, client, key, patient};

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use imbulk::api::{PROXY_VARIABLES, Proxies, Tuning};
-use imbulk::domain::reply::Exchange;
+use imbulk::domain::response::exchange::Exchange;
 use secrecy::SecretString;
 
 use super::server::{Act, Server, answer, nobody};

@@ -2,7 +2,7 @@
 //!
 //! `IMBULK_RATE_SECONDS=200 cargo test --release --test chaos rate -- --nocapture` goes on for longer, and prints
 //! what was reached. What a noisy machine can't hold (92 % of the cap) is asserted in virtual time, in
-//! `src/limiter/simulation`.
+//! `src/rate_limiter/simulation`.
 
 #![expect(clippy::disallowed_methods, reason = "the environment says how long")]
 

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
 use imbulk::cli::Cli;
-use imbulk::domain::codes::{Class, entry};
 use imbulk::domain::operation;
-use imbulk::domain::outcome::Outcome;
+use imbulk::domain::response::codes::{Class, entry};
+use imbulk::domain::response::outcome::Outcome;
 
 const DOCUMENTS: [&str; 15] = [
     "README.md",
@@ -145,7 +145,7 @@ fn every_code_that_the_readme_files_under_a_class_is_treated_so() {
     }
 }
 
-fn classes(rule: imbulk::domain::codes::Rule) -> Vec<Class> {
+fn classes(rule: imbulk::domain::response::codes::Rule) -> Vec<Class> {
     rule.lines().into_iter().map(|(_, class)| class).collect()
 }
 

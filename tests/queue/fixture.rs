@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use imbulk::domain::account::UserId;
 use imbulk::domain::operation::DeleteType;
-use imbulk::domain::outcome::Outcome;
 use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Item, Keys, Request, RequestId};
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::response::settlement::Settlement;
+use imbulk::domain::response::tally::Tally;
+use imbulk::domain::response::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
 use imbulk::domain::row::{RowNo, Tags, Value};
-use imbulk::domain::settlement::Settlement;
-use imbulk::domain::tally::Tally;
-use imbulk::domain::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
 use imbulk::queue::{Loader, NewRun, Queue, QueueError, RunId, Selection, Snapshot, Write, Written};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -143,7 +143,7 @@ pub(crate) async fn exchange(
     run: RunId,
     request: &Request,
     verdicts: Vec<Verdict>,
-) -> Vec<imbulk::domain::settlement::Part> {
+) -> Vec<imbulk::domain::response::settlement::Part> {
     intend(queue, &[request.id]).await.unwrap();
     let settlement = settlement(request, verdicts);
     let written = queue.write(vec![Write::Record { run, settlement }], NOW).await.unwrap();

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use imbulk::domain::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
 use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
 use imbulk::domain::request::Item;
+use imbulk::domain::response::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
 use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::queue::{Loader, Original, Queue, RunState};
 

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use imbulk::domain::history::Trace;
-use imbulk::domain::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
 use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::response::code_history::Trace;
+use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
+use imbulk::domain::response::settlement::{Ended, Settlement};
+use imbulk::domain::response::verdict::{Again, Charge, Shape, Verdict, Verdicts, Wait};
 use imbulk::domain::row::RowNo;
-use imbulk::domain::settlement::{Ended, Settlement};
-use imbulk::domain::verdict::{Again, Charge, Shape, Verdict, Verdicts, Wait};
 use imbulk::queue::{Loader, Queue, RunId, Selection, Write, Written};
 use proptest::prelude::*;
 

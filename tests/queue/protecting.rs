@@ -1,6 +1,6 @@
 //! Ids that are protected after a load.
 
-use imbulk::domain::outcome::Outcome::{Failed, InDoubt, Pending, Protected, Succeeded};
+use imbulk::domain::response::outcome::Outcome::{Failed, InDoubt, Pending, Protected, Succeeded};
 use imbulk::queue::{Queue, QueueError, RunId, Selection};
 
 use crate::fixture::*;

@@ -1,9 +1,9 @@
 //! Sending failed items again.
 
-use imbulk::domain::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
 use imbulk::domain::request::{Doubt, Item, Request};
+use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
+use imbulk::domain::response::verdict::{Shape, Verdict};
 use imbulk::domain::row::{RowNo, Tags, Value};
-use imbulk::domain::verdict::{Shape, Verdict};
 use imbulk::queue::{Queue, QueueError, RunId, RunState, Selection};
 
 use crate::fixture::*;

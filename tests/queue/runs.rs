@@ -1,10 +1,10 @@
 //! The life of a run: planned, running, finished; or given up.
 
-use imbulk::domain::outcome::Outcome::{Pending, Succeeded};
 use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Request};
+use imbulk::domain::response::outcome::Outcome::{Pending, Succeeded};
+use imbulk::domain::response::verdict::Shape;
 use imbulk::domain::run_choice::EndedBy;
-use imbulk::domain::verdict::Shape;
 use imbulk::queue::{Loader, Queue, QueueError, RunId, RunState};
 
 use crate::fixture::*;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use imbulk::domain::outcome::Outcome::InDoubt;
 use imbulk::domain::request::Doubt;
-use imbulk::domain::verdict::Shape;
+use imbulk::domain::response::outcome::Outcome::InDoubt;
+use imbulk::domain::response::verdict::Shape;
 use sqlx::ConnectOptions;
 
 use crate::fixture::*;

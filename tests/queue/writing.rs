@@ -1,8 +1,8 @@
 //! Intents and outcomes: what is written, and what is refused without a trace.
 
-use imbulk::domain::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
 use imbulk::domain::request::{Doubt, Request, RequestId};
-use imbulk::domain::verdict::{Again, Charge, Shape, Verdict, Wait};
+use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
+use imbulk::domain::response::verdict::{Again, Charge, Shape, Verdict, Wait};
 use imbulk::queue::{Queue, QueueError, Reader, RunId, Write, Written};
 
 use crate::fixture::*;

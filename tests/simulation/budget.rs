@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imbulk::domain::request::RequestId;
-use imbulk::domain::settlement::Part;
-use imbulk::domain::verdict::Wait;
+use imbulk::domain::response::settlement::Part;
+use imbulk::domain::response::verdict::Wait;
 
 use crate::checks::Invariant;
 use crate::server::Nature;

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Request, RequestId};
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::response::settlement::Part;
+use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::{End, StopReason};
-use imbulk::domain::settlement::Part;
-use imbulk::domain::tally::Tally;
 
 use crate::directed::{friend, lived, night};
-use crate::night::{Night, Weather};
+use crate::scenario::{Scenario, Weather};
 
 /// What a job says of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -107,7 +107,7 @@ impl Canary {
 /// Each call gets a final no.
 const ALL_FAIL: Weather = Weather { bad_calls: 1000, code: Some(30_011), ..Weather::FAIR };
 
-fn with_canary(requests: u32, items: u64, weather: Weather) -> Night {
+fn with_canary(requests: u32, items: u64, weather: Weather) -> Scenario {
     let friends = (0..requests).map(|number| friend(number, &format!("a{number}"))).collect();
     let mut night = night("friend_delete", 200, friends, weather);
     night.jobs[0].canary = items;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use imbulk::domain::operation::DeleteType;
-use imbulk::domain::outcome::Outcome;
-use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::{Request, RequestId};
+use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule, StopReason, StopSignal};
 
 use crate::directed::{friend, plan};

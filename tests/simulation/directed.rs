@@ -6,14 +6,14 @@ use std::time::Duration;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{DeleteType, by_name};
 use imbulk::domain::request::{Item, Request};
+use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::JobPlan;
-use imbulk::domain::tally::Tally;
 
-use crate::brain::honest;
-use crate::night::{Job, MS, Night, Weather, id, request};
+use crate::scenario::{Job, MS, Scenario, Weather, id, request};
+use crate::scheduler_under_test::honest;
 use crate::world::{Report, live};
 
-pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather: Weather) -> Night {
+pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather: Weather) -> Scenario {
     let retry = Retry {
         max_attempts: NonZeroU32::new(3).expect("not zero"),
         base_delay: Duration::from_mins(1),
@@ -30,7 +30,7 @@ pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather:
         rate,
         requests,
     };
-    Night { jobs: vec![job], weather, fortunes: Vec::new(), seed: 1 }
+    Scenario { jobs: vec![job], weather, fortunes: Vec::new(), seed: 1 }
 }
 
 /// The plan of a friend_delete at 200 calls a second, for those who speak to the schedule themselves.
@@ -49,7 +49,7 @@ pub(crate) fn plan(delete_type: DeleteType, max_in_flight: Option<usize>) -> Job
     }
 }
 
-pub(crate) fn lived(night: &Night) -> Report {
+pub(crate) fn lived(night: &Scenario) -> Report {
     live(night, &honest).unwrap_or_else(|violation| panic!("{violation}"))
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn friend(number: u32, from: &str) -> Request {
 }
 
 /// So many accounts, each in a request of its own, most of them answered by an error that passes in a minute.
-pub(crate) fn crowd(requests: u32) -> Night {
+pub(crate) fn crowd(requests: u32) -> Scenario {
     let item = |number| Item { account: id(number), row: u64::from(number), updates: None };
     let requests = (0..requests).map(|number| request(i64::from(number) + 1, None, vec![item(number)])).collect();
     let weather = Weather { bad_calls: 900, code: Some(70_500), work: MS * 5, ..Weather::FAIR };

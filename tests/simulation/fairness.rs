@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::directed::{friend, lived, night, plan};
-use crate::night::{MS, Weather, id, request};
+use crate::scenario::{MS, Weather, id, request};
 
 /// 1000 rows, 200 of them of one account, up to so many in a request. Requests stand in any order.
 fn skewed(seed: u64, rows_a_request: usize) -> Vec<Request> {

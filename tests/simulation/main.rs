@@ -1,23 +1,23 @@
 //! Nights of the schedule in virtual time, each of them drawn from one seed: several jobs, skewed accounts, every kind
-//! of answer, kills, signals and restarts. [`checks::Invariant`] says what holds in all of them; `sabotage` shows that
+//! of answer, kills, signals and restarts. [`checks::Invariant`] says what holds in all of them; `planted_bugs` shows that
 //! each check sees its breach.
 //!
 //! `IMBULK_SEEDS=50000 cargo test --release --test simulation` lives through more of them; a night that fails says
 //! how to live through it again.
 
-mod brain;
 mod budget;
 mod canary;
 mod checks;
 mod commits;
 mod directed;
 mod fairness;
-mod night;
 mod order;
 mod outages;
+mod planted_bugs;
 mod progress;
 mod queue;
-mod sabotage;
+mod scenario;
+mod scheduler_under_test;
 mod server;
 mod world;
 
@@ -26,7 +26,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use night::Night;
+use scenario::Scenario;
 use world::{Report, live};
 
 /// Nights of an ordinary test run.
@@ -38,7 +38,7 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 fn live_through(seed: u64) -> Result<Report, String> {
-    let night = catch_unwind(AssertUnwindSafe(|| live(&Night::drawn(seed), &brain::honest)));
+    let night = catch_unwind(AssertUnwindSafe(|| live(&Scenario::drawn(seed), &scheduler_under_test::honest)));
     let failure = match night {
         Ok(Ok(report)) => return Ok(report),
         Ok(Err(violation)) => violation.to_string(),

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::Request;
+use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::schedule::{End, StopReason};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::directed::{friend, lived, night};
-use crate::night::{Calamity, MS, Night, Weather};
+use crate::scenario::{Calamity, MS, Scenario, Weather};
 use crate::world::Report;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ fn friends(count: u32) -> Vec<Request> {
 }
 
 /// With the delays and attempts that job files have where they say nothing.
-fn usual(requests: u32, weather: Weather, outage: Option<Duration>) -> Night {
+fn usual(requests: u32, weather: Weather, outage: Option<Duration>) -> Scenario {
     let mut night = night("friend_delete", 200, friends(requests), weather);
     let job = &mut night.jobs[0];
     job.retry.max_attempts = 8.try_into().expect("not zero");
@@ -30,7 +30,7 @@ fn usual(requests: u32, weather: Weather, outage: Option<Duration>) -> Night {
 }
 
 /// Nothing works for so long at the start.
-pub(crate) fn outage(requests: u32, calamity: Calamity, lasts: Duration) -> Night {
+pub(crate) fn outage(requests: u32, calamity: Calamity, lasts: Duration) -> Scenario {
     usual(requests, Weather { calamity, down: Some(Duration::ZERO..lasts), ..Weather::FAIR }, None)
 }
 
@@ -62,7 +62,7 @@ fn when_every_call_fails_few_are_sent_again_and_afterwards_every_row_is_done() {
         let requests = dice.random_range(360..1500);
         let down = SECOND * dice.random_range(10..1000);
         let weather = Weather { calamity, down: Some(Duration::ZERO..down), ..Weather::FAIR };
-        let report = lived(&Night { seed, ..usual(requests, weather, None) });
+        let report = lived(&Scenario { seed, ..usual(requests, weather, None) });
         let (calls, firsts) = calls_before(&report, down);
         // After 1, 2 and 4 s, then every 5 s.
         let probes = 3 + usize::try_from(down.as_secs() / 5).expect("few");
@@ -82,7 +82,7 @@ fn an_outage_in_the_middle_fails_nothing_either() {
         let begins = MS * dice.random_range(500..4_000);
         let down = begins..begins + SECOND * dice.random_range(10..5_000);
         let weather = Weather { calamity, down: Some(down.clone()), ..Weather::FAIR };
-        let report = lived(&Night { seed, ..usual(1000, weather, None) });
+        let report = lived(&Scenario { seed, ..usual(1000, weather, None) });
         assert!(all_done(&report, calamity), "seed {seed}, {calamity:?}, {down:?}: {:?}", report.rows);
     }
 }
@@ -91,7 +91,7 @@ fn an_outage_in_the_middle_fails_nothing_either() {
 fn however_long_an_outage_lasts_no_item_uses_up_its_attempts_in_it() {
     for (seed, calamity) in (0..14).zip(Calamity::ALL.into_iter().cycle()) {
         let lasts = SECOND * SmallRng::seed_from_u64(seed).random_range(3_000..8_000);
-        let report = lived(&Night { seed, ..outage(60, calamity, lasts) });
+        let report = lived(&Scenario { seed, ..outage(60, calamity, lasts) });
         assert!(
             report.sent.len() > 60 * 8,
             "seed {seed}, {calamity:?}: {} calls would not have done it",
@@ -109,7 +109,7 @@ fn a_run_halts_when_nothing_has_worked_for_as_long_as_its_job_says() {
         // for the first second.
         let most = SECOND + (patience / 5).max(SECOND * 5) + (SECOND * 8).saturating_sub(patience);
         let weather = Weather { calamity, down: Some(SECOND..patience + most), ..Weather::FAIR };
-        let report = lived(&Night { seed, ..usual(1000, weather, Some(patience)) });
+        let report = lived(&Scenario { seed, ..usual(1000, weather, Some(patience)) });
         let Some((at, End::Stopped(StopReason::Outage(outage)))) = report.ends.first() else {
             panic!("seed {seed}, {calamity:?}: {:?}", report.ends.first());
         };
@@ -130,7 +130,7 @@ fn of_several_jobs_the_least_patient_one_with_work_left_decides() {
     let mut patient = patient.jobs.into_iter().next().expect("a job");
     patient.requests.iter_mut().for_each(|request| request.id += 100);
     both.jobs.push(patient.clone());
-    let halts = |night: &Night| match lived(night).ends.first() {
+    let halts = |night: &Scenario| match lived(night).ends.first() {
         Some((at, End::Stopped(StopReason::Outage(_)))) => *at,
         other => panic!("{other:?}"),
     };
@@ -145,7 +145,7 @@ fn of_several_jobs_the_least_patient_one_with_work_left_decides() {
 fn mean(requests: u32, bad_calls: u32) -> Duration {
     let seeds = 4;
     let weather = Weather { bad_calls, code: Some(70_500), ..Weather::FAIR };
-    let took = |seed| lived(&Night { seed, ..usual(requests, weather.clone(), None) }).took;
+    let took = |seed| lived(&Scenario { seed, ..usual(requests, weather.clone(), None) }).took;
     (0..seeds).map(took).sum::<Duration>() / u32::try_from(seeds).expect("few")
 }
 
@@ -166,7 +166,7 @@ fn moderate_faults_do_not_slow_a_run_and_a_third_of_all_calls_lets_it_go_on() {
 fn items_that_always_fail_end_as_failed_where_others_work() {
     for seed in 0..10 {
         let weather = Weather { poisoned: Some(20), ..Weather::FAIR };
-        let report = lived(&Night { seed, ..usual(2_000, weather, Some(SECOND * 120)) });
+        let report = lived(&Scenario { seed, ..usual(2_000, weather, Some(SECOND * 120)) });
         let wanted = BTreeMap::from([(Outcome::Failed, 100)]);
         let failed: BTreeMap<_, _> =
             report.rows.clone().into_iter().filter(|(outcome, _)| wanted.contains_key(outcome)).collect();

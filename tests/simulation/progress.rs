@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use imbulk::domain::job::Retry;
 use imbulk::domain::request::{Key, RequestId};
-use imbulk::domain::retry::delay;
-use imbulk::domain::settlement::Part;
+use imbulk::domain::response::settlement::Part;
+use imbulk::domain::schedule::delay;
 
-use crate::night::{MS, Night};
 use crate::queue::{Queue, State};
+use crate::scenario::{MS, Scenario};
 
 /// Every request's group of linked ones, and what each group may take.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn of(queue: &Queue, night: &Night, now: Duration) -> Self {
+    pub(crate) fn of(queue: &Queue, night: &Scenario, now: Duration) -> Self {
         let (jobs, weather) = (&night.jobs, &night.weather);
         let mut groups = Groups::default();
         let holds = jobs.iter().all(|job| job.width.is_none() && job.canary == 0);

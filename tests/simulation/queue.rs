@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::response::settlement::{Ended, Part, Settlement};
+use imbulk::domain::response::tally::Tally;
 use imbulk::domain::row::RowNo;
-use imbulk::domain::settlement::{Ended, Part, Settlement};
-use imbulk::domain::tally::Tally;
 
-use crate::night::Job;
+use crate::scenario::Job;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use imbulk::domain::operation::{DeleteType, Operation};
-use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::{Keys, Request};
+use imbulk::domain::response::exchange::Exchange;
 use imbulk::domain::row::RowNo;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::night::{Calamity, MS, Weather};
+use crate::scenario::{Calamity, MS, Weather};
 
 /// The longest that the server works on a call (page "REST API overview").
 const GIVES_UP: Duration = Duration::from_secs(3);

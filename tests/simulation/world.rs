@@ -2,27 +2,27 @@
 //! schedule, as the real ones are described.
 
 mod commands;
-mod happenings;
+mod events;
 mod session;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Keys, Request, RequestId};
+use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::row::RowNo;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, StopReason, StopSignal};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::brain::Maker;
 use crate::budget::Account;
 use crate::canary::{Canary, Terms};
 use crate::checks::{Invariant, Violation};
-use crate::night::{Fortune, MS, Night};
 use crate::order::Order;
 use crate::progress::Progress;
 use crate::queue::{Queue, State};
+use crate::scenario::{Fortune, MS, Scenario};
+use crate::scheduler_under_test::Maker;
 use crate::server::{Call, Fate, Nature, Server};
 use session::{Lane, Session, most};
 
@@ -77,7 +77,7 @@ pub(crate) struct Report {
 
 /// The world around the schedule. What a kill takes is in [`Session`].
 pub(crate) struct World<'a> {
-    night: &'a Night,
+    night: &'a Scenario,
     now: Duration,
     agenda: BTreeMap<(Duration, u64), (u64, Happening)>,
     agenda_length: u64,
@@ -99,7 +99,7 @@ pub(crate) struct World<'a> {
 }
 
 /// Lives through a night with schedules from `maker`.
-pub(crate) fn live(night: &Night, maker: &Maker) -> Result<Report, Violation> {
+pub(crate) fn live(night: &Scenario, maker: &Maker) -> Result<Report, Violation> {
     let operations = night.jobs.iter().map(|job| (job.operation, job.delete_type)).collect();
     let mut server = Server::new(night.seed, night.weather.clone(), operations);
     for (job, definition) in night.jobs.iter().enumerate() {

@@ -6,8 +6,8 @@ mod room;
 mod until;
 
 use super::job::Stop;
-use super::outcome::{Count, Outcome};
-use super::tally::Tally;
+use super::response::outcome::{Count, Outcome};
+use super::response::tally::Tally;
 
 pub use protected::{Protected, ProtectedError};
 pub use reading::{Facts, GuardReading};

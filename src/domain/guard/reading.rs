@@ -2,8 +2,8 @@
 
 use super::{as_f64, median};
 use crate::domain::job::Guard;
-use crate::domain::outcome::{Count, Outcome};
-use crate::domain::tally::Tally;
+use crate::domain::response::outcome::{Count, Outcome};
+use crate::domain::response::tally::Tally;
 
 /// What the guards look at.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::budget::{Budget, Toll};
 use super::event::Now;
+use super::retry_budget::{Budget, Toll};
 use crate::domain::request::RequestId;
-use crate::domain::verdict::Trouble;
+use crate::domain::response::verdict::Trouble;
 
 /// The time before the first probe. It doubles with each probe that fails …
 const FIRST_PROBE: Duration = Duration::from_secs(1);
@@ -194,7 +194,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::verdict::{Wait, Work};
+    use crate::domain::response::verdict::{Wait, Work};
 
     const SECOND: Duration = Duration::from_secs(1);
 

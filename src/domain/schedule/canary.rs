@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-use crate::domain::outcome::Count;
 use crate::domain::request::Request;
+use crate::domain::response::outcome::Count;
 
 /// The canary of one job.
 #[derive(Debug)]

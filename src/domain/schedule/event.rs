@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::breaker::Outage;
-use crate::domain::codes::{Otherwise, Pause, Scope};
 use crate::domain::guard::Bytes;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{DeleteType, Operation};
-use crate::domain::outcome::Count;
-use crate::domain::reply::Exchange;
 use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::response::codes::{Otherwise, Pause, Scope};
+use crate::domain::response::exchange::Exchange;
+use crate::domain::response::outcome::Count;
+use crate::domain::response::settlement::{Part, Settlement};
+use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
-use crate::domain::settlement::{Part, Settlement};
-use crate::domain::tally::Tally;
 
 /// Time since the runner's start.
 pub type Now = Duration;

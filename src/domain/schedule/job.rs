@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::canary::Canary;
 use super::event::{JobNo, JobPlan, StopReason};
 use crate::domain::guard::Signs;
-use crate::domain::outcome::{Count, Outcome};
 use crate::domain::request::{Request, RequestId};
+use crate::domain::response::outcome::{Count, Outcome};
 
 /// For how long requests of a job are made ready beyond those whose bytes have left: long enough that a group commit of
 /// intents, which takes some ms, never lets a free slot go by, and short enough that a kill leaves few intents of

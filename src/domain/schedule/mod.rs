@@ -11,14 +11,15 @@
 //! record waits until the server can't be writing any more: a request is `sending` on disk for as long as it may be
 //! in flight, so that the keys are safe across a kill, too. Whatever waits holds no worker and no connection.
 
+mod admission;
+mod backoff;
 mod breaker;
-mod budget;
 mod canary;
 mod event;
-mod flight;
 mod job;
-mod keys;
-mod memory;
+mod leases;
+mod lifecycle;
+mod retry_budget;
 mod signature;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -27,18 +28,18 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::outcome::{Count, Outcome};
 use super::request::{Key, Request, RequestId};
-use super::retry::SERVER_MAY_BE_WRITING;
-use super::settlement::Settlement;
-use super::tally::Tally;
-use super::verdict::{Charge, Work};
+use super::response::outcome::{Count, Outcome};
+use super::response::settlement::Settlement;
+use super::response::tally::Tally;
+use super::response::verdict::{Charge, Work};
+pub use backoff::{SERVER_MAY_BE_WRITING, delay};
 use breaker::Breaker;
 pub use breaker::Outage;
-use budget::Toll;
 pub use event::{Command, End, Event, JobNo, JobPlan, Now, StopReason, StopSignal, Waiting};
 use job::JobState;
-use keys::{KeyTable, Ticket};
+use leases::{KeyTable, Ticket};
+use retry_budget::Toll;
 use signature::Signature;
 
 /// Requests of a page.

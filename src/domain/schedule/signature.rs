@@ -1,6 +1,6 @@
 //! Whether the API takes our signature.
 
-use crate::domain::verdict::NewUserSig;
+use crate::domain::response::verdict::NewUserSig;
 
 /// What is known of the signature.
 #[derive(Debug, Default)]

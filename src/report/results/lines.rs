@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Format;
 use crate::domain::operation::{Shape, TagColumns};
-use crate::domain::outcome::Outcome;
+use crate::domain::response::outcome::Outcome;
 use crate::domain::results;
 use crate::domain::row::Tags;
 use crate::report::ReportError;

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::ReportError;
-use crate::domain::outcome::Outcome;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
 use crate::domain::row::RowNo;
-use crate::domain::tally::Tally;
 use crate::queue::{QueueError, Reader, RequestResult, Run, Snapshot};
 use lines::Layout;
 pub use outlet::Outlet;

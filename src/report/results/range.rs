@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::lines::{Layout, Line, Lines};
 use super::spill::Record;
-use crate::domain::outcome::Outcome;
 use crate::domain::packed::Segment;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
 use crate::domain::row::{RowNo, Tags};
-use crate::domain::tally::Tally;
 use crate::queue::{AsideResult, Exception, QueueError};
 use crate::report::ReportError;
 

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::domain::outcome::Outcome;
+use crate::domain::response::outcome::Outcome;
 use crate::domain::row::RowNo;
 use crate::report::ReportError;
 

@@ -7,8 +7,8 @@ use sqlx::{Connection, SqliteConnection};
 use super::*;
 use crate::domain::packed::{Aside, Cause, Segment};
 use crate::domain::request::{Doubt, Item};
+use crate::domain::response::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
 use crate::domain::row::{Tags, Value};
-use crate::domain::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
 use crate::report::testing::{Bench, Load, id};
 
 async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {

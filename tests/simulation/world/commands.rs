@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Item, RequestId};
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::response::settlement::{Ended, Part};
+use imbulk::domain::response::verdict::Ending;
 use imbulk::domain::schedule::{Command, Event};
-use imbulk::domain::settlement::{Ended, Part};
-use imbulk::domain::verdict::Ending;
 
 use super::{Happening, Session, World};
 use crate::canary::Canary;
 use crate::checks::Invariant;
-use crate::night::MS;
 use crate::queue::{State, Write, Written};
+use crate::scenario::MS;
 
 /// A page with fewer requests is the last one.
 const PAGE: usize = 256;

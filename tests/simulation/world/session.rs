@@ -3,16 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use imbulk::domain::outcome::Outcome;
 use imbulk::domain::request::{Request, RequestId};
-use imbulk::domain::tally::Tally;
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::response::tally::Tally;
 
-use crate::brain::Brain;
 use crate::budget::Account;
 use crate::canary::Canary;
 use crate::order::Order;
 use crate::progress::Progress;
 use crate::queue::Write;
+use crate::scheduler_under_test::SchedulerUnderTest;
 
 /// What a record ended: outcome, items, rows.
 type Moved = Vec<(Outcome, u64, u64)>;
@@ -20,7 +20,7 @@ type Moved = Vec<(Outcome, u64, u64)>;
 /// One life of the runner.
 pub(super) struct Session<'b> {
     pub(super) number: u64,
-    pub(super) brain: Box<dyn Brain + 'b>,
+    pub(super) brain: Box<dyn SchedulerUnderTest + 'b>,
     pub(super) started: Duration,
     /// The jobs that it runs.
     pub(super) jobs: Vec<usize>,

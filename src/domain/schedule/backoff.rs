@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::job::Retry;
+use crate::domain::job::Retry;
 
 /// The server gives up on a call after 3 s (overview page); what the network adds on top is not worth more.
 ///

@@ -1,12 +1,12 @@
 //! What an HTTP exchange means for each item of its request. Pure: the request and the exchange in, verdicts out.
 
 use super::answer::{Answer, FailureList, ItemAnswer};
+use super::code_history::{Claim, Trace, claim, trace};
 use super::codes::{Class, Effect, Level, Otherwise, Pause, Scope, classify, entry};
-use super::history::{Claim, Trace, claim, trace};
-use super::operation::{DeleteType, Operation};
+use super::exchange::Exchange;
 use super::outcome::Outcome;
-use super::reply::Exchange;
-use super::request::{Doubt, Item, Request};
+use crate::domain::operation::{DeleteType, Operation};
+use crate::domain::request::{Doubt, Item, Request};
 
 /// What an exchange means.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,7 @@ pub enum Server {
     /// It answered, or got nothing.
     Done,
     /// Nobody answered for it: it may be writing for as long as
-    /// [`SERVER_MAY_BE_WRITING`](super::retry::SERVER_MAY_BE_WRITING).
+    /// [`SERVER_MAY_BE_WRITING`](crate::domain::schedule::SERVER_MAY_BE_WRITING).
     MayBeWriting,
 }
 

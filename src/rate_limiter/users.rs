@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::SystemClock;
 use super::ledger::{open_or_create, unused_from};
-use crate::domain::limit::Moment;
+use crate::domain::rate_limit::Moment;
 
 const SUFFIX: &str = ".users";
 /// A process that holds the lock alone removes two files and ends; on a busy machine that may take a while.
@@ -112,7 +112,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::limiter::{Limiter, Settings};
+    use crate::rate_limiter::{Limiter, Settings};
 
     fn limiter(ledger: &Path) -> Limiter {
         let cap = NonZeroU32::new(5).expect("not zero").try_into().expect("low enough");

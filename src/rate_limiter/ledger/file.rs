@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 
 /// First without creating: Linux (`fs.protected_regular`) forbids to open another user's file in a folder like
 /// `/tmp` by a call that could create it.
-pub(in crate::limiter) fn open_or_create(path: &Path) -> io::Result<File> {
+pub(in crate::rate_limiter) fn open_or_create(path: &Path) -> io::Result<File> {
     match open(path, OFlags::empty()) {
         Err(rustix::io::Errno::NOENT) => {}
         opened => return Ok(opened?),

@@ -1,8 +1,8 @@
 //! How requests come into memory, and how hot accounts are kept from filling it.
 
-use super::budget::Toll;
 use super::job::Source;
-use super::keys::Lease;
+use super::leases::Lease;
+use super::retry_budget::Toll;
 use super::{
     Command, DEEP_ENOUGH, Entry, JobNo, Now, PAGE, Past, Rescued, SERVER_MAY_BE_WRITING, Schedule, Stage, Terms, Timer,
 };

@@ -1,10 +1,10 @@
 //! What decides: a schedule, or one whose decisions somebody tampers with.
 
+use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
-use imbulk::domain::tally::Tally;
 
 /// What the world asks.
-pub(crate) trait Brain {
+pub(crate) trait SchedulerUnderTest {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command>;
     fn wake_at(&self) -> Option<Now>;
     fn end(&self) -> Option<End>;
@@ -15,9 +15,9 @@ pub(crate) trait Brain {
 }
 
 /// Makes one for each session.
-pub(crate) type Maker = dyn Fn(Vec<JobPlan>, u64) -> Box<dyn Brain>;
+pub(crate) type Maker = dyn Fn(Vec<JobPlan>, u64) -> Box<dyn SchedulerUnderTest>;
 
-impl Brain for Schedule {
+impl SchedulerUnderTest for Schedule {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
         self.handle(now, event)
     }
@@ -44,6 +44,6 @@ impl Brain for Schedule {
 }
 
 /// The schedule as it is.
-pub(crate) fn honest(plans: Vec<JobPlan>, seed: u64) -> Box<dyn Brain> {
+pub(crate) fn honest(plans: Vec<JobPlan>, seed: u64) -> Box<dyn SchedulerUnderTest> {
     Box::new(Schedule::new(plans, seed))
 }

@@ -12,8 +12,8 @@ use rstest::rstest;
 use super::server::{Server, Verdict};
 use super::world::{ALWAYS, FOREVER, Faster, Gate, MS, Naive, Network, Peer, SECOND, TIMEOUT, World};
 use super::{CAP, JITTERY, QUICK, STEADY, cap, peer, steady_peer};
-use crate::limiter::lane::Lanes;
-use crate::limiter::ledger::Ledger;
+use crate::rate_limiter::command_limit::Lanes;
+use crate::rate_limiter::ledger::Ledger;
 
 /// The network stands still for 300 ms every 2 s.
 const STALL: (u64, u64) = (300, 2000);

@@ -20,7 +20,7 @@
 //!
 //! Each process uses the first `cap` slots of a section, so different caps never add up to more than the largest.
 //! What is taken stays taken when a process dies, until a call is answered that was sent after any exchange of that process was over
-//! ([`slots`](crate::domain::limit::slots)).
+//! ([`slots`](crate::domain::rate_limit::slots)).
 //!
 //! The ledger is the open file, not its name: if its path refers to another file, or to none, all processes that have it open stop.
 //!
@@ -41,10 +41,10 @@ pub use self::error::LedgerError;
 use self::error::io_error;
 use self::file::open;
 pub(super) use self::file::open_or_create;
-use crate::domain::limit::pace;
-use crate::domain::limit::slots::{Slot, Survey, Terms, UNANSWERED, WINDOW, held_until, survey, unheld_from};
-use crate::domain::limit::throttle::Cut;
-use crate::domain::limit::{Cap, Moment};
+use crate::domain::rate_limit::shared_pace;
+use crate::domain::rate_limit::slots::{Slot, Survey, Terms, UNANSWERED, WINDOW, held_until, survey, unheld_from};
+use crate::domain::rate_limit::throttle::Cut;
+use crate::domain::rate_limit::{Cap, Moment};
 use crate::fail_point::{self, Deed};
 
 const MAGIC: [u8; 16] = *b"imbulk slots v2\n";
@@ -500,7 +500,7 @@ impl Section {
     }
 
     fn due(&self, now: Moment) -> Result<Moment, Moment> {
-        pace::next(self.word.last, self.apart, self.slack, now)
+        shared_pace::next(self.word.last, self.apart, self.slack, now)
     }
 
     fn place(&self, slot: u32) -> u64 {

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use imbulk::domain::limit::Cap;
-use imbulk::limiter::{CommandLimiter, Limiter, Settings};
+use imbulk::domain::rate_limit::Cap;
+use imbulk::rate_limiter::{CommandLimiter, Limiter, Settings};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::history::CodeHistory;
+use super::code_history::CodeHistory;
 use super::outcome::{Count, Outcome};
-use super::request::{Item, Request, RequestId};
 use super::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
+use crate::domain::request::{Item, Request, RequestId};
 
 /// The change that one exchange makes, recorded in one transaction: afterwards every item of the request is in
 /// exactly one request still.

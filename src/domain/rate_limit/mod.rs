@@ -2,9 +2,9 @@
 //!
 //! Three rules work together. [`slots`] is the promise: no one-second window, as the server counts it, holds more
 //! calls than the cap. [`throttle`] is the courtesy: told to slow down, the rate falls at once and finds its way up
-//! again. [`pace`] spreads the calls, at that rate. Time comes in as a [`Moment`]; what acts on the answers is the room `limiter`.
+//! again. [`shared_pace`] spreads the calls, at that rate. Time comes in as a [`Moment`]; what acts on the answers is the room `limiter`.
 
-pub mod pace;
+pub mod shared_pace;
 pub mod slots;
 pub mod speed;
 pub mod throttle;

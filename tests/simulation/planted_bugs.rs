@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use imbulk::domain::account::UserId;
 use imbulk::domain::operation::{DeleteType, DeleteTypeRule, Operation, Shape, by_name};
-use imbulk::domain::outcome::Outcome;
-use imbulk::domain::reply::Exchange;
 use imbulk::domain::request::{Doubt, Keys, Request};
+use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
-use imbulk::domain::tally::Tally;
 
-use crate::brain::Brain;
 use crate::checks::Invariant;
 use crate::directed::crowd;
-use crate::night::{Calamity, Night};
 use crate::outages::outage;
+use crate::scenario::{Calamity, Scenario};
+use crate::scheduler_under_test::SchedulerUnderTest;
 use crate::world::live;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +197,7 @@ impl Saboteur {
     }
 }
 
-impl Brain for Saboteur {
+impl SchedulerUnderTest for Saboteur {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
         self.now = now;
         let over = match &event {
@@ -241,8 +241,8 @@ impl Brain for Saboteur {
 }
 
 /// The invariants that nights under a saboteur break first.
-fn broken_by(trick: Trick, nights: impl IntoIterator<Item = Night>) -> impl Iterator<Item = Invariant> {
-    let maker = move |plans, seed| Box::new(Saboteur::new(trick, plans, seed)) as Box<dyn Brain>;
+fn broken_by(trick: Trick, nights: impl IntoIterator<Item = Scenario>) -> impl Iterator<Item = Invariant> {
+    let maker = move |plans, seed| Box::new(Saboteur::new(trick, plans, seed)) as Box<dyn SchedulerUnderTest>;
     // The schedule's own assertions notice some of it, too.
     let violations =
         nights.into_iter().filter_map(move |night| catch_unwind(AssertUnwindSafe(|| live(&night, &maker))).ok());
@@ -250,7 +250,7 @@ fn broken_by(trick: Trick, nights: impl IntoIterator<Item = Night>) -> impl Iter
 }
 
 fn assert_caught(trick: Trick, invariant: Invariant) {
-    let caught = broken_by(trick, (0..200).map(Night::drawn)).any(|broken| broken == invariant);
+    let caught = broken_by(trick, (0..200).map(Scenario::drawn)).any(|broken| broken == invariant);
     assert!(caught, "200 nights did not notice {trick:?}");
 }
 
@@ -326,8 +326,8 @@ fn memory_that_grows_with_the_queue_is_noticed() {
 }
 
 /// Nights that begin with an outage: every call is answered by a code that passes.
-fn outages() -> impl Iterator<Item = Night> {
-    (0..10).map(|seed| Night { seed, ..outage(400, Calamity::Code(70_500), Duration::from_secs(100)) })
+fn outages() -> impl Iterator<Item = Scenario> {
+    (0..10).map(|seed| Scenario { seed, ..outage(400, Calamity::Code(70_500), Duration::from_secs(100)) })
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn probes_that_come_too_soon_are_noticed() {
 
 #[test]
 fn attempts_that_count_while_nothing_works_are_noticed() {
-    let hard = |mut night: Night| {
+    let hard = |mut night: Scenario| {
         night.weather.bad_calls = 500;
         night.weather.code = Some(70_500);
         night.jobs[0].retry.max_attempts = 2.try_into().expect("not zero");

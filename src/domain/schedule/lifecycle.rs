@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::budget::Toll;
+use super::backoff::delay;
 use super::job::JobState;
-use super::keys::Ticket;
+use super::leases::Ticket;
+use super::retry_budget::Toll;
 use super::signature::Refusal;
 use super::{
     Command, Entry, Fault, JobNo, Now, Past, Recording, SERVER_MAY_BE_WRITING, Schedule, Stage, StopReason, Terms,
     Timer,
 };
-use crate::domain::codes::Otherwise;
 use crate::domain::guard::is_bad_sign;
-use crate::domain::outcome::{Count, Outcome};
-use crate::domain::reply::Exchange;
 use crate::domain::request::RequestId;
-use crate::domain::retry::delay;
-use crate::domain::settlement::{Part, Settlement};
-use crate::domain::verdict::{CallContext, Charge, Charging, Server, Signal, Wait, Work, judge};
+use crate::domain::response::codes::Otherwise;
+use crate::domain::response::exchange::Exchange;
+use crate::domain::response::outcome::{Count, Outcome};
+use crate::domain::response::settlement::{Part, Settlement};
+use crate::domain::response::verdict::{CallContext, Charge, Charging, Server, Signal, Wait, Work, judge};
 
 impl Schedule {
     pub(super) fn intended(&mut self, id: RequestId, out: &mut Vec<Command>) {

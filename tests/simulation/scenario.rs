@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
-use imbulk::domain::history::CodeHistory;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, DeleteType, DeleteTypeRule, Operation};
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::response::code_history::CodeHistory;
 use imbulk::domain::row::{RowNo, Tags, Value};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -142,7 +142,7 @@ pub(crate) enum Fortune {
 
 /// A night.
 #[derive(Debug, Clone)]
-pub(crate) struct Night {
+pub(crate) struct Scenario {
     pub(crate) jobs: Vec<Job>,
     pub(crate) weather: Weather,
     /// What befalls the first sessions; later ones are calm.
@@ -150,7 +150,7 @@ pub(crate) struct Night {
     pub(crate) seed: u64,
 }
 
-impl Night {
+impl Scenario {
     pub(crate) fn drawn(seed: u64) -> Self {
         let mut dice = SmallRng::seed_from_u64(seed);
         let accounts = dice.random_range(2..50);

@@ -11,9 +11,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use self::world::{ALWAYS, Gate, Network, Peer, TIMEOUT};
-use super::lane::Lanes;
+use super::command_limit::Lanes;
 use super::ledger::Ledger;
-use crate::domain::limit::Cap;
+use crate::domain::rate_limit::Cap;
 
 const CAP: u32 = 200;
 

@@ -7,9 +7,9 @@
 //!
 //! A permit is for a request that is certain to go out, at once: its slot is spent, whatever happens then.
 
-mod lane;
+mod command_limit;
 mod ledger;
-mod pace;
+mod process_pace;
 #[cfg(test)]
 mod simulation;
 mod users;
@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use self::lane::Lanes;
+use self::command_limit::Lanes;
 pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Taken};
 pub use self::users::User;
-use crate::domain::codes::{Pause, Scope};
-use crate::domain::limit::speed::Speed;
-use crate::domain::limit::{Cap, Moment};
+use crate::domain::rate_limit::speed::Speed;
+use crate::domain::rate_limit::{Cap, Moment};
+use crate::domain::response::codes::{Pause, Scope};
 
 /// Timers fire on whole milliseconds; asking more often would be idle.
 const RECHECK_MIN: Duration = Duration::from_millis(1);
@@ -266,8 +266,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::domain::limit::speed::Pressure;
-    use crate::domain::limit::throttle::PAUSE;
+    use crate::domain::rate_limit::speed::Pressure;
+    use crate::domain::rate_limit::throttle::PAUSE;
 
     fn cap(calls: u32) -> Cap {
         Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")

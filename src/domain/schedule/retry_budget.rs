@@ -1,6 +1,6 @@
 //! What repetitions may cost: tokens in a bucket, which only success fills.
 
-use crate::domain::verdict::{Trouble, Wait, Work};
+use crate::domain::response::verdict::{Trouble, Wait, Work};
 
 /// The most tokens, and how many there are at the start.
 const MOST: u32 = 500;

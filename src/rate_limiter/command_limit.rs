@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::ledger::{Ledger, LedgerError, Section, Taken};
-use super::pace::Pace;
-use crate::domain::codes::{Pause, Scope};
-use crate::domain::limit::pace::SLACK;
-use crate::domain::limit::slots::{RoundTrips, WINDOW};
-use crate::domain::limit::speed::Speed;
-use crate::domain::limit::throttle::Throttle;
-use crate::domain::limit::{Cap, Moment};
+use super::process_pace::Pace;
+use crate::domain::rate_limit::shared_pace::SLACK;
+use crate::domain::rate_limit::slots::{RoundTrips, WINDOW};
+use crate::domain::rate_limit::speed::Speed;
+use crate::domain::rate_limit::throttle::Throttle;
+use crate::domain::rate_limit::{Cap, Moment};
+use crate::domain::response::codes::{Pause, Scope};
 
 /// Where slots see to it that no second holds more than a lower limit, calls that a stalled network held up are made up for; but
 /// none of a pause.

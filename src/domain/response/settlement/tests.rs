@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::account::UserId;
-use crate::domain::history::CodeHistory;
 use crate::domain::request::Doubt;
+use crate::domain::response::code_history::CodeHistory;
 use crate::domain::row::Tags;
 
 fn request(accounts: usize) -> Request {

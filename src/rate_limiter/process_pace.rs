@@ -11,8 +11,8 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use crate::domain::limit::slots::WINDOW;
-use crate::domain::limit::{Cap, Moment};
+use crate::domain::rate_limit::slots::WINDOW;
+use crate::domain::rate_limit::{Cap, Moment};
 
 /// The pace is this much faster than the cap, which the slots keep: one as fast as the cap could never make up for a
 /// stall of the network, after which many slots fall free together.

@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::account::UserId;
-use crate::domain::codes::entries;
-use crate::domain::history::CodeHistory;
 use crate::domain::operation::{ALL, by_name};
+use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::codes::entries;
 
 /// Attempts that count, of which requests of these tests have used one.
 const MAX_ATTEMPTS: u32 = 3;

@@ -14,10 +14,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::server::{Server, Verdict};
-use crate::domain::codes::{Pause, Scope};
-use crate::domain::limit::Moment;
-use crate::limiter::lane::Lanes;
-use crate::limiter::ledger::Taken;
+use crate::domain::rate_limit::Moment;
+use crate::domain::response::codes::{Pause, Scope};
+use crate::rate_limiter::command_limit::Lanes;
+use crate::rate_limiter::ledger::Taken;
 
 pub(super) const MS: u64 = 1_000_000;
 pub(super) const SECOND: u64 = 1000 * MS;
