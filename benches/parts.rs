@@ -12,7 +12,6 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use imbulk::domain::account::UserId;
 use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::{self, DeleteType, Operation};
-use imbulk::domain::packed::{BODY_BYTES, Packed};
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk::domain::response::exchange::Exchange;
@@ -27,6 +26,7 @@ use imbulk::intake::{Intake, MEMORY, Output, Plan};
 use imbulk::queue::{Loader, NewRun, Queue, RunId, Write};
 use imbulk::rate_limiter::{Limiter, Settings};
 use imbulk::report::results;
+use imbulk::stored_request::{BODY_BYTES, StoredRequest};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -160,8 +160,8 @@ async fn load(folder: &Path, operation: &'static dyn Operation, outputs: Vec<Out
     for output in outputs {
         let stored = match output {
             Output::Request(request) => loader.request(request).await,
-            Output::Aside(aside) => loader.aside(aside).await,
-            Output::Segment(segment) => loader.segment(segment).await,
+            Output::Skipped(skipped) => loader.skipped_row(skipped).await,
+            Output::LineSpan(span) => loader.line_span(span).await,
         };
         stored.expect("room");
     }
@@ -235,7 +235,7 @@ fn recording(c: &mut Criterion) {
     let runtime = runtime();
     let folder = TempDir::new().expect("a folder");
     let requests: Vec<Request> = (1..=REQUESTS * 50).map(request).collect();
-    let outputs = requests.iter().map(|request| Output::Request(Packed::of(None, &request.items))).collect();
+    let outputs = requests.iter().map(|request| Output::Request(StoredRequest::encode(None, &request.items))).collect();
     let (mut queue, run) = runtime.block_on(load(folder.path(), accounts(), outputs));
     let mut left = requests.chunks_exact(BATCH);
     let mut group = c.benchmark_group("queue");
@@ -268,10 +268,10 @@ fn recording(c: &mut Criterion) {
 fn coding(c: &mut Criterion) {
     let request = request(1);
     let exchange = answer(&request);
-    let packed = Packed::of(None, &request.items);
+    let encoded = StoredRequest::encode(None, &request.items);
     let mut group = c.benchmark_group("request of 100");
     group.throughput(Throughput::Elements(100));
-    group.bench_function("unpack", |b| b.iter(|| Packed::unpack(&packed.accounts, &packed.rows, None)));
+    group.bench_function("unpack", |b| b.iter(|| StoredRequest::decode(&encoded.accounts, &encoded.rows, None)));
     group.bench_function("keys", |b| b.iter(|| accounts().keys(&request, DeleteType::Single)));
     group.bench_function("encode", |b| b.iter(|| accounts().body(&request, DeleteType::Single)));
     group.bench_function("decode and judge", |b| b.iter(|| judge(&context(), &request, &exchange)));

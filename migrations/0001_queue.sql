@@ -1,9 +1,9 @@
 -- The queue of imbulk. Times are milliseconds since 1970 in UTC. The view `item` shows one line per item and per skipped row.
 -- Of a list of three or more, `IN (…)`, SQLite makes an index for each line that it checks; tables of many lines do without.
--- `crc` is the checksum of all other columns of its line, but those that say otherwise (docs/decisions/0008).
+-- `checksum` is the checksum of all other columns of its line, but those that say otherwise (docs/decisions/0008).
 
 -- The name under which the file is used, without links. It may have others, but its log is beside this one.
-CREATE TABLE place (
+CREATE TABLE queue_file (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
     path          BLOB    NOT NULL
 ) STRICT;
@@ -32,7 +32,7 @@ CREATE TABLE run (
     created_at    INTEGER NOT NULL,
     started_at    INTEGER,
     finished_at   INTEGER,
-    crc           INTEGER NOT NULL DEFAULT 0     -- none while it is loading
+    checksum      INTEGER NOT NULL DEFAULT 0     -- none while it is loading
 ) STRICT;
 CREATE INDEX run_by_job ON run (job, id);
 
@@ -42,7 +42,7 @@ CREATE TABLE shown_plan (
     target        TEXT    NOT NULL,
     parts         TEXT    NOT NULL,              -- JSON: all that the plan id is a digest of
     shown_at      INTEGER NOT NULL,
-    crc           INTEGER NOT NULL,
+    checksum      INTEGER NOT NULL,
     PRIMARY KEY (job, target)
 ) STRICT, WITHOUT ROWID;
 
@@ -53,18 +53,18 @@ CREATE TABLE source (
     row_count     INTEGER NOT NULL CHECK (row_count >= 0),
     blank_rows    INTEGER NOT NULL CHECK (blank_rows >= 0),  -- skipped: nothing but delimiters and blanks
     notes         TEXT    NOT NULL,              -- JSON list of sentences: accepted, and to be known before it is sent
-    crc           INTEGER NOT NULL,
+    checksum      INTEGER NOT NULL,
     PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Rows are numbered from 0 in input order; a stretch of rows at a fixed distance of lines is one line here.
-CREATE TABLE segment (
+CREATE TABLE line_span (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     first_row     INTEGER NOT NULL,
     source        INTEGER NOT NULL,
     first_line    INTEGER NOT NULL,
     step          INTEGER NOT NULL,
-    crc           INTEGER NOT NULL,
+    checksum      INTEGER NOT NULL,
     PRIMARY KEY (run, first_row)
 ) STRICT, WITHOUT ROWID;
 
@@ -80,23 +80,23 @@ CREATE TABLE request (
     in_doubt      INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt BETWEEN 0 AND 2), -- 1: the server timed out, 2: no answer
     parent        INTEGER,                       -- the request that these items were in before
     finished_at   INTEGER CHECK ((finished_at IS NOT NULL) = (state = 'settled')),
-    seal          INTEGER NOT NULL,              -- a checksum that SQL can reckon, since SQL changes these lines
-    sound         INTEGER GENERATED ALWAYS AS (
-        seal IS (id % 65521 * 3 + run % 65521 * 7877 + item_count * 15013 + row_count * 22501
+    checksum      INTEGER NOT NULL,              -- a checksum that SQL can reckon, since SQL changes these lines
+    checksum_ok   INTEGER GENERATED ALWAYS AS (
+        checksum IS (id % 65521 * 3 + run % 65521 * 7877 + item_count * 15013 + row_count * 22501
             + attempts * 29989 + charged * 37501 + in_doubt * 45007
             + coalesce(parent, 23) % 65521 * 52501 + coalesce(finished_at, 29) % 65521 * 59999
             + CASE state WHEN 'pending' THEN 0 WHEN 'sending' THEN 61001 WHEN 'settled' THEN 47 END) % 65521
     ) VIRTUAL
 ) STRICT;
--- What was damaged is not made sound by changing it.
-CREATE TRIGGER request_is_sound
+-- What was damaged is not made valid by changing it.
+CREATE TRIGGER request_is_undamaged
 BEFORE UPDATE OF run, state, item_count, row_count, attempts, charged, in_doubt, parent, finished_at ON request
-WHEN OLD.sound IS NOT 1
+WHEN OLD.checksum_ok IS NOT 1
 BEGIN SELECT raise(ABORT, 'a request is damaged'); END;
-CREATE TRIGGER request_seal
+CREATE TRIGGER request_checksum
 AFTER UPDATE OF run, state, item_count, row_count, attempts, charged, in_doubt, parent, finished_at ON request
 BEGIN
-    UPDATE request SET seal =
+    UPDATE request SET checksum =
         (id % 65521 * 3 + run % 65521 * 7877 + item_count * 15013 + row_count * 22501
             + attempts * 29989 + charged * 37501 + in_doubt * 45007
             + coalesce(parent, 23) % 65521 * 52501 + coalesce(finished_at, 29) % 65521 * 59999
@@ -113,7 +113,7 @@ CREATE TABLE payload (
     rows          TEXT    NOT NULL,              -- JSON, a list in parallel, as distances: [7,[2,3],1] is rows 7, 9 with 12, 10
     tags          TEXT,                          -- JSON, parallel: [[{"Tag_…":"x"}],[{…},{…}]]
     history       TEXT,                          -- JSON, the codes of earlier answers, the latest first; NULL: none
-    crc           INTEGER NOT NULL               -- of these, and of the request's run, item_count and row_count
+    checksum      INTEGER NOT NULL               -- of these, and of the request's run, item_count and row_count
 ) STRICT;
 
 -- Rows of settled requests that did not simply succeed.
@@ -124,12 +124,12 @@ CREATE TABLE outcome (
         outcome = 'succeeded' OR outcome = 'already_done' OR outcome = 'failed' OR outcome = 'in_doubt'),
     code          INTEGER,
     reason        TEXT    NOT NULL,
-    crc           INTEGER NOT NULL,
+    checksum      INTEGER NOT NULL,
     PRIMARY KEY (run, row)
 ) STRICT, WITHOUT ROWID;
 
 -- Rows that are not sent.
-CREATE TABLE aside (
+CREATE TABLE skipped (
     run           INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     row           INTEGER NOT NULL,
     outcome       TEXT    NOT NULL CHECK (outcome = 'rejected' OR outcome = 'duplicate' OR outcome = 'protected'),
@@ -139,7 +139,7 @@ CREATE TABLE aside (
     from_account  TEXT,
     account       TEXT,
     tags          TEXT,                          -- JSON object
-    crc           INTEGER NOT NULL,
+    checksum      INTEGER NOT NULL,
     PRIMARY KEY (run, row)
 ) STRICT, WITHOUT ROWID;
 
@@ -158,7 +158,7 @@ SELECT run.job,
        run.uuid AS run,
        run.target,
        source.name AS source,
-       segment.first_line + (entry.value ->> 1 - segment.first_row) * segment.step AS line,
+       line_span.first_line + (entry.value ->> 1 - line_span.first_row) * line_span.step AS line,
        request.id AS request,
        payload.from_account,
        entry.value ->> 0 AS account,
@@ -182,33 +182,33 @@ JOIN json_each((
         LIMIT 1) AS list
 )) AS entry
 LEFT JOIN outcome ON outcome.run = run.id AND outcome.row = entry.value ->> 1
-LEFT JOIN segment ON segment.run = run.id AND segment.first_row = (
-    SELECT max(first_row) FROM segment AS earlier WHERE earlier.run = run.id AND earlier.first_row <= entry.value ->> 1)
-LEFT JOIN source ON source.run = run.id AND source.number = segment.source
+LEFT JOIN line_span ON line_span.run = run.id AND line_span.first_row = (
+    SELECT max(first_row) FROM line_span AS earlier WHERE earlier.run = run.id AND earlier.first_row <= entry.value ->> 1)
+LEFT JOIN source ON source.run = run.id AND source.number = line_span.source
 WHERE run.state <> 'loading'
 UNION ALL
 SELECT run.job,
        run.uuid,
        run.target,
        source.name,
-       segment.first_line + (aside.row - segment.first_row) * segment.step,
+       line_span.first_line + (skipped.row - line_span.first_row) * line_span.step,
        NULL,
-       aside.from_account,
-       aside.account,
-       '[' || aside.tags || ']',
-       aside.row,
-       aside.outcome,
+       skipped.from_account,
+       skipped.account,
+       '[' || skipped.tags || ']',
+       skipped.row,
+       skipped.outcome,
        NULL,
-       coalesce(aside.reason, (
-           SELECT 'duplicate of ' || name || ':' || (first_line + (aside.duplicate_of - first_row) * step)
-           FROM segment AS original JOIN source AS of ON of.run = original.run AND of.number = original.source
-           WHERE original.run = run.id AND original.first_row <= aside.duplicate_of
+       coalesce(skipped.reason, (
+           SELECT 'duplicate of ' || name || ':' || (first_line + (skipped.duplicate_of - first_row) * step)
+           FROM line_span AS original JOIN source AS of ON of.run = original.run AND of.number = original.source
+           WHERE original.run = run.id AND original.first_row <= skipped.duplicate_of
            ORDER BY original.first_row DESC LIMIT 1)),
        0,
        NULL
 FROM run
-JOIN aside ON aside.run = run.id
-LEFT JOIN segment ON segment.run = run.id AND segment.first_row = (
-    SELECT max(first_row) FROM segment AS earlier WHERE earlier.run = run.id AND earlier.first_row <= aside.row)
-LEFT JOIN source ON source.run = run.id AND source.number = segment.source
+JOIN skipped ON skipped.run = run.id
+LEFT JOIN line_span ON line_span.run = run.id AND line_span.first_row = (
+    SELECT max(first_row) FROM line_span AS earlier WHERE earlier.run = run.id AND earlier.first_row <= skipped.row)
+LEFT JOIN source ON source.run = run.id AND source.number = line_span.source
 WHERE run.state <> 'loading';

@@ -26,3 +26,4 @@ pub mod report;
 pub mod runner;
 pub mod sandbox;
 pub mod settings;
+pub mod stored_request;

@@ -8,11 +8,12 @@ use std::ops::ControlFlow;
 use imbulk::domain::account::UserId;
 use imbulk::domain::job::{Delimiter, Encoding, Input, Rejects, UnusualIds};
 use imbulk::domain::operation::{self, Operation, TagColumns};
-use imbulk::domain::packed::{BODY_BYTES, Cause, Packed};
 use imbulk::domain::row::{BadRow, RowNo, RowRef, Tags};
+use imbulk::domain::skipped_row::SkipReason;
 use imbulk::domain::tags;
 use imbulk::input::{InputError, spool};
 use imbulk::intake::{Intake, Output, Plan};
+use imbulk::stored_request::{BODY_BYTES, StoredRequest};
 
 /// More lines than this are not read one by one as well.
 const ONE_BY_ONE: usize = 12;
@@ -221,26 +222,26 @@ fn check_outputs(rows: &[Row], outputs: &[Output]) {
     let mut items = BTreeSet::new();
     for output in outputs {
         match output {
-            Output::Segment(segment) => assert!(segment.first_row < rows.len() as u64),
-            Output::Aside(aside) => {
-                placed.push(aside.row);
-                match &aside.cause {
-                    Cause::Rejected { reason, .. } => assert!(row(aside.row).is_err() && !reason.is_empty()),
-                    Cause::Duplicate { of } => assert!(*of < aside.row && row(*of).is_ok()),
-                    Cause::Protected { id } => assert_eq!(id, "boss"),
+            Output::LineSpan(span) => assert!(span.first_row < rows.len() as u64),
+            Output::Skipped(skipped) => {
+                placed.push(skipped.row);
+                match &skipped.reason {
+                    SkipReason::Rejected { reason, .. } => assert!(row(skipped.row).is_err() && !reason.is_empty()),
+                    SkipReason::Duplicate { of } => assert!(*of < skipped.row && row(*of).is_ok()),
+                    SkipReason::Protected { id } => assert_eq!(id, "boss"),
                 }
             }
-            Output::Request(packed) => {
-                let unpacked = Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref());
-                let unpacked = unpacked.expect("what was packed");
-                let from = packed.from.as_deref().map(|from| UserId::new(from).expect("an id"));
-                assert_eq!(&Packed::of(from.as_ref(), &unpacked), packed, "packed again it is the same");
-                for item in &unpacked {
-                    let key = (packed.from.clone(), item.account.clone());
+            Output::Request(encoded) => {
+                let decoded = StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.tags.as_deref());
+                let decoded = decoded.expect("what was encoded");
+                let from = encoded.from.as_deref().map(|from| UserId::new(from).expect("an id"));
+                assert_eq!(&StoredRequest::encode(from.as_ref(), &decoded), encoded, "encoded again it is the same");
+                for item in &decoded {
+                    let key = (encoded.from.clone(), item.account.clone());
                     assert!(items.insert(key), "{item:?} is in two requests");
                     for number in item.rows() {
                         let Ok(good) = row(number) else { panic!("a bad row is sent: {item:?}") };
-                        assert_eq!((&good.from, good.account.as_str()), (&packed.from, item.account.as_str()));
+                        assert_eq!((&good.from, good.account.as_str()), (&encoded.from, item.account.as_str()));
                         placed.push(number);
                     }
                 }

@@ -198,7 +198,8 @@ impl Error {
 
     /// Tells the user, on stderr.
     pub fn print(self) {
-        let room = self.disk().and_then(|path| Some(format!("{} are free at {}", queue::free(path)?, path.display())));
+        let room =
+            self.disk().and_then(|path| Some(format!("{} are free at {}", queue::free_bytes(path)?, path.display())));
         self.tell();
         if let Some(room) = room {
             tell(room);

@@ -134,8 +134,8 @@ async fn gather(
         for output in batch {
             let full = match output {
                 Output::Request(request) => gathering.request(request),
-                Output::Aside(aside) => gathering.aside(aside),
-                Output::Segment(segment) => gathering.segment(segment),
+                Output::Skipped(skipped) => gathering.skipped_row(skipped),
+                Output::LineSpan(span) => gathering.line_span(span),
             };
             if let Some(full) = full
                 && to_writer.send(full).await.is_err()
@@ -173,7 +173,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>)
         temp_dir,
         expected_bytes: sources.iter().map(Source::size).sum(),
         memory: crate::intake::MEMORY,
-        body_bytes: crate::domain::packed::BODY_BYTES,
+        body_bytes: crate::stored_request::BODY_BYTES,
     };
     let mut tags = BTreeSet::new();
     let mut outgoing = Outgoing { sender, batch: Vec::new(), bytes: 0 };
@@ -254,7 +254,7 @@ fn note_tags(tags: &mut BTreeSet<String>, output: &Output) {
                 }
             }
         }
-        Output::Aside(aside) => tags.extend(aside.tags.keys().map(ToString::to_string)),
-        Output::Segment(_) => {}
+        Output::Skipped(skipped) => tags.extend(skipped.tags.keys().map(ToString::to_string)),
+        Output::LineSpan(_) => {}
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! row ─► number ─► protected? ─► partition (by account, in memory or spilled)     while rows come
-//!                                    └─► group (equals, merges) ─► pack ─► Packed  part by part, at the end
+//!                                    └─► group (equals, merges) ─► pack ─► StoredRequest  part by part, at the end
 //! ```
 //!
 //! Equal rows, and all rows of one `From_Account`, meet in one part, so each part can be settled alone. What
 //! comes out goes to the sink as soon as it is known.
 
 mod group;
+mod line_spans;
 mod pack;
 mod partition;
 mod record;
-mod segments;
 mod settle;
 mod spill;
 #[cfg(test)]
@@ -24,12 +24,14 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::domain::account::UserId;
+use crate::domain::line_span::LineSpan;
 use crate::domain::operation::{Shape, TagColumns};
-use crate::domain::packed::{Aside, Cause, Packed, Segment};
 use crate::domain::row::{BadRow, RowNo, RowRef, Tags};
+use crate::domain::skipped_row::{SkipReason, SkippedRow};
+use crate::stored_request::StoredRequest;
+use line_spans::LineSpans;
 use partition::{Partitions, Spread};
 use record::Record;
-use segments::Segments;
 
 /// The budget for rows that wait in memory. With the tables of the part at work the whole of intake stays
 /// below 64 MiB.
@@ -50,7 +52,7 @@ pub struct Plan<'a> {
     pub expected_bytes: u64,
     /// How many bytes of rows may wait in memory: [`MEMORY`].
     pub memory: usize,
-    /// The most bytes of ids and tags in one request: [`BODY_BYTES`](crate::domain::packed::BODY_BYTES). An item that is larger goes alone.
+    /// The most bytes of ids and tags in one request: [`BODY_BYTES`](crate::stored_request::BODY_BYTES). An item that is larger goes alone.
     pub body_bytes: usize,
 }
 
@@ -58,11 +60,11 @@ pub struct Plan<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Items to be sent together. Those of one `From_Account` follow each other.
-    Request(Packed),
+    Request(StoredRequest),
     /// A row that is not sent.
-    Aside(Aside),
+    Skipped(SkippedRow),
     /// Where rows stand in their source.
-    Segment(Segment),
+    LineSpan(LineSpan),
 }
 
 /// The sink takes nothing more: whoever reads from it is gone.
@@ -120,7 +122,7 @@ pub enum IntakeError {
     /// Rows could not be laid aside on disk.
     #[error(
         "{}: can't {verb} a temporary file: {error}\nhint: rows that do not fit in memory wait there while the \
-         input is loaded and take about its unpacked size, three times that if one account has most of it; make room \
+         input is loaded and take about its decoded size, three times that if one account has most of it; make room \
          and run again",
         dir.display()
     )]
@@ -167,7 +169,7 @@ pub enum IntakeError {
 pub struct Intake<'a, S> {
     plan: Plan<'a>,
     out: Out<S>,
-    segments: Segments,
+    line_spans: LineSpans,
     waiting: Partitions<'a>,
 }
 
@@ -181,7 +183,7 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
         Self {
             plan,
             out: Out { sink, counts: Counts::default() },
-            segments: Segments::default(),
+            line_spans: LineSpans::default(),
             waiting: Partitions::new(&plan, spread),
         }
     }
@@ -194,7 +196,7 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
         match ids.find(|id| (self.plan.protects)(id)) {
             Some(id) => {
                 let id = text(id, number)?.to_owned();
-                self.out.record_aside(&record, Cause::Protected { id })
+                self.out.skip_record(&record, SkipReason::Protected { id })
             }
             None => self.waiting.add(&record),
         }
@@ -204,9 +206,9 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
     pub fn bad(&mut self, source: u32, row: BadRow) -> Result<(), IntakeError> {
         let number = self.number(source, row.line)?;
         let account = if breaks_its_rule_again(&self.plan.shape, &row) { row.account } else { None };
-        self.out.aside(Aside {
+        self.out.skipped_row(SkippedRow {
             row: number,
-            cause: Cause::Rejected { column: row.column, reason: row.reason },
+            reason: SkipReason::Rejected { column: row.column, reason: row.reason },
             from: row.from,
             account,
             tags: row.tags,
@@ -215,8 +217,8 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
 
     /// Packs what was taken. Every row is accounted for, or this is an error.
     pub fn finish(mut self) -> Result<Counts, IntakeError> {
-        if let Some(last) = self.segments.finish() {
-            self.out.send(Output::Segment(last))?;
+        if let Some(last) = self.line_spans.finish() {
+            self.out.send(Output::LineSpan(last))?;
         }
         let (packed_rows, grouped) = settle::settle(&self.plan, self.waiting, &mut self.out)?;
         self.out.counts.add_up(packed_rows, grouped)
@@ -226,8 +228,8 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
     fn number(&mut self, source: u32, line: u64) -> Result<RowNo, IntakeError> {
         let row = self.out.counts.rows;
         self.out.counts.rows += 1;
-        if let Some(ended) = self.segments.push(row, source, line) {
-            self.out.send(Output::Segment(ended))?;
+        if let Some(ended) = self.line_spans.push(row, source, line) {
+            self.out.send(Output::LineSpan(ended))?;
         }
         Ok(row)
     }
@@ -250,27 +252,27 @@ impl<S: FnMut(Output) -> Result<(), Closed>> Out<S> {
         Ok((self.sink)(output)?)
     }
 
-    fn request(&mut self, request: Packed) -> Result<(), IntakeError> {
+    fn request(&mut self, request: StoredRequest) -> Result<(), IntakeError> {
         self.counts.requests += 1;
         self.counts.items += u64::from(request.item_count);
         self.send(Output::Request(request))
     }
 
-    fn aside(&mut self, aside: Aside) -> Result<(), IntakeError> {
-        let counter = match aside.cause {
-            Cause::Rejected { .. } => &mut self.counts.rejected,
-            Cause::Duplicate { .. } => &mut self.counts.duplicate,
-            Cause::Protected { .. } => &mut self.counts.protected,
+    fn skipped_row(&mut self, skipped: SkippedRow) -> Result<(), IntakeError> {
+        let counter = match skipped.reason {
+            SkipReason::Rejected { .. } => &mut self.counts.rejected,
+            SkipReason::Duplicate { .. } => &mut self.counts.duplicate,
+            SkipReason::Protected { .. } => &mut self.counts.protected,
         };
         *counter += 1;
-        self.send(Output::Aside(aside))
+        self.send(Output::Skipped(skipped))
     }
 
-    fn record_aside(&mut self, record: &Record<'_>, cause: Cause) -> Result<(), IntakeError> {
+    fn skip_record(&mut self, record: &Record<'_>, reason: SkipReason) -> Result<(), IntakeError> {
         let text = |bytes| text(bytes, record.row).map(str::to_owned);
-        self.aside(Aside {
+        self.skipped_row(SkippedRow {
             row: record.row,
-            cause,
+            reason,
             from: record.from.map(text).transpose()?,
             account: Some(text(record.account)?),
             tags: parse_tags(record.tags).ok_or(IntakeError::Damaged { row: record.row })?,

@@ -3,8 +3,8 @@
 use super::group::Grouped;
 use super::{IntakeError, Plan, text};
 use crate::domain::operation::TagColumns;
-use crate::domain::packed::{Packed, distance};
 use crate::domain::row::RowNo;
+use crate::stored_request::{StoredRequest, distance};
 
 /// The request that is being filled; its buffers are used again for the next.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Packer {
     }
 
     /// Takes an item; gives the request before it if the item does not go with that.
-    pub(super) fn item(&mut self, item: Grouped<'_>) -> Result<Option<Packed>, IntakeError> {
+    pub(super) fn item(&mut self, item: Grouped<'_>) -> Result<Option<StoredRequest>, IntakeError> {
         let full = if self.has_room_for(item) { None } else { self.finish()? };
         if self.item_count == 0 {
             self.from = item.from.map(<[u8]>::to_vec);
@@ -69,12 +69,12 @@ impl Packer {
     }
 
     /// The request that is being filled, unless it is empty.
-    pub(super) fn finish(&mut self) -> Result<Option<Packed>, IntakeError> {
+    pub(super) fn finish(&mut self) -> Result<Option<StoredRequest>, IntakeError> {
         if self.item_count == 0 {
             return Ok(None);
         }
         let row = self.last;
-        let packed = Packed {
+        let encoded = StoredRequest {
             from: self.from.take().map(|from| text(&from, row).map(str::to_owned)).transpose()?,
             accounts: take_text(&mut self.accounts, row)?,
             rows: take_list(&mut self.rows, row)?,
@@ -89,7 +89,7 @@ impl Packer {
         self.item_count = 0;
         self.row_count = 0;
         self.before = 0;
-        Ok(Some(packed))
+        Ok(Some(encoded))
     }
 
     /// Whether the item may go out with those before it.

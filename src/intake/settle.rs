@@ -4,7 +4,7 @@ use super::group::Group;
 use super::pack::Packer;
 use super::partition::Partitions;
 use super::{Closed, IntakeError, Out, Output, Plan};
-use crate::domain::packed::Cause;
+use crate::domain::skipped_row::SkipReason;
 
 /// Settles all that waits; gives the number of rows in requests, and of items found.
 pub(super) fn settle<S>(plan: &Plan<'_>, waiting: Partitions<'_>, out: &mut Out<S>) -> Result<(u64, u64), IntakeError>
@@ -46,7 +46,7 @@ impl<S: FnMut(Output) -> Result<(), Closed>> Settling<'_, S> {
         group.clear();
         let mut last = 0;
         parts.drain(index, |block| {
-            last = group.rows(block, last, |record, of| out.record_aside(record, Cause::Duplicate { of }))?;
+            last = group.rows(block, last, |record, of| out.skip_record(record, SkipReason::Duplicate { of }))?;
             Ok(())
         })?;
         *items += group.item_count();

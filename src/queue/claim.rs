@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::stored::{Stored, select_stored};
+use super::request_row::{RequestRow, select_stored};
 use super::{Queue, QueueError, Reader, RunId};
 use crate::domain::request::{Doubt, Key, Keys, Request, RequestId};
 use crate::fail_point::{Deed, around};
@@ -16,12 +16,12 @@ const SENDING: &str = select_stored!("INDEXED BY request_sending", "state = 'sen
 const RESCUE: &str = "UPDATE request SET in_doubt = 2 WHERE state = 'sending'";
 
 /// A request with its items, if it is in this state still: an index may say otherwise than the table.
-fn request(stored: &Stored, state: &str) -> Result<Request, QueueError> {
+fn request(stored: &RequestRow, state: &str) -> Result<Request, QueueError> {
     let items = stored.items()?;
     if stored.state != state {
         return Err(stored.damaged(&format!("is {}, but its index says {state}", stored.state)));
     }
-    let Stored { id, attempts, charged, .. } = *stored;
+    let RequestRow { id, attempts, charged, .. } = *stored;
     let (doubt, history) = (stored.doubt(), stored.history()?);
     Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt, history })
 }
@@ -36,7 +36,7 @@ impl Reader {
         limit: u32,
     ) -> Result<Vec<Request>, QueueError> {
         let page = sqlx::query_as(PAGE).bind(run).bind(after).bind(last).bind(limit);
-        let page: Vec<Stored> = page.fetch_all(&self.pool).await.map_err(self.fail())?;
+        let page: Vec<RequestRow> = page.fetch_all(&self.pool).await.map_err(self.fail())?;
         let mut before = after;
         for stored in &page {
             // Nothing may come twice: what is sent twice at once is written twice at once.
@@ -50,7 +50,7 @@ impl Reader {
 
     /// One pending request.
     pub async fn request(&self, id: RequestId) -> Result<Request, QueueError> {
-        let stored: Stored = sqlx::query_as(select_stored!("NOT INDEXED", "id = ? AND state = 'pending'"))
+        let stored: RequestRow = sqlx::query_as(select_stored!("NOT INDEXED", "id = ? AND state = 'pending'"))
             .bind(id)
             .fetch_one(&self.pool)
             .await
@@ -64,7 +64,7 @@ impl Queue {
     /// [`Write::Reopen`](super::Write::Reopen), so that another kill finds them again.
     pub async fn rescue(&mut self) -> Result<Vec<(RunId, Request, Keys)>, QueueError> {
         let fail = self.fail();
-        let found: Vec<Stored> = sqlx::query_as(SENDING).fetch_all(&mut self.connection).await.map_err(&fail)?;
+        let found: Vec<RequestRow> = sqlx::query_as(SENDING).fetch_all(&mut self.connection).await.map_err(&fail)?;
         let mut rescued = Vec::with_capacity(found.len());
         for stored in found {
             let run = self.run(stored.run).await?;
@@ -105,7 +105,7 @@ mod tests {
 
     async fn plan_of(queue: &mut Queue, sql: &'static str) -> String {
         let steps: Vec<(i64, i64, i64, String)> =
-            sqlx::query_as(crate::queue::sql::explained(sql)).fetch_all(&mut queue.connection).await.unwrap();
+            sqlx::query_as(crate::queue::bulk_insert::explained(sql)).fetch_all(&mut queue.connection).await.unwrap();
         steps.into_iter().map(|(.., step)| step).collect::<Vec<_>>().join("; ")
     }
 

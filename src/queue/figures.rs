@@ -52,15 +52,15 @@ impl Reader {
         let mut rejected = Vec::with_capacity(rows.len());
         for row in rows {
             // Each by its own way: what is shown has passed its checksums.
-            let lost = || QueueError::Damaged(format!("row {row} has lost its line in table aside or segment"));
-            let aside = snapshot.asides(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
-            let segment = snapshot.segments(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
-            let file = usize::try_from(segment.source).ok().and_then(|source| files.get(source));
+            let lost = || QueueError::Damaged(format!("row {row} has lost its line in table skipped or line_span"));
+            let skipped = snapshot.skipped_rows(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
+            let span = snapshot.line_spans(run, row..row.saturating_add(1)).await?.pop().ok_or_else(lost)?;
+            let file = usize::try_from(span.source).ok().and_then(|source| files.get(source));
             rejected.push(Rejected {
                 source: file.ok_or_else(lost)?.name.clone(),
-                line: segment.line_of(row),
-                column: aside.column,
-                reason: aside.reason.unwrap_or_default(),
+                line: span.line_of(row),
+                column: skipped.column,
+                reason: skipped.reason.unwrap_or_default(),
             });
         }
         Ok(rejected)

@@ -199,12 +199,12 @@ async fn noted_name(path: &Path) -> Result<Option<PathBuf>, QueueError> {
     let fail = failing(path);
     let mut connection = file(path).read_only(true).immutable(true).connect().await.map_err(&fail)?;
     let noted = async {
-        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'place'";
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'queue_file'";
         let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut connection).await?;
         if tables == 0 {
             return Ok(None);
         }
-        sqlx::query_scalar("SELECT path FROM place").fetch_optional(&mut connection).await
+        sqlx::query_scalar("SELECT path FROM queue_file").fetch_optional(&mut connection).await
     };
     let noted: Option<Vec<u8>> = noted.await.map_err(&fail)?;
     connection.close().await.map_err(fail)?;
@@ -214,11 +214,12 @@ async fn noted_name(path: &Path) -> Result<Option<PathBuf>, QueueError> {
 /// Notes the name in the file, for [`own_name`].
 pub(super) async fn note_name(connection: &mut sqlx::SqliteConnection, path: &Path) -> Result<(), sqlx::Error> {
     let bytes = path.as_os_str().as_bytes();
-    let noted: Option<Vec<u8>> = sqlx::query_scalar("SELECT path FROM place").fetch_optional(&mut *connection).await?;
+    let noted: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT path FROM queue_file").fetch_optional(&mut *connection).await?;
     if noted.as_deref() == Some(bytes) {
         return Ok(());
     }
-    let note = "INSERT INTO place (id, path) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET path = excluded.path";
+    let note = "INSERT INTO queue_file (id, path) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET path = excluded.path";
     sqlx::query(note).bind(bytes).execute(&mut *connection).await?;
     // Into the file itself, where it is looked for. A reader may be in the way; then the old name is refused for a while.
     sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await.map(drop)

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::packed::Packed;
+use crate::stored_request::StoredRequest;
 
 /// How many are kept.
 const KEPT: usize = 5;
@@ -31,7 +31,7 @@ pub(super) struct Largest {
 
 impl Largest {
     /// Takes the next request.
-    pub(super) fn request(&mut self, request: &Packed) {
+    pub(super) fn request(&mut self, request: &StoredRequest) {
         let Some(from) = &request.from else { return };
         let items = u64::from(request.item_count);
         match &mut self.current {
@@ -71,9 +71,9 @@ mod tests {
 
     use super::*;
 
-    fn request(from: &str, item_count: u32) -> Packed {
+    fn request(from: &str, item_count: u32) -> StoredRequest {
         let (accounts, rows) = ("[]".to_owned(), "[]".to_owned());
-        Packed { from: Some(from.to_owned()), accounts, rows, tags: None, item_count, row_count: item_count }
+        StoredRequest { from: Some(from.to_owned()), accounts, rows, tags: None, item_count, row_count: item_count }
     }
 
     proptest! {

@@ -1,11 +1,11 @@
 //! `run --limit N`: which pending requests hold the first N items of a run.
 
-use super::change::{Failure, NewRequest, insert_request, keep_items};
-use super::stored::{Stored, select_stored};
+use super::edit::{Failure, NewRequest, insert_request, keep_items};
+use super::request_row::{RequestRow, select_stored};
 use super::{Queue, QueueError, RunId};
-use crate::domain::packed::Packed;
 use crate::domain::request::RequestId;
 use crate::fail_point::{Deed, around};
+use crate::stored_request::StoredRequest;
 
 /// The first pending requests of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Queue {
     async fn limit_to(&mut self, run: RunId, limit: u64) -> Result<Limited, Failure> {
         let mut found = Limited { last_request: 0, items: 0 };
         while found.items < limit {
-            let next: Option<Stored> = sqlx::query_as(select_stored!(
+            let next: Option<RequestRow> = sqlx::query_as(select_stored!(
                 "INDEXED BY request_pending",
                 "run = ? AND state = 'pending' AND id > ? ORDER BY id LIMIT 1"
             ))
@@ -43,7 +43,7 @@ impl Queue {
     }
 
     /// Leaves a pending request at most `limit` items. The others move to a new request. Returns how many it keeps.
-    async fn split(&mut self, stored: &Stored, limit: u64) -> Result<u64, Failure> {
+    async fn split(&mut self, stored: &RequestRow, limit: u64) -> Result<u64, Failure> {
         let mut items = stored.items()?;
         let at = usize::try_from(limit).unwrap_or(usize::MAX);
         if items.len() <= at {
@@ -56,7 +56,7 @@ impl Queue {
         let new = NewRequest {
             id,
             run: stored.run,
-            packed: Packed::of(from.as_ref(), &later),
+            encoded: StoredRequest::encode(from.as_ref(), &later),
             attempts: stored.attempts,
             charged: stored.charged,
             doubt: stored.doubt(),

@@ -1,11 +1,13 @@
 //! Storing a new run: multi-row inserts in transactions of their own, invisible until the load is complete.
 
-use super::gather::{Gathering, Insert, Totals};
-use super::runs::seal_run;
+use super::batch_insert::{Gathering, Insert, Totals};
+use super::runs::write_run_checksum;
 use super::{NewRun, Queue, QueueError, RunId, RunState, source};
-use crate::domain::packed::{Aside, Packed, Segment};
+use crate::domain::line_span::LineSpan;
+use crate::domain::skipped_row::SkippedRow;
 use crate::domain::source_facts::SourceFacts;
 use crate::fail_point::{Deed, around};
+use crate::stored_request::StoredRequest;
 
 /// Lines of one transaction: a commit's cost is spread thin.
 const LINES_PER_COMMIT: usize = 65_536;
@@ -50,20 +52,20 @@ impl<'a> Loader<'a> {
     }
 
     /// Stores a request. Those of one From_Account follow each other.
-    pub async fn request(&mut self, request: Packed) -> Result<(), QueueError> {
+    pub async fn request(&mut self, request: StoredRequest) -> Result<(), QueueError> {
         let full = self.gathering.request(request);
         self.writer.insert_if_any(full).await
     }
 
     /// Stores a row that is not sent.
-    pub async fn aside(&mut self, aside: Aside) -> Result<(), QueueError> {
-        let full = self.gathering.aside(aside);
+    pub async fn skipped_row(&mut self, skipped: SkippedRow) -> Result<(), QueueError> {
+        let full = self.gathering.skipped_row(skipped);
         self.writer.insert_if_any(full).await
     }
 
     /// Stores where rows stand in their file.
-    pub async fn segment(&mut self, segment: Segment) -> Result<(), QueueError> {
-        let full = self.gathering.segment(segment);
+    pub async fn line_span(&mut self, span: LineSpan) -> Result<(), QueueError> {
+        let full = self.gathering.line_span(span);
         self.writer.insert_if_any(full).await
     }
 
@@ -141,7 +143,7 @@ impl Writer<'_> {
         .execute(&mut self.queue.connection)
         .await
         .map_err(&fail)?;
-        seal_run(&mut self.queue.connection, self.run).await.map_err(&fail)?;
+        write_run_checksum(&mut self.queue.connection, self.run).await.map_err(&fail)?;
         around(Deed::FinishLoad, self.execute("COMMIT")).await?;
         self.queue.use_wal().await?;
         Ok(self.run)

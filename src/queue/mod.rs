@@ -3,32 +3,32 @@
 //! One process at a time owns it ([`Queue`], by a lock of the kernel's); any number may read beside it ([`Reader`]).
 //! Every change is one transaction, durable when it returns (WAL, `synchronous = FULL`).
 
-mod aside;
+mod batch_insert;
+mod bulk_insert;
 mod busy;
-mod change;
+mod checksum;
 mod claim;
-mod crc;
+mod edit;
 mod figures;
-mod gather;
+mod free_space;
 mod identity;
 mod largest;
 mod limit;
 mod load;
 mod lock;
-mod log;
 mod open;
 mod protect;
 mod read;
 mod record;
+mod request_row;
 mod retry;
-mod room;
 mod runs;
 mod shown_plan;
+mod skipped_rows;
 mod source;
-mod sql;
-mod stored;
 mod used;
 mod verify;
+mod wal_check;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,17 +37,17 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
+pub use batch_insert::{Gathering, Insert};
 pub use busy::Busy;
 pub use figures::{CodeRows, Rejected};
-pub use gather::{Gathering, Insert};
+pub use free_space::free_bytes;
 pub use identity::{Identity, Loss, resolve};
 pub use largest::LargeAccount;
 pub use limit::Limited;
 pub use load::{Loader, Writer};
-pub use read::{AsideResult, Exception, Original, Reader, RequestResult, Snapshot};
+pub use read::{Exception, Original, Reader, RequestResult, SkippedResult, Snapshot};
 pub use record::{Write, Written};
 pub use retry::Selection;
-pub use room::free;
 pub use runs::{NewRun, Run, RunId, RunState};
 pub use shown_plan::ShownPlan;
 pub use source::InputFile;
@@ -300,7 +300,7 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
     match found {
         (APPLICATION_ID, _) => refuse_damaged_schema(&mut connection, &fail).await?,
         (0, false) => {
-            let mark = sqlx::query(sql::mark(rand::random()));
+            let mark = sqlx::query(bulk_insert::mark(rand::random()));
             around(Deed::Mark, mark.execute(&mut connection)).await.map_err(&fail)?;
         }
         (_others, _) => return Err(QueueError::NoQueue(path.to_owned())),
@@ -374,7 +374,7 @@ fn speaks_of_damage(error: &sqlx::Error) -> bool {
 
 fn refuse_broken_log(path: &Path) -> Result<(), QueueError> {
     let log = beside(path, "-wal");
-    match log::damage(&log) {
+    match wal_check::damage(&log) {
         Ok(None) => Ok(()),
         Ok(Some(what)) => Err(QueueError::Damaged(format!("its log {} {what}", log.display()))),
         Err(source) => Err(QueueError::Unusable { path: log, source }),

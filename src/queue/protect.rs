@@ -2,17 +2,18 @@
 
 use sqlx::{Connection, Sqlite, Transaction};
 
-use super::aside::insert_asides;
-use super::change::{Failure, NewRequest, add_to_tally, insert_outcomes, insert_request, keep_items};
+use super::edit::{Failure, NewRequest, add_to_tally, insert_outcomes, insert_request, keep_items};
+use super::request_row::{RequestRow, select_stored};
 use super::runs::{change_run, kept_tally};
-use super::stored::{Stored, select_stored};
+use super::skipped_rows::insert_skipped_rows;
 use super::{Queue, QueueError, Run};
-use crate::domain::packed::{Aside, Cause, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::response::code_history::{CodeHistory, Trace};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::Ending;
+use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::fail_point::{Deed, around};
+use crate::stored_request::StoredRequest;
 
 /// Requests that are read at once: some of them may be large.
 const PAGE: u32 = 64;
@@ -81,7 +82,7 @@ struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    async fn page(&mut self, after: RequestId) -> Result<Vec<Stored>, sqlx::Error> {
+    async fn page(&mut self, after: RequestId) -> Result<Vec<RequestRow>, sqlx::Error> {
         sqlx::query_as(select_stored!("NOT INDEXED", "run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?"))
             .bind(self.run.id)
             .bind(after)
@@ -91,7 +92,7 @@ impl Cut<'_> {
     }
 
     /// Takes the items of a request out that name a protected id.
-    async fn take(&mut self, stored: &Stored, items: Vec<Item>) -> Result<(), Failure> {
+    async fn take(&mut self, stored: &RequestRow, items: Vec<Item>) -> Result<(), Failure> {
         let lane = stored.from_account.as_deref().filter(|from| (self.protects)(from));
         let names = |item: &Item| lane.is_some() || (self.protects)(item.account.as_str());
         let (taken, kept): (Vec<Item>, Vec<Item>) = items.into_iter().partition(names);
@@ -114,13 +115,18 @@ impl Cut<'_> {
     }
 
     /// The items end in a request of their own.
-    async fn leave_in_doubt(&mut self, stored: &Stored, items: &[Item], history: &CodeHistory) -> Result<(), Failure> {
+    async fn leave_in_doubt(
+        &mut self,
+        stored: &RequestRow,
+        items: &[Item],
+        history: &CodeHistory,
+    ) -> Result<(), Failure> {
         let id = *self.next_request;
         *self.next_request += 1;
         let new = NewRequest {
             id,
             run: self.run.id,
-            packed: Packed::of(stored.from()?.as_ref(), items),
+            encoded: StoredRequest::encode(stored.from()?.as_ref(), items),
             attempts: stored.attempts,
             charged: 0,
             doubt: Doubt::MayHaveArrived,
@@ -135,17 +141,17 @@ impl Cut<'_> {
         insert_outcomes(&mut self.transaction, self.run.id, &lines).await
     }
 
-    async fn set_aside(&mut self, stored: &Stored, item: &Item, id: &str) -> Result<(), Failure> {
+    async fn set_aside(&mut self, stored: &RequestRow, item: &Item, id: &str) -> Result<(), Failure> {
         let tags_of = |row| item.updates.iter().flat_map(|updates| updates.iter()).find(|(own, _)| *own == row);
-        let aside = |row| Aside {
+        let skipped = |row| SkippedRow {
             row,
-            cause: Cause::Protected { id: id.to_owned() },
+            reason: SkipReason::Protected { id: id.to_owned() },
             from: stored.from_account.clone(),
             account: Some(item.account.as_str().to_owned()),
             tags: tags_of(row).map(|(_, tags)| tags.clone()).unwrap_or_default(),
         };
-        let asides = item.rows().map(aside).collect();
-        Ok(insert_asides(&mut self.transaction, self.run.id, asides).await?)
+        let skipped_rows = item.rows().map(skipped).collect();
+        Ok(insert_skipped_rows(&mut self.transaction, self.run.id, skipped_rows).await?)
     }
 
     async fn count(&mut self, digest: &str) -> Result<(), Failure> {

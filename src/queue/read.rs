@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
 
-use super::change::outcome_crc;
-use super::gather::segment_crc;
+use super::batch_insert::line_span_checksum;
+use super::edit::outcome_checksum;
 use super::lock::Ownership;
+use super::request_row::{RequestRow, select_stored};
 use super::runs::checked_sums;
-use super::stored::{Stored, select_stored};
-use super::{BUSY, QueueError, Run, RunId, aside, primary_code};
-use crate::domain::packed::Segment;
+use super::{BUSY, QueueError, Run, RunId, primary_code, skipped_rows};
+use crate::domain::line_span::LineSpan;
 use crate::domain::request::{Item, RequestId};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -50,7 +50,7 @@ pub struct Snapshot {
 
 /// A request, as results need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestResult(Stored);
+pub struct RequestResult(RequestRow);
 
 /// A row of a settled request that did not simply succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub struct Exception {
 
 /// A row that is not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AsideResult {
+pub struct SkippedResult {
     /// The row.
     pub row: RowNo,
     /// Rejected, duplicate or protected.
@@ -92,7 +92,7 @@ pub struct Original {
     /// The row.
     pub row: RowNo,
     /// The stretch that it stands in.
-    pub segment: Segment,
+    pub span: LineSpan,
 }
 
 /// In the order of the columns that [`Snapshot::exceptions`] selects.
@@ -101,7 +101,7 @@ struct StoredException<'a>(RowNo, #[serde(borrow)] Cow<'a, str>, Option<i64>, St
 
 /// In the order of the columns that [`Snapshot::asides`] selects.
 #[derive(Deserialize)]
-struct StoredAside<'a> {
+struct SkippedRecord<'a> {
     row: RowNo,
     #[serde(borrow)]
     outcome: Cow<'a, str>,
@@ -111,17 +111,17 @@ struct StoredAside<'a> {
     from: Option<String>,
     account: Option<String>,
     tags: Option<String>,
-    crc: i64,
-    original: Option<StoredSegment>,
+    checksum: i64,
+    original: Option<LineSpanRecord>,
 }
 
 #[derive(FromRow, Deserialize)]
-struct StoredSegment {
+struct LineSpanRecord {
     first_row: i64,
     source: i64,
     first_line: i64,
     step: i64,
-    crc: i64,
+    checksum: i64,
 }
 
 impl Reader {
@@ -147,13 +147,14 @@ impl Snapshot {
 
     /// The next requests of a run, with numbers above `after`; none: that was all.
     pub async fn request_results(&mut self, run: RunId, after: RequestId) -> Result<Vec<RequestResult>, QueueError> {
-        let page: Vec<Stored> = sqlx::query_as(select_stored!("NOT INDEXED", "run = ? AND id > ? ORDER BY id LIMIT ?"))
-            .bind(run)
-            .bind(after)
-            .bind(REQUESTS)
-            .fetch_all(&mut *self.transaction)
-            .await
-            .map_err(self.fail())?;
+        let page: Vec<RequestRow> =
+            sqlx::query_as(select_stored!("NOT INDEXED", "run = ? AND id > ? ORDER BY id LIMIT ?"))
+                .bind(run)
+                .bind(after)
+                .bind(REQUESTS)
+                .fetch_all(&mut *self.transaction)
+                .await
+                .map_err(self.fail())?;
         let mut before = after;
         for stored in &page {
             if stored.id <= before || stored.run != run {
@@ -167,7 +168,7 @@ impl Snapshot {
     /// Those of these rows that did not simply succeed though their request is settled, in order.
     pub async fn exceptions(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Exception>, QueueError> {
         let list: String = sqlx::query_scalar(
-            "SELECT json_group_array(json_array(row, outcome, code, reason, crc))
+            "SELECT json_group_array(json_array(row, outcome, code, reason, checksum))
              FROM (SELECT * FROM outcome WHERE run = ? AND row >= ? AND row < ? ORDER BY row)",
         )
         .bind(run)
@@ -181,12 +182,12 @@ impl Snapshot {
     }
 
     /// Those of these rows that are not sent, in order.
-    pub async fn asides(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<AsideResult>, QueueError> {
+    pub async fn skipped_rows(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<SkippedResult>, QueueError> {
         let list: String = sqlx::query_scalar(
             "SELECT json_group_array(json_array(row, outcome, duplicate_of, column_name, reason, from_account, account,
-                 tags, crc, (SELECT json_array(first_row, source, first_line, step, crc) FROM segment
+                 tags, checksum, (SELECT json_array(first_row, source, first_line, step, checksum) FROM line_span
                   WHERE run = ?1 AND first_row <= duplicate_of ORDER BY first_row DESC LIMIT 1)))
-             FROM (SELECT * FROM aside WHERE run = ?1 AND row >= ?2 AND row < ?3 ORDER BY row)",
+             FROM (SELECT * FROM skipped WHERE run = ?1 AND row >= ?2 AND row < ?3 ORDER BY row)",
         )
         .bind(run)
         .bind(rows.start.cast_signed())
@@ -194,25 +195,25 @@ impl Snapshot {
         .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        let list: Vec<StoredAside<'_>> = parse(&list)?;
-        list.into_iter().map(|aside| aside.read(run)).collect()
+        let list: Vec<SkippedRecord<'_>> = parse(&list)?;
+        list.into_iter().map(|skipped| skipped.read(run)).collect()
     }
 
     /// The first rows of a run that can't be sent.
     pub(super) async fn rejected_rows(&mut self, run: RunId, limit: u32) -> Result<Vec<RowNo>, QueueError> {
         let rows =
-            sqlx::query_scalar("SELECT row FROM aside WHERE run = ? AND outcome = 'rejected' ORDER BY row LIMIT ?");
+            sqlx::query_scalar("SELECT row FROM skipped WHERE run = ? AND outcome = 'rejected' ORDER BY row LIMIT ?");
         let rows = rows.bind(run).bind(limit).fetch_all(&mut *self.transaction).await;
         let rows: Vec<i64> = rows.map_err(self.fail())?;
         Ok(rows.into_iter().map(i64::cast_unsigned).collect())
     }
 
     /// Where these rows stand in their files, in order: the first stretch may begin before them.
-    pub async fn segments(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Segment>, QueueError> {
-        let segments: Vec<StoredSegment> = sqlx::query_as(
-            "SELECT first_row, source, first_line, step, crc FROM segment
+    pub async fn line_spans(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<LineSpan>, QueueError> {
+        let line_spans: Vec<LineSpanRecord> = sqlx::query_as(
+            "SELECT first_row, source, first_line, step, checksum FROM line_span
              WHERE run = ?1 AND first_row < ?3 AND first_row >= coalesce(
-                 (SELECT max(first_row) FROM segment WHERE run = ?1 AND first_row <= ?2), 0)
+                 (SELECT max(first_row) FROM line_span WHERE run = ?1 AND first_row <= ?2), 0)
              ORDER BY first_row",
         )
         .bind(run)
@@ -221,7 +222,7 @@ impl Snapshot {
         .fetch_all(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        segments.iter().map(|segment| segment.read(run)).collect()
+        line_spans.iter().map(|span| span.read(run)).collect()
     }
 
     pub(super) fn fail(&self) -> impl Fn(sqlx::Error) -> QueueError + use<> {
@@ -282,28 +283,28 @@ impl RequestResult {
 
 impl StoredException<'_> {
     fn read(self, run: RunId) -> Result<Exception, QueueError> {
-        let Self(row, outcome, code, reason, crc) = self;
-        if crc != outcome_crc(run, row, &outcome, code, &reason) {
+        let Self(row, outcome, code, reason, checksum) = self;
+        if checksum != outcome_checksum(run, row, &outcome, code, &reason) {
             return Err(wrong_checksum("outcome", row));
         }
         Ok(Exception { row, outcome: named(&outcome)?, code, reason })
     }
 }
 
-impl StoredAside<'_> {
-    fn read(self, run: RunId) -> Result<AsideResult, QueueError> {
+impl SkippedRecord<'_> {
+    fn read(self, run: RunId) -> Result<SkippedResult, QueueError> {
         let Self { row, duplicate_of, .. } = self;
         let texts = [&self.column, &self.reason, &self.from, &self.account, &self.tags].map(Option::as_deref);
-        if self.crc != aside::crc(run, row, &self.outcome, duplicate_of, texts) {
-            return Err(wrong_checksum("aside", row));
+        if self.checksum != skipped_rows::checksum(run, row, &self.outcome, duplicate_of, texts) {
+            return Err(wrong_checksum("skipped", row));
         }
         let original = |of| {
             let nowhere = || QueueError::Damaged(format!("row {of}, which row {row} repeats, has no line"));
-            let segment = self.original.as_ref().ok_or_else(nowhere)?.read(run)?;
-            Ok(Original { row: of, segment })
+            let span = self.original.as_ref().ok_or_else(nowhere)?.read(run)?;
+            Ok(Original { row: of, span })
         };
         let tags = self.tags.as_deref().map(serde_json::from_str).transpose();
-        Ok(AsideResult {
+        Ok(SkippedResult {
             row,
             outcome: named(&self.outcome)?,
             duplicate_of: duplicate_of.map(original).transpose()?,
@@ -325,18 +326,18 @@ fn parse<'a, T: Deserialize<'a>>(list: &'a str) -> Result<Vec<T>, QueueError> {
     serde_json::from_str(list).map_err(|error| QueueError::Damaged(error.to_string()))
 }
 
-impl StoredSegment {
-    fn read(&self, run: RunId) -> Result<Segment, QueueError> {
-        let segment = Segment {
+impl LineSpanRecord {
+    fn read(&self, run: RunId) -> Result<LineSpan, QueueError> {
+        let span = LineSpan {
             first_row: self.first_row.cast_unsigned(),
             source: u32::try_from(self.source).unwrap_or(u32::MAX),
             first_line: self.first_line.cast_unsigned(),
             step: self.step.cast_unsigned(),
         };
-        if self.crc == segment_crc(run, &segment) {
-            return Ok(segment);
+        if self.checksum == line_span_checksum(run, &span) {
+            return Ok(span);
         }
-        Err(wrong_checksum("segment", segment.first_row))
+        Err(wrong_checksum("line_span", span.first_row))
     }
 }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use sqlx::{Connection, Sqlite, Transaction};
 
-use super::change::{Failure, NewRequest, add_to_tally, expect, insert_outcomes, insert_request, keep_items};
+use super::edit::{Failure, NewRequest, add_to_tally, expect, insert_outcomes, insert_request, keep_items};
 use super::runs::note_end;
 use super::{Queue, QueueError, RunId};
-use crate::domain::packed::Packed;
 use crate::domain::request::{Item, Request, RequestId};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
@@ -16,6 +15,7 @@ use crate::domain::response::verdict::Ending;
 use crate::domain::row::RowNo;
 use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{Deed, around_all};
+use crate::stored_request::StoredRequest;
 
 /// Something to be written down.
 #[derive(Debug)]
@@ -254,7 +254,7 @@ impl Batch<'_> {
         let new = NewRequest {
             id,
             run,
-            packed: Packed::of(part.request.from.as_ref(), &part.request.items),
+            encoded: StoredRequest::encode(part.request.from.as_ref(), &part.request.items),
             attempts,
             charged: part.request.charged,
             doubt: part.request.doubt,

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{Connection, Sqlite, Transaction};
 
-use super::change::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
+use super::edit::{Failure, NewRequest, add_to_tally, expect, insert_request, keep_items};
+use super::request_row::{RequestRow, select_stored};
 use super::runs::change_run;
-use super::stored::{Stored, select_stored};
 use super::{CodeRows, Queue, QueueError, Run};
 use crate::domain::account::UserId;
-use crate::domain::packed::{BODY_BYTES, Packed};
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::row::RowNo;
 use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{Deed, around};
+use crate::stored_request::{BODY_BYTES, StoredRequest};
 
 /// Which items are sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ struct Again<'a> {
 }
 
 impl Again<'_> {
-    async fn next(&mut self, after: RequestId, last: RequestId) -> Result<Option<Stored>, sqlx::Error> {
+    async fn next(&mut self, after: RequestId, last: RequestId) -> Result<Option<RequestRow>, sqlx::Error> {
         // The subquery passes over the others at once, which as a rule are nearly all.
         sqlx::query_as(select_stored!(
             "NOT INDEXED",
@@ -109,7 +109,7 @@ impl Again<'_> {
     }
 
     /// Moves the selected items of a request into packs and counts the rows that they stand for, by code.
-    async fn take_from(&mut self, stored: Stored, rows: &mut BTreeMap<Option<i64>, u64>) -> Result<(), Failure> {
+    async fn take_from(&mut self, stored: RequestRow, rows: &mut BTreeMap<Option<i64>, u64>) -> Result<(), Failure> {
         let items = stored.items()?;
         let selected = self.selected(&items).await?;
         let (from, history) = (stored.from()?, stored.history()?);
@@ -141,7 +141,7 @@ impl Again<'_> {
 
     /// Items share a request only with those of the same list, and only if "already done" will mean the same for
     /// all of them.
-    async fn make_room(&mut self, stored: &Stored, frame: Frame) -> Result<(), Failure> {
+    async fn make_room(&mut self, stored: &RequestRow, frame: Frame) -> Result<(), Failure> {
         let bytes = [&stored.accounts, &stored.tags].into_iter().flatten().map(String::len).sum::<usize>();
         if self.pack.frame != frame || self.pack.bytes + bytes > BODY_BYTES {
             self.flush().await?;
@@ -188,7 +188,7 @@ impl Again<'_> {
         let new = NewRequest {
             id,
             run: self.run.id,
-            packed: Packed::of(from.as_ref(), &pack.items),
+            encoded: StoredRequest::encode(from.as_ref(), &pack.items),
             attempts: pack.attempts,
             charged: 0,
             doubt,

@@ -2,8 +2,8 @@
 
 use sqlx::{FromRow, SqliteConnection};
 
-use super::change::{Failure, expect};
-use super::crc::Crc;
+use super::checksum::Checksum;
+use super::edit::{Failure, expect};
 use super::read::Contents;
 use super::{LargeAccount, Queue, QueueError, Reader, UsedFile, source};
 use crate::domain::operation::{self, DeleteType, Operation};
@@ -26,7 +26,7 @@ macro_rules! select_run {
     ($rest:literal) => {
         concat!(
             "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags, largest, state, stopped,
-                    settings, ended_by, pulse, row_count, item_count, created_at, started_at, finished_at, crc FROM run ",
+                    settings, ended_by, pulse, row_count, item_count, created_at, started_at, finished_at, checksum FROM run ",
             $rest
         )
     };
@@ -116,7 +116,7 @@ pub struct Run {
     pub started_at: Option<i64>,
     /// Milliseconds since 1970.
     pub finished_at: Option<i64>,
-    crc: i64,
+    checksum: i64,
 }
 
 /// Where a run stands.
@@ -165,18 +165,18 @@ impl Run {
             &self.largest_list,
             &self.state_name,
         ];
-        let crc = texts.into_iter().fold(Crc::new().number(self.id), |crc, text| crc.text(text));
-        let crc = crc
+        let checksum = texts.into_iter().fold(Checksum::new().number(self.id), |checksum, text| checksum.text(text));
+        let checksum = checksum
             .text_if_any(self.stopped.as_deref())
             .text_if_any(self.settings.as_deref())
             .text_if_any(self.ended_by_name.as_deref());
-        let crc = crc.number(self.row_count).number(self.item_count);
-        crc.number(self.created_at).number_if_any(self.started_at).number_if_any(self.finished_at).sum()
+        let checksum = checksum.number(self.row_count).number(self.item_count);
+        checksum.number(self.created_at).number_if_any(self.started_at).number_if_any(self.finished_at).sum()
     }
 
     /// The run, if it is as it was written.
     fn checked(self) -> Result<Self, QueueError> {
-        if self.crc == self.sum() {
+        if self.checksum == self.sum() {
             return Ok(self);
         }
         Err(QueueError::Damaged(format!("run {} ({}) has a wrong checksum in table run", self.id, self.uuid)))
@@ -478,13 +478,13 @@ pub(super) async fn change_run(
 ) -> Result<(), Failure> {
     read_run(connection, run).await?;
     expect("runs changed", 1, change.execute(&mut *connection).await?.rows_affected())?;
-    Ok(seal_run(connection, run).await?)
+    Ok(write_run_checksum(connection, run).await?)
 }
 
 /// Writes the checksum of a run that was changed.
-pub(super) async fn seal_run(connection: &mut SqliteConnection, run: RunId) -> Result<(), sqlx::Error> {
+pub(super) async fn write_run_checksum(connection: &mut SqliteConnection, run: RunId) -> Result<(), sqlx::Error> {
     let changed: Run = sqlx::query_as(select_run!("WHERE id = ?")).bind(run).fetch_one(&mut *connection).await?;
-    let sealed = sqlx::query("UPDATE run SET crc = ? WHERE id = ?").bind(changed.sum()).bind(run);
+    let sealed = sqlx::query("UPDATE run SET checksum = ? WHERE id = ?").bind(changed.sum()).bind(run);
     sealed.execute(connection).await.map(drop)
 }
 
@@ -518,7 +518,7 @@ async fn counted_tally(connection: &mut SqliteConnection, run: RunId) -> Result<
          SELECT 'pending', coalesce(sum(row_count), 0) FROM request NOT INDEXED
              WHERE run = ?1 AND state IN ('pending', 'sending')
          UNION ALL SELECT outcome, count(*) FROM outcome WHERE run = ?1 GROUP BY outcome
-         UNION ALL SELECT outcome, count(*) FROM aside WHERE run = ?1 GROUP BY outcome
+         UNION ALL SELECT outcome, count(*) FROM skipped WHERE run = ?1 GROUP BY outcome
          UNION ALL SELECT 'succeeded', max(0, (SELECT rows FROM settled) - (SELECT count(*) FROM outcome WHERE run = ?1))",
     );
     Ok(tally_of(rows.bind(run).fetch_all(connection).await?))

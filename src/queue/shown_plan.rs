@@ -1,7 +1,7 @@
 //! What `imbulk plan` showed last, so that `imbulk run` can say what is different.
 
-use super::change::{Failure, expect};
-use super::crc::Crc;
+use super::checksum::Checksum;
+use super::edit::{Failure, expect};
 use super::{Queue, QueueError};
 
 /// A plan as it was shown.
@@ -11,7 +11,7 @@ pub struct ShownPlan {
     pub parts: String,
     /// Milliseconds since 1970.
     pub shown_at: i64,
-    crc: i64,
+    checksum: i64,
 }
 
 impl Queue {
@@ -19,14 +19,14 @@ impl Queue {
     pub async fn shown_plan(&mut self, job: &str, target: &str) -> Result<Option<ShownPlan>, QueueError> {
         let fail = self.fail();
         let found: Option<ShownPlan> =
-            sqlx::query_as("SELECT parts, shown_at, crc FROM shown_plan WHERE job = ? AND target = ?")
+            sqlx::query_as("SELECT parts, shown_at, checksum FROM shown_plan WHERE job = ? AND target = ?")
                 .bind(job)
                 .bind(target)
                 .fetch_optional(&mut self.connection)
                 .await
                 .map_err(fail)?;
         match found {
-            Some(plan) if plan.crc != checksum(job, target, &plan.parts, plan.shown_at) => {
+            Some(plan) if plan.checksum != checksum(job, target, &plan.parts, plan.shown_at) => {
                 Err(QueueError::Damaged(format!("the plan of {job} has a wrong checksum in table shown_plan")))
             }
             found => Ok(found),
@@ -39,7 +39,7 @@ impl Queue {
         let noted = async {
             let mut transaction = self.transaction().await?;
             let query = sqlx::query(
-                "INSERT OR REPLACE INTO shown_plan (job, target, parts, shown_at, crc) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO shown_plan (job, target, parts, shown_at, checksum) VALUES (?, ?, ?, ?, ?)",
             );
             let query = query.bind(job).bind(target).bind(parts).bind(now);
             let query = query.bind(checksum(job, target, parts, now));
@@ -52,5 +52,5 @@ impl Queue {
 
 /// The checksum of a row of `shown_plan`.
 fn checksum(job: &str, target: &str, parts: &str, shown_at: i64) -> i64 {
-    Crc::new().text(job).text(target).text(parts).number(shown_at).sum()
+    Checksum::new().text(job).text(target).text(parts).number(shown_at).sum()
 }

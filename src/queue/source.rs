@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::crc::Crc;
+use super::checksum::Checksum;
 use super::{QueueError, Reader, RunId, Snapshot};
 use crate::domain::source_facts::SourceFacts;
 
@@ -28,12 +28,12 @@ pub(super) async fn insert(
     name: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO source (run, number, name, row_count, blank_rows, notes, crc) VALUES (?, ?, ?, 0, 0, '[]', ?)",
+        "INSERT INTO source (run, number, name, row_count, blank_rows, notes, checksum) VALUES (?, ?, ?, 0, 0, '[]', ?)",
     )
     .bind(run)
     .bind(number)
     .bind(name)
-    .bind(crc(run, number, name, (0, 0), "[]"))
+    .bind(checksum(run, number, name, (0, 0), "[]"))
     .execute(connection)
     .await?;
     Ok(())
@@ -50,16 +50,18 @@ pub(super) async fn describe(
         let notes = serde_json::to_string(&facts.notes).unwrap_or_default();
         let select = sqlx::query_scalar("SELECT name FROM source WHERE run = ? AND number = ?");
         let name: String = select.bind(run).bind(number).fetch_one(&mut *connection).await?;
-        let crc = crc(run, number, &name, counts, &notes);
-        sqlx::query("UPDATE source SET row_count = ?, blank_rows = ?, notes = ?, crc = ? WHERE run = ? AND number = ?")
-            .bind(counts.0)
-            .bind(counts.1)
-            .bind(notes)
-            .bind(crc)
-            .bind(run)
-            .bind(number)
-            .execute(&mut *connection)
-            .await?;
+        let checksum = checksum(run, number, &name, counts, &notes);
+        sqlx::query(
+            "UPDATE source SET row_count = ?, blank_rows = ?, notes = ?, checksum = ? WHERE run = ? AND number = ?",
+        )
+        .bind(counts.0)
+        .bind(counts.1)
+        .bind(notes)
+        .bind(checksum)
+        .bind(run)
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }
@@ -74,7 +76,8 @@ impl Reader {
 impl Snapshot {
     /// The files of a run's input, in their order.
     pub async fn input_files(&mut self, run: RunId) -> Result<Vec<InputFile>, QueueError> {
-        let select = "SELECT number, name, row_count, blank_rows, notes, crc FROM source WHERE run = ? ORDER BY number";
+        let select =
+            "SELECT number, name, row_count, blank_rows, notes, checksum FROM source WHERE run = ? ORDER BY number";
         let files: Vec<Stored> =
             sqlx::query_as(select).bind(run).fetch_all(&mut *self.transaction).await.map_err(self.fail())?;
         (0..).zip(files).map(|(place, stored)| read(run, place, stored)).collect()
@@ -82,9 +85,9 @@ impl Snapshot {
 }
 
 fn read(run: RunId, place: i64, stored: Stored) -> Result<InputFile, QueueError> {
-    let (number, name, rows, blank_rows, notes, stored_crc) = stored;
+    let (number, name, rows, blank_rows, notes, stored_checksum) = stored;
     let wrong = |what: &str| QueueError::Damaged(format!("file {place} of run {run} has {what} in table source"));
-    if place != number || stored_crc != crc(run, number, &name, (rows, blank_rows), &notes) {
+    if place != number || stored_checksum != checksum(run, number, &name, (rows, blank_rows), &notes) {
         return Err(wrong("a wrong checksum"));
     }
     let notes = serde_json::from_str(&notes).map_err(|_| wrong("unreadable notes"))?;
@@ -92,6 +95,6 @@ fn read(run: RunId, place: i64, stored: Stored) -> Result<InputFile, QueueError>
     Ok(InputFile { name, facts })
 }
 
-fn crc(run: RunId, number: i64, name: &str, (rows, blank_rows): (i64, i64), notes: &str) -> i64 {
-    Crc::new().number(run).number(number).text(name).number(rows).number(blank_rows).text(notes).sum()
+fn checksum(run: RunId, number: i64, name: &str, (rows, blank_rows): (i64, i64), notes: &str) -> i64 {
+    Checksum::new().number(run).number(number).text(name).number(rows).number(blank_rows).text(notes).sum()
 }

@@ -30,10 +30,10 @@ impl Reader {
                 counted[Outcome::Succeeded] = counted[Outcome::Succeeded].saturating_sub(1);
                 counted[exception.outcome] += 1;
             }
-            for aside in snapshot.asides(run.id, range.clone()).await? {
-                counted[aside.outcome] += 1;
+            for skipped in snapshot.skipped_rows(run.id, range.clone()).await? {
+                counted[skipped.outcome] += 1;
             }
-            snapshot.segments(run.id, range).await?;
+            snapshot.line_spans(run.id, range).await?;
         }
         snapshot.input_files(run.id).await?;
         let kept = snapshot.check_sums(run).await?;

@@ -212,9 +212,9 @@ pub fn closing(plans: &[Plan], jobs: &[String]) -> String {
 
 /// Rows that are sent as part of another row's item.
 fn merged(figures: &Figures) -> u64 {
-    let aside = [Outcome::Rejected, Outcome::Duplicate, Outcome::Protected];
-    let aside: u64 = aside.into_iter().map(|outcome| figures.outcomes[outcome]).sum();
-    figures.rows.saturating_sub(aside).saturating_sub(figures.items)
+    let skipped = [Outcome::Rejected, Outcome::Duplicate, Outcome::Protected];
+    let skipped: u64 = skipped.into_iter().map(|outcome| figures.outcomes[outcome]).sum();
+    figures.rows.saturating_sub(skipped).saturating_sub(figures.items)
 }
 
 fn fill(items: u64, room: u64) -> f64 {
@@ -254,9 +254,10 @@ fn moment<S: Serializer>(time: &Zoned, serializer: S) -> Result<S::Ok, S::Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::packed::{Aside, Cause, Segment};
+    use crate::domain::line_span::LineSpan;
     use crate::domain::request::Item;
     use crate::domain::row::{Tags, Value};
+    use crate::domain::skipped_row::{SkipReason, SkippedRow};
     use crate::report::WhileSending;
     use crate::report::testing::{Bench, Load, id};
 
@@ -267,9 +268,9 @@ mod tests {
     }
 
     async fn plan() -> Plan {
-        let rejected = |row| Aside {
+        let rejected = |row| SkippedRow {
             row,
-            cause: Cause::Rejected { column: None, reason: "`To_Account` is empty\n".to_owned() },
+            reason: SkipReason::Rejected { column: None, reason: "`To_Account` is empty\n".to_owned() },
             from: None,
             account: None,
             tags: Tags::new(),
@@ -281,8 +282,8 @@ mod tests {
                 (Some(id("big")), vec![item(6, "w", None)]),
                 (Some(id("small")), vec![item(4, "v", Some(5))]),
             ],
-            asides: (7..30).map(rejected).collect(),
-            segments: vec![Segment { first_row: 0, source: 0, first_line: 2, step: 1 }],
+            skipped_rows: (7..30).map(rejected).collect(),
+            line_spans: vec![LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }],
             sources: vec!["x.csv".to_owned()],
             tags: vec!["Tag_SNS_IM_Remark".to_owned()],
         };

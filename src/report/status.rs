@@ -192,7 +192,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::packed::Segment;
+    use crate::domain::line_span::LineSpan;
     use crate::domain::request::Item;
     use crate::report::progress::{Hindrance, Rates, Snapshot};
     use crate::report::testing::{self, Bench, Load, id};
@@ -278,7 +278,7 @@ mod tests {
         let item = Item { account: id("a"), row: 0, updates: None };
         let load = Load {
             requests: vec![(None, vec![item])],
-            segments: vec![Segment { first_row: 0, source: 0, first_line: 2, step: 1 }],
+            line_spans: vec![LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }],
             sources: vec!["x.csv".to_owned()],
             ..Load::default()
         };

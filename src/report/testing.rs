@@ -5,13 +5,15 @@ use tempfile::TempDir;
 use super::figures::{Figures, Rejects};
 use super::state::StateName;
 use crate::domain::account::UserId;
+use crate::domain::line_span::LineSpan;
 use crate::domain::operation::DeleteType;
-use crate::domain::packed::{Aside, Packed, Segment};
 use crate::domain::request::{Item, Request};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::settlement::Settlement;
 use crate::domain::response::verdict::{Verdict, Verdicts};
+use crate::domain::skipped_row::SkippedRow;
 use crate::queue::{CodeRows, Loader, NewRun, Queue, Reader, Rejected, Run, Write};
+use crate::stored_request::StoredRequest;
 
 /// A run with every outcome and something hostile in it.
 pub(super) fn figures() -> Figures {
@@ -56,8 +58,8 @@ pub(super) struct Bench {
 #[derive(Default)]
 pub(super) struct Load {
     pub(super) requests: Vec<(Option<UserId>, Vec<Item>)>,
-    pub(super) asides: Vec<Aside>,
-    pub(super) segments: Vec<Segment>,
+    pub(super) skipped_rows: Vec<SkippedRow>,
+    pub(super) line_spans: Vec<LineSpan>,
     pub(super) sources: Vec<String>,
     pub(super) tags: Vec<String>,
 }
@@ -82,14 +84,14 @@ impl Bench {
             created_at: 0,
         };
         let mut loader = Loader::begin(&mut queue, &run).await.unwrap();
-        for segment in load.segments {
-            loader.segment(segment).await.unwrap();
+        for span in load.line_spans {
+            loader.line_span(span).await.unwrap();
         }
         for (from, items) in &load.requests {
-            loader.request(Packed::of(from.as_ref(), items)).await.unwrap();
+            loader.request(StoredRequest::encode(from.as_ref(), items)).await.unwrap();
         }
-        for aside in load.asides {
-            loader.aside(aside).await.unwrap();
+        for skipped in load.skipped_rows {
+            loader.skipped_row(skipped).await.unwrap();
         }
         let id = loader.finish(&load.tags).await.unwrap();
         let reader = queue.reader().await.unwrap();

@@ -79,14 +79,14 @@ impl Runner<'_> {
     }
 
     fn look_at_the_log(&mut self) {
-        let Some(room) = self.reader.room(0) else { return };
-        if room.log.0 >= LONG_LOG.max(self.hold.log_told.saturating_mul(2)) {
-            self.hold.log_told = room.log.0;
+        let Some(disk) = self.reader.disk_space(0) else { return };
+        if disk.log.0 >= LONG_LOG.max(self.hold.log_told.saturating_mul(2)) {
+            self.hold.log_told = disk.log.0;
             tracing::warn!(
                 "{}-wal: the log of the queue has {}, because another program keeps a read transaction open; the run stops \
                  before the disk is full",
                 self.reader.path().display(),
-                Bytes(room.log.0)
+                Bytes(disk.log.0)
             );
         }
     }

@@ -215,7 +215,7 @@ impl Runner<'_> {
             let job = jobs.get(&run).copied().filter(|job| !self.tasks[*job].limited);
             self.handle(Event::Rescued { job, request, keys });
         }
-        // Loading may have taken longer than there was time, and more than there was room.
+        // Loading may have taken longer than there was time, and more than there was disk.
         self.look_at_the_clock();
         self.look_at_the_disk();
         self.look_at_the_queue()?;
@@ -284,11 +284,11 @@ impl Runner<'_> {
     /// Stops before the disk is full: what is in flight then still has to be recorded.
     fn look_at_the_disk(&mut self) {
         if self.schedule.stopping().is_none()
-            && let Some(room) = self.reader.room(self.schedule.items_under_way())
-            && room.is_short()
+            && let Some(disk) = self.reader.disk_space(self.schedule.items_under_way())
+            && disk.is_short()
         {
             let queue = self.reader.path().to_owned();
-            self.handle(Event::Stop(StopReason::DiskFull { queue, free: room.free, reserve: room.reserve() }));
+            self.handle(Event::Stop(StopReason::DiskFull { queue, free: disk.free, reserve: disk.reserve() }));
         }
     }
 

@@ -18,9 +18,10 @@ pub(crate) async fn forge(queue: &Path, changes: &[&str]) {
     let numbers = "SELECT id, request.run, item_count, row_count";
     let payload =
         format!("{numbers}, from_account, accounts, rows, tags, history FROM request JOIN payload ON request = id");
-    reseal(&mut connection, &payload, "nnnnooooo", "UPDATE payload SET crc = ? WHERE request = ?", &[0]).await;
+    reseal(&mut connection, &payload, "nnnnooooo", "UPDATE payload SET checksum = ? WHERE request = ?", &[0]).await;
     let outcome = "SELECT run, row, outcome, code, reason FROM outcome";
-    reseal(&mut connection, outcome, "nnt?t", "UPDATE outcome SET crc = ? WHERE run = ? AND row = ?", &[0, 1]).await;
+    reseal(&mut connection, outcome, "nnt?t", "UPDATE outcome SET checksum = ? WHERE run = ? AND row = ?", &[0, 1])
+        .await;
     connection.close().await.expect("room");
 }
 

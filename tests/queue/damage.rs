@@ -7,18 +7,21 @@ use crate::forge::forge;
 
 /// A finished run with a line in every table: rows 0..8 sent, 8 rejected, 9 a duplicate of 0.
 async fn finished(place: &Place) -> (Queue, RunId) {
-    use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
+    use imbulk::domain::line_span::LineSpan;
+    use imbulk::domain::skipped_row::{SkipReason, SkippedRow};
+    use imbulk::stored_request::StoredRequest;
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
     for rows in [0..4, 4..8] {
-        loader.request(Packed::of(None, &items(rows))).await.unwrap();
+        loader.request(StoredRequest::encode(None, &items(rows))).await.unwrap();
     }
-    let rejected = Cause::Rejected { column: Some("UserID".into()), reason: "too long".into() };
-    for (row, cause) in [(8, rejected), (9, Cause::Duplicate { of: 0 })] {
-        let aside = Aside { row, cause, from: None, account: Some("x".into()), tags: imbulk::domain::row::Tags::new() };
-        loader.aside(aside).await.unwrap();
+    let rejected = SkipReason::Rejected { column: Some("UserID".into()), reason: "too long".into() };
+    for (row, reason) in [(8, rejected), (9, SkipReason::Duplicate { of: 0 })] {
+        let skipped =
+            SkippedRow { row, reason, from: None, account: Some("x".into()), tags: imbulk::domain::row::Tags::new() };
+        loader.skipped_row(skipped).await.unwrap();
     }
-    loader.segment(Segment { first_row: 0, source: 0, first_line: 2, step: 1 }).await.unwrap();
+    loader.line_span(LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }).await.unwrap();
     let run = loader.finish(&[]).await.unwrap();
     queue.begin(run, NOW).await.unwrap();
     for request in pending(&queue, run).await {
@@ -77,24 +80,34 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
                 "protected",
                 "files",
                 "tags",
-                "crc",
+                "checksum",
             ],
         ),
         (
             "run",
             &["state", "delete_type", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"],
         ),
-        ("source", &["number", "name", "row_count", "blank_rows", "notes", "crc"]),
-        ("segment", &["first_row", "source", "first_line", "step", "crc"]),
+        ("source", &["number", "name", "row_count", "blank_rows", "notes", "checksum"]),
+        ("line_span", &["first_row", "source", "first_line", "step", "checksum"]),
         (
             "request",
-            &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "seal"],
+            &[
+                "state",
+                "item_count",
+                "row_count",
+                "attempts",
+                "charged",
+                "in_doubt",
+                "parent",
+                "finished_at",
+                "checksum",
+            ],
         ),
-        ("payload", &["from_account", "accounts", "rows", "tags", "history", "crc"]),
-        ("outcome", &["row", "outcome", "code", "reason", "crc"]),
+        ("payload", &["from_account", "accounts", "rows", "tags", "history", "checksum"]),
+        ("outcome", &["row", "outcome", "code", "reason", "checksum"]),
         (
-            "aside",
-            &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "tags", "crc"],
+            "skipped",
+            &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "tags", "checksum"],
         ),
     ];
     for (table, columns) in columns {
@@ -124,7 +137,8 @@ async fn damaged(place: &Place, run: RunId, sql: &str) -> bool {
     sqlx::query(sqlx::AssertSqlSafe(into)).execute(&mut original).await.unwrap();
     original.close().await.unwrap();
     let mut dark = sqlx::sqlite::SqliteConnectOptions::new().filename(copy.file()).connect().await.unwrap();
-    let triggers = "DROP TRIGGER request_is_sound; DROP TRIGGER request_seal; PRAGMA ignore_check_constraints = ON";
+    let triggers =
+        "DROP TRIGGER request_is_undamaged; DROP TRIGGER request_checksum; PRAGMA ignore_check_constraints = ON";
     for sql in triggers.split("; ") {
         sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut dark).await.unwrap();
     }
@@ -149,7 +163,7 @@ async fn lines_that_are_gone_are_missed() {
         ("request", "id = 2"),
         ("payload", "request = 1"),
         ("outcome", "row = 2"),
-        ("aside", "row = 9"),
+        ("skipped", "row = 9"),
         ("tally", "outcome = 'failed'"),
         ("run", "id = 1"),
     ] {
@@ -160,7 +174,9 @@ async fn lines_that_are_gone_are_missed() {
 
 #[tokio::test]
 async fn a_damaged_request_is_neither_sent_nor_changed() {
-    for sql in ["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')", "UPDATE request SET seal = seal + 1"] {
+    for sql in
+        ["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')", "UPDATE request SET checksum = checksum + 1"]
+    {
         let place = Place::new();
         let mut queue = place.open().await;
         let run = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
@@ -171,7 +187,7 @@ async fn a_damaged_request_is_neither_sent_nor_changed() {
     let place = Place::new();
     let mut queue = place.open().await;
     begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
-    place.tamper("UPDATE request SET seal = seal + 1").await;
+    place.tamper("UPDATE request SET checksum = checksum + 1").await;
     let refused = intend(&mut queue, &[1]).await.unwrap_err();
     assert!(refused.is_damage() && refused.to_string().contains("a request is damaged"), "{refused}");
     assert!(queue.write(vec![Write::Withdraw(1)], NOW).await.is_err());

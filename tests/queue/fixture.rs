@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use imbulk::domain::account::UserId;
 use imbulk::domain::operation::DeleteType;
-use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Item, Keys, Request, RequestId};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
@@ -12,6 +11,7 @@ use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
 use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::queue::{Loader, NewRun, Queue, QueueError, RunId, Selection, Snapshot, Write, Written};
+use imbulk::stored_request::StoredRequest;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 pub(crate) const NOW: i64 = 1_790_000_000_000;
@@ -48,7 +48,7 @@ impl Place {
 
     /// The number of lines in all tables that belong to runs.
     pub(crate) async fn lines(&self) -> i64 {
-        let tables = ["run", "source", "segment", "request", "payload", "outcome", "aside", "tally"];
+        let tables = ["run", "source", "line_span", "request", "payload", "outcome", "skipped", "tally"];
         let counts = tables.map(|table| format!("(SELECT count(*) FROM {table})"));
         self.number(&format!("SELECT {}", counts.join(" + "))).await
     }
@@ -103,7 +103,7 @@ pub(crate) fn items(rows: std::ops::Range<RowNo>) -> Vec<Item> {
 pub(crate) async fn begun(queue: &mut Queue, operation: &'static str, requests: &[(Option<&str>, Vec<Item>)]) -> RunId {
     let mut loader = Loader::begin(queue, &new_run(operation)).await.unwrap();
     for (from, items) in requests {
-        loader.request(Packed::of(from.map(id).as_ref(), items)).await.unwrap();
+        loader.request(StoredRequest::encode(from.map(id).as_ref(), items)).await.unwrap();
     }
     let run = loader.finish(&[]).await.unwrap();
     queue.begin(run, NOW).await.unwrap();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use imbulk::domain::packed::Packed;
 use imbulk::domain::request::Request;
 use imbulk::queue::{Limited, Loader};
+use imbulk::stored_request::StoredRequest;
 use proptest::prelude::*;
 
 use crate::fixture::*;
@@ -16,7 +16,7 @@ async fn limited(sizes: &[u64], limit: u64) -> (Limited, Vec<Request>) {
     let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
     let mut first = 0;
     for size in sizes {
-        loader.request(Packed::of(None, &items(first..first + size))).await.unwrap();
+        loader.request(StoredRequest::encode(None, &items(first..first + size))).await.unwrap();
         first += size;
     }
     let run = loader.finish(&[]).await.unwrap();

@@ -5,26 +5,28 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
+use imbulk::domain::line_span::LineSpan;
 use imbulk::domain::request::Item;
 use imbulk::domain::response::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
 use imbulk::domain::row::{RowNo, Tags, Value};
+use imbulk::domain::skipped_row::{SkipReason, SkippedRow};
 use imbulk::queue::{Loader, Original, Queue, RunState};
+use imbulk::stored_request::StoredRequest;
 
 use crate::fixture::*;
 
 /// More than one transaction holds.
 const MANY: RowNo = 66_000;
 
-fn aside(row: RowNo, cause: Cause) -> Aside {
+fn skipped(row: RowNo, reason: SkipReason) -> SkippedRow {
     let tags = Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]);
-    Aside { row, cause, from: Some("a".into()), account: None, tags }
+    SkippedRow { row, reason, from: Some("a".into()), account: None, tags }
 }
 
 async fn load_many(queue: &mut Queue) -> Loader<'_> {
     let mut loader = Loader::begin(queue, &new_run("friend_delete")).await.unwrap();
     for row in 0..MANY {
-        loader.request(Packed::of(Some(&id("a")), &[item(row)])).await.unwrap();
+        loader.request(StoredRequest::encode(Some(&id("a")), &[item(row)])).await.unwrap();
     }
     loader
 }
@@ -34,17 +36,17 @@ async fn what_is_loaded_reads_back_and_adds_up() {
     let place = Place::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
-    loader.request(Packed::of(Some(&id("a")), &[merged(&[0, 2]), merged(&[1])])).await.unwrap();
+    loader.request(StoredRequest::encode(Some(&id("a")), &[merged(&[0, 2]), merged(&[1])])).await.unwrap();
     loader
-        .aside(aside(3, Cause::Rejected { column: Some("To_Account".into()), reason: "is empty".into() }))
+        .skipped_row(skipped(3, SkipReason::Rejected { column: Some("To_Account".into()), reason: "is empty".into() }))
         .await
         .unwrap();
-    loader.aside(aside(4, Cause::Duplicate { of: 1 })).await.unwrap();
-    loader.aside(aside(5, Cause::Protected { id: "boss".into() })).await.unwrap();
-    let first = Segment { first_row: 0, source: 0, first_line: 2, step: 1 };
-    let second = Segment { first_row: 3, source: 1, first_line: 7, step: 0 };
-    loader.segment(first).await.unwrap();
-    loader.segment(second).await.unwrap();
+    loader.skipped_row(skipped(4, SkipReason::Duplicate { of: 1 })).await.unwrap();
+    loader.skipped_row(skipped(5, SkipReason::Protected { id: "boss".into() })).await.unwrap();
+    let first = LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 };
+    let second = LineSpan { first_row: 3, source: 1, first_line: 7, step: 0 };
+    loader.line_span(first).await.unwrap();
+    loader.line_span(second).await.unwrap();
     let run = loader.finish(&["Tag_SNS_IM_Remark".into()]).await.unwrap();
 
     assert_eq!(sums(&mut queue, run).await, [(Pending, 3), (Rejected, 1), (Duplicate, 1), (Protected, 1)]);
@@ -59,17 +61,17 @@ async fn what_is_loaded_reads_back_and_adds_up() {
     let files = snapshot.input_files(run).await.unwrap();
     let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["a.csv", "b.csv"]);
-    assert_eq!(snapshot.segments(run, 2..10).await.unwrap(), [first, second], "from the stretch that holds the row");
-    assert_eq!(snapshot.segments(run, 4..10).await.unwrap(), [second]);
+    assert_eq!(snapshot.line_spans(run, 2..10).await.unwrap(), [first, second], "from the stretch that holds the row");
+    assert_eq!(snapshot.line_spans(run, 4..10).await.unwrap(), [second]);
     assert_eq!(reader.request_counts(run).await.unwrap(), (1, 1));
-    let asides = snapshot.asides(run, 4..10).await.unwrap();
+    let skipped_rows = snapshot.skipped_rows(run, 4..10).await.unwrap();
     assert_eq!(
-        asides.iter().map(|aside| (aside.row, aside.outcome)).collect::<Vec<_>>(),
+        skipped_rows.iter().map(|skipped| (skipped.row, skipped.outcome)).collect::<Vec<_>>(),
         [(4, Duplicate), (5, Protected)]
     );
-    assert_eq!(asides[0].duplicate_of, Some(Original { row: 1, segment: first }));
-    assert_eq!(asides[0].tags, BTreeMap::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]));
-    assert_eq!(asides[1].reason.as_deref(), Some("`boss` is on the protected list"));
+    assert_eq!(skipped_rows[0].duplicate_of, Some(Original { row: 1, span: first }));
+    assert_eq!(skipped_rows[0].tags, BTreeMap::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]));
+    assert_eq!(skipped_rows[1].reason.as_deref(), Some("`boss` is on the protected list"));
 }
 
 #[tokio::test]
@@ -114,7 +116,7 @@ async fn large_requests_do_not_wait_in_memory_for_many_of_their_kind() {
     let tags = Tags::from([("Tag_SNS_Custom_a".into(), Value::Text("x".repeat(512 << 10).into()))]);
     for row in 0..80 {
         let item = Item { updates: Some(Box::new(vec![(row, tags.clone())])), ..item(row) };
-        loader.request(Packed::of(Some(&id("a")), &[item])).await.unwrap();
+        loader.request(StoredRequest::encode(Some(&id("a")), &[item])).await.unwrap();
     }
     let stored = place.number("SELECT count(*) FROM request").await;
     assert!((60..80).contains(&stored), "{stored} are committed after 40 MB");
@@ -141,7 +143,7 @@ async fn a_load_can_be_given_up_after_a_line_that_sqlite_refused() {
     let mut refused = Ok(());
     for _ in 0..10_000 {
         // One row can't be set aside twice.
-        refused = loader.aside(aside(7, Cause::Duplicate { of: 1 })).await;
+        refused = loader.skipped_row(skipped(7, SkipReason::Duplicate { of: 1 })).await;
         if refused.is_err() {
             break;
         }
@@ -158,11 +160,13 @@ async fn a_load_can_be_given_up_after_sqlite_rolled_back_by_itself_as_on_a_full_
     let mut queue = place.open().await;
     let mut loader = load_many(&mut queue).await;
     loader.abandon().await.unwrap();
-    place.tamper("CREATE TRIGGER full BEFORE INSERT ON aside BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END").await;
+    place
+        .tamper("CREATE TRIGGER full BEFORE INSERT ON skipped BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END")
+        .await;
     loader = load_many(&mut queue).await;
     let mut refused = Ok(());
     for row in 0..10_000 {
-        refused = loader.aside(aside(row, Cause::Duplicate { of: 1 })).await;
+        refused = loader.skipped_row(skipped(row, SkipReason::Duplicate { of: 1 })).await;
         if refused.is_err() {
             break;
         }

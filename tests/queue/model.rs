@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
 use imbulk::domain::response::code_history::Trace;
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
@@ -11,6 +10,7 @@ use imbulk::domain::response::settlement::{Ended, Settlement};
 use imbulk::domain::response::verdict::{Again, Charge, Shape, Verdict, Verdicts, Wait};
 use imbulk::domain::row::RowNo;
 use imbulk::queue::{Loader, Queue, RunId, Selection, Write, Written};
+use imbulk::stored_request::StoredRequest;
 use proptest::prelude::*;
 
 use crate::fixture::*;
@@ -216,7 +216,7 @@ async fn play(steps: Vec<Step>) {
             }
             Step::CrashWhileLoading => {
                 let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
-                loader.request(Packed::of(None, &items(0..3))).await.unwrap();
+                loader.request(StoredRequest::encode(None, &items(0..3))).await.unwrap();
                 drop(loader);
                 drop(queue);
                 queue = place.open().await;
@@ -269,8 +269,13 @@ async fn rows_of(queue: &Queue, run: RunId) -> BTreeMap<RowNo, (Outcome, Option<
         let before = rows.insert(exception.row, (exception.outcome, exception.code));
         assert_eq!(before, Some((Succeeded, None)), "row {} is an exception of no settled request", exception.row);
     }
-    for aside in snapshot.asides(run, 0..100).await.unwrap() {
-        assert_eq!(rows.insert(aside.row, (aside.outcome, None)), None, "row {} is set aside and sent", aside.row);
+    for skipped in snapshot.skipped_rows(run, 0..100).await.unwrap() {
+        assert_eq!(
+            rows.insert(skipped.row, (skipped.outcome, None)),
+            None,
+            "row {} is set aside and sent",
+            skipped.row
+        );
     }
     rows
 }

@@ -23,9 +23,12 @@ async fn rows_that_name_a_protected_id_are_set_aside_and_their_requests_cut_or_g
     assert_eq!((left[0].items.as_slice(), left[0].id), (&[item(0), item(2)][..], page[0].id));
     assert_eq!(left[1..], page[2..], "what names none is as it was");
     assert_eq!(sums(&mut queue, run).await, [(Pending, 4), (Protected, 2)]);
-    let asides = snapshot(&queue).await.asides(run, 0..100).await.unwrap();
-    assert_eq!(asides.iter().map(|aside| aside.account.as_deref().unwrap()).collect::<Vec<_>>(), ["u1", "u3"]);
-    assert_eq!(asides[0].reason.as_deref(), Some("`u1` is on the protected list"));
+    let skipped_rows = snapshot(&queue).await.skipped_rows(run, 0..100).await.unwrap();
+    assert_eq!(
+        skipped_rows.iter().map(|skipped| skipped.account.as_deref().unwrap()).collect::<Vec<_>>(),
+        ["u1", "u3"]
+    );
+    assert_eq!(skipped_rows[0].reason.as_deref(), Some("`u1` is on the protected list"));
     assert_eq!(protect(&mut queue, run, &["u1", "u3"]).await, 0, "once");
 }
 
@@ -40,11 +43,11 @@ async fn a_protected_list_takes_all_its_friends_out_and_merged_rows_keep_their_t
     let left = pending(&queue, run).await;
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].items, [merged(&[3])]);
-    let asides = snapshot(&queue).await.asides(run, 0..100).await.unwrap();
-    assert_eq!(asides.iter().map(|aside| aside.row).collect::<Vec<_>>(), [0, 1, 2, 4, 5, 6]);
+    let skipped_rows = snapshot(&queue).await.skipped_rows(run, 0..100).await.unwrap();
+    assert_eq!(skipped_rows.iter().map(|skipped| skipped.row).collect::<Vec<_>>(), [0, 1, 2, 4, 5, 6]);
     let (row, tags) = merged(&[2, 5, 6]).updates.unwrap().remove(1);
-    let aside = asides.iter().find(|aside| aside.row == row).unwrap();
-    assert_eq!((&aside.tags, aside.from.as_deref(), aside.account.as_deref()), (&tags, Some("a"), Some("u2")));
+    let skipped = skipped_rows.iter().find(|skipped| skipped.row == row).unwrap();
+    assert_eq!((&skipped.tags, skipped.from.as_deref(), skipped.account.as_deref()), (&tags, Some("a"), Some("u2")));
     assert_eq!(sums(&mut queue, run).await, [(Pending, 1), (Protected, 6)]);
 }
 

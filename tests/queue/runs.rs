@@ -1,17 +1,17 @@
 //! The life of a run: planned, running, finished; or given up.
 
-use imbulk::domain::packed::Packed;
 use imbulk::domain::request::{Doubt, Request};
 use imbulk::domain::response::outcome::Outcome::{Pending, Succeeded};
 use imbulk::domain::response::verdict::Shape;
 use imbulk::domain::run_choice::EndedBy;
 use imbulk::queue::{Loader, Queue, QueueError, RunId, RunState};
+use imbulk::stored_request::StoredRequest;
 
 use crate::fixture::*;
 
 async fn planned(queue: &mut Queue) -> RunId {
     let mut loader = Loader::begin(queue, &new_run("account_delete")).await.unwrap();
-    loader.request(Packed::of(None, &items(0..2))).await.unwrap();
+    loader.request(StoredRequest::encode(None, &items(0..2))).await.unwrap();
     loader.finish(&[]).await.unwrap()
 }
 

@@ -39,22 +39,24 @@ async fn every_item_is_one_line_with_its_account_its_row_and_its_outcome() {
 
 #[tokio::test]
 async fn every_item_and_every_skipped_row_names_its_target_its_file_and_its_line() {
-    use imbulk::domain::packed::{Aside, Cause, Packed, Segment};
+    use imbulk::domain::line_span::LineSpan;
     use imbulk::domain::row::Tags;
+    use imbulk::domain::skipped_row::{SkipReason, SkippedRow};
     use imbulk::queue::Loader;
+    use imbulk::stored_request::StoredRequest;
     let place = Place::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
-    loader.request(Packed::of(None, &[item(0), item(3)])).await.unwrap();
-    let rejected = Cause::Rejected { column: Some("UserID".into()), reason: "too long".into() };
-    let causes = [(1, rejected), (2, Cause::Duplicate { of: 0 }), (4, Cause::Protected { id: "u4".into() })];
-    for (row, cause) in causes {
-        let aside = Aside { row, cause, from: None, account: Some(format!("u{row}")), tags: Tags::new() };
-        loader.aside(aside).await.unwrap();
+    loader.request(StoredRequest::encode(None, &[item(0), item(3)])).await.unwrap();
+    let rejected = SkipReason::Rejected { column: Some("UserID".into()), reason: "too long".into() };
+    let reasons = [(1, rejected), (2, SkipReason::Duplicate { of: 0 }), (4, SkipReason::Protected { id: "u4".into() })];
+    for (row, reason) in reasons {
+        let skipped = SkippedRow { row, reason, from: None, account: Some(format!("u{row}")), tags: Tags::new() };
+        loader.skipped_row(skipped).await.unwrap();
     }
     // Rows 0 to 2 in lines 2, 4 and 6 of the first file, the others from line 10 of the second on.
     for (first_row, source, first_line, step) in [(0, 0, 2, 2), (3, 1, 10, 1)] {
-        loader.segment(Segment { first_row, source, first_line, step }).await.unwrap();
+        loader.line_span(LineSpan { first_row, source, first_line, step }).await.unwrap();
     }
     loader.finish(&[]).await.unwrap();
     let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file()).connect().await.unwrap();

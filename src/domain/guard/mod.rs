@@ -1,17 +1,17 @@
 //! What must hold before anything is sent, and when a run stops early.
 
+mod disk_space;
 mod protected;
 mod reading;
-mod room;
 mod until;
 
 use super::job::Stop;
 use super::response::outcome::{Count, Outcome};
 use super::response::tally::Tally;
 
+pub use disk_space::{Bytes, DiskSpace};
 pub use protected::{Protected, ProtectedError};
 pub use reading::{Facts, GuardReading};
-pub use room::{Bytes, Room};
 
 /// How many earlier runs `max_change` looks at: a week of nightly ones.
 pub const LAST_RUNS: usize = 7;

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::operation::{self, TagColumns};
-use crate::domain::packed::BODY_BYTES;
 use crate::domain::row::Value;
+use crate::stored_request::BODY_BYTES;
 use model::{Line, PROTECTED, bad, model, read_items, settled};
 
 #[derive(Debug, Clone, Copy)]
@@ -60,10 +60,10 @@ fn run(shape: Shape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<(Vec<
     Ok((outputs, counts))
 }
 
-fn requests(outputs: &[Output]) -> Vec<&Packed> {
+fn requests(outputs: &[Output]) -> Vec<&StoredRequest> {
     let requests = outputs.iter().filter_map(|output| match output {
         Output::Request(request) => Some(request),
-        Output::Aside(_) | Output::Segment(_) => None,
+        Output::Skipped(_) | Output::LineSpan(_) => None,
     });
     requests.collect()
 }
@@ -79,7 +79,7 @@ fn check_requests(outputs: &[Output], limits: Limits) {
     let distinct: HashSet<_> = lanes.iter().map(|lane| &lane[0].from).collect();
     assert_eq!(distinct.len(), lanes.len(), "requests of one lane are adjacent");
     if limits.body_bytes == BODY_BYTES {
-        let full = |request: &&Packed| request.item_count == limits.items_per_request;
+        let full = |request: &&StoredRequest| request.item_count == limits.items_per_request;
         assert!(lanes.iter().all(|lane| lane[..lane.len() - 1].iter().all(full)), "short only at the end of a lane");
     }
 }
@@ -132,17 +132,17 @@ proptest! {
         prop_assert_eq!(&found, &wanted);
         check_requests(&outputs, limits);
 
-        let segments: Vec<_> = outputs.iter().filter(|output| matches!(output, Output::Segment(_))).collect();
-        let whole = Output::Segment(Segment { first_row: 0, source: 0, first_line: 1, step: 1 });
-        prop_assert_eq!(segments, if lines.is_empty() { vec![] } else { vec![&whole] });
+        let line_spans: Vec<_> = outputs.iter().filter(|output| matches!(output, Output::LineSpan(_))).collect();
+        let whole = Output::LineSpan(LineSpan { first_row: 0, source: 0, first_line: 1, step: 1 });
+        prop_assert_eq!(line_spans, if lines.is_empty() { vec![] } else { vec![&whole] });
 
         let rows: usize = found.items.values().map(Vec::len).sum();
-        prop_assert_eq!(rows + found.asides.len(), lines.len());
+        prop_assert_eq!(rows + found.skipped_rows.len(), lines.len());
         prop_assert_eq!(counts.rows, lines.len() as u64);
         prop_assert_eq!(counts.items, found.items.len() as u64);
         prop_assert_eq!(counts.merged, (rows - found.items.len()) as u64);
         prop_assert_eq!(counts.requests, requests(&outputs).len() as u64);
-        prop_assert_eq!(counts.rejected + counts.duplicate + counts.protected, found.asides.len() as u64);
+        prop_assert_eq!(counts.rejected + counts.duplicate + counts.protected, found.skipped_rows.len() as u64);
         prop_assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "files in the folder have no name");
     }
 
@@ -173,9 +173,9 @@ fn a_row_is_a_duplicate_only_while_the_equal_one_stands() {
     ];
     let (outputs, counts) = run(shape("friend_update"), WIDE, Path::new("/nowhere"), &lines).unwrap();
     let settled = settled(&outputs);
-    let of = |row| settled.asides.get(&row).map(|aside| aside.cause.clone());
-    assert_eq!(of(1), Some(Cause::Duplicate { of: 0 }));
-    assert_eq!(of(5), Some(Cause::Duplicate { of: 3 }));
+    let of = |row| settled.skipped_rows.get(&row).map(|skipped| skipped.reason.clone());
+    assert_eq!(of(1), Some(SkipReason::Duplicate { of: 0 }));
+    assert_eq!(of(5), Some(SkipReason::Duplicate { of: 3 }));
     assert_eq!(requests(&outputs)[0].rows, "[[0,2,3,4]]");
     assert_eq!((counts.items, counts.merged, counts.duplicate), (1, 3, 2));
 }
@@ -187,8 +187,8 @@ fn equal_rows_beyond_memory_are_one_item() {
     let limits = Limits { memory: 1000, ..WIDE };
     let (outputs, counts) = run(shape("friend_delete"), limits, dir.path(), &lines).unwrap();
     assert_eq!((counts.items, counts.duplicate), (1, 19_999));
-    let asides = settled(&outputs).asides;
-    assert!(asides.values().all(|aside| aside.cause == Cause::Duplicate { of: 0 }));
+    let skipped_rows = settled(&outputs).skipped_rows;
+    assert!(skipped_rows.values().all(|skipped| skipped.reason == SkipReason::Duplicate { of: 0 }));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::domain::operation::{Shape, TagColumns};
-use crate::domain::packed::{Aside, Cause, Packed};
 use crate::domain::row::{BadRow, RowNo, Tags};
+use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::intake::Output;
+use crate::stored_request::StoredRequest;
 
 /// A row of a test.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub(super) type Items = BTreeMap<(Option<String>, String), Vec<(RowNo, Tags)>>;
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Settled {
     pub(super) items: Items,
-    pub(super) asides: BTreeMap<RowNo, Aside>,
+    pub(super) skipped_rows: BTreeMap<RowNo, SkippedRow>,
 }
 
 /// The id on the protected list.
@@ -35,29 +36,29 @@ pub(super) fn bad(line: u64) -> BadRow {
 pub(super) fn model(shape: Shape, lines: &[Line]) -> Settled {
     let mut settled = Settled::default();
     for (row, line) in (0..).zip(lines) {
-        let aside = match line {
+        let skipped = match line {
             Line::Bad => {
                 let BadRow { column, reason, from, account, tags, .. } = bad(0);
-                let cause = Cause::Rejected { column, reason };
-                Some(Aside { row, cause, from, account, tags })
+                let reason = SkipReason::Rejected { column, reason };
+                Some(SkippedRow { row, reason, from, account, tags })
             }
             Line::Good { from, account, tags } => {
                 let from = shape.from.map(|_| from.clone());
                 let tags = if shape.tags == TagColumns::Some { tags.clone() } else { Tags::new() };
-                model_row(&mut settled.items, row, from.as_ref(), account, &tags).map(|cause| {
+                model_row(&mut settled.items, row, from.as_ref(), account, &tags).map(|reason| {
                     let account = Some(account.clone());
-                    Aside { row, cause, from, account, tags }
+                    SkippedRow { row, reason, from, account, tags }
                 })
             }
         };
-        settled.asides.extend(aside.map(|aside| (row, aside)));
+        settled.skipped_rows.extend(skipped.map(|skipped| (row, skipped)));
     }
     settled
 }
 
-fn model_row(items: &mut Items, row: RowNo, from: Option<&String>, account: &str, tags: &Tags) -> Option<Cause> {
+fn model_row(items: &mut Items, row: RowNo, from: Option<&String>, account: &str, tags: &Tags) -> Option<SkipReason> {
     if from.is_some_and(|from| from == PROTECTED) || account == PROTECTED {
-        return Some(Cause::Protected { id: PROTECTED.to_owned() });
+        return Some(SkipReason::Protected { id: PROTECTED.to_owned() });
     }
     let kept = items.entry((from.cloned(), account.to_owned())).or_default();
     let state = |rows: &[(RowNo, Tags)]| -> Tags { rows.iter().flat_map(|(_, tags)| tags.clone()).collect() };
@@ -67,7 +68,7 @@ fn model_row(items: &mut Items, row: RowNo, from: Option<&String>, account: &str
     let equal = kept.iter().rev().skip(1).find(|(_, earlier)| earlier == tags).map(|&(of, _)| of);
     let of = equal.filter(|_| changes_nothing)?;
     kept.pop();
-    Some(Cause::Duplicate { of })
+    Some(SkipReason::Duplicate { of })
 }
 
 /// What came out, read as the queue would.
@@ -75,8 +76,8 @@ pub(super) fn settled(outputs: &[Output]) -> Settled {
     let mut settled = Settled::default();
     for output in outputs {
         match output {
-            Output::Segment(_) => {}
-            Output::Aside(aside) => assert_eq!(settled.asides.insert(aside.row, aside.clone()), None),
+            Output::LineSpan(_) => {}
+            Output::Skipped(skipped) => assert_eq!(settled.skipped_rows.insert(skipped.row, skipped.clone()), None),
             Output::Request(request) => {
                 for (account, rows) in read_items(request) {
                     let key = (request.from.clone(), account);
@@ -88,7 +89,7 @@ pub(super) fn settled(outputs: &[Output]) -> Settled {
     settled
 }
 
-pub(super) fn read_items(request: &Packed) -> Vec<(String, Vec<(RowNo, Tags)>)> {
+pub(super) fn read_items(request: &StoredRequest) -> Vec<(String, Vec<(RowNo, Tags)>)> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Rows {

@@ -119,8 +119,8 @@ async fn rows_of(
     Ok(range::Rows {
         records: spill.read(rows.start)?,
         exceptions: snapshot.exceptions(run.id, rows.clone()).await?,
-        asides: snapshot.asides(run.id, rows.clone()).await?,
-        segments: snapshot.segments(run.id, rows.clone()).await?,
+        skipped: snapshot.skipped_rows(run.id, rows.clone()).await?,
+        line_spans: snapshot.line_spans(run.id, rows.clone()).await?,
         first: rows.start,
         end: rows.end,
     })

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use super::lines::{Layout, Line, Lines};
 use super::spill::Record;
-use crate::domain::packed::Segment;
+use crate::domain::line_span::LineSpan;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::row::{RowNo, Tags};
-use crate::queue::{AsideResult, Exception, QueueError};
+use crate::queue::{Exception, QueueError, SkippedResult};
 use crate::report::ReportError;
 
 /// What is known of the rows from `first` to before `end`.
@@ -19,8 +19,8 @@ pub(super) struct Rows {
     pub(super) records: Vec<u8>,
     /// In row order, as all that follow.
     pub(super) exceptions: Vec<Exception>,
-    pub(super) asides: Vec<AsideResult>,
-    pub(super) segments: Vec<Segment>,
+    pub(super) skipped: Vec<SkippedResult>,
+    pub(super) line_spans: Vec<LineSpan>,
 }
 
 /// What rows are written as.
@@ -57,18 +57,18 @@ impl Rows {
         let (mut tally, mut found) = (Tally::default(), Tally::default());
         let slots = self.slots()?;
         let mut exceptions = self.exceptions.iter().peekable();
-        let mut asides = self.asides.iter().peekable();
-        let mut segment = 0;
+        let mut skipped_rows = self.skipped.iter().peekable();
+        let mut span = 0;
         for (row, slot) in (self.first..).zip(slots) {
-            while self.segments.get(segment + 1).is_some_and(|next| next.first_row <= row) {
-                segment += 1;
+            while self.line_spans.get(span + 1).is_some_and(|next| next.first_row <= row) {
+                span += 1;
             }
-            let place = place(sources, self.segments.get(segment), row)?;
+            let place = place(sources, self.line_spans.get(span), row)?;
             let exception = exceptions.next_if(|exception| exception.row == row);
-            let aside = asides.next_if(|aside| aside.row == row);
-            let (outcome, line) = match (slot, aside, exception) {
+            let skipped = skipped_rows.next_if(|skipped| skipped.row == row);
+            let (outcome, line) = match (slot, skipped, exception) {
                 (Slot::One(record), None, exception) => of_record(record, exception, &place)?,
-                (Slot::Empty, Some(aside), None) => of_aside(aside, sources, &place)?,
+                (Slot::Empty, Some(skipped), None) => of_skipped_row(skipped, sources, &place)?,
                 (Slot::Empty, None, _) => return Err(place.missing(row)),
                 (Slot::Empty, Some(_), Some(_)) | (Slot::One(_), Some(_), _) | (Slot::Several, _, _) => {
                     return Err(place.doubled(row));
@@ -131,38 +131,38 @@ fn of_record<'a>(
     Ok((outcome, line))
 }
 
-fn of_aside<'a>(
-    aside: &'a AsideResult,
+fn of_skipped_row<'a>(
+    skipped: &'a SkippedResult,
     sources: &[String],
     at: &Place<'a>,
 ) -> Result<(Outcome, Line<'a>), ReportError> {
-    let reason = match &aside.duplicate_of {
+    let reason = match &skipped.duplicate_of {
         Some(original) => {
-            let original = place(sources, Some(&original.segment), original.row)?;
+            let original = place(sources, Some(&original.span), original.row)?;
             Cow::Owned(format!("duplicate of {original}"))
         }
-        None => Cow::Borrowed(aside.reason.as_deref().unwrap_or_default()),
+        None => Cow::Borrowed(skipped.reason.as_deref().unwrap_or_default()),
     };
     let line = Line {
         source: at.source,
         number: at.line,
-        from: aside.from.as_deref(),
-        account: aside.account.as_deref(),
-        tags: Cow::Borrowed(&aside.tags),
-        outcome: aside.outcome,
+        from: skipped.from.as_deref(),
+        account: skipped.account.as_deref(),
+        tags: Cow::Borrowed(&skipped.tags),
+        outcome: skipped.outcome,
         code: None,
         reason,
         attempts: 0,
         finished_at: None,
     };
-    Ok((aside.outcome, line))
+    Ok((skipped.outcome, line))
 }
 
-fn place<'a>(sources: &'a [String], segment: Option<&Segment>, row: RowNo) -> Result<Place<'a>, ReportError> {
+fn place<'a>(sources: &'a [String], span: Option<&LineSpan>, row: RowNo) -> Result<Place<'a>, ReportError> {
     let nowhere = || damaged(&format!("the line of row {row}"));
-    let segment = segment.filter(|segment| segment.first_row <= row).ok_or_else(nowhere)?;
-    let source = usize::try_from(segment.source).ok().and_then(|source| sources.get(source));
-    Ok(Place { source: source.ok_or_else(nowhere)?, line: segment.line_of(row) })
+    let span = span.filter(|span| span.first_row <= row).ok_or_else(nowhere)?;
+    let source = usize::try_from(span.source).ok().and_then(|source| sources.get(source));
+    Ok(Place { source: source.ok_or_else(nowhere)?, line: span.line_of(row) })
 }
 
 fn damaged(what: &str) -> ReportError {

@@ -5,10 +5,11 @@ use serde_json::Value as Json;
 use sqlx::{Connection, SqliteConnection};
 
 use super::*;
-use crate::domain::packed::{Aside, Cause, Segment};
+use crate::domain::line_span::LineSpan;
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
 use crate::domain::row::{Tags, Value};
+use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::report::testing::{Bench, Load, id};
 
 async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
@@ -34,12 +35,12 @@ fn plain(row: u64, account: &str) -> Item {
     Item { account: id(account), row, updates: None }
 }
 
-fn segment(first_row: u64, source: u32, first_line: u64, step: u64) -> Segment {
-    Segment { first_row, source, first_line, step }
+fn span(first_row: u64, source: u32, first_line: u64, step: u64) -> LineSpan {
+    LineSpan { first_row, source, first_line, step }
 }
 
-fn aside(row: u64, account: &str, cause: Cause) -> Aside {
-    Aside { row, cause, from: None, account: Some(account.to_owned()), tags: Tags::new() }
+fn skipped(row: u64, account: &str, reason: SkipReason) -> SkippedRow {
+    SkippedRow { row, reason, from: None, account: Some(account.to_owned()), tags: Tags::new() }
 }
 
 /// Two merged rows, a row alone, a duplicate, a rejected one; one item fails.
@@ -57,17 +58,17 @@ async fn updates() -> Bench {
         updates: Some(Box::new(updates)),
     };
     let rejected =
-        Cause::Rejected { column: Some("To_Account".to_owned()), reason: "`To_Account` is empty".to_owned() };
-    let bad = Aside { from: Some(" a\0\u{9b}".to_owned()), account: None, ..aside(4, "", rejected) };
-    let double = Aside {
+        SkipReason::Rejected { column: Some("To_Account".to_owned()), reason: "`To_Account` is empty".to_owned() };
+    let bad = SkippedRow { from: Some(" a\0\u{9b}".to_owned()), account: None, ..skipped(4, "", rejected) };
+    let double = SkippedRow {
         from: Some("-a".to_owned()),
         tags: Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7.into()))]),
-        ..aside(3, "c,用", Cause::Duplicate { of: 1 })
+        ..skipped(3, "c,用", SkipReason::Duplicate { of: 1 })
     };
     let load = Load {
         requests: vec![(Some(id("-a")), vec![item("b", merged), item("c,用", alone)])],
-        asides: vec![double, bad],
-        segments: vec![segment(0, 0, 2, 1), segment(1, 0, 5, 2), segment(3, 1, 2, 1)],
+        skipped_rows: vec![double, bad],
+        line_spans: vec![span(0, 0, 2, 1), span(1, 0, 5, 2), span(3, 1, 2, 1)],
         sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
         tags: ["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_N"].map(str::to_owned).to_vec(),
     };
@@ -118,11 +119,11 @@ async fn a_run_without_rows_is_a_header() {
 /// A run in which the rows say what they should not.
 async fn broken(rows: &[u64], set_aside: Option<u64>) -> ReportError {
     let items = rows.iter().map(|row| plain(*row, "a")).collect();
-    let cause = Cause::Protected { id: "a".to_owned() };
+    let reason = SkipReason::Protected { id: "a".to_owned() };
     let load = Load {
         requests: vec![(None, items)],
-        asides: set_aside.map(|row| aside(row, "a", cause)).into_iter().collect(),
-        segments: vec![segment(0, 0, 2, 1)],
+        skipped_rows: set_aside.map(|row| skipped(row, "a", reason)).into_iter().collect(),
+        line_spans: vec![span(0, 0, 2, 1)],
         sources: vec!["x.csv".to_owned()],
         ..Load::default()
     };
@@ -146,18 +147,18 @@ async fn a_row_that_is_missing_doubled_or_not_of_the_input_is_named() {
 async fn what_can_not_be_read_is_told_behind_the_lines_before_it() {
     let load = Load {
         requests: vec![(None, vec![plain(0, "a"), plain(1, "b"), plain(2, "c")])],
-        asides: vec![aside(3, "d", Cause::Protected { id: "d".to_owned() })],
-        segments: vec![segment(0, 0, 2, 1)],
+        skipped_rows: vec![skipped(3, "d", SkipReason::Protected { id: "d".to_owned() })],
+        line_spans: vec![span(0, 0, 2, 1)],
         sources: vec!["x.csv".to_owned()],
         ..Load::default()
     };
     let bench = Bench::new("account_delete", load).await;
     let mut other = SqliteConnection::connect(bench.reader.path().to_str().unwrap()).await.unwrap();
-    sqlx::query("UPDATE aside SET account = 'e'").execute(&mut other).await.unwrap();
+    sqlx::query("UPDATE skipped SET account = 'e'").execute(&mut other).await.unwrap();
     let mut out = Vec::new();
     let written = write_by(1, &bench.reader, &bench.run, Format::Csv, None, bench.folder.path(), &mut out).await;
     let error = written.unwrap_err().to_string();
-    assert!(error.contains("row 3 has a wrong checksum in table aside"), "{error}");
+    assert!(error.contains("row 3 has a wrong checksum in table skipped"), "{error}");
     let lines = String::from_utf8(out).unwrap();
     assert!(lines.ends_with("x.csv,4,c,pending,,,0,\n"), "{lines}");
 }
@@ -200,14 +201,14 @@ async fn records_that_outgrow_memory_come_back_whole() {
 async fn an_export_shows_one_moment_though_the_run_goes_on() {
     let load = Load {
         requests: vec![(None, vec![plain(0, "a"), plain(1, "b")]), (None, vec![plain(2, "c")])],
-        segments: vec![segment(0, 0, 2, 1)],
+        line_spans: vec![span(0, 0, 2, 1)],
         sources: vec!["x.csv".to_owned()],
         ..Load::default()
     };
     let mut bench = Bench::new("account_delete", load).await;
     let mut snapshot = bench.reader.snapshot().await.unwrap();
     let run = bench.run.id;
-    assert_eq!(snapshot.asides(run, 0..3).await.unwrap(), []);
+    assert_eq!(snapshot.skipped_rows(run, 0..3).await.unwrap(), []);
     let request = bench.pending().await.remove(0);
     // Row 1 moves to a new request behind the last one.
     bench.exchange(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5).await;
@@ -263,12 +264,12 @@ fn tag_of(row: u64) -> Tags {
 }
 
 /// Items of a run and rows that are not sent; the latter with how they should come out.
-fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -> (Vec<Item>, Vec<Aside>) {
-    let (mut items, mut asides): (Vec<Item>, Vec<Aside>) = (Vec::new(), Vec::new());
+fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -> (Vec<Item>, Vec<SkippedRow>) {
+    let (mut items, mut skipped_rows): (Vec<Item>, Vec<SkippedRow>) = (Vec::new(), Vec::new());
     for (row, kind) in (0..).zip(kinds) {
-        let mut set_aside = |cause: Cause| {
-            expected.insert(row, (cause.outcome(), None));
-            asides.push(aside(row, &format!("u{row}"), cause));
+        let mut set_aside = |reason: SkipReason| {
+            expected.insert(row, (reason.outcome(), None));
+            skipped_rows.push(skipped(row, &format!("u{row}"), reason));
         };
         match kind {
             Kind::Merged(of) if !items.is_empty() => {
@@ -276,9 +277,9 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
                 items[of].updates.as_mut().unwrap().push((row, tag_of(row)));
             }
             Kind::Duplicate(of) if row > 0 => {
-                set_aside(Cause::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 });
+                set_aside(SkipReason::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 });
             }
-            Kind::Rejected => set_aside(Cause::Rejected { column: None, reason: "no".to_owned() }),
+            Kind::Rejected => set_aside(SkipReason::Rejected { column: None, reason: "no".to_owned() }),
             Kind::Item | Kind::Merged(_) | Kind::Duplicate(_) => items.push(Item {
                 account: id(&format!("u{row}")),
                 row,
@@ -286,7 +287,7 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
             }),
         }
     }
-    (items, asides)
+    (items, skipped_rows)
 }
 
 /// Sends every request as often as there are fates for its items.
@@ -314,14 +315,14 @@ async fn live(bench: &mut Bench, mut fates: Vec<Fate>, expected: &mut BTreeMap<u
 
 async fn every_row_once(kinds: Vec<Kind>, fates: Vec<Fate>, batch: usize, range: u64, step: u64) {
     let mut expected: BTreeMap<_, _> = (0..).zip(&kinds).map(|(row, _)| (row, (Outcome::Pending, None))).collect();
-    let (mut items, asides) = build(&kinds, &mut expected);
+    let (mut items, skipped_rows) = build(&kinds, &mut expected);
     items.reverse();
     let load = Load {
         requests: items.chunks(batch).map(|items| (Some(id("from")), items.to_vec())).collect(),
-        asides,
-        segments: (0..kinds.len() as u64)
+        skipped_rows,
+        line_spans: (0..kinds.len() as u64)
             .step_by(5)
-            .map(|row| segment(row, u32::from(row > 9), 2 + row * step, step))
+            .map(|row| span(row, u32::from(row > 9), 2 + row * step, step))
             .collect(),
         sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
         tags: vec!["Tag_SNS_IM_Remark".to_owned()],

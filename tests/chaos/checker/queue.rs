@@ -61,7 +61,7 @@ impl Filed {
             let last = "SELECT max(id) FROM run WHERE job = ?";
             let run = sqlx::query_scalar(last).bind(job).fetch_one(&mut *connection).await.expect("a run");
             let (mut outcomes, tally) = (outcomes(connection, run).await, tally(connection, run).await);
-            let mut lines = asides(connection, run).await;
+            let mut lines = skipped_rows(connection, run).await;
             lines.extend(requests(connection, run, &mut outcomes).await);
             Self { lines, items: view(connection, run).await, tally, astray: outcomes.into_keys().collect() }
         })
@@ -129,9 +129,9 @@ async fn tally(connection: &mut SqliteConnection, run: i64) -> BTreeMap<String, 
     lines.into_iter().map(|(outcome, rows)| (outcome, rows.cast_unsigned())).collect()
 }
 
-async fn asides(connection: &mut SqliteConnection, run: i64) -> Vec<Line> {
+async fn skipped_rows(connection: &mut SqliteConnection, run: i64) -> Vec<Line> {
     let lines: Vec<(i64, String, Option<String>, Option<String>)> =
-        sqlx::query_as("SELECT row, outcome, from_account, account FROM aside WHERE run = ?")
+        sqlx::query_as("SELECT row, outcome, from_account, account FROM skipped WHERE run = ?")
             .bind(run)
             .fetch_all(connection)
             .await

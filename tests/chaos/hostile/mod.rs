@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use imbulk::domain::job::{Encoding, Input, Rejects, UnusualIds};
 use imbulk::domain::operation;
-use imbulk::domain::packed::BODY_BYTES;
 use imbulk::domain::row::BadRow;
 use imbulk::input::{InputError, open};
 use imbulk::intake::{Counts, Intake, MEMORY, Plan};
+use imbulk::stored_request::BODY_BYTES;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::time::{ClockId, clock_gettime};
 

@@ -2,16 +2,16 @@
 
 use sqlx::SqliteConnection;
 
-use super::crc::{Crc, seal};
-use super::sql::{LINES, insert};
-use super::{QueueError, RunId, stored};
+use super::bulk_insert::{LINES, insert};
+use super::checksum::{Checksum, request_checksum};
+use super::{QueueError, RunId, request_row};
 use crate::domain::account::UserId;
-use crate::domain::packed::Packed;
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::Ending;
 use crate::domain::row::RowNo;
+use crate::stored_request::StoredRequest;
 
 /// Why a change could not be made.
 pub(super) enum Failure {
@@ -45,7 +45,7 @@ impl From<QueueError> for Failure {
 pub(super) struct NewRequest {
     pub(super) id: RequestId,
     pub(super) run: RunId,
-    pub(super) packed: Packed,
+    pub(super) encoded: StoredRequest,
     pub(super) attempts: u32,
     pub(super) charged: u32,
     pub(super) doubt: Doubt,
@@ -56,14 +56,14 @@ pub(super) struct NewRequest {
 }
 
 pub(super) async fn insert_request(connection: &mut SqliteConnection, new: NewRequest) -> Result<(), Failure> {
-    let (items, rows) = (new.packed.item_count, new.packed.row_count);
+    let (items, rows) = (new.encoded.item_count, new.encoded.row_count);
     // As a load would leave it; the change after it is sealed by the table itself.
-    sqlx::query("INSERT INTO request (id, run, item_count, row_count, seal) VALUES (?, ?, ?, ?, ?)")
+    sqlx::query("INSERT INTO request (id, run, item_count, row_count, checksum) VALUES (?, ?, ?, ?, ?)")
         .bind(new.id)
         .bind(new.run)
         .bind(items)
         .bind(rows)
-        .bind(seal(new.id, new.run, items, rows))
+        .bind(request_checksum(new.id, new.run, items, rows))
         .execute(&mut *connection)
         .await?;
     let query = sqlx::query(
@@ -74,26 +74,27 @@ pub(super) async fn insert_request(connection: &mut SqliteConnection, new: NewRe
     let query = query.bind(new.parent).bind(new.finished_at);
     expect("requests made", 1, query.execute(&mut *connection).await?.rows_affected())?;
     let history = new.history.to_json();
-    let crc = payload_crc(new.id, new.run, &new.packed, history.as_deref());
-    let columns = "INSERT INTO payload (request, from_account, accounts, rows, tags, history, crc)
+    let checksum = payload_checksum(new.id, new.run, &new.encoded, history.as_deref());
+    let columns = "INSERT INTO payload (request, from_account, accounts, rows, tags, history, checksum)
                    VALUES (?, ?, ?, ?, ?, ?, ?)";
     sqlx::query(columns)
         .bind(new.id)
-        .bind(&new.packed.from)
-        .bind(&new.packed.accounts)
-        .bind(&new.packed.rows)
-        .bind(&new.packed.tags)
+        .bind(&new.encoded.from)
+        .bind(&new.encoded.accounts)
+        .bind(&new.encoded.rows)
+        .bind(&new.encoded.tags)
         .bind(history)
-        .bind(crc)
+        .bind(checksum)
         .execute(connection)
         .await?;
     Ok(())
 }
 
 /// The checksum of a request's line in `payload`.
-pub(super) fn payload_crc(id: RequestId, run: RunId, packed: &Packed, history: Option<&str>) -> i64 {
-    let lists = [packed.from.as_deref(), Some(&packed.accounts), Some(&packed.rows), packed.tags.as_deref(), history];
-    stored::payload(id, run, packed.item_count, packed.row_count, lists)
+pub(super) fn payload_checksum(id: RequestId, run: RunId, encoded: &StoredRequest, history: Option<&str>) -> i64 {
+    let lists =
+        [encoded.from.as_deref(), Some(&encoded.accounts), Some(&encoded.rows), encoded.tags.as_deref(), history];
+    request_row::payload(id, run, encoded.item_count, encoded.row_count, lists)
 }
 
 /// Rows that ended in one way.
@@ -104,12 +105,12 @@ pub(super) async fn insert_outcomes(
 ) -> Result<(), Failure> {
     // A run over what is done already has a line an item: at 200,000 a second one statement each is too slow.
     for lines in lines.chunks(LINES) {
-        let sql = insert("outcome (run, row, outcome, code, reason, crc)", 6, lines.len());
+        let sql = insert("outcome (run, row, outcome, code, reason, checksum)", 6, lines.len());
         let mut query = sqlx::query(sql);
         for (row, ending) in lines {
-            let crc = outcome_crc(run, *row, ending.outcome.name(), ending.code, &ending.reason);
+            let checksum = outcome_checksum(run, *row, ending.outcome.name(), ending.code, &ending.reason);
             query = query.bind(run).bind(row.cast_signed()).bind(ending.outcome.name()).bind(ending.code);
-            query = query.bind(&ending.reason).bind(crc);
+            query = query.bind(&ending.reason).bind(checksum);
         }
         query.execute(&mut *connection).await?;
     }
@@ -117,8 +118,8 @@ pub(super) async fn insert_outcomes(
 }
 
 /// The checksum of a line of `outcome`.
-pub(super) fn outcome_crc(run: RunId, row: RowNo, outcome: &str, code: Option<i64>, reason: &str) -> i64 {
-    Crc::new().number(run).row(row).text(outcome).number_if_any(code).text(reason).sum()
+pub(super) fn outcome_checksum(run: RunId, row: RowNo, outcome: &str, code: Option<i64>, reason: &str) -> i64 {
+    Checksum::new().number(run).row(row).text(outcome).number_if_any(code).text(reason).sum()
 }
 
 /// Leaves a request of this run and account only these items, which have met these codes; without any item it goes.
@@ -133,13 +134,13 @@ pub(super) async fn keep_items(
         let query = sqlx::query("DELETE FROM request WHERE id = ?").bind(request);
         return expect("requests emptied", 1, query.execute(connection).await?.rows_affected());
     }
-    let (packed, history) = (Packed::of(from, kept), history.to_json());
-    let columns = "UPDATE payload SET accounts = ?, rows = ?, tags = ?, history = ?, crc = ? WHERE request = ?";
-    let query = sqlx::query(columns).bind(&packed.accounts).bind(&packed.rows).bind(&packed.tags).bind(&history);
-    let query = query.bind(payload_crc(request, run, &packed, history.as_deref())).bind(request);
+    let (encoded, history) = (StoredRequest::encode(from, kept), history.to_json());
+    let columns = "UPDATE payload SET accounts = ?, rows = ?, tags = ?, history = ?, checksum = ? WHERE request = ?";
+    let query = sqlx::query(columns).bind(&encoded.accounts).bind(&encoded.rows).bind(&encoded.tags).bind(&history);
+    let query = query.bind(payload_checksum(request, run, &encoded, history.as_deref())).bind(request);
     expect("payloads cut", 1, query.execute(&mut *connection).await?.rows_affected())?;
     let query = sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ?");
-    let query = query.bind(packed.item_count).bind(packed.row_count).bind(request);
+    let query = query.bind(encoded.item_count).bind(encoded.row_count).bind(request);
     expect("requests cut", 1, query.execute(connection).await?.rows_affected())
 }
 

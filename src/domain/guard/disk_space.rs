@@ -16,7 +16,7 @@ pub struct Bytes(pub u64);
 
 /// The disk under the queue, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskSpace {
     /// What this user may still write.
     pub free: Bytes,
     /// What the disk holds when it is empty; zero where the file system does not tell.
@@ -27,7 +27,7 @@ pub struct Room {
     pub items: u64,
 }
 
-impl Room {
+impl DiskSpace {
     /// What must stay free for what was sent to be recorded.
     pub fn reserve(self) -> Bytes {
         Bytes((RESERVE + self.log.0 + self.items * ITEM).min(self.size.0 / PART))
@@ -57,24 +57,24 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn room(free: u64, size: u64, log: u64) -> Room {
-        Room { free: Bytes(free), size: Bytes(size), log: Bytes(log), items: 0 }
+    fn disk(free: u64, size: u64, log: u64) -> DiskSpace {
+        DiskSpace { free: Bytes(free), size: Bytes(size), log: Bytes(log), items: 0 }
     }
 
     #[test]
     fn nothing_is_sent_where_less_is_free_than_the_reserve() {
-        assert!(!room(72 * MIB, 1 << 40, 8 * MIB).is_short());
-        assert!(room(72 * MIB - 1, 1 << 40, 8 * MIB).is_short(), "the log is folded into the file at some time");
-        assert!(room(0, 1 << 40, 0).is_short());
-        let many = Room { items: 20_000, ..room(200 * MIB, 1 << 40, 0) };
+        assert!(!disk(72 * MIB, 1 << 40, 8 * MIB).is_short());
+        assert!(disk(72 * MIB - 1, 1 << 40, 8 * MIB).is_short(), "the log is folded into the file at some time");
+        assert!(disk(0, 1 << 40, 0).is_short());
+        let many = DiskSpace { items: 20_000, ..disk(200 * MIB, 1 << 40, 0) };
         assert!(many.is_short(), "each of them may need a page");
     }
 
     #[test]
     fn a_small_disk_is_not_all_reserve_and_an_unknown_one_has_none() {
-        assert_eq!(room(0, 16 * MIB, 8 * MIB).reserve(), Bytes(4 * MIB));
-        assert!(!room(5 * MIB, 16 * MIB, 8 * MIB).is_short());
-        assert!(!room(0, 0, 8 * MIB).is_short(), "a file system that tells nothing keeps nobody from sending");
+        assert_eq!(disk(0, 16 * MIB, 8 * MIB).reserve(), Bytes(4 * MIB));
+        assert!(!disk(5 * MIB, 16 * MIB, 8 * MIB).is_short());
+        assert!(!disk(0, 0, 8 * MIB).is_short(), "a file system that tells nothing keeps nobody from sending");
     }
 
     #[test]

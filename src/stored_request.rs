@@ -1,12 +1,12 @@
-//! What intake hands to the queue: requests ready to store, rows set aside, and where rows stand in their files.
+//! The encoding in which the queue stores a request. `intake` writes it without building the items first, and `queue`
+//! reads it back.
 
 use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
 
-use super::account::{UserId, UserIdError};
-use super::request::{Item, Updates};
-use super::response::outcome::Outcome;
-use super::row::{RowNo, Tags};
+use crate::domain::account::{UserId, UserIdError};
+use crate::domain::request::{Item, Updates};
+use crate::domain::row::{RowNo, Tags};
 
 /// The most bytes of ids and tags in one request.
 ///
@@ -19,7 +19,7 @@ pub const BODY_BYTES: usize = 512 << 10;
 ///
 /// Ids and rows are most of a queue, so they stand in few bytes, which are quickly read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packed {
+pub struct StoredRequest {
     /// The account whose list is changed, for operations on (From_Account, To_Account).
     pub from: Option<String>,
     /// The items' account ids, one a line: no id holds a line break.
@@ -36,78 +36,9 @@ pub struct Packed {
     pub row_count: u32,
 }
 
-/// A row that is not sent: rejected, duplicate or protected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aside {
-    /// The row.
-    pub row: RowNo,
-    /// Why it is not sent.
-    pub cause: Cause,
-    /// The account whose list was to be changed, as it stands in the file.
-    pub from: Option<String>,
-    /// The item's account, as it stands in the file.
-    pub account: Option<String>,
-    /// The tags as far as they were read.
-    pub tags: Tags,
-}
-
-/// Why a row is not sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
-    /// It breaks a rule.
-    Rejected {
-        /// The API's name of the column at fault, where one is.
-        column: Option<String>,
-        /// What is wrong.
-        reason: String,
-    },
-    /// It says what an earlier row says.
-    Duplicate {
-        /// The earlier row.
-        of: RowNo,
-    },
-    /// It names a protected id.
-    Protected {
-        /// The id.
-        id: String,
-    },
-}
-
-impl Cause {
-    /// The outcome of the row.
-    pub const fn outcome(&self) -> Outcome {
-        match self {
-            Self::Rejected { .. } => Outcome::Rejected,
-            Self::Duplicate { .. } => Outcome::Duplicate,
-            Self::Protected { .. } => Outcome::Protected,
-        }
-    }
-}
-
-/// A stretch of rows that follow each other at a fixed distance of lines, so that a file of ten million rows
-/// needs one entry to tell every row's line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
-    /// The first row of the stretch; it ends where the next one starts.
-    pub first_row: RowNo,
-    /// Index of the source among the run's sources.
-    pub source: u32,
-    /// The line of the first row.
-    pub first_line: u64,
-    /// Lines from one row to the next: 1 as a rule, 0 for the items of one JSONL record.
-    pub step: u64,
-}
-
-impl Segment {
-    /// The line on which a row of this stretch starts.
-    pub const fn line_of(&self, row: RowNo) -> u64 {
-        self.first_line + (row - self.first_row) * self.step
-    }
-}
-
 /// Why a stored request can't be read back: its queue file was changed by other hands.
 #[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
+pub enum DecodeError {
     /// A list is not the JSON that intake writes.
     #[error("a stored list is not what was written: {0}")]
     Json(#[from] serde_json::Error),
@@ -142,9 +73,9 @@ enum Rows {
     Merged(Vec<i64>),
 }
 
-impl Packed {
-    /// Packs items.
-    pub fn of(from: Option<&UserId>, items: &[Item]) -> Self {
+impl StoredRequest {
+    /// Encodes items.
+    pub fn encode(from: Option<&UserId>, items: &[Item]) -> Self {
         let accounts: Vec<&str> = items.iter().map(|item| item.account.as_str()).collect();
         let mut before = 0;
         let rows: Vec<Rows> = items.iter().map(|item| rows_of(item, &mut before)).collect();
@@ -161,13 +92,13 @@ impl Packed {
     }
 
     /// Reads items back.
-    pub fn unpack(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, UnpackError> {
+    pub fn decode(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, DecodeError> {
         match tags {
             Some(tags) => {
                 let accounts = ids(accounts).map(UserId::new).collect::<Result<_, _>>()?;
-                unpack_tagged(accounts, &serde_json::from_str::<Vec<Rows>>(rows)?, serde_json::from_str(tags)?)
+                decode_tagged(accounts, &serde_json::from_str::<Vec<Rows>>(rows)?, serde_json::from_str(tags)?)
             }
-            None => unpack_plain(accounts, &serde_json::from_str::<Vec<i64>>(rows)?),
+            None => decode_plain(accounts, &serde_json::from_str::<Vec<i64>>(rows)?),
         }
     }
 }
@@ -179,10 +110,10 @@ fn ids(list: &str) -> impl Iterator<Item = &str> {
     ends.scan(0, |start, end| Some(&list[std::mem::replace(start, end + 1)..end]))
 }
 
-fn unpack_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, UnpackError> {
+fn decode_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, DecodeError> {
     let listed = 1 + memchr_iter(b'\n', accounts.as_bytes()).count();
     if listed != distances.len() {
-        return Err(UnpackError::Uneven { accounts: listed, rows: distances.len(), tags: listed });
+        return Err(DecodeError::Uneven { accounts: listed, rows: distances.len(), tags: listed });
     }
     let mut items = Vec::with_capacity(listed);
     let mut row = 0;
@@ -193,9 +124,9 @@ fn unpack_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, UnpackEr
     Ok(items)
 }
 
-fn unpack_tagged(accounts: Vec<UserId>, rows: &[Rows], tags: Vec<Vec<Tags>>) -> Result<Vec<Item>, UnpackError> {
+fn decode_tagged(accounts: Vec<UserId>, rows: &[Rows], tags: Vec<Vec<Tags>>) -> Result<Vec<Item>, DecodeError> {
     if accounts.len() != rows.len() || accounts.len() != tags.len() {
-        return Err(UnpackError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tags.len() });
+        return Err(DecodeError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tags.len() });
     }
     let mut before = 0;
     let items = accounts.into_iter().zip(rows).zip(tags);
@@ -209,25 +140,25 @@ fn unpack_tagged(accounts: Vec<UserId>, rows: &[Rows], tags: Vec<Vec<Tags>>) -> 
 }
 
 /// The first row of an item, and all of them with their tags. `before` is the first row of the item before.
-fn updates(rows: &Rows, tags: Vec<Tags>, before: RowNo) -> Result<(RowNo, Updates), UnpackError> {
+fn updates(rows: &Rows, tags: Vec<Tags>, before: RowNo) -> Result<(RowNo, Updates), DecodeError> {
     let (first, others) = match rows {
         Rows::One(distance) => (*distance, [].as_slice()),
         Rows::Merged(distances) => {
-            let none = UnpackError::Uneven { accounts: 1, rows: 0, tags: tags.len() };
+            let none = DecodeError::Uneven { accounts: 1, rows: 0, tags: tags.len() };
             distances.split_first().map(|(first, others)| (*first, others)).ok_or(none)?
         }
     };
     if tags.len() != others.len() + 1 {
-        return Err(UnpackError::Uneven { accounts: 1, rows: others.len() + 1, tags: tags.len() });
+        return Err(DecodeError::Uneven { accounts: 1, rows: others.len() + 1, tags: tags.len() });
     }
     let row = behind(before, first)?;
     let rows = std::iter::once(Ok(row)).chain(others.iter().map(|distance| behind(row, *distance)));
-    let updates = rows.zip(tags).map(|(row, tags)| Ok((row?, tags))).collect::<Result<_, UnpackError>>()?;
+    let updates = rows.zip(tags).map(|(row, tags)| Ok((row?, tags))).collect::<Result<_, DecodeError>>()?;
     Ok((row, updates))
 }
 
-fn behind(start: RowNo, distance: i64) -> Result<RowNo, UnpackError> {
-    start.checked_add_signed(distance).ok_or(UnpackError::Row { start, distance })
+fn behind(start: RowNo, distance: i64) -> Result<RowNo, DecodeError> {
+    start.checked_add_signed(distance).ok_or(DecodeError::Row { start, distance })
 }
 
 fn rows_of(item: &Item, before: &mut RowNo) -> Rows {
@@ -265,37 +196,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_reads_back() {
+    fn an_encoded_request_reads_back() {
         let plain = vec![
             Item { account: id("b"), row: 7, updates: None },
             Item { account: id("c\"用"), row: 9, updates: None },
         ];
-        let packed = Packed::of(Some(&id("a")), &plain);
-        assert_eq!((packed.accounts.as_str(), packed.rows.as_str()), ("b\nc\"用", "[7,2]"));
-        assert_eq!(Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(), plain);
+        let encoded = StoredRequest::encode(Some(&id("a")), &plain);
+        assert_eq!((encoded.accounts.as_str(), encoded.rows.as_str()), ("b\nc\"用", "[7,2]"));
+        assert_eq!(StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.tags.as_deref()).unwrap(), plain);
 
         let tags = |text: &str| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(text.into()))]);
         let merged = vec![
             Item { account: id("b"), row: 3, updates: Some(Box::new(vec![(3, tags("x")), (8, tags("y"))])) },
             Item { account: id("c"), row: 4, updates: Some(Box::new(vec![(4, tags("z"))])) },
         ];
-        let packed = Packed::of(Some(&id("a")), &merged);
-        assert_eq!((packed.rows.as_str(), packed.item_count, packed.row_count), ("[[3,5],1]", 2, 3));
-        assert_eq!(Packed::unpack(&packed.accounts, &packed.rows, packed.tags.as_deref()).unwrap(), merged);
+        let encoded = StoredRequest::encode(Some(&id("a")), &merged);
+        assert_eq!((encoded.rows.as_str(), encoded.item_count, encoded.row_count), ("[[3,5],1]", 2, 3));
+        assert_eq!(StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.tags.as_deref()).unwrap(), merged);
     }
 
     #[test]
     fn lists_that_do_not_run_in_parallel_are_refused() {
-        assert!(Packed::unpack("a\nb", "[1]", None).is_err());
-        assert!(Packed::unpack("a", "[1,2]", None).is_err());
-        assert!(Packed::unpack("a\n", "[1]", None).is_err());
-        assert!(Packed::unpack("a\n", "[1,2]", None).is_err());
-        assert!(Packed::unpack("a", "[[1,2]]", None).is_err());
-        assert!(Packed::unpack("a", "[[]]", None).is_err());
-        assert!(Packed::unpack("a", "[1]", Some("[[]]")).is_err());
-        assert!(Packed::unpack("a", "[[]]", Some("[[{}]]")).is_err());
-        assert!(Packed::unpack("", "[1]", None).is_err());
-        assert!(Packed::unpack("a\tb", "[1]", None).is_err());
-        assert!(Packed::unpack("a", "[-1]", None).is_err());
+        assert!(StoredRequest::decode("a\nb", "[1]", None).is_err());
+        assert!(StoredRequest::decode("a", "[1,2]", None).is_err());
+        assert!(StoredRequest::decode("a\n", "[1]", None).is_err());
+        assert!(StoredRequest::decode("a\n", "[1,2]", None).is_err());
+        assert!(StoredRequest::decode("a", "[[1,2]]", None).is_err());
+        assert!(StoredRequest::decode("a", "[[]]", None).is_err());
+        assert!(StoredRequest::decode("a", "[1]", Some("[[]]")).is_err());
+        assert!(StoredRequest::decode("a", "[[]]", Some("[[{}]]")).is_err());
+        assert!(StoredRequest::decode("", "[1]", None).is_err());
+        assert!(StoredRequest::decode("a\tb", "[1]", None).is_err());
+        assert!(StoredRequest::decode("a", "[-1]", None).is_err());
     }
 }

@@ -6,9 +6,9 @@
 use crate::domain::row::RowNo;
 
 /// The checksum of a line in the making.
-pub(super) struct Crc(crc32fast::Hasher);
+pub(super) struct Checksum(crc32fast::Hasher);
 
-impl Crc {
+impl Checksum {
     pub(super) fn new() -> Self {
         Self(crc32fast::Hasher::new())
     }
@@ -51,12 +51,12 @@ impl Crc {
     }
 }
 
-/// What the seal of a request is reckoned by: the largest prime of two bytes.
+/// The modulus of the checksum of a request: the largest prime of two bytes.
 const PRIME: i64 = 65_521;
 
-/// The seal of a request that was never sent: the formula of the column `sound` in the migration, where all else is as
-/// a load leaves it. SQL does the rest: every change of a request seals it anew.
-pub(super) const fn seal(id: i64, run: i64, item_count: u32, row_count: u32) -> i64 {
+/// The checksum of a request that was never sent: the formula of `checksum_ok` in the migration, where all else is as
+/// a load leaves it. SQL does the rest: every change of a request writes it anew.
+pub(super) const fn request_checksum(id: i64, run: i64, item_count: u32, row_count: u32) -> i64 {
     let loaded = id % PRIME * 3 + run % PRIME * 7_877 + item_count as i64 * 15_013 + row_count as i64 * 22_501;
     (loaded + 23 * 52_501 + 29 * 59_999) % PRIME
 }

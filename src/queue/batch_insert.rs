@@ -6,15 +6,17 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, query};
 
 use super::RunId;
-use super::aside::bind_asides;
-use super::change::payload_crc;
-use super::crc::{Crc, seal};
+use super::bulk_insert::{LINES, insert};
+use super::checksum::{Checksum, request_checksum};
+use super::edit::payload_checksum;
 use super::largest::{LargeAccount, Largest};
-use super::sql::{LINES, insert};
-use crate::domain::packed::{Aside, Packed, Segment};
+use super::skipped_rows::bind_skipped_rows;
+use crate::domain::line_span::LineSpan;
 use crate::domain::request::RequestId;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
+use crate::domain::skipped_row::SkippedRow;
+use crate::stored_request::StoredRequest;
 
 /// Bytes of requests that wait for one INSERT: 1024 of a thousand long tags each would be 512 MB.
 const BYTES: usize = 4 << 20;
@@ -44,9 +46,9 @@ pub struct Gathering {
     tally: Tally,
     items: i64,
     largest: Largest,
-    requests: Vec<Packed>,
-    asides: Vec<Aside>,
-    segments: Vec<Segment>,
+    requests: Vec<StoredRequest>,
+    skipped_rows: Vec<SkippedRow>,
+    line_spans: Vec<LineSpan>,
     waiting_bytes: usize,
 }
 
@@ -59,14 +61,14 @@ impl Gathering {
             items: 0,
             largest: Largest::default(),
             requests: Vec::with_capacity(LINES),
-            asides: Vec::with_capacity(LINES),
-            segments: Vec::new(),
+            skipped_rows: Vec::with_capacity(LINES),
+            line_spans: Vec::new(),
             waiting_bytes: 0,
         }
     }
 
     /// Takes a request. Those of one From_Account follow each other.
-    pub fn request(&mut self, request: Packed) -> Option<Insert> {
+    pub fn request(&mut self, request: StoredRequest) -> Option<Insert> {
         self.tally[Outcome::Pending] += u64::from(request.row_count);
         self.items += i64::from(request.item_count);
         self.largest.request(&request);
@@ -76,16 +78,16 @@ impl Gathering {
     }
 
     /// Takes a row that is not sent.
-    pub fn aside(&mut self, aside: Aside) -> Option<Insert> {
-        self.tally[aside.cause.outcome()] += 1;
-        self.asides.push(aside);
-        (self.asides.len() == LINES).then(|| self.insert_asides())
+    pub fn skipped_row(&mut self, skipped: SkippedRow) -> Option<Insert> {
+        self.tally[skipped.reason.outcome()] += 1;
+        self.skipped_rows.push(skipped);
+        (self.skipped_rows.len() == LINES).then(|| self.insert_skipped_rows())
     }
 
     /// Takes where rows stand in their file.
-    pub fn segment(&mut self, segment: Segment) -> Option<Insert> {
-        self.segments.push(segment);
-        (self.segments.len() == LINES).then(|| self.insert_segments())
+    pub fn line_span(&mut self, span: LineSpan) -> Option<Insert> {
+        self.line_spans.push(span);
+        (self.line_spans.len() == LINES).then(|| self.insert_line_spans())
     }
 
     /// The number of the request that comes next.
@@ -95,7 +97,7 @@ impl Gathering {
 
     /// What still waits.
     pub(super) fn rest(&mut self) -> Vec<Insert> {
-        vec![self.insert_requests(), self.insert_asides(), self.insert_segments()]
+        vec![self.insert_requests(), self.insert_skipped_rows(), self.insert_line_spans()]
     }
 
     pub(super) fn totals(self) -> Totals {
@@ -110,36 +112,38 @@ impl Gathering {
         }
         let first = self.next_request;
         self.next_request += RequestId::try_from(lines).unwrap_or(RequestId::MAX);
-        let mut narrow = query(insert("request (id, run, item_count, row_count, seal)", 5, lines));
-        let mut wide = query(insert("payload (request, from_account, accounts, rows, tags, crc)", 6, lines));
+        let mut narrow = query(insert("request (id, run, item_count, row_count, checksum)", 5, lines));
+        let mut wide = query(insert("payload (request, from_account, accounts, rows, tags, checksum)", 6, lines));
         for (id, request) in (first..).zip(requests) {
             let (items, rows) = (request.item_count, request.row_count);
-            narrow = narrow.bind(id).bind(self.run).bind(items).bind(rows).bind(seal(id, self.run, items, rows));
-            let crc = payload_crc(id, self.run, &request, None);
+            narrow =
+                narrow.bind(id).bind(self.run).bind(items).bind(rows).bind(request_checksum(id, self.run, items, rows));
+            let checksum = payload_checksum(id, self.run, &request, None);
             wide = wide.bind(id).bind(request.from).bind(request.accounts).bind(request.rows).bind(request.tags);
-            wide = wide.bind(crc);
+            wide = wide.bind(checksum);
         }
         Insert { statements: vec![narrow, wide], lines, bytes }
     }
 
-    fn insert_asides(&mut self) -> Insert {
-        let asides = std::mem::take(&mut self.asides);
-        let lines = asides.len();
-        if lines == 0 { Insert::nothing() } else { Insert::of(bind_asides(self.run, asides), lines) }
+    fn insert_skipped_rows(&mut self) -> Insert {
+        let skipped_rows = std::mem::take(&mut self.skipped_rows);
+        let lines = skipped_rows.len();
+        if lines == 0 { Insert::nothing() } else { Insert::of(bind_skipped_rows(self.run, skipped_rows), lines) }
     }
 
-    fn insert_segments(&mut self) -> Insert {
-        let segments = std::mem::take(&mut self.segments);
-        if segments.is_empty() {
+    fn insert_line_spans(&mut self) -> Insert {
+        let line_spans = std::mem::take(&mut self.line_spans);
+        if line_spans.is_empty() {
             return Insert::nothing();
         }
-        let mut query = query(insert("segment (run, first_row, source, first_line, step, crc)", 6, segments.len()));
-        for segment in &segments {
-            query = query.bind(self.run).bind(segment.first_row.cast_signed()).bind(segment.source);
-            query = query.bind(segment.first_line.cast_signed()).bind(segment.step.cast_signed());
-            query = query.bind(segment_crc(self.run, segment));
+        let mut query =
+            query(insert("line_span (run, first_row, source, first_line, step, checksum)", 6, line_spans.len()));
+        for span in &line_spans {
+            query = query.bind(self.run).bind(span.first_row.cast_signed()).bind(span.source);
+            query = query.bind(span.first_line.cast_signed()).bind(span.step.cast_signed());
+            query = query.bind(line_span_checksum(self.run, span));
         }
-        Insert::of(query, segments.len())
+        Insert::of(query, line_spans.len())
     }
 }
 
@@ -160,11 +164,11 @@ impl std::fmt::Debug for Insert {
 }
 
 /// The checksum of a stretch of rows.
-pub(super) fn segment_crc(run: RunId, segment: &Segment) -> i64 {
-    let start = Crc::new().number(run).row(segment.first_row).number(segment.source.into());
-    start.number(segment.first_line.cast_signed()).number(segment.step.cast_signed()).sum()
+pub(super) fn line_span_checksum(run: RunId, span: &LineSpan) -> i64 {
+    let start = Checksum::new().number(run).row(span.first_row).number(span.source.into());
+    start.number(span.first_line.cast_signed()).number(span.step.cast_signed()).sum()
 }
 
-fn bytes_of(request: &Packed) -> usize {
+fn bytes_of(request: &StoredRequest) -> usize {
     request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len)
 }

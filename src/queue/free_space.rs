@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{QueueError, Reader, beside, primary_code};
-use crate::domain::guard::{Bytes, Room};
+use crate::domain::guard::{Bytes, DiskSpace};
 
 /// What this user may still write on the disk that a file stands on, or would; none where that can't be told.
-pub fn free(path: &Path) -> Option<Bytes> {
+pub fn free_bytes(path: &Path) -> Option<Bytes> {
     disk(path).map(|(free, _)| free)
 }
 
@@ -19,10 +19,10 @@ impl Reader {
 
     /// The disk under the queue, now, for so many items to be recorded; none where it can't be told. Takes some
     /// microseconds.
-    pub fn room(&self, items: u64) -> Option<Room> {
+    pub fn disk_space(&self, items: u64) -> Option<DiskSpace> {
         let (free, size) = disk(&self.path)?;
         let log = std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len());
-        Some(Room { free, size, log: Bytes(log), items })
+        Some(DiskSpace { free, size, log: Bytes(log), items })
     }
 }
 

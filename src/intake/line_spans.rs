@@ -1,11 +1,11 @@
 //! Where rows stand in their sources, as stretches of even steps.
 
-use crate::domain::packed::Segment;
+use crate::domain::line_span::LineSpan;
 use crate::domain::row::RowNo;
 
 /// Learns stretches while rows come by.
 #[derive(Debug, Default)]
-pub(super) struct Segments {
+pub(super) struct LineSpans {
     open: Option<Stretch>,
 }
 
@@ -20,9 +20,9 @@ struct Stretch {
     step: Option<u64>,
 }
 
-impl Segments {
+impl LineSpans {
     /// Takes the next row; gives the stretch before it if the row does not belong to that.
-    pub(super) fn push(&mut self, row: RowNo, source: u32, line: u64) -> Option<Segment> {
+    pub(super) fn push(&mut self, row: RowNo, source: u32, line: u64) -> Option<LineSpan> {
         if let Some(open) = &mut self.open
             && open.goes_on(source, line)
         {
@@ -33,7 +33,7 @@ impl Segments {
     }
 
     /// The last stretch.
-    pub(super) fn finish(&mut self) -> Option<Segment> {
+    pub(super) fn finish(&mut self) -> Option<LineSpan> {
         self.open.take().map(Stretch::end)
     }
 }
@@ -50,8 +50,8 @@ impl Stretch {
         fits
     }
 
-    fn end(self) -> Segment {
-        Segment {
+    fn end(self) -> LineSpan {
+        LineSpan {
             first_row: self.first_row,
             source: self.source,
             first_line: self.first_line,
@@ -64,34 +64,34 @@ impl Stretch {
 mod tests {
     use super::*;
 
-    fn segments_of(rows: &[(u32, u64)]) -> Vec<Segment> {
-        let mut segments = Segments::default();
-        let mut found: Vec<Segment> =
-            (0..).zip(rows).filter_map(|(row, &(source, line))| segments.push(row, source, line)).collect();
-        found.extend(segments.finish());
+    fn line_spans_of(rows: &[(u32, u64)]) -> Vec<LineSpan> {
+        let mut line_spans = LineSpans::default();
+        let mut found: Vec<LineSpan> =
+            (0..).zip(rows).filter_map(|(row, &(source, line))| line_spans.push(row, source, line)).collect();
+        found.extend(line_spans.finish());
         found
     }
 
     #[test]
     fn a_plain_file_is_one_stretch() {
         let rows: Vec<_> = (2..1000).map(|line| (0, line)).collect();
-        let whole = Segment { first_row: 0, source: 0, first_line: 2, step: 1 };
-        assert_eq!(segments_of(&rows), [whole]);
-        assert_eq!(segments_of(&[]), []);
+        let whole = LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 };
+        assert_eq!(line_spans_of(&rows), [whole]);
+        assert_eq!(line_spans_of(&[]), []);
     }
 
     #[test]
     fn items_of_one_record_share_its_line() {
-        let segments = segments_of(&[(0, 7), (0, 7), (0, 7), (0, 9)]);
-        assert_eq!(segments[0].step, 0);
-        assert_eq!(segments[1].first_line, 9);
-        assert_eq!(segments.len(), 2);
+        let line_spans = line_spans_of(&[(0, 7), (0, 7), (0, 7), (0, 9)]);
+        assert_eq!(line_spans[0].step, 0);
+        assert_eq!(line_spans[1].first_line, 9);
+        assert_eq!(line_spans.len(), 2);
     }
 
     #[test]
     fn a_new_source_starts_a_new_stretch() {
-        let segments = segments_of(&[(0, 2), (0, 3), (1, 4), (1, 5)]);
-        assert_eq!(segments.iter().map(|s| s.source).collect::<Vec<_>>(), [0, 1]);
+        let line_spans = line_spans_of(&[(0, 2), (0, 3), (1, 4), (1, 5)]);
+        assert_eq!(line_spans.iter().map(|s| s.source).collect::<Vec<_>>(), [0, 1]);
     }
 
     proptest::proptest! {
@@ -99,10 +99,10 @@ mod tests {
         fn every_row_finds_its_line_again(steps in proptest::collection::vec((0u32..2, 0u64..3), 0..60)) {
             let mut line = 1;
             let rows: Vec<_> = steps.iter().map(|&(source, step)| { line += step; (source, line) }).collect();
-            let segments = segments_of(&rows);
+            let line_spans = line_spans_of(&rows);
             for (row, &(source, line)) in (0..).zip(&rows) {
-                let at = segments.partition_point(|s| s.first_row <= row) - 1;
-                proptest::prop_assert_eq!((segments[at].source, segments[at].line_of(row)), (source, line));
+                let at = line_spans.partition_point(|s| s.first_row <= row) - 1;
+                proptest::prop_assert_eq!((line_spans[at].source, line_spans[at].line_of(row)), (source, line));
             }
         }
     }
