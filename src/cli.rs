@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::domain::response::outcome::Outcome;
-use crate::sandbox::Rule;
+use imbulk_sandbox::FaultRule;
 
 /// Bulk jobs against the server API of Tencent Cloud Chat: rows of CSV or JSONL in, one recorded outcome per row out.
 ///
@@ -194,7 +194,7 @@ pub struct Sandbox {
     pub jitter: jiff::SignedDuration,
     /// What goes wrong, as COMMAND:KIND:SHARE; may stand several times
     #[arg(long = "fault", value_name = "FAULT")]
-    pub faults: Vec<Rule>,
+    pub faults: Vec<FaultRule>,
     /// The share of accounts and friendships that are missing, 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub missing: f64,

@@ -24,6 +24,5 @@ pub mod queue;
 pub mod rate_limiter;
 pub mod report;
 pub mod runner;
-pub mod sandbox;
 pub mod settings;
 pub mod stored_request;

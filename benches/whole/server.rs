@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use imbulk::sandbox::{App, Caps, Command, Config, Latency, Sandbox, World};
+use imbulk_sandbox::{App, Caps, Command, Config, Latency, Sandbox, World};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 

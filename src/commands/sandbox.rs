@@ -3,8 +3,8 @@
 use super::error::Error;
 use super::exit::Exit;
 use crate::cli;
-use crate::sandbox::{App, Caps, Config, Latency, Sandbox, World};
 use crate::settings::Env;
+use imbulk_sandbox::{App, Caps, Config, Latency, Sandbox, World};
 
 /// Serves the stand-in for the API until it is stopped.
 pub(super) async fn sandbox(args: &cli::Sandbox, env: &Env) -> Result<Exit, Error> {

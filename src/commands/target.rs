@@ -14,8 +14,8 @@ use crate::domain::job::{App, EndpointChoice, Job};
 use crate::domain::rate_limit::Cap;
 use crate::rate_limiter::{Limiter, Settings, User, shared_directory};
 use crate::report::plan::{Setting, TargetView};
-use crate::sandbox::{self, Sandbox};
 use crate::settings::{Credential, Env};
+use imbulk_sandbox::{self as sandbox, Sandbox};
 use secrecy::ExposeSecret;
 
 /// The name under which runs against the sandbox stand in the queue.

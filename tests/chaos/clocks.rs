@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use imbulk::sandbox::{Caps, Command};
+use imbulk_sandbox::{Caps, Command};
 use jiff::Timestamp;
 
 use crate::harness::bench::{Bench, Job, Output, Setup};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 
 use crate::harness::bench::{Bench, Job, Output, Running};
 use crate::harness::rows::{Asked, Row, csv, shuffle, tally};

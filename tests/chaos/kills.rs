@@ -7,7 +7,7 @@ mod young;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use imbulk::sandbox::{Caps, Command};
+use imbulk_sandbox::{Caps, Command};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 

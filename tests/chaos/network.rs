@@ -3,7 +3,7 @@
 use std::process::Command as Process;
 use std::time::{Duration, Instant};
 
-use imbulk::sandbox::{Caps, Command};
+use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
 
 use crate::harness::bench::{Bench, Job, Running, Setup};

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use imbulk::sandbox::{Caps, Command, Report};
+use imbulk_sandbox::{Caps, Command, Report};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;

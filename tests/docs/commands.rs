@@ -12,7 +12,7 @@ use crate::{read, root, subcommands};
 fn texts() -> Vec<(String, String)> {
     let mut files: Vec<PathBuf> =
         ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
-    for folder in ["src", "docs", "jobs", "migrations"] {
+    for folder in ["src", "crates", "docs", "jobs", "migrations"] {
         below(Path::new(folder), &mut files);
     }
     let is_text = |file: &PathBuf| {

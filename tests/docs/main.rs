@@ -163,7 +163,7 @@ fn every_exit_code_is_in_the_readme() {
 
 #[test]
 fn every_file_and_test_that_a_document_names_is_there() {
-    let folders = ["src/", "tests/", "docs/", "jobs/", "benches/", "fuzz/", "migrations/"];
+    let folders = ["src/", "tests/", "crates/", "docs/", "jobs/", "benches/", "fuzz/", "migrations/"];
     let mut missing = Vec::new();
     for document in DOCUMENTS {
         for name in quoted(&read(document).replace("```", "")) {

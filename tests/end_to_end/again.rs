@@ -1,6 +1,6 @@
 //! The same job, run again: with the same input, with another one, with another definition.
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 
 use crate::harness::bench::{Bench, Job, Setup};
 use crate::harness::checker::Case;
@@ -90,7 +90,7 @@ fn missing(bench: &Bench, users: usize) -> usize {
 /// each of these ids, how often it was received by then and at the end, and the outcome of its row.
 fn protect_later(asked: &[Asked], bench: &Bench, job: &str) -> Vec<(String, u32, u32, String)> {
     let protected: Vec<String> = asked.iter().step_by(3).map(|row| row.account.clone()).collect();
-    let received = |id: &String| bench.world(|world| world.list_touches(id).received);
+    let received = |id: &String| bench.world(|world| world.list_counters(id).received);
     let before: Vec<u32> = protected.iter().map(received).collect();
     bench.write("keep.txt", protected.join("\n"));
     let output = bench.run(job);

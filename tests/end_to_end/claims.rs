@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use imbulk::sandbox::{Command, World};
+use imbulk_sandbox::{Command, World};
 use serde_json::{Value, json};
 
 use crate::harness::bench::{Bench, Job, PATIENCE};
@@ -236,7 +236,7 @@ fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, r
             !world.is_friend(from, to) && !other_side && !world.friend_data_remains(from, to) && was_gone
         }
         Command::FriendDeleteAll => {
-            let cleared = world.list_touches(to).written > 0 && !world.list_remains(to);
+            let cleared = world.list_counters(to).written > 0 && !world.list_remains(to);
             cleared || !before.account_exists(to)
         }
         Command::FriendUpdate => !world.friend_data_remains(from, to) && world.tags(from, to).is_some(),

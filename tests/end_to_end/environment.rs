@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 
 use crate::halts::zone_in_which_it_is;
 use crate::harness::bench::{Bench, Job};

@@ -1,6 +1,6 @@
 //! Runs in which much goes wrong: every row still has the one outcome that the server bears out.
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 
 use crate::harness::bench::{Bench, Job, Setup};
 use crate::harness::checker::{Case, InDoubt};

@@ -1,6 +1,6 @@
 //! What keeps a run from sending, and what halts it after its first calls.
 
-use imbulk::sandbox::{Command, World};
+use imbulk_sandbox::{Command, World};
 
 use crate::harness::bench::{ADMIN, APP, Bench, Job, Output, Setup};
 use crate::harness::checker::{Case, End};

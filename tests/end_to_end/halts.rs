@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use imbulk::api::{SecretKey, sign};
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 
 use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY, PATIENCE};
 use crate::harness::checker::{Case, End};

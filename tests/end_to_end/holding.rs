@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::time::Instant;
 
-use imbulk::sandbox::{Caps, Command};
+use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 

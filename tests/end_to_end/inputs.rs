@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 
 use crate::harness::bench::{Bench, Job};
 use crate::harness::checker::Case;

@@ -1,6 +1,6 @@
 //! The judge itself, against lies about a run that went well.
 
-use imbulk::sandbox::{Command, World};
+use imbulk_sandbox::{Command, World};
 
 use crate::harness::bench::{Bench, Job, Setup};
 use crate::harness::checker::Case;

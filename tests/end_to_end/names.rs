@@ -1,6 +1,6 @@
 //! A NAME means one run, and every command says which one.
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 
 use crate::harness::bench::{Bench, Job};
 use crate::harness::rows::{csv, plain, tally};

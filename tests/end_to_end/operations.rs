@@ -1,6 +1,6 @@
 //! The four operations when nothing goes wrong.
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 use serde_json::json;
 
 use crate::harness::bench::{Bench, Job};
@@ -107,7 +107,7 @@ fn a_thousand_friends_of_one_account_go_out_in_one_call() {
 #[test]
 fn the_caps_hold_and_are_used() {
     use crate::harness::bench::Setup;
-    use imbulk::sandbox::Caps;
+    use imbulk_sandbox::Caps;
     let bench = Bench::with(Setup { caps: Caps::default(), ..Setup::default() });
     let asked = crate::harness::rows::plain(Command::FriendDeleteAll, 600);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));

@@ -1,6 +1,6 @@
 //! What scripts and people see: exit codes, messages, the first run of a new user.
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 
 use crate::harness::bench::{Bench, Job};
 use crate::harness::rows::{csv, plain, tally};

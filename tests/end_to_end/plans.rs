@@ -1,6 +1,6 @@
 //! What is shown is what is so: `run` does what `plan` shows, in that order, or sends nothing.
 
-use imbulk::sandbox::{Command, World};
+use imbulk_sandbox::{Command, World};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ fn run_plan(bench: &Bench, job: &str, id: &str) -> Output {
 
 /// Whether the server has received a call for any of these accounts.
 fn received(bench: &Bench, asked: &[Asked]) -> usize {
-    bench.world(|world| asked.iter().filter(|row| world.list_touches(&row.account).received > 0).count())
+    bench.world(|world| asked.iter().filter(|row| world.list_counters(&row.account).received > 0).count())
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
         ended += limit.parse::<usize>().expect("a number");
         let left = tally(&bench.results("job"))["pending"];
         assert_eq!(250 - left, ended);
-        let received = |row: &&Asked| bench.world(|world| world.account_touches(&row.account).received > 0);
+        let received = |row: &&Asked| bench.world(|world| world.account_counters(&row.account).received > 0);
         assert_eq!(asked.iter().filter(received).count(), ended);
     }
     assert_eq!(status(&bench)[0]["state"], "stopped");

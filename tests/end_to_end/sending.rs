@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::{Arg, ArgAction, CommandFactory};
 use imbulk::cli::Cli;
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::bench::{APP, Bench, Job};

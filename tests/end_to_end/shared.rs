@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use imbulk::sandbox::{Caps, Command, Report};
+use imbulk_sandbox::{Caps, Command, Report};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY, PATIENCE, Running, Setup};

@@ -1,6 +1,6 @@
 //! Told to stop, and run twice: what is under way ends, and the next run goes on. Kills are in tests/chaos/kills.rs.
 
-use imbulk::sandbox::{Caps, Command};
+use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
 
 use crate::harness::bench::{Bench, Job, Setup};

@@ -1,6 +1,6 @@
 //! Several jobs at once, in one process and in two.
 
-use imbulk::sandbox::{Caps, Command, World};
+use imbulk_sandbox::{Caps, Command, World};
 use serde_json::json;
 
 use crate::harness::bench::{Bench, Job, Setup};

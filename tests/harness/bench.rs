@@ -9,7 +9,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use imbulk::sandbox::{App, Caps, Command, Config, Entry, Latency, Report, Rule, Sandbox, World};
+use imbulk_sandbox::{App, CallRecord, Caps, Command, Config, FaultRule, Latency, Report, Sandbox, World};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -128,7 +128,7 @@ impl Bench {
     }
 
     /// The calls so far, one by one.
-    pub(crate) fn journal(&self) -> Vec<Entry> {
+    pub(crate) fn journal(&self) -> Vec<CallRecord> {
         self.sandbox.journal()
     }
 
@@ -149,8 +149,9 @@ impl Bench {
 
     /// Other faults from now on.
     pub(crate) fn faults(&self, rules: &[&str]) {
-        self.sandbox
-            .set_faults(rules.iter().map(|rule| rule.parse().unwrap_or_else(|e| panic!("{e}"))).collect::<Vec<Rule>>());
+        self.sandbox.set_faults(
+            rules.iter().map(|rule| rule.parse().unwrap_or_else(|e| panic!("{e}"))).collect::<Vec<FaultRule>>(),
+        );
     }
 
     /// Other caps from now on.

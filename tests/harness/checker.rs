@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use imbulk::sandbox::{Command, Report, Touches, World};
+use imbulk_sandbox::{Command, ItemCounters, Report, World};
 
 use crate::harness::bench::Bench;
 use crate::harness::rows::{Asked, Fit, Row, Tags};
@@ -109,7 +109,7 @@ impl<'a> Case<'a> {
 
     /// Items that were touched though no row asks for them. Needs no results.
     pub(crate) fn strangers(&self, world: &World) -> Option<String> {
-        let touched = world.items_touched();
+        let touched = world.items_received();
         let received = self.items().iter().filter(|item| self.touches(world, item.asked).received > 0).count();
         let strange = touched != received + self.others;
         strange.then(|| format!("{touched} items were touched, of those asked for {received}"))
@@ -196,7 +196,7 @@ impl<'a> Case<'a> {
             if row.reason.is_empty() || row.attempts > 0 {
                 wrong.push(format!("line {} is {due} with {} attempts, {:?}", row.line, row.attempts, row.reason));
             }
-            if !sent.contains(&asked.item()) && self.touches(world, asked) != Touches::default() {
+            if !sent.contains(&asked.item()) && self.touches(world, asked) != ItemCounters::default() {
                 wrong.push(format!("line {} must not be sent, but was touched", row.line));
             }
         }
@@ -210,7 +210,7 @@ impl<'a> Case<'a> {
         }
         let line = first.line;
         let touches = self.touches(world, item.asked);
-        let Touches { received, written } = touches;
+        let ItemCounters { received, written } = touches;
         if received > first.attempts {
             wrong.push(format!("line {line} came in {received} times, but has {} attempts", first.attempts));
         }
@@ -266,12 +266,12 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn touches(&self, world: &World, asked: &Asked) -> Touches {
+    fn touches(&self, world: &World, asked: &Asked) -> ItemCounters {
         match (self.operation, asked.item()) {
-            (Command::AccountDelete, (_, user)) => world.account_touches(user),
-            (Command::FriendDeleteAll, (_, user)) => world.list_touches(user),
+            (Command::AccountDelete, (_, user)) => world.account_counters(user),
+            (Command::FriendDeleteAll, (_, user)) => world.list_counters(user),
             (Command::FriendDelete | Command::FriendUpdate, (from, to)) => {
-                world.friend_touches(from.unwrap_or_default(), to)
+                world.friend_counters(from.unwrap_or_default(), to)
             }
         }
     }
@@ -279,7 +279,7 @@ impl<'a> Case<'a> {
     fn is_done(&self, world: &World, item: &Item<'_>) -> bool {
         match (self.operation, item.asked.item()) {
             (Command::AccountDelete, (_, user)) => !world.account_exists(user),
-            (Command::FriendDeleteAll, (_, user)) => world.list_touches(user).written > 0,
+            (Command::FriendDeleteAll, (_, user)) => world.list_counters(user).written > 0,
             (Command::FriendDelete, (from, to)) => {
                 let from = from.unwrap_or_default();
                 let back = self.both && world.is_friend(to, from);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 use serde_json::{Value, json};
 
 use crate::harness::bench::ADMIN;

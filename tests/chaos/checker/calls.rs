@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use imbulk::sandbox::{Caps, Command, Entry, Said};
+use imbulk_sandbox::{CallRecord, Caps, Command, ResponseRecord};
 
 pub(super) const SECOND: u64 = 1_000_000_000;
 
@@ -12,7 +12,7 @@ pub(super) const SECOND: u64 = 1_000_000_000;
 pub(super) const MAY_BE_WRITING: u64 = 3 * SECOND;
 
 /// No second, wherever it begins, holds more calls than the caps.
-pub(super) fn windows(journal: &[Entry], caps: Caps, wrong: &mut Vec<String>) {
+pub(super) fn windows(journal: &[CallRecord], caps: Caps, wrong: &mut Vec<String>) {
     let all = journal.iter().map(|entry| entry.arrived);
     window("the app", all, caps.app(), wrong);
     for command in Command::ALL {
@@ -37,8 +37,8 @@ fn window(whose: &str, arrivals: impl Iterator<Item = u64>, cap: u32, wrong: &mu
 }
 
 /// No call arrives while another one is writing one of its accounts, or may be.
-pub(super) fn overlaps(journal: &[Entry], wrong: &mut Vec<String>) {
-    let mut busy: HashMap<&str, (u64, &Entry)> = HashMap::new();
+pub(super) fn overlaps(journal: &[CallRecord], wrong: &mut Vec<String>) {
+    let mut busy: HashMap<&str, (u64, &CallRecord)> = HashMap::new();
     for entry in journal {
         let until = writing_until(entry);
         for account in written(entry) {
@@ -58,7 +58,7 @@ pub(super) fn overlaps(journal: &[Entry], wrong: &mut Vec<String>) {
 
 /// The accounts that a call names and writes. Those whom only the server knows it keeps apart itself
 /// (docs/decisions/0003).
-fn written(entry: &Entry) -> impl Iterator<Item = &str> {
+fn written(entry: &CallRecord) -> impl Iterator<Item = &str> {
     let others: &[String] = match entry.command {
         Command::AccountDelete => &entry.items,
         Command::FriendDelete if entry.both => &entry.items,
@@ -67,7 +67,7 @@ fn written(entry: &Entry) -> impl Iterator<Item = &str> {
     entry.from.iter().chain(others).map(String::as_str)
 }
 
-fn writing_until(entry: &Entry) -> u64 {
+fn writing_until(entry: &CallRecord) -> u64 {
     if is_answered(&entry.said) {
         return entry.done.unwrap_or(u64::MAX);
     }
@@ -77,11 +77,11 @@ fn writing_until(entry: &Entry) -> u64 {
 }
 
 /// Whether the caller knows by the answer that the server is done.
-pub(super) fn is_answered(said: &Said) -> bool {
+pub(super) fn is_answered(said: &ResponseRecord) -> bool {
     match said {
-        Said::Nothing => false,
+        ResponseRecord::Nothing => false,
         // A gateway's word.
-        Said::Status(status) => *status != 408 && *status < 500,
-        Said::Whole(_) | Said::Items(_) => true,
+        ResponseRecord::Status(status) => *status != 408 && *status < 500,
+        ResponseRecord::Whole(_) | ResponseRecord::Items(_) => true,
     }
 }

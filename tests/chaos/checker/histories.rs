@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use imbulk::sandbox::{Command, Entry, Said};
+use imbulk_sandbox::{CallRecord, Command, ResponseRecord};
 
 use super::calls::{MAY_BE_WRITING, is_answered};
 use super::{Evidence, ItemId, Line};
@@ -88,7 +88,7 @@ pub(super) fn judge(evidence: &Evidence, by_row: &[Option<&Line>], wrong: &mut V
     sent_again(&histories, &killed, &evidence.retried, wrong)
 }
 
-fn histories(journal: &[Entry], operation: Command) -> Histories<'_> {
+fn histories(journal: &[CallRecord], operation: Command) -> Histories<'_> {
     let mut histories: Histories<'_> = HashMap::new();
     for (call, entry) in journal.iter().enumerate().filter(|(_, entry)| entry.command == operation) {
         let (did, said) = (codes(&entry.did), codes(&entry.said));
@@ -104,8 +104,8 @@ fn histories(journal: &[Entry], operation: Command) -> Histories<'_> {
 }
 
 /// The codes of items; none of those that have two.
-fn codes(said: &Said) -> HashMap<&str, Option<u32>> {
-    let Said::Items(items) = said else { return HashMap::new() };
+fn codes(said: &ResponseRecord) -> HashMap<&str, Option<u32>> {
+    let ResponseRecord::Items(items) = said else { return HashMap::new() };
     let mut codes = HashMap::with_capacity(items.len());
     for (id, code) in items {
         codes
@@ -120,12 +120,14 @@ fn codes(said: &Said) -> HashMap<&str, Option<u32>> {
     codes
 }
 
-fn of(said: &Said, codes: &HashMap<&str, Option<u32>>, item: &str, entry: &Entry) -> Heard {
+fn of(said: &ResponseRecord, codes: &HashMap<&str, Option<u32>>, item: &str, entry: &CallRecord) -> Heard {
     match said {
         _ if !is_answered(said) => Heard::Nothing,
-        Said::Nothing | Said::Status(_) => Heard::Unclear,
-        Said::Whole(code) => Heard::Code(*code, entry.items.len()),
-        Said::Items(_) => codes.get(item).copied().flatten().map_or(Heard::Unclear, |code| Heard::Code(code, 1)),
+        ResponseRecord::Nothing | ResponseRecord::Status(_) => Heard::Unclear,
+        ResponseRecord::Whole(code) => Heard::Code(*code, entry.items.len()),
+        ResponseRecord::Items(_) => {
+            codes.get(item).copied().flatten().map_or(Heard::Unclear, |code| Heard::Code(code, 1))
+        }
     }
 }
 

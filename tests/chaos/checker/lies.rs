@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use imbulk::sandbox::{Command, Entry, Said};
+use imbulk_sandbox::{CallRecord, Command, ResponseRecord};
 
 use super::calls::{MAY_BE_WRITING, SECOND};
 use super::{Evidence, Kill, Sending};
@@ -63,13 +63,13 @@ fn say(evidence: &mut Evidence, outcome: &str, change: impl Fn(&mut String, &mut
 }
 
 /// The last call that succeeded as a whole, and that no later call follows for its account.
-fn answered(evidence: &Evidence) -> Entry {
-    let done = |entry: &&Entry| matches!(&entry.said, Said::Items(items) if items.iter().all(|(_, code)| *code == 0));
+fn answered(evidence: &Evidence) -> CallRecord {
+    let done = |entry: &&CallRecord| matches!(&entry.said, ResponseRecord::Items(items) if items.iter().all(|(_, code)| *code == 0));
     evidence.journal.iter().rev().find(done).expect("a call").clone()
 }
 
 /// Adds a call and keeps the journal sorted.
-fn arrive(evidence: &mut Evidence, arrived: u64, mut entry: Entry) {
+fn arrive(evidence: &mut Evidence, arrived: u64, mut entry: CallRecord) {
     let took = entry.done.expect("it ended") - entry.arrived;
     entry.arrived = arrived;
     entry.done = Some(arrived + took);
@@ -78,7 +78,7 @@ fn arrive(evidence: &mut Evidence, arrived: u64, mut entry: Entry) {
     evidence.journal.sort_by_key(|entry| entry.arrived);
 }
 
-fn sending(job: &str, entry: &Entry) -> Vec<Sending> {
+fn sending(job: &str, entry: &CallRecord) -> Vec<Sending> {
     let (from, accounts) = (entry.from.clone(), entry.items.clone());
     vec![Sending { job: job.to_owned(), request: 1, attempts: 1, from, accounts }]
 }
@@ -89,7 +89,7 @@ fn the_truth_passes_and_has_all_kinds_of_rows_in_it() {
     for outcome in ["succeeded", "already_done", "failed", "rejected", "protected", "duplicate"] {
         assert!(TRUTH.queue.tally.get(outcome).is_some_and(|rows| *rows > 0), "{outcome}: {:?}", TRUTH.queue.tally);
     }
-    assert!(TRUTH.journal.iter().any(|entry| entry.said == Said::Nothing));
+    assert!(TRUTH.journal.iter().any(|entry| entry.said == ResponseRecord::Nothing));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn an_outcome_that_the_server_does_not_bear_out_is_found() {
     caught(unborne, |evidence| {
         let call = answered(evidence);
         let entry = evidence.journal.iter_mut().find(|entry| **entry == call).expect("it is there");
-        entry.did = Said::Nothing;
+        entry.did = ResponseRecord::Nothing;
     });
     caught(unborne, |evidence| say(evidence, "failed", |_, code| *code = Some(12_345)));
     caught(unborne, |evidence| say(evidence, "failed", |_, code| *code = None));
@@ -185,24 +185,24 @@ fn two_writes_at_once_are_found_whatever_the_stand_in_said_of_them() {
         arrive(evidence, entry.done.expect("it ended") - 1, entry);
     });
     // After its answer the accounts are free.
-    let clash = |evidence: &mut Evidence, said: Said, gap: u64| {
+    let clash = |evidence: &mut Evidence, said: ResponseRecord, gap: u64| {
         let entry = answered(evidence);
         let first = entry.arrived + 100 * SECOND;
-        arrive(evidence, first, Entry { said, ..entry.clone() });
+        arrive(evidence, first, CallRecord { said, ..entry.clone() });
         arrive(evidence, first + gap, entry);
         evidence.judge().wrong.iter().any(|wrong| wrong.contains(at_once))
     };
-    let again = Said::Whole(30006);
+    let again = ResponseRecord::Whole(30006);
     assert!(!clash(&mut TRUTH.clone(), again, SECOND));
     // Without one the server may be at work for three seconds more.
-    assert!(clash(&mut TRUTH.clone(), Said::Nothing, MAY_BE_WRITING - 1));
-    assert!(!clash(&mut TRUTH.clone(), Said::Nothing, MAY_BE_WRITING));
-    assert!(clash(&mut TRUTH.clone(), Said::Status(502), SECOND));
+    assert!(clash(&mut TRUTH.clone(), ResponseRecord::Nothing, MAY_BE_WRITING - 1));
+    assert!(!clash(&mut TRUTH.clone(), ResponseRecord::Nothing, MAY_BE_WRITING));
+    assert!(clash(&mut TRUTH.clone(), ResponseRecord::Status(502), SECOND));
 }
 
 #[test]
 fn two_writes_at_once_are_found_between_jobs_and_on_either_side_of_a_two_way_delete() {
-    let clash = |other: &dyn Fn(&Entry) -> Entry| {
+    let clash = |other: &dyn Fn(&CallRecord) -> CallRecord| {
         let mut evidence = TRUTH.clone();
         let entry = answered(&evidence);
         let first = entry.arrived + 100 * SECOND;
@@ -211,11 +211,14 @@ fn two_writes_at_once_are_found_between_jobs_and_on_either_side_of_a_two_way_del
         evidence.judge().wrong.iter().any(|wrong| wrong.contains("two writes to"))
     };
     let (update, stranger) = (Command::FriendUpdate, || Some("stranger".to_owned()));
-    assert!(clash(&|entry| Entry { command: update, items: vec!["another".to_owned()], ..entry.clone() }));
-    assert!(!clash(&|entry| Entry { command: update, from: stranger(), ..entry.clone() }));
-    let of_a_stranger =
-        |entry: &Entry| Entry { from: stranger(), items: entry.from.clone().into_iter().collect(), ..entry.clone() };
-    assert!(clash(&|entry| Entry { both: true, ..of_a_stranger(entry) }));
+    assert!(clash(&|entry| CallRecord { command: update, items: vec!["another".to_owned()], ..entry.clone() }));
+    assert!(!clash(&|entry| CallRecord { command: update, from: stranger(), ..entry.clone() }));
+    let of_a_stranger = |entry: &CallRecord| CallRecord {
+        from: stranger(),
+        items: entry.from.clone().into_iter().collect(),
+        ..entry.clone()
+    };
+    assert!(clash(&|entry| CallRecord { both: true, ..of_a_stranger(entry) }));
     assert!(!clash(&of_a_stranger));
 }
 
@@ -225,7 +228,7 @@ fn a_second_above_the_cap_is_found_at_any_phase() {
         let mut evidence = TRUTH.clone();
         evidence.caps = evidence.caps.with_app(100).with(OPERATION, 100);
         let entry = answered(&evidence);
-        evidence.journal = (0..101).map(|n| Entry { arrived: phase + n * gap, ..entry.clone() }).collect();
+        evidence.journal = (0..101).map(|n| CallRecord { arrived: phase + n * gap, ..entry.clone() }).collect();
         let wrong = evidence.judge().wrong;
         wrong.iter().filter(|wrong| wrong.contains("101 calls in a second, the cap of")).count()
     };
@@ -262,10 +265,15 @@ fn what_was_sent_again_after_a_last_word_is_found_unless_a_kill_explains_it() {
 
 #[test]
 fn what_was_no_last_word_may_be_sent_again() {
-    for said in [Said::Nothing, Said::Status(502), Said::Whole(30006), Said::Items(Vec::new())] {
+    for said in [
+        ResponseRecord::Nothing,
+        ResponseRecord::Status(502),
+        ResponseRecord::Whole(30006),
+        ResponseRecord::Items(Vec::new()),
+    ] {
         let mut evidence = TRUTH.clone();
         let entry = answered(&evidence);
-        let before = Entry { said, did: Said::Nothing, ..entry.clone() };
+        let before = CallRecord { said, did: ResponseRecord::Nothing, ..entry.clone() };
         // Long before, so that it overlaps with nothing.
         evidence.journal.iter_mut().for_each(|entry| {
             entry.arrived += 10 * SECOND;

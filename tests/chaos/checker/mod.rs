@@ -11,7 +11,7 @@ mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 
-use imbulk::sandbox::{Caps, Command, Entry};
+use imbulk_sandbox::{CallRecord, Caps, Command};
 
 use crate::harness::bench::Bench;
 use crate::harness::checker::End;
@@ -26,7 +26,7 @@ pub(crate) struct Evidence {
     pub(crate) asked: Vec<Asked>,
     pub(crate) protected: Vec<String>,
     /// By the order of their arrival.
-    pub(crate) journal: Vec<Entry>,
+    pub(crate) journal: Vec<CallRecord>,
     pub(crate) queue: Filed,
     pub(crate) results: Vec<Row>,
     pub(crate) kills: Vec<Kill>,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imbulk::sandbox::{Caps, Command, World};
+use imbulk_sandbox::{Caps, Command, World};
 use serde_json::json;
 
 use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};

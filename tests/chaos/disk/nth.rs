@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use imbulk::sandbox::{Caps, Command};
+use imbulk_sandbox::{Caps, Command};
 use rand::RngExt;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -113,7 +113,7 @@ impl Stage {
         let sending = self.sending();
         for row in results.iter().filter(|row| row.outcome == "pending") {
             let from = row.from.as_deref().expect("a pair");
-            let received = self.bench.world(|world| world.friend_touches(from, &row.account).received);
+            let received = self.bench.world(|world| world.friend_counters(from, &row.account).received);
             assert!(received == 0 || sending.contains(from), "{point:?}: {row:?} came in, and is not in {sending:?}");
         }
     }

@@ -62,7 +62,7 @@ fn halts(status: &'static str, head: &str) {
     });
     let bench = Bench::new();
     let asked = pairs(30, 2);
-    bench.write("job.csv", csv(imbulk::sandbox::Command::FriendDelete, &asked));
+    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &asked));
     let job = job(&server, 1).with("limits", "max_in_flight", 1).write(&bench);
     bench.run(&job).expect(4).says(&format!("HTTP status {}", &status[..3]));
     let rows = bench.results("job");
@@ -128,9 +128,9 @@ fn a_refused_connection_is_waited_out_and_counts_as_not_sent() {
         listener.local_addr().expect("it is bound").port()
     };
     let bench = Bench::new();
-    bench.write("job.csv", csv(imbulk::sandbox::Command::FriendDelete, &pairs(20, 2)));
+    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &pairs(20, 2)));
     let url = format!("\"http://127.0.0.1:{port}\"");
-    let job = crate::harness::bench::Job::new("job", imbulk::sandbox::Command::FriendDelete)
+    let job = crate::harness::bench::Job::new("job", imbulk_sandbox::Command::FriendDelete)
         .with("app", "endpoint", url)
         .with("retry", "max_attempts", 1)
         .write(&bench);
@@ -195,7 +195,7 @@ fn what_the_server_says_stays_in_its_line_and_comes_out_of_the_results_as_it_was
         _ => says(70403, NASTY),
     });
     let bench = Bench::new();
-    bench.write("job.csv", csv(imbulk::sandbox::Command::FriendDelete, &pairs(5, 2)));
+    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &pairs(5, 2)));
     let file = job(&server, 1).write(&bench);
     let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(3);
     assert_harmless("the run", &output.stdout);
@@ -209,7 +209,7 @@ fn what_the_server_says_stays_in_its_line_and_comes_out_of_the_results_as_it_was
         assert_eq!(rows.len(), 10);
         assert_eq!(rows.iter().filter(|reason| *reason == NASTY).count(), 2, "{args:?}: {rows:?}");
     }
-    bench.write("job.csv", csv(imbulk::sandbox::Command::FriendDelete, &[Asked::pair("user-9", "friend")]));
+    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &[Asked::pair("user-9", "friend")]));
     let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(4).says("70403");
     assert_harmless("the run that it ended", &[output.stdout, output.stderr].concat());
     for args in [&["status", "job"][..], &["status"], &["plan", &file]] {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;

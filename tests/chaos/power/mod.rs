@@ -7,7 +7,7 @@ mod disk;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use imbulk::sandbox::{Caps, Command};
+use imbulk_sandbox::{Caps, Command};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use imbulk::api::{SecretKey, sign};
-use imbulk::sandbox::Command;
+use imbulk_sandbox::Command;
 use rustix::process::Signal;
 
 use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY, Output, PATIENCE, Running};

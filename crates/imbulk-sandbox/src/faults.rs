@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::command::Command;
-use super::key::Draw;
-use super::rules::{CallFault, ItemFault, Kind, Rule, When};
+use crate::command::Command;
+use crate::fault_rule::{CallFault, FaultKind, FaultRule, ItemFault, When};
+use crate::key::Draw;
 
 /// The faults of one call.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Plan {
-    pub(super) call: Option<CallFault>,
+pub(crate) struct Plan {
+    pub(crate) call: Option<CallFault>,
     /// By the index of the item; empty if no item has one.
-    pub(super) items: Vec<Option<ItemFault>>,
+    pub(crate) items: Vec<Option<ItemFault>>,
 }
 
 /// The rules in force and how far they have been played.
 #[derive(Debug)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     armed: Vec<Armed>,
     draw: Draw,
     played: BTreeMap<String, u64>,
@@ -24,7 +24,7 @@ pub(super) struct Faults {
 
 #[derive(Debug)]
 struct Armed {
-    rule: Rule,
+    rule: FaultRule,
     label: String,
     seen: u64,
     played: u64,
@@ -33,26 +33,26 @@ struct Armed {
 }
 
 impl Faults {
-    pub(super) fn new(rules: Vec<Rule>, seed: u64) -> Self {
+    pub(crate) fn new(rules: Vec<FaultRule>, seed: u64) -> Self {
         let mut faults = Self { armed: Vec::new(), draw: Draw::new(seed), played: BTreeMap::new() };
         faults.replace(rules);
         faults
     }
 
     /// Other rules from now on; they count calls from 1 again, and what was played stays counted.
-    pub(super) fn replace(&mut self, rules: Vec<Rule>) {
-        let arm = |rule: Rule| Armed { label: rule.kind.to_string(), rule, seen: 0, played: 0, storm_until: 0 };
+    pub(crate) fn replace(&mut self, rules: Vec<FaultRule>) {
+        let arm = |rule: FaultRule| Armed { label: rule.kind.to_string(), rule, seen: 0, played: 0, storm_until: 0 };
         self.armed = rules.into_iter().map(arm).collect();
     }
 
     /// How often each kind was played: calls, or items for the faults of items.
-    pub(super) fn played(&self) -> &BTreeMap<String, u64> {
+    pub(crate) fn played(&self) -> &BTreeMap<String, u64> {
         &self.played
     }
 
     /// The faults of a call of `command` on the items `ids` at `now` (nanoseconds). Of the faults of
     /// whole calls the first rule that strikes wins, and the same for each item.
-    pub(super) fn choose(&mut self, command: Command, ids: &[&str], now: u64) -> Plan {
+    pub(crate) fn choose(&mut self, command: Command, ids: &[&str], now: u64) -> Plan {
         let mut plan = Plan::default();
         for armed in &mut self.armed {
             if !armed.is_for(command) {
@@ -60,14 +60,14 @@ impl Faults {
             }
             let before = armed.played;
             match armed.rule.kind.clone() {
-                Kind::Call(fault) => {
+                FaultKind::Call(fault) => {
                     let strikes = armed.strikes_call(&fault, ids, now, &mut self.draw);
                     if strikes && plan.call.is_none() {
                         armed.played += 1;
                         plan.call = Some(fault);
                     }
                 }
-                Kind::Item(fault) => {
+                FaultKind::Item(fault) => {
                     plan.items.resize(ids.len(), None);
                     armed.strike_items(fault, &mut plan.items, &mut self.draw);
                 }

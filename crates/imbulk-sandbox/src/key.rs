@@ -4,11 +4,11 @@
 /// ten million deleted ids stays at a few hundred megabytes. Two of *n* ids collide with a
 /// probability near n² / 2¹²⁹ (10⁻²⁴ for ten million): exact for all practical purposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key([u64; 2]);
+pub(crate) struct Key([u64; 2]);
 
 impl Key {
     /// The account `id`, case-sensitive.
-    pub(super) fn account(id: &str) -> Self {
+    pub(crate) fn account(id: &str) -> Self {
         let hash = blake3::hash(id.as_bytes());
         let (mut low, mut high) = ([0; 8], [0; 8]);
         low.copy_from_slice(&hash.as_bytes()[..8]);
@@ -18,13 +18,13 @@ impl Key {
 
     /// `to` on the list of `from`; the other direction is another key. Halves of good hashes need no
     /// second one: each half of a pair is a mix of one half of both, ordered by the inner `mix`.
-    pub(super) fn pair(from: Self, to: Self) -> Self {
+    pub(crate) fn pair(from: Self, to: Self) -> Self {
         let ([from_low, from_high], [to_low, to_high]) = (from.0, to.0);
         Self([mix(from_low ^ mix(to_low)), mix(from_high.wrapping_add(mix(to_high)))])
     }
 
     /// A number in 0..1 that depends on nothing but this key and `seed`.
-    pub(super) fn fraction(self, seed: u64) -> f64 {
+    pub(crate) fn fraction(self, seed: u64) -> f64 {
         unit(mix(self.0[0] ^ mix(seed)))
     }
 }
@@ -32,15 +32,15 @@ impl Key {
 /// Seeded chance: the same seed and the same order of calls play the same faults, on any machine and
 /// with any version of any crate (which `rand`'s generators do not promise).
 #[derive(Debug)]
-pub(super) struct Draw(u64);
+pub(crate) struct Draw(u64);
 
 impl Draw {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next number in 0..1.
-    pub(super) fn fraction(&mut self) -> f64 {
+    pub(crate) fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         unit(mix(self.0))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::command::Command;
+use crate::command::Command;
 
 /// How many calls any one second may hold before the API turns them away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +91,14 @@ impl Windows {
 
 /// Whether the URL of a call that knocks was in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Knock {
+pub(crate) enum Arrival {
     Known,
     Stranger,
 }
 
 /// What the gate says to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ruling {
+pub(crate) enum Admission {
     LetIn,
     /// Over the command's cap: 60007.
     OverCommand,
@@ -109,41 +109,41 @@ pub(super) enum Ruling {
 /// Counts every call; lets in as many as the caps allow. A call that is turned away takes no room from
 /// the next one, but stands in the count of arrivals.
 #[derive(Debug)]
-pub(super) struct Gate {
-    pub(super) caps: Caps,
+pub(crate) struct Gate {
+    pub(crate) caps: Caps,
     arrived: Windows,
     let_in: Windows,
 }
 
 impl Gate {
-    pub(super) fn new(caps: Caps) -> Self {
+    pub(crate) fn new(caps: Caps) -> Self {
         Self { caps, arrived: Windows::default(), let_in: Windows::default() }
     }
 
     /// A call at `now`, in nanoseconds of a clock that never goes back.
-    pub(super) fn arrive(&mut self, command: Command, knock: Knock, now: u64) -> Ruling {
+    pub(crate) fn arrive(&mut self, command: Command, knock: Arrival, now: u64) -> Admission {
         self.arrived.add(command, now);
         let in_command = self.let_in.commands[command.index()].count(now);
         let in_app = self.let_in.app.count(now);
         if in_command >= self.caps.of(command) as usize {
-            Ruling::OverCommand
+            Admission::OverCommand
         } else if in_app >= self.caps.app() as usize {
-            Ruling::OverApp
+            Admission::OverApp
         } else {
-            if knock == Knock::Known {
+            if knock == Arrival::Known {
                 self.let_in.add(command, now);
             }
-            Ruling::LetIn
+            Admission::LetIn
         }
     }
 
     /// The most calls that arrived in any one second; of the app for `None`.
-    pub(super) fn worst_arrived(&self, command: Option<Command>) -> usize {
+    pub(crate) fn worst_arrived(&self, command: Option<Command>) -> usize {
         self.arrived.worst(command)
     }
 
     /// The most calls that were let in in any one second; of the app for `None`.
-    pub(super) fn worst_let_in(&self, command: Option<Command>) -> usize {
+    pub(crate) fn worst_let_in(&self, command: Option<Command>) -> usize {
         self.let_in.worst(command)
     }
 }
@@ -178,13 +178,13 @@ mod tests {
     fn over_the_cap_of_the_command_is_not_over_the_cap_of_the_app() {
         let caps = Caps::default().with_app(3).with(Command::AccountDelete, 2);
         let mut gate = Gate::new(caps);
-        let mut arrive = |command, now| gate.arrive(command, Knock::Known, now);
-        assert_eq!(arrive(Command::AccountDelete, 0), Ruling::LetIn);
-        assert_eq!(arrive(Command::AccountDelete, 1), Ruling::LetIn);
-        assert_eq!(arrive(Command::AccountDelete, 2), Ruling::OverCommand);
-        assert_eq!(arrive(Command::FriendDelete, 3), Ruling::LetIn);
-        assert_eq!(arrive(Command::FriendDelete, 4), Ruling::OverApp);
-        assert_eq!(arrive(Command::FriendDelete, SECOND), Ruling::LetIn);
+        let mut arrive = |command, now| gate.arrive(command, Arrival::Known, now);
+        assert_eq!(arrive(Command::AccountDelete, 0), Admission::LetIn);
+        assert_eq!(arrive(Command::AccountDelete, 1), Admission::LetIn);
+        assert_eq!(arrive(Command::AccountDelete, 2), Admission::OverCommand);
+        assert_eq!(arrive(Command::FriendDelete, 3), Admission::LetIn);
+        assert_eq!(arrive(Command::FriendDelete, 4), Admission::OverApp);
+        assert_eq!(arrive(Command::FriendDelete, SECOND), Admission::LetIn);
         assert_eq!(gate.worst_arrived(None), 5);
         assert_eq!(gate.worst_let_in(None), 3);
         assert_eq!(gate.worst_arrived(Some(Command::AccountDelete)), 3);
@@ -193,9 +193,9 @@ mod tests {
     #[test]
     fn a_stranger_is_counted_but_takes_no_room() {
         let mut gate = Gate::new(Caps::default().with(Command::FriendUpdate, 1));
-        gate.arrive(Command::FriendUpdate, Knock::Stranger, 0);
-        let ruling = gate.arrive(Command::FriendUpdate, Knock::Known, 1);
-        assert_eq!(ruling, Ruling::LetIn);
+        gate.arrive(Command::FriendUpdate, Arrival::Stranger, 0);
+        let ruling = gate.arrive(Command::FriendUpdate, Arrival::Known, 1);
+        assert_eq!(ruling, Admission::LetIn);
         assert_eq!(gate.worst_arrived(None), 2);
         assert_eq!(gate.worst_let_in(None), 1);
     }

@@ -4,21 +4,21 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::command::Command;
-use super::refusal::Refusal;
+use crate::command::Command;
+use crate::refusal::Refusal;
 
 /// The result of one item. Code 0 is success.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) id: String,
-    pub(super) code: u32,
-    pub(super) info: Cow<'static, str>,
-    pub(super) listed: Listed,
+pub(crate) struct Item {
+    pub(crate) id: String,
+    pub(crate) code: u32,
+    pub(crate) info: Cow<'static, str>,
+    pub(crate) listed: Listed,
 }
 
 /// Where an answer names an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listed {
+pub(crate) enum Listed {
     /// As the page has it.
     ByCode,
     /// In `ResultItem` and, whatever its code, in `Fail_Account`.
@@ -30,11 +30,11 @@ pub(super) enum Listed {
 }
 
 impl Item {
-    pub(super) fn ok(id: &str) -> Self {
+    pub(crate) fn ok(id: &str) -> Self {
         Self { id: id.to_owned(), code: 0, info: Cow::Borrowed(""), listed: Listed::ByCode }
     }
 
-    pub(super) fn refused(id: &str, refusal: Refusal) -> Self {
+    pub(crate) fn refused(id: &str, refusal: Refusal) -> Self {
         Self { id: id.to_owned(), code: refusal.code, info: refusal.info, listed: Listed::ByCode }
     }
 
@@ -59,7 +59,7 @@ impl Item {
 
 /// What a call is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// As a whole no.
     Refused(Refusal),
     /// Item by item; top-level OK even if no item succeeded.
@@ -69,10 +69,10 @@ pub(super) enum Verdict {
 }
 
 /// The item code that puts a `To_Account` of `friend_delete` on the list `Invalid_Account`.
-pub(super) const ILLEGAL_ACCOUNT: u32 = 30003;
+pub(crate) const ILLEGAL_ACCOUNT: u32 = 30003;
 
 /// The answer of `command`, as bytes of JSON.
-pub(super) fn body(command: Command, verdict: &Verdict) -> Vec<u8> {
+pub(crate) fn body(command: Command, verdict: &Verdict) -> Vec<u8> {
     match verdict {
         Verdict::Refused(refusal) => refused(Some(command), refusal),
         Verdict::Done => json(&DONE),
@@ -93,7 +93,7 @@ pub(super) fn body(command: Command, verdict: &Verdict) -> Vec<u8> {
 }
 
 /// A refusal, with `ErrorDisplay` where the command belongs to `sns`.
-pub(super) fn refused(command: Option<Command>, refusal: &Refusal) -> Vec<u8> {
+pub(crate) fn refused(command: Option<Command>, refusal: &Refusal) -> Vec<u8> {
     let error_display = match command {
         None | Some(Command::AccountDelete) => None,
         Some(Command::FriendDelete | Command::FriendDeleteAll | Command::FriendUpdate) => Some(""),

@@ -8,16 +8,16 @@ use hyper::StatusCode;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use serde_json::Value;
 
-use super::answer::{self, Item, Listed, Verdict};
-use super::command::Command;
-use super::faults::Plan;
-use super::journal::Said;
-use super::refusal::Refusal;
-use super::rules::{CallFault, ItemFault};
+use crate::answer::{self, Item, Listed, Verdict};
+use crate::command::Command;
+use crate::fault_rule::{CallFault, ItemFault};
+use crate::faults::Plan;
+use crate::journal::ResponseRecord;
+use crate::refusal::Refusal;
 
 /// How an exchange ends.
 #[derive(Debug)]
-pub(super) enum Exchange {
+pub(crate) enum Exchange {
     Reply(StatusCode, Payload),
     /// The connection is reset (RST).
     Reset,
@@ -28,16 +28,16 @@ pub(super) enum Exchange {
 }
 
 impl Exchange {
-    pub(super) fn ok(body: Vec<u8>) -> Self {
+    pub(crate) fn ok(body: Vec<u8>) -> Self {
         Self::Reply(StatusCode::OK, Payload::whole(body))
     }
 
     /// What a caller can read in it.
-    pub(super) fn said(&self) -> Said {
+    pub(crate) fn said(&self) -> ResponseRecord {
         match self {
             Self::Reply(StatusCode::OK, payload) => payload.said(),
-            Self::Reply(status, _) => Said::Status(status.as_u16()),
-            Self::Reset | Self::Close | Self::Silence => Said::Nothing,
+            Self::Reply(status, _) => ResponseRecord::Status(status.as_u16()),
+            Self::Reset | Self::Close | Self::Silence => ResponseRecord::Nothing,
         }
     }
 }
@@ -51,7 +51,7 @@ const PAGE: &str = "<html><head><title>upstream</title></head><body><center><h1>
 const FOREIGN_ID: &str = "sandbox-foreign";
 
 /// The end of a call with `verdict`, as `plan` wants it.
-pub(super) fn exchange(command: Command, verdict: Verdict, plan: &Plan) -> Exchange {
+pub(crate) fn exchange(command: Command, verdict: Verdict, plan: &Plan) -> Exchange {
     let mut verdict = verdict;
     if let Verdict::Items(items) = &mut verdict {
         play_items(items, &plan.items);
@@ -156,8 +156,8 @@ fn headed(body: Vec<u8>, status: &str, code: u32) -> Vec<u8> {
 
 /// The body of a response.
 #[derive(Debug)]
-pub(super) struct Payload {
-    pub(super) content_type: &'static str,
+pub(crate) struct Payload {
+    pub(crate) content_type: &'static str,
     first: Option<Bytes>,
     then: Then,
 }
@@ -187,7 +187,7 @@ static BLANKS: [u8; 64 * 1024] = [b' '; 64 * 1024];
 const BLANK_CHUNKS: usize = 64;
 
 impl Payload {
-    pub(super) fn whole(body: impl Into<Bytes>) -> Self {
+    pub(crate) fn whole(body: impl Into<Bytes>) -> Self {
         Self { content_type: JSON, first: Some(body.into()), then: Then::End }
     }
 
@@ -208,10 +208,10 @@ impl Payload {
     }
 
     /// What can be read in it; nothing where there is more than a client needs to read.
-    fn said(&self) -> Said {
+    fn said(&self) -> ResponseRecord {
         match (&self.then, &self.first) {
-            (Then::End, Some(body)) => Said::read(body),
-            (Then::End, None) | (Then::Break { .. } | Then::Blanks(_), _) => Said::Nothing,
+            (Then::End, Some(body)) => ResponseRecord::read(body),
+            (Then::End, None) | (Then::Break { .. } | Then::Blanks(_), _) => ResponseRecord::Nothing,
         }
     }
 }
@@ -262,7 +262,7 @@ mod tests {
 
     fn text(rule: &str, ids: &[&str]) -> String {
         let rule = format!("any:{rule}:#1").parse().unwrap();
-        let plan = super::super::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
+        let plan = crate::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
         let verdict = Verdict::Items(ids.iter().map(|id| Item::ok(id)).collect());
         match exchange(Command::AccountDelete, verdict, &plan) {
             Exchange::Reply(_, payload) => String::from_utf8(payload.first.unwrap().to_vec()).unwrap(),

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A value as far as the rules of the pages look at it.
 #[derive(Debug, PartialEq)]
-pub(super) enum Json<'a> {
+pub(crate) enum Json<'a> {
     Text(Cow<'a, str>),
     /// A non-negative integer.
     Number(u64),
@@ -20,21 +20,21 @@ pub(super) enum Json<'a> {
 
 impl<'a> Json<'a> {
     /// The value of a field; of equal names the last one counts.
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(fields) => fields.iter().rev().find_map(|(given, value)| (given == name).then_some(value)),
             Self::Text(_) | Self::Number(_) | Self::List(_) | Self::Other => None,
         }
     }
 
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             Self::Number(_) | Self::List(_) | Self::Object(_) | Self::Other => None,
         }
     }
 
-    pub(super) fn as_list(&self) -> Option<&[Json<'a>]> {
+    pub(crate) fn as_list(&self) -> Option<&[Json<'a>]> {
         match self {
             Self::List(list) => Some(list),
             Self::Text(_) | Self::Number(_) | Self::Object(_) | Self::Other => None,

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::command::Command;
-use super::json::Json;
-use super::key::Key;
-use super::refusal::Refusal;
+use crate::command::Command;
+use crate::json::Json;
+use crate::key::Key;
+use crate::refusal::Refusal;
 
 /// `UserID`: at most 32 bytes (limits of the service).
 const MAX_USER_ID: usize = 32;
@@ -22,7 +22,7 @@ const MAX_CUSTOM_NAME: usize = 8;
 
 /// What a call asks for.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(crate) enum ParsedRequest {
     AccountDelete { users: Vec<Account> },
     FriendDelete { from: Account, to: Vec<Account>, way: DeleteType },
     FriendDeleteAll { from: Account, way: DeleteType },
@@ -31,9 +31,9 @@ pub(super) enum Order {
 
 /// A `UserID` as it came, and its hash.
 #[derive(Debug)]
-pub(super) struct Account {
-    pub(super) id: String,
-    pub(super) key: Key,
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) key: Key,
 }
 
 impl Account {
@@ -42,13 +42,13 @@ impl Account {
     }
 
     /// Not empty and not too long. The pages disagree about the characters, so none is refused.
-    pub(super) fn is_legal(&self) -> bool {
+    pub(crate) fn is_legal(&self) -> bool {
         !self.id.is_empty() && self.id.len() <= MAX_USER_ID
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DeleteType {
+pub(crate) enum DeleteType {
     /// From one list.
     Single,
     /// From the lists of both sides.
@@ -57,26 +57,26 @@ pub(super) enum DeleteType {
 
 /// The new tags of one friend.
 #[derive(Debug)]
-pub(super) struct Update {
-    pub(super) to: Account,
-    pub(super) tags: Vec<(String, TagValue)>,
+pub(crate) struct Update {
+    pub(crate) to: Account,
+    pub(crate) tags: Vec<(String, TagValue)>,
 }
 
 /// The value of a tag, by the types of page `friend_update`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum TagValue {
+pub(crate) enum TagValue {
     Text(String),
     Number(u64),
     Groups(Vec<String>),
 }
 
-impl Order {
+impl ParsedRequest {
     /// Reads a body.
     ///
     /// # Errors
     /// With the code that the page has for the first broken rule.
-    pub(super) fn read(command: Command, body: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn read(command: Command, body: &[u8]) -> Result<Self, Refusal> {
         let fields = match serde_json::from_slice(body) {
             Ok(fields @ Json::Object(_)) => fields,
             Ok(Json::Text(_) | Json::Number(_) | Json::List(_) | Json::Other) | Err(_) => {
@@ -92,7 +92,7 @@ impl Order {
     }
 
     /// The ids of the items, in the order of the body; the owner of the list for `friend_delete_all`.
-    pub(super) fn item_ids(&self) -> Vec<&str> {
+    pub(crate) fn item_ids(&self) -> Vec<&str> {
         match self {
             Self::AccountDelete { users } => users.iter().map(|user| user.id.as_str()).collect(),
             Self::FriendDelete { to, .. } => to.iter().map(|to| to.id.as_str()).collect(),
@@ -102,7 +102,7 @@ impl Order {
     }
 
     /// Whether both sides of friendships are deleted.
-    pub(super) fn way(&self) -> DeleteType {
+    pub(crate) fn way(&self) -> DeleteType {
         match self {
             Self::AccountDelete { .. } | Self::FriendUpdate { .. } => DeleteType::Single,
             Self::FriendDelete { way, .. } | Self::FriendDeleteAll { way, .. } => *way,
@@ -110,7 +110,7 @@ impl Order {
     }
 
     /// The user whose list is written; `account_delete` has none.
-    pub(super) fn owner(&self) -> Option<&Account> {
+    pub(crate) fn owner(&self) -> Option<&Account> {
         match self {
             Self::AccountDelete { .. } => None,
             Self::FriendDelete { from, .. } | Self::FriendDeleteAll { from, .. } | Self::FriendUpdate { from, .. } => {
@@ -120,7 +120,7 @@ impl Order {
     }
 }
 
-fn account_delete(fields: &Json<'_>) -> Result<Order, Refusal> {
+fn account_delete(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
     let items = array(fields, "DeleteItem").ok_or_else(|| bad_account("DeleteItem"))?;
     if items.is_empty() {
         return Err(bad_account("DeleteItem"));
@@ -135,10 +135,10 @@ fn account_delete(fields: &Json<'_>) -> Result<Order, Refusal> {
             if user.is_legal() { Ok(user) } else { Err(bad_account("UserID")) }
         })
         .collect::<Result<_, _>>()?;
-    Ok(Order::AccountDelete { users })
+    Ok(ParsedRequest::AccountDelete { users })
 }
 
-fn friend_delete(fields: &Json<'_>) -> Result<Order, Refusal> {
+fn friend_delete(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
     let from = from_account(fields)?;
     let ids = array(fields, "To_Account").ok_or_else(|| bad_relation("To_Account"))?;
     if ids.is_empty() || ids.len() > MAX_FRIENDS {
@@ -146,23 +146,23 @@ fn friend_delete(fields: &Json<'_>) -> Result<Order, Refusal> {
     }
     let to = ids.iter().map(|id| account(Some(id), || bad_relation("To_Account"))).collect::<Result<_, _>>()?;
     let way = delete_type(fields).ok_or(Refusal::new(31702))?;
-    Ok(Order::FriendDelete { from, to, way })
+    Ok(ParsedRequest::FriendDelete { from, to, way })
 }
 
-fn friend_delete_all(fields: &Json<'_>) -> Result<Order, Refusal> {
+fn friend_delete_all(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
     let from = from_account(fields)?;
     let way = delete_type(fields).ok_or_else(|| bad_relation("DeleteType"))?;
-    Ok(Order::FriendDeleteAll { from, way })
+    Ok(ParsedRequest::FriendDeleteAll { from, way })
 }
 
-fn friend_update(fields: &Json<'_>) -> Result<Order, Refusal> {
+fn friend_update(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
     let from = from_account(fields)?;
     let items = array(fields, "UpdateItem").ok_or_else(|| bad_relation("UpdateItem"))?;
     if items.is_empty() || items.len() > MAX_FRIENDS {
         return Err(bad_relation("UpdateItem"));
     }
     let updates = items.iter().map(update).collect::<Result<_, _>>()?;
-    Ok(Order::FriendUpdate { from, updates })
+    Ok(ParsedRequest::FriendUpdate { from, updates })
 }
 
 fn update(item: &Json<'_>) -> Result<Update, Refusal> {
@@ -256,7 +256,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn code(command: Command, body: &Value) -> u32 {
-        Order::read(command, body.to_string().as_bytes()).map_or_else(|refusal| refusal.code, |_| 0)
+        ParsedRequest::read(command, body.to_string().as_bytes()).map_or_else(|refusal| refusal.code, |_| 0)
     }
 
     fn ids(count: usize) -> Vec<String> {
@@ -267,7 +267,7 @@ mod tests {
     fn a_body_that_is_no_json_object_gets_60003() {
         for body in ["", "{", "[]", "null", "\"x\""] {
             for command in Command::ALL {
-                let refusal = Order::read(command, body.as_bytes()).unwrap_err();
+                let refusal = ParsedRequest::read(command, body.as_bytes()).unwrap_err();
                 assert_eq!(refusal.code, 60003, "{command:?} {body}");
             }
         }

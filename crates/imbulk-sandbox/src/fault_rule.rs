@@ -7,28 +7,28 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::command::Command;
+use crate::command::Command;
 
 /// One fault on order, made by parsing its text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
+pub struct FaultRule {
     /// `None`: any command.
-    pub(super) command: Option<Command>,
-    pub(super) kind: Kind,
-    pub(super) when: When,
+    pub(crate) command: Option<Command>,
+    pub(crate) kind: FaultKind,
+    pub(crate) when: When,
     /// At most so many times.
-    pub(super) max: Option<NonZeroU64>,
+    pub(crate) max: Option<NonZeroU64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum FaultKind {
     Call(CallFault),
     Item(ItemFault),
 }
 
 /// A fault of a whole call.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum CallFault {
+pub(crate) enum CallFault {
     Code(u32, Moment),
     Http(StatusCode, Moment),
     Reset(Moment),
@@ -59,14 +59,14 @@ pub(super) enum CallFault {
 
 /// Whether the call's effect takes place before it goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     BeforeWrite,
     AfterWrite,
 }
 
 /// A fault of single items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ItemFault {
+pub(crate) enum ItemFault {
     /// Not written, with this code.
     Code(u32),
     /// Written, but left out of the answer.
@@ -86,7 +86,7 @@ pub(super) enum ItemFault {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum When {
+pub(crate) enum When {
     /// Of the calls, or of the items for a fault of items.
     Share(f64),
     /// The calls with these numbers, counted from 1 among those the rule is for.
@@ -95,7 +95,7 @@ pub(super) enum When {
 
 impl CallFault {
     /// Whether the call still has its effect.
-    pub(super) fn lets_write(&self) -> bool {
+    pub(crate) fn lets_write(&self) -> bool {
         match self {
             Self::Code(_, moment)
             | Self::Http(_, moment)
@@ -120,9 +120,9 @@ impl CallFault {
     }
 }
 
-impl Kind {
+impl FaultKind {
     /// Whether it can be played only where the answer lists items.
-    pub(super) fn needs_items(&self) -> bool {
+    pub(crate) fn needs_items(&self) -> bool {
         match self {
             // The list of `friend_delete_all` can be cleared in part.
             Self::Item(fault) => !matches!(fault, ItemFault::Partial(_)),
@@ -134,7 +134,7 @@ impl Kind {
 /// What is wrong with the text of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fault rule `{rule}`: {problem}\nhint: {hint}")]
-pub struct RuleError {
+pub struct FaultRuleError {
     rule: String,
     problem: String,
     hint: &'static str,
@@ -156,22 +156,22 @@ const NO_ITEMS: &str = "friend_delete_all has one verdict and lists no items";
 
 type Problem = (String, &'static str);
 
-impl FromStr for Rule {
-    type Err = RuleError;
+impl FromStr for FaultRule {
+    type Err = FaultRuleError;
 
-    fn from_str(text: &str) -> Result<Self, RuleError> {
-        parse_rule(text).map_err(|(problem, hint)| RuleError { rule: text.to_owned(), problem, hint })
+    fn from_str(text: &str) -> Result<Self, FaultRuleError> {
+        parse_rule(text).map_err(|(problem, hint)| FaultRuleError { rule: text.to_owned(), problem, hint })
     }
 }
 
-fn parse_rule(text: &str) -> Result<Rule, Problem> {
+fn parse_rule(text: &str) -> Result<FaultRule, Problem> {
     let parts: Vec<&str> = text.split(':').collect();
     let (command, kind, when, max) = match parts.as_slice() {
         [command, kind, when] => (command, kind, when, None),
         [command, kind, when, max] => (command, kind, when, Some(max)),
         other => return Err((format!("{} parts instead of 3 or 4", other.len()), FORM)),
     };
-    let rule = Rule {
+    let rule = FaultRule {
         command: parse_command(command)?,
         kind: parse_kind(kind)?,
         when: parse_when(when)?,
@@ -192,45 +192,45 @@ fn parse_command(name: &str) -> Result<Option<Command>, Problem> {
     Command::from_name(name).map(Some).ok_or_else(|| (format!("unknown command `{name}`"), COMMANDS))
 }
 
-fn parse_kind(text: &str) -> Result<Kind, Problem> {
+fn parse_kind(text: &str) -> Result<FaultKind, Problem> {
     use CallFault as C;
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (text, None),
     };
     if let Some(fault) = parse_moment_kind(name, value)? {
-        return Ok(Kind::Call(fault));
+        return Ok(FaultKind::Call(fault));
     }
     Ok(match (name, value) {
-        ("slow", Some(value)) => Kind::Call(C::Slow(parse_duration(value)?)),
+        ("slow", Some(value)) => FaultKind::Call(C::Slow(parse_duration(value)?)),
         ("storm", Some(value)) => {
             let (code, lasts) = value.split_once('/').ok_or_else(|| wrong(value, DURATIONS))?;
-            Kind::Call(C::Storm(parse_code(code)?, parse_duration(lasts)?))
+            FaultKind::Call(C::Storm(parse_code(code)?, parse_duration(lasts)?))
         }
         ("poison", Some(value)) => match value.split_once('/') {
-            Some((code, id)) if !id.is_empty() => Kind::Call(C::Poison(parse_code(code)?, id.to_owned())),
+            Some((code, id)) if !id.is_empty() => FaultKind::Call(C::Poison(parse_code(code)?, id.to_owned())),
             Some(_) | None => return Err(wrong(value, POISON)),
         },
-        ("item", Some(value)) => Kind::Item(ItemFault::Code(parse_code(value)?)),
-        ("missing", None) => Kind::Item(ItemFault::Missing),
-        ("duplicate", None) => Kind::Item(ItemFault::Duplicate),
-        ("partial", Some(value)) => Kind::Item(ItemFault::Partial(parse_code(value)?)),
-        ("only-failed", None) => Kind::Item(ItemFault::OnlyFailed),
-        ("only-invalid", None) => Kind::Item(ItemFault::OnlyInvalid),
-        ("twice", Some(value)) => Kind::Item(ItemFault::Twice(parse_code(value)?)),
-        ("blamed", None) => Kind::Item(ItemFault::Blamed),
-        ("shape-2025", None) => Kind::Call(C::Shape2025),
-        ("fail-with", Some(value)) => Kind::Call(C::FailWith(parse_code(value)?)),
-        ("ok-with", Some(value)) => Kind::Call(C::OkWith(parse_code(value)?)),
-        ("fail-zero", None) => Kind::Call(C::FailZero),
-        ("foreign", None) => Kind::Call(C::Foreign),
-        ("shuffle", None) => Kind::Call(C::Shuffle),
-        ("garbage", None) => Kind::Call(C::Garbage),
-        ("truncated", None) => Kind::Call(C::Truncated),
-        ("cut", None) => Kind::Call(C::Cut),
-        ("huge", None) => Kind::Call(C::Huge),
-        ("string-code", None) => Kind::Call(C::StringCode),
-        ("object-items", None) => Kind::Call(C::ObjectItems),
+        ("item", Some(value)) => FaultKind::Item(ItemFault::Code(parse_code(value)?)),
+        ("missing", None) => FaultKind::Item(ItemFault::Missing),
+        ("duplicate", None) => FaultKind::Item(ItemFault::Duplicate),
+        ("partial", Some(value)) => FaultKind::Item(ItemFault::Partial(parse_code(value)?)),
+        ("only-failed", None) => FaultKind::Item(ItemFault::OnlyFailed),
+        ("only-invalid", None) => FaultKind::Item(ItemFault::OnlyInvalid),
+        ("twice", Some(value)) => FaultKind::Item(ItemFault::Twice(parse_code(value)?)),
+        ("blamed", None) => FaultKind::Item(ItemFault::Blamed),
+        ("shape-2025", None) => FaultKind::Call(C::Shape2025),
+        ("fail-with", Some(value)) => FaultKind::Call(C::FailWith(parse_code(value)?)),
+        ("ok-with", Some(value)) => FaultKind::Call(C::OkWith(parse_code(value)?)),
+        ("fail-zero", None) => FaultKind::Call(C::FailZero),
+        ("foreign", None) => FaultKind::Call(C::Foreign),
+        ("shuffle", None) => FaultKind::Call(C::Shuffle),
+        ("garbage", None) => FaultKind::Call(C::Garbage),
+        ("truncated", None) => FaultKind::Call(C::Truncated),
+        ("cut", None) => FaultKind::Call(C::Cut),
+        ("huge", None) => FaultKind::Call(C::Huge),
+        ("string-code", None) => FaultKind::Call(C::StringCode),
+        ("object-items", None) => FaultKind::Call(C::ObjectItems),
         _ => return Err((format!("no such kind `{text}`"), KINDS)),
     })
 }
@@ -299,7 +299,7 @@ fn wrong(text: &str, hint: &'static str) -> Problem {
     (format!("`{text}` does not fit here"), hint)
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(fault) => fault.fmt(f),

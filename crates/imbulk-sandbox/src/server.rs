@@ -12,11 +12,11 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::answer;
-use super::command::Command;
-use super::desk::{Call, Desk, Stub};
-use super::refusal::Refusal;
-use super::reply::{Exchange, Payload};
+use crate::answer;
+use crate::command::Command;
+use crate::refusal::Refusal;
+use crate::reply::{Exchange, Payload};
+use crate::service::{Call, CallHandle, Service};
 
 /// 1000 friends with a remark, 32 groups and ten custom fields of full length take 7 MB.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -32,14 +32,14 @@ enum Broken {
     Close,
 }
 
-/// Takes connections until the desk stops.
-pub(super) async fn accept(desk: Arc<Desk>, listener: TcpListener) {
+/// Takes connections until the service stops.
+pub(crate) async fn accept(service: Arc<Service>, listener: TcpListener) {
     loop {
         tokio::select! {
-            () = desk.stop.cancelled() => return,
+            () = service.stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    desk.tasks.spawn(converse(Arc::clone(&desk), stream));
+                    service.tasks.spawn(converse(Arc::clone(&service), stream));
                 }
                 // Out of file descriptors, or the peer is gone already: let others finish first.
                 Err(_) => tokio::task::yield_now().await,
@@ -48,14 +48,14 @@ pub(super) async fn accept(desk: Arc<Desk>, listener: TcpListener) {
     }
 }
 
-async fn converse(desk: Arc<Desk>, stream: TcpStream) {
+async fn converse(service: Arc<Service>, stream: TcpStream) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let service = service_fn(|request| respond(Arc::clone(&desk), request));
-    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let respond = service_fn(|request| self::respond(Arc::clone(&service), request));
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), respond);
     let end = tokio::select! {
-        () = desk.stop.cancelled() => return,
+        () = service.stop.cancelled() => return,
         end = &mut connection => end,
     };
     let broken = end.err().and_then(|error| {
@@ -69,30 +69,30 @@ async fn converse(desk: Arc<Desk>, stream: TcpStream) {
     }
 }
 
-async fn respond(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response<Payload>, Broken> {
+async fn respond(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Payload>, Broken> {
     let path = request.uri().path();
     let Some(command) = Command::from_path(path) else {
         if path == REPORT_PATH && request.method() == Method::GET {
-            return Ok(report(&desk));
+            return Ok(report(&service));
         }
-        let refusal = desk.unknown_path();
+        let refusal = service.unknown_path();
         return Ok(json(answer::refused(None, &refusal)));
     };
     let (head, body) = request.into_parts();
     let body = read(&head.method, body).await;
     let call = Call { command, query: head.uri.query().unwrap_or(""), body: body.as_deref().map_err(Clone::clone) };
-    let admitted = match desk.admit(&call) {
+    let admitted = match service.admit(&call) {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(json(answer::refused(Some(command), &refusal))),
     };
     // A task of its own: as at a real server, a caller that hangs up does not undo the call.
-    let _waiter = Waiter { desk: Arc::clone(&desk), stub: admitted.stub() };
-    let task = desk.tasks.spawn({
-        let desk = Arc::clone(&desk);
+    let _waiter = Waiter { service: Arc::clone(&service), handle: admitted.handle() };
+    let task = service.tasks.spawn({
+        let service = Arc::clone(&service);
         async move {
             tokio::select! {
-                () = desk.stop.cancelled() => Exchange::Close,
-                exchange = desk.process(admitted) => exchange,
+                () = service.stop.cancelled() => Exchange::Close,
+                exchange = service.process(admitted) => exchange,
             }
         }
     });
@@ -107,13 +107,13 @@ async fn respond(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response
 
 /// Dropped when the caller has its answer, and when it hangs up.
 struct Waiter {
-    desk: Arc<Desk>,
-    stub: Stub,
+    service: Arc<Service>,
+    handle: CallHandle,
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.desk.hang_up(self.stub);
+        self.service.hang_up(self.handle);
     }
 }
 
@@ -125,9 +125,9 @@ async fn read(method: &Method, body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
-fn report(desk: &Desk) -> Response<Payload> {
+fn report(service: &Service) -> Response<Payload> {
     // Counts and names always serialize.
-    json(serde_json::to_vec_pretty(&desk.report()).unwrap_or_default())
+    json(serde_json::to_vec_pretty(&service.report()).unwrap_or_default())
 }
 
 fn json(body: Vec<u8>) -> Response<Payload> {

@@ -18,7 +18,7 @@
 //!
 //! # Faults
 //!
-//! A fault is a [`Rule`], parsed from text:
+//! A fault is a [`FaultRule`], parsed from text:
 //!
 //! ```text
 //! RULE    = COMMAND ":" KIND ":" WHEN [ ":max=" N ]
@@ -66,18 +66,18 @@ mod answer;
 mod auth;
 mod command;
 mod conflicts;
-mod desk;
+mod fault_rule;
 mod faults;
 mod journal;
 mod json;
 mod key;
-mod order;
 mod rate;
 mod refusal;
 mod reply;
 mod report;
-mod rules;
+mod request;
 mod server;
+mod service;
 mod world;
 
 use std::io;
@@ -89,12 +89,12 @@ use tokio::net::TcpListener;
 
 pub use auth::App;
 pub use command::Command;
-use desk::{Desk, lock};
-pub use journal::{Entry, Said};
+pub use fault_rule::{FaultRule, FaultRuleError};
+pub use journal::{CallRecord, ResponseRecord};
 pub use rate::Caps;
 pub use report::{CommandReport, Report};
-pub use rules::{Rule, RuleError};
-pub use world::{Touches, World};
+use service::{Service, lock};
+pub use world::{ItemCounters, World};
 
 /// How a stand-in behaves. The default: an open world, the API's caps, no latency, no faults.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ pub struct Config {
     /// How long a call takes.
     pub latency: Latency,
     /// What goes wrong.
-    pub faults: Vec<Rule>,
+    pub faults: Vec<FaultRule>,
     /// Of the faults and the jitter.
     pub seed: u64,
     /// Accounts and friend lists.
@@ -138,7 +138,7 @@ pub struct Latency {
 /// A running stand-in. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
-    desk: Arc<Desk>,
+    service: Arc<Service>,
     addr: SocketAddr,
 }
 
@@ -157,9 +157,9 @@ impl Sandbox {
         }
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let desk = Arc::new(Desk::new(config));
-        desk.tasks.spawn(server::accept(Arc::clone(&desk), listener));
-        Ok(Self { desk, addr })
+        let service = Arc::new(Service::new(config));
+        service.tasks.spawn(server::accept(Arc::clone(&service), listener));
+        Ok(Self { service, addr })
     }
 
     /// Where it listens.
@@ -169,49 +169,49 @@ impl Sandbox {
 
     /// What has happened so far.
     pub fn report(&self) -> Report {
-        self.desk.report()
+        self.service.report()
     }
 
     /// The accounts and friend lists as they stand. Calls wait while this is held.
     pub fn world(&self) -> MutexGuard<'_, World> {
-        lock(&self.desk.world)
+        lock(&self.service.world)
     }
 
     /// From now on every call is kept for [`Sandbox::journal`].
     pub fn keep_journal(&self) {
-        lock(&self.desk.journal).keep();
+        lock(&self.service.journal).keep();
     }
 
     /// The calls so far, one by one, nearly in the order of their arrival.
-    pub fn journal(&self) -> Vec<Entry> {
-        lock(&self.desk.journal).entries().to_vec()
+    pub fn journal(&self) -> Vec<CallRecord> {
+        lock(&self.service.journal).entries().to_vec()
     }
 
     /// Now, by the clock of the journal.
     pub fn now(&self) -> u64 {
-        self.desk.now()
+        self.service.now()
     }
 
     /// Other faults from now on; calls are counted from 1 again.
-    pub fn set_faults(&self, rules: Vec<Rule>) {
-        lock(&self.desk.faults).replace(rules);
+    pub fn set_faults(&self, rules: Vec<FaultRule>) {
+        lock(&self.service.faults).replace(rules);
     }
 
     /// Other caps from now on.
     pub fn set_caps(&self, caps: Caps) {
-        lock(&self.desk.gate).caps = caps;
+        lock(&self.service.gate).caps = caps;
     }
 
     /// Breaks off all connections and calls, and returns when the last has ended.
     pub async fn stop(self) {
-        self.desk.stop.cancel();
-        self.desk.tasks.close();
-        self.desk.tasks.wait().await;
+        self.service.stop.cancel();
+        self.service.tasks.close();
+        self.service.tasks.wait().await;
     }
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.desk.stop.cancel();
+        self.service.stop.cancel();
     }
 }

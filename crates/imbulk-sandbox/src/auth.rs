@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::Sha256;
 
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 
 /// The one app that the stand-in serves.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Default for App {
 const MAX_CLAIMS: u64 = 64 * 1024;
 
 /// Checks the URL's query as the REST API overview describes it; `now` in seconds since 1970.
-pub(super) fn check(app: &App, query: &str, now: u64) -> Result<(), Refusal> {
+pub(crate) fn check(app: &App, query: &str, now: u64) -> Result<(), Refusal> {
     let params = Params::parse(query)?;
     let sdkappid = params.get("sdkappid").ok_or(Refusal::new(60012))?;
     if sdkappid.parse() != Ok(app.sdkappid) {

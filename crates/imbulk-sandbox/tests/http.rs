@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use imbulk::sandbox::{App, Caps, Command, Config, Latency, Report, Rule, Said, Sandbox, World};
+use imbulk_sandbox::{App, Caps, Command, Config, FaultRule, Latency, Report, ResponseRecord, Sandbox, World};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,7 +48,7 @@ fn config() -> Config {
     }
 }
 
-fn rules(texts: &[&str]) -> Vec<Rule> {
+fn rules(texts: &[&str]) -> Vec<FaultRule> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
@@ -171,9 +171,9 @@ async fn the_four_commands_do_what_their_pages_say() {
     assert!(!world.is_friend("id", "id1") && !world.is_friend("id1", "id"));
     assert!(!world.is_friend("owner", "id") && world.is_friend("id", "owner"));
     assert_eq!(world.tags("x", "y").unwrap()["Tag_SNS_IM_Remark"], "备注");
-    let touches = world.friend_touches("id", "id1");
+    let touches = world.friend_counters("id", "id1");
     assert_eq!((touches.received, touches.written), (2, 1));
-    assert_eq!(world.items_touched(), 5);
+    assert_eq!(world.items_received(), 5);
 }
 
 #[tokio::test]
@@ -483,12 +483,12 @@ async fn the_journal_tells_what_was_asked_what_was_done_and_what_the_caller_coul
     let both = json!({ "From_Account": "d", "DeleteType": "Delete_Type_Both" });
     call(&sandbox, Command::FriendDeleteAll, &both).await;
     let journal = sandbox.journal();
-    let items = |codes: [u32; 2]| Said::Items(["a", "c"].map(str::to_owned).into_iter().zip(codes).collect());
+    let items = |codes: [u32; 2]| ResponseRecord::Items(["a", "c"].map(str::to_owned).into_iter().zip(codes).collect());
     let told: Vec<_> = journal.iter().map(|entry| (entry.did.clone(), entry.said.clone())).collect();
     assert_eq!(told[0], (items([70500, 0]), items([70500, 0])));
-    assert_eq!(told[1], (items([0, 70107]), Said::Nothing), "a is gone, and nobody was told");
-    assert_eq!(told[2], (items([70107, 70107]), Said::Nothing));
-    assert_eq!(told[3], (Said::Whole(0), Said::Whole(0)));
+    assert_eq!(told[1], (items([0, 70107]), ResponseRecord::Nothing), "a is gone, and nobody was told");
+    assert_eq!(told[2], (items([70107, 70107]), ResponseRecord::Nothing));
+    assert_eq!(told[3], (ResponseRecord::Whole(0), ResponseRecord::Whole(0)));
     assert_eq!((journal[0].from.as_deref(), journal[0].both, journal[0].items.len()), (None, false, 2));
     assert_eq!((journal[3].from.as_deref(), journal[3].both, journal[3].items.len()), (Some("d"), true, 1));
     assert!(journal.windows(2).all(|pair| pair[0].arrived < pair[1].arrived));
@@ -508,5 +508,8 @@ async fn the_journal_knows_a_call_whose_caller_hung_up_while_it_was_at_work() {
     }
     let entry = &sandbox.journal()[0];
     assert!(entry.closed < entry.done, "{entry:?}");
-    assert_eq!((&entry.did, &entry.said), (&Said::Items(vec![("a".to_owned(), 0)]), &Said::Nothing));
+    assert_eq!(
+        (&entry.did, &entry.said),
+        (&ResponseRecord::Items(vec![("a".to_owned(), 0)]), &ResponseRecord::Nothing)
+    );
 }

@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-use super::answer::Verdict;
-use super::command::Command;
-use super::order::{DeleteType, Order};
+use crate::answer::Verdict;
+use crate::command::Command;
+use crate::request::{DeleteType, ParsedRequest};
 
 /// A call. Moments are nanoseconds of the stand-in's own clock, which never goes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct CallRecord {
     /// What was called.
     pub command: Command,
     /// When it counted at the caps.
@@ -24,14 +24,14 @@ pub struct Entry {
     /// The ids of its items as they came; none if the call was refused before it was read.
     pub items: Vec<String>,
     /// What became of the items, code 0 being written. Nothing where the call was refused or struck before its effect.
-    pub did: Said,
+    pub did: ResponseRecord,
     /// What the caller can read in the answer.
-    pub said: Said,
+    pub said: ResponseRecord,
 }
 
 /// Codes, as an answer has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ResponseRecord {
     /// No answer, or none that can be read.
     Nothing,
     /// Another HTTP status than 200.
@@ -42,7 +42,7 @@ pub enum Said {
     Items(Vec<(String, u32)>),
 }
 
-impl From<&Verdict> for Said {
+impl From<&Verdict> for ResponseRecord {
     fn from(verdict: &Verdict) -> Self {
         match verdict {
             Verdict::Refused(refusal) => Self::Whole(refusal.code),
@@ -52,9 +52,9 @@ impl From<&Verdict> for Said {
     }
 }
 
-impl Said {
+impl ResponseRecord {
     /// Reads the body of an answer, by the types of the pages.
-    pub(super) fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Body {
@@ -80,26 +80,26 @@ impl Said {
 
 /// Where a call stands in the journal; nowhere if none is kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line(Option<usize>);
+pub(crate) struct Line(Option<usize>);
 
 /// All calls, once somebody asked for them: without that a stand-in that runs for days would grow.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
-    entries: Option<Vec<Entry>>,
+pub(crate) struct Journal {
+    entries: Option<Vec<CallRecord>>,
 }
 
 impl Journal {
-    pub(super) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.entries.get_or_insert_default();
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[CallRecord] {
         self.entries.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn begin(&mut self, command: Command, arrived: u64) -> Line {
+    pub(crate) fn begin(&mut self, command: Command, arrived: u64) -> Line {
         Line(self.entries.as_mut().map(|entries| {
-            entries.push(Entry {
+            entries.push(CallRecord {
                 command,
                 arrived,
                 done: None,
@@ -107,27 +107,27 @@ impl Journal {
                 from: None,
                 both: false,
                 items: Vec::new(),
-                did: Said::Nothing,
-                said: Said::Nothing,
+                did: ResponseRecord::Nothing,
+                said: ResponseRecord::Nothing,
             });
             entries.len() - 1
         }))
     }
 
-    pub(super) fn entry(&mut self, line: Line) -> Option<&mut Entry> {
+    pub(crate) fn entry(&mut self, line: Line) -> Option<&mut CallRecord> {
         self.entries.as_mut()?.get_mut(line.0?)
     }
 }
 
-impl Entry {
-    pub(super) fn asks(&mut self, order: &Order) {
+impl CallRecord {
+    pub(crate) fn asks(&mut self, order: &ParsedRequest) {
         self.from = order.owner().map(|owner| owner.id.clone());
         self.both = order.way() == DeleteType::Both;
         self.items = order.item_ids().into_iter().map(str::to_owned).collect();
     }
 
     /// Done; a caller that has hung up hears nothing of it.
-    pub(super) fn end(&mut self, said: Said, now: u64) {
+    pub(crate) fn end(&mut self, said: ResponseRecord, now: u64) {
         self.done = Some(now);
         if self.closed.is_none() {
             self.said = said;
@@ -135,7 +135,7 @@ impl Entry {
     }
 
     /// The caller has its answer, or has hung up.
-    pub(super) fn close(&mut self, now: u64) {
+    pub(crate) fn close(&mut self, now: u64) {
         self.closed.get_or_insert(now);
     }
 }

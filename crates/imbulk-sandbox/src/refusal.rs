@@ -2,24 +2,24 @@ use std::borrow::Cow;
 
 /// A request turned down as a whole, or an item: the code and what `ErrorInfo` or `ResultInfo` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: u32,
-    pub(super) info: Cow<'static, str>,
+pub(crate) struct Refusal {
+    pub(crate) code: u32,
+    pub(crate) info: Cow<'static, str>,
 }
 
 impl Refusal {
     /// With the usual text of `code`.
-    pub(super) fn new(code: u32) -> Self {
+    pub(crate) fn new(code: u32) -> Self {
         Self { code, info: usual_text(code) }
     }
 
     /// With a text of its own, for the codes that stand for many different mistakes.
-    pub(super) fn with(code: u32, info: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn with(code: u32, info: impl Into<Cow<'static, str>>) -> Self {
         Self { code, info: info.into() }
     }
 
     /// Whether the `UserSig` itself was the reason (error code table, 700xx).
-    pub(super) fn is_usersig_failure(&self) -> bool {
+    pub(crate) fn is_usersig_failure(&self) -> bool {
         matches!(self.code, 70001 | 70002 | 70003 | 70009 | 70013 | 70014)
     }
 }

@@ -2,15 +2,15 @@
 
 use hashbrown::HashMap;
 
-use super::key::Key;
+use crate::key::Key;
 
 /// A call that is being processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 /// Whether somebody still waits for the answer of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(crate) enum Caller {
     Waiting,
     /// Hung up; the call is still processed, and its accounts are still held.
     Gone,
@@ -18,7 +18,7 @@ pub(super) enum Caller {
 
 /// The accounts of all calls being processed.
 #[derive(Debug, Default)]
-pub(super) struct Conflicts {
+pub(crate) struct Conflicts {
     holders: HashMap<Key, Ticket>,
     callers: HashMap<Ticket, Caller>,
     issued: u64,
@@ -29,7 +29,7 @@ impl Conflicts {
     ///
     /// # Errors
     /// The caller of the call that holds one of them; a waiting one goes before one that is gone.
-    pub(super) fn take(&mut self, keys: &[Key]) -> Result<Ticket, Caller> {
+    pub(crate) fn take(&mut self, keys: &[Key]) -> Result<Ticket, Caller> {
         let mut met = None;
         for holder in keys.iter().filter_map(|key| self.holders.get(key)) {
             match self.callers.get(holder) {
@@ -48,7 +48,7 @@ impl Conflicts {
     }
 
     /// The call is done.
-    pub(super) fn release(&mut self, ticket: Ticket, keys: &[Key]) {
+    pub(crate) fn release(&mut self, ticket: Ticket, keys: &[Key]) {
         self.callers.remove(&ticket);
         for key in keys {
             self.holders.remove(key);
@@ -56,7 +56,7 @@ impl Conflicts {
     }
 
     /// Nobody waits for the call any more; nothing happens if it is done.
-    pub(super) fn hang_up(&mut self, ticket: Ticket) {
+    pub(crate) fn hang_up(&mut self, ticket: Ticket) {
         if let Some(caller) = self.callers.get_mut(&ticket) {
             *caller = Caller::Gone;
         }

@@ -38,24 +38,24 @@ fn every_kind_is_read_and_said_back() {
         "ok-with=30006",
         "fail-zero",
     ] {
-        let rule: Rule = format!("friend_delete:{kind}:0.5").parse().unwrap();
+        let rule: FaultRule = format!("friend_delete:{kind}:0.5").parse().unwrap();
         assert_eq!(rule.kind.to_string(), kind);
     }
 }
 
 #[test]
 fn a_kind_without_a_moment_strikes_before_the_write() {
-    let rule: Rule = "any:silence:1".parse().unwrap();
+    let rule: FaultRule = "any:silence:1".parse().unwrap();
     assert_eq!(rule.kind.to_string(), "silence-before");
-    let rule: Rule = "any:slow=2s:1".parse().unwrap();
+    let rule: FaultRule = "any:slow=2s:1".parse().unwrap();
     assert_eq!(rule.kind.to_string(), "slow=2000ms");
 }
 
 #[test]
 fn a_rule_has_a_command_a_kind_a_when_and_a_most() {
-    let rule: Rule = "account_delete:item=70500:#2,5:max=3".parse().unwrap();
+    let rule: FaultRule = "account_delete:item=70500:#2,5:max=3".parse().unwrap();
     assert_eq!(rule.command, Some(Command::AccountDelete));
-    assert_eq!(rule.kind, Kind::Item(ItemFault::Code(70500)));
+    assert_eq!(rule.kind, FaultKind::Item(ItemFault::Code(70500)));
     let numbers = [2, 5].into_iter().filter_map(NonZeroU64::new).collect();
     assert_eq!(rule.when, When::Calls(numbers));
     assert_eq!(rule.max, NonZeroU64::new(3));
@@ -88,7 +88,7 @@ fn a_wrong_rule_names_what_is_legal() {
         ("friend_delete_all:item=30006:1", NO_ITEMS),
         ("friend_delete_all:shuffle:1", NO_ITEMS),
     ] {
-        let Err(error) = rule.parse::<Rule>() else {
+        let Err(error) = rule.parse::<FaultRule>() else {
             panic!("`{rule}` was taken");
         };
         assert_eq!(error.hint, hint, "{rule}");
@@ -101,8 +101,8 @@ proptest! {
     fn no_text_makes_the_parser_panic(
         text in "(any|friend_delete|[a-z]{0,3})(:(code|slow|storm|item)?(-after)?[=/#:.,0-9msé]{0,24}){0,3}",
     ) {
-        if let Ok(rule) = text.parse::<Rule>() {
-            let again = format!("any:{}:1", rule.kind).parse::<Rule>().unwrap();
+        if let Ok(rule) = text.parse::<FaultRule>() {
+            let again = format!("any:{}:1", rule.kind).parse::<FaultRule>().unwrap();
             prop_assert_eq!(again.kind, rule.kind);
         }
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::Command;
-use super::conflicts::Caller;
-use super::rate::{Gate, Ruling};
+use crate::command::Command;
+use crate::conflicts::Caller;
+use crate::rate::{Admission, Gate};
 
 /// Counts since the start, over all commands; also what `GET /sandbox/report` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,10 +63,10 @@ pub struct CommandReport {
 
 /// Something that happens to a call; a call may meet several.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     BadUserSig,
     BadRequest,
-    Ruled(Ruling),
+    Ruled(Admission),
     Received { items: u64 },
     Overlap(Caller),
     Written { items: u64 },
@@ -74,28 +74,28 @@ pub(super) enum Event {
 
 /// The running counts.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     commands: [CommandReport; Command::ALL.len()],
     unknown_paths: u64,
 }
 
 impl Tally {
-    pub(super) fn call(&mut self, command: Command) {
+    pub(crate) fn call(&mut self, command: Command) {
         self.commands[command.index()].calls += 1;
     }
 
-    pub(super) fn unknown_path(&mut self) {
+    pub(crate) fn unknown_path(&mut self) {
         self.unknown_paths += 1;
     }
 
-    pub(super) fn count(&mut self, command: Command, event: Event) {
+    pub(crate) fn count(&mut self, command: Command, event: Event) {
         let counts = &mut self.commands[command.index()];
         match event {
             Event::BadUserSig => counts.usersig_failures += 1,
             Event::BadRequest => counts.bad_requests += 1,
-            Event::Ruled(Ruling::LetIn) => counts.accepted += 1,
-            Event::Ruled(Ruling::OverCommand) => counts.throttled += 1,
-            Event::Ruled(Ruling::OverApp) => counts.throttled_app += 1,
+            Event::Ruled(Admission::LetIn) => counts.accepted += 1,
+            Event::Ruled(Admission::OverCommand) => counts.throttled += 1,
+            Event::Ruled(Admission::OverApp) => counts.throttled_app += 1,
             Event::Received { items } => counts.items_received += items,
             Event::Overlap(Caller::Waiting) => counts.overlaps += 1,
             Event::Overlap(Caller::Gone) => counts.overlaps_with_abandoned += 1,
@@ -103,7 +103,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn report(&self, gate: &Gate, faults: BTreeMap<String, u64>) -> Report {
+    pub(crate) fn report(&self, gate: &Gate, faults: BTreeMap<String, u64>) -> Report {
         let mut report = Report {
             worst_second: gate.worst_arrived(None),
             worst_second_accepted: gate.worst_let_in(None),
@@ -140,14 +140,14 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::rate::Caps;
+    use crate::rate::Caps;
 
     #[test]
     fn the_sum_over_the_commands_is_the_report_and_it_survives_json() {
         let mut tally = Tally::default();
         for command in [Command::AccountDelete, Command::FriendUpdate] {
             tally.call(command);
-            tally.count(command, Event::Ruled(Ruling::LetIn));
+            tally.count(command, Event::Ruled(Admission::LetIn));
             tally.count(command, Event::Written { items: 3 });
         }
         tally.count(Command::FriendUpdate, Event::Overlap(Caller::Gone));

@@ -6,17 +6,17 @@ use hashbrown::{HashMap, HashSet};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::answer::{ILLEGAL_ACCOUNT, Item, Verdict};
-use super::key::Key;
-use super::order::{Account, DeleteType, Order, TagValue, Update};
-use super::refusal::Refusal;
+use crate::answer::{ILLEGAL_ACCOUNT, Item, Verdict};
+use crate::key::Key;
+use crate::refusal::Refusal;
+use crate::request::{Account, DeleteType, ParsedRequest, TagValue, Update};
 
 /// Groups of one user (limits of the service).
 const MAX_GROUPS: usize = 32;
 
 /// How often an item came in and how often that changed something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Touches {
+pub struct ItemCounters {
     /// Times the item stood in a well-formed call that was let in, whatever became of the call.
     pub received: u32,
     /// Times it was deleted or updated.
@@ -43,7 +43,7 @@ pub struct World {
 }
 
 /// What a call does to one of its items.
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// All of it.
     Written,
     /// Nothing, and it says so.
@@ -76,7 +76,7 @@ enum Extent {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
-    touches: Touches,
+    touches: ItemCounters,
     gone: bool,
 }
 
@@ -170,24 +170,24 @@ impl World {
     }
 
     /// The log of an item of `account_delete`.
-    pub fn account_touches(&self, user: &str) -> Touches {
+    pub fn account_counters(&self, user: &str) -> ItemCounters {
         touches(&self.accounts, Key::account(user))
     }
 
     /// The log of an item of `friend_delete` and `friend_update`, both together.
-    pub fn friend_touches(&self, from: &str, to: &str) -> Touches {
+    pub fn friend_counters(&self, from: &str, to: &str) -> ItemCounters {
         let pair = Key::pair(Key::account(from), Key::account(to));
         touches(&self.friends, pair)
     }
 
     /// The log of an item of `friend_delete_all`.
-    pub fn list_touches(&self, from: &str) -> Touches {
+    pub fn list_counters(&self, from: &str) -> ItemCounters {
         touches(&self.lists, Key::account(from))
     }
 
     /// How many different items were received; more than a checker expects means that something was
     /// sent that nobody asked for.
-    pub fn items_touched(&self) -> usize {
+    pub fn items_received(&self) -> usize {
         [&self.accounts, &self.lists, &self.friends]
             .into_iter()
             .flat_map(HashMap::values)
@@ -196,17 +196,17 @@ impl World {
     }
 
     /// Notes that the items of `order` came in.
-    pub(super) fn receive(&mut self, order: &Order) {
+    pub(crate) fn receive(&mut self, order: &ParsedRequest) {
         match order {
-            Order::AccountDelete { users } => {
+            ParsedRequest::AccountDelete { users } => {
                 receive_all(&mut self.accounts, users.iter().map(|user| user.key));
             }
-            Order::FriendDelete { from, to, .. } => {
+            ParsedRequest::FriendDelete { from, to, .. } => {
                 let pairs = to.iter().map(|to| Key::pair(from.key, to.key));
                 receive_all(&mut self.friends, pairs);
             }
-            Order::FriendDeleteAll { from, .. } => receive_all(&mut self.lists, [from.key]),
-            Order::FriendUpdate { from, updates } => {
+            ParsedRequest::FriendDeleteAll { from, .. } => receive_all(&mut self.lists, [from.key]),
+            ParsedRequest::FriendUpdate { from, updates } => {
                 let pairs = updates.iter().map(|update| Key::pair(from.key, update.to.key));
                 receive_all(&mut self.friends, pairs);
             }
@@ -215,17 +215,17 @@ impl World {
 
     /// The accounts that `order` writes. For a two-way `friend_delete_all` these are the user and
     /// their present friends, in an open world only those whose tags were ever updated.
-    pub(super) fn written_by(&self, order: &Order) -> Vec<Key> {
+    pub(crate) fn written_by(&self, order: &ParsedRequest) -> Vec<Key> {
         match order {
-            Order::AccountDelete { users } => users.iter().map(|user| user.key).collect(),
-            Order::FriendDelete { from, to, way } => {
+            ParsedRequest::AccountDelete { users } => users.iter().map(|user| user.key).collect(),
+            ParsedRequest::FriendDelete { from, to, way } => {
                 let others = match way {
                     DeleteType::Single => &[],
                     DeleteType::Both => to.as_slice(),
                 };
                 std::iter::once(from).chain(others).map(|a| a.key).collect()
             }
-            Order::FriendDeleteAll { from, way } => {
+            ParsedRequest::FriendDeleteAll { from, way } => {
                 let others = match way {
                     DeleteType::Single => None,
                     DeleteType::Both => self.known.get(&from.key),
@@ -233,27 +233,27 @@ impl World {
                 let present = others.into_iter().flatten().filter(|&&to| self.lists_friend(from.key, to));
                 std::iter::once(&from.key).chain(present).copied().collect()
             }
-            Order::FriendUpdate { from, .. } => vec![from.key],
+            ParsedRequest::FriendUpdate { from, .. } => vec![from.key],
         }
     }
 
     /// Carries out `order` at once, each item by its fate. Also returns how many items were written in full.
-    pub(super) fn apply(&mut self, order: &Order, fate: impl Fn(usize) -> Fate) -> (Verdict, u64) {
+    pub(crate) fn apply(&mut self, order: &ParsedRequest, fate: impl Fn(usize) -> Fate) -> (Verdict, u64) {
         if let Some(owner) = order.owner()
             && !self.exists(owner.key)
         {
             return (Verdict::Refused(Refusal::new(30003)), 0);
         }
         match order {
-            Order::AccountDelete { users } => {
+            ParsedRequest::AccountDelete { users } => {
                 let write = |user: &Account, extent| self.delete_account(user.key, extent);
                 each(users, |user| &user.id, fate, write)
             }
-            Order::FriendDelete { from, to, way } => {
+            ParsedRequest::FriendDelete { from, to, way } => {
                 let write = |to: &Account, extent| self.delete_friend(from.key, to, *way, extent);
                 each(to, |to| &to.id, fate, write)
             }
-            Order::FriendDeleteAll { from, way } => match fate(0) {
+            ParsedRequest::FriendDeleteAll { from, way } => match fate(0) {
                 Fate::Spared(refusal) => (Verdict::Refused(refusal), 0),
                 Fate::Written => {
                     self.clear_list(from.key, *way, Extent::Full);
@@ -264,7 +264,7 @@ impl World {
                     (Verdict::Refused(refusal), 0)
                 }
             },
-            Order::FriendUpdate { from, updates } => {
+            ParsedRequest::FriendUpdate { from, updates } => {
                 let write = |update: &Update, extent| self.update_friend(from.key, update, extent);
                 each(updates, |update| &update.to.id, fate, write)
             }
@@ -423,8 +423,8 @@ fn is_gone(records: &HashMap<Key, Record>, key: Key) -> bool {
     records.get(&key).is_some_and(|record| record.gone)
 }
 
-fn touches(records: &HashMap<Key, Record>, key: Key) -> Touches {
-    records.get(&key).map_or_else(Touches::default, |record| record.touches)
+fn touches(records: &HashMap<Key, Record>, key: Key) -> ItemCounters {
+    records.get(&key).map_or_else(ItemCounters::default, |record| record.touches)
 }
 
 fn receive_all(records: &mut HashMap<Key, Record>, keys: impl IntoIterator<Item = Key>) {

@@ -6,96 +6,96 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answer::Verdict;
-use super::auth::{self, App};
-use super::command::Command;
-use super::conflicts::{Conflicts, Ticket};
-use super::faults::{Faults, Plan};
-use super::journal::{Entry, Journal, Line, Said};
-use super::key::{Draw, Key};
-use super::order::Order;
-use super::rate::{Gate, Knock, Ruling};
-use super::refusal::Refusal;
-use super::reply::{Exchange, exchange};
-use super::report::{Event, Report, Tally};
-use super::rules::{CallFault, ItemFault};
-use super::world::{Fate, World};
 use super::{Config, Latency};
+use crate::answer::Verdict;
+use crate::auth::{self, App};
+use crate::command::Command;
+use crate::conflicts::{Conflicts, Ticket};
+use crate::fault_rule::{CallFault, ItemFault};
+use crate::faults::{Faults, Plan};
+use crate::journal::{CallRecord, Journal, Line, ResponseRecord};
+use crate::key::{Draw, Key};
+use crate::rate::{Admission, Arrival, Gate};
+use crate::refusal::Refusal;
+use crate::reply::{Exchange, exchange};
+use crate::report::{Event, Report, Tally};
+use crate::request::ParsedRequest;
+use crate::world::{Fate, World};
 
 /// All that the calls share. Each part has its own lock, and none is held while another is taken but
 /// in `report`.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(crate) struct Service {
     app: App,
     latency: Latency,
     started: Instant,
-    pub(super) gate: Mutex<Gate>,
-    pub(super) faults: Mutex<Faults>,
-    pub(super) world: Mutex<World>,
+    pub(crate) gate: Mutex<Gate>,
+    pub(crate) faults: Mutex<Faults>,
+    pub(crate) world: Mutex<World>,
     conflicts: Mutex<Conflicts>,
     tally: Mutex<Tally>,
-    pub(super) journal: Mutex<Journal>,
+    pub(crate) journal: Mutex<Journal>,
     jitter: Mutex<Draw>,
-    pub(super) tasks: TaskTracker,
-    pub(super) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
 }
 
 /// What the journal has of an item that only a list of failures names: no code goes over the wire.
 const NOT_PROCESSED: u32 = 30003;
 
 /// A panic elsewhere leaves counts behind that are still true.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A call that was read in full.
-pub(super) struct Call<'a> {
-    pub(super) command: Command,
-    pub(super) query: &'a str,
+pub(crate) struct Call<'a> {
+    pub(crate) command: Command,
+    pub(crate) query: &'a str,
     /// The body, or why there is none.
-    pub(super) body: Result<&'a [u8], Refusal>,
+    pub(crate) body: Result<&'a [u8], Refusal>,
 }
 
 /// A call that may be carried out.
 #[derive(Debug)]
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     command: Command,
-    order: Order,
+    order: ParsedRequest,
     plan: Plan,
-    hold: Hold,
+    hold: AccountLock,
     line: Line,
 }
 
 impl Admitted {
-    /// By which [`Desk::hang_up`] knows the call.
-    pub(super) fn stub(&self) -> Stub {
-        Stub { ticket: self.hold.ticket, line: self.line }
+    /// By which [`Service::hang_up`] knows the call.
+    pub(crate) fn handle(&self) -> CallHandle {
+        CallHandle { ticket: self.hold.ticket, line: self.line }
     }
 }
 
 /// What the caller keeps of a call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stub {
+pub(crate) struct CallHandle {
     ticket: Ticket,
     line: Line,
 }
 
 /// The accounts of a call, held until it is done or dropped.
 #[derive(Debug)]
-struct Hold {
-    desk: Arc<Desk>,
+struct AccountLock {
+    service: Arc<Service>,
     ticket: Ticket,
     keys: Vec<Key>,
 }
 
-impl Drop for Hold {
+impl Drop for AccountLock {
     fn drop(&mut self) {
-        lock(&self.desk.conflicts).release(self.ticket, &self.keys);
+        lock(&self.service.conflicts).release(self.ticket, &self.keys);
     }
 }
 
-impl Desk {
-    pub(super) fn new(config: Config) -> Self {
+impl Service {
+    pub(crate) fn new(config: Config) -> Self {
         Self {
             app: config.app,
             latency: config.latency,
@@ -112,26 +112,26 @@ impl Desk {
         }
     }
 
-    pub(super) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let faults = lock(&self.faults).played().clone();
         let gate = lock(&self.gate);
         lock(&self.tally).report(&gate, faults)
     }
 
-    pub(super) fn unknown_path(&self) -> Refusal {
+    pub(crate) fn unknown_path(&self) -> Refusal {
         lock(&self.tally).unknown_path();
         Refusal::new(60009)
     }
 
     /// The checks in their order: the URL, the caps, the body, the accounts being written.
-    pub(super) fn admit(self: &Arc<Self>, call: &Call<'_>) -> Result<Admitted, Refusal> {
+    pub(crate) fn admit(self: &Arc<Self>, call: &Call<'_>) -> Result<Admitted, Refusal> {
         lock(&self.tally).call(call.command);
         let (arrived, knocked) = self.knock(call);
         let line = lock(&self.journal).begin(call.command, arrived);
         let admitted = knocked.and_then(|()| self.read(call, line));
         admitted.inspect_err(|refusal| {
             self.note(line, |entry, now| {
-                entry.end(Said::Whole(refusal.code), now);
+                entry.end(ResponseRecord::Whole(refusal.code), now);
                 entry.close(now);
             });
         })
@@ -143,7 +143,7 @@ impl Desk {
         let order = call
             .body
             .clone()
-            .and_then(|body| Order::read(command, body))
+            .and_then(|body| ParsedRequest::read(command, body))
             .inspect_err(|_| self.count(command, Event::BadRequest))?;
         self.note(line, |entry, _| entry.asks(&order));
         let items = order.item_ids().len() as u64;
@@ -164,8 +164,8 @@ impl Desk {
         let command = call.command;
         let known = auth::check(&self.app, call.query, unix_now());
         let knock = match known {
-            Ok(()) => Knock::Known,
-            Err(_) => Knock::Stranger,
+            Ok(()) => Arrival::Known,
+            Err(_) => Arrival::Stranger,
         };
         let (now, ruling) = {
             let mut gate = lock(&self.gate);
@@ -180,19 +180,19 @@ impl Desk {
         (now, known.and_then(|()| self.ruled(command, ruling)))
     }
 
-    fn ruled(&self, command: Command, ruling: Ruling) -> Result<(), Refusal> {
+    fn ruled(&self, command: Command, ruling: Admission) -> Result<(), Refusal> {
         self.count(command, Event::Ruled(ruling));
         match ruling {
-            Ruling::LetIn => Ok(()),
-            Ruling::OverCommand => Err(Refusal::new(60007)),
-            Ruling::OverApp => Err(Refusal::new(60011)),
+            Admission::LetIn => Ok(()),
+            Admission::OverCommand => Err(Refusal::new(60007)),
+            Admission::OverApp => Err(Refusal::new(60011)),
         }
     }
 
-    fn hold(self: &Arc<Self>, command: Command, keys: Vec<Key>) -> Result<Hold, Refusal> {
+    fn hold(self: &Arc<Self>, command: Command, keys: Vec<Key>) -> Result<AccountLock, Refusal> {
         let taken = lock(&self.conflicts).take(&keys);
         match taken {
-            Ok(ticket) => Ok(Hold { desk: Arc::clone(self), ticket, keys }),
+            Ok(ticket) => Ok(AccountLock { service: Arc::clone(self), ticket, keys }),
             Err(caller) => {
                 self.count(command, Event::Overlap(caller));
                 Err(Refusal::new(30008))
@@ -201,13 +201,13 @@ impl Desk {
     }
 
     /// Nobody waits for the answer any more.
-    pub(super) fn hang_up(&self, stub: Stub) {
-        lock(&self.conflicts).hang_up(stub.ticket);
-        self.note(stub.line, Entry::close);
+    pub(crate) fn hang_up(&self, handle: CallHandle) {
+        lock(&self.conflicts).hang_up(handle.ticket);
+        self.note(handle.line, CallRecord::close);
     }
 
     /// Takes its time, with the effect in the middle; the accounts are free when this returns.
-    pub(super) async fn process(&self, admitted: Admitted) -> Exchange {
+    pub(crate) async fn process(&self, admitted: Admitted) -> Exchange {
         let Admitted { command, order, plan, hold, line } = admitted;
         let half = self.time_to_take(&plan) / 2;
         pause(half).await;
@@ -219,7 +219,7 @@ impl Desk {
         exchange
     }
 
-    fn carry_out(&self, command: Command, order: &Order, plan: &Plan, line: Line) -> Verdict {
+    fn carry_out(&self, command: Command, order: &ParsedRequest, plan: &Plan, line: Line) -> Verdict {
         if plan.call.as_ref().is_some_and(|fault| !fault.lets_write()) {
             // The fault has the last word; nobody gets to see this verdict.
             return Verdict::Done;
@@ -233,7 +233,7 @@ impl Desk {
         };
         let (verdict, items) = lock(&self.world).apply(order, fate);
         self.count(command, Event::Written { items });
-        self.note(line, |entry, _| entry.did = Said::from(&verdict));
+        self.note(line, |entry, _| entry.did = ResponseRecord::from(&verdict));
         verdict
     }
 
@@ -248,14 +248,14 @@ impl Desk {
     }
 
     /// Writes down more of a call, if a journal is kept; with the present moment.
-    fn note(&self, line: Line, change: impl FnOnce(&mut Entry, u64)) {
+    fn note(&self, line: Line, change: impl FnOnce(&mut CallRecord, u64)) {
         if let Some(entry) = lock(&self.journal).entry(line) {
             change(entry, self.now());
         }
     }
 
     /// Nanoseconds since the start; enough for 584 years.
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }

@@ -1,23 +1,23 @@
 use super::*;
-use crate::sandbox::command::Command;
+use crate::command::Command;
 use serde_json::json;
 
-fn order(command: Command, body: &Value) -> Order {
-    Order::read(command, body.to_string().as_bytes()).unwrap()
+fn order(command: Command, body: &Value) -> ParsedRequest {
+    ParsedRequest::read(command, body.to_string().as_bytes()).unwrap()
 }
 
-fn delete_friends(from: &str, to: &[&str], way: &str) -> Order {
+fn delete_friends(from: &str, to: &[&str], way: &str) -> ParsedRequest {
     let body = json!({"From_Account": from, "To_Account": to, "DeleteType": way});
     order(Command::FriendDelete, &body)
 }
 
-fn update(from: &str, to: &str, tag: &str, value: &Value) -> Order {
+fn update(from: &str, to: &str, tag: &str, value: &Value) -> ParsedRequest {
     let item = json!({"To_Account": to, "SnsItem": [{"Tag": tag, "Value": value}]});
     let body = json!({"From_Account": from, "UpdateItem": [item]});
     order(Command::FriendUpdate, &body)
 }
 
-fn codes(world: &mut World, order: &Order) -> Vec<u32> {
+fn codes(world: &mut World, order: &ParsedRequest) -> Vec<u32> {
     match world.apply(order, |_| Fate::Written).0 {
         Verdict::Items(items) => items.iter().map(|item| item.code).collect(),
         Verdict::Refused(refusal) => vec![refusal.code],
@@ -33,7 +33,7 @@ fn an_account_is_deleted_once_and_takes_its_friends_along() {
     assert_eq!(codes(&mut world, &delete), [0, 70107]);
     assert!(!world.account_exists("a"));
     assert!(!world.is_friend("b", "a") && !world.is_friend("a", "b"));
-    let log = world.account_touches("a");
+    let log = world.account_counters("a");
     assert_eq!((log.received, log.written), (2, 1));
     let from_gone = delete_friends("a", &["b"], "Delete_Type_Single");
     assert_eq!(codes(&mut world, &from_gone), [30003]);
@@ -49,8 +49,8 @@ fn a_one_way_delete_leaves_the_other_list_alone_and_a_two_way_one_does_not() {
     assert_eq!(codes(&mut world, &both), [0, 31704], "nobody is their own friend");
     assert!(!world.is_friend("c", "b") && !world.is_friend("b", "c"));
     assert_eq!(codes(&mut world, &both), [31704, 31704]);
-    assert_eq!(world.friend_touches("c", "b").written, 1);
-    assert_eq!(world.friend_touches("b", "c").written, 0);
+    assert_eq!(world.friend_counters("c", "b").written, 1);
+    assert_eq!(world.friend_counters("b", "c").written, 0);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_cleared_list_is_empty_and_both_ways_leaves_every_list() {
     let both = order(Command::FriendDeleteAll, &clear("Delete_Type_Both"));
     assert_eq!(codes(&mut world, &both), [0]);
     assert!(!world.is_friend("b", "a") && world.is_friend("b", "c"));
-    assert_eq!(world.list_touches("a").written, 2);
+    assert_eq!(world.list_counters("a").written, 2);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_spared_item_is_refused_and_not_written() {
     assert_eq!(items[0].code, 30006);
 }
 
-fn half(world: &mut World, order: &Order) -> u64 {
+fn half(world: &mut World, order: &ParsedRequest) -> u64 {
     world.apply(order, |_| Fate::Half(Refusal::new(70500))).1
 }
 

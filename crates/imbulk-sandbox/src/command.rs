@@ -39,22 +39,22 @@ impl Command {
     }
 
     /// Whether the answer lists its items; `friend_delete_all` has one verdict for the request.
-    pub(super) fn lists_items(self) -> bool {
+    pub(crate) fn lists_items(self) -> bool {
         match self {
             Self::AccountDelete | Self::FriendDelete | Self::FriendUpdate => true,
             Self::FriendDeleteAll => false,
         }
     }
 
-    pub(super) fn from_path(path: &str) -> Option<Self> {
+    pub(crate) fn from_path(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|command| command.path() == path)
     }
 
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|command| command.name() == name)
     }
 
-    pub(super) fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self as usize
     }
 }
