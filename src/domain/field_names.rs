@@ -53,21 +53,21 @@ pub fn field(name: &str) -> Option<&'static str> {
 /// The columns of ids in the API.
 pub const ID_COLUMNS: [&str; 3] = ["UserID", "From_Account", "To_Account"];
 
+/// The letters of [`ID_COLUMNS`], as [`letters`] returns them.
+const ID_LETTERS: [&str; 3] = ["userid", "fromaccount", "toaccount"];
+
 /// Whether a cell has the letters of an id column of the API: `user_id`, `To Account`.
+///
+/// Every id of the input is checked, so a cell in ASCII is compared without a copy.
 pub fn is_near_id_column(cell: &[u8]) -> bool {
-    let is_other = |byte: &u8| byte.is_ascii_punctuation() || *byte == b' ';
-    if cell.is_ascii() {
-        // Nearly every id is told apart by its first letter.
-        let first = cell.iter().find(|byte| !is_other(byte)).map(u8::to_ascii_lowercase);
-        if !first.is_some_and(|byte| matches!(byte, b'u' | b'f' | b't') || !byte.is_ascii_graphic()) {
-            return false;
-        }
-    }
     if cell.len() > LONGEST_NAME {
         return false;
     }
-    let letters = letters(&String::from_utf8_lossy(cell));
-    ID_COLUMNS.iter().any(|name| letters == self::letters(name))
+    if cell.is_ascii() {
+        let letters = || cell.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase);
+        return ID_LETTERS.iter().any(|name| letters().eq(name.bytes()));
+    }
+    ID_LETTERS.contains(&&*letters(&String::from_utf8_lossy(cell)))
 }
 
 /// More bytes than a name and the invisible characters in it have.
@@ -211,6 +211,7 @@ mod tests {
         for name in ["UserID", "user_id", "user-id", "\u{feff}UserID", "\"UserID\"", "Ｔo_Account", "from account"] {
             assert!(is_near_id_column(name.as_bytes()), "{name}");
         }
+        assert_eq!(ID_COLUMNS.map(letters), ID_LETTERS);
         for name in ["id", "account", "user", "userid1", "user_1", "to", "", "用户", "DeleteType", "im_user_id"] {
             assert!(!is_near_id_column(name.as_bytes()), "{name}");
         }
