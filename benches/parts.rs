@@ -21,11 +21,11 @@ use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, judge};
 use imbulk::domain::row::{BadRow, RowRef};
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
+use imbulk::export;
 use imbulk::input::Source;
 use imbulk::intake::{Intake, MEMORY, Output, Plan};
 use imbulk::queue::{Loader, NewRun, Queue, RunId, Write};
 use imbulk::rate_limiter::{Limiter, Settings};
-use imbulk::report::results;
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -190,8 +190,8 @@ fn storing(c: &mut Criterion) {
             runtime.block_on(async {
                 let reader = queue.reader().await.expect("a queue");
                 let run = queue.run(run).await.expect("it is there");
-                let format = results::Format::Csv;
-                let written = results::write(&reader, &run, format, None, folder.path(), &mut std::io::sink()).await;
+                let format = export::Format::Csv;
+                let written = export::write(&reader, &run, format, None, folder.path(), &mut std::io::sink()).await;
                 assert_eq!(written.expect("the rows are there").total(), ROWS);
             });
         });

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use imbulk::cli::Cli;
-use imbulk::commands::{self, Error, Exit, LogWriter, finish_telling, tell};
+use imbulk::commands::{self, Error};
+use imbulk::domain::exit::Exit;
+use imbulk::stderr::{self, LogWriter, tell};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
@@ -25,8 +27,8 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
-            let exit = fail(Error::Io { what: "threads can't be started".to_owned(), source });
-            finish_telling();
+            let exit = fail(Error::io("threads can't be started")(source));
+            stderr::finish();
             return exit;
         }
     };
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
         // A panic has ended the process already.
         Err(_panicked) => Exit::Internal.into(),
     };
-    finish_telling();
+    stderr::finish();
     exit
 }
 
@@ -69,7 +71,7 @@ fn log(verbose: u8) {
 /// A broken invariant anywhere ends the process, as a kill would: what is on disk is right, and the next run goes on.
 fn give_up(info: &PanicHookInfo<'_>) {
     tell(format!("internal error: {info}\nhint: please report this; run again to go on: nothing is lost"));
-    finish_telling();
+    stderr::finish();
     std::process::exit(Exit::Internal.code().into());
 }
 

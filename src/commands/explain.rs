@@ -4,15 +4,23 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::error::Error;
+use crate::cli;
+use crate::domain::exit::Exit;
 use crate::domain::response::codes::{Class, Entry, entry};
 
+/// Prints what is known of a code.
+pub(super) fn explain(args: &cli::Explain) -> Result<Exit, Error> {
+    if args.json { super::print_json(&json(args.code)) } else { super::print(&text(args.code)) }
+}
+
 /// What is known of `code`, for people. An unknown code is answered, too: with how imbulk treats it.
-pub(super) fn text(code: i64) -> String {
+fn text(code: i64) -> String {
     entry(code).map_or_else(|| unknown_text(code), |entry| known_text(code, entry))
 }
 
 /// The same for programs.
-pub(super) fn json(code: i64) -> Value {
+fn json(code: i64) -> Value {
     let Some(entry) = entry(code) else {
         let treatment = [treatment("always", Class::Unknown)];
         return json!({ "code": code, "known": false, "treatment": treatment });

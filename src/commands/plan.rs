@@ -1,221 +1,30 @@
-//! `imbulk plan`: everything but sending.
+//! `imbulk plan`
 
-use std::path::Path;
-
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::exit::Exit;
-use super::jobs;
-use super::prepare::{JobInput, Outlook};
-use super::target::{Address, agreed_app};
 use crate::cli;
-use crate::clock;
-use crate::domain::job::Protection;
-use crate::domain::plan_id::{PlanParts, plan_id};
-use crate::domain::response::outcome::Outcome;
-use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
-use crate::queue::{Queue, Run, RunState};
-use crate::report::WhileSending;
-use crate::report::plan::{Changes, Conditions, Plan, ProtectedView, Unfinished, closing};
-use crate::report::progress::{Phase, Progress};
-use crate::report::tell::tell;
+use crate::domain::exit::Exit;
+use crate::report::plan::{Plan, closing};
+use crate::session;
 use crate::settings::Env;
+use crate::stdout::{print, print_json};
 
-/// Loads the input of each job as a planned run and shows what would be sent. Exits 4 where `run` would refuse.
+/// Shows what would be sent. Exits 4 where `run` would refuse.
 pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Exit, Error> {
-    jobs::check_environment(env)?;
-    let jobs = jobs::load(&args.jobs, env)?;
-    jobs::tell_zone(&jobs);
-    agreed_app(&jobs, env)?;
-    let mut queue = super::open_queue(queue).await?;
-    let (mut plans, mut parts) = (Vec::new(), Vec::new());
-    for job in jobs {
-        let address = Address::of(&job, env)?;
-        if address.is_real() {
-            jobs::check_protection(&job, job.operation)?;
-        }
-        let mut input = jobs::with_protected(job, address)?;
-        let (plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;
-        plans.push(plan);
-        parts.push(part);
-    }
-    let id = parts.iter().any(PlanParts::sends).then(|| plan_id(&parts));
-    plans.iter_mut().for_each(|plan| plan.plan_id.clone_from(&id));
-    for part in &parts {
-        note(&mut queue, part).await?;
-    }
-    queue.close().await?;
-    if args.json {
-        super::print_json(&plans)?;
+    show(&args.jobs, args.json, env, queue).await
+}
+
+/// The same for `run` without `--execute`.
+pub(super) async fn show(jobs: &[PathBuf], json: bool, env: &Env, queue: &Path) -> Result<Exit, Error> {
+    let plans = session::plan(jobs, env, queue).await?;
+    if json {
+        print_json(&plans).map_err(Error::io("stdout"))?;
     } else {
-        let files: Vec<String> = args.jobs.iter().map(|file| file.display().to_string()).collect();
+        let files: Vec<String> = jobs.iter().map(|file| file.display().to_string()).collect();
         let texts: Vec<String> = plans.iter().map(Plan::text).collect();
-        super::print(&format!("{}{}", texts.join("\n"), closing(&plans, &files)))?;
+        print(&format!("{}{}", texts.join("\n"), closing(&plans, &files))).map_err(Error::io("stdout"))?;
     }
-    let refused =
-        plans.iter().any(|plan| !plan.conditions.refusals.is_empty() || !plan.conditions.later_refusals.is_empty());
-    Ok(if refused { Exit::Halted } else { Exit::Done })
-}
-
-/// The plan of one job, and what its id depends on.
-pub(super) async fn plan_job(
-    input: &mut JobInput,
-    queue: &mut Queue,
-    rerun: Rerun,
-) -> Result<(Plan, PlanParts), Error> {
-    let mut outlook = input.inspect(queue, rerun).await?;
-    let refusal = outlook.choices.iter().find_map(|choice| match choice {
-        RunChoice::Refuse(refusal) => Some(*refusal),
-        RunChoice::Continue(_) | RunChoice::Begin { .. } | RunChoice::Nothing(_) => None,
-    });
-    if outlook.is_unreadable() {
-        // The error that follows must not hide that something else would go first.
-        for run in outlook.continued() {
-            let left = queue.reader().await?.tally(&run).await?[Outcome::Pending];
-            tell(format!("note: `imbulk run` finishes the unfinished run {} first: {left} rows are left", run.uuid));
-        }
-    }
-    let mut progress = Progress::new(Phase::Loading);
-    let run = input.preview(queue, &mut outlook, rerun, &mut |snapshot| progress.update(snapshot)).await;
-    progress.finish();
-    let run = run?;
-    // Not before: the preview takes rows out that are protected since.
-    let parts = input.plan_parts(queue, &outlook).await?;
-    let mut conditions = conditions(input, queue, &outlook, &parts).await?;
-    conditions.refusals.extend(refusal.map(|refusal| input.refused(&outlook, refusal).to_string()));
-    // Each run that would be sent, in its order.
-    let mut sent = outlook.continued();
-    sent.retain(|older| older.id != run.id);
-    sent.extend((run.state() != RunState::Finished).then(|| run.clone()));
-    for (at, run) in sent.iter().enumerate() {
-        let refusals = input.refusals(queue, run).await?.into_iter().map(|refusal| refusal.to_string());
-        if at == 0 {
-            conditions.refusals.extend(refusals);
-        } else {
-            conditions.later_refusals.extend(refusals);
-        }
-    }
-    if parts.sends() {
-        conditions.guards = input.read_guards(queue, &run).await?;
-    }
-    Ok((read(input, queue, &run, conditions).await?, parts))
-}
-
-async fn read(input: &JobInput, queue: &Queue, run: &Run, conditions: Conditions) -> Result<Plan, Error> {
-    let limits = input.job.limits;
-    let calls_per_second = limits.calls_per_second.min(limits.app_calls_per_second);
-    let reader = queue.reader().await?;
-    Ok(Plan::read(&reader, run, conditions, calls_per_second, &clock::local_now()).await?)
-}
-
-/// What decides about a job's plan beside its rows.
-async fn conditions(
-    input: &JobInput,
-    queue: &mut Queue,
-    outlook: &Outlook,
-    parts: &PlanParts,
-) -> Result<Conditions, Error> {
-    let now = clock::local_now();
-    let mut continues = Vec::new();
-    for choice in &outlook.choices {
-        let run = match choice {
-            RunChoice::Continue(run) | RunChoice::Refuse(Refusal::Ended { run, .. } | Refusal::Redefined { run }) => {
-                *run
-            }
-            RunChoice::Begin { .. } | RunChoice::Nothing(_) | RunChoice::Refuse(Refusal::NothingToResume) => continue,
-        };
-        continues.push(unfinished(queue, outlook, run, &now).await?);
-    }
-    let mut gives_up = Vec::new();
-    for run in outlook.replaced() {
-        gives_up.push(unfinished(queue, outlook, run, &now).await?);
-    }
-    let missing = input.address.missing().into_iter().map(str::to_owned);
-    Ok(Conditions {
-        continues,
-        gives_up,
-        since_last_plan: changes(queue, parts).await?,
-        target: input.address.view(),
-        protected: protected(input),
-        until: input.job.stop.until.and_then(|until| until.next(&now)),
-        guards: Vec::new(),
-        while_sending: WhileSending::of(&input.job, input.address.is_real()),
-        refusals: missing.collect(),
-        later_refusals: Vec::new(),
-        now,
-    })
-}
-
-async fn unfinished(queue: &Queue, outlook: &Outlook, at: usize, now: &Zoned) -> Result<Unfinished, Error> {
-    let run = &outlook.runs[at];
-    let tally = queue.reader().await?.tally(run).await?;
-    Ok(Unfinished {
-        run: run.uuid.clone(),
-        same_input: outlook.is_current(at),
-        rows_left: tally[Outcome::Pending],
-        rows: run.row_count.cast_unsigned(),
-        began: local(run.started_at.unwrap_or(run.created_at), now.time_zone()),
-        ended_by: run.ended_by(),
-    })
-}
-
-/// What is different from the plan that was shown last, if one was since the last run.
-async fn changes(queue: &mut Queue, parts: &PlanParts) -> Result<Option<Changes>, Error> {
-    let Some((shown_at, earlier)) = last_shown(queue, parts).await? else {
-        return Ok(None);
-    };
-    let other_version = "it was made by another version of imbulk";
-    let differences = earlier.map_or_else(|| vec![other_version], |earlier| parts.differences(&earlier));
-    Ok(Some(Changes { shown_at, differences }))
-}
-
-/// When the last plan of the job was shown, and its parts, unless another version of imbulk has shown it.
-async fn last_shown(queue: &mut Queue, parts: &PlanParts) -> Result<Option<(Zoned, Option<PlanParts>)>, Error> {
-    let shown = queue.shown_plan(&parts.job, &parts.target).await?;
-    let zone = clock::local_now().time_zone().clone();
-    Ok(shown.map(|shown| (local(shown.shown_at, &zone), serde_json::from_str(&shown.parts).ok())))
-}
-
-/// What is different from the plan that was shown last, for stderr.
-pub(super) async fn differs_from_last(queue: &mut Queue, parts: &PlanParts) -> Result<Option<String>, Error> {
-    let changes = changes(queue, parts).await?.filter(|changes| !changes.differences.is_empty());
-    let line = |changes: Changes| changes.line(&clock::local_now());
-    Ok(changes.map(|changes| format!("note: {}: not as planned: last plan {}", parts.job, line(changes))))
-}
-
-/// Why what would be sent is not the plan that was asked for.
-pub(super) async fn what_differs(queue: &mut Queue, all: &[PlanParts], asked: &str) -> Result<String, Error> {
-    if !all.iter().any(PlanParts::sends) {
-        return Ok("nothing is left to be sent".to_owned());
-    }
-    let (mut shown, mut said) = (Vec::new(), Vec::new());
-    for parts in all {
-        let Some(earlier) = last_shown(queue, parts).await?.and_then(|(_, earlier)| earlier) else { continue };
-        said.extend(parts.differences(&earlier).into_iter().map(|what| format!("{}: {what}", parts.job)));
-        shown.push(earlier);
-    }
-    if plan_id(&shown) == asked {
-        return Ok(said.join("; "));
-    }
-    Ok(format!("what would be sent now is plan {}", plan_id(all)))
-}
-
-/// Milliseconds since 1970 on a local clock.
-pub(super) fn local(milliseconds: i64, zone: &TimeZone) -> Zoned {
-    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MIN).to_zoned(zone.clone())
-}
-
-async fn note(queue: &mut Queue, parts: &PlanParts) -> Result<(), Error> {
-    let text = serde_json::to_string(parts).expect("strings and numbers are JSON");
-    Ok(queue.note_plan(&parts.job, &parts.target, &text, clock::now().as_millisecond()).await?)
-}
-
-fn protected(input: &JobInput) -> ProtectedView {
-    let file = match &input.job.guard.protected {
-        Some(Protection::File(file)) => Some(file.display().to_string()),
-        Some(Protection::Nobody) | None => None,
-    };
-    ProtectedView { file, ids: input.protected.ids() as u64, patterns: input.protected.patterns() as u64 }
+    let is_refused = |plan: &Plan| !plan.conditions.refusals.is_empty() || !plan.conditions.later_refusals.is_empty();
+    Ok(if plans.iter().any(is_refused) { Exit::Halted } else { Exit::Done })
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::error::Error;
-use super::exit::Exit;
-use super::select::find;
 use crate::cli;
+use crate::domain::exit::Exit;
 use crate::queue::{CodeRows, Queue, Reader, Run, RunState, Selection};
+use crate::session::{SessionError, find};
 
 /// Makes failed items pending again.
 pub(super) async fn retry(args: &cli::Retry, path: &Path) -> Result<Exit, Error> {
@@ -34,10 +34,10 @@ fn report(job: &str, rows: &[CodeRows]) -> String {
     text + "\nhint: `imbulk run` with the job sends them"
 }
 
-fn refuse_superseded(run: &Run) -> Result<(), Error> {
+fn refuse_superseded(run: &Run) -> Result<(), SessionError> {
     if run.state() == RunState::Superseded {
         let what = format!("run {} was given up for a newer one\nhint: retry that one", run.uuid);
-        return Err(Error::Usage(what));
+        return Err(SessionError::Usage(what));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `imbulk sandbox`
 
 use super::error::Error;
-use super::exit::Exit;
 use crate::cli;
+use crate::domain::exit::Exit;
 use crate::settings::Env;
 use imbulk_sandbox::{App, Caps, Config, Latency, Sandbox, World};
 

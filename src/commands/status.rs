@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::error::Error;
-use super::exit::Exit;
-use super::select::find;
 use crate::cli;
+use crate::domain::exit::Exit;
 use crate::queue::Reader;
 use crate::report::status::{Detail, Overview};
+use crate::session::find;
 
 /// Shows runs and where they stand.
 pub(super) async fn status(args: &cli::Status, path: &Path) -> Result<Exit, Error> {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::error::Error;
-use super::exit::Exit;
-use super::target::{credentials, identity};
 use crate::api::{Credentials, sign};
 use crate::cli;
 use crate::clock;
+use crate::domain::exit::Exit;
 use crate::domain::job::App;
+use crate::session::{SessionError, credentials, identity};
 use crate::settings::{Env, load_job};
 
 /// How long a printed UserSig is good. The error table advises 24 h at least (70001).
@@ -17,7 +17,7 @@ const VALID: Duration = Duration::from_hours(24);
 /// Prints a UserSig for the job's, or the environment's, app and identifier.
 pub(super) fn usersig(args: &cli::Usersig, env: &Env) -> Result<Exit, Error> {
     let app = match &args.job {
-        Some(file) => load_job(file, env)?.app,
+        Some(file) => load_job(file, env).map_err(SessionError::from)?.app,
         None => env.over(App::default()),
     };
     let (sdkappid, identifier) = identity(&app)?;

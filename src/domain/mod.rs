@@ -5,12 +5,14 @@
 //! nights in a second, and every rule about the API stands in one place.
 
 pub mod account;
+pub mod exit;
 pub mod field_names;
 pub mod guard;
 pub mod job;
 pub mod line_span;
 pub mod operation;
 pub mod plan_id;
+pub mod progress;
 pub mod rate_limit;
 pub mod request;
 pub mod response;
@@ -22,4 +24,5 @@ pub mod schedule;
 pub mod skipped_row;
 pub mod source_facts;
 pub mod tags;
+pub mod timestamp;
 pub mod unusual_id;

@@ -170,7 +170,8 @@ pub fn resolve(path: &Path) -> PathBuf {
     resolved.filter(|path| path.to_str().is_some()).unwrap_or(path)
 }
 
-fn folder_of(file: &Path) -> &Path {
+/// The folder that a file is in.
+pub fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) | None => Path::new("."),

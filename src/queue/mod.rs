@@ -41,7 +41,7 @@ pub use batch_insert::{Gathering, Insert};
 pub use busy::Busy;
 pub use figures::{CodeRows, Rejected};
 pub use free_space::free_bytes;
-pub use identity::{Identity, Loss, resolve};
+pub use identity::{Identity, Loss, folder_of, resolve};
 pub use largest::LargeAccount;
 pub use limit::Limited;
 pub use load::{Loader, Writer};

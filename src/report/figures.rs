@@ -2,13 +2,13 @@
 
 use serde::ser::{Serialize, Serializer};
 
-use super::ReportError;
 use super::state::StateName;
-use super::text::{Text, count, rfc3339, share, visible};
+use super::text::{Text, count, share, visible};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::response::{code_history, codes};
-use crate::queue::{CodeRows, Reader, Rejected, Run};
+use crate::domain::timestamp::rfc3339;
+use crate::queue::{CodeRows, QueueError, Reader, Rejected, Run};
 
 /// Rejected rows that are shown; the others are a command away.
 const SHOWN_REJECTS: u32 = 5;
@@ -56,17 +56,17 @@ pub struct Rejects(pub Vec<Rejected>);
 
 impl Figures {
     /// Reads the figures of a run.
-    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, ReportError> {
+    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, QueueError> {
         Self::read_with(reader, run, SHOWN_REJECTS).await
     }
 
     /// The first rejected rows of a run alone.
-    pub async fn rejects_of(reader: &Reader, run: &Run) -> Result<Rejects, ReportError> {
+    pub async fn rejects_of(reader: &Reader, run: &Run) -> Result<Rejects, QueueError> {
         Ok(Rejects(reader.rejected(run.id, SHOWN_REJECTS).await?))
     }
 
     /// With so many of the rejected rows.
-    pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, ReportError> {
+    pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, QueueError> {
         let outcomes = reader.tally(run).await?;
         let rejected = match outcomes[Outcome::Rejected] {
             0 => Vec::new(),

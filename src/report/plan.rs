@@ -10,13 +10,13 @@ use serde::Serialize;
 use serde::ser::Serializer;
 
 pub use self::conditions::{Changes, Conditions, ProtectedView, Setting, TargetView, Unfinished};
-use super::ReportError;
 use super::figures::Figures;
 use super::input::Input;
-use super::text::{Text, count, counted, duration, rfc3339, share, visible};
+use super::text::{Text, count, counted, duration, share, visible};
 use crate::domain::operation::Operation;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::Outcome;
+use crate::domain::timestamp::rfc3339;
 use crate::queue::{LargeAccount, QueueError, Reader, Run};
 
 /// The target that is no app.
@@ -74,7 +74,7 @@ impl Plan {
         conditions: Conditions,
         calls_per_second: NonZeroU32,
         now: &Zoned,
-    ) -> Result<Self, ReportError> {
+    ) -> Result<Self, QueueError> {
         let operation = run.operation()?;
         let figures = Figures::read_with(reader, run, REJECTS).await?;
         let (left, all) = reader.request_counts(run.id).await?;
@@ -259,7 +259,7 @@ mod tests {
     use crate::domain::row::{Tags, Value};
     use crate::domain::skipped_row::{SkipReason, SkippedRow};
     use crate::report::WhileSending;
-    use crate::report::testing::{Bench, Load, id};
+    use crate::testing::{Bench, Load, id};
 
     fn item(row: u64, account: &str, merged: Option<u64>) -> Item {
         let tags = || Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x\u{9b}".into()))]);

@@ -1,16 +1,16 @@
 //! Where runs stand: all of them as a table, one in detail, also while a runner is at it.
 
 use comfy_table::{CellAlignment, Table, presets};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::ReportError;
 use super::figures::{Figures, by_name, target};
-use super::progress::Pulse;
+use super::progress::{bottleneck_text, heartbeat_line};
 use super::state::StateName;
 use super::text::{Text, count, share, visible};
+use crate::domain::progress::Heartbeat;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::queue::{Reader, Run, RunState};
+use crate::queue::{QueueError, Reader, Run, RunState};
 
 /// A run in detail.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,8 +24,9 @@ pub struct Detail {
     pub requests_left: u64,
     /// Whether a runner is at it.
     pub runner: Runner,
-    /// How it goes, where a runner is at it.
-    pub pulse: Option<Pulse>,
+    /// Its progress, while a runner is at it.
+    #[serde(serialize_with = "heartbeat_as_json")]
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// Whether a runner is at a run.
@@ -85,16 +86,16 @@ impl Runner {
 
 impl Detail {
     /// Reads a run.
-    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, ReportError> {
+    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, QueueError> {
         let (left, all) = reader.request_counts(run.id).await?;
         let runner = Runner::of(reader, run);
-        let pulse = run.pulse.as_deref().filter(|_| runner == Runner::Present);
+        let heartbeat = run.pulse.as_deref().filter(|_| runner == Runner::Present);
         Ok(Self {
             figures: Figures::read(reader, run).await?,
             requests: all.cast_unsigned(),
             requests_left: left.cast_unsigned(),
             runner,
-            pulse: pulse.and_then(|pulse| serde_json::from_str(pulse).ok()),
+            heartbeat: heartbeat.and_then(|heartbeat| serde_json::from_str(heartbeat).ok()),
         })
     }
 
@@ -111,8 +112,8 @@ impl Detail {
             Runner::Absent => "none",
         };
         text.figure("runner", runner);
-        if let Some(pulse) = &self.pulse {
-            text.figure("pace", &pulse.line());
+        if let Some(heartbeat) = &self.heartbeat {
+            text.figure("pace", &heartbeat_line(heartbeat));
         }
         if let Some(started) = &figures.started_at {
             text.figure("started", started);
@@ -131,7 +132,7 @@ impl Detail {
 
 impl Overview {
     /// Reads all runs.
-    pub async fn read(reader: &Reader) -> Result<Self, ReportError> {
+    pub async fn read(reader: &Reader) -> Result<Self, QueueError> {
         let mut runs = Vec::new();
         for run in reader.runs().await? {
             runs.push(Entry {
@@ -173,6 +174,20 @@ impl Overview {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde passes the field")]
+fn heartbeat_as_json<S: Serializer>(heartbeat: &Option<Heartbeat>, serializer: S) -> Result<S::Ok, S::Error> {
+    let json = heartbeat.as_ref().map(|heartbeat| {
+        serde_json::json!({
+            "at": heartbeat.at,
+            "items_per_second": heartbeat.rates.items,
+            "calls_per_second": heartbeat.rates.calls,
+            "in_flight": heartbeat.in_flight,
+            "bottleneck": heartbeat.bottleneck.as_ref().map(bottleneck_text),
+        })
+    });
+    json.serialize(serializer)
+}
+
 impl Entry {
     fn cells(&self) -> [String; 8] {
         let failed = self.outcomes[Outcome::Failed] + self.outcomes[Outcome::InDoubt];
@@ -193,21 +208,25 @@ impl Entry {
 mod tests {
     use super::*;
     use crate::domain::line_span::LineSpan;
+    use crate::domain::progress::{Bottleneck, Rates};
     use crate::domain::request::Item;
-    use crate::report::progress::{Hindrance, Rates, Snapshot};
-    use crate::report::testing::{self, Bench, Load, id};
+    use crate::report::testing;
+    use crate::testing::{Bench, Load, id};
 
     #[test]
     fn a_run_that_goes_on_shows_what_is_left_and_why_it_stopped_before() {
-        let throttled = Hindrance::Throttled { calls_per_second: 140 };
-        let now = Snapshot { in_flight: 7, hindrance: Some(throttled), ..Snapshot::default() };
-        let pulse = Pulse::of(&now, Rates { items: 14_000.0, calls: 140.0 }, 0);
+        let heartbeat = Heartbeat {
+            at: 0,
+            rates: Rates { items: 14_000.0, calls: 140.0 },
+            in_flight: 7,
+            bottleneck: Some(Bottleneck::Throttled { calls_per_second: 140 }),
+        };
         let detail = Detail {
             figures: testing::figures(),
             requests: 10_000,
             requests_left: 1,
             runner: Runner::Present,
-            pulse: Some(pulse),
+            heartbeat: Some(heartbeat),
         };
         insta::assert_snapshot!(detail.text(), @r"
         job            purge

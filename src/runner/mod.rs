@@ -5,11 +5,11 @@
 
 mod deadline;
 mod hold;
+mod progress;
 mod recorder;
 mod sender;
 mod shared;
 mod signals;
-mod snapshot;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
+use crate::domain::progress::{ProgressSnapshot, RateMeter};
 use crate::domain::request::{Keys, Request, RequestId};
 use crate::domain::response::codes::Otherwise;
 use crate::domain::response::outcome::Outcome;
@@ -30,7 +31,6 @@ use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
 use crate::queue::{Loss, Queue, QueueError, Reader, RunId, Write};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
-use crate::report::progress::{Meter, Snapshot};
 pub use deadline::Deadline;
 use hold::Hold;
 use recorder::Recorder;
@@ -143,7 +143,7 @@ pub async fn drive(
     deadlines: &mut Vec<Deadline>,
     seed: u64,
     signals: &mut Signals,
-    watch: &mut (dyn FnMut(&Snapshot) + Send),
+    watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
 ) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
     let rescued = queue.rescue().await?;
@@ -172,7 +172,7 @@ pub async fn drive(
         started: Instant::now(),
         calls,
         done_before,
-        meter: Meter::default(),
+        meter: RateMeter::default(),
         noted: None,
         ended_by: None,
     };
@@ -196,7 +196,7 @@ struct Runner<'a> {
     calls: Vec<u64>,
     /// Rows that had their outcome before this session.
     done_before: u64,
-    meter: Meter,
+    meter: RateMeter,
     noted: Option<Instant>,
     /// What ends the runs, as far as it is noted in the queue.
     ended_by: Option<EndedBy>,
@@ -206,7 +206,7 @@ impl Runner<'_> {
     async fn run(
         mut self,
         rescued: Vec<(RunId, Request, Keys)>,
-        watch: &mut (dyn FnMut(&Snapshot) + Send),
+        watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
     ) -> Result<(Queue, Drive), RunError> {
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Event, RunError, Runner, StopReason};
 use crate::rate_limiter::LedgerError;
-use crate::report::tell::tell;
+use crate::stderr::tell;
 
 /// Calls in flight have this long to end once the ledger is lost; the run is to be over within two seconds.
 const TO_END: Duration = Duration::from_secs(1);

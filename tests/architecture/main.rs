@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tokens::{Token, tokens, uses};
 
 /// The rooms, and which others each may use. Dependencies run one way; siblings do not know each other.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("domain", &[]),
     ("clock", &[]),
     // Where tests have the process killed; nothing in any other build.
@@ -23,28 +23,42 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("queue", &["domain", "stored_request", "clock", "fail_point"]),
     ("api", &["domain", "clock", "fail_point"]),
     ("rate_limiter", &["domain", "clock", "fail_point"]),
-    ("report", &["domain", "queue", "stored_request", "fail_point"]),
-    ("runner", &["domain", "queue", "api", "rate_limiter", "report", "clock"]),
+    ("report", &["domain", "queue", "testing"]),
+    // Lines for people, and the data of a command.
+    ("stderr", &[]),
+    ("stdout", &["stderr"]),
+    ("runner", &["domain", "queue", "api", "rate_limiter", "clock", "stderr"]),
+    ("loading", &["domain", "input", "intake", "queue", "stored_request"]),
+    ("export", &["domain", "queue", "stored_request", "fail_point", "testing"]),
     ("settings", &["domain", "api"]),
-    ("cli", &["domain"]),
     (
-        "commands",
+        "session",
         &[
             "domain",
-            "stored_request",
             "clock",
             "input",
-            "intake",
+            "loading",
             "queue",
             "api",
             "rate_limiter",
             "report",
             "runner",
             "settings",
-            "cli",
+            "stderr",
+            "stdout",
         ],
     ),
-    ("main", &["cli", "commands"]),
+    ("cli", &["domain"]),
+    (
+        "commands",
+        &[
+            "domain", "clock", "intake", "loading", "queue", "api", "export", "report", "runner", "session",
+            "settings", "stderr", "stdout", "cli",
+        ],
+    ),
+    // What unit tests of several modules share.
+    ("testing", &["domain", "queue", "stored_request"]),
+    ("main", &["cli", "commands", "domain", "stderr"]),
     ("lib", &[]),
 ];
 

@@ -151,7 +151,7 @@ fn classes(rule: imbulk::domain::response::codes::Rule) -> Vec<Class> {
 
 #[test]
 fn every_exit_code_is_in_the_readme() {
-    use imbulk::commands::Exit;
+    use imbulk::domain::exit::Exit;
     let all =
         [Exit::Done, Exit::DoneWithFailures, Exit::Stopped, Exit::Halted, Exit::Held, Exit::Unusable, Exit::Internal];
     let readme = read("README.md");

@@ -43,7 +43,7 @@ pub enum Work {
 }
 
 /// What is wrong with a server that does not do its work.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Trouble {
     /// There is no way to it; nothing was sent.
     Unreachable(String),

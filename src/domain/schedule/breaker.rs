@@ -48,7 +48,7 @@ struct Open {
 }
 
 /// A time in which nothing works and the server is only probed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Outage {
     /// For how long nothing has worked.
     pub lasts: Duration,

@@ -5,9 +5,10 @@ use jiff::Zoned;
 use serde::{Serialize, Serializer};
 
 use super::super::guards::{self, WhileSending};
-use super::super::text::{Text, between, count, counted, minute, moment_ahead, rfc3339, visible};
+use super::super::text::{Text, between, count, counted, minute, moment_ahead, visible};
 use crate::domain::guard::GuardReading;
 use crate::domain::run_choice::EndedBy;
+use crate::domain::timestamp::rfc3339;
 
 /// What decides about a plan beside its rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::ReportError;
+use super::ExportError;
 use crate::fail_point::{self, Deed};
+use crate::queue::folder_of;
 
 /// Makes a file of what `fill` writes: nobody sees it half written, a crash leaves the old one. It is the user's
 /// alone (mode 0600), as it lists accounts.
@@ -14,19 +15,16 @@ use crate::fail_point::{self, Deed};
 /// Those of `fill`, and where the file can't be made; then what was there before is still there.
 pub async fn atomic_file<T>(
     path: &Path,
-    fill: impl AsyncFnOnce(&mut BufWriter<File>) -> Result<T, ReportError>,
-) -> Result<T, ReportError> {
+    fill: impl AsyncFnOnce(&mut BufWriter<File>) -> Result<T, ExportError>,
+) -> Result<T, ExportError> {
     let target = target(path)?;
-    let fail = |source| ReportError::File { path: path.to_owned(), source };
-    let folder = match target.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    };
+    let fail = |source| ExportError::File { path: path.to_owned(), source };
+    let folder = folder_of(&target);
     let made = tempfile::Builder::new().prefix(".imbulk-").tempfile_in(folder);
     let (handle, temporary) = made.map_err(fail)?.into_parts();
     let mut out = BufWriter::new(handle);
     let filled = fill(&mut out).await.map_err(|error| match error {
-        ReportError::Output(source) => fail(source),
+        ExportError::Output(source) => fail(source),
         of_the_queue => of_the_queue,
     })?;
     out.flush().map_err(fail)?;
@@ -39,11 +37,11 @@ pub async fn atomic_file<T>(
 }
 
 /// Where the file is to stand: links are followed, and anything but a file (a device, a pipe, a folder) is left alone.
-fn target(path: &Path) -> Result<PathBuf, ReportError> {
+fn target(path: &Path) -> Result<PathBuf, ExportError> {
     let Ok(found) = path.canonicalize() else {
         return Ok(path.to_owned());
     };
-    if found.is_file() { Ok(found) } else { Err(ReportError::NotAFile(path.to_owned())) }
+    if found.is_file() { Ok(found) } else { Err(ExportError::NotAFile(path.to_owned())) }
 }
 
 #[cfg(test)]
@@ -57,16 +55,16 @@ mod tests {
         let path = folder.path().join("r.csv");
         std::fs::write(&path, "old").unwrap();
         let failing = atomic_file(&path, async |out: &mut BufWriter<File>| {
-            out.write_all(b"half").map_err(ReportError::Output)?;
-            out.flush().map_err(ReportError::Output)?;
-            Err::<(), _>(ReportError::Output(std::io::Error::other("no more")))
+            out.write_all(b"half").map_err(ExportError::Output)?;
+            out.flush().map_err(ExportError::Output)?;
+            Err::<(), _>(ExportError::Output(std::io::Error::other("no more")))
         });
         assert!(failing.await.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
 
         let whole =
-            atomic_file(&path, async |out: &mut BufWriter<File>| out.write_all(b"new").map_err(ReportError::Output));
+            atomic_file(&path, async |out: &mut BufWriter<File>| out.write_all(b"new").map_err(ExportError::Output));
         whole.await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -76,7 +74,7 @@ mod tests {
     async fn a_device_is_never_replaced_and_a_missing_folder_is_named() {
         let fill = async |_: &mut BufWriter<File>| Ok(());
         let error = atomic_file(Path::new("/dev/null"), fill).await.unwrap_err();
-        assert!(matches!(error, ReportError::NotAFile(_)) && error.hint().is_some());
+        assert!(matches!(error, ExportError::NotAFile(_)) && error.hint().is_some());
         let error = atomic_file(Path::new("/no/such/folder/r.csv"), fill).await.unwrap_err();
         assert!(error.to_string().contains("/no/such/folder/r.csv") && error.hint().is_some(), "{error}");
     }

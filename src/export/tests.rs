@@ -10,7 +10,7 @@ use crate::domain::request::{Doubt, Item};
 use crate::domain::response::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
 use crate::domain::row::{Tags, Value};
 use crate::domain::skipped_row::{SkipReason, SkippedRow};
-use crate::report::testing::{Bench, Load, id};
+use crate::testing::{Bench, Load, id};
 
 async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
     let mut out = Vec::new();
@@ -117,7 +117,7 @@ async fn a_run_without_rows_is_a_header() {
 }
 
 /// A run in which the rows say what they should not.
-async fn broken(rows: &[u64], set_aside: Option<u64>) -> ReportError {
+async fn broken(rows: &[u64], set_aside: Option<u64>) -> ExportError {
     let items = rows.iter().map(|row| plain(*row, "a")).collect();
     let reason = SkipReason::Protected { id: "a".to_owned() };
     let load = Load {
@@ -137,10 +137,10 @@ async fn broken(rows: &[u64], set_aside: Option<u64>) -> ReportError {
 #[tokio::test]
 async fn a_row_that_is_missing_doubled_or_not_of_the_input_is_named() {
     let missing = broken(&[0, 2], Some(2)).await;
-    assert!(matches!(missing, ReportError::Missing { row: 1, .. }) && missing.to_string().contains("x.csv:3"));
-    assert!(matches!(broken(&[0, 1, 1], None).await, ReportError::Doubled { row: 1, .. }));
-    assert!(matches!(broken(&[0, 1], Some(1)).await, ReportError::Doubled { row: 1, .. }));
-    assert!(matches!(broken(&[0, 2], None).await, ReportError::Stray { row: 2, rows: 2, .. }));
+    assert!(matches!(missing, ExportError::Missing { row: 1, .. }) && missing.to_string().contains("x.csv:3"));
+    assert!(matches!(broken(&[0, 1, 1], None).await, ExportError::Doubled { row: 1, .. }));
+    assert!(matches!(broken(&[0, 1], Some(1)).await, ExportError::Doubled { row: 1, .. }));
+    assert!(matches!(broken(&[0, 2], None).await, ExportError::Stray { row: 2, rows: 2, .. }));
 }
 
 #[tokio::test]

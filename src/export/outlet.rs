@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::report::ReportError;
+use super::ExportError;
 
 /// What waits in memory before it goes to the file.
 const MEMORY: usize = 8 << 20;
@@ -24,7 +24,7 @@ pub struct Outlet {
     shared: Arc<Shared>,
     folder: PathBuf,
     memory: usize,
-    thread: JoinHandle<Result<(), ReportError>>,
+    thread: JoinHandle<Result<(), ExportError>>,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Outlet {
     }
 
     /// Waits until the reader has taken all.
-    pub fn finish(self) -> Result<(), ReportError> {
+    pub fn finish(self) -> Result<(), ExportError> {
         self.shared.state().ended = true;
         self.shared.changed.notify_all();
         self.thread.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
@@ -110,7 +110,7 @@ impl Write for Outlet {
 }
 
 impl Shared {
-    fn pass_on(&self, out: &mut impl Write, folder: &Path) -> Result<(), ReportError> {
+    fn pass_on(&self, out: &mut impl Write, folder: &Path) -> Result<(), ExportError> {
         loop {
             let bytes = match self.next(folder)? {
                 Next::Bytes(bytes) => bytes,
@@ -119,13 +119,13 @@ impl Shared {
                     file.read_exact_at(&mut bytes, start).map_err(temporary(folder))?;
                     bytes
                 }
-                Next::End => return out.flush().map_err(ReportError::Output),
+                Next::End => return out.flush().map_err(ExportError::Output),
             };
-            out.write_all(&bytes).map_err(ReportError::Output)?;
+            out.write_all(&bytes).map_err(ExportError::Output)?;
         }
     }
 
-    fn next(&self, folder: &Path) -> Result<Next, ReportError> {
+    fn next(&self, folder: &Path) -> Result<Next, ExportError> {
         let mut state = self.state();
         loop {
             if let Some(bytes) = state.waiting.pop_front() {
@@ -154,9 +154,9 @@ impl Shared {
     }
 }
 
-fn temporary(folder: &Path) -> impl Fn(std::io::Error) -> ReportError + use<> {
+fn temporary(folder: &Path) -> impl Fn(std::io::Error) -> ExportError + use<> {
     let folder = folder.to_owned();
-    move |source| ReportError::Temporary { folder: folder.clone(), source }
+    move |source| ExportError::Temporary { folder: folder.clone(), source }
 }
 
 #[cfg(test)]
@@ -231,7 +231,7 @@ mod tests {
         while outlet.write_all(b"row\n").is_ok() {
             std::thread::yield_now();
         }
-        let Err(ReportError::Output(error)) = outlet.finish() else { panic!("it is no success") };
+        let Err(ExportError::Output(error)) = outlet.finish() else { panic!("it is no success") };
         assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::ExportError;
 use super::lines::{Layout, Line, Lines};
 use super::spill::Record;
 use crate::domain::line_span::LineSpan;
@@ -9,7 +10,6 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::row::{RowNo, Tags};
 use crate::queue::{Exception, QueueError, SkippedResult};
-use crate::report::ReportError;
 
 /// What is known of the rows from `first` to before `end`.
 pub(super) struct Rows {
@@ -51,7 +51,7 @@ struct Place<'a> {
 
 impl Rows {
     /// Writes the rows that are wanted, and counts them; counts all that are found, too. Every row must have one outcome.
-    pub(super) fn write(&self, layout: &Layout) -> Result<Written, ReportError> {
+    pub(super) fn write(&self, layout: &Layout) -> Result<Written, ExportError> {
         let sources = &layout.sources;
         let mut lines = Lines::new(layout, 2 * self.records.len());
         let (mut tally, mut found) = (Tally::default(), Tally::default());
@@ -83,7 +83,7 @@ impl Rows {
         Ok(Written { lines: lines.into_bytes()?, tally, found })
     }
 
-    fn slots(&self) -> Result<Vec<Slot<'_>>, ReportError> {
+    fn slots(&self) -> Result<Vec<Slot<'_>>, ExportError> {
         let count = usize::try_from(self.end - self.first).unwrap_or(usize::MAX);
         let mut slots = vec![Slot::Empty; count];
         let mut bytes = self.records.as_slice();
@@ -104,7 +104,7 @@ fn of_record<'a>(
     record: Record<'a>,
     exception: Option<&'a Exception>,
     place: &Place<'a>,
-) -> Result<(Outcome, Line<'a>), ReportError> {
+) -> Result<(Outcome, Line<'a>), ExportError> {
     let tags = if record.tags.is_empty() {
         Tags::new()
     } else {
@@ -135,7 +135,7 @@ fn of_skipped_row<'a>(
     skipped: &'a SkippedResult,
     sources: &[String],
     at: &Place<'a>,
-) -> Result<(Outcome, Line<'a>), ReportError> {
+) -> Result<(Outcome, Line<'a>), ExportError> {
     let reason = match &skipped.duplicate_of {
         Some(original) => {
             let original = place(sources, Some(&original.span), original.row)?;
@@ -158,26 +158,26 @@ fn of_skipped_row<'a>(
     Ok((skipped.outcome, line))
 }
 
-fn place<'a>(sources: &'a [String], span: Option<&LineSpan>, row: RowNo) -> Result<Place<'a>, ReportError> {
+fn place<'a>(sources: &'a [String], span: Option<&LineSpan>, row: RowNo) -> Result<Place<'a>, ExportError> {
     let nowhere = || damaged(&format!("the line of row {row}"));
     let span = span.filter(|span| span.first_row <= row).ok_or_else(nowhere)?;
     let source = usize::try_from(span.source).ok().and_then(|source| sources.get(source));
     Ok(Place { source: source.ok_or_else(nowhere)?, line: span.line_of(row) })
 }
 
-fn damaged(what: &str) -> ReportError {
+fn damaged(what: &str) -> ExportError {
     QueueError::Damaged(format!("{what} can't be read back")).into()
 }
 
 impl Place<'_> {
-    fn missing(&self, row: RowNo) -> ReportError {
+    fn missing(&self, row: RowNo) -> ExportError {
         let place = self.to_string();
-        ReportError::Missing { row, place }
+        ExportError::Missing { row, place }
     }
 
-    fn doubled(&self, row: RowNo) -> ReportError {
+    fn doubled(&self, row: RowNo) -> ExportError {
         let place = self.to_string();
-        ReportError::Doubled { row, place }
+        ExportError::Doubled { row, place }
     }
 }
 

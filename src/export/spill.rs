@@ -7,9 +7,9 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::ExportError;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::row::RowNo;
-use crate::report::ReportError;
 
 /// What all ranges together keep in memory before they write.
 const MEMORY: usize = 32 << 20;
@@ -76,9 +76,9 @@ impl Spill {
     }
 
     /// Keeps what a request says of a row.
-    pub(super) fn keep(&mut self, request: i64, record: Record<'_>) -> Result<(), ReportError> {
+    pub(super) fn keep(&mut self, request: i64, record: Record<'_>) -> Result<(), ExportError> {
         let index = usize::try_from(record.row / self.range).unwrap_or(usize::MAX);
-        let stray = ReportError::Stray { request, row: record.row, rows: self.rows };
+        let stray = ExportError::Stray { request, row: record.row, rows: self.rows };
         let range = match self.ranges.get_mut(index) {
             Some(range) if record.row < self.rows => range,
             Some(_) | None => return Err(stray),
@@ -91,7 +91,7 @@ impl Spill {
     }
 
     /// All records of the range with this first row, in no order, out of memory and file.
-    pub(super) fn read(&mut self, first: RowNo) -> Result<Vec<u8>, ReportError> {
+    pub(super) fn read(&mut self, first: RowNo) -> Result<Vec<u8>, ExportError> {
         let index = usize::try_from(first / self.range).unwrap_or(usize::MAX);
         let Some(range) = self.ranges.get_mut(index).map(std::mem::take) else {
             return Ok(Vec::new());
@@ -123,9 +123,9 @@ impl Spill {
         Ok(())
     }
 
-    fn fail(&self) -> impl Fn(std::io::Error) -> ReportError + use<> {
+    fn fail(&self) -> impl Fn(std::io::Error) -> ExportError + use<> {
         let folder = self.folder.clone();
-        move |source| ReportError::Temporary { folder: folder.clone(), source }
+        move |source| ExportError::Temporary { folder: folder.clone(), source }
     }
 }
 

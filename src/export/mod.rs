@@ -5,12 +5,15 @@
 //! the queue keeps by row: exceptions, rows set aside, and lines of the files. All of it is read in one snapshot, as
 //! rows move between requests while a run goes on. Memory: a few ranges of rows, and the spill's buffers.
 
+mod atomic_file;
+mod error;
 mod lines;
 mod outlet;
 mod range;
 mod spill;
 #[cfg(test)]
 mod tests;
+mod used_files;
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -20,14 +23,16 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use super::ReportError;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::row::RowNo;
 use crate::queue::{QueueError, Reader, RequestResult, Run, Snapshot};
+pub use atomic_file::atomic_file;
+pub use error::ExportError;
 use lines::Layout;
 pub use outlet::Outlet;
 use spill::{Record, Spill};
+pub use used_files::refuse_used_file;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +63,7 @@ pub async fn write(
     only: Option<&[Outcome]>,
     folder: &Path,
     out: &mut impl Write,
-) -> Result<Tally, ReportError> {
+) -> Result<Tally, ExportError> {
     let range = run.row_count.cast_unsigned().div_ceil(RANGES).max(ROWS);
     write_by(range, reader, run, format, only, folder, out).await
 }
@@ -72,7 +77,7 @@ async fn write_by(
     only: Option<&[Outcome]>,
     folder: &Path,
     out: &mut impl Write,
-) -> Result<Tally, ReportError> {
+) -> Result<Tally, ExportError> {
     let rows = run.row_count.cast_unsigned();
     let mut snapshot = reader.snapshot().await?;
     // Before the first line: one that has lost its own exception would say that it succeeded.
@@ -82,7 +87,7 @@ async fn write_by(
     deal(&mut snapshot, run, &mut spill).await?;
 
     let layout = Arc::new(Layout::new(format, run.operation()?.shape(), run.tags(), sources, only));
-    out.write_all(&layout.head()?).map_err(ReportError::Output)?;
+    out.write_all(&layout.head()?).map_err(ExportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());
     let mut in_the_making = VecDeque::new();
     let mut first: RowNo = 0;
@@ -96,7 +101,7 @@ async fn write_by(
             first = end;
         } else if let Some(next) = in_the_making.pop_front() {
             let range = next.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
-            out.write_all(&range.lines).map_err(ReportError::Output)?;
+            out.write_all(&range.lines).map_err(ExportError::Output)?;
             written += range.tally;
             found += range.found;
         } else {
@@ -115,7 +120,7 @@ async fn rows_of(
     run: &Run,
     spill: &mut Spill,
     rows: Range<RowNo>,
-) -> Result<range::Rows, ReportError> {
+) -> Result<range::Rows, ExportError> {
     Ok(range::Rows {
         records: spill.read(rows.start)?,
         exceptions: snapshot.exceptions(run.id, rows.clone()).await?,
@@ -127,7 +132,7 @@ async fn rows_of(
 }
 
 /// Deals what the requests say of their rows out to the ranges of rows: those of a page while SQLite reads the next.
-async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(), ReportError> {
+async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(), ExportError> {
     let mut page = snapshot.request_results(run.id, 0).await?;
     while let Some(last) = page.last() {
         let reading = snapshot.request_results(run.id, last.id());
@@ -139,7 +144,7 @@ async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(
     Ok(())
 }
 
-fn keep(request: &RequestResult, spill: &mut Spill) -> Result<(), ReportError> {
+fn keep(request: &RequestResult, spill: &mut Spill) -> Result<(), ExportError> {
     let items = request.items()?;
     let earlier = request.earlier_codes()?;
     for item in &items {

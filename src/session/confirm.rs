@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::num::NonZeroU64;
 
-use super::error::Error;
-use crate::report::tell::{drain, tell};
+use super::error::SessionError;
 use crate::runner::Signals;
+use crate::stderr::{drain, tell};
 
 /// Whether somebody sits there to be asked, though the input may come through a pipe.
 pub(super) fn is_at_a_terminal() -> bool {
@@ -14,20 +14,20 @@ pub(super) fn is_at_a_terminal() -> bool {
 }
 
 /// Shows `what` would be sent and asks for the SDKAppID. After anything else, or a signal, nothing is sent.
-pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals) -> Result<(), Error> {
+pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals) -> Result<(), SessionError> {
     tell(format!("{what}this cannot be undone; type the SDKAppID ({sdkappid}) to send it:"));
     drain();
     let typed = tokio::select! {
         biased;
-        signal = signals.next() => return Err(Error::Interrupted(signal)),
-        typed = tokio::task::spawn_blocking(read_line) => typed.map_err(|error| Error::io("the terminal")(error.into()))?,
+        signal = signals.next() => return Err(SessionError::Interrupted(signal)),
+        typed = tokio::task::spawn_blocking(read_line) => typed.map_err(|error| SessionError::io("the terminal")(error.into()))?,
     };
-    let typed = typed.map_err(Error::io("can't ask for the SDKAppID"))?;
+    let typed = typed.map_err(SessionError::io("can't ask for the SDKAppID"))?;
     if typed.trim() == sdkappid.to_string() {
         return Ok(());
     }
     let hint = "run the command again and type the number that is shown as `app`";
-    Err(Error::Usage(format!("nothing is sent: what was typed is not the SDKAppID\nhint: {hint}")))
+    Err(SessionError::Usage(format!("nothing is sent: what was typed is not the SDKAppID\nhint: {hint}")))
 }
 
 fn read_line() -> std::io::Result<String> {

@@ -1,34 +1,10 @@
-//! What a session came to: why it stopped, and its exit code.
+//! The text of why a session stopped.
 
-use super::exit::Exit;
-use crate::domain::job::Rejects;
-use crate::domain::response::outcome::Outcome;
-use crate::domain::response::tally::Tally;
 use crate::domain::response::verdict::Trouble;
-use crate::domain::schedule::{End, JobNo, Outage, StopReason};
+use crate::domain::schedule::{JobNo, Outage, StopReason};
 
-/// The exit code of a run that was driven.
-pub(super) fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
-    if tally[Outcome::Pending] > 0
-        && let End::Stopped(reason) = end
-    {
-        return if reason.ended_by().is_halt() { Exit::Halted } else { Exit::Stopped };
-    }
-    exit_of_finished(tally, rejects)
-}
-
-/// The exit code of a run whose every row has its outcome.
-pub(super) fn exit_of_finished(tally: &Tally, rejects: Rejects) -> Exit {
-    let rejected = match rejects {
-        Rejects::Count => tally[Outcome::Rejected],
-        Rejects::Allow => 0,
-    };
-    let failures = tally[Outcome::Failed] + tally[Outcome::InDoubt] + rejected;
-    if failures > 0 { Exit::DoneWithFailures } else { Exit::Done }
-}
-
-/// Why the runs stopped, in words; a reason that one job gave names it.
-pub(super) fn explain(reason: &StopReason, jobs: &[&str]) -> String {
+/// Why the session stopped. A reason that concerns one of several jobs names it.
+pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> String {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
     match reason {
         StopReason::Limit => "as many items as `--limit` allows have their outcomes".to_owned(),
@@ -83,40 +59,13 @@ fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> String {
 mod tests {
     use super::*;
     use crate::domain::guard::Bytes;
-    use crate::domain::schedule::StopSignal;
-
-    fn tally(counts: &[(Outcome, u64)]) -> Tally {
-        counts.iter().copied().collect()
-    }
 
     #[test]
-    fn the_exit_code_says_how_the_rows_ended() {
-        let done = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Duplicate, Outcome::Protected];
-        let done = tally(&done.map(|outcome| (outcome, 1)));
-        assert_eq!(exit_of(&done, &End::Complete, Rejects::Count), Exit::Done);
-        for bad in [Outcome::Failed, Outcome::InDoubt, Outcome::Rejected] {
-            assert_eq!(exit_of(&tally(&[(bad, 1)]), &End::Complete, Rejects::Count), Exit::DoneWithFailures, "{bad}");
-        }
-        let rejected = tally(&[(Outcome::Rejected, 1)]);
-        assert_eq!(exit_of(&rejected, &End::Complete, Rejects::Allow), Exit::Done);
-    }
-
-    #[test]
-    fn a_stop_counts_only_while_work_is_left() {
-        let stopped = |reason| End::Stopped(reason);
-        let left = tally(&[(Outcome::Pending, 1), (Outcome::Failed, 1)]);
-        for signal in [StopSignal::Hangup, StopSignal::Terminate, StopSignal::Interrupt] {
-            assert_eq!(exit_of(&left, &stopped(StopReason::Signal(signal)), Rejects::Count), Exit::Stopped);
-        }
-        assert_eq!(exit_of(&left, &stopped(StopReason::Deadline), Rejects::Count), Exit::Stopped);
-        let fatal = StopReason::Fatal { job: 0, code: Some(70403), reason: String::new() };
-        assert_eq!(exit_of(&left, &stopped(fatal.clone()), Rejects::Count), Exit::Halted);
+    fn a_full_disk_is_named_with_what_is_free_and_what_is_needed() {
         let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };
         assert_eq!(
-            explain(&full, &[]),
+            stop_message(&full, &[]),
             "the disk of q.db is almost full: 0 bytes are free, and 1.0 MiB must be for what is sent to be recorded; make room, then run again"
         );
-        assert_eq!(exit_of(&left, &stopped(full), Rejects::Count), Exit::Halted);
-        assert_eq!(exit_of(&tally(&[(Outcome::Succeeded, 1)]), &stopped(fatal), Rejects::Count), Exit::Done);
     }
 }

@@ -1,14 +1,14 @@
 //! The run that a NAME means, named on stderr before anything is done with it.
 
-use super::error::Error;
+use super::error::SessionError;
 use crate::domain::run_name::{NamedRun, SHORTEST_ID, Selection, select};
 use crate::queue::{Reader, Run};
 use crate::report::state::StateName;
-use crate::report::tell::tell;
 use crate::report::{target_name, visible};
+use crate::stderr::tell;
 
 /// Finds the run that a name means, and says which one it is.
-pub(super) async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<Run, Error> {
+pub async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<Run, SessionError> {
     let mut runs = reader.runs().await?;
     let named: Vec<NamedRun<'_>> = runs
         .iter()
@@ -41,25 +41,25 @@ fn list(runs: &[Run], which: &[usize]) -> String {
     lines.collect()
 }
 
-fn ambiguous(name: &str, runs: &[Run], several: &[usize]) -> Error {
+fn ambiguous(name: &str, runs: &[Run], several: &[usize]) -> SessionError {
     let what = if several.iter().all(|at| runs[*at].job == name) {
         "has runs on several targets"
     } else {
         "is the beginning of several run ids"
     };
     let lines = list(runs, several);
-    Error::Usage(format!("{name} {what}:{lines}\nhint: choose one by more of its run id, or by --target"))
+    SessionError::Usage(format!("{name} {what}:{lines}\nhint: choose one by more of its run id, or by --target"))
 }
 
-fn on_other_targets(name: &str, target: Option<&str>, runs: &[Run], others: &[usize]) -> Error {
+fn on_other_targets(name: &str, target: Option<&str>, runs: &[Run], others: &[usize]) -> SessionError {
     let lines = list(runs, others);
     let target = target.unwrap_or_default();
-    Error::Usage(format!(
+    SessionError::Usage(format!(
         "{name} has no run on target {target}; it has:{lines}\nhint: leave out --target, or name one of these"
     ))
 }
 
-fn unknown(name: &str, runs: &[Run], is_owned: bool) -> Error {
+fn unknown(name: &str, runs: &[Run], is_owned: bool) -> SessionError {
     let mut jobs: Vec<&str> = runs.iter().map(|run| run.job.as_str()).collect();
     jobs.sort_unstable();
     jobs.dedup();
@@ -71,5 +71,5 @@ fn unknown(name: &str, runs: &[Run], is_owned: bool) -> Error {
         (true, true) => "it has no job yet; a running process may be loading one".to_owned(),
         (true, false) => "it has no job yet: `imbulk plan JOB` loads one".to_owned(),
     };
-    Error::Usage(format!("the queue has no job and no run named `{name}`\nhint: {known}"))
+    SessionError::Usage(format!("the queue has no job and no run named `{name}`\nhint: {known}"))
 }

@@ -1,21 +1,21 @@
-//! How things stand, for whoever watches.
+//! Takes the snapshots that are shown and written to the queue.
 
 use tokio::time::Instant;
 
 use super::{NOTE_EVERY, Runner};
 use crate::clock;
+use crate::domain::progress::{Bottleneck, Heartbeat, ProgressSnapshot};
 use crate::domain::rate_limit::speed::{Pressure, Speed};
 use crate::domain::response::outcome::Outcome;
 use crate::queue::Write;
-use crate::report::progress::{Hindrance, Pulse, Snapshot};
 
 impl Runner<'_> {
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> ProgressSnapshot {
         let jobs = 0..self.tasks.len();
         let rows = |outcome| jobs.clone().map(|job| self.schedule.tally(job)[outcome]).sum::<u64>();
         let total = jobs.clone().map(|job| self.schedule.tally(job).total()).sum();
         let done = total - rows(Outcome::Pending);
-        Snapshot {
+        ProgressSnapshot {
             elapsed: self.started.elapsed(),
             rows_done: done,
             rows_total: Some(total),
@@ -23,28 +23,28 @@ impl Runner<'_> {
             calls: self.calls.iter().sum(),
             failed: rows(Outcome::Failed) + rows(Outcome::InDoubt),
             in_flight: jobs.clone().map(|job| self.schedule.in_flight(job) as u64).sum(),
-            hindrance: self.hindrance(),
+            bottleneck: self.bottleneck(),
         }
     }
 
     /// Notes in the queue how things stand, now and then.
-    pub(super) fn note(&mut self, now: &Snapshot) {
+    pub(super) fn note(&mut self, now: &ProgressSnapshot) {
         let rates = self.meter.rates(now);
         if self.noted.is_some_and(|noted| noted.elapsed() < NOTE_EVERY) {
             return;
         }
         self.noted = Some(Instant::now());
-        let pulse = Pulse::of(now, rates, clock::now().as_millisecond());
+        let heartbeat = Heartbeat::new(now, rates, clock::now().as_millisecond());
         let runs = self.tasks.iter().map(|task| task.run).collect();
-        self.recorder.write(Write::Pulse(runs, serde_json::to_string(&pulse).unwrap_or_default()), false);
+        self.recorder.write(Write::Pulse(runs, serde_json::to_string(&heartbeat).unwrap_or_default()), false);
     }
 
-    fn hindrance(&self) -> Option<Hindrance> {
+    fn bottleneck(&self) -> Option<Bottleneck> {
         if self.schedule.stopping().is_some() {
-            return Some(Hindrance::Draining);
+            return Some(Bottleneck::Draining);
         }
         if let Some(outage) = self.schedule.outage(self.started.elapsed()) {
-            return Some(Hindrance::Outage(outage));
+            return Some(Bottleneck::Outage(outage));
         }
         let speeds =
             self.tasks.iter().map(|task| task.limiter.status()).flat_map(|status| [status.command, status.app]);
@@ -52,11 +52,11 @@ impl Runner<'_> {
         if let Some(speed) = slowest {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the cap")]
             let calls_per_second = speed.allowed as u32;
-            return Some(Hindrance::Throttled { calls_per_second });
+            return Some(Bottleneck::Throttled { calls_per_second });
         }
         self.schedule.waiting_for().map(|waits| match waits {
-            crate::domain::schedule::Waiting::Accounts => Hindrance::BusyAccounts,
-            crate::domain::schedule::Waiting::Delays => Hindrance::Backoff,
+            crate::domain::schedule::Waiting::Accounts => Bottleneck::BusyAccounts,
+            crate::domain::schedule::Waiting::Delays => Bottleneck::Backoff,
         })
     }
 }

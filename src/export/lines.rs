@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::ExportError;
 use super::Format;
 use crate::domain::operation::{Shape, TagColumns};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::results;
 use crate::domain::row::Tags;
-use crate::report::ReportError;
-use crate::report::text::rfc3339;
+use crate::domain::timestamp::rfc3339;
 
 /// A row and what became of it.
 pub(super) struct Line<'a> {
@@ -73,7 +73,7 @@ impl Layout {
     }
 
     /// What stands before the lines: the header of CSV.
-    pub(super) fn head(&self) -> Result<Vec<u8>, ReportError> {
+    pub(super) fn head(&self) -> Result<Vec<u8>, ExportError> {
         let mut lines = Lines::new(self, 0);
         if let Out::Csv(csv) = &mut lines.out {
             let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.shape.columns()).collect();
@@ -95,30 +95,30 @@ impl<'a> Lines<'a> {
         Self { layout, out, finished: Finished::default() }
     }
 
-    pub(super) fn write(&mut self, line: &Line<'_>) -> Result<(), ReportError> {
+    pub(super) fn write(&mut self, line: &Line<'_>) -> Result<(), ExportError> {
         let Layout { shape, tags, .. } = self.layout;
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         match &mut self.out {
             Out::Csv(csv) => Cells { csv }.write(shape, tags, line, finished_at).map_err(fail),
             Out::Jsonl(out) => {
                 let object = Object { shape, line, finished_at };
-                serde_json::to_writer(&mut *out, &object).map_err(|error| ReportError::Output(error.into()))?;
+                serde_json::to_writer(&mut *out, &object).map_err(|error| ExportError::Output(error.into()))?;
                 out.push(b'\n');
                 Ok(())
             }
         }
     }
 
-    pub(super) fn into_bytes(self) -> Result<Vec<u8>, ReportError> {
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>, ExportError> {
         match self.out {
-            Out::Csv(csv) => csv.into_inner().map_err(|error| ReportError::Output(error.into_error())),
+            Out::Csv(csv) => csv.into_inner().map_err(|error| ExportError::Output(error.into_error())),
             Out::Jsonl(out) => Ok(out),
         }
     }
 }
 
-fn fail(error: csv::Error) -> ReportError {
-    ReportError::Output(std::io::Error::other(error))
+fn fail(error: csv::Error) -> ExportError {
+    ExportError::Output(std::io::Error::other(error))
 }
 
 impl Finished {

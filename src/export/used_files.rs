@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::error::Error;
+use super::ExportError;
 use crate::queue::{Reader, resolve};
 
 /// What SQLite keeps beside a database, and the lock of earlier versions of imbulk.
@@ -26,22 +26,19 @@ const BEGINNINGS: [(&[u8], &str); 5] = [
 ];
 
 /// Refuses an output that is the queue or a file beside it, a ledger, or an input, a job file or a protected list of a run.
-pub(super) async fn refuse_used_file(output: &Path, reader: &Reader, key: Option<&Path>) -> Result<(), Error> {
+pub async fn refuse_used_file(output: &Path, reader: &Reader, key: Option<&Path>) -> Result<(), ExportError> {
     let target = resolve(output);
     let what = match key.filter(|key| is_same(&target, key)) {
         Some(_) => Some("the file with the secret key".to_owned()),
         None => used_file(&target, reader).await?,
     };
     match what {
-        Some(what) => {
-            let place = output.display();
-            Err(Error::Usage(format!("{place}: this is {what}\nhint: name another file with --output")))
-        }
+        Some(what) => Err(ExportError::UsedFile { path: output.to_owned(), what }),
         None => Ok(()),
     }
 }
 
-async fn used_file(target: &Path, reader: &Reader) -> Result<Option<String>, Error> {
+async fn used_file(target: &Path, reader: &Reader) -> Result<Option<String>, ExportError> {
     match queue_file(target, reader.path()) {
         Some(what) => Ok(Some(what.to_owned())),
         None => Ok(file_of_a_run(target, reader).await?.or_else(|| own_file(target).map(ToOwned::to_owned))),
@@ -55,7 +52,7 @@ fn queue_file(target: &Path, queue: &Path) -> Option<&'static str> {
     BESIDE.iter().find(|(ending, _)| is_same(target, &with_ending(queue, ending))).map(|(_, what)| *what)
 }
 
-async fn file_of_a_run(target: &Path, reader: &Reader) -> Result<Option<String>, Error> {
+async fn file_of_a_run(target: &Path, reader: &Reader) -> Result<Option<String>, ExportError> {
     for run in reader.runs().await?.iter().rev() {
         if let Some(used) = run.files().iter().find(|used| is_same(target, &used.path)) {
             return Ok(Some(format!("{} of the job `{}`", used.kind.words(), run.job)));

@@ -3,6 +3,8 @@
 //! A thread reads and checks, one numbers, parts and groups, and what comes out goes through a short channel to the queue.
 //! While rows come the first two are at work, then the second one and SQLite's: two processors are busy nearly all the time.
 
+mod batches;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -15,14 +17,14 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::rows::{Batch, Batches};
 use crate::domain::guard::Protected;
 use crate::domain::job::Job;
+use crate::domain::progress::ProgressSnapshot;
 use crate::domain::source_facts::SourceFacts;
 use crate::input::{InputError, Source};
 use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
 use crate::queue::{Gathering, Insert, Loader, NewRun, Queue, QueueError, RunId};
-use crate::report::progress::Snapshot;
+use batches::{Batch, Batches};
 
 /// Batches of rows on their way from the reading thread to the one that parts them.
 const ROW_BATCHES: usize = 8;
@@ -53,20 +55,24 @@ pub enum LoadError {
 }
 
 /// What is read, and by which rules.
-pub(super) struct Reading {
-    pub(super) job: Job,
-    pub(super) sources: Vec<Source>,
-    pub(super) protected: Arc<Protected>,
-    /// Where rows that do not fit in memory are laid aside: the queue's folder.
-    pub(super) temp_dir: PathBuf,
+#[derive(Debug)]
+pub struct Reading {
+    /// The job, for its operation and the rules of its input.
+    pub job: Job,
+    /// The files, in their order.
+    pub sources: Vec<Source>,
+    /// The accounts that are never sent.
+    pub protected: Arc<Protected>,
+    /// The folder for rows that do not fit in memory: that of the queue.
+    pub temp_dir: PathBuf,
 }
 
 /// Loads a new run. `watch` is told how far it is, a few times a second.
-pub(super) async fn load(
+pub async fn load(
     queue: &mut Queue,
     run: &NewRun,
     reading: Reading,
-    watch: &mut (dyn FnMut(&Snapshot) + Send),
+    watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
 ) -> Result<RunId, LoadError> {
     let rows = Arc::new(AtomicU64::new(0));
     let (sender, receiver) = mpsc::channel(CHANNEL);
@@ -95,7 +101,7 @@ async fn store(
     loader: &mut Loader<'_>,
     batches: mpsc::Receiver<Vec<Output>>,
     rows: &AtomicU64,
-    watch: &mut (dyn FnMut(&Snapshot) + Send),
+    watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
 ) -> Result<(), QueueError> {
     let (gathering, writer) = loader.halves();
     let (to_writer, mut inserts) = mpsc::channel(1);
@@ -115,7 +121,7 @@ async fn gather(
     mut batches: mpsc::Receiver<Vec<Output>>,
     to_writer: mpsc::Sender<Insert>,
     rows: &AtomicU64,
-    watch: &mut (dyn FnMut(&Snapshot) + Send),
+    watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
 ) {
     let mut ticker = tokio::time::interval(WATCH_EVERY);
     let started = Instant::now();
@@ -146,8 +152,8 @@ async fn gather(
     }
 }
 
-fn how_far(rows: u64, elapsed: Duration) -> Snapshot {
-    Snapshot { elapsed, rows_done: rows, items: rows, ..Snapshot::default() }
+fn how_far(rows: u64, elapsed: Duration) -> ProgressSnapshot {
+    ProgressSnapshot { elapsed, rows_done: rows, items: rows, ..ProgressSnapshot::default() }
 }
 
 /// What is known of the input once all of it was read.

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use super::error::Error;
-use super::prepare::JobInput;
-use super::target::Address;
+use super::address::Address;
+use super::error::SessionError;
+use super::job_input::JobInput;
 use crate::clock;
 use crate::domain::job::Job;
 use crate::domain::operation::Operation;
-use crate::report::tell::tell;
 use crate::settings::{self, Env, EnvError};
+use crate::stderr::tell;
 
 /// What libraries read from the environment directly: the time zone and the proxies. What is wrong
 /// there is an error before anything is loaded or sent, even if this command could do without.
-pub(super) fn check_environment(env: &Env) -> Result<(), Error> {
+pub(super) fn check_environment(env: &Env) -> Result<(), SessionError> {
     env.proxies()?;
     match &env.time_zone {
         Some(zone) if !clock::knows_zone() => Err(EnvError::TimeZone(zone.clone()).into()),
@@ -31,30 +31,33 @@ pub(super) fn tell_zone(jobs: &[Job]) {
 }
 
 /// A job on a real app must say who is protected if a wrong row of its operation costs an account.
-pub(super) fn check_protection(job: &Job, operation: &dyn Operation) -> Result<(), Error> {
+pub(super) fn check_protection(job: &Job, operation: &dyn Operation) -> Result<(), SessionError> {
     if job.guard.protected.is_some() || !operation.needs_protected_list() {
         return Ok(());
     }
     let (file, operation) = (job.file.display(), operation.name());
-    Err(Error::Usage(format!(
+    Err(SessionError::Usage(format!(
         "{file}: guard.protected: {operation} on a real app needs a protected list\nhint: in [guard], protected = \
          \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose"
     )))
 }
 
 /// Reads job files. Their names tell their runs apart, so no two may share one.
-pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, Error> {
+pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionError> {
     let jobs = files.iter().map(|file| settings::load_job(file, env)).collect::<Result<Vec<_>, _>>()?;
     for (at, job) in jobs.iter().enumerate() {
         if jobs[..at].iter().any(|other| other.name == job.name) {
-            return Err(Error::Usage(format!("two jobs are named `{}`\nhint: give each a name of its own", job.name)));
+            return Err(SessionError::Usage(format!(
+                "two jobs are named `{}`\nhint: give each a name of its own",
+                job.name
+            )));
         }
     }
     Ok(jobs)
 }
 
 /// A job with its protected list, the admin that signs its calls included.
-pub(super) fn with_protected(job: Job, address: Address) -> Result<JobInput, Error> {
+pub(super) fn with_protected(job: Job, address: Address) -> Result<JobInput, SessionError> {
     let list = settings::load_protected(&job)?;
     let protected = match address.admin() {
         Some(admin) => list.with(admin),

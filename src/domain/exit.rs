@@ -1,0 +1,106 @@
+//! What a command comes to, for scripts.
+
+use std::process::ExitCode;
+
+use super::job::Rejects;
+use super::response::outcome::Outcome;
+use super::response::tally::Tally;
+use super::schedule::End;
+
+/// The exit codes; scripts depend on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// Done; every row succeeded, was already done, duplicate or protected.
+    Done,
+    /// Done, with failed, in_doubt or rejected rows.
+    DoneWithFailures,
+    /// Stopped by a signal or a deadline, work left: run again.
+    Stopped,
+    /// Halted by a fatal code, a guard or the fuse, work left.
+    Halted,
+    /// Another runner holds the queue.
+    Held,
+    /// Usage, job file or input unusable.
+    Unusable,
+    /// Internal or I/O error.
+    Internal,
+}
+
+impl Exit {
+    /// The number.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Internal => 1,
+            Self::Unusable => 2,
+            Self::DoneWithFailures => 3,
+            Self::Halted => 4,
+            Self::Stopped => 5,
+            Self::Held => 6,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// The exit code of a run that was driven.
+pub fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
+    if tally[Outcome::Pending] > 0
+        && let End::Stopped(reason) = end
+    {
+        return if reason.ended_by().is_halt() { Exit::Halted } else { Exit::Stopped };
+    }
+    exit_of_finished(tally, rejects)
+}
+
+/// The exit code of a run whose every row has its outcome.
+pub fn exit_of_finished(tally: &Tally, rejects: Rejects) -> Exit {
+    let rejected = match rejects {
+        Rejects::Count => tally[Outcome::Rejected],
+        Rejects::Allow => 0,
+    };
+    let failures = tally[Outcome::Failed] + tally[Outcome::InDoubt] + rejected;
+    if failures > 0 { Exit::DoneWithFailures } else { Exit::Done }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::guard::Bytes;
+    use crate::domain::schedule::{StopReason, StopSignal};
+
+    fn tally(counts: &[(Outcome, u64)]) -> Tally {
+        counts.iter().copied().collect()
+    }
+
+    #[test]
+    fn the_exit_code_says_how_the_rows_ended() {
+        let done = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Duplicate, Outcome::Protected];
+        let done = tally(&done.map(|outcome| (outcome, 1)));
+        assert_eq!(exit_of(&done, &End::Complete, Rejects::Count), Exit::Done);
+        for bad in [Outcome::Failed, Outcome::InDoubt, Outcome::Rejected] {
+            assert_eq!(exit_of(&tally(&[(bad, 1)]), &End::Complete, Rejects::Count), Exit::DoneWithFailures, "{bad}");
+        }
+        let rejected = tally(&[(Outcome::Rejected, 1)]);
+        assert_eq!(exit_of(&rejected, &End::Complete, Rejects::Allow), Exit::Done);
+    }
+
+    #[test]
+    fn a_stop_counts_only_while_work_is_left() {
+        let stopped = |reason| End::Stopped(reason);
+        let left = tally(&[(Outcome::Pending, 1), (Outcome::Failed, 1)]);
+        for signal in [StopSignal::Hangup, StopSignal::Terminate, StopSignal::Interrupt] {
+            assert_eq!(exit_of(&left, &stopped(StopReason::Signal(signal)), Rejects::Count), Exit::Stopped);
+        }
+        assert_eq!(exit_of(&left, &stopped(StopReason::Deadline), Rejects::Count), Exit::Stopped);
+        let fatal = StopReason::Fatal { job: 0, code: Some(70403), reason: String::new() };
+        assert_eq!(exit_of(&left, &stopped(fatal.clone()), Rejects::Count), Exit::Halted);
+        let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };
+        assert_eq!(exit_of(&left, &stopped(full), Rejects::Count), Exit::Halted);
+        assert_eq!(exit_of(&tally(&[(Outcome::Succeeded, 1)]), &stopped(fatal), Rejects::Count), Exit::Done);
+    }
+}

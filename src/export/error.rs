@@ -1,0 +1,100 @@
+//! Why results cannot be exported.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::domain::row::RowNo;
+use crate::queue::QueueError;
+
+/// Why results cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The queue can't be read.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Where the results go takes no more.
+    #[error("can't write the results: {0}")]
+    Output(#[source] std::io::Error),
+    /// The records between the two passes can't be kept.
+    #[error("can't keep temporary data in {folder}: {source}")]
+    Temporary {
+        /// Where they were to be kept.
+        folder: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file can't be made.
+    #[error("can't write {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something other than a file is there.
+    #[error("can't write {0}: it is there and is no regular file")]
+    NotAFile(PathBuf),
+    /// The program itself uses the file.
+    #[error("{path}: this is {what}")]
+    UsedFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is used for.
+        what: String,
+    },
+    /// A row is in no request and is not set aside either.
+    #[error("row {row} ({place}) has no outcome in the queue")]
+    Missing {
+        /// The row.
+        row: RowNo,
+        /// Its file and line.
+        place: String,
+    },
+    /// A row has more than one outcome.
+    #[error("row {row} ({place}) has more than one outcome in the queue")]
+    Doubled {
+        /// The row.
+        row: RowNo,
+        /// Its file and line.
+        place: String,
+    },
+    /// A request names a row that the input has not.
+    #[error("request {request} names row {row}, but the input has {rows} rows")]
+    Stray {
+        /// The request.
+        request: i64,
+        /// The row.
+        row: RowNo,
+        /// Rows of the input.
+        rows: u64,
+    },
+}
+
+impl ExportError {
+    /// What stands on the disk that failed, if one did.
+    pub fn disk(&self) -> Option<&Path> {
+        match self {
+            Self::Queue(error) => error.disk(),
+            Self::Temporary { folder: path, source } | Self::File { path, source } => {
+                (source.kind() == ErrorKind::StorageFull).then_some(path)
+            }
+            Self::Output(_)
+            | Self::NotAFile(_)
+            | Self::UsedFile { .. }
+            | Self::Missing { .. }
+            | Self::Doubled { .. }
+            | Self::Stray { .. } => None,
+        }
+    }
+
+    /// What the user can do about it, as a lower-case fragment.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Temporary { .. } => Some("make room in that folder: the results pass through it once"),
+            Self::File { .. } => Some("check that the folder is there, may be written to and has room"),
+            Self::UsedFile { .. } => Some("name another file with --output"),
+            Self::NotAFile(_) => Some("name another file, or leave `--output` out to write to standard output"),
+            Self::Queue(_) | Self::Output(_) | Self::Missing { .. } | Self::Doubled { .. } | Self::Stray { .. } => None,
+        }
+    }
+}

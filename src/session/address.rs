@@ -1,0 +1,183 @@
+//! Where a run sends and in whose name, before anything is connected: `plan` shows it, `run` needs all of it.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use super::error::SessionError;
+use super::identity;
+use crate::api::{Endpoint, Proxy, Region};
+use crate::domain::job::{App, EndpointChoice, Job};
+use crate::report::plan::{Setting, TargetView};
+use crate::settings::Env;
+
+/// The name under which runs against the sandbox stand in the queue.
+pub(super) const SANDBOX: &str = "sandbox";
+
+/// An app as the job and the environment describe it, or the sandbox.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    kind: Kind,
+    sdkappid: Option<NonZeroU64>,
+    identifier: Option<String>,
+    place: Option<(Endpoint, Option<Region>)>,
+    proxy: Option<Proxy>,
+    /// The job file: where each value comes from that the environment does not set.
+    file: PathBuf,
+    /// The variables of the environment that set values.
+    variables: Variables,
+}
+
+/// Which kind of server a run sends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The mock server of `--sandbox`.
+    Sandbox,
+    /// A server on this machine.
+    Loopback,
+    /// An app that people use.
+    Real,
+}
+
+/// Which values the environment sets.
+#[derive(Debug, Clone, Copy, Default)]
+struct Variables {
+    sdkappid: bool,
+    identifier: bool,
+    endpoint: bool,
+    credentials: Option<&'static str>,
+}
+
+impl Address {
+    /// Where `run --execute` would send the job. A job that names neither an app nor an endpoint is one for the sandbox.
+    pub(super) fn of(job: &Job, env: &Env) -> Result<Self, SessionError> {
+        let app = &job.app;
+        let place = place(app)?;
+        let kind = match (&place, app.sdkappid) {
+            (None, None) => return Ok(Self::sandbox(job)),
+            (Some((endpoint, _)), _) if endpoint.is_loopback() => Kind::Loopback,
+            (Some(_) | None, _) => Kind::Real,
+        };
+        let credentials = env.credential()?.map(|credential| credential.variable());
+        if credentials.is_some() {
+            identity::credentials(env)?;
+        }
+        let variables = Variables {
+            sdkappid: env.sdkappid.is_some(),
+            identifier: env.identifier.is_some(),
+            endpoint: env.endpoint.is_some(),
+            credentials,
+        };
+        let proxy = match &place {
+            Some((endpoint, _)) => env.proxies()?.towards(endpoint)?,
+            None => None,
+        };
+        let (sdkappid, identifier) = (app.sdkappid, app.identifier.clone());
+        Ok(Self { kind, sdkappid, identifier, place, proxy, file: job.file.clone(), variables })
+    }
+
+    /// The sandbox, with the app that the job names, if any.
+    pub(super) fn sandbox(job: &Job) -> Self {
+        let identifier = job.app.identifier.clone().unwrap_or_else(|| SANDBOX_ADMIN.to_owned());
+        Self {
+            kind: Kind::Sandbox,
+            sdkappid: Some(job.app.sdkappid.unwrap_or(SANDBOX_APP)),
+            identifier: Some(identifier),
+            place: None,
+            proxy: None,
+            file: job.file.clone(),
+            variables: Variables::default(),
+        }
+    }
+
+    /// Whether what is deleted there is gone: neither the sandbox nor a server on this machine.
+    pub(super) fn is_real(&self) -> bool {
+        self.kind == Kind::Real
+    }
+
+    /// The name of its runs' target in the queue.
+    pub(super) fn name(&self) -> String {
+        match (self.kind, self.sdkappid) {
+            (Kind::Sandbox, _) | (_, None) => SANDBOX.to_owned(),
+            (Kind::Loopback, Some(sdkappid)) => name_of(sdkappid, true),
+            (Kind::Real, Some(sdkappid)) => name_of(sdkappid, false),
+        }
+    }
+
+    /// The admin account that signs the calls.
+    pub(super) fn admin(&self) -> Option<&str> {
+        self.identifier.as_deref()
+    }
+
+    /// Scheme, host and port, unless it is the sandbox.
+    pub(super) fn endpoint(&self) -> Option<String> {
+        self.place.as_ref().map(|(endpoint, _)| endpoint.to_string())
+    }
+
+    /// What the plan shows of it: each value with where it is set.
+    pub(super) fn view(&self) -> TargetView {
+        let from = |set: bool, variable: &str| {
+            if set { variable.to_owned() } else { self.file.display().to_string() }
+        };
+        let setting = |value: String, source: String| Setting { value, source };
+        let Variables { sdkappid, identifier, endpoint, credentials } = self.variables;
+        let place = self.place.as_ref();
+        let region = place.and_then(|(_, region)| *region).map(|region| region.name().to_owned());
+        let credentials = credentials.map(|variable| setting("set".to_owned(), variable.to_owned()));
+        if self.kind == Kind::Sandbox {
+            return TargetView { name: self.name(), ..TargetView::default() };
+        }
+        TargetView {
+            name: self.name(),
+            sdkappid: self.sdkappid.map(|id| setting(id.to_string(), from(sdkappid, "IMBULK_SDKAPPID"))),
+            endpoint: place.map(|(place, _)| setting(place.to_string(), from(endpoint, "IMBULK_ENDPOINT"))),
+            region,
+            admin: self.identifier.clone().map(|admin| setting(admin, from(identifier, "IMBULK_IDENTIFIER"))),
+            credentials,
+            proxy: self.proxy.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// What is missing before `run --execute` could send anything.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        if self.kind == Kind::Sandbox {
+            return Vec::new();
+        }
+        let parts = [
+            (self.sdkappid.is_none(), "[app] has no `sdkappid`, and IMBULK_SDKAPPID is not set"),
+            (self.identifier.is_none(), "[app] has no `identifier`, and IMBULK_IDENTIFIER is not set"),
+            (self.place.is_none(), "[app] has neither `region` nor `endpoint`, and IMBULK_ENDPOINT is not set"),
+            (
+                self.variables.credentials.is_none(),
+                "no credentials: set IMBULK_SECRET_KEY, IMBULK_SECRET_KEY_FILE or IMBULK_USERSIG",
+            ),
+        ];
+        parts.into_iter().filter_map(|(missing, what)| missing.then_some(what)).collect()
+    }
+}
+
+/// The endpoint that an app's data names, and its region if it names one.
+pub(super) fn place(app: &App) -> Result<Option<(Endpoint, Option<Region>)>, SessionError> {
+    Ok(match &app.endpoint {
+        Some(EndpointChoice::Region(name)) => {
+            let region = region(name)?;
+            Some((region.into(), Some(region)))
+        }
+        Some(EndpointChoice::Url(url)) => Some((url.parse()?, None)),
+        None => None,
+    })
+}
+
+/// What was sent to a server on this machine, on whatever port, does not count as done for the app.
+fn name_of(sdkappid: NonZeroU64, loopback: bool) -> String {
+    if loopback { format!("{sdkappid} on loopback") } else { sdkappid.to_string() }
+}
+
+/// The app of a sandbox whose job names none.
+pub(super) const SANDBOX_APP: NonZeroU64 = NonZeroU64::new(1_400_000_001).unwrap();
+
+/// The admin account of a sandbox whose job names none.
+pub(super) const SANDBOX_ADMIN: &str = "administrator";
+
+fn region(name: &str) -> Result<Region, SessionError> {
+    name.parse().map_err(|error| SessionError::Usage(format!("{error}")))
+}

@@ -1,0 +1,40 @@
+//! What follows when the runner has ended: sums are checked, the end is noted, the summary is read.
+
+use super::driven::Driven;
+use super::error::SessionError;
+use crate::clock;
+use crate::domain::exit::{Exit, exit_of};
+use crate::domain::response::outcome::Outcome;
+use crate::domain::schedule::{End, StopReason};
+use crate::queue::Queue;
+use crate::report::Figures;
+use crate::report::stop_message::stop_message;
+use crate::report::summary::{self, Summary};
+use crate::runner;
+
+/// Checks the sums, notes how the run stands, sums up.
+pub(super) async fn close(
+    queue: &mut Queue,
+    driven: &Driven<'_>,
+    drive: &runner::Drive,
+    calls: u64,
+    jobs: &[&str],
+) -> Result<(Exit, Summary), SessionError> {
+    let run = &driven.prepared.run;
+    queue.identity().check()?;
+    let tally = queue.check_sums(run).await?;
+    let end = match &drive.end {
+        End::Complete if driven.limited && tally[Outcome::Pending] > 0 => End::Stopped(StopReason::Limit),
+        end => end.clone(),
+    };
+    match &end {
+        End::Stopped(reason) if tally[Outcome::Pending] > 0 => {
+            queue.note_stop(run.id, reason.ended_by(), &stop_message(reason, jobs)).await?;
+        }
+        End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
+    }
+    let figures = Figures::read(&queue.reader().await?, &queue.run(run.id).await?).await?;
+    let items = driven.tally[Outcome::Pending] - tally[Outcome::Pending];
+    let session = summary::Session { took: drive.elapsed, calls, items };
+    Ok((exit_of(&tally, &end, driven.input.job.input.rejects), Summary { figures, session }))
+}

@@ -1,0 +1,322 @@
+//! Drives the runs of the jobs to their end, or until something stops them.
+
+use std::path::Path;
+
+use super::address::Address;
+use super::close::close;
+use super::driven::{Driven, admit, app_cap, begin, task};
+use super::error::SessionError;
+use super::job_input::JobInput;
+use super::load_or_reuse::Prepared;
+use super::open_queue::open_queue;
+use super::outlook::{Outlook, nothing_to_resume};
+use super::plan::{differs_from_last, plan_job, what_differs};
+use super::progress_display::ProgressDisplay;
+use super::run_options::RunOptions;
+use super::target::Target;
+use super::{confirm, jobs};
+use crate::clock;
+use crate::domain::exit::{Exit, exit_of_finished};
+use crate::domain::plan_id::{PlanParts, plan_id};
+use crate::domain::progress::Phase;
+use crate::domain::run_choice::Rerun;
+use crate::queue::{Queue, Run};
+use crate::report::input::Input;
+use crate::report::moment_ahead;
+use crate::report::summary::Summary;
+use crate::runner::{self, Deadline, Signals};
+use crate::settings::Env;
+use crate::stderr::{finish, tell};
+use crate::stdout::{print, print_json};
+
+/// Drives the jobs to their end, or until something stops them.
+pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, SessionError> {
+    jobs::check_environment(env)?;
+    let jobs = jobs::load(&options.jobs, env)?;
+    jobs::tell_zone(&jobs);
+    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect::<Vec<_>>();
+    if let Some(due) = deadlines.iter().map(Deadline::due).min() {
+        tell(format!("until {}", moment_ahead(due, &clock::local_now())));
+    }
+    let target = if options.sandbox { Target::sandbox(&jobs).await? } else { Target::of(&jobs, env)? };
+    if let Some(proxy) = target.proxy() {
+        tell(format!("calls go through the proxy {proxy}"));
+    }
+    if target.is_real() {
+        jobs.iter().try_for_each(|job| jobs::check_protection(job, job.operation))?;
+    }
+    let mut inputs = Vec::new();
+    for job in jobs {
+        let address = if options.sandbox { Address::sandbox(&job) } else { Address::of(&job, env)? };
+        inputs.push(jobs::with_protected(job, address)?);
+    }
+    let mut session = Session {
+        inputs,
+        target,
+        signals: Signals::listen(leave).map_err(SessionError::io("can't listen for signals"))?,
+        deadlines,
+        summaries: Vec::new(),
+        not_shown: None,
+        exit: Exit::Done,
+        confirmed: options.sandbox || options.yes || !confirm::is_at_a_terminal(),
+        json: options.json,
+        limit: options.limit,
+        plan: options.plan,
+        planned: Vec::new(),
+        was_asked: false,
+    };
+    let queue = or_signal(&mut session.signals, open_queue(queue)).await?;
+    let driven = session.drive(queue, options.rerun).await;
+    // What was done is summed up also where something went wrong after it.
+    let user = session.target.user();
+    let exit = session.end();
+    if let Some(user) = user {
+        user.leave().await;
+    }
+    let exit = exit?;
+    driven.map(|()| exit)
+}
+
+/// Ends the process where it stands, as a kill would: what is on disk is right.
+fn leave(why: &str) {
+    tell(format!("{why}: ended without waiting for the calls in flight; run the same command to resume"));
+    finish();
+    std::process::exit(Exit::Stopped.code().into());
+}
+
+struct Session {
+    inputs: Vec<JobInput>,
+    target: Target,
+    signals: Signals,
+    deadlines: Vec<Deadline>,
+    summaries: Vec<Summary>,
+    /// Why a summary could not be printed.
+    not_shown: Option<SessionError>,
+    exit: Exit,
+    /// Whether no confirmation is required.
+    confirmed: bool,
+    json: bool,
+    /// Items that may still be sent, if `--limit` says how many.
+    limit: Option<u64>,
+    /// The plan that is to be sent, and no other.
+    plan: Option<String>,
+    /// What the last round was about to do, and what was to follow.
+    planned: Vec<PlanParts>,
+    /// Whether a person saw all of it and confirmed.
+    was_asked: bool,
+}
+
+impl Session {
+    async fn drive(&mut self, queue: Queue, mut rerun: Rerun) -> Result<(), SessionError> {
+        let mut queue = Some(queue);
+        // An older run is finished first; then the input is looked at again, and what is new is the next round.
+        while let Some(owned) = queue {
+            let mut identity = owned.identity();
+            queue = self.round(owned, rerun).await.map_err(|error| error.or_loss(&mut identity))?;
+            rerun = Rerun::No;
+        }
+        Ok(())
+    }
+
+    /// Drives what there is to drive. Gives the queue back if there may be more to do: older runs went first.
+    async fn round(&mut self, mut queue: Queue, rerun: Rerun) -> Result<Option<Queue>, SessionError> {
+        or_signal(&mut self.signals, async { Ok(queue.note_kills().await?) }).await?;
+        let prepared = self.prepare(&mut queue, rerun).await?;
+        if prepared.iter().all(Option::is_none) {
+            queue.close().await?;
+            return Ok(None);
+        }
+        self.confirm(&mut queue, rerun).await?;
+        let older: Vec<String> =
+            prepared.iter().flatten().filter(|it| it.is_older).map(|it| it.run.job.clone()).collect();
+        let mut driven = Vec::new();
+        for (input, prepared) in self.inputs.iter().zip(prepared) {
+            if let Some(prepared) = prepared {
+                let admitted = admit(&mut queue, input, prepared, &mut self.limit);
+                driven.push(or_signal(&mut self.signals, admitted).await?);
+            }
+        }
+        // What `--limit` leaves nothing of is not begun.
+        driven.retain(Driven::may_send);
+        if driven.is_empty() {
+            tell(
+                "nothing is sent: --limit allows no more items\nhint: run it again with a higher --limit, or without it",
+            );
+            self.exit = self.exit.max(Exit::Stopped);
+            queue.close().await?;
+            return Ok(None);
+        }
+        let (client, limiter) = self.target.connect(app_cap(&driven))?;
+        let is_real = self.target.is_real();
+        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
+        or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
+        let mut progress = ProgressDisplay::new(Phase::Sending);
+        let mut watch = |snapshot: &_| progress.update(snapshot);
+        let drive = runner::drive(queue, tasks, &mut self.deadlines, rand::random(), &mut self.signals, &mut watch);
+        let (mut queue, drive) = drive.await?;
+        progress.finish();
+        let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();
+        let mut exit = Exit::Done;
+        let done_before = self.summaries.len();
+        for (driven, calls) in driven.iter().zip(&drive.calls) {
+            let closing = close(&mut queue, driven, &drive, *calls, &names);
+            let (came_to, summary) = or_signal(&mut self.signals, closing).await?;
+            exit = exit.max(came_to);
+            self.summaries.push(summary);
+        }
+        if !self.json {
+            // What cannot be shown is recorded all the same, and the rest is still to be done.
+            let shown = self.summaries[done_before..].iter().try_for_each(|it| print(&it.text()));
+            self.not_shown = self.not_shown.take().or(shown.map_err(SessionError::io("stdout")).err());
+        }
+        self.exit = self.exit.max(exit);
+        self.inputs.retain(|input| older.contains(&input.job.name));
+        if matches!(exit, Exit::Done | Exit::DoneWithFailures) && !self.inputs.is_empty() {
+            return Ok(Some(queue));
+        }
+        queue.close().await?;
+        Ok(None)
+    }
+
+    /// Finds or loads the run of each job; none where there is nothing to send. Nothing is sent if this fails.
+    async fn prepare(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Vec<Option<Prepared>>, SessionError> {
+        let (mut outlooks, mut parts) = (Vec::new(), Vec::new());
+        for input in &mut self.inputs {
+            let outlook = or_signal(&mut self.signals, input.inspect(queue, rerun)).await?;
+            parts.push(input.plan_parts(queue, &outlook).await?);
+            outlooks.push(outlook);
+        }
+        if outlooks.iter().all(Outlook::resumes_nothing) {
+            return Err(nothing_to_resume());
+        }
+        self.compare_with_plan(queue, parts).await?;
+        let mut all = Vec::new();
+        for (at, outlook) in outlooks.into_iter().enumerate() {
+            if let Some(finished) = outlook.finished() {
+                self.already_finished(queue, at, &finished).await?;
+            }
+            let input = &mut self.inputs[at];
+            let mut progress = ProgressDisplay::new(Phase::Loading);
+            let mut watch = |snapshot: &_| progress.update(snapshot);
+            let prepared = or_signal(&mut self.signals, input.prepare(queue, outlook, rerun, &mut watch)).await;
+            progress.finish();
+            let prepared = prepared?;
+            if let Some(Prepared { run, .. }) = &prepared {
+                // A run that is resumed may be of another operation than the job names now.
+                if self.target.is_real() {
+                    jobs::check_protection(&input.job, run.operation()?)?;
+                }
+                if let Some(refusal) = input.refusals(queue, run).await?.into_iter().next() {
+                    return Err(refusal);
+                }
+                tell_notes(queue, run).await?;
+            }
+            all.push(prepared);
+        }
+        Ok(all)
+    }
+
+    /// Refuses another plan than the one that was asked for; without one, says what is different from the plan before.
+    async fn compare_with_plan(&mut self, queue: &mut Queue, parts: Vec<PlanParts>) -> Result<(), SessionError> {
+        let is_first_round = self.planned.is_empty();
+        match &self.plan {
+            Some(asked) if is_first_round && *asked == plan_id(&parts) && parts.iter().any(PlanParts::sends) => {}
+            Some(asked) if is_first_round => {
+                let what = what_differs(queue, &parts, asked).await?;
+                return Err(SessionError::OtherPlan { asked: asked.clone(), what });
+            }
+            // The older runs of the plan are finished; what follows must be the rest of it.
+            Some(asked) => {
+                if let Some(what) = self.differs_from_rest(&parts) {
+                    return Err(SessionError::OtherPlan { asked: asked.clone(), what });
+                }
+            }
+            None if is_first_round => {
+                for part in parts.iter().filter(|part| part.sends()) {
+                    if let Some(note) = differs_from_last(queue, part).await? {
+                        tell(note);
+                    }
+                }
+            }
+            None => match self.differs_from_rest(&parts) {
+                Some(what) if self.was_asked => {
+                    return Err(SessionError::OtherPlan { asked: "as it was confirmed".to_owned(), what });
+                }
+                Some(what) => tell(format!("note: {what}")),
+                None => {}
+            },
+        }
+        self.planned = parts;
+        Ok(())
+    }
+
+    /// What is different from the rest of what was planned, now that the older runs of the last round are finished.
+    fn differs_from_rest(&self, parts: &[PlanParts]) -> Option<String> {
+        let rest = |planned: &PlanParts| PlanParts {
+            continues: planned.continues.iter().skip(1).cloned().collect(),
+            ..planned.clone()
+        };
+        let rest: Vec<PlanParts> = self.planned.iter().map(rest).collect();
+        let other = parts.iter().find(|part| !rest.contains(part))?;
+        Some(format!("{}: the input or the job changed while the older run was finished", other.job))
+    }
+
+    /// Shows all that would be sent and asks for confirmation, if that is required.
+    async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<(), SessionError> {
+        if std::mem::replace(&mut self.confirmed, true) {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for input in &mut self.inputs {
+            let (plan, _) = plan_job(input, queue, rerun).await?;
+            text.push_str(&plan.question());
+        }
+        self.was_asked = true;
+        confirm::ask(self.target.sdkappid, &text, &mut self.signals).await
+    }
+
+    /// A run has finished this input before: nothing is sent, and it counts as that run did.
+    async fn already_finished(&mut self, queue: &Queue, input: usize, run: &Run) -> Result<(), SessionError> {
+        let tally = queue.reader().await?.tally(run).await?;
+        self.exit = self.exit.max(exit_of_finished(&tally, self.inputs[input].job.input.rejects));
+        // After a round of its own that is no news.
+        if self.summaries.is_empty() {
+            let (job, id) = (&run.job, &run.uuid);
+            tell(format!(
+                "{job}: this input is finished (run {id}); nothing is sent\nhint: --again makes a new run of it"
+            ));
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<Exit, SessionError> {
+        if self.json {
+            print_json(&self.summaries).map_err(SessionError::io("stdout"))?;
+        }
+        if let Some(seen) = self.target.seen() {
+            let (calls, worst, overlaps) = (seen.calls, seen.worst_second, seen.overlaps);
+            tell(format!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes"));
+        }
+        self.not_shown.map_or(Ok(self.exit), Err)
+    }
+}
+
+/// Waits for what a signal ends. All of it can be done again.
+async fn or_signal<T>(
+    signals: &mut Signals,
+    doing: impl Future<Output = Result<T, SessionError>>,
+) -> Result<T, SessionError> {
+    tokio::select! {
+        biased;
+        signal = signals.next() => Err(SessionError::Interrupted(signal)),
+        done = doing => done,
+    }
+}
+
+/// What must be known of the input before its first row is sent.
+async fn tell_notes(queue: &Queue, run: &Run) -> Result<(), SessionError> {
+    if run.started_at.is_none() {
+        Input::read(&queue.reader().await?, run).await?.notes().for_each(tell);
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! A job with the run that it drives.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::error::SessionError;
+use super::job_input::JobInput;
+use super::load_or_reuse::Prepared;
+use super::target::cap;
+use crate::api::Client;
+use crate::clock;
+use crate::domain::request::RequestId;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::tally::Tally;
+use crate::domain::schedule::JobPlan;
+use crate::queue::Queue;
+use crate::rate_limiter::Limiter;
+use crate::runner::Task;
+
+/// A job with the run that it drives.
+pub(super) struct Driven<'a> {
+    pub(super) input: &'a JobInput,
+    pub(super) prepared: Prepared,
+    pub(super) tally: Tally,
+    /// The last request that may be sent.
+    pub(super) last_request: RequestId,
+    /// Whether `--limit` may keep others back.
+    pub(super) limited: bool,
+}
+
+impl Driven<'_> {
+    /// Whether `--limit` lets anything of it be sent.
+    pub(super) fn may_send(&self) -> bool {
+        !self.limited || self.last_request > 0 || self.tally[Outcome::Pending] == 0
+    }
+
+    /// The calls per second of the run's own command. A run that is resumed may be of another one than the job names now.
+    fn calls_per_second(&self) -> Result<NonZeroU32, SessionError> {
+        let (job, operation) = (&self.input.job, self.prepared.run.operation()?);
+        let rate = job.limits.calls_per_second;
+        if operation.name() == job.operation.name() {
+            return Ok(rate);
+        }
+        Ok(NonZeroU32::new(operation.calls_per_second()).map_or(rate, |cap| rate.min(cap)))
+    }
+}
+
+/// A run that is about to be driven, as far as `--limit` lets it.
+pub(super) async fn admit<'a>(
+    queue: &mut Queue,
+    input: &'a JobInput,
+    prepared: Prepared,
+    limit: &mut Option<u64>,
+) -> Result<Driven<'a>, SessionError> {
+    let run = prepared.run.id;
+    let last_request = match limit {
+        Some(left) => {
+            let limited = queue.limit(run, *left).await?;
+            *left = left.saturating_sub(limited.items);
+            limited.last_request
+        }
+        None => queue.reader().await?.last_request(run).await?,
+    };
+    let tally = queue.reader().await?.tally(&prepared.run).await?;
+    Ok(Driven { input, prepared, tally, last_request, limited: limit.is_some() })
+}
+
+/// From now on the runs are finished before any other input of their jobs, and those that they replace are given up.
+pub(super) async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), SessionError> {
+    let now = clock::now().as_millisecond();
+    for Driven { input, prepared: Prepared { run, replaces, .. }, .. } in driven {
+        queue.note_settings(run.id, &input.settings()).await?;
+        // In this order: killed in between, the new run is a plan and the next start begins it. The other way round both
+        // would be unfinished, and both be sent.
+        for replaced in replaces {
+            queue.supersede(*replaced).await?;
+        }
+        queue.begin(run.id, now).await?;
+    }
+    Ok(())
+}
+
+/// What the runner needs to drive it.
+pub(super) fn task(
+    driven: &Driven<'_>,
+    client: &Arc<Client>,
+    limiter: &Limiter,
+    is_real: bool,
+) -> Result<Task, SessionError> {
+    let job = &driven.input.job;
+    let run = &driven.prepared.run;
+    let (operation, calls_per_second) = (run.operation()?, driven.calls_per_second()?);
+    Ok(Task {
+        run: run.id,
+        last_request: driven.last_request,
+        limited: driven.limited,
+        plan: JobPlan {
+            operation,
+            delete_type: run.delete_type(),
+            calls_per_second,
+            retry: job.retry,
+            max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
+            stop: job.stop,
+            max_already_done: job.guard.max_already_done,
+            canary: job.guard.canary_on(is_real),
+            tally: driven.tally,
+        },
+        client: Arc::clone(client),
+        limiter: limiter.command(operation.name(), cap(calls_per_second)?)?,
+    })
+}
+
+/// What the jobs agree to send the app: the lowest of their caps.
+pub(super) fn app_cap(driven: &[Driven<'_>]) -> NonZeroU32 {
+    let caps = driven.iter().map(|driven| driven.input.job.limits.app_calls_per_second);
+    caps.min().unwrap_or(NonZeroU32::MIN)
+}

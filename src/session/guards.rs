@@ -1,0 +1,50 @@
+//! What the guards say of a run before anything is sent.
+
+use super::error::SessionError;
+use super::job_input::JobInput;
+use crate::clock;
+use crate::domain::guard::{Facts, GuardReading, LAST_RUNS};
+use crate::domain::timestamp::local;
+use crate::queue::{Queue, Run, RunState};
+use crate::report::{Figures, refusal, second};
+
+impl JobInput {
+    /// Why the guards let the run send nothing.
+    pub(super) async fn refusals(&self, queue: &Queue, run: &Run) -> Result<Vec<SessionError>, SessionError> {
+        let readings = self.read_guards(queue, run).await?;
+        let mut refusals = Vec::new();
+        if !readings.iter().all(GuardReading::allows) {
+            let rejects = Figures::rejects_of(&queue.reader().await?, run).await?;
+            refusals.push(SessionError::Guard(refusal(&self.job.file.to_string_lossy(), &readings, &rejects)));
+        }
+        refusals.extend(self.held(run));
+        Ok(refusals)
+    }
+
+    /// Each guard with what it sees of the run.
+    pub(super) async fn read_guards(&self, queue: &Queue, run: &Run) -> Result<Vec<GuardReading>, SessionError> {
+        let last_runs = self.last_runs(queue).await?;
+        let tally = queue.reader().await?.tally(run).await?;
+        Ok(self.job.guard.read(&Facts::of(run.item_count.cast_unsigned(), &tally, &last_runs)))
+    }
+
+    /// The refusal of `guard.hold`, while a planned run is not old enough.
+    fn held(&self, run: &Run) -> Option<SessionError> {
+        let hold = self.job.guard.hold.filter(|_| run.started_at.is_none())?;
+        let zone = clock::local_now().time_zone().clone();
+        let planned = local(run.created_at, &zone);
+        let from = planned.saturating_add(jiff::SignedDuration::try_from(hold).unwrap_or(jiff::SignedDuration::MAX));
+        (clock::now() < from.timestamp()).then(|| SessionError::Hold {
+            job: run.job.clone(),
+            planned: second(&planned),
+            from: second(&from),
+        })
+    }
+
+    /// Items of the job's last finished runs, for `guard.max_change`.
+    async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, SessionError> {
+        let runs = queue.reader().await?.runs_of(&self.job.name, &self.address.name()).await?;
+        let finished = runs.iter().rev().filter(|run| run.state() == RunState::Finished);
+        Ok(finished.take(LAST_RUNS).map(|run| run.item_count.cast_unsigned()).collect())
+    }
+}

@@ -1,0 +1,46 @@
+//! Who makes the calls: the app, its admin account, and what signs for it.
+
+use std::num::NonZeroU64;
+
+use secrecy::ExposeSecret;
+
+use super::error::SessionError;
+use crate::api::{Credentials, SecretKey, UserSig};
+use crate::domain::account::UserId;
+use crate::domain::job::App;
+use crate::settings::{Credential, Env};
+
+/// The app's number and its admin account.
+pub fn identity(app: &App) -> Result<(NonZeroU64, UserId), SessionError> {
+    let sdkappid = app.sdkappid.ok_or_else(|| missing("SDKAppID", "`sdkappid` in [app], or IMBULK_SDKAPPID"))?;
+    let identifier = app.identifier.as_deref();
+    let identifier =
+        identifier.ok_or_else(|| missing("admin account", "`identifier` in [app], or IMBULK_IDENTIFIER"))?;
+    Ok((sdkappid, user_id(identifier)?))
+}
+
+/// What the environment signs with.
+pub fn credentials(env: &Env) -> Result<Credentials, SessionError> {
+    match env.credential()? {
+        Some(Credential::SecretKey { key, variable }) => {
+            let key = SecretKey::new(key.expose_secret().to_owned());
+            Ok(Credentials::Key(key.map_err(SessionError::secret(variable))?))
+        }
+        Some(Credential::UserSig(usersig)) => {
+            let usersig = UserSig::new(usersig.expose_secret().to_owned());
+            Ok(Credentials::Signature(usersig.map_err(SessionError::secret("IMBULK_USERSIG"))?))
+        }
+        None => {
+            let variables = "IMBULK_SECRET_KEY (the console shows it), IMBULK_SECRET_KEY_FILE, or IMBULK_USERSIG";
+            Err(missing("credentials", variables))
+        }
+    }
+}
+
+pub(super) fn user_id(text: &str) -> Result<UserId, SessionError> {
+    UserId::new(text).map_err(|error| SessionError::Usage(format!("the admin account {text:?} {error}")))
+}
+
+fn missing(what: &str, where_from: &str) -> SessionError {
+    SessionError::Usage(format!("no {what}\nhint: set {where_from}"))
+}

@@ -1,0 +1,106 @@
+//! A job with what it needs to find or load its run, and its input as it is now.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::address::Address;
+use super::error::SessionError;
+use crate::domain::guard::Protected;
+use crate::domain::job::{Guard, Job, Protection};
+use crate::input::{self, Source};
+use crate::loading::LoadError;
+use crate::queue::{FileKind, Run, UsedFile, folder_of};
+
+/// A job, and what it needs to find or load its run.
+pub(super) struct JobInput {
+    pub(super) job: Job,
+    pub(super) protected: Arc<Protected>,
+    pub(super) address: Address,
+    /// Standard input, once it was read: it cannot be read a second time.
+    pub(super) kept: Option<InputState>,
+}
+
+/// The input as it is now.
+pub(super) struct InputState {
+    pub(super) sources: Vec<Source>,
+    pub(super) stamp: String,
+    pub(super) digest: String,
+}
+
+impl JobInput {
+    /// A job with its protected list.
+    pub(super) fn new(job: Job, protected: Protected, address: Address) -> Self {
+        Self { job, protected: Arc::new(protected), address, kept: None }
+    }
+
+    /// What the input is, reading its bytes only where its files have changed since the latest run.
+    pub(super) async fn inspect_input(&mut self, queue: &Path, runs: &[Run]) -> Result<InputState, SessionError> {
+        if let Some(kept) = self.kept.take() {
+            return Ok(kept);
+        }
+        let (input, folder) = (self.job.input.clone(), folder_of(queue).to_owned());
+        let known: Vec<(String, String)> =
+            runs.iter().rev().map(|run| (run.stamp.clone(), run.digest.clone())).collect();
+        let inspect = move || {
+            let sources = input::open(&input, &folder)?;
+            let stamp = stamp_of(&sources);
+            let unchanged = known.into_iter().find(|(known, _)| !stamp.is_empty() && *known == stamp);
+            let digest = match unchanged {
+                Some((_, digest)) => digest,
+                None => digest_of(&sources)?,
+            };
+            Ok(InputState { sources, stamp, digest })
+        };
+        tokio::task::spawn_blocking(inspect).await.map_err(LoadError::from)?
+    }
+
+    /// Digest of all that decides what a row of the input asks for.
+    pub(super) fn definition(&self) -> String {
+        let Job { operation, delete_type, input, .. } = &self.job;
+        let text = format!(
+            "{} {} {:?} {:?} {:?} {:?}",
+            operation.name(),
+            delete_type.name(),
+            input.columns,
+            input.encoding,
+            input.delimiter,
+            input.unusual_ids
+        );
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// Digest of limits, retries, guards and stops, and of where and by whom the calls are made.
+    pub(super) fn settings(&self) -> String {
+        let Job { limits, retry, guard, stop, input, .. } = &self.job;
+        // The list counts by its ids, wherever it lies.
+        let guard = Guard { protected: None, ..guard.clone() };
+        let (endpoint, admin) = (self.address.endpoint(), self.address.admin());
+        let text = format!("{limits:?} {retry:?} {guard:?} {stop:?} {:?} {endpoint:?} {admin:?}", input.rejects);
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// The files that a run of the job is made of.
+    pub(super) fn files(&self, sources: &[Source]) -> Vec<UsedFile> {
+        let inputs = sources.iter().filter_map(Source::path).map(|path| UsedFile::new(FileKind::Input, path));
+        let list = match &self.job.guard.protected {
+            Some(Protection::File(path)) => Some(UsedFile::new(FileKind::ProtectedList, path)),
+            Some(Protection::Nobody) | None => None,
+        };
+        inputs.chain(list).chain([UsedFile::new(FileKind::Job, &self.job.file)]).collect()
+    }
+}
+
+/// Names, sizes and times of the files; empty where one of them has none, as standard input.
+fn stamp_of(sources: &[Source]) -> String {
+    let stamps: Option<Vec<String>> =
+        sources.iter().map(|source| source.stamp().map(|stamp| format!("{:?} {stamp:?}", source.name()))).collect();
+    stamps.unwrap_or_default().join("\n")
+}
+
+fn digest_of(sources: &[Source]) -> Result<String, SessionError> {
+    let mut all = blake3::Hasher::new();
+    for source in sources {
+        all.update(source.digest()?.as_bytes());
+    }
+    Ok(all.finalize().to_hex().to_string())
+}

@@ -1,0 +1,134 @@
+//! Loads the run that was chosen, or reuses one that was loaded before.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::error::SessionError;
+use super::job_input::{InputState, JobInput};
+use super::outlook::Outlook;
+use crate::clock;
+use crate::domain::progress::ProgressSnapshot;
+use crate::domain::run_choice::{KnownRun, Progress, Refusal, Rerun, RunChoice};
+use crate::loading::{Reading, load};
+use crate::queue::{NewRun, Queue, Run, RunId, RunState, folder_of};
+
+/// A run to be driven.
+pub(super) struct Prepared {
+    pub(super) run: Run,
+    /// Unfinished runs that are given up once it begins.
+    pub(super) replaces: Vec<RunId>,
+    /// Whether it is an older run, after which the current input follows.
+    pub(super) is_older: bool,
+}
+
+impl JobInput {
+    /// Loads or finds the run that goes next; none where nothing is to be sent.
+    pub(super) async fn prepare(
+        &mut self,
+        queue: &mut Queue,
+        mut outlook: Outlook,
+        rerun: Rerun,
+        watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
+    ) -> Result<Option<Prepared>, SessionError> {
+        let choice = outlook.choices.first().cloned();
+        let prepared = match choice {
+            Some(RunChoice::Continue(at)) => {
+                let is_older = outlook.choices.len() > 1;
+                let run = self.resume(queue, &outlook.runs[at]).await?;
+                self.kept = outlook.input.take().and_then(Result::ok).filter(|input| input.stamp.is_empty());
+                Some(Prepared { run, replaces: Vec::new(), is_older })
+            }
+            Some(RunChoice::Begin { planned, ref replaces }) => {
+                let replaces = replaces.iter().map(|at| outlook.runs[*at].id).collect();
+                let run = match planned {
+                    Some(at) => self.resume(queue, &outlook.runs[at]).await?,
+                    None => self.load(queue, outlook.take_input()?, watch).await?,
+                };
+                Some(Prepared { run, replaces, is_older: false })
+            }
+            Some(RunChoice::Nothing(_) | RunChoice::Refuse(Refusal::NothingToResume)) | None => None,
+            Some(RunChoice::Refuse(refusal)) => return Err(self.refused(&outlook, refusal)),
+        };
+        outlook.discard_stale_plans(queue, rerun).await?;
+        Ok(prepared)
+    }
+
+    /// The same for `plan`: the run of the current input, whatever goes before it and whether or not it may be sent.
+    pub(super) async fn preview(
+        &mut self,
+        queue: &mut Queue,
+        outlook: &mut Outlook,
+        rerun: Rerun,
+        watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
+    ) -> Result<Run, SessionError> {
+        let current = |choice: &RunChoice| match choice {
+            RunChoice::Continue(at) | RunChoice::Nothing(at) => Some(*at),
+            RunChoice::Begin { planned, .. } => *planned,
+            RunChoice::Refuse(_) => None,
+        };
+        let is_planned =
+            |known: &KnownRun| known.progress == Progress::Planned && known.same_input && known.same_definition;
+        let found = match outlook.choices.last() {
+            Some(RunChoice::Refuse(_)) | None => outlook.known.iter().rposition(is_planned),
+            Some(choice) => current(choice),
+        };
+        // Older runs go out without what is protected since.
+        for older in outlook.continued() {
+            self.resume(queue, &older).await?;
+        }
+        let run = match found.map(|at| outlook.runs[at].clone()) {
+            Some(run) if run.state() == RunState::Finished => run,
+            Some(run) => self.resume(queue, &run).await?,
+            None => self.load(queue, outlook.take_input()?, watch).await?,
+        };
+        outlook.discard_stale_plans(queue, rerun).await?;
+        if self.kept.is_none() {
+            self.kept = outlook.input.take().and_then(Result::ok).filter(|input| input.stamp.is_empty());
+        }
+        Ok(run)
+    }
+
+    /// Loads a new run of the input.
+    async fn load(
+        &mut self,
+        queue: &mut Queue,
+        input: InputState,
+        watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
+    ) -> Result<Run, SessionError> {
+        if input.stamp.is_empty() {
+            self.kept = Some(InputState { sources: Vec::new(), stamp: String::new(), digest: input.digest.clone() });
+        }
+        let run = NewRun {
+            uuid: Uuid::now_v7().to_string(),
+            job: self.job.name.clone(),
+            target: self.address.name(),
+            operation: self.job.operation.name(),
+            delete_type: self.job.delete_type,
+            definition: self.definition(),
+            digest: input.digest,
+            stamp: input.stamp,
+            protected: self.protected.digest(),
+            files: self.files(&input.sources),
+            sources: input.sources.iter().map(|source| source.name().to_owned()).collect(),
+            created_at: clock::now().as_millisecond(),
+        };
+        let temp_dir = folder_of(queue.path()).to_owned();
+        let protected = Arc::clone(&self.protected);
+        let reading = Reading { job: self.job.clone(), sources: input.sources, protected, temp_dir };
+        let id = load(queue, &run, reading, watch).await?;
+        Ok(queue.run(id).await?)
+    }
+
+    /// A run that was loaded before. Ids that were protected since are taken out of it.
+    async fn resume(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
+        if run.protected != self.protected.digest() {
+            let protects = |id: &str| self.protected.protects(id);
+            let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
+            if rows > 0 {
+                tracing::info!(rows, run = run.uuid, "rows taken out: the protected list names them now");
+            }
+        }
+        Ok(queue.run(run.id).await?)
+    }
+}

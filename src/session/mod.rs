@@ -1,0 +1,30 @@
+//! A session: from job files to runs that are driven and closed.
+//!
+//! The steps, each in its own file: choose the run (`outlook`), load it or reuse it (`load_or_reuse`), ask the guards
+//! (`guards`), confirm (`confirm`), drive (`drive`), close (`close`). `plan` takes the same steps up to the guards.
+
+mod address;
+mod close;
+mod confirm;
+mod drive;
+mod driven;
+mod error;
+mod guards;
+mod identity;
+mod job_input;
+mod jobs;
+mod load_or_reuse;
+mod named_run;
+mod open_queue;
+mod outlook;
+mod plan;
+mod progress_display;
+mod run_options;
+mod target;
+
+pub use drive::run;
+pub use error::SessionError;
+pub use identity::{credentials, identity};
+pub use named_run::find;
+pub use plan::plan;
+pub use run_options::RunOptions;

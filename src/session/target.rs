@@ -1,0 +1,141 @@
+//! An app that can be called.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::address::{SANDBOX_ADMIN, SANDBOX_APP, place};
+use super::error::SessionError;
+use super::identity::{credentials, identity, user_id};
+use crate::api::{Client, Credentials, EXCHANGE_TIMEOUT, Endpoint, Proxy, SecretKey, Tuning};
+use crate::domain::account::UserId;
+use crate::domain::job::{App, Job};
+use crate::domain::rate_limit::Cap;
+use crate::rate_limiter::{Limiter, Settings, User, shared_directory};
+use crate::settings::Env;
+use imbulk_sandbox::{self as sandbox, Sandbox};
+
+/// The app that all these jobs are of.
+pub(super) fn agreed_app(jobs: &[Job]) -> Result<&App, SessionError> {
+    let (first, others) = jobs.split_first().unwrap_or_else(|| unreachable!("a command names at least one job"));
+    if others.iter().any(|other| other.app != first.app) {
+        let what = "the jobs are of different apps\nhint: run each app's jobs in a command and a queue of its own";
+        return Err(SessionError::Usage(what.to_owned()));
+    }
+    Ok(&first.app)
+}
+
+/// An app that can be called.
+pub(super) struct Target {
+    pub(super) sdkappid: NonZeroU64,
+    pub(super) identifier: UserId,
+    endpoint: Endpoint,
+    credentials: Credentials,
+    proxy: Option<Proxy>,
+    ledger: PathBuf,
+    /// One of the users of the ledger, where it is to vanish with the last of them.
+    user: Option<User>,
+    /// The stand-in, for as long as the target lives.
+    sandbox: Option<(Sandbox, tempfile::TempDir)>,
+}
+
+impl Target {
+    /// The app that all these jobs and the environment agree on.
+    pub(super) fn of(jobs: &[Job], env: &Env) -> Result<Self, SessionError> {
+        let app = agreed_app(jobs)?;
+        let (sdkappid, identifier) = identity(app).map_err(|error| named(jobs, error))?;
+        let Some((endpoint, _)) = place(app)? else {
+            let what = "[app] has neither `region` nor `endpoint`\nhint: set `region` in [app], or IMBULK_ENDPOINT";
+            return Err(named(jobs, SessionError::Usage(what.to_owned())));
+        };
+        let credentials = credentials(env)?;
+        let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
+        let proxy = env.proxies()?.towards(&endpoint)?;
+        let user = endpoint.is_loopback().then(|| User::join(&ledger));
+        Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, user, sandbox: None })
+    }
+
+    /// A stand-in of our own, with the jobs' app where they name one.
+    pub(super) async fn sandbox(jobs: &[Job]) -> Result<Self, SessionError> {
+        let app = jobs.first().map(|job| job.app.clone()).unwrap_or_default();
+        let sdkappid = app.sdkappid.unwrap_or(SANDBOX_APP);
+        let identifier = user_id(app.identifier.as_deref().unwrap_or(SANDBOX_ADMIN))?;
+        let key = uuid::Uuid::now_v7().simple().to_string();
+        let config = sandbox::Config {
+            app: sandbox::App {
+                sdkappid: sdkappid.get(),
+                admins: vec![identifier.as_str().to_owned()],
+                key: Some(key.clone().into()),
+            },
+            world: sandbox::World::open_with_missing(0, MISSING_SHARE, MISSING_SHARE),
+            ..sandbox::Config::default()
+        };
+        let started = Sandbox::start(config, ([127, 0, 0, 1], 0).into()).await;
+        let sandbox = started.map_err(SessionError::io("the sandbox can't be started"))?;
+        let folder = tempfile::tempdir().map_err(SessionError::io("the sandbox has no folder for its slots"))?;
+        Ok(Self {
+            sdkappid,
+            identifier,
+            endpoint: format!("http://{}", sandbox.addr()).parse()?,
+            credentials: Credentials::Key(SecretKey::new(key).map_err(SessionError::secret("the sandbox's key"))?),
+            proxy: None,
+            ledger: folder.path().join("slots"),
+            user: None,
+            sandbox: Some((sandbox, folder)),
+        })
+    }
+
+    /// Whether what it deletes is gone: neither the sandbox nor a server on this machine.
+    pub(super) fn is_real(&self) -> bool {
+        !self.endpoint.is_loopback()
+    }
+
+    /// The proxy that its calls go through.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// Who makes the calls, and who says when.
+    pub(super) fn connect(&self, app_cap: NonZeroU32) -> Result<(Arc<Client>, Limiter), SessionError> {
+        let client = Client::with_tuning(
+            self.endpoint.clone(),
+            self.sdkappid,
+            self.identifier.clone(),
+            self.credentials.clone(),
+            app_cap,
+            &Tuning { proxy: self.proxy.clone(), ..Tuning::default() },
+        )?;
+        let limiter = Limiter::open(&Settings {
+            ledger: self.ledger.clone(),
+            app_cap: cap(app_cap)?,
+            exchange_timeout: EXCHANGE_TIMEOUT,
+        })?;
+        Ok((Arc::new(client), limiter))
+    }
+
+    /// The one who is to leave at the end.
+    pub(super) fn user(&mut self) -> Option<User> {
+        self.user.take()
+    }
+
+    /// What the stand-in saw, where there is one.
+    pub(super) fn seen(&self) -> Option<sandbox::Report> {
+        self.sandbox.as_ref().map(|(sandbox, _)| sandbox.report())
+    }
+}
+
+/// The share of accounts and friendships that the sandbox of `--sandbox` lacks, so that a first run shows
+/// `already_done`, too.
+const MISSING_SHARE: f64 = 0.01;
+/// The cap as the limiter takes it.
+pub(super) fn cap(calls_per_second: NonZeroU32) -> Result<Cap, SessionError> {
+    calls_per_second.try_into().map_err(|error| SessionError::Usage(format!("{error}")))
+}
+
+/// The job files, for a message about what they all lack.
+fn named(jobs: &[Job], error: SessionError) -> SessionError {
+    match (error, jobs.first()) {
+        (SessionError::Usage(what), Some(job)) => SessionError::Usage(format!("{}: {what}", job.file.display())),
+        (other, _) => other,
+    }
+}

@@ -1,0 +1,87 @@
+//! A real queue in a temporary folder, for the unit tests of several modules.
+
+use tempfile::TempDir;
+
+use crate::domain::account::UserId;
+use crate::domain::line_span::LineSpan;
+use crate::domain::operation::DeleteType;
+use crate::domain::request::{Item, Request};
+use crate::domain::response::settlement::Settlement;
+use crate::domain::response::verdict::{Verdict, Verdicts};
+use crate::domain::skipped_row::SkippedRow;
+use crate::queue::{Loader, NewRun, Queue, Reader, Run, Write};
+use crate::stored_request::StoredRequest;
+
+/// A queue with one run.
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+    pub(crate) queue: Queue,
+    pub(crate) reader: Reader,
+    pub(crate) run: Run,
+}
+
+/// What the run is loaded with.
+#[derive(Default)]
+pub(crate) struct Load {
+    pub(crate) requests: Vec<(Option<UserId>, Vec<Item>)>,
+    pub(crate) skipped_rows: Vec<SkippedRow>,
+    pub(crate) line_spans: Vec<LineSpan>,
+    pub(crate) sources: Vec<String>,
+    pub(crate) tags: Vec<String>,
+}
+
+impl Bench {
+    /// Loads a run of the job `job` and begins it.
+    pub(crate) async fn new(operation: &'static str, load: Load) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = Queue::open(&folder.path().join("q.db")).await.unwrap();
+        let run = NewRun {
+            uuid: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
+            job: "job".to_owned(),
+            target: "sandbox".to_owned(),
+            operation,
+            delete_type: DeleteType::Single,
+            definition: String::new(),
+            digest: String::new(),
+            protected: String::new(),
+            files: Vec::new(),
+            stamp: String::new(),
+            sources: load.sources,
+            created_at: 0,
+        };
+        let mut loader = Loader::begin(&mut queue, &run).await.unwrap();
+        for span in load.line_spans {
+            loader.line_span(span).await.unwrap();
+        }
+        for (from, items) in &load.requests {
+            loader.request(StoredRequest::encode(from.as_ref(), items)).await.unwrap();
+        }
+        for skipped in load.skipped_rows {
+            loader.skipped_row(skipped).await.unwrap();
+        }
+        let id = loader.finish(&load.tags).await.unwrap();
+        let reader = queue.reader().await.unwrap();
+        queue.begin(id, 1_000).await.unwrap();
+        let run = reader.runs().await.unwrap().remove(0);
+        Self { folder, queue, reader, run }
+    }
+
+    /// Pending requests.
+    pub(crate) async fn pending(&self) -> Vec<Request> {
+        self.reader.page(self.run.id, 0, i64::MAX, 10_000).await.unwrap()
+    }
+
+    /// Sends a request, and records these verdicts at the moment `now`.
+    pub(crate) async fn exchange(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
+        self.queue.write(vec![Write::Intend(vec![request.id])], now).await.unwrap();
+        request.attempts += 1;
+        let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
+        let run = self.run.id;
+        self.queue.write(vec![Write::Record { run, settlement }], now).await.unwrap();
+    }
+}
+
+/// An id that keeps the rules.
+pub(crate) fn id(text: &str) -> UserId {
+    UserId::new(text).unwrap()
+}
