@@ -18,20 +18,19 @@ pub const OUTCOME: [&str; 5] = ["outcome", "code", "reason", "attempts", "finish
 /// What a cell with JSON starts with.
 const JSON: &str = "json:";
 
-/// Whether these are, in this order, the columns of the results of an operation of this shape.
+/// Whether these are the columns of the results of an operation of this shape, in any order.
 pub fn is_header<'n>(names: impl IntoIterator<Item = &'n str>, shape: &Shape) -> bool {
     let names: Vec<&str> = names.into_iter().collect();
-    let first: Vec<&str> = PLACE.into_iter().chain(shape.columns()).collect();
-    let Some(rest) = names.strip_prefix(first.as_slice()) else {
-        return false;
-    };
-    let Some(tags) = rest.strip_suffix(OUTCOME.as_slice()) else {
-        return false;
-    };
-    match shape.tags {
-        TagColumns::None => tags.is_empty(),
-        TagColumns::Some => tags.iter().all(|tag| tags::kind(tag).is_ok()),
-    }
+    let expected = || PLACE.into_iter().chain(shape.columns()).chain(OUTCOME);
+    let is_tag = |name: &str| shape.tags == TagColumns::Some && tags::kind(name).is_ok();
+    let are_known = names.iter().all(|name| expected().any(|known| known == *name) || is_tag(name));
+    are_known && expected().all(|known| names.contains(&known))
+}
+
+/// Whether these are the columns of the results of some operation, in any order and maybe with others.
+pub fn is_header_of_any<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
+    let names: Vec<&str> = names.into_iter().collect();
+    PLACE.into_iter().chain(OUTCOME).all(|known| names.contains(&known))
 }
 
 /// The CSV cell for what a row sets.
@@ -86,7 +85,8 @@ mod tests {
         let deleted = "source,line,UserID,outcome,code,reason,attempts,finished_at";
         assert!(is(deleted, "account_delete"));
         assert!(!is(deleted, "friend_delete_all"));
-        assert!(!is("line,source,UserID,outcome,code,reason,attempts,finished_at", "account_delete"));
+        assert!(is("UserID,outcome,code,line,source,reason,attempts,finished_at", "account_delete"));
+        assert!(!is("source,UserID,outcome,code,reason,attempts,finished_at", "account_delete"));
         assert!(!is("source,line,UserID,note,outcome,code,reason,attempts,finished_at", "account_delete"));
         let updated = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_Custom_A,outcome,code,reason,attempts,finished_at";
         assert!(is(updated, "friend_update"));

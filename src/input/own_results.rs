@@ -8,34 +8,42 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::domain::operation::{Shape, TagColumns};
-use crate::domain::{results, tags};
+use crate::domain::operation::Shape;
+use crate::domain::results;
 
 /// How much of a file's start is enough to recognize results: the longest first line that the API's limits allow.
 pub(super) const START: u64 = 64 << 10;
 
-/// Whether the first line of CSV is the header of results, whatever a spreadsheet made of its delimiter and quotes.
+/// Whether the first line of CSV is the header of results, whatever a spreadsheet made of its order, delimiter and quotes.
 pub(super) fn is_csv(start: &[u8], shape: &Shape) -> bool {
-    let Some(line) = first_line(start) else { return false };
-    [',', ';', '\t', '|'].into_iter().any(|delimiter| {
-        let names = line.split(delimiter);
-        let names = names.map(|name| name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name));
-        results::is_header(names, shape)
-    })
+    first_line(start).is_some_and(|line| headers(line).any(|names| results::is_header(names, shape)))
 }
 
 /// Whether the first line of JSONL is a row of results.
 pub(super) fn is_jsonl(start: &[u8], shape: &Shape) -> bool {
-    let Some(line) = first_line(start) else { return false };
-    let mut reader = serde_json::Deserializer::from_str(line);
-    let Ok(keys) = reader.deserialize_map(Keys) else { return false };
-    let mut expected = results::PLACE.into_iter().chain(shape.columns()).chain(results::OUTCOME);
-    let is_tag = |key: &str| shape.tags == TagColumns::Some && tags::kind(key).is_ok();
-    expected.all(|key| keys.contains(key)) && keys.iter().all(|key| is_known(key, shape) || is_tag(key))
+    let keys = first_line(start).and_then(keys);
+    keys.is_some_and(|keys| results::is_header(keys.iter().map(String::as_str), shape))
 }
 
-fn is_known(key: &str, shape: &Shape) -> bool {
-    results::PLACE.into_iter().chain(shape.columns()).chain(results::OUTCOME).any(|known| known == key)
+/// Whether the first line is one of results, of whatever operation and format.
+pub(super) fn is_of_any_operation(start: &[u8]) -> bool {
+    first_line(start).is_some_and(|line| match keys(line) {
+        Some(keys) => results::is_header_of_any(keys.iter().map(String::as_str)),
+        None => headers(line).any(results::is_header_of_any),
+    })
+}
+
+/// The names of a header line, for each delimiter that it may have.
+fn headers(line: &str) -> impl Iterator<Item = impl Iterator<Item = &str>> {
+    [',', ';', '\t', '|'].into_iter().map(move |delimiter| {
+        let names = line.split(delimiter).map(str::trim);
+        names.map(|name| name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name))
+    })
+}
+
+/// The keys of an object in JSON.
+fn keys(line: &str) -> Option<BTreeSet<String>> {
+    serde_json::Deserializer::from_str(line).deserialize_map(Keys).ok()
 }
 
 /// The first line that is not empty, as text.
@@ -78,6 +86,7 @@ mod tests {
             format!("\u{feff}{}\r\n", header.replace(',', ";")),
             header.replace(',', "\t"),
             format!("\"{quoted}\"\n"),
+            "outcome,UserID,line,source,code,reason,attempts,finished_at\n".to_owned(),
         ] {
             assert!(is_csv(text.as_bytes(), &shape("account_delete")), "{text}");
             assert!(!is_csv(text.as_bytes(), &shape("friend_delete_all")), "{text}");
@@ -93,5 +102,21 @@ mod tests {
         assert!(!is_jsonl(row.as_bytes(), &shape("friend_delete")), "its results have no tags");
         assert!(!is_jsonl(br#"{"From_Account":"a","To_Account":"b"}"#, &shape("friend_delete")));
         assert!(!is_jsonl(row.replace("\"line\"", "\"mine\"").as_bytes(), &shape("friend_update")));
+    }
+
+    #[test]
+    fn results_of_any_operation_are_known_in_any_order_and_with_other_columns() {
+        for text in [
+            "source,line,From_Account,outcome,code,reason,attempts,finished_at\n",
+            "UserID,source,line,outcome,code,reason,attempts,finished_at\n",
+            "\u{feff}note;finished_at;attempts;reason;code;outcome;line;source;member_no\r\n",
+            "\"outcome\",\"source\",\"line\",\"code\",\"reason\",\"attempts\",\"finished_at\",\"UserID\"\n",
+            r#"{"finished_at":null,"attempts":1,"reason":"x","code":1,"outcome":"failed","UserID":"a","line":1,"source":"a"}"#,
+        ] {
+            assert!(is_of_any_operation(text.as_bytes()), "{text}");
+        }
+        for text in ["source,UserID\n", "source,line,UserID,outcome\n", "{\"source\":\"a\",\"UserID\":\"b\"}", ""] {
+            assert!(!is_of_any_operation(text.as_bytes()), "{text}");
+        }
     }
 }

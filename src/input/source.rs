@@ -194,7 +194,7 @@ impl Source {
             Format::Csv => own_results::is_csv(&start, shape),
             Format::Jsonl => own_results::is_jsonl(&start, shape),
         };
-        if self.of_glob && (is_results || is_of_any_operation(&start)) {
+        if self.of_glob && (is_results || own_results::is_of_any_operation(&start)) {
             return Err(error(Problem::OwnResults));
         }
         let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
@@ -273,14 +273,6 @@ fn is_json(start: &[u8]) -> bool {
     let list = start.strip_prefix(b"[").map(<[u8]>::trim_ascii_start);
     let object = list.unwrap_or(start).strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
     object.is_some_and(|inside| inside.starts_with(b"\"") || inside.starts_with(b"}"))
-}
-
-/// Whether text starts as `imbulk results` writes it, of whatever operation.
-fn is_of_any_operation(start: &[u8]) -> bool {
-    let first = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let holds = |text: &[u8]| memchr::memmem::find(first, text).is_some();
-    first.starts_with(b"source,line,") && holds(b",outcome,code,reason,attempts,finished_at")
-        || first.starts_with(b"{\"source\":") && holds(b"\"outcome\":") && holds(b"\"finished_at\":")
 }
 
 /// Reads a file without moving its cursor, so that readers don't disturb each other.
@@ -396,8 +388,6 @@ mod tests {
         };
         assert!(matches!(*read(true).unwrap_err().problem, Problem::OwnResults));
         assert_eq!(read(false).unwrap().rows, 1);
-        assert!(is_of_any_operation(b"{\"source\":\"a.csv\",\"line\":2,\"outcome\":\"failed\",\"finished_at\":null}"));
-        assert!(!is_of_any_operation(b"source,UserID\n"));
     }
 
     #[test]

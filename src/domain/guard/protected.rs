@@ -88,7 +88,10 @@ pub enum ProtectedError {
         name: String,
     },
     /// A pattern of another language.
-    #[error("line {line}: `{id}` {why}\nhint: a pattern is an id with `*` for any characters: vip_*")]
+    #[error(
+        "line {line}: `{id}` {why}\nhint: a pattern is an id with `*` for any characters: vip_*; if an account has this \
+         id, write `*` in place of such characters"
+    )]
     OtherPattern {
         /// The line, from 1.
         line: usize,
@@ -232,12 +235,10 @@ fn decode(text: &[u8]) -> Result<&str, ProtectedError> {
     }
 }
 
-/// Names of columns that are hardly ever the id of an account.
-const HEADERS: [&str; 7] = ["userid", "user_id", "from_account", "to_account", "account_id", "accountid", "im_user_id"];
 /// Refuses the header of a table, also where it follows an id because a line feed is missing.
 fn check_header(line: usize, id: &str, is_first: bool, columns: &[&str]) -> Result<(), ProtectedError> {
     let name = id.to_lowercase();
-    let known = || HEADERS.iter().chain(columns).map(|header| header.to_lowercase());
+    let known = || unusual_id::COLUMN_NAMES.iter().chain(columns).map(|header| header.to_lowercase());
     let is_header = field_names::is_near_id_column(id.as_bytes()) || known().any(|header| header == name);
     if is_header || is_first && field_names::is_vague(id) {
         return Err(ProtectedError::Header { line, id: shown(id) });
@@ -256,14 +257,29 @@ fn ending(id: &str, name: &str) -> String {
 
 /// Refuses patterns that look as if they protected many ids, and protect none.
 fn check_pattern(line: usize, id: &str) -> Result<(), ProtectedError> {
-    let why = if id.contains('＊') {
-        "contains a full-width asterisk, which is no pattern"
-    } else if id.starts_with('^') && id.ends_with('$') {
-        "looks like a regular expression"
-    } else {
-        return Ok(());
-    };
-    Err(ProtectedError::OtherPattern { line, id: shown(id), why })
+    other_pattern(id).map_or(Ok(()), |why| Err(ProtectedError::OtherPattern { line, id: shown(id), why }))
+}
+
+/// How a line is a pattern of another language, if it looks like one. All of these signs may be part of an id as well, but
+/// an id that is not protected is lost.
+fn other_pattern(id: &str) -> Option<&'static str> {
+    const REGEX: &str = "looks like a regular expression";
+    const GLOB: &str = "looks like a pattern of a shell";
+    const EXPRESSIONS: [&str; 7] = [".*", ".+", "\\d", "\\w", "\\s", "\\.", "(?"];
+    if id.contains(['＊', '？', '％']) {
+        return Some("contains a full-width sign, which is no part of a pattern");
+    }
+    if id.starts_with('^') || id.ends_with('$') || EXPRESSIONS.iter().any(|expression| id.contains(expression)) {
+        return Some(REGEX);
+    }
+    if id.contains('%') {
+        return Some("looks like a pattern of SQL");
+    }
+    let has_pair = |open: char, close: char| id.find(open).is_some_and(|at| id[at..].contains(close));
+    if id.contains('?') || has_pair('[', ']') || has_pair('{', '}') || id.starts_with('!') {
+        return Some(GLOB);
+    }
+    id.contains("\\*").then_some("has a backslash in front of `*`, which is always a pattern here")
 }
 
 fn check(line: usize, id: &str) -> Result<(), ProtectedError> {
@@ -346,7 +362,7 @@ mod tests {
         ] {
             assert!(protects(list, id), "{list} {id}");
         }
-        for (list, id) in [("vip_*", "a_vip_7"), ("*bot", "bots"), ("a*b*c", "acb"), ("a.*", "ab"), ("A*", "ab")] {
+        for (list, id) in [("vip_*", "a_vip_7"), ("*bot", "bots"), ("a*b*c", "acb"), ("A*", "ab")] {
             assert!(!protects(list, id), "{list} {id}");
         }
     }
@@ -441,10 +457,34 @@ mod tests {
 
     #[test]
     fn patterns_of_other_languages_are_refused() {
-        for list in ["a\nvip_＊", "a\n＊", "a\n^vip_.*$", "a\n^vip_1$"] {
-            assert!(matches!(Protected::parse(list, &[]), Err(ProtectedError::OtherPattern { line: 2, .. })), "{list}");
+        for line in [
+            "vip_＊",
+            "＊",
+            "^vip_.*$",
+            "^vip_1$",
+            "^vip_",
+            "vip_1$",
+            "vip_.*",
+            "vip_.+",
+            "vip_\\d+",
+            "(?i)vip_*",
+            "vip_?",
+            "vip_？",
+            "vip_%",
+            "%vip%",
+            "vip_[0-9]",
+            "vip_[0-9]*",
+            "vip_{1,2}",
+            "vip_{1..9}",
+            "!vip_1",
+            "vip_\\*",
+        ] {
+            let error = Protected::parse(format!("a\n{line}"), &[]);
+            assert!(matches!(error, Err(ProtectedError::OtherPattern { line: 2, .. })), "{line}: {error:?}");
         }
-        assert!(protects("vip_[0-9]\nvip_?\n^a\nb$", "vip_?"));
+        for id in ["a+b", "+8613800000000", "a.b", "a^b", "$cash", "a]b", "(a)b", "CORP\\u1", "a=b", "a~b"] {
+            assert!(protects(id, id), "{id}");
+        }
     }
 
     #[test]
@@ -501,7 +541,7 @@ mod tests {
 
         #[test]
         fn a_pattern_matches_what_fills_its_gaps(
-            parts in proptest::collection::vec("[ab.+\\[]{0,4}", 2..4),
+            parts in proptest::collection::vec("[ab+(\\[]{0,4}", 2..4),
             fill in "[a-z]{0,5}",
         ) {
             let list = parts.join("*");

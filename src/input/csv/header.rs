@@ -7,11 +7,11 @@ use std::io::{Read, Seek, SeekFrom};
 
 use crate::domain::field_names;
 use crate::domain::job::Delimiter;
-use crate::domain::unusual_id::is_invisible;
+use crate::domain::unusual_id::{self, is_invisible};
 use crate::input::columns::{Columns, Meaning};
 use crate::input::error::{InputError, Problem};
 
-use super::records::{Cells, Form, Records};
+use super::records::{Cells, Form, Place, Records};
 use super::window::Window;
 
 /// The delimiters that are looked for, the likeliest first.
@@ -26,6 +26,10 @@ pub(super) struct Header {
     pub(super) tags: Vec<(String, usize)>,
     /// All names in lower case, to know a second header by.
     names: Vec<String>,
+    /// The lines on which the header starts and ends.
+    pub(super) lines: (u64, u64),
+    /// Whether a quoted name may be one that was cut off.
+    pub(super) is_doubtful: bool,
     /// What ids end with where files were joined without a line feed between them.
     joints: Vec<Joint>,
 }
@@ -48,7 +52,7 @@ pub(super) fn read<R: Read>(
         let place = records.next().map_err(unreadable)?;
         let place = place.ok_or_else(|| InputError::new(name, Problem::NoHeader))?;
         let cells = records.cells(&place);
-        match check_form(place.form, cells).and_then(|()| Header::new(cells, columns)) {
+        match check_form(&place, cells).and_then(|()| Header::new(&place, cells, columns)) {
             Ok(header) => return Ok((header, records)),
             // The reading that parts the line into the most cells is most likely the one that was meant.
             Err(problem) if best.as_ref().is_none_or(|(cells, _)| records.cells(&place).len() > *cells) => {
@@ -70,8 +74,8 @@ const fn byte(delimiter: Delimiter) -> u8 {
     }
 }
 
-fn check_form(form: Form, cells: Cells<'_>) -> Result<(), Problem> {
-    match form {
+fn check_form(place: &Place, cells: Cells<'_>) -> Result<(), Problem> {
+    match place.form {
         Form::BareReturn if cells.iter().all(|cell| !strip_return(cell).contains(&b'\r')) => {
             Err(Problem::LineEnds("CR CR LF: they were converted twice"))
         }
@@ -79,11 +83,20 @@ fn check_form(form: Form, cells: Cells<'_>) -> Result<(), Problem> {
         Form::TooLong if cells.iter().any(|cell| cell.contains(&b'\r')) => {
             Err(Problem::LineEnds("CR alone, as on an old Mac"))
         }
+        Form::Whole | Form::Stray if place.spans_lines() && cells.iter().any(may_hold_rows) => {
+            Err(Problem::Header("has a quoted name with delimiters behind a line feed: it may hold rows"))
+        }
         Form::Whole | Form::Stray => Ok(()),
         Form::Open => Err(Problem::OpenQuote),
         Form::Trailing | Form::Broken => Err(Problem::BrokenQuote),
         Form::TooLong => Err(Problem::Header("is longer than 1 MiB")),
     }
+}
+
+/// Whether a name may be one whose closing quote is missing, so that it goes on to the next quote of the file.
+fn may_hold_rows(name: &[u8]) -> bool {
+    let is_delimiter = |byte: &u8| DELIMITERS.iter().any(|delimiter| self::byte(*delimiter) == *byte);
+    memchr::memchr(b'\n', name).is_some_and(|end| name[end..].iter().any(is_delimiter))
 }
 
 /// A cell without the carriage return at its end.
@@ -101,7 +114,7 @@ pub(super) enum Repeat {
 }
 
 impl Header {
-    fn new(cells: Cells<'_>, columns: &Columns<'_>) -> Result<Self, Problem> {
+    fn new(place: &Place, cells: Cells<'_>, columns: &Columns<'_>) -> Result<Self, Problem> {
         let names: Vec<String> = cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
         let tags = tags(&names, columns)?;
         let index = |api: &str, file: &str| index_of(&names, api, file);
@@ -112,7 +125,8 @@ impl Header {
         }
         let joints = joints(columns, &names);
         let names = names.iter().map(|name| bare(name).to_lowercase()).collect();
-        Ok(Self { from, account, tags, names, joints })
+        let is_doubtful = place.spans_lines() || cells.may_escape_an_end();
+        Ok(Self { from, account, tags, names, lines: (place.line, place.last_line), is_doubtful, joints })
     }
 
     /// How many cells every row has.
@@ -135,6 +149,40 @@ impl Header {
         // The job's own name for the column. An account may be called `user`; hardly any is called `member_no`.
         let is_vague = columns.ids().any(|id| field_names::is_vague(id.file) || !field_names::is_long(id.file));
         Some(if is_vague { Repeat::Same } else { Repeat::Other })
+    }
+
+    /// Whether a row with another number of cells ends with the header of another file, since a line feed is missing between
+    /// the files, and the rows after it mean something else.
+    ///
+    /// The last cell of the first file and the first name of the second are one cell: `x,u1UserID,note`.
+    pub(super) fn is_joined_with_another(&self, cells: Cells<'_>) -> bool {
+        let cells: Vec<String> = cells.iter().map(|cell| bare(&String::from_utf8_lossy(cell)).to_lowercase()).collect();
+        let names = || self.names.iter().map(String::as_str).chain(unusual_id::COLUMN_NAMES).map(str::to_lowercase);
+        let headers: Vec<Vec<String>> = cells
+            .iter()
+            .enumerate()
+            .flat_map(|(at, cell)| {
+                let ends = names().filter(|name| !name.is_empty() && cell.len() > name.len() && cell.ends_with(name));
+                let rest = &cells[at + 1..];
+                ends.map(move |name| [&[name], rest].concat())
+            })
+            .collect();
+        let is_other = cells.iter().any(|cell| self.is_id_column(cell)) || headers.iter().any(|it| self.is_header(it));
+        is_other && !headers.contains(&self.names)
+    }
+
+    /// Whether these are names, in lower case, of which a header may consist. The names but the first are whole cells.
+    fn is_header(&self, names: &[String]) -> bool {
+        let has_ids = || self.ids().filter_map(|index| self.names.get(index)).all(|id| names.contains(id));
+        let are_known = || names.iter().all(|name| self.names.contains(name));
+        names.first().is_some_and(|name| self.is_id_column(name)) || names.len() > 1 && has_ids() && are_known()
+    }
+
+    /// Whether a text in lower case is the name of an id column, and hardly the value of another one.
+    fn is_id_column(&self, text: &str) -> bool {
+        let is_own = self.ids().filter_map(|index| self.names.get(index)).any(|name| name == text);
+        is_own && field_names::is_long(text) && !field_names::is_vague(text)
+            || unusual_id::COLUMN_NAMES.iter().any(|name| name.eq_ignore_ascii_case(text))
     }
 
     /// The columns of ids.

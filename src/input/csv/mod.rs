@@ -13,7 +13,7 @@ use std::str;
 use crate::domain::account::UserId;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::row::{BadRow, RowRef, Tags};
-use crate::domain::{results, tags};
+use crate::domain::{field_names, results, tags, unusual_id};
 
 use super::columns::{Column, Columns};
 use super::encoding::REPLACEMENT;
@@ -41,7 +41,12 @@ pub(super) fn read(
     sink: &mut Sink<'_>,
 ) -> Result<(), InputError> {
     let (header, mut records) = header::read(name, Window::new(text), columns, delimiter)?;
-    let mut rows = Rows { columns, header, doubtful_from: None };
+    let (line, end) = header.lines;
+    if end > line {
+        notes.add(NoteKind::SpansLines, line, || format!("a quoted name makes the header span lines {line} to {end}"));
+    }
+    let doubtful_from = header.is_doubtful.then_some(line);
+    let mut rows = Rows { columns, header, doubtful_from };
     while let Some(place) = next(name, &mut records)? {
         let cells = records.cells(&place);
         rows.check_quotes(&place, cells).map_err(|(line, problem)| InputError::at(name, line, problem))?;
@@ -155,7 +160,7 @@ impl Rows<'_> {
         Ok(RowRef { line: place.line, from, account, tags: json.as_bytes() })
     }
 
-    fn check_ids(&self, cells: Cells<'_>) -> Result<(), Fault> {
+    fn check_ids(&self, cells: Cells<'_>) -> Result<(), Refusal> {
         let account = (self.columns.account, self.header.account);
         let from = self.columns.from.zip(self.header.from);
         let text = |(column, index): (Column<'_>, usize)| self.text(column.api, cells, index);
@@ -166,7 +171,20 @@ impl Rows<'_> {
         let possible = |(_, id): &(_, &str)| UserId::check(id).is_ok();
         let mut possible = ids().filter(possible);
         possible.try_for_each(|((column, index), id)| self.check_unquoted(column, cells.is_quoted(index), id))?;
-        row::check_ids(self.columns, from_id, account_id)
+        if self.is_joined_with_foreign(account_id) {
+            return Err(Refusal::File(Box::new(second_header(cells))));
+        }
+        Ok(row::check_ids(self.columns, from_id, account_id)?)
+    }
+
+    /// Whether this id, alone in its row, ends with a column that the operation does not have: then the rows after it are
+    /// other accounts, as the `To_Account` of a list of friends.
+    fn is_joined_with_foreign(&self, id: &str) -> bool {
+        let foreign =
+            |name: &str| field_names::ID_COLUMNS.contains(&name) && self.columns.ids().all(|column| column.api != name);
+        self.header.width() == 1
+            && self.columns.unusual_ids == UnusualIds::Reject
+            && unusual_id::column_name_at_end(id).is_some_and(foreign)
     }
 
     /// Whether files were joined within this id.
@@ -230,6 +248,9 @@ impl Rows<'_> {
             Form::Whole | Form::Stray => match self.header.repeat(cells, self.columns) {
                 Some(Repeat::Same) => Fault::new("repeats the header: were files joined?"),
                 Some(Repeat::Other) => return Err(Refusal::File(Box::new(second_header(cells)))),
+                None if cells.len() != width && self.header.is_joined_with_another(cells) => {
+                    return Err(Refusal::File(Box::new(second_header(cells))));
+                }
                 None if cells.len() != width => {
                     if place.quoted {
                         self.doubtful_from.get_or_insert(place.line);

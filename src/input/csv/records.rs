@@ -138,10 +138,13 @@ impl<R: Read> Records<R> {
         }
     }
 
-    /// Whether a record holds nothing but delimiters and blanks. A quoted cell says that a value was meant.
+    /// Whether a record holds nothing but delimiters and white space. A quoted cell says that a value was meant.
     fn is_blank(&self, place: &Place) -> bool {
         let raw = self.reader.get_ref().text(place.start, place.end);
-        raw.iter().all(|byte| *byte == self.delimiter || matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+        let is_filled = |byte: &u8| *byte != self.delimiter && !matches!(byte, b' ' | b'\t'..=b'\r');
+        let Some(at) = raw.iter().position(is_filled) else { return true };
+        let is_blank = |c: char| c.is_whitespace() || c == char::from(self.delimiter);
+        !raw[at].is_ascii() && str::from_utf8(&raw[at..]).is_ok_and(|rest| rest.chars().all(is_blank))
     }
 
     /// The next record that is more than an empty line.

@@ -27,6 +27,19 @@ fn rows_are_read_with_their_lines_whatever_the_delimiter_and_line_end() {
 }
 
 #[test]
+fn rows_of_white_space_of_any_kind_are_skipped_and_counted() {
+    let text =
+        "UserID,note\na,x\n\u{3000},\u{3000}\n,\u{a0}\u{2003}\n\u{b}\n\u{c}\r\n\u{3000}\nb,y\n\u{3000}c,z\n\u{200b},\n";
+    let mut read = Vec::new();
+    let facts = source("rows.csv", text.as_bytes()).read(&shape("account_delete"), &input(&[]), &mut |row| {
+        read.push(row.map_or_else(|bad| bad.line, |row| row.line));
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!(read, [2, 8, 9, 10]);
+    assert_eq!(facts.unwrap().blank_rows, 5);
+}
+
+#[test]
 fn rows_of_delimiters_and_blanks_are_skipped_and_counted() {
     let text = "UserID,note\na,x\n,\n,,,\n\n \t ,\r\nb,\n\"\",\n,x\n";
     let mut rows = Vec::new();
@@ -422,7 +435,10 @@ fn tag_columns_are_those_of_the_header() {
 /// The lines that hold a row: all but those of delimiters and blanks.
 fn filled_lines(bytes: &[u8]) -> Vec<u64> {
     let lines = bytes.split(|&byte| byte == b'\n').zip(1..);
-    lines.filter(|(line, _)| !line.iter().all(|byte| b", \t\r".contains(byte))).map(|(_, number)| number).collect()
+    lines
+        .filter(|(line, _)| !line.iter().all(|byte| b", \t\x0b\x0c\r".contains(byte)))
+        .map(|(_, number)| number)
+        .collect()
 }
 
 fn line_numbers(rows: &[String]) -> Vec<u64> {

@@ -292,3 +292,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_header_that_was_converted_to_a_record_is_no_account() {
+    for id in ["UserID", "user_id", "u1UserID"] {
+        let read = rows("account_delete", "rows.jsonl", &format!("{{\"UserID\":\"{id}\"}}\n"));
+        assert!(read[0].contains("ends with the column name"), "{read:?}");
+    }
+}

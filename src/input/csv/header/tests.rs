@@ -1,7 +1,7 @@
 //! Headers between the rows, as in files that were joined.
 
 use crate::input::Problem;
-use crate::input::testing::{input, rows, rows_with};
+use crate::input::testing::{input, rows, rows_with, shape, source};
 
 #[test]
 fn a_header_in_the_middle_is_no_account() {
@@ -100,4 +100,64 @@ fn an_account_that_is_called_like_a_column_refuses_no_file() {
     let mapped = input(&[("UserID", "id")]);
     let read = rows_with("account_delete", "rows.csv", b"id,lang\na,x\nid,en\nb,y\n", &mapped).unwrap();
     assert!(read[1].starts_with("3 bad : repeats the header") && read[2] == "4 b", "{read:?}");
+}
+
+#[test]
+fn a_row_joined_with_a_header_in_another_order_refuses_the_file() {
+    let mapped: &[(&str, &str)] = &[("UserID", "member_no")];
+    let short: &[(&str, &str)] = &[("UserID", "id")];
+    for (operation, columns, text) in [
+        ("account_delete", &[][..], "note,UserID\nx,u0\nx,u1UserID,note\nu2,y\n"),
+        ("account_delete", &[], "UserID,note\nu0,x\nu1,xnote,UserID\ny,u2\n"),
+        ("account_delete", &[], "UserID,note\nu0,x\nu1,xuser_id,mail,note\ny,u2,z\n"),
+        ("account_delete", mapped, "member_no,note\nu0,x\nu1,xnote,member_no\ny,u2\n"),
+        ("account_delete", mapped, "member_no,note\nu0,x\nu1,xmail,member_no\ny,u2\n"),
+        ("account_delete", mapped, "note,member_no\nx,u0\nx,u1UserID,note\nu2,y\n"),
+        ("account_delete", mapped, "member_no\nu0\nu1mail,member_no\ny,u2\n"),
+        ("account_delete", short, "id,note\nu0,x\nu1,xnote,id\ny,u2\n"),
+        ("friend_delete_all", &[], "From_Account\nt0\nt1To_Account\nbob\n"),
+    ] {
+        assert!(is_second_header(operation, columns, text), "{text}");
+    }
+}
+
+#[test]
+fn a_row_joined_with_the_same_header_is_one_bad_row() {
+    let text = "UserID,note\nu1,xUserID,note\nu2,y\n";
+    assert_eq!(rows("account_delete", "rows.csv", text), ["2 bad : the row has 3 cells, the header has 2", "3 u2"]);
+    let mapped = input(&[("UserID", "user_id")]);
+    for text in ["user_id\nu1UserID\nu2\n", "user_id,note\nu1UserID,x\nu2,y\n"] {
+        let read = rows_with("account_delete", "rows.csv", text.as_bytes(), &mapped).unwrap();
+        assert!(read[0].starts_with("2 bad u1UserID: `UserID` ends with the column name"), "{read:?}");
+        assert_eq!(read[1..], ["3 u2"]);
+    }
+    let read = rows("account_delete", "rows.csv", "UserID\nu1user_id\nu2\n");
+    assert!(read[0].contains("`user_id`") && read[1] == "3 u2", "{read:?}");
+}
+
+#[test]
+fn a_name_that_may_hold_rows_refuses_the_file() {
+    for text in [
+        "UserID,\"no\nu1,x\nu2,\"\nu3,y\n",
+        "UserID;\"no\nu1;x\nu2;\"\nu3;y\n",
+        "\"no\nx,u1\ny\",UserID\nz,u2\n",
+        "UserID,\"no\nu1,x\nu2,\"y\"\nu3,z\n",
+        "UserID,\"no\nu1,x\n",
+        "UserID,\"no\\\"\nu1,x\nu2,5\"\nu3,y\n",
+    ] {
+        let error = rows_with("account_delete", "rows.csv", text.as_bytes(), &input(&[])).unwrap_err();
+        assert_eq!(error.line, Some(1), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_header_that_spans_lines_is_noted() {
+    let source = source("rows.csv", b"UserID,\"note\n(free text)\"\nu1,x\n");
+    let mut lines = Vec::new();
+    let facts = source.read(&shape("account_delete"), &input(&[]), &mut |row| {
+        lines.push(row.unwrap().line);
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!(lines, [3]);
+    assert_eq!(facts.unwrap().notes, ["rows.csv:1: a quoted name makes the header span lines 1 to 2"]);
 }
