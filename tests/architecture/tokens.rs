@@ -1,41 +1,51 @@
-//! As much of Rust's grammar as it takes to see which modules a file names.
+//! A lexer for as much of Rust as the rules need. Comments and string literals are left out.
 
-use std::collections::BTreeSet;
+/// An identifier, a number, `::`, or one other character.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) text: String,
+    /// From 1.
+    pub(crate) line: usize,
+}
 
-/// An identifier, a number, `::`, or one other character. Comments and texts are left out.
-pub(crate) type Token = String;
+impl PartialEq<&str> for Token {
+    fn eq(&self, other: &&str) -> bool {
+        self.text == *other
+    }
+}
 
 /// The tokens of a file.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let chars: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();
+    let mut line = 1;
     let mut at = 0;
     while at < chars.len() {
-        let rest = &chars[at..];
-        at += match rest {
-            ['/', '/', ..] => rest.iter().position(|c| *c == '\n').unwrap_or(rest.len()),
-            ['/', '*', ..] => comment(rest),
-            ['"', ..] => string(rest),
-            ['r' | 'b' | 'c', ..] if raw(rest).is_some() => raw(rest).unwrap_or(1),
-            ['\'', ..] => quote(rest),
-            [':', ':', ..] => {
-                tokens.push("::".to_owned());
-                2
-            }
-            [c, ..] if c.is_whitespace() => 1,
-            [c, ..] if is_word(*c) => {
-                let word: String = rest.iter().take_while(|c| is_word(**c)).collect();
-                let length = word.chars().count();
-                tokens.push(word);
-                length
-            }
-            _ => {
-                tokens.push(rest[0].to_string());
-                1
-            }
-        };
+        let (length, token) = next(&chars[at..]);
+        tokens.extend(token.map(|text| Token { text, line }));
+        let end = chars.len().min(at + length);
+        line += chars[at..end].iter().filter(|c| **c == '\n').count();
+        at = end;
     }
     tokens
+}
+
+/// The length of what comes next, and the token if it is one.
+fn next(rest: &[char]) -> (usize, Option<String>) {
+    match rest {
+        ['/', '/', ..] => (rest.iter().position(|c| *c == '\n').unwrap_or(rest.len()), None),
+        ['/', '*', ..] => (comment(rest), None),
+        ['"', ..] => (string(rest), None),
+        ['r' | 'b' | 'c', ..] if raw(rest).is_some() => (raw(rest).unwrap_or(1), None),
+        ['\'', ..] => (quote(rest), None),
+        [':', ':', ..] => (2, Some("::".to_owned())),
+        [c, ..] if c.is_whitespace() => (1, None),
+        [c, ..] if is_word(*c) => {
+            let word: String = rest.iter().take_while(|c| is_word(**c)).collect();
+            (word.chars().count(), Some(word))
+        }
+        _ => (1, Some(rest[0].to_string())),
+    }
 }
 
 fn is_word(c: char) -> bool {
@@ -59,7 +69,7 @@ fn comment(rest: &[char]) -> usize {
     at
 }
 
-/// Length of a text in quotes.
+/// Length of a string literal.
 fn string(rest: &[char]) -> usize {
     let mut at = 1;
     while at < rest.len() && rest[at] != '"' {
@@ -68,7 +78,7 @@ fn string(rest: &[char]) -> usize {
     at + 1
 }
 
-/// Length of a raw text, `r#"…"#`, if it is one.
+/// Length of a raw string literal, `r#"…"#`, if it is one.
 fn raw(rest: &[char]) -> Option<usize> {
     let prefix = rest.iter().take_while(|c| matches!(c, 'b' | 'c' | 'r')).count();
     if prefix > 2 || rest[prefix - 1] != 'r' {
@@ -85,82 +95,11 @@ fn raw(rest: &[char]) -> Option<usize> {
     Some(start + length + end.len())
 }
 
-/// Length of a character, or of the mark in front of a lifetime.
+/// Length of a character literal, or of the `'` in front of a lifetime.
 fn quote(rest: &[char]) -> usize {
     match rest {
         ['\'', '\\', _, tail @ ..] => 3 + tail.iter().position(|c| *c == '\'').map_or(0, |end| end + 1),
         ['\'', _, '\'', ..] => 3,
         _ => 1,
     }
-}
-
-/// The top modules that a file names. `home` is the path of its own module.
-pub(crate) fn uses(tokens: &[Token], home: &[String]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut inner = Inner::default();
-    for (at, token) in tokens.iter().enumerate() {
-        inner.step(tokens, at);
-        let starts = at == 0 || tokens[at - 1] != "::";
-        if starts && matches!(token.as_str(), "crate" | "imbulk" | "super" | "self") {
-            let mut here = home.to_vec();
-            here.extend(inner.modules.iter().map(|(name, _)| name.clone()));
-            follow(&tokens[at..], here, &mut found);
-        }
-    }
-    found
-}
-
-/// The modules within the file that a place lies in.
-#[derive(Default)]
-struct Inner {
-    depth: usize,
-    /// Name, and the depth of braces at which it ends.
-    modules: Vec<(String, usize)>,
-}
-
-impl Inner {
-    fn step(&mut self, tokens: &[Token], at: usize) {
-        match tokens[at].as_str() {
-            "{" => {
-                if at >= 2 && tokens[at - 2] == "mod" {
-                    self.modules.push((tokens[at - 1].clone(), self.depth));
-                }
-                self.depth += 1;
-            }
-            "}" => {
-                self.depth = self.depth.saturating_sub(1);
-                self.modules.pop_if(|(_, depth)| *depth == self.depth);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Follows a path, and all branches of `{a, b::{c}}`, from the module `here`. Notes the top module of each, and returns
-/// how many tokens it took.
-fn follow(tokens: &[Token], mut here: Vec<String>, found: &mut BTreeSet<String>) -> usize {
-    let mut at = 0;
-    loop {
-        match tokens.get(at).map(String::as_str) {
-            Some("crate" | "imbulk") => here.clear(),
-            Some("super") => drop(here.pop()),
-            Some("{") => return at + branches(&tokens[at..], &here, found),
-            Some("self" | "*") | None => {}
-            Some(name) => here.push(name.to_owned()),
-        }
-        if tokens.get(at + 1).map(String::as_str) != Some("::") {
-            found.extend(here.first().cloned());
-            return at + 1;
-        }
-        at += 2;
-    }
-}
-
-fn branches(tokens: &[Token], here: &[String], found: &mut BTreeSet<String>) -> usize {
-    let mut at = 1;
-    while at < tokens.len() && tokens[at] != "}" {
-        let starts = matches!(tokens[at - 1].as_str(), "{" | ",");
-        at += if starts { follow(&tokens[at..], here.to_vec(), found) } else { 1 };
-    }
-    at + 1
 }
