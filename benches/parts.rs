@@ -13,12 +13,12 @@ use imbulk::domain::account::UserId;
 use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::{self, DeleteType, Operation};
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;
-use imbulk::domain::response::exchange::Exchange;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, judge};
+use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
 use imbulk::domain::row::{BadRow, RowRef};
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
 use imbulk::export;
@@ -223,11 +223,11 @@ fn context() -> CallContext<'static> {
     }
 }
 
-fn answer(request: &Request) -> Exchange {
+fn answer(request: &Request) -> CallResult {
     let item = |item: &Item| format!(r#"{{"UserID":"{}","ResultCode":0,"ResultInfo":""}}"#, item.account.as_str());
     let items: Vec<String> = request.items.iter().map(item).collect();
     let body = format!(r#"{{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{}]}}"#, items.join(","));
-    Exchange::Body(body.into_bytes().into())
+    CallResult::Body(body.into_bytes().into())
 }
 
 /// A batch of intents, then the batch of their outcomes: two commits.
@@ -247,7 +247,7 @@ fn recording(c: &mut Criterion) {
             || {
                 let batch = left.next().expect("enough requests for a second");
                 let settle = |request: &Request| {
-                    let verdicts = judge(&context(), request, &answer(request)).verdicts;
+                    let verdicts = assess(&context(), request, &answer(request)).verdicts;
                     let sent = Request { attempts: 1, ..request.clone() };
                     Write::Record { run, settlement: Settlement::new(accounts().name(), sent, verdicts) }
                 };
@@ -267,14 +267,14 @@ fn recording(c: &mut Criterion) {
 
 fn coding(c: &mut Criterion) {
     let request = request(1);
-    let exchange = answer(&request);
+    let result = answer(&request);
     let encoded = StoredRequest::encode(None, &request.items);
     let mut group = c.benchmark_group("request of 100");
     group.throughput(Throughput::Elements(100));
     group.bench_function("unpack", |b| b.iter(|| StoredRequest::decode(&encoded.accounts, &encoded.rows, None)));
     group.bench_function("keys", |b| b.iter(|| accounts().keys(&request, DeleteType::Single)));
     group.bench_function("encode", |b| b.iter(|| accounts().body(&request, DeleteType::Single)));
-    group.bench_function("decode and judge", |b| b.iter(|| judge(&context(), &request, &exchange)));
+    group.bench_function("decode and judge", |b| b.iter(|| assess(&context(), &request, &result)));
     group.finish();
 }
 
@@ -318,19 +318,19 @@ fn react(command: Command, requests: &[Request], events: &mut Vec<Event>) {
         }
         Command::Intend(ids) => events.push(Event::Intended(ids)),
         Command::Send { job, request, .. } => {
-            let exchange = answer_of(requests, request);
+            let result = answer_of(requests, request);
             // Taken from the end.
-            events.push(Event::Replied { request, exchange, generation: 0 });
+            events.push(Event::Replied { request, result, generation: 0 });
             events.push(Event::Sent { job, request });
         }
         Command::Record { settlement, .. } => {
-            events.push(Event::Recorded { request: settlement.request, parts: settlement.parts });
+            events.push(Event::Recorded { request: settlement.request, follow_ups: settlement.follow_ups });
         }
         other => panic!("nothing went wrong: {other:?}"),
     }
 }
 
-fn answer_of(requests: &[Request], id: RequestId) -> Exchange {
+fn answer_of(requests: &[Request], id: RequestId) -> CallResult {
     let place = requests.binary_search_by_key(&id, |request| request.id).expect("one of ours");
     answer(&requests[place])
 }
@@ -348,8 +348,7 @@ fn limiting(c: &mut Criterion) {
     let runtime = runtime();
     let folder = TempDir::new().expect("a folder");
     let cap = NonZeroU32::new(65_536).expect("not zero").try_into().expect("the highest cap");
-    let settings =
-        Settings { ledger: folder.path().join("slots"), app_cap: cap, exchange_timeout: Duration::from_secs(5) };
+    let settings = Settings { ledger: folder.path().join("slots"), app_cap: cap, call_timeout: Duration::from_secs(5) };
     let limiter = Limiter::open(&settings).expect("a new file").command("account_delete", cap).expect("room");
     c.bench_function("limiter/acquire and answer", |b| {
         b.iter(|| {

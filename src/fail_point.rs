@@ -5,23 +5,23 @@
 
 use std::collections::BTreeSet;
 
-macro_rules! deeds {
-    ($($(#[$about:meta])* $deed:ident,)*) => {
+macro_rules! fail_points {
+    ($($(#[$about:meta])* $point:ident,)*) => {
         /// What a kill must not tear apart.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Deed {
-            $($(#[$about])* $deed,)*
+        pub enum FailPoint {
+            $($(#[$about])* $point,)*
         }
 
         #[cfg(feature = "fail-points")]
-        impl Deed {
+        impl FailPoint {
             /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$deed),*];
+            pub const ALL: &[Self] = &[$(Self::$point),*];
         }
     };
 }
 
-deeds! {
+fail_points! {
     /// A new file becomes a queue.
     Mark,
     /// The tables are made.
@@ -77,31 +77,31 @@ deeds! {
 }
 
 /// Does a deed that waits, between two points.
-pub(crate) async fn around<T>(deed: Deed, doing: impl Future<Output = T>) -> T {
-    before(deed);
+pub(crate) async fn guarded<T>(point: FailPoint, doing: impl Future<Output = T>) -> T {
+    before(point);
     let done = doing.await;
-    after(deed);
+    after(point);
     done
 }
 
 /// The same for what is several deeds at once.
-pub(crate) async fn around_all<T>(deeds: &BTreeSet<Deed>, doing: impl Future<Output = T>) -> T {
-    deeds.iter().copied().for_each(before);
+pub(crate) async fn guarded_all<T>(fail_points: &BTreeSet<FailPoint>, doing: impl Future<Output = T>) -> T {
+    fail_points.iter().copied().for_each(before);
     let done = doing.await;
-    deeds.iter().copied().for_each(after);
+    fail_points.iter().copied().for_each(after);
     done
 }
 
 /// The point before a deed.
 #[inline]
-pub(crate) fn before(deed: Deed) {
-    reach(deed, Side::Before);
+pub(crate) fn before(point: FailPoint) {
+    reach(point, Side::Before);
 }
 
 /// The point after a deed.
 #[inline]
-pub(crate) fn after(deed: Deed) {
-    reach(deed, Side::After);
+pub(crate) fn after(point: FailPoint) {
+    reach(point, Side::After);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ enum Side {
 
 #[cfg(not(feature = "fail-points"))]
 #[inline]
-fn reach(_: Deed, _: Side) {}
+fn reach(_: FailPoint, _: Side) {}
 
 #[cfg(feature = "fail-points")]
 use armed::reach;
@@ -124,10 +124,10 @@ mod armed {
 
     use rustix::process::{Signal, getpid, kill_process};
 
-    use super::{Deed, Side};
+    use super::{FailPoint, Side};
 
     struct Fuse {
-        deed: Deed,
+        point: FailPoint,
         side: Side,
         /// How often it may still be passed, this time included.
         left: AtomicU32,
@@ -137,16 +137,16 @@ mod armed {
         #[expect(clippy::disallowed_methods, reason = "no setting of the program, and only in tests")]
         let armed = std::env::var("IMBULK_FAIL_POINT").ok()?;
         let (point, nth) = armed.split_once(':')?;
-        let (side, deed) = match point.strip_prefix("Before") {
-            Some(deed) => (Side::Before, deed),
+        let (side, point) = match point.strip_prefix("Before") {
+            Some(point) => (Side::Before, point),
             None => (Side::After, point.strip_prefix("After")?),
         };
-        let deed = *Deed::ALL.iter().find(|known| format!("{known:?}") == deed)?;
-        Some(Fuse { deed, side, left: AtomicU32::new(nth.parse().ok()?) })
+        let point = *FailPoint::ALL.iter().find(|known| format!("{known:?}") == point)?;
+        Some(Fuse { point, side, left: AtomicU32::new(nth.parse().ok()?) })
     });
 
-    pub(super) fn reach(deed: Deed, side: Side) {
-        let Some(fuse) = FUSE.as_ref().filter(|fuse| (fuse.deed, fuse.side) == (deed, side)) else { return };
+    pub(super) fn reach(point: FailPoint, side: Side) {
+        let Some(fuse) = FUSE.as_ref().filter(|fuse| (fuse.point, fuse.side) == (point, side)) else { return };
         if fuse.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             // As kill -9 from outside would: no destructor runs, nothing is flushed.
             let _never_returns = kill_process(getpid(), Signal::KILL);

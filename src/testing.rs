@@ -72,7 +72,7 @@ impl Bench {
     }
 
     /// Sends a request, and records these verdicts at the moment `now`.
-    pub(crate) async fn exchange(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
+    pub(crate) async fn record_call(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
         self.queue.write(vec![Write::Intend(vec![request.id])], now).await.unwrap();
         request.attempts += 1;
         let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));

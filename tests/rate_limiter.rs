@@ -20,8 +20,8 @@ fn cap(calls: u32) -> Cap {
 }
 
 fn limiter(ledger: &Path) -> CommandLimiter {
-    let exchange_timeout = Duration::from_secs(5);
-    let settings = Settings { ledger: ledger.to_owned(), app_cap: cap(200), exchange_timeout };
+    let call_timeout = Duration::from_secs(5);
+    let settings = Settings { ledger: ledger.to_owned(), app_cap: cap(200), call_timeout };
     let limiter = Limiter::open(&settings).expect("a ledger");
     limiter.command("account_delete", cap(CAP)).expect("a section")
 }

@@ -3,12 +3,12 @@
 use imbulk::domain::account::UserId;
 use imbulk::domain::operation::{self, DeleteType, Operation};
 use imbulk::domain::request::{Doubt, Item, Request};
+use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;
-use imbulk::domain::response::codes::entry;
-use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::codes::lookup;
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::response::settlement::{Ended, Settlement};
-use imbulk::domain::response::verdict::{CallContext, Charging, Ending, Judgement, NewUserSig, judge};
+use imbulk::domain::response::settlement::{EndedItems, Settlement};
+use imbulk::domain::response::verdict::{Assessment, CallContext, Charging, ItemResult, NewUserSig, assess};
 use serde_json::Value;
 
 const IDS: [&str; 3] = ["a", "b", "c"];
@@ -22,19 +22,19 @@ pub(crate) fn answer(data: &[u8]) {
     let request = request(operation, u32::from(choice >> 4) % MAX_ATTEMPTS, doubt);
     let (delete_type, new_usersig) = (DeleteType::Single, NewUserSig::MayHelp);
     let context = CallContext { operation, delete_type, charging: Charging::UpTo(MAX_ATTEMPTS), new_usersig };
-    let judgement = judge(&context, &request, &Exchange::Body(body.to_vec().into()));
+    let assessment = assess(&context, &request, &CallResult::Body(body.to_vec().into()));
     // Bytes that are no text may stand where nobody looks.
     let json = serde_json::from_str::<Value>(&String::from_utf8_lossy(body)).ok();
-    for (item, ending) in endings(operation, &request, judgement) {
-        check(operation, &request, &item, &ending, json.as_ref());
+    for (item, result) in results(operation, &request, assessment) {
+        check(operation, &request, &item, &result, json.as_ref());
     }
     let mut status = [0; 2];
     let known = body.len().min(2);
     status[..known].copy_from_slice(&body[..known]);
-    let status = Exchange::Status(u16::from_le_bytes(status));
-    for (_, ending) in endings(operation, &request, judge(&context, &request, &status)) {
-        let too_large = status == Exchange::Status(413) && ending.outcome == Outcome::Failed;
-        assert!(ending.outcome == Outcome::InDoubt || too_large, "a status is no verdict: {status:?}");
+    let status = CallResult::Status(u16::from_le_bytes(status));
+    for (_, result) in results(operation, &request, assess(&context, &request, &status)) {
+        let too_large = status == CallResult::Status(413) && result.outcome == Outcome::Failed;
+        assert!(result.outcome == Outcome::InDoubt || too_large, "a status is no verdict: {status:?}");
     }
 }
 
@@ -52,39 +52,39 @@ fn request(operation: &dyn Operation, charged: u32, doubt: Doubt) -> Request {
     }
 }
 
-fn endings(operation: &dyn Operation, request: &Request, judgement: Judgement) -> Vec<(Item, Ending)> {
-    let Settlement { ended, parts, .. } = Settlement::new(operation.name(), request.clone(), judgement.verdicts);
-    let each = |Ended { ending, items }| items.into_iter().map(move |item| (item, Ending::clone(&ending)));
-    let ended: Vec<(Item, Ending)> = ended.into_iter().flat_map(each).collect();
-    let again: usize = parts.iter().map(|part| part.request.items.len()).sum();
+fn results(operation: &dyn Operation, request: &Request, assessment: Assessment) -> Vec<(Item, ItemResult)> {
+    let Settlement { ended, follow_ups, .. } = Settlement::new(operation.name(), request.clone(), assessment.verdicts);
+    let each = |EndedItems { result, items }| items.into_iter().map(move |item| (item, ItemResult::clone(&result)));
+    let ended: Vec<(Item, ItemResult)> = ended.into_iter().flat_map(each).collect();
+    let again: usize = follow_ups.iter().map(|follow_up| follow_up.request.items.len()).sum();
     assert_eq!(ended.len() + again, request.items.len(), "one verdict an item");
     ended
 }
 
-fn check(operation: &dyn Operation, request: &Request, item: &Item, ending: &Ending, json: Option<&Value>) {
-    let code = ending.code;
+fn check(operation: &dyn Operation, request: &Request, item: &Item, result: &ItemResult, json: Option<&Value>) {
+    let code = result.code;
     let says = |code: i64| json.is_some_and(|json| says(operation, json, item.account.as_str(), code));
-    match ending.outcome {
-        Outcome::Succeeded if code.is_none() => assert!(says(0), "{ending:?}: {json:?}"),
+    match result.outcome {
+        Outcome::Succeeded if code.is_none() => assert!(says(0), "{result:?}: {json:?}"),
         Outcome::Succeeded => {
             let code = code.expect("looked at");
-            assert!(request.doubt != Doubt::None && says(code), "{ending:?}: {json:?}");
+            assert!(request.doubt != Doubt::None && says(code), "{result:?}: {json:?}");
         }
         Outcome::AlreadyDone => {
             let code = code.expect("it was a code that said so");
-            assert!(request.doubt == Doubt::None && code != 0 && says(code), "{ending:?}: {json:?}");
+            assert!(request.doubt == Doubt::None && code != 0 && says(code), "{result:?}: {json:?}");
         }
         Outcome::Failed => match code {
-            Some(code) => assert!(code != 0 && says(code), "{ending:?}: {json:?}"),
+            Some(code) => assert!(code != 0 && says(code), "{result:?}: {json:?}"),
             None => {
-                assert!(json.is_some_and(|json| only_in_a_list(json, item.account.as_str())), "{ending:?}: {json:?}");
+                assert!(json.is_some_and(|json| only_in_a_list(json, item.account.as_str())), "{result:?}: {json:?}");
             }
         },
-        Outcome::InDoubt => assert!(!ending.reason.is_empty(), "{ending:?}"),
+        Outcome::InDoubt => assert!(!result.reason.is_empty(), "{result:?}"),
         other => panic!("{other:?} is no end of a call"),
     }
-    if code.is_some_and(|code| entry(code).is_none()) {
-        assert!(matches!(ending.outcome, Outcome::Failed | Outcome::InDoubt), "an unknown code: {ending:?}");
+    if code.is_some_and(|code| lookup(code).is_none()) {
+        assert!(matches!(result.outcome, Outcome::Failed | Outcome::InDoubt), "an unknown code: {result:?}");
     }
 }
 

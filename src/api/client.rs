@@ -17,10 +17,10 @@ use super::transport::{self, Tuning};
 use super::{ApiError, Endpoint, Proxy};
 use crate::clock;
 use crate::domain::account::UserId;
-use crate::domain::response::exchange::Exchange;
-use crate::fail_point::{Deed, around};
+use crate::domain::response::call_result::CallResult;
+use crate::fail_point::{FailPoint, guarded};
 
-pub use super::transport::EXCHANGE_TIMEOUT;
+pub use super::transport::CALL_TIMEOUT;
 
 /// The longest answer that is read. That to 1000 items has some 100 KB.
 pub const MAX_ANSWER: usize = 1024 * 1024;
@@ -39,7 +39,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Call {
     /// What came back.
-    pub exchange: Exchange,
+    pub result: CallResult,
     /// The generation of the signature used, for [`Client::renew`].
     pub generation: u64,
     /// From the first byte sent to the last one read; zero if none was sent. Connecting is not in it: on a kept
@@ -87,13 +87,13 @@ impl Client {
         let (url, generation) = self.sign(path, random);
         let started = Instant::now();
         let sent = Arc::new(OnceLock::new());
-        let exchange = self
-            .exchange(url, Outgoing::new(body, Arc::clone(&sent)))
+        let result = self
+            .send(url, Outgoing::new(body, Arc::clone(&sent)))
             .await
             .unwrap_or_else(|error| transport::failure(&error.without_url(), self.proxy.as_ref()));
         let round_trip = sent.get().map(Instant::elapsed).unwrap_or_default();
-        log(path, random, &exchange, started.elapsed());
-        Call { exchange, generation, round_trip }
+        log(path, random, &result, started.elapsed());
+        Call { result, generation, round_trip }
     }
 
     /// After 70001 to a call of this `generation`: makes a new signature unless another call's refusal did already.
@@ -114,28 +114,28 @@ impl Client {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn exchange(&self, url: Url, body: Outgoing) -> reqwest::Result<Exchange> {
+    async fn send(&self, url: Url, body: Outgoing) -> reqwest::Result<CallResult> {
         let json = HeaderValue::from_static("application/json");
         let request = self.http.post(url).header(CONTENT_TYPE, json);
         let sent = request.body(reqwest::Body::wrap(body)).send();
-        let response = around(Deed::Send, sent).await?;
+        let response = guarded(FailPoint::Send, sent).await?;
         if response.status() != StatusCode::OK {
-            return Ok(Exchange::Status(response.status().as_u16()));
+            return Ok(CallResult::Status(response.status().as_u16()));
         }
-        around(Deed::Read, read(response)).await
+        guarded(FailPoint::Read, read(response)).await
     }
 }
 
 /// An answer that is not read to its end takes its connection with it.
-async fn read(mut response: Response) -> reqwest::Result<Exchange> {
+async fn read(mut response: Response) -> reqwest::Result<CallResult> {
     let mut answer = BytesMut::new();
     while let Some(chunk) = response.chunk().await? {
         if answer.len() + chunk.len() > MAX_ANSWER {
-            return Ok(Exchange::NoAnswer(format!("the answer is longer than {MAX_ANSWER} bytes")));
+            return Ok(CallResult::NoAnswer(format!("the answer is longer than {MAX_ANSWER} bytes")));
         }
         answer.extend_from_slice(&chunk);
     }
-    Ok(Exchange::Body(answer.freeze()))
+    Ok(CallResult::Body(answer.freeze()))
 }
 
 impl fmt::Debug for Client {
@@ -149,11 +149,11 @@ impl fmt::Debug for Client {
 }
 
 /// One line a call. Which request of the queue it is, the caller's span says; `random` is what the server was told.
-fn log(command: &'static str, random: u32, exchange: &Exchange, took: Duration) {
-    let (status, length, why) = match exchange {
-        Exchange::Body(body) => (200, body.len(), ""),
-        Exchange::Status(status) => (*status, 0, ""),
-        Exchange::NotSent(why) | Exchange::Refused(why) | Exchange::NoAnswer(why) => (0, 0, why.as_str()),
+fn log(command: &'static str, random: u32, result: &CallResult, took: Duration) {
+    let (status, length, why) = match result {
+        CallResult::Body(body) => (200, body.len(), ""),
+        CallResult::Status(status) => (*status, 0, ""),
+        CallResult::NotSent(why) | CallResult::UntrustedServer(why) | CallResult::NoAnswer(why) => (0, 0, why.as_str()),
     };
     let ms = took.as_millis();
     tracing::debug!(command, random, status, length, ms, why, "call");

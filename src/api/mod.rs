@@ -10,7 +10,7 @@ pub mod session;
 mod transport;
 pub mod usersig;
 
-pub use client::{Call, Client, EXCHANGE_TIMEOUT};
+pub use client::{CALL_TIMEOUT, Call, Client};
 pub use endpoint::{Endpoint, EndpointError, Region};
 pub use proxy::{PROXY_VARIABLES, Proxies, Proxy, ProxyError};
 pub use session::{Credentials, Renewal};

@@ -8,14 +8,14 @@ use reqwest::{Certificate, ClientBuilder, redirect, retry, tls};
 use rustls::pki_types::CertificateDer;
 
 use super::{ApiError, Proxy};
-use crate::domain::response::exchange::Exchange;
+use crate::domain::response::call_result::CallResult;
 
 /// The longest wait for a connection, name lookup and TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The longest that one exchange takes, from the first step of connecting to the last byte of the answer. The server
 /// gives up after 3 s (page "REST API overview"), so whoever waits longer learns what became of the call.
-pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an idle connection is kept. Most servers close theirs after 60 s or more; who closes first does not send
 /// a call into a connection that is being closed, which would leave it in doubt.
@@ -27,7 +27,7 @@ pub struct Tuning {
     /// The longest wait for a connection, TLS handshake included.
     pub connect_timeout: Duration,
     /// The longest that a whole exchange may take.
-    pub exchange_timeout: Duration,
+    pub call_timeout: Duration,
     /// Whom to trust.
     pub roots: Roots,
     /// The proxy that calls go through.
@@ -36,7 +36,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { connect_timeout: CONNECT_TIMEOUT, exchange_timeout: EXCHANGE_TIMEOUT, roots: Roots::System, proxy: None }
+        Self { connect_timeout: CONNECT_TIMEOUT, call_timeout: CALL_TIMEOUT, roots: Roots::System, proxy: None }
     }
 }
 
@@ -80,8 +80,8 @@ fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
         .connect_timeout(tuning.connect_timeout)
         // What the server's machine has not taken in by then is dropped. Else a call whose connection was closed long ago
         // could still arrive once a network works again.
-        .tcp_user_timeout(tuning.exchange_timeout)
-        .timeout(tuning.exchange_timeout)
+        .tcp_user_timeout(tuning.call_timeout)
+        .timeout(tuning.call_timeout)
         .retry(retry::never())
         .redirect(redirect::Policy::none())
         .referer(false)
@@ -97,10 +97,10 @@ fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
 
 /// Reads a failed exchange: what it tells about whether the call arrived. A proxy is named, since it may be the one that
 /// cannot be reached.
-pub(super) fn failure(error: &reqwest::Error, proxy: Option<&Proxy>) -> Exchange {
+pub(super) fn failure(error: &reqwest::Error, proxy: Option<&Proxy>) -> CallResult {
     let why = cause(error).to_string();
     if !error.is_connect() {
-        return Exchange::NoAnswer(why);
+        return CallResult::NoAnswer(why);
     }
     let why = match proxy {
         Some(proxy) => format!("through the proxy {proxy}: {why}"),
@@ -109,9 +109,9 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&Proxy>) -> Exchange
     // While connecting, rustls itself complains about certificates and protocol; a connection that merely broke
     // during the handshake is an error of the socket.
     if causes(error).any(<dyn Error>::is::<rustls::Error>) {
-        return Exchange::Refused(why);
+        return CallResult::UntrustedServer(why);
     }
-    Exchange::NotSent(why)
+    CallResult::NotSent(why)
 }
 
 /// The innermost cause: the layers above it only say that they failed.

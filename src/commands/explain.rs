@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use crate::cli;
 use crate::domain::exit::Exit;
-use crate::domain::response::codes::{Class, Entry, entry};
+use crate::domain::response::codes::{CodeInfo, ErrorClass, lookup};
 
 /// Prints what is known of a code.
 pub(super) fn explain(args: &cli::Explain) -> Result<Exit, Error> {
@@ -16,35 +16,35 @@ pub(super) fn explain(args: &cli::Explain) -> Result<Exit, Error> {
 
 /// What is known of `code`, for people. An unknown code is answered, too: with how imbulk treats it.
 fn text(code: i64) -> String {
-    entry(code).map_or_else(|| unknown_text(code), |entry| known_text(code, entry))
+    lookup(code).map_or_else(|| unknown_text(code), |info| known_text(code, info))
 }
 
 /// The same for programs.
 fn json(code: i64) -> Value {
-    let Some(entry) = entry(code) else {
-        let treatment = [treatment("always", Class::Unknown)];
+    let Some(info) = lookup(code) else {
+        let treatment = [treatment("always", ErrorClass::Unknown)];
         return json!({ "code": code, "known": false, "treatment": treatment });
     };
-    let lines = entry.rule.lines();
+    let lines = info.rule.lines();
     let treatments = lines.iter().map(|(applies, class)| treatment(applies, *class));
     json!({
         "code": code,
         "known": true,
-        "meaning": entry.meaning,
+        "meaning": info.meaning,
         "treatment": treatments.collect::<Vec<_>>(),
-        "advice": entry.advice,
-        "source": entry.source,
+        "advice": info.advice,
+        "source": info.source,
     })
 }
 
-fn treatment(applies: &str, class: Class) -> Value {
+fn treatment(applies: &str, class: ErrorClass) -> Value {
     json!({ "applies": applies, "class": class.name(), "description": class.treatment() })
 }
 
-fn known_text(code: i64, entry: &Entry) -> String {
-    let stretch = if entry.codes.start() == entry.codes.end() { String::new() } else { format!(" (one of {entry})") };
-    let mut text = format!("{code}{stretch}: {}\n\n", entry.meaning);
-    match entry.rule.lines().as_slice() {
+fn known_text(code: i64, info: &CodeInfo) -> String {
+    let stretch = if info.codes.start() == info.codes.end() { String::new() } else { format!(" (one of {info})") };
+    let mut text = format!("{code}{stretch}: {}\n\n", info.meaning);
+    match info.rule.lines().as_slice() {
         [(_, class)] => push(&mut text, "treated", &line(*class)),
         lines => {
             for (applies, class) in lines {
@@ -53,19 +53,19 @@ fn known_text(code: i64, entry: &Entry) -> String {
             }
         }
     }
-    push(&mut text, "to do", entry.advice);
-    push(&mut text, "source", entry.source);
+    push(&mut text, "to do", info.advice);
+    push(&mut text, "source", info.source);
     text
 }
 
 fn unknown_text(code: i64) -> String {
     let mut text = format!("{code}: in no table that imbulk knows\n\n");
-    push(&mut text, "treated", &line(Class::Unknown));
+    push(&mut text, "treated", &line(ErrorClass::Unknown));
     push(&mut text, "to do", "`imbulk results NAME` shows the reason that came with it; look it up in the API's pages");
     text
 }
 
-fn line(class: Class) -> String {
+fn line(class: ErrorClass) -> String {
     format!("{}: {}", class.name(), class.treatment())
 }
 
@@ -77,7 +77,7 @@ fn push(text: &mut String, title: &str, what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::response::codes::entries;
+    use crate::domain::response::codes::all_codes;
 
     #[test]
     fn a_code_is_explained_with_meaning_treatment_advice_and_source() {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_code_says_the_same_in_text_and_json() {
-        for code in entries().map(|entry| *entry.codes.start()) {
+        for code in all_codes().map(|info| *info.codes.start()) {
             let (text, json) = (text(code), json(code));
             assert_eq!(json["code"], code);
             for key in ["meaning", "advice", "source"] {

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::ExportError;
-use crate::fail_point::{self, Deed};
+use crate::fail_point::{self, FailPoint};
 use crate::queue::folder_of;
 
 /// Makes a file of what `fill` writes: nobody sees it half written, a crash leaves the old one. It is the user's
@@ -29,9 +29,9 @@ pub async fn atomic_file<T>(
     })?;
     out.flush().map_err(fail)?;
     out.get_ref().sync_all().map_err(fail)?;
-    fail_point::before(Deed::PlaceFile);
+    fail_point::before(FailPoint::PlaceFile);
     temporary.persist(&target).map_err(|error| fail(error.error))?;
-    fail_point::after(Deed::PlaceFile);
+    fail_point::after(FailPoint::PlaceFile);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)?;
     Ok(filled)
 }

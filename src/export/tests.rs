@@ -7,7 +7,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::*;
 use crate::domain::line_span::LineSpan;
 use crate::domain::request::{Doubt, Item};
-use crate::domain::response::verdict::{Again, Charge, Ending, Shape, Verdict, Wait};
+use crate::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Wait};
 use crate::domain::row::{Tags, Value};
 use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::testing::{Bench, Load, id};
@@ -20,14 +20,14 @@ async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcom
 }
 
 fn ending(outcome: Outcome, code: Option<i64>, reason: &str) -> Verdict {
-    Verdict::Settled(Ending { outcome, code, reason: reason.to_owned() })
+    Verdict::Final(ItemResult { outcome, code, reason: reason.to_owned() })
 }
 
-const AGAIN: Verdict = Verdict::Again(Again {
+const AGAIN: Verdict = Verdict::Resend(Resend {
     charge: Charge::Attempt,
     doubt: Doubt::None,
     wait: Wait::Backoff,
-    shape: Shape::Whole,
+    split: BatchSplit::Whole,
     met: None,
 });
 
@@ -75,7 +75,7 @@ async fn updates() -> Bench {
     let mut bench = Bench::new("friend_update", load).await;
     let request = bench.pending().await.remove(0);
     let verdicts = vec![ending(Outcome::Failed, Some(30_001), "bad \u{1b}[31m"), ending(Outcome::Succeeded, None, "")];
-    bench.exchange(request, verdicts, 1_700_000_000_042).await;
+    bench.record_call(request, verdicts, 1_700_000_000_042).await;
     bench
 }
 
@@ -211,7 +211,7 @@ async fn an_export_shows_one_moment_though_the_run_goes_on() {
     assert_eq!(snapshot.skipped_rows(run, 0..3).await.unwrap(), []);
     let request = bench.pending().await.remove(0);
     // Row 1 moves to a new request behind the last one.
-    bench.exchange(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5).await;
+    bench.record_call(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5).await;
     assert_eq!(snapshot.request_results(run, 0).await.unwrap().len(), 2);
     assert_eq!(snapshot.exceptions(run, 0..3).await.unwrap(), []);
     drop(snapshot);
@@ -223,7 +223,7 @@ async fn an_export_shows_one_moment_though_the_run_goes_on() {
 #[derive(Debug, Clone)]
 enum Fate {
     Ends(Outcome, Option<i64>),
-    Again,
+    Resend,
 }
 
 /// What a row is.
@@ -255,7 +255,7 @@ fn fate() -> impl Strategy<Value = Fate> {
         1 => Just(Fate::Ends(Outcome::AlreadyDone, Some(31_704))),
         1 => Just(Fate::Ends(Outcome::Failed, Some(30_001))),
         1 => Just(Fate::Ends(Outcome::InDoubt, None)),
-        2 => Just(Fate::Again),
+        2 => Just(Fate::Resend),
     ]
 }
 
@@ -301,15 +301,15 @@ async fn live(bench: &mut Bench, mut fates: Vec<Fate>, expected: &mut BTreeMap<u
             let fate = fates.pop().unwrap();
             let ended = match fate {
                 Fate::Ends(outcome, code) => (outcome, code),
-                Fate::Again => (Outcome::Pending, None),
+                Fate::Resend => (Outcome::Pending, None),
             };
             expected.extend(item.rows().map(|row| (row, ended)));
             verdicts.push(match fate {
                 Fate::Ends(outcome, code) => ending(outcome, code, "why"),
-                Fate::Again => AGAIN,
+                Fate::Resend => AGAIN,
             });
         }
-        bench.exchange(request, verdicts, 7).await;
+        bench.record_call(request, verdicts, 7).await;
     }
 }
 

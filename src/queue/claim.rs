@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::request_row::{RequestRow, select_stored};
 use super::{Queue, QueueError, Reader, RunId};
 use crate::domain::request::{Doubt, Key, Keys, Request, RequestId};
-use crate::fail_point::{Deed, around};
+use crate::fail_point::{FailPoint, guarded};
 
 // The states stand in these as literals: with a parameter in their place SQLite passes over the partial indexes.
 const PAGE: &str = select_stored!(
@@ -75,7 +75,7 @@ impl Queue {
         refuse_shared_accounts(&rescued)?;
         let mut transaction = self.transaction().await.map_err(&fail)?;
         let changed = sqlx::query(RESCUE).execute(&mut *transaction).await.map_err(&fail)?.rows_affected();
-        around(Deed::Rescue, transaction.commit()).await.map_err(&fail)?;
+        guarded(FailPoint::Rescue, transaction.commit()).await.map_err(&fail)?;
         if changed != rescued.len() as u64 {
             return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));
         }

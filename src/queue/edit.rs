@@ -9,7 +9,7 @@ use crate::domain::account::UserId;
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::response::verdict::Ending;
+use crate::domain::response::verdict::ItemResult;
 use crate::domain::row::RowNo;
 use crate::stored_request::StoredRequest;
 
@@ -101,16 +101,16 @@ pub(super) fn payload_checksum(id: RequestId, run: RunId, encoded: &StoredReques
 pub(super) async fn insert_outcomes(
     connection: &mut SqliteConnection,
     run: RunId,
-    lines: &[(RowNo, &Ending)],
+    lines: &[(RowNo, &ItemResult)],
 ) -> Result<(), Failure> {
     // A run over what is done already has a line an item: at 200,000 a second one statement each is too slow.
     for lines in lines.chunks(LINES) {
         let sql = insert("outcome (run, row, outcome, code, reason, checksum)", 6, lines.len());
         let mut query = sqlx::query(sql);
-        for (row, ending) in lines {
-            let checksum = outcome_checksum(run, *row, ending.outcome.name(), ending.code, &ending.reason);
-            query = query.bind(run).bind(row.cast_signed()).bind(ending.outcome.name()).bind(ending.code);
-            query = query.bind(&ending.reason).bind(checksum);
+        for (row, result) in lines {
+            let checksum = outcome_checksum(run, *row, result.outcome.name(), result.code, &result.reason);
+            query = query.bind(run).bind(row.cast_signed()).bind(result.outcome.name()).bind(result.code);
+            query = query.bind(&result.reason).bind(checksum);
         }
         query.execute(&mut *connection).await?;
     }

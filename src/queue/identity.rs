@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn a_file_that_loses_its_name_is_told_apart_by_what_became_of_it() {
-        type Deed = fn(&Path, &Path);
-        let cases: [(Deed, Loss); 6] = [
+        type FailPoint = fn(&Path, &Path);
+        let cases: [(FailPoint, Loss); 6] = [
             (|file, _| std::fs::remove_file(file).unwrap(), Loss::Removed),
             (|file, other| std::fs::rename(file, other).unwrap(), Loss::Moved),
             (

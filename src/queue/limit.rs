@@ -4,7 +4,7 @@ use super::edit::{Failure, NewRequest, insert_request, keep_items};
 use super::request_row::{RequestRow, select_stored};
 use super::{Queue, QueueError, RunId};
 use crate::domain::request::RequestId;
-use crate::fail_point::{Deed, around};
+use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::StoredRequest;
 
 /// The first pending requests of a run.
@@ -67,7 +67,7 @@ impl Queue {
         let mut transaction = self.transaction().await?;
         keep_items(&mut transaction, (stored.run, stored.id), from.as_ref(), &items, &history).await?;
         insert_request(&mut transaction, new).await?;
-        around(Deed::Limit, transaction.commit()).await?;
+        guarded(FailPoint::Limit, transaction.commit()).await?;
         Ok(limit)
     }
 }

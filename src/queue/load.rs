@@ -6,7 +6,7 @@ use super::{NewRun, Queue, QueueError, RunId, RunState, source};
 use crate::domain::line_span::LineSpan;
 use crate::domain::skipped_row::SkippedRow;
 use crate::domain::source_facts::SourceFacts;
-use crate::fail_point::{Deed, around};
+use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::StoredRequest;
 
 /// Lines of one transaction: a commit's cost is spread thin.
@@ -105,7 +105,7 @@ impl Writer<'_> {
         self.uncommitted.bytes += insert.bytes;
         if self.uncommitted.lines >= LINES_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
             self.uncommitted = Volume::default();
-            around(Deed::LoadChunk, self.execute("COMMIT")).await?;
+            guarded(FailPoint::LoadChunk, self.execute("COMMIT")).await?;
             self.begin().await?;
         }
         Ok(())
@@ -144,7 +144,7 @@ impl Writer<'_> {
         .await
         .map_err(&fail)?;
         write_run_checksum(&mut self.queue.connection, self.run).await.map_err(&fail)?;
-        around(Deed::FinishLoad, self.execute("COMMIT")).await?;
+        guarded(FailPoint::FinishLoad, self.execute("COMMIT")).await?;
         self.queue.use_wal().await?;
         Ok(self.run)
     }

@@ -54,7 +54,7 @@ pub use source::InputFile;
 pub use used::{FileKind, UsedFile};
 
 use crate::domain::request::RequestId;
-use crate::fail_point::{Deed, around};
+use crate::fail_point::{FailPoint, guarded};
 
 /// The steps from an empty file to today's tables.
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -205,7 +205,7 @@ impl Queue {
         let fail = failing(path);
         let mut connection = options.connect().await.map_err(&fail)?;
         refuse_old_library(&mut connection, path).await?;
-        around(Deed::Migrate, MIGRATIONS.run_direct(None, &mut connection, false))
+        guarded(FailPoint::Migrate, MIGRATIONS.run_direct(None, &mut connection, false))
             .await
             .map_err(|error| migrating(path, error))?;
         let (last,): (RequestId,) = sqlx::query_as("SELECT coalesce(max(id), 0) FROM request")
@@ -233,7 +233,7 @@ impl Queue {
         let Self { path, connection, mut identity, .. } = self;
         // Where it is another file now, SQLite leaves the log alone, too.
         let found = identity.check();
-        around(Deed::Close, connection.close()).await.map_err(failing(&path))?;
+        guarded(FailPoint::Close, connection.close()).await.map_err(failing(&path))?;
         found
     }
 
@@ -301,7 +301,7 @@ async fn mark(path: &Path) -> Result<(), QueueError> {
         (APPLICATION_ID, _) => refuse_damaged_schema(&mut connection, &fail).await?,
         (0, false) => {
             let mark = sqlx::query(bulk_insert::mark(rand::random()));
-            around(Deed::Mark, mark.execute(&mut connection)).await.map_err(&fail)?;
+            guarded(FailPoint::Mark, mark.execute(&mut connection)).await.map_err(&fail)?;
         }
         (_others, _) => return Err(QueueError::NoQueue(path.to_owned())),
     }
@@ -394,9 +394,9 @@ fn hint(error: &sqlx::Error) -> &'static str {
     }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn beside(path: &Path, result: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(ending);
+    name.push(result);
     name.into()
 }
 

@@ -10,9 +10,9 @@ use super::{Queue, QueueError, Run};
 use crate::domain::request::{Doubt, Item, RequestId};
 use crate::domain::response::code_history::{CodeHistory, Trace};
 use crate::domain::response::outcome::Outcome;
-use crate::domain::response::verdict::Ending;
+use crate::domain::response::verdict::ItemResult;
 use crate::domain::skipped_row::{SkipReason, SkippedRow};
-use crate::fail_point::{Deed, around};
+use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::StoredRequest;
 
 /// Requests that are read at once: some of them may be large.
@@ -64,7 +64,7 @@ impl Queue {
         }
         cut.count(digest).await?;
         let rows = cut.protected + cut.in_doubt;
-        around(Deed::Protect, cut.transaction.commit()).await?;
+        guarded(FailPoint::Protect, cut.transaction.commit()).await?;
         Ok(rows)
     }
 }
@@ -136,8 +136,8 @@ impl Cut<'_> {
         };
         insert_request(&mut self.transaction, new).await?;
         let reason = history.reason(None, "protected only after an attempt that may have taken effect");
-        let ending = Ending { outcome: Outcome::InDoubt, code: None, reason };
-        let lines: Vec<_> = items.iter().flat_map(Item::rows).map(|row| (row, &ending)).collect();
+        let result = ItemResult { outcome: Outcome::InDoubt, code: None, reason };
+        let lines: Vec<_> = items.iter().flat_map(Item::rows).map(|row| (row, &result)).collect();
         insert_outcomes(&mut self.transaction, self.run.id, &lines).await
     }
 

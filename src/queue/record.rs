@@ -10,11 +10,11 @@ use super::{Queue, QueueError, RunId};
 use crate::domain::request::{Item, Request, RequestId};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::response::settlement::{Ended, Part, Settlement};
-use crate::domain::response::verdict::Ending;
+use crate::domain::response::settlement::{EndedItems, FollowUp, Settlement};
+use crate::domain::response::verdict::ItemResult;
 use crate::domain::row::RowNo;
 use crate::domain::run_choice::EndedBy;
-use crate::fail_point::{Deed, around_all};
+use crate::fail_point::{FailPoint, guarded_all};
 use crate::stored_request::StoredRequest;
 
 /// Something to be written down.
@@ -41,14 +41,14 @@ pub enum Write {
 
 impl Write {
     /// What it is called where tests have the process killed.
-    fn deed(&self) -> Deed {
+    fn deed(&self) -> FailPoint {
         match self {
-            Self::Intend(_) => Deed::Intend,
-            Self::Record { .. } => Deed::Record,
-            Self::Withdraw(_) => Deed::Withdraw,
-            Self::Pulse(..) => Deed::Pulse,
-            Self::Reopen(_) => Deed::Reopen,
-            Self::End(..) => Deed::NoteStop,
+            Self::Intend(_) => FailPoint::Intend,
+            Self::Record { .. } => FailPoint::Record,
+            Self::Withdraw(_) => FailPoint::Withdraw,
+            Self::Pulse(..) => FailPoint::Pulse,
+            Self::Reopen(_) => FailPoint::Reopen,
+            Self::End(..) => FailPoint::NoteStop,
         }
     }
 }
@@ -63,7 +63,7 @@ pub enum Written {
         /// The request that was sent.
         request: RequestId,
         /// What goes out again, each part with its number.
-        parts: Vec<Part>,
+        follow_ups: Vec<FollowUp>,
     },
     /// This one is pending again, as if it had not been sent.
     Withdrawn(RequestId),
@@ -112,7 +112,7 @@ impl Queue {
         batch.settle_succeeded().await?;
         batch.intend(&intents).await?;
         batch.count().await?;
-        around_all(&deeds, batch.transaction.commit()).await?;
+        guarded_all(&deeds, batch.transaction.commit()).await?;
         if !intents.is_empty() {
             written.push(Written::Intended(intents));
         }
@@ -164,36 +164,36 @@ impl Batch<'_> {
     }
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Written, Failure> {
-        let Settlement { request, attempts, history, ended, mut parts } = settlement;
+        let Settlement { request, attempts, history, ended, mut follow_ups } = settlement;
         for ended in &ended {
-            *self.moved.entry((run, ended.ending.outcome)).or_default() += ended.row_count().cast_signed();
+            *self.moved.entry((run, ended.result.outcome)).or_default() += ended.row_count().cast_signed();
         }
-        if parts.is_empty() && ended.iter().all(|ended| is_plain(&ended.ending)) {
+        if follow_ups.is_empty() && ended.iter().all(|ended| is_plain(&ended.result)) {
             self.succeeded.push(request);
-            return Ok(Written::Recorded { request, parts });
+            return Ok(Written::Recorded { request, follow_ups });
         }
         self.write_exceptions(run, &ended).await?;
         // The request stays with what ended; if nothing did, with the first part. The others get numbers of their own.
-        let mut others = parts.iter_mut();
+        let mut others = follow_ups.iter_mut();
         if !ended.is_empty() {
             self.settle((run, request), others.as_slice().first(), &ended, &history).await?;
         } else if let Some(first) = others.next() {
             let same = others.as_slice().is_empty() && first.request.history == history;
             self.repeat((run, request), attempts, first, same).await?;
         }
-        for part in others {
-            part.request.id = self.insert(run, request, attempts, part).await?;
+        for follow_up in others {
+            follow_up.request.id = self.insert(run, request, attempts, follow_up).await?;
         }
-        Ok(Written::Recorded { request, parts })
+        Ok(Written::Recorded { request, follow_ups })
     }
 
-    async fn write_exceptions(&mut self, run: RunId, ended: &[Ended]) -> Result<(), Failure> {
-        let exceptions = ended.iter().filter(|ended| !is_plain(&ended.ending));
-        let rows = exceptions.flat_map(|Ended { ending, items }| {
+    async fn write_exceptions(&mut self, run: RunId, ended: &[EndedItems]) -> Result<(), Failure> {
+        let exceptions = ended.iter().filter(|ended| !is_plain(&ended.result));
+        let rows = exceptions.flat_map(|EndedItems { result, items }| {
             let rows = items.iter().flat_map(Item::rows);
-            rows.map(move |row| (row, ending))
+            rows.map(move |row| (row, result))
         });
-        let lines: Vec<(RowNo, &Ending)> = rows.collect();
+        let lines: Vec<(RowNo, &ItemResult)> = rows.collect();
         insert_outcomes(&mut self.transaction, run, &lines).await
     }
 
@@ -201,13 +201,13 @@ impl Batch<'_> {
     async fn settle(
         &mut self,
         request: (RunId, RequestId),
-        split: Option<&Part>,
-        ended: &[Ended],
+        split: Option<&FollowUp>,
+        ended: &[EndedItems],
         history: &CodeHistory,
     ) -> Result<(), Failure> {
-        if let Some(part) = split {
+        if let Some(follow_up) = split {
             let items: Vec<Item> = ended.iter().flat_map(|ended| &ended.items).cloned().collect();
-            keep_items(&mut self.transaction, request, part.request.from.as_ref(), &items, history).await?;
+            keep_items(&mut self.transaction, request, follow_up.request.from.as_ref(), &items, history).await?;
         }
         let query =
             sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");
@@ -220,11 +220,11 @@ impl Batch<'_> {
         &mut self,
         request: (RunId, RequestId),
         attempts: u32,
-        part: &Part,
+        follow_up: &FollowUp,
         same: bool,
     ) -> Result<(), Failure> {
         if !same {
-            let Request { from, items, history, .. } = &part.request;
+            let Request { from, items, history, .. } = &follow_up.request;
             keep_items(&mut self.transaction, request, from.as_ref(), items, history).await?;
         }
         let query = sqlx::query(
@@ -233,8 +233,8 @@ impl Batch<'_> {
         );
         let changed = query
             .bind(attempts)
-            .bind(part.request.charged)
-            .bind(part.request.doubt.number())
+            .bind(follow_up.request.charged)
+            .bind(follow_up.request.doubt.number())
             .bind(request.1)
             .execute(&mut *self.transaction)
             .await?
@@ -247,18 +247,18 @@ impl Batch<'_> {
         run: RunId,
         parent: RequestId,
         attempts: u32,
-        part: &Part,
+        follow_up: &FollowUp,
     ) -> Result<RequestId, Failure> {
         let id = *self.next_request;
         *self.next_request += 1;
         let new = NewRequest {
             id,
             run,
-            encoded: StoredRequest::encode(part.request.from.as_ref(), &part.request.items),
+            encoded: StoredRequest::encode(follow_up.request.from.as_ref(), &follow_up.request.items),
             attempts,
-            charged: part.request.charged,
-            doubt: part.request.doubt,
-            history: part.request.history.clone(),
+            charged: follow_up.request.charged,
+            doubt: follow_up.request.doubt,
+            history: follow_up.request.history.clone(),
             parent: Some(parent),
             finished_at: None,
         };
@@ -289,8 +289,8 @@ impl Batch<'_> {
 }
 
 /// A plain success needs no line of its own.
-fn is_plain(ending: &Ending) -> bool {
-    ending.outcome == Outcome::Succeeded && ending.code.is_none()
+fn is_plain(result: &ItemResult) -> bool {
+    result.outcome == Outcome::Succeeded && result.code.is_none()
 }
 
 fn json(requests: &[RequestId]) -> String {

@@ -14,7 +14,7 @@ use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::row::RowNo;
 use crate::domain::run_choice::EndedBy;
-use crate::fail_point::{Deed, around};
+use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::{BODY_BYTES, StoredRequest};
 
 /// Which items are sent again.
@@ -71,7 +71,7 @@ impl Queue {
         }
         again.flush().await?;
         again.count(rows.values().sum()).await?;
-        around(Deed::Retry, again.transaction.commit()).await?;
+        guarded(FailPoint::Retry, again.transaction.commit()).await?;
         let outcome = selection.outcome;
         Ok(rows.into_iter().map(|(code, rows)| CodeRows { outcome, code, rows }).collect())
     }

@@ -11,7 +11,7 @@ use crate::domain::request::RequestId;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::{EndedBy, Progress};
-use crate::fail_point::{Deed, around};
+use crate::fail_point::{FailPoint, guarded};
 
 /// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.
 pub(super) const FINISH: &str = "UPDATE run SET state = 'finished', stopped = NULL, ended_by = NULL, finished_at = ?2
@@ -271,7 +271,7 @@ impl Queue {
             let number = i64::try_from(number).unwrap_or(i64::MAX);
             source::insert(&mut transaction, id, number, name).await.map_err(&fail)?;
         }
-        around(Deed::InsertRun, transaction.commit()).await.map_err(fail)?;
+        guarded(FailPoint::InsertRun, transaction.commit()).await.map_err(fail)?;
         Ok(id)
     }
 
@@ -279,7 +279,7 @@ impl Queue {
     pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
         self.forget_plan(run).await?;
         self.move_run(
-            Deed::Begin,
+            FailPoint::Begin,
             run,
             sqlx::query(
                 "UPDATE run SET state = 'running', stopped = NULL, ended_by = NULL, started_at = coalesce(started_at, ?2)
@@ -333,7 +333,7 @@ impl Queue {
         let noted = async {
             let mut transaction = self.transaction().await?;
             note_end(&mut transaction, run, by, why).await?;
-            Ok(around(Deed::NoteStop, transaction.commit()).await?)
+            Ok(guarded(FailPoint::NoteStop, transaction.commit()).await?)
         };
         noted.await.map_err(|failure: Failure| failure.told(fail))
     }
@@ -343,13 +343,13 @@ impl Queue {
         let whole = self.run(run).await?;
         self.identity.check()?;
         self.reader().await?.verify(&whole).await?;
-        self.move_run(Deed::Finish, run, sqlx::query(FINISH).bind(run).bind(now)).await
+        self.move_run(FailPoint::Finish, run, sqlx::query(FINISH).bind(run).bind(now)).await
     }
 
     /// Gives a run up in favour of a new one; its pending rows stay pending.
     pub async fn supersede(&mut self, run: RunId) -> Result<(), QueueError> {
         let given_up = sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'");
-        self.move_run(Deed::Supersede, run, given_up.bind(run)).await
+        self.move_run(FailPoint::Supersede, run, given_up.bind(run)).await
     }
 
     /// Removes a run of which nothing was ever sent.
@@ -359,7 +359,7 @@ impl Queue {
             let mut transaction = self.transaction().await?;
             let query = sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run);
             expect("runs discarded", 1, query.execute(&mut *transaction).await?.rows_affected())?;
-            Ok(around(Deed::Discard, transaction.commit()).await?)
+            Ok(guarded(FailPoint::Discard, transaction.commit()).await?)
         };
         discarded.await.map_err(|failure: Failure| failure.told(fail))
     }
@@ -376,17 +376,17 @@ impl Queue {
         let discarded = async {
             let mut transaction = self.transaction().await?;
             sqlx::query("DELETE FROM run WHERE state = 'loading'").execute(&mut *transaction).await?;
-            around(Deed::DiscardLoads, transaction.commit()).await
+            guarded(FailPoint::DiscardLoads, transaction.commit()).await
         };
         discarded.await.map_err(fail)
     }
 
-    async fn move_run(&mut self, deed: Deed, run: RunId, change: Change<'_>) -> Result<(), QueueError> {
+    async fn move_run(&mut self, deed: FailPoint, run: RunId, change: Change<'_>) -> Result<(), QueueError> {
         let fail = self.fail();
         let moved = async {
             let mut transaction = self.transaction().await?;
             change_run(&mut transaction, run, change).await?;
-            Ok(around(deed, transaction.commit()).await?)
+            Ok(guarded(deed, transaction.commit()).await?)
         };
         moved.await.map_err(|failure: Failure| failure.told(fail))
     }

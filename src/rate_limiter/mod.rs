@@ -51,7 +51,7 @@ pub struct Settings {
     /// The cap of everything that the app is sent.
     pub app_cap: Cap,
     /// From permit to answer, no exchange lasts longer: then its connection is closed. The same in all processes.
-    pub exchange_timeout: Duration,
+    pub call_timeout: Duration,
 }
 
 /// The limiter of one app. Clones share it.
@@ -104,7 +104,7 @@ impl Limiter {
     /// The ledger can't be used; then nothing may be sent.
     pub fn open(settings: &Settings) -> Result<Self, LedgerError> {
         let clock = SystemClock::start();
-        let ledger = Ledger::open(&settings.ledger, settings.exchange_timeout)?;
+        let ledger = Ledger::open(&settings.ledger, settings.call_timeout)?;
         let lanes = Lanes::new(ledger, settings.app_cap);
         let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default(), locked: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
@@ -275,8 +275,8 @@ mod tests {
 
     fn limiter(folder: &tempfile::TempDir, app_cap: u32) -> Limiter {
         let ledger = folder.path().join("ledger");
-        let exchange_timeout = Duration::from_millis(400);
-        Limiter::open(&Settings { ledger, app_cap: cap(app_cap), exchange_timeout }).expect("a ledger")
+        let call_timeout = Duration::from_millis(400);
+        Limiter::open(&Settings { ledger, app_cap: cap(app_cap), call_timeout }).expect("a ledger")
     }
 
     async fn time_to_the_next(limiter: &CommandLimiter) -> Duration {

@@ -116,8 +116,8 @@ mod tests {
 
     fn limiter(ledger: &Path) -> Limiter {
         let cap = NonZeroU32::new(5).expect("not zero").try_into().expect("low enough");
-        let exchange_timeout = Duration::from_secs(5);
-        Limiter::open(&Settings { ledger: ledger.to_owned(), app_cap: cap, exchange_timeout }).expect("a ledger")
+        let call_timeout = Duration::from_secs(5);
+        Limiter::open(&Settings { ledger: ledger.to_owned(), app_cap: cap, call_timeout }).expect("a ledger")
     }
 
     async fn call(ledger: &Path) {

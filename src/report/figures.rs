@@ -109,7 +109,7 @@ impl Figures {
 
     /// What codes ended rows; those that no table names stand apart.
     pub(super) fn codes(&self, text: &mut Text) {
-        let known = |code: &&CodeRows| code.code.is_none_or(|code| codes::entry(code).is_some());
+        let known = |code: &&CodeRows| code.code.is_none_or(|code| codes::lookup(code).is_some());
         let (known, unknown): (Vec<_>, Vec<_>) = self.codes.iter().partition(known);
         code_block(text, "codes", &known);
         code_block(text, "codes that imbulk does not know (the rows count as failed)", &unknown);
@@ -157,8 +157,8 @@ fn code_block(text: &mut Text, title: &str, entries: &[&CodeRows]) {
         return;
     }
     text.line(title);
-    for entry in entries.iter().take(SHOWN_CODES) {
-        text.line(&format!("  {}", code_line(entry)));
+    for info in entries.iter().take(SHOWN_CODES) {
+        text.line(&format!("  {}", code_line(info)));
     }
     if entries.len() > SHOWN_CODES {
         text.line(&format!("  and {} more", entries.len() - SHOWN_CODES));
@@ -170,7 +170,7 @@ fn code_line(code: &CodeRows) -> String {
     let number = code.code.map_or_else(|| "none".to_owned(), |code| code.to_string());
     let meaning = match code.code {
         Some(_) if code.outcome == Outcome::Succeeded && is_data_left(code.code) => "gone; data of it may remain",
-        Some(code) => codes::entry(code).map_or("", |entry| entry.meaning),
+        Some(code) => codes::lookup(code).map_or("", |info| info.meaning),
         None => "no answer that names one",
     };
     format!("{number:>7}  {:<12} {rows:>10}  {meaning}", code.outcome)
@@ -189,7 +189,7 @@ pub(super) fn by_name<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::
 /// The meaning is null where imbulk does not know the code, and where there is none.
 fn codes_as_json<S: Serializer>(all: &[CodeRows], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(all.iter().map(|code| {
-        let meaning = code.code.and_then(codes::entry).map(|entry| entry.meaning);
+        let meaning = code.code.and_then(codes::lookup).map(|info| info.meaning);
         serde_json::json!({"code": code.code, "outcome": code.outcome.name(), "rows": code.rows, "meaning": meaning})
     }))
 }

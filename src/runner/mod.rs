@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{Client, Renewal};
 use crate::domain::progress::{ProgressSnapshot, RateMeter};
 use crate::domain::request::{Keys, Request, RequestId};
-use crate::domain::response::codes::Otherwise;
+use crate::domain::response::codes::RenewFallback;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
@@ -328,7 +328,7 @@ impl Runner<'_> {
             Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request), true),
             Command::Reopen(request) => self.recorder.write(Write::Reopen(request), true),
             Command::Slow { job, scope, pause } => self.tasks[job].limiter.throttled(scope, pause),
-            Command::Renew { job, generation, code, otherwise } => self.renew(job, generation, code, otherwise),
+            Command::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
             Command::HoldBack => {
                 self.hold_back.cancel();
                 self.recorder.flush();
@@ -376,10 +376,10 @@ impl Runner<'_> {
         });
     }
 
-    fn renew(&mut self, job: JobNo, generation: u64, code: i64, otherwise: Otherwise) {
+    fn renew(&mut self, job: JobNo, generation: u64, code: i64, fallback: RenewFallback) {
         match self.tasks[job].client.renew(generation) {
             Renewal::Renewed => tracing::info!(code, "the API refused the UserSig: made a new one"),
-            Renewal::NotPossible => self.handle(Event::NotRenewed { job, code, otherwise }),
+            Renewal::NotPossible => self.handle(Event::NotRenewed { job, code, fallback }),
         }
     }
 }

@@ -116,7 +116,7 @@ async fn record(
 fn event(written: Written) -> Event {
     match written {
         Written::Intended(requests) => Event::Intended(requests),
-        Written::Recorded { request, parts } => Event::Recorded { request, parts },
+        Written::Recorded { request, follow_ups } => Event::Recorded { request, follow_ups },
         Written::Withdrawn(request) => Event::Withdrawn(request),
         Written::Reopened(request) => Event::Reopened(request),
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Inbound;
 use crate::api::{Call, Client};
 use crate::domain::request::RequestId;
-use crate::domain::response::exchange::Exchange;
+use crate::domain::response::call_result::CallResult;
 use crate::domain::schedule::{Event, JobNo};
 use crate::rate_limiter::CommandLimiter;
 
@@ -45,13 +45,13 @@ impl Sender {
         }
         self.tell(Event::Sent { job: self.job, request: self.request });
         let Self { request, path, body, client, to_loop, .. } = self;
-        let Call { exchange, generation, round_trip } = client.call(path, body).await;
-        match exchange {
-            Exchange::Body(_) | Exchange::Status(_) => permit.answered(round_trip),
-            Exchange::NotSent(_) | Exchange::Refused(_) => permit.not_sent(),
-            Exchange::NoAnswer(_) => permit.unanswered(),
+        let Call { result, generation, round_trip } = client.call(path, body).await;
+        match result {
+            CallResult::Body(_) | CallResult::Status(_) => permit.answered(round_trip),
+            CallResult::NotSent(_) | CallResult::UntrustedServer(_) => permit.not_sent(),
+            CallResult::NoAnswer(_) => permit.unanswered(),
         }
-        let _over = to_loop.send(Inbound::Event(Event::Replied { request, exchange, generation }));
+        let _over = to_loop.send(Inbound::Event(Event::Replied { request, result, generation }));
     }
 
     fn tell(&self, event: Event) {

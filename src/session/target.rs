@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::address::{SANDBOX_ADMIN, SANDBOX_APP, place};
 use super::error::SessionError;
 use super::identity::{credentials, identity, user_id};
-use crate::api::{Client, Credentials, EXCHANGE_TIMEOUT, Endpoint, Proxy, SecretKey, Tuning};
+use crate::api::{CALL_TIMEOUT, Client, Credentials, Endpoint, Proxy, SecretKey, Tuning};
 use crate::domain::account::UserId;
 use crate::domain::job::{App, Job};
 use crate::domain::rate_limit::Cap;
@@ -108,7 +108,7 @@ impl Target {
         let limiter = Limiter::open(&Settings {
             ledger: self.ledger.clone(),
             app_cap: cap(app_cap)?,
-            exchange_timeout: EXCHANGE_TIMEOUT,
+            call_timeout: CALL_TIMEOUT,
         })?;
         Ok((Arc::new(client), limiter))
     }

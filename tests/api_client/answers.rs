@@ -2,7 +2,7 @@
 
 use imbulk::api::client::MAX_ANSWER;
 use imbulk::api::{Credentials, Renewal, UserSig};
-use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::call_result::CallResult;
 
 use super::server::{Act, Server, answer};
 use super::{COMMAND, client, key, patient};
@@ -11,7 +11,7 @@ use super::{COMMAND, client, key, patient};
 async fn the_body_of_an_answer_comes_back_whole() {
     let server = Server::start(Act::Answer(answer("200 OK", "", br#"{"ErrorCode":0}"#))).await;
     let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
-    assert_eq!(call.exchange, Exchange::Body(br#"{"ErrorCode":0}"#.as_slice().into()));
+    assert_eq!(call.result, CallResult::Body(br#"{"ErrorCode":0}"#.as_slice().into()));
     assert!(!call.round_trip.is_zero());
 }
 
@@ -49,7 +49,7 @@ async fn calls_that_follow_each_other_share_a_connection_and_differ_in_random() 
     let client = client(&server.url(), key(), &patient());
     for _ in 0..3 {
         let call = client.call(COMMAND, b"{}".to_vec()).await;
-        assert!(matches!(call.exchange, Exchange::Body(_)), "{call:?}");
+        assert!(matches!(call.result, CallResult::Body(_)), "{call:?}");
     }
     assert_eq!(server.connections(), 1);
     let mut randoms: Vec<String> = server.requests().iter().map(|r| r.parameter("random").to_owned()).collect();
@@ -62,7 +62,7 @@ async fn an_answer_that_arrives_byte_by_byte_is_an_answer() {
     let bytes = answer("200 OK", "Server: nginx\r\n", br#"{"ErrorCode":0}"#);
     let server = Server::start(Act::Bytewise(bytes)).await;
     let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
-    assert_eq!(call.exchange, Exchange::Body(br#"{"ErrorCode":0}"#.as_slice().into()));
+    assert_eq!(call.result, CallResult::Body(br#"{"ErrorCode":0}"#.as_slice().into()));
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn another_status_is_told_and_its_body_dropped() {
     for (line, status) in [("502 Bad Gateway", 502), ("429 Too Many Requests", 429), ("204 No Content", 204)] {
         let server = Server::start(Act::Answer(answer(line, "", b""))).await;
         let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
-        assert_eq!(call.exchange, Exchange::Status(status));
+        assert_eq!(call.result, CallResult::Status(status));
     }
 }
 
@@ -79,12 +79,12 @@ async fn an_answer_of_one_mebibyte_is_read_and_a_byte_more_is_not() {
     let whole = vec![b' '; MAX_ANSWER];
     let server = Server::start(Act::Answer(answer("200 OK", "", &whole))).await;
     let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
-    assert!(matches!(&call.exchange, Exchange::Body(body) if body.len() == MAX_ANSWER));
+    assert!(matches!(&call.result, CallResult::Body(body) if body.len() == MAX_ANSWER));
 
     let longer = vec![b' '; MAX_ANSWER + 1];
     let server = Server::start(Act::AnswerAndClose(answer("200 OK", "", &longer))).await;
     let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
-    assert!(matches!(&call.exchange, Exchange::NoAnswer(_)));
+    assert!(matches!(&call.result, CallResult::NoAnswer(_)));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use imbulk::api::{Call, Tuning};
-use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::call_result::CallResult;
 
 use super::server::{Act, Server, nobody};
 use super::{COMMAND, client, key, patient};
@@ -15,13 +15,13 @@ async fn call(url: &str) -> Call {
 
 #[track_caller]
 fn assert_no_answer(call: &Call) {
-    assert!(matches!(call.exchange, Exchange::NoAnswer(_)), "{call:?}");
+    assert!(matches!(call.result, CallResult::NoAnswer(_)), "{call:?}");
 }
 
 #[tokio::test]
 async fn a_refused_connection_means_that_nothing_was_sent() {
     let call = call(&nobody().await).await;
-    assert_eq!(call.exchange, Exchange::NotSent("Connection refused (os error 111)".to_owned()));
+    assert_eq!(call.result, CallResult::NotSent("Connection refused (os error 111)".to_owned()));
     assert!(call.round_trip.is_zero());
 }
 
@@ -30,7 +30,7 @@ async fn a_host_that_cannot_be_found_means_that_nothing_was_sent() {
     let tuning = Tuning { connect_timeout: Duration::from_secs(10), ..patient() };
     let client = client("https://chat.invalid", key(), &tuning);
     let call = client.call(COMMAND, b"{}".to_vec()).await;
-    assert!(matches!(call.exchange, Exchange::NotSent(_)), "{call:?}");
+    assert!(matches!(call.result, CallResult::NotSent(_)), "{call:?}");
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_connection_closed_at_once_may_have_taken_the_request() {
 #[tokio::test]
 async fn silence_is_no_answer_once_the_time_is_up_and_the_connection_is_closed() {
     let server = Server::start(Act::Silence).await;
-    let tuning = Tuning { exchange_timeout: Duration::from_millis(200), ..patient() };
+    let tuning = Tuning { call_timeout: Duration::from_millis(200), ..patient() };
     let client = client(&server.url(), key(), &tuning);
     let call = client.call(COMMAND, b"{}".to_vec());
     assert_no_answer(&tokio::time::timeout(Duration::from_secs(30), call).await.unwrap());

@@ -28,7 +28,7 @@ fn key() -> Credentials {
 
 /// Long enough for the slowest machine: where a test ends by time-out, it says so.
 fn patient() -> Tuning {
-    Tuning { connect_timeout: Duration::from_secs(30), exchange_timeout: Duration::from_secs(30), ..Tuning::default() }
+    Tuning { connect_timeout: Duration::from_secs(30), call_timeout: Duration::from_secs(30), ..Tuning::default() }
 }
 
 fn client(url: &str, credentials: Credentials, tuning: &Tuning) -> Client {

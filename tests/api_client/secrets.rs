@@ -63,7 +63,7 @@ fn faults() -> Vec<Act> {
 
 /// Makes two calls with `credentials` into every fault; tells what there was to see and what the servers received.
 async fn suffer(credentials: &Credentials) -> (String, Vec<String>) {
-    let tuning = Tuning { exchange_timeout: Duration::from_millis(300), ..patient() };
+    let tuning = Tuning { call_timeout: Duration::from_millis(300), ..patient() };
     let mut servers = Vec::new();
     let mut urls = vec![nobody().await, nobody().await.replace("http:", "https:"), impostor().await];
     for act in faults() {

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use imbulk::api::{PROXY_VARIABLES, Proxies, Tuning};
-use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::call_result::CallResult;
 use secrecy::SecretString;
 
 use super::server::{Act, Server, answer, nobody};
@@ -44,7 +44,7 @@ async fn calls_to_this_machine_never_go_by_way_of_a_proxy() {
         (Server::start(Act::Silence).await, Server::start(Act::Answer(answer("200 OK", "", b"{}"))).await);
     let tuning = towards(&proxies(&PROXY_VARIABLES, &proxy.url()), &api.url());
     let call = client(&api.url(), key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
-    assert!(matches!(call.exchange, Exchange::Body(_)), "{call:?}");
+    assert!(matches!(call.result, CallResult::Body(_)), "{call:?}");
     assert_eq!(proxy.connections(), 0);
 }
 
@@ -67,7 +67,7 @@ async fn a_proxy_for_https_is_told_the_host_and_nothing_else() {
     let [request] = &proxy.requests()[..] else { panic!("not one request") };
     assert!(request.head.starts_with("CONNECT chat.invalid:443 HTTP/1.1\r\n"), "{request:?}");
     assert!(!request.head.contains("usersig"), "{request:?}");
-    assert_named(&call.exchange, &proxy.url());
+    assert_named(&call.result, &proxy.url());
 }
 
 #[tokio::test]
@@ -75,11 +75,11 @@ async fn a_proxy_that_cannot_be_reached_is_named() {
     let url = nobody().await;
     let tuning = towards(&proxies(&["all_proxy"], &url), "https://chat.invalid");
     let call = client("https://chat.invalid", key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
-    assert_named(&call.exchange, &url);
+    assert_named(&call.result, &url);
 }
 
 #[track_caller]
-fn assert_named(exchange: &Exchange, proxy: &str) {
-    let Exchange::NotSent(why) = exchange else { panic!("{exchange:?}") };
+fn assert_named(result: &CallResult, proxy: &str) {
+    let CallResult::NotSent(why) = result else { panic!("{result:?}") };
     assert!(why.starts_with(&format!("through the proxy {proxy} (")), "{why}");
 }

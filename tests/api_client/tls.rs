@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use imbulk::api::{Call, Roots, Tuning};
-use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::call_result::CallResult;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -103,7 +103,7 @@ async fn call(config: ServerConfig, tuning: &Tuning) -> (Call, Option<Received>)
 
 #[track_caller]
 fn assert_refused(call: &Call, received: Option<&Received>, why: &str) {
-    assert!(matches!(&call.exchange, Exchange::Refused(text) if text.contains(why)), "{call:?}");
+    assert!(matches!(&call.result, CallResult::UntrustedServer(text) if text.contains(why)), "{call:?}");
     assert!(received.is_none(), "{received:?}");
     assert!(call.round_trip.is_zero());
 }
@@ -112,7 +112,7 @@ fn assert_refused(call: &Call, received: Option<&Received>, why: &str) {
 async fn a_certificate_of_a_trusted_authority_for_the_right_host_is_taken() {
     let authority = Authority::new();
     let (call, received) = call(authority.vouches(&names("127.0.0.1")), &authority.trusted()).await;
-    assert_eq!(call.exchange, Exchange::Body(b"{}".as_slice().into()));
+    assert_eq!(call.result, CallResult::Body(b"{}".as_slice().into()));
     assert_eq!(received.unwrap().body, b"{}");
 }
 
@@ -194,7 +194,7 @@ async fn a_connection_lost_during_the_handshake_means_that_nothing_was_sent() {
     let server = Server::start(Act::Close).await;
     let url = server.url().replace("http:", "https:");
     let call = client(&url, key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
-    assert!(matches!(call.exchange, Exchange::NotSent(_)), "{call:?}");
+    assert!(matches!(call.result, CallResult::NotSent(_)), "{call:?}");
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn a_handshake_that_takes_too_long_means_that_nothing_was_sent() {
     let tuning = Tuning { connect_timeout: Duration::from_millis(200), ..patient() };
     let url = server.url().replace("http:", "https:");
     let call = client(&url, key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
-    assert!(matches!(call.exchange, Exchange::NotSent(_)), "{call:?}");
+    assert!(matches!(call.result, CallResult::NotSent(_)), "{call:?}");
 }
 
 #[tokio::test]
@@ -214,6 +214,6 @@ async fn the_round_trip_is_counted_without_the_handshake() {
     let client = client(&format!("https://{address}"), key(), &authority.trusted());
     let started = Instant::now();
     let call = client.call(COMMAND, b"{}".to_vec()).await;
-    assert!(matches!(call.exchange, Exchange::Body(_)), "{call:?}");
+    assert!(matches!(call.result, CallResult::Body(_)), "{call:?}");
     assert!(call.round_trip + delay <= started.elapsed(), "{call:?}");
 }

@@ -11,7 +11,7 @@ use imbulk_sandbox::{Caps, Command};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::checker::{Evidence, Judgement, Kill, Sending};
+use crate::checker::{Assessment, Evidence, Kill, Sending};
 use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};
 use crate::harness::checker::Case;
 use crate::harness::rows::{Asked, Fit, PROTECTED, csv, mixed, shuffle};
@@ -112,7 +112,7 @@ impl Victim {
 
     /// Runs to the end, and holds each job against everything.
     #[track_caller]
-    fn judge(&self) -> Vec<(Evidence, Judgement)> {
+    fn judge(&self) -> Vec<(Evidence, Assessment)> {
         let mut running = self.start();
         // After a thousand kills there is much to do.
         self.live(&mut running, u64::MAX, Duration::from_mins(15));
@@ -128,7 +128,7 @@ impl Victim {
     }
 
     #[track_caller]
-    fn judge_one(&self, work: &Work) -> (Evidence, Judgement) {
+    fn judge_one(&self, work: &Work) -> (Evidence, Assessment) {
         let mut evidence = Evidence::of(&self.bench, work.name, work.operation, &work.asked, &self.kills);
         evidence.retried.clone_from(&self.retried);
         evidence.protected.extend_from_slice(&self.protected);
@@ -199,7 +199,7 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
     let judged = victim.judge();
     restarts.sort();
     let (median, last) = (restarts.get(restarts.len() / 2), restarts.last());
-    let sum = |of: fn(&(Evidence, Judgement)) -> usize| judged.iter().map(of).sum::<usize>();
+    let sum = |of: fn(&(Evidence, Assessment)) -> usize| judged.iter().map(of).sum::<usize>();
     eprintln!(
         "{what}: {kills} kills over {} rows and {} calls: {} in flight at the kills, {} of them sent again after an answer \
          that was not recorded; first call after a restart: median {median:?}, worst {last:?}",

@@ -24,8 +24,8 @@ fn texts() -> Vec<(String, String)> {
 }
 
 fn below(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
-        let path = folder.join(entry.expect("an entry").file_name());
+    for info in std::fs::read_dir(root().join(folder)).expect("a folder") {
+        let path = folder.join(info.expect("an entry").file_name());
         if root().join(&path).is_dir() { below(&path, files) } else { files.push(path) }
     }
 }

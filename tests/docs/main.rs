@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Command, CommandFactory};
 use imbulk::cli::Cli;
 use imbulk::domain::operation;
-use imbulk::domain::response::codes::{Class, entry};
+use imbulk::domain::response::codes::{ErrorClass, lookup};
 use imbulk::domain::response::outcome::Outcome;
 
 const DOCUMENTS: [&str; 15] = [
@@ -139,13 +139,13 @@ fn every_code_that_the_readme_files_under_a_class_is_treated_so() {
     for row in table(&readme[start..]) {
         for code in row[2].split(' ') {
             let code: i64 = code.parse().unwrap_or_else(|_| panic!("no code: {code}"));
-            let classes = entry(code).map_or_else(|| vec![Class::Unknown], |entry| classes(entry.rule));
+            let classes = lookup(code).map_or_else(|| vec![ErrorClass::Unknown], |info| classes(info.rule));
             assert!(classes.iter().any(|class| class.name() == row[0]), "{code} is {classes:?}, not {}", row[0]);
         }
     }
 }
 
-fn classes(rule: imbulk::domain::response::codes::Rule) -> Vec<Class> {
+fn classes(rule: imbulk::domain::response::codes::Rule) -> Vec<ErrorClass> {
     rule.lines().into_iter().map(|(_, class)| class).collect()
 }
 

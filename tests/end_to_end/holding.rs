@@ -68,8 +68,8 @@ fn move_all(from: &Path, to: &Path) {
 
 #[test]
 fn a_run_whose_queue_is_taken_away_stops_and_says_what_is_recorded() {
-    type Deed = fn(&Path);
-    let deeds: [(Deed, &str); 7] = [
+    type FailPoint = fn(&Path);
+    let deeds: [(FailPoint, &str); 7] = [
         (
             |folder| {
                 let files = ["", "-wal", "-shm"].map(|end| folder.join(format!("{QUEUE}{end}")));

@@ -25,7 +25,7 @@ async fn finished(place: &Place) -> (Queue, RunId) {
     let run = loader.finish(&[]).await.unwrap();
     queue.begin(run, NOW).await.unwrap();
     for request in pending(&queue, run).await {
-        exchange(&mut queue, run, &request, vec![done(), done(), failed(9), done()]).await;
+        record_call(&mut queue, run, &request, vec![done(), done(), failed(9), done()]).await;
     }
     (queue, run)
 }

@@ -184,7 +184,7 @@ async fn a_run_is_not_called_finished_in_a_file_that_nobody_finds() {
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..1))]).await;
     let request = pending(&queue, run).await.remove(0);
-    exchange(&mut queue, run, &request, vec![done()]).await;
+    record_call(&mut queue, run, &request, vec![done()]).await;
     let other = place.folder().join("other");
     std::fs::rename(place.file(), &other).unwrap();
     assert!(matches!(queue.finish(run, NOW).await, Err(QueueError::Lost { .. })));

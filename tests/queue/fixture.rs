@@ -8,7 +8,7 @@ use imbulk::domain::request::{Doubt, Item, Keys, Request, RequestId};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::response::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
+use imbulk::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
 use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::queue::{Loader, NewRun, Queue, QueueError, RunId, Selection, Snapshot, Write, Written};
 use imbulk::stored_request::StoredRequest;
@@ -138,17 +138,17 @@ pub(crate) async fn intend(queue: &mut Queue, requests: &[RequestId]) -> Result<
 }
 
 /// Sends a request in the queue's eyes, and records what its exchange said of each item.
-pub(crate) async fn exchange(
+pub(crate) async fn record_call(
     queue: &mut Queue,
     run: RunId,
     request: &Request,
     verdicts: Vec<Verdict>,
-) -> Vec<imbulk::domain::response::settlement::Part> {
+) -> Vec<imbulk::domain::response::settlement::FollowUp> {
     intend(queue, &[request.id]).await.unwrap();
     let settlement = settlement(request, verdicts);
     let written = queue.write(vec![Write::Record { run, settlement }], NOW).await.unwrap();
     match written.into_iter().next().unwrap() {
-        Written::Recorded { parts, .. } => parts,
+        Written::Recorded { follow_ups, .. } => follow_ups,
         other => panic!("{other:?}"),
     }
 }
@@ -168,17 +168,17 @@ pub(crate) fn failed(code: i64) -> Verdict {
 
 pub(crate) fn ended(outcome: Outcome, code: Option<i64>) -> Verdict {
     let reason = code.map_or_else(String::new, |code| format!("it's \"{code}\"; DROP TABLE run --"));
-    Verdict::Settled(Ending { outcome, code, reason })
+    Verdict::Final(ItemResult { outcome, code, reason })
 }
 
-pub(crate) fn again(doubt: Doubt, shape: Shape) -> Verdict {
-    Verdict::Again(Again { charge: Charge::Attempt, doubt, wait: Wait::Backoff, shape, met: None })
+pub(crate) fn again(doubt: Doubt, split: BatchSplit) -> Verdict {
+    Verdict::Resend(Resend { charge: Charge::Attempt, doubt, wait: Wait::Backoff, split, met: None })
 }
 
 /// As [`again`], after an answer with this code.
 pub(crate) fn again_after(code: i64) -> Verdict {
-    let (charge, doubt, wait, shape) = (Charge::Attempt, Doubt::None, Wait::Backoff, Shape::Whole);
-    Verdict::Again(Again { charge, doubt, wait, shape, met: Some(code) })
+    let (charge, doubt, wait, split) = (Charge::Attempt, Doubt::None, Wait::Backoff, BatchSplit::Whole);
+    Verdict::Resend(Resend { charge, doubt, wait, split, met: Some(code) })
 }
 
 /// How many rows a retry made pending again.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
 use imbulk::domain::response::code_history::Trace;
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
-use imbulk::domain::response::settlement::{Ended, Settlement};
-use imbulk::domain::response::verdict::{Again, Charge, Shape, Verdict, Verdicts, Wait};
+use imbulk::domain::response::settlement::{EndedItems, Settlement};
+use imbulk::domain::response::verdict::{BatchSplit, Charge, Resend, Verdict, Verdicts, Wait};
 use imbulk::domain::row::RowNo;
 use imbulk::queue::{Loader, Queue, RunId, Selection, Write, Written};
 use imbulk::stored_request::StoredRequest;
@@ -40,10 +40,10 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     let codes = prop::option::of(1_i64..3);
     let charges = prop_oneof![Just(Charge::Free), Just(Charge::Attempt)];
     let doubts = prop_oneof![Just(Doubt::None), Just(Doubt::MayHaveArrived)];
-    let shapes = prop_oneof![Just(Shape::Whole), Just(Shape::Halves)];
+    let shapes = prop_oneof![Just(BatchSplit::Whole), Just(BatchSplit::Halves)];
     let met = prop::option::of(prop_oneof![Just(70500_i64), Just(30006), Just(60007), Just(12345)]);
-    let agains = (charges, doubts, shapes, met).prop_map(|(charge, doubt, shape, met)| {
-        Verdict::Again(Again { charge, doubt, wait: Wait::Backoff, shape, met })
+    let agains = (charges, doubts, shapes, met).prop_map(|(charge, doubt, split, met)| {
+        Verdict::Resend(Resend { charge, doubt, wait: Wait::Backoff, split, met })
     });
     prop_oneof![
         2 => Just(done()),
@@ -112,8 +112,8 @@ impl Model {
             let Some(request) = take(&mut self.sending, pick) else { break };
             let verdicts = Verdicts::Each(verdicts.into_iter().cycle().take(request.items.len()).collect());
             let settlement = Settlement::new(OPERATION, request, verdicts);
-            for Ended { ending, items } in &settlement.ended {
-                items.iter().for_each(|item| self.settle(item, ending.outcome, ending.code));
+            for EndedItems { result, items } in &settlement.ended {
+                items.iter().for_each(|item| self.settle(item, result.outcome, result.code));
             }
             writes.push(Write::Record { run: self.run, settlement });
         }
@@ -130,9 +130,9 @@ impl Model {
 
     fn written(&mut self, written: Vec<Written>) {
         for written in written {
-            if let Written::Recorded { parts, .. } = written {
-                for part in parts {
-                    let double = self.ready.insert(part.request.id, part.request);
+            if let Written::Recorded { follow_ups, .. } = written {
+                for follow_up in follow_ups {
+                    let double = self.ready.insert(follow_up.request.id, follow_up.request);
                     assert_eq!(double, None, "two requests have one number");
                 }
             }

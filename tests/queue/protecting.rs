@@ -57,7 +57,7 @@ async fn what_has_its_outcome_keeps_it() {
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..4))]).await;
     let page = pending(&queue, run).await;
-    exchange(&mut queue, run, &page[0], vec![done(), failed(9)]).await;
+    record_call(&mut queue, run, &page[0], vec![done(), failed(9)]).await;
     assert_eq!(protect(&mut queue, run, &["u0", "u1", "u2"]).await, 1);
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (Failed, 1), (Pending, 1), (Protected, 1)]);
 }
@@ -95,7 +95,7 @@ async fn what_failed_before_its_id_was_protected_is_set_aside_when_it_is_retried
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     let request = pending(&queue, run).await.remove(0);
-    exchange(&mut queue, run, &request, vec![failed(30002), failed(30002), done()]).await;
+    record_call(&mut queue, run, &request, vec![failed(30002), failed(30002), done()]).await;
     assert_eq!(protect(&mut queue, run, &["u0"]).await, 0, "nothing is pending");
     let stored = queue.run(run).await.unwrap();
     assert_eq!(queue.retry(&stored, Selection { code: Some(8), ..FAILED }).await.unwrap(), []);
@@ -133,7 +133,7 @@ async fn a_count_that_is_gone_stops_protecting_and_retrying_before_anything_chan
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..4))]).await;
     let request = pending(&queue, run).await.remove(0);
-    exchange(&mut queue, run, &request, vec![failed(9); 2]).await;
+    record_call(&mut queue, run, &request, vec![failed(9); 2]).await;
     place.tamper("DELETE FROM tally WHERE outcome IN ('protected', 'failed')").await;
     let (stored, lines) = (queue.run(run).await.unwrap(), place.lines().await);
     let refused = queue.protect(&stored, &|id| id == "u2", "new digest", 7).await;

@@ -2,7 +2,7 @@
 
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
-use imbulk::domain::response::verdict::{Shape, Verdict};
+use imbulk::domain::response::verdict::{BatchSplit, Verdict};
 use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::queue::{Queue, QueueError, RunId, RunState, Selection};
 
@@ -24,7 +24,7 @@ async fn ended_run(
     let load: Vec<_> = requests.iter().map(|(from, items, _)| (*from, items.clone())).collect();
     let run = begun(queue, operation, &load).await;
     for (request, (_, _, verdicts)) in pending(queue, run).await.iter().zip(requests) {
-        exchange(queue, run, request, verdicts).await;
+        record_call(queue, run, request, verdicts).await;
     }
     queue.finish(run, NOW).await.unwrap();
     run
@@ -58,7 +58,7 @@ async fn only_what_ended_as_selected_is_pending_again() {
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (AlreadyDone, 1), (Pending, 4)]);
     for request in pending(&queue, run).await {
         let all = request.items.len();
-        exchange(&mut queue, run, &request, vec![done(); all]).await;
+        record_call(&mut queue, run, &request, vec![done(); all]).await;
     }
     queue.finish(run, NOW).await.unwrap();
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 5), (AlreadyDone, 1)]);
@@ -118,10 +118,11 @@ async fn doubt_goes_along_and_spreads_to_nobody() {
     let requests = (0..3).map(|at| (None, items(2 * at..2 * at + 2))).collect::<Vec<_>>();
     let run = begun(&mut queue, "account_delete", &requests).await;
     let page = pending(&queue, run).await;
-    exchange(&mut queue, run, &page[0], vec![failed(1), ended(InDoubt, None)]).await;
-    let parts = exchange(&mut queue, run, &page[1], vec![again(Doubt::MayHaveArrived, Shape::Whole); 2]).await;
-    exchange(&mut queue, run, &parts[0].request, vec![failed(1); 2]).await;
-    exchange(&mut queue, run, &page[2], vec![failed(1); 2]).await;
+    record_call(&mut queue, run, &page[0], vec![failed(1), ended(InDoubt, None)]).await;
+    let follow_ups =
+        record_call(&mut queue, run, &page[1], vec![again(Doubt::MayHaveArrived, BatchSplit::Whole); 2]).await;
+    record_call(&mut queue, run, &follow_ups[0].request, vec![failed(1); 2]).await;
+    record_call(&mut queue, run, &page[2], vec![failed(1); 2]).await;
     assert_eq!(retry(&mut queue, run, FAILED).await, 5);
     assert_eq!(retry(&mut queue, run, DOUBTFUL).await, 1);
     let packed = pending(&queue, run).await;
@@ -151,7 +152,7 @@ async fn a_run_that_was_given_up_is_not_retried() {
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..4))]).await;
     let request = pending(&queue, run).await.remove(0);
-    exchange(&mut queue, run, &request, vec![failed(1); 2]).await;
+    record_call(&mut queue, run, &request, vec![failed(1); 2]).await;
     queue.supersede(run).await.unwrap();
     let stored = queue.run(run).await.unwrap();
     let refused = queue.retry(&stored, FAILED).await;

@@ -2,7 +2,7 @@
 
 use imbulk::domain::request::{Doubt, Request};
 use imbulk::domain::response::outcome::Outcome::{Pending, Succeeded};
-use imbulk::domain::response::verdict::Shape;
+use imbulk::domain::response::verdict::BatchSplit;
 use imbulk::domain::run_choice::EndedBy;
 use imbulk::queue::{Loader, Queue, QueueError, RunId, RunState};
 use imbulk::stored_request::StoredRequest;
@@ -31,7 +31,7 @@ async fn a_run_is_finished_only_once_nothing_of_it_is_pending_or_sending() {
     assert!(queue.finish(run, NOW).await.is_err(), "it is sending");
     rescue(&mut queue).await;
     let request = pending(&queue, run).await.remove(0);
-    exchange(&mut queue, run, &request, vec![done(); 2]).await;
+    record_call(&mut queue, run, &request, vec![done(); 2]).await;
     queue.finish(run, NOW + 1).await.unwrap();
     let stored = queue.run(run).await.unwrap();
     assert_eq!((stored.state(), stored.started_at, stored.finished_at), (RunState::Finished, Some(NOW), Some(NOW + 1)));
@@ -107,7 +107,7 @@ async fn four(queue: &mut Queue) -> [RunId; 4] {
         queue.begin(*run, NOW).await.unwrap();
     }
     let request = pending(queue, runs[2]).await.remove(0);
-    exchange(queue, runs[2], &request, vec![done(); 2]).await;
+    record_call(queue, runs[2], &request, vec![done(); 2]).await;
     queue.finish(runs[2], NOW).await.unwrap();
     queue.supersede(runs[3]).await.unwrap();
     runs
@@ -131,8 +131,9 @@ async fn a_run_discarded_leaves_nothing_behind_and_others_as_they_are() {
     let mut queue = place.open().await;
     let kept = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
     let request: Request = pending(&queue, kept).await.remove(0);
-    let verdicts = vec![done(), failed(9), again(Doubt::None, Shape::Whole), again(Doubt::None, Shape::Halves)];
-    exchange(&mut queue, kept, &request, verdicts).await;
+    let verdicts =
+        vec![done(), failed(9), again(Doubt::None, BatchSplit::Whole), again(Doubt::None, BatchSplit::Halves)];
+    record_call(&mut queue, kept, &request, verdicts).await;
     let lines = place.lines().await;
     let discarded = planned(&mut queue).await;
     assert!(place.lines().await > lines);
@@ -149,7 +150,7 @@ async fn sums_that_are_wrong_are_reported_whatever_was_changed() {
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..4)), (None, items(4..8))]).await;
     let request = pending(&queue, run).await.remove(0);
-    exchange(&mut queue, run, &request, vec![done(), done(), failed(9), failed(9)]).await;
+    record_call(&mut queue, run, &request, vec![done(), done(), failed(9), failed(9)]).await;
     let changes = [
         (
             "UPDATE tally SET rows = rows + 1 WHERE outcome = 'failed'",

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use imbulk::domain::request::Doubt;
 use imbulk::domain::response::outcome::Outcome::InDoubt;
-use imbulk::domain::response::verdict::Shape;
+use imbulk::domain::response::verdict::BatchSplit;
 use sqlx::ConnectOptions;
 
 use crate::fixture::*;
@@ -18,8 +18,8 @@ async fn every_item_is_one_line_with_its_account_its_row_and_its_outcome() {
     let load = vec![merged(&[0, 5]), merged(&[1]), merged(&[2, 4]), merged(&[3])];
     let run = begun(&mut queue, "friend_update", &[(Some("a"), load)]).await;
     let request = pending(&queue, run).await.remove(0);
-    let verdicts = vec![failed(9), done(), again(Doubt::None, Shape::Whole), ended(InDoubt, None)];
-    exchange(&mut queue, run, &request, verdicts).await;
+    let verdicts = vec![failed(9), done(), again(Doubt::None, BatchSplit::Whole), ended(InDoubt, None)];
+    record_call(&mut queue, run, &request, verdicts).await;
     let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file()).connect().await.unwrap();
     let lines: Vec<Line> =
         sqlx::query_as("SELECT from_account, account, row, outcome, code, attempts FROM item ORDER BY row")

@@ -2,7 +2,7 @@
 
 use imbulk::domain::request::{Doubt, Request, RequestId};
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
-use imbulk::domain::response::verdict::{Again, Charge, Shape, Verdict, Wait};
+use imbulk::domain::response::verdict::{BatchSplit, Charge, Resend, Verdict, Wait};
 use imbulk::queue::{Queue, QueueError, Reader, RunId, Write, Written};
 
 use crate::fixture::*;
@@ -26,8 +26,8 @@ async fn exceptions(queue: &Queue, run: RunId) -> Vec<(u64, Outcome, Option<i64>
 async fn a_full_success_is_one_line_changed_and_no_exception() {
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
-    let parts = exchange(&mut queue, run, &page[0], vec![done(); 4]).await;
-    assert!(parts.is_empty());
+    let follow_ups = record_call(&mut queue, run, &page[0], vec![done(); 4]).await;
+    assert!(follow_ups.is_empty());
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);
     assert_eq!(exceptions(&queue, run).await, []);
     assert_eq!(pending(&queue, run).await, page[1..]);
@@ -37,24 +37,26 @@ async fn a_full_success_is_one_line_changed_and_no_exception() {
 async fn exceptions_are_kept_by_row_and_those_who_ended_stay_with_the_request() {
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
-    let verdicts = vec![failed(9), done(), again(Doubt::MayHaveArrived, Shape::Whole), ended(AlreadyDone, Some(7))];
-    let parts = exchange(&mut queue, run, &page[0], verdicts).await;
+    let verdicts =
+        vec![failed(9), done(), again(Doubt::MayHaveArrived, BatchSplit::Whole), ended(AlreadyDone, Some(7))];
+    let follow_ups = record_call(&mut queue, run, &page[0], verdicts).await;
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (AlreadyDone, 1), (Failed, 1), (Pending, 7)]);
     assert_eq!(exceptions(&queue, run).await, [(0, Failed, Some(9)), (3, AlreadyDone, Some(7))]);
     let stored = pending(&queue, run).await;
-    assert_eq!(stored.last().unwrap(), &parts[0].request, "the part as it stands on disk");
-    assert_eq!((parts[0].request.items.as_slice(), parts[0].request.attempts), (&[item(2)][..], 1));
-    assert_eq!(parts[0].request.doubt, Doubt::MayHaveArrived);
-    assert_eq!(place.number(&format!("SELECT parent FROM request WHERE id = {}", parts[0].request.id)).await, 1);
+    assert_eq!(stored.last().unwrap(), &follow_ups[0].request, "the part as it stands on disk");
+    assert_eq!((follow_ups[0].request.items.as_slice(), follow_ups[0].request.attempts), (&[item(2)][..], 1));
+    assert_eq!(follow_ups[0].request.doubt, Doubt::MayHaveArrived);
+    assert_eq!(place.number(&format!("SELECT parent FROM request WHERE id = {}", follow_ups[0].request.id)).await, 1);
 }
 
 #[tokio::test]
 async fn a_request_that_goes_out_again_whole_keeps_its_number_and_its_items() {
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
-    let parts = exchange(&mut queue, run, &page[0], vec![again(Doubt::MayHaveArrived, Shape::Whole); 4]).await;
+    let follow_ups =
+        record_call(&mut queue, run, &page[0], vec![again(Doubt::MayHaveArrived, BatchSplit::Whole); 4]).await;
     let expected = Request { attempts: 1, charged: 1, doubt: Doubt::MayHaveArrived, ..page[0].clone() };
-    assert_eq!(parts[0].request, expected);
+    assert_eq!(follow_ups[0].request, expected);
     assert_eq!(pending(&queue, run).await[0], expected);
     assert_eq!(sums(&mut queue, run).await, [(Pending, 10)]);
 }
@@ -63,21 +65,21 @@ async fn a_request_that_goes_out_again_whole_keeps_its_number_and_its_items() {
 async fn halves_and_several_parts_share_the_items_out_without_loss() {
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
-    let halves = exchange(&mut queue, run, &page[0], vec![again(Doubt::None, Shape::Halves); 4]).await;
+    let halves = record_call(&mut queue, run, &page[0], vec![again(Doubt::None, BatchSplit::Halves); 4]).await;
     assert_eq!(halves[0].request.id, page[0].id, "the first half keeps the number");
     let by_number = |mut requests: Vec<Request>| {
         requests.sort_by_key(|request| request.id);
         requests
     };
     let three_ways = vec![
-        again(Doubt::None, Shape::Whole),
-        again(Doubt::MayHaveArrived, Shape::Whole),
-        again(Doubt::None, Shape::Halves),
-        again(Doubt::None, Shape::Halves),
+        again(Doubt::None, BatchSplit::Whole),
+        again(Doubt::MayHaveArrived, BatchSplit::Whole),
+        again(Doubt::None, BatchSplit::Halves),
+        again(Doubt::None, BatchSplit::Halves),
     ];
-    let parts = exchange(&mut queue, run, &page[1], three_ways).await;
-    assert_eq!(parts.len(), 4);
-    let known = halves.iter().chain(&parts).map(|part| part.request.clone()).chain([page[2].clone()]);
+    let follow_ups = record_call(&mut queue, run, &page[1], three_ways).await;
+    assert_eq!(follow_ups.len(), 4);
+    let known = halves.iter().chain(&follow_ups).map(|follow_up| follow_up.request.clone()).chain([page[2].clone()]);
     assert_eq!(pending(&queue, run).await, by_number(known.collect()));
     assert_eq!(sums(&mut queue, run).await, [(Pending, 10)]);
 }
@@ -90,14 +92,14 @@ async fn all_rows_of_a_merged_item_share_its_outcome_and_keep_their_own_tags() {
     let run = begun(&mut queue, "friend_update", &[(Some("a"), load.clone())]).await;
     let page = pending(&queue, run).await;
     assert_eq!(page[0].items, load);
-    let verdicts = vec![failed(9), done(), again(Doubt::None, Shape::Whole)];
-    let parts = exchange(&mut queue, run, &page[0], verdicts).await;
-    assert_eq!(parts[0].request.items, load[2..]);
+    let verdicts = vec![failed(9), done(), again(Doubt::None, BatchSplit::Whole)];
+    let follow_ups = record_call(&mut queue, run, &page[0], verdicts).await;
+    assert_eq!(follow_ups[0].request.items, load[2..]);
     assert_eq!(pending(&queue, run).await[0].items, load[2..]);
     assert_eq!(exceptions(&queue, run).await, [0, 3, 5].map(|row| (row, Failed, Some(9))));
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (Failed, 3), (Pending, 2)]);
-    let parts = exchange(&mut queue, run, &parts[0].request, vec![ended(InDoubt, None)]).await;
-    assert!(parts.is_empty());
+    let follow_ups = record_call(&mut queue, run, &follow_ups[0].request, vec![ended(InDoubt, None)]).await;
+    assert!(follow_ups.is_empty());
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (Failed, 3), (InDoubt, 2)]);
 }
 
@@ -107,7 +109,7 @@ async fn more_exceptions_than_one_statement_holds_are_all_kept() {
     let mut queue = place.open().await;
     let run = begun(&mut queue, "friend_delete", &[(Some("a"), items(0..1000))]).await;
     let page = pending(&queue, run).await;
-    exchange(&mut queue, run, &page[0], vec![ended(AlreadyDone, Some(31704)); 1000]).await;
+    record_call(&mut queue, run, &page[0], vec![ended(AlreadyDone, Some(31704)); 1000]).await;
     assert_eq!(sums(&mut queue, run).await, [(AlreadyDone, 1000)]);
     assert_eq!(exceptions(&queue, run).await.len(), 1000);
 }
@@ -140,8 +142,8 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)>
         let verdicts = vec![verdict; page[at].items.len()];
         Write::Record { run, settlement: settlement(&page[at], verdicts) }
     };
-    let whole = || again(Doubt::None, Shape::Whole);
-    let halves = || again(Doubt::None, Shape::Halves);
+    let whole = || again(Doubt::None, BatchSplit::Whole);
+    let halves = || again(Doubt::None, BatchSplit::Halves);
     let nobody = |id: RequestId| Request { id, ..page[0].clone() };
     let of_nobody = Write::Record { run, settlement: settlement(&nobody(99), vec![done(); 4]) };
     let of_no_run = Write::Record { run: 99, settlement: settlement(&page[0], vec![done(); 4]) };
@@ -179,10 +181,11 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)>
 async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works() {
     let place = Place::new();
     let (mut queue, run, mut page) = three(&place).await;
-    exchange(&mut queue, run, &page[1], vec![done(); 4]).await;
+    record_call(&mut queue, run, &page[1], vec![done(); 4]).await;
     // The third was sent before at no charge, so that no CHECK of the table comes to the rescue.
-    let free = Again { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, shape: Shape::Whole, met: None };
-    page[2] = exchange(&mut queue, run, &page[2], vec![Verdict::Again(free); 2]).await.remove(0).request;
+    let free =
+        Resend { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, split: BatchSplit::Whole, met: None };
+    page[2] = record_call(&mut queue, run, &page[2], vec![Verdict::Resend(free); 2]).await.remove(0).request;
     intend(&mut queue, &[1]).await.unwrap();
     let picture = "SELECT (SELECT sum(id * id * (1 + length(state)) + attempts) FROM request) * 1000
                    + (SELECT count(*) FROM outcome) * 100 + (SELECT count(*) FROM request)";
@@ -195,15 +198,15 @@ async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works
         assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)], "{what}");
     }
     queue.write(vec![Write::Withdraw(1), Write::Intend(vec![3])], NOW).await.unwrap();
-    let parts = exchange(&mut queue, run, &page[0], vec![again(Doubt::None, Shape::Halves); 4]).await;
-    assert_eq!(pending(&queue, run).await.len(), parts.len());
+    let follow_ups = record_call(&mut queue, run, &page[0], vec![again(Doubt::None, BatchSplit::Halves); 4]).await;
+    assert_eq!(pending(&queue, run).await.len(), follow_ups.len());
 }
 
 #[tokio::test]
 async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt() {
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
-    exchange(&mut queue, run, &page[1], vec![done(); 4]).await;
+    record_call(&mut queue, run, &page[1], vec![done(); 4]).await;
     intend(&mut queue, &[1]).await.unwrap();
     drop(queue);
     let mut queue = place.open().await;
@@ -274,7 +277,7 @@ async fn pages_neither_skip_nor_double_and_end_at_the_bound() {
         after = end.id;
         seen.extend(page.iter().flat_map(|request| request.items.iter().map(|item| item.row)));
         // The second half gets a number above the bound, the first one is behind us.
-        exchange(&mut queue, run, &page[0], vec![again(Doubt::None, Shape::Halves); 2]).await;
+        record_call(&mut queue, run, &page[0], vec![again(Doubt::None, BatchSplit::Halves); 2]).await;
     }
     assert_eq!(seen, (0..100).collect::<Vec<_>>());
     assert_eq!(reader.page(run, last, RequestId::MAX, 100).await.unwrap().len(), 8, "the second halves");
@@ -289,19 +292,19 @@ async fn codes_that_items_met_are_stored_with_them_and_a_plain_success_stores_no
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
     let codes = |request: &Request| request.history.codes().collect::<Vec<_>>();
-    exchange(&mut queue, run, &page[0], vec![done(); page[0].items.len()]).await;
+    record_call(&mut queue, run, &page[0], vec![done(); page[0].items.len()]).await;
     assert_eq!(place.number("SELECT count(*) FROM payload WHERE history IS NOT NULL").await, 0);
     let verdicts = vec![again_after(30006), again_after(70500), done(), again_after(30006)];
-    let parts = exchange(&mut queue, run, &page[1], verdicts).await;
-    assert_eq!(parts.iter().map(|part| codes(&part.request)).collect::<Vec<_>>(), [[30006], [70500]]);
-    let first = parts[0].request.clone();
-    exchange(&mut queue, run, &first, vec![again_after(40006); 2]).await;
+    let follow_ups = record_call(&mut queue, run, &page[1], verdicts).await;
+    assert_eq!(follow_ups.iter().map(|follow_up| codes(&follow_up.request)).collect::<Vec<_>>(), [[30006], [70500]]);
+    let first = follow_ups[0].request.clone();
+    record_call(&mut queue, run, &first, vec![again_after(40006); 2]).await;
     drop(queue);
     let queue = place.open().await;
     let stored = pending(&queue, run).await;
     let stored: Vec<_> = stored.iter().map(|request| (request.id, codes(request))).collect();
     let untouched = (page[2].id, vec![]);
-    assert_eq!(stored, [untouched, (first.id, vec![40006, 30006]), (parts[1].request.id, vec![70500])]);
+    assert_eq!(stored, [untouched, (first.id, vec![40006, 30006]), (follow_ups[1].request.id, vec![70500])]);
     assert_eq!(place.number("SELECT count(*) FROM payload WHERE request = 2 AND history IS NOT NULL").await, 0);
     place.tamper("UPDATE payload SET history = NULL WHERE history IS NOT NULL").await;
     let reader = Reader::open(&place.file()).await.unwrap();

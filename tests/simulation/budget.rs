@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imbulk::domain::request::RequestId;
-use imbulk::domain::response::settlement::Part;
+use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::response::verdict::Wait;
 
 use crate::checks::Invariant;
@@ -200,9 +200,9 @@ impl Account {
         self.heard.insert(id, Heard { nature, items, left, own });
     }
 
-    pub(crate) fn recorded(&mut self, id: RequestId, parts: &[Part]) {
+    pub(crate) fn recorded(&mut self, id: RequestId, follow_ups: &[FollowUp]) {
         let Some(heard) = self.heard.remove(&id) else { return };
-        for Part { request, wait } in parts {
+        for FollowUp { request, wait } in follow_ups {
             let charged = *wait != Wait::None;
             let past =
                 Past { toll: toll(heard, *wait, request.items.len()), left: heard.left, own: heard.own, charged };

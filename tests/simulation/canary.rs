@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use imbulk::domain::request::{Request, RequestId};
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::response::settlement::Part;
+use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::{End, StopReason};
 
@@ -62,12 +62,12 @@ impl Canary {
     pub(crate) fn recorded(
         &mut self,
         request: RequestId,
-        parts: &[Part],
+        follow_ups: &[FollowUp],
         ended: &[(Outcome, u64, u64)],
     ) -> Vec<RequestId> {
         ended.iter().for_each(|(outcome, items, _)| self.count(*outcome, *items));
         self.undecided.remove(&request);
-        self.undecided.extend(parts.iter().map(|part| part.request.id));
+        self.undecided.extend(follow_ups.iter().map(|follow_up| follow_up.request.id));
         let decided = self.undecided.is_empty() && self.admitted >= self.terms.items;
         if !self.over && decided && !self.is_dead() {
             self.over = true;
@@ -100,7 +100,7 @@ impl Canary {
     fn is_dead(&self) -> bool {
         let [ended, failed, already_done] = self.counts.map(|count| f64::from(u32::try_from(count).expect("few")));
         let limits = [(failed, Some(self.terms.failed_share)), (already_done, self.terms.max_already_done)];
-        limits.iter().any(|(part, share)| *part > 0.0 && share.is_some_and(|share| *part >= share * ended))
+        limits.iter().any(|(count, share)| *count > 0.0 && share.is_some_and(|share| *count >= share * ended))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use imbulk::domain::operation::DeleteType;
 use imbulk::domain::request::{Request, RequestId};
-use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule, StopReason, StopSignal};
 
@@ -36,7 +36,7 @@ fn is_urgent(schedule: &mut Schedule, request: RequestId, code: i64) -> bool {
     let friend = request - 1;
     let body =
         format!(r#"{{"ErrorCode":0,"ResultItem":[{{"To_Account":"u{friend}","ResultCode":{code},"ResultInfo":""}}]}}"#);
-    let event = Event::Replied { request, exchange: Exchange::Body(body.into()), generation: 0 };
+    let event = Event::Replied { request, result: CallResult::Body(body.into()), generation: 0 };
     let commands = schedule.handle(Duration::ZERO, event);
     let urgent = commands.iter().find_map(|command| match command {
         Command::Record { urgent, .. } => Some(*urgent),

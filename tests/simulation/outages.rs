@@ -44,8 +44,8 @@ fn paid(calamity: Calamity) -> usize {
 
 /// Nothing failed and nothing is left. After a conflict (30008) "already done" proves only a part, so it is in doubt.
 fn all_done(report: &Report, calamity: Calamity) -> bool {
-    let part = |outcome: &Outcome| *outcome == Outcome::InDoubt && calamity == Calamity::Code(30_008);
-    report.rows.keys().all(|outcome| matches!(outcome, Outcome::Succeeded | Outcome::AlreadyDone) || part(outcome))
+    let follow_up = |outcome: &Outcome| *outcome == Outcome::InDoubt && calamity == Calamity::Code(30_008);
+    report.rows.keys().all(|outcome| matches!(outcome, Outcome::Succeeded | Outcome::AlreadyDone) || follow_up(outcome))
 }
 
 /// Calls before then, and of how many requests.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use imbulk::domain::account::UserId;
 use imbulk::domain::operation::{DeleteType, DeleteTypeRule, Operation, Shape, by_name};
 use imbulk::domain::request::{Doubt, Keys, Request};
-use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
@@ -136,20 +136,20 @@ impl Saboteur {
         match (self.trick, event) {
             (
                 Trick::TakesSilenceForAnAnswer,
-                Event::Replied { request, exchange: Exchange::NoAnswer(_), generation },
+                Event::Replied { request, result: CallResult::NoAnswer(_), generation },
             ) => {
-                let exchange = Exchange::Body(r#"{"ErrorCode":30006}"#.into());
-                Event::Replied { request, exchange, generation }
+                let result = CallResult::Body(r#"{"ErrorCode":30006}"#.into());
+                Event::Replied { request, result, generation }
             }
-            (Trick::PaysTooLittle, Event::Replied { request, exchange: Exchange::Body(body), generation }) => {
+            (Trick::PaysTooLittle, Event::Replied { request, result: CallResult::Body(body), generation }) => {
                 let conflict = std::str::from_utf8(&body).expect("JSON").replace("70500", "30008");
-                Event::Replied { request, exchange: Exchange::Body(conflict.into_bytes().into()), generation }
+                Event::Replied { request, result: CallResult::Body(conflict.into_bytes().into()), generation }
             }
-            (Trick::StaysShut, Event::Replied { request, exchange: Exchange::Body(_), generation })
+            (Trick::StaysShut, Event::Replied { request, result: CallResult::Body(_), generation })
                 if self.probes().is_some() =>
             {
-                let exchange = Exchange::Body(r#"{"ErrorCode":70500}"#.into());
-                Event::Replied { request, exchange, generation }
+                let result = CallResult::Body(r#"{"ErrorCode":70500}"#.into());
+                Event::Replied { request, result, generation }
             }
             (Trick::LetsOvertake, Event::Page { job, mut requests }) => {
                 requests.reverse();
@@ -175,16 +175,16 @@ impl Saboteur {
                 vec![Command::Record { job, settlement, urgent }]
             }
             (Trick::CallsFailureSuccess, Command::Record { job, mut settlement, urgent }) => {
-                settlement.ended.iter_mut().for_each(|ended| ended.ending.outcome = Outcome::Succeeded);
+                settlement.ended.iter_mut().for_each(|ended| ended.result.outcome = Outcome::Succeeded);
                 vec![Command::Record { job, settlement, urgent }]
             }
             (Trick::ForgetsDoubt, Command::Record { job, mut settlement, urgent }) => {
-                settlement.parts.iter_mut().for_each(|part| part.request.doubt = Doubt::None);
+                settlement.follow_ups.iter_mut().for_each(|follow_up| follow_up.request.doubt = Doubt::None);
                 vec![Command::Record { job, settlement, urgent }]
             }
             (Trick::ChargesInAnOutage, Command::Record { job, mut settlement, urgent }) if self.probes().is_some() => {
-                for part in &mut settlement.parts {
-                    part.request.charged = (part.request.charged + 1).min(self.max_attempts - 1);
+                for follow_up in &mut settlement.follow_ups {
+                    follow_up.request.charged = (follow_up.request.charged + 1).min(self.max_attempts - 1);
                 }
                 vec![Command::Record { job, settlement, urgent }]
             }
@@ -201,7 +201,7 @@ impl SchedulerUnderTest for Saboteur {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
         self.now = now;
         let over = match &event {
-            Event::Recorded { request, parts } if parts.is_empty() => Some(*request),
+            Event::Recorded { request, follow_ups } if follow_ups.is_empty() => Some(*request),
             _ => None,
         };
         let event = self.before(event);

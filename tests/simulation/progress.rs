@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imbulk::domain::job::Retry;
 use imbulk::domain::request::{Key, RequestId};
-use imbulk::domain::response::settlement::Part;
+use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::schedule::delay;
 
 use crate::queue::{Queue, State};
@@ -81,13 +81,13 @@ impl Progress {
         *self.allowed.entry(self.group[&request]).or_default() += time;
     }
 
-    pub(crate) fn recorded(&mut self, request: RequestId, parts: &[Part], retry: &Retry, now: Duration) {
+    pub(crate) fn recorded(&mut self, request: RequestId, follow_ups: &[FollowUp], retry: &Retry, now: Duration) {
         let group = self.group[&request];
-        let exchange = self.sent.remove(&request).map_or(Duration::ZERO, |sent| now.saturating_sub(sent));
-        let backoffs: Duration = parts.iter().map(|part| delay(retry, part.request.charged, 1.0)).sum();
-        *self.allowed.entry(group).or_default() += exchange + backoffs + self.overhead;
+        let result = self.sent.remove(&request).map_or(Duration::ZERO, |sent| now.saturating_sub(sent));
+        let backoffs: Duration = follow_ups.iter().map(|follow_up| delay(retry, follow_up.request.charged, 1.0)).sum();
+        *self.allowed.entry(group).or_default() += result + backoffs + self.overhead;
         self.finished.insert(group, now);
-        self.group.extend(parts.iter().map(|part| (part.request.id, group)));
+        self.group.extend(follow_ups.iter().map(|follow_up| (follow_up.request.id, group)));
     }
 
     /// The group that took longer than it may, by how much; or how many groups were looked at.

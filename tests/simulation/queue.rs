@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use imbulk::domain::request::{Doubt, Item, Request, RequestId};
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::response::settlement::{Ended, Part, Settlement};
+use imbulk::domain::response::settlement::{EndedItems, FollowUp, Settlement};
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::row::RowNo;
 
@@ -38,7 +38,7 @@ pub(crate) enum Write {
 #[derive(Debug, Clone)]
 pub(crate) enum Written {
     Intended(Vec<RequestId>),
-    Recorded { job: usize, request: RequestId, parts: Vec<Part>, ended: Vec<Ended> },
+    Recorded { job: usize, request: RequestId, follow_ups: Vec<FollowUp>, ended: Vec<EndedItems> },
     Withdrawn(RequestId),
     Reopened(RequestId),
 }
@@ -123,29 +123,31 @@ impl Queue {
     }
 
     fn record(&mut self, settlement: Settlement) -> Result<Written, Refused> {
-        let Settlement { request: id, attempts, ended, mut parts, .. } = settlement;
+        let Settlement { request: id, attempts, ended, mut follow_ups, .. } = settlement;
         let stored = self.step(id, State::Sending, State::Settled)?;
         let job = stored.job;
         let before = rows(&stored.request.items);
-        let items =
-            ended.iter().flat_map(|ended| &ended.items).chain(parts.iter().flat_map(|part| &part.request.items));
+        let items = ended
+            .iter()
+            .flat_map(|ended| &ended.items)
+            .chain(follow_ups.iter().flat_map(|follow_up| &follow_up.request.items));
         let after = rows(items);
         if before != after {
             return Err(format!("request {id} had rows {before:?}, its settlement {after:?}"));
         }
         for ended in &ended {
-            self.tallies[job].settle(ended.ending.outcome, ended.row_count());
+            self.tallies[job].finish(ended.result.outcome, ended.row_count());
         }
         let mut keeps_number = ended.is_empty();
-        for part in &mut parts {
+        for follow_up in &mut follow_ups {
             if !std::mem::take(&mut keeps_number) {
-                part.request.id = self.next;
+                follow_up.request.id = self.next;
                 self.next += 1;
             }
-            let request = Request { attempts, ..part.request.clone() };
-            self.requests.insert(part.request.id, Stored { job, state: State::Pending, request });
+            let request = Request { attempts, ..follow_up.request.clone() };
+            self.requests.insert(follow_up.request.id, Stored { job, state: State::Pending, request });
         }
-        Ok(Written::Recorded { job, request: id, parts, ended })
+        Ok(Written::Recorded { job, request: id, follow_ups, ended })
     }
 }
 

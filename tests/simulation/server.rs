@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imbulk::domain::operation::{DeleteType, Operation};
 use imbulk::domain::request::{Keys, Request};
-use imbulk::domain::response::exchange::Exchange;
+use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::row::RowNo;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -95,7 +95,7 @@ pub(crate) struct Fate {
     pub(crate) charges: BTreeMap<RowNo, u32>,
     /// When the runner hears of it, and what.
     pub(crate) replies: Duration,
-    pub(crate) exchange: Exchange,
+    pub(crate) result: CallResult,
     pub(crate) nature: Nature,
 }
 
@@ -203,10 +203,10 @@ impl Server {
         (begins, begins + works, begins + works + transit)
     }
 
-    fn lost(&mut self, call: &Call, exchange: Exchange) -> Fate {
+    fn lost(&mut self, call: &Call, result: CallResult) -> Fate {
         let replies = call.leaves + MS * self.dice.random_range(0..20);
-        let nature = if matches!(exchange, Exchange::NotSent(_)) { Nature::Unreachable } else { Nature::NotAsked };
-        Fate { works: None, brings_about: Vec::new(), charges: BTreeMap::new(), replies, exchange, nature }
+        let nature = if matches!(result, CallResult::NotSent(_)) { Nature::Unreachable } else { Nature::NotAsked };
+        Fate { works: None, brings_about: Vec::new(), charges: BTreeMap::new(), replies, result, nature }
     }
 
     /// One answer for all items.
@@ -218,16 +218,16 @@ impl Server {
             charges: rows.iter().map(|row| (*row, charge)).collect(),
             brings_about: if effect { rows } else { Vec::new() },
             replies,
-            exchange: Exchange::Body(body.to_string().into()),
+            result: CallResult::Body(body.to_string().into()),
             nature: Nature::of(&body["ErrorCode"]),
         }
     }
 
     fn fatal(&mut self, call: &Call) -> Fate {
         match self.dice.random_range(0..4) {
-            0 => self.lost(call, Exchange::Refused("self-signed".into())),
+            0 => self.lost(call, CallResult::UntrustedServer("self-signed".into())),
             1 => Fate {
-                exchange: Exchange::Status(404),
+                result: CallResult::Status(404),
                 nature: Nature::NotAsked,
                 ..self.answered(call, &Value::Null, 0, false)
             },
@@ -241,14 +241,14 @@ impl Server {
     fn bad(&mut self, call: &Call) -> Fate {
         let written = self.dice.random_bool(0.5);
         match self.dice.random_range(0..12) {
-            0 => self.lost(call, Exchange::NotSent("no route".into())),
+            0 => self.lost(call, CallResult::NotSent("no route".into())),
             1 | 2 => self.silence(call, written),
             3 => self.too_many(call),
             4 => self.gateway(call, written),
             5 => {
                 let garbage =
                     ["<html>", "", "{}", r#"{"ErrorCode":0,"ActionStatus":"FAIL"}"#][self.dice.random_range(0..4)];
-                Fate { exchange: Exchange::Body(garbage.into()), ..self.answered(call, &Value::Null, 1, written) }
+                Fate { result: CallResult::Body(garbage.into()), ..self.answered(call, &Value::Null, 1, written) }
             }
             6 | 7 => self.partial(call),
             8 => {
@@ -265,14 +265,14 @@ impl Server {
 
     fn too_many(&mut self, call: &Call) -> Fate {
         let fate = self.answered(call, &Value::Null, 0, false);
-        Fate { exchange: Exchange::Status(429), nature: Nature::Failed(5), ..fate }
+        Fate { result: CallResult::Status(429), nature: Nature::Failed(5), ..fate }
     }
 
     /// While it lasts, every call ends like this.
     fn calamity(&mut self, call: &Call) -> Fate {
         let written = self.dice.random_bool(0.5);
         match self.weather.calamity {
-            Calamity::Refused => self.lost(call, Exchange::NotSent("connection refused".into())),
+            Calamity::Refused => self.lost(call, CallResult::NotSent("connection refused".into())),
             Calamity::Silent => self.silence(call, written),
             Calamity::Gateway => self.gateway(call, written),
             Calamity::Code(code) => {
@@ -291,7 +291,7 @@ impl Server {
         Fate {
             works: self.dice.random_bool(0.8).then_some((begins, begins + GIVES_UP.mul_f64(self.dice.random()))),
             replies: gives_up.max(begins),
-            exchange: Exchange::NoAnswer("reset".into()),
+            result: CallResult::NoAnswer("reset".into()),
             ..fate
         }
     }
@@ -299,7 +299,7 @@ impl Server {
     /// A gateway answers while the server behind it works on.
     fn gateway(&mut self, call: &Call, written: bool) -> Fate {
         let fate = self.silence(call, written);
-        Fate { exchange: Exchange::Status([500, 502, 504, 408][self.dice.random_range(0..4)]), ..fate }
+        Fate { result: CallResult::Status([500, 502, 504, 408][self.dice.random_range(0..4)]), ..fate }
     }
 
     /// Each item has an answer of its own.
@@ -315,7 +315,7 @@ impl Server {
             Some(_) => body(if says.iter().all(|(_, code)| *code != 0) { says[0].1 } else { 0 }, &says),
             None => body(says[0].1, &[]),
         };
-        fate.exchange = Exchange::Body(answer.to_string().into());
+        fate.result = CallResult::Body(answer.to_string().into());
         fate.nature = Nature::of_items(says.into_iter().map(|(_, code)| code));
         fate
     }
@@ -375,7 +375,7 @@ impl Server {
                 }
             }
         }
-        fate.exchange = Exchange::Body(body(0, &says).to_string().into());
+        fate.result = CallResult::Body(body(0, &says).to_string().into());
         fate.nature = Nature::of_items(codes);
         fate
     }

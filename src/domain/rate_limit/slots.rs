@@ -34,8 +34,8 @@ const MARGIN: Duration = Duration::from_millis(10);
 
 /// The slot is taken until then unless an answer says otherwise: the exchange may last until its time-out, and
 /// the server may have counted it at the very end.
-pub fn held_until(taken: Moment, exchange_timeout: Duration) -> Moment {
-    taken.plus(exchange_timeout).plus(WINDOW)
+pub fn held_until(taken: Moment, call_timeout: Duration) -> Moment {
+    taken.plus(call_timeout).plus(WINDOW)
 }
 
 /// The round trips seen so far: the smallest of all, and how far from it those of late are.
@@ -134,7 +134,7 @@ pub struct Terms {
     /// How many are used: fewer where the rate is below the cap.
     pub used: u32,
     /// The longest that an exchange lasts.
-    pub exchange_timeout: Duration,
+    pub call_timeout: Duration,
 }
 
 impl Terms {
@@ -146,7 +146,7 @@ impl Terms {
 
     /// The longest that a call without an answer keeps its slot: as long as the slots last that are kept for probes.
     pub fn longest_hold(self) -> Duration {
-        self.exchange_timeout * self.kept_for_probes().max(LEAST_HOLD)
+        self.call_timeout * self.kept_for_probes().max(LEAST_HOLD)
     }
 
     /// Whether a call may take the slot.
@@ -161,7 +161,7 @@ impl Terms {
 
     /// When the exchange is over, however it ends.
     fn over(self, slot: &Slot) -> Moment {
-        slot.taken.plus(self.exchange_timeout)
+        slot.taken.plus(self.call_timeout)
     }
 }
 
@@ -195,7 +195,7 @@ pub fn survey(slots: &[Slot], now: Moment, heard: Option<Moment>, terms: Terms) 
     for (number, slot) in (0..terms.cap).zip(slots) {
         let slot = found.judge(number, *slot, now, terms);
         // Where fewer slots are used than there are, one that nothing has been heard of for long is not one of them.
-        let overdue = slot.free_at == UNANSWERED && held_until(slot.taken, terms.exchange_timeout) <= now;
+        let overdue = slot.free_at == UNANSWERED && held_until(slot.taken, terms.call_timeout) <= now;
         let free_at = terms.free_at(&slot);
         if !overdue || free_at <= now {
             let Some(left) = unused.checked_sub(1) else { continue };
@@ -215,7 +215,7 @@ const FORGOTTEN: Duration = Duration::from_mins(5);
 
 /// From when on no slot holds a call; none while calls may still wait at the server.
 pub fn unheld_from(slots: &[Slot], now: Moment) -> Option<Moment> {
-    let terms = Terms { cap: u32::MAX, used: u32::MAX, exchange_timeout: Duration::ZERO };
+    let terms = Terms { cap: u32::MAX, used: u32::MAX, call_timeout: Duration::ZERO };
     let heard = survey(slots, now, None, terms).heard;
     let sent = slots.iter().filter(|slot| slot.taken > Moment::from_nanos(0) && slot.taken <= now.plus(CLOCKS_DIFFER));
     let mut from = now;
@@ -233,7 +233,7 @@ impl Survey {
     /// What the slot is from now on.
     fn judge(&mut self, number: u32, slot: Slot, now: Moment, terms: Terms) -> Slot {
         let nothing = Moment::from_nanos(0);
-        let latest = held_until(now, terms.exchange_timeout);
+        let latest = held_until(now, terms.call_timeout);
         let unanswered = slot.free_at == UNANSWERED;
         if slot.taken > now.plus(CLOCKS_DIFFER) || (!unanswered && slot.free_at > latest.plus(CLOCKS_DIFFER)) {
             return self.change(number, Slot { free_at: latest, taken: nothing, before: nothing });
@@ -247,7 +247,7 @@ impl Survey {
         // Also where it is free for want of a proof: it is counted just now if the server stood still until now.
         if self.heard.is_some_and(|heard| terms.over(&slot) <= heard) {
             // The server reads what waits, but not all of it at one stroke.
-            let free_at = now.plus(WINDOW).plus(terms.exchange_timeout / 10);
+            let free_at = now.plus(WINDOW).plus(terms.call_timeout / 10);
             return self.change(number, Slot { free_at, ..slot });
         }
         self.unanswered += u32::from(!terms.is_free(&slot, now));
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(trips.free_at(at(12_000), 501 * MS), at(12_000 + 510));
     }
 
-    const TERMS: Terms = Terms { cap: 200, used: 200, exchange_timeout: Duration::from_secs(5) };
+    const TERMS: Terms = Terms { cap: 200, used: 200, call_timeout: Duration::from_secs(5) };
 
     fn settled(taken: u64, free_at: u64) -> Slot {
         Slot { free_at: at(free_at), taken: at(taken), before: at(0) }

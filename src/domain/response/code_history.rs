@@ -1,6 +1,6 @@
 //! The codes that items were answered with before, and what an "already gone" proves after them.
 
-use super::codes::{Class, Effect, Level, classify};
+use super::codes::{CodeLevel, Effect, ErrorClass, classify};
 
 /// The maximum number of distinct codes that are kept.
 const MAX_CODES: usize = 16;
@@ -95,18 +95,20 @@ pub enum Trace {
 
 /// What a call that was answered with this code may have left behind.
 pub fn trace(operation: &str, code: i64) -> Trace {
-    match classify(operation, Level::Item, code, "") {
-        Class::Transient(Effect::Unknown) => Trace::Whole,
-        Class::Transient(Effect::DataLeft) if operation == "account_delete" => Trace::DataLeft,
-        Class::Transient(Effect::DataLeft | Effect::Partial) | Class::Conflict | Class::Unknown => Trace::Part,
-        Class::Transient(Effect::None)
-        | Class::Done
-        | Class::AlreadyDone
-        | Class::Throttled(..)
-        | Class::Renew(_)
-        | Class::Split
-        | Class::ItemFailed
-        | Class::Fatal => Trace::Nothing,
+    match classify(operation, CodeLevel::Item, code, "") {
+        ErrorClass::Transient(Effect::Unknown) => Trace::Whole,
+        ErrorClass::Transient(Effect::DataLeft) if operation == "account_delete" => Trace::DataLeft,
+        ErrorClass::Transient(Effect::DataLeft | Effect::Partial) | ErrorClass::Conflict | ErrorClass::Unknown => {
+            Trace::Part
+        }
+        ErrorClass::Transient(Effect::None)
+        | ErrorClass::Done
+        | ErrorClass::AlreadyDone
+        | ErrorClass::Throttled(..)
+        | ErrorClass::Renew(_)
+        | ErrorClass::Split
+        | ErrorClass::ItemFailed
+        | ErrorClass::Fatal => Trace::Nothing,
     }
 }
 

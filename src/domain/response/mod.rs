@@ -1,9 +1,9 @@
 //! What the server's answers mean: the exchange, its error codes, the verdict on each item, and the outcomes of rows.
 
 pub mod answer;
+pub mod call_result;
 pub mod code_history;
 pub mod codes;
-pub mod exchange;
 pub mod outcome;
 pub mod settlement;
 pub mod tally;

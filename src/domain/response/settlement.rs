@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::code_history::CodeHistory;
 use super::outcome::{Count, Outcome};
-use super::verdict::{Again, Charge, Ending, Shape, Verdict, Verdicts, Wait};
+use super::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
 use crate::domain::request::{Item, Request, RequestId};
 
 /// The change that one exchange makes, recorded in one transaction: afterwards every item of the request is in
@@ -18,21 +18,21 @@ pub struct Settlement {
     /// The codes that the items had met before this exchange.
     pub history: CodeHistory,
     /// Items with an outcome, in the request's order.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<EndedItems>,
     /// Items that go out again, by the way in which they do; each part is a request of its own.
-    pub parts: Vec<Part>,
+    pub follow_ups: Vec<FollowUp>,
 }
 
 /// Items of a request that ended alike, with none between them that ended otherwise.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ended {
+pub struct EndedItems {
     /// How.
-    pub ending: Ending,
+    pub result: ItemResult,
     /// Which; at least one.
     pub items: Vec<Item>,
 }
 
-impl Ended {
+impl EndedItems {
     /// How many rows share the outcome.
     pub fn row_count(&self) -> Count {
         self.items.iter().map(Item::row_count).sum()
@@ -41,7 +41,7 @@ impl Ended {
 
 /// Items that go out again together.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct FollowUp {
     /// The request as it goes out again; its id is the sent request's until the queue gives it one of its own.
     pub request: Request,
     /// What must pass before.
@@ -55,19 +55,19 @@ impl Settlement {
     pub fn new(operation: &str, request: Request, verdicts: Verdicts) -> Self {
         let mut frame = request;
         let items = std::mem::take(&mut frame.items);
-        let (mut ended, mut again): (Vec<Ended>, Vec<(Again, Vec<Item>)>) = Default::default();
+        let (mut ended, mut again): (Vec<EndedItems>, Vec<(Resend, Vec<Item>)>) = Default::default();
         match verdicts {
-            Verdicts::All(Verdict::Settled(ending)) => ended.push(Ended { ending, items }),
-            Verdicts::All(Verdict::Again(how)) => again.push((how, items)),
+            Verdicts::All(Verdict::Final(result)) => ended.push(EndedItems { result, items }),
+            Verdicts::All(Verdict::Resend(how)) => again.push((how, items)),
             Verdicts::Each(verdicts) => {
                 assert_eq!(items.len(), verdicts.len(), "one verdict an item");
                 for (item, verdict) in items.into_iter().zip(verdicts) {
                     match verdict {
-                        Verdict::Settled(ending) => match ended.last_mut() {
-                            Some(last) if last.ending == ending => last.items.push(item),
-                            _ => ended.push(Ended { ending, items: vec![item] }),
+                        Verdict::Final(result) => match ended.last_mut() {
+                            Some(last) if last.result == result => last.items.push(item),
+                            _ => ended.push(EndedItems { result, items: vec![item] }),
                         },
-                        Verdict::Again(how) => match again.iter_mut().find(|(other, _)| *other == how) {
+                        Verdict::Resend(how) => match again.iter_mut().find(|(other, _)| *other == how) {
                             Some((_, items)) => items.push(item),
                             None => again.push((how, vec![item])),
                         },
@@ -75,15 +75,15 @@ impl Settlement {
                 }
             }
         }
-        let parts = again.into_iter().flat_map(|(how, items)| parts(operation, &frame, how, items)).collect();
-        Self { request: frame.id, attempts: frame.attempts, history: frame.history, ended, parts }
+        let follow_ups = again.into_iter().flat_map(|(how, items)| follow_ups(operation, &frame, how, items)).collect();
+        Self { request: frame.id, attempts: frame.attempts, history: frame.history, ended, follow_ups }
     }
 
     /// How many items and how many rows ended in each outcome.
     pub fn ended_by_outcome(&self) -> Vec<(Outcome, Count, Count)> {
         let mut sums: BTreeMap<Outcome, (Count, Count)> = BTreeMap::new();
         for ended in &self.ended {
-            let (items, rows) = sums.entry(ended.ending.outcome).or_default();
+            let (items, rows) = sums.entry(ended.result.outcome).or_default();
             *items += ended.items.len() as Count;
             *rows += ended.row_count();
         }
@@ -92,10 +92,10 @@ impl Settlement {
 }
 
 /// `frame`: the request that was sent, without its items.
-fn parts(operation: &str, frame: &Request, how: Again, mut items: Vec<Item>) -> Vec<Part> {
-    let batches = match how.shape {
-        Shape::Whole => vec![items],
-        Shape::Halves => {
+fn follow_ups(operation: &str, frame: &Request, how: Resend, mut items: Vec<Item>) -> Vec<FollowUp> {
+    let batches = match how.split {
+        BatchSplit::Whole => vec![items],
+        BatchSplit::Halves => {
             let second = items.split_off(items.len() / 2);
             vec![items, second]
         }
@@ -107,7 +107,7 @@ fn parts(operation: &str, frame: &Request, how: Again, mut items: Vec<Item>) -> 
     let history = frame.history.clone().with(operation, how.met);
     let request = |items| Request { items, charged, doubt: how.doubt, history: history.clone(), ..frame.clone() };
     let batches = batches.into_iter().filter(|items| !items.is_empty());
-    batches.map(|items| Part { request: request(items), wait: how.wait }).collect()
+    batches.map(|items| FollowUp { request: request(items), wait: how.wait }).collect()
 }
 
 #[cfg(test)]

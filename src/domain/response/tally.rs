@@ -18,7 +18,7 @@ impl Tally {
     ///
     /// # Panics
     /// If fewer rows are pending: a row would be counted twice.
-    pub fn settle(&mut self, outcome: Outcome, rows: Count) {
+    pub fn finish(&mut self, outcome: Outcome, rows: Count) {
         let pending = &mut self[Outcome::Pending];
         *pending = pending.checked_sub(rows).expect("a row ends once");
         self[outcome] += rows;
@@ -65,13 +65,13 @@ mod tests {
     #[test]
     fn settling_moves_rows_and_changes_no_sum() {
         let mut tally: Tally = [(Outcome::Pending, 5), (Outcome::Rejected, 2)].into_iter().collect();
-        tally.settle(Outcome::Succeeded, 3);
+        tally.finish(Outcome::Succeeded, 3);
         assert_eq!((tally[Outcome::Pending], tally[Outcome::Succeeded], tally.total()), (2, 3, 7));
     }
 
     #[test]
     #[should_panic(expected = "a row ends once")]
     fn a_row_that_is_not_pending_cannot_end() {
-        Tally::default().settle(Outcome::Failed, 1);
+        Tally::default().finish(Outcome::Failed, 1);
     }
 }

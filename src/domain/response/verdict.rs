@@ -1,88 +1,88 @@
-//! What an HTTP exchange means for each item of its request. Pure: the request and the exchange in, verdicts out.
+//! What the result of a call means for each item of its request.
 
 use super::answer::{Answer, FailureList, ItemAnswer};
+use super::call_result::CallResult;
 use super::code_history::{Claim, Trace, claim, trace};
-use super::codes::{Class, Effect, Level, Otherwise, Pause, Scope, classify, entry};
-use super::exchange::Exchange;
+use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, lookup};
 use super::outcome::Outcome;
 use crate::domain::operation::{DeleteType, Operation};
 use crate::domain::request::{Doubt, Item, Request};
 
-/// What an exchange means.
+/// What the result of a call means.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
+pub struct Assessment {
     /// What it means for the items.
     pub verdicts: Verdicts,
-    /// Whether the server is done with it.
-    pub server: Server,
-    /// Whether the server did its work.
-    pub work: Work,
+    /// Whether the server may still be working on the call.
+    pub activity: ServerActivity,
+    /// What it says of the server's health.
+    pub health: ServerHealth,
     /// What it means beyond the request.
     pub signal: Signal,
 }
 
-/// Whether the server is done with a call.
+/// Whether the server may still be working on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Server {
-    /// It answered, or got nothing.
+pub enum ServerActivity {
+    /// It answered, or it received nothing.
     Done,
-    /// Nobody answered for it: it may be writing for as long as
-    /// [`SERVER_MAY_BE_WRITING`](crate::domain::schedule::SERVER_MAY_BE_WRITING).
+    /// It did not answer, and it may be writing for
+    /// [`SERVER_MAY_BE_WRITING`](crate::domain::schedule::SERVER_MAY_BE_WRITING) after the end of the call.
     MayBeWriting,
 }
 
-/// Whether the server did its work on a call.
+/// What a call says of the server's health.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
-    /// At least one item got the server's own word, be it yes or no.
-    Done,
-    /// None did, and all that is known of it may be the server's fault.
-    Failed(Trouble),
-    /// None did, for a reason of its own: the signature, a missing right.
-    NotAsked,
+pub enum ServerHealth {
+    /// It decided at least one item, whether it accepted or refused it.
+    Working,
+    /// It decided no item, and the cause may be the server.
+    Failing(Trouble),
+    /// It decided no item for a cause of the call itself, such as a refused signature or a missing right.
+    Unknown,
 }
 
-/// What is wrong with a server that does not do its work.
+/// What is wrong with a server that decides no item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Trouble {
-    /// There is no way to it; nothing was sent.
+    /// No connection could be made, so nothing was sent.
     Unreachable(String),
-    /// It takes calls and does not do what they ask for.
+    /// It accepts calls and does not process them.
     Failing(String),
 }
 
-/// Whether attempts count.
+/// Whether calls count as attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charging {
-    /// So many may, this one included; then the item ends.
+    /// They count. After this many attempts, including this one, the item gets its outcome.
     UpTo(u32),
-    /// They do not: while nothing works, that is no item's fault.
+    /// They do not count: during an outage the items are not the cause.
     Off,
 }
 
-/// What a new UserSig can do about a code that refuses one.
+/// Whether a new UserSig can help after a code that refuses the present one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NewUserSig {
-    /// It was not tried since the last call that the API accepted.
+    /// No new one was made since the last call that the API accepted.
     MayHelp,
-    /// It was refused as well, or none can be made.
+    /// A new one was refused as well, or none can be made.
     DoesNotHelp,
 }
 
-/// What is known of a call besides the request and the exchange.
+/// What is known of a call besides its request and its result.
 #[derive(Debug, Clone, Copy)]
 pub struct CallContext<'a> {
-    /// The command.
+    /// The operation of the job.
     pub operation: &'a dyn Operation,
     /// Which side a delete removes.
     pub delete_type: DeleteType,
-    /// Whether attempts count.
+    /// Whether the call counts as an attempt.
     pub charging: Charging,
-    /// Whether a refused UserSig is worth replacing.
+    /// Whether a new UserSig can help if this one is refused.
     pub new_usersig: NewUserSig,
 }
 
-/// What an exchange means for the items of its request.
+/// What a call means for the items of its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdicts {
     /// The same for all.
@@ -91,195 +91,200 @@ pub enum Verdicts {
     Each(Vec<Verdict>),
 }
 
-/// Where an item stands after an exchange.
+/// What a call means for one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has its outcome.
-    Settled(Ending),
-    /// It is sent again.
-    Again(Again),
+    /// The item has its outcome.
+    Final(ItemResult),
+    /// The item is sent again.
+    Resend(Resend),
 }
 
-/// How an item ended.
+/// The outcome of an item, with its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// Where it ended.
+pub struct ItemResult {
+    /// Never `pending`, and never that of a skipped row.
     pub outcome: Outcome,
-    /// The code that said so; none for a plain success and where no answer came. Where data may remain, the code that
-    /// said that.
+    /// The code that decided it. `None` for a plain success, and if no answer came. If data may remain, the code that
+    /// says so.
     pub code: Option<i64>,
-    /// In words, with every code that the item met, the latest first; empty for a plain success only.
+    /// The text, with every code that the item met, the latest first. Empty for a plain success only.
     pub reason: String,
 }
 
-/// How an item is sent again. Items that agree in all of this stay together.
+/// How an item is sent again. Items for which all of this is equal stay in one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Again {
-    /// What counts against `max_attempts`.
+pub struct Resend {
+    /// Whether the call counts against `max_attempts`.
     pub charge: Charge,
-    /// Whether this attempt or an earlier one may have taken effect.
+    /// Whether this call or an earlier one may have taken effect.
     pub doubt: Doubt,
-    /// What must pass before.
+    /// The delay before it is sent.
     pub wait: Wait,
-    /// Whether to halve the batch.
-    pub shape: Shape,
-    /// The code that the item was answered with, if there was one.
+    /// Whether the batch is halved.
+    pub split: BatchSplit,
+    /// The code of the item in this answer.
     pub met: Option<i64>,
 }
 
-/// Whether an attempt counts.
+/// Whether a call counts as an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Charge {
-    /// It does not.
+    /// It does not count.
     Free,
-    /// It does.
+    /// It counts.
     Attempt,
 }
 
-/// What must pass before an item is sent again.
+/// The delay before an item is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wait {
-    /// Nothing.
+    /// None.
     None,
-    /// A random, growing delay; the accounts are free meanwhile.
+    /// A random, growing delay. The accounts are free during it.
     Backoff,
-    /// A random, growing delay in which nothing else is sent for the accounts.
+    /// A random, growing delay. The accounts stay leased during it, so that nothing else is sent for them.
     Alone,
 }
 
-/// How a batch goes out again.
+/// How a batch is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shape {
-    /// As it is.
+pub enum BatchSplit {
+    /// As one batch.
     Whole,
-    /// In halves, so that a bad item comes to stand alone.
+    /// In halves, so that a bad item finally is the only one of its request.
     Halves,
 }
 
-/// What an exchange means beyond its request.
+/// What a call means beyond its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// Nothing: the API answered as it should.
+    /// The API accepted the UserSig and asks for nothing.
     Fine,
-    /// Slow down, after this pause.
+    /// Fewer calls may be sent, after this pause.
     Throttled(Scope, Pause),
     /// The UserSig is refused.
     Renew {
-        /// The code that said so.
+        /// The code of the answer.
         code: i64,
-        /// In words.
+        /// Its text.
         reason: String,
-        /// How to treat the code once a new one does not help.
-        otherwise: Otherwise,
+        /// How the code is treated if a new UserSig does not help.
+        fallback: RenewFallback,
     },
-    /// No answer that can be read: not even of the signature is anything known.
+    /// No readable answer came, so nothing is known of the UserSig either.
     Silent,
-    /// Nothing of this job can succeed.
+    /// No call of this job can succeed.
     Fatal {
-        /// The code that said so, where one did.
+        /// The code of the answer, if there was one.
         code: Option<i64>,
-        /// In words.
+        /// The text.
         reason: String,
     },
 }
 
-/// Judges an exchange.
-pub fn judge(context: &CallContext<'_>, request: &Request, exchange: &Exchange) -> Judgement {
-    let judge = Judge { context: *context, request, doubt: request.doubt, contradicted: false };
-    match exchange {
-        Exchange::Body(body) => match Answer::parse(body) {
-            Ok(answer) => judge.answer(&answer),
-            Err(error) => judge.unanswered(&error.to_string()),
+/// Decides what the result of a call means.
+pub fn assess(context: &CallContext<'_>, request: &Request, result: &CallResult) -> Assessment {
+    let reader = ResponseReader { context: *context, request, doubt: request.doubt, contradicted: false };
+    match result {
+        CallResult::Body(body) => match Answer::parse(body) {
+            Ok(answer) => reader.answer(&answer),
+            Err(error) => reader.unanswered(&error.to_string()),
         },
-        Exchange::Status(413) => judge.too_large(),
-        Exchange::Status(429) => {
+        CallResult::Status(413) => reader.too_large(),
+        CallResult::Status(429) => {
             let trouble = Trouble::Failing("HTTP status 429".to_owned());
-            judge.all_again(Work::Failed(trouble), Signal::Throttled(Scope::Command, Pause::Short))
+            reader.all_again(ServerHealth::Failing(trouble), Signal::Throttled(Scope::Command, Pause::Short))
         }
-        // A gateway's 5xx says nothing of the server behind it, which may still be at work.
-        Exchange::Status(status) if *status >= 500 || *status == 408 => {
-            judge.unanswered(&format!("HTTP status {status}"))
+        // A gateway sends 5xx while the server behind it may still be working on the call.
+        CallResult::Status(status) if *status >= 500 || *status == 408 => {
+            reader.unanswered(&format!("HTTP status {status}"))
         }
-        Exchange::Status(status) => {
+        CallResult::Status(status) => {
             let reason = format!("HTTP status {status} where the API always sends 200; is the endpoint right?");
-            judge.all_again(Work::NotAsked, Signal::Fatal { code: None, reason })
+            reader.all_again(ServerHealth::Unknown, Signal::Fatal { code: None, reason })
         }
-        Exchange::NotSent(reason) => {
-            judge.all_again(Work::Failed(Trouble::Unreachable(reason.clone())), Signal::Silent)
+        CallResult::NotSent(reason) => {
+            reader.all_again(ServerHealth::Failing(Trouble::Unreachable(reason.clone())), Signal::Silent)
         }
-        Exchange::Refused(reason) => {
+        CallResult::UntrustedServer(reason) => {
             let signal = Signal::Fatal { code: None, reason: reason.clone() };
-            judge.all_again(Work::NotAsked, signal)
+            reader.all_again(ServerHealth::Unknown, signal)
         }
-        Exchange::NoAnswer(reason) => judge.unanswered(reason),
+        CallResult::NoAnswer(reason) => reader.unanswered(reason),
     }
 }
 
 #[derive(Clone, Copy)]
-struct Judge<'a> {
+struct ResponseReader<'a> {
     context: CallContext<'a>,
     request: &'a Request,
-    /// What is not known of earlier attempts and of this one.
+    /// Whether an earlier call or this one may have taken effect.
     doubt: Doubt,
-    /// Whether the answer calls the item done and the request failed.
+    /// Whether the answer says that the item is done and that the request failed.
     contradicted: bool,
 }
 
-/// What an answer says of an item, and beyond it.
-struct Word {
+/// What an answer means for one item, and beyond it.
+struct ItemReading {
     verdict: Verdict,
     signal: Signal,
-    work: Work,
+    health: ServerHealth,
 }
 
-/// How much of a request an answer says one thing of.
+/// What a code applies to.
 #[derive(Clone, Copy)]
-struct Spoken {
-    level: Level,
-    /// How many items the code speaks of.
+struct CodeScope {
+    level: CodeLevel,
+    /// How many items it applies to.
     items: usize,
     /// Whether other items of the same answer succeeded.
     others_succeeded: bool,
 }
 
-impl Spoken {
-    const ITEM: Self = Self { level: Level::Item, items: 1, others_succeeded: false };
+impl CodeScope {
+    const ITEM: Self = Self { level: CodeLevel::Item, items: 1, others_succeeded: false };
 }
 
-impl Judge<'_> {
-    fn answer(&self, answer: &Answer<'_>) -> Judgement {
+impl ResponseReader<'_> {
+    fn answer(&self, answer: &Answer<'_>) -> Assessment {
         let ids = self.request.items.iter().map(|item| item.account.as_str());
         if answer.is_success_of(ids) {
-            // As if each item had been looked up and its code, 0, been judged.
-            let verdicts = Verdicts::All(settled(Outcome::Succeeded, None, String::new()));
-            return Judgement { verdicts, server: Server::Done, work: Work::Done, signal: Signal::Fine };
+            // Looking up each item and its code 0 would give the same result.
+            let verdicts = Verdicts::All(ended(Outcome::Succeeded, None, String::new()));
+            return Assessment {
+                verdicts,
+                activity: ServerActivity::Done,
+                health: ServerHealth::Working,
+                signal: Signal::Fine,
+            };
         }
-        let (mut signal, mut work) = (Signal::Fine, None);
+        let (mut signal, mut health) = (Signal::Fine, None);
         let by_id = answer.by_id();
         let named = |item: &Item| by_id.get(item.account.as_str());
-        let of_request = |item: &&Item| !Self::has_own_word(answer, named(item));
+        let of_request = |item: &&Item| !Self::has_own_code(answer, named(item));
         let fine = answer.code == 0 && answer.contradiction.is_none();
         let succeeded = |item: &Item| fine && matches!(named(item), Some(ItemAnswer::Code(0, _)));
         let left_to_request = self.request.items.iter().filter(of_request).count();
         let others_succeeded = self.request.items.iter().any(succeeded);
         let verdicts = self.request.items.iter().map(|item| {
-            let spoken = Spoken { level: Level::Request, items: left_to_request, others_succeeded };
-            let word = self.item(answer, named(item), spoken);
-            if severity(&word.signal) > severity(&signal) {
-                signal = word.signal;
+            let scope = CodeScope { level: CodeLevel::Request, items: left_to_request, others_succeeded };
+            let reading = self.item(answer, named(item), scope);
+            if severity(&reading.signal) > severity(&signal) {
+                signal = reading.signal;
             }
-            // One item that got its word speaks for the server; else the first that did not says why.
-            if work.is_none() || word.work == Work::Done {
-                work = Some(word.work);
+            // One decided item shows that the server works. Otherwise the first item names the cause.
+            if health.is_none() || reading.health == ServerHealth::Working {
+                health = Some(reading.health);
             }
-            word.verdict
+            reading.verdict
         });
         let verdicts = Verdicts::Each(verdicts.collect());
-        Judgement { verdicts, server: Server::Done, work: work.unwrap_or(Work::Done), signal }
+        Assessment { verdicts, activity: ServerActivity::Done, health: health.unwrap_or(ServerHealth::Working), signal }
     }
 
-    /// Whether an item's own code counts beside the request's: if that is not 0, an item's 0 does not count.
-    fn has_own_word(answer: &Answer<'_>, named: Option<&ItemAnswer>) -> bool {
+    /// Whether the item's own code decides, not the request's. If the request's code is not 0, an item's 0 is ignored.
+    fn has_own_code(answer: &Answer<'_>, named: Option<&ItemAnswer>) -> bool {
         match named {
             None => false,
             Some(ItemAnswer::Contradicted(_)) => true,
@@ -288,12 +293,12 @@ impl Judge<'_> {
         }
     }
 
-    fn item(&self, answer: &Answer<'_>, named: Option<&ItemAnswer>, of_request: Spoken) -> Word {
+    fn item(&self, answer: &Answer<'_>, named: Option<&ItemAnswer>, of_request: CodeScope) -> ItemReading {
         let answers_by_item = self.context.operation.answer_key().is_some();
-        if answer.code != 0 && !Self::has_own_word(answer, named) {
+        if answer.code != 0 && !Self::has_own_code(answer, named) {
             let contradicted = matches!(named, Some(ItemAnswer::Code(..)));
             let doubt = if contradicted { Doubt::MayHaveArrived } else { self.doubt };
-            return Judge { doubt, contradicted, ..*self }.code(answer.code, &answer.info, of_request);
+            return ResponseReader { doubt, contradicted, ..*self }.code(answer.code, &answer.info, of_request);
         }
         if let Some(status) = &answer.contradiction
             && !self.is_refused(named)
@@ -302,9 +307,9 @@ impl Judge<'_> {
         }
         match named {
             Some(ItemAnswer::Code(code, info)) => {
-                self.code(*code, info, Spoken { others_succeeded: of_request.others_succeeded, ..Spoken::ITEM })
+                self.code(*code, info, CodeScope { others_succeeded: of_request.others_succeeded, ..CodeScope::ITEM })
             }
-            Some(ItemAnswer::Contradicted(codes)) => self.unclear("the answer says two things of this item", codes),
+            Some(ItemAnswer::Contradicted(codes)) => self.unclear("the answer gives this item two results", codes),
             Some(ItemAnswer::OnlyIn(list)) if answers_by_item => self.only_in(*list),
             Some(ItemAnswer::OnlyIn(list)) => {
                 self.unclear(&format!("the answer says OK and names this item in {}", list.name()), &[])
@@ -314,74 +319,79 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether the answer gives the item a code by which it is not done.
+    /// Whether the answer gives the item a code that says that it is not done.
     fn is_refused(&self, named: Option<&ItemAnswer>) -> bool {
         match named {
             Some(ItemAnswer::Code(code, info)) => {
-                !matches!(self.class(*code, info, Level::Item), Class::Done | Class::AlreadyDone)
+                !matches!(self.class(*code, info, CodeLevel::Item), ErrorClass::Done | ErrorClass::AlreadyDone)
             }
             Some(ItemAnswer::Contradicted(_)) => true,
             Some(ItemAnswer::OnlyIn(_)) | None => false,
         }
     }
 
-    fn class(&self, code: i64, info: &str, level: Level) -> Class {
+    fn class(&self, code: i64, info: &str, level: CodeLevel) -> ErrorClass {
         classify(self.context.operation.name(), level, code, info)
     }
 
-    fn code(&self, code: i64, info: &str, spoken: Spoken) -> Word {
-        let class = self.class(code, info, spoken.level);
-        let failing = || Work::Failed(Trouble::Failing(format!("code {code}: {}", text_of(code, info))));
-        let done = |verdict| Word { verdict, signal: Signal::Fine, work: Work::Done };
-        let failed = |verdict, signal| Word { verdict, signal, work: failing() };
-        let free = |signal, work| Word { verdict: self.free(Shape::Whole, Some(code)), signal, work };
+    fn code(&self, code: i64, info: &str, scope: CodeScope) -> ItemReading {
+        let class = self.class(code, info, scope.level);
+        let failing = || ServerHealth::Failing(Trouble::Failing(format!("code {code}: {}", text_of(code, info))));
+        let done = |verdict| ItemReading { verdict, signal: Signal::Fine, health: ServerHealth::Working };
+        let failed = |verdict, signal| ItemReading { verdict, signal, health: failing() };
+        let free = |signal, health| ItemReading { verdict: self.free(BatchSplit::Whole, Some(code)), signal, health };
         let reason = || text_of(code, info);
         match class {
-            Class::Done => done(settled(Outcome::Succeeded, None, String::new())),
-            Class::AlreadyDone => done(self.already_done(code, info)),
-            Class::Transient(effect) => {
+            ErrorClass::Done => done(ended(Outcome::Succeeded, None, String::new())),
+            ErrorClass::AlreadyDone => done(self.already_done(code, info)),
+            ErrorClass::Transient(effect) => {
                 failed(self.repeated(code, info, self.doubt_after(effect), Wait::Backoff), Signal::Fine)
             }
-            Class::Conflict => failed(self.repeated(code, info, self.doubt, Wait::Alone), Signal::Fine),
-            Class::Throttled(scope, pause) => free(Signal::Throttled(scope, pause), failing()),
-            // The others were accepted with the same UserSig, by the same app: the code is about this item.
-            Class::Renew(Otherwise::Transient) if spoken.others_succeeded => {
+            ErrorClass::Conflict => failed(self.repeated(code, info, self.doubt, Wait::Alone), Signal::Fine),
+            ErrorClass::Throttled(scope, pause) => free(Signal::Throttled(scope, pause), failing()),
+            // The server accepted other items of this call, so the code is about this item, not about the UserSig.
+            ErrorClass::Renew(RenewFallback::Transient) if scope.others_succeeded => {
                 failed(self.repeated(code, info, self.doubt, Wait::Backoff), Signal::Fine)
             }
-            Class::Renew(Otherwise::Fatal) | Class::Fatal if spoken.others_succeeded => done(self.final_no(code, info)),
-            // It says nothing of the UserSig any more, so nothing is learned of that.
-            Class::Renew(Otherwise::Transient) if self.context.new_usersig == NewUserSig::DoesNotHelp => {
+            ErrorClass::Renew(RenewFallback::Fatal) | ErrorClass::Fatal if scope.others_succeeded => {
+                done(self.final_no(code, info))
+            }
+            // A new UserSig was refused with the same code, so the code does not show whether the UserSig is accepted.
+            ErrorClass::Renew(RenewFallback::Transient) if self.context.new_usersig == NewUserSig::DoesNotHelp => {
                 failed(self.repeated(code, info, self.doubt, Wait::Backoff), Signal::Silent)
             }
-            Class::Renew(otherwise) => free(Signal::Renew { code, reason: reason(), otherwise }, Work::NotAsked),
-            Class::Fatal => free(Signal::Fatal { code: Some(code), reason: reason() }, Work::NotAsked),
-            Class::Split if spoken.items > 1 => done(self.free(Shape::Halves, Some(code))),
-            // It is alone: the code is about this item.
-            Class::Split => match spoken.level {
-                Level::Request => self.code(code, info, Spoken::ITEM),
-                Level::Item => done(self.final_no(code, info)),
+            ErrorClass::Renew(fallback) => {
+                free(Signal::Renew { code, reason: reason(), fallback }, ServerHealth::Unknown)
+            }
+            ErrorClass::Fatal => free(Signal::Fatal { code: Some(code), reason: reason() }, ServerHealth::Unknown),
+            ErrorClass::Split if scope.items > 1 => done(self.free(BatchSplit::Halves, Some(code))),
+            // The request has only this item, so the code is about it.
+            ErrorClass::Split => match scope.level {
+                CodeLevel::Request => self.code(code, info, CodeScope::ITEM),
+                CodeLevel::Item => done(self.final_no(code, info)),
             },
-            Class::Unknown if spoken.level == Level::Request => match self.once_more(code) {
+            ErrorClass::Unknown if scope.level == CodeLevel::Request => match self.once_more(code) {
                 Some(verdict) => failed(verdict, Signal::Fine),
-                None if spoken.items > 1 => done(self.free(Shape::Halves, Some(code))),
+                None if scope.items > 1 => done(self.free(BatchSplit::Halves, Some(code))),
                 None => done(self.final_no(code, info)),
             },
-            Class::ItemFailed | Class::Unknown => done(self.final_no(code, info)),
+            ErrorClass::ItemFailed | ErrorClass::Unknown => done(self.final_no(code, info)),
         }
     }
 
-    /// A request that no unknown code was said of yet is sent once more, whole.
+    /// At its first unknown code a request is sent once more, undivided.
     fn once_more(&self, code: i64) -> Option<Verdict> {
-        let unknown = |code: i64| self.class(code, "", Level::Item) == Class::Unknown;
+        let unknown = |code: i64| self.class(code, "", CodeLevel::Item) == ErrorClass::Unknown;
         let first = !self.request.history.codes().any(unknown);
-        let again = || again(self.charge(), self.doubt, Wait::Backoff, Shape::Whole, Some(code));
-        (first && !self.used_up()).then(again)
+        let resend = || resend(self.charge(), self.doubt, Wait::Backoff, BatchSplit::Whole, Some(code));
+        (first && !self.used_up()).then(resend)
     }
 
-    /// The requested state is there. What that proves depends on what earlier calls may have left behind.
+    /// The server says that the requested state already existed. What this proves depends on the effects that earlier
+    /// calls may have had.
     fn already_done(&self, code: i64, info: &str) -> Verdict {
         let both = self.context.delete_type == DeleteType::Both;
-        // Of a pair, the answer speaks of the list of From_Account alone.
+        // For a pair, the answer describes only the list of From_Account.
         let one_side = both && self.request.from.is_some();
         let (of_codes, left_by) = self.request.history.trace(self.context.operation.name());
         let of_doubt = if self.doubt == Doubt::None { Trace::Nothing } else { Trace::Whole };
@@ -398,22 +408,22 @@ impl Judge<'_> {
             Claim::InDoubt if both => (Outcome::InDoubt, Some(code), " (this says nothing of the friend's own list)"),
             Claim::InDoubt => (Outcome::InDoubt, Some(code), ""),
         };
-        settled(outcome, code_kept, self.reason(Some(code), &format!("{}{note}", text_of(code, info))))
+        ended(outcome, code_kept, self.reason(Some(code), &format!("{}{note}", text_of(code, info))))
     }
 
-    /// A final error for the item; if the answer also says that it is done, the effect is unknown.
+    /// A final error for the item. If the answer also says that the item is done, the effect is unknown.
     fn final_no(&self, code: i64, info: &str) -> Verdict {
         let outcome = if self.contradicted { Outcome::InDoubt } else { Outcome::Failed };
-        settled(outcome, Some(code), self.reason(Some(code), &text_of(code, info)))
+        ended(outcome, Some(code), self.reason(Some(code), &text_of(code, info)))
     }
 
-    fn only_in(&self, list: FailureList) -> Word {
+    fn only_in(&self, list: FailureList) -> ItemReading {
         let reason = match list {
             FailureList::FailAccount => "the answer names this item only in Fail_Account: it was not processed",
             FailureList::InvalidAccount => "the answer names this item only in Invalid_Account: the id is not valid",
         };
-        let verdict = settled(Outcome::Failed, None, self.reason(None, reason));
-        Word { verdict, signal: Signal::Fine, work: Work::Done }
+        let verdict = ended(Outcome::Failed, None, self.reason(None, reason));
+        ItemReading { verdict, signal: Signal::Fine, health: ServerHealth::Working }
     }
 
     fn doubt_after(&self, effect: Effect) -> Doubt {
@@ -423,8 +433,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Answered with a code that may pass. Where no attempt is left, it failed; unless an earlier one was not answered at
-    /// all: then nobody knows.
+    /// The code may not come back at the next attempt. If no attempt is left, the item failed; if an earlier call got no
+    /// answer, it is in doubt.
     fn repeated(&self, code: i64, info: &str, doubt: Doubt, wait: Wait) -> Verdict {
         if self.used_up() {
             let outcome = match doubt {
@@ -433,55 +443,55 @@ impl Judge<'_> {
             };
             let maybe = if doubt == Doubt::None { "" } else { "; one of them may have taken effect" };
             let said = format!("{} (attempts used up{maybe})", text_of(code, info));
-            return settled(outcome, Some(code), self.reason(Some(code), &said));
+            return ended(outcome, Some(code), self.reason(Some(code), &said));
         }
-        again(self.charge(), doubt, wait, Shape::Whole, Some(code))
+        resend(self.charge(), doubt, wait, BatchSplit::Whole, Some(code))
     }
 
-    /// Sent, and no verdict came back; only a code, perhaps.
+    /// The item was sent, and its effect is unknown. The answer may contain a code.
     fn doubtful(&self, reason: &str, code: Option<i64>) -> Verdict {
         if self.used_up() {
             let reason = self.reason(code, &format!("{reason} (attempts used up)"));
-            return settled(Outcome::InDoubt, code, reason);
+            return ended(Outcome::InDoubt, code, reason);
         }
-        again(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole, code)
+        resend(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, BatchSplit::Whole, code)
     }
 
-    /// The answer can't be read as one word about the item. Of its codes the gravest is kept.
-    fn unclear(&self, reason: &str, codes: &[i64]) -> Word {
-        let work = Work::Failed(Trouble::Failing(reason.to_owned()));
+    /// The answer contradicts itself about the item. Of its codes the gravest is kept.
+    fn unclear(&self, reason: &str, codes: &[i64]) -> ItemReading {
+        let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
         let gravest = codes.iter().copied().max_by_key(|code| trace(self.context.operation.name(), *code));
-        Word { verdict: self.doubtful(reason, gravest), signal: Signal::Fine, work }
+        ItemReading { verdict: self.doubtful(reason, gravest), signal: Signal::Fine, health }
     }
 
-    fn unanswered(&self, reason: &str) -> Judgement {
-        Judgement {
+    fn unanswered(&self, reason: &str) -> Assessment {
+        Assessment {
             verdicts: Verdicts::All(self.doubtful(reason, None)),
-            server: Server::MayBeWriting,
-            work: Work::Failed(Trouble::Failing(reason.to_owned())),
+            activity: ServerActivity::MayBeWriting,
+            health: ServerHealth::Failing(Trouble::Failing(reason.to_owned())),
             signal: Signal::Silent,
         }
     }
 
     /// HTTP 413: a smaller batch may be accepted.
-    fn too_large(&self) -> Judgement {
+    fn too_large(&self) -> Assessment {
         let reason = "HTTP status 413: the request is too large";
         let verdict = match self.request.items.len() {
-            0 | 1 => settled(Outcome::Failed, None, self.reason(None, reason)),
-            _ => self.free(Shape::Halves, None),
+            0 | 1 => ended(Outcome::Failed, None, self.reason(None, reason)),
+            _ => self.free(BatchSplit::Halves, None),
         };
         let verdicts = Verdicts::All(verdict);
-        Judgement { verdicts, server: Server::Done, work: Work::Done, signal: Signal::Silent }
+        Assessment { verdicts, activity: ServerActivity::Done, health: ServerHealth::Working, signal: Signal::Silent }
     }
 
-    /// As if it had not been sent: nothing was written.
-    fn all_again(&self, work: Work, signal: Signal) -> Judgement {
-        let verdicts = Verdicts::All(self.free(Shape::Whole, None));
-        Judgement { verdicts, server: Server::Done, work, signal }
+    /// The server wrote nothing, so all items are sent again as if the call had not been made.
+    fn all_again(&self, health: ServerHealth, signal: Signal) -> Assessment {
+        let verdicts = Verdicts::All(self.free(BatchSplit::Whole, None));
+        Assessment { verdicts, activity: ServerActivity::Done, health, signal }
     }
 
-    fn free(&self, shape: Shape, met: Option<i64>) -> Verdict {
-        again(Charge::Free, self.doubt, Wait::None, shape, met)
+    fn free(&self, split: BatchSplit, met: Option<i64>) -> Verdict {
+        resend(Charge::Free, self.doubt, Wait::None, split, met)
     }
 
     fn charge(&self) -> Charge {
@@ -498,31 +508,32 @@ impl Judge<'_> {
         }
     }
 
-    /// What was said last, and the codes that the item met before, the latest first.
+    /// The text of this answer, and the codes that the item met before, the latest first.
     fn reason(&self, code: Option<i64>, said: &str) -> String {
         let contradiction = if self.contradicted { " (the same answer says that the item is done)" } else { "" };
         self.request.history.reason(code, &format!("{said}{contradiction}"))
     }
 }
 
-/// The API's words, or ours where it has none: a reason is never empty. `"0"` is how one page writes "no error".
+/// The API's text, or ours if it has none, so that a reason is never empty. One page of the API shows `"0"` for "no
+/// error".
 fn text_of(code: i64, info: &str) -> String {
     match info.trim() {
-        "" | "0" => entry(code)
-            .map_or_else(|| format!("the API sent code {code} without a text"), |entry| entry.meaning.to_owned()),
+        "" | "0" => lookup(code)
+            .map_or_else(|| format!("the API sent code {code} without a text"), |info| info.meaning.to_owned()),
         info => info.to_owned(),
     }
 }
 
-fn again(charge: Charge, doubt: Doubt, wait: Wait, shape: Shape, met: Option<i64>) -> Verdict {
-    Verdict::Again(Again { charge, doubt, wait, shape, met })
+fn resend(charge: Charge, doubt: Doubt, wait: Wait, split: BatchSplit, met: Option<i64>) -> Verdict {
+    Verdict::Resend(Resend { charge, doubt, wait, split, met })
 }
 
-fn settled(outcome: Outcome, code: Option<i64>, reason: String) -> Verdict {
-    Verdict::Settled(Ending { outcome, code, reason })
+fn ended(outcome: Outcome, code: Option<i64>, reason: String) -> Verdict {
+    Verdict::Final(ItemResult { outcome, code, reason })
 }
 
-/// Items of one answer may say different things; the gravest speaks for it.
+/// Which signal counts if the items of one answer give different ones: the one with the highest number.
 fn severity(signal: &Signal) -> u8 {
     match signal {
         Signal::Fine => 0,

@@ -194,7 +194,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::response::verdict::{Wait, Work};
+    use crate::domain::response::verdict::{ServerHealth, Wait};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn toll() -> Toll {
-        Toll::of(&Work::Failed(trouble()), Wait::Backoff, 1, 1)
+        Toll::of(&ServerHealth::Failing(trouble()), Wait::Backoff, 1, 1)
     }
 
     /// Opened after 10 s in which everything failed.

@@ -9,10 +9,10 @@ use crate::domain::guard::Bytes;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{DeleteType, Operation};
 use crate::domain::request::{Keys, Request, RequestId};
-use crate::domain::response::codes::{Otherwise, Pause, Scope};
-use crate::domain::response::exchange::Exchange;
+use crate::domain::response::call_result::CallResult;
+use crate::domain::response::codes::{Pause, RenewFallback, Scope};
 use crate::domain::response::outcome::Count;
-use crate::domain::response::settlement::{Part, Settlement};
+use crate::domain::response::settlement::{FollowUp, Settlement};
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
 
@@ -86,7 +86,7 @@ pub enum Event {
         /// The request.
         request: RequestId,
         /// What came back.
-        exchange: Exchange,
+        result: CallResult,
         /// Which UserSig it was sent with.
         generation: u64,
     },
@@ -95,7 +95,7 @@ pub enum Event {
         /// The request that was sent.
         request: RequestId,
         /// Its parts, each with the number that it has from now on.
-        parts: Vec<Part>,
+        follow_ups: Vec<FollowUp>,
     },
     /// The intent is taken back on disk.
     Withdrawn(RequestId),
@@ -108,7 +108,7 @@ pub enum Event {
         /// The code by which it was refused.
         code: i64,
         /// How to treat that code now.
-        otherwise: Otherwise,
+        fallback: RenewFallback,
     },
     /// Time has passed.
     Tick,
@@ -177,7 +177,7 @@ pub enum Command {
         /// The code by which it was refused.
         code: i64,
         /// How to treat that code if no other UserSig can be made.
-        otherwise: Otherwise,
+        fallback: RenewFallback,
     },
     /// Let nothing leave that has not left.
     HoldBack,

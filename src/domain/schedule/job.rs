@@ -161,7 +161,7 @@ impl JobState {
 
     /// Counts items that ended.
     pub(super) fn count(&mut self, outcome: Outcome, items: Count, rows: Count) {
-        self.plan.tally.settle(outcome, rows);
+        self.plan.tally.finish(outcome, rows);
         self.signs.count(outcome, items);
     }
 

@@ -15,11 +15,13 @@ use super::{
 };
 use crate::domain::guard::is_bad_sign;
 use crate::domain::request::RequestId;
-use crate::domain::response::codes::Otherwise;
-use crate::domain::response::exchange::Exchange;
+use crate::domain::response::call_result::CallResult;
+use crate::domain::response::codes::RenewFallback;
 use crate::domain::response::outcome::{Count, Outcome};
-use crate::domain::response::settlement::{Part, Settlement};
-use crate::domain::response::verdict::{CallContext, Charge, Charging, Server, Signal, Wait, Work, judge};
+use crate::domain::response::settlement::{FollowUp, Settlement};
+use crate::domain::response::verdict::{
+    CallContext, Charge, Charging, ServerActivity, ServerHealth, Signal, Wait, assess,
+};
 
 impl Schedule {
     pub(super) fn intended(&mut self, id: RequestId, out: &mut Vec<Command>) {
@@ -61,7 +63,7 @@ impl Schedule {
         &mut self,
         now: Now,
         id: RequestId,
-        exchange: &Exchange,
+        result: &CallResult,
         generation: u64,
         out: &mut Vec<Command>,
     ) {
@@ -70,7 +72,7 @@ impl Schedule {
         };
         let Entry { job, ticket, mut request, past, terms, left, .. } = entry;
         self.jobs[job].fresh -= usize::from(past.is_none());
-        if matches!(exchange, Exchange::NotSent(_)) {
+        if matches!(result, CallResult::NotSent(_)) {
             request.attempts -= 1;
         }
         let plan = &self.jobs[job].plan;
@@ -83,24 +85,25 @@ impl Schedule {
         let (operation, delete_type) = (plan.operation, plan.delete_type);
         let new_usersig = self.signature.new_one(generation);
         let context = CallContext { operation, delete_type, charging, new_usersig };
-        let judgement = judge(&context, &request, exchange);
+        let assessment = assess(&context, &request, result);
         let items = request.items.len();
-        let settlement = Settlement::new(operation.name(), request, judgement.verdicts);
+        let settlement = Settlement::new(operation.name(), request, assessment.verdicts);
         let ended = settlement.ended_by_outcome();
-        let (work, fault) = (judgement.work, past.map_or(Fault::Servers, |past| self.fault(past)));
-        self.learned(now, id, &work, left, terms, out);
+        let (health, fault) = (assessment.health, past.map_or(Fault::Servers, |past| self.fault(past)));
+        self.learned(now, id, &health, left, terms, out);
         // What others did not keep from succeeding, and counts its attempts, comes to an end by itself.
-        let counts = charging != Charging::Off && settlement.parts.iter().all(|part| part.wait != Wait::None);
-        if matches!(work, Work::Failed(_)) && !(fault == Fault::Own && counts) {
+        let counts =
+            charging != Charging::Off && settlement.follow_ups.iter().all(|follow_up| follow_up.wait != Wait::None);
+        if matches!(health, ServerHealth::Failing(_)) && !(fault == Fault::Own && counts) {
             self.breaker.in_vain(left);
         }
         let urgent = self.is_urgent(job, ticket, &settlement, &ended);
-        self.recording.insert(id, Recording { job, ticket, items, left, work, fault, ended });
-        match judgement.server {
-            Server::Done => out.push(Command::Record { job, settlement, urgent }),
-            Server::MayBeWriting => self.set(now + SERVER_MAY_BE_WRITING, Timer::Record(job, settlement)),
+        self.recording.insert(id, Recording { job, ticket, items, left, health, fault, ended });
+        match assessment.activity {
+            ServerActivity::Done => out.push(Command::Record { job, settlement, urgent }),
+            ServerActivity::MayBeWriting => self.set(now + SERVER_MAY_BE_WRITING, Timer::Record(job, settlement)),
         }
-        self.heard(job, generation, judgement.signal, out);
+        self.heard(job, generation, assessment.signal, out);
     }
 
     /// Whether something waits for this record: another request for an account or for width, the fuse, the next attempt, or,
@@ -116,15 +119,28 @@ impl Schedule {
         let others_under_way = self.active > self.recording.len() + 1;
         let awaited = !self.waiting.is_empty() && self.table.is_awaited(ticket);
         let at_full_width = self.jobs[job].is_at_full_width();
-        counts || !settlement.parts.is_empty() || !others_under_way || awaited || at_full_width || self.stop.is_some()
+        counts
+            || !settlement.follow_ups.is_empty()
+            || !others_under_way
+            || awaited
+            || at_full_width
+            || self.stop.is_some()
     }
 
     /// What an exchange tells of the server's health.
-    fn learned(&mut self, now: Now, id: RequestId, work: &Work, left: Now, terms: Terms, out: &mut Vec<Command>) {
-        match work {
-            Work::Done => self.breaker.succeeded(left, terms.paid()),
-            Work::NotAsked => self.breaker.probe_is_over(now, id),
-            Work::Failed(trouble) => {
+    fn learned(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        health: &ServerHealth,
+        left: Now,
+        terms: Terms,
+        out: &mut Vec<Command>,
+    ) {
+        match health {
+            ServerHealth::Working => self.breaker.succeeded(left, terms.paid()),
+            ServerHealth::Unknown => self.breaker.probe_is_over(now, id),
+            ServerHealth::Failing(trouble) => {
                 let (outage, patience) = (self.breaker.failed(now, id, trouble.clone()), self.patience());
                 if let Some(outage) = outage.filter(|outage| patience.is_some_and(|most| outage.lasts >= most)) {
                     self.halt(now, outage, out);
@@ -159,9 +175,9 @@ impl Schedule {
                 self.signature.taken(generation);
                 out.push(Command::Slow { job, scope, pause });
             }
-            Signal::Renew { code, reason, otherwise } => match self.signature.refused(generation) {
+            Signal::Renew { code, reason, fallback } => match self.signature.refused(generation) {
                 Refusal::Known => {}
-                Refusal::First => out.push(Command::Renew { job, generation, code, otherwise }),
+                Refusal::First => out.push(Command::Renew { job, generation, code, fallback }),
                 Refusal::Again => {
                     let reason = format!("{reason}; a new UserSig was refused as well: is this machine's clock right?");
                     self.stop(StopReason::Fatal { job, code: Some(code), reason }, out);
@@ -172,11 +188,11 @@ impl Schedule {
     }
 
     /// No other UserSig can be made: the code that refused this one keeps its other meaning.
-    pub(super) fn not_renewed(&mut self, job: JobNo, code: i64, otherwise: Otherwise, out: &mut Vec<Command>) {
+    pub(super) fn not_renewed(&mut self, job: JobNo, code: i64, fallback: RenewFallback, out: &mut Vec<Command>) {
         self.signature.cannot_be_replaced();
-        match otherwise {
-            Otherwise::Transient => {}
-            Otherwise::Fatal => {
+        match fallback {
+            RenewFallback::Transient => {}
+            RenewFallback::Fatal => {
                 let reason = "the UserSig is refused and there is no key to make another; \
                               hint: set IMBULK_SECRET_KEY, or IMBULK_USERSIG to a fresh one";
                 self.stop(StopReason::Fatal { job, code: Some(code), reason: reason.to_owned() }, out);
@@ -184,14 +200,14 @@ impl Schedule {
         }
     }
 
-    pub(super) fn recorded(&mut self, now: Now, id: RequestId, parts: Vec<Part>, out: &mut Vec<Command>) {
+    pub(super) fn recorded(&mut self, now: Now, id: RequestId, follow_ups: Vec<FollowUp>, out: &mut Vec<Command>) {
         let record = self.recording.remove(&id).expect("a settlement is recorded once");
         self.active -= 1;
         let state = &mut self.jobs[record.job];
         state.in_flight -= 1;
         state.dropped(record.items);
         record.ended.iter().for_each(|(outcome, items, rows)| state.count(*outcome, *items, *rows));
-        let free_at = self.send_again(now, &record, parts);
+        let free_at = self.send_again(now, &record, follow_ups);
         match self.jobs[record.job].alarm(record.job) {
             Some(reason) => self.stop(reason, out),
             None => self.release_held(record.job),
@@ -213,9 +229,9 @@ impl Schedule {
     }
 
     /// Sets the parts' timers. Returns until when the accounts of the request stay taken.
-    pub(super) fn send_again(&mut self, now: Now, record: &Recording, parts: Vec<Part>) -> Now {
+    pub(super) fn send_again(&mut self, now: Now, record: &Recording, follow_ups: Vec<FollowUp>) -> Now {
         let mut free_at = now;
-        for Part { request, wait } in parts {
+        for FollowUp { request, wait } in follow_ups {
             let retry = self.jobs[record.job].plan.retry;
             let backed_off = now + delay(&retry, request.charged, self.dice.random());
             let (due, held_until) = match wait {
@@ -225,9 +241,9 @@ impl Schedule {
             };
             free_at = free_at.max(held_until);
             self.jobs[record.job].took(&request);
-            let toll = Toll::of(&record.work, wait, request.items.len(), record.items);
+            let toll = Toll::of(&record.health, wait, request.items.len(), record.items);
             // Where others of the same call got their word, the server was at work.
-            let fault = if record.work == Work::Done { Fault::Own } else { record.fault };
+            let fault = if record.health == ServerHealth::Working { Fault::Own } else { record.fault };
             let charge = if wait == Wait::None { Charge::Free } else { Charge::Attempt };
             let past = Past { toll, left: record.left, charge, fault };
             self.set(due, Timer::Rejoin(record.job, request, past));

@@ -32,7 +32,7 @@ use super::request::{Key, Request, RequestId};
 use super::response::outcome::{Count, Outcome};
 use super::response::settlement::Settlement;
 use super::response::tally::Tally;
-use super::response::verdict::{Charge, Work};
+use super::response::verdict::{Charge, ServerHealth};
 pub use backoff::{SERVER_MAY_BE_WRITING, delay};
 use breaker::Breaker;
 pub use breaker::Outage;
@@ -162,7 +162,7 @@ struct Recording {
     items: usize,
     /// When its bytes left, what that came to, and whose fault it was by what was known before.
     left: Now,
-    work: Work,
+    health: ServerHealth,
     fault: Fault,
     /// What ended: outcome, items, rows.
     ended: Vec<(Outcome, Count, Count)>,
@@ -217,13 +217,13 @@ impl Schedule {
             Event::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, &mut out)),
             Event::Sent { request, .. } => self.sent(now, request),
             Event::HeldBack(id) => self.withdraw(id, Stage::Leaving, &mut out),
-            Event::Replied { request, exchange, generation } => {
-                self.replied(now, request, &exchange, generation, &mut out);
+            Event::Replied { request, result, generation } => {
+                self.replied(now, request, &result, generation, &mut out);
             }
-            Event::Recorded { request, parts } => self.recorded(now, request, parts, &mut out),
+            Event::Recorded { request, follow_ups } => self.recorded(now, request, follow_ups, &mut out),
             Event::Withdrawn(id) => self.withdrawn(id, &mut out),
             Event::Reopened(id) => self.reopened(id, &mut out),
-            Event::NotRenewed { job, code, otherwise } => self.not_renewed(job, code, otherwise, &mut out),
+            Event::NotRenewed { job, code, fallback } => self.not_renewed(job, code, fallback, &mut out),
             Event::Tick => {}
             Event::Stop(reason) => self.stop(reason, &mut out),
         }

@@ -1,6 +1,6 @@
 //! What repetitions may cost: tokens in a bucket, which only success fills.
 
-use crate::domain::response::verdict::{Trouble, Wait, Work};
+use crate::domain::response::verdict::{ServerHealth, Trouble, Wait};
 
 /// The most tokens, and how many there are at the start.
 const MOST: u32 = 500;
@@ -20,18 +20,18 @@ impl Toll {
     pub(super) const FREE: Self = Self(0);
 
     /// For `items` that go out again after an exchange of `of` items. Where the others got their word, a part of it.
-    pub(super) fn of(work: &Work, wait: Wait, items: usize, of: usize) -> Self {
-        let whole = match (work, wait) {
+    pub(super) fn of(health: &ServerHealth, wait: Wait, items: usize, of: usize) -> Self {
+        let whole = match (health, wait) {
             // Halves of a batch, a new signature: nothing failed. A throttle of single items is the limiter's affair.
-            (Work::Done | Work::NotAsked, Wait::None) => return Self::FREE,
-            (Work::Failed(Trouble::Unreachable(_)), Wait::None) | (_, Wait::Backoff) => FULL,
-            (Work::Failed(_), Wait::None) | (_, Wait::Alone) => LIGHT,
+            (ServerHealth::Working | ServerHealth::Unknown, Wait::None) => return Self::FREE,
+            (ServerHealth::Failing(Trouble::Unreachable(_)), Wait::None) | (_, Wait::Backoff) => FULL,
+            (ServerHealth::Failing(_), Wait::None) | (_, Wait::Alone) => LIGHT,
         };
-        match work {
-            Work::Failed(_) => Self(whole),
-            Work::Done | Work::NotAsked => {
-                let part = (u64::from(whole) * items as u64).div_ceil(of.max(1) as u64);
-                Self(u32::try_from(part).unwrap_or(whole).min(whole))
+        match health {
+            ServerHealth::Failing(_) => Self(whole),
+            ServerHealth::Working | ServerHealth::Unknown => {
+                let follow_up = (u64::from(whole) * items as u64).div_ceil(of.max(1) as u64);
+                Self(u32::try_from(follow_up).unwrap_or(whole).min(whole))
             }
         }
     }
@@ -76,13 +76,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn failing() -> Work {
-        Work::Failed(Trouble::Failing(String::new()))
+    fn failing() -> ServerHealth {
+        ServerHealth::Failing(Trouble::Failing(String::new()))
     }
 
     #[test]
     fn a_repetition_takes_14_tokens_and_5_after_a_throttle_or_a_conflict() {
-        let refused = Work::Failed(Trouble::Unreachable(String::new()));
+        let refused = ServerHealth::Failing(Trouble::Unreachable(String::new()));
         assert_eq!(Toll::of(&failing(), Wait::Backoff, 7, 7), Toll(14));
         assert_eq!(Toll::of(&refused, Wait::None, 7, 7), Toll(14));
         assert_eq!(Toll::of(&failing(), Wait::None, 7, 7), Toll(5));
@@ -92,11 +92,11 @@ mod tests {
 
     #[test]
     fn a_part_of_a_batch_takes_its_part_and_a_half_of_a_split_one_nothing() {
-        assert_eq!(Toll::of(&Work::Done, Wait::Backoff, 3, 100), Toll(1));
-        assert_eq!(Toll::of(&Work::Done, Wait::Backoff, 50, 100), Toll(7));
-        assert_eq!(Toll::of(&Work::Done, Wait::Alone, 99, 100), Toll(5));
-        assert_eq!(Toll::of(&Work::Done, Wait::None, 50, 100), Toll::FREE);
-        assert_eq!(Toll::of(&Work::NotAsked, Wait::None, 100, 100), Toll::FREE);
+        assert_eq!(Toll::of(&ServerHealth::Working, Wait::Backoff, 3, 100), Toll(1));
+        assert_eq!(Toll::of(&ServerHealth::Working, Wait::Backoff, 50, 100), Toll(7));
+        assert_eq!(Toll::of(&ServerHealth::Working, Wait::Alone, 99, 100), Toll(5));
+        assert_eq!(Toll::of(&ServerHealth::Working, Wait::None, 50, 100), Toll::FREE);
+        assert_eq!(Toll::of(&ServerHealth::Unknown, Wait::None, 100, 100), Toll::FREE);
     }
 
     #[test]

@@ -45,7 +45,7 @@ use crate::domain::rate_limit::shared_pace;
 use crate::domain::rate_limit::slots::{Slot, Survey, Terms, UNANSWERED, WINDOW, held_until, survey, unheld_from};
 use crate::domain::rate_limit::throttle::Cut;
 use crate::domain::rate_limit::{Cap, Moment};
-use crate::fail_point::{self, Deed};
+use crate::fail_point::{self, FailPoint};
 
 const MAGIC: [u8; 16] = *b"imbulk slots v2\n";
 const NAME: usize = 64;
@@ -69,7 +69,7 @@ const LOCK_TRIES: u32 = 500;
 pub(super) struct Ledger {
     file: File,
     path: PathBuf,
-    exchange_timeout: Duration,
+    call_timeout: Duration,
 }
 
 /// The slots of the app or of one command, and which of them were free when last looked over.
@@ -137,9 +137,9 @@ impl Ledger {
     /// Opens the ledger, which is made if it is not there, for everyone to write: users of one machine share the
     /// limit of an app. In a folder that others can write to, too, nothing is trusted: no links are followed, and
     /// a file that is not a ledger is never written to.
-    pub(super) fn open(path: &Path, exchange_timeout: Duration) -> Result<Self, LedgerError> {
+    pub(super) fn open(path: &Path, call_timeout: Duration) -> Result<Self, LedgerError> {
         let file = open_or_create(path).map_err(|source| io_error(path, "open", source))?;
-        let ledger = Self { file, path: path.to_owned(), exchange_timeout };
+        let ledger = Self { file, path: path.to_owned(), call_timeout };
         ledger.refuse_other_files()?;
         ledger.begin()?;
         Ok(ledger)
@@ -216,7 +216,7 @@ impl Ledger {
             if section.seen.looked.is_none_or(|looked| now.since(looked) >= LOOK_EVERY) {
                 self.look_over(section, now)?;
             }
-            if let Some(next) = section.holds_back(now, self.exchange_timeout) {
+            if let Some(next) = section.holds_back(now, self.call_timeout) {
                 return Ok(Err(next));
             }
         }
@@ -224,7 +224,7 @@ impl Ledger {
             Ok(slots) => slots,
             Err(next) => return Ok(Err(next)),
         };
-        fail_point::before(Deed::TakeSlots);
+        fail_point::before(FailPoint::TakeSlots);
         for ((slot, due), section) in slots.iter().zip(due).zip([command, app]) {
             self.write(slot.place, &to_bytes(Slot { free_at: UNANSWERED, taken: now, before: slot.taken }))?;
             section.free.pop();
@@ -235,7 +235,7 @@ impl Ledger {
                 self.write(section.place_of_word(), &section.word.to_bytes())?;
             }
         }
-        fail_point::after(Deed::TakeSlots);
+        fail_point::after(FailPoint::TakeSlots);
         Ok(Ok(Taken { slots: slots.map(|slot| slot.place), at: now }))
     }
 
@@ -246,20 +246,20 @@ impl Ledger {
 
     /// No byte of the call left. Its slots are held for as long as a call lasts that can't be made, and prove nothing.
     pub(super) fn give_back(&self, taken: &Taken) -> Result<(), LedgerError> {
-        let free_at = held_until(taken.at, self.exchange_timeout);
+        let free_at = held_until(taken.at, self.call_timeout);
         self.change(taken, |slot| Slot { free_at, taken: Moment::from_nanos(0), ..slot })
     }
 
     fn change(&self, taken: &Taken, change: impl Fn(Slot) -> Slot) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
-        fail_point::before(Deed::FreeSlots);
+        fail_point::before(FailPoint::FreeSlots);
         for place in taken.slots {
             let slot = self.slot(place)?;
             if slot.taken == taken.at && slot.free_at == UNANSWERED {
                 self.write(place, &to_bytes(change(slot)))?;
             }
         }
-        fail_point::after(Deed::FreeSlots);
+        fail_point::after(FailPoint::FreeSlots);
         Ok(())
     }
 
@@ -316,7 +316,7 @@ impl Ledger {
 
     /// A free slot of the section, the last of `free`; or when there is one again.
     fn find(&self, section: &mut Section, now: Moment) -> Result<Result<Free, Moment>, LedgerError> {
-        let terms = section.terms(self.exchange_timeout);
+        let terms = section.terms(self.call_timeout);
         loop {
             while let Some(number) = section.free.last() {
                 let place = section.place(*number);
@@ -327,7 +327,7 @@ impl Ledger {
                 section.free.pop();
             }
             if section.seen.looked == Some(now) {
-                return Ok(Err(section.seen.next.unwrap_or_else(|| held_until(now, self.exchange_timeout))));
+                return Ok(Err(section.seen.next.unwrap_or_else(|| held_until(now, self.call_timeout))));
             }
             self.look_over(section, now)?;
         }
@@ -336,7 +336,7 @@ impl Ledger {
     /// Looks over all slots.
     fn look_over(&self, section: &mut Section, now: Moment) -> Result<(), LedgerError> {
         self.check()?;
-        let terms = section.terms(self.exchange_timeout);
+        let terms = section.terms(self.call_timeout);
         let found = survey(&self.slots(section, section.cap)?, now, section.seen.heard, terms);
         for (number, slot) in &found.changed {
             self.write(section.place(*number), &to_bytes(*slot))?;
@@ -485,17 +485,17 @@ impl Section {
         Some(Cut { at: Moment::from_nanos(at), limit, trust })
     }
 
-    fn terms(&self, exchange_timeout: Duration) -> Terms {
-        Terms { cap: self.cap, used: self.slots, exchange_timeout }
+    fn terms(&self, call_timeout: Duration) -> Terms {
+        Terms { cap: self.cap, used: self.slots, call_timeout }
     }
 
     /// Where answers have stopped coming, calls leave one at a time, to see whether the server answers again: then this says when the
     /// next one may.
-    fn holds_back(&self, now: Moment, exchange_timeout: Duration) -> Option<Moment> {
-        let terms = self.terms(exchange_timeout);
-        let silent = self.seen.waiting_since.is_some_and(|since| now.since(since) >= exchange_timeout);
+    fn holds_back(&self, now: Moment, call_timeout: Duration) -> Option<Moment> {
+        let terms = self.terms(call_timeout);
+        let silent = self.seen.waiting_since.is_some_and(|since| now.since(since) >= call_timeout);
         let full = self.seen.unanswered >= self.cap - terms.kept_for_probes();
-        let next = self.seen.last?.plus(exchange_timeout);
+        let next = self.seen.last?.plus(call_timeout);
         (self.probes && (silent || full) && next > now).then_some(next)
     }
 
@@ -585,7 +585,7 @@ pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
         Err(rustix::io::Errno::NOENT) => return Some(now),
         Err(_) => return None,
     };
-    let ledger = Ledger { file, path: path.to_owned(), exchange_timeout: Duration::ZERO };
+    let ledger = Ledger { file, path: path.to_owned(), call_timeout: Duration::ZERO };
     let mut mark = [0; MAGIC.len()];
     // What is no ledger is not ours to remove.
     let is_ours = ledger.refuse_other_files().is_ok() && matches!(ledger.read(0, &mut mark), Ok(0)) || mark == MAGIC;

@@ -48,7 +48,7 @@ pub(crate) struct Kill {
 
 /// What the checker found.
 #[derive(Debug, Default)]
-pub(crate) struct Judgement {
+pub(crate) struct Assessment {
     pub(crate) wrong: Vec<String>,
     /// Calls that sent something again which the server had answered for good, but no longer to anybody.
     pub(crate) sent_again: usize,
@@ -80,14 +80,14 @@ impl Evidence {
 
     /// Fails with all that is wrong.
     #[track_caller]
-    pub(crate) fn check(&self) -> Judgement {
+    pub(crate) fn check(&self) -> Assessment {
         let judgement = self.judge();
         let shown: Vec<_> = judgement.wrong.iter().take(20).collect();
         assert!(shown.is_empty(), "{} complaints, the first: {shown:#?}", judgement.wrong.len());
         judgement
     }
 
-    pub(crate) fn judge(&self) -> Judgement {
+    pub(crate) fn judge(&self) -> Assessment {
         let mut wrong = Vec::new();
         let by_row = self.by_row(&mut wrong);
         self.sums(&mut wrong);
@@ -96,7 +96,7 @@ impl Evidence {
         calls::windows(&self.journal, self.caps, &mut wrong);
         calls::overlaps(&self.journal, &mut wrong);
         let sent_again = histories::judge(self, &by_row, &mut wrong);
-        Judgement { wrong, sent_again }
+        Assessment { wrong, sent_again }
     }
 
     /// How many requests of the job were in flight at the kills.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use imbulk::fail_point::Deed;
+use imbulk::fail_point::FailPoint;
 use imbulk_sandbox::Command;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -46,34 +46,34 @@ enum Way {
 }
 
 /// The way to a deed, and how often at least it is done there.
-fn way(deed: Deed) -> (Way, u32) {
+fn way(deed: FailPoint) -> (Way, u32) {
     match deed {
-        Deed::Mark
-        | Deed::Migrate
-        | Deed::DiscardLoads
-        | Deed::InsertRun
-        | Deed::FinishLoad
-        | Deed::Begin
-        | Deed::Pulse
-        | Deed::Finish
-        | Deed::Close => (Way::Run, 1),
-        Deed::Intend | Deed::Record => (Way::Run, 5),
-        Deed::TakeSlots | Deed::FreeSlots | Deed::Send | Deed::Read => (Way::Run, 60),
-        Deed::LoadChunk => (Way::LongLoad, 2),
-        Deed::Rescue | Deed::Reopen => (Way::Rescue, 1),
-        Deed::Protect => (Way::Protect, 1),
-        Deed::Discard => (Way::NewInput, 1),
-        Deed::Supersede => (Way::Again, 1),
-        Deed::Withdraw | Deed::NoteStop => (Way::Stop, 1),
-        Deed::Limit => (Way::Limit, 1),
-        Deed::Retry => (Way::Retry, 1),
-        Deed::PlaceFile => (Way::Results, 1),
+        FailPoint::Mark
+        | FailPoint::Migrate
+        | FailPoint::DiscardLoads
+        | FailPoint::InsertRun
+        | FailPoint::FinishLoad
+        | FailPoint::Begin
+        | FailPoint::Pulse
+        | FailPoint::Finish
+        | FailPoint::Close => (Way::Run, 1),
+        FailPoint::Intend | FailPoint::Record => (Way::Run, 5),
+        FailPoint::TakeSlots | FailPoint::FreeSlots | FailPoint::Send | FailPoint::Read => (Way::Run, 60),
+        FailPoint::LoadChunk => (Way::LongLoad, 2),
+        FailPoint::Rescue | FailPoint::Reopen => (Way::Rescue, 1),
+        FailPoint::Protect => (Way::Protect, 1),
+        FailPoint::Discard => (Way::NewInput, 1),
+        FailPoint::Supersede => (Way::Again, 1),
+        FailPoint::Withdraw | FailPoint::NoteStop => (Way::Stop, 1),
+        FailPoint::Limit => (Way::Limit, 1),
+        FailPoint::Retry => (Way::Retry, 1),
+        FailPoint::PlaceFile => (Way::Results, 1),
     }
 }
 
 /// A point, and at which time it kills.
 struct Point {
-    deed: Deed,
+    deed: FailPoint,
     side: &'static str,
     nth: u32,
 }
@@ -151,7 +151,7 @@ impl Point {
 
     /// Of the run in whose place the other one stands nothing is sent, before or after.
     fn in_place_of_another(&self, victim: &mut Victim) {
-        let begun = Self { deed: Deed::Begin, side: "After", nth: 1 };
+        let begun = Self { deed: FailPoint::Begin, side: "After", nth: 1 };
         begun.killed(victim, RUN);
         self.killed(victim, &["run", "job.toml", "--execute", "--yes", "--again"]);
     }
@@ -202,7 +202,7 @@ fn killed_before_and_after_every_commit_and_send_it_goes_on() {
     eprintln!("IMBULK_SEED={seed}");
     let mut dice = SmallRng::seed_from_u64(seed);
     let mut points = Vec::new();
-    for deed in Deed::ALL.iter().copied() {
+    for deed in FailPoint::ALL.iter().copied() {
         for side in ["Before", "After"] {
             points.push(Point { deed, side, nth: 1 });
             let often = way(deed).1;
@@ -228,7 +228,7 @@ fn killed_before_and_after_every_commit_and_send_it_goes_on() {
 #[test]
 fn a_point_that_is_not_reached_is_no_proof() {
     let mut victim = Victim::new(vec![Work::new(OPERATION, mixed(OPERATION, 30))], FAST);
-    let point = Point { deed: Deed::Finish, side: "After", nth: 2 };
+    let point = Point { deed: FailPoint::Finish, side: "After", nth: 2 };
     let output = point.armed(&mut victim, |victim| victim.bench.run("job.toml"));
     let missed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| victim.bury(&output)));
     assert!(missed.is_err(), "it ended by itself, and nobody noticed");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use imbulk::domain::request::{Item, RequestId};
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::response::settlement::{Ended, Part};
-use imbulk::domain::response::verdict::Ending;
+use imbulk::domain::response::settlement::{EndedItems, FollowUp};
+use imbulk::domain::response::verdict::ItemResult;
 use imbulk::domain::schedule::{Command, Event};
 
 use super::{Happening, Session, World};
@@ -50,21 +50,21 @@ impl World<'_> {
 
     pub(super) fn deliver(&mut self, session: &mut Session<'_>, event: Event) {
         match &event {
-            Event::Recorded { request, parts } => {
+            Event::Recorded { request, follow_ups } => {
                 session.lets_go(*request);
-                session.account.recorded(*request, parts);
-                parts.iter().for_each(|part| session.takes_in(&part.request));
+                session.account.recorded(*request, follow_ups);
+                follow_ups.iter().for_each(|follow_up| session.takes_in(&follow_up.request));
                 let moved = session.moved.get_mut(request).and_then(VecDeque::pop_front);
                 let at = self.place(session, *request);
                 let retry = &self.night.jobs[session.jobs[at]].retry;
-                session.progress.recorded(*request, parts, retry, self.now);
+                session.progress.recorded(*request, follow_ups, retry, self.now);
                 let moved = moved.unwrap_or_default();
-                for released in session.canaries[at].recorded(*request, parts, &moved) {
+                for released in session.canaries[at].recorded(*request, follow_ups, &moved) {
                     let stored = &self.queue.requests[&released];
                     session.order.comes(released, self.keys(stored.job, &stored.request));
                 }
                 for (outcome, _, rows) in moved {
-                    session.told[at].settle(outcome, rows);
+                    session.told[at].finish(outcome, rows);
                 }
             }
             Event::Withdrawn(request) => session.lets_go(*request),
@@ -228,13 +228,13 @@ impl World<'_> {
             Ok(Written::Intended(requests)) => Some(Event::Intended(requests)),
             Ok(Written::Withdrawn(request)) => Some(Event::Withdrawn(request)),
             Ok(Written::Reopened(request)) => Some(Event::Reopened(request)),
-            Ok(Written::Recorded { job, request, parts, ended }) => {
-                for Ended { ending, items } in &ended {
-                    items.iter().for_each(|item| self.check_outcome(job, request, item, ending));
+            Ok(Written::Recorded { job, request, follow_ups, ended }) => {
+                for EndedItems { result, items } in &ended {
+                    items.iter().for_each(|item| self.check_outcome(job, request, item, result));
                 }
-                self.check_attempts(job, request, &parts);
+                self.check_attempts(job, request, &follow_ups);
                 self.report.settled.insert(request, self.now);
-                Some(Event::Recorded { request, parts })
+                Some(Event::Recorded { request, follow_ups })
             }
         }
     }
@@ -243,7 +243,7 @@ impl World<'_> {
         checked.map_err(|(invariant, what)| self.fail(invariant, what)).ok()
     }
 
-    fn check_attempts(&mut self, job: usize, request: RequestId, parts: &[Part]) {
+    fn check_attempts(&mut self, job: usize, request: RequestId, follow_ups: &[FollowUp]) {
         let most = self.night.jobs[job].retry.max_attempts.get();
         for (row, charge) in self.heard.remove(&request).unwrap_or_default() {
             let charged = self.charged.entry((job, row)).or_default();
@@ -253,16 +253,16 @@ impl World<'_> {
                 return self.fail(Invariant::AttemptsAreBounded, what);
             }
         }
-        for part in parts {
-            let charged = part.request.charged;
+        for follow_up in follow_ups {
+            let charged = follow_up.request.charged;
             if charged >= most {
-                self.fail(Invariant::AttemptsAreBounded, format!("request {} has {charged}", part.request.id));
+                self.fail(Invariant::AttemptsAreBounded, format!("request {} has {charged}", follow_up.request.id));
             }
         }
     }
 
-    fn check_outcome(&mut self, job: usize, request: RequestId, item: &Item, ending: &Ending) {
-        let outcome = ending.outcome;
+    fn check_outcome(&mut self, job: usize, request: RequestId, item: &Item, result: &ItemResult) {
+        let outcome = result.outcome;
         for row in item.rows() {
             if self.outcomes.insert((job, row), outcome).is_some() {
                 self.fail(Invariant::EveryRowOnce, format!("row {row} of job {job} has two outcomes"));
@@ -270,8 +270,8 @@ impl World<'_> {
         }
         let heard = self.heard.get(&request).and_then(|heard| heard.get(&item.row)).copied().unwrap_or(0);
         let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0) + heard;
-        if ending.reason.contains("attempts used up") && charged < self.night.jobs[job].retry.max_attempts.get() {
-            let what = format!("row {} of job {job} ended after {charged} attempts that count: {ending:?}", item.row);
+        if result.reason.contains("attempts used up") && charged < self.night.jobs[job].retry.max_attempts.get() {
+            let what = format!("row {} of job {job} ended after {charged} attempts that count: {result:?}", item.row);
             self.fail(Invariant::NothingFailsInAnOutage, what);
         }
         let stored = self.queue.requests[&request].request.clone();

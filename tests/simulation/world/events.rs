@@ -65,7 +65,7 @@ impl World<'_> {
         let (call, fate) = &self.calls[&number];
         let (works, replies) = (fate.works, fate.replies);
         let event =
-            Event::Replied { request: call.request.id, exchange: fate.exchange.clone(), generation: call.generation };
+            Event::Replied { request: call.request.id, result: fate.result.clone(), generation: call.generation };
         if let Some((begins, ends)) = works {
             self.on(session, begins, Happening::Arrive(number));
             self.on(session, ends, Happening::Finish(number));

@@ -1,269 +1,269 @@
 //! Codes of accounts and signatures: 7xxxx, and 9xxxx of services around them.
 
-use super::{Class, DATA_LEFT, Entry, FATAL, HALF_DONE, OF_ONE_ITEM, RENEW, Rule, SLOW_COMMAND, TIMED_OUT};
+use super::{CodeInfo, DATA_LEFT, ErrorClass, FATAL, HALF_DONE, OF_ONE_ITEM, RENEW, Rule, SLOW_COMMAND, TIMED_OUT};
 
 /// In ascending order.
-pub(super) static ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) static CODES: &[CodeInfo] = &[
+    CodeInfo {
         codes: 70_001..=70_001,
         meaning: "the UserSig has expired",
         advice: "set IMBULK_SECRET_KEY, from which a new one is made in time; check the clock of this machine",
         source: "error code tables 2023 and 2025",
         rule: RENEW,
     },
-    Entry {
+    CodeInfo {
         codes: 70_002..=70_002,
         meaning: "the UserSig is empty",
         advice: "check that IMBULK_USERSIG is complete, or set IMBULK_SECRET_KEY",
         source: "error code table 2023",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_003..=70_003,
         meaning: "the UserSig is no UserSig; often it was cut off",
         advice: "check that IMBULK_USERSIG is complete, or set IMBULK_SECRET_KEY",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_005..=70_005,
         meaning: "the UserSig is no UserSig; often it was cut off",
         advice: "check that IMBULK_USERSIG is complete, or set IMBULK_SECRET_KEY",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_009..=70_009,
         meaning: "the signature is wrong, as with the key of another app",
         advice: "check that the secret key is the one of `[app] sdkappid`",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_013..=70_013,
         meaning: "the UserSig was made for another identifier",
         advice: "make `[app] identifier` and the UserSig agree",
         source: "error code table 2023",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_014..=70_014,
         meaning: "the UserSig was made for another SDKAppID",
         advice: "make `[app] sdkappid` and the UserSig agree",
         source: "error code table 2023",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_016..=70_016,
         meaning: "the server has no key for this app: the app may live in another data centre",
         advice: "check `[app] sdkappid` and `region`",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_017..=70_017,
         meaning: "the UserSig was revoked",
         advice: "set IMBULK_SECRET_KEY; see who invalidated the logins of the admin",
         source: "public client SDKs",
         rule: RENEW,
     },
-    Entry {
+    CodeInfo {
         codes: 70_020..=70_020,
         meaning: "the app is not found: the app may live in another data centre",
         advice: "check `[app] sdkappid` and `region`",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_050..=70_050,
         meaning: "the signature is wrong and was tried too often",
         advice: "wait a minute and check the secret key",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_051..=70_051,
         meaning: "the account is on the blocklist of the app",
         advice: "if it is the admin, take another `[app] identifier`",
         source: "error code table 2023",
-        rule: Rule::ByLevel { request: Class::Fatal, item: Class::ItemFailed },
+        rule: Rule::ByLevel { request: ErrorClass::Fatal, item: ErrorClass::ItemFailed },
     },
-    Entry {
+    CodeInfo {
         codes: 70_052..=70_052,
         meaning: "the UserSig was invalidated",
         advice: "set IMBULK_SECRET_KEY, from which a new one is made",
         source: "old error code table",
         rule: RENEW,
     },
-    Entry {
+    CodeInfo {
         codes: 70_107..=70_107,
         meaning: "the account does not exist",
         advice: "nothing where it was to be deleted; else check the id or import the account",
         source: "page account_delete; error code table 2025",
         rule: Rule::DoneOn { operation: "account_delete", info: &[] },
     },
-    Entry {
+    CodeInfo {
         codes: 70_114..=70_114,
         meaning: "the security policy restricts how often the account logs in",
         advice: "nothing, unless it goes on: then run less often",
         source: "error code table 2023",
         rule: SLOW_COMMAND,
     },
-    Entry {
+    CodeInfo {
         codes: 70_169..=70_169,
         meaning: "the server ran into a time-out",
         advice: "nothing, unless it goes on",
         source: "page account_delete; error code table 2023",
         rule: TIMED_OUT,
     },
-    Entry {
+    CodeInfo {
         codes: 70_202..=70_202,
         meaning: "the server ran into a time-out",
         advice: "nothing, unless it goes on",
         source: "page account_delete; error code table 2023",
         rule: TIMED_OUT,
     },
-    Entry {
+    CodeInfo {
         codes: 70_206..=70_206,
         meaning: "the number of accounts in the batch is not legal",
         advice: "nothing: smaller batches are tried",
         source: "error code table 2023",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 70_398..=70_398,
         meaning: "the app holds as many accounts as its plan allows",
         advice: "delete accounts or change the plan; deleting never answers so",
         source: "error code table 2025; page account_import",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_399..=70_399,
         meaning: "the id was deleted less than three months ago and cannot be imported again",
         advice: "wait, or take another id; deleting never answers so",
         source: "error code table 2025",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 70_402..=70_402,
         meaning: "a parameter is not legal",
         advice: "`imbulk results NAME --outcome failed` shows the item; correct it",
         source: "page account_delete",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 70_403..=70_403,
         meaning: "the call needs an admin of the app",
         advice: "name an admin in `[app] identifier`, or make this account one in the console",
         source: "page account_delete",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_404..=70_404,
         meaning: "the client is too old",
         advice: "ask the support of the API: no server call should be answered so",
         source: "error code table 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 70_500..=70_500,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on: then ask the support of the API",
         source: "page account_delete; error code table 2025",
         rule: DATA_LEFT,
     },
-    Entry {
+    CodeInfo {
         codes: 71_000..=71_000,
         meaning: "the app does not allow deleting accounts",
         advice: "allow deleting accounts in the console, or delete them in an app with the trial plan",
         source: "page account_delete; error code table 2025 words it anew",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 72_000..=72_000,
         meaning: "the trial plan has used up its daily active users",
         advice: "wait for the next day, or buy a plan",
         source: "error code table 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 72_001..=72_001,
         meaning: "a feature that the call needs is not enabled",
         advice: "enable it in the console",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 72_002..=72_002,
         meaning: "the trial plan has used up its monthly active users",
         advice: "wait for the next month, or buy a plan",
         source: "error code table 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 72_010..=72_010,
         meaning: "one account is used too often",
         advice: "nothing, unless it goes on",
         source: "error code table 2025",
         rule: SLOW_COMMAND,
     },
-    Entry {
+    CodeInfo {
         codes: 72_011..=72_011,
         meaning: "a feature that the call needs is not enabled",
         advice: "enable it in the console",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 72_012..=72_012,
         meaning: "a feature that the call needs is not enabled",
         advice: "enable it in the console",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 80_005..=80_005,
         meaning: "the service of the app is deactivated",
         advice: "activate the app in the console",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 90_001..=90_001,
         meaning: "the server could not read the JSON of the request",
         advice: "report this as a bug of imbulk",
         source: "pages of the openim commands",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 90_009..=90_009,
         meaning: "the call needs an admin of the app",
         advice: "name an admin in `[app] identifier`",
         source: "pages of the openim commands",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 90_992..=90_992,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on",
         source: "pages of the openim commands",
         rule: HALF_DONE,
     },
-    Entry {
+    CodeInfo {
         codes: 90_994..=90_994,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on",
         source: "pages of the openim commands",
         rule: HALF_DONE,
     },
-    Entry {
+    CodeInfo {
         codes: 90_995..=90_995,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on",
         source: "pages of the openim commands",
         rule: HALF_DONE,
     },
-    Entry {
+    CodeInfo {
         codes: 91_000..=91_000,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on",

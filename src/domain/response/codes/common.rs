@@ -1,45 +1,45 @@
 //! Codes that every command may answer with: 600xx, as a rule the verdict on a whole request.
 
-use super::{Entry, FATAL, OF_ONE_ITEM, RENEW_OR_WAIT, SLOW_APP, SLOW_COMMAND, TIMED_OUT};
+use super::{CodeInfo, FATAL, OF_ONE_ITEM, RENEW_OR_WAIT, SLOW_APP, SLOW_COMMAND, TIMED_OUT};
 
 /// In ascending order.
-pub(super) static ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) static CODES: &[CodeInfo] = &[
+    CodeInfo {
         codes: 60_002..=60_002,
         meaning: "the server could not read the HTTP request or its URL",
         advice: "check `[app] endpoint`; a proxy may have changed the request",
         source: "REST API overview",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_003..=60_003,
         meaning: "the server could not read the JSON of the request",
         advice: "report this as a bug of imbulk",
         source: "REST API overview",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 60_004..=60_004,
         meaning: "the check of the signing account or its UserSig failed",
         advice: "check `[app] identifier` and the secret key if it comes back",
         source: "REST API overview; error code table 2025 words it anew",
         rule: RENEW_OR_WAIT,
     },
-    Entry {
+    CodeInfo {
         codes: 60_005..=60_005,
         meaning: "the check of the signing account or its UserSig failed",
         advice: "check `[app] identifier` and the secret key if it comes back",
         source: "REST API overview; error code table 2025 words it anew",
         rule: RENEW_OR_WAIT,
     },
-    Entry {
+    CodeInfo {
         codes: 60_006..=60_006,
         meaning: "the SDKAppID is not valid",
         advice: "check `[app] sdkappid`",
         source: "REST API overview",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_007..=60_007,
         meaning: "too many calls of this command a second",
         advice: "nothing, unless it goes on: then lower `[limits] calls_per_second`, or see who else calls this command",
@@ -47,70 +47,70 @@ pub(super) static ENTRIES: &[Entry] = &[
         rule: SLOW_COMMAND,
     },
     // Two things under one code: the one that may have taken effect decides.
-    Entry {
+    CodeInfo {
         codes: 60_008..=60_008,
         meaning: "the service ran into a time-out, or could not read the request",
         advice: "nothing, unless every request ends so: then something on the way changes them",
         source: "error code tables 2023 and 2025",
         rule: TIMED_OUT,
     },
-    Entry {
+    CodeInfo {
         codes: 60_009..=60_009,
         meaning: "the path of the URL names no command",
         advice: "check `[app] endpoint`: it ends before the path",
         source: "REST API overview",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_010..=60_010,
         meaning: "the signing account is no admin of the app",
         advice: "name an admin in `[app] identifier`, or make this account one in the console",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_011..=60_011,
         meaning: "too many calls to this app a second, all commands together",
         advice: "nothing, unless it goes on: then lower `[limits] app_calls_per_second`; other services share the budget",
         source: "REST API overview; error code table 2023",
         rule: SLOW_APP,
     },
-    Entry {
+    CodeInfo {
         codes: 60_012..=60_012,
         meaning: "the URL lacks the SDKAppID",
         advice: "report this as a bug of imbulk",
         source: "REST API overview",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_013..=60_013,
         meaning: "the server could not read an answer of its own",
         advice: "nothing, unless it goes on: then ask the support of the API",
         source: "error code tables 2023 and 2025",
         rule: TIMED_OUT,
     },
-    Entry {
+    CodeInfo {
         codes: 60_014..=60_014,
         meaning: "the check of the account ran into a time-out",
         advice: "nothing, unless it goes on",
         source: "error code tables 2023 and 2025",
         rule: TIMED_OUT,
     },
-    Entry {
+    CodeInfo {
         codes: 60_015..=60_015,
         meaning: "an account in the request is not a string",
         advice: "report this as a bug of imbulk",
         source: "REST API overview",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 60_016..=60_016,
         meaning: "the app is disabled",
         advice: "enable the app in the console",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_017..=60_017,
         meaning: "the API has disabled this request for the app",
         advice: "ask the support of the API",
@@ -118,56 +118,56 @@ pub(super) static ENTRIES: &[Entry] = &[
         rule: FATAL,
     },
     // What 60018 and 60019 count is said nowhere, so the wider scope slows down.
-    Entry {
+    CodeInfo {
         codes: 60_018..=60_018,
         meaning: "requests come too often",
         advice: "nothing, unless it goes on: then lower `[limits] app_calls_per_second`",
         source: "error code tables 2023 and 2025",
         rule: SLOW_APP,
     },
-    Entry {
+    CodeInfo {
         codes: 60_019..=60_019,
         meaning: "requests come too often",
         advice: "nothing, unless it goes on: then lower `[limits] app_calls_per_second`",
         source: "REST API overview; error code table 2023",
         rule: SLOW_APP,
     },
-    Entry {
+    CodeInfo {
         codes: 60_020..=60_020,
         meaning: "the plan of the app has run out, was not bought, or is in arrears",
         advice: "renew the plan in the console; it takes effect after some five minutes",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_021..=60_021,
         meaning: "calls from this IP address are not allowed",
         advice: "run imbulk on an allowed machine, or allow this one in the console",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_025..=60_025,
         meaning: "one of the URL parameters sdkappid, identifier, usersig or contenttype is wrong",
         advice: "check `[app] sdkappid` and `identifier`, and the secret",
         source: "error code table 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_026..=60_026,
         meaning: "the domain belongs to another data centre than the app",
         advice: "correct `[app] region`",
         source: "error code table 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_027..=60_027,
         meaning: "the app is of another product",
         advice: "check `[app] sdkappid`: it must be an app of Chat",
         source: "error code table 2025",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 60_028..=60_028,
         meaning: "the trial plan has used up its calls of 24 hours",
         advice: "run again tomorrow, or buy a plan",

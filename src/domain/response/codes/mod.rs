@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 
 /// Where in an answer a code stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub enum CodeLevel {
     /// `ErrorCode`: the verdict on the whole request.
     Request,
     /// `ResultCode`: the verdict on one item.
@@ -24,7 +24,7 @@ pub enum Level {
 
 /// How a code is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum ErrorClass {
     /// The API did it.
     Done,
     /// The state asked for was there.
@@ -36,7 +36,7 @@ pub enum Class {
     /// Too fast: everything within the scope slows down; counts as no attempt.
     Throttled(Scope, Pause),
     /// The UserSig is refused: a new one, once; then as this says.
-    Renew(Otherwise),
+    Renew(RenewFallback),
     /// The whole batch was refused for what may be one bad item: halves, until it stands alone; then failed.
     Split,
     /// The API's final no to this item.
@@ -72,7 +72,7 @@ pub enum Pause {
 
 /// How a code is treated that refuses a UserSig once a new one did not help, or cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Otherwise {
+pub enum RenewFallback {
     /// As fatal.
     Fatal,
     /// As transient: newer pages say that the check of the account failed and may pass later.
@@ -88,7 +88,7 @@ pub enum Scope {
     App,
 }
 
-impl Class {
+impl ErrorClass {
     /// The class in a word or two.
     pub const fn name(self) -> &'static str {
         match self {
@@ -139,8 +139,10 @@ impl Class {
             Self::Throttled(_, Pause::Long) => {
                 "nothing of this command is sent for 90 s, then it starts slowly; counts as no attempt"
             }
-            Self::Renew(Otherwise::Fatal) => "a new UserSig is made and the call sent again, once; after that as fatal",
-            Self::Renew(Otherwise::Transient) => {
+            Self::Renew(RenewFallback::Fatal) => {
+                "a new UserSig is made and the call sent again, once; after that as fatal"
+            }
+            Self::Renew(RenewFallback::Transient) => {
                 "a new UserSig is made and the call sent again, once; after that as transient"
             }
             Self::Split => "a batch is halved until the bad item is alone; an item alone gets the item's treatment",
@@ -159,7 +161,7 @@ impl Class {
 
 /// What is known of one code.
 #[derive(Debug)]
-pub struct Entry {
+pub struct CodeInfo {
     /// The code; a stretch of them where all mean the same.
     pub codes: RangeInclusive<i64>,
     /// What it means, in our words.
@@ -176,13 +178,13 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// The same wherever it stands.
-    Always(Class),
+    Always(ErrorClass),
     /// One way as the verdict on a request, another as the verdict on an item.
     ByLevel {
         /// As `ErrorCode`.
-        request: Class,
+        request: ErrorClass,
         /// As `ResultCode`, and for a request of one item.
-        item: Class,
+        item: ErrorClass,
     },
     /// It speaks of From_Account, so it is final for every item of the request. account_delete has no From_Account:
     /// there the code speaks of one item.
@@ -200,92 +202,92 @@ pub enum Rule {
 }
 
 /// It speaks of one item: a batch is split until that item stands alone, which then fails.
-const OF_ONE_ITEM: Rule = Rule::ByLevel { request: Class::Split, item: Class::ItemFailed };
+const OF_ONE_ITEM: Rule = Rule::ByLevel { request: ErrorClass::Split, item: ErrorClass::ItemFailed };
 /// Nothing of the job can succeed.
-const FATAL: Rule = Rule::Always(Class::Fatal);
+const FATAL: Rule = Rule::Always(ErrorClass::Fatal);
 /// The server failed before it wrote anything.
-const TRANSIENT: Rule = Rule::Always(Class::Transient(Effect::None));
+const TRANSIENT: Rule = Rule::Always(ErrorClass::Transient(Effect::None));
 /// The server failed, and may have done a part.
-const HALF_DONE: Rule = Rule::Always(Class::Transient(Effect::Partial));
+const HALF_DONE: Rule = Rule::Always(ErrorClass::Transient(Effect::Partial));
 /// The server failed, and of an account that is gone later data may remain.
-const DATA_LEFT: Rule = Rule::Always(Class::Transient(Effect::DataLeft));
+const DATA_LEFT: Rule = Rule::Always(ErrorClass::Transient(Effect::DataLeft));
 /// The server waited for an answer within itself in vain.
-const TIMED_OUT: Rule = Rule::Always(Class::Transient(Effect::Unknown));
+const TIMED_OUT: Rule = Rule::Always(ErrorClass::Transient(Effect::Unknown));
 /// Another UserSig may pass.
-const RENEW: Rule = Rule::Always(Class::Renew(Otherwise::Fatal));
+const RENEW: Rule = Rule::Always(ErrorClass::Renew(RenewFallback::Fatal));
 /// Another UserSig may pass, and so may time.
-const RENEW_OR_WAIT: Rule = Rule::Always(Class::Renew(Otherwise::Transient));
+const RENEW_OR_WAIT: Rule = Rule::Always(ErrorClass::Renew(RenewFallback::Transient));
 /// Too many calls of one command.
-const SLOW_COMMAND: Rule = Rule::Always(Class::Throttled(Scope::Command, Pause::Short));
+const SLOW_COMMAND: Rule = Rule::Always(ErrorClass::Throttled(Scope::Command, Pause::Short));
 /// A security policy stops the command.
-const PAUSE_COMMAND: Rule = Rule::Always(Class::Throttled(Scope::Command, Pause::Long));
+const PAUSE_COMMAND: Rule = Rule::Always(ErrorClass::Throttled(Scope::Command, Pause::Long));
 /// Too many calls to the app.
-const SLOW_APP: Rule = Rule::Always(Class::Throttled(Scope::App, Pause::Short));
+const SLOW_APP: Rule = Rule::Always(ErrorClass::Throttled(Scope::App, Pause::Short));
 
 /// Zero, the only code that means success.
-const DONE: Entry = Entry {
+const DONE: CodeInfo = CodeInfo {
     codes: 0..=0,
     meaning: "done",
     advice: "nothing to do",
     source: "all four pages",
-    rule: Rule::Always(Class::Done),
+    rule: Rule::Always(ErrorClass::Done),
 };
 
 /// The table: its families in ascending order, and so the codes of each.
-const FAMILIES: [&[Entry]; 5] = [&[DONE], relationship::ENTRIES, profile::ENTRIES, common::ENTRIES, account::ENTRIES];
+const FAMILIES: [&[CodeInfo]; 5] = [&[DONE], relationship::CODES, profile::CODES, common::CODES, account::CODES];
 
 /// Every entry, in ascending order of codes.
-pub fn entries() -> impl Iterator<Item = &'static Entry> {
+pub fn all_codes() -> impl Iterator<Item = &'static CodeInfo> {
     FAMILIES.into_iter().flatten()
 }
 
 /// What is known of `code`.
-pub fn entry(code: i64) -> Option<&'static Entry> {
+pub fn lookup(code: i64) -> Option<&'static CodeInfo> {
     FAMILIES.into_iter().find_map(|family| {
-        let next = family.partition_point(|entry| *entry.codes.end() < code);
-        family.get(next).filter(|entry| entry.codes.contains(&code))
+        let next = family.partition_point(|info| *info.codes.end() < code);
+        family.get(next).filter(|info| info.codes.contains(&code))
     })
 }
 
 /// How `code` is treated. `info` is the `ResultInfo` or `ErrorInfo` beside it, which tells some codes apart.
 ///
-/// At [`Level::Request`] the answer may be [`Class::Split`]. The caller halves the batch; once an item stands alone
-/// it asks again at [`Level::Item`], which never says `Split`.
-pub fn classify(operation: &str, level: Level, code: i64, info: &str) -> Class {
-    entry(code).map_or(Class::Unknown, |entry| entry.rule.class(operation, level, info))
+/// At [`CodeLevel::Request`] the answer may be [`ErrorClass::Split`]. The caller halves the batch; once an item stands alone
+/// it asks again at [`CodeLevel::Item`], which never says `Split`.
+pub fn classify(operation: &str, level: CodeLevel, code: i64, info: &str) -> ErrorClass {
+    lookup(code).map_or(ErrorClass::Unknown, |known| known.rule.class(operation, level, info))
 }
 
 impl Rule {
-    fn class(self, operation: &str, level: Level, info: &str) -> Class {
+    fn class(self, operation: &str, level: CodeLevel, info: &str) -> ErrorClass {
         match self {
             Self::Always(class) => class,
             Self::ByLevel { request, item } => match level {
-                Level::Request => request,
-                Level::Item => item,
+                CodeLevel::Request => request,
+                CodeLevel::Item => item,
             },
-            Self::NoFromAccount if operation == DELETES_ALL => Class::AlreadyDone,
+            Self::NoFromAccount if operation == DELETES_ALL => ErrorClass::AlreadyDone,
             Self::OfFromAccount | Self::NoFromAccount if operation == WITHOUT_FROM_ACCOUNT => {
                 OF_ONE_ITEM.class(operation, level, info)
             }
-            Self::OfFromAccount | Self::NoFromAccount => Class::ItemFailed,
+            Self::OfFromAccount | Self::NoFromAccount => ErrorClass::ItemFailed,
             Self::DoneOn { operation: on, info: says } => match level {
-                Level::Item if operation == on && says_one_of(info, says) => Class::AlreadyDone,
-                Level::Item | Level::Request => OF_ONE_ITEM.class(operation, level, info),
+                CodeLevel::Item if operation == on && says_one_of(info, says) => ErrorClass::AlreadyDone,
+                CodeLevel::Item | CodeLevel::Request => OF_ONE_ITEM.class(operation, level, info),
             },
         }
     }
 
     /// The rule in lines for people: where it applies, and the class there. The last line is for all other places.
-    pub fn lines(self) -> Vec<(String, Class)> {
+    pub fn lines(self) -> Vec<(String, ErrorClass)> {
         match self {
             Self::Always(class) => vec![("always".to_owned(), class)],
             Self::ByLevel { request, item } => vec![by_request(request), by_item(item)],
             Self::OfFromAccount => vec![
-                (format!("{WITHOUT_FROM_ACCOUNT}, as the verdict on a whole request"), Class::Split),
-                ("otherwise, for every item concerned".to_owned(), Class::ItemFailed),
+                (format!("{WITHOUT_FROM_ACCOUNT}, as the verdict on a whole request"), ErrorClass::Split),
+                ("otherwise, for every item concerned".to_owned(), ErrorClass::ItemFailed),
             ],
             Self::NoFromAccount => {
-                let mut lines = vec![(DELETES_ALL.to_owned(), Class::AlreadyDone)];
+                let mut lines = vec![(DELETES_ALL.to_owned(), ErrorClass::AlreadyDone)];
                 lines.extend(Self::OfFromAccount.lines());
                 lines
             }
@@ -295,9 +297,9 @@ impl Rule {
                     says => format!("{operation}, as the verdict on an item that says {}", says.join(" or ")),
                 };
                 vec![
-                    (when, Class::AlreadyDone),
-                    by_request(Class::Split),
-                    ("otherwise, as the verdict on an item".to_owned(), Class::ItemFailed),
+                    (when, ErrorClass::AlreadyDone),
+                    by_request(ErrorClass::Split),
+                    ("otherwise, as the verdict on an item".to_owned(), ErrorClass::ItemFailed),
                 ]
             }
         }
@@ -309,11 +311,11 @@ const WITHOUT_FROM_ACCOUNT: &str = "account_delete";
 /// The operation that empties the list of an account.
 const DELETES_ALL: &str = "friend_delete_all";
 
-fn by_request(class: Class) -> (String, Class) {
+fn by_request(class: ErrorClass) -> (String, ErrorClass) {
     ("as the verdict on a whole request".to_owned(), class)
 }
 
-fn by_item(class: Class) -> (String, Class) {
+fn by_item(class: ErrorClass) -> (String, ErrorClass) {
     ("as the verdict on an item".to_owned(), class)
 }
 
@@ -322,7 +324,7 @@ fn says_one_of(info: &str, words: &[&str]) -> bool {
     words.is_empty() || words.iter().any(|word| info.contains(&word.to_ascii_lowercase()))
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for CodeInfo {
     /// The code, or the first and the last of its stretch.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = (self.codes.start(), self.codes.end());

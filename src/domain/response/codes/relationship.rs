@@ -1,220 +1,220 @@
 //! Codes of friendships: 3xxxx.
 
-use super::{Class, Entry, FATAL, HALF_DONE, OF_ONE_ITEM, PAUSE_COMMAND, Rule, TIMED_OUT, TRANSIENT};
+use super::{CodeInfo, ErrorClass, FATAL, HALF_DONE, OF_ONE_ITEM, PAUSE_COMMAND, Rule, TIMED_OUT, TRANSIENT};
 
 /// In ascending order.
-pub(super) static ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) static CODES: &[CodeInfo] = &[
+    CodeInfo {
         codes: 30_001..=30_001,
         meaning: "a parameter is wrong; also how some commands say that the two are no friends",
         advice: "`imbulk results NAME` shows the API's reason, which tells the two apart",
         source: "pages friend_delete, friend_delete_all and friend_update; FAQ on relationships",
         rule: Rule::DoneOn { operation: "friend_delete", info: &["Not_Friend", "Friend_Not_Exist"] },
     },
-    Entry {
+    CodeInfo {
         codes: 30_002..=30_002,
         meaning: "the account or the SDKAppID of the request is not legal",
         advice: "check the account, and `[app] sdkappid` if every item fails",
         source: "pages friend_delete and friend_update; error code table 2025 words it anew",
         rule: Rule::OfFromAccount,
     },
-    Entry {
+    CodeInfo {
         codes: 30_003..=30_003,
         meaning: "the account that the call is about does not exist",
         advice: "nothing where the account was to lose its friends; else check the id or import the account",
         source: "pages friend_delete, friend_delete_all and friend_update",
         rule: Rule::NoFromAccount,
     },
-    Entry {
+    CodeInfo {
         codes: 30_004..=30_004,
         meaning: "the call needs an admin of the app",
         advice: "name an admin in `[app] identifier`, or make this account one in the console",
         source: "pages friend_delete, friend_delete_all and friend_update",
         rule: FATAL,
     },
-    Entry {
+    CodeInfo {
         codes: 30_005..=30_005,
         meaning: "a field holds a sensitive word; or the follow feature is not enabled",
         advice: "change the value, or enable the feature in the console",
         source: "old error code table; error code table 2025 words it anew",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_006..=30_006,
         meaning: "an error within the server",
         advice: "nothing, unless it goes on: then ask the support of the API",
         source: "pages account_delete, friend_delete_all and friend_update",
         rule: HALF_DONE,
     },
-    Entry {
+    CodeInfo {
         codes: 30_007..=30_007,
         meaning: "the server ran into a time-out",
         advice: "nothing, unless it goes on",
         source: "pages account_delete, friend_delete_all and friend_update",
         rule: TIMED_OUT,
     },
-    Entry {
+    CodeInfo {
         codes: 30_008..=30_008,
         meaning: "another write to the same account was under way",
         advice: "see that nothing else writes these accounts meanwhile; imbulk itself never writes one twice at once",
         source: "pages account_delete, friend_delete_all and friend_update",
-        rule: Rule::Always(Class::Conflict),
+        rule: Rule::Always(ErrorClass::Conflict),
     },
-    Entry {
+    CodeInfo {
         codes: 30_009..=30_009,
         meaning: "the admin forbids this account to add friends",
         advice: "nothing here: only adding friends is answered so",
         source: "error code table 2023",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_010..=30_010,
         meaning: "the friend list of the account is full",
         advice: "nothing here: only adding friends is answered so",
         source: "page friend_import",
         rule: Rule::OfFromAccount,
     },
-    Entry {
+    CodeInfo {
         codes: 30_011..=30_011,
         meaning: "the account has as many friend groups as it may have",
         advice: "take an existing group, or delete some of the account's groups",
         source: "page friend_update",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_012..=30_012,
         meaning: "the list of pending friend requests is full",
         advice: "nothing here: only adding friends is answered so",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_013..=30_013,
         meaning: "the blocklist of the account is full",
         advice: "nothing here: only adding friends is answered so",
         source: "error code tables 2023 and 2025",
         rule: Rule::OfFromAccount,
     },
-    Entry {
+    CodeInfo {
         codes: 30_014..=30_014,
         meaning: "the friend list of the other account is full",
         advice: "nothing here: only adding friends is answered so",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_015..=30_015,
         meaning: "the two are friends already",
         advice: "nothing here: only adding friends is answered so",
         source: "public client SDKs",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_515..=30_515,
         meaning: "the account has blocked the other one",
         advice: "nothing here: only adding friends is answered so",
         source: "error code table 2023",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_516..=30_516,
         meaning: "the other account lets nobody add it",
         advice: "nothing here: only adding friends is answered so",
         source: "error code table 2023",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_525..=30_525,
         meaning: "the other account has blocked this one",
         advice: "nothing here: only adding friends is answered so",
         source: "error code table 2023",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_539..=30_539,
         meaning: "the other account must agree first",
         advice: "nothing here: only adding friends is answered so",
         source: "error code table 2023",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 30_540..=30_540,
         meaning: "the security policy finds that friends are added too often",
         advice: "lower `[limits] calls_per_second`",
         source: "error code table 2023",
         rule: PAUSE_COMMAND,
     },
-    Entry {
+    CodeInfo {
         codes: 30_614..=30_614,
         meaning: "there is no such pending friend request",
         advice: "nothing here: only adding friends is answered so",
         source: "error code table 2023",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 31_701..=31_701,
         meaning: "the number of friends in the batch is not legal",
         advice: "nothing: smaller batches are tried",
         source: "page friend_delete",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 31_702..=31_702,
         meaning: "the DeleteType is not legal",
         advice: "report this as a bug of imbulk",
         source: "page friend_delete",
-        rule: Rule::Always(Class::ItemFailed),
+        rule: Rule::Always(ErrorClass::ItemFailed),
     },
-    Entry {
+    CodeInfo {
         codes: 31_703..=31_703,
         meaning: "the server could not check the friendship",
         advice: "nothing, unless it goes on",
         source: "page friend_delete",
         rule: TRANSIENT,
     },
-    Entry {
+    CodeInfo {
         codes: 31_704..=31_704,
         meaning: "the two are no friends",
         advice: "nothing where the friendship was to be deleted",
         source: "page friend_delete",
         rule: Rule::DoneOn { operation: "friend_delete", info: &[] },
     },
-    Entry {
+    CodeInfo {
         codes: 31_705..=31_705,
         meaning: "the server could not clear the data of the friendship",
         advice: "nothing, unless it goes on; look at the friendship where the item ends `in_doubt`",
         source: "page friend_delete",
         rule: HALF_DONE,
     },
-    Entry {
+    CodeInfo {
         codes: 31_706..=31_706,
         meaning: "the server could not remove the account from the friend's own list",
         advice: "nothing, unless it goes on; look at the friend's own list where the item ends `in_doubt`",
         source: "page friend_delete",
         rule: HALF_DONE,
     },
-    Entry {
+    CodeInfo {
         codes: 31_707..=31_707,
         meaning: "the security policy finds that friends are deleted too often",
         advice: "lower `[limits] calls_per_second`; run the rest later with `imbulk run`",
         source: "page friend_delete",
         rule: PAUSE_COMMAND,
     },
-    Entry {
+    CodeInfo {
         codes: 31_804..=31_804,
         meaning: "the account, or the pending friend request, does not exist",
         advice: "nothing here: only adding friends is answered so",
         source: "error code table 2023; 2025 words it anew",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 32_216..=32_216,
         meaning: "the two are no friends",
         advice: "check the row",
         source: "page group_add",
         rule: OF_ONE_ITEM,
     },
-    Entry {
+    CodeInfo {
         codes: 38_000..=39_000,
         meaning: "a webhook of your own refused it with a code of its own",
         advice: "ask whoever runs the webhook",

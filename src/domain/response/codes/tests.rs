@@ -1,15 +1,15 @@
 use super::*;
 use crate::domain::operation;
 
-fn class(operation: &str, level: Level, code: i64) -> Class {
+fn class(operation: &str, level: CodeLevel, code: i64) -> ErrorClass {
     classify(operation, level, code, "")
 }
 
 /// The class wherever the code stands; panics where it differs.
-fn everywhere(code: i64) -> Class {
+fn everywhere(code: i64) -> ErrorClass {
     let mut classes = operation::ALL
         .into_iter()
-        .flat_map(|operation| [Level::Request, Level::Item].map(|level| class(operation.name(), level, code)));
+        .flat_map(|operation| [CodeLevel::Request, CodeLevel::Item].map(|level| class(operation.name(), level, code)));
     let first = classes.next().expect("there are operations");
     assert!(classes.all(|other| other == first), "{code} differs");
     first
@@ -18,30 +18,30 @@ fn everywhere(code: i64) -> Class {
 #[test]
 fn no_code_stands_in_the_table_twice_and_all_are_in_order() {
     let mut last = -1;
-    for entry in entries() {
-        assert!(*entry.codes.start() > last, "{entry} does not follow {last}");
-        assert!(entry.codes.start() <= entry.codes.end(), "{entry}");
-        last = *entry.codes.end();
+    for info in all_codes() {
+        assert!(*info.codes.start() > last, "{info} does not follow {last}");
+        assert!(info.codes.start() <= info.codes.end(), "{info}");
+        last = *info.codes.end();
     }
 }
 
 #[test]
 fn every_entry_is_found_by_its_code_and_its_neighbours_are_not() {
-    for wanted in entries() {
+    for wanted in all_codes() {
         for code in [*wanted.codes.start(), *wanted.codes.end()] {
-            assert!(std::ptr::eq(entry(code).expect("it is there"), wanted), "{code}");
+            assert!(std::ptr::eq(lookup(code).expect("it is there"), wanted), "{code}");
         }
     }
     for code in [-1, 1, 29_999, 37_999, 39_001, 60_001, 60_022, 99_999, i64::MIN, i64::MAX] {
-        assert!(entry(code).is_none(), "{code}");
+        assert!(lookup(code).is_none(), "{code}");
     }
 }
 
 #[test]
 fn every_text_of_the_table_says_something() {
-    for entry in entries() {
-        for text in [entry.meaning, entry.advice, entry.source] {
-            assert!(text.len() > 3 && text.trim() == text && !text.ends_with('.'), "{entry}: {text:?}");
+    for info in all_codes() {
+        for text in [info.meaning, info.advice, info.source] {
+            assert!(text.len() > 3 && text.trim() == text && !text.ends_with('.'), "{info}: {text:?}");
         }
     }
 }
@@ -56,7 +56,7 @@ fn codes_of_the_four_pages_are_all_known() {
     ];
     for (operation, codes) in pages {
         for &code in codes {
-            assert_ne!(class(operation, Level::Item, code), Class::Unknown, "{operation} {code}");
+            assert_ne!(class(operation, CodeLevel::Item, code), ErrorClass::Unknown, "{operation} {code}");
         }
     }
 }
@@ -69,38 +69,38 @@ fn codes_that_stop_everything_do_so_wherever_they_stand() {
         72012, 80005, 90009,
     ];
     for code in fatal {
-        assert_eq!(everywhere(code), Class::Fatal, "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Fatal, "{code}");
     }
 }
 
 #[test]
 fn codes_that_ask_for_patience_get_the_kind_of_it_that_they_ask_for() {
-    assert_eq!(everywhere(31703), Class::Transient(Effect::None));
+    assert_eq!(everywhere(31703), ErrorClass::Transient(Effect::None));
     for code in [30006, 31705, 31706, 90992, 90994, 90995, 91000] {
-        assert_eq!(everywhere(code), Class::Transient(Effect::Partial), "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Transient(Effect::Partial), "{code}");
     }
     for code in [40006, 70500] {
-        assert_eq!(everywhere(code), Class::Transient(Effect::DataLeft), "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Transient(Effect::DataLeft), "{code}");
     }
     for code in [30007, 60008, 60013, 60014, 70169, 70202] {
-        assert_eq!(everywhere(code), Class::Transient(Effect::Unknown), "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Transient(Effect::Unknown), "{code}");
     }
     for code in [60007, 70114, 72010] {
-        assert_eq!(everywhere(code), Class::Throttled(Scope::Command, Pause::Short), "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Throttled(Scope::Command, Pause::Short), "{code}");
     }
     for code in [30540, 31707] {
-        assert_eq!(everywhere(code), Class::Throttled(Scope::Command, Pause::Long), "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Throttled(Scope::Command, Pause::Long), "{code}");
     }
     for code in [60011, 60018, 60019] {
-        assert_eq!(everywhere(code), Class::Throttled(Scope::App, Pause::Short), "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Throttled(Scope::App, Pause::Short), "{code}");
     }
     for code in [70001, 70017, 70052] {
-        assert_eq!(everywhere(code), Class::Renew(Otherwise::Fatal), "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Renew(RenewFallback::Fatal), "{code}");
     }
     for code in [60004, 60005] {
-        assert_eq!(everywhere(code), Class::Renew(Otherwise::Transient), "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Renew(RenewFallback::Transient), "{code}");
     }
-    assert_eq!(everywhere(30008), Class::Conflict);
+    assert_eq!(everywhere(30008), ErrorClass::Conflict);
 }
 
 #[test]
@@ -108,11 +108,11 @@ fn already_done_is_said_in_exactly_four_places() {
     let infos = ["", "Err_SNS_FriendGetList_Friend_Not_Exist"];
     let mut said = Vec::new();
     for operation in operation::ALL {
-        for (level, info) in [Level::Request, Level::Item].into_iter().flat_map(|l| infos.map(|i| (l, i))) {
-            for code in entries().flat_map(|entry| entry.codes.clone()) {
-                if classify(operation.name(), level, code, info) == Class::AlreadyDone {
+        for (level, info) in [CodeLevel::Request, CodeLevel::Item].into_iter().flat_map(|l| infos.map(|i| (l, i))) {
+            for code in all_codes().flat_map(|info| info.codes.clone()) {
+                if classify(operation.name(), level, code, info) == ErrorClass::AlreadyDone {
                     // The one verdict of friend_delete_all is the item's.
-                    assert!(level == Level::Item || operation.answer_key().is_none(), "{code}");
+                    assert!(level == CodeLevel::Item || operation.answer_key().is_none(), "{code}");
                     said.push((operation.name(), code, !info.is_empty()));
                 }
             }
@@ -138,24 +138,24 @@ fn already_done_is_said_in_exactly_four_places() {
 #[test]
 fn a_missing_friendship_counts_as_done_only_where_it_was_to_be_deleted() {
     let info = "Err_SNS_FriendUpdate_Not_Friend";
-    assert_eq!(classify("friend_delete", Level::Item, 30001, info), Class::AlreadyDone);
-    assert_eq!(classify("friend_delete", Level::Item, 30001, "err_not_friend"), Class::AlreadyDone);
-    assert_eq!(classify("friend_delete", Level::Item, 30001, "bad To_Account"), Class::ItemFailed);
-    assert_eq!(classify("friend_update", Level::Item, 30001, info), Class::ItemFailed);
-    assert_eq!(classify("friend_update", Level::Item, 31704, info), Class::ItemFailed);
-    assert_eq!(classify("friend_delete", Level::Item, 70107, info), Class::ItemFailed);
+    assert_eq!(classify("friend_delete", CodeLevel::Item, 30001, info), ErrorClass::AlreadyDone);
+    assert_eq!(classify("friend_delete", CodeLevel::Item, 30001, "err_not_friend"), ErrorClass::AlreadyDone);
+    assert_eq!(classify("friend_delete", CodeLevel::Item, 30001, "bad To_Account"), ErrorClass::ItemFailed);
+    assert_eq!(classify("friend_update", CodeLevel::Item, 30001, info), ErrorClass::ItemFailed);
+    assert_eq!(classify("friend_update", CodeLevel::Item, 31704, info), ErrorClass::ItemFailed);
+    assert_eq!(classify("friend_delete", CodeLevel::Item, 70107, info), ErrorClass::ItemFailed);
 }
 
 #[test]
 fn a_batch_refused_for_one_item_is_split_and_an_item_alone_never_is() {
     for code in [30001, 31701, 31704, 40001, 60003, 60015, 70107, 70206, 70402, 90001] {
         for operation in operation::ALL {
-            assert_eq!(class(operation.name(), Level::Request, code), Class::Split, "{code}");
+            assert_eq!(class(operation.name(), CodeLevel::Request, code), ErrorClass::Split, "{code}");
         }
     }
     for operation in operation::ALL {
-        for code in entries().flat_map(|entry| entry.codes.clone()) {
-            assert_ne!(class(operation.name(), Level::Item, code), Class::Split, "{code}");
+        for code in all_codes().flat_map(|info| info.codes.clone()) {
+            assert_ne!(class(operation.name(), CodeLevel::Item, code), ErrorClass::Split, "{code}");
         }
     }
 }
@@ -165,36 +165,36 @@ fn a_verdict_on_from_account_fails_every_item_at_once() {
     for code in [30002, 30003, 30010, 30013] {
         for operation in ["friend_delete", "friend_delete_all", "friend_update"] {
             let there = (operation, code) == ("friend_delete_all", 30003);
-            let wanted = if there { Class::AlreadyDone } else { Class::ItemFailed };
-            assert_eq!(class(operation, Level::Request, code), wanted, "{operation} {code}");
+            let wanted = if there { ErrorClass::AlreadyDone } else { ErrorClass::ItemFailed };
+            assert_eq!(class(operation, CodeLevel::Request, code), wanted, "{operation} {code}");
         }
-        assert_eq!(class("account_delete", Level::Request, code), Class::Split, "{code}");
-        assert_eq!(class("account_delete", Level::Item, code), Class::ItemFailed, "{code}");
+        assert_eq!(class("account_delete", CodeLevel::Request, code), ErrorClass::Split, "{code}");
+        assert_eq!(class("account_delete", CodeLevel::Item, code), ErrorClass::ItemFailed, "{code}");
     }
 }
 
 #[test]
 fn only_zero_is_done_and_strange_codes_are_unknown() {
-    assert_eq!(everywhere(0), Class::Done);
-    let done = entries().filter(|entry| entry.rule == Rule::Always(Class::Done)).count();
+    assert_eq!(everywhere(0), ErrorClass::Done);
+    let done = all_codes().filter(|info| info.rule == Rule::Always(ErrorClass::Done)).count();
     assert_eq!(done, 1);
     for code in [-1, 1, 200, 10_002, 30_099, 60_001, 69_999, i64::MAX, i64::MIN] {
-        assert_eq!(everywhere(code), Class::Unknown, "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Unknown, "{code}");
     }
 }
 
 #[test]
 fn the_lines_for_people_end_with_what_holds_elsewhere() {
-    for entry in entries() {
-        let code = *entry.codes.start();
-        let (_, last) = entry.rule.lines().pop().expect("at least one line");
-        assert_eq!(last, class("friend_update", Level::Item, code), "{entry}");
+    for info in all_codes() {
+        let code = *info.codes.start();
+        let (_, last) = info.rule.lines().pop().expect("at least one line");
+        assert_eq!(last, class("friend_update", CodeLevel::Item, code), "{info}");
     }
 }
 
 #[test]
 fn all_other_codes_speak_of_one_item() {
-    let of_one_item = entries().filter(|entry| entry.rule == OF_ONE_ITEM);
+    let of_one_item = all_codes().filter(|info| info.rule == OF_ONE_ITEM);
     let codes: Vec<String> = of_one_item.map(ToString::to_string).collect();
     assert_eq!(
         codes.join(" "),
@@ -206,12 +206,12 @@ fn all_other_codes_speak_of_one_item() {
 #[test]
 fn an_account_on_the_blocklist_stops_everything_only_if_it_signs_the_calls() {
     for operation in operation::ALL {
-        assert_eq!(class(operation.name(), Level::Request, 70051), Class::Fatal);
-        assert_eq!(class(operation.name(), Level::Item, 70051), Class::ItemFailed);
+        assert_eq!(class(operation.name(), CodeLevel::Request, 70051), ErrorClass::Fatal);
+        assert_eq!(class(operation.name(), CodeLevel::Item, 70051), ErrorClass::ItemFailed);
     }
 }
 
 #[test]
 fn a_wrong_delete_type_is_final_and_never_split() {
-    assert_eq!(everywhere(31702), Class::ItemFailed);
+    assert_eq!(everywhere(31702), ErrorClass::ItemFailed);
 }

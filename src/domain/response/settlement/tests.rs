@@ -19,52 +19,64 @@ fn request(accounts: usize) -> Request {
 }
 
 fn ended(outcome: Outcome) -> Verdict {
-    Verdict::Settled(Ending { outcome, code: None, reason: String::new() })
+    Verdict::Final(ItemResult { outcome, code: None, reason: String::new() })
 }
 
-fn again(charge: Charge, doubt: Doubt, wait: Wait, shape: Shape) -> Verdict {
-    Verdict::Again(Again { charge, doubt, wait, shape, met: None })
+fn again(charge: Charge, doubt: Doubt, wait: Wait, split: BatchSplit) -> Verdict {
+    Verdict::Resend(Resend { charge, doubt, wait, split, met: None })
 }
 
-fn rows(part: &Part) -> Vec<u64> {
-    part.request.items.iter().map(|item| item.row).collect()
+fn rows(follow_up: &FollowUp) -> Vec<u64> {
+    follow_up.request.items.iter().map(|item| item.row).collect()
 }
 
 #[test]
 fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
-    let backoff = again(Charge::Attempt, Doubt::MayHaveArrived, Wait::Backoff, Shape::Whole);
-    let free = again(Charge::Free, Doubt::None, Wait::None, Shape::Whole);
+    let backoff = again(Charge::Attempt, Doubt::MayHaveArrived, Wait::Backoff, BatchSplit::Whole);
+    let free = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Whole);
     let verdicts = vec![backoff.clone(), ended(Outcome::Succeeded), free.clone(), backoff, free];
     let settlement = Settlement::new("account_delete", request(5), Verdicts::Each(verdicts));
     assert_eq!((settlement.request, settlement.attempts), (7, 4));
     assert_eq!(settlement.ended.iter().flat_map(|ended| &ended.items).map(|item| item.row).collect::<Vec<_>>(), [1]);
-    let parts: Vec<_> = settlement.parts.iter().map(|part| (rows(part), part.wait)).collect();
-    assert_eq!(parts, [(vec![0, 3], Wait::Backoff), (vec![2, 4], Wait::None)]);
-    let frames: Vec<_> = settlement.parts.iter().map(|part| (part.request.charged, part.request.doubt)).collect();
+    let follow_ups: Vec<_> = settlement.follow_ups.iter().map(|follow_up| (rows(follow_up), follow_up.wait)).collect();
+    assert_eq!(follow_ups, [(vec![0, 3], Wait::Backoff), (vec![2, 4], Wait::None)]);
+    let frames: Vec<_> =
+        settlement.follow_ups.iter().map(|follow_up| (follow_up.request.charged, follow_up.request.doubt)).collect();
     assert_eq!(frames, [(3, Doubt::MayHaveArrived), (2, Doubt::None)]);
-    assert!(settlement.parts.iter().all(|part| part.request.attempts == 4 && part.request.from.is_some()));
+    assert!(
+        settlement
+            .follow_ups
+            .iter()
+            .all(|follow_up| follow_up.request.attempts == 4 && follow_up.request.from.is_some())
+    );
 }
 
 #[test]
 fn a_refused_batch_goes_out_in_halves_down_to_one_item() {
-    let halves = again(Charge::Free, Doubt::None, Wait::None, Shape::Halves);
+    let halves = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Halves);
     for (items, sizes) in [(2, vec![1, 1]), (3, vec![1, 2]), (100, vec![50, 50]), (1, vec![1])] {
         let settlement = Settlement::new("account_delete", request(items), Verdicts::All(halves.clone()));
-        assert_eq!(settlement.parts.iter().map(|part| part.request.items.len()).collect::<Vec<_>>(), sizes);
-        assert_eq!(settlement.parts.iter().flat_map(rows).collect::<Vec<_>>(), (0..items as u64).collect::<Vec<_>>());
-        assert!(settlement.parts.iter().all(|part| part.request.charged == 2));
+        assert_eq!(
+            settlement.follow_ups.iter().map(|follow_up| follow_up.request.items.len()).collect::<Vec<_>>(),
+            sizes
+        );
+        assert_eq!(
+            settlement.follow_ups.iter().flat_map(rows).collect::<Vec<_>>(),
+            (0..items as u64).collect::<Vec<_>>()
+        );
+        assert!(settlement.follow_ups.iter().all(|follow_up| follow_up.request.charged == 2));
     }
 }
 
 #[test]
 fn items_that_ended_alike_with_none_between_them_that_ended_otherwise_share_an_ending() {
     let (done, failed) = (ended(Outcome::Succeeded), ended(Outcome::Failed));
-    let free = again(Charge::Free, Doubt::None, Wait::None, Shape::Whole);
+    let free = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Whole);
     let groups = |verdicts: Verdicts| {
         let settlement = Settlement::new("account_delete", request(4), verdicts);
         let groups = settlement.ended.iter();
-        let rows = |ended: &Ended| ended.items.iter().map(|item| item.row).collect::<Vec<_>>();
-        groups.map(|ended| (ended.ending.outcome, rows(ended))).collect::<Vec<_>>()
+        let rows = |ended: &EndedItems| ended.items.iter().map(|item| item.row).collect::<Vec<_>>();
+        groups.map(|ended| (ended.result.outcome, rows(ended))).collect::<Vec<_>>()
     };
     let [all, each] = [Verdicts::All(done.clone()), Verdicts::Each(vec![done.clone(); 4])].map(groups);
     assert_eq!(
@@ -85,21 +97,24 @@ fn items_and_rows_are_summed_by_outcome() {
     let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
     let sums = [(Outcome::Succeeded, 2, 3), (Outcome::Failed, 1, 1), (Outcome::InDoubt, 1, 1)];
     assert_eq!(settlement.ended_by_outcome(), sums);
-    assert!(settlement.parts.is_empty());
+    assert!(settlement.follow_ups.is_empty());
 }
 
 #[test]
 fn items_that_met_different_codes_travel_apart_with_the_codes_that_they_met() {
     let met = |code| {
-        let (charge, doubt, wait, shape) = (Charge::Attempt, Doubt::None, Wait::Backoff, Shape::Whole);
-        Verdict::Again(Again { charge, doubt, wait, shape, met: Some(code) })
+        let (charge, doubt, wait, split) = (Charge::Attempt, Doubt::None, Wait::Backoff, BatchSplit::Whole);
+        Verdict::Resend(Resend { charge, doubt, wait, split, met: Some(code) })
     };
     let mut request = request(4);
     request.history = [60007].into_iter().collect();
     let verdicts = vec![met(70500), met(40006), met(70500), ended(Outcome::Succeeded)];
     let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
-    let parts = settlement.parts.iter().map(|part| (rows(part), part.request.history.codes().collect::<Vec<_>>()));
-    assert_eq!(parts.collect::<Vec<_>>(), [(vec![0, 2], vec![70500, 60007]), (vec![1], vec![40006, 60007])]);
+    let follow_ups = settlement
+        .follow_ups
+        .iter()
+        .map(|follow_up| (rows(follow_up), follow_up.request.history.codes().collect::<Vec<_>>()));
+    assert_eq!(follow_ups.collect::<Vec<_>>(), [(vec![0, 2], vec![70500, 60007]), (vec![1], vec![40006, 60007])]);
     assert_eq!(settlement.history.codes().collect::<Vec<_>>(), [60007], "of what ended");
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::account::UserId;
 use crate::domain::operation::{ALL, by_name};
 use crate::domain::response::code_history::CodeHistory;
-use crate::domain::response::codes::entries;
+use crate::domain::response::codes::all_codes;
 
 /// Attempts that count, of which requests of these tests have used one.
 const MAX_ATTEMPTS: u32 = 3;
@@ -23,54 +23,54 @@ fn context(operation: &str, charging: Charging) -> CallContext<'static> {
 }
 
 /// A judgement with a verdict for each item.
-struct Judged {
+struct Assessed {
     verdicts: Vec<Verdict>,
-    server: Server,
-    work: Work,
+    activity: ServerActivity,
+    health: ServerHealth,
     signal: Signal,
 }
 
-fn judged(operation: &str, request: &Request, exchange: &Exchange) -> Judged {
-    judged_charging(operation, request, exchange, Charging::UpTo(MAX_ATTEMPTS))
+fn assessed(operation: &str, request: &Request, result: &CallResult) -> Assessed {
+    assessed_charging(operation, request, result, Charging::UpTo(MAX_ATTEMPTS))
 }
 
-fn judged_charging(operation: &str, request: &Request, exchange: &Exchange, charging: Charging) -> Judged {
-    judged_in(&context(operation, charging), request, exchange)
+fn assessed_charging(operation: &str, request: &Request, result: &CallResult, charging: Charging) -> Assessed {
+    assessed_in(&context(operation, charging), request, result)
 }
 
-fn judged_in(context: &CallContext<'_>, request: &Request, exchange: &Exchange) -> Judged {
-    let judgement = judge(context, request, exchange);
-    let Judgement { verdicts, server, work, signal } = judgement;
+fn assessed_in(context: &CallContext<'_>, request: &Request, result: &CallResult) -> Assessed {
+    let assessment = assess(context, request, result);
+    let Assessment { verdicts, activity, health, signal } = assessment;
     let verdicts = match verdicts {
         Verdicts::All(verdict) => vec![verdict; request.items.len()],
         Verdicts::Each(verdicts) => verdicts,
     };
-    Judged { verdicts, server, work, signal }
+    Assessed { verdicts, activity, health, signal }
 }
 
 /// An answer of these items.
-fn answer(code: i64, items: &[(&str, i64)]) -> Exchange {
+fn answer(code: i64, items: &[(&str, i64)]) -> CallResult {
     let item = |(id, code): &(&str, i64)| json!({"To_Account": id, "ResultCode": code, "ResultInfo": "says why"});
     let items: Vec<Value> = items.iter().map(item).collect();
     let status = if code == 0 { "OK" } else { "FAIL" };
     body(&json!({"ActionStatus": status, "ErrorCode": code, "ErrorInfo": "says why", "ResultItem": items}))
 }
 
-fn body(json: &Value) -> Exchange {
-    Exchange::Body(json.to_string().into())
+fn body(json: &Value) -> CallResult {
+    CallResult::Body(json.to_string().into())
 }
 
 fn outcome(verdict: &Verdict) -> Option<(Outcome, Option<i64>)> {
     match verdict {
-        Verdict::Settled(ending) => Some((ending.outcome, ending.code)),
-        Verdict::Again(_) => None,
+        Verdict::Final(result) => Some((result.outcome, result.code)),
+        Verdict::Resend(_) => None,
     }
 }
 
-fn how(verdict: &Verdict) -> Option<(Charge, Doubt, Wait, Shape)> {
+fn how(verdict: &Verdict) -> Option<(Charge, Doubt, Wait, BatchSplit)> {
     match verdict {
-        Verdict::Settled(_) => None,
-        Verdict::Again(again) => Some((again.charge, again.doubt, again.wait, again.shape)),
+        Verdict::Final(_) => None,
+        Verdict::Resend(again) => Some((again.charge, again.doubt, again.wait, again.split)),
     }
 }
 
@@ -78,24 +78,24 @@ fn how(verdict: &Verdict) -> Option<(Charge, Doubt, Wait, Shape)> {
 #[derive(Debug)]
 enum Expected {
     Ends(Outcome, Option<i64>),
-    Again(Charge, Doubt, Wait, Shape),
+    Resend(Charge, Doubt, Wait, BatchSplit),
 }
 
 impl Expected {
     fn check(&self, verdict: &Verdict, case: &str) {
         match self {
             Self::Ends(wanted, code) => assert_eq!(outcome(verdict), Some((*wanted, *code)), "{case}"),
-            Self::Again(charge, doubt, wait, shape) => {
-                assert_eq!(how(verdict), Some((*charge, *doubt, *wait, *shape)), "{case}");
+            Self::Resend(charge, doubt, wait, split) => {
+                assert_eq!(how(verdict), Some((*charge, *doubt, *wait, *split)), "{case}");
             }
         }
     }
 }
 
+use BatchSplit::{Halves, Whole};
 use Charge::{Attempt, Free};
 use Doubt::MayHaveArrived;
-use Expected::{Again as Repeated, Ends};
-use Shape::{Halves, Whole};
+use Expected::{Ends, Resend as Repeated};
 
 const DOUBTS: [Doubt; 3] = Doubt::ALL;
 
@@ -138,15 +138,15 @@ fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
             for (expected, charged) in [(with_attempts_left, 1), (used_up, MAX_ATTEMPTS - 1)] {
                 let case = format!("{name}, {doubt:?}, {charged} charged");
                 let request = request("account_delete", &["a"], charged, doubt);
-                let by_item = judged("account_delete", &request, &answer(0, &[("a", code)]));
+                let by_item = assessed("account_delete", &request, &answer(0, &[("a", code)]));
                 expected.check(&by_item.verdicts[0], &case);
                 // Code 0 for a request that does not name its items is no success: see below.
                 if code != 0 {
-                    let by_request = judged("account_delete", &request, &answer(code, &[]));
+                    let by_request = assessed("account_delete", &request, &answer(code, &[]));
                     expected.check(&by_request.verdicts[0], &case);
                     assert_eq!(by_request.signal, by_item.signal, "{case}");
                 }
-                assert_eq!(by_item.server, Server::Done, "{case}");
+                assert_eq!(by_item.activity, ServerActivity::Done, "{case}");
             }
         }
     }
@@ -156,9 +156,9 @@ fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
 fn a_refusal_of_a_batch_halves_what_it_speaks_of_and_costs_no_attempt() {
     for doubt in DOUBTS {
         let request = request("account_delete", &["a", "b", "c"], MAX_ATTEMPTS - 1, doubt);
-        let refused = judged("account_delete", &request, &answer(70402, &[]));
+        let refused = assessed("account_delete", &request, &answer(70402, &[]));
         assert!(refused.verdicts.iter().all(|verdict| how(verdict) == Some((Free, doubt, Wait::None, Halves))));
-        let refused = judged("account_delete", &request, &answer(70402, &[("a", 70107), ("b", 70206)]));
+        let refused = assessed("account_delete", &request, &answer(70402, &[("a", 70107), ("b", 70206)]));
         let named = [Outcome::AlreadyDone, Outcome::Failed];
         let named = if doubt == Doubt::None { named } else { [Outcome::Succeeded, Outcome::Failed] };
         assert_eq!(refused.verdicts[..2].iter().map(|v| outcome(v).unwrap().0).collect::<Vec<_>>(), named);
@@ -170,57 +170,57 @@ fn a_refusal_of_a_batch_halves_what_it_speaks_of_and_costs_no_attempt() {
 fn an_answer_without_an_item_or_with_two_answers_to_it_leaves_that_item_in_doubt() {
     let request = request("friend_delete", &["named", "missing", "twice"], 1, Doubt::None);
     let mixed = answer(0, &[("stranger", 0), ("twice", 0), ("named", 0), ("twice", 31706)]);
-    let judgement = judged("friend_delete", &request, &mixed);
-    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::Succeeded, None)));
-    for verdict in &judgement.verdicts[1..] {
+    let assessment = assessed("friend_delete", &request, &mixed);
+    assert_eq!(outcome(&assessment.verdicts[0]), Some((Outcome::Succeeded, None)));
+    for verdict in &assessment.verdicts[1..] {
         assert_eq!(how(verdict), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)));
     }
-    assert!(matches!(judgement.verdicts[2], Verdict::Again(Again { met: Some(31706), .. })), "the code is not lost");
+    assert!(matches!(assessment.verdicts[2], Verdict::Resend(Resend { met: Some(31706), .. })), "the code is not lost");
     let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request };
-    let judgement = judged("friend_delete", &used_up, &mixed);
-    assert_eq!(outcome(&judgement.verdicts[1]), Some((Outcome::InDoubt, None)));
-    assert_eq!(outcome(&judgement.verdicts[2]), Some((Outcome::InDoubt, Some(31706))));
+    let assessment = assessed("friend_delete", &used_up, &mixed);
+    assert_eq!(outcome(&assessment.verdicts[1]), Some((Outcome::InDoubt, None)));
+    assert_eq!(outcome(&assessment.verdicts[2]), Some((Outcome::InDoubt, Some(31706))));
 }
 
 #[test]
 fn an_answer_in_which_all_items_failed_is_read_item_by_item() {
     let request = request("friend_delete", &["a", "b"], 0, Doubt::None);
-    let judgement = judged("friend_delete", &request, &answer(30003, &[("a", 31704), ("b", 31706)]));
-    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::AlreadyDone, Some(31704))));
-    assert_eq!(how(&judgement.verdicts[1]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
+    let assessment = assessed("friend_delete", &request, &answer(30003, &[("a", 31704), ("b", 31706)]));
+    assert_eq!(outcome(&assessment.verdicts[0]), Some((Outcome::AlreadyDone, Some(31704))));
+    assert_eq!(how(&assessment.verdicts[1]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
     // What it does not name is judged by the code of the whole.
-    let judgement = judged("friend_delete", &request, &answer(30003, &[("a", 31704)]));
-    assert_eq!(outcome(&judgement.verdicts[1]), Some((Outcome::Failed, Some(30003))));
+    let assessment = assessed("friend_delete", &request, &answer(30003, &[("a", 31704)]));
+    assert_eq!(outcome(&assessment.verdicts[1]), Some((Outcome::Failed, Some(30003))));
 }
 
 #[test]
 fn the_one_verdict_of_friend_delete_all_is_the_items() {
     let request = request("friend_delete_all", &["a"], 0, Doubt::None);
-    let judgement = judged("friend_delete_all", &request, &answer(0, &[]));
-    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::Succeeded, None)));
-    let judgement = judged("friend_delete_all", &request, &answer(30001, &[]));
-    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::Failed, Some(30001))));
+    let assessment = assessed("friend_delete_all", &request, &answer(0, &[]));
+    assert_eq!(outcome(&assessment.verdicts[0]), Some((Outcome::Succeeded, None)));
+    let assessment = assessed("friend_delete_all", &request, &answer(30001, &[]));
+    assert_eq!(outcome(&assessment.verdicts[0]), Some((Outcome::Failed, Some(30001))));
 }
 
 #[test]
 fn no_exchange_but_an_answer_ends_an_item_in_success() {
-    let exchanges = [
-        Exchange::Status(429),
-        Exchange::Status(503),
-        Exchange::Status(404),
-        Exchange::NotSent(String::new()),
-        Exchange::Refused(String::new()),
-        Exchange::NoAnswer(String::new()),
-        Exchange::Body("<html>".into()),
+    let results = [
+        CallResult::Status(429),
+        CallResult::Status(503),
+        CallResult::Status(404),
+        CallResult::NotSent(String::new()),
+        CallResult::UntrustedServer(String::new()),
+        CallResult::NoAnswer(String::new()),
+        CallResult::Body("<html>".into()),
         body(&json!({"ActionStatus": "FAIL", "ErrorCode": 0})),
         body(&json!({"ErrorCode": 0})),
     ];
     for operation in ALL.into_iter().filter(|operation| operation.answer_key().is_some()) {
         for charged in 0..MAX_ATTEMPTS {
             let request = request(operation.name(), &["a"], charged, Doubt::None);
-            for exchange in &exchanges {
-                let verdict = &judged(operation.name(), &request, exchange).verdicts[0];
-                assert!(matches!(outcome(verdict), None | Some((Outcome::InDoubt, None))), "{exchange:?}: {verdict:?}");
+            for result in &results {
+                let verdict = &assessed(operation.name(), &request, result).verdicts[0];
+                assert!(matches!(outcome(verdict), None | Some((Outcome::InDoubt, None))), "{result:?}: {verdict:?}");
             }
         }
     }
@@ -230,32 +230,43 @@ fn no_exchange_but_an_answer_ends_an_item_in_success() {
 #[test]
 fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing() {
     let fatal = |code, reason: &str| Signal::Fatal { code, reason: reason.to_owned() };
-    let silent =
-        [Exchange::NoAnswer("reset".into()), Exchange::Status(500), Exchange::Status(504), Exchange::Status(408)];
-    for exchange in silent.into_iter().chain([Exchange::Body("<html>".into())]) {
+    let silent = [
+        CallResult::NoAnswer("reset".into()),
+        CallResult::Status(500),
+        CallResult::Status(504),
+        CallResult::Status(408),
+    ];
+    for result in silent.into_iter().chain([CallResult::Body("<html>".into())]) {
         let request = request("account_delete", &["a", "b"], 0, Doubt::None);
-        let judgement = judged("account_delete", &request, &exchange);
-        assert_eq!((judgement.server, judgement.signal), (Server::MayBeWriting, Signal::Silent), "{exchange:?}");
-        for verdict in &judgement.verdicts {
-            assert_eq!(how(verdict), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)), "{exchange:?}");
+        let assessment = assessed("account_delete", &request, &result);
+        assert_eq!(
+            (assessment.activity, assessment.signal),
+            (ServerActivity::MayBeWriting, Signal::Silent),
+            "{result:?}"
+        );
+        for verdict in &assessment.verdicts {
+            assert_eq!(how(verdict), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)), "{result:?}");
         }
         let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request };
-        let judgement = judged("account_delete", &used_up, &exchange);
-        assert_eq!(judgement.server, Server::MayBeWriting, "{exchange:?}");
-        assert!(judgement.verdicts.iter().all(|verdict| outcome(verdict) == Some((Outcome::InDoubt, None))));
+        let assessment = assessed("account_delete", &used_up, &result);
+        assert_eq!(assessment.activity, ServerActivity::MayBeWriting, "{result:?}");
+        assert!(assessment.verdicts.iter().all(|verdict| outcome(verdict) == Some((Outcome::InDoubt, None))));
     }
     let harmless = [
-        (Exchange::Status(429), Signal::Throttled(Scope::Command, Pause::Short)),
-        (Exchange::NotSent("refused".into()), Signal::Silent),
-        (Exchange::Refused("certificate".into()), fatal(None, "certificate")),
-        (Exchange::Status(404), fatal(None, "HTTP status 404 where the API always sends 200; is the endpoint right?")),
+        (CallResult::Status(429), Signal::Throttled(Scope::Command, Pause::Short)),
+        (CallResult::NotSent("refused".into()), Signal::Silent),
+        (CallResult::UntrustedServer("certificate".into()), fatal(None, "certificate")),
+        (
+            CallResult::Status(404),
+            fatal(None, "HTTP status 404 where the API always sends 200; is the endpoint right?"),
+        ),
     ];
-    for (exchange, signal) in harmless {
+    for (result, signal) in harmless {
         for doubt in DOUBTS {
             let request = request("account_delete", &["a", "b"], MAX_ATTEMPTS - 1, doubt);
-            let judgement = judged("account_delete", &request, &exchange);
-            assert_eq!((judgement.server, &judgement.signal), (Server::Done, &signal), "{exchange:?}");
-            assert!(judgement.verdicts.iter().all(|verdict| how(verdict) == Some((Free, doubt, Wait::None, Whole))));
+            let assessment = assessed("account_delete", &request, &result);
+            assert_eq!((assessment.activity, &assessment.signal), (ServerActivity::Done, &signal), "{result:?}");
+            assert!(assessment.verdicts.iter().all(|verdict| how(verdict) == Some((Free, doubt, Wait::None, Whole))));
         }
     }
 }
@@ -265,12 +276,12 @@ fn the_gravest_item_speaks_for_the_answer() {
     let request = request("account_delete", &["a", "b", "c"], 0, Doubt::None);
     let signal = |codes: [i64; 3]| {
         let items = [("a", codes[0]), ("b", codes[1]), ("c", codes[2])];
-        judged("account_delete", &request, &answer(0, &items)).signal
+        assessed("account_delete", &request, &answer(0, &items)).signal
     };
     assert_eq!(signal([0, 70500, 70107]), Signal::Fine);
     assert_eq!(signal([60011, 60007, 0]), Signal::Throttled(Scope::App, Pause::Short));
     assert_eq!(signal([60011, 31707, 0]), Signal::Throttled(Scope::Command, Pause::Long));
-    let renew = Signal::Renew { code: 70001, reason: "says why".into(), otherwise: Otherwise::Fatal };
+    let renew = Signal::Renew { code: 70001, reason: "says why".into(), fallback: RenewFallback::Fatal };
     assert_eq!(signal([60011, 70001, 60007]), renew);
     assert_eq!(signal([71000, 70001, 70500]), Signal::Fatal { code: Some(71000), reason: "says why".into() });
 }
@@ -278,44 +289,47 @@ fn the_gravest_item_speaks_for_the_answer() {
 #[test]
 fn the_server_did_its_work_if_one_item_got_its_word_and_else_the_reason_is_told() {
     let request = request("account_delete", &["a", "b"], 0, Doubt::None);
-    let work = |exchange: &Exchange| judged("account_delete", &request, exchange).work;
-    let items = |a, b| work(&answer(0, &[("a", a), ("b", b)]));
+    let health = |result: &CallResult| assessed("account_delete", &request, result).health;
+    let items = |a, b| health(&answer(0, &[("a", a), ("b", b)]));
     for (a, b) in [(0, 0), (0, 70500), (60011, 70402), (70107, 30008), (70402, 70500)] {
-        assert_eq!(items(a, b), Work::Done, "{a} {b}");
+        assert_eq!(items(a, b), ServerHealth::Working, "{a} {b}");
     }
-    assert_eq!(work(&answer(30001, &[])), Work::Done, "it looked at the batch");
-    let failing = |reason: &str| Work::Failed(Trouble::Failing(reason.to_owned()));
+    assert_eq!(health(&answer(30001, &[])), ServerHealth::Working, "it looked at the batch");
+    let failing = |reason: &str| ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
     for code in [70500, 60008, 30008, 60007, 60011] {
-        assert_eq!(work(&answer(code, &[])), failing(&format!("code {code}: says why")));
+        assert_eq!(health(&answer(code, &[])), failing(&format!("code {code}: says why")));
         assert_eq!(items(code, 60014), failing(&format!("code {code}: says why")));
     }
-    assert_eq!(items(70500, 0), Work::Done);
-    assert_eq!(work(&answer(0, &[])), failing("the answer does not name this item"));
-    assert_eq!(work(&Exchange::Status(429)), failing("HTTP status 429"));
-    assert_eq!(work(&Exchange::Status(502)), failing("HTTP status 502"));
-    assert_eq!(work(&Exchange::NoAnswer("reset".into())), failing("reset"));
-    assert_eq!(work(&Exchange::NotSent("refused".into())), Work::Failed(Trouble::Unreachable("refused".into())));
-    for exchange in [answer(70001, &[]), answer(70403, &[]), Exchange::Status(404)] {
-        assert_eq!(work(&exchange), Work::NotAsked, "{exchange:?}");
+    assert_eq!(items(70500, 0), ServerHealth::Working);
+    assert_eq!(health(&answer(0, &[])), failing("the answer does not name this item"));
+    assert_eq!(health(&CallResult::Status(429)), failing("HTTP status 429"));
+    assert_eq!(health(&CallResult::Status(502)), failing("HTTP status 502"));
+    assert_eq!(health(&CallResult::NoAnswer("reset".into())), failing("reset"));
+    assert_eq!(
+        health(&CallResult::NotSent("refused".into())),
+        ServerHealth::Failing(Trouble::Unreachable("refused".into()))
+    );
+    for result in [answer(70001, &[]), answer(70403, &[]), CallResult::Status(404)] {
+        assert_eq!(health(&result), ServerHealth::Unknown, "{result:?}");
     }
 }
 
 #[test]
 fn while_attempts_do_not_count_none_is_charged_and_nothing_fails_for_want_of_them() {
     let request = request("account_delete", &["a"], MAX_ATTEMPTS - 1, Doubt::MayHaveArrived);
-    let exchanges = [answer(70500, &[]), answer(30008, &[]), answer(0, &[]), Exchange::NoAnswer("reset".into())];
-    for exchange in exchanges {
-        let judged = |charging| judged_charging("account_delete", &request, &exchange, charging).verdicts;
-        assert!(outcome(&judged(Charging::UpTo(MAX_ATTEMPTS))[0]).is_some(), "{exchange:?}");
-        let (charge, doubt, _, _) = how(&judged(Charging::Off)[0]).expect("it goes out again");
-        assert_eq!((charge, doubt), (Free, MayHaveArrived), "{exchange:?}");
+    let results = [answer(70500, &[]), answer(30008, &[]), answer(0, &[]), CallResult::NoAnswer("reset".into())];
+    for result in results {
+        let assessed = |charging| assessed_charging("account_delete", &request, &result, charging).verdicts;
+        assert!(outcome(&assessed(Charging::UpTo(MAX_ATTEMPTS))[0]).is_some(), "{result:?}");
+        let (charge, doubt, _, _) = how(&assessed(Charging::Off)[0]).expect("it goes out again");
+        assert_eq!((charge, doubt), (Free, MayHaveArrived), "{result:?}");
     }
-    let no = judged_charging("account_delete", &request, &answer(70402, &[]), Charging::Off);
+    let no = assessed_charging("account_delete", &request, &answer(70402, &[]), Charging::Off);
     assert_eq!(outcome(&no.verdicts[0]), Some((Outcome::Failed, Some(70402))), "the server's own no is one");
 }
 
 /// Answers that call items done and the request failed, or one item two things: for each operation that answers by item.
-fn contradictions(id: &str, other: &str, code: i64) -> Vec<Exchange> {
+fn contradictions(id: &str, other: &str, code: i64) -> Vec<CallResult> {
     let item = |id: &str, code: i64| json!({"UserID": id, "ResultCode": code, "ResultInfo": "x"});
     let both = json!([item(id, 0), item(other, 0)]);
     vec![
@@ -333,15 +347,15 @@ fn contradictions(id: &str, other: &str, code: i64) -> Vec<Exchange> {
 #[test]
 fn an_answer_that_contradicts_itself_never_makes_a_success_whatever_its_code() {
     for operation in ALL.into_iter().filter(|operation| operation.answer_key().is_some()) {
-        for code in entries().map(|entry| *entry.codes.start()).filter(|code| *code != 0).chain([12345]) {
+        for code in all_codes().map(|info| *info.codes.start()).filter(|code| *code != 0).chain([12345]) {
             for charged in 0..MAX_ATTEMPTS {
                 let request = request(operation.name(), &["a", "b"], charged, Doubt::None);
-                for exchange in contradictions("a", "b", code) {
-                    let verdict = &judged(operation.name(), &request, &exchange).verdicts[0];
+                for result in contradictions("a", "b", code) {
+                    let verdict = &assessed(operation.name(), &request, &result).verdicts[0];
                     let end = outcome(verdict).map(|(outcome, _)| outcome);
-                    assert!(!matches!(end, Some(Outcome::Succeeded)), "{code} {exchange:?}: {verdict:?}");
+                    assert!(!matches!(end, Some(Outcome::Succeeded)), "{code} {result:?}: {verdict:?}");
                     if let Some(again) = how(verdict) {
-                        assert_eq!(again.1, MayHaveArrived, "{code} {exchange:?}: {verdict:?}");
+                        assert_eq!(again.1, MayHaveArrived, "{code} {result:?}: {verdict:?}");
                     }
                 }
             }
@@ -353,16 +367,16 @@ fn an_answer_that_contradicts_itself_never_makes_a_success_whatever_its_code() {
 fn a_code_that_stops_the_app_is_the_items_where_others_of_the_same_answer_succeeded() {
     let request = request("friend_delete", &["a", "b", "c"], 0, Doubt::None);
     for code in [30004, 71000, 70403, 60010, 70001, 70052] {
-        let one = judged("friend_delete", &request, &answer(0, &[("a", 0), ("b", code), ("c", 0)]));
+        let one = assessed("friend_delete", &request, &answer(0, &[("a", 0), ("b", code), ("c", 0)]));
         assert_eq!((&one.signal, outcome(&one.verdicts[1])), (&Signal::Fine, Some((Outcome::Failed, Some(code)))));
         assert_eq!(outcome(&one.verdicts[2]), Some((Outcome::Succeeded, None)));
         for others in [code, 31704, 70402] {
-            let none = judged("friend_delete", &request, &answer(0, &[("a", others), ("b", code), ("c", others)]));
+            let none = assessed("friend_delete", &request, &answer(0, &[("a", others), ("b", code), ("c", others)]));
             assert_ne!(none.signal, Signal::Fine, "{code}, and no item succeeded");
             assert_eq!(how(&none.verdicts[1]), Some((Free, Doubt::None, Wait::None, Whole)));
         }
     }
-    let transient = judged("friend_delete", &request, &answer(0, &[("a", 0), ("b", 60004), ("c", 0)]));
+    let transient = assessed("friend_delete", &request, &answer(0, &[("a", 0), ("b", 60004), ("c", 0)]));
     assert_eq!(
         how(&transient.verdicts[1]),
         Some((Attempt, Doubt::None, Wait::Backoff, Whole)),
@@ -375,56 +389,56 @@ fn an_id_that_only_a_list_of_failures_names_is_failed_and_the_reason_names_the_l
     for (list, operation) in [("Fail_Account", "friend_delete"), ("Invalid_Account", "friend_update")] {
         let request = request(operation, &["a", "b"], 0, Doubt::None);
         let named = json!({"ErrorCode": 0, "ResultItem": [{"To_Account": "a", "ResultCode": 0}], list: ["b"]});
-        let judgement = judged(operation, &request, &body(&named));
-        assert_eq!(outcome(&judgement.verdicts[1]), Some((Outcome::Failed, None)));
-        assert!(reason(&judgement.verdicts[1]).contains(list));
+        let assessment = assessed(operation, &request, &body(&named));
+        assert_eq!(outcome(&assessment.verdicts[1]), Some((Outcome::Failed, None)));
+        assert!(reason(&assessment.verdicts[1]).contains(list));
         // Where the request failed, its code decides.
         let failed = json!({"ErrorCode": 30006, "ErrorInfo": "x", list: ["a", "b"]});
-        assert!(how(&judged(operation, &request, &body(&failed)).verdicts[1]).is_some());
+        assert!(how(&assessed(operation, &request, &body(&failed)).verdicts[1]).is_some());
     }
     let request = request("friend_delete_all", &["a"], 0, Doubt::None);
-    let blamed = judged("friend_delete_all", &request, &body(&json!({"ErrorCode": 0, "Fail_Account": ["a"]})));
+    let blamed = assessed("friend_delete_all", &request, &body(&json!({"ErrorCode": 0, "Fail_Account": ["a"]})));
     assert_eq!(how(&blamed.verdicts[0]), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)));
 }
 
 fn reason(verdict: &Verdict) -> &str {
     match verdict {
-        Verdict::Settled(ending) => &ending.reason,
-        Verdict::Again(_) => "",
+        Verdict::Final(result) => &result.reason,
+        Verdict::Resend(_) => "",
     }
 }
 
 #[test]
 fn an_unknown_code_of_a_request_is_sent_once_more_then_halved_and_at_last_failed() {
     let three = request("friend_update", &["a", "b", "c"], 0, Doubt::None);
-    let first = judged("friend_update", &three, &answer(70032, &[]));
+    let first = assessed("friend_update", &three, &answer(70032, &[]));
     assert_eq!(how(&first.verdicts[0]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
-    assert_eq!(first.work, Work::Failed(Trouble::Failing("code 70032: says why".into())));
+    assert_eq!(first.health, ServerHealth::Failing(Trouble::Failing("code 70032: says why".into())));
     let once = Request { history: [70032].into_iter().collect(), ..three };
     for code in [70032, 70033] {
-        let second = judged("friend_update", &once, &answer(code, &[]));
+        let second = assessed("friend_update", &once, &answer(code, &[]));
         assert_eq!(how(&second.verdicts[0]), Some((Free, Doubt::None, Wait::None, Halves)), "{code}");
     }
     let alone = Request { items: once.items[..1].to_vec(), ..once };
     assert_eq!(
-        outcome(&judged("friend_update", &alone, &answer(70032, &[])).verdicts[0]),
+        outcome(&assessed("friend_update", &alone, &answer(70032, &[])).verdicts[0]),
         Some((Outcome::Failed, Some(70032)))
     );
     // No attempt is left for another call of the whole.
     let last = request("friend_update", &["a", "b"], MAX_ATTEMPTS - 1, Doubt::None);
-    assert_eq!(how(&judged("friend_update", &last, &answer(70032, &[])).verdicts[0]).unwrap().3, Halves);
+    assert_eq!(how(&assessed("friend_update", &last, &answer(70032, &[])).verdicts[0]).unwrap().3, Halves);
 }
 
 #[test]
 fn a_request_that_is_too_large_is_halved_and_an_item_alone_fails() {
     let two = request("friend_update", &["a", "b"], 0, Doubt::None);
-    let judgement = judged("friend_update", &two, &Exchange::Status(413));
-    assert_eq!(how(&judgement.verdicts[0]), Some((Free, Doubt::None, Wait::None, Halves)));
-    assert_eq!((judgement.work, judgement.signal), (Work::Done, Signal::Silent));
+    let assessment = assessed("friend_update", &two, &CallResult::Status(413));
+    assert_eq!(how(&assessment.verdicts[0]), Some((Free, Doubt::None, Wait::None, Halves)));
+    assert_eq!((assessment.health, assessment.signal), (ServerHealth::Working, Signal::Silent));
     let one = request("friend_update", &["a"], 0, Doubt::None);
-    let judgement = judged("friend_update", &one, &Exchange::Status(413));
-    assert_eq!(outcome(&judgement.verdicts[0]), Some((Outcome::Failed, None)));
-    assert!(reason(&judgement.verdicts[0]).contains("413"));
+    let assessment = assessed("friend_update", &one, &CallResult::Status(413));
+    assert_eq!(outcome(&assessment.verdicts[0]), Some((Outcome::Failed, None)));
+    assert!(reason(&assessment.verdicts[0]).contains("413"));
 }
 
 #[test]
@@ -432,15 +446,15 @@ fn a_failed_check_of_the_account_is_transient_once_a_new_usersig_did_not_help() 
     let request = request("account_delete", &["a"], 0, Doubt::None);
     for code in [60004, 60005] {
         let mut context = context("account_delete", Charging::UpTo(MAX_ATTEMPTS));
-        let first = judged_in(&context, &request, &answer(code, &[]));
-        let renew = Signal::Renew { code, reason: "says why".into(), otherwise: Otherwise::Transient };
+        let first = assessed_in(&context, &request, &answer(code, &[]));
+        let renew = Signal::Renew { code, reason: "says why".into(), fallback: RenewFallback::Transient };
         assert_eq!((first.signal, how(&first.verdicts[0]).unwrap().0), (renew, Free));
         context.new_usersig = NewUserSig::DoesNotHelp;
-        let second = judged_in(&context, &request, &answer(code, &[]));
+        let second = assessed_in(&context, &request, &answer(code, &[]));
         assert_eq!(how(&second.verdicts[0]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
         assert_eq!(second.signal, Signal::Silent, "nothing is learned of the UserSig");
         let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request.clone() };
-        let last = judged_in(&context, &used_up, &answer(code, &[]));
+        let last = assessed_in(&context, &used_up, &answer(code, &[]));
         assert_eq!(outcome(&last.verdicts[0]), Some((Outcome::Failed, Some(code))));
     }
 }
@@ -448,19 +462,19 @@ fn a_failed_check_of_the_account_is_transient_once_a_new_usersig_did_not_help() 
 #[test]
 fn no_ending_but_a_plain_success_is_without_a_reason() {
     for operation in ALL {
-        for code in entries().map(|entry| *entry.codes.start()).filter(|code| *code != 0).chain([12345, -1]) {
+        for code in all_codes().map(|info| *info.codes.start()).filter(|code| *code != 0).chain([12345, -1]) {
             for info in ["", " ", "0"] {
                 let mut request = request(operation.name(), &["a"], MAX_ATTEMPTS - 1, Doubt::None);
                 request.history = [code].into_iter().collect();
                 let whole = body(&json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": info}));
                 let item = json!([{"UserID": "a", "ResultCode": code, "ResultInfo": info}]);
                 let item = body(&json!({"ActionStatus": "OK", "ErrorCode": 0, "ResultItem": item}));
-                for exchange in [whole, item] {
-                    let judgement = judged(operation.name(), &request, &exchange);
-                    if outcome(&judgement.verdicts[0]).is_some() {
-                        assert!(reason(&judgement.verdicts[0]).len() > 3, "{} {code}", operation.name());
+                for result in [whole, item] {
+                    let assessment = assessed(operation.name(), &request, &result);
+                    if outcome(&assessment.verdicts[0]).is_some() {
+                        assert!(reason(&assessment.verdicts[0]).len() > 3, "{} {code}", operation.name());
                     }
-                    if let Signal::Fatal { reason, .. } | Signal::Renew { reason, .. } = judgement.signal {
+                    if let Signal::Fatal { reason, .. } | Signal::Renew { reason, .. } = assessment.signal {
                         assert!(reason.len() > 3, "{} {code}", operation.name());
                     }
                 }
@@ -473,15 +487,15 @@ fn no_ending_but_a_plain_success_is_without_a_reason() {
 fn a_reason_has_every_code_that_the_item_met_the_latest_first() {
     let mut request = request("friend_delete", &["a"], 1, Doubt::None);
     request.history = [31706, 60007].into_iter().collect();
-    let judgement = judged("friend_delete", &request, &answer(0, &[("a", 31704)]));
+    let assessment = assessed("friend_delete", &request, &answer(0, &[("a", 31704)]));
     let wanted = "31704 says why (an earlier call may have left a part); before: 31706, 60007";
-    assert_eq!(reason(&judgement.verdicts[0]), wanted);
-    let judgement = judged("friend_delete", &request, &answer(0, &[("a", 31706)]));
-    assert!(how(&judgement.verdicts[0]).is_some());
+    assert_eq!(reason(&assessment.verdicts[0]), wanted);
+    let assessment = assessed("friend_delete", &request, &answer(0, &[("a", 31706)]));
+    assert!(how(&assessment.verdicts[0]).is_some());
     request.charged = MAX_ATTEMPTS - 1;
-    let judgement = judged("friend_delete", &request, &answer(0, &[]));
+    let assessment = assessed("friend_delete", &request, &answer(0, &[]));
     let wanted = "the answer does not name this item (attempts used up); before: 31706, 60007";
-    assert_eq!(reason(&judgement.verdicts[0]), wanted);
+    assert_eq!(reason(&assessment.verdicts[0]), wanted);
 }
 
 /// Operation, whether both sides are deleted, earlier code, doubt, the "already gone" code, and what that proves.
@@ -533,8 +547,8 @@ fn already_gone_claims_what_the_codes_before_it_let_it_prove() {
         request.history = earlier.into_iter().collect();
         let context = CallContext { delete_type, ..context(operation, Charging::UpTo(MAX_ATTEMPTS)) };
         let by_item = by_name(operation).unwrap().answer_key().is_some();
-        let exchange = if by_item { answer(0, &[("a", code)]) } else { answer(code, &[]) };
-        let verdict = &judged_in(&context, &request, &exchange).verdicts[0];
+        let result = if by_item { answer(0, &[("a", code)]) } else { answer(code, &[]) };
+        let verdict = &assessed_in(&context, &request, &result).verdicts[0];
         let case = format!("{operation} {delete_type:?}, {earlier:?} and {doubt:?} before {code}: {verdict:?}");
         assert_eq!(outcome(verdict), Some((wanted, Some(kept))), "{case}");
         if let Some(earlier) = earlier {
@@ -549,9 +563,9 @@ fn an_answer_that_says_fail_and_0_is_believed_only_where_it_refuses() {
     let item = |id: &str, code: i64| json!({"To_Account": id, "ResultCode": code, "ResultInfo": "x"});
     let listed = json!([item("a", 0), item("b", 31704), item("c", 31705)]);
     let answer = body(&json!({"ActionStatus": "FAIL", "ErrorCode": 0, "ResultItem": listed}));
-    let judgement = judged("friend_delete", &request, &answer);
+    let assessment = assessed("friend_delete", &request, &answer);
     for at in [0, 1, 3] {
-        assert_eq!(how(&judgement.verdicts[at]), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)), "{at}");
+        assert_eq!(how(&assessment.verdicts[at]), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)), "{at}");
     }
-    assert!(matches!(judgement.verdicts[2], Verdict::Again(Again { met: Some(31705), .. })), "a part may be left");
+    assert!(matches!(assessment.verdicts[2], Verdict::Resend(Resend { met: Some(31705), .. })), "a part may be left");
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// The variants part what is known about the call's effect: answered, certainly never sent, or unknown.
 /// The texts say why in words for people; no decision reads them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exchange {
+pub enum CallResult {
     /// HTTP 200 with this body. The verdict stands in its `ErrorCode`: the API says 200 even to failures
     /// (page "REST API overview").
     Body(Bytes),
@@ -17,7 +17,7 @@ pub enum Exchange {
     NotSent(String),
     /// The server could not prove who it is: its certificate or the TLS handshake was refused, so no byte of the
     /// request left. Asking again does not change that.
-    Refused(String),
+    UntrustedServer(String),
     /// Sent, or perhaps sent, and not answered: time-out, reset, closed, cut short, too long. It may have arrived.
     NoAnswer(String),
 }
