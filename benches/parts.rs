@@ -21,7 +21,7 @@ use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
 use imbulk::domain::row::{BadRow, RowRef};
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
-use imbulk::export;
+use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, MEMORY, Output, Plan};
 use imbulk::queue::{Loader, NewRun, Queue, RunId, Write};
@@ -190,8 +190,8 @@ fn storing(c: &mut Criterion) {
             runtime.block_on(async {
                 let reader = queue.reader().await.expect("a queue");
                 let run = queue.run(run).await.expect("it is there");
-                let format = export::Format::Csv;
-                let written = export::write(&reader, &run, format, None, folder.path(), &mut std::io::sink()).await;
+                let options = ExportOptions { format: Format::Csv, only: None, folder: folder.path() };
+                let written = export::write(&reader, &run, options, &mut std::io::sink()).await;
                 assert_eq!(written.expect("the rows are there").total(), ROWS);
             });
         });

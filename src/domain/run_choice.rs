@@ -116,7 +116,7 @@ impl fmt::Display for EndedBy {
 
 /// How far a run of the job came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum RunProgress {
     /// Loaded; nothing was sent.
     Planned,
     /// Begun, and rows are left.
@@ -131,7 +131,7 @@ pub enum Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownRun {
     /// How far it came.
-    pub progress: Progress,
+    pub progress: RunProgress,
     /// Whether it was loaded from the bytes that the input has now.
     pub same_input: bool,
     /// Whether the job still makes the same of its input: operation, options, columns, encoding.
@@ -198,8 +198,8 @@ pub enum Refusal {
 /// Chooses what is done next. `runs` are those of the job on one target, oldest first.
 pub fn choose(runs: &[KnownRun], rerun: Rerun) -> RunChoice {
     let unfinished = runs.iter().enumerate().filter_map(|(at, run)| match run.progress {
-        Progress::Unfinished(by) => Some((at, by)),
-        Progress::Planned | Progress::Finished | Progress::Superseded => None,
+        RunProgress::Unfinished(by) => Some((at, by)),
+        RunProgress::Planned | RunProgress::Finished | RunProgress::Superseded => None,
     });
     let unfinished: Vec<(usize, EndedBy)> = unfinished.collect();
     match (rerun, unfinished.first()) {
@@ -222,11 +222,11 @@ fn resume(known: KnownRun, run: usize, by: EndedBy) -> RunChoice {
 
 fn begin(runs: &[KnownRun], rerun: Rerun, replaces: Vec<usize>) -> RunChoice {
     // A plan does not undo that the input was finished: `--again` may have loaded it and been declined.
-    let finished = runs.iter().rposition(|run| run.progress == Progress::Finished);
+    let finished = runs.iter().rposition(|run| run.progress == RunProgress::Finished);
     match finished.filter(|at| runs[*at].is_current() && rerun == Rerun::No) {
         Some(at) => RunChoice::Nothing(at),
         None => {
-            let planned = runs.iter().rposition(|run| run.progress == Progress::Planned && run.is_current());
+            let planned = runs.iter().rposition(|run| run.progress == RunProgress::Planned && run.is_current());
             RunChoice::Begin { planned, replaces }
         }
     }
@@ -240,7 +240,7 @@ pub fn upcoming(runs: &[KnownRun], rerun: Rerun) -> Vec<RunChoice> {
     while let RunChoice::Continue(run) = next {
         choices.push(next);
         let was_current = runs[run].is_current();
-        runs[run].progress = Progress::Finished;
+        runs[run].progress = RunProgress::Finished;
         if rerun == Rerun::Resume || was_current {
             return choices;
         }
@@ -258,10 +258,10 @@ pub fn stale_plans(runs: &[KnownRun], rerun: Rerun) -> Vec<usize> {
         RunChoice::Nothing(_) => None,
         RunChoice::Continue(run) if runs[run].is_current() => None,
         RunChoice::Continue(_) | RunChoice::Refuse(_) => {
-            runs.iter().rposition(|run| run.progress == Progress::Planned && run.is_current())
+            runs.iter().rposition(|run| run.progress == RunProgress::Planned && run.is_current())
         }
     };
-    let planned = runs.iter().enumerate().filter(|(_, run)| run.progress == Progress::Planned);
+    let planned = runs.iter().enumerate().filter(|(_, run)| run.progress == RunProgress::Planned);
     planned.map(|(at, _)| at).filter(|at| Some(*at) != keeps).collect()
 }
 
@@ -273,35 +273,35 @@ mod tests {
 
     const NEW: RunChoice = RunChoice::Begin { planned: None, replaces: Vec::new() };
 
-    fn run(progress: Progress) -> KnownRun {
+    fn run(progress: RunProgress) -> KnownRun {
         KnownRun { progress, same_input: true, same_definition: true, same_settings: true }
     }
 
-    fn of_other_input(progress: Progress) -> KnownRun {
+    fn of_other_input(progress: RunProgress) -> KnownRun {
         KnownRun { same_input: false, ..run(progress) }
     }
 
-    fn of_other_definition(progress: Progress) -> KnownRun {
+    fn of_other_definition(progress: RunProgress) -> KnownRun {
         KnownRun { same_definition: false, ..run(progress) }
     }
 
-    fn unfinished(by: EndedBy) -> Progress {
-        Progress::Unfinished(by)
+    fn unfinished(by: EndedBy) -> RunProgress {
+        RunProgress::Unfinished(by)
     }
 
     #[rstest]
     #[case::a_first_run(&[], NEW)]
-    #[case::a_plan_of_this_input(&[run(Progress::Planned)], RunChoice::Begin { planned: Some(0), replaces: vec![] })]
-    #[case::a_plan_of_another_input(&[of_other_input(Progress::Planned)], NEW)]
-    #[case::a_plan_of_another_definition(&[of_other_definition(Progress::Planned)], NEW)]
-    #[case::this_input_is_finished(&[run(Progress::Finished)], RunChoice::Nothing(0))]
-    #[case::another_input_is_finished(&[of_other_input(Progress::Finished)], NEW)]
-    #[case::finished_before_but_not_last(&[run(Progress::Finished), of_other_input(Progress::Finished)], NEW)]
-    #[case::finished_and_an_again_was_declined(&[run(Progress::Finished), run(Progress::Planned)], RunChoice::Nothing(0))]
+    #[case::a_plan_of_this_input(&[run(RunProgress::Planned)], RunChoice::Begin { planned: Some(0), replaces: vec![] })]
+    #[case::a_plan_of_another_input(&[of_other_input(RunProgress::Planned)], NEW)]
+    #[case::a_plan_of_another_definition(&[of_other_definition(RunProgress::Planned)], NEW)]
+    #[case::this_input_is_finished(&[run(RunProgress::Finished)], RunChoice::Nothing(0))]
+    #[case::another_input_is_finished(&[of_other_input(RunProgress::Finished)], NEW)]
+    #[case::finished_before_but_not_last(&[run(RunProgress::Finished), of_other_input(RunProgress::Finished)], NEW)]
+    #[case::finished_and_an_again_was_declined(&[run(RunProgress::Finished), run(RunProgress::Planned)], RunChoice::Nothing(0))]
     #[case::finished_and_another_input_was_planned(
-        &[run(Progress::Finished), of_other_input(Progress::Planned)], RunChoice::Nothing(0)
+        &[run(RunProgress::Finished), of_other_input(RunProgress::Planned)], RunChoice::Nothing(0)
     )]
-    #[case::given_up(&[run(Progress::Superseded)], NEW)]
+    #[case::given_up(&[run(RunProgress::Superseded)], NEW)]
     #[case::unfinished(&[run(unfinished(EndedBy::Person))], RunChoice::Continue(0))]
     #[case::the_oldest_goes_first(
         &[of_other_input(unfinished(EndedBy::Kill)), run(unfinished(EndedBy::Kill))], RunChoice::Continue(0)
@@ -333,18 +333,18 @@ mod tests {
     #[test]
     fn again_begins_anew_and_gives_up_every_unfinished_run() {
         let kill = unfinished(EndedBy::Kill);
-        let runs = [run(kill), run(Progress::Finished), of_other_definition(kill), run(Progress::Superseded)];
+        let runs = [run(kill), run(RunProgress::Finished), of_other_definition(kill), run(RunProgress::Superseded)];
         let new = RunChoice::Begin { planned: None, replaces: vec![0, 2] };
         assert_eq!(choose(&runs, Rerun::Again), new);
         // A plan that an interrupted `--again` has loaded is not loaded twice.
-        let planned = [run(kill), run(Progress::Finished), run(Progress::Planned)];
+        let planned = [run(kill), run(RunProgress::Finished), run(RunProgress::Planned)];
         let from_plan = RunChoice::Begin { planned: Some(2), replaces: vec![0] };
         assert_eq!(choose(&planned, Rerun::Again), from_plan);
     }
 
     #[test]
     fn resume_without_an_unfinished_run_is_refused() {
-        for runs in [&[][..], &[run(Progress::Finished), run(Progress::Planned)]] {
+        for runs in [&[][..], &[run(RunProgress::Finished), run(RunProgress::Planned)]] {
             assert_eq!(choose(runs, Rerun::Resume), RunChoice::Refuse(Refusal::NothingToResume));
         }
     }
@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(upcoming(&[older], Rerun::No), [RunChoice::Continue(0), NEW]);
         assert_eq!(upcoming(&[older], Rerun::Resume), [RunChoice::Continue(0)]);
         let planned = RunChoice::Begin { planned: Some(1), replaces: vec![] };
-        assert_eq!(upcoming(&[older, run(Progress::Planned)], Rerun::No), [RunChoice::Continue(0), planned]);
+        assert_eq!(upcoming(&[older, run(RunProgress::Planned)], Rerun::No), [RunChoice::Continue(0), planned]);
         let same = run(unfinished(EndedBy::Person));
         assert_eq!(upcoming(&[same], Rerun::No), [RunChoice::Continue(0)]);
         let stopped = of_other_input(unfinished(EndedBy::Person));
@@ -364,16 +364,16 @@ mod tests {
     }
 
     #[rstest]
-    #[case::current(&[run(Progress::Planned)], &[])]
-    #[case::of_another_input(&[of_other_input(Progress::Planned)], &[0])]
-    #[case::two_of_this_input(&[run(Progress::Planned), run(Progress::Planned)], &[0])]
-    #[case::of_the_input_that_is_being_finished(&[run(unfinished(EndedBy::Kill)), run(Progress::Planned)], &[1])]
+    #[case::current(&[run(RunProgress::Planned)], &[])]
+    #[case::of_another_input(&[of_other_input(RunProgress::Planned)], &[0])]
+    #[case::two_of_this_input(&[run(RunProgress::Planned), run(RunProgress::Planned)], &[0])]
+    #[case::of_the_input_that_is_being_finished(&[run(unfinished(EndedBy::Kill)), run(RunProgress::Planned)], &[1])]
     #[case::of_what_follows_an_older_run(
-        &[of_other_input(unfinished(EndedBy::Kill)), run(Progress::Planned), of_other_input(Progress::Planned)], &[2]
+        &[of_other_input(unfinished(EndedBy::Kill)), run(RunProgress::Planned), of_other_input(RunProgress::Planned)], &[2]
     )]
-    #[case::of_a_finished_input(&[run(Progress::Finished), run(Progress::Planned)], &[1])]
+    #[case::of_a_finished_input(&[run(RunProgress::Finished), run(RunProgress::Planned)], &[1])]
     #[case::while_a_decision_is_due(
-        &[of_other_input(unfinished(EndedBy::Person)), run(Progress::Planned)], &[]
+        &[of_other_input(unfinished(EndedBy::Person)), run(RunProgress::Planned)], &[]
     )]
     fn only_a_plan_of_the_current_input_is_kept(#[case] runs: &[KnownRun], #[case] stale: &[usize]) {
         assert_eq!(stale_plans(runs, Rerun::No), stale);

@@ -15,7 +15,7 @@ pub struct NamedRun<'a> {
 
 /// What a name means. Numbers are places in the list of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
+pub enum NameMatch {
     /// This run.
     Run(usize),
     /// One of several: the latest run of the job on each target, or all runs whose id begins so.
@@ -34,14 +34,14 @@ pub const SHORTEST_ID: usize = 4;
 /// Runs against a real app come before those against the sandbox or a server on this machine, and runs that were begun
 /// before plans: to rehearse a job, or to plan it anew, must not hide what the last real run came to. `target` is what
 /// `--target` says: a target, or `loopback` for any server on this machine.
-pub fn select(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Selection {
+pub fn match_name(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> NameMatch {
     let of_job: Vec<usize> = (0..runs.len()).filter(|run| runs[*run].job == name).collect();
     if of_job.is_empty() {
-        return select_id(runs, name, target);
+        return match_id(runs, name, target);
     }
     let asked: Vec<usize> = of_job.iter().copied().filter(|run| is_on(runs[*run].target, target)).collect();
     if asked.is_empty() {
-        return Selection::OtherTargets(latest_of_each_target(runs, &of_job));
+        return NameMatch::OtherTargets(latest_of_each_target(runs, &of_job));
     }
     let real: Vec<usize> = asked.iter().copied().filter(|run| is_real(runs[*run].target)).collect();
     let mut latest = latest_of_each_target(runs, if real.is_empty() { &asked } else { &real });
@@ -50,23 +50,23 @@ pub fn select(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Select
         latest.retain(|run| runs[*run].started);
     }
     match latest[..] {
-        [run] => Selection::Run(run),
-        _ => Selection::Ambiguous(latest),
+        [run] => NameMatch::Run(run),
+        _ => NameMatch::Ambiguous(latest),
     }
 }
 
-fn select_id(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Selection {
+fn match_id(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> NameMatch {
     let begins = |run: &usize| runs[*run].id.starts_with(name) && is_on(runs[*run].target, target);
     let found: Vec<usize> =
         if name.len() < SHORTEST_ID { Vec::new() } else { (0..runs.len()).filter(begins).collect() };
     match found[..] {
-        [] if target.is_some() => match select_id(runs, name, None) {
-            Selection::Run(run) => Selection::OtherTargets(vec![run]),
+        [] if target.is_some() => match match_id(runs, name, None) {
+            NameMatch::Run(run) => NameMatch::OtherTargets(vec![run]),
             other => other,
         },
-        [] => Selection::Unknown,
-        [run] => Selection::Run(run),
-        _ => Selection::Ambiguous(found),
+        [] => NameMatch::Unknown,
+        [run] => NameMatch::Run(run),
+        _ => NameMatch::Ambiguous(found),
     }
 }
 
@@ -107,30 +107,30 @@ mod tests {
     const LOOPBACK: &str = "1400000001 on loopback";
 
     #[rstest]
-    #[case::nothing(&[], Selection::Unknown)]
-    #[case::the_latest(&[run("job", "a", REAL, true), run("job", "b", REAL, true)], Selection::Run(1))]
-    #[case::not_a_plan(&[run("job", "a", REAL, true), run("job", "b", REAL, false)], Selection::Run(0))]
-    #[case::the_latest_plan(&[run("job", "a", REAL, false), run("job", "b", REAL, false)], Selection::Run(1))]
+    #[case::nothing(&[], NameMatch::Unknown)]
+    #[case::the_latest(&[run("job", "a", REAL, true), run("job", "b", REAL, true)], NameMatch::Run(1))]
+    #[case::not_a_plan(&[run("job", "a", REAL, true), run("job", "b", REAL, false)], NameMatch::Run(0))]
+    #[case::the_latest_plan(&[run("job", "a", REAL, false), run("job", "b", REAL, false)], NameMatch::Run(1))]
     #[case::a_real_run_before_a_rehearsal(
         &[run("job", "a", REAL, true), run("job", "b", "sandbox", true), run("job", "c", LOOPBACK, true)],
-        Selection::Run(0)
+        NameMatch::Run(0)
     )]
     #[case::a_real_plan_before_a_rehearsal(
-        &[run("job", "a", REAL, false), run("job", "b", "sandbox", true)], Selection::Run(0)
+        &[run("job", "a", REAL, false), run("job", "b", "sandbox", true)], NameMatch::Run(0)
     )]
-    #[case::only_rehearsals(&[run("job", "a", "sandbox", true), run("other", "b", REAL, true)], Selection::Run(0))]
+    #[case::only_rehearsals(&[run("job", "a", "sandbox", true), run("other", "b", REAL, true)], NameMatch::Run(0))]
     #[case::two_apps(
         &[run("job", "a", REAL, true), run("job", "b", "1400000002", true), run("job", "c", REAL, true)],
-        Selection::Ambiguous(vec![1, 2])
+        NameMatch::Ambiguous(vec![1, 2])
     )]
     #[case::a_plan_on_another_target(
-        &[run("job", "a", LOOPBACK, true), run("job", "b", "sandbox", false)], Selection::Run(0)
+        &[run("job", "a", LOOPBACK, true), run("job", "b", "sandbox", false)], NameMatch::Run(0)
     )]
     #[case::two_kinds_of_rehearsals(
-        &[run("job", "a", "sandbox", true), run("job", "b", LOOPBACK, true)], Selection::Ambiguous(vec![0, 1])
+        &[run("job", "a", "sandbox", true), run("job", "b", LOOPBACK, true)], NameMatch::Ambiguous(vec![0, 1])
     )]
-    fn a_name_means_the_latest_run_of_one_target(#[case] runs: &[NamedRun<'_>], #[case] expected: Selection) {
-        assert_eq!(select(runs, "job", None), expected);
+    fn a_name_means_the_latest_run_of_one_target(#[case] runs: &[NamedRun<'_>], #[case] expected: NameMatch) {
+        assert_eq!(match_name(runs, "job", None), expected);
     }
 
     #[test]
@@ -142,22 +142,22 @@ mod tests {
             run("job", "d", LOOPBACK, true),
         ];
         for (at, target) in [REAL, "1400000002", "sandbox", LOOPBACK].into_iter().enumerate() {
-            assert_eq!(select(&runs, "job", Some(target)), Selection::Run(at), "{target}");
+            assert_eq!(match_name(&runs, "job", Some(target)), NameMatch::Run(at), "{target}");
         }
-        assert_eq!(select(&runs, "job", Some("loopback")), Selection::Run(3));
-        assert_eq!(select(&runs, "job", Some("7")), Selection::OtherTargets(vec![0, 1, 2, 3]));
-        assert_eq!(select(&runs, "no", Some("sandbox")), Selection::Unknown);
+        assert_eq!(match_name(&runs, "job", Some("loopback")), NameMatch::Run(3));
+        assert_eq!(match_name(&runs, "job", Some("7")), NameMatch::OtherTargets(vec![0, 1, 2, 3]));
+        assert_eq!(match_name(&runs, "no", Some("sandbox")), NameMatch::Unknown);
     }
 
     #[test]
     fn the_beginning_of_an_id_means_its_run_unless_it_is_a_jobs_name() {
         let runs =
             [run("job", "0190aaaa", REAL, true), run("job", "0190abbb", REAL, true), run("0190aa", "x", REAL, true)];
-        assert_eq!(select(&runs, "0190aaaa", None), Selection::Run(0));
-        assert_eq!(select(&runs, "0190ab", None), Selection::Run(1));
-        assert_eq!(select(&runs, "0190a", None), Selection::Ambiguous(vec![0, 1]));
-        assert_eq!(select(&runs, "0190aa", None), Selection::Run(2), "a job's name comes first");
-        assert_eq!(select(&runs, "019", None), Selection::Unknown, "too short to be meant");
-        assert_eq!(select(&runs, "0190ab", Some("sandbox")), Selection::OtherTargets(vec![1]));
+        assert_eq!(match_name(&runs, "0190aaaa", None), NameMatch::Run(0));
+        assert_eq!(match_name(&runs, "0190ab", None), NameMatch::Run(1));
+        assert_eq!(match_name(&runs, "0190a", None), NameMatch::Ambiguous(vec![0, 1]));
+        assert_eq!(match_name(&runs, "0190aa", None), NameMatch::Run(2), "a job's name comes first");
+        assert_eq!(match_name(&runs, "019", None), NameMatch::Unknown, "too short to be meant");
+        assert_eq!(match_name(&runs, "0190ab", Some("sandbox")), NameMatch::OtherTargets(vec![1]));
     }
 }

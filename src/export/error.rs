@@ -43,20 +43,20 @@ pub enum ExportError {
         what: String,
     },
     /// A row is in no request and is not set aside either.
-    #[error("row {row} ({place}) has no outcome in the queue")]
+    #[error("row {row} ({source_line}) has no outcome in the queue")]
     Missing {
         /// The row.
         row: RowNo,
         /// Its file and line.
-        place: String,
+        source_line: String,
     },
     /// A row has more than one outcome.
-    #[error("row {row} ({place}) has more than one outcome in the queue")]
+    #[error("row {row} ({source_line}) has more than one outcome in the queue")]
     Doubled {
         /// The row.
         row: RowNo,
         /// Its file and line.
-        place: String,
+        source_line: String,
     },
     /// A request names a row that the input has not.
     #[error("request {request} names row {row}, but the input has {rows} rows")]

@@ -1,4 +1,4 @@
-//! A line of results, as CSV and as JSONL. Values are written as they are: never changed to please spreadsheets.
+//! Formats result rows as CSV and JSONL. Values are written unchanged, also where a spreadsheet would read a formula.
 
 use std::borrow::Cow;
 
@@ -12,8 +12,8 @@ use crate::domain::results;
 use crate::domain::row::Tags;
 use crate::domain::timestamp::rfc3339;
 
-/// A row and what became of it.
-pub(super) struct Line<'a> {
+/// A result row.
+pub(super) struct ResultRow<'a> {
     pub(super) source: &'a str,
     pub(super) number: u64,
     pub(super) from: Option<&'a str>,
@@ -26,33 +26,33 @@ pub(super) struct Line<'a> {
     pub(super) finished_at: Option<i64>,
 }
 
-/// Which lines there are to be, and what they look like.
+/// The columns of the results, and which rows they contain.
 pub(super) struct Layout {
     format: Format,
     shape: Shape,
-    /// The columns of tags; none for operations without.
+    /// The columns of tags; empty for operations without tags.
     tags: Vec<String>,
-    /// The files of the input, as lines name them.
+    /// The names of the input files.
     pub(super) sources: Vec<String>,
-    /// Rows that ended so; none: all.
+    /// Only rows with these outcomes; none: all rows.
     pub(super) only: Option<Vec<Outcome>>,
 }
 
-/// Lines in the making.
-pub(super) struct Lines<'a> {
+/// Formats result rows into memory.
+pub(super) struct RowWriter<'a> {
     layout: &'a Layout,
-    out: Out,
-    finished: Finished,
+    out: Buffer,
+    finished: TimeCache,
 }
 
-enum Out {
+enum Buffer {
     Csv(Box<csv::Writer<Vec<u8>>>),
     Jsonl(Vec<u8>),
 }
 
-/// The last time that was written: rows that end together stand together as a rule.
+/// The last formatted time: neighbouring rows usually share it.
 #[derive(Default)]
-struct Finished {
+struct TimeCache {
     at: Option<i64>,
     text: String,
 }
@@ -72,10 +72,10 @@ impl Layout {
         Self { format, shape, tags, sources, only: only.map(<[_]>::to_vec) }
     }
 
-    /// What stands before the lines: the header of CSV.
+    /// The header of CSV; empty for JSONL.
     pub(super) fn head(&self) -> Result<Vec<u8>, ExportError> {
-        let mut lines = Lines::new(self, 0);
-        if let Out::Csv(csv) = &mut lines.out {
+        let mut lines = RowWriter::new(self, 0);
+        if let Buffer::Csv(csv) = &mut lines.out {
             let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.shape.columns()).collect();
             columns.extend(self.tags.iter().map(String::as_str).chain(results::OUTCOME));
             csv.write_record(columns).map_err(fail)?;
@@ -84,23 +84,23 @@ impl Layout {
     }
 }
 
-impl<'a> Lines<'a> {
-    /// For some `bytes` of lines, or more.
+impl<'a> RowWriter<'a> {
+    /// A writer with room for `bytes` bytes; it grows if they are not enough.
     pub(super) fn new(layout: &'a Layout, bytes: usize) -> Self {
         let out = Vec::with_capacity(bytes);
         let out = match layout.format {
-            Format::Csv => Out::Csv(Box::new(csv::Writer::from_writer(out))),
-            Format::Jsonl => Out::Jsonl(out),
+            Format::Csv => Buffer::Csv(Box::new(csv::Writer::from_writer(out))),
+            Format::Jsonl => Buffer::Jsonl(out),
         };
-        Self { layout, out, finished: Finished::default() }
+        Self { layout, out, finished: TimeCache::default() }
     }
 
-    pub(super) fn write(&mut self, line: &Line<'_>) -> Result<(), ExportError> {
+    pub(super) fn write(&mut self, line: &ResultRow<'_>) -> Result<(), ExportError> {
         let Layout { shape, tags, .. } = self.layout;
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         match &mut self.out {
-            Out::Csv(csv) => Cells { csv }.write(shape, tags, line, finished_at).map_err(fail),
-            Out::Jsonl(out) => {
+            Buffer::Csv(csv) => Cells { csv }.write(shape, tags, line, finished_at).map_err(fail),
+            Buffer::Jsonl(out) => {
                 let object = Object { shape, line, finished_at };
                 serde_json::to_writer(&mut *out, &object).map_err(|error| ExportError::Output(error.into()))?;
                 out.push(b'\n');
@@ -111,8 +111,8 @@ impl<'a> Lines<'a> {
 
     pub(super) fn into_bytes(self) -> Result<Vec<u8>, ExportError> {
         match self.out {
-            Out::Csv(csv) => csv.into_inner().map_err(|error| ExportError::Output(error.into_error())),
-            Out::Jsonl(out) => Ok(out),
+            Buffer::Csv(csv) => csv.into_inner().map_err(|error| ExportError::Output(error.into_error())),
+            Buffer::Jsonl(out) => Ok(out),
         }
     }
 }
@@ -121,7 +121,7 @@ fn fail(error: csv::Error) -> ExportError {
     ExportError::Output(std::io::Error::other(error))
 }
 
-impl Finished {
+impl TimeCache {
     fn text(&mut self, at: i64) -> &str {
         if self.at != Some(at) {
             self.at = Some(at);
@@ -136,7 +136,13 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    fn write(mut self, shape: &Shape, tags: &[String], line: &Line<'_>, finished_at: &str) -> Result<(), csv::Error> {
+    fn write(
+        mut self,
+        shape: &Shape,
+        tags: &[String],
+        line: &ResultRow<'_>,
+        finished_at: &str,
+    ) -> Result<(), csv::Error> {
         self.csv.write_field(line.source)?;
         self.number(line.number)?;
         if shape.from.is_some() {
@@ -165,7 +171,7 @@ impl Cells<'_> {
 
 struct Object<'a> {
     shape: &'a Shape,
-    line: &'a Line<'a>,
+    line: &'a ResultRow<'a>,
     finished_at: &'a str,
 }
 

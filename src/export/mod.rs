@@ -1,9 +1,9 @@
-//! The results of a run: a line per input row, in input order, usable as input again.
+//! Exports the results of a run: one result row per input row, in input order, usable as input again.
 //!
-//! Requests lie in the queue by account, rows by number are wanted. So one pass over the requests deals what they
-//! say of their rows out to ranges of rows (`spill`), and one pass over the ranges puts each in order and adds what
-//! the queue keeps by row: exceptions, rows set aside, and lines of the files. All of it is read in one snapshot, as
-//! rows move between requests while a run goes on. Memory: a few ranges of rows, and the spill's buffers.
+//! The queue stores requests by account, and results are wanted by row. One pass over the requests therefore distributes
+//! their rows to ranges of rows (`spill`). One pass over the ranges sorts each of them and adds what the queue stores by
+//! row: exceptions, skipped rows, and line numbers. Everything is read in one transaction, because rows move between
+//! requests while a run is sent. Memory holds a few ranges of rows and the buffers of the spill.
 
 mod atomic_file;
 mod error;
@@ -31,75 +31,80 @@ pub use atomic_file::atomic_file;
 pub use error::ExportError;
 use lines::Layout;
 pub use outlet::Outlet;
-use spill::{Record, Spill};
+use spill::{SentRow, Spill};
 pub use used_files::refuse_used_file;
 
-/// How results are written.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// A header and a line per row. Groups are joined by `|`; a cell is empty where the row did not set the tag.
+    /// A header and one line per row. Groups are joined by `|`; a cell is empty if the row did not set the tag.
     Csv,
-    /// An object per line, with the tags that the row set, as the types that they have.
+    /// One object per line, with the tags that the row set, as values of their own types.
     Jsonl,
 }
 
-/// The fewest rows of a range: what is kept of them stays close to the processor.
-const ROWS: u64 = 1 << 13;
-/// The most ranges: each has a buffer of its own in the spill.
-const RANGES: u64 = 1 << 11;
-/// So many ranges are made into lines at once, each on a thread of its own.
-const AT_ONCE: usize = 2;
+/// The minimum of rows per range: the data of so few rows stays in the processor's cache.
+const MIN_RANGE_ROWS: u64 = 1 << 13;
+/// The maximum of ranges: each has its own buffer in the spill.
+const MAX_RANGES: u64 = 1 << 11;
+/// Ranges that are formatted at the same time, each by its own thread.
+const PARALLEL_RANGES: usize = 2;
 
-/// Writes the results of a run, of the rows that ended as `only` says. Returns the rows written, by outcome.
-///
-/// Records pass through an unlinked file in `folder` where they are many: some 60 bytes a row.
+/// What is exported, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportOptions<'a> {
+    /// The format of the rows.
+    pub format: Format,
+    /// Only rows with these outcomes; none: all rows.
+    pub only: Option<&'a [Outcome]>,
+    /// The folder for temporary data: about 60 bytes per row in an unlinked file, if the run is large.
+    pub folder: &'a Path,
+}
+
+/// Writes the results of a run. Returns the rows written, by outcome.
 ///
 /// # Errors
-/// Where reading or writing fails, and where a row is not found exactly once.
+/// Where reading or writing fails, and where a row does not have exactly one outcome.
 pub async fn write(
     reader: &Reader,
     run: &Run,
-    format: Format,
-    only: Option<&[Outcome]>,
-    folder: &Path,
+    options: ExportOptions<'_>,
     out: &mut impl Write,
 ) -> Result<Tally, ExportError> {
-    let range = run.row_count.cast_unsigned().div_ceil(RANGES).max(ROWS);
-    write_by(range, reader, run, format, only, folder, out).await
+    let range_rows = run.row_count.cast_unsigned().div_ceil(MAX_RANGES).max(MIN_RANGE_ROWS);
+    write_ranges(range_rows, reader, run, options, out).await
 }
 
-/// As [`write()`], with ranges of so many rows.
-async fn write_by(
-    range: u64,
+/// Does the same in ranges of `range_rows` rows.
+async fn write_ranges(
+    range_rows: u64,
     reader: &Reader,
     run: &Run,
-    format: Format,
-    only: Option<&[Outcome]>,
-    folder: &Path,
+    ExportOptions { format, only, folder }: ExportOptions<'_>,
     out: &mut impl Write,
 ) -> Result<Tally, ExportError> {
     let rows = run.row_count.cast_unsigned();
     let mut snapshot = reader.snapshot().await?;
-    // Before the first line: one that has lost its own exception would say that it succeeded.
+    // Checked before the first row is written: a row whose exception is lost would be shown as succeeded.
     let tally = snapshot.check_sums(run).await?;
     let sources = snapshot.input_files(run.id).await?.into_iter().map(|file| file.name).collect();
-    let mut spill = Spill::new(folder, rows, range);
-    deal(&mut snapshot, run, &mut spill).await?;
+    let mut spill = Spill::new(folder, rows, range_rows);
+    distribute(&mut snapshot, run, &mut spill).await?;
 
     let layout = Arc::new(Layout::new(format, run.operation()?.shape(), run.tags(), sources, only));
     out.write_all(&layout.head()?).map_err(ExportError::Output)?;
     let (mut written, mut found) = (Tally::default(), Tally::default());
-    let mut in_the_making = VecDeque::new();
+    let mut formatting = VecDeque::new();
     let mut first: RowNo = 0;
     loop {
-        if first < rows && in_the_making.len() < AT_ONCE {
-            let end = rows.min(first + range);
-            // What can't be read is told in its place: the lines before it are good, and written.
-            let range = rows_of(&mut snapshot, run, &mut spill, first..end).await;
+        if first < rows && formatting.len() < PARALLEL_RANGES {
+            let end = rows.min(first + range_rows);
+            // An error is reported at its range, after the rows before it are written.
+            let range = read_range(&mut snapshot, run, &mut spill, first..end).await;
             let layout = Arc::clone(&layout);
-            in_the_making.push_back(spawn_blocking(move || range?.write(&layout)));
+            formatting.push_back(spawn_blocking(move || range?.format(&layout)));
             first = end;
-        } else if let Some(next) = in_the_making.pop_front() {
+        } else if let Some(next) = formatting.pop_front() {
             let range = next.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
             out.write_all(&range.lines).map_err(ExportError::Output)?;
             written += range.tally;
@@ -114,15 +119,15 @@ async fn write_by(
     Err(QueueError::Damaged(format!("the rows ended as {found:?}, but were counted as {tally:?}")).into())
 }
 
-/// What is known of these rows, a range of the spill.
-async fn rows_of(
+/// Reads everything that is known of a range of rows.
+async fn read_range(
     snapshot: &mut Snapshot,
     run: &Run,
     spill: &mut Spill,
     rows: Range<RowNo>,
-) -> Result<range::Rows, ExportError> {
-    Ok(range::Rows {
-        records: spill.read(rows.start)?,
+) -> Result<range::RowRange, ExportError> {
+    Ok(range::RowRange {
+        sent_rows: spill.read(rows.start)?,
         exceptions: snapshot.exceptions(run.id, rows.clone()).await?,
         skipped: snapshot.skipped_rows(run.id, rows.clone()).await?,
         line_spans: snapshot.line_spans(run.id, rows.clone()).await?,
@@ -131,12 +136,12 @@ async fn rows_of(
     })
 }
 
-/// Deals what the requests say of their rows out to the ranges of rows: those of a page while SQLite reads the next.
-async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(), ExportError> {
+/// Distributes the rows of all requests to the spill: the rows of one page while SQLite reads the next page.
+async fn distribute(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(), ExportError> {
     let mut page = snapshot.request_results(run.id, 0).await?;
     while let Some(last) = page.last() {
         let reading = snapshot.request_results(run.id, last.id());
-        let keeping = async { page.iter().try_for_each(|request| keep(request, spill)) };
+        let keeping = async { page.iter().try_for_each(|request| spill_rows(request, spill)) };
         let (next, kept) = tokio::join!(reading, keeping);
         kept?;
         page = next?;
@@ -144,11 +149,11 @@ async fn deal(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(
     Ok(())
 }
 
-fn keep(request: &RequestResult, spill: &mut Spill) -> Result<(), ExportError> {
+fn spill_rows(request: &RequestResult, spill: &mut Spill) -> Result<(), ExportError> {
     let items = request.items()?;
     let earlier = request.earlier_codes()?;
     for item in &items {
-        let mut record = Record {
+        let mut sent_row = SentRow {
             row: item.row,
             from: request.from().unwrap_or_default(),
             account: item.account.as_str(),
@@ -159,14 +164,14 @@ fn keep(request: &RequestResult, spill: &mut Spill) -> Result<(), ExportError> {
             finished_at: request.finished_at(),
         };
         let Some(updates) = &item.updates else {
-            spill.keep(request.id(), record)?;
+            spill.add(request.id(), sent_row)?;
             continue;
         };
         for (row, tags) in updates.iter() {
             let tags = serde_json::to_string(tags)
                 .map_err(|error| QueueError::Damaged(format!("tags of row {row}: {error}")))?;
-            record.row = *row;
-            spill.keep(request.id(), Record { tags: &tags, ..record })?;
+            sent_row.row = *row;
+            spill.add(request.id(), SentRow { tags: &tags, ..sent_row })?;
         }
     }
     Ok(())

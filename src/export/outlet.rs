@@ -1,7 +1,7 @@
-//! Results on their way to a reader that may be slow, or stop reading (`| less`).
+//! Passes results to a reader that may be slow, or stop reading (`| less`).
 //!
-//! They are read from the queue in one snapshot, and while that is held SQLite's log grows. So reading never waits for
-//! the reader of the results: what does not fit in memory goes to a file without a name, and from there to the reader.
+//! Results are read from the queue in one transaction, and while it is open SQLite's log grows. The export therefore never
+//! waits for the reader of the results: bytes that do not fit in memory wait in an unlinked file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,9 +13,9 @@ use std::thread::JoinHandle;
 
 use super::ExportError;
 
-/// What waits in memory before it goes to the file.
+/// Bytes that may wait in memory; more wait in the file.
 const MEMORY: usize = 8 << 20;
-/// Bytes that are read back from the file at once.
+/// Bytes per read of the file.
 const CHUNK: usize = 1 << 20;
 
 /// Takes results at any speed and passes them on at the speed of their reader.
@@ -35,29 +35,29 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Before all that is in the file.
+    /// Bytes that come before those in the file.
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// The file, once there is one: all that comes later goes there.
+    /// The file; once it exists, all further bytes go there.
     file: Option<File>,
     written: u64,
     read: u64,
-    /// Nothing more comes.
+    /// Whether the export has written everything.
     ended: bool,
-    /// The reader takes nothing more.
+    /// Whether the reader has stopped reading.
     closed: bool,
 }
 
-/// What comes next.
+/// The next bytes for the reader.
 enum Next {
     Bytes(Vec<u8>),
-    /// A stretch of the file: where it begins, and its length.
-    Stretch(File, u64, usize),
+    /// A part of the file: offset and length.
+    FilePart(File, u64, usize),
     End,
 }
 
 impl Outlet {
-    /// Passes on to `out`; what waits beyond some MiB does so in `folder`.
+    /// Passes bytes to `out`; a temporary file is made in `folder` if the reader is slow.
     pub fn to(out: impl Write + Send + 'static, folder: &Path) -> Self {
         Self::with_memory(MEMORY, out, folder)
     }
@@ -73,7 +73,7 @@ impl Outlet {
         Self { shared, folder: folder.to_owned(), memory, thread }
     }
 
-    /// Waits until the reader has taken all.
+    /// Waits until the reader has read everything.
     pub fn finish(self) -> Result<(), ExportError> {
         self.shared.state().ended = true;
         self.shared.changed.notify_all();
@@ -114,7 +114,7 @@ impl Shared {
         loop {
             let bytes = match self.next(folder)? {
                 Next::Bytes(bytes) => bytes,
-                Next::Stretch(file, start, length) => {
+                Next::FilePart(file, start, length) => {
                     let mut bytes = vec![0; length];
                     file.read_exact_at(&mut bytes, start).map_err(temporary(folder))?;
                     bytes
@@ -139,7 +139,7 @@ impl Shared {
                 let (start, left) = (state.read, state.written - state.read);
                 let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
                 state.read += length as u64;
-                return Ok(Next::Stretch(file, start, length));
+                return Ok(Next::FilePart(file, start, length));
             }
             if state.ended {
                 return Ok(Next::End);
@@ -148,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// Every step under the lock is complete in itself.
+    /// A panic elsewhere leaves the state valid: each change under the lock is complete.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

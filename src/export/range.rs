@@ -1,77 +1,77 @@
-//! One range of rows: everything that is known of them, put in order and written.
+//! One range of rows: its rows are put in order, completed and formatted.
 
 use std::borrow::Cow;
 
 use super::ExportError;
-use super::lines::{Layout, Line, Lines};
-use super::spill::Record;
+use super::lines::{Layout, ResultRow, RowWriter};
+use super::spill::SentRow;
 use crate::domain::line_span::LineSpan;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::row::{RowNo, Tags};
 use crate::queue::{Exception, QueueError, SkippedResult};
 
-/// What is known of the rows from `first` to before `end`.
-pub(super) struct Rows {
+/// Everything that is known of the rows from `first` up to, but without, `end`.
+pub(super) struct RowRange {
     pub(super) first: RowNo,
     pub(super) end: RowNo,
-    /// What requests say, in no order.
-    pub(super) records: Vec<u8>,
-    /// In row order, as all that follow.
+    /// Encoded [`SentRow`]s, unordered.
+    pub(super) sent_rows: Vec<u8>,
+    /// In row order, like the lists below.
     pub(super) exceptions: Vec<Exception>,
     pub(super) skipped: Vec<SkippedResult>,
     pub(super) line_spans: Vec<LineSpan>,
 }
 
-/// What rows are written as.
-pub(super) struct Written {
+/// The formatted rows of a range.
+pub(super) struct FormattedRange {
     pub(super) lines: Vec<u8>,
-    /// The rows of these lines.
+    /// The formatted rows by outcome.
     pub(super) tally: Tally,
-    /// All rows.
+    /// All rows of the range by outcome.
     pub(super) found: Tally,
 }
 
-/// What requests say of one row.
+/// How many requests contain a row.
 #[derive(Clone, Copy)]
-enum Slot<'a> {
-    /// None names it.
-    Empty,
-    /// One does.
-    One(Record<'a>),
-    /// Several do.
+enum FoundRow<'a> {
+    /// None.
+    None,
+    /// One, as it must be unless the row is skipped.
+    One(SentRow<'a>),
+    /// Several, which is damage.
     Several,
 }
 
-/// Where a row stands.
-struct Place<'a> {
+/// The file and line of a row.
+struct SourceLine<'a> {
     source: &'a str,
     line: u64,
 }
 
-impl Rows {
-    /// Writes the rows that are wanted, and counts them; counts all that are found, too. Every row must have one outcome.
-    pub(super) fn write(&self, layout: &Layout) -> Result<Written, ExportError> {
+impl RowRange {
+    /// Formats the rows that the layout asks for, and counts all rows. Every row must have exactly one outcome.
+    pub(super) fn format(&self, layout: &Layout) -> Result<FormattedRange, ExportError> {
         let sources = &layout.sources;
-        let mut lines = Lines::new(layout, 2 * self.records.len());
+        let mut lines = RowWriter::new(layout, 2 * self.sent_rows.len());
         let (mut tally, mut found) = (Tally::default(), Tally::default());
-        let slots = self.slots()?;
+        let found_rows = self.found_rows()?;
         let mut exceptions = self.exceptions.iter().peekable();
         let mut skipped_rows = self.skipped.iter().peekable();
         let mut span = 0;
-        for (row, slot) in (self.first..).zip(slots) {
+        for (row, found_row) in (self.first..).zip(found_rows) {
             while self.line_spans.get(span + 1).is_some_and(|next| next.first_row <= row) {
                 span += 1;
             }
-            let place = place(sources, self.line_spans.get(span), row)?;
+            let source_line = source_line(sources, self.line_spans.get(span), row)?;
             let exception = exceptions.next_if(|exception| exception.row == row);
             let skipped = skipped_rows.next_if(|skipped| skipped.row == row);
-            let (outcome, line) = match (slot, skipped, exception) {
-                (Slot::One(record), None, exception) => of_record(record, exception, &place)?,
-                (Slot::Empty, Some(skipped), None) => of_skipped_row(skipped, sources, &place)?,
-                (Slot::Empty, None, _) => return Err(place.missing(row)),
-                (Slot::Empty, Some(_), Some(_)) | (Slot::One(_), Some(_), _) | (Slot::Several, _, _) => {
-                    return Err(place.doubled(row));
+            let (outcome, line) = match (found_row, skipped, exception) {
+                (FoundRow::One(sent_row), None, exception) => of_sent_row(sent_row, exception, &source_line)?,
+                (FoundRow::None, Some(skipped), None) => of_skipped_row(skipped, sources, &source_line)?,
+                (FoundRow::None, None, _) => return Err(source_line.missing(row)),
+                (FoundRow::None, Some(_), Some(_)) | (FoundRow::One(_), Some(_), _) | (FoundRow::Several, _, _) => {
+                    return Err(source_line.doubled(row));
                 }
             };
             found[outcome] += 1;
@@ -80,53 +80,55 @@ impl Rows {
                 lines.write(&line)?;
             }
         }
-        Ok(Written { lines: lines.into_bytes()?, tally, found })
+        Ok(FormattedRange { lines: lines.into_bytes()?, tally, found })
     }
 
-    fn slots(&self) -> Result<Vec<Slot<'_>>, ExportError> {
+    fn found_rows(&self) -> Result<Vec<FoundRow<'_>>, ExportError> {
         let count = usize::try_from(self.end - self.first).unwrap_or(usize::MAX);
-        let mut slots = vec![Slot::Empty; count];
-        let mut bytes = self.records.as_slice();
+        let mut found_rows = vec![FoundRow::None; count];
+        let mut bytes = self.sent_rows.as_slice();
         while !bytes.is_empty() {
-            let record = Record::decode(&mut bytes).ok_or_else(|| damaged("temporary data"))?;
-            let slot = usize::try_from(record.row - self.first).ok();
-            let slot = slot.and_then(|slot| slots.get_mut(slot)).ok_or_else(|| damaged("temporary data"))?;
-            *slot = match slot {
-                Slot::Empty => Slot::One(record),
-                Slot::One(_) | Slot::Several => Slot::Several,
+            let sent_row = SentRow::decode(&mut bytes).ok_or_else(|| damaged("temporary data"))?;
+            let found_row = usize::try_from(sent_row.row - self.first).ok();
+            let found_row = found_row
+                .and_then(|found_row| found_rows.get_mut(found_row))
+                .ok_or_else(|| damaged("temporary data"))?;
+            *found_row = match found_row {
+                FoundRow::None => FoundRow::One(sent_row),
+                FoundRow::One(_) | FoundRow::Several => FoundRow::Several,
             };
         }
-        Ok(slots)
+        Ok(found_rows)
     }
 }
 
-fn of_record<'a>(
-    record: Record<'a>,
+fn of_sent_row<'a>(
+    sent_row: SentRow<'a>,
     exception: Option<&'a Exception>,
-    place: &Place<'a>,
-) -> Result<(Outcome, Line<'a>), ExportError> {
-    let tags = if record.tags.is_empty() {
+    source_line: &SourceLine<'a>,
+) -> Result<(Outcome, ResultRow<'a>), ExportError> {
+    let tags = if sent_row.tags.is_empty() {
         Tags::new()
     } else {
-        serde_json::from_str(record.tags).map_err(|_| damaged("temporary data"))?
+        serde_json::from_str(sent_row.tags).map_err(|_| damaged("temporary data"))?
     };
-    let outcome = match (record.outcome, exception) {
+    let outcome = match (sent_row.outcome, exception) {
         (outcome, None) => outcome,
         (Outcome::Succeeded, Some(exception)) => exception.outcome,
-        // Pending in a request and ended beside it.
-        (_, Some(_)) => return Err(place.doubled(record.row)),
+        // The request is pending, but an exception gives the row a final outcome.
+        (_, Some(_)) => return Err(source_line.doubled(sent_row.row)),
     };
-    let line = Line {
-        source: place.source,
-        number: place.line,
-        from: Some(record.from),
-        account: Some(record.account),
+    let line = ResultRow {
+        source: source_line.source,
+        number: source_line.line,
+        from: Some(sent_row.from),
+        account: Some(sent_row.account),
         tags: Cow::Owned(tags),
         outcome,
         code: exception.and_then(|exception| exception.code),
-        reason: exception.map_or(record.earlier, |exception| &exception.reason).into(),
-        attempts: record.attempts,
-        finished_at: record.finished_at,
+        reason: exception.map_or(sent_row.earlier, |exception| &exception.reason).into(),
+        attempts: sent_row.attempts,
+        finished_at: sent_row.finished_at,
     };
     Ok((outcome, line))
 }
@@ -134,16 +136,16 @@ fn of_record<'a>(
 fn of_skipped_row<'a>(
     skipped: &'a SkippedResult,
     sources: &[String],
-    at: &Place<'a>,
-) -> Result<(Outcome, Line<'a>), ExportError> {
+    at: &SourceLine<'a>,
+) -> Result<(Outcome, ResultRow<'a>), ExportError> {
     let reason = match &skipped.duplicate_of {
         Some(original) => {
-            let original = place(sources, Some(&original.span), original.row)?;
+            let original = source_line(sources, Some(&original.span), original.row)?;
             Cow::Owned(format!("duplicate of {original}"))
         }
         None => Cow::Borrowed(skipped.reason.as_deref().unwrap_or_default()),
     };
-    let line = Line {
+    let line = ResultRow {
         source: at.source,
         number: at.line,
         from: skipped.from.as_deref(),
@@ -158,30 +160,30 @@ fn of_skipped_row<'a>(
     Ok((skipped.outcome, line))
 }
 
-fn place<'a>(sources: &'a [String], span: Option<&LineSpan>, row: RowNo) -> Result<Place<'a>, ExportError> {
+fn source_line<'a>(sources: &'a [String], span: Option<&LineSpan>, row: RowNo) -> Result<SourceLine<'a>, ExportError> {
     let nowhere = || damaged(&format!("the line of row {row}"));
     let span = span.filter(|span| span.first_row <= row).ok_or_else(nowhere)?;
     let source = usize::try_from(span.source).ok().and_then(|source| sources.get(source));
-    Ok(Place { source: source.ok_or_else(nowhere)?, line: span.line_of(row) })
+    Ok(SourceLine { source: source.ok_or_else(nowhere)?, line: span.line_of(row) })
 }
 
 fn damaged(what: &str) -> ExportError {
     QueueError::Damaged(format!("{what} can't be read back")).into()
 }
 
-impl Place<'_> {
+impl SourceLine<'_> {
     fn missing(&self, row: RowNo) -> ExportError {
-        let place = self.to_string();
-        ExportError::Missing { row, place }
+        let source_line = self.to_string();
+        ExportError::Missing { row, source_line }
     }
 
     fn doubled(&self, row: RowNo) -> ExportError {
-        let place = self.to_string();
-        ExportError::Doubled { row, place }
+        let source_line = self.to_string();
+        ExportError::Doubled { row, source_line }
     }
 }
 
-impl std::fmt::Display for Place<'_> {
+impl std::fmt::Display for SourceLine<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.source, self.line)
     }

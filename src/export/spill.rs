@@ -1,6 +1,6 @@
-//! Records by range of rows: in memory while they are few, in an unlinked file of their own beyond that.
+//! The rows of requests by range: in memory while they are few, else in an unlinked file.
 //!
-//! One file for all ranges, as a run of a hundred million rows has more ranges than a process may open files.
+//! All ranges share one file, because a large run has more ranges than a process may open files.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,25 +11,25 @@ use super::ExportError;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::row::RowNo;
 
-/// What all ranges together keep in memory before they write.
+/// Bytes that all ranges together buffer before they write.
 const MEMORY: usize = 32 << 20;
-/// Less than this is not worth a write.
+/// A smaller write would cost more than it saves.
 const SMALLEST_CHUNK: usize = 16 << 10;
 
-/// What a request says of one of its rows.
+/// One row of a request, with what the request knows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Record<'a> {
+pub(super) struct SentRow<'a> {
     /// The row.
     pub(super) row: RowNo,
-    /// The account whose list was to be changed; empty for operations that name no pairs.
+    /// The From_Account; empty for operations without one.
     pub(super) from: &'a str,
     /// The item's account.
     pub(super) account: &'a str,
     /// The row's tags as a JSON object; empty for operations without tags.
     pub(super) tags: &'a str,
-    /// Codes that the row's request met before it succeeded, in words; empty without any.
+    /// The codes that the request met before it succeeded, as a text; empty if there are none.
     pub(super) earlier: &'a str,
-    /// HTTP exchanges begun.
+    /// Calls begun.
     pub(super) attempts: u32,
     /// Succeeded or pending.
     pub(super) outcome: Outcome,
@@ -37,60 +37,60 @@ pub(super) struct Record<'a> {
     pub(super) finished_at: Option<i64>,
 }
 
-/// The records of all ranges.
+/// The rows of all ranges.
 pub(super) struct Spill {
     folder: PathBuf,
     /// Rows of all ranges.
     rows: u64,
     /// Rows of a range.
     range: u64,
-    /// Bytes that a range keeps in memory.
-    most: usize,
-    ranges: Vec<Range>,
+    /// Bytes that a range buffers before it writes.
+    max_tail: usize,
+    ranges: Vec<SpillRange>,
     file: Option<File>,
     /// Bytes in the file.
     end: u64,
 }
 
 #[derive(Default)]
-struct Range {
-    /// Start and length of its pieces in the file.
+struct SpillRange {
+    /// Offset and length of its chunks in the file.
     chunks: Vec<(u64, usize)>,
-    /// What is not in the file yet.
+    /// Encoded rows that are not in the file yet.
     tail: Vec<u8>,
 }
 
 impl Spill {
-    /// For so many rows in ranges of `range` rows.
+    /// A spill for `rows` rows in ranges of `range` rows.
     pub(super) fn new(folder: &Path, rows: u64, range: u64) -> Self {
         let count = usize::try_from(rows.div_ceil(range)).unwrap_or(usize::MAX);
         Self {
             folder: folder.to_owned(),
             rows,
             range,
-            most: (MEMORY / count.max(1)).max(SMALLEST_CHUNK),
-            ranges: std::iter::repeat_with(Range::default).take(count).collect(),
+            max_tail: (MEMORY / count.max(1)).max(SMALLEST_CHUNK),
+            ranges: std::iter::repeat_with(SpillRange::default).take(count).collect(),
             file: None,
             end: 0,
         }
     }
 
-    /// Keeps what a request says of a row.
-    pub(super) fn keep(&mut self, request: i64, record: Record<'_>) -> Result<(), ExportError> {
-        let index = usize::try_from(record.row / self.range).unwrap_or(usize::MAX);
-        let stray = ExportError::Stray { request, row: record.row, rows: self.rows };
+    /// Adds a row of a request.
+    pub(super) fn add(&mut self, request: i64, sent_row: SentRow<'_>) -> Result<(), ExportError> {
+        let index = usize::try_from(sent_row.row / self.range).unwrap_or(usize::MAX);
+        let stray = ExportError::Stray { request, row: sent_row.row, rows: self.rows };
         let range = match self.ranges.get_mut(index) {
-            Some(range) if record.row < self.rows => range,
+            Some(range) if sent_row.row < self.rows => range,
             Some(_) | None => return Err(stray),
         };
-        record.encode(&mut range.tail);
-        if range.tail.len() < self.most {
+        sent_row.encode(&mut range.tail);
+        if range.tail.len() < self.max_tail {
             return Ok(());
         }
         self.flush(index).map_err(self.fail())
     }
 
-    /// All records of the range with this first row, in no order, out of memory and file.
+    /// Takes all rows of the range that begins with row `first`, encoded and unordered.
     pub(super) fn read(&mut self, first: RowNo) -> Result<Vec<u8>, ExportError> {
         let index = usize::try_from(first / self.range).unwrap_or(usize::MAX);
         let Some(range) = self.ranges.get_mut(index).map(std::mem::take) else {
@@ -129,11 +129,11 @@ impl Spill {
     }
 }
 
-/// Bytes of a record before its texts: row, attempts, outcome, time, and the lengths of four texts.
+/// Bytes before the texts of an encoded row: row, attempts, outcome, time, and the lengths of four texts.
 const HEAD: usize = 8 + 4 + 1 + 8 + 4 * 4;
 
-impl<'a> Record<'a> {
-    /// Stands for no time: nothing finished so long before 1970.
+impl<'a> SentRow<'a> {
+    /// Encodes that the row is not finished.
     const NEVER: i64 = i64::MIN;
 
     fn encode(&self, into: &mut Vec<u8>) {
@@ -149,7 +149,7 @@ impl<'a> Record<'a> {
         texts.iter().for_each(|text| into.extend_from_slice(text.as_bytes()));
     }
 
-    /// Takes the first record off `bytes`; none where they do not hold one.
+    /// Decodes the first row of `bytes` and removes it from them; none if they do not begin with one.
     pub(super) fn decode(bytes: &mut &'a [u8]) -> Option<Self> {
         let row = u64::from_le_bytes(take(bytes)?);
         let attempts = u32::from_le_bytes(take(bytes)?);
@@ -157,7 +157,7 @@ impl<'a> Record<'a> {
         let finished_at = i64::from_le_bytes(take(bytes)?);
         let mut length = || usize::try_from(u32::from_le_bytes(take(bytes)?)).ok();
         let [from, account, tags, earlier] = [length()?, length()?, length()?, length()?];
-        // All at once: most are short, and each look costs more than its bytes.
+        // UTF-8 is checked once for all four texts: most are short, and a check costs more than its bytes.
         let all = from.checked_add(account)?.checked_add(tags)?.checked_add(earlier)?;
         let (texts, rest) = bytes.split_at_checked(all)?;
         *bytes = rest;

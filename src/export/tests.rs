@@ -15,7 +15,8 @@ use crate::testing::{Bench, Load, id};
 async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
     let mut out = Vec::new();
     let folder = bench.folder.path();
-    let tally = write_by(range, &bench.reader, &bench.run, format, only, folder, &mut out).await.unwrap();
+    let options = ExportOptions { format, only, folder };
+    let tally = write_ranges(range, &bench.reader, &bench.run, options, &mut out).await.unwrap();
     (String::from_utf8(out).unwrap(), tally)
 }
 
@@ -43,7 +44,7 @@ fn skipped(row: u64, account: &str, reason: SkipReason) -> SkippedRow {
     SkippedRow { row, reason, from: None, account: Some(account.to_owned()), tags: Tags::new() }
 }
 
-/// Two merged rows, a row alone, a duplicate, a rejected one; one item fails.
+/// Two merged rows, a single row, a duplicate and a rejected row; one item fails.
 async fn updates() -> Bench {
     let text = |tag: &str, value: &str| (Box::from(tag), Value::Text(value.into()));
     let groups = Value::Groups(vec!["work".into(), "gym".into()]);
@@ -116,13 +117,13 @@ async fn a_run_without_rows_is_a_header() {
     assert_eq!(tally.total(), 0);
 }
 
-/// A run in which the rows say what they should not.
-async fn broken(rows: &[u64], set_aside: Option<u64>) -> ExportError {
+/// Exports a run whose rows are damaged.
+async fn broken(rows: &[u64], skipped_row: Option<u64>) -> ExportError {
     let items = rows.iter().map(|row| plain(*row, "a")).collect();
     let reason = SkipReason::Protected { id: "a".to_owned() };
     let load = Load {
         requests: vec![(None, items)],
-        skipped_rows: set_aside.map(|row| skipped(row, "a", reason)).into_iter().collect(),
+        skipped_rows: skipped_row.map(|row| skipped(row, "a", reason)).into_iter().collect(),
         line_spans: vec![span(0, 0, 2, 1)],
         sources: vec!["x.csv".to_owned()],
         ..Load::default()
@@ -130,7 +131,8 @@ async fn broken(rows: &[u64], set_aside: Option<u64>) -> ExportError {
     let bench = Bench::new("account_delete", load).await;
     let folder = bench.folder.path();
     let mut out = Vec::new();
-    let written = write_by(2, &bench.reader, &bench.run, Format::Csv, None, folder, &mut out).await;
+    let options = ExportOptions { format: Format::Csv, only: None, folder };
+    let written = write_ranges(2, &bench.reader, &bench.run, options, &mut out).await;
     written.unwrap_err()
 }
 
@@ -144,7 +146,7 @@ async fn a_row_that_is_missing_doubled_or_not_of_the_input_is_named() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read_is_told_behind_the_lines_before_it() {
+async fn an_unreadable_range_is_reported_after_the_rows_before_it() {
     let load = Load {
         requests: vec![(None, vec![plain(0, "a"), plain(1, "b"), plain(2, "c")])],
         skipped_rows: vec![skipped(3, "d", SkipReason::Protected { id: "d".to_owned() })],
@@ -156,7 +158,8 @@ async fn what_can_not_be_read_is_told_behind_the_lines_before_it() {
     let mut other = SqliteConnection::connect(bench.reader.path().to_str().unwrap()).await.unwrap();
     sqlx::query("UPDATE skipped SET account = 'e'").execute(&mut other).await.unwrap();
     let mut out = Vec::new();
-    let written = write_by(1, &bench.reader, &bench.run, Format::Csv, None, bench.folder.path(), &mut out).await;
+    let options = ExportOptions { format: Format::Csv, only: None, folder: bench.folder.path() };
+    let written = write_ranges(1, &bench.reader, &bench.run, options, &mut out).await;
     let error = written.unwrap_err().to_string();
     assert!(error.contains("row 3 has a wrong checksum in table skipped"), "{error}");
     let lines = String::from_utf8(out).unwrap();
@@ -164,7 +167,7 @@ async fn what_can_not_be_read_is_told_behind_the_lines_before_it() {
 }
 
 #[tokio::test]
-async fn records_that_outgrow_memory_come_back_whole() {
+async fn rows_that_exceed_the_memory_of_the_spill_are_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let rows = 4_000_u64;
     // Ranges so many that each keeps the least before it writes.
@@ -172,7 +175,7 @@ async fn records_that_outgrow_memory_come_back_whole() {
     let tags = "x".repeat(200);
     for row in 0..rows {
         let account = format!("u{row}");
-        let record = Record {
+        let sent_row = SentRow {
             row,
             from: "",
             account: &account,
@@ -182,7 +185,7 @@ async fn records_that_outgrow_memory_come_back_whole() {
             outcome: Outcome::Pending,
             finished_at: None,
         };
-        spill.keep(1, record).unwrap();
+        spill.add(1, sent_row).unwrap();
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the file has no name");
     for first in (0..rows).step_by(1_000) {
@@ -190,15 +193,15 @@ async fn records_that_outgrow_memory_come_back_whole() {
         assert!(bytes.len() > 200_000, "it was written in pieces");
         let mut bytes = bytes.as_slice();
         for row in first..first + 1_000 {
-            let record = Record::decode(&mut bytes).unwrap();
-            assert_eq!((record.row, record.account, record.tags), (row, &*format!("u{row}"), &*tags));
+            let sent_row = SentRow::decode(&mut bytes).unwrap();
+            assert_eq!((sent_row.row, sent_row.account, sent_row.tags), (row, &*format!("u{row}"), &*tags));
         }
         assert!(bytes.is_empty());
     }
 }
 
 #[tokio::test]
-async fn an_export_shows_one_moment_though_the_run_goes_on() {
+async fn an_export_shows_one_moment_while_the_run_is_sent() {
     let load = Load {
         requests: vec![(None, vec![plain(0, "a"), plain(1, "b")]), (None, vec![plain(2, "c")])],
         line_spans: vec![span(0, 0, 2, 1)],
@@ -219,17 +222,17 @@ async fn an_export_shows_one_moment_though_the_run_goes_on() {
     assert!(csv.contains("x.csv,2,a,failed,70500,no,1,1970-01-01T00:00:00.005Z\nx.csv,3,b,pending,,,1,\n"), "{csv}");
 }
 
-/// What becomes of an item.
+/// What a call does with an item.
 #[derive(Debug, Clone)]
-enum Fate {
+enum SendResult {
     Ends(Outcome, Option<i64>),
     Resend,
 }
 
-/// What a row is.
+/// The kind of an input row.
 #[derive(Debug, Clone)]
 enum Kind {
-    /// An item of its own.
+    /// A row with its own item.
     Item,
     /// Merged into an earlier item, if there is one.
     Merged(prop::sample::Index),
@@ -248,14 +251,14 @@ fn kinds() -> impl Strategy<Value = Vec<Kind>> {
     prop::collection::vec(kind, 0..40)
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
+fn send_result() -> impl Strategy<Value = SendResult> {
     prop_oneof![
-        3 => Just(Fate::Ends(Outcome::Succeeded, None)),
-        1 => Just(Fate::Ends(Outcome::Succeeded, Some(70_107))),
-        1 => Just(Fate::Ends(Outcome::AlreadyDone, Some(31_704))),
-        1 => Just(Fate::Ends(Outcome::Failed, Some(30_001))),
-        1 => Just(Fate::Ends(Outcome::InDoubt, None)),
-        2 => Just(Fate::Resend),
+        3 => Just(SendResult::Ends(Outcome::Succeeded, None)),
+        1 => Just(SendResult::Ends(Outcome::Succeeded, Some(70_107))),
+        1 => Just(SendResult::Ends(Outcome::AlreadyDone, Some(31_704))),
+        1 => Just(SendResult::Ends(Outcome::Failed, Some(30_001))),
+        1 => Just(SendResult::Ends(Outcome::InDoubt, None)),
+        2 => Just(SendResult::Resend),
     ]
 }
 
@@ -267,7 +270,7 @@ fn tag_of(row: u64) -> Tags {
 fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -> (Vec<Item>, Vec<SkippedRow>) {
     let (mut items, mut skipped_rows): (Vec<Item>, Vec<SkippedRow>) = (Vec::new(), Vec::new());
     for (row, kind) in (0..).zip(kinds) {
-        let mut set_aside = |reason: SkipReason| {
+        let mut skipped_row = |reason: SkipReason| {
             expected.insert(row, (reason.outcome(), None));
             skipped_rows.push(skipped(row, &format!("u{row}"), reason));
         };
@@ -277,9 +280,9 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
                 items[of].updates.as_mut().unwrap().push((row, tag_of(row)));
             }
             Kind::Duplicate(of) if row > 0 => {
-                set_aside(SkipReason::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 });
+                skipped_row(SkipReason::Duplicate { of: of.index(usize::try_from(row).unwrap()) as u64 });
             }
-            Kind::Rejected => set_aside(SkipReason::Rejected { column: None, reason: "no".to_owned() }),
+            Kind::Rejected => skipped_row(SkipReason::Rejected { column: None, reason: "no".to_owned() }),
             Kind::Item | Kind::Merged(_) | Kind::Duplicate(_) => items.push(Item {
                 account: id(&format!("u{row}")),
                 row,
@@ -290,30 +293,34 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
     (items, skipped_rows)
 }
 
-/// Sends every request as often as there are fates for its items.
-async fn live(bench: &mut Bench, mut fates: Vec<Fate>, expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) {
+/// Sends every request as often as there are send_results for its items.
+async fn live(
+    bench: &mut Bench,
+    mut send_results: Vec<SendResult>,
+    expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>,
+) {
     while let Some(request) = bench.pending().await.into_iter().next() {
-        if fates.len() < request.items.len() {
+        if send_results.len() < request.items.len() {
             break;
         }
         let mut verdicts = Vec::new();
         for item in &request.items {
-            let fate = fates.pop().unwrap();
-            let ended = match fate {
-                Fate::Ends(outcome, code) => (outcome, code),
-                Fate::Resend => (Outcome::Pending, None),
+            let result = send_results.pop().unwrap();
+            let ended = match result {
+                SendResult::Ends(outcome, code) => (outcome, code),
+                SendResult::Resend => (Outcome::Pending, None),
             };
             expected.extend(item.rows().map(|row| (row, ended)));
-            verdicts.push(match fate {
-                Fate::Ends(outcome, code) => ending(outcome, code, "why"),
-                Fate::Resend => AGAIN,
+            verdicts.push(match result {
+                SendResult::Ends(outcome, code) => ending(outcome, code, "why"),
+                SendResult::Resend => AGAIN,
             });
         }
         bench.record_call(request, verdicts, 7).await;
     }
 }
 
-async fn every_row_once(kinds: Vec<Kind>, fates: Vec<Fate>, batch: usize, range: u64, step: u64) {
+async fn every_row_once(kinds: Vec<Kind>, send_results: Vec<SendResult>, batch: usize, range: u64, step: u64) {
     let mut expected: BTreeMap<_, _> = (0..).zip(&kinds).map(|(row, _)| (row, (Outcome::Pending, None))).collect();
     let (mut items, skipped_rows) = build(&kinds, &mut expected);
     items.reverse();
@@ -328,7 +335,7 @@ async fn every_row_once(kinds: Vec<Kind>, fates: Vec<Fate>, batch: usize, range:
         tags: vec!["Tag_SNS_IM_Remark".to_owned()],
     };
     let mut bench = Bench::new("friend_update", load).await;
-    live(&mut bench, fates, &mut expected).await;
+    live(&mut bench, send_results, &mut expected).await;
 
     let (jsonl, _) = export(&bench, range, Format::Jsonl, None).await;
     let lines: Vec<Json> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -351,14 +358,14 @@ async fn every_row_once(kinds: Vec<Kind>, fates: Vec<Fate>, batch: usize, range:
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn every_row_of_any_run_comes_out_once_in_order(
+    fn every_row_of_any_run_is_exported_once_in_order(
         kinds in kinds(),
-        fates in prop::collection::vec(fate(), 0..80),
+        send_results in prop::collection::vec(send_result(), 0..80),
         batch in 1..6_usize,
         range in 1..12_u64,
         step in 1..3_u64,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(every_row_once(kinds, fates, batch, range, step));
+        runtime.block_on(every_row_once(kinds, send_results, batch, range, step));
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::operation::{self, DeleteType, Operation};
 use crate::domain::request::RequestId;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::run_choice::{EndedBy, Progress};
+use crate::domain::run_choice::{EndedBy, RunProgress};
 use crate::fail_point::{FailPoint, guarded};
 
 /// The states stand apart: `state IN (…)` would pass over the partial indexes and read every request.
@@ -205,12 +205,12 @@ impl Run {
     }
 
     /// How far it came.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> RunProgress {
         match self.state() {
-            RunState::Loading | RunState::Planned => Progress::Planned,
-            RunState::Running => Progress::Unfinished(self.ended_by()),
-            RunState::Finished => Progress::Finished,
-            RunState::Superseded => Progress::Superseded,
+            RunState::Loading | RunState::Planned => RunProgress::Planned,
+            RunState::Running => RunProgress::Unfinished(self.ended_by()),
+            RunState::Finished => RunProgress::Finished,
+            RunState::Superseded => RunProgress::Superseded,
         }
     }
 

@@ -9,7 +9,7 @@ use super::job_input::{InputState, JobInput};
 use super::outlook::Outlook;
 use crate::clock;
 use crate::domain::progress::ProgressSnapshot;
-use crate::domain::run_choice::{KnownRun, Progress, Refusal, Rerun, RunChoice};
+use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress};
 use crate::loading::{Reading, load};
 use crate::queue::{NewRun, Queue, Run, RunId, RunState, folder_of};
 
@@ -68,7 +68,7 @@ impl JobInput {
             RunChoice::Refuse(_) => None,
         };
         let is_planned =
-            |known: &KnownRun| known.progress == Progress::Planned && known.same_input && known.same_definition;
+            |known: &KnownRun| known.progress == RunProgress::Planned && known.same_input && known.same_definition;
         let found = match outlook.choices.last() {
             Some(RunChoice::Refuse(_)) | None => outlook.known.iter().rposition(is_planned),
             Some(choice) => current(choice),

@@ -1,7 +1,7 @@
 //! The run that a NAME means, named on stderr before anything is done with it.
 
 use super::error::SessionError;
-use crate::domain::run_name::{NamedRun, SHORTEST_ID, Selection, select};
+use crate::domain::run_name::{NameMatch, NamedRun, SHORTEST_ID, match_name};
 use crate::queue::{Reader, Run};
 use crate::report::state::StateName;
 use crate::report::{target_name, visible};
@@ -14,11 +14,11 @@ pub async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<R
         .iter()
         .map(|run| NamedRun { job: &run.job, id: &run.uuid, target: &run.target, started: run.started_at.is_some() })
         .collect();
-    let found = match select(&named, name, target) {
-        Selection::Run(run) => run,
-        Selection::Ambiguous(several) => return Err(ambiguous(name, &runs, &several)),
-        Selection::OtherTargets(others) => return Err(on_other_targets(name, target, &runs, &others)),
-        Selection::Unknown => return Err(unknown(name, &runs, reader.is_owned())),
+    let found = match match_name(&named, name, target) {
+        NameMatch::Run(run) => run,
+        NameMatch::Ambiguous(several) => return Err(ambiguous(name, &runs, &several)),
+        NameMatch::OtherTargets(others) => return Err(on_other_targets(name, target, &runs, &others)),
+        NameMatch::Unknown => return Err(unknown(name, &runs, reader.is_owned())),
     };
     let newer = runs[found + 1..].iter().find(|run| run.job == name && run.target == runs[found].target);
     let plan = newer.map(|plan| format!("; a newer plan, of which nothing was sent, is run {}", plan.uuid));
