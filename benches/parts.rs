@@ -1,4 +1,5 @@
-//! The parts of the program, each alone: `cargo bench --bench parts`, or `-- NAME` for some of them (docs/benchmarks.md).
+//! Benchmarks of single parts of the program: `cargo bench --bench parts`, or `-- NAME` for some of them.
+//! See docs/explanation/benchmarks.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! The benchmark of the whole program beside what one would otherwise use, on the same work (docs/benchmarks.md).
+//! Compares the whole program with what one would otherwise use, on the same work.
+//! See docs/explanation/benchmarks.md.
 //!
 //! ```text
 //! cargo bench --bench whole                     every scenario but `build`

@@ -92,7 +92,7 @@ pub(crate) fn draw(records: &Records, lines: &[Line]) -> String {
     let height = y + 30.0;
     let foot = format!(
         "Medians, in turn on one machine, server beside them. Goals met: {met} of {}{busy}. Every run: figures.csv; what is \
-         measured: docs/benchmarks.md.",
+         measured: docs/explanation/benchmarks.md.",
         met + missed
     );
     format!(

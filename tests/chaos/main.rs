@@ -1,5 +1,5 @@
 //! Every fault that we can make, against the real binary, and a checker that reads three sides: what was asked, what the
-//! server saw, and what the queue says. docs/reliability.md has the promises, the figures and the commands.
+//! server saw, and what the queue says. docs/explanation/reliability.md has the promises, the figures and the commands.
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -6,14 +6,14 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use imbulk::cli::Cli;
 
-use crate::{read, root, subcommands};
+use crate::pages::{self, files_below};
+use crate::{read, subcommands};
 
 /// Files whose texts users read: the program's own, the documents, and the jobs.
 fn texts() -> Vec<(String, String)> {
-    let mut files: Vec<PathBuf> =
-        ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
-    for folder in ["src", "crates", "docs", "jobs", "migrations"] {
-        below(Path::new(folder), &mut files);
+    let mut files: Vec<PathBuf> = pages::all().into_iter().map(PathBuf::from).collect();
+    for folder in ["src", "crates", "jobs", "migrations"] {
+        files_below(Path::new(folder), &mut files);
     }
     let is_text = |file: &PathBuf| {
         let ends = file.extension().is_some_and(|end| ["rs", "md", "toml", "sql", "txt"].iter().any(|own| end == *own));
@@ -21,13 +21,6 @@ fn texts() -> Vec<(String, String)> {
     };
     files.retain(is_text);
     files.iter().map(|file| (file.display().to_string(), read(&file.display().to_string()))).collect()
-}
-
-fn below(folder: &Path, files: &mut Vec<PathBuf>) {
-    for info in std::fs::read_dir(root().join(folder)).expect("a folder") {
-        let path = folder.join(info.expect("an entry").file_name());
-        if root().join(&path).is_dir() { below(&path, files) } else { files.push(path) }
-    }
 }
 
 /// The commands of a text: what is in backticks after `imbulk`, lines of examples, and in texts of the program what
@@ -42,7 +35,7 @@ fn commands(file: &str, text: &str) -> Vec<String> {
         let line = line.trim().trim_start_matches("$ ");
         let in_backticks = line.split('`').skip(1).step_by(2);
         found.extend(in_backticks.filter_map(|quoted| quoted.strip_prefix("imbulk ")).map(one_blank));
-        let is_example = !is_code && line.starts_with("imbulk ");
+        let is_example = !is_code && line.split_whitespace().any(|word| word == "imbulk") && !line.contains('`');
         let is_hint = is_code && line.contains('"') && !line.starts_with("//");
         if is_example || is_hint {
             let outside: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ");
@@ -62,7 +55,7 @@ fn one_blank(text: &str) -> String {
 }
 
 fn until_prose(rest: &str) -> String {
-    let ends = ["  ", "\"", " #", ";", ")", "\\n"].iter().filter_map(|end| rest.find(end)).min();
+    let ends = ["  ", "\"", " #", " &", " >", " |", ";", ")", "\\n"].iter().filter_map(|end| rest.find(end)).min();
     rest[..ends.unwrap_or(rest.len())].to_owned()
 }
 

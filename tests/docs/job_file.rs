@@ -1,19 +1,17 @@
-//! The job file of the README: it loads, its defaults are the real ones, and it shows every key.
+//! The example of docs/reference/job-file.md: it loads, its defaults are the real ones, and it shows every key.
 
 use std::num::NonZeroU32;
 
 use imbulk::domain::job::Job;
 use imbulk::settings::{Env, load_job};
 
-use super::{read, section};
+use super::pages::blocks;
+use super::read;
 
-/// The example as it stands in the README.
+/// The example as the page shows it.
 fn example() -> String {
-    let readme = read("README.md");
-    let text = section(&readme, "## The job file");
-    let start = text.find("```toml\n").expect("an example") + "```toml\n".len();
-    let length = text[start..].find("```").expect("its end");
-    text[start..start + length].to_owned()
+    let mut blocks = blocks("docs/reference/job-file.md").into_iter();
+    blocks.find(|block| block.language == "toml").expect("an example").text
 }
 
 /// The key that a line shows, whether it is in use or not.
@@ -49,14 +47,14 @@ fn said(job: &Job) -> String {
 }
 
 #[test]
-fn the_job_file_of_the_readme_loads() {
+fn the_example_loads() {
     let job = load(&example()).expect("a good job file");
     assert_eq!(job.name, "purge-trial-accounts");
     assert_eq!(job.limits.max_in_flight, None);
 }
 
 #[test]
-fn what_the_readme_calls_a_default_is_the_default() {
+fn what_the_example_calls_a_default_is_the_default() {
     let is_default = |line: &str| line.contains("# default");
     let shown = example().lines().filter(|line| line.starts_with("# ") && is_default(line)).count();
     assert_eq!(shown, 12, "the defaults that this test compares");
@@ -65,7 +63,7 @@ fn what_the_readme_calls_a_default_is_the_default() {
 }
 
 #[test]
-fn every_other_key_of_the_readme_is_one_that_can_be_used() {
+fn every_other_key_of_the_example_can_be_used() {
     let in_flight = load(&with(|line| key(line) == Some("max_in_flight"))).expect("a good job file");
     assert_eq!(in_flight.limits.max_in_flight, NonZeroU32::new(64));
     load(&with(|line| key(line) == Some("delimiter"))).expect("a good job file");
@@ -81,7 +79,7 @@ fn every_other_key_of_the_readme_is_one_that_can_be_used() {
 }
 
 #[test]
-fn the_readme_shows_every_key() {
+fn the_example_shows_every_key() {
     let source = read("src/settings/job_file/raw.rs");
     let keys = source.lines().filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(": "));
     let keys: Vec<&str> = keys.map(|(key, _)| key).collect();

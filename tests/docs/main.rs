@@ -1,7 +1,9 @@
-//! The documents, held against the program: what they say of commands, defaults, codes, files and tests is so.
+//! Compares the documents with the program: commands, options, defaults, codes, files and tests.
 
 mod commands;
+mod examples;
 mod job_file;
+mod pages;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,24 +13,6 @@ use imbulk::cli::Cli;
 use imbulk::domain::operation;
 use imbulk::domain::response::codes::{ErrorClass, lookup};
 use imbulk::domain::response::outcome::Outcome;
-
-const DOCUMENTS: [&str; 15] = [
-    "README.md",
-    "SECURITY.md",
-    "docs/reliability.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "docs/api.md",
-    "docs/architecture.md",
-    "docs/decisions/0002-slots-in-a-shared-file.md",
-    "docs/decisions/0003-two-way-friend-delete-all-leases-one-account.md",
-    "docs/decisions/0004-quarantine-after-no-answer.md",
-    "docs/decisions/0005-doubt-and-in-doubt.md",
-    "docs/decisions/0006-runs-and-the-same-input.md",
-    "docs/decisions/0007-retry-budget-and-breaker.md",
-    "docs/decisions/0012-what-an-answer-proves.md",
-    "docs/decisions/0013-slots-of-calls-without-an-answer.md",
-];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -74,28 +58,37 @@ fn subcommands() -> Vec<Command> {
 }
 
 #[test]
-fn the_readme_names_every_command_of_the_help_and_no_other() {
-    let readme = read("README.md");
-    let rows = table(section(&readme, "## Commands"));
-    let named: BTreeSet<String> =
-        rows.iter().filter_map(|row| quoted(&row[0]).next()?.split(' ').nth(1).map(ToOwned::to_owned)).collect();
+fn the_reference_names_every_command_and_no_other() {
+    let reference = read("docs/reference/commands.md");
+    let named: BTreeSet<String> = table(&reference)
+        .iter()
+        .filter_map(|row| quoted(&row[0]).next()?.split(' ').nth(1).map(ToOwned::to_owned))
+        .collect();
     let real: BTreeSet<String> = subcommands().iter().map(|command| command.get_name().to_owned()).collect();
     assert_eq!(named, real);
 }
 
+/// The long names of the options that a help text shows.
+fn options(command: &Command, global: bool) -> BTreeSet<&str> {
+    let own = command.get_arguments().filter(|option| option.is_global_set() == global);
+    own.filter_map(|option| option.get_long()).filter(|name| *name != "help" && *name != "version").collect()
+}
+
+/// The long options that a section of the reference has in its table.
+fn listed(section: &str) -> BTreeSet<&str> {
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let words = cells.flat_map(|cell| cell.split(['`', ' ', ',']));
+    words.filter_map(|word| word.strip_prefix("--")).filter(|name| !name.is_empty()).collect()
+}
+
 #[test]
-fn every_flag_that_the_readme_names_is_one_of_the_help() {
-    let readme = read("README.md");
-    let mut commands = subcommands();
-    commands.push(Cli::command());
-    let real: BTreeSet<String> =
-        commands.iter().flat_map(Command::get_arguments).filter_map(|flag| flag.get_long()).map(Into::into).collect();
-    let ours = section(&readme, "## Commands").to_owned() + section(&readme, "## A first real job in five minutes");
-    for word in ours.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
-        if let Some(flag) = word.strip_prefix("--").filter(|flag| flag.starts_with(|c: char| c.is_ascii_alphabetic())) {
-            assert!(real.contains(flag), "there is no --{flag}");
-        }
+fn the_reference_names_every_option_of_a_command_and_no_other() {
+    let reference = read("docs/reference/commands.md");
+    for command in subcommands() {
+        let part = section(&reference, &format!("## imbulk {}", command.get_name()));
+        assert_eq!(listed(part), options(&command, false), "imbulk {}", command.get_name());
     }
+    assert_eq!(listed(section(&reference, "## Options of every command")), options(&Cli::command(), true));
 }
 
 #[test]
@@ -111,8 +104,7 @@ fn the_help_of_every_command_is_as_it_was() {
 
 #[test]
 fn the_table_of_operations_is_the_programs() {
-    let readme = read("README.md");
-    let rows = table(section(&readme, "## Operations"));
+    let rows = table(&read("docs/reference/operations.md"));
     assert_eq!(rows.len(), operation::ALL.len());
     for (row, operation) in rows.iter().zip(operation::ALL) {
         let columns: Vec<&str> = quoted(&row[4]).filter(|column| !column.starts_with("Tag_")).collect();
@@ -126,17 +118,14 @@ fn the_table_of_operations_is_the_programs() {
 
 #[test]
 fn the_table_of_outcomes_has_them_all_in_their_order() {
-    let readme = read("README.md");
-    let rows = table(section(&readme, "## How it decides"));
+    let rows = table(&read("docs/reference/results.md"));
     let named: Vec<String> = rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     assert_eq!(named, Outcome::ALL.map(|outcome| outcome.name().to_owned()));
 }
 
 #[test]
-fn every_code_that_the_readme_files_under_a_class_is_treated_so() {
-    let readme = read("README.md");
-    let start = readme.find("| class |").expect("the table of classes");
-    for row in table(&readme[start..]) {
+fn every_code_of_the_reference_has_the_class_of_its_row() {
+    for row in table(&read("docs/reference/error-codes.md")) {
         for code in row[2].split(' ') {
             let code: i64 = code.parse().unwrap_or_else(|_| panic!("no code: {code}"));
             let classes = lookup(code).map_or_else(|| vec![ErrorClass::Unknown], |info| classes(info.rule));
@@ -150,12 +139,12 @@ fn classes(rule: imbulk::domain::response::codes::Rule) -> Vec<ErrorClass> {
 }
 
 #[test]
-fn every_exit_code_is_in_the_readme() {
+fn every_exit_code_is_in_the_reference() {
     use imbulk::domain::exit::Exit;
     let all =
         [Exit::Done, Exit::DoneWithFailures, Exit::Stopped, Exit::Halted, Exit::Held, Exit::Unusable, Exit::Internal];
-    let readme = read("README.md");
-    let named: Vec<String> = table(section(&readme, "### Exit codes")).iter().map(|row| row[0].clone()).collect();
+    let rows = table(&read("docs/reference/exit-codes.md"));
+    let named: Vec<String> = rows.iter().map(|row| row[0].clone()).collect();
     let mut real = all.map(|exit| exit.code().to_string());
     real.sort();
     assert_eq!(named, real);
@@ -165,8 +154,8 @@ fn every_exit_code_is_in_the_readme() {
 fn every_file_and_test_that_a_document_names_is_there() {
     let folders = ["src/", "tests/", "crates/", "docs/", "jobs/", "benches/", "fuzz/", "migrations/"];
     let mut missing = Vec::new();
-    for document in DOCUMENTS {
-        for name in quoted(&read(document).replace("```", "")) {
+    for document in pages::all() {
+        for name in quoted(&read(&document).replace("```", "")) {
             let (path, test) = name.split_once("::").map_or((name, None), |(path, test)| (path, Some(test)));
             if !folders.iter().any(|folder| path.starts_with(folder)) || path.contains(['*', ' ', '…']) {
                 continue;
@@ -183,18 +172,61 @@ fn every_file_and_test_that_a_document_names_is_there() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for document in DOCUMENTS {
-        let text = read(document);
-        let folder = root().join(document).parent().map_or_else(PathBuf::new, Path::to_owned);
+    for document in pages::all() {
+        let text = read(&document);
+        let folder = root().join(&document).parent().map_or_else(PathBuf::new, Path::to_owned);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
             if link.starts_with("http") {
                 continue;
             }
             assert!(path.is_empty() || folder.join(path).exists(), "{document}: {link} leads nowhere");
-            let heading = |line: &&str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-") == anchor;
-            let headed = text.lines().filter(|line| line.starts_with('#')).any(|line| heading(&line));
-            assert!(anchor.is_empty() || !path.is_empty() || headed, "{document}: no heading {link}");
+            let target = if path.is_empty() { text.clone() } else { read_page(&folder.join(path)) };
+            assert!(anchor.is_empty() || anchors(&target).any(|own| own == anchor), "{document}: no heading {link}");
         }
+    }
+}
+
+/// The text of a page; nothing for a folder or a picture.
+fn read_page(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// What links to the headings of a page are called.
+fn anchors(page: &str) -> impl Iterator<Item = String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        words.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+    })
+}
+
+/// The keys of a JSON value, and of everything within it.
+fn keys(value: &serde_json::Value, into: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => map.iter().for_each(|(key, value)| {
+            into.insert(key.clone());
+            keys(value, into);
+        }),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| keys(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_the_json_examples_is_explained() {
+    let page = read("docs/reference/json.md");
+    let mut named: BTreeSet<String> = quoted(&page.replace("```", "")).map(ToOwned::to_owned).collect();
+    named.extend(Outcome::ALL.map(|outcome| outcome.name().to_owned()));
+    let examples = pages::blocks("docs/reference/json.md").into_iter().filter(|block| block.language == "console");
+    for pages::Block { text, line, .. } in examples {
+        let start = text.find(['[', '{']).expect("an example of JSON");
+        let mut stream = serde_json::Deserializer::from_str(&text[start..]).into_iter();
+        let mut real = BTreeSet::new();
+        keys(&stream.next().expect("an example").expect("well-formed JSON"), &mut real);
+        // The body of a sample has the keys of the API.
+        real.retain(|key| !key.starts_with(char::is_uppercase));
+        let missing: Vec<_> = real.difference(&named).collect();
+        assert!(missing.is_empty(), "docs/reference/json.md:{line}: not explained: {missing:?}");
     }
 }

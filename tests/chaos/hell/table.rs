@@ -1,4 +1,4 @@
-//! The modes, and the class that each of them lands in by docs/api.md, `imbulk explain` and decision 0005.
+//! The modes, and the class that each of them lands in by docs/reference/api.md, `imbulk explain` and decision 0005.
 
 use std::io::Write;
 use std::sync::LazyLock;

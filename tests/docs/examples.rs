@@ -1,0 +1,264 @@
+//! Runs the shell blocks of every document, page by page, as a reader would type them.
+//!
+//! A block `sh` is a script; each of its commands must end with exit code 0, or with the code that a comment
+//! `# exit code N` behind it names. A block `console` has commands behind `$` and their output, which must be what the
+//! program prints; a line `…` stands for any number of lines. A block that cannot be run here says so in its first line,
+//! and is listed in `NOT_RUN`. With `IMBULK_DOCS=update` the outputs that contain no `…` are written anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use regex::Regex;
+
+use crate::pages::{Block, all, blocks};
+use crate::{read, root};
+
+/// The blocks that are not run: page, first command, and reason.
+const NOT_RUN: [(&str, &str, &str); 13] = [
+    ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
+    ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
+    ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
+    ("README.md", "$ cargo test --locked", "these are the tests"),
+    ("README.md", "cargo install --path . --locked", "it builds the program for minutes"),
+    ("README.md", "kill %1", "it needs a real app"),
+    ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
+    ("docs/guides/nightly-cron.md", "sudo install -d -m 700 -o cleanup /srv/cleanup", "it needs root"),
+    ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute --limit 1000", "it needs a real app"),
+    ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute", "it needs a real app"),
+    ("docs/guides/purge-a-million-accounts.md", OPEN, "it needs a real app"),
+    ("docs/guides/purge-a-million-accounts.md", EVIDENCE, "it needs a real app"),
+    ("docs/reference/results.md", COUNT, "it needs the program sqlite3"),
+];
+const OPEN: &str = "imbulk results purge-trial-accounts --outcome failed,in_doubt --output open.csv";
+const EVIDENCE: &str = "imbulk results purge-trial-accounts --output purge-results.csv";
+const COUNT: &str = r#"sqlite3 -readonly imbulk.db "SELECT outcome, code, count(*) FROM item GROUP BY outcome, code""#;
+
+/// As many ports, each different, that no other program of this machine uses now.
+fn free_ports(count: usize) -> Vec<String> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("an address").port().to_string()).collect()
+}
+
+/// What every script begins with: how it reports, and how it waits for the sandbox.
+const PRELUDE: &str = r#"
+trap 'kill $(jobs -p) 2>/dev/null' EXIT
+check() { [ "$1" = "$2" ] || { echo "@@failed $3: exit code $1, expected $2"; exit 1; }; }
+listening() { until (: <>/dev/tcp/127.0.0.1/$PORT) 2>/dev/null; do kill -0 $! || return 1; done; }
+"#;
+
+/// One command, with the check of its exit code.
+fn checked(command: &str, line: usize) -> String {
+    let (command, code) = command.split_once("# exit code ").unwrap_or((command, "0"));
+    let code = code.trim();
+    if command.trim_end().ends_with('&') {
+        return format!("{command}\nlistening; check $? 0 {line}\n");
+    }
+    format!("{{ {command}\n}}; check $? {code} {line}\n")
+}
+
+/// The commands of a script: lines, with what belongs to a here-document or follows a backslash.
+fn commands(text: &str) -> Vec<(usize, String)> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with("# "));
+    let mut found = Vec::new();
+    while let Some((number, line)) = lines.next() {
+        let mut command = line.to_owned();
+        let end = line.split_once("<<'").and_then(|(_, rest)| rest.split('\'').next());
+        while command.ends_with('\\') || end.is_some_and(|end| command.lines().next_back() != Some(end)) {
+            let (_, next) = lines.next().expect("the rest of a command");
+            command = command + "\n" + next;
+        }
+        found.push((number, command));
+    }
+    found
+}
+
+/// The command of a `console` block and the output that it shows.
+struct Transcript {
+    line: usize,
+    command: String,
+    output: String,
+}
+
+fn transcripts(block: &Block) -> Vec<Transcript> {
+    let mut found: Vec<Transcript> = Vec::new();
+    for (number, line) in block.text.lines().enumerate() {
+        match (line.strip_prefix("$ "), found.last_mut()) {
+            (Some(command), _) => {
+                found.push(Transcript {
+                    line: block.line + number,
+                    command: command.to_owned(),
+                    output: String::new(),
+                });
+            }
+            (None, Some(transcript)) => transcript.output = format!("{}{line}\n", transcript.output),
+            (None, None) => panic!("line {}: a console block begins with a command", block.line),
+        }
+    }
+    found
+}
+
+/// The script of a page. What the command of line N printed is between `@@begin N` and `@@end N`.
+fn script(blocks: &[Block]) -> String {
+    let mut script = PRELUDE.to_owned();
+    for block in blocks {
+        if block.language == "console" {
+            for Transcript { line, command, .. } in transcripts(block) {
+                let checked = checked(&command, line);
+                write!(script, "echo '@@begin {line}'\n{checked}echo '@@end {line}'\n").expect("a string");
+            }
+        } else {
+            script.extend(commands(&block.text).iter().map(|(number, text)| checked(text, block.line + number)));
+        }
+    }
+    script
+}
+
+/// A folder as a reader has it: the repository's jobs and manifest, and a `cargo` that runs the program that is built already.
+fn reader_folder(folder: &Path) {
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).expect("a folder");
+    symlink(env!("CARGO_BIN_EXE_imbulk"), bin.join("imbulk")).expect("a link");
+    let cargo = "#!/bin/sh\n[ \"$1 $2 $3\" = 'run --release --' ] || exit 99\nshift 3\nexec imbulk \"$@\"\n";
+    fs::write(bin.join("cargo"), cargo).expect("a file");
+    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).expect("a program");
+    let copied = Command::new("cp").arg("-r").arg(root().join("jobs")).arg(folder).status().expect("cp");
+    assert!(copied.success());
+}
+
+/// Runs the blocks of a page with a port for its sandbox, and returns what is wrong.
+fn run(page: &str, port: &str) -> Vec<String> {
+    let blocks: Vec<Block> = blocks(page).into_iter().filter(Block::is_typed).collect();
+    let run: Vec<Block> = blocks.into_iter().filter(|block| block.not_run().is_none()).collect();
+    if run.is_empty() {
+        return Vec::new();
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    reader_folder(folder.path());
+    let (succeeded, printed) = bash(&script(&run), folder.path(), port);
+    let mut problems = Vec::new();
+    if !succeeded {
+        problems.push(format!("{page}:\n{printed}"));
+    }
+    for transcript in run.iter().filter(|block| block.language == "console").flat_map(transcripts) {
+        if let Some((problem, real)) = difference(page, &transcript, &printed) {
+            problems.push(problem);
+            update(page, &transcript, &real);
+        }
+    }
+    problems
+}
+
+/// Runs a script as a reader would, and returns whether it succeeded and what it printed.
+fn bash(script: &str, folder: &Path, port: &str) -> (bool, String) {
+    let output = Command::new("timeout")
+        .args(["120", "bash", "-c", &format!("exec 2>&1\n{}", script.replace("8900", port))])
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", folder.join("bin").display()))
+        .env("HOME", folder)
+        .env("PORT", port)
+        .env("TZ", "UTC")
+        .output()
+        .expect("bash");
+    let printed = String::from_utf8_lossy(&output.stdout).replace(port, "8900");
+    (output.status.success(), printed.replace(&folder.display().to_string(), "/home/you"))
+}
+
+/// With `IMBULK_DOCS=update`, writes what a command really prints into its page.
+fn update(page: &str, transcript: &Transcript, real: &str) {
+    let Transcript { command, output, .. } = transcript;
+    #[expect(clippy::disallowed_methods, reason = "asks how the test is to run, not how imbulk is")]
+    let mode = std::env::var("IMBULK_DOCS");
+    if mode.is_ok_and(|mode| mode == "update") && !output.contains('…') {
+        let text = read(page).replacen(&format!("$ {command}\n{output}"), &format!("$ {command}\n{real}"), 1);
+        fs::write(root().join(page), text).expect("a page");
+    }
+}
+
+/// What is wrong with a transcript, and what the command really prints.
+fn difference(page: &str, transcript: &Transcript, printed: &str) -> Option<(String, String)> {
+    let Transcript { line, command, output } = transcript;
+    let (begin, end) = (format!("@@begin {line}\n"), format!("@@end {line}\n"));
+    let real = printed.split_once(&begin)?.1.split_once(&end)?.0;
+    let pattern: Vec<String> = normal(output).lines().map(regex::escape).collect();
+    let pattern = format!("^{}\n$", pattern.join("\n")).replace("\n…", "(?:\n.*)*").replace("^…\n", "^(?:.*\n)*");
+    let same = Regex::new(&pattern).expect("a pattern").is_match(&normal(real));
+    (!same).then(|| (format!("{page}:{line}: `{command}` prints:\n{real}"), real.to_owned()))
+}
+
+/// A text without what differs from run to run: ids, times, durations and rates.
+fn normal(text: &str) -> String {
+    let changes = [
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "RUN"),
+        (r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( [+-]\d{2}:\d{2}| ?UTC|Z)?", "TIME"),
+        (r"\b[0-9a-f]{12}\b", "PLAN"),
+        (r#""seconds": [\d.e-]+"#, "SECONDS"),
+        (r"\b[\d,.]+/s", "RATE"),
+        (r"\b[\d.]+ (ms|s|min|h)\b( \d+ (s|min)\b)?", "DURATION"),
+        (r"at most \d+ (calls )?in (a|one|any) second", "at most N in a second"),
+    ];
+    changes.iter().fold(text.to_owned(), |text, (pattern, word)| {
+        Regex::new(pattern).expect("a pattern").replace_all(&text, *word).into_owned()
+    })
+}
+
+#[test]
+fn every_command_of_the_documents_does_what_they_show() {
+    let pages = all();
+    let problems: Vec<String> = std::thread::scope(|scope| {
+        let ports = free_ports(pages.len());
+        let threads: Vec<_> =
+            pages.iter().zip(ports).map(|(page, port)| scope.spawn(move || run(page, &port))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a page")).collect()
+    });
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
+
+#[test]
+fn the_blocks_that_are_not_run_are_those_of_the_list() {
+    let mut found = Vec::new();
+    for page in all() {
+        for block in blocks(&page).iter().filter(|block| block.is_typed()) {
+            if let Some(reason) = block.not_run() {
+                let command = block.text.lines().nth(1).unwrap_or_default();
+                found.push(format!("{page}: {command}: {reason}"));
+            }
+        }
+    }
+    let listed = NOT_RUN.iter().map(|(page, command, reason)| format!("{page}: {command}: {reason}"));
+    assert_eq!(found, listed.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_block_with_a_command_has_a_language_that_is_run_or_parsed() {
+    let mut wrong = Vec::new();
+    for page in all() {
+        for Block { language, line, text } in blocks(&page) {
+            let has_command = text.lines().any(|line| ["imbulk ", "cargo ", "$ "].iter().any(|c| line.starts_with(c)));
+            if has_command && !["sh", "console", "cron"].contains(&language.as_str()) {
+                wrong.push(format!("{page}:{line}: ```{language}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "commands in blocks that are not run:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_wrong_exit_code_a_wrong_output_and_a_missing_command_are_found() {
+    let transcript = |output: &str| Transcript { line: 7, command: "true".to_owned(), output: output.to_owned() };
+    let printed = "@@begin 7\none\ntwo 12 ms\nthree\n@@end 7\n";
+    assert_eq!(difference("p", &transcript("one\ntwo 9 ms\nthree\n"), printed), None);
+    assert_eq!(difference("p", &transcript("…\nthree\n"), printed), None);
+    assert_eq!(difference("p", &transcript("one\n…\n"), printed), None);
+    assert!(difference("p", &transcript("one\nthree\n"), printed).is_some());
+    assert!(difference("p", &transcript("one\ntwo 12 ms\n"), printed).is_some());
+    for (command, code) in [("false", Some(1)), ("no-such-command", Some(1)), ("false # exit code 1", Some(0))] {
+        let script = format!("{PRELUDE}{}", checked(command, 1));
+        let output = Command::new("bash").args(["-c", &script]).output().expect("bash");
+        assert_eq!(output.status.code(), code, "{command}");
+    }
+}
