@@ -1,8 +1,8 @@
 //! Runs the shell blocks of every document, page by page, as a reader would type them.
 //!
 //! A block `sh` is a script; each of its commands must end with exit code 0, or with the code that a comment
-//! `# exit code N` behind it names. A block `console` has commands behind `$` and their output, which must be what the
-//! program prints; a line `…` stands for any number of lines. A block that cannot be run here says so in its first line,
+//! `# exit code N` behind it names. A block `console` has commands behind `$` and their output. It must be what the program
+//! prints to stdout; lines of stderr may be among it. A line `…` replaces any number of lines. A block that cannot be run here says so in its first line,
 //! and is listed in `NOT_RUN`. With `IMBULK_DOCS=update` the outputs that contain no `…` are written anew.
 
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ fn free_ports(count: usize) -> Vec<String> {
 /// What every script begins with: how it reports, and how it waits for the sandbox.
 const PRELUDE: &str = r#"
 trap 'kill $(jobs -p) 2>/dev/null' EXIT
-check() { [ "$1" = "$2" ] || { echo "@@failed $3: exit code $1, expected $2"; exit 1; }; }
+check() { [ "$1" = "$2" ] || { echo "@@failed $3: exit code $1, expected $2"; cat ~/stderr 2>/dev/null; exit 1; }; }
 listening() { until (: <>/dev/tcp/127.0.0.1/$PORT) 2>/dev/null; do kill -0 $! || return 1; done; }
 "#;
 
@@ -107,8 +107,9 @@ fn script(blocks: &[Block]) -> String {
     for block in blocks {
         if block.language == "console" {
             for Transcript { line, command, .. } in transcripts(block) {
-                let checked = checked(&command, line);
-                write!(script, "echo '@@begin {line}'\n{checked}echo '@@end {line}'\n").expect("a string");
+                let checked = checked(&command, line).replacen("\n};", "\n} 2> ~/stderr;", 1);
+                let said = format!("echo '@@stderr {line}'; cat ~/stderr");
+                write!(script, "echo '@@begin {line}'\n{checked}{said}\necho '@@end {line}'\n").expect("a string");
             }
         } else {
             script.extend(commands(&block.text).iter().map(|(number, text)| checked(text, block.line + number)));
@@ -183,11 +184,16 @@ fn update(page: &str, transcript: &Transcript, real: &str) {
 fn difference(page: &str, transcript: &Transcript, printed: &str) -> Option<(String, String)> {
     let Transcript { line, command, output } = transcript;
     let (begin, end) = (format!("@@begin {line}\n"), format!("@@end {line}\n"));
-    let real = printed.split_once(&begin)?.1.split_once(&end)?.0;
-    let pattern: Vec<String> = normal(output).lines().map(regex::escape).collect();
+    let (stdout, stderr) =
+        printed.split_once(&begin)?.1.split_once(&end)?.0.split_once(&format!("@@stderr {line}\n"))?;
+    let said = normal(stderr);
+    let shown = normal(output);
+    let shown = shown.lines().filter(|shown| !said.lines().any(|said| said == *shown));
+    let pattern: Vec<String> = shown.map(regex::escape).collect();
     let pattern = format!("^{}\n$", pattern.join("\n")).replace("\n…", "(?:\n.*)*").replace("^…\n", "^(?:.*\n)*");
-    let same = Regex::new(&pattern).expect("a pattern").is_match(&normal(real));
-    (!same).then(|| (format!("{page}:{line}: `{command}` prints:\n{real}"), real.to_owned()))
+    let same = Regex::new(&pattern).expect("a pattern").is_match(&normal(stdout));
+    let real = format!("{stderr}{stdout}");
+    (!same).then(|| (format!("{page}:{line}: `{command}` prints:\n{real}"), real))
 }
 
 /// A text without what differs from run to run: ids, times, durations and rates.
@@ -250,10 +256,11 @@ fn every_block_with_a_command_has_a_language_that_is_run_or_parsed() {
 #[test]
 fn a_wrong_exit_code_a_wrong_output_and_a_missing_command_are_found() {
     let transcript = |output: &str| Transcript { line: 7, command: "true".to_owned(), output: output.to_owned() };
-    let printed = "@@begin 7\none\ntwo 12 ms\nthree\n@@end 7\n";
+    let printed = "@@begin 7\none\ntwo 12 ms\nthree\n@@stderr 7\nnote: four\n@@end 7\n";
     assert_eq!(difference("p", &transcript("one\ntwo 9 ms\nthree\n"), printed), None);
     assert_eq!(difference("p", &transcript("…\nthree\n"), printed), None);
-    assert_eq!(difference("p", &transcript("one\n…\n"), printed), None);
+    assert_eq!(difference("p", &transcript("note: four\none\n…\n"), printed), None);
+    assert!(difference("p", &transcript("note: five\none\n…\n"), printed).is_some());
     assert!(difference("p", &transcript("one\nthree\n"), printed).is_some());
     assert!(difference("p", &transcript("one\ntwo 12 ms\n"), printed).is_some());
     for (command, code) in [("false", Some(1)), ("no-such-command", Some(1)), ("false # exit code 1", Some(0))] {
