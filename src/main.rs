@@ -9,7 +9,7 @@ use clap::Parser;
 use imbulk::cli::Cli;
 use imbulk::commands::{self, Error};
 use imbulk::domain::exit::Exit;
-use imbulk::stderr::{self, LogWriter, tell};
+use imbulk::stderr::{self, LogWriter};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
@@ -70,9 +70,11 @@ fn log(verbose: u8) {
 
 /// A broken invariant anywhere ends the process, as a kill would: what is on disk is right, and the next run goes on.
 fn give_up(info: &PanicHookInfo<'_>) {
-    tell(format!("internal error: {info}\nhint: please report this; run again to go on: nothing is lost"));
+    let error = Error::Panic(info.to_string());
+    let exit = error.exit();
+    error.print();
     stderr::finish();
-    std::process::exit(Exit::Internal.code().into());
+    std::process::exit(exit.code().into());
 }
 
 fn fail(error: Error) -> ExitCode {

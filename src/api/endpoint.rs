@@ -1,5 +1,6 @@
 //! Where the API is: a region of Tencent Cloud or a URL of the user's, and the URL of a call.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -9,6 +10,7 @@ use reqwest::Url;
 
 use super::usersig::UserSig;
 use crate::domain::account::UserId;
+use crate::domain::hint::Hint;
 
 /// A data centre of Tencent Cloud Chat. An app lives in one; another answers 60026, 70016 or 70020.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +77,9 @@ impl Region {
 
 /// No region has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no region; there are: china, singapore, seoul, frankfurt, silicon-valley, jakarta, tokyo, riyadh")]
+#[error(
+    "unknown region `{0}`; expected one of china, singapore, seoul, frankfurt, silicon-valley, jakarta, tokyo, riyadh"
+)]
 pub struct UnknownRegion(pub String);
 
 impl FromStr for Region {
@@ -110,15 +114,15 @@ pub enum EndpointError {
     Tail,
 }
 
-impl EndpointError {
-    /// What to do about it.
-    pub const fn hint(&self) -> &'static str {
-        match self {
+impl Hint for EndpointError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
             Self::NotAUrl(_) | Self::Scheme => "write it like https://adminapisgp.im.qcloud.com",
             Self::PlainHttp => "use https; http is only for 127.0.0.1, [::1] and localhost",
             Self::UserInfo => "leave it out: the API is called with SDKAppID, identifier and UserSig",
             Self::Tail => "leave out path, query and fragment: imbulk adds the path and the parameters of each call",
-        }
+        };
+        Some(hint.into())
     }
 }
 
@@ -279,7 +283,7 @@ mod tests {
     fn anything_else_is_refused_without_being_quoted(#[case] text: &str, #[case] expected: EndpointError) {
         let error = text.parse::<Endpoint>().unwrap_err();
         assert_eq!(error, expected);
-        assert!(!format!("{error} {error:?} {}", error.hint()).contains("secret"));
+        assert!(!format!("{error:?} {}", error.with_hint()).contains("secret"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! A value may hold a password, so no error, `Debug` or message shows more of it than scheme, host and port.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use hyper_util::client::proxy::matcher::Matcher;
@@ -9,6 +10,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Endpoint;
+use crate::domain::hint::Hint;
 
 /// The variables, as curl knows them. For each scheme the first one that is set is used, and `ALL_PROXY` where none is.
 pub const PROXY_VARIABLES: [&str; 6] =
@@ -34,9 +36,7 @@ pub struct Proxy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// It is no URL.
-    #[error(
-        "{variable} is not the URL of a proxy: {why}\nhint: write it like http://proxy.example.com:3128, or unset it"
-    )]
+    #[error("{variable} is not the URL of a proxy: {why}")]
     NotAUrl {
         /// The variable.
         variable: &'static str,
@@ -44,14 +44,21 @@ pub enum ProxyError {
         why: String,
     },
     /// It is a proxy of a kind that can't be used, and calls to the endpoint would have to go through it.
-    #[error(
-        "{variable} names neither an http nor an https proxy\nhint: set HTTPS_PROXY to one, or name the API's host in \
-         NO_PROXY to call it directly"
-    )]
+    #[error("{variable} names neither an http nor an https proxy")]
     Scheme {
         /// The variable.
         variable: &'static str,
     },
+}
+
+impl Hint for ProxyError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::NotAUrl { .. } => "write it like http://proxy.example.com:3128, or unset it",
+            Self::Scheme { .. } => "set HTTPS_PROXY to one, or name the API's host in NO_PROXY to call it directly",
+        };
+        Some(hint.into())
+    }
 }
 
 impl Proxies {

@@ -1,11 +1,11 @@
 //! What can go wrong in a command, and its exit code.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use miette::MietteHandlerOpts;
-
 use crate::domain::exit::Exit;
+use crate::domain::hint::Hint;
 use crate::export::ExportError;
 use crate::intake::IntakeError;
 use crate::loading::LoadError;
@@ -23,13 +23,11 @@ pub enum Error {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// The results can't be exported.
-    #[error("{0}{hint}", hint = .0.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
+    #[error(transparent)]
     Export(#[from] ExportError),
     /// What is in the queue is not what was written to it.
     #[error(
-        "the queue {} is damaged, or was changed by other hands: {source}\nhint: nothing more is sent from it. Keep a copy of \
-         it and of the files beside it; put back a good copy, or name a new queue with --queue and run the same input: what \
-         was deleted before is then `already_done`. If the disk is sound, please report this", queue.display()
+        "the queue {} is damaged, or another program changed it: {source}", queue.display()
     )]
     Damaged {
         /// The queue.
@@ -37,6 +35,25 @@ pub enum Error {
         /// What is wrong.
         source: Box<Error>,
     },
+    /// A panic: a broken invariant of this program.
+    #[error("internal error: {0}")]
+    Panic(String),
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Session(error) => return error.hint(),
+            Self::Export(error) => return error.hint(),
+            Self::Damaged { .. } => {
+                "nothing more is sent from it; keep a copy of it and of the files beside it; put back a good copy, or name a \
+                 new queue with --queue and run the same input: what was deleted before is then `already_done`; if the disk \
+                 is healthy, please report this"
+            }
+            Self::Panic(_) => "please report this; run the same command to resume: nothing is lost",
+        };
+        Some(hint.into())
+    }
 }
 
 impl Error {
@@ -50,7 +67,7 @@ impl Error {
             )
             | Self::Export(ExportError::Queue(error)) => error.is_damage(),
             Self::Export(ExportError::Missing { .. } | ExportError::Doubled { .. } | ExportError::Stray { .. }) => true,
-            Self::Session(_) | Self::Export(_) | Self::Damaged { .. } => false,
+            Self::Session(_) | Self::Export(_) | Self::Damaged { .. } | Self::Panic(_) => false,
         };
         if is_damage { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
     }
@@ -66,7 +83,7 @@ impl Error {
         let error = match self {
             Self::Session(error) => error,
             Self::Export(error) => return error.disk(),
-            Self::Damaged { .. } => return None,
+            Self::Damaged { .. } | Self::Panic(_) => return None,
         };
         match error {
             SessionError::Queue(error)
@@ -92,24 +109,18 @@ impl Error {
     }
 
     fn tell(self) {
-        match self {
-            // A wrong job file is shown with its line and a caret.
-            Self::Session(SessionError::JobFile(error)) => {
-                // Where a handler is set already, it is this one.
-                let _set = miette::set_hook(Box::new(|_| Box::new(MietteHandlerOpts::new().wrap_lines(false).build())));
-                tell(format!("{:?}", miette::Report::new(error)));
-            }
-            Self::Session(SessionError::Load(LoadError::Input(error))) => {
-                // Names of columns are the file's own words, which must not steer the terminal.
-                let hint = error.hint().map(|hint| format!("\nhint: {}", visible(&hint)));
-                tell(format!("error: {}{}", visible(&error.to_string()), hint.unwrap_or_default()));
-            }
-            other => {
-                let text = other.to_string();
-                let lines: Vec<_> = text.split('\n').map(visible).collect();
-                tell(format!("error: {}", lines.join("\n")));
-            }
+        if let Self::Session(SessionError::Refused(errors)) = self {
+            errors.into_iter().for_each(|error| Self::Session(error).tell());
+            return;
         }
+        let (text, hint) = (self.to_string(), self.hint());
+        let cause = match self {
+            // Names of files and columns are the user's own and must not act on the terminal, line feeds included.
+            Self::Session(SessionError::Load(LoadError::Input(_))) => visible(&text).into_owned(),
+            _ours => text.split('\n').map(visible).collect::<Vec<_>>().join("\n"),
+        };
+        let hint = hint.map(|hint| format!("\nhint: {}", visible(&hint)));
+        tell(format!("error: {cause}{}", hint.unwrap_or_default()));
     }
 
     /// The exit code.
@@ -133,6 +144,7 @@ impl Error {
                     | QueueError::Linked(_),
                 ) => Exit::Unusable,
                 SessionError::Guard(_)
+                | SessionError::Refused(_)
                 | SessionError::NeedsDecision { .. }
                 | SessionError::Redefined { .. }
                 | SessionError::OtherPlan { .. }
@@ -159,7 +171,8 @@ impl Error {
                 | ExportError::Doubled { .. }
                 | ExportError::Stray { .. },
             )
-            | Self::Damaged { .. } => Exit::Internal,
+            | Self::Damaged { .. }
+            | Self::Panic(_) => Exit::Internal,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::error::Error;
 use crate::cli;
 use crate::domain::exit::Exit;
+use crate::domain::hint::{Hint, Message};
 use crate::queue::{CodeRows, Queue, Reader, Run, RunState, Selection};
 use crate::session::{SessionError, find};
 
@@ -31,13 +32,13 @@ fn report(job: &str, rows: &[CodeRows]) -> String {
         let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
         text.push_str(&format!("\n  {outcome}, {code}: {rows}"));
     }
-    text + "\nhint: `imbulk run` with the job sends them"
+    Message::new(text).add_hint("`imbulk run JOB --execute` sends them").with_hint()
 }
 
 fn refuse_superseded(run: &Run) -> Result<(), SessionError> {
     if run.state() == RunState::Superseded {
-        let what = format!("run {} was given up for a newer one\nhint: retry that one", run.uuid);
-        return Err(SessionError::Usage(what));
+        let text = format!("run {} was superseded by a newer run", run.uuid);
+        return Err(SessionError::usage(text, format!("`imbulk retry {}` retries the latest run", run.job)));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ pub mod account;
 pub mod exit;
 pub mod field_names;
 pub mod guard;
+pub mod hint;
 pub mod job;
 pub mod line_span;
 pub mod operation;

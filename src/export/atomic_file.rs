@@ -47,6 +47,7 @@ fn target(path: &Path) -> Result<PathBuf, ExportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::hint::Hint;
     use std::os::unix::fs::PermissionsExt;
 
     #[tokio::test]

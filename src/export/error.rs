@@ -1,8 +1,10 @@
 //! Why results cannot be exported.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::domain::hint::Hint;
 use crate::domain::row::RowNo;
 use crate::queue::QueueError;
 
@@ -86,15 +88,18 @@ impl ExportError {
             | Self::Stray { .. } => None,
         }
     }
+}
 
-    /// What the user can do about it, as a lower-case fragment.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Temporary { .. } => Some("make room in that folder: the results pass through it once"),
-            Self::File { .. } => Some("check that the folder is there, may be written to and has room"),
-            Self::UsedFile { .. } => Some("name another file with --output"),
-            Self::NotAFile(_) => Some("name another file, or leave `--output` out to write to standard output"),
-            Self::Queue(_) | Self::Output(_) | Self::Missing { .. } | Self::Doubled { .. } | Self::Stray { .. } => None,
-        }
+impl Hint for ExportError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Queue(error) => return error.hint(),
+            Self::Temporary { .. } => "free disk space in that folder: the results pass through it once",
+            Self::File { .. } => "the folder must exist and be writable, and its disk must have free space",
+            Self::UsedFile { .. } => "name another file with --output",
+            Self::NotAFile(_) => "name another file, or leave out --output to write to standard output",
+            Self::Output(_) | Self::Missing { .. } | Self::Doubled { .. } | Self::Stray { .. } => return None,
+        };
+        Some(hint.into())
     }
 }

@@ -1,10 +1,11 @@
 //! Why a source can't be read at all. What is wrong with one row is a `BadRow` instead.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
 use crate::domain::guard::Bytes;
-
+use crate::domain::hint::Hint;
 use crate::domain::unusual_id::shown;
 
 use super::columns::{Misfit, Place};
@@ -206,10 +207,11 @@ impl InputError {
     pub fn column(&self) -> Option<&str> {
         self.problem.column()
     }
+}
 
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        self.problem.hint(&quoted(&self.file))
+impl Hint for InputError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        self.problem.hint(&quoted(&self.file)).map(Cow::Owned)
     }
 }
 

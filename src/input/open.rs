@@ -111,6 +111,7 @@ fn copy(name: &str, mut from: impl Read, spool_dir: &Path) -> Result<(File, u64)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::hint::Hint;
     use crate::input::testing::input;
 
     fn open_paths(paths: &[String]) -> Result<Vec<Source>, InputError> {

@@ -18,12 +18,14 @@ mod spill;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::domain::account::UserId;
+use crate::domain::hint::Hint;
 use crate::domain::line_span::LineSpan;
 use crate::domain::operation::{Shape, TagColumns};
 use crate::domain::row::{BadRow, RowNo, RowRef, Tags};
@@ -121,9 +123,7 @@ pub enum IntakeError {
     Closed(#[from] Closed),
     /// Rows could not be laid aside on disk.
     #[error(
-        "{}: can't {verb} a temporary file: {error}\nhint: rows that do not fit in memory wait there while the \
-         input is loaded and take about its decoded size, three times that if one account has most of it; make room \
-         and run again",
+        "{}: cannot {verb} a temporary file: {error}",
         dir.display()
     )]
     Temp {
@@ -135,7 +135,7 @@ pub enum IntakeError {
         error: io::Error,
     },
     /// Rows came back otherwise than they were laid aside, or a reader broke the promises of [`RowRef`].
-    #[error("row {row} or one soon after it can't be read back from temporary storage\nhint: the disk may be damaged")]
+    #[error("row {row} or one soon after it cannot be read back from temporary storage")]
     Damaged {
         /// The last row that was whole.
         row: RowNo,
@@ -149,7 +149,7 @@ pub enum IntakeError {
     /// A row is lost or counted twice: a fault of this program, found before anything is sent.
     #[error(
         "the numbers do not add up: {} rows came, {packed_rows} are in requests, {} rejected, {} duplicate, {} \
-         protected; {grouped} items were found, {} are in requests\nhint: nothing was sent; please report this",
+         protected; {grouped} items were found, {} are in requests",
         counts.rows, counts.rejected, counts.duplicate, counts.protected, counts.items
     )]
     Broken {
@@ -160,6 +160,21 @@ pub enum IntakeError {
         /// Items before they were packed.
         grouped: u64,
     },
+}
+
+impl Hint for IntakeError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Temp { .. } => {
+                "free disk space there and run again: while the input is loaded, rows that do not fit in memory are kept in \
+                 this folder; they take up to three times the unpacked size of the input"
+            }
+            Self::Damaged { .. } => "check the disk: it may be damaged; nothing was sent",
+            Self::Broken { .. } => "nothing was sent; please report this",
+            Self::Closed(_) | Self::Overfull { .. } => return None,
+        };
+        Some(hint.into())
+    }
 }
 
 /// Takes rows in input order and hands out what becomes of them.

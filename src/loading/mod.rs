@@ -5,6 +5,7 @@
 
 mod batches;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::guard::Protected;
+use crate::domain::hint::Hint;
 use crate::domain::job::Job;
 use crate::domain::progress::ProgressSnapshot;
 use crate::domain::source_facts::SourceFacts;
@@ -52,6 +54,17 @@ pub enum LoadError {
     /// The reading thread is gone.
     #[error("the reading thread ended early: {0}")]
     Thread(#[from] tokio::task::JoinError),
+}
+
+impl Hint for LoadError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Input(error) => error.hint(),
+            Self::Intake(error) => error.hint(),
+            Self::Queue(error) => error.hint(),
+            Self::Thread(_) => Some("please report this".into()),
+        }
+    }
 }
 
 /// What is read, and by which rules.

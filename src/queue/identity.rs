@@ -1,6 +1,7 @@
 //! Which file a queue is. A name may be a link, one file may have several names, and while it is in use another file may
 //! take its name: then whatever is recorded goes to a file that no other process finds under that name.
 
+use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use sqlx::{ConnectOptions, Connection};
 
 use super::{QueueError, beside, failing, file};
+use crate::domain::hint::Hint;
 
 /// As path_resolution(7) has it.
 const MAX_LINKS: u32 = 40;
@@ -29,50 +31,42 @@ impl FileId {
 }
 
 /// What became of a queue that is in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
     /// It has no name any more.
+    #[error("the queue was removed while it was in use")]
     Removed,
     /// Nothing, or another file, has its name; it has another one.
+    #[error("the queue was moved away while it was in use")]
     Moved,
     /// Another file has its name, and it has none.
+    #[error("the queue was replaced by another file while it was in use")]
     Replaced,
     /// It has become shorter.
+    #[error("the queue was overwritten while it was in use")]
     Overwritten,
     /// SQLite's file with this name beside it is another one, or none.
+    #[error("the file {} of the queue was moved, removed or replaced while it was in use", .0.display())]
     Log(PathBuf),
 }
 
-impl Loss {
-    /// What happened.
-    pub fn cause(&self) -> String {
-        match self {
-            Self::Removed => "the queue was removed while it was in use".to_owned(),
-            Self::Moved => "the queue was moved away while it was in use".to_owned(),
-            Self::Replaced => "the queue was replaced by another file while it was in use".to_owned(),
-            Self::Overwritten => "the queue was overwritten while it was in use".to_owned(),
-            Self::Log(log) => {
-                format!("the file {} of the queue was moved, removed or replaced while it was in use", log.display())
-            }
-        }
-    }
-
-    /// What the user can do about it.
-    pub const fn hint(&self) -> &'static str {
-        match self {
+impl Hint for Loss {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
             Self::Moved => {
-                "the outcomes are in the moved file and its -wal: move both back together, then run again; what has no \
-                 outcome there is sent again"
+                "the outcomes are in the moved file and its -wal: move both back together, then run again; rows without an \
+                 outcome there are sent again"
             }
             Self::Removed | Self::Replaced | Self::Overwritten => {
-                "the outcomes are gone with the file: put back a copy, or run the same input with a new queue; what was \
-                 done before is then `already_done`"
+                "the outcomes are gone with the file: put back a copy, or run the same input with a new queue; accounts and \
+                 friends that are gone are then `already_done`"
             }
             Self::Log(_) => {
                 "the latest outcomes are in that file: put it back, then run again; without it they are gone, and their \
                  rows are sent again"
             }
-        }
+        };
+        Some(hint.into())
     }
 }
 

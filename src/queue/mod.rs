@@ -30,6 +30,7 @@ mod used;
 mod verify;
 mod wal_check;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ pub use shown_plan::ShownPlan;
 pub use source::InputFile;
 pub use used::{FileKind, UsedFile};
 
+use crate::domain::hint::Hint;
 use crate::domain::request::RequestId;
 use crate::fail_point::{FailPoint, guarded};
 
@@ -70,7 +72,7 @@ const PAGE_BYTES: u32 = 8192;
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// Another process owns it.
-    #[error("another runner holds the queue {}: process {}\nhint: `imbulk status` shows what it does", queue.display(),
+    #[error("another runner owns the queue {}: process {}", queue.display(),
             pid.map_or("not known".to_owned(), |pid| pid.to_string()))]
     Held {
         /// The queue.
@@ -79,16 +81,13 @@ pub enum QueueError {
         pid: Option<u32>,
     },
     /// Another program has locked it.
-    #[error("{}: another program holds a lock of the queue, and did not let go of it in time\n\
-             hint: close that program, such as a sqlite3 shell or a backup (`fuser {}` names it), then run again",
-            .0.display(), .0.display())]
+    #[error("{}: another program holds a lock of the queue, and did not release it in time", .0.display())]
     Locked(PathBuf),
     /// It has several names, and under which of them it was used is not known.
-    #[error("{}: the queue has several names (hard links), and this is not the one under which it was used last\n\
-             hint: use that name, or remove the other names: `find DIRECTORY -samefile FILE` lists them", .0.display())]
+    #[error("{}: the queue has several names (hard links), and this is not the one under which it was used last", .0.display())]
     Linked(PathBuf),
     /// Its name means another file now.
-    #[error("{}: {}\nhint: {}", path.display(), loss.cause(), loss.hint())]
+    #[error("{}: {loss}", path.display())]
     Lost {
         /// The queue.
         path: PathBuf,
@@ -96,10 +95,10 @@ pub enum QueueError {
         loss: Loss,
     },
     /// There is no such file.
-    #[error("there is no queue at {}\nhint: name it with --queue or IMBULK_QUEUE, or make one with `imbulk plan`", .0.display())]
+    #[error("there is no queue at {}", .0.display())]
     Missing(PathBuf),
     /// A file beside the queue can't be used.
-    #[error("can't use {}: {source}\nhint: the folder must be writable and on a disk with room", path.display())]
+    #[error("{}: cannot be used: {source}", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -107,21 +106,19 @@ pub enum QueueError {
         source: std::io::Error,
     },
     /// The file lies where locks can't be trusted.
-    #[error("the queue {} lies on a network file system, where a crash or a second machine can damage it\nhint: name a file on a local disk with --queue", .0.display())]
+    #[error("{}: the queue is on a network file system, where a crash or a second machine can damage it", .0.display())]
     Network(PathBuf),
     /// SQLite takes no such name.
-    #[error("the path of the queue is not UTF-8, which SQLite needs: {}\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
+    #[error("the path of the queue is not UTF-8, which SQLite needs: {}", .0.display())]
     NotUtf8(PathBuf),
     /// It is another kind of file.
-    #[error("{} is no queue, or its first page is damaged\nhint: name another file with --queue or IMBULK_QUEUE", .0.display())]
+    #[error("{}: is not a queue, or its first page is damaged", .0.display())]
     NoQueue(PathBuf),
     /// A process was killed in the first moments of the queue, and what it left can't be taken back.
-    #[error("a process was killed while it loaded the first run into the queue {}, and what it left there can't be taken back from \
-             here\nhint: nothing of that run was sent; for whoever may write to the file and its folder, this command works, and so \
-             does `imbulk run`", .0.display())]
+    #[error("{}: a process was killed while it loaded the first run into the queue, and this user cannot remove what it left", .0.display())]
     HalfWritten(PathBuf),
     /// SQLite says no.
-    #[error("the queue {}: {source}{}", path.display(), hint(source))]
+    #[error("the queue {}: {source}", path.display())]
     Database {
         /// The queue.
         path: PathBuf,
@@ -129,7 +126,7 @@ pub enum QueueError {
         source: sqlx::Error,
     },
     /// The tables can't be made or are newer than this program.
-    #[error("the queue {} can't be brought up to date: {source}\nhint: was it made by an older or newer imbulk? go on with that one; if not, it is damaged: keep it, and name a new one with --queue", path.display())]
+    #[error("the queue {} cannot be brought up to date: {source}", path.display())]
     Migration {
         /// The queue.
         path: PathBuf,
@@ -143,7 +140,7 @@ pub enum QueueError {
     #[error("{0}")]
     Damaged(String),
     /// A change met another state than it must.
-    #[error("not as it was left: {0}")]
+    #[error("unexpected queue state: {0}")]
     Unexpected(String),
     /// The sums are wrong.
     #[error("the outcomes of run {run} do not add up: {what}")]
@@ -175,6 +172,36 @@ impl QueueError {
             | Self::OldLibrary(_) => false,
         }
     }
+}
+
+impl Hint for QueueError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Held { .. } => "`imbulk status` shows what it does",
+            Self::Locked(path) => return Some(close_other_program(path).into()),
+            Self::Linked(_) => "use that name, or remove the other names: `find DIRECTORY -samefile FILE` lists them",
+            Self::Lost { loss, .. } => return loss.hint(),
+            Self::Missing(_) => "name it with --queue or IMBULK_QUEUE, or make one with `imbulk plan JOB`",
+            Self::Unusable { .. } => "the folder must be writable and its disk must have free space",
+            Self::Network(_) => "name a file on a local disk with --queue",
+            Self::NotUtf8(_) | Self::NoQueue(_) => "name another file with --queue or IMBULK_QUEUE",
+            Self::HalfWritten(_) => {
+                "nothing of that run was sent; run this command as a user who may write to the file and its folder"
+            }
+            Self::Database { source, .. } => return database_hint(source).map(Cow::Borrowed),
+            Self::Migration { .. } => {
+                "if another version of imbulk made the queue, use that version; if not, the queue is damaged: keep it, and \
+                 name a new one with --queue"
+            }
+            Self::OldLibrary(_) | Self::Damaged(_) | Self::Unexpected(_) | Self::Sums { .. } => return None,
+        };
+        Some(hint.into())
+    }
+}
+
+fn close_other_program(queue: &Path) -> String {
+    let queue = queue.display();
+    format!("close that program, such as a sqlite3 shell or a backup (`fuser {queue}` names it), then run again")
 }
 
 /// A queue, owned.
@@ -381,16 +408,16 @@ fn refuse_broken_log(path: &Path) -> Result<(), QueueError> {
     }
 }
 
-fn hint(error: &sqlx::Error) -> &'static str {
+fn database_hint(error: &sqlx::Error) -> Option<&'static str> {
     /// `SQLITE_READONLY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`
     const DISK: [u32; 4] = [8, 10, 13, 14];
     if primary_code(error).is_some_and(|code| DISK.contains(&code)) {
-        "\nhint: is the disk full or the file not writable? make room and run again: nothing is lost"
+        Some("free disk space, make the file and its folder writable, and run again: nothing is lost")
     } else if speaks_of_damage(error) {
         // The command says which file, and what to do.
-        ""
+        None
     } else {
-        "\nhint: please report this"
+        Some("please report this")
     }
 }
 

@@ -24,6 +24,7 @@ use self::command_limit::Lanes;
 pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Taken};
 pub use self::users::User;
+use crate::domain::hint::Hint;
 use crate::domain::rate_limit::speed::Speed;
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::domain::response::codes::{Pause, Scope};
@@ -162,7 +163,7 @@ impl CommandLimiter {
     /// For how long another process has held the ledger's lock, and the error that says so: nothing is sent meanwhile.
     pub fn locked(&self) -> Option<(Duration, String)> {
         let locked = self.shared.locked.lock().unwrap_or_else(PoisonError::into_inner);
-        locked.as_ref().map(|(since, error)| (since.elapsed(), error.to_string()))
+        locked.as_ref().map(|(since, error)| (since.elapsed(), error.with_hint()))
     }
 
     /// An answer to this command said that it, or the app, is called too often: the one that was read last, or one of

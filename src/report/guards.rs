@@ -3,6 +3,7 @@
 use super::figures::Rejects;
 use super::text::{Text, count, counted, share, visible};
 use crate::domain::guard::GuardReading;
+use crate::domain::hint::Message;
 use crate::domain::job::Job;
 
 /// What the guard sees and what it allows: `5 items, at most 10`.
@@ -95,34 +96,31 @@ impl WhileSending {
     }
 }
 
-/// Why nothing is sent, and what to do: one paragraph for each guard that says no. `file` is the job file.
-pub fn refusal(file: &str, readings: &[GuardReading], rejects: &Rejects) -> String {
+/// Why nothing is sent: one message for each guard that refuses. `file` is the job file.
+pub fn refusals(file: &str, readings: &[GuardReading], rejects: &Rejects) -> Vec<Message> {
     let refusing = readings.iter().filter(|reading| !reading.allows());
-    let paragraphs: Vec<String> = refusing.map(|reading| paragraph(file, reading, rejects)).collect();
-    paragraphs.join("\n")
+    refusing.map(|reading| refusal(file, reading, rejects)).collect()
 }
 
-fn paragraph(file: &str, reading: &GuardReading, rejects: &Rejects) -> String {
+fn refusal(file: &str, reading: &GuardReading, rejects: &Rejects) -> Message {
     let place = format!("{}: {}", visible(file), reading.key());
     match *reading {
-        GuardReading::MinItems { items, min } => format!(
-            "{place}: {} to send, fewer than {}: nothing is sent\nhint: check that the input is complete; lower \
-             `min_items` if it is",
-            these(items),
-            count(min)
-        ),
-        GuardReading::MaxItems { items, max } => format!(
-            "{place}: {} to send, more than {}: nothing is sent\nhint: check the input; raise `max_items` if all of \
-             them are meant",
-            these(items),
-            count(max)
-        ),
-        GuardReading::MaxChange { items, median, max_change } => format!(
-            "{place}: {} to send, more than {max_change} times {}, the median of the last runs: nothing is \
-             sent\nhint: check the input; raise `max_change` if all of them are meant",
-            these(items),
-            median.unwrap_or_default()
-        ),
+        GuardReading::MinItems { items, min } => {
+            let text = format!("{place}: {} to send, fewer than {}: nothing is sent", these(items), count(min));
+            Message::new(text).add_hint("check that the input is complete; lower `min_items` if it is")
+        }
+        GuardReading::MaxItems { items, max } => {
+            let text = format!("{place}: {} to send, more than {}: nothing is sent", these(items), count(max));
+            Message::new(text).add_hint("check the input; raise `max_items` if all of them are meant")
+        }
+        GuardReading::MaxChange { items, median, max_change } => {
+            let (items, median) = (these(items), median.unwrap_or_default());
+            Message::new(format!(
+                "{place}: {items} to send, more than {max_change} times {median}, the median of the last runs: nothing \
+                 is sent"
+            ))
+            .add_hint("check the input; raise `max_change` if all of them are meant")
+        }
         GuardReading::MaxRejected { rejected, rows, max, .. } => {
             let mut text = Text::default();
             text.line(&format!(
@@ -133,8 +131,8 @@ fn paragraph(file: &str, reading: &GuardReading, rejects: &Rejects) -> String {
                 percent(max)
             ));
             rejects.lines(&mut text, rejected);
-            text.line("hint: correct these rows, or write max_rejected = 1 in [guard] to send the others");
-            String::from(text).trim_end().to_owned()
+            Message::new(String::from(text).trim_end())
+                .add_hint("correct these rows, or write max_rejected = 1 in [guard] to send the others")
         }
     }
 }
@@ -152,6 +150,7 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::hint::Hint;
     use crate::queue::Rejected;
 
     fn rejects() -> Rejects {
@@ -166,7 +165,7 @@ mod tests {
 
     fn refused(reading: GuardReading) -> String {
         assert!(!reading.allows());
-        refusal("purge.toml", &[reading], &rejects())
+        refusal("purge.toml", &reading, &rejects()).with_hint()
     }
 
     #[test]
@@ -201,7 +200,8 @@ mod tests {
             GuardReading::MaxItems { items: 5, max: 4 },
             GuardReading::MaxRejected { rejected: 1, rows: 6, max: 0.125, tolerated: 0 },
         ];
-        let text = refusal("a.toml", &readings, &Rejects(Vec::new()));
+        let messages = refusals("a.toml", &readings, &Rejects(Vec::new()));
+        let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n");
         assert!(text.contains("guard.max_items") && text.contains("guard.max_rejected"), "{text}");
         assert!(text.contains("12.5 %") && !text.contains("min_items"), "{text}");
     }

@@ -21,4 +21,4 @@ pub(crate) use text::{second, visible};
 
 pub(crate) use figures::target as target_name;
 pub use figures::{Figures, Rejects};
-pub use guards::{WhileSending, refusal};
+pub use guards::{WhileSending, refusals};

@@ -122,7 +122,7 @@ impl Detail {
             text.figure("finished", finished);
         }
         if let Some(why) = &figures.stopped {
-            text.figure("stopped", &visible(why));
+            text.stopped(why);
         }
         figures.codes(&mut text);
         figures.rejects(&mut text);
@@ -199,7 +199,10 @@ impl Entry {
             count(self.rows),
             share(self.rows - self.rows.min(self.outcomes[Outcome::Pending]), self.rows),
             count(failed),
-            self.stopped.as_deref().map_or(String::new(), |why| visible(why).into_owned()),
+            self.stopped
+                .as_deref()
+                .and_then(|why| why.lines().next())
+                .map_or(String::new(), |why| visible(why).into_owned()),
         ]
     }
 }

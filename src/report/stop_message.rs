@@ -1,44 +1,54 @@
 //! The text of why a session stopped.
 
+use crate::domain::hint::Message;
 use crate::domain::response::verdict::Trouble;
 use crate::domain::schedule::{JobNo, Outage, StopReason};
 
 /// Why the session stopped. A reason that concerns one of several jobs names it.
-pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> String {
+pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
-    match reason {
-        StopReason::Limit => "as many items as `--limit` allows have their outcomes".to_owned(),
+    Message::new(match reason {
+        StopReason::Limit => "--limit: that many items have their outcomes".to_owned(),
         StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
         StopReason::Signal(signal) => format!("by the signal {}", signal.name()),
-        StopReason::Outage(outage) => explain_outage(outage),
-        StopReason::DiskFull { queue, free, reserve } => format!(
-            "the disk of {} is almost full: {free} are free, and {reserve} must be for what is sent to be recorded; \
-             make room, then run again",
-            queue.display()
-        ),
-        StopReason::AlreadyDone { job, already_done, ended } => format!(
-            "{}guard.max_already_done: {already_done} of {ended} items of this session were already done; hint: check \
-             the app and the column, then run again",
-            of(*job)
-        ),
-        StopReason::Canary { job, failed, already_done, ended } => format!(
-            "{}guard.canary: of the first {ended} items {failed} failed and {already_done} were already done; this \
-             session sent nothing else; hint: look at them with `imbulk results`, then run again",
-            of(*job)
-        ),
+        StopReason::Outage(outage) => return explain_outage(outage),
+        StopReason::DiskFull { queue, free, reserve } => {
+            let text = format!(
+                "the disk of {} is almost full: {free} are free, and {reserve} are needed to record the outcomes of the \
+                 calls in flight",
+                queue.display()
+            );
+            return Message::new(text).add_hint("free disk space, then run again");
+        }
+        StopReason::AlreadyDone { job, already_done, ended } => {
+            let text = format!(
+                "{}guard.max_already_done: {already_done} of {ended} items of this session were already done",
+                of(*job)
+            );
+            return Message::new(text).add_hint("check the app and the id column, then run again");
+        }
+        StopReason::Canary { job, failed, already_done, ended } => {
+            let text = format!(
+                "{}guard.canary: of the first {ended} items {failed} failed and {already_done} were already done; this \
+                 session sent nothing else",
+                of(*job)
+            );
+            return Message::new(text).add_hint("look at them with `imbulk results`, then run again");
+        }
         StopReason::Fuse { job, failed, ended } => {
             format!("{}the fuse: {failed} of {ended} items of this session failed", of(*job))
         }
         StopReason::Fatal { job, code: Some(code), reason } => {
-            format!("{}code {code}: {reason} (`imbulk explain {code}` says what to do)", of(*job))
+            let text = format!("{}code {code}: {reason}", of(*job));
+            return Message::new(text).add_hint(format!("`imbulk explain {code}` says what to do"));
         }
         StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
         StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
-        StopReason::LedgerLost => "the file in which processes share the call limit can't be used any more".to_owned(),
-    }
+        StopReason::LedgerLost => "the file in which processes share the call limit cannot be used any more".to_owned(),
+    })
 }
 
-fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> String {
+fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> Message {
     let (what, reason, hint) = match trouble {
         Trouble::Unreachable(reason) => (
             "the endpoint could not be reached",
@@ -49,10 +59,8 @@ fn explain_outage(Outage { lasts, probes, trouble }: &Outage) -> String {
     };
     let (seconds, probes) =
         (lasts.as_secs(), if *probes == 1 { "1 probe".to_owned() } else { format!("{probes} probes") });
-    format!(
-        "{what} for {seconds} s, {probes} among them; the last: {reason}; hint: {hint}; or wait longer with \
-         `stop.outage`"
-    )
+    Message::new(format!("{what} for {seconds} s, {probes} included; the last error: {reason}"))
+        .add_hint(format!("{hint}, or set a longer `stop.outage`"))
 }
 
 #[cfg(test)]
@@ -64,8 +72,8 @@ mod tests {
     fn a_full_disk_is_named_with_what_is_free_and_what_is_needed() {
         let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };
         assert_eq!(
-            stop_message(&full, &[]),
-            "the disk of q.db is almost full: 0 bytes are free, and 1.0 MiB must be for what is sent to be recorded; make room, then run again"
+            stop_message(&full, &[]).text,
+            "the disk of q.db is almost full: 0 bytes are free, and 1.0 MiB are needed to record the outcomes of the calls in flight"
         );
     }
 }

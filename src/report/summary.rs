@@ -61,7 +61,7 @@ impl Summary {
         figures.rejects(&mut text);
         text.figure("took", &self.took());
         if let Some(why) = &figures.stopped {
-            text.figure("stopped", &visible(why));
+            text.stopped(why);
         }
         if let Some(note) = nothing_existed(figures) {
             text.figure("note", &note);

@@ -131,6 +131,13 @@ impl Text {
     pub(super) fn figure(&mut self, name: &str, value: &str) {
         self.line(&format!("{name:<14} {value}"));
     }
+
+    /// Adds why a run stopped, with the hint on a line of its own.
+    pub(super) fn stopped(&mut self, why: &str) {
+        let mut lines = why.lines().map(visible);
+        self.figure("stopped", &lines.next().unwrap_or_default());
+        lines.for_each(|line| self.line(&line));
+    }
 }
 
 impl From<Text> for String {

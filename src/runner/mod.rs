@@ -11,6 +11,7 @@ mod sender;
 mod shared;
 mod signals;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
+use crate::domain::hint::Hint;
 use crate::domain::progress::{ProgressSnapshot, RateMeter};
 use crate::domain::request::{Keys, Request, RequestId};
 use crate::domain::response::codes::RenewFallback;
@@ -70,8 +72,8 @@ pub enum RunError {
     Queue(#[from] QueueError),
     /// The queue is not the file with its name any more.
     #[error(
-        "{}: {}: {recorded} rows of this session have an outcome in it, {unrecorded} requests in flight have none\nhint: {}",
-        queue.display(), loss.cause(), loss.hint()
+        "{}: {loss}: {recorded} rows of this session have an outcome in it, {unrecorded} requests in flight have none",
+        queue.display()
     )]
     Lost {
         /// The queue.
@@ -85,10 +87,8 @@ pub enum RunError {
     },
     /// Another program kept the queue from being written for too long, or until a signal came.
     #[error(
-        "{}: {}another program held the write lock of the queue: {unrecorded} requests in flight have no outcome\n\
-         hint: close that program, such as a sqlite3 shell or a backup (`fuser {}` names it), then run again: they are sent again",
-        queue.display(), signal.map_or(String::new(), |signal| format!("stopped by the signal {} while ", signal.name())),
-        queue.display()
+        "{}: {}another program held the write lock of the queue: {unrecorded} requests in flight have no outcome",
+        queue.display(), signal.map_or(String::new(), |signal| format!("stopped by the signal {} while ", signal.name()))
     )]
     Busy {
         /// The queue.
@@ -99,12 +99,12 @@ pub enum RunError {
         unrecorded: u64,
     },
     /// The slots can't be read or written.
-    #[error("{0}\nhint: {hint}", hint = .0.hint())]
+    #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The same during a run: it was ended, and what was in flight recorded as far as there was time.
     #[error(
         "{source}: nothing more is sent; {recorded} rows of this session have an outcome in the queue, \
-         {unrecorded} requests in flight have none\nhint: {hint}", hint = source.hint()
+         {unrecorded} requests in flight have none"
     )]
     LedgerLost {
         /// What is wrong with the ledger.
@@ -114,6 +114,24 @@ pub enum RunError {
         /// Requests whose outcome could not be recorded.
         unrecorded: u64,
     },
+}
+
+impl Hint for RunError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Queue(error) => error.hint(),
+            Self::Lost { loss, .. } => loss.hint(),
+            Self::Busy { queue, .. } => Some(
+                format!(
+                    "close that program, such as a sqlite3 shell or a backup (`fuser {}` names it), then run again: \
+                     these requests are sent again",
+                    queue.display()
+                )
+                .into(),
+            ),
+            Self::Ledger(error) | Self::LedgerLost { source: error, .. } => error.hint(),
+        }
+    }
 }
 
 /// What a session came to.

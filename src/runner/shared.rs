@@ -62,8 +62,7 @@ impl Runner<'_> {
         };
         if self.schedule.stopping().is_none() && self.shared.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             self.shared.told = Some(Instant::now());
-            let (seconds, hint) = (lasts.as_secs(), LedgerError::LOCKED_HINT);
-            tell(format!("waiting for {seconds} s: {error}; nothing is sent meanwhile\nhint: {hint}"));
+            tell(format!("waiting for {} s; nothing is sent until then: {}", lasts.as_secs(), error));
         }
     }
 }

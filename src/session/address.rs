@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::error::SessionError;
 use super::identity;
 use crate::api::{Endpoint, Proxy, Region};
+use crate::domain::hint::Message;
 use crate::domain::job::{App, EndpointChoice, Job};
 use crate::report::plan::{Setting, TargetView};
 use crate::settings::Env;
@@ -179,5 +180,5 @@ pub(super) const SANDBOX_APP: NonZeroU64 = NonZeroU64::new(1_400_000_001).unwrap
 pub(super) const SANDBOX_ADMIN: &str = "administrator";
 
 fn region(name: &str) -> Result<Region, SessionError> {
-    name.parse().map_err(|error| SessionError::Usage(format!("{error}")))
+    name.parse().map_err(|error| SessionError::Usage(Message::new(format!("{error}"))))
 }

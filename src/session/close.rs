@@ -4,6 +4,7 @@ use super::driven::Driven;
 use super::error::SessionError;
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of};
+use crate::domain::hint::Hint;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::schedule::{End, StopReason};
 use crate::queue::Queue;
@@ -29,7 +30,7 @@ pub(super) async fn close(
     };
     match &end {
         End::Stopped(reason) if tally[Outcome::Pending] > 0 => {
-            queue.note_stop(run.id, reason.ended_by(), &stop_message(reason, jobs)).await?;
+            queue.note_stop(run.id, reason.ended_by(), &stop_message(reason, jobs).with_hint()).await?;
         }
         End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }

@@ -27,7 +27,7 @@ pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals)
         return Ok(());
     }
     let hint = "run the command again and type the number that is shown as `app`";
-    Err(SessionError::Usage(format!("nothing is sent: what was typed is not the SDKAppID\nhint: {hint}")))
+    Err(SessionError::usage("nothing is sent: the typed text is not the SDKAppID", hint))
 }
 
 fn read_line() -> std::io::Result<String> {

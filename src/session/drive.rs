@@ -17,6 +17,7 @@ use super::target::Target;
 use super::{confirm, jobs};
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of_finished};
+use crate::domain::hint::{Hint, Message};
 use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::progress::Phase;
 use crate::domain::run_choice::Rerun;
@@ -139,9 +140,8 @@ impl Session {
         // What `--limit` leaves nothing of is not begun.
         driven.retain(Driven::may_send);
         if driven.is_empty() {
-            tell(
-                "nothing is sent: --limit allows no more items\nhint: run it again with a higher --limit, or without it",
-            );
+            let note = Message::new("nothing is sent: --limit allows no more items");
+            tell(note.add_hint("run it again with a higher --limit, or without it").with_hint());
             self.exit = self.exit.max(Exit::Stopped);
             queue.close().await?;
             return Ok(None);
@@ -206,8 +206,9 @@ impl Session {
                 if self.target.is_real() {
                     jobs::check_protection(&input.job, run.operation()?)?;
                 }
-                if let Some(refusal) = input.refusals(queue, run).await?.into_iter().next() {
-                    return Err(refusal);
+                let refusals = input.refusals(queue, run).await?;
+                if !refusals.is_empty() {
+                    return Err(SessionError::Refused(refusals));
                 }
                 tell_notes(queue, run).await?;
             }
@@ -282,9 +283,8 @@ impl Session {
         // After a round of its own that is no news.
         if self.summaries.is_empty() {
             let (job, id) = (&run.job, &run.uuid);
-            tell(format!(
-                "{job}: this input is finished (run {id}); nothing is sent\nhint: --again makes a new run of it"
-            ));
+            let note = Message::new(format!("{job}: this input is finished (run {id}); nothing is sent"));
+            tell(note.add_hint("--again makes a new run of it").with_hint());
         }
         Ok(())
     }

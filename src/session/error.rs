@@ -1,6 +1,9 @@
 //! Why a session cannot do what was asked.
 
+use std::borrow::Cow;
+
 use crate::api::{ApiError, EndpointError, ProxyError, SecretError};
+use crate::domain::hint::{Hint, Message};
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::StopSignal;
 use crate::input::InputError;
@@ -23,7 +26,7 @@ pub enum SessionError {
     #[error(transparent)]
     Protected(#[from] ProtectedFileError),
     /// The endpoint is no endpoint.
-    #[error("the endpoint {0}\nhint: {hint}", hint = .0.hint())]
+    #[error("the endpoint {0}")]
     Endpoint(#[from] EndpointError),
     /// No call can go through the proxy that the environment names.
     #[error(transparent)]
@@ -40,13 +43,12 @@ pub enum SessionError {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// What was asked can't be done so.
-    #[error("{0}")]
-    Usage(String),
+    #[error(transparent)]
+    Usage(Message),
     /// A person or a guard ended a run, and the input is another one since.
     #[error(
-        "{job}: nothing is sent: {by} ended run {run} before its end, and since then the input or the job changed, or the input \
-         cannot be read\nhint: `imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the current \
-         input"
+        "{job}: nothing is sent: {by} ended run {run} early, and since then the input or the job changed, or the input \
+         cannot be read"
     )]
     NeedsDecision {
         /// The job.
@@ -57,9 +59,7 @@ pub enum SessionError {
         by: EndedBy,
     },
     /// The plan that was to be sent is not what would be sent.
-    #[error(
-        "nothing is sent: this is not plan {asked}: {what}\nhint: `imbulk plan` shows what would be sent, and its id"
-    )]
+    #[error("nothing is sent: this is not plan {asked}: {what}")]
     OtherPlan {
         /// The id on the command line.
         asked: String,
@@ -67,9 +67,7 @@ pub enum SessionError {
         what: String,
     },
     /// `guard.hold` has not passed.
-    #[error(
-        "{job}: nothing is sent: guard.hold: the run was planned at {planned} and may be sent from {from} on\nhint: run it again then; the input must stay as it is"
-    )]
+    #[error("{job}: nothing is sent: guard.hold: the run was planned at {planned} and may be sent from {from} on")]
     Hold {
         /// The job.
         job: String,
@@ -81,8 +79,7 @@ pub enum SessionError {
     /// A job says something else than when its unfinished run was loaded.
     #[error(
         "{job}: nothing is sent: run {run} is unfinished, and the job's operation, options, columns or encoding changed \
-         since\nhint: change the job back, or --resume finishes it as it was loaded, or --again gives it up and sends the \
-         current input"
+         since"
     )]
     Redefined {
         /// The job.
@@ -90,9 +87,12 @@ pub enum SessionError {
         /// The run.
         run: String,
     },
-    /// A guard says no: which one, and why.
-    #[error("{0}")]
-    Guard(String),
+    /// A guard refuses: which one, and why.
+    #[error(transparent)]
+    Guard(Message),
+    /// One or more guards refuse.
+    #[error("{}", lines(.0))]
+    Refused(Vec<SessionError>),
     /// The input can't be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -103,10 +103,10 @@ pub enum SessionError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// The slots can't be used.
-    #[error("{0}\nhint: {hint}", hint = .0.hint())]
+    #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// A signal came while nothing was under way.
-    #[error("interrupted by {}; run again to go on", .0.name())]
+    #[error("interrupted by the signal {}", .0.name())]
     Interrupted(StopSignal),
     /// Something can't be read or written.
     #[error("{what}: {source}")]
@@ -118,7 +118,49 @@ pub enum SessionError {
     },
 }
 
+impl Hint for SessionError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::JobFile(error) => return error.hint(),
+            Self::Env(error) => return error.hint(),
+            Self::Protected(error) => return error.hint(),
+            Self::Endpoint(error) => return error.hint(),
+            Self::Proxy(error) => return error.hint(),
+            Self::Usage(message) | Self::Guard(message) => return message.hint(),
+            Self::NeedsDecision { run, .. } => {
+                let hint = format!(
+                    "`imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the current input"
+                );
+                return Some(hint.into());
+            }
+            Self::OtherPlan { .. } => "`imbulk plan` shows what would be sent, and its id",
+            Self::Hold { .. } => "run it again then; the input must not change",
+            Self::Redefined { .. } => {
+                "change the job back, or --resume finishes the run as it was loaded, or --again gives it up and sends the \
+                 current input"
+            }
+            Self::Load(error) => return error.hint(),
+            Self::Queue(error) => return error.hint(),
+            Self::Run(error) => return error.hint(),
+            Self::Ledger(error) => return error.hint(),
+            Self::Interrupted(_) => "run the same command to resume",
+            Self::Refused(_) | Self::Secret { .. } | Self::Api(_) | Self::Io { .. } => return None,
+        };
+        Some(hint.into())
+    }
+}
+
+/// The errors, each on lines of its own.
+fn lines(errors: &[SessionError]) -> String {
+    errors.iter().map(Hint::with_hint).collect::<Vec<_>>().join("\n")
+}
+
 impl SessionError {
+    /// What was asked is not possible.
+    pub(crate) fn usage(text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage(Message::new(text).add_hint(hint))
+    }
+
     /// The loss of the queue in place of an error that it may have led to.
     pub(super) fn or_loss(self, identity: &mut Identity) -> Self {
         match self {

@@ -6,19 +6,20 @@ use crate::clock;
 use crate::domain::guard::{Facts, GuardReading, LAST_RUNS};
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, Run, RunState};
-use crate::report::{Figures, refusal, second};
+use crate::report::{Figures, refusals, second};
 
 impl JobInput {
     /// Why the guards let the run send nothing.
     pub(super) async fn refusals(&self, queue: &Queue, run: &Run) -> Result<Vec<SessionError>, SessionError> {
         let readings = self.read_guards(queue, run).await?;
-        let mut refusals = Vec::new();
+        let mut refused = Vec::new();
         if !readings.iter().all(GuardReading::allows) {
             let rejects = Figures::rejects_of(&queue.reader().await?, run).await?;
-            refusals.push(SessionError::Guard(refusal(&self.job.file.to_string_lossy(), &readings, &rejects)));
+            let messages = refusals(&self.job.file.to_string_lossy(), &readings, &rejects);
+            refused.extend(messages.into_iter().map(SessionError::Guard));
         }
-        refusals.extend(self.held(run));
-        Ok(refusals)
+        refused.extend(self.held(run));
+        Ok(refused)
     }
 
     /// Each guard with what it sees of the run.

@@ -38,9 +38,12 @@ pub fn credentials(env: &Env) -> Result<Credentials, SessionError> {
 }
 
 pub(super) fn user_id(text: &str) -> Result<UserId, SessionError> {
-    UserId::new(text).map_err(|error| SessionError::Usage(format!("the admin account {text:?} {error}")))
+    UserId::new(text).map_err(|error| {
+        let hint = "correct `identifier` in [app], or IMBULK_IDENTIFIER";
+        SessionError::usage(format!("the admin account {text:?} {error}"), hint)
+    })
 }
 
 fn missing(what: &str, where_from: &str) -> SessionError {
-    SessionError::Usage(format!("no {what}\nhint: set {where_from}"))
+    SessionError::usage(format!("no {what}"), format!("set {where_from}"))
 }

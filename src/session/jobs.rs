@@ -6,6 +6,7 @@ use super::address::Address;
 use super::error::SessionError;
 use super::job_input::JobInput;
 use crate::clock;
+use crate::domain::hint::{Hint, Message};
 use crate::domain::job::Job;
 use crate::domain::operation::Operation;
 use crate::settings::{self, Env, EnvError};
@@ -24,9 +25,8 @@ pub(super) fn check_environment(env: &Env) -> Result<(), SessionError> {
 /// Says that a time of day in a job means UTC, where the machine's own zone is not known.
 pub(super) fn tell_zone(jobs: &[Job]) {
     if jobs.iter().any(|job| job.stop.until.is_some()) && !clock::knows_zone() {
-        tell(
-            "the machine's time zone cannot be read: `until` is taken as UTC\nhint: set TZ, for example TZ=Asia/Shanghai",
-        );
+        let note = "note: the time zone of this machine cannot be read: `stop.until` is taken as UTC";
+        tell(Message::new(note).add_hint("set TZ, for example TZ=Asia/Shanghai").with_hint());
     }
 }
 
@@ -36,10 +36,11 @@ pub(super) fn check_protection(job: &Job, operation: &dyn Operation) -> Result<(
         return Ok(());
     }
     let (file, operation) = (job.file.display(), operation.name());
-    Err(SessionError::Usage(format!(
-        "{file}: guard.protected: {operation} on a real app needs a protected list\nhint: in [guard], protected = \
-         \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose"
-    )))
+    Err(SessionError::usage(
+        format!("{file}: guard.protected: {operation} on a real app needs a protected list"),
+        "in [guard], protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on \
+         purpose",
+    ))
 }
 
 /// Reads job files. Their names tell their runs apart, so no two may share one.
@@ -47,10 +48,10 @@ pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionErro
     let jobs = files.iter().map(|file| settings::load_job(file, env)).collect::<Result<Vec<_>, _>>()?;
     for (at, job) in jobs.iter().enumerate() {
         if jobs[..at].iter().any(|other| other.name == job.name) {
-            return Err(SessionError::Usage(format!(
-                "two jobs are named `{}`\nhint: give each a name of its own",
-                job.name
-            )));
+            return Err(SessionError::usage(
+                format!("two jobs are named `{}`", job.name),
+                "give each job its own `name`",
+            ));
         }
     }
     Ok(jobs)

@@ -48,15 +48,14 @@ fn ambiguous(name: &str, runs: &[Run], several: &[usize]) -> SessionError {
         "is the beginning of several run ids"
     };
     let lines = list(runs, several);
-    SessionError::Usage(format!("{name} {what}:{lines}\nhint: choose one by more of its run id, or by --target"))
+    SessionError::usage(format!("{name} {what}:{lines}"), "name more of the run id, or add --target TARGET")
 }
 
 fn on_other_targets(name: &str, target: Option<&str>, runs: &[Run], others: &[usize]) -> SessionError {
     let lines = list(runs, others);
     let target = target.unwrap_or_default();
-    SessionError::Usage(format!(
-        "{name} has no run on target {target}; it has:{lines}\nhint: leave out --target, or name one of these"
-    ))
+    let text = format!("{name} has no run on target {target}; it has:{lines}");
+    SessionError::usage(text, "leave out --target, or name one of these")
 }
 
 fn unknown(name: &str, runs: &[Run], is_owned: bool) -> SessionError {
@@ -65,11 +64,11 @@ fn unknown(name: &str, runs: &[Run], is_owned: bool) -> SessionError {
     jobs.dedup();
     let known = match (jobs.is_empty(), is_owned) {
         (false, _) => format!(
-            "it has the jobs {}; a run is named by at least {SHORTEST_ID} characters of its id",
+            "the queue has the jobs {}; a run is named by at least {SHORTEST_ID} characters of its id",
             jobs.join(", ")
         ),
-        (true, true) => "it has no job yet; a running process may be loading one".to_owned(),
-        (true, false) => "it has no job yet: `imbulk plan JOB` loads one".to_owned(),
+        (true, true) => "the queue has no job yet; a running process may be loading one".to_owned(),
+        (true, false) => "the queue has no job yet: `imbulk plan JOB` loads one".to_owned(),
     };
-    SessionError::Usage(format!("the queue has no job and no run named `{name}`\nhint: {known}"))
+    SessionError::usage(format!("the queue has no job and no run named `{name}`"), known)
 }

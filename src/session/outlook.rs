@@ -149,5 +149,5 @@ impl Outlook {
 
 /// `--resume`, but no run is unfinished.
 pub(super) fn nothing_to_resume() -> SessionError {
-    SessionError::Usage("nothing is sent: no unfinished run to resume\nhint: leave out --resume".to_owned())
+    SessionError::usage("nothing is sent: no unfinished run to resume", "leave out --resume")
 }

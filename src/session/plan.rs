@@ -13,6 +13,7 @@ use super::outlook::Outlook;
 use super::progress_display::ProgressDisplay;
 use super::target::agreed_app;
 use crate::clock;
+use crate::domain::hint::Hint;
 use crate::domain::job::Protection;
 use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::progress::Phase;
@@ -77,13 +78,13 @@ pub(super) async fn plan_job(
     // Not before: the preview takes rows out that are protected since.
     let parts = input.plan_parts(queue, &outlook).await?;
     let mut conditions = conditions(input, queue, &outlook, &parts).await?;
-    conditions.refusals.extend(refusal.map(|refusal| input.refused(&outlook, refusal).to_string()));
+    conditions.refusals.extend(refusal.map(|refusal| input.refused(&outlook, refusal).with_hint()));
     // Each run that would be sent, in its order.
     let mut sent = outlook.continued();
     sent.retain(|older| older.id != run.id);
     sent.extend((run.state() != RunState::Finished).then(|| run.clone()));
     for (at, run) in sent.iter().enumerate() {
-        let refusals = input.refusals(queue, run).await?.into_iter().map(|refusal| refusal.to_string());
+        let refusals = input.refusals(queue, run).await?.into_iter().map(|refusal| refusal.with_hint());
         if at == 0 {
             conditions.refusals.extend(refusals);
         } else {

@@ -9,6 +9,7 @@ use super::error::SessionError;
 use super::identity::{credentials, identity, user_id};
 use crate::api::{CALL_TIMEOUT, Client, Credentials, Endpoint, Proxy, SecretKey, Tuning};
 use crate::domain::account::UserId;
+use crate::domain::hint::Message;
 use crate::domain::job::{App, Job};
 use crate::domain::rate_limit::Cap;
 use crate::rate_limiter::{Limiter, Settings, User, shared_directory};
@@ -19,8 +20,8 @@ use imbulk_sandbox::{self as sandbox, Sandbox};
 pub(super) fn agreed_app(jobs: &[Job]) -> Result<&App, SessionError> {
     let (first, others) = jobs.split_first().unwrap_or_else(|| unreachable!("a command names at least one job"));
     if others.iter().any(|other| other.app != first.app) {
-        let what = "the jobs are of different apps\nhint: run each app's jobs in a command and a queue of its own";
-        return Err(SessionError::Usage(what.to_owned()));
+        let hint = "run the jobs of each app with their own command and their own --queue";
+        return Err(SessionError::usage("the jobs name different apps", hint));
     }
     Ok(&first.app)
 }
@@ -45,8 +46,11 @@ impl Target {
         let app = agreed_app(jobs)?;
         let (sdkappid, identifier) = identity(app).map_err(|error| named(jobs, error))?;
         let Some((endpoint, _)) = place(app)? else {
-            let what = "[app] has neither `region` nor `endpoint`\nhint: set `region` in [app], or IMBULK_ENDPOINT";
-            return Err(named(jobs, SessionError::Usage(what.to_owned())));
+            let error = SessionError::usage(
+                "[app] has neither `region` nor `endpoint`",
+                "set `region` in [app], or IMBULK_ENDPOINT",
+            );
+            return Err(named(jobs, error));
         };
         let credentials = credentials(env)?;
         let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
@@ -129,13 +133,15 @@ impl Target {
 const MISSING_SHARE: f64 = 0.01;
 /// The cap as the limiter takes it.
 pub(super) fn cap(calls_per_second: NonZeroU32) -> Result<Cap, SessionError> {
-    calls_per_second.try_into().map_err(|error| SessionError::Usage(format!("{error}")))
+    calls_per_second.try_into().map_err(|error| SessionError::Usage(Message::new(format!("{error}"))))
 }
 
 /// The job files, for a message about what they all lack.
 fn named(jobs: &[Job], error: SessionError) -> SessionError {
     match (error, jobs.first()) {
-        (SessionError::Usage(what), Some(job)) => SessionError::Usage(format!("{}: {what}", job.file.display())),
+        (SessionError::Usage(Message { text, hint }), Some(job)) => {
+            SessionError::Usage(Message { text: format!("{}: {text}", job.file.display()), hint })
+        }
         (other, _) => other,
     }
 }

@@ -1,5 +1,6 @@
 //! The environment.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -12,6 +13,7 @@ use secrecy::SecretString;
 
 use crate::api::{Endpoint, EndpointError, PROXY_VARIABLES, Proxies, ProxyError};
 use crate::domain::account::{UserId, UserIdError};
+use crate::domain::hint::Hint;
 use crate::domain::job::{App, EndpointChoice};
 
 /// What the environment says, read once. An empty variable counts as unset.
@@ -74,28 +76,25 @@ pub enum EnvError {
     #[error("{0} is not UTF-8")]
     NotText(&'static str),
     /// No number of an app.
-    #[error("IMBULK_SDKAPPID is no app's number\nhint: the console shows it, for example 1400000001")]
+    #[error("IMBULK_SDKAPPID is not an SDKAppID")]
     SdkAppId,
     /// No id of an account.
     #[error("IMBULK_IDENTIFIER {0}")]
     Identifier(UserIdError),
     /// No endpoint.
-    #[error("IMBULK_ENDPOINT {0}\nhint: {hint}", hint = .0.hint())]
+    #[error("IMBULK_ENDPOINT {0}")]
     Endpoint(EndpointError),
     /// No time zone.
-    #[error(
-        "TZ names no time zone that this machine knows: {0:?}\nhint: write it like TZ=Asia/Shanghai (`ls \
-         /usr/share/zoneinfo` lists them), or unset it for the zone of the machine"
-    )]
+    #[error("TZ names no time zone that this machine knows: {0:?}")]
     TimeZone(OsString),
     /// No proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     /// Two secrets, and no telling which one is meant.
-    #[error("{0} and {1} are both set\nhint: unset one; a key can renew its UserSigs, a UserSig cannot be renewed")]
+    #[error("{0} and {1} are both set")]
     TwoSecrets(&'static str, &'static str),
     /// The file with the key cannot be used.
-    #[error("{KEY_FILE}: {}: {why}\nhint: {}", file.display(), why.hint())]
+    #[error("{KEY_FILE}: {}: {why}", file.display())]
     KeyFile {
         /// The file.
         file: PathBuf,
@@ -118,13 +117,28 @@ pub enum KeyFileError {
     NoKey,
 }
 
-impl KeyFileError {
-    const fn hint(&self) -> &'static str {
-        match self {
-            Self::Unreadable(_) => "name a file with the key and nothing else",
-            Self::Open(_) => "chmod 600 on the file",
-            Self::NoKey => "write the key that the console shows into it, and nothing else",
-        }
+impl Hint for EnvError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::NotText(_) => "unset it, or set it to UTF-8 text",
+            Self::SdkAppId => "the console shows it, for example 1400000001",
+            Self::Identifier(_) => "set it to the UserID of an admin account of the app, such as administrator",
+            Self::Endpoint(error) => return error.hint(),
+            Self::TimeZone(_) => {
+                "write it like TZ=Asia/Shanghai (`ls /usr/share/zoneinfo` lists them), or unset it for the zone of the \
+                 machine"
+            }
+            Self::Proxy(error) => return error.hint(),
+            Self::TwoSecrets(..) => "unset one; a key can renew its UserSigs, a UserSig cannot be renewed",
+            Self::KeyFile { file, why: KeyFileError::Open(_) } => {
+                return Some(format!("chmod 600 {}", file.display()).into());
+            }
+            Self::KeyFile { why: KeyFileError::Unreadable(_), .. } => "name a file with the key and nothing else",
+            Self::KeyFile { why: KeyFileError::NoKey, .. } => {
+                "write the key that the console shows into it, and nothing else"
+            }
+        };
+        Some(hint.into())
     }
 }
 
@@ -318,7 +332,7 @@ mod tests {
             assert_eq!(key.variable(), KEY_FILE);
             assert!(matches!(key, Credential::SecretKey { key, .. } if key.expose_secret() == "marked-key"));
         }
-        let refused = |content: &[u8], mode| read(content, mode).unwrap_err().to_string();
+        let refused = |content: &[u8], mode| read(content, mode).unwrap_err().with_hint();
         for mode in [0o640, 0o604, 0o620, 0o666] {
             let message = refused(b"marked-key", mode);
             assert!(message.contains(&format!("{mode:04o}")) && message.contains("chmod 600"), "{message}");

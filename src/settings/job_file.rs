@@ -10,14 +10,15 @@ use std::time::Duration;
 use toml::Spanned;
 
 use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawOptions, RawProtected, RawRetry, RawStop};
+use super::diagnostic::{InvalidValue, JobFileError};
 use super::env::Env;
-use super::mistake::{Checked, JobFileError, Wrong};
 use super::values::{
     Text, Whole, choice, count_or_none, count32, count64, duration, factor, long_duration, optional, share,
     share_or_none, time_of_day,
 };
 use crate::api::{Endpoint, Region};
 use crate::domain::account::UserId;
+use crate::domain::hint::Hint;
 use crate::domain::job::{
     App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Protection, Rejects, Retry, Stop, UnusualIds,
 };
@@ -42,11 +43,11 @@ const AFTER_ITEMS: NonZeroU64 = NonZeroU64::new(1000).unwrap();
 pub fn load_job(path: &Path, env: &Env) -> Result<Job, JobFileError> {
     let text = std::fs::read_to_string(path).map_err(|source| JobFileError::Read { file: path.to_owned(), source })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let raw = toml::from_str(text).map_err(Wrong::from);
-    raw.and_then(|raw| job(raw, path, env)).map_err(|wrong| wrong.in_file(path, text))
+    let raw = toml::from_str(text).map_err(InvalidValue::from);
+    raw.and_then(|raw| job(raw, path, env)).map_err(|invalid| invalid.in_file(path, text))
 }
 
-fn job(raw: RawJob, path: &Path, env: &Env) -> Checked<Job> {
+fn job(raw: RawJob, path: &Path, env: &Env) -> Result<Job, InvalidValue> {
     let operations = operation::ALL.map(|operation| (operation.name(), operation));
     let operation = choice("operation", &raw.operation, &operations)?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -67,7 +68,7 @@ fn job(raw: RawJob, path: &Path, env: &Env) -> Checked<Job> {
     })
 }
 
-fn name(value: Text) -> Checked<String> {
+fn name(value: Text) -> Result<String, InvalidValue> {
     let name = value.get_ref();
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     // A dash in front would read as a flag in `imbulk status NAME`.
@@ -75,37 +76,38 @@ fn name(value: Text) -> Checked<String> {
     if first && name.len() <= NAME_CHARS && name.chars().all(legal) {
         return Ok(value.into_inner());
     }
-    let hint =
-        format!("letters, digits, `-`, `_` and `.`, at most {NAME_CHARS} of them, the first one a letter or digit");
-    Err(Wrong::new(value.span(), format!("`{name}` is no name for a job")).hint(hint))
+    let hint = format!("use letters, digits, `-`, `_` and `.`, at most {NAME_CHARS}; start with a letter or digit");
+    Err(InvalidValue::new(value.span(), format!("name: `{name}` is not a name for a job")).hint(hint))
 }
 
-fn delete_type(raw: &RawOptions, word: &Text, operation: &dyn Operation) -> Checked<DeleteType> {
+fn delete_type(raw: &RawOptions, word: &Text, operation: &dyn Operation) -> Result<DeleteType, InvalidValue> {
     let legal = [DeleteType::Single, DeleteType::Both].map(|delete_type| (delete_type.name(), delete_type));
     match (operation.delete_type(), &raw.delete_type) {
         (DeleteTypeRule::NotTaken, Some(value)) => {
-            let message = format!("`{}` takes no `delete_type`", operation.name());
-            Err(Wrong::new(value.span(), message).hint("take the line out"))
+            let message = format!("options.delete_type: `{}` has no such option", operation.name());
+            Err(InvalidValue::new(value.span(), message).hint("remove the line"))
         }
         (DeleteTypeRule::Required, None) => {
-            let message = format!("`{}` needs a `delete_type`", operation.name());
-            Err(Wrong::new(word.span(), message).hint(
-                "in [options], delete_type = \"single\" (the friend leaves From_Account's list) or \"both\" (and the \
-                 other way round)",
+            let message = format!("options.delete_type: `{}` needs it", operation.name());
+            Err(InvalidValue::new(word.span(), message).hint(
+                "in [options], delete_type = \"single\" (From_Account no longer has the friend) or \"both\" (neither has \
+                 the other)",
             ))
         }
         (DeleteTypeRule::NotTaken | DeleteTypeRule::DefaultSingle, None) => Ok(DeleteType::Single),
-        (DeleteTypeRule::Required | DeleteTypeRule::DefaultSingle, Some(value)) => choice("delete_type", value, &legal),
+        (DeleteTypeRule::Required | DeleteTypeRule::DefaultSingle, Some(value)) => {
+            choice("options.delete_type", value, &legal)
+        }
     }
 }
 
-fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Checked<Input> {
+fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Result<Input, InvalidValue> {
     let encodings = [("utf-8", Encoding::Utf8), ("gbk", Encoding::Gbk)];
     let rejects = [("count", Rejects::Count), ("allow", Rejects::Allow)];
     let unusual = [("reject", UnusualIds::Reject), ("allow", UnusualIds::Allow)];
-    let unusual_ids = optional(raw.unusual_ids.as_ref(), |value| choice("treatment of unusual ids", value, &unusual))?;
-    let encoding = optional(raw.encoding.as_ref(), |value| choice("encoding", value, &encodings))?;
-    let rejects = optional(raw.rejects.as_ref(), |value| choice("treatment of rejects", value, &rejects))?;
+    let unusual_ids = optional(raw.unusual_ids.as_ref(), |value| choice("input.unusual_ids", value, &unusual))?;
+    let encoding = optional(raw.encoding.as_ref(), |value| choice("input.encoding", value, &encodings))?;
+    let rejects = optional(raw.rejects.as_ref(), |value| choice("input.rejects", value, &rejects))?;
     Ok(Input {
         paths: paths(raw.path, folder)?,
         columns: columns(raw.columns, operation)?,
@@ -116,28 +118,30 @@ fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Checked<Inp
     })
 }
 
-fn delimiter(value: &Text) -> Checked<Delimiter> {
+fn delimiter(value: &Text) -> Result<Delimiter, InvalidValue> {
     if value.get_ref() == "	" {
         return Ok(Delimiter::Tab);
     }
     let words = [(",", Delimiter::Comma), (";", Delimiter::Semicolon), ("tab", Delimiter::Tab), ("|", Delimiter::Pipe)];
-    choice("delimiter", value, &words)
+    choice("input.delimiter", value, &words)
 }
 
-fn paths(value: Spanned<Paths>, folder: &Path) -> Checked<Vec<String>> {
+fn paths(value: Spanned<Paths>, folder: &Path) -> Result<Vec<String>, InvalidValue> {
     let span = value.span();
     let paths = match value.into_inner() {
         Paths::One(path) => vec![path],
         Paths::Many(paths) => paths,
     };
     if paths.is_empty() || paths.iter().any(String::is_empty) {
-        return Err(Wrong::new(span, "`path` names no file").hint("a file, a list of files, a glob, or \"-\""));
+        return Err(InvalidValue::new(span, "input.path: no file is named")
+            .hint("name a file, a list of files, a glob, or \"-\""));
     }
     if paths.len() > 1 && paths.iter().any(|path| path == "-") {
-        return Err(Wrong::new(span, "standard input stands alone").hint("path = \"-\""));
+        return Err(InvalidValue::new(span, "input.path: standard input cannot be combined with files")
+            .hint("write path = \"-\" alone"));
     }
     let joined: Option<Vec<String>> = paths.iter().map(|path| join(folder, path)).collect();
-    joined.ok_or_else(|| Wrong::new(span, "the folder of the job file has a name that is not UTF-8"))
+    joined.ok_or_else(|| InvalidValue::new(span, "input.path: the name of the job file's folder is not UTF-8"))
 }
 
 /// `path` from the folder of the job file. In front of a glob the folder's own characters mean themselves.
@@ -152,23 +156,26 @@ fn join(folder: &Path, path: &str) -> Option<String> {
     Some(Path::new(&folder).join(path).to_str()?.to_owned())
 }
 
-fn columns(raw: BTreeMap<Text, Text>, operation: &dyn Operation) -> Checked<BTreeMap<String, String>> {
+fn columns(raw: BTreeMap<Text, Text>, operation: &dyn Operation) -> Result<BTreeMap<String, String>, InvalidValue> {
     let mut columns: BTreeMap<String, String> = BTreeMap::new();
     for (api, own) in raw {
         check_column(&api, operation)?;
         if own.get_ref().is_empty() {
-            return Err(Wrong::new(own.span(), format!("`{}` is mapped to a column without a name", api.get_ref())));
+            return Err(InvalidValue::new(
+                own.span(),
+                format!("input.columns: `{}` is mapped to an empty name", api.get_ref()),
+            ));
         }
         if let Some((other, _)) = columns.iter().find(|(_, taken)| *taken == own.get_ref()) {
-            let message = format!("column `{}` is already mapped to `{other}`", own.get_ref());
-            return Err(Wrong::new(own.span(), message));
+            let message = format!("input.columns: column `{}` is already mapped to `{other}`", own.get_ref());
+            return Err(InvalidValue::new(own.span(), message));
         }
         columns.insert(api.into_inner(), own.into_inner());
     }
     Ok(columns)
 }
 
-fn check_column(api: &Text, operation: &dyn Operation) -> Checked<()> {
+fn check_column(api: &Text, operation: &dyn Operation) -> Result<(), InvalidValue> {
     let (name, shape) = (api.get_ref().as_str(), operation.shape());
     let (tags, custom): (&[&str], bool) = match shape.tags {
         TagColumns::None => (&[], false),
@@ -181,138 +188,144 @@ fn check_column(api: &Text, operation: &dyn Operation) -> Checked<()> {
     if custom || legal.iter().any(|column| *column == name && !column.ends_with('*')) {
         return Ok(());
     }
-    Err(Wrong::new(api.span(), format!("`{}` has no column `{name}`", operation.name())).legal(name, &legal))
+    Err(InvalidValue::new(api.span(), format!("input.columns: `{}` has no column `{name}`", operation.name()))
+        .legal(name, &legal))
 }
 
-fn app(raw: RawApp) -> Checked<App> {
+fn app(raw: RawApp) -> Result<App, InvalidValue> {
     let endpoint = match (raw.region, raw.endpoint) {
         (Some(_), Some(url)) => {
-            return Err(Wrong::new(url.span(), "`region` and `endpoint` are both given").hint("take one of them out"));
+            return Err(
+                InvalidValue::new(url.span(), "app.endpoint: `region` is set as well").hint("remove one of them")
+            );
         }
         (Some(region), None) => {
-            let region = choice("region", &region, &Region::ALL.map(|region| (region.name(), region)))?;
+            let region = choice("app.region", &region, &Region::ALL.map(|region| (region.name(), region)))?;
             Some(EndpointChoice::Region(region.name().to_owned()))
         }
         (None, Some(url)) if url.get_ref().trim().is_empty() => {
-            return Err(Wrong::new(url.span(), "`endpoint` is empty").hint("https://…, or take the line out"));
+            return Err(InvalidValue::new(url.span(), "app.endpoint: is empty")
+                .hint("write it like https://adminapisgp.im.qcloud.com, or remove the line"));
         }
         (None, url) => url.map(endpoint_url).transpose()?,
     };
     Ok(App {
-        sdkappid: optional(raw.sdkappid.as_ref(), |value| count64("sdkappid", value))?,
+        sdkappid: optional(raw.sdkappid.as_ref(), |value| count64("app.sdkappid", value))?,
         identifier: raw.identifier.map(identifier).transpose()?,
         endpoint,
     })
 }
 
-fn endpoint_url(value: Text) -> Checked<EndpointChoice> {
+fn endpoint_url(value: Text) -> Result<EndpointChoice, InvalidValue> {
     match value.get_ref().parse::<Endpoint>() {
         Ok(_) => Ok(EndpointChoice::Url(value.into_inner())),
-        Err(why) => Err(Wrong::new(value.span(), format!("`endpoint` {why}")).hint(why.hint())),
+        Err(why) => {
+            Err(InvalidValue::new(value.span(), format!("app.endpoint: {why}")).hint(why.hint().unwrap_or_default()))
+        }
     }
 }
 
-fn identifier(value: Text) -> Checked<String> {
+fn identifier(value: Text) -> Result<String, InvalidValue> {
     match UserId::check(value.get_ref()) {
         Ok(()) => Ok(value.into_inner()),
-        Err(why) => Err(Wrong::new(value.span(), format!("`identifier` {why}"))),
+        Err(why) => Err(InvalidValue::new(value.span(), format!("app.identifier: {why}"))),
     }
 }
 
-fn limits(raw: &RawLimits, operation: &dyn Operation) -> Checked<Limits> {
+fn limits(raw: &RawLimits, operation: &dyn Operation) -> Result<Limits, InvalidValue> {
     let count = |key, value: &Option<Whole>| optional(value.as_ref(), |value| count32(key, value));
     let cap = NonZeroU32::new(operation.calls_per_second()).unwrap_or(NonZeroU32::MIN);
     let raised = raw.cap_was_raised.as_ref().is_some_and(|raised| *raised.get_ref());
     let rate = |key, value: &Option<Whole>, cap| rate(key, value.as_ref(), cap, raised);
     Ok(Limits {
-        calls_per_second: rate("calls_per_second", &raw.calls_per_second, cap)?,
-        app_calls_per_second: rate("app_calls_per_second", &raw.app_calls_per_second, APP_CALLS_PER_SECOND)?,
-        max_in_flight: count("max_in_flight", &raw.max_in_flight)?,
+        calls_per_second: rate("limits.calls_per_second", &raw.calls_per_second, cap)?,
+        app_calls_per_second: rate("limits.app_calls_per_second", &raw.app_calls_per_second, APP_CALLS_PER_SECOND)?,
+        max_in_flight: count("limits.max_in_flight", &raw.max_in_flight)?,
     })
 }
 
 /// A rate above the published `cap` is legal only where the job says that Tencent raised it for this app.
-fn rate(key: &str, value: Option<&Whole>, cap: NonZeroU32, raised: bool) -> Checked<NonZeroU32> {
+fn rate(key: &str, value: Option<&Whole>, cap: NonZeroU32, raised: bool) -> Result<NonZeroU32, InvalidValue> {
     let Some(value) = value else { return Ok(cap) };
     let rate = count32(key, value)?;
     if let Err(too_high) = Cap::try_from(rate) {
-        return Err(Wrong::new(value.span(), format!("`{key}`: {too_high}")));
+        return Err(InvalidValue::new(value.span(), format!("{key}: {too_high}")));
     }
     if rate > cap && !raised {
-        let message = format!("`{key}` = {rate} is above the published cap of {cap} calls/s");
+        let message = format!("{key}: {rate} is above the published cap of {cap} calls/s");
         let hint = format!("write {cap} or less; if Tencent has raised the cap of this app: cap_was_raised = true");
-        return Err(Wrong::new(value.span(), message).hint(hint));
+        return Err(InvalidValue::new(value.span(), message).hint(hint));
     }
     Ok(rate)
 }
 
-fn retry(raw: &RawRetry) -> Checked<Retry> {
+fn retry(raw: &RawRetry) -> Result<Retry, InvalidValue> {
     let delay = |key, value: &Option<Text>| optional(value.as_ref(), |value| duration(key, value));
-    let attempts = optional(raw.max_attempts.as_ref(), |value| count32("max_attempts", value))?;
-    let base_delay = delay("base_delay", &raw.base_delay)?.unwrap_or(BASE_DELAY);
-    let max_delay = delay("max_delay", &raw.max_delay)?.unwrap_or(MAX_DELAY);
+    let attempts = optional(raw.max_attempts.as_ref(), |value| count32("retry.max_attempts", value))?;
+    let base_delay = delay("retry.base_delay", &raw.base_delay)?.unwrap_or(BASE_DELAY);
+    let max_delay = delay("retry.max_delay", &raw.max_delay)?.unwrap_or(MAX_DELAY);
     // The defaults agree, so one of the two stands in the file if they don't.
     if base_delay > max_delay
         && let Some(place) = raw.base_delay.as_ref().or(raw.max_delay.as_ref())
     {
-        let message = format!("`base_delay` of {base_delay:?} is longer than `max_delay` of {max_delay:?}");
-        return Err(Wrong::new(place.span(), message));
+        let message = format!("retry.base_delay: {base_delay:?} is longer than `max_delay`, {max_delay:?}");
+        return Err(InvalidValue::new(place.span(), message));
     }
     Ok(Retry { max_attempts: attempts.unwrap_or(MAX_ATTEMPTS), base_delay, max_delay })
 }
 
-fn guard(raw: &RawGuard, folder: &Path) -> Checked<Guard> {
-    let max_rejected = optional(raw.max_rejected.as_ref(), |value| share_or_none("max_rejected", value))?;
+fn guard(raw: &RawGuard, folder: &Path) -> Result<Guard, InvalidValue> {
+    let max_rejected = optional(raw.max_rejected.as_ref(), |value| share_or_none("guard.max_rejected", value))?;
     let guard = Guard {
         protected: optional(raw.protected.as_ref(), |value| protected(value, folder))?,
-        min_items: optional(raw.min_items.as_ref(), |value| count64("min_items", value))?,
-        max_items: optional(raw.max_items.as_ref(), |value| count64("max_items", value))?,
-        max_change: optional(raw.max_change.as_ref(), |value| factor("max_change", value))?,
+        min_items: optional(raw.min_items.as_ref(), |value| count64("guard.min_items", value))?,
+        max_items: optional(raw.max_items.as_ref(), |value| count64("guard.max_items", value))?,
+        max_change: optional(raw.max_change.as_ref(), |value| factor("guard.max_change", value))?,
         max_rejected,
-        max_already_done: optional(raw.max_already_done.as_ref(), |value| share("max_already_done", value))?,
-        canary: optional(raw.canary.as_ref(), |value| count_or_none("canary", value))?,
-        hold: optional(raw.hold.as_ref(), |value| long_duration("hold", value))?,
+        max_already_done: optional(raw.max_already_done.as_ref(), |value| share("guard.max_already_done", value))?,
+        canary: optional(raw.canary.as_ref(), |value| count_or_none("guard.canary", value))?,
+        hold: optional(raw.hold.as_ref(), |value| long_duration("guard.hold", value))?,
     };
     match (guard.min_items, guard.max_items, &raw.min_items) {
         (Some(min), Some(max), Some(place)) if min > max => {
-            Err(Wrong::new(place.span(), format!("`min_items` = {min} is above `max_items` = {max}"))
-                .hint("no input could pass both: change one of them"))
+            Err(InvalidValue::new(place.span(), format!("guard.min_items: {min} is more than `max_items`, {max}"))
+                .hint("no input can pass both: change one of them"))
         }
         _ => Ok(guard),
     }
 }
 
-fn protected(value: &Spanned<RawProtected>, folder: &Path) -> Checked<Protection> {
+fn protected(value: &Spanned<RawProtected>, folder: &Path) -> Result<Protection, InvalidValue> {
     let hint =
-        "protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose";
+        "write protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose";
     match value.get_ref() {
         RawProtected::File(file) if file.trim().is_empty() => {
-            Err(Wrong::new(value.span(), "`protected` names no file").hint(hint))
+            Err(InvalidValue::new(value.span(), "guard.protected: no file is named").hint(hint))
         }
         RawProtected::File(file) => Ok(Protection::File(folder.join(file))),
         RawProtected::List(ids) if ids.is_empty() => Ok(Protection::Nobody),
         RawProtected::List(_) => {
-            Err(Wrong::new(value.span(), "`protected` is a list: the ids belong into a file").hint(hint))
+            Err(InvalidValue::new(value.span(), "guard.protected: ids cannot be listed in the job file").hint(hint))
         }
     }
 }
 
-fn stop(raw: &RawStop) -> Checked<Stop> {
-    let after_items = optional(raw.after_items.as_ref(), |value| count64("after_items", value))?;
-    let failed_share = optional(raw.failed_share.as_ref(), |value| share("failed_share", value))?;
+fn stop(raw: &RawStop) -> Result<Stop, InvalidValue> {
+    let after_items = optional(raw.after_items.as_ref(), |value| count64("stop.after_items", value))?;
+    let failed_share = optional(raw.failed_share.as_ref(), |value| share("stop.failed_share", value))?;
     Ok(Stop {
         failed_share: failed_share.unwrap_or(FAILED_SHARE),
         after_items: after_items.unwrap_or(AFTER_ITEMS).get(),
         outage: optional(raw.outage.as_ref(), outage)?.unwrap_or(Some(OUTAGE)),
-        until: optional(raw.until.as_ref(), |value| time_of_day("until", value))?,
+        until: optional(raw.until.as_ref(), |value| time_of_day("stop.until", value))?,
     })
 }
 
 /// `2m` or `never`
-fn outage(value: &Text) -> Checked<Option<Duration>> {
+fn outage(value: &Text) -> Result<Option<Duration>, InvalidValue> {
     if value.get_ref() == "never" {
         return Ok(None);
     }
-    let hint = "\"never\", or a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\", \"1h\"";
-    duration("outage", value).map(Some).map_err(|wrong| wrong.hint(hint))
+    let hint = "write a number and its unit, such as \"60s\" or \"2m\", or \"never\"";
+    duration("stop.outage", value).map(Some).map_err(|invalid| invalid.hint(hint))
 }

@@ -3,20 +3,21 @@
 //! The environment is read here and nowhere else, once. Secrets come from it alone, never from a file that is
 //! shared or a flag that `ps` shows.
 
+mod diagnostic;
 mod env;
 mod job_file;
-mod mistake;
-mod nearest;
 mod values;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::domain::guard::{Protected, ProtectedError};
+use crate::domain::hint::Hint;
 use crate::domain::job::{Job, Protection};
 
+pub use diagnostic::{JobFileDiagnostic, JobFileError};
 pub use env::{Credential, Env, EnvError, KeyFileError};
 pub use job_file::load_job;
-pub use mistake::{JobFileError, Mistake};
 
 /// The queue file where neither flag nor environment names one.
 pub const DEFAULT_QUEUE: &str = "imbulk.db";
@@ -46,6 +47,17 @@ pub enum ProtectedFileError {
         /// Where and what.
         source: ProtectedError,
     },
+}
+
+impl Hint for ProtectedFileError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Read { .. } => {
+                Some("correct guard.protected in the job file: it is relative to the job file's folder".into())
+            }
+            Self::Wrong { source, .. } => source.hint(),
+        }
+    }
 }
 
 /// Reads the job's protected list. The admins are on it even where the job names no list: the one that signs the calls

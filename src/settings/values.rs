@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::mistake::{Checked, Wrong};
+use super::diagnostic::InvalidValue;
 use crate::domain::job::TimeOfDay;
 
 /// A text as it stands in the file.
@@ -19,85 +19,89 @@ pub(super) type Number = Spanned<f64>;
 pub(super) const DAY: Duration = Duration::from_hours(24);
 /// Longest time that a plan may be held.
 pub(super) const YEAR: Duration = Duration::from_hours(365 * 24);
+const DURATION_HINT: &str = "write a number and its unit: \"500ms\", \"60s\", \"2m\", \"1h 30m\", \"72h\", \"3d\"";
 
 /// A key that may be left out: its value checked if it is there.
-pub(super) fn optional<V, T>(value: Option<&V>, check: impl FnOnce(&V) -> Checked<T>) -> Checked<Option<T>> {
+pub(super) fn optional<V, T>(
+    value: Option<&V>,
+    check: impl FnOnce(&V) -> Result<T, InvalidValue>,
+) -> Result<Option<T>, InvalidValue> {
     value.map(check).transpose()
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(key: &str, value: &Text, legal: &[(&str, T)]) -> Checked<T> {
+pub(super) fn choice<T: Copy>(key: &str, value: &Text, legal: &[(&str, T)]) -> Result<T, InvalidValue> {
     let word = value.get_ref().as_str();
     let found = legal.iter().find(|(name, _)| *name == word);
     found.map(|(_, meaning)| *meaning).ok_or_else(|| {
         let names: Vec<&str> = legal.iter().map(|(name, _)| *name).collect();
-        Wrong::new(value.span(), format!("`{word}` is no {key}")).legal(word, &names)
+        InvalidValue::new(value.span(), format!("{key}: unknown value `{word}`")).legal(word, &names)
     })
 }
 
 /// A whole number from 1 to 2³² − 1.
-pub(super) fn count32(key: &str, value: &Whole) -> Checked<NonZeroU32> {
+pub(super) fn count32(key: &str, value: &Whole) -> Result<NonZeroU32, InvalidValue> {
     let number = u32::try_from(*value.get_ref()).ok().and_then(NonZeroU32::new);
-    number.ok_or_else(|| too_small(key, value, "from 1 to 4294967295"))
+    number.ok_or_else(|| too_small(key, value, "from 1 to 4,294,967,295"))
 }
 
 /// A whole number from 1.
-pub(super) fn count64(key: &str, value: &Whole) -> Checked<NonZeroU64> {
+pub(super) fn count64(key: &str, value: &Whole) -> Result<NonZeroU64, InvalidValue> {
     let number = u64::try_from(*value.get_ref()).ok().and_then(NonZeroU64::new);
     number.ok_or_else(|| too_small(key, value, "at least 1"))
 }
 
-fn too_small(key: &str, value: &Whole, bounds: &str) -> Wrong {
-    Wrong::new(value.span(), format!("`{key}` must be {bounds}, not {}", value.get_ref()))
+fn too_small(key: &str, value: &Whole, bounds: &str) -> InvalidValue {
+    InvalidValue::new(value.span(), format!("{key}: must be {bounds}, not {}", value.get_ref()))
 }
 
 /// A share above 0, at most 1.
-pub(super) fn share(key: &str, value: &Number) -> Checked<f64> {
+pub(super) fn share(key: &str, value: &Number) -> Result<f64, InvalidValue> {
     let share = *value.get_ref();
     if share > 0.0 && share <= 1.0 {
         return Ok(share);
     }
-    let message = format!("`{key}` must be above 0 and at most 1, not {share}");
-    Err(Wrong::new(value.span(), message).hint("5 % is 0.05"))
+    let message = format!("{key}: must be above 0 and at most 1, not {share}");
+    Err(InvalidValue::new(value.span(), message).hint("write 5 % as 0.05"))
 }
 
 /// A share from 0 to 1, both included.
-pub(super) fn share_or_none(key: &str, value: &Number) -> Checked<f64> {
+pub(super) fn share_or_none(key: &str, value: &Number) -> Result<f64, InvalidValue> {
     let share = *value.get_ref();
     if (0.0..=1.0).contains(&share) {
         return Ok(share);
     }
-    Err(Wrong::new(value.span(), format!("`{key}` must be from 0 to 1, not {share}")).hint("5 % is 0.05"))
+    Err(InvalidValue::new(value.span(), format!("{key}: must be from 0 to 1, not {share}")).hint("write 5 % as 0.05"))
 }
 
 /// A whole number from 0.
-pub(super) fn count_or_none(key: &str, value: &Whole) -> Checked<u64> {
+pub(super) fn count_or_none(key: &str, value: &Whole) -> Result<u64, InvalidValue> {
     let number = u64::try_from(*value.get_ref());
-    number.map_err(|_| Wrong::new(value.span(), format!("`{key}` must be at least 0, not {}", value.get_ref())))
+    number.map_err(|_| InvalidValue::new(value.span(), format!("{key}: must be at least 0, not {}", value.get_ref())))
 }
 
 /// A factor of at least 1.
-pub(super) fn factor(key: &str, value: &Number) -> Checked<f64> {
+pub(super) fn factor(key: &str, value: &Number) -> Result<f64, InvalidValue> {
     let factor = *value.get_ref();
     if factor >= 1.0 && factor.is_finite() {
         return Ok(factor);
     }
-    Err(Wrong::new(value.span(), format!("`{key}` must be finite and at least 1, not {factor}")))
+    Err(InvalidValue::new(value.span(), format!("{key}: must be finite and at least 1, not {factor}")))
 }
 
-/// `500ms`, `60s`, `2m`, `1h` or `1d`; from a millisecond to a day.
-pub(super) fn duration(key: &str, value: &Text) -> Checked<Duration> {
+/// `500ms`, `60s`, `2m`, `1h 30m` or `1d`; from a millisecond to a day.
+pub(super) fn duration(key: &str, value: &Text) -> Result<Duration, InvalidValue> {
     bounded(value, DAY).ok_or_else(|| {
-        Wrong::new(value.span(), format!("`{key}` is no delay: `{}`", value.get_ref()))
-            .hint("a whole number and its unit, from \"1ms\" to a day: \"500ms\", \"60s\", \"2m\", \"1h\"")
+        InvalidValue::new(value.span(), format!("{key}: `{}` is not a duration from 1ms to 1d", value.get_ref()))
+            .hint(DURATION_HINT)
     })
 }
 
 /// The same up to a year, for waiting times between a plan and its run.
-pub(super) fn long_duration(key: &str, value: &Text) -> Checked<Duration> {
+pub(super) fn long_duration(key: &str, value: &Text) -> Result<Duration, InvalidValue> {
     bounded(value, YEAR).ok_or_else(|| {
-        Wrong::new(value.span(), format!("`{key}` is no duration: `{}`", value.get_ref()))
-            .hint("a whole number and its unit, at most a year: \"90m\", \"72h\", \"3d\"")
+        InvalidValue::new(value.span(), format!("{key}: `{}` is not a duration from 1ms to 365d", value.get_ref()))
+            .hint(DURATION_HINT)
     })
 }
 
@@ -105,26 +109,21 @@ fn bounded(value: &Text, longest: Duration) -> Option<Duration> {
     parse_duration(value.get_ref()).filter(|delay| !delay.is_zero() && *delay <= longest)
 }
 
+/// As jiff reads durations, with days of 24 hours. Smaller units than a millisecond are refused, because nothing is
+/// scheduled to them.
 fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(60 * 60).map(Duration::from_secs),
-        "d" => number.checked_mul(24 * 60 * 60).map(Duration::from_secs),
-        _ => None,
-    }
+    let span: jiff::Span = text.parse().ok()?;
+    let day = jiff::SpanRelativeTo::days_are_24_hours();
+    let duration = span.to_duration(day).ok().and_then(|duration| Duration::try_from(duration).ok())?;
+    duration.subsec_nanos().is_multiple_of(1_000_000).then_some(duration)
 }
 
 /// `06:00`
-pub(super) fn time_of_day(key: &str, value: &Text) -> Checked<TimeOfDay> {
+pub(super) fn time_of_day(key: &str, value: &Text) -> Result<TimeOfDay, InvalidValue> {
     let text = value.get_ref();
     parse_time(text).ok_or_else(|| {
-        Wrong::new(value.span(), format!("`{key}` is no time of day: `{text}`"))
-            .hint("two digits each for hour and minute, \"00:00\" to \"23:59\"")
+        InvalidValue::new(value.span(), format!("{key}: `{text}` is not a time of day"))
+            .hint("write two digits each for hour and minute, from \"00:00\" to \"23:59\"")
     })
 }
 
@@ -142,28 +141,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_are_a_whole_number_and_a_unit() {
+    fn durations_are_numbers_with_units() {
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse_duration("60s"), Some(Duration::from_mins(1)));
         assert_eq!(parse_duration("2m"), Some(Duration::from_mins(2)));
         assert_eq!(parse_duration("72h"), Some(Duration::from_hours(72)));
         assert_eq!(parse_duration("3d"), Some(Duration::from_hours(72)));
-        for text in [
-            "",
-            "60",
-            "s",
-            "1.5s",
-            "-1s",
-            "1 s",
-            "1w",
-            "1H",
-            "1h30m",
-            "99999999999999999999s",
-            "9999999999999999999m",
-            "9999999999999999999h",
-            "9999999999999999999d",
-            "６s",
-        ] {
+        assert_eq!(parse_duration("1d12h"), Some(Duration::from_hours(36)));
+        assert_eq!(parse_duration("1h 30m"), Some(Duration::from_mins(90)));
+        for text in
+            ["", "60", "s", "-1s", "1us", "1.0005s", "1mo", "99999999999999999999s", "9999999999999999999d", "６s"]
+        {
             assert_eq!(parse_duration(text), None, "{text:?}");
         }
     }

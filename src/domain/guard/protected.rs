@@ -1,5 +1,6 @@
 //! The protected list: ids that are never sent, whatever the input says.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::str::{self, Utf8Error};
 
@@ -8,6 +9,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use crate::domain::account::{MAX_BYTES, UserId, UserIdError};
 use crate::domain::field_names;
+use crate::domain::hint::Hint;
 use crate::domain::unusual_id::{self, UnusualId, is_invisible, shown};
 
 /// Most bytes that the compiled patterns may take: some ten thousand patterns.
@@ -42,7 +44,7 @@ pub enum ProtectedError {
         why: UserIdError,
     },
     /// A line that is no id that an export produces on purpose.
-    #[error("line {line}: `{id}` {why}\nhint: if an account has this id, write `*` in place of such characters")]
+    #[error("line {line}: `{id}` {why}")]
     Unusual {
         /// The line, from 1.
         line: usize,
@@ -52,9 +54,7 @@ pub enum ProtectedError {
         why: UnusualId,
     },
     /// A line of a table, or of a language with quotes.
-    #[error(
-        "line {line}: `{id}` contains {what}: one id a line\nhint: if an account has this id, write `*` in place of it"
-    )]
+    #[error("line {line}: `{id}` contains {what}, but a line holds one id")]
     Separator {
         /// The line, from 1.
         line: usize,
@@ -64,10 +64,7 @@ pub enum ProtectedError {
         what: &'static str,
     },
     /// The header of a table.
-    #[error(
-        "line {line}: `{id}` is a header, not an id\nhint: delete the line; if an account has this id, write `*` in \
-         place of its last character"
-    )]
+    #[error("line {line}: `{id}` is a header, not an id")]
     Header {
         /// The line, from 1.
         line: usize,
@@ -75,10 +72,7 @@ pub enum ProtectedError {
         id: String,
     },
     /// An id or pattern, and the header of another file.
-    #[error(
-        "line {line}: `{id}` ends with the column name `{name}` (were files joined without a line feed?)\nhint: put \
-         the id on a line of its own; if an account has this id, write `*` in place of its last character"
-    )]
+    #[error("line {line}: `{id}` ends with the column name `{name}` (were files joined without a line feed?)")]
     Joined {
         /// The line, from 1.
         line: usize,
@@ -88,10 +82,7 @@ pub enum ProtectedError {
         name: String,
     },
     /// A pattern of another language.
-    #[error(
-        "line {line}: `{id}` {why}\nhint: a pattern is an id with `*` for any characters: vip_*; if an account has this \
-         id, write `*` in place of such characters"
-    )]
+    #[error("line {line}: `{id}` {why}")]
     OtherPattern {
         /// The line, from 1.
         line: usize,
@@ -101,7 +92,7 @@ pub enum ProtectedError {
         why: &'static str,
     },
     /// A line with an id and a comment.
-    #[error("line {line}: `{text}` has a comment after the id\nhint: comments stand on lines of their own")]
+    #[error("line {line}: `{text}` has a comment after the id")]
     Comment {
         /// The line, from 1.
         line: usize,
@@ -109,17 +100,42 @@ pub enum ProtectedError {
         text: String,
     },
     /// A list in another encoding.
-    #[error("line {line}: is not UTF-8\nhint: save the list as UTF-8")]
+    #[error("line {line}: is not UTF-8")]
     Encoding {
         /// The first line that is not, from 1.
         line: usize,
     },
     /// No id and no pattern.
-    #[error("the protected list has no id and no pattern\nhint: protected = [] says that nobody is protected")]
+    #[error("the protected list has no id and no pattern")]
     Empty,
     /// More patterns than fit into memory set aside for them.
-    #[error("too many lines with `*`\nhint: join them to fewer, shorter patterns")]
+    #[error("too many lines with `*`")]
     Patterns,
+}
+
+impl Hint for ProtectedError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Id { .. } => "correct the line, or delete it: no account can have this id",
+            Self::Unusual { .. } => "if an account has this id, write `*` in place of such characters",
+            Self::Separator { .. } => "if an account has this id, write `*` in place of it",
+            Self::Header { .. } => {
+                "delete the line; if an account has this id, write `*` in place of its last character"
+            }
+            Self::Joined { .. } => {
+                "put the id on a line of its own; if an account has this id, write `*` in place of its last character"
+            }
+            Self::OtherPattern { .. } => {
+                "a pattern is an id with `*` for any characters: vip_*; if an account has this id, write `*` in place of such \
+                 characters"
+            }
+            Self::Comment { .. } => "put the comment on a line of its own",
+            Self::Encoding { .. } => "save the list as UTF-8",
+            Self::Empty => "if nobody is protected on purpose, write protected = [] in [guard]",
+            Self::Patterns => "join them to fewer, shorter patterns",
+        };
+        Some(hint.into())
+    }
 }
 
 impl Protected {

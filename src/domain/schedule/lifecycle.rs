@@ -193,8 +193,8 @@ impl Schedule {
         match fallback {
             RenewFallback::Transient => {}
             RenewFallback::Fatal => {
-                let reason = "the UserSig is refused and there is no key to make another; \
-                              hint: set IMBULK_SECRET_KEY, or IMBULK_USERSIG to a fresh one";
+                let reason = "the UserSig is refused, and there is no key to make another: set \
+                              IMBULK_SECRET_KEY, or set IMBULK_USERSIG to a new UserSig";
                 self.stop(StopReason::Fatal { job, code: Some(code), reason: reason.to_owned() }, out);
             }
         }

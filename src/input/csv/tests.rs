@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::domain::hint::Hint;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::input::testing::{input, rows, rows_with, shape, source};
 use crate::input::{InputError, Problem};

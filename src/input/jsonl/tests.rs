@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::domain::hint::Hint;
 use crate::domain::job::{Encoding, UnusualIds};
 use crate::input::Problem;
 use crate::input::testing::{input, rows, rows_with};

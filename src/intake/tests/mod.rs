@@ -229,7 +229,7 @@ fn a_folder_that_can_not_be_written_is_named_with_a_hint() {
     let error = run(shape("friend_delete"), limits, Path::new("/no/such/folder"), &lines).unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("/no/such/folder: can't create a temporary file: "), "{text}");
-    assert!(text.contains("\nhint: "), "{text}");
+    assert!(error.hint().is_some(), "{text}");
 }
 
 #[test]

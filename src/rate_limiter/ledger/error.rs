@@ -1,7 +1,10 @@
 //! What is wrong with a ledger.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+
+use crate::domain::hint::Hint;
 
 /// What is wrong with a ledger. Without it nothing can be sent: others could be sending to the same app.
 #[derive(Debug, thiserror::Error)]
@@ -56,21 +59,21 @@ impl LedgerError {
             Self::NotALedger { .. } | Self::Lost { .. } | Self::Locked { .. } | Self::Full { .. } => None,
         }
     }
+}
 
-    /// What the user can do about a lock that another process holds.
-    pub const LOCKED_HINT: &'static str =
-        "`fuser` names the processes that have the file open; end the one that is no imbulk";
-
-    /// What the user can do.
-    pub fn hint(&self) -> &'static str {
-        match self {
+impl Hint for LedgerError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
             Self::Io { source, .. } if is_full(source) => "make room there and run again: nothing is lost",
             Self::Io { .. } => "the user that runs imbulk must be able to read and write this file and its folder",
             Self::NotALedger { .. } => "move it away, if nothing else needs it; imbulk makes a new one",
             Self::Lost { .. } => "run again, once no other imbulk sends to this app",
-            Self::Locked { .. } => Self::LOCKED_HINT,
+            Self::Locked { .. } => {
+                "`fuser FILE` names the processes that have the file open; end the one that is not imbulk"
+            }
             Self::Full { .. } => "delete the file while no imbulk is running; a new one is made",
-        }
+        };
+        Some(hint.into())
     }
 }
 
