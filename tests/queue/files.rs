@@ -1,14 +1,15 @@
-//! The file itself: who may read it, who owns it, and what is no queue.
+//! The file itself: who may read it, who owns it, and which files are refused.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use imbulk::domain::hint::Hint;
 use imbulk::queue::{Queue, QueueError, Reader};
 
 use crate::fixture::*;
 
 async fn refused(path: &Path) -> String {
-    let error = Queue::open(path).await.map(drop).unwrap_err().to_string();
+    let error = Queue::open(path).await.map(drop).unwrap_err().with_hint();
     assert!(error.contains("hint: "), "{error}");
     error
 }
@@ -78,13 +79,13 @@ async fn what_is_no_queue_is_refused_by_name_and_left_as_it_is() {
     let text = place.folder().join("rows.csv");
     std::fs::write(&text, "UserID\n".repeat(1000)).unwrap();
     let error = refused(&text).await;
-    assert!(error.starts_with(&format!("{} is no queue", text.display())), "{error}");
+    assert!(error.starts_with(&format!("{}: is not a queue", text.display())), "{error}");
     assert_eq!(std::fs::read_to_string(&text).unwrap(), "UserID\n".repeat(1000));
     assert!(matches!(Reader::open(&text).await, Err(QueueError::NoQueue(_))));
 
     let folder = place.folder().join("folder");
     std::fs::create_dir(&folder).unwrap();
-    assert!(refused(&folder).await.starts_with(&format!("{} is no queue", folder.display())));
+    assert!(refused(&folder).await.starts_with(&format!("{}: is not a queue", folder.display())));
     assert!(matches!(Reader::open(&folder).await, Err(QueueError::NoQueue(_))));
 }
 
@@ -95,7 +96,7 @@ async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
         std::fs::write(place.file(), "").unwrap();
         place.tamper(sql).await;
         let before = std::fs::read(place.file()).unwrap();
-        assert!(refused(&place.file()).await.contains("is no queue"));
+        assert!(refused(&place.file()).await.contains("is not a queue"));
         assert!(matches!(Reader::open(&place.file()).await, Err(QueueError::NoQueue(_))));
         assert!(std::fs::read(place.file()).unwrap() == before, "{sql}");
     }
@@ -130,7 +131,7 @@ async fn a_queue_of_a_newer_program_is_refused() {
         )
         .await;
     let error = refused(&place.file()).await;
-    assert!(error.contains("newer imbulk"), "{error}");
+    assert!(error.contains("another version of imbulk"), "{error}");
 }
 
 #[tokio::test]

@@ -228,7 +228,7 @@ fn a_folder_that_can_not_be_written_is_named_with_a_hint() {
     let limits = Limits { memory: 1000, ..WIDE };
     let error = run(shape("friend_delete"), limits, Path::new("/no/such/folder"), &lines).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("/no/such/folder: can't create a temporary file: "), "{text}");
+    assert!(text.starts_with("/no/such/folder: cannot create a temporary file: "), "{text}");
     assert!(error.hint().is_some(), "{text}");
 }
 

@@ -328,7 +328,7 @@ fn on_queue(walk: &mut Walk, name: &str, queue: &str, code: i32, says: &str) {
 #[test]
 fn no_secret_shows_whatever_the_queue_and_the_ledger_are() {
     let mut walk = Walk::new();
-    on_queue(&mut walk, "a queue that is none", "job.csv", 2, "is no queue");
+    on_queue(&mut walk, "a queue that is none", "job.csv", 2, "is not a queue");
     on_queue(&mut walk, "a queue in no folder", "nowhere/q.db", 1, "nowhere/q.db");
     on_queue(&mut walk, "a queue where nobody may write", "/proc/q.db", 1, "/proc/q.db");
     let ledger = walk.bench.ledger();
