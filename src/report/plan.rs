@@ -1,6 +1,7 @@
 //! What a run would do: what goes first, its rows and requests, where it sends, and how long it takes at least.
 
 mod conditions;
+mod estimate;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,9 +11,10 @@ use serde::Serialize;
 use serde::ser::Serializer;
 
 pub use self::conditions::{Changes, Conditions, ProtectedView, Setting, TargetView, Unfinished};
+pub use self::estimate::Estimate;
 use super::figures::Figures;
 use super::input::Input;
-use super::text::{Text, count, counted, duration, share, visible};
+use super::text::{Text, count, counted, share, visible};
 use crate::domain::operation::Operation;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::Outcome;
@@ -25,8 +27,6 @@ const SANDBOX: &str = "sandbox";
 const REJECTS: u32 = 20;
 /// Items of the sample body.
 const SAMPLE: usize = 3;
-/// Requests that write one account go out one after the other; a round trip is taken to last so long.
-const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 /// What a run would do.
 #[derive(Debug, Clone, Serialize)]
@@ -44,22 +44,16 @@ pub struct Plan {
     pub merged: u64,
     /// Requests of the run.
     pub requests: u64,
-    /// Those of them that are not settled.
-    pub requests_left: u64,
     /// The most items that one request holds.
     pub items_per_request: u64,
     /// How full the requests are, from 0 to 1.
     pub batch_fill: f64,
     /// The From_Accounts with the most items.
     pub largest_accounts: Vec<LargeAccount>,
-    /// Calls a second that the time is reckoned with.
-    pub calls_per_second: NonZeroU32,
-    /// Most requests that can go out only one after the other.
-    pub in_sequence: u64,
-    /// It takes at least so long.
-    #[serde(rename = "at_least_seconds", serialize_with = "seconds")]
-    pub at_least: Duration,
-    /// When it would end if it started now and nothing held it up.
+    /// The requests that are left, and the shortest time that they take.
+    #[serde(flatten)]
+    pub estimate: Estimate,
+    /// When it would end if it started now and nothing delayed it, the unfinished runs that go first included.
     #[serde(rename = "would_end_at", serialize_with = "moment")]
     pub would_end: Zoned,
     /// The body of the first request, shortened.
@@ -81,22 +75,20 @@ impl Plan {
         let (requests_left, requests) = (left.cast_unsigned(), all.cast_unsigned());
         let largest_accounts = run.largest_accounts();
         let first = reader.page(run.id, 0, i64::MAX, 1).await?.into_iter().next();
-        let in_sequence = in_sequence(requests_left, &largest_accounts);
-        let at_least = at_least(requests_left, calls_per_second, in_sequence);
+        let estimate = estimate(requests_left, calls_per_second, &largest_accounts);
+        let older = conditions.continues.iter().filter(|older| older.run != run.uuid);
+        let takes = older.map(|older| older.estimate.at_least()).fold(estimate.at_least(), Duration::saturating_add);
         let items_per_request = operation.items_per_request() as u64;
         Ok(Self {
             plan_id: None,
             conditions,
             merged: merged(&figures),
             requests,
-            requests_left,
             items_per_request,
             batch_fill: fill(figures.items, requests * items_per_request),
             largest_accounts,
-            calls_per_second,
-            in_sequence,
-            at_least,
-            would_end: now.saturating_add(SignedDuration::try_from(at_least).unwrap_or(SignedDuration::MAX)),
+            estimate,
+            would_end: now.saturating_add(SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX)),
             sample_body: first.map(|request| sample(operation, run, request)).transpose()?,
             input: Input::read(reader, run).await?,
             figures,
@@ -144,7 +136,7 @@ impl Plan {
     fn batches(&self) -> String {
         let room = self.requests * self.items_per_request;
         let full = format!("{} full (up to {} items each)", share(self.figures.items, room), self.items_per_request);
-        match self.requests - self.requests.min(self.requests_left) {
+        match self.requests - self.requests.min(self.estimate.requests_left) {
             0 => format!("{}, {full}", count(self.requests)),
             settled => format!("{}, {full}; {} settled already", count(self.requests), count(settled)),
         }
@@ -163,18 +155,14 @@ impl Plan {
     }
 
     fn time(&self, text: &mut Text) {
-        let speed = counted(self.calls_per_second.get().into(), "call/s", "calls/s");
-        let sequence = match self.in_sequence {
-            0 | 1 => String::new(),
-            requests => format!(
-                ", {} one after the other (some {} ms each)",
-                counted(requests, "request", "requests"),
-                ROUND_TRIP.as_millis()
-            ),
-        };
-        text.figure("takes", &format!("at least {}: {speed}{sequence}", duration(self.at_least)));
+        text.figure("takes", &self.estimate.line());
         let end = self.would_end.strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
-        text.figure("ends", &format!("not before {end}, if started now"));
+        let first = if self.conditions.continues.iter().any(|older| older.run != self.figures.run) {
+            ", with what goes first"
+        } else {
+            ""
+        };
+        text.figure("ends", &format!("not before {end}, if started now{first}"));
     }
 
     fn sample(&self, text: &mut Text) {
@@ -223,17 +211,10 @@ fn fill(items: u64, room: u64) -> f64 {
     share
 }
 
-/// Most requests that can go out only one after the other: those of the largest account.
-fn in_sequence(requests: u64, largest: &[LargeAccount]) -> u64 {
-    let most = largest.iter().map(|account| account.requests).max();
-    most.unwrap_or(0).min(requests)
-}
-
-/// No run is faster than the calls that it may make, nor than the requests that wait for each other.
-fn at_least(requests: u64, calls_per_second: NonZeroU32, in_sequence: u64) -> Duration {
-    let by_rate = Duration::from_millis(requests.saturating_mul(1_000) / u64::from(calls_per_second.get()));
-    let by_account = ROUND_TRIP.saturating_mul(u32::try_from(in_sequence).unwrap_or(u32::MAX));
-    by_rate.max(by_account)
+/// The estimate for a run with these requests left: those of the largest account are sent one after the other.
+pub fn estimate(requests_left: u64, calls_per_second: NonZeroU32, largest: &[LargeAccount]) -> Estimate {
+    let in_sequence = largest.iter().map(|account| account.requests).max().unwrap_or(0).min(requests_left);
+    Estimate { requests_left, calls_per_second, in_sequence }
 }
 
 fn sample(operation: &dyn Operation, run: &Run, mut request: Request) -> Result<serde_json::Value, QueueError> {
@@ -241,10 +222,6 @@ fn sample(operation: &dyn Operation, run: &Run, mut request: Request) -> Result<
     let body = operation.body(&request, run.delete_type());
     let no_json = |error| QueueError::Unexpected(format!("the body of request {}: {error}", request.id));
     serde_json::from_slice(&body).map_err(no_json)
-}
-
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
 }
 
 fn moment<S: Serializer>(time: &Zoned, serializer: S) -> Result<S::Ok, S::Error> {
@@ -257,6 +234,7 @@ mod tests {
     use crate::domain::line_span::LineSpan;
     use crate::domain::request::Item;
     use crate::domain::row::{Tags, Value};
+    use crate::domain::run_choice::EndedBy;
     use crate::domain::skipped_row::{SkipReason, SkippedRow};
     use crate::report::WhileSending;
     use crate::testing::{Bench, Load, id};
@@ -268,6 +246,11 @@ mod tests {
     }
 
     async fn plan() -> Plan {
+        plan_with(conditions(&"2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap())).await
+    }
+
+    /// The plan of a run with 30 rows, at 200 calls per second.
+    async fn plan_with(conditions: Conditions) -> Plan {
         let rejected = |row| SkippedRow {
             row,
             reason: SkipReason::Rejected { column: None, reason: "`To_Account` is empty\n".to_owned() },
@@ -288,9 +271,9 @@ mod tests {
             tags: vec!["Tag_SNS_IM_Remark".to_owned()],
         };
         let bench = Bench::new("friend_update", load).await;
-        let now: Zoned = "2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap();
+        let now = conditions.now.clone();
         let rate = NonZeroU32::new(200).unwrap();
-        Plan::read(&bench.reader, &bench.run, conditions(&now), rate, &now).await.unwrap()
+        Plan::read(&bench.reader, &bench.run, conditions, rate, &now).await.unwrap()
     }
 
     /// Those of a job for the sandbox that was never planned before.
@@ -410,11 +393,34 @@ mod tests {
         assert_eq!(json["sample_body"]["UpdateItem"].as_array().unwrap().len(), 3);
     }
 
+    #[tokio::test]
+    async fn the_end_of_a_plan_includes_the_unfinished_runs_that_go_first() {
+        let now: Zoned = "2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap();
+        let rate = NonZeroU32::new(200).unwrap();
+        let older = Unfinished {
+            run: "0190e8b0-0000-7000-8000-000000000000".to_owned(),
+            same_input: false,
+            rows_left: 2_000,
+            rows: 2_000,
+            estimate: Estimate { requests_left: 2_000, calls_per_second: rate, in_sequence: 1 },
+            began: now.clone(),
+            ended_by: EndedBy::Kill,
+        };
+        let mut all = conditions(&now);
+        all.continues.push(older);
+        let plan = plan_with(all).await;
+        assert_eq!(plan.estimate.at_least(), Duration::from_millis(100));
+        assert_eq!(plan.would_end, now.saturating_add(SignedDuration::from_millis(10_100)));
+        assert!(plan.text().contains("2,000 of 2,000 rows left in 2,000 requests"), "{}", plan.text());
+    }
+
     #[test]
     fn the_lower_bound_is_the_slower_of_rate_and_sequence() {
         let rate = NonZeroU32::new(100).unwrap();
-        assert_eq!(at_least(1_000, rate, 10), Duration::from_secs(10));
-        assert_eq!(at_least(1_000, rate, 400), Duration::from_secs(20));
-        assert_eq!(at_least(0, rate, 0), Duration::ZERO);
+        let at_least =
+            |requests_left, in_sequence| Estimate { requests_left, calls_per_second: rate, in_sequence }.at_least();
+        assert_eq!(at_least(1_000, 10), Duration::from_secs(10));
+        assert_eq!(at_least(1_000, 400), Duration::from_secs(20));
+        assert_eq!(at_least(0, 0), Duration::ZERO);
     }
 }

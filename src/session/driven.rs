@@ -33,16 +33,6 @@ impl Driven<'_> {
     pub(super) fn may_send(&self) -> bool {
         !self.limited || self.last_request > 0 || self.tally[Outcome::Pending] == 0
     }
-
-    /// The calls per second of the run's own command. A run that is resumed may be of another one than the job names now.
-    fn calls_per_second(&self) -> Result<NonZeroU32, SessionError> {
-        let (job, operation) = (&self.input.job, self.prepared.run.operation()?);
-        let rate = job.limits.calls_per_second;
-        if operation.name() == job.operation.name() {
-            return Ok(rate);
-        }
-        Ok(NonZeroU32::new(operation.calls_per_second()).map_or(rate, |cap| rate.min(cap)))
-    }
 }
 
 /// A run that is about to be driven, as far as `--limit` lets it.
@@ -89,7 +79,7 @@ pub(super) fn task(
 ) -> Result<Task, SessionError> {
     let job = &driven.input.job;
     let run = &driven.prepared.run;
-    let (operation, calls_per_second) = (run.operation()?, driven.calls_per_second()?);
+    let (operation, calls_per_second) = (run.operation()?, driven.input.calls_per_second(run)?);
     Ok(Task {
         run: run.id,
         last_request: driven.last_request,

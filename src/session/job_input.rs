@@ -1,5 +1,6 @@
 //! A job with what it needs to find or load its run, and its input as it is now.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,6 +78,16 @@ impl JobInput {
         let (endpoint, admin) = (self.address.endpoint(), self.address.admin());
         let text = format!("{limits:?} {retry:?} {guard:?} {stop:?} {:?} {endpoint:?} {admin:?}", input.rejects);
         blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+
+    /// The calls per second of a run's command. A resumed run may be of another operation than the job has now.
+    pub(super) fn calls_per_second(&self, run: &Run) -> Result<NonZeroU32, SessionError> {
+        let operation = run.operation()?;
+        let rate = self.job.limits.calls_per_second;
+        if operation.name() == self.job.operation.name() {
+            return Ok(rate);
+        }
+        Ok(NonZeroU32::new(operation.calls_per_second()).map_or(rate, |cap| rate.min(cap)))
     }
 
     /// The files that a run of the job is made of.

@@ -1,5 +1,6 @@
 //! Everything but sending: what a job would send, and its plan id.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
@@ -22,7 +23,7 @@ use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, Run, RunState};
 use crate::report::WhileSending;
-use crate::report::plan::{Changes, Conditions, Plan, ProtectedView, Unfinished};
+use crate::report::plan::{Changes, Conditions, Plan, ProtectedView, Unfinished, estimate};
 use crate::settings::Env;
 use crate::stderr::tell;
 
@@ -98,10 +99,13 @@ pub(super) async fn plan_job(
 }
 
 async fn read(input: &JobInput, queue: &Queue, run: &Run, conditions: Conditions) -> Result<Plan, SessionError> {
-    let limits = input.job.limits;
-    let calls_per_second = limits.calls_per_second.min(limits.app_calls_per_second);
-    let reader = queue.reader().await?;
-    Ok(Plan::read(&reader, run, conditions, calls_per_second, &clock::local_now()).await?)
+    let rate = planned_rate(input, run)?;
+    Ok(Plan::read(&queue.reader().await?, run, conditions, rate, &clock::local_now()).await?)
+}
+
+/// The calls per second that the limits allow a run.
+fn planned_rate(input: &JobInput, run: &Run) -> Result<NonZeroU32, SessionError> {
+    Ok(input.calls_per_second(run)?.min(input.job.limits.app_calls_per_second))
 }
 
 /// What decides about a job's plan beside its rows.
@@ -120,11 +124,11 @@ async fn conditions(
             }
             RunChoice::Begin { .. } | RunChoice::Nothing(_) | RunChoice::Refuse(Refusal::NothingToResume) => continue,
         };
-        continues.push(unfinished(queue, outlook, run, &now).await?);
+        continues.push(unfinished(input, queue, outlook, run, &now).await?);
     }
     let mut gives_up = Vec::new();
     for run in outlook.replaced() {
-        gives_up.push(unfinished(queue, outlook, run, &now).await?);
+        gives_up.push(unfinished(input, queue, outlook, run, &now).await?);
     }
     let missing = input.address.missing().into_iter().map(str::to_owned);
     Ok(Conditions {
@@ -142,14 +146,24 @@ async fn conditions(
     })
 }
 
-async fn unfinished(queue: &Queue, outlook: &Outlook, at: usize, now: &Zoned) -> Result<Unfinished, SessionError> {
+async fn unfinished(
+    input: &JobInput,
+    queue: &Queue,
+    outlook: &Outlook,
+    at: usize,
+    now: &Zoned,
+) -> Result<Unfinished, SessionError> {
     let run = &outlook.runs[at];
-    let tally = queue.reader().await?.tally(run).await?;
+    let reader = queue.reader().await?;
+    let tally = reader.tally(run).await?;
+    let (requests_left, _all) = reader.request_counts(run.id).await?;
+    let rate = planned_rate(input, run)?;
     Ok(Unfinished {
         run: run.uuid.clone(),
         same_input: outlook.is_current(at),
         rows_left: tally[Outcome::Pending],
         rows: run.row_count.cast_unsigned(),
+        estimate: estimate(requests_left.cast_unsigned(), rate, &run.largest_accounts()),
         began: local(run.started_at.unwrap_or(run.created_at), now.time_zone()),
         ended_by: run.ended_by(),
     })

@@ -104,6 +104,11 @@ fn a_plan_names_the_older_run_that_goes_first_and_its_id_covers_both() {
     let sent = received(&bench, &plain(OPERATION, 150));
     assert_eq!(older["rows_left"], 150 - sent, "{shown:#}");
     assert_eq!((&older["ended_by"], &shown["rows"]), (&"shutdown".into(), &3.into()));
+    // Every request has one row, and the job allows 100 calls per second.
+    assert_eq!(older["requests_left"], older["rows_left"], "{shown:#}");
+    let left = older["requests_left"].as_u64().expect("a number");
+    let takes = std::time::Duration::from_secs_f64(older["at_least_seconds"].as_f64().expect("a number"));
+    assert_eq!(takes, std::time::Duration::from_millis(left * 10), "{shown:#}");
     bench.imbulk(&["plan", &job]).expect(0).says("goes first").says("an older input");
     let id = shown["plan_id"].as_str().expect("an id");
     run_plan(&bench, &job, id).expect(0);

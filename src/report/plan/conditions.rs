@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::super::guards::{self, WhileSending};
 use super::super::text::{Text, between, count, counted, minute, moment_ahead, visible};
+use super::estimate::Estimate;
 use crate::domain::guard::GuardReading;
 use crate::domain::run_choice::EndedBy;
 use crate::domain::timestamp::rfc3339;
@@ -51,6 +52,9 @@ pub struct Unfinished {
     pub rows_left: u64,
     /// All rows of it.
     pub rows: u64,
+    /// The requests that are left, and the shortest time that they take.
+    #[serde(flatten)]
+    pub estimate: Estimate,
     /// When it began.
     #[serde(serialize_with = "moment")]
     pub began: Zoned,
@@ -152,7 +156,9 @@ impl Unfinished {
         text.figure(title, &format!("unfinished run {}", visible(&self.run)));
         let which = if self.same_input { "the current input" } else { "an older input" };
         let rows = counted(self.rows, "row", "rows");
-        text.figure("", &format!("{} of {rows} left, of {which}", count(self.rows_left)));
+        let requests = counted(self.estimate.requests_left, "request", "requests");
+        text.figure("", &format!("{} of {rows} left in {requests}, of {which}", count(self.rows_left)));
+        text.figure("", &format!("takes {}", self.estimate.line()));
         let ago = between(&self.began, now);
         text.figure("", &format!("began {} ({ago} ago), ended by {}", minute(&self.began), self.ended_by));
     }
@@ -216,6 +222,8 @@ fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     const WHILE_SENDING: WhileSending =
@@ -246,6 +254,11 @@ mod tests {
                 same_input: false,
                 rows_left: 2_997,
                 rows: 3_000,
+                estimate: Estimate {
+                    requests_left: 30,
+                    calls_per_second: NonZeroU32::new(20).expect("not 0"),
+                    in_sequence: 1,
+                },
                 began: at("2026-11-21T02:15+08:00[Asia/Shanghai]"),
                 ended_by: EndedBy::Person,
             }],
@@ -275,7 +288,8 @@ mod tests {
         };
         insta::assert_snapshot!(text_of(&conditions), @r"
         goes first     unfinished run 0190e8b0-0000-7000-8000-000000000001
-                       2,997 of 3,000 rows left, of an older input
+                       2,997 of 3,000 rows left in 30 requests, of an older input
+                       takes at least 1.5 s: 20 calls/s
                        began 2026-11-21 02:15 +08:00 (2 d ago), ended by Ctrl-C
         last plan      2 h 5 min ago; since then the input changed; the target changed
         app            1400000001  (IMBULK_SDKAPPID)

@@ -1,0 +1,57 @@
+//! The shortest time that a run can take.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::report::text::{counted, duration};
+
+/// Requests that write the same account are sent one after the other, and a round trip is assumed to take this long.
+const ROUND_TRIP: Duration = Duration::from_millis(50);
+
+/// The requests that a run has left, and the shortest time that they take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Requests that are not settled.
+    pub requests_left: u64,
+    /// The calls per second that the time is computed with.
+    pub calls_per_second: NonZeroU32,
+    /// The most requests that write the same account.
+    pub in_sequence: u64,
+}
+
+impl Estimate {
+    /// A run is no faster than its calls per second allow, nor than the requests that wait for each other.
+    pub fn at_least(self) -> Duration {
+        let by_rate =
+            Duration::from_millis(self.requests_left.saturating_mul(1_000) / u64::from(self.calls_per_second.get()));
+        let by_account = ROUND_TRIP.saturating_mul(u32::try_from(self.in_sequence).unwrap_or(u32::MAX));
+        by_rate.max(by_account)
+    }
+
+    /// The time, and what it is computed from.
+    pub(super) fn line(self) -> String {
+        let rate = counted(self.calls_per_second.get().into(), "call/s", "calls/s");
+        let sequence = match self.in_sequence {
+            0 | 1 => String::new(),
+            requests => format!(
+                ", {} one after the other (some {} ms each)",
+                counted(requests, "request", "requests"),
+                ROUND_TRIP.as_millis()
+            ),
+        };
+        format!("at least {}: {rate}{sequence}", duration(self.at_least()))
+    }
+}
+
+impl Serialize for Estimate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(4))?;
+        object.serialize_entry("requests_left", &self.requests_left)?;
+        object.serialize_entry("calls_per_second", &self.calls_per_second)?;
+        object.serialize_entry("in_sequence", &self.in_sequence)?;
+        object.serialize_entry("at_least_seconds", &self.at_least().as_secs_f64())?;
+        object.end()
+    }
+}
