@@ -1,5 +1,5 @@
 //! Servers that are not there or say nothing: what the client itself makes of it. What else a server may do is played
-//! to the whole program in tests/chaos/hell.
+//! to the whole program in tests/chaos/hostile_server.
 
 use std::time::Duration;
 

@@ -2,8 +2,6 @@
 
 mod answers;
 mod faults;
-#[path = "../harness/http.rs"]
-mod http;
 mod secrets;
 mod server;
 mod surroundings;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use imbulk::api::{Credentials, Endpoint, SecretKey, Tuning, UserSig};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::server::{Act, Server, answer, nobody};
+use super::server::{Act, Server, nobody, response};
 use super::tls::impostor;
 use super::{COMMAND, client, patient};
 
@@ -46,10 +46,10 @@ fn listen() -> Log {
 
 fn faults() -> Vec<Act> {
     let half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec();
-    let redirect = answer("302 Found", "Location: http://127.0.0.1:1/\r\n", b"");
+    let redirect = response("302 Found", "Location: http://127.0.0.1:1/\r\n", b"");
     vec![
-        Act::Answer(answer("200 OK", "", b"{}")),
-        Act::Answer(answer("502 Bad Gateway", "", b"")),
+        Act::Answer(response("200 OK", "", b"{}")),
+        Act::Answer(response("502 Bad Gateway", "", b"")),
         Act::Answer(redirect),
         Act::Answer(b"what?\r\n\r\n".to_vec()),
         Act::AnswerAndClose(half.clone()),

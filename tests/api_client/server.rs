@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-pub(crate) use crate::http::{Received, answer, receive};
+pub(crate) use imbulk_testkit::http::{ReceivedRequest, receive, response};
 
 /// What the server does with a connection.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub(crate) enum Act {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) connections: usize,
-    pub(crate) requests: Vec<Received>,
+    pub(crate) requests: Vec<ReceivedRequest>,
     /// Connections that the client closed.
     pub(crate) hung_up: usize,
 }
@@ -76,7 +76,7 @@ impl Server {
         tokio::time::timeout(Duration::from_secs(30), hung_up).await.unwrap();
     }
 
-    pub(crate) fn requests(&self) -> Vec<Received> {
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
         self.seen.lock().unwrap().requests.clone()
     }
 }

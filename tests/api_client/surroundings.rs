@@ -6,7 +6,7 @@ use imbulk::api::{PROXY_VARIABLES, Proxies, Tuning};
 use imbulk::domain::response::call_result::CallResult;
 use secrecy::SecretString;
 
-use super::server::{Act, Server, answer, nobody};
+use super::server::{Act, Server, nobody, response};
 use super::{COMMAND, client, key, patient};
 
 /// Runs one test of this program in a process with these variables.
@@ -41,7 +41,7 @@ fn towards(proxies: &Proxies, endpoint: &str) -> Tuning {
 #[tokio::test]
 async fn calls_to_this_machine_never_go_by_way_of_a_proxy() {
     let (proxy, api) =
-        (Server::start(Act::Silence).await, Server::start(Act::Answer(answer("200 OK", "", b"{}"))).await);
+        (Server::start(Act::Silence).await, Server::start(Act::Answer(response("200 OK", "", b"{}"))).await);
     let tuning = towards(&proxies(&PROXY_VARIABLES, &proxy.url()), &api.url());
     let call = client(&api.url(), key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(call.result, CallResult::Body(_)), "{call:?}");
@@ -61,7 +61,7 @@ async fn the_environment_alone_sends_nothing_through_a_proxy() {
 
 #[tokio::test]
 async fn a_proxy_for_https_is_told_the_host_and_nothing_else() {
-    let proxy = Server::start(Act::AnswerAndClose(answer("502 Bad Gateway", "", b""))).await;
+    let proxy = Server::start(Act::AnswerAndClose(response("502 Bad Gateway", "", b""))).await;
     let tuning = towards(&proxies(&["HTTPS_PROXY"], &proxy.url()), "https://chat.invalid");
     let call = client("https://chat.invalid", key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
     let [request] = &proxy.requests()[..] else { panic!("not one request") };

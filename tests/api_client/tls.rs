@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use super::server::{Act, Received, Server, answer, receive};
+use super::server::{Act, ReceivedRequest, Server, receive, response};
 use super::{COMMAND, client, key, patient};
 
 /// An authority that only the tests trust.
@@ -65,7 +65,10 @@ fn config(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
 
 /// A server that takes its time for each handshake and hands on what it brought: the request that followed, or that
 /// there was none.
-async fn serve(config: ServerConfig, delay: Duration) -> (SocketAddr, mpsc::UnboundedReceiver<Option<Received>>) {
+async fn serve(
+    config: ServerConfig,
+    delay: Duration,
+) -> (SocketAddr, mpsc::UnboundedReceiver<Option<ReceivedRequest>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -79,7 +82,7 @@ async fn serve(config: ServerConfig, delay: Duration) -> (SocketAddr, mpsc::Unbo
             };
             let request = receive(&mut stream).await;
             if request.is_some() {
-                stream.write_all(&answer("200 OK", "", b"{}")).await.unwrap();
+                stream.write_all(&response("200 OK", "", b"{}")).await.unwrap();
             }
             let _ = report.send(request);
         }
@@ -94,7 +97,7 @@ pub(crate) async fn impostor() -> String {
 }
 
 /// Calls a server with `config` once; tells also what the server received.
-async fn call(config: ServerConfig, tuning: &Tuning) -> (Call, Option<Received>) {
+async fn call(config: ServerConfig, tuning: &Tuning) -> (Call, Option<ReceivedRequest>) {
     let (address, mut reports) = serve(config, Duration::ZERO).await;
     let client = client(&format!("https://{address}"), key(), tuning);
     let call = client.call(COMMAND, b"{}".to_vec()).await;
@@ -102,7 +105,7 @@ async fn call(config: ServerConfig, tuning: &Tuning) -> (Call, Option<Received>)
 }
 
 #[track_caller]
-fn assert_refused(call: &Call, received: Option<&Received>, why: &str) {
+fn assert_refused(call: &Call, received: Option<&ReceivedRequest>, why: &str) {
     assert!(matches!(&call.result, CallResult::UntrustedServer(text) if text.contains(why)), "{call:?}");
     assert!(received.is_none(), "{received:?}");
     assert!(call.round_trip.is_zero());

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use imbulk_sandbox::{Caps, Command};
 use jiff::Timestamp;
 
-use crate::harness::bench::{Bench, Job, Output, Setup};
-use crate::harness::checker::{Case, End};
-use crate::harness::means::{Means, has};
-use crate::harness::rows::{Asked, csv, plain, tally};
+use imbulk_testkit::requirements::{Requirement, are_met};
+use imbulk_testkit::results_check::{Completion, ResultsCheck};
+use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
 fn can(test: &str) -> bool {
-    has(test, &[Means::Tool("faketime")])
+    are_met(test, &[Requirement::Tool("faketime")])
 }
 
 /// Where Debian has it. The one for programs of many threads.
@@ -32,7 +32,7 @@ struct Clock {
 }
 
 impl Clock {
-    fn new(setup: Setup, offset: i64) -> Self {
+    fn new(setup: BenchSetup, offset: i64) -> Self {
         let mut bench = Bench::with(setup);
         bench.set_env("LD_PRELOAD", library().to_str().expect("text"));
         bench.set_env("FAKETIME_TIMESTAMP_FILE", bench.path("clock").to_str().expect("text"));
@@ -51,7 +51,7 @@ impl Clock {
     }
 
     /// Runs the job; each time that so many more calls came in, the clock is set to the next of these offsets.
-    fn run(&self, job: &str, every: u64, offsets: &[i64]) -> (Output, Duration) {
+    fn run(&self, job: &str, every: u64, offsets: &[i64]) -> (ProgramOutput, Duration) {
         let begun = Instant::now();
         let mut running = self.bench.start(&["run", job, "--execute", "--yes"], b"");
         for offset in offsets {
@@ -63,16 +63,16 @@ impl Clock {
 }
 
 /// Lists of `rows` accounts to delete, at `cap` calls a second.
-fn job(bench: &Bench, rows: usize, cap: u32) -> (Job, Vec<Asked>) {
+fn job(bench: &Bench, rows: usize, cap: u32) -> (JobFile, Vec<InputRow>) {
     let asked = plain(Command::FriendDeleteAll, rows);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    let job = Job::new("job", Command::FriendDeleteAll);
+    let job = JobFile::new("job", Command::FriendDeleteAll);
     (job.with("limits", "calls_per_second", cap).with("retry", "max_attempts", 40), asked)
 }
 
-fn capped(cap: u32) -> Setup {
+fn capped(cap: u32) -> BenchSetup {
     let caps = Caps::default().with_app(cap).with(Command::FriendDeleteAll, cap);
-    Setup { caps, latency: Duration::from_millis(10), ..Setup::default() }
+    BenchSetup { caps, latency: Duration::from_millis(10), ..BenchSetup::default() }
 }
 
 /// A run with retries, quarantines and a cap, under a clock that is set to these offsets one after the other.
@@ -88,7 +88,8 @@ fn under(offsets: &[i64]) -> (Vec<Timestamp>, Duration) {
     let results = clock.bench.results("job");
     let report = clock.bench.report();
     let resends = report.faults.values().sum();
-    Case { resends, ..Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results) }.check(&clock.bench);
+    ResultsCheck { resends, ..ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results) }
+        .check(&clock.bench);
     assert_eq!((report.usersig_failures, report.throttled), (0, 0), "{report:#?}");
     let finished = results.iter().map(|row| row.finished_at.parse().unwrap_or_else(|e| panic!("{e}: {row:?}")));
     (finished.collect(), took)
@@ -132,13 +133,13 @@ fn a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_onc
     assert!((2..u64::from(CAP) / 2).contains(&report.usersig_failures), "{report:#?}");
     let results = clock.bench.results("job");
     assert!(tally(&results)["pending"] > 200, "{:?}", tally(&results));
-    let early = Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results);
-    Case { end: End::Early, ..early }.check(&clock.bench);
+    let early = ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, ..early }.check(&clock.bench);
     clock.set(0);
     let output = clock.bench.run(&job);
     assert!([0, 3].contains(&output.code), "{output:#?}");
     let results = clock.bench.results("job");
-    Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results).check(&clock.bench);
+    ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results).check(&clock.bench);
 }
 
 #[test]
@@ -153,13 +154,13 @@ fn a_signature_that_runs_out_sooner_at_the_server_than_here_is_renewed_in_time()
     let (output, _) = clock.run(&job.write(&clock.bench), 0, &[]);
     assert!([0, 3].contains(&output.code), "{output:#?}");
     let results = clock.bench.results("job");
-    Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results).check(&clock.bench);
+    ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results).check(&clock.bench);
     let refused = clock.bench.report().usersig_failures;
     assert!((1..100).contains(&refused), "{refused} calls were refused");
 }
 
 /// Noon for the program, a run until six in the morning, and a clock that is set to these offsets one after the other.
-fn until_six(offsets: &[i64]) -> Output {
+fn until_six(offsets: &[i64]) -> ProgramOutput {
     const CAP: u32 = 100;
     let mut clock = Clock::new(capped(CAP), 0);
     let (job, asked) = job(&clock.bench, 400, CAP);
@@ -167,9 +168,9 @@ fn until_six(offsets: &[i64]) -> Output {
     let job = job.with("stop", "until", "\"06:00\"").write(&clock.bench);
     let (output, _) = clock.run(&job, 60, offsets);
     let results = clock.bench.results("job");
-    let end = if output.code == 5 { End::Early } else { End::Complete };
-    let case = Case::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results);
-    Case { end, ..case }.check(&clock.bench);
+    let end = if output.code == 5 { Completion::Partial } else { Completion::Complete };
+    let case = ResultsCheck::clean(&clock.bench, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { completion: end, ..case }.check(&clock.bench);
     output
 }
 

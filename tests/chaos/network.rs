@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
 
-use crate::harness::bench::{Bench, Job, Running, Setup};
-use crate::harness::checker::{Case, End};
-use crate::harness::means::{Means, has};
-use crate::harness::rows::{Asked, csv, plain, tally};
+use imbulk_testkit::requirements::{Requirement, are_met};
+use imbulk_testkit::results_check::{Completion, ResultsCheck};
+use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::{Bench, BenchSetup, JobFile, RunningProgram};
 
 /// Low enough that what must stay below a tenth of it is far from what is made ready ahead, a fifth of it.
 const CAP: u32 = 200;
@@ -19,19 +19,19 @@ const PROMPT: Duration = Duration::from_millis(100);
 const STOPS: usize = 5;
 
 /// Calls take 40 to 80 ms, so that some are always in flight.
-fn slow() -> Setup {
+fn slow() -> BenchSetup {
     let caps = Caps::default().with_app(CAP).with(Command::FriendDeleteAll, CAP);
-    Setup { caps, latency: Duration::from_millis(40), ..Setup::default() }
+    BenchSetup { caps, latency: Duration::from_millis(40), ..BenchSetup::default() }
 }
 
-fn prepare(bench: &Bench, rows: usize) -> (String, Vec<Asked>) {
+fn prepare(bench: &Bench, rows: usize) -> (String, Vec<InputRow>) {
     let asked = plain(Command::FriendDeleteAll, rows);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    let job = Job::new("job", Command::FriendDeleteAll).with("limits", "calls_per_second", CAP);
+    let job = JobFile::new("job", Command::FriendDeleteAll).with("limits", "calls_per_second", CAP);
     (job.with("retry", "max_attempts", 40).write(bench), asked)
 }
 
-fn start(bench: &Bench, job: &str) -> Running {
+fn start(bench: &Bench, job: &str) -> RunningProgram {
     bench.start(&["run", job, "--execute", "--yes"], b"")
 }
 
@@ -43,7 +43,7 @@ struct Late {
 }
 
 /// Sends the signal, and looks at the stand-in until the program is over.
-fn late_calls(bench: &Bench, running: &mut Running, signal: Signal) -> Late {
+fn late_calls(bench: &Bench, running: &mut RunningProgram, signal: Signal) -> Late {
     let before = bench.report().calls;
     let begun = Instant::now();
     running.signal(signal);
@@ -82,8 +82,8 @@ fn nothing_is_sent_later_than_a_tenth_of_a_second_after_a_signal_and_nothing_und
     }
     let results = bench.results("job");
     // What was under way was waited for: nothing in doubt, and every row that came in has its outcome.
-    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    Case { end: End::Early, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, ..case }.check(&bench);
     let pending = tally(&results)["pending"] as u64;
     assert_eq!(bench.report().items_received, 1500 - pending);
     assert!(is_prompt(&mut late));
@@ -99,7 +99,7 @@ fn nothing_is_sent_later_than_a_tenth_of_a_second_after_a_signal_and_nothing_und
     assert!(!is_prompt(&mut deaf), "the ruler measures nothing: {deaf:?}");
     bench.run(&job).expect(0);
     let results = bench.results("job");
-    Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
 }
 
 /// What arrives in three times the time when no signal was sent.
@@ -143,9 +143,9 @@ fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt_until_the_n
     bench.faults(&[]);
     bench.run(&job).expect(0);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
     // Beside the calls that nobody answered, those that were cut off: what the rate has in flight in 80 ms, and some.
-    Case { resends: silent + 30, ..case }.check(&bench);
+    ResultsCheck { resends: silent + 30, ..case }.check(&bench);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_signal_while_loading_leaves_nothing_behind_and_while_writing_results_the_ol
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 40_000);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
     for signal in [Signal::TERM, Signal::INT] {
         let mut running = start(&bench, &job);
         while running.is_alive() && !(bench.path("imbulk.db-journal").exists() && is_listening(&running)) {
@@ -165,12 +165,12 @@ fn a_signal_while_loading_leaves_nothing_behind_and_while_writing_results_the_ol
     }
     bench.run(&job).expect(0);
     let results = bench.results("job");
-    Case::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
     stop_writing(&bench);
 }
 
 /// Whether the program catches both signals by now. Before, they end it as they end any other: it has done nothing yet.
-fn is_listening(running: &Running) -> bool {
+fn is_listening(running: &RunningProgram) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim();
     u64::from_str_radix(caught, 16).is_ok_and(|caught| [2, 15].iter().all(|number| caught & (1 << (number - 1)) != 0))
@@ -215,7 +215,7 @@ fn a_network_that_is_down_for_a_while_is_waited_out_and_costs_no_row() {
     if std::env::var_os(INSIDE).is_some() {
         return cut_off();
     }
-    if !has(name, &[Means::Root, Means::Tool("unshare"), Means::Tool("ip")]) {
+    if !are_met(name, &[Requirement::Root, Requirement::Tool("unshare"), Requirement::Tool("ip")]) {
         return;
     }
     let itself = std::env::current_exe().expect("this program");
@@ -264,9 +264,9 @@ fn cut_off() {
     let first = up.elapsed();
     running.wait().expect(0);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
     // What was under way when it went down: at 200 calls a second and 80 ms some 16, and those that met dead connections.
-    Case { resends: 200, ..case }.check(&bench);
+    ResultsCheck { resends: 200, ..case }.check(&bench);
     let again = bench.report().items_received - 1000;
     assert!(results.iter().all(|row| row.outcome != "failed"), "{:?}", tally(&results));
     eprintln!("down for {:?}, first call {first:?} after it was up, {again} items came in again", outage());

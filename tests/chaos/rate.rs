@@ -13,8 +13,8 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
-use crate::harness::bench::{Bench, Job, Running, Setup};
-use crate::harness::rows::{csv, plain};
+use imbulk_testkit::rows::{csv, plain};
+use imbulk_testkit::{Bench, BenchSetup, JobFile, RunningProgram};
 
 const CAP: u32 = 200;
 const OPERATION: Command = Command::FriendDeleteAll;
@@ -27,14 +27,14 @@ fn seconds() -> u32 {
 /// A stand-in that answers in 10 to 20 ms.
 fn bench(limit: u32) -> Bench {
     let caps = Caps::default().with_app(CAP).with(OPERATION, limit);
-    Bench::with(Setup { caps, latency: Duration::from_millis(10), ..Setup::default() })
+    Bench::with(BenchSetup { caps, latency: Duration::from_millis(10), ..BenchSetup::default() })
 }
 
 /// A process with a queue of its own, and more to send than there will be time for.
 struct Peer {
     job: String,
     queue: String,
-    running: Running,
+    running: RunningProgram,
 }
 
 impl Peer {
@@ -45,7 +45,7 @@ impl Peer {
     fn start(bench: &Bench, name: &str, endpoint: &str, rows: u32) -> Self {
         let rows = plain(OPERATION, usize::try_from(rows).expect("small"));
         bench.write(&format!("{name}.csv"), csv(OPERATION, &rows));
-        let job = Job::new(name, OPERATION)
+        let job = JobFile::new(name, OPERATION)
             .with("limits", "calls_per_second", CAP)
             .with("limits", "app_calls_per_second", CAP)
             .with("app", "endpoint", format!("{endpoint:?}"))
@@ -56,7 +56,7 @@ impl Peer {
         Self { job, queue, running }
     }
 
-    fn run(bench: &Bench, job: &str, queue: &str) -> Running {
+    fn run(bench: &Bench, job: &str, queue: &str) -> RunningProgram {
         bench.start(&["--queue", queue, "run", job, "--execute", "--yes"], b"")
     }
 

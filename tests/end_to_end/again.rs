@@ -2,13 +2,13 @@
 
 use imbulk_sandbox::Command;
 
-use crate::harness::bench::{Bench, Job, Setup};
-use crate::harness::checker::Case;
-use crate::harness::rows::{Asked, Row, csv, plain, tally};
+use imbulk_testkit::results_check::ResultsCheck;
+use imbulk_testkit::rows::{InputRow, ResultRow, csv, plain, tally};
+use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 /// A bench with a job whose first run was killed after some calls.
-fn interrupted(rows: &[Asked]) -> (Bench, String) {
-    let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..Setup::default() });
+fn interrupted(rows: &[InputRow]) -> (Bench, String) {
+    let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..BenchSetup::default() });
     bench.write("job.csv", csv(Command::FriendDeleteAll, rows));
     bench.write("keep.txt", "somebody_else");
     let job = job().write(&bench);
@@ -18,8 +18,8 @@ fn interrupted(rows: &[Asked]) -> (Bench, String) {
     (bench, job)
 }
 
-fn job() -> Job {
-    Job::new("job", Command::FriendDeleteAll)
+fn job() -> JobFile {
+    JobFile::new("job", Command::FriendDeleteAll)
         .with("limits", "calls_per_second", 100)
         .with("limits", "max_in_flight", 4)
         .with("guard", "protected", "\"keep.txt\"")
@@ -30,12 +30,12 @@ fn the_same_input_again_is_said_to_be_finished_and_sends_nothing_unless_again_is
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
     bench.run(&job).expect(0);
     let results = bench.results("job");
     bench.run(&job).expect(0).says("finished").says("--again");
     assert_eq!(bench.report().calls, 3);
-    Case::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
     // The same bytes under a newer date are the same input.
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.run(&job).expect(0).says("finished");
@@ -49,17 +49,17 @@ fn the_same_input_again_is_said_to_be_finished_and_sends_nothing_unless_again_is
 fn an_older_unfinished_run_is_finished_before_the_new_input() {
     let old = plain(Command::FriendDeleteAll, 150);
     let (bench, job) = interrupted(&old);
-    let new: Vec<Asked> = (0..40).map(|n| Asked::account(&format!("new_{n}"))).collect();
+    let new: Vec<InputRow> = (0..40).map(|n| InputRow::account(&format!("new_{n}"))).collect();
     bench.write("job.csv", csv(Command::FriendDeleteAll, &new));
     let output = bench.run(&job).expect(0);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::FriendDeleteAll, &new, &results);
-    Case { others: 150, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &new, &results);
+    ResultsCheck { others: 150, ..case }.check(&bench);
     let ids: Vec<String> = runs_of(&bench);
     assert_eq!(ids.len(), 2, "{output:#?}");
     let results = bench.results(&ids[0]);
-    let case = Case::clean(&bench, Command::FriendDeleteAll, &old, &results);
-    Case { others: 40, resends: 4, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &old, &results);
+    ResultsCheck { others: 40, resends: 4, ..case }.check(&bench);
 }
 
 /// Ids of all runs, oldest first.
@@ -88,7 +88,7 @@ fn missing(bench: &Bench, users: usize) -> usize {
 
 /// Protects every third id of an unfinished run, whether its row is pending or done, runs it to the end, and gives
 /// each of these ids, how often it was received by then and at the end, and the outcome of its row.
-fn protect_later(asked: &[Asked], bench: &Bench, job: &str) -> Vec<(String, u32, u32, String)> {
+fn protect_later(asked: &[InputRow], bench: &Bench, job: &str) -> Vec<(String, u32, u32, String)> {
     let protected: Vec<String> = asked.iter().step_by(3).map(|row| row.account.clone()).collect();
     let received = |id: &String| bench.world(|world| world.list_counters(id).received);
     let before: Vec<u32> = protected.iter().map(received).collect();
@@ -105,7 +105,7 @@ fn protect_later(asked: &[Asked], bench: &Bench, job: &str) -> Vec<(String, u32,
 #[test]
 fn an_id_that_is_protected_while_a_run_is_unfinished_is_not_sent_any_more() {
     let asked = plain(Command::FriendDeleteAll, 150);
-    let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..Setup::default() });
+    let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..BenchSetup::default() });
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     bench.write("keep.txt", "somebody_else");
     let job = job().write(&bench);
@@ -135,7 +135,7 @@ fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
     let asked = plain(Command::AccountDelete, 400);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["account_delete:item=70402:#1", "account_delete:item=70051:#2"]);
-    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
     bench.run(&job).expect(3);
     assert_eq!(tally(&bench.results("job"))["failed"], 100);
     bench.faults(&[]);
@@ -150,8 +150,8 @@ fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
     bench.imbulk(&["retry", "job"]).expect(0);
     bench.run(&job).expect(0);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    Case { resends: 100, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
+    ResultsCheck { resends: 100, ..case }.check(&bench);
     bench.imbulk(&["retry", "job", "--outcome", "succeeded"]).expect(2);
 }
 
@@ -161,13 +161,13 @@ fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
     let asked = plain(Command::FriendUpdate, 300);
     bench.write("job.csv", csv(Command::FriendUpdate, &asked));
     bench.faults(&["friend_update:item=30011:0.2"]);
-    bench.run(&Job::new("job", Command::FriendUpdate).write(&bench)).expect(3);
+    bench.run(&JobFile::new("job", Command::FriendUpdate).write(&bench)).expect(3);
     let all = bench.results("job");
     let wanted = ["results", "job", "--outcome", "failed,in_doubt", "--output", "failed.csv"];
     bench.imbulk(&wanted).expect(0);
     let failed = std::fs::read_to_string(bench.path("failed.csv")).expect("it was written");
-    let failed = crate::harness::rows::parse(&failed);
-    let due: Vec<Row> = all.iter().filter(|row| row.outcome == "failed").cloned().collect();
+    let failed = imbulk_testkit::rows::parse(&failed);
+    let due: Vec<ResultRow> = all.iter().filter(|row| row.outcome == "failed").cloned().collect();
     assert_eq!(failed, due);
     let jsonl = bench.imbulk(&["results", "job", "--format", "jsonl"]).expect(0).stdout;
     for (line, row) in jsonl.lines().zip(&all) {
@@ -176,16 +176,16 @@ fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
     }
     assert_eq!(jsonl.lines().count(), 300);
     bench.faults(&[]);
-    let again = Job::new("again", Command::FriendUpdate).with("input", "path", "\"failed.csv\"").write(&bench);
+    let again = JobFile::new("again", Command::FriendUpdate).with("input", "path", "\"failed.csv\"").write(&bench);
     bench.run(&again).expect(3);
     let sent_again = bench.results("again");
     assert_eq!(sent_again.len(), due.len());
-    let rows: Vec<Asked> =
+    let rows: Vec<InputRow> =
         asked.iter().filter(|row| due.iter().any(|due| due.account == row.account)).cloned().collect();
-    let case = Case::clean(&bench, Command::FriendUpdate, &rows, &sent_again);
+    let case = ResultsCheck::clean(&bench, Command::FriendUpdate, &rows, &sent_again);
     bench.world(|world| {
         // Each was received by the first job already.
-        let found = Case { others: 300 - due.len(), resends: 300, ..case }.complaints(world);
+        let found = ResultsCheck { others: 300 - due.len(), resends: 300, ..case }.complaints(world);
         let found: Vec<_> =
             found.iter().filter(|wrong| !wrong.contains("came in 2 times, but has 1 attempts")).collect();
         assert!(found.is_empty(), "{found:#?}");
@@ -218,7 +218,7 @@ fn what_went_to_a_stand_in_on_this_machine_does_not_count_as_done_for_the_app() 
     let mut bench = Bench::new();
     let asked = plain(Command::AccountDelete, 20);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = Job::new("job", Command::AccountDelete).with("guard", "protected", "[]").write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).with("guard", "protected", "[]").write(&bench);
     bench.run(&job).expect(0);
     bench.set_env("IMBULK_ENDPOINT", "https://imbulk.invalid");
     bench.imbulk(&["plan", &job]).expect(0).says("pending");

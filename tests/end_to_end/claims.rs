@@ -5,16 +5,16 @@ use std::time::Instant;
 use imbulk_sandbox::{Command, World};
 use serde_json::{Value, json};
 
-use crate::harness::bench::{Bench, Job, PATIENCE};
-use crate::harness::rows::{Asked, Row, csv, plain, tally};
-use crate::harness::scripted::{Answer, Scripted};
+use imbulk_testkit::rows::{InputRow, ResultRow, csv, plain, tally};
+use imbulk_testkit::scripted_server::{ScriptedResponse, ScriptedServer};
+use imbulk_testkit::{Bench, JobFile, PATIENCE};
 
-fn say(body: &Value) -> Answer {
-    Answer::Body(body.to_string())
+fn say(body: &Value) -> ScriptedResponse {
+    ScriptedResponse::Body(body.to_string())
 }
 
 /// An answer with these items; `code` is the request's.
-fn items(code: i64, items: &[(&str, i64)]) -> Answer {
+fn items(code: i64, items: &[(&str, i64)]) -> ScriptedResponse {
     let item = |(id, code): &(&str, i64)| json!({"To_Account": id, "ResultCode": code, "ResultInfo": "because"});
     let items: Vec<Value> = items.iter().map(item).collect();
     let status = if code == 0 { "OK" } else { "FAIL" };
@@ -22,25 +22,25 @@ fn items(code: i64, items: &[(&str, i64)]) -> Answer {
 }
 
 /// A refusal of the whole request.
-fn no(code: i64) -> Answer {
+fn no(code: i64) -> ScriptedResponse {
     say(&json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": ""}))
 }
 
 struct Played {
     bench: Bench,
-    server: Scripted,
+    server: ScriptedServer,
     job: String,
 }
 
 impl Played {
     /// A job on these pairs (for account_delete and friend_delete_all: their second halves), and its server.
-    fn new(operation: Command, both: bool, accounts: &[&str], answers: Vec<Answer>) -> Self {
-        Self::with(Job::new("job", operation), operation, both, accounts, answers)
+    fn new(operation: Command, both: bool, accounts: &[&str], answers: Vec<ScriptedResponse>) -> Self {
+        Self::with(JobFile::new("job", operation), operation, both, accounts, answers)
     }
 
-    fn with(job: Job, operation: Command, both: bool, accounts: &[&str], answers: Vec<Answer>) -> Self {
-        let (bench, server) = (Bench::new(), Scripted::start(answers));
-        let asked: Vec<Asked> = accounts.iter().map(|account| asked(operation, account)).collect();
+    fn with(job: JobFile, operation: Command, both: bool, accounts: &[&str], answers: Vec<ScriptedResponse>) -> Self {
+        let (bench, server) = (Bench::new(), ScriptedServer::start(answers));
+        let asked: Vec<InputRow> = accounts.iter().map(|account| asked(operation, account)).collect();
         bench.write("job.csv", csv(operation, &asked));
         let job = job.with("app", "endpoint", server.endpoint()).with("stop", "failed_share", 1.0);
         let job = if both { job.both() } else { job };
@@ -55,20 +55,20 @@ impl Played {
         self.rows().iter().map(short).collect()
     }
 
-    fn rows(&self) -> Vec<Row> {
+    fn rows(&self) -> Vec<ResultRow> {
         self.bench.results("job")
     }
 }
 
-fn asked(operation: Command, account: &str) -> Asked {
+fn asked(operation: Command, account: &str) -> InputRow {
     match operation {
-        Command::AccountDelete | Command::FriendDeleteAll => Asked::account(account),
-        Command::FriendDelete => Asked::pair("owner", account),
-        Command::FriendUpdate => Asked::pair("owner", account).tag("Tag_SNS_IM_Remark", json!("r")),
+        Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
+        Command::FriendDelete => InputRow::pair("owner", account),
+        Command::FriendUpdate => InputRow::pair("owner", account).tag("Tag_SNS_IM_Remark", json!("r")),
     }
 }
 
-fn short(row: &Row) -> String {
+fn short(row: &ResultRow) -> String {
     let code = row.code.map_or_else(|| "-".to_owned(), |code| code.to_string());
     format!("{} {code}", row.outcome)
 }
@@ -78,7 +78,7 @@ struct Scene {
     operation: Command,
     both: bool,
     accounts: &'static [&'static str],
-    answers: Vec<Answer>,
+    answers: Vec<ScriptedResponse>,
     exit: i32,
     rows: &'static [&'static str],
 }
@@ -109,7 +109,7 @@ fn scenes() -> Vec<Scene> {
         scene(FriendDeleteAll, false, ONE, vec![no(30003)], 0, &["already_done 30003"]),
         scene(FriendDeleteAll, false, ONE, vec![no(30006), no(30003)], 3, &["in_doubt 30003"]),
         scene(FriendUpdate, false, TWO, vec![no(70032)], 3, &["failed 70032"; 2]),
-        scene(FriendUpdate, false, TWO, vec![Answer::Status(413)], 3, &["failed -"; 2]),
+        scene(FriendUpdate, false, TWO, vec![ScriptedResponse::Status(413)], 3, &["failed -"; 2]),
         scene(
             FriendUpdate,
             false,
@@ -137,7 +137,7 @@ fn every_scripted_answer_makes_the_outcome_that_it_proves() {
     for scene in scenes() {
         let Scene { operation, both, accounts, answers, exit, rows } = scene;
         let told = format!("{operation:?} {both} {answers:?}");
-        let job = Job::new("job", operation).with("retry", "max_attempts", 3);
+        let job = JobFile::new("job", operation).with("retry", "max_attempts", 3);
         let played = Played::with(job, operation, both, accounts, answers);
         assert_eq!(played.run(exit), rows, "{told}");
         for row in played.rows() {
@@ -151,7 +151,7 @@ fn every_scripted_answer_makes_the_outcome_that_it_proves() {
 #[test]
 fn codes_that_an_item_met_are_read_of_a_success_too() {
     let answers = vec![no(30006), items(0, &[("ann", 31705)]), items(0, &[("ann", 0)])];
-    let job = Job::new("job", Command::FriendDelete).with("retry", "max_attempts", 5);
+    let job = JobFile::new("job", Command::FriendDelete).with("retry", "max_attempts", 5);
     let played = Played::with(job, Command::FriendDelete, false, &["ann"], answers);
     assert_eq!(played.run(0), ["succeeded -"]);
     assert_eq!(played.rows()[0].reason, "before: 31705, 30006");
@@ -166,7 +166,7 @@ fn a_halt_names_the_code_that_was_received() {
 
 #[test]
 fn codes_that_an_item_met_survive_a_kill_and_are_read_afterwards() {
-    let answers = vec![no(31706), Answer::Silence];
+    let answers = vec![no(31706), ScriptedResponse::Silence];
     let played = Played::new(Command::FriendDelete, false, &["ann"], answers);
     let mut running = played.bench.start(&["run", &played.job, "--execute", "--yes"], b"");
     let begun = Instant::now();
@@ -182,7 +182,7 @@ fn codes_that_an_item_met_survive_a_kill_and_are_read_afterwards() {
 
 #[test]
 fn codes_that_an_item_met_survive_a_retry_which_counts_them() {
-    let job = Job::new("job", Command::FriendDelete).with("retry", "max_attempts", 1);
+    let job = JobFile::new("job", Command::FriendDelete).with("retry", "max_attempts", 1);
     let first = items(0, &[("ann", 31706), ("bea", 30002), ("cid", 31706)]);
     let played = Played::with(job, Command::FriendDelete, false, &["ann", "bea", "cid"], vec![first]);
     assert_eq!(played.run(3), ["failed 31706", "failed 30002", "failed 31706"]);
@@ -221,7 +221,7 @@ const PARTS: &[&str] = &[
 ];
 
 /// Whether the sandbox's tables bear out that this row was done by us, or was done before.
-fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, row: &Row) -> bool {
+fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, row: &ResultRow) -> bool {
     let (from, to) = (row.from.as_deref().unwrap_or_default(), row.account.as_str());
     let says_data_left = row.code.is_some_and(|code| matches!(code, 40006 | 70500));
     match operation {
@@ -249,15 +249,15 @@ fn no_row_claims_what_is_not_so(operation: Command, both: bool) {
     let asked = plain(operation, 600);
     bench.write("job.csv", csv(operation, &asked));
     bench.faults(PARTS);
-    let job = Job::new("job", operation).with("retry", "max_attempts", 20).with("stop", "failed_share", 1.0);
+    let job = JobFile::new("job", operation).with("retry", "max_attempts", 20).with("stop", "failed_share", 1.0);
     let job = if both { job.both() } else { job };
     let output = bench.run(&job.write(&bench));
     assert!(matches!(output.code, 0 | 3), "{output:?}");
     let rows = bench.results("job");
-    let claims: Vec<&Row> =
+    let claims: Vec<&ResultRow> =
         rows.iter().filter(|row| matches!(row.outcome.as_str(), "succeeded" | "already_done")).collect();
-    let wrong: Vec<&&Row> = bench.world(|world| {
-        let borne_out = |row: &&&Row| is_borne_out(world, &bench.pristine, operation, both, row);
+    let wrong: Vec<&&ResultRow> = bench.world(|world| {
+        let borne_out = |row: &&&ResultRow| is_borne_out(world, &bench.pristine, operation, both, row);
         claims.iter().filter(|row| !borne_out(row)).collect()
     });
     assert!(wrong.is_empty(), "{} claims are not so, the first: {:?}", wrong.len(), wrong[0]);

@@ -5,13 +5,13 @@ use std::net::TcpListener;
 use imbulk_sandbox::Command;
 
 use crate::halts::zone_in_which_it_is;
-use crate::harness::bench::{Bench, Job};
-use crate::harness::rows::{csv, plain};
+use imbulk_testkit::rows::{csv, plain};
+use imbulk_testkit::{Bench, JobFile};
 
 fn bench() -> (Bench, String) {
     let bench = Bench::new();
     bench.write("job.csv", csv(Command::FriendDelete, &plain(Command::FriendDelete, 5)));
-    let job = Job::new("job", Command::FriendDelete).write(&bench);
+    let job = JobFile::new("job", Command::FriendDelete).write(&bench);
     (bench, job)
 }
 
@@ -39,7 +39,7 @@ fn a_time_zone_that_does_not_exist_is_an_error() {
 #[test]
 fn a_time_zone_is_written_in_any_legal_way() {
     let (mut bench, _) = bench();
-    let job = Job::new("job", Command::FriendDelete).with("stop", "until", "\"06:00\"").write(&bench);
+    let job = JobFile::new("job", Command::FriendDelete).with("stop", "until", "\"06:00\"").write(&bench);
     for (zone, offset) in [("UTC0", "+00:00"), ("CST-8", "+08:00"), (":UTC", "+00:00"), ("", "+00:00")] {
         bench.set_env("TZ", zone);
         let plan = bench.imbulk(&["plan", &job]).expect(0);
@@ -54,7 +54,7 @@ fn a_time_zone_is_written_in_any_legal_way() {
 #[test]
 fn in_the_minute_of_until_nothing_is_sent() {
     let (mut bench, _) = bench();
-    let job = Job::new("job", Command::FriendDelete).with("stop", "until", "\"06:00\"").write(&bench);
+    let job = JobFile::new("job", Command::FriendDelete).with("stop", "until", "\"06:00\"").write(&bench);
     bench.set_env("TZ", &zone_in_which_it_is(6 * 3600));
     bench.run(&job).expect(5).says("06:00").says("(now)");
     assert_eq!(bench.report().calls, 0);
@@ -71,7 +71,7 @@ fn a_malformed_proxy_is_an_error_that_does_not_show_its_password() {
 fn a_proxy_that_cannot_be_reached_is_named_and_so_is_it_before_the_first_call() {
     let (mut bench, _) = bench();
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
-    let job = Job::new("job", Command::FriendDelete).with("app", "endpoint", "\"https://chat.invalid\"");
+    let job = JobFile::new("job", Command::FriendDelete).with("app", "endpoint", "\"https://chat.invalid\"");
     let job = job.with("stop", "outage", "\"1s\"").write(&bench);
     bench.set_env("https_proxy", &format!("http://anna:geheim@{nobody}"));
     let named = format!("through the proxy http://{nobody} (https_proxy)");

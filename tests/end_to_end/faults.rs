@@ -2,9 +2,9 @@
 
 use imbulk_sandbox::Command;
 
-use crate::harness::bench::{Bench, Job, Setup};
-use crate::harness::checker::{Case, InDoubt};
-use crate::harness::rows::{PROTECTED, Row, csv, mixed, plain, tally};
+use imbulk_testkit::results_check::{InDoubt, ResultsCheck};
+use imbulk_testkit::rows::{PROTECTED, ResultRow, csv, mixed, plain, tally};
+use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 /// What may come in again: all items of a call that failed on order, and single items that did.
 fn resends(bench: &Bench, items_a_call: u64) -> u64 {
@@ -13,21 +13,27 @@ fn resends(bench: &Bench, items_a_call: u64) -> u64 {
     played.iter().map(|(kind, times)| if of_items(kind) { *times } else { times * items_a_call }).sum()
 }
 
-fn under(faults: &[&str], operation: Command, rows: usize, items_a_call: u64, refusals: &[i64]) -> (Bench, Vec<Row>) {
-    let bench = Bench::with(Setup { seed: 5, ..Setup::default() });
+fn under(
+    faults: &[&str],
+    operation: Command,
+    rows: usize,
+    items_a_call: u64,
+    refusals: &[i64],
+) -> (Bench, Vec<ResultRow>) {
+    let bench = Bench::with(BenchSetup { seed: 5, ..BenchSetup::default() });
     let asked = mixed(operation, rows);
     bench.write("job.csv", csv(operation, &asked));
     bench.write("keep.txt", PROTECTED);
     bench.faults(faults);
-    let job = Job::new("job", operation)
+    let job = JobFile::new("job", operation)
         .with("guard", "protected", "\"keep.txt\"")
         .with("retry", "max_attempts", 40)
         .with("limits", "calls_per_second", 400);
     bench.run(&job.write(&bench)).expect(3);
     let results = bench.results("job");
-    let case = Case::clean(&bench, operation, &asked, &results);
+    let case = ResultsCheck::clean(&bench, operation, &asked, &results);
     let resends = resends(&bench, items_a_call);
-    Case { refusals, resends, ..case }.check(&bench);
+    ResultsCheck { refusals, resends, ..case }.check(&bench);
     (bench, results)
 }
 
@@ -83,11 +89,11 @@ fn being_throttled_costs_no_attempt_and_no_row() {
     let asked = plain(Command::FriendDeleteAll, 200);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     bench.faults(&["any:code=60007:#150,151,152", "any:code=60011:#180"]);
-    let job = Job::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 1);
+    let job = JobFile::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 1);
     bench.run(&job.with("limits", "calls_per_second", 200).write(&bench)).expect(0);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    Case { resends: 4, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { resends: 4, ..case }.check(&bench);
     assert_eq!(bench.report().faults.values().sum::<u64>(), 4);
 }
 
@@ -97,10 +103,10 @@ fn a_call_without_an_answer_is_asked_again_and_what_it_did_counts_as_done() {
     let asked = plain(Command::AccountDelete, 500);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["any:silence-after:#2", "any:silence-before:#4"]);
-    bench.run(&Job::new("job", Command::AccountDelete).write(&bench)).expect(0);
+    bench.run(&JobFile::new("job", Command::AccountDelete).write(&bench)).expect(0);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    Case { resends: 200, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
+    ResultsCheck { resends: 200, ..case }.check(&bench);
     let by_us = results.iter().filter(|row| row.outcome == "succeeded" && row.code == Some(70107)).count();
     assert!(by_us > 90, "the call that was carried out and not answered: {by_us}");
 }
@@ -111,18 +117,18 @@ fn what_is_never_answered_is_in_doubt_and_can_be_asked_again() {
     let asked = plain(Command::AccountDelete, 300);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["any:garbage:#1"]);
-    let job = Job::new("job", Command::AccountDelete).with("retry", "max_attempts", 1).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).with("retry", "max_attempts", 1).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    Case { in_doubt: InDoubt::Allowed, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
+    ResultsCheck { in_doubt: InDoubt::Allowed, ..case }.check(&bench);
     assert_eq!(tally(&results)["in_doubt"], 100);
     let retry = bench.imbulk(&["retry", "job", "--outcome", "in_doubt"]).expect(0);
     assert!(retry.stdout.contains("100"), "{retry:?}");
     bench.run(&job).expect(0);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    Case { resends: 100, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
+    ResultsCheck { resends: 100, ..case }.check(&bench);
 }
 
 #[test]
@@ -131,11 +137,11 @@ fn a_batch_that_is_refused_for_one_id_is_parted_until_that_id_fails_alone() {
     let asked = plain(Command::AccountDelete, 250);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["account_delete:poison=70402/user_00123:1", "account_delete:poison=30001/user_00001:1"]);
-    bench.run(&Job::new("job", Command::AccountDelete).write(&bench)).expect(3);
+    bench.run(&JobFile::new("job", Command::AccountDelete).write(&bench)).expect(3);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
+    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
     // Each halving sends all of a part again; 100 items stand alone after seven.
-    Case { refusals: &[70402, 30001], resends: 400, ..case }.check(&bench);
+    ResultsCheck { refusals: &[70402, 30001], resends: 400, ..case }.check(&bench);
     let failed: Vec<_> = results.iter().filter(|row| row.outcome == "failed").collect();
     let failed: Vec<_> = failed.iter().map(|row| (row.account.as_str(), row.code)).collect();
     assert_eq!(failed, [("user_00001", Some(30001)), ("user_00123", Some(70402))]);
@@ -147,10 +153,10 @@ fn a_code_that_nobody_knows_fails_its_items_and_is_no_success() {
     let asked = plain(Command::AccountDelete, 300);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["account_delete:item=12345:#2"]);
-    let output = bench.run(&Job::new("job", Command::AccountDelete).write(&bench)).expect(3);
+    let output = bench.run(&JobFile::new("job", Command::AccountDelete).write(&bench)).expect(3);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    Case { refusals: &[12345], ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
+    ResultsCheck { refusals: &[12345], ..case }.check(&bench);
     assert_eq!(tally(&results)["failed"], 50);
     assert!(output.stdout.contains("12345"), "the summary names it:\n{}", output.stdout);
 }
@@ -162,11 +168,11 @@ fn attempts_end_and_the_row_fails_with_the_last_code() {
     let asked = plain(Command::FriendDeleteAll, 12);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     bench.faults(&["any:code=30006:1"]);
-    let job = Job::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 3).write(&bench);
+    let job = JobFile::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 3).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    Case { refusals: &[30006], resends: 40, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { refusals: &[30006], resends: 40, ..case }.check(&bench);
     assert!(results.iter().all(|row| row.attempts == 3 && row.code == Some(30006)), "{results:#?}");
 }
 
@@ -176,10 +182,10 @@ fn a_lost_answer_followed_by_refusals_until_the_end_leaves_the_row_in_doubt() {
     let asked = plain(Command::AccountDelete, 100);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["any:garbage:#1", "any:code=70500:1"]);
-    let job = Job::new("job", Command::AccountDelete).with("retry", "max_attempts", 2).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).with("retry", "max_attempts", 2).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    Case { in_doubt: InDoubt::Allowed, resends: 100, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
+    ResultsCheck { in_doubt: InDoubt::Allowed, resends: 100, ..case }.check(&bench);
     assert_eq!(tally(&results)["in_doubt"], 100);
 }

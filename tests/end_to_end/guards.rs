@@ -2,35 +2,35 @@
 
 use imbulk_sandbox::{Command, World};
 
-use crate::harness::bench::{ADMIN, APP, Bench, Job, Output, Setup};
-use crate::harness::checker::{Case, End};
-use crate::harness::rows::{Asked, csv, plain, tally};
+use imbulk_testkit::results_check::{Completion, ResultsCheck};
+use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::{ADMIN, APP, Bench, BenchSetup, JobFile, ProgramOutput};
 
 const DELETE: Command = Command::AccountDelete;
 
-fn delete() -> Job {
-    Job::new("job", DELETE)
+fn delete() -> JobFile {
+    JobFile::new("job", DELETE)
 }
 
 /// A bench whose input holds these rows.
-fn bench(asked: &[Asked]) -> Bench {
-    bench_with(asked, Setup::default())
+fn bench(asked: &[InputRow]) -> Bench {
+    bench_with(asked, BenchSetup::default())
 }
 
-fn bench_with(asked: &[Asked], setup: Setup) -> Bench {
+fn bench_with(asked: &[InputRow], setup: BenchSetup) -> Bench {
     let bench = Bench::with(setup);
     bench.write("job.csv", csv(DELETE, asked));
     bench
 }
 
 /// A world without any of the accounts that are asked for.
-fn of_another_app() -> Setup {
-    Setup { world: || World::open_with_missing(7, 1.0, 1.0), ..Setup::default() }
+fn of_another_app() -> BenchSetup {
+    BenchSetup { world: || World::open_with_missing(7, 1.0, 1.0), ..BenchSetup::default() }
 }
 
 /// Plan and run refuse alike, with exit code 4, and nothing is sent.
 #[track_caller]
-fn refused(bench: &Bench, job: &str, guard: &str) -> Output {
+fn refused(bench: &Bench, job: &str, guard: &str) -> ProgramOutput {
     bench.imbulk(&["plan", job]).expect(4).says(guard);
     bench.imbulk(&["plan", job, "--json"]).expect(4).says(guard);
     let output = bench.run(job).expect(4).says(guard);
@@ -51,8 +51,8 @@ fn fewer_items_than_min_items_are_not_sent() {
 #[test]
 fn more_rejected_rows_than_a_tenth_are_not_sent_and_the_first_are_listed() {
     let mut asked = plain(DELETE, 17);
-    asked.push(Asked::account("").bad());
-    asked.push(Asked::account("tab\there").bad());
+    asked.push(InputRow::account("").invalid());
+    asked.push(InputRow::account("tab\there").invalid());
     let bench = bench(&asked);
     let output = refused(&bench, &delete().without("guard", "max_rejected").write(&bench), "guard.max_rejected");
     for said in
@@ -82,8 +82,8 @@ fn a_canary_that_fails_halts_the_run_after_its_own_calls_and_is_judged_again_the
     bench.run(&job).expect(4).says("guard.canary: of the first 200 items 200 failed");
     assert_eq!(bench.report().calls, 2);
     let results = bench.results("job");
-    let early = Case::clean(&bench, DELETE, &asked, &results);
-    Case { end: End::Early, refusals: &[70402], ..early }.check(&bench);
+    let early = ResultsCheck::clean(&bench, DELETE, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, refusals: &[70402], ..early }.check(&bench);
     bench.run(&job).expect(4).says("guard.canary");
     assert_eq!(bench.report().calls, 4);
     bench.faults(&[]);
@@ -108,7 +108,7 @@ fn each_job_of_several_has_its_own_canary() {
     bench.faults(&["friend_delete:item=31707:0", "friend_delete:item=30011:1"]);
     let jobs = [
         delete().with("guard", "canary", 100).write(&bench),
-        Job::new("pairs", Command::FriendDelete).with("guard", "canary", 30).write(&bench),
+        JobFile::new("pairs", Command::FriendDelete).with("guard", "canary", 30).write(&bench),
     ];
     bench.imbulk(&["run", &jobs[0], &jobs[1], "--execute", "--yes"]).expect(4).says("pairs: guard.canary: ");
     // Three pairs in a request.
@@ -162,7 +162,7 @@ fn on_a_real_app_a_deletion_needs_a_protected_list_or_says_that_nobody_is_protec
         let bench = Bench::new();
         bench.write("job.csv", csv(operation, &plain(operation, 2)));
         bench.write("keep.txt", "vip");
-        let real = || Job::new("job", operation).with("app", "endpoint", "\"https://chat.invalid\"");
+        let real = || JobFile::new("job", operation).with("app", "endpoint", "\"https://chat.invalid\"");
         let needed = matches!(operation, Command::AccountDelete | Command::FriendDeleteAll);
         let job = real().write(&bench);
         let plan = bench.imbulk(&["plan", &job]).expect(if needed { 2 } else { 0 });
@@ -178,7 +178,7 @@ fn on_a_real_app_a_deletion_needs_a_protected_list_or_says_that_nobody_is_protec
         }
         // Neither the sandbox nor a server on this machine holds what anybody would miss.
         bench.imbulk(&["run", &real().write(&bench), "--sandbox"]);
-        bench.run(&Job::new("job", operation).write(&bench));
+        bench.run(&JobFile::new("job", operation).write(&bench));
         assert!(bench.report().calls > 0, "{operation:?}");
     }
 }
@@ -186,10 +186,10 @@ fn on_a_real_app_a_deletion_needs_a_protected_list_or_says_that_nobody_is_protec
 #[test]
 fn where_the_environment_names_another_admin_both_are_protected_in_every_job() {
     let mut bench = Bench::new();
-    let rows = ["boss", ADMIN, "admin2", "user"].map(Asked::account);
+    let rows = ["boss", ADMIN, "admin2", "user"].map(InputRow::account);
     let jobs = ["one", "two"].map(|name| {
         bench.write(&format!("{name}.csv"), csv(DELETE, &rows));
-        Job::new(name, DELETE).with("app", "identifier", "\"boss\"").write(&bench)
+        JobFile::new(name, DELETE).with("app", "identifier", "\"boss\"").write(&bench)
     });
     let outcomes = |bench: &Bench, name: &str, target: &str| {
         let results = bench.results_with(&["results", name, "--target", target]);
@@ -212,7 +212,7 @@ fn where_the_environment_names_another_admin_both_are_protected_in_every_job() {
 #[test]
 fn a_plan_is_brought_up_to_date_when_another_admin_signs() {
     let mut bench = Bench::new();
-    bench.write("job.csv", csv(DELETE, &["boss", ADMIN, "user"].map(Asked::account)));
+    bench.write("job.csv", csv(DELETE, &["boss", ADMIN, "user"].map(InputRow::account)));
     let job = delete().with("app", "identifier", "\"boss\"").write(&bench);
     bench.imbulk(&["plan", &job]).expect(0).says("protected               1");
     bench.set_env("IMBULK_IDENTIFIER", ADMIN);

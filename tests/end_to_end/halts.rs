@@ -5,15 +5,15 @@ use std::time::Duration;
 use imbulk::api::{SecretKey, sign};
 use imbulk_sandbox::Command;
 
-use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY, PATIENCE};
-use crate::harness::checker::{Case, End};
-use crate::harness::rows::{Asked, csv, plain, tally};
+use imbulk_testkit::results_check::{Completion, ResultsCheck};
+use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::{ADMIN, APP, Bench, JobFile, KEY, PATIENCE};
 
 /// One call at a time, so that it is known what was sent before.
-fn one_by_one(bench: &Bench, operation: Command, rows: usize) -> (String, Vec<Asked>) {
+fn one_by_one(bench: &Bench, operation: Command, rows: usize) -> (String, Vec<InputRow>) {
     let asked = plain(operation, rows);
     bench.write("job.csv", csv(operation, &asked));
-    (Job::new("job", operation).with("limits", "max_in_flight", 1).write(bench), asked)
+    (JobFile::new("job", operation).with("limits", "max_in_flight", 1).write(bench), asked)
 }
 
 fn halted_by(operation: Command, code: u32, fault: &str, calls: u64) {
@@ -23,15 +23,15 @@ fn halted_by(operation: Command, code: u32, fault: &str, calls: u64) {
     bench.run(&job).expect(4).says(&code.to_string());
     assert_eq!(bench.report().calls, calls, "{fault}: nothing is sent after it");
     let results = bench.results("job");
-    let early = Case::clean(&bench, operation, &asked, &results);
-    Case { end: End::Early, ..early }.check(&bench);
+    let early = ResultsCheck::clean(&bench, operation, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, ..early }.check(&bench);
     assert!(tally(&results)["pending"] > 100);
     bench.run(&job).expect(4);
     bench.faults(&[]);
     let done = bench.run(&job);
     assert!([0, 3].contains(&done.code), "{done:#?}");
     let results = bench.results("job");
-    Case { resends: 3000, ..Case::clean(&bench, operation, &asked, &results) }.check(&bench);
+    ResultsCheck { resends: 3000, ..ResultsCheck::clean(&bench, operation, &asked, &results) }.check(&bench);
     assert!(!tally(&results).contains_key("pending"));
 }
 
@@ -68,19 +68,19 @@ fn more_items_than_max_items_are_not_sent_until_the_guard_says_otherwise() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = |most: u32| Job::new("job", Command::AccountDelete).with("guard", "max_items", most).write(&bench);
+    let job = |most: u32| JobFile::new("job", Command::AccountDelete).with("guard", "max_items", most).write(&bench);
     bench.run(&job(299)).expect(4).says("max_items");
     assert_eq!(bench.report().calls, 0);
     bench.run(&job(300)).expect(0);
     let results = bench.results("job");
-    Case::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
 }
 
 #[test]
 fn a_night_many_times_the_usual_is_not_sent() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 2000);
-    let job = Job::new("job", Command::AccountDelete).with("guard", "max_change", "3.0").write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).with("guard", "max_change", "3.0").write(&bench);
     for night in 0..3 {
         bench.write("job.csv", csv(Command::AccountDelete, &asked[night * 100..][..100]));
         bench.run(&job).expect(0);
@@ -97,15 +97,15 @@ fn the_fuse_halts_a_run_in_which_too_much_fails() {
     let asked = plain(Command::AccountDelete, 3000);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["account_delete:item=70402:0.2"]);
-    let job = Job::new("job", Command::AccountDelete)
+    let job = JobFile::new("job", Command::AccountDelete)
         .with("limits", "max_in_flight", 1)
         .with("stop", "failed_share", "0.1")
         .with("stop", "after_items", 500);
     bench.run(&job.write(&bench)).expect(4).says("fuse");
     assert_eq!(bench.report().calls, 5);
     let results = bench.results("job");
-    let early = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    Case { end: End::Early, refusals: &[70402], ..early }.check(&bench);
+    let early = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, refusals: &[70402], ..early }.check(&bench);
 }
 
 #[test]
@@ -113,19 +113,19 @@ fn at_the_time_of_until_it_drains_and_goes_on_the_next_time() {
     let mut bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 400);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    let job = Job::new("job", Command::FriendDeleteAll)
+    let job = JobFile::new("job", Command::FriendDeleteAll)
         .with("limits", "calls_per_second", 100)
         .with("stop", "until", "\"06:00\"")
         .write(&bench);
     bench.set_env("TZ", &zone_in_which_it_is(5 * 3600 + 59 * 60 + 58));
     bench.run(&job).expect(5).says("until");
     let results = bench.results("job");
-    let early = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    Case { end: End::Early, ..early }.check(&bench);
+    let early = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { completion: Completion::Partial, ..early }.check(&bench);
     bench.set_env("TZ", &zone_in_which_it_is(12 * 3600));
     bench.run(&job).expect(0);
     let results = bench.results("job");
-    Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
 }
 
 /// A value of `TZ` by which clocks now show so many seconds after midnight.
@@ -145,8 +145,8 @@ fn a_usersig_that_is_refused_once_is_made_anew() {
     bench.run(&job).expect(0);
     assert_eq!(bench.report().calls, 6);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::AccountDelete, &asked, &results);
-    Case { resends: 100, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
+    ResultsCheck { resends: 100, ..case }.check(&bench);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_given_usersig_that_has_run_out_halts_with_a_hint() {
     bench.set_env("IMBULK_USERSIG", &usersig(imbulk::clock::now().as_second()));
     bench.run(&job).expect(0);
     let results = bench.results("job");
-    Case::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn halted_by_an_outage(fault: &str, says: &str) {
     let asked = plain(Command::FriendDeleteAll, 400);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     bench.faults(&[fault]);
-    let job = Job::new("job", Command::FriendDeleteAll)
+    let job = JobFile::new("job", Command::FriendDeleteAll)
         .with("limits", "calls_per_second", 200)
         .with("limits", "max_in_flight", 20)
         .with("retry", "base_delay", "\"500ms\"")
@@ -213,7 +213,8 @@ fn halted_by_an_outage(fault: &str, says: &str) {
     let done = bench.run(&job);
     assert!([0, 3].contains(&done.code), "{done:#?}");
     let results = bench.results("job");
-    Case { resends: calls, ..Case::clean(&bench, Command::FriendDeleteAll, &asked, &results) }.check(&bench);
+    ResultsCheck { resends: calls, ..ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results) }
+        .check(&bench);
 }
 
 /// The calls of the one job's session, and why it stopped.
@@ -249,7 +250,7 @@ fn an_endpoint_that_cannot_be_reached_halts_and_costs_no_attempt() {
     let asked = plain(Command::FriendDeleteAll, 400);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
-    let job = Job::new("job", Command::FriendDeleteAll).with("stop", "outage", "\"3s\"");
+    let job = JobFile::new("job", Command::FriendDeleteAll).with("stop", "outage", "\"3s\"");
     let job = job.with("app", "endpoint", format!("\"http://{nobody}\"")).write(&bench);
     let halted = bench.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
     let (calls, stopped) = session(&halted.stdout);
@@ -265,7 +266,7 @@ fn an_outage_that_is_waited_out_costs_no_row() {
     let asked = plain(Command::AccountDelete, 6000);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["any:code=70500:1"]);
-    let job = Job::new("job", Command::AccountDelete).with("stop", "outage", "\"never\"").write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).with("stop", "outage", "\"never\"").write(&bench);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
     let begun = std::time::Instant::now();
     loop {
@@ -283,5 +284,5 @@ fn an_outage_that_is_waited_out_costs_no_row() {
     running.wait().expect(0);
     let results = bench.results("job");
     let resends = calls * 100;
-    Case { resends, ..Case::clean(&bench, Command::AccountDelete, &asked, &results) }.check(&bench);
+    ResultsCheck { resends, ..ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results) }.check(&bench);
 }

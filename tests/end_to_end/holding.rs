@@ -10,8 +10,8 @@ use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use crate::harness::bench::{Bench, Job, Output, PATIENCE, Running, Setup};
-use crate::harness::rows::{csv, plain, tally};
+use imbulk_testkit::rows::{csv, plain, tally};
+use imbulk_testkit::{Bench, BenchSetup, JobFile, PATIENCE, ProgramOutput, RunningProgram};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 /// At this many calls a second, a run of [`MANY`] rows takes longer than any test waits.
@@ -20,19 +20,19 @@ const MANY: usize = 4_000;
 const QUEUE: &str = "imbulk.db";
 
 fn bench(rows: usize, calls_per_second: u32) -> Bench {
-    let bench = Bench::with(Setup { caps: Caps::default(), ..Setup::default() });
+    let bench = Bench::with(BenchSetup { caps: Caps::default(), ..BenchSetup::default() });
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, rows)));
-    let job = Job::new("job", OPERATION).with("limits", "calls_per_second", calls_per_second);
+    let job = JobFile::new("job", OPERATION).with("limits", "calls_per_second", calls_per_second);
     job.with("limits", "app_calls_per_second", 200).write(&bench);
     bench
 }
 
-fn start(bench: &Bench) -> Running {
+fn start(bench: &Bench) -> RunningProgram {
     bench.start(&["run", "job.toml", "--execute", "--yes"], b"")
 }
 
 /// The same with standard error elsewhere: `2>FILE`.
-fn start_with(bench: &Bench, redirection: &str, args: &[&str]) -> Running {
+fn start_with(bench: &Bench, redirection: &str, args: &[&str]) -> RunningProgram {
     let script = format!("exec \"$0\" \"$@\" {redirection}");
     bench.start_under(&["sh", "-c", &script], args, b"")
 }
@@ -42,7 +42,7 @@ async fn connect(queue: &Path) -> SqliteConnection {
 }
 
 /// At its end; some rows fail, as some accounts are missing.
-fn done(output: &Output) {
+fn done(output: &ProgramOutput) {
     assert!([0, 3].contains(&output.code), "{output:#?}");
 }
 
@@ -104,7 +104,7 @@ fn a_run_whose_queue_is_taken_away_stops_and_says_what_is_recorded() {
         let mut running = start(&bench);
         bench.until_calls(10, &mut running);
         deed(&folder);
-        let Output { stderr, .. } = running.wait().expect(1).says(says).says("have an outcome in it");
+        let ProgramOutput { stderr, .. } = running.wait().expect(1).says(says).says("have an outcome in it");
         assert!(bench.report().calls < MANY as u64, "it stops before its end");
         assert!(stderr.contains("hint: "), "{stderr}");
         for wrong in ["Tally(", "damaged", "nothing is lost", "panic"] {
@@ -230,7 +230,7 @@ fn a_signal_ends_a_run_that_waits_for_another_programs_lock() {
 fn a_reader_of_the_results_that_stops_reading_keeps_no_snapshot() {
     let bench = bench(20_000, 200);
     bench.imbulk(&["plan", "job.toml"]).expect(0);
-    let mut process = Process::new(env!("CARGO_BIN_EXE_imbulk"));
+    let mut process = Process::new(imbulk_testkit::program());
     process.args(["results", "job"]).current_dir(bench.folder()).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut results = process.spawn().expect("the binary starts");
     let mut pipe = results.stdout.take().expect("a pipe");
@@ -260,7 +260,7 @@ fn a_reader_of_the_results_that_stops_reading_keeps_no_snapshot() {
 fn no_output_is_written_over_a_file_in_use_whatever_its_name() {
     let bench = bench(3, 200);
     bench.write("keep.txt", "somebody\n");
-    Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    JobFile::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").write(&bench);
     done(&bench.run("job.toml"));
     let ledger = bench.ledger();
     std::os::unix::fs::symlink(QUEUE, bench.path("soft")).expect("a link");
@@ -288,7 +288,7 @@ fn no_output_is_written_over_a_file_in_use_whatever_its_name() {
 fn a_folder_whose_name_is_not_utf8_works_from_within_and_is_named_from_outside() {
     let bench = Bench::new();
     bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 3)));
-    Job::new("job", Command::AccountDelete).write(&bench);
+    JobFile::new("job", Command::AccountDelete).write(&bench);
     let within = r#"folder=$(printf '\261\270'); mkdir "$folder" && cp job.* "$folder" && cd "$folder" && exec "$@""#;
     bench.start_under(&["sh", "-c", within, "sh"], &["plan", "job.toml"], b"").wait().expect(0);
     let outside = r#"folder=$(printf '\261\270'); exec "$@" --queue "$folder/q.db""#;

@@ -4,17 +4,17 @@ use std::io::Write;
 
 use imbulk_sandbox::Command;
 
-use crate::harness::bench::{Bench, Job};
-use crate::harness::checker::Case;
-use crate::harness::rows::{Asked, csv, plain, tally};
+use imbulk_testkit::results_check::ResultsCheck;
+use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::{Bench, JobFile};
 
 const OPERATION: Command = Command::FriendDelete;
 
 /// Runs a job over what `write` puts into the folder; the rows are those of one CSV.
-fn check(path: &str, with: &[(&'static str, &str)], asked: &[Asked], files: &[(&str, &[u8])], stdin: &[u8]) {
+fn check(path: &str, with: &[(&'static str, &str)], asked: &[InputRow], files: &[(&str, &[u8])], stdin: &[u8]) {
     let bench = Bench::new();
     files.iter().for_each(|(name, bytes)| bench.write(name, bytes));
-    let mut job = Job::new("job", OPERATION).with("input", "path", path);
+    let mut job = JobFile::new("job", OPERATION).with("input", "path", path);
     for (key, value) in with {
         job = job.with("input", key, value);
     }
@@ -24,7 +24,7 @@ fn check(path: &str, with: &[(&'static str, &str)], asked: &[Asked], files: &[(&
     assert_eq!(results.len(), asked.len(), "{output:#?}");
     // The judge counts lines through; several files each begin anew.
     (2..).zip(&mut results).for_each(|(line, row)| row.line = line);
-    Case::clean(&bench, OPERATION, asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, OPERATION, asked, &results).check(&bench);
     assert!(tally(&results)["succeeded"] > asked.len() / 2);
 }
 
@@ -62,7 +62,8 @@ fn a_glob_and_a_list_are_read_in_their_order() {
 
 #[test]
 fn gbk_semicolons_tabs_and_a_byte_order_mark() {
-    let asked: Vec<Asked> = (0..200).map(|n| Asked::pair(&format!("用户{}", n / 3), &format!("朋友{n}"))).collect();
+    let asked: Vec<InputRow> =
+        (0..200).map(|n| InputRow::pair(&format!("用户{}", n / 3), &format!("朋友{n}"))).collect();
     let text = String::from_utf8(csv(OPERATION, &asked)).expect("UTF-8");
     let (gbk, _, _) = encoding_rs::GBK.encode(&text);
     check("\"rows.csv\"", &[("encoding", "\"gbk\"")], &asked, &[("rows.csv", &gbk)], b"");
@@ -88,7 +89,7 @@ fn lines(objects: impl Iterator<Item = serde_json::Value>) -> String {
 #[test]
 fn jsonl_flat_and_in_the_shape_of_the_apis_body() {
     let asked = plain(OPERATION, 300);
-    let from = |row: &Asked| row.from.clone().expect("a pair");
+    let from = |row: &InputRow| row.from.clone().expect("a pair");
     let flat = asked.iter().map(|row| serde_json::json!({"From_Account": from(row), "To_Account": row.account}));
     let flat = lines(flat);
     check("\"rows.jsonl\"", &[], &asked, &[("rows.jsonl", flat.as_bytes())], b"");

@@ -2,14 +2,14 @@
 
 use imbulk_sandbox::{Command, World};
 
-use crate::harness::bench::{Bench, Job, Setup};
-use crate::harness::checker::Case;
-use crate::harness::rows::{Asked, PROTECTED, Row, csv, mixed};
+use imbulk_testkit::results_check::ResultsCheck;
+use imbulk_testkit::rows::{InputRow, PROTECTED, ResultRow, csv, mixed};
+use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 struct Told {
     bench: Bench,
-    asked: Vec<Asked>,
-    results: Vec<Row>,
+    asked: Vec<InputRow>,
+    results: Vec<ResultRow>,
 }
 
 fn told(operation: Command) -> Told {
@@ -17,26 +17,26 @@ fn told(operation: Command) -> Told {
     let asked = mixed(operation, 100);
     bench.write("job.csv", csv(operation, &asked));
     bench.write("keep.txt", PROTECTED);
-    let job = Job::new("job", operation).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    let job = JobFile::new("job", operation).with("guard", "protected", "\"keep.txt\"").write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
-    Case::clean(&bench, operation, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, operation, &asked, &results).check(&bench);
     Told { bench, asked, results }
 }
 
 impl Told {
-    fn complaints(&self, operation: Command, lie: impl FnOnce(&mut Case<'_>)) -> Vec<String> {
-        let mut case = Case::clean(&self.bench, operation, &self.asked, &self.results);
+    fn complaints(&self, operation: Command, lie: impl FnOnce(&mut ResultsCheck<'_>)) -> Vec<String> {
+        let mut case = ResultsCheck::clean(&self.bench, operation, &self.asked, &self.results);
         lie(&mut case);
         self.bench.world(|world| case.complaints(world))
     }
 
     /// The complaints if one row of an outcome said something else.
-    fn with_row(&self, operation: Command, outcome: &str, lie: impl FnOnce(&mut Row)) -> Vec<String> {
+    fn with_row(&self, operation: Command, outcome: &str, lie: impl FnOnce(&mut ResultRow)) -> Vec<String> {
         let mut results = self.results.clone();
         let row = results.iter_mut().find(|row| row.outcome == outcome);
         lie(row.unwrap_or_else(|| panic!("no row is {outcome}")));
-        let case = Case::clean(&self.bench, operation, &self.asked, &results);
+        let case = ResultsCheck::clean(&self.bench, operation, &self.asked, &results);
         self.bench.world(|world| case.complaints(world))
     }
 }
@@ -88,9 +88,9 @@ fn a_touched_row_that_must_not_be_touched_is_found() {
     let told = told(Command::FriendDelete);
     let found = told.complaints(Command::FriendDelete, |case| case.protected.push("friend_00007".to_owned()));
     assert!(found.iter().any(|wrong| wrong.contains("must not be sent, but was touched")), "{found:#?}");
-    let fewer: Vec<Asked> = told.asked.iter().filter(|row| row.account != "friend_00007").cloned().collect();
-    let results: Vec<Row> = told.results.iter().filter(|row| row.account != "friend_00007").cloned().collect();
-    let case = Case::clean(&told.bench, Command::FriendDelete, &fewer, &results);
+    let fewer: Vec<InputRow> = told.asked.iter().filter(|row| row.account != "friend_00007").cloned().collect();
+    let results: Vec<ResultRow> = told.results.iter().filter(|row| row.account != "friend_00007").cloned().collect();
+    let case = ResultsCheck::clean(&told.bench, Command::FriendDelete, &fewer, &results);
     let found = told.bench.world(|world| case.complaints(world));
     assert!(found.iter().any(|wrong| wrong.contains("items were touched, of those asked for")), "{found:#?}");
 }
@@ -127,17 +127,17 @@ fn what_was_sent_again_after_a_certain_answer_is_found() {
 
 #[test]
 fn a_two_way_success_that_the_other_row_had_is_found_unless_an_earlier_attempt_explains_it() {
-    let bench = Bench::with(Setup { world: World::open, ..Setup::default() });
+    let bench = Bench::with(BenchSetup { world: World::open, ..BenchSetup::default() });
     let operation = Command::FriendDelete;
-    let asked = [Asked::pair("a", "b"), Asked::pair("b", "a"), Asked::pair("c", "d")];
+    let asked = [InputRow::pair("a", "b"), InputRow::pair("b", "a"), InputRow::pair("c", "d")];
     bench.write("job.csv", csv(operation, &asked));
-    bench.run(&Job::new("job", operation).both().write(&bench)).expect(3);
+    bench.run(&JobFile::new("job", operation).both().write(&bench)).expect(3);
     let complaints = |both, attempts| {
         let mut results = bench.results("job");
         let second = results.iter_mut().find(|row| row.outcome == "in_doubt").expect("one side was gone");
         second.outcome = "succeeded".to_owned();
         second.attempts = attempts;
-        let case = Case { both, ..Case::clean(&bench, operation, &asked, &results) };
+        let case = ResultsCheck { both, ..ResultsCheck::clean(&bench, operation, &asked, &results) };
         bench.world(|world| case.complaints(world)).len()
     };
     assert_eq!((complaints(true, 2), complaints(true, 1), complaints(false, 2)), (0, 1, 1));

@@ -1,8 +1,5 @@
 //! The real binary against the stand-in for the API: real SQLite, real sockets, real `kill -9`.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod again;
 mod claims;
 mod environment;

@@ -2,8 +2,8 @@
 
 use imbulk_sandbox::Command;
 
-use crate::harness::bench::{Bench, Job};
-use crate::harness::rows::{csv, plain, tally};
+use imbulk_testkit::rows::{csv, plain, tally};
+use imbulk_testkit::{Bench, JobFile};
 
 const OPERATION: Command = Command::AccountDelete;
 
@@ -12,7 +12,7 @@ fn rehearsed_later() -> (Bench, String) {
     let bench = Bench::new();
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 30)));
     bench.faults(&["account_delete:item=70402:#1"]);
-    let job = Job::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).write(&bench);
     bench.run(&job).expect(3);
     bench.imbulk(&["run", &job, "--sandbox"]).expect(0);
     (bench, job)

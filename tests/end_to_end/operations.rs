@@ -3,12 +3,12 @@
 use imbulk_sandbox::Command;
 use serde_json::json;
 
-use crate::harness::bench::{Bench, Job};
-use crate::harness::checker::Case;
-use crate::harness::rows::{Asked, PROTECTED, Row, csv, mixed, tally};
+use imbulk_testkit::results_check::ResultsCheck;
+use imbulk_testkit::rows::{InputRow, PROTECTED, ResultRow, csv, mixed, tally};
+use imbulk_testkit::{Bench, JobFile};
 
 /// Runs rows to their end; bad rows and failures are among them.
-fn run(bench: &Bench, job: Job, operation: Command, asked: &[Asked]) -> Vec<Row> {
+fn run(bench: &Bench, job: JobFile, operation: Command, asked: &[InputRow]) -> Vec<ResultRow> {
     bench.write("job.csv", csv(operation, asked));
     bench.write("keep.txt", PROTECTED);
     bench.run(&job.with("guard", "protected", "\"keep.txt\"").write(bench)).expect(3);
@@ -18,8 +18,8 @@ fn run(bench: &Bench, job: Job, operation: Command, asked: &[Asked]) -> Vec<Row>
 fn all_outcomes(operation: Command, outcomes: &[&str]) {
     let bench = Bench::new();
     let asked = mixed(operation, 1000);
-    let results = run(&bench, Job::new("job", operation), operation, &asked);
-    Case::clean(&bench, operation, &asked, &results).check(&bench);
+    let results = run(&bench, JobFile::new("job", operation), operation, &asked);
+    ResultsCheck::clean(&bench, operation, &asked, &results).check(&bench);
     assert_eq!(tally(&results).into_keys().collect::<Vec<_>>(), outcomes);
 }
 
@@ -47,14 +47,14 @@ fn friend_update_ends_every_row_as_the_server_says() {
 fn a_two_way_delete_takes_both_sides_off_and_no_two_calls_meet() {
     let bench = Bench::new();
     // Few accounts that are From_Account and To_Account of each other's rows, so that calls could meet.
-    let mut asked: Vec<Asked> = (0..40)
+    let mut asked: Vec<InputRow> = (0..40)
         .flat_map(|from: u32| (from + 1..40).step_by(3).map(move |to| (from, to)))
-        .map(|(from, to)| Asked::pair(&format!("user_{from:02}"), &format!("user_{to:02}")))
+        .map(|(from, to)| InputRow::pair(&format!("user_{from:02}"), &format!("user_{to:02}")))
         .collect();
-    asked.push(Asked::pair("user_39", "user_00"));
-    crate::harness::rows::shuffle(&mut asked, 1);
-    let results = run(&bench, Job::new("job", Command::FriendDelete).both(), Command::FriendDelete, &asked);
-    let case = Case { both: true, ..Case::clean(&bench, Command::FriendDelete, &asked, &results) };
+    asked.push(InputRow::pair("user_39", "user_00"));
+    imbulk_testkit::rows::shuffle(&mut asked, 1);
+    let results = run(&bench, JobFile::new("job", Command::FriendDelete).both(), Command::FriendDelete, &asked);
+    let case = ResultsCheck { both: true, ..ResultsCheck::clean(&bench, Command::FriendDelete, &asked, &results) };
     case.check(&bench);
 }
 
@@ -62,16 +62,16 @@ fn a_two_way_delete_takes_both_sides_off_and_no_two_calls_meet() {
 fn a_two_way_friend_delete_all_goes_out_one_by_one() {
     let bench = Bench::new();
     let asked = mixed(Command::FriendDeleteAll, 150);
-    let job = Job::new("job", Command::FriendDeleteAll).both();
+    let job = JobFile::new("job", Command::FriendDeleteAll).both();
     let results = run(&bench, job, Command::FriendDeleteAll, &asked);
-    let case = Case { both: true, ..Case::clean(&bench, Command::FriendDeleteAll, &asked, &results) };
+    let case = ResultsCheck { both: true, ..ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results) };
     case.check(&bench);
 }
 
 #[test]
 fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
     let bench = Bench::new();
-    let update = |n: u32| Asked::pair(&format!("user_{:03}", n % 50), &format!("friend_{:03}", n / 3));
+    let update = |n: u32| InputRow::pair(&format!("user_{:03}", n % 50), &format!("friend_{:03}", n / 3));
     let mut asked = Vec::new();
     for n in 0..300 {
         asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
@@ -84,39 +84,39 @@ fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
             asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
         }
         if n % 9 == 0 {
-            asked.push(update(n).bad());
-            asked.push(update(n).tag("Tag_SNS_IM_Remark", json!("long ".repeat(20))).bad());
+            asked.push(update(n).invalid());
+            asked.push(update(n).tag("Tag_SNS_IM_Remark", json!("long ".repeat(20))).invalid());
         }
     }
-    let results = run(&bench, Job::new("job", Command::FriendUpdate), Command::FriendUpdate, &asked);
-    Case::clean(&bench, Command::FriendUpdate, &asked, &results).check(&bench);
+    let results = run(&bench, JobFile::new("job", Command::FriendUpdate), Command::FriendUpdate, &asked);
+    ResultsCheck::clean(&bench, Command::FriendUpdate, &asked, &results).check(&bench);
     assert_eq!(tally(&results)["duplicate"], 60);
 }
 
 #[test]
 fn a_thousand_friends_of_one_account_go_out_in_one_call() {
     let bench = Bench::new();
-    let asked: Vec<Asked> = (0..2500).map(|n| Asked::pair("user_00002", &format!("friend_{n}"))).collect();
+    let asked: Vec<InputRow> = (0..2500).map(|n| InputRow::pair("user_00002", &format!("friend_{n}"))).collect();
     bench.write("job.csv", csv(Command::FriendDelete, &asked));
-    bench.run(&Job::new("job", Command::FriendDelete).write(&bench)).expect(0);
+    bench.run(&JobFile::new("job", Command::FriendDelete).write(&bench)).expect(0);
     let results = bench.results("job");
-    Case::clean(&bench, Command::FriendDelete, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::FriendDelete, &asked, &results).check(&bench);
     assert_eq!(bench.report().calls, 3);
 }
 
 #[test]
 fn the_caps_hold_and_are_used() {
-    use crate::harness::bench::Setup;
     use imbulk_sandbox::Caps;
-    let bench = Bench::with(Setup { caps: Caps::default(), ..Setup::default() });
-    let asked = crate::harness::rows::plain(Command::FriendDeleteAll, 600);
+    use imbulk_testkit::BenchSetup;
+    let bench = Bench::with(BenchSetup { caps: Caps::default(), ..BenchSetup::default() });
+    let asked = imbulk_testkit::rows::plain(Command::FriendDeleteAll, 600);
     bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    let job = Job::new("job", Command::FriendDeleteAll)
+    let job = JobFile::new("job", Command::FriendDeleteAll)
         .without("limits", "calls_per_second")
         .without("limits", "app_calls_per_second");
     bench.run(&job.write(&bench)).expect(0);
     let results = bench.results("job");
-    Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
     assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
     assert!(bench.report().worst_second >= 100, "{:#?}", bench.report());
 }

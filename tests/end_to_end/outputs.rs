@@ -2,8 +2,8 @@
 
 use imbulk_sandbox::Command;
 
-use crate::harness::bench::{Bench, Job};
-use crate::harness::rows::{csv, plain, tally};
+use imbulk_testkit::rows::{csv, plain, tally};
+use imbulk_testkit::{Bench, JobFile};
 
 #[test]
 fn every_exit_code_is_what_the_contract_says() {
@@ -13,7 +13,7 @@ fn every_exit_code_is_what_the_contract_says() {
     bench.write("bad.csv", "UserID\nuser_1\nuser_1\nmuch_too_long_for_an_id_of_the_api\n");
     bench.write("none.csv", "");
     bench.write("list.txt", "much_too_long_for_an_id_of_the_api\n");
-    let job = |name: &str, input: &str| Job::new(name, accounts).with("input", "path", format!("{input:?}"));
+    let job = |name: &str, input: &str| JobFile::new(name, accounts).with("input", "path", format!("{input:?}"));
     job("good", "good.csv").write(&bench);
     job("rejects", "bad.csv").write(&bench);
     job("allowed", "bad.csv").with("input", "rejects", "\"allow\"").write(&bench);
@@ -22,8 +22,8 @@ fn every_exit_code_is_what_the_contract_says() {
     job("guarded", "good.csv").with("guard", "max_items", 1).write(&bench);
     job("unlisted", "good.csv").with("guard", "protected", "\"lost.txt\"").write(&bench);
     job("listed", "good.csv").with("guard", "protected", "\"list.txt\"").write(&bench);
-    Job::new("untyped", Command::FriendDelete).without("options", "delete_type").write(&bench);
-    Job::new("nobody", accounts).without("app", "sdkappid").with("input", "path", "\"good.csv\"").write(&bench);
+    JobFile::new("untyped", Command::FriendDelete).without("options", "delete_type").write(&bench);
+    JobFile::new("nobody", accounts).without("app", "sdkappid").with("input", "path", "\"good.csv\"").write(&bench);
     for (args, code) in [
         ("", 2),
         ("frobnicate", 2),
@@ -73,8 +73,9 @@ fn every_exit_code_is_what_the_contract_says() {
 #[test]
 fn a_wrong_job_file_is_named_with_its_line_on_stderr() {
     let bench = Bench::new();
-    let text =
-        Job::new("job", Command::AccountDelete).toml(&bench).replace("calls_per_second = 5000", "calls_per_secnd = 5");
+    let text = JobFile::new("job", Command::AccountDelete)
+        .toml(&bench)
+        .replace("calls_per_second = 5000", "calls_per_secnd = 5");
     let line = text.lines().position(|line| line.contains("secnd")).expect("a line") + 1;
     bench.write("job.toml", text);
     let output = bench.run("job.toml").expect(2);
@@ -87,7 +88,7 @@ fn a_wrong_job_file_is_named_with_its_line_on_stderr() {
 fn without_a_key_nothing_starts_and_both_ways_to_give_one_are_named() {
     let mut bench = Bench::new();
     bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 10)));
-    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
     bench.unset_env("IMBULK_SECRET_KEY");
     bench.run(&job).expect(2).says("IMBULK_SECRET_KEY").says("IMBULK_USERSIG");
     bench.set_env("IMBULK_SECRET_KEY", "no key has\ta tab");
@@ -113,7 +114,7 @@ fn the_quickstart_shows_every_row_of_its_file() {
     bench.imbulk(&["results", "quickstart", "--output", "results.csv"]).expect(0);
     let results = std::fs::read_to_string(bench.path("results.csv")).expect("it was written");
     assert_eq!(results.lines().count(), input.lines().count());
-    let rows = crate::harness::rows::parse(&results);
+    let rows = imbulk_testkit::rows::parse(&results);
     for (outcome, rows) in tally(&rows) {
         assert_eq!(outcomes[outcome].as_u64(), Some(rows as u64), "{outcome}");
     }

@@ -4,14 +4,14 @@ use imbulk_sandbox::{Command, World};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::bench::{Bench, Job, Output, Setup};
-use crate::harness::rows::{Asked, csv, plain, tally};
+use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 
 /// A bench with 150 rows of which a signal has ended a run after some calls.
 fn stopped_by(signal: Signal) -> (Bench, String) {
-    let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
+    let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
     let job = slow_job().write(&bench);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
@@ -21,18 +21,18 @@ fn stopped_by(signal: Signal) -> (Bench, String) {
     (bench, job)
 }
 
-fn slow_job() -> Job {
-    Job::new("job", OPERATION).with("limits", "calls_per_second", 100).with("limits", "max_in_flight", 4)
+fn slow_job() -> JobFile {
+    JobFile::new("job", OPERATION).with("limits", "calls_per_second", 100).with("limits", "max_in_flight", 4)
 }
 
 /// No account is missing, so that every run that reaches its end exits with 0.
-fn everybody_exists() -> Setup {
-    Setup { world: || World::open_with_missing(7, 0.0, 0.0), ..Setup::default() }
+fn everybody_exists() -> BenchSetup {
+    BenchSetup { world: || World::open_with_missing(7, 0.0, 0.0), ..BenchSetup::default() }
 }
 
 /// Accounts that the first input does not name.
-fn others(count: usize) -> Vec<Asked> {
-    (0..count).map(|n| Asked::account(&format!("new_{n}"))).collect()
+fn others(count: usize) -> Vec<InputRow> {
+    (0..count).map(|n| InputRow::account(&format!("new_{n}"))).collect()
 }
 
 fn plan(bench: &Bench, job: &str, code: i32) -> Value {
@@ -44,12 +44,12 @@ fn plan_id(bench: &Bench, job: &str) -> String {
     plan(bench, job, 0)["plan_id"].as_str().expect("an id").to_owned()
 }
 
-fn run_plan(bench: &Bench, job: &str, id: &str) -> Output {
+fn run_plan(bench: &Bench, job: &str, id: &str) -> ProgramOutput {
     bench.imbulk(&["run", job, "--execute", "--yes", "--plan", id])
 }
 
 /// Whether the server has received a call for any of these accounts.
-fn received(bench: &Bench, asked: &[Asked]) -> usize {
+fn received(bench: &Bench, asked: &[InputRow]) -> usize {
     bench.world(|world| asked.iter().filter(|row| world.list_counters(&row.account).received > 0).count())
 }
 
@@ -121,7 +121,7 @@ fn only_the_plan_with_the_id_is_sent_and_what_is_different_is_named() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(5)));
     bench.write("keep.txt", "somebody\n");
-    let job = || Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"");
+    let job = || JobFile::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"");
     let file = job().write(&bench);
     let id = plan_id(&bench, &file);
     assert_eq!(plan_id(&bench, &file), id, "nothing has changed");
@@ -152,7 +152,7 @@ fn only_the_plan_with_the_id_is_sent_and_what_is_different_is_named() {
 fn a_run_that_differs_from_the_last_plan_says_so_and_a_later_one_does_not() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(5)));
-    let job = Job::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).write(&bench);
     bench.imbulk(&["plan", &job]).expect(0);
     bench.write("job.csv", csv(OPERATION, &others(6)));
     bench.imbulk(&["plan", &job]).expect(0).says("since then the input changed");
@@ -169,7 +169,7 @@ fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
     let bench = Bench::with(everybody_exists());
     let asked = plain(Command::AccountDelete, 250);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
     let limited = |limit: &str| bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", limit]);
     let mut ended = 0;
     for (limit, code) in [("0", 5), ("7", 5), ("130", 5)] {
@@ -177,7 +177,7 @@ fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
         ended += limit.parse::<usize>().expect("a number");
         let left = tally(&bench.results("job"))["pending"];
         assert_eq!(250 - left, ended);
-        let received = |row: &&Asked| bench.world(|world| world.account_counters(&row.account).received > 0);
+        let received = |row: &&InputRow| bench.world(|world| world.account_counters(&row.account).received > 0);
         assert_eq!(asked.iter().filter(received).count(), ended);
     }
     assert_eq!(status(&bench)[0]["state"], "stopped");
@@ -189,11 +189,11 @@ fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
 fn a_planned_run_is_held_until_its_time_has_passed() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(5)));
-    let held = Job::new("job", OPERATION).with("guard", "hold", "\"1h\"").write(&bench);
+    let held = JobFile::new("job", OPERATION).with("guard", "hold", "\"1h\"").write(&bench);
     bench.run(&held).expect(4).says("guard.hold");
     bench.imbulk(&["plan", &held]).expect(4).says("guard.hold");
     assert_eq!(bench.report().calls, 0);
-    let short = Job::new("job", OPERATION).with("guard", "hold", "\"1ms\"").write(&bench);
+    let short = JobFile::new("job", OPERATION).with("guard", "hold", "\"1ms\"").write(&bench);
     bench.nap();
     bench.nap();
     bench.run(&short).expect(0);
@@ -205,7 +205,7 @@ fn a_finished_run_counts_as_it_did_when_it_is_run_again() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 30)));
     bench.faults(&["account_delete:item=70402:#1"]);
-    let job = Job::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
     bench.run(&job).expect(3);
     let calls = bench.report().calls;
     bench.run(&job).expect(3).says("finished");
@@ -216,7 +216,7 @@ fn a_finished_run_counts_as_it_did_when_it_is_run_again() {
 fn the_plan_is_for_the_app_that_the_environment_names() {
     let mut bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(5)));
-    let job = Job::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).write(&bench);
     bench.set_env("IMBULK_SDKAPPID", "1400000009");
     let shown = plan(&bench, &job, 0);
     let app = &shown["conditions"]["target"]["sdkappid"];
@@ -232,7 +232,7 @@ fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(5)));
     bench.write("keep.txt", "somebody\n");
-    let job = Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    let job = JobFile::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").write(&bench);
     bench.imbulk(&["plan", &job]).expect(0);
     let refused = bench.at_a_terminal(&["run", &job, "--execute"], "1400000002\n").expect(2);
     assert_eq!(bench.report().calls, 0);
@@ -277,7 +277,7 @@ fn again_at_a_terminal_begins_the_new_run_in_place_of_the_unfinished_one() {
 fn an_again_that_was_declined_sends_nothing_later() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(5)));
-    let job = Job::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).write(&bench);
     bench.run(&job).expect(0);
     bench.at_a_terminal(&["run", &job, "--execute", "--again"], "no\n").expect(2);
     let calls = bench.report().calls;
@@ -310,7 +310,7 @@ fn who_presses_ctrl_c_twice_is_asked_for_a_decision_as_well() {
 
 #[test]
 fn what_a_kill_left_in_flight_is_not_sent_beyond_a_limit() {
-    let bench = Bench::with(Setup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
+    let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
     let job = slow_job().write(&bench);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
@@ -362,7 +362,7 @@ fn a_run_that_a_person_ended_is_not_continued_after_the_job_changed() {
 fn a_new_queue_is_announced_with_its_full_path() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(5)));
-    let job = Job::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).write(&bench);
     let path = bench.folder().canonicalize().expect("it is there").join("imbulk.db");
     let first = bench.imbulk(&["plan", &job]).expect(0);
     assert!(first.stderr.contains(&format!("created the queue {}", path.display())), "{}", first.stderr);
@@ -393,8 +393,8 @@ fn a_key_file_is_enough_to_sign_with_and_is_refused_where_others_may_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let mut bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &others(3)));
-    let job = Job::new("job", OPERATION).write(&bench);
-    bench.write("key", crate::harness::bench::KEY);
+    let job = JobFile::new("job", OPERATION).write(&bench);
+    bench.write("key", imbulk_testkit::KEY);
     let path = bench.path("key").display().to_string();
     let chmod = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a file of ours");
     chmod(0o644);
@@ -406,7 +406,7 @@ fn a_key_file_is_enough_to_sign_with_and_is_refused_where_others_may_read_it() {
     assert_eq!(shown["conditions"]["target"]["credentials"]["source"], "IMBULK_SECRET_KEY_FILE");
     bench.run(&job).expect(0);
     bench.imbulk(&["results", "job", "--output", "key"]).expect(2).says("the file with the secret key");
-    assert_eq!(std::fs::read_to_string(&path).expect("a file of ours"), crate::harness::bench::KEY);
+    assert_eq!(std::fs::read_to_string(&path).expect("a file of ours"), imbulk_testkit::KEY);
 }
 
 fn status(bench: &Bench) -> Vec<Value> {

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 
-use crate::harness::bench::Bench;
+use imbulk_testkit::Bench;
 
 const ROWS: usize = 120;
 

@@ -11,8 +11,8 @@ use imbulk::cli::Cli;
 use imbulk_sandbox::Command;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::bench::{APP, Bench, Job};
-use crate::harness::rows::{csv, plain};
+use imbulk_testkit::rows::{csv, plain};
+use imbulk_testkit::{APP, Bench, JobFile};
 
 /// An endpoint that counts who knocks.
 fn counting_endpoint() -> (String, Arc<AtomicU32>) {
@@ -85,7 +85,7 @@ fn nothing_is_sent_without_execute_whatever_is_typed() {
     let (endpoint, knocks) = counting_endpoint();
     bench.set_env("IMBULK_ENDPOINT", &endpoint);
     bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 20)));
-    Job::new("job", Command::AccountDelete).write(&bench);
+    JobFile::new("job", Command::AccountDelete).write(&bench);
     let mut cli = Cli::command();
     cli.build();
     let mut tried = 0;
@@ -121,7 +121,7 @@ fn nothing_is_sent_without_execute_whatever_is_typed() {
 /// `imbulk sandbox` serves until it is told to stop.
 fn serve_and_stop(bench: &Bench, args: &[String]) {
     let listen: &[&str] = if args.iter().any(|arg| arg == "--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
-    let mut command = Process::new(env!("CARGO_BIN_EXE_imbulk"));
+    let mut command = Process::new(imbulk_testkit::program());
     command.args(args).args(listen).env_clear().current_dir(bench.folder());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
     let mut line = String::new();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use imbulk_sandbox::{Caps, Command, Report};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY, PATIENCE, Running, Setup};
-use crate::harness::rows::{csv, plain};
+use imbulk_testkit::rows::{csv, plain};
+use imbulk_testkit::{ADMIN, APP, Bench, BenchSetup, JobFile, KEY, PATIENCE, RunningProgram};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 const CAP: u32 = 200;
@@ -22,7 +22,7 @@ struct Server {
 
 impl Server {
     fn start(bench: &Bench) -> Self {
-        let mut command = Process::new(env!("CARGO_BIN_EXE_imbulk"));
+        let mut command = Process::new(imbulk_testkit::program());
         let app = APP.to_string();
         command.args(["sandbox", "--listen", "127.0.0.1:0", "--sdkappid", &app, "--identifier", ADMIN]);
         command.env_clear().env("IMBULK_SECRET_KEY", KEY).current_dir(bench.folder());
@@ -72,20 +72,20 @@ impl Drop for Server {
 fn job(bench: &Bench, name: &str, endpoint: &str) -> String {
     let operation = if name == "one" { OPERATION } else { Command::FriendDelete };
     bench.write(&format!("{name}.csv"), csv(operation, &plain(operation, 20_000)));
-    Job::new(name, operation)
+    JobFile::new(name, operation)
         .with("limits", "calls_per_second", CAP)
         .with("limits", "app_calls_per_second", CAP)
         .with("app", "endpoint", format!("{endpoint:?}"))
         .write(bench)
 }
 
-fn start(bench: &Bench, name: &str, endpoint: &str) -> Running {
+fn start(bench: &Bench, name: &str, endpoint: &str) -> RunningProgram {
     let (job, queue) = (job(bench, name, endpoint), format!("{name}.db"));
     bench.start(&["--queue", &queue, "run", &job, "--execute", "--yes"], b"")
 }
 
 fn bench() -> Bench {
-    Bench::with(Setup { caps: Caps::default().with_app(CAP), ..Setup::default() })
+    Bench::with(BenchSetup { caps: Caps::default().with_app(CAP), ..BenchSetup::default() })
 }
 
 /// Longer than the time-out of an exchange: calls are given up, and lie in its sockets all the same.
@@ -154,7 +154,7 @@ fn a_ledger_that_is_replaced_stops_all_its_users() {
 fn a_ledger_of_this_machine_is_gone_when_its_last_user_is() {
     let bench = bench();
     bench.write("few.csv", csv(OPERATION, &plain(OPERATION, 5)));
-    let job = Job::new("few", OPERATION).with("app", "endpoint", format!("{:?}", bench.endpoint())).write(&bench);
+    let job = JobFile::new("few", OPERATION).with("app", "endpoint", format!("{:?}", bench.endpoint())).write(&bench);
     let mut running = start(&bench, "one", &bench.endpoint());
     bench.until_calls(50, &mut running);
     let few = bench.imbulk(&["--queue", "few.db", "run", &job, "--execute", "--yes"]);

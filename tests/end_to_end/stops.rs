@@ -1,30 +1,30 @@
-//! Told to stop, and run twice: what is under way ends, and the next run goes on. Kills are in tests/chaos/kills.rs.
+//! Told to stop, and run twice: what is under way ends, and the next run goes on. Kills are in tests/chaos/kills/mod.rs.
 
 use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
 
-use crate::harness::bench::{Bench, Job, Setup};
-use crate::harness::checker::{Case, End};
-use crate::harness::rows::{Asked, PROTECTED, csv, plain, tally};
+use imbulk_testkit::results_check::{Completion, ResultsCheck};
+use imbulk_testkit::rows::{InputRow, PROTECTED, csv, plain, tally};
+use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 const CAP: u32 = 150;
 const IN_FLIGHT: u64 = 12;
 
 /// Calls take 10 to 20 ms, so that a kill meets some of them under way.
-fn slow(operation: Command) -> Setup {
+fn slow(operation: Command) -> BenchSetup {
     let caps = Caps::default().with_app(CAP).with(operation, CAP);
-    Setup { caps, latency: std::time::Duration::from_millis(10), ..Setup::default() }
+    BenchSetup { caps, latency: std::time::Duration::from_millis(10), ..BenchSetup::default() }
 }
 
-fn job(operation: Command) -> Job {
-    Job::new("job", operation)
+fn job(operation: Command) -> JobFile {
+    JobFile::new("job", operation)
         .with("limits", "calls_per_second", CAP)
         .with("limits", "app_calls_per_second", CAP)
         .with("limits", "max_in_flight", IN_FLIGHT)
         .with("retry", "max_attempts", 40)
 }
 
-fn prepare(bench: &Bench, operation: Command, asked: &[Asked]) -> String {
+fn prepare(bench: &Bench, operation: Command, asked: &[InputRow]) -> String {
     bench.write("job.csv", csv(operation, asked));
     bench.write("keep.txt", PROTECTED);
     job(operation).with("guard", "protected", "\"keep.txt\"").write(bench)
@@ -41,12 +41,12 @@ fn a_signal_lets_calls_under_way_finish_and_the_next_run_goes_on() {
         running.signal(signal);
         running.wait().expect(5).says(name);
         let results = bench.results("job");
-        let early = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-        Case { end: End::Early, ..early }.check(&bench);
+        let early = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+        ResultsCheck { completion: Completion::Partial, ..early }.check(&bench);
         assert!(tally(&results)["pending"] > 100, "{:?}", tally(&results));
         bench.run(&job).expect(0);
         let results = bench.results("job");
-        Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+        ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
     }
 }
 
@@ -67,8 +67,8 @@ fn a_second_signal_leaves_at_once() {
     bench.faults(&[]);
     bench.run(&job).expect(0);
     let results = bench.results("job");
-    let case = Case::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    Case { resends: 50, ..case }.check(&bench);
+    let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
+    ResultsCheck { resends: 50, ..case }.check(&bench);
 }
 
 #[test]
@@ -89,5 +89,5 @@ fn a_second_runner_is_told_the_first_ones_pid_and_status_works_beside_it() {
     assert_eq!(bench.results("job").len(), 300);
     running.wait().expect(0);
     let results = bench.results("job");
-    Case::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
+    ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
 }

@@ -3,33 +3,34 @@
 use imbulk_sandbox::{Caps, Command, World};
 use serde_json::json;
 
-use crate::harness::bench::{Bench, Job, Setup};
-use crate::harness::checker::Case;
-use crate::harness::rows::{Asked, csv, plain};
+use imbulk_testkit::results_check::ResultsCheck;
+use imbulk_testkit::rows::{InputRow, csv, plain};
+use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 const CAP: u32 = 100;
 
-fn capped() -> Setup {
-    Setup {
+fn capped() -> BenchSetup {
+    BenchSetup {
         caps: Caps::default().with_app(CAP),
         world: World::open,
         latency: std::time::Duration::from_millis(5),
-        ..Setup::default()
+        ..BenchSetup::default()
     }
 }
 
-fn at_full_speed(name: &str, operation: Command) -> Job {
-    Job::new(name, operation).with("limits", "calls_per_second", 200).with("limits", "app_calls_per_second", CAP)
+fn at_full_speed(name: &str, operation: Command) -> JobFile {
+    JobFile::new(name, operation).with("limits", "calls_per_second", 200).with("limits", "app_calls_per_second", CAP)
 }
 
 #[test]
 fn two_jobs_of_one_run_share_accounts_and_the_cap_of_the_app() {
     let bench = Bench::with(capped());
     // Both write the lists of the same few accounts, each other friends of theirs.
-    let pairs =
-        |of: &str| (0..600).map(|n| Asked::pair(&format!("user_{}", n / 5), &format!("{of}_{n}"))).collect::<Vec<_>>();
+    let pairs = |of: &str| {
+        (0..600).map(|n| InputRow::pair(&format!("user_{}", n / 5), &format!("{of}_{n}"))).collect::<Vec<_>>()
+    };
     let deleted = pairs("former");
-    let updated: Vec<Asked> =
+    let updated: Vec<InputRow> =
         pairs("present").into_iter().map(|row| row.tag("Tag_SNS_IM_Remark", json!("still here"))).collect();
     bench.write("delete.csv", csv(Command::FriendDelete, &deleted));
     bench.write("update.csv", csv(Command::FriendUpdate, &updated));
@@ -40,8 +41,8 @@ fn two_jobs_of_one_run_share_accounts_and_the_cap_of_the_app() {
         [("delete", Command::FriendDelete, &deleted), ("update", Command::FriendUpdate, &updated)]
     {
         let results = bench.results(job);
-        let case = Case::clean(&bench, operation, asked, &results);
-        Case { both: operation == Command::FriendDelete, others: 600, ..case }.check(&bench);
+        let case = ResultsCheck::clean(&bench, operation, asked, &results);
+        ResultsCheck { both: operation == Command::FriendDelete, others: 600, ..case }.check(&bench);
     }
     assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
 }
@@ -63,8 +64,8 @@ fn two_processes_with_a_queue_each_share_the_cap_of_the_app() {
     }
     for (name, rows) in [("one", one), ("other", other)] {
         let results = bench.results_with(&["--queue", &format!("{name}.db"), "results", name]);
-        let case = Case::clean(&bench, Command::FriendDeleteAll, rows, &results);
-        Case { others: 150, ..case }.check(&bench);
+        let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, rows, &results);
+        ResultsCheck { others: 150, ..case }.check(&bench);
     }
     assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
 }

@@ -3,7 +3,7 @@
 use imbulk::queue::{Loader, Queue, QueueError, Reader, RunId, Write};
 
 use crate::fixture::*;
-use crate::forge::forge;
+use imbulk_testkit::reseal::change_and_reseal;
 
 /// A finished run with a line in every table: rows 0..8 sent, 8 rejected, 9 a duplicate of 0.
 async fn finished(place: &Place) -> (Queue, RunId) {
@@ -198,7 +198,7 @@ async fn forged_checksums_pass_so_that_it_is_they_that_tell() {
     let place = Place::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
-    forge(&place.file(), &["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')"]).await;
+    change_and_reseal(&place.file(), &["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')"]).await;
     let page = queue.reader().await.unwrap().page(run, 0, 9, 9).await.unwrap();
     assert_eq!(page[0].items[1].account.as_str(), "u7");
 }

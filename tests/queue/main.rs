@@ -1,8 +1,5 @@
 //! The queue against real files: what it stores, what it refuses, and what is left of it after a crash.
 
-#[path = "../harness/forge.rs"]
-mod forge;
-
 mod fixture;
 
 mod damage;

@@ -6,7 +6,7 @@ use imbulk::domain::response::verdict::{BatchSplit, Charge, Resend, Verdict, Wai
 use imbulk::queue::{Queue, QueueError, Reader, RunId, Write, Written};
 
 use crate::fixture::*;
-use crate::forge::forge;
+use imbulk_testkit::reseal::change_and_reseal;
 
 /// A run of three requests: 0..4, 4..8 and 8..10.
 async fn three(place: &Place) -> (Queue, RunId, Vec<Request>) {
@@ -242,7 +242,7 @@ async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
     let back = "UPDATE payload SET accounts = replace('u4 u5 u6 u7', ' ', char(10)) WHERE request = 2";
     for sound in ["UPDATE payload SET accounts = 'u0' WHERE request = 2", back] {
         assert!(place.open().await.rescue().await.is_err());
-        forge(&place.file(), &[sound]).await;
+        change_and_reseal(&place.file(), &[sound]).await;
     }
     assert_eq!(place.open().await.rescue().await.unwrap().len(), 2);
 }
@@ -254,7 +254,7 @@ async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number(
     intend(&mut queue, &[1, 3]).await.unwrap();
     drop(queue);
     let sql = "UPDATE payload SET accounts = 'u8' || char(10) || 'u3' WHERE request = 3";
-    forge(&place.file(), &[sql]).await;
+    change_and_reseal(&place.file(), &[sql]).await;
     let refused = place.open().await.rescue().await.unwrap_err().to_string();
     assert!(refused.contains("requests 1 and 3 are both being sent"), "{refused}");
     assert_eq!(place.number("SELECT count(*) FROM request WHERE in_doubt > 0").await, 0, "nothing was changed");

@@ -6,13 +6,14 @@ use std::time::Duration;
 use imbulk_sandbox::{Caps, Command, World};
 use serde_json::json;
 
-use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};
-use crate::harness::checker::Case;
-use crate::harness::means::{self, Means};
-use crate::harness::rows::{self, Asked, Row, csv, plain};
-use crate::power::ground::Ground;
+use crate::power::mount_namespace::MountNamespace;
+use imbulk_testkit::requirements::{self, Requirement};
+use imbulk_testkit::results_check::ResultsCheck;
+use imbulk_testkit::rows::{self, InputRow, ResultRow, csv, plain};
+use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
 
-const NEEDS: &[Means] = &[Means::Root, Means::Tool("unshare"), Means::Tool("nsenter"), Means::Tool("mount")];
+const NEEDS: &[Requirement] =
+    &[Requirement::Root, Requirement::Tool("unshare"), Requirement::Tool("nsenter"), Requirement::Tool("mount")];
 const IN_FLIGHT: u64 = 2;
 /// Items of an account_delete.
 const ITEMS: u64 = 100;
@@ -20,9 +21,9 @@ const ITEMS: u64 = 100;
 /// A run whose queue lies on a small disk.
 struct Small {
     bench: Bench,
-    ground: Ground,
+    namespace: MountNamespace,
     job: String,
-    asked: Vec<Asked>,
+    asked: Vec<InputRow>,
 }
 
 /// Nobody is there: every row leaves a line in the queue.
@@ -31,57 +32,57 @@ fn empty_world() -> World {
 }
 
 impl Small {
-    fn new(operation: Command, asked: Vec<Asked>, size: &str) -> Self {
+    fn new(operation: Command, asked: Vec<InputRow>, size: &str) -> Self {
         let caps = Caps::default().with_app(FAST).with(operation, FAST);
-        let setup = Setup { world: empty_world, caps, latency: Duration::from_millis(3), seed: 1 };
+        let setup = BenchSetup { world: empty_world, caps, latency: Duration::from_millis(3), seed: 1 };
         let mut bench = Bench::with(setup);
-        let mut ground = Ground::new();
+        let mut namespace = MountNamespace::new();
         let disk = bench.path("disk");
-        ground.sh(&format!("mkdir {0} && mount -t tmpfs -o size={size} none {0}", disk.display()));
+        namespace.sh(&format!("mkdir {0} && mount -t tmpfs -o size={size} none {0}", disk.display()));
         bench.set_env("IMBULK_QUEUE", &disk.join("imbulk.db").display().to_string());
         bench.write("job.csv", csv(operation, &asked));
-        let job = Job::new("job", operation)
+        let job = JobFile::new("job", operation)
             .with("limits", "max_in_flight", IN_FLIGHT)
             .with("stop", "failed_share", "1.0")
             .write(&bench);
-        Self { bench, ground, job, asked }
+        Self { bench, namespace, job, asked }
     }
 
     fn disk(&self) -> PathBuf {
         self.bench.path("disk")
     }
 
-    fn start(&self, args: &[&str]) -> Running {
+    fn start(&self, args: &[&str]) -> RunningProgram {
         self.start_under(&[], args)
     }
 
-    fn start_under(&self, wrapper: &[&str], args: &[&str]) -> Running {
-        let enter = self.ground.enter(self.bench.folder());
+    fn start_under(&self, wrapper: &[&str], args: &[&str]) -> RunningProgram {
+        let enter = self.namespace.enter(self.bench.folder());
         let wrapper: Vec<&str> = enter.iter().map(String::as_str).chain(wrapper.iter().copied()).collect();
         self.bench.start_under(&wrapper, args, b"")
     }
 
-    fn run(&self) -> Output {
+    fn run(&self) -> ProgramOutput {
         self.start(&["run", &self.job, "--execute", "--yes"]).wait()
     }
 
     /// Somebody else takes all that is left.
     fn fill(&mut self) {
         let filler = self.disk().join("filler");
-        self.ground.sh(&format!("cat /dev/zero > {} 2>/dev/null || true", filler.display()));
+        self.namespace.sh(&format!("cat /dev/zero > {} 2>/dev/null || true", filler.display()));
     }
 
     fn free(&mut self) {
         let filler = self.disk().join("filler");
-        self.ground.sh(&format!("rm {}", filler.display()));
+        self.namespace.sh(&format!("rm {}", filler.display()));
     }
 
     fn resize(&mut self, size: &str) {
         let disk = self.disk();
-        self.ground.sh(&format!("mount -o remount,size={size} {}", disk.display()));
+        self.namespace.sh(&format!("mount -o remount,size={size} {}", disk.display()));
     }
 
-    fn results(&self) -> Vec<Row> {
+    fn results(&self) -> Vec<ResultRow> {
         rows::parse(&self.start(&["results", "job"]).wait().expect(0).stdout)
     }
 
@@ -89,8 +90,8 @@ impl Small {
     #[track_caller]
     fn judge(&self, resends: u64) {
         let results = self.results();
-        let case = Case::clean(&self.bench, Command::AccountDelete, &self.asked, &results);
-        Case { resends, protected: Vec::new(), ..case }.check(&self.bench);
+        let case = ResultsCheck::clean(&self.bench, Command::AccountDelete, &self.asked, &results);
+        ResultsCheck { resends, protected: Vec::new(), ..case }.check(&self.bench);
     }
 }
 
@@ -100,14 +101,14 @@ fn accounts(rows: usize, size: &str) -> Small {
 
 /// It names the file, how much is free, and what to do.
 #[track_caller]
-fn tells(output: Output, code: i32, path: &Path) {
+fn tells(output: ProgramOutput, code: i32, path: &Path) {
     let output = output.expect(code).says(&path.display().to_string()).says("are free at").says("hint: ");
     assert!(!output.stderr.contains("panicked") && !output.stderr.contains("internal error"), "{output:#?}");
 }
 
 #[test]
 fn a_disk_that_is_full_while_loading_sends_nothing_and_the_next_run_loads_again() {
-    if !means::has("full disk", NEEDS) {
+    if !requirements::are_met("full disk", NEEDS) {
         return;
     }
     let mut small = accounts(60_000, "700k");
@@ -120,13 +121,13 @@ fn a_disk_that_is_full_while_loading_sends_nothing_and_the_next_run_loads_again(
 
 #[test]
 fn a_disk_that_takes_no_more_rows_that_wait_sends_nothing_and_leaves_nothing_behind() {
-    if !means::has("full disk", NEEDS) {
+    if !requirements::are_met("full disk", NEEDS) {
         return;
     }
     // More than waits in memory.
     let remark = "x".repeat(490);
     let tags = ["Tag_SNS_Custom_One", "Tag_SNS_Custom_Two"];
-    let fat = |row: Asked| tags.iter().fold(row, |row, tag| row.tag(tag, json!(remark)));
+    let fat = |row: InputRow| tags.iter().fold(row, |row, tag| row.tag(tag, json!(remark)));
     let rows = plain(Command::FriendUpdate, 50_000).into_iter().map(fat).collect();
     let mut small = Small::new(Command::FriendUpdate, rows, "6m");
     let plan = ["plan", &small.job.clone()];
@@ -139,7 +140,7 @@ fn a_disk_that_takes_no_more_rows_that_wait_sends_nothing_and_leaves_nothing_beh
 
 #[test]
 fn a_run_stops_before_its_disk_is_full_so_that_nothing_in_flight_is_in_doubt() {
-    if !means::has("full disk", NEEDS) {
+    if !requirements::are_met("full disk", NEEDS) {
         return;
     }
     for size in [8, 12] {
@@ -164,7 +165,7 @@ fn a_run_stops_before_its_disk_is_full_so_that_nothing_in_flight_is_in_doubt() {
 
 #[test]
 fn a_disk_that_somebody_else_fills_at_once_costs_no_more_than_asking_again() {
-    if !means::has("full disk", NEEDS) {
+    if !requirements::are_met("full disk", NEEDS) {
         return;
     }
     let mut small = accounts(40_000, "32m");
@@ -185,7 +186,7 @@ fn a_disk_that_somebody_else_fills_at_once_costs_no_more_than_asking_again() {
 
 #[test]
 fn results_that_find_no_room_leave_the_old_file_and_no_half_one() {
-    if !means::has("full disk", NEEDS) {
+    if !requirements::are_met("full disk", NEEDS) {
         return;
     }
     let mut small = accounts(20_000, "16m");
@@ -194,10 +195,10 @@ fn results_that_find_no_room_leave_the_old_file_and_no_half_one() {
     let output = ["results", "job", "--output", &file.display().to_string()].map(str::to_owned);
     let output: Vec<&str> = output.iter().map(String::as_str).collect();
     let at = file.display();
-    small.ground.sh(&format!("echo old > {at}"));
+    small.namespace.sh(&format!("echo old > {at}"));
     small.fill();
     tells(small.start(&output).wait(), 1, &file);
-    small.ground.sh(&format!(
+    small.namespace.sh(&format!(
         "test \"$(cat {at})\" = old && test -z \"$(ls -A {0}/.imbulk-* 2>/dev/null)\"",
         small.disk().display()
     ));
@@ -206,6 +207,6 @@ fn results_that_find_no_room_leave_the_old_file_and_no_half_one() {
     small.start_under(&stdout, &["results", "job"]).wait().expect(1).says("No space left");
     small.free();
     small.start(&output).wait().expect(0);
-    small.ground.sh(&format!("test $(wc -l < {at}) = 20001"));
+    small.namespace.sh(&format!("test $(wc -l < {at}) = 20001"));
     small.judge(0);
 }

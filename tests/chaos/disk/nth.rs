@@ -10,12 +10,12 @@ use rand::RngExt;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use crate::harness::bench::{Bench, FAST, Job, Output, Setup};
-use crate::harness::checker::{Case, End};
-use crate::harness::means::{self, Means};
-use crate::harness::rows::{self, Asked, Row, csv, plain};
+use imbulk_testkit::requirements::{self, Requirement};
+use imbulk_testkit::results_check::{Completion, ResultsCheck};
+use imbulk_testkit::rows::{self, InputRow, ResultRow, csv, plain};
+use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput};
 
-const NEEDS: &[Means] = &[Means::Tool("strace")];
+const NEEDS: &[Requirement] = &[Requirement::Tool("strace")];
 /// What is done to these files. Reads, too: a page that can't be read is no page.
 const CALLS: [&str; 9] =
     ["pwrite64", "fdatasync", "fsync", "ftruncate", "pread64", "openat", "write", "unlink", "flock"];
@@ -49,16 +49,16 @@ struct Point {
 struct Stage {
     bench: Bench,
     job: String,
-    asked: Vec<Asked>,
+    asked: Vec<InputRow>,
 }
 
 impl Stage {
     fn new() -> Self {
         let caps = Caps::default().with_app(FAST).with(Command::FriendDelete, FAST);
-        let bench = Bench::with(Setup { caps, latency: Duration::from_millis(3), ..Setup::default() });
+        let bench = Bench::with(BenchSetup { caps, latency: Duration::from_millis(3), ..BenchSetup::default() });
         let asked = plain(Command::FriendDelete, ROWS);
         bench.write("job.csv", csv(Command::FriendDelete, &asked));
-        let job = Job::new("job", Command::FriendDelete).with("limits", "max_in_flight", IN_FLIGHT).write(&bench);
+        let job = JobFile::new("job", Command::FriendDelete).with("limits", "max_in_flight", IN_FLIGHT).write(&bench);
         Self { bench, job, asked }
     }
 
@@ -72,7 +72,7 @@ impl Stage {
     }
 
     /// Runs under strace, which sees the calls on those files and no others.
-    fn traced(&self, files: Files, options: &[&str]) -> Output {
+    fn traced(&self, files: Files, options: &[&str]) -> ProgramOutput {
         let files = self.paths(files);
         let files = files.iter().flat_map(|file| ["-P", file]);
         let wrapper: Vec<&str> =
@@ -81,14 +81,14 @@ impl Stage {
     }
 
     /// Every row and its outcome; none before the input is loaded.
-    fn results(&self) -> Vec<Row> {
+    fn results(&self) -> Vec<ResultRow> {
         let output = self.bench.imbulk(&["results", "job"]);
         if output.code == 0 { rows::parse(&output.stdout) } else { Vec::new() }
     }
 
-    fn case<'a>(&'a self, results: &'a [Row]) -> Case<'a> {
-        let case = Case::clean(&self.bench, Command::FriendDelete, &self.asked, results);
-        Case { protected: Vec::new(), resends: IN_FLIGHT * ITEMS, ..case }
+    fn case<'a>(&'a self, results: &'a [ResultRow]) -> ResultsCheck<'a> {
+        let case = ResultsCheck::clean(&self.bench, Command::FriendDelete, &self.asked, results);
+        ResultsCheck { protected: Vec::new(), resends: IN_FLIGHT * ITEMS, ..case }
     }
 
     /// The accounts whose list a request found `sending` is about.
@@ -109,7 +109,7 @@ impl Stage {
     }
 
     /// What the server was asked to do and has no outcome must be found `sending`.
-    fn nothing_in_flight_is_forgotten(&self, results: &[Row], point: Point) {
+    fn nothing_in_flight_is_forgotten(&self, results: &[ResultRow], point: Point) {
         let sending = self.sending();
         for row in results.iter().filter(|row| row.outcome == "pending") {
             let from = row.from.as_deref().expect("a pair");
@@ -152,7 +152,7 @@ fn strike(point: Point) -> bool {
     let struck = stage.traced(point.files, &["-o", "/dev/null", "-e", &inject]);
     let results = stage.results();
     if !results.is_empty() {
-        Case { end: End::Early, ..stage.case(&results) }.check(&stage.bench);
+        ResultsCheck { completion: Completion::Partial, ..stage.case(&results) }.check(&stage.bench);
         stage.nothing_in_flight_is_forgotten(&results, point);
     }
     let broke_off = match struck.code {
@@ -172,7 +172,7 @@ fn strike(point: Point) -> bool {
     broke_off
 }
 
-fn names_file_and_cause(output: &Output, bench: &Bench, point: Point) {
+fn names_file_and_cause(output: &ProgramOutput, bench: &Bench, point: Point) {
     let text = &output.stderr;
     let is_plain = text.contains("error: ") && !text.contains("panicked") && !text.contains("internal error");
     let named = match point.files {
@@ -201,7 +201,7 @@ fn wanted() -> usize {
 
 #[test]
 fn whatever_call_on_the_disk_fails_nothing_is_lost_and_the_next_run_goes_on() {
-    if !means::has("I/O errors", NEEDS) {
+    if !requirements::are_met("I/O errors", NEEDS) {
         return;
     }
     let all = points();

@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
 use super::{Victim, Work, told};
-use crate::harness::bench::{FAST, Output};
-use crate::harness::rows::{Asked, PROTECTED, csv, mixed};
+use imbulk_testkit::rows::{InputRow, PROTECTED, csv, mixed};
+use imbulk_testkit::{FAST, ProgramOutput};
 
 const OPERATION: Command = Command::FriendDelete;
 /// Code with which items fail until the user wants another try.
@@ -90,7 +90,7 @@ impl Point {
         victim.ask_all(victim.copy());
     }
 
-    fn armed(&self, victim: &mut Victim, run: impl FnOnce(&Victim) -> Output) -> Output {
+    fn armed(&self, victim: &mut Victim, run: impl FnOnce(&Victim) -> ProgramOutput) -> ProgramOutput {
         victim.bench.set_env("IMBULK_FAIL_POINT", &self.name());
         let output = run(victim);
         victim.bench.unset_env("IMBULK_FAIL_POINT");
@@ -192,8 +192,8 @@ impl Point {
 const RUN: &[&str] = &["run", "job.toml", "--execute", "--yes"];
 
 /// More rows that are set aside than go into two transactions, and few that are sent.
-pub(super) fn many_aside() -> Vec<Asked> {
-    (0..140_000).map(|n| Asked::account(&format!("user_{:05}", n % 150))).collect()
+pub(super) fn many_aside() -> Vec<InputRow> {
+    (0..140_000).map(|n| InputRow::account(&format!("user_{:05}", n % 150))).collect()
 }
 
 #[test]

@@ -5,13 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ground::Ground;
+use super::mount_namespace::MountNamespace;
 
 /// Room for a queue, a log that is folded at 8 MB, and the journal of the file system.
 const SIZE: &str = "64M";
 
 pub(crate) struct Disk {
-    ground: Ground,
+    namespace: MountNamespace,
     folder: PathBuf,
     cuts: u32,
 }
@@ -19,12 +19,12 @@ pub(crate) struct Disk {
 impl Disk {
     /// A new file system, in a folder of which others see nothing.
     pub(crate) fn new(folder: &Path) -> Self {
-        let mut ground = Ground::new();
+        let mut namespace = MountNamespace::new();
         let at = folder.display();
-        ground.sh(&format!("mkdir {at}/images {at}/disk && mount -t tmpfs none {at}/images"));
-        let mut disk = Self { ground, folder: folder.to_owned(), cuts: 0 };
+        namespace.sh(&format!("mkdir {at}/images {at}/disk && mount -t tmpfs none {at}/images"));
+        let mut disk = Self { namespace, folder: folder.to_owned(), cuts: 0 };
         let image = disk.image(0);
-        disk.ground.sh(&format!("truncate -s {SIZE} {image} && mkfs.ext4 -q {image}"));
+        disk.namespace.sh(&format!("truncate -s {SIZE} {image} && mkfs.ext4 -q {image}"));
         disk.mount();
         disk
     }
@@ -36,7 +36,7 @@ impl Disk {
 
     /// What runs a program that sees it.
     pub(crate) fn enter(&self) -> Vec<String> {
-        self.ground.enter(&self.folder)
+        self.namespace.enter(&self.folder)
     }
 
     /// Cuts the power: what has reached the disk is there again, with its journal replayed, and nothing else. Whoever
@@ -45,8 +45,8 @@ impl Disk {
         let (before, after) = (self.image(self.cuts), self.image(self.cuts + 1));
         let at = self.mountpoint();
         // The copy is made before anything else: to unmount is to write.
-        self.ground.sh(&format!("cp --sparse=always {before} {after}"));
-        self.ground.sh(&format!("umount --lazy {} && rm {before}", at.display()));
+        self.namespace.sh(&format!("cp --sparse=always {before} {after}"));
+        self.namespace.sh(&format!("umount --lazy {} && rm {before}", at.display()));
         self.cuts += 1;
         self.mount();
     }
@@ -57,6 +57,6 @@ impl Disk {
 
     fn mount(&mut self) {
         let (image, at) = (self.image(self.cuts), self.mountpoint());
-        self.ground.sh(&format!("mount -o loop,commit=300 {image} {}", at.display()));
+        self.namespace.sh(&format!("mount -o loop,commit=300 {image} {}", at.display()));
     }
 }

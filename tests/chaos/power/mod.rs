@@ -1,6 +1,6 @@
 //! The power is cut.
 
-pub(crate) mod ground;
+pub(crate) mod mount_namespace;
 
 mod disk;
 
@@ -11,19 +11,19 @@ use imbulk_sandbox::{Caps, Command};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};
-use crate::harness::checker::Case;
-use crate::harness::means::{self, Means};
-use crate::harness::rows::{self, Asked, PROTECTED, Row, csv, mixed};
 use disk::Disk;
+use imbulk_testkit::requirements::{self, Requirement};
+use imbulk_testkit::results_check::ResultsCheck;
+use imbulk_testkit::rows::{self, InputRow, PROTECTED, ResultRow, csv, mixed};
+use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
 
-const NEEDS: &[Means] = &[
-    Means::Root,
-    Means::Tool("unshare"),
-    Means::Tool("nsenter"),
-    Means::Tool("mount"),
-    Means::Tool("mkfs.ext4"),
-    Means::Tool("strace"),
+const NEEDS: &[Requirement] = &[
+    Requirement::Root,
+    Requirement::Tool("unshare"),
+    Requirement::Tool("nsenter"),
+    Requirement::Tool("mount"),
+    Requirement::Tool("mkfs.ext4"),
+    Requirement::Tool("strace"),
 ];
 const IN_FLIGHT: u64 = 12;
 /// Items of a call: rows that share an account.
@@ -40,7 +40,7 @@ struct Night {
     bench: Bench,
     disk: Disk,
     job: String,
-    asked: Vec<Asked>,
+    asked: Vec<InputRow>,
     dice: SmallRng,
 }
 
@@ -56,14 +56,15 @@ struct Losses {
 impl Night {
     fn new(operation: Command, seed: u64) -> Self {
         let caps = Caps::default().with_app(FAST).with(operation, FAST);
-        let mut bench = Bench::with(Setup { caps, latency: Duration::from_millis(5), seed, ..Setup::default() });
+        let mut bench =
+            Bench::with(BenchSetup { caps, latency: Duration::from_millis(5), seed, ..BenchSetup::default() });
         let disk = Disk::new(bench.folder());
         let queue = disk.mountpoint().join("imbulk.db");
         bench.set_env("IMBULK_QUEUE", &queue.display().to_string());
         let asked = mixed(operation, ROWS);
         bench.write("job.csv", csv(operation, &asked));
         bench.write("keep.txt", PROTECTED);
-        let job = Job::new("job", operation)
+        let job = JobFile::new("job", operation)
             .with("limits", "max_in_flight", IN_FLIGHT)
             .with("retry", "max_attempts", 40)
             .with("guard", "protected", "\"keep.txt\"")
@@ -72,18 +73,18 @@ impl Night {
         Self { bench, disk, job, asked, dice: SmallRng::seed_from_u64(seed) }
     }
 
-    fn start(&self, wrapper: &[&str], args: &[&str]) -> Running {
+    fn start(&self, wrapper: &[&str], args: &[&str]) -> RunningProgram {
         let enter = self.disk.enter();
         let wrapper: Vec<&str> = enter.iter().map(String::as_str).chain(wrapper.iter().copied()).collect();
         self.bench.start_under(&wrapper, args, b"")
     }
 
-    fn run(&self) -> Output {
+    fn run(&self) -> ProgramOutput {
         self.start(&[], &["run", &self.job, "--execute", "--yes"]).wait()
     }
 
     /// Every row and its outcome, as anybody may read it beside the runner; none before the input is loaded.
-    fn results(&self) -> Vec<Row> {
+    fn results(&self) -> Vec<ResultRow> {
         let output = self.start(&[], &["results", "job"]).wait();
         if output.code == 0 { rows::parse(&output.stdout) } else { Vec::new() }
     }
@@ -103,7 +104,7 @@ impl Night {
 }
 
 /// `kill -9` for whatever is traced, too: a tracer that dies lets go of it.
-fn kill(running: Running) {
+fn kill(running: RunningProgram) {
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap_or_default();
     for child in children.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)) {
         // It may have ended by itself.
@@ -113,8 +114,8 @@ fn kill(running: Running) {
 }
 
 /// Rows that had an outcome before, and have not the same one now.
-fn losses(before: &[Row], after: &[Row]) -> Losses {
-    let after: HashMap<u64, &Row> = after.iter().map(|row| (row.line, row)).collect();
+fn losses(before: &[ResultRow], after: &[ResultRow]) -> Losses {
+    let after: HashMap<u64, &ResultRow> = after.iter().map(|row| (row.line, row)).collect();
     let ended = before.iter().filter(|row| row.outcome != "pending");
     let mut losses = Losses::default();
     for row in ended {
@@ -140,8 +141,8 @@ fn night(operation: Command, cuts: u64, seed: u64) -> Losses {
     assert!([0, 3].contains(&end.code), "{end:#?}");
     let (bench, results) = (&night.bench, night.results());
     let faults: u64 = bench.report().faults.values().sum();
-    let case = Case::clean(bench, operation, &night.asked, &results);
-    Case { resends: (cuts * IN_FLIGHT + faults) * ITEMS, ..case }.check(bench);
+    let case = ResultsCheck::clean(bench, operation, &night.asked, &results);
+    ResultsCheck { resends: (cuts * IN_FLIGHT + faults) * ITEMS, ..case }.check(bench);
     all
 }
 
@@ -153,7 +154,7 @@ fn cuts() -> u64 {
 
 #[test]
 fn what_was_said_to_be_done_is_still_so_after_the_power_was_cut() {
-    if !means::has("power cut", NEEDS) {
+    if !requirements::are_met("power cut", NEEDS) {
         return;
     }
     let seed: u64 = rand::random();
@@ -176,7 +177,7 @@ fn what_was_said_to_be_done_is_still_so_after_the_power_was_cut() {
 /// the first checkpoint.
 #[test]
 fn without_a_sync_at_each_commit_outcomes_are_lost_and_the_rig_sees_it() {
-    if !means::has("power cut", NEEDS) {
+    if !requirements::are_met("power cut", NEEDS) {
         return;
     }
     let mut night = Night::new(Command::FriendDelete, 7);

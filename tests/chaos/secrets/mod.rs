@@ -17,8 +17,8 @@ use imbulk::api::{SecretKey, sign};
 use imbulk_sandbox::Command;
 use rustix::process::Signal;
 
-use crate::harness::bench::{ADMIN, APP, Bench, Job, KEY, Output, PATIENCE, Running};
-use crate::harness::rows::{Asked, csv, plain};
+use imbulk_testkit::rows::{InputRow, csv, plain};
+use imbulk_testkit::{ADMIN, APP, Bench, JobFile, KEY, PATIENCE, ProgramOutput, RunningProgram};
 use search::Search;
 use servers::{Flaw, Server};
 
@@ -81,7 +81,7 @@ impl Walk {
 
     /// Nothing of what was said holds a secret, and the path was taken.
     #[track_caller]
-    fn heard(&mut self, name: &str, output: &Output, code: i32, says: &str) {
+    fn heard(&mut self, name: &str, output: &ProgramOutput, code: i32, says: &str) {
         SEARCH.nothing_in(output.stdout.as_bytes(), name);
         SEARCH.nothing_in(output.stderr.as_bytes(), name);
         let said = format!("{}\n{}", output.stderr, output.stdout);
@@ -127,8 +127,8 @@ impl Walk {
     }
 }
 
-fn job() -> Job {
-    Job::new("job", OPERATION).with("retry", "max_attempts", 1)
+fn job() -> JobFile {
+    JobFile::new("job", OPERATION).with("retry", "max_attempts", 1)
 }
 
 /// What the stand-in does to every call, the exit code and what is said of it.
@@ -264,7 +264,7 @@ fn nobody_at_home(walk: &mut Walk) {
     assert!(!ledger.exists(), "nothing was sent that it would have to remember");
 }
 
-fn until(walk: &Walk, running: &mut Running, is_so: impl Fn() -> bool) {
+fn until(walk: &Walk, running: &mut RunningProgram, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() && running.is_alive() {
         assert!(begun.elapsed() < PATIENCE, "it does not come to that");
@@ -392,7 +392,7 @@ fn no_secret_shows_in_what_any_command_says_but_usersig() {
     let search = Search::new(&[printed_key]);
     search.nothing_in(printed.stderr.as_bytes(), "usersig");
     search.nothing_below(walk.bench.folder());
-    walk.heard("usersig", &Output { stdout: String::new(), ..printed }, 0, "");
+    walk.heard("usersig", &ProgramOutput { stdout: String::new(), ..printed }, 0, "");
     walk.end(20);
 }
 
@@ -402,9 +402,9 @@ fn no_secret_shows_however_the_program_ends() {
     let mut walk = Walk::new();
     let begin = |walk: &Walk, name: &str| {
         // Accounts of its own: the stand-in goes on writing those of a run that was killed.
-        let accounts: Vec<Asked> = (0..150).map(|n| Asked::account(&format!("{name}_{n}"))).collect();
+        let accounts: Vec<InputRow> = (0..150).map(|n| InputRow::account(&format!("{name}_{n}"))).collect();
         walk.bench.write(&format!("{name}.csv"), csv(OPERATION, &accounts));
-        let job = Job::new(name, OPERATION).write(&walk.bench);
+        let job = JobFile::new(name, OPERATION).write(&walk.bench);
         let line = "ulimit -c unlimited; exec \"$0\" \"$@\"";
         let args = ["-vvv", "--queue", &Walk::queue(name), "run", &job, "--execute", "--yes"];
         let calls = walk.bench.report().calls;
@@ -413,7 +413,7 @@ fn no_secret_shows_however_the_program_ends() {
         walk.bench.until_calls(calls + 1, &mut running);
         running
     };
-    let look = |running: &Running| {
+    let look = |running: &RunningProgram| {
         for file in ["cmdline", "status", "stat", "maps"] {
             let shown = std::fs::read(format!("/proc/{}/{file}", running.pid())).unwrap_or_default();
             SEARCH.nothing_in(&shown, file);

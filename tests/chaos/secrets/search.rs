@@ -113,7 +113,7 @@ impl Search {
 
 #[test]
 fn the_search_finds_every_disguise_and_twelve_characters_are_enough() {
-    let key = crate::harness::bench::KEY;
+    let key = imbulk_testkit::KEY;
     let search = Search::new(&[key]);
     let json = serde_json::json!({ "a": format!("<{key}>") }).to_string();
     for before in ["", "x", "xy"] {
@@ -140,12 +140,12 @@ fn the_search_finds_every_disguise_and_twelve_characters_are_enough() {
 #[test]
 fn a_planted_secret_is_found_in_a_file_of_any_kind() {
     let folder = tempfile::tempdir().expect("a folder");
-    let search = Search::new(&[crate::harness::bench::KEY]);
+    let search = Search::new(&[imbulk_testkit::KEY]);
     let below = folder.path().join("a/b");
     std::fs::create_dir_all(&below).expect("room");
     std::fs::write(below.join("clean.db"), [0; 9000]).expect("room");
     assert_eq!(search.nothing_below(folder.path()), 1);
-    let planted = [&[0; 5000], crate::harness::bench::KEY.as_bytes(), &[255; 3000]].concat();
+    let planted = [&[0; 5000], imbulk_testkit::KEY.as_bytes(), &[255; 3000]].concat();
     std::fs::write(below.join("q.db-wal"), planted).expect("room");
     let looked = std::panic::catch_unwind(|| search.nothing_below(folder.path()));
     assert!(looked.is_err(), "it was not found");

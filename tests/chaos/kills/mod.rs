@@ -1,8 +1,8 @@
 //! Killed with `kill -9`, at random moments and at named ones: run again, it goes on, and nothing is lost, recorded
 //! twice, or sent again without having been in flight.
 
+mod first_load;
 mod points;
-mod young;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use imbulk_sandbox::{Caps, Command};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::checker::{Assessment, Evidence, Kill, Sending};
-use crate::harness::bench::{Bench, FAST, Job, Output, Running, Setup};
-use crate::harness::checker::Case;
-use crate::harness::rows::{Asked, Fit, PROTECTED, csv, mixed, shuffle};
+use imbulk_testkit::journal_check::{Evidence, Findings, InFlightRequest, Kill};
+use imbulk_testkit::results_check::ResultsCheck;
+use imbulk_testkit::rows::{InputRow, PROTECTED, Validity, csv, mixed, shuffle};
+use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
 
 const IN_FLIGHT: usize = 12;
 
@@ -36,11 +36,11 @@ struct Work {
     operation: Command,
     /// Whether deletes take both sides off.
     both: bool,
-    asked: Vec<Asked>,
+    asked: Vec<InputRow>,
 }
 
 impl Work {
-    fn new(operation: Command, asked: Vec<Asked>) -> Self {
+    fn new(operation: Command, asked: Vec<InputRow>) -> Self {
         Self { name: "job", operation, both: false, asked }
     }
 
@@ -50,8 +50,9 @@ impl Work {
 
     /// Items that are sent.
     fn items(&self, protected: &[String]) -> usize {
-        let sent = self.asked.iter().filter(|asked| asked.fit == Fit::Good && !asked.names_one_of(protected));
-        sent.map(Asked::item).collect::<HashSet<_>>().len()
+        let sent =
+            self.asked.iter().filter(|asked| asked.validity == Validity::Valid && !asked.names_one_of(protected));
+        sent.map(InputRow::item).collect::<HashSet<_>>().len()
     }
 }
 
@@ -72,11 +73,11 @@ impl Victim {
     /// Calls take 5 to 10 ms, so that kills meet some under way; `cap` calls a second are sent, and no more allowed.
     fn new(works: Vec<Work>, cap: u32) -> Self {
         let caps = works.iter().fold(Caps::default().with_app(cap), |caps, work| caps.with(work.operation, cap));
-        let bench = Bench::with(Setup { caps, latency: Duration::from_millis(5), ..Setup::default() });
+        let bench = Bench::with(BenchSetup { caps, latency: Duration::from_millis(5), ..BenchSetup::default() });
         bench.write("keep.txt", PROTECTED);
         for work in &works {
             bench.write(&format!("{}.csv", work.name), csv(work.operation, &work.asked));
-            let job = Job::new(work.name, work.operation)
+            let job = JobFile::new(work.name, work.operation)
                 .with("limits", "calls_per_second", cap)
                 .with("limits", "app_calls_per_second", cap)
                 .with("limits", "max_in_flight", IN_FLIGHT)
@@ -89,22 +90,22 @@ impl Victim {
         Self { bench, works, kills, found, retried, protected }
     }
 
-    fn start(&self) -> Running {
+    fn start(&self) -> RunningProgram {
         let files: Vec<String> = self.works.iter().map(Work::file).collect();
         let files = files.iter().map(String::as_str);
         self.bench.start(&["run"].into_iter().chain(files).chain(["--execute", "--yes"]).collect::<Vec<_>>(), b"")
     }
 
-    fn kill(&mut self, running: Running) {
+    fn kill(&mut self, running: RunningProgram) {
         self.bury(&running.kill());
     }
 
     /// Notes what a killed process left in flight, and looks at what it says of itself: every other time by a copy, so
     /// that the next process finds all as the kill left it.
     #[track_caller]
-    fn bury(&mut self, output: &Output) {
+    fn bury(&mut self, output: &ProgramOutput) {
         assert_eq!(output.code, 128 + 9, "it was not killed:\n{}\n{}", output.stdout, output.stderr);
-        let sending = Sending::read(&self.bench.path("imbulk.db"), &mut self.found);
+        let sending = InFlightRequest::read(&self.bench.path("imbulk.db"), &mut self.found);
         self.kills.push(Kill { at: self.bench.now(), sending });
         let queue = if self.kills.len().is_multiple_of(2) { "imbulk.db" } else { self.copy() };
         self.ask(queue);
@@ -112,7 +113,7 @@ impl Victim {
 
     /// Runs to the end, and holds each job against everything.
     #[track_caller]
-    fn judge(&self) -> Vec<(Evidence, Assessment)> {
+    fn judge(&self) -> Vec<(Evidence, Findings)> {
         let mut running = self.start();
         // After a thousand kills there is much to do.
         self.live(&mut running, u64::MAX, Duration::from_mins(15));
@@ -128,25 +129,25 @@ impl Victim {
     }
 
     #[track_caller]
-    fn judge_one(&self, work: &Work) -> (Evidence, Assessment) {
+    fn judge_one(&self, work: &Work) -> (Evidence, Findings) {
         let mut evidence = Evidence::of(&self.bench, work.name, work.operation, &work.asked, &self.kills);
         evidence.retried.clone_from(&self.retried);
         evidence.protected.extend_from_slice(&self.protected);
         let judgement = evidence.check();
         assert!(judgement.sent_again <= evidence.in_flight_at_kills(), "{judgement:?}");
         let refusals: Vec<i64> = self.retried.iter().map(|code| i64::from(*code)).collect();
-        let case = Case::clean(&self.bench, work.operation, &work.asked, &evidence.results);
+        let case = ResultsCheck::clean(&self.bench, work.operation, &work.asked, &evidence.results);
         let protected = evidence.protected.clone();
         let others = self.works.iter().filter(|other| other.name != work.name);
         let others = others.map(|other| other.items(&protected)).sum();
         // Whether each had its reason the journal has told.
         let resends = u64::MAX;
-        Case { both: work.both, resends, refusals: &refusals, protected, others, ..case }.check(&self.bench);
+        ResultsCheck { both: work.both, resends, refusals: &refusals, protected, others, ..case }.check(&self.bench);
         (evidence, judgement)
     }
 
     /// Waits until there were so many calls in all, a time has passed, or the process has ended.
-    fn live(&self, running: &mut Running, calls: u64, time: Duration) {
+    fn live(&self, running: &mut RunningProgram, calls: u64, time: Duration) {
         let begun = Instant::now();
         while self.bench.report().calls < calls && begun.elapsed() < time && running.is_alive() {
             self.bench.nap();
@@ -199,7 +200,7 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
     let judged = victim.judge();
     restarts.sort();
     let (median, last) = (restarts.get(restarts.len() / 2), restarts.last());
-    let sum = |of: fn(&(Evidence, Assessment)) -> usize| judged.iter().map(of).sum::<usize>();
+    let sum = |of: fn(&(Evidence, Findings)) -> usize| judged.iter().map(of).sum::<usize>();
     eprintln!(
         "{what}: {kills} kills over {} rows and {} calls: {} in flight at the kills, {} of them sent again after an answer \
          that was not recorded; first call after a restart: median {median:?}, worst {last:?}",
@@ -242,7 +243,7 @@ fn two_jobs_over_the_same_accounts_killed_again_and_again_lose_nothing_and_doubl
         let (delete, update) = (Command::FriendDelete, Command::FriendUpdate);
         let deleted = mixed(delete, requests / 2 * 3);
         // Of the same lists other friends: what is deleted can't be updated.
-        let present = |mut row: Asked| {
+        let present = |mut row: InputRow| {
             row.account = row.account.replacen("friend_", "present_", 1);
             row
         };
@@ -263,13 +264,15 @@ fn a_two_way_friend_delete_killed_again_and_again_loses_nothing_and_doubles_noth
 
 /// So many accounts, each a friend to be deleted of some others, some of whom ask for the same from their side. In no
 /// order, with duplicates and rows that must not be sent.
-fn tangled(accounts: usize) -> Vec<Asked> {
+fn tangled(accounts: usize) -> Vec<InputRow> {
     let user = |n: usize| format!("user_{:05}", n % accounts);
-    let friends = |n: usize| [n + 1, n + accounts - 1, n + 13].map(|to| Asked::pair(&user(n), &user(to)));
-    let mut rows: Vec<Asked> = (0..accounts).flat_map(friends).collect();
-    let again: Vec<Asked> = rows.iter().step_by(7).cloned().collect();
+    let friends = |n: usize| [n + 1, n + accounts - 1, n + 13].map(|to| InputRow::pair(&user(n), &user(to)));
+    let mut rows: Vec<InputRow> = (0..accounts).flat_map(friends).collect();
+    let again: Vec<InputRow> = rows.iter().step_by(7).cloned().collect();
     rows.extend(again);
-    rows.extend((0..accounts / 20).flat_map(|n| [Asked::pair(&user(n), "vip_1"), Asked::pair("vip_2", &user(n))]));
+    rows.extend(
+        (0..accounts / 20).flat_map(|n| [InputRow::pair(&user(n), "vip_1"), InputRow::pair("vip_2", &user(n))]),
+    );
     shuffle(&mut rows, 42);
     rows
 }

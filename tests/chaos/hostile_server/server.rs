@@ -10,8 +10,8 @@ use tokio::net::tcp::ReadHalf;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 
-use crate::harness::bench::APP;
-use crate::harness::http::receive;
+use imbulk_testkit::APP;
+use imbulk_testkit::http::receive;
 
 /// A call as it arrived.
 pub(super) struct Ask {

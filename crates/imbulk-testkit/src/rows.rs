@@ -1,66 +1,87 @@
-//! Rows: what goes in, and what comes out.
+//! Rows of the input and of the results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use imbulk_sandbox::Command;
 use serde_json::{Value, json};
 
-use crate::harness::bench::ADMIN;
+use crate::app::ADMIN;
 
 /// The tags of a row by name.
-pub(crate) type Tags = BTreeMap<String, Value>;
+pub type Tags = BTreeMap<String, Value>;
 
-/// A row of the input, and whether it can be sent at all.
+/// A row of the input.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Asked {
-    pub(crate) from: Option<String>,
-    pub(crate) account: String,
-    pub(crate) tags: Tags,
-    pub(crate) fit: Fit,
+pub struct InputRow {
+    /// `From_Account`, for operations on pairs.
+    pub from: Option<String>,
+    /// The other account of the pair, or the only account.
+    pub account: String,
+    /// Tag columns.
+    pub tags: Tags,
+    /// Whether imbulk must accept the row.
+    pub validity: Validity,
 }
 
-/// Whether a row keeps the rules of rows; said by whoever made it.
+/// Whether a row follows the rules of the API. The code that makes a row states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fit {
-    Good,
-    Bad,
+pub enum Validity {
+    /// It can be sent.
+    Valid,
+    /// It must be rejected.
+    Invalid,
 }
 
 /// A row of the results.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Row {
-    pub(crate) source: String,
-    pub(crate) line: u64,
-    pub(crate) from: Option<String>,
-    pub(crate) account: String,
-    pub(crate) outcome: String,
-    pub(crate) code: Option<i64>,
-    pub(crate) reason: String,
-    pub(crate) attempts: u32,
-    pub(crate) finished_at: String,
+pub struct ResultRow {
+    /// The input file.
+    pub source: String,
+    /// The line of the input file, from 1.
+    pub line: u64,
+    /// `From_Account`, for operations on pairs.
+    pub from: Option<String>,
+    /// The other account of the pair, or the only account.
+    pub account: String,
+    /// Such as `succeeded`.
+    pub outcome: String,
+    /// The code that decided the outcome.
+    pub code: Option<i64>,
+    /// Why the row has this outcome.
+    pub reason: String,
+    /// The calls that counted.
+    pub attempts: u32,
+    /// RFC 3339; empty while the row is pending.
+    pub finished_at: String,
 }
 
-impl Asked {
-    pub(crate) fn account(account: &str) -> Self {
-        Self { from: None, account: account.to_owned(), tags: Tags::new(), fit: Fit::Good }
+impl InputRow {
+    /// A valid row with one account.
+    pub fn account(account: &str) -> Self {
+        Self { from: None, account: account.to_owned(), tags: Tags::new(), validity: Validity::Valid }
     }
 
-    pub(crate) fn pair(from: &str, to: &str) -> Self {
+    /// A valid row with a pair of accounts.
+    pub fn pair(from: &str, to: &str) -> Self {
         Self { from: Some(from.to_owned()), ..Self::account(to) }
     }
 
-    pub(crate) fn tag(mut self, name: &str, value: Value) -> Self {
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, name: &str, value: Value) -> Self {
         self.tags.insert(name.to_owned(), value);
         self
     }
 
-    pub(crate) fn bad(mut self) -> Self {
-        self.fit = Fit::Bad;
+    /// Marks the row as one that must be rejected.
+    #[must_use]
+    pub fn invalid(mut self) -> Self {
+        self.validity = Validity::Invalid;
         self
     }
 
-    /// What the API reports on.
-    pub(crate) fn item(&self) -> (Option<&str>, &str) {
+    /// The item of the row.
+    pub fn item(&self) -> (Option<&str>, &str) {
         (self.from.as_deref(), &self.account)
     }
 
@@ -68,13 +89,14 @@ impl Asked {
         self.from.as_deref().into_iter().chain([self.account.as_str()])
     }
 
-    pub(crate) fn names_one_of(&self, protected: &[String]) -> bool {
+    /// Whether one of its accounts is protected.
+    pub fn names_one_of(&self, protected: &[String]) -> bool {
         self.ids().any(|id| protected.iter().any(|own| own == id))
     }
 }
 
 /// The columns of an operation.
-pub(crate) fn columns(operation: Command) -> &'static [&'static str] {
+pub fn columns(operation: Command) -> &'static [&'static str] {
     match operation {
         Command::AccountDelete => &["UserID"],
         Command::FriendDeleteAll => &["From_Account"],
@@ -82,8 +104,8 @@ pub(crate) fn columns(operation: Command) -> &'static [&'static str] {
     }
 }
 
-/// The rows as a CSV file; row n stands in line n + 2.
-pub(crate) fn csv(operation: Command, rows: &[Asked]) -> Vec<u8> {
+/// The rows as a CSV file. Row n is in line n + 2.
+pub fn csv(operation: Command, rows: &[InputRow]) -> Vec<u8> {
     let tags: BTreeSet<&str> = rows.iter().flat_map(|row| row.tags.keys()).map(String::as_str).collect();
     let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record(columns(operation).iter().copied().chain(tags.iter().copied())).expect("memory");
@@ -102,8 +124,8 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// The CSV of `imbulk results`.
-pub(crate) fn parse(text: &str) -> Vec<Row> {
+/// Reads the CSV of `imbulk results`.
+pub fn parse(text: &str) -> Vec<ResultRow> {
     let mut csv = csv::Reader::from_reader(text.as_bytes());
     let head = csv.headers().expect("a header").clone();
     let at = |name: &str| head.iter().position(|column| column == name);
@@ -116,7 +138,7 @@ pub(crate) fn parse(text: &str) -> Vec<Row> {
     let of = |name| at(name).unwrap_or_else(|| panic!("no {name} in {head:?}"));
     let [source, line, outcome, code, reason, attempts, finished_at] =
         ["source", "line", "outcome", "code", "reason", "attempts", "finished_at"].map(of);
-    let row = |record: csv::StringRecord| Row {
+    let row = |record: csv::StringRecord| ResultRow {
         source: record[source].to_owned(),
         line: record[line].parse().expect("a number"),
         from: from.map(|from| record[from].to_owned()),
@@ -130,42 +152,41 @@ pub(crate) fn parse(text: &str) -> Vec<Row> {
     csv.records().map(|record| row(record.expect("a record"))).collect()
 }
 
-/// So many rows of each outcome.
-pub(crate) fn tally(rows: &[Row]) -> BTreeMap<&str, usize> {
+/// The number of rows per outcome.
+pub fn tally(rows: &[ResultRow]) -> BTreeMap<&str, usize> {
     let mut tally = BTreeMap::new();
     rows.iter().for_each(|row| *tally.entry(row.outcome.as_str()).or_default() += 1);
     tally
 }
 
-/// So many plain accounts or pairs, all different. Pairs share a `From_Account` by threes.
-pub(crate) fn plain(operation: Command, count: usize) -> Vec<Asked> {
+/// Valid rows, all different. Three pairs at a time have the same `From_Account`.
+pub fn plain(operation: Command, count: usize) -> Vec<InputRow> {
     let row = |n: usize| match operation {
-        Command::AccountDelete | Command::FriendDeleteAll => Asked::account(&format!("user_{n:05}")),
-        Command::FriendDelete => Asked::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}")),
-        Command::FriendUpdate => Asked::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}"))
+        Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(&format!("user_{n:05}")),
+        Command::FriendDelete => InputRow::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}")),
+        Command::FriendUpdate => InputRow::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}"))
             .tag("Tag_SNS_IM_Remark", json!(format!("remark {n}"))),
     };
     (0..count).map(row).collect()
 }
 
-/// The protected list that goes with [`mixed`].
-pub(crate) const PROTECTED: &str = "# keep\nvip_1\nvip_2\n";
+/// The protected list for [`mixed`].
+pub const PROTECTED: &str = "# keep\nvip_1\nvip_2\n";
 
-/// What [`PROTECTED`] and the admin come to.
-pub(crate) fn protected() -> Vec<String> {
+/// The ids on [`PROTECTED`], and the admin.
+pub fn protected() -> Vec<String> {
     ["vip_1", "vip_2", ADMIN].map(str::to_owned).into()
 }
 
-/// Rows as exports hold them: `count` plain ones, and between them duplicates, rows that can't be sent and rows that
-/// must not be sent; in no order.
-pub(crate) fn mixed(operation: Command, count: usize) -> Vec<Asked> {
+/// Rows like those of a real export, shuffled: `count` valid ones, duplicates, invalid rows and protected rows.
+pub fn mixed(operation: Command, count: usize) -> Vec<InputRow> {
     let mut rows = plain(operation, count);
-    let again: Vec<Asked> = rows.iter().step_by(7).cloned().collect();
+    let again: Vec<InputRow> = rows.iter().step_by(7).cloned().collect();
     rows.extend(again);
     let with = |from: Option<&str>, account: &str| {
         let row = match operation {
-            Command::AccountDelete | Command::FriendDeleteAll => Asked::account(account),
-            Command::FriendDelete | Command::FriendUpdate => Asked::pair(from.unwrap_or("user_00001"), account),
+            Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
+            Command::FriendDelete | Command::FriendUpdate => InputRow::pair(from.unwrap_or("user_00001"), account),
         };
         match operation {
             Command::FriendUpdate => row.tag("Tag_SNS_IM_Remark", json!("r")),
@@ -173,16 +194,16 @@ pub(crate) fn mixed(operation: Command, count: usize) -> Vec<Asked> {
         }
     };
     for n in 0..count / 20 {
-        rows.push(with(None, "").bad());
-        rows.push(with(None, &format!("much_too_long_for_an_id_of_the_api_{n}")).bad());
-        rows.push(with(None, &format!("tab\there_{n}")).bad());
+        rows.push(with(None, "").invalid());
+        rows.push(with(None, &format!("much_too_long_for_an_id_of_the_api_{n}")).invalid());
+        rows.push(with(None, &format!("tab\there_{n}")).invalid());
         rows.push(with(None, "vip_1"));
         rows.push(with(None, ADMIN));
         match operation {
             Command::AccountDelete | Command::FriendDeleteAll => {}
             Command::FriendDelete | Command::FriendUpdate => {
                 rows.push(with(Some("vip_2"), &format!("friend_of_vip_{n}")));
-                rows.push(with(Some("narcissus"), "narcissus").bad());
+                rows.push(with(Some("narcissus"), "narcissus").invalid());
             }
         }
     }
@@ -190,8 +211,8 @@ pub(crate) fn mixed(operation: Command, count: usize) -> Vec<Asked> {
     rows
 }
 
-/// The same shuffle for the same seed.
-pub(crate) fn shuffle<T>(rows: &mut [T], seed: u64) {
+/// Shuffles the rows. The same seed gives the same order.
+pub fn shuffle<T>(rows: &mut [T], seed: u64) {
     use rand::SeedableRng;
     use rand::seq::SliceRandom;
     rows.shuffle(&mut rand::rngs::SmallRng::seed_from_u64(seed));

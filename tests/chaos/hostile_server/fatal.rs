@@ -8,13 +8,13 @@ use serde_json::json;
 use super::server::{Ask, Door, Server, Step};
 use super::table::{all, ok};
 use super::{MAX_ANSWER, NOT_A_FRIEND, TIME_OUT, UNNOTICED, job, nice, play};
-use crate::harness::bench::Bench;
-use crate::harness::http::answer;
-use crate::harness::rows::{Asked, Row, csv, parse, tally};
+use imbulk_testkit::Bench;
+use imbulk_testkit::http::response;
+use imbulk_testkit::rows::{InputRow, ResultRow, csv, parse, tally};
 
 /// So many accounts with so many friends each.
-fn pairs(accounts: usize, friends: usize) -> Vec<Asked> {
-    let of = |n| (0..friends).map(move |m| Asked::pair(&format!("user-{n}"), &format!("friend-{m}")));
+fn pairs(accounts: usize, friends: usize) -> Vec<InputRow> {
+    let of = |n| (0..friends).map(move |m| InputRow::pair(&format!("user-{n}"), &format!("friend-{m}")));
     (0..accounts).flat_map(of).collect()
 }
 
@@ -55,7 +55,7 @@ fn a_status_that_the_api_never_sends_halts_and_leaves_all_rows_as_they_were() {
 }
 
 fn halts(status: &'static str, head: &str) {
-    let page = answer(status, head, b"{\"ErrorCode\":0,\"ActionStatus\":\"OK\"}");
+    let page = response(status, head, b"{\"ErrorCode\":0,\"ActionStatus\":\"OK\"}");
     let server = Server::start(Door::Open, move |ask| match ask.nth {
         1 => vec![Step::Write(page.clone()), Step::Endless(b" ".to_vec())],
         _ => not_a_friend(ask),
@@ -82,7 +82,7 @@ fn halts(status: &'static str, head: &str) {
 #[test]
 fn status_429_slows_down_and_costs_neither_an_attempt_nor_a_doubt() {
     let server = Server::start(Door::Open, |ask| match (ask.from.as_str(), ask.nth) {
-        ("user-3" | "user-4", 1) => vec![Step::Write(answer("429 Too Many Requests", "Retry-After: 86400\r\n", b""))],
+        ("user-3" | "user-4", 1) => vec![Step::Write(response("429 Too Many Requests", "Retry-After: 86400\r\n", b""))],
         _ => not_a_friend(ask),
     });
     let played = play(&server, &pairs(20, 2), 1);
@@ -130,7 +130,7 @@ fn a_refused_connection_is_waited_out_and_counts_as_not_sent() {
     let bench = Bench::new();
     bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &pairs(20, 2)));
     let url = format!("\"http://127.0.0.1:{port}\"");
-    let job = crate::harness::bench::Job::new("job", imbulk_sandbox::Command::FriendDelete)
+    let job = imbulk_testkit::JobFile::new("job", imbulk_sandbox::Command::FriendDelete)
         .with("app", "endpoint", url)
         .with("retry", "max_attempts", 1)
         .write(&bench);
@@ -203,13 +203,13 @@ fn what_the_server_says_stays_in_its_line_and_comes_out_of_the_results_as_it_was
     for args in [&["results", "job"][..], &["results", "job", "--format", "jsonl"]] {
         let text = bench.imbulk(args).expect(0).stdout;
         let rows: Vec<String> = match args.len() {
-            2 => parse(&text).into_iter().map(|row: Row| row.reason).collect(),
+            2 => parse(&text).into_iter().map(|row: ResultRow| row.reason).collect(),
             _ => text.lines().map(reason_of).collect(),
         };
         assert_eq!(rows.len(), 10);
         assert_eq!(rows.iter().filter(|reason| *reason == NASTY).count(), 2, "{args:?}: {rows:?}");
     }
-    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &[Asked::pair("user-9", "friend")]));
+    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &[InputRow::pair("user-9", "friend")]));
     let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(4).says("70403");
     assert_harmless("the run that it ended", &[output.stdout, output.stderr].concat());
     for args in [&["status", "job"][..], &["status"], &["plan", &file]] {

@@ -1,25 +1,24 @@
-//! What became of each item at the server, call by call: whether its outcome is borne out, and whether there was a
-//! reason each time that it came in again.
+//! The calls that contained each item: whether they explain its outcome, and whether each repetition had a reason.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use imbulk_sandbox::{CallRecord, Command, ResponseRecord};
 
 use super::calls::{MAY_BE_WRITING, is_answered};
-use super::{Evidence, ItemId, Line};
-use crate::harness::checker::{ALREADY, End};
+use super::{Evidence, ItemId, QueueRow};
+use crate::results_check::{ALREADY, Completion};
 
-/// Codes that pass by themselves, or with a new signature, and are no last word.
+/// Codes after which an item may be sent again.
 const AGAIN: [u32; 16] =
     [30006, 30007, 30008, 31707, 40006, 60004, 60007, 60008, 60011, 60014, 60018, 60019, 70001, 70169, 70202, 70500];
-/// Codes that refuse a whole batch for what may be one bad item.
+/// Codes that refuse a whole batch, possibly because of one item.
 const SPLIT: [u32; 2] = [30001, 70402];
-/// Codes by which the server says that it timed out within itself.
+/// Codes that mean a timeout within the server.
 const TIMED_OUT: [u32; 5] = [30007, 60008, 60014, 70169, 70202];
 
-/// Codes by which the server failed half way.
+/// Codes after which a part of the effect may have taken place.
 const PARTS: [u32; 6] = [30006, 30008, 31705, 31706, 40006, 70500];
-/// Those of them after which an account that is gone may have left data behind.
+/// Those of them after which a deleted account may have left data behind.
 const DATA_LEFT: [u32; 2] = [40006, 70500];
 
 /// An item in a call.
@@ -27,25 +26,25 @@ const DATA_LEFT: [u32; 2] = [40006, 70500];
 struct Reception {
     call: usize,
     arrived: u64,
-    heard: Heard,
+    answer: ItemAnswer,
     written: bool,
     /// Whether the call was to write the list of the item as well.
     both: bool,
 }
 
-/// What the caller can read of the item in the answer.
+/// What the response says about the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    /// Nothing, or only that something went wrong on the way.
+enum ItemAnswer {
+    /// There was no response, or only a status from a gateway.
     Nothing,
-    /// The answer names other items, or this one twice and differently.
+    /// The response names other items, or this one twice with different codes.
     Unclear,
-    /// A code, and of how many items it speaks.
+    /// A code, and the number of items to which it applies.
     Code(u32, usize),
 }
 
-impl Heard {
-    /// Whether an attempt that ended so may have taken effect without our knowing.
+impl ItemAnswer {
+    /// Whether an attempt with this response may have taken effect.
     fn leaves_doubt(self) -> bool {
         match self {
             Self::Nothing | Self::Unclear => true,
@@ -70,16 +69,17 @@ impl Heard {
 
 type Histories<'a> = HashMap<ItemId<'a>, Vec<Reception>>;
 
-/// Returns how many calls sent something again that was answered for good, to a process that was killed.
-pub(super) fn judge(evidence: &Evidence, by_row: &[Option<&Line>], wrong: &mut Vec<String>) -> usize {
+/// Returns the number of calls that repeated an item with a final response after a kill.
+pub(super) fn compare(evidence: &Evidence, by_row: &[Option<&QueueRow>], wrong: &mut Vec<String>) -> usize {
     let histories = histories(&evidence.journal, evidence.operation);
     let killed = killed(evidence);
     let sent = evidence.asked.iter().zip(by_row).filter_map(|(asked, line)| Some((asked.item(), (*line)?)));
-    let sent: HashMap<ItemId<'_>, &Line> = sent.filter(|(_, line)| line.request.is_some() && line.is_first).collect();
+    let sent: HashMap<ItemId<'_>, &QueueRow> =
+        sent.filter(|(_, line)| line.request.is_some() && line.is_first).collect();
     for (item, line) in &sent {
         let history = histories.get(item).map_or(&[][..], Vec::as_slice);
         let doubt = Doubt::of(history, line, killed.get(item));
-        if !is_borne_out(line, history, &doubt, evidence.end) {
+        if !is_explained(line, history, &doubt, evidence.completion) {
             wrong.push(format!("row {}: {line:?}, but the server saw {history:?}", line.row));
         }
     }
@@ -94,16 +94,16 @@ fn histories(journal: &[CallRecord], operation: Command) -> Histories<'_> {
         let (did, said) = (codes(&entry.did), codes(&entry.said));
         for item in &entry.items {
             let from = entry.from.as_deref().filter(|_| operation != Command::FriendDeleteAll);
-            let written = matches!(of(&entry.did, &did, item, entry), Heard::Code(0, _));
-            let heard = of(&entry.said, &said, item, entry);
-            let reception = Reception { call, arrived: entry.arrived, heard, written, both: entry.both };
+            let written = matches!(of(&entry.did, &did, item, entry), ItemAnswer::Code(0, _));
+            let answer = of(&entry.said, &said, item, entry);
+            let reception = Reception { call, arrived: entry.arrived, answer, written, both: entry.both };
             histories.entry((from, item)).or_default().push(reception);
         }
     }
     histories
 }
 
-/// The codes of items; none of those that have two.
+/// The codes of items. An item with two different codes has none.
 fn codes(said: &ResponseRecord) -> HashMap<&str, Option<u32>> {
     let ResponseRecord::Items(items) = said else { return HashMap::new() };
     let mut codes = HashMap::with_capacity(items.len());
@@ -120,19 +120,19 @@ fn codes(said: &ResponseRecord) -> HashMap<&str, Option<u32>> {
     codes
 }
 
-fn of(said: &ResponseRecord, codes: &HashMap<&str, Option<u32>>, item: &str, entry: &CallRecord) -> Heard {
+fn of(said: &ResponseRecord, codes: &HashMap<&str, Option<u32>>, item: &str, entry: &CallRecord) -> ItemAnswer {
     match said {
-        _ if !is_answered(said) => Heard::Nothing,
-        ResponseRecord::Nothing | ResponseRecord::Status(_) => Heard::Unclear,
-        ResponseRecord::Whole(code) => Heard::Code(*code, entry.items.len()),
+        _ if !is_answered(said) => ItemAnswer::Nothing,
+        ResponseRecord::Nothing | ResponseRecord::Status(_) => ItemAnswer::Unclear,
+        ResponseRecord::Whole(code) => ItemAnswer::Code(*code, entry.items.len()),
         ResponseRecord::Items(_) => {
-            codes.get(item).copied().flatten().map_or(Heard::Unclear, |code| Heard::Code(code, 1))
+            codes.get(item).copied().flatten().map_or(ItemAnswer::Unclear, |code| ItemAnswer::Code(code, 1))
         }
     }
 }
 
-/// When the program was killed with an item in flight: long enough after it for the last bytes to have come in, and
-/// not so long that the next process could have sent it again.
+/// When the program was killed with an item in flight. The time is late enough for the last bytes to have arrived, and
+/// too early for the next process to have sent the item again.
 type Killed<'a> = HashMap<ItemId<'a>, Vec<u64>>;
 
 fn killed(evidence: &Evidence) -> Killed<'_> {
@@ -148,33 +148,33 @@ fn killed(evidence: &Evidence) -> Killed<'_> {
     killed
 }
 
-/// What may make "already done" our own doing, or leave an item in doubt.
+/// Whether an attempt may have taken effect without a response: it explains "already done" and `in_doubt`.
 struct Doubt {
-    /// By an attempt before the last one.
+    /// An attempt before the last one may have.
     before: bool,
-    /// By any attempt.
+    /// Any attempt may have.
     ever: bool,
 }
 
 impl Doubt {
-    fn of(history: &[Reception], line: &Line, killed: Option<&Vec<u64>>) -> Self {
-        // An attempt that the server never saw, or a process that did not live to read the answer.
+    fn of(history: &[Reception], line: &QueueRow, killed: Option<&Vec<u64>>) -> Self {
+        // The server never received an attempt, or the process was killed before it read the response.
         let lost = line.attempts as usize > history.len() || killed.is_some();
         let earlier = history.split_last().map_or(&[][..], |(_, earlier)| earlier);
-        let unclear = |receptions: &[Reception]| receptions.iter().any(|one| one.heard.leaves_doubt());
+        let unclear = |receptions: &[Reception]| receptions.iter().any(|one| one.answer.leaves_doubt());
         Self { before: lost || unclear(earlier), ever: lost || unclear(history) }
     }
 }
 
-fn is_borne_out(line: &Line, history: &[Reception], doubt: &Doubt, end: End) -> bool {
+fn is_explained(line: &QueueRow, history: &[Reception], doubt: &Doubt, completion: Completion) -> bool {
     if history.len() > line.attempts as usize {
         return false;
     }
-    let last = history.last().and_then(|reception| reception.heard.code());
+    let last = history.last().and_then(|reception| reception.answer.code());
     let code = line.code.and_then(|code| u32::try_from(code).ok());
     let written = history.iter().any(|reception| reception.written);
     let is_already = line.code.is_some_and(|code| ALREADY.contains(&code));
-    let met = |codes: &[u32]| history.iter().any(|one| one.heard.code().is_some_and(|code| codes.contains(&code)));
+    let met = |codes: &[u32]| history.iter().any(|one| one.answer.code().is_some_and(|code| codes.contains(&code)));
     match line.outcome.as_str() {
         "succeeded" if code.is_none() => last == Some(0) && written,
         "succeeded" if code.is_some_and(|code| DATA_LEFT.contains(&code)) => last == Some(70107) && met(&DATA_LEFT),
@@ -183,18 +183,18 @@ fn is_borne_out(line: &Line, history: &[Reception], doubt: &Doubt, end: End) -> 
         "failed" => code.is_some() && last == code,
         "in_doubt" if is_already && last == code => met(&PARTS) || history.iter().any(|reception| reception.both),
         "in_doubt" => doubt.ever,
-        "pending" => end == End::Early,
+        "pending" => completion == Completion::Partial,
         _ => false,
     }
 }
 
-/// An item comes in again only if the answer before was no last word, or if nobody lived to hear it.
+/// An item is sent again only after a response that is not final, or after a kill.
 fn sent_again(histories: &Histories<'_>, killed: &Killed<'_>, retried: &[u32], wrong: &mut Vec<String>) -> usize {
     let mut again = HashSet::new();
     let mut without: BTreeMap<usize, (usize, ItemId<'_>)> = BTreeMap::new();
     for (item, history) in histories {
         for (before, after) in history.iter().zip(&history[1..]) {
-            if !before.heard.is_final() || before.heard.code().is_some_and(|code| retried.contains(&code)) {
+            if !before.answer.is_final() || before.answer.code().is_some_and(|code| retried.contains(&code)) {
                 continue;
             }
             let moments = killed.get(item).into_iter().flatten();
@@ -206,7 +206,7 @@ fn sent_again(histories: &Histories<'_>, killed: &Killed<'_>, retried: &[u32], w
         }
     }
     for (call, (before, item)) in without {
-        wrong.push(format!("call {call} sends {item:?} again, which call {before} had answered for good"));
+        wrong.push(format!("call {call} sends {item:?} again, which had a final response in call {before}"));
     }
     again.len()
 }

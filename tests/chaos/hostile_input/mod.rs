@@ -22,8 +22,8 @@ use imbulk::stored_request::BODY_BYTES;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::harness::bench::{Bench, Output};
 use files::{Content, Expect, Hostile};
+use imbulk_testkit::{Bench, ProgramOutput};
 
 const FILES: usize = 1000;
 /// What any file may cost of the processor's time; what else the machine does meanwhile does not count.
@@ -226,11 +226,11 @@ fn job(file: &Hostile) -> String {
 }
 
 /// Runs `plan` and looks at its memory while it runs.
-fn plan(bench: &Bench, queue: &str) -> (Output, u64) {
+fn plan(bench: &Bench, queue: &str) -> (ProgramOutput, u64) {
     let mut running = bench.start(&["--queue", queue, "plan", "job.toml", "--json"], b"");
     let (status, mut most) = (format!("/proc/{}/status", running.pid()), 0);
     let begun = Instant::now();
-    while running.is_alive() && begun.elapsed() < crate::harness::bench::PATIENCE {
+    while running.is_alive() && begun.elapsed() < imbulk_testkit::PATIENCE {
         let text = fs::read_to_string(&status).unwrap_or_default();
         let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
         most = most.max(peak.unwrap_or(0));
@@ -290,8 +290,8 @@ fn the_words_of_a_file_do_not_steer_the_terminal() {
 }
 
 /// The program says what reading the file came to, row by row.
-fn check_plan(bench: &Bench, what: &str, made: &Result<Made, InputError>, output: &Output) {
-    let Output { code, stdout, stderr } = output;
+fn check_plan(bench: &Bench, what: &str, made: &Result<Made, InputError>, output: &ProgramOutput) {
+    let ProgramOutput { code, stdout, stderr } = output;
     let Ok(made) = made else {
         assert_eq!(*code, 2, "{what}: {stderr}");
         return assert!(

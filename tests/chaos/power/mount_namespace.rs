@@ -6,13 +6,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// What holds the namespace is a shell that reads from a pipe of ours: it ends with this process, and the mounts with
 /// it, and the kernel then lets go of their loop devices.
-pub(crate) struct Ground {
+pub(crate) struct MountNamespace {
     shell: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
-impl Ground {
+impl MountNamespace {
     pub(crate) fn new() -> Self {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh"]);
@@ -20,10 +20,10 @@ impl Ground {
         let mut shell = command.spawn().expect("unshare starts");
         let orders = shell.stdin.take().expect("a pipe");
         let answers = BufReader::new(shell.stdout.take().expect("a pipe"));
-        let mut ground = Self { shell, orders, answers };
+        let mut namespace = Self { shell, orders, answers };
         // It is in its namespace once it answers; before that, nobody may enter.
-        ground.sh("true");
-        ground
+        namespace.sh("true");
+        namespace
     }
 
     /// Runs a line of shell in the namespace.
@@ -42,7 +42,7 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
+impl Drop for MountNamespace {
     fn drop(&mut self) {
         // It ends at the end of its input, too; this is sooner.
         let _over = self.shell.kill();

@@ -1,17 +1,19 @@
-//! The calls, whatever they were about: how many in a second, and which at once. Worked out from the journal alone;
-//! the stand-in's own counts and its 30008 are not asked.
+//! Calls per second and overlapping writes, computed from the journal alone.
+//!
+//! The sandbox's own counts, and its code 30008 for overlaps, are not used.
 
 use std::collections::{HashMap, VecDeque};
 
 use imbulk_sandbox::{CallRecord, Caps, Command, ResponseRecord};
 
-pub(super) const SECOND: u64 = 1_000_000_000;
+/// In nanoseconds, as all times of the journal.
+pub const SECOND: u64 = 1_000_000_000;
 
-/// The server gives up on a call after this time (page "REST API overview"); until then a call whose caller has heard
-/// nothing may still be writing (docs/decisions/0004).
-pub(super) const MAY_BE_WRITING: u64 = 3 * SECOND;
+/// The server may process a call for this time (page "REST API overview"). A call whose caller received no response may
+/// write until then (docs/decisions/0004).
+pub const MAY_BE_WRITING: u64 = 3 * SECOND;
 
-/// No second, wherever it begins, holds more calls than the caps.
+/// No second, wherever it starts, contains more calls than the caps.
 pub(super) fn windows(journal: &[CallRecord], caps: Caps, wrong: &mut Vec<String>) {
     let all = journal.iter().map(|entry| entry.arrived);
     window("the app", all, caps.app(), wrong);
@@ -36,7 +38,7 @@ fn window(whose: &str, arrivals: impl Iterator<Item = u64>, cap: u32, wrong: &mu
     }
 }
 
-/// No call arrives while another one is writing one of its accounts, or may be.
+/// No call arrives while another one is writing one of its accounts, or may be writing it.
 pub(super) fn overlaps(journal: &[CallRecord], wrong: &mut Vec<String>) {
     let mut busy: HashMap<&str, (u64, &CallRecord)> = HashMap::new();
     for entry in journal {
@@ -56,7 +58,7 @@ pub(super) fn overlaps(journal: &[CallRecord], wrong: &mut Vec<String>) {
     }
 }
 
-/// The accounts that a call names and writes. Those whom only the server knows it keeps apart itself
+/// The accounts that a call names and writes. The server itself serializes writes to accounts that only it knows
 /// (docs/decisions/0003).
 fn written(entry: &CallRecord) -> impl Iterator<Item = &str> {
     let others: &[String] = match entry.command {
@@ -71,16 +73,16 @@ fn writing_until(entry: &CallRecord) -> u64 {
     if is_answered(&entry.said) {
         return entry.done.unwrap_or(u64::MAX);
     }
-    // Once the caller has gone, the work of a server that takes longer than it says is nobody's fault.
+    // The client waits for the documented time after it closed the connection, and cannot know of slower servers.
     let closed = entry.closed.unwrap_or(u64::MAX);
     closed.max(entry.arrived + MAY_BE_WRITING)
 }
 
-/// Whether the caller knows by the answer that the server is done.
+/// Whether the response tells the caller that the server has finished.
 pub(super) fn is_answered(said: &ResponseRecord) -> bool {
     match said {
         ResponseRecord::Nothing => false,
-        // A gateway's word.
+        // A gateway sent it; the server behind may still be working.
         ResponseRecord::Status(status) => *status != 408 && *status < 500,
         ResponseRecord::Whole(_) | ResponseRecord::Items(_) => true,
     }

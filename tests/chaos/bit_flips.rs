@@ -17,10 +17,10 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
-use crate::harness::bench::{Bench, Job, Output, Setup};
-use crate::harness::checker::{Case, End, InDoubt};
-use crate::harness::forge::forge;
-use crate::harness::rows::{self, Asked, PROTECTED, Row, csv, mixed};
+use imbulk_testkit::reseal::change_and_reseal;
+use imbulk_testkit::results_check::{Completion, InDoubt, ResultsCheck};
+use imbulk_testkit::rows::{self, InputRow, PROTECTED, ResultRow, csv, mixed};
+use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
 
 /// Trials of an ordinary test run.
 const FLIPS: u64 = 400;
@@ -43,7 +43,7 @@ enum Stage {
 pub(super) struct Frozen {
     stage: Stage,
     operation: Command,
-    asked: Vec<Asked>,
+    asked: Vec<InputRow>,
     db: Vec<u8>,
     wal: Vec<u8>,
     world: World,
@@ -60,12 +60,12 @@ enum Seen {
     Violation(String),
 }
 
-fn job(operation: Command) -> Job {
+fn job(operation: Command) -> JobFile {
     let most = if operation == Command::AccountDelete { 6 } else { IN_FLIGHT };
-    Job::new("job", operation).with("limits", "max_in_flight", most).with("guard", "protected", "\"keep.txt\"")
+    JobFile::new("job", operation).with("limits", "max_in_flight", most).with("guard", "protected", "\"keep.txt\"")
 }
 
-fn lay_out(bench: &Bench, operation: Command, asked: &[Asked]) -> String {
+fn lay_out(bench: &Bench, operation: Command, asked: &[InputRow]) -> String {
     bench.write("job.csv", csv(operation, asked));
     bench.write("keep.txt", PROTECTED);
     job(operation).write(bench)
@@ -73,7 +73,7 @@ fn lay_out(bench: &Bench, operation: Command, asked: &[Asked]) -> String {
 
 impl Frozen {
     fn new(stage: Stage, operation: Command) -> Self {
-        let bench = Bench::with(Setup { latency: Duration::from_millis(2), ..Setup::default() });
+        let bench = Bench::with(BenchSetup { latency: Duration::from_millis(2), ..BenchSetup::default() });
         let asked = mixed(operation, 120);
         let job = lay_out(&bench, operation, &asked);
         bench.faults(&["any:code=30006:0.1", "any:garbage:#7", "any:missing:0.05"]);
@@ -180,7 +180,7 @@ impl<'a> Trial<'a> {
         })
     }
 
-    fn seen(&self, run: &Output, results: &Output, status: &Output) -> Result<Seen, String> {
+    fn seen(&self, run: &ProgramOutput, results: &ProgramOutput, status: &ProgramOutput) -> Result<Seen, String> {
         let done = matches!(run.code, 0 | 3);
         let mut detected = None;
         for (command, output, fine) in
@@ -194,10 +194,10 @@ impl<'a> Trial<'a> {
                 detected.get_or_insert(command);
             }
         }
-        self.bench.world(|world| self.case(&[], End::Early).strangers(world)).map_or(Ok(()), Err)?;
+        self.bench.world(|world| self.case(&[], Completion::Partial).strangers(world)).map_or(Ok(()), Err)?;
         if results.code == 0 {
             let rows = catch_unwind(|| rows::parse(&results.stdout)).map_err(|_| "garbage for results".to_owned())?;
-            self.judge_rows(&rows, if done { End::Complete } else { End::Early })?;
+            self.judge_rows(&rows, if done { Completion::Complete } else { Completion::Partial })?;
             if status.code == 0 {
                 judge_status(&rows, status)?;
             }
@@ -205,7 +205,7 @@ impl<'a> Trial<'a> {
         Ok(detected.map_or(Seen::Harmless, Seen::Detected))
     }
 
-    fn judge_rows(&self, rows: &[Row], end: End) -> Result<(), String> {
+    fn judge_rows(&self, rows: &[ResultRow], end: Completion) -> Result<(), String> {
         let case = self.case(rows, end);
         let wrong = self.bench.world(|world| if self.tail { case.undone(world) } else { case.complaints(world) });
         if wrong.is_empty() {
@@ -215,18 +215,18 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn case<'b>(&'b self, results: &'b [Row], end: End) -> Case<'b> {
-        let clean = Case::clean(self.bench, self.frozen.operation, &self.frozen.asked, results);
+    fn case<'b>(&'b self, results: &'b [ResultRow], end: Completion) -> ResultsCheck<'b> {
+        let clean = ResultsCheck::clean(self.bench, self.frozen.operation, &self.frozen.asked, results);
         let overlaps = clean.report.overlaps - self.before.overlaps;
         let overlaps_with_abandoned = clean.report.overlaps_with_abandoned - self.before.overlaps_with_abandoned;
         let bad_requests = clean.report.bad_requests - self.before.bad_requests;
         let report = Report { overlaps, overlaps_with_abandoned, bad_requests, ..clean.report };
-        Case { report, end, in_doubt: InDoubt::Never, resends: self.frozen.resends, ..clean }
+        ResultsCheck { report, completion: end, in_doubt: InDoubt::Never, resends: self.frozen.resends, ..clean }
     }
 }
 
 /// Who stops says which file is meant, and what to do.
-fn named(command: &str, output: &Output) -> Result<(), String> {
+fn named(command: &str, output: &ProgramOutput) -> Result<(), String> {
     let told = matches!(output.code, 1 | 2) && output.stderr.contains(DB) && output.stderr.contains("hint: ");
     if told {
         Ok(())
@@ -236,7 +236,7 @@ fn named(command: &str, output: &Output) -> Result<(), String> {
 }
 
 /// Status says what the results say.
-fn judge_status(rows: &[Row], status: &Output) -> Result<(), String> {
+fn judge_status(rows: &[ResultRow], status: &ProgramOutput) -> Result<(), String> {
     let json: serde_json::Value = serde_json::from_str(&status.stdout).map_err(|error| error.to_string())?;
     let counts = json["outcomes"].as_object().ok_or("no counts")?;
     let counts: BTreeMap<&str, usize> = counts
@@ -327,7 +327,7 @@ fn forged(stage: Stage, changes: &[&str]) -> Seen {
     let bench = Bench::new();
     let trial = Trial::new(&bench, &frozen, &frozen.db, &frozen.wal, false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(forge(&bench.path(DB), changes));
+    runtime.block_on(change_and_reseal(&bench.path(DB), changes));
     trial.judge()
 }
 

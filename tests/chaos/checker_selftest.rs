@@ -5,26 +5,26 @@ use std::time::Duration;
 
 use imbulk_sandbox::{CallRecord, Command, ResponseRecord};
 
-use super::calls::{MAY_BE_WRITING, SECOND};
-use super::{Evidence, Kill, Sending};
-use crate::harness::bench::{Bench, Job, Setup};
-use crate::harness::rows::{PROTECTED, Row, csv, mixed};
+use imbulk_testkit::journal_check::{Evidence, InFlightRequest, Kill, MAY_BE_WRITING, QueueRow, SECOND};
+use imbulk_testkit::rows::{PROTECTED, ResultRow, csv, mixed};
+use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 const OPERATION: Command = Command::FriendDelete;
 
 /// A run with faults and a kill, to its end.
 static TRUTH: LazyLock<Evidence> = LazyLock::new(|| {
-    let bench = Bench::with(Setup { latency: Duration::from_millis(5), ..Setup::default() });
+    let bench = Bench::with(BenchSetup { latency: Duration::from_millis(5), ..BenchSetup::default() });
     let asked = mixed(OPERATION, 300);
     bench.write("job.csv", csv(OPERATION, &asked));
     bench.write("keep.txt", PROTECTED);
-    let job = Job::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").with("limits", "max_in_flight", 8);
+    let job =
+        JobFile::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").with("limits", "max_in_flight", 8);
     let job = job.with("retry", "max_attempts", 40).write(&bench);
     bench.faults(&["any:code=30006:0.05", "any:item=30011:0.03", "any:missing:0.03", "any:reset-after:#20,40"]);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
     bench.until_calls(60, &mut running);
     running.kill();
-    let sending = Sending::read(&bench.path("imbulk.db"), &mut std::collections::HashSet::new());
+    let sending = InFlightRequest::read(&bench.path("imbulk.db"), &mut std::collections::HashSet::new());
     assert!(!sending.is_empty(), "it was killed with calls in flight");
     let kills = [Kill { at: bench.now(), sending }];
     bench.run(&job).expect(3);
@@ -36,7 +36,7 @@ static TRUTH: LazyLock<Evidence> = LazyLock::new(|| {
 fn caught(complaint: &str, lie: impl FnOnce(&mut Evidence)) {
     let mut evidence = TRUTH.clone();
     lie(&mut evidence);
-    let wrong = evidence.judge().wrong;
+    let wrong = evidence.compare().wrong;
     assert!(wrong.iter().any(|wrong| wrong.contains(complaint)), "no {complaint:?} in {wrong:#?}");
 }
 
@@ -50,11 +50,11 @@ fn passes(change: impl FnOnce(&mut Evidence)) {
 
 /// Changes the queue's word on the first row of an outcome everywhere that it is given.
 fn say(evidence: &mut Evidence, outcome: &str, change: impl Fn(&mut String, &mut Option<i64>)) {
-    let ended = |line: &&mut super::Line| line.outcome == outcome && line.request.is_some();
-    let line = evidence.queue.lines.iter_mut().find(ended).unwrap_or_else(|| panic!("no row is {outcome}"));
+    let ended = |line: &&mut QueueRow| line.outcome == outcome && line.request.is_some();
+    let line = evidence.queue.rows.iter_mut().find(ended).unwrap_or_else(|| panic!("no row is {outcome}"));
     change(&mut line.outcome, &mut line.code);
     let (row, line) = (line.row, line.clone());
-    let Row { outcome: told, code, .. } = &mut evidence.results[row];
+    let ResultRow { outcome: told, code, .. } = &mut evidence.results[row];
     change(told, code);
     let item = evidence.queue.items.iter_mut().find(|item| item.row == row).expect("a line in the view");
     change(&mut item.outcome, &mut item.code);
@@ -78,9 +78,9 @@ fn arrive(evidence: &mut Evidence, arrived: u64, mut entry: CallRecord) {
     evidence.journal.sort_by_key(|entry| entry.arrived);
 }
 
-fn sending(job: &str, entry: &CallRecord) -> Vec<Sending> {
+fn sending(job: &str, entry: &CallRecord) -> Vec<InFlightRequest> {
     let (from, accounts) = (entry.from.clone(), entry.items.clone());
-    vec![Sending { job: job.to_owned(), request: 1, attempts: 1, from, accounts }]
+    vec![InFlightRequest { job: job.to_owned(), request: 1, attempts: 1, from, accounts }]
 }
 
 #[test]
@@ -94,18 +94,18 @@ fn the_truth_passes_and_has_all_kinds_of_rows_in_it() {
 
 #[test]
 fn a_row_without_exactly_one_outcome_is_found() {
-    caught("is lost", |evidence| drop(evidence.queue.lines.pop()));
-    caught("stands in the queue twice", |evidence| {
-        let again = evidence.queue.lines[7].clone();
-        evidence.queue.lines.push(again);
+    caught("is lost", |evidence| drop(evidence.queue.rows.pop()));
+    caught("is in the queue twice", |evidence| {
+        let again = evidence.queue.rows[7].clone();
+        evidence.queue.rows.push(again);
     });
     caught("was never asked for", |evidence| drop(evidence.asked.pop()));
     caught("is pending, and must be", |evidence| {
         say(evidence, "succeeded", |outcome, _| "pending".clone_into(outcome));
     });
-    caught("has an outcome without a settled request", |evidence| evidence.queue.astray.push(3));
+    caught("has an outcome without a settled request", |evidence| evidence.queue.unsettled.push(3));
     caught("row 0 is about", |evidence| {
-        let line = evidence.queue.lines.iter_mut().find(|line| line.row == 0).expect("a row");
+        let line = evidence.queue.rows.iter_mut().find(|line| line.row == 0).expect("a row");
         line.account.push('x');
     });
 }
@@ -118,7 +118,7 @@ fn sums_and_sides_that_differ_are_found() {
     caught("says line", |evidence| evidence.results.swap(3, 4));
     caught("the view says", |evidence| evidence.queue.items[0].attempts += 1);
     caught("the view lacks", |evidence| drop(evidence.queue.items.pop()));
-    caught("begins no item", |evidence| evidence.queue.items[0].row += 100_000);
+    caught("is not the first of an item", |evidence| evidence.queue.items[0].row += 100_000);
 }
 
 #[test]
@@ -172,8 +172,8 @@ fn what_must_not_be_sent_and_was_is_found() {
     });
     caught("but the server saw", |evidence| {
         let item = answered(evidence);
-        let of_call = |line: &&mut super::Line| line.from == item.from && line.account == item.items[0];
-        evidence.queue.lines.iter_mut().find(of_call).expect("its row").attempts = 0;
+        let of_call = |line: &&mut QueueRow| line.from == item.from && line.account == item.items[0];
+        evidence.queue.rows.iter_mut().find(of_call).expect("its row").attempts = 0;
     });
 }
 
@@ -190,7 +190,7 @@ fn two_writes_at_once_are_found_whatever_the_stand_in_said_of_them() {
         let first = entry.arrived + 100 * SECOND;
         arrive(evidence, first, CallRecord { said, ..entry.clone() });
         arrive(evidence, first + gap, entry);
-        evidence.judge().wrong.iter().any(|wrong| wrong.contains(at_once))
+        evidence.compare().wrong.iter().any(|wrong| wrong.contains(at_once))
     };
     let again = ResponseRecord::Whole(30006);
     assert!(!clash(&mut TRUTH.clone(), again, SECOND));
@@ -208,7 +208,7 @@ fn two_writes_at_once_are_found_between_jobs_and_on_either_side_of_a_two_way_del
         let first = entry.arrived + 100 * SECOND;
         arrive(&mut evidence, first, entry.clone());
         arrive(&mut evidence, first + 1, other(&entry));
-        evidence.judge().wrong.iter().any(|wrong| wrong.contains("two writes to"))
+        evidence.compare().wrong.iter().any(|wrong| wrong.contains("two writes to"))
     };
     let (update, stranger) = (Command::FriendUpdate, || Some("stranger".to_owned()));
     assert!(clash(&|entry| CallRecord { command: update, items: vec!["another".to_owned()], ..entry.clone() }));
@@ -229,7 +229,7 @@ fn a_second_above_the_cap_is_found_at_any_phase() {
         evidence.caps = evidence.caps.with_app(100).with(OPERATION, 100);
         let entry = answered(&evidence);
         evidence.journal = (0..101).map(|n| CallRecord { arrived: phase + n * gap, ..entry.clone() }).collect();
-        let wrong = evidence.judge().wrong;
+        let wrong = evidence.compare().wrong;
         wrong.iter().filter(|wrong| wrong.contains("101 calls in a second, the cap of")).count()
     };
     for phase in [0, SECOND / 2, SECOND - 1] {
@@ -240,21 +240,21 @@ fn a_second_above_the_cap_is_found_at_any_phase() {
 
 #[test]
 fn what_was_sent_again_after_a_last_word_is_found_unless_a_kill_explains_it() {
-    let again = |evidence: &mut Evidence, kill: Option<(u64, Vec<Sending>)>| {
+    let again = |evidence: &mut Evidence, kill: Option<(u64, Vec<InFlightRequest>)>| {
         let entry = answered(evidence);
         arrive(evidence, entry.arrived + 100 * SECOND, entry.clone());
-        let row = |line: &mut super::Line| {
+        let row = |line: &mut QueueRow| {
             if line.from == entry.from && entry.items.contains(&line.account) && line.request.is_some() {
                 line.attempts += 1;
             }
         };
-        evidence.queue.lines.iter_mut().chain(&mut evidence.queue.items).for_each(row);
+        evidence.queue.rows.iter_mut().chain(&mut evidence.queue.items).for_each(row);
         evidence.kills.extend(kill.map(|(at, sending)| Kill { at: entry.arrived + at, sending }));
-        let judgement = evidence.judge();
-        (judgement.wrong.iter().any(|wrong| wrong.contains("again, which call")), judgement.sent_again)
+        let judgement = evidence.compare();
+        (judgement.wrong.iter().any(|wrong| wrong.contains("again, which had a final response")), judgement.sent_again)
     };
     let entry = answered(&TRUTH);
-    let before = TRUTH.judge().sent_again;
+    let before = TRUTH.compare().sent_again;
     assert_eq!(again(&mut TRUTH.clone(), None), (true, before));
     assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, sending("job", &entry)))), (false, before + 1));
     // Killed, but not with this in flight, or with the same of another job; or only after it was sent again.
@@ -282,15 +282,15 @@ fn what_was_no_last_word_may_be_sent_again() {
         });
         evidence.kills.iter_mut().for_each(|kill| kill.at += 10 * SECOND);
         arrive(&mut evidence, 0, before);
-        let wrong = evidence.judge().wrong;
-        assert!(!wrong.iter().any(|wrong| wrong.contains("again, which call")), "{wrong:#?}");
+        let wrong = evidence.compare().wrong;
+        assert!(!wrong.iter().any(|wrong| wrong.contains("again, which had a final response")), "{wrong:#?}");
     }
 }
 
 #[test]
 fn rows_may_be_pending_where_a_run_ended_early() {
     passes(|evidence| {
-        evidence.end = crate::harness::checker::End::Early;
+        evidence.completion = imbulk_testkit::results_check::Completion::Partial;
         say(evidence, "succeeded", |outcome, _| "pending".clone_into(outcome));
     });
 }

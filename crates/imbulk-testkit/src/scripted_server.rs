@@ -1,35 +1,35 @@
-//! A server that says what a test has it say, call by call.
+//! A server whose responses a test decides, call by call.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What one call is answered.
+/// How the server responds to a call.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub enum ScriptedResponse {
     /// HTTP 200 with this body.
     Body(String),
     /// This status without a body.
     Status(u16),
-    /// None; the connection stays open.
+    /// No response. The connection stays open.
     Silence,
 }
 
-/// A server on loopback. Its threads end with the test program.
-pub(crate) struct Scripted {
+/// A server on loopback. Its threads end with the process of the test.
+pub struct ScriptedServer {
     addr: SocketAddr,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    answers: Mutex<Vec<Answer>>,
+    answers: Mutex<Vec<ScriptedResponse>>,
     calls: AtomicUsize,
 }
 
-impl Scripted {
-    /// Says these in order; the last one to every further call.
-    pub(crate) fn start(answers: Vec<Answer>) -> Self {
+impl ScriptedServer {
+    /// Starts a server that gives these responses in order, and the last one to every further call.
+    pub fn start(answers: Vec<ScriptedResponse>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let addr = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared { answers: Mutex::new(answers), calls: AtomicUsize::new(0) });
@@ -44,25 +44,25 @@ impl Scripted {
         Self { addr, shared }
     }
 
-    /// As a job file has it.
-    pub(crate) fn endpoint(&self) -> String {
+    /// The URL in quotes, as a job file needs it.
+    pub fn endpoint(&self) -> String {
         format!("\"http://{}\"", self.addr)
     }
 
-    /// How many calls came in.
-    pub(crate) fn calls(&self) -> usize {
+    /// The number of calls since the start or the last [`Self::go_on_with`].
+    pub fn calls(&self) -> usize {
         self.shared.calls.load(Ordering::SeqCst)
     }
 
-    /// Says these from the next call on.
-    pub(crate) fn go_on_with(&self, answers: Vec<Answer>) {
+    /// Replaces the responses, from the next call on.
+    pub fn go_on_with(&self, answers: Vec<ScriptedResponse>) {
         *self.shared.answers.lock().expect("no test panics with it") = answers;
         self.shared.calls.store(0, Ordering::SeqCst);
     }
 }
 
 impl Shared {
-    fn next(&self) -> Answer {
+    fn next(&self) -> ScriptedResponse {
         let answers = self.answers.lock().expect("no test panics with it");
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         answers[call.min(answers.len() - 1)].clone()
@@ -88,13 +88,13 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
         reader.read_exact(&mut vec![0; length])?;
         let (status, body) = match shared.next() {
-            Answer::Body(body) => (200, body),
-            Answer::Status(status) => (status, String::new()),
-            Answer::Silence => {
+            ScriptedResponse::Body(body) => (200, body),
+            ScriptedResponse::Status(status) => (status, String::new()),
+            ScriptedResponse::Silence => {
                 std::thread::park();
                 continue;
             }
         };
-        write!(writer, "HTTP/1.1 {status} As told\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        write!(writer, "HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
     }
 }

@@ -1,13 +1,14 @@
-//! Makes a queue that was changed by other hands look sound: every checksum of its requests and outcomes is written anew,
-//! as docs/decisions/0008 describes it, by code that shares nothing with the queue's own.
+//! Recomputes the checksums of a queue after a test has changed its rows, so that the queue accepts the change.
+//!
+//! It follows docs/decisions/0008 and shares no code with the queue.
 
 use std::path::Path;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
-/// Changes a queue with SQL, then writes the checksums anew.
-pub(crate) async fn forge(queue: &Path, changes: &[&str]) {
+/// Changes a queue with SQL, then recomputes the checksums of its requests and outcomes.
+pub async fn change_and_reseal(queue: &Path, changes: &[&str]) {
     let mut connection = SqliteConnectOptions::new().filename(queue).connect().await.expect("a queue");
     for change in changes {
         let sql = sqlx::AssertSqlSafe((*change).to_owned());
@@ -22,18 +23,19 @@ pub(crate) async fn forge(queue: &Path, changes: &[&str]) {
     let outcome = "SELECT run, row, outcome, code, reason FROM outcome";
     reseal(&mut connection, outcome, "nnt?t", "UPDATE outcome SET checksum = ? WHERE run = ? AND row = ?", &[0, 1])
         .await;
-    connection.close().await.expect("room");
+    connection.close().await.expect("the file can be written");
 }
 
-/// `kinds`, a letter a column: a number, a number if any, a text, a text if any. `keys`: the columns that name a line.
+/// Recomputes the checksums of a table. `kinds` has one letter per column: `n` a number, `?` a number or NULL, `t` a
+/// text, `o` a text or NULL. `keys` are the columns that identify a row.
 async fn reseal(connection: &mut SqliteConnection, select: &str, kinds: &str, update: &str, keys: &[usize]) {
     let select = sqlx::AssertSqlSafe(select.to_owned());
-    for line in sqlx::query(select).fetch_all(&mut *connection).await.expect("it can be read") {
+    for row in sqlx::query(select).fetch_all(&mut *connection).await.expect("it can be read") {
         let mut bytes = Vec::new();
         for (at, kind) in kinds.chars().enumerate() {
             let (number, text) = match kind {
-                'n' | '?' => (line.get::<Option<i64>, _>(at), None),
-                _ => (None, line.get::<Option<String>, _>(at)),
+                'n' | '?' => (row.get::<Option<i64>, _>(at), None),
+                _ => (None, row.get::<Option<String>, _>(at)),
             };
             if matches!(kind, '?' | 'o') {
                 bytes.extend(i64::from(number.is_some() || text.is_some()).to_le_bytes());
@@ -47,7 +49,7 @@ async fn reseal(connection: &mut SqliteConnection, select: &str, kinds: &str, up
         let mut query =
             sqlx::query(sqlx::AssertSqlSafe(update.to_owned())).bind(i64::from(crc32fast::hash(&bytes).cast_signed()));
         for key in keys {
-            query = query.bind(line.get::<i64, _>(*key));
+            query = query.bind(row.get::<i64, _>(*key));
         }
         query.execute(&mut *connection).await.expect("it can be written");
     }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use imbulk_sandbox::Command;
 
-use crate::harness::bench::{Bench, Job, Output, Running};
-use crate::harness::rows::{Asked, Row, csv, shuffle, tally};
+use imbulk_testkit::rows::{InputRow, ResultRow, csv, shuffle, tally};
+use imbulk_testkit::{Bench, JobFile, ProgramOutput, RunningProgram};
 use server::{Ask, Door, Seen, Server, Step};
 use table::{Fate, MODES, all, ok};
 
@@ -32,8 +32,8 @@ const ANY_START: u64 = 64 << 10;
 
 /// A run that is over.
 struct Played {
-    rows: Vec<Row>,
-    output: Output,
+    rows: Vec<ResultRow>,
+    output: ProgramOutput,
     seen: Seen,
     /// The most memory that the client held, in KiB.
     peak: u64,
@@ -42,8 +42,8 @@ struct Played {
 }
 
 /// A job whose calls go to `server`.
-fn job(server: &Server, max_attempts: u32) -> Job {
-    Job::new("job", Command::FriendDelete)
+fn job(server: &Server, max_attempts: u32) -> JobFile {
+    JobFile::new("job", Command::FriendDelete)
         .with("app", "endpoint", format!("{:?}", server.url()))
         .with("retry", "max_attempts", max_attempts)
         .with("limits", "calls_per_second", 1000)
@@ -52,7 +52,7 @@ fn job(server: &Server, max_attempts: u32) -> Job {
 }
 
 /// [`play`], again where this machine itself stood still for a good part of a time-out: that says nothing of the client.
-fn play_steadily(server: impl Fn() -> Server, asked: &[Asked], max_attempts: u32) -> Played {
+fn play_steadily(server: impl Fn() -> Server, asked: &[InputRow], max_attempts: u32) -> Played {
     let mut played = play(&server(), asked, max_attempts);
     for _ in 0..4 {
         if played.lag < TIME_OUT / 10 {
@@ -65,7 +65,7 @@ fn play_steadily(server: impl Fn() -> Server, asked: &[Asked], max_attempts: u32
 }
 
 /// Runs `asked` against `server` to its end, looking at the clock and at the client's memory meanwhile.
-fn play(server: &Server, asked: &[Asked], max_attempts: u32) -> Played {
+fn play(server: &Server, asked: &[InputRow], max_attempts: u32) -> Played {
     let bench = Bench::new();
     bench.write("job.csv", csv(Command::FriendDelete, asked));
     let job = job(server, max_attempts).write(&bench);
@@ -88,17 +88,17 @@ fn play(server: &Server, asked: &[Asked], max_attempts: u32) -> Played {
 }
 
 /// `VmHWM`; none once the process is over.
-fn peak_of(running: &Running) -> Option<u64> {
+fn peak_of(running: &RunningProgram) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().trim_end_matches(" kB").parse().ok())
 }
 
 /// Three items for each mode, one for each nice account; in no order.
-fn asked() -> Vec<Asked> {
-    let of_mode = |(n, name): (usize, &str)| ["a", "b", "c"].map(|item| Asked::pair(name, &format!("{item}-{n}")));
-    let mut accounts: Vec<Vec<Asked>> =
+fn asked() -> Vec<InputRow> {
+    let of_mode = |(n, name): (usize, &str)| ["a", "b", "c"].map(|item| InputRow::pair(name, &format!("{item}-{n}")));
+    let mut accounts: Vec<Vec<InputRow>> =
         MODES.iter().map(|mode| mode.name).enumerate().map(|mode| of_mode(mode).to_vec()).collect();
-    accounts.extend((0..NICE).map(|n| vec![Asked::pair(&format!("nice-{n}"), "a")]));
+    accounts.extend((0..NICE).map(|n| vec![InputRow::pair(&format!("nice-{n}"), "a")]));
     shuffle(&mut accounts, 1);
     accounts.concat()
 }
@@ -167,7 +167,7 @@ fn assert_classes(played: &Played, expected: fn(Fate) -> (&'static str, Option<i
     assert_eq!(played.output.code, 3, "{:#?}", played.output);
     let mut wrong = Vec::new();
     for mode in MODES.iter() {
-        let rows: Vec<&Row> = played.rows.iter().filter(|row| row.from.as_deref() == Some(mode.name)).collect();
+        let rows: Vec<&ResultRow> = played.rows.iter().filter(|row| row.from.as_deref() == Some(mode.name)).collect();
         assert_eq!(rows.len(), 3, "{}", mode.name);
         for (row, fate) in rows.iter().zip(mode.fates) {
             let found = (row.outcome.as_str(), row.code, row.attempts);
@@ -185,8 +185,8 @@ fn assert_classes(played: &Played, expected: fn(Fate) -> (&'static str, Option<i
     }
     let endless = played.rows.iter().filter(|row| row.reason.chars().count() > 600);
     wrong.extend(endless.map(|row| format!("{:?}: {} bytes of reason", row.from, row.reason.len())));
-    let nice = |row: &&Row| row.from.as_ref().is_some_and(|from| from.starts_with("nice-"));
-    let spoiled = |row: &&Row| row.outcome != "succeeded" || row.attempts != 1;
+    let nice = |row: &&ResultRow| row.from.as_ref().is_some_and(|from| from.starts_with("nice-"));
+    let spoiled = |row: &&ResultRow| row.outcome != "succeeded" || row.attempts != 1;
     wrong.extend(played.rows.iter().filter(nice).filter(spoiled).map(|row| format!("{row:?}")));
     assert!(wrong.is_empty(), "on a machine that lags {:?}: {wrong:#?}", played.lag);
 }

@@ -1,77 +1,88 @@
-//! The one judge: compares what was asked, what the results say and what the stand-in saw, row by row.
+//! Compares the input, the results of a run, and the accounts and friend lists of the sandbox afterwards, row by row.
 //!
-//! It knows nothing of how imbulk works. It is told how often things went wrong on order ([`Case::resends`],
-//! [`Case::refusals`]) and believes nothing else.
+//! The check knows nothing about how imbulk works. The test states which faults it injected ([`ResultsCheck::resends`],
+//! [`ResultsCheck::refusals`]); every other difference is an error.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use imbulk_sandbox::{Command, ItemCounters, Report, World};
 
-use crate::harness::bench::Bench;
-use crate::harness::rows::{Asked, Fit, Row, Tags};
+use crate::bench::Bench;
+use crate::rows::{InputRow, ResultRow, Tags, Validity};
 
-/// Codes by which the state asked for was there before, the last one on friend_delete_all alone.
-pub(crate) const ALREADY: [i64; 3] = [70107, 31704, 30003];
+/// Codes that mean that the wanted state existed before; the last one only for friend_delete_all.
+pub const ALREADY: [i64; 3] = [70107, 31704, 30003];
 
-/// Codes after which a part of the effect may be there.
+/// Codes after which a part of the effect may have taken place.
 const PARTS: [&str; 6] = ["30006", "30008", "31705", "31706", "40006", "70500"];
 
-/// A run to be judged.
-pub(crate) struct Case<'a> {
-    pub(crate) operation: Command,
-    /// Whether deletes take both sides off.
-    pub(crate) both: bool,
-    pub(crate) asked: &'a [Asked],
-    pub(crate) results: &'a [Row],
-    pub(crate) protected: Vec<String>,
-    /// The accounts and friend lists as they were before.
-    pub(crate) before: &'a World,
-    pub(crate) report: Report,
-    /// Calls a second: of the operation, of the app.
-    pub(crate) caps: (u32, u32),
+/// A run, and what is allowed in its results.
+pub struct ResultsCheck<'a> {
+    /// The operation of the job.
+    pub operation: Command,
+    /// Whether deletions are two-way.
+    pub both: bool,
+    /// The input.
+    pub asked: &'a [InputRow],
+    /// The results, in input order.
+    pub results: &'a [ResultRow],
+    /// Ids that must not be sent.
+    pub protected: Vec<String>,
+    /// The accounts and friend lists before the run.
+    pub before: &'a World,
+    /// The sandbox's counts.
+    pub report: Report,
+    /// Calls per second: of the operation, of the app.
+    pub caps: (u32, u32),
     /// Whether rows may still be pending.
-    pub(crate) end: End,
-    /// Codes that faults gave to items, beyond what the world says.
-    pub(crate) refusals: &'a [i64],
-    /// Whether answers may have been lost for good.
-    pub(crate) in_doubt: InDoubt,
-    /// The most items that may have come in again, all together.
-    pub(crate) resends: u64,
-    /// Items that other jobs had the stand-in touch.
-    pub(crate) others: usize,
+    pub completion: Completion,
+    /// Codes that injected faults gave to items, beyond those that the accounts and friend lists explain.
+    pub refusals: &'a [i64],
+    /// Whether responses may have been lost in every attempt.
+    pub in_doubt: InDoubt,
+    /// The largest number of items that the sandbox may have received again, in total.
+    pub resends: u64,
+    /// The number of items that other jobs sent to the sandbox.
+    pub others: usize,
 }
 
+/// Whether rows may still be pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum Completion {
+    /// Every row has a final outcome.
     Complete,
-    Early,
+    /// The run was interrupted or stopped.
+    Partial,
 }
 
+/// Whether rows may be in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InDoubt {
+pub enum InDoubt {
+    /// No row.
     Never,
+    /// Any row that was sent.
     Allowed,
 }
 
-/// What is known of an item before its results are read.
+/// An item and the rows that name it.
 struct Item<'a> {
     rows: Vec<usize>,
-    asked: &'a Asked,
+    asked: &'a InputRow,
 }
 
-impl<'a> Case<'a> {
-    /// A run to its end in which nothing went wrong.
-    pub(crate) fn clean(bench: &'a Bench, operation: Command, asked: &'a [Asked], results: &'a [Row]) -> Self {
+impl<'a> ResultsCheck<'a> {
+    /// A complete run without injected faults.
+    pub fn clean(bench: &'a Bench, operation: Command, asked: &'a [InputRow], results: &'a [ResultRow]) -> Self {
         Self {
             operation,
             both: false,
             asked,
             results,
-            protected: crate::harness::rows::protected(),
+            protected: crate::rows::protected(),
             before: &bench.pristine,
             report: bench.report(),
             caps: (bench.caps.of(operation), bench.caps.app()),
-            end: End::Complete,
+            completion: Completion::Complete,
             refusals: &[],
             in_doubt: InDoubt::Never,
             resends: 0,
@@ -79,16 +90,16 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Fails with all that is wrong.
+    /// Fails with the differences.
     #[track_caller]
-    pub(crate) fn check(&self, bench: &Bench) {
+    pub fn check(&self, bench: &Bench) {
         let wrong = bench.world(|world| self.complaints(world));
         let shown: Vec<_> = wrong.iter().take(20).collect();
         assert!(wrong.is_empty(), "{} complaints, the first: {shown:#?}\n{:#?}", wrong.len(), self.report);
     }
 
-    /// All that is wrong; `world` is as the run left it.
-    pub(crate) fn complaints(&self, world: &World) -> Vec<String> {
+    /// The differences. `world` is the state after the run.
+    pub fn complaints(&self, world: &World) -> Vec<String> {
         let mut wrong = Vec::new();
         self.calls(&mut wrong);
         if self.lines(&mut wrong) {
@@ -107,16 +118,17 @@ impl<'a> Case<'a> {
         wrong
     }
 
-    /// Items that were touched though no row asks for them. Needs no results.
-    pub(crate) fn strangers(&self, world: &World) -> Option<String> {
+    /// Reports items that the sandbox received although no row names them. Does not read the results.
+    pub fn strangers(&self, world: &World) -> Option<String> {
         let touched = world.items_received();
         let received = self.items().iter().filter(|item| self.touches(world, item.asked).received > 0).count();
         let strange = touched != received + self.others;
-        strange.then(|| format!("{touched} items were touched, of those asked for {received}"))
+        strange.then(|| format!("the sandbox received {touched} items, {received} of them from the input"))
     }
 
-    /// Rows that are said to be done and are not: all that is wrong where attempts may have been forgotten.
-    pub(crate) fn undone(&self, world: &World) -> Vec<String> {
+    /// Reports rows whose results claim an effect that did not take place. The other differences are not checked,
+    /// because a damaged queue may have lost attempts.
+    pub fn undone(&self, world: &World) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.lines(&mut wrong) {
             for item in self.items() {
@@ -150,7 +162,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A line per row, in order, saying what the row said.
+    /// The results have one row per input row, in input order, with the same accounts.
     fn lines(&self, wrong: &mut Vec<String>) -> bool {
         if self.asked.len() != self.results.len() {
             wrong.push(format!("{} rows, but {} results", self.asked.len(), self.results.len()));
@@ -159,7 +171,7 @@ impl<'a> Case<'a> {
         for (n, (asked, row)) in self.asked.iter().zip(self.results).enumerate() {
             let line = n as u64 + 2;
             if row.line != line {
-                wrong.push(format!("row {n} stands in line {line}, not {}", row.line));
+                wrong.push(format!("row {n} is in line {line}, not {}", row.line));
             }
             if (row.from.as_deref(), row.account.as_str()) != asked.item() {
                 wrong.push(format!("line {line} is about {:?}, not {:?} {}", asked.item(), row.from, row.account));
@@ -181,15 +193,15 @@ impl<'a> Case<'a> {
         items
     }
 
-    fn is_sent(&self, asked: &Asked) -> bool {
-        asked.fit == Fit::Good && !asked.names_one_of(&self.protected)
+    fn is_sent(&self, asked: &InputRow) -> bool {
+        asked.validity == Validity::Valid && !asked.names_one_of(&self.protected)
     }
 
-    /// Rows that are rejected or protected, and nothing of them arrived.
+    /// Rows that must be rejected or protected, and that the sandbox must not have received.
     fn not_sent(&self, world: &World, items: &[Item<'_>], wrong: &mut Vec<String>) {
         let sent: HashSet<_> = items.iter().map(|item| item.asked.item()).collect();
         for (asked, row) in self.asked.iter().zip(self.results).filter(|(asked, _)| !self.is_sent(asked)) {
-            let due = if asked.fit == Fit::Bad { "rejected" } else { "protected" };
+            let due = if asked.validity == Validity::Invalid { "rejected" } else { "protected" };
             if row.outcome != due {
                 wrong.push(format!("line {} must be {due}, is {}", row.line, row.outcome));
             }
@@ -197,7 +209,7 @@ impl<'a> Case<'a> {
                 wrong.push(format!("line {} is {due} with {} attempts, {:?}", row.line, row.attempts, row.reason));
             }
             if !sent.contains(&asked.item()) && self.touches(world, asked) != ItemCounters::default() {
-                wrong.push(format!("line {} must not be sent, but was touched", row.line));
+                wrong.push(format!("line {} must not be sent, but the sandbox received it", row.line));
             }
         }
     }
@@ -217,7 +229,7 @@ impl<'a> Case<'a> {
         let done = self.is_done(world, item);
         let there = self.was_there(item.asked);
         let right = match first.outcome.as_str() {
-            // Only an earlier attempt that may have arrived makes a success of "already done".
+            // "Already done" counts as success only after an earlier attempt that may have arrived.
             "succeeded" if written == 0 => {
                 (!there || (done && self.other_side_was_asked(item.asked)))
                     && received > 0
@@ -231,13 +243,13 @@ impl<'a> Case<'a> {
                     && self.says_already(first)
                     && (!there || self.other_side_was_asked(item.asked))
             }
-            // A refusal on order may strike what an earlier, unanswered attempt did.
+            // An injected refusal may follow an attempt that took effect and whose response was lost.
             "failed" if written > 0 => {
                 first.attempts > 1 && first.code.is_some_and(|code| self.refusals.contains(&code))
             }
             "failed" => received > 0 && self.may_fail(item.asked, first.code),
             "in_doubt" => received > 0 && (self.in_doubt == InDoubt::Allowed || self.proves_a_part(first)),
-            "pending" => self.end == End::Early,
+            "pending" => self.completion == Completion::Partial,
             _ => false,
         };
         if !right {
@@ -249,8 +261,15 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A row after the first one of its item: a duplicate of one before, or merged and of the same outcome.
-    fn further_row(&self, first: &Row, other: &Row, rows: &[usize], earlier: usize, wrong: &mut Vec<String>) {
+    /// Checks a row after the first one of its item: a duplicate, or merged with the item and of the same outcome.
+    fn further_row(
+        &self,
+        first: &ResultRow,
+        other: &ResultRow,
+        rows: &[usize],
+        earlier: usize,
+        wrong: &mut Vec<String>,
+    ) {
         let tags = |row: usize| &self.asked[row].tags;
         let own = usize::try_from(other.line - 2).expect("small");
         let equal = rows.iter().any(|row| *row <= earlier && tags(*row) == tags(own));
@@ -266,7 +285,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn touches(&self, world: &World, asked: &Asked) -> ItemCounters {
+    fn touches(&self, world: &World, asked: &InputRow) -> ItemCounters {
         match (self.operation, asked.item()) {
             (Command::AccountDelete, (_, user)) => world.account_counters(user),
             (Command::FriendDeleteAll, (_, user)) => world.list_counters(user),
@@ -289,14 +308,14 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// What the rows of an item come to: the later one wins, tag by tag.
+    /// The tags of an item after all of its rows: for each tag the last row wins.
     fn merged(&self, item: &Item<'_>) -> Tags {
         let mut merged = BTreeMap::new();
         item.rows.iter().for_each(|row| merged.extend(self.asked[*row].tags.clone()));
         merged
     }
 
-    fn was_there(&self, asked: &Asked) -> bool {
+    fn was_there(&self, asked: &InputRow) -> bool {
         match (self.operation, asked.item()) {
             (Command::AccountDelete | Command::FriendDeleteAll, (_, user)) => self.before.account_exists(user),
             (Command::FriendDelete | Command::FriendUpdate, (from, to)) => {
@@ -305,13 +324,13 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn other_side_was_asked(&self, asked: &Asked) -> bool {
+    fn other_side_was_asked(&self, asked: &InputRow) -> bool {
         let back = (Some(asked.account.as_str()), asked.from.as_deref().unwrap_or_default());
         self.both && self.asked.iter().any(|other| other.item() == back)
     }
 
-    /// Whether the row has the code by which the state asked for is there.
-    fn says_already(&self, row: &Row) -> bool {
+    /// Whether the row has the code that means that the wanted state existed before.
+    fn says_already(&self, row: &ResultRow) -> bool {
         let already = match self.operation {
             Command::AccountDelete => Some(70107),
             Command::FriendDelete => Some(31704),
@@ -321,21 +340,21 @@ impl<'a> Case<'a> {
         already.is_some() && row.code == already
     }
 
-    /// Whether the row says that the account is gone and its data may not be.
-    fn says_data_left(&self, row: &Row) -> bool {
+    /// Whether the row says that the account is deleted but its data may not be.
+    fn says_data_left(&self, row: &ResultRow) -> bool {
         self.operation == Command::AccountDelete && matches!(row.code, Some(40006 | 70500))
     }
 
-    /// Whether the row says "already", but not of all that was asked for: two sides, or after a code by which a part may
-    /// have been done.
-    fn proves_a_part(&self, row: &Row) -> bool {
+    /// Whether "already done" proves only a part of the effect: one of two sides, or after a code that allows a partial
+    /// effect.
+    fn proves_a_part(&self, row: &ResultRow) -> bool {
         let before = row.reason.rsplit_once("before: ").map_or("", |(_, codes)| codes);
         let left_a_part = before.split(", ").any(|code| PARTS.contains(&code));
         self.says_already(row) && (left_a_part || (self.both && self.operation == Command::FriendDelete))
     }
 
-    /// What the API refuses for good, in this world or on order.
-    fn may_fail(&self, asked: &Asked, code: Option<i64>) -> bool {
+    /// Whether the API may refuse the row permanently, because of its state or of an injected fault.
+    fn may_fail(&self, asked: &InputRow, code: Option<i64>) -> bool {
         let Some(code) = code else { return false };
         let owner = asked.from.as_deref().unwrap_or(&asked.account);
         let by_world = match self.operation {

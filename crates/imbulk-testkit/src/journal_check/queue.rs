@@ -9,75 +9,90 @@ use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::ItemId;
 
-/// What the tables say of the last run of a job.
+/// The tables, for the last run of a job.
 #[derive(Debug, Clone)]
-pub(crate) struct Filed {
-    /// A line per row, in no order.
-    pub(crate) lines: Vec<Line>,
-    /// The view `item`: the same for the first row of each item.
-    pub(crate) items: Vec<Line>,
-    pub(crate) tally: BTreeMap<String, u64>,
-    /// Rows that have an outcome and stand in no settled request.
-    pub(crate) astray: Vec<i64>,
+pub struct QueueContent {
+    /// One per input row, in any order.
+    pub rows: Vec<QueueRow>,
+    /// The view `item`: one per item.
+    pub items: Vec<QueueRow>,
+    /// Rows per outcome.
+    pub tally: BTreeMap<String, u64>,
+    /// Rows with an outcome whose request is not settled.
+    pub unsettled: Vec<i64>,
 }
 
-/// What the queue says of a row.
+/// A row in the queue.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Line {
-    pub(crate) row: usize,
-    /// The request that it is in; none if it is not sent.
-    pub(crate) request: Option<i64>,
+pub struct QueueRow {
+    /// The number of the input row, from 0.
+    pub row: usize,
+    /// Its request; none for a skipped row.
+    pub request: Option<i64>,
     /// Whether it is the first row of its item.
-    pub(crate) is_first: bool,
-    pub(crate) from: Option<String>,
-    pub(crate) account: String,
-    pub(crate) outcome: String,
-    pub(crate) code: Option<i64>,
-    pub(crate) attempts: u32,
+    pub is_first: bool,
+    /// `From_Account`, for operations on pairs.
+    pub from: Option<String>,
+    /// The other account of the pair, or the only account.
+    pub account: String,
+    /// Such as `succeeded`.
+    pub outcome: String,
+    /// The code that decided the outcome.
+    pub code: Option<i64>,
+    /// The calls that counted.
+    pub attempts: u32,
 }
 
-/// A request that is in flight, as far as the queue knows.
+/// A request that is in flight according to the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sending {
-    pub(crate) job: String,
-    pub(crate) request: i64,
-    pub(crate) attempts: u32,
-    pub(crate) from: Option<String>,
-    pub(crate) accounts: Vec<String>,
+pub struct InFlightRequest {
+    /// The name of its job.
+    pub job: String,
+    /// Its id in the table `request`.
+    pub request: i64,
+    /// The calls that counted.
+    pub attempts: u32,
+    /// `From_Account`, if the operation has one.
+    pub from: Option<String>,
+    /// The other accounts, in order.
+    pub accounts: Vec<String>,
 }
 
 type ViewLine = (i64, Option<i64>, Option<String>, Option<String>, String, Option<i64>, u32);
 type Outcomes = HashMap<i64, (String, Option<i64>)>;
 
-impl Line {
-    pub(crate) fn item(&self) -> ItemId<'_> {
+impl QueueRow {
+    /// The item of the row.
+    pub fn item(&self) -> ItemId<'_> {
         (self.from.as_deref(), &self.account)
     }
 }
 
-impl Filed {
-    pub(crate) fn read(queue: &Path, job: &str) -> Self {
+impl QueueContent {
+    /// Reads the tables with SQL.
+    pub fn read(queue: &Path, job: &str) -> Self {
         with(queue, async |connection| {
             let last = "SELECT max(id) FROM run WHERE job = ?";
             let run = sqlx::query_scalar(last).bind(job).fetch_one(&mut *connection).await.expect("a run");
             let (mut outcomes, tally) = (outcomes(connection, run).await, tally(connection, run).await);
-            let mut lines = skipped_rows(connection, run).await;
-            lines.extend(requests(connection, run, &mut outcomes).await);
-            Self { lines, items: view(connection, run).await, tally, astray: outcomes.into_keys().collect() }
+            let mut rows = skipped(connection, run).await;
+            rows.extend(requests(connection, run, &mut outcomes).await);
+            Self { rows, items: view(connection, run).await, tally, unsettled: outcomes.into_keys().collect() }
         })
     }
 }
 
-impl Sending {
-    /// What is in flight and was not so, in the same attempt, among `before`; and all that is, for the next time.
-    pub(crate) fn read(queue: &Path, before: &mut HashSet<(i64, u32)>) -> Vec<Self> {
-        // Killed before the file was there, or before it was a queue: its journal is that of SQLite's first steps, which the
-        // next process takes back. Whoever only reads can't.
+impl InFlightRequest {
+    /// Reads the requests that are in flight, without those that were in flight with the same attempt at the last call.
+    /// `before` holds these between calls.
+    pub fn read(queue: &Path, before: &mut HashSet<(i64, u32)>) -> Vec<Self> {
+        // The process was killed before it had created the queue. A rollback journal belongs to SQLite's first
+        // transaction, which only a writer can undo.
         if !queue.exists() || queue.with_extension("db-journal").exists() {
             return Vec::new();
         }
         let found: Vec<(String, i64, u32, Option<String>, String)> = with(queue, async |connection| {
-            // Killed before the tables were there.
+            // The process was killed before it had created the tables.
             let there = "SELECT count(*) FROM sqlite_schema WHERE name = 'payload'";
             let there: i64 = sqlx::query_scalar(there).fetch_one(&mut *connection).await.expect("a database");
             let sending = "SELECT job, request.id, attempts, from_account, accounts FROM request
@@ -102,7 +117,7 @@ impl Sending {
     }
 }
 
-/// Reading only, so that what a killed process left is still there for the next one to find.
+/// Opens the queue for reading only, so that the next process finds everything as the killed one left it.
 fn with<T>(queue: &Path, read: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -129,14 +144,14 @@ async fn tally(connection: &mut SqliteConnection, run: i64) -> BTreeMap<String, 
     lines.into_iter().map(|(outcome, rows)| (outcome, rows.cast_unsigned())).collect()
 }
 
-async fn skipped_rows(connection: &mut SqliteConnection, run: i64) -> Vec<Line> {
+async fn skipped(connection: &mut SqliteConnection, run: i64) -> Vec<QueueRow> {
     let lines: Vec<(i64, String, Option<String>, Option<String>)> =
         sqlx::query_as("SELECT row, outcome, from_account, account FROM skipped WHERE run = ?")
             .bind(run)
             .fetch_all(connection)
             .await
             .expect("rows");
-    let line = |(row, outcome, from, account): (i64, _, _, Option<String>)| Line {
+    let line = |(row, outcome, from, account): (i64, _, _, Option<String>)| QueueRow {
         row: number(row),
         request: None,
         is_first: true,
@@ -150,7 +165,7 @@ async fn skipped_rows(connection: &mut SqliteConnection, run: i64) -> Vec<Line> 
 }
 
 /// Takes the outcomes that belong to a settled request out of `outcomes`.
-async fn requests(connection: &mut SqliteConnection, run: i64, outcomes: &mut Outcomes) -> Vec<Line> {
+async fn requests(connection: &mut SqliteConnection, run: i64, outcomes: &mut Outcomes) -> Vec<QueueRow> {
     let found: Vec<(i64, String, u32, Option<String>, String, String)> = sqlx::query_as(
         "SELECT id, state, attempts, from_account, accounts, rows FROM request
          JOIN payload ON payload.request = request.id WHERE run = ?",
@@ -174,7 +189,7 @@ async fn requests(connection: &mut SqliteConnection, run: i64, outcomes: &mut Ou
                 } else {
                     ("pending".to_owned(), None)
                 };
-                lines.push(Line {
+                lines.push(QueueRow {
                     row: number(row),
                     request: Some(request),
                     is_first: place == 0,
@@ -190,7 +205,8 @@ async fn requests(connection: &mut SqliteConnection, run: i64, outcomes: &mut Ou
     lines
 }
 
-/// The rows of an item: its first as the distance from the first row of the item before, the others from its first.
+/// The rows of an item. The first is stored as the distance from the first row of the item before, the others as the
+/// distance from it.
 fn rows_of(distances: &Value, before: i64) -> Vec<i64> {
     let list = distances.as_array().map_or(std::slice::from_ref(distances), Vec::as_slice);
     let distances: Vec<i64> = list.iter().map(|distance| distance.as_i64().expect("a number")).collect();
@@ -198,7 +214,7 @@ fn rows_of(distances: &Value, before: i64) -> Vec<i64> {
     std::iter::once(before + first).chain(others.iter().map(|other| before + first + other)).collect()
 }
 
-async fn view(connection: &mut SqliteConnection, run: i64) -> Vec<Line> {
+async fn view(connection: &mut SqliteConnection, run: i64) -> Vec<QueueRow> {
     let lines: Vec<ViewLine> = sqlx::query_as(
         "SELECT row, request, from_account, account, outcome, code, attempts FROM item
          WHERE run = (SELECT uuid FROM run WHERE id = ?)",
@@ -207,7 +223,7 @@ async fn view(connection: &mut SqliteConnection, run: i64) -> Vec<Line> {
     .fetch_all(connection)
     .await
     .expect("rows");
-    let line = |(row, request, from, account, outcome, code, attempts): ViewLine| Line {
+    let line = |(row, request, from, account, outcome, code, attempts): ViewLine| QueueRow {
         row: number(row),
         request,
         is_first: true,

@@ -10,10 +10,10 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::points::many_aside;
 use super::{Victim, Work};
-use crate::harness::bench::{FAST, Output};
-use crate::harness::means::{self, Means};
-use crate::harness::rows::plain;
-use crate::power::ground::Ground;
+use crate::power::mount_namespace::MountNamespace;
+use imbulk_testkit::requirements::{self, Requirement};
+use imbulk_testkit::rows::plain;
+use imbulk_testkit::{FAST, ProgramOutput};
 
 /// The queue, and what lies beside it and is part of it.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
@@ -34,7 +34,7 @@ impl Victim {
         copy
     }
 
-    fn imbulk_on(&self, queue: &str, args: &[&str]) -> Output {
+    fn imbulk_on(&self, queue: &str, args: &[&str]) -> ProgramOutput {
         self.bench.imbulk(&[&["--queue", queue], args].concat())
     }
 
@@ -106,31 +106,32 @@ fn while_a_first_run_is_loaded_whoever_asks_is_told_so_at_once() {
     assert_eq!(victim.ask("imbulk.db"), [""; 0]);
     victim.bench.imbulk(&["results", "job"]).expect(2).says("no job and no run named `job`").says(loading);
     running.signal(Signal::CONT);
-    victim.live(&mut running, 1, crate::harness::bench::PATIENCE);
+    victim.live(&mut running, 1, imbulk_testkit::PATIENCE);
     assert_eq!(victim.ask("imbulk.db"), ["job"]);
     running.kill();
 }
 
 #[test]
 fn what_was_half_written_where_nobody_may_write_is_said_to_be_so() {
-    const NEEDS: &[Means] = &[Means::Root, Means::Tool("unshare"), Means::Tool("nsenter"), Means::Tool("mount")];
-    if !means::has("half written", NEEDS) {
+    const NEEDS: &[Requirement] =
+        &[Requirement::Root, Requirement::Tool("unshare"), Requirement::Tool("nsenter"), Requirement::Tool("mount")];
+    if !requirements::are_met("half written", NEEDS) {
         return;
     }
     let victim = Victim::new(vec![Work::new(Command::AccountDelete, plain(Command::AccountDelete, 3))], FAST);
     let bench = &victim.bench;
     bench.imbulk(&["plan", "job.toml"]).expect(0);
     leave_half_written(&bench.path("imbulk.db"));
-    let mut ground = Ground::new();
+    let mut namespace = MountNamespace::new();
     let folder = bench.folder().display();
-    ground.sh(&format!("mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"));
-    let enter = ground.enter(bench.folder());
+    namespace.sh(&format!("mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"));
+    let enter = namespace.enter(bench.folder());
     let enter: Vec<&str> = enter.iter().map(String::as_str).collect();
     for ask in [&["status"][..], &["status", "--json"], &["results", "job"]] {
         let told = bench.start_under(&enter, ask, b"").wait().expect(2);
         told.says("a process was killed while it loaded the first run").says("hint: ");
     }
-    drop(ground);
+    drop(namespace);
     assert_eq!(victim.ask("imbulk.db"), ["job"], "where it may be written it is taken back");
 }
 

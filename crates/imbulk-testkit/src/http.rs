@@ -1,29 +1,30 @@
-//! HTTP/1.1 as servers of the tests' own speak it.
+//! HTTP/1.1 for the servers of tests.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// A request as it arrived.
+/// An HTTP request.
 #[derive(Debug, Clone)]
-pub(crate) struct Received {
+pub struct ReceivedRequest {
     /// The request line and the header lines.
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
+    pub head: String,
+    /// The body, without the head.
+    pub body: Vec<u8>,
 }
 
-impl Received {
+impl ReceivedRequest {
     /// The path of the request line.
-    pub(crate) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.target().split('?').next().unwrap()
     }
 
-    /// The parameters of the request line as they were sent, in order.
-    pub(crate) fn parameters(&self) -> Vec<(&str, &str)> {
+    /// The parameters of the request line in their order, still encoded.
+    pub fn parameters(&self) -> Vec<(&str, &str)> {
         let query = self.target().split_once('?').unwrap().1;
         query.split('&').map(|pair| pair.split_once('=').unwrap()).collect()
     }
 
-    /// One parameter as it was sent.
-    pub(crate) fn parameter(&self, name: &str) -> &str {
+    /// One parameter, still encoded.
+    pub fn parameter(&self, name: &str) -> &str {
         self.parameters().into_iter().find(|(n, _)| *n == name).unwrap().1
     }
 
@@ -32,14 +33,14 @@ impl Received {
     }
 }
 
-/// A whole HTTP answer.
-pub(crate) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+/// An HTTP response. Each header ends with `\r\n`.
+pub fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
-/// The next request, or none once the client is gone.
-pub(crate) async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<Received> {
+/// Reads the next request. Returns none once the client has closed the connection.
+pub async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<ReceivedRequest> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -51,5 +52,5 @@ pub(crate) async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<Rec
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Received { head, body })
+    Some(ReceivedRequest { head, body })
 }

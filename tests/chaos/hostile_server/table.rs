@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::server::{Ask, Script, Step};
-use crate::harness::http::answer;
+use imbulk_testkit::http::response;
 
 /// What becomes of an item of a call that is answered so.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +36,7 @@ pub(super) struct Mode {
 }
 
 /// How a connection ends, if it does.
-type End = fn() -> Option<Step>;
+type Ending = fn() -> Option<Step>;
 
 const MIB: usize = 1 << 20;
 const DOUBT: [Fate; 3] = [Fate::InDoubt; 3];
@@ -47,7 +47,7 @@ fn mode(name: &'static str, fates: [Fate; 3], play: impl Fn(&Ask) -> Vec<Step> +
 }
 
 /// Sends these bytes, and then does that.
-fn wire(name: &'static str, bytes: impl Into<Vec<u8>>, then: End) -> Mode {
+fn wire(name: &'static str, bytes: impl Into<Vec<u8>>, then: Ending) -> Mode {
     let bytes = bytes.into();
     mode(name, DOUBT, move |_| [Step::Write(bytes.clone())].into_iter().chain(then()).collect())
 }
@@ -59,7 +59,7 @@ fn flood(name: &'static str, head: &'static str, unit: &'static [u8]) -> Mode {
 /// A whole answer with this status and this body.
 fn page(name: &'static str, fates: [Fate; 3], status: &'static str, body: impl Into<Vec<u8>>) -> Mode {
     let body = body.into();
-    mode(name, fates, move |_| vec![Step::Write(answer(status, "", &body))])
+    mode(name, fates, move |_| vec![Step::Write(response(status, "", &body))])
 }
 
 /// A body with status 200 that is no answer of the API.
@@ -74,7 +74,7 @@ fn body(name: &'static str, fates: [Fate; 3], body: fn(&[String]) -> Value) -> M
 
 /// An HTTP answer with this JSON.
 pub(super) fn ok(body: &Value) -> Vec<u8> {
-    answer("200 OK", "", body.to_string().as_bytes())
+    response("200 OK", "", body.to_string().as_bytes())
 }
 
 /// The API's answer with a code for each item.
@@ -99,7 +99,7 @@ pub(super) static MODES: LazyLock<Vec<Mode>> = LazyLock::new(|| {
 fn broken_off() -> Vec<Mode> {
     const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n";
     let whole = format!("{HEAD}\r\n{{\"ErrorCode\":0");
-    let ends: [(End, [&str; 4]); 2] = [
+    let ends: [(Ending, [&str; 4]); 2] = [
         (|| Some(Step::Reset), ["reset-no-answer", "reset-in-head", "reset-after-head", "reset-in-body"]),
         (|| Some(Step::Close), ["close-no-answer", "close-in-head", "close-after-head", "close-in-body"]),
     ];
@@ -123,7 +123,7 @@ fn slow() -> Vec<Mode> {
         wire("silence-in-head", &head[..20], silence),
         wire("silence-in-body", format!("{head}{{"), silence),
         wire("silence-after-100", "HTTP/1.1 100 Continue\r\n\r\n", silence),
-        wire("drip", "", || Some(Step::Drip(answer("200 OK", "", b"{}")))),
+        wire("drip", "", || Some(Step::Drip(response("200 OK", "", b"{}")))),
         wire("drip-body", head, || Some(Step::Drip(vec![b' '; 100]))),
     ]
 }
@@ -135,7 +135,7 @@ fn without_end() -> Vec<Mode> {
         let mut gz = GzEncoder::new(Vec::new(), Compression::best());
         (0..192).for_each(|_| gz.write_all(&vec![b' '; MIB]).expect("memory"));
         let packed = gz.finish().expect("memory");
-        answer("200 OK", "Content-Encoding: gzip\r\nContent-Type: application/json\r\n", &packed)
+        response("200 OK", "Content-Encoding: gzip\r\nContent-Type: application/json\r\n", &packed)
     };
     vec![
         flood("1-gib", "HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", b" "),

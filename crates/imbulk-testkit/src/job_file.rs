@@ -1,0 +1,102 @@
+//! Job files.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
+
+use imbulk_sandbox::Command;
+
+use crate::app::{ADMIN, APP, FAST};
+use crate::bench::Bench;
+use crate::rows::{self, InputRow};
+
+/// A job file, with its input. Its caps are high, its delays short and its guards wide unless a test changes them.
+pub struct JobFile {
+    name: String,
+    operation: Command,
+    sections: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
+    rows: Option<Vec<InputRow>>,
+}
+
+impl JobFile {
+    /// A job with this name, which reads `NAME.csv`. `friend_delete` is one-way.
+    pub fn new(name: &str, operation: Command) -> Self {
+        let mut job = Self { name: name.to_owned(), operation, sections: BTreeMap::new(), rows: None };
+        job.set("input", "path", &format!("{:?}", format!("{name}.csv")));
+        job.set("app", "sdkappid", &APP);
+        job.set("app", "identifier", &format!("{ADMIN:?}"));
+        job.set("limits", "calls_per_second", &FAST);
+        job.set("limits", "app_calls_per_second", &FAST);
+        job.set("limits", "cap_was_raised", &true);
+        job.set("guard", "max_rejected", &1);
+        job.set("stop", "after_items", &1_000_000);
+        job.set("retry", "base_delay", &"\"1ms\"");
+        job.set("retry", "max_delay", &"\"20ms\"");
+        if operation == Command::FriendDelete {
+            job.set("options", "delete_type", &"\"single\"");
+        }
+        job
+    }
+
+    fn set(&mut self, section: &'static str, key: &'static str, toml: &dyn Display) {
+        self.sections.entry(section).or_default().insert(key, toml.to_string());
+    }
+
+    /// Sets a key of the file to a value in TOML.
+    #[must_use]
+    pub fn with(mut self, section: &'static str, key: &'static str, toml: impl Display) -> Self {
+        self.set(section, key, &toml);
+        self
+    }
+
+    /// Removes a key of the file.
+    #[must_use]
+    pub fn without(mut self, section: &'static str, key: &'static str) -> Self {
+        self.sections.entry(section).or_default().remove(key);
+        self
+    }
+
+    /// Makes the deletion two-way.
+    #[must_use]
+    pub fn both(self) -> Self {
+        self.with("options", "delete_type", "\"both\"")
+    }
+
+    /// Adds the input: `NAME.csv` with these rows, which [`Self::write`] writes.
+    #[must_use]
+    pub fn rows(mut self, rows: &[InputRow]) -> Self {
+        self.rows = Some(rows.to_vec());
+        self
+    }
+
+    /// Writes the file on a new bench. Returns the bench and the name of the file.
+    pub fn on_a_bench(&self) -> (Bench, String) {
+        let bench = Bench::new();
+        let file = self.write(&bench);
+        (bench, file)
+    }
+
+    /// The text of the file.
+    pub fn toml(&self, bench: &Bench) -> String {
+        let mut text = format!("name = {:?}\noperation = {:?}\n", self.name, self.operation.name());
+        for (section, keys) in &self.sections {
+            let _ = writeln!(text, "\n[{section}]");
+            if *section == "app" && !keys.contains_key("endpoint") && !keys.contains_key("region") {
+                let _ = writeln!(text, "endpoint = {:?}", bench.endpoint());
+            }
+            for (key, value) in keys {
+                let _ = writeln!(text, "{key} = {value}");
+            }
+        }
+        text
+    }
+
+    /// Writes the file, and the input if it was given. Returns the name of the file.
+    pub fn write(&self, bench: &Bench) -> String {
+        let file = format!("{}.toml", self.name);
+        bench.write(&file, self.toml(bench));
+        if let Some(rows) = &self.rows {
+            bench.write(&format!("{}.csv", self.name), rows::csv(self.operation, rows));
+        }
+        file
+    }
+}

@@ -1,0 +1,21 @@
+//! What the test programs of imbulk share: a bench for the real binary, rows, servers, and two checkers.
+//!
+//! [`results_check`] compares the results of a run with the accounts and friend lists of the sandbox afterwards.
+//! [`journal_check`] compares the sandbox's journal of calls with the queue and with the results.
+
+pub mod app;
+pub mod bench;
+pub mod http;
+pub mod job_file;
+pub mod journal_check;
+pub mod process;
+pub mod requirements;
+pub mod reseal;
+pub mod results_check;
+pub mod rows;
+pub mod scripted_server;
+
+pub use app::{ADMIN, APP, FAST, KEY};
+pub use bench::{Bench, BenchSetup};
+pub use job_file::JobFile;
+pub use process::{PATIENCE, ProgramOutput, RunningProgram, program};
