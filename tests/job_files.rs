@@ -332,7 +332,7 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[app]\nregion = \"china\"\nendpoint = \"https://console.tim.qq.com\"\n",
-    "7: app.endpoint: `region` is set as well | remove one of them"
+    "7: app: `region` and `endpoint` are both given | remove one of them"
 )]
 #[case(
     DELETE,

@@ -196,7 +196,7 @@ fn app(raw: RawApp) -> Result<App, InvalidValue> {
     let endpoint = match (raw.region, raw.endpoint) {
         (Some(_), Some(url)) => {
             return Err(
-                InvalidValue::new(url.span(), "app.endpoint: `region` is set as well").hint("remove one of them")
+                InvalidValue::new(url.span(), "app: `region` and `endpoint` are both given").hint("remove one of them")
             );
         }
         (Some(region), None) => {
