@@ -63,14 +63,17 @@ fn check_id(columns: &Columns<'_>, column: Column<'_>, id: &str) -> Result<(), F
     }
 }
 
-/// Single rows of UTF-8 in a file of GBK. The bytes come back in no results: as UTF-8 the id would be another one.
+/// Single rows of UTF-8 in a file of GBK, and rows that were converted so before. Of a file of GBK, the bytes come back in
+/// no results: as UTF-8 the id would be another one.
 fn check_decoded(columns: &Columns<'_>, column: Column<'_>, id: &str) -> Result<(), Fault> {
-    match columns.encoding {
-        Encoding::Gbk if !id.is_ascii() => encoding::likely_utf8(id).map_or(Ok(()), |utf8| {
-            Err(unusual(column, format_args!("is `{utf8}` in UTF-8, but the job says encoding = \"gbk\"")))
-        }),
-        Encoding::Gbk | Encoding::Utf8 => Ok(()),
+    if id.is_ascii() {
+        return Ok(());
     }
+    let Some(utf8) = encoding::likely_utf8(id) else { return Ok(()) };
+    Err(match columns.encoding {
+        Encoding::Gbk => unusual(column, format_args!("is `{utf8}` in UTF-8, but the job says encoding = \"gbk\"")),
+        Encoding::Utf8 => unusual(column, format_args!("is `{utf8}`, read as GBK by the program that wrote it")).kept(),
+    })
 }
 
 /// A fault of an id that `input.unusual_ids` allows.

@@ -11,8 +11,10 @@ use crate::file::{Compression, File, Form, Format, Quoted, Record, Row, gzip};
 /// A kind of defect in how a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileDefect {
-    /// Rows of nothing but delimiters.
+    /// Rows of nothing but delimiters and white space.
     BlankRows,
+    /// A name of the header starts with a quote that is closed in a later row, or never.
+    CutHeader,
     /// The file ends within its last row.
     CutLastRow,
     /// The file ends within a quoted cell whose text looks like rows.
@@ -70,14 +72,16 @@ pub(crate) enum FileDefect {
 }
 
 use FileDefect::{
-    BareReturn, BlankRows, ClosingQuote, CompressedTwice, CutCompressed, CutLastRow, CutQuotedCell, EmptyMember,
-    Garbage, GbkAsUtf8, Hole, JsonCommas, JsonJoined, JsonList, MixedLineEnds, OldMac, OpenQuote, Padding, PlainQuotes,
-    PrettyJson, QuotePair, SkippableFrames, Tar, TextBehindQuote, TwoReturns, Utf8AsGbk, Utf16, WrongChecksum,
+    BareReturn, BlankRows, ClosingQuote, CompressedTwice, CutCompressed, CutHeader, CutLastRow, CutQuotedCell,
+    EmptyMember, Garbage, GbkAsUtf8, Hole, JsonCommas, JsonJoined, JsonList, MixedLineEnds, OldMac, OpenQuote, Padding,
+    PlainQuotes, PrettyJson, QuotePair, SkippableFrames, Tar, TextBehindQuote, TwoReturns, Utf8AsGbk, Utf16,
+    WrongChecksum,
 };
 
 impl FileDefect {
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         BlankRows,
+        CutHeader,
         CutLastRow,
         CutQuotedCell,
         OpenQuote,
@@ -110,8 +114,8 @@ impl FileDefect {
     pub(crate) fn applies(self, form: &Form) -> bool {
         match self {
             // JSON takes a carriage return for a blank.
-            BlankRows | OpenQuote | QuotePair | PlainQuotes | TextBehindQuote | ClosingQuote | TwoReturns
-            | BareReturn | OldMac => form.is_csv(),
+            BlankRows | CutHeader | OpenQuote | QuotePair | PlainQuotes | TextBehindQuote | ClosingQuote
+            | TwoReturns | BareReturn | OldMac => form.is_csv(),
             CutLastRow => form.is_plain(),
             CutQuotedCell => form.is_csv() && form.is_plain(),
             Hole | Tar | MixedLineEnds => true,
@@ -133,8 +137,8 @@ impl FileDefect {
 
     pub(crate) fn plant(self, file: &mut File, dice: &mut SmallRng) {
         match self {
-            BlankRows | CutLastRow | CutQuotedCell | OpenQuote | QuotePair | PlainQuotes | TextBehindQuote
-            | ClosingQuote => self.plant_in_rows(file, dice),
+            BlankRows | CutHeader | CutLastRow | CutQuotedCell | OpenQuote | QuotePair | PlainQuotes
+            | TextBehindQuote | ClosingQuote => self.plant_in_rows(file, dice),
             TwoReturns => set_ends(file, "\r\r\n"),
             OldMac => set_ends(file, "\r"),
             BareReturn => {
@@ -194,9 +198,19 @@ impl FileDefect {
         let foreign = foreign(&form);
         match self {
             BlankRows => {
-                let text = delimiter.to_string().repeat(dice.random_range(1..4));
+                let blanks = ["", " ", "\u{3000}", "\u{3000} "].choose(dice).expect("some");
+                let text = format!("{blanks}{delimiter}").repeat(dice.random_range(1..4));
                 let at = dice.random_range(1..=file.records.len());
                 file.records.insert(at, Record { text, end: form.line_end.to_owned(), row: None });
+            }
+            CutHeader => {
+                let name = format!("{delimiter}note");
+                let cut = format!("{delimiter}\"note");
+                let header = file.records[0].text.replace('"', "");
+                file.records[0].text = header.replace(&name, &cut);
+                if dice.random_bool(0.7) {
+                    file.record_of(row).text = with_note(&form, &file.rows[row].clone(), "\"");
+                }
             }
             CutLastRow => {
                 let record = file.record_of(last);

@@ -30,10 +30,14 @@ pub(crate) enum RowDefect {
     ReorderedRest,
     /// The header of a second file behind the last row of the first, on one line.
     JoinedFiles,
+    /// The same, with the columns of the second file in another order.
+    JoinedReordered,
+    /// An id that ends with the usual name of an id column, which is not the name in this file.
+    JoinedName,
 }
 
 impl RowDefect {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::OwnColumn,
         Self::ForeignColumn,
         Self::NearColumn,
@@ -44,16 +48,18 @@ impl RowDefect {
         Self::SecondHeader,
         Self::ReorderedRest,
         Self::JoinedFiles,
+        Self::JoinedReordered,
+        Self::JoinedName,
     ];
 
     pub(crate) fn applies(self, form: &Form) -> bool {
         match self {
-            Self::OwnColumn | Self::ForeignColumn | Self::UnusualId => true,
+            Self::OwnColumn | Self::ForeignColumn | Self::UnusualId | Self::JoinedName => true,
             // GBK has no such characters.
             Self::NearColumn | Self::InvisibleCharacter => form.encoding == imbulk::domain::job::Encoding::Utf8,
             Self::OtherDelimiter => matches!(form.format, Format::Csv { quoted: Quoted::Needed, .. }),
             Self::NumberAsId => !form.is_csv(),
-            Self::SecondHeader | Self::ReorderedRest | Self::JoinedFiles => form.is_csv(),
+            Self::SecondHeader | Self::ReorderedRest | Self::JoinedFiles | Self::JoinedReordered => form.is_csv(),
         }
     }
 
@@ -98,6 +104,18 @@ impl RowDefect {
                     "3-Apr",
                     "TRUE",
                     "1,234,567",
+                    "1.4D+08",
+                    "04.03.2024",
+                    "3-avr",
+                    "#VALUE!",
+                    "Err:502",
+                    "####",
+                    "Done.",
+                    "3 rows exported",
+                    "Query OK, 3 rows affected",
+                    "Time: 12.3 ms",
+                    "-- end of export",
+                    "Grand Total",
                 ];
                 let id = *ids.choose(dice).expect("some");
                 change_id(file, dice, |_, _| id.to_owned());
@@ -132,20 +150,21 @@ impl RowDefect {
                 let at = dice.random_range(1..=file.records.len());
                 file.records.insert(at, header);
             }
-            Self::ReorderedRest => {
-                let Format::Csv { delimiter, .. } = file.form.format else { return };
-                // Cells with a delimiter or a line end of their own would not come apart so.
-                file.rows.iter_mut().for_each(|row| "note".clone_into(&mut row.note));
-                file.write();
-                let from = dice.random_range(1..file.records.len());
-                let mut rest = vec![Record { row: None, ..file.records[0].clone() }];
-                rest.extend(file.records.split_off(from));
-                for record in &mut rest {
-                    let mut cells: Vec<&str> = record.text.split(delimiter).collect();
-                    cells.reverse();
-                    record.text = cells.join(&delimiter.to_string());
+            Self::ReorderedRest => reorder_rest(file, dice),
+            Self::JoinedReordered => {
+                reorder_rest(file, dice);
+                let header = file.records.iter().rposition(|record| record.row.is_none()).expect("there is one");
+                let before = file.records[header - 1].row;
+                let joined = file.records.remove(header).text;
+                file.records[header - 1].text.push_str(&joined);
+                if let Some(row) = before {
+                    file.rows[row].damaged = true;
                 }
-                file.records.extend(rest);
+            }
+            Self::JoinedName => {
+                let name =
+                    *["user_id", "UserID", "FROM_ACCOUNT", "To_Account", "account_id"].choose(dice).expect("some");
+                change_id(file, dice, |id, _| format!("{id}{name}"));
             }
             Self::JoinedFiles => {
                 let at = dice.random_range(1..file.records.len());
@@ -157,6 +176,23 @@ impl RowDefect {
             }
         }
     }
+}
+
+/// Writes a second header behind some row, with its columns in reverse order, and all later rows so.
+fn reorder_rest(file: &mut File, dice: &mut SmallRng) {
+    let Format::Csv { delimiter, .. } = file.form.format else { return };
+    // Cells with a delimiter or a line feed in them would be taken apart.
+    file.rows.iter_mut().for_each(|row| "note".clone_into(&mut row.note));
+    file.write();
+    let from = dice.random_range(2..file.records.len());
+    let mut rest = vec![Record { row: None, ..file.records[0].clone() }];
+    rest.extend(file.records.split_off(from));
+    for record in &mut rest {
+        let mut cells: Vec<&str> = record.text.split(delimiter).collect();
+        cells.reverse();
+        record.text = cells.join(&delimiter.to_string());
+    }
+    file.records.extend(rest);
 }
 
 /// Adds a column with a value in every row, or in JSONL a key to every record.

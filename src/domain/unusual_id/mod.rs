@@ -54,6 +54,12 @@ pub enum UnusualId {
     /// `a&amp;b`
     #[error("contains an escape of HTML")]
     HtmlEscape,
+    /// `Grand Total`, `合计`
+    #[error("is the label of a total")]
+    Total,
+    /// `user_1\`: what follows is missing.
+    #[error("ends with a backslash, which escapes what follows")]
+    Escape,
     /// `user_2UserID`: the last row of one file and the header of the next.
     #[error("ends with the column name `{0}` (were files joined without a line feed?)")]
     ColumnName(&'static str),
@@ -109,17 +115,18 @@ fn classes_of(id: &[u8]) -> u8 {
 type Rule = (fn(&str) -> bool, UnusualId);
 
 /// The rules that match ids of ASCII letters, digits, dashes and dots.
-const PLAIN_RULES: [Rule; 6] = [
+const PLAIN_RULES: [Rule; 7] = [
     (is_rewritten_number, UnusualId::RewrittenNumber),
     (is_date, UnusualId::Date),
     (is_no_value, UnusualId::NoValue),
     (is_end, UnusualId::LogOutput),
+    (is_total, UnusualId::Total),
     (has_no_letter, UnusualId::NoLetter),
     (is_cut_off, UnusualId::CutOff),
 ];
 
 /// All rules. Where two match, the earlier one is the more exact reason.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 14] = [
     (is_wrong_encoding, UnusualId::WrongEncoding),
     (is_rewritten_number, UnusualId::RewrittenNumber),
     (is_date, UnusualId::Date),
@@ -132,6 +139,8 @@ const RULES: [Rule; 12] = [
     (has_no_letter, UnusualId::NoLetter),
     (is_cut_off, UnusualId::CutOff),
     (has_html_escape, UnusualId::HtmlEscape),
+    (is_total, UnusualId::Total),
+    (ends_with_escape, UnusualId::Escape),
 ];
 
 /// Whether this is an id that an export may produce on purpose.
@@ -193,9 +202,31 @@ pub fn shown(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// A byte order mark read as Latin-1 or as GBK, and what replaced bytes become when they are read as GBK.
+/// A byte order mark read as Latin-1 or as GBK, what replaced bytes become when they are read as GBK, characters without a
+/// meaning of their own, and UTF-8 read as Windows-1252.
 fn is_wrong_encoding(id: &str) -> bool {
-    id.contains("ï»¿") || id.contains("锟斤拷") || id.starts_with('锘')
+    let is_private = |c: char| matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
+    id.contains("锟斤拷") || id.starts_with('锘') || id.contains(is_private) || is_utf8_in_windows_1252(id)
+}
+
+/// Whether the characters are the bytes of UTF-8 in Windows-1252, in which most of the bytes from 80 to 9F have signs.
+fn is_utf8_in_windows_1252(id: &str) -> bool {
+    const FROM_80: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+    let byte = |c: char| {
+        let sign = || FROM_80.chars().zip(0x80..).find_map(|(sign, byte)| (sign == c).then_some(byte));
+        u8::try_from(c).ok().or_else(sign)
+    };
+    let bytes: Option<Vec<u8>> = id.chars().map(byte).collect();
+    !id.is_ascii() && bytes.is_some_and(|bytes| std::str::from_utf8(&bytes).is_ok())
+}
+
+fn is_total(id: &str) -> bool {
+    const LABELS: [&str; 8] = ["Total", "TOTAL", "Grand Total", "Subtotal", "合计", "总计", "小计", "共计"];
+    LABELS.contains(&id)
+}
+
+fn ends_with_escape(id: &str) -> bool {
+    id.ends_with('\\')
 }
 
 fn is_digits(text: &str) -> bool {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// One of each kind and more: (id, a word of the reason).
-const UNUSUAL: [(&str, &str); 156] = [
+const UNUSUAL: [(&str, &str); 163] = [
     ("user_2\u{200b}", "U+200B"),
     ("\u{feff}user_3", "U+FEFF"),
     ("us\u{ad}er_4", "U+00AD"),
@@ -160,9 +160,16 @@ const UNUSUAL: [(&str, &str); 156] = [
     ("u1user_id", "`user_id`"),
     ("aFROM_account", "`From_Account`"),
     ("UserID", "`UserID`"),
+    ("JosÃ©", "encoding"),
+    ("ç”¨æˆ·ä¸ƒ", "encoding"),
+    ("\u{e5e5}1", "encoding"),
+    ("Total", "total"),
+    ("Grand Total", "total"),
+    ("合计", "total"),
+    ("user_1\\", "backslash"),
 ];
 
-const USUAL: [&str; 105] = [
+const USUAL: [&str; 110] = [
     "1",
     "0",
     "007",
@@ -268,6 +275,11 @@ const USUAL: [&str; 105] = [
     "bank-account",
     "userid1",
     "id",
+    "total",
+    "Total1",
+    "ÃÉ",
+    "Â",
+    "naïve",
 ];
 
 #[test]

@@ -25,7 +25,7 @@ use records::{Cells, Form, Place, Records};
 use window::Window;
 
 /// Between quotes they are part of an id; without quotes they say that the file has another delimiter in places.
-const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
+const DELIMITERS: [char; 8] = [',', ';', '\t', '|', '，', '；', '、', '｜'];
 
 /// Reads all rows.
 ///
@@ -255,7 +255,8 @@ impl Rows<'_> {
                     if place.quoted {
                         self.doubtful_from.get_or_insert(place.line);
                     }
-                    Fault::new(format!("the row has {} cells, the header has {width}", cells.len()))
+                    let (count, plural) = (cells.len(), if cells.len() == 1 { "" } else { "s" });
+                    Fault::new(format!("the row has {count} cell{plural}, the header has {width}"))
                 }
                 None => return Ok(()),
             },

@@ -107,7 +107,7 @@ fn bad_ids_are_rejected_with_column_and_reason_and_sink_nobody() {
             "4 bad a>a: `To_Account` names the same account twice: it is From_Account, too",
             "5 bad a> b: `To_Account` starts or ends with a space",
             "6 bad : the row has 3 cells, the header has 2",
-            "7 bad : the row has 1 cells, the header has 2",
+            "7 bad : the row has 1 cell, the header has 2",
             "8 a>b",
         ]
     );
