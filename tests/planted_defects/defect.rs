@@ -1,4 +1,4 @@
-//! The kinds of defects, one of which is planted in each file.
+//! The kinds of defects. Each file has one of them.
 
 use rand::rngs::SmallRng;
 
@@ -6,23 +6,23 @@ use crate::file::{File, Form};
 use crate::files::FileDefect;
 use crate::rows::RowDefect;
 
-/// What a file must come to.
+/// The required result of reading a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expect {
     /// Every row is read as if there were no defect.
     Harmless,
     /// The file is refused, a row is rejected, or a note says what is odd.
-    Told,
+    Reported,
 }
 
 /// A kind of defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Defect {
-    /// None at all, so that the generator itself is tested.
+    /// No defect, which tests the generator itself.
     None,
-    /// One of how the file is written.
+    /// A defect of the bytes, the lines or the quoting.
     File(FileDefect),
-    /// One of what the file says.
+    /// A defect of the columns or ids.
     Row(RowDefect),
 }
 
@@ -49,11 +49,11 @@ impl Defect {
         }
     }
 
-    pub(crate) fn plant(self, file: &mut File, dice: &mut SmallRng) {
+    pub(crate) fn plant(self, file: &mut File, rng: &mut SmallRng) {
         match self {
             Self::None => {}
-            Self::File(defect) => defect.plant(file, dice),
-            Self::Row(defect) => defect.plant(file, dice),
+            Self::File(defect) => defect.plant(file, rng),
+            Self::Row(defect) => defect.plant(file, rng),
         }
     }
 }

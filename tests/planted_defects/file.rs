@@ -1,4 +1,4 @@
-//! A sound input file, in any of the forms that users have.
+//! An input file without defects, in any of the forms that users have.
 
 use std::io::Write;
 
@@ -17,9 +17,9 @@ pub(crate) struct Form {
     pub(crate) line_end: &'static str,
     /// Whether it starts with a byte order mark.
     pub(crate) mark: bool,
-    /// How the text is encoded …
+    /// The encoding of the text.
     pub(crate) encoding: Encoding,
-    /// … and how the job says that it is.
+    /// The encoding that the job names.
     pub(crate) declared: Encoding,
     pub(crate) compression: Compression,
 }
@@ -30,7 +30,7 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-/// Which cells stand in quotes.
+/// Which cells are in quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quoted {
     Needed,
@@ -50,13 +50,13 @@ pub(crate) struct Row {
     pub(crate) account: String,
     /// A column of the user's own.
     pub(crate) note: String,
-    /// Whether the defect changed its ids: what the file says now is another one.
+    /// Whether the defect changed its ids, so that the file no longer contains them.
     pub(crate) damaged: bool,
 }
 
-/// A record of the file, its line end apart.
+/// A row or the header as the file contains it. The text excludes the line end.
 #[derive(Debug, Clone)]
-pub(crate) struct Record {
+pub(crate) struct WrittenRow {
     pub(crate) text: String,
     pub(crate) end: String,
     /// The row that it holds, if it holds one.
@@ -68,58 +68,58 @@ pub(crate) struct File {
     pub(crate) form: Form,
     pub(crate) rows: Vec<Row>,
     /// The header, where there is one, and the rows.
-    pub(crate) records: Vec<Record>,
+    pub(crate) written: Vec<WrittenRow>,
     /// Changes the encoded text before it is compressed.
     pub(crate) damage_text: Option<fn(&mut Vec<u8>)>,
-    /// Changes what stands on the disk.
+    /// Changes the bytes of the file.
     pub(crate) damage_bytes: Option<fn(&mut Vec<u8>)>,
 }
 
 const OPERATIONS: [&str; 3] = ["account_delete", "friend_delete", "friend_delete_all"];
 
 impl File {
-    /// A sound file in a form that the defect applies to.
-    pub(crate) fn new(dice: &mut SmallRng, defect: Defect) -> Self {
+    /// A file without defects, in a form that the defect applies to.
+    pub(crate) fn new(rng: &mut SmallRng, defect: Defect) -> Self {
         let form = loop {
-            let form = Form::any(dice);
+            let form = Form::any(rng);
             if defect.applies(&form) {
                 break form;
             }
         };
-        let count = dice.random_range(4..40);
-        let rows: Vec<Row> = (0..count).map(|number| row(dice, &form, number, defect.expect())).collect();
-        let mut file = Self { form, rows, records: Vec::new(), damage_text: None, damage_bytes: None };
+        let count = rng.random_range(4..40);
+        let rows: Vec<Row> = (0..count).map(|number| row(rng, &form, number, defect.expect())).collect();
+        let mut file = Self { form, rows, written: Vec::new(), damage_text: None, damage_bytes: None };
         file.write();
         file
     }
 
-    /// Writes the rows as records.
+    /// Writes the header and all rows.
     pub(crate) fn write(&mut self) {
-        let mut records = Vec::new();
+        let mut written = Vec::new();
         let end = self.form.line_end.to_owned();
         if let Some(header) = self.form.header() {
-            records.push(Record { text: header, end: end.clone(), row: None });
+            written.push(WrittenRow { text: header, end: end.clone(), row: None });
         }
         for (number, row) in self.rows.iter().enumerate() {
-            records.push(Record { text: self.form.record(row), end: end.clone(), row: Some(number) });
+            written.push(WrittenRow { text: self.form.write_row(row), end: end.clone(), row: Some(number) });
         }
-        self.records = records;
+        self.written = written;
     }
 
-    /// The record of a row.
-    pub(crate) fn record_of(&mut self, row: usize) -> &mut Record {
-        self.records.iter_mut().find(|record| record.row == Some(row)).expect("each row is written")
+    /// The text of a row.
+    pub(crate) fn written_row(&mut self, row: usize) -> &mut WrittenRow {
+        self.written.iter_mut().find(|written| written.row == Some(row)).expect("each row is written")
     }
 
     /// The line on which each row starts.
     pub(crate) fn row_lines(&self) -> Vec<u64> {
         let mut lines = vec![0; self.rows.len()];
         let mut line = 1;
-        for record in &self.records {
-            if let Some(row) = record.row {
+        for written in &self.written {
+            if let Some(row) = written.row {
                 lines[row] = line;
             }
-            line += format!("{}{}", record.text, record.end).matches('\n').count() as u64;
+            line += format!("{}{}", written.text, written.end).matches('\n').count() as u64;
         }
         lines
     }
@@ -138,7 +138,7 @@ impl File {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let text: String = self.records.iter().flat_map(|record| [record.text.as_str(), &record.end]).collect();
+        let text: String = self.written.iter().flat_map(|written| [written.text.as_str(), &written.end]).collect();
         let mut bytes = match self.form.encoding {
             Encoding::Utf8 => text.into_bytes(),
             Encoding::Gbk => encoding_rs::GBK.encode(&text).0.into_owned(),
@@ -167,35 +167,35 @@ pub(crate) fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-fn row(dice: &mut SmallRng, form: &Form, number: usize, expect: Expect) -> Row {
+fn row(rng: &mut SmallRng, form: &Form, number: usize, expect: Expect) -> Row {
     let local = ["user", "张三", "李_", "a.b-"];
     let mut id =
-        |what: &str| format!("{}{what}{number}x{}", local.choose(dice).expect("some"), dice.random_range(10..99));
+        |what: &str| format!("{}{what}{number}x{}", local.choose(rng).expect("some"), rng.random_range(10..99));
     let account = id("n");
     let from = form.has_pairs().then(|| id("f"));
     let notes = ["", "plain", "半角", "with, a comma; and | more", "says \"hi\"", "two\nlines", "\r\n\""];
-    // What is said of rows that span lines must not be taken for what is said of the defect.
+    // A note on a row that spans lines must not pass for a report of the defect.
     let notes = if expect == Expect::Harmless { &notes[..] } else { &notes[..5] };
-    let note = (*notes.choose(dice).expect("some")).to_owned();
+    let note = (*notes.choose(rng).expect("some")).to_owned();
     Row { from, account, note, damaged: false }
 }
 
 impl Form {
-    fn any(dice: &mut SmallRng) -> Self {
+    fn any(rng: &mut SmallRng) -> Self {
         let csv = Format::Csv {
-            delimiter: *[',', ';', '\t', '|'].choose(dice).expect("some"),
-            quoted: *[Quoted::Needed, Quoted::All].choose(dice).expect("some"),
+            delimiter: *[',', ';', '\t', '|'].choose(rng).expect("some"),
+            quoted: *[Quoted::Needed, Quoted::All].choose(rng).expect("some"),
         };
-        let encoding = *[Encoding::Utf8, Encoding::Utf8, Encoding::Gbk].choose(dice).expect("some");
+        let encoding = *[Encoding::Utf8, Encoding::Utf8, Encoding::Gbk].choose(rng).expect("some");
         Self {
-            operation: OPERATIONS.choose(dice).expect("some"),
-            format: *[csv, csv, Format::Jsonl].choose(dice).expect("some"),
-            line_end: ["\n", "\r\n"].choose(dice).expect("some"),
-            mark: encoding == Encoding::Utf8 && dice.random_bool(0.2),
+            operation: OPERATIONS.choose(rng).expect("some"),
+            format: *[csv, csv, Format::Jsonl].choose(rng).expect("some"),
+            line_end: ["\n", "\r\n"].choose(rng).expect("some"),
+            mark: encoding == Encoding::Utf8 && rng.random_bool(0.2),
             encoding,
             declared: encoding,
             compression: *[Compression::None, Compression::None, Compression::Gzip, Compression::Zstd]
-                .choose(dice)
+                .choose(rng)
                 .expect("some"),
         }
     }
@@ -230,7 +230,7 @@ impl Form {
         self.is_csv().then(|| self.cells(&self.columns()))
     }
 
-    pub(crate) fn record(&self, row: &Row) -> String {
+    pub(crate) fn write_row(&self, row: &Row) -> String {
         let cells: Vec<&str> = row.from.iter().chain([&row.account, &row.note]).map(String::as_str).collect();
         match self.format {
             Format::Csv { .. } => self.cells(&cells),

@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 
 use crate::defect::Expect;
-use crate::file::{Compression, File, Form, Format, Quoted, Record, Row, gzip};
+use crate::file::{Compression, File, Form, Format, Quoted, Row, WrittenRow, gzip};
 
 /// A kind of defect in how a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +21,11 @@ pub(crate) enum FileDefect {
     CutQuotedCell,
     /// A cell starts with a quote that is never closed.
     OpenQuote,
-    /// Two cells of two rows start with a quote: all between is text of the first one.
+    /// Two cells of two rows start with a quote: the text between them belongs to the first cell.
     QuotePair,
-    /// Quotes within a quoted cell that are not doubled, and lines in it that look like rows.
+    /// A quoted cell with quotes that are not doubled and lines that look like rows.
     PlainQuotes,
-    /// Text behind the closing quote of an id.
+    /// Text after the closing quote of an id.
     TextBehindQuote,
     /// An id that ends with a quote.
     ClosingQuote,
@@ -47,11 +47,11 @@ pub(crate) enum FileDefect {
     Utf16,
     /// A second gzip member or zstd frame, with nothing in it.
     EmptyMember,
-    /// Skippable frames of zstd in front and behind.
+    /// Skippable zstd frames before and after the data.
     SkippableFrames,
-    /// Zeros or a line end behind the compressed data.
+    /// Zeros or a line end after the compressed data.
     Padding,
-    /// Other bytes there.
+    /// Other bytes after the compressed data.
     Garbage,
     /// The compressed file ends early.
     CutCompressed,
@@ -65,7 +65,7 @@ pub(crate) enum FileDefect {
     PrettyJson,
     /// JSON objects with commas between them.
     JsonCommas,
-    /// JSON objects one behind the other.
+    /// JSON objects without line ends between them.
     JsonJoined,
     /// One JSON list.
     JsonList,
@@ -113,7 +113,7 @@ impl FileDefect {
 
     pub(crate) fn applies(self, form: &Form) -> bool {
         match self {
-            // JSON takes a carriage return for a blank.
+            // In JSON, a carriage return is white space.
             BlankRows | CutHeader | OpenQuote | QuotePair | PlainQuotes | TextBehindQuote | ClosingQuote
             | TwoReturns | BareReturn | OldMac => form.is_csv(),
             CutLastRow => form.is_plain(),
@@ -131,29 +131,29 @@ impl FileDefect {
     pub(crate) fn expect(self) -> Expect {
         match self {
             MixedLineEnds | EmptyMember | SkippableFrames | Padding => Expect::Harmless,
-            _ => Expect::Told,
+            _ => Expect::Reported,
         }
     }
 
-    pub(crate) fn plant(self, file: &mut File, dice: &mut SmallRng) {
+    pub(crate) fn plant(self, file: &mut File, rng: &mut SmallRng) {
         match self {
             BlankRows | CutHeader | CutLastRow | CutQuotedCell | OpenQuote | QuotePair | PlainQuotes
-            | TextBehindQuote | ClosingQuote => self.plant_in_rows(file, dice),
+            | TextBehindQuote | ClosingQuote => self.plant_in_rows(file, rng),
             TwoReturns => set_ends(file, "\r\r\n"),
             OldMac => set_ends(file, "\r"),
             BareReturn => {
-                let at = dice.random_range(0..file.records.len() - 1);
-                "\r".clone_into(&mut file.records[at].end);
+                let at = rng.random_range(0..file.written.len() - 1);
+                "\r".clone_into(&mut file.written[at].end);
             }
             MixedLineEnds => {
-                for record in &mut file.records {
-                    (*["\n", "\r\n"].choose(dice).expect("some")).clone_into(&mut record.end);
+                for written in &mut file.written {
+                    (*["\n", "\r\n"].choose(rng).expect("some")).clone_into(&mut written.end);
                 }
             }
             Hole => {
-                let row = dice.random_range(0..file.rows.len());
-                let hole = "\0".repeat(file.record_of(row).text.len().max(20));
-                file.record_of(row).text = hole;
+                let row = rng.random_range(0..file.rows.len());
+                let hole = "\0".repeat(file.written_row(row).text.len().max(20));
+                file.written_row(row).text = hole;
                 file.rows[row].damaged = true;
             }
             Utf8AsGbk => {
@@ -165,20 +165,20 @@ impl FileDefect {
                 name_in_chinese(file);
                 file.rows[0].damaged = true;
             }
-            Utf16 => file.damage_text = Some(*[utf16 as fn(&mut Vec<u8>), marked_utf16].choose(dice).expect("some")),
+            Utf16 => file.damage_text = Some(*[utf16 as fn(&mut Vec<u8>), marked_utf16].choose(rng).expect("some")),
             EmptyMember | SkippableFrames | Padding | Garbage | CutCompressed | WrongChecksum | Tar
-            | CompressedTwice => self.plant_in_bytes(file, dice),
+            | CompressedTwice => self.plant_in_bytes(file, rng),
             PrettyJson => rewrite_json(file, |_, text| {
                 let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
                 format!("{value:#}")
             }),
             JsonCommas => {
-                let last = file.records.len() - 1;
+                let last = file.written.len() - 1;
                 rewrite_json(file, |at, text| if at == last { text.to_owned() } else { format!("{text},") });
             }
             JsonJoined => set_ends(file, ""),
             JsonList => {
-                let last = file.records.len() - 1;
+                let last = file.written.len() - 1;
                 rewrite_json(file, |at, text| match at {
                     0 => format!("[{text},"),
                     at if at == last => format!("{text}]"),
@@ -188,50 +188,47 @@ impl FileDefect {
         }
     }
 
-    fn plant_in_rows(self, file: &mut File, dice: &mut SmallRng) {
+    fn plant_in_rows(self, file: &mut File, rng: &mut SmallRng) {
         let delimiter = match file.form.format {
             Format::Csv { delimiter, .. } => delimiter,
             Format::Jsonl => ',',
         };
-        let row = dice.random_range(0..file.rows.len() - 2);
+        let row = rng.random_range(0..file.rows.len() - 2);
         let (form, last) = (file.form.clone(), file.rows.len() - 1);
         let foreign = foreign(&form);
         match self {
             BlankRows => {
-                let blanks = ["", " ", "\u{3000}", "\u{3000} "].choose(dice).expect("some");
-                let text = format!("{blanks}{delimiter}").repeat(dice.random_range(1..4));
-                let at = dice.random_range(1..=file.records.len());
-                file.records.insert(at, Record { text, end: form.line_end.to_owned(), row: None });
+                let blanks = ["", " ", "\u{3000}", "\u{3000} "].choose(rng).expect("some");
+                let text = format!("{blanks}{delimiter}").repeat(rng.random_range(1..4));
+                let at = rng.random_range(1..=file.written.len());
+                file.written.insert(at, WrittenRow { text, end: form.line_end.to_owned(), row: None });
             }
             CutHeader => {
-                let name = format!("{delimiter}note");
-                let cut = format!("{delimiter}\"note");
-                let header = file.records[0].text.replace('"', "");
-                file.records[0].text = header.replace(&name, &cut);
-                if dice.random_bool(0.7) {
-                    file.record_of(row).text = with_note(&form, &file.rows[row].clone(), "\"");
+                cut_header(file, delimiter);
+                if rng.random_bool(0.7) {
+                    file.written_row(row).text = with_note(&form, &file.rows[row].clone(), "\"");
                 }
             }
             CutLastRow => {
-                let record = file.record_of(last);
-                record.end.clear();
-                let kept = dice.random_range(1..record.text.chars().count());
-                record.text = record.text.chars().take(kept).collect();
+                let written = file.written_row(last);
+                written.end.clear();
+                let kept = rng.random_range(1..written.text.chars().count());
+                written.text = written.text.chars().take(kept).collect();
                 file.rows[last].damaged = true;
             }
             CutQuotedCell => {
-                let end = ["", "\n", "\r\n"].choose(dice).expect("some");
+                let end = ["", "\n", "\r\n"].choose(rng).expect("some");
                 let note = format!("\"as agreed{}{foreign}{end}", form.line_end);
                 let text = with_note(&form, &file.rows[last], &note);
-                let record = file.record_of(last);
-                (record.text, record.end) = (text, String::new());
+                let written = file.written_row(last);
+                (written.text, written.end) = (text, String::new());
                 file.rows[last].damaged = true;
             }
-            OpenQuote => file.record_of(row).text = with_note(&form, &file.rows[row].clone(), "\"open"),
+            OpenQuote => file.written_row(row).text = with_note(&form, &file.rows[row].clone(), "\"open"),
             QuotePair => {
-                let until = dice.random_range(row + 1..=last);
-                file.record_of(row).text = with_note(&form, &file.rows[row].clone(), "\"open");
-                file.record_of(until).text = with_note(&form, &file.rows[until].clone(), "\"");
+                let until = rng.random_range(row + 1..=last);
+                file.written_row(row).text = with_note(&form, &file.rows[row].clone(), "\"open");
+                file.written_row(until).text = with_note(&form, &file.rows[until].clone(), "\"");
             }
             PlainQuotes => {
                 let note = [
@@ -240,8 +237,8 @@ impl FileDefect {
                     format!("\"see\n{foreign}\nand \"this\" one\""),
                     format!("\"so \"it\" is\"{delimiter}\n{foreign}\""),
                 ];
-                let note = note.choose(dice).expect("some");
-                file.record_of(row).text = with_note(&form, &file.rows[row].clone(), note);
+                let note = note.choose(rng).expect("some");
+                file.written_row(row).text = with_note(&form, &file.rows[row].clone(), note);
                 file.rows[row].damaged = true;
             }
             TextBehindQuote | ClosingQuote => {
@@ -252,14 +249,14 @@ impl FileDefect {
                 };
                 let note = format!("\"{}\"", note.replace('"', "\"\""));
                 let cells: Vec<String> = quoted.into_iter().chain([id, note]).collect();
-                file.record_of(row).text = cells.join(&delimiter.to_string());
+                file.written_row(row).text = cells.join(&delimiter.to_string());
                 file.rows[row].damaged = true;
             }
             _ => {}
         }
     }
 
-    fn plant_in_bytes(self, file: &mut File, dice: &mut SmallRng) {
+    fn plant_in_bytes(self, file: &mut File, rng: &mut SmallRng) {
         let zstd = file.form.compression == Compression::Zstd;
         file.damage_bytes = Some(match self {
             EmptyMember if zstd => |bytes| bytes.extend(zstd::encode_all(&b""[..], 1).expect("memory")),
@@ -269,7 +266,7 @@ impl FileDefect {
                 bytes.extend(b"\x50\x2a\x4d\x18\x02\0\0\0\0\0");
             },
             Padding => *[(|bytes| bytes.extend([0; 700])) as fn(&mut Vec<u8>), |bytes| bytes.extend(b"\r\n")]
-                .choose(dice)
+                .choose(rng)
                 .expect("some"),
             Garbage => |bytes| bytes.extend(b"\0user_1\n"),
             CutCompressed => |bytes| bytes.truncate(bytes.len() - 3),
@@ -286,7 +283,13 @@ impl FileDefect {
     }
 }
 
-/// A row that is not in the file: what looks like it is text of a cell.
+/// Opens a quote in the last name of the header.
+fn cut_header(file: &mut File, delimiter: char) {
+    let header = file.written[0].text.replace('"', "");
+    file.written[0].text = header.replace(&format!("{delimiter}note"), &format!("{delimiter}\"note"));
+}
+
+/// The text of a cell that looks like a row: the file does not contain this row.
 fn foreign(form: &Form) -> String {
     let row = Row {
         from: form.has_pairs().then(|| "bossf".to_owned()),
@@ -295,10 +298,10 @@ fn foreign(form: &Form) -> String {
         damaged: false,
     };
     let Format::Csv { delimiter, .. } = form.format else { return String::new() };
-    Form { format: Format::Csv { delimiter, quoted: Quoted::Needed }, ..form.clone() }.record(&row)
+    Form { format: Format::Csv { delimiter, quoted: Quoted::Needed }, ..form.clone() }.write_row(&row)
 }
 
-/// A row with this in place of its note, as it is.
+/// A row with this text, without quoting, in place of its note.
 fn with_note(form: &Form, row: &Row, note: &str) -> String {
     let Format::Csv { delimiter, .. } = form.format else { return String::new() };
     let ids: Vec<&str> = row.from.iter().chain([&row.account]).map(String::as_str).collect();
@@ -306,19 +309,19 @@ fn with_note(form: &Form, row: &Row, note: &str) -> String {
 }
 
 fn set_ends(file: &mut File, end: &str) {
-    file.records.iter_mut().for_each(|record| end.clone_into(&mut record.end));
+    file.written.iter_mut().for_each(|written| end.clone_into(&mut written.end));
 }
 
-/// So that the file has text that is not ASCII.
+/// Makes sure that the file has text that is not ASCII.
 fn name_in_chinese(file: &mut File) {
     "张三丰李四".clone_into(&mut file.rows[0].account);
-    let text = file.form.record(&file.rows[0]);
-    file.record_of(0).text = text;
+    let text = file.form.write_row(&file.rows[0]);
+    file.written_row(0).text = text;
 }
 
 fn rewrite_json(file: &mut File, rewrite: impl Fn(usize, &str) -> String) {
-    for (at, record) in file.records.iter_mut().enumerate() {
-        record.text = rewrite(at, &record.text);
+    for (at, written) in file.written.iter_mut().enumerate() {
+        written.text = rewrite(at, &written.text);
     }
 }
 

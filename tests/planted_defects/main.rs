@@ -1,9 +1,9 @@
-//! Generated input files with exactly one planted defect each: no id is planned that the file does not contain as such,
-//! and no row is lost silently.
+//! Generates input files with exactly one defect each, and checks that imbulk sends no id that the file does not
+//! contain, and loses no row silently.
 //!
-//! `IMBULK_PLANTED_CASES=10000 cargo test --test planted_defects` tries more of them. A failure names its seed, and
-//! `IMBULK_PLANTED_SEED` repeats that one. To add a kind of defect: a variant of [`defect::Defect`], where it applies,
-//! what it must come to, and how it is planted.
+//! `IMBULK_PLANTED_CASES=10000 cargo test --test planted_defects` checks more files. A failure names its seed, and
+//! `IMBULK_PLANTED_SEED` repeats that case. A new kind of defect is a variant of [`files::FileDefect`] or
+//! [`rows::RowDefect`], with the forms it applies to, the required result, and the code that plants it.
 
 mod defect;
 mod file;
@@ -27,7 +27,7 @@ use file::File;
 /// Cases of each kind of defect in a usual test run.
 const CASES_PER_DEFECT: u64 = 12;
 
-/// What came of a file.
+/// The result of reading a file.
 #[derive(Debug)]
 enum Read {
     Refused(String),
@@ -64,15 +64,15 @@ fn read(file: &File) -> Read {
     }
 }
 
-/// The lines that a sentence speaks of: "… from line 3 to 7", "… lines 3 to 7".
+/// The lines that a message names: "lines 3 to 7". `first` is the line in its place.
 fn lines_named(first: u64, sentence: &str) -> std::ops::RangeInclusive<u64> {
     let mut numbers = sentence.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u64>().ok());
     let last = numbers.next_back().unwrap_or(first);
     first..=last.max(first)
 }
 
-/// What is wrong with what came of the file, if anything is.
-fn complaint(file: &File, defect: Defect, read: &Read) -> Option<String> {
+/// Describes how a result breaks the rules, if it does.
+fn failure(file: &File, defect: Defect, read: &Read) -> Option<String> {
     let (good, bad, facts) = match read {
         Read::Refused(why) => {
             return (defect.expect() == Expect::Harmless).then(|| format!("refused: {why}"));
@@ -98,33 +98,33 @@ fn complaint(file: &File, defect: Defect, read: &Read) -> Option<String> {
         bad.iter().map(|row| lines_named(row.line, row.reason.rsplit('(').next().unwrap_or(""))).collect();
     for (row, line) in file.rows.iter().zip(file.row_lines()) {
         let sent = good.iter().any(|(_, from, account)| *from == row.from && *account == row.account);
-        let told = rejected.iter().chain(&noted).any(|lines| lines.contains(&line));
-        if !sent && !told {
+        let is_reported = rejected.iter().chain(&noted).any(|lines| lines.contains(&line));
+        if !sent && !is_reported {
             return Some(format!("the row of line {line} is lost: {row:?}"));
         }
     }
-    let told = !bad.is_empty() || !facts.notes.is_empty() || facts.blank_rows > 0;
+    let is_reported = !bad.is_empty() || !facts.notes.is_empty() || facts.blank_rows > 0;
     match defect.expect() {
         Expect::Harmless if !bad.is_empty() => Some("a row is rejected".to_owned()),
-        Expect::Told if !told => Some("nothing is said".to_owned()),
-        Expect::Harmless | Expect::Told => None,
+        Expect::Reported if !is_reported => Some("nothing is said".to_owned()),
+        Expect::Harmless | Expect::Reported => None,
     }
 }
 
 fn check(seed: u64) {
-    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     let defect = Defect::all()[usize::try_from(seed).expect("few") % Defect::all().len()];
-    let mut file = File::new(&mut dice, defect);
-    defect.plant(&mut file, &mut dice);
+    let mut file = File::new(&mut rng, defect);
+    defect.plant(&mut file, &mut rng);
     let read = read(&file);
-    if let Some(complaint) = complaint(&file, defect, &read) {
+    if let Some(failure) = failure(&file, defect, &read) {
         let shown = file.bytes().escape_ascii().to_string();
         let shown: String = shown.replace("\\n", "\\n\n").chars().take(3000).collect();
-        panic!("IMBULK_PLANTED_SEED={seed}, {defect:?}: {complaint}\n{:?}\n{read:#?}\n{shown}", file.form);
+        panic!("IMBULK_PLANTED_SEED={seed}, {defect:?}: {failure}\n{:?}\n{read:#?}\n{shown}", file.form);
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "who runs the tests says how many cases, or which one")]
+#[expect(clippy::disallowed_methods, reason = "the environment chooses the number of cases, or one of them")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("a number"))
 }
