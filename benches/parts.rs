@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use imbulk::domain::account::UserId;
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::ids::RunId;
 use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::{self, DeleteType, Operation};
-use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk::domain::response::outcome::Outcome;
@@ -25,7 +27,7 @@ use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
 use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, MEMORY, Output, Plan};
-use imbulk::queue::{Loader, NewRun, Queue, RunId, Write};
+use imbulk::queue::{Loader, NewRun, Queue, Write};
 use imbulk::rate_limiter::{Limiter, Settings};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
 use tempfile::TempDir;
@@ -205,7 +207,7 @@ fn request(number: i64) -> Request {
     let item = |row| Item { account: UserId::new(&id(row)).expect("an id"), row, updates: None };
     let items = (first..first + 100).map(item).collect();
     Request {
-        id: number,
+        id: RequestId::new(number),
         from: None,
         items,
         attempts: 0,

@@ -1,5 +1,6 @@
 //! A real queue in a temporary folder, for the unit tests of several modules.
 
+use crate::domain::ids::RequestId;
 use tempfile::TempDir;
 
 use crate::domain::account::UserId;
@@ -68,7 +69,7 @@ impl Bench {
 
     /// Pending requests.
     pub(crate) async fn pending(&self) -> Vec<Request> {
-        self.reader.page(self.run.id, 0, i64::MAX, 10_000).await.unwrap()
+        self.reader.page(self.run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 10_000).await.unwrap()
     }
 
     /// Sends a request, and records these verdicts at the moment `now`.

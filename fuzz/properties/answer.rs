@@ -1,6 +1,7 @@
 //! Answers: each item gets one verdict, and none is taken for done unless a second reader of the JSON says so, too.
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::ids::RequestId;
 use imbulk::domain::operation::{self, DeleteType, Operation};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
@@ -42,7 +43,7 @@ fn request(operation: &dyn Operation, charged: u32, doubt: Doubt) -> Request {
     let ids = if operation.items_per_request() == 1 { &IDS[..1] } else { &IDS[..] };
     let item = |(row, id): (u64, &&str)| Item { account: UserId::new(id).expect("an id"), row, updates: None };
     Request {
-        id: 1,
+        id: RequestId::new(1),
         from: operation.shape().from.map(|_| UserId::new("from").expect("an id")),
         items: (0..).zip(ids).map(item).collect(),
         attempts: charged,

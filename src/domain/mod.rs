@@ -9,6 +9,7 @@ pub mod exit;
 pub mod field_names;
 pub mod guard;
 pub mod hint;
+pub mod ids;
 pub mod job;
 pub mod line_span;
 pub mod operation;

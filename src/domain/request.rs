@@ -3,11 +3,9 @@
 use std::hash::BuildHasher;
 
 use super::account::UserId;
+use super::ids::RequestId;
 use super::response::code_history::CodeHistory;
 use super::row::{RowNo, Tags};
-
-/// A request's number in the queue.
-pub type RequestId = i64;
 
 /// What the API reports on: one account or one friend, and the input rows that asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Why results cannot be exported.
 
+use crate::domain::ids::RequestId;
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ pub enum ExportError {
     #[error("request {request} names row {row}, but the input has {rows} rows")]
     Stray {
         /// The request.
-        request: i64,
+        request: RequestId,
         /// The row.
         row: RowNo,
         /// Rows of the input.

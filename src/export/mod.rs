@@ -15,6 +15,7 @@ mod spill;
 mod tests;
 mod used_files;
 
+use crate::domain::ids::RequestId;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::ops::Range;
@@ -138,7 +139,7 @@ async fn read_range(
 
 /// Distributes the rows of all requests to the spill: the rows of one page while SQLite reads the next page.
 async fn distribute(snapshot: &mut Snapshot, run: &Run, spill: &mut Spill) -> Result<(), ExportError> {
-    let mut page = snapshot.request_results(run.id, 0).await?;
+    let mut page = snapshot.request_results(run.id, RequestId::BEFORE_FIRST).await?;
     while let Some(last) = page.last() {
         let reading = snapshot.request_results(run.id, last.id());
         let keeping = async { page.iter().try_for_each(|request| spill_rows(request, spill)) };

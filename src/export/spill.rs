@@ -2,6 +2,7 @@
 //!
 //! All ranges share one file, because a large run has more ranges than a process may open files.
 
+use crate::domain::ids::RequestId;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -76,7 +77,7 @@ impl Spill {
     }
 
     /// Adds a row of a request.
-    pub(super) fn add(&mut self, request: i64, sent_row: SentRow<'_>) -> Result<(), ExportError> {
+    pub(super) fn add(&mut self, request: RequestId, sent_row: SentRow<'_>) -> Result<(), ExportError> {
         let index = usize::try_from(sent_row.row / self.range).unwrap_or(usize::MAX);
         let stray = ExportError::Stray { request, row: sent_row.row, rows: self.rows };
         let range = match self.ranges.get_mut(index) {

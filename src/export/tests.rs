@@ -185,7 +185,7 @@ async fn rows_that_exceed_the_memory_of_the_spill_are_read_back() {
             outcome: Outcome::Pending,
             finished_at: None,
         };
-        spill.add(1, sent_row).unwrap();
+        spill.add(RequestId::new(1), sent_row).unwrap();
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the file has no name");
     for first in (0..rows).step_by(1_000) {
@@ -215,7 +215,7 @@ async fn an_export_shows_one_moment_while_the_run_is_sent() {
     let request = bench.pending().await.remove(0);
     // Row 1 moves to a new request behind the last one.
     bench.record_call(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5).await;
-    assert_eq!(snapshot.request_results(run, 0).await.unwrap().len(), 2);
+    assert_eq!(snapshot.request_results(run, RequestId::BEFORE_FIRST).await.unwrap().len(), 2);
     assert_eq!(snapshot.exceptions(run, 0..3).await.unwrap(), []);
     drop(snapshot);
     let (csv, _) = export(&bench, 2, Format::Csv, None).await;

@@ -5,6 +5,7 @@
 
 mod batches;
 
+use crate::domain::ids::RunId;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -25,7 +26,7 @@ use crate::domain::progress::ProgressSnapshot;
 use crate::domain::source_facts::SourceFacts;
 use crate::input::{InputError, Source};
 use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
-use crate::queue::{Gathering, Insert, Loader, NewRun, Queue, QueueError, RunId};
+use crate::queue::{Gathering, Insert, Loader, NewRun, Queue, QueueError};
 use batches::{Batch, Batches};
 
 /// Batches of rows on their way from the reading thread to the one that parts them.

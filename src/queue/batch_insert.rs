@@ -5,14 +5,14 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, query};
 
-use super::RunId;
 use super::bulk_insert::{LINES, insert};
 use super::checksum::{Checksum, request_checksum};
 use super::edit::payload_checksum;
 use super::largest::{LargeAccount, Largest};
 use super::skipped_rows::bind_skipped_rows;
+use crate::domain::ids::RequestId;
+use crate::domain::ids::RunId;
 use crate::domain::line_span::LineSpan;
-use crate::domain::request::RequestId;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::skipped_row::SkippedRow;
@@ -110,11 +110,10 @@ impl Gathering {
         if lines == 0 {
             return Insert::nothing();
         }
-        let first = self.next_request;
-        self.next_request += RequestId::try_from(lines).unwrap_or(RequestId::MAX);
         let mut narrow = query(insert("request (id, run, item_count, row_count, checksum)", 5, lines));
         let mut wide = query(insert("payload (request, from_account, accounts, rows, tags, checksum)", 6, lines));
-        for (id, request) in (first..).zip(requests) {
+        for request in requests {
+            let id = self.next_request.take();
             let (items, rows) = (request.item_count, request.row_count);
             narrow =
                 narrow.bind(id).bind(self.run).bind(items).bind(rows).bind(request_checksum(id, self.run, items, rows));
@@ -165,7 +164,7 @@ impl std::fmt::Debug for Insert {
 
 /// The checksum of a stretch of rows.
 pub(super) fn line_span_checksum(run: RunId, span: &LineSpan) -> i64 {
-    let start = Checksum::new().number(run).row(span.first_row).number(span.source.into());
+    let start = Checksum::new().number(run.get()).row(span.first_row).number(span.source.into());
     start.number(span.first_line.cast_signed()).number(span.step.cast_signed()).sum()
 }
 

@@ -3,6 +3,7 @@
 //! CRC-32: all changes within 32 bits in a row are found, of others all but one in 4 billion. Each part goes in with its
 //! length, so that no two lines say the same bytes.
 
+use crate::domain::ids::{RequestId, RunId};
 use crate::domain::row::RowNo;
 
 /// The checksum of a line in the making.
@@ -56,7 +57,8 @@ const PRIME: i64 = 65_521;
 
 /// The checksum of a request that was never sent: the formula of `checksum_ok` in the migration, where all else is as
 /// a load leaves it. SQL does the rest: every change of a request writes it anew.
-pub(super) const fn request_checksum(id: i64, run: i64, item_count: u32, row_count: u32) -> i64 {
+pub(super) const fn request_checksum(id: RequestId, run: RunId, item_count: u32, row_count: u32) -> i64 {
+    let (id, run) = (id.get(), run.get());
     let loaded = id % PRIME * 3 + run % PRIME * 7_877 + item_count as i64 * 15_013 + row_count as i64 * 22_501;
     (loaded + 23 * 52_501 + 29 * 59_999) % PRIME
 }

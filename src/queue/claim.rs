@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use super::request_row::{RequestRow, select_stored};
-use super::{Queue, QueueError, Reader, RunId};
-use crate::domain::request::{Doubt, Key, Keys, Request, RequestId};
+use super::{Queue, QueueError, Reader};
+use crate::domain::ids::RequestId;
+use crate::domain::ids::RunId;
+use crate::domain::request::{Doubt, Key, Keys, Request};
 use crate::fail_point::{FailPoint, guarded};
 
 // The states stand in these as literals: with a parameter in their place SQLite passes over the partial indexes.

@@ -4,9 +4,11 @@ use sqlx::SqliteConnection;
 
 use super::bulk_insert::{LINES, insert};
 use super::checksum::{Checksum, request_checksum};
-use super::{QueueError, RunId, request_row};
+use super::{QueueError, request_row};
 use crate::domain::account::UserId;
-use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::ids::RequestId;
+use crate::domain::ids::RunId;
+use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
@@ -119,7 +121,7 @@ pub(super) async fn insert_outcomes(
 
 /// The checksum of a line of `outcome`.
 pub(super) fn outcome_checksum(run: RunId, row: RowNo, outcome: &str, code: Option<i64>, reason: &str) -> i64 {
-    Checksum::new().number(run).row(row).text(outcome).number_if_any(code).text(reason).sum()
+    Checksum::new().number(run.get()).row(row).text(outcome).number_if_any(code).text(reason).sum()
 }
 
 /// Leaves a request of this run and account only these items, which have met these codes; without any item it goes.

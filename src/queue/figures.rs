@@ -1,7 +1,8 @@
 //! Figures of a run, for summaries and plans.
 
 use super::read::named;
-use super::{QueueError, Reader, RunId};
+use super::{QueueError, Reader};
+use crate::domain::ids::RunId;
 use crate::domain::response::outcome::{Count, Outcome};
 
 /// How many rows one code ended in one way, plain success apart.

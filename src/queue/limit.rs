@@ -2,8 +2,9 @@
 
 use super::edit::{Failure, NewRequest, insert_request, keep_items};
 use super::request_row::{RequestRow, select_stored};
-use super::{Queue, QueueError, RunId};
-use crate::domain::request::RequestId;
+use super::{Queue, QueueError};
+use crate::domain::ids::RequestId;
+use crate::domain::ids::RunId;
 use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::StoredRequest;
 
@@ -25,7 +26,7 @@ impl Queue {
     }
 
     async fn limit_to(&mut self, run: RunId, limit: u64) -> Result<Limited, Failure> {
-        let mut found = Limited { last_request: 0, items: 0 };
+        let mut found = Limited { last_request: RequestId::BEFORE_FIRST, items: 0 };
         while found.items < limit {
             let next: Option<RequestRow> = sqlx::query_as(select_stored!(
                 "INDEXED BY request_pending",
@@ -51,8 +52,7 @@ impl Queue {
         }
         let later = items.split_off(at);
         let (from, history) = (stored.from()?, stored.history()?);
-        let id = self.next_request;
-        self.next_request += 1;
+        let id = self.next_request.take();
         let new = NewRequest {
             id,
             run: stored.run,

@@ -2,7 +2,8 @@
 
 use super::batch_insert::{Gathering, Insert, Totals};
 use super::runs::write_run_checksum;
-use super::{NewRun, Queue, QueueError, RunId, RunState, source};
+use super::{NewRun, Queue, QueueError, RunState, source};
+use crate::domain::ids::RunId;
 use crate::domain::line_span::LineSpan;
 use crate::domain::skipped_row::SkippedRow;
 use crate::domain::source_facts::SourceFacts;

@@ -12,6 +12,7 @@ mod edit;
 mod figures;
 mod free_space;
 mod identity;
+mod ids;
 mod largest;
 mod limit;
 mod load;
@@ -49,13 +50,13 @@ pub use load::{Loader, Writer};
 pub use read::{Exception, Original, Reader, RequestResult, SkippedResult, Snapshot};
 pub use record::{Write, Written};
 pub use retry::Selection;
-pub use runs::{NewRun, Run, RunId, RunState};
+pub use runs::{NewRun, Run, RunState};
 pub use shown_plan::ShownPlan;
 pub use source::InputFile;
 pub use used::{FileKind, UsedFile};
 
 use crate::domain::hint::Hint;
-use crate::domain::request::RequestId;
+use crate::domain::ids::RequestId;
 use crate::fail_point::{FailPoint, guarded};
 
 /// The steps from an empty file to today's tables.
@@ -241,7 +242,7 @@ impl Queue {
             .map_err(&fail)?;
         let busy = Busy::new(path);
         busy.wait(identity::note_name(&mut connection, path)).await.map_err(fail)?;
-        let next_request = last + 1;
+        let next_request = last.next();
         let mut queue = Self { path: path.to_owned(), connection, next_request, identity, busy, lock };
         queue.discard_unfinished_loads().await?;
         if queue.has_runs().await? {

@@ -7,7 +7,8 @@ use super::request_row::{RequestRow, select_stored};
 use super::runs::{change_run, kept_tally};
 use super::skipped_rows::insert_skipped_rows;
 use super::{Queue, QueueError, Run};
-use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::ids::RequestId;
+use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::{CodeHistory, Trace};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
@@ -47,7 +48,7 @@ impl Queue {
         let mut cut = Cut { transaction, next_request, run, protects, now, protected: 0, in_doubt: 0 };
         let due = kept_tally(&mut cut.transaction, run.id).await?[Outcome::Pending];
         let mut seen = 0;
-        let mut after = 0;
+        let mut after = RequestId::BEFORE_FIRST;
         loop {
             let page = cut.page(after).await?;
             let Some(end) = page.last() else { break };
@@ -121,8 +122,7 @@ impl Cut<'_> {
         items: &[Item],
         history: &CodeHistory,
     ) -> Result<(), Failure> {
-        let id = *self.next_request;
-        *self.next_request += 1;
+        let id = self.next_request.take();
         let new = NewRequest {
             id,
             run: self.run.id,

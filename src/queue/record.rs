@@ -1,13 +1,16 @@
 //! Writing down intents and outcomes: many at a time, in one transaction.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use sqlx::{Connection, Sqlite, Transaction};
 
 use super::edit::{Failure, NewRequest, add_to_tally, expect, insert_outcomes, insert_request, keep_items};
 use super::runs::note_end;
-use super::{Queue, QueueError, RunId};
-use crate::domain::request::{Item, Request, RequestId};
+use super::{Queue, QueueError};
+use crate::domain::ids::RequestId;
+use crate::domain::ids::RunId;
+use crate::domain::request::{Item, Request};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::settlement::{EndedItems, FollowUp, Settlement};
@@ -249,8 +252,7 @@ impl Batch<'_> {
         attempts: u32,
         follow_up: &FollowUp,
     ) -> Result<RequestId, Failure> {
-        let id = *self.next_request;
-        *self.next_request += 1;
+        let id = self.next_request.take();
         let new = NewRequest {
             id,
             run,
@@ -293,7 +295,7 @@ fn is_plain(result: &ItemResult) -> bool {
     result.outcome == Outcome::Succeeded && result.code.is_none()
 }
 
-fn json(requests: &[RequestId]) -> String {
-    let numbers: Vec<String> = requests.iter().map(RequestId::to_string).collect();
+fn json<Id: Display>(ids: &[Id]) -> String {
+    let numbers: Vec<String> = ids.iter().map(Id::to_string).collect();
     format!("[{}]", numbers.join(","))
 }

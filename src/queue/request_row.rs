@@ -2,10 +2,12 @@
 
 use sqlx::FromRow;
 
+use super::QueueError;
 use super::checksum::Checksum;
-use super::{QueueError, RunId};
 use crate::domain::account::UserId;
-use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::ids::RequestId;
+use crate::domain::ids::RunId;
+use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::CodeHistory;
 use crate::stored_request::{DecodeError, StoredRequest};
 
@@ -104,6 +106,6 @@ impl RequestRow {
 
 /// The checksum of a line of `payload`: its account and lists, and what `request` says that never changes without them.
 pub(super) fn payload(id: RequestId, run: RunId, item_count: u32, row_count: u32, lists: [Option<&str>; 5]) -> i64 {
-    let head = Checksum::new().number(id).number(run).number(item_count.into()).number(row_count.into());
+    let head = Checksum::new().number(id.get()).number(run.get()).number(item_count.into()).number(row_count.into());
     lists.into_iter().fold(head, Checksum::text_if_any).sum()
 }

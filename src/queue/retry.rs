@@ -9,7 +9,8 @@ use super::request_row::{RequestRow, select_stored};
 use super::runs::change_run;
 use super::{CodeRows, Queue, QueueError, Run};
 use crate::domain::account::UserId;
-use crate::domain::request::{Doubt, Item, RequestId};
+use crate::domain::ids::RequestId;
+use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::row::RowNo;
@@ -63,8 +64,8 @@ impl Queue {
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
         let mut again = Again { transaction, next_request, run, selection, most, pack: Pack::new(Frame::default()) };
         let mut rows = BTreeMap::new();
-        let mut after = 0;
-        let last = *again.next_request - 1;
+        let mut after = RequestId::BEFORE_FIRST;
+        let last = again.next_request.previous();
         while let Some(stored) = again.next(after, last).await? {
             after = stored.id;
             again.take_from(stored, &mut rows).await?;
@@ -182,8 +183,7 @@ impl Again<'_> {
         if pack.items.is_empty() {
             return Ok(());
         }
-        let id = *self.next_request;
-        *self.next_request += 1;
+        let id = self.next_request.take();
         let Frame { from, doubt, history } = pack.frame;
         let new = NewRequest {
             id,

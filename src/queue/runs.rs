@@ -6,8 +6,9 @@ use super::checksum::Checksum;
 use super::edit::{Failure, expect};
 use super::read::Contents;
 use super::{LargeAccount, Queue, QueueError, Reader, UsedFile, source};
+use crate::domain::ids::RequestId;
+use crate::domain::ids::RunId;
 use crate::domain::operation::{self, DeleteType, Operation};
-use crate::domain::request::RequestId;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::{EndedBy, RunProgress};
@@ -34,9 +35,6 @@ macro_rules! select_run {
 
 /// A statement with its values.
 type Change<'a> = sqlx::query::Query<'a, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
-
-/// A run's number in the queue.
-pub type RunId = i64;
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -165,7 +163,8 @@ impl Run {
             &self.largest_list,
             &self.state_name,
         ];
-        let checksum = texts.into_iter().fold(Checksum::new().number(self.id), |checksum, text| checksum.text(text));
+        let checksum =
+            texts.into_iter().fold(Checksum::new().number(self.id.get()), |checksum, text| checksum.text(text));
         let checksum = checksum
             .text_if_any(self.stopped.as_deref())
             .text_if_any(self.settings.as_deref())
@@ -455,7 +454,7 @@ impl Reader {
     pub async fn last_request(&self, run: RunId) -> Result<RequestId, QueueError> {
         let last: Option<RequestId> =
             sqlx::query_scalar(LAST_PENDING).bind(run).fetch_one(&self.pool).await.map_err(self.fail())?;
-        Ok(last.unwrap_or(0))
+        Ok(last.unwrap_or(RequestId::BEFORE_FIRST))
     }
 }
 

@@ -4,9 +4,9 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 
-use super::RunId;
 use super::bulk_insert::{LINES, insert};
 use super::checksum::Checksum;
+use crate::domain::ids::RunId;
 use crate::domain::row::RowNo;
 use crate::domain::skipped_row::{SkipReason, SkippedRow};
 
@@ -55,6 +55,7 @@ pub(super) fn checksum(
     duplicate_of: Option<RowNo>,
     texts: [Option<&str>; 5],
 ) -> i64 {
-    let head = Checksum::new().number(run).row(row).text(outcome).number_if_any(duplicate_of.map(RowNo::cast_signed));
+    let head =
+        Checksum::new().number(run.get()).row(row).text(outcome).number_if_any(duplicate_of.map(RowNo::cast_signed));
     texts.into_iter().fold(head, Checksum::text_if_any).sum()
 }

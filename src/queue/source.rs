@@ -4,7 +4,8 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::checksum::Checksum;
-use super::{QueueError, Reader, RunId, Snapshot};
+use super::{QueueError, Reader, Snapshot};
+use crate::domain::ids::RunId;
 use crate::domain::source_facts::SourceFacts;
 
 /// A file of a run's input.
@@ -96,5 +97,5 @@ fn read(run: RunId, place: i64, stored: Stored) -> Result<InputFile, QueueError>
 }
 
 fn checksum(run: RunId, number: i64, name: &str, (rows, blank_rows): (i64, i64), notes: &str) -> i64 {
-    Checksum::new().number(run).number(number).text(name).number(rows).number(blank_rows).text(notes).sum()
+    Checksum::new().number(run.get()).number(number).text(name).number(rows).number(blank_rows).text(notes).sum()
 }

@@ -1,6 +1,7 @@
 //! Reading a whole run back before it is called finished.
 
 use super::{QueueError, Reader, Run};
+use crate::domain::ids::RequestId;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::row::RowNo;
@@ -14,7 +15,7 @@ impl Reader {
     pub async fn verify(&self, run: &Run) -> Result<(), QueueError> {
         let mut snapshot = self.snapshot().await?;
         let mut counted = Tally::default();
-        let mut after = 0;
+        let mut after = RequestId::BEFORE_FIRST;
         loop {
             let page = snapshot.request_results(run.id, after).await?;
             let Some(last) = page.last() else { break };

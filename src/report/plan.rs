@@ -3,6 +3,7 @@
 mod conditions;
 mod estimate;
 
+use crate::domain::ids::RequestId;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ impl Plan {
         let (left, all) = reader.request_counts(run.id).await?;
         let (requests_left, requests) = (left.cast_unsigned(), all.cast_unsigned());
         let largest_accounts = run.largest_accounts();
-        let first = reader.page(run.id, 0, i64::MAX, 1).await?.into_iter().next();
+        let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
         let estimate = estimate(requests_left, calls_per_second, &largest_accounts);
         let older = conditions.continues.iter().filter(|older| older.run != run.uuid);
         let takes = older.map(|older| older.estimate.at_least()).fold(estimate.at_least(), Duration::saturating_add);

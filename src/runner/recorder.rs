@@ -125,6 +125,7 @@ fn event(written: Written) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::RequestId;
 
     fn recorder() -> (Recorder, mpsc::UnboundedReceiver<Vec<Write>>) {
         let (writes, handed_over) = mpsc::unbounded_channel();
@@ -134,11 +135,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_urgent_is_handed_over_with_the_first_that_is() {
         let (mut recorder, mut handed_over) = recorder();
-        recorder.write(Write::Reopen(1), false);
-        recorder.write(Write::Reopen(2), false);
+        recorder.write(Write::Reopen(RequestId::new(1)), false);
+        recorder.write(Write::Reopen(RequestId::new(2)), false);
         recorder.hand_over();
         assert!(handed_over.try_recv().is_err(), "it waits for others");
-        recorder.write(Write::Reopen(3), true);
+        recorder.write(Write::Reopen(RequestId::new(3)), true);
         recorder.hand_over();
         assert_eq!(handed_over.try_recv().expect("something urgent").len(), 3);
         assert_eq!(recorder.due(), None);
@@ -148,10 +149,10 @@ mod tests {
     async fn what_is_not_urgent_is_handed_over_once_the_first_of_it_has_waited_long_enough() {
         let (mut recorder, mut handed_over) = recorder();
         let before = Instant::now();
-        recorder.write(Write::Reopen(1), false);
+        recorder.write(Write::Reopen(RequestId::new(1)), false);
         let due = recorder.due().expect("it is held");
         assert!(due >= before + COMMIT_DELAY);
-        recorder.write(Write::Reopen(2), false);
+        recorder.write(Write::Reopen(RequestId::new(2)), false);
         assert_eq!(recorder.due(), Some(due), "the later one makes it no later");
         tokio::time::sleep_until(due).await;
         recorder.hand_over();

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Inbound;
 use crate::api::{Call, Client};
-use crate::domain::request::RequestId;
+use crate::domain::ids::RequestId;
 use crate::domain::response::call_result::CallResult;
 use crate::domain::schedule::{Event, JobNo};
 use crate::rate_limiter::CommandLimiter;

@@ -9,7 +9,7 @@ use super::load_or_reuse::Prepared;
 use super::target::cap;
 use crate::api::Client;
 use crate::clock;
-use crate::domain::request::RequestId;
+use crate::domain::ids::RequestId;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::JobPlan;
@@ -31,7 +31,7 @@ pub(super) struct Driven<'a> {
 impl Driven<'_> {
     /// Whether `--limit` lets anything of it be sent.
     pub(super) fn may_send(&self) -> bool {
-        !self.limited || self.last_request > 0 || self.tally[Outcome::Pending] == 0
+        !self.limited || self.last_request > RequestId::BEFORE_FIRST || self.tally[Outcome::Pending] == 0
     }
 }
 

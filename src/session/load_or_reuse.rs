@@ -8,10 +8,11 @@ use super::error::SessionError;
 use super::job_input::{InputState, JobInput};
 use super::outlook::Outlook;
 use crate::clock;
+use crate::domain::ids::RunId;
 use crate::domain::progress::ProgressSnapshot;
 use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress};
 use crate::loading::{Reading, load};
-use crate::queue::{NewRun, Queue, Run, RunId, RunState, folder_of};
+use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
 
 /// A run to be driven.
 pub(super) struct Prepared {

@@ -1,6 +1,8 @@
 //! Bytes that changed behind the queue's back: found wherever they are read, and by name.
 
-use imbulk::queue::{Loader, Queue, QueueError, Reader, RunId, Write};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::ids::RunId;
+use imbulk::queue::{Loader, Queue, QueueError, Reader, Write};
 
 use crate::fixture::*;
 use imbulk_testkit::reseal::change_and_reseal;
@@ -36,7 +38,7 @@ async fn read_all(queue: &mut Queue, run: RunId) -> Result<(), QueueError> {
     queue.check_sums(&run).await?;
     let reader = queue.reader().await?;
     reader.runs().await?;
-    for request in reader.snapshot().await?.request_results(run.id, 0).await? {
+    for request in reader.snapshot().await?.request_results(run.id, RequestId::BEFORE_FIRST).await? {
         request.items()?;
     }
     reader.verify(&run).await
@@ -181,16 +183,16 @@ async fn a_damaged_request_is_neither_sent_nor_changed() {
         let mut queue = place.open().await;
         let run = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
         place.tamper(sql).await;
-        let page = queue.reader().await.unwrap().page(run, 0, 9, 9).await;
+        let page = queue.reader().await.unwrap().page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 9).await;
         assert!(matches!(page, Err(QueueError::Damaged(_))), "{page:?}");
     }
     let place = Place::new();
     let mut queue = place.open().await;
     begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
     place.tamper("UPDATE request SET checksum = checksum + 1").await;
-    let refused = intend(&mut queue, &[1]).await.unwrap_err();
+    let refused = intend(&mut queue, &ids([1])).await.unwrap_err();
     assert!(refused.is_damage() && refused.to_string().contains("a request is damaged"), "{refused}");
-    assert!(queue.write(vec![Write::Withdraw(1)], NOW).await.is_err());
+    assert!(queue.write(vec![Write::Withdraw(RequestId::new(1))], NOW).await.is_err());
 }
 
 #[tokio::test]
@@ -199,7 +201,7 @@ async fn forged_checksums_pass_so_that_it_is_they_that_tell() {
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
     change_and_reseal(&place.file(), &["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')"]).await;
-    let page = queue.reader().await.unwrap().page(run, 0, 9, 9).await.unwrap();
+    let page = queue.reader().await.unwrap().page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 9).await.unwrap();
     assert_eq!(page[0].items[1].account.as_str(), "u7");
 }
 
@@ -208,8 +210,8 @@ async fn a_log_that_is_broken_before_its_last_commit_is_refused_and_one_that_is_
     let place = Place::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..4)), (None, items(4..8))]).await;
-    intend(&mut queue, &[1]).await.unwrap();
-    intend(&mut queue, &[2]).await.unwrap();
+    intend(&mut queue, &ids([1])).await.unwrap();
+    intend(&mut queue, &ids([2])).await.unwrap();
     let log = place.folder().join("q.db-wal");
     let (db, sound) = (std::fs::read(place.file()).unwrap(), std::fs::read(&log).unwrap());
     let copy = |bytes: &[u8]| {

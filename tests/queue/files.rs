@@ -1,5 +1,6 @@
 //! The file itself: who may read it, who owns it, and which files are refused.
 
+use imbulk::domain::ids::RequestId;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -41,8 +42,12 @@ async fn a_second_owner_is_refused_until_the_first_is_gone_and_readers_are_not()
     assert!(held.contains(&format!("process {}", std::process::id())), "{held}");
     let reader = Reader::open(&place.file()).await.unwrap();
     assert!(reader.is_owned());
-    intend(&mut queue, &[1]).await.unwrap();
-    assert_eq!(reader.page(run, 0, 9, 9).await.unwrap(), [], "a reader sees what was committed");
+    intend(&mut queue, &ids([1])).await.unwrap();
+    assert_eq!(
+        reader.page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 9).await.unwrap(),
+        [],
+        "a reader sees what was committed"
+    );
     drop(queue);
     assert!(!reader.is_owned());
     place.open().await.close().await.unwrap();
@@ -59,11 +64,11 @@ async fn a_snapshot_that_a_reader_holds_on_to_stops_neither_writes_nor_a_new_own
     let mut snapshot = holder.begin().await.unwrap();
     let pending_now = "SELECT count(*) FROM request WHERE state = 'pending'";
     let count: i64 = sqlx::query_scalar(pending_now).fetch_one(&mut *snapshot).await.unwrap();
-    intend(&mut queue, &[1]).await.unwrap();
+    intend(&mut queue, &ids([1])).await.unwrap();
     drop(queue);
     let mut queue = place.open().await;
     assert_eq!(rescue(&mut queue).await.len(), 1);
-    intend(&mut queue, &[1]).await.unwrap();
+    intend(&mut queue, &ids([1])).await.unwrap();
     queue.close().await.unwrap();
     let still: i64 = sqlx::query_scalar(pending_now).fetch_one(&mut *snapshot).await.unwrap();
     assert_eq!((count, still), (1, 1));
@@ -142,7 +147,7 @@ async fn a_queue_is_read_without_a_change_to_it() {
     queue.close().await.unwrap();
     let before = std::fs::read(place.file()).unwrap();
     let reader = Reader::open(&place.file()).await.unwrap();
-    assert_eq!(reader.page(run, 0, 9, 9).await.unwrap().len(), 1);
+    assert_eq!(reader.page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 9).await.unwrap().len(), 1);
     drop(reader);
     assert!(std::fs::read(place.file()).unwrap() == before);
     place.open().await.close().await.unwrap();
@@ -161,7 +166,12 @@ async fn a_queue_is_one_under_all_its_names_and_its_log_is_read_under_each() {
         assert!(matches!(Queue::open(name).await, Err(QueueError::Held { .. })), "{}", name.display());
         let reader = Reader::open(name).await.unwrap();
         assert!(reader.is_owned());
-        assert_eq!(reader.page(run, 0, 9, 9).await.unwrap().len(), 1, "{}", name.display());
+        assert_eq!(
+            reader.page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 9).await.unwrap().len(),
+            1,
+            "{}",
+            name.display()
+        );
     }
     queue.close().await.unwrap();
     for name in [&soft, &hard] {
@@ -203,7 +213,8 @@ async fn a_write_waits_for_the_lock_of_another_program() {
     let mut other = options.connect().await.unwrap();
     let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let busy = queue.busy();
-    let writing = tokio::spawn(async move { intend(&mut queue, &[1]).await.map(|written| (queue, written.len())) });
+    let writing =
+        tokio::spawn(async move { intend(&mut queue, &ids([1])).await.map(|written| (queue, written.len())) });
     while busy.waits_for().is_none() {
         assert!(!writing.is_finished());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::ids::RunId;
 use imbulk::domain::operation::DeleteType;
-use imbulk::domain::request::{Doubt, Item, Keys, Request, RequestId};
+use imbulk::domain::request::{Doubt, Item, Keys, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
 use imbulk::domain::row::{RowNo, Tags, Value};
-use imbulk::queue::{Loader, NewRun, Queue, QueueError, RunId, Selection, Snapshot, Write, Written};
+use imbulk::queue::{Loader, NewRun, Queue, QueueError, Selection, Snapshot, Write, Written};
 use imbulk::stored_request::StoredRequest;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -111,7 +113,7 @@ pub(crate) async fn begun(queue: &mut Queue, operation: &'static str, requests: 
 }
 
 pub(crate) async fn pending(queue: &Queue, run: RunId) -> Vec<Request> {
-    queue.reader().await.unwrap().page(run, 0, RequestId::MAX, 1_000_000).await.unwrap()
+    queue.reader().await.unwrap().page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 1_000_000).await.unwrap()
 }
 
 /// Recounts, and returns the counts that are not zero.
@@ -131,6 +133,11 @@ pub(crate) async fn rescue(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
 
 pub(crate) async fn snapshot(queue: &Queue) -> Snapshot {
     queue.reader().await.unwrap().snapshot().await.unwrap()
+}
+
+/// The ids of requests with these numbers.
+pub(crate) fn ids(numbers: impl IntoIterator<Item = i64>) -> Vec<RequestId> {
+    numbers.into_iter().map(RequestId::new).collect()
 }
 
 pub(crate) async fn intend(queue: &mut Queue, requests: &[RequestId]) -> Result<Vec<Written>, QueueError> {

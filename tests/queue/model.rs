@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::ids::RunId;
+use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::code_history::Trace;
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
 use imbulk::domain::response::settlement::{EndedItems, Settlement};
 use imbulk::domain::response::verdict::{BatchSplit, Charge, Resend, Verdict, Verdicts, Wait};
 use imbulk::domain::row::RowNo;
-use imbulk::queue::{Loader, Queue, RunId, Selection, Write, Written};
+use imbulk::queue::{Loader, Queue, Selection, Write, Written};
 use imbulk::stored_request::StoredRequest;
 use proptest::prelude::*;
 
@@ -260,7 +262,7 @@ async fn compare(queue: &mut Queue, model: &Model) {
 async fn rows_of(queue: &Queue, run: RunId) -> BTreeMap<RowNo, (Outcome, Option<i64>)> {
     let mut snapshot = snapshot(queue).await;
     let mut rows = BTreeMap::new();
-    for request in snapshot.request_results(run, 0).await.unwrap() {
+    for request in snapshot.request_results(run, RequestId::BEFORE_FIRST).await.unwrap() {
         for row in request.items().unwrap().iter().flat_map(Item::rows) {
             assert_eq!(rows.insert(row, (request.outcome(), None)), None, "row {row} stands in two requests");
         }

@@ -1,7 +1,8 @@
 //! Ids that are protected after a load.
 
+use imbulk::domain::ids::RunId;
 use imbulk::domain::response::outcome::Outcome::{Failed, InDoubt, Pending, Protected, Succeeded};
-use imbulk::queue::{Queue, QueueError, RunId, Selection};
+use imbulk::queue::{Queue, QueueError, Selection};
 
 use crate::fixture::*;
 
@@ -67,7 +68,7 @@ async fn rows_that_were_sending_at_a_crash_are_not_sent_once_more_and_left_in_do
     let place = Place::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..3))]).await;
-    intend(&mut queue, &[1, 2]).await.unwrap();
+    intend(&mut queue, &ids([1, 2])).await.unwrap();
     drop(queue);
     let mut queue = place.open().await;
     assert_eq!(protect(&mut queue, run, &["u0", "u2"]).await, 2);
@@ -112,7 +113,7 @@ async fn what_was_in_doubt_before_its_id_was_protected_stays_so_when_it_is_retri
     let place = Place::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2))]).await;
-    intend(&mut queue, &[1]).await.unwrap();
+    intend(&mut queue, &ids([1])).await.unwrap();
     drop(queue);
     let mut queue = place.open().await;
     assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);

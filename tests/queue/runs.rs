@@ -1,10 +1,11 @@
 //! The life of a run: planned, running, finished; or given up.
 
+use imbulk::domain::ids::RunId;
 use imbulk::domain::request::{Doubt, Request};
 use imbulk::domain::response::outcome::Outcome::{Pending, Succeeded};
 use imbulk::domain::response::verdict::BatchSplit;
 use imbulk::domain::run_choice::EndedBy;
-use imbulk::queue::{Loader, Queue, QueueError, RunId, RunState};
+use imbulk::queue::{Loader, Queue, QueueError, RunState};
 use imbulk::stored_request::StoredRequest;
 
 use crate::fixture::*;
@@ -27,7 +28,7 @@ async fn a_run_is_finished_only_once_nothing_of_it_is_pending_or_sending() {
     assert!(queue.finish(run, NOW).await.is_err(), "it has not begun");
     queue.begin(run, NOW).await.unwrap();
     assert!(queue.finish(run, NOW).await.is_err(), "it is pending");
-    intend(&mut queue, &[1]).await.unwrap();
+    intend(&mut queue, &ids([1])).await.unwrap();
     assert!(queue.finish(run, NOW).await.is_err(), "it is sending");
     rescue(&mut queue).await;
     let request = pending(&queue, run).await.remove(0);
@@ -82,15 +83,15 @@ async fn moves_that_are_not_allowed_are_loud_and_change_nothing() {
     let [planned, running, finished, superseded] = four(&mut queue).await;
     let all = [planned, running, finished, superseded];
     let lines = place.lines().await;
-    for run in [finished, superseded, 99] {
+    for run in [finished, superseded, RunId::new(99)] {
         assert!(matches!(queue.begin(run, NOW).await, Err(QueueError::Unexpected(_))));
         assert!(queue.finish(run, NOW).await.is_err());
         assert!(queue.note_stop(run, EndedBy::Person, "x").await.is_err());
     }
-    for run in [planned, finished, superseded, 99] {
+    for run in [planned, finished, superseded, RunId::new(99)] {
         assert!(queue.supersede(run).await.is_err());
     }
-    for run in [running, finished, superseded, 99] {
+    for run in [running, finished, superseded, RunId::new(99)] {
         assert!(queue.discard(run).await.is_err());
     }
     assert_eq!(place.lines().await, lines);
@@ -119,7 +120,7 @@ async fn a_run_given_up_keeps_its_rows_and_is_rescued_without_being_driven() {
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
     queue.begin(run, NOW).await.unwrap();
-    intend(&mut queue, &[1]).await.unwrap();
+    intend(&mut queue, &ids([1])).await.unwrap();
     queue.supersede(run).await.unwrap();
     assert_eq!(sums(&mut queue, run).await, [(Pending, 2)]);
     assert_eq!(queue.rescue().await.unwrap()[0].0, run, "its accounts may still be written");

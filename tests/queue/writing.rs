@@ -1,9 +1,11 @@
 //! Intents and outcomes: what is written, and what is refused without a trace.
 
-use imbulk::domain::request::{Doubt, Request, RequestId};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::ids::RunId;
+use imbulk::domain::request::{Doubt, Request};
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
 use imbulk::domain::response::verdict::{BatchSplit, Charge, Resend, Verdict, Wait};
-use imbulk::queue::{Queue, QueueError, Reader, RunId, Write, Written};
+use imbulk::queue::{Queue, QueueError, Reader, Write, Written};
 
 use crate::fixture::*;
 use imbulk_testkit::reseal::change_and_reseal;
@@ -118,14 +120,15 @@ async fn more_exceptions_than_one_statement_holds_are_all_kept() {
 async fn outcomes_and_intents_of_one_batch_are_one_transaction() {
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
-    intend(&mut queue, &[1, 2]).await.unwrap();
+    intend(&mut queue, &ids([1, 2])).await.unwrap();
     let record = |at: usize, verdicts| Write::Record { run, settlement: settlement(&page[at], verdicts) };
-    let batch = vec![Write::Intend(vec![3]), record(0, vec![done(); 4]), Write::Withdraw(2)];
+    let batch = vec![Write::Intend(ids([3])), record(0, vec![done(); 4]), Write::Withdraw(RequestId::new(2))];
     let written = queue.write(batch, NOW).await.unwrap();
     assert!(
         matches!(
             written.as_slice(),
-            [Written::Recorded { request: 1, .. }, Written::Withdrawn(2), Written::Intended(sent)] if sent == &[3]
+            [Written::Recorded { request, .. }, Written::Withdrawn(withdrawn), Written::Intended(sent)]
+                if (*request, *withdrawn) == (RequestId::new(1), RequestId::new(2)) && *sent == ids([3])
         ),
         "{written:?}"
     );
@@ -145,14 +148,14 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)>
     let whole = || again(Doubt::None, BatchSplit::Whole);
     let halves = || again(Doubt::None, BatchSplit::Halves);
     let nobody = |id: RequestId| Request { id, ..page[0].clone() };
-    let of_nobody = Write::Record { run, settlement: settlement(&nobody(99), vec![done(); 4]) };
-    let of_no_run = Write::Record { run: 99, settlement: settlement(&page[0], vec![done(); 4]) };
+    let of_nobody = Write::Record { run, settlement: settlement(&nobody(RequestId::new(99)), vec![done(); 4]) };
+    let of_no_run = Write::Record { run: RunId::new(99), settlement: settlement(&page[0], vec![done(); 4]) };
     vec![
-        ("intend what is sending", vec![Write::Intend(vec![1])]),
-        ("intend what is settled", vec![Write::Intend(vec![2])]),
-        ("intend nobody", vec![Write::Intend(vec![3, 99])]),
-        ("intend twice in one list", vec![Write::Intend(vec![3, 3])]),
-        ("intend twice in one batch", vec![Write::Intend(vec![3]), Write::Intend(vec![3])]),
+        ("intend what is sending", vec![Write::Intend(ids([1]))]),
+        ("intend what is settled", vec![Write::Intend(ids([2]))]),
+        ("intend nobody", vec![Write::Intend(ids([3, 99]))]),
+        ("intend twice in one list", vec![Write::Intend(ids([3, 3]))]),
+        ("intend twice in one batch", vec![Write::Intend(ids([3])), Write::Intend(ids([3]))]),
         ("succeed twice", vec![record(0, done()), record(0, done())]),
         ("fail twice", vec![record(0, failed(1)), record(0, failed(1))]),
         ("succeed, then fail", vec![record(0, done()), record(0, failed(1))]),
@@ -166,14 +169,14 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)>
         ("halve what is pending", vec![record(2, halves())]),
         ("succeed nobody", vec![of_nobody]),
         ("count for no run", vec![of_no_run]),
-        ("reopen what was not rescued", vec![Write::Reopen(1)]),
-        ("reopen what is settled", vec![Write::Reopen(2)]),
-        ("reopen what is pending", vec![Write::Reopen(3)]),
-        ("withdraw what is pending", vec![Write::Withdraw(3)]),
-        ("withdraw what is settled", vec![Write::Withdraw(2)]),
-        ("withdraw twice", vec![Write::Withdraw(1), Write::Withdraw(1)]),
-        ("record after withdrawing", vec![Write::Withdraw(1), record(0, done())]),
-        ("a good intent beside a bad withdrawal", vec![Write::Intend(vec![3]), Write::Withdraw(2)]),
+        ("reopen what was not rescued", vec![Write::Reopen(RequestId::new(1))]),
+        ("reopen what is settled", vec![Write::Reopen(RequestId::new(2))]),
+        ("reopen what is pending", vec![Write::Reopen(RequestId::new(3))]),
+        ("withdraw what is pending", vec![Write::Withdraw(RequestId::new(3))]),
+        ("withdraw what is settled", vec![Write::Withdraw(RequestId::new(2))]),
+        ("withdraw twice", vec![Write::Withdraw(RequestId::new(1)), Write::Withdraw(RequestId::new(1))]),
+        ("record after withdrawing", vec![Write::Withdraw(RequestId::new(1)), record(0, done())]),
+        ("a good intent beside a bad withdrawal", vec![Write::Intend(ids([3])), Write::Withdraw(RequestId::new(2))]),
     ]
 }
 
@@ -186,7 +189,7 @@ async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works
     let free =
         Resend { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, split: BatchSplit::Whole, met: None };
     page[2] = record_call(&mut queue, run, &page[2], vec![Verdict::Resend(free); 2]).await.remove(0).request;
-    intend(&mut queue, &[1]).await.unwrap();
+    intend(&mut queue, &ids([1])).await.unwrap();
     let picture = "SELECT (SELECT sum(id * id * (1 + length(state)) + attempts) FROM request) * 1000
                    + (SELECT count(*) FROM outcome) * 100 + (SELECT count(*) FROM request)";
     let before = place.number(picture).await;
@@ -197,7 +200,7 @@ async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works
         assert_eq!(place.number(picture).await, before, "{what}");
         assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)], "{what}");
     }
-    queue.write(vec![Write::Withdraw(1), Write::Intend(vec![3])], NOW).await.unwrap();
+    queue.write(vec![Write::Withdraw(RequestId::new(1)), Write::Intend(ids([3]))], NOW).await.unwrap();
     let follow_ups = record_call(&mut queue, run, &page[0], vec![again(Doubt::None, BatchSplit::Halves); 4]).await;
     assert_eq!(pending(&queue, run).await.len(), follow_ups.len());
 }
@@ -207,10 +210,10 @@ async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt
     let place = Place::new();
     let (mut queue, run, page) = three(&place).await;
     record_call(&mut queue, run, &page[1], vec![done(); 4]).await;
-    intend(&mut queue, &[1]).await.unwrap();
+    intend(&mut queue, &ids([1])).await.unwrap();
     drop(queue);
     let mut queue = place.open().await;
-    assert_eq!(queue.reader().await.unwrap().last_request(run).await.unwrap(), 3);
+    assert_eq!(queue.reader().await.unwrap().last_request(run).await.unwrap(), RequestId::new(3));
     assert_eq!(pending(&queue, run).await, page[2..], "a page holds nothing that is sending");
     let rescued = queue.rescue().await.unwrap();
     let expected = Request { attempts: 1, doubt: Doubt::MayHaveArrived, ..page[0].clone() };
@@ -221,7 +224,7 @@ async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt
     let mut queue = place.open().await;
     assert_eq!(queue.rescue().await.unwrap(), rescued, "another crash finds it again");
     assert_eq!(pending(&queue, run).await, page[2..]);
-    queue.write(vec![Write::Reopen(1)], NOW).await.unwrap();
+    queue.write(vec![Write::Reopen(RequestId::new(1))], NOW).await.unwrap();
     assert_eq!(queue.rescue().await.unwrap(), []);
     assert_eq!(pending(&queue, run).await, [expected, page[2].clone()]);
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);
@@ -231,7 +234,7 @@ async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt
 async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
     let place = Place::new();
     let (mut queue, _, _) = three(&place).await;
-    intend(&mut queue, &[1, 2]).await.unwrap();
+    intend(&mut queue, &ids([1, 2])).await.unwrap();
     drop(queue);
     place.tamper("UPDATE payload SET accounts = 'u0' WHERE request = 2").await;
     for _ in 0..2 {
@@ -251,7 +254,7 @@ async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
 async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number() {
     let place = Place::new();
     let (mut queue, _, _) = three(&place).await;
-    intend(&mut queue, &[1, 3]).await.unwrap();
+    intend(&mut queue, &ids([1, 3])).await.unwrap();
     drop(queue);
     let sql = "UPDATE payload SET accounts = 'u8' || char(10) || 'u3' WHERE request = 3";
     change_and_reseal(&place.file(), &[sql]).await;
@@ -269,8 +272,9 @@ async fn pages_neither_skip_nor_double_and_end_at_the_bound() {
     let run = begun(&mut queue, "account_delete", &requests).await;
     let reader = queue.reader().await.unwrap();
     let last = reader.last_request(run).await.unwrap();
-    assert_eq!((last, reader.last_request(other).await.unwrap(), reader.last_request(99).await.unwrap()), (51, 1, 0));
-    let (mut after, mut seen) = (0, Vec::new());
+    let others = [reader.last_request(other).await.unwrap(), reader.last_request(RunId::new(99)).await.unwrap()];
+    assert_eq!((last, others), (RequestId::new(51), [RequestId::new(1), RequestId::BEFORE_FIRST]));
+    let (mut after, mut seen) = (RequestId::BEFORE_FIRST, Vec::new());
     loop {
         let page = reader.page(run, after, last, 7).await.unwrap();
         let Some(end) = page.last() else { break };
@@ -308,6 +312,6 @@ async fn codes_that_items_met_are_stored_with_them_and_a_plain_success_stores_no
     assert_eq!(place.number("SELECT count(*) FROM payload WHERE request = 2 AND history IS NOT NULL").await, 0);
     place.tamper("UPDATE payload SET history = NULL WHERE history IS NOT NULL").await;
     let reader = Reader::open(&place.file()).await.unwrap();
-    let page = reader.page(run, 0, RequestId::MAX, 10).await.unwrap_err().to_string();
+    let page = reader.page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 10).await.unwrap_err().to_string();
     assert!(page.contains("wrong checksum in table payload"), "a code is not lost unseen: {page}");
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use imbulk::domain::request::RequestId;
+use imbulk::domain::ids::RequestId;
 use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::response::verdict::Wait;
 

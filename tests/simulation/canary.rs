@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use imbulk::domain::request::{Request, RequestId};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::request::Request;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::response::tally::Tally;
@@ -129,7 +130,7 @@ fn a_canary_that_fails_halts_the_run_before_anything_else_is_sent() {
         };
         assert_eq!((*failed, *ended), (items, items), "seed {seed}");
         let sent: HashSet<_> = report.sent.iter().filter(|(sent, _)| sent < at).map(|(_, id)| *id).collect();
-        let friends = sent.iter().filter(|id| **id <= 1000).count();
+        let friends = sent.iter().filter(|id| id.get() <= 1000).count();
         assert_eq!(friends as u64, items, "seed {seed}");
     }
 }

@@ -1,9 +1,11 @@
 //! What is committed together with what: intents a part of the runway at a time, outcomes at once only where something waits for them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use imbulk::domain::ids::RequestId;
 use imbulk::domain::operation::DeleteType;
-use imbulk::domain::request::{Request, RequestId};
+use imbulk::domain::request::Request;
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule, StopReason, StopSignal};
@@ -33,7 +35,7 @@ fn sent(schedule: &mut Schedule, request: RequestId) -> Vec<RequestId> {
 
 /// Whether the record of this answer is urgent. The friend of request n is account n − 1.
 fn is_urgent(schedule: &mut Schedule, request: RequestId, code: i64) -> bool {
-    let friend = request - 1;
+    let friend = request.previous();
     let body =
         format!(r#"{{"ErrorCode":0,"ResultItem":[{{"To_Account":"u{friend}","ResultCode":{code},"ResultInfo":""}}]}}"#);
     let event = Event::Replied { request, result: CallResult::Body(body.into()), generation: 0 };
@@ -43,6 +45,10 @@ fn is_urgent(schedule: &mut Schedule, request: RequestId, code: i64) -> bool {
         _ => None,
     });
     urgent.unwrap_or_else(|| panic!("{commands:?}"))
+}
+
+fn ids(numbers: RangeInclusive<i64>) -> Vec<RequestId> {
+    numbers.map(RequestId::new).collect()
 }
 
 /// With as many requests in flight as there are; none waits for a slot.
@@ -63,13 +69,13 @@ fn strangers(requests: u32) -> Vec<Request> {
 fn intents_are_committed_a_quarter_of_the_runway_at_a_time() {
     // 200 calls a second, of which a fifth of a second is made ready.
     let (mut schedule, first) = schedule(None, strangers(100));
-    assert_eq!(first, (1..=40).collect::<Vec<_>>());
+    assert_eq!(first, ids(1..=40));
     let _ = schedule.handle(Duration::ZERO, Event::Intended(first));
-    let later: Vec<_> = (1..=20).map(|id| sent(&mut schedule, id)).collect();
+    let later: Vec<_> = (1..=20).map(|id| sent(&mut schedule, RequestId::new(id))).collect();
     for (calls, intents) in (1..).zip(later) {
         let wanted: Vec<RequestId> = match calls {
-            10 => (41..=50).collect(),
-            20 => (51..=60).collect(),
+            10 => ids(41..=50),
+            20 => ids(51..=60),
             _ => Vec::new(),
         };
         assert_eq!(intents, wanted, "after {calls} calls");
@@ -79,37 +85,37 @@ fn intents_are_committed_a_quarter_of_the_runway_at_a_time() {
 #[test]
 fn a_plain_success_that_nothing_waits_for_is_not_urgent_but_the_last_one_is() {
     let mut schedule = all_sent(None, strangers(3));
-    assert!(!is_urgent(&mut schedule, 1, 0));
-    assert!(!is_urgent(&mut schedule, 3, 0));
-    assert!(is_urgent(&mut schedule, 2, 0), "the end waits for it");
+    assert!(!is_urgent(&mut schedule, RequestId::new(1), 0));
+    assert!(!is_urgent(&mut schedule, RequestId::new(3), 0));
+    assert!(is_urgent(&mut schedule, RequestId::new(2), 0), "the end waits for it");
 }
 
 #[test]
 fn what_was_done_before_is_no_more_urgent_than_what_is_done_now() {
     let mut schedule = all_sent(None, strangers(3));
-    assert!(!is_urgent(&mut schedule, 1, 31_704));
+    assert!(!is_urgent(&mut schedule, RequestId::new(1), 31_704));
 }
 
 #[test]
 fn what_the_fuse_counts_and_what_is_sent_again_is_urgent() {
     let mut schedule = all_sent(None, strangers(3));
-    assert!(is_urgent(&mut schedule, 1, 30_001), "it failed");
-    assert!(is_urgent(&mut schedule, 2, 30_006), "it is sent again");
+    assert!(is_urgent(&mut schedule, RequestId::new(1), 30_001), "it failed");
+    assert!(is_urgent(&mut schedule, RequestId::new(2), 30_006), "it is sent again");
 }
 
 #[test]
 fn a_record_is_urgent_where_an_account_or_the_width_is_waited_for() {
     let requests = vec![friend(0, "a"), friend(1, "a"), friend(2, "b"), friend(3, "c"), friend(4, "c")];
     let mut schedule = all_sent(None, requests.clone());
-    assert!(is_urgent(&mut schedule, 1, 0), "request 2 waits for account a");
-    assert!(!is_urgent(&mut schedule, 3, 0), "nobody waits for account b");
+    assert!(is_urgent(&mut schedule, RequestId::new(1), 0), "request 2 waits for account a");
+    assert!(!is_urgent(&mut schedule, RequestId::new(3), 0), "nobody waits for account b");
     let mut narrow = all_sent(Some(2), requests);
-    assert!(is_urgent(&mut narrow, 3, 0), "two are in flight, and no more may be");
+    assert!(is_urgent(&mut narrow, RequestId::new(3), 0), "two are in flight, and no more may be");
 }
 
 #[test]
 fn while_a_run_stops_all_records_are_urgent() {
     let mut schedule = all_sent(None, strangers(3));
     let _ = schedule.handle(Duration::ZERO, Event::Stop(StopReason::Signal(StopSignal::Terminate)));
-    assert!(is_urgent(&mut schedule, 1, 0));
+    assert!(is_urgent(&mut schedule, RequestId::new(1), 0));
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::ids::RequestId;
 use imbulk::domain::operation::DeleteType;
-use imbulk::domain::request::{Item, Request, RequestId};
+use imbulk::domain::request::{Item, Request};
 use imbulk::domain::schedule::{Command, Event, Schedule};
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
@@ -76,7 +77,7 @@ fn a_set_of_busy_accounts_gets_its_turn_long_before_the_streams_end() {
         night.jobs[0].delete_type = DeleteType::Both;
         night.seed = seed;
         let report = lived(&night);
-        let turn = report.sent.iter().position(|(_, id)| *id == 401).expect("it was sent");
+        let turn = report.sent.iter().position(|(_, id)| id.get() == 401).expect("it was sent");
         // Each of its accounts has some 50 requests that came before it.
         assert!(turn < 600, "seed {seed}: it went out as number {turn} of {}", report.sent.len());
     }
@@ -96,7 +97,7 @@ fn after_a_kill_only_those_wait_who_name_an_account_that_may_still_be_written() 
     let keys = operation.keys(&request, DeleteType::Both);
     let _ = schedule.handle(Duration::ZERO, Event::Rescued { job: Some(0), request, keys });
     let commands = schedule.handle(Duration::ZERO, Event::Page { job: 0, requests: vec![link(2), link(3)] });
-    assert!(commands.contains(&Command::Intend(vec![3])), "{commands:?}");
-    let commands = schedule.handle(Duration::ZERO, Event::Reopened(1));
-    assert!(commands.contains(&Command::Load { job: 0, request: 2 }), "{commands:?}");
+    assert!(commands.contains(&Command::Intend(vec![RequestId::new(3)])), "{commands:?}");
+    let commands = schedule.handle(Duration::ZERO, Event::Reopened(RequestId::new(1)));
+    assert!(commands.contains(&Command::Load { job: 0, request: RequestId::new(2) }), "{commands:?}");
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use imbulk::domain::request::{Key, Keys, RequestId};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::request::{Key, Keys};
 
 /// The comings and the first settings out of one session. Requests that go out again are not looked at.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Nights in which nothing works for a while, or too little.
 
+use imbulk::domain::ids::RequestId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -128,15 +129,17 @@ fn of_several_jobs_the_least_patient_one_with_work_left_decides() {
     let mut both = usual(100, weather.clone(), Some(SECOND * 20));
     let patient = usual(2_000, weather, Some(SECOND * 200));
     let mut patient = patient.jobs.into_iter().next().expect("a job");
-    patient.requests.iter_mut().for_each(|request| request.id += 100);
+    patient.requests.iter_mut().for_each(|request| request.id = RequestId::new(request.id.get() + 100));
     both.jobs.push(patient.clone());
     let halts = |night: &Scenario| match lived(night).ends.first() {
         Some((at, End::Stopped(StopReason::Outage(_)))) => *at,
         other => panic!("{other:?}"),
     };
     assert!(halts(&both) > SECOND * 200, "the impatient one was done before");
-    both.jobs[0].requests =
-        friends(100).into_iter().map(|request| Request { id: request.id + 5_000, ..request }).collect();
+    both.jobs[0].requests = friends(100)
+        .into_iter()
+        .map(|request| Request { id: RequestId::new(request.id.get() + 5_000), ..request })
+        .collect();
     both.jobs[0].rate = 1;
     assert!(halts(&both) < SECOND * 60, "the impatient one has work left");
 }

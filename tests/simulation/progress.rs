@@ -4,8 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::Retry;
-use imbulk::domain::request::{Key, RequestId};
+use imbulk::domain::request::Key;
 use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::schedule::delay;
 
@@ -125,6 +126,6 @@ impl Groups {
     }
 
     fn of(&self, id: RequestId) -> usize {
-        usize::try_from(self.root(id)).expect("request numbers are positive")
+        usize::try_from(self.root(id).get()).expect("request numbers are positive")
     }
 }

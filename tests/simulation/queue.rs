@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::{EndedItems, FollowUp, Settlement};
 use imbulk::domain::response::tally::Tally;
@@ -63,12 +64,12 @@ impl Queue {
             let stored = |request: &Request| Stored { job, state: State::Pending, request: request.clone() };
             requests.extend(loaded.iter().map(|request| (request.id, stored(request))));
         }
-        let next = requests.last_key_value().map_or(1, |(id, _)| id + 1);
+        let next = requests.last_key_value().map_or(RequestId::BEFORE_FIRST, |(id, _)| *id).next();
         Self { requests, tallies, next }
     }
 
     pub(crate) fn last(&self) -> RequestId {
-        self.next - 1
+        self.next.previous()
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -76,7 +77,7 @@ impl Queue {
     }
 
     pub(crate) fn page(&self, job: usize, after: RequestId, last: RequestId, limit: u32) -> Vec<Request> {
-        let later = self.requests.range(after + 1..=last.max(after + 1)).map(|(_, stored)| stored);
+        let later = self.requests.range(after.next()..=last.max(after.next())).map(|(_, stored)| stored);
         let pending = later.filter(|stored| stored.job == job && stored.state == State::Pending);
         let pending = pending.filter(|stored| stored.request.id <= last);
         pending.take(limit as usize).map(|stored| stored.request.clone()).collect()
@@ -141,8 +142,7 @@ impl Queue {
         let mut keeps_number = ended.is_empty();
         for follow_up in &mut follow_ups {
             if !std::mem::take(&mut keeps_number) {
-                follow_up.request.id = self.next;
-                self.next += 1;
+                follow_up.request.id = self.next.take();
             }
             let request = Request { attempts, ..follow_up.request.clone() };
             self.requests.insert(follow_up.request.id, Stored { job, state: State::Pending, request });

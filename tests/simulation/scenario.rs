@@ -6,9 +6,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, DeleteType, DeleteTypeRule, Operation};
-use imbulk::domain::request::{Doubt, Item, Request, RequestId};
+use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk::domain::row::{RowNo, Tags, Value};
 use rand::rngs::SmallRng;
@@ -175,7 +176,7 @@ fn fortune(dice: &mut SmallRng) -> Fortune {
     }
 }
 
-fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut RequestId) -> Job {
+fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
     let operation = operation::ALL[dice.random_range(0..operation::ALL.len())];
     let both = operation.delete_type() != DeleteTypeRule::NotTaken && dice.random_bool(0.5);
     let most = if dice.random_ratio(1, 60) { 600 } else { [10, 30, 60][dice.random_range(0..3)] };
@@ -214,7 +215,7 @@ fn requests(
     operation: &'static dyn Operation,
     accounts: u32,
     most: u32,
-    next_request: &mut RequestId,
+    next_request: &mut i64,
 ) -> Vec<Request> {
     let mut taken = BTreeSet::new();
     let mut row = 0;
@@ -237,7 +238,8 @@ fn requests(
     requests
 }
 
-pub(crate) fn request(id: RequestId, from: Option<UserId>, items: Vec<Item>) -> Request {
+pub(crate) fn request(number: i64, from: Option<UserId>, items: Vec<Item>) -> Request {
+    let id = RequestId::new(number);
     Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None, history: CodeHistory::default() }
 }
 

@@ -8,7 +8,8 @@ mod session;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use imbulk::domain::request::{Keys, Request, RequestId};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::request::{Keys, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::row::RowNo;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, StopReason, StopSignal};

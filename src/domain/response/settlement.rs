@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::code_history::CodeHistory;
 use super::outcome::{Count, Outcome};
 use super::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
-use crate::domain::request::{Item, Request, RequestId};
+use crate::domain::ids::RequestId;
+use crate::domain::request::{Item, Request};
 
 /// The change that one exchange makes, recorded in one transaction: afterwards every item of the request is in
 /// exactly one request still.

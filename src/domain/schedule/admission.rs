@@ -6,7 +6,8 @@ use super::retry_budget::Toll;
 use super::{
     Command, DEEP_ENOUGH, Entry, JobNo, Now, PAGE, Past, Rescued, SERVER_MAY_BE_WRITING, Schedule, Stage, Terms, Timer,
 };
-use crate::domain::request::{Key, Keys, Request, RequestId};
+use crate::domain::ids::RequestId;
+use crate::domain::request::{Key, Keys, Request};
 
 impl Schedule {
     pub(super) fn rescued(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: Keys) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::event::Now;
 use super::retry_budget::{Budget, Toll};
-use crate::domain::request::RequestId;
+use crate::domain::ids::RequestId;
 use crate::domain::response::verdict::Trouble;
 
 /// The time before the first probe. It doubles with each probe that fails …
@@ -209,7 +209,7 @@ mod tests {
     /// Opened after 10 s in which everything failed.
     fn open() -> Breaker {
         let mut breaker = Breaker::default();
-        assert_eq!(breaker.failed(SECOND, 1, trouble()), None);
+        assert_eq!(breaker.failed(SECOND, RequestId::new(1), trouble()), None);
         while breaker.pay(10 * SECOND, toll()) {}
         breaker
     }
@@ -223,11 +223,11 @@ mod tests {
             now += gap * SECOND;
             let before = now.saturating_sub(Duration::from_millis(1));
             assert!(!breaker.may_probe(before) && breaker.may_probe(now));
-            breaker.probe(7);
+            breaker.probe(RequestId::new(7));
             assert!(!breaker.may_probe(now + 100 * SECOND) && breaker.wake_at().is_none());
-            assert_eq!(breaker.failed(now, 6, trouble()), None);
+            assert_eq!(breaker.failed(now, RequestId::new(6), trouble()), None);
             assert!(!breaker.may_probe(now + 100 * SECOND), "another call is over, the probe is not");
-            outage = breaker.failed(now, 7, trouble());
+            outage = breaker.failed(now, RequestId::new(7), trouble());
         }
         let outage = outage.expect("it is open");
         assert_eq!(
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_probe_that_succeeds_closes_it_with_the_bucket_at_half() {
         let mut breaker = open();
-        breaker.probe(7);
+        breaker.probe(RequestId::new(7));
         breaker.succeeded(11 * SECOND, Toll::FREE);
         assert!(!breaker.is_open());
         assert_eq!((0..100).filter(|_| breaker.pay(12 * SECOND, toll())).count(), 17);
@@ -256,7 +256,7 @@ mod tests {
         assert!(!breaker.is_open());
         assert!(breaker.pay(12 * SECOND, toll()));
         assert!(!breaker.pay(12 * SECOND, toll()), "no more than was earned");
-        assert_eq!(breaker.failed(20 * SECOND, 3, trouble()), None);
+        assert_eq!(breaker.failed(20 * SECOND, RequestId::new(3), trouble()), None);
         assert_eq!(breaker.outage(25 * SECOND).map(|outage| outage.lasts), Some(5 * SECOND), "it worked in between");
     }
 
@@ -264,7 +264,7 @@ mod tests {
     fn nothing_new_is_begun_when_nothing_has_worked_for_a_while() {
         let patient = |failures, after: Duration, patience| {
             let mut breaker = Breaker::default();
-            (0..failures).for_each(|id| drop(breaker.failed(SECOND, id, trouble())));
+            (0..failures).for_each(|id| drop(breaker.failed(SECOND, RequestId::new(id), trouble())));
             let begins = breaker.lets_begin(SECOND + after, patience);
             assert_eq!(begins, !breaker.is_open());
             begins
@@ -275,17 +275,17 @@ mod tests {
         assert!(!patient(5, 3 * SECOND, Some(3 * SECOND)));
         assert!(patient(5, 9 * SECOND, Some(30 * SECOND)));
         let mut breaker = Breaker::default();
-        (0..9).for_each(|id| drop(breaker.failed(SECOND, id, trouble())));
+        (0..9).for_each(|id| drop(breaker.failed(SECOND, RequestId::new(id), trouble())));
         breaker.succeeded(2 * SECOND, Toll::FREE);
-        (0..4).for_each(|id| drop(breaker.failed(20 * SECOND, id, trouble())));
+        (0..4).for_each(|id| drop(breaker.failed(20 * SECOND, RequestId::new(id), trouble())));
         assert!(breaker.lets_begin(40 * SECOND, None), "it worked in between");
     }
 
     #[test]
     fn a_probe_that_says_nothing_is_followed_by_another() {
         let mut breaker = open();
-        breaker.probe(7);
-        breaker.probe_is_over(12 * SECOND, 7);
+        breaker.probe(RequestId::new(7));
+        breaker.probe_is_over(12 * SECOND, RequestId::new(7));
         assert_eq!(breaker.wake_at(), Some(13 * SECOND));
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::breaker::Outage;
 use crate::domain::guard::Bytes;
+use crate::domain::ids::RequestId;
 use crate::domain::job::{Retry, Stop};
 use crate::domain::operation::{DeleteType, Operation};
-use crate::domain::request::{Keys, Request, RequestId};
+use crate::domain::request::{Keys, Request};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::codes::{Pause, RenewFallback, Scope};
 use crate::domain::response::outcome::Count;

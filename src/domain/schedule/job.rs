@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::canary::Canary;
 use super::event::{JobNo, JobPlan, StopReason};
 use crate::domain::guard::Signs;
-use crate::domain::request::{Request, RequestId};
+use crate::domain::ids::RequestId;
+use crate::domain::request::Request;
 use crate::domain::response::outcome::{Count, Outcome};
 
 /// For how long requests of a job are made ready beyond those whose bytes have left: long enough that a group commit of
@@ -83,7 +84,7 @@ impl JobState {
             low_water,
             ready: VecDeque::new(),
             untried: 0,
-            cursor: 0,
+            cursor: RequestId::BEFORE_FIRST,
             source: Source::Idle,
             parked: 0,
             leaving: 0,

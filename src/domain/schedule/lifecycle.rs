@@ -14,7 +14,7 @@ use super::{
     Timer,
 };
 use crate::domain::guard::is_bad_sign;
-use crate::domain::request::RequestId;
+use crate::domain::ids::RequestId;
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::codes::RenewFallback;
 use crate::domain::response::outcome::{Count, Outcome};

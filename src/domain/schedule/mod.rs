@@ -22,13 +22,14 @@ mod lifecycle;
 mod retry_budget;
 mod signature;
 
+use crate::domain::ids::RequestId;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::request::{Key, Request, RequestId};
+use super::request::{Key, Request};
 use super::response::outcome::{Count, Outcome};
 use super::response::settlement::Settlement;
 use super::response::tally::Tally;

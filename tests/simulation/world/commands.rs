@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use imbulk::domain::request::{Item, RequestId};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::request::Item;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::{EndedItems, FollowUp};
 use imbulk::domain::response::verdict::ItemResult;

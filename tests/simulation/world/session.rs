@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use imbulk::domain::request::{Request, RequestId};
+use imbulk::domain::ids::RequestId;
+use imbulk::domain::request::Request;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::tally::Tally;
 

@@ -8,7 +8,7 @@ fn request(accounts: usize) -> Request {
     let item = |row: usize| Item { account: UserId::new(&format!("u{row}")).unwrap(), row: row as u64, updates: None };
     let items = (0..accounts).map(item).collect();
     Request {
-        id: 7,
+        id: RequestId::new(7),
         from: UserId::new("from").ok(),
         items,
         attempts: 4,
@@ -36,7 +36,7 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
     let free = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Whole);
     let verdicts = vec![backoff.clone(), ended(Outcome::Succeeded), free.clone(), backoff, free];
     let settlement = Settlement::new("account_delete", request(5), Verdicts::Each(verdicts));
-    assert_eq!((settlement.request, settlement.attempts), (7, 4));
+    assert_eq!((settlement.request, settlement.attempts), (RequestId::new(7), 4));
     assert_eq!(settlement.ended.iter().flat_map(|ended| &ended.items).map(|item| item.row).collect::<Vec<_>>(), [1]);
     let follow_ups: Vec<_> = settlement.follow_ups.iter().map(|follow_up| (rows(follow_up), follow_up.wait)).collect();
     assert_eq!(follow_ups, [(vec![0, 3], Wait::Backoff), (vec![2, 4], Wait::None)]);

@@ -1,3 +1,4 @@
+use crate::domain::ids::RequestId;
 use serde_json::{Value, json};
 
 use super::*;
@@ -14,7 +15,7 @@ fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Re
     let items = accounts.iter().zip(0..).map(|(name, row)| Item { account: id(name), row, updates: None }).collect();
     let from = by_name(operation).unwrap().shape().from.map(|_| id("from"));
     let history = CodeHistory::default();
-    Request { id: 1, from, items, attempts: charged + 1, charged, doubt, history }
+    Request { id: RequestId::new(1), from, items, attempts: charged + 1, charged, doubt, history }
 }
 
 fn context(operation: &str, charging: Charging) -> CallContext<'static> {
