@@ -25,7 +25,7 @@ pub enum Error {
     /// The results can't be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// What is in the queue is not what was written to it.
+    /// The content of the queue is not what imbulk wrote.
     #[error(
         "the queue {} is damaged, or another program changed it: {source}", queue.display()
     )]
@@ -57,7 +57,7 @@ impl Hint for Error {
 }
 
 impl Error {
-    /// Says of damage which file it is in.
+    /// Adds to an error about damage which queue it is in.
     pub(super) fn in_queue(self, queue: &Path) -> Self {
         let is_damage = match &self {
             Self::Session(
@@ -72,13 +72,13 @@ impl Error {
         if is_damage { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
     }
 
-    /// For `map_err`: says what was being done.
+    /// For `map_err`: adds what was being done.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let io = SessionError::io(what);
         move |source| Self::Session(io(source))
     }
 
-    /// What stands on the disk that is full or broken, if that is what went wrong.
+    /// The file or folder on the disk that is full or broken, if that is the cause.
     fn disk(&self) -> Option<&Path> {
         let error = match self {
             Self::Session(error) => error,
@@ -98,7 +98,7 @@ impl Error {
         }
     }
 
-    /// Tells the user, on stderr.
+    /// Prints the error to standard error.
     pub fn print(self) {
         let room =
             self.disk().and_then(|path| Some(format!("{} are free at {}", queue::free_bytes(path)?, path.display())));

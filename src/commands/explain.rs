@@ -1,4 +1,4 @@
-//! `imbulk explain CODE`: what a code means, how it is treated, what to do.
+//! `imbulk explain`
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,17 @@ use crate::cli;
 use crate::domain::exit::Exit;
 use crate::domain::response::codes::{CodeInfo, ErrorClass, lookup};
 
-/// Prints what is known of a code.
+/// Explains a code: its meaning, how imbulk treats it, and what to do.
 pub(super) fn explain(args: &cli::Explain) -> Result<Exit, Error> {
     if args.json { super::print_json(&json(args.code)) } else { super::print(&text(args.code)) }
 }
 
-/// What is known of `code`, for people. An unknown code is answered, too: with how imbulk treats it.
+/// The explanation for people. For an unknown code it says how imbulk treats such a code.
 fn text(code: i64) -> String {
     lookup(code).map_or_else(|| unknown_text(code), |info| known_text(code, info))
 }
 
-/// The same for programs.
+/// The explanation for programs.
 fn json(code: i64) -> Value {
     let Some(info) = lookup(code) else {
         let treatment = [treatment("always", ErrorClass::Unknown)];

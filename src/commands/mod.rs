@@ -1,4 +1,4 @@
-//! What each command does.
+//! The subcommands, one file each, and the exit codes of their errors.
 
 mod completions;
 mod error;
@@ -37,12 +37,12 @@ pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
     done.map_err(|error| error.in_queue(&queue))
 }
 
-/// Prints to stdout; the command is then done.
+/// Prints to standard output. The command is then done.
 fn print(text: &str) -> Result<Exit, Error> {
     stdout::print(text).map_err(Error::io("stdout")).map(|()| Exit::Done)
 }
 
-/// The same as JSON.
+/// Prints a value to standard output as JSON. The command is then done.
 fn print_json(value: &impl serde::Serialize) -> Result<Exit, Error> {
     stdout::print_json(value).map_err(Error::io("stdout")).map(|()| Exit::Done)
 }

@@ -15,7 +15,7 @@ pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Ex
     show(&args.jobs, args.json, env, queue).await
 }
 
-/// The same for `run` without `--execute`.
+/// Shows the plan, also for `run` without `--execute`.
 pub(super) async fn show(jobs: &[PathBuf], json: bool, env: &Env, queue: &Path) -> Result<Exit, Error> {
     let plans = session::plan(jobs, env, queue).await?;
     if json {

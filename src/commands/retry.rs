@@ -11,7 +11,7 @@ use crate::session::{SessionError, find};
 
 /// Makes failed items pending again.
 pub(super) async fn retry(args: &cli::Retry, path: &Path) -> Result<Exit, Error> {
-    // A queue that is not there is an error here, not a new file.
+    // Opened for reading first: a missing queue is an error here, while opening it for writing would create it.
     let run = find(&args.name, args.target.as_deref(), &Reader::open(path).await?).await?;
     refuse_superseded(&run)?;
     let mut queue = Queue::open(path).await?;
@@ -24,7 +24,7 @@ pub(super) async fn retry(args: &cli::Retry, path: &Path) -> Result<Exit, Error>
     super::print(&report(&run.job, &rows))
 }
 
-/// How many rows are pending again, in all and by the code that they had ended with.
+/// The rows that are pending again: their number, and their numbers by outcome and code.
 fn report(job: &str, rows: &[CodeRows]) -> String {
     let all: u64 = rows.iter().map(|entry| entry.rows).sum();
     let mut text = format!("{job}: {all} rows are pending again");

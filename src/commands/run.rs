@@ -11,7 +11,7 @@ use crate::session::{self, RunOptions};
 use crate::settings::Env;
 use crate::stderr::tell;
 
-/// Sends, or shows the plan where nothing allows sending.
+/// Sends, or shows the plan if neither `--execute` nor `--sandbox` is given.
 pub(super) async fn run(args: cli::Run, env: &Env, queue: &Path) -> Result<Exit, Error> {
     if !args.execute && !args.sandbox {
         tell("nothing is sent without --execute: this is the plan");

@@ -6,7 +6,7 @@ use crate::domain::exit::Exit;
 use crate::settings::Env;
 use imbulk_sandbox::{App, Caps, Config, Latency, Sandbox, World};
 
-/// Serves the stand-in for the API until it is stopped.
+/// Serves the sandbox until Ctrl-C.
 pub(super) async fn sandbox(args: &cli::Sandbox, env: &Env) -> Result<Exit, Error> {
     let config = Config {
         app: App { sdkappid: args.sdkappid, admins: vec![args.identifier.clone()], key: env.secret_key()? },

@@ -9,7 +9,7 @@ use crate::queue::Reader;
 use crate::report::status::{Detail, Overview};
 use crate::session::find;
 
-/// Shows runs and where they stand.
+/// Shows all runs, or one run in detail.
 pub(super) async fn status(args: &cli::Status, path: &Path) -> Result<Exit, Error> {
     let reader = Reader::open(path).await?;
     match &args.name {

@@ -11,10 +11,10 @@ use crate::domain::job::App;
 use crate::session::{SessionError, credentials, identity};
 use crate::settings::{Env, load_job};
 
-/// How long a printed UserSig is good. The error table advises 24 h at least (70001).
+/// The validity of a printed UserSig. The error table advises at least 24 h (70001).
 const VALID: Duration = Duration::from_hours(24);
 
-/// Prints a UserSig for the job's, or the environment's, app and identifier.
+/// Prints a UserSig for the app and admin account of the job, or of the environment.
 pub(super) fn usersig(args: &cli::Usersig, env: &Env) -> Result<Exit, Error> {
     let app = match &args.job {
         Some(file) => load_job(file, env).map_err(SessionError::from)?.app,

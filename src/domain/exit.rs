@@ -1,4 +1,4 @@
-//! What a command comes to, for scripts.
+//! The exit codes.
 
 use std::process::ExitCode;
 
@@ -7,27 +7,27 @@ use super::response::outcome::Outcome;
 use super::response::tally::Tally;
 use super::schedule::End;
 
-/// The exit codes; scripts depend on them.
+/// How a command ended. Scripts depend on the numbers, which are a public contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// Done; every row succeeded, was already done, duplicate or protected.
+    /// Every row is succeeded, already_done, duplicate or protected.
     Done,
-    /// Done, with failed, in_doubt or rejected rows.
+    /// Every row has its outcome, and some are failed, in_doubt or rejected.
     DoneWithFailures,
-    /// Stopped by a signal or a deadline, work left: run again.
+    /// A signal, a deadline or `--limit` stopped the session, and rows are pending.
     Stopped,
-    /// Halted by a fatal code, a guard or the fuse, work left.
+    /// A fatal code, a guard, the canary, the fuse or an outage halted the session, or a guard refused it.
     Halted,
-    /// Another runner holds the queue.
+    /// Another process owns the queue.
     Held,
-    /// Usage, job file or input unusable.
+    /// The command line, a job file or the input is unusable.
     Unusable,
     /// Internal or I/O error.
     Internal,
 }
 
 impl Exit {
-    /// The number.
+    /// The number that the process exits with.
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -47,7 +47,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The exit code of a run that was driven.
+/// The exit code of a session with a run.
 pub fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
     if tally[Outcome::Pending] > 0
         && let End::Stopped(reason) = end
@@ -57,7 +57,7 @@ pub fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
     exit_of_finished(tally, rejects)
 }
 
-/// The exit code of a run whose every row has its outcome.
+/// The exit code of a run without pending rows.
 pub fn exit_of_finished(tally: &Tally, rejects: Rejects) -> Exit {
     let rejected = match rejects {
         Rejects::Count => tally[Outcome::Rejected],

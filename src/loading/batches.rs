@@ -1,14 +1,14 @@
-//! Rows on their way from the thread that reads and checks to the one that numbers and parts: in batches, since handing over
-//! single ones would cost more than reading them.
+//! Batches of rows between the reading thread and the intake thread. Passing single rows would cost more than reading
+//! them.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::SyncSender;
 
 use crate::domain::row::{BadRow, RowRef};
 
-/// Text of a batch: it stays in the processor's cache from one thread to the other.
+/// Bytes of text per batch, so few that they stay in the processor's cache between the threads.
 const BATCH_BYTES: usize = 64 << 10;
-/// Rows of a batch. Nearly all have more text than this comes to.
+/// Rows per batch. Nearly all batches reach their bytes of text first.
 const BATCH_ROWS: usize = BATCH_BYTES / 16;
 
 /// Rows of one source, in order.
@@ -16,13 +16,13 @@ const BATCH_ROWS: usize = BATCH_BYTES / 16;
 pub(super) struct Batch {
     pub(super) source: u32,
     text: Vec<u8>,
-    rows: Vec<Entry>,
+    rows: Vec<BatchRow>,
 }
 
-/// Small, since each has to go from one processor to another.
+/// A row of a batch. It is small because it is copied between processors.
 #[derive(Debug)]
-enum Entry {
-    /// Lengths of what stands in the text, one after the other. Ids have few bytes.
+enum BatchRow {
+    /// A checked row. Its ids and tags follow each other in the text of the batch; these are their lengths.
     Good {
         line: u64,
         from: Option<u8>,
@@ -32,7 +32,7 @@ enum Entry {
     Bad(Box<BadRow>),
 }
 
-const _: () = assert!(size_of::<Entry>() == 16);
+const _: () = assert!(size_of::<BatchRow>() == 16);
 
 impl Batch {
     fn new(source: u32) -> Self {
@@ -49,24 +49,24 @@ impl Batch {
                 self.text.extend_from_slice(from.unwrap_or_default());
                 self.text.extend_from_slice(account);
                 self.text.extend_from_slice(tags);
-                Entry::Good { line, from: from.map(length), account: length(account), tags: length(tags) }
+                BatchRow::Good { line, from: from.map(length), account: length(account), tags: length(tags) }
             }
-            Err(bad) => Entry::Bad(Box::new(bad)),
+            Err(bad) => BatchRow::Bad(Box::new(bad)),
         });
     }
 
-    /// Hands the rows out again, until one is refused.
+    /// Passes each row to `take`, until it returns an error.
     pub(super) fn each<E>(self, mut take: impl FnMut(Result<RowRef<'_>, BadRow>) -> Result<(), E>) -> Result<(), E> {
         let mut rest = self.text.as_slice();
-        for entry in self.rows {
-            take(match entry {
-                Entry::Good { line, from, account, tags } => Ok(RowRef {
+        for row in self.rows {
+            take(match row {
+                BatchRow::Good { line, from, account, tags } => Ok(RowRef {
                     line,
                     from: from.map(|length| split(&mut rest, length.into())),
                     account: split(&mut rest, account.into()),
                     tags: split(&mut rest, tags as usize),
                 }),
-                Entry::Bad(bad) => Err(*bad),
+                BatchRow::Bad(bad) => Err(*bad),
             })?;
         }
         Ok(())
@@ -74,7 +74,7 @@ impl Batch {
 }
 
 /// # Panics
-/// If a reader lets a longer text pass than any row may have.
+/// If the reader accepted a longer text than a row may have.
 fn length<T: TryFrom<usize, Error: std::fmt::Debug>>(text: &[u8]) -> T {
     T::try_from(text.len()).expect("the reader checked it")
 }
@@ -85,7 +85,7 @@ fn split<'t>(rest: &mut &'t [u8], length: usize) -> &'t [u8] {
     text
 }
 
-/// Gathers the rows of one source and sends them on.
+/// Collects the rows of one source and sends them in batches.
 pub(super) struct Batches<'s> {
     to: &'s SyncSender<Batch>,
     filling: Batch,
@@ -96,7 +96,7 @@ impl<'s> Batches<'s> {
         Self { to, filling: Batch::new(source) }
     }
 
-    /// Takes a row; breaks off if nobody takes batches any more.
+    /// Adds a row. Breaks if the receiver is closed.
     pub(super) fn push(&mut self, row: Result<RowRef<'_>, BadRow>) -> ControlFlow<()> {
         self.filling.push(row);
         if self.filling.text.len() < BATCH_BYTES && self.filling.len() < BATCH_ROWS {
@@ -105,7 +105,7 @@ impl<'s> Batches<'s> {
         self.flush()
     }
 
-    /// Sends what was gathered.
+    /// Sends the rows that were collected.
     pub(super) fn flush(&mut self) -> ControlFlow<()> {
         let empty = Batch::new(self.filling.source);
         let full = std::mem::replace(&mut self.filling, empty);
@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_come_out_as_they_went_in_and_in_order(
+        fn rows_are_received_unchanged_and_in_order(
             rows in prop::collection::vec((any::<u64>(), prop::option::of("\\PC{0,40}"), "\\PC{0,40}", any::<String>(), any::<bool>()), 0..40),
         ) {
             let (to, batches) = sync_channel(rows.len() + 1);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn it_breaks_off_when_nobody_takes_batches_any_more() {
+    fn adding_rows_breaks_once_the_receiver_is_closed() {
         let (to, batches) = sync_channel(1);
         drop(batches);
         let mut gathering = Batches::new(0, &to);

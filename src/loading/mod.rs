@@ -1,7 +1,8 @@
-//! From files to a planned run in the queue.
+//! Loads an input: rows become requests, which the queue stores as a planned run.
 //!
-//! A thread reads and checks, one numbers, parts and groups, and what comes out goes through a short channel to the queue.
-//! While rows come the first two are at work, then the second one and SQLite's: two processors are busy nearly all the time.
+//! Three threads form a pipeline. The first reads and checks rows (`read_sources`). The second numbers them, groups them
+//! by account and packs them into requests (`read`). The third one stores these (`store`). Short bounded channels connect
+//! them, so that memory stays bounded and two processors are busy nearly all the time.
 
 mod batches;
 
@@ -29,15 +30,15 @@ use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
 use crate::queue::{Gathering, Insert, Loader, NewRun, Queue, QueueError};
 use batches::{Batch, Batches};
 
-/// Batches of rows on their way from the reading thread to the one that parts them.
+/// Batches of rows between the reading thread and the intake thread.
 const ROW_BATCHES: usize = 8;
-/// Batches on their way from there to the queue: enough that neither waits for the other's bursts.
+/// Batches of outputs between the intake thread and the queue, enough to absorb the bursts of both.
 const CHANNEL: usize = 8;
-/// Outputs of a batch …
+/// Outputs per batch.
 const BATCH: usize = 1024;
-/// … and their bytes: with the channel at most some 10 MiB wait.
+/// Bytes per batch of outputs: together with the channel at most about 10 MiB wait.
 const BATCH_BYTES: usize = 1 << 20;
-/// How often the watcher is told how far it is.
+/// The interval between two snapshots of the progress.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 
 /// Why an input could not be loaded.
@@ -46,13 +47,13 @@ pub enum LoadError {
     /// A file can't be used.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// Rows can't be laid aside, or do not add up.
+    /// Temporary data can't be written, or rows do not add up.
     #[error(transparent)]
     Intake(#[from] IntakeError),
     /// The queue can't take them.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The reading thread is gone.
+    /// The intake thread panicked.
     #[error("the reading thread ended early: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
@@ -81,7 +82,7 @@ pub struct Reading {
     pub temp_dir: PathBuf,
 }
 
-/// Loads a new run. `watch` is told how far it is, a few times a second.
+/// Loads a new run. `watch` receives a snapshot of the progress a few times per second.
 pub async fn load(
     queue: &mut Queue,
     run: &NewRun,
@@ -94,7 +95,7 @@ pub async fn load(
     let thread = tokio::task::spawn_blocking(move || read(&reading, &counter, &sender));
     let mut loader = Loader::begin(queue, run).await?;
     let stored = store(&mut loader, receiver, &rows, watch).await;
-    // The channel is closed by now, so the thread ends. Its own error says more than the broken channel does.
+    // The channel is closed by now, so the thread ends. Its own error explains more than the closed channel does.
     let error = match (thread.await?, stored) {
         (Ok(read), Ok(())) => {
             loader.describe_input(&read.facts).await?;
@@ -103,14 +104,14 @@ pub async fn load(
         (Err(LoadError::Intake(IntakeError::Closed(_))) | Ok(_), Err(error)) => error.into(),
         (Err(error), _) => error,
     };
-    // What can't be cleaned up now is at the next start; the first error is the one that says why.
+    // The next start repeats a cleanup that fails here. The first error is the one to report.
     if let Err(second) = loader.abandon().await {
         tracing::warn!(%second, "the broken-off load could not be taken back at once");
     }
     Err(error)
 }
 
-/// Stores what comes out of intake: the next statement is put together while SQLite carries out the one before.
+/// Stores the outputs of intake. The next statement is built while SQLite executes the last one.
 async fn store(
     loader: &mut Loader<'_>,
     batches: mpsc::Receiver<Vec<Output>>,
@@ -129,7 +130,7 @@ async fn store(
     written
 }
 
-/// Ends with the last batch, or once nothing can be written any more.
+/// Builds statements from outputs. Ends with the last batch, or once the writer is closed.
 async fn gather(
     gathering: &mut Gathering,
     mut batches: mpsc::Receiver<Vec<Output>>,
@@ -170,15 +171,15 @@ fn how_far(rows: u64, elapsed: Duration) -> ProgressSnapshot {
     ProgressSnapshot { elapsed, rows_done: rows, items: rows, ..ProgressSnapshot::default() }
 }
 
-/// What is known of the input once all of it was read.
+/// What is known of the input after all of it was read.
 struct Read {
     /// The tags that its rows set.
     tags: Vec<String>,
-    /// What was found in each source, in their order.
+    /// The facts of each source, in order.
     facts: Vec<SourceFacts>,
 }
 
-/// Reads all rows.
+/// Reads all rows and sends the requests and skipped rows that intake makes of them.
 fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>) -> Result<Read, LoadError> {
     let Reading { job, sources, protected, temp_dir } = reading;
     let shape = job.operation.shape();
@@ -206,7 +207,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>)
     let facts = std::thread::scope(|scope| {
         let reader = scope.spawn(move || read_sources(reading, &to_intake));
         let taken = batches.iter().try_for_each(|batch| take(&mut intake, batch, rows));
-        // Where rows are not taken any more, none are to be read.
+        // After an error in intake the reading thread must not wait for a receiver.
         drop(batches);
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         taken.map_err(LoadError::from).and(read.map_err(LoadError::from))
@@ -216,7 +217,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>)
     Ok(Read { tags: tags.into_iter().collect(), facts })
 }
 
-/// Reads all sources, until nobody takes their rows any more.
+/// Reads all sources, or until the receiver is closed.
 fn read_sources(reading: &Reading, to: &SyncSender<Batch>) -> Result<Vec<SourceFacts>, InputError> {
     let shape = reading.job.operation.shape();
     let mut facts = Vec::new();
@@ -242,7 +243,7 @@ where
     })
 }
 
-/// Sends what comes out in batches: handing over single requests would cost more than storing them.
+/// Sends outputs in batches: passing single requests would cost more than storing them.
 struct Outgoing<'a> {
     sender: &'a mpsc::Sender<Vec<Output>>,
     batch: Vec<Output>,

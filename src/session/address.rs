@@ -1,4 +1,4 @@
-//! Where a run sends and in whose name, before anything is connected: `plan` shows it, `run` needs all of it.
+//! The target of a job as the job file and the environment describe it. `plan` shows it also where values are missing.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -11,35 +11,35 @@ use crate::domain::job::{App, EndpointChoice, Job};
 use crate::report::plan::{Setting, TargetView};
 use crate::settings::Env;
 
-/// The name under which runs against the sandbox stand in the queue.
+/// The target's name in the queue for runs against the sandbox.
 pub(super) const SANDBOX: &str = "sandbox";
 
-/// An app as the job and the environment describe it, or the sandbox.
+/// The app and endpoint that a job sends to, or the sandbox.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
     kind: Kind,
     sdkappid: Option<NonZeroU64>,
     identifier: Option<String>,
-    place: Option<(Endpoint, Option<Region>)>,
+    server: Option<(Endpoint, Option<Region>)>,
     proxy: Option<Proxy>,
-    /// The job file: where each value comes from that the environment does not set.
+    /// The job file: the origin of every value that the environment does not set.
     file: PathBuf,
-    /// The variables of the environment that set values.
+    /// The values that environment variables set.
     variables: Variables,
 }
 
-/// Which kind of server a run sends to.
+/// The kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The mock server of `--sandbox`.
     Sandbox,
     /// A server on this machine.
     Loopback,
-    /// An app that people use.
+    /// Tencent's servers: an app that people use.
     Real,
 }
 
-/// Which values the environment sets.
+/// Whether an environment variable sets a value.
 #[derive(Debug, Clone, Copy, Default)]
 struct Variables {
     sdkappid: bool,
@@ -49,11 +49,11 @@ struct Variables {
 }
 
 impl Address {
-    /// Where `run --execute` would send the job. A job that names neither an app nor an endpoint is one for the sandbox.
+    /// The target of `run --execute`. A job that names neither an app nor an endpoint is sent to the sandbox.
     pub(super) fn of(job: &Job, env: &Env) -> Result<Self, SessionError> {
         let app = &job.app;
-        let place = place(app)?;
-        let kind = match (&place, app.sdkappid) {
+        let server = server_of(app)?;
+        let kind = match (&server, app.sdkappid) {
             (None, None) => return Ok(Self::sandbox(job)),
             (Some((endpoint, _)), _) if endpoint.is_loopback() => Kind::Loopback,
             (Some(_) | None, _) => Kind::Real,
@@ -68,34 +68,34 @@ impl Address {
             endpoint: env.endpoint.is_some(),
             credentials,
         };
-        let proxy = match &place {
+        let proxy = match &server {
             Some((endpoint, _)) => env.proxies()?.towards(endpoint)?,
             None => None,
         };
         let (sdkappid, identifier) = (app.sdkappid, app.identifier.clone());
-        Ok(Self { kind, sdkappid, identifier, place, proxy, file: job.file.clone(), variables })
+        Ok(Self { kind, sdkappid, identifier, server, proxy, file: job.file.clone(), variables })
     }
 
-    /// The sandbox, with the app that the job names, if any.
+    /// The sandbox. It serves the app that the job names, or a fixed one.
     pub(super) fn sandbox(job: &Job) -> Self {
         let identifier = job.app.identifier.clone().unwrap_or_else(|| SANDBOX_ADMIN.to_owned());
         Self {
             kind: Kind::Sandbox,
             sdkappid: Some(job.app.sdkappid.unwrap_or(SANDBOX_APP)),
             identifier: Some(identifier),
-            place: None,
+            server: None,
             proxy: None,
             file: job.file.clone(),
             variables: Variables::default(),
         }
     }
 
-    /// Whether what is deleted there is gone: neither the sandbox nor a server on this machine.
+    /// Whether deleted data is lost: the target is neither the sandbox nor a server on this machine.
     pub(super) fn is_real(&self) -> bool {
         self.kind == Kind::Real
     }
 
-    /// The name of its runs' target in the queue.
+    /// The target's name in the queue.
     pub(super) fn name(&self) -> String {
         match (self.kind, self.sdkappid) {
             (Kind::Sandbox, _) | (_, None) => SANDBOX.to_owned(),
@@ -109,20 +109,20 @@ impl Address {
         self.identifier.as_deref()
     }
 
-    /// Scheme, host and port, unless it is the sandbox.
+    /// Scheme, host and port; none for the sandbox.
     pub(super) fn endpoint(&self) -> Option<String> {
-        self.place.as_ref().map(|(endpoint, _)| endpoint.to_string())
+        self.server.as_ref().map(|(endpoint, _)| endpoint.to_string())
     }
 
-    /// What the plan shows of it: each value with where it is set.
+    /// The values that `plan` shows, each with its origin.
     pub(super) fn view(&self) -> TargetView {
         let from = |set: bool, variable: &str| {
             if set { variable.to_owned() } else { self.file.display().to_string() }
         };
         let setting = |value: String, source: String| Setting { value, source };
         let Variables { sdkappid, identifier, endpoint, credentials } = self.variables;
-        let place = self.place.as_ref();
-        let region = place.and_then(|(_, region)| *region).map(|region| region.name().to_owned());
+        let server = self.server.as_ref();
+        let region = server.and_then(|(_, region)| *region).map(|region| region.name().to_owned());
         let credentials = credentials.map(|variable| setting("set".to_owned(), variable.to_owned()));
         if self.kind == Kind::Sandbox {
             return TargetView { name: self.name(), ..TargetView::default() };
@@ -130,7 +130,7 @@ impl Address {
         TargetView {
             name: self.name(),
             sdkappid: self.sdkappid.map(|id| setting(id.to_string(), from(sdkappid, "IMBULK_SDKAPPID"))),
-            endpoint: place.map(|(place, _)| setting(place.to_string(), from(endpoint, "IMBULK_ENDPOINT"))),
+            endpoint: server.map(|(url, _)| setting(url.to_string(), from(endpoint, "IMBULK_ENDPOINT"))),
             region,
             admin: self.identifier.clone().map(|admin| setting(admin, from(identifier, "IMBULK_IDENTIFIER"))),
             credentials,
@@ -138,7 +138,7 @@ impl Address {
         }
     }
 
-    /// What is missing before `run --execute` could send anything.
+    /// The values that `run --execute` needs and that are not set.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         if self.kind == Kind::Sandbox {
             return Vec::new();
@@ -146,7 +146,7 @@ impl Address {
         let parts = [
             (self.sdkappid.is_none(), "[app] has no `sdkappid`, and IMBULK_SDKAPPID is not set"),
             (self.identifier.is_none(), "[app] has no `identifier`, and IMBULK_IDENTIFIER is not set"),
-            (self.place.is_none(), "[app] has neither `region` nor `endpoint`, and IMBULK_ENDPOINT is not set"),
+            (self.server.is_none(), "[app] has neither `region` nor `endpoint`, and IMBULK_ENDPOINT is not set"),
             (
                 self.variables.credentials.is_none(),
                 "no credentials: set IMBULK_SECRET_KEY, IMBULK_SECRET_KEY_FILE or IMBULK_USERSIG",
@@ -156,8 +156,8 @@ impl Address {
     }
 }
 
-/// The endpoint that an app's data names, and its region if it names one.
-pub(super) fn place(app: &App) -> Result<Option<(Endpoint, Option<Region>)>, SessionError> {
+/// The endpoint of an app, and its region if the job names one.
+pub(super) fn server_of(app: &App) -> Result<Option<(Endpoint, Option<Region>)>, SessionError> {
     Ok(match &app.endpoint {
         Some(EndpointChoice::Region(name)) => {
             let region = region(name)?;
@@ -168,15 +168,15 @@ pub(super) fn place(app: &App) -> Result<Option<(Endpoint, Option<Region>)>, Ses
     })
 }
 
-/// What was sent to a server on this machine, on whatever port, does not count as done for the app.
+/// A server on this machine is a target of its own, whatever its port: its runs do not count as done for the app.
 fn name_of(sdkappid: NonZeroU64, loopback: bool) -> String {
     if loopback { format!("{sdkappid} on loopback") } else { sdkappid.to_string() }
 }
 
-/// The app of a sandbox whose job names none.
+/// The app of the sandbox if the job names none.
 pub(super) const SANDBOX_APP: NonZeroU64 = NonZeroU64::new(1_400_000_001).unwrap();
 
-/// The admin account of a sandbox whose job names none.
+/// The admin account of the sandbox if the job names none.
 pub(super) const SANDBOX_ADMIN: &str = "administrator";
 
 fn region(name: &str) -> Result<Region, SessionError> {

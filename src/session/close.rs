@@ -1,4 +1,4 @@
-//! What follows when the runner has ended: sums are checked, the end is noted, the summary is read.
+//! Closes the runs of a session: checks their sums, records how they ended, and reads their summaries.
 
 use super::driven::Driven;
 use super::error::SessionError;
@@ -13,7 +13,7 @@ use crate::report::stop_message::stop_message;
 use crate::report::summary::{self, Summary};
 use crate::runner;
 
-/// Checks the sums, notes how the run stands, sums up.
+/// Closes one run. Returns its exit code and its summary.
 pub(super) async fn close(
     queue: &mut Queue,
     driven: &Driven<'_>,

@@ -1,4 +1,4 @@
-//! The question before anything is sent: a person at a terminal sees the plan and types the SDKAppID. Cron has no terminal.
+//! Asks for confirmation: a person at a terminal sees the plan and types the SDKAppID. Cron has no terminal.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -8,12 +8,12 @@ use super::error::SessionError;
 use crate::runner::Signals;
 use crate::stderr::{drain, tell};
 
-/// Whether somebody sits there to be asked, though the input may come through a pipe.
+/// Whether a person can be asked. The input may come through a pipe, so standard error counts as well.
 pub(super) fn is_at_a_terminal() -> bool {
     std::io::stdin().is_terminal() || std::io::stderr().is_terminal()
 }
 
-/// Shows `what` would be sent and asks for the SDKAppID. After anything else, or a signal, nothing is sent.
+/// Shows the text and asks for the SDKAppID. Any other answer, or a signal, is an error, and nothing is sent.
 pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals) -> Result<(), SessionError> {
     tell(format!("{what}this cannot be undone; type the SDKAppID ({sdkappid}) to send it:"));
     drain();

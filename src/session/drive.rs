@@ -1,4 +1,4 @@
-//! Drives the runs of the jobs to their end, or until something stops them.
+//! Drives the runs of the jobs until they are finished or a stop ends the session.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ use crate::settings::Env;
 use crate::stderr::{finish, tell};
 use crate::stdout::{print, print_json};
 
-/// Drives the jobs to their end, or until something stops them.
+/// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each.
 pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, SessionError> {
     jobs::check_environment(env)?;
     let jobs = jobs::load(&options.jobs, env)?;
@@ -68,7 +68,7 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, S
     };
     let queue = or_signal(&mut session.signals, open_queue(queue)).await?;
     let driven = session.drive(queue, options.rerun).await;
-    // What was done is summed up also where something went wrong after it.
+    // The summaries are printed also if a later step failed.
     let user = session.target.user();
     let exit = session.end();
     if let Some(user) = user {
@@ -78,7 +78,7 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, S
     driven.map(|()| exit)
 }
 
-/// Ends the process where it stands, as a kill would: what is on disk is right.
+/// Ends the process at once. Like after a kill, the queue on disk is consistent.
 fn leave(why: &str) {
     tell(format!("{why}: ended without waiting for the calls in flight; run the same command to resume"));
     finish();
@@ -91,26 +91,26 @@ struct Session {
     signals: Signals,
     deadlines: Vec<Deadline>,
     summaries: Vec<Summary>,
-    /// Why a summary could not be printed.
+    /// The first error of printing a summary.
     not_shown: Option<SessionError>,
     exit: Exit,
-    /// Whether no confirmation is required.
+    /// Whether the session is confirmed, or needs no confirmation.
     confirmed: bool,
     json: bool,
-    /// Items that may still be sent, if `--limit` says how many.
+    /// Items that `--limit` still allows; none without `--limit`.
     limit: Option<u64>,
-    /// The plan that is to be sent, and no other.
+    /// The id of the only plan that may be sent.
     plan: Option<String>,
-    /// What the last round was about to do, and what was to follow.
+    /// The plan of the last round.
     planned: Vec<PlanParts>,
-    /// Whether a person saw all of it and confirmed.
+    /// Whether a person saw the plan and confirmed it.
     was_asked: bool,
 }
 
 impl Session {
     async fn drive(&mut self, queue: Queue, mut rerun: Rerun) -> Result<(), SessionError> {
         let mut queue = Some(queue);
-        // An older run is finished first; then the input is looked at again, and what is new is the next round.
+        // After an older run is finished, the input is inspected again. A new input is the next round.
         while let Some(owned) = queue {
             let mut identity = owned.identity();
             queue = self.round(owned, rerun).await.map_err(|error| error.or_loss(&mut identity))?;
@@ -119,7 +119,7 @@ impl Session {
         Ok(())
     }
 
-    /// Drives what there is to drive. Gives the queue back if there may be more to do: older runs went first.
+    /// Drives one run of each job. Returns the queue if older runs were finished, so that another round has to follow.
     async fn round(&mut self, mut queue: Queue, rerun: Rerun) -> Result<Option<Queue>, SessionError> {
         or_signal(&mut self.signals, async { Ok(queue.note_kills().await?) }).await?;
         let prepared = self.prepare(&mut queue, rerun).await?;
@@ -137,7 +137,7 @@ impl Session {
                 driven.push(or_signal(&mut self.signals, admitted).await?);
             }
         }
-        // What `--limit` leaves nothing of is not begun.
+        // A run of which `--limit` allows nothing is not begun.
         driven.retain(Driven::may_send);
         if driven.is_empty() {
             let note = Message::new("nothing is sent: --limit allows no more items");
@@ -165,7 +165,7 @@ impl Session {
             self.summaries.push(summary);
         }
         if !self.json {
-            // What cannot be shown is recorded all the same, and the rest is still to be done.
+            // A summary that cannot be printed does not stop the session: its outcomes are recorded.
             let shown = self.summaries[done_before..].iter().try_for_each(|it| print(&it.text()));
             self.not_shown = self.not_shown.take().or(shown.map_err(SessionError::io("stdout")).err());
         }
@@ -178,7 +178,7 @@ impl Session {
         Ok(None)
     }
 
-    /// Finds or loads the run of each job; none where there is nothing to send. Nothing is sent if this fails.
+    /// Loads or reuses the run of each job; none if the job has nothing to send. Nothing is sent if this fails.
     async fn prepare(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Vec<Option<Prepared>>, SessionError> {
         let (mut outlooks, mut parts) = (Vec::new(), Vec::new());
         for input in &mut self.inputs {
@@ -202,7 +202,7 @@ impl Session {
             progress.finish();
             let prepared = prepared?;
             if let Some(Prepared { run, .. }) = &prepared {
-                // A run that is resumed may be of another operation than the job names now.
+                // A resumed run may be of another operation than the job has now.
                 if self.target.is_real() {
                     jobs::check_protection(&input.job, run.operation()?)?;
                 }
@@ -217,7 +217,7 @@ impl Session {
         Ok(all)
     }
 
-    /// Refuses another plan than the one that was asked for; without one, says what is different from the plan before.
+    /// Refuses any other plan than that of `--plan`. Without `--plan`, notes the differences from the last plan.
     async fn compare_with_plan(&mut self, queue: &mut Queue, parts: Vec<PlanParts>) -> Result<(), SessionError> {
         let is_first_round = self.planned.is_empty();
         match &self.plan {
@@ -226,7 +226,7 @@ impl Session {
                 let what = what_differs(queue, &parts, asked).await?;
                 return Err(SessionError::OtherPlan { asked: asked.clone(), what });
             }
-            // The older runs of the plan are finished; what follows must be the rest of it.
+            // The older runs of the plan are finished. The rest must be unchanged.
             Some(asked) => {
                 if let Some(what) = self.differs_from_rest(&parts) {
                     return Err(SessionError::OtherPlan { asked: asked.clone(), what });
@@ -251,7 +251,7 @@ impl Session {
         Ok(())
     }
 
-    /// What is different from the rest of what was planned, now that the older runs of the last round are finished.
+    /// What differs from the rest of the plan after the older runs of the last round are finished.
     fn differs_from_rest(&self, parts: &[PlanParts]) -> Option<String> {
         let rest = |planned: &PlanParts| PlanParts {
             continues: planned.continues.iter().skip(1).cloned().collect(),
@@ -262,7 +262,7 @@ impl Session {
         Some(format!("{}: the input or the job changed while the older run was finished", other.job))
     }
 
-    /// Shows all that would be sent and asks for confirmation, if that is required.
+    /// Shows the plan and asks for confirmation, if that is required.
     async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.confirmed, true) {
             return Ok(());
@@ -276,11 +276,11 @@ impl Session {
         confirm::ask(self.target.sdkappid, &text, &mut self.signals).await
     }
 
-    /// A run has finished this input before: nothing is sent, and it counts as that run did.
+    /// Reports that a run has finished this input before. Nothing is sent, and the exit code is that of the run.
     async fn already_finished(&mut self, queue: &Queue, input: usize, run: &Run) -> Result<(), SessionError> {
         let tally = queue.reader().await?.tally(run).await?;
         self.exit = self.exit.max(exit_of_finished(&tally, self.inputs[input].job.input.rejects));
-        // After a round of its own that is no news.
+        // In a later round it is the run that this session has just finished.
         if self.summaries.is_empty() {
             let (job, id) = (&run.job, &run.uuid);
             let note = Message::new(format!("{job}: this input is finished (run {id}); nothing is sent"));
@@ -301,7 +301,7 @@ impl Session {
     }
 }
 
-/// Waits for what a signal ends. All of it can be done again.
+/// Waits for a step that a signal may interrupt, because the next session can repeat it.
 async fn or_signal<T>(
     signals: &mut Signals,
     doing: impl Future<Output = Result<T, SessionError>>,
@@ -313,7 +313,7 @@ async fn or_signal<T>(
     }
 }
 
-/// What must be known of the input before its first row is sent.
+/// Prints the notes on the input before its first row is sent.
 async fn tell_notes(queue: &Queue, run: &Run) -> Result<(), SessionError> {
     if run.started_at.is_none() {
         Input::read(&queue.reader().await?, run).await?.notes().for_each(tell);

@@ -1,4 +1,4 @@
-//! A job with the run that it drives.
+//! A run that is about to be driven.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use crate::queue::Queue;
 use crate::rate_limiter::Limiter;
 use crate::runner::Task;
 
-/// A job with the run that it drives.
+/// A run that is driven, with its job.
 pub(super) struct Driven<'a> {
     pub(super) input: &'a JobInput,
     pub(super) prepared: Prepared,
     pub(super) tally: Tally,
     /// The last request that may be sent.
     pub(super) last_request: RequestId,
-    /// Whether `--limit` may keep others back.
+    /// Whether `--limit` is set, so that later requests may be withheld.
     pub(super) limited: bool,
 }
 
 impl Driven<'_> {
-    /// Whether `--limit` lets anything of it be sent.
+    /// Whether `--limit` allows at least one request of it, or none is left to send.
     pub(super) fn may_send(&self) -> bool {
         !self.limited || self.last_request > RequestId::BEFORE_FIRST || self.tally[Outcome::Pending] == 0
     }
 }
 
-/// A run that is about to be driven, as far as `--limit` lets it.
+/// Applies `--limit` to a run: finds its last request that may be sent.
 pub(super) async fn admit<'a>(
     queue: &mut Queue,
     input: &'a JobInput,
@@ -55,13 +55,13 @@ pub(super) async fn admit<'a>(
     Ok(Driven { input, prepared, tally, last_request, limited: limit.is_some() })
 }
 
-/// From now on the runs are finished before any other input of their jobs, and those that they replace are given up.
+/// Begins the runs and supersedes the runs that they replace.
 pub(super) async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<(), SessionError> {
     let now = clock::now().as_millisecond();
     for Driven { input, prepared: Prepared { run, replaces, .. }, .. } in driven {
         queue.note_settings(run.id, &input.settings()).await?;
-        // In this order: killed in between, the new run is a plan and the next start begins it. The other way round both
-        // would be unfinished, and both be sent.
+        // Superseding comes first. After a kill between the two steps, the new run is still a plan, which the next
+        // session begins. In the other order both runs would be unfinished, and both would be sent.
         for replaced in replaces {
             queue.supersede(*replaced).await?;
         }
@@ -70,7 +70,7 @@ pub(super) async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<()
     Ok(())
 }
 
-/// What the runner needs to drive it.
+/// What the runner needs of the run.
 pub(super) fn task(
     driven: &Driven<'_>,
     client: &Arc<Client>,
@@ -100,7 +100,7 @@ pub(super) fn task(
     })
 }
 
-/// What the jobs agree to send the app: the lowest of their caps.
+/// The lowest cap of the app that a job sets.
 pub(super) fn app_cap(driven: &[Driven<'_>]) -> NonZeroU32 {
     let caps = driven.iter().map(|driven| driven.input.job.limits.app_calls_per_second);
     caps.min().unwrap_or(NonZeroU32::MIN)

@@ -1,4 +1,4 @@
-//! What the guards say of a run before anything is sent.
+//! The guards that are checked before anything is sent.
 
 use super::error::SessionError;
 use super::job_input::JobInput;
@@ -9,7 +9,7 @@ use crate::queue::{Queue, Run, RunState};
 use crate::report::{Figures, refusals, second};
 
 impl JobInput {
-    /// Why the guards let the run send nothing.
+    /// The refusals of the guards; none if the run may be sent.
     pub(super) async fn refusals(&self, queue: &Queue, run: &Run) -> Result<Vec<SessionError>, SessionError> {
         let readings = self.read_guards(queue, run).await?;
         let mut refused = Vec::new();
@@ -22,14 +22,14 @@ impl JobInput {
         Ok(refused)
     }
 
-    /// Each guard with what it sees of the run.
+    /// Reads each guard's value and its limit.
     pub(super) async fn read_guards(&self, queue: &Queue, run: &Run) -> Result<Vec<GuardReading>, SessionError> {
         let last_runs = self.last_runs(queue).await?;
         let tally = queue.reader().await?.tally(run).await?;
         Ok(self.job.guard.read(&Facts::of(run.item_count.cast_unsigned(), &tally, &last_runs)))
     }
 
-    /// The refusal of `guard.hold`, while a planned run is not old enough.
+    /// The refusal of `guard.hold`, if the planned run is not old enough.
     fn held(&self, run: &Run) -> Option<SessionError> {
         let hold = self.job.guard.hold.filter(|_| run.started_at.is_none())?;
         let zone = clock::local_now().time_zone().clone();
@@ -42,7 +42,7 @@ impl JobInput {
         })
     }
 
-    /// Items of the job's last finished runs, for `guard.max_change`.
+    /// The numbers of items of the job's last finished runs, for `guard.max_change`.
     async fn last_runs(&self, queue: &Queue) -> Result<Vec<u64>, SessionError> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.address.name()).await?;
         let finished = runs.iter().rev().filter(|run| run.state() == RunState::Finished);

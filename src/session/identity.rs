@@ -1,4 +1,4 @@
-//! Who makes the calls: the app, its admin account, and what signs for it.
+//! The app, its admin account, and the credentials that sign its calls.
 
 use std::num::NonZeroU64;
 
@@ -10,7 +10,7 @@ use crate::domain::account::UserId;
 use crate::domain::job::App;
 use crate::settings::{Credential, Env};
 
-/// The app's number and its admin account.
+/// The SDKAppID and the admin account of an app.
 pub fn identity(app: &App) -> Result<(NonZeroU64, UserId), SessionError> {
     let sdkappid = app.sdkappid.ok_or_else(|| missing("SDKAppID", "`sdkappid` in [app], or IMBULK_SDKAPPID"))?;
     let identifier = app.identifier.as_deref();
@@ -19,7 +19,7 @@ pub fn identity(app: &App) -> Result<(NonZeroU64, UserId), SessionError> {
     Ok((sdkappid, user_id(identifier)?))
 }
 
-/// What the environment signs with.
+/// The credentials that the environment names.
 pub fn credentials(env: &Env) -> Result<Credentials, SessionError> {
     match env.credential()? {
         Some(Credential::SecretKey { key, variable }) => {

@@ -1,4 +1,4 @@
-//! A job with what it needs to find or load its run, and its input as it is now.
+//! A job, its protected list, its target, and the current state of its input.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -12,16 +12,16 @@ use crate::input::{self, Source};
 use crate::loading::LoadError;
 use crate::queue::{FileKind, Run, UsedFile, folder_of};
 
-/// A job, and what it needs to find or load its run.
+/// A job with everything that finds or loads its run.
 pub(super) struct JobInput {
     pub(super) job: Job,
     pub(super) protected: Arc<Protected>,
     pub(super) address: Address,
-    /// Standard input, once it was read: it cannot be read a second time.
+    /// The state of standard input after it was read, because it cannot be read twice.
     pub(super) kept: Option<InputState>,
 }
 
-/// The input as it is now.
+/// The current state of the input.
 pub(super) struct InputState {
     pub(super) sources: Vec<Source>,
     pub(super) stamp: String,
@@ -29,12 +29,12 @@ pub(super) struct InputState {
 }
 
 impl JobInput {
-    /// A job with its protected list.
+    /// A job whose input is not inspected yet.
     pub(super) fn new(job: Job, protected: Protected, address: Address) -> Self {
         Self { job, protected: Arc::new(protected), address, kept: None }
     }
 
-    /// What the input is, reading its bytes only where its files have changed since the latest run.
+    /// Inspects the input. Its bytes are read only if its files are not those of a known run.
     pub(super) async fn inspect_input(&mut self, queue: &Path, runs: &[Run]) -> Result<InputState, SessionError> {
         if let Some(kept) = self.kept.take() {
             return Ok(kept);
@@ -55,7 +55,7 @@ impl JobInput {
         tokio::task::spawn_blocking(inspect).await.map_err(LoadError::from)?
     }
 
-    /// Digest of all that decides what a row of the input asks for.
+    /// Digest of everything that decides what a row of the input means.
     pub(super) fn definition(&self) -> String {
         let Job { operation, delete_type, input, .. } = &self.job;
         let text = format!(
@@ -70,10 +70,10 @@ impl JobInput {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
-    /// Digest of limits, retries, guards and stops, and of where and by whom the calls are made.
+    /// Digest of limits, retries, guards, stops, endpoint and admin.
     pub(super) fn settings(&self) -> String {
         let Job { limits, retry, guard, stop, input, .. } = &self.job;
-        // The list counts by its ids, wherever it lies.
+        // The protected list has a digest of its own: a file that is only moved changes nothing.
         let guard = Guard { protected: None, ..guard.clone() };
         let (endpoint, admin) = (self.address.endpoint(), self.address.admin());
         let text = format!("{limits:?} {retry:?} {guard:?} {stop:?} {:?} {endpoint:?} {admin:?}", input.rejects);
@@ -90,7 +90,7 @@ impl JobInput {
         Ok(NonZeroU32::new(operation.calls_per_second()).map_or(rate, |cap| rate.min(cap)))
     }
 
-    /// The files that a run of the job is made of.
+    /// The files that a run of the job uses, which an export must not overwrite.
     pub(super) fn files(&self, sources: &[Source]) -> Vec<UsedFile> {
         let inputs = sources.iter().filter_map(Source::path).map(|path| UsedFile::new(FileKind::Input, path));
         let list = match &self.job.guard.protected {
@@ -101,7 +101,7 @@ impl JobInput {
     }
 }
 
-/// Names, sizes and times of the files; empty where one of them has none, as standard input.
+/// Names, sizes and times of the sources; empty if one of them has none, such as standard input.
 fn stamp_of(sources: &[Source]) -> String {
     let stamps: Option<Vec<String>> =
         sources.iter().map(|source| source.stamp().map(|stamp| format!("{:?} {stamp:?}", source.name()))).collect();

@@ -1,4 +1,4 @@
-//! From job files to jobs that may run together.
+//! Reads the job files of a command and checks what they have in common.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,8 @@ use crate::domain::operation::Operation;
 use crate::settings::{self, Env, EnvError};
 use crate::stderr::tell;
 
-/// What libraries read from the environment directly: the time zone and the proxies. What is wrong
-/// there is an error before anything is loaded or sent, even if this command could do without.
+/// Checks the variables that libraries read: time zone and proxies. A wrong value is an error before anything is loaded
+/// or sent, even if this command does not need it.
 pub(super) fn check_environment(env: &Env) -> Result<(), SessionError> {
     env.proxies()?;
     match &env.time_zone {
@@ -22,7 +22,7 @@ pub(super) fn check_environment(env: &Env) -> Result<(), SessionError> {
     }
 }
 
-/// Says that a time of day in a job means UTC, where the machine's own zone is not known.
+/// Warns that a time of day in a job means UTC if the machine's time zone is unknown.
 pub(super) fn tell_zone(jobs: &[Job]) {
     if jobs.iter().any(|job| job.stop.until.is_some()) && !clock::knows_zone() {
         let note = "note: the time zone of this machine cannot be read: `stop.until` is taken as UTC";
@@ -30,7 +30,7 @@ pub(super) fn tell_zone(jobs: &[Job]) {
     }
 }
 
-/// A job on a real app must say who is protected if a wrong row of its operation costs an account.
+/// Refuses a job on a real app without a protected list, if a wrong row of its operation deletes an account.
 pub(super) fn check_protection(job: &Job, operation: &dyn Operation) -> Result<(), SessionError> {
     if job.guard.protected.is_some() || !operation.needs_protected_list() {
         return Ok(());
@@ -43,7 +43,7 @@ pub(super) fn check_protection(job: &Job, operation: &dyn Operation) -> Result<(
     ))
 }
 
-/// Reads job files. Their names tell their runs apart, so no two may share one.
+/// Reads job files. Runs are found by the job's name, so two jobs must not have the same one.
 pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionError> {
     let jobs = files.iter().map(|file| settings::load_job(file, env)).collect::<Result<Vec<_>, _>>()?;
     for (at, job) in jobs.iter().enumerate() {
@@ -57,7 +57,7 @@ pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionErro
     Ok(jobs)
 }
 
-/// A job with its protected list, the admin that signs its calls included.
+/// Reads the protected list of a job and adds the admin account.
 pub(super) fn with_protected(job: Job, address: Address) -> Result<JobInput, SessionError> {
     let list = settings::load_protected(&job)?;
     let protected = match address.admin() {

@@ -14,17 +14,17 @@ use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress
 use crate::loading::{Reading, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
 
-/// A run to be driven.
+/// A run that is ready to be driven.
 pub(super) struct Prepared {
     pub(super) run: Run,
-    /// Unfinished runs that are given up once it begins.
+    /// Unfinished runs that it supersedes once it begins.
     pub(super) replaces: Vec<RunId>,
-    /// Whether it is an older run, after which the current input follows.
+    /// Whether it is an older run. The current input follows after it.
     pub(super) is_older: bool,
 }
 
 impl JobInput {
-    /// Loads or finds the run that goes next; none where nothing is to be sent.
+    /// Loads or reuses the run that is sent next; none if nothing is left to send.
     pub(super) async fn prepare(
         &mut self,
         queue: &mut Queue,
@@ -55,7 +55,7 @@ impl JobInput {
         Ok(prepared)
     }
 
-    /// The same for `plan`: the run of the current input, whatever goes before it and whether or not it may be sent.
+    /// Loads or reuses the run of the current input for `plan`, also if an older run goes first or it would be refused.
     pub(super) async fn preview(
         &mut self,
         queue: &mut Queue,
@@ -74,7 +74,7 @@ impl JobInput {
             Some(RunChoice::Refuse(_)) | None => outlook.known.iter().rposition(is_planned),
             Some(choice) => current(choice),
         };
-        // Older runs go out without what is protected since.
+        // Ids that were protected since are removed from older runs as well.
         for older in outlook.continued() {
             self.resume(queue, &older).await?;
         }
@@ -90,7 +90,7 @@ impl JobInput {
         Ok(run)
     }
 
-    /// Loads a new run of the input.
+    /// Loads the input as a new run.
     async fn load(
         &mut self,
         queue: &mut Queue,
@@ -121,7 +121,7 @@ impl JobInput {
         Ok(queue.run(id).await?)
     }
 
-    /// A run that was loaded before. Ids that were protected since are taken out of it.
+    /// Reuses a run that was loaded before. Ids that were protected since are removed from it.
     async fn resume(&self, queue: &mut Queue, run: &Run) -> Result<Run, SessionError> {
         if run.protected != self.protected.digest() {
             let protects = |id: &str| self.protected.protects(id);

@@ -1,4 +1,4 @@
-//! A session: from job files to runs that are driven and closed.
+//! A session: finds the runs of the jobs, drives them and closes them.
 //!
 //! The steps, each in its own file: choose the run (`outlook`), load it or reuse it (`load_or_reuse`), ask the guards
 //! (`guards`), confirm (`confirm`), drive (`drive`), close (`close`). `plan` takes the same steps up to the guards.

@@ -1,4 +1,4 @@
-//! The run that a NAME means, named on stderr before anything is done with it.
+//! Finds the run that a NAME on the command line means.
 
 use super::error::SessionError;
 use crate::domain::run_name::{NameMatch, NamedRun, SHORTEST_ID, match_name};
@@ -7,7 +7,7 @@ use crate::report::state::StateName;
 use crate::report::{target_name, visible};
 use crate::stderr::tell;
 
-/// Finds the run that a name means, and says which one it is.
+/// Finds the run that a name means and names it on standard error, so that a wrong choice is noticed.
 pub async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<Run, SessionError> {
     let mut runs = reader.runs().await?;
     let named: Vec<NamedRun<'_>> = runs

@@ -1,4 +1,4 @@
-//! Chooses the runs that a job sends next. `plan` and `run` both ask here.
+//! Chooses the runs that a job sends next, for `plan` and `run` alike.
 
 use super::error::SessionError;
 use super::job_input::{InputState, JobInput};
@@ -7,24 +7,24 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, stale_plans, upcoming};
 use crate::queue::{Queue, Run};
 
-/// What a job is about to do.
+/// What the next session does with a job.
 pub(super) struct Outlook {
     /// The job's runs on its target, oldest first.
     pub(super) runs: Vec<Run>,
     pub(super) known: Vec<KnownRun>,
-    /// What goes first, and what follows.
+    /// What is done first, and what follows.
     pub(super) choices: Vec<RunChoice>,
-    /// The input as it is now; none where it does not matter, and once it is loaded.
+    /// The current state of the input; none if it is not needed, or already loaded.
     pub(super) input: Option<Result<InputState, SessionError>>,
-    /// Digest of the input, if it could be read.
+    /// Digest of the input; none if it is not needed or cannot be read.
     digest: Option<String>,
 }
 
 impl JobInput {
-    /// Looks at the job's runs and its input, and decides what is done next.
+    /// Inspects the job's runs and its input, and chooses what is done next.
     pub(super) async fn inspect(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Outlook, SessionError> {
         let runs = queue.reader().await?.runs_of(&self.job.name, &self.address.name()).await?;
-        // To finish an older run, the current input is not needed: it may be gone, or be a pipe that nobody writes to.
+        // An older run is finished without the current input, which may be deleted, or a pipe without a writer.
         let input = match rerun {
             Rerun::Resume => None,
             Rerun::No | Rerun::Again => Some(self.inspect_input(queue.path(), &runs).await),
@@ -44,7 +44,7 @@ impl JobInput {
         Ok(Outlook { runs, known, choices, input, digest })
     }
 
-    /// All that the id of the plan depends on.
+    /// Everything that the plan id depends on.
     pub(super) async fn plan_parts(&self, queue: &Queue, outlook: &Outlook) -> Result<PlanParts, SessionError> {
         let reader = queue.reader().await?;
         let mut continues = Vec::new();
@@ -73,7 +73,7 @@ impl JobInput {
         })
     }
 
-    /// Why nothing is sent until somebody decides.
+    /// The error of a refusal.
     pub(super) fn refused(&self, outlook: &Outlook, refusal: Refusal) -> SessionError {
         let job = self.job.name.clone();
         match refusal {
@@ -88,12 +88,12 @@ impl JobInput {
 }
 
 impl Outlook {
-    /// Whether the input has to be read, and cannot be.
+    /// Whether the input is needed and cannot be read.
     pub(super) fn is_unreadable(&self) -> bool {
         self.input.as_ref().is_some_and(Result::is_err)
     }
 
-    /// The run that has finished the current input, where nothing is to be sent for that.
+    /// The finished run of the current input, if it is the reason why nothing is sent.
     pub(super) fn finished(&self) -> Option<Run> {
         match self.choices.first() {
             Some(RunChoice::Nothing(at)) => Some(self.runs[*at].clone()),
@@ -101,7 +101,7 @@ impl Outlook {
         }
     }
 
-    /// Unfinished runs that are continued, in their order.
+    /// The unfinished runs that are continued, in order.
     pub(super) fn continued(&self) -> Vec<Run> {
         let continued = self.choices.iter().filter_map(|choice| match choice {
             RunChoice::Continue(at) => Some(self.runs[*at].clone()),
@@ -115,7 +115,7 @@ impl Outlook {
         self.choices.first() == Some(&RunChoice::Refuse(Refusal::NothingToResume))
     }
 
-    /// Runs that are given up for the current input.
+    /// The runs that the run of the current input supersedes.
     pub(super) fn replaced(&self) -> Vec<usize> {
         let replaces = self.choices.iter().map(|choice| match choice {
             RunChoice::Begin { replaces, .. } => replaces.as_slice(),
@@ -124,18 +124,18 @@ impl Outlook {
         replaces.flatten().copied().collect()
     }
 
-    /// Whether a run is of the input as it is now.
+    /// Whether a run was loaded from the current input.
     pub(super) fn is_current(&self, run: usize) -> bool {
         self.known[run].same_input && self.known[run].same_definition
     }
 
-    /// The input, to be loaded.
+    /// Takes the input to load it.
     pub(super) fn take_input(&mut self) -> Result<InputState, SessionError> {
         self.input.take().unwrap_or_else(|| unreachable!("whatever loads the input has looked at it"))
     }
 
-    /// Nothing of them was ever sent, and they are of other rows than the job means now. Where the input cannot be read,
-    /// that is not known.
+    /// Discards planned runs of another input or definition, of which nothing was sent. If the input cannot be read,
+    /// it is unknown which these are.
     pub(super) async fn discard_stale_plans(&self, queue: &mut Queue, rerun: Rerun) -> Result<(), SessionError> {
         if self.digest.is_none() {
             return Ok(());
@@ -147,7 +147,7 @@ impl Outlook {
     }
 }
 
-/// `--resume`, but no run is unfinished.
+/// The error of `--resume` without an unfinished run.
 pub(super) fn nothing_to_resume() -> SessionError {
     SessionError::usage("nothing is sent: no unfinished run to resume", "leave out --resume")
 }

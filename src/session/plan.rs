@@ -1,4 +1,4 @@
-//! Everything but sending: what a job would send, and its plan id.
+//! Plans: what a job would send, and the plan id.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use crate::report::plan::{Changes, Conditions, Plan, ProtectedView, Unfinished, 
 use crate::settings::Env;
 use crate::stderr::tell;
 
-/// Loads the input of each job as a planned run and reads what would be sent.
+/// Loads the input of each job as a planned run, and reads what would be sent.
 pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan>, SessionError> {
     jobs::check_environment(env)?;
     let jobs = jobs::load(files, env)?;
@@ -54,7 +54,7 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
     Ok(plans)
 }
 
-/// The plan of one job, and what its id depends on.
+/// The plan of one job, and the parts that its id depends on.
 pub(super) async fn plan_job(
     input: &mut JobInput,
     queue: &mut Queue,
@@ -66,7 +66,7 @@ pub(super) async fn plan_job(
         RunChoice::Continue(_) | RunChoice::Begin { .. } | RunChoice::Nothing(_) => None,
     });
     if outlook.is_unreadable() {
-        // The error that follows must not hide that something else would go first.
+        // The error about the input follows, but the older runs would be sent before it.
         for run in outlook.continued() {
             let left = queue.reader().await?.tally(&run).await?[Outcome::Pending];
             tell(format!("note: `imbulk run` finishes the unfinished run {} first: {left} rows are left", run.uuid));
@@ -76,11 +76,11 @@ pub(super) async fn plan_job(
     let run = input.preview(queue, &mut outlook, rerun, &mut |snapshot| progress.update(snapshot)).await;
     progress.finish();
     let run = run?;
-    // Not before: the preview takes rows out that are protected since.
+    // Read after the preview, which removes rows that were protected since.
     let parts = input.plan_parts(queue, &outlook).await?;
     let mut conditions = conditions(input, queue, &outlook, &parts).await?;
     conditions.refusals.extend(refusal.map(|refusal| input.refused(&outlook, refusal).with_hint()));
-    // Each run that would be sent, in its order.
+    // The runs that would be sent, in order.
     let mut sent = outlook.continued();
     sent.retain(|older| older.id != run.id);
     sent.extend((run.state() != RunState::Finished).then(|| run.clone()));
@@ -108,7 +108,7 @@ fn planned_rate(input: &JobInput, run: &Run) -> Result<NonZeroU32, SessionError>
     Ok(input.calls_per_second(run)?.min(input.job.limits.app_calls_per_second))
 }
 
-/// What decides about a job's plan beside its rows.
+/// Everything that a plan shows beside its rows.
 async fn conditions(
     input: &JobInput,
     queue: &mut Queue,
@@ -169,7 +169,7 @@ async fn unfinished(
     })
 }
 
-/// What is different from the plan that was shown last, if one was since the last run.
+/// The differences from the last plan, if one was shown since the last run.
 async fn changes(queue: &mut Queue, parts: &PlanParts) -> Result<Option<Changes>, SessionError> {
     let Some((shown_at, earlier)) = last_shown(queue, parts).await? else {
         return Ok(None);
@@ -179,21 +179,21 @@ async fn changes(queue: &mut Queue, parts: &PlanParts) -> Result<Option<Changes>
     Ok(Some(Changes { shown_at, differences }))
 }
 
-/// When the last plan of the job was shown, and its parts, unless another version of imbulk has shown it.
+/// When the last plan of the job was shown, and its parts. The parts are none if another version of imbulk wrote them.
 async fn last_shown(queue: &mut Queue, parts: &PlanParts) -> Result<Option<(Zoned, Option<PlanParts>)>, SessionError> {
     let shown = queue.shown_plan(&parts.job, &parts.target).await?;
     let zone = clock::local_now().time_zone().clone();
     Ok(shown.map(|shown| (local(shown.shown_at, &zone), serde_json::from_str(&shown.parts).ok())))
 }
 
-/// What is different from the plan that was shown last, for stderr.
+/// A note about the differences from the last plan; none if there are none.
 pub(super) async fn differs_from_last(queue: &mut Queue, parts: &PlanParts) -> Result<Option<String>, SessionError> {
     let changes = changes(queue, parts).await?.filter(|changes| !changes.differences.is_empty());
     let line = |changes: Changes| changes.line(&clock::local_now());
     Ok(changes.map(|changes| format!("note: {}: not as planned: last plan {}", parts.job, line(changes))))
 }
 
-/// Why what would be sent is not the plan that was asked for.
+/// Why the current plan is not the one with the id `asked`.
 pub(super) async fn what_differs(queue: &mut Queue, all: &[PlanParts], asked: &str) -> Result<String, SessionError> {
     if !all.iter().any(PlanParts::sends) {
         return Ok("nothing is left to be sent".to_owned());

@@ -1,10 +1,10 @@
-//! An app that can be called.
+//! A target that can be called: every value is known, and the sandbox, if it is one, is running.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::address::{SANDBOX_ADMIN, SANDBOX_APP, place};
+use super::address::{SANDBOX_ADMIN, SANDBOX_APP, server_of};
 use super::error::SessionError;
 use super::identity::{credentials, identity, user_id};
 use crate::api::{CALL_TIMEOUT, Client, Credentials, Endpoint, Proxy, SecretKey, Tuning};
@@ -16,7 +16,7 @@ use crate::rate_limiter::{Limiter, Settings, User, shared_directory};
 use crate::settings::Env;
 use imbulk_sandbox::{self as sandbox, Sandbox};
 
-/// The app that all these jobs are of.
+/// The app of the jobs, which must be the same for all.
 pub(super) fn agreed_app(jobs: &[Job]) -> Result<&App, SessionError> {
     let (first, others) = jobs.split_first().unwrap_or_else(|| unreachable!("a command names at least one job"));
     if others.iter().any(|other| other.app != first.app) {
@@ -26,7 +26,7 @@ pub(super) fn agreed_app(jobs: &[Job]) -> Result<&App, SessionError> {
     Ok(&first.app)
 }
 
-/// An app that can be called.
+/// A target that can be called.
 pub(super) struct Target {
     pub(super) sdkappid: NonZeroU64,
     pub(super) identifier: UserId,
@@ -34,18 +34,18 @@ pub(super) struct Target {
     credentials: Credentials,
     proxy: Option<Proxy>,
     ledger: PathBuf,
-    /// One of the users of the ledger, where it is to vanish with the last of them.
+    /// Keeps the ledger of a server on this machine until its last user is gone.
     user: Option<User>,
-    /// The stand-in, for as long as the target lives.
+    /// The running sandbox, and the folder of its ledger.
     sandbox: Option<(Sandbox, tempfile::TempDir)>,
 }
 
 impl Target {
-    /// The app that all these jobs and the environment agree on.
+    /// The app of the jobs.
     pub(super) fn of(jobs: &[Job], env: &Env) -> Result<Self, SessionError> {
         let app = agreed_app(jobs)?;
         let (sdkappid, identifier) = identity(app).map_err(|error| named(jobs, error))?;
-        let Some((endpoint, _)) = place(app)? else {
+        let Some((endpoint, _)) = server_of(app)? else {
             let error = SessionError::usage(
                 "[app] has neither `region` nor `endpoint`",
                 "set `region` in [app], or IMBULK_ENDPOINT",
@@ -59,7 +59,7 @@ impl Target {
         Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, user, sandbox: None })
     }
 
-    /// A stand-in of our own, with the jobs' app where they name one.
+    /// Starts a sandbox, which serves the app of the first job if it names one.
     pub(super) async fn sandbox(jobs: &[Job]) -> Result<Self, SessionError> {
         let app = jobs.first().map(|job| job.app.clone()).unwrap_or_default();
         let sdkappid = app.sdkappid.unwrap_or(SANDBOX_APP);
@@ -89,17 +89,17 @@ impl Target {
         })
     }
 
-    /// Whether what it deletes is gone: neither the sandbox nor a server on this machine.
+    /// Whether deleted data is lost: the target is neither the sandbox nor a server on this machine.
     pub(super) fn is_real(&self) -> bool {
         !self.endpoint.is_loopback()
     }
 
-    /// The proxy that its calls go through.
+    /// The proxy of the calls.
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }
 
-    /// Who makes the calls, and who says when.
+    /// The client that makes the calls, and the limiter that spaces them.
     pub(super) fn connect(&self, app_cap: NonZeroU32) -> Result<(Arc<Client>, Limiter), SessionError> {
         let client = Client::with_tuning(
             self.endpoint.clone(),
@@ -117,26 +117,25 @@ impl Target {
         Ok((Arc::new(client), limiter))
     }
 
-    /// The one who is to leave at the end.
+    /// Takes the user of the ledger, which has to leave at the end.
     pub(super) fn user(&mut self) -> Option<User> {
         self.user.take()
     }
 
-    /// What the stand-in saw, where there is one.
+    /// What the sandbox received, if the target is one.
     pub(super) fn seen(&self) -> Option<sandbox::Report> {
         self.sandbox.as_ref().map(|(sandbox, _)| sandbox.report())
     }
 }
 
-/// The share of accounts and friendships that the sandbox of `--sandbox` lacks, so that a first run shows
-/// `already_done`, too.
+/// The share of accounts and friendships that are missing in the sandbox, so that a first run shows `already_done` too.
 const MISSING_SHARE: f64 = 0.01;
-/// The cap as the limiter takes it.
+/// The cap in the limiter's own type.
 pub(super) fn cap(calls_per_second: NonZeroU32) -> Result<Cap, SessionError> {
     calls_per_second.try_into().map_err(|error| SessionError::Usage(Message::new(format!("{error}"))))
 }
 
-/// The job files, for a message about what they all lack.
+/// Adds the file of the first job to a message about a value that all jobs lack.
 fn named(jobs: &[Job], error: SessionError) -> SessionError {
     match (error, jobs.first()) {
         (SessionError::Usage(Message { text, hint }), Some(job)) => {

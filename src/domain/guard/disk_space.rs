@@ -1,39 +1,38 @@
-//! How much room must be left on the disk for anything to be sent (docs/decisions/0009).
+//! The free disk space below which nothing is sent (docs/decisions/0009).
 
 use std::fmt;
 
-/// What is kept in any case: for commits, for the log as far as it grows before it is folded, and for what others write
-/// meanwhile.
+/// Bytes that are always reserved: for commits, for the growth of the WAL before a checkpoint, and for other programs.
 const RESERVE: u64 = 64 << 20;
-/// An item that does not simply succeed gets a line of its own, at worst in a page that no other item of its commit is in.
+/// Bytes per item in flight. An item that does not succeed is stored as a row, at worst in a page of its own.
 const ITEM: u64 = 8 << 10;
-/// On small disks the reserve is no more than this part of all there is, or nothing could ever be sent.
+/// The reserve is at most this part of the disk (one in four), so that a small disk does not prevent sending.
 const PART: u64 = 4;
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
-/// The disk under the queue, at one moment.
+/// The space on the queue's disk at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskSpace {
-    /// What this user may still write.
+    /// Bytes that this user may still write.
     pub free: Bytes,
-    /// What the disk holds when it is empty; zero where the file system does not tell.
+    /// Size of the disk; zero if the file system does not report it.
     pub size: Bytes,
-    /// The queue's log: folding it may let the file grow by as much.
+    /// Size of the queue's WAL: a checkpoint may grow the file by as much.
     pub log: Bytes,
-    /// Items whose outcome has to be recorded yet, those included that are about to leave.
+    /// Items whose outcome still has to be recorded, those that are about to be sent included.
     pub items: u64,
 }
 
 impl DiskSpace {
-    /// What must stay free for what was sent to be recorded.
+    /// Bytes that must stay free so that every outcome can be recorded.
     pub fn reserve(self) -> Bytes {
         Bytes((RESERVE + self.log.0 + self.items * ITEM).min(self.size.0 / PART))
     }
 
-    /// Whether nothing more may be sent.
+    /// Whether too little is free to send anything.
     pub fn is_short(self) -> bool {
         self.free < self.reserve()
     }

@@ -1,4 +1,4 @@
-//! What must hold before anything is sent, and when a run stops early.
+//! Guards: what must hold before anything is sent, and what halts a run.
 
 mod disk_space;
 mod protected;
@@ -13,10 +13,10 @@ pub use disk_space::{Bytes, DiskSpace};
 pub use protected::{Protected, ProtectedError};
 pub use reading::{Facts, GuardReading};
 
-/// How many earlier runs `max_change` looks at: a week of nightly ones.
+/// The number of earlier runs that `max_change` compares with: a week of nightly runs.
 pub const LAST_RUNS: usize = 7;
 
-/// Items with an outcome, and those among them that are a bad sign.
+/// Items with an outcome, and how many of them indicate a wrong input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Signs {
     /// Items with an outcome.
@@ -28,7 +28,7 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// The rows of a run that were sent and have an outcome.
+    /// Counts the rows of a run that were sent and have an outcome.
     pub fn of(tally: &Tally) -> Self {
         let mut signs = Self::default();
         let sent = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Failed, Outcome::InDoubt];
@@ -36,7 +36,7 @@ impl Signs {
         signs
     }
 
-    /// Items ended. An item in doubt is as bad a sign as a failed one.
+    /// Adds items with an outcome. An item in doubt counts as failed.
     pub fn count(&mut self, outcome: Outcome, items: Count) {
         self.ended += items;
         if is_bad_sign(outcome) {
@@ -46,7 +46,7 @@ impl Signs {
         }
     }
 
-    /// Whether this share of the items, or more, was already done.
+    /// Whether at least this share of the items was already done.
     pub fn already_done_reaches(&self, share: Option<f64>) -> bool {
         share.is_some_and(|share| reaches(self.already_done, self.ended, share))
     }
@@ -58,28 +58,28 @@ pub const fn is_bad_sign(outcome: Outcome) -> bool {
 }
 
 impl Stop {
-    /// The fuse: whether so large a share of the items failed that the run must halt.
+    /// The fuse: whether the share of failed items halts the run.
     pub fn is_blown(&self, signs: Signs) -> bool {
         signs.ended >= self.after_items && reaches(signs.failed, signs.ended, self.failed_share)
     }
 
-    /// Whether so large a share of the items was already done that the run must halt.
+    /// Whether the share of items that were already done halts the run.
     pub fn is_idle(&self, signs: Signs, max_already_done: Option<f64>) -> bool {
         signs.ended >= self.after_items && signs.already_done_reaches(max_already_done)
     }
 
-    /// Whether the first items of a run say that the rest must not be sent.
+    /// Whether the outcomes of the canary forbid to send the rest.
     pub fn is_canary_dead(&self, signs: Signs, max_already_done: Option<f64>) -> bool {
         reaches(signs.failed, signs.ended, self.failed_share) || signs.already_done_reaches(max_already_done)
     }
 }
 
-/// Whether `part` of `whole` is at least this share; a share of nothing is none.
+/// Whether `part` of `whole` is at least this share. Nothing is never a share.
 fn reaches(part: u64, whole: u64, share: f64) -> bool {
     part > 0 && as_f64(part) >= share * as_f64(whole)
 }
 
-/// The middle one; between two, their mean.
+/// The median; of an even number, the mean of the middle two.
 fn median(counts: &[u64]) -> Option<f64> {
     let mut sorted = counts.to_vec();
     sorted.sort_unstable();
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::domain::job::Guard;
 
-    /// A job's guards where it sets none.
+    /// The guards of a job that sets none.
     pub(super) fn guard() -> Guard {
         Guard {
             protected: None,

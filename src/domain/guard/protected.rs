@@ -12,14 +12,14 @@ use crate::domain::field_names;
 use crate::domain::hint::Hint;
 use crate::domain::unusual_id::{self, UnusualId, is_invisible, shown};
 
-/// Most bytes that the compiled patterns may take: some ten thousand patterns.
+/// Maximum size of the compiled patterns in bytes: about ten thousand patterns.
 const PATTERN_BYTES: usize = 64 << 20;
 
 /// Ids that are never sent.
 ///
-/// One id a line. `*` stands for any characters, also for none, anywhere in the line. Blank lines don't count, nor do
-/// lines that start with `#`; an id that starts so is written `\#…`. Blanks around an id, a byte order mark at the start
-/// and Windows line ends are no part of it. Ids are compared byte for byte, as the API does.
+/// One id per line. `*` anywhere in a line matches any characters, or none. Blank lines and lines that start with `#`
+/// are ignored; an id that starts with `#` is written `\#…`. Blanks around an id, a byte order mark at the start and
+/// Windows line ends are removed. Ids are compared byte for byte, as the API does.
 #[derive(Debug, Default)]
 pub struct Protected {
     ids: HashSet<Box<[u8]>, FixedState>,
@@ -29,21 +29,21 @@ pub struct Protected {
     lines: blake3::Hasher,
 }
 
-/// What is wrong with a protected list. A line that could protect nothing is an error: whoever wrote it believes that
+/// What is wrong with a protected list. A line that cannot protect any id is an error, because its author believes that
 /// it does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtectedError {
-    /// A line that no account's id can be like.
+    /// A line that cannot be an id.
     #[error("line {line}: `{id}` {why}")]
     Id {
         /// The line, from 1.
         line: usize,
         /// What is there, control characters escaped.
         id: String,
-        /// Why it is no id.
+        /// Why it cannot be an id.
         why: UserIdError,
     },
-    /// A line that is no id that an export produces on purpose.
+    /// A line that looks like damage by a program, not like an id.
     #[error("line {line}: `{id}` {why}")]
     Unusual {
         /// The line, from 1.
@@ -53,7 +53,7 @@ pub enum ProtectedError {
         /// Why.
         why: UnusualId,
     },
-    /// A line of a table, or of a language with quotes.
+    /// A line of a table, or with quotes.
     #[error("line {line}: `{id}` contains {what}, but a line holds one id")]
     Separator {
         /// The line, from 1.
@@ -96,7 +96,7 @@ pub enum ProtectedError {
     Comment {
         /// The line, from 1.
         line: usize,
-        /// What stands there.
+        /// The text of the line.
         text: String,
     },
     /// A list in another encoding.
@@ -108,7 +108,7 @@ pub enum ProtectedError {
     /// No id and no pattern.
     #[error("the protected list has no id and no pattern")]
     Empty,
-    /// More patterns than fit into memory set aside for them.
+    /// The compiled patterns exceed their memory.
     #[error("too many lines with `*`")]
     Patterns,
 }
@@ -176,7 +176,7 @@ impl Protected {
         self.pattern_count
     }
 
-    /// The list with one more id: the admin that signs the calls is always on it.
+    /// The list with one more id: the admin account is always protected.
     #[must_use]
     pub fn with(mut self, id: &str) -> Self {
         if self.insert(id) {
@@ -185,7 +185,7 @@ impl Protected {
         self
     }
 
-    /// Whether it was not there yet.
+    /// Adds an id. Returns whether it is new.
     fn insert(&mut self, id: &str) -> bool {
         self.sketch.add(id.as_bytes());
         self.ids.insert(id.as_bytes().into())
@@ -204,7 +204,7 @@ impl Protected {
     }
 }
 
-/// How the ids of a short list look: most others need not be looked up.
+/// A filter for short lists: most ids that are not on the list need no lookup.
 #[derive(Debug, Default)]
 struct Sketch([u64; 4]);
 
@@ -219,7 +219,7 @@ impl Sketch {
         self.0[word] & bit != 0
     }
 
-    /// One of 256 places, by the length and the bytes at both ends.
+    /// A hash of the length and the bytes at both ends, in one byte.
     fn place(id: &[u8]) -> (usize, u64) {
         let end = |byte: Option<&u8>| byte.copied().map_or(0, usize::from);
         let mixed = id.len() ^ end(id.first()).wrapping_mul(3) ^ end(id.last()).wrapping_mul(5);
@@ -240,7 +240,7 @@ fn id_of(line: &str) -> Option<&str> {
 fn decode(text: &[u8]) -> Result<&str, ProtectedError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let decoded = str::from_utf8(text);
-    // Bytes of UTF-16 are NULs in every other place, which may well be UTF-8.
+    // ASCII text in UTF-16 contains NUL in every other byte, and is valid UTF-8.
     let bad = decoded.as_ref().err().map(Utf8Error::valid_up_to).or_else(|| text.iter().position(|byte| *byte == 0));
     match (decoded, bad) {
         (Ok(text), None) => Ok(text),
@@ -265,19 +265,19 @@ fn check_header(line: usize, id: &str, is_first: bool, columns: &[&str]) -> Resu
     }
 }
 
-/// The end of an id that is this name in lower case, as it is written.
+/// The end of an id, if it equals this lower-case name regardless of case.
 fn ending(id: &str, name: &str) -> String {
     let chars: Vec<char> = id.chars().collect();
     chars[chars.len().saturating_sub(name.chars().count())..].iter().collect()
 }
 
-/// Refuses patterns that look as if they protected many ids, and protect none.
+/// Refuses patterns of other languages, which would protect no id here.
 fn check_pattern(line: usize, id: &str) -> Result<(), ProtectedError> {
     other_pattern(id).map_or(Ok(()), |why| Err(ProtectedError::OtherPattern { line, id: shown(id), why }))
 }
 
-/// How a line is a pattern of another language, if it looks like one. All of these signs may be part of an id as well, but
-/// an id that is not protected is lost.
+/// The kind of pattern that a line looks like, if it is one of another language. An id may contain these characters as
+/// well, but a wrong refusal costs less than an id that is not protected.
 fn other_pattern(id: &str) -> Option<&'static str> {
     const REGEX: &str = "looks like a regular expression";
     const GLOB: &str = "looks like a pattern of a shell";
@@ -303,7 +303,7 @@ fn check(line: usize, id: &str) -> Result<(), ProtectedError> {
         return Err(ProtectedError::Comment { line, text: shown(id) });
     }
     check_pattern(line, id)?;
-    // What a pattern says beside `*` must fit into an id; it may be a part of one that is unusual by itself.
+    // The parts of a pattern must fit into an id. A part of an ordinary id may look unusual.
     let literal = id.replace('*', "");
     let is_pattern = literal.len() < id.len();
     if let Some(invisible) = literal.chars().find(|c| is_invisible(*c) && !c.is_control()) {
@@ -335,7 +335,7 @@ fn pattern(id: &str) -> String {
     parts.join(".*")
 }
 
-/// One automaton for all patterns, so that their number costs nothing a row.
+/// Compiles all patterns into one automaton, so that the time per row does not depend on their number.
 fn compile(patterns: &[String]) -> Result<Regex, ProtectedError> {
     RegexBuilder::new(&format!(r"\A(?:{})\z", patterns.join("|")))
         .unicode(false)

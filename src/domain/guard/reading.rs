@@ -1,11 +1,11 @@
-//! The guards that are read before anything is sent: each with what it sees and what it allows.
+//! The guards that are checked before anything is sent: each reading has a value and its limit.
 
 use super::{as_f64, median};
 use crate::domain::job::Guard;
 use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::tally::Tally;
 
-/// What the guards look at.
+/// The facts that the guards check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts<'a> {
     /// Items of the run.
@@ -19,36 +19,36 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Of a run with so many items, whose rows stand so.
+    /// The facts of a run with these items and outcomes.
     pub fn of(items: Count, tally: &Tally, last_runs: &'a [Count]) -> Self {
         Self { items, rows: tally.total(), rejected: tally[Outcome::Rejected], last_runs }
     }
 }
 
-/// One guard: what it sees and what it allows.
+/// The value and the limit of one guard.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GuardReading {
     /// `guard.min_items`
     MinItems {
         /// Items of the run.
         items: Count,
-        /// The fewest that are sent.
+        /// The minimum.
         min: Count,
     },
     /// `guard.max_items`
     MaxItems {
         /// Items of the run.
         items: Count,
-        /// The most that are sent.
+        /// The maximum.
         max: Count,
     },
     /// `guard.max_change`
     MaxChange {
         /// Items of the run.
         items: Count,
-        /// The median of the last runs; none: there is nothing to compare with.
+        /// The median of the last runs; none if there is none.
         median: Option<f64>,
-        /// Most times of the median that are sent.
+        /// The maximum as a multiple of the median.
         max_change: f64,
     },
     /// `guard.max_rejected`
@@ -57,9 +57,9 @@ pub enum GuardReading {
         rejected: Count,
         /// Rows of the run.
         rows: Count,
-        /// The largest share of them.
+        /// The maximum of their share.
         max: f64,
-        /// As many are allowed whatever share they are.
+        /// This number is allowed regardless of its share.
         tolerated: Count,
     },
 }
@@ -75,7 +75,7 @@ impl GuardReading {
         }
     }
 
-    /// Whether the run may be sent as far as this guard is concerned.
+    /// Whether this guard allows to send the run.
     pub fn allows(&self) -> bool {
         match *self {
             Self::MinItems { items, min } => items >= min,
@@ -90,20 +90,20 @@ impl GuardReading {
     }
 }
 
-/// The share of rejected rows that is allowed where the job does not say.
+/// The default of `guard.max_rejected`.
 const MAX_REJECTED: f64 = 0.1;
-/// Where the job does not say: one row of a small file is no sign that the file is wrong.
+/// Rejected rows that the default allows regardless of their share: one bad row does not make a small file wrong.
 const TOLERATED: Count = 1;
-/// Items of the canary on a real app where the job does not say.
+/// The default of `guard.canary` on a real app.
 const CANARY: Count = 100;
 
 impl Guard {
-    /// Items of the canary on a real app or on another target; 0: there is none.
+    /// The items of the canary on this kind of target; 0 if there is no canary.
     pub fn canary_on(&self, is_real: bool) -> Count {
         self.canary.unwrap_or(if is_real { CANARY } else { 0 })
     }
 
-    /// Every guard that the job sets, in the order in which they are shown. The run is sent if all of them allow it.
+    /// Reads every guard that the job sets, in the order in which they are shown. The run is sent if all allow it.
     pub fn read(&self, facts: &Facts<'_>) -> Vec<GuardReading> {
         let Facts { items, rows, rejected, last_runs } = *facts;
         let fewest = self.min_items.map(|min| GuardReading::MinItems { items, min: min.get() });
@@ -129,7 +129,7 @@ mod tests {
         Facts { items, rows: items, rejected: 0, last_runs }
     }
 
-    /// The keys of the guards that say no.
+    /// The keys of the guards that refuse.
     fn refusals(guard: &Guard, facts: &Facts<'_>) -> Vec<&'static str> {
         guard.read(facts).iter().filter(|reading| !reading.allows()).map(GuardReading::key).collect()
     }

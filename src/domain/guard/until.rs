@@ -1,4 +1,4 @@
-//! `stop.until`: the moment at which clocks show a time of day.
+//! `stop.until`: the next moment of a time of day.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -6,19 +6,20 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 use crate::domain::job::TimeOfDay;
 
-/// For so long a clock shows a time of day.
+/// The time for which clocks show a time of day.
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 impl TimeOfDay {
-    /// The next moment from `now` on at which clocks in the time zone of `now` show this time. In the minute itself it has
-    /// come, so that a run that is started again at once does not go on for another day. On a day whose clocks skip the
-    /// time, it is the moment of the skip: from then on they show a later one. On a day that has it twice, both count.
-    /// None at the end of the calendar.
+    /// The next moment at which clocks in the time zone of `now` show this time; none at the end of the calendar.
+    ///
+    /// During that minute it is the current moment, so that a run that is restarted at once does not continue for another
+    /// day. On a day whose clocks skip the time, it is the moment of the skip. On a day that has the time twice, both
+    /// moments count.
     pub fn next(self, now: &Zoned) -> Option<Zoned> {
         let (hour, minute) = (i8::try_from(self.hour).ok()?, i8::try_from(self.minute).ok()?);
         let time = Time::new(hour, minute, 0, 0).ok()?;
         let zone = now.time_zone();
-        // Clocks may skip a whole day.
+        // A time zone may skip a whole day.
         let days = now.date().series(jiff::Span::new().days(1)).take(3);
         let moments = days.flat_map(|date| moments(zone, date, time));
         let next = moments.filter(|moment| moment.is_ahead(now.timestamp())).map(|moment| moment.at).min();
@@ -29,18 +30,18 @@ impl TimeOfDay {
 /// A moment at which clocks reach a time of day.
 struct Moment {
     at: Timestamp,
-    /// For so long they show it.
+    /// The time for which they show it.
     shown: SignedDuration,
 }
 
 impl Moment {
-    /// Whether it lies ahead, or clocks show it now.
+    /// Whether it is in the future, or clocks show it now.
     fn is_ahead(&self, now: Timestamp) -> bool {
         self.at > now || now.duration_since(self.at) < self.shown
     }
 }
 
-/// When clocks reach this time on this day.
+/// The moments at which clocks reach this time on this day.
 fn moments(zone: &TimeZone, date: Date, time: Time) -> Vec<Moment> {
     let local = date.to_datetime(time);
     let ambiguous = zone.to_ambiguous_timestamp(local);
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn until_is_today_while_it_lies_ahead_and_tomorrow_once_its_minute_is_over() {
+    fn until_is_today_before_its_minute_ends_and_tomorrow_after_it() {
         let today = "2026-11-22T06:00:00+08:00[Asia/Shanghai]";
         let tomorrow = "2026-11-23T06:00:00+08:00[Asia/Shanghai]";
         assert_eq!(next(6, 0, "2026-11-22T05:59:59+08:00[Asia/Shanghai]"), today);
