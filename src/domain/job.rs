@@ -1,4 +1,4 @@
-//! A job: what the user asks for, complete and checked, with every default filled in.
+//! A job: the checked content of a job file, with every default filled in.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -7,52 +7,52 @@ use std::time::Duration;
 
 use super::operation::{DeleteType, Operation};
 
-/// A job file, read.
+/// The content of a job file.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The name under which its runs are found.
+    /// The name by which its runs are found.
     pub name: String,
-    /// The job file, as it was named on the command line.
+    /// The job file, as named on the command line.
     pub file: PathBuf,
-    /// The command of the API.
+    /// The kind of API call.
     pub operation: &'static dyn Operation,
-    /// Which side a delete removes; `Single` and without meaning for operations that take none.
+    /// The side that a delete removes; `Single` and without meaning for operations without this option.
     pub delete_type: DeleteType,
-    /// Where the rows come from.
+    /// The input files and how they are read.
     pub input: Input,
-    /// The app, if the job file or the environment names one (`usersig` and real runs need it).
+    /// The app, as the environment and the job file name it. Only the sandbox works without one.
     pub app: App,
-    /// The admin that the job file names, where the environment names another one. It stays protected.
+    /// The admin account of the job file, if the environment names another one. It stays protected.
     pub replaced_admin: Option<String>,
-    /// How fast.
+    /// Limits of the rate and of requests in flight.
     pub limits: Limits,
-    /// How often again.
+    /// When a request is sent again.
     pub retry: Retry,
-    /// What must hold before anything is sent.
+    /// Limits that refuse or halt a run.
     pub guard: Guard,
-    /// When to stop early.
+    /// What stops a session before the run is finished.
     pub stop: Stop,
 }
 
-/// Where the rows come from.
+/// The input files and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// Files and globs, relative ones already joined to the job file's folder; `-` is standard input. What names
-    /// an existing file is that file, whatever characters it has; else it is a glob.
+    /// Files and globs. Relative ones are joined to the job file's folder, and `-` is standard input. The name of an
+    /// existing file is that file, whatever characters it contains; any other name is a glob.
     pub paths: Vec<String>,
-    /// The API's column name → the file's own.
+    /// The file's own column name for each column name of the API.
     pub columns: BTreeMap<String, String>,
-    /// How text is encoded.
+    /// The encoding of the text.
     pub encoding: Encoding,
-    /// What parts the cells of CSV; found from the header where the job is silent.
+    /// The delimiter of CSV; none: it is detected from the header.
     pub delimiter: Option<Delimiter>,
-    /// Whether rejected rows make the run end with exit code 3.
+    /// Whether rejected rows lead to exit code 3.
     pub rejects: Rejects,
-    /// What becomes of rows with an id that no export produces on purpose.
+    /// Whether rows with an unusual id are rejected.
     pub unusual_ids: UnusualIds,
 }
 
-/// How the text of the input is encoded.
+/// The encoding of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// UTF-8 with or without byte order mark.
@@ -61,7 +61,7 @@ pub enum Encoding {
     Gbk,
 }
 
-/// What parts the cells of CSV.
+/// The delimiter of CSV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delimiter {
     /// `,`
@@ -74,7 +74,7 @@ pub enum Delimiter {
     Pipe,
 }
 
-/// What rejected rows mean for the exit code.
+/// Whether rejected rows lead to exit code 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejects {
     /// They count: exit code 3.
@@ -83,7 +83,7 @@ pub enum Rejects {
     Allow,
 }
 
-/// What becomes of rows with an id that no export produces on purpose (`domain::unusual_id`).
+/// What happens to rows with an id that no export produces on purpose (`domain::unusual_id`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnusualIds {
     /// They are rejected.
@@ -92,88 +92,88 @@ pub enum UnusualIds {
     Allow,
 }
 
-/// The app that is written to.
+/// The app that receives the calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct App {
-    /// The console's number of the app.
+    /// The SDKAppID.
     pub sdkappid: Option<NonZeroU64>,
     /// The admin account that signs the calls.
     pub identifier: Option<String>,
-    /// Where the app lives.
+    /// The region or URL of its servers.
     pub endpoint: Option<EndpointChoice>,
 }
 
-/// Where an app lives, as the user said it.
+/// The servers of an app, as the user names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointChoice {
     /// The name of a region.
     Region(String),
-    /// The URL up to the path.
+    /// The URL without a path.
     Url(String),
 }
 
-/// How fast.
+/// Limits of the rate and of requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls a second of this operation's command.
+    /// Calls per second of the operation's API command.
     pub calls_per_second: NonZeroU32,
-    /// Calls a second of everything that this app is sent.
+    /// Calls per second of all commands to the app.
     pub app_calls_per_second: NonZeroU32,
-    /// The most requests in flight; left out: found by the runner.
+    /// The maximum of requests in flight; none: the schedule finds it.
     pub max_in_flight: Option<NonZeroU32>,
 }
 
-/// How often again.
+/// When a request is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// Attempts that count, the first one included.
+    /// The maximum of attempts, the first one included.
     pub max_attempts: NonZeroU32,
-    /// The delay before the first repetition is drawn from 0 to this.
+    /// The upper bound of the random delay before the first repetition.
     pub base_delay: Duration,
-    /// No delay is longer than this.
+    /// The upper bound of every delay.
     pub max_delay: Duration,
 }
 
-/// What must hold before anything is sent, and while the first requests are.
+/// Limits that refuse a run before anything is sent, or halt it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guard {
-    /// Who is never sent; none where the job does not say.
+    /// The accounts that are never sent; none if the job does not say.
     pub protected: Option<Protection>,
-    /// Fewer items than this: nothing is sent.
+    /// The minimum of items.
     pub min_items: Option<NonZeroU64>,
-    /// More items than this: nothing is sent.
+    /// The maximum of items.
     pub max_items: Option<NonZeroU64>,
-    /// More than this many times the median of the last runs: nothing is sent.
+    /// The maximum of items as a multiple of the median of the last runs.
     pub max_change: Option<f64>,
-    /// A larger share of rejected rows (0 to 1): nothing is sent. Left out: a tenth, and one row in any case.
+    /// The maximum share of rejected rows, from 0 to 1. Without it a tenth is allowed, and one row in any case.
     pub max_rejected: Option<f64>,
     /// The share of `already_done` items (above 0, at most 1) at which the run halts.
     pub max_already_done: Option<f64>,
-    /// Items of the requests that are judged before the rest is sent; 0: none are; left out: it depends on the target.
+    /// Items of the canary, which must have outcomes before the rest is sent. 0: no canary. None: it depends on the target.
     pub canary: Option<u64>,
-    /// A planned run is not sent before it is this old.
+    /// The minimum age of a planned run before it is sent.
     pub hold: Option<Duration>,
 }
 
-/// Who is never sent, as the job says it.
+/// The accounts that are never sent, as the job names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protection {
-    /// The ids in this file, one per line, `*` allowed; a relative path is already joined.
+    /// The ids in this file, one per line, with `*` as a wildcard. A relative path is joined to the job file's folder.
     File(PathBuf),
-    /// `[]`: nobody but the admins, on purpose.
+    /// `[]`: only the admin accounts, on purpose.
     Nobody,
 }
 
-/// When to stop early.
+/// What stops a session before the run is finished.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stop {
-    /// The fuse: the share of failed items (above 0, at most 1) from which the run halts.
+    /// The fuse: the share of failed items (above 0, at most 1) at which the run halts.
     pub failed_share: f64,
-    /// The fuse and `max_already_done` are evaluated once this many items have an outcome.
+    /// Items that must have an outcome before the fuse and `max_already_done` are checked.
     pub after_items: u64,
-    /// Nothing has worked for so long: the run halts; none: it goes on probing.
+    /// The duration of an outage after which the run halts; none: the session continues to probe.
     pub outage: Option<Duration>,
-    /// Local time of day at which the run drains.
+    /// The local time of day at which the session stops.
     pub until: Option<TimeOfDay>,
 }
 

@@ -1,24 +1,24 @@
-//! What a plan consists of, its id, and what is different from the plan before.
+//! The parts of a plan, its id, and the differences from an earlier plan.
 
 use serde::{Deserialize, Serialize};
 
-/// Characters of an id: 48 bits of a digest, since ids are compared with the few that one user has seen.
+/// Characters of an id. They are 48 bits of a digest, enough because an id is compared with only a few others.
 const ID_CHARS: usize = 12;
 
-/// All that decides what a command sends for one job.
+/// Everything that decides what a command sends for one job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanParts {
     /// The job's name.
     pub job: String,
-    /// Unfinished runs that are continued, in this order.
+    /// The unfinished runs that are continued, in order.
     pub continues: Vec<ContinuedRun>,
-    /// Digest of the input, if a run of it is begun.
+    /// Digest of the input, if its run is begun.
     pub input: Option<String>,
-    /// Digest of what the job makes of its input: operation, options, columns, encoding.
+    /// Digest of everything that decides what a row means: operation, options, columns, encoding.
     pub definition: String,
     /// The target's name in the queue.
     pub target: String,
-    /// Scheme, host and port, unless it is the sandbox, whose port is another one each time.
+    /// Scheme, host and port; none for the sandbox, whose port changes with each start.
     pub endpoint: Option<String>,
     /// The admin account that signs the calls.
     pub admin: Option<String>,
@@ -38,7 +38,7 @@ pub struct ContinuedRun {
 }
 
 impl PlanParts {
-    /// What is different from an earlier plan of the same job, each as the beginning of a sentence.
+    /// The differences from an earlier plan of the same job, each a clause.
     pub fn differences(&self, earlier: &Self) -> Vec<&'static str> {
         let parts = [
             (
@@ -56,13 +56,13 @@ impl PlanParts {
         parts.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect()
     }
 
-    /// Whether anything is sent at all.
+    /// Whether anything is sent.
     pub const fn sends(&self) -> bool {
         self.input.is_some() || !self.continues.is_empty()
     }
 }
 
-/// The id of a plan for these jobs, in this order: equal for equal parts, and for no others.
+/// The id of a plan for these jobs. Only equal parts in the same order have equal ids.
 pub fn plan_id(parts: &[PlanParts]) -> String {
     let text = serde_json::to_string(parts).expect("strings and numbers are JSON");
     let digest = blake3::hash(text.as_bytes()).to_hex();
@@ -87,7 +87,7 @@ mod tests {
         }
     }
 
-    /// The parts with one of them changed, each in its turn.
+    /// Copies of the parts, each with another part changed.
     fn variants() -> Vec<PlanParts> {
         let other = || "other".to_owned();
         let fewer = vec![ContinuedRun { run: "0190".to_owned(), rows_left: 6 }];
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_changes_has_another_id_and_is_named() {
+    fn every_changed_part_changes_the_id_and_is_named() {
         assert_eq!(plan_id(&[parts()]), plan_id(&[parts()]));
         assert_eq!(plan_id(&[parts()]).len(), ID_CHARS);
         assert_eq!(parts().differences(&parts()), [""; 0]);

@@ -1,30 +1,30 @@
-//! Which run goes next: one decision, which `plan` shows and `run` carries out.
+//! Chooses the run that is sent next. `plan` shows the choice, and `run` carries it out.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// What ended the last session of a run before the run was finished.
+/// What ended the last session of an unfinished run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndedBy {
-    /// The process was killed, or the machine went down.
+    /// A kill of the process, or a crash of the machine.
     Kill,
     /// SIGTERM or SIGHUP: a shutdown or a closed connection.
     Shutdown,
     /// `stop.until`.
     Deadline,
-    /// Nothing worked for the time of `stop.outage`.
+    /// An outage that lasted as long as `stop.outage`.
     Outage,
-    /// The disk was almost full.
+    /// An almost full disk.
     DiskFull,
-    /// A code that lets nothing succeed.
+    /// A fatal code.
     FatalCode,
-    /// It was not ended: `imbulk retry` made rows of a finished run pending again.
+    /// `imbulk retry`, which made rows of a finished run pending again.
     Retry,
     /// `--limit`.
     Limit,
-    /// SIGINT: somebody pressed Ctrl-C.
+    /// SIGINT: a person pressed Ctrl-C.
     Person,
     /// The fuse, the canary, or `guard.max_already_done`.
     Guard,
@@ -61,8 +61,8 @@ impl EndedBy {
         }
     }
 
-    /// Whether somebody has to decide before the run goes on with rows that the input no longer has: a person ended it
-    /// on purpose, or a guard because something looked wrong.
+    /// Whether a person has to decide before the run continues with rows that the input no longer has. A person ended it
+    /// on purpose, or a guard ended it because something looked wrong.
     pub const fn needs_decision(self) -> bool {
         match self {
             Self::Kill
@@ -76,7 +76,7 @@ impl EndedBy {
         }
     }
 
-    /// Whether it halted because something is wrong (exit code 4), rather than stopped as it was told to.
+    /// Whether the session halted because something is wrong (exit code 4), and did not stop on request (exit code 5).
     pub const fn is_halt(self) -> bool {
         matches!(self, Self::Outage | Self::DiskFull | Self::FatalCode | Self::Guard)
     }
@@ -96,7 +96,7 @@ impl Serialize for EndedBy {
     }
 }
 
-/// For a sentence: "ended by …".
+/// The words after "ended by".
 impl fmt::Display for EndedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -114,79 +114,79 @@ impl fmt::Display for EndedBy {
     }
 }
 
-/// How far a run of the job came.
+/// The progress of an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunProgress {
     /// Loaded; nothing was sent.
     Planned,
-    /// Begun, and rows are left.
+    /// Begun, and rows are pending.
     Unfinished(EndedBy),
     /// Every row has its outcome.
     Finished,
-    /// Given up for another run.
+    /// Superseded by another run.
     Superseded,
 }
 
 /// An earlier run of the job on the same target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownRun {
-    /// How far it came.
+    /// Its progress.
     pub progress: RunProgress,
-    /// Whether it was loaded from the bytes that the input has now.
+    /// Whether it was loaded from the current bytes of the input.
     pub same_input: bool,
-    /// Whether the job still makes the same of its input: operation, options, columns, encoding.
+    /// Whether a row still means the same: operation, options, columns and encoding are unchanged.
     pub same_definition: bool,
-    /// Whether the rest of the job is as it was in the run's last session: limits, guards, endpoint, admin.
+    /// Whether limits, guards, endpoint and admin are unchanged since its last session.
     pub same_settings: bool,
 }
 
 impl KnownRun {
-    /// Whether the job would load the same rows again.
+    /// Whether loading the input again would give the same run.
     const fn is_current(self) -> bool {
         self.same_input && self.same_definition
     }
 }
 
-/// What the user said of earlier runs.
+/// What the user asks for about earlier runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rerun {
     /// Nothing.
     No,
-    /// `--again`: begin a new run, give unfinished ones up.
+    /// `--again`: begin a new run, and supersede the unfinished ones.
     Again,
-    /// `--resume`: finish the oldest unfinished run, whatever ended it, and nothing else.
+    /// `--resume`: finish the oldest unfinished run, whatever ended it, and send nothing else.
     Resume,
 }
 
-/// What is done next. Numbers are places in the list of known runs.
+/// What is done next. Numbers are indexes into the list of known runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunChoice {
-    /// Go on with this unfinished run.
+    /// Continue this unfinished run.
     Continue(usize),
     /// Begin a run of the current input.
     Begin {
-        /// The run, if a plan has loaded it already; otherwise the input is loaded.
+        /// The run, if `plan` has loaded it already; none: the input is loaded.
         planned: Option<usize>,
-        /// Unfinished runs that are given up for it.
+        /// Unfinished runs that it supersedes.
         replaces: Vec<usize>,
     },
-    /// Nothing: this run has finished the current input.
+    /// Send nothing: this run has finished the current input.
     Nothing(usize),
-    /// Nothing, until somebody decides.
+    /// Send nothing until a person decides.
     Refuse(Refusal),
 }
 
 /// Why nothing is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// A person or a guard ended this run, and the input or the job is another one since, or the input cannot be read.
+    /// A person or a guard ended this run, and the input or the job changed since, or the input cannot be read.
     Ended {
         /// The run.
         run: usize,
         /// What ended it.
         by: EndedBy,
     },
-    /// This unfinished run was loaded when the job said something else.
+    /// This unfinished run was loaded with another definition of the job.
     Redefined {
         /// The run.
         run: usize,
@@ -195,7 +195,7 @@ pub enum Refusal {
     NothingToResume,
 }
 
-/// Chooses what is done next. `runs` are those of the job on one target, oldest first.
+/// Chooses what is done next. `runs` are the runs of the job on one target, oldest first.
 pub fn choose(runs: &[KnownRun], rerun: Rerun) -> RunChoice {
     let unfinished = runs.iter().enumerate().filter_map(|(at, run)| match run.progress {
         RunProgress::Unfinished(by) => Some((at, by)),
@@ -221,7 +221,7 @@ fn resume(known: KnownRun, run: usize, by: EndedBy) -> RunChoice {
 }
 
 fn begin(runs: &[KnownRun], rerun: Rerun, replaces: Vec<usize>) -> RunChoice {
-    // A plan does not undo that the input was finished: `--again` may have loaded it and been declined.
+    // A later plan does not make a finished input unfinished: it may be left from an `--again` that was not confirmed.
     let finished = runs.iter().rposition(|run| run.progress == RunProgress::Finished);
     match finished.filter(|at| runs[*at].is_current() && rerun == Rerun::No) {
         Some(at) => RunChoice::Nothing(at),
@@ -232,7 +232,7 @@ fn begin(runs: &[KnownRun], rerun: Rerun, replaces: Vec<usize>) -> RunChoice {
     }
 }
 
-/// All that one command does to a job: what goes first, and what follows once that is finished.
+/// Everything that one command does to a job: the first choice, and those that follow once its run is finished.
 pub fn upcoming(runs: &[KnownRun], rerun: Rerun) -> Vec<RunChoice> {
     let mut runs = runs.to_vec();
     let mut choices = Vec::new();
@@ -250,8 +250,8 @@ pub fn upcoming(runs: &[KnownRun], rerun: Rerun) -> Vec<RunChoice> {
     choices
 }
 
-/// Planned runs that no later command needs: those of another input than the job has now, and those of the input that
-/// an unfinished run is finishing. Nothing of them was ever sent.
+/// Planned runs that no later command needs. They are of another input than the current one, or of the input that an
+/// unfinished run already contains. Nothing of them was sent.
 pub fn stale_plans(runs: &[KnownRun], rerun: Rerun) -> Vec<usize> {
     let keeps = match choose(runs, rerun) {
         RunChoice::Begin { planned, .. } => planned,
@@ -301,20 +301,20 @@ mod tests {
     #[case::finished_and_another_input_was_planned(
         &[run(RunProgress::Finished), of_other_input(RunProgress::Planned)], RunChoice::Nothing(0)
     )]
-    #[case::given_up(&[run(RunProgress::Superseded)], NEW)]
+    #[case::superseded(&[run(RunProgress::Superseded)], NEW)]
     #[case::unfinished(&[run(unfinished(EndedBy::Person))], RunChoice::Continue(0))]
-    #[case::the_oldest_goes_first(
+    #[case::the_oldest_is_first(
         &[of_other_input(unfinished(EndedBy::Kill)), run(unfinished(EndedBy::Kill))], RunChoice::Continue(0)
     )]
     #[case::unfinished_then_redefined(
         &[of_other_definition(unfinished(EndedBy::Deadline))], RunChoice::Refuse(Refusal::Redefined { run: 0 })
     )]
-    fn what_goes_next_follows_from_what_is_there(#[case] runs: &[KnownRun], #[case] expected: RunChoice) {
+    fn the_choice_follows_from_the_runs(#[case] runs: &[KnownRun], #[case] expected: RunChoice) {
         assert_eq!(choose(runs, Rerun::No), expected);
     }
 
     #[test]
-    fn after_input_or_job_changed_a_run_goes_on_only_if_neither_a_person_nor_a_guard_ended_it() {
+    fn after_a_change_a_run_continues_only_if_neither_a_person_nor_a_guard_ended_it() {
         for by in EndedBy::ALL {
             let expected = match by {
                 EndedBy::Person | EndedBy::Guard | EndedBy::Limit => RunChoice::Refuse(Refusal::Ended { run: 0, by }),
@@ -331,12 +331,12 @@ mod tests {
     }
 
     #[test]
-    fn again_begins_anew_and_gives_up_every_unfinished_run() {
+    fn again_begins_a_new_run_and_supersedes_every_unfinished_run() {
         let kill = unfinished(EndedBy::Kill);
         let runs = [run(kill), run(RunProgress::Finished), of_other_definition(kill), run(RunProgress::Superseded)];
         let new = RunChoice::Begin { planned: None, replaces: vec![0, 2] };
         assert_eq!(choose(&runs, Rerun::Again), new);
-        // A plan that an interrupted `--again` has loaded is not loaded twice.
+        // A plan that an earlier `--again` has loaded is not loaded twice.
         let planned = [run(kill), run(RunProgress::Finished), run(RunProgress::Planned)];
         let from_plan = RunChoice::Begin { planned: Some(2), replaces: vec![0] };
         assert_eq!(choose(&planned, Rerun::Again), from_plan);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_run_goes_first_and_the_current_input_follows() {
+    fn an_older_run_is_finished_before_the_current_input() {
         let older = of_other_input(unfinished(EndedBy::Deadline));
         assert_eq!(upcoming(&[older], Rerun::No), [RunChoice::Continue(0), NEW]);
         assert_eq!(upcoming(&[older], Rerun::Resume), [RunChoice::Continue(0)]);

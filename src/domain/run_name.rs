@@ -1,39 +1,39 @@
-//! Which run a NAME on the command line means.
+//! Finds the run that a NAME on the command line means.
 
-/// A run, as far as its name goes.
+/// The facts of a run that a name is matched with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedRun<'a> {
     /// The job's name.
     pub job: &'a str,
     /// The run's id.
     pub id: &'a str,
-    /// Where it sends: `sandbox`, an SDKAppID, or `SDKAppID on loopback`.
+    /// The target: `sandbox`, an SDKAppID, or `SDKAppID on loopback`.
     pub target: &'a str,
-    /// Whether anything of it was ever sent, or all of it was decided without a call.
+    /// Whether it was begun. A run that is not begun is a plan.
     pub started: bool,
 }
 
-/// What a name means. Numbers are places in the list of runs.
+/// The runs that a name matches. Numbers are indexes into the list of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameMatch {
-    /// This run.
+    /// Exactly this run.
     Run(usize),
-    /// One of several: the latest run of the job on each target, or all runs whose id begins so.
+    /// Several runs: the latest one of the job on each target, or all runs whose ids begin with the name.
     Ambiguous(Vec<usize>),
     /// No job has this name, and no run's id begins with it.
     Unknown,
-    /// The job has runs, but none on the target that was asked for. The latest on each target.
+    /// The job has no run on the target that was asked for. These are its latest runs on each other target.
     OtherTargets(Vec<usize>),
 }
 
-/// The fewest characters of an id that mean a run.
+/// The minimum length of the beginning of an id.
 pub const SHORTEST_ID: usize = 4;
 
-/// Finds the run that a name means: a job's name means its latest run, the beginning of an id the run with that id.
+/// Finds the run that a name means: the latest run of the job with this name, or the run whose id begins with it.
 ///
-/// Runs against a real app come before those against the sandbox or a server on this machine, and runs that were begun
-/// before plans: to rehearse a job, or to plan it anew, must not hide what the last real run came to. `target` is what
-/// `--target` says: a target, or `loopback` for any server on this machine.
+/// Runs against a real app take precedence over runs against the sandbox or a server on this machine, and begun runs over
+/// plans. A rehearsal or a new plan therefore never hides the last real run. `target` is the value of `--target`: a
+/// target, or `loopback` for any server on this machine.
 pub fn match_name(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> NameMatch {
     let of_job: Vec<usize> = (0..runs.len()).filter(|run| runs[*run].job == name).collect();
     if of_job.is_empty() {
@@ -45,7 +45,7 @@ pub fn match_name(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> Na
     }
     let real: Vec<usize> = asked.iter().copied().filter(|run| is_real(runs[*run].target)).collect();
     let mut latest = latest_of_each_target(runs, if real.is_empty() { &asked } else { &real });
-    // A plan on one target does not make a run on another one ambiguous.
+    // A plan on one target does not make a begun run on another one ambiguous.
     if latest.iter().any(|run| runs[*run].started) {
         latest.retain(|run| runs[*run].started);
     }
@@ -70,7 +70,7 @@ fn match_id(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> NameMatc
     }
 }
 
-/// In the order of their ages, the latest run of each target: one that was begun if there is any.
+/// The latest run of each target, oldest first. Begun runs take precedence over plans.
 fn latest_of_each_target(runs: &[NamedRun<'_>], among: &[usize]) -> Vec<usize> {
     let mut latest: Vec<usize> = Vec::new();
     for run in among.iter().copied() {
@@ -84,7 +84,7 @@ fn latest_of_each_target(runs: &[NamedRun<'_>], among: &[usize]) -> Vec<usize> {
     latest
 }
 
-/// Whether a target is an app that people use.
+/// Whether a target is a real app.
 fn is_real(target: &str) -> bool {
     target.bytes().all(|byte| byte.is_ascii_digit())
 }
