@@ -230,7 +230,7 @@ fn answer(request: &Request) -> CallResult {
     let item = |item: &Item| format!(r#"{{"UserID":"{}","ResultCode":0,"ResultInfo":""}}"#, item.account.as_str());
     let items: Vec<String> = request.items.iter().map(item).collect();
     let body = format!(r#"{{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{}]}}"#, items.join(","));
-    CallResult::Body(body.into_bytes().into())
+    CallResult::Body(body.into_bytes())
 }
 
 /// A batch of intents, then the batch of their outcomes: two commits.

@@ -11,7 +11,10 @@ use imbulk::commands::{self, Error};
 use imbulk::domain::exit::Exit;
 use imbulk::stderr::{self, LogWriter};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 // Items are made by one thread and freed by another, hundreds of thousands a second (docs/decisions/0010).
 #[global_allocator]
@@ -54,18 +57,16 @@ fn keep_memory_private() {
 
 /// Only our own lines: those of the HTTP library may show whole URLs, and a URL carries the signature.
 fn log(verbose: u8) {
-    let filter = match verbose {
-        0 => "imbulk=warn",
-        1 => "imbulk=info",
-        _ => "imbulk=debug",
+    let level = match verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
     };
     // Colours only where somebody sees them: a log file has no use for escape sequences.
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_ansi(colours)
-        .with_writer(|| LogWriter)
-        .with_env_filter(EnvFilter::new(filter))
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(|| LogWriter);
+    let own = Targets::new().with_target("imbulk", level);
+    tracing_subscriber::registry().with(lines).with(own).init();
 }
 
 /// A broken invariant anywhere ends the process, as a kill would: what is on disk is right, and the next run goes on.

@@ -23,7 +23,7 @@ pub(crate) fn answer(data: &[u8]) {
     let request = request(operation, u32::from(choice >> 4) % MAX_ATTEMPTS, doubt);
     let (delete_type, new_usersig) = (DeleteType::Single, NewUserSig::MayHelp);
     let context = CallContext { operation, delete_type, charging: Charging::UpTo(MAX_ATTEMPTS), new_usersig };
-    let assessment = assess(&context, &request, &CallResult::Body(body.to_vec().into()));
+    let assessment = assess(&context, &request, &CallResult::Body(body.to_vec()));
     // Bytes that are no text may stand where nobody looks.
     let json = serde_json::from_str::<Value>(&String::from_utf8_lossy(body)).ok();
     for (item, result) in results(operation, &request, assessment) {

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
 
@@ -128,14 +127,14 @@ impl Client {
 
 /// An answer that is not read to its end takes its connection with it.
 async fn read(mut response: Response) -> reqwest::Result<CallResult> {
-    let mut answer = BytesMut::new();
+    let mut answer = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if answer.len() + chunk.len() > MAX_ANSWER {
             return Ok(CallResult::NoAnswer(format!("the answer is longer than {MAX_ANSWER} bytes")));
         }
         answer.extend_from_slice(&chunk);
     }
-    Ok(CallResult::Body(answer.freeze()))
+    Ok(CallResult::Body(answer))
 }
 
 impl fmt::Debug for Client {

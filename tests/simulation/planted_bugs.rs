@@ -143,7 +143,7 @@ impl Saboteur {
             }
             (Trick::PaysTooLittle, Event::Replied { request, result: CallResult::Body(body), generation }) => {
                 let conflict = std::str::from_utf8(&body).expect("JSON").replace("70500", "30008");
-                Event::Replied { request, result: CallResult::Body(conflict.into_bytes().into()), generation }
+                Event::Replied { request, result: CallResult::Body(conflict.into_bytes()), generation }
             }
             (Trick::StaysShut, Event::Replied { request, result: CallResult::Body(_), generation })
                 if self.probes().is_some() =>

@@ -1,7 +1,5 @@
 //! What came back from one HTTP exchange, as far as the next decision depends on it.
 
-use bytes::Bytes;
-
 /// How one HTTP exchange ended.
 ///
 /// The variants part what is known about the call's effect: answered, certainly never sent, or unknown.
@@ -10,7 +8,7 @@ use bytes::Bytes;
 pub enum CallResult {
     /// HTTP 200 with this body. The verdict stands in its `ErrorCode`: the API says 200 even to failures
     /// (page "REST API overview").
-    Body(Bytes),
+    Body(Vec<u8>),
     /// Another HTTP status: something before the API answered, 502 for one. The call may have arrived.
     Status(u16),
     /// No byte of the request left: connection refused, name not found, no connection in time.
