@@ -159,17 +159,17 @@ fn new_run(operation: &'static dyn Operation) -> NewRun {
 async fn load(folder: &Path, operation: &'static dyn Operation, outputs: Vec<Output>) -> (Queue, RunId) {
     let path = folder.join(format!("{}.db", uuid::Uuid::now_v7()));
     let mut queue = Queue::open(&path).await.expect("a new file");
-    let mut loader = Loader::begin(&mut queue, &new_run(operation)).await.expect("room");
+    let mut loader = Loader::begin(&mut queue, &new_run(operation)).await.expect("the disk has space");
     for output in outputs {
         let stored = match output {
             Output::Request(request) => loader.request(request).await,
             Output::Skipped(skipped) => loader.skipped_row(skipped).await,
             Output::LineSpan(span) => loader.line_span(span).await,
         };
-        stored.expect("room");
+        stored.expect("the disk has space");
     }
-    let run = loader.finish(&[]).await.expect("room");
-    queue.begin(run, NOW).await.expect("room");
+    let run = loader.finish(&[]).await.expect("the disk has space");
+    queue.begin(run, NOW).await.expect("the disk has space");
     (queue, run)
 }
 
@@ -242,7 +242,7 @@ fn recording(c: &mut Criterion) {
     let (mut queue, run) = runtime.block_on(load(folder.path(), accounts(), outputs));
     let mut left = requests.chunks_exact(BATCH);
     let mut group = c.benchmark_group("queue");
-    // Each iteration uses up a batch, and there are but so many.
+    // Each iteration consumes a batch, and the number of batches is limited.
     group.throughput(Throughput::Elements(BATCH as u64)).sample_size(10);
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     group.bench_function("intend and record", |b| {
@@ -258,8 +258,8 @@ fn recording(c: &mut Criterion) {
             },
             |(intents, records)| {
                 runtime.block_on(async {
-                    queue.write(vec![Write::Intend(intents)], NOW).await.expect("room");
-                    queue.write(records, NOW).await.expect("room");
+                    queue.write(vec![Write::Intend(intents)], NOW).await.expect("the disk has space");
+                    queue.write(records, NOW).await.expect("the disk has space");
                 });
             },
             BatchSize::PerIteration,
@@ -277,7 +277,7 @@ fn coding(c: &mut Criterion) {
     group.bench_function("unpack", |b| b.iter(|| StoredRequest::decode(&encoded.accounts, &encoded.rows, None)));
     group.bench_function("keys", |b| b.iter(|| accounts().keys(&request, DeleteType::Single)));
     group.bench_function("encode", |b| b.iter(|| accounts().body(&request, DeleteType::Single)));
-    group.bench_function("decode and judge", |b| b.iter(|| assess(&context(), &request, &result)));
+    group.bench_function("decode and assess", |b| b.iter(|| assess(&context(), &request, &result)));
     group.finish();
 }
 
@@ -352,7 +352,8 @@ fn limiting(c: &mut Criterion) {
     let folder = TempDir::new().expect("a folder");
     let cap = NonZeroU32::new(65_536).expect("not zero").try_into().expect("the highest cap");
     let settings = Settings { ledger: folder.path().join("slots"), app_cap: cap, call_timeout: Duration::from_secs(5) };
-    let limiter = Limiter::open(&settings).expect("a new file").command("account_delete", cap).expect("room");
+    let limiter =
+        Limiter::open(&settings).expect("a new file").command("account_delete", cap).expect("the disk has space");
     c.bench_function("limiter/acquire and answer", |b| {
         b.iter(|| {
             runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! The least that any client does that uses this HTTP library: bodies out, answers read and thrown away, in a process of
+//! The least that any client of this HTTP library does: it sends bodies and discards the responses, in a process of
 //! its own, started as `whole bare …`. What it takes of the processor is the library's and the kernel's.
 
 use std::fs::File;

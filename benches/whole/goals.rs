@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::records::{Place, Records, significant};
+use crate::measurements::{Measurements, Place, significant};
 
 /// What is compared with a bar.
 pub(crate) enum Figure {
@@ -18,13 +18,13 @@ pub(crate) enum Figure {
 pub(crate) enum Bar {
     AtLeast(f64),
     AtMost(f64),
-    /// Only told.
+    /// Only reported.
     None,
 }
 
 pub(crate) struct Goal {
     pub(crate) what: &'static str,
-    /// Whose figure stands as "ours", and the other one's as "peer".
+    /// Whose figure is in the column "ours". The other one is in the column "peer".
     pub(crate) ours: Place<'static>,
     pub(crate) peer: Option<Place<'static>>,
     pub(crate) unit: &'static str,
@@ -191,7 +191,7 @@ pub(crate) struct Line {
     disturbed: bool,
 }
 
-/// How a figure stands to its bar.
+/// Whether a figure reaches its goal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Met,
@@ -220,29 +220,29 @@ impl Line {
 }
 
 /// The goals of which there are figures.
-pub(crate) fn lines(records: &Records) -> Vec<Line> {
-    GOALS.iter().filter_map(|goal| line(records, goal)).collect()
+pub(crate) fn lines(measurements: &Measurements) -> Vec<Line> {
+    GOALS.iter().filter_map(|goal| line(measurements, goal)).collect()
 }
 
-fn line(records: &Records, goal: &Goal) -> Option<Line> {
+fn line(measurements: &Measurements, goal: &Goal) -> Option<Line> {
     let figure = match goal.figure {
-        Figure::Of(place) => records.median(place),
-        Figure::Ratio(above, below) => records.ratio(above, below),
-        Figure::Medians(above, below) => records.median(above).zip(records.median(below)).map(|(a, b)| a / b),
+        Figure::Of(place) => measurements.median(place),
+        Figure::Ratio(above, below) => measurements.ratio(above, below),
+        Figure::Medians(above, below) => measurements.median(above).zip(measurements.median(below)).map(|(a, b)| a / b),
     }?;
-    let told = |place| records.median(place).map_or_else(String::new, significant);
+    let shown = |place| measurements.median(place).map_or_else(String::new, significant);
     Some(Line {
         what: goal.what,
-        ours: format!("{} {}", told(goal.ours), goal.unit),
+        ours: format!("{} {}", shown(goal.ours), goal.unit),
         peer: goal.peer.map_or_else(String::new, |(scenario, case, who, measure)| {
             let other = if who == US { case } else { who };
-            format!("{} ({other})", told((scenario, case, who, measure)))
+            format!("{} ({other})", shown((scenario, case, who, measure)))
         }),
         figure,
         compared: goal.peer.is_some(),
         bar: goal.bar,
-        rounds: records.rounds(goal.ours),
-        disturbed: records.largest(("machine", goal.ours.0, "others", "cores")).is_none_or(|cores| cores > QUIET),
+        rounds: measurements.rounds(goal.ours),
+        disturbed: measurements.largest(("machine", goal.ours.0, "others", "cores")).is_none_or(|cores| cores > QUIET),
     })
 }
 

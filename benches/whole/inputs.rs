@@ -9,7 +9,7 @@ use crate::Fallible;
 /// Rows of each account, where accounts have few friends in the input.
 const FRIENDS: u64 = 20;
 
-/// What stands in a file.
+/// The content of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `UserID`, each once.
@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-/// The CSV file with so many rows.
+/// The CSV file with this number of rows.
 pub(crate) fn csv(folder: &Path, kind: Kind, rows: u64) -> Fallible<PathBuf> {
     let path = folder.join(format!("{}-{rows}.csv", kind.name()));
     if path.exists() {

@@ -12,10 +12,10 @@ mod bare;
 mod goals;
 mod inputs;
 mod measure;
+mod measurements;
 mod peers;
 mod picture;
 mod program;
-mod records;
 mod scenarios;
 mod server;
 
@@ -24,13 +24,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use goals::Verdict;
-use records::Records;
+use measurements::Measurements;
 
 pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 
 /// What all scenarios work with.
 pub(crate) struct Bench {
-    pub(crate) records: Records,
+    pub(crate) measurements: Measurements,
     /// What is measured.
     program: PathBuf,
     /// Inputs and environments, kept from session to session.
@@ -41,12 +41,12 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// So many rounds; two if it is to be quick.
+    /// The number of rounds; two in a quick run.
     pub(crate) fn rounds(&self, full: u32) -> u32 {
         if self.quick { full.min(2) } else { full }
     }
 
-    /// So many rows; a twentieth if it is to be quick.
+    /// The number of rows; a twentieth in a quick run.
     pub(crate) fn rows(&self, full: u64) -> u64 {
         if self.quick { full / 20 } else { full }
     }
@@ -100,12 +100,12 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
     std::fs::create_dir_all(&out)?;
     let scratch = tempfile::Builder::new().prefix("session-").tempdir_in(&work)?;
     let figures = out.join(if quick { "quick.csv" } else { "figures.csv" });
-    let records = Records::read_without(&figures, &names)?;
+    let measurements = Measurements::read_without(&figures, &names)?;
     if quick {
         println!("quick: every input is a twentieth of what its name says");
     }
     let program = program::build()?;
-    let mut bench = Bench { records, program, work, scratch: scratch.path().to_owned(), quick };
+    let mut bench = Bench { measurements, program, work, scratch: scratch.path().to_owned(), quick };
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.what);
         for round in 0..2 {
@@ -113,14 +113,14 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
                 (scenario.run)(&mut bench)?;
             }
             let others = measure::others()?;
-            bench.records.add(("machine", scenario.name, "others", "cores"), round, others);
+            bench.measurements.add(("machine", scenario.name, "others", "cores"), round, others);
         }
-        bench.records.write(&figures)?;
+        bench.measurements.write(&figures)?;
     }
-    let lines = goals::lines(&bench.records);
+    let lines = goals::lines(&bench.measurements);
     println!("\n{}\n", goals::table(&lines));
     let svg = figures.with_extension("svg");
-    std::fs::write(&svg, picture::draw(&bench.records, &lines))?;
+    std::fs::write(&svg, picture::draw(&bench.measurements, &lines))?;
     println!("single runs: {}\npicture: {}", figures.display(), svg.display());
     let shown = lines.iter().all(|line| matches!(line.verdict(), Verdict::Met | Verdict::NoGoal));
     Ok(if flag("--check") && !shown { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -79,9 +79,9 @@ impl Running {
 /// Threads that have ended are not in it; none of note do while something is watched.
 pub(crate) fn cpu_of(pid: u32) -> Fallible<Duration> {
     let mut sum = 0;
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         // It may have ended since the folder was read.
-        let Ok(stat) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        let Ok(stat) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
         sum += stat.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0);
     }
     Ok(Duration::from_nanos(sum))

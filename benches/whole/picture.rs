@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::goals::{Line, Verdict};
-use crate::records::{Place, Records, significant};
+use crate::measurements::{Measurements, Place, significant};
 
 /// What is better.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,28 +80,30 @@ const OURS: &str = "#2563eb";
 const THEIRS: &str = "#a8b3c4";
 
 /// Draws what there are figures of.
-pub(crate) fn draw(records: &Records, lines: &[Line]) -> String {
+pub(crate) fn draw(measurements: &Measurements, lines: &[Line]) -> String {
     let mut body = String::new();
     let mut y = 58.0;
     for panel in &PANELS {
-        y = draw_panel(&mut body, records, panel, y);
+        y = draw_panel(&mut body, measurements, panel, y);
     }
     let count = |verdict| lines.iter().filter(|line| line.verdict() == verdict).count();
     let (met, missed, unknown) = (count(Verdict::Met), count(Verdict::Missed), count(Verdict::Unknown));
     let busy = if unknown == 0 { String::new() } else { format!(" ({unknown} more unknown: the machine was busy)") };
     let height = y + 30.0;
     let foot = format!(
-        "Medians, in turn on one machine, server beside them. Goals met: {met} of {}{busy}. Every run: figures.csv; what is \
-         measured: docs/explanation/benchmarks.md.",
+        "Medians, in turn on one machine, server beside them. Goals met: {met} of {}{busy}. Every run: figures.csv; \
+         what is measured: docs/explanation/benchmarks.md.",
         met + missed
     );
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         width=\"{WIDTH}\" height=\"{height}\" \
          font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif\" role=\"img\">\n\
          <title>imbulk beside what one would otherwise use</title>\n\
          <rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\" fill=\"#ffffff\" stroke=\"#d7dde5\"/>\n\
-         <text x=\"24\" y=\"36\" font-size=\"19\" font-weight=\"650\" fill=\"#1b2430\">imbulk beside what one would otherwise \
-         use</text>\n{body}<text x=\"24\" y=\"{}\" font-size=\"11.5\" fill=\"#697586\">{foot}</text>\n</svg>\n",
+         <text x=\"24\" y=\"36\" font-size=\"19\" font-weight=\"650\" fill=\"#1b2430\">\
+         imbulk beside what one would otherwise use</text>\n{body}\
+         <text x=\"24\" y=\"{}\" font-size=\"11.5\" fill=\"#697586\">{foot}</text>\n</svg>\n",
         WIDTH - 1.0,
         height - 1.0,
         height - 16.0,
@@ -109,8 +111,9 @@ pub(crate) fn draw(records: &Records, lines: &[Line]) -> String {
 }
 
 /// Returns where the next panel begins.
-fn draw_panel(out: &mut String, records: &Records, panel: &Panel, top: f64) -> f64 {
-    let bars = panel.bars.iter().filter_map(|(name, place)| records.median(*place).map(|value| (*name, *place, value)));
+fn draw_panel(out: &mut String, measurements: &Measurements, panel: &Panel, top: f64) -> f64 {
+    let bars =
+        panel.bars.iter().filter_map(|(name, place)| measurements.median(*place).map(|value| (*name, *place, value)));
     let bars: Vec<(&str, Place<'_>, f64)> = bars.collect();
     let Some(&(_, first, _)) = bars.first() else {
         return top;
@@ -134,7 +137,7 @@ fn draw_panel(out: &mut String, records: &Records, panel: &Panel, top: f64) -> f
         let color = if ours { OURS } else { THEIRS };
         let weight = if ours { 600 } else { 400 };
         let label = format!("{} {}", significant(value), panel.unit);
-        let ratio = if ours { String::new() } else { compared(records, panel.better, first, place) };
+        let ratio = if ours { String::new() } else { compared(measurements, panel.better, first, place) };
         let _always = writeln!(
             out,
             "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"13\" text-anchor=\"end\" fill=\"#344054\">{name}</text>\
@@ -151,12 +154,12 @@ fn draw_panel(out: &mut String, records: &Records, panel: &Panel, top: f64) -> f
     y + 10.0
 }
 
-/// How ours stands to a peer, round by round as in the table.
-fn compared(records: &Records, better: Better, ours: Place<'_>, theirs: Place<'_>) -> String {
+/// The ratio of our figure to that of a peer, round by round as in the table.
+fn compared(measurements: &Measurements, better: Better, ours: Place<'_>, theirs: Place<'_>) -> String {
     let (above, below) = match better {
         Better::More => (ours, theirs),
         Better::Less => (theirs, ours),
     };
-    let ratio = records.ratio(above, below);
+    let ratio = measurements.ratio(above, below);
     ratio.map_or_else(String::new, |ratio| format!("imbulk {} times better", significant(ratio)))
 }

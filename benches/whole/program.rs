@@ -11,9 +11,9 @@ pub(crate) fn cargo_build(target: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--locked", "--bin", "imbulk", "--target-dir"]).arg(target);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    // What cargo says to a benchmark of its package would have build scripts run again, and most be built anew, each time.
-    let said = |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.starts_with(start));
-    for (name, _) in std::env::vars().filter(|(name, _)| said(name)) {
+    // With the variables that cargo sets for a benchmark, cargo would run build scripts again and rebuild most crates.
+    let is_set_by_cargo = |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in std::env::vars().filter(|(name, _)| is_set_by_cargo(name)) {
         cargo.env_remove(name);
     }
     cargo
@@ -24,7 +24,7 @@ pub(crate) fn in_target(target: &Path) -> PathBuf {
     target.join("release/imbulk")
 }
 
-/// Builds the program, where it is not built yet as it stands now, in the folder that users build it in. Returns where it is.
+/// Builds the current program in the usual target folder. Returns the path of the binary.
 pub(crate) fn build() -> Fallible<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("");
     let built = cargo_build(&target).status()?;

@@ -1,7 +1,7 @@
 //! The server of all contenders, in a process of its own: this program, started as `whole serve …`.
 //!
 //! `fast` is as little server as can give right answers, on one thread: for work without a cap. `sandbox` is the
-//! stand-in of the library with its caps, latency and faults: the judge for work at the cap.
+//! sandbox with its caps, latency and faults: the reference for work at the cap.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ pub(crate) const KEY: &str = "5f61f048f77fe5ed5f61f048f77fe5ed5f61f048f77fe5ed5f
 /// How long a run's beginning lasts: calls are spread, and round trips become known.
 const OPENING: Duration = Duration::from_secs(10);
 
-/// What the server saw since it was started or told to forget.
+/// What the server received since its start or the last `forget`.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) calls: u64,
@@ -38,12 +38,15 @@ pub(crate) struct Seen {
     /// Of CLOCK_MONOTONIC, in ns: when the first and the last call was read.
     pub(crate) first: u64,
     pub(crate) last: u64,
-    /// Only the sandbox knows: the calls of the first [`OPENING`], and when the last of them was read; the fullest second, calls over
-    /// the cap, overlapping writes.
+    // Only the sandbox fills the fields from here on.
+    /// The calls within the first [`OPENING`], and when the last of them was read.
     opening_calls: u64,
     opening_last: u64,
+    /// The calls of the fullest second.
     pub(crate) worst_second: usize,
+    /// Calls over the cap.
     pub(crate) throttled: u64,
+    /// Overlapping writes.
     pub(crate) overlaps: u64,
 }
 
@@ -139,7 +142,7 @@ impl Server {
         cpu_of(self.child.id())
     }
 
-    /// Waits for so many calls; gives up after a while.
+    /// Waits for this number of calls. Fails after a time limit.
     pub(crate) fn until_calls(&mut self, calls: u64, patience: Duration) -> Fallible<Seen> {
         let begun = std::time::Instant::now();
         loop {

@@ -1,7 +1,7 @@
 //! Cycles between files: no file may depend on a file that depends on it, directly or through others.
 //!
-//! The file of a folder, `mod.rs`, is left out: it declares and re-exports what the folder contains. Tests within a file
-//! are left out as well, because they may use everything.
+//! The file of a folder, `mod.rs`, is left out: it declares and re-exports what the folder contains. Tests within a
+//! file are left out as well, because they may use everything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

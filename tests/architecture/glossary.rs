@@ -12,7 +12,7 @@ const EXCEPT: [&str; 2] = ["docs/glossary.md", "tests/architecture/glossary.rs"]
 /// Words of the page's section "Exceptions" that are rejected everywhere but in these phrases. The other words of that
 /// section are rejected only as the name of a type, a module or a file.
 const PHRASES: [(&str, &[&str]); 2] = [
-    ("task", &["tokio task", "std task", "util task", "task tracker", "proc pid task", "proc 0 task"]),
+    ("task", &["tokio task", "std task", "util task", "task tracker", "pid task", "proc 0 task"]),
     ("exchange", &["compare exchange"]),
 ];
 
@@ -105,7 +105,7 @@ fn words(text: &str) -> Vec<Word> {
             (is_in_word, follows) = (true, true);
         } else {
             is_in_word = false;
-            follows &= c.is_whitespace() || matches!(c, '-' | '_' | '/' | '!' | ':');
+            follows &= c.is_whitespace() || matches!(c, '-' | '_' | '/' | '!' | ':' | '{' | '}');
             line += usize::from(*c == '\n');
         }
     }

@@ -1,7 +1,9 @@
-//! The shape of the program, held by a test: which room may use which, and what may stand where.
+//! The structure of the program and the language of the repository, enforced.
 //!
-//! The rules read tokens, so a word in a comment or in a text breaks none of them. Every rule is also shown a piece of
-//! code that breaks it: a rule that sees nothing would be worse than none.
+//! The table of modules says which module may use which, and the table of reserved words says which words may occur in
+//! which files. Both rules read tokens, so a comment or a string literal breaks neither. The other files hold the rules
+//! on cycles, sizes and words. Each rule is also shown code that breaks it, because a rule that finds nothing is worse
+//! than none.
 
 mod cycles;
 mod glossary;
@@ -16,11 +18,11 @@ use std::path::{Path, PathBuf};
 use paths::named;
 use tokens::{Token, tokens};
 
-/// The rooms, and which others each may use. Dependencies run one way; siblings do not know each other.
-const ROOMS: [(&str, &[&str]); 22] = [
+/// The top modules of `src`, and the modules that each may use. Dependencies run in one direction.
+const MODULES: [(&str, &[&str]); 22] = [
     ("domain", &[]),
     ("clock", &[]),
-    // Where tests have the process killed; nothing in any other build.
+    // The named places at which a test can stop the process.
     ("fail_point", &[]),
     ("input", &["domain", "clock"]),
     // The encoding that intake writes and the queue reads.
@@ -68,13 +70,15 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("lib", &[]),
 ];
 
-/// Words that may stand in some files only: the words, where they may stand, and why not elsewhere.
+/// Words that may occur in some files only.
 struct Reserved {
-    /// One of these, each a stretch of tokens as it is written.
+    /// Each a sequence of tokens, separated by spaces.
     words: &'static [&'static str],
-    /// Beginnings of paths below the repository.
+    /// The words are reserved in files whose paths start with one of these.
     within: &'static [&'static str],
+    /// But allowed in files whose paths start with one of these.
     except: &'static [&'static str],
+    /// Why they are reserved.
     because: &'static str,
 }
 
@@ -98,12 +102,12 @@ const RESERVED: [Reserved; 4] = [
         ],
         within: &["src/domain/"],
         except: &[],
-        because: "the domain is pure: time and chance are arguments, and it touches nothing",
+        because: "the domain is pure: time and randomness are arguments, and it does no I/O",
     },
     Reserved {
         words: &["env :: var", "env :: var_os", "env :: vars", "env :: vars_os", ", env ="],
         within: &["src/"],
-        // clap reads the two defaults of `imbulk sandbox`, and shows them in its help.
+        // clap reads the two defaults of `imbulk sandbox`, so that the help shows them.
         except: &["src/settings/", "src/cli.rs", "src/fail_point.rs"],
         because: "the environment is read in src/settings",
     },
@@ -111,13 +115,13 @@ const RESERVED: [Reserved; 4] = [
         words: &["AssertSqlSafe"],
         within: &["src/"],
         except: &["src/queue/bulk_insert.rs"],
-        because: "SQL is put together in one place, the bulk insert; elsewhere it is a literal",
+        because: "only the bulk insert builds SQL; everywhere else SQL is a literal",
     },
     Reserved {
         words: &["todo !", "unimplemented !", "dbg !", "# [ ignore ]"],
         within: &["src/", "tests/", "benches/", "crates/"],
         except: &[],
-        because: "what is not done is not there, and a test is left out for a stated reason only",
+        because: "unfinished code is not committed, and no test is skipped without a stated reason",
     },
 ];
 
@@ -151,17 +155,17 @@ impl File {
 
 fn forbidden_edges(file: &File) -> Vec<String> {
     let module = file.module();
-    let room = module[0].as_str();
-    let Some((_, may_use)) = ROOMS.iter().find(|(name, _)| *name == room) else {
-        return vec![format!("{}: the room `{room}` is not in the table", file.path)];
+    let own = module[0].as_str();
+    let Some((_, may_use)) = MODULES.iter().find(|(name, _)| *name == own) else {
+        return vec![format!("{}: the module `{own}` is not in the table", file.path)];
     };
-    let rooms: BTreeSet<&str> = ROOMS.iter().map(|(name, _)| *name).collect();
-    let home = if matches!(room, "main" | "lib") { &[][..] } else { &module[..] };
+    let modules: BTreeSet<&str> = MODULES.iter().map(|(name, _)| *name).collect();
+    let home = if matches!(own, "main" | "lib") { &[][..] } else { &module[..] };
     let named = named(&tokens(&file.text), home);
     let used: BTreeSet<&String> = named.iter().filter_map(|named| named.path.first()).collect();
-    let forbidden = used.iter().filter(|used| rooms.contains(used.as_str()) && **used != room);
+    let forbidden = used.iter().filter(|used| modules.contains(used.as_str()) && **used != own);
     let forbidden = forbidden.filter(|used| !may_use.contains(&used.as_str()));
-    forbidden.map(|used| format!("{}: `{room}` must not use `{used}`", file.path)).collect()
+    forbidden.map(|used| format!("{}: `{own}` must not use `{used}`", file.path)).collect()
 }
 
 fn reserved_words(file: &File) -> Vec<String> {
@@ -196,7 +200,7 @@ fn files(folders: &[&str], extensions: &[&str]) -> Vec<File> {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             if root.join(&path).is_dir() {
-                // What cargo and the fuzzer generate.
+                // cargo and the fuzzer generate the others.
                 let is_ours = !matches!(name, "target" | "seeds" | "corpus" | "artifacts");
                 folders.extend((is_ours && !folder.as_os_str().is_empty()).then_some(path));
             } else if extensions.contains(&extension) && !name.starts_with('.') {
@@ -210,7 +214,7 @@ fn files(folders: &[&str], extensions: &[&str]) -> Vec<File> {
 }
 
 /// Applies a rule to all Rust files of some folders.
-fn hold(folders: &[&str], rule: fn(&File) -> Vec<String>) {
+fn check(folders: &[&str], rule: fn(&File) -> Vec<String>) {
     let files = files(folders, &["rs"]);
     assert!(files.len() > 10, "the files are not where this test looks for them");
     let broken: Vec<String> = files.iter().flat_map(rule).collect();
@@ -218,29 +222,29 @@ fn hold(folders: &[&str], rule: fn(&File) -> Vec<String>) {
 }
 
 #[test]
-fn rooms_use_only_the_rooms_that_the_table_allows() {
-    hold(&["src"], forbidden_edges);
+fn modules_use_only_the_modules_that_the_table_allows() {
+    check(&["src"], forbidden_edges);
 }
 
 #[test]
-fn words_stand_only_where_they_may() {
-    hold(&["src", "tests", "benches", "crates"], reserved_words);
+fn reserved_words_occur_only_where_the_table_allows_them() {
+    check(&["src", "tests", "benches", "crates"], reserved_words);
 }
 
 #[test]
-fn the_table_of_rooms_has_no_circles() {
-    // Whoever stands below uses nobody above, so one order of all rooms must exist.
-    let mut left: Vec<_> = ROOMS.to_vec();
+fn the_table_of_modules_has_no_cycles() {
+    // Without a cycle, some module of every rest uses no module of this rest.
+    let mut left: Vec<_> = MODULES.to_vec();
     while !left.is_empty() {
         let names: Vec<&str> = left.iter().map(|(name, _)| *name).collect();
         let before = left.len();
         left.retain(|(_, may_use)| may_use.iter().any(|used| names.contains(used)));
-        assert!(left.len() < before, "these use each other in a circle: {names:?}");
+        assert!(left.len() < before, "these use each other in a cycle: {names:?}");
     }
 }
 
 #[test]
-fn a_forbidden_edge_is_seen_however_it_is_written() {
+fn a_forbidden_dependency_is_reported_in_every_notation() {
     let edges = [
         ("src/domain/response/codes/mod.rs", "use crate::queue::Queue;"),
         ("src/domain/tags.rs", "use super::super::queue::Queue;"),
@@ -250,7 +254,7 @@ fn a_forbidden_edge_is_seen_however_it_is_written() {
         ("src/intake/pack.rs", "fn f(row: crate::input::Row) {}"),
         ("src/runner/mod.rs", "use crate::commands::Exit;"),
         ("src/main.rs", "use imbulk::queue::Queue;"),
-        ("src/cellar/mod.rs", ""),
+        ("src/unknown/mod.rs", ""),
     ];
     for (path, code) in edges {
         assert_eq!(forbidden_edges(&File::new(path, code)).len(), 1, "{path}: {code}");
@@ -258,14 +262,14 @@ fn a_forbidden_edge_is_seen_however_it_is_written() {
 }
 
 #[test]
-fn an_edge_that_is_allowed_or_is_none_passes() {
+fn an_allowed_dependency_and_other_text_pass() {
     let edges = [
         (
             "src/domain/response/codes/mod.rs",
             "use crate::domain::request; use super::outcome::Outcome; // crate::queue",
         ),
         ("src/queue/read.rs", "use super::lock; use crate::domain::response; const S: &str = \"crate::api\";"),
-        ("src/rate_limiter/mod.rs", "mod tests { use super::command_limit::Lanes; }"),
+        ("src/rate_limiter/mod.rs", "mod tests { use super::command_limit::CommandLimit; }"),
         ("src/runner/mod.rs", "use crate::api::Client; fn f<'a>(c: &'a char) -> bool { *c == '\"' }"),
         ("src/main.rs", "use imbulk::cli::Cli; use imbulk::commands::{self, Error};"),
     ];
@@ -276,7 +280,7 @@ fn an_edge_that_is_allowed_or_is_none_passes() {
 }
 
 #[test]
-fn every_reserved_word_is_seen_where_it_must_not_stand_and_nowhere_else() {
+fn every_reserved_word_is_reported_where_it_is_not_allowed_and_nowhere_else() {
     for Reserved { words, within, except, .. } in RESERVED {
         for word in words {
             let code = word.replace(" :: ", "::").replace(" !", "!").replace("# [ ignore ]", "#[ignore]");

@@ -1,10 +1,11 @@
 //! Bytes of the queue that change behind its back: a bit, a byte, a block of zeros, in the file or in its log.
 //!
-//! Each trial damages a copy of a queue, runs it to the end, asks for results and status, and is judged: *detected*
+//! Each trial damages a copy of a queue, runs it to the end, asks for results and status, and is classified: *detected*
 //! (exit 1 or 2, with the file's name and a hint), *harmless* (all is as if nothing had happened), or a violation.
 //! Whatever was said, nothing may be touched at the server that no row asks for.
 //!
-//! `IMBULK_FLIPS=20000 cargo test --release --test chaos flips` makes more of them; a violation prints how to see it again.
+//! `IMBULK_FLIPS=20000 cargo test --release --test chaos flips` makes more of them. A violation prints the command that
+//! repeats it.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -98,8 +99,8 @@ impl Frozen {
         Self { stage, operation, asked, db, wal, world, resends: (faults + 2 * IN_FLIGHT) * 3 }
     }
 
-    /// Where the last commit in the log begins: what is damaged from there on can't be told from a commit that a
-    /// power cut kept from the disk.
+    /// The position of the last commit in the log. Damage after it looks like a commit that did not reach the disk
+    /// before a power cut.
     fn last_commit(&self) -> usize {
         const HEAD: usize = 32;
         if self.wal.len() < HEAD {
@@ -115,24 +116,24 @@ impl Frozen {
 }
 
 /// Changes bytes, and says how.
-fn damage(bytes: &mut [u8], dice: &mut SmallRng) -> String {
+fn damage(bytes: &mut [u8], rng: &mut SmallRng) -> String {
     let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-    let anywhere = dice.random_bool(0.3);
-    let mut spot = || if anywhere { dice.random_range(0..bytes.len()) } else { used[dice.random_range(0..used.len())] };
+    let anywhere = rng.random_bool(0.3);
+    let mut spot = || if anywhere { rng.random_range(0..bytes.len()) } else { used[rng.random_range(0..used.len())] };
     let at = spot();
-    match dice.random_range(0..20) {
+    match rng.random_range(0..20) {
         0..10 => {
-            let bit = dice.random_range(0..8);
+            let bit = rng.random_range(0..8);
             bytes[at] ^= 1 << bit;
             format!("bit {bit} of byte {at}")
         }
         10..16 => {
-            bytes[at] = bytes[at].wrapping_add(dice.random_range(1..=255));
+            bytes[at] = bytes[at].wrapping_add(rng.random_range(1..=255));
             format!("byte {at}")
         }
         16..18 => {
-            let end = bytes.len().min(at + dice.random_range(2..16));
-            dice.fill(&mut bytes[at..end]);
+            let end = bytes.len().min(at + rng.random_range(2..16));
+            rng.fill(&mut bytes[at..end]);
             format!("bytes {at}..{end}")
         }
         block => {
@@ -168,13 +169,13 @@ impl<'a> Trial<'a> {
         Self { bench, frozen, before: bench.report(), tail }
     }
 
-    fn judge(&self) -> Seen {
+    fn outcome(&self) -> Seen {
         let job = lay_out(self.bench, self.frozen.operation, &self.frozen.asked);
-        let told = catch_unwind(AssertUnwindSafe(|| {
+        let outputs = catch_unwind(AssertUnwindSafe(|| {
             let run = self.bench.run(&job);
             [run, self.bench.imbulk(&["results", "job"]), self.bench.imbulk(&["status", "job", "--json"])]
         }));
-        let Ok([run, results, status]) = told else { return Seen::Violation("it went on and on".to_owned()) };
+        let Ok([run, results, status]) = outputs else { return Seen::Violation("it did not end".to_owned()) };
         self.seen(&run, &results, &status).unwrap_or_else(|wrong| {
             Seen::Violation(format!("{wrong}\nrun: {run:#?}\nresults: {}\nstatus: {status:#?}", results.stderr))
         })
@@ -197,15 +198,15 @@ impl<'a> Trial<'a> {
         self.bench.world(|world| self.case(&[], Completion::Partial).strangers(world)).map_or(Ok(()), Err)?;
         if results.code == 0 {
             let rows = catch_unwind(|| rows::parse(&results.stdout)).map_err(|_| "garbage for results".to_owned())?;
-            self.judge_rows(&rows, if done { Completion::Complete } else { Completion::Partial })?;
+            self.check_rows(&rows, if done { Completion::Complete } else { Completion::Partial })?;
             if status.code == 0 {
-                judge_status(&rows, status)?;
+                check_status(&rows, status)?;
             }
         }
         Ok(detected.map_or(Seen::Harmless, Seen::Detected))
     }
 
-    fn judge_rows(&self, rows: &[ResultRow], end: Completion) -> Result<(), String> {
+    fn check_rows(&self, rows: &[ResultRow], end: Completion) -> Result<(), String> {
         let case = self.case(rows, end);
         let wrong = self.bench.world(|world| if self.tail { case.undone(world) } else { case.complaints(world) });
         if wrong.is_empty() {
@@ -227,8 +228,8 @@ impl<'a> Trial<'a> {
 
 /// Who stops says which file is meant, and what to do.
 fn named(command: &str, output: &ProgramOutput) -> Result<(), String> {
-    let told = matches!(output.code, 1 | 2) && output.stderr.contains(DB) && output.stderr.contains("hint: ");
-    if told {
+    let is_reported = matches!(output.code, 1 | 2) && output.stderr.contains(DB) && output.stderr.contains("hint: ");
+    if is_reported {
         Ok(())
     } else {
         Err(format!("{command} left with {} and no word on the file or what to do", output.code))
@@ -236,7 +237,7 @@ fn named(command: &str, output: &ProgramOutput) -> Result<(), String> {
 }
 
 /// Status says what the results say.
-fn judge_status(rows: &[ResultRow], status: &ProgramOutput) -> Result<(), String> {
+fn check_status(rows: &[ResultRow], status: &ProgramOutput) -> Result<(), String> {
     let json: serde_json::Value = serde_json::from_str(&status.stdout).map_err(|error| error.to_string())?;
     let counts = json["outcomes"].as_object().ok_or("no counts")?;
     let counts: BTreeMap<&str, usize> = counts
@@ -248,18 +249,18 @@ fn judge_status(rows: &[ResultRow], status: &ProgramOutput) -> Result<(), String
     if counts == tally { Ok(()) } else { Err(format!("status counts {counts:?}, the results are {tally:?}")) }
 }
 
-#[allow(clippy::disallowed_methods, reason = "whoever runs the tests says how many trials, or which one")]
+#[allow(clippy::disallowed_methods, reason = "the environment sets the number of trials, or selects one")]
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
 fn trial(bench: &Bench, frozen: &Frozen, seed: u64) -> (String, Seen) {
-    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     let (mut db, mut wal) = (frozen.db.clone(), frozen.wal.clone());
     let last_commit = frozen.last_commit();
-    let in_log = !wal.is_empty() && dice.random_bool(0.5);
+    let in_log = !wal.is_empty() && rng.random_bool(0.5);
     let untouched = wal.clone();
-    let what = damage(if in_log { &mut wal } else { &mut db }, &mut dice);
+    let what = damage(if in_log { &mut wal } else { &mut db }, &mut rng);
     let first = wal.iter().zip(&untouched).position(|(now, then)| now != then);
     let tail = first.is_some_and(|first| first >= last_commit);
     let what = format!(
@@ -270,11 +271,11 @@ fn trial(bench: &Bench, frozen: &Frozen, seed: u64) -> (String, Seen) {
         if in_log { WAL } else { DB },
         if tail { ", in the last commit" } else { "" }
     );
-    let seen = Trial::new(bench, frozen, &db, &wal, tail).judge();
+    let seen = Trial::new(bench, frozen, &db, &wal, tail).outcome();
     if matches!(seen, Seen::Violation(_)) {
         let kept = format!("{}/flip-{seed}", env!("CARGO_TARGET_TMPDIR"));
-        std::fs::write(format!("{kept}.db"), &db).expect("room");
-        std::fs::write(format!("{kept}.db-wal"), &wal).expect("room");
+        std::fs::write(format!("{kept}.db"), &db).expect("the disk has space");
+        std::fs::write(format!("{kept}.db-wal"), &wal).expect("the disk has space");
     }
     (what, seen)
 }
@@ -321,18 +322,18 @@ fn flipped_bytes_are_detected_or_harmless() {
     assert!(violations.is_empty(), "{} of {flips} flips got through", violations.len());
 }
 
-/// What the judge says of a queue that was changed so that all checksums hold.
+/// The outcome of a queue that was changed and whose checksums were recomputed.
 fn forged(stage: Stage, changes: &[&str]) -> Seen {
     let frozen = Frozen::new(stage, Command::FriendDelete);
     let bench = Bench::new();
     let trial = Trial::new(&bench, &frozen, &frozen.db, &frozen.wal, false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(change_and_reseal(&bench.path(DB), changes));
-    trial.judge()
+    trial.outcome()
 }
 
 #[test]
-fn with_forged_checksums_the_same_damage_gets_through_and_the_judge_sees_it() {
+fn with_recomputed_checksums_the_same_damage_gets_through_and_the_test_sees_it() {
     // Nothing is wrong with a queue whose checksums are merely written anew.
     let same = forged(Stage::Stopped, &["UPDATE payload SET accounts = accounts"]);
     assert!(matches!(same, Seen::Harmless), "{same:?}");
@@ -343,7 +344,8 @@ fn with_forged_checksums_the_same_damage_gets_through_and_the_judge_sees_it() {
     let settled = format!("UPDATE request SET state = 'settled', finished_at = 1790000000000 WHERE id = {one}");
     let moved = |from, to| {
         format!(
-            "UPDATE tally SET rows = rows + CASE outcome WHEN '{to}' THEN 3 ELSE -3 END WHERE outcome IN ('{to}', '{from}')"
+            "UPDATE tally SET rows = rows + CASE outcome WHEN '{to}' THEN 3 ELSE -3 END
+             WHERE outcome IN ('{to}', '{from}')"
         )
     };
     let done = [moved("pending", "succeeded"), settled];
@@ -353,13 +355,13 @@ fn with_forged_checksums_the_same_damage_gets_through_and_the_judge_sees_it() {
          ('succeeded', 'already_done')) * (outcome = 'succeeded') WHERE outcome IN ('succeeded', 'already_done')"
             .to_owned(),
     ];
-    let lies: [(&str, Stage, &[String]); 4] = [
+    let changed: [(&str, Stage, &[String]); 4] = [
         ("items were touched", Stage::Planned, &[other_account]),
         ("items were touched", Stage::Stopped, &[other_list]),
         ("succeeded", Stage::Stopped, &done),
         ("succeeded", Stage::Finished, &lost),
     ];
-    for (seen, stage, changes) in lies {
+    for (seen, stage, changes) in changed {
         let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
         match forged(stage, &changes) {
             Seen::Violation(wrong) => assert!(wrong.contains(seen), "{changes:?}: {wrong}"),

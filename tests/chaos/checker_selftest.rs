@@ -54,8 +54,8 @@ fn say(evidence: &mut Evidence, outcome: &str, change: impl Fn(&mut String, &mut
     let line = evidence.queue.rows.iter_mut().find(ended).unwrap_or_else(|| panic!("no row is {outcome}"));
     change(&mut line.outcome, &mut line.code);
     let (row, line) = (line.row, line.clone());
-    let ResultRow { outcome: told, code, .. } = &mut evidence.results[row];
-    change(told, code);
+    let ResultRow { outcome: shown, code, .. } = &mut evidence.results[row];
+    change(shown, code);
     let item = evidence.queue.items.iter_mut().find(|item| item.row == row).expect("a line in the view");
     change(&mut item.outcome, &mut item.code);
     *evidence.queue.tally.get_mut(outcome).expect("a count") -= 1;
@@ -64,7 +64,10 @@ fn say(evidence: &mut Evidence, outcome: &str, change: impl Fn(&mut String, &mut
 
 /// The last call that succeeded as a whole, and that no later call follows for its account.
 fn answered(evidence: &Evidence) -> CallRecord {
-    let done = |entry: &&CallRecord| matches!(&entry.said, ResponseRecord::Items(items) if items.iter().all(|(_, code)| *code == 0));
+    let done = |entry: &&CallRecord| {
+        let ResponseRecord::Items(items) = &entry.said else { return false };
+        items.iter().all(|(_, code)| *code == 0)
+    };
     evidence.journal.iter().rev().find(done).expect("a call").clone()
 }
 
@@ -84,7 +87,7 @@ fn sending(job: &str, entry: &CallRecord) -> Vec<InFlightRequest> {
 }
 
 #[test]
-fn the_truth_passes_and_has_all_kinds_of_rows_in_it() {
+fn correct_evidence_passes_and_contains_all_kinds_of_rows() {
     TRUTH.check();
     for outcome in ["succeeded", "already_done", "failed", "rejected", "protected", "duplicate"] {
         assert!(TRUTH.queue.tally.get(outcome).is_some_and(|rows| *rows > 0), "{outcome}: {:?}", TRUTH.queue.tally);
@@ -111,7 +114,7 @@ fn a_row_without_exactly_one_outcome_is_found() {
 }
 
 #[test]
-fn sums_and_sides_that_differ_are_found() {
+fn sums_and_sources_that_differ_are_found() {
     caught("the tally says", |evidence| *evidence.queue.tally.get_mut("succeeded").expect("a count") += 1);
     caught("the queue (\"", |evidence| evidence.results[0].outcome.push('x'));
     caught("results of", |evidence| drop(evidence.results.pop()));
@@ -122,7 +125,7 @@ fn sums_and_sides_that_differ_are_found() {
 }
 
 #[test]
-fn an_outcome_that_the_server_does_not_bear_out_is_found() {
+fn an_outcome_that_the_journal_does_not_explain_is_found() {
     let unborne = "but the server saw";
     caught(unborne, |evidence| {
         let call = answered(evidence);
@@ -164,7 +167,7 @@ fn doubt_without_a_reason_is_found() {
 }
 
 #[test]
-fn what_must_not_be_sent_and_was_is_found() {
+fn a_row_that_was_sent_and_must_not_be_is_found() {
     caught("must not be sent", |evidence| {
         let mut entry = answered(evidence);
         entry.items = vec!["vip_1".to_owned()];
@@ -178,7 +181,7 @@ fn what_must_not_be_sent_and_was_is_found() {
 }
 
 #[test]
-fn two_writes_at_once_are_found_whatever_the_stand_in_said_of_them() {
+fn two_writes_at_once_are_found_whatever_the_sandbox_responded() {
     let at_once = "two writes to";
     caught(at_once, |evidence| {
         let entry = answered(evidence);
@@ -239,7 +242,7 @@ fn a_second_above_the_cap_is_found_at_any_phase() {
 }
 
 #[test]
-fn what_was_sent_again_after_a_last_word_is_found_unless_a_kill_explains_it() {
+fn an_item_that_was_sent_again_after_a_final_response_is_found_unless_a_kill_explains_it() {
     let again = |evidence: &mut Evidence, kill: Option<(u64, Vec<InFlightRequest>)>| {
         let entry = answered(evidence);
         arrive(evidence, entry.arrived + 100 * SECOND, entry.clone());
@@ -264,7 +267,7 @@ fn what_was_sent_again_after_a_last_word_is_found_unless_a_kill_explains_it() {
 }
 
 #[test]
-fn what_was_no_last_word_may_be_sent_again() {
+fn an_item_may_be_sent_again_after_a_response_that_is_not_final() {
     for said in [
         ResponseRecord::Nothing,
         ResponseRecord::Status(502),
@@ -288,7 +291,7 @@ fn what_was_no_last_word_may_be_sent_again() {
 }
 
 #[test]
-fn rows_may_be_pending_where_a_run_ended_early() {
+fn rows_may_be_pending_after_an_interrupted_run() {
     passes(|evidence| {
         evidence.completion = imbulk_testkit::results_check::Completion::Partial;
         say(evidence, "succeeded", |outcome, _| "pending".clone_into(outcome));

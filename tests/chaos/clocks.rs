@@ -1,4 +1,6 @@
-//! The wall clock of the program jumps while it runs, by hours and by days, both ways. That of the stand-in is right.
+//! The wall clock of the program jumps while it runs, by hours and by days, in both directions.
+//!
+//! The clock of the sandbox is right.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -26,7 +28,7 @@ fn library() -> PathBuf {
     found.next().expect("faketime comes with its library")
 }
 
-/// A bench whose program is told the time by a file.
+/// A bench whose program reads the time from a file.
 struct Clock {
     bench: Bench,
 }
@@ -43,14 +45,14 @@ impl Clock {
         clock
     }
 
-    /// So many seconds off from now on.
+    /// Sets the offset of the clock in seconds.
     fn set(&self, offset: i64) {
         // As a whole: it is read at any moment.
         self.bench.write("clock.new", format!("{offset:+}"));
         std::fs::rename(self.bench.path("clock.new"), self.bench.path("clock")).expect("the folder can be written to");
     }
 
-    /// Runs the job; each time that so many more calls came in, the clock is set to the next of these offsets.
+    /// Runs the job; after every `every` calls the clock is set to the next of these offsets.
     fn run(&self, job: &str, every: u64, offsets: &[i64]) -> (ProgramOutput, Duration) {
         let begun = Instant::now();
         let mut running = self.bench.start(&["run", job, "--execute", "--yes"], b"");
@@ -118,9 +120,9 @@ fn a_clock_that_jumps_changes_neither_pace_nor_retries_nor_the_validity_of_signa
 }
 
 #[test]
-fn a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_once_it_is_right() {
+fn a_clock_that_is_days_slow_halts_the_run_with_a_hint_and_the_run_continues_with_a_right_clock() {
     const CAP: u32 = 100;
-    if !can("a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_once_it_is_right") {
+    if !can("a_clock_that_is_days_slow_halts_the_run_with_a_hint_and_the_run_continues_with_a_right_clock") {
         return;
     }
     let clock = Clock::new(capped(CAP), 0);
@@ -143,9 +145,9 @@ fn a_clock_that_is_days_slow_halts_the_run_which_names_the_clock_and_goes_on_onc
 }
 
 #[test]
-fn a_signature_that_runs_out_sooner_at_the_server_than_here_is_renewed_in_time() {
+fn a_signature_that_expires_sooner_at_the_server_than_here_is_renewed_in_time() {
     const CAP: u32 = 80;
-    if !can("a_signature_that_runs_out_sooner_at_the_server_than_here_is_renewed_in_time") {
+    if !can("a_signature_that_expires_sooner_at_the_server_than_here_is_renewed_in_time") {
         return;
     }
     // Every signature of 24 h is good for the last four seconds of them.
@@ -175,13 +177,13 @@ fn until_six(offsets: &[i64]) -> ProgramOutput {
 }
 
 #[test]
-fn until_comes_the_next_time_that_a_jumping_clock_shows_it_or_has_passed_it() {
-    if !can("until_comes_the_next_time_that_a_jumping_clock_shows_it_or_has_passed_it") {
+fn until_ends_the_session_when_a_jumping_clock_reaches_or_passes_it() {
+    if !can("until_ends_the_session_when_a_jumping_clock_reaches_or_passes_it") {
         return;
     }
     std::thread::scope(|scope| {
         let jumped_over = scope.spawn(|| until_six(&[2 * DAY]));
-        // From noon to four in the afternoon of the day before: six o'clock comes on the same day as it is, not on the next.
+        // The clock jumps from noon to 16:00 of the day before. 18:00 then comes on the same day, not on the next.
         let set_back = scope.spawn(|| until_six(&[-20 * HOUR, -20 * HOUR + 14 * HOUR + 30]));
         let before_it = scope.spawn(|| until_six(&[-20 * HOUR, 17 * HOUR, 0]));
         jumped_over.join().expect("a run").expect(5).says("until");
@@ -192,7 +194,7 @@ fn until_comes_the_next_time_that_a_jumping_clock_shows_it_or_has_passed_it() {
     });
 }
 
-/// A value of `TZ` by which clocks now show so many seconds after midnight.
+/// A value of `TZ` with which a clock now shows this number of seconds after midnight.
 fn zone_in_which_it_is(seconds: i64) -> String {
     let utc = imbulk::clock::now().as_second().rem_euclid(DAY);
     // From 12 h behind to 12 h ahead. POSIX counts the other way round.

@@ -1,5 +1,6 @@
-//! Every fault that we can make, against the real binary, and a checker that reads three sides: what was asked, what the
-//! server saw, and what the queue says. docs/explanation/reliability.md has the promises, the figures and the commands.
+//! Faults of every kind against the real binary: kills, power cuts, damaged files, hostile servers and inputs.
+//!
+//! docs/explanation/reliability.md has the promises, the figures and the commands.
 
 mod bit_flips;
 mod checker_selftest;

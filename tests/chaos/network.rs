@@ -1,4 +1,4 @@
-//! Told to stop, and cut off: what leaves after a signal, and how a run gets over a network that is gone for a while.
+//! Signals and lost networks: what is sent after a signal, and how a run survives a network that is down for a while.
 
 use std::process::Command as Process;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use imbulk_testkit::{Bench, BenchSetup, JobFile, RunningProgram};
 const CAP: u32 = 200;
 /// "No send later than so long after a signal."
 const PROMPT: Duration = Duration::from_millis(100);
-/// So many stops, of which the middle one is judged: a machine that is busy elsewhere delays some.
+/// The number of stops. The median counts, because a busy machine delays some.
 const STOPS: usize = 5;
 
 /// Calls take 40 to 80 ms, so that some are always in flight.
@@ -42,7 +42,7 @@ struct Late {
     calls: u64,
 }
 
-/// Sends the signal, and looks at the stand-in until the program is over.
+/// Sends the signal, and watches the sandbox until the program has ended.
 fn late_calls(bench: &Bench, running: &mut RunningProgram, signal: Signal) -> Late {
     let before = bench.report().calls;
     let begun = Instant::now();
@@ -64,12 +64,12 @@ fn is_prompt(late: &mut [Late]) -> bool {
     let last = late[late.len() / 2].last;
     late.sort_unstable_by_key(|late| late.calls);
     let calls = late[late.len() / 2].calls;
-    eprintln!("after a signal {calls} calls arrived, the last {last:?} later (the middle of {late:?})");
+    eprintln!("after a signal {calls} calls arrived, the last {last:?} later (median in {late:?})");
     last <= PROMPT && calls <= u64::from(CAP / 10)
 }
 
 #[test]
-fn nothing_is_sent_later_than_a_tenth_of_a_second_after_a_signal_and_nothing_under_way_is_lost() {
+fn nothing_is_sent_later_than_100_ms_after_a_signal_and_no_call_in_flight_is_lost() {
     let bench = Bench::with(slow());
     let (job, asked) = prepare(&bench, 1500);
     let mut late = Vec::new();
@@ -113,7 +113,7 @@ fn unheard(bench: &Bench) -> Late {
 }
 
 #[test]
-fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt_until_the_next_run() {
+fn a_second_signal_ends_the_process_at_once_and_calls_in_flight_are_in_doubt_until_the_next_run() {
     let bench = Bench::with(slow());
     let (job, asked) = prepare(&bench, 300);
     bench.faults(&["any:silence-after:0.2"]);
@@ -123,7 +123,7 @@ fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt_until_the_n
         let begun = Instant::now();
         for _ in 0..signals {
             running.signal(Signal::TERM);
-            // Two at one moment count as one; this one is heard once the run drains.
+            // Two signals at one moment count as one; this one arrives after the run has started to drain.
             let drains = Instant::now();
             while running.is_alive() && drains.elapsed() < 3 * PROMPT {
                 bench.nap();
@@ -149,7 +149,7 @@ fn a_second_signal_leaves_at_once_and_what_was_under_way_is_in_doubt_until_the_n
 }
 
 #[test]
-fn a_signal_while_loading_leaves_nothing_behind_and_while_writing_results_the_old_file_or_the_new_one() {
+fn a_signal_while_loading_leaves_no_run_and_while_writing_results_the_old_or_the_new_file() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 40_000);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
@@ -209,8 +209,8 @@ const INSIDE: &str = "IMBULK_INSIDE_A_NETWORK_OF_ITS_OWN";
 
 /// Runs itself again where it may take the network down.
 #[test]
-fn a_network_that_is_down_for_a_while_is_waited_out_and_costs_no_row() {
-    let name = "network::a_network_that_is_down_for_a_while_is_waited_out_and_costs_no_row";
+fn a_run_waits_while_the_network_is_down_and_loses_no_row() {
+    let name = "network::a_run_waits_while_the_network_is_down_and_loses_no_row";
     #[expect(clippy::disallowed_methods, reason = "set by this test itself")]
     if std::env::var_os(INSIDE).is_some() {
         return cut_off();
@@ -226,10 +226,10 @@ fn a_network_that_is_down_for_a_while_is_waited_out_and_costs_no_row() {
         .env(INSIDE, "1")
         .output()
         .expect("unshare starts");
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}");
-    eprintln!("{told}");
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+    eprintln!("{printed}");
 }
 
 fn loopback(state: &str) {
@@ -265,7 +265,8 @@ fn cut_off() {
     running.wait().expect(0);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    // What was under way when it went down: at 200 calls a second and 80 ms some 16, and those that met dead connections.
+    // The calls in flight when the network went down: about 16 at 200 calls per second and 80 ms, and those that met
+    // dead connections.
     ResultsCheck { resends: 200, ..case }.check(&bench);
     let again = bench.report().items_received - 1000;
     assert!(results.iter().all(|row| row.outcome != "failed"), "{:?}", tally(&results));

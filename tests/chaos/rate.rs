@@ -24,7 +24,7 @@ fn seconds() -> u32 {
     std::env::var("IMBULK_RATE_SECONDS").map_or(SECONDS, |seconds| seconds.parse().expect("a number"))
 }
 
-/// A stand-in that answers in 10 to 20 ms.
+/// A sandbox that responds in 10 to 20 ms.
 fn bench(limit: u32) -> Bench {
     let caps = Caps::default().with_app(CAP).with(OPERATION, limit);
     Bench::with(BenchSetup { caps, latency: Duration::from_millis(10), ..BenchSetup::default() })
@@ -110,15 +110,15 @@ fn watch(bench: &Bench, time: Duration, mut meanwhile: impl FnMut()) -> Span {
 }
 
 /// A process is stopped for a while, so that calls leave and answers are read late; or killed and started again.
-fn disturb(bench: &Bench, peers: &mut [Peer], dice: &mut SmallRng) {
-    let one = dice.random_range(0..peers.len());
+fn disturb(bench: &Bench, peers: &mut [Peer], rng: &mut SmallRng) {
+    let one = rng.random_range(0..peers.len());
     let one = &mut peers[one];
     one.must_be_at_work();
-    if dice.random_bool(0.5) {
+    if rng.random_bool(0.5) {
         return one.kill_and_restart(bench);
     }
     one.running.signal(Signal::STOP);
-    let (stopped, time) = (Instant::now(), Duration::from_millis(dice.random_range(1..300)));
+    let (stopped, time) = (Instant::now(), Duration::from_millis(rng.random_range(1..300)));
     while stopped.elapsed() < time {
         bench.nap();
     }
@@ -129,7 +129,7 @@ fn disturb(bench: &Bench, peers: &mut [Peer], dice: &mut SmallRng) {
 fn one_to_eight_processes_stalled_and_killed_never_exceed_the_cap_together() {
     let seed: u64 = rand::random();
     eprintln!("seed {seed}");
-    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     let (bench, time) = (bench(CAP), Duration::from_secs(seconds().into()));
     let start = |n: usize| Peer::start(&bench, &format!("peer{n}"), &bench.endpoint(), CAP * seconds() * 2);
     let mut peers = vec![start(1)];
@@ -140,7 +140,7 @@ fn one_to_eight_processes_stalled_and_killed_never_exceed_the_cap_together() {
         if peers.len() < 8 {
             peers.push(start(peers.len() + 1));
         } else {
-            disturb(&bench, &mut peers, &mut dice);
+            disturb(&bench, &mut peers, &mut rng);
         }
     });
     peers.iter_mut().for_each(Peer::must_be_at_work);
@@ -148,7 +148,8 @@ fn one_to_eight_processes_stalled_and_killed_never_exceed_the_cap_together() {
     let report = bench.report();
     let [alone, together] = [alone, together].map(|span| span.share_of(CAP));
     eprintln!(
-        "{} calls, {} in the fullest second of {CAP}; {alone:.3} of the cap by one, {together:.3} by eight, stalled and killed",
+        "{} calls, {} in the fullest second of {CAP}; {alone:.3} of the cap by one process, {together:.3} by eight \
+         that are stalled and killed",
         report.calls, report.worst_second
     );
     assert!(report.worst_second <= CAP as usize, "{} in one second", report.worst_second);

@@ -42,7 +42,7 @@ impl Told {
 }
 
 #[test]
-fn an_outcome_that_the_server_does_not_bear_out_is_found() {
+fn an_outcome_that_the_journal_does_not_explain_is_found() {
     let operation = Command::AccountDelete;
     let told = told(operation);
     let outcomes = ["succeeded", "already_done", "rejected", "protected", "duplicate"];

@@ -35,9 +35,9 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
         let program = bench.path(&name.replace(", ", "-"));
         std::fs::copy(program::in_target(&target), &program)?;
         let place = |measure| ("build", name, "imbulk", measure);
-        bench.records.add(place("wall_s"), 0, used.wall.as_secs_f64());
-        bench.records.add(place("cpu_s"), 0, used.cpu.as_secs_f64());
-        bench.records.add(place("size_mib"), 0, mib(std::fs::metadata(&program)?.len()));
+        bench.measurements.add(place("wall_s"), 0, used.wall.as_secs_f64());
+        bench.measurements.add(place("cpu_s"), 0, used.cpu.as_secs_f64());
+        bench.measurements.add(place("size_mib"), 0, mib(std::fs::metadata(&program)?.len()));
         programs.push((name, program));
     }
     for round in 0..bench.rounds(5) {
@@ -53,7 +53,7 @@ fn load(bench: &mut Bench, (name, program): (&str, &Path), job: &Path, round: u3
     let mut command = Command::new(program);
     command.env_clear().arg("--queue").arg(queue).arg("plan").arg(job);
     let used = measure::run(command, &bench.path("load"), &[0])?;
-    bench.records.add(("build", name, "imbulk", "load_cpu_s"), round, used.cpu.as_secs_f64());
-    bench.records.add(("build", name, "imbulk", "load_wall_s"), round, used.wall.as_secs_f64());
+    bench.measurements.add(("build", name, "imbulk", "load_cpu_s"), round, used.cpu.as_secs_f64());
+    bench.measurements.add(("build", name, "imbulk", "load_wall_s"), round, used.wall.as_secs_f64());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! At the cap, and on the way there over slow connections: the sandbox counts and judges.
+//! At the cap, and on the way there over slow connections: the sandbox counts the calls and reports violations.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn at_cap(bench: &mut Bench, operation: &str, (kind, rows): (Kind, u64), round: 
     let mut command = bench.imbulk(&queue);
     command.arg("run").arg(&job).args(["--execute", "--yes"]);
     let log = bench.path("run");
-    // A line of its log a call, where there is room for what that costs.
+    // One log line per call, because the cap leaves time for it.
     let logs = operation == "friend_delete";
     if logs {
         command.arg("-vv");
@@ -43,18 +43,18 @@ fn at_cap(bench: &mut Bench, operation: &str, (kind, rows): (Kind, u64), round: 
     let place = |measure| ("cap", operation, "imbulk", measure);
     if logs {
         let allowed = calls_that_slots_allow(&std::fs::read_to_string(log.with_extension("err"))?)?;
-        bench.records.add(place("share_of_slots"), round, seen.rate() / allowed);
+        bench.measurements.add(place("share_of_slots"), round, seen.rate() / allowed);
     }
-    let Bench { records, .. } = bench;
+    let Bench { measurements, .. } = bench;
     let beside = server.cpu()?.saturating_sub(before);
-    records.add(place("server_core"), round, share(beside, seen.span()));
-    records.add(place("share_of_cap"), round, share_of_cap(&seen));
-    records.add(place("worst_second"), round, count(seen.worst_second));
-    records.add(place("throttled"), round, super::number(seen.throttled));
-    records.add(place("overlaps"), round, super::number(seen.overlaps));
+    measurements.add(place("server_core"), round, share(beside, seen.span()));
+    measurements.add(place("share_of_cap"), round, share_of_cap(&seen));
+    measurements.add(place("worst_second"), round, count(seen.worst_second));
+    measurements.add(place("throttled"), round, super::number(seen.throttled));
+    measurements.add(place("overlaps"), round, super::number(seen.overlaps));
     // All that the process took, its start and its last count included, over the time in which calls came.
-    records.add(place("core"), round, share(used.cpu, seen.span()));
-    records.add(place("peak_mib"), round, mib(used.peak));
+    measurements.add(place("core"), round, share(used.cpu, seen.span()));
+    measurements.add(place("peak_mib"), round, mib(used.peak));
     Ok(())
 }
 
@@ -73,20 +73,21 @@ pub(crate) fn latency(bench: &mut Bench) -> Fallible<()> {
         let used = send(bench, &queue, &job)?;
         let seen = server.seen()?;
         let place = |measure| ("latency", case, "imbulk", measure);
-        let Bench { records, .. } = bench;
-        records.add(place("share_of_cap"), 0, share_of_cap(&seen));
+        let Bench { measurements, .. } = bench;
+        measurements.add(place("share_of_cap"), 0, share_of_cap(&seen));
         if let Some(rate) = seen.later_rate() {
-            records.add(place("later_share_of_cap"), 0, rate / f64::from(CAP));
+            measurements.add(place("later_share_of_cap"), 0, rate / f64::from(CAP));
         }
-        records.add(place("worst_second"), 0, count(seen.worst_second));
-        records.add(place("throttled"), 0, super::number(seen.throttled));
-        records.add(place("core"), 0, share(used.cpu, seen.span()));
+        measurements.add(place("worst_second"), 0, count(seen.worst_second));
+        measurements.add(place("throttled"), 0, super::number(seen.throttled));
+        measurements.add(place("core"), 0, share(used.cpu, seen.span()));
     }
     Ok(())
 }
 
-/// A second, of as many slots as the cap. A call holds its slot for a second and its round trip, less what it took to get there, which is
-/// at least half of the shortest round trip. The log has these, in whole milliseconds.
+/// The calls per second that the slots allow. There are as many slots as the cap. A call occupies its slot for a second
+/// and its round trip, without the time that it needed to reach the server, which is at least half of the shortest
+/// round trip. The log contains the round trips in whole milliseconds.
 fn calls_that_slots_allow(log: &str) -> Fallible<f64> {
     let milliseconds = |line: &str| line.split_once(" ms=")?.1.split_whitespace().next()?.parse::<f64>().ok();
     let round_trips: Vec<f64> = log.lines().filter_map(milliseconds).collect();

@@ -21,7 +21,7 @@ fn case(bench: &mut Bench, case: &str, kind: Kind, rows: u64, rounds: u32) -> Fa
     let input = inputs::csv(&bench.work, kind, bench.rows(rows))?;
     let operation = if kind == Kind::Accounts { "account_delete" } else { "friend_delete" };
     let job = job(bench, operation, &input, NOWHERE, 200)?;
-    // Both find the file in memory, whoever comes first.
+    // Both find the file in memory, in either order.
     let size = std::io::copy(&mut std::fs::File::open(&input)?, &mut std::io::sink())?;
     for round in 0..bench.rounds(rounds) {
         let queue = bench.new_queue("load.db");
@@ -43,10 +43,10 @@ fn note(
     (file, size): (&Path, u64),
 ) -> Fallible<()> {
     let stored = std::fs::metadata(file)?.len();
-    let Bench { records, .. } = bench;
-    records.add(("load", case, who, "wall_s"), round, used.wall.as_secs_f64());
-    records.add(("load", case, who, "cpu_s"), round, used.cpu.as_secs_f64());
-    records.add(("load", case, who, "peak_mib"), round, mib(used.peak));
-    records.add(("load", case, who, "file_ratio"), round, number(stored) / number(size));
+    let Bench { measurements, .. } = bench;
+    measurements.add(("load", case, who, "wall_s"), round, used.wall.as_secs_f64());
+    measurements.add(("load", case, who, "cpu_s"), round, used.cpu.as_secs_f64());
+    measurements.add(("load", case, who, "peak_mib"), round, mib(used.peak));
+    measurements.add(("load", case, who, "file_ratio"), round, number(stored) / number(size));
     Ok(())
 }

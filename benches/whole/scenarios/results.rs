@@ -21,10 +21,10 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
         for round in 0..bench.rounds(3) {
             let used = export(bench, &queue)?;
             let place = |measure| ("results", case, "imbulk", measure);
-            let Bench { records, .. } = bench;
-            records.add(place("rows_per_s"), round, number(rows) / used.wall.as_secs_f64());
-            records.add(place("cpu_s"), round, used.cpu.as_secs_f64());
-            records.add(place("peak_mib"), round, mib(used.peak));
+            let Bench { measurements, .. } = bench;
+            measurements.add(place("rows_per_s"), round, number(rows) / used.wall.as_secs_f64());
+            measurements.add(place("cpu_s"), round, used.cpu.as_secs_f64());
+            measurements.add(place("peak_mib"), round, mib(used.peak));
         }
     }
     Ok(())

@@ -75,8 +75,8 @@ fn window(
     let first_call = Duration::from_nanos(begun.first.saturating_sub(running.started_at));
     let place = |measure| ("scale", case, "imbulk", measure);
     let calls = super::number(ended.calls - begun.calls);
-    bench.records.add(place("cpu_us_per_call"), round, used.as_secs_f64() * 1e6 / calls);
-    bench.records.add(place(first), round, first_call.as_secs_f64());
+    bench.measurements.add(place("cpu_us_per_call"), round, used.as_secs_f64() * 1e6 / calls);
+    bench.measurements.add(place(first), round, first_call.as_secs_f64());
     Ok(running)
 }
 
@@ -84,7 +84,7 @@ fn status(bench: &mut Bench, queue: &Path, round: u32) -> Fallible<()> {
     let mut command = bench.imbulk(queue);
     command.arg("status");
     let used = measure::run(command, &bench.path("status"), &[0])?;
-    bench.records.add(("scale", "10 M", "imbulk", "status_ms"), round, used.wall.as_secs_f64() * 1e3);
+    bench.measurements.add(("scale", "10 M", "imbulk", "status_ms"), round, used.wall.as_secs_f64() * 1e3);
     Ok(())
 }
 

@@ -18,8 +18,8 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
         help.arg("--help");
         let used = measure::run(help, &bench.path("help"), &[0])?;
         let place = |measure| ("start", "--help", "imbulk", measure);
-        bench.records.add(place("wall_ms"), round, used.wall.as_secs_f64() * 1e3);
-        bench.records.add(place("peak_mib"), round, mib(used.peak));
+        bench.measurements.add(place("wall_ms"), round, used.wall.as_secs_f64() * 1e3);
+        bench.measurements.add(place("peak_mib"), round, mib(used.peak));
     }
     let server = Server::start(Manner::Sandbox { cap: 200, latency: ROUND_TRIP, slow: 0.0 })?;
     let job = job(bench, "account_delete", &input, &server.endpoint, 200)?;
@@ -28,8 +28,8 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
         let used = super::send(bench, &queue, &job)?;
         let beyond = used.wall.saturating_sub(ROUND_TRIP);
         let place = |measure| ("start", "100 rows", "imbulk", measure);
-        bench.records.add(place("wall_ms"), round, used.wall.as_secs_f64() * 1e3);
-        bench.records.add(place("beyond_ms"), round, beyond.as_secs_f64() * 1e3);
+        bench.measurements.add(place("wall_ms"), round, used.wall.as_secs_f64() * 1e3);
+        bench.measurements.add(place("beyond_ms"), round, beyond.as_secs_f64() * 1e3);
     }
     Ok(())
 }

@@ -117,22 +117,22 @@ fn lines(path: &Path) -> Fallible<u64> {
     Ok(BufReader::new(File::open(path)?).lines().count() as u64)
 }
 
-/// From the file to the results, all told.
+/// From the input file to the results file.
 fn whole_job(bench: &mut Bench, who: &str, round: u32, (wall, cpu): (Duration, Duration)) {
-    bench.records.add(("uncapped", "whole job", who, "wall_s"), round, wall.as_secs_f64());
-    bench.records.add(("uncapped", "whole job", who, "cpu_s"), round, cpu.as_secs_f64());
+    bench.measurements.add(("uncapped", "whole job", who, "wall_s"), round, wall.as_secs_f64());
+    bench.measurements.add(("uncapped", "whole job", who, "cpu_s"), round, cpu.as_secs_f64());
 }
 
 fn note(bench: &mut Bench, (case, who): (&str, &str), round: u32, (used, seen, beside): (Usage, &Seen, Duration)) {
     let place = |measure| ("uncapped", case, who, measure);
     let per = |count: u64| used.cpu.as_secs_f64() * 1e6 / number(count);
-    let Bench { records, .. } = bench;
-    records.add(place("items_per_s"), round, seen.items_rate());
-    records.add(place("calls_per_s"), round, seen.rate());
-    records.add(place("cpu_us_per_item"), round, per(seen.items));
-    records.add(place("cpu_us_per_call"), round, per(seen.calls));
-    records.add(place("peak_mib"), round, mib(used.peak));
-    records.add(place("wall_s"), round, used.wall.as_secs_f64());
-    records.add(place("core"), round, share(used.cpu, used.wall));
-    records.add(place("server_core"), round, share(beside, seen.span()));
+    let Bench { measurements, .. } = bench;
+    measurements.add(place("items_per_s"), round, seen.items_rate());
+    measurements.add(place("calls_per_s"), round, seen.rate());
+    measurements.add(place("cpu_us_per_item"), round, per(seen.items));
+    measurements.add(place("cpu_us_per_call"), round, per(seen.calls));
+    measurements.add(place("peak_mib"), round, mib(used.peak));
+    measurements.add(place("wall_s"), round, used.wall.as_secs_f64());
+    measurements.add(place("core"), round, share(used.cpu, used.wall));
+    measurements.add(place("server_core"), round, share(beside, seen.span()));
 }

@@ -18,7 +18,7 @@ const IN_FLIGHT: u64 = 2;
 /// Items of an account_delete.
 const ITEMS: u64 = 100;
 
-/// A run whose queue lies on a small disk.
+/// A run whose queue is on a small disk.
 struct Small {
     bench: Bench,
     namespace: MountNamespace,
@@ -86,9 +86,9 @@ impl Small {
         rows::parse(&self.start(&["results", "job"]).wait().expect(0).stdout)
     }
 
-    /// The run is at its end, and at most so many items came in twice.
+    /// The run is complete, and the sandbox received at most this number of items twice.
     #[track_caller]
-    fn judge(&self, resends: u64) {
+    fn check(&self, resends: u64) {
         let results = self.results();
         let case = ResultsCheck::clean(&self.bench, Command::AccountDelete, &self.asked, &results);
         ResultsCheck { resends, protected: Vec::new(), ..case }.check(&self.bench);
@@ -116,11 +116,11 @@ fn a_disk_that_is_full_while_loading_sends_nothing_and_the_next_run_loads_again(
     assert_eq!(small.bench.report().calls, 0);
     small.resize("64m");
     small.run().expect(0);
-    small.judge(0);
+    small.check(0);
 }
 
 #[test]
-fn a_disk_that_takes_no_more_rows_that_wait_sends_nothing_and_leaves_nothing_behind() {
+fn a_disk_that_is_full_while_rows_are_spilled_sends_nothing_and_leaves_no_file() {
     if !requirements::are_met("full disk", NEEDS) {
         return;
     }
@@ -159,12 +159,12 @@ fn a_run_stops_before_its_disk_is_full_so_that_nothing_in_flight_is_in_doubt() {
         };
         end.expect(0);
         assert!(stops > 0, "{size} MB were enough");
-        small.judge(0);
+        small.check(0);
     }
 }
 
 #[test]
-fn a_disk_that_somebody_else_fills_at_once_costs_no_more_than_asking_again() {
+fn a_disk_that_another_process_fills_costs_no_more_than_repetitions() {
     if !requirements::are_met("full disk", NEEDS) {
         return;
     }
@@ -181,11 +181,11 @@ fn a_disk_that_somebody_else_fills_at_once_costs_no_more_than_asking_again() {
     assert_eq!(small.bench.report().calls, calls, "nothing is sent that can't be recorded");
     small.free();
     small.run().expect(0);
-    small.judge(IN_FLIGHT * ITEMS);
+    small.check(IN_FLIGHT * ITEMS);
 }
 
 #[test]
-fn results_that_find_no_room_leave_the_old_file_and_no_half_one() {
+fn results_on_a_full_disk_leave_the_old_file_and_no_partial_one() {
     if !requirements::are_met("full disk", NEEDS) {
         return;
     }
@@ -208,5 +208,5 @@ fn results_that_find_no_room_leave_the_old_file_and_no_half_one() {
     small.free();
     small.start(&output).wait().expect(0);
     small.namespace.sh(&format!("test $(wc -l < {at}) = 20001"));
-    small.judge(0);
+    small.check(0);
 }

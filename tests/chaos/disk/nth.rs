@@ -200,7 +200,7 @@ fn wanted() -> usize {
 }
 
 #[test]
-fn whatever_call_on_the_disk_fails_nothing_is_lost_and_the_next_run_goes_on() {
+fn if_any_file_operation_fails_nothing_is_lost_and_the_next_run_continues() {
     if !requirements::are_met("I/O errors", NEEDS) {
         return;
     }

@@ -1,4 +1,4 @@
-//! What the fuzz targets hunt for is held against their seeds in every test run. Bytes that once broke something are seeds.
+//! Every test run checks the properties of the fuzz targets on their seeds. Bytes that once broke something are seeds.
 
 use std::fs;
 use std::path::Path;

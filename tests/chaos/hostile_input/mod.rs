@@ -28,7 +28,7 @@ use imbulk_testkit::{Bench, ProgramOutput};
 const FILES: usize = 1000;
 /// What any file may cost of the processor's time; what else the machine does meanwhile does not count.
 const SLOWEST: Duration = Duration::from_secs(1);
-/// Every so many files goes through the whole program, too. No divisor of the number of kinds.
+/// One in this number of files also goes through the whole program. It does not divide the number of kinds.
 const SAMPLE: usize = 17;
 /// What the program may take, whatever the file unpacks to.
 const MEMORY_KIB: u64 = 200 << 10;
@@ -40,7 +40,7 @@ struct Made {
     counts: Counts,
 }
 
-#[expect(clippy::disallowed_methods, reason = "whoever runs the tests says how many files, or which ones")]
+#[expect(clippy::disallowed_methods, reason = "the environment sets the number of files, or selects some")]
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
@@ -59,13 +59,13 @@ fn put(folder: &Path, file: &Hostile) -> PathBuf {
     // One of these is there from the file before.
     let _gone = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
     match &file.content {
-        Content::Bytes(bytes) => fs::write(&path, bytes).expect("room"),
-        Content::Folder => fs::create_dir(&path).expect("room"),
+        Content::Bytes(bytes) => fs::write(&path, bytes).expect("the disk has space"),
+        Content::Folder => fs::create_dir(&path).expect("the disk has space"),
         Content::Nothing => {}
-        Content::BrokenLink => std::os::unix::fs::symlink("nowhere", &path).expect("room"),
-        Content::Socket => drop(std::os::unix::net::UnixListener::bind(&path).expect("room")),
+        Content::BrokenLink => std::os::unix::fs::symlink("nowhere", &path).expect("the disk has space"),
+        Content::Socket => drop(std::os::unix::net::UnixListener::bind(&path).expect("the disk has space")),
         Content::Pipe(bytes) => {
-            mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("room");
+            mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("the disk has space");
             let (path, bytes) = (path.clone(), bytes.clone());
             std::thread::spawn(move || fs::File::options().write(true).open(path)?.write_all(&bytes));
         }
@@ -106,11 +106,11 @@ fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
         match row {
             Ok(row) => {
                 good.push((row.line, String::from_utf8(row.account.to_vec()).expect("ids are text")));
-                intake.row(0, row).expect("room");
+                intake.row(0, row).expect("the disk has space");
             }
             Err(row) => {
                 bad.push(row.clone());
-                intake.bad(0, row).expect("room");
+                intake.bad(0, row).expect("the disk has space");
             }
         }
         ControlFlow::Continue(())
@@ -167,7 +167,7 @@ fn processor_time() -> Duration {
 }
 
 #[test]
-fn a_thousand_malformed_files_cost_no_good_row_and_every_bad_one_has_its_place_and_reason() {
+fn a_thousand_malformed_files_cost_no_valid_row_and_each_bad_row_has_its_place_and_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut slowest = (Duration::ZERO, String::new());
     let (mut rows, mut rejected, mut refused) = (0, 0, 0);
@@ -191,12 +191,12 @@ fn a_thousand_malformed_files_cost_no_good_row_and_every_bad_one_has_its_place_a
 }
 
 #[test]
-fn a_lost_row_a_made_up_one_and_a_wrong_place_are_seen() {
+fn a_lost_row_an_invented_row_and_a_wrong_place_are_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let both = |file: &Hostile| matches!(&file.expect, Expect::Exactly(good, bad) if good.len() > 1 && bad.len() > 1);
     let file = (0..100).map(|number| files::file(1, number)).find(both).expect("one with good and bad rows");
     let path = put(folder.path(), &file);
-    let lies: [fn(&mut Made); 6] = [
+    let changes: [fn(&mut Made); 6] = [
         |made| drop(made.good.remove(0)),
         |made| made.good.push((99, "made_up".to_owned())),
         |made| drop(made.bad.pop()),
@@ -204,11 +204,11 @@ fn a_lost_row_a_made_up_one_and_a_wrong_place_are_seen() {
         |made| made.bad[0].column = Some("To_Account".to_owned()),
         |made| made.bad[0].reason.clear(),
     ];
-    for (number, lie) in lies.iter().enumerate() {
+    for (number, change) in changes.iter().enumerate() {
         let mut made = read(&path, &file);
         assert_eq!(complaints(&file, &path, &made), [""; 0]);
-        made.as_mut().map(lie).expect("it can be read");
-        assert_ne!(complaints(&file, &path, &made), [""; 0], "lie {number}");
+        made.as_mut().map(change).expect("it can be read");
+        assert_ne!(complaints(&file, &path, &made), [""; 0], "change {number}");
     }
 }
 
@@ -221,7 +221,8 @@ fn job(file: &Hostile) -> String {
     };
     let options = if *operation == "friend_delete" { "[options]\ndelete_type = \"single\"\n" } else { "" };
     format!(
-        "name = \"job\"\noperation = {operation:?}\nguard.max_rejected = 1\n[input]\npath = {name:?}\nencoding = {encoding:?}\n{options}"
+        "name = \"job\"\noperation = {operation:?}\nguard.max_rejected = 1\n[input]\npath = {name:?}\n\
+         encoding = {encoding:?}\n{options}"
     )
 }
 
@@ -240,7 +241,7 @@ fn plan(bench: &Bench, queue: &str) -> (ProgramOutput, u64) {
 }
 
 #[test]
-fn the_program_plans_or_refuses_malformed_files_within_its_memory() {
+fn the_program_plans_or_refuses_malformed_files_within_its_memory_limit() {
     let mut most = (0, String::new());
     for (what, file) in hostile_files().step_by(SAMPLE) {
         let bench = Bench::new();
@@ -259,7 +260,7 @@ fn the_program_plans_or_refuses_malformed_files_within_its_memory() {
 }
 
 #[test]
-fn the_words_of_a_file_do_not_steer_the_terminal() {
+fn texts_of_a_file_do_not_control_the_terminal() {
     let bench = Bench::new();
     let escape = "\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\u{85}";
     let csv = format!("UserID,note\n{escape},x\na{escape},x\ngood,{escape}\n\"two\n{escape}\",x\n");

@@ -12,7 +12,7 @@ use imbulk_testkit::Bench;
 use imbulk_testkit::http::response;
 use imbulk_testkit::rows::{InputRow, ResultRow, csv, parse, tally};
 
-/// So many accounts with so many friends each.
+/// This number of accounts, each with this number of friends.
 fn pairs(accounts: usize, friends: usize) -> Vec<InputRow> {
     let of = |n| (0..friends).map(move |m| InputRow::pair(&format!("user-{n}"), &format!("friend-{m}")));
     (0..accounts).flat_map(of).collect()
@@ -22,7 +22,7 @@ fn not_a_friend(ask: &Ask) -> Vec<Step> {
     vec![Step::Write(ok(&all(&ask.to, NOT_A_FRIEND)))]
 }
 
-/// Statuses of which the documents say that nothing of the job can succeed, and what stands in their heads.
+/// Statuses after which, according to the documents, no call of the job can succeed, with their headers.
 const HALTING: [(&str, &str); 15] = [
     ("101 Switching Protocols", "Connection: upgrade\r\nUpgrade: websocket\r\n"),
     ("201 Created", ""),
@@ -42,7 +42,7 @@ const HALTING: [(&str, &str); 15] = [
 ];
 
 #[test]
-fn a_status_that_the_api_never_sends_halts_and_leaves_all_rows_as_they_were() {
+fn a_status_that_the_api_never_sends_halts_the_run_and_leaves_all_rows_pending() {
     let elsewhere = Server::start(Door::Open, nice);
     std::thread::scope(|scope| {
         for cases in HALTING.chunks(HALTING.len() / 4) {
@@ -108,13 +108,13 @@ fn meet(door: Door) -> usize {
 }
 
 #[test]
-fn a_request_that_was_taken_in_part_is_in_doubt_and_one_whose_connection_never_stood_was_not_sent() {
+fn a_partly_received_request_is_in_doubt_and_one_without_a_connection_was_not_sent() {
     std::thread::scope(|scope| {
         let in_part = [1, 100, 5000].map(Door::ResetAfter).into_iter().chain([Door::SilentAfter(5000), Door::Silent]);
         for door in in_part {
             scope.spawn(move || assert_eq!(meet(door), 3000, "{door:?}"));
         }
-        // Which of the two it was, the client's kernel alone knows: the end of the connection or the first byte came first.
+        // Only the client's kernel knows whether the end of the connection or the first byte came first.
         for door in [Door::Close, Door::Reset, Door::Early] {
             scope.spawn(move || eprintln!("{door:?}: {} of 3000 in doubt", meet(door)));
         }
@@ -122,7 +122,7 @@ fn a_request_that_was_taken_in_part_is_in_doubt_and_one_whose_connection_never_s
 }
 
 #[test]
-fn a_refused_connection_is_waited_out_and_counts_as_not_sent() {
+fn a_run_waits_after_refused_connections_and_counts_them_as_not_sent() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("it is bound").port()
@@ -151,7 +151,7 @@ fn a_refused_connection_is_waited_out_and_counts_as_not_sent() {
 
 /// The server ends every third connection at the moment that the next request comes in on it.
 #[test]
-fn a_connection_that_is_closed_as_the_next_request_sets_out_never_sends_one_twice_unasked() {
+fn a_connection_that_closes_as_a_request_is_sent_never_repeats_the_request_silently() {
     let calls = std::sync::atomic::AtomicUsize::new(0);
     let server = Server::start(Door::Open, move |ask| {
         let races = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(3);
@@ -181,7 +181,7 @@ fn assert_harmless(what: &str, text: &str) {
 }
 
 #[test]
-fn what_the_server_says_stays_in_its_line_and_comes_out_of_the_results_as_it_was() {
+fn texts_of_the_server_stay_in_their_line_and_are_unchanged_in_the_results() {
     let says = |code: i64, words: &str| {
         let body = json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": words});
         vec![Step::Write(ok(&body))]

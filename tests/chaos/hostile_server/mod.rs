@@ -14,13 +14,14 @@ use imbulk_sandbox::Command;
 use imbulk_testkit::rows::{InputRow, ResultRow, csv, shuffle, tally};
 use imbulk_testkit::{Bench, JobFile, ProgramOutput, RunningProgram};
 use server::{Ask, Door, Seen, Server, Step};
-use table::{Fate, MODES, all, ok};
+use table::{Effect, MODES, all, ok};
 
-/// "Not a friend": a second attempt that is answered so `succeeded` where the first left a doubt, else it is `already_done`.
+/// "Not a friend". As the response to a second attempt it means `succeeded` if the first attempt left a doubt, and
+/// `already_done` otherwise.
 const NOT_A_FRIEND: i64 = 31704;
 /// Accounts to which the server is nice: they show that the others' trouble is not theirs.
 const NICE: usize = 800;
-/// The longest exchange, by the documentation of `EXCHANGE_TIMEOUT`.
+/// The longest call, by the documentation of `CALL_TIMEOUT`.
 const TIME_OUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 1 << 20;
@@ -51,7 +52,8 @@ fn job(server: &Server, max_attempts: u32) -> JobFile {
         .with("input", "unusual_ids", "\"allow\"")
 }
 
-/// [`play`], again where this machine itself stood still for a good part of a time-out: that says nothing of the client.
+/// [`play`], repeated if the machine itself paused for a large part of a timeout, because that proves nothing about the
+/// client.
 fn play_steadily(server: impl Fn() -> Server, asked: &[InputRow], max_attempts: u32) -> Played {
     let mut played = play(&server(), asked, max_attempts);
     for _ in 0..4 {
@@ -119,7 +121,7 @@ fn nice(ask: &Ask) -> Vec<Step> {
 
 /// Three runs of the same rows, played side by side: they mostly wait.
 struct All {
-    /// Every mode at every call, and one attempt: what it comes to when nothing else is heard.
+    /// Every mode at every call, and one attempt: the outcome when no other response arrives.
     for_ever: Played,
     /// Every mode once: what it leaves behind for the second attempt.
     once: Played,
@@ -138,13 +140,13 @@ static ALL: LazyLock<All> = LazyLock::new(|| {
 });
 
 /// What a row comes to, if its account is played a mode for ever.
-fn for_ever(fate: Fate) -> (&'static str, Option<i64>, u32) {
-    match fate {
-        Fate::Succeeded => ("succeeded", None, 1),
-        Fate::AlreadyDone => ("already_done", Some(NOT_A_FRIEND), 1),
-        Fate::Failed(code) | Fate::Refused(code) | Fate::TimedOut(code) => ("failed", Some(code), 1),
-        Fate::InDoubt => ("in_doubt", None, 1),
-        Fate::TwoCodes(code) => ("in_doubt", Some(code), 1),
+fn for_ever(effect: Effect) -> (&'static str, Option<i64>, u32) {
+    match effect {
+        Effect::Succeeded => ("succeeded", None, 1),
+        Effect::AlreadyDone => ("already_done", Some(NOT_A_FRIEND), 1),
+        Effect::Failed(code) | Effect::Refused(code) | Effect::TimedOut(code) => ("failed", Some(code), 1),
+        Effect::InDoubt => ("in_doubt", None, 1),
+        Effect::TwoCodes(code) => ("in_doubt", Some(code), 1),
     }
 }
 
@@ -154,31 +156,31 @@ fn leaves_a_part(code: i64) -> bool {
 }
 
 /// What it comes to if the second attempt hears that the state asked for is there.
-fn once(fate: Fate) -> (&'static str, Option<i64>, u32) {
-    match fate {
-        Fate::Succeeded | Fate::AlreadyDone | Fate::Failed(_) => for_ever(fate),
-        Fate::Refused(code) | Fate::TwoCodes(code) if leaves_a_part(code) => ("in_doubt", Some(NOT_A_FRIEND), 2),
-        Fate::Refused(_) => ("already_done", Some(NOT_A_FRIEND), 2),
-        Fate::TimedOut(_) | Fate::InDoubt | Fate::TwoCodes(_) => ("succeeded", Some(NOT_A_FRIEND), 2),
+fn once(effect: Effect) -> (&'static str, Option<i64>, u32) {
+    match effect {
+        Effect::Succeeded | Effect::AlreadyDone | Effect::Failed(_) => for_ever(effect),
+        Effect::Refused(code) | Effect::TwoCodes(code) if leaves_a_part(code) => ("in_doubt", Some(NOT_A_FRIEND), 2),
+        Effect::Refused(_) => ("already_done", Some(NOT_A_FRIEND), 2),
+        Effect::TimedOut(_) | Effect::InDoubt | Effect::TwoCodes(_) => ("succeeded", Some(NOT_A_FRIEND), 2),
     }
 }
 
-fn assert_classes(played: &Played, expected: fn(Fate) -> (&'static str, Option<i64>, u32)) {
+fn assert_classes(played: &Played, expected: fn(Effect) -> (&'static str, Option<i64>, u32)) {
     assert_eq!(played.output.code, 3, "{:#?}", played.output);
     let mut wrong = Vec::new();
     for mode in MODES.iter() {
         let rows: Vec<&ResultRow> = played.rows.iter().filter(|row| row.from.as_deref() == Some(mode.name)).collect();
         assert_eq!(rows.len(), 3, "{}", mode.name);
-        for (row, fate) in rows.iter().zip(mode.fates) {
+        for (row, effect) in rows.iter().zip(mode.effects) {
             let found = (row.outcome.as_str(), row.code, row.attempts);
-            if found != expected(fate) {
-                wrong.push(format!("{}: {:?} instead of {:?}: {}", mode.name, found, expected(fate), row.reason));
+            if found != expected(effect) {
+                wrong.push(format!("{}: {:?} instead of {:?}: {}", mode.name, found, expected(effect), row.reason));
             }
         }
         let attempts = rows.iter().map(|row| row.attempts as usize).max();
         let arrived = played.seen.calls.get(mode.name).copied();
         // Parts of one call are calls of their own from then on.
-        let parts = mode.fates.iter().filter(|fate| expected(**fate).2 > 1).count().max(1);
+        let parts = mode.effects.iter().filter(|effect| expected(**effect).2 > 1).count().max(1);
         if arrived < attempts || arrived > attempts.map(|attempts| attempts * parts) {
             wrong.push(format!("{}: {arrived:?} calls arrived for {attempts:?} attempts", mode.name));
         }
@@ -192,13 +194,13 @@ fn assert_classes(played: &Played, expected: fn(Fate) -> (&'static str, Option<i
 }
 
 #[test]
-fn every_mode_lands_in_its_class_and_leaves_a_doubt_just_where_it_is_documented() {
+fn every_mode_has_its_documented_outcome_and_leaves_a_doubt_only_where_documented() {
     assert_classes(&ALL.for_ever, for_ever);
     assert_classes(&ALL.once, once);
 }
 
 #[test]
-fn no_exchange_outlasts_its_time_by_a_second() {
+fn no_call_exceeds_its_time_limit_by_a_second() {
     let mut longest = (Duration::ZERO, String::new());
     for played in [&ALL.for_ever, &ALL.once] {
         for (mode, waited) in &played.seen.waits {
@@ -206,18 +208,18 @@ fn no_exchange_outlasts_its_time_by_a_second() {
             assert!(*waited <= most, "{mode}: {waited:?}, on a machine that lags {:?}", played.lag);
             longest = longest.max((*waited, mode.clone()));
         }
-        // The clock of this test is one: whoever is kept waiting waits as long as agreed.
+        // This test has one clock: a client that waits, waits as long as agreed.
         let silent = played.seen.waits.iter().filter(|(mode, _)| mode.starts_with("silence"));
         assert_eq!(silent.filter(|(_, waited)| *waited + played.lag * 2 >= TIME_OUT / 2).count(), 4);
     }
     eprintln!(
-        "{} exchanges given up, the longest after {longest:?}",
+        "{} calls given up, the longest after {longest:?}",
         ALL.for_ever.seen.waits.len() + ALL.once.seen.waits.len()
     );
 }
 
 #[test]
-fn of_an_answer_without_end_a_mebibyte_is_read() {
+fn at_most_a_mebibyte_of_an_endless_response_is_read() {
     for played in [&ALL.for_ever, &ALL.once] {
         assert!(played.seen.taken.len() >= 13, "{:?}", played.seen.taken);
         for (mode, taken) in &played.seen.taken {
@@ -232,12 +234,12 @@ fn of_an_answer_without_end_a_mebibyte_is_read() {
 }
 
 #[test]
-fn memory_stays_as_it_is_with_a_server_that_keeps_the_rules() {
+fn a_hostile_server_costs_no_more_memory_than_a_correct_one() {
     let heaven = ALL.heaven.peak;
     assert_eq!(tally(&ALL.heaven.rows), [("succeeded", asked().len())].into());
     for (name, hell) in [("for ever", ALL.for_ever.peak), ("once", ALL.once.peak)] {
         eprintln!("{} modes {name}: {hell} KiB at most, with a nice server {heaven} KiB", MODES.len());
-        // Some twenty answers of a mebibyte at once, as buffers grow. A run that is soon over may end before it was last looked
+        // About twenty responses of a mebibyte at once, as buffers grow. A short run may end before it was last looked
         // at; then its peak is that of any start.
         let most = 3 * heaven.max(ANY_START);
         assert!(heaven > 1000 && hell <= most, "{name}: {hell} KiB at most, with a nice server {heaven} KiB");

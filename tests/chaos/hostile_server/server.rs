@@ -51,9 +51,9 @@ pub(super) enum Door {
     Close,
     /// Nothing is ever read.
     Silent,
-    /// So many bytes are read, then RST.
+    /// Reads this number of bytes, then sends RST.
     ResetAfter(usize),
-    /// So many bytes are read, then nothing.
+    /// Reads this number of bytes, then nothing.
     SilentAfter(usize),
     /// An answer before the request.
     Early,
@@ -96,7 +96,7 @@ impl Server {
         Self::start_at(0, (door, usize::MAX), script)
     }
 
-    /// The same at this port, and so many connections meet the door; the others find it open.
+    /// Starts the server at this port. The first `times` connections meet the door; the others find it open.
     pub(super) fn start_at(
         port: u16,
         (door, times): (Door, usize),
@@ -117,16 +117,16 @@ impl Server {
                 seen.lag = seen.lag.max(begun.elapsed().saturating_sub(NAP));
             }
         });
-        let of_task = Arc::clone(&shared);
+        let of_listener = Arc::clone(&shared);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let connections = {
-                    let mut seen = of_task.seen();
+                    let mut seen = of_listener.seen();
                     seen.connections += 1;
                     seen.connections
                 };
                 let door = if connections <= times { door } else { Door::Open };
-                tokio::spawn(converse(stream, door, Arc::clone(&of_task)));
+                tokio::spawn(converse(stream, door, Arc::clone(&of_listener)));
             }
         });
         Self { address, shared, _runtime: runtime }

@@ -1,4 +1,4 @@
-//! The modes, and the class that each of them lands in by docs/reference/api.md, `imbulk explain` and decision 0005.
+//! The modes, and the class of each according to docs/reference/api.md, `imbulk explain` and decision 0005.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -10,44 +10,44 @@ use serde_json::{Value, json};
 use super::server::{Ask, Script, Step};
 use imbulk_testkit::http::response;
 
-/// What becomes of an item of a call that is answered so.
+/// The effect of a response on an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Fate {
+pub(super) enum Effect {
     Succeeded,
     AlreadyDone,
-    /// The API's final no.
+    /// The API refused it permanently.
     Failed(i64),
-    /// Again, and the server says that it did nothing.
+    /// It is sent again. The server says that it did nothing.
     Refused(i64),
-    /// Again, and the server says that it does not know.
+    /// It is sent again. The server says that it does not know.
     TimedOut(i64),
-    /// Again, in doubt.
+    /// It is sent again, in doubt.
     InDoubt,
-    /// Again, in doubt, with this code beside code 0.
+    /// It is sent again, in doubt, with this code beside code 0.
     TwoCodes(i64),
 }
 
-/// A way to misbehave, by the `From_Account` that it is played to.
+/// A way to misbehave. It is used for the calls with its name as `From_Account`.
 pub(super) struct Mode {
     pub(super) name: &'static str,
     /// Of the first, the second and the third item of the call.
-    pub(super) fates: [Fate; 3],
+    pub(super) effects: [Effect; 3],
     pub(super) play: Box<Script>,
 }
 
-/// How a connection ends, if it does.
-type Ending = fn() -> Option<Step>;
+/// The last step of a connection, if it ends.
+type NextStep = fn() -> Option<Step>;
 
 const MIB: usize = 1 << 20;
-const DOUBT: [Fate; 3] = [Fate::InDoubt; 3];
-const FINE: [Fate; 3] = [Fate::Succeeded; 3];
+const DOUBT: [Effect; 3] = [Effect::InDoubt; 3];
+const FINE: [Effect; 3] = [Effect::Succeeded; 3];
 
-fn mode(name: &'static str, fates: [Fate; 3], play: impl Fn(&Ask) -> Vec<Step> + Send + Sync + 'static) -> Mode {
-    Mode { name, fates, play: Box::new(play) }
+fn mode(name: &'static str, effects: [Effect; 3], play: impl Fn(&Ask) -> Vec<Step> + Send + Sync + 'static) -> Mode {
+    Mode { name, effects, play: Box::new(play) }
 }
 
 /// Sends these bytes, and then does that.
-fn wire(name: &'static str, bytes: impl Into<Vec<u8>>, then: Ending) -> Mode {
+fn wire(name: &'static str, bytes: impl Into<Vec<u8>>, then: NextStep) -> Mode {
     let bytes = bytes.into();
     mode(name, DOUBT, move |_| [Step::Write(bytes.clone())].into_iter().chain(then()).collect())
 }
@@ -57,9 +57,9 @@ fn flood(name: &'static str, head: &'static str, unit: &'static [u8]) -> Mode {
 }
 
 /// A whole answer with this status and this body.
-fn page(name: &'static str, fates: [Fate; 3], status: &'static str, body: impl Into<Vec<u8>>) -> Mode {
+fn page(name: &'static str, effects: [Effect; 3], status: &'static str, body: impl Into<Vec<u8>>) -> Mode {
     let body = body.into();
-    mode(name, fates, move |_| vec![Step::Write(response(status, "", &body))])
+    mode(name, effects, move |_| vec![Step::Write(response(status, "", &body))])
 }
 
 /// A body with status 200 that is no answer of the API.
@@ -67,9 +67,9 @@ fn unreadable(name: &'static str, body: impl Into<Vec<u8>>) -> Mode {
     page(name, DOUBT, "200 OK", body)
 }
 
-/// A body that starts as the API's, told of the three items.
-fn body(name: &'static str, fates: [Fate; 3], body: fn(&[String]) -> Value) -> Mode {
-    mode(name, fates, move |ask| vec![Step::Write(ok(&body(&ask.to)))])
+/// A body with the API's usual start, made from the three items.
+fn body(name: &'static str, effects: [Effect; 3], body: fn(&[String]) -> Value) -> Mode {
+    mode(name, effects, move |ask| vec![Step::Write(ok(&body(&ask.to)))])
 }
 
 /// An HTTP answer with this JSON.
@@ -80,7 +80,8 @@ pub(super) fn ok(body: &Value) -> Vec<u8> {
 /// The API's answer with a code for each item.
 pub(super) fn items(items: &[(&str, i64)]) -> Value {
     let item = |(id, code): &(&str, i64)| json!({"To_Account": id, "ResultCode": code, "ResultInfo": "r"});
-    json!({"ActionStatus": "OK", "ErrorCode": 0, "ErrorInfo": "", "ResultItem": items.iter().map(item).collect::<Vec<_>>()})
+    let items: Vec<Value> = items.iter().map(item).collect();
+    json!({"ActionStatus": "OK", "ErrorCode": 0, "ErrorInfo": "", "ResultItem": items})
 }
 
 /// The same code for each of them.
@@ -90,16 +91,26 @@ pub(super) fn all(ids: &[String], code: i64) -> Value {
 
 /// All modes that a run survives. Made once: packing what unpacks to hundreds of mebibytes takes its time.
 pub(super) static MODES: LazyLock<Vec<Mode>> = LazyLock::new(|| {
-    [broken_off(), slow(), without_end(), not_http(), statuses(), not_the_api(), wrong_types(), of_items()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        broken_off(),
+        slow(),
+        without_end(),
+        not_http(),
+        statuses(),
+        not_the_api(),
+        wrong_types(),
+        lists_of_items(),
+        item_codes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 });
 
 fn broken_off() -> Vec<Mode> {
     const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n";
     let whole = format!("{HEAD}\r\n{{\"ErrorCode\":0");
-    let ends: [(Ending, [&str; 4]); 2] = [
+    let ends: [(NextStep, [&str; 4]); 2] = [
         (|| Some(Step::Reset), ["reset-no-answer", "reset-in-head", "reset-after-head", "reset-in-body"]),
         (|| Some(Step::Close), ["close-no-answer", "close-in-head", "close-after-head", "close-in-body"]),
     ];
@@ -162,7 +173,7 @@ fn without_end() -> Vec<Mode> {
 
 fn not_http() -> Vec<Mode> {
     let close = || Some(Step::Close);
-    let lies = |name, headers: &str| wire(name, format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{{}}"), close);
+    let malformed = |name, headers: &str| wire(name, format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{{}}"), close);
     vec![
         wire("ssh", "SSH-2.0-OpenSSH_9.6\r\n\r\n", close),
         wire("http-2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", close),
@@ -172,13 +183,13 @@ fn not_http() -> Vec<Mode> {
         wire("only-the-body", "{\"ErrorCode\":0}", close),
         wire("status-word", "HTTP/1.1 OK\r\n\r\n", close),
         wire("http-9", "HTTP/9.9 200 OK\r\nContent-Length: 0\r\n\r\n", close),
-        lies("two-lengths", "Content-Length: 2\r\nContent-Length: 3"),
-        lies("length-below-0", "Content-Length: -2"),
-        lies("length-beyond-64-bits", "Content-Length: 99999999999999999999999"),
-        lies("length-is-a-word", "Content-Length: two"),
-        lies("chunks-of-no-number", "Transfer-Encoding: chunked"),
-        lies("nul-in-a-header", "X-\0: y"),
-        lies("line-without-colon", "what is this"),
+        malformed("two-lengths", "Content-Length: 2\r\nContent-Length: 3"),
+        malformed("length-below-0", "Content-Length: -2"),
+        malformed("length-beyond-64-bits", "Content-Length: 99999999999999999999999"),
+        malformed("length-is-a-word", "Content-Length: two"),
+        malformed("chunks-of-no-number", "Transfer-Encoding: chunked"),
+        malformed("nul-in-a-header", "X-\0: y"),
+        malformed("line-without-colon", "what is this"),
         // What comes after an answer must never be read as the answer to the next call.
         mode("answer-and-another", FINE, |ask| {
             let no = json!({"ActionStatus": "FAIL", "ErrorCode": 30003, "ErrorInfo": "meant for nobody"});
@@ -268,8 +279,9 @@ fn wrong_types() -> Vec<Mode> {
     ]
 }
 
-fn of_items() -> Vec<Mode> {
-    use Fate::{AlreadyDone, Failed, InDoubt, Refused, Succeeded, TimedOut, TwoCodes};
+/// Lists that lack items, repeat them, or contain others.
+fn lists_of_items() -> Vec<Mode> {
+    use Effect::{InDoubt, Succeeded, TwoCodes};
     vec![
         body("missing-one", [Succeeded, InDoubt, Succeeded], |to| items(&[(&to[0], 0), (&to[2], 0)])),
         body("missing-all", DOUBT, |_| items(&[])),
@@ -304,6 +316,13 @@ fn of_items() -> Vec<Mode> {
         body("thrice-with-two-codes", [TwoCodes(30003), Succeeded, Succeeded], |to| {
             items(&[(&to[0], 0), (&to[0], 30003), (&to[0], 0), (&to[1], 0), (&to[2], 0)])
         }),
+    ]
+}
+
+/// Codes of items and of whole batches.
+fn item_codes() -> Vec<Mode> {
+    use Effect::{AlreadyDone, Failed, InDoubt, Refused, Succeeded, TimedOut};
+    vec![
         body("other-order", [Succeeded, AlreadyDone, Failed(30002)], |to| {
             items(&[(&to[2], 30002), (&to[1], 31704), (&to[0], 0)])
         }),

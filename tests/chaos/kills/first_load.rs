@@ -8,14 +8,14 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::points::many_aside;
+use super::points::many_skipped;
 use super::{Victim, Work};
 use crate::power::mount_namespace::MountNamespace;
 use imbulk_testkit::requirements::{self, Requirement};
 use imbulk_testkit::rows::plain;
 use imbulk_testkit::{FAST, ProgramOutput};
 
-/// The queue, and what lies beside it and is part of it.
+/// The queue, and the files beside it that belong to it.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
 
 impl Victim {
@@ -74,18 +74,18 @@ impl Victim {
                 // A header, and a line a row.
                 assert_eq!(results.expect(0).stdout.lines().count(), 1 + work.asked.len());
             } else {
-                let told = results.expect(2);
-                assert_eq!(told.stdout, "");
-                assert!(told.stderr.contains("no job and no run named") || code == 2, "{told:?}");
-                assert!(told.stderr.contains("hint: "), "{told:?}");
+                let refused = results.expect(2);
+                assert_eq!(refused.stdout, "");
+                assert!(refused.stderr.contains("no job and no run named") || code == 2, "{refused:?}");
+                assert!(refused.stderr.contains("hint: "), "{refused:?}");
             }
         }
     }
 }
 
 #[test]
-fn while_a_first_run_is_loaded_whoever_asks_is_told_so_at_once() {
-    let victim = Victim::new(vec![Work::new(Command::AccountDelete, many_aside())], FAST);
+fn while_a_first_run_is_loaded_other_commands_say_so_at_once() {
+    let victim = Victim::new(vec![Work::new(Command::AccountDelete, many_skipped())], FAST);
     let mut running = victim.start();
     let journal = victim.bench.path("imbulk.db-journal");
     // Held in the middle of a transaction, so that there is no moment at which it could be read.
@@ -112,7 +112,7 @@ fn while_a_first_run_is_loaded_whoever_asks_is_told_so_at_once() {
 }
 
 #[test]
-fn what_was_half_written_where_nobody_may_write_is_said_to_be_so() {
+fn a_partly_written_queue_on_a_read_only_disk_is_reported() {
     const NEEDS: &[Requirement] =
         &[Requirement::Root, Requirement::Tool("unshare"), Requirement::Tool("nsenter"), Requirement::Tool("mount")];
     if !requirements::are_met("half written", NEEDS) {
@@ -128,8 +128,8 @@ fn what_was_half_written_where_nobody_may_write_is_said_to_be_so() {
     let enter = namespace.enter(bench.folder());
     let enter: Vec<&str> = enter.iter().map(String::as_str).collect();
     for ask in [&["status"][..], &["status", "--json"], &["results", "job"]] {
-        let told = bench.start_under(&enter, ask, b"").wait().expect(2);
-        told.says("a process was killed while it loaded the first run").says("hint: ");
+        let refused = bench.start_under(&enter, ask, b"").wait().expect(2);
+        refused.says("a process was killed while it loaded the first run").says("hint: ");
     }
     drop(namespace);
     assert_eq!(victim.ask("imbulk.db"), ["job"], "where it may be written it is taken back");
@@ -163,7 +163,7 @@ fn leave_half_written(queue: &Path) {
 /// Whether none of its threads goes on.
 fn is_stopped(pid: u32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
-    // The state stands behind the name, which stands in parentheses.
+    // The state follows the name, which is in parentheses.
     let state = |stat: String| stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
     let stopped = |stat: std::io::Result<String>| stat.is_err() || stat.ok().and_then(state) == Some('T');
     threads.flatten().all(|thread| stopped(std::fs::read_to_string(thread.path().join("stat"))))

@@ -21,8 +21,8 @@ const IN_FLIGHT: usize = 12;
 /// The most calls between two kills in a long run.
 const LONG: u64 = 6_000;
 
-/// Kills of each operation. `IMBULK_KILLS=1000 cargo test --locked --test chaos friend_delete_killed -- --nocapture` is a run
-/// over more than 200,000 items, in some minutes.
+/// Kills per operation. A run over more than 200,000 items takes some minutes:
+/// `IMBULK_KILLS=1000 cargo test --locked --test chaos friend_delete_killed -- --nocapture`
 const KILLS: u64 = 13;
 /// The same where an operation that has a test of its own is killed in other company.
 const FEWER_KILLS: u64 = 8;
@@ -113,23 +113,23 @@ impl Victim {
 
     /// Runs to the end, and holds each job against everything.
     #[track_caller]
-    fn judge(&self) -> Vec<(Evidence, Findings)> {
+    fn check(&self) -> Vec<(Evidence, Findings)> {
         let mut running = self.start();
         // After a thousand kills there is much to do.
         self.live(&mut running, u64::MAX, Duration::from_mins(15));
         let output = running.wait();
         assert!(matches!(output.code, 0 | 3), "{output:#?}");
-        let judged = self.works.iter().map(|work| self.judge_one(work)).collect();
+        let checked = self.works.iter().map(|work| self.check_one(work)).collect();
         // It ends as the finished run did.
         let mut again = self.start().wait().expect(output.code);
         for work in &self.works {
             again = again.says(&format!("{}: this input is finished", work.name));
         }
-        judged
+        checked
     }
 
     #[track_caller]
-    fn judge_one(&self, work: &Work) -> (Evidence, Findings) {
+    fn check_one(&self, work: &Work) -> (Evidence, Findings) {
         let mut evidence = Evidence::of(&self.bench, work.name, work.operation, &work.asked, &self.kills);
         evidence.retried.clone_from(&self.retried);
         evidence.protected.extend_from_slice(&self.protected);
@@ -140,13 +140,13 @@ impl Victim {
         let protected = evidence.protected.clone();
         let others = self.works.iter().filter(|other| other.name != work.name);
         let others = others.map(|other| other.items(&protected)).sum();
-        // Whether each had its reason the journal has told.
+        // The journal check has verified that each had its reason.
         let resends = u64::MAX;
         ResultsCheck { both: work.both, resends, refusals: &refusals, protected, others, ..case }.check(&self.bench);
         (evidence, judgement)
     }
 
-    /// Waits until there were so many calls in all, a time has passed, or the process has ended.
+    /// Waits until the total number of calls is reached, a time has passed, or the process has ended.
     fn live(&self, running: &mut RunningProgram, calls: u64, time: Duration) {
         let begun = Instant::now();
         while self.bench.report().calls < calls && begun.elapsed() < time && running.is_alive() {
@@ -156,7 +156,7 @@ impl Victim {
 }
 
 /// A number from the environment: longer runs than those of CI, or a run once more.
-fn told(name: &str) -> Option<u64> {
+fn variable(name: &str) -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "what the person who runs the tests wants")]
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
@@ -164,10 +164,10 @@ fn told(name: &str) -> Option<u64> {
 
 /// Kills at random moments, up to `calls` calls apart; the jobs have enough rows to outlive them.
 fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<Work>) {
-    let seed = told("IMBULK_SEED").unwrap_or_else(rand::random);
-    let kills = told("IMBULK_KILLS").unwrap_or(kills);
+    let seed = variable("IMBULK_SEED").unwrap_or_else(rand::random);
+    let kills = variable("IMBULK_KILLS").unwrap_or(kills);
     eprintln!("{what}: IMBULK_SEED={seed} IMBULK_KILLS={kills}");
-    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     let mut victim = Victim::new(works(usize::try_from(2 * calls * kills).expect("small")), FAST);
     victim.bench.faults(FAULTS);
     let mut restarts = Vec::new();
@@ -175,16 +175,12 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
         let before = victim.bench.report().calls;
         let begun = Instant::now();
         let mut running = victim.start();
-        match dice.random_range(0..20_u32) {
+        match rng.random_range(0..20_u32) {
             // While it starts, loads, and marks what an earlier kill left.
-            0..3 => victim.live(&mut running, u64::MAX, Duration::from_micros(dice.random_range(0..300_000))),
+            0..3 => victim.live(&mut running, u64::MAX, Duration::from_micros(rng.random_range(0..300_000))),
             // Long enough for what earlier kills left to go out again, if that leaves enough to do.
             _ if before + LONG < 2 * calls * kill => {
-                victim.live(
-                    &mut running,
-                    before + LONG,
-                    Duration::from_micros(dice.random_range(3_000_000..4_500_000)),
-                );
+                victim.live(&mut running, before + LONG, Duration::from_micros(rng.random_range(3_000_000..4_500_000)));
             }
             _ => {
                 victim.live(&mut running, before + 1, Duration::from_secs(30));
@@ -192,18 +188,18 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
                 if before > 0 {
                     restarts.push(begun.elapsed());
                 }
-                victim.live(&mut running, before + dice.random_range(1..=calls), Duration::from_secs(30));
+                victim.live(&mut running, before + rng.random_range(1..=calls), Duration::from_secs(30));
             }
         }
         victim.kill(running);
     }
-    let judged = victim.judge();
+    let checked = victim.check();
     restarts.sort();
     let (median, last) = (restarts.get(restarts.len() / 2), restarts.last());
-    let sum = |of: fn(&(Evidence, Findings)) -> usize| judged.iter().map(of).sum::<usize>();
+    let sum = |of: fn(&(Evidence, Findings)) -> usize| checked.iter().map(of).sum::<usize>();
     eprintln!(
-        "{what}: {kills} kills over {} rows and {} calls: {} in flight at the kills, {} of them sent again after an answer \
-         that was not recorded; first call after a restart: median {median:?}, worst {last:?}",
+        "{what}: {kills} kills over {} rows and {} calls: {} in flight at the kills, {} of them sent again \
+         after a response that was not stored; first call after a restart: median {median:?}, worst {last:?}",
         sum(|(evidence, _)| evidence.asked.len()),
         victim.bench.report().calls,
         sum(|(evidence, _)| evidence.in_flight_at_kills()),
@@ -211,34 +207,34 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
     );
 }
 
-/// One job, with so many rows to a call.
+/// One job, with this number of rows per call.
 fn one_killed(operation: Command, rows: usize, calls: u64) {
     let works = |requests| vec![Work::new(operation, mixed(operation, requests * rows))];
     killed(operation.name(), KILLS, calls, works);
 }
 
 #[test]
-fn account_delete_killed_again_and_again_loses_nothing_and_doubles_nothing() {
+fn account_delete_killed_repeatedly_loses_no_row_and_records_none_twice() {
     one_killed(Command::AccountDelete, 100, 12);
 }
 
 #[test]
-fn friend_delete_killed_again_and_again_loses_nothing_and_doubles_nothing() {
+fn friend_delete_killed_repeatedly_loses_no_row_and_records_none_twice() {
     one_killed(Command::FriendDelete, 3, 35);
 }
 
 #[test]
-fn friend_delete_all_killed_again_and_again_loses_nothing_and_doubles_nothing() {
+fn friend_delete_all_killed_repeatedly_loses_no_row_and_records_none_twice() {
     one_killed(Command::FriendDeleteAll, 1, 35);
 }
 
 #[test]
-fn friend_update_killed_again_and_again_loses_nothing_and_doubles_nothing() {
+fn friend_update_killed_repeatedly_loses_no_row_and_records_none_twice() {
     one_killed(Command::FriendUpdate, 3, 35);
 }
 
 #[test]
-fn two_jobs_over_the_same_accounts_killed_again_and_again_lose_nothing_and_double_nothing() {
+fn two_jobs_over_the_same_accounts_killed_repeatedly_lose_no_row_and_record_none_twice() {
     killed("friend_delete beside friend_update", FEWER_KILLS, 35, |requests| {
         let (delete, update) = (Command::FriendDelete, Command::FriendUpdate);
         let deleted = mixed(delete, requests / 2 * 3);
@@ -256,13 +252,13 @@ fn two_jobs_over_the_same_accounts_killed_again_and_again_lose_nothing_and_doubl
 }
 
 #[test]
-fn a_two_way_friend_delete_killed_again_and_again_loses_nothing_and_doubles_nothing() {
+fn a_two_way_friend_delete_killed_repeatedly_loses_no_row_and_records_none_twice() {
     killed("friend_delete, two-way", FEWER_KILLS, 35, |requests| {
         vec![Work { both: true, ..Work::new(Command::FriendDelete, tangled(requests)) }]
     });
 }
 
-/// So many accounts, each a friend to be deleted of some others, some of whom ask for the same from their side. In no
+/// This number of accounts. Each is a friend of some others that must be deleted, some of them from both sides. In no
 /// order, with duplicates and rows that must not be sent.
 fn tangled(accounts: usize) -> Vec<InputRow> {
     let user = |n: usize| format!("user_{:05}", n % accounts);

@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
-use super::{Victim, Work, told};
+use super::{Victim, Work, variable};
 use imbulk_testkit::rows::{InputRow, PROTECTED, csv, mixed};
 use imbulk_testkit::{FAST, ProgramOutput};
 
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 10;
 enum Way {
     /// A job is run, from nothing to its end, with faults on the way.
     Run,
-    /// The same, with so many rows to be set aside that they are stored in several transactions.
+    /// The same, with enough skipped rows for several transactions.
     LongLoad,
     /// A job that was killed is run again.
     Rescue,
@@ -35,7 +35,7 @@ enum Way {
     NewInput,
     /// A job that was begun is run anew, in place of the unfinished run.
     Again,
-    /// A run that waits for slots is told to stop.
+    /// A run that waits for slots receives a signal to stop.
     Stop,
     /// No more than a part of a request is to be sent.
     Limit,
@@ -97,7 +97,7 @@ impl Point {
         output
     }
 
-    /// Killed on its way, then run to the end and judged.
+    /// Is killed on its way, then runs to the end and is checked.
     fn hold(&self) {
         let mut victim = self.victim();
         match way(self.deed).0 {
@@ -111,7 +111,7 @@ impl Point {
             Way::Retry => self.in_retry(&mut victim),
             Way::Results => self.while_placing_a_file(&mut victim),
         }
-        victim.judge();
+        victim.check();
     }
 
     fn victim(&self) -> Victim {
@@ -120,7 +120,7 @@ impl Point {
             _ => FAST,
         };
         let victim = match way(self.deed).0 {
-            Way::LongLoad => Victim::new(vec![Work::new(Command::AccountDelete, many_aside())], cap),
+            Way::LongLoad => Victim::new(vec![Work::new(Command::AccountDelete, many_skipped())], cap),
             _ => Victim::new(vec![Work::new(OPERATION, mixed(OPERATION, 240))], cap),
         };
         victim.bench.faults(&["any:code=30006:0.05", "any:missing:0.03"]);
@@ -149,7 +149,7 @@ impl Point {
         self.killed(victim, RUN);
     }
 
-    /// Of the run in whose place the other one stands nothing is sent, before or after.
+    /// Of the superseded run nothing is sent, before or after.
     fn in_place_of_another(&self, victim: &mut Victim) {
         let begun = Self { deed: FailPoint::Begin, side: "After", nth: 1 };
         begun.killed(victim, RUN);
@@ -191,23 +191,23 @@ impl Point {
 
 const RUN: &[&str] = &["run", "job.toml", "--execute", "--yes"];
 
-/// More rows that are set aside than go into two transactions, and few that are sent.
-pub(super) fn many_aside() -> Vec<InputRow> {
+/// More skipped rows than two transactions hold, and few that are sent.
+pub(super) fn many_skipped() -> Vec<InputRow> {
     (0..140_000).map(|n| InputRow::account(&format!("user_{:05}", n % 150))).collect()
 }
 
 #[test]
-fn killed_before_and_after_every_commit_and_send_it_goes_on() {
-    let seed = told("IMBULK_SEED").unwrap_or_else(rand::random);
+fn a_run_killed_before_or_after_any_commit_or_send_continues() {
+    let seed = variable("IMBULK_SEED").unwrap_or_else(rand::random);
     eprintln!("IMBULK_SEED={seed}");
-    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     let mut points = Vec::new();
     for deed in FailPoint::ALL.iter().copied() {
         for side in ["Before", "After"] {
             points.push(Point { deed, side, nth: 1 });
             let often = way(deed).1;
             if often > 1 {
-                points.push(Point { deed, side, nth: dice.random_range(2..=often) });
+                points.push(Point { deed, side, nth: rng.random_range(2..=often) });
             }
         }
     }
@@ -226,7 +226,7 @@ fn killed_before_and_after_every_commit_and_send_it_goes_on() {
 }
 
 #[test]
-fn a_point_that_is_not_reached_is_no_proof() {
+fn a_fail_point_that_is_not_reached_fails_the_test() {
     let mut victim = Victim::new(vec![Work::new(OPERATION, mixed(OPERATION, 30))], FAST);
     let point = Point { deed: FailPoint::Finish, side: "After", nth: 2 };
     let output = point.armed(&mut victim, |victim| victim.bench.run("job.toml"));

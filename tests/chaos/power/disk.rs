@@ -1,13 +1,13 @@
 //! A disk whose power can be cut: ext4 on a loop device over a file in memory.
 //!
-//! What has reached the "disk" is what stands in the file. All else is in the page cache of the file system above it,
+//! What has reached the "disk" is in the file. Everything else is in the page cache of the file system above it,
 //! which a cut loses. The journal is written at a barrier alone, or every five minutes: never within a test by itself.
 
 use std::path::{Path, PathBuf};
 
 use super::mount_namespace::MountNamespace;
 
-/// Room for a queue, a log that is folded at 8 MB, and the journal of the file system.
+/// Space for a queue, a log that is folded at 8 MB, and the journal of the file system.
 const SIZE: &str = "64M";
 
 pub(crate) struct Disk {
@@ -39,8 +39,8 @@ impl Disk {
         self.namespace.enter(&self.folder)
     }
 
-    /// Cuts the power: what has reached the disk is there again, with its journal replayed, and nothing else. Whoever
-    /// wrote must be dead or at rest.
+    /// Cuts the power: afterwards the disk contains what had reached it, with the journal of the file system replayed.
+    /// The writing process must have ended or be stopped.
     pub(crate) fn cut(&mut self) {
         let (before, after) = (self.image(self.cuts), self.image(self.cuts + 1));
         let at = self.mountpoint();

@@ -41,7 +41,7 @@ struct Night {
     disk: Disk,
     job: String,
     asked: Vec<InputRow>,
-    dice: SmallRng,
+    rng: SmallRng,
 }
 
 /// What cuts came to.
@@ -70,7 +70,7 @@ impl Night {
             .with("guard", "protected", "\"keep.txt\"")
             .write(&bench);
         bench.faults(FAULTS);
-        Self { bench, disk, job, asked, dice: SmallRng::seed_from_u64(seed) }
+        Self { bench, disk, job, asked, rng: SmallRng::seed_from_u64(seed) }
     }
 
     fn start(&self, wrapper: &[&str], args: &[&str]) -> RunningProgram {
@@ -93,7 +93,7 @@ impl Night {
     fn cut(&mut self, wrapper: &[&str], calls: u64) -> Losses {
         let mut running = self.start(wrapper, &["run", &self.job, "--execute", "--yes"]);
         self.bench.until_calls(self.bench.report().calls + calls, &mut running);
-        for _ in 0..self.dice.random_range(0..20) {
+        for _ in 0..self.rng.random_range(0..20) {
             self.bench.nap();
         }
         let before = self.results();
@@ -125,12 +125,12 @@ fn losses(before: &[ResultRow], after: &[ResultRow]) -> Losses {
     losses
 }
 
-/// A run whose power is cut so many times, then judged.
+/// A run whose power is cut this number of times, and that is then checked.
 fn night(operation: Command, cuts: u64, seed: u64) -> Losses {
     let mut night = Night::new(operation, seed);
     let mut all = Losses::default();
     for _ in 0..cuts {
-        let calls = night.dice.random_range(0..CALLS);
+        let calls = night.rng.random_range(0..CALLS);
         let Losses { acknowledged, lost } = night.cut(&[], calls);
         all.acknowledged += acknowledged;
         all.lost += lost;
@@ -153,7 +153,7 @@ fn cuts() -> u64 {
 }
 
 #[test]
-fn what_was_said_to_be_done_is_still_so_after_the_power_was_cut() {
+fn reported_outcomes_survive_a_power_cut() {
     if !requirements::are_met("power cut", NEEDS) {
         return;
     }
@@ -176,7 +176,7 @@ fn what_was_said_to_be_done_is_still_so_after_the_power_was_cut() {
 /// The same with syncs of the log that say they were done, and were not: what `synchronous = NORMAL` comes to before
 /// the first checkpoint.
 #[test]
-fn without_a_sync_at_each_commit_outcomes_are_lost_and_the_rig_sees_it() {
+fn without_a_sync_at_each_commit_outcomes_are_lost_and_the_test_sees_it() {
     if !requirements::are_met("power cut", NEEDS) {
         return;
     }

@@ -1,7 +1,8 @@
-//! The key and the signature stand nowhere, whatever goes wrong.
+//! The key and the signature appear nowhere, whatever goes wrong.
 //!
 //! Each path proves by exit code and words that it was taken; what it said is searched at once, what it left behind in
-//! the end. tests/api_client/secrets.rs does the same with all libraries logging at TRACE, which the program never does.
+//! the end. tests/api_client/secrets.rs does the same while all libraries log at TRACE, which the program never
+//! enables.
 
 mod search;
 mod servers;
@@ -65,7 +66,7 @@ impl Walk {
         Self { bench, paths: BTreeSet::new() }
     }
 
-    /// So many paths were taken, and nothing that they left behind holds a secret.
+    /// This number of paths was taken, and nothing that they left behind contains a secret.
     #[track_caller]
     fn end(self, paths: usize) {
         let files = SEARCH.nothing_below(self.bench.folder());
@@ -81,7 +82,7 @@ impl Walk {
 
     /// Nothing of what was said holds a secret, and the path was taken.
     #[track_caller]
-    fn heard(&mut self, name: &str, output: &ProgramOutput, code: i32, says: &str) {
+    fn check_output(&mut self, name: &str, output: &ProgramOutput, code: i32, says: &str) {
         SEARCH.nothing_in(output.stdout.as_bytes(), name);
         SEARCH.nothing_in(output.stderr.as_bytes(), name);
         let said = format!("{}\n{}", output.stderr, output.stdout);
@@ -94,7 +95,7 @@ impl Walk {
     fn takes(&mut self, name: &str, args: &[&str], code: i32, says: &str) {
         let queue = Self::queue(name);
         let output = self.bench.imbulk(&[&["-vvv", "--queue", &queue], args].concat());
-        self.heard(name, &output, code, says);
+        self.check_output(name, &output, code, says);
     }
 
     #[track_caller]
@@ -102,7 +103,7 @@ impl Walk {
         self.takes(name, &["run", "job.toml", "--execute", "--yes"], code, says);
     }
 
-    /// A run with a variable of the environment set to this; without the key where it stands in its place.
+    /// A run with an environment variable set, without the key where the variable replaces it.
     #[track_caller]
     fn runs_with(&mut self, name: &str, (variable, value): (&str, &str), code: i32, says: &str) {
         self.bench.set_env(variable, value);
@@ -131,7 +132,7 @@ fn job() -> JobFile {
     JobFile::new("job", OPERATION).with("retry", "max_attempts", 1)
 }
 
-/// What the stand-in does to every call, the exit code and what is said of it.
+/// A fault for every call, the exit code, and a text that the output contains.
 const FAULTS: [(&str, i32, &str); 24] = [
     ("any:code=70001:1", 4, "70001"),
     ("any:code=70003:1", 4, "70003"),
@@ -170,22 +171,22 @@ fn faults(third: usize) {
 }
 
 #[test]
-fn no_secret_shows_whatever_the_server_says() {
+fn no_secret_appears_for_any_response() {
     faults(0);
 }
 
 #[test]
-fn no_secret_shows_whatever_else_the_server_says() {
+fn no_secret_appears_for_any_other_response() {
     faults(1);
 }
 
 #[test]
-fn no_secret_shows_whatever_the_server_does() {
+fn no_secret_appears_for_any_server_behavior() {
     faults(2);
 }
 
 #[test]
-fn no_secret_shows_whatever_the_environment_says() {
+fn no_secret_appears_for_any_environment() {
     let mut walk = Walk::new();
     let given = GIVEN.as_str();
     walk.runs_with("a signature of another key", ("IMBULK_USERSIG", given), 4, "70009");
@@ -216,7 +217,7 @@ fn no_secret_shows_whatever_the_environment_says() {
 
 /// Servers that must not get a signature, and one that may, to which the others are compared.
 #[test]
-fn a_stranger_gets_no_signature_and_no_secret_shows() {
+fn an_untrusted_server_gets_no_signature_and_no_secret_appears() {
     let mut walk = Walk::new();
     let roots = walk.bench.path("roots.pem");
     walk.bench.set_env("SSL_CERT_FILE", roots.to_str().expect("UTF-8"));
@@ -260,7 +261,7 @@ fn nobody_at_home(walk: &mut Walk) {
     until(walk, &mut running, tried);
     running.signal(Signal::INT);
     let output = running.wait();
-    walk.heard("nobody at home", &output, 5, "refused");
+    walk.check_output("nobody at home", &output, 5, "refused");
     assert!(!ledger.exists(), "nothing was sent that it would have to remember");
 }
 
@@ -278,7 +279,7 @@ fn free_address() -> SocketAddr {
 }
 
 #[test]
-fn no_secret_shows_whatever_the_files_say() {
+fn no_secret_appears_for_any_file() {
     let mut walk = Walk::new();
     let given = GIVEN.as_str();
     for (name, line) in [
@@ -322,11 +323,11 @@ fn no_secret_shows_whatever_the_files_say() {
 #[track_caller]
 fn on_queue(walk: &mut Walk, name: &str, queue: &str, code: i32, says: &str) {
     let output = walk.bench.imbulk(&["-vvv", "--queue", queue, "run", "job.toml", "--execute", "--yes"]);
-    walk.heard(name, &output, code, says);
+    walk.check_output(name, &output, code, says);
 }
 
 #[test]
-fn no_secret_shows_whatever_the_queue_and_the_ledger_are() {
+fn no_secret_appears_for_any_queue_or_ledger() {
     let mut walk = Walk::new();
     on_queue(&mut walk, "a queue that is none", "job.csv", 2, "is not a queue");
     on_queue(&mut walk, "a queue in no folder", "nowhere/q.db", 1, "nowhere/q.db");
@@ -336,7 +337,7 @@ fn no_secret_shows_whatever_the_queue_and_the_ledger_are() {
     std::os::unix::fs::symlink(walk.bench.path("job.csv"), &ledger).expect("it is gone");
     walk.runs("a link in place of the ledger", 1, "share the call limit");
     std::fs::remove_file(&ledger).expect("it is there");
-    std::fs::write(&ledger, "something else").expect("room");
+    std::fs::write(&ledger, "something else").expect("the disk has space");
     walk.runs("another file in place of the ledger", 1, "some other file");
     std::fs::remove_file(&ledger).expect("it is there");
     walk.end(5);
@@ -349,17 +350,17 @@ fn under(walk: &mut Walk, name: &str, shell: &str, args: &[&str], code: i32, say
     let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
     let queue = Walk::queue("all well");
     let output = walk.bench.start_under(&wrapper, &[&["-vvv", "--queue", &queue], args].concat(), b"").wait();
-    walk.heard(name, &output, code, says);
+    walk.check_output(name, &output, code, says);
 }
 
 #[test]
-fn no_secret_shows_in_what_any_command_says_but_usersig() {
+fn no_secret_appears_in_the_output_of_any_command_but_usersig() {
     let mut walk = Walk::new();
     walk.runs("all well", 0, "done");
     let queue = Walk::queue("all well");
     let say = |walk: &mut Walk, name: &str, args: &[&str], code, says: &str| {
         let output = walk.bench.imbulk(&[&["-vvv", "--queue", &queue], args].concat());
-        walk.heard(name, &output, code, says);
+        walk.check_output(name, &output, code, says);
     };
     say(&mut walk, "run again", &["run", "job.toml", "--execute", "--yes"], 0, "this input is finished");
     say(&mut walk, "run as JSON", &["run", "job.toml", "--execute", "--yes", "--again", "--json"], 0, "{");
@@ -392,16 +393,16 @@ fn no_secret_shows_in_what_any_command_says_but_usersig() {
     let search = Search::new(&[printed_key]);
     search.nothing_in(printed.stderr.as_bytes(), "usersig");
     search.nothing_below(walk.bench.folder());
-    walk.heard("usersig", &ProgramOutput { stdout: String::new(), ..printed }, 0, "");
+    walk.check_output("usersig", &ProgramOutput { stdout: String::new(), ..printed }, 0, "");
     walk.end(20);
 }
 
 /// Ends in the midst of work, and what the system shows of the process meanwhile.
 #[test]
-fn no_secret_shows_however_the_program_ends() {
+fn no_secret_appears_however_the_program_ends() {
     let mut walk = Walk::new();
     let begin = |walk: &Walk, name: &str| {
-        // Accounts of its own: the stand-in goes on writing those of a run that was killed.
+        // Accounts of its own, because the sandbox continues to write those of a killed run.
         let accounts: Vec<InputRow> = (0..150).map(|n| InputRow::account(&format!("{name}_{n}"))).collect();
         walk.bench.write(&format!("{name}.csv"), csv(OPERATION, &accounts));
         let job = JobFile::new(name, OPERATION).write(&walk.bench);
@@ -424,18 +425,18 @@ fn no_secret_shows_however_the_program_ends() {
     look(&running);
     SEARCH.nothing_below(walk.bench.folder());
     let output = running.kill();
-    walk.heard("killed", &output, 137, "");
+    walk.check_output("killed", &output, 137, "");
     for (name, signal, code) in
         [("stopped", Signal::TERM, 0), ("aborted", Signal::ABORT, 134), ("quit", Signal::QUIT, 131)]
     {
         let running = begin(&walk, name);
         running.signal(signal);
         let output = running.wait();
-        walk.heard(name, &output, code, "");
+        walk.check_output(name, &output, code, "");
     }
     walk.bench.faults(&[]);
     let output = walk.bench.imbulk(&["-vvv", "--queue", "killed.db", "run", "killed.toml", "--execute", "--yes"]);
-    walk.heard("on after a kill", &output, 0, "succeeded");
+    walk.check_output("on after a kill", &output, 0, "succeeded");
     out_of_files(&mut walk);
     let address = free_address();
     let mut running = walk.bench.start(&["-vvv", "sandbox", "--listen", &address.to_string()], b"");
@@ -443,7 +444,7 @@ fn no_secret_shows_however_the_program_ends() {
     look(&running);
     running.signal(Signal::INT);
     let output = running.wait();
-    walk.heard("the sandbox", &output, 0, "");
+    walk.check_output("the sandbox", &output, 0, "");
     walk.end(14);
 }
 
@@ -459,7 +460,7 @@ fn out_of_files(walk: &mut Walk) {
         // Neither the job file nor the time zone can be looked at.
         let unread = ["job file cannot be read", "TZ names no time zone"];
         let code = if unread.iter().any(|said| output.stderr.contains(said)) { 2 } else { 1 };
-        walk.heard(&format!("{most} files open"), &output, code, "rror");
+        walk.check_output(&format!("{most} files open"), &output, code, "rror");
     }
     assert!(panics > 0, "none of them panicked");
 }
@@ -469,7 +470,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn files_with_accounts_are_the_users_alone_whatever_the_umask_says() {
+fn files_with_accounts_are_readable_by_the_user_only_for_any_umask() {
     let bench = Bench::new();
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
     job().write(&bench);

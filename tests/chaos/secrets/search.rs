@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use regex::bytes::Regex;
 
-/// So many characters of a secret in a row are a find.
+/// This number of consecutive characters of a secret is a find.
 const PIECE: usize = 12;
 
 /// What to look for: stretches of one length each.
@@ -20,7 +20,7 @@ struct Pieces {
 
 pub(super) struct Search {
     pieces: Vec<Pieces>,
-    /// How every signature begins: a zlib stream in base64. Finds those of keys and moments that nobody told us.
+    /// How every signature begins: a zlib stream in base64. It finds signatures of unknown keys and times.
     signature: Regex,
 }
 
@@ -112,7 +112,7 @@ impl Search {
 }
 
 #[test]
-fn the_search_finds_every_disguise_and_twelve_characters_are_enough() {
+fn the_search_finds_every_encoding_of_a_secret_and_parts_of_twelve_characters() {
     let key = imbulk_testkit::KEY;
     let search = Search::new(&[key]);
     let json = serde_json::json!({ "a": format!("<{key}>") }).to_string();
@@ -133,7 +133,10 @@ fn the_search_finds_every_disguise_and_twelve_characters_are_enough() {
     }
     assert!(search.find(&key.as_bytes()[20..31]).is_none(), "eleven characters may be chance");
     let sig = super::usersig("some-other-key");
-    assert!(search.find(format!("POST /v4/x?usersig={sig}&random=1").as_bytes()).is_some(), "nobody told us of it");
+    assert!(
+        search.find(format!("POST /v4/x?usersig={sig}&random=1").as_bytes()).is_some(),
+        "a signature that the search does not know"
+    );
     assert_eq!(search.find(b"5f61f048 eJ and other text"), None);
 }
 
@@ -142,11 +145,11 @@ fn a_planted_secret_is_found_in_a_file_of_any_kind() {
     let folder = tempfile::tempdir().expect("a folder");
     let search = Search::new(&[imbulk_testkit::KEY]);
     let below = folder.path().join("a/b");
-    std::fs::create_dir_all(&below).expect("room");
-    std::fs::write(below.join("clean.db"), [0; 9000]).expect("room");
+    std::fs::create_dir_all(&below).expect("the disk has space");
+    std::fs::write(below.join("clean.db"), [0; 9000]).expect("the disk has space");
     assert_eq!(search.nothing_below(folder.path()), 1);
     let planted = [&[0; 5000], imbulk_testkit::KEY.as_bytes(), &[255; 3000]].concat();
-    std::fs::write(below.join("q.db-wal"), planted).expect("room");
+    std::fs::write(below.join("q.db-wal"), planted).expect("the disk has space");
     let looked = std::panic::catch_unwind(|| search.nothing_below(folder.path()));
     assert!(looked.is_err(), "it was not found");
 }

@@ -96,7 +96,7 @@ fn config(flaw: Flaw, roots: &Path) -> ServerConfig {
     of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().expect("a key");
     let authority = of_authority.self_signed(&authority_key).expect("a certificate");
-    std::fs::write(roots, authority.pem()).expect("room");
+    std::fs::write(roots, authority.pem()).expect("the disk has space");
     let key = KeyPair::generate().expect("a key");
     let certificate = match flaw {
         Flaw::SelfSigned => params.self_signed(&key),

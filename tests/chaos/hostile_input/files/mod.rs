@@ -13,7 +13,7 @@ use rand::{Rng, RngExt, SeedableRng};
 /// A file that is not as it should be.
 pub(super) struct Hostile {
     pub(super) kind: &'static str,
-    /// Its name, by whose end its format is told.
+    /// Its name. The extension determines the format.
     pub(super) name: &'static str,
     pub(super) operation: &'static str,
     pub(super) encoding: Encoding,
@@ -21,7 +21,7 @@ pub(super) struct Hostile {
     pub(super) expect: Expect,
 }
 
-/// What stands at the place of the file.
+/// What the path leads to.
 pub(super) enum Content {
     Bytes(Vec<u8>),
     /// A pipe through which these bytes come.

@@ -1,4 +1,4 @@
-//! Single runs, as they stand in `figures.csv`, and what is reckoned from them.
+//! Single measurements, as `figures.csv` contains them, and the figures that are calculated from them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::Fallible;
 
 /// One measure of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct Measurement {
     pub(crate) scenario: String,
     pub(crate) case: String,
     pub(crate) who: String,
@@ -18,36 +18,37 @@ pub(crate) struct Record {
     pub(crate) value: f64,
 }
 
-/// All records of a session and of the scenarios that it left out.
+/// All measurements of a session, and earlier ones of the scenarios that it left out.
 #[derive(Debug, Default)]
-pub(crate) struct Records(Vec<Record>);
+pub(crate) struct Measurements(Vec<Measurement>);
 
-/// Whose what.
+/// Scenario, case, program, measure.
 pub(crate) type Place<'a> = (&'a str, &'a str, &'a str, &'a str);
 
-impl Records {
-    /// Those of an earlier session, without these scenarios.
+impl Measurements {
+    /// Reads the measurements of an earlier session, without these scenarios.
     pub(crate) fn read_without(path: &Path, scenarios: &[&str]) -> Fallible<Self> {
         if !path.exists() {
             return Ok(Self::default());
         }
         let mut reader = csv::Reader::from_path(path)?;
-        let all = reader.deserialize().collect::<Result<Vec<Record>, _>>()?;
-        // What was noted of the machine has the scenario as its case.
-        let of =
-            |record: &Record| if record.scenario == "machine" { record.case.clone() } else { record.scenario.clone() };
-        Ok(Self(all.into_iter().filter(|record| !scenarios.contains(&of(record).as_str())).collect()))
+        let all = reader.deserialize().collect::<Result<Vec<Measurement>, _>>()?;
+        // A measurement of the machine has the scenario as its case.
+        let of = |measurement: &Measurement| {
+            if measurement.scenario == "machine" { measurement.case.clone() } else { measurement.scenario.clone() }
+        };
+        Ok(Self(all.into_iter().filter(|measurement| !scenarios.contains(&of(measurement).as_str())).collect()))
     }
 
     pub(crate) fn write(&self, path: &Path) -> Fallible<()> {
         let mut writer = csv::Writer::from_path(path)?;
-        self.0.iter().try_for_each(|record| writer.serialize(record))?;
+        self.0.iter().try_for_each(|measurement| writer.serialize(measurement))?;
         Ok(writer.flush()?)
     }
 
     pub(crate) fn add(&mut self, (scenario, case, who, measure): Place<'_>, round: u32, value: f64) {
         println!("    {scenario} {case}: {who}, {measure} = {}", significant(value));
-        self.0.push(Record {
+        self.0.push(Measurement {
             scenario: scenario.to_owned(),
             case: case.to_owned(),
             who: who.to_owned(),
@@ -58,10 +59,13 @@ impl Records {
     }
 
     fn values(&self, (scenario, case, who, measure): Place<'_>) -> Vec<(u32, f64)> {
-        let here = |record: &&Record| {
-            record.scenario == scenario && record.case == case && record.who == who && record.measure == measure
+        let here = |measurement: &&Measurement| {
+            measurement.scenario == scenario
+                && measurement.case == case
+                && measurement.who == who
+                && measurement.measure == measure
         };
-        self.0.iter().filter(here).map(|record| (record.round, record.value)).collect()
+        self.0.iter().filter(here).map(|measurement| (measurement.round, measurement.value)).collect()
     }
 
     /// The median of all rounds.
@@ -84,7 +88,7 @@ impl Records {
         self.values(place).into_iter().map(|(_, value)| value).max_by(f64::total_cmp)
     }
 
-    /// How many rounds.
+    /// The number of rounds.
     pub(crate) fn rounds(&self, place: Place<'_>) -> usize {
         self.values(place).iter().map(|(round, _)| round).collect::<BTreeSet<_>>().len()
     }
