@@ -1,4 +1,4 @@
-//! The same job, run again: with the same input, with another one, with another definition.
+//! A job that runs again: with the same input, with another one, and with another definition.
 
 use imbulk_sandbox::Command;
 
@@ -27,10 +27,8 @@ fn job() -> JobFile {
 
 #[test]
 fn the_same_input_again_is_said_to_be_finished_and_sends_nothing_unless_again_is_said() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
+    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on_a_bench();
     bench.run(&job).expect(0);
     let results = bench.results("job");
     bench.run(&job).expect(0).says("finished").says("--again");
@@ -62,7 +60,7 @@ fn an_older_unfinished_run_is_finished_before_the_new_input() {
     ResultsCheck { others: 40, resends: 4, ..case }.check(&bench);
 }
 
-/// Ids of all runs, oldest first.
+/// The ids of all runs, oldest first.
 fn runs_of(bench: &Bench) -> Vec<String> {
     let status = bench.imbulk(&["status", "--json"]).expect(0);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
@@ -86,8 +84,8 @@ fn missing(bench: &Bench, users: usize) -> usize {
     rows.iter().filter(|row| !bench.pristine.account_exists(&row.account)).count()
 }
 
-/// Protects every third id of an unfinished run, whether its row is pending or done, runs it to the end, and gives
-/// each of these ids, how often it was received by then and at the end, and the outcome of its row.
+/// Protects every third id of an unfinished run and finishes the run. Returns each of these ids, how often the server
+/// received it before and after, and the outcome of its row.
 fn protect_later(asked: &[InputRow], bench: &Bench, job: &str) -> Vec<(String, u32, u32, String)> {
     let protected: Vec<String> = asked.iter().step_by(3).map(|row| row.account.clone()).collect();
     let received = |id: &String| bench.world(|world| world.list_counters(id).received);
@@ -133,9 +131,8 @@ fn an_id_that_is_protected_after_a_kill_is_not_sent_again() {
 fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 400);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["account_delete:item=70402:#1", "account_delete:item=70051:#2"]);
-    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench);
     bench.run(&job).expect(3);
     assert_eq!(tally(&bench.results("job"))["failed"], 100);
     bench.faults(&[]);
@@ -159,9 +156,8 @@ fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
 fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
     let bench = Bench::new();
     let asked = plain(Command::FriendUpdate, 300);
-    bench.write("job.csv", csv(Command::FriendUpdate, &asked));
     bench.faults(&["friend_update:item=30011:0.2"]);
-    bench.run(&JobFile::new("job", Command::FriendUpdate).write(&bench)).expect(3);
+    bench.run(&JobFile::new("job", Command::FriendUpdate).rows(&asked).write(&bench)).expect(3);
     let all = bench.results("job");
     let wanted = ["results", "job", "--outcome", "failed,in_doubt", "--output", "failed.csv"];
     bench.imbulk(&wanted).expect(0);
@@ -184,7 +180,7 @@ fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
         asked.iter().filter(|row| due.iter().any(|due| due.account == row.account)).cloned().collect();
     let case = ResultsCheck::clean(&bench, Command::FriendUpdate, &rows, &sent_again);
     bench.world(|world| {
-        // Each was received by the first job already.
+        // The first job has sent each of them already.
         let found = ResultsCheck { others: 300 - due.len(), resends: 300, ..case }.complaints(world);
         let found: Vec<_> =
             found.iter().filter(|wrong| !wrong.contains("came in 2 times, but has 1 attempts")).collect();
@@ -217,8 +213,7 @@ fn an_unfinished_run_is_given_up_only_once_another_one_begins() {
 fn what_went_to_a_stand_in_on_this_machine_does_not_count_as_done_for_the_app() {
     let mut bench = Bench::new();
     let asked = plain(Command::AccountDelete, 20);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = JobFile::new("job", Command::AccountDelete).with("guard", "protected", "[]").write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).with("guard", "protected", "[]").write(&bench);
     bench.run(&job).expect(0);
     bench.set_env("IMBULK_ENDPOINT", "https://imbulk.invalid");
     bench.imbulk(&["plan", &job]).expect(0).says("pending");

@@ -1,4 +1,4 @@
-//! An outcome claims only what the answers have proved: answers by script, and partial effects by the sandbox.
+//! An outcome claims only what the responses prove. Responses are scripted, and the sandbox makes partial effects.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ fn say(body: &Value) -> ScriptedResponse {
     ScriptedResponse::Body(body.to_string())
 }
 
-/// An answer with these items; `code` is the request's.
+/// A response with these items. `code` is the code of the request.
 fn items(code: i64, items: &[(&str, i64)]) -> ScriptedResponse {
     let item = |(id, code): &(&str, i64)| json!({"To_Account": id, "ResultCode": code, "ResultInfo": "because"});
     let items: Vec<Value> = items.iter().map(item).collect();
@@ -33,7 +33,7 @@ struct Played {
 }
 
 impl Played {
-    /// A job on these pairs (for account_delete and friend_delete_all: their second halves), and its server.
+    /// A job with these pairs, or accounts for operations without pairs, and its server.
     fn new(operation: Command, both: bool, accounts: &[&str], answers: Vec<ScriptedResponse>) -> Self {
         Self::with(JobFile::new("job", operation), operation, both, accounts, answers)
     }
@@ -48,7 +48,7 @@ impl Played {
         Self { bench, server, job }
     }
 
-    /// Runs to the end and shows every row as `outcome code`.
+    /// Finishes the run and shows every row as `outcome code`.
     #[track_caller]
     fn run(&self, exit: i32) -> Vec<String> {
         self.bench.run(&self.job).expect(exit);
@@ -73,7 +73,7 @@ fn short(row: &ResultRow) -> String {
     format!("{} {code}", row.outcome)
 }
 
-/// What a job is answered, and what becomes of its rows.
+/// The responses to a job, and the expected outcomes of its rows.
 struct Scene {
     operation: Command,
     both: bool,
@@ -199,7 +199,7 @@ fn codes_that_an_item_met_survive_a_retry_which_counts_them() {
     assert_eq!(played.run(3), ["in_doubt 31704", "already_done 31704", "in_doubt 31704"], "it proves no more now");
 }
 
-/// Partial effects on a tenth of the items, and every other way in which an answer can mislead.
+/// Partial effects on a tenth of the items, and every other misleading response.
 const PARTS: &[&str] = &[
     "any:fail-zero:0.02",
     "any:shape-2025:0.3",
@@ -220,7 +220,7 @@ const PARTS: &[&str] = &[
     "any:fail-with=70500:0.03",
 ];
 
-/// Whether the sandbox's tables bear out that this row was done by us, or was done before.
+/// Whether the sandbox's tables prove that this run has done the row, or that it was done before.
 fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, row: &ResultRow) -> bool {
     let (from, to) = (row.from.as_deref().unwrap_or_default(), row.account.as_str());
     let says_data_left = row.code.is_some_and(|code| matches!(code, 40006 | 70500));

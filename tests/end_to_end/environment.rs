@@ -1,21 +1,19 @@
-//! What a run takes from the environment: the time zone and the proxies.
+//! The environment: time zone and proxies.
 
 use std::net::TcpListener;
 
 use imbulk_sandbox::Command;
 
 use crate::halts::zone_in_which_it_is;
-use imbulk_testkit::rows::{csv, plain};
+use imbulk_testkit::rows::plain;
 use imbulk_testkit::{Bench, JobFile};
 
 fn bench() -> (Bench, String) {
-    let bench = Bench::new();
-    bench.write("job.csv", csv(Command::FriendDelete, &plain(Command::FriendDelete, 5)));
-    let job = JobFile::new("job", Command::FriendDelete).write(&bench);
+    let (bench, job) = JobFile::new("job", Command::FriendDelete).rows(&plain(Command::FriendDelete, 5)).on_a_bench();
     (bench, job)
 }
 
-/// With this variable neither plan nor run does anything, both say why, and neither quotes what may be a secret.
+/// With this variable plan and run refuse to start. Both name the cause, and neither shows a value that may be secret.
 fn unusable(variable: &str, value: &str, secret: &str) {
     let (mut bench, job) = bench();
     bench.set_env(variable, value);

@@ -1,4 +1,4 @@
-//! Runs in which much goes wrong: every row still has the one outcome that the server bears out.
+//! Runs with many faults: every row still has exactly one outcome, which the server confirms.
 
 use imbulk_sandbox::Command;
 
@@ -6,7 +6,7 @@ use imbulk_testkit::results_check::{InDoubt, ResultsCheck};
 use imbulk_testkit::rows::{PROTECTED, ResultRow, csv, mixed, plain, tally};
 use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
-/// What may come in again: all items of a call that failed on order, and single items that did.
+/// The items that may be sent again: all items of a call that failed as ordered, and single items that did.
 fn resends(bench: &Bench, items_a_call: u64) -> u64 {
     let of_items = |kind: &str| kind.starts_with("item=") || matches!(kind, "missing" | "duplicate");
     let played = bench.report().faults;
@@ -37,7 +37,7 @@ fn under(
     (bench, results)
 }
 
-/// On about a third of the calls, whatever the operation.
+/// Faults on about a third of the calls of every operation.
 const MIX: &[&str] = &[
     "any:reset-before:#2",
     "any:reset-after:#3,11",
@@ -101,9 +101,8 @@ fn being_throttled_costs_no_attempt_and_no_row() {
 fn a_call_without_an_answer_is_asked_again_and_what_it_did_counts_as_done() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 500);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["any:silence-after:#2", "any:silence-before:#4"]);
-    bench.run(&JobFile::new("job", Command::AccountDelete).write(&bench)).expect(0);
+    bench.run(&JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench)).expect(0);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
     ResultsCheck { resends: 200, ..case }.check(&bench);
@@ -115,9 +114,8 @@ fn a_call_without_an_answer_is_asked_again_and_what_it_did_counts_as_done() {
 fn what_is_never_answered_is_in_doubt_and_can_be_asked_again() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["any:garbage:#1"]);
-    let job = JobFile::new("job", Command::AccountDelete).with("retry", "max_attempts", 1).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).with("retry", "max_attempts", 1).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
@@ -135,12 +133,11 @@ fn what_is_never_answered_is_in_doubt_and_can_be_asked_again() {
 fn a_batch_that_is_refused_for_one_id_is_parted_until_that_id_fails_alone() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 250);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["account_delete:poison=70402/user_00123:1", "account_delete:poison=30001/user_00001:1"]);
-    bench.run(&JobFile::new("job", Command::AccountDelete).write(&bench)).expect(3);
+    bench.run(&JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench)).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
-    // Each halving sends all of a part again; 100 items stand alone after seven.
+    // Each split sends both halves again. After seven splits each of 100 items is alone.
     ResultsCheck { refusals: &[70402, 30001], resends: 400, ..case }.check(&bench);
     let failed: Vec<_> = results.iter().filter(|row| row.outcome == "failed").collect();
     let failed: Vec<_> = failed.iter().map(|row| (row.account.as_str(), row.code)).collect();
@@ -151,9 +148,8 @@ fn a_batch_that_is_refused_for_one_id_is_parted_until_that_id_fails_alone() {
 fn a_code_that_nobody_knows_fails_its_items_and_is_no_success() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["account_delete:item=12345:#2"]);
-    let output = bench.run(&JobFile::new("job", Command::AccountDelete).write(&bench)).expect(3);
+    let output = bench.run(&JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench)).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
     ResultsCheck { refusals: &[12345], ..case }.check(&bench);
@@ -164,11 +160,10 @@ fn a_code_that_nobody_knows_fails_its_items_and_is_no_success() {
 #[test]
 fn attempts_end_and_the_row_fails_with_the_last_code() {
     let bench = Bench::new();
-    // Few enough that the budget pays for all repetitions: beyond that it would be the server's fault.
+    // So few that the retry budget allows all repetitions. More would open the circuit breaker.
     let asked = plain(Command::FriendDeleteAll, 12);
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     bench.faults(&["any:code=30006:1"]);
-    let job = JobFile::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 3).write(&bench);
+    let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("retry", "max_attempts", 3).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
@@ -180,9 +175,8 @@ fn attempts_end_and_the_row_fails_with_the_last_code() {
 fn a_lost_answer_followed_by_refusals_until_the_end_leaves_the_row_in_doubt() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 100);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["any:garbage:#1", "any:code=70500:1"]);
-    let job = JobFile::new("job", Command::AccountDelete).with("retry", "max_attempts", 2).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).with("retry", "max_attempts", 2).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);

@@ -1,4 +1,4 @@
-//! What keeps a run from sending, and what halts it after its first calls.
+//! Guards that refuse a run, and guards that halt it after its first calls.
 
 use imbulk_sandbox::{Command, World};
 
@@ -12,7 +12,7 @@ fn delete() -> JobFile {
     JobFile::new("job", DELETE)
 }
 
-/// A bench whose input holds these rows.
+/// A bench with these rows as input.
 fn bench(asked: &[InputRow]) -> Bench {
     bench_with(asked, BenchSetup::default())
 }
@@ -23,12 +23,12 @@ fn bench_with(asked: &[InputRow], setup: BenchSetup) -> Bench {
     bench
 }
 
-/// A world without any of the accounts that are asked for.
+/// A sandbox in which all accounts are missing.
 fn of_another_app() -> BenchSetup {
     BenchSetup { world: || World::open_with_missing(7, 1.0, 1.0), ..BenchSetup::default() }
 }
 
-/// Plan and run refuse alike, with exit code 4, and nothing is sent.
+/// Both plan and run refuse with exit code 4, and nothing is sent.
 #[track_caller]
 fn refused(bench: &Bench, job: &str, guard: &str) -> ProgramOutput {
     bench.imbulk(&["plan", job]).expect(4).says(guard);
@@ -111,7 +111,7 @@ fn each_job_of_several_has_its_own_canary() {
         JobFile::new("pairs", Command::FriendDelete).with("guard", "canary", 30).write(&bench),
     ];
     bench.imbulk(&["run", &jobs[0], &jobs[1], "--execute", "--yes"]).expect(4).says("pairs: guard.canary: ");
-    // Three pairs in a request.
+    // Three pairs per request.
     assert_eq!(tally(&bench.results("pairs"))["failed"], 30);
 }
 
@@ -176,7 +176,7 @@ fn on_a_real_app_a_deletion_needs_a_protected_list_or_says_that_nobody_is_protec
             let job = real().with("guard", "protected", protected).write(&bench);
             bench.imbulk(&["plan", &job]).expect(0);
         }
-        // Neither the sandbox nor a server on this machine holds what anybody would miss.
+        // Neither the sandbox nor a server on this machine has data that anybody needs.
         bench.imbulk(&["run", &real().write(&bench), "--sandbox"]);
         bench.run(&JobFile::new("job", operation).write(&bench));
         assert!(bench.report().calls > 0, "{operation:?}");
@@ -208,7 +208,7 @@ fn where_the_environment_names_another_admin_both_are_protected_in_every_job() {
     }
 }
 
-/// A plan made under one admin protects both once another one signs.
+/// A plan that was made with one admin protects both after another one signs.
 #[test]
 fn a_plan_is_brought_up_to_date_when_another_admin_signs() {
     let mut bench = Bench::new();

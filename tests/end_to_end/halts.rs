@@ -1,4 +1,4 @@
-//! What stops a run before its end, and before its first call.
+//! Stops before the end of a run, and before its first call.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use imbulk_testkit::results_check::{Completion, ResultsCheck};
 use imbulk_testkit::rows::{InputRow, csv, plain, tally};
 use imbulk_testkit::{ADMIN, APP, Bench, JobFile, KEY, PATIENCE};
 
-/// One call at a time, so that it is known what was sent before.
+/// A job with one call in flight, so that the calls before a stop are known.
 fn one_by_one(bench: &Bench, operation: Command, rows: usize) -> (String, Vec<InputRow>) {
     let asked = plain(operation, rows);
     bench.write("job.csv", csv(operation, &asked));
@@ -78,9 +78,8 @@ fn more_items_than_max_items_are_not_sent_until_the_guard_says_otherwise() {
 
 #[test]
 fn a_night_many_times_the_usual_is_not_sent() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 2000);
-    let job = JobFile::new("job", Command::AccountDelete).with("guard", "max_change", "3.0").write(&bench);
+    let (bench, job) = JobFile::new("job", Command::AccountDelete).with("guard", "max_change", "3.0").on_a_bench();
     for night in 0..3 {
         bench.write("job.csv", csv(Command::AccountDelete, &asked[night * 100..][..100]));
         bench.run(&job).expect(0);
@@ -112,8 +111,8 @@ fn the_fuse_halts_a_run_in_which_too_much_fails() {
 fn at_the_time_of_until_it_drains_and_goes_on_the_next_time() {
     let mut bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 400);
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     let job = JobFile::new("job", Command::FriendDeleteAll)
+        .rows(&asked)
         .with("limits", "calls_per_second", 100)
         .with("stop", "until", "\"06:00\"")
         .write(&bench);
@@ -128,10 +127,10 @@ fn at_the_time_of_until_it_drains_and_goes_on_the_next_time() {
     ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
 }
 
-/// A value of `TZ` by which clocks now show so many seconds after midnight.
+/// A value of `TZ` with which clocks now show this number of seconds after midnight.
 pub(crate) fn zone_in_which_it_is(seconds: i64) -> String {
     let utc = imbulk::clock::now().as_second().rem_euclid(86_400);
-    // From 12 h behind to 12 h ahead. POSIX counts the other way round.
+    // From 12 h behind UTC to 12 h ahead of it. POSIX has the opposite sign.
     let ahead = (seconds - utc + 43_200).rem_euclid(86_400) - 43_200;
     let (sign, off) = if ahead < 0 { ('+', -ahead) } else { ('-', ahead) };
     format!("<HERE>{sign}{:02}:{:02}:{:02}", off / 3600, off / 60 % 60, off % 60)
@@ -183,7 +182,7 @@ fn the_key_of_another_app_halts() {
     assert_eq!(bench.report().calls, 1);
 }
 
-/// Halts after 3 s in which every call fails, having sent few of them again; goes on when the server works again.
+/// Halts after 3 s in which every call fails and few are repeated. The next run continues when the server works again.
 fn halted_by_an_outage(fault: &str, says: &str) {
     let bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 400);
@@ -203,7 +202,7 @@ fn halted_by_an_outage(fault: &str, says: &str) {
     }
     let results = bench.results("job");
     assert_eq!(tally(&results)["pending"], 400, "{fault}: nothing fails for it");
-    // A row that was tried has its attempts; each is a call.
+    // A row that was sent has attempts, and each is a call.
     let firsts = results.iter().filter(|row| row.attempts > 0).count() as u64;
     let probes =
         stopped.split(", ").find_map(|part| part.split_once(" probe")?.0.parse::<u64>().ok()).expect("a count");
@@ -217,7 +216,7 @@ fn halted_by_an_outage(fault: &str, says: &str) {
         .check(&bench);
 }
 
-/// The calls of the one job's session, and why it stopped.
+/// The calls of the job's session, and why it stopped.
 fn session(json: &str) -> (u64, String) {
     let summaries: serde_json::Value = serde_json::from_str(json).expect("JSON");
     let calls = summaries[0]["session"]["calls"].as_u64().expect("a number");
@@ -264,9 +263,9 @@ fn an_endpoint_that_cannot_be_reached_halts_and_costs_no_attempt() {
 fn an_outage_that_is_waited_out_costs_no_row() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 6000);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
     bench.faults(&["any:code=70500:1"]);
-    let job = JobFile::new("job", Command::AccountDelete).with("stop", "outage", "\"never\"").write(&bench);
+    let job =
+        JobFile::new("job", Command::AccountDelete).rows(&asked).with("stop", "outage", "\"never\"").write(&bench);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
     let begun = std::time::Instant::now();
     loop {

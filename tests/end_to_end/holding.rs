@@ -1,5 +1,5 @@
-//! What others do to a run from outside: they take the queue away, lock it, do not read what is said, or name a file in use
-//! as an output.
+//! Interference from outside: the queue is removed or locked, standard error is not read, or an output names a file
+//! that is in use.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,7 +14,7 @@ use imbulk_testkit::rows::{csv, plain, tally};
 use imbulk_testkit::{Bench, BenchSetup, JobFile, PATIENCE, ProgramOutput, RunningProgram};
 
 const OPERATION: Command = Command::FriendDeleteAll;
-/// At this many calls a second, a run of [`MANY`] rows takes longer than any test waits.
+/// With this number of calls per second, a run of [`MANY`] rows takes longer than any test waits.
 const SLOW: u32 = 20;
 const MANY: usize = 4_000;
 const QUEUE: &str = "imbulk.db";
@@ -31,7 +31,7 @@ fn start(bench: &Bench) -> RunningProgram {
     bench.start(&["run", "job.toml", "--execute", "--yes"], b"")
 }
 
-/// The same with standard error elsewhere: `2>FILE`.
+/// Starts imbulk with standard error in a file.
 fn start_with(bench: &Bench, redirection: &str, args: &[&str]) -> RunningProgram {
     let script = format!("exec \"$0\" \"$@\" {redirection}");
     bench.start_under(&["sh", "-c", &script], args, b"")
@@ -41,7 +41,7 @@ async fn connect(queue: &Path) -> SqliteConnection {
     sqlx::sqlite::SqliteConnectOptions::new().filename(queue).connect().await.expect("a queue")
 }
 
-/// At its end; some rows fail, as some accounts are missing.
+/// Expects the end of a run. Some rows fail, because some accounts are missing.
 fn done(output: &ProgramOutput) {
     assert!([0, 3].contains(&output.code), "{output:#?}");
 }
@@ -170,7 +170,7 @@ fn a_signal_is_heeded_where_standard_error_takes_nothing() {
     assert!(made.success());
     let args = ["-vv", "run", "job.toml", "--execute", "--yes"];
     let mut running = start_with(&bench, "2<>blocked", &args);
-    // More lines than a pipe holds.
+    // More lines than fit into a pipe.
     bench.until_calls(700, &mut running);
     running.signal(Signal::TERM);
     running.wait().expect(5).says("SIGTERM");
@@ -273,7 +273,7 @@ fn no_output_is_written_over_a_file_in_use_whatever_its_name() {
         names.push("ledger");
     }
     for name in names {
-        // A reader of the queue changes the index of its log.
+        // Reading the queue changes the index of its WAL.
         let bytes = || std::fs::read(bench.path(name)).ok().filter(|_| !name.ends_with("-shm"));
         let before = bytes();
         let refused = bench.imbulk(&["results", "job", "--output", name]).expect(2);
@@ -287,8 +287,7 @@ fn no_output_is_written_over_a_file_in_use_whatever_its_name() {
 #[test]
 fn a_folder_whose_name_is_not_utf8_works_from_within_and_is_named_from_outside() {
     let bench = Bench::new();
-    bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 3)));
-    JobFile::new("job", Command::AccountDelete).write(&bench);
+    JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 3)).write(&bench);
     let within = r#"folder=$(printf '\261\270'); mkdir "$folder" && cp job.* "$folder" && cd "$folder" && exec "$@""#;
     bench.start_under(&["sh", "-c", within, "sh"], &["plan", "job.toml"], b"").wait().expect(0);
     let outside = r#"folder=$(printf '\261\270'); exec "$@" --queue "$folder/q.db""#;

@@ -1,4 +1,4 @@
-//! Input as users have it: compressed, in parts, in other encodings, on standard input.
+//! Input of users: compressed, in several files, in other encodings, on standard input.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use imbulk_testkit::{Bench, JobFile};
 
 const OPERATION: Command = Command::FriendDelete;
 
-/// Runs a job over what `write` puts into the folder; the rows are those of one CSV.
+/// Runs a job over the files that `write` makes of one CSV.
 fn check(path: &str, with: &[(&'static str, &str)], asked: &[InputRow], files: &[(&str, &[u8])], stdin: &[u8]) {
     let bench = Bench::new();
     files.iter().for_each(|(name, bytes)| bench.write(name, bytes));
@@ -22,7 +22,7 @@ fn check(path: &str, with: &[(&'static str, &str)], asked: &[InputRow], files: &
     let output = bench.imbulk_reading(&["run", &job, "--execute", "--yes"], stdin).expect(3);
     let mut results = bench.results("job");
     assert_eq!(results.len(), asked.len(), "{output:#?}");
-    // The judge counts lines through; several files each begin anew.
+    // The checker counts all lines, but each of several files begins with line 1.
     (2..).zip(&mut results).for_each(|(line, row)| row.line = line);
     ResultsCheck::clean(&bench, OPERATION, asked, &results).check(&bench);
     assert!(tally(&results)["succeeded"] > asked.len() / 2);

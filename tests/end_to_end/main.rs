@@ -1,4 +1,4 @@
-//! The real binary against the stand-in for the API: real SQLite, real sockets, real `kill -9`.
+//! End-to-end tests: the real binary with the sandbox, SQLite, sockets and signals.
 
 mod again;
 mod claims;
@@ -8,11 +8,11 @@ mod guards;
 mod halts;
 mod holding;
 mod inputs;
-mod lies;
 mod names;
 mod operations;
 mod outputs;
 mod plans;
+mod results_check_selftest;
 mod round_trip;
 mod sending;
 mod shared;

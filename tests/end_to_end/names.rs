@@ -1,4 +1,4 @@
-//! A NAME means one run, and every command says which one.
+//! A NAME means one run, and every command names it on standard error.
 
 use imbulk_sandbox::Command;
 
@@ -7,12 +7,11 @@ use imbulk_testkit::{Bench, JobFile};
 
 const OPERATION: Command = Command::AccountDelete;
 
-/// A bench whose job has failed on a server, and was rehearsed afterwards in the sandbox.
+/// A bench with a job that has failed rows on a server, and was rehearsed in the sandbox afterwards.
 fn rehearsed_later() -> (Bench, String) {
     let bench = Bench::new();
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 30)));
     bench.faults(&["account_delete:item=70402:#1"]);
-    let job = JobFile::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 30)).write(&bench);
     bench.run(&job).expect(3);
     bench.imbulk(&["run", &job, "--sandbox"]).expect(0);
     (bench, job)
@@ -45,7 +44,7 @@ fn the_selected_run_is_named_on_stderr_and_the_beginning_of_an_id_is_enough() {
         assert!(!output.stdout.contains(id), "{output:#?}");
     }
     bench.imbulk(&["results", "no-such-job"]).expect(2).says("job");
-    // A later plan of other rows does not hide what the last run came to.
+    // A later plan of other rows does not hide the last run.
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 7)));
     bench.imbulk(&["plan", &job]).expect(0);
     let output = bench.imbulk(&["results", "job", "--target", "loopback"]).expect(0).says("a newer plan");

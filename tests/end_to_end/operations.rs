@@ -1,4 +1,4 @@
-//! The four operations when nothing goes wrong.
+//! The four operations without faults.
 
 use imbulk_sandbox::Command;
 use serde_json::json;
@@ -7,7 +7,7 @@ use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{InputRow, PROTECTED, ResultRow, csv, mixed, tally};
 use imbulk_testkit::{Bench, JobFile};
 
-/// Runs rows to their end; bad rows and failures are among them.
+/// Runs a job to its end. Some of its rows are invalid or fail.
 fn run(bench: &Bench, job: JobFile, operation: Command, asked: &[InputRow]) -> Vec<ResultRow> {
     bench.write("job.csv", csv(operation, asked));
     bench.write("keep.txt", PROTECTED);
@@ -46,7 +46,7 @@ fn friend_update_ends_every_row_as_the_server_says() {
 #[test]
 fn a_two_way_delete_takes_both_sides_off_and_no_two_calls_meet() {
     let bench = Bench::new();
-    // Few accounts that are From_Account and To_Account of each other's rows, so that calls could meet.
+    // Few accounts, each both From_Account and To_Account of many rows, so that calls could overlap.
     let mut asked: Vec<InputRow> = (0..40)
         .flat_map(|from: u32| (from + 1..40).step_by(3).map(move |to| (from, to)))
         .map(|(from, to)| InputRow::pair(&format!("user_{from:02}"), &format!("user_{to:02}")))
@@ -79,7 +79,7 @@ fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
         asked
             .push(update(n).tag("Tag_SNS_Custom_Level", json!(format!("{n}"))).tag("Tag_SNS_IM_Remark", json!("then")));
         if n % 5 == 0 {
-            // Says again what the first one said, and so changes the remark back: no duplicate.
+            // Equal to the first row, but not its duplicate: it changes the remark back.
             asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
             asked.push(update(n).tag("Tag_SNS_IM_Remark", json!(format!("first {n}"))));
         }
@@ -97,8 +97,7 @@ fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
 fn a_thousand_friends_of_one_account_go_out_in_one_call() {
     let bench = Bench::new();
     let asked: Vec<InputRow> = (0..2500).map(|n| InputRow::pair("user_00002", &format!("friend_{n}"))).collect();
-    bench.write("job.csv", csv(Command::FriendDelete, &asked));
-    bench.run(&JobFile::new("job", Command::FriendDelete).write(&bench)).expect(0);
+    bench.run(&JobFile::new("job", Command::FriendDelete).rows(&asked).write(&bench)).expect(0);
     let results = bench.results("job");
     ResultsCheck::clean(&bench, Command::FriendDelete, &asked, &results).check(&bench);
     assert_eq!(bench.report().calls, 3);

@@ -1,12 +1,12 @@
-//! What scripts and people see: exit codes, messages, the first run of a new user.
+//! What scripts and people see: exit codes, messages, and the first run of a new user.
 
 use imbulk_sandbox::Command;
 
 use imbulk_testkit::rows::{csv, plain, tally};
 use imbulk_testkit::{Bench, JobFile};
 
-#[test]
-fn every_exit_code_is_what_the_contract_says() {
+/// A bench with jobs that are good, that are wrong, and whose input is wrong.
+fn bench_with_one_job_per_case() -> Bench {
     let bench = Bench::new();
     let accounts = Command::AccountDelete;
     bench.write("good.csv", csv(accounts, &plain(accounts, 10)));
@@ -24,6 +24,12 @@ fn every_exit_code_is_what_the_contract_says() {
     job("listed", "good.csv").with("guard", "protected", "\"list.txt\"").write(&bench);
     JobFile::new("untyped", Command::FriendDelete).without("options", "delete_type").write(&bench);
     JobFile::new("nobody", accounts).without("app", "sdkappid").with("input", "path", "\"good.csv\"").write(&bench);
+    bench
+}
+
+#[test]
+fn every_exit_code_is_what_the_contract_says() {
+    let bench = bench_with_one_job_per_case();
     for (args, code) in [
         ("", 2),
         ("frobnicate", 2),
@@ -87,8 +93,7 @@ fn a_wrong_job_file_is_named_with_its_line_on_stderr() {
 #[test]
 fn without_a_key_nothing_starts_and_both_ways_to_give_one_are_named() {
     let mut bench = Bench::new();
-    bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 10)));
-    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 10)).write(&bench);
     bench.unset_env("IMBULK_SECRET_KEY");
     bench.run(&job).expect(2).says("IMBULK_SECRET_KEY").says("IMBULK_USERSIG");
     bench.set_env("IMBULK_SECRET_KEY", "no key has\ta tab");
@@ -109,7 +114,7 @@ fn the_quickstart_shows_every_row_of_its_file() {
     let outcomes = summary[0]["outcomes"].as_object().unwrap_or_else(|| panic!("{summary:#}"));
     let sum: u64 = outcomes.values().filter_map(serde_json::Value::as_u64).sum();
     let input = std::fs::read_to_string(format!("{jobs}/quickstart.csv")).expect("it is there");
-    // One of its rows has a line break in a cell.
+    // One of its rows has a line feed in a cell.
     assert_eq!(sum, csv::Reader::from_reader(input.as_bytes()).into_records().count() as u64);
     bench.imbulk(&["results", "quickstart", "--output", "results.csv"]).expect(0);
     let results = std::fs::read_to_string(bench.path("results.csv")).expect("it was written");

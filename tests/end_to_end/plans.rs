@@ -1,4 +1,4 @@
-//! What is shown is what is so: `run` does what `plan` shows, in that order, or sends nothing.
+//! `run` sends what `plan` shows, in the same order, or it sends nothing.
 
 use imbulk_sandbox::{Command, World};
 use rustix::process::Signal;
@@ -9,7 +9,7 @@ use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
 
 const OPERATION: Command = Command::FriendDeleteAll;
 
-/// A bench with 150 rows of which a signal has ended a run after some calls.
+/// A bench with 150 rows. A signal has ended their run after some calls.
 fn stopped_by(signal: Signal) -> (Bench, String) {
     let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
@@ -25,12 +25,12 @@ fn slow_job() -> JobFile {
     JobFile::new("job", OPERATION).with("limits", "calls_per_second", 100).with("limits", "max_in_flight", 4)
 }
 
-/// No account is missing, so that every run that reaches its end exits with 0.
+/// No account is missing, so that every finished run exits with 0.
 fn everybody_exists() -> BenchSetup {
     BenchSetup { world: || World::open_with_missing(7, 0.0, 0.0), ..BenchSetup::default() }
 }
 
-/// Accounts that the first input does not name.
+/// Accounts that are not in the first input.
 fn others(count: usize) -> Vec<InputRow> {
     (0..count).map(|n| InputRow::account(&format!("new_{n}"))).collect()
 }
@@ -151,8 +151,7 @@ fn only_the_plan_with_the_id_is_sent_and_what_is_different_is_named() {
 #[test]
 fn a_run_that_differs_from_the_last_plan_says_so_and_a_later_one_does_not() {
     let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &others(5)));
-    let job = JobFile::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&bench);
     bench.imbulk(&["plan", &job]).expect(0);
     bench.write("job.csv", csv(OPERATION, &others(6)));
     bench.imbulk(&["plan", &job]).expect(0).says("since then the input changed");
@@ -168,8 +167,7 @@ fn a_run_that_differs_from_the_last_plan_says_so_and_a_later_one_does_not() {
 fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
     let bench = Bench::with(everybody_exists());
     let asked = plain(Command::AccountDelete, 250);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench);
     let limited = |limit: &str| bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", limit]);
     let mut ended = 0;
     for (limit, code) in [("0", 5), ("7", 5), ("130", 5)] {
@@ -188,8 +186,7 @@ fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
 #[test]
 fn a_planned_run_is_held_until_its_time_has_passed() {
     let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &others(5)));
-    let held = JobFile::new("job", OPERATION).with("guard", "hold", "\"1h\"").write(&bench);
+    let held = JobFile::new("job", OPERATION).rows(&others(5)).with("guard", "hold", "\"1h\"").write(&bench);
     bench.run(&held).expect(4).says("guard.hold");
     bench.imbulk(&["plan", &held]).expect(4).says("guard.hold");
     assert_eq!(bench.report().calls, 0);
@@ -203,9 +200,8 @@ fn a_planned_run_is_held_until_its_time_has_passed() {
 #[test]
 fn a_finished_run_counts_as_it_did_when_it_is_run_again() {
     let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 30)));
     bench.faults(&["account_delete:item=70402:#1"]);
-    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
+    let job = JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 30)).write(&bench);
     bench.run(&job).expect(3);
     let calls = bench.report().calls;
     bench.run(&job).expect(3).says("finished");
@@ -215,8 +211,7 @@ fn a_finished_run_counts_as_it_did_when_it_is_run_again() {
 #[test]
 fn the_plan_is_for_the_app_that_the_environment_names() {
     let mut bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &others(5)));
-    let job = JobFile::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&bench);
     bench.set_env("IMBULK_SDKAPPID", "1400000009");
     let shown = plan(&bench, &job, 0);
     let app = &shown["conditions"]["target"]["sdkappid"];
@@ -230,9 +225,8 @@ fn the_plan_is_for_the_app_that_the_environment_names() {
 #[test]
 fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
     let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &others(5)));
     bench.write("keep.txt", "somebody\n");
-    let job = JobFile::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    let job = JobFile::new("job", OPERATION).rows(&others(5)).with("guard", "protected", "\"keep.txt\"").write(&bench);
     bench.imbulk(&["plan", &job]).expect(0);
     let refused = bench.at_a_terminal(&["run", &job, "--execute"], "1400000002\n").expect(2);
     assert_eq!(bench.report().calls, 0);
@@ -276,8 +270,7 @@ fn again_at_a_terminal_begins_the_new_run_in_place_of_the_unfinished_one() {
 #[test]
 fn an_again_that_was_declined_sends_nothing_later() {
     let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &others(5)));
-    let job = JobFile::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&bench);
     bench.run(&job).expect(0);
     bench.at_a_terminal(&["run", &job, "--execute", "--again"], "no\n").expect(2);
     let calls = bench.report().calls;
@@ -295,7 +288,7 @@ fn who_presses_ctrl_c_twice_is_asked_for_a_decision_as_well() {
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
     bench.until_calls(5, &mut running);
     running.signal(Signal::INT);
-    // The call that is not answered holds up the end. What ends the run is noted before.
+    // The call without a response delays the end. The cause is recorded before it.
     while status(&bench)[0]["state"] != "stopped" {
         assert!(running.is_alive(), "the call is not answered");
     }
@@ -341,7 +334,7 @@ fn a_plan_says_that_the_older_run_is_finished_and_the_current_input_then_refused
     let job = slow_job().with("guard", "min_items", 10).write(&bench);
     let shown = bench.imbulk(&["plan", &job]).expect(4);
     assert!(shown.stdout.contains("then refused: ") && shown.stdout.contains("would finish"), "{}", shown.stdout);
-    // The older run is read by the same guards.
+    // The same guards check the older run.
     bench.run(&job).expect(4).says("guard.min_items");
     assert_eq!((received(&bench, &plain(OPERATION, 150)), received(&bench, &others(3))), (150, 0));
 }
@@ -361,8 +354,7 @@ fn a_run_that_a_person_ended_is_not_continued_after_the_job_changed() {
 #[test]
 fn a_new_queue_is_announced_with_its_full_path() {
     let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &others(5)));
-    let job = JobFile::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&bench);
     let path = bench.folder().canonicalize().expect("it is there").join("imbulk.db");
     let first = bench.imbulk(&["plan", &job]).expect(0);
     assert!(first.stderr.contains(&format!("created the queue {}", path.display())), "{}", first.stderr);
@@ -392,8 +384,7 @@ fn a_run_that_the_fuse_halted_is_not_continued_after_the_input_changed() {
 fn a_key_file_is_enough_to_sign_with_and_is_refused_where_others_may_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let mut bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &others(3)));
-    let job = JobFile::new("job", OPERATION).write(&bench);
+    let job = JobFile::new("job", OPERATION).rows(&others(3)).write(&bench);
     bench.write("key", imbulk_testkit::KEY);
     let path = bench.path("key").display().to_string();
     let chmod = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a file of ours");

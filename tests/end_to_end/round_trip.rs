@@ -1,4 +1,4 @@
-//! Results are input again: the same items, whatever the job maps, delimits or encodes.
+//! Results are valid input: they give the same items, whatever columns, delimiter and encoding the job has.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use imbulk_testkit::Bench;
 
 const ROWS: usize = 120;
 
-/// The job's names for the API's.
+/// The job's own name for each column name of the API.
 const NAMES: [(&str, &str); 5] = [
     ("UserID", "line"),
     ("From_Account", "用户"),
@@ -25,91 +25,94 @@ fn file_name(api: &str) -> &str {
     NAMES.iter().find(|(name, _)| *name == api).map_or(api, |(_, file)| file)
 }
 
-/// A record under the API's names. Some are bad.
-fn record(operation: &str, dice: &mut SmallRng) -> Map<String, Value> {
+/// A row with the API's column names. Some rows are invalid.
+fn row(operation: &str, rng: &mut SmallRng) -> Map<String, Value> {
     let shape = operation::by_name(operation).expect("an operation").shape();
-    let mut record = Map::new();
+    let mut row = Map::new();
     for column in shape.columns() {
-        let ids = [
-            "a,b",
-            "x;y",
-            "p|q",
-            "say \"hi\"",
-            "two words",
-            "用户七",
-            "'quoted'",
-            "NULL",
-            "",
-            "1.4E+08",
-            " padded",
-            "json:5",
-        ];
-        let number = dice.random_range(0..40);
-        let id =
-            if dice.random_bool(0.8) { format!("u{number}") } else { (*ids.choose(dice).expect("some")).to_owned() };
-        record.insert(column.to_owned(), id.into());
+        row.insert(column.to_owned(), id(rng).into());
     }
     if shape.tags == operation::TagColumns::Some {
-        let remarks = [
-            json!(""),
-            json!(" leading"),
-            json!("two\nlines"),
-            json!("a\r\nb"),
-            json!("x\ry"),
-            json!("\"quoted\""),
-            json!("json:5"),
-            json!("json:"),
-            json!("=1+1"),
-            json!("a|b, c;d"),
-            json!("备注"),
-            json!("NULL"),
-            json!(5),
-            json!("x".repeat(97)),
-        ];
-        let groups = [
-            json!(["x|y"]),
-            json!(["g", " h "]),
-            json!(["a", "b"]),
-            json!([]),
-            json!(["json:[1]"]),
-            json!(["a,b", "组"]),
-            json!([""]),
-            json!("g"),
-            json!(["a".repeat(31)]),
-        ];
-        let levels =
-            [json!(5), json!("5"), json!(""), json!(-1), json!(u64::MAX), json!("json:\"\""), json!(1.5), json!([])];
-        let tags = [
-            ("Tag_SNS_IM_Remark", &remarks[..]),
-            ("Tag_SNS_IM_Group", &groups[..]),
-            ("Tag_SNS_Custom_Lv", &levels[..]),
-        ];
-        for (tag, values) in tags {
-            if dice.random_bool(0.6) {
-                record.insert(tag.to_owned(), values.choose(dice).expect("some").clone());
+        for (tag, values) in tag_values() {
+            if rng.random_bool(0.6) {
+                row.insert(tag.to_owned(), values.choose(rng).expect("some").clone());
             }
         }
     }
-    record
+    row
 }
 
-/// The records as a file of the user's own, in GBK.
-fn file(records: &[Map<String, Value>], format: &str) -> Vec<u8> {
+/// An id: usually an ordinary one.
+fn id(rng: &mut SmallRng) -> String {
+    let unusual = [
+        "a,b",
+        "x;y",
+        "p|q",
+        "say \"hi\"",
+        "two words",
+        "用户七",
+        "'quoted'",
+        "NULL",
+        "",
+        "1.4E+08",
+        " padded",
+        "json:5",
+    ];
+    let number = rng.random_range(0..40);
+    if rng.random_bool(0.8) { format!("u{number}") } else { (*unusual.choose(rng).expect("some")).to_owned() }
+}
+
+/// Values for each tag. Some are invalid.
+fn tag_values() -> [(&'static str, Vec<Value>); 3] {
+    let remarks = vec![
+        json!(""),
+        json!(" leading"),
+        json!("two\nlines"),
+        json!("a\r\nb"),
+        json!("x\ry"),
+        json!("\"quoted\""),
+        json!("json:5"),
+        json!("json:"),
+        json!("=1+1"),
+        json!("a|b, c;d"),
+        json!("备注"),
+        json!("NULL"),
+        json!(5),
+        json!("x".repeat(97)),
+    ];
+    let groups = vec![
+        json!(["x|y"]),
+        json!(["g", " h "]),
+        json!(["a", "b"]),
+        json!([]),
+        json!(["json:[1]"]),
+        json!(["a,b", "组"]),
+        json!([""]),
+        json!("g"),
+        json!(["a".repeat(31)]),
+    ];
+    let levels =
+        vec![json!(5), json!("5"), json!(""), json!(-1), json!(u64::MAX), json!("json:\"\""), json!(1.5), json!([])];
+    [("Tag_SNS_IM_Remark", remarks), ("Tag_SNS_IM_Group", groups), ("Tag_SNS_Custom_Lv", levels)]
+}
+
+/// The rows as a file with the user's own column names, in GBK.
+fn file(rows: &[Map<String, Value>], format: &str) -> Vec<u8> {
     let mut text = String::new();
     if format == "jsonl" {
-        for record in records {
-            let own: Map<_, _> = record.iter().map(|(api, value)| (file_name(api).to_owned(), value.clone())).collect();
+        for row in rows {
+            let own: Map<_, _> = row.iter().map(|(api, value)| (file_name(api).to_owned(), value.clone())).collect();
             writeln!(text, "{}", Value::Object(own)).expect("memory");
         }
     } else {
-        let mut columns: Vec<&String> = records.iter().flat_map(Map::keys).collect();
+        let mut columns: Vec<&String> = rows.iter().flat_map(Map::keys).collect();
         columns.sort();
         columns.dedup();
         let quoted = |cell: &str| format!("\"{}\"", cell.replace('"', "\"\""));
         let line = |cells: Vec<String>| cells.join("|") + "\n";
         text += &line(columns.iter().map(|api| quoted(file_name(api))).collect());
-        for record in records {
-            text += &line(columns.iter().map(|api| quoted(&cell(record.get(*api)))).collect());
+        for row in rows {
+            text += &line(columns.iter().map(|api| quoted(&cell(row.get(*api)))).collect());
         }
     }
     let (bytes, _, lossy) = encoding_rs::GBK.encode(&text);
@@ -117,7 +120,7 @@ fn file(records: &[Map<String, Value>], format: &str) -> Vec<u8> {
     bytes.into_owned()
 }
 
-/// What a user's own CSV can say of a value.
+/// The CSV cell of a value, in a user's own file.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
@@ -144,7 +147,7 @@ fn job(bench: &Bench, name: &str, operation: &str, path: &str, columns: &[&str])
     bench.write(&format!("{name}.toml"), text);
 }
 
-/// What is to be done for each row: its ids and tags; nothing for a rejected one.
+/// The ids and tags that each row asks for; none if it is rejected.
 fn asked(bench: &Bench, job: &str) -> Vec<Option<Map<String, Value>>> {
     let output = bench.imbulk(&["plan", &format!("{job}.toml")]);
     assert!(![1, 2].contains(&output.code), "{output:#?}");
@@ -160,14 +163,14 @@ fn asked(bench: &Bench, job: &str) -> Vec<Option<Map<String, Value>>> {
 
 fn round_trip(operation: &str, input: &str, results: &str, seed: u64) {
     let bench = Bench::new();
-    let mut dice = SmallRng::seed_from_u64(seed);
-    let records: Vec<_> = (0..ROWS).map(|_| record(operation, &mut dice)).collect();
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let rows: Vec<_> = (0..ROWS).map(|_| row(operation, &mut rng)).collect();
     let shape = operation::by_name(operation).expect("an operation").shape();
     let mut columns: Vec<&str> = shape.columns().collect();
     if shape.tags == operation::TagColumns::Some {
         columns.extend(["Tag_SNS_IM_Remark", "Tag_SNS_Custom_Lv"]);
     }
-    bench.write(&format!("rows.{input}"), file(&records, input));
+    bench.write(&format!("rows.{input}"), file(&rows, input));
     job(&bench, "first", operation, &format!("rows.{input}"), &columns);
     job(&bench, "again", operation, &format!("again.{results}"), &columns);
     let first = asked(&bench, "first");
@@ -175,8 +178,8 @@ fn round_trip(operation: &str, input: &str, results: &str, seed: u64) {
     assert!(first.iter().flatten().count() > ROWS / 4, "most rows are good");
     bench.imbulk(&["results", "first", "--format", results, "--output", &format!("again.{results}")]).expect(0);
     let again = asked(&bench, "again");
-    for (row, (first, again)) in first.iter().zip(&again).enumerate() {
-        assert_eq!(first, again, "{operation}, {input} → {results}, seed {seed}, row {row}: {:?}", records[row]);
+    for (number, (first, again)) in first.iter().zip(&again).enumerate() {
+        assert_eq!(first, again, "{operation}, {input} → {results}, seed {seed}, row {number}: {:?}", rows[number]);
     }
     assert_eq!(first.len(), again.len());
 }
@@ -195,8 +198,14 @@ fn results_are_the_same_input_for_every_operation_and_format() {
 #[test]
 fn rejected_rows_are_rejected_again_also_where_unusual_ids_are_allowed() {
     let bench = Bench::new();
-    bench.write("rows.jsonl", "{\"From_Account\":\"a\",\"To_Account\":7}\n{\"From_Account\":\"a\",\"To_Account\":\"b\",\"DeleteType\":\"x\"}\n{\"From_Account\":\"a\",\"To_Account\":\"c\"}\n");
-    let text = "name = \"first\"\noperation = \"friend_delete\"\n[options]\ndelete_type = \"both\"\n[input]\npath = \"rows.jsonl\"\n\
+    bench.write(
+        "rows.jsonl",
+        "{\"From_Account\":\"a\",\"To_Account\":7}\n\
+         {\"From_Account\":\"a\",\"To_Account\":\"b\",\"DeleteType\":\"x\"}\n\
+         {\"From_Account\":\"a\",\"To_Account\":\"c\"}\n",
+    );
+    let text = "name = \"first\"\noperation = \"friend_delete\"\n[options]\ndelete_type = \"both\"\n\
+                [input]\npath = \"rows.jsonl\"\n\
                 unusual_ids = \"allow\"\n";
     bench.write("first.toml", text);
     bench.write("again.toml", text.replace("first", "again").replace("rows.jsonl", "again.csv"));

@@ -1,4 +1,4 @@
-//! Nothing is sent without `--execute`, whatever else is typed.
+//! Nothing is sent without `--execute`, whatever the other arguments are.
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -11,26 +11,26 @@ use imbulk::cli::Cli;
 use imbulk_sandbox::Command;
 use rustix::process::{Pid, Signal, kill_process};
 
-use imbulk_testkit::rows::{csv, plain};
+use imbulk_testkit::rows::plain;
 use imbulk_testkit::{APP, Bench, JobFile};
 
-/// An endpoint that counts who knocks.
+/// An endpoint that counts its connections.
 fn counting_endpoint() -> (String, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let knocks = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&knocks);
+    let connections = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&connections);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             counter.fetch_add(1, Ordering::SeqCst);
-            // Answered with an end, so that nobody waits.
+            // Closed at once, so that the client does not wait.
             drop::<Result<TcpStream, _>>(stream);
         }
     });
-    (url, knocks)
+    (url, connections)
 }
 
-/// What is typed for an argument. A new argument has to be considered here: can it make anything be sent?
+/// A value for an argument. A new argument has to be considered here: can it send anything?
 fn typed(command: &str, arg: &Arg) -> Vec<String> {
     let id = arg.get_id().as_str();
     let value = match (command, id) {
@@ -61,7 +61,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
     name.into_iter().chain(value).collect()
 }
 
-/// Every choice of the optional arguments, and the required ones; of many optional ones each alone and all together.
+/// The required arguments with every choice of the optional ones; with many optional ones, each alone and all together.
 fn choices(command: &clap::Command) -> Vec<Vec<String>> {
     let known = |arg: &&Arg| !matches!(arg.get_action(), ArgAction::Help | ArgAction::HelpLong | ArgAction::Version);
     let (required, optional): (Vec<&Arg>, Vec<&Arg>) =
@@ -82,10 +82,9 @@ fn choices(command: &clap::Command) -> Vec<Vec<String>> {
 #[test]
 fn nothing_is_sent_without_execute_whatever_is_typed() {
     let mut bench = Bench::new();
-    let (endpoint, knocks) = counting_endpoint();
+    let (endpoint, connections) = counting_endpoint();
     bench.set_env("IMBULK_ENDPOINT", &endpoint);
-    bench.write("job.csv", csv(Command::AccountDelete, &plain(Command::AccountDelete, 20)));
-    JobFile::new("job", Command::AccountDelete).write(&bench);
+    JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 20)).write(&bench);
     let mut cli = Cli::command();
     cli.build();
     let mut tried = 0;
@@ -99,13 +98,13 @@ fn nothing_is_sent_without_execute_whatever_is_typed() {
                 let output = bench.imbulk(&args.iter().map(String::as_str).collect::<Vec<_>>());
                 assert!(matches!(output.code, 0 | 2 | 3), "{args:?}: {output:#?}");
             }
-            assert_eq!(knocks.load(Ordering::SeqCst), 0, "{args:?} called the endpoint");
+            assert_eq!(connections.load(Ordering::SeqCst), 0, "{args:?} called the endpoint");
             tried += 1;
         }
     }
     assert!(tried > 150, "only {tried}");
     let mut running = bench.start(&["run", "job.toml", "--execute"], b"");
-    while knocks.load(Ordering::SeqCst) == 0 {
+    while connections.load(Ordering::SeqCst) == 0 {
         assert!(running.is_alive(), "with --execute it must call, or this test is blind");
         bench.nap();
     }
@@ -118,7 +117,7 @@ fn nothing_is_sent_without_execute_whatever_is_typed() {
     }
 }
 
-/// `imbulk sandbox` serves until it is told to stop.
+/// `imbulk sandbox` serves until a signal stops it.
 fn serve_and_stop(bench: &Bench, args: &[String]) {
     let listen: &[&str] = if args.iter().any(|arg| arg == "--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
     let mut command = Process::new(imbulk_testkit::program());

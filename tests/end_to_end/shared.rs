@@ -1,4 +1,4 @@
-//! What processes share: the cap at a server that stands still, and the file in which they keep it.
+//! Processes that share the cap of a stalled server, and the ledger through which they do so.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -68,7 +68,7 @@ impl Drop for Server {
     }
 }
 
-/// Each run has a command of its own, so that the calls tell who sends.
+/// Each run has another command, so that the calls show which run sends them.
 fn job(bench: &Bench, name: &str, endpoint: &str) -> String {
     let operation = if name == "one" { OPERATION } else { Command::FriendDelete };
     bench.write(&format!("{name}.csv"), csv(operation, &plain(operation, 20_000)));
@@ -88,7 +88,7 @@ fn bench() -> Bench {
     Bench::with(BenchSetup { caps: Caps::default().with_app(CAP), ..BenchSetup::default() })
 }
 
-/// Longer than the time-out of an exchange: calls are given up, and lie in its sockets all the same.
+/// Longer than the time-out of a call: calls are abandoned, but stay in the server's sockets.
 #[test]
 fn a_server_that_stands_still_finds_no_more_than_the_cap_when_it_goes_on() {
     let bench = bench();
@@ -109,7 +109,7 @@ fn a_server_that_stands_still_finds_no_more_than_the_cap_when_it_goes_on() {
     assert!(report.worst_second <= CAP as usize, "{} in one second", report.worst_second);
 }
 
-/// Does something to the ledger of a run; all that use it stop, and say so.
+/// Damages the ledger of a run. All processes that use it stop and name the cause.
 fn stopped_by(change: fn(&Bench), what: &str) {
     let bench = bench();
     let mut running = ["one", "other"].map(|name| start(&bench, name, &bench.endpoint()));
@@ -173,7 +173,7 @@ fn a_ledger_whose_lock_another_process_holds_is_told_of_and_keeps_no_signal_out(
     let ledger = std::fs::File::open(bench.ledger()).expect("it is there");
     ledger.lock().expect("it is let go of in a moment");
     let begun = Instant::now();
-    // It is told after a second, to a pipe that is read at the end.
+    // The message follows after a second, in a pipe that is read at the end.
     while begun.elapsed() < Duration::from_secs(3) {
         bench.nap();
     }

@@ -1,4 +1,4 @@
-//! Told to stop, and run twice: what is under way ends, and the next run goes on. Kills are in tests/chaos/kills/mod.rs.
+//! Signals: calls in flight end, and the next run continues. Kills are in tests/chaos/kills/mod.rs.
 
 use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
@@ -10,7 +10,7 @@ use imbulk_testkit::{Bench, BenchSetup, JobFile};
 const CAP: u32 = 150;
 const IN_FLIGHT: u64 = 12;
 
-/// Calls take 10 to 20 ms, so that a kill meets some of them under way.
+/// Calls take 10 to 20 ms, so that some are in flight when the signal arrives.
 fn slow(operation: Command) -> BenchSetup {
     let caps = Caps::default().with_app(CAP).with(operation, CAP);
     BenchSetup { caps, latency: std::time::Duration::from_millis(10), ..BenchSetup::default() }
@@ -58,7 +58,7 @@ fn a_second_signal_leaves_at_once() {
     bench.faults(&["any:silence-after:#5"]);
     let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
     bench.until_calls(5, &mut running);
-    // The call that is not answered holds up the first signal's stop; two signals at one moment count as one.
+    // The call without a response delays the stop by the first signal. Two signals at one moment count as one.
     while running.is_alive() {
         running.signal(Signal::TERM);
         bench.nap();

@@ -1,4 +1,4 @@
-//! Several jobs at once, in one process and in two.
+//! Several jobs at the same time, in one process and in two.
 
 use imbulk_sandbox::{Caps, Command, World};
 use serde_json::json;
@@ -25,7 +25,7 @@ fn at_full_speed(name: &str, operation: Command) -> JobFile {
 #[test]
 fn two_jobs_of_one_run_share_accounts_and_the_cap_of_the_app() {
     let bench = Bench::with(capped());
-    // Both write the lists of the same few accounts, each other friends of theirs.
+    // Both jobs write the friend lists of the same few accounts.
     let pairs = |of: &str| {
         (0..600).map(|n| InputRow::pair(&format!("user_{}", n / 5), &format!("{of}_{n}"))).collect::<Vec<_>>()
     };
