@@ -58,6 +58,11 @@ fn subcommands() -> Vec<Command> {
 }
 
 #[test]
+fn the_readme_can_be_read_in_five_minutes() {
+    assert!(read("README.md").lines().count() <= 150, "longer texts belong into docs/");
+}
+
+#[test]
 fn the_reference_names_every_command_and_no_other() {
     let reference = read("docs/reference/commands.md");
     let named: BTreeSet<String> = table(&reference)
