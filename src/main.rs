@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
-            let exit = fail(Error::io("threads can't be started")(source));
+            let exit = fail(Error::io("threads cannot be started")(source));
             stderr::finish();
             return exit;
         }

@@ -107,10 +107,10 @@ pub enum EndpointError {
     #[error("is plain http to another machine, which would show the signature to everyone on the way")]
     PlainHttp,
     /// A user name or password before the host.
-    #[error("holds a user name or password")]
+    #[error("contains a user name or password")]
     UserInfo,
     /// Something after host and port.
-    #[error("goes on after host and port")]
+    #[error("has something after host and port")]
     Tail,
 }
 

@@ -21,6 +21,6 @@ pub use usersig::{SecretError, SecretKey, UserSig, sign};
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// The HTTP client could not be built: most likely the system's certificates and the built-in ones failed alike.
-    #[error("can't set up HTTPS: {0}")]
+    #[error("cannot set up HTTPS: {0}")]
     Setup(String),
 }

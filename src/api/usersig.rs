@@ -41,7 +41,7 @@ pub enum SecretError {
     #[error("is empty")]
     Empty,
     /// White space, a line break, a control character or a letter beyond ASCII, mostly an accident of copying.
-    #[error("has a character at byte {0} that no key or signature has")]
+    #[error("has a character at byte {0} that no key or UserSig contains")]
     Foreign(usize),
 }
 
@@ -49,10 +49,10 @@ pub enum SecretError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Characters that the encoding does not have, or cut short.
-    #[error("is not in the encoding of a UserSig; was it cut short?")]
+    #[error("is not in the encoding of a UserSig; is it incomplete?")]
     Encoding,
     /// The compressed part is damaged, or unpacks to more than any signature.
-    #[error("can't be unpacked; was it cut short?")]
+    #[error("cannot be decompressed; is it incomplete?")]
     Compression,
     /// Unpacked, but the fields are not those of version 2.
     #[error("lacks the fields of a UserSig of version 2")]

@@ -59,7 +59,7 @@ fn known_text(code: i64, info: &CodeInfo) -> String {
 }
 
 fn unknown_text(code: i64) -> String {
-    let mut text = format!("{code}: in no table that imbulk knows\n\n");
+    let mut text = format!("{code}: unknown to imbulk\n\n");
     push(&mut text, "treated", &line(ErrorClass::Unknown));
     push(&mut text, "to do", "`imbulk results NAME` shows the reason that came with it; look it up in the API's pages");
     text
@@ -84,8 +84,8 @@ mod tests {
         insta::assert_snapshot!(text(60007), @"
         60007: too many calls of this command a second
 
-        treated  throttled: calls of this command slow down and find their way up again; counts as no attempt
-        to do    nothing, unless it goes on: then lower `[limits] calls_per_second`, or see who else calls this command
+        treated  throttled: calls of this command slow down and then speed up again; does not count as an attempt
+        to do    nothing; if it continues, lower `[limits] calls_per_second`, or see who else calls this command
         source   error code tables 2023 and 2025
         ");
     }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn an_unknown_code_says_so_and_how_it_is_treated() {
         insta::assert_snapshot!(text(12345), @"
-        12345: in no table that imbulk knows
+        12345: unknown to imbulk
 
         treated  unknown: a whole request is sent once more, then halved until an item is alone; the item is `failed` and counted apart; never taken for success
         to do    `imbulk results NAME` shows the reason that came with it; look it up in the API's pages

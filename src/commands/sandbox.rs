@@ -18,7 +18,7 @@ pub(super) async fn sandbox(args: &cli::Sandbox, env: &Env) -> Result<Exit, Erro
     };
     let sandbox = Sandbox::start(config, args.listen).await.map_err(Error::io(format!("{}", args.listen)))?;
     super::print(&format!("http://{}", sandbox.addr()))?;
-    let stopped = tokio::signal::ctrl_c().await.map_err(Error::io("can't listen for signals"));
+    let stopped = tokio::signal::ctrl_c().await.map_err(Error::io("cannot listen for signals"));
     let report = sandbox.report();
     sandbox.stop().await;
     stopped?;

@@ -16,10 +16,10 @@ pub enum ExportError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// Where the results go takes no more.
-    #[error("can't write the results: {0}")]
+    #[error("cannot write the results: {0}")]
     Output(#[source] std::io::Error),
     /// The records between the two passes can't be kept.
-    #[error("can't keep temporary data in {folder}: {source}")]
+    #[error("cannot keep temporary data in {folder}: {source}")]
     Temporary {
         /// Where they were to be kept.
         folder: PathBuf,
@@ -27,7 +27,7 @@ pub enum ExportError {
         source: std::io::Error,
     },
     /// A file can't be made.
-    #[error("can't write {path}: {source}")]
+    #[error("cannot write {path}: {source}")]
     File {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum ExportError {
         source: std::io::Error,
     },
     /// Something other than a file is there.
-    #[error("can't write {0}: it is there and is no regular file")]
+    #[error("cannot write {0}: it exists and is not a regular file")]
     NotAFile(PathBuf),
     /// The program itself uses the file.
     #[error("{path}: this is {what}")]

@@ -168,7 +168,7 @@ fn source_line<'a>(sources: &'a [String], span: Option<&LineSpan>, row: RowNo) -
 }
 
 fn damaged(what: &str) -> ExportError {
-    QueueError::Damaged(format!("{what} can't be read back")).into()
+    QueueError::Damaged(format!("{what} cannot be read back")).into()
 }
 
 impl SourceLine<'_> {

@@ -42,7 +42,7 @@ pub enum Problem {
     #[error("matches no file")]
     NoMatch,
     /// A glob that can't be understood.
-    #[error("is no valid pattern: {0}")]
+    #[error("is not a valid pattern: {0}")]
     Pattern(&'static str),
     /// A folder in place of a file.
     #[error("is a folder")]
@@ -54,10 +54,10 @@ pub enum Problem {
     #[error("standard input is named more than once")]
     StdinTwice,
     /// The system refused to open or read it.
-    #[error("can't be read: {0}")]
+    #[error("cannot be read: {0}")]
     Read(io::Error),
     /// Standard input could not be kept for reading again.
-    #[error("can't be copied to a temporary file: {0}")]
+    #[error("cannot be copied to a temporary file: {0}")]
     Spool(io::Error),
     /// The compressed data are damaged.
     #[error("the {} data is damaged: {cause}", compression.name())]
@@ -94,7 +94,7 @@ pub enum Problem {
     #[error("is {}, not CSV or JSONL", .0.what)]
     NotText(&'static Foreign),
     /// NUL bytes in place of text.
-    #[error("has a hole: NUL bytes in place of text")]
+    #[error("contains NUL bytes in place of text")]
     Hole,
     /// Text that is said to be GBK and is UTF-8.
     #[error("is UTF-8 text, but the job says encoding = \"gbk\"")]
@@ -108,7 +108,7 @@ pub enum Problem {
         line: u64,
     },
     /// A stream whose last line has no line feed.
-    #[error("the last line has no line end: the stream may have been cut off within it")]
+    #[error("the last line has no line end: the stream may be incomplete")]
     UnfinishedLine,
     /// The byte order mark is that of another encoding.
     #[error("starts with the byte order mark of {0}, the job says encoding = \"{1}\"")]
@@ -132,7 +132,7 @@ pub enum Problem {
     #[error("its lines end with {0}")]
     LineEnds(&'static str),
     /// Something else than JSON.
-    #[error("is no JSON: a record starts with `{{`")]
+    #[error("is not JSON: a record starts with `{{`")]
     NotJson,
     /// JSON in place of CSV.
     #[error("holds JSON, not CSV")]
@@ -343,7 +343,7 @@ impl Problem {
                 )
             }
             Self::UnfinishedLine => {
-                "check that the sender has ended well (set -o pipefail); if nothing is missing, end the last line".to_owned()
+                "check that the sending command succeeded (set -o pipefail); if nothing is missing, end the last line with a line feed".to_owned()
             }
             Self::Mark("UTF-8", _) => "leave input.encoding out".to_owned(),
             Self::Mark(..) => "save it as UTF-8".to_owned(),

@@ -71,7 +71,7 @@ pub enum Output {
 
 /// The sink takes nothing more: whoever reads from it is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("loading was broken off")]
+#[error("loading was interrupted")]
 pub struct Closed;
 
 /// Whether what is kept of a bad row shows what is wrong with it. The results file can be used as input again, and a
@@ -141,7 +141,7 @@ pub enum IntakeError {
         row: RowNo,
     },
     /// The different rows of one friend take more than 4 GiB.
-    #[error("row {row} is one of too many: more than 4 GiB of rows that can't be parted")]
+    #[error("row {row} is one of too many: more than 4 GiB of rows that cannot be split")]
     Overfull {
         /// The first row that found no room.
         row: RowNo,

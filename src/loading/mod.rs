@@ -106,7 +106,7 @@ pub async fn load(
     };
     // The next start repeats a cleanup that fails here. The first error is the one to report.
     if let Err(second) = loader.abandon().await {
-        tracing::warn!(%second, "the broken-off load could not be taken back at once");
+        tracing::warn!(%second, "the interrupted load could not be removed at once");
     }
     Err(error)
 }

@@ -43,7 +43,7 @@ impl Reader {
         for stored in &page {
             // Nothing may come twice: what is sent twice at once is written twice at once.
             if stored.id <= before || stored.id > last || stored.run != run {
-                return Err(stored.damaged("stands in the wrong place of its index"));
+                return Err(stored.damaged("is in the wrong place of its index"));
             }
             before = stored.id;
         }
@@ -79,7 +79,7 @@ impl Queue {
         let changed = sqlx::query(RESCUE).execute(&mut *transaction).await.map_err(&fail)?.rows_affected();
         guarded(FailPoint::Rescue, transaction.commit()).await.map_err(&fail)?;
         if changed != rescued.len() as u64 {
-            return Err(QueueError::Unexpected(format!("{changed} requests rescued of {}", rescued.len())));
+            return Err(QueueError::Unexpected(format!("{changed} requests recovered of {}", rescued.len())));
         }
         Ok(rescued)
     }
@@ -92,7 +92,7 @@ fn refuse_shared_accounts(rescued: &[(RunId, Request, Keys)]) -> Result<(), Queu
         for key in keys.as_slice() {
             if let Some(other) = writers.insert(*key, request.id) {
                 return Err(QueueError::Unexpected(format!(
-                    "requests {other} and {} are both being sent and write the same account; was the file changed by hand?",
+                    "requests {other} and {} are both being sent and write the same account; did another program change the file?",
                     request.id
                 )));
             }

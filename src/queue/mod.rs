@@ -282,7 +282,7 @@ impl Queue {
         if mode == "wal" {
             return Ok(());
         }
-        Err(QueueError::Unexpected(format!("it can't keep a log beside it: the journal mode stays {mode}")))
+        Err(QueueError::Unexpected(format!("SQLite cannot keep a log beside the file: the journal mode stays {mode}")))
     }
 
     /// Where the file is: its name without links.

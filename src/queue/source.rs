@@ -91,7 +91,7 @@ fn read(run: RunId, place: i64, stored: Stored) -> Result<InputFile, QueueError>
     if place != number || stored_checksum != checksum(run, number, &name, (rows, blank_rows), &notes) {
         return Err(wrong("a wrong checksum"));
     }
-    let notes = serde_json::from_str(&notes).map_err(|_| wrong("unreadable notes"))?;
+    let notes = serde_json::from_str(&notes).map_err(|_| wrong("notes that cannot be read"))?;
     let facts = SourceFacts { rows: rows.cast_unsigned(), blank_rows: blank_rows.cast_unsigned(), notes };
     Ok(InputFile { name, facts })
 }

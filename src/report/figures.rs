@@ -112,7 +112,7 @@ impl Figures {
         let known = |code: &&CodeRows| code.code.is_none_or(|code| codes::lookup(code).is_some());
         let (known, unknown): (Vec<_>, Vec<_>) = self.codes.iter().partition(known);
         code_block(text, "codes", &known);
-        code_block(text, "codes that imbulk does not know (the rows count as failed)", &unknown);
+        code_block(text, "codes that imbulk does not know", &unknown);
     }
 
     /// The first rows that can't be sent, and how to see all.

@@ -67,9 +67,9 @@ pub(super) fn bottleneck_text(bottleneck: &Bottleneck) -> String {
             format!("throttled by the API to {} calls/s", count((*calls_per_second).into()))
         }
         Bottleneck::Outage(outage) => outage_words(outage),
-        Bottleneck::BusyAccounts => "waits for busy accounts".to_owned(),
-        Bottleneck::Backoff => "waits before the next attempts".to_owned(),
-        Bottleneck::Draining => "stopping: waits for what is on its way".to_owned(),
+        Bottleneck::BusyAccounts => "waiting for accounts that other requests write".to_owned(),
+        Bottleneck::Backoff => "waiting before the next attempts".to_owned(),
+        Bottleneck::Draining => "stopping: waiting for calls in flight".to_owned(),
     }
 }
 

@@ -253,7 +253,7 @@ mod tests {
             70107  already_done        400  the account does not exist
             70402  failed               90  a parameter is not legal
              none  in_doubt              8  no answer that names one
-        codes that imbulk does not know (the rows count as failed)
+        codes that imbulk does not know
             99999  failed              500
         rejected rows
           in.csv:3: `UserID` has \u{1b}[2J in it

@@ -36,7 +36,7 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
             return Message::new(text).add_hint("look at them with `imbulk results`, then run again");
         }
         StopReason::Fuse { job, failed, ended } => {
-            format!("{}the fuse: {failed} of {ended} items of this session failed", of(*job))
+            format!("{}stop.failed_share (the fuse): {failed} of {ended} items of this session failed", of(*job))
         }
         StopReason::Fatal { job, code: Some(code), reason } => {
             let text = format!("{}code {code}: {reason}", of(*job));

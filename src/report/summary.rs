@@ -103,15 +103,15 @@ fn next_steps(figures: &Figures) -> Vec<String> {
     let mut steps = Vec::new();
     if rows(Outcome::Pending) > 0 {
         let left = counted(rows(Outcome::Pending), "row is", "rows are");
-        steps.push(format!("{left} left: run the job again, it goes on where it stopped"));
+        steps.push(format!("{left} left: run the same command to resume"));
     }
     if rows(Outcome::Failed) > 0 {
-        steps.push(format!("imbulk results {job} --outcome failed     which failed and why"));
-        steps.push(format!("imbulk retry {job}                        makes them pending again"));
+        steps.push(format!("imbulk results {job} --outcome failed     shows which rows failed, and why"));
+        steps.push(format!("imbulk retry {job}                        makes these rows pending again"));
     }
     if rows(Outcome::InDoubt) > 0 {
-        steps.push(format!("imbulk results {job} --outcome in_doubt   which may or may not have been done"));
-        steps.push(format!("imbulk retry {job} --outcome in_doubt     asks again"));
+        steps.push(format!("imbulk results {job} --outcome in_doubt   shows rows whose effect is unknown"));
+        steps.push(format!("imbulk retry {job} --outcome in_doubt     sends them again"));
     }
     if rows(Outcome::Rejected) > 0 {
         steps.push(format!(
@@ -153,7 +153,7 @@ mod tests {
             70107  already_done        400  the account does not exist
             70402  failed               90  a parameter is not legal
              none  in_doubt              8  no answer that names one
-        codes that imbulk does not know (the rows count as failed)
+        codes that imbulk does not know
             99999  failed              500
         rejected rows
           in.csv:3: `UserID` has \u{1b}[2J in it
@@ -163,10 +163,10 @@ mod tests {
         stopped        fuse: 812 of 1000 items failed
         next
           2 rows are left: run the job again, it goes on where it stopped
-          imbulk results purge --outcome failed     which failed and why
-          imbulk retry purge                        makes them pending again
-          imbulk results purge --outcome in_doubt   which may or may not have been done
-          imbulk retry purge --outcome in_doubt     asks again
+          imbulk results purge --outcome failed     shows which rows failed, and why
+          imbulk retry purge                        makes these rows pending again
+          imbulk results purge --outcome in_doubt   shows rows whose effect is unknown
+          imbulk retry purge --outcome in_doubt     sends them again
           imbulk results purge --outcome rejected   correct these rows: the file can be used as input
         ");
     }

@@ -22,7 +22,7 @@ pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals)
         signal = signals.next() => return Err(SessionError::Interrupted(signal)),
         typed = tokio::task::spawn_blocking(read_line) => typed.map_err(|error| SessionError::io("the terminal")(error.into()))?,
     };
-    let typed = typed.map_err(SessionError::io("can't ask for the SDKAppID"))?;
+    let typed = typed.map_err(SessionError::io("cannot ask for the SDKAppID"))?;
     if typed.trim() == sdkappid.to_string() {
         return Ok(());
     }

@@ -54,7 +54,7 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, S
     let mut session = Session {
         inputs,
         target,
-        signals: Signals::listen(leave).map_err(SessionError::io("can't listen for signals"))?,
+        signals: Signals::listen(leave).map_err(SessionError::io("cannot listen for signals"))?,
         deadlines,
         summaries: Vec::new(),
         not_shown: None,

@@ -127,7 +127,7 @@ impl JobInput {
             let protects = |id: &str| self.protected.protects(id);
             let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
             if rows > 0 {
-                tracing::info!(rows, run = run.uuid, "rows taken out: the protected list names them now");
+                tracing::info!(rows, run = run.uuid, "rows removed from the run: the protected list names them now");
             }
         }
         Ok(queue.run(run.id).await?)

@@ -75,7 +75,7 @@ impl Target {
             ..sandbox::Config::default()
         };
         let started = Sandbox::start(config, ([127, 0, 0, 1], 0).into()).await;
-        let sandbox = started.map_err(SessionError::io("the sandbox can't be started"))?;
+        let sandbox = started.map_err(SessionError::io("the sandbox cannot be started"))?;
         let folder = tempfile::tempdir().map_err(SessionError::io("the sandbox has no folder for its slots"))?;
         Ok(Self {
             sdkappid,

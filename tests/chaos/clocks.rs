@@ -129,7 +129,7 @@ fn a_clock_that_is_days_slow_halts_the_run_with_a_hint_and_the_run_continues_wit
     let (job, asked) = job(&clock.bench, 400, CAP);
     let job = job.write(&clock.bench);
     let (output, _) = clock.run(&job, 50, &[-3 * DAY]);
-    output.expect(4).says("is this machine's clock right?");
+    output.expect(4).says("check the clock of this machine");
     let report = clock.bench.report();
     // Those on their way as the first and as the second signature was refused.
     assert!((2..u64::from(CAP) / 2).contains(&report.usersig_failures), "{report:#?}");

@@ -39,11 +39,11 @@ impl fmt::Display for Speed {
         match self.pressure {
             Pressure::None => write!(f, "{cap} calls/s, the cap"),
             Pressure::Paused { remaining } => {
-                write!(f, "told to slow down: paused for {:.1} s", remaining.as_secs_f64())
+                write!(f, "throttled by the API: paused for {:.1} s", remaining.as_secs_f64())
             }
-            Pressure::Recovering => write!(f, "told to slow down: {allowed:.0} of {cap} calls/s, growing back"),
+            Pressure::Recovering => write!(f, "throttled by the API: {allowed:.0} of {cap} calls/s, increasing"),
             Pressure::Probing => {
-                write!(f, "nearly every call rejected as too fast: one every {} s", PROBE_EVERY.as_secs())
+                write!(f, "throttled by the API: 1 call every {} s", PROBE_EVERY.as_secs())
             }
         }
     }

@@ -75,7 +75,7 @@ const LONGEST_TEXT: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// Not JSON, not of the pages' types, or without `ErrorCode`; may quote what was found there.
-    #[error("the answer is not what the API sends: {0}")]
+    #[error("the answer does not have the form that the API documents: {0}")]
     Unreadable(String),
 }
 

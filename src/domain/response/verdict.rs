@@ -201,7 +201,7 @@ pub fn assess(context: &CallContext<'_>, request: &Request, result: &CallResult)
             reader.unanswered(&format!("HTTP status {status}"))
         }
         CallResult::Status(status) => {
-            let reason = format!("HTTP status {status} where the API always sends 200; is the endpoint right?");
+            let reason = format!("HTTP status {status} where the API always sends 200; check the endpoint");
             reader.all_again(ServerHealth::Unknown, Signal::Fatal { code: None, reason })
         }
         CallResult::NotSent(reason) => {

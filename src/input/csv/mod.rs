@@ -242,7 +242,7 @@ impl Rows<'_> {
             // An id with one is told as that.
             Form::BareReturn if self.ids_have_returns(cells) => return Ok(()),
             Form::BareReturn => {
-                Fault::new("a carriage return stands outside quotes (line ends of an old Mac, or converted twice)")
+                Fault::new("a carriage return is outside quotes (line ends of an old Mac, or converted twice)")
             }
             Form::TooLong => Fault::new("the row is longer than 1 MiB"),
             Form::Whole | Form::Stray => match self.header.repeat(cells, self.columns) {

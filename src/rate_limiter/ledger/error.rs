@@ -10,7 +10,7 @@ use crate::domain::hint::Hint;
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// It can't be opened, read or written.
-    #[error("{}: can't {action} the file in which processes share the call limit: {source}", path.display())]
+    #[error("{}: cannot {action} the file in which processes share the call limit: {source}", path.display())]
     Io {
         /// The ledger's.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// It has no section for the command and can take none.
-    #[error("{}: no room for the slots of {command}", path.display())]
+    #[error("{}: no space is left for the slots of {command}", path.display())]
     Full {
         /// The ledger's.
         path: PathBuf,
@@ -64,7 +64,7 @@ impl LedgerError {
 impl Hint for LedgerError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
-            Self::Io { source, .. } if is_full(source) => "make room there and run again: nothing is lost",
+            Self::Io { source, .. } if is_full(source) => "free disk space there and run again: nothing is lost",
             Self::Io { .. } => "the user that runs imbulk must be able to read and write this file and its folder",
             Self::NotALedger { .. } => "move it away, if nothing else needs it; imbulk makes a new one",
             Self::Lost { .. } => "run again, once no other imbulk sends to this app",

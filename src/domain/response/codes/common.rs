@@ -22,14 +22,14 @@ pub(super) static CODES: &[CodeInfo] = &[
         codes: 60_004..=60_004,
         meaning: "the check of the signing account or its UserSig failed",
         advice: "check `[app] identifier` and the secret key if it comes back",
-        source: "REST API overview; error code table 2025 words it anew",
+        source: "REST API overview; error code table 2025 has a new text",
         rule: RENEW_OR_WAIT,
     },
     CodeInfo {
         codes: 60_005..=60_005,
         meaning: "the check of the signing account or its UserSig failed",
         advice: "check `[app] identifier` and the secret key if it comes back",
-        source: "REST API overview; error code table 2025 words it anew",
+        source: "REST API overview; error code table 2025 has a new text",
         rule: RENEW_OR_WAIT,
     },
     CodeInfo {
@@ -42,7 +42,7 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 60_007..=60_007,
         meaning: "too many calls of this command a second",
-        advice: "nothing, unless it goes on: then lower `[limits] calls_per_second`, or see who else calls this command",
+        advice: "nothing; if it continues, lower `[limits] calls_per_second`, or see who else calls this command",
         source: "error code tables 2023 and 2025",
         rule: SLOW_COMMAND,
     },
@@ -50,7 +50,7 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 60_008..=60_008,
         meaning: "the service ran into a time-out, or could not read the request",
-        advice: "nothing, unless every request ends so: then something on the way changes them",
+        advice: "nothing; if every request gets this code, something between imbulk and the API changes them",
         source: "error code tables 2023 and 2025",
         rule: TIMED_OUT,
     },
@@ -71,7 +71,7 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 60_011..=60_011,
         meaning: "too many calls to this app a second, all commands together",
-        advice: "nothing, unless it goes on: then lower `[limits] app_calls_per_second`; other services share the budget",
+        advice: "nothing; if it continues, lower `[limits] app_calls_per_second`; other services share the budget",
         source: "REST API overview; error code table 2023",
         rule: SLOW_APP,
     },
@@ -85,14 +85,14 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 60_013..=60_013,
         meaning: "the server could not read an answer of its own",
-        advice: "nothing, unless it goes on: then ask the support of the API",
+        advice: "nothing; if it continues, ask Tencent Cloud support",
         source: "error code tables 2023 and 2025",
         rule: TIMED_OUT,
     },
     CodeInfo {
         codes: 60_014..=60_014,
         meaning: "the check of the account ran into a time-out",
-        advice: "nothing, unless it goes on",
+        advice: "nothing, unless it continues",
         source: "error code tables 2023 and 2025",
         rule: TIMED_OUT,
     },
@@ -113,7 +113,7 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 60_017..=60_017,
         meaning: "the API has disabled this request for the app",
-        advice: "ask the support of the API",
+        advice: "ask Tencent Cloud support",
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
@@ -121,14 +121,14 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 60_018..=60_018,
         meaning: "requests come too often",
-        advice: "nothing, unless it goes on: then lower `[limits] app_calls_per_second`",
+        advice: "nothing; if it continues, lower `[limits] app_calls_per_second`",
         source: "error code tables 2023 and 2025",
         rule: SLOW_APP,
     },
     CodeInfo {
         codes: 60_019..=60_019,
         meaning: "requests come too often",
-        advice: "nothing, unless it goes on: then lower `[limits] app_calls_per_second`",
+        advice: "nothing; if it continues, lower `[limits] app_calls_per_second`",
         source: "REST API overview; error code table 2023",
         rule: SLOW_APP,
     },

@@ -131,13 +131,13 @@ impl ErrorClass {
                  \"already done\" is then `in_doubt`"
             }
             Self::Throttled(Scope::Command, Pause::Short) => {
-                "calls of this command slow down and find their way up again; counts as no attempt"
+                "calls of this command slow down and then speed up again; does not count as an attempt"
             }
             Self::Throttled(Scope::App, Pause::Short) => {
-                "all calls to the app slow down and find their way up again; counts as no attempt"
+                "all calls to the app slow down and then speed up again; does not count as an attempt"
             }
             Self::Throttled(_, Pause::Long) => {
-                "nothing of this command is sent for 90 s, then it starts slowly; counts as no attempt"
+                "nothing of this command is sent for 90 s, then it starts slowly; does not count as an attempt"
             }
             Self::Renew(RenewFallback::Fatal) => {
                 "a new UserSig is made and the call sent again, once; after that as fatal"

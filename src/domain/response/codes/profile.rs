@@ -42,7 +42,7 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 40_006..=40_006,
         meaning: "an error within the server, also while account_delete clears the profile",
-        advice: "nothing, unless it goes on: then ask the support of the API",
+        advice: "nothing; if it continues, ask Tencent Cloud support",
         source: "page account_delete; error code tables 2023 and 2025",
         rule: DATA_LEFT,
     },

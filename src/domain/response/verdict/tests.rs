@@ -259,7 +259,7 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
         (CallResult::UntrustedServer("certificate".into()), fatal(None, "certificate")),
         (
             CallResult::Status(404),
-            fatal(None, "HTTP status 404 where the API always sends 200; is the endpoint right?"),
+            fatal(None, "HTTP status 404 where the API always sends 200; check the endpoint"),
         ),
     ];
     for (result, signal) in harmless {
