@@ -179,7 +179,8 @@ impl Schedule {
                 Refusal::Known => {}
                 Refusal::First => out.push(Command::Renew { job, generation, code, fallback }),
                 Refusal::Again => {
-                    let reason = format!("{reason}; a new UserSig was refused as well: check the clock of this machine");
+                    let reason =
+                        format!("{reason}; a new UserSig was refused as well: check the clock of this machine");
                     self.stop(StopReason::Fatal { job, code: Some(code), reason }, out);
                 }
             },

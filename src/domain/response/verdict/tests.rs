@@ -257,10 +257,7 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
         (CallResult::Status(429), Signal::Throttled(Scope::Command, Pause::Short)),
         (CallResult::NotSent("refused".into()), Signal::Silent),
         (CallResult::UntrustedServer("certificate".into()), fatal(None, "certificate")),
-        (
-            CallResult::Status(404),
-            fatal(None, "HTTP status 404 where the API always sends 200; check the endpoint"),
-        ),
+        (CallResult::Status(404), fatal(None, "HTTP status 404 where the API always sends 200; check the endpoint")),
     ];
     for (result, signal) in harmless {
         for doubt in DOUBTS {
