@@ -14,7 +14,7 @@ use imbulk::domain::account::UserId;
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
 use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
-use imbulk::domain::operation::{self, DeleteType, Operation};
+use imbulk::domain::operation::{BoundOperation, by_name};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;
@@ -41,12 +41,19 @@ const REQUESTS: i64 = 2_000;
 const BATCH: usize = 64;
 const NOW: i64 = 1_790_000_000_000;
 
-fn accounts() -> &'static dyn Operation {
-    operation::by_name("account_delete").expect("it exists")
+fn accounts() -> BoundOperation {
+    bound("account_delete", "single")
 }
 
-fn friends() -> &'static dyn Operation {
-    operation::by_name("friend_delete").expect("it exists")
+fn friends() -> BoundOperation {
+    bound("friend_delete", "single")
+}
+
+/// The operation with this `delete_type`, if it has one.
+fn bound(operation: &str, delete_type: &str) -> BoundOperation {
+    let operation = by_name(operation).expect("an operation");
+    let options = operation.options.iter().map(|option| (option.name.to_owned(), delete_type.to_owned()));
+    operation.bind(&options.collect()).expect("its options")
 }
 
 fn runtime() -> Runtime {
@@ -96,7 +103,7 @@ fn reading(c: &mut Criterion) {
                     rows += 1;
                     ControlFlow::Continue(())
                 };
-                sources[0].read(&friends().shape(), &input, &mut count).expect("it is readable");
+                sources[0].read(&friends().shape, &input, &mut count).expect("it is readable");
                 assert_eq!(rows, ROWS);
             });
         });
@@ -107,7 +114,7 @@ fn reading(c: &mut Criterion) {
 /// Everything that intake makes of the rows.
 fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<Output> {
     let plan = Plan {
-        shape: friends().shape(),
+        shape: friends().shape,
         items_per_request: NonZeroU32::new(1000).expect("not zero"),
         protects: &|_| false,
         temp_dir: folder,
@@ -138,13 +145,12 @@ fn grouping(c: &mut Criterion) {
     group.finish();
 }
 
-fn new_run(operation: &'static dyn Operation) -> NewRun {
+fn new_run(operation: BoundOperation) -> NewRun {
     NewRun {
         uuid: uuid::Uuid::now_v7().to_string(),
         job: "job".into(),
         target: "sandbox".into(),
-        operation: operation.name(),
-        delete_type: DeleteType::Single,
+        operation,
         definition: String::new(),
         digest: String::new(),
         stamp: String::new(),
@@ -156,7 +162,7 @@ fn new_run(operation: &'static dyn Operation) -> NewRun {
 }
 
 /// Stores a run in a new queue.
-async fn load(folder: &Path, operation: &'static dyn Operation, outputs: Vec<Output>) -> (Queue, RunId) {
+async fn load(folder: &Path, operation: BoundOperation, outputs: Vec<Output>) -> (Queue, RunId) {
     let path = folder.join(format!("{}.db", uuid::Uuid::now_v7()));
     let mut queue = Queue::open(&path).await.expect("a new file");
     let mut loader = Loader::begin(&mut queue, &new_run(operation)).await.expect("the disk has space");
@@ -217,13 +223,8 @@ fn request(number: i64) -> Request {
     }
 }
 
-fn context() -> CallContext<'static> {
-    CallContext {
-        operation: accounts(),
-        delete_type: DeleteType::Single,
-        charging: Charging::UpTo(8),
-        new_usersig: NewUserSig::MayHelp,
-    }
+fn context() -> CallContext {
+    CallContext { operation: accounts(), charging: Charging::UpTo(8), new_usersig: NewUserSig::MayHelp }
 }
 
 fn answer(request: &Request) -> CallResult {
@@ -252,7 +253,7 @@ fn recording(c: &mut Criterion) {
                 let settle = |request: &Request| {
                     let verdicts = assess(&context(), request, &answer(request)).verdicts;
                     let sent = Request { attempts: 1, ..request.clone() };
-                    Write::Record { run, settlement: Settlement::new(accounts().name(), sent, verdicts) }
+                    Write::Record { run, settlement: Settlement::new(&accounts(), sent, verdicts) }
                 };
                 (batch.iter().map(|request| request.id).collect(), batch.iter().map(settle).collect())
             },
@@ -275,8 +276,8 @@ fn coding(c: &mut Criterion) {
     let mut group = c.benchmark_group("request of 100");
     group.throughput(Throughput::Elements(100));
     group.bench_function("unpack", |b| b.iter(|| StoredRequest::decode(&encoded.accounts, &encoded.rows, None)));
-    group.bench_function("keys", |b| b.iter(|| accounts().keys(&request, DeleteType::Single)));
-    group.bench_function("encode", |b| b.iter(|| accounts().body(&request, DeleteType::Single)));
+    group.bench_function("keys", |b| b.iter(|| accounts().keys(&request)));
+    group.bench_function("encode", |b| b.iter(|| accounts().body(&request)));
     group.bench_function("decode and assess", |b| b.iter(|| assess(&context(), &request, &result)));
     group.finish();
 }
@@ -287,7 +288,6 @@ fn night(requests: &[Request]) -> u64 {
     tally[Outcome::Pending] = requests.len() as u64 * 100;
     let plan = JobPlan {
         operation: accounts(),
-        delete_type: DeleteType::Single,
         calls_per_second: NonZeroU32::new(200).expect("not zero"),
         retry: Retry {
             max_attempts: NonZeroU32::new(8).expect("not zero"),

@@ -14,7 +14,7 @@ CREATE TABLE run (
     job           TEXT    NOT NULL,
     target        TEXT    NOT NULL,              -- 'sandbox' or the SDKAppID
     operation     TEXT    NOT NULL,
-    delete_type   TEXT    NOT NULL CHECK (delete_type IN ('single', 'both')),
+    options       TEXT    NOT NULL,              -- JSON object: the options of the operation and their values
     definition    TEXT    NOT NULL,              -- digest of what the job makes of its input
     digest        TEXT    NOT NULL,              -- digest of the input's bytes
     stamp         TEXT    NOT NULL,              -- names, sizes and times of the input's files

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use crate::domain::account::UserId;
 use crate::domain::line_span::LineSpan;
-use crate::domain::operation::DeleteType;
+use crate::domain::operation::{BoundOperation, JobOption, by_name};
 use crate::domain::request::{Item, Request};
 use crate::domain::response::settlement::Settlement;
 use crate::domain::response::verdict::{Verdict, Verdicts};
@@ -31,6 +31,13 @@ pub(crate) struct Load {
     pub(crate) tags: Vec<String>,
 }
 
+/// The operation with the first value of each option.
+fn bound(operation: &str) -> BoundOperation {
+    let operation = by_name(operation).unwrap();
+    let first = |option: &JobOption| (option.name.to_owned(), option.values[0].name.to_owned());
+    operation.bind(&operation.options.iter().map(first).collect()).unwrap()
+}
+
 impl Bench {
     /// Loads a run of the job `job` and begins it.
     pub(crate) async fn new(operation: &'static str, load: Load) -> Self {
@@ -40,8 +47,7 @@ impl Bench {
             uuid: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
             job: "job".to_owned(),
             target: "sandbox".to_owned(),
-            operation,
-            delete_type: DeleteType::Single,
+            operation: bound(operation),
             definition: String::new(),
             digest: String::new(),
             protected: String::new(),
@@ -76,7 +82,7 @@ impl Bench {
     pub(crate) async fn record_call(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
         self.queue.write(vec![Write::Intend(vec![request.id])], now).await.unwrap();
         request.attempts += 1;
-        let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
+        let settlement = Settlement::new(by_name("account_delete").unwrap(), request, Verdicts::Each(verdicts));
         let run = self.run.id;
         self.queue.write(vec![Write::Record { run, settlement }], now).await.unwrap();
     }

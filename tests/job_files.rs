@@ -7,7 +7,7 @@ use std::time::Duration;
 use imbulk::domain::guard::Protected;
 use imbulk::domain::hint::Hint;
 use imbulk::domain::job::{Delimiter, Encoding, EndpointChoice, Job, Protection, Rejects};
-use imbulk::domain::operation::{self, DeleteType};
+use imbulk::domain::operation;
 use imbulk::settings::{Env, JobFileError, load_job, load_protected};
 use rstest::rstest;
 
@@ -34,7 +34,7 @@ fn load_text(text: &str) -> Result<Job, JobFileError> {
 /// Everything of a job but where its file lies.
 fn settings(job: &Job) -> String {
     let input = (job.input.encoding, job.input.rejects);
-    let what = (&job.name, job.operation, job.delete_type);
+    let what = (&job.name, job.operation.name, job.operation.options_json());
     let guard = (job.guard.max_rejected.unwrap_or(0.1), job.guard.canary, job.guard.max_already_done, job.guard.hold);
     format!("{what:?} {input:?} {:?} {:?} {:?} {guard:?} {:?}", job.app, job.limits, job.retry, job.stop)
 }
@@ -56,8 +56,8 @@ fn every_job_file_loads_and_so_does_its_protected_list() {
 #[test]
 fn every_operation_has_a_job_file() {
     for operation in operation::ALL {
-        let file = format!("jobs/{}.toml", operation.name().replace('_', "-"));
-        assert_eq!(load(Path::new(&file)).operation.name(), operation.name());
+        let file = format!("jobs/{}.toml", operation.name.replace('_', "-"));
+        assert_eq!(load(Path::new(&file)).operation.name, operation.name);
     }
 }
 
@@ -79,7 +79,7 @@ fn the_defaults_that_the_job_files_tell_are_the_real_ones() {
 fn the_quickstart_needs_neither_app_nor_environment() {
     let job = load(Path::new("jobs/quickstart.toml"));
     assert_eq!((job.app.sdkappid, job.app.identifier, job.app.endpoint), (None, None, None));
-    assert_eq!(job.delete_type, DeleteType::Both);
+    assert!(job.operation.is_set("delete_type", "both"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use imbulk::domain::account::UserId;
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::operation::{self, DeleteType, Operation};
+use imbulk::domain::operation::{self, BoundOperation, Operation};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;
@@ -18,33 +18,39 @@ const MAX_ATTEMPTS: u32 = 3;
 /// The first byte chooses the operation and what was before, the rest is the answer's body.
 pub(crate) fn answer(data: &[u8]) {
     let (choice, body) = super::split(data);
-    let operation = operation::ALL[usize::from(choice & 3)];
+    let operation = bound(operation::ALL[usize::from(choice & 3) % operation::ALL.len()]);
     let doubt = Doubt::ALL[usize::from(choice >> 2) % 3];
-    let request = request(operation, u32::from(choice >> 4) % MAX_ATTEMPTS, doubt);
-    let (delete_type, new_usersig) = (DeleteType::Single, NewUserSig::MayHelp);
-    let context = CallContext { operation, delete_type, charging: Charging::UpTo(MAX_ATTEMPTS), new_usersig };
+    let request = request(&operation, u32::from(choice >> 4) % MAX_ATTEMPTS, doubt);
+    let charging = Charging::UpTo(MAX_ATTEMPTS);
+    let context = CallContext { operation, charging, new_usersig: NewUserSig::MayHelp };
     let assessment = assess(&context, &request, &CallResult::Body(body.to_vec()));
     // Bytes that are no text may stand where nobody looks.
     let json = serde_json::from_str::<Value>(&String::from_utf8_lossy(body)).ok();
-    for (item, result) in results(operation, &request, assessment) {
-        check(operation, &request, &item, &result, json.as_ref());
+    for (item, result) in results(&operation, &request, assessment) {
+        check(&operation, &request, &item, &result, json.as_ref());
     }
     let mut status = [0; 2];
     let known = body.len().min(2);
     status[..known].copy_from_slice(&body[..known]);
     let status = CallResult::Status(u16::from_le_bytes(status));
-    for (_, result) in results(operation, &request, assess(&context, &request, &status)) {
+    for (_, result) in results(&operation, &request, assess(&context, &request, &status)) {
         let too_large = status == CallResult::Status(413) && result.outcome == Outcome::Failed;
         assert!(result.outcome == Outcome::InDoubt || too_large, "a status is no verdict: {status:?}");
     }
 }
 
-fn request(operation: &dyn Operation, charged: u32, doubt: Doubt) -> Request {
-    let ids = if operation.items_per_request() == 1 { &IDS[..1] } else { &IDS[..] };
+/// The operation with the first value of each option.
+fn bound(operation: &'static Operation) -> BoundOperation {
+    let first = |option: &operation::JobOption| (option.name.to_owned(), option.values[0].name.to_owned());
+    operation.bind(&operation.options.iter().map(first).collect()).expect("its options")
+}
+
+fn request(operation: &Operation, charged: u32, doubt: Doubt) -> Request {
+    let ids = if operation.items_per_request == 1 { &IDS[..1] } else { &IDS[..] };
     let item = |(row, id): (u64, &&str)| Item { account: UserId::new(id).expect("an id"), row, updates: None };
     Request {
         id: RequestId::new(1),
-        from: operation.shape().from.map(|_| UserId::new("from").expect("an id")),
+        from: operation.shape.from.map(|_| UserId::new("from").expect("an id")),
         items: (0..).zip(ids).map(item).collect(),
         attempts: charged,
         charged,
@@ -53,8 +59,8 @@ fn request(operation: &dyn Operation, charged: u32, doubt: Doubt) -> Request {
     }
 }
 
-fn results(operation: &dyn Operation, request: &Request, assessment: Assessment) -> Vec<(Item, ItemResult)> {
-    let Settlement { ended, follow_ups, .. } = Settlement::new(operation.name(), request.clone(), assessment.verdicts);
+fn results(operation: &Operation, request: &Request, assessment: Assessment) -> Vec<(Item, ItemResult)> {
+    let Settlement { ended, follow_ups, .. } = Settlement::new(operation, request.clone(), assessment.verdicts);
     let each = |EndedItems { result, items }| items.into_iter().map(move |item| (item, ItemResult::clone(&result)));
     let ended: Vec<(Item, ItemResult)> = ended.into_iter().flat_map(each).collect();
     let again: usize = follow_ups.iter().map(|follow_up| follow_up.request.items.len()).sum();
@@ -62,7 +68,7 @@ fn results(operation: &dyn Operation, request: &Request, assessment: Assessment)
     ended
 }
 
-fn check(operation: &dyn Operation, request: &Request, item: &Item, result: &ItemResult, json: Option<&Value>) {
+fn check(operation: &Operation, request: &Request, item: &Item, result: &ItemResult, json: Option<&Value>) {
     let code = result.code;
     let says = |code: i64| json.is_some_and(|json| says(operation, json, item.account.as_str(), code));
     match result.outcome {
@@ -91,7 +97,7 @@ fn check(operation: &dyn Operation, request: &Request, item: &Item, result: &Ite
 
 /// Whether the answer gives this code to the item, by name or, where it does not name it, to the whole request. Code 0
 /// of an item counts only below code 0 of the request.
-fn says(operation: &dyn Operation, json: &Value, id: &str, code: i64) -> bool {
+fn says(operation: &Operation, json: &Value, id: &str, code: i64) -> bool {
     let listed: Vec<&Value> = json["ResultItem"].as_array().into_iter().flatten().filter(|item| is(item, id)).collect();
     let of_request = json["ErrorCode"].as_i64();
     if listed.is_empty() || (code != 0 && of_request == Some(code)) {

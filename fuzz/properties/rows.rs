@@ -7,10 +7,9 @@ use std::ops::ControlFlow;
 
 use imbulk::domain::account::UserId;
 use imbulk::domain::job::{Delimiter, Encoding, Input, Rejects, UnusualIds};
-use imbulk::domain::operation::{self, Operation, TagColumns};
+use imbulk::domain::operation::{self, FieldsRequired, Operation};
 use imbulk::domain::row::{BadRow, RowNo, RowRef, Tags};
 use imbulk::domain::skipped_row::SkipReason;
-use imbulk::domain::tags;
 use imbulk::input::{InputError, spool};
 use imbulk::intake::{Intake, Output, Plan};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
@@ -36,7 +35,7 @@ fn utf8(bytes: &[u8]) -> String {
 
 struct File<'a> {
     name: &'static str,
-    operation: &'static dyn Operation,
+    operation: &'static Operation,
     input: Input,
     text: &'a [u8],
 }
@@ -89,7 +88,7 @@ impl<'a> File<'a> {
     fn read(&self, text: &[u8]) -> Result<Vec<Row>, InputError> {
         let source = spool(self.name, text, &std::env::temp_dir()).expect("a temporary file");
         let mut rows = Vec::new();
-        source.read(&self.operation.shape(), &self.input, &mut |row| {
+        source.read(&self.operation.shape, &self.input, &mut |row| {
             rows.push(row.map(|row| Good {
                 line: row.line,
                 from: row.from.map(utf8),
@@ -129,21 +128,21 @@ impl<'a> File<'a> {
     }
 
     fn check_good(&self, good: &Good) {
-        let shape = self.operation.shape();
+        let shape = self.operation.shape;
         assert_eq!(good.from.is_some(), shape.from.is_some(), "{good:?}");
         for id in good.from.iter().chain([&good.account]) {
             assert_eq!(UserId::check(id), Ok(()));
             assert!(!id.contains('\u{fffd}') || self.input.encoding == Encoding::Utf8, "{id}");
         }
         assert_ne!(good.from.as_ref(), Some(&good.account));
-        if shape.tags == TagColumns::None {
+        if shape.fields.is_empty() {
             return assert_eq!(good.tags, "");
         }
         let tags: Tags = serde_json::from_str(&good.tags).expect("tags as they were written");
-        assert!(!tags.is_empty(), "an update of nothing");
-        assert_eq!(tags::to_json(&tags), good.tags, "equal tags are equal bytes");
+        assert!(!tags.is_empty() || shape.fields.required == FieldsRequired::None, "an update of nothing");
+        assert_eq!(operation::to_json(&tags), good.tags, "equal tags are equal bytes");
         for (tag, value) in &tags {
-            assert_eq!(tags::kind(tag).and_then(|kind| tags::check(kind, value)), Ok(()), "{tag}: {value:?}");
+            assert_eq!(shape.fields.check(tag, value), Ok(()), "{tag}: {value:?}");
         }
     }
 
@@ -175,7 +174,7 @@ impl<'a> File<'a> {
     fn check_intake(&self, rows: &[Row]) {
         let folder = std::env::temp_dir();
         let plan = Plan {
-            shape: self.operation.shape(),
+            shape: self.operation.shape,
             items_per_request: NonZeroU32::new(3).expect("not zero"),
             protects: &|id| id == b"boss",
             temp_dir: &folder,

@@ -25,7 +25,7 @@ fn json(code: i64) -> Value {
         let treatment = [treatment("always", ErrorClass::Unknown)];
         return json!({ "code": code, "known": false, "treatment": treatment });
     };
-    let lines = info.rule.lines();
+    let lines = info.lines();
     let treatments = lines.iter().map(|(applies, class)| treatment(applies, *class));
     json!({
         "code": code,
@@ -44,7 +44,7 @@ fn treatment(applies: &str, class: ErrorClass) -> Value {
 fn known_text(code: i64, info: &CodeInfo) -> String {
     let stretch = if info.codes.start() == info.codes.end() { String::new() } else { format!(" (one of {info})") };
     let mut text = format!("{code}{stretch}: {}\n\n", info.meaning);
-    match info.rule.lines().as_slice() {
+    match info.lines().as_slice() {
         [(_, class)] => push(&mut text, "treated", &line(*class)),
         lines => {
             for (applies, class) in lines {

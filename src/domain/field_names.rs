@@ -3,7 +3,7 @@
 //! A column under such a name is a promise: its user believes that it has an effect. So an operation that has no use
 //! for it refuses it, as it refuses a name that differs from one it takes by case, blanks or invisible characters.
 
-use super::tags;
+use super::operation::{self, FieldName, ItemPlace, Operation};
 use super::unusual_id::is_invisible;
 
 /// How far a name may be from a field's and still be taken for it.
@@ -17,16 +17,10 @@ enum Near {
     Exact,
 }
 
-/// The fields of the API that rows or request bodies hold (pages of the friend and account commands).
-const FIELDS: [(&str, Near); 18] = [
-    ("UserID", Near::Case),
-    ("From_Account", Near::Letters),
-    ("To_Account", Near::Letters),
-    ("DeleteType", Near::Letters),
-    ("DeleteItem", Near::Case),
-    ("UpdateItem", Near::Case),
-    ("SnsItem", Near::Case),
+/// Fields of commands that imbulk does not run.
+const OTHER_FIELDS: [(&str, Near); 12] = [
     ("AddFriendItem", Near::Case),
+    ("AddItem", Near::Case),
     ("AccountList", Near::Case),
     ("AddSource", Near::Exact),
     ("AddWording", Near::Exact),
@@ -39,6 +33,33 @@ const FIELDS: [(&str, Near); 18] = [
     ("FaceUrl", Near::Exact),
 ];
 
+/// The fields of the API that rows or request bodies hold; the fields of tags excepted.
+fn fields() -> impl Iterator<Item = (&'static str, Near)> {
+    operation::ALL.iter().flat_map(|operation| fields_of(operation)).chain(OTHER_FIELDS)
+}
+
+fn fields_of(operation: &'static Operation) -> impl Iterator<Item = (&'static str, Near)> {
+    let shape = &operation.shape;
+    // `user_id` is many a user's own column, so a name without an underscore may gain none.
+    let near_id = |id: &str| if id.contains('_') { Near::Letters } else { Near::Case };
+    let ids = shape.columns().map(move |id| (id, near_id(id)));
+    let list = match shape.items {
+        ItemPlace::Objects { list } => Some(list),
+        ItemPlace::Body | ItemPlace::Ids => None,
+    };
+    let lists = list.into_iter().chain(shape.fields.tag_list).map(|list| (list, Near::Case));
+    let options = operation.options.iter().map(|option| (option.field, Near::Letters));
+    let plain = exact_fields(operation).filter(|name| !is_like_tag(name)).map(|name| (name, Near::Exact));
+    ids.chain(lists).chain(options).chain(plain)
+}
+
+fn exact_fields(operation: &'static Operation) -> impl Iterator<Item = &'static str> {
+    operation.shape.fields.fields.iter().filter_map(|field| match field.name {
+        FieldName::Exact(name) => Some(name),
+        FieldName::Custom { .. } => None,
+    })
+}
+
 /// The field of the API that a name is, or nearly is; the fields of tags excepted.
 pub fn field(name: &str) -> Option<&'static str> {
     let (case, letters) = (fold(name), letters(name));
@@ -47,7 +68,31 @@ pub fn field(name: &str) -> Option<&'static str> {
         Near::Case => case == fold(field),
         Near::Exact => name == field,
     };
-    FIELDS.into_iter().find(|(field, near)| is(field, *near)).map(|(field, _)| field)
+    fields().find(|(field, near)| is(field, *near)).map(|(field, _)| field)
+}
+
+/// How another operation, or an option of a job, uses a field: the beginning of a hint, empty if none does.
+pub fn use_of(field: &str) -> String {
+    let options = operation::ALL.iter().flat_map(|operation| operation.options);
+    if let Some(option) = options.into_iter().find(|option| option.field == field) {
+        return format!("set options.{} in the job, and ", option.name);
+    }
+    let taking: Vec<&str> = operation::ALL
+        .iter()
+        .filter(|operation| operation.shape.takes(field))
+        .map(|operation| operation.name)
+        .collect();
+    if !taking.is_empty() {
+        return format!("set operation = \"{}\", which takes it; else ", taking.join("\" or \""));
+    }
+    let suffix = format!("_{field}");
+    let tag = |operation: &&'static Operation| {
+        exact_fields(operation).find(|name| name.ends_with(&suffix)).map(|tag| (operation.name, tag))
+    };
+    match operation::ALL.iter().find_map(tag) {
+        Some((operation, tag)) => format!("rename it if you mean `{tag}` of {operation}; else "),
+        None => String::new(),
+    }
 }
 
 /// The columns of ids in the API.
@@ -99,14 +144,17 @@ pub fn is_vague(name: &str) -> bool {
     VAGUE.contains(&&*name.to_lowercase())
 }
 
+/// What the names of tags begin with after `Tag_`, as letters.
+const TAG_FAMILIES: [&str; 2] = ["sns", "profile"];
+/// What the names of the commonest tags end with, as letters.
+const TAG_ENDS: [&str; 2] = ["imremark", "imgroup"];
+
 /// Whether a name means to be a tag, be it a mistyped one: `Tag_SNS_IM_ Remark`, `tagSnsCustomVip`, `Tag_Profile_IM_Nick`.
 pub fn is_like_tag(name: &str) -> bool {
     let letters = letters(name);
-    let tag = letters.strip_prefix("tag").unwrap_or_default();
-    tag.starts_with("sns")
-        || tag.starts_with("profile")
-        || ["imremark", "imgroup"].iter().any(|end| tag.ends_with(end))
-        || [tags::REMARK, tags::GROUP].iter().any(|known| self::letters(known) == letters)
+    let Some(tag) = letters.strip_prefix("tag") else { return false };
+    // `Tag_IM_Remark` lacks the family, `Tag_SNS_IM_` the rest.
+    TAG_FAMILIES.iter().any(|family| tag.starts_with(family)) || TAG_ENDS.iter().any(|end| tag.ends_with(end))
 }
 
 /// Whether two names differ in no more than case, blanks, width and invisible characters.

@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::operation::{DeleteType, Operation};
+use super::operation::BoundOperation;
 
 /// The content of a job file.
 #[derive(Debug, Clone)]
@@ -14,10 +14,8 @@ pub struct Job {
     pub name: String,
     /// The job file, as named on the command line.
     pub file: PathBuf,
-    /// The kind of API call.
-    pub operation: &'static dyn Operation,
-    /// The side that a delete removes; `Single` and without meaning for operations without this option.
-    pub delete_type: DeleteType,
+    /// The kind of API call, with the job's options.
+    pub operation: BoundOperation,
     /// The input files and how they are read.
     pub input: Input,
     /// The app, as the environment and the job file name it. Only the sandbox works without one.

@@ -25,6 +25,5 @@ pub mod run_name;
 pub mod schedule;
 pub mod skipped_row;
 pub mod source_facts;
-pub mod tags;
 pub mod timestamp;
 pub mod unusual_id;

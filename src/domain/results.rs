@@ -7,9 +7,8 @@
 
 use std::borrow::Cow;
 
-use super::operation::{Shape, TagColumns};
+use super::operation::{FieldFamily, InputShape, LIST_SEPARATOR};
 use super::row::Value;
-use super::tags;
 
 /// The first columns: where the row was in the input.
 pub const PLACE: [&str; 2] = ["source", "line"];
@@ -19,10 +18,10 @@ pub const OUTCOME: [&str; 5] = ["outcome", "code", "reason", "attempts", "finish
 const JSON: &str = "json:";
 
 /// Whether these are the columns of the results of an operation of this shape, in any order.
-pub fn is_header<'n>(names: impl IntoIterator<Item = &'n str>, shape: &Shape) -> bool {
+pub fn is_header<'n>(names: impl IntoIterator<Item = &'n str>, shape: &InputShape) -> bool {
     let names: Vec<&str> = names.into_iter().collect();
     let expected = || PLACE.into_iter().chain(shape.columns()).chain(OUTCOME);
-    let is_tag = |name: &str| shape.tags == TagColumns::Some && tags::kind(name).is_ok();
+    let is_tag = |name: &str| shape.fields.field(name).is_some();
     let are_known = names.iter().all(|name| expected().any(|known| known == *name) || is_tag(name));
     are_known && expected().all(|known| names.contains(&known))
 }
@@ -34,16 +33,17 @@ pub fn is_header_of_any<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
 }
 
 /// The CSV cell for what a row sets.
-pub fn cell<'v>(tag: &str, value: &'v Value) -> Cow<'v, str> {
+pub fn cell<'v>(fields: &FieldFamily, name: &str, value: &'v Value) -> Cow<'v, str> {
     let plain = match value {
-        Value::Text(text) => Some(Cow::Borrowed(&**text)),
-        Value::Groups(groups) => Some(Cow::Owned(groups.join(tags::GROUP_SEPARATOR))),
-        Value::Integer(_) => None,
+        Value::Text(text) => Cow::Borrowed(&**text),
+        Value::Groups(groups) => Cow::Owned(groups.join(LIST_SEPARATOR)),
+        Value::Integer(number) => Cow::Owned(number.to_string()),
     };
-    let says_the_same =
-        |cell: &Cow<'_, str>| !cell.starts_with(JSON) && tags::from_cell(tag, cell).is_some_and(|read| read == *value);
+    let says_the_same = |cell: &Cow<'_, str>| {
+        !cell.starts_with(JSON) && fields.from_cell(name, cell).is_some_and(|read| read == *value)
+    };
     // Text, integers and lists of text: serializing can't fail.
-    plain
+    Some(plain)
         .filter(says_the_same)
         .unwrap_or_else(|| format!("{JSON}{}", serde_json::to_string(value).unwrap_or_default()).into())
 }
@@ -52,13 +52,13 @@ pub fn cell<'v>(tag: &str, value: &'v Value) -> Cow<'v, str> {
 ///
 /// # Errors
 /// `json:` is not followed by a value that a tag can have.
-pub fn from_cell(tag: &str, cell: &str) -> Result<Option<Value>, NotAValue> {
+pub fn from_cell(fields: &FieldFamily, name: &str, cell: &str) -> Result<Option<Value>, NotAValue> {
     let Some(json) = cell.strip_prefix(JSON) else {
-        return Ok(tags::from_cell(tag, cell));
+        return Ok(fields.from_cell(name, cell));
     };
     match serde_json::from_str(json).map_err(|_| NotAValue)? {
         Value::Integer(number) if number.is_f64() => Err(NotAValue),
-        Value::Groups(groups) => Ok(Some(tags::groups(groups.iter().map(AsRef::as_ref)))),
+        Value::Groups(groups) => Ok(Some(Value::groups(groups.iter().map(AsRef::as_ref)))),
         value @ (Value::Integer(_) | Value::Text(_)) => Ok(Some(value)),
     }
 }
@@ -75,8 +75,8 @@ mod tests {
     use super::*;
     use crate::domain::operation;
 
-    fn shape(operation: &str) -> Shape {
-        operation::by_name(operation).expect("an operation").shape()
+    fn shape(operation: &str) -> InputShape {
+        operation::by_name(operation).expect("an operation").shape
     }
 
     #[test]
@@ -95,27 +95,27 @@ mod tests {
 
     #[test]
     fn cells_are_plain_where_that_says_the_same() {
-        let groups = |names: &[&str]| tags::groups(names.iter().copied());
+        let groups = |names: &[&str]| Value::groups(names.iter().copied());
         let text = |text: &str| Value::Text(text.into());
         for (tag, value, expected) in [
-            (tags::REMARK, text(" two\nlines "), " two\nlines "),
-            (tags::REMARK, text(""), "json:\"\""),
-            (tags::REMARK, text("json:5"), "json:\"json:5\""),
+            ("Tag_SNS_IM_Remark", text(" two\nlines "), " two\nlines "),
+            ("Tag_SNS_IM_Remark", text(""), "json:\"\""),
+            ("Tag_SNS_IM_Remark", text("json:5"), "json:\"json:5\""),
             ("Tag_SNS_Custom_A", text("5"), "5"),
             ("Tag_SNS_Custom_A", Value::Integer(5.into()), "json:5"),
-            (tags::GROUP, groups(&["work", "gym"]), "work|gym"),
-            (tags::GROUP, groups(&["x|y"]), "json:[\"x|y\"]"),
-            (tags::GROUP, groups(&[" a"]), "json:[\" a\"]"),
-            (tags::GROUP, groups(&[]), "json:[]"),
+            ("Tag_SNS_IM_Group", groups(&["work", "gym"]), "work|gym"),
+            ("Tag_SNS_IM_Group", groups(&["x|y"]), "json:[\"x|y\"]"),
+            ("Tag_SNS_IM_Group", groups(&[" a"]), "json:[\" a\"]"),
+            ("Tag_SNS_IM_Group", groups(&[]), "json:[]"),
             // A rejected value: it must not become a good one.
-            (tags::GROUP, text("g"), "json:\"g\""),
+            ("Tag_SNS_IM_Group", text("g"), "json:\"g\""),
         ] {
-            assert_eq!(cell(tag, &value), expected);
-            assert_eq!(from_cell(tag, expected), Ok(Some(value)));
+            assert_eq!(cell(&shape("friend_update").fields, tag, &value), expected);
+            assert_eq!(from_cell(&shape("friend_update").fields, tag, expected), Ok(Some(value)));
         }
-        assert_eq!(from_cell(tags::REMARK, ""), Ok(None));
+        assert_eq!(from_cell(&shape("friend_update").fields, "Tag_SNS_IM_Remark", ""), Ok(None));
         for wrong in ["json:", "json:1.5", "json:{}", "json:true", "json:[1]"] {
-            assert_eq!(from_cell("Tag_SNS_Custom_A", wrong), Err(NotAValue), "{wrong}");
+            assert_eq!(from_cell(&shape("friend_update").fields, "Tag_SNS_Custom_A", wrong), Err(NotAValue), "{wrong}");
         }
     }
 
@@ -126,18 +126,18 @@ mod tests {
             any::<i64>().prop_map(|number| Value::Integer(number.into())),
             any::<u64>().prop_map(|number| Value::Integer(number.into())),
             prop::collection::vec("[ab| ,\"\n]{0,4}", 0..5)
-                .prop_map(|names| tags::groups(names.iter().map(String::as_str))),
+                .prop_map(|names| Value::groups(names.iter().map(String::as_str))),
         ]
     }
 
     proptest! {
         #[test]
         fn every_value_comes_back_from_its_cell(
-            tag in prop::sample::select(vec![tags::REMARK, tags::GROUP, "Tag_SNS_Custom_A"]),
+            tag in prop::sample::select(vec!["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_A"]),
             value in any_value(),
         ) {
-            let cell = cell(tag, &value).into_owned();
-            prop_assert_eq!(from_cell(tag, &cell), Ok(Some(value)), "{}", cell);
+            let cell = cell(&shape("friend_update").fields, tag, &value).into_owned();
+            prop_assert_eq!(from_cell(&shape("friend_update").fields, tag, &cell), Ok(Some(value)), "{}", cell);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One row of the input, and the tags that a friend_update row sets.
+//! One row of the input, and the fields that it sets beside its ids.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct RowRef<'a> {
     pub from: Option<&'a [u8]>,
     /// What the API reports on: `UserID`, `To_Account`, or the `From_Account` of friend_delete_all.
     pub account: &'a [u8],
-    /// [`Tags`] as JSON in key order, so that equal tags are equal bytes; empty for operations without tags.
+    /// [`Tags`] as JSON in key order, so that equal fields are equal bytes; empty for operations without fields.
     pub tags: &'a [u8],
 }
 
@@ -39,17 +39,44 @@ pub struct BadRow {
     pub tags: Tags,
 }
 
-/// What a friend_update row sets, by tag. Tags that are not named are left alone.
+/// What a row sets, by field. Fields that are not named are left alone.
 pub type Tags = BTreeMap<Box<str>, Value>;
 
-/// The value of a tag (page friend_update: "Array/String/Integer").
+/// The value of a field (page friend_update: "Array/String/Integer").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// A custom field that was made as a number: whole, up to 64 bits with or without sign.
+    /// A whole number of up to 64 bits, with or without sign.
     Integer(Number),
-    /// The remark, or a custom field.
+    /// Text.
     Text(Box<str>),
-    /// The groups that the friend stands in.
+    /// The names of groups.
     Groups(Vec<Box<str>>),
+}
+
+/// The maximum number of elements in a list: an account has at most 32 groups (limits page).
+pub const MAX_LIST_LENGTH: usize = 32;
+
+impl Value {
+    /// The groups in their order, each once: to name a group twice means no more than to name it once.
+    pub fn groups<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut groups: Vec<Box<str>> = Vec::new();
+        for name in names {
+            // Past the limit the row is refused anyway: comparing on would cost the square of a hostile list.
+            if groups.len() > MAX_LIST_LENGTH || !groups.iter().any(|known| **known == *name) {
+                groups.push(name.into());
+            }
+        }
+        Self::Groups(groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_named_twice_counts_once() {
+        assert_eq!(Value::groups(["a", "b", "a"]), Value::Groups(vec!["a".into(), "b".into()]));
+    }
 }

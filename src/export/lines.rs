@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::ExportError;
 use super::Format;
-use crate::domain::operation::{Shape, TagColumns};
+use crate::domain::operation::InputShape;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::results;
 use crate::domain::row::Tags;
@@ -29,7 +29,7 @@ pub(super) struct ResultRow<'a> {
 /// The columns of the results, and which rows they contain.
 pub(super) struct Layout {
     format: Format,
-    shape: Shape,
+    shape: InputShape,
     /// The columns of tags; empty for operations without tags.
     tags: Vec<String>,
     /// The names of the input files.
@@ -60,15 +60,11 @@ struct TimeCache {
 impl Layout {
     pub(super) fn new(
         format: Format,
-        shape: Shape,
+        shape: InputShape,
         tags: Vec<String>,
         sources: Vec<String>,
         only: Option<&[Outcome]>,
     ) -> Self {
-        let tags = match shape.tags {
-            TagColumns::None => Vec::new(),
-            TagColumns::Some => tags,
-        };
         Self { format, shape, tags, sources, only: only.map(<[_]>::to_vec) }
     }
 
@@ -138,7 +134,7 @@ struct Cells<'a> {
 impl Cells<'_> {
     fn write(
         mut self,
-        shape: &Shape,
+        shape: &InputShape,
         tags: &[String],
         line: &ResultRow<'_>,
         finished_at: &str,
@@ -150,7 +146,7 @@ impl Cells<'_> {
         }
         self.csv.write_field(line.account.unwrap_or_default())?;
         for tag in tags {
-            let cell = line.tags.get(tag.as_str()).map(|value| results::cell(tag, value));
+            let cell = line.tags.get(tag.as_str()).map(|value| results::cell(&shape.fields, tag, value));
             self.csv.write_field(cell.unwrap_or_default().as_bytes())?;
         }
         self.csv.write_field(line.outcome.name())?;
@@ -170,7 +166,7 @@ impl Cells<'_> {
 }
 
 struct Object<'a> {
-    shape: &'a Shape,
+    shape: &'a InputShape,
     line: &'a ResultRow<'a>,
     finished_at: &'a str,
 }
@@ -185,10 +181,8 @@ impl Serialize for Object<'_> {
             object.serialize_entry(column, &line.from)?;
         }
         object.serialize_entry(shape.account, &line.account)?;
-        if shape.tags == TagColumns::Some {
-            for (tag, value) in line.tags.iter() {
-                object.serialize_entry(tag, value)?;
-            }
+        for (field, value) in line.tags.iter() {
+            object.serialize_entry(field, value)?;
         }
         object.serialize_entry("outcome", line.outcome.name())?;
         object.serialize_entry("code", &line.code)?;

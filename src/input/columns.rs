@@ -6,11 +6,8 @@ use std::collections::HashSet;
 use crate::domain::account::{MAX_BYTES, UserId};
 use crate::domain::field_names;
 use crate::domain::job::{Encoding, Input, UnusualIds};
-use crate::domain::operation::{BodyShape, Shape, TagColumns};
-use crate::domain::tags::{self, TagError};
+use crate::domain::operation::{FieldError, FieldFamily, FieldName, InputShape, ItemPlace};
 use crate::domain::unusual_id::{self, is_invisible};
-
-use super::error::Problem;
 
 /// A column, under both its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +23,12 @@ pub(super) struct Column<'a> {
 pub(super) struct Columns<'a> {
     pub(super) from: Option<Column<'a>>,
     pub(super) account: Column<'a>,
-    /// The tags that `input.columns` maps.
-    pub(super) mapped_tags: Vec<Column<'a>>,
+    /// The fields that `input.columns` maps.
+    pub(super) mapped_fields: Vec<Column<'a>>,
     /// Whether `input.columns` names the columns of ids itself: then names that are near theirs are the user's own.
     ids_are_mapped: bool,
-    pub(super) tags: TagColumns,
-    pub(super) body: BodyShape,
+    pub(super) fields: FieldFamily,
+    pub(super) items: ItemPlace,
     pub(super) encoding: Encoding,
     pub(super) unusual_ids: UnusualIds,
     /// Whether the file is a results file of this operation.
@@ -48,8 +45,8 @@ const REMEMBERED: usize = 256;
 pub(super) enum Meaning<'n> {
     From,
     Account,
-    /// The tag of this name.
-    Tag(&'n str),
+    /// The field of this name.
+    Field(&'n str),
     /// Nothing to the API: the column is the user's own.
     Own,
 }
@@ -59,7 +56,7 @@ pub(super) enum Meaning<'n> {
 pub enum Misfit {
     /// It looks like a tag and is none.
     #[error("{0}")]
-    Tag(TagError),
+    Tag(FieldError),
     /// It is a field of the API, or nearly one, that this operation does not take.
     #[error("is the API's `{0}`, which rows of this operation do not have")]
     Foreign(&'static str),
@@ -83,14 +80,7 @@ impl Misfit {
         let it = place.name();
         match self {
             Self::Tag(_) => format!("rename the {it} to one of these tags, map it with input.columns, or leave it out"),
-            Self::Foreign("DeleteType") => format!("set options.delete_type in the job, and leave the {it} out"),
-            Self::Foreign("To_Account") => {
-                format!("to delete single friends, set operation = \"friend_delete\"; else leave the {it} out")
-            }
-            Self::Foreign("Remark") => {
-                format!("friend_update takes `Tag_SNS_IM_Remark`: rename the {it}, or leave it out")
-            }
-            Self::Foreign(_) => format!("leave the {it} out, rename it, or set the operation that takes it"),
+            Self::Foreign(field) => format!("{}leave the {it} out", field_names::use_of(field)),
             Self::Near(_) if name.contains(is_invisible) => format!("rename the {it}"),
             Self::Near(api) => {
                 format!("rename the {it}, or name it in the job: input.columns = {{ {api} = {name:?} }}")
@@ -119,41 +109,40 @@ impl Place {
 
 impl<'a> Columns<'a> {
     /// Reads `input.columns` for an operation of this shape.
-    pub(super) fn new(shape: &Shape, input: &'a Input) -> Result<Self, Problem> {
-        check_mapping(shape, input)?;
+    pub(super) fn new(shape: &InputShape, input: &'a Input) -> Self {
         let column = |api: &'static str| Column { api, file: input.columns.get(api).map_or(api, String::as_str) };
-        let mapped_tags = input
+        let mapped_fields = input
             .columns
             .iter()
             .map(|(api, file)| Column { api, file })
             .filter(|column| shape.columns().all(|id| id != column.api));
-        Ok(Self {
+        Self {
             from: shape.from.map(column),
             account: column(shape.account),
-            mapped_tags: mapped_tags.collect(),
+            mapped_fields: mapped_fields.collect(),
             ids_are_mapped: shape.columns().all(|id| input.columns.contains_key(id)),
-            tags: shape.tags,
-            body: shape.body,
+            fields: shape.fields,
+            items: shape.items,
             encoding: input.encoding,
             unusual_ids: input.unusual_ids,
             results: false,
             own: RefCell::default(),
-        })
+        }
     }
 
     /// The same for a results file: it has the API's names, whatever the job maps.
-    pub(super) fn of_results(shape: &Shape, input: &'a Input) -> Result<Self, Problem> {
-        let columns = Self::new(shape, input)?;
+    pub(super) fn of_results(shape: &InputShape, input: &'a Input) -> Self {
+        let columns = Self::new(shape, input);
         let plain = |column: Column<'a>, api| Column { file: api, ..column };
-        Ok(Self {
+        Self {
             from: columns.from.zip(shape.from).map(|(column, api)| plain(column, api)),
             account: plain(columns.account, shape.account),
-            mapped_tags: Vec::new(),
+            mapped_fields: Vec::new(),
             ids_are_mapped: false,
             encoding: Encoding::Utf8,
             results: true,
             ..columns
-        })
+        }
     }
 
     /// The columns that every row must fill.
@@ -175,11 +164,11 @@ impl<'a> Columns<'a> {
         if self.account.file == name {
             return Ok(Meaning::Account);
         }
-        if let Some(mapped) = self.mapped_tags.iter().find(|column| column.file == name) {
-            return Ok(Meaning::Tag(mapped.api));
+        if let Some(mapped) = self.mapped_fields.iter().find(|column| column.file == name) {
+            return Ok(Meaning::Field(mapped.api));
         }
-        if self.tags == TagColumns::Some && tags::kind(name).is_ok() {
-            return Ok(Meaning::Tag(name));
+        if self.fields.field(name).is_some() {
+            return Ok(Meaning::Field(name));
         }
         if !self.own.borrow().contains(name) {
             self.check_own(name)?;
@@ -194,10 +183,12 @@ impl<'a> Columns<'a> {
     /// Whether a name that is none of the operation's is the user's own.
     fn check_own(&self, name: &str) -> Result<(), Misfit> {
         if field_names::is_like_tag(name) {
-            let tag = [tags::REMARK, tags::GROUP].into_iter().find(|tag| field_names::are_alike(tag, name));
-            return Err(match self.tags {
-                TagColumns::Some => tag.map_or(Misfit::Tag(TagError::Unknown), |tag| Misfit::Near(tag.to_owned())),
-                TagColumns::None => Misfit::Foreign("Tag_*"),
+            let has_tags = self.fields.tag_list.is_some();
+            let near = self.exact_fields().find(|field| field_names::are_alike(field, name));
+            return Err(match near {
+                Some(field) => Misfit::Near(field.to_owned()),
+                None if has_tags => Misfit::Tag(self.fields.unknown()),
+                None => Misfit::Foreign("Tag_*"),
             });
         }
         if let Some(field) = field_names::field(name) {
@@ -207,9 +198,17 @@ impl<'a> Columns<'a> {
                 Some(id) => Err(Misfit::Near(id.api.to_owned())),
             };
         }
-        let near =
-            self.ids().chain(self.mapped_tags.iter().copied()).find(|near| field_names::are_alike(near.file, name));
+        let plain = self.exact_fields().map(|field| Column { api: field, file: field });
+        let own = self.ids().chain(self.mapped_fields.iter().copied()).chain(plain);
+        let near = own.into_iter().find(|near| field_names::are_alike(near.file, name));
         near.map_or(Ok(()), |near| Err(Misfit::Near(near.api.to_owned())))
+    }
+
+    fn exact_fields(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.fields.iter().filter_map(|field| match field.name {
+            FieldName::Exact(name) => Some(name),
+            FieldName::Custom { .. } => None,
+        })
     }
 
     /// Whether an id surely keeps all rules but those that compare it with others: nearly every id does.
@@ -221,62 +220,18 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// A mapping that would be passed over in silence is a mistake of the job.
-fn check_mapping(shape: &Shape, input: &Input) -> Result<(), Problem> {
-    for api in input.columns.keys() {
-        let legal = match shape.tags {
-            TagColumns::None => false,
-            TagColumns::Some => tags::kind(api).is_ok(),
-        };
-        if !legal && shape.columns().all(|id| id != api) {
-            return Err(Problem::UnknownMapping(api.clone(), legal_names(shape)));
-        }
-    }
-    let mapped: Vec<_> = input.columns.iter().collect();
-    for (index, (api, file)) in mapped.iter().enumerate() {
-        if let Some((other, _)) = mapped[..index].iter().find(|(_, earlier)| earlier == file) {
-            let (other, api, file) = ((*other).clone(), (*api).clone(), (*file).clone());
-            return Err(Problem::SharedMapping(other, api, file));
-        }
-    }
-    Ok(())
-}
-
-fn legal_names(shape: &Shape) -> String {
-    let mut names: Vec<&str> = shape.columns().collect();
-    match shape.tags {
-        TagColumns::None => {}
-        TagColumns::Some => names.extend([tags::REMARK, tags::GROUP, "Tag_SNS_Custom_*"]),
-    }
-    names.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::input::testing::{input, shape};
 
     #[test]
-    fn a_mapping_of_a_name_that_the_operation_lacks_is_refused() {
-        let input = input(&[("UserId", "id")]);
-        let problem = Columns::new(&shape("account_delete"), &input).unwrap_err();
-        assert_eq!(problem.to_string(), "`input.columns` maps `UserId`, the operation has UserID");
-    }
-
-    #[test]
-    fn two_names_do_not_share_a_column() {
-        let input = input(&[("From_Account", "id"), ("To_Account", "id")]);
-        let problem = Columns::new(&shape("friend_delete"), &input).unwrap_err();
-        assert!(matches!(problem, Problem::SharedMapping(..)));
-    }
-
-    #[test]
     fn names_find_their_tag_also_through_the_mapping() {
         let input = input(&[("Tag_SNS_IM_Remark", "note")]);
         let shape = shape("friend_update");
-        let columns = Columns::new(&shape, &input).unwrap();
-        assert_eq!(columns.meaning("note"), Ok(Meaning::Tag("Tag_SNS_IM_Remark")));
-        assert_eq!(columns.meaning("Tag_SNS_Custom_Vip"), Ok(Meaning::Tag("Tag_SNS_Custom_Vip")));
+        let columns = Columns::new(&shape, &input);
+        assert_eq!(columns.meaning("note"), Ok(Meaning::Field("Tag_SNS_IM_Remark")));
+        assert_eq!(columns.meaning("Tag_SNS_Custom_Vip"), Ok(Meaning::Field("Tag_SNS_Custom_Vip")));
         assert_eq!(columns.meaning("TAG_SNS_IM_Group"), Err(Misfit::Near("Tag_SNS_IM_Group".to_owned())));
         assert_eq!(columns.meaning("mail"), Ok(Meaning::Own));
     }
@@ -300,13 +255,13 @@ mod tests {
             ("account_delete", " tag_sns_im_group"),
         ] {
             let (shape, input) = (shape(operation), input(&[]));
-            let misfit = Columns::new(&shape, &input).unwrap().meaning(name);
+            let misfit = Columns::new(&shape, &input).meaning(name);
             assert!(matches!(misfit, Err(Misfit::Foreign(_))), "{operation} {name}: {misfit:?}");
         }
         for name in ["created_at", "note", "user_id", "remark", "nick", "source", "line", "outcome", ""] {
             for operation in ["account_delete", "friend_delete", "friend_delete_all", "friend_update"] {
                 let (shape, input) = (shape(operation), input(&[]));
-                assert_eq!(Columns::new(&shape, &input).unwrap().meaning(name), Ok(Meaning::Own), "{operation} {name}");
+                assert_eq!(Columns::new(&shape, &input).meaning(name), Ok(Meaning::Own), "{operation} {name}");
             }
         }
     }
@@ -314,7 +269,7 @@ mod tests {
     #[test]
     fn a_near_name_of_an_id_is_refused_unless_the_job_names_the_column_itself() {
         let shape = shape("account_delete");
-        let near = |input: &Input, name: &str| Columns::new(&shape, input).unwrap().meaning(name).is_err();
+        let near = |input: &Input, name: &str| Columns::new(&shape, input).meaning(name).is_err();
         for name in ["userid", " UserID", "UserID\u{200b}", "\u{feff}UserID", "ＵserID"] {
             assert!(near(&input(&[]), name), "{name}");
             assert!(!near(&input(&[("UserID", "UserID")]), name), "{name}");

@@ -178,12 +178,6 @@ pub enum Problem {
     /// A second header whose columns are others, or in another order.
     #[error("is a second header, with other columns than the first: {}", listed(.0))]
     SecondHeader(Vec<String>),
-    /// `input.columns` maps a name that the operation does not have.
-    #[error("`input.columns` maps `{0}`, the operation has {1}")]
-    UnknownMapping(String, String),
-    /// `input.columns` maps two names to one column.
-    #[error("`input.columns` reads both `{0}` and `{1}` from `{2}`")]
-    SharedMapping(String, String, String),
 }
 
 impl InputError {
@@ -300,9 +294,7 @@ impl Problem {
             | Self::LineEnds(_)
             | Self::NoHeader
             | Self::Header(_)
-            | Self::SecondHeader(_)
-            | Self::UnknownMapping(..)
-            | Self::SharedMapping(..) => None,
+            | Self::SecondHeader(_) => None,
         }
     }
 
@@ -378,9 +370,7 @@ impl Problem {
             Self::SecondHeader(_) => {
                 "files were joined: name them one by one in input.path, or give all of them the same columns".to_owned()
             }
-            Self::Pattern(_) | Self::Read(_) | Self::Spool(_) | Self::UnknownMapping(..) | Self::SharedMapping(..) => {
-                return None;
-            }
+            Self::Pattern(_) | Self::Read(_) | Self::Spool(_) => return None,
         };
         Some(hint)
     }

@@ -8,19 +8,19 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::domain::operation::Shape;
+use crate::domain::operation::InputShape;
 use crate::domain::results;
 
 /// How much of a file's start is enough to recognize results: the longest first line that the API's limits allow.
 pub(super) const START: u64 = 64 << 10;
 
 /// Whether the first line of CSV is the header of results, whatever a spreadsheet made of its order, delimiter and quotes.
-pub(super) fn is_csv(start: &[u8], shape: &Shape) -> bool {
+pub(super) fn is_csv(start: &[u8], shape: &InputShape) -> bool {
     first_line(start).is_some_and(|line| headers(line).any(|names| results::is_header(names, shape)))
 }
 
 /// Whether the first line of JSONL is a row of results.
-pub(super) fn is_jsonl(start: &[u8], shape: &Shape) -> bool {
+pub(super) fn is_jsonl(start: &[u8], shape: &InputShape) -> bool {
     let keys = first_line(start).and_then(keys);
     keys.is_some_and(|keys| results::is_header(keys.iter().map(String::as_str), shape))
 }

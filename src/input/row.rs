@@ -4,9 +4,9 @@ use std::fmt::Display;
 
 use crate::domain::account::UserId;
 use crate::domain::job::{Encoding, UnusualIds};
-use crate::domain::operation::TagColumns;
+use crate::domain::operation::{self, FieldsRequired};
 use crate::domain::row::{BadRow, RowRef, Tags, Value};
-use crate::domain::{tags, unusual_id};
+use crate::domain::unusual_id;
 
 use super::columns::{Column, Columns};
 use super::encoding;
@@ -94,9 +94,9 @@ pub(super) fn check_ids(columns: &Columns<'_>, from: Option<&str>, account: &str
     Ok(())
 }
 
-/// Adds a tag to what the row sets, or says why it can't.
-pub(super) fn set_tag(tags: &mut Tags, tag: &str, value: Value) -> Result<(), Fault> {
-    let legal = tags::kind(tag).and_then(|kind| tags::check(kind, &value));
+/// Adds a field to what the row sets, or says why it can't.
+pub(super) fn set_tag(columns: &Columns<'_>, tags: &mut Tags, tag: &str, value: Value) -> Result<(), Fault> {
+    let legal = columns.fields.check(tag, &value);
     if tags.contains_key(tag) {
         return Err(Fault::of(tag, "is set twice"));
     }
@@ -106,10 +106,10 @@ pub(super) fn set_tag(tags: &mut Tags, tag: &str, value: Value) -> Result<(), Fa
 
 /// The tags of a row as [`RowRef::tags`] has them.
 pub(super) fn tags_json(columns: &Columns<'_>, tags: &Tags) -> Result<String, Fault> {
-    match columns.tags {
-        TagColumns::None => Ok(String::new()),
-        TagColumns::Some if tags.is_empty() => Err(Fault::new("would change nothing: no tag is set").kept()),
-        TagColumns::Some => Ok(tags::to_json(tags)),
+    match columns.fields.required {
+        _ if columns.fields.is_empty() => Ok(String::new()),
+        FieldsRequired::One if tags.is_empty() => Err(Fault::new("would change nothing: no field is set").kept()),
+        FieldsRequired::One | FieldsRequired::None => Ok(operation::to_json(tags)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::domain::job;
-use crate::domain::operation::Shape;
+use crate::domain::operation::InputShape;
 use crate::domain::row::{BadRow, RowRef};
 use crate::domain::source_facts::SourceFacts;
 
@@ -142,7 +142,7 @@ impl Source {
     ///
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
     /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
-    pub fn read(&self, shape: &Shape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
+    pub fn read(&self, shape: &InputShape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
         let Text { format, columns, reader } = self.text(shape, input)?;
         let mut text = Watch::new(reader);
         let mut rows = 0;
@@ -172,7 +172,7 @@ impl Source {
 
     /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by
     /// record: none are known in advance.
-    pub fn tag_columns(&self, shape: &Shape, input: &job::Input) -> Result<Vec<String>, InputError> {
+    pub fn tag_columns(&self, shape: &InputShape, input: &job::Input) -> Result<Vec<String>, InputError> {
         let Text { format, columns, reader, .. } = self.text(shape, input)?;
         match format {
             Format::Csv => csv::tag_columns(&self.name, reader, &columns, input.delimiter),
@@ -181,7 +181,7 @@ impl Source {
     }
 
     /// The text as UTF-8, what it is written in (by the name's extension, else by its first byte), and its columns.
-    fn text<'a>(&'a self, shape: &Shape, input: &'a job::Input) -> Result<Text<'a, impl Read + 'a>, InputError> {
+    fn text<'a>(&'a self, shape: &InputShape, input: &'a job::Input) -> Result<Text<'a, impl Read + 'a>, InputError> {
         let error = |problem| self.error(problem);
         let unreadable = |error| InputError::of_read(&self.name, None, error);
         let plain = decompress(&self.name, self.raw()?).map_err(error)?;
@@ -198,7 +198,6 @@ impl Source {
             return Err(error(Problem::OwnResults));
         }
         let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
-        let columns = columns.map_err(error)?;
         let reader = to_utf8(plain, columns.encoding).map_err(error)?;
         Ok(Text { format, columns, reader })
     }

@@ -3,15 +3,15 @@
 use std::ops::ControlFlow;
 
 use crate::domain::job::{Encoding, Input, Rejects, UnusualIds};
-use crate::domain::operation::{self, Shape};
+use crate::domain::operation::{self, InputShape};
 
 use super::error::InputError;
 use super::open::spool;
 use super::source::Source;
 
 /// The shape of an operation.
-pub(super) fn shape(operation: &str) -> Shape {
-    operation::by_name(operation).unwrap().shape()
+pub(super) fn shape(operation: &str) -> InputShape {
+    operation::by_name(operation).unwrap().shape
 }
 
 /// UTF-8 with these columns.

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::account::UserId;
 use crate::domain::hint::Hint;
 use crate::domain::line_span::LineSpan;
-use crate::domain::operation::{Shape, TagColumns};
+use crate::domain::operation::{FieldsRequired, InputShape};
 use crate::domain::row::{BadRow, RowNo, RowRef, Tags};
 use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::stored_request::StoredRequest;
@@ -43,7 +43,7 @@ pub const MEMORY: usize = 40 << 20;
 #[derive(Clone, Copy)]
 pub struct Plan<'a> {
     /// How the rows of the operation look.
-    pub shape: Shape,
+    pub shape: InputShape,
     /// The most items in one request.
     pub items_per_request: NonZeroU32,
     /// Whether an id is on the protected list.
@@ -76,11 +76,11 @@ pub struct Closed;
 
 /// Whether what is kept of a bad row shows what is wrong with it. The results file can be used as input again, and a
 /// row that was rejected for its form must not come out of it as a good one: then its account is left out.
-fn breaks_its_rule_again(shape: &Shape, row: &BadRow) -> bool {
+fn breaks_its_rule_again(shape: &InputShape, row: &BadRow) -> bool {
     let good = |id: &Option<String>| id.as_deref().is_some_and(|id| UserId::check(id).is_ok());
     let good_ids = good(&row.account) && (shape.from.is_none() || good(&row.from) && row.from != row.account);
     let bad_tag = row.column.as_deref().is_some_and(|column| row.tags.contains_key(column));
-    let changes_nothing = shape.tags == TagColumns::Some && row.tags.is_empty();
+    let changes_nothing = shape.fields.required == FieldsRequired::One && row.tags.is_empty();
     !good_ids || bad_tag || changes_nothing
 }
 

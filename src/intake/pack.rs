@@ -2,14 +2,14 @@
 
 use super::group::Grouped;
 use super::{IntakeError, Plan, text};
-use crate::domain::operation::TagColumns;
 use crate::domain::row::RowNo;
 use crate::stored_request::{StoredRequest, distance};
 
 /// The request that is being filled; its buffers are used again for the next.
 #[derive(Debug)]
 pub(super) struct Packer {
-    tag_columns: TagColumns,
+    /// Whether items carry fields beside their ids.
+    has_fields: bool,
     most_items: u32,
     most_bytes: usize,
     from: Option<Vec<u8>>,
@@ -29,7 +29,7 @@ pub(super) struct Packer {
 impl Packer {
     pub(super) fn new(plan: &Plan<'_>) -> Self {
         Self {
-            tag_columns: plan.shape.tags,
+            has_fields: !plan.shape.fields.is_empty(),
             most_items: plan.items_per_request.get(),
             most_bytes: plan.body_bytes,
             from: None,
@@ -61,9 +61,8 @@ impl Packer {
         }
         self.accounts.extend_from_slice(item.account);
         self.write_rows(item);
-        match self.tag_columns {
-            TagColumns::Some => self.write_tags(item),
-            TagColumns::None => {}
+        if self.has_fields {
+            self.write_tags(item);
         }
         Ok(full)
     }
@@ -78,10 +77,7 @@ impl Packer {
             from: self.from.take().map(|from| text(&from, row).map(str::to_owned)).transpose()?,
             accounts: take_text(&mut self.accounts, row)?,
             rows: take_list(&mut self.rows, row)?,
-            tags: match self.tag_columns {
-                TagColumns::Some => Some(take_list(&mut self.tags, row)?),
-                TagColumns::None => None,
-            },
+            tags: self.has_fields.then(|| take_list(&mut self.tags, row)).transpose()?,
             item_count: self.item_count,
             row_count: u32::try_from(self.row_count).map_err(|_| IntakeError::Overfull { row })?,
         };
@@ -98,10 +94,11 @@ impl Packer {
             return false;
         }
         let accounts = self.accounts.len() + 1 + item.account.len();
-        let tags = match self.tag_columns {
+        let tags = if self.has_fields {
             // A bracket or comma before the element, a bracket after the last.
-            TagColumns::Some => self.tags.len() + item.rows().map(|(_, tags)| tags.len() + 1).sum::<usize>() + 3,
-            TagColumns::None => 0,
+            self.tags.len() + item.rows().map(|(_, tags)| tags.len() + 1).sum::<usize>() + 3
+        } else {
+            0
         };
         accounts + tags <= self.most_bytes
     }

@@ -182,11 +182,11 @@ struct Read {
 /// Reads all rows and sends the requests and skipped rows that intake makes of them.
 fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>) -> Result<Read, LoadError> {
     let Reading { job, sources, protected, temp_dir } = reading;
-    let shape = job.operation.shape();
+    let shape = job.operation.shape;
     let protects = |id: &[u8]| protected.protects(id);
     let plan = Plan {
         shape,
-        items_per_request: u32::try_from(job.operation.items_per_request())
+        items_per_request: u32::try_from(job.operation.items_per_request)
             .ok()
             .and_then(NonZeroU32::new)
             .unwrap_or(NonZeroU32::MIN),
@@ -219,7 +219,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>)
 
 /// Reads all sources, or until the receiver is closed.
 fn read_sources(reading: &Reading, to: &SyncSender<Batch>) -> Result<Vec<SourceFacts>, InputError> {
-    let shape = reading.job.operation.shape();
+    let shape = reading.job.operation.shape;
     let mut facts = Vec::new();
     for (number, source) in (0..).zip(&reading.sources) {
         let mut batches = Batches::new(number, to);

@@ -71,7 +71,7 @@ impl Queue {
         for stored in found {
             let run = self.run(stored.run).await?;
             let request = Request { doubt: Doubt::MayHaveArrived, ..request(&stored, "sending")? };
-            let keys = run.operation()?.keys(&request, run.delete_type());
+            let keys = run.operation()?.keys(&request);
             rescued.push((run.id, request, keys));
         }
         refuse_shared_accounts(&rescued)?;

@@ -102,7 +102,7 @@ impl Cut<'_> {
         }
         let rows: u64 = taken.iter().map(Item::row_count).sum();
         let history = stored.history()?;
-        let trace = history.trace(self.run.operation()?.name()).0;
+        let trace = history.trace(&*self.run.operation()?).0;
         if stored.doubt() > Doubt::None || stored.state == "sending" || trace > Trace::Nothing {
             self.leave_in_doubt(stored, &taken, &history).await?;
             self.in_doubt += rows;

@@ -59,7 +59,7 @@ impl Queue {
     }
 
     async fn retry_all(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, Failure> {
-        let most = run.operation()?.items_per_request();
+        let most = run.operation()?.items_per_request;
         let next_request = &mut self.next_request;
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
         let mut again = Again { transaction, next_request, run, selection, most, pack: Pack::new(Frame::default()) };
@@ -120,14 +120,14 @@ impl Again<'_> {
         keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, &history).await?;
         let unanswered = self.selection.outcome == Outcome::InDoubt;
         let doubt = if unanswered { Doubt::MayHaveArrived } else { stored.doubt() };
-        let operation = self.run.operation()?.name();
+        let operation = self.run.operation()?;
         let mut by_code: BTreeMap<Option<i64>, Vec<Item>> = BTreeMap::new();
         for item in taken {
             by_code.entry(selected.get(&item.row).copied().flatten()).or_default().push(item);
         }
         for (code, items) in by_code {
             *rows.entry(code).or_default() += items.iter().map(Item::row_count).sum::<u64>();
-            let history = history.clone().with(operation, code);
+            let history = history.clone().with(&operation, code);
             self.make_room(&stored, Frame { from: from.clone(), doubt, history }).await?;
             for item in items {
                 self.pack.attempts = self.pack.attempts.max(stored.attempts);

@@ -8,7 +8,7 @@ use super::read::Contents;
 use super::{LargeAccount, Queue, QueueError, Reader, UsedFile, source};
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
-use crate::domain::operation::{self, DeleteType, Operation};
+use crate::domain::operation::{self, BoundOperation};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::{EndedBy, RunProgress};
@@ -26,7 +26,7 @@ pub(super) const LAST_PENDING: &str = "SELECT max(id) FROM request WHERE run = ?
 macro_rules! select_run {
     ($rest:literal) => {
         concat!(
-            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags, largest, state, stopped,
+            "SELECT id, uuid, job, target, operation, options, definition, digest, stamp, protected, files, tags, largest, state, stopped,
                     settings, ended_by, pulse, row_count, item_count, created_at, started_at, finished_at, checksum FROM run ",
             $rest
         )
@@ -45,10 +45,8 @@ pub struct NewRun {
     pub job: String,
     /// Where it sends: `sandbox` or the SDKAppID.
     pub target: String,
-    /// The operation's name.
-    pub operation: &'static str,
-    /// Which side a delete removes.
-    pub delete_type: DeleteType,
+    /// The operation with its options.
+    pub operation: BoundOperation,
     /// Digest of what the job makes of its input.
     pub definition: String,
     /// Digest of the input's bytes.
@@ -78,8 +76,8 @@ pub struct Run {
     pub target: String,
     #[sqlx(rename = "operation")]
     operation_name: String,
-    #[sqlx(rename = "delete_type")]
-    delete_type_name: String,
+    #[sqlx(rename = "options")]
+    option_list: String,
     /// Digest of what the job makes of its input.
     pub definition: String,
     /// Digest of the input's bytes.
@@ -153,7 +151,7 @@ impl Run {
             &self.job,
             &self.target,
             &self.operation_name,
-            &self.delete_type_name,
+            &self.option_list,
             &self.definition,
             &self.digest,
             &self.stamp,
@@ -213,16 +211,14 @@ impl Run {
         }
     }
 
-    /// The command of the API.
-    pub fn operation(&self) -> Result<&'static dyn Operation, QueueError> {
-        operation::by_name(&self.operation_name).ok_or_else(|| {
-            QueueError::Damaged(format!("run {} has the unknown operation {}", self.uuid, self.operation_name))
-        })
-    }
-
-    /// Which side a delete removes.
-    pub fn delete_type(&self) -> DeleteType {
-        if self.delete_type_name == DeleteType::Both.name() { DeleteType::Both } else { DeleteType::Single }
+    /// The command of the API, with the run's options.
+    pub fn operation(&self) -> Result<BoundOperation, QueueError> {
+        let unknown = |what: &str| QueueError::Damaged(format!("run {} has {what}", self.uuid));
+        let operation = operation::by_name(&self.operation_name)
+            .ok_or_else(|| unknown(&format!("the unknown operation {}", self.operation_name)))?;
+        let options =
+            serde_json::from_str(&self.option_list).map_err(|_| unknown("options that are no JSON object"))?;
+        operation.bind(&options).map_err(|error| unknown(&format!("options that do not fit: {error}")))
     }
 
     /// The files that it was loaded from.
@@ -248,15 +244,15 @@ impl Queue {
         // A transaction of its own: who fetches a single row does not hear of a commit that fails after it.
         let mut transaction = self.transaction().await.map_err(&fail)?;
         let (id,): (RunId,) = sqlx::query_as(
-            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files,
+            "INSERT INTO run (uuid, job, target, operation, options, definition, digest, stamp, protected, files,
                               tags, state, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
         )
         .bind(&run.uuid)
         .bind(&run.job)
         .bind(&run.target)
-        .bind(run.operation)
-        .bind(run.delete_type.name())
+        .bind(run.operation.name)
+        .bind(run.operation.options_json())
         .bind(&run.definition)
         .bind(&run.digest)
         .bind(&run.stamp)

@@ -4,9 +4,9 @@ use serde::ser::{Serialize, Serializer};
 
 use super::state::StateName;
 use super::text::{Text, count, share, visible};
+use crate::domain::response::codes;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::response::{code_history, codes};
 use crate::domain::timestamp::rfc3339;
 use crate::queue::{CodeRows, QueueError, Reader, Rejected, Run};
 
@@ -75,7 +75,7 @@ impl Figures {
         Ok(Self {
             run: run.uuid.clone(),
             job: run.job.clone(),
-            operation: run.operation()?.name(),
+            operation: run.operation()?.name,
             target: run.target.clone(),
             state: StateName::of(run, reader),
             stopped: run.stopped.clone(),
@@ -178,7 +178,7 @@ fn code_line(code: &CodeRows) -> String {
 
 /// Whether the code of a success says that something may be left.
 fn is_data_left(code: Option<i64>) -> bool {
-    code.is_some_and(|code| code_history::trace("account_delete", code) == code_history::Trace::DataLeft)
+    code.is_some_and(|code| codes::lookup(code).is_some_and(codes::CodeInfo::leaves_data))
 }
 
 /// Every outcome by name, zeros too.

@@ -16,7 +16,7 @@ pub use self::estimate::Estimate;
 use super::figures::Figures;
 use super::input::Input;
 use super::text::{Text, count, counted, share, visible};
-use crate::domain::operation::Operation;
+use crate::domain::operation::BoundOperation;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::timestamp::rfc3339;
@@ -79,7 +79,7 @@ impl Plan {
         let estimate = estimate(requests_left, calls_per_second, &largest_accounts);
         let older = conditions.continues.iter().filter(|older| older.run != run.uuid);
         let takes = older.map(|older| older.estimate.at_least()).fold(estimate.at_least(), Duration::saturating_add);
-        let items_per_request = operation.items_per_request() as u64;
+        let items_per_request = operation.items_per_request as u64;
         Ok(Self {
             plan_id: None,
             conditions,
@@ -90,7 +90,7 @@ impl Plan {
             largest_accounts,
             estimate,
             would_end: now.saturating_add(SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX)),
-            sample_body: first.map(|request| sample(operation, run, request)).transpose()?,
+            sample_body: first.map(|request| sample(operation, request)).transpose()?,
             input: Input::read(reader, run).await?,
             figures,
         })
@@ -218,9 +218,9 @@ pub fn estimate(requests_left: u64, calls_per_second: NonZeroU32, largest: &[Lar
     Estimate { requests_left, calls_per_second, in_sequence }
 }
 
-fn sample(operation: &dyn Operation, run: &Run, mut request: Request) -> Result<serde_json::Value, QueueError> {
+fn sample(operation: BoundOperation, mut request: Request) -> Result<serde_json::Value, QueueError> {
     request.items.truncate(SAMPLE);
-    let body = operation.body(&request, run.delete_type());
+    let body = operation.body(&request);
     let no_json = |error| QueueError::Unexpected(format!("the body of request {}: {error}", request.id));
     serde_json::from_slice(&body).map_err(no_json)
 }

@@ -136,7 +136,7 @@ impl Overview {
         let mut runs = Vec::new();
         for run in reader.runs().await? {
             runs.push(Entry {
-                operation: run.operation()?.name(),
+                operation: run.operation()?.name,
                 state: StateName::of(&run, reader),
                 runner: Runner::of(reader, &run),
                 rows: run.row_count.cast_unsigned(),

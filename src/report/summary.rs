@@ -90,7 +90,7 @@ fn nothing_existed(figures: &Figures) -> Option<String> {
     if others > 0 || rows(Outcome::AlreadyDone) < SUSPICIOUS {
         return None;
     }
-    let pairs = by_name(figures.operation).is_some_and(|operation| operation.shape().from.is_some());
+    let pairs = by_name(figures.operation).is_some_and(|operation| operation.shape.from.is_some());
     let (all, what) = (count(rows(Outcome::AlreadyDone)), if pairs { "friendships" } else { "accounts" });
     let sent = if rows(Outcome::Pending) > 0 { " that were sent" } else { "" };
     Some(format!("none of the {all} {what}{sent} existed: is this the right app and column?"))

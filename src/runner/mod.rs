@@ -361,7 +361,7 @@ impl Runner<'_> {
         let sender = Sender {
             job,
             request,
-            path: task.plan.operation.path(),
+            path: task.plan.operation.path,
             body,
             client: Arc::clone(&task.client),
             limiter: task.limiter.clone(),

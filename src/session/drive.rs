@@ -44,7 +44,7 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, S
         tell(format!("calls go through the proxy {proxy}"));
     }
     if target.is_real() {
-        jobs.iter().try_for_each(|job| jobs::check_protection(job, job.operation))?;
+        jobs.iter().try_for_each(|job| jobs::check_protection(job, &job.operation))?;
     }
     let mut inputs = Vec::new();
     for job in jobs {
@@ -204,7 +204,7 @@ impl Session {
             if let Some(Prepared { run, .. }) = &prepared {
                 // A resumed run may be of another operation than the job has now.
                 if self.target.is_real() {
-                    jobs::check_protection(&input.job, run.operation()?)?;
+                    jobs::check_protection(&input.job, &*run.operation()?)?;
                 }
                 let refusals = input.refusals(queue, run).await?;
                 if !refusals.is_empty() {

@@ -86,7 +86,6 @@ pub(super) fn task(
         limited: driven.limited,
         plan: JobPlan {
             operation,
-            delete_type: run.delete_type(),
             calls_per_second,
             retry: job.retry,
             max_in_flight: job.limits.max_in_flight.and_then(|width| usize::try_from(width.get()).ok()),
@@ -96,7 +95,7 @@ pub(super) fn task(
             tally: driven.tally,
         },
         client: Arc::clone(client),
-        limiter: limiter.command(operation.name(), cap(calls_per_second)?)?,
+        limiter: limiter.command(operation.name, cap(calls_per_second)?)?,
     })
 }
 

@@ -57,11 +57,11 @@ impl JobInput {
 
     /// Digest of everything that decides what a row of the input means.
     pub(super) fn definition(&self) -> String {
-        let Job { operation, delete_type, input, .. } = &self.job;
+        let Job { operation, input, .. } = &self.job;
         let text = format!(
             "{} {} {:?} {:?} {:?} {:?}",
-            operation.name(),
-            delete_type.name(),
+            operation.name,
+            operation.options_json(),
             input.columns,
             input.encoding,
             input.delimiter,
@@ -84,10 +84,10 @@ impl JobInput {
     pub(super) fn calls_per_second(&self, run: &Run) -> Result<NonZeroU32, SessionError> {
         let operation = run.operation()?;
         let rate = self.job.limits.calls_per_second;
-        if operation.name() == self.job.operation.name() {
+        if operation.name == self.job.operation.name {
             return Ok(rate);
         }
-        Ok(NonZeroU32::new(operation.calls_per_second()).map_or(rate, |cap| rate.min(cap)))
+        Ok(NonZeroU32::new(operation.calls_per_second).map_or(rate, |cap| rate.min(cap)))
     }
 
     /// The files that a run of the job uses, which an export must not overwrite.

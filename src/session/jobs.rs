@@ -31,11 +31,11 @@ pub(super) fn tell_zone(jobs: &[Job]) {
 }
 
 /// Refuses a job on a real app without a protected list, if a wrong row of its operation deletes an account.
-pub(super) fn check_protection(job: &Job, operation: &dyn Operation) -> Result<(), SessionError> {
+pub(super) fn check_protection(job: &Job, operation: &Operation) -> Result<(), SessionError> {
     if job.guard.protected.is_some() || !operation.needs_protected_list() {
         return Ok(());
     }
-    let (file, operation) = (job.file.display(), operation.name());
+    let (file, operation) = (job.file.display(), operation.name);
     Err(SessionError::usage(
         format!("{file}: guard.protected: {operation} on a real app needs a protected list"),
         "in [guard], protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on \

@@ -38,7 +38,7 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
     for job in jobs {
         let address = Address::of(&job, env)?;
         if address.is_real() {
-            jobs::check_protection(&job, job.operation)?;
+            jobs::check_protection(&job, &job.operation)?;
         }
         let mut input = jobs::with_protected(job, address)?;
         let (plan, part) = plan_job(&mut input, &mut queue, Rerun::No).await?;

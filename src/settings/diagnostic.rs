@@ -75,6 +75,15 @@ impl InvalidValue {
     }
 
     /// The diagnostic in its file.
+    /// A key that the job file does not have. `place`: the keys that lead to it, with a colon.
+    pub(super) fn unknown_key(span: Range<usize>, place: &str, typed: &str, legal: &[&str]) -> Self {
+        if is_secret(typed) {
+            return Self::new(span, format!("{place}`{typed}`: a job file must not contain secrets"))
+                .hint("remove it, and set IMBULK_SECRET_KEY or IMBULK_USERSIG in the environment");
+        }
+        Self::new(span, format!("{place}unknown key `{typed}`")).legal(typed, legal)
+    }
+
     pub(super) fn in_file(self, file: &Path, text: &str) -> JobFileError {
         let before = text.get(..self.span.start).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
@@ -101,12 +110,8 @@ impl From<toml::de::Error> for InvalidValue {
         if said.starts_with("unknown field") {
             let mut names = said.split('`').skip(1).step_by(2);
             let typed = names.next().unwrap_or_default();
-            if is_secret(typed) {
-                return wrong(&format!("`{typed}`: a job file must not contain secrets"))
-                    .hint("remove it, and set IMBULK_SECRET_KEY or IMBULK_USERSIG in the environment");
-            }
             let legal: Vec<&str> = names.collect();
-            return wrong(&format!("unknown key `{typed}`")).legal(typed, &legal);
+            return Self::unknown_key(error.span().unwrap_or(0..0), &place, typed, &legal);
         }
         if let Some(name) = said.strip_prefix("missing field ") {
             return wrong(&format!("{name} is missing"));

@@ -2,14 +2,14 @@
 
 mod raw;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawOptions, RawProtected, RawRetry, RawStop};
+use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawProtected, RawRetry, RawStop};
 use super::diagnostic::{InvalidValue, JobFileError};
 use super::env::Env;
 use super::values::{
@@ -22,7 +22,7 @@ use crate::domain::hint::Hint;
 use crate::domain::job::{
     App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Protection, Rejects, Retry, Stop, UnusualIds,
 };
-use crate::domain::operation::{self, DeleteType, DeleteTypeRule, Operation, TagColumns};
+use crate::domain::operation::{self, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
 
 /// The longest name of a job.
@@ -48,7 +48,7 @@ pub fn load_job(path: &Path, env: &Env) -> Result<Job, JobFileError> {
 }
 
 fn job(raw: RawJob, path: &Path, env: &Env) -> Result<Job, InvalidValue> {
-    let operations = operation::ALL.map(|operation| (operation.name(), operation));
+    let operations = operation::ALL.iter().map(|operation| (operation.name, *operation)).collect::<Vec<_>>();
     let operation = choice("operation", &raw.operation, &operations)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let in_file = app(raw.app)?;
@@ -56,8 +56,7 @@ fn job(raw: RawJob, path: &Path, env: &Env) -> Result<Job, InvalidValue> {
     Ok(Job {
         name: name(raw.name)?,
         file: path.to_owned(),
-        operation,
-        delete_type: delete_type(&raw.options, &raw.operation, operation)?,
+        operation: bind(&raw.options, &raw.operation, operation)?,
         input: input(raw.input, folder, operation)?,
         replaced_admin: in_file.identifier.filter(|admin| app.identifier.as_ref() != Some(admin)),
         app,
@@ -80,28 +79,45 @@ fn name(value: Text) -> Result<String, InvalidValue> {
     Err(InvalidValue::new(value.span(), format!("name: `{name}` is not a name for a job")).hint(hint))
 }
 
-fn delete_type(raw: &RawOptions, word: &Text, operation: &dyn Operation) -> Result<DeleteType, InvalidValue> {
-    let legal = [DeleteType::Single, DeleteType::Both].map(|delete_type| (delete_type.name(), delete_type));
-    match (operation.delete_type(), &raw.delete_type) {
-        (DeleteTypeRule::NotTaken, Some(value)) => {
-            let message = format!("options.delete_type: `{}` has no such option", operation.name());
-            Err(InvalidValue::new(value.span(), message).hint("remove the line"))
+/// The operation with the values of `[options]`; `word` is its name in the file.
+fn bind(
+    raw: &BTreeMap<Text, Text>,
+    word: &Text,
+    operation: &'static Operation,
+) -> Result<BoundOperation, InvalidValue> {
+    let given = raw.iter().map(|(name, value)| (name.get_ref().clone(), value.get_ref().clone())).collect();
+    operation.bind(&given).map_err(|error| wrong_option(&error, raw, word, operation))
+}
+
+fn wrong_option(error: &BindError, raw: &BTreeMap<Text, Text>, word: &Text, operation: &Operation) -> InvalidValue {
+    let (name_span, value_span) = raw
+        .iter()
+        .find(|(name, _)| name.get_ref() == error.option())
+        .map_or_else(|| (word.span(), word.span()), |(name, value)| (name.span(), value.span()));
+    let values = operation.option(error.option()).map_or(&[][..], |option| option.values);
+    match error {
+        BindError::NotTaken { option, .. } => {
+            let all = operation::ALL.iter().flat_map(|operation| operation.options).map(|option| option.name);
+            // Two operations may have an option of one name.
+            let all: BTreeSet<&str> = all.collect();
+            if all.contains(option.as_str()) {
+                return InvalidValue::new(value_span, error.to_string()).hint("remove the line");
+            }
+            InvalidValue::unknown_key(name_span, "options: ", option, &all.into_iter().collect::<Vec<_>>())
         }
-        (DeleteTypeRule::Required, None) => {
-            let message = format!("options.delete_type: `{}` needs it", operation.name());
-            Err(InvalidValue::new(word.span(), message).hint(
-                "in [options], delete_type = \"single\" (From_Account no longer has the friend) or \"both\" (neither has \
-                 the other)",
-            ))
+        BindError::Missing { option, .. } => {
+            let values = values.iter().map(|value| format!("\"{}\" ({})", value.name, value.effect));
+            let hint = format!("in [options], {option} = {}", values.collect::<Vec<_>>().join(" or "));
+            InvalidValue::new(word.span(), error.to_string()).hint(hint)
         }
-        (DeleteTypeRule::NotTaken | DeleteTypeRule::DefaultSingle, None) => Ok(DeleteType::Single),
-        (DeleteTypeRule::Required | DeleteTypeRule::DefaultSingle, Some(value)) => {
-            choice("options.delete_type", value, &legal)
+        BindError::WrongValue { value, .. } => {
+            let legal: Vec<&str> = values.iter().map(|value| value.name).collect();
+            InvalidValue::new(value_span, error.to_string()).legal(value, &legal)
         }
     }
 }
 
-fn input(raw: RawInput, folder: &Path, operation: &dyn Operation) -> Result<Input, InvalidValue> {
+fn input(raw: RawInput, folder: &Path, operation: &Operation) -> Result<Input, InvalidValue> {
     let encodings = [("utf-8", Encoding::Utf8), ("gbk", Encoding::Gbk)];
     let rejects = [("count", Rejects::Count), ("allow", Rejects::Allow)];
     let unusual = [("reject", UnusualIds::Reject), ("allow", UnusualIds::Allow)];
@@ -156,7 +172,7 @@ fn join(folder: &Path, path: &str) -> Option<String> {
     Some(Path::new(&folder).join(path).to_str()?.to_owned())
 }
 
-fn columns(raw: BTreeMap<Text, Text>, operation: &dyn Operation) -> Result<BTreeMap<String, String>, InvalidValue> {
+fn columns(raw: BTreeMap<Text, Text>, operation: &Operation) -> Result<BTreeMap<String, String>, InvalidValue> {
     let mut columns: BTreeMap<String, String> = BTreeMap::new();
     for (api, own) in raw {
         check_column(&api, operation)?;
@@ -175,21 +191,15 @@ fn columns(raw: BTreeMap<Text, Text>, operation: &dyn Operation) -> Result<BTree
     Ok(columns)
 }
 
-fn check_column(api: &Text, operation: &dyn Operation) -> Result<(), InvalidValue> {
-    let (name, shape) = (api.get_ref().as_str(), operation.shape());
-    let (tags, custom): (&[&str], bool) = match shape.tags {
-        TagColumns::None => (&[], false),
-        TagColumns::Some => {
-            let custom = name.strip_prefix("Tag_SNS_Custom_").is_some_and(|rest| !rest.is_empty());
-            (&["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_*"], custom)
-        }
-    };
-    let legal: Vec<&str> = shape.columns().chain(tags.iter().copied()).collect();
-    if custom || legal.iter().any(|column| *column == name && !column.ends_with('*')) {
+fn check_column(api: &Text, operation: &Operation) -> Result<(), InvalidValue> {
+    let name = api.get_ref().as_str();
+    if operation.shape.takes(name) {
         return Ok(());
     }
-    Err(InvalidValue::new(api.span(), format!("input.columns: `{}` has no column `{name}`", operation.name()))
-        .legal(name, &legal))
+    let legal = operation.shape.all_columns();
+    let legal: Vec<&str> = legal.iter().map(String::as_str).collect();
+    let message = format!("input.columns: `{}` has no column `{name}`", operation.name);
+    Err(InvalidValue::new(api.span(), message).legal(name, &legal))
 }
 
 fn app(raw: RawApp) -> Result<App, InvalidValue> {
@@ -232,9 +242,9 @@ fn identifier(value: Text) -> Result<String, InvalidValue> {
     }
 }
 
-fn limits(raw: &RawLimits, operation: &dyn Operation) -> Result<Limits, InvalidValue> {
+fn limits(raw: &RawLimits, operation: &Operation) -> Result<Limits, InvalidValue> {
     let count = |key, value: &Option<Whole>| optional(value.as_ref(), |value| count32(key, value));
-    let cap = NonZeroU32::new(operation.calls_per_second()).unwrap_or(NonZeroU32::MIN);
+    let cap = NonZeroU32::new(operation.calls_per_second).unwrap_or(NonZeroU32::MIN);
     let raised = raw.cap_was_raised.as_ref().is_some_and(|raised| *raised.get_ref());
     let rate = |key, value: &Option<Whole>, cap| rate(key, value.as_ref(), cap, raised);
     Ok(Limits {

@@ -74,7 +74,7 @@ pub fn load_protected(job: &Job) -> Result<Protected, ProtectedFileError> {
 fn read_list(file: &Path, job: &Job) -> Result<Protected, ProtectedFileError> {
     let text = std::fs::read(file).map_err(|source| ProtectedFileError::Read { file: file.to_owned(), source })?;
     let columns: Vec<&str> =
-        job.operation.shape().columns().filter_map(|id| job.input.columns.get(id)).map(String::as_str).collect();
+        job.operation.shape.columns().filter_map(|id| job.input.columns.get(id)).map(String::as_str).collect();
     Protected::parse(&text, &columns).map_err(|source| ProtectedFileError::Wrong { file: file.to_owned(), source })
 }
 

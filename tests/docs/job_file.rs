@@ -40,10 +40,14 @@ fn load(text: &str) -> Result<Job, String> {
 
 /// All that a job says, but for where it lies.
 fn said(job: &Job) -> String {
-    let Job { limits, retry, stop, app, name, delete_type, .. } = job;
+    let Job { limits, retry, stop, app, name, operation, .. } = job;
     let input = (&job.input.columns, job.input.encoding, job.input.delimiter, job.input.rejects, job.input.unusual_ids);
     let guard = (job.guard.max_items, job.guard.max_change, job.guard.max_rejected.unwrap_or(0.1));
-    format!("{name} {} {delete_type:?} {input:?} {app:?} {limits:?} {retry:?} {guard:?} {stop:?}", job.operation.name())
+    format!(
+        "{name} {} {} {input:?} {app:?} {limits:?} {retry:?} {guard:?} {stop:?}",
+        operation.name,
+        operation.options_json()
+    )
 }
 
 #[test]

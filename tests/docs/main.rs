@@ -113,11 +113,11 @@ fn the_table_of_operations_is_the_programs() {
     assert_eq!(rows.len(), operation::ALL.len());
     for (row, operation) in rows.iter().zip(operation::ALL) {
         let columns: Vec<&str> = quoted(&row[4]).filter(|column| !column.starts_with("Tag_")).collect();
-        assert_eq!(row[0], format!("`{}`", operation.name()));
-        assert_eq!(row[1], format!("`{}`", operation.path()));
-        assert_eq!(row[2], operation.items_per_request().to_string());
-        assert_eq!(row[3], operation.calls_per_second().to_string());
-        assert_eq!(columns, operation.shape().columns().collect::<Vec<_>>());
+        assert_eq!(row[0], format!("`{}`", operation.name));
+        assert_eq!(row[1], format!("`{}`", operation.path));
+        assert_eq!(row[2], operation.items_per_request.to_string());
+        assert_eq!(row[3], operation.calls_per_second.to_string());
+        assert_eq!(columns, operation.shape.columns().collect::<Vec<_>>());
     }
 }
 
@@ -133,14 +133,14 @@ fn every_code_of_the_reference_has_the_class_of_its_row() {
     for row in table(&read("docs/reference/error-codes.md")) {
         for code in row[2].split(' ') {
             let code: i64 = code.parse().unwrap_or_else(|_| panic!("no code: {code}"));
-            let classes = lookup(code).map_or_else(|| vec![ErrorClass::Unknown], |info| classes(info.rule));
+            let classes = lookup(code).map_or_else(|| vec![ErrorClass::Unknown], classes);
             assert!(classes.iter().any(|class| class.name() == row[0]), "{code} is {classes:?}, not {}", row[0]);
         }
     }
 }
 
-fn classes(rule: imbulk::domain::response::codes::Rule) -> Vec<ErrorClass> {
-    rule.lines().into_iter().map(|(_, class)| class).collect()
+fn classes(info: &imbulk::domain::response::codes::CodeInfo) -> Vec<ErrorClass> {
+    info.lines().into_iter().map(|(_, class)| class).collect()
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn read(file: &File) -> Read {
         rejects: Rejects::Count,
         unusual_ids: UnusualIds::Reject,
     };
-    let shape = operation::by_name(file.form.operation).expect("an operation").shape();
+    let shape = operation::by_name(file.form.operation).expect("an operation").shape;
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("a good row is text");
     let read = open(&input, folder.path()).and_then(|sources| {

@@ -85,10 +85,7 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
                 "checksum",
             ],
         ),
-        (
-            "run",
-            &["state", "delete_type", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"],
-        ),
+        ("run", &["state", "options", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"]),
         ("source", &["number", "name", "row_count", "blank_rows", "notes", "checksum"]),
         ("line_span", &["first_row", "source", "first_line", "step", "checksum"]),
         (
@@ -117,7 +114,7 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
             // As a flipped byte leaves it: no CHECK and no trigger has seen it.
             let changed = match *column {
                 "uuid" | "job" | "target" | "operation" | "definition" | "digest" | "stamp" | "protected" | "tags"
-                | "state" | "delete_type" | "stopped" | "name" | "from_account" | "accounts" | "rows" | "outcome"
+                | "state" | "options" | "stopped" | "name" | "from_account" | "accounts" | "rows" | "outcome"
                 | "reason" | "column_name" | "account" => format!("coalesce({column}, '') || 'x'"),
                 _number => format!("coalesce({column}, 0) + 1"),
             };

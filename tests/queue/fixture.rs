@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use imbulk::domain::account::UserId;
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
-use imbulk::domain::operation::DeleteType;
+use imbulk::domain::operation::{BoundOperation, by_name};
 use imbulk::domain::request::{Doubt, Item, Keys, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
@@ -64,13 +64,19 @@ impl Place {
     }
 }
 
+/// The operation with this `delete_type`, if it has one.
+fn bound(operation: &str, delete_type: &str) -> BoundOperation {
+    let operation = by_name(operation).expect("an operation");
+    let options = operation.options.iter().map(|option| (option.name.to_owned(), delete_type.to_owned()));
+    operation.bind(&options.collect()).expect("its options")
+}
+
 pub(crate) fn new_run(operation: &'static str) -> NewRun {
     NewRun {
         uuid: uuid::Uuid::now_v7().to_string(),
         job: "job".into(),
         target: "sandbox".into(),
-        operation,
-        delete_type: DeleteType::Both,
+        operation: bound(operation, "both"),
         definition: "definition".into(),
         digest: "digest".into(),
         stamp: "stamp".into(),
@@ -162,7 +168,7 @@ pub(crate) async fn record_call(
 
 pub(crate) fn settlement(request: &Request, verdicts: Vec<Verdict>) -> Settlement {
     let sent = Request { attempts: request.attempts + 1, ..request.clone() };
-    Settlement::new("account_delete", sent, Verdicts::Each(verdicts))
+    Settlement::new(by_name("account_delete").unwrap(), sent, Verdicts::Each(verdicts))
 }
 
 pub(crate) fn done() -> Verdict {

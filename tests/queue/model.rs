@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
+use imbulk::domain::operation::by_name;
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::code_history::Trace;
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
@@ -113,7 +114,7 @@ impl Model {
         for (pick, verdicts) in answers {
             let Some(request) = take(&mut self.sending, pick) else { break };
             let verdicts = Verdicts::Each(verdicts.into_iter().cycle().take(request.items.len()).collect());
-            let settlement = Settlement::new(OPERATION, request, verdicts);
+            let settlement = Settlement::new(by_name(OPERATION).unwrap(), request, verdicts);
             for EndedItems { result, items } in &settlement.ended {
                 items.iter().for_each(|item| self.settle(item, result.outcome, result.code));
             }
@@ -162,7 +163,7 @@ impl Model {
             [(&mut self.ready, false), (&mut self.sending, true), (&mut self.rescued, true)]
         {
             for request in requests.values_mut() {
-                let left_something = request.history.trace(OPERATION).0 > Trace::Nothing;
+                let left_something = request.history.trace(by_name(OPERATION).unwrap()).0 > Trace::Nothing;
                 let doubtful = may_have_arrived || request.doubt != Doubt::None || left_something;
                 let outcome = if doubtful { InDoubt } else { Protected };
                 let items = request.items.extract_if(.., |item| item.account.as_str() == account);

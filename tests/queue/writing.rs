@@ -218,7 +218,7 @@ async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt
     let rescued = queue.rescue().await.unwrap();
     let expected = Request { attempts: 1, doubt: Doubt::MayHaveArrived, ..page[0].clone() };
     let operation = queue.run(run).await.unwrap().operation().unwrap();
-    let keys = operation.keys(&page[0], queue.run(run).await.unwrap().delete_type());
+    let keys = operation.keys(&page[0]);
     assert_eq!(rescued, [(run, expected.clone(), keys)]);
     drop(queue);
     let mut queue = place.open().await;

@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 use crate::fixture::{Place, begun, items};
 
 /// A change so large that SQLite writes to the file before the end of the transaction.
-const LARGE: &str = "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, tags, state, created_at)
-     VALUES ('u', 'new', 't', 'o', 'single', 'd', 'd', hex(zeroblob(1000000)), 'p', '[]', 'loading', 0)";
+const LARGE: &str = "INSERT INTO run (uuid, job, target, operation, options, definition, digest, stamp, protected, tags, state, created_at)
+     VALUES ('u', 'new', 't', 'o', '{}', 'd', 'd', hex(zeroblob(1000000)), 'p', '[]', 'loading', 0)";
 
 /// What a process leaves that is killed in the middle of this transaction.
 async fn killed_in(place: &Place, sql: &str) -> Place {

@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::operation::DeleteType;
 use imbulk::domain::request::Request;
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
@@ -15,7 +14,7 @@ use crate::directed::{friend, plan};
 /// Deletes of one friend each, at 200 calls a second. None of them has been sent.
 fn schedule(width: Option<usize>, requests: Vec<Request>) -> (Schedule, Vec<RequestId>) {
     let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
-    let plan = JobPlan { tally, ..plan(DeleteType::Single, width) };
+    let plan = JobPlan { tally, ..plan("single", width) };
     let mut schedule = Schedule::new(vec![plan], 1);
     let intents = intents(schedule.handle(Duration::ZERO, Event::Page { job: 0, requests }));
     (schedule, intents)

@@ -4,12 +4,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use imbulk::domain::job::{Retry, Stop};
-use imbulk::domain::operation::{DeleteType, by_name};
 use imbulk::domain::request::{Item, Request};
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::JobPlan;
 
-use crate::scenario::{Job, MS, Scenario, Weather, id, request};
+use crate::scenario::{Job, MS, Scenario, Weather, bound, id, request};
 use crate::scheduler_under_test::honest;
 use crate::world::{Report, live};
 
@@ -20,8 +19,7 @@ pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather:
         max_delay: Duration::from_mins(1),
     };
     let job = Job {
-        operation: by_name(operation).expect("an operation"),
-        delete_type: DeleteType::Single,
+        operation: bound(operation, "single"),
         retry,
         width: None,
         stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None, until: None },
@@ -34,11 +32,10 @@ pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather:
 }
 
 /// The plan of a friend_delete at 200 calls a second, for those who speak to the schedule themselves.
-pub(crate) fn plan(delete_type: DeleteType, max_in_flight: Option<usize>) -> JobPlan {
+pub(crate) fn plan(delete_type: &str, max_in_flight: Option<usize>) -> JobPlan {
     let job = &night("friend_delete", 200, Vec::new(), Weather::FAIR).jobs[0];
     JobPlan {
-        operation: job.operation,
-        delete_type,
+        operation: bound("friend_delete", delete_type),
         calls_per_second: NonZeroU32::new(200).expect("a rate"),
         retry: job.retry,
         max_in_flight,

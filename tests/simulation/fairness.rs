@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use imbulk::domain::account::UserId;
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::operation::DeleteType;
 use imbulk::domain::request::{Item, Request};
 use imbulk::domain::schedule::{Command, Event, Schedule};
 use rand::rngs::SmallRng;
@@ -12,7 +11,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::directed::{friend, lived, night, plan};
-use crate::scenario::{MS, Weather, id, request};
+use crate::scenario::{MS, Weather, bound, id, request};
 
 /// 1000 rows, 200 of them of one account, up to so many in a request. Requests stand in any order.
 fn skewed(seed: u64, rows_a_request: usize) -> Vec<Request> {
@@ -74,7 +73,7 @@ fn a_set_of_busy_accounts_gets_its_turn_long_before_the_streams_end() {
         let items = (1..8).map(|n| Item { account: id(format!("h{n}")), row: 10_000 + n, updates: None }).collect();
         requests[400] = request(401, Some(id("h0")), items);
         let mut night = night("friend_delete", 200, requests, Weather { work: MS * 100, ..Weather::FAIR });
-        night.jobs[0].delete_type = DeleteType::Both;
+        night.jobs[0].operation = bound("friend_delete", "both");
         night.seed = seed;
         let report = lived(&night);
         let turn = report.sent.iter().position(|(_, id)| id.get() == 401).expect("it was sent");
@@ -86,7 +85,7 @@ fn a_set_of_busy_accounts_gets_its_turn_long_before_the_streams_end() {
 /// Of a chain of friends the first two are quarantined after a kill: whoever needs one of them waits, and keeps nobody else.
 #[test]
 fn after_a_kill_only_those_wait_who_name_an_account_that_may_still_be_written() {
-    let plan = plan(DeleteType::Both, None);
+    let plan = plan("both", None);
     let operation = plan.operation;
     let link = |number: u32| {
         let item = Item { account: id(number + 1), row: number.into(), updates: None };
@@ -94,7 +93,7 @@ fn after_a_kill_only_those_wait_who_name_an_account_that_may_still_be_written() 
     };
     let mut schedule = Schedule::new(vec![plan], 1);
     let request = link(1);
-    let keys = operation.keys(&request, DeleteType::Both);
+    let keys = operation.keys(&request);
     let _ = schedule.handle(Duration::ZERO, Event::Rescued { job: Some(0), request, keys });
     let commands = schedule.handle(Duration::ZERO, Event::Page { job: 0, requests: vec![link(2), link(3)] });
     assert!(commands.contains(&Command::Intend(vec![RequestId::new(3)])), "{commands:?}");

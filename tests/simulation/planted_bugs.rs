@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
-use imbulk::domain::operation::{DeleteType, DeleteTypeRule, Operation, Shape, by_name};
+use imbulk::domain::operation::{BoundOperation, Operation, by_name};
 use imbulk::domain::request::{Doubt, Keys, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
@@ -59,52 +59,12 @@ struct Saboteur {
     max_attempts: u32,
 }
 
-/// Another operation's, but for the keys.
-#[derive(Debug)]
-struct Relabelled {
-    of: &'static str,
-    keys: fn(&Request) -> Keys,
-}
-
-impl Relabelled {
-    fn inner(&self) -> &'static dyn Operation {
-        by_name(self.of).expect("an operation")
-    }
-}
-
-impl Operation for Relabelled {
-    fn name(&self) -> &'static str {
-        self.of
-    }
-    fn path(&self) -> &'static str {
-        self.inner().path()
-    }
-    fn items_per_request(&self) -> usize {
-        self.inner().items_per_request()
-    }
-    fn calls_per_second(&self) -> u32 {
-        self.inner().calls_per_second()
-    }
-    fn shape(&self) -> Shape {
-        self.inner().shape()
-    }
-    fn delete_type(&self) -> DeleteTypeRule {
-        self.inner().delete_type()
-    }
-    fn keys(&self, request: &Request, _: DeleteType) -> Keys {
-        (self.keys)(request)
-    }
-    fn body(&self, request: &Request, delete_type: DeleteType) -> Vec<u8> {
-        self.inner().body(request, delete_type)
-    }
-    fn answer_key(&self) -> Option<&'static str> {
-        self.inner().answer_key()
-    }
-}
-
-/// Tests alone make these: a few for each run of them.
-fn relabelled(operation: &'static dyn Operation, keys: fn(&Request) -> Keys) -> &'static dyn Operation {
-    Box::leak(Box::new(Relabelled { of: operation.name(), keys }))
+/// The same operation with other keys. Tests alone make these: a few for each run of them.
+fn relabelled(operation: BoundOperation, writes: fn(BoundOperation, &Request) -> Keys) -> BoundOperation {
+    let options = operation.options().map(|(option, value)| (option.name.to_owned(), value.name.to_owned())).collect();
+    let original = by_name(operation.name).expect("an operation");
+    let relabelled: &'static Operation = Box::leak(Box::new(Operation { writes, ..*original }));
+    relabelled.bind(&options).expect("the same options")
 }
 
 impl Saboteur {
@@ -112,11 +72,11 @@ impl Saboteur {
         for plan in &mut plans {
             match trick {
                 Trick::LeasesNothing => {
-                    let keys = |request: &Request| only(&request.id.to_string());
+                    let keys = |_: BoundOperation, request: &Request| only(&request.id.to_string());
                     plan.operation = relabelled(plan.operation, keys);
                 }
                 Trick::LeasesEverything => {
-                    plan.operation = relabelled(plan.operation, |_| only("everything"));
+                    plan.operation = relabelled(plan.operation, |_, _| only("everything"));
                 }
                 Trick::KillsTheCanary => plan.canary = 0,
                 Trick::AllowsMoreAttempts => plan.retry.max_attempts = plan.retry.max_attempts.saturating_add(2),

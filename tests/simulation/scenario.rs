@@ -8,7 +8,7 @@ use std::time::Duration;
 use imbulk::domain::account::UserId;
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::{Retry, Stop};
-use imbulk::domain::operation::{self, DeleteType, DeleteTypeRule, Operation};
+use imbulk::domain::operation::{self, BoundOperation, Operation, by_name};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk::domain::row::{RowNo, Tags, Value};
@@ -20,8 +20,7 @@ pub(crate) const MS: Duration = Duration::from_millis(1);
 /// A job of a night.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
-    pub(crate) operation: &'static dyn Operation,
-    pub(crate) delete_type: DeleteType,
+    pub(crate) operation: BoundOperation,
     pub(crate) retry: Retry,
     pub(crate) width: Option<usize>,
     pub(crate) stop: Stop,
@@ -178,7 +177,7 @@ fn fortune(dice: &mut SmallRng) -> Fortune {
 
 fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
     let operation = operation::ALL[dice.random_range(0..operation::ALL.len())];
-    let both = operation.delete_type() != DeleteTypeRule::NotTaken && dice.random_bool(0.5);
+    let both = !operation.options.is_empty() && dice.random_bool(0.5);
     let most = if dice.random_ratio(1, 60) { 600 } else { [10, 30, 60][dice.random_range(0..3)] };
     let retry = Retry {
         max_attempts: NonZeroU32::new(dice.random_range(1..9)).expect("not zero"),
@@ -188,8 +187,7 @@ fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
     let fuse = dice.random_ratio(1, 6);
     let outage = (!dice.random_ratio(1, 4)).then(|| Duration::from_secs(dice.random_range(1..150)));
     Job {
-        operation,
-        delete_type: if both { DeleteType::Both } else { DeleteType::Single },
+        operation: bound(operation.name, if both { "both" } else { "single" }),
         retry,
         width: dice.random_ratio(1, 3).then(|| dice.random_range(1..20)),
         stop: Stop { failed_share: 0.5, after_items: if fuse { 10 } else { u64::MAX }, outage, until: None },
@@ -198,6 +196,13 @@ fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
         rate: dice.random_range(20..200),
         requests: requests(dice, operation, accounts, most, next_request),
     }
+}
+
+/// The operation with this `delete_type`, if it has one.
+pub(crate) fn bound(operation: &str, delete_type: &str) -> BoundOperation {
+    let operation = by_name(operation).expect("an operation");
+    let options = operation.options.iter().map(|option| (option.name.to_owned(), delete_type.to_owned()));
+    operation.bind(&options.collect()).expect("its options")
 }
 
 pub(crate) fn id(name: impl std::fmt::Display) -> UserId {
@@ -212,7 +217,7 @@ fn skewed(dice: &mut SmallRng, accounts: u32) -> u32 {
 
 fn requests(
     dice: &mut SmallRng,
-    operation: &'static dyn Operation,
+    operation: &'static Operation,
     accounts: u32,
     most: u32,
     next_request: &mut i64,
@@ -221,8 +226,8 @@ fn requests(
     let mut row = 0;
     let mut requests = Vec::new();
     for _ in 0..dice.random_range(0..=most) {
-        let from = operation.shape().from.map(|_| skewed(dice, accounts));
-        let most_items = operation.items_per_request().min(if dice.random_ratio(1, 10) { 30 } else { 5 });
+        let from = operation.shape.from.map(|_| skewed(dice, accounts));
+        let most_items = operation.items_per_request.min(if dice.random_ratio(1, 10) { 30 } else { 5 });
         let mut items = Vec::new();
         for _ in 0..dice.random_range(1..=most_items) {
             let account = skewed(dice, accounts);
@@ -244,10 +249,10 @@ pub(crate) fn request(number: i64, from: Option<UserId>, items: Vec<Item>) -> Re
 }
 
 /// Takes the next row; an update sometimes two of them.
-fn item(dice: &mut SmallRng, operation: &dyn Operation, account: u32, row: &mut RowNo) -> Item {
+fn item(dice: &mut SmallRng, operation: &Operation, account: u32, row: &mut RowNo) -> Item {
     let mut rows = vec![*row];
     *row += 1;
-    let updates = (operation.name() == "friend_update").then(|| {
+    let updates = (operation.name == "friend_update").then(|| {
         if dice.random_bool(0.3) {
             rows.push(*row);
             *row += 1;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use imbulk::domain::operation::{DeleteType, Operation};
+use imbulk::domain::operation::BoundOperation;
 use imbulk::domain::request::{Keys, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::row::RowNo;
@@ -103,7 +103,7 @@ pub(crate) struct Fate {
 pub(crate) struct Server {
     dice: SmallRng,
     pub(crate) weather: Weather,
-    operations: Vec<(&'static dyn Operation, DeleteType)>,
+    operations: Vec<BoundOperation>,
     /// The states that were asked for and are there.
     done: BTreeSet<Target>,
     /// The rows whose calls brought their state about.
@@ -114,7 +114,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(seed: u64, weather: Weather, operations: Vec<(&'static dyn Operation, DeleteType)>) -> Self {
+    pub(crate) fn new(seed: u64, weather: Weather, operations: Vec<BoundOperation>) -> Self {
         Self {
             dice: SmallRng::seed_from_u64(seed ^ 0x5e17),
             weather,
@@ -186,10 +186,10 @@ impl Server {
     }
 
     fn target(&self, job: usize, request: &Request, row: RowNo) -> Target {
-        let (operation, _) = self.operations[job];
+        let operation = self.operations[job];
         let item = request.items.iter().find(|item| item.row == row).expect("the row is of the request");
         let from = request.from.as_ref().map_or("", |from| from.as_str());
-        match operation.name() {
+        match operation.name {
             "friend_update" => (format!("update {job} {row}"), String::new()),
             name => (format!("{name} {from}"), item.account.as_str().to_owned()),
         }
@@ -310,7 +310,7 @@ impl Server {
             let code = self.item(call, item.row, &mut fate);
             says.push((item.account.as_str().to_owned(), code));
         }
-        let (operation, _) = self.operations[call.job];
+        let operation = self.operations[call.job];
         let answer = match operation.answer_key() {
             Some(_) => body(if says.iter().all(|(_, code)| *code != 0) { says[0].1 } else { 0 }, &says),
             None => body(says[0].1, &[]),
@@ -321,7 +321,7 @@ impl Server {
     }
 
     fn item(&mut self, call: &Call, row: RowNo, fate: &mut Fate) -> i64 {
-        let (operation, _) = self.operations[call.job];
+        let operation = self.operations[call.job];
         let poisoned = self.weather.poisoned.is_some_and(|every| row.is_multiple_of(every));
         if poisoned {
             fate.charges.insert(row, 1);
@@ -339,7 +339,7 @@ impl Server {
             return code;
         }
         if self.is_done(call.job, &call.request, row) {
-            match operation.name() {
+            match operation.name {
                 "account_delete" => return 70_107,
                 "friend_delete" => return 31_704,
                 _ => {}
@@ -352,7 +352,7 @@ impl Server {
     /// An answer that leaves items out, says two things of some, and names ones that nobody asked for.
     fn partial(&mut self, call: &Call) -> Fate {
         let mut fate = self.answered(call, &Value::Null, 1, false);
-        let (operation, _) = self.operations[call.job];
+        let operation = self.operations[call.job];
         if operation.answer_key().is_none() {
             return self.plain(call);
         }

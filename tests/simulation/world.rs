@@ -101,7 +101,7 @@ pub(crate) struct World<'a> {
 
 /// Lives through a night with schedules from `maker`.
 pub(crate) fn live(night: &Scenario, maker: &Maker) -> Result<Report, Violation> {
-    let operations = night.jobs.iter().map(|job| (job.operation, job.delete_type)).collect();
+    let operations = night.jobs.iter().map(|job| job.operation).collect();
     let mut server = Server::new(night.seed, night.weather.clone(), operations);
     for (job, definition) in night.jobs.iter().enumerate() {
         server.begin_with(job, &definition.requests);
@@ -161,7 +161,6 @@ impl World<'_> {
             let definition = &self.night.jobs[*job];
             JobPlan {
                 operation: definition.operation,
-                delete_type: definition.delete_type,
                 calls_per_second: definition.rate.try_into().expect("a rate"),
                 retry: definition.retry,
                 max_in_flight: definition.width,
@@ -358,7 +357,6 @@ impl World<'_> {
     }
 
     fn keys(&self, job: usize, request: &Request) -> Keys {
-        let definition = &self.night.jobs[job];
-        definition.operation.keys(request, definition.delete_type)
+        self.night.jobs[job].operation.keys(request)
     }
 }

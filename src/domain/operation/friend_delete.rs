@@ -1,68 +1,59 @@
 //! `friend_delete`: removes friends of one account (page friend_delete).
 
-use super::{BodyShape, DeleteType, DeleteTypeRule, Operation, Shape, TagColumns};
-use crate::domain::request::{Keys, Request};
+use super::{
+    AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, JobOption,
+    Operation, OptionValue, Proof, ProtectedList,
+};
+use crate::domain::request::Keys;
 
-/// Removes up to 1000 friends of one account a call. It writes the account and, both ways, every friend.
-#[derive(Debug)]
-pub(super) struct FriendDelete;
+pub(super) static OPERATION: Operation = Operation {
+    name: "friend_delete",
+    path: "v4/sns/friend_delete",
+    items_per_request: 1000,
+    // 200 a second today; the oldest page still said 100.
+    calls_per_second: 200,
+    shape: InputShape {
+        from: Some("From_Account"),
+        account: "To_Account",
+        items: ItemPlace::Ids,
+        fields: FieldFamily::NONE,
+    },
+    // No page says what the API does without it, so the job must.
+    options: &[JobOption { default: None, ..DELETE_TYPE }],
+    protected_list: ProtectedList::Optional,
+    writes: |operation, request| {
+        let friends = request.items.iter().filter(|_| is_both(operation)).map(|item| &item.account);
+        Keys::of(request.from.iter().chain(friends))
+    },
+    answer: AnswerShape::Items { key: "To_Account" },
+    already_done: AlreadyDone {
+        codes: &[
+            AlreadyDoneCode { code: 30001, info: &["Not_Friend", "Friend_Not_Exist"] },
+            AlreadyDoneCode { code: 31704, info: &[] },
+        ],
+        // The answer speaks of the list of From_Account alone.
+        proof: |operation| {
+            if is_both(operation) { Proof::Partial { unproved: FRIENDS_LIST } } else { Proof::Complete }
+        },
+        proves_after_data_left: false,
+    },
+};
 
-#[derive(serde::Serialize)]
-struct Body<'a> {
-    #[serde(rename = "From_Account")]
-    from_account: &'a str,
-    #[serde(rename = "To_Account")]
-    to_account: Vec<&'a str>,
-    #[serde(rename = "DeleteType")]
-    delete_type: &'static str,
-}
+/// Which side of a friendship a delete removes.
+pub(super) const DELETE_TYPE: JobOption = JobOption {
+    name: "delete_type",
+    field: "DeleteType",
+    values: &[
+        OptionValue { name: "single", api: "Delete_Type_Single", effect: "From_Account no longer has the friend" },
+        OptionValue { name: "both", api: "Delete_Type_Both", effect: "neither has the other" },
+    ],
+    default: None,
+};
 
-impl Operation for FriendDelete {
-    fn name(&self) -> &'static str {
-        "friend_delete"
-    }
+/// What an "already done" answer leaves open if both sides are deleted.
+pub(super) const FRIENDS_LIST: &str = "this says nothing of the friend's own list";
 
-    fn path(&self) -> &'static str {
-        "v4/sns/friend_delete"
-    }
-
-    fn items_per_request(&self) -> usize {
-        1000
-    }
-
-    /// 200 a second today; the oldest page still said 100.
-    fn calls_per_second(&self) -> u32 {
-        200
-    }
-
-    fn shape(&self) -> Shape {
-        Shape { from: Some("From_Account"), account: "To_Account", body: BodyShape::Ids, tags: TagColumns::None }
-    }
-
-    /// No page says what the API does without it, so the job must.
-    fn delete_type(&self) -> DeleteTypeRule {
-        DeleteTypeRule::Required
-    }
-
-    fn keys(&self, request: &Request, delete_type: DeleteType) -> Keys {
-        match delete_type {
-            DeleteType::Single => Keys::of(&request.from),
-            DeleteType::Both => Keys::of(request.from.iter().chain(request.items.iter().map(|item| &item.account))),
-        }
-    }
-
-    fn body(&self, request: &Request, delete_type: DeleteType) -> Vec<u8> {
-        super::to_json(
-            request.items.len(),
-            &Body {
-                from_account: super::from_of(request),
-                to_account: request.items.iter().map(|item| item.account.as_str()).collect(),
-                delete_type: delete_type.api_name(),
-            },
-        )
-    }
-
-    fn answer_key(&self) -> Option<&'static str> {
-        Some("To_Account")
-    }
+/// Whether both sides are deleted.
+pub(super) fn is_both(operation: BoundOperation) -> bool {
+    operation.is_set(DELETE_TYPE.name, "both")
 }

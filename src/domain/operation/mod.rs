@@ -1,154 +1,198 @@
-//! The operations: one file each, all that is particular to it and nothing else.
+//! The operations of imbulk, as data: each in one file that holds all that is particular to it.
 //!
-//! A new operation is a new file here and its line in [`ALL`].
+//! A new operation is a new file here and its line in [`ALL`] (docs/guides/add-an-operation.md). Columns, checks,
+//! JSONL records, request bodies, results and the treatment of "already done" codes follow from its [`Operation`].
 
 mod account_delete;
+mod body;
+mod bound;
+mod fields;
 mod friend_delete;
 mod friend_delete_all;
 mod friend_update;
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+pub use bound::{BindError, BoundOperation};
+pub use fields::{Field, FieldError, FieldFamily, FieldKind, FieldName, FieldsRequired, LIST_SEPARATOR, to_json};
 
 use super::request::{Keys, Request};
 
 /// Every operation, in the order in which help lists them.
-pub const ALL: [&dyn Operation; 4] = [
-    &account_delete::AccountDelete,
-    &friend_delete::FriendDelete,
-    &friend_delete_all::FriendDeleteAll,
-    &friend_update::FriendUpdate,
-];
+pub const ALL: &[&Operation] =
+    &[&account_delete::OPERATION, &friend_delete::OPERATION, &friend_delete_all::OPERATION, &friend_update::OPERATION];
 
 /// The operation of this name.
-pub fn by_name(name: &str) -> Option<&'static dyn Operation> {
-    ALL.into_iter().find(|operation| operation.name() == name)
+pub fn by_name(name: &str) -> Option<&'static Operation> {
+    ALL.iter().copied().find(|operation| operation.name == name)
 }
 
-/// What is particular to one command of the API.
-pub trait Operation: fmt::Debug + Send + Sync {
+/// One command of the API: what its page says, and what imbulk makes of it.
+#[derive(Debug)]
+pub struct Operation {
     /// The name in job files.
-    fn name(&self) -> &'static str;
+    pub name: &'static str,
     /// The path of the command below the endpoint, without a leading slash.
-    fn path(&self) -> &'static str;
-    /// The most items that one call takes.
-    fn items_per_request(&self) -> usize;
-    /// The most calls a second that the command's page allows one app.
-    fn calls_per_second(&self) -> u32;
-    /// How its rows look in the input.
-    fn shape(&self) -> Shape;
-    /// What it does with `delete_type`.
-    fn delete_type(&self) -> DeleteTypeRule;
-    /// Whether a wrong row costs so much that a job on a real app must say who is protected.
-    fn needs_protected_list(&self) -> bool {
-        false
-    }
-    /// The accounts that a call with these items writes.
-    fn keys(&self, request: &Request, delete_type: DeleteType) -> Keys;
-    /// The body of the call.
-    fn body(&self, request: &Request, delete_type: DeleteType) -> Vec<u8>;
-    /// The field of a `ResultItem` that names the item; none where the answer is one verdict.
-    fn answer_key(&self) -> Option<&'static str>;
+    pub path: &'static str,
+    /// The maximum number of items in one call.
+    pub items_per_request: usize,
+    /// The maximum number of calls per second that the command's page allows one app.
+    pub calls_per_second: u32,
+    /// How its rows look in the input, and its items in a request body.
+    pub shape: InputShape,
+    /// The keys that a job may set under `[options]`.
+    pub options: &'static [JobOption],
+    /// Whether a job on a real app must name its protected accounts.
+    pub protected_list: ProtectedList,
+    /// The accounts that a call writes, of those that its request names.
+    pub writes: fn(BoundOperation, &Request) -> Keys,
+    /// How the answer reports on the items.
+    pub answer: AnswerShape,
+    /// What an answer proves by which the requested state existed already.
+    pub already_done: AlreadyDone,
 }
 
-/// How the rows of an operation look in the input.
+/// Operations are compared by name: each name occurs once in [`ALL`].
+impl PartialEq for Operation {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Operation {}
+
+impl Operation {
+    /// Whether its items belong to a From_Account, or are From_Accounts themselves.
+    pub fn names_from_account(&self) -> bool {
+        self.shape.columns().any(|column| column == "From_Account")
+    }
+}
+
+/// A key of `[options]` in job files, and the field of the request body that it sets.
+#[derive(Debug)]
+pub struct JobOption {
+    /// The key in job files.
+    pub name: &'static str,
+    /// The field of the request body.
+    pub field: &'static str,
+    /// The allowed values.
+    pub values: &'static [OptionValue],
+    /// The value for jobs that set none; `None` makes the option required.
+    pub default: Option<&'static str>,
+}
+
+/// An allowed value of an option.
+#[derive(Debug)]
+pub struct OptionValue {
+    /// The value in job files.
+    pub name: &'static str,
+    /// The value in the request body.
+    pub api: &'static str,
+    /// What it does, as a fragment for hints.
+    pub effect: &'static str,
+}
+
+/// Whether a job on a real app must name its protected accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub enum ProtectedList {
+    /// The effect cannot be undone, so the job must say who is protected.
+    Required,
+    /// The job may name one.
+    Optional,
+}
+
+/// How the answer reports on the items of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerShape {
+    /// `ResultItem` has an object for each item.
+    Items {
+        /// The field of the object that names the item.
+        key: &'static str,
+    },
+    /// `ErrorCode` alone: a request has one item.
+    Whole,
+}
+
+/// What an answer proves by which the requested state existed already.
+#[derive(Debug, Clone, Copy)]
+pub struct AlreadyDone {
+    /// The codes of such answers.
+    pub codes: &'static [AlreadyDoneCode],
+    /// What they prove, depending on the options.
+    pub proof: fn(BoundOperation) -> Proof,
+    /// Whether such an answer still proves success after a code which says that data of the item may remain.
+    pub proves_after_data_left: bool,
+}
+
+impl AlreadyDone {
+    /// For operations that have no such code.
+    pub const NEVER: Self = Self { codes: &[], proof: |_| Proof::Complete, proves_after_data_left: false };
+}
+
+/// A code by which the requested state existed already.
+#[derive(Debug)]
+pub struct AlreadyDoneCode {
+    /// The code, as the verdict on one item.
+    pub code: i64,
+    /// `ResultInfo` must contain one of these, in any case of letters; none: it may say anything.
+    pub info: &'static [&'static str],
+}
+
+/// How much of the requested state an "already done" code proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// All of it.
+    Complete,
+    /// All of it, unless an earlier call may have arrived: then a part is unknown.
+    CompleteAtFirst {
+        /// What the answer leaves open, as a fragment of a reason.
+        unproved: &'static str,
+    },
+    /// Never all of it.
+    Partial {
+        /// What the answer leaves open, as a fragment of a reason.
+        unproved: &'static str,
+    },
+}
+
+/// How the rows of an operation look in the input, and its items in a request body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputShape {
     /// The column of the account whose list is changed, where an item is a pair.
     pub from: Option<&'static str>,
     /// The column of the account that the API reports on.
     pub account: &'static str,
-    /// How the API's own request body holds several items.
-    pub body: BodyShape,
-    /// Whether rows set tags (`Tag_SNS_…`).
-    pub tags: TagColumns,
+    /// Where a request body holds its items.
+    pub items: ItemPlace,
+    /// The fields that rows may set beside their ids.
+    pub fields: FieldFamily,
 }
 
-impl Shape {
+impl InputShape {
     /// The columns that every row must fill, in the order of the results file.
     pub fn columns(&self) -> impl Iterator<Item = &'static str> {
         self.from.into_iter().chain(std::iter::once(self.account))
     }
+
+    /// Whether rows of the operation may have this column.
+    pub fn takes(&self, column: &str) -> bool {
+        self.columns().any(|id| id == column) || self.fields.field(column).is_some()
+    }
+
+    /// Every column, for messages: custom fields as `Tag_SNS_Custom_*`.
+    pub fn all_columns(&self) -> Vec<String> {
+        self.columns().map(str::to_owned).chain(self.fields.fields.iter().map(|field| field.name.to_string())).collect()
+    }
 }
 
-/// How the API's own request body holds several items, for JSONL records in that shape.
+/// Where a request body holds its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyShape {
-    /// One item a body: `{"From_Account":"a"}`.
-    Single,
-    /// A list of ids under the item's own name: `{"From_Account":"a","To_Account":["b","c"]}`.
+pub enum ItemPlace {
+    /// The body is the item: `{"From_Account":"a"}`.
+    Body,
+    /// A list of ids under the item's column: `{"From_Account":"a","To_Account":["b","c"]}`.
     Ids,
-    /// A list of objects that name the id: `{"DeleteItem":[{"UserID":"a"}]}`.
+    /// A list of objects: `{"DeleteItem":[{"UserID":"a"}]}`.
     Objects {
         /// The list's name.
         list: &'static str,
     },
-    /// A list of objects with the id and `SnsItem`, a list of `Tag` and `Value`.
-    Updates {
-        /// The list's name.
-        list: &'static str,
-    },
-}
-
-/// Whether rows of an operation carry tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TagColumns {
-    /// No columns beside the ids mean anything.
-    None,
-    /// `Tag_SNS_IM_Remark`, `Tag_SNS_IM_Group` and `Tag_SNS_Custom_*`; at least one must be set.
-    Some,
-}
-
-/// Which side of a friendship a delete removes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeleteType {
-    /// The friend leaves From_Account's list.
-    Single,
-    /// From_Account leaves the friend's list, too.
-    Both,
-}
-
-impl DeleteType {
-    /// The API's word for it (page friend_delete).
-    pub const fn api_name(self) -> &'static str {
-        match self {
-            Self::Single => "Delete_Type_Single",
-            Self::Both => "Delete_Type_Both",
-        }
-    }
-
-    /// The word in job files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Single => "single",
-            Self::Both => "both",
-        }
-    }
-}
-
-/// What an operation does with `delete_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeleteTypeRule {
-    /// It has none.
-    NotTaken,
-    /// The job must say it: the API's page states no default.
-    Required,
-    /// Single where the job is silent: the API's page says so.
-    DefaultSingle,
-}
-
-/// The account whose list a request changes. Intake gives every request of a pair operation one.
-fn from_of(request: &Request) -> &str {
-    request.from.as_ref().map_or("", super::account::UserId::as_str)
-}
-
-/// Bytes that an item of a usual id takes in a body, more or less: so that a body of many rarely moves as it grows.
-const ITEM_BYTES: usize = 32;
-
-/// The body of so many items as JSON. Strings, numbers and lists with string keys: serialising can't fail.
-fn to_json(items: usize, body: &impl Serialize) -> Vec<u8> {
-    let mut json = Vec::with_capacity((items + 4) * ITEM_BYTES);
-    serde_json::to_writer(&mut json, body).map_or_else(|_| Vec::new(), |()| json)
 }

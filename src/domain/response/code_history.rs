@@ -1,6 +1,7 @@
 //! The codes that items were answered with before, and what an "already gone" proves after them.
 
 use super::codes::{CodeLevel, Effect, ErrorClass, classify};
+use crate::domain::operation::{Operation, Proof};
 
 /// The maximum number of distinct codes that are kept.
 const MAX_CODES: usize = 16;
@@ -27,7 +28,7 @@ impl CodeHistory {
     /// If there are too many, a code that decides nothing makes room: forgetting one that leaves a part behind would
     /// turn a partial effect into a full one.
     #[must_use]
-    pub fn with(mut self, operation: &str, code: Option<i64>) -> Self {
+    pub fn with(mut self, operation: &Operation, code: Option<i64>) -> Self {
         let Some(code) = code else { return self };
         self.0.retain(|known| *known != code);
         if self.0.len() >= MAX_CODES {
@@ -67,7 +68,7 @@ impl CodeHistory {
     }
 
     /// The gravest trace that a code has left, and the latest code that left it.
-    pub fn trace(&self, operation: &str) -> (Trace, Option<i64>) {
+    pub fn trace(&self, operation: &Operation) -> (Trace, Option<i64>) {
         // Of equal traces the last one counts, which is the latest code.
         let traces = self.0.iter().rev().map(|code| (trace(operation, *code), Some(*code)));
         traces.max_by_key(|(trace, _)| *trace).unwrap_or((Trace::Nothing, None))
@@ -94,10 +95,10 @@ pub enum Trace {
 }
 
 /// What a call that was answered with this code may have left behind.
-pub fn trace(operation: &str, code: i64) -> Trace {
+pub fn trace(operation: &Operation, code: i64) -> Trace {
     match classify(operation, CodeLevel::Item, code, "") {
         ErrorClass::Transient(Effect::Unknown) => Trace::Whole,
-        ErrorClass::Transient(Effect::DataLeft) if operation == "account_delete" => Trace::DataLeft,
+        ErrorClass::Transient(Effect::DataLeft) if operation.already_done.proves_after_data_left => Trace::DataLeft,
         ErrorClass::Transient(Effect::DataLeft | Effect::Partial) | ErrorClass::Conflict | ErrorClass::Unknown => {
             Trace::Part
         }
@@ -125,17 +126,15 @@ pub enum Claim {
     InDoubt,
 }
 
-/// What "the requested state is there" proves after calls that left `trace`.
-///
-/// `one_side`: the answer speaks of one of the two lists that the operation writes.
-pub const fn claim(trace: Trace, one_side: bool, both: bool) -> Claim {
-    match trace {
-        Trace::Nothing if one_side => Claim::InDoubt,
-        Trace::Nothing => Claim::AlreadyDone,
-        Trace::Whole if both => Claim::InDoubt,
-        Trace::Whole => Claim::Succeeded,
-        Trace::DataLeft => Claim::SucceededWithDataLeft,
-        Trace::Part => Claim::InDoubt,
+/// What "the requested state is there" proves after calls that left `trace`. `proof`: what the operation makes of it.
+pub const fn claim(trace: Trace, proof: Proof) -> Claim {
+    match (trace, proof) {
+        (Trace::Nothing, Proof::Complete | Proof::CompleteAtFirst { .. }) => Claim::AlreadyDone,
+        (Trace::Whole, Proof::Complete) => Claim::Succeeded,
+        (Trace::DataLeft, _) => Claim::SucceededWithDataLeft,
+        (Trace::Nothing, Proof::Partial { .. })
+        | (Trace::Whole, Proof::CompleteAtFirst { .. } | Proof::Partial { .. })
+        | (Trace::Part, _) => Claim::InDoubt,
     }
 }
 

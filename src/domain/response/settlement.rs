@@ -6,6 +6,7 @@ use super::code_history::CodeHistory;
 use super::outcome::{Count, Outcome};
 use super::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
 use crate::domain::ids::RequestId;
+use crate::domain::operation::Operation;
 use crate::domain::request::{Item, Request};
 
 /// The change that one exchange makes, recorded in one transaction: afterwards every item of the request is in
@@ -53,7 +54,7 @@ impl Settlement {
     /// Sorts the items of a request by what its exchange says of them.
     ///
     /// `operation`: its name, which decides what the codes of earlier answers mean.
-    pub fn new(operation: &str, request: Request, verdicts: Verdicts) -> Self {
+    pub fn new(operation: &Operation, request: Request, verdicts: Verdicts) -> Self {
         let mut frame = request;
         let items = std::mem::take(&mut frame.items);
         let (mut ended, mut again): (Vec<EndedItems>, Vec<(Resend, Vec<Item>)>) = Default::default();
@@ -93,7 +94,7 @@ impl Settlement {
 }
 
 /// `frame`: the request that was sent, without its items.
-fn follow_ups(operation: &str, frame: &Request, how: Resend, mut items: Vec<Item>) -> Vec<FollowUp> {
+fn follow_ups(operation: &Operation, frame: &Request, how: Resend, mut items: Vec<Item>) -> Vec<FollowUp> {
     let batches = match how.split {
         BatchSplit::Whole => vec![items],
         BatchSplit::Halves => {

@@ -5,7 +5,7 @@ use super::call_result::CallResult;
 use super::code_history::{Claim, Trace, claim, trace};
 use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, lookup};
 use super::outcome::Outcome;
-use crate::domain::operation::{DeleteType, Operation};
+use crate::domain::operation::{BoundOperation, Proof};
 use crate::domain::request::{Doubt, Item, Request};
 
 /// What the result of a call means.
@@ -71,11 +71,9 @@ pub enum NewUserSig {
 
 /// What is known of a call besides its request and its result.
 #[derive(Debug, Clone, Copy)]
-pub struct CallContext<'a> {
-    /// The operation of the job.
-    pub operation: &'a dyn Operation,
-    /// Which side a delete removes.
-    pub delete_type: DeleteType,
+pub struct CallContext {
+    /// The operation of the job, with its options.
+    pub operation: BoundOperation,
     /// Whether the call counts as an attempt.
     pub charging: Charging,
     /// Whether a new UserSig can help if this one is refused.
@@ -184,7 +182,7 @@ pub enum Signal {
 }
 
 /// Decides what the result of a call means.
-pub fn assess(context: &CallContext<'_>, request: &Request, result: &CallResult) -> Assessment {
+pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
     let reader = ResponseReader { context: *context, request, doubt: request.doubt, contradicted: false };
     match result {
         CallResult::Body(body) => match Answer::parse(body) {
@@ -217,7 +215,7 @@ pub fn assess(context: &CallContext<'_>, request: &Request, result: &CallResult)
 
 #[derive(Clone, Copy)]
 struct ResponseReader<'a> {
-    context: CallContext<'a>,
+    context: CallContext,
     request: &'a Request,
     /// Whether an earlier call or this one may have taken effect.
     doubt: Doubt,
@@ -331,7 +329,7 @@ impl ResponseReader<'_> {
     }
 
     fn class(&self, code: i64, info: &str, level: CodeLevel) -> ErrorClass {
-        classify(self.context.operation.name(), level, code, info)
+        classify(&self.context.operation, level, code, info)
     }
 
     fn code(&self, code: i64, info: &str, scope: CodeScope) -> ItemReading {
@@ -390,24 +388,26 @@ impl ResponseReader<'_> {
     /// The server says that the requested state already existed. What this proves depends on the effects that earlier
     /// calls may have had.
     fn already_done(&self, code: i64, info: &str) -> Verdict {
-        let both = self.context.delete_type == DeleteType::Both;
-        // For a pair, the answer describes only the list of From_Account.
-        let one_side = both && self.request.from.is_some();
-        let (of_codes, left_by) = self.request.history.trace(self.context.operation.name());
+        let operation = self.context.operation;
+        let proof = (operation.already_done.proof)(operation);
+        let (of_codes, left_by) = self.request.history.trace(&operation);
         let of_doubt = if self.doubt == Doubt::None { Trace::Nothing } else { Trace::Whole };
-        let claim = if self.contradicted { Claim::InDoubt } else { claim(of_codes.max(of_doubt), one_side, both) };
-        let (outcome, code_kept, note) = match claim {
-            Claim::AlreadyDone => (Outcome::AlreadyDone, Some(code), ""),
-            Claim::Succeeded => (Outcome::Succeeded, Some(code), ""),
-            Claim::SucceededWithDataLeft => {
-                (Outcome::Succeeded, left_by, " (the account is gone; data of it may remain)")
+        let claim = if self.contradicted { Claim::InDoubt } else { claim(of_codes.max(of_doubt), proof) };
+        let (outcome, code_kept, note) = match (claim, proof) {
+            (Claim::AlreadyDone, _) => (Outcome::AlreadyDone, Some(code), ""),
+            (Claim::Succeeded, _) => (Outcome::Succeeded, Some(code), ""),
+            (Claim::SucceededWithDataLeft, _) => {
+                (Outcome::Succeeded, left_by, "the account is gone; data of it may remain")
             }
-            Claim::InDoubt if of_codes == Trace::Part => {
-                (Outcome::InDoubt, Some(code), " (an earlier call may have left a part)")
+            (Claim::InDoubt, _) if of_codes == Trace::Part => {
+                (Outcome::InDoubt, Some(code), "an earlier call may have left a part")
             }
-            Claim::InDoubt if both => (Outcome::InDoubt, Some(code), " (this says nothing of the friend's own list)"),
-            Claim::InDoubt => (Outcome::InDoubt, Some(code), ""),
+            (Claim::InDoubt, Proof::CompleteAtFirst { unproved } | Proof::Partial { unproved }) => {
+                (Outcome::InDoubt, Some(code), unproved)
+            }
+            (Claim::InDoubt, Proof::Complete) => (Outcome::InDoubt, Some(code), ""),
         };
+        let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
         ended(outcome, code_kept, self.reason(Some(code), &format!("{}{note}", text_of(code, info))))
     }
 
@@ -460,7 +460,7 @@ impl ResponseReader<'_> {
     /// The answer contradicts itself about the item. Of its codes the gravest is kept.
     fn unclear(&self, reason: &str, codes: &[i64]) -> ItemReading {
         let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
-        let gravest = codes.iter().copied().max_by_key(|code| trace(self.context.operation.name(), *code));
+        let gravest = codes.iter().copied().max_by_key(|code| trace(&self.context.operation, *code));
         ItemReading { verdict: self.doubtful(reason, gravest), signal: Signal::Fine, health }
     }
 

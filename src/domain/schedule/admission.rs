@@ -68,7 +68,7 @@ impl Schedule {
 
     pub(super) fn keys_of(&self, job: JobNo, request: &Request) -> Keys {
         let plan = &self.jobs[job].plan;
-        plan.operation.keys(request, plan.delete_type)
+        plan.operation.keys(request)
     }
 
     pub(super) fn queue_up(&mut self, job: JobNo, request: Request, keys: Keys, past: Option<Past>) {

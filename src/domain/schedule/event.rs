@@ -8,7 +8,7 @@ use super::breaker::Outage;
 use crate::domain::guard::Bytes;
 use crate::domain::ids::RequestId;
 use crate::domain::job::{Retry, Stop};
-use crate::domain::operation::{DeleteType, Operation};
+use crate::domain::operation::BoundOperation;
 use crate::domain::request::{Keys, Request};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::codes::{Pause, RenewFallback, Scope};
@@ -26,9 +26,7 @@ pub type JobNo = usize;
 #[derive(Debug, Clone)]
 pub struct JobPlan {
     /// The command.
-    pub operation: &'static dyn Operation,
-    /// Which side a delete removes.
-    pub delete_type: DeleteType,
+    pub operation: BoundOperation,
     /// The most calls a second.
     pub calls_per_second: NonZeroU32,
     /// How often again.

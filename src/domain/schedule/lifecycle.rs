@@ -30,7 +30,7 @@ impl Schedule {
         }
         let entry = self.step(id, Stage::Intending, Stage::Leaving);
         let plan = &self.jobs[entry.0].plan;
-        let body = plan.operation.body(&self.entries[&id].request, plan.delete_type);
+        let body = plan.operation.body(&self.entries[&id].request);
         out.push(Command::Send { job: entry.0, request: id, body });
     }
 
@@ -82,12 +82,12 @@ impl Schedule {
             Terms::Paid(_) if self.breaker.is_open() => Charging::Off,
             Terms::Paid(_) | Terms::Last => Charging::UpTo(most),
         };
-        let (operation, delete_type) = (plan.operation, plan.delete_type);
+        let operation = plan.operation;
         let new_usersig = self.signature.new_one(generation);
-        let context = CallContext { operation, delete_type, charging, new_usersig };
+        let context = CallContext { operation, charging, new_usersig };
         let assessment = assess(&context, &request, result);
         let items = request.items.len();
-        let settlement = Settlement::new(operation.name(), request, assessment.verdicts);
+        let settlement = Settlement::new(&operation, request, assessment.verdicts);
         let ended = settlement.ended_by_outcome();
         let (health, fault) = (assessment.health, past.map_or(Fault::Servers, |past| self.fault(past)));
         self.learned(now, id, &health, left, terms, out);

@@ -120,7 +120,7 @@ impl Header {
         let index = |api: &str, file: &str| index_of(&names, api, file);
         let from = columns.from.map(|from| index(from.api, from.file)).transpose()?;
         let account = index(columns.account.api, columns.account.file)?;
-        for tag in &columns.mapped_tags {
+        for tag in &columns.mapped_fields {
             index(tag.api, tag.file)?;
         }
         let joints = joints(columns, &names);
@@ -302,7 +302,7 @@ fn tags(names: &[String], columns: &Columns<'_>) -> Result<Vec<(String, usize)>,
     let mut tags: Vec<(String, usize)> = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let misfit = |misfit| Problem::Misfit { column: name.clone(), number: index + 1, misfit };
-        let Meaning::Tag(tag) = columns.meaning(name).map_err(misfit)? else { continue };
+        let Meaning::Field(tag) = columns.meaning(name).map_err(misfit)? else { continue };
         if tags.iter().any(|(earlier, _)| earlier == tag) {
             return Err(Problem::DoubleColumn(tag.to_owned()));
         }

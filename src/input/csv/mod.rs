@@ -13,7 +13,7 @@ use std::str;
 use crate::domain::account::UserId;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::row::{BadRow, RowRef, Tags};
-use crate::domain::{field_names, results, tags, unusual_id};
+use crate::domain::{field_names, results, unusual_id};
 
 use super::columns::{Column, Columns};
 use super::encoding::REPLACEMENT;
@@ -286,12 +286,12 @@ impl Rows<'_> {
         for (tag, index) in &self.header.tags {
             let text = self.text(tag, cells, *index)?;
             let value = if self.columns.results {
-                results::from_cell(tag, text).map_err(|error| Fault::of(tag, error))?
+                results::from_cell(&self.columns.fields, tag, text).map_err(|error| Fault::of(tag, error))?
             } else {
-                tags::from_cell(tag, text)
+                self.columns.fields.from_cell(tag, text)
             };
             if let Some(value) = value {
-                row::set_tag(tags, tag, value)?;
+                row::set_tag(self.columns, tags, tag, value)?;
             }
         }
         Ok(())

@@ -194,7 +194,7 @@ fn blanks_around_groups_are_no_part_of_them() {
     let text = "From_Account,To_Account,Tag_SNS_IM_Group\na,b, g | h i \na,c,  \n";
     assert_eq!(
         rows("friend_update", "rows.csv", text),
-        ["2 a>b {\"Tag_SNS_IM_Group\":[\"g\",\"h i\"]}", "3 bad a>c: would change nothing: no tag is set"]
+        ["2 a>b {\"Tag_SNS_IM_Group\":[\"g\",\"h i\"]}", "3 bad a>c: would change nothing: no field is set"]
     );
 }
 
@@ -360,7 +360,7 @@ fn tags_are_read_as_text_and_groups_are_parted() {
         [
             "2 a>b {\"Tag_SNS_Custom_Vip\":\"7\",\"Tag_SNS_IM_Group\":[\"g\",\"h\"],\"Tag_SNS_IM_Remark\":\"two\\nlines\"}",
             "4 a>c {\"Tag_SNS_Custom_Vip\":\"7\"}",
-            "5 bad a>d: would change nothing: no tag is set",
+            "5 bad a>d: would change nothing: no field is set",
             "6 bad a>e: `Tag_SNS_IM_Group` names a group without a name",
         ]
     );

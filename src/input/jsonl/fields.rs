@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::domain::operation::BodyShape;
+use crate::domain::operation::ItemPlace;
 use crate::input::columns::{Columns, Meaning, Place};
 use crate::input::row::Fault;
 
@@ -18,10 +18,11 @@ pub(super) type Raw<'l> = &'l RawValue;
 pub(super) struct Fields<'l> {
     pub(super) from: Option<Raw<'l>>,
     pub(super) account: Option<Raw<'l>>,
-    /// `DeleteItem` or `UpdateItem`.
+    /// The list of items, such as `DeleteItem`.
     pub(super) list: Option<Raw<'l>>,
-    pub(super) sns_item: Option<Raw<'l>>,
-    /// Tags by the API's name, as keys of the object.
+    /// The list of `Tag` and `Value`, such as `SnsItem`.
+    pub(super) tag_list: Option<Raw<'l>>,
+    /// Fields by the API's name, as keys of the object.
     pub(super) tags: Vec<(String, Raw<'l>)>,
     /// What is wrong with the object as such.
     pub(super) fault: Option<Fault>,
@@ -41,7 +42,7 @@ impl<'l> Fields<'l> {
             Key::From => self.from.replace(value),
             Key::Account => self.account.replace(value),
             Key::List => self.list.replace(value),
-            Key::SnsItem => self.sns_item.replace(value),
+            Key::TagList => self.tag_list.replace(value),
             Key::Tag(tag) => self.set_tag(tag, value),
             Key::Refused(fault) if value.get() != "null" => {
                 self.fault.get_or_insert(fault);
@@ -62,7 +63,7 @@ impl<'l> Fields<'l> {
     }
 
     fn drop_nulls(&mut self) {
-        for slot in [&mut self.from, &mut self.account, &mut self.list, &mut self.sns_item] {
+        for slot in [&mut self.from, &mut self.account, &mut self.list, &mut self.tag_list] {
             slot.take_if(|value| value.get() == "null");
         }
         self.tags.retain(|(_, value)| value.get() != "null");
@@ -75,7 +76,7 @@ enum Key {
     From,
     Account,
     List,
-    SnsItem,
+    TagList,
     Tag(String),
     /// A key that must not be passed over in silence.
     Refused(Fault),
@@ -84,21 +85,17 @@ enum Key {
 
 impl Key {
     fn of(name: &str, columns: &Columns<'_>) -> Self {
-        let (list, takes_sns_item) = match columns.body {
-            BodyShape::Single | BodyShape::Ids => (None, false),
-            BodyShape::Objects { list } => (Some(list), false),
-            BodyShape::Updates { list } => (Some(list), true),
-        };
-        if list == Some(name) {
-            return Self::List;
+        match columns.items {
+            ItemPlace::Objects { list } if list == name => return Self::List,
+            ItemPlace::Objects { .. } | ItemPlace::Body | ItemPlace::Ids => {}
         }
-        if takes_sns_item && name == "SnsItem" {
-            return Self::SnsItem;
+        if columns.fields.tag_list == Some(name) {
+            return Self::TagList;
         }
         match columns.meaning(name) {
             Ok(Meaning::From) => Self::From,
             Ok(Meaning::Account) => Self::Account,
-            Ok(Meaning::Tag(tag)) => Self::Tag(tag.to_owned()),
+            Ok(Meaning::Field(tag)) => Self::Tag(tag.to_owned()),
             Ok(Meaning::Own) => Self::Other,
             Err(misfit) => {
                 let what = format!("`{name}` {misfit} ({})", misfit.hint(Place::Key, name));

@@ -6,9 +6,8 @@ use std::ops::ControlFlow;
 use serde_json::Number;
 
 use crate::domain::job::Encoding;
-use crate::domain::operation::BodyShape;
+use crate::domain::operation::{FieldKind, ItemPlace};
 use crate::domain::row::{RowRef, Tags, Value};
-use crate::domain::tags::{self, Kind};
 use crate::input::columns::{Column, Columns};
 use crate::input::encoding::REPLACEMENT;
 use crate::input::row::{self, Fault, Sink};
@@ -58,11 +57,11 @@ struct Record<'l, 'r, 's> {
 
 impl<'l> Record<'l, '_, '_> {
     fn read(&mut self, fields: &Fields<'l>) {
-        let ids_in_list = matches!(self.columns.body, BodyShape::Ids);
+        let ids_in_list = self.columns.items == ItemPlace::Ids;
         let fault = fields.fault.as_ref();
         let count = match (fields.list, fields.account) {
-            (Some(_), _) if !fields.tags.is_empty() || fields.sns_item.is_some() => {
-                let beside = fields.tags.first().map_or("SnsItem", |(tag, _)| tag);
+            (Some(_), _) if !fields.tags.is_empty() || fields.tag_list.is_some() => {
+                let beside = fields.tags.first().map_or(self.tag_list_name(), |(tag, _)| tag);
                 return self.reject(Fault::new(format!(
                     "the record has `{beside}` beside its list: each item of the list has its own"
                 )));
@@ -161,29 +160,35 @@ impl<'l> Record<'l, '_, '_> {
         Err(Fault::of(name, format_args!("is not valid {encoding}")))
     }
 
-    /// Tags as keys of the object, and those of its `SnsItem`.
+    /// The name of the list of `Tag` and `Value`; only for operations that have one.
+    fn tag_list_name(&self) -> &'static str {
+        self.columns.fields.tag_list.unwrap_or_default()
+    }
+
+    /// Fields as keys of the object, and those of its list of tags.
     fn read_tags(&self, fields: &Fields<'l>, tags: &mut Tags) -> Result<(), Fault> {
         for (tag, raw) in &fields.tags {
             self.set_tag(tags, tag, raw)?;
         }
-        let Some(list) = fields.sns_item else {
+        let Some(list) = fields.tag_list else {
             return Ok(());
         };
         if Type::of(list) != Type::List {
-            return Err(Fault::new(format!("`SnsItem` is {}, not a list", Type::of(list).name())));
+            return Err(Fault::new(format!("`{}` is {}, not a list", self.tag_list_name(), Type::of(list).name())));
         }
         let mut result = Ok(());
         value::for_each(list, |pair| {
             if result.is_ok() {
-                result = self.sns_item(pair, tags);
+                result = self.tag_and_value(pair, tags);
             }
         });
         result
     }
 
-    fn sns_item(&self, pair: Raw<'l>, tags: &mut Tags) -> Result<(), Fault> {
-        let wrong = |_| Fault::new("an element of `SnsItem` is not {\"Tag\": text, \"Value\": …}");
-        let pair: SnsItem<'_> = serde_json::from_str(pair.get()).map_err(wrong)?;
+    fn tag_and_value(&self, pair: Raw<'l>, tags: &mut Tags) -> Result<(), Fault> {
+        let list = self.tag_list_name();
+        let wrong = |_| Fault::new(format!("an element of `{list}` is not {{\"Tag\": text, \"Value\": …}}"));
+        let pair: TagAndValue<'_> = serde_json::from_str(pair.get()).map_err(wrong)?;
         match pair.value.filter(|value| Type::of(value) != Type::Null) {
             Some(value) => self.set_tag(tags, &pair.tag, value),
             None => Ok(()),
@@ -191,21 +196,15 @@ impl<'l> Record<'l, '_, '_> {
     }
 
     fn set_tag(&self, tags: &mut Tags, tag: &str, raw: Raw<'l>) -> Result<(), Fault> {
-        let kind = tags::kind(tag).map_err(|error| Fault::of(tag, error))?;
-        let value = tag_value(kind, raw).ok_or_else(|| {
-            let wanted = match kind {
-                Kind::Remark => "must be text",
-                Kind::Groups => "must be a list of group names",
-                Kind::Custom => "must be text or an integer",
-            };
-            Fault::of(tag, wanted)
-        })?;
+        let fields = &self.columns.fields;
+        let kind = fields.field(tag).ok_or_else(|| Fault::of(tag, fields.unknown()))?.kind;
+        let value = field_value(kind, raw).ok_or_else(|| Fault::of(tag, format_args!("must be {kind}")))?;
         match &value {
             Value::Text(text) => self.check_encoding(tag, text)?,
             Value::Groups(groups) => groups.iter().try_for_each(|group| self.check_encoding(tag, group))?,
             Value::Integer(_) => {}
         }
-        row::set_tag(tags, tag, value)
+        row::set_tag(self.columns, tags, tag, value)
     }
 
     /// Rejects the record, or an item of which no account is known.
@@ -220,22 +219,22 @@ impl<'l> Record<'l, '_, '_> {
 /// From_Account, the item's account and the tags as JSON.
 type Ids<'l> = (Option<Cow<'l, str>>, Cow<'l, str>, String);
 
-/// A pair of `SnsItem` (page friend_update).
+/// An element of a list of tags.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct SnsItem<'l> {
+struct TagAndValue<'l> {
     tag: String,
     #[serde(borrow)]
     value: Option<Raw<'l>>,
 }
 
-fn tag_value(kind: Kind, raw: Raw<'_>) -> Option<Value> {
+fn field_value(kind: FieldKind, raw: Raw<'_>) -> Option<Value> {
     match Type::of(raw) {
         Type::Text => value::text(raw).map(|text| Value::Text(text.into())),
         Type::Number => whole(raw.get()).map(Value::Integer),
-        Type::List if kind == Kind::Groups => {
+        Type::List if kind.is_list() => {
             let names: Vec<Cow<'_, str>> = serde_json::from_str(raw.get()).ok()?;
-            Some(tags::groups(names.iter().map(AsRef::as_ref)))
+            Some(Value::groups(names.iter().map(AsRef::as_ref)))
         }
         Type::List | Type::Object | Type::Boolean | Type::Null => None,
     }

@@ -107,12 +107,12 @@ fn tags_stand_flat_too_and_null_leaves_them_alone() {
         r#"{"From_Account":"a","To_Account":"b","Tag_SNS_IM_Remark":"","Tag_SNS_IM_Group":null,"Tag_SNS_Custom_A":-1}"#;
     assert_eq!(lines("friend_update", record), [r#"1 a>b {"Tag_SNS_Custom_A":-1,"Tag_SNS_IM_Remark":""}"#]);
     let with = |tag: &str| reason("friend_update", &format!(r#"{{"From_Account":"a","To_Account":"b",{tag}}}"#));
-    assert_eq!(with(r#""Tag_SNS_IM_Remark":null"#), "would change nothing: no tag is set");
+    assert_eq!(with(r#""Tag_SNS_IM_Remark":null"#), "would change nothing: no field is set");
     assert_eq!(with(r#""Tag_SNS_IM_Remark":5"#), "`Tag_SNS_IM_Remark` must be text");
     assert_eq!(with(r#""Tag_SNS_IM_Group":"g""#), "`Tag_SNS_IM_Group` must be a list of group names");
     assert_eq!(with(r#""Tag_SNS_Custom_A":1.5"#), "`Tag_SNS_Custom_A` must be text or an integer");
-    assert!(with(r#""Tag_SNS_IM_Remarks":"x""#).contains("is none of the tags"));
-    assert!(with(r#""SnsItem":[{"Tag":"Tag_SNS_IM_Nick","Value":"x"}]"#).contains("is none of the tags"));
+    assert!(with(r#""Tag_SNS_IM_Remarks":"x""#).contains("is none of the fields"));
+    assert!(with(r#""SnsItem":[{"Tag":"Tag_SNS_IM_Nick","Value":"x"}]"#).contains("is none of the fields"));
     assert!(with(r#""SnsItem":[{"Tag":"Tag_SNS_IM_Remark","Valeu":"x"}]"#).contains("an element of `SnsItem`"));
     let twice = r#""Tag_SNS_IM_Remark":"x","SnsItem":[{"Tag":"Tag_SNS_IM_Remark","Value":"y"}]"#;
     assert_eq!(with(twice), "`Tag_SNS_IM_Remark` is set twice");

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::operation::{self, TagColumns};
+use crate::domain::operation::{self, InputShape};
 use crate::domain::row::Value;
 use crate::stored_request::BODY_BYTES;
 use model::{Line, PROTECTED, bad, model, read_items, settled};
@@ -23,12 +23,12 @@ struct Limits {
 /// Room for everything.
 const WIDE: Limits = Limits { items_per_request: 1000, expected_bytes: 0, memory: MEMORY, body_bytes: BODY_BYTES };
 
-fn shape(operation: &str) -> Shape {
-    operation::by_name(operation).unwrap().shape()
+fn shape(operation: &str) -> InputShape {
+    operation::by_name(operation).unwrap().shape
 }
 
 /// Runs intake in a folder; gives all that came out, and the counts.
-fn run(shape: Shape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<(Vec<Output>, Counts), IntakeError> {
+fn run(shape: InputShape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<(Vec<Output>, Counts), IntakeError> {
     let plan = Plan {
         shape,
         items_per_request: NonZeroU32::new(limits.items_per_request).unwrap(),
@@ -46,10 +46,7 @@ fn run(shape: Shape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<(Vec<
     for (line, row) in (1..).zip(lines) {
         match row {
             Line::Good { from, account, tags } => {
-                let json = match shape.tags {
-                    TagColumns::Some => serde_json::to_string(tags).unwrap(),
-                    TagColumns::None => String::new(),
-                };
+                let json = if shape.fields.is_empty() { String::new() } else { serde_json::to_string(tags).unwrap() };
                 let from = shape.from.map(|_| from.as_bytes());
                 intake.row(0, RowRef { line, from, account: account.as_bytes(), tags: json.as_bytes() })?;
             }
@@ -261,7 +258,7 @@ fn numbers_that_do_not_add_up_are_an_error() {
 #[test]
 fn a_row_rejected_for_its_form_keeps_no_account_that_could_be_sent_from_the_results() {
     let kept =
-        |operation: &str, row: BadRow| breaks_its_rule_again(&operation::by_name(operation).unwrap().shape(), &row);
+        |operation: &str, row: BadRow| breaks_its_rule_again(&operation::by_name(operation).unwrap().shape, &row);
     let row = |from: &str, account: &str| BadRow { from: Some(from.into()), account: Some(account.into()), ..bad(1) };
     assert!(!kept("friend_delete", row("a", "b")), "nothing in it says why it was rejected");
     assert!(!kept("account_delete", row("a", "b")));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::operation::{Shape, TagColumns};
+use crate::domain::operation::InputShape;
 use crate::domain::row::{BadRow, RowNo, Tags};
 use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::intake::Output;
@@ -33,7 +33,7 @@ pub(super) fn bad(line: u64) -> BadRow {
 }
 
 /// What should come out.
-pub(super) fn model(shape: Shape, lines: &[Line]) -> Settled {
+pub(super) fn model(shape: InputShape, lines: &[Line]) -> Settled {
     let mut settled = Settled::default();
     for (row, line) in (0..).zip(lines) {
         let skipped = match line {
@@ -44,7 +44,7 @@ pub(super) fn model(shape: Shape, lines: &[Line]) -> Settled {
             }
             Line::Good { from, account, tags } => {
                 let from = shape.from.map(|_| from.clone());
-                let tags = if shape.tags == TagColumns::Some { tags.clone() } else { Tags::new() };
+                let tags = if shape.fields.is_empty() { Tags::new() } else { tags.clone() };
                 model_row(&mut settled.items, row, from.as_ref(), account, &tags).map(|reason| {
                     let account = Some(account.clone());
                     SkippedRow { row, reason, from, account, tags }

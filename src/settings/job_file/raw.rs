@@ -19,7 +19,8 @@ pub(super) struct RawJob {
     #[serde(deserialize_with = "table")]
     pub(super) input: RawInput,
     #[serde(default, deserialize_with = "table")]
-    pub(super) options: RawOptions,
+    /// Which ones there are depends on the operation.
+    pub(super) options: BTreeMap<Text, Text>,
     #[serde(default, deserialize_with = "table")]
     pub(super) app: RawApp,
     #[serde(default, deserialize_with = "table")]
@@ -49,12 +50,6 @@ pub(super) struct RawInput {
 pub(super) enum Paths {
     One(String),
     Many(Vec<String>),
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawOptions {
-    pub(super) delete_type: Option<Text>,
 }
 
 #[derive(Deserialize, Default)]

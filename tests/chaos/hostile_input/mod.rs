@@ -88,7 +88,7 @@ fn input(path: &Path, encoding: Encoding) -> Input {
 /// What a run does with the file before it goes to the queue.
 fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
     let folder = path.parent().expect("a folder");
-    let shape = operation::by_name(file.operation).expect("an operation").shape();
+    let shape = operation::by_name(file.operation).expect("an operation").shape;
     let input = input(path, file.encoding);
     let source = open(&input, folder)?.remove(0);
     let plan = Plan {

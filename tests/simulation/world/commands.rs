@@ -190,7 +190,7 @@ impl World<'_> {
                     self.fail(Invariant::NothingAfterItsOutcome, format!("request {request} is sent again"));
                 }
                 State::Pending => self.fail(Invariant::IntentBeforeBytes, format!("request {request} is pending")),
-                State::Sending if body != definition.operation.body(&stored.request, definition.delete_type) => {
+                State::Sending if body != definition.operation.body(&stored.request) => {
                     self.fail(
                         Invariant::IntentBeforeBytes,
                         format!("request {request} is sent otherwise than intended"),

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::operation::by_name;
 
 fn codes(history: &CodeHistory) -> Vec<i64> {
     history.codes().collect()
@@ -10,7 +11,8 @@ fn codes(history: &CodeHistory) -> Vec<i64> {
 fn a_history_has_each_code_once_the_latest_first() {
     let mut history = CodeHistory::default();
     for code in [30006, 60007, 30006] {
-        history = history.with("friend_delete", Some(code)).with("friend_delete", None);
+        history =
+            history.with(by_name("friend_delete").unwrap(), Some(code)).with(by_name("friend_delete").unwrap(), None);
     }
     assert_eq!(codes(&history), [30006, 60007]);
     assert_eq!(history.reason(Some(30006), "x"), "30006 x; before: 60007");
@@ -20,7 +22,9 @@ fn a_history_has_each_code_once_the_latest_first() {
 
 #[test]
 fn a_trace_is_the_gravest_and_its_code_the_latest_that_left_it() {
-    let of = |operation: &str, codes: &[i64]| codes.iter().copied().collect::<CodeHistory>().trace(operation);
+    let of = |operation: &str, codes: &[i64]| {
+        codes.iter().copied().collect::<CodeHistory>().trace(by_name(operation).unwrap())
+    };
     assert_eq!(of("account_delete", &[60007]).0, Trace::Nothing);
     assert_eq!(of("account_delete", &[70169, 60007]), (Trace::Whole, Some(70169)));
     assert_eq!(of("account_delete", &[70500, 40006, 70169]), (Trace::DataLeft, Some(70500)));
@@ -37,11 +41,11 @@ proptest! {
         let mut history = CodeHistory::default();
         let mut gravest = Trace::Nothing;
         for code in met {
-            history = history.with("friend_delete", Some(code));
-            gravest = gravest.max(trace("friend_delete", code));
+            history = history.with(by_name("friend_delete").unwrap(), Some(code));
+            gravest = gravest.max(trace(by_name("friend_delete").unwrap(), code));
             prop_assert!(codes(&history).len() <= MAX_CODES);
             prop_assert_eq!(history.codes().next(), Some(code));
-            prop_assert_eq!(history.trace("friend_delete").0, gravest);
+            prop_assert_eq!(history.trace(by_name("friend_delete").unwrap()).0, gravest);
             let stored = history.to_json().expect("a code was met");
             prop_assert_eq!(&CodeHistory::from_json(&stored).expect("a list"), &history);
         }

@@ -100,7 +100,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "the account does not exist",
         advice: "if it was to be deleted, nothing; otherwise check the id or import the account",
         source: "page account_delete; error code table 2025",
-        rule: Rule::DoneOn { operation: "account_delete", info: &[] },
+        rule: OF_ONE_ITEM,
     },
     CodeInfo {
         codes: 70_114..=70_114,

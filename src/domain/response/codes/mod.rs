@@ -13,6 +13,8 @@ mod relationship;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::domain::operation::{self, AlreadyDoneCode, AnswerShape, Operation};
+
 /// Where in an answer a code stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeLevel {
@@ -171,12 +173,12 @@ pub struct CodeInfo {
     /// The public page or table that names it.
     pub source: &'static str,
     /// How it is treated.
-    pub rule: Rule,
+    rule: Rule,
 }
 
 /// How a code is treated, depending on the operation and on where in the answer it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+enum Rule {
     /// The same wherever it stands.
     Always(ErrorClass),
     /// One way as the verdict on a request, another as the verdict on an item.
@@ -186,19 +188,9 @@ pub enum Rule {
         /// As `ResultCode`, and for a request of one item.
         item: ErrorClass,
     },
-    /// It speaks of From_Account, so it is final for every item of the request. account_delete has no From_Account:
-    /// there the code speaks of one item.
+    /// It speaks of From_Account, so it is final for every item of the request. For operations without a From_Account it
+    /// speaks of one item.
     OfFromAccount,
-    /// From_Account does not exist. On friend_delete_all it has no friends, which is the state asked for; elsewhere as
-    /// `OfFromAccount`.
-    NoFromAccount,
-    /// On one operation the state asked for was there; elsewhere a final no to one item.
-    DoneOn {
-        /// The operation.
-        operation: &'static str,
-        /// `ResultInfo` must contain one of these, in any case of letters; none: it may say anything.
-        info: &'static [&'static str],
-    },
 }
 
 /// It speaks of one item: a batch is split until that item stands alone, which then fails.
@@ -223,6 +215,40 @@ const SLOW_COMMAND: Rule = Rule::Always(ErrorClass::Throttled(Scope::Command, Pa
 const PAUSE_COMMAND: Rule = Rule::Always(ErrorClass::Throttled(Scope::Command, Pause::Long));
 /// Too many calls to the app.
 const SLOW_APP: Rule = Rule::Always(ErrorClass::Throttled(Scope::App, Pause::Short));
+
+impl CodeInfo {
+    /// The treatment in lines for people: where it applies, and the class there. The last line is for all other places.
+    pub fn lines(&self) -> Vec<(String, ErrorClass)> {
+        let done = operation::ALL.iter().filter_map(|operation| self.place_of_done(operation));
+        let mut lines: Vec<(String, ErrorClass)> = done.map(|place| (place, ErrorClass::AlreadyDone)).collect();
+        let is_done_somewhere = !lines.is_empty();
+        lines.extend(self.rule.lines());
+        if is_done_somewhere
+            && matches!(self.rule, Rule::ByLevel { .. })
+            && let Some((last, _)) = lines.last_mut()
+        {
+            last.insert_str(0, "otherwise, ");
+        }
+        lines
+    }
+
+    /// Whether the server failed, and of an account that is gone later data may remain.
+    pub fn leaves_data(&self) -> bool {
+        self.rule == DATA_LEFT
+    }
+
+    /// Where an operation takes the code for "already done".
+    fn place_of_done(&self, operation: &Operation) -> Option<String> {
+        let done = operation.already_done.codes.iter().find(|done| self.codes.contains(&done.code))?;
+        Some(match (operation.answer, done.info) {
+            (AnswerShape::Whole, _) => operation.name.to_owned(),
+            (AnswerShape::Items { .. }, []) => format!("{}, as the verdict on an item", operation.name),
+            (AnswerShape::Items { .. }, says) => {
+                format!("{}, as the verdict on an item that says {}", operation.name, says.join(" or "))
+            }
+        })
+    }
+}
 
 /// Zero, the only code that means success.
 const DONE: CodeInfo = CodeInfo {
@@ -253,63 +279,45 @@ pub fn lookup(code: i64) -> Option<&'static CodeInfo> {
 ///
 /// At [`CodeLevel::Request`] the answer may be [`ErrorClass::Split`]. The caller halves the batch; once an item stands alone
 /// it asks again at [`CodeLevel::Item`], which never says `Split`.
-pub fn classify(operation: &str, level: CodeLevel, code: i64, info: &str) -> ErrorClass {
-    lookup(code).map_or(ErrorClass::Unknown, |known| known.rule.class(operation, level, info))
+pub fn classify(operation: &Operation, level: CodeLevel, code: i64, info: &str) -> ErrorClass {
+    // The one verdict of an answer without items is the item's.
+    let is_of_item = level == CodeLevel::Item || operation.answer == AnswerShape::Whole;
+    let is_already_done = |known: &AlreadyDoneCode| known.code == code && is_of_item && says_one_of(info, known.info);
+    if operation.already_done.codes.iter().any(is_already_done) {
+        return ErrorClass::AlreadyDone;
+    }
+    lookup(code).map_or(ErrorClass::Unknown, |known| known.rule.class(operation, level))
 }
 
 impl Rule {
-    fn class(self, operation: &str, level: CodeLevel, info: &str) -> ErrorClass {
+    fn class(self, operation: &Operation, level: CodeLevel) -> ErrorClass {
         match self {
             Self::Always(class) => class,
             Self::ByLevel { request, item } => match level {
                 CodeLevel::Request => request,
                 CodeLevel::Item => item,
             },
-            Self::NoFromAccount if operation == DELETES_ALL => ErrorClass::AlreadyDone,
-            Self::OfFromAccount | Self::NoFromAccount if operation == WITHOUT_FROM_ACCOUNT => {
-                OF_ONE_ITEM.class(operation, level, info)
-            }
-            Self::OfFromAccount | Self::NoFromAccount => ErrorClass::ItemFailed,
-            Self::DoneOn { operation: on, info: says } => match level {
-                CodeLevel::Item if operation == on && says_one_of(info, says) => ErrorClass::AlreadyDone,
-                CodeLevel::Item | CodeLevel::Request => OF_ONE_ITEM.class(operation, level, info),
-            },
+            Self::OfFromAccount if operation.names_from_account() => ErrorClass::ItemFailed,
+            Self::OfFromAccount => OF_ONE_ITEM.class(operation, level),
         }
     }
 
-    /// The rule in lines for people: where it applies, and the class there. The last line is for all other places.
-    pub fn lines(self) -> Vec<(String, ErrorClass)> {
+    /// The rule in lines for people, without the operations that take the code for "already done".
+    fn lines(self) -> Vec<(String, ErrorClass)> {
         match self {
             Self::Always(class) => vec![("always".to_owned(), class)],
             Self::ByLevel { request, item } => vec![by_request(request), by_item(item)],
-            Self::OfFromAccount => vec![
-                (format!("{WITHOUT_FROM_ACCOUNT}, as the verdict on a whole request"), ErrorClass::Split),
-                ("otherwise, for every item concerned".to_owned(), ErrorClass::ItemFailed),
-            ],
-            Self::NoFromAccount => {
-                let mut lines = vec![(DELETES_ALL.to_owned(), ErrorClass::AlreadyDone)];
-                lines.extend(Self::OfFromAccount.lines());
-                lines
-            }
-            Self::DoneOn { operation, info } => {
-                let when = match info {
-                    [] => format!("{operation}, as the verdict on an item"),
-                    says => format!("{operation}, as the verdict on an item that says {}", says.join(" or ")),
-                };
+            Self::OfFromAccount => {
+                let without = operation::ALL.iter().filter(|operation| !operation.names_from_account());
+                let names: Vec<&str> = without.map(|operation| operation.name).collect();
                 vec![
-                    (when, ErrorClass::AlreadyDone),
-                    by_request(ErrorClass::Split),
-                    ("otherwise, as the verdict on an item".to_owned(), ErrorClass::ItemFailed),
+                    (format!("{}, as the verdict on a whole request", names.join(", ")), ErrorClass::Split),
+                    ("otherwise, for every item concerned".to_owned(), ErrorClass::ItemFailed),
                 ]
             }
         }
     }
 }
-
-/// The operation whose items are accounts in their own right.
-const WITHOUT_FROM_ACCOUNT: &str = "account_delete";
-/// The operation that empties the list of an account.
-const DELETES_ALL: &str = "friend_delete_all";
 
 fn by_request(class: ErrorClass) -> (String, ErrorClass) {
     ("as the verdict on a whole request".to_owned(), class)

@@ -9,7 +9,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "a parameter is wrong; also how some commands say that the two are no friends",
         advice: "`imbulk results NAME` shows the API's reason, which tells the two apart",
         source: "pages friend_delete, friend_delete_all and friend_update; FAQ on relationships",
-        rule: Rule::DoneOn { operation: "friend_delete", info: &["Not_Friend", "Friend_Not_Exist"] },
+        rule: OF_ONE_ITEM,
     },
     CodeInfo {
         codes: 30_002..=30_002,
@@ -23,7 +23,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "the account that the call is about does not exist",
         advice: "if its friends were to be deleted, nothing; otherwise check the id or import the account",
         source: "pages friend_delete, friend_delete_all and friend_update",
-        rule: Rule::NoFromAccount,
+        rule: Rule::OfFromAccount,
     },
     CodeInfo {
         codes: 30_004..=30_004,
@@ -177,7 +177,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "the two are no friends",
         advice: "nothing if the friendship was to be deleted",
         source: "page friend_delete",
-        rule: Rule::DoneOn { operation: "friend_delete", info: &[] },
+        rule: OF_ONE_ITEM,
     },
     CodeInfo {
         codes: 31_705..=31_705,

@@ -1,15 +1,15 @@
 use super::*;
-use crate::domain::operation;
+use crate::domain::operation::{self, by_name};
 
 fn class(operation: &str, level: CodeLevel, code: i64) -> ErrorClass {
-    classify(operation, level, code, "")
+    classify(by_name(operation).unwrap(), level, code, "")
 }
 
 /// The class wherever the code stands; panics where it differs.
 fn everywhere(code: i64) -> ErrorClass {
     let mut classes = operation::ALL
-        .into_iter()
-        .flat_map(|operation| [CodeLevel::Request, CodeLevel::Item].map(|level| class(operation.name(), level, code)));
+        .iter()
+        .flat_map(|operation| [CodeLevel::Request, CodeLevel::Item].map(|level| class(operation.name, level, code)));
     let first = classes.next().expect("there are operations");
     assert!(classes.all(|other| other == first), "{code} differs");
     first
@@ -110,10 +110,10 @@ fn already_done_is_said_in_exactly_four_places() {
     for operation in operation::ALL {
         for (level, info) in [CodeLevel::Request, CodeLevel::Item].into_iter().flat_map(|l| infos.map(|i| (l, i))) {
             for code in all_codes().flat_map(|info| info.codes.clone()) {
-                if classify(operation.name(), level, code, info) == ErrorClass::AlreadyDone {
+                if classify(operation, level, code, info) == ErrorClass::AlreadyDone {
                     // The one verdict of friend_delete_all is the item's.
                     assert!(level == CodeLevel::Item || operation.answer_key().is_none(), "{code}");
-                    said.push((operation.name(), code, !info.is_empty()));
+                    said.push((operation.name, code, !info.is_empty()));
                 }
             }
         }
@@ -138,24 +138,30 @@ fn already_done_is_said_in_exactly_four_places() {
 #[test]
 fn a_missing_friendship_counts_as_done_only_where_it_was_to_be_deleted() {
     let info = "Err_SNS_FriendUpdate_Not_Friend";
-    assert_eq!(classify("friend_delete", CodeLevel::Item, 30001, info), ErrorClass::AlreadyDone);
-    assert_eq!(classify("friend_delete", CodeLevel::Item, 30001, "err_not_friend"), ErrorClass::AlreadyDone);
-    assert_eq!(classify("friend_delete", CodeLevel::Item, 30001, "bad To_Account"), ErrorClass::ItemFailed);
-    assert_eq!(classify("friend_update", CodeLevel::Item, 30001, info), ErrorClass::ItemFailed);
-    assert_eq!(classify("friend_update", CodeLevel::Item, 31704, info), ErrorClass::ItemFailed);
-    assert_eq!(classify("friend_delete", CodeLevel::Item, 70107, info), ErrorClass::ItemFailed);
+    assert_eq!(classify(by_name("friend_delete").unwrap(), CodeLevel::Item, 30001, info), ErrorClass::AlreadyDone);
+    assert_eq!(
+        classify(by_name("friend_delete").unwrap(), CodeLevel::Item, 30001, "err_not_friend"),
+        ErrorClass::AlreadyDone
+    );
+    assert_eq!(
+        classify(by_name("friend_delete").unwrap(), CodeLevel::Item, 30001, "bad To_Account"),
+        ErrorClass::ItemFailed
+    );
+    assert_eq!(classify(by_name("friend_update").unwrap(), CodeLevel::Item, 30001, info), ErrorClass::ItemFailed);
+    assert_eq!(classify(by_name("friend_update").unwrap(), CodeLevel::Item, 31704, info), ErrorClass::ItemFailed);
+    assert_eq!(classify(by_name("friend_delete").unwrap(), CodeLevel::Item, 70107, info), ErrorClass::ItemFailed);
 }
 
 #[test]
 fn a_batch_refused_for_one_item_is_split_and_an_item_alone_never_is() {
     for code in [30001, 31701, 31704, 40001, 60003, 60015, 70107, 70206, 70402, 90001] {
         for operation in operation::ALL {
-            assert_eq!(class(operation.name(), CodeLevel::Request, code), ErrorClass::Split, "{code}");
+            assert_eq!(class(operation.name, CodeLevel::Request, code), ErrorClass::Split, "{code}");
         }
     }
     for operation in operation::ALL {
         for code in all_codes().flat_map(|info| info.codes.clone()) {
-            assert_ne!(class(operation.name(), CodeLevel::Item, code), ErrorClass::Split, "{code}");
+            assert_ne!(class(operation.name, CodeLevel::Item, code), ErrorClass::Split, "{code}");
         }
     }
 }
@@ -187,7 +193,7 @@ fn only_zero_is_done_and_strange_codes_are_unknown() {
 fn the_lines_for_people_end_with_what_holds_elsewhere() {
     for info in all_codes() {
         let code = *info.codes.start();
-        let (_, last) = info.rule.lines().pop().expect("at least one line");
+        let (_, last) = info.lines().pop().expect("at least one line");
         assert_eq!(last, class("friend_update", CodeLevel::Item, code), "{info}");
     }
 }
@@ -198,16 +204,16 @@ fn all_other_codes_speak_of_one_item() {
     let codes: Vec<String> = of_one_item.map(ToString::to_string).collect();
     assert_eq!(
         codes.join(" "),
-        "30005 30009 30011 30012 30014 30015 30515 30516 30525 30539 30614 31701 31804 32216 38000 to 39000 40001 \
-         40002 40003 40005 40007 40008 40009 40601 40605 40610 60003 60015 70206 70399 70402 90001"
+        "30001 30005 30009 30011 30012 30014 30015 30515 30516 30525 30539 30614 31701 31704 31804 32216 38000 to 39000 40001 \
+         40002 40003 40005 40007 40008 40009 40601 40605 40610 60003 60015 70107 70206 70399 70402 90001"
     );
 }
 
 #[test]
 fn an_account_on_the_blocklist_stops_everything_only_if_it_signs_the_calls() {
     for operation in operation::ALL {
-        assert_eq!(class(operation.name(), CodeLevel::Request, 70051), ErrorClass::Fatal);
-        assert_eq!(class(operation.name(), CodeLevel::Item, 70051), ErrorClass::ItemFailed);
+        assert_eq!(class(operation.name, CodeLevel::Request, 70051), ErrorClass::Fatal);
+        assert_eq!(class(operation.name, CodeLevel::Item, 70051), ErrorClass::ItemFailed);
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::domain::account::UserId;
+use crate::domain::operation::by_name;
 use crate::domain::request::Doubt;
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::row::Tags;
@@ -35,7 +36,7 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
     let backoff = again(Charge::Attempt, Doubt::MayHaveArrived, Wait::Backoff, BatchSplit::Whole);
     let free = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Whole);
     let verdicts = vec![backoff.clone(), ended(Outcome::Succeeded), free.clone(), backoff, free];
-    let settlement = Settlement::new("account_delete", request(5), Verdicts::Each(verdicts));
+    let settlement = Settlement::new(by_name("account_delete").unwrap(), request(5), Verdicts::Each(verdicts));
     assert_eq!((settlement.request, settlement.attempts), (RequestId::new(7), 4));
     assert_eq!(settlement.ended.iter().flat_map(|ended| &ended.items).map(|item| item.row).collect::<Vec<_>>(), [1]);
     let follow_ups: Vec<_> = settlement.follow_ups.iter().map(|follow_up| (rows(follow_up), follow_up.wait)).collect();
@@ -55,7 +56,8 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
 fn a_refused_batch_goes_out_in_halves_down_to_one_item() {
     let halves = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Halves);
     for (items, sizes) in [(2, vec![1, 1]), (3, vec![1, 2]), (100, vec![50, 50]), (1, vec![1])] {
-        let settlement = Settlement::new("account_delete", request(items), Verdicts::All(halves.clone()));
+        let settlement =
+            Settlement::new(by_name("account_delete").unwrap(), request(items), Verdicts::All(halves.clone()));
         assert_eq!(
             settlement.follow_ups.iter().map(|follow_up| follow_up.request.items.len()).collect::<Vec<_>>(),
             sizes
@@ -73,7 +75,7 @@ fn items_that_ended_alike_with_none_between_them_that_ended_otherwise_share_an_e
     let (done, failed) = (ended(Outcome::Succeeded), ended(Outcome::Failed));
     let free = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Whole);
     let groups = |verdicts: Verdicts| {
-        let settlement = Settlement::new("account_delete", request(4), verdicts);
+        let settlement = Settlement::new(by_name("account_delete").unwrap(), request(4), verdicts);
         let groups = settlement.ended.iter();
         let rows = |ended: &EndedItems| ended.items.iter().map(|item| item.row).collect::<Vec<_>>();
         groups.map(|ended| (ended.result.outcome, rows(ended))).collect::<Vec<_>>()
@@ -94,7 +96,7 @@ fn items_and_rows_are_summed_by_outcome() {
     let mut request = request(4);
     request.items[2].updates = Some(Box::new(vec![(2, Tags::new()), (9, Tags::new())]));
     let verdicts = [Outcome::Succeeded, Outcome::Failed, Outcome::Succeeded, Outcome::InDoubt].map(ended).to_vec();
-    let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
+    let settlement = Settlement::new(by_name("account_delete").unwrap(), request, Verdicts::Each(verdicts));
     let sums = [(Outcome::Succeeded, 2, 3), (Outcome::Failed, 1, 1), (Outcome::InDoubt, 1, 1)];
     assert_eq!(settlement.ended_by_outcome(), sums);
     assert!(settlement.follow_ups.is_empty());
@@ -109,7 +111,7 @@ fn items_that_met_different_codes_travel_apart_with_the_codes_that_they_met() {
     let mut request = request(4);
     request.history = [60007].into_iter().collect();
     let verdicts = vec![met(70500), met(40006), met(70500), ended(Outcome::Succeeded)];
-    let settlement = Settlement::new("account_delete", request, Verdicts::Each(verdicts));
+    let settlement = Settlement::new(by_name("account_delete").unwrap(), request, Verdicts::Each(verdicts));
     let follow_ups = settlement
         .follow_ups
         .iter()
@@ -121,5 +123,9 @@ fn items_that_met_different_codes_travel_apart_with_the_codes_that_they_met() {
 #[test]
 #[should_panic(expected = "one verdict an item")]
 fn an_item_without_a_verdict_is_refused() {
-    let _ = Settlement::new("account_delete", request(2), Verdicts::Each(vec![ended(Outcome::Succeeded)]));
+    let _ = Settlement::new(
+        by_name("account_delete").unwrap(),
+        request(2),
+        Verdicts::Each(vec![ended(Outcome::Succeeded)]),
+    );
 }

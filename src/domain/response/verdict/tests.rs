@@ -13,14 +13,23 @@ const MAX_ATTEMPTS: u32 = 3;
 fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Request {
     let id = |name: &str| UserId::new(name).unwrap();
     let items = accounts.iter().zip(0..).map(|(name, row)| Item { account: id(name), row, updates: None }).collect();
-    let from = by_name(operation).unwrap().shape().from.map(|_| id("from"));
+    let from = by_name(operation).unwrap().shape.from.map(|_| id("from"));
     let history = CodeHistory::default();
     Request { id: RequestId::new(1), from, items, attempts: charged + 1, charged, doubt, history }
 }
 
-fn context(operation: &str, charging: Charging) -> CallContext<'static> {
+fn context(operation: &str, charging: Charging) -> CallContext {
+    CallContext { operation: bound(operation, ONE_WAY), charging, new_usersig: NewUserSig::MayHelp }
+}
+
+const ONE_WAY: &str = "single";
+const TWO_WAY: &str = "both";
+
+/// The operation with this `delete_type`, if it has one.
+fn bound(operation: &str, delete_type: &str) -> BoundOperation {
     let operation = by_name(operation).unwrap();
-    CallContext { operation, delete_type: DeleteType::Single, charging, new_usersig: NewUserSig::MayHelp }
+    let options = operation.options.iter().map(|option| (option.name.to_owned(), delete_type.to_owned()));
+    operation.bind(&options.collect()).unwrap()
 }
 
 /// A judgement with a verdict for each item.
@@ -39,7 +48,7 @@ fn assessed_charging(operation: &str, request: &Request, result: &CallResult, ch
     assessed_in(&context(operation, charging), request, result)
 }
 
-fn assessed_in(context: &CallContext<'_>, request: &Request, result: &CallResult) -> Assessed {
+fn assessed_in(context: &CallContext, request: &Request, result: &CallResult) -> Assessed {
     let assessment = assess(context, request, result);
     let Assessment { verdicts, activity, health, signal } = assessment;
     let verdicts = match verdicts {
@@ -216,11 +225,11 @@ fn no_exchange_but_an_answer_ends_an_item_in_success() {
         body(&json!({"ActionStatus": "FAIL", "ErrorCode": 0})),
         body(&json!({"ErrorCode": 0})),
     ];
-    for operation in ALL.into_iter().filter(|operation| operation.answer_key().is_some()) {
+    for operation in ALL.iter().filter(|operation| operation.answer_key().is_some()) {
         for charged in 0..MAX_ATTEMPTS {
-            let request = request(operation.name(), &["a"], charged, Doubt::None);
+            let request = request(operation.name, &["a"], charged, Doubt::None);
             for result in &results {
-                let verdict = &assessed(operation.name(), &request, result).verdicts[0];
+                let verdict = &assessed(operation.name, &request, result).verdicts[0];
                 assert!(matches!(outcome(verdict), None | Some((Outcome::InDoubt, None))), "{result:?}: {verdict:?}");
             }
         }
@@ -344,12 +353,12 @@ fn contradictions(id: &str, other: &str, code: i64) -> Vec<CallResult> {
 
 #[test]
 fn an_answer_that_contradicts_itself_never_makes_a_success_whatever_its_code() {
-    for operation in ALL.into_iter().filter(|operation| operation.answer_key().is_some()) {
+    for operation in ALL.iter().filter(|operation| operation.answer_key().is_some()) {
         for code in all_codes().map(|info| *info.codes.start()).filter(|code| *code != 0).chain([12345]) {
             for charged in 0..MAX_ATTEMPTS {
-                let request = request(operation.name(), &["a", "b"], charged, Doubt::None);
+                let request = request(operation.name, &["a", "b"], charged, Doubt::None);
                 for result in contradictions("a", "b", code) {
-                    let verdict = &assessed(operation.name(), &request, &result).verdicts[0];
+                    let verdict = &assessed(operation.name, &request, &result).verdicts[0];
                     let end = outcome(verdict).map(|(outcome, _)| outcome);
                     assert!(!matches!(end, Some(Outcome::Succeeded)), "{code} {result:?}: {verdict:?}");
                     if let Some(again) = how(verdict) {
@@ -462,18 +471,18 @@ fn no_ending_but_a_plain_success_is_without_a_reason() {
     for operation in ALL {
         for code in all_codes().map(|info| *info.codes.start()).filter(|code| *code != 0).chain([12345, -1]) {
             for info in ["", " ", "0"] {
-                let mut request = request(operation.name(), &["a"], MAX_ATTEMPTS - 1, Doubt::None);
+                let mut request = request(operation.name, &["a"], MAX_ATTEMPTS - 1, Doubt::None);
                 request.history = [code].into_iter().collect();
                 let whole = body(&json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": info}));
                 let item = json!([{"UserID": "a", "ResultCode": code, "ResultInfo": info}]);
                 let item = body(&json!({"ActionStatus": "OK", "ErrorCode": 0, "ResultItem": item}));
                 for result in [whole, item] {
-                    let assessment = assessed(operation.name(), &request, &result);
+                    let assessment = assessed(operation.name, &request, &result);
                     if outcome(&assessment.verdicts[0]).is_some() {
-                        assert!(reason(&assessment.verdicts[0]).len() > 3, "{} {code}", operation.name());
+                        assert!(reason(&assessment.verdicts[0]).len() > 3, "{} {code}", operation.name);
                     }
                     if let Signal::Fatal { reason, .. } | Signal::Renew { reason, .. } = assessment.signal {
-                        assert!(reason.len() > 3, "{} {code}", operation.name());
+                        assert!(reason.len() > 3, "{} {code}", operation.name);
                     }
                 }
             }
@@ -497,44 +506,43 @@ fn a_reason_has_every_code_that_the_item_met_the_latest_first() {
 }
 
 /// Operation, whether both sides are deleted, earlier code, doubt, the "already gone" code, and what that proves.
-type ClaimCase = (&'static str, DeleteType, Option<i64>, Doubt, i64, Outcome, i64);
+type ClaimCase = (&'static str, &'static str, Option<i64>, Doubt, i64, Outcome, i64);
 
 /// The table of docs/decisions/0012.
 const CLAIMS: &[ClaimCase] = &{
-    use DeleteType::{Both, Single};
     use Outcome::{AlreadyDone, InDoubt, Succeeded};
     [
-        ("account_delete", Single, None, Doubt::None, 70107, AlreadyDone, 70107),
-        ("account_delete", Single, None, Doubt::TimedOut, 70107, Succeeded, 70107),
-        ("account_delete", Single, None, Doubt::MayHaveArrived, 70107, Succeeded, 70107),
-        ("account_delete", Single, Some(60007), Doubt::None, 70107, AlreadyDone, 70107),
-        ("account_delete", Single, Some(70402), Doubt::None, 70107, AlreadyDone, 70107),
-        ("account_delete", Single, Some(70169), Doubt::TimedOut, 70107, Succeeded, 70107),
-        ("account_delete", Single, Some(40006), Doubt::None, 70107, Succeeded, 40006),
-        ("account_delete", Single, Some(70500), Doubt::MayHaveArrived, 70107, Succeeded, 70500),
-        ("account_delete", Single, Some(30006), Doubt::None, 70107, InDoubt, 70107),
-        ("account_delete", Single, Some(30008), Doubt::None, 70107, InDoubt, 70107),
-        ("account_delete", Single, Some(12345), Doubt::None, 70107, InDoubt, 70107),
-        ("friend_delete", Single, None, Doubt::None, 31704, AlreadyDone, 31704),
-        ("friend_delete", Single, None, Doubt::MayHaveArrived, 31704, Succeeded, 31704),
-        ("friend_delete", Single, Some(31703), Doubt::None, 31704, AlreadyDone, 31704),
-        ("friend_delete", Single, Some(31707), Doubt::None, 31704, AlreadyDone, 31704),
-        ("friend_delete", Single, Some(30007), Doubt::TimedOut, 31704, Succeeded, 31704),
-        ("friend_delete", Single, Some(31705), Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete", Single, Some(31706), Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete", Single, Some(30006), Doubt::MayHaveArrived, 31704, InDoubt, 31704),
-        ("friend_delete", Single, Some(30008), Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete", Single, Some(70500), Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete", Single, Some(40006), Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete", Both, None, Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete", Both, None, Doubt::MayHaveArrived, 31704, InDoubt, 31704),
-        ("friend_delete", Both, Some(31706), Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete_all", Single, None, Doubt::None, 30003, AlreadyDone, 30003),
-        ("friend_delete_all", Single, None, Doubt::MayHaveArrived, 30003, Succeeded, 30003),
-        ("friend_delete_all", Single, Some(30006), Doubt::None, 30003, InDoubt, 30003),
-        ("friend_delete_all", Both, None, Doubt::None, 30003, AlreadyDone, 30003),
-        ("friend_delete_all", Both, None, Doubt::TimedOut, 30003, InDoubt, 30003),
-        ("friend_delete_all", Both, Some(30008), Doubt::None, 30003, InDoubt, 30003),
+        ("account_delete", ONE_WAY, None, Doubt::None, 70107, AlreadyDone, 70107),
+        ("account_delete", ONE_WAY, None, Doubt::TimedOut, 70107, Succeeded, 70107),
+        ("account_delete", ONE_WAY, None, Doubt::MayHaveArrived, 70107, Succeeded, 70107),
+        ("account_delete", ONE_WAY, Some(60007), Doubt::None, 70107, AlreadyDone, 70107),
+        ("account_delete", ONE_WAY, Some(70402), Doubt::None, 70107, AlreadyDone, 70107),
+        ("account_delete", ONE_WAY, Some(70169), Doubt::TimedOut, 70107, Succeeded, 70107),
+        ("account_delete", ONE_WAY, Some(40006), Doubt::None, 70107, Succeeded, 40006),
+        ("account_delete", ONE_WAY, Some(70500), Doubt::MayHaveArrived, 70107, Succeeded, 70500),
+        ("account_delete", ONE_WAY, Some(30006), Doubt::None, 70107, InDoubt, 70107),
+        ("account_delete", ONE_WAY, Some(30008), Doubt::None, 70107, InDoubt, 70107),
+        ("account_delete", ONE_WAY, Some(12345), Doubt::None, 70107, InDoubt, 70107),
+        ("friend_delete", ONE_WAY, None, Doubt::None, 31704, AlreadyDone, 31704),
+        ("friend_delete", ONE_WAY, None, Doubt::MayHaveArrived, 31704, Succeeded, 31704),
+        ("friend_delete", ONE_WAY, Some(31703), Doubt::None, 31704, AlreadyDone, 31704),
+        ("friend_delete", ONE_WAY, Some(31707), Doubt::None, 31704, AlreadyDone, 31704),
+        ("friend_delete", ONE_WAY, Some(30007), Doubt::TimedOut, 31704, Succeeded, 31704),
+        ("friend_delete", ONE_WAY, Some(31705), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", ONE_WAY, Some(31706), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", ONE_WAY, Some(30006), Doubt::MayHaveArrived, 31704, InDoubt, 31704),
+        ("friend_delete", ONE_WAY, Some(30008), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", ONE_WAY, Some(70500), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", ONE_WAY, Some(40006), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", TWO_WAY, None, Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete", TWO_WAY, None, Doubt::MayHaveArrived, 31704, InDoubt, 31704),
+        ("friend_delete", TWO_WAY, Some(31706), Doubt::None, 31704, InDoubt, 31704),
+        ("friend_delete_all", ONE_WAY, None, Doubt::None, 30003, AlreadyDone, 30003),
+        ("friend_delete_all", ONE_WAY, None, Doubt::MayHaveArrived, 30003, Succeeded, 30003),
+        ("friend_delete_all", ONE_WAY, Some(30006), Doubt::None, 30003, InDoubt, 30003),
+        ("friend_delete_all", TWO_WAY, None, Doubt::None, 30003, AlreadyDone, 30003),
+        ("friend_delete_all", TWO_WAY, None, Doubt::TimedOut, 30003, InDoubt, 30003),
+        ("friend_delete_all", TWO_WAY, Some(30008), Doubt::None, 30003, InDoubt, 30003),
     ]
 };
 
@@ -543,11 +551,14 @@ fn already_gone_claims_what_the_codes_before_it_let_it_prove() {
     for &(operation, delete_type, earlier, doubt, code, wanted, kept) in CLAIMS {
         let mut request = request(operation, &["a"], 1, doubt);
         request.history = earlier.into_iter().collect();
-        let context = CallContext { delete_type, ..context(operation, Charging::UpTo(MAX_ATTEMPTS)) };
+        let context = CallContext {
+            operation: bound(operation, delete_type),
+            ..context(operation, Charging::UpTo(MAX_ATTEMPTS))
+        };
         let by_item = by_name(operation).unwrap().answer_key().is_some();
         let result = if by_item { answer(0, &[("a", code)]) } else { answer(code, &[]) };
         let verdict = &assessed_in(&context, &request, &result).verdicts[0];
-        let case = format!("{operation} {delete_type:?}, {earlier:?} and {doubt:?} before {code}: {verdict:?}");
+        let case = format!("{operation} {delete_type}, {earlier:?} and {doubt:?} before {code}: {verdict:?}");
         assert_eq!(outcome(verdict), Some((wanted, Some(kept))), "{case}");
         if let Some(earlier) = earlier {
             assert!(reason(verdict).contains(&earlier.to_string()), "{case}");
