@@ -6,7 +6,7 @@ use crate::key::Key;
 
 /// A call that is being processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct CallId(u64);
 
 /// Whether somebody still waits for the answer of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub(crate) enum Caller {
 /// The accounts of all calls being processed.
 #[derive(Debug, Default)]
 pub(crate) struct Conflicts {
-    holders: HashMap<Key, Ticket>,
-    callers: HashMap<Ticket, Caller>,
+    holders: HashMap<Key, CallId>,
+    callers: HashMap<CallId, Caller>,
     issued: u64,
 }
 
@@ -29,7 +29,7 @@ impl Conflicts {
     ///
     /// # Errors
     /// The caller of the call that holds one of them; a waiting one goes before one that is gone.
-    pub(crate) fn take(&mut self, keys: &[Key]) -> Result<Ticket, Caller> {
+    pub(crate) fn take(&mut self, keys: &[Key]) -> Result<CallId, Caller> {
         let mut met = None;
         for holder in keys.iter().filter_map(|key| self.holders.get(key)) {
             match self.callers.get(holder) {
@@ -41,23 +41,23 @@ impl Conflicts {
             return Err(caller);
         }
         self.issued += 1;
-        let ticket = Ticket(self.issued);
-        self.callers.insert(ticket, Caller::Waiting);
-        self.holders.extend(keys.iter().map(|&key| (key, ticket)));
-        Ok(ticket)
+        let call = CallId(self.issued);
+        self.callers.insert(call, Caller::Waiting);
+        self.holders.extend(keys.iter().map(|&key| (key, call)));
+        Ok(call)
     }
 
     /// The call is done.
-    pub(crate) fn release(&mut self, ticket: Ticket, keys: &[Key]) {
-        self.callers.remove(&ticket);
+    pub(crate) fn release(&mut self, call: CallId, keys: &[Key]) {
+        self.callers.remove(&call);
         for key in keys {
             self.holders.remove(key);
         }
     }
 
     /// Nobody waits for the call any more; nothing happens if it is done.
-    pub(crate) fn hang_up(&mut self, ticket: Ticket) {
-        if let Some(caller) = self.callers.get_mut(&ticket) {
+    pub(crate) fn hang_up(&mut self, call: CallId) {
+        if let Some(caller) = self.callers.get_mut(&call) {
             *caller = Caller::Gone;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use crate::command::Command;
+use crate::commands::Command;
 
 /// One fault on order, made by parsing its text.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +141,7 @@ pub struct FaultRuleError {
 }
 
 const FORM: &str = "a rule is COMMAND:KIND:WHEN or COMMAND:KIND:WHEN:max=N, for example any:reset-after:0.02";
-const COMMANDS: &str = "the commands are any, account_delete, friend_delete, friend_delete_all, friend_update";
+const COMMANDS: &str = "the commands are any, and the last segments of the paths in the API, such as friend_delete";
 const KINDS: &str = "the kinds are code=N, http=STATUS, reset, close, silence (each of these also with -before or \
      -after the write), slow=DURATION, storm=CODE/DURATION, poison=CODE/USERID, item=CODE, missing, \
      duplicate, partial=CODE, only-failed, only-invalid, twice=CODE, blamed, foreign, shuffle, shape-2025, \
@@ -152,7 +152,7 @@ const DURATIONS: &str = "a duration is like 250ms or 2s, for example slow=250ms 
 const POISON: &str = "it is poison=CODE/USERID, for example poison=30001/bob";
 const WHENS: &str = "WHEN is a share from 0 to 1, for example 0.05, or numbers of calls, for example #1 or #2,5";
 const MAXES: &str = "the most times is like max=3, from 1";
-const NO_ITEMS: &str = "friend_delete_all has one verdict and lists no items";
+const NO_ITEMS: &str = "the answers of this command have one verdict and list no items";
 
 type Problem = (String, &'static str);
 

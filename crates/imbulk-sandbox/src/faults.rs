@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::command::Command;
+use crate::commands::Command;
 use crate::fault_rule::{CallFault, FaultKind, FaultRule, ItemFault, When};
 use crate::key::Draw;
 

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::answer::Verdict;
-use crate::command::Command;
-use crate::request::{DeleteType, ParsedRequest};
+use crate::answer::MockAnswer;
+use crate::commands::Command;
+use crate::request::ParsedRequest;
 
 /// A call. Moments are nanoseconds of the stand-in's own clock, which never goes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +42,12 @@ pub enum ResponseRecord {
     Items(Vec<(String, u32)>),
 }
 
-impl From<&Verdict> for ResponseRecord {
-    fn from(verdict: &Verdict) -> Self {
+impl From<&MockAnswer> for ResponseRecord {
+    fn from(verdict: &MockAnswer) -> Self {
         match verdict {
-            Verdict::Refused(refusal) => Self::Whole(refusal.code),
-            Verdict::Items(items) => Self::Items(items.iter().map(|item| (item.id.clone(), item.code)).collect()),
-            Verdict::Done => Self::Whole(0),
+            MockAnswer::Refused(refusal) => Self::Whole(refusal.code),
+            MockAnswer::Items(items) => Self::Items(items.iter().map(|item| (item.id.clone(), item.code)).collect()),
+            MockAnswer::Done => Self::Whole(0),
         }
     }
 }
@@ -120,10 +120,10 @@ impl Journal {
 }
 
 impl CallRecord {
-    pub(crate) fn asks(&mut self, order: &ParsedRequest) {
-        self.from = order.owner().map(|owner| owner.id.clone());
-        self.both = order.way() == DeleteType::Both;
-        self.items = order.item_ids().into_iter().map(str::to_owned).collect();
+    pub(crate) fn asks(&mut self, request: &ParsedRequest) {
+        self.from = request.owner.as_ref().map(|owner| owner.id.clone());
+        self.both = request.both_sides;
+        self.items = request.item_ids().into_iter().map(str::to_owned).collect();
     }
 
     /// Done; a caller that has hung up hears nothing of it.

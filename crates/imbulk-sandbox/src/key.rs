@@ -1,5 +1,8 @@
 //! Ids as 128-bit hashes, and chance from a seed.
 
+/// What tells the key of a list from that of its owner.
+const LIST: u64 = 0x6c69_7374;
+
 /// An account as the first 128 bits of its BLAKE3 hash, or an ordered pair of accounts: so a set of
 /// ten million deleted ids stays at a few hundred megabytes. Two of *n* ids collide with a
 /// probability near n² / 2¹²⁹ (10⁻²⁴ for ten million): exact for all practical purposes.
@@ -14,6 +17,12 @@ impl Key {
         low.copy_from_slice(&hash.as_bytes()[..8]);
         high.copy_from_slice(&hash.as_bytes()[8..16]);
         Self([u64::from_le_bytes(low), u64::from_le_bytes(high)])
+    }
+
+    /// The friend list of an account.
+    pub(crate) fn list(user: Self) -> Self {
+        let [low, high] = user.0;
+        Self([mix(low ^ LIST), mix(high ^ LIST)])
     }
 
     /// `to` on the list of `from`; the other direction is another key. Halves of good hashes need no

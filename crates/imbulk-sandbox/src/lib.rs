@@ -64,8 +64,9 @@
 
 mod answer;
 mod auth;
-mod command;
+mod commands;
 mod conflicts;
+mod effect;
 mod fault_rule;
 mod faults;
 mod journal;
@@ -88,7 +89,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 pub use auth::App;
-pub use command::Command;
+pub use commands::Command;
 pub use fault_rule::{FaultRule, FaultRuleError};
 pub use journal::{CallRecord, ResponseRecord};
 pub use rate::Caps;

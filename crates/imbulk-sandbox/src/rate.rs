@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::command::Command;
+use crate::commands::Command;
 
 /// How many calls any one second may hold before the API turns them away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,10 +12,9 @@ pub struct Caps {
 }
 
 impl Default for Caps {
-    /// 100 calls/s for `account_delete`, 200 for the other commands and for the app (pages and the
-    /// API's table of limits).
+    /// The published caps: of each command, and 200 calls/s for the app.
     fn default() -> Self {
-        Self { app: 200, commands: [100, 200, 200, 200] }
+        Self { app: 200, commands: Command::ALL.map(|command| command.definition().calls_per_second) }
     }
 }
 

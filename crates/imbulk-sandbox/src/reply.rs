@@ -8,8 +8,8 @@ use hyper::StatusCode;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use serde_json::Value;
 
-use crate::answer::{self, Item, Listed, Verdict};
-use crate::command::Command;
+use crate::answer::{self, Listed, MockAnswer, MockItem};
+use crate::commands::Command;
 use crate::fault_rule::{CallFault, ItemFault};
 use crate::faults::Plan;
 use crate::journal::ResponseRecord;
@@ -51,13 +51,13 @@ const PAGE: &str = "<html><head><title>upstream</title></head><body><center><h1>
 const FOREIGN_ID: &str = "sandbox-foreign";
 
 /// The end of a call with `verdict`, as `plan` wants it.
-pub(crate) fn exchange(command: Command, verdict: Verdict, plan: &Plan) -> Exchange {
-    let mut verdict = verdict;
-    if let Verdict::Items(items) = &mut verdict {
+pub(crate) fn exchange(command: Command, answer: MockAnswer, plan: &Plan) -> Exchange {
+    let mut answer = answer;
+    if let MockAnswer::Items(items) = &mut answer {
         play_items(items, &plan.items);
         play_list(items, plan.call.as_ref());
     }
-    let body = answer::body(command, &verdict);
+    let body = answer::body(command, &answer);
     let Some(fault) = &plan.call else {
         return Exchange::ok(body);
     };
@@ -98,7 +98,7 @@ pub(crate) fn exchange(command: Command, verdict: Verdict, plan: &Plan) -> Excha
     }
 }
 
-fn play_items(items: &mut Vec<Item>, faults: &[Option<ItemFault>]) {
+fn play_items(items: &mut Vec<MockItem>, faults: &[Option<ItemFault>]) {
     if faults.iter().all(Option::is_none) {
         return;
     }
@@ -110,21 +110,21 @@ fn play_items(items: &mut Vec<Item>, faults: &[Option<ItemFault>]) {
             Some(ItemFault::Missing) => vec![],
             Some(ItemFault::Duplicate) => vec![item.clone(), item],
             Some(ItemFault::Twice(code)) => {
-                let refused = Item::refused(&item.id, Refusal::new(code));
+                let refused = MockItem::refused(&item.id, Refusal::new(code));
                 vec![item, refused]
             }
-            Some(ItemFault::Blamed) => vec![Item { listed: Listed::Blamed, ..item }],
-            Some(ItemFault::OnlyFailed) => vec![Item { listed: Listed::OnlyFailed, ..item }],
-            Some(ItemFault::OnlyInvalid) => vec![Item { listed: Listed::OnlyInvalid, ..item }],
+            Some(ItemFault::Blamed) => vec![MockItem { listed: Listed::Blamed, ..item }],
+            Some(ItemFault::OnlyFailed) => vec![MockItem { listed: Listed::OnlyFailed, ..item }],
+            Some(ItemFault::OnlyInvalid) => vec![MockItem { listed: Listed::OnlyInvalid, ..item }],
             Some(ItemFault::Code(_) | ItemFault::Partial(_)) | None => vec![item],
         })
         .collect();
 }
 
-fn play_list(items: &mut Vec<Item>, fault: Option<&CallFault>) {
+fn play_list(items: &mut Vec<MockItem>, fault: Option<&CallFault>) {
     if matches!(fault, Some(CallFault::Foreign)) {
         // In front, where a client that goes by position takes it for the first of its own.
-        items.insert(0, Item::ok(FOREIGN_ID));
+        items.insert(0, MockItem::ok(FOREIGN_ID));
     }
     if matches!(fault, Some(CallFault::Shuffle)) {
         items.reverse();
@@ -263,7 +263,7 @@ mod tests {
     fn text(rule: &str, ids: &[&str]) -> String {
         let rule = format!("any:{rule}:#1").parse().unwrap();
         let plan = crate::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
-        let verdict = Verdict::Items(ids.iter().map(|id| Item::ok(id)).collect());
+        let verdict = MockAnswer::Items(ids.iter().map(|id| MockItem::ok(id)).collect());
         match exchange(Command::AccountDelete, verdict, &plan) {
             Exchange::Reply(_, payload) => String::from_utf8(payload.first.unwrap().to_vec()).unwrap(),
             Exchange::Reset | Exchange::Close | Exchange::Silence => String::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::Command;
+use crate::commands::Command;
 use crate::conflicts::Caller;
 use crate::rate::{Admission, Gate};
 

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::answer;
-use crate::command::Command;
+use crate::commands::Command;
 use crate::refusal::Refusal;
 use crate::reply::{Exchange, Payload};
 use crate::service::{Call, CallHandle, Service};

@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Config, Latency};
-use crate::answer::Verdict;
+use crate::answer::MockAnswer;
 use crate::auth::{self, App};
-use crate::command::Command;
-use crate::conflicts::{Conflicts, Ticket};
+use crate::commands::Command;
+use crate::conflicts::{CallId, Conflicts};
+use crate::effect::{self, ItemEffect};
 use crate::fault_rule::{CallFault, ItemFault};
 use crate::faults::{Faults, Plan};
 use crate::journal::{CallRecord, Journal, Line, ResponseRecord};
@@ -20,7 +21,7 @@ use crate::refusal::Refusal;
 use crate::reply::{Exchange, exchange};
 use crate::report::{Event, Report, Tally};
 use crate::request::ParsedRequest;
-use crate::world::{Fate, World};
+use crate::world::World;
 
 /// All that the calls share. Each part has its own lock, and none is held while another is taken but
 /// in `report`.
@@ -60,7 +61,7 @@ pub(crate) struct Call<'a> {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     command: Command,
-    order: ParsedRequest,
+    request: ParsedRequest,
     plan: Plan,
     hold: AccountLock,
     line: Line,
@@ -76,7 +77,7 @@ impl Admitted {
 /// What the caller keeps of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallHandle {
-    ticket: Ticket,
+    ticket: CallId,
     line: Line,
 }
 
@@ -84,7 +85,7 @@ pub(crate) struct CallHandle {
 #[derive(Debug)]
 struct AccountLock {
     service: Arc<Service>,
-    ticket: Ticket,
+    ticket: CallId,
     keys: Vec<Key>,
 }
 
@@ -123,7 +124,7 @@ impl Service {
         Refusal::new(60009)
     }
 
-    /// The checks in their order: the URL, the caps, the body, the accounts being written.
+    /// The checks in their request: the URL, the caps, the body, the accounts being written.
     pub(crate) fn admit(self: &Arc<Self>, call: &Call<'_>) -> Result<Admitted, Refusal> {
         lock(&self.tally).call(call.command);
         let (arrived, knocked) = self.knock(call);
@@ -140,23 +141,23 @@ impl Service {
     /// Reads the body of a call that is within the caps, and takes its accounts.
     fn read(self: &Arc<Self>, call: &Call<'_>, line: Line) -> Result<Admitted, Refusal> {
         let command = call.command;
-        let order = call
+        let request = call
             .body
             .clone()
             .and_then(|body| ParsedRequest::read(command, body))
             .inspect_err(|_| self.count(command, Event::BadRequest))?;
-        self.note(line, |entry, _| entry.asks(&order));
-        let items = order.item_ids().len() as u64;
+        self.note(line, |entry, _| entry.asks(&request));
+        let items = request.item_ids().len() as u64;
         self.count(command, Event::Received { items });
         let keys = {
             let mut world = lock(&self.world);
-            world.receive(&order);
-            world.written_by(&order)
+            world.receive(&request);
+            (command.definition().written_accounts)(&world, &request)
         };
         let hold = self.hold(command, keys)?;
         let now = self.now();
-        let plan = lock(&self.faults).choose(command, &order.item_ids(), now);
-        Ok(Admitted { command, order, plan, hold, line })
+        let plan = lock(&self.faults).choose(command, &request.item_ids(), now);
+        Ok(Admitted { command, request, plan, hold, line })
     }
 
     /// Every call counts at the gate, also one with a wrong URL. Also returns when it counted.
@@ -208,10 +209,10 @@ impl Service {
 
     /// Takes its time, with the effect in the middle; the accounts are free when this returns.
     pub(crate) async fn process(&self, admitted: Admitted) -> Exchange {
-        let Admitted { command, order, plan, hold, line } = admitted;
+        let Admitted { command, request, plan, hold, line } = admitted;
         let half = self.time_to_take(&plan) / 2;
         pause(half).await;
-        let verdict = self.carry_out(command, &order, &plan, line);
+        let verdict = self.carry_out(command, &request, &plan, line);
         pause(half).await;
         let exchange = exchange(command, verdict, &plan);
         self.note(line, |entry, now| entry.end(exchange.said(), now));
@@ -219,19 +220,21 @@ impl Service {
         exchange
     }
 
-    fn carry_out(&self, command: Command, order: &ParsedRequest, plan: &Plan, line: Line) -> Verdict {
+    fn carry_out(&self, command: Command, request: &ParsedRequest, plan: &Plan, line: Line) -> MockAnswer {
         if plan.call.as_ref().is_some_and(|fault| !fault.lets_write()) {
             // The fault has the last word; nobody gets to see this verdict.
-            return Verdict::Done;
+            return MockAnswer::Done;
         }
-        let fate = |index: usize| match plan.items.get(index) {
-            Some(Some(ItemFault::Code(code))) => Fate::Spared(Refusal::new(*code)),
-            Some(Some(ItemFault::OnlyFailed | ItemFault::OnlyInvalid)) => Fate::Spared(Refusal::new(NOT_PROCESSED)),
-            Some(Some(ItemFault::Partial(code))) => Fate::Half(Refusal::new(*code)),
+        let effect = |index: usize| match plan.items.get(index) {
+            Some(Some(ItemFault::Code(code))) => ItemEffect::Spared(Refusal::new(*code)),
+            Some(Some(ItemFault::OnlyFailed | ItemFault::OnlyInvalid)) => {
+                ItemEffect::Spared(Refusal::new(NOT_PROCESSED))
+            }
+            Some(Some(ItemFault::Partial(code))) => ItemEffect::Half(Refusal::new(*code)),
             Some(Some(ItemFault::Missing | ItemFault::Duplicate | ItemFault::Twice(_) | ItemFault::Blamed) | None)
-            | None => Fate::Written,
+            | None => ItemEffect::Written,
         };
-        let (verdict, items) = lock(&self.world).apply(order, fate);
+        let (verdict, items) = effect::apply(&mut lock(&self.world), command, request, effect);
         self.count(command, Event::Written { items });
         self.note(line, |entry, _| entry.did = ResponseRecord::from(&verdict));
         verdict

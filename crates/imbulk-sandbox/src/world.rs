@@ -3,56 +3,36 @@
 use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::answer::{ILLEGAL_ACCOUNT, Item, Verdict};
 use crate::key::Key;
-use crate::refusal::Refusal;
-use crate::request::{Account, DeleteType, ParsedRequest, TagValue, Update};
-
-/// Groups of one user (limits of the service).
-const MAX_GROUPS: usize = 32;
+use crate::request::{FieldValue, Item, ParsedRequest};
 
 /// How often an item came in and how often that changed something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ItemCounters {
-    /// Times the item stood in a well-formed call that was let in, whatever became of the call.
+    /// Times the item was in a well-formed call that was admitted, whatever became of the call.
     pub received: u32,
     /// Times it was deleted or updated.
     pub written: u32,
 }
 
-/// What the stand-in believes about accounts and friend lists.
+/// The accounts and friend lists of the sandbox.
 #[derive(Clone, Debug)]
 pub struct World {
     base: Base,
-    accounts: HashMap<Key, Record>,
-    lists: HashMap<Key, Record>,
-    friends: HashMap<Key, Record>,
-    /// Users who left the lists of everybody (`friend_delete_all` with `Delete_Type_Both`).
+    /// What calls did to accounts, friends and lists.
+    records: HashMap<Key, Record>,
+    /// Users who left the lists of everybody (`friend_delete_all`, both ways).
     unlisted: HashSet<Key>,
     /// Users on the list of a user, as far as they are known by name.
     known: HashMap<Key, Vec<Key>>,
     /// Each as a JSON object: some 150 bytes, where a map of values takes a kilobyte.
-    tags: HashMap<Key, Box<str>>,
+    fields: HashMap<Key, Box<str>>,
     groups: HashMap<Key, HashSet<String>>,
-    /// Accounts that are gone, friendships that are off a list, and lists that are not wholly cleared or updated, of
-    /// which a call that failed half way left data behind.
-    left_behind: HashSet<Key>,
 }
 
-/// What a call does to one of its items.
-pub(crate) enum Fate {
-    /// All of it.
-    Written,
-    /// Nothing, and it says so.
-    Spared(Refusal),
-    /// A part of it, and it says so.
-    Half(Refusal),
-}
-
-/// How things stood before the first call.
+/// The accounts and friend lists before the first call.
 #[derive(Clone, Debug)]
 enum Base {
     /// Everybody exists and is everybody's friend, but for these shares of the ids and pairs.
@@ -69,23 +49,26 @@ enum Base {
 
 /// How much of a write takes place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
+pub(crate) enum Extent {
     Full,
     Half,
 }
 
+/// What calls did to one account, friend or list.
 #[derive(Clone, Copy, Debug, Default)]
-struct Record {
-    touches: ItemCounters,
-    gone: bool,
+pub(crate) struct Record {
+    counters: ItemCounters,
+    pub(crate) gone: bool,
+    /// Whether a call that failed half way left data of it behind.
+    pub(crate) data_left: bool,
 }
 
 impl Record {
-    fn write(&mut self) {
-        self.touches.written = self.touches.written.saturating_add(1);
+    pub(crate) fn write(&mut self) {
+        self.counters.written = self.counters.written.saturating_add(1);
     }
 
-    fn delete(&mut self) {
+    pub(crate) fn delete(&mut self) {
         self.gone = true;
         self.write();
     }
@@ -126,14 +109,11 @@ impl World {
     fn on(base: Base) -> Self {
         Self {
             base,
-            accounts: HashMap::new(),
-            lists: HashMap::new(),
-            friends: HashMap::new(),
+            records: HashMap::new(),
             unlisted: HashSet::new(),
             known: HashMap::new(),
-            tags: HashMap::new(),
+            fields: HashMap::new(),
             groups: HashMap::new(),
-            left_behind: HashSet::new(),
         }
     }
 
@@ -149,315 +129,137 @@ impl World {
 
     /// Whether data of the account remains though the account is gone.
     pub fn account_data_remains(&self, user: &str) -> bool {
-        self.left_behind.contains(&Key::account(user))
+        self.has_data_left(Key::account(user))
     }
 
     /// Whether data of the friendship remains though `to` is off the list of `from`, or an update of it is half done.
     pub fn friend_data_remains(&self, from: &str, to: &str) -> bool {
-        self.left_behind.contains(&Key::pair(Key::account(from), Key::account(to)))
+        self.has_data_left(Key::pair(Key::account(from), Key::account(to)))
     }
 
     /// Whether a clearing of the list of `from` is half done.
     pub fn list_remains(&self, from: &str) -> bool {
-        self.left_behind.contains(&Key::account(from))
+        self.has_data_left(Key::list(Key::account(from)))
     }
 
-    /// The tags that updates gave to `to` on the list of `from`; `None` without an update, and after
+    /// The fields that updates gave to `to` on the list of `from`; `None` without an update, and after
     /// the friend is deleted.
     pub fn tags(&self, from: &str, to: &str) -> Option<BTreeMap<String, Value>> {
         let (from, to) = (Key::account(from), Key::account(to));
-        self.tags.get(&Key::pair(from, to)).filter(|_| self.lists_friend(from, to)).map(|text| parse_tags(text))
+        let fields = self.fields.get(&Key::pair(from, to)).filter(|_| self.lists_friend(from, to))?;
+        // The text is one that `set_fields` wrote.
+        Some(serde_json::from_str(fields).unwrap_or_default())
     }
 
-    /// The log of an item of `account_delete`.
+    /// The counters of an account as an item.
     pub fn account_counters(&self, user: &str) -> ItemCounters {
-        touches(&self.accounts, Key::account(user))
+        self.counters(Key::account(user))
     }
 
-    /// The log of an item of `friend_delete` and `friend_update`, both together.
+    /// The counters of a friend as an item, over all commands together.
     pub fn friend_counters(&self, from: &str, to: &str) -> ItemCounters {
-        let pair = Key::pair(Key::account(from), Key::account(to));
-        touches(&self.friends, pair)
+        self.counters(Key::pair(Key::account(from), Key::account(to)))
     }
 
-    /// The log of an item of `friend_delete_all`.
+    /// The counters of a friend list as an item.
     pub fn list_counters(&self, from: &str) -> ItemCounters {
-        touches(&self.lists, Key::account(from))
+        self.counters(Key::list(Key::account(from)))
     }
 
-    /// How many different items were received; more than a checker expects means that something was
-    /// sent that nobody asked for.
+    /// How many different items were received. If there are more than a checker expects, something was sent that nobody
+    /// asked for.
     pub fn items_received(&self) -> usize {
-        [&self.accounts, &self.lists, &self.friends]
-            .into_iter()
-            .flat_map(HashMap::values)
-            .filter(|record| record.touches.received > 0)
-            .count()
+        self.records.values().filter(|record| record.counters.received > 0).count()
     }
 
-    /// Notes that the items of `order` came in.
-    pub(crate) fn receive(&mut self, order: &ParsedRequest) {
-        match order {
-            ParsedRequest::AccountDelete { users } => {
-                receive_all(&mut self.accounts, users.iter().map(|user| user.key));
-            }
-            ParsedRequest::FriendDelete { from, to, .. } => {
-                let pairs = to.iter().map(|to| Key::pair(from.key, to.key));
-                receive_all(&mut self.friends, pairs);
-            }
-            ParsedRequest::FriendDeleteAll { from, .. } => receive_all(&mut self.lists, [from.key]),
-            ParsedRequest::FriendUpdate { from, updates } => {
-                let pairs = updates.iter().map(|update| Key::pair(from.key, update.to.key));
-                receive_all(&mut self.friends, pairs);
-            }
+    /// Counts the items of a request that came in.
+    pub(crate) fn receive(&mut self, request: &ParsedRequest) {
+        for item in &request.items {
+            let counters = &mut self.record(item.key).counters;
+            counters.received = counters.received.saturating_add(1);
         }
     }
 
-    /// The accounts that `order` writes. For a two-way `friend_delete_all` these are the user and
-    /// their present friends, in an open world only those whose tags were ever updated.
-    pub(crate) fn written_by(&self, order: &ParsedRequest) -> Vec<Key> {
-        match order {
-            ParsedRequest::AccountDelete { users } => users.iter().map(|user| user.key).collect(),
-            ParsedRequest::FriendDelete { from, to, way } => {
-                let others = match way {
-                    DeleteType::Single => &[],
-                    DeleteType::Both => to.as_slice(),
-                };
-                std::iter::once(from).chain(others).map(|a| a.key).collect()
-            }
-            ParsedRequest::FriendDeleteAll { from, way } => {
-                let others = match way {
-                    DeleteType::Single => None,
-                    DeleteType::Both => self.known.get(&from.key),
-                };
-                let present = others.into_iter().flatten().filter(|&&to| self.lists_friend(from.key, to));
-                std::iter::once(&from.key).chain(present).copied().collect()
-            }
-            ParsedRequest::FriendUpdate { from, .. } => vec![from.key],
-        }
+    /// What calls did to an account, friend or list.
+    pub(crate) fn record(&mut self, key: Key) -> &mut Record {
+        self.records.entry(key).or_default()
     }
 
-    /// Carries out `order` at once, each item by its fate. Also returns how many items were written in full.
-    pub(crate) fn apply(&mut self, order: &ParsedRequest, fate: impl Fn(usize) -> Fate) -> (Verdict, u64) {
-        if let Some(owner) = order.owner()
-            && !self.exists(owner.key)
-        {
-            return (Verdict::Refused(Refusal::new(30003)), 0);
-        }
-        match order {
-            ParsedRequest::AccountDelete { users } => {
-                let write = |user: &Account, extent| self.delete_account(user.key, extent);
-                each(users, |user| &user.id, fate, write)
-            }
-            ParsedRequest::FriendDelete { from, to, way } => {
-                let write = |to: &Account, extent| self.delete_friend(from.key, to, *way, extent);
-                each(to, |to| &to.id, fate, write)
-            }
-            ParsedRequest::FriendDeleteAll { from, way } => match fate(0) {
-                Fate::Spared(refusal) => (Verdict::Refused(refusal), 0),
-                Fate::Written => {
-                    self.clear_list(from.key, *way, Extent::Full);
-                    (Verdict::Done, 1)
-                }
-                Fate::Half(refusal) => {
-                    self.clear_list(from.key, *way, Extent::Half);
-                    (Verdict::Refused(refusal), 0)
-                }
-            },
-            ParsedRequest::FriendUpdate { from, updates } => {
-                let write = |update: &Update, extent| self.update_friend(from.key, update, extent);
-                each(updates, |update| &update.to.id, fate, write)
-            }
-        }
-    }
-
-    /// Half way the account is gone and its data is not.
-    fn delete_account(&mut self, user: Key, extent: Extent) -> Result<(), Refusal> {
-        if !self.exists(user) {
-            return Err(Refusal::new(70107));
-        }
-        let record = self.accounts.entry(user).or_default();
-        match extent {
-            Extent::Full => record.delete(),
-            Extent::Half => {
-                record.gone = true;
-                self.left_behind.insert(user);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether `to` can be deleted depends on the list of `from` alone; `Both` then also takes `from`
-    /// from the other list, if it is there. Half way `to` is off the list of `from`, its data remains, and the other list
-    /// is as it was.
-    fn delete_friend(&mut self, from: Key, to: &Account, way: DeleteType, extent: Extent) -> Result<(), Refusal> {
-        if !to.is_legal() {
-            return Err(illegal_account());
-        }
-        if !self.lists_friend(from, to.key) {
-            return Err(Refusal::new(31704));
-        }
-        let pair = Key::pair(from, to.key);
-        let record = self.friends.entry(pair).or_default();
-        if extent == Extent::Half {
-            record.gone = true;
-            self.left_behind.insert(pair);
-            return Ok(());
-        }
-        record.delete();
-        self.tags.remove(&pair);
-        match way {
-            DeleteType::Single => {}
-            DeleteType::Both => {
-                let back = Key::pair(to.key, from);
-                self.friends.entry(back).or_default().gone = true;
-                self.tags.remove(&back);
-            }
-        }
-        Ok(())
-    }
-
-    /// Half way the list of `from` is empty only where the other lists were to follow; one-way nobody can say what is left.
-    fn clear_list(&mut self, from: Key, way: DeleteType, extent: Extent) {
-        if extent == Extent::Half {
-            self.left_behind.insert(from);
-            if way == DeleteType::Both {
-                self.lists.entry(from).or_default().gone = true;
-            }
-            return;
-        }
-        self.left_behind.remove(&from);
-        self.lists.entry(from).or_default().delete();
-        match way {
-            DeleteType::Single => {}
-            DeleteType::Both => {
-                self.unlisted.insert(from);
-            }
-        }
-    }
-
-    /// The new value of a tag takes the place of the old one. A group that the user does not have yet
-    /// is made; an update that would make a 33rd changes nothing. Half way the first tag alone is written.
-    fn update_friend(&mut self, from: Key, update: &Update, extent: Extent) -> Result<(), Refusal> {
-        if !update.to.is_legal() {
-            return Err(illegal_account());
-        }
-        if !self.lists_friend(from, update.to.key) {
-            return Err(Refusal::with(30001, "Err_SNS_FriendUpdate_Not_Friend"));
-        }
-        self.make_groups(from, update)?;
-        let pair = Key::pair(from, update.to.key);
-        let mut tags = match self.tags.get(&pair) {
-            Some(text) => parse_tags(text),
-            None => BTreeMap::<String, TagValue>::new(),
-        };
-        if tags.is_empty() && matches!(self.base, Base::Open { .. }) {
-            self.known.entry(from).or_default().push(update.to.key);
-        }
-        let written = if extent == Extent::Full { update.tags.len() } else { 1 };
-        tags.extend(update.tags.iter().take(written).cloned());
-        // Strings and numbers always serialize.
-        let text = serde_json::to_string(&tags).unwrap_or_default();
-        self.tags.insert(pair, text.into());
-        match extent {
-            Extent::Full => {
-                self.left_behind.remove(&pair);
-                self.friends.entry(pair).or_default().write();
-            }
-            Extent::Half => drop(self.left_behind.insert(pair)),
-        }
-        Ok(())
-    }
-
-    fn make_groups(&mut self, from: Key, update: &Update) -> Result<(), Refusal> {
-        let named: HashSet<&str> = update
-            .tags
-            .iter()
-            .flat_map(|(_, value)| match value {
-                TagValue::Groups(names) => names.as_slice(),
-                TagValue::Text(_) | TagValue::Number(_) => &[],
-            })
-            .map(String::as_str)
-            .collect();
-        if named.is_empty() {
-            return Ok(());
-        }
-        let groups = self.groups.entry(from).or_default();
-        let new = named.iter().filter(|&&name| !groups.contains(name)).count();
-        if groups.len() + new > MAX_GROUPS {
-            return Err(Refusal::new(30011));
-        }
-        groups.extend(named.into_iter().map(str::to_owned));
-        Ok(())
-    }
-
-    fn exists(&self, user: Key) -> bool {
+    pub(crate) fn exists(&self, user: Key) -> bool {
         let at_first = match &self.base {
             Base::Open { seed, missing_accounts, .. } => user.fraction(*seed) >= *missing_accounts,
             Base::Listed { accounts, .. } => accounts.contains(&user),
         };
-        at_first && !is_gone(&self.accounts, user)
+        at_first && !self.is_gone(user)
     }
 
-    fn lists_friend(&self, from: Key, to: Key) -> bool {
+    /// Whether `to` is on the list of `from`.
+    pub(crate) fn lists_friend(&self, from: Key, to: Key) -> bool {
         let pair = Key::pair(from, to);
         let at_first = match &self.base {
             Base::Open { seed, missing_friends, .. } => from != to && pair.fraction(*seed) >= *missing_friends,
             Base::Listed { friends, .. } => friends.contains(&pair),
         };
         at_first
-            && !is_gone(&self.friends, pair)
-            && !is_gone(&self.lists, from)
+            && !self.is_gone(pair)
+            && !self.is_gone(Key::list(from))
             && !self.unlisted.contains(&to)
             && self.exists(from)
             && self.exists(to)
     }
-}
 
-/// The text is one that `update_friend` wrote.
-fn parse_tags<T: DeserializeOwned>(text: &str) -> BTreeMap<String, T> {
-    serde_json::from_str(text).unwrap_or_default()
-}
+    /// The users that are or were on the list of `from`, as far as they are known by name.
+    pub(crate) fn known_friends(&self, from: Key) -> &[Key] {
+        self.known.get(&from).map_or(&[], Vec::as_slice)
+    }
 
-fn is_gone(records: &HashMap<Key, Record>, key: Key) -> bool {
-    records.get(&key).is_some_and(|record| record.gone)
-}
+    /// In an open world, a friend is known by name once a call sets fields of it.
+    pub(crate) fn meet(&mut self, from: Key, item: &Item) {
+        if matches!(self.base, Base::Open { .. }) && !self.fields.contains_key(&item.key) {
+            self.known.entry(from).or_default().push(item.account.key);
+        }
+    }
 
-fn touches(records: &HashMap<Key, Record>, key: Key) -> ItemCounters {
-    records.get(&key).map_or_else(ItemCounters::default, |record| record.touches)
-}
+    pub(crate) fn leave_every_list(&mut self, user: Key) {
+        self.unlisted.insert(user);
+    }
 
-fn receive_all(records: &mut HashMap<Key, Record>, keys: impl IntoIterator<Item = Key>) {
-    for key in keys {
-        let touches = &mut records.entry(key).or_default().touches;
-        touches.received = touches.received.saturating_add(1);
+    /// Sets fields of an account or friend; the others keep their values.
+    pub(crate) fn set_fields<'f>(&mut self, key: Key, fields: impl Iterator<Item = &'f (String, FieldValue)>) {
+        let known = self.fields.get(&key).and_then(|text| serde_json::from_str(text).ok());
+        let mut all: BTreeMap<String, FieldValue> = known.unwrap_or_default();
+        all.extend(fields.cloned());
+        // Strings and numbers always serialize.
+        self.fields.insert(key, serde_json::to_string(&all).unwrap_or_default().into());
+    }
+
+    pub(crate) fn forget_fields(&mut self, key: Key) {
+        self.fields.remove(&key);
+    }
+
+    /// Creates the groups that the user does not have yet, unless the user would have more than `max`.
+    pub(crate) fn create_groups(&mut self, user: Key, named: &std::collections::HashSet<&str>, max: usize) -> bool {
+        if named.is_empty() {
+            return true;
+        }
+        let groups = self.groups.entry(user).or_default();
+        let new = named.iter().filter(|&&name| !groups.contains(name)).count();
+        if groups.len() + new > max {
+            return false;
+        }
+        groups.extend(named.iter().map(|&name| name.to_owned()));
+        true
+    }
+
+    fn is_gone(&self, key: Key) -> bool {
+        self.records.get(&key).is_some_and(|record| record.gone)
+    }
+
+    fn has_data_left(&self, key: Key) -> bool {
+        self.records.get(&key).is_some_and(|record| record.data_left)
+    }
+
+    fn counters(&self, key: Key) -> ItemCounters {
+        self.records.get(&key).map_or_else(ItemCounters::default, |record| record.counters)
     }
 }
-
-fn illegal_account() -> Refusal {
-    Refusal::with(ILLEGAL_ACCOUNT, "Err_SNS_Comm_Account_Illegal")
-}
-
-/// Writes the items one by one, in their order, and counts those written in full.
-fn each<T>(
-    items: &[T],
-    id: impl Fn(&T) -> &str,
-    fate: impl Fn(usize) -> Fate,
-    mut write: impl FnMut(&T, Extent) -> Result<(), Refusal>,
-) -> (Verdict, u64) {
-    let mut written = 0;
-    let results = items.iter().enumerate().map(|(index, item)| {
-        let done = match fate(index) {
-            Fate::Written => write(item, Extent::Full).inspect(|()| written += 1),
-            Fate::Spared(refusal) => Err(refusal),
-            // What can't be written at all is refused for that.
-            Fate::Half(refusal) => write(item, Extent::Half).and(Err(refusal)),
-        };
-        done.map_or_else(|refusal| Item::refused(id(item), refusal), |()| Item::ok(id(item)))
-    });
-    let results = results.collect();
-    (Verdict::Items(results), written)
-}
-
-#[cfg(test)]
-mod tests;

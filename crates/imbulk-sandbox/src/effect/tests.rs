@@ -1,35 +1,45 @@
 use super::*;
-use crate::command::Command;
-use serde_json::json;
+use crate::key::Key;
+use serde_json::{Value, json};
 
-fn order(command: Command, body: &Value) -> ParsedRequest {
-    ParsedRequest::read(command, body.to_string().as_bytes()).unwrap()
+/// A command with its body.
+struct Call {
+    command: Command,
+    request: ParsedRequest,
 }
 
-fn delete_friends(from: &str, to: &[&str], way: &str) -> ParsedRequest {
+fn call(command: Command, body: &Value) -> Call {
+    Call { command, request: ParsedRequest::read(command, body.to_string().as_bytes()).unwrap() }
+}
+
+fn delete_friends(from: &str, to: &[&str], way: &str) -> Call {
     let body = json!({"From_Account": from, "To_Account": to, "DeleteType": way});
-    order(Command::FriendDelete, &body)
+    call(Command::FriendDelete, &body)
 }
 
-fn update(from: &str, to: &str, tag: &str, value: &Value) -> ParsedRequest {
+fn update(from: &str, to: &str, tag: &str, value: &Value) -> Call {
     let item = json!({"To_Account": to, "SnsItem": [{"Tag": tag, "Value": value}]});
     let body = json!({"From_Account": from, "UpdateItem": [item]});
-    order(Command::FriendUpdate, &body)
+    call(Command::FriendUpdate, &body)
 }
 
-fn codes(world: &mut World, order: &ParsedRequest) -> Vec<u32> {
-    match world.apply(order, |_| Fate::Written).0 {
-        Verdict::Items(items) => items.iter().map(|item| item.code).collect(),
-        Verdict::Refused(refusal) => vec![refusal.code],
-        Verdict::Done => vec![0],
+fn written_by(world: &World, call: &Call) -> Vec<Key> {
+    (call.command.definition().written_accounts)(world, &call.request)
+}
+
+fn codes(world: &mut World, call: &Call) -> Vec<u32> {
+    match apply(world, call.command, &call.request, |_| ItemEffect::Written).0 {
+        MockAnswer::Items(items) => items.iter().map(|item| item.code).collect(),
+        MockAnswer::Refused(refusal) => vec![refusal.code],
+        MockAnswer::Done => vec![0],
     }
 }
 
 #[test]
 fn an_account_is_deleted_once_and_takes_its_friends_along() {
     let mut world = World::open();
-    let delete = order(Command::AccountDelete, &json!({"DeleteItem": [{"UserID": "a"}, {"UserID": "a"}]}));
-    world.receive(&delete);
+    let delete = call(Command::AccountDelete, &json!({"DeleteItem": [{"UserID": "a"}, {"UserID": "a"}]}));
+    world.receive(&delete.request);
     assert_eq!(codes(&mut world, &delete), [0, 70107]);
     assert!(!world.account_exists("a"));
     assert!(!world.is_friend("b", "a") && !world.is_friend("a", "b"));
@@ -57,10 +67,10 @@ fn a_one_way_delete_leaves_the_other_list_alone_and_a_two_way_one_does_not() {
 fn a_cleared_list_is_empty_and_both_ways_leaves_every_list() {
     let mut world = World::open();
     let clear = |way| json!({"From_Account": "a", "DeleteType": way});
-    let single = order(Command::FriendDeleteAll, &clear("Delete_Type_Single"));
+    let single = call(Command::FriendDeleteAll, &clear("Delete_Type_Single"));
     assert_eq!(codes(&mut world, &single), [0]);
     assert!(!world.is_friend("a", "b") && world.is_friend("b", "a"));
-    let both = order(Command::FriendDeleteAll, &clear("Delete_Type_Both"));
+    let both = call(Command::FriendDeleteAll, &clear("Delete_Type_Both"));
     assert_eq!(codes(&mut world, &both), [0]);
     assert!(!world.is_friend("b", "a") && world.is_friend("b", "c"));
     assert_eq!(world.list_counters("a").written, 2);
@@ -104,21 +114,21 @@ fn a_seeded_world_knows_only_what_it_was_given() {
     let mut world = World::seeded(["a", "b", "c"], [("a", "b"), ("a", "c"), ("b", "a")]);
     assert!(world.account_exists("a") && !world.account_exists("x"));
     assert!(world.is_friend("a", "b") && !world.is_friend("c", "a"));
-    let clear = order(Command::FriendDeleteAll, &json!({"From_Account": "a", "DeleteType": "Delete_Type_Both"}));
+    let clear = call(Command::FriendDeleteAll, &json!({"From_Account": "a", "DeleteType": "Delete_Type_Both"}));
     let accounts = |ids: &[&str]| ids.iter().map(|id| Key::account(id)).collect::<Vec<_>>();
-    assert_eq!(world.written_by(&clear), accounts(&["a", "b", "c"]));
+    assert_eq!(written_by(&world, &clear), accounts(&["a", "b", "c"]));
     codes(&mut world, &delete_friends("a", &["b"], "Delete_Type_Single"));
-    assert_eq!(world.written_by(&clear), accounts(&["a", "c"]));
+    assert_eq!(written_by(&world, &clear), accounts(&["a", "c"]));
 }
 
 #[test]
-fn an_order_writes_the_accounts_whose_lists_change() {
+fn an_call_writes_the_accounts_whose_lists_change() {
     let world = World::open();
     let accounts = |ids: &[&str]| ids.iter().map(|id| Key::account(id)).collect::<Vec<_>>();
     let single = delete_friends("a", &["b", "c"], "Delete_Type_Single");
-    assert_eq!(world.written_by(&single), accounts(&["a"]));
+    assert_eq!(written_by(&world, &single), accounts(&["a"]));
     let both = delete_friends("a", &["b", "c"], "Delete_Type_Both");
-    assert_eq!(world.written_by(&both), accounts(&["a", "b", "c"]));
+    assert_eq!(written_by(&world, &both), accounts(&["a", "b", "c"]));
 }
 
 #[test]
@@ -135,23 +145,23 @@ fn a_share_is_missing_and_always_the_same_one() {
 #[test]
 fn a_spared_item_is_refused_and_not_written() {
     let mut world = World::open();
-    let order = delete_friends("a", &["b", "c"], "Delete_Type_Single");
-    let fate = |index| if index == 0 { Fate::Spared(Refusal::new(30006)) } else { Fate::Written };
-    let (verdict, written) = world.apply(&order, fate);
+    let call = delete_friends("a", &["b", "c"], "Delete_Type_Single");
+    let fate = |index| if index == 0 { ItemEffect::Spared(Refusal::new(30006)) } else { ItemEffect::Written };
+    let (verdict, written) = apply(&mut world, call.command, &call.request, fate);
     assert_eq!(written, 1);
     assert!(world.is_friend("a", "b") && !world.is_friend("a", "c"));
-    let Verdict::Items(items) = verdict else { panic!("{verdict:?}") };
+    let MockAnswer::Items(items) = verdict else { panic!("{verdict:?}") };
     assert_eq!(items[0].code, 30006);
 }
 
-fn half(world: &mut World, order: &ParsedRequest) -> u64 {
-    world.apply(order, |_| Fate::Half(Refusal::new(70500))).1
+fn half(world: &mut World, call: &Call) -> u64 {
+    apply(world, call.command, &call.request, |_| ItemEffect::Half(Refusal::new(70500))).1
 }
 
 #[test]
 fn half_a_write_leaves_the_other_half_behind() {
     let mut world = World::open();
-    let account = order(Command::AccountDelete, &json!({"DeleteItem": [{"UserID": "a"}]}));
+    let account = call(Command::AccountDelete, &json!({"DeleteItem": [{"UserID": "a"}]}));
     assert_eq!(half(&mut world, &account), 0);
     assert!(!world.account_exists("a") && world.account_data_remains("a"));
     assert_eq!(codes(&mut world, &account), [70107]);
@@ -162,7 +172,7 @@ fn half_a_write_leaves_the_other_half_behind() {
     assert_eq!(codes(&mut world, &both), [31704], "whatever stands on the other list");
     assert!(world.is_friend("c", "b"));
 
-    let all = order(Command::FriendDeleteAll, &json!({"From_Account": "d", "DeleteType": "Delete_Type_Both"}));
+    let all = call(Command::FriendDeleteAll, &json!({"From_Account": "d", "DeleteType": "Delete_Type_Both"}));
     assert_eq!(half(&mut world, &all), 0);
     assert!(!world.is_friend("d", "e") && world.is_friend("e", "d") && world.list_remains("d"));
     assert_eq!(codes(&mut world, &all), [0]);

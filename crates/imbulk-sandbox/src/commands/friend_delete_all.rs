@@ -1,0 +1,69 @@
+//! Page `friend_delete_all`: the whole friend list of one user.
+
+use super::relation::{both_sides, from_account, invalid};
+use super::{AnswerForm, Definition};
+use crate::json::Json;
+use crate::key::Key;
+use crate::refusal::Refusal;
+use crate::request::{Item, ParsedRequest};
+use crate::world::{Extent, World};
+
+pub(super) const COMMAND: Definition = Definition {
+    path: "/v4/sns/friend_delete_all",
+    calls_per_second: 200,
+    parse,
+    written_accounts,
+    write,
+    answer: AnswerForm::Whole,
+    error_display: true,
+};
+
+fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
+    let from = from_account(fields)?;
+    let both_sides = both_sides(fields).ok_or_else(|| invalid("DeleteType"))?;
+    let list = Item { key: Key::list(from.key), ..Item::of_account(from.clone()) };
+    Ok(ParsedRequest { owner: Some(from), items: vec![list], both_sides })
+}
+
+/// Both ways these are the user and their present friends, in an open world only those whose fields were ever updated.
+fn written_accounts(world: &World, request: &ParsedRequest) -> Vec<Key> {
+    let of_user = |from: Key| {
+        let friends = world.known_friends(from).iter().filter(|_| request.both_sides);
+        let present = friends.copied().filter(move |to| world.lists_friend(from, *to));
+        std::iter::once(from).chain(present)
+    };
+    request.owner.iter().flat_map(|from| of_user(from.key)).collect()
+}
+
+/// Half way the list is empty only if the other lists were to follow; one-way nobody can say what is left.
+#[expect(clippy::unnecessary_wraps, reason = "every command has this signature")]
+fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent) -> Result<(), Refusal> {
+    let record = world.record(item.key);
+    if extent == Extent::Half {
+        record.data_left = true;
+        record.gone |= request.both_sides;
+        return Ok(());
+    }
+    record.data_left = false;
+    record.delete();
+    if request.both_sides {
+        world.leave_every_list(item.account.key);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::Command;
+    use crate::commands::testing::code;
+    use serde_json::json;
+
+    #[test]
+    fn it_takes_one_user() {
+        let of = |body| code(Command::FriendDeleteAll, &body);
+        assert_eq!(of(json!({"From_Account": "a"})), 0);
+        assert_eq!(of(json!({})), 30001);
+        assert_eq!(of(json!({"From_Account": ["a"]})), 60015);
+        assert_eq!(of(json!({"From_Account": "a", "DeleteType": "x"})), 30001);
+    }
+}

@@ -1,0 +1,155 @@
+//! Page `friend_update`: fields of up to 1000 friends of one user.
+
+use std::collections::HashSet;
+
+use super::relation::{Body, MAX_FRIENDS, from_account, illegal_account, invalid};
+use super::{AnswerForm, Definition};
+use crate::answer::{MockItem, json, some_ids};
+use crate::json::Json;
+use crate::refusal::Refusal;
+use crate::request::{Account, FieldValue, Item, ParsedRequest, TagFault, account, array, tags, text};
+use crate::world::{Extent, World};
+
+/// Bytes of a remark, a group's name and a custom value (relationship chain management).
+const MAX_REMARK: usize = 96;
+const MAX_GROUP: usize = 30;
+const MAX_CUSTOM: usize = 500;
+/// Letters after `Tag_SNS_Custom_`.
+const MAX_CUSTOM_NAME: usize = 8;
+/// Groups of one user (limits of the service).
+const MAX_GROUPS: usize = 32;
+
+pub(super) const COMMAND: Definition = Definition {
+    path: "/v4/sns/friend_update",
+    calls_per_second: 200,
+    parse,
+    written_accounts: |_, request| request.owner.iter().map(|from| from.key).collect(),
+    write,
+    answer: AnswerForm::Items(answer),
+    error_display: true,
+};
+
+fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
+    let from = from_account(fields)?;
+    let items = array(fields, "UpdateItem").ok_or_else(|| invalid("UpdateItem"))?;
+    if items.is_empty() || items.len() > MAX_FRIENDS {
+        return Err(invalid("UpdateItem"));
+    }
+    let items = items.iter().map(|item| update(&from, item)).collect::<Result<_, _>>()?;
+    Ok(ParsedRequest { owner: Some(from), items, both_sides: false })
+}
+
+fn update(from: &Account, item: &Json<'_>) -> Result<Item, Refusal> {
+    let to = account(item.get("To_Account"), || invalid("To_Account"))?;
+    let fields = tags(item, "SnsItem", value, invalid)?;
+    Ok(Item { fields, ..Item::of_friend(from, to) })
+}
+
+/// Remark, groups and custom fields only, each with its type and size.
+fn value(tag: &str, value: &Json<'_>) -> Result<FieldValue, TagFault> {
+    let value = match tag {
+        "Tag_SNS_IM_Remark" => text(value, 0, MAX_REMARK).map(FieldValue::Text),
+        "Tag_SNS_IM_Group" => groups(value).map(FieldValue::List),
+        custom if is_custom(custom) => match value {
+            Json::Number(number) => Some(FieldValue::Number(*number)),
+            other => text(other, 0, MAX_CUSTOM).map(FieldValue::Text),
+        },
+        _ => return Err(TagFault::Unknown),
+    };
+    value.ok_or(TagFault::WrongValue)
+}
+
+fn groups(value: &Json<'_>) -> Option<Vec<String>> {
+    value.as_list()?.iter().map(|name| text(name, 1, MAX_GROUP)).collect()
+}
+
+fn is_custom(tag: &str) -> bool {
+    tag.strip_prefix("Tag_SNS_Custom_").is_some_and(|name| {
+        (1..=MAX_CUSTOM_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+    })
+}
+
+/// The new value of a field replaces the old one. A group that the user does not have yet is created; an update that would
+/// create a 33rd changes nothing. Half way the first field alone is written.
+fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent) -> Result<(), Refusal> {
+    if !item.account.is_legal() {
+        return Err(illegal_account());
+    }
+    let Some(from) = &request.owner else { return Err(invalid("From_Account")) };
+    if !world.lists_friend(from.key, item.account.key) {
+        return Err(Refusal::with(30001, "Err_SNS_FriendUpdate_Not_Friend"));
+    }
+    let named: HashSet<&str> = item.fields.iter().flat_map(|(_, value)| value.list()).map(String::as_str).collect();
+    if !world.create_groups(from.key, &named, MAX_GROUPS) {
+        return Err(Refusal::new(30011));
+    }
+    world.meet(from.key, item);
+    let written = if extent == Extent::Full { item.fields.len() } else { 1 };
+    world.set_fields(item.key, item.fields.iter().take(written));
+    let record = world.record(item.key);
+    record.data_left = extent == Extent::Half;
+    if extent == Extent::Full {
+        record.write();
+    }
+    Ok(())
+}
+
+/// `Fail_Account` is there only if at least one item failed.
+fn answer(items: &[MockItem]) -> Vec<u8> {
+    let failed = some_ids(items, |item| item.is_failed(item.code != 0));
+    json(&Body::new(items, failed, some_ids(items, |item| item.is_invalid(false)), ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::Command;
+    use crate::commands::testing::{self, code, ids};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn it_takes_three_kinds_of_tags_each_with_its_size() {
+        let of = |tag: &str, value: Value| {
+            let item = json!({"To_Account": "b", "SnsItem": [{"Tag": tag, "Value": value}]});
+            code(Command::FriendUpdate, &json!({"From_Account": "a", "UpdateItem": [item]}))
+        };
+        assert_eq!(of("Tag_SNS_IM_Remark", json!("r".repeat(96))), 0);
+        assert_eq!(of("Tag_SNS_IM_Remark", json!("")), 0);
+        assert_eq!(of("Tag_SNS_IM_Remark", json!("r".repeat(97))), 30001);
+        assert_eq!(of("Tag_SNS_IM_Remark", json!(["r"])), 30001);
+        assert_eq!(of("Tag_SNS_IM_Group", json!(["g".repeat(30)])), 0);
+        assert_eq!(of("Tag_SNS_IM_Group", json!(["g".repeat(31)])), 30001);
+        assert_eq!(of("Tag_SNS_IM_Group", json!([""])), 30001);
+        assert_eq!(of("Tag_SNS_IM_Group", json!("g")), 30001);
+        assert_eq!(of("Tag_SNS_Custom_Test", json!("x".repeat(500))), 0);
+        assert_eq!(of("Tag_SNS_Custom_Test", json!(7)), 0);
+        assert_eq!(of("Tag_SNS_Custom_Test", json!("x".repeat(501))), 30001);
+        assert_eq!(of("Tag_SNS_Custom_Test", json!(1.5)), 30001);
+        assert_eq!(of("Tag_SNS_Custom_", json!("x")), 30001);
+        assert_eq!(of("Tag_SNS_Custom_Ninechars", json!("x")), 30001);
+        assert_eq!(of("Tag_SNS_IM_AddTime", json!(7)), 30001);
+    }
+
+    #[test]
+    fn it_takes_up_to_1000_friends_with_at_least_one_tag() {
+        let of = |items: Vec<Value>| code(Command::FriendUpdate, &json!({"From_Account": "a", "UpdateItem": items}));
+        let item = |id: &str| json!({"To_Account": id, "SnsItem": [{"Tag": "Tag_SNS_IM_Remark", "Value": "r"}]});
+        let items = |count| ids(count).iter().map(|id| item(id)).collect();
+        assert_eq!(of(items(1000)), 0);
+        assert_eq!(of(items(1001)), 30001);
+        assert_eq!(of(items(0)), 30001);
+        assert_eq!(of(vec![json!({"To_Account": "b", "SnsItem": []})]), 30001);
+        assert_eq!(of(vec![json!({"To_Account": "b"})]), 30001);
+        assert_eq!(of(vec![json!({"SnsItem": []})]), 30001);
+    }
+
+    #[test]
+    fn it_answers_like_its_page() {
+        let items = [MockItem::ok("id1"), MockItem::refused("id2", Refusal::new(30011))];
+        assert_eq!(
+            testing::answer(Command::FriendUpdate, &items),
+            r#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""},{"To_Account":"id2","ResultCode":30011,"ResultInfo":"Err_SNS_FriendUpdate_Group_Num_Exceed_Threshold"}],"Fail_Account":["id2"],"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}"#
+        );
+        assert!(!testing::answer(Command::FriendUpdate, &[MockItem::ok("id1")]).contains("Fail_Account"));
+    }
+}

@@ -1,0 +1,89 @@
+//! What the commands on friendships have in common.
+
+use serde::Serialize;
+
+use crate::answer::MockItem;
+use crate::json::Json;
+use crate::refusal::Refusal;
+use crate::request::{Account, account};
+
+/// The maximum number of items in one call (pages `friend_delete` and `friend_update`).
+pub(super) const MAX_FRIENDS: usize = 1000;
+/// The item code of an id that is not legal. `friend_delete` lists such an item in `Invalid_Account`.
+pub(super) const ILLEGAL_ACCOUNT: u32 = 30003;
+
+pub(super) fn from_account(fields: &Json<'_>) -> Result<Account, Refusal> {
+    let from = account(fields.get("From_Account"), || invalid("From_Account"))?;
+    if from.is_legal() { Ok(from) } else { Err(illegal_account()) }
+}
+
+pub(super) fn invalid(field: &str) -> Refusal {
+    Refusal::with(30001, format!("invalid parameter: {field}"))
+}
+
+pub(super) fn illegal_account() -> Refusal {
+    Refusal::with(ILLEGAL_ACCOUNT, "Err_SNS_Comm_Account_Illegal")
+}
+
+/// Whether both sides of friendships are deleted. Without a `DeleteType` one side is: the page of `friend_delete_all`
+/// says so, and that of `friend_delete` says nothing.
+pub(super) fn both_sides(fields: &Json<'_>) -> Option<bool> {
+    match fields.get("DeleteType") {
+        None => Some(false),
+        Some(given) => match given.as_text()? {
+            "Delete_Type_Single" => Some(false),
+            "Delete_Type_Both" => Some(true),
+            _ => None,
+        },
+    }
+}
+
+/// An answer that lists friends.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Body<'a> {
+    result_item: Vec<ResultItem<'a>>,
+    #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
+    fail_account: Option<Vec<&'a str>>,
+    #[serde(rename = "Invalid_Account", skip_serializing_if = "Option::is_none")]
+    invalid_account: Option<Vec<&'a str>>,
+    action_status: &'static str,
+    error_code: u32,
+    error_info: &'static str,
+    error_display: &'static str,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn new(
+        items: &'a [MockItem],
+        fail_account: Option<Vec<&'a str>>,
+        invalid_account: Option<Vec<&'a str>>,
+        error_info: &'static str,
+    ) -> Self {
+        Self {
+            result_item: items.iter().filter(|item| item.has_result()).map(ResultItem::from).collect(),
+            fail_account,
+            invalid_account,
+            action_status: "OK",
+            error_code: 0,
+            error_info,
+            error_display: "",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ResultItem<'a> {
+    #[serde(rename = "To_Account")]
+    to_account: &'a str,
+    #[serde(rename = "ResultCode")]
+    result_code: u32,
+    #[serde(rename = "ResultInfo")]
+    result_info: &'a str,
+}
+
+impl<'a> From<&'a MockItem> for ResultItem<'a> {
+    fn from(item: &'a MockItem) -> Self {
+        Self { to_account: &item.id, result_code: item.code, result_info: &item.info }
+    }
+}
