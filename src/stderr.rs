@@ -1,8 +1,8 @@
-//! What is said to people beside the data: on standard error, by a thread of its own.
+//! Messages for people, which a thread writes to standard error.
 //!
-//! Standard error may be a pipe without a reader, a terminal after Ctrl-S, a file on a full disk, or closed. None of these
-//! may hold up or end a run: what became of its rows is in the queue. So lines go through a queue of limited length;
-//! what does not fit or cannot be written is dropped, and counted.
+//! Standard error may be a pipe without a reader, a stopped terminal, a file on a full disk, or closed. None of these may
+//! delay or end a run, whose outcomes are in its queue. Lines therefore wait in a list of limited length. A line that does
+//! not fit or cannot be written is dropped and counted.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -37,7 +37,7 @@ pub fn tell(text: impl Display) {
     STDERR.push(format!("{text}\n").into_bytes(), MAX_LINES);
 }
 
-/// Waits until all that was told is written, so that what goes to standard output comes after it; not for a blocked reader.
+/// Waits until all messages are written, so that standard output follows them. It does not wait for a blocked reader.
 pub fn drain() {
     STDERR.drain();
 }
@@ -272,7 +272,7 @@ mod tests {
         let too_many = (MAX_LINES + 100 - MAX_LOG_LINES) as u64;
         assert!((too_many - 1..=too_many).contains(&dropped), "{dropped} of {too_many}");
         lines.push(b"an error".to_vec(), MAX_LINES);
-        assert_eq!(lines.dropped(), dropped, "there is room for messages beyond the log");
+        assert_eq!(lines.dropped(), dropped, "messages still fit beyond the log");
         lines.drain();
         for _ in 0..=MAX_LINES {
             allow.send(Ok(())).unwrap();

@@ -100,11 +100,11 @@ impl Error {
 
     /// Prints the error to standard error.
     pub fn print(self) {
-        let room =
+        let space =
             self.disk().and_then(|path| Some(format!("{} are free at {}", queue::free_bytes(path)?, path.display())));
         self.tell();
-        if let Some(room) = room {
-            tell(room);
+        if let Some(space) = space {
+            tell(space);
         }
     }
 

@@ -147,7 +147,7 @@ pub struct Guard {
     pub max_rejected: Option<f64>,
     /// The share of `already_done` items (above 0, at most 1) at which the run halts.
     pub max_already_done: Option<f64>,
-    /// Items of the canary, which must have outcomes before the rest is sent. 0: no canary. None: it depends on the target.
+    /// Items of the canary, which must have outcomes before the rest is sent; 0: no canary; none: the target decides.
     pub canary: Option<u64>,
     /// The minimum age of a planned run before it is sent.
     pub hold: Option<Duration>,

@@ -61,8 +61,8 @@ impl EndedBy {
         }
     }
 
-    /// Whether a person has to decide before the run continues with rows that the input no longer has. A person ended it
-    /// on purpose, or a guard ended it because something looked wrong.
+    /// Whether a person has to decide before the run continues with rows that the input no longer has: a person ended
+    /// it on purpose, or a guard ended it because something looked wrong.
     pub const fn needs_decision(self) -> bool {
         match self {
             Self::Kill
@@ -297,7 +297,9 @@ mod tests {
     #[case::this_input_is_finished(&[run(RunProgress::Finished)], RunChoice::Nothing(0))]
     #[case::another_input_is_finished(&[of_other_input(RunProgress::Finished)], NEW)]
     #[case::finished_before_but_not_last(&[run(RunProgress::Finished), of_other_input(RunProgress::Finished)], NEW)]
-    #[case::finished_and_an_again_was_declined(&[run(RunProgress::Finished), run(RunProgress::Planned)], RunChoice::Nothing(0))]
+    #[case::finished_and_an_again_was_declined(
+        &[run(RunProgress::Finished), run(RunProgress::Planned)], RunChoice::Nothing(0)
+    )]
     #[case::finished_and_another_input_was_planned(
         &[run(RunProgress::Finished), of_other_input(RunProgress::Planned)], RunChoice::Nothing(0)
     )]
@@ -369,7 +371,8 @@ mod tests {
     #[case::two_of_this_input(&[run(RunProgress::Planned), run(RunProgress::Planned)], &[0])]
     #[case::of_the_input_that_is_being_finished(&[run(unfinished(EndedBy::Kill)), run(RunProgress::Planned)], &[1])]
     #[case::of_what_follows_an_older_run(
-        &[of_other_input(unfinished(EndedBy::Kill)), run(RunProgress::Planned), of_other_input(RunProgress::Planned)], &[2]
+        &[of_other_input(unfinished(EndedBy::Kill)), run(RunProgress::Planned), of_other_input(RunProgress::Planned)],
+        &[2]
     )]
     #[case::of_a_finished_input(&[run(RunProgress::Finished), run(RunProgress::Planned)], &[1])]
     #[case::while_a_decision_is_due(

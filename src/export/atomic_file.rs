@@ -1,4 +1,4 @@
-//! A file that is there as a whole or not at all.
+//! Writes a file as a whole or not at all.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -8,11 +8,11 @@ use super::ExportError;
 use crate::fail_point::{self, FailPoint};
 use crate::queue::folder_of;
 
-/// Makes a file of what `fill` writes: nobody sees it half written, a crash leaves the old one. It is the user's
-/// alone (mode 0600), as it lists accounts.
+/// Makes a file of the bytes that `fill` writes. It appears as a whole, and a crash leaves the old file. Only the user
+/// can read it (mode 0600), because it lists accounts.
 ///
 /// # Errors
-/// Those of `fill`, and where the file can't be made; then what was there before is still there.
+/// Those of `fill`, and where the file can't be made. The old file then remains.
 pub async fn atomic_file<T>(
     path: &Path,
     fill: impl AsyncFnOnce(&mut BufWriter<File>) -> Result<T, ExportError>,
@@ -36,7 +36,7 @@ pub async fn atomic_file<T>(
     Ok(filled)
 }
 
-/// Where the file is to stand: links are followed, and anything but a file (a device, a pipe, a folder) is left alone.
+/// The path of the file, with links followed. A device, a pipe or a folder is refused.
 fn target(path: &Path) -> Result<PathBuf, ExportError> {
     let Ok(found) = path.canonicalize() else {
         return Ok(path.to_owned());

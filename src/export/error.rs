@@ -15,13 +15,13 @@ pub enum ExportError {
     /// The queue can't be read.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// Where the results go takes no more.
+    /// The results can't be written.
     #[error("cannot write the results: {0}")]
     Output(#[source] std::io::Error),
-    /// The records between the two passes can't be kept.
+    /// Temporary data can't be written or read.
     #[error("cannot keep temporary data in {folder}: {source}")]
     Temporary {
-        /// Where they were to be kept.
+        /// Its folder.
         folder: PathBuf,
         /// Why not.
         source: std::io::Error,
@@ -34,7 +34,7 @@ pub enum ExportError {
         /// Why not.
         source: std::io::Error,
     },
-    /// Something other than a file is there.
+    /// The path is a device, a pipe or a folder.
     #[error("cannot write {0}: it exists and is not a regular file")]
     NotAFile(PathBuf),
     /// The program itself uses the file.
@@ -45,7 +45,7 @@ pub enum ExportError {
         /// What it is used for.
         what: String,
     },
-    /// A row is in no request and is not set aside either.
+    /// A row is neither in a request nor skipped.
     #[error("row {row} ({source_line}) has no outcome in the queue")]
     Missing {
         /// The row.
@@ -61,7 +61,7 @@ pub enum ExportError {
         /// Its file and line.
         source_line: String,
     },
-    /// A request names a row that the input has not.
+    /// A request names a row that is not in the input.
     #[error("request {request} names row {row}, but the input has {rows} rows")]
     Stray {
         /// The request.
@@ -74,7 +74,7 @@ pub enum ExportError {
 }
 
 impl ExportError {
-    /// What stands on the disk that failed, if one did.
+    /// The file or folder on the disk that failed, if a disk failed.
     pub fn disk(&self) -> Option<&Path> {
         match self {
             Self::Queue(error) => error.disk(),

@@ -81,7 +81,7 @@ impl Layout {
 }
 
 impl<'a> RowWriter<'a> {
-    /// A writer with room for `bytes` bytes; it grows if they are not enough.
+    /// A writer with a buffer of `bytes` bytes, which grows if they are not enough.
     pub(super) fn new(layout: &'a Layout, bytes: usize) -> Self {
         let out = Vec::with_capacity(bytes);
         let out = match layout.format {

@@ -1,9 +1,9 @@
 //! Exports the results of a run: one result row per input row, in input order, usable as input again.
 //!
-//! The queue stores requests by account, and results are wanted by row. One pass over the requests therefore distributes
-//! their rows to ranges of rows (`spill`). One pass over the ranges sorts each of them and adds what the queue stores by
-//! row: exceptions, skipped rows, and line numbers. Everything is read in one transaction, because rows move between
-//! requests while a run is sent. Memory holds a few ranges of rows and the buffers of the spill.
+//! The queue stores requests by account, and results are wanted by row. One pass over the requests therefore
+//! distributes their rows to ranges of rows (`spill`). One pass over the ranges sorts each of them and adds what the
+//! queue stores by row: exceptions, skipped rows, and line numbers. Everything is read in one transaction, because rows
+//! move between requests while a run is sent. Memory holds a few ranges of rows and the buffers of the spill.
 
 mod atomic_file;
 mod error;

@@ -1,7 +1,7 @@
 //! Passes results to a reader that may be slow, or stop reading (`| less`).
 //!
-//! Results are read from the queue in one transaction, and while it is open SQLite's log grows. The export therefore never
-//! waits for the reader of the results: bytes that do not fit in memory wait in an unlinked file.
+//! Results are read from the queue in one transaction, and while it is open SQLite's log grows. The export therefore
+//! never waits for the reader of the results: bytes that do not fit in memory wait in an unlinked file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes nothing before it is told to, and gives all back in the end.
+    /// A reader that reads only after a start signal, and returns everything in the end.
     struct Reader {
         start: Receiver<()>,
         taken: Arc<Mutex<Vec<u8>>>,

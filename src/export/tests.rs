@@ -170,7 +170,7 @@ async fn an_unreadable_range_is_reported_after_the_rows_before_it() {
 async fn rows_that_exceed_the_memory_of_the_spill_are_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let rows = 4_000_u64;
-    // Ranges so many that each keeps the least before it writes.
+    // With this number of ranges, each has the smallest buffer.
     let mut spill = Spill::new(folder.path(), rows * 2_000, 1_000);
     let tags = "x".repeat(200);
     for row in 0..rows {

@@ -1,4 +1,4 @@
-//! Files that nothing may be written over: those that the program itself uses, whatever name leads to them.
+//! Files that an export must not overwrite: those that imbulk uses, under any of their names.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::ExportError;
 use crate::queue::{Reader, resolve};
 
-/// What SQLite keeps beside a database, and the lock of earlier versions of imbulk.
+/// Files of SQLite beside a database, and the lock of earlier versions of imbulk.
 const BESIDE: [(&str, &str); 4] = [
     ("-wal", "the log of the queue"),
     ("-shm", "an index of the queue"),
@@ -16,7 +16,7 @@ const BESIDE: [(&str, &str); 4] = [
     (".lock", "a lock of the queue"),
 ];
 
-/// How files begin that imbulk writes for itself.
+/// The first bytes of files that imbulk writes for itself.
 const BEGINNINGS: [(&[u8], &str); 5] = [
     (b"SQLite format 3\0", "a database, such as a queue"),
     (&[0x37, 0x7F, 0x06, 0x82], "the log of a database"),
@@ -25,7 +25,8 @@ const BEGINNINGS: [(&[u8], &str); 5] = [
     (b"imbulk slots", "a ledger of calls"),
 ];
 
-/// Refuses an output that is the queue or a file beside it, a ledger, or an input, a job file or a protected list of a run.
+/// Refuses an output that is a file of the queue, a ledger, the secret key, or an input, job file or protected list of a
+/// run.
 pub async fn refuse_used_file(output: &Path, reader: &Reader, key: Option<&Path>) -> Result<(), ExportError> {
     let target = resolve(output);
     let what = match key.filter(|key| is_same(&target, key)) {
@@ -61,7 +62,7 @@ async fn file_of_a_run(target: &Path, reader: &Reader) -> Result<Option<String>,
     Ok(None)
 }
 
-/// Of another queue, or of an app: told by how it begins, or by its name.
+/// A file of another queue, or a ledger, recognised by its first bytes or by its name.
 fn own_file(target: &Path) -> Option<&'static str> {
     let begins = beginning(target);
     if let Some((_, what)) = BEGINNINGS.iter().find(|(beginning, _)| begins.starts_with(beginning)) {
@@ -78,7 +79,7 @@ fn own_file(target: &Path) -> Option<&'static str> {
 
 fn beginning(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A pipe would wait for its writer; what cannot be read is told when it is to be written.
+    // Reading a pipe would wait for its writer. An unreadable file is reported when it is written.
     if path.is_file()
         && let Ok(file) = File::open(path)
     {
@@ -87,7 +88,7 @@ fn beginning(path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// One file, whatever its names are; where one of them is still to be made, one name.
+/// Whether two paths are the same file; if one does not exist yet, whether they are the same path.
 fn is_same(one: &Path, other: &Path) -> bool {
     match (std::fs::metadata(one), std::fs::metadata(other)) {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),

@@ -142,7 +142,10 @@ mod tests {
     proptest! {
         #[test]
         fn rows_are_received_unchanged_and_in_order(
-            rows in prop::collection::vec((any::<u64>(), prop::option::of("\\PC{0,40}"), "\\PC{0,40}", any::<String>(), any::<bool>()), 0..40),
+            rows in prop::collection::vec(
+                (any::<u64>(), prop::option::of("\\PC{0,40}"), "\\PC{0,40}", any::<String>(), any::<bool>()),
+                0..40,
+            ),
         ) {
             let (to, batches) = sync_channel(rows.len() + 1);
             let mut gathering = Batches::new(7, &to);

@@ -1,8 +1,8 @@
 //! Loads an input: rows become requests, which the queue stores as a planned run.
 //!
-//! Three threads form a pipeline. The first reads and checks rows (`read_sources`). The second numbers them, groups them
-//! by account and packs them into requests (`read`). The third one stores these (`store`). Short bounded channels connect
-//! them, so that memory stays bounded and two processors are busy nearly all the time.
+//! Three threads form a pipeline. The first reads and checks rows (`read_sources`). The second numbers them, groups
+//! them by account and packs them into requests (`read`). The third one stores these (`store`). Bounded channels
+//! connect them, so that memory stays bounded and two processors are busy nearly all the time.
 
 mod batches;
 

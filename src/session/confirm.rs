@@ -20,7 +20,9 @@ pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals)
     let typed = tokio::select! {
         biased;
         signal = signals.next() => return Err(SessionError::Interrupted(signal)),
-        typed = tokio::task::spawn_blocking(read_line) => typed.map_err(|error| SessionError::io("the terminal")(error.into()))?,
+        typed = tokio::task::spawn_blocking(read_line) => {
+            typed.map_err(|error| SessionError::io("the terminal")(error.into()))?
+        }
     };
     let typed = typed.map_err(SessionError::io("cannot ask for the SDKAppID"))?;
     if typed.trim() == sdkappid.to_string() {

@@ -78,8 +78,8 @@ pub enum SessionError {
     },
     /// A job says something else than when its unfinished run was loaded.
     #[error(
-        "{job}: nothing is sent: run {run} is unfinished, and the job's operation, options, columns or encoding changed \
-         since"
+        "{job}: nothing is sent: run {run} is unfinished, and the job's operation, options, columns or encoding \
+         changed since"
     )]
     Redefined {
         /// The job.
@@ -129,15 +129,16 @@ impl Hint for SessionError {
             Self::Usage(message) | Self::Guard(message) => return message.hint(),
             Self::NeedsDecision { run, .. } => {
                 let hint = format!(
-                    "`imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the current input"
+                    "`imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the \
+                     current input"
                 );
                 return Some(hint.into());
             }
             Self::OtherPlan { .. } => "`imbulk plan` shows what would be sent, and its id",
             Self::Hold { .. } => "run it again then; the input must not change",
             Self::Redefined { .. } => {
-                "change the job back, or --resume finishes the run as it was loaded, or --again gives it up and sends the \
-                 current input"
+                "change the job back, or --resume finishes the run as it was loaded, or --again gives it up and sends \
+                 the current input"
             }
             Self::Load(error) => return error.hint(),
             Self::Queue(error) => return error.hint(),

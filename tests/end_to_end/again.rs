@@ -26,7 +26,7 @@ fn job() -> JobFile {
 }
 
 #[test]
-fn the_same_input_again_is_said_to_be_finished_and_sends_nothing_unless_again_is_said() {
+fn a_finished_input_is_not_sent_again_without_again() {
     let asked = plain(Command::AccountDelete, 300);
     let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on_a_bench();
     bench.run(&job).expect(0);
@@ -69,7 +69,7 @@ fn runs_of(bench: &Bench) -> Vec<String> {
 }
 
 #[test]
-fn an_unfinished_run_is_not_finished_by_another_definition() {
+fn an_unfinished_run_is_not_continued_with_another_definition() {
     let (bench, _) = interrupted(&plain(Command::FriendDeleteAll, 150));
     let calls = bench.report().calls;
     let job = job().both().write(&bench);
@@ -153,7 +153,7 @@ fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
 }
 
 #[test]
-fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
+fn results_are_valid_input_and_are_filtered_by_outcome() {
     let bench = Bench::new();
     let asked = plain(Command::FriendUpdate, 300);
     bench.faults(&["friend_update:item=30011:0.2"]);
@@ -189,7 +189,7 @@ fn results_are_input_again_and_can_be_had_by_outcome_and_as_jsonl() {
 }
 
 #[test]
-fn an_unfinished_run_is_given_up_only_once_another_one_begins() {
+fn an_unfinished_run_is_superseded_only_once_another_one_begins() {
     let rows = plain(Command::FriendDeleteAll, 150);
     let (bench, job) = interrupted(&rows);
     std::fs::remove_file(bench.path("job.csv")).unwrap();
@@ -210,7 +210,7 @@ fn an_unfinished_run_is_given_up_only_once_another_one_begins() {
 }
 
 #[test]
-fn what_went_to_a_stand_in_on_this_machine_does_not_count_as_done_for_the_app() {
+fn runs_against_a_server_on_this_machine_do_not_count_as_done_for_the_app() {
     let mut bench = Bench::new();
     let asked = plain(Command::AccountDelete, 20);
     let job = JobFile::new("job", Command::AccountDelete).rows(&asked).with("guard", "protected", "[]").write(&bench);

@@ -136,20 +136,20 @@ fn scenes() -> Vec<Scene> {
 fn every_scripted_answer_makes_the_outcome_that_it_proves() {
     for scene in scenes() {
         let Scene { operation, both, accounts, answers, exit, rows } = scene;
-        let told = format!("{operation:?} {both} {answers:?}");
+        let case = format!("{operation:?} {both} {answers:?}");
         let job = JobFile::new("job", operation).with("retry", "max_attempts", 3);
         let played = Played::with(job, operation, both, accounts, answers);
-        assert_eq!(played.run(exit), rows, "{told}");
+        assert_eq!(played.run(exit), rows, "{case}");
         for row in played.rows() {
             let plain = matches!(row.outcome.as_str(), "succeeded" | "pending") && row.code.is_none();
             let says_nothing = row.reason.is_empty() || row.reason.starts_with("before: ");
-            assert_eq!(says_nothing, plain, "{told}: {row:?}");
+            assert_eq!(says_nothing, plain, "{case}: {row:?}");
         }
     }
 }
 
 #[test]
-fn codes_that_an_item_met_are_read_of_a_success_too() {
+fn codes_that_an_item_met_are_shown_for_a_success_too() {
     let answers = vec![no(30006), items(0, &[("ann", 31705)]), items(0, &[("ann", 0)])];
     let job = JobFile::new("job", Command::FriendDelete).with("retry", "max_attempts", 5);
     let played = Played::with(job, Command::FriendDelete, false, &["ann"], answers);

@@ -98,7 +98,7 @@ fn being_throttled_costs_no_attempt_and_no_row() {
 }
 
 #[test]
-fn a_call_without_an_answer_is_asked_again_and_what_it_did_counts_as_done() {
+fn a_call_without_a_response_is_repeated_and_its_effect_counts_as_succeeded() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 500);
     bench.faults(&["any:silence-after:#2", "any:silence-before:#4"]);
@@ -111,7 +111,7 @@ fn a_call_without_an_answer_is_asked_again_and_what_it_did_counts_as_done() {
 }
 
 #[test]
-fn what_is_never_answered_is_in_doubt_and_can_be_asked_again() {
+fn an_item_without_any_response_is_in_doubt_and_can_be_sent_again() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
     bench.faults(&["any:garbage:#1"]);
@@ -130,7 +130,7 @@ fn what_is_never_answered_is_in_doubt_and_can_be_asked_again() {
 }
 
 #[test]
-fn a_batch_that_is_refused_for_one_id_is_parted_until_that_id_fails_alone() {
+fn a_batch_that_is_refused_for_one_id_is_split_until_that_id_fails_alone() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 250);
     bench.faults(&["account_delete:poison=70402/user_00123:1", "account_delete:poison=30001/user_00001:1"]);
@@ -145,7 +145,7 @@ fn a_batch_that_is_refused_for_one_id_is_parted_until_that_id_fails_alone() {
 }
 
 #[test]
-fn a_code_that_nobody_knows_fails_its_items_and_is_no_success() {
+fn an_unknown_code_fails_its_items() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
     bench.faults(&["account_delete:item=12345:#2"]);
@@ -158,7 +158,7 @@ fn a_code_that_nobody_knows_fails_its_items_and_is_no_success() {
 }
 
 #[test]
-fn attempts_end_and_the_row_fails_with_the_last_code() {
+fn after_the_last_attempt_the_row_fails_with_the_last_code() {
     let bench = Bench::new();
     // So few that the retry budget allows all repetitions. More would open the circuit breaker.
     let asked = plain(Command::FriendDeleteAll, 12);

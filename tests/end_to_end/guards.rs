@@ -74,7 +74,7 @@ fn an_input_without_rows_has_no_rejected_ones() {
 }
 
 #[test]
-fn a_canary_that_fails_halts_the_run_after_its_own_calls_and_is_judged_again_the_next_time() {
+fn a_canary_that_fails_halts_the_run_after_its_own_calls_and_is_checked_again_the_next_time() {
     let asked = plain(DELETE, 2000);
     let bench = bench(&asked);
     bench.faults(&["account_delete:item=70402:1"]);
@@ -127,7 +127,7 @@ fn a_run_halts_once_too_much_was_already_done() {
 }
 
 #[test]
-fn the_canary_looks_at_what_was_already_done_as_well() {
+fn the_canary_checks_items_that_were_already_done_as_well() {
     let bench = bench_with(&plain(DELETE, 3000), of_another_app());
     let job = delete().with("guard", "max_already_done", 0.5).with("guard", "canary", 100);
     bench

@@ -64,7 +64,7 @@ fn a_page_of_a_gateway_instead_of_the_api_halts() {
 }
 
 #[test]
-fn more_items_than_max_items_are_not_sent_until_the_guard_says_otherwise() {
+fn more_items_than_max_items_are_not_sent_until_the_guard_is_raised() {
     let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
     bench.write("job.csv", csv(Command::AccountDelete, &asked));
@@ -77,7 +77,7 @@ fn more_items_than_max_items_are_not_sent_until_the_guard_says_otherwise() {
 }
 
 #[test]
-fn a_night_many_times_the_usual_is_not_sent() {
+fn an_input_many_times_the_usual_size_is_not_sent() {
     let asked = plain(Command::AccountDelete, 2000);
     let (bench, job) = JobFile::new("job", Command::AccountDelete).with("guard", "max_change", "3.0").on_a_bench();
     for night in 0..3 {
@@ -108,7 +108,7 @@ fn the_fuse_halts_a_run_in_which_too_much_fails() {
 }
 
 #[test]
-fn at_the_time_of_until_it_drains_and_goes_on_the_next_time() {
+fn at_the_time_of_until_the_session_drains_and_the_next_one_continues() {
     let mut bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 400);
     let job = JobFile::new("job", Command::FriendDeleteAll)
@@ -137,7 +137,7 @@ pub(crate) fn zone_in_which_it_is(seconds: i64) -> String {
 }
 
 #[test]
-fn a_usersig_that_is_refused_once_is_made_anew() {
+fn a_usersig_that_is_refused_once_is_renewed() {
     let bench = Bench::new();
     let (job, asked) = one_by_one(&bench, Command::AccountDelete, 500);
     bench.faults(&["any:code=70001:#3"]);
@@ -149,12 +149,12 @@ fn a_usersig_that_is_refused_once_is_made_anew() {
 }
 
 #[test]
-fn a_usersig_that_is_refused_for_ever_halts() {
+fn a_usersig_that_is_always_refused_halts() {
     halted_by(Command::AccountDelete, 70001, "any:code=70001:1", 2);
 }
 
 #[test]
-fn a_given_usersig_that_has_run_out_halts_with_a_hint() {
+fn an_expired_usersig_from_the_environment_halts_with_a_hint() {
     let mut bench = Bench::new();
     let (job, asked) = one_by_one(&bench, Command::AccountDelete, 200);
     let key = SecretKey::new(KEY.to_owned()).expect("a key");

@@ -67,7 +67,7 @@ fn move_all(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_run_whose_queue_is_taken_away_stops_and_says_what_is_recorded() {
+fn a_run_whose_queue_is_removed_stops_and_reports_what_is_recorded() {
     type FailPoint = fn(&Path);
     let deeds: [(FailPoint, &str); 7] = [
         (
@@ -114,7 +114,7 @@ fn a_run_whose_queue_is_taken_away_stops_and_says_what_is_recorded() {
 }
 
 #[test]
-fn a_queue_that_was_moved_and_comes_back_goes_on_where_it_was() {
+fn a_queue_that_was_moved_away_and_back_continues_where_it_stopped() {
     let bench = bench(60, SLOW);
     let mut running = start(&bench);
     bench.until_calls(10, &mut running);
@@ -152,7 +152,7 @@ fn a_second_runner_is_refused_under_every_name_of_the_queue() {
 }
 
 #[test]
-fn standard_error_that_takes_nothing_neither_holds_up_nor_ends_a_run() {
+fn standard_error_that_is_not_read_neither_delays_nor_ends_a_run() {
     for redirection in ["2<>blocked", "2>/dev/full", "2>&-"] {
         let bench = bench(300, 200);
         let made = Process::new("mkfifo").arg(bench.path("blocked")).status().expect("mkfifo is there");
@@ -164,7 +164,7 @@ fn standard_error_that_takes_nothing_neither_holds_up_nor_ends_a_run() {
 }
 
 #[test]
-fn a_signal_is_heeded_where_standard_error_takes_nothing() {
+fn a_signal_stops_a_run_whose_standard_error_is_not_read() {
     let bench = bench(MANY, 200);
     let made = Process::new("mkfifo").arg(bench.path("blocked")).status().expect("mkfifo is there");
     assert!(made.success());
@@ -227,7 +227,7 @@ fn a_signal_ends_a_run_that_waits_for_another_programs_lock() {
 }
 
 #[test]
-fn a_reader_of_the_results_that_stops_reading_keeps_no_snapshot() {
+fn a_stalled_reader_of_the_results_keeps_no_transaction_open() {
     let bench = bench(20_000, 200);
     bench.imbulk(&["plan", "job.toml"]).expect(0);
     let mut process = Process::new(imbulk_testkit::program());

@@ -44,7 +44,7 @@ fn friend_update_ends_every_row_as_the_server_says() {
 }
 
 #[test]
-fn a_two_way_delete_takes_both_sides_off_and_no_two_calls_meet() {
+fn a_two_way_delete_removes_both_sides_and_no_calls_overlap() {
     let bench = Bench::new();
     // Few accounts, each both From_Account and To_Account of many rows, so that calls could overlap.
     let mut asked: Vec<InputRow> = (0..40)
@@ -59,7 +59,7 @@ fn a_two_way_delete_takes_both_sides_off_and_no_two_calls_meet() {
 }
 
 #[test]
-fn a_two_way_friend_delete_all_goes_out_one_by_one() {
+fn two_way_friend_delete_all_calls_are_sent_one_after_the_other() {
     let bench = Bench::new();
     let asked = mixed(Command::FriendDeleteAll, 150);
     let job = JobFile::new("job", Command::FriendDeleteAll).both();
@@ -94,7 +94,7 @@ fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
 }
 
 #[test]
-fn a_thousand_friends_of_one_account_go_out_in_one_call() {
+fn a_thousand_friends_of_one_account_are_sent_in_one_call() {
     let bench = Bench::new();
     let asked: Vec<InputRow> = (0..2500).map(|n| InputRow::pair("user_00002", &format!("friend_{n}"))).collect();
     bench.run(&JobFile::new("job", Command::FriendDelete).rows(&asked).write(&bench)).expect(0);

@@ -74,7 +74,7 @@ fn a_run_that_a_person_ended_is_not_continued_after_the_input_changed() {
 }
 
 #[test]
-fn again_gives_up_what_a_person_ended() {
+fn again_supersedes_a_run_that_a_person_ended() {
     let (bench, job) = stopped_by(Signal::INT);
     let before = received(&bench, &plain(OPERATION, 150));
     bench.write("job.csv", csv(OPERATION, &others(3)));
@@ -280,7 +280,7 @@ fn an_again_that_was_declined_sends_nothing_later() {
 }
 
 #[test]
-fn who_presses_ctrl_c_twice_is_asked_for_a_decision_as_well() {
+fn two_presses_of_ctrl_c_require_a_decision_as_well() {
     let bench = Bench::with(everybody_exists());
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
     let job = slow_job().write(&bench);
@@ -302,7 +302,7 @@ fn who_presses_ctrl_c_twice_is_asked_for_a_decision_as_well() {
 }
 
 #[test]
-fn what_a_kill_left_in_flight_is_not_sent_beyond_a_limit() {
+fn requests_that_were_in_flight_at_a_kill_count_against_a_limit() {
     let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
     bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
     let job = slow_job().write(&bench);
@@ -317,7 +317,7 @@ fn what_a_kill_left_in_flight_is_not_sent_beyond_a_limit() {
 }
 
 #[test]
-fn the_guards_are_read_for_the_older_run_in_the_plan_too() {
+fn a_plan_checks_the_guards_for_the_older_run_too() {
     let (bench, _) = stopped_by(Signal::TERM);
     bench.write("job.csv", csv(OPERATION, &others(3)));
     let job = slow_job().with("guard", "max_items", 100).write(&bench);

@@ -80,7 +80,7 @@ fn choices(command: &clap::Command) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn nothing_is_sent_without_execute_whatever_is_typed() {
+fn nothing_is_sent_without_execute_whatever_the_arguments() {
     let mut bench = Bench::new();
     let (endpoint, connections) = counting_endpoint();
     bench.set_env("IMBULK_ENDPOINT", &endpoint);

@@ -90,7 +90,7 @@ fn bench() -> Bench {
 
 /// Longer than the time-out of a call: calls are abandoned, but stay in the server's sockets.
 #[test]
-fn a_server_that_stands_still_finds_no_more_than_the_cap_when_it_goes_on() {
+fn a_stalled_server_finds_no_more_calls_than_the_cap_when_it_continues() {
     let bench = bench();
     let server = Server::start(&bench);
     let endpoint = format!("http://{}", server.address);
@@ -166,7 +166,7 @@ fn a_ledger_of_this_machine_is_gone_when_its_last_user_is() {
 }
 
 #[test]
-fn a_ledger_whose_lock_another_process_holds_is_told_of_and_keeps_no_signal_out() {
+fn a_locked_ledger_is_reported_and_a_signal_still_stops_the_run() {
     let bench = bench();
     let mut running = start(&bench, "one", &bench.endpoint());
     bench.until_calls(100, &mut running);

@@ -31,7 +31,7 @@ fn prepare(bench: &Bench, operation: Command, asked: &[InputRow]) -> String {
 }
 
 #[test]
-fn a_signal_lets_calls_under_way_finish_and_the_next_run_goes_on() {
+fn a_signal_lets_calls_in_flight_end_and_the_next_run_continues() {
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
         let bench = Bench::with(slow(Command::FriendDeleteAll));
         let asked = plain(Command::FriendDeleteAll, 200);
@@ -51,7 +51,7 @@ fn a_signal_lets_calls_under_way_finish_and_the_next_run_goes_on() {
 }
 
 #[test]
-fn a_second_signal_leaves_at_once() {
+fn a_second_signal_ends_the_process_at_once() {
     let bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 50);
     let job = prepare(&bench, Command::FriendDeleteAll, &asked);
@@ -72,7 +72,7 @@ fn a_second_signal_leaves_at_once() {
 }
 
 #[test]
-fn a_second_runner_is_told_the_first_ones_pid_and_status_works_beside_it() {
+fn a_second_runner_names_the_first_ones_pid_and_status_works_beside_it() {
     let bench = Bench::with(slow(Command::FriendDeleteAll));
     let asked = plain(Command::FriendDeleteAll, 300);
     let job = prepare(&bench, Command::FriendDeleteAll, &asked);

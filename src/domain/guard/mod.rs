@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_canary_is_judged_by_both_shares_however_few_its_items() {
+    fn a_canary_is_checked_by_both_shares_however_few_its_items() {
         let stop = stop(0.5, 1000);
         assert!(!stop.is_canary_dead(signs(10, 4, 6), None));
         assert!(stop.is_canary_dead(signs(10, 5, 0), None));

@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_any_characters_at_any_place() {
+    fn a_star_matches_any_characters_at_any_place() {
         for (list, id) in [
             ("vip_*", "vip_"),
             ("vip_*", "vip_7"),

@@ -134,7 +134,7 @@ fn frozen(ms: u64, network: Network) -> Network {
 }
 
 #[rstest]
-fn a_server_that_stands_still_finds_no_more_than_the_cap_when_it_goes_on(
+fn a_stalled_server_finds_no_more_calls_than_the_cap_when_it_continues(
     #[values(2000, 4900, 5100, 6500, 12_000, 30_000)] ms: u64,
     #[values(QUICK, STEADY, Network { round_trip: (498, 502), ..STEADY })] network: Network,
     #[values(1, 3)] processes: usize,
