@@ -1,9 +1,11 @@
 //! Runs the shell blocks of every document, page by page, as a reader would type them.
 //!
 //! A block `sh` is a script; each of its commands must end with exit code 0, or with the code that a comment
-//! `# exit code N` behind it names. A block `console` has commands behind `$` and their output. It must be what the program
-//! prints to stdout; lines of stderr may be among it. A line `…` replaces any number of lines. A block that cannot be run here says so in its first line,
-//! and is listed in `NOT_RUN`. With `IMBULK_DOCS=update` the outputs that contain no `…` are written anew.
+//! `# exit code N` behind it names. A block `console` has commands behind `$` and their output. The output must be what
+//! the program prints to stdout, and can contain lines of stderr. A line `…` replaces any number of lines. A block that
+//! cannot be run here says so in its first line, and is listed in `NOT_RUN`.
+//!
+//! With `IMBULK_DOCS=update`, the outputs without `…` are written into the pages.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -118,7 +120,7 @@ fn script(blocks: &[Block]) -> String {
     script
 }
 
-/// A folder as a reader has it: the repository's jobs and manifest, and a `cargo` that runs the program that is built already.
+/// A folder as a reader has it: the repository's jobs, and a `cargo` that runs the program that the tests have built.
 fn reader_folder(folder: &Path) {
     let bin = folder.join("bin");
     fs::create_dir(&bin).expect("a folder");

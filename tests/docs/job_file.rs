@@ -38,8 +38,8 @@ fn load(text: &str) -> Result<Job, String> {
     Ok(Job { file: "job.toml".into(), ..job })
 }
 
-/// All that a job says, but for where it lies.
-fn said(job: &Job) -> String {
+/// Everything that a job file sets, except its own path.
+fn settings_of(job: &Job) -> String {
     let Job { limits, retry, stop, app, name, operation, .. } = job;
     let input = (&job.input.columns, job.input.encoding, job.input.delimiter, job.input.rejects, job.input.unusual_ids);
     let guard = (job.guard.max_items, job.guard.max_change, job.guard.max_rejected.unwrap_or(0.1));
@@ -62,8 +62,8 @@ fn what_the_example_calls_a_default_is_the_default() {
     let is_default = |line: &str| line.contains("# default");
     let shown = example().lines().filter(|line| line.starts_with("# ") && is_default(line)).count();
     assert_eq!(shown, 12, "the defaults that this test compares");
-    let spelt_out = load(&with(is_default)).expect("a good job file");
-    assert_eq!(said(&spelt_out), said(&load(&example()).expect("a good job file")));
+    let explicit = load(&with(is_default)).expect("a good job file");
+    assert_eq!(settings_of(&explicit), settings_of(&load(&example()).expect("a good job file")));
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn table(text: &str) -> Vec<Vec<String>> {
     rows[2..].to_vec()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
