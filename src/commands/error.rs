@@ -137,7 +137,7 @@ impl Error {
                 | SessionError::Load(LoadError::Input(_))
                 | SessionError::Queue(
                     QueueError::Missing(_)
-                    | QueueError::NoQueue(_)
+                    | QueueError::NotAQueue(_)
                     | QueueError::NotUtf8(_)
                     | QueueError::HalfWritten(_)
                     | QueueError::Network(_)

@@ -27,7 +27,7 @@ use crate::domain::progress::ProgressSnapshot;
 use crate::domain::source_facts::SourceFacts;
 use crate::input::{InputError, Source};
 use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
-use crate::queue::{Gathering, Insert, Loader, NewRun, Queue, QueueError};
+use crate::queue::{BatchInsert, Gathering, Loader, NewRun, Queue, QueueError};
 use batches::{Batch, Batches};
 
 /// Batches of rows between the reading thread and the intake thread.
@@ -134,7 +134,7 @@ async fn store(
 async fn gather(
     gathering: &mut Gathering,
     mut batches: mpsc::Receiver<Vec<Output>>,
-    to_writer: mpsc::Sender<Insert>,
+    to_writer: mpsc::Sender<BatchInsert>,
     rows: &AtomicU64,
     watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
 ) {

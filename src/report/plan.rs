@@ -74,7 +74,7 @@ impl Plan {
         let figures = Figures::read_with(reader, run, REJECTS).await?;
         let (left, all) = reader.request_counts(run.id).await?;
         let (requests_left, requests) = (left.cast_unsigned(), all.cast_unsigned());
-        let largest_accounts = run.largest_accounts();
+        let largest_accounts = run.largest_accounts().to_vec();
         let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
         let estimate = estimate(requests_left, calls_per_second, &largest_accounts);
         let older = conditions.continues.iter().filter(|older| older.run != run.uuid);

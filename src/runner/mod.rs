@@ -166,7 +166,7 @@ pub async fn drive(
     watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
 ) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
-    let rescued = queue.rescue().await?;
+    let rescued = queue.recover().await?;
     let (identity, busy) = (queue.identity_with_log(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());

@@ -163,7 +163,7 @@ async fn unfinished(
         same_input: outlook.is_current(at),
         rows_left: tally[Outcome::Pending],
         rows: run.row_count.cast_unsigned(),
-        estimate: estimate(requests_left.cast_unsigned(), rate, &run.largest_accounts()),
+        estimate: estimate(requests_left.cast_unsigned(), rate, run.largest_accounts()),
         began: local(run.started_at.unwrap_or(run.created_at), now.time_zone()),
         ended_by: run.ended_by(),
     })

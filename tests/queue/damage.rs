@@ -228,7 +228,7 @@ async fn a_log_that_is_broken_before_its_last_commit_is_refused_and_one_that_is_
         for refused in [Queue::open(&copy.file()).await.map(drop), Reader::open(&copy.file()).await.map(drop)] {
             let what = refused.unwrap_err().to_string();
             assert!(
-                what.contains("q.db-wal is broken") || what.contains("q.db-wal has a broken header"),
+                what.contains("q.db-wal is damaged") || what.contains("q.db-wal has a damaged header"),
                 "{at}: {what}"
             );
         }

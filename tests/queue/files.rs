@@ -39,7 +39,7 @@ async fn a_second_owner_is_refused_until_the_first_is_gone_and_readers_are_not()
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     let held = refused(&place.file()).await;
-    assert!(held.contains(&format!("process {}", std::process::id())), "{held}");
+    assert!(held.contains(&format!("pid {}", std::process::id())), "{held}");
     let reader = Reader::open(&place.file()).await.unwrap();
     assert!(reader.is_owned());
     intend(&mut queue, &ids([1])).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_snapshot_that_a_reader_holds_on_to_stops_neither_writes_nor_a_new_own
     assert_eq!((count, still), (1, 1));
     drop(snapshot);
     let mut queue = place.open().await;
-    assert_eq!(queue.rescue().await.unwrap().len(), 1);
+    assert_eq!(queue.recover().await.unwrap().len(), 1);
     sums(&mut queue, run).await;
 }
 
@@ -86,12 +86,12 @@ async fn what_is_no_queue_is_refused_by_name_and_left_as_it_is() {
     let error = refused(&text).await;
     assert!(error.starts_with(&format!("{}: is not a queue", text.display())), "{error}");
     assert_eq!(std::fs::read_to_string(&text).unwrap(), "UserID\n".repeat(1000));
-    assert!(matches!(Reader::open(&text).await, Err(QueueError::NoQueue(_))));
+    assert!(matches!(Reader::open(&text).await, Err(QueueError::NotAQueue(_))));
 
     let folder = place.folder().join("folder");
     std::fs::create_dir(&folder).unwrap();
     assert!(refused(&folder).await.starts_with(&format!("{}: is not a queue", folder.display())));
-    assert!(matches!(Reader::open(&folder).await, Err(QueueError::NoQueue(_))));
+    assert!(matches!(Reader::open(&folder).await, Err(QueueError::NotAQueue(_))));
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
         place.tamper(sql).await;
         let before = std::fs::read(place.file()).unwrap();
         assert!(refused(&place.file()).await.contains("is not a queue"));
-        assert!(matches!(Reader::open(&place.file()).await, Err(QueueError::NoQueue(_))));
+        assert!(matches!(Reader::open(&place.file()).await, Err(QueueError::NotAQueue(_))));
         assert!(std::fs::read(place.file()).unwrap() == before, "{sql}");
     }
     std::fs::write(place.file(), "").unwrap();

@@ -131,7 +131,7 @@ pub(crate) async fn sums(queue: &mut Queue, run: RunId) -> Vec<(Outcome, u64)> {
 
 /// Finds what a crash left sending, and makes it pending again.
 pub(crate) async fn rescue(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
-    let rescued = queue.rescue().await.unwrap();
+    let rescued = queue.recover().await.unwrap();
     let reopen = rescued.iter().map(|(_, request, _)| Write::Reopen(request.id)).collect();
     queue.write(reopen, NOW).await.unwrap();
     rescued

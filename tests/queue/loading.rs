@@ -204,7 +204,7 @@ async fn a_load_killed_in_its_middle_is_gone_at_the_next_open() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line.contains("loading")), "the child has not begun to load");
     match Queue::open(&place.file()).await {
-        Err(held) => assert!(held.to_string().contains(&format!("process {}", child.id())), "{held}"),
+        Err(held) => assert!(held.to_string().contains(&format!("pid {}", child.id())), "{held}"),
         Ok(_) => panic!("the child owns the queue"),
     }
     child.kill().unwrap();

@@ -213,7 +213,7 @@ async fn play(steps: Vec<Step>) {
             Step::Crash => {
                 drop(queue);
                 queue = place.open().await;
-                let rescued = queue.rescue().await.unwrap();
+                let rescued = queue.recover().await.unwrap();
                 let rescued: Vec<Request> = rescued.into_iter().map(|(_, request, _)| request).collect();
                 model.rescue(&rescued);
             }
@@ -223,7 +223,7 @@ async fn play(steps: Vec<Step>) {
                 drop(loader);
                 drop(queue);
                 queue = place.open().await;
-                let rescued = queue.rescue().await.unwrap();
+                let rescued = queue.recover().await.unwrap();
                 model.rescue(&rescued.into_iter().map(|(_, request, _)| request).collect::<Vec<_>>());
             }
             Step::Reopen(pick) => {

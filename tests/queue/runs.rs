@@ -123,7 +123,7 @@ async fn a_run_given_up_keeps_its_rows_and_is_rescued_without_being_driven() {
     intend(&mut queue, &ids([1])).await.unwrap();
     queue.supersede(run).await.unwrap();
     assert_eq!(sums(&mut queue, run).await, [(Pending, 2)]);
-    assert_eq!(queue.rescue().await.unwrap()[0].0, run, "its accounts may still be written");
+    assert_eq!(queue.recover().await.unwrap()[0].0, run, "its accounts may still be written");
 }
 
 #[tokio::test]

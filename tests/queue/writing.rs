@@ -195,7 +195,7 @@ async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works
     let before = place.number(picture).await;
     for (what, writes) in wrong_writes(run, &page) {
         let refused = queue.write(writes, NOW).await;
-        let loud = matches!(refused, Err(QueueError::Unexpected(_) | QueueError::Database { .. }));
+        let loud = matches!(refused, Err(QueueError::Unexpected(_) | QueueError::Store { .. }));
         assert!(loud, "{what}: {refused:?}");
         assert_eq!(place.number(picture).await, before, "{what}");
         assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)], "{what}");
@@ -215,17 +215,17 @@ async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt
     let mut queue = place.open().await;
     assert_eq!(queue.reader().await.unwrap().last_request(run).await.unwrap(), RequestId::new(3));
     assert_eq!(pending(&queue, run).await, page[2..], "a page holds nothing that is sending");
-    let rescued = queue.rescue().await.unwrap();
+    let rescued = queue.recover().await.unwrap();
     let expected = Request { attempts: 1, doubt: Doubt::MayHaveArrived, ..page[0].clone() };
     let operation = queue.run(run).await.unwrap().operation().unwrap();
     let keys = operation.keys(&page[0]);
     assert_eq!(rescued, [(run, expected.clone(), keys)]);
     drop(queue);
     let mut queue = place.open().await;
-    assert_eq!(queue.rescue().await.unwrap(), rescued, "another crash finds it again");
+    assert_eq!(queue.recover().await.unwrap(), rescued, "another crash finds it again");
     assert_eq!(pending(&queue, run).await, page[2..]);
     queue.write(vec![Write::Reopen(RequestId::new(1))], NOW).await.unwrap();
-    assert_eq!(queue.rescue().await.unwrap(), []);
+    assert_eq!(queue.recover().await.unwrap(), []);
     assert_eq!(pending(&queue, run).await, [expected, page[2].clone()]);
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);
 }
@@ -238,16 +238,16 @@ async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
     drop(queue);
     place.tamper("UPDATE payload SET accounts = 'u0' WHERE request = 2").await;
     for _ in 0..2 {
-        let refused = place.open().await.rescue().await;
+        let refused = place.open().await.recover().await;
         let Err(QueueError::Damaged(what)) = &refused else { panic!("{refused:?}") };
         assert!(what.starts_with("request 2 has a wrong checksum in table payload"), "{what}");
     }
     let back = "UPDATE payload SET accounts = replace('u4 u5 u6 u7', ' ', char(10)) WHERE request = 2";
     for sound in ["UPDATE payload SET accounts = 'u0' WHERE request = 2", back] {
-        assert!(place.open().await.rescue().await.is_err());
+        assert!(place.open().await.recover().await.is_err());
         change_and_reseal(&place.file(), &[sound]).await;
     }
-    assert_eq!(place.open().await.rescue().await.unwrap().len(), 2);
+    assert_eq!(place.open().await.recover().await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number(
     drop(queue);
     let sql = "UPDATE payload SET accounts = 'u8' || char(10) || 'u3' WHERE request = 3";
     change_and_reseal(&place.file(), &[sql]).await;
-    let refused = place.open().await.rescue().await.unwrap_err().to_string();
+    let refused = place.open().await.recover().await.unwrap_err().to_string();
     assert!(refused.contains("requests 1 and 3 are both being sent"), "{refused}");
     assert_eq!(place.number("SELECT count(*) FROM request WHERE in_doubt > 0").await, 0, "nothing was changed");
 }

@@ -42,7 +42,7 @@ impl Victim {
     #[track_caller]
     pub(super) fn ask(&self, queue: &str) -> Vec<String> {
         if !self.bench.path(queue).exists() {
-            self.imbulk_on(queue, &["status", "--json"]).expect(2).says("there is no queue at");
+            self.imbulk_on(queue, &["status", "--json"]).expect(2).says("there is no queue");
             return Vec::new();
         }
         let status: Value =

@@ -1,0 +1,27 @@
+//! Figures of a run, for summaries and plans.
+
+use crate::domain::response::outcome::{Count, Outcome};
+
+/// The number of rows with one code and one outcome, except for success without a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeRows {
+    /// Their outcome.
+    pub outcome: Outcome,
+    /// Their code; none if no response came.
+    pub code: Option<i64>,
+    /// Their number.
+    pub rows: Count,
+}
+
+/// A row that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The name of its file in results.
+    pub source: String,
+    /// Its line.
+    pub line: u64,
+    /// The column at fault, if there is one.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+}

@@ -1,0 +1,170 @@
+//! Runs as callers see them.
+
+use super::error::QueueError;
+use super::largest_accounts::LargeAccount;
+use super::used_file::UsedFile;
+use crate::domain::ids::RunId;
+use crate::domain::operation::{self, DeleteType, Operation};
+use crate::domain::run_choice::{EndedBy, RunProgress};
+
+/// A run that is about to be loaded.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The id that users see.
+    pub uuid: String,
+    /// The job's name.
+    pub job: String,
+    /// The target: `sandbox` or the SDKAppID.
+    pub target: String,
+    /// The operation's name.
+    pub operation: &'static str,
+    /// The sides of a friendship that a delete removes.
+    pub delete_type: DeleteType,
+    /// Digest of the parts of the job that decide what its input means.
+    pub definition: String,
+    /// Digest of the input's bytes.
+    pub digest: String,
+    /// Names, sizes and times of the input's files.
+    pub stamp: String,
+    /// Digest of the protected list.
+    pub protected: String,
+    /// The files that it is loaded from.
+    pub files: Vec<UsedFile>,
+    /// The input's files, as results name them.
+    pub sources: Vec<String>,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// A run in the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The id that users see.
+    pub uuid: String,
+    /// The job's name.
+    pub job: String,
+    /// The target: `sandbox` or the SDKAppID.
+    pub target: String,
+    pub(super) operation: String,
+    pub(super) delete_type: DeleteType,
+    /// Digest of the parts of the job that decide what its input means.
+    pub definition: String,
+    /// Digest of the input's bytes.
+    pub digest: String,
+    /// Names, sizes and times of the input's files.
+    pub stamp: String,
+    /// Digest of the protected list that its pending rows were compared with; empty after a retry.
+    pub protected: String,
+    pub(super) files: Vec<UsedFile>,
+    pub(super) tags: Vec<String>,
+    pub(super) largest_accounts: Vec<LargeAccount>,
+    pub(super) state: RunState,
+    /// Why the last session ended before the run did.
+    pub stopped: Option<String>,
+    /// Digest of the job's limits, retries, guards and stops, and of endpoint and admin, as of the last session.
+    pub settings: Option<String>,
+    /// The kind of that reason; none while a session is sending, and after it was killed.
+    pub(super) ended_by: Option<EndedBy>,
+    /// JSON: the progress, stored every few seconds while a session sends.
+    pub pulse: Option<String>,
+    /// Rows of the input.
+    pub row_count: i64,
+    /// Items to be sent.
+    pub item_count: i64,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+    /// Milliseconds since 1970.
+    pub started_at: Option<i64>,
+    /// Milliseconds since 1970.
+    pub finished_at: Option<i64>,
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// Its input is being read. Only the loader sees it.
+    Loading,
+    /// Loaded; nothing was sent.
+    Planned,
+    /// Begun, and not finished.
+    Running,
+    /// Every row has an outcome.
+    Finished,
+    /// Given up for a newer run before it was finished.
+    Superseded,
+}
+
+impl RunState {
+    const ALL: [Self; 5] = [Self::Loading, Self::Planned, Self::Running, Self::Finished, Self::Superseded];
+
+    /// The name in the queue and in `imbulk status`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Planned => "planned",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The state with this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+impl Run {
+    /// Its state.
+    pub const fn state(&self) -> RunState {
+        self.state
+    }
+
+    /// Whether its last session stored why it ended before the run did.
+    pub const fn has_ended(&self) -> bool {
+        self.ended_by.is_some()
+    }
+
+    /// What ended the last session of a run that is not finished. A session that could not store its end was killed.
+    pub fn ended_by(&self) -> EndedBy {
+        self.ended_by.unwrap_or(EndedBy::Kill)
+    }
+
+    /// Its progress, as far as it decides about the next session.
+    pub fn progress(&self) -> RunProgress {
+        match self.state {
+            RunState::Loading | RunState::Planned => RunProgress::Planned,
+            RunState::Running => RunProgress::Unfinished(self.ended_by()),
+            RunState::Finished => RunProgress::Finished,
+            RunState::Superseded => RunProgress::Superseded,
+        }
+    }
+
+    /// Its operation.
+    pub fn operation(&self) -> Result<&'static dyn Operation, QueueError> {
+        let unknown = || QueueError::Damaged(format!("run {} has the unknown operation {}", self.uuid, self.operation));
+        operation::by_name(&self.operation).ok_or_else(unknown)
+    }
+
+    /// The sides of a friendship that a delete removes.
+    pub const fn delete_type(&self) -> DeleteType {
+        self.delete_type
+    }
+
+    /// The files that it was loaded from.
+    pub fn files(&self) -> &[UsedFile] {
+        &self.files
+    }
+
+    /// The tags that its rows set, in the sequence of the results file.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    /// The From_Accounts with the most items, as loaded, the largest first; none for operations without pairs.
+    pub fn largest_accounts(&self) -> &[LargeAccount] {
+        &self.largest_accounts
+    }
+}

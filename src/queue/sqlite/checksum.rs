@@ -1,0 +1,133 @@
+//! Checksums of the table rows: SQLite has none for its pages, and a damaged byte would be read as if it had been written.
+//!
+//! Each is a CRC-32: it detects every change within 32 consecutive bits, and all but one in four billion other changes.
+//! Every column is hashed with its length, so that no two table rows give the same bytes. Table `request` has a sum that
+//! SQL can calculate, since SQL changes many of its rows at once.
+
+use crate::domain::ids::{RequestId, RunId};
+use crate::domain::line_span::LineSpan;
+use crate::domain::row::RowNo;
+use crate::stored_request::StoredRequest;
+
+/// A row of `run`. The columns are grouped by their types, each group in the sequence of the table.
+pub(in crate::queue) fn run(
+    id: RunId,
+    texts: [&str; 13],
+    optional_texts: [Option<&str>; 3],
+    numbers: [i64; 3],
+    optional_numbers: [Option<i64>; 2],
+) -> i64 {
+    let sum = texts.into_iter().fold(Checksum::new().number(id.get()), Checksum::text);
+    let sum = optional_texts.into_iter().fold(sum, Checksum::optional_text);
+    let sum = numbers.into_iter().fold(sum, Checksum::number);
+    optional_numbers.into_iter().fold(sum, Checksum::optional_number).finish()
+}
+
+/// A row of `shown_plan`.
+pub(in crate::queue) fn shown_plan(job: &str, target: &str, parts: &str, shown_at: i64) -> i64 {
+    Checksum::new().text(job).text(target).text(parts).number(shown_at).finish()
+}
+
+/// A row of `source`. `rows`: the number of rows, and of blank rows.
+pub(in crate::queue) fn source(run: RunId, number: i64, name: &str, rows: (i64, i64), notes: &str) -> i64 {
+    let sum = Checksum::new().number(run.get()).number(number).text(name);
+    sum.number(rows.0).number(rows.1).text(notes).finish()
+}
+
+/// A row of `line_span`.
+pub(in crate::queue) fn line_span(run: RunId, span: &LineSpan) -> i64 {
+    let sum = Checksum::new().number(run.get()).row(span.first_row).number(span.source.into());
+    sum.number(span.first_line.cast_signed()).number(span.step.cast_signed()).finish()
+}
+
+/// A row of `request` that was never sent: the formula of the column `checksum_ok` in the migration, with the other
+/// columns as a load leaves them. After that the table itself updates the checksum with every change.
+pub(in crate::queue) const fn new_request(id: RequestId, run: RunId, item_count: u32, row_count: u32) -> i64 {
+    /// The largest prime of two bytes.
+    const MODULUS: i64 = 65_521;
+    let (id, run) = (id.get() % MODULUS, run.get() % MODULUS);
+    let loaded = id * 3 + run * 7_877 + item_count as i64 * 15_013 + row_count as i64 * 22_501;
+    (loaded + 23 * 52_501 + 29 * 59_999) % MODULUS
+}
+
+/// The row of `payload` that belongs to a request.
+pub(in crate::queue) fn payload(id: RequestId, run: RunId, encoded: &StoredRequest, history: Option<&str>) -> i64 {
+    let StoredRequest { from, accounts, rows, tags, item_count, row_count } = encoded;
+    let lists = [from.as_deref(), Some(accounts), Some(rows), tags.as_deref(), history];
+    payload_of_lists(id, run, (*item_count, *row_count), lists)
+}
+
+/// The same of its columns. `counts`: the items and the rows of the request, which change only together with the lists.
+/// `lists`: from_account, accounts, rows, tags, history.
+pub(in crate::queue) fn payload_of_lists(
+    id: RequestId,
+    run: RunId,
+    counts: (u32, u32),
+    lists: [Option<&str>; 5],
+) -> i64 {
+    let sum = Checksum::new().number(id.get()).number(run.get()).number(counts.0.into()).number(counts.1.into());
+    lists.into_iter().fold(sum, Checksum::optional_text).finish()
+}
+
+/// A row of `outcome`.
+pub(in crate::queue) fn outcome(run: RunId, row: RowNo, outcome: &str, code: Option<i64>, reason: &str) -> i64 {
+    Checksum::new().number(run.get()).row(row).text(outcome).optional_number(code).text(reason).finish()
+}
+
+/// A row of `skipped`. `texts`: column_name, reason, from_account, account, tags.
+pub(in crate::queue) fn skipped(
+    run: RunId,
+    row: RowNo,
+    outcome: &str,
+    duplicate_of: Option<RowNo>,
+    texts: [Option<&str>; 5],
+) -> i64 {
+    let sum = Checksum::new().number(run.get()).row(row).text(outcome);
+    let sum = sum.optional_number(duplicate_of.map(RowNo::cast_signed));
+    texts.into_iter().fold(sum, Checksum::optional_text).finish()
+}
+
+struct Checksum(crc32fast::Hasher);
+
+impl Checksum {
+    fn new() -> Self {
+        Self(crc32fast::Hasher::new())
+    }
+
+    fn number(mut self, number: i64) -> Self {
+        self.0.update(&number.to_le_bytes());
+        self
+    }
+
+    fn row(self, row: RowNo) -> Self {
+        self.number(row.cast_signed())
+    }
+
+    fn text(self, text: &str) -> Self {
+        // No text is as long as the largest i64.
+        let mut longer = self.number(i64::try_from(text.len()).unwrap_or(i64::MAX));
+        longer.0.update(text.as_bytes());
+        longer
+    }
+
+    /// No number differs from 0.
+    fn optional_number(self, number: Option<i64>) -> Self {
+        match number {
+            Some(number) => self.number(1).number(number),
+            None => self.number(0),
+        }
+    }
+
+    /// No text differs from an empty one.
+    fn optional_text(self, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.number(1).text(text),
+            None => self.number(0),
+        }
+    }
+
+    /// The checksum as it is stored: signed, since SQLite needs six bytes for half of all unsigned ones.
+    fn finish(self) -> i64 {
+        self.0.finalize().cast_signed().into()
+    }
+}

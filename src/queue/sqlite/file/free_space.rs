@@ -1,0 +1,35 @@
+//! The free space on the disk of a queue.
+
+use std::path::Path;
+
+use crate::domain::guard::{Bytes, DiskSpace};
+use crate::queue::path::beside;
+use crate::queue::sqlite::reader::Reader;
+
+/// What this user may still write on the disk of a file that exists or could be created; none if unknown.
+pub fn free_bytes(path: &Path) -> Option<Bytes> {
+    disk(path).map(|(free, _)| free)
+}
+
+impl Reader {
+    /// The path of the file, without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The state of the queue's disk, with `items` outcomes still to be recorded; none if unknown. Takes some
+    /// microseconds.
+    pub fn disk_space(&self, items: u64) -> Option<DiskSpace> {
+        let (free, size) = disk(&self.path)?;
+        let log = std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len());
+        Some(DiskSpace { free, size, log: Bytes(log), items })
+    }
+}
+
+/// The bytes that are free for this user, and the size of the disk.
+fn disk(path: &Path) -> Option<(Bytes, Bytes)> {
+    let absolute = std::path::absolute(path).ok()?;
+    let found = absolute.ancestors().find_map(|there| rustix::fs::statvfs(there).ok())?;
+    let bytes = |blocks: u64| Bytes(blocks.saturating_mul(found.f_frsize));
+    Some((bytes(found.f_bavail), bytes(found.f_blocks)))
+}

@@ -1,0 +1,167 @@
+//! Stores a new run with INSERTs of many rows in several transactions. The run is invisible until the load is complete.
+
+use super::batch_insert::{BatchInsert, Gathering};
+use crate::domain::ids::RunId;
+use crate::domain::line_span::LineSpan;
+use crate::domain::skipped_row::SkippedRow;
+use crate::domain::source_facts::SourceFacts;
+use crate::fail_point::{FailPoint, guarded};
+use crate::queue::error::QueueError;
+use crate::queue::load_totals::LoadTotals;
+use crate::queue::run_state::{NewRun, RunState};
+use crate::queue::sqlite::runs::input_files;
+use crate::queue::sqlite::runs::run_row::update_checksum;
+use crate::queue::sqlite::store::Queue;
+use crate::stored_request::StoredRequest;
+
+/// Table rows of one transaction, so that the cost of a commit is small for each.
+const ROWS_PER_COMMIT: usize = 65_536;
+/// Bytes of one transaction, which limit the growth of the log.
+const BYTES_PER_COMMIT: usize = 32 << 20;
+
+/// A run that is being loaded.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    gathering: Gathering,
+    writer: Writer<'a>,
+}
+
+/// The part of a load that writes.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    queue: &'a mut Queue,
+    run: RunId,
+    uncommitted: Volume,
+}
+
+/// The size of a transaction.
+#[derive(Debug, Default)]
+struct Volume {
+    rows: usize,
+    bytes: usize,
+}
+
+impl<'a> Loader<'a> {
+    /// Begins to load a run. Until [`Loader::finish`] it is invisible, and it is removed if this process is killed.
+    pub async fn begin(queue: &'a mut Queue, run: &NewRun) -> Result<Self, QueueError> {
+        let run = queue.insert_run(run).await?;
+        let gathering = Gathering::new(run, queue.next_request);
+        let mut writer = Writer { queue, run, uncommitted: Volume::default() };
+        writer.begin().await?;
+        Ok(Self { gathering, writer })
+    }
+
+    /// The part that collects rows and the part that writes them, so that both can work at the same time.
+    pub fn halves(&mut self) -> (&mut Gathering, &mut Writer<'a>) {
+        (&mut self.gathering, &mut self.writer)
+    }
+
+    /// Stores a request. Those of one From_Account must follow each other.
+    pub async fn request(&mut self, request: StoredRequest) -> Result<(), QueueError> {
+        let full = self.gathering.request(request);
+        self.writer.insert_if_any(full).await
+    }
+
+    /// Stores a skipped row.
+    pub async fn skipped_row(&mut self, skipped: SkippedRow) -> Result<(), QueueError> {
+        let full = self.gathering.skipped_row(skipped);
+        self.writer.insert_if_any(full).await
+    }
+
+    /// Stores a line span.
+    pub async fn line_span(&mut self, span: LineSpan) -> Result<(), QueueError> {
+        let full = self.gathering.line_span(span);
+        self.writer.insert_if_any(full).await
+    }
+
+    /// Stores what reading the files of the input found. `facts` has the sequence of the files.
+    pub async fn describe_input(&mut self, facts: &[SourceFacts]) -> Result<(), QueueError> {
+        let Writer { queue, run, .. } = &mut self.writer;
+        let fail = queue.fail();
+        input_files::describe(&mut queue.connection, *run, facts).await.map_err(fail)
+    }
+
+    /// Completes the run, which is planned from now on.
+    pub async fn finish(mut self, tags: &[String]) -> Result<RunId, QueueError> {
+        for rest in self.gathering.rest() {
+            self.writer.insert(rest).await?;
+        }
+        self.writer.queue.next_request = self.gathering.next_request();
+        self.writer.finish(self.gathering.totals(), tags).await
+    }
+
+    /// Removes the run.
+    pub async fn abandon(mut self) -> Result<(), QueueError> {
+        // If the disk is full or fails, SQLite has already rolled back and refuses this statement.
+        let _rolled_back_already = self.writer.execute("ROLLBACK").await;
+        // If the run cannot be removed now, its request ids stay unused.
+        self.writer.queue.next_request = self.gathering.next_request();
+        self.writer.queue.discard(self.writer.run).await
+    }
+}
+
+impl Writer<'_> {
+    /// Executes the INSERTs of a batch.
+    pub async fn insert(&mut self, batch: BatchInsert) -> Result<(), QueueError> {
+        for statement in batch.statements {
+            statement.execute(&mut self.queue.connection).await.map_err(self.queue.fail())?;
+        }
+        self.uncommitted.rows += batch.rows;
+        self.uncommitted.bytes += batch.bytes;
+        if self.uncommitted.rows >= ROWS_PER_COMMIT || self.uncommitted.bytes >= BYTES_PER_COMMIT {
+            self.uncommitted = Volume::default();
+            guarded(FailPoint::LoadChunk, self.execute("COMMIT")).await?;
+            self.begin().await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_if_any(&mut self, batch: Option<BatchInsert>) -> Result<(), QueueError> {
+        match batch {
+            Some(batch) => self.insert(batch).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(mut self, totals: LoadTotals, tags: &[String]) -> Result<RunId, QueueError> {
+        let (tally, items, largest) = totals.finish();
+        let fail = self.queue.fail();
+        for (outcome, rows) in tally.iter() {
+            sqlx::query("INSERT INTO tally (run, outcome, rows) VALUES (?, ?, ?)")
+                .bind(self.run)
+                .bind(outcome.name())
+                .bind(rows.cast_signed())
+                .execute(&mut self.queue.connection)
+                .await
+                .map_err(&fail)?;
+        }
+        sqlx::query(
+            "UPDATE run SET state = ?, tags = ?, largest = ?, row_count = ?, item_count = ?
+             WHERE id = ? AND state = 'loading'",
+        )
+        .bind(RunState::Planned.name())
+        .bind(serde_json::to_string(tags).unwrap_or_default())
+        .bind(serde_json::to_string(&largest).unwrap_or_default())
+        .bind(tally.total().cast_signed())
+        .bind(items)
+        .bind(self.run)
+        .execute(&mut self.queue.connection)
+        .await
+        .map_err(&fail)?;
+        update_checksum(&mut self.queue.connection, self.run).await.map_err(&fail)?;
+        guarded(FailPoint::FinishLoad, self.execute("COMMIT")).await?;
+        self.queue.use_wal().await?;
+        Ok(self.run)
+    }
+
+    async fn begin(&mut self) -> Result<(), QueueError> {
+        let busy = self.queue.busy();
+        busy.wait(self.execute("BEGIN IMMEDIATE")).await
+    }
+
+    async fn execute(&mut self, sql: &'static str) -> Result<(), QueueError> {
+        let fail = self.queue.fail();
+        sqlx::query(sql).execute(&mut self.queue.connection).await.map_err(fail)?;
+        Ok(())
+    }
+}

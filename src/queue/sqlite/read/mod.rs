@@ -1,0 +1,4 @@
+//! Reading outcomes and figures.
+
+pub(in crate::queue) mod row_results;
+pub(in crate::queue) mod run_figures;

@@ -1,0 +1,240 @@
+//! Reads the outcomes of rows: requests page by page in no particular sequence, the rest by ranges of rows.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Deserialize;
+use sqlx::FromRow;
+
+use crate::domain::ids::{RequestId, RunId};
+use crate::domain::line_span::LineSpan;
+use crate::domain::request::Item;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::row::RowNo;
+use crate::queue::error::QueueError;
+use crate::queue::row_outcome::{Exception, Original, SkippedResult};
+use crate::queue::sqlite::checksum;
+use crate::queue::sqlite::reader::{REQUESTS_PER_PAGE, Snapshot};
+use crate::queue::sqlite::requests::request_row::{RequestRow, select_request};
+
+/// A request, as results need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestResult(RequestRow);
+
+/// In the order of the columns that [`Snapshot::exceptions`] selects.
+#[derive(Deserialize)]
+struct StoredException<'a>(RowNo, #[serde(borrow)] Cow<'a, str>, Option<i64>, String, i64);
+
+/// In the order of the columns that [`Snapshot::asides`] selects.
+#[derive(Deserialize)]
+struct SkippedRecord<'a> {
+    row: RowNo,
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
+    duplicate_of: Option<RowNo>,
+    column: Option<String>,
+    reason: Option<String>,
+    from: Option<String>,
+    account: Option<String>,
+    tags: Option<String>,
+    checksum: i64,
+    original: Option<LineSpanRecord>,
+}
+
+#[derive(FromRow, Deserialize)]
+struct LineSpanRecord {
+    first_row: i64,
+    source: i64,
+    first_line: i64,
+    step: i64,
+    checksum: i64,
+}
+
+impl Snapshot {
+    /// The next requests of a run, with numbers above `after`; none: that was all.
+    pub async fn request_results(&mut self, run: RunId, after: RequestId) -> Result<Vec<RequestResult>, QueueError> {
+        let page: Vec<RequestRow> =
+            sqlx::query_as(select_request!("NOT INDEXED", "run = ? AND id > ? ORDER BY id LIMIT ?"))
+                .bind(run)
+                .bind(after)
+                .bind(REQUESTS_PER_PAGE)
+                .fetch_all(&mut *self.transaction)
+                .await
+                .map_err(self.fail())?;
+        let mut before = after;
+        for stored in &page {
+            if stored.id <= before || stored.run != run {
+                return Err(stored.damaged("stands in the wrong place"));
+            }
+            before = stored.id;
+        }
+        Ok(page.into_iter().map(RequestResult).collect())
+    }
+
+    /// Those of these rows that did not simply succeed though their request is settled, in order.
+    pub async fn exceptions(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Exception>, QueueError> {
+        let list: String = sqlx::query_scalar(
+            "SELECT json_group_array(json_array(row, outcome, code, reason, checksum))
+             FROM (SELECT * FROM outcome WHERE run = ? AND row >= ? AND row < ? ORDER BY row)",
+        )
+        .bind(run)
+        .bind(rows.start.cast_signed())
+        .bind(rows.end.cast_signed())
+        .fetch_one(&mut *self.transaction)
+        .await
+        .map_err(self.fail())?;
+        let list: Vec<StoredException<'_>> = parse(&list)?;
+        list.into_iter().map(|exception| exception.read(run)).collect()
+    }
+
+    /// Those of these rows that are not sent, in order.
+    pub async fn skipped_rows(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<SkippedResult>, QueueError> {
+        let list: String = sqlx::query_scalar(
+            "SELECT json_group_array(json_array(row, outcome, duplicate_of, column_name, reason, from_account, account,
+                 tags, checksum, (SELECT json_array(first_row, source, first_line, step, checksum) FROM line_span
+                  WHERE run = ?1 AND first_row <= duplicate_of ORDER BY first_row DESC LIMIT 1)))
+             FROM (SELECT * FROM skipped WHERE run = ?1 AND row >= ?2 AND row < ?3 ORDER BY row)",
+        )
+        .bind(run)
+        .bind(rows.start.cast_signed())
+        .bind(rows.end.cast_signed())
+        .fetch_one(&mut *self.transaction)
+        .await
+        .map_err(self.fail())?;
+        let list: Vec<SkippedRecord<'_>> = parse(&list)?;
+        list.into_iter().map(|skipped| skipped.read(run)).collect()
+    }
+
+    /// The first rows of a run that can't be sent.
+    pub(in crate::queue) async fn rejected_rows(&mut self, run: RunId, limit: u32) -> Result<Vec<RowNo>, QueueError> {
+        let rows =
+            sqlx::query_scalar("SELECT row FROM skipped WHERE run = ? AND outcome = 'rejected' ORDER BY row LIMIT ?");
+        let rows = rows.bind(run).bind(limit).fetch_all(&mut *self.transaction).await;
+        let rows: Vec<i64> = rows.map_err(self.fail())?;
+        Ok(rows.into_iter().map(i64::cast_unsigned).collect())
+    }
+
+    /// Where these rows stand in their files, in order: the first stretch may begin before them.
+    pub async fn line_spans(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<LineSpan>, QueueError> {
+        let line_spans: Vec<LineSpanRecord> = sqlx::query_as(
+            "SELECT first_row, source, first_line, step, checksum FROM line_span
+             WHERE run = ?1 AND first_row < ?3 AND first_row >= coalesce(
+                 (SELECT max(first_row) FROM line_span WHERE run = ?1 AND first_row <= ?2), 0)
+             ORDER BY first_row",
+        )
+        .bind(run)
+        .bind(rows.start.cast_signed())
+        .bind(rows.end.cast_signed())
+        .fetch_all(&mut *self.transaction)
+        .await
+        .map_err(self.fail())?;
+        line_spans.iter().map(|span| span.read(run)).collect()
+    }
+}
+
+impl RequestResult {
+    /// Its number.
+    pub fn id(&self) -> RequestId {
+        self.0.id
+    }
+
+    /// The account whose list was to be changed.
+    pub fn from(&self) -> Option<&str> {
+        self.0.from_account.as_deref()
+    }
+
+    /// What holds of all its rows but those of [`Snapshot::exceptions`]: succeeded once it is settled, else pending.
+    pub fn outcome(&self) -> Outcome {
+        if self.0.state == "settled" { Outcome::Succeeded } else { Outcome::Pending }
+    }
+
+    /// The codes that its items met before, in words; empty without any. Only after [`RequestResult::items`].
+    pub fn earlier_codes(&self) -> Result<String, QueueError> {
+        Ok(self.0.history()?.earlier())
+    }
+
+    /// HTTP exchanges begun for its items.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// Milliseconds since 1970.
+    pub fn finished_at(&self) -> Option<i64> {
+        self.0.finished_at
+    }
+
+    /// How many rows it holds; an error where anything of the request is not as it was written.
+    pub(in crate::queue) fn row_count(&self) -> Result<u64, QueueError> {
+        self.0.row_count()
+    }
+
+    /// What was asked for; an error where anything of the request is not as it was written. Unpacked one request at a
+    /// time: a page of large requests takes much memory.
+    pub fn items(&self) -> Result<Vec<Item>, QueueError> {
+        self.0.items()
+    }
+}
+
+impl StoredException<'_> {
+    fn read(self, run: RunId) -> Result<Exception, QueueError> {
+        let Self(row, outcome, code, reason, checksum) = self;
+        if checksum != checksum::outcome(run, row, &outcome, code, &reason) {
+            return Err(wrong_checksum("outcome", row));
+        }
+        Ok(Exception { row, outcome: outcome_named(&outcome)?, code, reason })
+    }
+}
+
+impl SkippedRecord<'_> {
+    fn read(self, run: RunId) -> Result<SkippedResult, QueueError> {
+        let Self { row, duplicate_of, .. } = self;
+        let texts = [&self.column, &self.reason, &self.from, &self.account, &self.tags].map(Option::as_deref);
+        if self.checksum != checksum::skipped(run, row, &self.outcome, duplicate_of, texts) {
+            return Err(wrong_checksum("skipped", row));
+        }
+        let original = |of| {
+            let nowhere = || QueueError::Damaged(format!("row {of}, which row {row} repeats, has no line"));
+            let span = self.original.as_ref().ok_or_else(nowhere)?.read(run)?;
+            Ok(Original { row: of, span })
+        };
+        let tags = self.tags.as_deref().map(serde_json::from_str).transpose();
+        Ok(SkippedResult {
+            row,
+            outcome: outcome_named(&self.outcome)?,
+            duplicate_of: duplicate_of.map(original).transpose()?,
+            column: self.column,
+            reason: self.reason,
+            from: self.from,
+            account: self.account,
+            tags: tags.map_err(|error| QueueError::Damaged(format!("tags of row {row}: {error}")))?.unwrap_or_default(),
+        })
+    }
+}
+
+fn wrong_checksum(table: &str, row: RowNo) -> QueueError {
+    QueueError::Damaged(format!("row {row} has a wrong checksum in table {table}"))
+}
+
+/// One list for many rows: the library's own cost a row and column is several times that of JSON.
+fn parse<'a, T: Deserialize<'a>>(list: &'a str) -> Result<Vec<T>, QueueError> {
+    serde_json::from_str(list).map_err(|error| QueueError::Damaged(error.to_string()))
+}
+
+impl LineSpanRecord {
+    fn read(&self, run: RunId) -> Result<LineSpan, QueueError> {
+        let span = LineSpan {
+            first_row: self.first_row.cast_unsigned(),
+            source: u32::try_from(self.source).unwrap_or(u32::MAX),
+            first_line: self.first_line.cast_unsigned(),
+            step: self.step.cast_unsigned(),
+        };
+        if self.checksum == checksum::line_span(run, &span) {
+            return Ok(span);
+        }
+        Err(wrong_checksum("line_span", span.first_row))
+    }
+}
+
+pub(in crate::queue) fn outcome_named(outcome: &str) -> Result<Outcome, QueueError> {
+    outcome.parse().map_err(|_| QueueError::Damaged(format!("an outcome named {outcome}")))
+}

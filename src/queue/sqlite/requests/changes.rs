@@ -1,0 +1,304 @@
+//! Writing down intents and outcomes: many at a time, in one transaction.
+
+use super::edit::{NewRequest, insert_outcomes, insert_request, keep_items};
+use crate::queue::error::QueueError;
+use crate::queue::sqlite::error::{Failure, expect};
+use crate::queue::sqlite::runs::run_row::store_end;
+use crate::queue::sqlite::runs::tally::add_to_tally;
+use crate::queue::sqlite::store::Queue;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use sqlx::{Connection, Sqlite, Transaction};
+
+use crate::domain::ids::RequestId;
+use crate::domain::ids::RunId;
+use crate::domain::request::{Item, Request};
+use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::settlement::{EndedItems, FollowUp, Settlement};
+use crate::domain::response::verdict::ItemResult;
+use crate::domain::row::RowNo;
+use crate::domain::run_choice::EndedBy;
+use crate::fail_point::{FailPoint, guarded_all};
+use crate::stored_request::StoredRequest;
+
+/// Something to be written down.
+#[derive(Debug)]
+pub enum Write {
+    /// These are about to be sent.
+    Intend(Vec<RequestId>),
+    /// What an exchange changed.
+    Record {
+        /// The run of the request.
+        run: RunId,
+        /// The change.
+        settlement: Settlement,
+    },
+    /// No byte of this one left.
+    Withdraw(RequestId),
+    /// How these runs go, as JSON.
+    Pulse(Vec<RunId>, String),
+    /// What a killed runner sent of this one is over.
+    Reopen(RequestId),
+    /// These runs are about to end before their last row, for this kind of reason.
+    End(Vec<RunId>, EndedBy),
+}
+
+impl Write {
+    /// What it is called where tests have the process killed.
+    fn deed(&self) -> FailPoint {
+        match self {
+            Self::Intend(_) => FailPoint::Intend,
+            Self::Record { .. } => FailPoint::Record,
+            Self::Withdraw(_) => FailPoint::Withdraw,
+            Self::Pulse(..) => FailPoint::Pulse,
+            Self::Reopen(_) => FailPoint::Reopen,
+            Self::End(..) => FailPoint::NoteStop,
+        }
+    }
+}
+
+/// Something is on disk.
+#[derive(Debug)]
+pub enum Written {
+    /// These may be sent.
+    Intended(Vec<RequestId>),
+    /// The outcome of a request may be counted.
+    Recorded {
+        /// The request that was sent.
+        request: RequestId,
+        /// What goes out again, each part with its number.
+        follow_ups: Vec<FollowUp>,
+    },
+    /// This one is pending again, as if it had not been sent.
+    Withdrawn(RequestId),
+    /// This one is pending again, in doubt.
+    Reopened(RequestId),
+}
+
+/// One transaction in the making.
+struct Batch<'a> {
+    transaction: Transaction<'a, Sqlite>,
+    next_request: &'a mut RequestId,
+    now: i64,
+    moved: BTreeMap<(RunId, Outcome), i64>,
+    succeeded: Vec<RequestId>,
+}
+
+impl Queue {
+    /// Writes all of this down in one transaction. When it returns, it is durable.
+    pub async fn write(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, QueueError> {
+        let fail = self.fail();
+        self.write_all(writes, now).await.map_err(|failure| failure.into_error(fail))
+    }
+
+    async fn write_all(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, Failure> {
+        let deeds = writes.iter().map(Write::deed).collect();
+        let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
+        let mut batch = Batch {
+            transaction,
+            next_request: &mut self.next_request,
+            now,
+            moved: BTreeMap::new(),
+            succeeded: Vec::new(),
+        };
+        let mut written = Vec::with_capacity(writes.len());
+        let mut intents = Vec::new();
+        for write in writes {
+            match write {
+                Write::Intend(requests) => intents.extend(requests),
+                Write::Record { run, settlement } => written.push(batch.record(run, settlement).await?),
+                Write::Withdraw(request) => written.push(batch.withdraw(request).await?),
+                Write::Reopen(request) => written.push(batch.reopen(request).await?),
+                Write::Pulse(runs, pulse) => batch.pulse(&runs, &pulse).await?,
+                Write::End(runs, by) => batch.end(&runs, by).await?,
+            }
+        }
+        batch.settle_succeeded().await?;
+        batch.intend(&intents).await?;
+        batch.count().await?;
+        guarded_all(&deeds, batch.transaction.commit()).await?;
+        if !intents.is_empty() {
+            written.push(Written::Intended(intents));
+        }
+        Ok(written)
+    }
+}
+
+impl Batch<'_> {
+    async fn intend(&mut self, requests: &[RequestId]) -> Result<(), Failure> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(
+            "UPDATE request SET state = 'sending', attempts = attempts + 1
+             WHERE id IN (SELECT value FROM json_each(?)) AND state = 'pending'",
+        );
+        let changed = query.bind(json(requests)).execute(&mut *self.transaction).await?.rows_affected();
+        expect("requests to be sent", requests.len(), changed)
+    }
+
+    async fn pulse(&mut self, runs: &[RunId], pulse: &str) -> Result<(), Failure> {
+        let query = sqlx::query("UPDATE run SET pulse = ? WHERE id IN (SELECT value FROM json_each(?))");
+        let changed = query.bind(pulse).bind(json(runs)).execute(&mut *self.transaction).await?.rows_affected();
+        expect("runs", runs.len(), changed)
+    }
+
+    async fn end(&mut self, runs: &[RunId], by: EndedBy) -> Result<(), Failure> {
+        for run in runs {
+            store_end(&mut self.transaction, *run, by, &format!("ended by {by}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn withdraw(&mut self, request: RequestId) -> Result<Written, Failure> {
+        let query = sqlx::query(
+            "UPDATE request SET state = 'pending', attempts = attempts - 1 WHERE id = ? AND state = 'sending'",
+        );
+        let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
+        expect("requests withdrawn", 1, changed)?;
+        Ok(Written::Withdrawn(request))
+    }
+
+    async fn reopen(&mut self, request: RequestId) -> Result<Written, Failure> {
+        let query =
+            sqlx::query("UPDATE request SET state = 'pending' WHERE id = ? AND state = 'sending' AND in_doubt = 2");
+        let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
+        expect("requests reopened", 1, changed)?;
+        Ok(Written::Reopened(request))
+    }
+
+    async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Written, Failure> {
+        let Settlement { request, attempts, history, ended, mut follow_ups } = settlement;
+        for ended in &ended {
+            *self.moved.entry((run, ended.result.outcome)).or_default() += ended.row_count().cast_signed();
+        }
+        if follow_ups.is_empty() && ended.iter().all(|ended| is_plain(&ended.result)) {
+            self.succeeded.push(request);
+            return Ok(Written::Recorded { request, follow_ups });
+        }
+        self.write_exceptions(run, &ended).await?;
+        // The request stays with what ended; if nothing did, with the first part. The others get numbers of their own.
+        let mut others = follow_ups.iter_mut();
+        if !ended.is_empty() {
+            self.settle((run, request), others.as_slice().first(), &ended, &history).await?;
+        } else if let Some(first) = others.next() {
+            let same = others.as_slice().is_empty() && first.request.history == history;
+            self.repeat((run, request), attempts, first, same).await?;
+        }
+        for follow_up in others {
+            follow_up.request.id = self.insert(run, request, attempts, follow_up).await?;
+        }
+        Ok(Written::Recorded { request, follow_ups })
+    }
+
+    async fn write_exceptions(&mut self, run: RunId, ended: &[EndedItems]) -> Result<(), Failure> {
+        let exceptions = ended.iter().filter(|ended| !is_plain(&ended.result));
+        let rows = exceptions.flat_map(|EndedItems { result, items }| {
+            let rows = items.iter().flat_map(Item::rows);
+            rows.map(move |row| (row, result))
+        });
+        let lines: Vec<(RowNo, &ItemResult)> = rows.collect();
+        insert_outcomes(&mut self.transaction, run, &lines).await
+    }
+
+    /// `split`: a part that goes out again, if any does. `history`: what the items had met before.
+    async fn settle(
+        &mut self,
+        request: (RunId, RequestId),
+        split: Option<&FollowUp>,
+        ended: &[EndedItems],
+        history: &CodeHistory,
+    ) -> Result<(), Failure> {
+        if let Some(follow_up) = split {
+            let items: Vec<Item> = ended.iter().flat_map(|ended| &ended.items).cloned().collect();
+            keep_items(&mut self.transaction, request, follow_up.request.from.as_ref(), &items, history).await?;
+        }
+        let query =
+            sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");
+        let changed = query.bind(self.now).bind(request.1).execute(&mut *self.transaction).await?.rows_affected();
+        expect("requests settled", 1, changed)
+    }
+
+    /// `same`: the request keeps its items and has met no new code, so that its payload stays as it is.
+    async fn repeat(
+        &mut self,
+        request: (RunId, RequestId),
+        attempts: u32,
+        follow_up: &FollowUp,
+        same: bool,
+    ) -> Result<(), Failure> {
+        if !same {
+            let Request { from, items, history, .. } = &follow_up.request;
+            keep_items(&mut self.transaction, request, from.as_ref(), items, history).await?;
+        }
+        let query = sqlx::query(
+            "UPDATE request SET state = 'pending', attempts = ?, charged = ?, in_doubt = ?
+             WHERE id = ? AND state = 'sending'",
+        );
+        let changed = query
+            .bind(attempts)
+            .bind(follow_up.request.charged)
+            .bind(follow_up.request.doubt.number())
+            .bind(request.1)
+            .execute(&mut *self.transaction)
+            .await?
+            .rows_affected();
+        expect("requests to be sent again", 1, changed)
+    }
+
+    async fn insert(
+        &mut self,
+        run: RunId,
+        parent: RequestId,
+        attempts: u32,
+        follow_up: &FollowUp,
+    ) -> Result<RequestId, Failure> {
+        let id = self.next_request.take();
+        let new = NewRequest {
+            id,
+            run,
+            encoded: StoredRequest::encode(follow_up.request.from.as_ref(), &follow_up.request.items),
+            attempts,
+            charged: follow_up.request.charged,
+            doubt: follow_up.request.doubt,
+            history: follow_up.request.history.clone(),
+            parent: Some(parent),
+            finished_at: None,
+        };
+        insert_request(&mut self.transaction, new).await?;
+        Ok(id)
+    }
+
+    async fn settle_succeeded(&mut self) -> Result<(), Failure> {
+        if self.succeeded.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(
+            "UPDATE request SET state = 'settled', finished_at = ?
+             WHERE id IN (SELECT value FROM json_each(?)) AND state = 'sending'",
+        );
+        let changed =
+            query.bind(self.now).bind(json(&self.succeeded)).execute(&mut *self.transaction).await?.rows_affected();
+        expect("requests succeeded", self.succeeded.len(), changed)
+    }
+
+    async fn count(&mut self) -> Result<(), Failure> {
+        for ((run, outcome), rows) in std::mem::take(&mut self.moved) {
+            add_to_tally(&mut self.transaction, run, outcome, rows).await?;
+            add_to_tally(&mut self.transaction, run, Outcome::Pending, -rows).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A plain success needs no line of its own.
+fn is_plain(result: &ItemResult) -> bool {
+    result.outcome == Outcome::Succeeded && result.code.is_none()
+}
+
+fn json<Id: Display>(ids: &[Id]) -> String {
+    let numbers: Vec<String> = ids.iter().map(Id::to_string).collect();
+    format!("[{}]", numbers.join(","))
+}

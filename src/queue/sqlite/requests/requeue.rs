@@ -1,0 +1,217 @@
+//! Makes failed items pending requeue.
+
+use super::edit::{NewRequest, insert_request, keep_items};
+use super::request_row::{RequestRow, select_request};
+use crate::queue::error::QueueError;
+use crate::queue::figures_of_run::CodeRows;
+use crate::queue::run_state::Run;
+use crate::queue::selection::Selection;
+use crate::queue::sqlite::error::{Failure, expect};
+use crate::queue::sqlite::runs::run_row::change_run;
+use crate::queue::sqlite::runs::tally::add_to_tally;
+use crate::queue::sqlite::store::Queue;
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::{Connection, Sqlite, Transaction};
+
+use crate::domain::account::UserId;
+use crate::domain::ids::RequestId;
+use crate::domain::request::{Doubt, Item};
+use crate::domain::response::code_history::CodeHistory;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::row::RowNo;
+use crate::domain::run_choice::EndedBy;
+use crate::fail_point::{FailPoint, guarded};
+use crate::stored_request::{BODY_BYTES, StoredRequest};
+
+/// What all items of a request have in common.
+#[derive(Clone, Default, PartialEq)]
+struct Frame {
+    from: Option<UserId>,
+    doubt: Doubt,
+    history: CodeHistory,
+}
+
+/// Items that form a new request.
+struct Pack {
+    frame: Frame,
+    items: Vec<Item>,
+    attempts: u32,
+    /// An upper bound of their bytes: the size of all requests that they come from.
+    bytes: usize,
+}
+
+impl Pack {
+    fn new(frame: Frame) -> Self {
+        Self { frame, items: Vec::new(), attempts: 0, bytes: 0 }
+    }
+}
+
+impl Queue {
+    /// Makes the selected items of a run pending again, with all their attempts available. Returns the number of rows for
+    /// each code.
+    pub async fn retry(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, QueueError> {
+        let fail = self.fail();
+        self.retry_all(run, selection).await.map_err(|failure| failure.into_error(fail))
+    }
+
+    async fn retry_all(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, Failure> {
+        let most = run.operation()?.items_per_request();
+        let next_request = &mut self.next_request;
+        let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
+        let mut requeue =
+            Requeue { transaction, next_request, run, selection, most, pack: Pack::new(Frame::default()) };
+        let mut rows = BTreeMap::new();
+        let mut after = RequestId::BEFORE_FIRST;
+        let last = requeue.next_request.previous();
+        while let Some(stored) = requeue.next(after, last).await? {
+            after = stored.id;
+            requeue.take_from(stored, &mut rows).await?;
+        }
+        requeue.flush().await?;
+        requeue.count(rows.values().sum()).await?;
+        guarded(FailPoint::Retry, requeue.transaction.commit()).await?;
+        let outcome = selection.outcome;
+        Ok(rows.into_iter().map(|(code, rows)| CodeRows { outcome, code, rows }).collect())
+    }
+}
+
+struct Requeue<'a> {
+    transaction: Transaction<'a, Sqlite>,
+    next_request: &'a mut RequestId,
+    run: &'a Run,
+    selection: Selection,
+    most: usize,
+    pack: Pack,
+}
+
+impl Requeue<'_> {
+    async fn next(&mut self, after: RequestId, last: RequestId) -> Result<Option<RequestRow>, sqlx::Error> {
+        // The subquery excludes the other requests at once, which usually are nearly all.
+        sqlx::query_as(select_request!(
+            "NOT INDEXED",
+            "run = ?1 AND id > ?2 AND id <= ?3 AND state = 'settled' AND EXISTS (
+                 SELECT 1 FROM (
+                     SELECT sum(CASE type WHEN 'array' THEN value ->> 0 ELSE value END) OVER (ORDER BY key) AS row
+                     FROM json_each(payload.rows)) AS entry
+                 CROSS JOIN outcome ON outcome.run = ?1 AND outcome.row = entry.row
+                 WHERE outcome.outcome = ?4 AND (?5 IS NULL OR outcome.code = ?5))
+             ORDER BY id LIMIT 1"
+        ))
+        .bind(self.run.id)
+        .bind(after)
+        .bind(last)
+        .bind(self.selection.outcome.name())
+        .bind(self.selection.code)
+        .fetch_optional(&mut *self.transaction)
+        .await
+    }
+
+    /// Moves the selected items of a request to new requests and counts their rows by code.
+    async fn take_from(&mut self, stored: RequestRow, rows: &mut BTreeMap<Option<i64>, u64>) -> Result<(), Failure> {
+        let items = stored.items()?;
+        let selected = self.selected(&items).await?;
+        let (from, history) = (stored.from()?, stored.history()?);
+        let (taken, kept): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| selected.contains_key(&item.row));
+        self.forget(&taken).await?;
+        keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, &history).await?;
+        let unanswered = self.selection.outcome == Outcome::InDoubt;
+        let doubt = if unanswered { Doubt::MayHaveArrived } else { stored.doubt() };
+        let operation = self.run.operation()?.name();
+        let mut by_code: BTreeMap<Option<i64>, Vec<Item>> = BTreeMap::new();
+        for item in taken {
+            by_code.entry(selected.get(&item.row).copied().flatten()).or_default().push(item);
+        }
+        for (code, items) in by_code {
+            *rows.entry(code).or_default() += items.iter().map(Item::row_count).sum::<u64>();
+            let history = history.clone().with(operation, code);
+            self.start_pack(&stored, Frame { from: from.clone(), doubt, history }).await?;
+            for item in items {
+                self.pack.attempts = self.pack.attempts.max(stored.attempts);
+                self.pack.items.push(item);
+                if self.pack.items.len() == self.most {
+                    self.flush().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a new request if the items of the current one have another list, doubt or history, which decide what
+    /// `already done` means, or if it would become too large.
+    async fn start_pack(&mut self, stored: &RequestRow, frame: Frame) -> Result<(), Failure> {
+        let bytes = [&stored.accounts, &stored.tags].into_iter().flatten().map(String::len).sum::<usize>();
+        if self.pack.frame != frame || self.pack.bytes + bytes > BODY_BYTES {
+            self.flush().await?;
+        }
+        self.pack.frame = frame;
+        self.pack.bytes += bytes;
+        Ok(())
+    }
+
+    /// The first rows of the selected items, and their codes.
+    async fn selected(&mut self, items: &[Item]) -> Result<HashMap<RowNo, Option<i64>>, sqlx::Error> {
+        let rows: Vec<RowNo> = items.iter().map(|item| item.row).collect();
+        let found: Vec<(i64, Option<i64>)> = sqlx::query_as(
+            "SELECT outcome.row, outcome.code FROM json_each(?1) AS entry JOIN outcome
+             ON outcome.run = ?2 AND outcome.row = entry.value
+             WHERE outcome.outcome = ?3 AND (?4 IS NULL OR outcome.code = ?4)",
+        )
+        .bind(serde_json::to_string(&rows).unwrap_or_default())
+        .bind(self.run.id)
+        .bind(self.selection.outcome.name())
+        .bind(self.selection.code)
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        Ok(found.into_iter().map(|(row, code)| (row.cast_unsigned(), code)).collect())
+    }
+
+    async fn forget(&mut self, taken: &[Item]) -> Result<(), Failure> {
+        let rows: Vec<RowNo> = taken.iter().flat_map(Item::rows).collect();
+        let query = sqlx::query("DELETE FROM outcome WHERE run = ? AND row IN (SELECT value FROM json_each(?))")
+            .bind(self.run.id)
+            .bind(serde_json::to_string(&rows).unwrap_or_default());
+        expect("outcomes taken back", rows.len(), query.execute(&mut *self.transaction).await?.rows_affected())
+    }
+
+    async fn flush(&mut self) -> Result<(), Failure> {
+        let empty = Pack::new(self.pack.frame.clone());
+        let pack = std::mem::replace(&mut self.pack, empty);
+        if pack.items.is_empty() {
+            return Ok(());
+        }
+        let id = self.next_request.take();
+        let Frame { from, doubt, history } = pack.frame;
+        let new = NewRequest {
+            id,
+            run: self.run.id,
+            encoded: StoredRequest::encode(from.as_ref(), &pack.items),
+            attempts: pack.attempts,
+            charged: 0,
+            doubt,
+            history,
+            parent: None,
+            finished_at: None,
+        };
+        insert_request(&mut self.transaction, new).await
+    }
+
+    /// Changes the tally and the run. Settled rows were not compared with later protected lists, so that the run has to be
+    /// compared with the list requeue.
+    async fn count(&mut self, rows: u64) -> Result<(), Failure> {
+        if rows == 0 {
+            return Ok(());
+        }
+        let rows = rows.cast_signed();
+        add_to_tally(&mut self.transaction, self.run.id, self.selection.outcome, -rows).await?;
+        add_to_tally(&mut self.transaction, self.run.id, Outcome::Pending, rows).await?;
+        let query = sqlx::query(
+            "UPDATE run SET state = 'running', finished_at = NULL, protected = '',
+                 ended_by = CASE state WHEN 'finished' THEN ?2 ELSE ended_by END,
+                 stopped = CASE state WHEN 'finished' THEN 'rows are pending again after `imbulk retry`' ELSE stopped END
+             WHERE id = ?1 AND state IN ('running', 'finished')",
+        );
+        change_run(&mut self.transaction, self.run.id, query.bind(self.run.id).bind(EndedBy::Retry.name())).await
+    }
+}

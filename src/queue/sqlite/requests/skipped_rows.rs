@@ -1,0 +1,51 @@
+//! Rows of table `skipped`.
+
+use crate::queue::sqlite::bulk_insert::{MAX_ROWS, insert};
+use crate::queue::sqlite::checksum;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Sqlite, SqliteConnection};
+
+use crate::domain::ids::RunId;
+use crate::domain::row::RowNo;
+use crate::domain::skipped_row::{SkipReason, SkippedRow};
+
+const COLUMNS: &str =
+    "skipped (run, row, outcome, duplicate_of, column_name, reason, from_account, account, tags, checksum)";
+
+/// Inserts skipped rows, [`MAX_ROWS`] with each statement.
+pub(in crate::queue) async fn insert_skipped_rows(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    mut skipped_rows: Vec<SkippedRow>,
+) -> Result<(), sqlx::Error> {
+    while !skipped_rows.is_empty() {
+        let later = skipped_rows.split_off(skipped_rows.len().min(MAX_ROWS));
+        bind_skipped_rows(run, skipped_rows).execute(&mut *connection).await?;
+        skipped_rows = later;
+    }
+    Ok(())
+}
+
+/// The statement that inserts skipped rows, at most [`MAX_ROWS`].
+pub(in crate::queue) fn bind_skipped_rows(
+    run: RunId,
+    skipped_rows: Vec<SkippedRow>,
+) -> Query<'static, Sqlite, SqliteArguments> {
+    let mut query = sqlx::query(insert(COLUMNS, 10, skipped_rows.len()));
+    for skipped in skipped_rows {
+        let outcome = skipped.reason.outcome().name();
+        let (duplicate_of, column, reason) = match skipped.reason {
+            SkipReason::Rejected { column, reason } => (None, column, Some(reason)),
+            SkipReason::Duplicate { of } => (Some(of), None, None),
+            SkipReason::Protected { id } => (None, None, Some(format!("`{id}` is on the protected list"))),
+        };
+        let tags = (!skipped.tags.is_empty()).then(|| serde_json::to_string(&skipped.tags).unwrap_or_default());
+        let texts = [&column, &reason, &skipped.from, &skipped.account, &tags].map(Option::as_deref);
+        let checksum = checksum::skipped(run, skipped.row, outcome, duplicate_of, texts);
+        let duplicate_of = duplicate_of.map(RowNo::cast_signed);
+        query = query.bind(run).bind(skipped.row.cast_signed()).bind(outcome).bind(duplicate_of);
+        query = query.bind(column).bind(reason).bind(skipped.from).bind(skipped.account).bind(tags).bind(checksum);
+    }
+    query
+}

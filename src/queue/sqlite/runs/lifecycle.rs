@@ -1,0 +1,200 @@
+//! The states of runs, and reading them.
+
+use super::input_files;
+use super::run_row::{RunRow, Statement, change_run, read_run, select_run, store_end};
+use crate::domain::ids::{RequestId, RunId};
+use crate::domain::run_choice::EndedBy;
+use crate::fail_point::{FailPoint, guarded};
+use crate::queue::error::QueueError;
+use crate::queue::run_state::{NewRun, Run};
+use crate::queue::sqlite::error::{Failure, expect};
+use crate::queue::sqlite::reader::{Contents, Reader};
+use crate::queue::sqlite::store::Queue;
+
+pub(in crate::queue) const LAST_PENDING: &str = "SELECT max(id) FROM request WHERE run = ? AND state = 'pending'";
+
+impl Queue {
+    /// Begins to load a run; a [`Loader`](crate::queue::Loader) continues.
+    pub(in crate::queue) async fn insert_run(&mut self, run: &NewRun) -> Result<RunId, QueueError> {
+        let fail = self.fail();
+        // An explicit transaction: fetching a single row does not report a commit that fails after it.
+        let mut transaction = self.transaction().await.map_err(&fail)?;
+        let (id,): (RunId,) = sqlx::query_as(
+            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files,
+                              tags, state, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
+        )
+        .bind(&run.uuid)
+        .bind(&run.job)
+        .bind(&run.target)
+        .bind(run.operation)
+        .bind(run.delete_type.name())
+        .bind(&run.definition)
+        .bind(&run.digest)
+        .bind(&run.stamp)
+        .bind(&run.protected)
+        .bind(serde_json::to_string(&run.files).unwrap_or_default())
+        .bind(run.created_at)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(&fail)?;
+        for (number, name) in run.sources.iter().enumerate() {
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            input_files::insert(&mut transaction, id, number, name).await.map_err(&fail)?;
+        }
+        guarded(FailPoint::InsertRun, transaction.commit()).await.map_err(fail)?;
+        Ok(id)
+    }
+
+    /// Marks a run as begun. From now on it is finished before any other input of its job.
+    pub async fn begin(&mut self, run: RunId, now: i64) -> Result<(), QueueError> {
+        self.forget_plan(run).await?;
+        self.move_run(
+            FailPoint::Begin,
+            run,
+            sqlx::query(
+                "UPDATE run SET state = 'running', stopped = NULL, ended_by = NULL, started_at = coalesce(started_at, ?2)
+                 WHERE id = ?1 AND state IN ('planned', 'running')",
+            )
+            .bind(run)
+            .bind(now),
+        )
+        .await
+    }
+
+    /// Stores the digest of the job settings with which a run is sent.
+    pub async fn note_settings(&mut self, run: RunId, settings: &str) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let noted = async {
+            let mut transaction = self.transaction().await?;
+            let note = sqlx::query("UPDATE run SET settings = ?2 WHERE id = ?1").bind(run).bind(settings);
+            change_run(&mut transaction, run, note).await?;
+            Ok(transaction.commit().await?)
+        };
+        noted.await.map_err(|failure: Failure| failure.into_error(fail))
+    }
+
+    /// Removes the shown plan of a run that begins: later runs are not compared with it.
+    async fn forget_plan(&mut self, run: RunId) -> Result<(), QueueError> {
+        let forget =
+            sqlx::query("DELETE FROM shown_plan WHERE (job, target) = (SELECT job, target FROM run WHERE id = ?)");
+        let fail = self.fail();
+        let mut transaction = self.transaction().await.map_err(&fail)?;
+        forget.bind(run).execute(&mut *transaction).await.map_err(&fail)?;
+        transaction.commit().await.map_err(fail)
+    }
+
+    /// Stores a kill as the end of each unfinished run whose session stored none.
+    pub async fn note_kills(&mut self) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let killed: Vec<RunId> =
+            sqlx::query_scalar("SELECT id FROM run NOT INDEXED WHERE state = 'running' AND ended_by IS NULL")
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(fail)?;
+        for run in killed {
+            self.note_stop(run, EndedBy::Kill, "the process was killed, or the machine went down").await?;
+        }
+        Ok(())
+    }
+
+    /// Stores why a session ended before its run did: the kind of reason, and the reason in words.
+    pub async fn note_stop(&mut self, run: RunId, by: EndedBy, why: &str) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let noted = async {
+            let mut transaction = self.transaction().await?;
+            store_end(&mut transaction, run, by, why).await?;
+            Ok(guarded(FailPoint::NoteStop, transaction.commit()).await?)
+        };
+        noted.await.map_err(|failure: Failure| failure.into_error(fail))
+    }
+
+    /// Gives a run up for a new one. Its pending rows stay pending.
+    pub async fn supersede(&mut self, run: RunId) -> Result<(), QueueError> {
+        let given_up = sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'");
+        self.move_run(FailPoint::Supersede, run, given_up.bind(run)).await
+    }
+
+    /// Removes a run of which nothing was sent.
+    pub async fn discard(&mut self, run: RunId) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let discarded = async {
+            let mut transaction = self.transaction().await?;
+            let query = sqlx::query("DELETE FROM run WHERE id = ? AND state IN ('loading', 'planned')").bind(run);
+            expect("runs discarded", 1, query.execute(&mut *transaction).await?.rows_affected())?;
+            Ok(guarded(FailPoint::Discard, transaction.commit()).await?)
+        };
+        discarded.await.map_err(|failure: Failure| failure.into_error(fail))
+    }
+
+    /// The run with this id.
+    pub async fn run(&mut self, id: RunId) -> Result<Run, QueueError> {
+        let fail = self.fail();
+        read_run(&mut self.connection, id).await.map_err(|failure| failure.into_error(fail))
+    }
+
+    /// Changes the state of a run between two fail points.
+    pub(in crate::queue) async fn move_run(
+        &mut self,
+        point: FailPoint,
+        run: RunId,
+        change: Statement<'_>,
+    ) -> Result<(), QueueError> {
+        let fail = self.fail();
+        let moved = async {
+            let mut transaction = self.transaction().await?;
+            change_run(&mut transaction, run, change).await?;
+            Ok(guarded(point, transaction.commit()).await?)
+        };
+        moved.await.map_err(|failure: Failure| failure.into_error(fail))
+    }
+}
+
+impl Reader {
+    /// All runs, oldest first.
+    pub async fn runs(&self) -> Result<Vec<Run>, QueueError> {
+        match self.contents {
+            Contents::Nothing => return Ok(Vec::new()),
+            Contents::Tables => {}
+        }
+        // Read without an index and compared with another table: a run that is not found would be sent again.
+        let runs: Vec<RunRow> = sqlx::query_as(select_run!("NOT INDEXED WHERE state <> 'loading' ORDER BY id"))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail())?;
+        let counted: Vec<RunId> = sqlx::query_scalar("SELECT DISTINCT run FROM tally ORDER BY run")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail())?;
+        let runs = runs.into_iter().map(RunRow::into_run).collect::<Result<Vec<_>, _>>()?;
+        if runs.iter().map(|run| run.id).eq(counted.iter().copied()) {
+            return Ok(runs);
+        }
+        let found: Vec<RunId> = runs.iter().map(|run| run.id).collect();
+        Err(QueueError::Damaged(format!("table run has the runs {found:?}, table tally {counted:?}")))
+    }
+
+    /// The runs of a job that send to this target, oldest first.
+    pub async fn runs_of(&self, job: &str, target: &str) -> Result<Vec<Run>, QueueError> {
+        let runs = self.runs().await?.into_iter();
+        Ok(runs.filter(|run| run.job == job && run.target == target).collect())
+    }
+
+    /// The number of a run's requests that are not settled, and of all its requests.
+    pub async fn request_counts(&self, run: RunId) -> Result<(i64, i64), QueueError> {
+        let counts: (i64, i64) =
+            sqlx::query_as("SELECT count(*) FILTER (WHERE state <> 'settled'), count(*) FROM request WHERE run = ?")
+                .bind(run)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(self.fail())?;
+        Ok(counts)
+    }
+
+    /// The last pending request of a run as it is now; requests with higher ids are split off from these later.
+    pub async fn last_request(&self, run: RunId) -> Result<RequestId, QueueError> {
+        let last: Option<RequestId> =
+            sqlx::query_scalar(LAST_PENDING).bind(run).fetch_one(&self.pool).await.map_err(self.fail())?;
+        Ok(last.unwrap_or(RequestId::BEFORE_FIRST))
+    }
+}

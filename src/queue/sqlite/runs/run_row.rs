@@ -1,0 +1,157 @@
+//! Rows of table `run`: reading one with its checksum, and changing one.
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{FromRow, Sqlite, SqliteConnection};
+
+use crate::domain::ids::RunId;
+use crate::domain::operation::DeleteType;
+use crate::domain::run_choice::EndedBy;
+use crate::queue::error::QueueError;
+use crate::queue::run_state::{Run, RunState};
+use crate::queue::sqlite::checksum;
+use crate::queue::sqlite::error::{Failure, expect};
+
+/// A SELECT of [`RunRow`]. It names the columns: the driver panics if a damaged schema returns a name that is not text.
+macro_rules! select_run {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags,
+                    largest, state, stopped, settings, ended_by, pulse, row_count, item_count, created_at, started_at,
+                    finished_at, checksum FROM run ",
+            $rest
+        )
+    };
+}
+pub(in crate::queue) use select_run;
+
+/// A statement with its values.
+pub(in crate::queue) type Statement<'a> = Query<'a, Sqlite, SqliteArguments>;
+
+/// The columns of a run.
+#[derive(FromRow)]
+pub(in crate::queue) struct RunRow {
+    id: RunId,
+    uuid: String,
+    job: String,
+    target: String,
+    operation: String,
+    delete_type: String,
+    definition: String,
+    digest: String,
+    stamp: String,
+    protected: String,
+    files: String,
+    tags: String,
+    largest: String,
+    state: String,
+    stopped: Option<String>,
+    settings: Option<String>,
+    ended_by: Option<String>,
+    pulse: Option<String>,
+    row_count: i64,
+    item_count: i64,
+    created_at: i64,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    checksum: i64,
+}
+
+impl RunRow {
+    fn checksum(&self) -> i64 {
+        let texts = [
+            self.uuid.as_str(),
+            &self.job,
+            &self.target,
+            &self.operation,
+            &self.delete_type,
+            &self.definition,
+            &self.digest,
+            &self.stamp,
+            &self.protected,
+            &self.files,
+            &self.tags,
+            &self.largest,
+            &self.state,
+        ];
+        let optional_texts = [&self.stopped, &self.settings, &self.ended_by].map(Option::as_deref);
+        let numbers = [self.row_count, self.item_count, self.created_at];
+        checksum::run(self.id, texts, optional_texts, numbers, [self.started_at, self.finished_at])
+    }
+
+    /// The run, if it is as it was written.
+    pub(in crate::queue) fn into_run(self) -> Result<Run, QueueError> {
+        if self.checksum != self.checksum() {
+            let text = format!("run {} ({}) has a wrong checksum in table run", self.id, self.uuid);
+            return Err(QueueError::Damaged(text));
+        }
+        let is_both = self.delete_type == DeleteType::Both.name();
+        Ok(Run {
+            id: self.id,
+            uuid: self.uuid,
+            job: self.job,
+            target: self.target,
+            operation: self.operation,
+            delete_type: if is_both { DeleteType::Both } else { DeleteType::Single },
+            definition: self.definition,
+            digest: self.digest,
+            stamp: self.stamp,
+            protected: self.protected,
+            files: serde_json::from_str(&self.files).unwrap_or_default(),
+            tags: serde_json::from_str(&self.tags).unwrap_or_default(),
+            largest_accounts: serde_json::from_str(&self.largest).unwrap_or_default(),
+            // The CHECK of the table allows no other state.
+            state: RunState::named(&self.state).unwrap_or(RunState::Finished),
+            stopped: self.stopped,
+            settings: self.settings,
+            ended_by: self.ended_by.map(|name| name.parse().unwrap_or(EndedBy::Kill)),
+            pulse: self.pulse,
+            row_count: self.row_count,
+            item_count: self.item_count,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+        })
+    }
+}
+
+/// Reads a run.
+pub(in crate::queue) async fn read_run(connection: &mut SqliteConnection, run: RunId) -> Result<Run, Failure> {
+    let select = sqlx::query_as(select_run!("WHERE id = ?")).bind(run);
+    let found: Option<RunRow> = select.fetch_optional(connection).await?;
+    let missing = || QueueError::Unexpected(format!("there is no run {run}"));
+    Ok(found.ok_or_else(missing)?.into_run()?)
+}
+
+/// Changes a run that is as it was written, and updates its checksum.
+pub(in crate::queue) async fn change_run(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    change: Statement<'_>,
+) -> Result<(), Failure> {
+    read_run(connection, run).await?;
+    expect("runs changed", 1, change.execute(&mut *connection).await?.rows_affected())?;
+    Ok(update_checksum(connection, run).await?)
+}
+
+/// Updates the checksum of a run that was changed.
+pub(in crate::queue) async fn update_checksum(
+    connection: &mut SqliteConnection,
+    run: RunId,
+) -> Result<(), sqlx::Error> {
+    let select = sqlx::query_as(select_run!("WHERE id = ?")).bind(run);
+    let changed: RunRow = select.fetch_one(&mut *connection).await?;
+    let update = sqlx::query("UPDATE run SET checksum = ? WHERE id = ?").bind(changed.checksum()).bind(run);
+    update.execute(connection).await.map(drop)
+}
+
+/// Stores why a session ends before its run does.
+pub(in crate::queue) async fn store_end(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    by: EndedBy,
+    why: &str,
+) -> Result<(), Failure> {
+    let store = sqlx::query("UPDATE run SET ended_by = ?2, stopped = ?3 WHERE id = ?1 AND state = 'running'");
+    change_run(connection, run, store.bind(run).bind(by.name()).bind(why)).await
+}
