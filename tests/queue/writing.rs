@@ -259,7 +259,7 @@ async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number(
     let sql = "UPDATE payload SET accounts = 'u8' || char(10) || 'u3' WHERE request = 3";
     change_and_reseal(&place.file(), &[sql]).await;
     let refused = place.open().await.recover().await.unwrap_err().to_string();
-    assert!(refused.contains("requests 1 and 3 are both being sent"), "{refused}");
+    assert!(refused.contains("requests 1 and 3 are both `sending`"), "{refused}");
     assert_eq!(place.number("SELECT count(*) FROM request WHERE in_doubt > 0").await, 0, "nothing was changed");
 }
 
