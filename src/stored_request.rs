@@ -1,4 +1,4 @@
-//! The encoding in which the queue stores a request. `intake` writes it without building the items first, and `queue`
+//! The encoding in which the queue stores a request. Module `intake` writes it without building items, and module `queue`
 //! reads it back.
 
 use memchr::memchr_iter;
@@ -10,42 +10,42 @@ use crate::domain::row::{RowNo, Tags};
 
 /// The most bytes of ids and tags in one request.
 ///
-/// The API publishes no maximum for a body. Inside one each id costs some 30 bytes of JSON around it and each tag
-/// 18 (`{"Tag":…,"Value":…}` for `…:…`), less than the shortest tag itself (`"Tag_SNS_Custom_a":0,`): the body stays
-/// below 1 MiB. Ids alone (1000 of 32 bytes) never come near.
+/// The API publishes no maximum for a body. In a body, each id needs about 30 more bytes of JSON. Each tag needs 18 more
+/// (`{"Tag":…,"Value":…}` for `…:…`), less than the shortest tag (`"Tag_SNS_Custom_a":0,`), so that a body stays below
+/// 1 MiB. Requests without tags are far smaller (1000 ids of 32 bytes).
 pub const BODY_BYTES: usize = 512 << 10;
 
-/// A request in the form in which the queue stores it. The three lists run in parallel, an element an item.
+/// A request as the queue stores it. The three lists are parallel, with one element per item.
 ///
-/// Ids and rows are most of a queue, so they stand in few bytes, which are quickly read.
+/// Most of a queue consists of ids and row numbers, so both are stored in few bytes that can be read fast.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRequest {
-    /// The account whose list is changed, for operations on (From_Account, To_Account).
+    /// The account whose list of friends it changes, for operations on pairs.
     pub from: Option<String>,
-    /// The items' account ids, one a line: no id holds a line break.
+    /// The ids of the items' accounts, one per line, since no id contains a line break.
     pub accounts: String,
-    /// JSON list of the items' rows, each counted from the first row of the item before it; where rows were merged into one
-    /// item a list of its own, the others counted from its first: `[7,[2,3],1]` says 7, 9 with 12, and 10. Small numbers are short.
+    /// JSON list of the items' rows. Each number is the distance from the first row of the previous item. An item of merged
+    /// rows has a list, whose further numbers are distances from its first row: `[7,[2,3],1]` means 7, 9 with 12, and 10.
     pub rows: String,
-    /// JSON list with a list of tag objects an item, one object a row, in row order: `[[{"Tag_…":"x"}],[{…},{…}]]`.
-    /// Only for operations with tags.
+    /// JSON list with one list per item, which has one object of tags per row: `[[{"Tag_…":"x"}],[{…},{…}]]`. Only for
+    /// operations with tags.
     pub tags: Option<String>,
-    /// How many items.
+    /// The number of items.
     pub item_count: u32,
-    /// How many rows: more than items where rows were merged.
+    /// The number of rows; more than items if rows were merged.
     pub row_count: u32,
 }
 
-/// Why a stored request can't be read back: its queue file was changed by other hands.
+/// Why a stored request cannot be decoded. Another program must have changed the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// A list is not the JSON that intake writes.
     #[error("a stored list is not what was written: {0}")]
     Json(#[from] serde_json::Error),
-    /// An id that intake does not let pass.
+    /// An id that intake rejects.
     #[error("a stored id {0}")]
     Id(#[from] UserIdError),
-    /// The lists do not run in parallel.
+    /// The lists have different lengths.
     #[error("stored lists of different length: {accounts} accounts, {rows} rows, {tags} tags")]
     Uneven {
         /// Accounts listed.
@@ -55,17 +55,17 @@ pub enum DecodeError {
         /// Tags listed.
         tags: usize,
     },
-    /// A distance leads out of all numbers.
+    /// A distance leads to a row number that cannot exist.
     #[error("a stored row is {distance} from row {start}, where none can be")]
     Row {
-        /// Where the distance is counted from.
+        /// The row from which the distance is counted.
         start: RowNo,
         /// The distance.
         distance: i64,
     },
 }
 
-/// The rows of one item as they stand in the list: a distance, or several where rows were merged.
+/// The rows of one item in the list: a distance, or several if rows were merged.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Rows {
@@ -103,8 +103,8 @@ impl StoredRequest {
     }
 }
 
-/// The lines of a list of ids; one behind a last line break is empty, which no id is. They are short: to look for the ends of all of
-/// them at once takes a fraction of what [`str::split`] does.
+/// The lines of a list of ids. Behind a line break at the end follows an empty line, which is not an id. As the lines are
+/// short, finding all line breaks at once takes a fraction of the time of [`str::split`].
 fn ids(list: &str) -> impl Iterator<Item = &str> {
     let ends = memchr_iter(b'\n', list.as_bytes()).chain(std::iter::once(list.len()));
     ends.scan(0, |start, end| Some(&list[std::mem::replace(start, end + 1)..end]))
@@ -139,7 +139,7 @@ fn decode_tagged(accounts: Vec<UserId>, rows: &[Rows], tags: Vec<Vec<Tags>>) -> 
         .collect()
 }
 
-/// The first row of an item, and all of them with their tags. `before` is the first row of the item before.
+/// The first row of an item, and all its rows with their tags. `before` is the first row of the previous item.
 fn updates(rows: &Rows, tags: Vec<Tags>, before: RowNo) -> Result<(RowNo, Updates), DecodeError> {
     let (first, others) = match rows {
         Rows::One(distance) => (*distance, [].as_slice()),
@@ -172,7 +172,7 @@ fn rows_of(item: &Item, before: &mut RowNo) -> Rows {
     }
 }
 
-/// From one row to another, which may stand before it.
+/// The distance from one row to another, which may precede it.
 pub const fn distance(from: RowNo, to: RowNo) -> i64 {
     to.wrapping_sub(from).cast_signed()
 }
@@ -181,7 +181,7 @@ fn tags_of(item: &Item) -> Vec<&Tags> {
     item.updates.iter().flat_map(|updates| updates.iter().map(|(_, tags)| tags)).collect()
 }
 
-/// Strings, numbers and lists with string keys: serialising can't fail.
+/// Serialising text, numbers and lists cannot fail.
 fn json(list: &impl Serialize) -> String {
     serde_json::to_string(list).unwrap_or_default()
 }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_do_not_run_in_parallel_are_refused() {
+    fn lists_of_different_lengths_are_refused() {
         assert!(StoredRequest::decode("a\nb", "[1]", None).is_err());
         assert!(StoredRequest::decode("a", "[1,2]", None).is_err());
         assert!(StoredRequest::decode("a\n", "[1]", None).is_err());

@@ -1,18 +1,18 @@
-//! Rows that are never sent.
+//! Rows that are never sent, and why.
 
 use super::response::outcome::Outcome;
 use super::row::{RowNo, Tags};
 
-/// A row that is not sent: rejected, duplicate or protected.
+/// A row that is never sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedRow {
     /// The row.
     pub row: RowNo,
     /// Why it is not sent.
     pub reason: SkipReason,
-    /// The account whose list was to be changed, as it stands in the file.
+    /// The account whose list of friends the row changes, as it is in the file.
     pub from: Option<String>,
-    /// The item's account, as it stands in the file.
+    /// The item's account, as it is in the file.
     pub account: Option<String>,
     /// The tags as far as they were read.
     pub tags: Tags,
@@ -23,17 +23,17 @@ pub struct SkippedRow {
 pub enum SkipReason {
     /// It breaks a rule.
     Rejected {
-        /// The API's name of the column at fault, where one is.
+        /// The API's name of the column at fault, if there is one.
         column: Option<String>,
         /// What is wrong.
         reason: String,
     },
-    /// It says what an earlier row says.
+    /// It repeats an earlier row.
     Duplicate {
         /// The earlier row.
         of: RowNo,
     },
-    /// It names a protected id.
+    /// It contains a protected id.
     Protected {
         /// The id.
         id: String,

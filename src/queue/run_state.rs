@@ -4,7 +4,7 @@ use super::error::QueueError;
 use super::largest_accounts::LargeAccount;
 use super::used_file::UsedFile;
 use crate::domain::ids::RunId;
-use crate::domain::operation::{self, DeleteType, Operation};
+use crate::domain::operation::{self, BoundOperation};
 use crate::domain::run_choice::{EndedBy, RunProgress};
 
 /// A run that is about to be loaded.
@@ -16,10 +16,8 @@ pub struct NewRun {
     pub job: String,
     /// The target: `sandbox` or the SDKAppID.
     pub target: String,
-    /// The operation's name.
-    pub operation: &'static str,
-    /// The sides of a friendship that a delete removes.
-    pub delete_type: DeleteType,
+    /// The operation with its options.
+    pub operation: BoundOperation,
     /// Digest of the parts of the job that decide what its input means.
     pub definition: String,
     /// Digest of the input's bytes.
@@ -48,7 +46,7 @@ pub struct Run {
     /// The target: `sandbox` or the SDKAppID.
     pub target: String,
     pub(super) operation: String,
-    pub(super) delete_type: DeleteType,
+    pub(super) options: String,
     /// Digest of the parts of the job that decide what its input means.
     pub definition: String,
     /// Digest of the input's bytes.
@@ -142,15 +140,13 @@ impl Run {
         }
     }
 
-    /// Its operation.
-    pub fn operation(&self) -> Result<&'static dyn Operation, QueueError> {
-        let unknown = || QueueError::Damaged(format!("run {} has the unknown operation {}", self.uuid, self.operation));
-        operation::by_name(&self.operation).ok_or_else(unknown)
-    }
-
-    /// The sides of a friendship that a delete removes.
-    pub const fn delete_type(&self) -> DeleteType {
-        self.delete_type
+    /// Its operation with its options.
+    pub fn operation(&self) -> Result<BoundOperation, QueueError> {
+        let damaged = |what: &str| QueueError::Damaged(format!("run {} has {what}", self.uuid));
+        let operation = operation::by_name(&self.operation)
+            .ok_or_else(|| damaged(&format!("the unknown operation {}", self.operation)))?;
+        let options = serde_json::from_str(&self.options).map_err(|_| damaged("options that are not a JSON object"))?;
+        operation.bind(&options).map_err(|error| damaged(&format!("options that do not fit: {error}")))
     }
 
     /// The files that it was loaded from.

@@ -239,7 +239,7 @@ fn a_stalled_reader_of_the_results_keeps_no_transaction_open() {
         let mut other = connect(&bench.path(QUEUE)).await;
         let begun = Instant::now();
         loop {
-            sqlx::query("UPDATE run SET pulse = 'x'").execute(&mut other).await.expect("no other writer");
+            sqlx::query("UPDATE run SET heartbeat = 'x'").execute(&mut other).await.expect("no other writer");
             let (busy, _, _): (i64, i64, i64) =
                 sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut other).await.expect("a log");
             if busy == 0 {

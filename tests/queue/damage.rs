@@ -1,4 +1,4 @@
-//! Bytes that changed behind the queue's back: found wherever they are read, and by name.
+//! Damaged bytes are found wherever they are read, and the message names the table row.
 
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
@@ -7,8 +7,8 @@ use imbulk::queue::{Loader, Queue, QueueError, Reader, Write};
 use crate::fixture::*;
 use imbulk_testkit::reseal::change_and_reseal;
 
-/// A finished run with a line in every table: rows 0..8 sent, 8 rejected, 9 a duplicate of 0.
-async fn finished(place: &Place) -> (Queue, RunId) {
+/// A finished run with a row in every table: rows 0..8 sent, 8 rejected, 9 a duplicate of 0.
+async fn finished(place: &QueueFolder) -> (Queue, RunId) {
     use imbulk::domain::line_span::LineSpan;
     use imbulk::domain::skipped_row::{SkipReason, SkippedRow};
     use imbulk::stored_request::StoredRequest;
@@ -32,7 +32,7 @@ async fn finished(place: &Place) -> (Queue, RunId) {
     (queue, run)
 }
 
-/// Everything that can be read of a run, as `results` and the end of `run` do.
+/// Reads everything of a run, as `imbulk results` and the end of `imbulk run` do.
 async fn read_all(queue: &mut Queue, run: RunId) -> Result<(), QueueError> {
     let run = queue.run(run).await?;
     queue.check_sums(&run).await?;
@@ -45,12 +45,12 @@ async fn read_all(queue: &mut Queue, run: RunId) -> Result<(), QueueError> {
 }
 
 #[tokio::test]
-async fn a_list_of_tables_that_is_no_text_is_refused_and_nothing_panics() {
-    let place = Place::new();
+async fn a_list_of_tables_that_is_not_text_is_refused_without_a_panic() {
+    let place = QueueFolder::new();
     place.open().await.close().await.unwrap();
     let whole = std::fs::read(place.file()).unwrap();
     let wanted = b"description TEXT";
-    // Of the library's own table; it may stand more than once, as pages keep what they held before.
+    // The name of the driver's own table. It may occur several times, since pages keep deleted content.
     let places: Vec<usize> = (0..whole.len()).filter(|at| whole[*at..].starts_with(wanted)).collect();
     assert!(!places.is_empty());
     let mut damaged = whole.clone();
@@ -65,7 +65,7 @@ async fn a_list_of_tables_that_is_no_text_is_refused_and_nothing_panics() {
 
 #[tokio::test]
 async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let (mut queue, run) = finished(&place).await;
     read_all(&mut queue, run).await.unwrap();
     let columns: [(&str, &[&str]); 8] = [
@@ -76,16 +76,19 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
                 "job",
                 "target",
                 "operation",
-                "definition",
-                "digest",
-                "stamp",
-                "protected",
+                "definition_digest",
+                "input_digest",
+                "file_stamps",
+                "protected_digest",
                 "files",
                 "tags",
                 "checksum",
             ],
         ),
-        ("run", &["state", "options", "stopped", "row_count", "item_count", "created_at", "started_at", "finished_at"]),
+        (
+            "run",
+            &["state", "options", "end_reason", "row_count", "item_count", "created_at", "started_at", "finished_at"],
+        ),
         ("source", &["number", "name", "row_count", "blank_rows", "notes", "checksum"]),
         ("line_span", &["first_row", "source", "first_line", "step", "checksum"]),
         (
@@ -111,7 +114,7 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
     ];
     for (table, columns) in columns {
         for column in columns {
-            // As a flipped byte leaves it: no CHECK and no trigger has seen it.
+            // As a flipped byte would: without a CHECK and without a trigger.
             let changed = match *column {
                 "uuid" | "job" | "target" | "operation" | "definition" | "digest" | "stamp" | "protected" | "tags"
                 | "state" | "options" | "stopped" | "name" | "from_account" | "accounts" | "rows" | "outcome"
@@ -126,10 +129,10 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
     }
 }
 
-/// Whether a change made in the dark is found. It is taken back.
-async fn damaged(place: &Place, run: RunId, sql: &str) -> bool {
+/// Whether reading finds a change that was made to a copy of the queue.
+async fn damaged(place: &QueueFolder, run: RunId, sql: &str) -> bool {
     use sqlx::{ConnectOptions, Connection};
-    let copy = Place::new();
+    let copy = QueueFolder::new();
     let options = || sqlx::sqlite::SqliteConnectOptions::new().filename(place.file());
     let mut original = options().connect().await.unwrap();
     let into = format!("VACUUM INTO '{}'", copy.file().display());
@@ -141,7 +144,7 @@ async fn damaged(place: &Place, run: RunId, sql: &str) -> bool {
     for sql in triggers.split("; ") {
         sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut dark).await.unwrap();
     }
-    // What the schema forbids could not be written by a flipped byte either, or would be found as such.
+    // The schema forbids these values, so that reading would find them in any case.
     let written = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut dark).await;
     dark.close().await.unwrap();
     let unchanged = written.is_err()
@@ -155,8 +158,8 @@ fn nulls(sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn lines_that_are_gone_are_missed() {
-    let place = Place::new();
+async fn missing_rows_are_found() {
+    let place = QueueFolder::new();
     let (_queue, run) = finished(&place).await;
     for (table, which) in [
         ("request", "id = 2"),
@@ -176,14 +179,14 @@ async fn a_damaged_request_is_neither_sent_nor_changed() {
     for sql in
         ["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')", "UPDATE request SET checksum = checksum + 1"]
     {
-        let place = Place::new();
+        let place = QueueFolder::new();
         let mut queue = place.open().await;
         let run = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
         place.tamper(sql).await;
         let page = queue.reader().await.unwrap().page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 9).await;
         assert!(matches!(page, Err(QueueError::Damaged(_))), "{page:?}");
     }
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
     place.tamper("UPDATE request SET checksum = checksum + 1").await;
@@ -193,8 +196,8 @@ async fn a_damaged_request_is_neither_sent_nor_changed() {
 }
 
 #[tokio::test]
-async fn forged_checksums_pass_so_that_it_is_they_that_tell() {
-    let place = Place::new();
+async fn with_new_checksums_a_change_is_not_found() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
     change_and_reseal(&place.file(), &["UPDATE payload SET accounts = replace(accounts, 'u1', 'u7')"]).await;
@@ -203,8 +206,8 @@ async fn forged_checksums_pass_so_that_it_is_they_that_tell() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_broken_before_its_last_commit_is_refused_and_one_that_is_torn_at_its_end_is_not() {
-    let place = Place::new();
+async fn a_log_that_is_damaged_before_its_last_commit_is_refused_and_an_incomplete_last_commit_is_not() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..4)), (None, items(4..8))]).await;
     intend(&mut queue, &ids([1])).await.unwrap();
@@ -212,7 +215,7 @@ async fn a_log_that_is_broken_before_its_last_commit_is_refused_and_one_that_is_
     let log = place.folder().join("q.db-wal");
     let (db, sound) = (std::fs::read(place.file()).unwrap(), std::fs::read(&log).unwrap());
     let copy = |bytes: &[u8]| {
-        let copy = Place::new();
+        let copy = QueueFolder::new();
         std::fs::write(copy.file(), &db).unwrap();
         std::fs::write(copy.folder().join("q.db-wal"), bytes).unwrap();
         copy

@@ -17,7 +17,7 @@ async fn refused(path: &Path) -> String {
 
 #[tokio::test]
 async fn the_queue_and_all_files_beside_it_are_the_users_alone() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     let mut names = Vec::new();
@@ -35,7 +35,7 @@ async fn the_queue_and_all_files_beside_it_are_the_users_alone() {
 
 #[tokio::test]
 async fn a_second_owner_is_refused_until_the_first_is_gone_and_readers_are_not() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     let held = refused(&place.file()).await;
@@ -54,9 +54,9 @@ async fn a_second_owner_is_refused_until_the_first_is_gone_and_readers_are_not()
 }
 
 #[tokio::test]
-async fn a_snapshot_that_a_reader_holds_on_to_stops_neither_writes_nor_a_new_owner() {
+async fn a_snapshot_blocks_neither_writes_nor_a_new_owner() {
     use sqlx::{ConnectOptions, Connection};
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file());
@@ -79,8 +79,8 @@ async fn a_snapshot_that_a_reader_holds_on_to_stops_neither_writes_nor_a_new_own
 }
 
 #[tokio::test]
-async fn what_is_no_queue_is_refused_by_name_and_left_as_it_is() {
-    let place = Place::new();
+async fn files_that_are_not_queues_are_refused_by_name_and_not_changed() {
+    let place = QueueFolder::new();
     let text = place.folder().join("rows.csv");
     std::fs::write(&text, "UserID\n".repeat(1000)).unwrap();
     let error = refused(&text).await;
@@ -95,8 +95,8 @@ async fn what_is_no_queue_is_refused_by_name_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
-    let place = Place::new();
+async fn the_database_of_another_program_is_refused_and_not_changed() {
+    let place = QueueFolder::new();
     for sql in ["CREATE TABLE run (id)", "PRAGMA application_id = 7"] {
         std::fs::write(place.file(), "").unwrap();
         place.tamper(sql).await;
@@ -115,19 +115,19 @@ async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
 
 #[tokio::test]
 async fn a_folder_that_is_missing_or_closed_is_named() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let missing = place.folder().join("no/such/q.db");
     assert!(refused(&missing).await.contains(missing.to_str().unwrap()));
     assert!(matches!(Reader::open(&missing).await, Err(QueueError::Missing(path)) if path == missing));
 
-    // Nobody may make files there, root included.
+    // No user can create files there, not even root.
     let closed = Path::new("/proc/q.db");
     assert!(refused(closed).await.contains("/proc/q.db"));
 }
 
 #[tokio::test]
 async fn a_queue_of_a_newer_program_is_refused() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     place.open().await.close().await.unwrap();
     place
         .tamper(
@@ -141,7 +141,7 @@ async fn a_queue_of_a_newer_program_is_refused() {
 
 #[tokio::test]
 async fn a_queue_is_read_without_a_change_to_it() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     queue.close().await.unwrap();
@@ -154,8 +154,8 @@ async fn a_queue_is_read_without_a_change_to_it() {
 }
 
 #[tokio::test]
-async fn a_queue_is_one_under_all_its_names_and_its_log_is_read_under_each() {
-    let place = Place::new();
+async fn a_queue_is_the_same_under_all_its_names_and_its_log_is_read_under_each() {
+    let place = QueueFolder::new();
     let root = place.folder().canonicalize().unwrap();
     let [own, soft, hard, moved] = ["q.db", "soft.db", "hard.db", "moved.db"].map(|name| root.join(name));
     let mut queue = place.open().await;
@@ -181,7 +181,7 @@ async fn a_queue_is_one_under_all_its_names_and_its_log_is_read_under_each() {
     }
     assert!(!root.join("hard.db-wal").exists());
 
-    // Under neither of the two names that are left was it used.
+    // The queue was not used under either of the two remaining names.
     std::fs::rename(&own, &moved).unwrap();
     assert!(refused(&hard).await.contains("several names"));
     assert!(matches!(Reader::open(&moved).await, Err(QueueError::Linked(_))));
@@ -190,8 +190,8 @@ async fn a_queue_is_one_under_all_its_names_and_its_log_is_read_under_each() {
 }
 
 #[tokio::test]
-async fn a_run_is_not_called_finished_in_a_file_that_nobody_finds() {
-    let place = Place::new();
+async fn a_run_is_not_finished_in_a_file_that_was_moved_away() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..1))]).await;
     let request = pending(&queue, run).await.remove(0);
@@ -206,7 +206,7 @@ async fn a_run_is_not_called_finished_in_a_file_that_nobody_finds() {
 #[tokio::test]
 async fn a_write_waits_for_the_lock_of_another_program() {
     use sqlx::{ConnectOptions, Connection};
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file());

@@ -1,4 +1,4 @@
-//! A folder with a queue in it, and short ways to fill and to look at it.
+//! A folder with a queue, and functions that fill and read it.
 
 use std::path::{Path, PathBuf};
 
@@ -20,9 +20,9 @@ pub(crate) const NOW: i64 = 1_790_000_000_000;
 pub(crate) const FAILED: Selection = Selection { outcome: Outcome::Failed, code: None };
 
 /// A folder of its own for every test.
-pub(crate) struct Place(tempfile::TempDir);
+pub(crate) struct QueueFolder(tempfile::TempDir);
 
-impl Place {
+impl QueueFolder {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -39,7 +39,7 @@ impl Place {
         Queue::open(&self.file()).await.unwrap()
     }
 
-    /// What people who open the file with SQL see: one number.
+    /// The number that a query returns.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file());
         let mut connection = options.connect().await.unwrap();
@@ -48,14 +48,14 @@ impl Place {
         number
     }
 
-    /// The number of lines in all tables that belong to runs.
+    /// The number of rows in all tables that belong to runs.
     pub(crate) async fn lines(&self) -> i64 {
         let tables = ["run", "source", "line_span", "request", "payload", "outcome", "skipped", "tally"];
         let counts = tables.map(|table| format!("(SELECT count(*) FROM {table})"));
         self.number(&format!("SELECT {}", counts.join(" + "))).await
     }
 
-    /// Changes the file by other hands than the queue's.
+    /// Changes the file as another program would.
     pub(crate) async fn tamper(&self, sql: &str) {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file());
         let mut connection = options.connect().await.unwrap();
@@ -96,7 +96,7 @@ pub(crate) fn item(row: RowNo) -> Item {
     Item { account: id(&format!("u{row}")), row, updates: None }
 }
 
-/// A friend that these rows update, each in another way.
+/// A friend that these rows update, each with different tags.
 pub(crate) fn merged(rows: &[RowNo]) -> Item {
     let tags = |row| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(format!("\"用\" {row}").into()))]);
     let updates: Vec<_> = rows.iter().map(|row| (*row, tags(row))).collect();
@@ -122,14 +122,14 @@ pub(crate) async fn pending(queue: &Queue, run: RunId) -> Vec<Request> {
     queue.reader().await.unwrap().page(run, RequestId::BEFORE_FIRST, RequestId::MAX, 1_000_000).await.unwrap()
 }
 
-/// Recounts, and returns the counts that are not zero.
+/// Counts the rows by outcome and returns the numbers that are not zero.
 pub(crate) async fn sums(queue: &mut Queue, run: RunId) -> Vec<(Outcome, u64)> {
     let run = queue.run(run).await.unwrap();
     let tally: Tally = queue.check_sums(&run).await.unwrap();
     tally.iter().filter(|(_, rows)| *rows > 0).collect()
 }
 
-/// Finds what a crash left sending, and makes it pending again.
+/// Recovers the requests that a crash left `sending`, and makes them pending again.
 pub(crate) async fn rescue(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
     let rescued = queue.recover().await.unwrap();
     let reopen = rescued.iter().map(|(_, request, _)| Write::Reopen(request.id)).collect();
@@ -150,7 +150,7 @@ pub(crate) async fn intend(queue: &mut Queue, requests: &[RequestId]) -> Result<
     queue.write(vec![Write::Intend(requests.to_vec())], NOW).await
 }
 
-/// Sends a request in the queue's eyes, and records what its exchange said of each item.
+/// Stores the intent of a request, and then the verdict on each item.
 pub(crate) async fn record_call(
     queue: &mut Queue,
     run: RunId,
@@ -188,13 +188,13 @@ pub(crate) fn again(doubt: Doubt, split: BatchSplit) -> Verdict {
     Verdict::Resend(Resend { charge: Charge::Attempt, doubt, wait: Wait::Backoff, split, met: None })
 }
 
-/// As [`again`], after an answer with this code.
+/// As [`again`], after a response with this code.
 pub(crate) fn again_after(code: i64) -> Verdict {
     let (charge, doubt, wait, split) = (Charge::Attempt, Doubt::None, Wait::Backoff, BatchSplit::Whole);
     Verdict::Resend(Resend { charge, doubt, wait, split, met: Some(code) })
 }
 
-/// How many rows a retry made pending again.
+/// The number of rows that a retry made pending again.
 pub(crate) fn retried_rows(retried: &[imbulk::queue::CodeRows]) -> u64 {
     retried.iter().map(|entry| entry.rows).sum()
 }

@@ -1,4 +1,4 @@
-//! `--limit`: the first items of a run, to the item.
+//! `--limit` selects exactly the first items of a run.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use proptest::prelude::*;
 
 use crate::fixture::*;
 
-/// Loads requests of these sizes, limits the run, and gives what was found with the pending requests after it.
+/// Loads requests of these sizes and limits the run. Returns the result and the pending requests after it.
 async fn limited(sizes: &[u64], limit: u64) -> (Limited, Vec<Request>) {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
     let mut first = 0;

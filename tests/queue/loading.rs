@@ -1,4 +1,4 @@
-//! Loading: all of a run or nothing of it.
+//! A load stores all of a run or nothing.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ use imbulk::stored_request::StoredRequest;
 
 use crate::fixture::*;
 
-/// More than one transaction holds.
+/// More rows than one transaction contains.
 const MANY: RowNo = 66_000;
 
 fn skipped(row: RowNo, reason: SkipReason) -> SkippedRow {
@@ -32,8 +32,8 @@ async fn load_many(queue: &mut Queue) -> Loader<'_> {
 }
 
 #[tokio::test]
-async fn what_is_loaded_reads_back_and_adds_up() {
-    let place = Place::new();
+async fn a_loaded_run_is_read_back_and_adds_up() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
     loader.request(StoredRequest::encode(Some(&id("a")), &[merged(&[0, 2]), merged(&[1])])).await.unwrap();
@@ -75,8 +75,8 @@ async fn what_is_loaded_reads_back_and_adds_up() {
 }
 
 #[tokio::test]
-async fn nobody_sees_a_run_that_is_still_being_loaded() {
-    let place = Place::new();
+async fn a_run_is_invisible_while_it_is_loaded() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let reader = queue.reader().await.unwrap();
     let loader = load_many(&mut queue).await;
@@ -90,8 +90,8 @@ async fn nobody_sees_a_run_that_is_still_being_loaded() {
 }
 
 #[tokio::test]
-async fn only_from_the_end_of_the_first_load_on_is_there_a_log() {
-    let place = Place::new();
+async fn there_is_no_log_before_the_end_of_the_first_load() {
+    let place = QueueFolder::new();
     let log = place.folder().join("q.db-wal");
     let mut queue = place.open().await;
     let loader = load_many(&mut queue).await;
@@ -109,8 +109,8 @@ async fn only_from_the_end_of_the_first_load_on_is_there_a_log() {
 }
 
 #[tokio::test]
-async fn large_requests_do_not_wait_in_memory_for_many_of_their_kind() {
-    let place = Place::new();
+async fn large_requests_are_inserted_in_small_batches() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
     let tags = Tags::from([("Tag_SNS_Custom_a".into(), Value::Text("x".repeat(512 << 10).into()))]);
@@ -124,8 +124,8 @@ async fn large_requests_do_not_wait_in_memory_for_many_of_their_kind() {
 }
 
 #[tokio::test]
-async fn a_load_given_up_leaves_nothing_though_a_part_of_it_was_committed() {
-    let place = Place::new();
+async fn an_abandoned_load_leaves_nothing_although_a_part_was_committed() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let loader = load_many(&mut queue).await;
     assert!(place.number("SELECT count(*) FROM request").await > 0, "or the test is blind");
@@ -136,13 +136,13 @@ async fn a_load_given_up_leaves_nothing_though_a_part_of_it_was_committed() {
 }
 
 #[tokio::test]
-async fn a_load_can_be_given_up_after_a_line_that_sqlite_refused() {
-    let place = Place::new();
+async fn a_load_can_be_abandoned_after_sqlite_refused_a_row() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("friend_delete")).await.unwrap();
     let mut refused = Ok(());
     for _ in 0..10_000 {
-        // One row can't be set aside twice.
+        // A row cannot be skipped twice.
         refused = loader.skipped_row(skipped(7, SkipReason::Duplicate { of: 1 })).await;
         if refused.is_err() {
             break;
@@ -155,8 +155,8 @@ async fn a_load_can_be_given_up_after_a_line_that_sqlite_refused() {
 }
 
 #[tokio::test]
-async fn a_load_can_be_given_up_after_sqlite_rolled_back_by_itself_as_on_a_full_disk() {
-    let place = Place::new();
+async fn a_load_can_be_abandoned_after_sqlite_rolled_back_as_on_a_full_disk() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = load_many(&mut queue).await;
     loader.abandon().await.unwrap();
@@ -178,8 +178,8 @@ async fn a_load_can_be_given_up_after_sqlite_rolled_back_by_itself_as_on_a_full_
 }
 
 #[tokio::test]
-async fn a_load_dropped_in_its_middle_is_gone_at_the_next_open_and_other_runs_are_not() {
-    let place = Place::new();
+async fn a_dropped_load_is_removed_at_the_next_open_and_other_runs_are_not() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let other = begun(&mut queue, "friend_delete", &[(Some("a"), items(0..3))]).await;
     let lines = place.lines().await;
@@ -191,8 +191,8 @@ async fn a_load_dropped_in_its_middle_is_gone_at_the_next_open_and_other_runs_ar
 }
 
 #[tokio::test]
-async fn a_load_killed_in_its_middle_is_gone_at_the_next_open() {
-    let place = Place::new();
+async fn a_killed_load_is_removed_at_the_next_open() {
+    let place = QueueFolder::new();
     std::fs::write(place.folder().join("child"), "").unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "loading::in_a_process_of_its_own", "--ignored", "--nocapture"])
@@ -213,7 +213,7 @@ async fn a_load_killed_in_its_middle_is_gone_at_the_next_open() {
     assert_eq!(place.lines().await, 0);
 }
 
-/// Loads until it is killed; of use only to the test above, which puts a file beside the queue.
+/// Loads until it is killed. Only the test above runs it, with a file beside the queue.
 #[tokio::test]
 #[ignore = "runs as a child of another test"]
 async fn in_a_process_of_its_own() {

@@ -1,7 +1,8 @@
-//! The queue against real files: what it stores, what it refuses, and what is left of it after a crash.
+//! The queue with real files: what it stores, what it refuses, and what remains after a crash.
 
 mod fixture;
 
+mod before_first_load;
 mod damage;
 mod files;
 mod limiting;
@@ -12,4 +13,3 @@ mod retrying;
 mod runs;
 mod view;
 mod writing;
-mod young;

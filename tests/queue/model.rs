@@ -1,5 +1,5 @@
-//! Random histories against a model that holds every row once: whatever is sent, answered, taken back, retried or
-//! protected, and wherever a crash comes, the file says the same as the model, and its sums hold.
+//! Random histories, compared with a model that contains every row once. After any sequence of sending, recording,
+//! withdrawing, retrying, protecting and crashing, the queue equals the model and its numbers add up.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ use proptest::prelude::*;
 
 use crate::fixture::*;
 
-/// One step of a history. Numbers choose among what there is.
+/// One step of a history. Its numbers choose among the requests that there are.
 #[derive(Debug, Clone)]
 enum Step {
-    /// One transaction: some requests answered, some taken back, some to be sent.
+    /// One transaction that records, withdraws and intends some requests.
     Batch {
         answers: Vec<(usize, Vec<Verdict>)>,
         withdrawals: Vec<usize>,
@@ -29,13 +29,13 @@ enum Step {
     },
     Crash,
     CrashWhileLoading,
-    /// What a crash left sending is over.
+    /// Recovered requests become pending.
     Reopen(usize),
     Retry(Selection),
     Protect(RowNo),
 }
 
-/// Whose codes the answers have.
+/// The operation whose codes the responses have.
 const OPERATION: &str = "friend_update";
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -74,7 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the file must say.
+/// What the queue must contain.
 struct Model {
     run: RunId,
     ready: BTreeMap<RequestId, Request>,
@@ -99,11 +99,11 @@ impl Model {
         intents: Vec<usize>,
     ) -> Vec<Write> {
         let mut writes = Vec::new();
-        // Chosen first, since what is answered or taken back in this batch can only be sent after it.
+        // Chosen first, since requests that this batch records or withdraws can only be sent after it.
         let mut chosen: Vec<Request> = Vec::new();
         for pick in intents {
             let Some(request) = take(&mut self.ready, pick) else { break };
-            // No two requests are being sent to one list at once.
+            // Two requests of one list are never sent at once.
             let mut being_sent = self.sending.values().chain(self.rescued.values()).chain(&chosen);
             if being_sent.any(|other| other.from == request.from) {
                 self.ready.insert(request.id, request);
@@ -148,7 +148,7 @@ impl Model {
         assert_eq!(rescued, self.rescued.values().cloned().collect::<Vec<_>>());
     }
 
-    /// The selected items are in new requests afterwards: which ones, the file says.
+    /// The selected items are then in new requests, which the model reads from the queue.
     fn retry(&mut self, selection: Selection) -> u64 {
         let selected = |ended: &(Outcome, Option<i64>)| {
             ended.0 == selection.outcome && (selection.code.is_none() || ended.1 == selection.code)
@@ -201,7 +201,7 @@ async fn load(queue: &mut Queue) -> Model {
 }
 
 async fn play(steps: Vec<Step>) {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut model = load(&mut queue).await;
     for step in steps {
@@ -259,13 +259,13 @@ async fn compare(queue: &mut Queue, model: &Model) {
     assert_eq!(rows_of(queue, model.run).await, model.rows);
 }
 
-/// Every row's outcome, as results would say it; a row that stands in two places is a failure.
+/// The outcome of every row, as results would contain it. A row in two places fails the test.
 async fn rows_of(queue: &Queue, run: RunId) -> BTreeMap<RowNo, (Outcome, Option<i64>)> {
     let mut snapshot = snapshot(queue).await;
     let mut rows = BTreeMap::new();
     for request in snapshot.request_results(run, RequestId::BEFORE_FIRST).await.unwrap() {
         for row in request.items().unwrap().iter().flat_map(Item::rows) {
-            assert_eq!(rows.insert(row, (request.outcome(), None)), None, "row {row} stands in two requests");
+            assert_eq!(rows.insert(row, (request.outcome(), None)), None, "row {row} is in two requests");
         }
     }
     for exception in snapshot.exceptions(run, 0..100).await.unwrap() {
@@ -273,12 +273,7 @@ async fn rows_of(queue: &Queue, run: RunId) -> BTreeMap<RowNo, (Outcome, Option<
         assert_eq!(before, Some((Succeeded, None)), "row {} is an exception of no settled request", exception.row);
     }
     for skipped in snapshot.skipped_rows(run, 0..100).await.unwrap() {
-        assert_eq!(
-            rows.insert(skipped.row, (skipped.outcome, None)),
-            None,
-            "row {} is set aside and sent",
-            skipped.row
-        );
+        assert_eq!(rows.insert(skipped.row, (skipped.outcome, None)), None, "row {} is skipped and sent", skipped.row);
     }
     rows
 }

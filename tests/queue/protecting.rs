@@ -12,8 +12,8 @@ async fn protect(queue: &mut Queue, run: RunId, ids: &'static [&'static str]) ->
 }
 
 #[tokio::test]
-async fn rows_that_name_a_protected_id_are_set_aside_and_their_requests_cut_or_gone() {
-    let place = Place::new();
+async fn rows_with_a_protected_id_are_skipped_and_removed_from_their_requests() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let requests = [(None, items(0..3)), (None, items(3..4)), (None, items(4..6))];
     let run = begun(&mut queue, "account_delete", &requests).await;
@@ -34,8 +34,8 @@ async fn rows_that_name_a_protected_id_are_set_aside_and_their_requests_cut_or_g
 }
 
 #[tokio::test]
-async fn a_protected_list_takes_all_its_friends_out_and_merged_rows_keep_their_tags() {
-    let place = Place::new();
+async fn a_protected_from_account_skips_all_its_friends_and_merged_rows_keep_their_tags() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let requests =
         [(Some("boss"), vec![merged(&[0, 4]), merged(&[1])]), (Some("a"), vec![merged(&[2, 5, 6]), merged(&[3])])];
@@ -53,8 +53,8 @@ async fn a_protected_list_takes_all_its_friends_out_and_merged_rows_keep_their_t
 }
 
 #[tokio::test]
-async fn what_has_its_outcome_keeps_it() {
-    let place = Place::new();
+async fn settled_rows_keep_their_outcome() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..4))]).await;
     let page = pending(&queue, run).await;
@@ -64,8 +64,8 @@ async fn what_has_its_outcome_keeps_it() {
 }
 
 #[tokio::test]
-async fn rows_that_were_sending_at_a_crash_are_not_sent_once_more_and_left_in_doubt() {
-    let place = Place::new();
+async fn rows_that_were_sending_at_a_crash_are_in_doubt_and_not_sent_again() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..3))]).await;
     intend(&mut queue, &ids([1, 2])).await.unwrap();
@@ -79,8 +79,8 @@ async fn rows_that_were_sending_at_a_crash_are_not_sent_once_more_and_left_in_do
 }
 
 #[tokio::test]
-async fn other_runs_are_left_alone() {
-    let place = Place::new();
+async fn other_runs_are_not_changed() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let other = begun(&mut queue, "account_delete", &[(None, items(0..2))]).await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2))]).await;
@@ -91,8 +91,8 @@ async fn other_runs_are_left_alone() {
 }
 
 #[tokio::test]
-async fn what_failed_before_its_id_was_protected_is_set_aside_when_it_is_retried() {
-    let place = Place::new();
+async fn a_failed_row_whose_id_was_protected_later_is_skipped_when_it_is_retried() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     let request = pending(&queue, run).await.remove(0);
@@ -109,8 +109,8 @@ async fn what_failed_before_its_id_was_protected_is_set_aside_when_it_is_retried
 }
 
 #[tokio::test]
-async fn what_was_in_doubt_before_its_id_was_protected_stays_so_when_it_is_retried() {
-    let place = Place::new();
+async fn a_row_in_doubt_whose_id_was_protected_later_stays_in_doubt_when_it_is_retried() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2))]).await;
     intend(&mut queue, &ids([1])).await.unwrap();
@@ -130,7 +130,7 @@ async fn what_was_in_doubt_before_its_id_was_protected_stays_so_when_it_is_retri
 
 #[tokio::test]
 async fn a_count_that_is_gone_stops_protecting_and_retrying_before_anything_changes() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..4))]).await;
     let request = pending(&queue, run).await.remove(0);

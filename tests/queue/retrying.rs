@@ -37,7 +37,7 @@ fn rows(requests: &[Request]) -> Vec<Vec<RowNo>> {
 
 #[tokio::test]
 async fn only_what_ended_as_selected_is_pending_again() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let verdicts = vec![failed(1), done(), failed(2), ended(InDoubt, None), ended(AlreadyDone, Some(1)), failed(1)];
     let run = ended_run(&mut queue, "account_delete", vec![(None, items(0..6), verdicts)]).await;
@@ -66,8 +66,8 @@ async fn only_what_ended_as_selected_is_pending_again() {
 }
 
 #[tokio::test]
-async fn requests_that_are_emptied_go_and_their_items_are_packed_as_full_as_a_call_takes_them() {
-    let place = Place::new();
+async fn empty_requests_are_deleted_and_their_items_fill_new_requests() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     // account_delete takes 100 items a call.
     let requests = (0..130).map(|at| (None, items(2 * at..2 * at + 2), vec![failed(1); 2])).collect();
@@ -85,7 +85,7 @@ async fn requests_that_are_emptied_go_and_their_items_are_packed_as_full_as_a_ca
 
 #[tokio::test]
 async fn items_of_different_lists_never_share_a_request() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let requests = ["a", "a", "b", "a"]
         .into_iter()
@@ -102,7 +102,7 @@ async fn items_of_different_lists_never_share_a_request() {
 
 #[tokio::test]
 async fn merged_rows_are_retried_together_with_their_tags() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let load = vec![merged(&[0, 4]), merged(&[1]), merged(&[2, 3, 5])];
     let request = (Some("a"), load.clone(), vec![failed(1), failed(2), failed(1)]);
@@ -113,8 +113,8 @@ async fn merged_rows_are_retried_together_with_their_tags() {
 }
 
 #[tokio::test]
-async fn doubt_goes_along_and_spreads_to_nobody() {
-    let place = Place::new();
+async fn doubt_stays_with_its_items_and_reaches_no_others() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let requests = (0..3).map(|at| (None, items(2 * at..2 * at + 2))).collect::<Vec<_>>();
     let run = begun(&mut queue, "account_delete", &requests).await;
@@ -135,7 +135,7 @@ async fn doubt_goes_along_and_spreads_to_nobody() {
 
 #[tokio::test]
 async fn requests_that_were_cut_for_their_size_are_not_packed_larger() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let long = |row| {
         let tags = Tags::from([("Tag_SNS_Custom_a".into(), Value::Text("x".repeat(200 << 10).into()))]);
@@ -149,7 +149,7 @@ async fn requests_that_were_cut_for_their_size_are_not_packed_larger() {
 
 #[tokio::test]
 async fn a_run_that_was_given_up_is_not_retried() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..2)), (None, items(2..4))]).await;
     let request = pending(&queue, run).await.remove(0);

@@ -1,4 +1,4 @@
-//! The life of a run: planned, running, finished; or given up.
+//! The states of a run: planned, running, finished, superseded.
 
 use imbulk::domain::ids::RunId;
 use imbulk::domain::request::{Doubt, Request};
@@ -22,7 +22,7 @@ async fn state(queue: &mut Queue, run: RunId) -> RunState {
 
 #[tokio::test]
 async fn a_run_is_finished_only_once_nothing_of_it_is_pending_or_sending() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
     assert!(queue.finish(run, NOW).await.is_err(), "it has not begun");
@@ -39,8 +39,8 @@ async fn a_run_is_finished_only_once_nothing_of_it_is_pending_or_sending() {
 }
 
 #[tokio::test]
-async fn a_run_that_goes_on_keeps_its_start_and_forgets_why_it_stopped() {
-    let place = Place::new();
+async fn a_resumed_run_keeps_its_start_and_forgets_why_it_stopped() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
     assert!(queue.note_stop(run, EndedBy::Person, "no").await.is_err(), "it has not begun");
@@ -60,7 +60,7 @@ async fn a_run_that_goes_on_keeps_its_start_and_forgets_why_it_stopped() {
 
 #[tokio::test]
 async fn the_last_plan_of_a_job_is_kept_until_a_run_begins_on_its_target() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     assert_eq!(queue.shown_plan("job", "sandbox").await.unwrap(), None);
     for (target, parts) in [("sandbox", "one"), ("1400000001", "real"), ("sandbox", "two")] {
@@ -77,8 +77,8 @@ async fn the_last_plan_of_a_job_is_kept_until_a_run_begins_on_its_target() {
 }
 
 #[tokio::test]
-async fn moves_that_are_not_allowed_are_loud_and_change_nothing() {
-    let place = Place::new();
+async fn forbidden_changes_of_state_fail_and_change_nothing() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let [planned, running, finished, superseded] = four(&mut queue).await;
     let all = [planned, running, finished, superseded];
@@ -115,8 +115,8 @@ async fn four(queue: &mut Queue) -> [RunId; 4] {
 }
 
 #[tokio::test]
-async fn a_run_given_up_keeps_its_rows_and_is_rescued_without_being_driven() {
-    let place = Place::new();
+async fn a_superseded_run_keeps_its_rows_and_its_requests_are_recovered() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
     queue.begin(run, NOW).await.unwrap();
@@ -127,8 +127,8 @@ async fn a_run_given_up_keeps_its_rows_and_is_rescued_without_being_driven() {
 }
 
 #[tokio::test]
-async fn a_run_discarded_leaves_nothing_behind_and_others_as_they_are() {
-    let place = Place::new();
+async fn a_discarded_run_leaves_nothing_and_others_are_not_changed() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let kept = begun(&mut queue, "account_delete", &[(None, items(0..4))]).await;
     let request: Request = pending(&queue, kept).await.remove(0);
@@ -146,8 +146,8 @@ async fn a_run_discarded_leaves_nothing_behind_and_others_as_they_are() {
 }
 
 #[tokio::test]
-async fn sums_that_are_wrong_are_reported_whatever_was_changed() {
-    let place = Place::new();
+async fn wrong_sums_are_reported_whatever_was_changed() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..4)), (None, items(4..8))]).await;
     let request = pending(&queue, run).await.remove(0);

@@ -1,4 +1,4 @@
-//! The view `item`, for people who open the file with SQL.
+//! The view `item`, for users who read the queue with SQL.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use crate::fixture::*;
 type Line = (Option<String>, String, i64, String, Option<i64>, i64);
 
 #[tokio::test]
-async fn every_item_is_one_line_with_its_account_its_row_and_its_outcome() {
-    let place = Place::new();
+async fn every_item_has_one_row_with_its_account_and_its_outcome() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let load = vec![merged(&[0, 5]), merged(&[1]), merged(&[2, 4]), merged(&[3])];
     let run = begun(&mut queue, "friend_update", &[(Some("a"), load)]).await;
@@ -38,13 +38,13 @@ async fn every_item_is_one_line_with_its_account_its_row_and_its_outcome() {
 }
 
 #[tokio::test]
-async fn every_item_and_every_skipped_row_names_its_target_its_file_and_its_line() {
+async fn every_item_and_every_skipped_row_has_its_target_file_and_line() {
     use imbulk::domain::line_span::LineSpan;
     use imbulk::domain::row::Tags;
     use imbulk::domain::skipped_row::{SkipReason, SkippedRow};
     use imbulk::queue::Loader;
     use imbulk::stored_request::StoredRequest;
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
     loader.request(StoredRequest::encode(None, &[item(0), item(3)])).await.unwrap();
@@ -80,15 +80,15 @@ async fn every_item_and_every_skipped_row_names_its_target_its_file_and_its_line
 }
 
 /// 20,000 items in requests of this size.
-async fn filled(size: u64) -> Place {
-    let place = Place::new();
+async fn filled(size: u64) -> QueueFolder {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let requests: Vec<_> = (0..20_000 / size).map(|at| (Some("a"), items(at * size..(at + 1) * size))).collect();
     begun(&mut queue, "friend_delete", &requests).await;
     place
 }
 
-async fn reading_time(place: &Place) -> Duration {
+async fn reading_time(place: &QueueFolder) -> Duration {
     let started = Instant::now();
     assert_eq!(place.number("SELECT sum(length(account) > 0) FROM item WHERE outcome = 'pending'").await, 20_000);
     started.elapsed()
@@ -102,6 +102,6 @@ async fn an_item_of_a_large_request_costs_little_more_than_one_of_a_small_reques
         shortest.0 = shortest.0.min(reading_time(&small).await);
         shortest.1 = shortest.1.min(reading_time(&large).await);
     }
-    // Three to five times as a rule; a list read anew for every item would cost fifty times as much.
+    // Usually three to five times. Reading the list again for every item would cost fifty times as much.
     assert!(shortest.1 < shortest.0 * 15, "in requests of 20 and of 1000: {shortest:?}");
 }

@@ -1,4 +1,4 @@
-//! Intents and outcomes: what is written, and what is refused without a trace.
+//! Intents and outcomes: what is stored, and what is refused without a change.
 
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
@@ -11,7 +11,7 @@ use crate::fixture::*;
 use imbulk_testkit::reseal::change_and_reseal;
 
 /// A run of three requests: 0..4, 4..8 and 8..10.
-async fn three(place: &Place) -> (Queue, RunId, Vec<Request>) {
+async fn three(place: &QueueFolder) -> (Queue, RunId, Vec<Request>) {
     let mut queue = place.open().await;
     let requests = [(None, items(0..4)), (None, items(4..8)), (None, items(8..10))];
     let run = begun(&mut queue, "account_delete", &requests).await;
@@ -25,8 +25,8 @@ async fn exceptions(queue: &Queue, run: RunId) -> Vec<(u64, Outcome, Option<i64>
 }
 
 #[tokio::test]
-async fn a_full_success_is_one_line_changed_and_no_exception() {
-    let place = Place::new();
+async fn a_full_success_changes_one_row_and_adds_none() {
+    let place = QueueFolder::new();
     let (mut queue, run, page) = three(&place).await;
     let follow_ups = record_call(&mut queue, run, &page[0], vec![done(); 4]).await;
     assert!(follow_ups.is_empty());
@@ -36,8 +36,8 @@ async fn a_full_success_is_one_line_changed_and_no_exception() {
 }
 
 #[tokio::test]
-async fn exceptions_are_kept_by_row_and_those_who_ended_stay_with_the_request() {
-    let place = Place::new();
+async fn outcomes_are_stored_by_row_and_settled_items_stay_in_the_request() {
+    let place = QueueFolder::new();
     let (mut queue, run, page) = three(&place).await;
     let verdicts =
         vec![failed(9), done(), again(Doubt::MayHaveArrived, BatchSplit::Whole), ended(AlreadyDone, Some(7))];
@@ -45,15 +45,15 @@ async fn exceptions_are_kept_by_row_and_those_who_ended_stay_with_the_request() 
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 1), (AlreadyDone, 1), (Failed, 1), (Pending, 7)]);
     assert_eq!(exceptions(&queue, run).await, [(0, Failed, Some(9)), (3, AlreadyDone, Some(7))]);
     let stored = pending(&queue, run).await;
-    assert_eq!(stored.last().unwrap(), &follow_ups[0].request, "the part as it stands on disk");
+    assert_eq!(stored.last().unwrap(), &follow_ups[0].request, "the follow-up as it is on disk");
     assert_eq!((follow_ups[0].request.items.as_slice(), follow_ups[0].request.attempts), (&[item(2)][..], 1));
     assert_eq!(follow_ups[0].request.doubt, Doubt::MayHaveArrived);
     assert_eq!(place.number(&format!("SELECT parent FROM request WHERE id = {}", follow_ups[0].request.id)).await, 1);
 }
 
 #[tokio::test]
-async fn a_request_that_goes_out_again_whole_keeps_its_number_and_its_items() {
-    let place = Place::new();
+async fn a_request_that_is_repeated_whole_keeps_its_id_and_its_items() {
+    let place = QueueFolder::new();
     let (mut queue, run, page) = three(&place).await;
     let follow_ups =
         record_call(&mut queue, run, &page[0], vec![again(Doubt::MayHaveArrived, BatchSplit::Whole); 4]).await;
@@ -64,8 +64,8 @@ async fn a_request_that_goes_out_again_whole_keeps_its_number_and_its_items() {
 }
 
 #[tokio::test]
-async fn halves_and_several_parts_share_the_items_out_without_loss() {
-    let place = Place::new();
+async fn halves_and_several_follow_ups_lose_no_item() {
+    let place = QueueFolder::new();
     let (mut queue, run, page) = three(&place).await;
     let halves = record_call(&mut queue, run, &page[0], vec![again(Doubt::None, BatchSplit::Halves); 4]).await;
     assert_eq!(halves[0].request.id, page[0].id, "the first half keeps the number");
@@ -88,7 +88,7 @@ async fn halves_and_several_parts_share_the_items_out_without_loss() {
 
 #[tokio::test]
 async fn all_rows_of_a_merged_item_share_its_outcome_and_keep_their_own_tags() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let load = vec![merged(&[0, 3, 5]), merged(&[1]), merged(&[2, 4])];
     let run = begun(&mut queue, "friend_update", &[(Some("a"), load.clone())]).await;
@@ -106,8 +106,8 @@ async fn all_rows_of_a_merged_item_share_its_outcome_and_keep_their_own_tags() {
 }
 
 #[tokio::test]
-async fn more_exceptions_than_one_statement_holds_are_all_kept() {
-    let place = Place::new();
+async fn more_outcomes_than_one_statement_contains_are_all_stored() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "friend_delete", &[(Some("a"), items(0..1000))]).await;
     let page = pending(&queue, run).await;
@@ -118,7 +118,7 @@ async fn more_exceptions_than_one_statement_holds_are_all_kept() {
 
 #[tokio::test]
 async fn outcomes_and_intents_of_one_batch_are_one_transaction() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let (mut queue, run, page) = three(&place).await;
     intend(&mut queue, &ids([1, 2])).await.unwrap();
     let record = |at: usize, verdicts| Write::Record { run, settlement: settlement(&page[at], verdicts) };
@@ -138,7 +138,7 @@ async fn outcomes_and_intents_of_one_batch_are_one_transaction() {
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);
 }
 
-/// Every way in which a write can meet another state than it must.
+/// Every way in which a write can find an unexpected state.
 fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)> {
     // The first is sending, the second settled, the third pending.
     let record = |at: usize, verdict: Verdict| {
@@ -181,11 +181,11 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)>
 }
 
 #[tokio::test]
-async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works() {
-    let place = Place::new();
+async fn a_write_that_finds_an_unexpected_state_changes_nothing_and_the_next_one_works() {
+    let place = QueueFolder::new();
     let (mut queue, run, mut page) = three(&place).await;
     record_call(&mut queue, run, &page[1], vec![done(); 4]).await;
-    // The third was sent before at no charge, so that no CHECK of the table comes to the rescue.
+    // The third was sent before at no charge, so that no CHECK of the table refuses the change.
     let free =
         Resend { charge: Charge::Free, doubt: Doubt::None, wait: Wait::None, split: BatchSplit::Whole, met: None };
     page[2] = record_call(&mut queue, run, &page[2], vec![Verdict::Resend(free); 2]).await.remove(0).request;
@@ -206,8 +206,8 @@ async fn a_write_that_meets_another_state_changes_nothing_and_the_next_one_works
 }
 
 #[tokio::test]
-async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt() {
-    let place = Place::new();
+async fn requests_that_were_sending_at_a_crash_are_found_until_they_are_pending_in_doubt() {
+    let place = QueueFolder::new();
     let (mut queue, run, page) = three(&place).await;
     record_call(&mut queue, run, &page[1], vec![done(); 4]).await;
     intend(&mut queue, &ids([1])).await.unwrap();
@@ -232,7 +232,7 @@ async fn what_was_sending_at_a_crash_is_found_until_it_is_pending_again_in_doubt
 
 #[tokio::test]
 async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
-    let place = Place::new();
+    let place = QueueFolder::new();
     let (mut queue, _, _) = three(&place).await;
     intend(&mut queue, &ids([1, 2])).await.unwrap();
     drop(queue);
@@ -251,8 +251,8 @@ async fn a_request_that_cannot_be_read_is_found_again_at_every_start() {
 }
 
 #[tokio::test]
-async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number() {
-    let place = Place::new();
+async fn two_sending_requests_that_write_one_account_are_refused_by_id() {
+    let place = QueueFolder::new();
     let (mut queue, _, _) = three(&place).await;
     intend(&mut queue, &ids([1, 3])).await.unwrap();
     drop(queue);
@@ -264,8 +264,8 @@ async fn two_requests_that_were_being_sent_to_one_account_are_refused_by_number(
 }
 
 #[tokio::test]
-async fn pages_neither_skip_nor_double_and_end_at_the_bound() {
-    let place = Place::new();
+async fn pages_contain_every_request_once_and_end_at_the_bound() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let other = begun(&mut queue, "account_delete", &[(None, items(0..1))]).await;
     let requests: Vec<_> = (0..50).map(|at| (None, items(2 * at..2 * at + 2))).collect();
@@ -280,7 +280,7 @@ async fn pages_neither_skip_nor_double_and_end_at_the_bound() {
         let Some(end) = page.last() else { break };
         after = end.id;
         seen.extend(page.iter().flat_map(|request| request.items.iter().map(|item| item.row)));
-        // The second half gets a number above the bound, the first one is behind us.
+        // The second half gets an id above the bound, and the page has passed the first one.
         record_call(&mut queue, run, &page[0], vec![again(Doubt::None, BatchSplit::Halves); 2]).await;
     }
     assert_eq!(seen, (0..100).collect::<Vec<_>>());
@@ -292,8 +292,8 @@ async fn pages_neither_skip_nor_double_and_end_at_the_bound() {
 }
 
 #[tokio::test]
-async fn codes_that_items_met_are_stored_with_them_and_a_plain_success_stores_none() {
-    let place = Place::new();
+async fn codes_of_earlier_responses_are_stored_and_a_success_without_a_code_stores_none() {
+    let place = QueueFolder::new();
     let (mut queue, run, page) = three(&place).await;
     let codes = |request: &Request| request.history.codes().collect::<Vec<_>>();
     record_call(&mut queue, run, &page[0], vec![done(); page[0].items.len()]).await;

@@ -141,7 +141,7 @@ fn leave_half_written(queue: &Path) {
         "PRAGMA journal_mode = DELETE",
         "PRAGMA cache_size = 1",
         "BEGIN IMMEDIATE",
-        "UPDATE run SET state = 'finished', stamp = hex(zeroblob(1000000))",
+        "UPDATE run SET state = 'finished', file_stamps = hex(zeroblob(1000000))",
     ];
     let left = ["", "-journal"].map(|ending| format!("{}{ending}", queue.display()));
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -136,7 +136,7 @@ impl Writer<'_> {
                 .map_err(&fail)?;
         }
         sqlx::query(
-            "UPDATE run SET state = ?, tags = ?, largest = ?, row_count = ?, item_count = ?
+            "UPDATE run SET state = ?, tags = ?, largest_accounts = ?, row_count = ?, item_count = ?
              WHERE id = ? AND state = 'loading'",
         )
         .bind(RunState::Planned.name())

@@ -21,13 +21,13 @@ use crate::queue::sqlite::requests::request_row::{RequestRow, select_request};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestResult(RequestRow);
 
-/// In the order of the columns that [`Snapshot::exceptions`] selects.
+/// The columns that [`Snapshot::exceptions`] selects.
 #[derive(Deserialize)]
-struct StoredException<'a>(RowNo, #[serde(borrow)] Cow<'a, str>, Option<i64>, String, i64);
+struct ExceptionColumns<'a>(RowNo, #[serde(borrow)] Cow<'a, str>, Option<i64>, String, i64);
 
-/// In the order of the columns that [`Snapshot::asides`] selects.
+/// The columns that [`Snapshot::skipped_rows`] selects.
 #[derive(Deserialize)]
-struct SkippedRecord<'a> {
+struct SkippedColumns<'a> {
     row: RowNo,
     #[serde(borrow)]
     outcome: Cow<'a, str>,
@@ -38,11 +38,11 @@ struct SkippedRecord<'a> {
     account: Option<String>,
     tags: Option<String>,
     checksum: i64,
-    original: Option<LineSpanRecord>,
+    original: Option<LineSpanColumns>,
 }
 
 #[derive(FromRow, Deserialize)]
-struct LineSpanRecord {
+struct LineSpanColumns {
     first_row: i64,
     source: i64,
     first_line: i64,
@@ -51,7 +51,7 @@ struct LineSpanRecord {
 }
 
 impl Snapshot {
-    /// The next requests of a run, with numbers above `after`; none: that was all.
+    /// The next requests of a run, with ids above `after`; empty at the end.
     pub async fn request_results(&mut self, run: RunId, after: RequestId) -> Result<Vec<RequestResult>, QueueError> {
         let page: Vec<RequestRow> =
             sqlx::query_as(select_request!("NOT INDEXED", "run = ? AND id > ? ORDER BY id LIMIT ?"))
@@ -64,14 +64,14 @@ impl Snapshot {
         let mut before = after;
         for stored in &page {
             if stored.id <= before || stored.run != run {
-                return Err(stored.damaged("stands in the wrong place"));
+                return Err(stored.damaged("is in the wrong place"));
             }
             before = stored.id;
         }
         Ok(page.into_iter().map(RequestResult).collect())
     }
 
-    /// Those of these rows that did not simply succeed though their request is settled, in order.
+    /// The outcomes of those of these rows that have one in table `outcome`, in row order.
     pub async fn exceptions(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Exception>, QueueError> {
         let list: String = sqlx::query_scalar(
             "SELECT json_group_array(json_array(row, outcome, code, reason, checksum))
@@ -83,11 +83,11 @@ impl Snapshot {
         .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        let list: Vec<StoredException<'_>> = parse(&list)?;
+        let list: Vec<ExceptionColumns<'_>> = parse(&list)?;
         list.into_iter().map(|exception| exception.read(run)).collect()
     }
 
-    /// Those of these rows that are not sent, in order.
+    /// Those of these rows that are skipped, in row order.
     pub async fn skipped_rows(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<SkippedResult>, QueueError> {
         let list: String = sqlx::query_scalar(
             "SELECT json_group_array(json_array(row, outcome, duplicate_of, column_name, reason, from_account, account,
@@ -101,11 +101,11 @@ impl Snapshot {
         .fetch_one(&mut *self.transaction)
         .await
         .map_err(self.fail())?;
-        let list: Vec<SkippedRecord<'_>> = parse(&list)?;
+        let list: Vec<SkippedColumns<'_>> = parse(&list)?;
         list.into_iter().map(|skipped| skipped.read(run)).collect()
     }
 
-    /// The first rows of a run that can't be sent.
+    /// The first rows of a run that cannot be sent.
     pub(in crate::queue) async fn rejected_rows(&mut self, run: RunId, limit: u32) -> Result<Vec<RowNo>, QueueError> {
         let rows =
             sqlx::query_scalar("SELECT row FROM skipped WHERE run = ? AND outcome = 'rejected' ORDER BY row LIMIT ?");
@@ -114,9 +114,9 @@ impl Snapshot {
         Ok(rows.into_iter().map(i64::cast_unsigned).collect())
     }
 
-    /// Where these rows stand in their files, in order: the first stretch may begin before them.
+    /// The line spans of these rows, in row order. The first span may begin before the rows.
     pub async fn line_spans(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<LineSpan>, QueueError> {
-        let line_spans: Vec<LineSpanRecord> = sqlx::query_as(
+        let line_spans: Vec<LineSpanColumns> = sqlx::query_as(
             "SELECT first_row, source, first_line, step, checksum FROM line_span
              WHERE run = ?1 AND first_row < ?3 AND first_row >= coalesce(
                  (SELECT max(first_row) FROM line_span WHERE run = ?1 AND first_row <= ?2), 0)
@@ -133,27 +133,27 @@ impl Snapshot {
 }
 
 impl RequestResult {
-    /// Its number.
+    /// Its id.
     pub fn id(&self) -> RequestId {
         self.0.id
     }
 
-    /// The account whose list was to be changed.
+    /// The account whose list of friends it changes.
     pub fn from(&self) -> Option<&str> {
         self.0.from_account.as_deref()
     }
 
-    /// What holds of all its rows but those of [`Snapshot::exceptions`]: succeeded once it is settled, else pending.
+    /// The outcome of all its rows except those of [`Snapshot::exceptions`]: succeeded if it is settled, else pending.
     pub fn outcome(&self) -> Outcome {
         if self.0.state == "settled" { Outcome::Succeeded } else { Outcome::Pending }
     }
 
-    /// The codes that its items met before, in words; empty without any. Only after [`RequestResult::items`].
+    /// The codes of earlier responses in words; empty without any. Call [`RequestResult::items`] first.
     pub fn earlier_codes(&self) -> Result<String, QueueError> {
         Ok(self.0.history()?.earlier())
     }
 
-    /// HTTP exchanges begun for its items.
+    /// The calls that were begun for its items.
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
@@ -163,19 +163,19 @@ impl RequestResult {
         self.0.finished_at
     }
 
-    /// How many rows it holds; an error where anything of the request is not as it was written.
+    /// The number of its rows, if the request is as it was written.
     pub(in crate::queue) fn row_count(&self) -> Result<u64, QueueError> {
         self.0.row_count()
     }
 
-    /// What was asked for; an error where anything of the request is not as it was written. Unpacked one request at a
-    /// time: a page of large requests takes much memory.
+    /// Its items, if the request is as it was written. Decoded one request at a time, since the items of a page of large
+    /// requests take much memory.
     pub fn items(&self) -> Result<Vec<Item>, QueueError> {
         self.0.items()
     }
 }
 
-impl StoredException<'_> {
+impl ExceptionColumns<'_> {
     fn read(self, run: RunId) -> Result<Exception, QueueError> {
         let Self(row, outcome, code, reason, checksum) = self;
         if checksum != checksum::outcome(run, row, &outcome, code, &reason) {
@@ -185,7 +185,7 @@ impl StoredException<'_> {
     }
 }
 
-impl SkippedRecord<'_> {
+impl SkippedColumns<'_> {
     fn read(self, run: RunId) -> Result<SkippedResult, QueueError> {
         let Self { row, duplicate_of, .. } = self;
         let texts = [&self.column, &self.reason, &self.from, &self.account, &self.tags].map(Option::as_deref);
@@ -215,12 +215,13 @@ fn wrong_checksum(table: &str, row: RowNo) -> QueueError {
     QueueError::Damaged(format!("row {row} has a wrong checksum in table {table}"))
 }
 
-/// One list for many rows: the library's own cost a row and column is several times that of JSON.
+/// Parses the JSON list that a query returns for many rows. The driver's cost per row and column is several times the
+/// cost of JSON.
 fn parse<'a, T: Deserialize<'a>>(list: &'a str) -> Result<Vec<T>, QueueError> {
     serde_json::from_str(list).map_err(|error| QueueError::Damaged(error.to_string()))
 }
 
-impl LineSpanRecord {
+impl LineSpanColumns {
     fn read(&self, run: RunId) -> Result<LineSpan, QueueError> {
         let span = LineSpan {
             first_row: self.first_row.cast_unsigned(),

@@ -28,7 +28,7 @@ use crate::stored_request::StoredRequest;
 pub enum Write {
     /// These are about to be sent.
     Intend(Vec<RequestId>),
-    /// What an exchange changed.
+    /// What a call changed.
     Record {
         /// The run of the request.
         run: RunId,
@@ -140,7 +140,7 @@ impl Batch<'_> {
     }
 
     async fn pulse(&mut self, runs: &[RunId], pulse: &str) -> Result<(), Failure> {
-        let query = sqlx::query("UPDATE run SET pulse = ? WHERE id IN (SELECT value FROM json_each(?))");
+        let query = sqlx::query("UPDATE run SET heartbeat = ? WHERE id IN (SELECT value FROM json_each(?))");
         let changed = query.bind(pulse).bind(json(runs)).execute(&mut *self.transaction).await?.rows_affected();
         expect("runs", runs.len(), changed)
     }
@@ -179,7 +179,7 @@ impl Batch<'_> {
             return Ok(Written::Recorded { request, follow_ups });
         }
         self.write_exceptions(run, &ended).await?;
-        // The request stays with what ended; if nothing did, with the first part. The others get numbers of their own.
+        // The request keeps the settled items or, without any, the first follow-up. Other follow-ups get new requests.
         let mut others = follow_ups.iter_mut();
         if !ended.is_empty() {
             self.settle((run, request), others.as_slice().first(), &ended, &history).await?;
@@ -203,7 +203,7 @@ impl Batch<'_> {
         insert_outcomes(&mut self.transaction, run, &lines).await
     }
 
-    /// `split`: a part that goes out again, if any does. `history`: what the items had met before.
+    /// `split`: a follow-up of the request, if there is one. `history`: the codes of the items before this call.
     async fn settle(
         &mut self,
         request: (RunId, RequestId),
@@ -221,7 +221,7 @@ impl Batch<'_> {
         expect("requests settled", 1, changed)
     }
 
-    /// `same`: the request keeps its items and has met no new code, so that its payload stays as it is.
+    /// `same`: the request keeps its items and got no new code, so that its payload does not change.
     async fn repeat(
         &mut self,
         request: (RunId, RequestId),
@@ -293,7 +293,7 @@ impl Batch<'_> {
     }
 }
 
-/// A plain success needs no line of its own.
+/// A success without a code needs no row in table `outcome`.
 fn is_plain(result: &ItemResult) -> bool {
     result.outcome == Outcome::Succeeded && result.code.is_none()
 }

@@ -64,8 +64,9 @@ impl Reader {
 }
 
 impl Queue {
-    /// The requests of all runs that a killed runner left `sending`: they may have arrived. They stay `sending` until
-    /// [`Write::Reopen`](super::Write::Reopen), so that another kill finds them again.
+    /// The requests of all runs that a killed process left `sending`: the server may have received them. They stay
+    /// `sending` until
+    /// [`Write::Reopen`](crate::queue::Write::Reopen), so that they are found again after another kill.
     pub async fn recover(&mut self) -> Result<Vec<(RunId, Request, Keys)>, QueueError> {
         let fail = self.fail();
         let found: Vec<RequestRow> = sqlx::query_as(SENDING).fetch_all(&mut self.connection).await.map_err(&fail)?;
@@ -73,7 +74,7 @@ impl Queue {
         for stored in found {
             let run = self.run(stored.run).await?;
             let request = Request { doubt: Doubt::MayHaveArrived, ..request(&stored, "sending")? };
-            let keys = run.operation()?.keys(&request, run.delete_type());
+            let keys = run.operation()?.keys(&request);
             recovered.push((run.id, request, keys));
         }
         refuse_shared_accounts(&recovered)?;
@@ -94,7 +95,7 @@ fn refuse_shared_accounts(recovered: &[(RunId, Request, Keys)]) -> Result<(), Qu
         for key in keys.as_slice() {
             if let Some(other) = writers.insert(*key, request.id) {
                 return Err(QueueError::Unexpected(format!(
-                    "requests {other} and {} are both `sending` and write the same account; was the file changed by another program?",
+                    "requests {other} and {} are both `sending` and write the same account; did another program change the file?",
                     request.id
                 )));
             }

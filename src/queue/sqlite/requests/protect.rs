@@ -165,7 +165,7 @@ impl Protection<'_> {
         for (outcome, rows) in moves {
             add_to_tally(&mut self.transaction, self.run.id, outcome, rows).await?;
         }
-        let named = sqlx::query("UPDATE run SET protected = ? WHERE id = ?").bind(digest).bind(self.run.id);
+        let named = sqlx::query("UPDATE run SET protected_digest = ? WHERE id = ?").bind(digest).bind(self.run.id);
         change_run(&mut self.transaction, self.run.id, named).await
     }
 }

@@ -1,4 +1,4 @@
-//! Makes failed items pending requeue.
+//! Makes failed items pending again.
 
 use super::edit::{NewRequest, insert_request, keep_items};
 use super::request_row::{RequestRow, select_request};
@@ -56,7 +56,7 @@ impl Queue {
     }
 
     async fn retry_all(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, Failure> {
-        let most = run.operation()?.items_per_request();
+        let most = run.operation()?.items_per_request;
         let next_request = &mut self.next_request;
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
         let mut requeue =
@@ -118,14 +118,14 @@ impl Requeue<'_> {
         keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, &history).await?;
         let unanswered = self.selection.outcome == Outcome::InDoubt;
         let doubt = if unanswered { Doubt::MayHaveArrived } else { stored.doubt() };
-        let operation = self.run.operation()?.name();
+        let operation = self.run.operation()?;
         let mut by_code: BTreeMap<Option<i64>, Vec<Item>> = BTreeMap::new();
         for item in taken {
             by_code.entry(selected.get(&item.row).copied().flatten()).or_default().push(item);
         }
         for (code, items) in by_code {
             *rows.entry(code).or_default() += items.iter().map(Item::row_count).sum::<u64>();
-            let history = history.clone().with(operation, code);
+            let history = history.clone().with(&operation, code);
             self.start_pack(&stored, Frame { from: from.clone(), doubt, history }).await?;
             for item in items {
                 self.pack.attempts = self.pack.attempts.max(stored.attempts);
@@ -198,7 +198,7 @@ impl Requeue<'_> {
     }
 
     /// Changes the tally and the run. Settled rows were not compared with later protected lists, so that the run has to be
-    /// compared with the list requeue.
+    /// compared with the list again.
     async fn count(&mut self, rows: u64) -> Result<(), Failure> {
         if rows == 0 {
             return Ok(());
@@ -207,9 +207,9 @@ impl Requeue<'_> {
         add_to_tally(&mut self.transaction, self.run.id, self.selection.outcome, -rows).await?;
         add_to_tally(&mut self.transaction, self.run.id, Outcome::Pending, rows).await?;
         let query = sqlx::query(
-            "UPDATE run SET state = 'running', finished_at = NULL, protected = '',
+            "UPDATE run SET state = 'running', finished_at = NULL, protected_digest = '',
                  ended_by = CASE state WHEN 'finished' THEN ?2 ELSE ended_by END,
-                 stopped = CASE state WHEN 'finished' THEN 'rows are pending again after `imbulk retry`' ELSE stopped END
+                 end_reason = CASE state WHEN 'finished' THEN 'rows are pending again after `imbulk retry`' ELSE end_reason END
              WHERE id = ?1 AND state IN ('running', 'finished')",
         );
         change_run(&mut self.transaction, self.run.id, query.bind(self.run.id).bind(EndedBy::Retry.name())).await

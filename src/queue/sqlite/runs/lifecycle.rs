@@ -20,15 +20,15 @@ impl Queue {
         // An explicit transaction: fetching a single row does not report a commit that fails after it.
         let mut transaction = self.transaction().await.map_err(&fail)?;
         let (id,): (RunId,) = sqlx::query_as(
-            "INSERT INTO run (uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files,
-                              tags, state, created_at)
+            "INSERT INTO run (uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
+                              protected_digest, files, tags, state, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'loading', ?) RETURNING id",
         )
         .bind(&run.uuid)
         .bind(&run.job)
         .bind(&run.target)
-        .bind(run.operation)
-        .bind(run.delete_type.name())
+        .bind(run.operation.name)
+        .bind(run.operation.options_json())
         .bind(&run.definition)
         .bind(&run.digest)
         .bind(&run.stamp)
@@ -53,7 +53,8 @@ impl Queue {
             FailPoint::Begin,
             run,
             sqlx::query(
-                "UPDATE run SET state = 'running', stopped = NULL, ended_by = NULL, started_at = coalesce(started_at, ?2)
+                "UPDATE run SET state = 'running', end_reason = NULL, ended_by = NULL,
+                                started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
             )
             .bind(run)
@@ -67,7 +68,7 @@ impl Queue {
         let fail = self.fail();
         let noted = async {
             let mut transaction = self.transaction().await?;
-            let note = sqlx::query("UPDATE run SET settings = ?2 WHERE id = ?1").bind(run).bind(settings);
+            let note = sqlx::query("UPDATE run SET settings_digest = ?2 WHERE id = ?1").bind(run).bind(settings);
             change_run(&mut transaction, run, note).await?;
             Ok(transaction.commit().await?)
         };

@@ -5,7 +5,6 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{FromRow, Sqlite, SqliteConnection};
 
 use crate::domain::ids::RunId;
-use crate::domain::operation::DeleteType;
 use crate::domain::run_choice::EndedBy;
 use crate::queue::error::QueueError;
 use crate::queue::run_state::{Run, RunState};
@@ -16,9 +15,9 @@ use crate::queue::sqlite::error::{Failure, expect};
 macro_rules! select_run {
     ($rest:literal) => {
         concat!(
-            "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags,
-                    largest, state, stopped, settings, ended_by, pulse, row_count, item_count, created_at, started_at,
-                    finished_at, checksum FROM run ",
+            "SELECT id, uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
+                    protected_digest, files, tags, largest_accounts, state, end_reason, settings_digest, ended_by,
+                    heartbeat, row_count, item_count, created_at, started_at, finished_at, checksum FROM run ",
             $rest
         )
     };
@@ -36,19 +35,19 @@ pub(in crate::queue) struct RunRow {
     job: String,
     target: String,
     operation: String,
-    delete_type: String,
-    definition: String,
-    digest: String,
-    stamp: String,
-    protected: String,
+    options: String,
+    definition_digest: String,
+    input_digest: String,
+    file_stamps: String,
+    protected_digest: String,
     files: String,
     tags: String,
-    largest: String,
+    largest_accounts: String,
     state: String,
-    stopped: Option<String>,
-    settings: Option<String>,
+    end_reason: Option<String>,
+    settings_digest: Option<String>,
     ended_by: Option<String>,
-    pulse: Option<String>,
+    heartbeat: Option<String>,
     row_count: i64,
     item_count: i64,
     created_at: i64,
@@ -64,17 +63,17 @@ impl RunRow {
             &self.job,
             &self.target,
             &self.operation,
-            &self.delete_type,
-            &self.definition,
-            &self.digest,
-            &self.stamp,
-            &self.protected,
+            &self.options,
+            &self.definition_digest,
+            &self.input_digest,
+            &self.file_stamps,
+            &self.protected_digest,
             &self.files,
             &self.tags,
-            &self.largest,
+            &self.largest_accounts,
             &self.state,
         ];
-        let optional_texts = [&self.stopped, &self.settings, &self.ended_by].map(Option::as_deref);
+        let optional_texts = [&self.end_reason, &self.settings_digest, &self.ended_by].map(Option::as_deref);
         let numbers = [self.row_count, self.item_count, self.created_at];
         checksum::run(self.id, texts, optional_texts, numbers, [self.started_at, self.finished_at])
     }
@@ -85,27 +84,26 @@ impl RunRow {
             let text = format!("run {} ({}) has a wrong checksum in table run", self.id, self.uuid);
             return Err(QueueError::Damaged(text));
         }
-        let is_both = self.delete_type == DeleteType::Both.name();
         Ok(Run {
             id: self.id,
             uuid: self.uuid,
             job: self.job,
             target: self.target,
             operation: self.operation,
-            delete_type: if is_both { DeleteType::Both } else { DeleteType::Single },
-            definition: self.definition,
-            digest: self.digest,
-            stamp: self.stamp,
-            protected: self.protected,
+            options: self.options,
+            definition: self.definition_digest,
+            digest: self.input_digest,
+            stamp: self.file_stamps,
+            protected: self.protected_digest,
             files: serde_json::from_str(&self.files).unwrap_or_default(),
             tags: serde_json::from_str(&self.tags).unwrap_or_default(),
-            largest_accounts: serde_json::from_str(&self.largest).unwrap_or_default(),
+            largest_accounts: serde_json::from_str(&self.largest_accounts).unwrap_or_default(),
             // The CHECK of the table allows no other state.
             state: RunState::named(&self.state).unwrap_or(RunState::Finished),
-            stopped: self.stopped,
-            settings: self.settings,
+            stopped: self.end_reason,
+            settings: self.settings_digest,
             ended_by: self.ended_by.map(|name| name.parse().unwrap_or(EndedBy::Kill)),
-            pulse: self.pulse,
+            pulse: self.heartbeat,
             row_count: self.row_count,
             item_count: self.item_count,
             created_at: self.created_at,
@@ -152,6 +150,6 @@ pub(in crate::queue) async fn store_end(
     by: EndedBy,
     why: &str,
 ) -> Result<(), Failure> {
-    let store = sqlx::query("UPDATE run SET ended_by = ?2, stopped = ?3 WHERE id = ?1 AND state = 'running'");
+    let store = sqlx::query("UPDATE run SET ended_by = ?2, end_reason = ?3 WHERE id = ?1 AND state = 'running'");
     change_run(connection, run, store.bind(run).bind(by.name()).bind(why)).await
 }

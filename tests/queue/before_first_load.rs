@@ -1,22 +1,23 @@
-//! A queue in which nothing is loaded yet, and what a kill leaves of it.
+//! A queue before its first load, and what a kill leaves of it.
 
 use imbulk::queue::{Reader, RunState};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
-use crate::fixture::{Place, begun, items};
+use crate::fixture::{QueueFolder, begun, items};
 
 /// A change so large that SQLite writes to the file before the end of the transaction.
-const LARGE: &str = "INSERT INTO run (uuid, job, target, operation, options, definition, digest, stamp, protected, tags, state, created_at)
+const LARGE: &str = "INSERT INTO run (uuid, job, target, operation, options, definition_digest, input_digest,
+                                       file_stamps, protected_digest, tags, state, created_at)
      VALUES ('u', 'new', 't', 'o', '{}', 'd', 'd', hex(zeroblob(1000000)), 'p', '[]', 'loading', 0)";
 
-/// What a process leaves that is killed in the middle of this transaction.
-async fn killed_in(place: &Place, sql: &str) -> Place {
+/// What a process leaves that is killed during this transaction.
+async fn killed_in(place: &QueueFolder, sql: &str) -> QueueFolder {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(place.file()).pragma("cache_size", "1");
     let mut connection = options.connect().await.unwrap();
     for sql in ["BEGIN IMMEDIATE", sql] {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
     }
-    let left = Place::new();
+    let left = QueueFolder::new();
     for name in ["q.db", "q.db-journal"] {
         std::fs::copy(place.folder().join(name), left.folder().join(name)).unwrap();
     }
@@ -30,19 +31,19 @@ async fn before_anything_is_loaded_there_are_no_runs() {
         "PRAGMA application_id = 0x696D626B",
         "PRAGMA application_id = 0x696D626B; CREATE TABLE _sqlx_migrations (a PRIMARY KEY)",
     ] {
-        let place = Place::new();
+        let place = QueueFolder::new();
         std::fs::write(place.file(), "").unwrap();
         place.tamper(sql).await;
         assert_eq!(Reader::open(&place.file()).await.unwrap().runs().await.unwrap(), [], "{sql}");
     }
-    let place = Place::new();
+    let place = QueueFolder::new();
     place.open().await.close().await.unwrap();
     assert_eq!(Reader::open(&place.file()).await.unwrap().runs().await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_queue_that_lost_its_tables_is_not_taken_for_a_new_one() {
-    let place = Place::new();
+async fn a_queue_that_lost_its_tables_is_not_a_new_one() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     queue.close().await.unwrap();
@@ -52,8 +53,8 @@ async fn a_queue_that_lost_its_tables_is_not_taken_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn what_was_half_written_at_a_kill_is_taken_back_by_whoever_reads() {
-    let place = Place::new();
+async fn a_reader_rolls_back_the_unfinished_write_of_a_killed_process() {
+    let place = QueueFolder::new();
     place.open().await.close().await.unwrap();
     let left = killed_in(&place, LARGE).await;
     assert_eq!(Reader::open(&left.file()).await.unwrap().runs().await.unwrap(), []);
@@ -63,8 +64,8 @@ async fn what_was_half_written_at_a_kill_is_taken_back_by_whoever_reads() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_loaded_before_that_is_found_as_it_was() {
-    let place = Place::new();
+async fn a_run_that_was_loaded_before_that_is_unchanged() {
+    let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
     queue.close().await.unwrap();
