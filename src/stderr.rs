@@ -1,8 +1,8 @@
 //! Messages for people, which a thread writes to standard error.
 //!
-//! Standard error may be a pipe without a reader, a stopped terminal, a file on a full disk, or closed. None of these may
-//! delay or end a run, whose outcomes are in its queue. Lines therefore wait in a list of limited length. A line that does
-//! not fit or cannot be written is dropped and counted.
+//! Standard error may be a pipe without a reader, a stopped terminal, a file on a full disk, or closed. None of these
+//! may delay or end a run, whose outcomes are in its queue. Lines therefore wait in a list of limited length. A line
+//! that does not fit or cannot be written is dropped and counted.
 
 use std::collections::VecDeque;
 use std::fmt::Display;

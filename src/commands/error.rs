@@ -46,9 +46,9 @@ impl Hint for Error {
             Self::Session(error) => return error.hint(),
             Self::Export(error) => return error.hint(),
             Self::Damaged { .. } => {
-                "nothing more is sent from it; keep a copy of it and of the files beside it; put back a good copy, or name a \
-                 new queue with --queue and run the same input: what was deleted before is then `already_done`; if the disk \
-                 is healthy, please report this"
+                "nothing more is sent from it; keep a copy of it and of the files beside it; put back a good copy, or \
+                 name a new queue with --queue and run the same input: what was deleted before is then \
+                 `already_done`; if the disk is healthy, please report this"
             }
             Self::Panic(_) => "please report this; run the same command to resume: nothing is lost",
         };

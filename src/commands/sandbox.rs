@@ -4,6 +4,8 @@ use super::error::Error;
 use crate::cli;
 use crate::domain::exit::Exit;
 use crate::settings::Env;
+use tokio::signal::unix::{SignalKind, signal};
+
 use imbulk_sandbox::{App, Caps, Config, Latency, Sandbox, World};
 
 /// Serves the sandbox until Ctrl-C.
@@ -17,10 +19,11 @@ pub(super) async fn sandbox(args: &cli::Sandbox, env: &Env) -> Result<Exit, Erro
         world: World::open_with_missing(args.seed, args.missing, args.missing),
     };
     let sandbox = Sandbox::start(config, args.listen).await.map_err(Error::io(format!("{}", args.listen)))?;
+    // Listens before the address is printed: a script may stop the sandbox as soon as it reads it.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::io("cannot listen for signals"))?;
     super::print(&format!("http://{}", sandbox.addr()))?;
-    let stopped = tokio::signal::ctrl_c().await.map_err(Error::io("cannot listen for signals"));
+    let _ended = interrupt.recv().await;
     let report = sandbox.report();
     sandbox.stop().await;
-    stopped?;
     super::print(&serde_json::to_string_pretty(&report).unwrap_or_default())
 }

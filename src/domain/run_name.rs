@@ -32,8 +32,8 @@ pub const SHORTEST_ID: usize = 4;
 /// Finds the run that a name means: the latest run of the job with this name, or the run whose id begins with it.
 ///
 /// Runs against a real app take precedence over runs against the sandbox or a server on this machine, and begun runs
-/// over plans. A rehearsal or a new plan therefore never hides the last real run. `target` is the value of `--target`: a
-/// target, or `loopback` for any server on this machine.
+/// over plans. A rehearsal or a new plan therefore never hides the last real run. `target` is the value of `--target`:
+/// a target, or `loopback` for any server on this machine.
 pub fn match_name(runs: &[NamedRun<'_>], name: &str, target: Option<&str>) -> NameMatch {
     let of_job: Vec<usize> = (0..runs.len()).filter(|run| runs[*run].job == name).collect();
     if of_job.is_empty() {

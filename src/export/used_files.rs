@@ -25,8 +25,8 @@ const BEGINNINGS: [(&[u8], &str); 5] = [
     (b"imbulk slots", "a ledger of calls"),
 ];
 
-/// Refuses an output that is a file of the queue, a ledger, the secret key, or an input, job file or protected list of a
-/// run.
+/// Refuses an output that is a file of the queue, a ledger, the secret key, or an input, job file or protected list
+/// of a run.
 pub async fn refuse_used_file(output: &Path, reader: &Reader, key: Option<&Path>) -> Result<(), ExportError> {
     let target = resolve(output);
     let what = match key.filter(|key| is_same(&target, key)) {

@@ -206,7 +206,7 @@ fn an_unfinished_run_is_superseded_only_once_another_one_begins() {
         "the first run was gone on with: {:?}",
         tally(&finished)
     );
-    assert_eq!(runs_of(&bench).len(), 1, "and the one that was to stand in its place is gone, not sent after it");
+    assert_eq!(runs_of(&bench).len(), 1, "and the one that was to replace it is gone, not sent after it");
 }
 
 #[test]

@@ -140,7 +140,8 @@ fn job(bench: &Bench, name: &str, operation: &str, path: &str, columns: &[&str])
         .collect();
     let options = if operation == "friend_delete" { "[options]\ndelete_type = \"both\"\n" } else { "" };
     let text = format!(
-        "name = \"{name}\"\noperation = \"{operation}\"\n[input]\npath = \"{path}\"\nencoding = \"gbk\"\ndelimiter = \"|\"\n\
+        "name = \"{name}\"\noperation = \"{operation}\"\n[input]\n\
+         path = \"{path}\"\nencoding = \"gbk\"\ndelimiter = \"|\"\n\
          columns = {{ {} }}\n{options}",
         mapped.join(", ")
     );

@@ -126,8 +126,8 @@ impl Hint for ProtectedError {
                 "put the id on a line of its own; if an account has this id, write `*` in place of its last character"
             }
             Self::OtherPattern { .. } => {
-                "a pattern is an id with `*` for any characters: vip_*; if an account has this id, write `*` in place of such \
-                 characters"
+                "a pattern is an id with `*` for any characters: vip_*; if an account has this id, write `*` in place \
+                 of such characters"
             }
             Self::Comment { .. } => "put the comment on a line of its own",
             Self::Encoding { .. } => "save the list as UTF-8",

@@ -13,8 +13,8 @@ impl TimeOfDay {
     /// The next moment at which clocks in the time zone of `now` show this time; none at the end of the calendar.
     ///
     /// During that minute it is the current moment, so that a run that is restarted at once does not continue for
-    /// another day. On a day whose clocks skip the time, it is the moment of the skip. On a day that has the time twice, both
-    /// moments count.
+    /// another day. On a day whose clocks skip the time, it is the moment of the skip. On a day that has the time
+    /// twice, both moments count.
     pub fn next(self, now: &Zoned) -> Option<Zoned> {
         let (hour, minute) = (i8::try_from(self.hour).ok()?, i8::try_from(self.minute).ok()?);
         let time = Time::new(hour, minute, 0, 0).ok()?;
