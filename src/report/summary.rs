@@ -162,7 +162,7 @@ mod tests {
         took           3 min 20 s, 1,234 calls sent, 1,000,000 items ended (5,000/s)
         stopped        fuse: 812 of 1000 items failed
         next
-          2 rows are left: run the job again, it goes on where it stopped
+          2 rows are left: run the same command to resume
           imbulk results purge --outcome failed     shows which rows failed, and why
           imbulk retry purge                        makes these rows pending again
           imbulk results purge --outcome in_doubt   shows rows whose effect is unknown

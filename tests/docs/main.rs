@@ -3,6 +3,7 @@
 mod commands;
 mod examples;
 mod job_file;
+mod messages;
 mod pages;
 
 use std::collections::BTreeSet;

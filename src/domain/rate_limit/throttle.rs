@@ -321,7 +321,7 @@ mod tests {
     fn the_speed_says_why() {
         let throttle = rejected(100, 5000);
         assert_eq!(throttle.speed(ms(5300)).to_string(), "throttled by the API: paused for 0.8 s");
-        assert_eq!(throttle.speed(ms(7100)).to_string(), "told to slow down: 97 of 200 calls/s, growing back");
+        assert_eq!(throttle.speed(ms(7100)).to_string(), "throttled by the API: 97 of 200 calls/s, increasing");
         assert_eq!(throttle.speed(ms(70_000)).to_string(), "200 calls/s, the cap");
     }
 

@@ -211,12 +211,12 @@ fn json_that_is_written_in_another_way_is_refused_as_what_it_is() {
         ("{\"UserID\":\"a\"}, {\"UserID\":\"b\"}", 1, "a comma between them"),
         ("{\"UserID\":\"a\"}{\"UserID\":\"b\"}\n", 1, "on one line"),
         ("{\"UserID\":\"a\"}\r{\"UserID\":\"b\"}\r", 1, "on one line"),
-        ("UserID,note\na,b\n", 1, "no JSON"),
+        ("UserID,note\na,b\n", 1, "not JSON"),
     ] {
         let error = rows_with("account_delete", "rows.jsonl", text.as_bytes(), &input(&[])).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(error.line, Some(line), "{text}");
-        assert!(error.hint().unwrap().contains("jq") || words == "no JSON");
+        assert!(error.hint().unwrap().contains("jq") || words == "not JSON");
     }
     let json = b"{\"UserID\":\"a\"}\n";
     let error = rows_with("account_delete", "rows.csv", json, &input(&[])).unwrap_err();

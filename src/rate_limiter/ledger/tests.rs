@@ -135,10 +135,10 @@ fn links_folders_and_other_files_are_refused_and_left_alone() {
     std::fs::hard_link(place("other"), place("hard")).expect("linked");
     std::fs::write(place("text"), "something else").expect("written");
     std::os::unix::fs::symlink(place("victim"), place("soft")).expect("linked");
-    assert!(refusal(&place("soft")).contains("soft: can't open"));
+    assert!(refusal(&place("soft")).contains("soft: cannot open"));
     assert!(refusal(&place("hard")).contains("a file with several names"));
     assert!(refusal(&place("text")).contains("some other file"));
-    assert!(refusal(folder.path()).contains("can't open"));
+    assert!(refusal(folder.path()).contains("cannot open"));
     assert!(refusal(Path::new("/dev/null")).contains("not a regular file"));
     assert_eq!(std::fs::read_to_string(place("other")).expect("there"), "precious");
     assert!(!place("victim").exists());

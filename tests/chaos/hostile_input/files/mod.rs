@@ -292,7 +292,7 @@ impl Writer {
             0 => (Content::Folder, "is a folder"),
             1 => (Content::Nothing, "no such file"),
             2 => (Content::BrokenLink, "no such file"),
-            3 => (Content::Socket, "can't be read"),
+            3 => (Content::Socket, "cannot be read"),
             _ => {
                 let mut file = self.csv();
                 if let Content::Bytes(mut bytes) = file.content {
