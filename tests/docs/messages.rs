@@ -79,7 +79,7 @@ fn wrap(page: &mut String, line: &str, continues: bool) {
         if !current.trim().is_empty() && current.chars().count() + 1 + word.chars().count() > WIDTH {
             page.push_str(current.trim_end());
             page.push('\n');
-            current = "    ".to_owned();
+            "    ".clone_into(&mut current);
         }
         if !current.trim().is_empty() {
             current.push(' ');
@@ -163,7 +163,7 @@ fn is_message(text: &str) -> bool {
     const SQL: [&str; 10] =
         ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA ", "CREATE ", "BEGIN ", "WITH ", "FROM ", "VALUES "];
     let text = text.trim();
-    let is_word = |word: &&str| word.chars().filter(|c| c.is_ascii_lowercase()).count() > 1;
+    let is_word = |word: &&str| word.chars().filter(char::is_ascii_lowercase).count() > 1;
     let is_sql = SQL.iter().any(|start| text.starts_with(start))
         || [" = ?", "ORDER BY", "excluded.", "(run, "].iter().any(|part| text.contains(part));
     !is_sql && text.split_whitespace().filter(is_word).count() > 1
