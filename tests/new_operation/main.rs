@@ -142,10 +142,10 @@ fn run_sends_it_and_results_come_back(copy: &Copy) {
     let results = copy.run(&["results", "portraits"]);
     let rows = text(&results.stdout);
     for expected in [
-        "source,line,From_Account,Tag_Profile_IM_Nick,Tag_Profile_IM_Gender,Tag_Profile_IM_BirthDay,\
-         Tag_Profile_Custom_City,outcome,code,reason,attempts,finished_at",
-        "2,ada,\"Ada, the first\",Gender_Type_Female,18151210,London,succeeded,",
-        "3,bob,,Gender_Type_Male,,,succeeded,",
+        "source,line,From_Account,Tag_Profile_Custom_City,Tag_Profile_IM_BirthDay,Tag_Profile_IM_Gender,\
+         Tag_Profile_IM_Nick,outcome,code,reason,attempts,finished_at",
+        "2,ada,London,18151210,Gender_Type_Female,\"Ada, the first\",succeeded,",
+        "3,bob,,,Gender_Type_Male,,succeeded,",
         "must be one of Gender_Type_Unknown, Gender_Type_Female, Gender_Type_Male",
     ] {
         assert!(rows.contains(expected), "no {expected} in {rows}");

@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use crate::refusal::Refusal;
 
-/// The one app that the stand-in serves.
+/// The one app that the sandbox serves.
 #[derive(Clone, Debug)]
 pub struct App {
     /// The `SDKAppID` that calls must name.

@@ -1,4 +1,4 @@
-//! Which accounts are being written right now, so that a second writer can be told 30008.
+//! Which accounts are being written right now, so that a second writer gets 30008.
 
 use hashbrown::HashMap;
 

@@ -1,4 +1,4 @@
-//! Fault rules: what they are and their text (the grammar stands in the module above).
+//! Fault rules: what they are and their text (the documentation of the crate has the grammar).
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -9,7 +9,7 @@ use hyper::StatusCode;
 
 use crate::commands::Command;
 
-/// One fault on order, made by parsing its text.
+/// One fault that the caller asks for, made by parsing its text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultRule {
     /// `None`: any command.

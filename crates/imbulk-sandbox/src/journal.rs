@@ -1,4 +1,4 @@
-//! Every call as the stand-in saw it, for whoever judges a run afterwards.
+//! Every call as the sandbox saw it, for checkers that look at a run afterwards.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use crate::answer::MockAnswer;
 use crate::commands::Command;
 use crate::request::ParsedRequest;
 
-/// A call. Moments are nanoseconds of the stand-in's own clock, which never goes back.
+/// A call. Moments are nanoseconds of the sandbox's own clock, which never goes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
     /// What was called.
@@ -78,11 +78,11 @@ impl ResponseRecord {
     }
 }
 
-/// Where a call stands in the journal; nowhere if none is kept.
+/// The place of a call in the journal; none if no journal is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line(Option<usize>);
 
-/// All calls, once somebody asked for them: without that a stand-in that runs for days would grow.
+/// All calls, once somebody asked for them: without that a sandbox that runs for days would grow.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     entries: Option<Vec<CallRecord>>,

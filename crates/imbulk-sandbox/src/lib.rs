@@ -1,20 +1,17 @@
-//! The stand-in for the API, on loopback: the four commands with the rules of their pages, a world of
-//! accounts and friend lists, exact caps, write conflicts, and faults on order.
+//! The sandbox: a mock of the server API, on loopback. It has the commands with the rules of their pages, a world of
+//! accounts and friend lists, exact caps, write conflicts, and faults that the caller asks for.
 //!
-//! It is written from the API's pages alone and uses nothing of the client, so that the two can
-//! disagree. Where the pages are silent it does the following; these are choices, not facts:
+//! It is written from the API's pages alone and uses nothing of the client, so that the two can disagree. Where the pages
+//! are silent it does the following; these are choices, not facts:
 //!
-//! * A call counts when its body has been read. One that is turned away by a cap takes no room from
-//!   the next.
-//! * The answer of a batch is top-level OK even if every item failed. An illegal `To_Account` is an
-//!   item's failure (30003), any other broken rule of a body fails the whole request; more than 100
-//!   `DeleteItem` get 70206.
-//! * `friend_delete` without `DeleteType` is one-way. A two-way delete of somebody who is not on the
-//!   list of `From_Account` is 31704 whatever stands on the other list.
-//! * `friend_update` of a non-friend is 30001 with `Err_SNS_FriendUpdate_Not_Friend`; a group that the
-//!   user does not have is made, and a group once made stays.
-//! * A call holds the accounts it writes until its effect and answer are done, even if the caller has
-//!   hung up.
+//! * A call counts when its body has been read. A call that is refused by a cap does not count against the next one.
+//! * The answer of a batch is top-level OK even if every item failed. An illegal `To_Account` fails its item (30003), any
+//!   other broken rule of a body fails the whole request; more than 100 `DeleteItem` get 70206.
+//! * `friend_delete` without `DeleteType` is one-way. A two-way delete of a user who is not on the list of `From_Account`
+//!   is 31704, whatever the other list holds.
+//! * `friend_update` of a user who is no friend is 30001 with `Err_SNS_FriendUpdate_Not_Friend`. A group that the user does
+//!   not have is created, and remains.
+//! * A call locks the accounts that it writes until its effect and answer are done, even if the caller has hung up.
 //!
 //! # Faults
 //!
@@ -22,7 +19,7 @@
 //!
 //! ```text
 //! RULE    = COMMAND ":" KIND ":" WHEN [ ":max=" N ]
-//! COMMAND = any | account_delete | friend_delete | friend_delete_all | friend_update
+//! COMMAND = any | the last segment of a path, such as friend_delete
 //! WHEN    = SHARE (0 to 1, of the calls)  |  "#" N { "," N } (the N-th call the rule is for, from 1)
 //! ```
 //!
@@ -33,8 +30,8 @@
 //! | `reset` | the connection is reset |
 //! | `close` | the connection is closed without an answer |
 //! | `silence` | no answer, ever; the connection stays open |
-//! | `slow=DURATION` | so much longer (`250ms`, `2s`), the write in the middle of it |
-//! | `storm=CODE/DURATION` | from the call struck on, every call the rule is for gets CODE |
+//! | `slow=DURATION` | longer by this (`250ms`, `2s`), the write in the middle of it |
+//! | `storm=CODE/DURATION` | from the chosen call on, every call that the rule is for gets CODE |
 //! | `poison=CODE/USERID` | a call that names the id as an item gets CODE; others do not count |
 //! | `garbage` | an HTML page with status 200 |
 //! | `truncated` | half the answer, then the connection breaks; `Content-Length` promised all of it |
@@ -42,15 +39,15 @@
 //! | `huge` | the answer and 4 MiB of blanks |
 //! | `string-code` | `ErrorCode` is a string |
 //! | `object-items` | `ResultItem` is an object |
-//! | `foreign` | an item that nobody asked about stands in front |
+//! | `foreign` | an item that nobody asked about comes first |
 //! | `shuffle` | the items come in reverse order |
 //! | `item=CODE` | items are not written and have CODE |
 //! | `missing` | items are written and left out of the answer |
-//! | `duplicate` | items stand twice in the answer |
+//! | `duplicate` | items occur twice in the answer |
 //! | `partial=CODE` | items are written in part and have CODE: the account is gone and its data is not; the friend is off the list, and its data and the other list are as they were; the list is half cleared; one tag of an update is written |
-//! | `only-failed`, `only-invalid` | items are not written and stand in `Fail_Account` or `Invalid_Account` alone |
-//! | `twice=CODE` | items are written and stand twice in the answer, with 0 and with CODE |
-//! | `blamed` | items are written, have code 0 and stand in `Fail_Account` |
+//! | `only-failed`, `only-invalid` | items are not written and are named in `Fail_Account` or `Invalid_Account` alone |
+//! | `twice=CODE` | items are written and occur twice in the answer, with 0 and with CODE |
+//! | `blamed` | items are written, have code 0 and are named in `Fail_Account` |
 //! | `shape-2025` | the answer has no lists of failures, and `ErrorInfo` is `"0"` |
 //! | `fail-with=CODE`, `ok-with=CODE` | `ErrorCode` is CODE above items as they are, `ActionStatus` FAIL or OK |
 //! | `fail-zero` | `ActionStatus` is FAIL above `ErrorCode` 0 |
@@ -66,6 +63,7 @@ mod answer;
 mod auth;
 mod commands;
 mod conflicts;
+mod delivery;
 mod effect;
 mod fault_rule;
 mod faults;
@@ -74,7 +72,6 @@ mod json;
 mod key;
 mod rate;
 mod refusal;
-mod reply;
 mod report;
 mod request;
 mod server;
@@ -97,18 +94,18 @@ pub use report::{CommandReport, Report};
 use service::{Service, lock};
 pub use world::{ItemCounters, World};
 
-/// How a stand-in behaves. The default: an open world, the API's caps, no latency, no faults.
+/// How a sandbox behaves. The default: an open world, the API's caps, no latency, no faults.
 #[derive(Debug)]
 pub struct Config {
-    /// Whom it serves.
+    /// The app that it serves.
     pub app: App,
     /// Calls per second.
     pub caps: Caps,
     /// How long a call takes.
     pub latency: Latency,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Vec<FaultRule>,
-    /// Of the faults and the jitter.
+    /// The seed of the faults and the jitter.
     pub seed: u64,
     /// Accounts and friend lists.
     pub world: World,
@@ -130,13 +127,13 @@ impl Default for Config {
 /// The time from a call's arrival to its answer; the effect takes place in the middle of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// What every call takes.
+    /// The time that every call takes.
     pub fixed: Duration,
-    /// Up to so much more, evenly spread.
+    /// The maximum of a random extra time, evenly spread.
     pub jitter: Duration,
 }
 
-/// A running stand-in. It stops when this is dropped.
+/// A running sandbox. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     service: Arc<Service>,
@@ -163,17 +160,17 @@ impl Sandbox {
         Ok(Self { service, addr })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What has happened so far.
+    /// The counts so far.
     pub fn report(&self) -> Report {
         self.service.report()
     }
 
-    /// The accounts and friend lists as they stand. Calls wait while this is held.
+    /// The accounts and friend lists as they are now. Calls wait while this is held.
     pub fn world(&self) -> MutexGuard<'_, World> {
         lock(&self.service.world)
     }

@@ -88,14 +88,14 @@ impl Windows {
     }
 }
 
-/// Whether the URL of a call that knocks was in order.
+/// Whether the URL of a call that arrives was right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     Known,
     Stranger,
 }
 
-/// What the gate says to a call.
+/// What the gate decides about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     LetIn,
@@ -106,7 +106,7 @@ pub(crate) enum Admission {
 }
 
 /// Counts every call; lets in as many as the caps allow. A call that is turned away takes no room from
-/// the next one, but stands in the count of arrivals.
+/// the next one, but is in the count of arrivals.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) caps: Caps,
@@ -120,7 +120,7 @@ impl Gate {
     }
 
     /// A call at `now`, in nanoseconds of a clock that never goes back.
-    pub(crate) fn arrive(&mut self, command: Command, knock: Arrival, now: u64) -> Admission {
+    pub(crate) fn arrive(&mut self, command: Command, arrival: Arrival, now: u64) -> Admission {
         self.arrived.add(command, now);
         let in_command = self.let_in.commands[command.index()].count(now);
         let in_app = self.let_in.app.count(now);
@@ -129,7 +129,7 @@ impl Gate {
         } else if in_app >= self.caps.app() as usize {
             Admission::OverApp
         } else {
-            if knock == Arrival::Known {
+            if arrival == Arrival::Known {
                 self.let_in.add(command, now);
             }
             Admission::LetIn

@@ -13,7 +13,7 @@ impl Refusal {
         Self { code, info: usual_text(code) }
     }
 
-    /// With a text of its own, for the codes that stand for many different mistakes.
+    /// With a text of its own, for the codes that are used for many different mistakes.
     pub(crate) fn with(code: u32, info: impl Into<Cow<'static, str>>) -> Self {
         Self { code, info: info.into() }
     }
@@ -59,7 +59,7 @@ fn usual_text(code: u32) -> Cow<'static, str> {
         70206 => "batch count invalid",
         70402 => "Err_TLS_PT_Open_Login_Invalid_Param",
         70500 => "Err_TLS_PT_Open_Login_Internal_Error",
-        _ => return Cow::Owned(format!("sandbox: code {code} on order")),
+        _ => return Cow::Owned(format!("sandbox: code {code} by a fault rule")),
     };
     Cow::Borrowed(text)
 }

@@ -1,4 +1,4 @@
-//! What happened at the stand-in.
+//! What happened at the sandbox.
 
 use std::collections::BTreeMap;
 

@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::answer;
 use crate::commands::Command;
+use crate::delivery::{Delivery, Payload};
 use crate::refusal::Refusal;
-use crate::reply::{Exchange, Payload};
 use crate::service::{Call, CallHandle, Service};
 
 /// 1000 friends with a remark, 32 groups and ten custom fields of full length take 7 MB.
@@ -23,12 +23,12 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 
 const REPORT_PATH: &str = "/sandbox/report";
 
-/// An exchange that ends without a response.
+/// A call that ends without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Broken {
-    #[error("reset on order")]
+    #[error("reset by a fault rule")]
     Reset,
-    #[error("closed on order")]
+    #[error("closed by a fault rule")]
     Close,
 }
 
@@ -91,17 +91,17 @@ async fn respond(service: Arc<Service>, request: Request<Incoming>) -> Result<Re
         let service = Arc::clone(&service);
         async move {
             tokio::select! {
-                () = service.stop.cancelled() => Exchange::Close,
-                exchange = service.process(admitted) => exchange,
+                () = service.stop.cancelled() => Delivery::Close,
+                delivery = service.process(admitted) => delivery,
             }
         }
     });
-    let exchange = task.await.unwrap_or(Exchange::Close);
-    match exchange {
-        Exchange::Reply(status, payload) => Ok(response(status, payload)),
-        Exchange::Reset => Err(Broken::Reset),
-        Exchange::Close => Err(Broken::Close),
-        Exchange::Silence => std::future::pending().await,
+    let delivery = task.await.unwrap_or(Delivery::Close);
+    match delivery {
+        Delivery::Reply(status, payload) => Ok(response(status, payload)),
+        Delivery::Reset => Err(Broken::Reset),
+        Delivery::Close => Err(Broken::Close),
+        Delivery::Silence => std::future::pending().await,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::answer::MockAnswer;
 use crate::auth::{self, App};
 use crate::commands::Command;
 use crate::conflicts::{CallId, Conflicts};
+use crate::delivery::{Delivery, deliver};
 use crate::effect::{self, ItemEffect};
 use crate::fault_rule::{CallFault, ItemFault};
 use crate::faults::{Faults, Plan};
@@ -18,7 +19,6 @@ use crate::journal::{CallRecord, Journal, Line, ResponseRecord};
 use crate::key::{Draw, Key};
 use crate::rate::{Admission, Arrival, Gate};
 use crate::refusal::Refusal;
-use crate::reply::{Exchange, exchange};
 use crate::report::{Event, Report, Tally};
 use crate::request::ParsedRequest;
 use crate::world::World;
@@ -127,9 +127,9 @@ impl Service {
     /// The checks in their request: the URL, the caps, the body, the accounts being written.
     pub(crate) fn admit(self: &Arc<Self>, call: &Call<'_>) -> Result<Admitted, Refusal> {
         lock(&self.tally).call(call.command);
-        let (arrived, knocked) = self.knock(call);
+        let (arrived, checked) = self.arrive(call);
         let line = lock(&self.journal).begin(call.command, arrived);
-        let admitted = knocked.and_then(|()| self.read(call, line));
+        let admitted = checked.and_then(|()| self.read(call, line));
         admitted.inspect_err(|refusal| {
             self.note(line, |entry, now| {
                 entry.end(ResponseRecord::Whole(refusal.code), now);
@@ -161,10 +161,10 @@ impl Service {
     }
 
     /// Every call counts at the gate, also one with a wrong URL. Also returns when it counted.
-    fn knock(&self, call: &Call<'_>) -> (u64, Result<(), Refusal>) {
+    fn arrive(&self, call: &Call<'_>) -> (u64, Result<(), Refusal>) {
         let command = call.command;
         let known = auth::check(&self.app, call.query, unix_now());
-        let knock = match known {
+        let arrival = match known {
             Ok(()) => Arrival::Known,
             Err(_) => Arrival::Stranger,
         };
@@ -172,7 +172,7 @@ impl Service {
             let mut gate = lock(&self.gate);
             // Read under the lock: the windows need times that never go back.
             let now = self.now();
-            (now, gate.arrive(command, knock, now))
+            (now, gate.arrive(command, arrival, now))
         };
         let known = known.inspect_err(|refusal| {
             let event = if refusal.is_usersig_failure() { Event::BadUserSig } else { Event::BadRequest };
@@ -208,16 +208,16 @@ impl Service {
     }
 
     /// Takes its time, with the effect in the middle; the accounts are free when this returns.
-    pub(crate) async fn process(&self, admitted: Admitted) -> Exchange {
+    pub(crate) async fn process(&self, admitted: Admitted) -> Delivery {
         let Admitted { command, request, plan, hold, line } = admitted;
         let half = self.time_to_take(&plan) / 2;
         pause(half).await;
         let verdict = self.carry_out(command, &request, &plan, line);
         pause(half).await;
-        let exchange = exchange(command, verdict, &plan);
-        self.note(line, |entry, now| entry.end(exchange.said(), now));
+        let delivery = deliver(command, verdict, &plan);
+        self.note(line, |entry, now| entry.end(delivery.said(), now));
         drop(hold);
-        exchange
+        delivery
     }
 
     fn carry_out(&self, command: Command, request: &ParsedRequest, plan: &Plan, line: Line) -> MockAnswer {
@@ -264,7 +264,7 @@ impl Service {
 }
 
 /// Seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the stand-in shares nothing with the client, its clock included")]
+#[expect(clippy::disallowed_methods, reason = "the sandbox shares nothing with the client, its clock included")]
 fn unix_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())

@@ -1,4 +1,4 @@
-//! From a verdict to what goes over the wire: the answer of the page, or the broken one on order.
+//! From an answer to what goes over the wire: the answer of the page, or the broken one that a fault asks for.
 
 use std::io;
 use std::pin::Pin;
@@ -15,9 +15,9 @@ use crate::faults::Plan;
 use crate::journal::ResponseRecord;
 use crate::refusal::Refusal;
 
-/// How an exchange ends.
+/// How an delivery ends.
 #[derive(Debug)]
-pub(crate) enum Exchange {
+pub(crate) enum Delivery {
     Reply(StatusCode, Payload),
     /// The connection is reset (RST).
     Reset,
@@ -27,7 +27,7 @@ pub(crate) enum Exchange {
     Silence,
 }
 
-impl Exchange {
+impl Delivery {
     pub(crate) fn ok(body: Vec<u8>) -> Self {
         Self::Reply(StatusCode::OK, Payload::whole(body))
     }
@@ -51,7 +51,7 @@ const PAGE: &str = "<html><head><title>upstream</title></head><body><center><h1>
 const FOREIGN_ID: &str = "sandbox-foreign";
 
 /// The end of a call with `verdict`, as `plan` wants it.
-pub(crate) fn exchange(command: Command, answer: MockAnswer, plan: &Plan) -> Exchange {
+pub(crate) fn deliver(command: Command, answer: MockAnswer, plan: &Plan) -> Delivery {
     let mut answer = answer;
     if let MockAnswer::Items(items) = &mut answer {
         play_items(items, &plan.items);
@@ -59,38 +59,38 @@ pub(crate) fn exchange(command: Command, answer: MockAnswer, plan: &Plan) -> Exc
     }
     let body = answer::body(command, &answer);
     let Some(fault) = &plan.call else {
-        return Exchange::ok(body);
+        return Delivery::ok(body);
     };
     match fault {
-        CallFault::Slow(_) | CallFault::Foreign | CallFault::Shuffle => Exchange::ok(body),
+        CallFault::Slow(_) | CallFault::Foreign | CallFault::Shuffle => Delivery::ok(body),
         CallFault::Code(code, _) | CallFault::Storm(code, _) | CallFault::Poison(code, _) => {
-            Exchange::ok(answer::refused(Some(command), &Refusal::new(*code)))
+            Delivery::ok(answer::refused(Some(command), &Refusal::new(*code)))
         }
-        CallFault::Http(status, _) => Exchange::Reply(*status, Payload::page()),
-        CallFault::Reset(_) => Exchange::Reset,
-        CallFault::Close(_) => Exchange::Close,
-        CallFault::Silence(_) => Exchange::Silence,
-        CallFault::Garbage => Exchange::Reply(StatusCode::OK, Payload::page()),
-        CallFault::Cut => Exchange::ok(half(body)),
+        CallFault::Http(status, _) => Delivery::Reply(*status, Payload::page()),
+        CallFault::Reset(_) => Delivery::Reset,
+        CallFault::Close(_) => Delivery::Close,
+        CallFault::Silence(_) => Delivery::Silence,
+        CallFault::Garbage => Delivery::Reply(StatusCode::OK, Payload::page()),
+        CallFault::Cut => Delivery::ok(half(body)),
         CallFault::Truncated => {
             let claimed = body.len();
-            Exchange::Reply(StatusCode::OK, Payload::short(half(body), claimed))
+            Delivery::Reply(StatusCode::OK, Payload::short(half(body), claimed))
         }
-        CallFault::Huge => Exchange::Reply(StatusCode::OK, Payload::padded(body)),
-        CallFault::StringCode => Exchange::ok(retyped(body, |fields| {
+        CallFault::Huge => Delivery::Reply(StatusCode::OK, Payload::padded(body)),
+        CallFault::StringCode => Delivery::ok(retyped(body, |fields| {
             if let Some(code) = fields.get_mut("ErrorCode") {
                 *code = Value::String(code.to_string());
             }
         })),
-        CallFault::Shape2025 => Exchange::ok(retyped(body, |fields| {
+        CallFault::Shape2025 => Delivery::ok(retyped(body, |fields| {
             fields.remove("Fail_Account");
             fields.remove("Invalid_Account");
             fields.insert("ErrorInfo".to_owned(), "0".into());
         })),
-        CallFault::FailWith(code) => Exchange::ok(headed(body, "FAIL", *code)),
-        CallFault::OkWith(code) => Exchange::ok(headed(body, "OK", *code)),
-        CallFault::FailZero => Exchange::ok(headed(body, "FAIL", 0)),
-        CallFault::ObjectItems => Exchange::ok(retyped(body, |fields| {
+        CallFault::FailWith(code) => Delivery::ok(headed(body, "FAIL", *code)),
+        CallFault::OkWith(code) => Delivery::ok(headed(body, "OK", *code)),
+        CallFault::FailZero => Delivery::ok(headed(body, "FAIL", 0)),
+        CallFault::ObjectItems => Delivery::ok(retyped(body, |fields| {
             if let Some(items) = fields.get_mut("ResultItem") {
                 *items = serde_json::json!({ "0": items.take() });
             }
@@ -264,9 +264,9 @@ mod tests {
         let rule = format!("any:{rule}:#1").parse().unwrap();
         let plan = crate::faults::Faults::new(vec![rule], 0).choose(Command::AccountDelete, ids, 0);
         let verdict = MockAnswer::Items(ids.iter().map(|id| MockItem::ok(id)).collect());
-        match exchange(Command::AccountDelete, verdict, &plan) {
-            Exchange::Reply(_, payload) => String::from_utf8(payload.first.unwrap().to_vec()).unwrap(),
-            Exchange::Reset | Exchange::Close | Exchange::Silence => String::new(),
+        match deliver(Command::AccountDelete, verdict, &plan) {
+            Delivery::Reply(_, payload) => String::from_utf8(payload.first.unwrap().to_vec()).unwrap(),
+            Delivery::Reset | Delivery::Close | Delivery::Silence => String::new(),
         }
     }
 
