@@ -26,7 +26,7 @@ use imbulk::domain::row::{BadRow, RowRef};
 use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
 use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
-use imbulk::intake::{Intake, MEMORY, Output, Plan};
+use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
 use imbulk::queue::{Loader, NewRun, Queue, Write};
 use imbulk::rate_limiter::{Limiter, Settings};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
@@ -112,8 +112,8 @@ fn reading(c: &mut Criterion) {
 }
 
 /// Everything that intake makes of the rows.
-fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<Output> {
-    let plan = Plan {
+fn intake(folder: &Path, rows: &[(String, String)]) -> Vec<IntakeOutput> {
+    let plan = IntakeOptions {
         shape: friends().shape,
         items_per_request: NonZeroU32::new(1000).expect("not zero"),
         protects: &|_| false,
@@ -162,15 +162,15 @@ fn new_run(operation: BoundOperation) -> NewRun {
 }
 
 /// Stores a run in a new queue.
-async fn load(folder: &Path, operation: BoundOperation, outputs: Vec<Output>) -> (Queue, RunId) {
+async fn load(folder: &Path, operation: BoundOperation, outputs: Vec<IntakeOutput>) -> (Queue, RunId) {
     let path = folder.join(format!("{}.db", uuid::Uuid::now_v7()));
     let mut queue = Queue::open(&path).await.expect("a new file");
     let mut loader = Loader::begin(&mut queue, &new_run(operation)).await.expect("the disk has space");
     for output in outputs {
         let stored = match output {
-            Output::Request(request) => loader.request(request).await,
-            Output::Skipped(skipped) => loader.skipped_row(skipped).await,
-            Output::LineSpan(span) => loader.line_span(span).await,
+            IntakeOutput::Request(request) => loader.request(request).await,
+            IntakeOutput::Skipped(skipped) => loader.skipped_row(skipped).await,
+            IntakeOutput::LineSpan(span) => loader.line_span(span).await,
         };
         stored.expect("the disk has space");
     }
@@ -239,7 +239,8 @@ fn recording(c: &mut Criterion) {
     let runtime = runtime();
     let folder = TempDir::new().expect("a folder");
     let requests: Vec<Request> = (1..=REQUESTS * 50).map(request).collect();
-    let outputs = requests.iter().map(|request| Output::Request(StoredRequest::encode(None, &request.items))).collect();
+    let outputs =
+        requests.iter().map(|request| IntakeOutput::Request(StoredRequest::encode(None, &request.items))).collect();
     let (mut queue, run) = runtime.block_on(load(folder.path(), accounts(), outputs));
     let mut left = requests.chunks_exact(BATCH);
     let mut group = c.benchmark_group("queue");

@@ -15,7 +15,7 @@ use serde_json::Value;
 const IDS: [&str; 3] = ["a", "b", "c"];
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The first byte chooses the operation and what was before, the rest is the answer's body.
+/// The first byte chooses the operation and the history of the items. The rest is the body of the response.
 pub(crate) fn answer(data: &[u8]) {
     let (choice, body) = super::split(data);
     let operation = bound(operation::ALL[usize::from(choice & 3) % operation::ALL.len()]);
@@ -24,7 +24,7 @@ pub(crate) fn answer(data: &[u8]) {
     let charging = Charging::UpTo(MAX_ATTEMPTS);
     let context = CallContext { operation, charging, new_usersig: NewUserSig::MayHelp };
     let assessment = assess(&context, &request, &CallResult::Body(body.to_vec()));
-    // Bytes that are no text may stand where nobody looks.
+    // Bytes that are not UTF-8 may be in parts of the body that are not read.
     let json = serde_json::from_str::<Value>(&String::from_utf8_lossy(body)).ok();
     for (item, result) in results(&operation, &request, assessment) {
         check(&operation, &request, &item, &result, json.as_ref());

@@ -1,4 +1,4 @@
-//! Job files: what is taken keeps its bounds, what is refused is told with its place, and a secret in it is not shown.
+//! Job files: accepted values are within their bounds, an error names its place, and messages contain no secret.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(crate) fn job_file(data: &[u8]) {
     let (path, text) = (file.path(), String::from_utf8_lossy(data));
     match load(path, data) {
         Ok(job) => {
-            assert_eq!(data, text.as_bytes(), "what is no text is no job file");
+            assert_eq!(data, text.as_bytes(), "a job file is UTF-8");
             check_job(&job);
         }
         Err(error) => check_error(&error, &text),

@@ -1,4 +1,4 @@
-//! Ledgers: whatever stands in the file, it is refused and left alone, or the slots that it yields end in time.
+//! Ledgers: a file with any content is refused and left unchanged, or its slots become free in time.
 
 use std::fs::File;
 use std::num::NonZeroU32;
@@ -13,18 +13,18 @@ use rustix::time::{ClockId, clock_gettime};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CAP: u32 = 200;
-/// A call without an answer, from then on when it was sent.
+/// A slot of a call without an answer.
 const UNANSWERED: u64 = u64::MAX;
-/// A fifth of the slots, five seconds each.
+/// The longest time for which slots may be taken: a fifth of them, five seconds each.
 const LONGEST_HOLD_NANOS: u64 = 5_000_000_000 * (CAP as u64 / 5);
 const COMMAND: &str = "friend_delete";
-/// From docs of the file: where section 0 starts, how long each is, and how long a slot.
+/// The layout of the file: the offset of section 0, the length of a section, and the length of a slot.
 const SLOTS: u64 = 8192;
 const SECTION: u64 = SLOT * 65_536;
 const SLOT: u64 = 24;
 
-/// The first byte says how much of the rest stands at the start of the file; after that come slots: a section, a number
-/// and eight bytes each, the moment from which it is free.
+/// The first byte is the number of bytes at the start of the file. The rest are slots: a section, a number, and the
+/// time from which the slot is free, in eight bytes.
 pub(crate) fn ledger_file(data: &[u8]) {
     let (length, rest) = super::split(data);
     let (head, slots) = rest.split_at(usize::from(length).min(rest.len()));

@@ -1,7 +1,6 @@
-//! What must hold of any bytes at all. The fuzz targets hunt for bytes of which it does not; the ordinary tests hold it
-//! against the seeds.
+//! Properties of all inputs. The fuzz targets search for inputs that violate them; the ordinary tests check the seeds.
 
-#![allow(dead_code, reason = "each fuzz target is a program of its own that uses its part")]
+#![allow(dead_code, reason = "each fuzz target is a program that uses one of them")]
 
 mod answer;
 mod job_file;
@@ -13,10 +12,10 @@ pub(crate) use job_file::job_file;
 pub(crate) use ledger::ledger_file;
 pub(crate) use rows::{csv_row, jsonl_row};
 
-/// Panics where the bytes break it.
+/// Panics if the bytes violate the property.
 type Property = fn(&[u8]);
 
-/// What must hold of the bytes, by the name of the fuzz target.
+/// The properties, by the name of the fuzz target.
 pub(crate) const ALL: [(&str, Property); 5] = [
     ("csv_row", csv_row),
     ("jsonl_row", jsonl_row),
@@ -25,7 +24,7 @@ pub(crate) const ALL: [(&str, Property); 5] = [
     ("ledger_file", ledger_file),
 ];
 
-/// The first byte, which chooses, and the rest.
+/// The first byte, which chooses options, and the rest.
 fn split(data: &[u8]) -> (u8, &[u8]) {
     data.split_first().map_or((0, data), |(first, rest)| (*first, rest))
 }

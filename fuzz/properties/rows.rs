@@ -1,5 +1,5 @@
-//! Input files: every row is good or has a reason, no row takes another one with it, and what intake makes of them adds
-//! up and reads back.
+//! Input files: every row is good or has a reason, no row affects another one, and intake passes on every row in a form
+//! that can be decoded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -11,10 +11,10 @@ use imbulk::domain::operation::{self, FieldsRequired, Operation};
 use imbulk::domain::row::{BadRow, RowNo, RowRef, Tags};
 use imbulk::domain::skipped_row::SkipReason;
 use imbulk::input::{InputError, spool};
-use imbulk::intake::{Intake, Output, Plan};
+use imbulk::intake::{Intake, IntakeOptions, IntakeOutput};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
 
-/// More lines than this are not read one by one as well.
+/// Files with more lines than this are not read one by one as well.
 const ONE_BY_ONE: usize = 12;
 
 /// A row that may be sent.
@@ -28,7 +28,7 @@ struct Good {
 
 type Row = Result<Good, BadRow>;
 
-/// What a reader hands over as bytes is text.
+/// The text of bytes that a reader passed on.
 fn utf8(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("a good row is text")
 }
@@ -43,7 +43,7 @@ struct File<'a> {
 pub(crate) fn csv_row(data: &[u8]) {
     let file = File::new("rows.csv", data);
     let rows = file.check();
-    // What stands in quotes may span lines; without any, each line is a row by itself.
+    // A quoted cell may span lines. Without quotes, each line is a row by itself.
     if let Some(rows) = rows
         && !file.text.contains(&b'"')
     {
@@ -100,7 +100,7 @@ impl<'a> File<'a> {
         Ok(rows)
     }
 
-    /// Reads the file and holds it to everything that holds of any file. None where no row of it can be trusted.
+    /// Reads the file and checks what must be true of every file. None if the file is refused.
     fn check(&self) -> Option<Vec<Row>> {
         let last_line = self.lines().count() as u64 + 1;
         let rows = match self.read(self.text) {
@@ -116,7 +116,7 @@ impl<'a> File<'a> {
         for row in &rows {
             let line = row.as_ref().map_or_else(|bad| bad.line, |good| good.line);
             assert!(line >= before, "{row:?} comes after line {before}");
-            assert!(self.is_compressed() || line <= last_line, "{row:?} stands behind the end");
+            assert!(self.is_compressed() || line <= last_line, "{row:?} is after the last line");
             before = line;
             match row {
                 Ok(good) => self.check_good(good),
@@ -146,13 +146,13 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Read alone, each line comes to what it comes to among the others.
+    /// Each line has the same result alone as among the others.
     fn check_one_by_one(&self, rows: &[Row], head: &[u8], skip: usize) {
-        // A mark of the encoding stands for itself in the first line alone.
+        // A byte order mark is recognized only in the first line.
         if self.lines().count() > ONE_BY_ONE + skip || self.text.starts_with(b"\xef\xbb\xbf") && head.is_empty() {
             return;
         }
-        // So that no line is the first one, whose first bytes tell what kind of file it is.
+        // Puts another line first, because the first bytes decide how a file is read.
         let (head, known) = if head.is_empty() { (&b"{  }\n"[..], 1) } else { (head, 0) };
         let head_lines = head.split(|&byte| byte == b'\n').count() as u64 - 1;
         let mut alone = Vec::new();
@@ -170,10 +170,10 @@ impl<'a> File<'a> {
         assert_eq!(alone, rows);
     }
 
-    /// Every row is in exactly one place, and what goes to the queue reads back.
+    /// Every row is in exactly one output, and stored requests can be decoded.
     fn check_intake(&self, rows: &[Row]) {
         let folder = std::env::temp_dir();
-        let plan = Plan {
+        let options = IntakeOptions {
             shape: self.operation.shape,
             items_per_request: NonZeroU32::new(3).expect("not zero"),
             protects: &|id| id == b"boss",
@@ -183,7 +183,7 @@ impl<'a> File<'a> {
             body_bytes: BODY_BYTES,
         };
         let mut outputs = Vec::new();
-        let mut intake = Intake::new(plan, |output| {
+        let mut intake = Intake::new(options, |output| {
             outputs.push(output);
             Ok(())
         });
@@ -200,7 +200,7 @@ impl<'a> File<'a> {
                 ),
                 Err(bad) => intake.bad(0, bad.clone()),
             }
-            .expect("room");
+            .expect("disk space");
         }
         let counts = intake.finish().expect("the sums are right");
         assert_eq!(counts.rows, rows.len() as u64);
@@ -215,14 +215,14 @@ fn check_bad(bad: &BadRow) {
     assert!(bad.reason.contains(&format!("`{column}`")), "{bad:?} does not name the column");
 }
 
-fn check_outputs(rows: &[Row], outputs: &[Output]) {
+fn check_outputs(rows: &[Row], outputs: &[IntakeOutput]) {
     let row = |number: RowNo| &rows[usize::try_from(number).expect("few rows")];
     let mut placed = Vec::new();
     let mut items = BTreeSet::new();
     for output in outputs {
         match output {
-            Output::LineSpan(span) => assert!(span.first_row < rows.len() as u64),
-            Output::Skipped(skipped) => {
+            IntakeOutput::LineSpan(span) => assert!(span.first_row < rows.len() as u64),
+            IntakeOutput::Skipped(skipped) => {
                 placed.push(skipped.row);
                 match &skipped.reason {
                     SkipReason::Rejected { reason, .. } => assert!(row(skipped.row).is_err() && !reason.is_empty()),
@@ -230,7 +230,7 @@ fn check_outputs(rows: &[Row], outputs: &[Output]) {
                     SkipReason::Protected { id } => assert_eq!(id, "boss"),
                 }
             }
-            Output::Request(encoded) => {
+            IntakeOutput::Request(encoded) => {
                 let decoded = StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.tags.as_deref());
                 let decoded = decoded.expect("what was encoded");
                 let from = encoded.from.as_deref().map(|from| UserId::new(from).expect("an id"));

@@ -1,46 +1,46 @@
-//! Where rows stand in their sources, as stretches of even steps.
+//! The lines of the rows in their sources, as spans with equal steps.
 
 use crate::domain::line_span::LineSpan;
 use crate::domain::row::RowNo;
 
-/// Learns stretches while rows come by.
+/// Collects line spans while rows arrive.
 #[derive(Debug, Default)]
 pub(super) struct LineSpans {
-    open: Option<Stretch>,
+    open: Option<OpenSpan>,
 }
 
-/// The stretch that the last row belongs to.
+/// The span of the last row.
 #[derive(Debug, Clone, Copy)]
-struct Stretch {
+struct OpenSpan {
     first_row: RowNo,
     source: u32,
     first_line: u64,
     last_line: u64,
-    /// Known from the second row on.
+    /// Lookup from the second row on.
     step: Option<u64>,
 }
 
 impl LineSpans {
-    /// Takes the next row; gives the stretch before it if the row does not belong to that.
+    /// Adds the next row. Returns the previous span if the row does not continue it.
     pub(super) fn push(&mut self, row: RowNo, source: u32, line: u64) -> Option<LineSpan> {
         if let Some(open) = &mut self.open
-            && open.goes_on(source, line)
+            && open.try_extend(source, line)
         {
             return None;
         }
-        let begun = Stretch { first_row: row, source, first_line: line, last_line: line, step: None };
-        self.open.replace(begun).map(Stretch::end)
+        let begun = OpenSpan { first_row: row, source, first_line: line, last_line: line, step: None };
+        self.open.replace(begun).map(OpenSpan::end)
     }
 
-    /// The last stretch.
+    /// The last span.
     pub(super) fn finish(&mut self) -> Option<LineSpan> {
-        self.open.take().map(Stretch::end)
+        self.open.take().map(OpenSpan::end)
     }
 }
 
-impl Stretch {
-    /// Whether a row on this line is the next of the stretch; if so, it has been taken.
-    fn goes_on(&mut self, source: u32, line: u64) -> bool {
+impl OpenSpan {
+    /// Extends the span with a row on this line, if the row continues it.
+    fn try_extend(&mut self, source: u32, line: u64) -> bool {
         let step = line.checked_sub(self.last_line);
         let fits = source == self.source && step.is_some() && (self.step.is_none() || self.step == step);
         if fits {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_file_is_one_stretch() {
+    fn a_plain_file_is_one_span() {
         let rows: Vec<_> = (2..1000).map(|line| (0, line)).collect();
         let whole = LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 };
         assert_eq!(line_spans_of(&rows), [whole]);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn items_of_one_record_share_its_line() {
+    fn items_of_one_object_share_its_line() {
         let line_spans = line_spans_of(&[(0, 7), (0, 7), (0, 7), (0, 9)]);
         assert_eq!(line_spans[0].step, 0);
         assert_eq!(line_spans[1].first_line, 9);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_source_starts_a_new_stretch() {
+    fn a_new_source_starts_a_new_span() {
         let line_spans = line_spans_of(&[(0, 2), (0, 3), (1, 4), (1, 5)]);
         assert_eq!(line_spans.iter().map(|s| s.source).collect::<Vec<_>>(), [0, 1]);
     }

@@ -1,22 +1,22 @@
 //! Intake: from rows in any order to requests ready to store, in bounded memory.
 //!
 //! ```text
-//! row ─► number ─► protected? ─► partition (by account, in memory or spilled)     while rows come
-//!                                    └─► group (equals, merges) ─► pack ─► StoredRequest  part by part, at the end
+//! row ─► number ─► protected? ─► partition (by account, in memory or on disk)     as rows arrive
+//!                                    └─► part_index (equals, merges) ─► packer ─► StoredRequest  part by part, at the end
 //! ```
 //!
-//! Equal rows, and all rows of one `From_Account`, meet in one part, so each part can be settled alone. What
-//! comes out goes to the sink as soon as it is known.
+//! Equal rows, and all rows of one `From_Account`, are in one part. So each part can be processed alone. The sink receives
+//! each output as soon as it is known.
 
-mod group;
+mod finish;
 mod line_spans;
-mod pack;
+mod packer;
+mod part_index;
 mod partition;
-mod record;
-mod settle;
-mod spill;
+mod spill_file;
 #[cfg(test)]
 mod tests;
+mod waiting_row;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,50 +32,50 @@ use crate::domain::row::{BadRow, RowNo, RowRef, Tags};
 use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::stored_request::StoredRequest;
 use line_spans::LineSpans;
-use partition::{Partitions, Spread};
-use record::Record;
+use partition::{PartitionKey, Partitions};
+use waiting_row::WaitingRow;
 
-/// The budget for rows that wait in memory. With the tables of the part at work the whole of intake stays
-/// below 64 MiB.
+/// The budget for rows in memory, in bytes. With the tables of the part in work, intake takes less than 64 MiB.
 pub const MEMORY: usize = 40 << 20;
 
-/// What intake has to know.
+/// The options of a load.
 #[derive(Clone, Copy)]
-pub struct Plan<'a> {
-    /// How the rows of the operation look.
+pub struct IntakeOptions<'a> {
+    /// The columns of the operation.
     pub shape: InputShape,
     /// The most items in one request.
     pub items_per_request: NonZeroU32,
     /// Whether an id is on the protected list.
     pub protects: &'a dyn Fn(&[u8]) -> bool,
-    /// Where rows wait that do not fit in memory; nothing is written there for small inputs.
+    /// The folder for rows that do not fit in memory. Nothing is written there for small inputs.
     pub temp_dir: &'a Path,
-    /// About how large the input is, in bytes; only speed depends on it.
+    /// The estimated size of the input in bytes. Only the speed depends on it.
     pub expected_bytes: u64,
-    /// How many bytes of rows may wait in memory: [`MEMORY`].
+    /// The most bytes of rows in memory: [`MEMORY`].
     pub memory: usize,
-    /// The most bytes of ids and tags in one request: [`BODY_BYTES`](crate::stored_request::BODY_BYTES). An item that is larger goes alone.
+    /// The most bytes of ids and tags in one request: [`BODY_BYTES`](crate::stored_request::BODY_BYTES). A larger item is
+    /// sent alone.
     pub body_bytes: usize,
 }
 
-/// What comes out of intake.
+/// What intake passes to its sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Items to be sent together. Those of one `From_Account` follow each other.
+pub enum IntakeOutput {
+    /// Items to be sent together. The requests of one `From_Account` are adjacent.
     Request(StoredRequest),
     /// A row that is not sent.
     Skipped(SkippedRow),
-    /// Where rows stand in their source.
+    /// The lines of a sequence of rows in their source.
     LineSpan(LineSpan),
 }
 
-/// The sink takes nothing more: whoever reads from it is gone.
+/// The sink accepts nothing more, because its receiver has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("loading was interrupted")]
-pub struct Closed;
+pub struct SinkClosed;
 
-/// Whether what is kept of a bad row shows what is wrong with it. The results file can be used as input again, and a
-/// row that was rejected for its form must not come out of it as a good one: then its account is left out.
+/// Whether the ids and tags of a bad row break the rule again when its results are used as input. Otherwise its account is
+/// left out, because the row must not become a good one there.
 fn breaks_its_rule_again(shape: &InputShape, row: &BadRow) -> bool {
     let good = |id: &Option<String>| id.as_deref().is_some_and(|id| UserId::check(id).is_ok());
     let good_ids = good(&row.account) && (shape.from.is_none() || good(&row.from) && row.from != row.account);
@@ -84,9 +84,9 @@ fn breaks_its_rule_again(shape: &InputShape, row: &BadRow) -> bool {
     !good_ids || bad_tag || changes_nothing
 }
 
-/// What intake did. Every row is in exactly one of `items`, `merged`, `rejected`, `duplicate` and `protected`.
+/// The result of a load. Every row is in exactly one of `items`, `merged`, `rejected`, `duplicate` and `protected`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct IntakeCounts {
     /// All rows, good and bad.
     pub rows: u64,
     /// Items to be sent.
@@ -97,15 +97,15 @@ pub struct Counts {
     pub merged: u64,
     /// Rows that break a rule.
     pub rejected: u64,
-    /// Rows that say what an earlier row says.
+    /// Rows that repeat an earlier row.
     pub duplicate: u64,
     /// Rows that name a protected id.
     pub protected: u64,
 }
 
-impl Counts {
-    /// Holds what went out against what came in and, in between, was grouped; fills in `merged`.
-    fn add_up(mut self, packed_rows: u64, grouped: u64) -> Result<Self, IntakeError> {
+impl IntakeCounts {
+    /// Checks the numbers of rows and items against each other, and sets `merged`.
+    fn check(mut self, packed_rows: u64, grouped: u64) -> Result<Self, IntakeError> {
         let accounted = packed_rows + self.rejected + self.duplicate + self.protected;
         if accounted != self.rows || grouped != self.items || packed_rows < grouped {
             return Err(IntakeError::Broken { counts: self, packed_rows, grouped });
@@ -115,13 +115,13 @@ impl Counts {
     }
 }
 
-/// Why intake could not go on.
+/// Why intake failed.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    /// See [`Closed`].
+    /// See [`SinkClosed`].
     #[error(transparent)]
-    Closed(#[from] Closed),
-    /// Rows could not be laid aside on disk.
+    Closed(#[from] SinkClosed),
+    /// Rows could not be written to or read from the temporary file.
     #[error(
         "{}: cannot {verb} a temporary file: {error}",
         dir.display()
@@ -129,32 +129,32 @@ pub enum IntakeError {
     Temp {
         /// The folder.
         dir: PathBuf,
-        /// What was tried: `create`, `write` or `read`.
+        /// `create`, `write` or `read`.
         verb: &'static str,
-        /// The system's word on it.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// Rows came back otherwise than they were laid aside, or a reader broke the promises of [`RowRef`].
+    /// Rows were not read back as they were written, or a reader broke the promises of [`RowRef`].
     #[error("row {row} or one soon after it cannot be read back from temporary storage")]
     Damaged {
-        /// The last row that was whole.
+        /// The last row that could be read.
         row: RowNo,
     },
     /// The different rows of one friend take more than 4 GiB.
-    #[error("row {row} is one of too many: more than 4 GiB of rows that cannot be split")]
+    #[error("row {row} cannot be loaded: the rows of its account take more than 4 GiB")]
     Overfull {
-        /// The first row that found no room.
+        /// The first row that does not fit.
         row: RowNo,
     },
-    /// A row is lost or counted twice: a fault of this program, found before anything is sent.
+    /// A row is lost or counted twice. This is a fault of imbulk, found before anything is sent.
     #[error(
-        "the numbers do not add up: {} rows came, {packed_rows} are in requests, {} rejected, {} duplicate, {} \
-         protected; {grouped} items were found, {} are in requests",
+        "the numbers do not add up: of {} rows, {packed_rows} are in requests, {} are rejected, {} duplicate and {} \
+         protected; of {grouped} items, {} are in requests",
         counts.rows, counts.rejected, counts.duplicate, counts.protected, counts.items
     )]
     Broken {
-        /// What was counted.
-        counts: Counts,
+        /// The numbers of rows, items and requests.
+        counts: IntakeCounts,
         /// Rows in requests.
         packed_rows: u64,
         /// Items before they were packed.
@@ -177,50 +177,50 @@ impl Hint for IntakeError {
     }
 }
 
-/// Takes rows in input order and hands out what becomes of them.
+/// Takes rows in input order, and passes requests and skipped rows to its sink.
 ///
-/// Segments, rejected and protected rows go to the sink as they come, everything else when
-/// [`finish`](Intake::finish) is called.
+/// Line spans, rejected and protected rows go to the sink at once, everything else when [`finish`](Intake::finish) is
+/// called.
 pub struct Intake<'a, S> {
-    plan: Plan<'a>,
-    out: Out<S>,
+    options: IntakeOptions<'a>,
+    out: CountingSink<S>,
     line_spans: LineSpans,
     waiting: Partitions<'a>,
 }
 
-impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
-    /// Nothing read yet; `sink` is handed what comes out.
-    pub fn new(plan: Plan<'a>, sink: S) -> Self {
-        let spread = match plan.shape.from {
-            Some(_) => Spread::Lane,
-            None => Spread::Account,
+impl<'a, S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> Intake<'a, S> {
+    /// Starts a load. `sink` receives its outputs.
+    pub fn new(options: IntakeOptions<'a>, sink: S) -> Self {
+        let key = match options.shape.from {
+            Some(_) => PartitionKey::FromAccount,
+            None => PartitionKey::Account,
         };
         Self {
-            plan,
-            out: Out { sink, counts: Counts::default() },
+            options,
+            out: CountingSink { sink, counts: IntakeCounts::default() },
             line_spans: LineSpans::default(),
-            waiting: Partitions::new(&plan, spread),
+            waiting: Partitions::new(&options, key),
         }
     }
 
     /// Takes the next row, of the source with this index.
     pub fn row(&mut self, source: u32, row: RowRef<'_>) -> Result<(), IntakeError> {
         let number = self.number(source, row.line)?;
-        let record = Record { row: number, from: row.from, account: row.account, tags: row.tags };
+        let waiting = WaitingRow { row: number, from: row.from, account: row.account, tags: row.tags };
         let mut ids = row.from.into_iter().chain([row.account]);
-        match ids.find(|id| (self.plan.protects)(id)) {
+        match ids.find(|id| (self.options.protects)(id)) {
             Some(id) => {
                 let id = text(id, number)?.to_owned();
-                self.out.skip_record(&record, SkipReason::Protected { id })
+                self.out.skip_row(&waiting, SkipReason::Protected { id })
             }
-            None => self.waiting.add(&record),
+            None => self.waiting.add(&waiting),
         }
     }
 
-    /// Takes the next row, a bad one. It is rejected whatever ids it names: what stands in it can't be trusted.
+    /// Takes the next row, which is bad. It is rejected even if it names a protected id, because its content is unreliable.
     pub fn bad(&mut self, source: u32, row: BadRow) -> Result<(), IntakeError> {
         let number = self.number(source, row.line)?;
-        let account = if breaks_its_rule_again(&self.plan.shape, &row) { row.account } else { None };
+        let account = if breaks_its_rule_again(&self.options.shape, &row) { row.account } else { None };
         self.out.skipped_row(SkippedRow {
             row: number,
             reason: SkipReason::Rejected { column: row.column, reason: row.reason },
@@ -230,21 +230,24 @@ impl<'a, S: FnMut(Output) -> Result<(), Closed>> Intake<'a, S> {
         })
     }
 
-    /// Packs what was taken. Every row is accounted for, or this is an error.
-    pub fn finish(mut self) -> Result<Counts, IntakeError> {
+    /// Sends the requests and the remaining skipped rows to the sink.
+    ///
+    /// # Errors
+    /// Some row is lost or counted twice, or the temporary file or the sink failed.
+    pub fn finish(mut self) -> Result<IntakeCounts, IntakeError> {
         if let Some(last) = self.line_spans.finish() {
-            self.out.send(Output::LineSpan(last))?;
+            self.out.send(IntakeOutput::LineSpan(last))?;
         }
-        let (packed_rows, grouped) = settle::settle(&self.plan, self.waiting, &mut self.out)?;
-        self.out.counts.add_up(packed_rows, grouped)
+        let (packed_rows, grouped) = finish::finish(&self.options, self.waiting, &mut self.out)?;
+        self.out.counts.check(packed_rows, grouped)
     }
 
-    /// The number of the next row, which starts on this line.
+    /// Numbers the next row, which starts on this line.
     fn number(&mut self, source: u32, line: u64) -> Result<RowNo, IntakeError> {
         let row = self.out.counts.rows;
         self.out.counts.rows += 1;
         if let Some(ended) = self.line_spans.push(row, source, line) {
-            self.out.send(Output::LineSpan(ended))?;
+            self.out.send(IntakeOutput::LineSpan(ended))?;
         }
         Ok(row)
     }
@@ -256,21 +259,21 @@ impl<S> fmt::Debug for Intake<'_, S> {
     }
 }
 
-/// The sink, with a count of what went into it.
-struct Out<S> {
+/// The sink, and the number of its outputs of each kind.
+struct CountingSink<S> {
     sink: S,
-    counts: Counts,
+    counts: IntakeCounts,
 }
 
-impl<S: FnMut(Output) -> Result<(), Closed>> Out<S> {
-    fn send(&mut self, output: Output) -> Result<(), IntakeError> {
+impl<S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> CountingSink<S> {
+    fn send(&mut self, output: IntakeOutput) -> Result<(), IntakeError> {
         Ok((self.sink)(output)?)
     }
 
     fn request(&mut self, request: StoredRequest) -> Result<(), IntakeError> {
         self.counts.requests += 1;
         self.counts.items += u64::from(request.item_count);
-        self.send(Output::Request(request))
+        self.send(IntakeOutput::Request(request))
     }
 
     fn skipped_row(&mut self, skipped: SkippedRow) -> Result<(), IntakeError> {
@@ -280,27 +283,27 @@ impl<S: FnMut(Output) -> Result<(), Closed>> Out<S> {
             SkipReason::Protected { .. } => &mut self.counts.protected,
         };
         *counter += 1;
-        self.send(Output::Skipped(skipped))
+        self.send(IntakeOutput::Skipped(skipped))
     }
 
-    fn skip_record(&mut self, record: &Record<'_>, reason: SkipReason) -> Result<(), IntakeError> {
-        let text = |bytes| text(bytes, record.row).map(str::to_owned);
+    fn skip_row(&mut self, waiting: &WaitingRow<'_>, reason: SkipReason) -> Result<(), IntakeError> {
+        let text = |bytes| text(bytes, waiting.row).map(str::to_owned);
         self.skipped_row(SkippedRow {
-            row: record.row,
+            row: waiting.row,
             reason,
-            from: record.from.map(text).transpose()?,
-            account: Some(text(record.account)?),
-            tags: parse_tags(record.tags).ok_or(IntakeError::Damaged { row: record.row })?,
+            from: waiting.from.map(text).transpose()?,
+            account: Some(text(waiting.account)?),
+            tags: parse_tags(waiting.tags).ok_or(IntakeError::Damaged { row: waiting.row })?,
         })
     }
 }
 
-/// Bytes that came in as text, as text.
+/// The text of bytes that were read as text.
 fn text(bytes: &[u8], row: RowNo) -> Result<&str, IntakeError> {
     std::str::from_utf8(bytes).map_err(|_| IntakeError::Damaged { row })
 }
 
-/// Reads the tags of a row back.
+/// Parses the tags of a row.
 fn parse_tags(json: &[u8]) -> Option<Tags> {
     if json.is_empty() {
         return Some(Tags::new());

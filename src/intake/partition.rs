@@ -1,44 +1,45 @@
-//! Parts the rows so that those which belong together meet in one part that fits in memory.
+//! Divides the rows into parts that fit in memory, so that rows which belong together are in one part.
 
-use super::record::{Record, Seeded};
-use super::spill::{Extent, Spill};
-use super::{IntakeError, Plan};
+use super::spill_file::{Extent, SpillFile};
+use super::waiting_row::{SeededHash, WaitingRow};
+use super::{IntakeError, IntakeOptions};
 
-/// What decides the part of a row.
+/// The column that decides the part of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spread {
-    /// `From_Account`: all rows of one lane meet.
-    Lane,
-    /// The item's account: equal rows meet. Where items of any lane go together, or there is but one lane.
+pub(super) enum PartitionKey {
+    /// `From_Account`: all rows of one account group are in one part.
+    FromAccount,
+    /// The item's account: equal rows are in one part. Used where a request may hold items of any group, and within one
+    /// group.
     Account,
 }
 
-/// The tables of a part of this size stay in the processor's second cache: measured some 10 % faster than 1 MiB.
+/// The tables of a part of this size fit in the processor's second-level cache: measured some 10 % faster than 1 MiB.
 const PART_BYTES: u64 = 1 << 18;
-/// More parts would cost more than they save: each row goes to another one, and so many places do not stay in the processor's
-/// caches.
+/// More parts would be slower: consecutive rows go to different parts, and the ends of the parts do not fit in the
+/// processor's caches.
 const MAX_PARTS: usize = 512;
-/// Large enough that a block is one cheap write; a part's last block stands half empty.
+/// Large enough for cheap writes. On average, half of each part's last block is empty.
 const BLOCK_BYTES: usize = 32 << 10;
-/// A small budget is spent on a few blocks a part nevertheless.
+/// The smallest block, for small memory budgets.
 const MIN_BLOCK_BYTES: usize = 64;
-/// How often a part is parted again. Four times by 256 is more rows than there are; what is still too large by then
-/// are rows that say the same, and those take no room when they are looked through.
+/// How often a part is divided again. Four times by 256 is more than the number of rows; a part that is still too large
+/// has equal rows, which take no memory when they are indexed.
 const MAX_DEPTH: u64 = 4;
 
-/// Rows that wait, by part.
+/// The waiting rows, by part.
 #[derive(Debug)]
 pub(super) struct Partitions<'a> {
     parts: Vec<Part>,
-    spread: Spread,
-    seed: Seeded,
+    key: PartitionKey,
+    seed: SeededHash,
     depth: u64,
-    hot: Option<Hot>,
+    heavy: Option<HeavyAccount>,
     memory: usize,
     block_bytes: usize,
     /// Bytes that blocks in memory take.
     held: usize,
-    spill: Spill<'a>,
+    spill: SpillFile<'a>,
 }
 
 /// One part: blocks on disk, then blocks in memory, in row order.
@@ -48,30 +49,37 @@ struct Part {
     full: Vec<Vec<u8>>,
     /// The block that is being filled.
     open: Vec<u8>,
-    /// The row of the last record.
+    /// The number of the last row.
     last: u64,
     bytes: u64,
-    /// The hash that has the majority of rows, if one has (Boyer and Moore's vote), and how sure that is.
+    /// The hash of the majority of rows, if there is one (Boyer–Moore majority vote), and its lead.
     candidate: u64,
     votes: u64,
 }
 
-/// The lane that may have most of the rows: it gets the last part for itself. No hash of it could part it, and no
-/// other lane should be torn apart on its account.
+/// The account group that may have most of the rows. It has the last part to itself, because no hash of its account can
+/// divide it, and no other group should be divided for its sake.
 #[derive(Debug)]
-struct Hot {
-    seed: Seeded,
+struct HeavyAccount {
+    seed: SeededHash,
     hash: u64,
 }
 
 impl<'a> Partitions<'a> {
-    /// Parts for the whole input.
-    pub(super) fn new(plan: &Plan<'a>, spread: Spread) -> Self {
-        let spill = Spill::new(plan.temp_dir);
-        Self::sized(plan.expected_bytes, plan.memory, spread, 0, None, spill)
+    /// Creates the parts for the whole input.
+    pub(super) fn new(options: &IntakeOptions<'a>, key: PartitionKey) -> Self {
+        let spill = SpillFile::new(options.temp_dir);
+        Self::sized(options.expected_bytes, options.memory, key, 0, None, spill)
     }
 
-    fn sized(bytes: u64, memory: usize, spread: Spread, depth: u64, hot: Option<Hot>, spill: Spill<'a>) -> Self {
+    fn sized(
+        bytes: u64,
+        memory: usize,
+        key: PartitionKey,
+        depth: u64,
+        heavy: Option<HeavyAccount>,
+        spill: SpillFile<'a>,
+    ) -> Self {
         let share = share(memory);
         let count = if bytes <= share {
             1
@@ -79,13 +87,13 @@ impl<'a> Partitions<'a> {
             let wanted = bytes / PART_BYTES.min(share / 2).max(1);
             usize::try_from(wanted).unwrap_or(MAX_PARTS).clamp(2, MAX_PARTS)
         };
-        let count = count + usize::from(hot.is_some());
+        let count = count + usize::from(heavy.is_some());
         Self {
             parts: (0..count).map(|_| Part::default()).collect(),
-            spread,
-            seed: Seeded::new(depth),
+            key,
+            seed: SeededHash::new(depth),
             depth,
-            hot,
+            heavy,
             memory,
             block_bytes: (memory / (4 * count)).clamp(MIN_BLOCK_BYTES, BLOCK_BYTES),
             held: 0,
@@ -93,36 +101,38 @@ impl<'a> Partitions<'a> {
         }
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     pub(super) fn count(&self) -> usize {
         self.parts.len()
     }
 
-    /// Lays a row aside. Rows come in order.
-    pub(super) fn add(&mut self, record: &Record<'_>) -> Result<(), IntakeError> {
-        let hash = hash_of(&self.seed, self.spread, record);
-        let index = self.index(hash, record);
-        let room = record.room();
+    /// Stores a row. Rows arrive in input order.
+    pub(super) fn add(&mut self, waiting: &WaitingRow<'_>) -> Result<(), IntakeError> {
+        let hash = hash_of(&self.seed, self.key, waiting);
+        let index = self.index(hash, waiting);
+        let max_bytes = waiting.max_bytes();
         let open = &self.parts[index].open;
-        if open.capacity() - open.len() < room {
-            self.open_block(index, room.max(self.block_bytes))?;
+        if open.capacity() - open.len() < max_bytes {
+            self.open_block(index, max_bytes.max(self.block_bytes))?;
         }
         let part = &mut self.parts[index];
         part.vote(hash);
         let before = part.open.len();
-        record.write(part.last, &mut part.open);
+        waiting.write(part.last, &mut part.open);
         part.bytes += (part.open.len() - before) as u64;
-        part.last = record.row;
+        part.last = waiting.row;
         Ok(())
     }
 
-    fn index(&self, hash: u64, record: &Record<'_>) -> usize {
-        let hashed = match &self.hot {
-            Some(hot) if hash_of(&hot.seed, Spread::Lane, record) == hot.hash => return self.parts.len() - 1,
+    fn index(&self, hash: u64, waiting: &WaitingRow<'_>) -> usize {
+        let hashed = match &self.heavy {
+            Some(heavy) if hash_of(&heavy.seed, PartitionKey::FromAccount, waiting) == heavy.hash => {
+                return self.parts.len() - 1;
+            }
             Some(_) => self.parts.len() - 1,
             None => self.parts.len(),
         };
-        // The upper half of the hash, scaled: below `hashed`.
+        // The upper half of the hash, scaled to a number below `hashed`.
         (((hash >> 32) * hashed as u64) >> 32) as usize
     }
 
@@ -149,7 +159,7 @@ impl<'a> Partitions<'a> {
         Ok(())
     }
 
-    /// No more rows come: if some are on disk the others follow, so that the memory is free for settling.
+    /// Ends the adding of rows. If some are on disk, the others are written as well, which frees the memory.
     pub(super) fn close(&mut self) -> Result<(), IntakeError> {
         if self.spill.is_used() {
             self.spill_all()?;
@@ -157,30 +167,30 @@ impl<'a> Partitions<'a> {
         Ok(())
     }
 
-    /// If a part is too large to be settled at once: its rows, parted again.
+    /// Divides a part again if it is too large for memory.
     pub(super) fn split(&mut self, index: usize) -> Result<Option<Self>, IntakeError> {
         let part = &self.parts[index];
         if part.bytes <= share(self.memory) || self.depth == MAX_DEPTH {
             return Ok(None);
         }
-        let holds_one_lane = self.hot.is_some() && index == self.parts.len() - 1;
-        let (spread, hot) = match self.spread {
-            Spread::Lane if !holds_one_lane => {
-                (Spread::Lane, Some(Hot { seed: self.seed.clone(), hash: part.candidate }))
+        let holds_one_account = self.heavy.is_some() && index == self.parts.len() - 1;
+        let (key, heavy) = match self.key {
+            PartitionKey::FromAccount if !holds_one_account => {
+                (PartitionKey::FromAccount, Some(HeavyAccount { seed: self.seed.clone(), hash: part.candidate }))
             }
-            Spread::Lane | Spread::Account => (Spread::Account, None),
+            PartitionKey::FromAccount | PartitionKey::Account => (PartitionKey::Account, None),
         };
-        let spill = Spill::new(self.spill.dir());
-        let mut smaller = Self::sized(part.bytes, self.memory, spread, self.depth + 1, hot, spill);
+        let spill = SpillFile::new(self.spill.dir());
+        let mut smaller = Self::sized(part.bytes, self.memory, key, self.depth + 1, heavy, spill);
         let mut last = 0;
         self.drain(index, |block| {
-            last = each_record(block, last, |record| smaller.add(record))?;
+            last = each_row(block, last, |waiting| smaller.add(waiting))?;
             Ok(())
         })?;
         Ok(Some(smaller))
     }
 
-    /// Hands out the rows of a part, block by block and in order, and forgets them. The first one counts from row 0.
+    /// Passes on the rows of a part, block by block and in order, and removes them. The first number is relative to row 0.
     pub(super) fn drain(
         &mut self,
         index: usize,
@@ -199,7 +209,7 @@ impl<'a> Partitions<'a> {
 }
 
 impl Part {
-    /// Counts a row for its hash. If one hash has more than half of the rows, it is the candidate in the end.
+    /// Counts a row for its hash. A hash with more than half of the rows is the candidate at the end.
     fn vote(&mut self, hash: u64) {
         if self.votes == 0 {
             self.candidate = hash;
@@ -212,28 +222,28 @@ impl Part {
     }
 }
 
-/// How large a part may be to be settled at once: the tables for it take some three times its size.
+/// The largest part that is processed at once. Its tables take some three times its size.
 fn share(memory: usize) -> u64 {
     memory as u64 / 10
 }
 
-fn hash_of(seed: &Seeded, spread: Spread, record: &Record<'_>) -> u64 {
-    let text = match spread {
-        Spread::Lane => record.from.unwrap_or(record.account),
-        Spread::Account => record.account,
+fn hash_of(seed: &SeededHash, key: PartitionKey, waiting: &WaitingRow<'_>) -> u64 {
+    let text = match key {
+        PartitionKey::FromAccount => waiting.from.unwrap_or(waiting.account),
+        PartitionKey::Account => waiting.account,
     };
     seed.hash(0, text)
 }
 
-fn each_record(
+fn each_row(
     mut block: &[u8],
     mut last: u64,
-    mut each: impl FnMut(&Record<'_>) -> Result<(), IntakeError>,
+    mut each: impl FnMut(&WaitingRow<'_>) -> Result<(), IntakeError>,
 ) -> Result<u64, IntakeError> {
     while !block.is_empty() {
-        let (record, _) = Record::read(last, &mut block).ok_or(IntakeError::Damaged { row: last })?;
-        last = record.row;
-        each(&record)?;
+        let (waiting, _) = WaitingRow::read(last, &mut block).ok_or(IntakeError::Damaged { row: last })?;
+        last = waiting.row;
+        each(&waiting)?;
     }
     Ok(last)
 }
@@ -249,7 +259,7 @@ mod tests {
     /// Row, from, account.
     type Row = (u64, Vec<u8>, Vec<u8>);
 
-    /// Walks to the parts that are settled at once; gives the rows of each.
+    /// The rows of each part that is processed at once.
     fn leaves(mut parts: Partitions<'_>) -> Vec<Vec<Row>> {
         parts.close().unwrap();
         let mut found = Vec::new();
@@ -260,13 +270,13 @@ mod tests {
             }
             assert!(parts.parts[index].bytes <= share(MEMORY), "{} bytes", parts.parts[index].bytes);
             let mut rows = Vec::new();
-            let mut keep = |record: &Record<'_>| {
-                rows.push((record.row, record.from.unwrap_or_default().to_vec(), record.account.to_vec()));
+            let mut keep = |waiting: &WaitingRow<'_>| {
+                rows.push((waiting.row, waiting.from.unwrap_or_default().to_vec(), waiting.account.to_vec()));
                 Ok(())
             };
             let mut last = 0;
             let keep = |block: &[u8]| {
-                last = each_record(block, last, &mut keep)?;
+                last = each_row(block, last, &mut keep)?;
                 Ok(())
             };
             parts.drain(index, keep).unwrap();
@@ -276,25 +286,25 @@ mod tests {
     }
 
     #[test]
-    fn all_parts_fit_and_only_the_hot_lane_is_torn() {
+    fn all_parts_fit_and_only_the_heavy_group_is_divided() {
         let dir = tempfile::tempdir().unwrap();
-        let mut parts = Partitions::sized(0, MEMORY, Spread::Lane, 0, None, Spill::new(dir.path()));
+        let mut parts = Partitions::sized(0, MEMORY, PartitionKey::FromAccount, 0, None, SpillFile::new(dir.path()));
         for row in 0..10_000_u64 {
-            let from = if row % 5 < 3 { "hot".to_owned() } else { format!("u{}", row % 700) };
+            let from = if row % 5 < 3 { "heavy".to_owned() } else { format!("u{}", row % 700) };
             let account = (row * 7919 % 3000).to_string();
             let (from, account) = (Some(from.as_bytes()), account.as_bytes());
-            parts.add(&Record { row, from, account, tags: b"" }).unwrap();
+            parts.add(&WaitingRow { row, from, account, tags: b"" }).unwrap();
             assert!(parts.held <= MEMORY);
         }
         let leaves = leaves(parts);
         assert_eq!(leaves.iter().map(Vec::len).sum::<usize>(), 10_000);
-        let (mut lanes, mut pairs) = (HashMap::new(), HashMap::new());
+        let (mut account_groups, mut pairs) = (HashMap::new(), HashMap::new());
         for (leaf, rows) in leaves.iter().enumerate() {
             assert!(rows.is_sorted_by_key(|(row, ..)| row));
             for (_, from, account) in rows {
                 assert_eq!(*pairs.entry((from, account)).or_insert(leaf), leaf);
-                if from != b"hot" {
-                    assert_eq!(*lanes.entry(from).or_insert(leaf), leaf);
+                if from != b"heavy" {
+                    assert_eq!(*account_groups.entry(from).or_insert(leaf), leaf);
                 }
             }
         }

@@ -26,7 +26,7 @@ use crate::domain::job::Job;
 use crate::domain::progress::ProgressSnapshot;
 use crate::domain::source_facts::SourceFacts;
 use crate::input::{InputError, Source};
-use crate::intake::{Closed, Intake, IntakeError, Output, Plan};
+use crate::intake::{Intake, IntakeError, IntakeOptions, IntakeOutput, SinkClosed};
 use crate::queue::{BatchInsert, Gathering, Loader, NewRun, Queue, QueueError};
 use batches::{Batch, Batches};
 
@@ -114,7 +114,7 @@ pub async fn load(
 /// Stores the outputs of intake. The next statement is built while SQLite executes the last one.
 async fn store(
     loader: &mut Loader<'_>,
-    batches: mpsc::Receiver<Vec<Output>>,
+    batches: mpsc::Receiver<Vec<IntakeOutput>>,
     rows: &AtomicU64,
     watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
 ) -> Result<(), QueueError> {
@@ -133,7 +133,7 @@ async fn store(
 /// Builds statements from outputs. Ends with the last batch, or once the writer is closed.
 async fn gather(
     gathering: &mut Gathering,
-    mut batches: mpsc::Receiver<Vec<Output>>,
+    mut batches: mpsc::Receiver<Vec<IntakeOutput>>,
     to_writer: mpsc::Sender<BatchInsert>,
     rows: &AtomicU64,
     watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
@@ -154,9 +154,9 @@ async fn gather(
         };
         for output in batch {
             let full = match output {
-                Output::Request(request) => gathering.request(request),
-                Output::Skipped(skipped) => gathering.skipped_row(skipped),
-                Output::LineSpan(span) => gathering.line_span(span),
+                IntakeOutput::Request(request) => gathering.request(request),
+                IntakeOutput::Skipped(skipped) => gathering.skipped_row(skipped),
+                IntakeOutput::LineSpan(span) => gathering.line_span(span),
             };
             if let Some(full) = full
                 && to_writer.send(full).await.is_err()
@@ -180,11 +180,11 @@ struct Read {
 }
 
 /// Reads all rows and sends the requests and skipped rows that intake makes of them.
-fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>) -> Result<Read, LoadError> {
+fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<IntakeOutput>>) -> Result<Read, LoadError> {
     let Reading { job, sources, protected, temp_dir } = reading;
     let shape = job.operation.shape;
     let protects = |id: &[u8]| protected.protects(id);
-    let plan = Plan {
+    let plan = IntakeOptions {
         shape,
         items_per_request: u32::try_from(job.operation.items_per_request)
             .ok()
@@ -198,7 +198,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<Output>>)
     };
     let mut tags = BTreeSet::new();
     let mut outgoing = Outgoing { sender, batch: Vec::new(), bytes: 0 };
-    let sink = |output: Output| {
+    let sink = |output: IntakeOutput| {
         note_tags(&mut tags, &output);
         outgoing.push(output)
     };
@@ -233,7 +233,7 @@ fn read_sources(reading: &Reading, to: &SyncSender<Batch>) -> Result<Vec<SourceF
 
 fn take<S>(intake: &mut Intake<'_, S>, batch: Batch, rows: &AtomicU64) -> Result<(), IntakeError>
 where
-    S: FnMut(Output) -> Result<(), Closed>,
+    S: FnMut(IntakeOutput) -> Result<(), SinkClosed>,
 {
     rows.fetch_add(batch.len() as u64, Ordering::Relaxed);
     let source = batch.source;
@@ -245,29 +245,29 @@ where
 
 /// Sends outputs in batches: passing single requests would cost more than storing them.
 struct Outgoing<'a> {
-    sender: &'a mpsc::Sender<Vec<Output>>,
-    batch: Vec<Output>,
+    sender: &'a mpsc::Sender<Vec<IntakeOutput>>,
+    batch: Vec<IntakeOutput>,
     bytes: usize,
 }
 
 impl Outgoing<'_> {
-    fn push(&mut self, output: Output) -> Result<(), Closed> {
-        if let Output::Request(request) = &output {
+    fn push(&mut self, output: IntakeOutput) -> Result<(), SinkClosed> {
+        if let IntakeOutput::Request(request) = &output {
             self.bytes += request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len);
         }
         self.batch.push(output);
         if self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), Closed> {
+    fn flush(&mut self) -> Result<(), SinkClosed> {
         self.bytes = 0;
-        self.sender.blocking_send(std::mem::take(&mut self.batch)).map_err(|_| Closed)
+        self.sender.blocking_send(std::mem::take(&mut self.batch)).map_err(|_| SinkClosed)
     }
 }
 
-fn note_tags(tags: &mut BTreeSet<String>, output: &Output) {
+fn note_tags(tags: &mut BTreeSet<String>, output: &IntakeOutput) {
     match output {
-        Output::Request(request) => {
+        IntakeOutput::Request(request) => {
             let lists = request.tags.as_deref().map(serde_json::from_str::<Vec<Vec<BTreeMap<&str, &RawValue>>>>);
             for tag in lists.into_iter().flatten().flatten().flatten().flat_map(BTreeMap::into_keys) {
                 if !tags.contains(tag) {
@@ -275,7 +275,7 @@ fn note_tags(tags: &mut BTreeSet<String>, output: &Output) {
                 }
             }
         }
-        Output::Skipped(skipped) => tags.extend(skipped.tags.keys().map(ToString::to_string)),
-        Output::LineSpan(_) => {}
+        IntakeOutput::Skipped(skipped) => tags.extend(skipped.tags.keys().map(ToString::to_string)),
+        IntakeOutput::LineSpan(_) => {}
     }
 }

@@ -257,7 +257,7 @@ fn a_forbidden_dependency_is_reported_in_every_notation() {
         ("src/domain/mod.rs", "fn f() { super::queue::open() }"),
         ("src/domain/tags.rs", "mod tests { use super::super::super::queue; }"),
         ("src/domain/tags.rs", "use crate::{outcome::Outcome, queue::{self, Queue}};"),
-        ("src/intake/pack.rs", "fn f(row: crate::input::Row) {}"),
+        ("src/intake/packer.rs", "fn f(row: crate::input::Row) {}"),
         ("src/runner/mod.rs", "use crate::commands::Exit;"),
         ("src/main.rs", "use imbulk::queue::Queue;"),
         ("src/unknown/mod.rs", ""),

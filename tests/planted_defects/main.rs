@@ -35,9 +35,9 @@ enum Read {
 }
 
 fn read(file: &File) -> Read {
-    let folder = tempfile::tempdir().expect("room");
+    let folder = tempfile::tempdir().expect("disk space");
     let path = folder.path().join(file.name());
-    std::fs::write(&path, file.bytes()).expect("room");
+    std::fs::write(&path, file.bytes()).expect("disk space");
     let input = Input {
         paths: vec![path.to_str().expect("UTF-8").to_owned()],
         columns: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! Intake against a model so simple that one sees it is right, and at its edges.
+//! Intake compared with a simple model, and its edge cases.
 
 mod model;
 
@@ -20,16 +20,21 @@ struct Limits {
     body_bytes: usize,
 }
 
-/// Room for everything.
+/// Limits that never apply.
 const WIDE: Limits = Limits { items_per_request: 1000, expected_bytes: 0, memory: MEMORY, body_bytes: BODY_BYTES };
 
 fn shape(operation: &str) -> InputShape {
     operation::by_name(operation).unwrap().shape
 }
 
-/// Runs intake in a folder; gives all that came out, and the counts.
-fn run(shape: InputShape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<(Vec<Output>, Counts), IntakeError> {
-    let plan = Plan {
+/// Runs intake in a folder. Returns its outputs and counts.
+fn run(
+    shape: InputShape,
+    limits: Limits,
+    dir: &Path,
+    lines: &[Line],
+) -> Result<(Vec<IntakeOutput>, IntakeCounts), IntakeError> {
+    let options = IntakeOptions {
         shape,
         items_per_request: NonZeroU32::new(limits.items_per_request).unwrap(),
         protects: &|id| id == PROTECTED.as_bytes(),
@@ -39,7 +44,7 @@ fn run(shape: InputShape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<
         body_bytes: limits.body_bytes,
     };
     let mut outputs = Vec::new();
-    let mut intake = Intake::new(plan, |output| {
+    let mut intake = Intake::new(options, |output| {
         outputs.push(output);
         Ok(())
     });
@@ -57,27 +62,30 @@ fn run(shape: InputShape, limits: Limits, dir: &Path, lines: &[Line]) -> Result<
     Ok((outputs, counts))
 }
 
-fn requests(outputs: &[Output]) -> Vec<&StoredRequest> {
+fn requests(outputs: &[IntakeOutput]) -> Vec<&StoredRequest> {
     let requests = outputs.iter().filter_map(|output| match output {
-        Output::Request(request) => Some(request),
-        Output::Skipped(_) | Output::LineSpan(_) => None,
+        IntakeOutput::Request(request) => Some(request),
+        IntakeOutput::Skipped(_) | IntakeOutput::LineSpan(_) => None,
     });
     requests.collect()
 }
 
-fn check_requests(outputs: &[Output], limits: Limits) {
+fn check_requests(outputs: &[IntakeOutput], limits: Limits) {
     let requests = requests(outputs);
     for request in &requests {
         let bytes = request.accounts.len() + request.tags.as_ref().map_or(0, String::len);
         assert!(request.item_count > 0 && request.item_count <= limits.items_per_request);
         assert!(request.item_count == 1 || bytes <= limits.body_bytes);
     }
-    let lanes: Vec<_> = requests.chunk_by(|a, b| a.from == b.from).collect();
-    let distinct: HashSet<_> = lanes.iter().map(|lane| &lane[0].from).collect();
-    assert_eq!(distinct.len(), lanes.len(), "requests of one lane are adjacent");
+    let account_groups: Vec<_> = requests.chunk_by(|a, b| a.from == b.from).collect();
+    let distinct: HashSet<_> = account_groups.iter().map(|group| &group[0].from).collect();
+    assert_eq!(distinct.len(), account_groups.len(), "requests of one account are adjacent");
     if limits.body_bytes == BODY_BYTES {
         let full = |request: &&StoredRequest| request.item_count == limits.items_per_request;
-        assert!(lanes.iter().all(|lane| lane[..lane.len() - 1].iter().all(full)), "short only at the end of a lane");
+        assert!(
+            account_groups.iter().all(|group| group[..group.len() - 1].iter().all(full)),
+            "short only at the end of a group"
+        );
     }
 }
 
@@ -129,8 +137,8 @@ proptest! {
         prop_assert_eq!(&found, &wanted);
         check_requests(&outputs, limits);
 
-        let line_spans: Vec<_> = outputs.iter().filter(|output| matches!(output, Output::LineSpan(_))).collect();
-        let whole = Output::LineSpan(LineSpan { first_row: 0, source: 0, first_line: 1, step: 1 });
+        let line_spans: Vec<_> = outputs.iter().filter(|output| matches!(output, IntakeOutput::LineSpan(_))).collect();
+        let whole = IntakeOutput::LineSpan(LineSpan { first_row: 0, source: 0, first_line: 1, step: 1 });
         prop_assert_eq!(line_spans, if lines.is_empty() { vec![] } else { vec![&whole] });
 
         let rows: usize = found.items.values().map(Vec::len).sum();
@@ -149,7 +157,7 @@ proptest! {
         let requests = requests(&outputs);
         let rows: Vec<RowNo> = requests.iter().flat_map(|r| read_items(r)).map(|(_, rows)| rows[0].0).collect();
         let firsts: Vec<RowNo> = requests.iter().map(|request| read_items(request)[0].1[0].0).collect();
-        prop_assert!(firsts.is_sorted(), "lanes in order of their first row");
+        prop_assert!(firsts.is_sorted(), "accounts in order of their first row");
         let mut rest = &rows[..];
         for end in requests.iter().map(|request| request.item_count as usize) {
             prop_assert!(rest[..end].is_sorted(), "items in row order");
@@ -159,7 +167,7 @@ proptest! {
 }
 
 #[test]
-fn a_row_is_a_duplicate_only_while_the_equal_one_stands() {
+fn a_row_is_a_duplicate_only_while_no_later_row_changed_the_tags() {
     let lines = [
         update(&[("Tag_a", "x")]),
         update(&[("Tag_a", "x")]),
@@ -189,11 +197,11 @@ fn equal_rows_beyond_memory_are_one_item() {
 }
 
 #[test]
-fn a_hot_account_beyond_memory_still_fills_its_requests_and_tears_no_other_lane() {
+fn a_hot_account_beyond_memory_still_fills_its_requests_and_divides_no_other_group() {
     let dir = tempfile::tempdir().unwrap();
     let lines: Vec<_> = (0..20_000)
         .map(|n| {
-            let from = if n % 3 == 0 { format!("u{}", n % 500) } else { "hot".to_owned() };
+            let from = if n % 3 == 0 { format!("u{}", n % 500) } else { "heavy".to_owned() };
             friend(&from, n)
         })
         .collect();
@@ -210,7 +218,7 @@ fn a_hot_account_beyond_memory_still_fills_its_requests_and_tears_no_other_lane(
 }
 
 #[test]
-fn rows_of_no_lane_fill_their_requests_over_all_parts() {
+fn rows_without_from_account_fill_their_requests_over_all_parts() {
     let dir = tempfile::tempdir().unwrap();
     let lines: Vec<_> = (0..10_050).map(|n| friend("", n)).collect();
     let limits = Limits { memory: 5_000, expected_bytes: 50_000, items_per_request: 100, ..WIDE };
@@ -231,7 +239,7 @@ fn a_folder_that_can_not_be_written_is_named_with_a_hint() {
 
 #[test]
 fn a_sink_that_is_gone_ends_intake() {
-    let plan = Plan {
+    let options = IntakeOptions {
         shape: shape("friend_delete"),
         items_per_request: NonZeroU32::MIN,
         protects: &|_| true,
@@ -240,18 +248,18 @@ fn a_sink_that_is_gone_ends_intake() {
         memory: MEMORY,
         body_bytes: BODY_BYTES,
     };
-    let mut intake = Intake::new(plan, |_| Err(Closed));
+    let mut intake = Intake::new(options, |_| Err(SinkClosed));
     let row = RowRef { line: 1, from: Some(b"a"), account: b"b", tags: b"" };
-    assert!(matches!(intake.row(0, row), Err(IntakeError::Closed(Closed))));
+    assert!(matches!(intake.row(0, row), Err(IntakeError::Closed(SinkClosed))));
 }
 
 #[test]
 fn numbers_that_do_not_add_up_are_an_error() {
-    let counts = Counts { rows: 5, items: 2, duplicate: 1, rejected: 1, ..Counts::default() };
-    assert_eq!(counts.add_up(3, 2).unwrap().merged, 1);
+    let counts = IntakeCounts { rows: 5, items: 2, duplicate: 1, rejected: 1, ..IntakeCounts::default() };
+    assert_eq!(counts.check(3, 2).unwrap().merged, 1);
     for (packed_rows, grouped) in [(2, 2), (4, 2), (3, 1), (3, 3)] {
-        let error = counts.add_up(packed_rows, grouped).unwrap_err();
-        assert!(error.to_string().starts_with("the numbers do not add up: 5 rows came"));
+        let error = counts.check(packed_rows, grouped).unwrap_err();
+        assert!(error.to_string().starts_with("the numbers do not add up: of 5 rows, "));
     }
 }
 

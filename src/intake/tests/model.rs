@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::operation::InputShape;
 use crate::domain::row::{BadRow, RowNo, Tags};
 use crate::domain::skipped_row::{SkipReason, SkippedRow};
-use crate::intake::Output;
+use crate::intake::IntakeOutput;
 use crate::stored_request::StoredRequest;
 
 /// A row of a test.
@@ -72,13 +72,15 @@ fn model_row(items: &mut Items, row: RowNo, from: Option<&String>, account: &str
 }
 
 /// What came out, read as the queue would.
-pub(super) fn settled(outputs: &[Output]) -> Settled {
+pub(super) fn settled(outputs: &[IntakeOutput]) -> Settled {
     let mut settled = Settled::default();
     for output in outputs {
         match output {
-            Output::LineSpan(_) => {}
-            Output::Skipped(skipped) => assert_eq!(settled.skipped_rows.insert(skipped.row, skipped.clone()), None),
-            Output::Request(request) => {
+            IntakeOutput::LineSpan(_) => {}
+            IntakeOutput::Skipped(skipped) => {
+                assert_eq!(settled.skipped_rows.insert(skipped.row, skipped.clone()), None);
+            }
+            IntakeOutput::Request(request) => {
                 for (account, rows) in read_items(request) {
                     let key = (request.from.clone(), account);
                     assert_eq!(settled.items.insert(key, rows), None, "an item in two requests");

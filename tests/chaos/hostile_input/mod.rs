@@ -17,7 +17,7 @@ use imbulk::domain::job::{Encoding, Input, Rejects, UnusualIds};
 use imbulk::domain::operation;
 use imbulk::domain::row::BadRow;
 use imbulk::input::{InputError, open};
-use imbulk::intake::{Counts, Intake, MEMORY, Plan};
+use imbulk::intake::{Intake, IntakeCounts, IntakeOptions, MEMORY};
 use imbulk::stored_request::BODY_BYTES;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::time::{ClockId, clock_gettime};
@@ -37,7 +37,7 @@ const MEMORY_KIB: u64 = 200 << 10;
 struct Made {
     good: Vec<(u64, String)>,
     bad: Vec<BadRow>,
-    counts: Counts,
+    counts: IntakeCounts,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment sets the number of files, or selects some")]
@@ -91,7 +91,7 @@ fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
     let shape = operation::by_name(file.operation).expect("an operation").shape;
     let input = input(path, file.encoding);
     let source = open(&input, folder)?.remove(0);
-    let plan = Plan {
+    let plan = IntakeOptions {
         shape,
         items_per_request: NonZeroU32::new(100).expect("not zero"),
         protects: &|_| false,
@@ -137,7 +137,7 @@ fn complaints(file: &Hostile, path: &Path, made: &Result<Made, InputError>) -> V
             }
         }
         Ok(made) => {
-            let Counts { rows, rejected, items, merged, duplicate, .. } = made.counts;
+            let IntakeCounts { rows, rejected, items, merged, duplicate, .. } = made.counts;
             let (good, bad) = (made.good.len() as u64, made.bad.len() as u64);
             let sums = rows == good + bad && rejected == bad && items + merged + duplicate == good;
             check(sums, format!("sums: {:?}, {good} good, {bad} bad", made.counts));

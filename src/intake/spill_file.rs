@@ -1,4 +1,4 @@
-//! Where blocks of rows go that do not fit in memory: a temporary file without a name, gone with the process.
+//! The temporary file for blocks of rows that do not fit in memory. It has no name and ends with the process.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -6,23 +6,23 @@ use std::path::Path;
 
 use super::IntakeError;
 
-/// One file for all parts, made when the first block comes.
+/// One file for all parts, created for the first block.
 #[derive(Debug)]
-pub(super) struct Spill<'a> {
+pub(super) struct SpillFile<'a> {
     dir: &'a Path,
     file: Option<File>,
     end: u64,
     buffer: Vec<u8>,
 }
 
-/// Where a block stands in the file.
+/// The place of a block in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     at: u64,
     length: usize,
 }
 
-impl<'a> Spill<'a> {
+impl<'a> SpillFile<'a> {
     pub(super) fn new(dir: &'a Path) -> Self {
         Self { dir, file: None, end: 0, buffer: Vec::new() }
     }
@@ -35,7 +35,7 @@ impl<'a> Spill<'a> {
         self.file.is_some()
     }
 
-    /// Appends a block. All blocks are written before the first is read.
+    /// Appends a block. All blocks must be written before the first is read.
     pub(super) fn write(&mut self, block: &[u8]) -> Result<Extent, IntakeError> {
         let failed = |verb| failed(self.dir, verb);
         let file = match &mut self.file {
@@ -48,7 +48,7 @@ impl<'a> Spill<'a> {
         Ok(extent)
     }
 
-    /// Reads a block back.
+    /// Reads a block.
     pub(super) fn read(&mut self, extent: Extent) -> Result<&[u8], IntakeError> {
         self.buffer.resize(extent.length, 0);
         if let Some(file) = &mut self.file {

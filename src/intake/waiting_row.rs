@@ -1,21 +1,21 @@
-//! A row while it waits: a few bytes in a block.
+//! The encoding of rows in blocks, until their part is processed.
 
 use std::hash::{BuildHasher, Hasher};
 
 use crate::domain::row::RowNo;
 
-/// A good row with its number. Texts stay bytes until they leave intake, where they are checked once.
+/// A good row with its number. Its texts are bytes, and are checked once when they leave intake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Record<'a> {
+pub(super) struct WaitingRow<'a> {
     pub(super) row: RowNo,
     pub(super) from: Option<&'a [u8]>,
     pub(super) account: &'a [u8],
     pub(super) tags: &'a [u8],
 }
 
-/// Where the texts of a record stand, counted from its first byte.
+/// The offsets of the texts of a row, from its first byte.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Places {
+pub(super) struct TextOffsets {
     pub(super) from: usize,
     pub(super) account: usize,
     pub(super) tags: usize,
@@ -24,13 +24,13 @@ pub(super) struct Places {
 /// The most bytes of a number written by [`write_number`].
 const NUMBER_BYTES: usize = 10;
 
-impl<'a> Record<'a> {
+impl<'a> WaitingRow<'a> {
     /// The most bytes that [`write`](Self::write) adds.
-    pub(super) fn room(&self) -> usize {
+    pub(super) fn max_bytes(&self) -> usize {
         self.from.map_or(0, <[u8]>::len) + self.account.len() + self.tags.len() + 4 * NUMBER_BYTES
     }
 
-    /// Appends the record to a block; `previous` is the row of the record before it.
+    /// Appends the row to a block. `previous` is the number of the row before it.
     pub(super) fn write(&self, previous: RowNo, block: &mut Vec<u8>) {
         write_number(self.row - previous, block);
         match self.from {
@@ -44,8 +44,8 @@ impl<'a> Record<'a> {
         write_text(self.tags, block);
     }
 
-    /// Takes the next record off a block, and says where its texts stand; none if the block is damaged.
-    pub(super) fn read(previous: RowNo, block: &mut &'a [u8]) -> Option<(Self, Places)> {
+    /// Reads the next row of a block and the offsets of its texts. None if the block is damaged.
+    pub(super) fn read(previous: RowNo, block: &mut &'a [u8]) -> Option<(Self, TextOffsets)> {
         let length = block.len();
         let row = previous.checked_add(read_number(block)?)?;
         let before_from = length - block.len();
@@ -54,8 +54,8 @@ impl<'a> Record<'a> {
         let account = read_text(block)?;
         let before_tags = length - block.len();
         let tags = read_text(block)?;
-        let places = Places { from: before_from, account: before_account, tags: before_tags };
-        Some((Self { row, from, account, tags }, places))
+        let offsets = TextOffsets { from: before_from, account: before_account, tags: before_tags };
+        Some((Self { row, from, account, tags }, offsets))
     }
 }
 
@@ -65,21 +65,21 @@ fn write_text(text: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(text);
 }
 
-/// Takes the next text off `block`; none if it is damaged.
+/// Reads the next text of a block. None if the block is damaged.
 pub(super) fn read_text<'a>(block: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = read_number(block)?;
     split(length, block)
 }
 
-/// A block is not as it was written.
+/// The block is not as it was written.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Damaged;
+pub(super) struct DamagedBlock;
 
-/// Takes what [`Record::write`] wrote of a `From_Account` off `block`.
-pub(super) fn read_from<'a>(block: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Damaged> {
-    match read_number(block).ok_or(Damaged)? {
+/// Reads a `From_Account` as [`WaitingRow::write`] writes it.
+pub(super) fn read_from<'a>(block: &mut &'a [u8]) -> Result<Option<&'a [u8]>, DamagedBlock> {
+    match read_number(block).ok_or(DamagedBlock)? {
         0 => Ok(None),
-        length => split(length - 1, block).ok_or(Damaged).map(Some),
+        length => split(length - 1, block).ok_or(DamagedBlock).map(Some),
     }
 }
 
@@ -89,7 +89,7 @@ fn split<'a>(length: u64, block: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(text)
 }
 
-/// Seven bits a byte, the lowest first; nearly every number here is one byte.
+/// Seven bits per byte, the lowest first. Nearly every number here takes one byte.
 fn write_number(mut number: u64, to: &mut Vec<u8>) {
     while number >= 0x80 {
         to.push(0x80 | (number & 0x7f) as u8);
@@ -111,17 +111,17 @@ fn read_number(block: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Hashes by one seed. Parting once more and looking up need a seed of their own each: rows that share a part
-/// share bits of the hash that put them there.
+/// A hash function with a seed. Each level of partitions and the index have their own seed, because the rows of one part
+/// have equal bits in the hash that chose the part.
 #[derive(Debug, Clone)]
-pub(super) struct Seeded(foldhash::quality::FixedState);
+pub(super) struct SeededHash(foldhash::quality::FixedState);
 
-impl Seeded {
+impl SeededHash {
     pub(super) fn new(seed: u64) -> Self {
         Self(foldhash::quality::FixedState::with_seed(seed))
     }
 
-    /// The hash of a text, apart for each `group`.
+    /// The hash of a text within a group.
     pub(super) fn hash(&self, group: u32, text: &[u8]) -> u64 {
         let mut hasher = self.0.build_hasher();
         hasher.write_u32(group);
@@ -135,40 +135,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_come_back_as_they_were_written() {
+    fn rows_are_read_as_they_were_written() {
         let long = [b'x'; 300];
-        let records = [
-            Record { row: 3, from: None, account: b"a", tags: b"" },
-            Record { row: 4, from: Some(b""), account: b"", tags: b"{}" },
-            Record { row: u64::MAX, from: Some(&long), account: &long, tags: &long },
+        let rows = [
+            WaitingRow { row: 3, from: None, account: b"a", tags: b"" },
+            WaitingRow { row: 4, from: Some(b""), account: b"", tags: b"{}" },
+            WaitingRow { row: u64::MAX, from: Some(&long), account: &long, tags: &long },
         ];
         let mut block = Vec::new();
         let mut previous = 0;
-        for record in &records {
-            let room = block.len() + record.room();
-            record.write(previous, &mut block);
-            assert!(block.len() <= room);
-            previous = record.row;
+        for waiting in &rows {
+            let max_bytes = block.len() + waiting.max_bytes();
+            waiting.write(previous, &mut block);
+            assert!(block.len() <= max_bytes);
+            previous = waiting.row;
         }
         let (mut rest, mut previous) = (&block[..], 0);
-        for record in &records {
+        for waiting in &rows {
             let whole = rest;
-            let (read, places) = Record::read(previous, &mut rest).unwrap();
-            assert_eq!(read, *record);
+            let (read, offsets) = WaitingRow::read(previous, &mut rest).unwrap();
+            assert_eq!(read, *waiting);
             let text = |place: usize| read_text(&mut &whole[place..]).unwrap();
-            assert_eq!(read_from(&mut &whole[places.from..]), Ok(record.from));
-            assert_eq!((text(places.account), text(places.tags)), (record.account, record.tags));
-            previous = record.row;
+            assert_eq!(read_from(&mut &whole[offsets.from..]), Ok(waiting.from));
+            assert_eq!((text(offsets.account), text(offsets.tags)), (waiting.account, waiting.tags));
+            previous = waiting.row;
         }
         assert!(rest.is_empty());
     }
 
     proptest::proptest! {
         #[test]
-        fn a_damaged_block_is_found_out_or_read_but_never_a_panic(bytes: Vec<u8>, previous: u64) {
+        fn a_damaged_block_never_causes_a_panic(bytes: Vec<u8>, previous: u64) {
             let mut rest = &bytes[..];
-            while let Some((record, _)) = Record::read(previous, &mut rest) {
-                proptest::prop_assert!(record.row >= previous);
+            while let Some((waiting, _)) = WaitingRow::read(previous, &mut rest) {
+                proptest::prop_assert!(waiting.row >= previous);
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Packs items into requests, as the text that the queue stores.
+//! Packs items into requests, in the encoding that the queue stores.
 
-use super::group::Grouped;
-use super::{IntakeError, Plan, text};
+use super::part_index::GroupedItem;
+use super::{IntakeError, IntakeOptions, text};
 use crate::domain::row::RowNo;
 use crate::stored_request::{StoredRequest, distance};
 
-/// The request that is being filled; its buffers are used again for the next.
+/// The request that is being filled. Its buffers are reused for the next one.
 #[derive(Debug)]
 pub(super) struct Packer {
     /// Whether items carry fields beside their ids.
@@ -18,20 +18,20 @@ pub(super) struct Packer {
     tags: Vec<u8>,
     item_count: u32,
     row_count: u64,
-    /// The first row of the last item, which that of the next is counted from.
+    /// The first row of the last item. The first row of the next item is relative to it.
     before: RowNo,
-    /// The last row taken, to say where something went wrong.
+    /// The last row that was added, for messages.
     last: RowNo,
-    /// Rows in all requests handed out.
+    /// Rows in all complete requests.
     packed_rows: u64,
 }
 
 impl Packer {
-    pub(super) fn new(plan: &Plan<'_>) -> Self {
+    pub(super) fn new(options: &IntakeOptions<'_>) -> Self {
         Self {
-            has_fields: !plan.shape.fields.is_empty(),
-            most_items: plan.items_per_request.get(),
-            most_bytes: plan.body_bytes,
+            has_fields: !options.shape.fields.is_empty(),
+            most_items: options.items_per_request.get(),
+            most_bytes: options.body_bytes,
             from: None,
             accounts: Vec::new(),
             rows: Vec::new(),
@@ -44,14 +44,14 @@ impl Packer {
         }
     }
 
-    /// Rows in all requests handed out.
+    /// Rows in all complete requests.
     pub(super) fn rows(&self) -> u64 {
         self.packed_rows
     }
 
-    /// Takes an item; gives the request before it if the item does not go with that.
-    pub(super) fn item(&mut self, item: Grouped<'_>) -> Result<Option<StoredRequest>, IntakeError> {
-        let full = if self.has_room_for(item) { None } else { self.finish()? };
+    /// Adds an item. Returns the previous request if the item does not fit into it.
+    pub(super) fn item(&mut self, item: GroupedItem<'_>) -> Result<Option<StoredRequest>, IntakeError> {
+        let full = if self.fits(item) { None } else { self.finish()? };
         if self.item_count == 0 {
             self.from = item.from.map(<[u8]>::to_vec);
         }
@@ -88,8 +88,8 @@ impl Packer {
         Ok(Some(encoded))
     }
 
-    /// Whether the item may go out with those before it.
-    fn has_room_for(&self, item: Grouped<'_>) -> bool {
+    /// Whether the item fits into the request.
+    fn fits(&self, item: GroupedItem<'_>) -> bool {
         if self.item_count == self.most_items || self.from.as_deref() != item.from {
             return false;
         }
@@ -103,7 +103,7 @@ impl Packer {
         accounts + tags <= self.most_bytes
     }
 
-    fn write_rows(&mut self, item: Grouped<'_>) {
+    fn write_rows(&mut self, item: GroupedItem<'_>) {
         open_element(&mut self.rows);
         if item.is_merged() {
             self.rows.push(b'[');
@@ -126,7 +126,7 @@ impl Packer {
         }
     }
 
-    fn write_tags(&mut self, item: Grouped<'_>) {
+    fn write_tags(&mut self, item: GroupedItem<'_>) {
         open_element(&mut self.tags);
         self.tags.push(b'[');
         for (nth, (_, tags)) in item.rows().enumerate() {
@@ -139,18 +139,18 @@ impl Packer {
     }
 }
 
-/// Begins the next element of a JSON list.
+/// Starts the next element of a JSON list.
 fn open_element(list: &mut Vec<u8>) {
     list.push(if list.is_empty() { b'[' } else { b',' });
 }
 
-/// The list, closed; its buffer is empty afterwards.
+/// Closes the list and takes it out of its buffer.
 fn take_list(list: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
     list.push(b']');
     take_text(list, row)
 }
 
-/// The text, of just its size; its buffer is empty afterwards.
+/// Takes the text out of its buffer, in an allocation of its size.
 fn take_text(buffer: &mut Vec<u8>, row: RowNo) -> Result<String, IntakeError> {
     let text = text(buffer, row).map(str::to_owned);
     buffer.clear();
