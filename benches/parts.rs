@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use imbulk::domain::account::UserId;
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
 use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
@@ -27,7 +28,7 @@ use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
 use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
-use imbulk::queue::{Loader, NewRun, Queue, Write};
+use imbulk::queue::{Loader, NewRun, Queue};
 use imbulk::rate_limiter::{Limiter, Settings};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
 use tempfile::TempDir;
@@ -254,13 +255,13 @@ fn recording(c: &mut Criterion) {
                 let settle = |request: &Request| {
                     let verdicts = assess(&context(), request, &answer(request)).verdicts;
                     let sent = Request { attempts: 1, ..request.clone() };
-                    Write::Record { run, settlement: Settlement::new(&accounts(), sent, verdicts) }
+                    Change::Record { run, settlement: Settlement::new(&accounts(), sent, verdicts) }
                 };
                 (batch.iter().map(|request| request.id).collect(), batch.iter().map(settle).collect())
             },
             |(intents, records)| {
                 runtime.block_on(async {
-                    queue.write(vec![Write::Intend(intents)], NOW).await.expect("the disk has space");
+                    queue.write(vec![Change::Intend(intents)], NOW).await.expect("the disk has space");
                     queue.write(records, NOW).await.expect("the disk has space");
                 });
             },
@@ -288,6 +289,7 @@ fn night(requests: &[Request]) -> u64 {
     let mut tally = Tally::default();
     tally[Outcome::Pending] = requests.len() as u64 * 100;
     let plan = JobPlan {
+        run: RunId::new(1),
         operation: accounts(),
         calls_per_second: NonZeroU32::new(200).expect("not zero"),
         retry: Retry {
@@ -320,15 +322,16 @@ fn react(command: Command, requests: &[Request], events: &mut Vec<Event>) {
             let page = requests.iter().filter(|request| request.id > after).take(limit as usize).cloned().collect();
             events.push(Event::Page { job, requests: page });
         }
-        Command::Intend(ids) => events.push(Event::Intended(ids)),
+        Command::Commit { change: Change::Intend(ids), .. } => events.push(Event::Changed(Changed::Intended(ids))),
         Command::Send { job, request, .. } => {
             let result = answer_of(requests, request);
             // Taken from the end.
             events.push(Event::Replied { request, result, generation: 0 });
             events.push(Event::Sent { job, request });
         }
-        Command::Record { settlement, .. } => {
-            events.push(Event::Recorded { request: settlement.request, follow_ups: settlement.follow_ups });
+        Command::Commit { change: Change::Record { settlement, .. }, .. } => {
+            let Settlement { request, follow_ups, .. } = settlement;
+            events.push(Event::Changed(Changed::Recorded { request, follow_ups }));
         }
         other => panic!("nothing went wrong: {other:?}"),
     }

@@ -55,9 +55,9 @@ fail_points! {
     /// … with a rescued request that may be sent again …
     Reopen,
     /// … with how things stand.
-    Pulse,
+    NoteProgress,
     /// Why a session ended is noted.
-    NoteStop,
+    NoteEnd,
     /// A run is finished.
     Finish,
     /// Failed items become pending again.

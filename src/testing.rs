@@ -4,13 +4,14 @@ use crate::domain::ids::RequestId;
 use tempfile::TempDir;
 
 use crate::domain::account::UserId;
+use crate::domain::change::Change;
 use crate::domain::line_span::LineSpan;
 use crate::domain::operation::{BoundOperation, JobOption, by_name};
 use crate::domain::request::{Item, Request};
 use crate::domain::response::settlement::Settlement;
 use crate::domain::response::verdict::{Verdict, Verdicts};
 use crate::domain::skipped_row::SkippedRow;
-use crate::queue::{Loader, NewRun, Queue, Reader, Run, Write};
+use crate::queue::{Loader, NewRun, Queue, Reader, Run};
 use crate::stored_request::StoredRequest;
 
 /// A queue with one run.
@@ -80,11 +81,11 @@ impl Bench {
 
     /// Sends a request, and records these verdicts at the moment `now`.
     pub(crate) async fn record_call(&mut self, mut request: Request, verdicts: Vec<Verdict>, now: i64) {
-        self.queue.write(vec![Write::Intend(vec![request.id])], now).await.unwrap();
+        self.queue.write(vec![Change::Intend(vec![request.id])], now).await.unwrap();
         request.attempts += 1;
         let settlement = Settlement::new(by_name("account_delete").unwrap(), request, Verdicts::Each(verdicts));
         let run = self.run.id;
-        self.queue.write(vec![Write::Record { run, settlement }], now).await.unwrap();
+        self.queue.write(vec![Change::Record { run, settlement }], now).await.unwrap();
     }
 }
 

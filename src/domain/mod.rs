@@ -5,6 +5,7 @@
 //! nights in a second, and every rule about the API stands in one place.
 
 pub mod account;
+pub mod change;
 pub mod exit;
 pub mod field_names;
 pub mod guard;

@@ -39,6 +39,5 @@ pub use sqlite::load::batch_insert::{BatchInsert, Gathering};
 pub use sqlite::load::loader::{Loader, Writer};
 pub use sqlite::read::row_results::RequestResult;
 pub use sqlite::reader::{Reader, Snapshot};
-pub use sqlite::requests::changes::{Write, Written};
 pub use sqlite::store::Queue;
 pub use used_file::{FileKind, UsedFile};

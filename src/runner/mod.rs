@@ -11,8 +11,6 @@ mod sender;
 mod shared;
 mod signals;
 
-use crate::domain::ids::RequestId;
-use crate::domain::ids::RunId;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
+use crate::domain::change::{Change, Changed};
 use crate::domain::hint::Hint;
+use crate::domain::ids::{RequestId, RunId};
 use crate::domain::progress::{ProgressSnapshot, RateMeter};
 use crate::domain::request::{Keys, Request};
 use crate::domain::response::codes::RenewFallback;
@@ -33,7 +33,7 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
-use crate::queue::{Loss, Queue, QueueError, Reader, Write};
+use crate::queue::{Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
 pub use deadline::Deadline;
 use hold::Hold;
@@ -52,8 +52,6 @@ const AT_ONCE: usize = 64;
 /// A job under way: what the loop needs beside the schedule.
 #[derive(Debug)]
 pub struct Task {
-    /// The run that is driven.
-    pub run: RunId,
     /// The last of its requests that may be sent. Parts of requests get numbers behind it.
     pub last_request: RequestId,
     /// Whether others are kept back (`--limit`). Then what a killed process left in flight is kept back, too.
@@ -230,10 +228,11 @@ impl Runner<'_> {
     ) -> Result<(Queue, Drive), RunError> {
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let jobs: HashMap<RunId, JobNo> = self.tasks.iter().enumerate().map(|(job, task)| (task.run, job)).collect();
+        let jobs: HashMap<RunId, JobNo> =
+            self.tasks.iter().enumerate().map(|(job, task)| (task.plan.run, job)).collect();
         for (run, request, keys) in rescued {
             let job = jobs.get(&run).copied().filter(|job| !self.tasks[*job].limited);
-            self.handle(Event::Rescued { job, request, keys });
+            self.handle(Event::Recovered { job, request, keys });
         }
         // Loading may have taken longer than there was time, and more than there was disk.
         self.look_at_the_clock();
@@ -317,7 +316,7 @@ impl Runner<'_> {
             self.calls[job] += 1;
         }
         // Before any of these leaves. It takes some microseconds, the commit before it took much longer.
-        if let Event::Intended(_) = event {
+        if let Event::Changed(Changed::Intended(_)) = event {
             self.look_at_the_disk();
         }
         let commands = self.schedule.handle(self.started.elapsed(), event);
@@ -332,7 +331,8 @@ impl Runner<'_> {
             && let Some(by) = by
         {
             self.ended_by = Some(by);
-            self.recorder.write(Write::End(self.tasks.iter().map(|task| task.run).collect(), by), true);
+            let runs = self.tasks.iter().map(|task| task.plan.run).collect();
+            self.recorder.write(Change::NoteEnd { runs, ended_by: by }, true);
         }
     }
 
@@ -340,13 +340,8 @@ impl Runner<'_> {
         match command {
             Command::Fetch { job, after, limit } => self.fetch(job, after, limit),
             Command::Load { job, request } => self.load(job, request),
-            Command::Intend(requests) => self.recorder.write(Write::Intend(requests), true),
+            Command::Commit { change, urgent } => self.recorder.write(change, urgent),
             Command::Send { job, request, body } => self.send(job, request, body),
-            Command::Record { job, settlement, urgent } => {
-                self.recorder.write(Write::Record { run: self.tasks[job].run, settlement }, urgent);
-            }
-            Command::Withdraw(request) => self.recorder.write(Write::Withdraw(request), true),
-            Command::Reopen(request) => self.recorder.write(Write::Reopen(request), true),
             Command::Slow { job, scope, pause } => self.tasks[job].limiter.throttled(scope, pause),
             Command::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
             Command::HoldBack => {
@@ -372,7 +367,7 @@ impl Runner<'_> {
     }
 
     fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {
-        let (reader, run, last) = (self.reader.clone(), self.tasks[job].run, self.tasks[job].last_request);
+        let (reader, run, last) = (self.reader.clone(), self.tasks[job].plan.run, self.tasks[job].last_request);
         self.read(async move {
             let requests = reader.page(run, after, last, limit).await?;
             Ok(Event::Page { job, requests })

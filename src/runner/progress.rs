@@ -4,10 +4,11 @@ use tokio::time::Instant;
 
 use super::{NOTE_EVERY, Runner};
 use crate::clock;
+use crate::domain::change::Change;
 use crate::domain::progress::{Bottleneck, Heartbeat, ProgressSnapshot};
 use crate::domain::rate_limit::speed::{Pressure, Speed};
 use crate::domain::response::outcome::Outcome;
-use crate::queue::Write;
+use crate::domain::schedule::WaitingFor;
 
 impl Runner<'_> {
     pub(super) fn snapshot(&self) -> ProgressSnapshot {
@@ -35,8 +36,8 @@ impl Runner<'_> {
         }
         self.noted = Some(Instant::now());
         let heartbeat = Heartbeat::new(now, rates, clock::now().as_millisecond());
-        let runs = self.tasks.iter().map(|task| task.run).collect();
-        self.recorder.write(Write::Pulse(runs, serde_json::to_string(&heartbeat).unwrap_or_default()), false);
+        let runs = self.tasks.iter().map(|task| task.plan.run).collect();
+        self.recorder.write(Change::NoteProgress { runs, heartbeat }, false);
     }
 
     fn bottleneck(&self) -> Option<Bottleneck> {
@@ -55,8 +56,8 @@ impl Runner<'_> {
             return Some(Bottleneck::Throttled { calls_per_second });
         }
         self.schedule.waiting_for().map(|waits| match waits {
-            crate::domain::schedule::Waiting::Accounts => Bottleneck::BusyAccounts,
-            crate::domain::schedule::Waiting::Delays => Bottleneck::Backoff,
+            WaitingFor::Accounts => Bottleneck::BusyAccounts,
+            WaitingFor::Delays => Bottleneck::Backoff,
         })
     }
 }

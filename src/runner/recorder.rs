@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::{Inbound, RunError};
 use crate::clock;
+use crate::domain::change::Change;
 use crate::domain::schedule::Event;
-use crate::queue::{Queue, QueueError, Write, Written};
+use crate::queue::{Queue, QueueError};
 
 /// To a transaction with so many changes no others are added: the first of them waits long enough.
 const MOST: usize = 512;
@@ -21,9 +22,9 @@ const COMMIT_DELAY: Duration = Duration::from_millis(20);
 
 /// A handle on the task.
 pub(super) struct Recorder {
-    writes: mpsc::UnboundedSender<Vec<Write>>,
+    writes: mpsc::UnboundedSender<Vec<Change>>,
     /// What is not handed over yet.
-    held: Vec<Write>,
+    held: Vec<Change>,
     /// When it is to be.
     due: Option<Instant>,
     /// Gives the queue back once all is written.
@@ -50,8 +51,8 @@ impl Recorder {
     }
 
     /// Takes a change. Its event comes once it is on disk.
-    pub(super) fn write(&mut self, write: Write, urgent: bool) {
-        self.held.push(write);
+    pub(super) fn write(&mut self, change: Change, urgent: bool) {
+        self.held.push(change);
         let wait = if urgent { Duration::ZERO } else { COMMIT_DELAY };
         let due = Instant::now() + wait;
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
@@ -96,7 +97,7 @@ impl Recorder {
 
 async fn record(
     mut queue: Queue,
-    mut inbox: mpsc::UnboundedReceiver<Vec<Write>>,
+    mut inbox: mpsc::UnboundedReceiver<Vec<Change>>,
     to_loop: &mpsc::UnboundedSender<Inbound>,
 ) -> Result<Queue, QueueError> {
     while let Some(mut batch) = inbox.recv().await {
@@ -105,21 +106,11 @@ async fn record(
         {
             batch.extend(more);
         }
-        let written = queue.write(batch, clock::now().as_millisecond()).await?;
-        for written in written {
-            let _over = to_loop.send(Inbound::Event(event(written)));
+        for changed in queue.write(batch, clock::now().as_millisecond()).await? {
+            let _over = to_loop.send(Inbound::Event(Event::Changed(changed)));
         }
     }
     Ok(queue)
-}
-
-fn event(written: Written) -> Event {
-    match written {
-        Written::Intended(requests) => Event::Intended(requests),
-        Written::Recorded { request, follow_ups } => Event::Recorded { request, follow_ups },
-        Written::Withdrawn(request) => Event::Withdrawn(request),
-        Written::Reopened(request) => Event::Reopened(request),
-    }
 }
 
 #[cfg(test)]
@@ -127,7 +118,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::RequestId;
 
-    fn recorder() -> (Recorder, mpsc::UnboundedReceiver<Vec<Write>>) {
+    fn recorder() -> (Recorder, mpsc::UnboundedReceiver<Vec<Change>>) {
         let (writes, handed_over) = mpsc::unbounded_channel();
         (Recorder { writes, held: Vec::new(), due: None, queue: oneshot::channel().1 }, handed_over)
     }
@@ -135,11 +126,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_urgent_is_handed_over_with_the_first_that_is() {
         let (mut recorder, mut handed_over) = recorder();
-        recorder.write(Write::Reopen(RequestId::new(1)), false);
-        recorder.write(Write::Reopen(RequestId::new(2)), false);
+        recorder.write(Change::Reopen(RequestId::new(1)), false);
+        recorder.write(Change::Reopen(RequestId::new(2)), false);
         recorder.hand_over();
         assert!(handed_over.try_recv().is_err(), "it waits for others");
-        recorder.write(Write::Reopen(RequestId::new(3)), true);
+        recorder.write(Change::Reopen(RequestId::new(3)), true);
         recorder.hand_over();
         assert_eq!(handed_over.try_recv().expect("something urgent").len(), 3);
         assert_eq!(recorder.due(), None);
@@ -149,10 +140,10 @@ mod tests {
     async fn what_is_not_urgent_is_handed_over_once_the_first_of_it_has_waited_long_enough() {
         let (mut recorder, mut handed_over) = recorder();
         let before = Instant::now();
-        recorder.write(Write::Reopen(RequestId::new(1)), false);
+        recorder.write(Change::Reopen(RequestId::new(1)), false);
         let due = recorder.due().expect("it is held");
         assert!(due >= before + COMMIT_DELAY);
-        recorder.write(Write::Reopen(RequestId::new(2)), false);
+        recorder.write(Change::Reopen(RequestId::new(2)), false);
         assert_eq!(recorder.due(), Some(due), "the later one makes it no later");
         tokio::time::sleep_until(due).await;
         recorder.hand_over();

@@ -81,10 +81,10 @@ pub(super) fn task(
     let run = &driven.prepared.run;
     let (operation, calls_per_second) = (run.operation()?, driven.input.calls_per_second(run)?);
     Ok(Task {
-        run: run.id,
         last_request: driven.last_request,
         limited: driven.limited,
         plan: JobPlan {
+            run: run.id,
             operation,
             calls_per_second,
             retry: job.retry,

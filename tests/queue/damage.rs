@@ -1,8 +1,9 @@
 //! Damaged bytes are found wherever they are read, and the message names the table row.
 
+use imbulk::domain::change::Change;
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
-use imbulk::queue::{Loader, Queue, QueueError, Reader, Write};
+use imbulk::queue::{Loader, Queue, QueueError, Reader};
 
 use crate::fixture::*;
 use imbulk_testkit::reseal::change_and_reseal;
@@ -192,7 +193,7 @@ async fn a_damaged_request_is_neither_sent_nor_changed() {
     place.tamper("UPDATE request SET checksum = checksum + 1").await;
     let refused = intend(&mut queue, &ids([1])).await.unwrap_err();
     assert!(refused.is_damage() && refused.to_string().contains("a request is damaged"), "{refused}");
-    assert!(queue.write(vec![Write::Withdraw(RequestId::new(1))], NOW).await.is_err());
+    assert!(queue.write(vec![Change::Withdraw(RequestId::new(1))], NOW).await.is_err());
 }
 
 #[tokio::test]

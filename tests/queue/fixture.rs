@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
 use imbulk::domain::operation::{BoundOperation, by_name};
@@ -12,7 +13,7 @@ use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
 use imbulk::domain::row::{RowNo, Tags, Value};
-use imbulk::queue::{Loader, NewRun, Queue, QueueError, Selection, Snapshot, Write, Written};
+use imbulk::queue::{Loader, NewRun, Queue, QueueError, Selection, Snapshot};
 use imbulk::stored_request::StoredRequest;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -132,7 +133,7 @@ pub(crate) async fn sums(queue: &mut Queue, run: RunId) -> Vec<(Outcome, u64)> {
 /// Recovers the requests that a crash left `sending`, and makes them pending again.
 pub(crate) async fn rescue(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
     let rescued = queue.recover().await.unwrap();
-    let reopen = rescued.iter().map(|(_, request, _)| Write::Reopen(request.id)).collect();
+    let reopen = rescued.iter().map(|(_, request, _)| Change::Reopen(request.id)).collect();
     queue.write(reopen, NOW).await.unwrap();
     rescued
 }
@@ -146,8 +147,8 @@ pub(crate) fn ids(numbers: impl IntoIterator<Item = i64>) -> Vec<RequestId> {
     numbers.into_iter().map(RequestId::new).collect()
 }
 
-pub(crate) async fn intend(queue: &mut Queue, requests: &[RequestId]) -> Result<Vec<Written>, QueueError> {
-    queue.write(vec![Write::Intend(requests.to_vec())], NOW).await
+pub(crate) async fn intend(queue: &mut Queue, requests: &[RequestId]) -> Result<Vec<Changed>, QueueError> {
+    queue.write(vec![Change::Intend(requests.to_vec())], NOW).await
 }
 
 /// Stores the intent of a request, and then the verdict on each item.
@@ -159,9 +160,9 @@ pub(crate) async fn record_call(
 ) -> Vec<imbulk::domain::response::settlement::FollowUp> {
     intend(queue, &[request.id]).await.unwrap();
     let settlement = settlement(request, verdicts);
-    let written = queue.write(vec![Write::Record { run, settlement }], NOW).await.unwrap();
+    let written = queue.write(vec![Change::Record { run, settlement }], NOW).await.unwrap();
     match written.into_iter().next().unwrap() {
-        Written::Recorded { follow_ups, .. } => follow_ups,
+        Changed::Recorded { follow_ups, .. } => follow_ups,
         other => panic!("{other:?}"),
     }
 }

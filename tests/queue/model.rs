@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
 use imbulk::domain::operation::by_name;
@@ -12,7 +13,7 @@ use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDo
 use imbulk::domain::response::settlement::{EndedItems, Settlement};
 use imbulk::domain::response::verdict::{BatchSplit, Charge, Resend, Verdict, Verdicts, Wait};
 use imbulk::domain::row::RowNo;
-use imbulk::queue::{Loader, Queue, Selection, Write, Written};
+use imbulk::queue::{Loader, Queue, Selection};
 use imbulk::stored_request::StoredRequest;
 use proptest::prelude::*;
 
@@ -97,7 +98,7 @@ impl Model {
         answers: Vec<(usize, Vec<Verdict>)>,
         withdrawals: Vec<usize>,
         intents: Vec<usize>,
-    ) -> Vec<Write> {
+    ) -> Vec<Change> {
         let mut writes = Vec::new();
         // Chosen first, since requests that this batch records or withdraws can only be sent after it.
         let mut chosen: Vec<Request> = Vec::new();
@@ -118,22 +119,22 @@ impl Model {
             for EndedItems { result, items } in &settlement.ended {
                 items.iter().for_each(|item| self.settle(item, result.outcome, result.code));
             }
-            writes.push(Write::Record { run: self.run, settlement });
+            writes.push(Change::Record { run: self.run, settlement });
         }
         for pick in withdrawals {
             let Some(request) = take(&mut self.sending, pick) else { break };
-            writes.push(Write::Withdraw(request.id));
+            writes.push(Change::Withdraw(request.id));
             self.ready.insert(request.id, Request { attempts: request.attempts - 1, ..request });
         }
-        writes.push(Write::Intend(chosen.iter().map(|request| request.id).collect()));
+        writes.push(Change::Intend(chosen.iter().map(|request| request.id).collect()));
         let sent = |request: Request| (request.id, Request { attempts: request.attempts + 1, ..request });
         self.sending.extend(chosen.into_iter().map(sent));
         writes
     }
 
-    fn written(&mut self, written: Vec<Written>) {
+    fn written(&mut self, written: Vec<Changed>) {
         for written in written {
-            if let Written::Recorded { follow_ups, .. } = written {
+            if let Changed::Recorded { follow_ups, .. } = written {
                 for follow_up in follow_ups {
                     let double = self.ready.insert(follow_up.request.id, follow_up.request);
                     assert_eq!(double, None, "two requests have one number");
@@ -228,7 +229,7 @@ async fn play(steps: Vec<Step>) {
             }
             Step::Reopen(pick) => {
                 if let Some(request) = take(&mut model.rescued, pick) {
-                    queue.write(vec![Write::Reopen(request.id)], NOW).await.unwrap();
+                    queue.write(vec![Change::Reopen(request.id)], NOW).await.unwrap();
                     model.ready.insert(request.id, request);
                 }
             }

@@ -1,11 +1,12 @@
 //! Intents and outcomes: what is stored, and what is refused without a change.
 
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
 use imbulk::domain::request::{Doubt, Request};
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
 use imbulk::domain::response::verdict::{BatchSplit, Charge, Resend, Verdict, Wait};
-use imbulk::queue::{Queue, QueueError, Reader, Write, Written};
+use imbulk::queue::{Queue, QueueError, Reader};
 
 use crate::fixture::*;
 use imbulk_testkit::reseal::change_and_reseal;
@@ -121,13 +122,13 @@ async fn outcomes_and_intents_of_one_batch_are_one_transaction() {
     let place = QueueFolder::new();
     let (mut queue, run, page) = three(&place).await;
     intend(&mut queue, &ids([1, 2])).await.unwrap();
-    let record = |at: usize, verdicts| Write::Record { run, settlement: settlement(&page[at], verdicts) };
-    let batch = vec![Write::Intend(ids([3])), record(0, vec![done(); 4]), Write::Withdraw(RequestId::new(2))];
+    let record = |at: usize, verdicts| Change::Record { run, settlement: settlement(&page[at], verdicts) };
+    let batch = vec![Change::Intend(ids([3])), record(0, vec![done(); 4]), Change::Withdraw(RequestId::new(2))];
     let written = queue.write(batch, NOW).await.unwrap();
     assert!(
         matches!(
             written.as_slice(),
-            [Written::Recorded { request, .. }, Written::Withdrawn(withdrawn), Written::Intended(sent)]
+            [Changed::Recorded { request, .. }, Changed::Withdrawn(withdrawn), Changed::Intended(sent)]
                 if (*request, *withdrawn) == (RequestId::new(1), RequestId::new(2)) && *sent == ids([3])
         ),
         "{written:?}"
@@ -139,23 +140,23 @@ async fn outcomes_and_intents_of_one_batch_are_one_transaction() {
 }
 
 /// Every way in which a write can find an unexpected state.
-fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)> {
+fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Change>)> {
     // The first is sending, the second settled, the third pending.
     let record = |at: usize, verdict: Verdict| {
         let verdicts = vec![verdict; page[at].items.len()];
-        Write::Record { run, settlement: settlement(&page[at], verdicts) }
+        Change::Record { run, settlement: settlement(&page[at], verdicts) }
     };
     let whole = || again(Doubt::None, BatchSplit::Whole);
     let halves = || again(Doubt::None, BatchSplit::Halves);
     let nobody = |id: RequestId| Request { id, ..page[0].clone() };
-    let of_nobody = Write::Record { run, settlement: settlement(&nobody(RequestId::new(99)), vec![done(); 4]) };
-    let of_no_run = Write::Record { run: RunId::new(99), settlement: settlement(&page[0], vec![done(); 4]) };
+    let of_nobody = Change::Record { run, settlement: settlement(&nobody(RequestId::new(99)), vec![done(); 4]) };
+    let of_no_run = Change::Record { run: RunId::new(99), settlement: settlement(&page[0], vec![done(); 4]) };
     vec![
-        ("intend what is sending", vec![Write::Intend(ids([1]))]),
-        ("intend what is settled", vec![Write::Intend(ids([2]))]),
-        ("intend nobody", vec![Write::Intend(ids([3, 99]))]),
-        ("intend twice in one list", vec![Write::Intend(ids([3, 3]))]),
-        ("intend twice in one batch", vec![Write::Intend(ids([3])), Write::Intend(ids([3]))]),
+        ("intend what is sending", vec![Change::Intend(ids([1]))]),
+        ("intend what is settled", vec![Change::Intend(ids([2]))]),
+        ("intend nobody", vec![Change::Intend(ids([3, 99]))]),
+        ("intend twice in one list", vec![Change::Intend(ids([3, 3]))]),
+        ("intend twice in one batch", vec![Change::Intend(ids([3])), Change::Intend(ids([3]))]),
         ("succeed twice", vec![record(0, done()), record(0, done())]),
         ("fail twice", vec![record(0, failed(1)), record(0, failed(1))]),
         ("succeed, then fail", vec![record(0, done()), record(0, failed(1))]),
@@ -169,14 +170,14 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Write>)>
         ("halve what is pending", vec![record(2, halves())]),
         ("succeed nobody", vec![of_nobody]),
         ("count for no run", vec![of_no_run]),
-        ("reopen what was not rescued", vec![Write::Reopen(RequestId::new(1))]),
-        ("reopen what is settled", vec![Write::Reopen(RequestId::new(2))]),
-        ("reopen what is pending", vec![Write::Reopen(RequestId::new(3))]),
-        ("withdraw what is pending", vec![Write::Withdraw(RequestId::new(3))]),
-        ("withdraw what is settled", vec![Write::Withdraw(RequestId::new(2))]),
-        ("withdraw twice", vec![Write::Withdraw(RequestId::new(1)), Write::Withdraw(RequestId::new(1))]),
-        ("record after withdrawing", vec![Write::Withdraw(RequestId::new(1)), record(0, done())]),
-        ("a good intent beside a bad withdrawal", vec![Write::Intend(ids([3])), Write::Withdraw(RequestId::new(2))]),
+        ("reopen what was not rescued", vec![Change::Reopen(RequestId::new(1))]),
+        ("reopen what is settled", vec![Change::Reopen(RequestId::new(2))]),
+        ("reopen what is pending", vec![Change::Reopen(RequestId::new(3))]),
+        ("withdraw what is pending", vec![Change::Withdraw(RequestId::new(3))]),
+        ("withdraw what is settled", vec![Change::Withdraw(RequestId::new(2))]),
+        ("withdraw twice", vec![Change::Withdraw(RequestId::new(1)), Change::Withdraw(RequestId::new(1))]),
+        ("record after withdrawing", vec![Change::Withdraw(RequestId::new(1)), record(0, done())]),
+        ("a good intent beside a bad withdrawal", vec![Change::Intend(ids([3])), Change::Withdraw(RequestId::new(2))]),
     ]
 }
 
@@ -200,7 +201,7 @@ async fn a_write_that_finds_an_unexpected_state_changes_nothing_and_the_next_one
         assert_eq!(place.number(picture).await, before, "{what}");
         assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)], "{what}");
     }
-    queue.write(vec![Write::Withdraw(RequestId::new(1)), Write::Intend(ids([3]))], NOW).await.unwrap();
+    queue.write(vec![Change::Withdraw(RequestId::new(1)), Change::Intend(ids([3]))], NOW).await.unwrap();
     let follow_ups = record_call(&mut queue, run, &page[0], vec![again(Doubt::None, BatchSplit::Halves); 4]).await;
     assert_eq!(pending(&queue, run).await.len(), follow_ups.len());
 }
@@ -224,7 +225,7 @@ async fn requests_that_were_sending_at_a_crash_are_found_until_they_are_pending_
     let mut queue = place.open().await;
     assert_eq!(queue.recover().await.unwrap(), rescued, "another crash finds it again");
     assert_eq!(pending(&queue, run).await, page[2..]);
-    queue.write(vec![Write::Reopen(RequestId::new(1))], NOW).await.unwrap();
+    queue.write(vec![Change::Reopen(RequestId::new(1))], NOW).await.unwrap();
     assert_eq!(queue.recover().await.unwrap(), []);
     assert_eq!(pending(&queue, run).await, [expected, page[2].clone()]);
     assert_eq!(sums(&mut queue, run).await, [(Succeeded, 4), (Pending, 6)]);

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Request;
 use imbulk::domain::response::call_result::CallResult;
@@ -22,7 +23,7 @@ fn schedule(width: Option<usize>, requests: Vec<Request>) -> (Schedule, Vec<Requ
 
 fn intents(commands: Vec<Command>) -> Vec<RequestId> {
     let ids = commands.into_iter().filter_map(|command| match command {
-        Command::Intend(ids) => Some(ids),
+        Command::Commit { change: Change::Intend(ids), .. } => Some(ids),
         _ => None,
     });
     ids.flatten().collect()
@@ -40,7 +41,7 @@ fn is_urgent(schedule: &mut Schedule, request: RequestId, code: i64) -> bool {
     let event = Event::Replied { request, result: CallResult::Body(body.into()), generation: 0 };
     let commands = schedule.handle(Duration::ZERO, event);
     let urgent = commands.iter().find_map(|command| match command {
-        Command::Record { urgent, .. } => Some(*urgent),
+        Command::Commit { change: Change::Record { .. }, urgent } => Some(*urgent),
         _ => None,
     });
     urgent.unwrap_or_else(|| panic!("{commands:?}"))
@@ -53,7 +54,7 @@ fn ids(numbers: RangeInclusive<i64>) -> Vec<RequestId> {
 /// With as many requests in flight as there are; none waits for a slot.
 fn all_sent(width: Option<usize>, requests: Vec<Request>) -> Schedule {
     let (mut schedule, mut ids) = schedule(width, requests);
-    let _ = schedule.handle(Duration::ZERO, Event::Intended(ids.clone()));
+    let _ = schedule.handle(Duration::ZERO, Event::Changed(Changed::Intended(ids.clone())));
     while let Some(id) = ids.pop() {
         sent(&mut schedule, id);
     }
@@ -69,7 +70,7 @@ fn intents_are_committed_a_quarter_of_the_runway_at_a_time() {
     // 200 calls a second, of which a fifth of a second is made ready.
     let (mut schedule, first) = schedule(None, strangers(100));
     assert_eq!(first, ids(1..=40));
-    let _ = schedule.handle(Duration::ZERO, Event::Intended(first));
+    let _ = schedule.handle(Duration::ZERO, Event::Changed(Changed::Intended(first)));
     let later: Vec<_> = (1..=20).map(|id| sent(&mut schedule, RequestId::new(id))).collect();
     for (calls, intents) in (1..).zip(later) {
         let wanted: Vec<RequestId> = match calls {

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use imbulk::domain::ids::RunId;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::request::{Item, Request};
 use imbulk::domain::response::tally::Tally;
@@ -35,6 +36,7 @@ pub(crate) fn night(operation: &str, rate: u32, requests: Vec<Request>, weather:
 pub(crate) fn plan(delete_type: &str, max_in_flight: Option<usize>) -> JobPlan {
     let job = &night("friend_delete", 200, Vec::new(), Weather::FAIR).jobs[0];
     JobPlan {
+        run: RunId::new(1),
         operation: bound("friend_delete", delete_type),
         calls_per_second: NonZeroU32::new(200).expect("a rate"),
         retry: job.retry,

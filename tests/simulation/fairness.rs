@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::{Item, Request};
 use imbulk::domain::schedule::{Command, Event, Schedule};
@@ -94,9 +95,12 @@ fn after_a_kill_only_those_wait_who_name_an_account_that_may_still_be_written() 
     let mut schedule = Schedule::new(vec![plan], 1);
     let request = link(1);
     let keys = operation.keys(&request);
-    let _ = schedule.handle(Duration::ZERO, Event::Rescued { job: Some(0), request, keys });
+    let _ = schedule.handle(Duration::ZERO, Event::Recovered { job: Some(0), request, keys });
     let commands = schedule.handle(Duration::ZERO, Event::Page { job: 0, requests: vec![link(2), link(3)] });
-    assert!(commands.contains(&Command::Intend(vec![RequestId::new(3)])), "{commands:?}");
-    let commands = schedule.handle(Duration::ZERO, Event::Reopened(RequestId::new(1)));
+    assert!(
+        commands.contains(&Command::Commit { change: Change::Intend(vec![RequestId::new(3)]), urgent: true }),
+        "{commands:?}"
+    );
+    let commands = schedule.handle(Duration::ZERO, Event::Changed(Changed::Reopened(RequestId::new(1))));
     assert!(commands.contains(&Command::Load { job: 0, request: RequestId::new(2) }), "{commands:?}");
 }

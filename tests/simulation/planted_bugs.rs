@@ -4,10 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use imbulk::domain::account::UserId;
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::operation::{BoundOperation, Operation, by_name};
 use imbulk::domain::request::{Doubt, Keys, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
+use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
 
@@ -116,37 +118,44 @@ impl Saboteur {
                 Event::Page { job, requests }
             }
             // Keys are the saboteur's own.
-            (Trick::LeasesNothing | Trick::LeasesEverything, Event::Rescued { job, request, .. }) => {
-                let keys = only(&format!("rescued {}", request.id));
-                Event::Rescued { job, request, keys }
+            (Trick::LeasesNothing | Trick::LeasesEverything, Event::Recovered { job, request, .. }) => {
+                let keys = only(&format!("recovered {}", request.id));
+                Event::Recovered { job, request, keys }
             }
             (_, event) => event,
         }
     }
 
-    fn after(&mut self, command: Command) -> Vec<Command> {
-        match (self.trick, command) {
-            (Trick::SendsBeforeTheIntent, Command::Intend(ids)) => {
-                let early = ids.iter().map(|id| Command::Send { job: 0, request: *id, body: Vec::new() });
-                early.chain([Command::Intend(ids.clone())]).collect()
-            }
-            (Trick::ForgetsAnItem, Command::Record { job, mut settlement, urgent }) => {
+    fn falsified(&self, mut settlement: Settlement) -> Settlement {
+        match self.trick {
+            Trick::ForgetsAnItem => {
                 settlement.ended.last_mut().map(|ended| ended.items.pop());
-                vec![Command::Record { job, settlement, urgent }]
             }
-            (Trick::CallsFailureSuccess, Command::Record { job, mut settlement, urgent }) => {
+            Trick::CallsFailureSuccess => {
                 settlement.ended.iter_mut().for_each(|ended| ended.result.outcome = Outcome::Succeeded);
-                vec![Command::Record { job, settlement, urgent }]
             }
-            (Trick::ForgetsDoubt, Command::Record { job, mut settlement, urgent }) => {
+            Trick::ForgetsDoubt => {
                 settlement.follow_ups.iter_mut().for_each(|follow_up| follow_up.request.doubt = Doubt::None);
-                vec![Command::Record { job, settlement, urgent }]
             }
-            (Trick::ChargesInAnOutage, Command::Record { job, mut settlement, urgent }) if self.probes().is_some() => {
+            Trick::ChargesInAnOutage if self.probes().is_some() => {
                 for follow_up in &mut settlement.follow_ups {
                     follow_up.request.charged = (follow_up.request.charged + 1).min(self.max_attempts - 1);
                 }
-                vec![Command::Record { job, settlement, urgent }]
+            }
+            _ => {}
+        }
+        settlement
+    }
+
+    fn after(&mut self, command: Command) -> Vec<Command> {
+        match (self.trick, command) {
+            (Trick::SendsBeforeTheIntent, Command::Commit { change: Change::Intend(ids), urgent }) => {
+                let early = ids.iter().map(|id| Command::Send { job: 0, request: *id, body: Vec::new() });
+                early.chain([Command::Commit { change: Change::Intend(ids.clone()), urgent }]).collect()
+            }
+            (_, Command::Commit { change: Change::Record { run, settlement }, urgent }) => {
+                let settlement = self.falsified(settlement);
+                vec![Command::Commit { change: Change::Record { run, settlement }, urgent }]
             }
             (Trick::NeverHoldsBack, Command::HoldBack) | (Trick::LosesAParkedRequest, Command::Load { .. }) => vec![],
             (Trick::FetchesEverything, Command::Fetch { job, after, .. }) => {
@@ -161,7 +170,7 @@ impl SchedulerUnderTest for Saboteur {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
         self.now = now;
         let over = match &event {
-            Event::Recorded { request, follow_ups } if follow_ups.is_empty() => Some(*request),
+            Event::Changed(Changed::Recorded { request, follow_ups }) if follow_ups.is_empty() => Some(*request),
             _ => None,
         };
         let event = self.before(event);

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::response::settlement::{EndedItems, FollowUp, Settlement};
+use imbulk::domain::response::settlement::{EndedItems, Settlement};
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::row::RowNo;
 
@@ -20,28 +21,24 @@ pub(crate) enum State {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Stored {
+pub(crate) struct StoredRequest {
     pub(crate) job: usize,
     pub(crate) state: State,
     pub(crate) request: Request,
 }
 
-/// What is to be made durable.
-#[derive(Debug, Clone)]
-pub(crate) enum Write {
-    Intend(Vec<RequestId>),
-    Record(Settlement),
-    Withdraw(RequestId),
-    Reopen(RequestId),
+/// A change that is durable, and the outcomes that it stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) changed: Changed,
+    /// The job and the request of a settlement, with the items that have their outcome.
+    pub(crate) ended: Option<(usize, RequestId, Vec<EndedItems>)>,
 }
 
-/// What became durable.
-#[derive(Debug, Clone)]
-pub(crate) enum Written {
-    Intended(Vec<RequestId>),
-    Recorded { job: usize, request: RequestId, follow_ups: Vec<FollowUp>, ended: Vec<EndedItems> },
-    Withdrawn(RequestId),
-    Reopened(RequestId),
+impl From<Changed> for Stored {
+    fn from(changed: Changed) -> Self {
+        Self { changed, ended: None }
+    }
 }
 
 /// A change that the real queue would refuse.
@@ -49,7 +46,7 @@ pub(crate) type Refused = String;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    pub(crate) requests: BTreeMap<RequestId, Stored>,
+    pub(crate) requests: BTreeMap<RequestId, StoredRequest>,
     pub(crate) tallies: Vec<Tally>,
     next: RequestId,
 }
@@ -61,7 +58,7 @@ impl Queue {
         for (job, Job { requests: loaded, .. }) in jobs.iter().enumerate() {
             let rows = loaded.iter().map(Request::row_count).sum();
             tallies.push([(Outcome::Pending, rows)].into_iter().collect());
-            let stored = |request: &Request| Stored { job, state: State::Pending, request: request.clone() };
+            let stored = |request: &Request| StoredRequest { job, state: State::Pending, request: request.clone() };
             requests.extend(loaded.iter().map(|request| (request.id, stored(request))));
         }
         let next = requests.last_key_value().map_or(RequestId::BEFORE_FIRST, |(id, _)| *id).next();
@@ -84,7 +81,7 @@ impl Queue {
     }
 
     /// Those that were being sent when the runner was killed: in doubt from now on, and `sending` still.
-    pub(crate) fn rescue(&mut self) -> Vec<Stored> {
+    pub(crate) fn rescue(&mut self) -> Vec<StoredRequest> {
         let sending = self.requests.values_mut().filter(|stored| stored.state == State::Sending);
         sending
             .map(|stored| {
@@ -94,27 +91,29 @@ impl Queue {
             .collect()
     }
 
-    pub(crate) fn write(&mut self, write: Write) -> Result<Written, Refused> {
-        match write {
-            Write::Intend(ids) => {
+    pub(crate) fn write(&mut self, change: Change) -> Result<Stored, Refused> {
+        let changed = match change {
+            Change::Intend(ids) => {
                 for id in &ids {
                     self.step(*id, State::Pending, State::Sending)?.request.attempts += 1;
                 }
-                Ok(Written::Intended(ids))
+                Changed::Intended(ids)
             }
-            Write::Withdraw(id) => {
+            Change::Withdraw(id) => {
                 self.step(id, State::Sending, State::Pending)?.request.attempts -= 1;
-                Ok(Written::Withdrawn(id))
+                Changed::Withdrawn(id)
             }
-            Write::Reopen(id) => {
+            Change::Reopen(id) => {
                 self.step(id, State::Sending, State::Pending)?;
-                Ok(Written::Reopened(id))
+                Changed::Reopened(id)
             }
-            Write::Record(settlement) => self.record(settlement),
-        }
+            Change::Record { settlement, .. } => return self.record(settlement),
+            Change::NoteProgress { .. } | Change::NoteEnd { .. } => return Err("no change of the schedule".to_owned()),
+        };
+        Ok(changed.into())
     }
 
-    fn step(&mut self, id: RequestId, from: State, to: State) -> Result<&mut Stored, Refused> {
+    fn step(&mut self, id: RequestId, from: State, to: State) -> Result<&mut StoredRequest, Refused> {
         let stored = self.requests.get_mut(&id).ok_or_else(|| format!("there is no request {id}"))?;
         if stored.state != from {
             return Err(format!("request {id} is {:?}, not {from:?}", stored.state));
@@ -123,7 +122,7 @@ impl Queue {
         Ok(stored)
     }
 
-    fn record(&mut self, settlement: Settlement) -> Result<Written, Refused> {
+    fn record(&mut self, settlement: Settlement) -> Result<Stored, Refused> {
         let Settlement { request: id, attempts, ended, mut follow_ups, .. } = settlement;
         let stored = self.step(id, State::Sending, State::Settled)?;
         let job = stored.job;
@@ -145,9 +144,10 @@ impl Queue {
                 follow_up.request.id = self.next.take();
             }
             let request = Request { attempts, ..follow_up.request.clone() };
-            self.requests.insert(follow_up.request.id, Stored { job, state: State::Pending, request });
+            self.requests.insert(follow_up.request.id, StoredRequest { job, state: State::Pending, request });
         }
-        Ok(Written::Recorded { job, request: id, follow_ups, ended })
+        let changed = Changed::Recorded { request: id, follow_ups };
+        Ok(Stored { changed, ended: Some((job, id, ended)) })
     }
 }
 

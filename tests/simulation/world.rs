@@ -8,7 +8,7 @@ mod session;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use imbulk::domain::ids::RequestId;
+use imbulk::domain::ids::{RequestId, RunId};
 use imbulk::domain::request::{Keys, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::row::RowNo;
@@ -33,6 +33,11 @@ const MOST_EVENTS: u64 = 2_000_000;
 const MOST_SESSIONS: u64 = 500;
 /// 8192 requests of a job, and the page that was under way when they were reached.
 const MOST_IN_MEMORY: usize = 8_192 + 256;
+
+/// The run of a job: one for all its sessions.
+fn run_of(job: usize) -> RunId {
+    RunId::new(i64::try_from(job).expect("few jobs"))
+}
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -160,6 +165,7 @@ impl World<'_> {
         let plan = |job: &usize| {
             let definition = &self.night.jobs[*job];
             JobPlan {
+                run: run_of(*job),
                 operation: definition.operation,
                 calls_per_second: definition.rate.try_into().expect("a rate"),
                 retry: definition.retry,
@@ -218,7 +224,7 @@ impl World<'_> {
                 session.canaries[job].rescued(&stored.request);
             }
             session.progress.rescued(stored.request.id);
-            self.handle(&mut session, Event::Rescued { job, request: stored.request, keys });
+            self.handle(&mut session, Event::Recovered { job, request: stored.request, keys });
         }
         self.handle(&mut session, Event::Tick);
         session
@@ -312,10 +318,10 @@ impl World<'_> {
             }
             // Killed in the middle of a commit: it is durable or it is not.
             None => {
-                if let Some(writes) = session.committing
+                if let Some(changes) = session.committing
                     && self.dice.random_bool(0.5)
                 {
-                    writes.into_iter().for_each(|write| drop(self.write(write)));
+                    changes.into_iter().for_each(|change| drop(self.write(change)));
                 }
             }
         }

@@ -1,45 +1,44 @@
-//! How requests come into memory, and how hot accounts are kept from filling it.
+//! How requests come into memory, and which are parked instead.
 
-use super::job::Source;
-use super::leases::Lease;
-use super::retry_budget::Toll;
-use super::{
-    Command, DEEP_ENOUGH, Entry, JobNo, Now, PAGE, Past, Rescued, SERVER_MAY_BE_WRITING, Schedule, Stage, Terms, Timer,
-};
+use super::leases::{LeaseId, LeaseState};
+use super::parking::MAX_QUEUED_PER_ACCOUNT;
+use super::quarantine::Recovered;
+use super::request_state::{Payment, PreviousAttempt, RequestState};
+use super::retry_budget::RetryCost;
+use super::stage::Stage;
+use super::time::{Now, SERVER_MAY_BE_WRITING};
+use super::timers::Timer;
+use super::{Command, JobNo, PAGE, Schedule};
 use crate::domain::ids::RequestId;
 use crate::domain::request::{Key, Keys, Request};
 
 impl Schedule {
-    pub(super) fn rescued(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: Keys) {
-        self.quarantined.extend(keys.as_slice());
-        let (ticket, lease) = self.table.join(keys);
-        assert_eq!(lease, Lease::Held, "requests in flight share no account, not even across a kill");
-        self.set(now + SERVER_MAY_BE_WRITING, Timer::Reopen(request.id));
-        if let Some(job) = job {
-            self.known.insert(request.id);
-            self.jobs[job].canary.count(&request);
-            self.jobs[job].took(&request);
-        }
+    pub(super) fn recovered(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: &Keys) {
+        let (lease, state) = self.leases.request(keys.clone());
+        assert_eq!(state, LeaseState::Held, "requests in flight share no account, not even after a kill");
         let id = request.id;
-        self.rescued.insert(id, Rescued { ticket, mine: job.map(|job| (job, request)) });
+        self.timers.start(now + SERVER_MAY_BE_WRITING, Timer::Reopen(id));
+        if let Some(job) = job {
+            self.jobs[job].canary.count(&request);
+            self.jobs[job].moved(Stage::Stored, Stage::Recovered, request.items.len(), false);
+        }
+        self.quarantine.add(id, keys, Recovered { lease, own: job.map(|job| (job, request)) });
     }
 
     /// On disk the request is pending again, in doubt.
     pub(super) fn reopened(&mut self, id: RequestId, out: &mut Vec<Command>) {
-        let Rescued { ticket, mine } = self.rescued.remove(&id).expect("only a rescued request is reopened");
-        self.leave(ticket, out);
-        if let Some((job, request)) = mine {
+        let Recovered { lease, own } = self.quarantine.remove(id);
+        self.release(lease, out);
+        if let Some((job, request)) = own {
             let keys = self.keys_of(job, &request);
-            self.queue_up(job, request, keys, None);
+            self.request_lease((job, request, keys), Stage::Recovered, None);
         }
     }
 
     pub(super) fn page(&mut self, job: JobNo, requests: Vec<Request>) {
-        let state = &mut self.jobs[job];
-        state.source = if requests.len() < PAGE as usize { Source::Exhausted } else { Source::Idle };
-        state.cursor = requests.last().map_or(state.cursor, |request| request.id);
+        self.jobs[job].fetched(&requests, requests.len() < PAGE as usize);
         for request in requests {
-            if !self.known.contains(&request.id)
+            if !self.quarantine.knows(request.id)
                 && let Some(request) = self.jobs[job].canary.admit(request)
             {
                 self.admit(job, request);
@@ -47,23 +46,27 @@ impl Schedule {
         }
     }
 
-    /// Takes a request into memory, or parks it where an account has company enough or may still be written for a call of before.
+    /// Takes a request into memory. Parks it if one of its accounts is crowded or in quarantine.
     pub(super) fn admit(&mut self, job: JobNo, request: Request) {
         let keys = self.keys_of(job, &request);
-        // Where nobody waits, nowhere is company: most jobs need not look at each account.
-        let may_be_crowded = !self.waiting.is_empty() || !self.quarantined.is_empty();
-        let crowded = |key: &Key| self.table.depth(*key) >= DEEP_ENOUGH || self.quarantined.contains(key);
-        if may_be_crowded && let Some(key) = keys.as_slice().iter().copied().find(crowded) {
-            self.jobs[job].parked += 1;
-            self.parked.entry(key).or_default().push_back((job, request.id));
-            return;
+        // An account is crowded only if some lease waits, so most jobs need not look at each account.
+        let may_be_crowded = !self.waiting.is_empty() || self.quarantine.has_accounts();
+        let crowded = |key: &Key| {
+            self.leases.queue_length(*key) >= MAX_QUEUED_PER_ACCOUNT || self.quarantine.contains_account(*key)
+        };
+        if may_be_crowded && let Some(account) = keys.as_slice().iter().copied().find(crowded) {
+            self.jobs[job].moved(Stage::Stored, Stage::Parked, request.items.len(), true);
+            return self.parking.park(account, job, request.id);
         }
-        self.join(job, request, keys);
+        self.request_lease((job, request, keys), Stage::Stored, None);
     }
 
-    fn join(&mut self, job: JobNo, request: Request, keys: Keys) {
-        self.jobs[job].took(&request);
-        self.queue_up(job, request, keys, None);
+    /// A parked request is in memory. It joins the queues of its accounts even if others of them are crowded.
+    /// Otherwise a request of many busy accounts would be overtaken as long as there are any others.
+    pub(super) fn loaded(&mut self, job: JobNo, request: Request) {
+        self.parking.loaded(request.id);
+        let keys = self.keys_of(job, &request);
+        self.request_lease((job, request, keys), Stage::Parked, None);
     }
 
     pub(super) fn keys_of(&self, job: JobNo, request: &Request) -> Keys {
@@ -71,48 +74,51 @@ impl Schedule {
         plan.operation.keys(request)
     }
 
-    pub(super) fn queue_up(&mut self, job: JobNo, request: Request, keys: Keys, past: Option<Past>) {
+    pub(super) fn request_lease(
+        &mut self,
+        (job, request, keys): (JobNo, Request, Keys),
+        from: Stage,
+        previous: Option<PreviousAttempt>,
+    ) {
         let id = request.id;
-        let (ticket, lease) = self.table.join(keys);
-        match lease {
-            Lease::Held => self.jobs[job].becomes_ready(id, past.is_none()),
-            Lease::Waiting => drop(self.waiting.insert(ticket, id)),
-        }
-        self.jobs[job].fresh += usize::from(past.is_none());
-        let terms = Terms::Paid(Toll::FREE);
-        let entry = Entry { job, ticket, request, stage: Stage::Queued, past, terms, left: Now::ZERO };
-        let previous = self.entries.insert(id, entry);
-        assert!(previous.is_none() && !self.recording.contains_key(&id), "a request is in memory once");
+        let (lease, state) = self.leases.request(keys);
+        let stage = match state {
+            LeaseState::Held => {
+                self.jobs[job].push_ready(id);
+                Stage::Ready
+            }
+            LeaseState::Waiting => {
+                self.waiting.insert(lease, id);
+                Stage::AwaitingLease
+            }
+        };
+        self.jobs[job].moved(from, stage, request.items.len(), previous.is_none());
+        let payment = Payment::Paid(RetryCost::FREE);
+        let state = RequestState { job, lease, request, stage, previous, payment, sent_at: Now::ZERO };
+        let earlier = self.requests.insert(id, state);
+        assert!(earlier.is_none() && !self.pending_records.contains_key(&id), "a request is in memory once");
     }
 
-    /// A parked request is back. It joins its queues whatever company its other accounts have: were it parked again,
-    /// one that names many busy accounts would be overtaken for as long as there is anything else.
-    pub(super) fn loaded(&mut self, job: JobNo, request: Request) {
-        self.jobs[job].parked -= 1;
-        self.loading.remove(&request.id).expect("only a parked request is loaded");
-        let keys = self.keys_of(job, &request);
-        self.join(job, request, keys);
-    }
-
-    /// Calls parked requests of a key back, as many as may stand in its queue.
-    pub(super) fn unpark(&mut self, key: Key, out: &mut Vec<Command>) {
-        let Some(queue) = self.parked.get_mut(&key) else { return };
-        let on_their_way = self.loading.values().filter(|parked_under| **parked_under == key).count();
-        for _ in self.table.depth(key) + on_their_way..DEEP_ENOUGH {
-            let Some((job, request)) = queue.pop_front() else { break };
-            self.loading.insert(request, key);
-            out.push(Command::Load { job, request });
+    /// Returns a lease, and lets the requests go on that waited for its accounts.
+    pub(super) fn release(&mut self, lease: LeaseId, out: &mut Vec<Command>) {
+        let released = self.leases.release(lease);
+        for lease in released.granted {
+            let id = self.waiting.remove(&lease).expect("a request that waits for its lease is known");
+            let (job, _) = self.advance(id, Stage::AwaitingLease, Stage::Ready);
+            self.jobs[job].push_ready(id);
         }
-        if queue.is_empty() {
-            self.parked.remove(&key);
+        self.quarantine.release(&released.keys);
+        if self.parking.has_parked() {
+            for key in released.keys.as_slice() {
+                self.parking.load_for(*key, self.leases.queue_length(*key), out);
+            }
         }
     }
 
     pub(super) fn fetch(&mut self, out: &mut Vec<Command>) {
         for (job, state) in self.jobs.iter_mut().enumerate() {
-            if state.wants_more() {
-                state.source = Source::Fetching;
-                out.push(Command::Fetch { job, after: state.cursor, limit: PAGE });
+            if let Some(after) = state.begin_fetch() {
+                out.push(Command::Fetch { job, after, limit: PAGE });
             }
         }
     }

@@ -1,17 +1,11 @@
-//! How long to wait before sending again.
+//! The delay before an item is sent again.
 
 use std::time::Duration;
 
 use crate::domain::job::Retry;
 
-/// The server gives up on a call after 3 s (overview page); what the network adds on top is not worth more.
-///
-/// As long as this after the end of an exchange without an answer, the server may still be writing. Counted from the
-/// end, because the first byte leaves only after connecting, which takes as long as it takes.
-pub const SERVER_MAY_BE_WRITING: Duration = Duration::from_millis(3_200);
-
-/// The delay before an item is sent again after `charged` attempts that count: "full jitter", a random share of a
-/// bound that doubles with every attempt. `draw` is from 0 to 1.
+/// The delay before an item is sent again after `charged` attempts: a random share of a bound that doubles with every
+/// attempt ("full jitter"). `draw` is a random number from 0 to 1.
 pub fn delay(retry: &Retry, charged: u32, draw: f64) -> Duration {
     let doublings = charged.saturating_sub(1).min(20);
     let bound = retry.base_delay.saturating_mul(1 << doublings).min(retry.max_delay);

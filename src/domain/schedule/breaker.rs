@@ -1,98 +1,97 @@
-//! The breaker: when nothing works, only probes go out.
+//! The circuit breaker: during an outage only probes are sent.
 //!
-//! It opens when a repetition can't be paid ([`Budget`]), or before something new is begun though nothing has worked for
-//! a while, and closes when a call that left after that succeeds, or when
-//! calls that left before bring in enough to pay with.
+//! It opens when the retry budget cannot pay for a repetition. It also opens before a new request is sent if no call
+//! has succeeded for a while. It closes when a call succeeds that left after it opened, or when calls that left before
+//! it opened earn enough to pay for a repetition.
 
 use std::time::Duration;
 
-use super::event::Now;
-use super::retry_budget::{Budget, Toll};
+use super::retry_budget::{RetryBudget, RetryCost};
+use super::time::Now;
 use crate::domain::ids::RequestId;
 use crate::domain::response::verdict::Trouble;
 
-/// The time before the first probe. It doubles with each probe that fails …
-const FIRST_PROBE: Duration = Duration::from_secs(1);
-/// … up to this: a server that is back is noticed within 5 s.
-const SLOWEST_PROBE: Duration = Duration::from_secs(5);
+/// The time before the first probe. It doubles with each probe that fails.
+const FIRST_PROBE_AFTER: Duration = Duration::from_secs(1);
+/// The longest time between probes, so that imbulk notices within 5 s that the server works again.
+const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Nothing new is begun when nothing has worked for so long …
-const SUSPICIOUS: Duration = Duration::from_secs(10);
-/// … and so many calls have failed since: a long delay alone is no outage.
-const SUSPICIOUS_CALLS: u32 = 5;
+/// No new request is sent if no call has succeeded for this long and at least [`MIN_FAILURES`] have failed.
+const MAX_TIME_WITHOUT_SUCCESS: Duration = Duration::from_secs(10);
+/// Fewer failures are no outage, however long a single call takes.
+const MIN_FAILURES: u32 = 5;
 
 /// What is known of the server's health.
 #[derive(Debug)]
-pub(super) struct Breaker {
-    budget: Budget,
+pub(super) struct CircuitBreaker {
+    budget: RetryBudget,
     open: Option<Open>,
     /// When the latest call left that succeeded.
-    worked: Option<Now>,
+    last_success_sent: Option<Now>,
     /// The first failure after the last success.
     failing_since: Option<Now>,
     /// Failures after the last success.
     failures: u32,
-    /// The first of them that nothing else bounds.
-    in_vain_since: Option<Now>,
-    /// What failed last.
+    /// The first failure after the last success that only `stop.outage` bounds.
+    unbounded_since: Option<Now>,
+    /// The cause of the latest failure.
     trouble: Trouble,
 }
 
 #[derive(Debug)]
 struct Open {
     since: Now,
-    probe_at: Now,
-    gap: Duration,
+    next_probe_at: Now,
+    probe_interval: Duration,
     probing: Option<RequestId>,
     probes: u32,
 }
 
-/// A time in which nothing works and the server is only probed.
+/// A time in which no call succeeds and only probes are sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Outage {
-    /// For how long nothing has worked.
+    /// For how long no call has succeeded.
     pub lasts: Duration,
-    /// Calls that were sent to find out whether it works again.
+    /// How many probes were sent.
     pub probes: u32,
-    /// What failed last.
+    /// The cause of the latest failure.
     pub trouble: Trouble,
 }
 
-impl Default for Breaker {
+impl Default for CircuitBreaker {
     fn default() -> Self {
         Self {
-            budget: Budget::default(),
+            budget: RetryBudget::default(),
             open: None,
-            worked: None,
+            last_success_sent: None,
             failing_since: None,
             failures: 0,
-            in_vain_since: None,
+            unbounded_since: None,
             trouble: Trouble::Failing("too many items have to be sent again".to_owned()),
         }
     }
 }
 
-impl Breaker {
-    /// Whether only probes may go out.
+impl CircuitBreaker {
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// A repetition is about to set out. Where it can't be paid, the breaker opens.
-    pub(super) fn pay(&mut self, now: Now, toll: Toll) -> bool {
-        let paid = self.budget.pay(toll);
+    /// Takes the cost of a repetition from the budget. Opens the breaker if the budget cannot pay it.
+    pub(super) fn pay(&mut self, now: Now, cost: RetryCost) -> bool {
+        let paid = self.budget.pay(cost);
         if !paid {
             self.open(now);
         }
         paid
     }
 
-    /// Something new is about to set out. Where nothing has worked for a while, or for as long as anybody wants to wait
-    /// (`patience`), the breaker opens.
-    pub(super) fn lets_begin(&mut self, now: Now, patience: Option<Duration>) -> bool {
-        let a_while = patience.map_or(SUSPICIOUS, |patience| patience.min(SUSPICIOUS));
-        let vain = self.failing_since.is_some_and(|since| now.saturating_sub(since) >= a_while);
-        let suspicious = vain && self.failures >= SUSPICIOUS_CALLS;
+    /// Whether a new request may be sent. Opens the breaker if no call has succeeded for a while, or for `patience` if
+    /// that is shorter.
+    pub(super) fn allows_new(&mut self, now: Now, patience: Option<Duration>) -> bool {
+        let limit = patience.map_or(MAX_TIME_WITHOUT_SUCCESS, |patience| patience.min(MAX_TIME_WITHOUT_SUCCESS));
+        let long = self.failing_since.is_some_and(|since| now.saturating_sub(since) >= limit);
+        let suspicious = long && self.failures >= MIN_FAILURES;
         if suspicious {
             self.open(now);
         }
@@ -100,18 +99,23 @@ impl Breaker {
     }
 
     fn open(&mut self, now: Now) {
-        let (gap, probe_at) = (FIRST_PROBE, now + FIRST_PROBE);
-        self.open.get_or_insert(Open { since: now, probe_at, gap, probing: None, probes: 0 });
+        self.open.get_or_insert(Open {
+            since: now,
+            next_probe_at: now + FIRST_PROBE_AFTER,
+            probe_interval: FIRST_PROBE_AFTER,
+            probing: None,
+            probes: 0,
+        });
     }
 
-    /// Whether a probe may go out.
+    /// Whether a probe may be sent.
     pub(super) fn may_probe(&self, now: Now) -> bool {
-        self.wake_at().is_some_and(|due| due <= now)
+        self.next_probe_at().is_some_and(|due| due <= now)
     }
 
-    /// When the next probe is due; none while one is under way.
-    pub(super) fn wake_at(&self) -> Option<Now> {
-        self.open.as_ref().filter(|open| open.probing.is_none()).map(|open| open.probe_at)
+    /// When the next probe is due; `None` while one is in flight.
+    pub(super) fn next_probe_at(&self) -> Option<Now> {
+        self.open.as_ref().filter(|open| open.probing.is_none()).map(|open| open.next_probe_at)
     }
 
     /// How many probes were sent.
@@ -119,7 +123,7 @@ impl Breaker {
         self.open.as_ref().map_or(0, |open| open.probes as usize)
     }
 
-    /// This request goes out as a probe.
+    /// This request is sent as a probe.
     pub(super) fn probe(&mut self, id: RequestId) {
         if let Some(open) = &mut self.open {
             open.probing = Some(id);
@@ -127,13 +131,13 @@ impl Breaker {
         }
     }
 
-    /// A call succeeded that left then, after so much was paid for it.
-    pub(super) fn succeeded(&mut self, left: Now, paid: Toll) {
-        self.budget.earn(paid);
-        self.worked = self.worked.max(Some(left));
-        (self.failing_since, self.failures, self.in_vain_since) = (None, 0, None);
+    /// A call succeeded that left at `sent_at` and had cost this.
+    pub(super) fn succeeded(&mut self, sent_at: Now, cost: RetryCost) {
+        self.budget.earn(cost);
+        self.last_success_sent = self.last_success_sent.max(Some(sent_at));
+        (self.failing_since, self.failures, self.unbounded_since) = (None, 0, None);
         let Some(open) = &self.open else { return };
-        if left >= open.since {
+        if sent_at >= open.since {
             self.budget.refill();
         }
         if self.budget.is_usable() {
@@ -141,50 +145,50 @@ impl Breaker {
         }
     }
 
-    /// A call failed, and that may be the server's fault. Returns how things stand if it was a probe.
+    /// A call failed, and the server may be the cause. Returns the outage if the call was a probe.
     pub(super) fn failed(&mut self, now: Now, id: RequestId, trouble: Trouble) -> Option<Outage> {
         self.trouble = trouble;
         self.failing_since.get_or_insert(now);
         self.failures = self.failures.saturating_add(1);
         let open = self.open.as_mut().filter(|open| open.probing == Some(id))?;
-        open.gap = (open.gap * 2).min(SLOWEST_PROBE);
+        open.probe_interval = (open.probe_interval * 2).min(MAX_PROBE_INTERVAL);
         self.probe_is_over(now, id);
         self.outage(now)
     }
 
-    /// A call that left then failed, and neither its attempts nor anything else will put an end to that. Nothing is known to have
-    /// worked since it left, however long it took to fail.
-    pub(super) fn in_vain(&mut self, left: Now) {
-        let worked = self.worked.unwrap_or_default();
-        self.in_vain_since.get_or_insert(left.max(worked));
+    /// A call failed that left at `sent_at`, and `max_attempts` does not bound such failures. No call is known to have
+    /// succeeded since it left.
+    pub(super) fn failed_unbounded(&mut self, sent_at: Now) {
+        let last_success = self.last_success_sent.unwrap_or_default();
+        self.unbounded_since.get_or_insert(sent_at.max(last_success));
     }
 
-    /// When nothing will have worked for as long as anybody wants to wait.
+    /// When no call will have succeeded for `patience`.
     pub(super) fn gives_up_at(&self, patience: Option<Duration>) -> Option<Now> {
-        Some(self.in_vain_since? + patience?)
+        Some(self.unbounded_since? + patience?)
     }
 
-    /// A call ended in a way that says nothing of the server's health.
+    /// A call ended that says nothing about the server's health.
     pub(super) fn probe_is_over(&mut self, now: Now, id: RequestId) {
         if let Some(open) = self.open.as_mut().filter(|open| open.probing == Some(id)) {
             open.probing = None;
-            open.probe_at = now + open.gap;
+            open.next_probe_at = now + open.probe_interval;
         }
     }
 
     /// Whether a call succeeded that left after this moment.
-    pub(super) fn worked_after(&self, moment: Now) -> bool {
-        self.worked.is_some_and(|worked| worked > moment)
+    pub(super) fn succeeded_after(&self, moment: Now) -> bool {
+        self.last_success_sent.is_some_and(|sent_at| sent_at > moment)
     }
 
-    /// How things stand while it is open.
+    /// The outage while the breaker is open.
     pub(super) fn outage(&self, now: Now) -> Option<Outage> {
-        self.is_open().then(|| self.trouble(now))
+        self.is_open().then(|| self.failures_as_outage(now))
     }
 
-    /// How things stand while nothing works, open or not.
-    pub(super) fn trouble(&self, now: Now) -> Outage {
-        let failing = [self.in_vain_since, self.failing_since].into_iter().flatten().min();
+    /// The failures since the last success as an outage, whether the breaker is open or not.
+    pub(super) fn failures_as_outage(&self, now: Now) -> Outage {
+        let failing = [self.unbounded_since, self.failing_since].into_iter().flatten().min();
         let since = failing.or(self.open.as_ref().map(|open| open.since)).unwrap_or(now);
         let probes = self.open.as_ref().map_or(0, |open| open.probes);
         Outage { lasts: now.saturating_sub(since), probes, trouble: self.trouble.clone() }
@@ -202,90 +206,90 @@ mod tests {
         Trouble::Failing("code 70500: x".to_owned())
     }
 
-    fn toll() -> Toll {
-        Toll::of(&ServerHealth::Failing(trouble()), Wait::Backoff, 1, 1)
+    fn cost() -> RetryCost {
+        RetryCost::of(&ServerHealth::Failing(trouble()), Wait::Backoff, 1, 1)
     }
 
-    /// Opened after 10 s in which everything failed.
-    fn open() -> Breaker {
-        let mut breaker = Breaker::default();
+    /// A breaker that opened after 10 s in which all calls failed.
+    fn open() -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::default();
         assert_eq!(breaker.failed(SECOND, RequestId::new(1), trouble()), None);
-        while breaker.pay(10 * SECOND, toll()) {}
+        while breaker.pay(10 * SECOND, cost()) {}
         breaker
     }
 
     #[test]
-    fn probes_go_out_one_at_a_time_after_1_2_4_and_then_5_seconds() {
+    fn probes_are_sent_one_at_a_time_after_1_2_4_and_then_5_seconds() {
         let (mut breaker, mut outage) = (open(), None);
         let mut now = 10 * SECOND;
         for gap in [1, 2, 4, 5, 5, 5] {
-            assert_eq!(breaker.wake_at(), Some(now + gap * SECOND));
+            assert_eq!(breaker.next_probe_at(), Some(now + gap * SECOND));
             now += gap * SECOND;
             let before = now.saturating_sub(Duration::from_millis(1));
             assert!(!breaker.may_probe(before) && breaker.may_probe(now));
             breaker.probe(RequestId::new(7));
-            assert!(!breaker.may_probe(now + 100 * SECOND) && breaker.wake_at().is_none());
+            assert!(!breaker.may_probe(now + 100 * SECOND) && breaker.next_probe_at().is_none());
             assert_eq!(breaker.failed(now, RequestId::new(6), trouble()), None);
-            assert!(!breaker.may_probe(now + 100 * SECOND), "another call is over, the probe is not");
+            assert!(!breaker.may_probe(now + 100 * SECOND), "another call has ended, the probe has not");
             outage = breaker.failed(now, RequestId::new(7), trouble());
         }
-        let outage = outage.expect("it is open");
-        assert_eq!(
-            (outage.lasts, outage.probes),
-            (31 * SECOND, 6),
-            "it has failed for longer than the breaker is open"
-        );
+        let outage = outage.expect("the breaker is open");
+        assert_eq!((outage.lasts, outage.probes), (31 * SECOND, 6), "calls failed before the breaker opened");
     }
 
     #[test]
     fn a_probe_that_succeeds_closes_it_with_the_bucket_at_half() {
         let mut breaker = open();
         breaker.probe(RequestId::new(7));
-        breaker.succeeded(11 * SECOND, Toll::FREE);
+        breaker.succeeded(11 * SECOND, RetryCost::FREE);
         assert!(!breaker.is_open());
-        assert_eq!((0..100).filter(|_| breaker.pay(12 * SECOND, toll())).count(), 17);
+        assert_eq!((0..100).filter(|_| breaker.pay(12 * SECOND, cost())).count(), 17);
         assert!(breaker.is_open());
     }
 
     #[test]
-    fn what_left_before_closes_it_once_it_has_earned_a_repetition() {
+    fn calls_that_left_before_close_it_once_they_have_earned_a_repetition() {
         let mut breaker = open();
-        breaker.succeeded(9 * SECOND, Toll::FREE);
-        assert!(breaker.is_open(), "one of many");
-        breaker.succeeded(9 * SECOND, toll());
+        breaker.succeeded(9 * SECOND, RetryCost::FREE);
+        assert!(breaker.is_open(), "one success does not earn a repetition");
+        breaker.succeeded(9 * SECOND, cost());
         assert!(!breaker.is_open());
-        assert!(breaker.pay(12 * SECOND, toll()));
-        assert!(!breaker.pay(12 * SECOND, toll()), "no more than was earned");
+        assert!(breaker.pay(12 * SECOND, cost()));
+        assert!(!breaker.pay(12 * SECOND, cost()), "only what was earned");
         assert_eq!(breaker.failed(20 * SECOND, RequestId::new(3), trouble()), None);
-        assert_eq!(breaker.outage(25 * SECOND).map(|outage| outage.lasts), Some(5 * SECOND), "it worked in between");
+        assert_eq!(
+            breaker.outage(25 * SECOND).map(|outage| outage.lasts),
+            Some(5 * SECOND),
+            "a call succeeded in between"
+        );
     }
 
     #[test]
-    fn nothing_new_is_begun_when_nothing_has_worked_for_a_while() {
-        let patient = |failures, after: Duration, patience| {
-            let mut breaker = Breaker::default();
+    fn no_new_request_is_sent_when_no_call_has_succeeded_for_a_while() {
+        let allows_new = |failures, after: Duration, patience| {
+            let mut breaker = CircuitBreaker::default();
             (0..failures).for_each(|id| drop(breaker.failed(SECOND, RequestId::new(id), trouble())));
-            let begins = breaker.lets_begin(SECOND + after, patience);
-            assert_eq!(begins, !breaker.is_open());
-            begins
+            let allowed = breaker.allows_new(SECOND + after, patience);
+            assert_eq!(allowed, !breaker.is_open());
+            allowed
         };
-        assert!(patient(5, 9 * SECOND, None));
-        assert!(!patient(5, 10 * SECOND, None));
-        assert!(patient(4, 100 * SECOND, None), "a long delay");
-        assert!(!patient(5, 3 * SECOND, Some(3 * SECOND)));
-        assert!(patient(5, 9 * SECOND, Some(30 * SECOND)));
-        let mut breaker = Breaker::default();
+        assert!(allows_new(5, 9 * SECOND, None));
+        assert!(!allows_new(5, 10 * SECOND, None));
+        assert!(allows_new(4, 100 * SECOND, None), "a single slow call");
+        assert!(!allows_new(5, 3 * SECOND, Some(3 * SECOND)));
+        assert!(allows_new(5, 9 * SECOND, Some(30 * SECOND)));
+        let mut breaker = CircuitBreaker::default();
         (0..9).for_each(|id| drop(breaker.failed(SECOND, RequestId::new(id), trouble())));
-        breaker.succeeded(2 * SECOND, Toll::FREE);
+        breaker.succeeded(2 * SECOND, RetryCost::FREE);
         (0..4).for_each(|id| drop(breaker.failed(20 * SECOND, RequestId::new(id), trouble())));
-        assert!(breaker.lets_begin(40 * SECOND, None), "it worked in between");
+        assert!(breaker.allows_new(40 * SECOND, None), "a call succeeded in between");
     }
 
     #[test]
-    fn a_probe_that_says_nothing_is_followed_by_another() {
+    fn a_probe_that_says_nothing_about_the_server_is_followed_by_another() {
         let mut breaker = open();
         breaker.probe(RequestId::new(7));
         breaker.probe_is_over(12 * SECOND, RequestId::new(7));
-        assert_eq!(breaker.wake_at(), Some(13 * SECOND));
+        assert_eq!(breaker.next_probe_at(), Some(13 * SECOND));
     }
 }

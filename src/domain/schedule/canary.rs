@@ -1,7 +1,7 @@
-//! The canary: the first requests of a job are judged before the rest is sent.
+//! The canary: the first requests of a job must have outcomes before the others are sent.
 //!
-//! Later requests are held before they join any queue for accounts. So no request of the canary ever waits for one that
-//! the canary itself holds, and nothing is looked at once it has passed.
+//! Later requests are withheld before they join the queue of any account. So no request of the canary waits for a
+//! withheld one, and a canary that has passed costs nothing.
 
 use std::collections::VecDeque;
 
@@ -11,48 +11,47 @@ use crate::domain::response::outcome::Count;
 /// The canary of one job.
 #[derive(Debug)]
 pub(super) struct Canary {
-    /// Items that are judged first; 0 once they were.
+    /// How many items it needs; 0 once it has passed.
     wanted: Count,
-    /// Items of the requests that belong to it.
+    /// How many items its requests have.
     admitted: Count,
-    /// Requests that came after those.
-    held: VecDeque<Request>,
+    /// Requests that come after it.
+    withheld: VecDeque<Request>,
 }
 
 impl Canary {
-    /// A canary of `wanted` items; 0: none.
+    /// A canary of `wanted` items; 0 means none.
     pub(super) fn new(wanted: Count) -> Self {
-        Self { wanted, admitted: 0, held: VecDeque::new() }
+        Self { wanted, admitted: 0, withheld: VecDeque::new() }
     }
 
-    /// Takes a request in, or holds it.
+    /// Returns a request that belongs to the canary, or comes after it has passed. Withholds any other.
     pub(super) fn admit(&mut self, request: Request) -> Option<Request> {
         if self.is_full() {
-            self.held.push_back(request);
+            self.withheld.push_back(request);
             return None;
         }
         self.count(&request);
         Some(request)
     }
 
-    /// A request belongs to it whether it is full or not: it was sent before.
+    /// Counts a request that an earlier runner sent. It belongs to the canary even if that is full.
     pub(super) fn count(&mut self, request: &Request) {
         self.admitted += request.items.len() as Count;
     }
 
-    /// Whether it has all of its items and is not judged yet.
+    /// Whether it has all its items and has not passed.
     pub(super) fn is_full(&self) -> bool {
         self.wanted > 0 && self.admitted >= self.wanted
     }
 
-    /// Whether it holds requests.
-    pub(super) fn holds_any(&self) -> bool {
-        !self.held.is_empty()
+    pub(super) fn withholds_any(&self) -> bool {
+        !self.withheld.is_empty()
     }
 
-    /// It is judged. Returns the requests that it held.
+    /// Ends the canary and returns the withheld requests.
     pub(super) fn pass(&mut self) -> VecDeque<Request> {
         self.wanted = 0;
-        std::mem::take(&mut self.held)
+        std::mem::take(&mut self.withheld)
     }
 }

@@ -1,68 +1,91 @@
-//! What a schedule keeps of each job.
+//! What the schedule keeps of each job.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::canary::Canary;
-use super::event::{JobNo, JobPlan, StopReason};
+use super::stage::{Stage, StageCounts};
+use super::stop::StopReason;
 use crate::domain::guard::Signs;
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{RequestId, RunId};
+use crate::domain::job::{Retry, Stop};
+use crate::domain::operation::BoundOperation;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::{Count, Outcome};
+use crate::domain::response::tally::Tally;
 
-/// For how long requests of a job are made ready beyond those whose bytes have left: long enough that a group commit of
-/// intents, which takes some ms, never lets a free slot go by, and short enough that a kill leaves few intents of
-/// which no byte left.
-const RUNWAY: Duration = Duration::from_millis(200);
-/// The fewest and the most of them.
-const RUNWAY_BOUNDS: (usize, usize) = (2, 64);
-/// Others set out once this part of the runway, a quarter, is free: a commit then holds the intents of so many, in place of one each
-/// time that a call leaves.
-const REFILL: usize = 4;
-/// Fetch more while fewer requests are ready to go than are sent in so much time. Those that wait for their keys don't count: many
-/// busy accounts must not keep out what has nothing to do with them. Nor should more be looked at than is needed, since the more there
-/// are in memory, the more of them wait for each other.
-const AHEAD: Duration = Duration::from_millis(300);
-/// The fewest and the most of them.
-const LOW_WATER_BOUNDS: (usize, usize) = (32, 256);
-/// The most requests of a job in memory, those that back off included.
-const MOST_REQUESTS: usize = 8_192;
-/// The most items of a job in memory: at some 70 bytes an item about 28 MiB.
-const MOST_ITEMS: usize = 400_000;
+/// Index of a job among those that run together.
+pub type JobNo = usize;
+
+/// What the schedule needs to know of a job.
+#[derive(Debug, Clone)]
+pub struct JobPlan {
+    /// The run of the job.
+    pub run: RunId,
+    /// The operation, with its options.
+    pub operation: BoundOperation,
+    /// The maximum number of calls per second.
+    pub calls_per_second: NonZeroU32,
+    /// How often and when items are sent again.
+    pub retry: Retry,
+    /// The maximum number of requests in flight; `None`: as many as the rate needs.
+    pub max_in_flight: Option<usize>,
+    /// When to stop early.
+    pub stop: Stop,
+    /// The share of `already_done` items at which the run halts.
+    pub max_already_done: Option<f64>,
+    /// How many items the canary has; 0 means no canary.
+    pub canary: u64,
+    /// Rows by outcome at the start.
+    pub tally: Tally,
+}
+
+/// How much sending time the requests between intent and slot cover. It is long enough that a group commit of intents,
+/// which takes some milliseconds, never leaves a slot unused. It is short enough that a kill leaves few intents of
+/// requests that were not sent.
+const SEND_AHEAD: Duration = Duration::from_millis(200);
+/// The smallest and the largest number of these requests.
+const SEND_AHEAD_BOUNDS: (usize, usize) = (2, 64);
+/// The intents of further requests are stored once this fraction of their places (1/4) is free, so that one commit
+/// holds many intents.
+const SEND_AHEAD_REFILL_DIVISOR: usize = 4;
+/// How much sending time the ready requests cover before more are fetched. Requests that wait for a lease do not count,
+/// because busy accounts must not keep out unrelated requests. More are not fetched, because requests in memory make
+/// each other wait.
+const FETCH_AHEAD: Duration = Duration::from_millis(300);
+/// The smallest and the largest number of these requests.
+const FETCH_AHEAD_BOUNDS: (usize, usize) = (32, 256);
+/// The maximum number of requests of a job in memory, including those that wait for a delay.
+const MAX_REQUESTS: usize = 8_192;
+/// The maximum number of items of a job in memory: at about 70 bytes per item, 28 MiB.
+const MAX_ITEMS: usize = 400_000;
 
 /// A job among those that run together.
 #[derive(Debug)]
 pub(super) struct JobState {
     pub(super) plan: JobPlan,
-    runway: usize,
-    low_water: usize,
-    /// Requests that hold their keys and wait for their turn.
-    pub(super) ready: VecDeque<RequestId>,
-    /// Those of them that were not sent before.
-    untried: usize,
-    /// The last request that was fetched.
-    pub(super) cursor: RequestId,
-    pub(super) source: Source,
-    /// Requests parked or on their way back.
-    pub(super) parked: usize,
-    /// Between `Intend` and `Sent`.
-    pub(super) leaving: usize,
-    /// Between `Sent` and `Recorded`.
-    pub(super) in_flight: usize,
-    /// Requests in memory of which nothing was heard yet.
-    pub(super) fresh: usize,
-    requests: usize,
-    items: usize,
     pub(super) canary: Canary,
-    /// What became of the items of this session.
+    send_ahead: usize,
+    fetch_ahead: usize,
+    /// The requests in [`Stage::Ready`], in the order in which they got their leases.
+    ready: VecDeque<RequestId>,
+    counts: StageCounts,
+    /// The last request that was fetched.
+    fetched_up_to: RequestId,
+    source: Source,
+    /// The outcomes of this session, for the guards.
     signs: Signs,
 }
 
-/// Where a job's pending requests come from.
+/// Whether the queue has more pending requests of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+enum Source {
+    /// It may have more.
     Idle,
+    /// A page is being read.
     Fetching,
+    /// It has no more.
     Exhausted,
 }
 
@@ -72,102 +95,105 @@ impl JobState {
             let calls = u128::from(plan.calls_per_second.get()) * time.as_millis() / 1000;
             usize::try_from(calls).unwrap_or(most).clamp(fewest, most)
         };
-        let runway = calls(RUNWAY, RUNWAY_BOUNDS);
-        let low_water = calls(AHEAD, LOW_WATER_BOUNDS);
+        let send_ahead = calls(SEND_AHEAD, SEND_AHEAD_BOUNDS);
+        let fetch_ahead = calls(FETCH_AHEAD, FETCH_AHEAD_BOUNDS);
         let earlier = Signs::of(&plan.tally);
-        // An earlier session had as many outcomes, and they were no reason to stop.
+        // The canary passed if an earlier session had as many outcomes and was not halted by them.
         let has_passed = earlier.ended >= plan.canary && !plan.stop.is_canary_dead(earlier, plan.max_already_done);
         let canary = Canary::new(if has_passed { 0 } else { plan.canary });
         Self {
             plan,
-            runway,
-            low_water,
-            ready: VecDeque::new(),
-            untried: 0,
-            cursor: RequestId::BEFORE_FIRST,
-            source: Source::Idle,
-            parked: 0,
-            leaving: 0,
-            in_flight: 0,
-            fresh: 0,
-            requests: 0,
-            items: 0,
             canary,
+            send_ahead,
+            fetch_ahead,
+            ready: VecDeque::new(),
+            counts: StageCounts::default(),
+            fetched_up_to: RequestId::BEFORE_FIRST,
+            source: Source::Idle,
             signs: Signs::default(),
         }
     }
 
-    /// A request has come into memory.
-    pub(super) fn took(&mut self, request: &Request) {
-        self.requests += 1;
-        self.items += request.items.len();
+    /// Counts a request of `items` items that moves from one stage to another. `is_new`: it has had no answer yet.
+    pub(super) fn moved(&mut self, from: Stage, to: Stage, items: usize, is_new: bool) {
+        self.counts.moved(from, to, items, is_new);
     }
 
-    /// A request has left memory, with so many items.
-    pub(super) fn dropped(&mut self, items: usize) {
-        self.requests -= 1;
-        self.items -= items;
+    pub(super) const fn counts(&self) -> &StageCounts {
+        &self.counts
     }
 
-    /// A request holds its keys.
-    pub(super) fn becomes_ready(&mut self, id: RequestId, untried: bool) {
+    /// The request has its lease.
+    pub(super) fn push_ready(&mut self, id: RequestId) {
         self.ready.push_back(id);
-        self.untried += usize::from(untried);
     }
 
-    /// A request sets out.
-    pub(super) fn sets_out(&mut self, untried: bool) {
-        self.untried -= usize::from(untried);
-        self.leaving += 1;
+    pub(super) const fn ready(&self) -> &VecDeque<RequestId> {
+        &self.ready
     }
 
-    /// Whether nothing is left to send.
-    pub(super) fn is_over(&self) -> bool {
-        self.source == Source::Exhausted && self.is_empty() && !self.canary.holds_any()
+    pub(super) fn take_ready(&mut self, index: usize) -> Option<RequestId> {
+        self.ready.remove(index)
     }
 
-    fn is_empty(&self) -> bool {
-        self.requests == 0 && self.parked == 0
+    /// If more requests are needed: the last one that was fetched.
+    pub(super) fn begin_fetch(&mut self) -> Option<RequestId> {
+        if !self.needs_more() {
+            return None;
+        }
+        self.source = Source::Fetching;
+        Some(self.fetched_up_to)
     }
 
-    /// Whether all that may be sent now was sent and answered before.
-    pub(super) fn is_dry(&self) -> bool {
-        let nothing_comes = self.source == Source::Exhausted || self.canary.holds_any();
-        nothing_comes && self.fresh == 0 && self.parked == 0
+    pub(super) fn fetched(&mut self, requests: &[Request], is_last: bool) {
+        self.source = if is_last { Source::Exhausted } else { Source::Idle };
+        self.fetched_up_to = requests.last().map_or(self.fetched_up_to, |request| request.id);
     }
 
-    /// However many are ready: if all of them failed before, none can tell whether the server works.
-    pub(super) fn wants_more(&self) -> bool {
+    /// Requests that failed before cannot show whether the server works, so without any new one more are fetched.
+    fn needs_more(&self) -> bool {
         self.source == Source::Idle
-            && !self.canary.holds_any()
-            && self.requests < MOST_REQUESTS
-            && self.items < MOST_ITEMS
-            && (self.ready.len() < self.low_water || self.untried == 0)
+            && !self.canary.withholds_any()
+            && (self.ready.len() < self.fetch_ahead || self.counts.new_and_ready() == 0)
+            && self.counts.in_memory() < MAX_REQUESTS
+            && self.counts.items_in_memory() < MAX_ITEMS
     }
 
-    /// Whether so much of the runway is free that filling it up is worth a commit.
-    pub(super) fn is_due(&self) -> bool {
-        !self.ready.is_empty() && self.leaving <= self.runway - self.runway / REFILL
+    /// Whether every request has its outcome.
+    pub(super) fn is_over(&self) -> bool {
+        self.source == Source::Exhausted && self.counts.total() == 0 && !self.canary.withholds_any()
     }
 
-    /// Whether another request may set out.
-    pub(super) fn has_room(&self) -> bool {
-        self.leaving < self.runway && !self.is_at_full_width()
+    /// Whether every request that may be sent now has had an answer.
+    pub(super) fn has_no_new_requests(&self) -> bool {
+        let none_come = self.source == Source::Exhausted || self.canary.withholds_any();
+        none_come && self.counts.new_requests() == 0 && self.counts.parked() == 0
     }
 
-    /// Whether as many are in flight, or about to be, as may be.
-    pub(super) fn is_at_full_width(&self) -> bool {
-        self.plan.max_in_flight.is_some_and(|width| self.leaving + self.in_flight >= width)
+    /// Whether so many places are free that filling them is worth a commit.
+    pub(super) fn needs_intents(&self) -> bool {
+        let full_enough = self.send_ahead - self.send_ahead / SEND_AHEAD_REFILL_DIVISOR;
+        !self.ready.is_empty() && self.counts.before_sent() <= full_enough
     }
 
-    /// Counts items that ended.
+    /// Whether the intent of another request may be stored.
+    pub(super) fn may_send_more(&self) -> bool {
+        self.counts.before_sent() < self.send_ahead && !self.is_at_max_in_flight()
+    }
+
+    /// Whether `max_in_flight` requests are in flight or about to be.
+    pub(super) fn is_at_max_in_flight(&self) -> bool {
+        self.plan.max_in_flight.is_some_and(|max| self.counts.under_way() >= max)
+    }
+
+    /// Counts items that have their outcome.
     pub(super) fn count(&mut self, outcome: Outcome, items: Count, rows: Count) {
         self.plan.tally.finish(outcome, rows);
         self.signs.count(outcome, items);
     }
 
-    /// Why the run must halt, by what became of the items so far.
-    pub(super) fn alarm(&self, job: JobNo) -> Option<StopReason> {
+    /// The guard that halts the run because of the outcomes so far.
+    pub(super) fn tripped_guard(&self, job: JobNo) -> Option<StopReason> {
         let JobPlan { stop, max_already_done, .. } = &self.plan;
         let Signs { ended, failed, already_done } = self.signs;
         if stop.is_blown(self.signs) {
@@ -180,8 +206,8 @@ impl JobState {
         idle.then_some(StopReason::AlreadyDone { job, already_done, ended })
     }
 
-    /// Whether each item of the canary has its outcome.
+    /// Whether every item of the canary has its outcome.
     pub(super) fn canary_is_decided(&self) -> bool {
-        self.canary.is_full() && self.is_empty()
+        self.canary.is_full() && self.counts.total() == 0
     }
 }

@@ -1,46 +1,47 @@
-//! Who may write which accounts: leases on sets of keys, all or nothing, first come first served.
+//! Who may write which accounts: leases on sets of accounts, all or nothing, in the order of the requests.
 //!
-//! Every key has a queue. A ticket holds its keys once it stands first in the queues of all of them; nobody
-//! overtakes, so a large set can't starve behind small ones, and since all tickets join all their queues at one
-//! moment, no two can wait for each other.
+//! Every account has a queue of leases. A lease is held once it is first in the queues of all its accounts. No lease
+//! overtakes another, so a large set cannot starve behind small ones. A lease joins all its queues at once, so no two
+//! leases can wait for each other.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 
+use super::Numbered;
 use crate::domain::request::{Key, Keys};
 
-/// A place in the queues, in the order of joining.
+/// A lease, held or waited for. Later leases have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Ticket(u64);
+pub(super) struct LeaseId(u64);
 
-/// The queues.
+/// The leases of all jobs.
 #[derive(Debug, Default)]
-pub(super) struct KeyTable {
-    queues: HashMap<Key, Queue, foldhash::fast::FixedState>,
-    live: HashMap<Ticket, Place, foldhash::fast::FixedState>,
+pub(super) struct Leases {
+    queues: Numbered<Key, Queue>,
+    /// All leases, whether they are held or not.
+    all: Numbered<LeaseId, Lease>,
     next: u64,
 }
 
-/// The queue of one key. It is nearly always of one ticket, which then takes no memory of its own.
+/// The queue of one account. It nearly always has one lease, and then needs no memory of its own.
 #[derive(Debug)]
 struct Queue {
-    first: Ticket,
-    others: Option<Box<Others>>,
+    first: LeaseId,
+    #[expect(clippy::box_collection, reason = "a pointer is a third of the size, and most queues have none")]
+    others: Option<Box<VecDeque<LeaseId>>>,
 }
 
-type Others = VecDeque<Ticket>;
-
 impl Queue {
-    fn of(first: Ticket) -> Self {
+    fn of(first: LeaseId) -> Self {
         Self { first, others: None }
     }
 
-    fn push(&mut self, ticket: Ticket) {
-        self.others.get_or_insert_default().push_back(ticket);
+    fn push(&mut self, lease: LeaseId) {
+        self.others.get_or_insert_default().push_back(lease);
     }
 
-    /// Takes the first one off. Returns the next one; without any the queue is over.
-    fn pop(&mut self) -> Option<Ticket> {
+    /// Removes the first lease and returns the next one. Without a next one the queue is empty and must be removed.
+    fn pop(&mut self) -> Option<LeaseId> {
         self.first = self.others.as_mut()?.pop_front()?;
         Some(self.first)
     }
@@ -51,89 +52,89 @@ impl Queue {
 }
 
 #[derive(Debug)]
-struct Place {
+struct Lease {
     keys: Keys,
-    /// In how many queues others stand before it.
-    waits: usize,
+    /// In how many queues other leases are before it.
+    blocked_by: usize,
 }
 
-/// Whether a ticket holds its keys.
+/// Whether a lease is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lease {
-    /// It may write.
+pub(super) enum LeaseState {
     Held,
-    /// Others hold some of its keys, or wait for them before it.
+    /// Another lease holds one of its accounts, or waits for one before it.
     Waiting,
 }
 
-/// What a ticket leaves behind.
+/// What the release of a lease changes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Left {
-    /// The tickets that hold their keys from now on, earliest first.
-    pub(super) freed: Vec<Ticket>,
-    /// The keys that it held.
+pub(super) struct Released {
+    /// The leases that are held from now on, earliest first.
+    pub(super) granted: Vec<LeaseId>,
+    /// The accounts of the released lease.
     pub(super) keys: Keys,
 }
 
-impl KeyTable {
-    /// Joins the queues of these keys, at their ends.
-    pub(super) fn join(&mut self, keys: Keys) -> (Ticket, Lease) {
-        let ticket = Ticket(self.next);
+impl Leases {
+    /// Joins the queues of these accounts at their ends.
+    pub(super) fn request(&mut self, keys: Keys) -> (LeaseId, LeaseState) {
+        let id = LeaseId(self.next);
         self.next += 1;
-        let mut waits = 0;
+        let mut blocked_by = 0;
         for key in keys.as_slice() {
             match self.queues.entry(*key) {
-                Entry::Vacant(place) => {
-                    place.insert(Queue::of(ticket));
+                Entry::Vacant(queue) => {
+                    queue.insert(Queue::of(id));
                 }
                 Entry::Occupied(mut queue) => {
-                    waits += 1;
-                    queue.get_mut().push(ticket);
+                    blocked_by += 1;
+                    queue.get_mut().push(id);
                 }
             }
         }
-        self.live.insert(ticket, Place { keys, waits });
-        (ticket, if waits == 0 { Lease::Held } else { Lease::Waiting })
+        self.all.insert(id, Lease { keys, blocked_by });
+        (id, if blocked_by == 0 { LeaseState::Held } else { LeaseState::Waiting })
     }
 
-    /// Gives the keys back, and says who holds theirs from now on.
+    /// Returns a lease.
     ///
     /// # Panics
-    /// If the ticket does not hold its keys: two calls would have written one account.
-    pub(super) fn leave(&mut self, ticket: Ticket) -> Left {
-        let place = self.live.remove(&ticket).expect("only a live ticket leaves");
-        assert_eq!(place.waits, 0, "only a ticket that holds its keys gives them back");
-        let mut freed = Vec::new();
-        for key in place.keys.as_slice() {
-            freed.extend(self.advance(*key, ticket));
+    /// If the lease is not held: two calls would have written one account.
+    pub(super) fn release(&mut self, id: LeaseId) -> Released {
+        let lease = self.all.remove(&id).expect("a lease is released once");
+        assert_eq!(lease.blocked_by, 0, "only a lease that is held can be released");
+        let mut granted = Vec::new();
+        for key in lease.keys.as_slice() {
+            granted.extend(self.advance(*key, id));
         }
-        freed.sort_unstable();
-        Left { freed, keys: place.keys }
+        granted.sort_unstable();
+        Released { granted, keys: lease.keys }
     }
 
-    /// Whether others wait for a key of this ticket.
-    pub(super) fn is_awaited(&self, ticket: Ticket) -> bool {
-        self.live.get(&ticket).is_some_and(|place| place.keys.as_slice().iter().any(|key| self.depth(*key) > 1))
+    /// Whether other leases wait for an account of this one.
+    pub(super) fn is_awaited(&self, id: LeaseId) -> bool {
+        let shared = |key: &Key| self.queue_length(*key) > 1;
+        self.all.get(&id).is_some_and(|lease| lease.keys.as_slice().iter().any(shared))
     }
 
-    /// How many tickets hold or await this key.
-    pub(super) fn depth(&self, key: Key) -> usize {
+    /// How many leases of this account are held or waited for.
+    pub(super) fn queue_length(&self, key: Key) -> usize {
         self.queues.get(&key).map_or(0, Queue::len)
     }
 
-    /// Takes a ticket off the front of a queue. Returns the next one if this was all that it waited for.
-    fn advance(&mut self, key: Key, ticket: Ticket) -> Option<Ticket> {
+    /// Removes the first lease of a queue. Returns the next one if it waited for nothing else.
+    fn advance(&mut self, key: Key, id: LeaseId) -> Option<LeaseId> {
         let Entry::Occupied(mut queue) = self.queues.entry(key) else {
-            unreachable!("a live ticket stands in the queues of all its keys");
+            unreachable!("a lease is in the queues of all its accounts");
         };
-        assert_eq!(queue.get().first, ticket, "who holds a key stands first in its queue");
+        assert_eq!(queue.get().first, id, "a lease that is held is the first in its queues");
         let Some(next) = queue.get_mut().pop() else {
             queue.remove();
             return None;
         };
-        let place = self.live.get_mut(&next).expect("who stands in a queue is live");
-        place.waits -= 1;
-        (place.waits == 0).then_some(next)
+        let lease = self.all.get_mut(&next).expect("a lease in a queue is known");
+        lease.blocked_by -= 1;
+        (lease.blocked_by == 0).then_some(next)
     }
 }
 
@@ -152,27 +153,27 @@ mod tests {
 
     #[test]
     fn a_large_set_is_not_overtaken_by_small_ones() {
-        let mut table = KeyTable::default();
-        let (first, lease) = table.join(accounts(&[1]));
-        assert_eq!(lease, Lease::Held);
-        let (large, lease) = table.join(accounts(&[1, 2, 3]));
-        assert_eq!(lease, Lease::Waiting);
-        let (late, lease) = table.join(accounts(&[2]));
-        assert_eq!(lease, Lease::Waiting, "key 2 is free, but the large set waits for it");
-        assert_eq!(table.leave(first).freed, [large]);
-        assert_eq!(table.leave(large).freed, [late]);
+        let mut leases = Leases::default();
+        let (first, state) = leases.request(accounts(&[1]));
+        assert_eq!(state, LeaseState::Held);
+        let (large, state) = leases.request(accounts(&[1, 2, 3]));
+        assert_eq!(state, LeaseState::Waiting);
+        let (late, state) = leases.request(accounts(&[2]));
+        assert_eq!(state, LeaseState::Waiting, "account 2 is free, but the large set waits for it");
+        assert_eq!(leases.release(first).granted, [large]);
+        assert_eq!(leases.release(large).granted, [late]);
     }
 
     #[derive(Debug, Clone)]
     enum Step {
-        Join(Vec<u64>),
-        Leave(prop::sample::Index),
+        Request(Vec<u64>),
+        Release(prop::sample::Index),
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            5 => prop::collection::btree_set(0..8_u64, 1..5).prop_map(|keys| Step::Join(keys.into_iter().collect())),
-            6 => any::<prop::sample::Index>().prop_map(Step::Leave),
+            5 => prop::collection::btree_set(0..8_u64, 1..5).prop_map(|keys| Step::Request(keys.into_iter().collect())),
+            6 => any::<prop::sample::Index>().prop_map(Step::Release),
         ]
     }
 
@@ -181,42 +182,42 @@ mod tests {
     }
 
     proptest! {
-        /// The model: a ticket holds exactly if it shares nothing with any earlier live ticket.
+        /// The model: a lease is held exactly if it has no account in common with an earlier one.
         #[test]
-        fn who_holds_is_who_shares_nothing_with_anyone_earlier(steps in prop::collection::vec(step(), 1..80)) {
-            let mut table = KeyTable::default();
-            let mut live: Vec<(Ticket, Keys)> = Vec::new();
-            let mut held: BTreeSet<Ticket> = BTreeSet::new();
+        fn a_lease_is_held_exactly_if_it_shares_no_account_with_an_earlier_one(steps in prop::collection::vec(step(), 1..80)) {
+            let mut leases = Leases::default();
+            let mut live: Vec<(LeaseId, Keys)> = Vec::new();
+            let mut held: BTreeSet<LeaseId> = BTreeSet::new();
             for step in steps {
                 let keys = match step {
-                    Step::Join(keys) => accounts(&keys),
-                    Step::Leave(which) => {
-                        if let Some(ticket) = held.iter().nth(which.index(held.len().max(1))).copied() {
-                            held.remove(&ticket);
-                            live.retain(|(other, _)| *other != ticket);
-                            held.extend(table.leave(ticket).freed);
+                    Step::Request(keys) => accounts(&keys),
+                    Step::Release(which) => {
+                        if let Some(id) = held.iter().nth(which.index(held.len().max(1))).copied() {
+                            held.remove(&id);
+                            live.retain(|(other, _)| *other != id);
+                            held.extend(leases.release(id).granted);
                         }
                         prop_assert_eq!(&held, &model(&live));
                         continue;
                     }
                 };
-                let (ticket, lease) = table.join(keys.clone());
-                live.push((ticket, keys));
-                if lease == Lease::Held {
-                    held.insert(ticket);
+                let (id, state) = leases.request(keys.clone());
+                live.push((id, keys));
+                if state == LeaseState::Held {
+                    held.insert(id);
                 }
                 prop_assert_eq!(&held, &model(&live));
             }
-            while let Some(ticket) = held.pop_first() {
-                live.retain(|(other, _)| *other != ticket);
-                held.extend(table.leave(ticket).freed);
+            while let Some(id) = held.pop_first() {
+                live.retain(|(other, _)| *other != id);
+                held.extend(leases.release(id).granted);
             }
-            prop_assert!(live.is_empty(), "everybody had a turn");
-            prop_assert!(table.queues.is_empty() && table.live.is_empty());
+            prop_assert!(live.is_empty(), "every lease was held once");
+            prop_assert!(leases.queues.is_empty() && leases.all.is_empty());
         }
     }
 
-    fn model(live: &[(Ticket, Keys)]) -> BTreeSet<Ticket> {
+    fn model(live: &[(LeaseId, Keys)]) -> BTreeSet<LeaseId> {
         let free = |at: usize| live[..at].iter().all(|(_, earlier)| disjoint(earlier, &live[at].1));
         (0..live.len()).filter(|at| free(*at)).map(|at| live[at].0).collect()
     }

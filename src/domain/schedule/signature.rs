@@ -1,54 +1,54 @@
-//! Whether the API takes our signature.
+//! Whether the API accepts the UserSig.
 
 use crate::domain::response::verdict::NewUserSig;
 
-/// What is known of the signature.
+/// What is known of the UserSig. Each new one has the next generation.
 #[derive(Debug, Default)]
 pub(super) struct Signature {
     /// The latest generation that was refused.
     refused: Option<u64>,
-    /// Whether there is nothing to make another one with.
-    is_the_only_one: bool,
+    /// Whether there is no key to make another one.
+    is_irreplaceable: bool,
 }
 
-/// What a refused signature means.
+/// What a refused UserSig means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It is the first one: a new one may help.
+pub(super) enum RefusedUserSig {
+    /// It is the first that is refused, so a new one may help.
     First,
-    /// A signature that was replaced since.
-    Known,
-    /// The new one is refused, too.
-    Again,
+    /// It was replaced after the call left.
+    Replaced,
+    /// It is the new one, so another will not help.
+    Repeated,
 }
 
 impl Signature {
-    /// The API took the signature of this generation.
-    pub(super) fn taken(&mut self, generation: u64) {
+    /// The API accepted the UserSig of this generation.
+    pub(super) fn accepted(&mut self, generation: u64) {
         if self.refused.is_some_and(|refused| refused < generation) {
             self.refused = None;
         }
     }
 
-    /// No other signature can be made.
+    /// No other UserSig can be made.
     pub(super) fn cannot_be_replaced(&mut self) {
-        self.is_the_only_one = true;
+        self.is_irreplaceable = true;
     }
 
-    /// Whether a new signature may help a call that was refused with this generation.
+    /// Whether a new UserSig may help a call that was refused with this generation.
     pub(super) fn new_one(&self, generation: u64) -> NewUserSig {
         let replaced_once = self.refused.is_some_and(|refused| refused < generation);
-        if self.is_the_only_one || replaced_once { NewUserSig::DoesNotHelp } else { NewUserSig::MayHelp }
+        if self.is_irreplaceable || replaced_once { NewUserSig::DoesNotHelp } else { NewUserSig::MayHelp }
     }
 
-    /// The API refused the signature of this generation.
-    pub(super) fn refused(&mut self, generation: u64) -> Refusal {
+    /// The API refused the UserSig of this generation.
+    pub(super) fn refused(&mut self, generation: u64) -> RefusedUserSig {
         match self.refused {
-            Some(refused) if generation <= refused => Refusal::Known,
-            Some(_) => Refusal::Again,
+            Some(refused) if generation <= refused => RefusedUserSig::Replaced,
+            Some(_) => RefusedUserSig::Repeated,
             None => {
                 self.refused = Some(generation);
-                Refusal::First
+                RefusedUserSig::First
             }
         }
     }
@@ -59,25 +59,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_renewed_once_and_again_only_after_one_was_taken() {
+    fn a_usersig_is_renewed_once_and_again_only_after_one_was_accepted() {
         let mut signature = Signature::default();
-        assert_eq!(signature.refused(0), Refusal::First);
-        assert_eq!(signature.refused(0), Refusal::Known);
-        assert_eq!(signature.refused(1), Refusal::Again);
-        signature.taken(0);
-        assert_eq!(signature.refused(1), Refusal::Again, "an old answer says nothing of the new one");
-        signature.taken(1);
-        assert_eq!(signature.refused(1), Refusal::First);
+        assert_eq!(signature.refused(0), RefusedUserSig::First);
+        assert_eq!(signature.refused(0), RefusedUserSig::Replaced);
+        assert_eq!(signature.refused(1), RefusedUserSig::Repeated);
+        signature.accepted(0);
+        assert_eq!(signature.refused(1), RefusedUserSig::Repeated, "an old answer says nothing about the new one");
+        signature.accepted(1);
+        assert_eq!(signature.refused(1), RefusedUserSig::First);
     }
 
     #[test]
-    fn a_new_signature_may_help_until_it_was_refused_or_cannot_be_made() {
+    fn a_new_usersig_may_help_until_one_was_refused_or_none_can_be_made() {
         let mut signature = Signature::default();
         assert_eq!(signature.new_one(0), NewUserSig::MayHelp);
-        assert_eq!(signature.refused(0), Refusal::First);
+        assert_eq!(signature.refused(0), RefusedUserSig::First);
         assert_eq!(signature.new_one(0), NewUserSig::MayHelp, "calls that left before the replacement");
         assert_eq!(signature.new_one(1), NewUserSig::DoesNotHelp);
-        signature.taken(1);
+        signature.accepted(1);
         assert_eq!(signature.new_one(1), NewUserSig::MayHelp);
         signature.cannot_be_replaced();
         assert_eq!(signature.new_one(1), NewUserSig::DoesNotHelp);

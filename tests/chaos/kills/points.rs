@@ -54,7 +54,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         | FailPoint::InsertRun
         | FailPoint::FinishLoad
         | FailPoint::Begin
-        | FailPoint::Pulse
+        | FailPoint::NoteProgress
         | FailPoint::Finish
         | FailPoint::Close => (Way::Run, 1),
         FailPoint::Intend | FailPoint::Record => (Way::Run, 5),
@@ -64,7 +64,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         FailPoint::Protect => (Way::Protect, 1),
         FailPoint::Discard => (Way::NewInput, 1),
         FailPoint::Supersede => (Way::Again, 1),
-        FailPoint::Withdraw | FailPoint::NoteStop => (Way::Stop, 1),
+        FailPoint::Withdraw | FailPoint::NoteEnd => (Way::Stop, 1),
         FailPoint::Limit => (Way::Limit, 1),
         FailPoint::Retry => (Way::Retry, 1),
         FailPoint::PlaceFile => (Way::Results, 1),

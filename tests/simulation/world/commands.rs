@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Item;
 use imbulk::domain::response::outcome::Outcome;
@@ -13,7 +14,7 @@ use imbulk::domain::schedule::{Command, Event};
 use super::{Happening, Session, World};
 use crate::canary::Canary;
 use crate::checks::Invariant;
-use crate::queue::{State, Write, Written};
+use crate::queue::State;
 use crate::scenario::MS;
 
 /// A page with fewer requests is the last one.
@@ -28,7 +29,7 @@ impl World<'_> {
         let commands = session.brain.handle(self.now.saturating_sub(session.started), event);
         let probes = (before, session.brain.probes());
         for command in commands {
-            if let Command::Intend(ids) = &command {
+            if let Command::Commit { change: Change::Intend(ids), .. } = &command {
                 self.check(session.account.intend(ids, probes, self.now));
                 ids.iter().for_each(|id| session.order.set_out(*id));
                 if let Some(early) =
@@ -51,7 +52,7 @@ impl World<'_> {
 
     pub(super) fn deliver(&mut self, session: &mut Session<'_>, event: Event) {
         match &event {
-            Event::Recorded { request, follow_ups } => {
+            Event::Changed(Changed::Recorded { request, follow_ups }) => {
                 session.lets_go(*request);
                 session.account.recorded(*request, follow_ups);
                 follow_ups.iter().for_each(|follow_up| session.takes_in(&follow_up.request));
@@ -68,7 +69,7 @@ impl World<'_> {
                     session.told[at].finish(outcome, rows);
                 }
             }
-            Event::Withdrawn(request) => session.lets_go(*request),
+            Event::Changed(Changed::Withdrawn(request)) => session.lets_go(*request),
             Event::Page { job, requests } => {
                 if requests.len() < PAGE {
                     session.account.read_all(*job);
@@ -95,10 +96,10 @@ impl World<'_> {
                     session.account.replied(*request, nature, items, self.now);
                 }
             }
-            Event::Reopened(request) => session.account.reopened(*request),
+            Event::Changed(Changed::Reopened(request)) => session.account.reopened(*request),
             Event::Sent { request, .. } => session.account.sent(*request, self.now),
-            Event::Rescued { .. }
-            | Event::Intended(_)
+            Event::Recovered { .. }
+            | Event::Changed(Changed::Intended(_))
             | Event::HeldBack(_)
             | Event::NotRenewed { .. }
             | Event::Tick
@@ -122,13 +123,12 @@ impl World<'_> {
                 session.progress.waits_for(request, self.night.weather.read + self.night.weather.lag + MS);
                 self.read_soon(session, command);
             }
-            Command::Intend(requests) => self.write_soon(session, Write::Intend(requests), true),
-            Command::Withdraw(request) => self.write_soon(session, Write::Withdraw(request), true),
-            Command::Reopen(request) => self.write_soon(session, Write::Reopen(request), true),
-            Command::Record { settlement, urgent, .. } => {
-                let ended = settlement.ended_by_outcome();
-                session.moved.entry(settlement.request).or_default().push_back(ended);
-                self.write_soon(session, Write::Record(settlement), urgent);
+            Command::Commit { change, urgent } => {
+                if let Change::Record { settlement, .. } = &change {
+                    let ended = settlement.ended_by_outcome();
+                    session.moved.entry(settlement.request).or_default().push_back(ended);
+                }
+                self.write_soon(session, change, urgent);
             }
             Command::Send { job, request, body } => self.send(session, job, request, &body),
             Command::Slow { job, .. } => {
@@ -150,8 +150,8 @@ impl World<'_> {
         self.on(session, self.now + takes, Happening::Read(command));
     }
 
-    fn write_soon(&mut self, session: &mut Session<'_>, write: Write, urgent: bool) {
-        session.uncommitted.push(write);
+    fn write_soon(&mut self, session: &mut Session<'_>, change: Change, urgent: bool) {
+        session.uncommitted.push(change);
         let due = if urgent { self.now } else { self.now + COMMIT_DELAY };
         session.commit_due = Some(session.commit_due.map_or(due, |earlier| earlier.min(due)));
         if urgent {
@@ -219,25 +219,23 @@ impl World<'_> {
         }
     }
 
-    /// Makes a change durable; says what the loop is to be told.
-    pub(super) fn write(&mut self, write: Write) -> Option<Event> {
-        match self.queue.write(write) {
+    /// Makes a change durable, and checks the outcomes that it stored.
+    pub(super) fn write(&mut self, change: Change) -> Option<Changed> {
+        let stored = match self.queue.write(change) {
+            Ok(stored) => stored,
             Err(refused) => {
                 self.fail(Invariant::EveryRowOnce, refused);
-                None
+                return None;
             }
-            Ok(Written::Intended(requests)) => Some(Event::Intended(requests)),
-            Ok(Written::Withdrawn(request)) => Some(Event::Withdrawn(request)),
-            Ok(Written::Reopened(request)) => Some(Event::Reopened(request)),
-            Ok(Written::Recorded { job, request, follow_ups, ended }) => {
-                for EndedItems { result, items } in &ended {
-                    items.iter().for_each(|item| self.check_outcome(job, request, item, result));
-                }
-                self.check_attempts(job, request, &follow_ups);
-                self.report.settled.insert(request, self.now);
-                Some(Event::Recorded { request, follow_ups })
+        };
+        if let (Some((job, request, ended)), Changed::Recorded { follow_ups, .. }) = (stored.ended, &stored.changed) {
+            for EndedItems { result, items } in &ended {
+                items.iter().for_each(|item| self.check_outcome(job, request, item, result));
             }
+            self.check_attempts(job, request, follow_ups);
+            self.report.settled.insert(request, self.now);
         }
+        Some(stored.changed)
     }
 
     fn check<T>(&mut self, checked: Result<T, (Invariant, String)>) -> Option<T> {

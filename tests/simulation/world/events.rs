@@ -25,9 +25,9 @@ impl World<'_> {
     }
 
     pub(super) fn committed(&mut self, session: &mut Session<'_>) {
-        for write in session.committing.take().unwrap_or_default() {
-            if let Some(event) = self.write(write) {
-                self.tell(session, event);
+        for change in session.committing.take().unwrap_or_default() {
+            if let Some(changed) = self.write(change) {
+                self.tell(session, Event::Changed(changed));
             }
         }
         self.commit(session);

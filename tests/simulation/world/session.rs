@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use imbulk::domain::change::Change;
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Request;
 use imbulk::domain::response::outcome::Outcome;
@@ -12,7 +13,6 @@ use crate::budget::Account;
 use crate::canary::Canary;
 use crate::order::Order;
 use crate::progress::Progress;
-use crate::queue::Write;
 use crate::scheduler_under_test::SchedulerUnderTest;
 
 /// What a record ended: outcome, items, rows.
@@ -27,10 +27,10 @@ pub(super) struct Session<'b> {
     pub(super) jobs: Vec<usize>,
     pub(super) last: RequestId,
     pub(super) inbox_after: Duration,
-    pub(super) uncommitted: Vec<Write>,
+    pub(super) uncommitted: Vec<Change>,
     /// When what is uncommitted is to be written.
     pub(super) commit_due: Option<Duration>,
-    pub(super) committing: Option<Vec<Write>>,
+    pub(super) committing: Option<Vec<Change>>,
     pub(super) lanes: Vec<Lane>,
     pub(super) hold_back: bool,
     pub(super) events: u64,

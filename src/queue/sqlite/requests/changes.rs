@@ -11,8 +11,10 @@ use std::fmt::Display;
 
 use sqlx::{Connection, Sqlite, Transaction};
 
+use crate::domain::change::{Change, Changed};
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
+use crate::domain::progress::Heartbeat;
 use crate::domain::request::{Item, Request};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
@@ -23,58 +25,16 @@ use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{FailPoint, guarded_all};
 use crate::stored_request::StoredRequest;
 
-/// Something to be written down.
-#[derive(Debug)]
-pub enum Write {
-    /// These are about to be sent.
-    Intend(Vec<RequestId>),
-    /// What a call changed.
-    Record {
-        /// The run of the request.
-        run: RunId,
-        /// The change.
-        settlement: Settlement,
-    },
-    /// No byte of this one left.
-    Withdraw(RequestId),
-    /// How these runs go, as JSON.
-    Pulse(Vec<RunId>, String),
-    /// What a killed runner sent of this one is over.
-    Reopen(RequestId),
-    /// These runs are about to end before their last row, for this kind of reason.
-    End(Vec<RunId>, EndedBy),
-}
-
-impl Write {
-    /// What it is called where tests have the process killed.
-    fn deed(&self) -> FailPoint {
-        match self {
-            Self::Intend(_) => FailPoint::Intend,
-            Self::Record { .. } => FailPoint::Record,
-            Self::Withdraw(_) => FailPoint::Withdraw,
-            Self::Pulse(..) => FailPoint::Pulse,
-            Self::Reopen(_) => FailPoint::Reopen,
-            Self::End(..) => FailPoint::NoteStop,
-        }
+/// Where tests stop the process before and after a change.
+fn fail_point(change: &Change) -> FailPoint {
+    match change {
+        Change::Intend(_) => FailPoint::Intend,
+        Change::Record { .. } => FailPoint::Record,
+        Change::Withdraw(_) => FailPoint::Withdraw,
+        Change::Reopen(_) => FailPoint::Reopen,
+        Change::NoteProgress { .. } => FailPoint::NoteProgress,
+        Change::NoteEnd { .. } => FailPoint::NoteEnd,
     }
-}
-
-/// Something is on disk.
-#[derive(Debug)]
-pub enum Written {
-    /// These may be sent.
-    Intended(Vec<RequestId>),
-    /// The outcome of a request may be counted.
-    Recorded {
-        /// The request that was sent.
-        request: RequestId,
-        /// What goes out again, each part with its number.
-        follow_ups: Vec<FollowUp>,
-    },
-    /// This one is pending again, as if it had not been sent.
-    Withdrawn(RequestId),
-    /// This one is pending again, in doubt.
-    Reopened(RequestId),
 }
 
 /// One transaction in the making.
@@ -87,14 +47,14 @@ struct Batch<'a> {
 }
 
 impl Queue {
-    /// Writes all of this down in one transaction. When it returns, it is durable.
-    pub async fn write(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, QueueError> {
+    /// Makes these changes in one transaction. When it returns, they are durable.
+    pub async fn write(&mut self, changes: Vec<Change>, now: i64) -> Result<Vec<Changed>, QueueError> {
         let fail = self.fail();
-        self.write_all(writes, now).await.map_err(|failure| failure.into_error(fail))
+        self.write_all(changes, now).await.map_err(|failure| failure.into_error(fail))
     }
 
-    async fn write_all(&mut self, writes: Vec<Write>, now: i64) -> Result<Vec<Written>, Failure> {
-        let deeds = writes.iter().map(Write::deed).collect();
+    async fn write_all(&mut self, changes: Vec<Change>, now: i64) -> Result<Vec<Changed>, Failure> {
+        let fail_points = changes.iter().map(fail_point).collect();
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
         let mut batch = Batch {
             transaction,
@@ -103,26 +63,26 @@ impl Queue {
             moved: BTreeMap::new(),
             succeeded: Vec::new(),
         };
-        let mut written = Vec::with_capacity(writes.len());
+        let mut changed = Vec::with_capacity(changes.len());
         let mut intents = Vec::new();
-        for write in writes {
-            match write {
-                Write::Intend(requests) => intents.extend(requests),
-                Write::Record { run, settlement } => written.push(batch.record(run, settlement).await?),
-                Write::Withdraw(request) => written.push(batch.withdraw(request).await?),
-                Write::Reopen(request) => written.push(batch.reopen(request).await?),
-                Write::Pulse(runs, pulse) => batch.pulse(&runs, &pulse).await?,
-                Write::End(runs, by) => batch.end(&runs, by).await?,
+        for change in changes {
+            match change {
+                Change::Intend(requests) => intents.extend(requests),
+                Change::Record { run, settlement } => changed.push(batch.record(run, settlement).await?),
+                Change::Withdraw(request) => changed.push(batch.withdraw(request).await?),
+                Change::Reopen(request) => changed.push(batch.reopen(request).await?),
+                Change::NoteProgress { runs, heartbeat } => batch.note_progress(&runs, &heartbeat).await?,
+                Change::NoteEnd { runs, ended_by } => batch.end(&runs, ended_by).await?,
             }
         }
         batch.settle_succeeded().await?;
         batch.intend(&intents).await?;
         batch.count().await?;
-        guarded_all(&deeds, batch.transaction.commit()).await?;
+        guarded_all(&fail_points, batch.transaction.commit()).await?;
         if !intents.is_empty() {
-            written.push(Written::Intended(intents));
+            changed.push(Changed::Intended(intents));
         }
-        Ok(written)
+        Ok(changed)
     }
 }
 
@@ -139,9 +99,10 @@ impl Batch<'_> {
         expect("requests to be sent", requests.len(), changed)
     }
 
-    async fn pulse(&mut self, runs: &[RunId], pulse: &str) -> Result<(), Failure> {
+    async fn note_progress(&mut self, runs: &[RunId], heartbeat: &Heartbeat) -> Result<(), Failure> {
+        let heartbeat = serde_json::to_string(heartbeat).unwrap_or_default();
         let query = sqlx::query("UPDATE run SET heartbeat = ? WHERE id IN (SELECT value FROM json_each(?))");
-        let changed = query.bind(pulse).bind(json(runs)).execute(&mut *self.transaction).await?.rows_affected();
+        let changed = query.bind(heartbeat).bind(json(runs)).execute(&mut *self.transaction).await?.rows_affected();
         expect("runs", runs.len(), changed)
     }
 
@@ -152,31 +113,31 @@ impl Batch<'_> {
         Ok(())
     }
 
-    async fn withdraw(&mut self, request: RequestId) -> Result<Written, Failure> {
+    async fn withdraw(&mut self, request: RequestId) -> Result<Changed, Failure> {
         let query = sqlx::query(
             "UPDATE request SET state = 'pending', attempts = attempts - 1 WHERE id = ? AND state = 'sending'",
         );
         let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests withdrawn", 1, changed)?;
-        Ok(Written::Withdrawn(request))
+        Ok(Changed::Withdrawn(request))
     }
 
-    async fn reopen(&mut self, request: RequestId) -> Result<Written, Failure> {
+    async fn reopen(&mut self, request: RequestId) -> Result<Changed, Failure> {
         let query =
             sqlx::query("UPDATE request SET state = 'pending' WHERE id = ? AND state = 'sending' AND in_doubt = 2");
         let changed = query.bind(request).execute(&mut *self.transaction).await?.rows_affected();
         expect("requests reopened", 1, changed)?;
-        Ok(Written::Reopened(request))
+        Ok(Changed::Reopened(request))
     }
 
-    async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Written, Failure> {
+    async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Changed, Failure> {
         let Settlement { request, attempts, history, ended, mut follow_ups } = settlement;
         for ended in &ended {
             *self.moved.entry((run, ended.result.outcome)).or_default() += ended.row_count().cast_signed();
         }
         if follow_ups.is_empty() && ended.iter().all(|ended| is_plain(&ended.result)) {
             self.succeeded.push(request);
-            return Ok(Written::Recorded { request, follow_ups });
+            return Ok(Changed::Recorded { request, follow_ups });
         }
         self.write_exceptions(run, &ended).await?;
         // The request keeps the settled items or, without any, the first follow-up. Other follow-ups get new requests.
@@ -190,7 +151,7 @@ impl Batch<'_> {
         for follow_up in others {
             follow_up.request.id = self.insert(run, request, attempts, follow_up).await?;
         }
-        Ok(Written::Recorded { request, follow_ups })
+        Ok(Changed::Recorded { request, follow_ups })
     }
 
     async fn write_exceptions(&mut self, run: RunId, ended: &[EndedItems]) -> Result<(), Failure> {

@@ -66,7 +66,7 @@ impl Reader {
 impl Queue {
     /// The requests of all runs that a killed process left `sending`: the server may have received them. They stay
     /// `sending` until
-    /// [`Write::Reopen`](crate::queue::Write::Reopen), so that they are found again after another kill.
+    /// [`Change::Reopen`](crate::domain::change::Change::Reopen), so that they are found again after another kill.
     pub async fn recover(&mut self) -> Result<Vec<(RunId, Request, Keys)>, QueueError> {
         let fail = self.fail();
         let found: Vec<RequestRow> = sqlx::query_as(SENDING).fetch_all(&mut self.connection).await.map_err(&fail)?;

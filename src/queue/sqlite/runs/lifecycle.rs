@@ -105,7 +105,7 @@ impl Queue {
         let noted = async {
             let mut transaction = self.transaction().await?;
             store_end(&mut transaction, run, by, why).await?;
-            Ok(guarded(FailPoint::NoteStop, transaction.commit()).await?)
+            Ok(guarded(FailPoint::NoteEnd, transaction.commit()).await?)
         };
         noted.await.map_err(|failure: Failure| failure.into_error(fail))
     }

@@ -1,0 +1,58 @@
+//! What a runner changes in the queue, and what it may do once a change is on disk.
+//!
+//! The schedule decides the changes of requests. The queue makes any number of changes in one transaction.
+
+use super::ids::{RequestId, RunId};
+use super::progress::Heartbeat;
+use super::response::settlement::{FollowUp, Settlement};
+use super::run_choice::EndedBy;
+
+/// A change of the queue.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Stores the intent to send these requests.
+    Intend(Vec<RequestId>),
+    /// Stores the result of a call.
+    Record {
+        /// The run of the request.
+        run: RunId,
+        /// The outcomes and the follow-ups.
+        settlement: Settlement,
+    },
+    /// Takes back the intent for a request of which no byte was sent.
+    Withdraw(RequestId),
+    /// Makes a request pending again that an earlier runner may have sent.
+    Reopen(RequestId),
+    /// Stores the progress of runs.
+    NoteProgress {
+        /// The runs of this session.
+        runs: Vec<RunId>,
+        /// Their progress.
+        heartbeat: Heartbeat,
+    },
+    /// Stores why runs end before their last row.
+    NoteEnd {
+        /// The runs of this session.
+        runs: Vec<RunId>,
+        /// The kind of reason.
+        ended_by: EndedBy,
+    },
+}
+
+/// A change of requests that is on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Changed {
+    /// These requests may be sent.
+    Intended(Vec<RequestId>),
+    /// The outcomes of a request may be counted.
+    Recorded {
+        /// The request that was sent.
+        request: RequestId,
+        /// The requests that follow it, each with its own number.
+        follow_ups: Vec<FollowUp>,
+    },
+    /// The request is pending again, as if it had not been sent.
+    Withdrawn(RequestId),
+    /// The request is pending again, in doubt.
+    Reopened(RequestId),
+}

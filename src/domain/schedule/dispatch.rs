@@ -1,0 +1,88 @@
+//! Which ready requests are sent next, and how the retry budget pays for them.
+
+use super::job::JobState;
+use super::request_state::{Blame, Payment, PreviousAttempt};
+use super::retry_budget::RetryCost;
+use super::stage::Stage;
+use super::time::Now;
+use super::{Command, JobNo, Schedule};
+use crate::domain::change::Change;
+use crate::domain::ids::RequestId;
+use crate::domain::response::verdict::Charge;
+
+impl Schedule {
+    /// Sends ready requests, one of each job in turn. During an outage it sends a probe.
+    pub(super) fn dispatch(&mut self, now: Now, out: &mut Vec<Command>) {
+        let mut batch = Vec::new();
+        let mut jobs: Vec<JobNo> = (0..self.jobs.len()).filter(|job| self.jobs[*job].needs_intents()).collect();
+        while !jobs.is_empty() {
+            jobs.retain(|job| {
+                let next = if self.jobs[*job].may_send_more() { self.send_next(now, *job) } else { None };
+                batch.extend(next);
+                next.is_some()
+            });
+        }
+        if self.breaker.may_probe(now) {
+            batch.extend(self.probe());
+        }
+        if !batch.is_empty() {
+            out.push(Command::commit_now(Change::Intend(batch)));
+        }
+    }
+
+    /// Sends a ready request of a job: the first one, if the retry budget pays for it.
+    ///
+    /// If no job has new requests left, no call can show whether the server works. Then `max_attempts` alone bounds a
+    /// request that fails by itself.
+    fn send_next(&mut self, now: Now, job: JobNo) -> Option<RequestId> {
+        let ready = self.jobs[job].ready();
+        let none_are_new = || !self.quarantine.has_requests() && self.jobs.iter().all(JobState::has_no_new_requests);
+        if self.breaker.is_open() {
+            let index = none_are_new().then(|| ready.iter().position(|id| self.fails_by_itself(*id))).flatten()?;
+            return self.begin_sending(job, index, Payment::Exempt);
+        }
+        let id = *ready.front()?;
+        if self.fails_by_itself(id) && none_are_new() {
+            return self.begin_sending(job, 0, Payment::Exempt);
+        }
+        let (allowed, cost) = match self.requests[&id].previous {
+            Some(previous) => (self.breaker.pay(now, previous.cost), previous.cost),
+            None => (self.breaker.allows_new(now, self.patience()), RetryCost::FREE),
+        };
+        allowed.then(|| self.begin_sending(job, 0, Payment::Paid(cost))).flatten()
+    }
+
+    /// Whether its last call counted as an attempt and failed while others did not.
+    fn fails_by_itself(&self, id: RequestId) -> bool {
+        let previous = self.requests[&id].previous;
+        previous.is_some_and(|previous| previous.charge == Charge::Attempt && self.blame(previous) == Blame::Request)
+    }
+
+    pub(super) fn blame(&self, previous: PreviousAttempt) -> Blame {
+        if self.breaker.succeeded_after(previous.sent_at) { Blame::Request } else { previous.blame }
+    }
+
+    /// Sends one request to see whether the server works again: a new one if there is one, each time of another job.
+    fn probe(&mut self) -> Option<RequestId> {
+        let count = self.jobs.len();
+        let first = self.breaker.probes();
+        let jobs = (0..count).map(|offset| (first + offset) % count);
+        let jobs: Vec<JobNo> = jobs.filter(|job| self.jobs[*job].may_send_more()).collect();
+        let is_new = |id: &RequestId| self.requests[id].previous.is_none();
+        let new = jobs.iter().find_map(|job| Some((*job, self.jobs[*job].ready().iter().position(is_new)?)));
+        let any = || jobs.iter().find(|job| !self.jobs[**job].ready().is_empty()).map(|job| (*job, 0));
+        let (job, index) = new.or_else(any)?;
+        let id = self.begin_sending(job, index, Payment::Paid(RetryCost::FREE))?;
+        self.breaker.probe(id);
+        Some(id)
+    }
+
+    fn begin_sending(&mut self, job: JobNo, index: usize, payment: Payment) -> Option<RequestId> {
+        let id = self.jobs[job].take_ready(index)?;
+        self.advance(id, Stage::Ready, Stage::Intending);
+        let state = self.requests.get_mut(&id).expect("the request is in memory");
+        state.request.attempts += 1;
+        state.payment = payment;
+        Some(id)
+    }
+}

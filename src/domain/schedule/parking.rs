@@ -1,0 +1,55 @@
+//! Requests of busy accounts, kept by number only.
+//!
+//! Without it, the requests of a hot account would fill the memory and keep out all others.
+
+use std::collections::VecDeque;
+
+use super::event::Command;
+use super::{JobNo, Numbered};
+use crate::domain::ids::RequestId;
+use crate::domain::request::Key;
+
+/// How many requests may wait for or hold the lease of one account before further ones are parked: the one that holds
+/// it, and the next.
+pub(super) const MAX_QUEUED_PER_ACCOUNT: usize = 2;
+
+/// The parked requests.
+#[derive(Debug, Default)]
+pub(super) struct Parking {
+    /// By the account for which they were parked, in their order.
+    parked: Numbered<Key, VecDeque<(JobNo, RequestId)>>,
+    /// Those that are being loaded, with the account for which they were parked.
+    loading: Numbered<RequestId, Key>,
+}
+
+impl Parking {
+    pub(super) fn park(&mut self, account: Key, job: JobNo, request: RequestId) {
+        self.parked.entry(account).or_default().push_back((job, request));
+    }
+
+    pub(super) fn has_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// Loads requests that were parked for an account, as many as may queue for it. `queued`: how many do.
+    pub(super) fn load_for(&mut self, account: Key, queued: usize, out: &mut Vec<Command>) {
+        let Some(parked) = self.parked.get_mut(&account) else { return };
+        let loading = self.loading.values().filter(|parked_for| **parked_for == account).count();
+        for _ in queued + loading..MAX_QUEUED_PER_ACCOUNT {
+            let Some((job, request)) = parked.pop_front() else { break };
+            self.loading.insert(request, account);
+            out.push(Command::Load { job, request });
+        }
+        if parked.is_empty() {
+            self.parked.remove(&account);
+        }
+    }
+
+    /// A parked request is in memory.
+    ///
+    /// # Panics
+    /// If it was not being loaded.
+    pub(super) fn loaded(&mut self, request: RequestId) {
+        self.loading.remove(&request).expect("only a parked request is loaded");
+    }
+}

@@ -1,0 +1,78 @@
+//! What the schedule keeps of each request.
+
+use super::JobNo;
+use super::leases::LeaseId;
+use super::retry_budget::RetryCost;
+use super::stage::Stage;
+use super::time::Now;
+use crate::domain::request::Request;
+use crate::domain::response::outcome::{Count, Outcome};
+use crate::domain::response::verdict::{Charge, ServerHealth};
+
+/// A request in memory that waits for its lease, holds it, or is being sent.
+#[derive(Debug)]
+pub(super) struct RequestState {
+    pub(super) job: JobNo,
+    pub(super) lease: LeaseId,
+    pub(super) request: Request,
+    pub(super) stage: Stage,
+    /// `None` until it has an answer in this session.
+    pub(super) previous: Option<PreviousAttempt>,
+    pub(super) payment: Payment,
+    /// When its bytes left; meaningful from [`Stage::InFlight`].
+    pub(super) sent_at: Now,
+}
+
+/// How the retry budget paid for a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Payment {
+    /// It was charged this.
+    Paid(RetryCost),
+    /// It was not asked: `max_attempts` alone bounds the request, and the call counts as an attempt even in an outage.
+    Exempt,
+}
+
+impl Payment {
+    pub(super) fn cost(self) -> RetryCost {
+        match self {
+            Self::Paid(cost) => cost,
+            Self::Exempt => RetryCost::FREE,
+        }
+    }
+}
+
+/// The last call of a request that is sent again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PreviousAttempt {
+    /// What sending it again costs.
+    pub(super) cost: RetryCost,
+    /// When its bytes left.
+    pub(super) sent_at: Now,
+    pub(super) charge: Charge,
+    pub(super) blame: Blame,
+}
+
+/// What may have caused the failure of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The server: no call that left later is known to have succeeded.
+    Server,
+    /// The request itself: a call that left later succeeded, or other items of the same call did.
+    Request,
+}
+
+/// An answered request whose result is not on disk yet.
+#[derive(Debug)]
+pub(super) struct PendingRecord {
+    pub(super) job: JobNo,
+    pub(super) lease: LeaseId,
+    pub(super) items: usize,
+    /// When its bytes left.
+    pub(super) sent_at: Now,
+    /// What the call said of the server.
+    pub(super) health: ServerHealth,
+    /// The cause of a failure, as far as it was known before this call.
+    pub(super) blame: Blame,
+    /// Items and rows that have their outcome, by outcome.
+    pub(super) ended: Vec<(Outcome, Count, Count)>,
+}

@@ -1,0 +1,123 @@
+//! Why a run stops before its end.
+
+use std::path::PathBuf;
+
+use super::breaker::Outage;
+use super::job::JobNo;
+use crate::domain::guard::Bytes;
+use crate::domain::response::outcome::Count;
+use crate::domain::run_choice::EndedBy;
+
+/// A signal that asks the process to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopSignal {
+    /// SIGHUP: the terminal or the ssh session is closed.
+    Hangup,
+    /// SIGTERM: the machine shuts down, or another program ends the run.
+    Terminate,
+    /// SIGINT: a person pressed Ctrl-C.
+    Interrupt,
+}
+
+impl StopSignal {
+    /// Its name in signal(7).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hangup => "SIGHUP",
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+}
+
+/// Why a run stops before its end, in ascending order of gravity. If there are several reasons, the gravest counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopReason {
+    /// As many items as `--limit` allows have their outcomes.
+    Limit,
+    /// The time of `stop.until`.
+    Deadline,
+    /// A signal.
+    Signal(StopSignal),
+    /// No call succeeded for the time of `stop.outage`.
+    Outage(Outage),
+    /// The disk has less free space than recording the requests in flight may need.
+    DiskFull {
+        /// The path of the queue.
+        queue: PathBuf,
+        /// The free space.
+        free: Bytes,
+        /// The space that must stay free.
+        reserve: Bytes,
+    },
+    /// More items than `guard.max_already_done` allows were already done.
+    AlreadyDone {
+        /// The job.
+        job: JobNo,
+        /// Items that were already done.
+        already_done: Count,
+        /// Items with an outcome.
+        ended: Count,
+    },
+    /// Too many items of the canary failed or were already done.
+    Canary {
+        /// The job.
+        job: JobNo,
+        /// Items that failed or are in doubt.
+        failed: Count,
+        /// Items that were already done.
+        already_done: Count,
+        /// Items with an outcome.
+        ended: Count,
+    },
+    /// Too many items failed.
+    Fuse {
+        /// The job.
+        job: JobNo,
+        /// Items that failed or are in doubt.
+        failed: Count,
+        /// Items with an outcome.
+        ended: Count,
+    },
+    /// No call of a job can succeed.
+    Fatal {
+        /// The job.
+        job: JobNo,
+        /// The code of the answer, if there was one.
+        code: Option<i64>,
+        /// The text.
+        reason: String,
+    },
+    /// The path of the queue refers to another file or to none, so a later run would not find what is recorded.
+    QueueLost,
+    /// The file in which processes share the call limit cannot be used any more.
+    LedgerLost,
+}
+
+impl StopReason {
+    /// The kind of reason, as the queue stores it.
+    pub const fn ended_by(&self) -> EndedBy {
+        match self {
+            Self::Limit => EndedBy::Limit,
+            Self::Deadline => EndedBy::Deadline,
+            Self::Signal(StopSignal::Interrupt) => EndedBy::Person,
+            Self::Signal(StopSignal::Terminate | StopSignal::Hangup) => EndedBy::Shutdown,
+            Self::Outage(_) => EndedBy::Outage,
+            Self::DiskFull { .. } => EndedBy::DiskFull,
+            Self::AlreadyDone { .. } | Self::Canary { .. } | Self::Fuse { .. } => EndedBy::Guard,
+            Self::Fatal { .. } => EndedBy::FatalCode,
+            // Nothing more can be stored in a lost queue. If the file was only moved, the run in it resumes as after a
+            // kill.
+            Self::QueueLost | Self::LedgerLost => EndedBy::Kill,
+        }
+    }
+}
+
+/// How a schedule ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Every request has its outcome.
+    Complete,
+    /// It was stopped; requests may be left.
+    Stopped(StopReason),
+}
