@@ -1,6 +1,6 @@
 //! The input of the schedule, and its decisions.
 
-use super::job::JobNo;
+use super::job_plan::JobNo;
 use super::stop::StopReason;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::RequestId;

@@ -1,45 +1,16 @@
 //! What the schedule keeps of each job.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::canary::Canary;
+use super::job_plan::{JobNo, JobPlan};
 use super::stage::{Stage, StageCounts};
 use super::stop::StopReason;
 use crate::domain::guard::Signs;
-use crate::domain::ids::{RequestId, RunId};
-use crate::domain::job::{Retry, Stop};
-use crate::domain::operation::BoundOperation;
+use crate::domain::ids::RequestId;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::{Count, Outcome};
-use crate::domain::response::tally::Tally;
-
-/// Index of a job among those that run together.
-pub type JobNo = usize;
-
-/// What the schedule needs to know of a job.
-#[derive(Debug, Clone)]
-pub struct JobPlan {
-    /// The run of the job.
-    pub run: RunId,
-    /// The operation, with its options.
-    pub operation: BoundOperation,
-    /// The maximum number of calls per second.
-    pub calls_per_second: NonZeroU32,
-    /// How often and when items are sent again.
-    pub retry: Retry,
-    /// The maximum number of requests in flight; `None`: as many as the rate needs.
-    pub max_in_flight: Option<usize>,
-    /// When to stop early.
-    pub stop: Stop,
-    /// The share of `already_done` items at which the run halts.
-    pub max_already_done: Option<f64>,
-    /// How many items the canary has; 0 means no canary.
-    pub canary: u64,
-    /// Rows by outcome at the start.
-    pub tally: Tally,
-}
 
 /// How much sending time the requests between intent and slot cover. It is long enough that a group commit of intents,
 /// which takes some milliseconds, never leaves a slot unused. It is short enough that a kill leaves few intents of

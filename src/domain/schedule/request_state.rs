@@ -1,6 +1,6 @@
 //! What the schedule keeps of each request.
 
-use super::JobNo;
+use super::job_plan::JobNo;
 use super::leases::LeaseId;
 use super::retry_budget::RetryCost;
 use super::stage::Stage;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::breaker::Outage;
-use super::job::JobNo;
+use super::job_plan::JobNo;
 use crate::domain::guard::Bytes;
 use crate::domain::response::outcome::Count;
 use crate::domain::run_choice::EndedBy;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::JobNo;
+use super::job_plan::JobNo;
 use super::leases::LeaseId;
 use super::request_state::PreviousAttempt;
 use super::time::Now;
