@@ -1,9 +1,9 @@
-//! What stands between a call and the wire, without waiting: throttle, pace and slots of the app and of each command.
+//! The limits of the app and of each command: throttle, pace and slots. Nothing here waits.
 
 use std::time::Duration;
 
 use super::ledger::{Ledger, LedgerError, Section, Taken};
-use super::process_pace::Pace;
+use super::process_pace::ProcessPace;
 use crate::domain::rate_limit::shared_pace::SLACK;
 use crate::domain::rate_limit::slots::{RoundTrips, WINDOW};
 use crate::domain::rate_limit::speed::Speed;
@@ -11,67 +11,65 @@ use crate::domain::rate_limit::throttle::Throttle;
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::domain::response::codes::{Pause, Scope};
 
-/// Where slots see to it that no second holds more than a lower limit, calls that a stalled network held up are made up for; but
-/// none of a pause.
-const MADE_UP: Duration = Duration::from_millis(500);
+/// How much delay of a stalled network later calls make up for while slots keep a limit below the cap. The time of a
+/// pause is never made up for.
+const MAX_CATCH_UP: Duration = Duration::from_millis(500);
 
-/// The app's lane and those of its commands, over one ledger.
+/// The limits of the app and of its commands, which share one ledger.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct CommandLimits {
     ledger: Ledger,
     round_trips: RoundTrips,
-    app: Lane,
-    commands: Vec<(String, Lane)>,
-    /// What could not be written yet, since another process held the lock.
-    unwritten: Vec<(Taken, After)>,
-    /// A rejection that was not looked into yet, for the same reason: of which command, and what slows down.
+    app: CommandLimit,
+    commands: Vec<(String, CommandLimit)>,
+    /// Slots that are not written yet, because another process held the lock.
+    unwritten: Vec<(Taken, SlotRelease)>,
+    /// A rejection that is not processed yet, for the same reason: the command, what is throttled, and when it was sent.
     rejection: Option<(usize, Scope, Moment)>,
 }
 
-/// What became of a call.
+/// When the slots of a call are free.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum After {
-    /// It was answered: its slots are free at that moment.
+pub(super) enum SlotRelease {
+    /// It was answered, and its slots are free at this moment.
     FreeAt(Moment),
-    /// No byte of it left.
+    /// No byte of the call left.
     NotSent,
 }
 
-/// The calls of one command, or of the app.
+/// The limit of one command, or of the app.
 #[derive(Debug)]
-struct Lane {
+struct CommandLimit {
     cap: Cap,
     section: Section,
-    pace: Pace,
+    pace: ProcessPace,
     throttle: Throttle,
     /// When the call was sent whose answer was read last.
     answered: Moment,
 }
 
-impl Lanes {
+impl CommandLimits {
     pub(super) fn new(ledger: Ledger, app_cap: Cap) -> Self {
-        let app = Lane::new(app_cap, Ledger::app(app_cap));
+        let app = CommandLimit::new(app_cap, Ledger::app(app_cap));
         let (round_trips, commands) = (RoundTrips::default(), Vec::new());
         Self { ledger, round_trips, app, commands, unwritten: Vec::new(), rejection: None }
     }
 
-    /// The number of the command's lane, which is made if there is none. The lower one of two caps holds.
+    /// The index of the command's limit, which is created if there is none. Of two caps the lower one counts.
     pub(super) fn command(&mut self, name: &str, cap: Cap) -> Result<usize, LedgerError> {
         if let Some(number) = self.commands.iter().position(|(known, _)| known == name) {
-            let lane = &mut self.commands[number].1;
-            lane.set_cap(cap.min(lane.cap));
+            let limit = &mut self.commands[number].1;
+            limit.set_cap(cap.min(limit.cap));
             return Ok(number);
         }
         let section = self.ledger.section(name, cap)?;
-        self.commands.push((name.to_owned(), Lane::new(cap, section)));
+        self.commands.push((name.to_owned(), CommandLimit::new(cap, section)));
         Ok(self.commands.len() - 1)
     }
 
-    pub(super) fn set_cap(&mut self, command: usize, cap: Cap) {
-        self.commands[command].1.set_cap(cap);
-    }
-
-    /// A call of the command may leave now, with these slots; or says when to ask again.
+    /// Takes the slots for a call of the command that leaves now.
+    ///
+    /// The inner error says when to ask again.
     pub(super) fn take(
         &mut self,
         command: usize,
@@ -80,9 +78,9 @@ impl Lanes {
         self.catch_up(&clock)?;
         let (app, command) = (&mut self.app, &mut self.commands[command].1);
         let now = clock();
-        // Others may have left word at the last take.
-        app.heed(now);
-        command.heed(now);
+        // Other processes may have published a cut.
+        app.adopt(now);
+        command.adopt(now);
         let trips = &self.round_trips;
         if let Err(later) = command.ready(now, trips).and_then(|()| app.ready(now, trips)) {
             return Ok(Err(later));
@@ -103,22 +101,22 @@ impl Lanes {
         round_trip: Duration,
         now: Moment,
     ) -> Result<(), LedgerError> {
-        for lane in [&mut self.app, &mut self.commands[command].1] {
-            lane.answered = taken.at;
-            lane.section.heard(taken.at);
+        for limit in [&mut self.app, &mut self.commands[command].1] {
+            limit.answered = taken.at;
+            limit.section.answered(taken.at);
         }
         let free_at = self.round_trips.free_at(now, round_trip);
-        self.write(taken, After::FreeAt(free_at))
+        self.write(taken, SlotRelease::FreeAt(free_at))
     }
 
     /// No byte of the call left.
     pub(super) fn not_sent(&mut self, taken: Taken) -> Result<(), LedgerError> {
-        self.write(taken, After::NotSent)
+        self.write(taken, SlotRelease::NotSent)
     }
 
-    /// Now, or once no other process holds the lock.
-    fn write(&mut self, taken: Taken, after: After) -> Result<(), LedgerError> {
-        self.unwritten.push((taken, after));
+    /// Writes now, or later if another process holds the lock.
+    fn write(&mut self, taken: Taken, release: SlotRelease) -> Result<(), LedgerError> {
+        self.unwritten.push((taken, release));
         match self.write_all() {
             Err(LedgerError::Locked { .. }) => Ok(()),
             written => written,
@@ -126,107 +124,115 @@ impl Lanes {
     }
 
     fn write_all(&mut self) -> Result<(), LedgerError> {
-        while let Some((taken, after)) = self.unwritten.last() {
-            match after {
-                After::FreeAt(moment) => self.ledger.settle(taken, *moment)?,
-                After::NotSent => self.ledger.give_back(taken)?,
+        while let Some((taken, release)) = self.unwritten.last() {
+            match release {
+                SlotRelease::FreeAt(moment) => self.ledger.free(taken, *moment)?,
+                SlotRelease::NotSent => self.ledger.return_unsent(taken)?,
             }
             self.unwritten.pop();
         }
         Ok(())
     }
 
-    /// Does what could not be done while another process held the lock.
+    /// Writes what could not be written while another process held the lock.
     fn catch_up(&mut self, clock: impl Fn() -> Moment) -> Result<(), LedgerError> {
         self.write_all()?;
         if let Some((command, scope, sent)) = self.rejection {
-            self.look_into(command, scope, sent, clock())?;
+            self.process_rejection(command, scope, sent, clock())?;
             self.rejection = None;
         }
         Ok(())
     }
 
-    /// The answer that was read last said: too fast. The other processes are told; if another process holds the lock, before the
-    /// next call.
+    /// The answer that was read last throttled the call. The cut is published to the other processes; if one of them holds
+    /// the lock, before the next call.
     pub(super) fn throttled(
         &mut self,
         command: usize,
         (scope, pause): (Scope, Pause),
         now: Moment,
     ) -> Result<(), LedgerError> {
-        let lane = self.lane(command, scope);
+        let limit = self.limit(command, scope);
         if pause == Pause::Long {
-            lane.throttle.pause_long(now);
+            limit.throttle.pause_long(now);
         }
-        let sent = lane.answered;
-        match self.look_into(command, scope, sent, now) {
+        let sent = limit.answered;
+        match self.process_rejection(command, scope, sent, now) {
             Err(LedgerError::Locked { .. }) => {
                 self.rejection = Some((command, scope, sent));
                 Ok(())
             }
-            looked_into => looked_into,
+            processed => processed,
         }
     }
 
-    fn look_into(&mut self, command: usize, scope: Scope, sent: Moment, now: Moment) -> Result<(), LedgerError> {
-        let lane = match scope {
+    fn process_rejection(
+        &mut self,
+        command: usize,
+        scope: Scope,
+        sent: Moment,
+        now: Moment,
+    ) -> Result<(), LedgerError> {
+        let limit = match scope {
             Scope::Command => &mut self.commands[command].1,
             Scope::App => &mut self.app,
         };
-        self.ledger.hear(&mut lane.section)?;
-        lane.heed(now);
-        if !lane.throttle.is_news(sent) {
+        self.ledger.read_cuts(&mut limit.section)?;
+        limit.adopt(now);
+        if !limit.throttle.is_news(sent) {
             return Ok(());
         }
-        let calls = self.ledger.sent(&lane.section, sent)?;
-        let cut = lane.throttle.rejected(now, sent, calls);
-        cut.map_or(Ok(()), |cut| self.ledger.tell(&mut lane.section, cut))
+        let calls = self.ledger.sent(&limit.section, sent)?;
+        let cut = limit.throttle.rejected(now, sent, calls);
+        cut.map_or(Ok(()), |cut| self.ledger.publish_cut(&mut limit.section, cut))
     }
 
-    fn lane(&mut self, command: usize, scope: Scope) -> &mut Lane {
+    fn limit(&mut self, command: usize, scope: Scope) -> &mut CommandLimit {
         match scope {
             Scope::Command => &mut self.commands[command].1,
             Scope::App => &mut self.app,
         }
     }
 
-    /// The ledger is still the one that other processes find.
+    /// Checks that the ledger is still the file that other processes open.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
         self.ledger.check()
     }
 
-    /// How fast the command and the app may go.
+    /// The rates of the command and of the app.
     pub(super) fn speeds(&self, command: usize, now: Moment) -> (Speed, Speed) {
         (self.commands[command].1.throttle.speed(now), self.app.throttle.speed(now))
     }
 }
 
-/// As many slots as calls of this rate hold when each holds its own for a second and that excess: what a stalled network holds up
-/// then takes the slots of what would come after it, so that they do not arrive together. Never more than those of the cap.
+/// How many slots calls of this rate occupy if each occupies its own for a second and `excess`, up to the cap. Calls that
+/// a stalled network delays then block the slots of later calls, so that they do not arrive together.
 fn slots_for(rate: f64, excess: Duration, cap: u32) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is above 0 and at most 65,536")]
     let slots = (rate * (WINDOW + excess).as_secs_f64()).ceil() as u32;
     slots.min(cap)
 }
 
-impl Lane {
+impl CommandLimit {
     fn new(cap: Cap, mut section: Section) -> Self {
         section.keep_some_for_probes();
         let answered = Moment::from_nanos(0);
-        Self { cap, section, pace: Pace::new(cap), throttle: Throttle::new(cap), answered }
+        Self { cap, section, pace: ProcessPace::new(cap), throttle: Throttle::new(cap), answered }
     }
 
     fn set_cap(&mut self, cap: Cap) {
         if cap != self.cap {
-            self.pace = Pace::new(cap);
+            self.pace = ProcessPace::new(cap);
             self.section.set_cap(cap);
         }
         self.cap = cap;
         self.throttle.set_cap(cap);
     }
 
-    /// Neither a pause nor this process's own pace is in the way; otherwise, until when. Tells the ledger the pace of a lower limit
-    /// and how many slots it takes, which all processes keep together.
+    /// Checks the pause and the pace of this process, and sets the pace and the number of slots that all processes share.
+    ///
+    /// # Errors
+    /// Not yet: when to ask again.
     fn ready(&mut self, now: Moment, trips: &RoundTrips) -> Result<(), Moment> {
         self.throttle.paused_until(now).map_or(Ok(()), Err)?;
         let rate = self.throttle.rate(now);
@@ -234,7 +240,7 @@ impl Lane {
         if rate < f64::from(cap) {
             let excess = trips.usual_excess(now);
             self.section.set_slots(excess.map_or(cap, |excess| slots_for(rate, excess, cap)));
-            let slack = excess.map_or(SLACK, |_| self.throttle.unpaused(now).clamp(SLACK, MADE_UP));
+            let slack = excess.map_or(SLACK, |_| self.throttle.unpaused(now).clamp(SLACK, MAX_CATCH_UP));
             self.section.set_pace(Duration::from_secs_f64(1.0 / rate), slack);
         } else {
             self.section.set_pace(Duration::ZERO, Duration::ZERO);
@@ -243,10 +249,10 @@ impl Lane {
         self.pace.draw(now)
     }
 
-    /// What other processes were told counts here, too.
-    fn heed(&mut self, now: Moment) {
-        if let Some(cut) = self.section.told() {
-            self.throttle.heed(cut, now);
+    /// Adopts the last cut of all processes.
+    fn adopt(&mut self, now: Moment) {
+        if let Some(cut) = self.section.published_cut() {
+            self.throttle.adopt(cut, now);
         }
     }
 }

@@ -1,11 +1,10 @@
-//! The call limiter: one permit for every HTTP exchange, and none that could break the cap.
+//! The rate limiter: one permit for every call, and none that could break the cap.
 //!
-//! Three things stand between a call and the wire. The *slots* in the ledger file keep every one-second window of
-//! the server at or below the cap, over all processes of the machine and through kills and restarts. The *pace*
-//! spreads the sends of all processes, and alone keeps a lower limit. The *throttle* finds that limit when the server asks
-//! to slow down.
+//! A call waits for three things. The *slots* in the ledger file keep every one-second window of the server at or below
+//! the cap, over all processes of the machine and across kills and restarts. The *pace* spreads the sends of all
+//! processes, and keeps a limit below the cap. The *throttle* finds that limit when the server throttles calls.
 //!
-//! A permit is for a request that is certain to go out, at once: its slot is spent, whatever happens then.
+//! A permit is for a request that is sent at once. Its slot is spent, whatever happens then.
 
 mod command_limit;
 mod ledger;
@@ -20,7 +19,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use self::command_limit::Lanes;
+use self::command_limit::CommandLimits;
 pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Taken};
 pub use self::users::User;
@@ -29,16 +28,15 @@ use crate::domain::rate_limit::speed::Speed;
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::domain::response::codes::{Pause, Scope};
 
-/// Timers fire on whole milliseconds; asking more often would be idle.
+/// Timers fire on whole milliseconds, so asking more often would be useless.
 const RECHECK_MIN: Duration = Duration::from_millis(1);
-/// So long a lock is left alone that is held for longer than any imbulk holds it.
+/// The wait after another process held the lock for longer than imbulk does.
 const RECHECK_LOCK: Duration = Duration::from_millis(5);
-/// Slots of other processes, and rates, may become better than they looked.
+/// The longest wait, because slots of other processes may become free earlier than expected.
 const RECHECK_MAX: Duration = Duration::from_millis(50);
 
-/// Where the ledgers of apps stand unless the caller knows better: the one folder that all users and all sessions of a
-/// machine share. `TMPDIR` is not asked, since it may differ from user to user, and `/dev/shm` is emptied
-/// when its owner logs out.
+/// The folder of the ledgers: all users and all sessions of a machine share it. `TMPDIR` is not used, because it may
+/// differ between users. `/dev/shm` is not used, because it is emptied when its owner logs out.
 pub fn shared_directory() -> &'static Path {
     Path::new("/tmp")
 }
@@ -46,12 +44,13 @@ pub fn shared_directory() -> &'static Path {
 /// What a limiter is opened with.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The file in which processes that send to the app share its slots, best in [`shared_directory`]. It
-    /// must be named after the app, and is made where it is missing.
+    /// The file in which processes that send to the app share its slots, normally in [`shared_directory`]. It must be
+    /// named after the app, and is created if it is missing.
     pub ledger: PathBuf,
-    /// The cap of everything that the app is sent.
+    /// The cap of all calls to the app.
     pub app_cap: Cap,
-    /// From permit to answer, no exchange lasts longer: then its connection is closed. The same in all processes.
+    /// The maximum duration of a call from its permit to its answer; then its connection is closed. It must be the same in
+    /// all processes.
     pub call_timeout: Duration,
 }
 
@@ -61,12 +60,12 @@ pub struct Limiter {
     shared: Arc<Shared>,
 }
 
-/// The limiter of one command of the app. Clones share it, and wait in one line.
+/// The limiter of one command of the app. Clones share it, and wait in one queue.
 #[derive(Debug, Clone)]
 pub struct CommandLimiter {
     shared: Arc<Shared>,
     number: usize,
-    /// Held by the one who is next; the lock lets waiters in first come, first served.
+    /// Locked by the waiter that is next. The lock serves waiters in their order.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -80,7 +79,7 @@ pub struct Permit {
     taken: Option<Taken>,
 }
 
-/// How fast a command may go, and what keeps it from its cap.
+/// The rates of a command and of the app, and what keeps them below their caps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Status {
     /// Of the command's own limit.
@@ -92,7 +91,7 @@ pub struct Status {
 #[derive(Debug)]
 struct Shared {
     clock: SystemClock,
-    lanes: Mutex<Lanes>,
+    limits: Mutex<CommandLimits>,
     turns: Mutex<Vec<Arc<tokio::sync::Mutex<()>>>>,
     /// Since when another process has held the ledger's lock.
     locked: Mutex<Option<(Instant, LedgerError)>>,
@@ -102,35 +101,35 @@ impl Limiter {
     /// Opens the ledger.
     ///
     /// # Errors
-    /// The ledger can't be used; then nothing may be sent.
+    /// The ledger cannot be used, so nothing may be sent.
     pub fn open(settings: &Settings) -> Result<Self, LedgerError> {
         let clock = SystemClock::start();
         let ledger = Ledger::open(&settings.ledger, settings.call_timeout)?;
-        let lanes = Lanes::new(ledger, settings.app_cap);
-        let shared = Shared { clock, lanes: Mutex::new(lanes), turns: Mutex::default(), locked: Mutex::default() };
+        let limits = CommandLimits::new(ledger, settings.app_cap);
+        let shared = Shared { clock, limits: Mutex::new(limits), turns: Mutex::default(), locked: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The limiter of the command with this name. Asked for again, it is the same one, and the lower cap holds.
+    /// The limiter of the command with this name. A second call returns the same one, with the lower of both caps.
     ///
     /// # Errors
-    /// The ledger can't be used or has no room for the command.
+    /// The ledger cannot be used or has no free section for the command.
     pub fn command(&self, name: &str, cap: Cap) -> Result<CommandLimiter, LedgerError> {
-        let number = self.shared.lanes().command(name, cap)?;
+        let number = self.shared.limits().command(name, cap)?;
         let turn = self.shared.turn(number);
         Ok(CommandLimiter { shared: Arc::clone(&self.shared), number, turn })
     }
 }
 
 impl CommandLimiter {
-    /// Waits until a call may be sent. Those who wait are served in order. Dropping the future takes nothing.
+    /// Waits until a call may be sent. Waiters are served in their order. Dropping the future takes no slot.
     ///
     /// # Errors
-    /// The ledger can't be read or written any more; then nothing may be sent.
+    /// The ledger cannot be read or written any more, so nothing may be sent.
     pub async fn acquire(&self) -> Result<Permit, LedgerError> {
         let _turn = self.turn.lock().await;
         loop {
-            let taken = self.shared.lanes().take(self.number, || self.shared.clock.now());
+            let taken = self.shared.limits().take(self.number, || self.shared.clock.now());
             let taken = match taken {
                 Err(locked @ LedgerError::Locked { .. }) => {
                     self.shared.is_locked(locked);
@@ -152,12 +151,12 @@ impl CommandLimiter {
         }
     }
 
-    /// The ledger is still the one that other processes find.
+    /// Checks that the ledger is still the file that other processes open.
     ///
     /// # Errors
     /// It was removed, renamed or replaced: nothing more may be sent.
     pub fn check(&self) -> Result<(), LedgerError> {
-        self.shared.lanes().check()
+        self.shared.limits().check()
     }
 
     /// For how long another process has held the ledger's lock, and the error that says so: nothing is sent meanwhile.
@@ -166,60 +165,54 @@ impl CommandLimiter {
         locked.as_ref().map(|(since, error)| (since.elapsed(), error.with_hint()))
     }
 
-    /// An answer to this command said that it, or the app, is called too often: the one that was read last, or one of
-    /// some milliseconds before.
-    /// After a [`Pause::Long`] this process sends nothing of it for minutes.
+    /// An answer throttled this command or the app: the one that was read last, or one some milliseconds before it. After a
+    /// [`Pause::Long`] this process sends no call of it for minutes.
     pub fn throttled(&self, scope: Scope, pause: Pause) {
         let now = self.shared.clock.now();
-        let told = self.shared.lanes().throttled(self.number, (scope, pause), now);
-        if let Err(error) = told {
+        let received = self.shared.limits().throttled(self.number, (scope, pause), now);
+        if let Err(error) = received {
             // The next permit meets the same error.
-            tracing::warn!(%error, "other processes could not be told to slow down");
+            tracing::warn!(%error, "cannot tell other processes to slow down");
         }
     }
 
-    /// From now on, this is the command's cap, whether lower or higher than before.
-    pub fn set_cap(&self, cap: Cap) {
-        self.shared.lanes().set_cap(self.number, cap);
-    }
-
-    /// How fast calls may leave now, and why not faster.
+    /// The rates now, and what keeps them below the caps.
     pub fn status(&self) -> Status {
-        let (command, app) = self.shared.lanes().speeds(self.number, self.shared.clock.now());
+        let (command, app) = self.shared.limits().speeds(self.number, self.shared.clock.now());
         Status { command, app }
     }
 }
 
 impl Permit {
-    /// The answer was read just now, whatever it says, `round_trip` after the request was written. Its slots fall free
-    /// a second after the server counted the call, as far as the shortest round trip lets us know.
+    /// An answer was read just now, `round_trip` after the request was written. The slots are free one second after the
+    /// server counted the call, as far as the shortest round trip shows.
     pub fn answered(mut self, round_trip: Duration) {
         let now = self.shared.clock.now();
         let Some(taken) = self.taken.take() else { return };
-        let settled = self.shared.lanes().answered(self.number, taken, round_trip, now);
+        let settled = self.shared.limits().answered(self.number, taken, round_trip, now);
         if let Err(error) = settled {
             // The slots stay taken as if there had been no answer, and the next permit meets the same error.
-            tracing::warn!(%error, "slots could not be freed");
+            tracing::warn!(%error, "cannot free slots");
         }
     }
 
-    /// No answer came within the time-out, or the connection broke: the call may be counted at any moment, even if the server
-    /// stands still and goes on later. Its slots stay taken until the server answers a call that leaves after this exchange is over.
+    /// No answer came within the time-out, or the connection broke. The server may count the call at any later moment, so
+    /// its slots stay taken until the server answers a call that leaves after the end of this one.
     pub fn unanswered(self) {}
 
     /// No byte of the call left: there was no connection.
     pub fn not_sent(mut self) {
         let Some(taken) = self.taken.take() else { return };
-        if let Err(error) = self.shared.lanes().not_sent(taken) {
-            tracing::warn!(%error, "slots could not be freed");
+        if let Err(error) = self.shared.limits().not_sent(taken) {
+            tracing::warn!(%error, "cannot free slots");
         }
     }
 }
 
 impl Shared {
-    /// Every step under this lock is complete in itself, so a panic of another thread leaves nothing half done.
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Every step under this lock is complete, so a panic of another thread leaves no partial change.
+    fn limits(&self) -> MutexGuard<'_, CommandLimits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_locked(&self, error: LedgerError) {
@@ -240,7 +233,7 @@ impl Shared {
     }
 }
 
-/// CLOCK_MONOTONIC by way of tokio, whose clock tests can wind.
+/// CLOCK_MONOTONIC through tokio, so that tests can move the clock.
 #[derive(Debug)]
 struct SystemClock {
     start: Moment,
@@ -298,24 +291,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_are_served_in_order() {
+    async fn waiters_are_served_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let limiter = limiter(&folder, 50).command("friend_delete", cap(50)).expect("a section");
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (report, mut received) = tokio::sync::mpsc::unbounded_channel();
         for n in 0..9 {
-            let (limiter, tell) = (limiter.clone(), tell.clone());
+            let (limiter, report) = (limiter.clone(), report.clone());
             tokio::spawn(async move {
                 limiter.acquire().await.expect("the ledger works").answered(Duration::ZERO);
-                tell.send(n).expect("someone listens");
+                report.send(n).expect("someone listens");
             });
         }
         for n in 0..9 {
-            assert_eq!(told.recv().await, Some(n));
+            assert_eq!(received.recv().await, Some(n));
         }
     }
 
     #[tokio::test]
-    async fn who_stops_waiting_lets_the_next_one_in() {
+    async fn a_waiter_that_gives_up_lets_the_next_one_in() {
         let folder = tempfile::tempdir().expect("a folder");
         let limiter = limiter(&folder, 1).command("friend_delete", cap(1)).expect("a section");
         limiter.acquire().await.expect("free").unanswered();
@@ -323,11 +316,11 @@ mod tests {
             timeout(Duration::from_millis(10), limiter.acquire()).await.expect_err("taken for 1.4 s");
         }
         let next = timeout(Duration::from_mins(1), limiter.acquire()).await;
-        next.expect("the line moves on").expect("the ledger works").unanswered();
+        next.expect("the next waiter is served").expect("the ledger works").unanswered();
     }
 
     #[tokio::test]
-    async fn a_command_told_to_slow_down_leaves_the_others_alone_and_the_app_does_not() {
+    async fn a_throttled_command_leaves_the_others_alone_and_a_throttled_app_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let limiter = limiter(&folder, 200);
         let deletes = limiter.command("friend_delete", cap(200)).expect("a section");
@@ -336,21 +329,21 @@ mod tests {
         assert!(matches!(deletes.status().command.pressure, Pressure::Paused { .. }));
         assert_eq!(updates.status().command.pressure, Pressure::None);
         assert_eq!(updates.status().app.pressure, Pressure::None);
-        let told = Instant::now();
+        let received = Instant::now();
         updates.throttled(Scope::App, Pause::Short);
         assert!(matches!(deletes.status().app.pressure, Pressure::Paused { .. }));
         updates.acquire().await.expect("the ledger works").unanswered();
-        assert!(told.elapsed() >= PAUSE, "{:?}", told.elapsed());
+        assert!(received.elapsed() >= PAUSE, "{:?}", received.elapsed());
     }
 
     #[tokio::test]
-    async fn a_command_asked_for_twice_is_one_with_the_lower_cap_until_it_is_set() {
+    async fn a_command_asked_for_twice_has_one_limit_with_the_lower_cap() {
         let folder = tempfile::tempdir().expect("a folder");
         let limiter = limiter(&folder, 200);
         let first = limiter.command("friend_delete", cap(100)).expect("a section");
-        let again = limiter.command("friend_delete", cap(150)).expect("a section");
-        assert_eq!(again.status().command.cap, cap(100));
-        again.set_cap(cap(150));
-        assert_eq!(first.status().command.cap, cap(150));
+        let higher = limiter.command("friend_delete", cap(150)).expect("a section");
+        assert_eq!(higher.status().command.cap, cap(100));
+        limiter.command("friend_delete", cap(50)).expect("a section");
+        assert_eq!(first.status().command.cap, cap(50));
     }
 }

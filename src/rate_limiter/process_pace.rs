@@ -1,4 +1,4 @@
-//! Pace: spreads the sends of a process over the second, so that slots that fall free together do not leave in a burst.
+//! Spreads the sends of a process over the second, so that calls do not leave in a burst when many slots become free.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use governor::{Quota, RateLimiter};
 use crate::domain::rate_limit::slots::WINDOW;
 use crate::domain::rate_limit::{Cap, Moment};
 
-/// The pace is this much faster than the cap, which the slots keep: one as fast as the cap could never make up for a
-/// stall of the network, after which many slots fall free together.
+/// The pace is this much faster than the cap, which the slots guarantee. A pace equal to the cap could never catch up
+/// after a stall of the network.
 const HEADROOM: f64 = 2.0;
-/// The same in the first second, when all slots are free: calls that left in half of it would do so in every second from
-/// then on, in step with their slots, and queue up at the server.
+/// The headroom of the first second, when all slots are free. Calls that left in half of that second would do so in every
+/// later second, because their slots become free together, and would queue at the server.
 const OPENING_HEADROOM: f64 = 1.0;
 
-type Governor = RateLimiter<NotKeyed, InMemoryState, Told, NoOpMiddleware<Nanos>>;
+type Governor = RateLimiter<NotKeyed, InMemoryState, ManualClock, NoOpMiddleware<Nanos>>;
 
 /// The sends of one command, or of the app, in this process.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ProcessPace {
     opening: Governor,
     cruising: Governor,
-    clock: Told,
-    /// When the first call after a second without one left; none before the first.
+    clock: ManualClock,
+    /// When the first call left after a second without calls; `None` before the first call.
     opened: Option<Moment>,
     /// When the last call left.
     last: Moment,
-    /// A cell was drawn from governor and not used yet, because something else was in the way.
+    /// Whether a cell of the governor was reserved and is not used yet, because the call had to wait for something else.
     drawn: bool,
 }
 
-impl Pace {
+impl ProcessPace {
     pub(super) fn new(cap: Cap) -> Self {
-        let clock = Told::default();
+        let clock = ManualClock::default();
         let governor = |headroom| RateLimiter::direct_with_clock(quota(f64::from(cap.get()) * headroom), clock.clone());
         Self {
             opening: governor(OPENING_HEADROOM),
@@ -51,7 +51,10 @@ impl Pace {
         }
     }
 
-    /// May a call leave now? Draws a cell, which is kept until [`Pace::spend`]; or says when to ask again.
+    /// Reserves a cell for a call that may leave now, until [`ProcessPace::spend`].
+    ///
+    /// # Errors
+    /// Not yet: when to ask again.
     pub(super) fn draw(&mut self, now: Moment) -> Result<(), Moment> {
         self.clock.set(now);
         if !self.drawn {
@@ -79,8 +82,8 @@ impl Pace {
     }
 }
 
-/// The burst is 10 ms worth of calls, since timers fire 1 to 2 ms late and lost moments would be lost throughput.
-/// Below 10 calls a second that is nothing.
+/// The burst is the calls of 10 ms, because timers fire 1 to 2 ms late and the lost time would be lost throughput. Below
+/// 10 calls a second there is no burst.
 fn quota(rate: f64) -> Quota {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are from 1 to 131,072")]
     let burst = if rate < 10.0 { 1 } else { 1 + (rate / 100.0).ceil() as u32 };
@@ -89,17 +92,17 @@ fn quota(rate: f64) -> Quota {
     quota.unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(burst)
 }
 
-/// A clock that shows what it was last told: time is a parameter here, too.
+/// A clock that shows the moment that was set, because time is an argument here as well.
 #[derive(Debug, Clone, Default)]
-struct Told(Arc<AtomicU64>);
+struct ManualClock(Arc<AtomicU64>);
 
-impl Told {
+impl ManualClock {
     fn set(&self, now: Moment) {
         self.0.store(now.as_nanos(), Ordering::Relaxed);
     }
 }
 
-impl Clock for Told {
+impl Clock for ManualClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
@@ -117,12 +120,12 @@ mod tests {
         Moment::from_nanos(1_000_000_000 + ms * 1_000_000)
     }
 
-    fn pace(cap: u32) -> Pace {
-        Pace::new(NonZeroU32::new(cap).expect("not zero").try_into().expect("low enough"))
+    fn pace(cap: u32) -> ProcessPace {
+        ProcessPace::new(NonZeroU32::new(cap).expect("not zero").try_into().expect("low enough"))
     }
 
     /// The milliseconds of these at which calls leave that leave as soon as they may.
-    fn sent(pace: &mut Pace, during: Range<u64>) -> Vec<u64> {
+    fn sent(pace: &mut ProcessPace, during: Range<u64>) -> Vec<u64> {
         let mut sent = Vec::new();
         for at in during {
             while pace.draw(ms(at)).is_ok() {

@@ -1,8 +1,9 @@
 //! How many calls may leave, and when: the arithmetic of the call limiter.
 //!
-//! Three rules work together. [`slots`] is the promise: no one-second window, as the server counts it, holds more
-//! calls than the cap. [`throttle`] is the courtesy: told to slow down, the rate falls at once and finds its way up
-//! again. [`shared_pace`] spreads the calls, at that rate. Time comes in as a [`Moment`]; what acts on the answers is the room `limiter`.
+//! Three rules work together. [`slots`] guarantee that no one-second window, as the server counts it, contains more
+//! calls than the cap. [`throttle`] lowers the rate after the server throttled a call, and raises it again step by
+//! step. [`shared_pace`] spreads the calls at that rate. Time is an argument, a [`Moment`]; the module `rate_limiter`
+//! applies the decisions.
 
 pub mod shared_pace;
 pub mod slots;
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub struct Moment(u64);
 
 impl Moment {
-    /// The moment so many nanoseconds after the clock's zero.
+    /// The moment this number of nanoseconds after the clock's zero.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
@@ -54,7 +55,7 @@ fn nanos(span: Duration) -> u64 {
 pub struct Cap(NonZeroU32);
 
 impl Cap {
-    /// The highest cap: as many slots as a section of the ledger has room for. Far above what the API allows (200)
+    /// The highest cap: the number of slots in a section of the ledger. Far above what the API allows (200)
     /// and what one machine sends, so only benchmarks come near.
     pub const MAX: u32 = 65_536;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::Moment;
 
-/// So late a call may be and the next ones still make up for it: timers fire on whole milliseconds, some later, and lost
-/// moments would be lost throughput. More would be a burst.
+/// How late a call may be so that the next calls still make up for it. Timers fire on whole milliseconds or later, and
+/// the lost time would be lost throughput. A larger value would allow bursts.
 pub const SLACK: Duration = Duration::from_millis(10);
 
 /// A call may leave now when calls are that far apart and the last one was due at `last`; returns when this one was

@@ -1,52 +1,53 @@
-//! Slots: why no one-second window of the server holds more calls than the cap.
+//! Slots: why no one-second window of the server contains more calls than the cap.
 //!
 //! There are as many slots as the cap. A call takes a slot when it is sent, and the slot is free again at
-//! *answer read + 1 s − m*, where m is a safe lower bound of the round trip. Say call B follows call A in a slot. A was
-//! counted at the latest *way back of A* before its answer was read; B is counted at the earliest *way there of B* after
-//! it was sent. So the server counts them at least 1 s − m + way back of A + way there of B apart, which is a second or
-//! more as long as the two ways take m together. A window with more calls than the cap would need two calls of one slot.
+//! *answer read + 1 s − m*, where m is a safe lower bound of the round trip. Suppose that call B follows call A in a
+//! slot. The server counted A at the latest *way back of A* before the answer was read. It counts B at the earliest
+//! *way there of B* after B was sent. So it counts them at least 1 s − m + way back of A + way there of B apart, which
+//! is a second or more as long as the two ways take m together. A window with more calls than the cap would need two
+//! calls of one slot.
 //!
-//! A call without an answer may still lie in a socket of a server that stands still, even after its connection was
-//! closed, and is counted when the server goes on. So it keeps its slot until the server has answered a call that was
-//! sent after this one was given up, and a second and a little more after that. Where answers stop coming, calls leave some
-//! slots free and then go out one at a time, so that there is always one to find out whether the server answers again.
+//! A call without an answer may still be in a socket of a suspended server, even after its connection was closed. The
+//! server counts it when it resumes. So the call keeps its slot until the server has answered a call that was sent after
+//! the end of this one, and a second and a little more after that. If answers stop, some slots stay free for calls that
+//! are sent one at a time, so that there is always one to show whether the server answers again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Moment;
 
-/// The window that the cap speaks of.
+/// The window in which the server counts calls.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
-/// Until so many round trips were seen, their smallest says too little: that of 20 is often far above the least that two
-/// ways can take.
+/// The number of round trips from which their minimum is used. The minimum of 20 is often far above the smallest possible
+/// round trip.
 const ROUND_TRIPS_TO_TRUST: u32 = 100;
 
-/// How steady the ways are is told by the smallest round trips of as many batches, of so many calls each: two seconds at
-/// the usual cap.
+/// The minima of the last [`BATCHES`] batches of this number of calls show how steady the network is. At the usual cap
+/// they cover two seconds.
 const BATCH: usize = 25;
 const BATCHES: usize = 16;
 
-/// However steady they are, so much of the smallest round trip is left out of m, or half of it if that is less: a way there
-/// that becomes faster by no more than this, at one stroke, breaks nothing.
+/// This much of the smallest round trip is never part of m, or half of it if that is less. So a network that suddenly
+/// becomes faster by no more than this breaks nothing.
 const MARGIN: Duration = Duration::from_millis(10);
 
-/// The slot is taken until then unless an answer says otherwise: the exchange may last until its time-out, and
-/// the server may have counted it at the very end.
+/// Until when a slot is taken if no answer comes: the call may last until its time-out, and the server may have counted
+/// it at the very end.
 pub fn held_until(taken: Moment, call_timeout: Duration) -> Moment {
     taken.plus(call_timeout).plus(WINDOW)
 }
 
-/// The round trips seen so far: the smallest of all, and how far from it those of late are.
+/// The round trips so far: their minimum, and how far the recent ones are from it.
 #[derive(Debug, Default)]
 pub struct RoundTrips {
     seen: u32,
     first: Option<Moment>,
     smallest: Option<Duration>,
-    /// Those of the batch under way.
+    /// The round trips of the current batch.
     batch: Vec<Duration>,
-    /// What the last batches came to.
+    /// The last complete batches.
     batches: VecDeque<Batch>,
 }
 
@@ -57,8 +58,7 @@ struct Batch {
 }
 
 impl RoundTrips {
-    /// When the slot of a call is free again whose answer was read at `answered`, after `round_trip`. The call's own
-    /// round trip counts already.
+    /// When the slot of a call is free whose answer was read at `answered`. Its own round trip is taken into account.
     pub fn free_at(&mut self, answered: Moment, round_trip: Duration) -> Moment {
         self.seen = self.seen.saturating_add(1);
         self.first.get_or_insert(answered);
@@ -75,8 +75,8 @@ impl RoundTrips {
         answered.plus(WINDOW.saturating_sub(self.lower_bound(answered)))
     }
 
-    /// How long most calls hold their slot beyond a second; none while too little is known. Calls that a stalled network holds up are
-    /// not most.
+    /// How long most calls occupy their slot beyond a second; `None` while too little is known. Calls that a stalled
+    /// network delays do not count.
     pub fn usual_excess(&self, now: Moment) -> Option<Duration> {
         let mut medians: Vec<Duration> = self.batches.iter().map(|batch| batch.median).collect();
         medians.sort_unstable();
@@ -84,11 +84,11 @@ impl RoundTrips {
         Some(median.saturating_sub(self.lower_bound(now)))
     }
 
-    /// m: zero at first. Then half of the smallest round trip, which is what the way back of one call takes alone where ways
-    /// are alike, so that even a network that becomes faster from one call to the next breaks nothing. More where the ways prove
-    /// steady: all but twice of what the smallest of any batch of late is above the smallest of all. With 0.8 × of that, whatever the ways,
-    /// a busy machine and a network that varies a lot broke the cap in simulated windows. The first second does not
-    /// count: its calls open connections, so their round trips are longer than those of later calls.
+    /// m. It is zero at first, and then half of the smallest round trip: the way back alone, if both ways take the same
+    /// time. So even a network that becomes faster from one call to the next breaks nothing. If the network is steady, m
+    /// is the smallest round trip minus twice the largest distance of a recent batch's minimum from it. With 0.8 × that
+    /// value on any network, a busy machine and a varying network broke the cap in simulated windows. The first second
+    /// does not count, because its calls open connections and take longer than later calls.
     fn lower_bound(&self, now: Moment) -> Duration {
         let (Some(first), Some(smallest)) = (self.first, self.smallest) else {
             return Duration::ZERO;
@@ -106,13 +106,13 @@ impl RoundTrips {
     }
 }
 
-/// Takes the place of the moment from which a slot is free while no answer to its call was read.
+/// Stored as [`Slot::free_at`] until the answer to a call is read.
 pub const UNANSWERED: Moment = Moment::from_nanos(u64::MAX);
 
-/// So many exchange time-outs a call without an answer keeps its slot at least, where nothing proves that it was counted.
-const LEAST_HOLD: u32 = 8;
+/// How many call time-outs a call without an answer keeps its slot at least, if nothing proves that it was counted.
+const MIN_HOLD: u32 = 8;
 
-/// The clocks of two processes may differ by this much at most: each reads the same one, but not at one stroke.
+/// The largest difference between the moments of two processes. They read the same clock, but not at the same time.
 const CLOCKS_DIFFER: Duration = WINDOW;
 
 /// What the ledger holds of a slot.
@@ -128,25 +128,25 @@ pub struct Slot {
 
 /// How the slots of a command, or of the app, are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct SlotRules {
     /// How many there are.
     pub cap: u32,
     /// How many are used: fewer where the rate is below the cap.
     pub used: u32,
-    /// The longest that an exchange lasts.
+    /// The maximum duration of a call.
     pub call_timeout: Duration,
 }
 
-impl Terms {
-    /// So many slots are left to calls that go out one at a time, to find out whether the server answers again: a fifth,
-    /// and of a low cap more, but never so many that calls of half a second each could not use the cap.
+impl SlotRules {
+    /// How many slots are reserved for calls that are sent one at a time to see whether the server answers again: a fifth
+    /// of them, and more of a low cap, but few enough that calls of half a second can use the whole cap.
     pub fn kept_for_probes(self) -> u32 {
-        (self.cap / 5).max(LEAST_HOLD).min(self.cap / 2)
+        (self.cap / 5).max(MIN_HOLD).min(self.cap / 2)
     }
 
-    /// The longest that a call without an answer keeps its slot: as long as the slots last that are kept for probes.
+    /// How long a call without an answer keeps its slot at most: as long as the slots for probes last.
     pub fn longest_hold(self) -> Duration {
-        self.call_timeout * self.kept_for_probes().max(LEAST_HOLD)
+        self.call_timeout * self.kept_for_probes().max(MIN_HOLD)
     }
 
     /// Whether a call may take the slot.
@@ -159,44 +159,45 @@ impl Terms {
         if slot.free_at == UNANSWERED { slot.taken.plus(self.longest_hold()) } else { slot.free_at }
     }
 
-    /// When the exchange is over, however it ends.
+    /// When the call has ended at the latest.
     fn over(self, slot: &Slot) -> Moment {
         slot.taken.plus(self.call_timeout)
     }
 }
 
-/// What a look over all slots finds.
+/// What a scan of all slots finds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Survey {
+pub struct SlotScan {
     /// The free ones of those that are used, by number.
     pub free: Vec<u32>,
-    /// What is to be written: slots whose call is known to be counted by now, and those that are left from before a reboot, or
+    /// The slots to be written: those whose call must have been counted by now, and those from before a reboot or
     /// damaged.
     pub changed: Vec<(u32, Slot)>,
-    /// When the first of the taken ones is free again.
+    /// When the first taken slot is free again.
     pub next: Option<Moment>,
     /// Calls that may still wait at the server.
     pub unanswered: u32,
     /// When the last call left.
     pub last: Option<Moment>,
-    /// When the call left that was sent last of those that were answered.
-    pub heard: Option<Moment>,
-    /// When the first call left after that.
-    pub waiting_since: Option<Moment>,
+    /// When the latest call left that was answered.
+    pub last_answered: Option<Moment>,
+    /// When the first call left after it that has no answer.
+    pub unanswered_since: Option<Moment>,
 }
 
-/// Looks over all slots. `heard` is what was known before of the last call that was answered.
-pub fn survey(slots: &[Slot], now: Moment, heard: Option<Moment>, terms: Terms) -> Survey {
+/// Scans all slots. `last_answered` is when the latest call left that was known to be answered.
+pub fn scan_slots(slots: &[Slot], now: Moment, last_answered: Option<Moment>, rules: SlotRules) -> SlotScan {
     let possible = |slot: &&Slot| slot.taken <= now.plus(CLOCKS_DIFFER) && slot.taken > Moment::from_nanos(0);
     let answered = slots.iter().filter(|slot| slot.free_at != UNANSWERED).filter(possible);
-    let mut found = Survey { heard: answered.map(|slot| slot.taken).max().max(heard), ..Survey::default() };
+    let mut found =
+        SlotScan { last_answered: answered.map(|slot| slot.taken).max().max(last_answered), ..SlotScan::default() };
     found.last = slots.iter().filter(possible).map(|slot| slot.taken).max();
-    let mut unused = terms.used;
-    for (number, slot) in (0..terms.cap).zip(slots) {
-        let slot = found.judge(number, *slot, now, terms);
-        // Where fewer slots are used than there are, one that nothing has been heard of for long is not one of them.
-        let overdue = slot.free_at == UNANSWERED && held_until(slot.taken, terms.call_timeout) <= now;
-        let free_at = terms.free_at(&slot);
+    let mut unused = rules.used;
+    for (number, slot) in (0..rules.cap).zip(slots) {
+        let slot = found.update(number, *slot, now, rules);
+        // If fewer slots are used than there are, a slot without an answer for long is not one of them.
+        let overdue = slot.free_at == UNANSWERED && held_until(slot.taken, rules.call_timeout) <= now;
+        let free_at = rules.free_at(&slot);
         if !overdue || free_at <= now {
             let Some(left) = unused.checked_sub(1) else { continue };
             unused = left;
@@ -215,25 +216,27 @@ const FORGOTTEN: Duration = Duration::from_mins(5);
 
 /// From when on no slot holds a call; none while calls may still wait at the server.
 pub fn unheld_from(slots: &[Slot], now: Moment) -> Option<Moment> {
-    let terms = Terms { cap: u32::MAX, used: u32::MAX, call_timeout: Duration::ZERO };
-    let heard = survey(slots, now, None, terms).heard;
+    let rules = SlotRules { cap: u32::MAX, used: u32::MAX, call_timeout: Duration::ZERO };
+    let last_answered = scan_slots(slots, now, None, rules).last_answered;
     let sent = slots.iter().filter(|slot| slot.taken > Moment::from_nanos(0) && slot.taken <= now.plus(CLOCKS_DIFFER));
     let mut from = now;
     for slot in sent {
         if slot.free_at != UNANSWERED {
             from = from.max(slot.free_at);
-        } else if slot.taken.plus(FORGOTTEN) > now && heard.is_none_or(|heard| slot.taken > heard) {
+        } else if slot.taken.plus(FORGOTTEN) > now
+            && last_answered.is_none_or(|last_answered| slot.taken > last_answered)
+        {
             return None;
         }
     }
     Some(from)
 }
 
-impl Survey {
-    /// What the slot is from now on.
-    fn judge(&mut self, number: u32, slot: Slot, now: Moment, terms: Terms) -> Slot {
+impl SlotScan {
+    /// The slot from now on.
+    fn update(&mut self, number: u32, slot: Slot, now: Moment, rules: SlotRules) -> Slot {
         let nothing = Moment::from_nanos(0);
-        let latest = held_until(now, terms.call_timeout);
+        let latest = held_until(now, rules.call_timeout);
         let unanswered = slot.free_at == UNANSWERED;
         if slot.taken > now.plus(CLOCKS_DIFFER) || (!unanswered && slot.free_at > latest.plus(CLOCKS_DIFFER)) {
             return self.change(number, Slot { free_at: latest, taken: nothing, before: nothing });
@@ -241,16 +244,16 @@ impl Survey {
         if !unanswered {
             return slot;
         }
-        if self.heard.is_none_or(|heard| slot.taken > heard) {
-            self.waiting_since = Some(self.waiting_since.map_or(slot.taken, |since| since.min(slot.taken)));
+        if self.last_answered.is_none_or(|last_answered| slot.taken > last_answered) {
+            self.unanswered_since = Some(self.unanswered_since.map_or(slot.taken, |since| since.min(slot.taken)));
         }
-        // Also where it is free for want of a proof: it is counted just now if the server stood still until now.
-        if self.heard.is_some_and(|heard| terms.over(&slot) <= heard) {
-            // The server reads what waits, but not all of it at one stroke.
-            let free_at = now.plus(WINDOW).plus(terms.call_timeout / 10);
+        // This also holds for a slot that is free without proof: a server that was suspended counts the call only now.
+        if self.last_answered.is_some_and(|last_answered| rules.over(&slot) <= last_answered) {
+            // The server needs some time to read the calls that wait.
+            let free_at = now.plus(WINDOW).plus(rules.call_timeout / 10);
             return self.change(number, Slot { free_at, ..slot });
         }
-        self.unanswered += u32::from(!terms.is_free(&slot, now));
+        self.unanswered += u32::from(!rules.is_free(&slot, now));
         slot
     }
 
@@ -316,7 +319,7 @@ mod tests {
         assert_eq!(trips.free_at(at(5000), 9000 * MS), at(5000));
     }
 
-    /// So many calls that are answered a millisecond apart, each after this round trip.
+    /// Answers to `calls` calls, a millisecond apart, each after this round trip.
     fn answer(trips: &mut RoundTrips, calls: u64, from: u64, round_trip: Duration) {
         for n in 0..calls {
             trips.free_at(at(from + n), round_trip);
@@ -344,7 +347,7 @@ mod tests {
         assert_eq!(trips.free_at(at(12_000), 501 * MS), at(12_000 + 510));
     }
 
-    const TERMS: Terms = Terms { cap: 200, used: 200, call_timeout: Duration::from_secs(5) };
+    const RULES: SlotRules = SlotRules { cap: 200, used: 200, call_timeout: Duration::from_secs(5) };
 
     fn settled(taken: u64, free_at: u64) -> Slot {
         Slot { free_at: at(free_at), taken: at(taken), before: at(0) }
@@ -357,47 +360,56 @@ mod tests {
     #[test]
     fn a_survey_parts_free_taken_and_impossible_slots() {
         let slots = [settled(1, 10), settled(2, 30), settled(3, 20), settled(4, 21), settled(5, 9000)];
-        let found = survey(&slots, at(20), None, TERMS);
+        let found = scan_slots(&slots, at(20), None, RULES);
         assert_eq!((found.free, found.next), (vec![0, 2], Some(at(21))));
         assert_eq!(found.changed, [(4, settled(0, 6020))]);
         let before_a_reboot = [settled(9_000_000, 9_001_000), unanswered(9_000_000)];
-        let found = survey(&before_a_reboot, at(20), None, TERMS);
+        let found = scan_slots(&before_a_reboot, at(20), None, RULES);
         assert_eq!(found.changed, [(0, settled(0, 6020)), (1, settled(0, 6020))]);
-        assert_eq!((found.next, found.heard, found.unanswered), (Some(at(6020)), None, 0));
+        assert_eq!((found.next, found.last_answered, found.unanswered), (Some(at(6020)), None, 0));
     }
 
     #[test]
     fn a_call_without_an_answer_keeps_its_slot_until_one_is_answered_that_left_after_it_was_given_up() {
-        let known = |heard, now| survey(&[unanswered(1000), settled(heard, heard + 1000)], at(now), None, TERMS);
+        let known = |last_answered, now| {
+            scan_slots(&[unanswered(1000), settled(last_answered, last_answered + 1000)], at(now), None, RULES)
+        };
         let in_vain = known(5999, 7000);
         assert_eq!((in_vain.unanswered, in_vain.changed, in_vain.free), (1, vec![], vec![1]));
         let proved = known(6000, 6020);
         assert_eq!((proved.unanswered, proved.changed), (0, vec![(0, settled(1000, 7520))]));
-        assert_eq!(survey(&[unanswered(1000)], at(6020), Some(at(6000)), TERMS).changed.len(), 1, "heard before");
+        assert_eq!(
+            scan_slots(&[unanswered(1000)], at(6020), Some(at(6000)), RULES).changed.len(),
+            1,
+            "answered before"
+        );
     }
 
     #[test]
     fn nothing_keeps_a_slot_for_longer_than_the_slots_for_probes_last() {
-        let hold = |cap| Terms { cap, used: cap, ..TERMS }.longest_hold().as_secs();
+        let hold = |cap| SlotRules { cap, used: cap, ..RULES }.longest_hold().as_secs();
         assert_eq!([1, 2, 20, 40, 100, 200].map(hold), [40, 40, 40, 40, 100, 200]);
-        let kept = |cap| Terms { cap, used: cap, ..TERMS }.kept_for_probes();
+        let kept = |cap| SlotRules { cap, used: cap, ..RULES }.kept_for_probes();
         assert_eq!([1, 2, 10, 20, 40, 100, 200].map(kept), [0, 1, 5, 8, 8, 20, 40]);
-        assert_eq!(survey(&[unanswered(1000)], at(200_999), None, TERMS).free, Vec::<u32>::new());
-        assert_eq!(survey(&[unanswered(1000)], at(201_000), None, TERMS).free, [0]);
+        assert_eq!(scan_slots(&[unanswered(1000)], at(200_999), None, RULES).free, Vec::<u32>::new());
+        assert_eq!(scan_slots(&[unanswered(1000)], at(201_000), None, RULES).free, [0]);
     }
 
     #[test]
     fn what_was_sent_since_the_last_answer_is_waited_for() {
         let slots = [settled(2000, 3000), unanswered(1000), unanswered(2500), unanswered(2400)];
-        let found = survey(&slots, at(2600), None, TERMS);
-        assert_eq!((found.heard, found.waiting_since, found.last), (Some(at(2000)), Some(at(2400)), Some(at(2500))));
+        let found = scan_slots(&slots, at(2600), None, RULES);
+        assert_eq!(
+            (found.last_answered, found.unanswered_since, found.last),
+            (Some(at(2000)), Some(at(2400)), Some(at(2500)))
+        );
         assert_eq!(found.unanswered, 3);
     }
 
     #[test]
     fn of_a_lower_rate_no_slot_is_lost_to_a_call_without_an_answer() {
         let slots = [unanswered(1000), settled(1500, 2500), settled(900, 1900)];
-        let used = |now| survey(&slots, at(now), None, Terms { used: 1, ..TERMS }).free;
+        let used = |now| scan_slots(&slots, at(now), None, SlotRules { used: 1, ..RULES }).free;
         assert_eq!((used(6999), used(7000)), (vec![], vec![1]));
     }
 

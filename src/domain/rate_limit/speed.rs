@@ -1,4 +1,4 @@
-//! What there is to tell about a limit: how fast, and why not faster.
+//! The rate at which calls may be sent, and what keeps it below the cap.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,14 +22,14 @@ pub struct Speed {
 pub enum Pressure {
     /// Nothing: the cap is the limit.
     None,
-    /// Told to slow down just now: nothing is sent.
+    /// The server throttled a call just now, so nothing is sent.
     Paused {
         /// Until sending begins again.
         remaining: Duration,
     },
-    /// Told to slow down a while ago: the rate is growing back.
+    /// The server throttled a call a while ago, and the rate is rising again.
     Recovering,
-    /// Nearly everything is rejected: a call every [`PROBE_EVERY`].
+    /// Nearly every call is throttled, so one call is sent every [`PROBE_EVERY`].
     Probing,
 }
 

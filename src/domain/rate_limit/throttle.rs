@@ -1,10 +1,10 @@
-//! Told to slow down: how fast then, and how the rate finds its way up again.
+//! The rate after the server throttled a call, and how it rises again.
 //!
-//! A [`Cut`] is what is known of a lower limit: when it was touched, and at how many calls a second. All processes that
-//! send to the app share the last one and one pace, so together they send no more than one of them alone would.
+//! A [`RateCut`] is what is known of a limit below the cap: when a call was throttled, and at which rate. All processes
+//! that send to the app share the last cut and one pace, so together they send no more than a single process would.
 //!
-//! After a cut nothing is sent for a moment. Then the rate rests a little below the one that was too much, and at last
-//! it grows, slowly at first and ever faster, from one call a second to 200 within nine seconds:
+//! After a cut nothing is sent for a short pause. Then the rate stays a little below the one that was throttled. Then it
+//! grows, slowly at first and faster later, from 1 call a second to 200 within nine seconds:
 //!
 //! ```text
 //! cap ─────────┐                            │
@@ -14,44 +14,44 @@
 //! 0            └─────┘ pause   plateau      growth
 //! ```
 //!
-//! How long it rests depends on how steady the limit is: each time it is found where it was, the plateau doubles; where it
-//! rose or fell, or was found for the first time, the plateau is the shortest one. So a limit that stays is touched four
-//! times a minute, and one that moves is followed. At the bottom a call leaves every [`PROBE_EVERY`].
+//! The plateau depends on how steady the limit is. Each time the limit is found unchanged, the plateau doubles. If the
+//! limit rose or fell, or is found for the first time, the plateau is the shortest. So a steady limit is exceeded four
+//! times a minute, and a moving one is followed. At the lowest rate one call is sent every [`PROBE_EVERY`].
 
 use std::time::Duration;
 
 use super::speed::{Pressure, Speed};
 use super::{Cap, Moment};
 
-/// Nothing is sent for so long once a limit was found that is new or fell: longer than the server's window, which runs
-/// empty, so that the calls until the next rejection are just the limit.
+/// The pause after a limit that is new or fell. It is longer than the server's window, which therefore becomes empty, so
+/// that the number of calls until the next rejection is the limit.
 pub const PAUSE: Duration = Duration::from_millis(1100);
-/// The pause where the limit was touched from just below: the few calls too many leave the window in less. At least it is
-/// the time of a call.
+/// The pause after a limit that was exceeded from just below, because the few calls above it leave the window sooner. It
+/// is at least the time of one call.
 pub const SHORT_PAUSE: Duration = Duration::from_millis(120);
-/// Nothing is sent for so long after a security policy refused calls. It is shorter than the usual `stop.outage`, so that a
-/// call after the pause can show whether the policy still refuses before the run ends.
+/// The pause after a security policy refused calls. It is shorter than the usual `stop.outage`, so that a call after the
+/// pause can show whether the policy still refuses before the run ends.
 pub const LONG_PAUSE: Duration = Duration::from_secs(90);
-/// How long the rate rests at first just below the limit.
+/// The shortest plateau.
 pub const PLATEAU: Duration = Duration::from_millis(1500);
-/// The plateau doubles so often at most.
+/// How often the plateau doubles at most.
 const DOUBLINGS: u8 = 3;
-/// The last of them lasts for so many calls at least: of a few calls a second, each touch of the limit rejects a large share.
+/// The longest plateau lasts for this number of calls at least. At a few calls a second each rejection is a large share.
 const CALLS_OF_PLATEAU: f64 = 40.0;
-/// But no longer than this, so that a limit that rose is followed within a minute.
-const LONGEST_PLATEAU: Duration = Duration::from_secs(40);
-/// The pace of growth: after so long the rate is e times the plateau, after twice that e^8 times.
+/// The maximum plateau, so that a limit that rose is found within a minute.
+const MAX_PLATEAU: Duration = Duration::from_secs(40);
+/// After this time of growth the rate is e times the plateau, after twice this time e^8 times.
 pub const GROWTH: Duration = Duration::from_secs(5);
-/// The time between two calls to a server that rejects everything: the rate falls no lower.
+/// The time between two calls to a server that throttles every call. The rate never falls lower.
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 const SLOWEST: f64 = 0.2;
 
-/// So far below a limit the rate rests: ways vary, and calls that left well apart arrive closer together.
+/// How far below a limit the plateau is, as a share. Network delays vary, so evenly sent calls arrive unevenly.
 const REST: f64 = 0.03;
-/// At the least, so many calls a second below it, but no more than the share: of a limit of 8, one call is a lot, and a
-/// way that varies by 50 ms needs half a one.
+/// The minimum distance in calls per second, up to the share [`MAX_REST`]. At a limit of 8, a delay that varies by 50 ms
+/// needs half a call.
 const REST_CALLS: f64 = 0.4;
-const REST_MOST: f64 = 0.1;
+const MAX_REST: f64 = 0.1;
 /// A limit found at less than this share of the last one fell.
 const FELL: f64 = 0.9;
 /// A limit found at more than this share of the last one rose.
@@ -63,21 +63,21 @@ const THOUSANDTHS: f64 = 1000.0;
 #[derive(Debug)]
 pub struct Throttle {
     cap: Cap,
-    cut: Option<Cut>,
+    cut: Option<RateCut>,
     /// The end of the last long pause. Of this process alone: other processes meet the policy themselves.
     long_pause_until: Option<Moment>,
 }
 
-/// A limit below ours was touched.
+/// A rate at which the server throttled a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
-    /// When.
+pub struct RateCut {
+    /// When the answer was read.
     pub at: Moment,
-    /// The rate that was too much, over all processes, in thousandths of a call a second.
+    /// The rate of all processes that was throttled, in thousandths of a call per second.
     pub limit: u32,
-    /// How much is known of it: nothing but this (0), that it was touched from just below (1), and how often it was then
-    /// found again where it was.
-    pub trust: u8,
+    /// How well the limit is known: 0 if nothing else is known, 1 if it was exceeded from just below, and one more each
+    /// time it is found unchanged.
+    pub confidence: u8,
 }
 
 impl Throttle {
@@ -91,21 +91,21 @@ impl Throttle {
         self.cap = cap;
     }
 
-    /// A rejection of a call that was sent then says something new. One of a call from before the end of the pause is of those
-    /// that led to it.
+    /// Whether the rejection of a call that was sent at this moment is new information. Calls that were sent before the
+    /// end of the pause belong to the same cut.
     pub fn is_news(&self, sent: Moment) -> bool {
         self.cut.is_none_or(|cut| cut.end_of_pause() <= sent)
     }
 
-    /// An answer said: too fast. The call was sent at `sent`, and `calls` in the second that ended then, itself among
-    /// them. Returns the cut, if this is one.
-    pub fn rejected(&mut self, now: Moment, sent: Moment, calls: u32) -> Option<Cut> {
+    /// A call that was sent at `sent` was throttled. `calls` were sent in the second that ended at `sent`, including this
+    /// one. Returns the cut if it is new.
+    pub fn rejected(&mut self, now: Moment, sent: Moment, calls: u32) -> Option<RateCut> {
         if !self.is_news(sent) {
             return None;
         }
         let limit = self.rate(sent).min(f64::from(calls.max(1)));
-        let trust = self.cut.map_or(0, |last| last.trust_in(limit, sent));
-        let cut = Cut { at: now, limit: thousandths(limit), trust };
+        let confidence = self.cut.map_or(0, |last| last.confidence_in(limit, sent));
+        let cut = RateCut { at: now, limit: thousandths(limit), confidence };
         self.cut = Some(cut);
         Some(cut)
     }
@@ -115,9 +115,9 @@ impl Throttle {
         self.long_pause_until = Some(now.plus(LONG_PAUSE));
     }
 
-    /// Another process was told to slow down. Returns whether that is news.
-    pub fn heed(&mut self, cut: Cut, now: Moment) -> bool {
-        // A moment to come is from before a reboot.
+    /// Adopts the cut of another process. Returns whether it is new.
+    pub fn adopt(&mut self, cut: RateCut, now: Moment) -> bool {
+        // A moment in the future is from before a reboot.
         let news = cut.at <= now && self.cut.is_none_or(|own| cut.at > own.at);
         if news {
             self.cut = Some(cut);
@@ -125,7 +125,7 @@ impl Throttle {
         news
     }
 
-    /// Calls a second that may be sent now; above zero and never above the cap. A pause goes before.
+    /// The calls per second that may be sent once no pause is left; above zero and never above the cap.
     pub fn rate(&self, now: Moment) -> f64 {
         let cap = f64::from(self.cap.get());
         self.cut.map_or(cap, |cut| cut.after(self.long_pause_until).rate(now).min(cap))
@@ -133,7 +133,7 @@ impl Throttle {
 
     /// The end of the pause, if there is one.
     pub fn paused_until(&self, now: Moment) -> Option<Moment> {
-        self.cut.map(Cut::end_of_pause).max(self.long_pause_until).filter(|end| *end > now)
+        self.cut.map(RateCut::end_of_pause).max(self.long_pause_until).filter(|end| *end > now)
     }
 
     /// How long ago the last pause ended.
@@ -141,7 +141,7 @@ impl Throttle {
         self.cut.map_or(Duration::ZERO, |cut| now.since(cut.after(self.long_pause_until).end_of_pause()))
     }
 
-    /// What there is to tell about it.
+    /// The rate, and what keeps it below the cap.
     pub fn speed(&self, now: Moment) -> Speed {
         let allowed = self.rate(now);
         let pressure = match self.paused_until(now) {
@@ -154,13 +154,13 @@ impl Throttle {
     }
 }
 
-impl Cut {
-    /// As if the limit had been touched at the end of the long pause that it fell into: the rate starts low then, too.
+impl RateCut {
+    /// Moves a cut within a long pause to the end of that pause, so that the rate starts low afterwards.
     fn after(self, long_pause_until: Option<Moment>) -> Self {
         Self { at: self.at.max(long_pause_until.unwrap_or(self.at)), ..self }
     }
 
-    /// Calls a second after the pause; without end, in the end.
+    /// The calls per second after the pause; it grows without a limit.
     fn rate(self, now: Moment) -> f64 {
         let growing = now.since(self.end_of_plateau()).div_duration_f64(GROWTH);
         self.plateau() * growing.powi(3).exp()
@@ -168,21 +168,21 @@ impl Cut {
 
     fn plateau(self) -> f64 {
         let limit = self.limit();
-        let rest = (REST_CALLS / limit).clamp(REST, REST_MOST);
+        let rest = (REST_CALLS / limit).clamp(REST, MAX_REST);
         (limit * (1.0 - rest)).max(SLOWEST)
     }
 
-    /// How far to trust a limit that was found after this one.
-    fn trust_in(self, limit: f64, sent: Moment) -> u8 {
+    /// The confidence in a limit that was found after this one.
+    fn confidence_in(self, limit: f64, sent: Moment) -> u8 {
         let share = limit / self.limit();
         if share < FELL {
             0
         } else if share > ROSE {
             1
         } else if sent < self.end_of_plateau() {
-            self.trust.max(1)
+            self.confidence.max(1)
         } else {
-            self.trust.saturating_add(1).min(DOUBLINGS)
+            self.confidence.saturating_add(1).min(DOUBLINGS)
         }
     }
 
@@ -192,13 +192,13 @@ impl Cut {
 
     fn end_of_pause(self) -> Moment {
         let short = Duration::from_secs_f64(1.0 / self.limit()).max(SHORT_PAUSE);
-        self.at.plus(if self.trust == 0 { PAUSE } else { short.min(PAUSE) })
+        self.at.plus(if self.confidence == 0 { PAUSE } else { short.min(PAUSE) })
     }
 
     fn end_of_plateau(self) -> Moment {
-        let doubled = PLATEAU * (1 << self.trust.min(DOUBLINGS));
-        let longest = Duration::from_secs_f64(CALLS_OF_PLATEAU / self.limit()).min(LONGEST_PLATEAU);
-        let plateau = if self.trust < DOUBLINGS { doubled } else { doubled.max(longest) };
+        let doubled = PLATEAU * (1 << self.confidence.min(DOUBLINGS));
+        let longest = Duration::from_secs_f64(CALLS_OF_PLATEAU / self.limit()).min(MAX_PLATEAU);
+        let plateau = if self.confidence < DOUBLINGS { doubled } else { doubled.max(longest) };
         self.end_of_pause().plus(plateau)
     }
 }
@@ -232,17 +232,17 @@ mod tests {
     /// Rejected at `at`, when `calls` were sent in a second.
     fn rejected(calls: u32, at: u64) -> Throttle {
         let mut throttle = Throttle::new(cap(200));
-        let cut = Cut { at: ms(at), limit: calls * 1000, trust: 0 };
+        let cut = RateCut { at: ms(at), limit: calls * 1000, confidence: 0 };
         assert_eq!(throttle.rejected(ms(at), ms(at - 50), calls), Some(cut));
         throttle
     }
 
-    /// And then with each of these, sent so many milliseconds after the one before: what is known of the limit.
+    /// After the first rejection, one more for each pair of the wait in milliseconds and the calls: limit and confidence.
     fn found(first: u32, then: &[(u64, u32)]) -> Vec<(u32, u8)> {
         let (mut throttle, mut now) = (rejected(first, 5000), 5000);
         let mut next = |(wait, calls): &(u64, u32)| {
             now += wait;
-            throttle.rejected(ms(now), ms(now), *calls).map_or((0, 0), |cut| (cut.limit / 1000, cut.trust))
+            throttle.rejected(ms(now), ms(now), *calls).map_or((0, 0), |cut| (cut.limit / 1000, cut.confidence))
         };
         then.iter().map(&mut next).collect()
     }
@@ -326,21 +326,21 @@ mod tests {
     }
 
     #[test]
-    fn what_another_process_was_told_counts_like_ones_own() {
-        let (mut other, told) = (Throttle::new(cap(200)), Cut { at: ms(5000), limit: 100_000, trust: 0 });
-        assert!(other.heed(told, ms(5200)));
+    fn the_cut_of_another_process_counts_like_an_own_one() {
+        let (mut other, published) = (Throttle::new(cap(200)), RateCut { at: ms(5000), limit: 100_000, confidence: 0 });
+        assert!(other.adopt(published, ms(5200)));
         assert_eq!(other.paused_until(ms(5200)), Some(ms(6100)));
         assert_eq!(other.speed(ms(8100)), rejected(100, 5000).speed(ms(8100)));
         assert!(!other.is_news(ms(5100)), "a second cut for the same calls");
-        assert!(!other.heed(told, ms(6500)), "known");
-        assert!(!other.heed(Cut { at: ms(4000), ..told }, ms(6500)), "older");
-        assert!(!other.heed(Cut { at: ms(9000), ..told }, ms(6500)), "from before a reboot");
-        assert!(other.heed(Cut { at: ms(8000), ..told }, ms(8000)), "newer");
+        assert!(!other.adopt(published, ms(6500)), "known");
+        assert!(!other.adopt(RateCut { at: ms(4000), ..published }, ms(6500)), "older");
+        assert!(!other.adopt(RateCut { at: ms(9000), ..published }, ms(6500)), "from before a reboot");
+        assert!(other.adopt(RateCut { at: ms(8000), ..published }, ms(8000)), "newer");
     }
 
     #[derive(Debug, Clone, Copy)]
     enum Step {
-        Told,
+        Published,
         Rejected,
     }
 
@@ -349,18 +349,18 @@ mod tests {
         fn whatever_happens_the_rate_stays_in_bounds_grows_until_a_rejection_and_a_quiet_minute_heals(
             limit in 1_u32..1000,
             steps in prop::collection::vec(
-                (0_u64..3000, prop::sample::select(vec![Step::Told, Step::Rejected]), 0_u32..300, 0_u8..=255), 1..300),
+                (0_u64..3000, prop::sample::select(vec![Step::Published, Step::Rejected]), 0_u32..300, 0_u8..=255), 1..300),
         ) {
             let (mut throttle, mut now) = (Throttle::new(cap(limit)), 0);
-            for (wait, step, calls, trust) in steps {
+            for (wait, step, calls, confidence) in steps {
                 let before = throttle.rate(ms(now));
                 now += wait;
                 let grown = throttle.rate(ms(now));
                 prop_assert!(grown >= before, "{grown} after {before} without a rejection");
                 prop_assert!(grown > 0.0 && grown <= f64::from(limit));
                 match step {
-                    Step::Told => {
-                        throttle.heed(Cut { at: ms(now), limit: calls, trust }, ms(now));
+                    Step::Published => {
+                        throttle.adopt(RateCut { at: ms(now), limit: calls, confidence }, ms(now));
                     }
                     Step::Rejected => {
                         let paused = throttle.paused_until(ms(now)).is_some();

@@ -19,7 +19,7 @@ pub enum LedgerError {
         /// Why it failed.
         source: io::Error,
     },
-    /// Something else stands at its place.
+    /// The path refers to something else.
     #[error("{}: {what}, not the file in which processes share the call limit", path.display())]
     NotALedger {
         /// The ledger's.

@@ -3,28 +3,28 @@
 //! ```text
 //! 0        "imbulk slots v2\n"
 //! 64 n     name of the command with section n, 1 ≤ n < 64, padded with zeros
-//! 4096     word of section n, at 32 n
+//! 4096     header of section n, at 32 n
 //! 8192     section 0, the app: 65,536 slots of 24 bytes
 //! …        section n, a command: the same
 //! ```
 //!
-//! A slot is three moments: from which it is free, and at which it was taken the last time and the time before. The first one has
-//! all its bits set while no answer to the call was read. They are
-//! nanoseconds of CLOCK_MONOTONIC, little endian. That clock is the same for all processes, nobody sets it, and it is the
-//! one that the time-outs of the exchanges run on: when the machine sleeps, both stand still, while CLOCK_BOOTTIME would
-//! free slots whose calls have yet to leave. It starts again at boot, so moments too far ahead are clamped. The file is
-//! sparse; with a cap of 200 it takes some KiB.
+//! A slot is three moments: from when it is free, and when it was taken the last time and the time before. The first one
+//! has all bits set until the answer to the call is read. Moments are nanoseconds of CLOCK_MONOTONIC, little endian. That
+//! clock is the same for all processes, nobody sets it, and the time-outs of calls use it as well: both stop while the
+//! machine sleeps. CLOCK_BOOTTIME would free slots whose calls have not left yet. The clock restarts at boot, so moments
+//! too far in the future are corrected. The file is sparse; with a cap of 200 it takes some KiB.
 //!
-//! The word of a section is what its processes tell each other: the moment of the last cut, its limit × 256 + its trust,
+//! The header of a section is what its processes share: the moment of the last cut, its limit × 256 + its confidence,
 //! and the moment at which the last call was due.
 //!
-//! Each process uses the first `cap` slots of a section, so different caps never add up to more than the largest.
-//! What is taken stays taken when a process dies, until a call is answered that was sent after any exchange of that process was over
+//! Each process uses the first `cap` slots of a section, so different caps never add up to more than the largest. The
+//! slots of a killed process stay taken until a call is answered that was sent after the end of all its calls
 //! ([`slots`](crate::domain::rate_limit::slots)).
 //!
-//! The ledger is the open file, not its name: if its path refers to another file, or to none, all processes that have it open stop.
+//! The ledger is the open file, not its name. If its path refers to another file, or to none, all processes that have it
+//! open stop.
 //!
-//! No lock is waited for. Any process that can open the file can hold its lock indefinitely.
+//! No process waits for the lock, because any process that can open the file can hold its lock indefinitely.
 
 mod error;
 mod file;
@@ -42,8 +42,10 @@ use self::error::io_error;
 use self::file::open;
 pub(super) use self::file::open_or_create;
 use crate::domain::rate_limit::shared_pace;
-use crate::domain::rate_limit::slots::{Slot, Survey, Terms, UNANSWERED, WINDOW, held_until, survey, unheld_from};
-use crate::domain::rate_limit::throttle::Cut;
+use crate::domain::rate_limit::slots::{
+    Slot, SlotRules, SlotScan, UNANSWERED, WINDOW, held_until, scan_slots, unheld_from,
+};
+use crate::domain::rate_limit::throttle::RateCut;
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::fail_point::{self, FailPoint};
 
@@ -51,17 +53,16 @@ const MAGIC: [u8; 16] = *b"imbulk slots v2\n";
 const NAME: usize = 64;
 const SECTIONS: u32 = 64;
 const MOMENT: usize = size_of::<u64>();
-const WORDS: u64 = 4096;
-const WORD: u64 = 32;
+const HEADERS: u64 = 4096;
+const HEADER: u64 = 32;
 const SLOTS: u64 = 8192;
 const SLOT: usize = 3 * MOMENT;
 const SECTION: u64 = SLOT as u64 * Cap::MAX as u64;
-/// The bits of a cut's trust, below those of its limit.
-const TRUST: u32 = 8;
-/// All slots are looked over when none is known to be free, and after so long: calls of other processes leave meanwhile, and
-/// are answered or not.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// imbulk holds the lock for microseconds. It is tried this often, and other processes may run in between.
+/// The bits of a cut's confidence, below those of its limit.
+const CONFIDENCE_BITS: u32 = 8;
+/// All slots are scanned if none is known to be free, and after this time, because other processes send calls as well.
+const SCAN_EVERY: Duration = Duration::from_millis(10);
+/// imbulk holds the lock for microseconds. It is requested this often, and other processes may run in between.
 const LOCK_TRIES: u32 = 500;
 
 /// The open file.
@@ -72,7 +73,7 @@ pub(super) struct Ledger {
     call_timeout: Duration,
 }
 
-/// The slots of the app or of one command, and which of them were free when last looked over.
+/// The slots of the app or of one command, and which of them were free at the last scan.
 #[derive(Debug)]
 pub(super) struct Section {
     /// Not known before the first take.
@@ -86,31 +87,31 @@ pub(super) struct Section {
     probes: bool,
     /// Calls are this far apart.
     apart: Duration,
-    /// So late a call may be that the next ones make up for.
+    /// How late a call may be so that the next ones still make up for it.
     slack: Duration,
     free: Vec<u32>,
-    /// What the last look over all slots found, and what this process did since.
-    seen: Seen,
-    /// The word as it was last read.
-    word: Word,
+    /// What the last scan found, and what this process did since then.
+    known: KnownCalls,
+    /// The header as it was last read.
+    header: SectionHeader,
 }
 
 /// What is known of the calls of a section.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    /// When all slots were looked over.
-    looked: Option<Moment>,
-    /// When the first slot falls free, as far as was known then.
+struct KnownCalls {
+    /// When all slots were scanned.
+    scanned_at: Option<Moment>,
+    /// When the first slot is free, as far as was known then.
     next: Option<Moment>,
     unanswered: u32,
     last: Option<Moment>,
-    heard: Option<Moment>,
-    waiting_since: Option<Moment>,
+    last_answered: Option<Moment>,
+    unanswered_since: Option<Moment>,
 }
 
-/// What the processes tell each other: the two halves of a cut, and when the last call was due.
+/// What the processes share: the two halves of a cut, and when the last call was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Word {
+struct SectionHeader {
     cut: [u64; 2],
     last: Moment,
 }
@@ -118,7 +119,7 @@ struct Word {
 /// A slot that may be taken.
 #[derive(Debug, Clone, Copy)]
 struct Free {
-    /// Where in the file it stands.
+    /// Its offset in the file.
     place: u64,
     /// When it was taken the last time.
     taken: Moment,
@@ -127,7 +128,7 @@ struct Free {
 /// One slot of the app and one of a command, taken together.
 #[derive(Debug)]
 pub(super) struct Taken {
-    /// Where in the file they stand.
+    /// Their offsets in the file.
     slots: [u64; 2],
     /// When.
     pub(super) at: Moment,
@@ -190,12 +191,12 @@ impl Ledger {
         LedgerError::Full { path: self.path.clone(), command }
     }
 
-    /// Takes a slot of the app and one of the command, both or none; or says when to try again at the earliest, as
-    /// far as is known: slots in the hands of other processes may be free sooner. `clock` is asked once the
-    /// file is locked, so that waiting for the lock does not count.
+    /// Takes a slot of the app and one of the command, both or none. The inner error says when to try again, as far as is
+    /// known: slots of other processes may be free sooner. `clock` is read once the file is locked, so that waiting for
+    /// the lock does not count.
     ///
-    /// Blocks for some µs: what happens under the lock is four reads and two writes of cached pages, four below the cap. A process
-    /// that is stopped exactly there stops the others until it goes on or dies.
+    /// Blocks for some µs: under the lock it makes four reads and two writes of cached pages, four below the cap. A process
+    /// that is suspended exactly there blocks the others until it resumes or is killed.
     pub(super) fn take(
         &self,
         app: &mut Section,
@@ -205,7 +206,7 @@ impl Ledger {
         let _lock = self.lock()?;
         self.locate(command)?;
         let now = clock();
-        if self.listen(app)? | self.listen(command)? {
+        if self.read_header(app)? | self.read_header(command)? {
             return Ok(Err(now));
         }
         let due = match both(command.due(now), app.due(now)) {
@@ -213,8 +214,8 @@ impl Ledger {
             Err(next) => return Ok(Err(next)),
         };
         for section in [&mut *app, &mut *command] {
-            if section.seen.looked.is_none_or(|looked| now.since(looked) >= LOOK_EVERY) {
-                self.look_over(section, now)?;
+            if section.known.scanned_at.is_none_or(|scanned_at| now.since(scanned_at) >= SCAN_EVERY) {
+                self.scan(section, now)?;
             }
             if let Some(next) = section.holds_back(now, self.call_timeout) {
                 return Ok(Err(next));
@@ -228,11 +229,11 @@ impl Ledger {
         for ((slot, due), section) in slots.iter().zip(due).zip([command, app]) {
             self.write(slot.place, &to_bytes(Slot { free_at: UNANSWERED, taken: now, before: slot.taken }))?;
             section.free.pop();
-            section.seen.took(now);
-            // Where no pace is kept nobody asks when the last call was due.
+            section.known.took(now);
+            // Without a pace the moment at which the last call was due is not used.
             if !section.apart.is_zero() {
-                section.word.last = due;
-                self.write(section.place_of_word(), &section.word.to_bytes())?;
+                section.header.last = due;
+                self.write(section.header_offset(), &section.header.to_bytes())?;
             }
         }
         fail_point::after(FailPoint::TakeSlots);
@@ -240,12 +241,12 @@ impl Ledger {
     }
 
     /// Frees the slots of a call at that moment; if it took too long and they passed on to others, leaves them alone.
-    pub(super) fn settle(&self, taken: &Taken, free_at: Moment) -> Result<(), LedgerError> {
+    pub(super) fn free(&self, taken: &Taken, free_at: Moment) -> Result<(), LedgerError> {
         self.change(taken, |slot| Slot { free_at, ..slot })
     }
 
     /// No byte of the call left. Its slots are held for as long as a call lasts that can't be made, and prove nothing.
-    pub(super) fn give_back(&self, taken: &Taken) -> Result<(), LedgerError> {
+    pub(super) fn return_unsent(&self, taken: &Taken) -> Result<(), LedgerError> {
         let free_at = held_until(taken.at, self.call_timeout);
         self.change(taken, |slot| Slot { free_at, taken: Moment::from_nanos(0), ..slot })
     }
@@ -277,8 +278,8 @@ impl Ledger {
         }
     }
 
-    /// So many calls of the section, of whatever process, were sent in the second that ended at that moment; it may lie
-    /// up to a second back.
+    /// How many calls of the section all processes sent in the second that ended at that moment, which may be up to a
+    /// second ago.
     pub(super) fn sent(&self, section: &Section, end: Moment) -> Result<u32, LedgerError> {
         let _lock = self.lock()?;
         // All of them: the caps of other processes may be higher than ours.
@@ -289,59 +290,59 @@ impl Ledger {
         Ok(u32::try_from(sent).unwrap_or(Cap::MAX))
     }
 
-    /// Tells all processes of a cut.
-    pub(super) fn tell(&self, section: &mut Section, cut: Cut) -> Result<(), LedgerError> {
+    /// Publishes a cut to all processes.
+    pub(super) fn publish_cut(&self, section: &mut Section, cut: RateCut) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
         self.locate(section)?;
-        self.listen(section)?;
-        section.word.cut = [cut.at.as_nanos(), u64::from(cut.limit) << TRUST | u64::from(cut.trust)];
-        self.write(section.place_of_word(), &section.word.to_bytes())
+        self.read_header(section)?;
+        section.header.cut = [cut.at.as_nanos(), u64::from(cut.limit) << CONFIDENCE_BITS | u64::from(cut.confidence)];
+        self.write(section.header_offset(), &section.header.to_bytes())
     }
 
-    /// Reads what others told.
-    pub(super) fn hear(&self, section: &mut Section) -> Result<(), LedgerError> {
+    /// Reads the cuts of other processes.
+    pub(super) fn read_cuts(&self, section: &mut Section) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
         self.locate(section)?;
-        self.listen(section)?;
+        self.read_header(section)?;
         Ok(())
     }
 
-    /// As [`Ledger::hear`], under the lock. Returns whether there is news of a cut.
-    fn listen(&self, section: &mut Section) -> Result<bool, LedgerError> {
+    /// As [`Ledger::read_cuts`], under the lock. Returns whether there is a new cut.
+    fn read_header(&self, section: &mut Section) -> Result<bool, LedgerError> {
         let mut bytes = [0; 3 * MOMENT];
-        self.read(section.place_of_word(), &mut bytes)?;
-        let before = std::mem::replace(&mut section.word, Word::from_bytes(bytes));
-        Ok(section.word.cut != before.cut)
+        self.read(section.header_offset(), &mut bytes)?;
+        let before = std::mem::replace(&mut section.header, SectionHeader::from_bytes(bytes));
+        Ok(section.header.cut != before.cut)
     }
 
     /// A free slot of the section, the last of `free`; or when there is one again.
     fn find(&self, section: &mut Section, now: Moment) -> Result<Result<Free, Moment>, LedgerError> {
-        let terms = section.terms(self.call_timeout);
+        let rules = section.rules(self.call_timeout);
         loop {
             while let Some(number) = section.free.last() {
                 let place = section.place(*number);
                 let slot = self.slot(place)?;
-                if terms.is_free(&slot, now) {
+                if rules.is_free(&slot, now) {
                     return Ok(Ok(Free { place, taken: slot.taken }));
                 }
                 section.free.pop();
             }
-            if section.seen.looked == Some(now) {
-                return Ok(Err(section.seen.next.unwrap_or_else(|| held_until(now, self.call_timeout))));
+            if section.known.scanned_at == Some(now) {
+                return Ok(Err(section.known.next.unwrap_or_else(|| held_until(now, self.call_timeout))));
             }
-            self.look_over(section, now)?;
+            self.scan(section, now)?;
         }
     }
 
-    /// Looks over all slots.
-    fn look_over(&self, section: &mut Section, now: Moment) -> Result<(), LedgerError> {
+    /// Scans all slots.
+    fn scan(&self, section: &mut Section, now: Moment) -> Result<(), LedgerError> {
         self.check()?;
-        let terms = section.terms(self.call_timeout);
-        let found = survey(&self.slots(section, section.cap)?, now, section.seen.heard, terms);
+        let rules = section.rules(self.call_timeout);
+        let found = scan_slots(&self.slots(section, section.cap)?, now, section.known.last_answered, rules);
         for (number, slot) in &found.changed {
             self.write(section.place(*number), &to_bytes(*slot))?;
         }
-        section.seen = Seen::of(&found, now);
+        section.known = KnownCalls::of(&found, now);
         section.free = found.free;
         Ok(())
     }
@@ -382,7 +383,7 @@ impl Ledger {
         Ok(from_bytes(&bytes))
     }
 
-    /// Reads what the file has there; what lies beyond its end was never written and stays zero, which is free.
+    /// Reads a part of the file. Beyond its end nothing was ever written, so the bytes stay zero, which means free.
     fn read(&self, place: u64, into: &mut [u8]) -> Result<usize, LedgerError> {
         let mut done = 0;
         while done < into.len() {
@@ -440,8 +441,8 @@ impl Section {
             apart: Duration::ZERO,
             slack: Duration::ZERO,
             free: Vec::new(),
-            seen: Seen::default(),
-            word: Word::from_bytes([0; 3 * MOMENT]),
+            known: KnownCalls::default(),
+            header: SectionHeader::from_bytes([0; 3 * MOMENT]),
         }
     }
 
@@ -450,24 +451,24 @@ impl Section {
         self.probes = true;
     }
 
-    /// There are so many slots from now on.
+    /// Sets how many slots there are.
     pub(super) fn set_cap(&mut self, cap: Cap) {
         self.cap = cap.get();
         self.set_slots(cap.get());
     }
 
-    /// A call of the section was answered that had left then.
-    pub(super) fn heard(&mut self, sent: Moment) {
-        self.seen.heard = self.seen.heard.max(Some(sent));
+    /// A call of the section was answered that left at this moment.
+    pub(super) fn answered(&mut self, sent: Moment) {
+        self.known.last_answered = self.known.last_answered.max(Some(sent));
     }
 
-    /// So many slots are used from now on; those above are left to fall free.
+    /// Sets how many slots are used. The others are not taken any more.
     pub(super) fn set_slots(&mut self, slots: u32) {
         if slots != self.slots {
             self.slots = slots;
             self.cap = self.cap.max(slots);
             self.free.clear();
-            self.seen.looked = None;
+            self.known.scanned_at = None;
         }
     }
 
@@ -477,55 +478,55 @@ impl Section {
         self.slack = slack;
     }
 
-    /// The last cut that a process told of, as far as was read.
-    pub(super) fn told(&self) -> Option<Cut> {
-        let [at, limit_and_trust] = self.word.cut;
-        let limit = u32::try_from(limit_and_trust >> TRUST).ok().filter(|limit| *limit > 0)?;
-        let trust = u8::try_from(limit_and_trust & ((1 << TRUST) - 1)).ok()?;
-        Some(Cut { at: Moment::from_nanos(at), limit, trust })
+    /// The last published cut, as far as it was read.
+    pub(super) fn published_cut(&self) -> Option<RateCut> {
+        let [at, limit_and_confidence] = self.header.cut;
+        let limit = u32::try_from(limit_and_confidence >> CONFIDENCE_BITS).ok().filter(|limit| *limit > 0)?;
+        let confidence = u8::try_from(limit_and_confidence & ((1 << CONFIDENCE_BITS) - 1)).ok()?;
+        Some(RateCut { at: Moment::from_nanos(at), limit, confidence })
     }
 
-    fn terms(&self, call_timeout: Duration) -> Terms {
-        Terms { cap: self.cap, used: self.slots, call_timeout }
+    fn rules(&self, call_timeout: Duration) -> SlotRules {
+        SlotRules { cap: self.cap, used: self.slots, call_timeout }
     }
 
-    /// Where answers have stopped coming, calls leave one at a time, to see whether the server answers again: then this says when the
-    /// next one may.
+    /// If answers have stopped, calls are sent one at a time to see whether the server answers again. Then this says when
+    /// the next one may be sent.
     fn holds_back(&self, now: Moment, call_timeout: Duration) -> Option<Moment> {
-        let terms = self.terms(call_timeout);
-        let silent = self.seen.waiting_since.is_some_and(|since| now.since(since) >= call_timeout);
-        let full = self.seen.unanswered >= self.cap - terms.kept_for_probes();
-        let next = self.seen.last?.plus(call_timeout);
+        let rules = self.rules(call_timeout);
+        let silent = self.known.unanswered_since.is_some_and(|since| now.since(since) >= call_timeout);
+        let full = self.known.unanswered >= self.cap - rules.kept_for_probes();
+        let next = self.known.last?.plus(call_timeout);
         (self.probes && (silent || full) && next > now).then_some(next)
     }
 
     fn due(&self, now: Moment) -> Result<Moment, Moment> {
-        shared_pace::next(self.word.last, self.apart, self.slack, now)
+        shared_pace::next(self.header.last, self.apart, self.slack, now)
     }
 
     fn place(&self, slot: u32) -> u64 {
         SLOTS + self.number() * SECTION + u64::from(slot) * SLOT as u64
     }
 
-    fn place_of_word(&self) -> u64 {
-        WORDS + self.number() * WORD
+    fn header_offset(&self) -> u64 {
+        HEADERS + self.number() * HEADER
     }
 
-    /// The app's is known from the start, that of a command from the first take on, before which nothing is asked of it.
+    /// The number of the app's section is known from the start, that of a command from its first slot.
     fn number(&self) -> u64 {
         u64::from(self.number.expect("the section was located"))
     }
 }
 
-impl Seen {
-    fn of(found: &Survey, now: Moment) -> Self {
+impl KnownCalls {
+    fn of(found: &SlotScan, now: Moment) -> Self {
         Self {
-            looked: Some(now),
+            scanned_at: Some(now),
             next: found.next,
             unanswered: found.unanswered,
             last: found.last,
-            heard: found.heard,
-            waiting_since: found.waiting_since,
+            last_answered: found.last_answered,
+            unanswered_since: found.unanswered_since,
         }
     }
 
@@ -535,10 +536,10 @@ impl Seen {
     }
 }
 
-impl Word {
+impl SectionHeader {
     fn from_bytes(bytes: [u8; 3 * MOMENT]) -> Self {
-        let [at, limit_and_trust, last] = numbers(&bytes);
-        Self { cut: [at, limit_and_trust], last: Moment::from_nanos(last) }
+        let [at, limit_and_confidence, last] = numbers(&bytes);
+        Self { cut: [at, limit_and_confidence], last: Moment::from_nanos(last) }
     }
 
     fn to_bytes(self) -> [u8; 3 * MOMENT] {
@@ -577,8 +578,8 @@ fn both<T>(one: Result<T, Moment>, other: Result<T, Moment>) -> Result<[T; 2], M
     }
 }
 
-/// From when on no slot of the app is held, in a ledger that nobody uses; none while a call may still wait at the server, or
-/// where the file can't be read.
+/// From when all slots of the app are free, in a ledger that no process uses; `None` while a call may still wait at the
+/// server, or if the file cannot be read.
 pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
     let file = match open(path, OFlags::empty()) {
         Ok(file) => file,
@@ -587,7 +588,7 @@ pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
     };
     let ledger = Ledger { file, path: path.to_owned(), call_timeout: Duration::ZERO };
     let mut mark = [0; MAGIC.len()];
-    // What is no ledger is not ours to remove.
+    // A file that is no ledger is never removed.
     let is_ours = ledger.refuse_other_files().is_ok() && matches!(ledger.read(0, &mut mark), Ok(0)) || mark == MAGIC;
     if !is_ours {
         return None;

@@ -65,7 +65,7 @@ fn an_answer_frees_the_slots_at_the_moment_given() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 1, 1);
     let taken = process.take(ms(100)).expect("free");
-    process.0.settle(&taken, ms(1150)).expect("works");
+    process.0.free(&taken, ms(1150)).expect("works");
     assert_eq!(process.take(ms(1149)).expect_err("taken"), ms(1150));
     assert!(process.take(ms(1150)).is_ok());
 }
@@ -76,7 +76,7 @@ fn an_answer_that_comes_too_late_leaves_the_next_call_its_slots() {
     let mut process = Process::start(folder.path(), 1, 1);
     let late = process.take(ms(100)).expect("free");
     let _next = process.take(ms(40_100)).expect("free again");
-    process.0.settle(&late, ms(40_200)).expect("works");
+    process.0.free(&late, ms(40_200)).expect("works");
     assert_eq!(process.take(ms(40_200)).expect_err("taken"), ms(80_100));
 }
 
@@ -154,11 +154,11 @@ fn a_ledger_removed_while_in_use_stops_the_process() {
 }
 
 #[test]
-fn a_ledger_without_room_for_another_command_says_so() {
+fn a_ledger_without_a_free_section_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = Ledger::open(&folder.path().join("ledger"), TIMEOUT).expect("a ledger");
     for n in 1..SECTIONS {
-        ledger.section(&format!("command {n}"), cap(1)).expect("room");
+        ledger.section(&format!("command {n}"), cap(1)).expect("a free section");
     }
     assert!(matches!(ledger.section("one more", cap(1)), Err(LedgerError::Full { .. })));
     assert!(matches!(ledger.section(&"x".repeat(65), cap(1)), Err(LedgerError::Full { .. })));
@@ -168,11 +168,11 @@ fn a_ledger_without_room_for_another_command_says_so() {
 fn a_cut_that_one_process_tells_of_the_others_hear_at_their_next_take() {
     let folder = tempfile::tempdir().expect("a folder");
     let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 5, 5));
-    let cut = Cut { at: ms(7000), limit: 65_536_000, trust: 3 };
-    one.0.tell(&mut one.2, cut).expect("told");
-    assert_eq!(other.2.told(), None);
+    let cut = RateCut { at: ms(7000), limit: 65_536_000, confidence: 3 };
+    one.0.publish_cut(&mut one.2, cut).expect("published");
+    assert_eq!(other.2.published_cut(), None);
     assert_eq!(other.take(ms(7001)).expect_err("there is news"), ms(7001));
-    assert_eq!((other.1.told(), other.2.told()), (None, Some(cut)));
+    assert_eq!((other.1.published_cut(), other.2.published_cut()), (None, Some(cut)));
     other.take(ms(7001)).expect("known by now");
     one.take(ms(7001)).expect("it knew");
 }
@@ -194,7 +194,7 @@ fn the_calls_of_a_second_are_counted_though_their_slots_were_taken_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let [few, mut many] = [2, 10].map(|slots| Process::start(folder.path(), 10, slots));
     let taken = many.take_all(ms(1000));
-    many.0.settle(&taken[0], ms(2000)).expect("works");
+    many.0.free(&taken[0], ms(2000)).expect("works");
     many.take(ms(2000)).expect("free");
     assert_eq!([999, 1000, 1999, 2000].map(|at| few.0.sent(&few.2, ms(at)).expect("read")), [0, 10, 10, 1]);
 }
@@ -206,10 +206,10 @@ fn a_call_without_an_answer_keeps_its_slot_until_a_later_one_is_answered_whichev
     let _killed = one.take(ms(1000)).expect("free");
     drop(one);
     let early = other.take(ms(5999)).expect("free");
-    other.0.settle(&early, ms(7000)).expect("works");
+    other.0.free(&early, ms(7000)).expect("works");
     let later = other.take(ms(7000)).expect("free again");
     assert_eq!(other.take(ms(7500)).expect_err("the first may still wait at the server"), ms(41_000));
-    other.0.settle(&later, ms(8000)).expect("works");
+    other.0.free(&later, ms(8000)).expect("works");
     assert_eq!(other.take_all(ms(8000)).len(), 1);
     assert_eq!(other.take(ms(9499)).expect_err("counted by now, a moment ago"), ms(9500));
     assert_eq!(other.take_all(ms(9500)).len(), 1);
@@ -228,9 +228,9 @@ fn where_answers_stop_coming_calls_leave_one_at_a_time_and_slots_are_left_for_th
     }
     assert_eq!(probes, 19, "one every 5 s");
     let probe = process.take(ms(99_999 + 2000)).expect("a slot is left");
-    process.0.settle(&probe, ms(102_100)).expect("works");
-    process.1.heard(ms(101_999));
-    process.2.heard(ms(101_999));
+    process.0.free(&probe, ms(102_100)).expect("works");
+    process.1.answered(ms(101_999));
+    process.2.answered(ms(101_999));
     assert!(process.take_all(ms(102_020)).len() <= 1, "all that was unanswered is counted just now");
     assert_eq!(process.take_all(ms(103_600)).len(), 79, "and a second ago");
 }
@@ -241,13 +241,13 @@ fn a_call_that_was_never_sent_proves_nothing() {
     let mut process = Process::start(folder.path(), 2, 2);
     let _lost = process.take(ms(1000)).expect("free");
     let refused = process.take(ms(9000)).expect("free");
-    process.0.give_back(&refused).expect("works");
+    process.0.return_unsent(&refused).expect("works");
     assert_eq!(process.take(ms(9020)).expect_err("none is free"), ms(15_000));
     assert_eq!(process.take_all(ms(15_000)).len(), 1);
 }
 
 #[test]
-fn a_ledger_whose_name_stands_for_something_else_stops_the_process() {
+fn a_ledger_whose_path_refers_to_another_file_stops_the_process() {
     type Change = fn(&Path);
     let renamed: Change = |ledger| std::fs::rename(ledger, ledger.with_extension("old")).expect("renamed");
     let replaced: Change = |ledger| {
@@ -267,7 +267,7 @@ fn a_ledger_whose_name_stands_for_something_else_stops_the_process() {
 }
 
 #[test]
-fn a_ledger_with_a_second_name_goes_on_as_long_as_the_first_stands_for_it() {
+fn a_ledger_with_a_second_name_is_used_as_long_as_the_first_refers_to_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let process = Process::start(folder.path(), 2, 2);
     let (first, second) = (folder.path().join("ledger"), folder.path().join("second"));
@@ -288,7 +288,7 @@ fn a_lock_that_another_holds_is_not_waited_for() {
     other.lock().expect("nobody holds it");
     let error = process.0.take(&mut process.1, &mut process.2, || ms(1)).expect_err("locked");
     assert!(matches!(error, LedgerError::Locked { .. }), "{error}");
-    assert!(matches!(process.0.settle(&taken, ms(2)), Err(LedgerError::Locked { .. })));
+    assert!(matches!(process.0.free(&taken, ms(2)), Err(LedgerError::Locked { .. })));
     let mut late = process.0.section("account_delete", cap(1)).expect("looked up later");
     drop(other);
     process.0.take(&mut process.1, &mut late, || ms(1)).expect("works").expect("free");

@@ -12,7 +12,7 @@ use rstest::rstest;
 use super::server::{Server, Verdict};
 use super::world::{ALWAYS, FOREVER, Faster, Gate, MS, Naive, Network, Peer, SECOND, TIMEOUT, World};
 use super::{CAP, JITTERY, QUICK, STEADY, cap, peer, steady_peer};
-use crate::rate_limiter::command_limit::Lanes;
+use crate::rate_limiter::command_limit::CommandLimits;
 use crate::rate_limiter::ledger::Ledger;
 
 /// The network stands still for 300 ms every 2 s.
@@ -156,9 +156,9 @@ fn a_limiter_that_does_not_wait_for_a_later_answer_breaks_the_cap_after_a_freeze
     let path = folder.path().join("ledger");
     let begin = move || -> Box<dyn Gate> {
         let ledger = Ledger::open(&path, TIMEOUT / 40).expect("a ledger");
-        let mut lanes = Lanes::new(ledger, cap(CAP));
-        lanes.command("friend_delete", cap(CAP)).expect("a section");
-        Box::new(lanes)
+        let mut limits = CommandLimits::new(ledger, cap(CAP));
+        limits.command("friend_delete", cap(CAP)).expect("a section");
+        Box::new(limits)
     };
     let peer = Peer { begin: Box::new(begin), lives: vec![ALWAYS] };
     let server = World::run(vec![peer], frozen(30_000, QUICK), Server::new(|_| u32::MAX), 45, 1);

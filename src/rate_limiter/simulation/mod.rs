@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use self::world::{ALWAYS, Gate, Network, Peer, TIMEOUT};
-use super::command_limit::Lanes;
+use super::command_limit::CommandLimits;
 use super::ledger::Ledger;
 use crate::domain::rate_limit::Cap;
 
@@ -36,9 +36,9 @@ fn peer(folder: &Path, command_cap: u32, lives: Vec<Range<u64>>) -> Peer {
     let path = folder.join("ledger");
     let begin = move || -> Box<dyn Gate> {
         let ledger = Ledger::open(&path, TIMEOUT).expect("a ledger");
-        let mut lanes = Lanes::new(ledger, cap(CAP));
-        lanes.command("friend_delete", cap(command_cap)).expect("a section");
-        Box::new(lanes)
+        let mut limits = CommandLimits::new(ledger, cap(CAP));
+        limits.command("friend_delete", cap(command_cap)).expect("a section");
+        Box::new(limits)
     };
     Peer { begin: Box::new(begin), lives }
 }

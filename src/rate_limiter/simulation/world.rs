@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use super::server::{Server, Verdict};
 use crate::domain::rate_limit::Moment;
 use crate::domain::response::codes::{Pause, Scope};
-use crate::rate_limiter::command_limit::Lanes;
+use crate::rate_limiter::command_limit::CommandLimits;
 use crate::rate_limiter::ledger::Taken;
 
 pub(super) const MS: u64 = 1_000_000;
@@ -36,7 +36,7 @@ pub(super) trait Gate {
     fn answered(&mut self, taken: Option<Taken>, round_trip: u64, rejected: bool, now: u64);
 }
 
-impl Gate for Lanes {
+impl Gate for CommandLimits {
     fn take(&mut self, now: u64) -> Result<Option<Taken>, u64> {
         let taken = Self::take(self, 0, || Moment::from_nanos(now)).expect("the ledger works");
         taken.map(Some).map_err(Moment::as_nanos)
