@@ -1,15 +1,19 @@
 //! Servers that answer: what is sent, what comes back, and over which connection.
 
+use std::time::Duration;
+
 use imbulk::api::client::MAX_ANSWER;
 use imbulk::api::{Credentials, Renewal, UserSig};
 use imbulk::domain::response::call_result::CallResult;
 
-use super::server::{Act, Server, response};
-use super::{COMMAND, client, key, patient};
+use imbulk_testkit::http::response;
+use imbulk_testkit::scripted_server::{ScriptedServer, Step};
+
+use super::{COMMAND, answering, client, key, patient};
 
 #[tokio::test]
 async fn the_body_of_an_answer_comes_back_whole() {
-    let server = Server::start(Act::Answer(response("200 OK", "", br#"{"ErrorCode":0}"#))).await;
+    let server = answering(response("200 OK", "", br#"{"ErrorCode":0}"#));
     let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
     assert_eq!(call.result, CallResult::Body(br#"{"ErrorCode":0}"#.as_slice().into()));
     assert!(!call.round_trip.is_zero());
@@ -17,7 +21,7 @@ async fn the_body_of_an_answer_comes_back_whole() {
 
 #[tokio::test]
 async fn the_request_is_a_post_of_json_with_exactly_the_parameters_of_the_page() {
-    let server = Server::start(Act::Answer(response("200 OK", "", b"{}"))).await;
+    let server = answering(response("200 OK", "", b"{}"));
     let given = Credentials::Signature(UserSig::new("eJ*x-y_z".to_owned()).unwrap());
     let body = br#"{"DeleteItem":[{"UserID":"a"}]}"#;
     client(&server.url(), given, &patient()).call(COMMAND, body.to_vec()).await;
@@ -45,13 +49,13 @@ async fn the_request_is_a_post_of_json_with_exactly_the_parameters_of_the_page()
 
 #[tokio::test]
 async fn calls_that_follow_each_other_share_a_connection_and_differ_in_random() {
-    let server = Server::start(Act::Answer(response("200 OK", "", b"{}"))).await;
+    let server = answering(response("200 OK", "", b"{}"));
     let client = client(&server.url(), key(), &patient());
     for _ in 0..3 {
         let call = client.call(COMMAND, b"{}".to_vec()).await;
         assert!(matches!(call.result, CallResult::Body(_)), "{call:?}");
     }
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.seen().connections, 1);
     let mut randoms: Vec<String> = server.requests().iter().map(|r| r.parameter("random").to_owned()).collect();
     randoms.dedup();
     assert_eq!(randoms.len(), 3);
@@ -60,7 +64,7 @@ async fn calls_that_follow_each_other_share_a_connection_and_differ_in_random() 
 #[tokio::test]
 async fn an_answer_that_arrives_byte_by_byte_is_an_answer() {
     let bytes = response("200 OK", "Server: nginx\r\n", br#"{"ErrorCode":0}"#);
-    let server = Server::start(Act::Bytewise(bytes)).await;
+    let server = ScriptedServer::repeating(vec![Step::Drip(bytes, Duration::ZERO)]);
     let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
     assert_eq!(call.result, CallResult::Body(br#"{"ErrorCode":0}"#.as_slice().into()));
 }
@@ -68,7 +72,7 @@ async fn an_answer_that_arrives_byte_by_byte_is_an_answer() {
 #[tokio::test]
 async fn another_status_is_told_and_its_body_dropped() {
     for (line, status) in [("502 Bad Gateway", 502), ("429 Too Many Requests", 429), ("204 No Content", 204)] {
-        let server = Server::start(Act::Answer(response(line, "", b""))).await;
+        let server = answering(response(line, "", b""));
         let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
         assert_eq!(call.result, CallResult::Status(status));
     }
@@ -77,19 +81,19 @@ async fn another_status_is_told_and_its_body_dropped() {
 #[tokio::test]
 async fn an_answer_of_one_mebibyte_is_read_and_a_byte_more_is_not() {
     let whole = vec![b' '; MAX_ANSWER];
-    let server = Server::start(Act::Answer(response("200 OK", "", &whole))).await;
+    let server = answering(response("200 OK", "", &whole));
     let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(&call.result, CallResult::Body(body) if body.len() == MAX_ANSWER));
 
     let longer = vec![b' '; MAX_ANSWER + 1];
-    let server = Server::start(Act::AnswerAndClose(response("200 OK", "", &longer))).await;
+    let server = ScriptedServer::repeating(vec![Step::Write(response("200 OK", "", &longer)), Step::Close]);
     let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(&call.result, CallResult::NoAnswer(_)));
 }
 
 #[tokio::test]
 async fn a_renewed_signature_is_used_by_the_next_call_and_a_given_one_stays() {
-    let server = Server::start(Act::Answer(response("200 OK", "", b"{}"))).await;
+    let server = answering(response("200 OK", "", b"{}"));
     let keyed = client(&server.url(), key(), &patient());
     let first = keyed.call(COMMAND, b"{}".to_vec()).await.generation;
     assert_eq!(keyed.renew(first), Renewal::Renewed);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use imbulk::api::{Call, Tuning};
 use imbulk::domain::response::call_result::CallResult;
 
-use super::server::{Act, Server, nobody};
-use super::{COMMAND, client, key, patient};
+use imbulk_testkit::scripted_server::{ScriptedServer, Step};
+
+use super::{COMMAND, client, closing, key, nobody, patient};
 
 async fn call(url: &str) -> Call {
     client(url, key(), &patient()).call(COMMAND, b"{}".to_vec()).await
@@ -35,17 +36,17 @@ async fn a_host_that_cannot_be_found_means_that_nothing_was_sent() {
 
 #[tokio::test]
 async fn a_connection_closed_at_once_may_have_taken_the_request() {
-    let server = Server::start(Act::Close).await;
+    let server = closing();
     assert_no_answer(&call(&server.url()).await);
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.seen().connections, 1);
 }
 
 #[tokio::test]
 async fn silence_is_no_answer_once_the_time_is_up_and_the_connection_is_closed() {
-    let server = Server::start(Act::Silence).await;
+    let server = ScriptedServer::repeating(vec![Step::Silence]);
     let tuning = Tuning { call_timeout: Duration::from_millis(200), ..patient() };
     let client = client(&server.url(), key(), &tuning);
     let call = client.call(COMMAND, b"{}".to_vec());
     assert_no_answer(&tokio::time::timeout(Duration::from_secs(30), call).await.unwrap());
-    server.hung_up().await;
+    server.until(|seen| seen.closed_by_client > 0).await;
 }

@@ -3,7 +3,6 @@
 mod answers;
 mod faults;
 mod secrets;
-mod server;
 mod surroundings;
 mod tls;
 
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use imbulk::api::{Client, Credentials, Endpoint, SecretKey, Tuning};
 use imbulk::domain::account::UserId;
+use imbulk_testkit::scripted_server::{Door, ScriptedServer, ServerSetup, Step};
 
 /// The command that tests call.
 const COMMAND: &str = "v4/im_open_login_svc/account_delete";
@@ -34,4 +34,20 @@ fn client(url: &str, credentials: Credentials, tuning: &Tuning) -> Client {
     let identifier = UserId::new("administrator").unwrap();
     let width = NonZeroU32::new(4).unwrap();
     Client::with_tuning(endpoint, sdkappid(), identifier, credentials, width, tuning).unwrap()
+}
+
+/// The URL of a port of this machine on which no server listens.
+async fn nobody() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// A server that gives the same response to every request.
+fn answering(response: Vec<u8>) -> ScriptedServer {
+    ScriptedServer::repeating(vec![Step::Write(response)])
+}
+
+/// A server that closes every connection at once.
+fn closing() -> ScriptedServer {
+    ScriptedServer::with(ServerSetup { door: Door::Close, ..ServerSetup::default() }, |_, _| Vec::new())
 }

@@ -9,9 +9,11 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use imbulk::api::{Credentials, Endpoint, SecretKey, Tuning, UserSig};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::server::{Act, Server, nobody, response};
-use super::tls::impostor;
-use super::{COMMAND, client, patient};
+use imbulk_testkit::http::response;
+use imbulk_testkit::scripted_server::{ScriptedServer, Step};
+
+use super::tls::untrusted;
+use super::{COMMAND, answering, client, closing, nobody, patient};
 
 const KEY: &str = "Marked+Key/0123456789=%abcdef";
 const SIGNATURE: &str = "Marked*Signature-0123456789_abcdef";
@@ -44,33 +46,30 @@ fn listen() -> Log {
     log
 }
 
-fn faults() -> Vec<Act> {
+fn faults() -> Vec<ScriptedServer> {
     let half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec();
     let redirect = response("302 Found", "Location: http://127.0.0.1:1/\r\n", b"");
+    let endless = vec![Step::Write(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), Step::Endless(vec![b' '])];
     vec![
-        Act::Answer(response("200 OK", "", b"{}")),
-        Act::Answer(response("502 Bad Gateway", "", b"")),
-        Act::Answer(redirect),
-        Act::Answer(b"what?\r\n\r\n".to_vec()),
-        Act::AnswerAndClose(half.clone()),
-        Act::AnswerAndClose(Vec::new()),
-        Act::Reset(half),
-        Act::Close,
-        Act::Silence,
-        Act::Endless,
+        answering(response("200 OK", "", b"{}")),
+        answering(response("502 Bad Gateway", "", b"")),
+        answering(redirect),
+        answering(b"what?\r\n\r\n".to_vec()),
+        ScriptedServer::repeating(vec![Step::Write(half.clone()), Step::Close]),
+        ScriptedServer::repeating(vec![Step::Close]),
+        ScriptedServer::repeating(vec![Step::Write(half), Step::Reset]),
+        closing(),
+        ScriptedServer::repeating(vec![Step::Silence]),
+        ScriptedServer::repeating(endless),
     ]
 }
 
 /// Makes two calls with `credentials` into every fault; tells what there was to see and what the servers received.
 async fn suffer(credentials: &Credentials) -> (String, Vec<String>) {
     let tuning = Tuning { call_timeout: Duration::from_millis(300), ..patient() };
-    let mut servers = Vec::new();
-    let mut urls = vec![nobody().await, nobody().await.replace("http:", "https:"), impostor().await];
-    for act in faults() {
-        let server = Server::start(act).await;
-        urls.push(server.url());
-        servers.push(server);
-    }
+    let (servers, untrusted) = (faults(), untrusted());
+    let mut urls = vec![nobody().await, nobody().await.replace("http:", "https:"), untrusted.url()];
+    urls.extend(servers.iter().map(ScriptedServer::url));
     let mut shown = vec![format!("{credentials:?}")];
     for url in urls {
         let client = client(&url, credentials.clone(), &tuning);
@@ -80,7 +79,7 @@ async fn suffer(credentials: &Credentials) -> (String, Vec<String>) {
             shown.push(format!("{client:?} {call:?}"));
         }
     }
-    let requests = servers.iter().flat_map(Server::requests);
+    let requests = servers.iter().flat_map(ScriptedServer::requests);
     (shown.join("\n"), requests.map(|request| request.parameter("usersig").to_owned()).collect())
 }
 

@@ -6,8 +6,10 @@ use imbulk::api::{PROXY_VARIABLES, Proxies, Tuning};
 use imbulk::domain::response::call_result::CallResult;
 use secrecy::SecretString;
 
-use super::server::{Act, Server, nobody, response};
-use super::{COMMAND, client, key, patient};
+use imbulk_testkit::http::response;
+use imbulk_testkit::scripted_server::{ScriptedServer, Step};
+
+use super::{COMMAND, answering, client, key, nobody, patient};
 
 /// Runs one test of this program in a process with these variables.
 fn run_alone(test: &str, variables: &[(&str, &str)]) {
@@ -40,28 +42,27 @@ fn towards(proxies: &Proxies, endpoint: &str) -> Tuning {
 
 #[tokio::test]
 async fn calls_to_this_machine_never_go_by_way_of_a_proxy() {
-    let (proxy, api) =
-        (Server::start(Act::Silence).await, Server::start(Act::Answer(response("200 OK", "", b"{}"))).await);
+    let (proxy, api) = (ScriptedServer::repeating(vec![Step::Silence]), answering(response("200 OK", "", b"{}")));
     let tuning = towards(&proxies(&PROXY_VARIABLES, &proxy.url()), &api.url());
     let call = client(&api.url(), key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(call.result, CallResult::Body(_)), "{call:?}");
-    assert_eq!(proxy.connections(), 0);
+    assert_eq!(proxy.seen().connections, 0);
 }
 
 /// Whatever the environment says, the client goes by what it is told: where that is nothing, directly.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_alone_sends_nothing_through_a_proxy() {
-    let proxy = Server::start(Act::Silence).await;
+    let proxy = ScriptedServer::repeating(vec![Step::Silence]);
     let url = proxy.url();
     let variables = PROXY_VARIABLES.map(|name| (name, url.as_str()));
     let test = "faults::a_host_that_cannot_be_found_means_that_nothing_was_sent";
     tokio::task::block_in_place(|| run_alone(test, &variables));
-    assert_eq!(proxy.connections(), 0);
+    assert_eq!(proxy.seen().connections, 0);
 }
 
 #[tokio::test]
 async fn a_proxy_for_https_is_told_the_host_and_nothing_else() {
-    let proxy = Server::start(Act::AnswerAndClose(response("502 Bad Gateway", "", b""))).await;
+    let proxy = ScriptedServer::repeating(vec![Step::Write(response("502 Bad Gateway", "", b"")), Step::Close]);
     let tuning = towards(&proxies(&["HTTPS_PROXY"], &proxy.url()), "https://chat.invalid");
     let call = client("https://chat.invalid", key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
     let [request] = &proxy.requests()[..] else { panic!("not one request") };

@@ -1,107 +1,41 @@
 //! Servers that are not who they say they are: refused before a byte of the request leaves.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use imbulk::api::{Call, Roots, Tuning};
 use imbulk::domain::response::call_result::CallResult;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use imbulk_testkit::http::{ReceivedRequest, response};
+use imbulk_testkit::scripted_server::{Door, ScriptedServer, ServerSetup, Step};
+use imbulk_testkit::tls::{Authority, Flaw};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
 
-use super::server::{Act, ReceivedRequest, Server, receive, response};
-use super::{COMMAND, client, key, patient};
+use super::{COMMAND, client, closing, key, patient};
 
-/// An authority that only the tests trust.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    root: CertificateDer<'static>,
+fn trusting(authority: &Authority) -> Tuning {
+    Tuning { roots: Roots::Only(vec![authority.root()]), ..patient() }
 }
 
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "the authority of the tests");
-        let key = KeyPair::generate().unwrap();
-        let root = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), root }
-    }
-
-    fn vouches(&self, params: &CertificateParams) -> ServerConfig {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        config(certificate.der().clone(), &key)
-    }
-
-    fn trusted(&self) -> Tuning {
-        Tuning { roots: Roots::Only(vec![self.root.clone()]), ..patient() }
-    }
+/// A server whose certificate has this flaw, and that waits before each handshake.
+fn server(authority: &Authority, flaw: Flaw, handshake_delay: Duration) -> ScriptedServer {
+    let tls = Some(Arc::new(authority.server(flaw)));
+    let setup = ServerSetup { tls, handshake_delay, ..ServerSetup::default() };
+    ScriptedServer::with(setup, |_, _| vec![Step::Write(response("200 OK", "", b"{}"))])
 }
 
-fn names(host: &str) -> CertificateParams {
-    CertificateParams::new(vec![host.to_owned()]).unwrap()
+/// A server whose certificate no authority signed.
+pub(crate) fn untrusted() -> ScriptedServer {
+    server(&Authority::new(), Flaw::SelfSigned, Duration::ZERO)
 }
 
-fn self_signed() -> ServerConfig {
-    let key = KeyPair::generate().unwrap();
-    config(names("127.0.0.1").self_signed(&key).unwrap().der().clone(), &key)
-}
-
-fn config(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key.into())
-        .unwrap()
-}
-
-/// A server that takes its time for each handshake and hands on what it brought: the request that followed, or that
-/// there was none.
-async fn serve(
-    config: ServerConfig,
-    delay: Duration,
-) -> (SocketAddr, mpsc::UnboundedReceiver<Option<ReceivedRequest>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let (report, reports) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::time::sleep(delay).await;
-            let Ok(mut stream) = acceptor.accept(stream).await else {
-                let _ = report.send(None);
-                continue;
-            };
-            let request = receive(&mut stream).await;
-            if request.is_some() {
-                stream.write_all(&response("200 OK", "", b"{}")).await.unwrap();
-            }
-            let _ = report.send(request);
-        }
-    });
-    (address, reports)
-}
-
-/// The URL of a server whose certificate nobody vouches for.
-pub(crate) async fn impostor() -> String {
-    let (address, _) = serve(self_signed(), Duration::ZERO).await;
-    format!("https://{address}")
-}
-
-/// Calls a server with `config` once; tells also what the server received.
-async fn call(config: ServerConfig, tuning: &Tuning) -> (Call, Option<ReceivedRequest>) {
-    let (address, mut reports) = serve(config, Duration::ZERO).await;
-    let client = client(&format!("https://{address}"), key(), tuning);
-    let call = client.call(COMMAND, b"{}".to_vec()).await;
-    (call, reports.recv().await.unwrap())
+/// Calls a server once. Returns also what the server received.
+async fn call(authority: &Authority, flaw: Flaw, tuning: &Tuning) -> (Call, Option<ReceivedRequest>) {
+    let server = server(authority, flaw, Duration::ZERO);
+    let call = client(&server.url(), key(), tuning).call(COMMAND, b"{}".to_vec()).await;
+    server.until(|seen| seen.failed_handshakes + seen.requests.len() > 0).await;
+    let received = server.requests().pop();
+    (call, received)
 }
 
 #[track_caller]
@@ -114,51 +48,46 @@ fn assert_refused(call: &Call, received: Option<&ReceivedRequest>, why: &str) {
 #[tokio::test]
 async fn a_certificate_of_a_trusted_authority_for_the_right_host_is_taken() {
     let authority = Authority::new();
-    let (call, received) = call(authority.vouches(&names("127.0.0.1")), &authority.trusted()).await;
+    let (call, received) = call(&authority, Flaw::None, &trusting(&authority)).await;
     assert_eq!(call.result, CallResult::Body(b"{}".as_slice().into()));
     assert_eq!(received.unwrap().body, b"{}");
 }
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_refused() {
-    let (call, received) = call(self_signed(), &Authority::new().trusted()).await;
+    let authority = Authority::new();
+    let (call, received) = call(&authority, Flaw::SelfSigned, &trusting(&authority)).await;
     assert_refused(&call, received.as_ref(), "UnknownIssuer");
 }
 
 #[tokio::test]
 async fn the_standard_roots_refuse_a_self_signed_certificate() {
-    let (call, received) = call(self_signed(), &patient()).await;
+    let (call, received) = call(&Authority::new(), Flaw::SelfSigned, &patient()).await;
     assert_refused(&call, received.as_ref(), "UnknownIssuer");
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_host_is_refused() {
     let authority = Authority::new();
-    let (call, received) = call(authority.vouches(&names("example.org")), &authority.trusted()).await;
+    let (call, received) = call(&authority, Flaw::OtherHost, &trusting(&authority)).await;
     assert_refused(&call, received.as_ref(), "not valid for name");
 }
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused() {
     let authority = Authority::new();
-    let mut params = names("127.0.0.1");
-    params.not_before = date_time_ymd(2019, 1, 1);
-    params.not_after = date_time_ymd(2020, 1, 1);
-    let (call, received) = call(authority.vouches(&params), &authority.trusted()).await;
+    let (call, received) = call(&authority, Flaw::Expired, &trusting(&authority)).await;
     assert_refused(&call, received.as_ref(), "expired");
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls_is_refused() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let received = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
-        receive(&mut stream).await
-    });
-    let call = client(&format!("https://{address}"), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
-    assert_refused(&call, received.await.unwrap().as_ref(), "corrupt message");
+    let door = Door::Early(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+    let server = ScriptedServer::with(ServerSetup { door, ..ServerSetup::default() }, |_, _| Vec::new());
+    let url = server.url().replace("http:", "https:");
+    let call = client(&url, key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
+    server.until(|seen| seen.closed_by_client > 0).await;
+    assert_refused(&call, server.requests().first(), "corrupt message");
 }
 
 /// The answer to a client's hello by which a server chooses TLS 1.1 and a cipher of its time.
@@ -194,7 +123,7 @@ async fn a_server_that_offers_no_more_than_tls_1_1_is_refused() {
 
 #[tokio::test]
 async fn a_connection_lost_during_the_handshake_means_that_nothing_was_sent() {
-    let server = Server::start(Act::Close).await;
+    let server = closing();
     let url = server.url().replace("http:", "https:");
     let call = client(&url, key(), &patient()).call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(call.result, CallResult::NotSent(_)), "{call:?}");
@@ -202,7 +131,7 @@ async fn a_connection_lost_during_the_handshake_means_that_nothing_was_sent() {
 
 #[tokio::test]
 async fn a_handshake_that_takes_too_long_means_that_nothing_was_sent() {
-    let server = Server::start(Act::Silence).await;
+    let server = ScriptedServer::repeating(vec![Step::Silence]);
     let tuning = Tuning { connect_timeout: Duration::from_millis(200), ..patient() };
     let url = server.url().replace("http:", "https:");
     let call = client(&url, key(), &tuning).call(COMMAND, b"{}".to_vec()).await;
@@ -213,8 +142,8 @@ async fn a_handshake_that_takes_too_long_means_that_nothing_was_sent() {
 async fn the_round_trip_is_counted_without_the_handshake() {
     let authority = Authority::new();
     let delay = Duration::from_millis(100);
-    let (address, _reports) = serve(authority.vouches(&names("127.0.0.1")), delay).await;
-    let client = client(&format!("https://{address}"), key(), &authority.trusted());
+    let server = server(&authority, Flaw::None, delay);
+    let client = client(&server.url(), key(), &trusting(&authority));
     let started = Instant::now();
     let call = client.call(COMMAND, b"{}".to_vec()).await;
     assert!(matches!(call.result, CallResult::Body(_)), "{call:?}");

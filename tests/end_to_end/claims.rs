@@ -39,7 +39,7 @@ impl Played {
     }
 
     fn with(job: JobFile, operation: Command, both: bool, accounts: &[&str], answers: Vec<ScriptedResponse>) -> Self {
-        let (bench, server) = (Bench::new(), ScriptedServer::start(answers));
+        let (bench, server) = (Bench::new(), ScriptedServer::answering(answers));
         let asked: Vec<InputRow> = accounts.iter().map(|account| asked(operation, account)).collect();
         bench.write("job.csv", csv(operation, &asked));
         let job = job.with("app", "endpoint", server.endpoint()).with("stop", "failed_share", 1.0);

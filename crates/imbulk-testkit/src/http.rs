@@ -41,16 +41,20 @@ pub fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 /// Reads the next request. Returns none once the client has closed the connection.
 pub async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<ReceivedRequest> {
-    let mut head = Vec::new();
+    receive_into(stream, &mut Vec::new()).await
+}
+
+/// Reads the next request like [`receive`]. `head` keeps the bytes of a head that does not arrive completely.
+pub async fn receive_into(stream: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>) -> Option<ReceivedRequest> {
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    let head = String::from_utf8(head).unwrap();
-    let length = head
+    let text = String::from_utf8(head.clone()).unwrap();
+    let length = text
         .lines()
         .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(ReceivedRequest { head, body })
+    Some(ReceivedRequest { head: text, body })
 }

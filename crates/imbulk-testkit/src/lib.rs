@@ -14,6 +14,7 @@ pub mod reseal;
 pub mod results_check;
 pub mod rows;
 pub mod scripted_server;
+pub mod tls;
 
 pub use app::{ADMIN, APP, FAST, KEY};
 pub use bench::{Bench, BenchSetup};

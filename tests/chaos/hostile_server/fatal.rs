@@ -5,12 +5,13 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::server::{Ask, Door, Server, Step};
+use super::server::{Ask, Observed, start, start_with};
 use super::table::{all, ok};
 use super::{MAX_ANSWER, NOT_A_FRIEND, TIME_OUT, UNNOTICED, job, nice, play};
 use imbulk_testkit::Bench;
 use imbulk_testkit::http::response;
 use imbulk_testkit::rows::{InputRow, ResultRow, csv, parse, tally};
+use imbulk_testkit::scripted_server::{Door, ServerSetup, Step};
 
 /// This number of accounts, each with this number of friends.
 fn pairs(accounts: usize, friends: usize) -> Vec<InputRow> {
@@ -43,7 +44,7 @@ const HALTING: [(&str, &str); 15] = [
 
 #[test]
 fn a_status_that_the_api_never_sends_halts_the_run_and_leaves_all_rows_pending() {
-    let elsewhere = Server::start(Door::Open, nice);
+    let elsewhere = start(nice);
     std::thread::scope(|scope| {
         for cases in HALTING.chunks(HALTING.len() / 4) {
             let url = elsewhere.url();
@@ -56,8 +57,8 @@ fn a_status_that_the_api_never_sends_halts_the_run_and_leaves_all_rows_pending()
 
 fn halts(status: &'static str, head: &str) {
     let page = response(status, head, b"{\"ErrorCode\":0,\"ActionStatus\":\"OK\"}");
-    let server = Server::start(Door::Open, move |ask| match ask.nth {
-        1 => vec![Step::Write(page.clone()), Step::Endless(b" ".to_vec())],
+    let server = start(move |ask| match ask.call {
+        0 => vec![Step::Write(page.clone()), Step::Endless(b" ".to_vec())],
         _ => not_a_friend(ask),
     });
     let bench = Bench::new();
@@ -68,20 +69,17 @@ fn halts(status: &'static str, head: &str) {
     let rows = bench.results("job");
     assert_eq!(tally(&rows), [("pending", 60)].into(), "{status}");
     assert_eq!(rows.iter().filter(|row| row.attempts > 0).count(), 2, "{status}: nothing is sent after it");
-    let seen = std::mem::take(&mut *server.seen());
+    let seen = Observed::of(&server);
     assert_eq!(seen.calls.values().sum::<usize>(), 1, "{status}");
     assert!(seen.taken.values().all(|taken| *taken <= UNNOTICED), "{status}: its body is read: {:?}", seen.taken);
     // Certainly not carried out: no attempt that counts, and no doubt.
-    for calls in 1..=30 {
-        server.seen().calls.insert(format!("user-{}", calls - 1), 1);
-    }
     bench.run(&job).expect(0);
     assert_eq!(tally(&bench.results("job")), [("already_done", 60)].into(), "{status}");
 }
 
 #[test]
 fn status_429_slows_down_and_costs_neither_an_attempt_nor_a_doubt() {
-    let server = Server::start(Door::Open, |ask| match (ask.from.as_str(), ask.nth) {
+    let server = start(|ask| match (ask.from.as_str(), ask.nth) {
         ("user-3" | "user-4", 1) => vec![Step::Write(response("429 Too Many Requests", "Retry-After: 86400\r\n", b""))],
         _ => not_a_friend(ask),
     });
@@ -92,8 +90,9 @@ fn status_429_slows_down_and_costs_neither_an_attempt_nor_a_doubt() {
 }
 
 /// One call for each of three accounts, with a body larger than one packet. Says how much is in doubt.
-fn meet(door: Door) -> usize {
-    let server = Server::start_at(0, (door, 3), not_a_friend);
+fn meet(door: &Door) -> usize {
+    let server =
+        start_with(ServerSetup { door: door.clone(), door_times: Some(3), ..ServerSetup::default() }, not_a_friend);
     let played = play(&server, &pairs(3, 1000), 1);
     assert!(played.rows.iter().all(|row| row.attempts == 1), "{door:?}: {:?}", tally(&played.rows));
     for (_, waited) in &played.seen.waits {
@@ -112,11 +111,12 @@ fn a_partly_received_request_is_in_doubt_and_one_without_a_connection_was_not_se
     std::thread::scope(|scope| {
         let in_part = [1, 100, 5000].map(Door::ResetAfter).into_iter().chain([Door::SilentAfter(5000), Door::Silent]);
         for door in in_part {
-            scope.spawn(move || assert_eq!(meet(door), 3000, "{door:?}"));
+            scope.spawn(move || assert_eq!(meet(&door), 3000, "{door:?}"));
         }
         // Only the client's kernel knows whether the end of the connection or the first byte came first.
-        for door in [Door::Close, Door::Reset, Door::Early] {
-            scope.spawn(move || eprintln!("{door:?}: {} of 3000 in doubt", meet(door)));
+        let early = Door::Early(response("200 OK", "", b"{\"ErrorCode\":0}"));
+        for door in [Door::Close, Door::Reset, early] {
+            scope.spawn(move || eprintln!("{door:?}: {} of 3000 in doubt", meet(&door)));
         }
     });
 }
@@ -143,17 +143,17 @@ fn a_run_waits_after_refused_connections_and_counts_them_as_not_sent() {
     running.wait().expect(5);
     let rows = bench.results("job");
     assert!(rows.iter().all(|row| row.outcome == "pending" && row.attempts == 0), "{rows:#?}");
-    let server = Server::start_at(port, (Door::Open, 0), not_a_friend);
+    let server = start_with(ServerSetup { port, ..ServerSetup::default() }, not_a_friend);
     bench.run(&job).expect(0);
     assert!(bench.results("job").iter().all(|row| row.outcome == "already_done" && row.attempts == 1));
-    assert_eq!(server.seen().calls.values().sum::<usize>(), 20);
+    assert_eq!(server.requests().len(), 20);
 }
 
 /// The server ends every third connection at the moment that the next request comes in on it.
 #[test]
 fn a_connection_that_closes_as_a_request_is_sent_never_repeats_the_request_silently() {
     let calls = std::sync::atomic::AtomicUsize::new(0);
-    let server = Server::start(Door::Open, move |ask| {
+    let server = start(move |ask| {
         let races = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(3);
         nice(ask).into_iter().chain(races.then_some(Step::CloseOnNext)).collect()
     });
@@ -186,7 +186,7 @@ fn texts_of_the_server_stay_in_their_line_and_are_unchanged_in_the_results() {
         let body = json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": words});
         vec![Step::Write(ok(&body))]
     };
-    let server = Server::start(Door::Open, move |ask| match ask.from.as_str() {
+    let server = start(move |ask| match ask.from.as_str() {
         "user-0" => says(12345, NASTY),
         "user-1" => vec![Step::Write(ok(&json!({"ErrorCode": NASTY})))],
         "user-2" => vec![Step::Write(ok(&json!({"ErrorCode": 0, "ActionStatus": NASTY})))],
@@ -216,7 +216,7 @@ fn texts_of_the_server_stay_in_their_line_and_are_unchanged_in_the_results() {
         let output = bench.imbulk(args);
         assert_harmless(args[0], &[output.stdout, output.stderr].concat());
     }
-    assert!(server.seen().taken.values().all(|taken| *taken <= MAX_ANSWER));
+    assert!(Observed::of(&server).taken.values().all(|taken| *taken <= MAX_ANSWER));
 }
 
 fn reason_of(line: &str) -> String {

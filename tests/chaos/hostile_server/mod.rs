@@ -1,5 +1,5 @@
-//! A server that does everything wrong: each mode lands in the class that is documented for it, costs no more time and
-//! memory than promised, and gets nothing of its text past the lines that quote it.
+//! A server that misbehaves in every way. Each mode has its documented outcome and costs no more time and memory than
+//! promised, and its texts stay within the lines that quote them.
 
 mod fatal;
 mod server;
@@ -12,38 +12,39 @@ use std::time::{Duration, Instant};
 use imbulk_sandbox::Command;
 
 use imbulk_testkit::rows::{InputRow, ResultRow, csv, shuffle, tally};
+use imbulk_testkit::scripted_server::{ScriptedServer, Step};
 use imbulk_testkit::{Bench, JobFile, ProgramOutput, RunningProgram};
-use server::{Ask, Door, Seen, Server, Step};
+use server::{Ask, Observed};
 use table::{Effect, MODES, all, ok};
 
 /// "Not a friend". As the response to a second attempt it means `succeeded` if the first attempt left a doubt, and
 /// `already_done` otherwise.
 const NOT_A_FRIEND: i64 = 31704;
-/// Accounts to which the server is nice: they show that the others' trouble is not theirs.
+/// Accounts that the server answers correctly. They show that the other accounts do not affect them.
 const NICE: usize = 800;
 /// The longest call, by the documentation of `CALL_TIMEOUT`.
 const TIME_OUT: Duration = Duration::from_secs(5);
-/// The longest answer that is read.
+/// The longest response that is read.
 const MAX_ANSWER: usize = 1 << 20;
-/// How much further than the longest answer the server may come before it notices that the client is gone.
+/// How many bytes beyond the longest response the server may send before it notices that the client is gone.
 const UNNOTICED: usize = 4 << 20;
 
 /// In KiB: less than a run of any size takes in a debug build.
 const ANY_START: u64 = 64 << 10;
 
-/// A run that is over.
+/// A run that has ended.
 struct Played {
     rows: Vec<ResultRow>,
     output: ProgramOutput,
-    seen: Seen,
+    seen: Observed,
     /// The most memory that the client held, in KiB.
     peak: u64,
-    /// The latest that a nap of ours or of the server ended: so much later may anything here be noticed.
+    /// The largest delay of a timer of the test or of the server. Anything may be noticed this much later.
     lag: Duration,
 }
 
 /// A job whose calls go to `server`.
-fn job(server: &Server, max_attempts: u32) -> JobFile {
+fn job(server: &ScriptedServer, max_attempts: u32) -> JobFile {
     JobFile::new("job", Command::FriendDelete)
         .with("app", "endpoint", format!("{:?}", server.url()))
         .with("retry", "max_attempts", max_attempts)
@@ -54,20 +55,20 @@ fn job(server: &Server, max_attempts: u32) -> JobFile {
 
 /// [`play`], repeated if the machine itself paused for a large part of a timeout, because that proves nothing about the
 /// client.
-fn play_steadily(server: impl Fn() -> Server, asked: &[InputRow], max_attempts: u32) -> Played {
+fn play_steadily(server: impl Fn() -> ScriptedServer, asked: &[InputRow], max_attempts: u32) -> Played {
     let mut played = play(&server(), asked, max_attempts);
     for _ in 0..4 {
         if played.lag < TIME_OUT / 10 {
             break;
         }
-        eprintln!("this machine stood still for {:?}: again", played.lag);
+        eprintln!("this machine paused for {:?}; repeating", played.lag);
         played = play(&server(), asked, max_attempts);
     }
     played
 }
 
-/// Runs `asked` against `server` to its end, looking at the clock and at the client's memory meanwhile.
-fn play(server: &Server, asked: &[InputRow], max_attempts: u32) -> Played {
+/// Runs `asked` against `server` to its end and watches the clock and the memory of the client.
+fn play(server: &ScriptedServer, asked: &[InputRow], max_attempts: u32) -> Played {
     let bench = Bench::new();
     bench.write("job.csv", csv(Command::FriendDelete, asked));
     let job = job(server, max_attempts).write(&bench);
@@ -81,21 +82,21 @@ fn play(server: &Server, asked: &[InputRow], max_attempts: u32) -> Played {
     }
     let output = running.wait();
     let over = Instant::now();
-    while server.is_talking() && over.elapsed() < TIME_OUT {
+    while server.seen().open > 0 && over.elapsed() < TIME_OUT {
         bench.nap();
     }
-    let seen = std::mem::take(&mut *server.seen());
+    let seen = Observed::of(server);
     let lag = lag.max(seen.lag);
     Played { rows: bench.results("job"), output, seen, peak, lag }
 }
 
-/// `VmHWM`; none once the process is over.
+/// `VmHWM`; none after the process has ended.
 fn peak_of(running: &RunningProgram) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().trim_end_matches(" kB").parse().ok())
 }
 
-/// Three items for each mode, one for each nice account; in no order.
+/// Three items for each mode and one for each account with a correct server, shuffled.
 fn asked() -> Vec<InputRow> {
     let of_mode = |(n, name): (usize, &str)| ["a", "b", "c"].map(|item| InputRow::pair(name, &format!("{item}-{n}")));
     let mut accounts: Vec<Vec<InputRow>> =
@@ -105,10 +106,10 @@ fn asked() -> Vec<InputRow> {
     accounts.concat()
 }
 
-/// Each mode at the first call for its account, or at every call.
-fn hell(times: usize) -> Server {
+/// A server with each mode at the first `times` calls for its account.
+fn hostile(times: usize) -> ScriptedServer {
     let modes: BTreeMap<_, _> = MODES.iter().map(|mode| (mode.name, &mode.play)).collect();
-    Server::start(Door::Open, move |ask| match modes.get(ask.from.as_str()) {
+    server::start(move |ask| match modes.get(ask.from.as_str()) {
         Some(play) if ask.nth <= times => play(ask),
         Some(_) => vec![Step::Write(ok(&all(&ask.to, NOT_A_FRIEND)))],
         None => nice(ask),
@@ -119,23 +120,24 @@ fn nice(ask: &Ask) -> Vec<Step> {
     vec![Step::Write(ok(&all(&ask.to, 0)))]
 }
 
-/// Three runs of the same rows, played side by side: they mostly wait.
+/// Three runs of the same rows in parallel, because they mostly wait.
 struct All {
     /// Every mode at every call, and one attempt: the outcome when no other response arrives.
     for_ever: Played,
-    /// Every mode once: what it leaves behind for the second attempt.
+    /// Every mode once, and then a correct response to the second attempt.
     once: Played,
-    /// A server that is nice to all.
-    heaven: Played,
+    /// A server that answers all calls correctly.
+    friendly: Played,
 }
 
 static ALL: LazyLock<All> = LazyLock::new(|| {
     std::thread::scope(|scope| {
-        let for_ever = scope.spawn(|| play_steadily(|| hell(usize::MAX), &asked(), 1));
-        let once = scope.spawn(|| play_steadily(|| hell(1), &asked(), 2));
-        let heaven = scope.spawn(|| play_steadily(|| Server::start(Door::Open, nice), &asked(), 1));
-        let [for_ever, once, heaven] = [for_ever, once, heaven].map(|run| run.join().expect("it is played to its end"));
-        All { for_ever, once, heaven }
+        let for_ever = scope.spawn(|| play_steadily(|| hostile(usize::MAX), &asked(), 1));
+        let once = scope.spawn(|| play_steadily(|| hostile(1), &asked(), 2));
+        let friendly = scope.spawn(|| play_steadily(|| server::start(nice), &asked(), 1));
+        let [for_ever, once, friendly] =
+            [for_ever, once, friendly].map(|run| run.join().expect("it is played to its end"));
+        All { for_ever, once, friendly }
     })
 });
 
@@ -235,13 +237,13 @@ fn at_most_a_mebibyte_of_an_endless_response_is_read() {
 
 #[test]
 fn a_hostile_server_costs_no_more_memory_than_a_correct_one() {
-    let heaven = ALL.heaven.peak;
-    assert_eq!(tally(&ALL.heaven.rows), [("succeeded", asked().len())].into());
-    for (name, hell) in [("for ever", ALL.for_ever.peak), ("once", ALL.once.peak)] {
-        eprintln!("{} modes {name}: {hell} KiB at most, with a nice server {heaven} KiB", MODES.len());
+    let friendly = ALL.friendly.peak;
+    assert_eq!(tally(&ALL.friendly.rows), [("succeeded", asked().len())].into());
+    for (name, peak) in [("for ever", ALL.for_ever.peak), ("once", ALL.once.peak)] {
+        eprintln!("{} modes {name}: {peak} KiB at most, {friendly} KiB with a friendly server", MODES.len());
         // About twenty responses of a mebibyte at once, as buffers grow. A short run may end before it was last looked
         // at; then its peak is that of any start.
-        let most = 3 * heaven.max(ANY_START);
-        assert!(heaven > 1000 && hell <= most, "{name}: {hell} KiB at most, with a nice server {heaven} KiB");
+        let most = 3 * friendly.max(ANY_START);
+        assert!(friendly > 1000 && peak <= most, "{name}: {peak} KiB at most, {friendly} KiB with a friendly server");
     }
 }

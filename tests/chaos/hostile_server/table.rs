@@ -2,13 +2,16 @@
 
 use std::io::Write;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::server::{Ask, Script, Step};
 use imbulk_testkit::http::response;
+use imbulk_testkit::scripted_server::Step;
+
+use super::server::{Ask, Script};
 
 /// The effect of a response on an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,8 +137,8 @@ fn slow() -> Vec<Mode> {
         wire("silence-in-head", &head[..20], silence),
         wire("silence-in-body", format!("{head}{{"), silence),
         wire("silence-after-100", "HTTP/1.1 100 Continue\r\n\r\n", silence),
-        wire("drip", "", || Some(Step::Drip(response("200 OK", "", b"{}")))),
-        wire("drip-body", head, || Some(Step::Drip(vec![b' '; 100]))),
+        wire("drip", "", || Some(Step::Drip(response("200 OK", "", b"{}"), Duration::from_secs(1)))),
+        wire("drip-body", head, || Some(Step::Drip(vec![b' '; 100], Duration::from_secs(1)))),
     ]
 }
 

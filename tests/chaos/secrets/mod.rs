@@ -5,23 +5,24 @@
 //! enables.
 
 mod search;
-mod servers;
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use imbulk::api::{SecretKey, sign};
 use imbulk_sandbox::Command;
 use rustix::process::Signal;
 
+use imbulk_testkit::http::response;
 use imbulk_testkit::rows::{InputRow, csv, plain};
+use imbulk_testkit::scripted_server::{Door, ScriptedServer, ServerSetup, Step};
+use imbulk_testkit::tls::{Authority, Flaw};
 use imbulk_testkit::{ADMIN, APP, Bench, JobFile, KEY, PATIENCE, ProgramOutput, RunningProgram};
 use search::Search;
-use servers::{Flaw, Server};
 
 const OPERATION: Command = Command::AccountDelete;
 
@@ -215,6 +216,13 @@ fn no_secret_appears_for_any_environment() {
     walk.end(15);
 }
 
+/// Everything that a server received, through TLS if it uses TLS.
+fn received(server: &ScriptedServer) -> Vec<u8> {
+    let seen = server.seen();
+    let requests = seen.requests.iter().flat_map(|request| [request.head.as_bytes(), &request.body]);
+    requests.chain(seen.incomplete.iter().map(Vec::as_slice)).collect::<Vec<_>>().concat()
+}
+
 /// Servers that must not get a signature, and one that may, to which the others are compared.
 #[test]
 fn an_untrusted_server_gets_no_signature_and_no_secret_appears() {
@@ -227,24 +235,26 @@ fn an_untrusted_server_gets_no_signature_and_no_secret_appears() {
         (Flaw::OtherHost, "not valid for name"),
         (Flaw::None, "HTTP status 403"),
     ] {
-        let server = Server::tls(flaw, &roots);
-        let url = format!("https://{}", server.address);
-        walk.runs_with(&format!("TLS: {flaw:?}"), ("IMBULK_ENDPOINT", &url), 4, says);
-        let received = server.received().concat();
+        let authority = Authority::new();
+        std::fs::write(&roots, authority.pem()).expect("the disk has space");
+        let setup = ServerSetup { tls: Some(Arc::new(authority.server(flaw))), ..ServerSetup::default() };
+        let server = ScriptedServer::with(setup, |_, _| vec![Step::Write(response("403 Forbidden", "", b""))]);
+        walk.runs_with(&format!("TLS: {flaw:?}"), ("IMBULK_ENDPOINT", &server.url()), 4, says);
+        let received = received(&server);
         let signed = String::from_utf8_lossy(&received).contains("usersig=");
         assert_eq!(signed, matches!(flaw, Flaw::None), "{flaw:?}: {received:?}");
     }
     walk.bench.unset_env("SSL_CERT_FILE");
-    let other = Server::plain("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned());
-    let location = format!("HTTP/1.1 302 Found\r\nLocation: http://{}/v4\r\nContent-Length: 0\r\n\r\n", other.address);
-    let server = Server::plain(location);
-    let url = format!("http://{}", server.address);
-    walk.runs_with("a redirect to another host", ("IMBULK_ENDPOINT", &url), 4, "HTTP status 302");
-    let requests = String::from_utf8_lossy(&server.received().concat()).into_owned();
+    let other = ScriptedServer::repeating(vec![Step::Write(response("200 OK", "", b"")), Step::Close]);
+    let location = response("302 Found", &format!("Location: {}/v4\r\n", other.url()), b"");
+    let server = ScriptedServer::repeating(vec![Step::Write(location), Step::Close]);
+    walk.runs_with("a redirect to another host", ("IMBULK_ENDPOINT", &server.url()), 4, "HTTP status 302");
+    let requests = String::from_utf8_lossy(&received(&server)).into_owned();
     assert!(requests.contains("usersig=") && !requests.to_lowercase().contains("referer"), "{requests}");
-    assert!(other.received().is_empty(), "it was followed");
-    let server = Server::no_tls();
-    let url = format!("https://{}", server.address);
+    assert_eq!(other.seen().connections, 0, "it was followed");
+    let door = Door::Early(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+    let server = ScriptedServer::with(ServerSetup { door, ..ServerSetup::default() }, |_, _| Vec::new());
+    let url = server.url().replace("http:", "https:");
     walk.runs_with("TLS to a server that speaks none", ("IMBULK_ENDPOINT", &url), 4, "corrupt message");
     nobody_at_home(&mut walk);
     walk.end(7);
