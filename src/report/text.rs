@@ -134,9 +134,12 @@ impl Text {
 
     /// Adds why a run stopped, with the hint on a line of its own.
     pub(super) fn stopped(&mut self, why: &str) {
-        let mut lines = why.lines().map(visible);
-        self.figure("stopped", &lines.next().unwrap_or_default());
-        lines.for_each(|line| self.line(&line));
+        // Only the hint is split off, because the reason may quote a text of the server that has line feeds.
+        let (reason, hint) = why.rsplit_once("\nhint: ").map_or((why, None), |(reason, hint)| (reason, Some(hint)));
+        self.figure("stopped", &visible(reason));
+        if let Some(hint) = hint {
+            self.line(&format!("hint: {}", visible(hint)));
+        }
     }
 }
 
