@@ -56,10 +56,10 @@ fn the_other_process() {
     let mut ledger = String::new();
     std::io::stdin().read_line(&mut ledger).expect("a line");
     let runtime = runtime();
-    let (tell, arrivals) = mpsc::channel();
+    let (sender, arrivals) = mpsc::channel();
     let limiter = limiter(Path::new(ledger.trim()));
     for _ in 0..4 {
-        runtime.spawn(send(limiter.clone(), tell.clone()));
+        runtime.spawn(send(limiter.clone(), sender.clone()));
     }
     for at in arrivals {
         if writeln!(std::io::stdout(), "\narrived {at}").is_err() {
@@ -107,15 +107,15 @@ fn ledger(folder: &tempfile::TempDir) -> PathBuf {
 #[test]
 fn two_instances_and_another_process_send_no_more_than_the_cap_together() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (tell, arrivals) = mpsc::channel();
+    let (sender, arrivals) = mpsc::channel();
     let runtime = runtime();
     for _ in 0..2 {
         let limiter = limiter(&ledger(&folder));
         for _ in 0..4 {
-            runtime.spawn(send(limiter.clone(), tell.clone()));
+            runtime.spawn(send(limiter.clone(), sender.clone()));
         }
     }
-    let (mut child, reader) = start_other(&ledger(&folder), tell);
+    let (mut child, reader) = start_other(&ledger(&folder), sender);
     let mut seen = Vec::new();
     collect(&arrivals, 250, &mut seen);
     child.kill().expect("it runs");
@@ -132,8 +132,8 @@ fn a_killed_and_restarted_process_sends_no_more_than_the_cap_with_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut seen = Vec::new();
     for _ in 0..3 {
-        let (tell, arrivals) = mpsc::channel();
-        let (mut child, reader) = start_other(&ledger(&folder), tell);
+        let (sender, arrivals) = mpsc::channel();
+        let (mut child, reader) = start_other(&ledger(&folder), sender);
         collect(&arrivals, 70, &mut seen);
         child.kill().expect("it runs");
         child.wait().expect("it ends");

@@ -16,9 +16,9 @@ pub const SLACK: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// Not yet: when to ask again.
-pub fn next(last: Moment, apart: Duration, slack: Duration, now: Moment) -> Result<Moment, Moment> {
+pub fn next(last: Moment, interval: Duration, slack: Duration, now: Moment) -> Result<Moment, Moment> {
     // A moment to come is from before a reboot.
-    let due = if last > now { now } else { last.plus(apart) };
+    let due = if last > now { now } else { last.plus(interval) };
     if due > now { Err(due) } else { Ok(due.max(now.minus(slack))) }
 }
 
@@ -59,21 +59,21 @@ mod tests {
     proptest! {
         #[test]
         fn however_late_they_are_asked_for_no_span_holds_more_than_the_pace_and_the_slack(
-            apart in 1_u64..300,
+            interval in 1_u64..300,
             waits in prop::collection::vec(0_u64..100, 2..200),
         ) {
             let (mut last, mut now, mut sent) = (ms(0), 0, Vec::new());
             for wait in waits {
                 now += wait;
-                if let Ok(due) = next(last, Duration::from_millis(apart), SLACK, ms(now)) {
-                    prop_assert!(due <= ms(now) && due >= last.plus(Duration::from_millis(apart)).min(ms(now)));
+                if let Ok(due) = next(last, Duration::from_millis(interval), SLACK, ms(now)) {
+                    prop_assert!(due <= ms(now) && due >= last.plus(Duration::from_millis(interval)).min(ms(now)));
                     last = due;
                     sent.push(now);
                 }
             }
             for (n, first) in sent.iter().enumerate() {
                 for (more, later) in sent[n..].iter().enumerate() {
-                    prop_assert!(later - first + 10 >= apart * u64::try_from(more).expect("few"));
+                    prop_assert!(later - first + 10 >= interval * u64::try_from(more).expect("few"));
                 }
             }
         }

@@ -22,7 +22,7 @@ pub const WINDOW: Duration = Duration::from_secs(1);
 
 /// The number of round trips from which their minimum is used. The minimum of 20 is often far above the smallest possible
 /// round trip.
-const ROUND_TRIPS_TO_TRUST: u32 = 100;
+const MIN_ROUND_TRIPS: u32 = 100;
 
 /// The minima of the last [`BATCHES`] batches of this number of calls show how steady the network is. At the usual cap
 /// they cover two seconds.
@@ -93,7 +93,7 @@ impl RoundTrips {
         let (Some(first), Some(smallest)) = (self.first, self.smallest) else {
             return Duration::ZERO;
         };
-        if self.seen < ROUND_TRIPS_TO_TRUST || now.since(first) < WINDOW {
+        if self.seen < MIN_ROUND_TRIPS || now.since(first) < WINDOW {
             return Duration::ZERO;
         }
         let steady = match self.batches.iter().map(|batch| batch.smallest).max() {
@@ -113,7 +113,7 @@ pub const UNANSWERED: Moment = Moment::from_nanos(u64::MAX);
 const MIN_HOLD: u32 = 8;
 
 /// The largest difference between the moments of two processes. They read the same clock, but not at the same time.
-const CLOCKS_DIFFER: Duration = WINDOW;
+const MAX_CLOCK_DIFFERENCE: Duration = WINDOW;
 
 /// What the ledger holds of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub struct Slot {
     /// When it was taken the last time; zero if that call was never sent.
     pub taken: Moment,
     /// When it was taken the time before.
-    pub before: Moment,
+    pub taken_before: Moment,
 }
 
 /// How the slots of a command, or of the app, are used.
@@ -160,7 +160,7 @@ impl SlotRules {
     }
 
     /// When the call has ended at the latest.
-    fn over(self, slot: &Slot) -> Moment {
+    fn call_ends(self, slot: &Slot) -> Moment {
         slot.taken.plus(self.call_timeout)
     }
 }
@@ -187,7 +187,7 @@ pub struct SlotScan {
 
 /// Scans all slots. `last_answered` is when the latest call left that was known to be answered.
 pub fn scan_slots(slots: &[Slot], now: Moment, last_answered: Option<Moment>, rules: SlotRules) -> SlotScan {
-    let possible = |slot: &&Slot| slot.taken <= now.plus(CLOCKS_DIFFER) && slot.taken > Moment::from_nanos(0);
+    let possible = |slot: &&Slot| slot.taken <= now.plus(MAX_CLOCK_DIFFERENCE) && slot.taken > Moment::from_nanos(0);
     let answered = slots.iter().filter(|slot| slot.free_at != UNANSWERED).filter(possible);
     let mut found =
         SlotScan { last_answered: answered.map(|slot| slot.taken).max().max(last_answered), ..SlotScan::default() };
@@ -212,18 +212,19 @@ pub fn scan_slots(slots: &[Slot], now: Moment, last_answered: Option<Moment>, ru
 }
 
 /// After this time an unanswered call no longer keeps an unused ledger.
-const FORGOTTEN: Duration = Duration::from_mins(5);
+const FORGET_UNANSWERED_AFTER: Duration = Duration::from_mins(5);
 
 /// From when on no slot holds a call; none while calls may still wait at the server.
 pub fn unheld_from(slots: &[Slot], now: Moment) -> Option<Moment> {
     let rules = SlotRules { cap: u32::MAX, used: u32::MAX, call_timeout: Duration::ZERO };
     let last_answered = scan_slots(slots, now, None, rules).last_answered;
-    let sent = slots.iter().filter(|slot| slot.taken > Moment::from_nanos(0) && slot.taken <= now.plus(CLOCKS_DIFFER));
+    let sent =
+        slots.iter().filter(|slot| slot.taken > Moment::from_nanos(0) && slot.taken <= now.plus(MAX_CLOCK_DIFFERENCE));
     let mut from = now;
     for slot in sent {
         if slot.free_at != UNANSWERED {
             from = from.max(slot.free_at);
-        } else if slot.taken.plus(FORGOTTEN) > now
+        } else if slot.taken.plus(FORGET_UNANSWERED_AFTER) > now
             && last_answered.is_none_or(|last_answered| slot.taken > last_answered)
         {
             return None;
@@ -238,8 +239,10 @@ impl SlotScan {
         let nothing = Moment::from_nanos(0);
         let latest = held_until(now, rules.call_timeout);
         let unanswered = slot.free_at == UNANSWERED;
-        if slot.taken > now.plus(CLOCKS_DIFFER) || (!unanswered && slot.free_at > latest.plus(CLOCKS_DIFFER)) {
-            return self.change(number, Slot { free_at: latest, taken: nothing, before: nothing });
+        if slot.taken > now.plus(MAX_CLOCK_DIFFERENCE)
+            || (!unanswered && slot.free_at > latest.plus(MAX_CLOCK_DIFFERENCE))
+        {
+            return self.change(number, Slot { free_at: latest, taken: nothing, taken_before: nothing });
         }
         if !unanswered {
             return slot;
@@ -248,7 +251,7 @@ impl SlotScan {
             self.unanswered_since = Some(self.unanswered_since.map_or(slot.taken, |since| since.min(slot.taken)));
         }
         // This also holds for a slot that is free without proof: a server that was suspended counts the call only now.
-        if self.last_answered.is_some_and(|last_answered| rules.over(&slot) <= last_answered) {
+        if self.last_answered.is_some_and(|last_answered| rules.call_ends(&slot) <= last_answered) {
             // The server needs some time to read the calls that wait.
             let free_at = now.plus(WINDOW).plus(rules.call_timeout / 10);
             return self.change(number, Slot { free_at, ..slot });
@@ -279,7 +282,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn trusted() -> RoundTrips {
+    fn with_history() -> RoundTrips {
         let mut trips = RoundTrips::default();
         for n in 0..100 {
             trips.free_at(at(n * 20), 50 * MS);
@@ -306,8 +309,8 @@ mod tests {
 
     #[test]
     fn a_fast_answer_counts_for_its_own_slot_already() {
-        assert_eq!(trusted().free_at(at(5000), 10 * MS), at(5995));
-        assert_eq!(trusted().free_at(at(5000), 90 * MS), at(5975));
+        assert_eq!(with_history().free_at(at(5000), 10 * MS), at(5995));
+        assert_eq!(with_history().free_at(at(5000), 90 * MS), at(5975));
     }
 
     #[test]
@@ -349,35 +352,35 @@ mod tests {
 
     const RULES: SlotRules = SlotRules { cap: 200, used: 200, call_timeout: Duration::from_secs(5) };
 
-    fn settled(taken: u64, free_at: u64) -> Slot {
-        Slot { free_at: at(free_at), taken: at(taken), before: at(0) }
+    fn answered(taken: u64, free_at: u64) -> Slot {
+        Slot { free_at: at(free_at), taken: at(taken), taken_before: at(0) }
     }
 
     fn unanswered(taken: u64) -> Slot {
-        Slot { free_at: UNANSWERED, ..settled(taken, 0) }
+        Slot { free_at: UNANSWERED, ..answered(taken, 0) }
     }
 
     #[test]
     fn a_survey_parts_free_taken_and_impossible_slots() {
-        let slots = [settled(1, 10), settled(2, 30), settled(3, 20), settled(4, 21), settled(5, 9000)];
+        let slots = [answered(1, 10), answered(2, 30), answered(3, 20), answered(4, 21), answered(5, 9000)];
         let found = scan_slots(&slots, at(20), None, RULES);
         assert_eq!((found.free, found.next), (vec![0, 2], Some(at(21))));
-        assert_eq!(found.changed, [(4, settled(0, 6020))]);
-        let before_a_reboot = [settled(9_000_000, 9_001_000), unanswered(9_000_000)];
+        assert_eq!(found.changed, [(4, answered(0, 6020))]);
+        let before_a_reboot = [answered(9_000_000, 9_001_000), unanswered(9_000_000)];
         let found = scan_slots(&before_a_reboot, at(20), None, RULES);
-        assert_eq!(found.changed, [(0, settled(0, 6020)), (1, settled(0, 6020))]);
+        assert_eq!(found.changed, [(0, answered(0, 6020)), (1, answered(0, 6020))]);
         assert_eq!((found.next, found.last_answered, found.unanswered), (Some(at(6020)), None, 0));
     }
 
     #[test]
     fn a_call_without_an_answer_keeps_its_slot_until_one_is_answered_that_left_after_it_was_given_up() {
         let known = |last_answered, now| {
-            scan_slots(&[unanswered(1000), settled(last_answered, last_answered + 1000)], at(now), None, RULES)
+            scan_slots(&[unanswered(1000), answered(last_answered, last_answered + 1000)], at(now), None, RULES)
         };
         let in_vain = known(5999, 7000);
         assert_eq!((in_vain.unanswered, in_vain.changed, in_vain.free), (1, vec![], vec![1]));
         let proved = known(6000, 6020);
-        assert_eq!((proved.unanswered, proved.changed), (0, vec![(0, settled(1000, 7520))]));
+        assert_eq!((proved.unanswered, proved.changed), (0, vec![(0, answered(1000, 7520))]));
         assert_eq!(
             scan_slots(&[unanswered(1000)], at(6020), Some(at(6000)), RULES).changed.len(),
             1,
@@ -397,7 +400,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_since_the_last_answer_is_waited_for() {
-        let slots = [settled(2000, 3000), unanswered(1000), unanswered(2500), unanswered(2400)];
+        let slots = [answered(2000, 3000), unanswered(1000), unanswered(2500), unanswered(2400)];
         let found = scan_slots(&slots, at(2600), None, RULES);
         assert_eq!(
             (found.last_answered, found.unanswered_since, found.last),
@@ -408,7 +411,7 @@ mod tests {
 
     #[test]
     fn of_a_lower_rate_no_slot_is_lost_to_a_call_without_an_answer() {
-        let slots = [unanswered(1000), settled(1500, 2500), settled(900, 1900)];
+        let slots = [unanswered(1000), answered(1500, 2500), answered(900, 1900)];
         let used = |now| scan_slots(&slots, at(now), None, SlotRules { used: 1, ..RULES }).free;
         assert_eq!((used(6999), used(7000)), (vec![], vec![1]));
     }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Cap;
-use super::throttle::PROBE_EVERY;
+
+/// The time between two calls to a server that throttles every call. The rate never falls lower.
+pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// How fast calls may leave, and what keeps them from the cap.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -16,7 +16,7 @@
 //!
 //! The plateau depends on how steady the limit is. Each time the limit is found unchanged, the plateau doubles. If the
 //! limit rose or fell, or is found for the first time, the plateau is the shortest. So a steady limit is exceeded four
-//! times a minute, and a moving one is followed. At the lowest rate one call is sent every [`PROBE_EVERY`].
+//! times a minute, and a moving one is followed. At the lowest rate one call is sent every [`PROBE_EVERY`](super::speed::PROBE_EVERY).
 
 use std::time::Duration;
 
@@ -35,27 +35,26 @@ pub const LONG_PAUSE: Duration = Duration::from_secs(90);
 /// The shortest plateau.
 pub const PLATEAU: Duration = Duration::from_millis(1500);
 /// How often the plateau doubles at most.
-const DOUBLINGS: u8 = 3;
+const MAX_DOUBLINGS: u8 = 3;
 /// The longest plateau lasts for this number of calls at least. At a few calls a second each rejection is a large share.
-const CALLS_OF_PLATEAU: f64 = 40.0;
+const MIN_PLATEAU_CALLS: f64 = 40.0;
 /// The maximum plateau, so that a limit that rose is found within a minute.
 const MAX_PLATEAU: Duration = Duration::from_secs(40);
 /// After this time of growth the rate is e times the plateau, after twice this time e^8 times.
 pub const GROWTH: Duration = Duration::from_secs(5);
-/// The time between two calls to a server that throttles every call. The rate never falls lower.
-pub const PROBE_EVERY: Duration = Duration::from_secs(5);
-const SLOWEST: f64 = 0.2;
+/// One call every [`PROBE_EVERY`](super::speed::PROBE_EVERY), in calls per second.
+const MIN_RATE: f64 = 0.2;
 
 /// How far below a limit the plateau is, as a share. Network delays vary, so evenly sent calls arrive unevenly.
-const REST: f64 = 0.03;
-/// The minimum distance in calls per second, up to the share [`MAX_REST`]. At a limit of 8, a delay that varies by 50 ms
+const REST_SHARE: f64 = 0.03;
+/// The minimum distance in calls per second, up to the share [`MAX_REST_SHARE`]. At a limit of 8, a delay that varies by 50 ms
 /// needs half a call.
 const REST_CALLS: f64 = 0.4;
-const MAX_REST: f64 = 0.1;
+const MAX_REST_SHARE: f64 = 0.1;
 /// A limit found at less than this share of the last one fell.
-const FELL: f64 = 0.9;
+const FALLEN_BELOW: f64 = 0.9;
 /// A limit found at more than this share of the last one rose.
-const ROSE: f64 = 1.15;
+const RISEN_ABOVE: f64 = 1.15;
 /// A limit is kept in thousandths of a call a second.
 const THOUSANDTHS: f64 = 1000.0;
 
@@ -146,7 +145,7 @@ impl Throttle {
         let allowed = self.rate(now);
         let pressure = match self.paused_until(now) {
             Some(end) => Pressure::Paused { remaining: end.since(now) },
-            None if allowed < 2.0 * SLOWEST => Pressure::Probing,
+            None if allowed < 2.0 * MIN_RATE => Pressure::Probing,
             None if allowed < f64::from(self.cap.get()) => Pressure::Recovering,
             None => Pressure::None,
         };
@@ -168,21 +167,21 @@ impl RateCut {
 
     fn plateau(self) -> f64 {
         let limit = self.limit();
-        let rest = (REST_CALLS / limit).clamp(REST, MAX_REST);
-        (limit * (1.0 - rest)).max(SLOWEST)
+        let rest = (REST_CALLS / limit).clamp(REST_SHARE, MAX_REST_SHARE);
+        (limit * (1.0 - rest)).max(MIN_RATE)
     }
 
     /// The confidence in a limit that was found after this one.
     fn confidence_in(self, limit: f64, sent: Moment) -> u8 {
         let share = limit / self.limit();
-        if share < FELL {
+        if share < FALLEN_BELOW {
             0
-        } else if share > ROSE {
+        } else if share > RISEN_ABOVE {
             1
         } else if sent < self.end_of_plateau() {
             self.confidence.max(1)
         } else {
-            self.confidence.saturating_add(1).min(DOUBLINGS)
+            self.confidence.saturating_add(1).min(MAX_DOUBLINGS)
         }
     }
 
@@ -196,9 +195,9 @@ impl RateCut {
     }
 
     fn end_of_plateau(self) -> Moment {
-        let doubled = PLATEAU * (1 << self.confidence.min(DOUBLINGS));
-        let longest = Duration::from_secs_f64(CALLS_OF_PLATEAU / self.limit()).min(MAX_PLATEAU);
-        let plateau = if self.confidence < DOUBLINGS { doubled } else { doubled.max(longest) };
+        let doubled = PLATEAU * (1 << self.confidence.min(MAX_DOUBLINGS));
+        let longest = Duration::from_secs_f64(MIN_PLATEAU_CALLS / self.limit()).min(MAX_PLATEAU);
+        let plateau = if self.confidence < MAX_DOUBLINGS { doubled } else { doubled.max(longest) };
         self.end_of_pause().plus(plateau)
     }
 }
@@ -366,7 +365,7 @@ mod tests {
                         let paused = throttle.paused_until(ms(now)).is_some();
                         let cut = throttle.rejected(ms(now), ms(now), calls);
                         prop_assert_eq!(cut.is_none(), paused, "one cut for all calls before the end of a pause");
-                        prop_assert!(cut.is_none() || throttle.rate(ms(now)) <= grown.max(SLOWEST));
+                        prop_assert!(cut.is_none() || throttle.rate(ms(now)) <= grown.max(MIN_RATE));
                     }
                 }
             }

@@ -63,7 +63,7 @@ const CONFIDENCE_BITS: u32 = 8;
 /// All slots are scanned if none is known to be free, and after this time, because other processes send calls as well.
 const SCAN_EVERY: Duration = Duration::from_millis(10);
 /// imbulk holds the lock for microseconds. It is requested this often, and other processes may run in between.
-const LOCK_TRIES: u32 = 500;
+const LOCK_RETRIES: u32 = 500;
 
 /// The open file.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ pub(super) struct Section {
     /// Whether some are kept for probes.
     probes: bool,
     /// Calls are this far apart.
-    apart: Duration,
+    interval: Duration,
     /// How late a call may be so that the next ones still make up for it.
     slack: Duration,
     free: Vec<u32>,
@@ -227,11 +227,11 @@ impl Ledger {
         };
         fail_point::before(FailPoint::TakeSlots);
         for ((slot, due), section) in slots.iter().zip(due).zip([command, app]) {
-            self.write(slot.place, &to_bytes(Slot { free_at: UNANSWERED, taken: now, before: slot.taken }))?;
+            self.write(slot.place, &to_bytes(Slot { free_at: UNANSWERED, taken: now, taken_before: slot.taken }))?;
             section.free.pop();
             section.known.took(now);
             // Without a pace the moment at which the last call was due is not used.
-            if !section.apart.is_zero() {
+            if !section.interval.is_zero() {
                 section.header.last = due;
                 self.write(section.header_offset(), &section.header.to_bytes())?;
             }
@@ -285,7 +285,7 @@ impl Ledger {
         // All of them: the caps of other processes may be higher than ours.
         let begin = end.minus(WINDOW);
         let slots = self.slots(section, Cap::MAX)?;
-        let moments = slots.iter().flat_map(|slot| [slot.taken, slot.before]);
+        let moments = slots.iter().flat_map(|slot| [slot.taken, slot.taken_before]);
         let sent = moments.filter(|taken| begin < *taken && *taken <= end).count();
         Ok(u32::try_from(sent).unwrap_or(Cap::MAX))
     }
@@ -407,10 +407,10 @@ impl Ledger {
 }
 
 impl Ledger {
-    fn lock(&self) -> Result<Locked<'_>, LedgerError> {
-        for _ in 0..LOCK_TRIES {
+    fn lock(&self) -> Result<LockGuard<'_>, LedgerError> {
+        for _ in 0..LOCK_RETRIES {
             match self.file.try_lock() {
-                Ok(()) => return Ok(Locked(&self.file)),
+                Ok(()) => return Ok(LockGuard(&self.file)),
                 Err(TryLockError::WouldBlock) => std::thread::yield_now(),
                 Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(TryLockError::Error(source)) => return Err(io_error(&self.path, "lock", source)),
@@ -421,9 +421,9 @@ impl Ledger {
 }
 
 /// The file is ours alone, until this is dropped or the process dies.
-struct Locked<'a>(&'a File);
+struct LockGuard<'a>(&'a File);
 
-impl Drop for Locked<'_> {
+impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
         // Fails only for a file that is not open, and ours is.
         let _ = self.0.unlock();
@@ -438,7 +438,7 @@ impl Section {
             cap: cap.get(),
             slots: cap.get(),
             probes: false,
-            apart: Duration::ZERO,
+            interval: Duration::ZERO,
             slack: Duration::ZERO,
             free: Vec::new(),
             known: KnownCalls::default(),
@@ -473,8 +473,8 @@ impl Section {
     }
 
     /// Calls are this far apart from now on, and make up for so much lateness.
-    pub(super) fn set_pace(&mut self, apart: Duration, slack: Duration) {
-        self.apart = apart;
+    pub(super) fn set_pace(&mut self, interval: Duration, slack: Duration) {
+        self.interval = interval;
         self.slack = slack;
     }
 
@@ -501,7 +501,7 @@ impl Section {
     }
 
     fn due(&self, now: Moment) -> Result<Moment, Moment> {
-        shared_pace::next(self.header.last, self.apart, self.slack, now)
+        shared_pace::next(self.header.last, self.interval, self.slack, now)
     }
 
     fn place(&self, slot: u32) -> u64 {
@@ -548,12 +548,12 @@ impl SectionHeader {
 }
 
 fn from_bytes(bytes: &[u8; SLOT]) -> Slot {
-    let [free_at, taken, before] = numbers(bytes).map(Moment::from_nanos);
-    Slot { free_at, taken, before }
+    let [free_at, taken, taken_before] = numbers(bytes).map(Moment::from_nanos);
+    Slot { free_at, taken, taken_before }
 }
 
 fn to_bytes(slot: Slot) -> [u8; SLOT] {
-    bytes([slot.free_at, slot.taken, slot.before].map(Moment::as_nanos))
+    bytes([slot.free_at, slot.taken, slot.taken_before].map(Moment::as_nanos))
 }
 
 fn numbers(bytes: &[u8; 3 * MOMENT]) -> [u64; 3] {

@@ -9,9 +9,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rstest::rstest;
 
-use super::server::{Server, Verdict};
-use super::world::{ALWAYS, FOREVER, Faster, Gate, MS, Naive, Network, Peer, SECOND, TIMEOUT, World};
-use super::{CAP, JITTERY, QUICK, STEADY, cap, peer, steady_peer};
+use super::server::{Decision, Server};
+use super::world::{ALWAYS, FOREVER, Faster, Gate, Naive, Network, Peer, TIMEOUT, World};
+use super::{CAP, JITTERY, MS, QUICK, SECOND, STEADY, cap, peer, steady_peer};
 use crate::rate_limiter::command_limit::CommandLimits;
 use crate::rate_limiter::ledger::Ledger;
 
@@ -24,7 +24,7 @@ fn sent_by(processes: usize, network: Network, seed: u64) -> (usize, f64) {
     let folder = tempfile::tempdir().expect("a folder");
     let peers = (0..processes).map(|_| steady_peer(folder.path(), CAP)).collect();
     let server = World::run(peers, network, Server::new(|_| u32::MAX), 31, seed);
-    let share = server.count(Verdict::Accepted, 1, 31) / 30.0 / f64::from(CAP);
+    let share = server.count(Decision::Accepted, 1, 31) / 30.0 / f64::from(CAP);
     println!(
         "{processes} processes, {network:?}: {} in the fullest second, {share:.4}, the last got {:.2}",
         server.fullest_second(),
@@ -89,7 +89,7 @@ fn thousands_of_lots_put_no_more_than_the_cap_into_a_second() {
 fn live_through(seeds: Range<u64>) {
     for seed in seeds {
         let folder = tempfile::tempdir().expect("a folder");
-        let (peers, network) = drawn_by_lot(folder.path(), seed);
+        let (peers, network) = random_world(folder.path(), seed);
         let processes = peers.len();
         let server = World::run(peers, network, Server::new(|_| u32::MAX), 20, seed);
         let fullest = server.fullest_second();
@@ -98,32 +98,32 @@ fn live_through(seeds: Range<u64>) {
 }
 
 /// One to eight processes that come when they like, and die and come again, on some network.
-fn drawn_by_lot(folder: &Path, seed: u64) -> (Vec<Peer>, Network) {
-    let mut lot = StdRng::seed_from_u64(seed);
-    let round_trip: u64 = [20, 50, 100, 500][lot.random_range(0..4)];
-    let jitter = lot.random_range(0..=round_trip / 2);
+fn random_world(folder: &Path, seed: u64) -> (Vec<Peer>, Network) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let round_trip: u64 = [20, 50, 100, 500][rng.random_range(0..4)];
+    let jitter = rng.random_range(0..=round_trip / 2);
     let network = Network {
-        round_trip: (round_trip - jitter, round_trip + jitter * lot.random_range(1..3)),
-        stall: [(0, 0), STALL, (1000, 5000), (50, 333)][lot.random_range(0..4)],
-        lost: [0, 5, 50][lot.random_range(0..3)],
-        late: [0, 2, 30][lot.random_range(0..3)],
+        round_trip: (round_trip - jitter, round_trip + jitter * rng.random_range(1..3)),
+        stall: [(0, 0), STALL, (1000, 5000), (50, 333)][rng.random_range(0..4)],
+        lost: [0, 5, 50][rng.random_range(0..3)],
+        late: [0, 2, 30][rng.random_range(0..3)],
         ..STEADY
     };
-    let processes = lot.random_range(1..=8);
+    let processes = rng.random_range(1..=8);
     let mut one = || {
-        let own_cap = if lot.random_bool(0.7) { CAP } else { lot.random_range(1..=CAP) };
-        peer(folder, own_cap, lives(&mut lot))
+        let own_cap = if rng.random_bool(0.7) { CAP } else { rng.random_range(1..=CAP) };
+        peer(folder, own_cap, lives(&mut rng))
     };
     ((0..processes).map(|_| one()).collect(), network)
 }
 
-fn lives(lot: &mut StdRng) -> Vec<Range<u64>> {
-    let mut begin = if lot.random_bool(0.5) { 0 } else { lot.random_range(0..10 * SECOND) };
+fn lives(rng: &mut StdRng) -> Vec<Range<u64>> {
+    let mut begin = if rng.random_bool(0.5) { 0 } else { rng.random_range(0..10 * SECOND) };
     let mut lives = Vec::new();
     while begin < 20 * SECOND {
-        let end = if lot.random_bool(0.3) { FOREVER } else { begin + lot.random_range(10 * MS..8 * SECOND) };
+        let end = if rng.random_bool(0.3) { FOREVER } else { begin + rng.random_range(10 * MS..8 * SECOND) };
         lives.push(begin..end);
-        begin = end + lot.random_range(0..2 * SECOND);
+        begin = end + rng.random_range(0..2 * SECOND);
     }
     lives
 }
@@ -145,7 +145,7 @@ fn a_stalled_server_finds_no_more_calls_than_the_cap_when_it_continues(
     let seconds = 25 + ms / 1000;
     let server = World::run(peers, frozen(ms, network), Server::new(|_| u32::MAX), seconds, 1);
     assert!(server.fullest_second() <= own_cap as usize, "{} in one second", server.fullest_second());
-    let afterwards = server.count(Verdict::Accepted, seconds - 7, seconds - 1) / 6.0 / f64::from(own_cap);
+    let afterwards = server.count(Decision::Accepted, seconds - 7, seconds - 1) / 6.0 / f64::from(own_cap);
     assert!(afterwards > 0.6, "{afterwards:.2} of the cap afterwards");
 }
 
@@ -175,7 +175,7 @@ fn a_way_there_that_becomes_faster_by_d_puts_no_more_than_the_cap_into_a_second_
 ) {
     for round_trip in [(16, 24), (2, 4)] {
         let faster = Some(Faster { at: 12, by, within });
-        let network = Network { round_trip, ahead: by, faster, ..STEADY };
+        let network = Network { round_trip, extra_out: by, faster, ..STEADY };
         let folder = tempfile::tempdir().expect("a folder");
         let peers = vec![steady_peer(folder.path(), CAP)];
         let server = World::run(peers, network, Server::new(|_| u32::MAX), 25, 1);
@@ -202,11 +202,11 @@ fn a_server_that_stands_still_for_minutes_finds_a_call_more_for_every_five_secon
 #[test]
 fn whatever_the_lot_says_no_second_holds_more_than_the_cap_after_a_freeze() {
     for seed in 0..30 {
-        let mut lot = StdRng::seed_from_u64(seed);
+        let mut rng = StdRng::seed_from_u64(seed);
         let folder = tempfile::tempdir().expect("a folder");
-        let (peers, network) = drawn_by_lot(folder.path(), seed);
+        let (peers, network) = random_world(folder.path(), seed);
         let (processes, network) =
-            (peers.len(), Network { freeze: Some((lot.random_range(2..9), lot.random_range(500..30_000))), ..network });
+            (peers.len(), Network { freeze: Some((rng.random_range(2..9), rng.random_range(500..30_000))), ..network });
         let server = World::run(peers, network, Server::new(|_| u32::MAX), 45, seed);
         let fullest = server.fullest_second();
         assert!(fullest <= CAP as usize, "{fullest} in one second; seed {seed}: {processes} processes, {network:?}");

@@ -2,9 +2,9 @@
 
 use rstest::rstest;
 
-use super::server::{Server, Verdict};
-use super::world::{Network, SECOND, World};
-use super::{CAP, JITTERY, QUICK, STEADY, steady_peer};
+use super::server::{Decision, Server};
+use super::world::{Network, World};
+use super::{CAP, JITTERY, QUICK, SECOND, STEADY, steady_peer};
 
 fn run(processes: usize, network: Network, server: Server, seconds: u64) -> Server {
     let folder = tempfile::tempdir().expect("a folder");
@@ -15,7 +15,8 @@ fn run(processes: usize, network: Network, server: Server, seconds: u64) -> Serv
 /// The share of the limit that was used from the 30th second on, and the share of calls that were rejected.
 #[track_caller]
 fn assert_found(server: &Server, limit: u32, until: u64, used_at_least: f64) {
-    let [accepted, rejected] = [Verdict::Accepted, Verdict::Rejected].map(|verdict| server.count(verdict, 30, until));
+    let [accepted, rejected] =
+        [Decision::Accepted, Decision::Rejected].map(|decision| server.count(decision, 30, until));
     #[expect(clippy::cast_precision_loss, reason = "some minutes")]
     let used = accepted / (until - 30) as f64 / f64::from(limit);
     let refused = rejected / (accepted + rejected);
@@ -87,7 +88,7 @@ fn after_the_limit_rises_the_cap_is_used_within_half_a_minute(
     #[values(1, 8)] processes: usize,
 ) {
     let server = run(processes, STEADY, Server::new(limit), 160);
-    let share = server.count(Verdict::Accepted, 129, 159) / 30.0 / f64::from(CAP);
+    let share = server.count(Decision::Accepted, 129, 159) / 30.0 / f64::from(CAP);
     assert!(share >= 0.95, "{share:.4} of the cap");
     assert!(server.fullest_second() <= CAP as usize, "{} in one second", server.fullest_second());
 }
@@ -101,7 +102,7 @@ fn a_server_that_lets_in_hardly_a_call_at_first_is_used_in_full_within_20_second
 ) {
     let limit = move |now| if now < 2 * SECOND { at_first } else { u32::MAX };
     let server = run(processes, STEADY, Server::new(limit), 51);
-    let share = server.count(Verdict::Accepted, 20, 50) / 30.0 / f64::from(CAP);
+    let share = server.count(Decision::Accepted, 20, 50) / 30.0 / f64::from(CAP);
     assert!(share >= 0.95, "{share:.4} of the cap");
 }
 
@@ -124,7 +125,7 @@ fn a_minute_after_a_change_any_ten_seconds_use_90_percent_of_the_limit(
     for change in (0..450).step_by(90) {
         for from in change + 61..=change + 80 {
             // Of calls at even distances ten seconds hold one more or one less.
-            let used = server.count(Verdict::Accepted, from, from + 10) + 1.0;
+            let used = server.count(Decision::Accepted, from, from + 10) + 1.0;
             let limit = in_turn(limits, from);
             assert!(used >= 0.90 * 10.0 * f64::from(limit), "{used} calls from {from} on, of {limit} a second");
         }
@@ -141,7 +142,7 @@ fn a_limit_that_changes_often_is_followed(
     #[values(1, 8)] processes: usize,
 ) {
     let server = run(processes, network, Server::new(limit), 450);
-    let [accepted, rejected] = [Verdict::Accepted, Verdict::Rejected].map(|verdict| server.count(verdict, 30, 450));
+    let [accepted, rejected] = [Decision::Accepted, Decision::Rejected].map(|decision| server.count(decision, 30, 450));
     let refused = rejected / (accepted + rejected);
     let allowed: f64 = (30..450).map(|second| f64::from(limit((second + 1) * SECOND))).sum();
     let used = accepted / allowed;

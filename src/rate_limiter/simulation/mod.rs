@@ -1,5 +1,5 @@
 //! Minutes of sending in virtual time: the real lanes, pace and ledger file against a network and a server made of
-//! arithmetic. All chance comes from a seed.
+//! arithmetic. All rng comes from a seed.
 
 mod caps;
 mod lower_limits;
@@ -16,9 +16,11 @@ use super::ledger::Ledger;
 use crate::domain::rate_limit::Cap;
 
 const CAP: u32 = 200;
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
 
 const STEADY: Network =
-    Network { round_trip: (40, 60), stall: (0, 0), lost: 0, late: 0, freeze: None, ahead: 0, faster: None };
+    Network { round_trip: (40, 60), stall: (0, 0), lost: 0, late: 0, freeze: None, extra_out: 0, faster: None };
 const QUICK: Network = Network { round_trip: (16, 24), ..STEADY };
 const JITTERY: Network = Network { round_trip: (50, 150), ..STEADY };
 

@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::world::SECOND;
+use super::SECOND;
 
 /// A server that allows `limit(now)` calls in any second and counts the refused ones, too, if it is strict.
 pub(super) struct Server {
     limit: Box<dyn Fn(u64) -> u32>,
     pub(super) strict: bool,
     counted: VecDeque<u64>,
-    arrivals: Vec<(u64, Verdict)>,
+    arrivals: Vec<(u64, Decision)>,
     /// Accepted calls by process.
     accepted: BTreeMap<usize, u32>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     Accepted,
     Rejected,
 }
@@ -31,7 +31,7 @@ impl Server {
         }
     }
 
-    pub(super) fn judge(&mut self, peer: usize, now: u64) -> Verdict {
+    pub(super) fn receive(&mut self, peer: usize, now: u64) -> Decision {
         while self.counted.front().is_some_and(|first| now - first >= SECOND) {
             self.counted.pop_front();
         }
@@ -39,10 +39,10 @@ impl Server {
         if !full || self.strict {
             self.counted.push_back(now);
         }
-        let verdict = if full { Verdict::Rejected } else { Verdict::Accepted };
-        *self.accepted.entry(peer).or_default() += u32::from(verdict == Verdict::Accepted);
-        self.arrivals.push((now, verdict));
-        verdict
+        let decision = if full { Decision::Rejected } else { Decision::Accepted };
+        *self.accepted.entry(peer).or_default() += u32::from(decision == Decision::Accepted);
+        self.arrivals.push((now, decision));
+        decision
     }
 
     /// The most calls that any second holds, whenever it begins.
@@ -75,8 +75,8 @@ impl Server {
         f64::from(least) * f64::from(processes) / f64::from(all)
     }
 
-    pub(super) fn count(&self, verdict: Verdict, from: u64, to: u64) -> f64 {
-        let within = |(at, found): &&(u64, Verdict)| *found == verdict && (from * SECOND..to * SECOND).contains(at);
+    pub(super) fn count(&self, decision: Decision, from: u64, to: u64) -> f64 {
+        let within = |(at, found): &&(u64, Decision)| *found == decision && (from * SECOND..to * SECOND).contains(at);
         f64::from(u32::try_from(self.arrivals.iter().filter(within).count()).expect("few"))
     }
 }

@@ -13,20 +13,19 @@ use governor::{Quota, RateLimiter};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::server::{Server, Verdict};
+use super::server::{Decision, Server};
+use super::{MS, SECOND};
 use crate::domain::rate_limit::Moment;
 use crate::domain::response::codes::{Pause, Scope};
 use crate::rate_limiter::command_limit::CommandLimits;
 use crate::rate_limiter::ledger::Taken;
 
-pub(super) const MS: u64 = 1_000_000;
-pub(super) const SECOND: u64 = 1000 * MS;
 /// Later than any of these worlds ends.
 pub(super) const FOREVER: u64 = 3600 * SECOND;
 pub(super) const ALWAYS: Range<u64> = 0..FOREVER;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// A server that goes on after it stood still reads what waits within so long, in any order.
-const READING: u64 = 200 * MS;
+const BACKLOG_TIME: u64 = 200 * MS;
 /// Requests in flight, at most: more than the slowest network of these tests can use.
 const WORKERS: usize = 128;
 
@@ -90,7 +89,7 @@ pub(super) struct Network {
     /// From this second on the server stands still, for so many ms: what arrives is read, counted and answered afterwards.
     pub(super) freeze: Option<(u64, u64)>,
     /// The way there takes so many ms more than the way back.
-    pub(super) ahead: u64,
+    pub(super) extra_out: u64,
     /// From this second on the way there becomes faster, also for calls on it.
     pub(super) faster: Option<Faster>,
 }
@@ -120,29 +119,29 @@ impl Faster {
 }
 
 impl Network {
-    fn there(&self, sent: u64, chance: &mut StdRng) -> u64 {
-        let arrival = self.way(sent + self.ahead * MS, chance);
+    fn way_out(&self, sent: u64, rng: &mut StdRng) -> u64 {
+        let arrival = self.way(sent + self.extra_out * MS, rng);
         // No call arrives before it was sent.
         self.faster.map_or(arrival, |faster| faster.arrival(arrival).max(sent))
     }
 
-    fn way(&self, sent: u64, chance: &mut StdRng) -> u64 {
+    fn way(&self, sent: u64, rng: &mut StdRng) -> u64 {
         let (low, high) = self.round_trip;
-        let arrival = sent + chance.random_range(low * MS / 2..=high * MS / 2);
+        let arrival = sent + rng.random_range(low * MS / 2..=high * MS / 2);
         let (length, every) = (self.stall.0 * MS, self.stall.1 * MS);
         let phase = arrival % every.max(1);
         if phase < length { arrival + length - phase } else { arrival }
     }
 
     /// When the server goes on that stands still then. It reads what waits within a while.
-    fn thaw(&self, now: u64, chance: &mut StdRng) -> Option<u64> {
+    fn end_of_freeze(&self, now: u64, rng: &mut StdRng) -> Option<u64> {
         let (second, ms) = self.freeze?;
         let (begin, end) = (second * SECOND, second * SECOND + ms * MS);
-        (begin..end).contains(&now).then(|| end + chance.random_range(0..=READING))
+        (begin..end).contains(&now).then(|| end + rng.random_range(0..=BACKLOG_TIME))
     }
 
-    fn lateness(&self, chance: &mut StdRng) -> u64 {
-        chance.random_range(0..=self.late * MS)
+    fn lateness(&self, rng: &mut StdRng) -> u64 {
+        rng.random_range(0..=self.late * MS)
     }
 }
 
@@ -165,15 +164,15 @@ struct Life {
 enum Event {
     Begin { peer: usize },
     Kill { peer: usize },
-    Ask { whose: Whose },
+    Ask { life_id: LifeId },
     Arrive { call: Call },
-    Answer { call: Call, verdict: Verdict },
-    TimeOut { whose: Whose, number: u64 },
+    Answer { call: Call, decision: Decision },
+    TimeOut { life_id: LifeId, number: u64 },
 }
 
 /// A call on its way.
 struct Call {
-    whose: Whose,
+    life_id: LifeId,
     number: u64,
     taken: Option<Taken>,
     sent: u64,
@@ -181,33 +180,33 @@ struct Call {
 
 /// A process, and which of its lives.
 #[derive(Clone, Copy)]
-struct Whose {
+struct LifeId {
     peer: usize,
     life: usize,
 }
 
 /// Everything that happens, in order.
 pub(super) struct World {
-    chance: StdRng,
+    rng: StdRng,
     network: Network,
     server: Server,
     peers: Vec<Peer>,
     lives: Vec<(usize, Option<Life>)>,
     events: Vec<Option<Event>>,
-    agenda: BinaryHeap<Reverse<(u64, usize)>>,
+    queue: BinaryHeap<Reverse<(u64, usize)>>,
     calls: u64,
 }
 
 impl World {
     pub(super) fn run(peers: Vec<Peer>, network: Network, server: Server, seconds: u64, seed: u64) -> Server {
         let mut world = Self {
-            chance: StdRng::seed_from_u64(seed),
+            rng: StdRng::seed_from_u64(seed),
             network,
             server,
             lives: peers.iter().map(|_| (0, None)).collect(),
             peers,
             events: Vec::new(),
-            agenda: BinaryHeap::new(),
+            queue: BinaryHeap::new(),
             calls: 0,
         };
         for peer in 0..world.peers.len() {
@@ -216,11 +215,11 @@ impl World {
                 world.plan(SECOND + life.end, Event::Kill { peer });
             }
         }
-        while let Some(Reverse((now, number))) = world.agenda.pop()
+        while let Some(Reverse((now, number))) = world.queue.pop()
             && now < (seconds + 1) * SECOND
         {
             let event = world.events[number].take().expect("each happens once");
-            world.happen(event, now);
+            world.apply(event, now);
         }
         // The world begins at the clock's first second, the counting at zero.
         world.server.begin_at(SECOND);
@@ -229,71 +228,71 @@ impl World {
 
     fn plan(&mut self, at: u64, event: Event) {
         self.events.push(Some(event));
-        self.agenda.push(Reverse((at, self.events.len() - 1)));
+        self.queue.push(Reverse((at, self.events.len() - 1)));
     }
 
-    fn alive(&mut self, whose: Whose) -> Option<&mut Life> {
-        let (number, life) = &mut self.lives[whose.peer];
-        life.as_mut().filter(|_| *number == whose.life)
+    fn alive(&mut self, life_id: LifeId) -> Option<&mut Life> {
+        let (number, life) = &mut self.lives[life_id.peer];
+        life.as_mut().filter(|_| *number == life_id.life)
     }
 
-    fn ask_at(&mut self, whose: Whose, at: u64) {
-        if let Some(life) = self.alive(whose)
+    fn ask_at(&mut self, life_id: LifeId, at: u64) {
+        if let Some(life) = self.alive(life_id)
             && !std::mem::replace(&mut life.asking, true)
         {
-            self.plan(at, Event::Ask { whose });
+            self.plan(at, Event::Ask { life_id });
         }
     }
 
-    fn happen(&mut self, event: Event, now: u64) {
+    fn apply(&mut self, event: Event, now: u64) {
         match event {
             Event::Begin { peer } => {
                 let gate = (self.peers[peer].begin)();
                 self.lives[peer].0 += 1;
                 self.lives[peer].1 = Some(Life { gate, idle: WORKERS, asking: false, waiting: HashSet::new() });
-                self.ask_at(Whose { peer, life: self.lives[peer].0 }, now);
+                self.ask_at(LifeId { peer, life: self.lives[peer].0 }, now);
             }
             Event::Kill { peer } => self.lives[peer].1 = None,
-            Event::Ask { whose } => self.ask(whose, now),
+            Event::Ask { life_id } => self.ask(life_id, now),
             Event::Arrive { call } => self.arrive(call, now),
-            Event::Answer { call, verdict } => {
-                let Call { whose, number, taken, sent } = call;
+            Event::Answer { call, decision } => {
+                let Call { life_id, number, taken, sent } = call;
                 // Later than the time-out it is not read.
-                if let Some(life) = self.alive(whose)
+                if let Some(life) = self.alive(life_id)
                     && life.waiting.remove(&number)
                 {
-                    life.gate.answered(taken, now - sent, verdict == Verdict::Rejected, now);
+                    life.gate.answered(taken, now - sent, decision == Decision::Rejected, now);
                     life.idle += 1;
                 }
-                self.ask_at(whose, now);
+                self.ask_at(life_id, now);
             }
-            Event::TimeOut { whose, number } => {
-                if let Some(life) = self.alive(whose)
+            Event::TimeOut { life_id, number } => {
+                if let Some(life) = self.alive(life_id)
                     && life.waiting.remove(&number)
                 {
                     life.idle += 1;
-                    self.ask_at(whose, now);
+                    self.ask_at(life_id, now);
                 }
             }
         }
     }
 
     fn arrive(&mut self, call: Call, now: u64) {
-        if let Some(later) = self.network.thaw(now, &mut self.chance) {
+        if let Some(later) = self.network.end_of_freeze(now, &mut self.rng) {
             return self.plan(later, Event::Arrive { call });
         }
-        let verdict = self.server.judge(call.whose.peer, now);
-        if self.chance.random_range(0..1000) >= self.network.lost {
-            let back = self.network.way(now, &mut self.chance) + self.network.lateness(&mut self.chance);
-            self.plan(back, Event::Answer { call, verdict });
+        let decision = self.server.receive(call.life_id.peer, now);
+        if self.rng.random_range(0..1000) >= self.network.lost {
+            let back = self.network.way(now, &mut self.rng) + self.network.lateness(&mut self.rng);
+            self.plan(back, Event::Answer { call, decision });
         }
     }
 
     /// As `acquire` does it: one asks at a time, and sleeps on a timer of whole milliseconds that fires late.
-    fn ask(&mut self, whose: Whose, now: u64) {
+    fn ask(&mut self, life_id: LifeId, now: u64) {
         loop {
             let number = self.calls + 1;
-            let Some(life) = self.alive(whose) else { return };
+            let Some(life) = self.alive(life_id) else { return };
             life.asking = false;
             if life.idle == 0 {
                 return;
@@ -303,16 +302,16 @@ impl World {
                     life.idle -= 1;
                     life.waiting.insert(number);
                     self.calls = number;
-                    let left = now + self.network.lateness(&mut self.chance);
-                    let arrival = self.network.there(left, &mut self.chance);
-                    self.plan(arrival, Event::Arrive { call: Call { whose, number, taken, sent: now } });
+                    let left = now + self.network.lateness(&mut self.rng);
+                    let arrival = self.network.way_out(left, &mut self.rng);
+                    self.plan(arrival, Event::Arrive { call: Call { life_id, number, taken, sent: now } });
                     let timeout = u64::try_from(TIMEOUT.as_nanos()).expect("short");
-                    self.plan(now + timeout, Event::TimeOut { whose, number });
+                    self.plan(now + timeout, Event::TimeOut { life_id, number });
                 }
                 Err(next) => {
                     let wait = next.saturating_sub(now).clamp(MS, 50 * MS).next_multiple_of(MS);
-                    let late = self.chance.random_range(0..MS);
-                    return self.ask_at(whose, now + wait + late);
+                    let late = self.rng.random_range(0..MS);
+                    return self.ask_at(life_id, now + wait + late);
                 }
             }
         }
