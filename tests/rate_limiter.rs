@@ -1,4 +1,5 @@
-//! The limiter in real time, over processes: what two instances and a killed and restarted child send together.
+//! The limiter in real time, over several processes: two instances together, and a process that is killed and
+//! restarted.
 
 use std::io::{BufRead, BufReader, Write};
 use std::num::NonZeroU32;
@@ -31,7 +32,7 @@ fn monotonic_nanos() -> u64 {
     u64::try_from(time.tv_sec).expect("positive") * 1_000_000_000 + u64::try_from(time.tv_nsec).expect("positive")
 }
 
-/// Sends until nobody listens any more; tells when each call would have reached the server.
+/// Sends until the receiver is dropped. Reports when each call would have reached the server.
 async fn send(limiter: CommandLimiter, arrived: mpsc::Sender<u64>) {
     loop {
         let permit = limiter.acquire().await.expect("the ledger works");
@@ -49,7 +50,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime")
 }
 
-/// What the child process runs: it is told the ledger on standard input, and prints its arrivals.
+/// The child process: it reads the path of the ledger from standard input, and prints its arrivals.
 #[test]
 #[ignore = "not a test: the other process of the tests below"]
 fn the_other_process() {
@@ -68,7 +69,7 @@ fn the_other_process() {
     }
 }
 
-/// Starts the other process; its arrivals are handed on as they come.
+/// Starts the other process, and forwards its arrivals.
 fn start_other(ledger: &Path, arrived: mpsc::Sender<u64>) -> (Child, std::thread::JoinHandle<()>) {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "the_other_process", "--ignored", "--nocapture", "--test-threads", "1"])
@@ -88,7 +89,7 @@ fn start_other(ledger: &Path, arrived: mpsc::Sender<u64>) -> (Child, std::thread
     (child, reader)
 }
 
-/// Waits for so many arrivals more.
+/// Waits for `count` more arrivals.
 fn collect(arrivals: &mpsc::Receiver<u64>, count: usize, into: &mut Vec<u64>) {
     into.extend(arrivals.iter().take(count));
 }

@@ -11,8 +11,8 @@ use crate::domain::rate_limit::throttle::Throttle;
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::domain::response::codes::{Pause, Scope};
 
-/// How much delay of a stalled network later calls make up for while slots keep a limit below the cap. The time of a
-/// pause is never made up for.
+/// The maximum delay of a stalled network that later calls make up for while slots keep a limit below the cap. The time
+/// of a pause is never made up for.
 const MAX_CATCH_UP: Duration = Duration::from_millis(500);
 
 /// The limits of the app and of its commands, which share one ledger.
@@ -24,7 +24,8 @@ pub(super) struct CommandLimits {
     commands: Vec<(String, CommandLimit)>,
     /// Slots that are not written yet, because another process held the lock.
     unwritten: Vec<(Taken, SlotRelease)>,
-    /// A rejection that is not processed yet, for the same reason: the command, what is throttled, and when it was sent.
+    /// A rejection that is not processed yet, for the same reason: the command, what is throttled, and when it was
+    /// sent.
     rejection: Option<(usize, Scope, Moment)>,
 }
 
@@ -144,8 +145,8 @@ impl CommandLimits {
         Ok(())
     }
 
-    /// The answer that was read last throttled the call. The cut is published to the other processes; if one of them holds
-    /// the lock, before the next call.
+    /// The answer that was read last throttled the call. The cut is published to the other processes; if one of them
+    /// holds the lock, before the next call.
     pub(super) fn throttled(
         &mut self,
         command: usize,
@@ -205,8 +206,8 @@ impl CommandLimits {
     }
 }
 
-/// How many slots calls of this rate occupy if each occupies its own for a second and `excess`, up to the cap. Calls that
-/// a stalled network delays then block the slots of later calls, so that they do not arrive together.
+/// The number of slots that calls of this rate occupy if each occupies its own for a second and `excess`, up to the
+/// cap. Calls that a stalled network delays then block the slots of later calls, so that they do not arrive together.
 fn slots_for(rate: f64, excess: Duration, cap: u32) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is above 0 and at most 65,536")]
     let slots = (rate * (WINDOW + excess).as_secs_f64()).ceil() as u32;
@@ -229,10 +230,11 @@ impl CommandLimit {
         self.throttle.set_cap(cap);
     }
 
-    /// Checks the pause and the pace of this process, and sets the pace and the number of slots that all processes share.
+    /// Checks the pause and the pace of this process, and sets the pace and the number of slots that all processes
+    /// share.
     ///
     /// # Errors
-    /// Not yet: when to ask again.
+    /// The call is too early. The error is the moment at which to ask again.
     fn ready(&mut self, now: Moment, trips: &RoundTrips) -> Result<(), Moment> {
         self.throttle.paused_until(now).map_or(Ok(()), Err)?;
         let rate = self.throttle.rate(now);
@@ -262,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lower_limit_takes_the_slots_that_its_calls_hold_and_never_more_than_those_of_the_cap() {
+    fn a_lower_limit_uses_the_slots_that_its_calls_occupy_up_to_the_cap() {
         let slots = |rate, excess| slots_for(rate, Duration::from_millis(excess), 200);
         assert_eq!([slots(40.0, 0), slots(40.0, 30), slots(0.2, 0), slots(199.0, 100)], [40, 42, 1, 200]);
     }

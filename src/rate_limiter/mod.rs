@@ -41,7 +41,7 @@ pub fn shared_directory() -> &'static Path {
     Path::new("/tmp")
 }
 
-/// What a limiter is opened with.
+/// The settings of a limiter.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The file in which processes that send to the app share its slots, normally in [`shared_directory`]. It must be
@@ -49,8 +49,8 @@ pub struct Settings {
     pub ledger: PathBuf,
     /// The cap of all calls to the app.
     pub app_cap: Cap,
-    /// The maximum duration of a call from its permit to its answer; then its connection is closed. It must be the same in
-    /// all processes.
+    /// The maximum duration of a call from its permit to its answer; then its connection is closed. It must be the same
+    /// in all processes.
     pub call_timeout: Duration,
 }
 
@@ -69,22 +69,22 @@ pub struct CommandLimiter {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// One call may be sent. Dropped without an answer, it counts as unanswered.
+/// The right to send one call. A permit that is dropped without an answer counts as unanswered.
 #[derive(Debug)]
 #[must_use = "a permit that is not used has spent a slot for nothing"]
 pub struct Permit {
     shared: Arc<Shared>,
     number: usize,
-    /// Until it is known what became of the call.
+    /// The slots of the call; `None` once its result was reported.
     taken: Option<Taken>,
 }
 
 /// The rates of a command and of the app, and what keeps them below their caps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Status {
-    /// Of the command's own limit.
+    /// The rate of the command's own limit.
     pub command: Speed,
-    /// Of the app's limit, shared with other commands.
+    /// The rate of the app's limit, shared with other commands.
     pub app: Speed,
 }
 
@@ -93,7 +93,7 @@ struct Shared {
     clock: SystemClock,
     limits: Mutex<CommandLimits>,
     turns: Mutex<Vec<Arc<tokio::sync::Mutex<()>>>>,
-    /// Since when another process has held the ledger's lock.
+    /// The moment from which another process has held the ledger's lock, and the error.
     locked: Mutex<Option<(Instant, LedgerError)>>,
 }
 
@@ -159,14 +159,15 @@ impl CommandLimiter {
         self.shared.limits().check()
     }
 
-    /// For how long another process has held the ledger's lock, and the error that says so: nothing is sent meanwhile.
+    /// The time for which another process has held the ledger's lock, with the error that says so. Nothing is sent
+    /// meanwhile.
     pub fn locked(&self) -> Option<(Duration, String)> {
         let locked = self.shared.locked.lock().unwrap_or_else(PoisonError::into_inner);
         locked.as_ref().map(|(since, error)| (since.elapsed(), error.with_hint()))
     }
 
-    /// An answer throttled this command or the app: the one that was read last, or one some milliseconds before it. After a
-    /// [`Pause::Long`] this process sends no call of it for minutes.
+    /// An answer throttled this command or the app: the one that was read last, or one some milliseconds before it.
+    /// After a [`Pause::Long`] this process sends no call of it for 90 s.
     pub fn throttled(&self, scope: Scope, pause: Pause) {
         let now = self.shared.clock.now();
         let received = self.shared.limits().throttled(self.number, (scope, pause), now);
@@ -196,8 +197,8 @@ impl Permit {
         }
     }
 
-    /// No answer came within the time-out, or the connection broke. The server may count the call at any later moment, so
-    /// its slots stay taken until the server answers a call that leaves after the end of this one.
+    /// No answer came within the time-out, or the connection broke. The server may count the call at any later moment,
+    /// so its slots stay taken until the server answers a call that leaves after the end of this one.
     pub fn unanswered(self) {}
 
     /// No byte of the call left: there was no connection.

@@ -17,8 +17,8 @@ use crate::domain::rate_limit::{Cap, Moment};
 /// The pace is this much faster than the cap, which the slots guarantee. A pace equal to the cap could never catch up
 /// after a stall of the network.
 const HEADROOM: f64 = 2.0;
-/// The headroom of the first second, when all slots are free. Calls that left in half of that second would do so in every
-/// later second, because their slots become free together, and would queue at the server.
+/// The headroom of the first second, when all slots are free. Calls that left in half of that second would do so in
+/// every later second, because their slots become free together, and would queue at the server.
 const OPENING_HEADROOM: f64 = 1.0;
 
 type Governor = RateLimiter<NotKeyed, InMemoryState, ManualClock, NoOpMiddleware<Nanos>>;
@@ -33,8 +33,9 @@ pub(super) struct ProcessPace {
     opened: Option<Moment>,
     /// When the last call left.
     last: Moment,
-    /// Whether a cell of the governor was reserved and is not used yet, because the call had to wait for something else.
-    drawn: bool,
+    /// Whether a cell of the governor was reserved and is not used yet, because the call had to wait for something
+    /// else.
+    reserved: bool,
 }
 
 impl ProcessPace {
@@ -47,22 +48,22 @@ impl ProcessPace {
             clock: clock.clone(),
             opened: None,
             last: Moment::from_nanos(0),
-            drawn: false,
+            reserved: false,
         }
     }
 
     /// Reserves a cell for a call that may leave now, until [`ProcessPace::spend`].
     ///
     /// # Errors
-    /// Not yet: when to ask again.
+    /// The call is too early. The error is the moment at which to ask again.
     pub(super) fn draw(&mut self, now: Moment) -> Result<(), Moment> {
         self.clock.set(now);
-        if !self.drawn {
+        if !self.reserved {
             let opens = self.opened.is_none_or(|opened| now.since(opened) < WINDOW) || self.rested(now);
             let governor = if opens { &self.opening } else { &self.cruising };
             let refused = |no: governor::NotUntil<Nanos>| Moment::from_nanos(no.earliest_possible().as_u64());
             governor.check().map_err(refused)?;
-            self.drawn = true;
+            self.reserved = true;
         }
         Ok(())
     }
@@ -73,7 +74,7 @@ impl ProcessPace {
             self.opened = Some(now);
         }
         self.last = now;
-        self.drawn = false;
+        self.reserved = false;
     }
 
     /// Whether all slots are free again.
@@ -82,8 +83,8 @@ impl ProcessPace {
     }
 }
 
-/// The burst is the calls of 10 ms, because timers fire 1 to 2 ms late and the lost time would be lost throughput. Below
-/// 10 calls a second there is no burst.
+/// The burst is the calls of 10 ms, because timers fire 1 to 2 ms late and the lost time would be lost throughput.
+/// Below 10 calls a second there is no burst.
 fn quota(rate: f64) -> Quota {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are from 1 to 131,072")]
     let burst = if rate < 10.0 { 1 } else { 1 + (rate / 100.0).ceil() as u32 };
@@ -124,7 +125,7 @@ mod tests {
         ProcessPace::new(NonZeroU32::new(cap).expect("not zero").try_into().expect("low enough"))
     }
 
-    /// The milliseconds of these at which calls leave that leave as soon as they may.
+    /// The milliseconds at which calls are sent if each is sent as soon as possible.
     fn sent(pace: &mut ProcessPace, during: Range<u64>) -> Vec<u64> {
         let mut sent = Vec::new();
         for at in during {
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn sends_are_spread_at_twice_the_cap_and_in_the_first_second_after_none_at_the_cap() {
+    fn calls_are_spaced_at_twice_the_cap_and_in_the_first_second_at_the_cap() {
         let mut pace = pace(100);
         for start in [0, 3000] {
             let first = sent(&mut pace, start..start + 1000);
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_moment_from_which_it_is_none_and_a_drawn_cell_is_kept_until_it_is_spent() {
+    fn a_call_that_is_too_early_gets_the_moment_to_ask_again_and_a_reserved_cell_is_kept() {
         let mut pace = pace(2);
         assert_eq!(pace.draw(ms(0)), Ok(()));
         assert_eq!(pace.draw(ms(1)), Ok(()), "the same cell");

@@ -1,8 +1,8 @@
-//! The users of a ledger that is removed with the last of them: that of an endpoint on this machine.
+//! The users of a ledger that the last user removes: a ledger for an endpoint on this machine.
 //!
-//! Each user holds a shared lock on a file beside the ledger, which the kernel lets go of with the process, however that
-//! ends. A process that leaves and then gets the lock for itself is the last one: it removes both files, once all slots
-//! are free. What a killed process left is removed when another one joins, whatever ledger that one is of.
+//! Each user holds a shared lock on a file beside the ledger. The kernel releases the lock when the process ends. A
+//! process that leaves and can then lock the file exclusively is the last user. It removes both files once all slots
+//! are free. The files of a killed process are removed when another process joins any ledger in the same folder.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -16,21 +16,22 @@ use super::ledger::{open_or_create, unused_from};
 use crate::domain::rate_limit::Moment;
 
 const SUFFIX: &str = ".users";
-/// A process that holds the lock alone removes two files and ends; on a busy machine that may take a while.
+/// The maximum wait for the shared lock. A process that holds the lock exclusively removes two files and ends, which
+/// may take a while on a busy machine.
 const TO_JOIN: Duration = Duration::from_secs(2);
-/// Slots fall free within a second of the last answer.
+/// The maximum wait for free slots, which are free within a second of the last answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// One of the users of such a ledger.
+/// A user of such a ledger.
 #[derive(Debug)]
 pub struct User {
     ledger: PathBuf,
-    /// Holds the shared lock; none where it was not to be had: then the ledger stays, for a later one to remove.
+    /// The file with the shared lock. Without the lock the ledger stays, and a later user removes it.
     lock: Option<File>,
 }
 
 impl User {
-    /// Joins the users of the ledger, which need not be there yet, and removes other ledgers without users beside it.
+    /// Joins the users of the ledger, which need not exist yet, and removes unused ledgers beside it.
     pub fn join(ledger: &Path) -> Self {
         let path = beside(ledger);
         remove_unused(ledger, &path);
@@ -43,8 +44,8 @@ impl User {
         Self { ledger: ledger.to_owned(), lock }
     }
 
-    /// Removes the ledger if nobody else uses it. That takes up to a second, in which its last slots fall free: the next
-    /// process makes a new one, in which all slots are free.
+    /// Removes the ledger if no other process uses it. This takes up to a second, until its last slots are free. The
+    /// next process creates a new ledger, in which all slots are free.
     pub async fn leave(self) {
         let Some(lock) = self.lock else { return };
         let begun = Instant::now();
@@ -65,26 +66,27 @@ fn beside(ledger: &Path) -> PathBuf {
     name.into()
 }
 
-/// The file may have been removed between its opening and the lock.
+/// Opens the file and takes the shared lock. The result is `None` if that fails, or if the file was removed between its
+/// opening and the lock.
 fn try_join(path: &Path) -> Option<File> {
     let file = open_or_create(path).ok()?;
     file.try_lock_shared().ok()?;
     is_named(&file, path).then_some(file)
 }
 
-/// Whether this is the file that others find there.
+/// Whether the path still refers to this file.
 fn is_named(file: &File, path: &Path) -> bool {
     let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
     let (own, named) = (file.metadata().map(id), std::fs::symlink_metadata(path).map(id));
     own.is_ok_and(|own| named.is_ok_and(|named| own == named))
 }
 
-/// Removes the ledger and the file of its users, if that can be locked.
+/// Removes the ledger and the file of its users if that file can be locked exclusively.
 fn remove(lock: &File, ledger: &Path, now: Moment) {
-    // Others may have used it meanwhile, and left; or removed it, and yet others use a new one.
+    // In the meantime other processes may have used the ledger and left, or removed it and created a new one.
     let users = beside(ledger);
     if lock.try_lock().is_ok() && is_named(lock, &users) && unused_from(ledger, now).is_some_and(|from| from <= now) {
-        // What can't be removed stays for a later one.
+        // A file that cannot be removed stays for a later user.
         let _stays = std::fs::remove_file(ledger);
         let _stays = std::fs::remove_file(users);
     }
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_killed_process_left_is_removed_by_the_next_one_and_what_is_in_use_is_not() {
+    async fn the_next_user_removes_the_files_of_a_killed_process_and_keeps_files_in_use() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = |name: &str| folder.path().join(name);
         drop((User::join(&place("imbulk-1.slots")), limiter(&place("imbulk-1.slots"))));
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_found_a_ledger_that_was_removed_since_leaves_the_new_one_alone() {
+    async fn a_user_of_a_removed_ledger_does_not_remove_its_successor() {
         let folder = tempfile::tempdir().expect("a folder");
         let ledger = folder.path().join("imbulk-1.slots");
         let first = User::join(&ledger);

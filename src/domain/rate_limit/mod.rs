@@ -1,4 +1,4 @@
-//! How many calls may leave, and when: the arithmetic of the call limiter.
+//! The arithmetic of the rate limiter: how many calls may be sent, and when.
 //!
 //! Three rules work together. [`slots`] guarantee that no one-second window, as the server counts it, contains more
 //! calls than the cap. [`throttle`] lowers the rate after the server throttled a call, and raises it again step by
@@ -28,19 +28,19 @@ impl Moment {
         self.0
     }
 
-    /// This much later; the end of the clock where that is out of range.
+    /// The moment `span` later, or the end of the clock if that is out of range.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(nanos(span)))
     }
 
-    /// This much earlier; the clock's zero where that is out of range.
+    /// The moment `span` earlier, or the clock's zero if that is out of range.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(span)))
     }
 
-    /// The time that passed since `earlier`; zero if none did.
+    /// The time from `earlier` to this moment; zero if `earlier` is not earlier.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -50,7 +50,7 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The most calls that may fall into one second.
+/// The maximum number of calls in one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cap(NonZeroU32);
 
@@ -59,10 +59,10 @@ impl Cap {
     /// and what one machine sends, so only benchmarks come near.
     pub const MAX: u32 = 65_536;
 
-    /// That cap.
+    /// The cap of [`Cap::MAX`] calls per second.
     pub const HIGHEST: Self = Self(NonZeroU32::new(Self::MAX).unwrap());
 
-    /// Calls a second.
+    /// Calls per second.
     pub const fn get(self) -> u32 {
         self.0.get()
     }
@@ -89,14 +89,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cap_goes_up_to_the_slots_of_a_section_and_no_further() {
+    fn a_cap_above_the_number_of_slots_in_a_section_is_rejected() {
         let cap = |calls| Cap::try_from(NonZeroU32::new(calls).expect("not zero"));
         assert_eq!(cap(65_536).map(Cap::get), Ok(65_536));
         assert_eq!(cap(65_537), Err(CapTooHigh(65_537)));
     }
 
     #[test]
-    fn moments_end_at_the_ends_of_the_clock() {
+    fn moments_saturate_at_the_ends_of_the_clock() {
         assert_eq!(Moment::from_nanos(5).minus(Duration::MAX), Moment::from_nanos(0));
         assert_eq!(Moment::from_nanos(5).plus(Duration::MAX), Moment::from_nanos(u64::MAX));
         assert_eq!(Moment::from_nanos(5).since(Moment::from_nanos(9)), Duration::ZERO);

@@ -1,7 +1,7 @@
-//! Pace: calls leave one after the other, not in bursts, over all processes that share the moment of the last one.
+//! The shared pace spaces the calls of all processes, which share the moment at which the last call was due.
 //!
-//! This is the generic cell rate algorithm with its one number in the ledger. Only moments of sends go into it, so
-//! unlike a slot it costs nothing of how long answers take and how much that varies.
+//! This is the generic cell rate algorithm with its one number in the ledger. Only send times go into it. Unlike the
+//! slots, it therefore loses no throughput to long or varying round trips.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::Moment;
 /// the lost time would be lost throughput. A larger value would allow bursts.
 pub const SLACK: Duration = Duration::from_millis(10);
 
-/// A call may leave now when calls are that far apart and the last one was due at `last`; returns when this one was
-/// due, which may be up to `slack` ago.
+/// Decides whether a call may be sent now if calls are `interval` apart and the last one was due at `last`. Returns the
+/// moment at which this call was due, at most `slack` ago.
 ///
 /// # Errors
-/// Not yet: when to ask again.
+/// The call is too early. The error is the moment at which to ask again.
 pub fn next(last: Moment, interval: Duration, slack: Duration, now: Moment) -> Result<Moment, Moment> {
-    // A moment to come is from before a reboot.
+    // A moment in the future is from before a reboot.
     let due = if last > now { now } else { last.plus(interval) };
     if due > now { Err(due) } else { Ok(due.max(now.minus(slack))) }
 }
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_leave_at_the_pace_after_a_burst_of_the_slack() {
+    fn calls_keep_the_pace_after_a_burst_of_the_slack() {
         let (mut last, mut sent) = (ms(0), Vec::new());
         for at in 1000..1100 {
             while let Ok(due) = next(last, Duration::from_millis(5), SLACK, ms(at)) {
@@ -46,19 +46,19 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_moment_from_which_it_is_none() {
+    fn a_call_that_is_too_early_gets_the_moment_to_ask_again() {
         assert_eq!(next(ms(0), Duration::from_millis(200), SLACK, ms(10)), Err(ms(200)));
         assert_eq!(next(ms(0), Duration::from_millis(200), SLACK, ms(200)), Ok(ms(200)));
     }
 
     #[test]
-    fn a_moment_to_come_is_no_hindrance() {
+    fn a_last_call_in_the_future_delays_nothing() {
         assert_eq!(next(ms(9000), Duration::from_secs(5), SLACK, ms(10)), Ok(ms(10)));
     }
 
     proptest! {
         #[test]
-        fn however_late_they_are_asked_for_no_span_holds_more_than_the_pace_and_the_slack(
+        fn no_span_contains_more_calls_than_the_pace_and_the_slack_allow(
             interval in 1_u64..300,
             waits in prop::collection::vec(0_u64..100, 2..200),
         ) {

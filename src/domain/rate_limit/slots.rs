@@ -1,4 +1,4 @@
-//! Slots: why no one-second window of the server contains more calls than the cap.
+//! Slots keep every one-second window of the server at or below the cap.
 //!
 //! There are as many slots as the cap. A call takes a slot when it is sent, and the slot is free again at
 //! *answer read + 1 s − m*, where m is a safe lower bound of the round trip. Suppose that call B follows call A in a
@@ -8,9 +8,9 @@
 //! calls of one slot.
 //!
 //! A call without an answer may still be in a socket of a suspended server, even after its connection was closed. The
-//! server counts it when it resumes. So the call keeps its slot until the server has answered a call that was sent after
-//! the end of this one, and a second and a little more after that. If answers stop, some slots stay free for calls that
-//! are sent one at a time, so that there is always one to show whether the server answers again.
+//! server counts it when it resumes. So the call keeps its slot until the server has answered a call that was sent
+//! after the end of this one, and a second and a little more after that. If answers stop, some slots stay free for
+//! calls that are sent one at a time, so that there is always one to show whether the server answers again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use super::Moment;
 /// The window in which the server counts calls.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
-/// The number of round trips from which their minimum is used. The minimum of 20 is often far above the smallest possible
-/// round trip.
+/// The number of round trips from which their minimum is used. The minimum of 20 is often far above the smallest
+/// possible round trip.
 const MIN_ROUND_TRIPS: u32 = 100;
 
 /// The minima of the last [`BATCHES`] batches of this number of calls show how steady the network is. At the usual cap
@@ -85,10 +85,10 @@ impl RoundTrips {
     }
 
     /// m. It is zero at first, and then half of the smallest round trip: the way back alone, if both ways take the same
-    /// time. So even a network that becomes faster from one call to the next breaks nothing. If the network is steady, m
-    /// is the smallest round trip minus twice the largest distance of a recent batch's minimum from it. With 0.8 × that
-    /// value on any network, a busy machine and a varying network broke the cap in simulated windows. The first second
-    /// does not count, because its calls open connections and take longer than later calls.
+    /// time. So even a network that becomes faster from one call to the next breaks nothing. If the network is steady,
+    /// m is the smallest round trip minus twice the largest distance of a recent batch's minimum from it. With 0.8 ×
+    /// that value on any network, a busy machine and a varying network broke the cap in simulated windows. The first
+    /// second does not count, because its calls open connections and take longer than later calls.
     fn lower_bound(&self, now: Moment) -> Duration {
         let (Some(first), Some(smallest)) = (self.first, self.smallest) else {
             return Duration::ZERO;
@@ -115,7 +115,7 @@ const MIN_HOLD: u32 = 8;
 /// The largest difference between the moments of two processes. They read the same clock, but not at the same time.
 const MAX_CLOCK_DIFFERENCE: Duration = WINDOW;
 
-/// What the ledger holds of a slot.
+/// A slot as the ledger stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
     /// The moment from which it is free, or [`UNANSWERED`].
@@ -129,17 +129,17 @@ pub struct Slot {
 /// How the slots of a command, or of the app, are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotRules {
-    /// How many there are.
+    /// The number of slots.
     pub cap: u32,
-    /// How many are used: fewer where the rate is below the cap.
+    /// The number of slots in use: fewer than `cap` if the rate is below the cap.
     pub used: u32,
     /// The maximum duration of a call.
     pub call_timeout: Duration,
 }
 
 impl SlotRules {
-    /// How many slots are reserved for calls that are sent one at a time to see whether the server answers again: a fifth
-    /// of them, and more of a low cap, but few enough that calls of half a second can use the whole cap.
+    /// How many slots are reserved for calls that are sent one at a time to see whether the server answers again: a
+    /// fifth of them, and more of a low cap, but few enough that calls of half a second can use the whole cap.
     pub fn kept_for_probes(self) -> u32 {
         (self.cap / 5).max(MIN_HOLD).min(self.cap / 2)
     }
@@ -168,7 +168,7 @@ impl SlotRules {
 /// What a scan of all slots finds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SlotScan {
-    /// The free ones of those that are used, by number.
+    /// The numbers of the free slots among those in use.
     pub free: Vec<u32>,
     /// The slots to be written: those whose call must have been counted by now, and those from before a reboot or
     /// damaged.
@@ -214,7 +214,7 @@ pub fn scan_slots(slots: &[Slot], now: Moment, last_answered: Option<Moment>, ru
 /// After this time an unanswered call no longer keeps an unused ledger.
 const FORGET_UNANSWERED_AFTER: Duration = Duration::from_mins(5);
 
-/// From when on no slot holds a call; none while calls may still wait at the server.
+/// The moment from which no slot holds a call; `None` while calls may still wait at the server.
 pub fn unheld_from(slots: &[Slot], now: Moment) -> Option<Moment> {
     let rules = SlotRules { cap: u32::MAX, used: u32::MAX, call_timeout: Duration::ZERO };
     let last_answered = scan_slots(slots, now, None, rules).last_answered;
@@ -234,7 +234,7 @@ pub fn unheld_from(slots: &[Slot], now: Moment) -> Option<Moment> {
 }
 
 impl SlotScan {
-    /// The slot from now on.
+    /// Returns the new state of the slot, and notes what it says about the calls.
     fn update(&mut self, number: u32, slot: Slot, now: Moment, rules: SlotRules) -> Slot {
         let nothing = Moment::from_nanos(0);
         let latest = held_until(now, rules.call_timeout);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_held_a_whole_second_until_a_hundred_round_trips_were_seen() {
+    fn a_slot_is_taken_for_a_whole_second_until_a_hundred_round_trips_were_seen() {
         let mut trips = RoundTrips::default();
         for n in 0..99 {
             assert_eq!(trips.free_at(at(n * 20), 50 * MS), at(n * 20 + 1000));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_held_a_whole_second_during_the_first_second() {
+    fn a_slot_is_taken_for_a_whole_second_during_the_first_second() {
         let mut trips = RoundTrips::default();
         for n in 0..100 {
             assert_eq!(trips.free_at(at(n), 150 * MS), at(n + 1000));
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_answer_counts_for_its_own_slot_already() {
+    fn a_fast_answer_lowers_the_bound_of_its_own_slot() {
         assert_eq!(with_history().free_at(at(5000), 10 * MS), at(5995));
         assert_eq!(with_history().free_at(at(5000), 90 * MS), at(5975));
     }
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_that_prove_steady_are_counted_on_but_for_a_margin() {
+    fn steady_ways_raise_the_bound_up_to_the_margin() {
         let mut trips = RoundTrips::default();
         answer(&mut trips, 398, 0, 500 * MS);
         assert_eq!(trips.free_at(at(9000), 500 * MS), at(9000 + 750));
@@ -338,10 +338,10 @@ mod tests {
     }
 
     #[test]
-    fn ways_that_vary_are_not_counted_on_until_they_have_been_steady_for_long() {
+    fn varying_ways_raise_the_bound_only_after_they_were_steady_for_all_batches() {
         let mut trips = RoundTrips::default();
         answer(&mut trips, 1200, 0, 500 * MS);
-        // A batch of which none is below 520 ms, and one of which one is.
+        // One batch without a round trip below 520 ms, and then one batch with one.
         answer(&mut trips, 25, 9000, 520 * MS);
         assert_eq!(trips.free_at(at(9100), 500 * MS), at(9100 + 540));
         answer(&mut trips, 49, 9200, 700 * MS);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_survey_parts_free_taken_and_impossible_slots() {
+    fn a_scan_separates_free_taken_and_impossible_slots() {
         let slots = [answered(1, 10), answered(2, 30), answered(3, 20), answered(4, 21), answered(5, 9000)];
         let found = scan_slots(&slots, at(20), None, RULES);
         assert_eq!((found.free, found.next), (vec![0, 2], Some(at(21))));
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_an_answer_keeps_its_slot_until_one_is_answered_that_left_after_it_was_given_up() {
+    fn a_call_without_an_answer_keeps_its_slot_until_a_call_sent_after_its_time_out_is_answered() {
         let known = |last_answered, now| {
             scan_slots(&[unanswered(1000), answered(last_answered, last_answered + 1000)], at(now), None, RULES)
         };
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_keeps_a_slot_for_longer_than_the_slots_for_probes_last() {
+    fn no_call_keeps_its_slot_for_longer_than_the_reserved_slots_last() {
         let hold = |cap| SlotRules { cap, used: cap, ..RULES }.longest_hold().as_secs();
         assert_eq!([1, 2, 20, 40, 100, 200].map(hold), [40, 40, 40, 40, 100, 200]);
         let kept = |cap| SlotRules { cap, used: cap, ..RULES }.kept_for_probes();
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_since_the_last_answer_is_waited_for() {
+    fn a_scan_finds_the_first_call_sent_since_the_last_answered_one() {
         let slots = [answered(2000, 3000), unanswered(1000), unanswered(2500), unanswered(2400)];
         let found = scan_slots(&slots, at(2600), None, RULES);
         assert_eq!(
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_lower_rate_no_slot_is_lost_to_a_call_without_an_answer() {
+    fn at_a_lower_rate_an_overdue_call_takes_no_slot_in_use() {
         let slots = [unanswered(1000), answered(1500, 2500), answered(900, 1900)];
         let used = |now| scan_slots(&slots, at(now), None, SlotRules { used: 1, ..RULES }).free;
         assert_eq!((used(6999), used(7000)), (vec![], vec![1]));
@@ -418,7 +418,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_server_counts_two_calls_of_a_slot_a_second_apart_while_two_ways_take_the_lower_bound(
+        fn the_server_counts_two_calls_of_a_slot_a_second_apart_if_the_ways_take_the_lower_bound(
             ways in prop::collection::vec((1_u64..80, 1_u64..80), 2..200),
         ) {
             let (mut trips, mut sent, mut before) = (RoundTrips::default(), at(0), None);
@@ -436,7 +436,7 @@ mod tests {
         }
 
         #[test]
-        fn a_way_there_that_was_steady_may_become_faster_by_the_margin(
+        fn a_steady_way_there_may_become_faster_by_the_margin(
             ways in prop::collection::vec((240_u64..246, 240_u64..246), 900..1000),
             after in prop::collection::vec((230_u64..600, 240_u64..600), 1..50),
         ) {
@@ -453,7 +453,7 @@ mod tests {
         }
 
         #[test]
-        fn ways_that_are_alike_may_change_as_they_like(
+        fn ways_that_are_alike_may_change_by_any_amount(
             ways in prop::collection::vec(1_u64..500, 2..300),
             steady in 100_usize..200,
         ) {

@@ -3,8 +3,8 @@
 //! A [`RateCut`] is what is known of a limit below the cap: when a call was throttled, and at which rate. All processes
 //! that send to the app share the last cut and one pace, so together they send no more than a single process would.
 //!
-//! After a cut nothing is sent for a short pause. Then the rate stays a little below the one that was throttled. Then it
-//! grows, slowly at first and faster later, from 1 call a second to 200 within nine seconds:
+//! After a cut nothing is sent for a short pause. Then the rate stays a little below the one that was throttled. Then
+//! it grows, slowly at first and faster later, from 1 call a second to 200 within nine seconds:
 //!
 //! ```text
 //! cap ─────────┐                            │
@@ -16,27 +16,29 @@
 //!
 //! The plateau depends on how steady the limit is. Each time the limit is found unchanged, the plateau doubles. If the
 //! limit rose or fell, or is found for the first time, the plateau is the shortest. So a steady limit is exceeded four
-//! times a minute, and a moving one is followed. At the lowest rate one call is sent every [`PROBE_EVERY`](super::speed::PROBE_EVERY).
+//! times a minute, and a moving one is followed. At the lowest rate one call is sent every
+//! [`PROBE_EVERY`](super::speed::PROBE_EVERY).
 
 use std::time::Duration;
 
 use super::speed::{Pressure, Speed};
 use super::{Cap, Moment};
 
-/// The pause after a limit that is new or fell. It is longer than the server's window, which therefore becomes empty, so
-/// that the number of calls until the next rejection is the limit.
+/// The pause after a limit that is new or fell. It is longer than the server's window, which therefore becomes empty,
+/// so that the number of calls until the next rejection is the limit.
 pub const PAUSE: Duration = Duration::from_millis(1100);
-/// The pause after a limit that was exceeded from just below, because the few calls above it leave the window sooner. It
-/// is at least the time of one call.
+/// The pause after a limit that was exceeded from just below, because the few calls above it leave the window sooner.
+/// It is at least the time of one call.
 pub const SHORT_PAUSE: Duration = Duration::from_millis(120);
-/// The pause after a security policy refused calls. It is shorter than the usual `stop.outage`, so that a call after the
-/// pause can show whether the policy still refuses before the run ends.
+/// The pause after a security policy refused calls. It is shorter than the usual `stop.outage`, so that a call after
+/// the pause can show whether the policy still refuses before the run ends.
 pub const LONG_PAUSE: Duration = Duration::from_secs(90);
 /// The shortest plateau.
 pub const PLATEAU: Duration = Duration::from_millis(1500);
 /// How often the plateau doubles at most.
 const MAX_DOUBLINGS: u8 = 3;
-/// The longest plateau lasts for this number of calls at least. At a few calls a second each rejection is a large share.
+/// The longest plateau lasts for this number of calls at least. At a few calls a second each rejection is a large
+/// share.
 const MIN_PLATEAU_CALLS: f64 = 40.0;
 /// The maximum plateau, so that a limit that rose is found within a minute.
 const MAX_PLATEAU: Duration = Duration::from_secs(40);
@@ -47,23 +49,23 @@ const MIN_RATE: f64 = 0.2;
 
 /// How far below a limit the plateau is, as a share. Network delays vary, so evenly sent calls arrive unevenly.
 const REST_SHARE: f64 = 0.03;
-/// The minimum distance in calls per second, up to the share [`MAX_REST_SHARE`]. At a limit of 8, a delay that varies by 50 ms
-/// needs half a call.
+/// The minimum distance in calls per second, up to the share [`MAX_REST_SHARE`]. At a limit of 8, a delay that varies
+/// by 50 ms needs half a call.
 const REST_CALLS: f64 = 0.4;
 const MAX_REST_SHARE: f64 = 0.1;
 /// A limit found at less than this share of the last one fell.
 const FALLEN_BELOW: f64 = 0.9;
 /// A limit found at more than this share of the last one rose.
 const RISEN_ABOVE: f64 = 1.15;
-/// A limit is kept in thousandths of a call a second.
+/// A limit is stored in thousandths of a call per second.
 const THOUSANDTHS: f64 = 1000.0;
 
-/// The rate of one command, or of the app, under the server's rejections.
+/// The rate of one command, or of the app, after the rejections of the server.
 #[derive(Debug)]
 pub struct Throttle {
     cap: Cap,
     cut: Option<RateCut>,
-    /// The end of the last long pause. Of this process alone: other processes meet the policy themselves.
+    /// The end of the last long pause. It is not shared: each process meets the security policy itself.
     long_pause_until: Option<Moment>,
 }
 
@@ -80,12 +82,12 @@ pub struct RateCut {
 }
 
 impl Throttle {
-    /// Nothing was rejected yet.
+    /// A throttle without any rejection.
     pub fn new(cap: Cap) -> Self {
         Self { cap, cut: None, long_pause_until: None }
     }
 
-    /// From now on, this is the highest rate.
+    /// Sets the highest rate.
     pub fn set_cap(&mut self, cap: Cap) {
         self.cap = cap;
     }
@@ -96,8 +98,8 @@ impl Throttle {
         self.cut.is_none_or(|cut| cut.end_of_pause() <= sent)
     }
 
-    /// A call that was sent at `sent` was throttled. `calls` were sent in the second that ended at `sent`, including this
-    /// one. Returns the cut if it is new.
+    /// A call that was sent at `sent` was throttled. `calls` were sent in the second that ended at `sent`, including
+    /// this one. Returns the cut if it is new.
     pub fn rejected(&mut self, now: Moment, sent: Moment, calls: u32) -> Option<RateCut> {
         if !self.is_news(sent) {
             return None;
@@ -109,7 +111,7 @@ impl Throttle {
         Some(cut)
     }
 
-    /// A security policy refused a call: nothing is sent for [`LONG_PAUSE`].
+    /// Sends nothing for [`LONG_PAUSE`], because a security policy refused a call.
     pub fn pause_long(&mut self, now: Moment) {
         self.long_pause_until = Some(now.plus(LONG_PAUSE));
     }
@@ -130,12 +132,12 @@ impl Throttle {
         self.cut.map_or(cap, |cut| cut.after(self.long_pause_until).rate(now).min(cap))
     }
 
-    /// The end of the pause, if there is one.
+    /// The end of the current pause.
     pub fn paused_until(&self, now: Moment) -> Option<Moment> {
         self.cut.map(RateCut::end_of_pause).max(self.long_pause_until).filter(|end| *end > now)
     }
 
-    /// How long ago the last pause ended.
+    /// The time since the end of the last pause.
     pub fn unpaused(&self, now: Moment) -> Duration {
         self.cut.map_or(Duration::ZERO, |cut| now.since(cut.after(self.long_pause_until).end_of_pause()))
     }
@@ -228,7 +230,7 @@ mod tests {
         Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")
     }
 
-    /// Rejected at `at`, when `calls` were sent in a second.
+    /// A throttle whose first call was rejected at `at`, after `calls` calls in one second.
     fn rejected(calls: u32, at: u64) -> Throttle {
         let mut throttle = Throttle::new(cap(200));
         let cut = RateCut { at: ms(at), limit: calls * 1000, confidence: 0 };
@@ -236,7 +238,8 @@ mod tests {
         throttle
     }
 
-    /// After the first rejection, one more for each pair of the wait in milliseconds and the calls: limit and confidence.
+    /// The limit and the confidence after each further rejection. A rejection is a wait in milliseconds and a number of
+    /// calls.
     fn found(first: u32, then: &[(u64, u32)]) -> Vec<(u32, u8)> {
         let (mut throttle, mut now) = (rejected(first, 5000), 5000);
         let mut next = |(wait, calls): &(u64, u32)| {
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_pauses_then_the_rate_rests_below_the_limit_then_it_grows_to_the_cap() {
+    fn after_a_rejection_the_rate_pauses_stays_below_the_limit_and_then_grows_to_the_cap() {
         let throttle = rejected(100, 5000);
         assert_eq!(throttle.paused_until(ms(6099)), Some(ms(6100)));
         assert_eq!(throttle.paused_until(ms(6100)), None);
@@ -260,32 +263,32 @@ mod tests {
     }
 
     #[test]
-    fn within_seconds_a_rate_of_one_call_has_grown_to_the_cap() {
+    fn a_rate_of_one_call_grows_to_the_cap_within_seconds() {
         let throttle = rejected(1, 5000);
         assert_eq!([7600, 12_600, 17_000].map(|at| rate(&throttle, at).to_string()), ["0.9", "2.4", "200"]);
     }
 
     #[test]
-    fn only_calls_sent_after_the_pause_say_anything_new() {
+    fn only_calls_sent_after_the_pause_lead_to_a_new_cut() {
         let mut throttle = rejected(100, 5000);
         assert_eq!(throttle.rejected(ms(6300), ms(6099), 100), None);
         assert_eq!(throttle.rejected(ms(6300), ms(6100), 60).map(|cut| cut.limit), Some(60_000));
     }
 
     #[test]
-    fn a_limit_found_where_it_was_is_trusted_more_each_time_and_one_that_moved_is_not() {
+    fn the_confidence_grows_each_time_the_limit_is_found_again_and_falls_when_it_moves() {
         assert_eq!(found(100, &[(4000, 98), (8000, 98), (9000, 97)]), [(98, 1), (98, 2), (97, 3)]);
         assert_eq!(found(100, &[(6000, 98), (8000, 98), (20_000, 180)]), [(98, 1), (98, 2), (180, 1)]);
         assert_eq!(found(100, &[(6000, 98), (8000, 50)]), [(98, 1), (50, 0)]);
     }
 
     #[test]
-    fn touched_again_before_it_grew_a_limit_is_trusted_no_more_than_before() {
+    fn a_limit_exceeded_again_on_the_plateau_gains_no_confidence() {
         assert_eq!(found(100, &[(1200, 97), (300, 97), (300, 97)]), [(97, 1), (94, 1), (91, 1)]);
     }
 
     #[test]
-    fn the_pause_is_short_and_the_plateau_long_where_the_limit_is_known() {
+    fn a_known_limit_has_a_short_pause_and_a_long_plateau() {
         let mut throttle = rejected(100, 5000);
         for (at, end_of_plateau) in [(10_000, 13_120), (15_000, 21_120), (23_000, 35_120), (37_000, 49_120)] {
             throttle.rejected(ms(at), ms(at), 100).expect("new");
@@ -297,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn of_few_calls_more_is_left_than_a_share() {
+    fn a_low_limit_keeps_a_larger_share_in_reserve() {
         assert_eq!(
             [200, 40, 8, 2].map(|calls| rate(&rejected(calls, 5000), 7000).to_string()),
             ["194", "38.8", "7.6", "1.8"]
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_speed_says_why() {
+    fn the_speed_names_its_cause() {
         let throttle = rejected(100, 5000);
         assert_eq!(throttle.speed(ms(5300)).to_string(), "throttled by the API: paused for 0.8 s");
         assert_eq!(throttle.speed(ms(7100)).to_string(), "throttled by the API: 97 of 200 calls/s, increasing");
@@ -345,7 +348,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_the_rate_stays_in_bounds_grows_until_a_rejection_and_a_quiet_minute_heals(
+        fn the_rate_stays_in_bounds_grows_until_a_rejection_and_returns_to_the_cap_within_a_minute(
             limit in 1_u32..1000,
             steps in prop::collection::vec(
                 (0_u64..3000, prop::sample::select(vec![Step::Published, Step::Rejected]), 0_u32..300, 0_u8..=255), 1..300),

@@ -1,4 +1,4 @@
-//! What is wrong with a ledger.
+//! The errors of a ledger.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
@@ -6,45 +6,45 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::hint::Hint;
 
-/// What is wrong with a ledger. Without it nothing can be sent: others could be sending to the same app.
+/// An error of a ledger. Without a ledger nothing may be sent, because other processes may be sending to the same app.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// It can't be opened, read or written.
+    /// The file cannot be opened, read or written.
     #[error("{}: cannot {action} the file in which processes share the call limit: {source}", path.display())]
     Io {
-        /// The ledger's.
+        /// The path of the ledger.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
     /// The path refers to something else.
     #[error("{}: {what}, not the file in which processes share the call limit", path.display())]
     NotALedger {
-        /// The ledger's.
+        /// The path of the ledger.
         path: PathBuf,
-        /// What is there.
+        /// What the file is instead.
         what: &'static str,
     },
-    /// Its name refers to no file any more, or for another one: a process that starts now would not see our calls.
+    /// The path refers to no file or to another one, so a process that starts now would not see the calls of this one.
     #[error("{}: the file in which processes share the call limit was {what} while in use", path.display())]
     Lost {
-        /// The ledger's.
+        /// The path of the ledger.
         path: PathBuf,
-        /// What became of it.
+        /// What happened to the file.
         what: &'static str,
     },
-    /// Another process holds its lock for longer than any imbulk does.
+    /// Another process holds the lock for longer than imbulk ever does.
     #[error("{}: another process holds the lock of the file in which processes share the call limit", path.display())]
     Locked {
-        /// The ledger's.
+        /// The path of the ledger.
         path: PathBuf,
     },
-    /// It has no section for the command and can take none.
+    /// All sections belong to other commands.
     #[error("{}: no space is left for the slots of {command}", path.display())]
     Full {
-        /// The ledger's.
+        /// The path of the ledger.
         path: PathBuf,
         /// The command's name.
         command: String,
@@ -52,7 +52,7 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    /// The ledger, where its disk is what failed.
+    /// The path of the ledger if its disk is full.
     pub fn disk(&self) -> Option<&Path> {
         match self {
             Self::Io { path, source, .. } => is_full(source).then_some(path),

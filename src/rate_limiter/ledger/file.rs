@@ -1,4 +1,4 @@
-//! How a ledger is opened, in a folder in which others may write, too.
+//! Opens a ledger in a folder that other users may be able to write to.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -7,8 +7,9 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-/// First without creating: Linux (`fs.protected_regular`) forbids to open another user's file in a folder like
-/// `/tmp` by a call that could create it.
+/// Opens the file, and creates it if it is missing. It is opened without creation first, because Linux
+/// (`fs.protected_regular`) forbids a call that could create the file if it belongs to another user and the folder is
+/// like `/tmp`.
 pub(in crate::rate_limiter) fn open_or_create(path: &Path) -> io::Result<File> {
     match open(path, OFlags::empty()) {
         Err(rustix::io::Errno::NOENT) => {}
@@ -16,11 +17,11 @@ pub(in crate::rate_limiter) fn open_or_create(path: &Path) -> io::Result<File> {
     }
     match open(path, OFlags::CREATE | OFlags::EXCL) {
         Ok(file) => {
-            // What the umask took away.
+            // The umask may have removed permissions.
             file.set_permissions(Permissions::from_mode(0o666))?;
             Ok(file)
         }
-        // Another process was quicker.
+        // Another process created the file in the meantime.
         Err(rustix::io::Errno::EXIST) => Ok(open(path, OFlags::empty())?),
         Err(error) => Err(error.into()),
     }

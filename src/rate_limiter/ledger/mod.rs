@@ -8,11 +8,12 @@
 //! …        section n, a command: the same
 //! ```
 //!
-//! A slot is three moments: from when it is free, and when it was taken the last time and the time before. The first one
-//! has all bits set until the answer to the call is read. Moments are nanoseconds of CLOCK_MONOTONIC, little endian. That
-//! clock is the same for all processes, nobody sets it, and the time-outs of calls use it as well: both stop while the
-//! machine sleeps. CLOCK_BOOTTIME would free slots whose calls have not left yet. The clock restarts at boot, so moments
-//! too far in the future are corrected. The file is sparse; with a cap of 200 it takes some KiB.
+//! A slot is three moments: from when it is free, and when it was taken the last time and the time before. The first
+//! one has all bits set until the answer to the call is read. Moments are nanoseconds of CLOCK_MONOTONIC, little
+//! endian. That clock is the same for all processes, no program sets it, and the time-outs of calls use it as well:
+//! both stop while the machine sleeps. CLOCK_BOOTTIME would free slots whose calls have not left yet. The clock
+//! restarts at boot, so moments too far in the future are corrected. The file is sparse; with a cap of 200 it takes
+//! some KiB.
 //!
 //! The header of a section is what its processes share: the moment of the last cut, its limit × 256 + its confidence,
 //! and the moment at which the last call was due.
@@ -21,8 +22,8 @@
 //! slots of a killed process stay taken until a call is answered that was sent after the end of all its calls
 //! ([`slots`](crate::domain::rate_limit::slots)).
 //!
-//! The ledger is the open file, not its name. If its path refers to another file, or to none, all processes that have it
-//! open stop.
+//! The ledger is the open file, not its name. If its path refers to another file, or to none, all processes that have
+//! it open stop.
 //!
 //! No process waits for the lock, because any process that can open the file can hold its lock indefinitely.
 
@@ -79,15 +80,15 @@ pub(super) struct Section {
     /// Not known before the first take.
     number: Option<u32>,
     name: [u8; NAME],
-    /// How many there are, as this process sees it: those with lower numbers.
+    /// The number of slots that this process knows: those with the lowest numbers.
     cap: u32,
-    /// How many of them are used.
+    /// The number of slots in use.
     slots: u32,
-    /// Whether some are kept for probes.
+    /// Whether some slots are reserved for probes.
     probes: bool,
-    /// Calls are this far apart.
+    /// The time between two calls.
     interval: Duration,
-    /// How late a call may be so that the next ones still make up for it.
+    /// The maximum delay of a call that the next calls make up for.
     slack: Duration,
     free: Vec<u32>,
     /// What the last scan found, and what this process did since then.
@@ -99,9 +100,9 @@ pub(super) struct Section {
 /// What is known of the calls of a section.
 #[derive(Debug, Clone, Copy, Default)]
 struct KnownCalls {
-    /// When all slots were scanned.
+    /// The moment of the last scan.
     scanned_at: Option<Moment>,
-    /// When the first slot is free, as far as was known then.
+    /// The moment at which the first slot is free, as far as was known then.
     next: Option<Moment>,
     unanswered: u32,
     last: Option<Moment>,
@@ -121,7 +122,7 @@ struct SectionHeader {
 struct Free {
     /// Its offset in the file.
     place: u64,
-    /// When it was taken the last time.
+    /// The moment at which it was last taken.
     taken: Moment,
 }
 
@@ -130,7 +131,7 @@ struct Free {
 pub(super) struct Taken {
     /// Their offsets in the file.
     slots: [u64; 2],
-    /// When.
+    /// The moment at which they were taken.
     pub(super) at: Moment,
 }
 
@@ -191,12 +192,12 @@ impl Ledger {
         LedgerError::Full { path: self.path.clone(), command }
     }
 
-    /// Takes a slot of the app and one of the command, both or none. The inner error says when to try again, as far as is
-    /// known: slots of other processes may be free sooner. `clock` is read once the file is locked, so that waiting for
-    /// the lock does not count.
+    /// Takes a slot of the app and one of the command, both or none. The inner error says when to try again, as far as
+    /// is known: slots of other processes may be free sooner. `clock` is read once the file is locked, so that waiting
+    /// for the lock does not count.
     ///
-    /// Blocks for some µs: under the lock it makes four reads and two writes of cached pages, four below the cap. A process
-    /// that is suspended exactly there blocks the others until it resumes or is killed.
+    /// Blocks for some µs: under the lock it makes four reads and two writes of cached pages, four below the cap. A
+    /// process that is suspended exactly there blocks the others until it resumes or is killed.
     pub(super) fn take(
         &self,
         app: &mut Section,
@@ -240,12 +241,14 @@ impl Ledger {
         Ok(Ok(Taken { slots: slots.map(|slot| slot.place), at: now }))
     }
 
-    /// Frees the slots of a call at that moment; if it took too long and they passed on to others, leaves them alone.
+    /// Frees the slots of a call at that moment. If the answer came so late that other calls have taken the slots, they
+    /// stay unchanged.
     pub(super) fn free(&self, taken: &Taken, free_at: Moment) -> Result<(), LedgerError> {
         self.change(taken, |slot| Slot { free_at, ..slot })
     }
 
-    /// No byte of the call left. Its slots are held for as long as a call lasts that can't be made, and prove nothing.
+    /// Frees the slots of a call that was not sent. They stay taken for the maximum duration of a call, and the call
+    /// proves nothing about other calls.
     pub(super) fn return_unsent(&self, taken: &Taken) -> Result<(), LedgerError> {
         let free_at = held_until(taken.at, self.call_timeout);
         self.change(taken, |slot| Slot { free_at, taken: Moment::from_nanos(0), ..slot })
@@ -264,7 +267,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The name still refers to this file.
+    /// Checks that the path still refers to this file.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
         let lost = |what| Err(LedgerError::Lost { path: self.path.clone(), what });
         let own = self.file.metadata().map_err(|source| io_error(&self.path, "look at", source))?;
@@ -278,11 +281,11 @@ impl Ledger {
         }
     }
 
-    /// How many calls of the section all processes sent in the second that ended at that moment, which may be up to a
-    /// second ago.
+    /// The number of calls of the section that all processes sent in the second that ended at `end`, which may be up to
+    /// a second ago.
     pub(super) fn sent(&self, section: &Section, end: Moment) -> Result<u32, LedgerError> {
         let _lock = self.lock()?;
-        // All of them: the caps of other processes may be higher than ours.
+        // All slots are read, because the caps of other processes may be higher.
         let begin = end.minus(WINDOW);
         let slots = self.slots(section, Cap::MAX)?;
         let moments = slots.iter().flat_map(|slot| [slot.taken, slot.taken_before]);
@@ -315,7 +318,8 @@ impl Ledger {
         Ok(section.header.cut != before.cut)
     }
 
-    /// A free slot of the section, the last of `free`; or when there is one again.
+    /// Finds a free slot of the section, the last of `free`. The inner error is the moment at which a slot is free
+    /// again.
     fn find(&self, section: &mut Section, now: Moment) -> Result<Result<Free, Moment>, LedgerError> {
         let rules = section.rules(self.call_timeout);
         loop {
@@ -355,7 +359,8 @@ impl Ledger {
         Ok(slots.iter().map(from_bytes).collect())
     }
 
-    /// A new file becomes a ledger, an old one must be one. Two processes that make one at the same time write the same.
+    /// Turns a new file into a ledger, and refuses other files. Two processes that create a ledger at the same time
+    /// write the same bytes.
     fn begin(&self) -> Result<(), LedgerError> {
         let mut found = [0; MAGIC.len()];
         match self.read(0, &mut found)? {
@@ -370,7 +375,7 @@ impl Ledger {
         if !file.is_file() {
             return Err(self.not_a_ledger("not a regular file"));
         }
-        // A hard link could be to anyone's file.
+        // A hard link could refer to a file of another user.
         if file.nlink() > 1 {
             return Err(self.not_a_ledger("a file with several names"));
         }
@@ -420,12 +425,12 @@ impl Ledger {
     }
 }
 
-/// The file is ours alone, until this is dropped or the process dies.
+/// The lock of the file. It ends when this value is dropped or the process ends.
 struct LockGuard<'a>(&'a File);
 
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
-        // Fails only for a file that is not open, and ours is.
+        // Unlocking fails only for a file that is not open.
         let _ = self.0.unlock();
     }
 }
@@ -446,7 +451,7 @@ impl Section {
         }
     }
 
-    /// Where answers stop coming, some slots are kept for calls that find out whether the server answers again.
+    /// Reserves some slots for calls that find out whether the server answers again.
     pub(super) fn keep_some_for_probes(&mut self) {
         self.probes = true;
     }
@@ -472,7 +477,7 @@ impl Section {
         }
     }
 
-    /// Calls are this far apart from now on, and make up for so much lateness.
+    /// Sets the time between two calls, and the delay that the next calls make up for.
     pub(super) fn set_pace(&mut self, interval: Duration, slack: Duration) {
         self.interval = interval;
         self.slack = slack;
@@ -490,8 +495,8 @@ impl Section {
         SlotRules { cap: self.cap, used: self.slots, call_timeout }
     }
 
-    /// If answers have stopped, calls are sent one at a time to see whether the server answers again. Then this says when
-    /// the next one may be sent.
+    /// If answers have stopped, calls are sent one at a time to see whether the server answers again. Then this says
+    /// when the next one may be sent.
     fn holds_back(&self, now: Moment, call_timeout: Duration) -> Option<Moment> {
         let rules = self.rules(call_timeout);
         let silent = self.known.unanswered_since.is_some_and(|since| now.since(since) >= call_timeout);
@@ -569,7 +574,7 @@ fn bytes(numbers: [u64; 3]) -> [u8; 3 * MOMENT] {
     bytes
 }
 
-/// Both, or the later of the moments to ask again.
+/// Both values, or the later of the moments to ask again.
 fn both<T>(one: Result<T, Moment>, other: Result<T, Moment>) -> Result<[T; 2], Moment> {
     match (one, other) {
         (Ok(one), Ok(other)) => Ok([one, other]),

@@ -1,4 +1,4 @@
-//! The ledger's rules, with processes that are several views of one file.
+//! Tests of the ledger with several processes, each of which is a separate view of one file.
 
 use std::num::NonZeroU32;
 
@@ -14,7 +14,7 @@ fn ms(ms: u64) -> Moment {
     Moment::from_nanos(ms * 1_000_000)
 }
 
-/// A process with its view of the ledger.
+/// A process: its ledger, the section of the app and the section of a command.
 struct Process(Ledger, Section, Section);
 
 impl Process {
@@ -38,11 +38,11 @@ fn refusal(path: &Path) -> String {
 }
 
 #[test]
-fn there_are_as_many_slots_as_the_lower_cap_and_unanswered_calls_keep_them() {
+fn the_lower_cap_is_the_number_of_slots_and_unanswered_calls_keep_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 5, 3);
     assert_eq!(process.take_all(ms(100)).len(), 3);
-    // Nothing was answered since: for as long as the slots of a low cap are kept.
+    // No call was answered since then, so the slots are taken as long as those of a low cap can be.
     assert_eq!(process.take(ms(200)).expect_err("all taken"), ms(40_100));
     assert_eq!(process.take_all(ms(40_099)).len(), 0);
     assert_eq!(process.take_all(ms(40_100)).len(), 3);
@@ -55,13 +55,13 @@ fn a_command_finds_the_slots_of_the_app_taken_by_another_command() {
     assert_eq!(process.take_all(ms(100)).len(), 2);
     process.2 = process.0.section("account_delete", cap(2)).expect("a section");
     assert_eq!(process.take_all(ms(100)).len(), 1);
-    // The slot of the command that found none of the app was not taken.
+    // The command that found no slot of the app took none of its own.
     process.1.set_slots(4);
     assert_eq!(process.take_all(ms(100)).len(), 1);
 }
 
 #[test]
-fn an_answer_frees_the_slots_at_the_moment_given() {
+fn an_answer_frees_the_slots_at_the_given_moment() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 1, 1);
     let taken = process.take(ms(100)).expect("free");
@@ -71,7 +71,7 @@ fn an_answer_frees_the_slots_at_the_moment_given() {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_leaves_the_next_call_its_slots() {
+fn a_late_answer_does_not_free_the_slots_of_the_next_call() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 1, 1);
     let late = process.take(ms(100)).expect("free");
@@ -81,7 +81,7 @@ fn an_answer_that_comes_too_late_leaves_the_next_call_its_slots() {
 }
 
 #[test]
-fn processes_share_the_slots_and_leave_them_behind_when_they_die() {
+fn processes_share_the_slots_and_a_killed_process_keeps_them_taken() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut first = Process::start(folder.path(), 200, 100);
     let mut second = Process::start(folder.path(), 200, 60);
@@ -92,7 +92,7 @@ fn processes_share_the_slots_and_leave_them_behind_when_they_die() {
 }
 
 #[test]
-fn slots_seen_free_are_not_taken_once_another_process_has_them() {
+fn a_slot_that_another_process_took_since_the_scan_is_not_taken_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut first, mut second) = (Process::start(folder.path(), 9, 9), Process::start(folder.path(), 9, 9));
     let _one = first.take(ms(100)).expect("free");
@@ -101,7 +101,7 @@ fn slots_seen_free_are_not_taken_once_another_process_has_them() {
 }
 
 #[test]
-fn slots_from_before_a_reboot_are_clamped_once_and_then_fall_free() {
+fn slots_from_before_a_reboot_are_corrected_once_and_become_free() {
     let folder = tempfile::tempdir().expect("a folder");
     let _before = Process::start(folder.path(), 7, 7).take_all(ms(1_000_000_000));
     let mut process = Process::start(folder.path(), 7, 7);
@@ -120,7 +120,7 @@ fn a_high_cap_uses_its_own_section_only() {
 }
 
 #[test]
-fn everyone_may_write_the_ledger() {
+fn all_users_may_write_the_ledger() {
     let folder = tempfile::tempdir().expect("a folder");
     Process::start(folder.path(), 1, 1);
     let mode = folder.path().join("ledger").metadata().expect("there").mode();
@@ -165,7 +165,7 @@ fn a_ledger_without_a_free_section_says_so() {
 }
 
 #[test]
-fn a_cut_that_one_process_tells_of_the_others_hear_at_their_next_take() {
+fn the_other_processes_read_a_published_cut_at_their_next_take() {
     let folder = tempfile::tempdir().expect("a folder");
     let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 5, 5));
     let cut = RateCut { at: ms(7000), limit: 65_536_000, confidence: 3 };
@@ -190,7 +190,7 @@ fn processes_keep_one_pace_together() {
 }
 
 #[test]
-fn the_calls_of_a_second_are_counted_though_their_slots_were_taken_again() {
+fn the_calls_of_a_second_are_counted_even_if_their_slots_were_taken_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let [few, mut many] = [2, 10].map(|slots| Process::start(folder.path(), 10, slots));
     let taken = many.take_all(ms(1000));
@@ -200,7 +200,7 @@ fn the_calls_of_a_second_are_counted_though_their_slots_were_taken_again() {
 }
 
 #[test]
-fn a_call_without_an_answer_keeps_its_slot_until_a_later_one_is_answered_whichever_process_sent_it() {
+fn a_call_without_an_answer_keeps_its_slot_until_a_later_call_of_any_process_is_answered() {
     let folder = tempfile::tempdir().expect("a folder");
     let [mut one, mut other] = [(); 2].map(|()| Process::start(folder.path(), 2, 2));
     let _killed = one.take(ms(1000)).expect("free");
@@ -216,7 +216,7 @@ fn a_call_without_an_answer_keeps_its_slot_until_a_later_one_is_answered_whichev
 }
 
 #[test]
-fn where_answers_stop_coming_calls_leave_one_at_a_time_and_slots_are_left_for_them() {
+fn when_answers_stop_calls_are_sent_one_at_a_time_in_reserved_slots() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 200, 100);
     process.1.keep_some_for_probes();
@@ -280,12 +280,12 @@ fn a_ledger_with_a_second_name_is_used_as_long_as_the_first_refers_to_it() {
 }
 
 #[test]
-fn a_lock_that_another_holds_is_not_waited_for() {
+fn no_process_waits_for_a_lock() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 2, 2);
     let taken = process.take(ms(1)).expect("free");
     let other = File::open(folder.path().join("ledger")).expect("there");
-    other.lock().expect("nobody holds it");
+    other.lock().expect("it is free");
     let error = process.0.take(&mut process.1, &mut process.2, || ms(1)).expect_err("locked");
     assert!(matches!(error, LedgerError::Locked { .. }), "{error}");
     assert!(matches!(process.0.free(&taken, ms(2)), Err(LedgerError::Locked { .. })));

@@ -1,4 +1,4 @@
-//! No second above the cap, whatever happens, and few far below it.
+//! No second contains more calls than the cap, whatever happens, and most of the cap is used.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -15,11 +15,11 @@ use super::{CAP, JITTERY, MS, QUICK, SECOND, STEADY, cap, peer, steady_peer};
 use crate::rate_limiter::command_limit::CommandLimits;
 use crate::rate_limiter::ledger::Ledger;
 
-/// The network stands still for 300 ms every 2 s.
+/// The network stalls for 300 ms every 2 s.
 const STALL: (u64, u64) = (300, 2000);
 const STALLING: Network = Network { stall: STALL, ..STEADY };
 
-/// What so many processes of the cap send in half a minute: the fullest second, and the share of the cap.
+/// Runs processes at the cap for half a minute. Returns the fullest second and the used share of the cap.
 fn sent_by(processes: usize, network: Network, seed: u64) -> (usize, f64) {
     let folder = tempfile::tempdir().expect("a folder");
     let peers = (0..processes).map(|_| steady_peer(folder.path(), CAP)).collect();
@@ -67,22 +67,22 @@ fn longer_round_trips_cost_some_of_the_cap_and_never_exceed_it(
 }
 
 #[test]
-fn whatever_the_lot_says_no_second_holds_more_than_the_cap() {
+fn no_second_contains_more_calls_than_the_cap_in_random_worlds() {
     live_through(0..30);
 }
 
-/// It takes 400 calls to prove.
+/// The limiter needs 400 calls before it relies on the steady round trip.
 #[test]
-fn a_long_round_trip_that_is_steady_costs_little_of_the_cap() {
+fn a_long_but_steady_round_trip_costs_little_of_the_cap() {
     let (fullest, share) = sent_by(1, Network { round_trip: (498, 502), ..STEADY }, 1);
     assert!(fullest <= CAP as usize, "{fullest} in one second");
     assert!(share >= 0.95, "{share:.4} of the cap");
 }
 
-/// `cargo test --release --lib thousands_of_lots -- --ignored`
+/// `cargo test --release --lib thousands_of_random_worlds -- --ignored`
 #[test]
 #[ignore = "takes minutes, so it is run by name"]
-fn thousands_of_lots_put_no_more_than_the_cap_into_a_second() {
+fn thousands_of_random_worlds_keep_every_second_at_or_below_the_cap() {
     live_through(0..4000);
 }
 
@@ -97,7 +97,7 @@ fn live_through(seeds: Range<u64>) {
     }
 }
 
-/// One to eight processes that come when they like, and die and come again, on some network.
+/// One to eight processes on a random network. They start, are killed and start again at random moments.
 fn random_world(folder: &Path, seed: u64) -> (Vec<Peer>, Network) {
     let mut rng = StdRng::seed_from_u64(seed);
     let round_trip: u64 = [20, 50, 100, 500][rng.random_range(0..4)];
@@ -128,7 +128,7 @@ fn lives(rng: &mut StdRng) -> Vec<Range<u64>> {
     lives
 }
 
-/// A server that stands still from the tenth second on, and then takes what lies in its sockets.
+/// A network whose server freezes at the tenth second and then reads what waits in its sockets.
 fn frozen(ms: u64, network: Network) -> Network {
     Network { freeze: Some((10, ms)), ..network }
 }
@@ -149,9 +149,9 @@ fn a_stalled_server_finds_no_more_calls_than_the_cap_when_it_continues(
     assert!(afterwards > 0.6, "{afterwards:.2} of the cap afterwards");
 }
 
-/// As a limiter that gives the slot of an unanswered call away at its time-out: by its own clock nothing ever takes long.
+/// This limiter frees the slot of an unanswered call at its time-out, because it assumes a very short time-out.
 #[test]
-fn a_limiter_that_does_not_wait_for_a_later_answer_breaks_the_cap_after_a_freeze_so_these_tests_can_see() {
+fn control_a_limiter_that_does_not_wait_for_a_later_answer_breaks_the_cap_after_a_freeze() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger");
     let begin = move || -> Box<dyn Gate> {
@@ -165,11 +165,12 @@ fn a_limiter_that_does_not_wait_for_a_later_answer_breaks_the_cap_after_a_freeze
     assert!(server.fullest_second() > CAP as usize + 20, "only {} in one second", server.fullest_second());
 }
 
-/// A way there that becomes faster by d brings calls closer together: what was true of a second is then true of a second less d.
+/// If the way to the server becomes faster by d, calls arrive closer together. The bound for one second then holds for
+/// one second less d.
 #[rstest]
 #[case::at_one_stroke(0)]
 #[case::as_a_ramp(5000)]
-fn a_way_there_that_becomes_faster_by_d_puts_no_more_than_the_cap_into_a_second_less_d(
+fn a_way_that_becomes_faster_by_d_keeps_a_second_less_d_at_or_below_the_cap(
     #[case] within: u64,
     #[values(20, 100, 480, 800)] by: u64,
 ) {
@@ -185,9 +186,9 @@ fn a_way_there_that_becomes_faster_by_d_puts_no_more_than_the_cap_into_a_second_
     }
 }
 
-/// With one call more for each time-out that it stands still for longer than its slots for probes last.
+/// The bound grows by one call for each time-out after the slots for probes are used up.
 #[test]
-fn a_server_that_stands_still_for_minutes_finds_a_call_more_for_every_five_seconds_at_most() {
+fn a_server_frozen_for_minutes_finds_at_most_one_more_call_per_five_seconds() {
     for minutes in [3, 4, 10] {
         let folder = tempfile::tempdir().expect("a folder");
         let peers = (0..2).map(|_| steady_peer(folder.path(), CAP)).collect();
@@ -200,7 +201,7 @@ fn a_server_that_stands_still_for_minutes_finds_a_call_more_for_every_five_secon
 }
 
 #[test]
-fn whatever_the_lot_says_no_second_holds_more_than_the_cap_after_a_freeze() {
+fn after_a_freeze_no_second_contains_more_calls_than_the_cap_in_random_worlds() {
     for seed in 0..30 {
         let mut rng = StdRng::seed_from_u64(seed);
         let folder = tempfile::tempdir().expect("a folder");
@@ -217,14 +218,14 @@ fn whatever_the_lot_says_no_second_holds_more_than_the_cap_after_a_freeze() {
 #[case::with_its_usual_burst(Quota::per_second(NonZeroU32::new(CAP).expect("not zero")), STEADY)]
 #[case::without_burst(
     Quota::per_second(NonZeroU32::new(CAP).expect("not zero")).allow_burst(NonZeroU32::MIN), STALLING)]
-fn a_naive_limiter_breaks_the_cap_so_these_tests_can_see(#[case] quota: Quota, #[case] network: Network) {
+fn control_a_naive_limiter_breaks_the_cap(#[case] quota: Quota, #[case] network: Network) {
     let naive = Peer { begin: Box::new(move || Box::new(Naive::new(quota))), lives: vec![ALWAYS] };
     let server = World::run(vec![naive], network, Server::new(|_| u32::MAX), 10, 1);
     assert!(server.fullest_second() > CAP as usize + 20, "only {} in one second", server.fullest_second());
 }
 
 #[test]
-fn processes_with_a_ledger_each_break_the_cap_so_these_tests_can_see() {
+fn control_processes_with_separate_ledgers_break_the_cap() {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     let peers = folders.iter().map(|folder| steady_peer(folder.path(), CAP)).collect();
     let server = World::run(peers, STEADY, Server::new(|_| u32::MAX), 10, 1);
@@ -232,7 +233,7 @@ fn processes_with_a_ledger_each_break_the_cap_so_these_tests_can_see() {
 }
 
 #[test]
-fn a_process_killed_and_begun_again_without_the_ledger_breaks_the_cap_so_these_tests_can_see() {
+fn control_a_process_restarted_without_its_ledger_breaks_the_cap() {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     let lives = [0..3 * SECOND, 3 * SECOND..FOREVER];
     let peers = folders.iter().zip(lives).map(|(folder, life)| peer(folder.path(), CAP, vec![life])).collect();

@@ -1,4 +1,4 @@
-//! A server whose limit is lower than ours, or changes: found, used, and not touched too often.
+//! A server whose limit is below the cap, or changes: the limiter finds it, uses it, and rarely exceeds it.
 
 use rstest::rstest;
 
@@ -12,7 +12,7 @@ fn run(processes: usize, network: Network, server: Server, seconds: u64) -> Serv
     World::run(peers, network, server, seconds, 1)
 }
 
-/// The share of the limit that was used from the 30th second on, and the share of calls that were rejected.
+/// Checks the used share of the limit from the 30th second on, and the share of rejected calls.
 #[track_caller]
 fn assert_found(server: &Server, limit: u32, until: u64, used_at_least: f64) {
     let [accepted, rejected] =
@@ -70,13 +70,13 @@ fn a_lower_limit_is_used_over_a_network_that_stalls(
     assert_found(&run(processes, network, Server::new(move |_| limit), 150), limit, 150, 0.90);
 }
 
-/// Of a few calls each touch of the limit rejects a large share, so it is touched seldom.
+/// Where the limit is a few calls, each rejection is a large share, so the limiter rarely exceeds it.
 #[test]
 fn a_limit_of_a_single_call_is_found_and_used() {
     assert_found(&run(1, QUICK, Server::new(|_| 1), 150), 1, 150, 0.90);
 }
 
-/// The world's clock begins a second before the counting: what happens at its 100th second is counted in the 99th.
+/// The virtual clock begins one second before the server counts: an event at its 100th second is counted in the 99th.
 const RISE: u64 = 100 * SECOND;
 
 #[rstest]
@@ -96,7 +96,7 @@ fn after_the_limit_rises_the_cap_is_used_within_half_a_minute(
 #[rstest]
 #[case::a_few_calls(3)]
 #[case::nothing(0)]
-fn a_server_that_lets_in_hardly_a_call_at_first_is_used_in_full_within_20_seconds(
+fn a_server_that_accepts_hardly_any_call_at_first_is_used_in_full_within_20_seconds(
     #[case] at_first: u32,
     #[values(1, 8)] processes: usize,
 ) {
@@ -106,7 +106,7 @@ fn a_server_that_lets_in_hardly_a_call_at_first_is_used_in_full_within_20_second
     assert!(share >= 0.95, "{share:.4} of the cap");
 }
 
-/// Another limit every 90 s, in turn.
+/// The limits in turn, each for 90 s.
 fn in_turn<const N: usize>(limits: [u32; N], second: u64) -> u32 {
     limits[usize::try_from(second / 90).expect("small") % N]
 }
@@ -124,7 +124,7 @@ fn a_minute_after_a_change_any_ten_seconds_use_90_percent_of_the_limit(
     let server = run(processes, network, server, 450);
     for change in (0..450).step_by(90) {
         for from in change + 61..=change + 80 {
-            // Of calls at even distances ten seconds hold one more or one less.
+            // If calls are evenly spaced, ten seconds contain one more or one less.
             let used = server.count(Decision::Accepted, from, from + 10) + 1.0;
             let limit = in_turn(limits, from);
             assert!(used >= 0.90 * 10.0 * f64::from(limit), "{used} calls from {from} on, of {limit} a second");

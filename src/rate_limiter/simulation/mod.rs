@@ -1,5 +1,5 @@
-//! Minutes of sending in virtual time: the real lanes, pace and ledger file against a network and a server made of
-//! arithmetic. All rng comes from a seed.
+//! Simulates minutes of sending in virtual time: the real command limits, pace and ledger file against a simulated
+//! network and server. A seed determines all random numbers.
 
 mod caps;
 mod lower_limits;
@@ -28,12 +28,12 @@ fn cap(calls: u32) -> Cap {
     Cap::try_from(NonZeroU32::new(calls).expect("not zero")).expect("low enough")
 }
 
-/// A process that sends from the first moment to the last.
+/// A process that sends during the whole simulation.
 fn steady_peer(folder: &Path, command_cap: u32) -> Peer {
     peer(folder, command_cap, vec![ALWAYS])
 }
 
-/// A process with these lives. One that begins again finds the ledger as it left it.
+/// A process that runs during these spans. When it starts again, it finds the ledger as the previous run left it.
 fn peer(folder: &Path, command_cap: u32, lives: Vec<Range<u64>>) -> Peer {
     let path = folder.join("ledger");
     let begin = move || -> Box<dyn Gate> {

@@ -1,16 +1,16 @@
-//! A server made of arithmetic: it counts what arrives, and keeps a limit of its own.
+//! A simulated server that counts the calls that arrive, and enforces a limit of its own.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::SECOND;
 
-/// A server that allows `limit(now)` calls in any second and counts the refused ones, too, if it is strict.
+/// A server that allows `limit(now)` calls in any second. A strict server also counts the calls that it rejects.
 pub(super) struct Server {
     limit: Box<dyn Fn(u64) -> u32>,
     pub(super) strict: bool,
     counted: VecDeque<u64>,
     arrivals: Vec<(u64, Decision)>,
-    /// Accepted calls by process.
+    /// The number of accepted calls of each process.
     accepted: BTreeMap<usize, u32>,
 }
 
@@ -45,12 +45,12 @@ impl Server {
         decision
     }
 
-    /// The most calls that any second holds, whenever it begins.
+    /// The maximum number of calls in any second, whenever it begins.
     pub(super) fn fullest_second(&self) -> usize {
         self.fullest(SECOND)
     }
 
-    /// The most calls that any span of this length holds.
+    /// The maximum number of calls in any span of this length.
     pub(super) fn fullest(&self, span: u64) -> usize {
         let (mut fullest, mut first) = (0, 0);
         for (last, (now, _)) in self.arrivals.iter().enumerate() {
@@ -62,12 +62,12 @@ impl Server {
         fullest
     }
 
-    /// The counting begins at this moment.
+    /// Makes this moment the zero of all arrivals.
     pub(super) fn begin_at(&mut self, zero: u64) {
         self.arrivals.iter_mut().for_each(|(at, _)| *at -= zero);
     }
 
-    /// What the process got that got least, as a share of what it would be if all got the same.
+    /// The calls accepted from the process with the fewest, as a share of the mean of all processes.
     pub(super) fn least_share(&self) -> f64 {
         let all: u32 = self.accepted.values().sum();
         let least = self.accepted.values().copied().min().unwrap_or(0);

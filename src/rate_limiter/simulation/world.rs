@@ -1,4 +1,4 @@
-//! Virtual time, a network and a server made of arithmetic, and processes that send as fast as they are let.
+//! Virtual time, a simulated network and server, and processes that send as fast as their limiter allows.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -20,16 +20,16 @@ use crate::domain::response::codes::{Pause, Scope};
 use crate::rate_limiter::command_limit::CommandLimits;
 use crate::rate_limiter::ledger::Taken;
 
-/// Later than any of these worlds ends.
+/// A moment after the end of every simulation.
 pub(super) const FOREVER: u64 = 3600 * SECOND;
 pub(super) const ALWAYS: Range<u64> = 0..FOREVER;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
-/// A server that goes on after it stood still reads what waits within so long, in any order.
+/// A server that continues after a freeze reads the waiting calls within this time, in any order.
 const BACKLOG_TIME: u64 = 200 * MS;
-/// Requests in flight, at most: more than the slowest network of these tests can use.
+/// The maximum number of calls in flight: more than the slowest network of these tests can use.
 const WORKERS: usize = 128;
 
-/// What a process asks before it sends.
+/// The limiter that a process asks before it sends.
 pub(super) trait Gate {
     fn take(&mut self, now: u64) -> Result<Option<Taken>, u64>;
     fn answered(&mut self, taken: Option<Taken>, round_trip: u64, rejected: bool, now: u64);
@@ -43,7 +43,7 @@ impl Gate for CommandLimits {
 
     fn answered(&mut self, taken: Option<Taken>, round_trip: u64, rejected: bool, now: u64) {
         let now = Moment::from_nanos(now);
-        let taken = taken.expect("lanes give slots");
+        let taken = taken.expect("command limits return slots");
         Self::answered(self, 0, taken, Duration::from_nanos(round_trip), now).expect("the ledger works");
         if rejected {
             self.throttled(0, (Scope::Command, Pause::Short), now).expect("the ledger works");
@@ -51,7 +51,7 @@ impl Gate for CommandLimits {
     }
 }
 
-/// The usual way: governor and nothing else.
+/// A limiter that consists of the library governor alone.
 pub(super) struct Naive {
     governor: RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>,
     clock: FakeRelativeClock,
@@ -75,38 +75,39 @@ impl Gate for Naive {
     fn answered(&mut self, _: Option<Taken>, _: u64, _: bool, _: u64) {}
 }
 
-/// How long the ways take, and what goes wrong on them.
+/// The transit times of the network, and its faults.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Network {
-    /// In ms, for there and back.
+    /// The range of round trips in ms.
     pub(super) round_trip: (u64, u64),
-    /// Nothing moves for so many ms, every so many ms.
+    /// The length of a stall and the time between the starts of two stalls, both in ms.
     pub(super) stall: (u64, u64),
-    /// Of a thousand calls, so many never get their answer.
+    /// The number of calls in a thousand whose answer is lost.
     pub(super) lost: u32,
-    /// A process may send so many ms after it was allowed to, and read an answer so many ms after it came.
+    /// The maximum delay in ms between the permit and the send, and between the arrival of an answer and its reading.
     pub(super) late: u64,
-    /// From this second on the server stands still, for so many ms: what arrives is read, counted and answered afterwards.
+    /// The second at which the server freezes, and the length of the freeze in ms. Calls that arrive meanwhile are
+    /// read, counted and answered afterwards.
     pub(super) freeze: Option<(u64, u64)>,
-    /// The way there takes so many ms more than the way back.
+    /// The time in ms that the way to the server takes longer than the way back.
     pub(super) extra_out: u64,
-    /// From this second on the way there becomes faster, also for calls on it.
+    /// The way to the server becomes faster, also for calls that are on it.
     pub(super) faster: Option<Faster>,
 }
 
-/// A way there that becomes faster.
+/// A way to the server that becomes faster.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Faster {
-    /// When, in seconds of the world.
+    /// The second at which the change begins.
     pub(super) at: u64,
-    /// By so many ms.
+    /// The change in ms.
     pub(super) by: u64,
-    /// Within so many ms.
+    /// The duration of the change in ms.
     pub(super) within: u64,
 }
 
 impl Faster {
-    /// When a call arrives that would arrive then, had the way not changed.
+    /// The arrival of a call that would arrive at `arrival` on the unchanged way.
     fn arrival(self, arrival: u64) -> u64 {
         let (begin, by, within) = (self.at * SECOND, self.by * MS, self.within * MS);
         if arrival <= begin {
@@ -133,7 +134,7 @@ impl Network {
         if phase < length { arrival + length - phase } else { arrival }
     }
 
-    /// When the server goes on that stands still then. It reads what waits within a while.
+    /// The moment at which a frozen server reads a call that arrived at `now`; `None` if it is not frozen.
     fn end_of_freeze(&self, now: u64, rng: &mut StdRng) -> Option<u64> {
         let (second, ms) = self.freeze?;
         let (begin, end) = (second * SECOND, second * SECOND + ms * MS);
@@ -145,19 +146,19 @@ impl Network {
     }
 }
 
-/// A process: how it begins, and when it lives, in nanoseconds. Killed, it leaves calls behind whose answers nobody
-/// reads.
+/// A process: how it starts, and when it runs, in nanoseconds. When it is killed, no one reads the answers to its
+/// calls.
 pub(super) struct Peer {
     pub(super) begin: Box<dyn Fn() -> Box<dyn Gate>>,
     pub(super) lives: Vec<Range<u64>>,
 }
 
-/// What a process is while it lives.
+/// The state of a running process.
 struct Life {
     gate: Box<dyn Gate>,
     idle: usize,
     asking: bool,
-    /// The calls that wait for their answer.
+    /// The numbers of the calls without an answer.
     waiting: HashSet<u64>,
 }
 
@@ -170,7 +171,7 @@ enum Event {
     TimeOut { life_id: LifeId, number: u64 },
 }
 
-/// A call on its way.
+/// A call in flight.
 struct Call {
     life_id: LifeId,
     number: u64,
@@ -178,14 +179,14 @@ struct Call {
     sent: u64,
 }
 
-/// A process, and which of its lives.
+/// One run of a process.
 #[derive(Clone, Copy)]
 struct LifeId {
     peer: usize,
     life: usize,
 }
 
-/// Everything that happens, in order.
+/// The simulation: all events in their order.
 pub(super) struct World {
     rng: StdRng,
     network: Network,
@@ -218,10 +219,10 @@ impl World {
         while let Some(Reverse((now, number))) = world.queue.pop()
             && now < (seconds + 1) * SECOND
         {
-            let event = world.events[number].take().expect("each happens once");
+            let event = world.events[number].take().expect("each event is applied once");
             world.apply(event, now);
         }
-        // The world begins at the clock's first second, the counting at zero.
+        // The virtual clock begins at one second, but the server counts from zero.
         world.server.begin_at(SECOND);
         world.server
     }
@@ -257,7 +258,7 @@ impl World {
             Event::Arrive { call } => self.arrive(call, now),
             Event::Answer { call, decision } => {
                 let Call { life_id, number, taken, sent } = call;
-                // Later than the time-out it is not read.
+                // An answer after the time-out is not read.
                 if let Some(life) = self.alive(life_id)
                     && life.waiting.remove(&number)
                 {
@@ -288,7 +289,7 @@ impl World {
         }
     }
 
-    /// As `acquire` does it: one asks at a time, and sleeps on a timer of whole milliseconds that fires late.
+    /// Behaves like `acquire`: one call asks at a time, and sleeps on a timer that fires late, on whole milliseconds.
     fn ask(&mut self, life_id: LifeId, now: u64) {
         loop {
             let number = self.calls + 1;
