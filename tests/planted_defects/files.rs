@@ -195,7 +195,6 @@ impl FileDefect {
         };
         let row = rng.random_range(0..file.rows.len() - 2);
         let (form, last) = (file.form.clone(), file.rows.len() - 1);
-        let foreign = foreign(&form);
         match self {
             BlankRows => {
                 let blanks = ["", " ", "\u{3000}", "\u{3000} "].choose(rng).expect("some");
@@ -216,6 +215,16 @@ impl FileDefect {
                 written.text = written.text.chars().take(kept).collect();
                 file.rows[last].damaged = true;
             }
+            _ => self.plant_quotes(file, row, rng),
+        }
+    }
+
+    /// Plants a defect of quotes in a row of a CSV file.
+    fn plant_quotes(self, file: &mut File, row: usize, rng: &mut SmallRng) {
+        let Format::Csv { delimiter, .. } = file.form.format else { return };
+        let (form, last) = (file.form.clone(), file.rows.len() - 1);
+        let foreign = foreign(&form);
+        match self {
             CutQuotedCell => {
                 let end = ["", "\n", "\r\n"].choose(rng).expect("some");
                 let note = format!("\"as agreed{}{foreign}{end}", form.line_end);

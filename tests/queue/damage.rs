@@ -64,56 +64,45 @@ async fn a_list_of_tables_that_is_not_text_is_refused_without_a_panic() {
     Reader::open(&place.file()).await.unwrap();
 }
 
+/// The columns of every table that have content.
+const COLUMNS: [(&str, &[&str]); 8] = [
+    (
+        "run",
+        &[
+            "uuid",
+            "job",
+            "target",
+            "operation",
+            "definition_digest",
+            "input_digest",
+            "file_stamps",
+            "protected_digest",
+            "files",
+            "tags",
+            "checksum",
+        ],
+    ),
+    ("run", &["state", "options", "end_reason", "row_count", "item_count", "created_at", "started_at", "finished_at"]),
+    ("source", &["number", "name", "row_count", "blank_rows", "notes", "checksum"]),
+    ("line_span", &["first_row", "source", "first_line", "step", "checksum"]),
+    (
+        "request",
+        &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "checksum"],
+    ),
+    ("payload", &["from_account", "accounts", "rows", "tags", "history", "checksum"]),
+    ("outcome", &["row", "outcome", "code", "reason", "checksum"]),
+    (
+        "skipped",
+        &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "tags", "checksum"],
+    ),
+];
+
 #[tokio::test]
 async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
     let place = QueueFolder::new();
     let (mut queue, run) = finished(&place).await;
     read_all(&mut queue, run).await.unwrap();
-    let columns: [(&str, &[&str]); 8] = [
-        (
-            "run",
-            &[
-                "uuid",
-                "job",
-                "target",
-                "operation",
-                "definition_digest",
-                "input_digest",
-                "file_stamps",
-                "protected_digest",
-                "files",
-                "tags",
-                "checksum",
-            ],
-        ),
-        (
-            "run",
-            &["state", "options", "end_reason", "row_count", "item_count", "created_at", "started_at", "finished_at"],
-        ),
-        ("source", &["number", "name", "row_count", "blank_rows", "notes", "checksum"]),
-        ("line_span", &["first_row", "source", "first_line", "step", "checksum"]),
-        (
-            "request",
-            &[
-                "state",
-                "item_count",
-                "row_count",
-                "attempts",
-                "charged",
-                "in_doubt",
-                "parent",
-                "finished_at",
-                "checksum",
-            ],
-        ),
-        ("payload", &["from_account", "accounts", "rows", "tags", "history", "checksum"]),
-        ("outcome", &["row", "outcome", "code", "reason", "checksum"]),
-        (
-            "skipped",
-            &["row", "outcome", "duplicate_of", "column_name", "reason", "from_account", "account", "tags", "checksum"],
-        ),
-    ];
-    for (table, columns) in columns {
+    for (table, columns) in COLUMNS {
         for column in columns {
             // As a flipped byte would: without a CHECK and without a trigger.
             let changed = match *column {

@@ -1,4 +1,4 @@
-//! The world's own account of what repetitions cost and of when the server may be probed, written from decision 0007.
+//! An independent model of the retry budget and of the times at which probes are allowed, written from decision 0007.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -8,53 +8,53 @@ use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::response::verdict::Wait;
 
 use crate::checks::Invariant;
-use crate::server::Nature;
+use crate::server::CallHealth;
 
 const BUCKET: u32 = 500;
 const HALF: u32 = 250;
-/// The fewest requests that a bucket at half lets go.
+/// The fewest retries that half a bucket pays for.
 const HALF_PAYS: usize = 17;
 const PROBES_APART: Duration = Duration::from_secs(1);
 
-/// How many probes were sent, while nothing else is: before an event, and after it.
+/// The number of probes that were sent before an event and after it. None while the breaker is closed.
 pub(crate) type Probes = (Option<u32>, Option<u32>);
 
 type Breach = (Invariant, String);
 
 #[derive(Debug, Clone, Copy)]
-struct Past {
-    toll: u32,
+struct PreviousCall {
+    cost: u32,
     left: Duration,
-    /// What left after it succeeded.
+    /// A call that was sent later succeeded, so the request itself is the cause of the failure.
     own: bool,
     charged: bool,
 }
 
-/// An exchange: what it tells, of how many items, and what is known of the request.
+/// A call whose result is not on disk yet.
 #[derive(Debug, Clone, Copy)]
-struct Heard {
-    nature: Nature,
+struct UnrecordedCall {
+    health: CallHealth,
     items: usize,
     left: Duration,
     own: bool,
 }
 
-/// The account of one session.
+/// The retry budget and the circuit breaker of one session.
 #[derive(Debug)]
-pub(crate) struct Account {
+pub(crate) struct RetryBudgetModel {
     tokens: u32,
-    pasts: HashMap<RequestId, Past>,
-    /// Exchanges that are not on disk yet.
-    heard: HashMap<RequestId, Heard>,
+    previous_calls: HashMap<RequestId, PreviousCall>,
+    /// Calls whose results are not on disk yet.
+    unrecorded: HashMap<RequestId, UnrecordedCall>,
     paid: HashMap<RequestId, u32>,
     left: HashMap<RequestId, Duration>,
-    /// Requests of which nothing was heard in this session, with their jobs.
-    unheard: HashMap<RequestId, usize>,
+    /// Requests without an answer in this session, with their jobs.
+    unanswered: HashMap<RequestId, usize>,
     /// Requests of other jobs that an earlier runner sent.
     foreign: HashSet<RequestId>,
-    /// Jobs whose last page was not read yet.
+    /// Jobs whose last page has not been read yet.
     unread: HashSet<usize>,
-    /// For each job whose canary holds others: the requests of the canary. None of the others is left to send now.
+    /// For each job whose canary delays other requests: the requests of the canary. The others cannot be sent now.
     canaries: Vec<Option<HashSet<RequestId>>>,
     exempt: HashSet<RequestId>,
     worked: Option<Duration>,
@@ -62,19 +62,19 @@ pub(crate) struct Account {
     probe: Option<RequestId>,
     probe_over: Duration,
     recovered: bool,
-    /// Requests that set out at the event under way, and are no probes nor sent whatever the breaker says.
+    /// Requests that the current event released, without probes and without requests that ignore the breaker.
     usual: usize,
 }
 
-fn toll(heard: Heard, wait: Wait, items: usize) -> u32 {
-    let share = |toll: usize| u32::try_from((toll * items).div_ceil(heard.items)).expect("few");
-    match (heard.nature, wait) {
-        (Nature::Worked | Nature::NotAsked, Wait::None) => 0,
-        (Nature::Worked | Nature::NotAsked, Wait::Backoff) => share(14),
-        (Nature::Worked | Nature::NotAsked, Wait::Alone) => share(5),
-        (Nature::Failed(toll), _) => toll,
-        (Nature::Unreachable, _) | (Nature::FailedBySome, Wait::Backoff) => 14,
-        (Nature::FailedBySome, Wait::None | Wait::Alone) => 5,
+fn retry_cost(call: UnrecordedCall, wait: Wait, items: usize) -> u32 {
+    let share = |cost: usize| u32::try_from((cost * items).div_ceil(call.items)).expect("few");
+    match (call.health, wait) {
+        (CallHealth::Worked | CallHealth::NotAsked, Wait::None) => 0,
+        (CallHealth::Worked | CallHealth::NotAsked, Wait::Backoff) => share(14),
+        (CallHealth::Worked | CallHealth::NotAsked, Wait::Alone) => share(5),
+        (CallHealth::Failed(cost), _) => cost,
+        (CallHealth::Unreachable, _) | (CallHealth::FailedBySome, Wait::Backoff) => 14,
+        (CallHealth::FailedBySome, Wait::None | Wait::Alone) => 5,
     }
 }
 
@@ -82,15 +82,15 @@ fn is_probe((before, after): Probes) -> bool {
     before.is_some_and(|before| after == Some(before + 1))
 }
 
-impl Account {
-    pub(crate) fn new(jobs: usize, unheard: HashMap<RequestId, usize>, foreign: HashSet<RequestId>) -> Self {
+impl RetryBudgetModel {
+    pub(crate) fn new(jobs: usize, unanswered: HashMap<RequestId, usize>, foreign: HashSet<RequestId>) -> Self {
         Self {
             tokens: BUCKET,
-            pasts: HashMap::new(),
-            heard: HashMap::new(),
+            previous_calls: HashMap::new(),
+            unrecorded: HashMap::new(),
             paid: HashMap::new(),
             left: HashMap::new(),
-            unheard,
+            unanswered,
             foreign,
             unread: (0..jobs).collect(),
             canaries: Vec::new(),
@@ -104,7 +104,7 @@ impl Account {
         }
     }
 
-    /// The schedule let these set out. It had sent so many `probes` before the event and after it.
+    /// Checks requests that the schedule released for sending.
     pub(crate) fn intend(&mut self, ids: &[RequestId], probes: Probes, now: Duration) -> Result<(), Breach> {
         if !is_probe(probes) {
             return ids.iter().try_for_each(|id| self.pay(*id));
@@ -112,7 +112,7 @@ impl Account {
         let since = self.open_since.unwrap_or(now).max(self.probe_over);
         let (probe, others) = ids.split_last().expect("there is a probe");
         if let Some(other) = self.probe.or_else(|| others.iter().find(|id| !self.is_exempt(**id)).copied()) {
-            return Err((Invariant::ProbesAreApart, format!("{ids:?} besides {other}")));
+            return Err((Invariant::ProbesAreApart, format!("{ids:?} together with {other}")));
         }
         others.iter().try_for_each(|id| self.pay(*id))?;
         if now < since + PROBES_APART {
@@ -129,32 +129,36 @@ impl Account {
 
     fn pay(&mut self, id: RequestId) -> Result<(), Breach> {
         let exempt = self.is_exempt(id);
-        let toll = if exempt { 0 } else { self.pasts.get(&id).map_or(0, |past| past.toll) };
+        let cost = if exempt { 0 } else { self.previous_calls.get(&id).map_or(0, |previous| previous.cost) };
         if exempt {
             self.exempt.insert(id);
         } else {
             self.exempt.remove(&id);
             self.usual += 1;
         }
-        self.paid.insert(id, toll);
-        self.tokens = self.tokens.checked_sub(toll).ok_or_else(|| {
-            (Invariant::RepetitionsArePaid, format!("request {id} goes out again for {toll}, {} are left", self.tokens))
+        self.paid.insert(id, cost);
+        self.tokens = self.tokens.checked_sub(cost).ok_or_else(|| {
+            (
+                Invariant::RepetitionsArePaid,
+                format!("request {id} is sent again at a cost of {cost}, and {} tokens are left", self.tokens),
+            )
         })?;
         Ok(())
     }
 
-    /// Whether nothing new is left and this one fails by itself: then `max_attempts` is its only bound.
+    /// Whether no new request is left and this request is itself the cause of its failures. Then only `max_attempts`
+    /// limits it.
     fn is_exempt(&self, id: RequestId) -> bool {
-        let alone = |past: &Past| past.charged && self.is_own(past);
+        let alone = |previous: &PreviousCall| previous.charged && self.is_own(previous);
         let canary = |job: &usize| self.canaries.get(*job).and_then(Option::as_ref);
         let is_held = |(id, job): (&RequestId, &usize)| canary(job).is_some_and(|canary| !canary.contains(id));
         let holds = |job: &usize| canary(job).is_some();
-        let dry = self.unheard.iter().all(is_held) && self.unread.iter().all(holds) && self.foreign.is_empty();
-        dry && self.pasts.get(&id).is_some_and(alone)
+        let dry = self.unanswered.iter().all(is_held) && self.unread.iter().all(holds) && self.foreign.is_empty();
+        dry && self.previous_calls.get(&id).is_some_and(alone)
     }
 
-    fn is_own(&self, past: &Past) -> bool {
-        past.own || self.worked.is_some_and(|worked| worked > past.left)
+    fn is_own(&self, previous: &PreviousCall) -> bool {
+        previous.own || self.worked.is_some_and(|worked| worked > previous.left)
     }
 
     /// Whether an attempt counts even while nothing works.
@@ -167,12 +171,12 @@ impl Account {
         self.unread.remove(&job);
     }
 
-    /// The canary of each job that holds others.
-    pub(crate) fn hold(&mut self, canaries: Vec<Option<HashSet<RequestId>>>) {
+    /// Sets the canary of each job whose canary delays other requests.
+    pub(crate) fn set_canaries(&mut self, canaries: Vec<Option<HashSet<RequestId>>>) {
         self.canaries = canaries;
     }
 
-    /// What an earlier runner sent of it is over.
+    /// The call of an earlier runner for this request is over.
     pub(crate) fn reopened(&mut self, id: RequestId) {
         self.foreign.remove(&id);
     }
@@ -181,15 +185,16 @@ impl Account {
         self.left.insert(id, now);
     }
 
-    pub(crate) fn replied(&mut self, id: RequestId, nature: Nature, items: usize, now: Duration) {
-        self.unheard.remove(&id);
+    pub(crate) fn replied(&mut self, id: RequestId, health: CallHealth, items: usize, now: Duration) {
+        self.unanswered.remove(&id);
         let left = self.left.remove(&id).unwrap_or(now);
         let paid = self.paid.remove(&id).unwrap_or(0);
         if self.probe == Some(id) {
             (self.probe, self.probe_over) = (None, now);
         }
-        let own = self.pasts.remove(&id).is_some_and(|past| self.is_own(&past)) || nature == Nature::Worked;
-        if nature == Nature::Worked {
+        let own = self.previous_calls.remove(&id).is_some_and(|previous| self.is_own(&previous))
+            || health == CallHealth::Worked;
+        if health == CallHealth::Worked {
             self.tokens = (self.tokens + paid + 1).min(BUCKET);
             self.worked = self.worked.max(Some(left));
             if self.open_since.is_some_and(|since| left >= since) {
@@ -197,28 +202,32 @@ impl Account {
                 self.recovered = true;
             }
         }
-        self.heard.insert(id, Heard { nature, items, left, own });
+        self.unrecorded.insert(id, UnrecordedCall { health, items, left, own });
     }
 
     pub(crate) fn recorded(&mut self, id: RequestId, follow_ups: &[FollowUp]) {
-        let Some(heard) = self.heard.remove(&id) else { return };
+        let Some(call) = self.unrecorded.remove(&id) else { return };
         for FollowUp { request, wait } in follow_ups {
             let charged = *wait != Wait::None;
-            let past =
-                Past { toll: toll(heard, *wait, request.items.len()), left: heard.left, own: heard.own, charged };
-            self.pasts.insert(request.id, past);
+            let previous = PreviousCall {
+                cost: retry_cost(call, *wait, request.items.len()),
+                left: call.left,
+                own: call.own,
+                charged,
+            };
+            self.previous_calls.insert(request.id, previous);
         }
     }
 
-    /// An event was handled. Returns for how long the breaker was open, where it closed.
+    /// Updates the model after an event. Returns how long the breaker was open if it closed.
     pub(crate) fn handled(&mut self, probes: Probes, now: Duration) -> Result<Option<Duration>, Breach> {
         let open = probes.1.is_some();
         let usual = std::mem::take(&mut self.usual);
         let was_open_since = self.open_since;
         if std::mem::take(&mut self.recovered) && open && usual < HALF_PAYS {
-            return Err((Invariant::GoesOnAfterRecovery, "a probe succeeded, and nothing else sets out".to_owned()));
+            return Err((Invariant::SendsAfterRecovery, "a probe succeeded, but no other request is sent".to_owned()));
         }
-        // What sets out and is no probe says that it was closed, if only within this event.
+        // Requests other than probes show that the breaker was closed, at least during this event.
         let reopened = probes.1 == Some(0) && usual > 0;
         if open && (was_open_since.is_none() || reopened) {
             (self.open_since, self.probe, self.probe_over) = (Some(now), None, Duration::ZERO);

@@ -1,4 +1,5 @@
-//! The canary as the contract describes it: the first requests are decided and judged before any other is sent.
+//! The canary as the documentation describes it: the first requests must have acceptable outcomes before any other
+//! request is sent.
 
 use std::collections::HashSet;
 
@@ -9,21 +10,21 @@ use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::{End, StopReason};
 
-use crate::directed::{friend, lived, night};
-use crate::scenario::{Scenario, Weather};
+use crate::directed::{friend, run_scenario, scenario_with};
+use crate::scenario::{FaultModel, Scenario};
 
-/// What a job says of it.
+/// The settings of a job that concern the canary.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Terms {
+pub(crate) struct CanarySettings {
     pub(crate) items: u64,
     pub(crate) failed_share: f64,
     pub(crate) max_already_done: Option<f64>,
 }
 
-/// The canary of one job in one session, as the world sees it.
+/// A model of the canary of one job in one session.
 #[derive(Debug, Default)]
 pub(crate) struct Canary {
-    terms: Terms,
+    settings: CanarySettings,
     admitted: u64,
     /// Requests of the canary without an outcome.
     undecided: HashSet<RequestId>,
@@ -33,24 +34,24 @@ pub(crate) struct Canary {
 }
 
 impl Canary {
-    pub(crate) fn new(terms: Terms, earlier: &Tally) -> Self {
-        let mut canary = Self { terms, over: terms.items == 0, ..Self::default() };
+    pub(crate) fn new(settings: CanarySettings, earlier: &Tally) -> Self {
+        let mut canary = Self { settings, over: settings.items == 0, ..Self::default() };
         for (outcome, rows) in earlier.iter() {
             canary.count(outcome, rows);
         }
-        canary.over |= canary.counts[0] >= terms.items && !canary.is_dead();
+        canary.over |= canary.counts[0] >= settings.items && !canary.is_dead();
         canary.counts = [0; 3];
         canary
     }
 
-    pub(crate) fn rescued(&mut self, request: &Request) {
+    pub(crate) fn recovered(&mut self, request: &Request) {
         self.admitted += request.items.len() as u64;
         self.undecided.insert(request.id);
     }
 
-    /// Says whether it may join the others at once.
-    pub(crate) fn comes(&mut self, request: &Request) -> bool {
-        if !self.over && self.admitted >= self.terms.items {
+    /// Returns whether the request may be sent before the canary is decided.
+    pub(crate) fn admit(&mut self, request: &Request) -> bool {
+        if !self.over && self.admitted >= self.settings.items {
             self.held.push(request.id);
             return false;
         }
@@ -59,7 +60,7 @@ impl Canary {
         true
     }
 
-    /// Returns what it holds no longer.
+    /// Returns the requests that the canary no longer delays.
     pub(crate) fn recorded(
         &mut self,
         request: RequestId,
@@ -69,7 +70,7 @@ impl Canary {
         ended.iter().for_each(|(outcome, items, _)| self.count(*outcome, *items));
         self.undecided.remove(&request);
         self.undecided.extend(follow_ups.iter().map(|follow_up| follow_up.request.id));
-        let decided = self.undecided.is_empty() && self.admitted >= self.terms.items;
+        let decided = self.undecided.is_empty() && self.admitted >= self.settings.items;
         if !self.over && decided && !self.is_dead() {
             self.over = true;
             return std::mem::take(&mut self.held);
@@ -82,7 +83,7 @@ impl Canary {
         &self.held
     }
 
-    /// Its requests without an outcome, where others wait for them.
+    /// The requests of the canary without an outcome, if other requests wait for them.
     pub(crate) fn waiting(&self) -> Option<HashSet<RequestId>> {
         (!self.held.is_empty()).then(|| self.undecided.clone())
     }
@@ -100,29 +101,29 @@ impl Canary {
 
     fn is_dead(&self) -> bool {
         let [ended, failed, already_done] = self.counts.map(|count| f64::from(u32::try_from(count).expect("few")));
-        let limits = [(failed, Some(self.terms.failed_share)), (already_done, self.terms.max_already_done)];
+        let limits = [(failed, Some(self.settings.failed_share)), (already_done, self.settings.max_already_done)];
         limits.iter().any(|(count, share)| *count > 0.0 && share.is_some_and(|share| *count >= share * ended))
     }
 }
 
-/// Each call gets a final no.
-const ALL_FAIL: Weather = Weather { bad_calls: 1000, code: Some(30_011), ..Weather::FAIR };
+/// Every call is answered with a final error.
+const ALL_FAIL: FaultModel = FaultModel { bad_calls: 1000, code: Some(30_011), ..FaultModel::HEALTHY };
 
-fn with_canary(requests: u32, items: u64, weather: Weather) -> Scenario {
+fn with_canary(requests: u32, items: u64, faults: FaultModel) -> Scenario {
     let friends = (0..requests).map(|number| friend(number, &format!("a{number}"))).collect();
-    let mut night = night("friend_delete", 200, friends, weather);
-    night.jobs[0].canary = items;
-    night.jobs[0].stop.failed_share = 0.5;
-    night
+    let mut scenario = scenario_with("friend_delete", 200, friends, faults);
+    scenario.jobs[0].canary = items;
+    scenario.jobs[0].stop.failed_share = 0.5;
+    scenario
 }
 
 #[test]
 fn a_canary_that_fails_halts_the_run_before_anything_else_is_sent() {
     for (seed, items) in [(1, 10), (2, 40), (3, 300)] {
-        let mut night = with_canary(1000, items, ALL_FAIL);
-        night.seed = seed;
-        // It is resumed until all is decided; the first session is the one that counts.
-        let report = lived(&night);
+        let mut scenario = with_canary(1000, items, ALL_FAIL);
+        scenario.seed = seed;
+        // The simulation resumes the run until every item has an outcome. Only the first session matters here.
+        let report = run_scenario(&scenario);
         let Some((at, End::Stopped(StopReason::Canary { job: 0, failed, already_done: 0, ended }))) =
             report.ends.first()
         else {
@@ -138,28 +139,28 @@ fn a_canary_that_fails_halts_the_run_before_anything_else_is_sent() {
 #[test]
 fn a_canary_that_passes_costs_little_more_than_its_own_time() {
     let took = |items| {
-        let report = lived(&with_canary(2000, items, Weather::FAIR));
+        let report = run_scenario(&with_canary(2000, items, FaultModel::HEALTHY));
         assert_eq!(report.ends.iter().map(|(_, end)| end).collect::<Vec<_>>(), [&End::Complete]);
         report.took
     };
     let (with, without) = (took(100), took(0));
-    // The last call of the canary, two commits, and the slots that pass meanwhile.
-    assert!(with <= without + 3 * Weather::FAIR.work, "{with:?} instead of {without:?}");
+    // The last call of the canary, two commits, and the slots that pass in the meantime.
+    assert!(with <= without + 3 * FaultModel::HEALTHY.work, "{with:?} instead of {without:?}");
 }
 
 #[test]
-fn a_run_with_fewer_items_than_its_canary_is_done_like_any_other() {
-    let report = lived(&with_canary(30, 100, ALL_FAIL));
+fn a_run_with_fewer_items_than_its_canary_completes() {
+    let report = run_scenario(&with_canary(30, 100, ALL_FAIL));
     assert_eq!(report.ends.iter().map(|(_, end)| end).collect::<Vec<_>>(), [&End::Complete]);
     assert_eq!(report.rows.keys().collect::<Vec<_>>(), [&Outcome::Failed]);
 }
 
 #[test]
-fn items_of_the_canary_that_fail_by_themselves_use_up_their_attempts_and_do_not_look_like_an_outage() {
-    let mut night = with_canary(1000, 100, Weather { poisoned: Some(8), ..Weather::FAIR });
-    night.jobs[0].retry.max_attempts = 8.try_into().expect("not zero");
-    night.jobs[0].stop.outage = Some(std::time::Duration::from_mins(2));
-    let report = lived(&night);
+fn failing_items_of_the_canary_use_up_their_attempts_and_are_not_taken_for_an_outage() {
+    let mut scenario = with_canary(1000, 100, FaultModel { poisoned: Some(8), ..FaultModel::HEALTHY });
+    scenario.jobs[0].retry.max_attempts = 8.try_into().expect("not zero");
+    scenario.jobs[0].stop.outage = Some(std::time::Duration::from_mins(2));
+    let report = run_scenario(&scenario);
     assert_eq!(report.ends.iter().map(|(_, end)| end).collect::<Vec<_>>(), [&End::Complete]);
     assert_eq!(report.rows[&Outcome::Failed], 125);
 }

@@ -1,52 +1,52 @@
-//! What must hold in every night, each stated once.
+//! The invariants that hold in every scenario.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What must hold. The checks stand where the world can see the breach; here is what they mean.
+/// The meaning of each invariant. Each check is in the module that can observe the violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Invariant {
-    /// Two calls that the server works on at once share no account, whatever was killed or cut off in between.
+    /// Two calls that the server processes at the same time share no account, even after kills and broken connections.
     CallsShareNoAccount,
-    /// A request is sent, as the queue holds it, only after the intent to do so is durable.
+    /// A request is sent only after its intent is durable, and exactly as the queue stores it.
     IntentBeforeBytes,
     /// A request whose items have their outcomes is not sent again.
     NothingAfterItsOutcome,
-    /// A settlement speaks of each row of its request once, and only of those.
+    /// A settlement contains each row of its request once, and no other row.
     EveryRowOnce,
-    /// The schedule's tally is the queue's, at every step.
+    /// The schedule's tally equals the queue's tally after every event.
     SumsAgree,
-    /// No item has more attempts that count than `max_attempts`.
+    /// No item has more counted attempts than `max_attempts`.
     AttemptsAreBounded,
     /// No call gets its slot after `HoldBack`, or after a reason to stop.
     NothingAfterHoldBack,
-    /// `succeeded` and `already_done` are what the server did and said.
-    SuccessIsBorneOut,
-    /// What an earlier attempt of ours brought about is not `already_done`.
+    /// The outcomes `succeeded` and `already_done` match the state of the server.
+    SuccessIsTrue,
+    /// The result of an earlier attempt by imbulk is not `already_done`.
     OwnWorkIsNotAlreadyDone,
-    /// A session ends, and the jobs do.
+    /// Every session ends, and every job completes.
     Terminates,
-    /// When nothing can be done, the runner sleeps.
+    /// When there is nothing to do, the runner sleeps.
     Sleeps,
-    /// What shares no account, over however many requests, does not wait for each other.
+    /// Requests that are not linked by shared accounts, directly or through other requests, do not wait for each other.
     UnrelatedDoNotWait,
-    /// Repetitions are paid out of a bucket of 500 that only success fills.
+    /// Retries are paid from a bucket of 500 tokens that only successes fill.
     RepetitionsArePaid,
-    /// When nothing works, one probe goes out at a time, a second or more after the one before.
+    /// During an outage, one probe is sent at a time, at least one second after the previous probe.
     ProbesAreApart,
-    /// No item ends for want of attempts that were used up while nothing worked.
+    /// No item fails because of attempts that were made during an outage.
     NothingFailsInAnOutage,
-    /// When a probe succeeds, sending goes on.
-    GoesOnAfterRecovery,
-    /// Requests in memory that share an account set out in the order of their coming.
-    NobodyIsOvertaken,
-    /// Nothing but the canary is sent until it is decided and its shares are below their limits.
+    /// When a probe succeeds, sending continues.
+    SendsAfterRecovery,
+    /// Requests in memory that share an account are sent in the order in which they were loaded.
+    NothingIsOvertaken,
+    /// Only the canary is sent until its items have outcomes and its shares are below their limits.
     CanaryComesFirst,
-    /// However long the queue, the requests in memory are bounded.
+    /// The number of requests in memory is bounded for every length of the queue.
     MemoryIsBounded,
 }
 
-/// A breach.
+/// A violated invariant, with the time and the facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) invariant: Invariant,

@@ -1,4 +1,5 @@
-//! What is committed together with what: intents a part of the runway at a time, outcomes at once only where something waits for them.
+//! Batches of commits: intents are committed a quarter of the ready requests at a time, and an outcome is urgent only
+//! if something waits for it.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule, StopReason, St
 
 use crate::directed::{friend, plan};
 
-/// Deletes of one friend each, at 200 calls a second. None of them has been sent.
+/// Requests that delete one friend each, at 200 calls per second. None of them has been sent.
 fn schedule(width: Option<usize>, requests: Vec<Request>) -> (Schedule, Vec<RequestId>) {
     let tally = [(Outcome::Pending, requests.len() as u64)].into_iter().collect();
     let plan = JobPlan { tally, ..plan("single", width) };
@@ -33,7 +34,7 @@ fn sent(schedule: &mut Schedule, request: RequestId) -> Vec<RequestId> {
     intents(schedule.handle(Duration::ZERO, Event::Sent { job: 0, request }))
 }
 
-/// Whether the record of this answer is urgent. The friend of request n is account n − 1.
+/// Whether the commit of this answer is urgent. The friend of request n is account n − 1.
 fn is_urgent(schedule: &mut Schedule, request: RequestId, code: i64) -> bool {
     let friend = request.previous();
     let body =
@@ -51,7 +52,7 @@ fn ids(numbers: RangeInclusive<i64>) -> Vec<RequestId> {
     numbers.map(RequestId::new).collect()
 }
 
-/// With as many requests in flight as there are; none waits for a slot.
+/// A schedule with all requests in flight.
 fn all_sent(width: Option<usize>, requests: Vec<Request>) -> Schedule {
     let (mut schedule, mut ids) = schedule(width, requests);
     let _ = schedule.handle(Duration::ZERO, Event::Changed(Changed::Intended(ids.clone())));
@@ -66,8 +67,8 @@ fn strangers(requests: u32) -> Vec<Request> {
 }
 
 #[test]
-fn intents_are_committed_a_quarter_of_the_runway_at_a_time() {
-    // 200 calls a second, of which a fifth of a second is made ready.
+fn intents_are_committed_a_quarter_of_the_ready_requests_at_a_time() {
+    // At 200 calls per second, the requests of 200 ms are made ready.
     let (mut schedule, first) = schedule(None, strangers(100));
     assert_eq!(first, ids(1..=40));
     let _ = schedule.handle(Duration::ZERO, Event::Changed(Changed::Intended(first)));
@@ -87,34 +88,34 @@ fn a_plain_success_that_nothing_waits_for_is_not_urgent_but_the_last_one_is() {
     let mut schedule = all_sent(None, strangers(3));
     assert!(!is_urgent(&mut schedule, RequestId::new(1), 0));
     assert!(!is_urgent(&mut schedule, RequestId::new(3), 0));
-    assert!(is_urgent(&mut schedule, RequestId::new(2), 0), "the end waits for it");
+    assert!(is_urgent(&mut schedule, RequestId::new(2), 0), "the end of the run waits for it");
 }
 
 #[test]
-fn what_was_done_before_is_no_more_urgent_than_what_is_done_now() {
+fn already_done_is_no_more_urgent_than_succeeded() {
     let mut schedule = all_sent(None, strangers(3));
     assert!(!is_urgent(&mut schedule, RequestId::new(1), 31_704));
 }
 
 #[test]
-fn what_the_fuse_counts_and_what_is_sent_again_is_urgent() {
+fn failures_and_retries_are_urgent() {
     let mut schedule = all_sent(None, strangers(3));
     assert!(is_urgent(&mut schedule, RequestId::new(1), 30_001), "it failed");
     assert!(is_urgent(&mut schedule, RequestId::new(2), 30_006), "it is sent again");
 }
 
 #[test]
-fn a_record_is_urgent_where_an_account_or_the_width_is_waited_for() {
+fn an_outcome_is_urgent_if_a_request_waits_for_its_account_or_for_max_in_flight() {
     let requests = vec![friend(0, "a"), friend(1, "a"), friend(2, "b"), friend(3, "c"), friend(4, "c")];
     let mut schedule = all_sent(None, requests.clone());
     assert!(is_urgent(&mut schedule, RequestId::new(1), 0), "request 2 waits for account a");
-    assert!(!is_urgent(&mut schedule, RequestId::new(3), 0), "nobody waits for account b");
+    assert!(!is_urgent(&mut schedule, RequestId::new(3), 0), "no request waits for account b");
     let mut narrow = all_sent(Some(2), requests);
     assert!(is_urgent(&mut narrow, RequestId::new(3), 0), "two are in flight, and no more may be");
 }
 
 #[test]
-fn while_a_run_stops_all_records_are_urgent() {
+fn while_a_run_stops_all_outcomes_are_urgent() {
     let mut schedule = all_sent(None, strangers(3));
     let _ = schedule.handle(Duration::ZERO, Event::Stop(StopReason::Signal(StopSignal::Terminate)));
     assert!(is_urgent(&mut schedule, RequestId::new(1), 0));

@@ -1,4 +1,4 @@
-//! Nobody waits for what does not concern it, and everybody gets a turn.
+//! Requests wait only for requests that share an account with them, and every request is sent eventually.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::directed::{friend, lived, night, plan};
-use crate::scenario::{MS, Weather, bound, id, request};
+use crate::directed::{friend, plan, run_scenario, scenario_with};
+use crate::scenario::{FaultModel, MS, bound, id, request};
 
-/// 1000 rows, 200 of them of one account, up to so many in a request. Requests stand in any order.
-fn skewed(seed: u64, rows_a_request: usize) -> Vec<Request> {
+/// 1000 rows, of which 200 belong to one account. A request has at most `rows_per_request` rows. The order is random.
+fn skewed(seed: u64, rows_per_request: usize) -> Vec<Request> {
     let item = |row: u32| Item { account: id(row), row: row.into(), updates: None };
     let rows: Vec<u32> = (0..HOT).collect();
-    let hot = rows.chunks(rows_a_request).map(|rows| (id("hot"), rows.iter().map(|row| item(*row)).collect()));
+    let hot = rows.chunks(rows_per_request).map(|rows| (id("hot"), rows.iter().map(|row| item(*row)).collect()));
     let others = (HOT..1000).map(|row| (id(format!("a{}", row % 650)), vec![item(row)]));
     let mut all: Vec<(UserId, Vec<Item>)> = hot.chain(others).collect();
     all.shuffle(&mut SmallRng::seed_from_u64(seed));
@@ -31,17 +31,17 @@ fn is_hot(request: &Request) -> bool {
     request.items[0].row < HOT.into()
 }
 
-/// The others' end with the account that has a fifth of all rows, over that without it. The last of them may have to wait for one more
-/// call, by chance; none waits for more.
-fn delay_of_others(seed: u64, rows_a_request: usize, work: Duration) -> f64 {
-    let weather = Weather { work, ..Weather::FAIR };
-    let all = skewed(seed, rows_a_request);
+/// The finishing time of the other accounts with the large account, divided by their finishing time without it. The
+/// last of them may have to wait for one more call, but not for more.
+fn delay_of_others(seed: u64, rows_per_request: usize, work: Duration) -> f64 {
+    let faults = FaultModel { work, ..FaultModel::HEALTHY };
+    let all = skewed(seed, rows_per_request);
     let others: Vec<Request> = all.iter().filter(|request| !is_hot(request)).cloned().collect();
     let ids: Vec<RequestId> = others.iter().map(|request| request.id).collect();
     let end_of_others = |requests: Vec<Request>| {
-        let mut night = night("friend_delete", 200, requests, weather.clone());
-        night.seed = seed;
-        let settled = lived(&night).settled;
+        let mut scenario = scenario_with("friend_delete", 200, requests, faults.clone());
+        scenario.seed = seed;
+        let settled = run_scenario(&scenario).settled;
         ids.iter().map(|id| settled[id]).max().expect("there are others")
     };
     let (with, without) = (end_of_others(all), end_of_others(others));
@@ -51,41 +51,42 @@ fn delay_of_others(seed: u64, rows_a_request: usize, work: Duration) -> f64 {
 
 #[test]
 fn an_account_with_a_fifth_of_all_rows_does_not_delay_the_others() {
-    const NIGHTS: u32 = 20;
+    const SCENARIOS: u32 = 20;
     let mut delays = [0.0, 0.0];
-    for seed in 0..NIGHTS.into() {
-        let mut dice = SmallRng::seed_from_u64(seed);
-        delays[0] += delay_of_others(seed, 10, MS * dice.random_range(50..800));
-        // One by one it sends a fifth of all calls, which takes slots: but only one of them at a time.
+    for seed in 0..SCENARIOS.into() {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        delays[0] += delay_of_others(seed, 10, MS * rng.random_range(50..800));
+        // With one row per request, the large account needs a fifth of all slots, but only one at a time.
         delays[1] += delay_of_others(seed, 1, MS * 600);
     }
-    let usual = delays.map(|sum| sum / f64::from(NIGHTS));
-    println!("the others end {usual:.3?} times as late");
+    let usual = delays.map(|sum| sum / f64::from(SCENARIOS));
+    println!("the other accounts finish {usual:.3?} times as late");
     assert!(usual.iter().all(|delay| *delay <= 1.03), "{usual:?}");
 }
 
 /// Eight accounts with a stream of requests each, and one request that needs all of them.
 #[test]
-fn a_set_of_busy_accounts_gets_its_turn_long_before_the_streams_end() {
+fn a_request_for_several_busy_accounts_is_sent_long_before_their_streams_end() {
     for seed in 0..8 {
-        let mut dice = SmallRng::seed_from_u64(seed);
+        let mut rng = SmallRng::seed_from_u64(seed);
         let mut requests: Vec<Request> =
-            (0..2000).map(|n| friend(n, &format!("h{}", dice.random_range(0..8)))).collect();
+            (0..2000).map(|n| friend(n, &format!("h{}", rng.random_range(0..8)))).collect();
         let items = (1..8).map(|n| Item { account: id(format!("h{n}")), row: 10_000 + n, updates: None }).collect();
         requests[400] = request(401, Some(id("h0")), items);
-        let mut night = night("friend_delete", 200, requests, Weather { work: MS * 100, ..Weather::FAIR });
-        night.jobs[0].operation = bound("friend_delete", "both");
-        night.seed = seed;
-        let report = lived(&night);
+        let mut scenario =
+            scenario_with("friend_delete", 200, requests, FaultModel { work: MS * 100, ..FaultModel::HEALTHY });
+        scenario.jobs[0].operation = bound("friend_delete", "both");
+        scenario.seed = seed;
+        let report = run_scenario(&scenario);
         let turn = report.sent.iter().position(|(_, id)| id.get() == 401).expect("it was sent");
-        // Each of its accounts has some 50 requests that came before it.
-        assert!(turn < 600, "seed {seed}: it went out as number {turn} of {}", report.sent.len());
+        // Each of its accounts has about 50 earlier requests.
+        assert!(turn < 600, "seed {seed}: it was sent as number {turn} of {}", report.sent.len());
     }
 }
 
-/// Of a chain of friends the first two are quarantined after a kill: whoever needs one of them waits, and keeps nobody else.
+/// In a chain of friends, the first two accounts are quarantined after a kill. Only requests that name one of them wait.
 #[test]
-fn after_a_kill_only_those_wait_who_name_an_account_that_may_still_be_written() {
+fn after_a_kill_only_requests_with_an_account_that_may_still_be_written_wait() {
     let plan = plan("both", None);
     let operation = plan.operation;
     let link = |number: u32| {

@@ -1,9 +1,9 @@
-//! Nights of the schedule in virtual time, each of them drawn from one seed: several jobs, skewed accounts, every kind
-//! of answer, kills, signals and restarts. [`checks::Invariant`] says what holds in all of them; `planted_bugs` shows that
-//! each check sees its breach.
+//! Simulation of the schedule in virtual time. One seed determines each scenario: several jobs, skewed accounts, every
+//! kind of answer, kills, signals and restarts. [`checks::Invariant`] lists what holds in every scenario, and
+//! `planted_bugs` shows that each check finds its violation.
 //!
-//! `IMBULK_SEEDS=50000 cargo test --release --test simulation` lives through more of them; a night that fails says
-//! how to live through it again.
+//! `IMBULK_SEEDS=50000 cargo test --release --test simulation` runs more scenarios. The message of a failed scenario
+//! contains the command that repeats it.
 
 mod budget;
 mod canary;
@@ -11,8 +11,8 @@ mod checks;
 mod commits;
 mod directed;
 mod fairness;
-mod order;
 mod outages;
+mod overtaking;
 mod planted_bugs;
 mod progress;
 mod queue;
@@ -27,30 +27,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use scenario::Scenario;
-use world::{Report, live};
+use world::{Report, simulate};
 
-/// Nights of an ordinary test run.
+/// The number of scenarios in an ordinary test run.
 const SEEDS: u64 = 1_000;
 
-#[allow(clippy::disallowed_methods, reason = "whoever runs the tests says how many nights, or which one")]
+#[allow(clippy::disallowed_methods, reason = "the environment selects the number of scenarios, or one of them")]
 fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
 }
 
-fn live_through(seed: u64) -> Result<Report, String> {
-    let night = catch_unwind(AssertUnwindSafe(|| live(&Scenario::drawn(seed), &scheduler_under_test::honest)));
-    let failure = match night {
+fn simulate_seed(seed: u64) -> Result<Report, String> {
+    let scenario =
+        catch_unwind(AssertUnwindSafe(|| simulate(&Scenario::drawn(seed), &scheduler_under_test::real_scheduler)));
+    let failure = match scenario {
         Ok(Ok(report)) => return Ok(report),
         Ok(Err(violation)) => violation.to_string(),
         Err(_) => "the schedule panicked, see above".to_owned(),
     };
-    Err(format!("{failure}\nreplay: IMBULK_SEED={seed} cargo test --test simulation every_night"))
+    Err(format!("{failure}\nreplay: IMBULK_SEED={seed} cargo test --test simulation every_scenario"))
 }
 
 #[test]
-fn every_night_keeps_every_promise() {
+fn every_scenario_keeps_every_invariant() {
     if let Some(seed) = from_environment("IMBULK_SEED") {
-        let report = live_through(seed).unwrap_or_else(|failure| panic!("{failure}"));
+        let report = simulate_seed(seed).unwrap_or_else(|failure| panic!("{failure}"));
         println!("{report:?}");
         return;
     }
@@ -63,13 +64,13 @@ fn every_night_keeps_every_promise() {
             if seed >= seeds {
                 return;
             }
-            match live_through(seed) {
+            match simulate_seed(seed) {
                 Ok(report) => {
                     calls.fetch_add(report.sent.len() as u64, Ordering::Relaxed);
                     sessions.fetch_add(report.sessions, Ordering::Relaxed);
                     bounds.fetch_add(report.bounds_checked as u64, Ordering::Relaxed);
                 }
-                Err(failure) => failures.lock().expect("nobody panics here").push(failure),
+                Err(failure) => failures.lock().expect("no thread panics while it holds the lock").push(failure),
             }
         }
     };
@@ -78,9 +79,9 @@ fn every_night_keeps_every_promise() {
             scope.spawn(work);
         }
     });
-    println!("{seeds} nights, {sessions:?} sessions, {calls:?} calls, {bounds:?} bounds on progress");
-    let failures = failures.into_inner().expect("nobody panics here");
+    println!("{seeds} scenarios, {sessions:?} sessions, {calls:?} calls, {bounds:?} bounds on progress");
+    let failures = failures.into_inner().expect("no thread panics while it holds the lock");
     let first: Vec<&String> = failures.iter().take(5).collect();
-    assert!(failures.is_empty(), "{} of {seeds} nights failed:\n{first:#?}", failures.len());
-    assert!(bounds.into_inner() > seeds, "hardly a night had its progress checked");
+    assert!(failures.is_empty(), "{} of {seeds} scenarios failed:\n{first:#?}", failures.len());
+    assert!(bounds.into_inner() > seeds, "too few scenarios had their progress checked");
 }

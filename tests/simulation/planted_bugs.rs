@@ -1,4 +1,4 @@
-//! Schedules that break a promise on purpose: each check must see its own.
+//! Schedulers with a planted bug. The check of the violated invariant must find it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -16,17 +16,17 @@ use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
 use crate::checks::Invariant;
 use crate::directed::crowd;
 use crate::outages::outage;
-use crate::scenario::{Calamity, Scenario};
+use crate::scenario::{OutageKind, Scenario};
 use crate::scheduler_under_test::SchedulerUnderTest;
-use crate::world::live;
+use crate::world::simulate;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trick {
-    /// No request takes any account.
+enum PlantedBug {
+    /// No request leases its accounts.
     LeasesNothing,
-    /// One lock for all.
+    /// All requests share one lease.
     LeasesEverything,
-    /// Silence is taken for the server's own no, so that the accounts are free at once.
+    /// Treats a missing answer as an error of the server, so the accounts are released at once.
     TakesSilenceForAnAnswer,
     SendsBeforeTheIntent,
     SendsAgainAfterTheOutcome,
@@ -39,29 +39,29 @@ enum Trick {
     LosesAParkedRequest,
     WakesAtOnce,
     FetchesEverything,
-    /// Pays for the repetition of what failed as for that of what met a conflict.
+    /// Charges the retry of a failure like the retry of a conflict.
     PaysTooLittle,
-    /// Its clock runs three times as fast.
-    Hurries,
-    /// Attempts count while nothing works.
+    /// The clock runs three times as fast.
+    RunsAFastClock,
+    /// Attempts count during an outage.
     ChargesInAnOutage,
-    /// Does not see that the server works again.
-    StaysShut,
-    /// Sends everything at once.
-    KillsTheCanary,
-    /// The last of a page comes first.
-    LetsOvertake,
+    /// Does not notice that the server works again.
+    NeverRecovers,
+    /// Sends all requests without waiting for the canary.
+    SkipsTheCanary,
+    /// Reverses the order of the requests in a page.
+    ReversesPages,
 }
 
-struct Saboteur {
-    trick: Trick,
+struct BuggyScheduler {
+    bug: PlantedBug,
     schedule: Schedule,
     now: Now,
     tally: Tally,
     max_attempts: u32,
 }
 
-/// The same operation with other keys. Tests alone make these: a few for each run of them.
+/// The same operation with other keys. Each call leaks a small value, which is acceptable in a test.
 fn relabelled(operation: BoundOperation, writes: fn(BoundOperation, &Request) -> Keys) -> BoundOperation {
     let options = operation.options().map(|(option, value)| (option.name.to_owned(), value.name.to_owned())).collect();
     let original = by_name(operation.name).expect("an operation");
@@ -69,56 +69,56 @@ fn relabelled(operation: BoundOperation, writes: fn(BoundOperation, &Request) ->
     relabelled.bind(&options).expect("the same options")
 }
 
-impl Saboteur {
-    fn new(trick: Trick, mut plans: Vec<JobPlan>, seed: u64) -> Self {
+impl BuggyScheduler {
+    fn new(bug: PlantedBug, mut plans: Vec<JobPlan>, seed: u64) -> Self {
         for plan in &mut plans {
-            match trick {
-                Trick::LeasesNothing => {
+            match bug {
+                PlantedBug::LeasesNothing => {
                     let keys = |_: BoundOperation, request: &Request| only(&request.id.to_string());
                     plan.operation = relabelled(plan.operation, keys);
                 }
-                Trick::LeasesEverything => {
+                PlantedBug::LeasesEverything => {
                     plan.operation = relabelled(plan.operation, |_, _| only("everything"));
                 }
-                Trick::KillsTheCanary => plan.canary = 0,
-                Trick::AllowsMoreAttempts => plan.retry.max_attempts = plan.retry.max_attempts.saturating_add(2),
+                PlantedBug::SkipsTheCanary => plan.canary = 0,
+                PlantedBug::AllowsMoreAttempts => plan.retry.max_attempts = plan.retry.max_attempts.saturating_add(2),
                 _ => {}
             }
         }
         let max_attempts = plans.iter().map(|plan| plan.retry.max_attempts.get()).min().unwrap_or(1);
         let schedule = Schedule::new(plans, seed);
-        Self { trick, schedule, now: Now::ZERO, tally: Tally::default(), max_attempts }
+        Self { bug, schedule, now: Now::ZERO, tally: Tally::default(), max_attempts }
     }
 
-    fn haste(&self) -> u32 {
-        if self.trick == Trick::Hurries { 3 } else { 1 }
+    fn clock_factor(&self) -> u32 {
+        if self.bug == PlantedBug::RunsAFastClock { 3 } else { 1 }
     }
 
-    fn before(&mut self, event: Event) -> Event {
-        match (self.trick, event) {
+    fn altered_event(&mut self, event: Event) -> Event {
+        match (self.bug, event) {
             (
-                Trick::TakesSilenceForAnAnswer,
+                PlantedBug::TakesSilenceForAnAnswer,
                 Event::Replied { request, result: CallResult::NoAnswer(_), generation },
             ) => {
                 let result = CallResult::Body(r#"{"ErrorCode":30006}"#.into());
                 Event::Replied { request, result, generation }
             }
-            (Trick::PaysTooLittle, Event::Replied { request, result: CallResult::Body(body), generation }) => {
+            (PlantedBug::PaysTooLittle, Event::Replied { request, result: CallResult::Body(body), generation }) => {
                 let conflict = std::str::from_utf8(&body).expect("JSON").replace("70500", "30008");
                 Event::Replied { request, result: CallResult::Body(conflict.into_bytes()), generation }
             }
-            (Trick::StaysShut, Event::Replied { request, result: CallResult::Body(_), generation })
+            (PlantedBug::NeverRecovers, Event::Replied { request, result: CallResult::Body(_), generation })
                 if self.probes().is_some() =>
             {
                 let result = CallResult::Body(r#"{"ErrorCode":70500}"#.into());
                 Event::Replied { request, result, generation }
             }
-            (Trick::LetsOvertake, Event::Page { job, mut requests }) => {
+            (PlantedBug::ReversesPages, Event::Page { job, mut requests }) => {
                 requests.reverse();
                 Event::Page { job, requests }
             }
-            // Keys are the saboteur's own.
-            (Trick::LeasesNothing | Trick::LeasesEverything, Event::Recovered { job, request, .. }) => {
+            // The keys must be those of the buggy scheduler.
+            (PlantedBug::LeasesNothing | PlantedBug::LeasesEverything, Event::Recovered { job, request, .. }) => {
                 let keys = only(&format!("recovered {}", request.id));
                 Event::Recovered { job, request, keys }
             }
@@ -126,18 +126,18 @@ impl Saboteur {
         }
     }
 
-    fn falsified(&self, mut settlement: Settlement) -> Settlement {
-        match self.trick {
-            Trick::ForgetsAnItem => {
+    fn altered_settlement(&self, mut settlement: Settlement) -> Settlement {
+        match self.bug {
+            PlantedBug::ForgetsAnItem => {
                 settlement.ended.last_mut().map(|ended| ended.items.pop());
             }
-            Trick::CallsFailureSuccess => {
+            PlantedBug::CallsFailureSuccess => {
                 settlement.ended.iter_mut().for_each(|ended| ended.result.outcome = Outcome::Succeeded);
             }
-            Trick::ForgetsDoubt => {
+            PlantedBug::ForgetsDoubt => {
                 settlement.follow_ups.iter_mut().for_each(|follow_up| follow_up.request.doubt = Doubt::None);
             }
-            Trick::ChargesInAnOutage if self.probes().is_some() => {
+            PlantedBug::ChargesInAnOutage if self.probes().is_some() => {
                 for follow_up in &mut settlement.follow_ups {
                     follow_up.request.charged = (follow_up.request.charged + 1).min(self.max_attempts - 1);
                 }
@@ -147,18 +147,19 @@ impl Saboteur {
         settlement
     }
 
-    fn after(&mut self, command: Command) -> Vec<Command> {
-        match (self.trick, command) {
-            (Trick::SendsBeforeTheIntent, Command::Commit { change: Change::Intend(ids), urgent }) => {
+    fn altered_commands(&mut self, command: Command) -> Vec<Command> {
+        match (self.bug, command) {
+            (PlantedBug::SendsBeforeTheIntent, Command::Commit { change: Change::Intend(ids), urgent }) => {
                 let early = ids.iter().map(|id| Command::Send { job: 0, request: *id, body: Vec::new() });
                 early.chain([Command::Commit { change: Change::Intend(ids.clone()), urgent }]).collect()
             }
             (_, Command::Commit { change: Change::Record { run, settlement }, urgent }) => {
-                let settlement = self.falsified(settlement);
+                let settlement = self.altered_settlement(settlement);
                 vec![Command::Commit { change: Change::Record { run, settlement }, urgent }]
             }
-            (Trick::NeverHoldsBack, Command::HoldBack) | (Trick::LosesAParkedRequest, Command::Load { .. }) => vec![],
-            (Trick::FetchesEverything, Command::Fetch { job, after, .. }) => {
+            (PlantedBug::NeverHoldsBack, Command::HoldBack)
+            | (PlantedBug::LosesAParkedRequest, Command::Load { .. }) => vec![],
+            (PlantedBug::FetchesEverything, Command::Fetch { job, after, .. }) => {
                 vec![Command::Fetch { job, after, limit: u32::MAX }]
             }
             (_, command) => vec![command],
@@ -166,29 +167,30 @@ impl Saboteur {
     }
 }
 
-impl SchedulerUnderTest for Saboteur {
+impl SchedulerUnderTest for BuggyScheduler {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
         self.now = now;
         let over = match &event {
             Event::Changed(Changed::Recorded { request, follow_ups }) if follow_ups.is_empty() => Some(*request),
             _ => None,
         };
-        let event = self.before(event);
-        let commands = self.schedule.handle(now * self.haste(), event);
-        let mut commands: Vec<Command> = commands.into_iter().flat_map(|command| self.after(command)).collect();
-        if let (Trick::SendsAgainAfterTheOutcome, Some(request)) = (self.trick, over) {
+        let event = self.altered_event(event);
+        let commands = self.schedule.handle(now * self.clock_factor(), event);
+        let mut commands: Vec<Command> =
+            commands.into_iter().flat_map(|command| self.altered_commands(command)).collect();
+        if let (PlantedBug::SendsAgainAfterTheOutcome, Some(request)) = (self.bug, over) {
             commands.push(Command::Send { job: 0, request, body: Vec::new() });
         }
-        if self.trick == Trick::CountsTwice && over.is_some() {
+        if self.bug == PlantedBug::CountsTwice && over.is_some() {
             self.tally = [(Outcome::Succeeded, 1)].into_iter().collect();
         }
         commands
     }
 
     fn wake_at(&self) -> Option<Now> {
-        match self.trick {
-            Trick::WakesAtOnce => self.schedule.wake_at().map(|_| self.now),
-            _ => self.schedule.wake_at().map(|due| (due + Now::from_nanos(2)) / self.haste()),
+        match self.bug {
+            PlantedBug::WakesAtOnce => self.schedule.wake_at().map(|_| self.now),
+            _ => self.schedule.wake_at().map(|due| (due + Now::from_nanos(2)) / self.clock_factor()),
         }
     }
 
@@ -209,135 +211,139 @@ impl SchedulerUnderTest for Saboteur {
     }
 }
 
-/// The invariants that nights under a saboteur break first.
-fn broken_by(trick: Trick, nights: impl IntoIterator<Item = Scenario>) -> impl Iterator<Item = Invariant> {
-    let maker = move |plans, seed| Box::new(Saboteur::new(trick, plans, seed)) as Box<dyn SchedulerUnderTest>;
-    // The schedule's own assertions notice some of it, too.
-    let violations =
-        nights.into_iter().filter_map(move |night| catch_unwind(AssertUnwindSafe(|| live(&night, &maker))).ok());
+/// The invariants that scenarios under a buggy scheduler break first.
+fn broken_by(bug: PlantedBug, scenarios: impl IntoIterator<Item = Scenario>) -> impl Iterator<Item = Invariant> {
+    let make_scheduler =
+        move |plans, seed| Box::new(BuggyScheduler::new(bug, plans, seed)) as Box<dyn SchedulerUnderTest>;
+    // Assertions in the schedule find some of the bugs before a check does.
+    let violations = scenarios
+        .into_iter()
+        .filter_map(move |scenario| catch_unwind(AssertUnwindSafe(|| simulate(&scenario, &make_scheduler))).ok());
     violations.filter_map(Result::err).map(|violation| violation.invariant)
 }
 
-fn assert_caught(trick: Trick, invariant: Invariant) {
-    let caught = broken_by(trick, (0..200).map(Scenario::drawn)).any(|broken| broken == invariant);
-    assert!(caught, "200 nights did not notice {trick:?}");
+fn assert_caught(bug: PlantedBug, invariant: Invariant) {
+    let caught = broken_by(bug, (0..200).map(Scenario::drawn)).any(|broken| broken == invariant);
+    assert!(caught, "200 scenarios did not notice {bug:?}");
 }
 
 #[test]
 fn accounts_that_are_not_leased_are_noticed() {
-    assert_caught(Trick::LeasesNothing, Invariant::CallsShareNoAccount);
+    assert_caught(PlantedBug::LeasesNothing, Invariant::CallsShareNoAccount);
 }
 
 #[test]
 fn accounts_that_are_free_while_the_server_may_write_are_noticed() {
-    assert_caught(Trick::TakesSilenceForAnAnswer, Invariant::CallsShareNoAccount);
+    assert_caught(PlantedBug::TakesSilenceForAnAnswer, Invariant::CallsShareNoAccount);
 }
 
 #[test]
 fn a_call_before_its_intent_is_noticed() {
-    assert_caught(Trick::SendsBeforeTheIntent, Invariant::IntentBeforeBytes);
+    assert_caught(PlantedBug::SendsBeforeTheIntent, Invariant::IntentBeforeBytes);
 }
 
 #[test]
 fn a_call_after_its_outcome_is_noticed() {
-    assert_caught(Trick::SendsAgainAfterTheOutcome, Invariant::NothingAfterItsOutcome);
+    assert_caught(PlantedBug::SendsAgainAfterTheOutcome, Invariant::NothingAfterItsOutcome);
 }
 
 #[test]
 fn a_forgotten_row_is_noticed() {
-    assert_caught(Trick::ForgetsAnItem, Invariant::EveryRowOnce);
+    assert_caught(PlantedBug::ForgetsAnItem, Invariant::EveryRowOnce);
 }
 
 #[test]
 fn sums_that_do_not_agree_are_noticed() {
-    assert_caught(Trick::CountsTwice, Invariant::SumsAgree);
+    assert_caught(PlantedBug::CountsTwice, Invariant::SumsAgree);
 }
 
 #[test]
 fn an_attempt_too_many_is_noticed() {
-    assert_caught(Trick::AllowsMoreAttempts, Invariant::AttemptsAreBounded);
+    assert_caught(PlantedBug::AllowsMoreAttempts, Invariant::AttemptsAreBounded);
 }
 
 #[test]
 fn a_call_after_hold_back_is_noticed() {
-    assert_caught(Trick::NeverHoldsBack, Invariant::NothingAfterHoldBack);
+    assert_caught(PlantedBug::NeverHoldsBack, Invariant::NothingAfterHoldBack);
 }
 
 #[test]
-fn a_success_that_was_none_is_noticed() {
-    assert_caught(Trick::CallsFailureSuccess, Invariant::SuccessIsBorneOut);
+fn a_false_success_is_noticed() {
+    assert_caught(PlantedBug::CallsFailureSuccess, Invariant::SuccessIsTrue);
 }
 
 #[test]
 fn own_work_that_is_called_already_done_is_noticed() {
-    assert_caught(Trick::ForgetsDoubt, Invariant::OwnWorkIsNotAlreadyDone);
+    assert_caught(PlantedBug::ForgetsDoubt, Invariant::OwnWorkIsNotAlreadyDone);
 }
 
 #[test]
 fn a_session_without_end_is_noticed() {
-    assert_caught(Trick::LosesAParkedRequest, Invariant::Terminates);
+    assert_caught(PlantedBug::LosesAParkedRequest, Invariant::Terminates);
 }
 
 #[test]
 fn an_alarm_in_the_past_is_noticed() {
-    assert_caught(Trick::WakesAtOnce, Invariant::Sleeps);
+    assert_caught(PlantedBug::WakesAtOnce, Invariant::Sleeps);
 }
 
 #[test]
 fn unrelated_requests_that_wait_for_each_other_are_noticed() {
-    assert_caught(Trick::LeasesEverything, Invariant::UnrelatedDoNotWait);
+    assert_caught(PlantedBug::LeasesEverything, Invariant::UnrelatedDoNotWait);
 }
 
 #[test]
 fn memory_that_grows_with_the_queue_is_noticed() {
-    let broken = broken_by(Trick::FetchesEverything, [crowd(12_000)]);
+    let broken = broken_by(PlantedBug::FetchesEverything, [crowd(12_000)]);
     assert!(broken.eq([Invariant::MemoryIsBounded]));
 }
 
-/// Nights that begin with an outage: every call is answered by a code that passes.
+/// Scenarios that begin with an outage in which every call gets a transient code.
 fn outages() -> impl Iterator<Item = Scenario> {
-    (0..10).map(|seed| Scenario { seed, ..outage(400, Calamity::Code(70_500), Duration::from_secs(100)) })
+    (0..10).map(|seed| Scenario { seed, ..outage(400, OutageKind::Code(70_500), Duration::from_secs(100)) })
 }
 
 #[test]
-fn repetitions_that_nobody_paid_for_are_noticed() {
-    assert!(broken_by(Trick::PaysTooLittle, outages()).all(|broken| broken == Invariant::RepetitionsArePaid));
-    assert_eq!(broken_by(Trick::PaysTooLittle, outages()).count(), 10);
+fn retries_that_were_not_paid_for_are_noticed() {
+    assert!(broken_by(PlantedBug::PaysTooLittle, outages()).all(|broken| broken == Invariant::RepetitionsArePaid));
+    assert_eq!(broken_by(PlantedBug::PaysTooLittle, outages()).count(), 10);
 }
 
 #[test]
 fn probes_that_come_too_soon_are_noticed() {
-    assert!(broken_by(Trick::Hurries, outages()).any(|broken| broken == Invariant::ProbesAreApart));
+    assert!(broken_by(PlantedBug::RunsAFastClock, outages()).any(|broken| broken == Invariant::ProbesAreApart));
 }
 
 #[test]
 fn attempts_that_count_while_nothing_works_are_noticed() {
-    let hard = |mut night: Scenario| {
-        night.weather.bad_calls = 500;
-        night.weather.code = Some(70_500);
-        night.jobs[0].retry.max_attempts = 2.try_into().expect("not zero");
-        night
+    let hard = |mut scenario: Scenario| {
+        scenario.faults.bad_calls = 500;
+        scenario.faults.code = Some(70_500);
+        scenario.jobs[0].retry.max_attempts = 2.try_into().expect("not zero");
+        scenario
     };
-    let nights = outages().map(hard);
-    assert!(broken_by(Trick::ChargesInAnOutage, nights).any(|broken| broken == Invariant::NothingFailsInAnOutage));
+    let scenarios = outages().map(hard);
+    assert!(
+        broken_by(PlantedBug::ChargesInAnOutage, scenarios).any(|broken| broken == Invariant::NothingFailsInAnOutage)
+    );
 }
 
 #[test]
-fn a_recovery_that_is_not_believed_is_noticed() {
-    assert!(broken_by(Trick::StaysShut, outages()).any(|broken| broken == Invariant::GoesOnAfterRecovery));
+fn a_recovery_that_is_ignored_is_noticed() {
+    assert!(broken_by(PlantedBug::NeverRecovers, outages()).any(|broken| broken == Invariant::SendsAfterRecovery));
 }
 
 #[test]
-fn a_request_that_is_sent_before_the_canary_is_judged_is_noticed() {
-    assert_caught(Trick::KillsTheCanary, Invariant::CanaryComesFirst);
+fn a_request_that_is_sent_before_the_canary_is_decided_is_noticed() {
+    assert_caught(PlantedBug::SkipsTheCanary, Invariant::CanaryComesFirst);
 }
 
 #[test]
 fn a_request_that_overtakes_is_noticed() {
-    assert_caught(Trick::LetsOvertake, Invariant::NobodyIsOvertaken);
+    assert_caught(PlantedBug::ReversesPages, Invariant::NothingIsOvertaken);
 }
 
-/// The key of one made-up account.
+/// The key of one invented account.
 fn only(account: &str) -> Keys {
     Keys::of([&UserId::new(account).expect("an id")])
 }

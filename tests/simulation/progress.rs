@@ -1,5 +1,5 @@
-//! How long anything may take: requests that are linked by shared accounts, directly or over others, wait for each
-//! other; nothing else waits for them but the limiter.
+//! Bounds on durations: requests that are linked by shared accounts, directly or through other requests, wait for each
+//! other. All other requests wait only for the rate limiter.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,27 +13,27 @@ use imbulk::domain::schedule::delay;
 use crate::queue::{Queue, State};
 use crate::scenario::{MS, Scenario};
 
-/// Every request's group of linked ones, and what each group may take.
+/// The group of linked requests of every request, and the time allowed for each group.
 #[derive(Debug)]
 pub(crate) struct Progress {
     group: HashMap<RequestId, usize>,
-    /// What the calls of each group, one after the other, may take together.
+    /// The time allowed for the calls of each group, one after the other.
     allowed: HashMap<usize, Duration>,
     finished: HashMap<usize, Duration>,
-    /// What everyone has to wait for: slots, throttles, a server on which nothing works.
+    /// The time that all groups have to wait: for slots, throttling and outages.
     everyone: Duration,
     started: Duration,
     sent: HashMap<RequestId, Duration>,
-    rescued: HashSet<RequestId>,
-    /// What a call needs beside its slot and its exchange: commits and the loop's lag.
+    recovered: HashSet<RequestId>,
+    /// The time that a call needs in addition to its slot and its network time: commits and the loop's lag.
     overhead: Duration,
-    /// Where all wait for all there is no bound for a group.
+    /// Whether groups have bounds. There are none if all requests may wait for all others.
     holds: bool,
 }
 
 impl Progress {
-    pub(crate) fn of(queue: &Queue, night: &Scenario, now: Duration) -> Self {
-        let (jobs, weather) = (&night.jobs, &night.weather);
+    pub(crate) fn of(queue: &Queue, scenario: &Scenario, now: Duration) -> Self {
+        let (jobs, faults) = (&scenario.jobs, &scenario.faults);
         let mut groups = Groups::default();
         let holds = jobs.iter().all(|job| job.width.is_none() && job.canary == 0);
         let mut firsts: HashMap<Key, RequestId> = HashMap::new();
@@ -50,22 +50,22 @@ impl Progress {
             group,
             allowed: HashMap::new(),
             finished: HashMap::new(),
-            // The first commit, the first page, and what a killed runner left behind.
-            everyone: (weather.read + weather.lag * 2) * pages + 4_000 * MS,
+            // The first commit, the first page, and the requests of a killed runner.
+            everyone: (faults.read + faults.lag * 2) * pages + 4_000 * MS,
             started: now,
             sent: HashMap::new(),
-            rescued: HashSet::new(),
-            overhead: weather.commit * 4 + weather.lag * 6 + 2 * MS,
+            recovered: HashSet::new(),
+            overhead: faults.commit * 4 + faults.lag * 6 + 2 * MS,
             holds,
         }
     }
 
-    pub(crate) fn rescued(&mut self, request: RequestId) {
-        self.rescued.insert(request);
+    pub(crate) fn recovered(&mut self, request: RequestId) {
+        self.recovered.insert(request);
     }
 
-    pub(crate) fn was_rescued(&self, request: RequestId) -> bool {
-        self.rescued.contains(&request)
+    pub(crate) fn was_recovered(&self, request: RequestId) -> bool {
+        self.recovered.contains(&request)
     }
 
     pub(crate) fn sent(&mut self, request: RequestId, now: Duration, pause: Duration) {
@@ -91,7 +91,7 @@ impl Progress {
         self.group.extend(follow_ups.iter().map(|follow_up| (follow_up.request.id, group)));
     }
 
-    /// The group that took longer than it may, by how much; or how many groups were looked at.
+    /// Returns the number of groups that were checked, or describes a group that took too long.
     pub(crate) fn check(&self) -> Result<usize, String> {
         if !self.holds {
             return Ok(0);
@@ -99,14 +99,14 @@ impl Progress {
         for (group, finished) in &self.finished {
             let (took, may) = (finished.saturating_sub(self.started), self.everyone + self.allowed[group]);
             if took > may {
-                return Err(format!("what hangs together with request {group} took {took:?}, not {may:?}"));
+                return Err(format!("the group of request {group} took {took:?}, more than {may:?}"));
             }
         }
         Ok(self.finished.len())
     }
 }
 
-/// Union and find.
+/// Disjoint sets (union-find).
 #[derive(Debug, Default)]
 struct Groups(HashMap<RequestId, RequestId>);
 

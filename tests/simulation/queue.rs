@@ -1,5 +1,5 @@
-//! A model of the queue: what is durable, and nothing else. Written from the description of the real one, not from
-//! its code, as far as a settlement is concerned.
+//! A model of the queue that contains only durable state. Its handling of settlements follows the documentation of the
+//! real queue, not its code.
 
 use std::collections::BTreeMap;
 
@@ -80,8 +80,8 @@ impl Queue {
         pending.take(limit as usize).map(|stored| stored.request.clone()).collect()
     }
 
-    /// Those that were being sent when the runner was killed: in doubt from now on, and `sending` still.
-    pub(crate) fn rescue(&mut self) -> Vec<StoredRequest> {
+    /// The requests that were being sent when the runner was killed. They are in doubt from now on and still `sending`.
+    pub(crate) fn recover(&mut self) -> Vec<StoredRequest> {
         let sending = self.requests.values_mut().filter(|stored| stored.state == State::Sending);
         sending
             .map(|stored| {

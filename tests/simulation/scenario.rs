@@ -1,4 +1,4 @@
-//! What a night is made of, all of it drawn from one seed.
+//! The inputs of a scenario. One seed determines all of them.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -17,24 +17,24 @@ use rand::{RngExt, SeedableRng};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 
-/// A job of a night.
+/// A job of a scenario.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) operation: BoundOperation,
     pub(crate) retry: Retry,
     pub(crate) width: Option<usize>,
     pub(crate) stop: Stop,
-    /// The canary, its failed share that of the fuse.
+    /// The number of items of the canary. Its failed share is that of `stop`.
     pub(crate) canary: u64,
     pub(crate) max_already_done: Option<f64>,
-    /// Calls a second.
+    /// Calls per second.
     pub(crate) rate: u32,
     pub(crate) requests: Vec<Request>,
 }
 
-/// What every call gets in an outage.
+/// How every call ends during an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Calamity {
+pub(crate) enum OutageKind {
     Refused,
     /// Reset or timed out.
     Silent,
@@ -42,7 +42,7 @@ pub(crate) enum Calamity {
     Code(i64),
 }
 
-impl Calamity {
+impl OutageKind {
     pub(crate) const ALL: [Self; 7] = [
         Self::Refused,
         Self::Silent,
@@ -54,27 +54,27 @@ impl Calamity {
     ];
 }
 
-/// How likely things go wrong, in thousandths, and how long they take.
+/// Probabilities of faults, in thousandths, and durations.
 #[derive(Debug, Clone)]
-pub(crate) struct Weather {
+pub(crate) struct FaultModel {
     /// A call does not get a plain answer.
     pub(crate) bad_calls: u32,
     /// An item of a plain answer has a code of its own.
     pub(crate) bad_items: u32,
     /// A bad call is fatal.
     pub(crate) fatal: u32,
-    /// What bad calls are answered with; none: all kinds of things.
+    /// The code that answers every faulty call. Without it, the kind of fault is random.
     pub(crate) code: Option<i64>,
-    /// The signature is refused from now on, as seen by a call.
+    /// At a call: the server refuses the current signature from now on.
     pub(crate) expiry: u32,
-    /// An outage begins, as seen by a call.
+    /// At a call: an outage begins.
     pub(crate) outage: u32,
     pub(crate) outage_length: Duration,
-    /// What calls get in an outage.
-    pub(crate) calamity: Calamity,
-    /// One for certain, from then until then.
+    /// How calls end during an outage.
+    pub(crate) outage_kind: OutageKind,
+    /// An outage at a fixed time.
     pub(crate) down: Option<Range<Duration>>,
-    /// Every item whose row can be divided by this fails each time.
+    /// Every item whose row is a multiple of this number always fails.
     pub(crate) poisoned: Option<u64>,
     /// Connections are slow to open.
     pub(crate) slow_connects: u32,
@@ -82,12 +82,12 @@ pub(crate) struct Weather {
     pub(crate) work: Duration,
     pub(crate) commit: Duration,
     pub(crate) read: Duration,
-    /// How far the runner's loop is behind.
+    /// The delay between an event and its delivery to the runner's loop.
     pub(crate) lag: Duration,
 }
 
-impl Weather {
-    pub(crate) const FAIR: Self = Self {
+impl FaultModel {
+    pub(crate) const HEALTHY: Self = Self {
         bad_calls: 0,
         bad_items: 0,
         fatal: 0,
@@ -95,7 +95,7 @@ impl Weather {
         expiry: 0,
         outage: 0,
         outage_length: Duration::ZERO,
-        calamity: Calamity::Refused,
+        outage_kind: OutageKind::Refused,
         down: None,
         poisoned: None,
         slow_connects: 0,
@@ -105,96 +105,95 @@ impl Weather {
         lag: Duration::from_millis(1),
     };
 
-    fn drawn(dice: &mut SmallRng) -> Self {
-        let slowest_read = [40, 40, 1500][dice.random_range(0..3)];
-        let storm = dice.random_range(0..4_u32);
+    fn drawn(rng: &mut SmallRng) -> Self {
+        let slowest_read = [40, 40, 1500][rng.random_range(0..3)];
+        let level = rng.random_range(0..4_u32);
         Self {
-            bad_calls: [0, 50, 300, 600][storm as usize],
-            bad_items: [0, 20, 100, 300][dice.random_range(0..4)],
-            fatal: if dice.random_ratio(1, 4) { 5 } else { 0 },
+            bad_calls: [0, 50, 300, 600][level as usize],
+            bad_items: [0, 20, 100, 300][rng.random_range(0..4)],
+            fatal: if rng.random_ratio(1, 4) { 5 } else { 0 },
             code: None,
-            expiry: if dice.random_ratio(1, 3) { 15 } else { 0 },
-            outage: if dice.random_ratio(1, 5) { 10 } else { 0 },
-            outage_length: Duration::from_secs(dice.random_range(1..200)),
-            calamity: Calamity::ALL[dice.random_range(0..Calamity::ALL.len())],
+            expiry: if rng.random_ratio(1, 3) { 15 } else { 0 },
+            outage: if rng.random_ratio(1, 5) { 10 } else { 0 },
+            outage_length: Duration::from_secs(rng.random_range(1..200)),
+            outage_kind: OutageKind::ALL[rng.random_range(0..OutageKind::ALL.len())],
             down: None,
-            poisoned: dice.random_ratio(1, 8).then(|| dice.random_range(1..20)),
-            slow_connects: [0, 0, 20, 200][dice.random_range(0..4)],
-            work: MS * dice.random_range(5..3000),
-            commit: MS * dice.random_range(1..40),
-            read: MS * dice.random_range(1..slowest_read),
-            lag: MS * dice.random_range(0..5),
+            poisoned: rng.random_ratio(1, 8).then(|| rng.random_range(1..20)),
+            slow_connects: [0, 0, 20, 200][rng.random_range(0..4)],
+            work: MS * rng.random_range(5..3000),
+            commit: MS * rng.random_range(1..40),
+            read: MS * rng.random_range(1..slowest_read),
+            lag: MS * rng.random_range(0..5),
         }
     }
 }
 
-/// What befalls a session.
+/// What interrupts a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fortune {
-    Calm,
-    /// Killed after so many events.
+pub(crate) enum Interruption {
+    Never,
+    /// The process is killed after this number of events.
     Kill(u64),
-    /// A signal after so many events.
+    /// A signal arrives after this number of events.
     Signal(u64),
-    /// `stop.until` after so many events.
+    /// `stop.until` is reached after this number of events.
     Deadline(u64),
 }
 
-/// A night.
+/// One simulated history of the schedule.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) jobs: Vec<Job>,
-    pub(crate) weather: Weather,
-    /// What befalls the first sessions; later ones are calm.
-    pub(crate) fortunes: Vec<Fortune>,
+    pub(crate) faults: FaultModel,
+    /// The interruptions of the first sessions. Nothing interrupts the later ones.
+    pub(crate) interruptions: Vec<Interruption>,
     pub(crate) seed: u64,
 }
 
 impl Scenario {
     pub(crate) fn drawn(seed: u64) -> Self {
-        let mut dice = SmallRng::seed_from_u64(seed);
-        let accounts = dice.random_range(2..50);
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let accounts = rng.random_range(2..50);
         let mut next_request = 1;
-        let jobs: Vec<Job> =
-            (0..dice.random_range(1..5)).map(|_| job(&mut dice, accounts, &mut next_request)).collect();
-        let fortunes = (0..dice.random_range(0..6_u32)).map(|_| fortune(&mut dice)).collect();
-        let mut weather = Weather::drawn(&mut dice);
-        // With nothing but such items left, a job that never gives up probes for ever.
-        weather.poisoned = weather.poisoned.filter(|_| jobs.iter().all(|job| job.stop.outage.is_some()));
-        Self { jobs, weather, fortunes, seed }
+        let jobs: Vec<Job> = (0..rng.random_range(1..5)).map(|_| job(&mut rng, accounts, &mut next_request)).collect();
+        let interruptions = (0..rng.random_range(0..6_u32)).map(|_| interruption(&mut rng)).collect();
+        let mut faults = FaultModel::drawn(&mut rng);
+        // If only such items are left, a job without a limit on outages sends probes forever.
+        faults.poisoned = faults.poisoned.filter(|_| jobs.iter().all(|job| job.stop.outage.is_some()));
+        Self { jobs, faults, interruptions, seed }
     }
 }
 
-fn fortune(dice: &mut SmallRng) -> Fortune {
-    let events = dice.random_range(0..300_u64);
-    match dice.random_range(0..5) {
-        0 => Fortune::Calm,
-        1 => Fortune::Signal(events),
-        2 => Fortune::Deadline(events),
-        _ => Fortune::Kill(events),
+fn interruption(rng: &mut SmallRng) -> Interruption {
+    let events = rng.random_range(0..300_u64);
+    match rng.random_range(0..5) {
+        0 => Interruption::Never,
+        1 => Interruption::Signal(events),
+        2 => Interruption::Deadline(events),
+        _ => Interruption::Kill(events),
     }
 }
 
-fn job(dice: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
-    let operation = operation::ALL[dice.random_range(0..operation::ALL.len())];
-    let both = !operation.options.is_empty() && dice.random_bool(0.5);
-    let most = if dice.random_ratio(1, 60) { 600 } else { [10, 30, 60][dice.random_range(0..3)] };
+fn job(rng: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
+    let operation = operation::ALL[rng.random_range(0..operation::ALL.len())];
+    let both = !operation.options.is_empty() && rng.random_bool(0.5);
+    let most = if rng.random_ratio(1, 60) { 600 } else { [10, 30, 60][rng.random_range(0..3)] };
     let retry = Retry {
-        max_attempts: NonZeroU32::new(dice.random_range(1..9)).expect("not zero"),
-        base_delay: MS * dice.random_range(1..2000),
-        max_delay: MS * dice.random_range(1000..60_000),
+        max_attempts: NonZeroU32::new(rng.random_range(1..9)).expect("not zero"),
+        base_delay: MS * rng.random_range(1..2000),
+        max_delay: MS * rng.random_range(1000..60_000),
     };
-    let fuse = dice.random_ratio(1, 6);
-    let outage = (!dice.random_ratio(1, 4)).then(|| Duration::from_secs(dice.random_range(1..150)));
+    let fuse = rng.random_ratio(1, 6);
+    let outage = (!rng.random_ratio(1, 4)).then(|| Duration::from_secs(rng.random_range(1..150)));
     Job {
         operation: bound(operation.name, if both { "both" } else { "single" }),
         retry,
-        width: dice.random_ratio(1, 3).then(|| dice.random_range(1..20)),
+        width: rng.random_ratio(1, 3).then(|| rng.random_range(1..20)),
         stop: Stop { failed_share: 0.5, after_items: if fuse { 10 } else { u64::MAX }, outage, until: None },
-        canary: if dice.random_ratio(1, 4) { dice.random_range(10..60) } else { 0 },
-        max_already_done: dice.random_ratio(1, 6).then_some(0.7),
-        rate: dice.random_range(20..200),
-        requests: requests(dice, operation, accounts, most, next_request),
+        canary: if rng.random_ratio(1, 4) { rng.random_range(10..60) } else { 0 },
+        max_already_done: rng.random_ratio(1, 6).then_some(0.7),
+        rate: rng.random_range(20..200),
+        requests: requests(rng, operation, accounts, most, next_request),
     }
 }
 
@@ -209,14 +208,14 @@ pub(crate) fn id(name: impl std::fmt::Display) -> UserId {
     UserId::new(&format!("u{name}")).expect("a user id")
 }
 
-/// Accounts with low numbers come up far more often.
-fn skewed(dice: &mut SmallRng, accounts: u32) -> u32 {
-    let draws = [0; 3].map(|_: u32| dice.random_range(0..accounts));
+/// Draws an account number. Low numbers are far more frequent.
+fn skewed(rng: &mut SmallRng, accounts: u32) -> u32 {
+    let draws = [0; 3].map(|_: u32| rng.random_range(0..accounts));
     draws.into_iter().min().unwrap_or(0)
 }
 
 fn requests(
-    dice: &mut SmallRng,
+    rng: &mut SmallRng,
     operation: &'static Operation,
     accounts: u32,
     most: u32,
@@ -225,14 +224,14 @@ fn requests(
     let mut taken = BTreeSet::new();
     let mut row = 0;
     let mut requests = Vec::new();
-    for _ in 0..dice.random_range(0..=most) {
-        let from = operation.shape.from.map(|_| skewed(dice, accounts));
-        let most_items = operation.items_per_request.min(if dice.random_ratio(1, 10) { 30 } else { 5 });
+    for _ in 0..rng.random_range(0..=most) {
+        let from = operation.shape.from.map(|_| skewed(rng, accounts));
+        let most_items = operation.items_per_request.min(if rng.random_ratio(1, 10) { 30 } else { 5 });
         let mut items = Vec::new();
-        for _ in 0..dice.random_range(1..=most_items) {
-            let account = skewed(dice, accounts);
+        for _ in 0..rng.random_range(1..=most_items) {
+            let account = skewed(rng, accounts);
             if taken.insert((from, account)) {
-                items.push(item(dice, operation, account, &mut row));
+                items.push(item(rng, operation, account, &mut row));
             }
         }
         if !items.is_empty() {
@@ -248,12 +247,12 @@ pub(crate) fn request(number: i64, from: Option<UserId>, items: Vec<Item>) -> Re
     Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None, history: CodeHistory::default() }
 }
 
-/// Takes the next row; an update sometimes two of them.
-fn item(dice: &mut SmallRng, operation: &Operation, account: u32, row: &mut RowNo) -> Item {
+/// Uses the next row. An update sometimes uses two rows.
+fn item(rng: &mut SmallRng, operation: &Operation, account: u32, row: &mut RowNo) -> Item {
     let mut rows = vec![*row];
     *row += 1;
     let updates = (operation.name == "friend_update").then(|| {
-        if dice.random_bool(0.3) {
+        if rng.random_bool(0.3) {
             rows.push(*row);
             *row += 1;
         }

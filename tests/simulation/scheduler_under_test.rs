@@ -1,21 +1,21 @@
-//! What decides: a schedule, or one whose decisions somebody tampers with.
+//! The interface of the scheduler: the real schedule, or one with a planted bug.
 
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
 
-/// What the world asks.
+/// The operations that the simulated world uses.
 pub(crate) trait SchedulerUnderTest {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command>;
     fn wake_at(&self) -> Option<Now>;
     fn end(&self) -> Option<End>;
     fn is_stopping(&self) -> bool;
-    /// How many probes were sent, while nothing else is.
+    /// The number of probes that were sent in the current outage. None if there is no outage.
     fn probes(&self) -> Option<u32>;
     fn tally(&self, job: usize) -> &Tally;
 }
 
-/// Makes one for each session.
-pub(crate) type Maker = dyn Fn(Vec<JobPlan>, u64) -> Box<dyn SchedulerUnderTest>;
+/// Creates the scheduler of each session.
+pub(crate) type MakeScheduler = dyn Fn(Vec<JobPlan>, u64) -> Box<dyn SchedulerUnderTest>;
 
 impl SchedulerUnderTest for Schedule {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
@@ -43,7 +43,7 @@ impl SchedulerUnderTest for Schedule {
     }
 }
 
-/// The schedule as it is.
-pub(crate) fn honest(plans: Vec<JobPlan>, seed: u64) -> Box<dyn SchedulerUnderTest> {
+/// The real schedule, without a bug.
+pub(crate) fn real_scheduler(plans: Vec<JobPlan>, seed: u64) -> Box<dyn SchedulerUnderTest> {
     Box::new(Schedule::new(plans, seed))
 }

@@ -1,4 +1,4 @@
-//! A model of the server and of the way to it: what it does, what it says, and what of that arrives.
+//! A model of the server and of the network: what the server does, what it answers, and what arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,17 +11,17 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::scenario::{Calamity, MS, Weather};
+use crate::scenario::{FaultModel, MS, OutageKind};
 
 /// The longest that the server works on a call (page "REST API overview").
-const GIVES_UP: Duration = Duration::from_secs(3);
-/// When the client gives up.
-const TIME_OUT: Duration = Duration::from_secs(5);
+const SERVER_TIMEOUT: Duration = Duration::from_secs(3);
+/// The time after which the client stops waiting for an answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that the client waits for a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Codes of every class: the code, whether the attempt counts, and whether it may have taken effect.
-const PASSING: [(i64, u32, bool); 11] = [
+/// Codes of every retryable class: the code, the attempts that it counts, and whether the call may have taken effect.
+const TRANSIENT: [(i64, u32, bool); 11] = [
     (31_703, 1, false),
     (70_500, 1, false),
     (30_006, 1, false),
@@ -37,8 +37,8 @@ const PASSING: [(i64, u32, bool); 11] = [
 const FINAL: [i64; 5] = [70_402, 30_001, 30_002, 40_005, 40_601];
 const FATAL: [i64; 4] = [30_004, 70_403, 60_010, 70_003];
 
-/// What an item is about: equal for two items that ask for one state.
-type Target = (String, String);
+/// The state that an item asks for. It is equal for two items that ask for the same state.
+type DesiredState = (String, String);
 
 /// A call on its way.
 #[derive(Debug, Clone)]
@@ -47,145 +47,145 @@ pub(crate) struct Call {
     pub(crate) request: Request,
     pub(crate) keys: Keys,
     pub(crate) generation: u64,
-    /// When its bytes leave; a runner that is killed before takes it along.
+    /// When its bytes leave the runner. If the runner is killed before this time, the server never sees the call.
     pub(crate) leaves: Duration,
 }
 
-/// What an exchange tells of the server's health.
+/// What a call shows about the server's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Nature {
-    /// An item got its word.
+pub(crate) enum CallHealth {
+    /// At least one item has a result of its own.
     Worked,
-    /// None did, and all for one reason; to send it again takes so much.
+    /// Every item failed for the same reason. The number is the cost of a retry.
     Failed(u32),
-    /// None did, and each for a reason of its own.
+    /// Every item failed, each for a reason of its own.
     FailedBySome,
-    /// None did, since nothing was sent.
+    /// Every item failed because nothing was sent.
     Unreachable,
-    /// None did, for a reason of its own.
+    /// Every item failed for a reason that shows nothing about the server's health.
     NotAsked,
 }
 
-impl Nature {
+impl CallHealth {
     fn of(code: &Value) -> Self {
         match code.as_i64() {
             Some(30_008 | 60_007 | 60_011 | 31_707 | 60_018) => Self::Failed(5),
-            Some(code) if PASSING.iter().any(|(passing, _, _)| *passing == code) => Self::Failed(14),
+            Some(code) if TRANSIENT.iter().any(|(transient, _, _)| *transient == code) => Self::Failed(14),
             Some(code) if code == 70_001 || FATAL.contains(&code) => Self::NotAsked,
             Some(_) => Self::Worked,
             None => Self::Failed(14),
         }
     }
 
-    /// Of items that each have a code.
+    /// The health that the codes of the items show.
     fn of_items(codes: impl IntoIterator<Item = i64>) -> Self {
         let worked = codes.into_iter().any(|code| Self::of(&code.into()) == Self::Worked);
         if worked { Self::Worked } else { Self::FailedBySome }
     }
 }
 
-/// What becomes of a call.
+/// What a call does, and what the runner receives.
 #[derive(Debug, Clone)]
-pub(crate) struct Fate {
-    /// When the server begins and ends to work on it; none if it does not arrive.
+pub(crate) struct CallEffect {
+    /// When the server starts and finishes the call. None if the call does not arrive.
     pub(crate) works: Option<(Duration, Duration)>,
-    /// The rows whose items it brings about.
-    pub(crate) brings_about: Vec<RowNo>,
-    /// How many attempts that count each item is charged, by its first row.
+    /// The rows whose items it writes.
+    pub(crate) effective_rows: Vec<RowNo>,
+    /// The counted attempts of each item, by its first row.
     pub(crate) charges: BTreeMap<RowNo, u32>,
-    /// When the runner hears of it, and what.
+    /// When the runner receives the result.
     pub(crate) replies: Duration,
     pub(crate) result: CallResult,
-    pub(crate) nature: Nature,
+    pub(crate) health: CallHealth,
 }
 
 #[derive(Debug)]
 pub(crate) struct Server {
-    dice: SmallRng,
-    pub(crate) weather: Weather,
+    rng: SmallRng,
+    pub(crate) faults: FaultModel,
     operations: Vec<BoundOperation>,
-    /// The states that were asked for and are there.
-    done: BTreeSet<Target>,
-    /// The rows whose calls brought their state about.
-    pub(crate) brought_about: BTreeSet<(usize, RowNo)>,
-    /// Signatures of earlier generations are refused.
+    /// The states that have been reached.
+    done: BTreeSet<DesiredState>,
+    /// The rows whose own calls reached their state.
+    pub(crate) rows_done_by_calls: BTreeSet<(usize, RowNo)>,
+    /// The server refuses signatures of earlier generations.
     oldest_signature: u64,
     outage_until: Duration,
 }
 
 impl Server {
-    pub(crate) fn new(seed: u64, weather: Weather, operations: Vec<BoundOperation>) -> Self {
+    pub(crate) fn new(seed: u64, faults: FaultModel, operations: Vec<BoundOperation>) -> Self {
         Self {
-            dice: SmallRng::seed_from_u64(seed ^ 0x5e17),
-            weather,
+            rng: SmallRng::seed_from_u64(seed ^ 0x5e17),
+            faults,
             operations,
             done: BTreeSet::new(),
-            brought_about: BTreeSet::new(),
+            rows_done_by_calls: BTreeSet::new(),
             oldest_signature: 0,
             outage_until: Duration::ZERO,
         }
     }
 
-    /// Some of what is asked for is there already.
-    pub(crate) fn begin_with(&mut self, job: usize, requests: &[Request]) {
+    /// Marks a fifth of the requested states as already reached.
+    pub(crate) fn prepare_state(&mut self, job: usize, requests: &[Request]) {
         for request in requests {
             for item in &request.items {
-                if self.dice.random_ratio(1, 5) {
-                    let target = self.target(job, request, item.row);
-                    self.done.insert(target);
+                if self.rng.random_ratio(1, 5) {
+                    let state = self.desired_state(job, request, item.row);
+                    self.done.insert(state);
                 }
             }
         }
     }
 
     pub(crate) fn is_done(&self, job: usize, request: &Request, row: RowNo) -> bool {
-        self.done.contains(&self.target(job, request, row))
+        self.done.contains(&self.desired_state(job, request, row))
     }
 
-    /// When the bytes of a call leave that gets its slot now.
+    /// When the bytes of a call leave if its slot is now.
     pub(crate) fn connect(&mut self, now: Duration) -> Duration {
-        let slow = self.dice.random_ratio(self.weather.slow_connects, 1000);
-        now + if slow { CONNECT.mul_f64(self.dice.random()) } else { MS * self.dice.random_range(0..2) }
+        let slow = self.rng.random_ratio(self.faults.slow_connects, 1000);
+        now + if slow { CONNECT_TIMEOUT.mul_f64(self.rng.random()) } else { MS * self.rng.random_range(0..2) }
     }
 
-    pub(crate) fn decide(&mut self, call: &Call) -> Fate {
+    pub(crate) fn decide(&mut self, call: &Call) -> CallEffect {
         let now = call.leaves;
-        if now >= self.outage_until && self.dice.random_ratio(self.weather.outage, 1000) {
-            self.outage_until = now + self.weather.outage_length;
+        if now >= self.outage_until && self.rng.random_ratio(self.faults.outage, 1000) {
+            self.outage_until = now + self.faults.outage_length;
         }
-        let down = self.weather.down.as_ref().is_some_and(|down| down.contains(&now));
+        let down = self.faults.down.as_ref().is_some_and(|down| down.contains(&now));
         if now < self.outage_until || down {
-            return self.calamity(call);
+            return self.outage_effect(call);
         }
-        if self.dice.random_ratio(self.weather.expiry, 1000) && call.generation == self.oldest_signature {
+        if self.rng.random_ratio(self.faults.expiry, 1000) && call.generation == self.oldest_signature {
             self.oldest_signature += 1;
         }
         if call.generation < self.oldest_signature {
             return self.answered(call, &body(70_001, &[]), 0, false);
         }
-        if !self.dice.random_ratio(self.weather.bad_calls, 1000) {
-            return self.plain(call);
+        if !self.rng.random_ratio(self.faults.bad_calls, 1000) {
+            return self.one_code_per_item(call);
         }
-        if let Some(code) = self.weather.code {
+        if let Some(code) = self.faults.code {
             return self.answered(call, &body(code, &[]), 1, false);
         }
-        if self.dice.random_ratio(self.weather.fatal, 1000) {
+        if self.rng.random_ratio(self.faults.fatal, 1000) {
             return self.fatal(call);
         }
-        self.bad(call)
+        self.faulty(call)
     }
 
-    /// The server is done with a call: what it wrote is there.
-    pub(crate) fn finish(&mut self, call: &Call, brings_about: &[RowNo]) {
-        for row in brings_about {
-            let target = self.target(call.job, &call.request, *row);
-            if self.done.insert(target) {
-                self.brought_about.insert((call.job, *row));
+    /// Applies the writes of a call that the server has finished.
+    pub(crate) fn finish(&mut self, call: &Call, effective_rows: &[RowNo]) {
+        for row in effective_rows {
+            let state = self.desired_state(call.job, &call.request, *row);
+            if self.done.insert(state) {
+                self.rows_done_by_calls.insert((call.job, *row));
             }
         }
     }
 
-    fn target(&self, job: usize, request: &Request, row: RowNo) -> Target {
+    fn desired_state(&self, job: usize, request: &Request, row: RowNo) -> DesiredState {
         let operation = self.operations[job];
         let item = request.items.iter().find(|item| item.row == row).expect("the row is of the request");
         let from = request.from.as_ref().map_or("", |from| from.as_str());
@@ -195,146 +195,147 @@ impl Server {
         }
     }
 
-    /// When the server begins and ends, and when its answer is there.
+    /// When the server starts and finishes the call, and when its answer arrives.
     fn times(&mut self, call: &Call) -> (Duration, Duration, Duration) {
-        let transit = MS * self.dice.random_range(1..80);
+        let transit = MS * self.rng.random_range(1..80);
         let begins = call.leaves + transit;
-        let works = self.weather.work.mul_f64(self.dice.random());
+        let works = self.faults.work.mul_f64(self.rng.random());
         (begins, begins + works, begins + works + transit)
     }
 
-    fn lost(&mut self, call: &Call, result: CallResult) -> Fate {
-        let replies = call.leaves + MS * self.dice.random_range(0..20);
-        let nature = if matches!(result, CallResult::NotSent(_)) { Nature::Unreachable } else { Nature::NotAsked };
-        Fate { works: None, brings_about: Vec::new(), charges: BTreeMap::new(), replies, result, nature }
+    fn not_delivered(&mut self, call: &Call, result: CallResult) -> CallEffect {
+        let replies = call.leaves + MS * self.rng.random_range(0..20);
+        let health =
+            if matches!(result, CallResult::NotSent(_)) { CallHealth::Unreachable } else { CallHealth::NotAsked };
+        CallEffect { works: None, effective_rows: Vec::new(), charges: BTreeMap::new(), replies, result, health }
     }
 
     /// One answer for all items.
-    fn answered(&mut self, call: &Call, body: &Value, charge: u32, effect: bool) -> Fate {
+    fn answered(&mut self, call: &Call, body: &Value, charge: u32, written: bool) -> CallEffect {
         let (begins, ends, replies) = self.times(call);
         let rows: Vec<RowNo> = call.request.items.iter().map(|item| item.row).collect();
-        Fate {
+        CallEffect {
             works: Some((begins, ends)),
             charges: rows.iter().map(|row| (*row, charge)).collect(),
-            brings_about: if effect { rows } else { Vec::new() },
+            effective_rows: if written { rows } else { Vec::new() },
             replies,
             result: CallResult::Body(body.to_string().into()),
-            nature: Nature::of(&body["ErrorCode"]),
+            health: CallHealth::of(&body["ErrorCode"]),
         }
     }
 
-    fn fatal(&mut self, call: &Call) -> Fate {
-        match self.dice.random_range(0..4) {
-            0 => self.lost(call, CallResult::UntrustedServer("self-signed".into())),
-            1 => Fate {
+    fn fatal(&mut self, call: &Call) -> CallEffect {
+        match self.rng.random_range(0..4) {
+            0 => self.not_delivered(call, CallResult::UntrustedServer("self-signed".into())),
+            1 => CallEffect {
                 result: CallResult::Status(404),
-                nature: Nature::NotAsked,
+                health: CallHealth::NotAsked,
                 ..self.answered(call, &Value::Null, 0, false)
             },
             _ => {
-                let code = FATAL[self.dice.random_range(0..FATAL.len())];
+                let code = FATAL[self.rng.random_range(0..FATAL.len())];
                 self.answered(call, &body(code, &[]), 0, false)
             }
         }
     }
 
-    fn bad(&mut self, call: &Call) -> Fate {
-        let written = self.dice.random_bool(0.5);
-        match self.dice.random_range(0..12) {
-            0 => self.lost(call, CallResult::NotSent("no route".into())),
-            1 | 2 => self.silence(call, written),
-            3 => self.too_many(call),
-            4 => self.gateway(call, written),
+    fn faulty(&mut self, call: &Call) -> CallEffect {
+        let written = self.rng.random_bool(0.5);
+        match self.rng.random_range(0..12) {
+            0 => self.not_delivered(call, CallResult::NotSent("no route".into())),
+            1 | 2 => self.no_answer(call, written),
+            3 => self.too_many_requests(call),
+            4 => self.gateway_error(call, written),
             5 => {
                 let garbage =
-                    ["<html>", "", "{}", r#"{"ErrorCode":0,"ActionStatus":"FAIL"}"#][self.dice.random_range(0..4)];
-                Fate { result: CallResult::Body(garbage.into()), ..self.answered(call, &Value::Null, 1, written) }
+                    ["<html>", "", "{}", r#"{"ErrorCode":0,"ActionStatus":"FAIL"}"#][self.rng.random_range(0..4)];
+                CallEffect { result: CallResult::Body(garbage.into()), ..self.answered(call, &Value::Null, 1, written) }
             }
-            6 | 7 => self.partial(call),
+            6 | 7 => self.partial_answer(call),
             8 => {
-                // Of a batch it says nothing of the items; alone it is the item's end.
-                let code = FINAL[self.dice.random_range(0..FINAL.len())];
+                // For a batch, the code says nothing about the items. For a single item, it is final.
+                let code = FINAL[self.rng.random_range(0..FINAL.len())];
                 self.answered(call, &body(code, &[]), 0, false)
             }
             _ => {
-                let (code, charge, unsure) = PASSING[self.dice.random_range(0..PASSING.len())];
+                let (code, charge, unsure) = TRANSIENT[self.rng.random_range(0..TRANSIENT.len())];
                 self.answered(call, &body(code, &[]), charge, unsure && written)
             }
         }
     }
 
-    fn too_many(&mut self, call: &Call) -> Fate {
-        let fate = self.answered(call, &Value::Null, 0, false);
-        Fate { result: CallResult::Status(429), nature: Nature::Failed(5), ..fate }
+    fn too_many_requests(&mut self, call: &Call) -> CallEffect {
+        let effect = self.answered(call, &Value::Null, 0, false);
+        CallEffect { result: CallResult::Status(429), health: CallHealth::Failed(5), ..effect }
     }
 
-    /// While it lasts, every call ends like this.
-    fn calamity(&mut self, call: &Call) -> Fate {
-        let written = self.dice.random_bool(0.5);
-        match self.weather.calamity {
-            Calamity::Refused => self.lost(call, CallResult::NotSent("connection refused".into())),
-            Calamity::Silent => self.silence(call, written),
-            Calamity::Gateway => self.gateway(call, written),
-            Calamity::Code(code) => {
+    /// The effect of every call during an outage.
+    fn outage_effect(&mut self, call: &Call) -> CallEffect {
+        let written = self.rng.random_bool(0.5);
+        match self.faults.outage_kind {
+            OutageKind::Refused => self.not_delivered(call, CallResult::NotSent("connection refused".into())),
+            OutageKind::Silent => self.no_answer(call, written),
+            OutageKind::Gateway => self.gateway_error(call, written),
+            OutageKind::Code(code) => {
                 let (_, charge, unsure) =
-                    PASSING.into_iter().find(|(passing, _, _)| *passing == code).expect("a code that passes");
+                    TRANSIENT.into_iter().find(|(transient, _, _)| *transient == code).expect("a transient code");
                 self.answered(call, &body(code, &[]), charge, unsure && written)
             }
         }
     }
 
-    /// No answer: the connection breaks, or the client gives up, while the server works as long as it may.
-    fn silence(&mut self, call: &Call, written: bool) -> Fate {
-        let fate = self.answered(call, &Value::Null, 1, written);
-        let begins = call.leaves + MS * self.dice.random_range(1..150);
-        let gives_up = call.leaves + TIME_OUT.mul_f64(self.dice.random());
-        Fate {
-            works: self.dice.random_bool(0.8).then_some((begins, begins + GIVES_UP.mul_f64(self.dice.random()))),
+    /// The connection breaks or the client times out, but the server may continue until its own timeout.
+    fn no_answer(&mut self, call: &Call, written: bool) -> CallEffect {
+        let effect = self.answered(call, &Value::Null, 1, written);
+        let begins = call.leaves + MS * self.rng.random_range(1..150);
+        let gives_up = call.leaves + CLIENT_TIMEOUT.mul_f64(self.rng.random());
+        CallEffect {
+            works: self.rng.random_bool(0.8).then_some((begins, begins + SERVER_TIMEOUT.mul_f64(self.rng.random()))),
             replies: gives_up.max(begins),
             result: CallResult::NoAnswer("reset".into()),
-            ..fate
+            ..effect
         }
     }
 
-    /// A gateway answers while the server behind it works on.
-    fn gateway(&mut self, call: &Call, written: bool) -> Fate {
-        let fate = self.silence(call, written);
-        Fate { result: CallResult::Status([500, 502, 504, 408][self.dice.random_range(0..4)]), ..fate }
+    /// A gateway answers with an error, but the server behind it continues.
+    fn gateway_error(&mut self, call: &Call, written: bool) -> CallEffect {
+        let effect = self.no_answer(call, written);
+        CallEffect { result: CallResult::Status([500, 502, 504, 408][self.rng.random_range(0..4)]), ..effect }
     }
 
-    /// Each item has an answer of its own.
-    fn plain(&mut self, call: &Call) -> Fate {
-        let mut fate = self.answered(call, &Value::Null, 0, false);
-        let mut says = Vec::new();
+    /// The answer has a code for each item.
+    fn one_code_per_item(&mut self, call: &Call) -> CallEffect {
+        let mut effect = self.answered(call, &Value::Null, 0, false);
+        let mut answers = Vec::new();
         for item in call.request.items.clone() {
-            let code = self.item(call, item.row, &mut fate);
-            says.push((item.account.as_str().to_owned(), code));
+            let code = self.item_code(call, item.row, &mut effect);
+            answers.push((item.account.as_str().to_owned(), code));
         }
         let operation = self.operations[call.job];
         let answer = match operation.answer_key() {
-            Some(_) => body(if says.iter().all(|(_, code)| *code != 0) { says[0].1 } else { 0 }, &says),
-            None => body(says[0].1, &[]),
+            Some(_) => body(if answers.iter().all(|(_, code)| *code != 0) { answers[0].1 } else { 0 }, &answers),
+            None => body(answers[0].1, &[]),
         };
-        fate.result = CallResult::Body(answer.to_string().into());
-        fate.nature = Nature::of_items(says.into_iter().map(|(_, code)| code));
-        fate
+        effect.result = CallResult::Body(answer.to_string().into());
+        effect.health = CallHealth::of_items(answers.into_iter().map(|(_, code)| code));
+        effect
     }
 
-    fn item(&mut self, call: &Call, row: RowNo, fate: &mut Fate) -> i64 {
+    fn item_code(&mut self, call: &Call, row: RowNo, effect: &mut CallEffect) -> i64 {
         let operation = self.operations[call.job];
-        let poisoned = self.weather.poisoned.is_some_and(|every| row.is_multiple_of(every));
+        let poisoned = self.faults.poisoned.is_some_and(|every| row.is_multiple_of(every));
         if poisoned {
-            fate.charges.insert(row, 1);
+            effect.charges.insert(row, 1);
             return 70_500;
         }
-        if self.dice.random_ratio(self.weather.bad_items, 1000) {
-            if self.dice.random_bool(0.3) {
-                return FINAL[self.dice.random_range(0..FINAL.len())];
+        if self.rng.random_ratio(self.faults.bad_items, 1000) {
+            if self.rng.random_bool(0.3) {
+                return FINAL[self.rng.random_range(0..FINAL.len())];
             }
-            let (code, charge, unsure) = PASSING[self.dice.random_range(0..PASSING.len())];
-            fate.charges.insert(row, charge);
-            if unsure && self.dice.random_bool(0.5) {
-                fate.brings_about.push(row);
+            let (code, charge, unsure) = TRANSIENT[self.rng.random_range(0..TRANSIENT.len())];
+            effect.charges.insert(row, charge);
+            if unsure && self.rng.random_bool(0.5) {
+                effect.effective_rows.push(row);
             }
             return code;
         }
@@ -345,39 +346,39 @@ impl Server {
                 _ => {}
             }
         }
-        fate.brings_about.push(row);
+        effect.effective_rows.push(row);
         0
     }
 
-    /// An answer that leaves items out, says two things of some, and names ones that nobody asked for.
-    fn partial(&mut self, call: &Call) -> Fate {
-        let mut fate = self.answered(call, &Value::Null, 1, false);
+    /// An answer that omits some items, has two codes for others, and names an item that the request does not contain.
+    fn partial_answer(&mut self, call: &Call) -> CallEffect {
+        let mut effect = self.answered(call, &Value::Null, 1, false);
         let operation = self.operations[call.job];
         if operation.answer_key().is_none() {
-            return self.plain(call);
+            return self.one_code_per_item(call);
         }
-        let mut says = vec![("stranger".to_owned(), 0)];
+        let mut answers = vec![("stranger".to_owned(), 0)];
         let mut codes = Vec::new();
         for item in call.request.items.clone() {
             let name = item.account.as_str().to_owned();
-            if self.dice.random_bool(0.5) {
-                fate.brings_about.push(item.row);
+            if self.rng.random_bool(0.5) {
+                effect.effective_rows.push(item.row);
             }
-            match self.dice.random_range(0..3) {
+            match self.rng.random_range(0..3) {
                 0 => {}
-                1 => says.extend([(name.clone(), 0), (name, 70_500)]),
+                1 => answers.extend([(name.clone(), 0), (name, 70_500)]),
                 _ => {
-                    fate.brings_about.retain(|row| *row != item.row);
-                    fate.charges.insert(item.row, 0);
-                    let code = self.item(call, item.row, &mut fate);
-                    says.push((name, code));
+                    effect.effective_rows.retain(|row| *row != item.row);
+                    effect.charges.insert(item.row, 0);
+                    let code = self.item_code(call, item.row, &mut effect);
+                    answers.push((name, code));
                     codes.push(code);
                 }
             }
         }
-        fate.result = CallResult::Body(body(0, &says).to_string().into());
-        fate.nature = Nature::of_items(codes);
-        fate
+        effect.result = CallResult::Body(body(0, &answers).to_string().into());
+        effect.health = CallHealth::of_items(codes);
+        effect
     }
 }
 

@@ -1,5 +1,5 @@
-//! A night, lived through in virtual time: the runner's loop, its recorder, its readers and its limiter around a
-//! schedule, as the real ones are described.
+//! The simulated world around the schedule, in virtual time: models of the runner's loop, its recorder, its readers and
+//! its rate limiter.
 
 mod commands;
 mod events;
@@ -16,59 +16,60 @@ use imbulk::domain::schedule::{Command, End, Event, JobPlan, StopReason, StopSig
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::budget::Account;
-use crate::canary::{Canary, Terms};
+use crate::budget::RetryBudgetModel;
+use crate::canary::{Canary, CanarySettings};
 use crate::checks::{Invariant, Violation};
-use crate::order::Order;
+use crate::overtaking::OvertakingCheck;
 use crate::progress::Progress;
 use crate::queue::{Queue, State};
-use crate::scenario::{Fortune, MS, Scenario};
-use crate::scheduler_under_test::Maker;
-use crate::server::{Call, Fate, Nature, Server};
-use session::{Lane, Session, most};
+use crate::scenario::{Interruption, MS, Scenario};
+use crate::scheduler_under_test::MakeScheduler;
+use crate::server::{Call, CallEffect, CallHealth, Server};
+use session::{SendQueue, Session, most};
 
-/// Nights are shorter.
+/// More events than any scenario needs.
 const MOST_EVENTS: u64 = 2_000_000;
-/// No night needs more sessions.
+/// More sessions than any scenario needs.
 const MOST_SESSIONS: u64 = 500;
-/// 8192 requests of a job, and the page that was under way when they were reached.
+/// 8192 requests per job, and the page that was being read when this limit was reached.
 const MOST_IN_MEMORY: usize = 8_192 + 256;
 
-/// The run of a job: one for all its sessions.
+/// The run of a job, which is the same in all sessions.
 fn run_of(job: usize) -> RunId {
     RunId::new(i64::try_from(job).expect("few jobs"))
 }
 
-/// Something that will happen.
+/// A future event of the simulated world.
 #[derive(Debug)]
-enum Happening {
+enum WorldEvent {
     /// The loop takes an event from its inbox.
     Deliver(Event),
-    /// A page or a request is read.
+    /// A page or a request has been read.
     Read(Command),
-    /// What is not urgent has waited long enough for others.
+    /// Changes that are not urgent have waited long enough for other changes.
     CommitIsDue,
-    /// A commit is over.
+    /// A commit has finished.
     Committed,
-    /// The limiter has a slot for a call of this job.
+    /// The rate limiter grants a slot to a call of this job.
     Slot(usize),
-    /// The bytes of a call leave.
+    /// The bytes of a call leave the runner.
     Leave(u64),
-    /// The server begins, ends.
+    /// The server starts a call.
     Arrive(u64),
+    /// The server finishes a call.
     Finish(u64),
-    /// The runner's connection has an answer, or is done with waiting for one.
+    /// The runner receives an answer or stops waiting for one.
     Reply(u64, Event),
 }
 
-/// What became of a night.
+/// The results of a scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) sessions: u64,
     pub(crate) events: u64,
-    /// Each call: when it got its slot, and its request.
+    /// The time of the slot and the request of each call.
     pub(crate) sent: Vec<(Duration, RequestId)>,
-    /// How each session ended, and when; a killed one did not.
+    /// When and how each session ended, without killed sessions.
     pub(crate) ends: Vec<(Duration, End)>,
     /// Rows by outcome.
     pub(crate) rows: BTreeMap<Outcome, u64>,
@@ -77,47 +78,47 @@ pub(crate) struct Report {
     pub(crate) settled: HashMap<RequestId, Duration>,
     /// The most requests in memory at once.
     pub(crate) most_in_memory: usize,
-    /// Bounds on progress that were held against what happened.
+    /// The number of bounds on progress that were checked.
     pub(crate) bounds_checked: usize,
 }
 
-/// The world around the schedule. What a kill takes is in [`Session`].
+/// The world around the schedule. The state that a kill destroys is in [`Session`].
 pub(crate) struct World<'a> {
-    night: &'a Scenario,
+    scenario: &'a Scenario,
     now: Duration,
-    agenda: BTreeMap<(Duration, u64), (u64, Happening)>,
+    agenda: BTreeMap<(Duration, u64), (u64, WorldEvent)>,
     agenda_length: u64,
-    dice: SmallRng,
+    rng: SmallRng,
     queue: Queue,
     server: Server,
-    /// Calls that the server works on, and their fates.
-    calls: HashMap<u64, (Call, Fate)>,
+    /// All calls and their effects.
+    calls: HashMap<u64, (Call, CallEffect)>,
     working: Vec<u64>,
     next_call: u64,
     generation: u64,
     outcomes: BTreeMap<(usize, RowNo), Outcome>,
     charged: HashMap<(usize, RowNo), u32>,
-    /// What the answers that the runner has heard, and not written down yet, charge.
-    heard: HashMap<RequestId, BTreeMap<RowNo, u32>>,
-    natures: HashMap<RequestId, (Nature, usize)>,
+    /// The counted attempts of answers that the runner has received but not recorded.
+    unrecorded_charges: HashMap<RequestId, BTreeMap<RowNo, u32>>,
+    call_health: HashMap<RequestId, (CallHealth, usize)>,
     report: Report,
     violation: Option<Violation>,
 }
 
-/// Lives through a night with schedules from `maker`.
-pub(crate) fn live(night: &Scenario, maker: &Maker) -> Result<Report, Violation> {
-    let operations = night.jobs.iter().map(|job| job.operation).collect();
-    let mut server = Server::new(night.seed, night.weather.clone(), operations);
-    for (job, definition) in night.jobs.iter().enumerate() {
-        server.begin_with(job, &definition.requests);
+/// Simulates a scenario with schedulers from `make_scheduler`.
+pub(crate) fn simulate(scenario: &Scenario, make_scheduler: &MakeScheduler) -> Result<Report, Violation> {
+    let operations = scenario.jobs.iter().map(|job| job.operation).collect();
+    let mut server = Server::new(scenario.seed, scenario.faults.clone(), operations);
+    for (job, definition) in scenario.jobs.iter().enumerate() {
+        server.prepare_state(job, &definition.requests);
     }
     let mut world = World {
-        night,
+        scenario,
         now: Duration::ZERO,
         agenda: BTreeMap::new(),
         agenda_length: 0,
-        dice: SmallRng::seed_from_u64(night.seed ^ 0x0770_71d5),
-        queue: Queue::new(&night.jobs),
+        rng: SmallRng::seed_from_u64(scenario.seed ^ 0x0770_71d5),
+        queue: Queue::new(&scenario.jobs),
         server,
         calls: HashMap::new(),
         working: Vec::new(),
@@ -125,12 +126,12 @@ pub(crate) fn live(night: &Scenario, maker: &Maker) -> Result<Report, Violation>
         generation: 0,
         outcomes: BTreeMap::new(),
         charged: HashMap::new(),
-        heard: HashMap::new(),
-        natures: HashMap::new(),
+        unrecorded_charges: HashMap::new(),
+        call_health: HashMap::new(),
         report: Report::default(),
         violation: None,
     };
-    world.live(maker);
+    world.run(make_scheduler);
     world.report.took = world.now;
     world.outcomes.values().for_each(|outcome| *world.report.rows.entry(*outcome).or_default() += 1);
     match world.violation {
@@ -140,108 +141,121 @@ pub(crate) fn live(night: &Scenario, maker: &Maker) -> Result<Report, Violation>
 }
 
 impl World<'_> {
-    fn live(&mut self, maker: &Maker) {
-        let mut fortunes = self.night.fortunes.clone().into_iter();
+    fn run(&mut self, make_scheduler: &MakeScheduler) {
+        let mut interruptions = self.scenario.interruptions.clone().into_iter();
         while !self.queue.is_done() && self.violation.is_none() {
-            let fortune = fortunes.next().unwrap_or(Fortune::Calm);
-            let mut session = self.begin(maker, fortune != Fortune::Calm);
-            self.session(&mut session, fortune);
+            let interruption = interruptions.next().unwrap_or(Interruption::Never);
+            let mut session = self.begin(make_scheduler, interruption != Interruption::Never);
+            self.session(&mut session, interruption);
             self.end(session);
-            // Soon: a crash loop must be as safe as a night.
-            self.now += MS * [0, 1, 100, 1000, 5000][self.dice.random_range(0..5)];
+            // The next session may start at once, because a crash loop must be as safe as a late restart.
+            self.now += MS * [0, 1, 100, 1000, 5000][self.rng.random_range(0..5)];
             if self.report.sessions > MOST_SESSIONS {
-                self.fail(Invariant::Terminates, "there is no end of sessions".into());
+                self.fail(Invariant::Terminates, "the sessions do not end".into());
             }
         }
         self.check_the_end();
     }
 
-    fn begin<'b>(&mut self, maker: &'b Maker, some: bool) -> Session<'b> {
-        let all = self.night.jobs.len();
-        let mut jobs: Vec<usize> = (0..all).filter(|_| !(some && self.dice.random_ratio(1, 5))).collect();
+    fn begin<'b>(&mut self, make_scheduler: &'b MakeScheduler, some: bool) -> Session<'b> {
+        let all = self.scenario.jobs.len();
+        let mut jobs: Vec<usize> = (0..all).filter(|_| !(some && self.rng.random_ratio(1, 5))).collect();
         if jobs.is_empty() {
             jobs = (0..all).collect();
         }
-        let plan = |job: &usize| {
-            let definition = &self.night.jobs[*job];
-            JobPlan {
-                run: run_of(*job),
-                operation: definition.operation,
-                calls_per_second: definition.rate.try_into().expect("a rate"),
-                retry: definition.retry,
-                max_in_flight: definition.width,
-                stop: definition.stop,
-                max_already_done: definition.max_already_done,
-                canary: definition.canary,
-                tally: self.queue.tallies[*job],
-            }
-        };
-        let plans: Vec<JobPlan> = jobs.iter().map(plan).collect();
-        let unsettled = self.queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled);
-        let (unheard, others): (Vec<_>, Vec<_>) = unsettled.partition(|(_, stored)| jobs.contains(&stored.job));
-        let foreign = others.into_iter().filter(|(_, stored)| stored.state == State::Sending).map(|(id, _)| *id);
-        let place = |job: usize| jobs.iter().position(|other| *other == job).expect("a job of the session");
-        let unheard = unheard.into_iter().map(|(id, stored)| (*id, place(stored.job))).collect();
-        let account = Account::new(jobs.len(), unheard, foreign.collect());
+        let budget = self.retry_budget(&jobs);
         self.report.sessions += 1;
-        self.heard.clear();
-        let canary = |job: &usize| {
-            let definition = &self.night.jobs[*job];
-            let (failed_share, max_already_done) = (definition.stop.failed_share, definition.max_already_done);
-            let terms = Terms { items: definition.canary, failed_share, max_already_done };
-            Canary::new(terms, &self.queue.tallies[*job])
-        };
-        let canaries = jobs.iter().map(canary).collect();
-        let mut lanes = Vec::new();
-        lanes.resize_with(all, Lane::default);
+        self.unrecorded_charges.clear();
+        let mut send_queues = Vec::new();
+        send_queues.resize_with(all, SendQueue::default);
         let mut session = Session {
             number: self.report.sessions,
-            brain: maker(plans, self.night.seed ^ self.report.sessions),
+            scheduler: make_scheduler(
+                jobs.iter().map(|job| self.plan(*job)).collect(),
+                self.scenario.seed ^ self.report.sessions,
+            ),
             started: self.now,
             last: self.queue.last(),
             inbox_after: Duration::ZERO,
             uncommitted: Vec::new(),
             commit_due: None,
             committing: None,
-            lanes,
+            send_queues,
             hold_back: false,
             events: 0,
-            told: jobs.iter().map(|job| self.queue.tallies[*job]).collect(),
+            expected_tallies: jobs.iter().map(|job| self.queue.tallies[*job]).collect(),
+            canaries: jobs.iter().map(|job| self.canary(*job)).collect(),
             jobs,
-            moved: HashMap::new(),
+            ended_rows: HashMap::new(),
             in_memory: HashMap::new(),
             memory: Vec::new(),
-            progress: Progress::of(&self.queue, self.night, self.now),
-            account,
-            order: Order::default(),
-            canaries,
+            progress: Progress::of(&self.queue, self.scenario, self.now),
+            budget,
+            overtaking: OvertakingCheck::default(),
         };
-        for stored in self.queue.rescue() {
-            let keys = self.keys(stored.job, &stored.request);
-            let job = session.jobs.iter().position(|job| *job == stored.job);
-            if let Some(job) = job {
-                session.takes_in(&stored.request);
-                session.canaries[job].rescued(&stored.request);
-            }
-            session.progress.rescued(stored.request.id);
-            self.handle(&mut session, Event::Recovered { job, request: stored.request, keys });
-        }
+        self.recover(&mut session);
         self.handle(&mut session, Event::Tick);
         session
     }
 
-    /// Lives through a session, up to its end or what befalls it.
-    fn session(&mut self, session: &mut Session<'_>, fortune: Fortune) {
-        let mut fortune = Some(fortune);
-        while session.brain.end().is_none() && self.violation.is_none() {
-            match fortune {
-                Some(Fortune::Kill(events)) if session.events >= events => return,
-                Some(Fortune::Signal(events)) if session.events >= events => {
-                    fortune = None;
+    fn plan(&self, job: usize) -> JobPlan {
+        let definition = &self.scenario.jobs[job];
+        JobPlan {
+            run: run_of(job),
+            operation: definition.operation,
+            calls_per_second: definition.rate.try_into().expect("a rate"),
+            retry: definition.retry,
+            max_in_flight: definition.width,
+            stop: definition.stop,
+            max_already_done: definition.max_already_done,
+            canary: definition.canary,
+            tally: self.queue.tallies[job],
+        }
+    }
+
+    fn canary(&self, job: usize) -> Canary {
+        let definition = &self.scenario.jobs[job];
+        let (failed_share, max_already_done) = (definition.stop.failed_share, definition.max_already_done);
+        let settings = CanarySettings { items: definition.canary, failed_share, max_already_done };
+        Canary::new(settings, &self.queue.tallies[job])
+    }
+
+    /// The retry budget of a session with these jobs.
+    fn retry_budget(&self, jobs: &[usize]) -> RetryBudgetModel {
+        let unsettled = self.queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled);
+        let (unanswered, others): (Vec<_>, Vec<_>) = unsettled.partition(|(_, stored)| jobs.contains(&stored.job));
+        let foreign = others.into_iter().filter(|(_, stored)| stored.state == State::Sending).map(|(id, _)| *id);
+        let place = |job: usize| jobs.iter().position(|other| *other == job).expect("a job of the session");
+        let unanswered = unanswered.into_iter().map(|(id, stored)| (*id, place(stored.job))).collect();
+        RetryBudgetModel::new(jobs.len(), unanswered, foreign.collect())
+    }
+
+    /// Passes the requests that were being sent when the runner was killed to the new session.
+    fn recover(&mut self, session: &mut Session<'_>) {
+        for stored in self.queue.recover() {
+            let keys = self.keys(stored.job, &stored.request);
+            let job = session.jobs.iter().position(|job| *job == stored.job);
+            if let Some(job) = job {
+                session.loaded(&stored.request);
+                session.canaries[job].recovered(&stored.request);
+            }
+            session.progress.recovered(stored.request.id);
+            self.handle(session, Event::Recovered { job, request: stored.request, keys });
+        }
+    }
+
+    /// Simulates a session until its end or its interruption.
+    fn session(&mut self, session: &mut Session<'_>, interruption: Interruption) {
+        let mut interruption = Some(interruption);
+        while session.scheduler.end().is_none() && self.violation.is_none() {
+            match interruption {
+                Some(Interruption::Kill(events)) if session.events >= events => return,
+                Some(Interruption::Signal(events)) if session.events >= events => {
+                    interruption = None;
                     self.handle(session, Event::Stop(StopReason::Signal(StopSignal::Terminate)));
                 }
-                Some(Fortune::Deadline(events)) if session.events >= events => {
-                    fortune = None;
+                Some(Interruption::Deadline(events)) if session.events >= events => {
+                    interruption = None;
                     self.handle(session, Event::Stop(StopReason::Deadline));
                 }
                 Some(_) | None => self.step(session),
@@ -255,58 +269,58 @@ impl World<'_> {
             return self.fail(Invariant::Terminates, "too many events".into());
         }
         let due = self.agenda.first_key_value().map(|((due, _), _)| *due);
-        let wake = session.brain.wake_at().map(|wake| session.started + wake);
+        let wake = session.scheduler.wake_at().map(|wake| session.started + wake);
         match (due, wake) {
-            (None, None) => self.fail(Invariant::Terminates, "nothing will ever happen again".into()),
+            (None, None) => self.fail(Invariant::Terminates, "no future event exists".into()),
             (due, Some(wake)) if due.is_none_or(|due| wake < due) => {
                 self.now = self.now.max(wake);
                 self.handle(session, Event::Tick);
-                if session.brain.wake_at().is_some_and(|wake| session.started + wake <= self.now) {
+                if session.scheduler.wake_at().is_some_and(|wake| session.started + wake <= self.now) {
                     self.fail(Invariant::Sleeps, "after a tick, the next one is due at once".into());
                 }
             }
             (Some(_), _) => {
-                let ((due, _), (number, happening)) = self.agenda.pop_first().expect("it was there");
+                let ((due, _), (number, event)) = self.agenda.pop_first().expect("it was there");
                 self.now = self.now.max(due);
-                self.happen(session, number, happening);
+                self.apply(session, number, event);
             }
             (None, Some(_)) => unreachable!("covered by the guard"),
         }
     }
 
-    fn happen(&mut self, session: &mut Session<'_>, number: u64, happening: Happening) {
-        // Of a killed runner only what has left is still of concern.
+    fn apply(&mut self, session: &mut Session<'_>, number: u64, event: WorldEvent) {
+        // After the runner was killed, only calls that have left it still matter.
         let alive = number == session.number;
-        match happening {
-            Happening::Arrive(call) => self.arrive(call),
-            Happening::Finish(call) => self.finish(call),
-            Happening::Deliver(event) if alive => self.deliver(session, event),
-            Happening::Read(command) if alive => self.read(session, &command),
-            Happening::CommitIsDue if alive => self.commit(session),
-            Happening::Committed if alive => self.committed(session),
-            Happening::Slot(job) if alive => self.slot(session, job),
-            Happening::Leave(call) if alive => self.leave(session, call),
-            Happening::Reply(call, event) if alive => self.reply(session, call, event),
-            Happening::Deliver(_)
-            | Happening::Read(_)
-            | Happening::CommitIsDue
-            | Happening::Committed
-            | Happening::Slot(_)
-            | Happening::Leave(_)
-            | Happening::Reply(..) => {}
+        match event {
+            WorldEvent::Arrive(call) => self.arrive(call),
+            WorldEvent::Finish(call) => self.finish(call),
+            WorldEvent::Deliver(event) if alive => self.deliver(session, event),
+            WorldEvent::Read(command) if alive => self.read(session, &command),
+            WorldEvent::CommitIsDue if alive => self.commit(session),
+            WorldEvent::Committed if alive => self.committed(session),
+            WorldEvent::Slot(job) if alive => self.slot(session, job),
+            WorldEvent::Leave(call) if alive => self.leave(session, call),
+            WorldEvent::Reply(call, event) if alive => self.reply(session, call, event),
+            WorldEvent::Deliver(_)
+            | WorldEvent::Read(_)
+            | WorldEvent::CommitIsDue
+            | WorldEvent::Committed
+            | WorldEvent::Slot(_)
+            | WorldEvent::Leave(_)
+            | WorldEvent::Reply(..) => {}
         }
     }
 
     fn end(&mut self, mut session: Session<'_>) {
-        match session.brain.end() {
+        match session.scheduler.end() {
             Some(end) => {
                 self.report.ends.push((self.now, end.clone()));
                 for (at, job) in session.jobs.iter().enumerate() {
-                    if *session.brain.tally(at) != self.queue.tallies[*job] {
+                    if *session.scheduler.tally(at) != self.queue.tallies[*job] {
                         self.fail(Invariant::SumsAgree, format!("job {job} at the end"));
                     }
                 }
-                if let Some(since) = session.account.open_since() {
+                if let Some(since) = session.budget.open_since() {
                     session.progress.everyone_waits(self.now.saturating_sub(since));
                 }
                 if end == End::Complete {
@@ -316,17 +330,17 @@ impl World<'_> {
                     }
                 }
             }
-            // Killed in the middle of a commit: it is durable or it is not.
+            // If the runner was killed during a commit, the commit may or may not be durable.
             None => {
                 if let Some(changes) = session.committing
-                    && self.dice.random_bool(0.5)
+                    && self.rng.random_bool(0.5)
                 {
                     changes.into_iter().for_each(|change| drop(self.write(change)));
                 }
             }
         }
-        if let Some(what) = session.order.overtaken() {
-            self.fail(Invariant::NobodyIsOvertaken, what);
+        if let Some(what) = session.overtaking.overtaken() {
+            self.fail(Invariant::NothingIsOvertaken, what);
         }
         let most = most(session.memory, &session.in_memory);
         if most > MOST_IN_MEMORY * session.jobs.len() {
@@ -339,7 +353,7 @@ impl World<'_> {
         if self.violation.is_some() {
             return;
         }
-        let rows: u64 = self.night.jobs.iter().flat_map(|job| &job.requests).map(Request::row_count).sum();
+        let rows: u64 = self.scenario.jobs.iter().flat_map(|job| &job.requests).map(Request::row_count).sum();
         let pending: u64 = self.queue.tallies.iter().map(|tally| tally[Outcome::Pending]).sum();
         if (self.outcomes.len() as u64, pending) != (rows, 0) {
             self.fail(Invariant::EveryRowOnce, format!("{} of {rows} rows have an outcome", self.outcomes.len()));
@@ -350,19 +364,19 @@ impl World<'_> {
         self.violation.get_or_insert(Violation { invariant, at: self.now, what });
     }
 
-    fn on(&mut self, session: &Session<'_>, due: Duration, happening: Happening) {
-        self.agenda.insert((due, self.agenda_length), (session.number, happening));
+    fn plan_event(&mut self, session: &Session<'_>, due: Duration, event: WorldEvent) {
+        self.agenda.insert((due, self.agenda_length), (session.number, event));
         self.agenda_length += 1;
     }
 
     /// Puts an event into the loop's inbox, which keeps their order.
-    fn tell(&mut self, session: &mut Session<'_>, event: Event) {
-        let due = (self.now + self.night.weather.lag).max(session.inbox_after);
+    fn enqueue(&mut self, session: &mut Session<'_>, event: Event) {
+        let due = (self.now + self.scenario.faults.lag).max(session.inbox_after);
         session.inbox_after = due;
-        self.on(session, due, Happening::Deliver(event));
+        self.plan_event(session, due, WorldEvent::Deliver(event));
     }
 
     fn keys(&self, job: usize, request: &Request) -> Keys {
-        self.night.jobs[job].operation.keys(request)
+        self.scenario.jobs[job].operation.keys(request)
     }
 }

@@ -1,4 +1,4 @@
-//! The runner's side: events go in, commands are carried out.
+//! The runner: passes events to the scheduler and carries out its commands.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use imbulk::domain::response::settlement::{EndedItems, FollowUp};
 use imbulk::domain::response::verdict::ItemResult;
 use imbulk::domain::schedule::{Command, Event};
 
-use super::{Happening, Session, World};
+use super::{Session, World, WorldEvent};
 use crate::canary::Canary;
 use crate::checks::Invariant;
 use crate::queue::State;
@@ -19,32 +19,32 @@ use crate::scenario::MS;
 
 /// A page with fewer requests is the last one.
 const PAGE: usize = 256;
-/// As the recorder: what is not urgent waits so long for others.
+/// Like the recorder: the time that a change that is not urgent waits for other changes.
 const COMMIT_DELAY: Duration = Duration::from_millis(20);
 
 impl World<'_> {
     pub(super) fn handle(&mut self, session: &mut Session<'_>, event: Event) {
         session.events += 1;
-        let before = session.brain.probes();
-        let commands = session.brain.handle(self.now.saturating_sub(session.started), event);
-        let probes = (before, session.brain.probes());
+        let before = session.scheduler.probes();
+        let commands = session.scheduler.handle(self.now.saturating_sub(session.started), event);
+        let probes = (before, session.scheduler.probes());
         for command in commands {
             if let Command::Commit { change: Change::Intend(ids), .. } = &command {
-                self.check(session.account.intend(ids, probes, self.now));
-                ids.iter().for_each(|id| session.order.set_out(*id));
+                self.check(session.budget.intend(ids, probes, self.now));
+                ids.iter().for_each(|id| session.overtaking.set_out(*id));
                 if let Some(early) =
                     ids.iter().find(|id| session.canaries.iter().any(|canary| canary.held().contains(id)))
                 {
-                    self.fail(Invariant::CanaryComesFirst, format!("request {early} sets out"));
+                    self.fail(Invariant::CanaryComesFirst, format!("request {early} is sent"));
                 }
             }
             self.carry_out(session, command);
         }
-        let was_open = self.check(session.account.handled(probes, self.now)).flatten();
+        let was_open = self.check(session.budget.handled(probes, self.now)).flatten();
         session.progress.everyone_waits(was_open.unwrap_or_default());
-        for (at, told) in session.told.clone().iter().enumerate() {
-            if session.brain.tally(at) != told {
-                let (says, is) = (*session.brain.tally(at), session.told[at]);
+        for (at, expected) in session.expected_tallies.clone().iter().enumerate() {
+            if session.scheduler.tally(at) != expected {
+                let (says, is) = (*session.scheduler.tally(at), session.expected_tallies[at]);
                 self.fail(Invariant::SumsAgree, format!("job {at}: {says:?} is {is:?}"));
             }
         }
@@ -53,51 +53,51 @@ impl World<'_> {
     pub(super) fn deliver(&mut self, session: &mut Session<'_>, event: Event) {
         match &event {
             Event::Changed(Changed::Recorded { request, follow_ups }) => {
-                session.lets_go(*request);
-                session.account.recorded(*request, follow_ups);
-                follow_ups.iter().for_each(|follow_up| session.takes_in(&follow_up.request));
-                let moved = session.moved.get_mut(request).and_then(VecDeque::pop_front);
+                session.unloaded(*request);
+                session.budget.recorded(*request, follow_ups);
+                follow_ups.iter().for_each(|follow_up| session.loaded(&follow_up.request));
+                let ended_rows = session.ended_rows.get_mut(request).and_then(VecDeque::pop_front);
                 let at = self.place(session, *request);
-                let retry = &self.night.jobs[session.jobs[at]].retry;
+                let retry = &self.scenario.jobs[session.jobs[at]].retry;
                 session.progress.recorded(*request, follow_ups, retry, self.now);
-                let moved = moved.unwrap_or_default();
-                for released in session.canaries[at].recorded(*request, follow_ups, &moved) {
+                let ended_rows = ended_rows.unwrap_or_default();
+                for released in session.canaries[at].recorded(*request, follow_ups, &ended_rows) {
                     let stored = &self.queue.requests[&released];
-                    session.order.comes(released, self.keys(stored.job, &stored.request));
+                    session.overtaking.loaded(released, self.keys(stored.job, &stored.request));
                 }
-                for (outcome, _, rows) in moved {
-                    session.told[at].finish(outcome, rows);
+                for (outcome, _, rows) in ended_rows {
+                    session.expected_tallies[at].finish(outcome, rows);
                 }
             }
-            Event::Changed(Changed::Withdrawn(request)) => session.lets_go(*request),
+            Event::Changed(Changed::Withdrawn(request)) => session.unloaded(*request),
             Event::Page { job, requests } => {
                 if requests.len() < PAGE {
-                    session.account.read_all(*job);
+                    session.budget.read_all(*job);
                 }
                 let at = *job;
-                for request in requests.iter().filter(|request| !session.progress.was_rescued(request.id)) {
+                for request in requests.iter().filter(|request| !session.progress.was_recovered(request.id)) {
                     session.in_memory.insert(request.id, session.events);
                     let job = self.queue.requests[&request.id].job;
-                    if session.canaries[at].comes(request) {
-                        session.order.comes(request.id, self.keys(job, request));
+                    if session.canaries[at].admit(request) {
+                        session.overtaking.loaded(request.id, self.keys(job, request));
                     }
                 }
             }
             Event::Loaded { request, .. } => {
-                session.takes_in(request);
+                session.loaded(request);
                 let job = self.queue.requests[&request.id].job;
-                session.order.comes_back(request.id, self.keys(job, request));
+                session.overtaking.loaded(request.id, self.keys(job, request));
             }
             Event::Replied { request, .. } => {
-                if session.brain.probes().is_some() && !session.account.counts_anyway(*request) {
-                    self.heard.remove(request);
+                if session.scheduler.probes().is_some() && !session.budget.counts_anyway(*request) {
+                    self.unrecorded_charges.remove(request);
                 }
-                if let Some((nature, items)) = self.natures.remove(request) {
-                    session.account.replied(*request, nature, items, self.now);
+                if let Some((health, items)) = self.call_health.remove(request) {
+                    session.budget.replied(*request, health, items, self.now);
                 }
             }
-            Event::Changed(Changed::Reopened(request)) => session.account.reopened(*request),
-            Event::Sent { request, .. } => session.account.sent(*request, self.now),
+            Event::Changed(Changed::Reopened(request)) => session.budget.reopened(*request),
+            Event::Sent { request, .. } => session.budget.sent(*request, self.now),
             Event::Recovered { .. }
             | Event::Changed(Changed::Intended(_))
             | Event::HeldBack(_)
@@ -105,7 +105,7 @@ impl World<'_> {
             | Event::Tick
             | Event::Stop(_) => {}
         }
-        session.account.hold(session.canaries.iter().map(Canary::waiting).collect());
+        session.budget.set_canaries(session.canaries.iter().map(Canary::waiting).collect());
         self.handle(session, event);
     }
 
@@ -118,22 +118,22 @@ impl World<'_> {
         match command {
             Command::Fetch { .. } => self.read_soon(session, command),
             Command::Load { request, .. } => {
-                session.order.was_parked(request);
-                session.had_parked(request);
-                session.progress.waits_for(request, self.night.weather.read + self.night.weather.lag + MS);
+                session.overtaking.was_parked(request);
+                session.parked(request);
+                session.progress.waits_for(request, self.scenario.faults.read + self.scenario.faults.lag + MS);
                 self.read_soon(session, command);
             }
             Command::Commit { change, urgent } => {
                 if let Change::Record { settlement, .. } = &change {
                     let ended = settlement.ended_by_outcome();
-                    session.moved.entry(settlement.request).or_default().push_back(ended);
+                    session.ended_rows.entry(settlement.request).or_default().push_back(ended);
                 }
                 self.write_soon(session, change, urgent);
             }
             Command::Send { job, request, body } => self.send(session, job, request, &body),
             Command::Slow { job, .. } => {
-                let lane = &mut session.lanes[session.jobs[job]];
-                lane.next_slot = lane.next_slot.max(self.now) + Duration::from_millis(1100);
+                let send_queue = &mut session.send_queues[session.jobs[job]];
+                send_queue.next_slot = send_queue.next_slot.max(self.now) + Duration::from_millis(1100);
                 session.progress.everyone_waits(Duration::from_millis(1100));
             }
             Command::Renew { generation, .. } => {
@@ -146,8 +146,8 @@ impl World<'_> {
     }
 
     fn read_soon(&mut self, session: &Session<'_>, command: Command) {
-        let takes = self.night.weather.read;
-        self.on(session, self.now + takes, Happening::Read(command));
+        let takes = self.scenario.faults.read;
+        self.plan_event(session, self.now + takes, WorldEvent::Read(command));
     }
 
     fn write_soon(&mut self, session: &mut Session<'_>, change: Change, urgent: bool) {
@@ -157,17 +157,17 @@ impl World<'_> {
         if urgent {
             self.commit(session);
         } else {
-            self.on(session, due, Happening::CommitIsDue);
+            self.plan_event(session, due, WorldEvent::CommitIsDue);
         }
     }
 
-    /// Whatever came in while one transaction was committed goes into the next.
+    /// Changes that arrive during one transaction belong to the next one.
     pub(super) fn commit(&mut self, session: &mut Session<'_>) {
         if session.committing.is_none() && session.commit_due.is_some_and(|due| due <= self.now) {
             session.commit_due = None;
             session.committing = Some(std::mem::take(&mut session.uncommitted));
-            let takes = self.night.weather.commit;
-            self.on(session, self.now + takes, Happening::Committed);
+            let takes = self.scenario.faults.commit;
+            self.plan_event(session, self.now + takes, WorldEvent::Committed);
         }
     }
 
@@ -175,14 +175,14 @@ impl World<'_> {
         let job = session.jobs[job];
         self.check_intent(job, request, body);
         if session.hold_back {
-            return self.tell(session, Event::HeldBack(request));
+            return self.enqueue(session, Event::HeldBack(request));
         }
-        session.lanes[job].waiting.push_back(request);
-        self.call_for_slot(session, job);
+        session.send_queues[job].waiting.push_back(request);
+        self.request_slot(session, job);
     }
 
     fn check_intent(&mut self, job: usize, request: RequestId, body: &[u8]) {
-        let definition = &self.night.jobs[job];
+        let definition = &self.scenario.jobs[job];
         match self.queue.requests.get(&request) {
             None => self.fail(Invariant::IntentBeforeBytes, format!("there is no request {request}")),
             Some(stored) => match stored.state {
@@ -193,7 +193,7 @@ impl World<'_> {
                 State::Sending if body != definition.operation.body(&stored.request) => {
                     self.fail(
                         Invariant::IntentBeforeBytes,
-                        format!("request {request} is sent otherwise than intended"),
+                        format!("request {request} is sent differently than intended"),
                     );
                 }
                 State::Sending => {}
@@ -201,20 +201,20 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn call_for_slot(&mut self, session: &mut Session<'_>, job: usize) {
-        let lane = &mut session.lanes[job];
-        if !lane.called && !lane.waiting.is_empty() {
-            lane.called = true;
-            let due = lane.next_slot.max(self.now);
-            self.on(session, due, Happening::Slot(job));
+    pub(super) fn request_slot(&mut self, session: &mut Session<'_>, job: usize) {
+        let send_queue = &mut session.send_queues[job];
+        if !send_queue.slot_requested && !send_queue.waiting.is_empty() {
+            send_queue.slot_requested = true;
+            let due = send_queue.next_slot.max(self.now);
+            self.plan_event(session, due, WorldEvent::Slot(job));
         }
     }
 
     fn hold_back(&mut self, session: &mut Session<'_>) {
         session.hold_back = true;
-        for job in 0..session.lanes.len() {
-            for request in std::mem::take(&mut session.lanes[job].waiting) {
-                self.tell(session, Event::HeldBack(request));
+        for job in 0..session.send_queues.len() {
+            for request in std::mem::take(&mut session.send_queues[job].waiting) {
+                self.enqueue(session, Event::HeldBack(request));
             }
         }
     }
@@ -243,8 +243,8 @@ impl World<'_> {
     }
 
     fn check_attempts(&mut self, job: usize, request: RequestId, follow_ups: &[FollowUp]) {
-        let most = self.night.jobs[job].retry.max_attempts.get();
-        for (row, charge) in self.heard.remove(&request).unwrap_or_default() {
+        let most = self.scenario.jobs[job].retry.max_attempts.get();
+        for (row, charge) in self.unrecorded_charges.remove(&request).unwrap_or_default() {
             let charged = self.charged.entry((job, row)).or_default();
             *charged += charge;
             if *charged > most {
@@ -267,18 +267,19 @@ impl World<'_> {
                 self.fail(Invariant::EveryRowOnce, format!("row {row} of job {job} has two outcomes"));
             }
         }
-        let heard = self.heard.get(&request).and_then(|heard| heard.get(&item.row)).copied().unwrap_or(0);
-        let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0) + heard;
-        if result.reason.contains("attempts used up") && charged < self.night.jobs[job].retry.max_attempts.get() {
+        let unrecorded =
+            self.unrecorded_charges.get(&request).and_then(|charges| charges.get(&item.row)).copied().unwrap_or(0);
+        let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0) + unrecorded;
+        if result.reason.contains("attempts used up") && charged < self.scenario.jobs[job].retry.max_attempts.get() {
             let what = format!("row {} of job {job} ended after {charged} attempts that count: {result:?}", item.row);
             self.fail(Invariant::NothingFailsInAnOutage, what);
         }
         let stored = self.queue.requests[&request].request.clone();
         let done = self.server.is_done(job, &stored, item.row);
         if matches!(outcome, Outcome::Succeeded | Outcome::AlreadyDone) && !done {
-            self.fail(Invariant::SuccessIsBorneOut, format!("row {} of job {job} is {outcome}", item.row));
+            self.fail(Invariant::SuccessIsTrue, format!("row {} of job {job} is {outcome}", item.row));
         }
-        if outcome == Outcome::AlreadyDone && self.server.brought_about.contains(&(job, item.row)) {
+        if outcome == Outcome::AlreadyDone && self.server.rows_done_by_calls.contains(&(job, item.row)) {
             self.fail(Invariant::OwnWorkIsNotAlreadyDone, format!("row {} of job {job}", item.row));
         }
     }

@@ -1,11 +1,11 @@
-//! The world's side: reads, commits, slots, calls.
+//! The events of the world: reads, commits, slots and calls.
 
 use std::time::Duration;
 
 use imbulk::domain::request::Keys;
 use imbulk::domain::schedule::{Command, Event};
 
-use super::{Happening, Session, World};
+use super::{Session, World, WorldEvent};
 use crate::checks::Invariant;
 use crate::server::Call;
 
@@ -21,31 +21,31 @@ impl World<'_> {
             }
             _ => unreachable!("only these read"),
         };
-        self.tell(session, event);
+        self.enqueue(session, event);
     }
 
     pub(super) fn committed(&mut self, session: &mut Session<'_>) {
         for change in session.committing.take().unwrap_or_default() {
             if let Some(changed) = self.write(change) {
-                self.tell(session, Event::Changed(changed));
+                self.enqueue(session, Event::Changed(changed));
             }
         }
         self.commit(session);
     }
 
-    /// A slot is there: the call is certain to go out.
+    /// The rate limiter grants a slot, and the call is sent.
     pub(super) fn slot(&mut self, session: &mut Session<'_>, job: usize) {
-        session.lanes[job].called = false;
-        if self.now < session.lanes[job].next_slot {
-            return self.call_for_slot(session, job);
+        session.send_queues[job].slot_requested = false;
+        if self.now < session.send_queues[job].next_slot {
+            return self.request_slot(session, job);
         }
-        let Some(id) = session.lanes[job].waiting.pop_front() else { return };
-        if session.hold_back || session.brain.is_stopping() {
+        let Some(id) = session.send_queues[job].waiting.pop_front() else { return };
+        if session.hold_back || session.scheduler.is_stopping() {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {id} is sent"));
         }
         self.report.sent.push((self.now, id));
-        let pause = Duration::from_secs(1) / self.night.jobs[job].rate;
-        session.lanes[job].next_slot = self.now + pause;
+        let pause = Duration::from_secs(1) / self.scenario.jobs[job].rate;
+        session.send_queues[job].next_slot = self.now + pause;
         let Some(stored) = self.queue.requests.get(&id) else { return };
         let request = stored.request.clone();
         let keys = self.keys(job, &request);
@@ -53,31 +53,31 @@ impl World<'_> {
         let call = Call { job, request, keys, generation: self.generation, leaves };
         let number = self.next_call;
         self.next_call += 1;
-        let fate = self.server.decide(&call);
+        let effect = self.server.decide(&call);
         session.progress.sent(id, self.now, pause);
-        self.calls.insert(number, (call, fate));
-        self.on(session, leaves, Happening::Leave(number));
-        self.tell(session, Event::Sent { job, request: id });
-        self.call_for_slot(session, job);
+        self.calls.insert(number, (call, effect));
+        self.plan_event(session, leaves, WorldEvent::Leave(number));
+        self.enqueue(session, Event::Sent { job, request: id });
+        self.request_slot(session, job);
     }
 
     pub(super) fn leave(&mut self, session: &mut Session<'_>, number: u64) {
-        let (call, fate) = &self.calls[&number];
-        let (works, replies) = (fate.works, fate.replies);
+        let (call, effect) = &self.calls[&number];
+        let (works, replies) = (effect.works, effect.replies);
         let event =
-            Event::Replied { request: call.request.id, result: fate.result.clone(), generation: call.generation };
+            Event::Replied { request: call.request.id, result: effect.result.clone(), generation: call.generation };
         if let Some((begins, ends)) = works {
-            self.on(session, begins, Happening::Arrive(number));
-            self.on(session, ends, Happening::Finish(number));
+            self.plan_event(session, begins, WorldEvent::Arrive(number));
+            self.plan_event(session, ends, WorldEvent::Finish(number));
         }
-        self.on(session, replies, Happening::Reply(number, event));
+        self.plan_event(session, replies, WorldEvent::Reply(number, event));
     }
 
     pub(super) fn reply(&mut self, session: &mut Session<'_>, number: u64, event: Event) {
-        let (call, fate) = &self.calls[&number];
-        self.heard.insert(call.request.id, fate.charges.clone());
-        self.natures.insert(call.request.id, (fate.nature, call.request.items.len()));
-        self.tell(session, event);
+        let (call, effect) = &self.calls[&number];
+        self.unrecorded_charges.insert(call.request.id, effect.charges.clone());
+        self.call_health.insert(call.request.id, (effect.health, call.request.items.len()));
+        self.enqueue(session, event);
     }
 
     pub(super) fn arrive(&mut self, number: u64) {
@@ -93,8 +93,8 @@ impl World<'_> {
 
     pub(super) fn finish(&mut self, number: u64) {
         self.working.retain(|other| *other != number);
-        let (call, fate) = &self.calls[&number];
-        self.server.finish(call, &fate.brings_about);
+        let (call, effect) = &self.calls[&number];
+        self.server.finish(call, &effect.effective_rows);
     }
 }
 

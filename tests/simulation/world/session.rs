@@ -1,4 +1,4 @@
-//! One life of the runner: all that a kill takes with it.
+//! One process of the runner: the state that a kill destroys.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -9,50 +9,50 @@ use imbulk::domain::request::Request;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::tally::Tally;
 
-use crate::budget::Account;
+use crate::budget::RetryBudgetModel;
 use crate::canary::Canary;
-use crate::order::Order;
+use crate::overtaking::OvertakingCheck;
 use crate::progress::Progress;
 use crate::scheduler_under_test::SchedulerUnderTest;
 
-/// What a record ended: outcome, items, rows.
-type Moved = Vec<(Outcome, u64, u64)>;
+/// The outcomes in a recorded settlement: outcome, items, rows.
+type EndedRows = Vec<(Outcome, u64, u64)>;
 
-/// One life of the runner.
+/// One process of the runner.
 pub(super) struct Session<'b> {
     pub(super) number: u64,
-    pub(super) brain: Box<dyn SchedulerUnderTest + 'b>,
+    pub(super) scheduler: Box<dyn SchedulerUnderTest + 'b>,
     pub(super) started: Duration,
-    /// The jobs that it runs.
+    /// The jobs of this session.
     pub(super) jobs: Vec<usize>,
     pub(super) last: RequestId,
     pub(super) inbox_after: Duration,
     pub(super) uncommitted: Vec<Change>,
-    /// When what is uncommitted is to be written.
+    /// When the uncommitted changes are due.
     pub(super) commit_due: Option<Duration>,
     pub(super) committing: Option<Vec<Change>>,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) send_queues: Vec<SendQueue>,
     pub(super) hold_back: bool,
     pub(super) events: u64,
-    /// Tallies as the loop was told.
-    pub(super) told: Vec<Tally>,
-    pub(super) moved: HashMap<RequestId, VecDeque<Moved>>,
+    /// Tallies according to the events that the loop has received.
+    pub(super) expected_tallies: Vec<Tally>,
+    pub(super) ended_rows: HashMap<RequestId, VecDeque<EndedRows>>,
     pub(super) in_memory: HashMap<RequestId, u64>,
     pub(super) memory: Vec<(u64, i64)>,
     pub(super) progress: Progress,
-    pub(super) account: Account,
-    pub(super) order: Order,
+    pub(super) budget: RetryBudgetModel,
+    pub(super) overtaking: OvertakingCheck,
     pub(super) canaries: Vec<Canary>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct SendQueue {
     pub(super) waiting: VecDeque<RequestId>,
     pub(super) next_slot: Duration,
-    pub(super) called: bool,
+    pub(super) slot_requested: bool,
 }
 
-/// The most requests in memory at once: `memory` holds the comings and goings by step.
+/// The most requests in memory at once. `memory` contains each load (+1) and unload (−1) with its step.
 pub(super) fn most(mut memory: Vec<(u64, i64)>, still_there: &HashMap<RequestId, u64>) -> usize {
     memory.extend(still_there.values().map(|since| (*since, 1)));
     memory.sort_unstable();
@@ -65,19 +65,19 @@ pub(super) fn most(mut memory: Vec<(u64, i64)>, still_there: &HashMap<RequestId,
 }
 
 impl Session<'_> {
-    pub(super) fn takes_in(&mut self, request: &Request) {
+    pub(super) fn loaded(&mut self, request: &Request) {
         self.in_memory.insert(request.id, self.events);
     }
 
-    /// It was in memory from the time it was taken in until now.
-    pub(super) fn lets_go(&mut self, request: RequestId) {
+    /// The request was in memory from its load until now.
+    pub(super) fn unloaded(&mut self, request: RequestId) {
         if let Some(since) = self.in_memory.remove(&request) {
             self.memory.extend([(since, 1), (self.events, -1)]);
         }
     }
 
-    /// It was not in memory: the schedule asks for it again.
-    pub(super) fn had_parked(&mut self, request: RequestId) {
+    /// The request was not in memory, because the schedule loads it again.
+    pub(super) fn parked(&mut self, request: RequestId) {
         self.in_memory.remove(&request);
     }
 }

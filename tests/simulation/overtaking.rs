@@ -1,32 +1,28 @@
-//! Who came before whom: of requests in memory that share an account, the one that came first sets out first.
+//! The order of requests: of the requests in memory that share an account, the one that was loaded first is sent first.
 
 use std::collections::{HashMap, HashSet};
 
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::{Key, Keys};
 
-/// The comings and the first settings out of one session. Requests that go out again are not looked at.
+/// The order in which requests were loaded and first sent in one session. Retries are not checked.
 #[derive(Debug, Default)]
-pub(crate) struct Order {
-    comings: Vec<(RequestId, Keys)>,
+pub(crate) struct OvertakingCheck {
+    loads: Vec<(RequestId, Keys)>,
     parked: HashSet<RequestId>,
     set_out: HashMap<RequestId, usize>,
 }
 
-impl Order {
-    /// A page brought it. It may be parked; then it is asked for later.
-    pub(crate) fn comes(&mut self, id: RequestId, keys: Keys) {
-        self.comings.push((id, keys));
+impl OvertakingCheck {
+    /// A page contained the request, or the schedule loaded it again after it was parked.
+    pub(crate) fn loaded(&mut self, id: RequestId, keys: Keys) {
+        self.loads.push((id, keys));
     }
 
-    /// It had been parked.
+    /// The request was parked, so its place in the order of loading is lost.
     pub(crate) fn was_parked(&mut self, id: RequestId) {
         self.parked.insert(id);
-        self.comings.retain(|(other, _)| *other != id);
-    }
-
-    pub(crate) fn comes_back(&mut self, id: RequestId, keys: Keys) {
-        self.comings.push((id, keys));
+        self.loads.retain(|(other, _)| *other != id);
     }
 
     pub(crate) fn set_out(&mut self, id: RequestId) {
@@ -34,11 +30,11 @@ impl Order {
         self.set_out.entry(id).or_insert(place);
     }
 
-    /// Somebody who was overtaken.
+    /// Describes a request that a later one overtook.
     pub(crate) fn overtaken(&self) -> Option<String> {
         let mut latest: HashMap<Key, (usize, RequestId)> = HashMap::new();
-        for (id, keys) in &self.comings {
-            // What never set out may be parked still.
+        for (id, keys) in &self.loads {
+            // A request that was never sent may still be parked.
             let Some(place) = self.set_out.get(id).copied() else { continue };
             for key in keys.as_slice() {
                 let before = latest.insert(*key, (place, *id));
