@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn the_json_of_a_run_names_every_outcome() {
-        insta::assert_json_snapshot!(summary(), @r#"
+        let Summary { figures, session } = summary();
+        let figures = Figures { codes: Vec::new(), ..figures };
+        insta::assert_json_snapshot!(Summary { figures, session }, @r#"
         {
           "run": "0190e8b0-0000-7000-8000-000000000001",
           "job": "purge",
@@ -196,32 +198,7 @@ mod tests {
             "duplicate": 4,
             "protected": 1
           },
-          "codes": [
-            {
-              "code": 99999,
-              "outcome": "failed",
-              "rows": 500,
-              "meaning": null
-            },
-            {
-              "code": 70107,
-              "outcome": "already_done",
-              "rows": 400,
-              "meaning": "the account does not exist"
-            },
-            {
-              "code": 70402,
-              "outcome": "failed",
-              "rows": 90,
-              "meaning": "a parameter is not legal"
-            },
-            {
-              "code": null,
-              "outcome": "in_doubt",
-              "rows": 8,
-              "meaning": null
-            }
-          ],
+          "codes": [],
           "rejects": [
             {
               "source": "in.csv",
@@ -236,6 +213,39 @@ mod tests {
             "items": 1000000
           }
         }
+        "#);
+    }
+
+    #[test]
+    fn the_json_of_a_run_names_every_code() {
+        let json = serde_json::to_value(summary()).unwrap();
+        insta::assert_json_snapshot!(json["codes"], @r#"
+        [
+          {
+            "code": 99999,
+            "outcome": "failed",
+            "rows": 500,
+            "meaning": null
+          },
+          {
+            "code": 70107,
+            "outcome": "already_done",
+            "rows": 400,
+            "meaning": "the account does not exist"
+          },
+          {
+            "code": 70402,
+            "outcome": "failed",
+            "rows": 90,
+            "meaning": "a parameter is not legal"
+          },
+          {
+            "code": null,
+            "outcome": "in_doubt",
+            "rows": 8,
+            "meaning": null
+          }
+        ]
         "#);
     }
 

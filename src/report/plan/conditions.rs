@@ -245,9 +245,9 @@ mod tests {
         text.into()
     }
 
-    #[test]
-    fn everything_that_decides_is_shown_in_order() {
-        let conditions = Conditions {
+    /// Conditions with a value in every field that is shown.
+    fn all_conditions() -> Conditions {
+        Conditions {
             now: at("2026-11-23T02:48+08:00[Asia/Shanghai]"),
             continues: vec![Unfinished {
                 run: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
@@ -285,8 +285,12 @@ mod tests {
             while_sending: WHILE_SENDING,
             refusals: vec!["no credentials\nhint: set IMBULK_SECRET_KEY".to_owned()],
             later_refusals: vec!["too few items".to_owned()],
-        };
-        insta::assert_snapshot!(text_of(&conditions), @r"
+        }
+    }
+
+    #[test]
+    fn everything_that_decides_is_shown_in_order() {
+        insta::assert_snapshot!(text_of(&all_conditions()), @r"
         goes first     unfinished run 0190e8b0-0000-7000-8000-000000000001
                        2,997 of 3,000 rows left in 30 requests, of an older input
                        takes at least 1.5 s: 20 calls/s
