@@ -1,11 +1,11 @@
-//! gzip and zstd, told by their first bytes and decoded as they are read: member by member, frame by frame.
+//! Decodes gzip and zstd while a file is read: member by member, frame by frame.
 
 use std::io::{self, BufRead, Cursor, Read};
 
 use flate2::bufread::GzDecoder;
 
 use super::error::{Problem, Refusal};
-use super::foreign::{self, SAMPLE};
+use super::file_format::{self, Compression, SAMPLE, is_gzip, is_skippable, is_zstd};
 
 /// How many bytes a system call reads.
 const CHUNK: usize = 256 * 1024;
@@ -16,38 +16,6 @@ const MAX_WINDOW: u64 = 128 << 20;
 /// How many bytes the header of a zstd frame has at most.
 const FRAME_HEADER: usize = 18;
 
-/// How a file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// gzip: one member or more.
-    Gzip,
-    /// zstd: one frame or more, skippable ones among them.
-    Zstd,
-}
-
-impl Compression {
-    /// The name in messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
-    }
-}
-
-pub(super) fn is_gzip(start: &[u8]) -> bool {
-    start.starts_with(b"\x1f\x8b")
-}
-
-/// A frame, or a skippable one, with which pzstd and others begin a file.
-pub(super) fn is_zstd(start: &[u8]) -> bool {
-    start.starts_with(b"\x28\xb5\x2f\xfd") || is_skippable(start)
-}
-
-fn is_skippable(start: &[u8]) -> bool {
-    matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
-}
-
 /// The plain bytes of a file that may be compressed.
 ///
 /// What the bytes say counts, not the name. A name that promises compression which the bytes do not have is refused:
@@ -55,8 +23,8 @@ fn is_skippable(start: &[u8]) -> bool {
 pub(super) fn decompress<'a>(name: &str, raw: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Problem> {
     let mut raw = Ahead::new(raw);
     let start = raw.peek(usize::try_from(SAMPLE).unwrap_or(usize::MAX)).map_err(Problem::Read)?;
-    if let Some(foreign) = foreign::of(start, false) {
-        return Err(Problem::NotText(foreign));
+    if let Some(format) = file_format::unsupported(start, false) {
+        return Err(Problem::NotText(format));
     }
     let compression = if is_gzip(start) {
         Compression::Gzip
@@ -68,9 +36,9 @@ pub(super) fn decompress<'a>(name: &str, raw: impl Read + 'a) -> Result<Box<dyn 
             None => Ok(Box::new(raw)),
         };
     };
-    let (start, plain) = peek(Members { compression, at: At::Between(raw) }, SAMPLE).map_err(Refusal::problem)?;
-    match foreign::of(&start, true) {
-        Some(foreign) => Err(Problem::NotText(foreign)),
+    let (start, plain) = peek(Members { compression, at: Decoder::Between(raw) }, SAMPLE).map_err(Refusal::problem)?;
+    match file_format::unsupported(&start, true) {
+        Some(format) => Err(Problem::NotText(format)),
         None => Ok(Box::new(plain)),
     }
 }
@@ -145,15 +113,15 @@ impl<R: Read> Read for Ahead<R> {
 /// Decodes one gzip member or zstd frame after the other.
 struct Members<R: Read> {
     compression: Compression,
-    at: At<R>,
+    at: Decoder<R>,
 }
 
-enum At<R: Read> {
+enum Decoder<R: Read> {
     /// Before a member, or behind the last one.
     Between(Ahead<R>),
     Gzip(Box<GzDecoder<Ahead<R>>>),
     Zstd(zstd::Decoder<'static, Ahead<R>>),
-    /// At the end of the file, or at damage.
+    /// Decoder the end of the file, or at damage.
     End,
 }
 
@@ -164,13 +132,13 @@ impl<R: Read> Read for Members<R> {
         }
         loop {
             let read = match &mut self.at {
-                At::Between(_) => {
+                Decoder::Between(_) => {
                     self.next_member()?;
                     continue;
                 }
-                At::Gzip(decoder) => decoder.read(buffer),
-                At::Zstd(decoder) => decoder.read(buffer),
-                At::End => return Ok(0),
+                Decoder::Gzip(decoder) => decoder.read(buffer),
+                Decoder::Zstd(decoder) => decoder.read(buffer),
+                Decoder::End => return Ok(0),
             };
             match read {
                 Ok(0) => self.leave_member(),
@@ -183,21 +151,21 @@ impl<R: Read> Read for Members<R> {
 
 impl<R: Read> Members<R> {
     fn next_member(&mut self) -> io::Result<()> {
-        let At::Between(mut raw) = std::mem::replace(&mut self.at, At::End) else { return Ok(()) };
+        let Decoder::Between(mut raw) = std::mem::replace(&mut self.at, Decoder::End) else { return Ok(()) };
         let start = raw.peek(FRAME_HEADER)?;
         self.at = match self.compression {
-            Compression::Gzip if is_gzip(start) => At::Gzip(Box::new(GzDecoder::new(raw))),
+            Compression::Gzip if is_gzip(start) => Decoder::Gzip(Box::new(GzDecoder::new(raw))),
             Compression::Zstd if is_zstd(start) => {
                 check_frame(start)?;
-                At::Zstd(zstd::Decoder::with_buffer(raw)?.single_frame())
+                Decoder::Zstd(zstd::Decoder::with_buffer(raw)?.single_frame())
             }
             Compression::Gzip | Compression::Zstd => return self.check_padding(raw),
         };
         Ok(())
     }
 
-    /// Tapes and block devices fill up with zeros, and transfers as text add a line end. Anything else may be the rest of
-    /// the data.
+    /// Tapes and block devices fill up with zeros, and transfers as text add a line end. Anything else may be the rest
+    /// of the data.
     fn check_padding(&self, mut raw: Ahead<R>) -> io::Result<()> {
         loop {
             let rest = raw.fill_buf()?;
@@ -213,20 +181,20 @@ impl<R: Read> Members<R> {
     }
 
     fn leave_member(&mut self) {
-        self.at = match std::mem::replace(&mut self.at, At::End) {
-            At::Gzip(decoder) => At::Between(decoder.into_inner()),
-            At::Zstd(decoder) => At::Between(decoder.finish()),
-            other @ (At::Between(_) | At::End) => other,
+        self.at = match std::mem::replace(&mut self.at, Decoder::End) {
+            Decoder::Gzip(decoder) => Decoder::Between(decoder.into_inner()),
+            Decoder::Zstd(decoder) => Decoder::Between(decoder.finish()),
+            other @ (Decoder::Between(_) | Decoder::End) => other,
         };
     }
 
-    /// Tells damage from a disk that can't be read, and from an end that comes too early. At a wrong checksum or length, all
+    /// Tells damage from a disk that can't be read, and from an end that comes too early. Decoder a wrong checksum or length, all
     /// bytes were read as well: only the decoder knows that some are missing.
     fn damage(&mut self, cause: io::Error) -> io::Error {
         if cause.kind() == io::ErrorKind::Interrupted || cause.raw_os_error().is_some() {
             return cause;
         }
-        self.at = At::End;
+        self.at = Decoder::End;
         let compression = self.compression;
         let ended = cause.kind() == io::ErrorKind::UnexpectedEof;
         Refusal::of(if ended { Problem::CutOff(compression) } else { Problem::Corrupt { compression, cause } })

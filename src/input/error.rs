@@ -9,8 +9,7 @@ use crate::domain::hint::Hint;
 use crate::domain::unusual_id::shown;
 
 use super::columns::{Misfit, Place};
-use super::compression::Compression;
-use super::foreign::Foreign;
+use super::file_format::{Compression, UnsupportedFormat};
 
 /// A source that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +91,7 @@ pub enum Problem {
     Changed,
     /// It is something else than text.
     #[error("is {}, not CSV or JSONL", .0.what)]
-    NotText(&'static Foreign),
+    NotText(&'static UnsupportedFormat),
     /// NUL bytes in place of text.
     #[error("contains NUL bytes in place of text")]
     Hole,

@@ -14,7 +14,7 @@ use super::columns::Columns;
 use super::compression::{decompress, peek};
 use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
-use super::foreign::SAMPLE;
+use super::file_format::SAMPLE;
 use super::notes::{NoteKind, Notes};
 use super::row::Sink;
 use super::watch::Watch;
@@ -329,7 +329,7 @@ mod tests {
         let whole = gzip(&[b"UserID\n".as_slice(), &b"user_1\n".repeat(100_000)].concat());
         let cut = &whole[..whole.len() - 9];
         let error = rows_with("account_delete", "rows.csv.gz", cut, &input(&[])).unwrap_err();
-        assert!(matches!(*error.problem, Problem::CutOff(crate::input::compression::Compression::Gzip)));
+        assert!(matches!(*error.problem, Problem::CutOff(crate::input::Compression::Gzip)));
         assert!(error.line.unwrap() > 50_000, "{error}");
     }
 
