@@ -298,7 +298,17 @@ impl Problem {
     }
 
     fn hint(&self, file: &str) -> Option<String> {
-        let hint = match self {
+        self.path_hint(file)
+            .or_else(|| self.compression_hint(file))
+            .or_else(|| self.encoding_hint(file))
+            .or_else(|| self.json_hint(file))
+            .or_else(|| self.csv_hint(file))
+            .or_else(|| self.column_hint())
+    }
+
+    /// The hint for a problem with the choice of files.
+    fn path_hint(&self, file: &str) -> Option<String> {
+        Some(match self {
             Self::Missing | Self::NoMatch => "input.path is relative to the job file's folder".to_owned(),
             Self::DanglingLink(_) => "restore the file that the link names, or remove the link".to_owned(),
             Self::SameFile(_) => "name it once; a link among the files of a glob is another name".to_owned(),
@@ -308,7 +318,17 @@ impl Problem {
             Self::Folder => format!("name its files, or a glob such as \"{file}/*.csv\""),
             Self::NotAFile => "narrow the glob; a pipe is read only if input.path names it directly".to_owned(),
             Self::StdinTwice => "name \"-\" once".to_owned(),
-            Self::Corrupt { .. } | Self::CutOff(_) => "fetch or export the file again; no row of it was used".to_owned(),
+            Self::Changed => "run again when its export is complete".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// The hint for a problem with a compressed file.
+    fn compression_hint(&self, file: &str) -> Option<String> {
+        Some(match self {
+            Self::Corrupt { .. } | Self::CutOff(_) => {
+                "fetch or export the file again; no row of it was used".to_owned()
+            }
             Self::Trailing(Compression::Gzip) => {
                 format!("check with `gzip -t {file}`; if the data is complete: gzip -dc {file} > rows.csv")
             }
@@ -320,28 +340,43 @@ impl Problem {
             }
             Self::Window { .. } => format!("unpack it: zstd -d --long=31 {file}; or compress it without --long"),
             Self::Dictionary => format!("unpack it: zstd -d -D dictionary {file}"),
-            Self::Changed => "run again when its export is complete".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// The hint for a problem with bytes that are not text in the declared encoding.
+    fn encoding_hint(&self, file: &str) -> Option<String> {
+        Some(match self {
             Self::NotText(foreign) => foreign.hint.replace("{file}", file),
             Self::Hole => "export it again: a crash or a full disk can leave such bytes in place of rows".to_owned(),
             Self::Utf8AsGbk => {
                 format!(
-                    "read the output of: iconv -f GBK -t UTF-8 {file}; if its text is right, use it as input; else the file is UTF-8: remove input.encoding in both cases"
+                    "read the output of: iconv -f GBK -t UTF-8 {file}; if its text is right, use it as input; \
+                     else the file is UTF-8: remove input.encoding in both cases"
                 )
             }
             Self::NotUtf8 { .. } => {
                 format!(
-                    "if the file is GBK: input.encoding = \"gbk\"; else export it as UTF-8; to see where it is not: iconv -f UTF-8 -t UTF-8 {file}"
+                    "if the file is GBK: input.encoding = \"gbk\"; else export it as UTF-8; to see where it is \
+                     not: iconv -f UTF-8 -t UTF-8 {file}"
                 )
-            }
-            Self::UnfinishedLine => {
-                "check that the sending command succeeded (set -o pipefail); if nothing is missing, end the last line with a line feed".to_owned()
             }
             Self::Mark("UTF-8", _) => "leave input.encoding out".to_owned(),
             Self::Mark(..) => "save it as UTF-8".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// The hint for a problem with the form of a JSONL file.
+    fn json_hint(&self, file: &str) -> Option<String> {
+        Some(match self {
             Self::JsonList => format!("write one record a line: jq -c '.[]' {file} > rows.jsonl"),
             Self::NotJson => "name it .csv if it is CSV; JSONL has one JSON object a line".to_owned(),
             Self::JsonInCsv => {
-                format!("name it .jsonl if it has one object a line; else: jq -c '.[]?, select(type == \"object\")' {file} > rows.jsonl")
+                format!(
+                    "name it .jsonl if it has one object a line; else: jq -c '.[]?, \
+                     select(type == \"object\")' {file} > rows.jsonl"
+                )
             }
             Self::JsonSpansLines | Self::JsonJoined => {
                 format!("write one record a line: jq -c . {file} > rows.jsonl")
@@ -349,13 +384,27 @@ impl Problem {
             Self::JsonCommas => {
                 format!("write one record a line: (echo '['; cat {file}; echo ']') | jq -c '.[]' > rows.jsonl")
             }
+            _ => return None,
+        })
+    }
+
+    /// The hint for a problem with the form of a CSV file.
+    fn csv_hint(&self, file: &str) -> Option<String> {
+        Some(match self {
+            Self::UnfinishedLine => {
+                "check that the sending command succeeded (set -o pipefail); if nothing is missing, end the \
+                 last line with a line feed"
+                    .to_owned()
+            }
             Self::OpenQuote => {
-                "export the file again, it may be cut off; if the quote is text, write the cell in quotes and the quote twice"
+                "export the file again, it may be cut off; if the quote is text, write the cell in quotes and \
+                 the quote twice"
                     .to_owned()
             }
             Self::BrokenQuote => "write the cell in quotes, and each quote within it twice: \"5\"\" pipe\"".to_owned(),
             Self::StrayQuote { .. } => {
-                "export the file again: each quote within a quoted cell must be written twice, not as \\\", and no cell may be cut off"
+                "export the file again: each quote within a quoted cell must be written twice, not as \\\", and \
+                 no cell may be cut off"
                     .to_owned()
             }
             Self::LineEnds(_) => {
@@ -363,15 +412,21 @@ impl Problem {
             }
             Self::NoHeader => "the first line names the columns".to_owned(),
             Self::Header(_) => "save it with a header line of its own that ends in LF or CRLF".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// The hint for a problem with the columns.
+    fn column_hint(&self) -> Option<String> {
+        Some(match self {
             Self::MissingColumn { api, column, there } => missing_column_hint(api, column, there),
             Self::DoubleColumn(_) => "rename one of them, or choose one with input.columns".to_owned(),
             Self::Misfit { column, misfit, .. } => misfit.hint(Place::Column, column),
             Self::SecondHeader(_) => {
                 "files were joined: name them one by one in input.path, or give all of them the same columns".to_owned()
             }
-            Self::Pattern(_) | Self::Read(_) | Self::Spool(_) => return None,
-        };
-        Some(hint)
+            _ => return None,
+        })
     }
 }
 
@@ -416,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_column_is_told_with_those_that_are_there_and_the_likely_one() {
+    fn a_missing_column_is_reported_with_the_existing_columns_and_the_likely_one() {
         let error = missing("UserID", &["user_id", "mail"]);
         assert_eq!(error.to_string(), "a.csv:1: has no column `UserID`; it has `user_id`, `mail`");
         assert!(error.hint().unwrap().contains("{ UserID = \"user_id\" }"));
