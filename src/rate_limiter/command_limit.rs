@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ledger::{Ledger, LedgerError, Section, Taken};
+use super::ledger::{Ledger, LedgerError, Section, TakenSlots};
 use super::process_pace::ProcessPace;
 use crate::domain::rate_limit::shared_pace::SLACK;
 use crate::domain::rate_limit::slots::{RoundTrips, WINDOW};
@@ -23,7 +23,7 @@ pub(super) struct CommandLimits {
     app: CommandLimit,
     commands: Vec<(String, CommandLimit)>,
     /// Slots that are not written yet, because another process held the lock.
-    unwritten: Vec<(Taken, SlotRelease)>,
+    unwritten: Vec<(TakenSlots, SlotRelease)>,
     /// A rejection that is not processed yet, for the same reason: the command, what is throttled, and when it was
     /// sent.
     rejection: Option<(usize, Scope, Moment)>,
@@ -75,7 +75,7 @@ impl CommandLimits {
         &mut self,
         command: usize,
         clock: impl Fn() -> Moment,
-    ) -> Result<Result<Taken, Moment>, LedgerError> {
+    ) -> Result<Result<TakenSlots, Moment>, LedgerError> {
         self.catch_up(&clock)?;
         let (app, command) = (&mut self.app, &mut self.commands[command].1);
         let now = clock();
@@ -98,7 +98,7 @@ impl CommandLimits {
     pub(super) fn answered(
         &mut self,
         command: usize,
-        taken: Taken,
+        taken: TakenSlots,
         round_trip: Duration,
         now: Moment,
     ) -> Result<(), LedgerError> {
@@ -111,12 +111,12 @@ impl CommandLimits {
     }
 
     /// No byte of the call left.
-    pub(super) fn not_sent(&mut self, taken: Taken) -> Result<(), LedgerError> {
+    pub(super) fn not_sent(&mut self, taken: TakenSlots) -> Result<(), LedgerError> {
         self.write(taken, SlotRelease::NotSent)
     }
 
     /// Writes now, or later if another process holds the lock.
-    fn write(&mut self, taken: Taken, release: SlotRelease) -> Result<(), LedgerError> {
+    fn write(&mut self, taken: TakenSlots, release: SlotRelease) -> Result<(), LedgerError> {
         self.unwritten.push((taken, release));
         match self.write_all() {
             Err(LedgerError::Locked { .. }) => Ok(()),

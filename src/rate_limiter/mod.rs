@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 
 use self::command_limit::CommandLimits;
 pub use self::ledger::LedgerError;
-use self::ledger::{Ledger, Taken};
+use self::ledger::{Ledger, TakenSlots};
 pub use self::users::User;
 use crate::domain::hint::Hint;
 use crate::domain::rate_limit::speed::Speed;
@@ -76,7 +76,7 @@ pub struct Permit {
     shared: Arc<Shared>,
     number: usize,
     /// The slots of the call; `None` once its result was reported.
-    taken: Option<Taken>,
+    taken: Option<TakenSlots>,
 }
 
 /// The rates of a command and of the app, and what keeps them below their caps.

@@ -215,7 +215,7 @@ pub fn scan_slots(slots: &[Slot], now: Moment, last_answered: Option<Moment>, ru
 const FORGET_UNANSWERED_AFTER: Duration = Duration::from_mins(5);
 
 /// The moment from which no slot holds a call; `None` while calls may still wait at the server.
-pub fn unheld_from(slots: &[Slot], now: Moment) -> Option<Moment> {
+pub fn all_free_from(slots: &[Slot], now: Moment) -> Option<Moment> {
     let rules = SlotRules { cap: u32::MAX, used: u32::MAX, call_timeout: Duration::ZERO };
     let last_answered = scan_slots(slots, now, None, rules).last_answered;
     let sent =

@@ -44,7 +44,7 @@ use self::file::open;
 pub(super) use self::file::open_or_create;
 use crate::domain::rate_limit::shared_pace;
 use crate::domain::rate_limit::slots::{
-    Slot, SlotRules, SlotScan, UNANSWERED, WINDOW, held_until, scan_slots, unheld_from,
+    Slot, SlotRules, SlotScan, UNANSWERED, WINDOW, all_free_from, held_until, scan_slots,
 };
 use crate::domain::rate_limit::throttle::RateCut;
 use crate::domain::rate_limit::{Cap, Moment};
@@ -119,7 +119,7 @@ struct SectionHeader {
 
 /// A slot that may be taken.
 #[derive(Debug, Clone, Copy)]
-struct Free {
+struct FreeSlot {
     /// Its offset in the file.
     place: u64,
     /// The moment at which it was last taken.
@@ -128,7 +128,7 @@ struct Free {
 
 /// One slot of the app and one of a command, taken together.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct TakenSlots {
     /// Their offsets in the file.
     slots: [u64; 2],
     /// The moment at which they were taken.
@@ -143,7 +143,7 @@ impl Ledger {
         let file = open_or_create(path).map_err(|source| io_error(path, "open", source))?;
         let ledger = Self { file, path: path.to_owned(), call_timeout };
         ledger.refuse_other_files()?;
-        ledger.begin()?;
+        ledger.initialize()?;
         Ok(ledger)
     }
 
@@ -203,7 +203,7 @@ impl Ledger {
         app: &mut Section,
         command: &mut Section,
         clock: impl Fn() -> Moment,
-    ) -> Result<Result<Taken, Moment>, LedgerError> {
+    ) -> Result<Result<TakenSlots, Moment>, LedgerError> {
         let _lock = self.lock()?;
         self.locate(command)?;
         let now = clock();
@@ -222,7 +222,7 @@ impl Ledger {
                 return Ok(Err(next));
             }
         }
-        let slots = match both(self.find(command, now)?, self.find(app, now)?) {
+        let slots = match both(self.find_free(command, now)?, self.find_free(app, now)?) {
             Ok(slots) => slots,
             Err(next) => return Ok(Err(next)),
         };
@@ -238,23 +238,23 @@ impl Ledger {
             }
         }
         fail_point::after(FailPoint::TakeSlots);
-        Ok(Ok(Taken { slots: slots.map(|slot| slot.place), at: now }))
+        Ok(Ok(TakenSlots { slots: slots.map(|slot| slot.place), at: now }))
     }
 
     /// Frees the slots of a call at that moment. If the answer came so late that other calls have taken the slots, they
     /// stay unchanged.
-    pub(super) fn free(&self, taken: &Taken, free_at: Moment) -> Result<(), LedgerError> {
+    pub(super) fn free(&self, taken: &TakenSlots, free_at: Moment) -> Result<(), LedgerError> {
         self.change(taken, |slot| Slot { free_at, ..slot })
     }
 
     /// Frees the slots of a call that was not sent. They stay taken for the maximum duration of a call, and the call
     /// proves nothing about other calls.
-    pub(super) fn return_unsent(&self, taken: &Taken) -> Result<(), LedgerError> {
+    pub(super) fn return_unsent(&self, taken: &TakenSlots) -> Result<(), LedgerError> {
         let free_at = held_until(taken.at, self.call_timeout);
         self.change(taken, |slot| Slot { free_at, taken: Moment::from_nanos(0), ..slot })
     }
 
-    fn change(&self, taken: &Taken, change: impl Fn(Slot) -> Slot) -> Result<(), LedgerError> {
+    fn change(&self, taken: &TakenSlots, change: impl Fn(Slot) -> Slot) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
         fail_point::before(FailPoint::FreeSlots);
         for place in taken.slots {
@@ -320,14 +320,14 @@ impl Ledger {
 
     /// Finds a free slot of the section, the last of `free`. The inner error is the moment at which a slot is free
     /// again.
-    fn find(&self, section: &mut Section, now: Moment) -> Result<Result<Free, Moment>, LedgerError> {
+    fn find_free(&self, section: &mut Section, now: Moment) -> Result<Result<FreeSlot, Moment>, LedgerError> {
         let rules = section.rules(self.call_timeout);
         loop {
             while let Some(number) = section.free.last() {
                 let place = section.place(*number);
                 let slot = self.slot(place)?;
                 if rules.is_free(&slot, now) {
-                    return Ok(Ok(Free { place, taken: slot.taken }));
+                    return Ok(Ok(FreeSlot { place, taken: slot.taken }));
                 }
                 section.free.pop();
             }
@@ -361,7 +361,7 @@ impl Ledger {
 
     /// Turns a new file into a ledger, and refuses other files. Two processes that create a ledger at the same time
     /// write the same bytes.
-    fn begin(&self) -> Result<(), LedgerError> {
+    fn initialize(&self) -> Result<(), LedgerError> {
         let mut found = [0; MAGIC.len()];
         match self.read(0, &mut found)? {
             0 => self.write(0, &MAGIC),
@@ -598,7 +598,7 @@ pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
     if !is_ours {
         return None;
     }
-    unheld_from(&ledger.slots(&Ledger::app(Cap::HIGHEST), Cap::MAX).ok()?, now)
+    all_free_from(&ledger.slots(&Ledger::app(Cap::HIGHEST), Cap::MAX).ok()?, now)
 }
 
 #[cfg(test)]

@@ -24,11 +24,11 @@ impl Process {
         Self(ledger, Ledger::app(cap(app)), section)
     }
 
-    fn take(&mut self, now: Moment) -> Result<Taken, Moment> {
+    fn take(&mut self, now: Moment) -> Result<TakenSlots, Moment> {
         self.0.take(&mut self.1, &mut self.2, || now).expect("the ledger works")
     }
 
-    fn take_all(&mut self, now: Moment) -> Vec<Taken> {
+    fn take_all(&mut self, now: Moment) -> Vec<TakenSlots> {
         std::iter::from_fn(|| self.take(now).ok()).collect()
     }
 }

@@ -18,7 +18,7 @@ use super::{MS, SECOND};
 use crate::domain::rate_limit::Moment;
 use crate::domain::response::codes::{Pause, Scope};
 use crate::rate_limiter::command_limit::CommandLimits;
-use crate::rate_limiter::ledger::Taken;
+use crate::rate_limiter::ledger::TakenSlots;
 
 /// A moment after the end of every simulation.
 pub(super) const FOREVER: u64 = 3600 * SECOND;
@@ -31,17 +31,17 @@ const WORKERS: usize = 128;
 
 /// The limiter that a process asks before it sends.
 pub(super) trait Gate {
-    fn take(&mut self, now: u64) -> Result<Option<Taken>, u64>;
-    fn answered(&mut self, taken: Option<Taken>, round_trip: u64, rejected: bool, now: u64);
+    fn take(&mut self, now: u64) -> Result<Option<TakenSlots>, u64>;
+    fn answered(&mut self, taken: Option<TakenSlots>, round_trip: u64, rejected: bool, now: u64);
 }
 
 impl Gate for CommandLimits {
-    fn take(&mut self, now: u64) -> Result<Option<Taken>, u64> {
+    fn take(&mut self, now: u64) -> Result<Option<TakenSlots>, u64> {
         let taken = Self::take(self, 0, || Moment::from_nanos(now)).expect("the ledger works");
         taken.map(Some).map_err(Moment::as_nanos)
     }
 
-    fn answered(&mut self, taken: Option<Taken>, round_trip: u64, rejected: bool, now: u64) {
+    fn answered(&mut self, taken: Option<TakenSlots>, round_trip: u64, rejected: bool, now: u64) {
         let now = Moment::from_nanos(now);
         let taken = taken.expect("command limits return slots");
         Self::answered(self, 0, taken, Duration::from_nanos(round_trip), now).expect("the ledger works");
@@ -66,13 +66,13 @@ impl Naive {
 }
 
 impl Gate for Naive {
-    fn take(&mut self, now: u64) -> Result<Option<Taken>, u64> {
+    fn take(&mut self, now: u64) -> Result<Option<TakenSlots>, u64> {
         self.clock.advance(Duration::from_nanos(now - self.now));
         self.now = now;
         self.governor.check().map(|()| None).map_err(|no| no.earliest_possible().as_u64())
     }
 
-    fn answered(&mut self, _: Option<Taken>, _: u64, _: bool, _: u64) {}
+    fn answered(&mut self, _: Option<TakenSlots>, _: u64, _: bool, _: u64) {}
 }
 
 /// The transit times of the network, and its faults.
@@ -175,7 +175,7 @@ enum Event {
 struct Call {
     life_id: LifeId,
     number: u64,
-    taken: Option<Taken>,
+    taken: Option<TakenSlots>,
     sent: u64,
 }
 
