@@ -84,7 +84,8 @@ fn a_request_for_several_busy_accounts_is_sent_long_before_their_streams_end() {
     }
 }
 
-/// In a chain of friends, the first two accounts are quarantined after a kill. Only requests that name one of them wait.
+/// In a chain of friends, the first two accounts are quarantined after a kill. Only requests that name one of them
+/// wait.
 #[test]
 fn after_a_kill_only_requests_with_an_account_that_may_still_be_written_wait() {
     let plan = plan("both", None);

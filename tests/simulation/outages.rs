@@ -107,8 +107,8 @@ fn no_item_uses_up_its_attempts_in_a_long_outage() {
 fn a_run_halts_when_no_call_has_succeeded_for_stop_outage() {
     for (seed, outage_kind) in (0..35).zip(OutageKind::ALL.into_iter().cycle()) {
         let patience = SECOND * SmallRng::seed_from_u64(seed).random_range(1..300);
-        // The run halts with a tolerance of a fifth or 5 s, once the first failure is known. A call may take 8 s before it
-        // fails. The server works for the first second.
+        // The run halts with a tolerance of a fifth or 5 s, once the first failure is known. A call may take 8 s before
+        // it fails. The server works for the first second.
         let most = SECOND + (patience / 5).max(SECOND * 5) + (SECOND * 8).saturating_sub(patience);
         let faults = FaultModel { outage_kind, down: Some(SECOND..patience + most), ..FaultModel::HEALTHY };
         let report = run_scenario(&Scenario { seed, ..usual(1000, faults, Some(patience)) });
