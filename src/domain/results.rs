@@ -88,7 +88,8 @@ mod tests {
         assert!(is("UserID,outcome,code,line,source,reason,attempts,finished_at", "account_delete"));
         assert!(!is("source,UserID,outcome,code,reason,attempts,finished_at", "account_delete"));
         assert!(!is("source,line,UserID,note,outcome,code,reason,attempts,finished_at", "account_delete"));
-        let updated = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_Custom_A,outcome,code,reason,attempts,finished_at";
+        let updated = "source,line,From_Account,To_Account,Tag_SNS_IM_Remark,Tag_SNS_Custom_A,\
+                       outcome,code,reason,attempts,finished_at";
         assert!(is(updated, "friend_update"));
         assert!(!is(updated, "friend_delete"));
     }

@@ -76,7 +76,7 @@ impl Misfit {
     }
 
     /// What the user can do about the column or key `name`.
-    pub(super) fn hint(&self, place: Place, name: &str) -> String {
+    pub(super) fn hint(&self, place: NamePlace, name: &str) -> String {
         let it = place.name();
         match self {
             Self::Tag(_) => format!("rename the {it} to one of these tags, map it with input.columns, or leave it out"),
@@ -91,14 +91,14 @@ impl Misfit {
 
 /// Where a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum NamePlace {
     /// In a header.
     Column,
     /// In an object.
     Key,
 }
 
-impl Place {
+impl NamePlace {
     const fn name(self) -> &'static str {
         match self {
             Self::Column => "column",

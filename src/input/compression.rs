@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Cursor, Read};
 
 use flate2::bufread::GzDecoder;
 
-use super::error::{Problem, Refusal};
+use super::error::{Problem, ReadProblem};
 use super::file_format::{self, Compression, SAMPLE, is_gzip, is_skippable, is_zstd};
 
 /// How many bytes a system call reads.
@@ -36,7 +36,8 @@ pub(super) fn decompress<'a>(name: &str, raw: impl Read + 'a) -> Result<Box<dyn 
             None => Ok(Box::new(raw)),
         };
     };
-    let (start, plain) = peek(Members { compression, at: Decoder::Between(raw) }, SAMPLE).map_err(Refusal::problem)?;
+    let (start, plain) =
+        peek(Members { compression, at: Decoder::Between(raw) }, SAMPLE).map_err(ReadProblem::problem)?;
     match file_format::unsupported(&start, true) {
         Some(format) => Err(Problem::NotText(format)),
         None => Ok(Box::new(plain)),
@@ -173,7 +174,7 @@ impl<R: Read> Members<R> {
                 return Ok(());
             }
             if !rest.iter().all(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
-                return Err(Refusal::of(Problem::Trailing(self.compression)));
+                return Err(ReadProblem::of(Problem::Trailing(self.compression)));
             }
             let count = rest.len();
             raw.consume(count);
@@ -188,8 +189,8 @@ impl<R: Read> Members<R> {
         };
     }
 
-    /// Tells damage from a disk that can't be read, and from an end that comes too early. Decoder a wrong checksum or length, all
-    /// bytes were read as well: only the decoder knows that some are missing.
+    /// Tells damage from a disk that can't be read, and from an end that comes too early. Decoder a wrong checksum or
+    /// length, all bytes were read as well: only the decoder knows that some are missing.
     fn damage(&mut self, cause: io::Error) -> io::Error {
         if cause.kind() == io::ErrorKind::Interrupted || cause.raw_os_error().is_some() {
             return cause;
@@ -197,7 +198,7 @@ impl<R: Read> Members<R> {
         self.at = Decoder::End;
         let compression = self.compression;
         let ended = cause.kind() == io::ErrorKind::UnexpectedEof;
-        Refusal::of(if ended { Problem::CutOff(compression) } else { Problem::Corrupt { compression, cause } })
+        ReadProblem::of(if ended { Problem::CutOff(compression) } else { Problem::Corrupt { compression, cause } })
     }
 }
 
@@ -207,7 +208,7 @@ fn check_frame(header: &[u8]) -> io::Result<()> {
         return Ok(());
     };
     if descriptor & 0x03 != 0 {
-        return Err(Refusal::of(Problem::Dictionary));
+        return Err(ReadProblem::of(Problem::Dictionary));
     }
     let single_segment = descriptor & 0x20 != 0;
     let window = if single_segment {
@@ -221,7 +222,7 @@ fn check_frame(header: &[u8]) -> io::Result<()> {
         base + base / 8 * (byte & 7)
     };
     if window > MAX_WINDOW {
-        return Err(Refusal::of(Problem::Window { needed: window, limit: MAX_WINDOW }));
+        return Err(ReadProblem::of(Problem::Window { needed: window, limit: MAX_WINDOW }));
     }
     Ok(())
 }
@@ -249,7 +250,7 @@ mod tests {
 
     fn named(name: &str, raw: &[u8]) -> Result<Vec<u8>, Problem> {
         let mut text = Vec::new();
-        decompress(name, raw)?.read_to_end(&mut text).map_err(Refusal::problem)?;
+        decompress(name, raw)?.read_to_end(&mut text).map_err(ReadProblem::problem)?;
         Ok(text)
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use encoding_rs::{CoderResult, Encoding as Charset, GBK};
 
 use super::compression::peek;
-use super::error::{Problem, Refusal};
+use super::error::{Problem, ReadProblem};
 use crate::domain::job::Encoding;
 
 /// How many bytes of GBK are decoded at a time.
@@ -17,16 +17,16 @@ pub(super) const REPLACEMENT: char = '\u{fffd}';
 /// The text without its byte order mark, as UTF-8.
 ///
 /// UTF-8 itself is passed through unchecked: whether a cell is text is found where the cell is used, so that
-/// stray bytes elsewhere harm nobody. In decoded GBK, bytes that are no text stand as [`REPLACEMENT`], which GBK
-/// can't say by itself.
+/// stray bytes elsewhere do no harm. In decoded GBK, bytes that are no text become [`REPLACEMENT`], which GBK
+/// can't encode.
 pub(super) fn to_utf8<'a>(plain: impl Read + 'a, encoding: Encoding) -> Result<Box<dyn Read + 'a>, Problem> {
-    let (start, mut plain) = peek(plain, 3).map_err(Refusal::problem)?;
+    let (start, mut plain) = peek(plain, 3).map_err(ReadProblem::problem)?;
     let marked = start == b"\xef\xbb\xbf";
     if marked && encoding == Encoding::Gbk {
         return Err(Problem::Mark("UTF-8", name(encoding)));
     }
     if marked {
-        io::copy(&mut plain.by_ref().take(3), &mut io::sink()).map_err(Refusal::problem)?;
+        io::copy(&mut plain.by_ref().take(3), &mut io::sink()).map_err(ReadProblem::problem)?;
     }
     Ok(match encoding {
         Encoding::Utf8 => Box::new(plain),
@@ -69,7 +69,7 @@ impl Suspicion {
     const PROOF: u32 = 12;
     /// Eight of them in a row, among millions of runs.
     const PROOF_BESIDE_GBK: u32 = 32;
-    /// More bytes than this without ASCII are no text in cells; they are judged piece by piece.
+    /// More bytes than this without ASCII are no text in cells; they are checked piece by piece.
     const LONGEST_RUN: usize = 4096;
 
     /// Looks at the next bytes of the file.
@@ -81,7 +81,7 @@ impl Suspicion {
             if bytes.is_empty() && self.run.len() < Self::LONGEST_RUN {
                 break;
             }
-            self.judge()?;
+            self.check_run()?;
             let ascii = Charset::ascii_valid_up_to(bytes);
             self.line_feeds += memchr::memchr_iter(b'\n', &bytes[..ascii]).count() as u64;
             bytes = &bytes[ascii..];
@@ -89,8 +89,8 @@ impl Suspicion {
         Ok(())
     }
 
-    /// Judges the run that ends here.
-    fn judge(&mut self) -> io::Result<()> {
+    /// Checks the run that ends here.
+    fn check_run(&mut self) -> io::Result<()> {
         if self.run.is_empty() {
             return Ok(());
         }
@@ -108,9 +108,9 @@ impl Suspicion {
         if self.weight < proof { Ok(()) } else { Err(self.refusal()) }
     }
 
-    /// Judges the file at its end.
+    /// Checks the file at its end.
     fn end(&mut self) -> io::Result<()> {
-        self.judge()?;
+        self.check_run()?;
         if self.weight >= Self::PROOF || self.weight > 0 && !self.has_gbk {
             return Err(self.refusal());
         }
@@ -118,12 +118,12 @@ impl Suspicion {
     }
 
     fn refusal(&self) -> io::Error {
-        Refusal::at(self.first_line, Problem::Utf8AsGbk)
+        ReadProblem::at(self.first_line, Problem::Utf8AsGbk)
     }
 }
 
-/// What the bytes of a text that was decoded as GBK say as UTF-8, where that is two Chinese characters or more and nothing
-/// else. Of three characters in GBK, one in 36,000 reads so by chance.
+/// What the bytes of a text that was decoded as GBK say as UTF-8, where that is two Chinese characters or more and
+/// nothing else. Of three characters in GBK, one in 36,000 reads so by chance.
 pub(super) fn likely_utf8(decoded: &str) -> Option<String> {
     let (bytes, _, unencodable) = GBK.encode(decoded);
     let text = str::from_utf8(&bytes).ok().filter(|_| !unencodable)?;
@@ -150,7 +150,7 @@ struct FromGbk<R> {
     text: Vec<u8>,
     /// How much of `text` is handed out.
     read: usize,
-    /// Whether the decoder was told that nothing follows.
+    /// Whether the decoder has received the end of the input.
     ended: bool,
     suspicion: Suspicion,
 }
@@ -217,7 +217,7 @@ mod tests {
 
     fn utf8(raw: &[u8], encoding: Encoding) -> Result<String, Problem> {
         let mut text = Vec::new();
-        to_utf8(Drip(raw), encoding)?.read_to_end(&mut text).map_err(Refusal::problem)?;
+        to_utf8(Drip(raw), encoding)?.read_to_end(&mut text).map_err(ReadProblem::problem)?;
         Ok(String::from_utf8(text).unwrap())
     }
 
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_gbk_leave_a_mark_and_the_line_end_stands() {
+    fn bytes_that_are_no_gbk_leave_a_mark_and_keep_the_line_end() {
         assert_eq!(utf8(b"a\xff,b\x81\n\xc4", Encoding::Gbk).unwrap(), "a\u{fffd},b\u{fffd}\n\u{fffd}");
     }
 

@@ -8,7 +8,7 @@ use crate::domain::guard::Bytes;
 use crate::domain::hint::Hint;
 use crate::domain::unusual_id::shown;
 
-use super::columns::{Misfit, Place};
+use super::columns::{Misfit, NamePlace};
 use super::file_format::{Compression, UnsupportedFormat};
 
 /// A source that can't be used.
@@ -148,7 +148,7 @@ pub enum Problem {
     /// Nothing to read column names from.
     #[error("has no header line")]
     NoHeader,
-    /// The header can't be told from the rows.
+    /// The header can't be distinguished from the rows.
     #[error("the header {0}")]
     Header(&'static str),
     /// A column that every row must fill, or that `input.columns` names, is not there.
@@ -161,7 +161,7 @@ pub enum Problem {
         /// The names that are there.
         there: Vec<String>,
     },
-    /// A needed column stands twice in the header.
+    /// The header names a needed column twice.
     #[error("has two columns for `{0}`")]
     DoubleColumn(String),
     /// A column that would be passed over though it has a meaning.
@@ -190,8 +190,8 @@ impl InputError {
 
     /// A read of `file` that failed, by the reader of the rows at `line`.
     pub(super) fn of_read(file: &str, line: Option<u64>, error: io::Error) -> Self {
-        match error.downcast::<Refusal>() {
-            Ok(Refusal { line: known, problem }) => Self { line: known.or(line), ..Self::new(file, problem) },
+        match error.downcast::<ReadProblem>() {
+            Ok(ReadProblem { line: known, problem }) => Self { line: known.or(line), ..Self::new(file, problem) },
             Err(error) => Self { line, ..Self::new(file, Problem::Read(error)) },
         }
     }
@@ -210,13 +210,13 @@ impl Hint for InputError {
 
 /// A problem that is found while text is read, on its way through [`io::Error`].
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ReadProblem {
     /// The line, where it is known better than by the reader of the rows.
     line: Option<u64>,
     problem: Problem,
 }
 
-impl Refusal {
+impl ReadProblem {
     pub(super) fn of(problem: Problem) -> io::Error {
         io::Error::other(Self { line: None, problem })
     }
@@ -227,17 +227,17 @@ impl Refusal {
 
     /// What a failed read means for the user.
     pub(super) fn problem(error: io::Error) -> Problem {
-        error.downcast::<Self>().map_or_else(Problem::Read, |refusal| refusal.problem)
+        error.downcast::<Self>().map_or_else(Problem::Read, |found| found.problem)
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ReadProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.problem.fmt(f)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ReadProblem {}
 
 /// A place in a message: `rows.csv:7`, or the file alone.
 pub(super) fn place(file: &str, line: Option<u64>) -> String {
@@ -421,7 +421,7 @@ impl Problem {
         Some(match self {
             Self::MissingColumn { api, column, there } => missing_column_hint(api, column, there),
             Self::DoubleColumn(_) => "rename one of them, or choose one with input.columns".to_owned(),
-            Self::Misfit { column, misfit, .. } => misfit.hint(Place::Column, column),
+            Self::Misfit { column, misfit, .. } => misfit.hint(NamePlace::Column, column),
             Self::SecondHeader(_) => {
                 "files were joined: name them one by one in input.path, or give all of them the same columns".to_owned()
             }

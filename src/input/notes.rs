@@ -1,6 +1,6 @@
 //! What is accepted and must be known nevertheless: a bounded number of sentences about each file.
 //!
-//! A reader adds a note where it meets something that is read as it stands but may not be what the user means. The
+//! A reader adds a note where it reads something literally that may not be what the user means. The
 //! first few of a kind are kept word for word; the others are counted, so that a file of millions of such rows has
 //! a short list. To add a kind: a variant of [`NoteKind`], and its words in [`NoteKind::more`].
 
@@ -25,7 +25,7 @@ pub(super) enum NoteKind {
 }
 
 impl NoteKind {
-    /// The sentence for so many further notes of this kind.
+    /// The sentence for `count` further notes of this kind.
     fn more(self, count: u64) -> String {
         match self {
             Self::SpansLines if count == 1 => "1 more row spans several lines".to_owned(),
@@ -42,11 +42,11 @@ impl NoteKind {
 pub(super) struct Notes<'n> {
     file: &'n str,
     blank_rows: u64,
-    kinds: BTreeMap<NoteKind, Kind>,
+    kinds: BTreeMap<NoteKind, KeptNotes>,
 }
 
 #[derive(Debug, Default)]
-struct Kind {
+struct KeptNotes {
     kept: Vec<String>,
     more: u64,
 }
@@ -60,7 +60,7 @@ impl<'n> Notes<'n> {
     /// Notes something on the row or line that starts at `line`. `text` is a complete sentence without its place, in
     /// lower case and without a period.
     pub(super) fn add(&mut self, kind: NoteKind, line: u64, text: impl FnOnce() -> String) {
-        let Kind { kept, more } = self.kinds.entry(kind).or_default();
+        let KeptNotes { kept, more } = self.kinds.entry(kind).or_default();
         if kept.len() < KEPT {
             kept.push(format!("{}: {}", place(self.file, Some(line)), text()));
         } else {
@@ -73,10 +73,10 @@ impl<'n> Notes<'n> {
         self.blank_rows += count;
     }
 
-    /// All of it, of a source with so many rows.
+    /// The facts of a source with this number of rows.
     pub(super) fn into_facts(self, rows: u64) -> SourceFacts {
         let mut notes = Vec::new();
-        for (kind, Kind { kept, more }) in self.kinds {
+        for (kind, KeptNotes { kept, more }) in self.kinds {
             notes.extend(kept);
             if more > 0 {
                 notes.push(format!("{}: {}", place(self.file, None), kind.more(more)));

@@ -69,8 +69,8 @@ fn open_file(path: &Path, spool_dir: &Path) -> Result<Source, InputError> {
     stream(&name, file, spool_dir)
 }
 
-/// Opening a pipe without a sender would wait forever, and a glob may match one by accident. If it were passed over, its
-/// rows might be missed.
+/// Opening a pipe without a sender would wait forever, and a glob may match one by accident. If it were passed over,
+/// its rows might be missed.
 fn check_regular(path: &Path) -> Result<(), InputError> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(InputError::new(&paths::shown(path), Problem::NotAFile)),

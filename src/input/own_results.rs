@@ -14,7 +14,8 @@ use crate::domain::results;
 /// How much of a file's start is enough to recognize results: the longest first line that the API's limits allow.
 pub(super) const START: u64 = 64 << 10;
 
-/// Whether the first line of CSV is the header of results, whatever a spreadsheet made of its order, delimiter and quotes.
+/// Whether the first line of CSV is the header of results, whatever a spreadsheet made of its order, delimiter and
+/// quotes.
 pub(super) fn is_csv(start: &[u8], shape: &InputShape) -> bool {
     first_line(start).is_some_and(|line| headers(line).any(|names| results::is_header(names, shape)))
 }
@@ -97,7 +98,10 @@ mod tests {
 
     #[test]
     fn jsonl_results_are_known_by_their_keys() {
-        let row = r#"{"source":"a","line":1,"From_Account":"a","To_Account":"b","Tag_SNS_IM_Group":["g"],"outcome":"failed","code":1,"reason":"x","attempts":1,"finished_at":null}"#;
+        let row = concat!(
+            r#"{"source":"a","line":1,"From_Account":"a","To_Account":"b","Tag_SNS_IM_Group":["g"],"#,
+            r#""outcome":"failed","code":1,"reason":"x","attempts":1,"finished_at":null}"#,
+        );
         assert!(is_jsonl(row.as_bytes(), &shape("friend_update")));
         assert!(!is_jsonl(row.as_bytes(), &shape("friend_delete")), "its results have no tags");
         assert!(!is_jsonl(br#"{"From_Account":"a","To_Account":"b"}"#, &shape("friend_delete")));

@@ -14,7 +14,7 @@ use super::error::{InputError, Problem};
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
-    // Spreadsheets and editors leave `.~lock.rows.csv` and the like beside the file.
+    // Spreadsheets and editors leave files such as `.~lock.rows.csv` beside the file.
     require_literal_leading_dot: true,
 };
 

@@ -63,8 +63,8 @@ fn check_id(columns: &Columns<'_>, column: Column<'_>, id: &str) -> Result<(), F
     }
 }
 
-/// Single rows of UTF-8 in a file of GBK, and rows that were converted so before. Of a file of GBK, the bytes come back in
-/// no results: as UTF-8 the id would be another one.
+/// Single rows of UTF-8 in a file of GBK, and rows that were converted so before. Of a file of GBK, the bytes come back
+/// in no results: as UTF-8 the id would be another one.
 fn check_decoded(columns: &Columns<'_>, column: Column<'_>, id: &str) -> Result<(), Fault> {
     if id.is_ascii() {
         return Ok(());

@@ -25,13 +25,13 @@ use super::{csv, jsonl, own_results};
 pub struct Source {
     name: String,
     size: u64,
-    place: Place,
+    storage: SourceStorage,
     /// Whether a glob found it, rather than the job naming it.
     of_glob: bool,
 }
 
 #[derive(Debug)]
-enum Place {
+enum SourceStorage {
     File {
         path: PathBuf,
         stamp: Stamp,
@@ -43,7 +43,7 @@ enum Place {
 }
 
 /// The text of a source.
-struct Text<'a, R> {
+struct DecodedSource<'a, R> {
     format: Format,
     columns: Columns<'a>,
     reader: R,
@@ -85,17 +85,17 @@ impl Source {
         Self {
             name: name.to_owned(),
             size: metadata.len(),
-            place: Place::File { path, stamp: metadata.into() },
+            storage: SourceStorage::File { path, stamp: metadata.into() },
             of_glob: false,
         }
     }
 
     pub(super) fn spooled(name: &str, file: File, size: u64) -> Self {
-        Self { name: name.to_owned(), size, place: Place::Spooled(file), of_glob: false }
+        Self { name: name.to_owned(), size, storage: SourceStorage::Spooled(file), of_glob: false }
     }
 
     pub(super) fn stream(name: &str, file: File, size: u64) -> Self {
-        Self { name: name.to_owned(), size, place: Place::Stream(file), of_glob: false }
+        Self { name: name.to_owned(), size, storage: SourceStorage::Stream(file), of_glob: false }
     }
 
     /// The same, found by a glob.
@@ -110,9 +110,9 @@ impl Source {
 
     /// The file; none for what was spooled.
     pub fn path(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File { path, .. } => Some(path),
-            Place::Spooled(_) | Place::Stream(_) => None,
+        match &self.storage {
+            SourceStorage::File { path, .. } => Some(path),
+            SourceStorage::Spooled(_) | SourceStorage::Stream(_) => None,
         }
     }
 
@@ -123,9 +123,9 @@ impl Source {
 
     /// What the file system said of it when it was opened; none for what was spooled, which is new every time.
     pub const fn stamp(&self) -> Option<Stamp> {
-        match &self.place {
-            Place::File { stamp, .. } => Some(*stamp),
-            Place::Spooled(_) | Place::Stream(_) => None,
+        match &self.storage {
+            SourceStorage::File { stamp, .. } => Some(*stamp),
+            SourceStorage::Spooled(_) | SourceStorage::Stream(_) => None,
         }
     }
 
@@ -143,7 +143,7 @@ impl Source {
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
     /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
     pub fn read(&self, shape: &InputShape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
-        let Text { format, columns, reader } = self.text(shape, input)?;
+        let DecodedSource { format, columns, reader } = self.text(shape, input)?;
         let mut text = Watch::new(reader);
         let mut rows = 0;
         let mut not_ascii = None;
@@ -173,7 +173,7 @@ impl Source {
     /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by
     /// record: none are known in advance.
     pub fn tag_columns(&self, shape: &InputShape, input: &job::Input) -> Result<Vec<String>, InputError> {
-        let Text { format, columns, reader, .. } = self.text(shape, input)?;
+        let DecodedSource { format, columns, reader, .. } = self.text(shape, input)?;
         match format {
             Format::Csv => csv::tag_columns(&self.name, reader, &columns, input.delimiter),
             Format::Jsonl => Ok(Vec::new()),
@@ -181,7 +181,11 @@ impl Source {
     }
 
     /// The text as UTF-8, what it is written in (by the name's extension, else by its first byte), and its columns.
-    fn text<'a>(&'a self, shape: &InputShape, input: &'a job::Input) -> Result<Text<'a, impl Read + 'a>, InputError> {
+    fn text<'a>(
+        &'a self,
+        shape: &InputShape,
+        input: &'a job::Input,
+    ) -> Result<DecodedSource<'a, impl Read + 'a>, InputError> {
         let error = |problem| self.error(problem);
         let unreadable = |error| InputError::of_read(&self.name, None, error);
         let plain = decompress(&self.name, self.raw()?).map_err(error)?;
@@ -199,7 +203,7 @@ impl Source {
         }
         let columns = if is_results { Columns::of_results(shape, input) } else { Columns::new(shape, input) };
         let reader = to_utf8(plain, columns.encoding).map_err(error)?;
-        Ok(Text { format, columns, reader })
+        Ok(DecodedSource { format, columns, reader })
     }
 
     /// A row that was cut off names another account: `user_1` for `user_12`. Many programs leave out the last line feed
@@ -207,10 +211,10 @@ impl Source {
     /// pipe ends every line, unless it died. Compression proves nothing here: if the sender dies, the `gzip` behind it
     /// still ends its data properly.
     fn check_last_line(&self, line: u64, format: Format, notes: &mut Notes<'_>) -> Result<(), InputError> {
-        match (&self.place, format) {
-            (Place::Stream(_), _) => Err(InputError::at(&self.name, line, Problem::UnfinishedLine)),
-            (Place::File { .. } | Place::Spooled(_), Format::Jsonl) => Ok(()),
-            (Place::File { .. } | Place::Spooled(_), Format::Csv) => {
+        match (&self.storage, format) {
+            (SourceStorage::Stream(_), _) => Err(InputError::at(&self.name, line, Problem::UnfinishedLine)),
+            (SourceStorage::File { .. } | SourceStorage::Spooled(_), Format::Jsonl) => Ok(()),
+            (SourceStorage::File { .. } | SourceStorage::Spooled(_), Format::Csv) => {
                 let text = "the last line has no line feed: check that the file is complete";
                 notes.add(NoteKind::LastLine, line, || text.to_owned());
                 Ok(())
@@ -219,18 +223,18 @@ impl Source {
     }
 
     fn raw(&self) -> Result<Box<dyn Read + '_>, InputError> {
-        match &self.place {
-            Place::File { path, .. } => {
+        match &self.storage {
+            SourceStorage::File { path, .. } => {
                 let file = File::open(path).map_err(|error| self.error(Problem::Read(error)))?;
                 Ok(Box::new(file))
             }
-            Place::Spooled(file) | Place::Stream(file) => Ok(Box::new(ReadAt { file, place: 0 })),
+            SourceStorage::Spooled(file) | SourceStorage::Stream(file) => Ok(Box::new(ReadAt { file, place: 0 })),
         }
     }
 
     /// A row that was cut off by someone still writing names another account: `user_1` for `user_12`.
     fn check_unchanged(&self) -> Result<(), InputError> {
-        let Place::File { path, stamp } = &self.place else {
+        let SourceStorage::File { path, stamp } = &self.storage else {
             return Ok(());
         };
         let metadata = fs::metadata(path).map_err(|error| self.error(Problem::Read(error)))?;
@@ -325,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_with_the_line_up_to_which_rows_were_read() {
+    fn damage_is_reported_with_the_line_up_to_which_rows_were_read() {
         let whole = gzip(&[b"UserID\n".as_slice(), &b"user_1\n".repeat(100_000)].concat());
         let cut = &whole[..whole.len() - 9];
         let error = rows_with("account_delete", "rows.csv.gz", cut, &input(&[])).unwrap_err();

@@ -2,15 +2,15 @@
 
 use std::io::{self, Read};
 
-use super::error::{Problem, Refusal};
+use super::error::{Problem, ReadProblem};
 
-/// A run of so many NUL bytes is a hole. A few may be part of one damaged cell, which is rejected by itself.
+/// A run of this many NUL bytes is a hole. A few may be part of one damaged cell, which is rejected by itself.
 const HOLE: usize = 16;
 
 /// Hands out the text of `inner`, counts its lines, looks for the first one that is not UTF-8, and refuses holes.
 ///
-/// After a crash or on a full disk, a file can have NUL bytes in place of what was to be written: rows that were there are
-/// lost.
+/// After a crash or on a full disk, a file can have NUL bytes in place of what was to be written: rows that were there
+/// are lost.
 pub(super) struct Watch<R> {
     inner: R,
     line_feeds: u64,
@@ -38,8 +38,8 @@ impl<R: Read> Watch<R> {
         self.invalid_line
     }
 
-    /// Looks for bytes that are not UTF-8, up to the first ones: valid text without other characters than ASCII costs next to
-    /// nothing.
+    /// Looks for bytes that are not UTF-8, up to the first ones: valid text without other characters than ASCII costs
+    /// next to nothing.
     fn check_utf8(&mut self, mut text: &[u8]) {
         if self.invalid_line.is_some() {
             return;
@@ -96,7 +96,7 @@ impl<R: Read> Read for Watch<R> {
         let count = self.inner.read(buffer)?;
         let text = &buffer[..count];
         if let Some(hole) = self.hole(text) {
-            return Err(Refusal::at(self.line_feeds + line_feeds(&text[..hole]) + 1, Problem::Hole));
+            return Err(ReadProblem::at(self.line_feeds + line_feeds(&text[..hole]) + 1, Problem::Hole));
         }
         self.ended |= text.is_empty() && !buffer.is_empty();
         self.check_utf8(text);

@@ -69,7 +69,8 @@ pub enum UnusualId {
 mod class {
     pub(super) const LETTER: u8 = 1;
     pub(super) const DIGIT: u8 = 2;
-    /// `_` and `@`: no rule of this module matches an ASCII id with one of them, except by a character that is [`OTHER`].
+    /// `_` and `@`: no rule of this module matches an ASCII id with one of them, except by a character that is
+    /// [`OTHER`].
     pub(super) const JOINER: u8 = 4;
     pub(super) const DASH: u8 = 8;
     pub(super) const DOT: u8 = 16;
@@ -202,8 +203,8 @@ pub fn shown(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// A byte order mark read as Latin-1 or as GBK, what replaced bytes become when they are read as GBK, characters without a
-/// meaning of their own, and UTF-8 read as Windows-1252.
+/// A byte order mark read as Latin-1 or as GBK, what replaced bytes become when they are read as GBK, characters
+/// without a meaning of their own, and UTF-8 read as Windows-1252.
 fn is_wrong_encoding(id: &str) -> bool {
     let is_private = |c: char| matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
     id.contains("锟斤拷") || id.starts_with('锘') || id.contains(is_private) || is_utf8_in_windows_1252(id)

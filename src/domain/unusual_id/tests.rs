@@ -309,7 +309,10 @@ fn the_quick_look_passes_no_unusual_id() {
 
 proptest! {
     #[test]
-    fn the_quick_look_agrees_with_all_rules(id in "[A-Za-z0-9_@.-]{1,14}|[0-9eED.+-]{1,8}|[nNaAuUlL.-]{1,6}|[a1_]{0,3}(user_?id|To_Account|Done[.]|EOF|04[.]03[.]2024|12-Sept-2024)") {
+    fn the_quick_look_agrees_with_all_rules(
+        id in "[A-Za-z0-9_@.-]{1,14}|[0-9eED.+-]{1,8}|[nNaAuUlL.-]{1,6}|\
+               [a1_]{0,3}(user_?id|To_Account|Done[.]|EOF|04[.]03[.]2024|12-Sept-2024)",
+    ) {
         let unusual = RULES.iter().any(|(applies, _)| applies(&id)) || column_name_at_end(&id).is_some();
         prop_assert!(!(unusual && is_usual(id.as_bytes())), "{id} is unusual");
         prop_assert_eq!(check(&id).is_err(), unusual, "{}", id);

@@ -11,8 +11,8 @@ use crate::domain::unusual_id::{self, is_invisible};
 use crate::input::columns::{Columns, Meaning};
 use crate::input::error::{InputError, Problem};
 
-use super::records::{Cells, Form, Place, Records};
-use super::window::Window;
+use super::records::{Cells, Form, RecordReader, RecordSpan};
+use super::window::TextWindow;
 
 /// The delimiters that are looked for, the likeliest first.
 const DELIMITERS: [Delimiter; 4] = [Delimiter::Comma, Delimiter::Semicolon, Delimiter::Tab, Delimiter::Pipe];
@@ -37,10 +37,10 @@ pub(super) struct Header {
 /// Reads the header line with the delimiter that finds the needed columns in it.
 pub(super) fn read<R: Read>(
     name: &str,
-    mut window: Window<R>,
+    mut window: TextWindow<R>,
     columns: &Columns<'_>,
     delimiter: Option<Delimiter>,
-) -> Result<(Header, Records<R>), InputError> {
+) -> Result<(Header, RecordReader<R>), InputError> {
     // Whatever the job's own files have, results have a comma.
     let delimiter = delimiter.filter(|_| !columns.results);
     let candidates = delimiter.map_or(DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
@@ -48,7 +48,7 @@ pub(super) fn read<R: Read>(
     for delimiter in candidates {
         let unreadable = |error| InputError::of_read(name, None, error);
         window.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-        let mut records = Records::new(window, byte(delimiter));
+        let mut records = RecordReader::new(window, byte(delimiter));
         let place = records.next().map_err(unreadable)?;
         let place = place.ok_or_else(|| InputError::new(name, Problem::NoHeader))?;
         let cells = records.cells(&place);
@@ -74,7 +74,7 @@ const fn byte(delimiter: Delimiter) -> u8 {
     }
 }
 
-fn check_form(place: &Place, cells: Cells<'_>) -> Result<(), Problem> {
+fn check_form(place: &RecordSpan, cells: Cells<'_>) -> Result<(), Problem> {
     match place.form {
         Form::BareReturn if cells.iter().all(|cell| !strip_return(cell).contains(&b'\r')) => {
             Err(Problem::LineEnds("CR CR LF: they were converted twice"))
@@ -114,7 +114,7 @@ pub(super) enum Repeat {
 }
 
 impl Header {
-    fn new(place: &Place, cells: Cells<'_>, columns: &Columns<'_>) -> Result<Self, Problem> {
+    fn new(place: &RecordSpan, cells: Cells<'_>, columns: &Columns<'_>) -> Result<Self, Problem> {
         let names: Vec<String> = cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
         let tags = tags(&names, columns)?;
         let index = |api: &str, file: &str| index_of(&names, api, file);
@@ -151,8 +151,8 @@ impl Header {
         Some(if is_vague { Repeat::Same } else { Repeat::Other })
     }
 
-    /// Whether a row with another number of cells ends with the header of another file, since a line feed is missing between
-    /// the files, and the rows after it mean something else.
+    /// Whether a row with another number of cells ends with the header of another file, since a line feed is missing
+    /// between the files, and the rows after it mean something else.
     ///
     /// The last cell of the first file and the first name of the second are one cell: `x,u1UserID,note`.
     pub(super) fn is_joined_with_another(&self, cells: Cells<'_>) -> bool {

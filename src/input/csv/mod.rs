@@ -21,8 +21,8 @@ use super::error::{InputError, Problem};
 use super::notes::{NoteKind, Notes};
 use super::row::{self, Fault, Sink};
 use header::{Header, Joint, Repeat};
-use records::{Cells, Form, Place, Records};
-use window::Window;
+use records::{Cells, Form, RecordReader, RecordSpan};
+use window::TextWindow;
 
 /// Between quotes they are part of an id; without quotes they say that the file has another delimiter in places.
 const DELIMITERS: [char; 8] = [',', ';', '\t', '|', '，', '；', '、', '｜'];
@@ -30,7 +30,7 @@ const DELIMITERS: [char; 8] = [',', ';', '\t', '|', '，', '；', '、', '｜'];
 /// Reads all rows.
 ///
 /// A record with sound quotes is one row, however many lines it spans and however wrong it is. Behind a quote that is
-/// not closed, or that is closed twice, nobody can tell rows from the text of a cell: what stands within quotes must
+/// not closed, or that is closed twice, rows look the same as the text of a cell: text within quotes must
 /// never be taken for a row, so the source is refused there.
 pub(super) fn read(
     name: &str,
@@ -40,7 +40,7 @@ pub(super) fn read(
     notes: &mut Notes<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), InputError> {
-    let (header, mut records) = header::read(name, Window::new(text), columns, delimiter)?;
+    let (header, mut records) = header::read(name, TextWindow::new(text), columns, delimiter)?;
     let (line, end) = header.lines;
     if end > line {
         notes.add(NoteKind::SpansLines, line, || format!("a quoted name makes the header span lines {line} to {end}"));
@@ -61,8 +61,8 @@ pub(super) fn read(
                 rows.note_joints(&row, notes);
                 sink(Ok(row))
             }
-            Err(Refusal::File(problem)) => return Err(InputError::at(name, place.line, *problem)),
-            Err(Refusal::Row(fault)) => sink(Err(rows.bad_row(fault, &place, cells, read))),
+            Err(RecordError::File(problem)) => return Err(InputError::at(name, place.line, *problem)),
+            Err(RecordError::Row(fault)) => sink(Err(rows.bad_row(fault, &place, cells, read))),
         };
         if flow.is_break() {
             return Ok(());
@@ -82,11 +82,11 @@ pub(super) fn tag_columns(
     columns: &Columns<'_>,
     delimiter: Option<Delimiter>,
 ) -> Result<Vec<String>, InputError> {
-    let (header, _) = header::read(name, Window::new(text), columns, delimiter)?;
+    let (header, _) = header::read(name, TextWindow::new(text), columns, delimiter)?;
     Ok(header.tags.into_iter().map(|(tag, _)| tag).collect())
 }
 
-fn next<R: Read>(name: &str, records: &mut Records<R>) -> Result<Option<Place>, InputError> {
+fn next<R: Read>(name: &str, records: &mut RecordReader<R>) -> Result<Option<RecordSpan>, InputError> {
     let result = records.next();
     result.map_err(|error| unreadable(name, records.line())(error))
 }
@@ -96,13 +96,13 @@ fn unreadable(name: &str, line: u64) -> impl FnOnce(std::io::Error) -> InputErro
 }
 
 /// Why a record is no row.
-enum Refusal {
+enum RecordError {
     Row(Fault),
     /// No row from here on can be trusted.
     File(Box<Problem>),
 }
 
-impl From<Fault> for Refusal {
+impl From<Fault> for RecordError {
     fn from(fault: Fault) -> Self {
         Self::Row(fault)
     }
@@ -116,13 +116,13 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// The line from which on rows can't be told from the text of cells, if this record shows one.
+    /// The line from which on rows can't be distinguished from the text of cells, if this record shows one.
     ///
     /// Text behind a closing quote, or too many cells next to quotes, may be the first line of a cell whose quotes are
     /// not doubled: `"the 5" one, as agreed`. A cell that spans lines may be two: one that was cut off, and one whose
-    /// opening quote closed it. A backslash may escape the quote behind it. In each case what comes next is then text. The
-    /// line on which that cell ends shows it by a quote in a cell that does not start with one.
-    fn check_quotes(&mut self, place: &Place, cells: Cells<'_>) -> Result<(), (u64, Problem)> {
+    /// opening quote closed it. A backslash may escape the quote behind it. In each case what comes next is then text.
+    /// The line on which that cell ends shows it by a quote in a cell that does not start with one.
+    fn check_quotes(&mut self, place: &RecordSpan, cells: Cells<'_>) -> Result<(), (u64, Problem)> {
         match (place.form, self.doubtful_from) {
             (Form::Open, _) => return Err((place.line, Problem::OpenQuote)),
             (Form::Broken, _) => return Err((place.line, Problem::BrokenQuote)),
@@ -141,11 +141,11 @@ impl Rows<'_> {
     /// The row of a record. `tags` holds what was read of them also where the row is bad.
     fn row<'r>(
         &mut self,
-        place: &Place,
+        place: &RecordSpan,
         cells: Cells<'r>,
         tags: &mut Tags,
         json: &'r mut String,
-    ) -> Result<RowRef<'r>, Refusal> {
+    ) -> Result<RowRef<'r>, RecordError> {
         self.check_form(place, cells)?;
         let from = self.header.from.map(|index| cells.get(index).unwrap_or_default());
         let account = cells.get(self.header.account).unwrap_or_default();
@@ -160,25 +160,25 @@ impl Rows<'_> {
         Ok(RowRef { line: place.line, from, account, tags: json.as_bytes() })
     }
 
-    fn check_ids(&self, cells: Cells<'_>) -> Result<(), Refusal> {
+    fn check_ids(&self, cells: Cells<'_>) -> Result<(), RecordError> {
         let account = (self.columns.account, self.header.account);
         let from = self.columns.from.zip(self.header.from);
         let text = |(column, index): (Column<'_>, usize)| self.text(column.api, cells, index);
         let (from_id, account_id) = (from.map(text).transpose()?, text(account)?);
         let ids = || from.zip(from_id).into_iter().chain([(account, account_id)]);
         ids().try_for_each(|((column, _), id)| self.check_joint(column, id))?;
-        // What no id can be is told as that, also where its cell is odd as well.
+        // A text that can be no id is reported as such, even if its cell is odd as well.
         let possible = |(_, id): &(_, &str)| UserId::check(id).is_ok();
         let mut possible = ids().filter(possible);
         possible.try_for_each(|((column, index), id)| self.check_unquoted(column, cells.is_quoted(index), id))?;
         if self.is_joined_with_foreign(account_id) {
-            return Err(Refusal::File(Box::new(second_header(cells))));
+            return Err(RecordError::File(Box::new(second_header(cells))));
         }
         Ok(row::check_ids(self.columns, from_id, account_id)?)
     }
 
-    /// Whether this id, alone in its row, ends with a column that the operation does not have: then the rows after it are
-    /// other accounts, as the `To_Account` of a list of friends.
+    /// Whether this id, alone in its row, ends with a column that the operation does not have: then the rows after it
+    /// are other accounts, as the `To_Account` of a list of friends.
     fn is_joined_with_foreign(&self, id: &str) -> bool {
         let foreign =
             |name: &str| field_names::ID_COLUMNS.contains(&name) && self.columns.ids().all(|column| column.api != name);
@@ -199,12 +199,13 @@ impl Rows<'_> {
         }
     }
 
-    /// Whether an id holds a quote, or a delimiter that is not the file's. What a results file holds was checked before.
+    /// Whether an id holds a quote, or a delimiter that is not the file's. What a results file holds was checked
+    /// before.
     fn check_unquoted(&self, column: Column<'_>, is_quoted: bool, id: &str) -> Result<(), Fault> {
         if is_quoted || self.columns.results || self.columns.unusual_ids == UnusualIds::Allow {
             return Ok(());
         }
-        // A formula, which keeps its quotes, is told as such.
+        // A formula, which keeps its quotes, is reported as such.
         if id.contains('"') && !id.starts_with('=') {
             return Err(row::unusual(column, "has a quote in it, but does not start with one"));
         }
@@ -230,7 +231,7 @@ impl Rows<'_> {
         }
     }
 
-    fn check_form(&mut self, place: &Place, cells: Cells<'_>) -> Result<(), Refusal> {
+    fn check_form(&mut self, place: &RecordSpan, cells: Cells<'_>) -> Result<(), RecordError> {
         let width = self.header.width();
         let fault = match place.form {
             // The source was refused.
@@ -239,7 +240,7 @@ impl Rows<'_> {
                 self.doubtful_from.get_or_insert(place.line);
                 Fault::new("text follows a closing quote: a quote within a quoted cell is written twice")
             }
-            // An id with one is told as that.
+            // An id with one is reported as such.
             Form::BareReturn if self.ids_have_returns(cells) => return Ok(()),
             Form::BareReturn => {
                 Fault::new("a carriage return is outside quotes (line ends of an old Mac, or converted twice)")
@@ -247,9 +248,9 @@ impl Rows<'_> {
             Form::TooLong => Fault::new("the row is longer than 1 MiB"),
             Form::Whole | Form::Stray => match self.header.repeat(cells, self.columns) {
                 Some(Repeat::Same) => Fault::new("repeats the header: were files joined?"),
-                Some(Repeat::Other) => return Err(Refusal::File(Box::new(second_header(cells)))),
+                Some(Repeat::Other) => return Err(RecordError::File(Box::new(second_header(cells)))),
                 None if cells.len() != width && self.header.is_joined_with_another(cells) => {
-                    return Err(Refusal::File(Box::new(second_header(cells))));
+                    return Err(RecordError::File(Box::new(second_header(cells))));
                 }
                 None if cells.len() != width => {
                     if place.quoted {
@@ -297,7 +298,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn bad_row(&self, mut fault: Fault, place: &Place, cells: Cells<'_>, tags: Tags) -> BadRow {
+    fn bad_row(&self, mut fault: Fault, place: &RecordSpan, cells: Cells<'_>, tags: Tags) -> BadRow {
         let cell = |index| cells.get(index).map(|cell| String::from_utf8_lossy(cell).into_owned());
         if place.spans_lines() {
             fault.reason = format!("{} (the row spans lines {} to {})", fault.reason, place.line, place.last_line);

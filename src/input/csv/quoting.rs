@@ -2,9 +2,9 @@
 //!
 //! The csv crate reads on when a quote is never closed or is followed by stray text. Here such a record must be
 //! known for what it is: `"bob"by,carol` would name an account that the file does not, and behind a quote that is not
-//! closed nobody can tell rows from the text of a cell.
+//! closed, rows look the same as the text of a cell.
 
-/// How the quotes of a record stand.
+/// Whether the quotes of a record are sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quoting {
     /// Every quoted cell ends at a closing quote, and no other cell holds a quote.
@@ -22,7 +22,7 @@ pub(super) enum Quoting {
 }
 
 /// Where in a record a byte is.
-enum At {
+enum QuoteState {
     CellStart,
     Plain,
     Quoted,
@@ -30,7 +30,7 @@ enum At {
     Quote,
 }
 
-impl At {
+impl QuoteState {
     /// Where the byte after this one is, in a record whose quotes are sound.
     const fn after(self, byte: u8, delimiter: u8) -> Self {
         match self {
@@ -46,31 +46,33 @@ impl At {
 /// Looks at the raw bytes of one record, its line end included or not.
 pub(super) fn of(raw: &[u8], delimiter: u8) -> Quoting {
     let text = without_line_end(raw);
-    let (mut at, mut stray, mut bare_return) = (At::CellStart, false, false);
+    let (mut at, mut stray, mut bare_return) = (QuoteState::CellStart, false, false);
     for &byte in text {
         at = match at {
-            At::Quoted if byte == b'"' => At::Quote,
-            At::Quoted => At::Quoted,
-            At::CellStart | At::Quote if byte == b'"' => At::Quoted,
-            At::CellStart | At::Plain | At::Quote if byte == delimiter => At::CellStart,
-            At::CellStart | At::Plain => {
+            QuoteState::Quoted if byte == b'"' => QuoteState::Quote,
+            QuoteState::Quoted => QuoteState::Quoted,
+            QuoteState::CellStart | QuoteState::Quote if byte == b'"' => QuoteState::Quoted,
+            QuoteState::CellStart | QuoteState::Plain | QuoteState::Quote if byte == delimiter => QuoteState::CellStart,
+            QuoteState::CellStart | QuoteState::Plain => {
                 stray |= byte == b'"';
                 bare_return |= byte == b'\r';
-                At::Plain
+                QuoteState::Plain
             }
-            At::Quote if byte == b'\r' => {
+            QuoteState::Quote if byte == b'\r' => {
                 bare_return = true;
-                At::Plain
+                QuoteState::Plain
             }
-            At::Quote if is_closed(text, delimiter) => return Quoting::Trailing,
-            At::Quote => return Quoting::Broken,
+            QuoteState::Quote if is_closed(text, delimiter) => return Quoting::Trailing,
+            QuoteState::Quote => return Quoting::Broken,
         };
     }
     match at {
-        At::Quoted => Quoting::Open,
-        At::CellStart | At::Plain | At::Quote if bare_return => Quoting::BareReturn,
-        At::CellStart | At::Plain | At::Quote if stray && closes_one(text, delimiter) => Quoting::Stray,
-        At::CellStart | At::Plain | At::Quote => Quoting::Sound,
+        QuoteState::Quoted => Quoting::Open,
+        QuoteState::CellStart | QuoteState::Plain | QuoteState::Quote if bare_return => Quoting::BareReturn,
+        QuoteState::CellStart | QuoteState::Plain | QuoteState::Quote if stray && closes_one(text, delimiter) => {
+            Quoting::Stray
+        }
+        QuoteState::CellStart | QuoteState::Plain | QuoteState::Quote => Quoting::Sound,
     }
 }
 
@@ -79,8 +81,9 @@ pub(super) fn without_line_end(raw: &[u8]) -> &[u8] {
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
-/// Whether a line with text behind a quote seems to end outside quotes, as `"the "boss" himself",x` and `"bob"by,x` do: an
-/// even number of quotes, and the last one is in a cell that ends on the line. `x,"5" pipe` may well go on in the next.
+/// Whether a line with text behind a quote seems to end outside quotes, as `"the "boss" himself",x` and `"bob"by,x` do:
+/// an even number of quotes, and the last one is in a cell that ends on the line. `x,"5" pipe` may well go on in the
+/// next.
 fn is_closed(text: &[u8], delimiter: u8) -> bool {
     let Some(last) = memchr::memrchr(b'"', text) else { return true };
     let rest = &text[last + 1..];
@@ -88,8 +91,8 @@ fn is_closed(text: &[u8], delimiter: u8) -> bool {
     in_cell && memchr::memchr_iter(b'"', text).count().is_multiple_of(2) && !text.contains(&b'\n')
 }
 
-/// Whether the quotes of a line may close a cell that was opened before it: there is an odd number of them, or the last one is
-/// at the end of a cell.
+/// Whether the quotes of a line may close a cell that was opened before it: there is an odd number of them, or the last
+/// one is at the end of a cell.
 fn closes_one(text: &[u8], delimiter: u8) -> bool {
     let Some(last) = memchr::memrchr(b'"', text) else { return false };
     let at_end = text.get(last + 1).is_none_or(|byte| *byte == delimiter);
@@ -98,37 +101,37 @@ fn closes_one(text: &[u8], delimiter: u8) -> bool {
 
 /// Whether the cell of this number, from 0, is in quotes. The quotes of the record are sound.
 pub(super) fn is_quoted(raw: &[u8], delimiter: u8, index: usize) -> bool {
-    let (mut at, mut cell) = (At::CellStart, 0);
+    let (mut at, mut cell) = (QuoteState::CellStart, 0);
     for &byte in raw {
-        if matches!(at, At::CellStart) && cell == index {
+        if matches!(at, QuoteState::CellStart) && cell == index {
             return byte == b'"';
         }
         at = at.after(byte, delimiter);
-        cell += usize::from(matches!(at, At::CellStart));
+        cell += usize::from(matches!(at, QuoteState::CellStart));
     }
     false
 }
 
-/// Whether a quoted cell ends with a backslash that may escape its closing quote, as MySQL writes quotes: then the cell goes
-/// on. Two backslashes are one that is escaped itself.
+/// Whether a quoted cell ends with a backslash that may escape its closing quote, as MySQL writes quotes: then the cell
+/// goes on. Two backslashes are one that is escaped itself.
 pub(super) fn may_escape_its_end(raw: &[u8], delimiter: u8) -> bool {
     if memchr::memmem::find(raw, b"\\\"").is_none() {
         return false;
     }
-    let (mut at, mut escapes) = (At::CellStart, false);
+    let (mut at, mut escapes) = (QuoteState::CellStart, false);
     for &byte in without_line_end(raw) {
-        let closed = matches!(at, At::Quote);
+        let closed = matches!(at, QuoteState::Quote);
         at = at.after(byte, delimiter);
-        if closed && escapes && matches!(at, At::CellStart) {
+        if closed && escapes && matches!(at, QuoteState::CellStart) {
             return true;
         }
         escapes = match at {
-            At::Quoted => byte == b'\\' && !escapes,
-            At::Quote => escapes,
-            At::CellStart | At::Plain => false,
+            QuoteState::Quoted => byte == b'\\' && !escapes,
+            QuoteState::Quote => escapes,
+            QuoteState::CellStart | QuoteState::Plain => false,
         };
     }
-    escapes && matches!(at, At::Quote)
+    escapes && matches!(at, QuoteState::Quote)
 }
 
 #[cfg(test)]
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn open_trailing_and_stray_quotes_are_told_apart() {
+    fn open_trailing_and_stray_quotes_are_distinguished() {
         for (raw, quoting) in [
             (&b"a,\"b\n"[..], Quoting::Open),
             (b"a,\"b\"\"\n", Quoting::Open),
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_in_quotes_is_told_from_one_that_holds_quotes() {
+    fn a_cell_in_quotes_differs_from_one_that_holds_quotes() {
         let raw = b"a,\"b,\"\",c\",d \"e\",\"\",f\r\n";
         let quoted: Vec<bool> = (0..6).map(|index| is_quoted(raw, b',', index)).collect();
         assert_eq!(quoted, [false, true, false, true, false, false]);

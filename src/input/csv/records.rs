@@ -1,7 +1,7 @@
-//! Records of a CSV text with the lines they stand on.
+//! Records of a CSV text with their line numbers.
 //!
-//! Where no quote is in sight a line is a record, and what parts its cells is a delimiter and nothing else: there the text is
-//! taken apart in place, since most of a load's reading is this. All else is the csv crate's.
+//! Where no quote is in sight a line is a record, and what parts its cells is a delimiter and nothing else: there the
+//! text is taken apart in place, since most of a load's reading is this. All else is the csv crate's.
 
 use std::io::{self, Read, SeekFrom};
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::ops::Range;
 use csv::{ByteRecord, Position, ReaderBuilder, Terminator};
 
 use super::quoting::{self, Quoting, without_line_end};
-use super::window::Window;
+use super::window::TextWindow;
 
 /// The longest record in bytes: what an open quote can hold in memory.
 pub(super) const MAX_RECORD_BYTES: u64 = 1 << 20;
@@ -28,17 +28,17 @@ pub(super) enum Form {
     Open,
     /// Text follows a closing quote, on a line that seems to end outside quotes.
     Trailing,
-    /// Text follows a closing quote, and where the record ends is anybody's guess.
+    /// Text follows a closing quote, and the end of the record is unknown.
     Broken,
-    /// A carriage return stands outside quotes and not at its end.
+    /// A carriage return is outside quotes and not at its end.
     BareReturn,
     /// Past [`MAX_RECORD_BYTES`], without a quote.
     TooLong,
 }
 
-/// Where the record stands whose cells were read last.
+/// The place of the record whose cells were read last.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct RecordSpan {
     /// The line on which it starts, from 1.
     pub(super) line: u64,
     /// The line on which it ends.
@@ -52,18 +52,18 @@ pub(super) struct Place {
     crlf: bool,
 }
 
-impl Place {
+impl RecordSpan {
     pub(super) const fn spans_lines(&self) -> bool {
         self.last_line > self.line
     }
 }
 
 /// Reads records one after the other into the same cells.
-pub(super) struct Records<R> {
-    reader: csv::Reader<Window<R>>,
+pub(super) struct RecordReader<R> {
+    reader: csv::Reader<TextWindow<R>>,
     delimiter: u8,
     record: ByteRecord,
-    /// Where the cells of the last record stand: in `record`, or in the text where that was taken apart in place.
+    /// Where the cells of the last record are: in `record`, or in the text where that was taken apart in place.
     cells: Vec<Range<usize>>,
     /// Where the last line that was taken apart in place has delimiters.
     delimiters: Vec<usize>,
@@ -80,9 +80,9 @@ struct Start {
     line: u64,
 }
 
-impl<R: Read> Records<R> {
+impl<R: Read> RecordReader<R> {
     /// Starts at the beginning of the text.
-    pub(super) fn new(window: Window<R>, delimiter: u8) -> Self {
+    pub(super) fn new(window: TextWindow<R>, delimiter: u8) -> Self {
         // Only a line feed ends a line: that is how lines are counted, and a lone carriage return within an id
         // must stay visible as the fault it is.
         let reader = ReaderBuilder::new()
@@ -103,12 +103,12 @@ impl<R: Read> Records<R> {
     }
 
     /// The text, to start anew with another delimiter.
-    pub(super) fn into_window(self) -> Window<R> {
+    pub(super) fn into_window(self) -> TextWindow<R> {
         self.reader.into_inner()
     }
 
     /// The cells of the last record.
-    pub(super) fn cells(&self, place: &Place) -> Cells<'_> {
+    pub(super) fn cells(&self, place: &RecordSpan) -> Cells<'_> {
         let raw = self.reader.get_ref().text(place.start, place.end);
         let (text, quoted) = match self.plain {
             Some(_) => (raw, None),
@@ -128,7 +128,7 @@ impl<R: Read> Records<R> {
     }
 
     /// The next record that is not blank.
-    pub(super) fn next(&mut self) -> io::Result<Option<Place>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<RecordSpan>> {
         loop {
             let place = self.next_filled()?;
             match place {
@@ -139,7 +139,7 @@ impl<R: Read> Records<R> {
     }
 
     /// Whether a record holds nothing but delimiters and white space. A quoted cell says that a value was meant.
-    fn is_blank(&self, place: &Place) -> bool {
+    fn is_blank(&self, place: &RecordSpan) -> bool {
         let raw = self.reader.get_ref().text(place.start, place.end);
         let is_filled = |byte: &u8| *byte != self.delimiter && !matches!(byte, b' ' | b'\t'..=b'\r');
         let Some(at) = raw.iter().position(is_filled) else { return true };
@@ -148,7 +148,7 @@ impl<R: Read> Records<R> {
     }
 
     /// The next record that is more than an empty line.
-    fn next_filled(&mut self) -> io::Result<Option<Place>> {
+    fn next_filled(&mut self) -> io::Result<Option<RecordSpan>> {
         if self.plain.is_none() {
             self.plain = self.start_without_quotes();
         }
@@ -162,8 +162,8 @@ impl<R: Read> Records<R> {
         self.next_parsed()
     }
 
-    /// Where the next record starts, if no quote is in sight there. The first one is left to the csv crate, which knows a byte
-    /// order mark.
+    /// Where the next record starts, if no quote is in sight there. The first one is left to the csv crate, which knows
+    /// a byte order mark.
     fn start_without_quotes(&self) -> Option<Start> {
         let (byte, line) = (self.reader.position().byte(), self.reader.position().line());
         let ahead = self.reader.get_ref().ahead(byte);
@@ -197,7 +197,7 @@ impl<R: Read> Records<R> {
                 cell = end + 1;
             }
             let bare = self.reader.get_ref().has_returns() && memchr::memchr(b'\r', without_line_end(raw)).is_some();
-            return Ok(Plain::Record(Place {
+            return Ok(Plain::Record(RecordSpan {
                 line: here.line,
                 last_line: here.line,
                 form: if bare { Form::BareReturn } else { Form::Whole },
@@ -209,7 +209,7 @@ impl<R: Read> Records<R> {
         }
     }
 
-    fn next_parsed(&mut self) -> io::Result<Option<Place>> {
+    fn next_parsed(&mut self) -> io::Result<Option<RecordSpan>> {
         loop {
             let (before, line) = (self.reader.position().byte(), self.reader.position().line());
             let limit = before + MAX_RECORD_BYTES;
@@ -221,7 +221,7 @@ impl<R: Read> Records<R> {
             let (start, line) = (before + blank as u64, line + blank as u64);
             self.blank_rows += blank as u64;
             if end == limit && blank > 0 {
-                // Blank lines used up the room of the record behind them.
+                // Blank lines used up the space of the record after them.
                 self.go_to(start, line)?;
             } else if !found {
                 return Ok(None);
@@ -236,7 +236,7 @@ impl<R: Read> Records<R> {
         }
     }
 
-    fn place(&self, start: u64, line: u64, end: u64) -> Place {
+    fn place(&self, start: u64, line: u64, end: u64) -> RecordSpan {
         let raw = self.reader.get_ref().text(start, end);
         let text = raw.strip_suffix(b"\n").unwrap_or(raw);
         let quoted = memchr::memchr(b'"', raw).is_some();
@@ -254,7 +254,7 @@ impl<R: Read> Records<R> {
                 Quoting::BareReturn => Form::BareReturn,
             }
         };
-        Place {
+        RecordSpan {
             line,
             last_line: self.line() - u64::from(raw.len() > text.len()),
             form,
@@ -266,7 +266,7 @@ impl<R: Read> Records<R> {
     }
 
     /// Goes to the line behind a record that is too long; false if a quote is in what is left of it.
-    pub(super) fn skip_line(&mut self, place: &Place) -> io::Result<bool> {
+    pub(super) fn skip_line(&mut self, place: &RecordSpan) -> io::Result<bool> {
         let next = self.reader.get_mut().skip_line(place.start)?;
         match next {
             Some(next) => self.go_to(next, place.line + 1).map(|()| true),
@@ -293,7 +293,7 @@ fn io_error(error: csv::Error) -> io::Error {
 
 /// What was found where no quote was in sight.
 enum Plain {
-    Record(Place),
+    Record(RecordSpan),
     End,
     /// A quote after all, or a very long line, in the record that starts here.
     Quote(Start),

@@ -303,7 +303,7 @@ fn carriage_returns_outside_quotes_reject_their_row() {
 }
 
 #[test]
-fn what_stands_within_sound_quotes_is_never_taken_for_a_row() {
+fn text_within_sound_quotes_is_never_taken_for_a_row() {
     let text = "From_Account,To_Account\n\"a\nb,c\nd\",e\nf,g\n\"h\",\"i\nj\",\"k\"\n";
     assert_eq!(
         rows("friend_delete", "rows.csv", text),

@@ -9,7 +9,7 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// It pretends to end at a limit: a reader that finds no end of a record stops there instead of taking the whole
 /// file into memory.
-pub(super) struct Window<R> {
+pub(super) struct TextWindow<R> {
     inner: R,
     /// The text from `base` on, as far as it was read.
     bytes: Vec<u8>,
@@ -17,7 +17,7 @@ pub(super) struct Window<R> {
     base: u64,
     /// How much of `bytes` was handed out.
     read: usize,
-    /// What stands before this place is needed no more.
+    /// The text before this place is no longer needed.
     mark: u64,
     /// Nothing from this place on is handed out.
     limit: u64,
@@ -25,7 +25,7 @@ pub(super) struct Window<R> {
     has_returns: bool,
 }
 
-impl<R: Read> Window<R> {
+impl<R: Read> TextWindow<R> {
     pub(super) const fn new(inner: R) -> Self {
         Self { inner, bytes: Vec::new(), base: 0, read: 0, mark: 0, limit: u64::MAX, has_returns: false }
     }
@@ -51,9 +51,9 @@ impl<R: Read> Window<R> {
         self.bytes.get(self.index(place)..).unwrap_or_default()
     }
 
-    /// The length of the line that starts at `place`, its line feed included; 0 at the end of the text. None if there is a
-    /// quote in it, or if it is not shorter than `bound`. What stands before it is needed no more. `delimiters` are where
-    /// the line has one, counted from its start.
+    /// The length of the line that starts at `place`, its line feed included; 0 at the end of the text. None if there
+    /// is a quote in it, or if it is not shorter than `bound`. The text before it is no longer needed. `delimiters` are
+    /// where the line has one, counted from its start.
     pub(super) fn line_without_quotes(
         &mut self,
         place: u64,
@@ -86,8 +86,8 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Where the line that holds `place` ends: behind its line feed, or at the end of the text. What was passed over is not
-    /// kept. None if there is a quote in it.
+    /// Where the line that holds `place` ends: behind its line feed, or at the end of the text. What was passed over is
+    /// not kept. None if there is a quote in it.
     pub(super) fn skip_line(&mut self, place: u64) -> io::Result<Option<u64>> {
         let mut from = place;
         loop {
@@ -106,7 +106,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Reads a chunk more and forgets what stands before the mark; 0 at the end of the text.
+    /// Reads a chunk more and forgets the text before the mark; 0 at the end of the text.
     fn fill(&mut self) -> io::Result<usize> {
         let stale = self.index(self.mark).min(self.read);
         self.bytes.drain(..stale);
@@ -130,7 +130,7 @@ impl<R: Read> Window<R> {
     }
 }
 
-impl<R: Read> Read for Window<R> {
+impl<R: Read> Read for TextWindow<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.read == self.bytes.len() && self.base + (self.read as u64) < self.limit {
             self.fill()?;
@@ -144,7 +144,7 @@ impl<R: Read> Read for Window<R> {
     }
 }
 
-impl<R> Seek for Window<R> {
+impl<R> Seek for TextWindow<R> {
     /// Goes to a place that is kept.
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let SeekFrom::Start(place) = to else {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn the_text_is_read_again_from_the_mark_on() {
         let text: Vec<u8> = (0..=250).cycle().take(200_000).collect();
-        let mut window = Window::new(text.as_slice());
+        let mut window = TextWindow::new(text.as_slice());
         let mut first = vec![0; 150_000];
         window.read_exact(&mut first).unwrap();
         window.keep(149_990, u64::MAX);
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn it_ends_at_the_limit_until_the_limit_moves() {
-        let mut window = Window::new(&b"0123456789"[..]);
+        let mut window = TextWindow::new(&b"0123456789"[..]);
         window.keep(0, 4);
         let mut text = String::new();
         window.read_to_string(&mut text).unwrap();
@@ -190,19 +190,19 @@ mod tests {
     fn a_line_of_many_megabytes_is_passed_over_without_being_kept() {
         let mut text = vec![b'x'; 5 << 20];
         text.extend(b"\nnext");
-        let mut window = Window::new(text.as_slice());
+        let mut window = TextWindow::new(text.as_slice());
         assert_eq!(window.skip_line(3).unwrap(), Some((5 << 20) + 1));
         assert!(window.bytes.len() < (2 << 20));
         assert_eq!(window.skip_line((5 << 20) + 1).unwrap(), Some((5 << 20) + 5), "the last line ends with the text");
         text[4 << 20] = b'"';
-        assert_eq!(Window::new(text.as_slice()).skip_line(3).unwrap(), None);
+        assert_eq!(TextWindow::new(text.as_slice()).skip_line(3).unwrap(), None);
     }
 
     #[test]
-    fn the_end_of_a_long_line_is_found_wherever_it_stands_in_a_chunk() {
+    fn the_end_of_a_long_line_is_found_at_any_place_in_a_chunk() {
         for length in (0..3 * CHUNK).step_by(CHUNK / 4 - 1).map(|more| (1 << 20) + more) {
             let text = [&vec![b'x'; length], b"\nnext\nlast".as_slice()].concat();
-            let mut window = Window::new(text.as_slice());
+            let mut window = TextWindow::new(text.as_slice());
             assert_eq!(window.skip_line(0).unwrap(), Some(length as u64 + 1));
         }
     }

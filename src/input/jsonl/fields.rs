@@ -7,10 +7,10 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::operation::ItemPlace;
-use crate::input::columns::{Columns, Meaning, Place};
+use crate::input::columns::{Columns, Meaning, NamePlace};
 use crate::input::row::Fault;
 
-/// A value as it stands in the line.
+/// A value as the line has it.
 pub(super) type Raw<'l> = &'l RawValue;
 
 /// The fields of a record, or of an item in its list. `null` counts as absent.
@@ -98,7 +98,7 @@ impl Key {
             Ok(Meaning::Field(tag)) => Self::Tag(tag.to_owned()),
             Ok(Meaning::Own) => Self::Other,
             Err(misfit) => {
-                let what = format!("`{name}` {misfit} ({})", misfit.hint(Place::Key, name));
+                let what = format!("`{name}` {misfit} ({})", misfit.hint(NamePlace::Key, name));
                 Self::Refused(Fault::in_column(misfit.column(name), what))
             }
         }

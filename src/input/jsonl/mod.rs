@@ -1,7 +1,7 @@
 //! JSONL: a record a line, flat or in the shape of the API's own request body.
 
 mod fields;
-mod record;
+mod object;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -17,7 +17,7 @@ use super::columns::Columns;
 use super::encoding::REPLACEMENT;
 use super::error::{InputError, Problem};
 use super::row::{Fault, Sink};
-use record::Line;
+use object::JsonLine;
 
 /// The longest record in bytes. The largest body that the API can take, 1000 updates with long custom fields, has a
 /// few MB.
@@ -30,7 +30,7 @@ const MAX_RECORD_BYTES: u64 = 16 << 20;
 pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mut Sink<'_>) -> Result<(), InputError> {
     let mut text = BufReader::with_capacity(64 * 1024, text);
     let mut line = Vec::new();
-    let mut lines = Lines { name, columns, started: false, unfinished: None };
+    let mut lines = JsonLines { name, columns, started: false, unfinished: None };
     for number in 1.. {
         let unreadable = |error| InputError::of_read(name, Some(number), error);
         let flow = match read_line(&mut text, &mut line).map_err(unreadable)? {
@@ -51,7 +51,7 @@ pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mu
     Ok(())
 }
 
-struct Lines<'a> {
+struct JsonLines<'a> {
     name: &'a str,
     columns: &'a Columns<'a>,
     /// Whether a line that is not blank was read.
@@ -60,7 +60,7 @@ struct Lines<'a> {
     unfinished: Option<(u64, Fault)>,
 }
 
-impl Lines<'_> {
+impl JsonLines<'_> {
     fn read(&mut self, number: u64, line: &[u8], sink: &mut Sink<'_>) -> Result<ControlFlow<()>, InputError> {
         if line.is_empty() {
             return Ok(ControlFlow::Continue(()));
@@ -82,7 +82,7 @@ impl Lines<'_> {
             Ok(flow) => return Ok(flow),
             Err(error) => error,
         };
-        let fault = record::syntax(&error);
+        let fault = object::syntax(&error);
         if first && error.is_eof() {
             self.unfinished = Some((number, fault));
             return Ok(ControlFlow::Continue(()));
@@ -142,6 +142,6 @@ fn read_record(
         (Cow::Borrowed(_), Encoding::Utf8) => false,
         (json, Encoding::Gbk) => json.contains(REPLACEMENT),
     };
-    let line = Line { number, json: &json, damaged };
-    record::read(line, columns, sink)
+    let line = JsonLine { number, json: &json, damaged };
+    object::read(line, columns, sink)
 }

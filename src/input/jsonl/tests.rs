@@ -44,7 +44,7 @@ fn a_bad_item_rejects_itself_alone() {
         lines("friend_delete", r#"{"From_Account":"a","To_Account":["b",7,"a",null,"c"]}"#),
         [
             "1 a>b",
-            "1 bad : `To_Account` is the number 7: ids are text and stand in quotes",
+            "1 bad : `To_Account` is the number 7: ids are text: write them in quotes",
             "1 bad a>a: `To_Account` names the same account twice: it is From_Account, too",
             "1 bad : `To_Account` is null, not text",
             "1 a>c",
@@ -81,7 +81,10 @@ fn records_that_are_no_rows_are_rejected_with_the_reason() {
     for (record, expected) in [
         (r#"{"From_Account":"a","To_Account":[]}"#, "the list of the record is empty"),
         (r#"{"From_Account":"a"}"#, "`To_Account` is missing"),
-        (r#"{"From_Account":5,"To_Account":"b"}"#, "`From_Account` is the number 5: ids are text and stand in quotes"),
+        (
+            r#"{"From_Account":5,"To_Account":"b"}"#,
+            "`From_Account` is the number 5: ids are text: write them in quotes",
+        ),
         (r#"{"From_Account":"a","From_Account":"a","To_Account":"b"}"#, "the record says `From_Account` twice"),
         (r#"{"From_Account":"a","To_Account":{}}"#, "`To_Account` is an object, not text"),
         (r#"{"From_Account":"a","To_Account":"\ud800"}"#, "`To_Account` has an escape that is no character"),
@@ -102,7 +105,7 @@ fn records_that_are_no_rows_are_rejected_with_the_reason() {
 }
 
 #[test]
-fn tags_stand_flat_too_and_null_leaves_them_alone() {
+fn tags_may_be_flat_too_and_null_leaves_them_alone() {
     let record =
         r#"{"From_Account":"a","To_Account":"b","Tag_SNS_IM_Remark":"","Tag_SNS_IM_Group":null,"Tag_SNS_Custom_A":-1}"#;
     assert_eq!(lines("friend_update", record), [r#"1 a>b {"Tag_SNS_Custom_A":-1,"Tag_SNS_IM_Remark":""}"#]);
@@ -184,7 +187,7 @@ fn names_of_the_file_are_mapped() {
 }
 
 #[test]
-fn bytes_that_are_no_text_reject_only_the_item_they_stand_in() {
+fn bytes_that_are_no_text_reject_only_their_own_item() {
     let record = b"{\"From_Account\":\"a\",\"To_Account\":[\"b\xff\",\"c\"],\"x\":\"\xff\"}";
     let rows = rows_with("friend_delete", "rows.jsonl", record, &input(&[])).unwrap();
     let reason = "`To_Account` is not valid UTF-8; if the file is GBK: input.encoding = \"gbk\"";

@@ -1,4 +1,4 @@
-//! Raw JSON values, told by their first byte and read on demand.
+//! Raw JSON values: the first byte gives the type, and the value is read on demand.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -17,22 +17,22 @@ use super::value::{self, Type};
 
 /// A line of the file.
 #[derive(Clone, Copy)]
-pub(super) struct Line<'l> {
+pub(super) struct JsonLine<'l> {
     /// From 1.
     pub(super) number: u64,
     pub(super) json: &'l str,
-    /// Whether replacement characters in it stand for bytes that were no text.
+    /// Whether replacement characters in it replace bytes that were no text.
     pub(super) damaged: bool,
 }
 
 /// Hands the rows of a line to the sink. An error means that it is no JSON object.
 pub(super) fn read(
-    line: Line<'_>,
+    line: JsonLine<'_>,
     columns: &Columns<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<ControlFlow<()>, serde_json::Error> {
     let fields = Fields::parse(line.json, columns)?;
-    let mut record = Record { line, columns, from: fields.from, sink, flow: ControlFlow::Continue(()) };
+    let mut record = ObjectParser { line, columns, from: fields.from, sink, flow: ControlFlow::Continue(()) };
     record.read(&fields);
     Ok(record.flow)
 }
@@ -47,15 +47,15 @@ pub(super) fn syntax(error: &serde_json::Error) -> Fault {
     Fault::new(format!("is no JSON object: {what} at character {}", error.column()))
 }
 
-struct Record<'l, 'r, 's> {
-    line: Line<'l>,
+struct ObjectParser<'l, 'r, 's> {
+    line: JsonLine<'l>,
     columns: &'r Columns<'r>,
     from: Option<Raw<'l>>,
     sink: &'r mut Sink<'s>,
     flow: ControlFlow<()>,
 }
 
-impl<'l> Record<'l, '_, '_> {
+impl<'l> ObjectParser<'l, '_, '_> {
     fn read(&mut self, fields: &Fields<'l>) {
         let ids_in_list = self.columns.items == ItemPlace::Ids;
         let fault = fields.fault.as_ref();
@@ -114,7 +114,7 @@ impl<'l> Record<'l, '_, '_> {
                 tags: tags.as_bytes(),
             })),
             Err(fault) => {
-                let (from, account) = (self.from.and_then(as_it_stands), account.and_then(as_it_stands));
+                let (from, account) = (self.from.and_then(unparsed), account.and_then(unparsed));
                 (self.sink)(Err(fault.into_row(self.line.number, from, account, tags)))
             }
         };
@@ -141,7 +141,7 @@ impl<'l> Record<'l, '_, '_> {
                 Ok(text)
             }
             Type::Number => {
-                Err(Fault::of(name, format_args!("is the number {}: ids are text and stand in quotes", raw.get())))
+                Err(Fault::of(name, format_args!("is the number {}: ids are text: write them in quotes", raw.get())))
             }
             other @ (Type::List | Type::Object | Type::Boolean | Type::Null) => {
                 Err(Fault::of(name, format_args!("is {}, not text", other.name())))
@@ -210,7 +210,7 @@ impl<'l> Record<'l, '_, '_> {
     /// Rejects the record, or an item of which no account is known.
     fn reject(&mut self, fault: Fault) {
         if self.flow.is_continue() {
-            let from = self.from.and_then(as_it_stands);
+            let from = self.from.and_then(unparsed);
             self.flow = (self.sink)(Err(fault.into_row(self.line.number, from, None, Tags::new())));
         }
     }
@@ -247,6 +247,6 @@ fn whole(text: &str) -> Option<Number> {
 }
 
 /// An id for the results file. What is no text there would be one in the results, and pass for an id.
-fn as_it_stands(raw: Raw<'_>) -> Option<String> {
+fn unparsed(raw: Raw<'_>) -> Option<String> {
     (Type::of(raw) == Type::Text).then(|| value::text(raw).map(Cow::into_owned)).flatten()
 }
