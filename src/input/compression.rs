@@ -189,7 +189,7 @@ impl<R: Read> Members<R> {
         };
     }
 
-    /// Tells damage from a disk that can't be read, and from an end that comes too early. Decoder a wrong checksum or
+    /// Distinguishes damage from a disk that can't be read, and from an end that comes too early. At a wrong checksum or
     /// length, all bytes were read as well: only the decoder knows that some are missing.
     fn damage(&mut self, cause: io::Error) -> io::Error {
         if cause.kind() == io::ErrorKind::Interrupted || cause.raw_os_error().is_some() {
