@@ -189,8 +189,8 @@ impl<R: Read> Members<R> {
         };
     }
 
-    /// Distinguishes damage from a disk that can't be read, and from an end that comes too early. At a wrong checksum or
-    /// length, all bytes were read as well: only the decoder knows that some are missing.
+    /// Distinguishes damage from a disk that can't be read, and from an end that comes too early. At a wrong checksum
+    /// or length, all bytes were read as well: only the decoder knows that some are missing.
     fn damage(&mut self, cause: io::Error) -> io::Error {
         if cause.kind() == io::ErrorKind::Interrupted || cause.raw_os_error().is_some() {
             return cause;
