@@ -1,14 +1,16 @@
 //! The command line. `-h` shows the first paragraph of each text; `--help` shows all of it, with examples, environment
 //! variables and exit codes.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::domain::hint::Hint;
 use crate::domain::response::outcome::Outcome;
-use imbulk_sandbox::FaultRule;
+use imbulk_sandbox::{FaultRule, FaultRuleError};
 
 /// Run bulk jobs against the server API of Tencent Cloud Chat, with one recorded outcome per row
 ///
@@ -40,8 +42,8 @@ pub enum Command {
     Run(Run),
     /// Load and check the input, and show what `imbulk run` would send
     ///
-    /// Does everything except sending: loads the input, checks every row, and shows what `imbulk run JOB --execute` would
-    /// send, to which app, and which guards would refuse it.
+    /// Does everything except sending: loads the input, checks every row, and shows what `imbulk run JOB --execute`
+    /// would send, to which app, and which guards would refuse it.
     #[command(after_long_help = PLAN)]
     Plan(Plan),
     /// List runs and their progress, also while one is running
@@ -221,7 +223,7 @@ pub struct Sandbox {
     #[arg(long, default_value = "0ms", value_name = "TIME")]
     pub jitter: jiff::SignedDuration,
     /// Fault to inject, as COMMAND:KIND:SHARE; may be repeated
-    #[arg(long = "fault", value_name = "FAULT")]
+    #[arg(long = "fault", value_name = "FAULT", value_parser = fault_rule)]
     pub faults: Vec<FaultRule>,
     /// Share of accounts and friendships that do not exist, from 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
@@ -395,6 +397,16 @@ Example:
 const MAN: &str = "\
 Example:
   imbulk man > imbulk.1 && man ./imbulk.1";
+
+impl Hint for FaultRuleError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        Some(Self::hint(self).into())
+    }
+}
+
+fn fault_rule(text: &str) -> Result<FaultRule, String> {
+    text.parse().map_err(|error: FaultRuleError| error.with_hint())
+}
 
 fn retried(name: &str) -> Result<Outcome, String> {
     match name.parse() {

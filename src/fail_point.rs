@@ -54,7 +54,7 @@ fail_points! {
     Withdraw,
     /// … with a rescued request that may be sent again …
     Reopen,
-    /// … with how things stand.
+    /// … with the progress.
     NoteProgress,
     /// Why a session ended is noted.
     NoteEnd,

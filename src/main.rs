@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(give_up));
     let cli = Cli::parse();
     log(cli.verbose);
-    // Two at least: one may stand still because nobody reads what is shown, and the calls under way must go on.
+    // Two at least: one may be blocked because nobody reads what is shown, and the calls under way must go on.
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).max(2);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             return exit;
         }
     };
-    // As a task beside those that it starts: from this thread each word between them would wake another.
+    // As a tokio task beside those that it starts: from this thread each word between them would wake another.
     let done = runtime.block_on(runtime.spawn(commands::dispatch(cli)));
     // A thread that still reads input has nothing left to say.
     runtime.shutdown_background();
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     exit
 }
 
-/// The key stands in memory and in the environment: no core file shows it, and no other program of the user but root's.
+/// The key is in memory and in the environment: no core file shows it, and no other program of the user but root's.
 fn keep_memory_private() {
     // Where the kernel refuses, the run is as good as without.
     let _refused = set_dumpable_behavior(DumpableBehavior::NotDumpable);

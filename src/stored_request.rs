@@ -1,5 +1,5 @@
-//! The encoding in which the queue stores a request. Module `intake` writes it without building items, and module `queue`
-//! reads it back.
+//! The encoding in which the queue stores a request. Module `intake` writes it without building items, and module
+//! `queue` reads it back.
 
 use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,9 @@ use crate::domain::row::{RowNo, Tags};
 
 /// The most bytes of ids and tags in one request.
 ///
-/// The API publishes no maximum for a body. In a body, each id needs about 30 more bytes of JSON. Each tag needs 18 more
-/// (`{"Tag":…,"Value":…}` for `…:…`), less than the shortest tag (`"Tag_SNS_Custom_a":0,`), so that a body stays below
-/// 1 MiB. Requests without tags are far smaller (1000 ids of 32 bytes).
+/// The API publishes no maximum for a body. In a body, each id needs about 30 more bytes of JSON. Each tag needs 18
+/// more (`{"Tag":…,"Value":…}` for `…:…`), less than the shortest tag (`"Tag_SNS_Custom_a":0,`), so that a body stays
+/// below 1 MiB. Requests without tags are far smaller (1000 ids of 32 bytes).
 pub const BODY_BYTES: usize = 512 << 10;
 
 /// A request as the queue stores it. The three lists are parallel, with one element per item.
@@ -24,8 +24,9 @@ pub struct StoredRequest {
     pub from: Option<String>,
     /// The ids of the items' accounts, one per line, since no id contains a line break.
     pub accounts: String,
-    /// JSON list of the items' rows. Each number is the distance from the first row of the previous item. An item of merged
-    /// rows has a list, whose further numbers are distances from its first row: `[7,[2,3],1]` means 7, 9 with 12, and 10.
+    /// JSON list of the items' rows. Each number is the distance from the first row of the previous item. An item of
+    /// merged rows has a list, whose further numbers are distances from its first row: `[7,[2,3],1]` means 7, 9 with
+    /// 12, and 10.
     pub rows: String,
     /// JSON list with one list per item, which has one object of tags per row: `[[{"Tag_…":"x"}],[{…},{…}]]`. Only for
     /// operations with tags.
@@ -103,8 +104,8 @@ impl StoredRequest {
     }
 }
 
-/// The lines of a list of ids. Behind a line break at the end follows an empty line, which is not an id. As the lines are
-/// short, finding all line breaks at once takes a fraction of the time of [`str::split`].
+/// The lines of a list of ids. Behind a line break at the end follows an empty line, which is not an id. As the lines
+/// are short, finding all line breaks at once takes a fraction of the time of [`str::split`].
 fn ids(list: &str) -> impl Iterator<Item = &str> {
     let ends = memchr_iter(b'\n', list.as_bytes()).chain(std::iter::once(list.len()));
     ends.scan(0, |start, end| Some(&list[std::mem::replace(start, end + 1)..end]))

@@ -1,4 +1,4 @@
-//! One call, one HTTP exchange.
+//! One call: an HTTP request and its answer.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -147,7 +147,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// One line a call. Which request of the queue it is, the caller's span says; `random` is what the server was told.
+/// One line per call. The caller's span says which request of the queue it is; `random` is the number that the server
+/// received.
 fn log(command: &'static str, random: u32, result: &CallResult, took: Duration) {
     let (status, length, why) = match result {
         CallResult::Body(body) => (200, body.len(), ""),

@@ -165,7 +165,7 @@ impl Endpoint {
     }
 
     /// Names the limit that calls to `sdkappid` count against, in letters that a file name may have: the app, wherever
-    /// it is called; on this machine stand-ins differ by port.
+    /// it is called; on this machine sandboxes differ by port.
     pub fn ledger_name(&self, sdkappid: NonZeroU64) -> String {
         if !self.is_loopback() {
             return sdkappid.to_string();
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn real_endpoints_share_the_ledger_of_the_app_and_stand_ins_have_their_own() {
+    fn real_endpoints_share_the_ledger_of_the_app_and_sandboxes_have_their_own() {
         let name = |text: &str| text.parse::<Endpoint>().unwrap().ledger_name(app());
         assert_eq!(name("https://example.org"), "1400000001");
         assert_eq!(Endpoint::from(Region::Tokyo).ledger_name(app()), "1400000001");

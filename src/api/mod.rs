@@ -1,6 +1,6 @@
-//! The way to the API: where it is, who asks, and one HTTP exchange at a time.
+//! The way to the API: where it is, who asks, and one call at a time.
 //!
-//! The signature stands in the URL of every call, so the URL is built last, in one function of [`endpoint`], and is
+//! The signature is in the URL of every call, so the URL is built last, in one function of [`endpoint`], and is
 //! never printed: no error, `Debug` or log line of this module holds it, the signature or the key.
 
 pub mod client;

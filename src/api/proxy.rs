@@ -62,8 +62,8 @@ impl Hint for ProxyError {
 }
 
 impl Proxies {
-    /// Reads the values of [`PROXY_VARIABLES`], those that are set, and of `NO_PROXY`. A value that is no URL is an error
-    /// even if no call would go through it.
+    /// Reads the values of [`PROXY_VARIABLES`], those that are set, and of `NO_PROXY`. A value that is no URL is an
+    /// error even if no call would go through it.
     pub fn parse(values: &[(&'static str, SecretString)], except: &str) -> Result<Self, ProxyError> {
         let proxies = values.iter().map(|(variable, value)| Proxy::parse(variable, value.expose_secret()));
         let proxies: Vec<Proxy> = proxies.collect::<Result<_, _>>()?;

@@ -12,7 +12,7 @@ use crate::domain::account::UserId;
 /// can't be taken back.
 const VALID: Duration = Duration::from_hours(24);
 
-/// The age at which one is replaced: 4 h of room for a clock that is wrong here or there.
+/// The age at which one is replaced: a margin of 4 h for a clock that is wrong here or there.
 const RENEW_AFTER: SignedDuration = SignedDuration::from_hours(20);
 
 /// What the user gave us to prove who is calling.

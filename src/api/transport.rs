@@ -13,8 +13,8 @@ use crate::domain::response::call_result::CallResult;
 /// The longest wait for a connection, name lookup and TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The longest that one exchange takes, from the first step of connecting to the last byte of the answer. The server
-/// gives up after 3 s (page "REST API overview"), so whoever waits longer learns what became of the call.
+/// The longest that one call takes, from the first step of connecting to the last byte of the answer. The server
+/// gives up after 3 s (page "REST API overview"), so a client that waits longer learns what became of the call.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an idle connection is kept. Most servers close theirs after 60 s or more; who closes first does not send
@@ -26,7 +26,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Tuning {
     /// The longest wait for a connection, TLS handshake included.
     pub connect_timeout: Duration,
-    /// The longest that a whole exchange may take.
+    /// The longest that a whole call may take.
     pub call_timeout: Duration,
     /// Whom to trust.
     pub roots: Roots,
@@ -78,8 +78,8 @@ fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
         .pool_max_idle_per_host(width)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .connect_timeout(tuning.connect_timeout)
-        // What the server's machine has not taken in by then is dropped. Else a call whose connection was closed long ago
-        // could still arrive once a network works again.
+        // What the server's machine has not taken in by then is dropped. Else a call whose connection was closed long
+        // ago could still arrive once a network works again.
         .tcp_user_timeout(tuning.call_timeout)
         .timeout(tuning.call_timeout)
         .retry(retry::never())
@@ -95,8 +95,8 @@ fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
     })
 }
 
-/// Reads a failed exchange: what it tells about whether the call arrived. A proxy is named, since it may be the one that
-/// cannot be reached.
+/// Reads a failed call: what it says about whether the call arrived. A proxy is named, since it may be the one
+/// that cannot be reached.
 pub(super) fn failure(error: &reqwest::Error, proxy: Option<&Proxy>) -> CallResult {
     let why = cause(error).to_string();
     if !error.is_connect() {
@@ -119,7 +119,7 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     causes(error).last().unwrap_or(error)
 }
 
-/// The error and what lies beneath. `io::Error::source` skips the error that it wraps, hence the detour.
+/// The error and its causes. `io::Error::source` skips the error that it wraps, hence the detour.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),

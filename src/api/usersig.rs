@@ -23,21 +23,21 @@ const MAX_PAYLOAD: u64 = 64 * 1024;
 /// What is neither letter nor digit in base64 …
 const BASE64_SIGNS: &str = "+/=";
 
-/// … and what stands for it in a token. Not the URL-safe alphabet of RFC 4648.
+/// … and what replaces it in a token. Not the URL-safe alphabet of RFC 4648.
 const TOKEN_SIGNS: &str = "*-_";
 
 /// The secret key of an app, as the console shows it. Shown to nobody, wiped from memory in the end.
 #[derive(Debug, Clone)]
 pub struct SecretKey(SecretString);
 
-/// A signature. Whoever has it is the admin until it runs out, so `Debug` does not show it.
+/// A signature. Its owner is the admin until it expires, so `Debug` does not show it.
 #[derive(Debug, Clone)]
 pub struct UserSig(SecretString);
 
 /// Why a text can be neither key nor signature. Says nothing of the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// Nothing stands there.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
     /// White space, a line break, a control character or a letter beyond ASCII, mostly an accident of copying.
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_tokens_are_told_apart_and_never_panic() {
+    fn damaged_tokens_are_distinguished_and_never_panic() {
         let claims = |text: &str| UserSig::new(text.to_owned()).unwrap().claims();
         assert_eq!(claims("not+base64"), Err(DecodeError::Encoding));
         assert_eq!(claims("AAAA"), Err(DecodeError::Compression));

@@ -23,8 +23,8 @@ where
     Ok((finisher.packer.rows(), finisher.items))
 }
 
-/// One packer serves all parts. If a request may hold items of any group, or a group was divided, the last request of one
-/// part is filled from the next.
+/// One packer serves all parts. If a request may hold items of any group, or a group was divided, the last request of
+/// one part is filled from the next.
 struct Finisher<'s, S> {
     part_index: PartIndex,
     packer: Packer,

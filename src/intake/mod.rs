@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! row ─► number ─► protected? ─► partition (by account, in memory or on disk)     as rows arrive
-//!                                    └─► part_index (equals, merges) ─► packer ─► StoredRequest  part by part, at the end
+//!                                    └─► part_index (equals, merges) ─► packer ─► StoredRequest   at the end, by part
 //! ```
 //!
-//! Equal rows, and all rows of one `From_Account`, are in one part. So each part can be processed alone. The sink receives
-//! each output as soon as it is known.
+//! Equal rows, and all rows of one `From_Account`, are in one part. So each part can be processed alone. The sink
+//! receives each output as soon as it is known.
 
 mod finish;
 mod line_spans;
@@ -53,8 +53,8 @@ pub struct IntakeOptions<'a> {
     pub expected_bytes: u64,
     /// The most bytes of rows in memory: [`MEMORY`].
     pub memory: usize,
-    /// The most bytes of ids and tags in one request: [`BODY_BYTES`](crate::stored_request::BODY_BYTES). A larger item is
-    /// sent alone.
+    /// The most bytes of ids and tags in one request: [`BODY_BYTES`](crate::stored_request::BODY_BYTES). A larger item
+    /// is sent alone.
     pub body_bytes: usize,
 }
 
@@ -74,8 +74,8 @@ pub enum IntakeOutput {
 #[error("loading was interrupted")]
 pub struct SinkClosed;
 
-/// Whether the ids and tags of a bad row break the rule again when its results are used as input. Otherwise its account is
-/// left out, because the row must not become a good one there.
+/// Whether the ids and tags of a bad row break the rule again when its results are used as input. Otherwise its account
+/// is left out, because the row must not become a good one there.
 fn breaks_its_rule_again(shape: &InputShape, row: &BadRow) -> bool {
     let good = |id: &Option<String>| id.as_deref().is_some_and(|id| UserId::check(id).is_ok());
     let good_ids = good(&row.account) && (shape.from.is_none() || good(&row.from) && row.from != row.account);
@@ -166,8 +166,8 @@ impl Hint for IntakeError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Temp { .. } => {
-                "free disk space there and run again: while the input is loaded, rows that do not fit in memory are kept in \
-                 this folder; they take up to three times the unpacked size of the input"
+                "free disk space there and run again: while the input is loaded, rows that do not fit in memory are kept \
+                 in this folder; they take up to three times the unpacked size of the input"
             }
             Self::Damaged { .. } => "check the disk: it may be damaged; nothing was sent",
             Self::Broken { .. } => "nothing was sent; please report this",
@@ -217,7 +217,8 @@ impl<'a, S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> Intake<'a, S> {
         }
     }
 
-    /// Takes the next row, which is bad. It is rejected even if it names a protected id, because its content is unreliable.
+    /// Takes the next row, which is bad. It is rejected even if it names a protected id, because its content is
+    /// unreliable.
     pub fn bad(&mut self, source: u32, row: BadRow) -> Result<(), IntakeError> {
         let number = self.number(source, row.line)?;
         let account = if breaks_its_rule_again(&self.options.shape, &row) { row.account } else { None };

@@ -111,8 +111,8 @@ impl PartIndex {
         self.tables.clear();
     }
 
-    /// Adds the rows of a block, which follow the row `last`, and returns the last one. `duplicate` receives each row that
-    /// changes nothing, and the row that it repeats.
+    /// Adds the rows of a block, which follow the row `last`, and returns the last one. `duplicate` receives each row
+    /// that changes nothing, and the row that it repeats.
     pub(super) fn rows(
         &mut self,
         block: &[u8],

@@ -190,7 +190,8 @@ impl<'a> Partitions<'a> {
         Ok(Some(smaller))
     }
 
-    /// Passes on the rows of a part, block by block and in order, and removes them. The first number is relative to row 0.
+    /// Passes on the rows of a part, block by block and in order, and removes them. The first number is relative to row
+    /// 0.
     pub(super) fn drain(
         &mut self,
         index: usize,

@@ -111,8 +111,8 @@ fn read_number(block: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// A hash function with a seed. Each level of partitions and the index have their own seed, because the rows of one part
-/// have equal bits in the hash that chose the part.
+/// A hash function with a seed. Each level of partitions and the index have their own seed, because the rows of one
+/// part have equal bits in the hash that chose the part.
 #[derive(Debug, Clone)]
 pub(super) struct SeededHash(foldhash::quality::FixedState);
 

@@ -62,7 +62,8 @@ pub enum QueueError {
     NotAQueue(PathBuf),
     /// A process was killed during the first load, and this user cannot roll back its unfinished write.
     #[error(
-        "{}: a process was killed while it loaded the first run into the queue, and this user cannot remove what it left",
+        "{}: a process was killed while it loaded the first run into the queue, and this user cannot remove \
+         what it left",
         .0.display()
     )]
     HalfWritten(PathBuf),
@@ -227,16 +228,16 @@ impl Hint for Loss {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Moved => {
-                "the outcomes are in the moved file and its -wal: move both back together, then run again; rows without an \
-                 outcome there are sent again"
+                "the outcomes are in the moved file and its -wal: move both back together, then run again; rows \
+                 without an outcome there are sent again"
             }
             Self::Removed | Self::Replaced | Self::Overwritten => {
-                "the outcomes are gone with the file: put back a copy, or run the same input with a new queue; accounts and \
-                 friends that are gone are then `already_done`"
+                "the outcomes are gone with the file: put back a copy, or run the same input with a new queue; \
+                 accounts and friends that are gone are then `already_done`"
             }
             Self::Companion(_) => {
-                "the latest outcomes are in that file: put it back, then run again; without it they are gone, and their \
-                 rows are sent again"
+                "the latest outcomes are in that file: put it back, then run again; without it they are gone, and \
+                 their rows are sent again"
             }
         };
         Some(hint.into())

@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - One process at a time owns a queue ([`Queue`], by a kernel lock). Any number of processes can read it ([`Reader`]).
+//! - One process at a time owns a queue ([`Queue`], by a kernel lock). Any number of processes can read it
+//!   ([`Reader`]).
 //! - Every change is one transaction, and it is durable when the call returns.
 //! - A change that finds an unexpected state, or a table row with a wrong checksum, is refused.
 //! - The number of a run's rows by outcome always adds up to the number of rows that were read.

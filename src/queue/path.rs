@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 /// As path_resolution(7) has it.
 const MAX_LINKS: u32 = 40;
 
-/// The absolute path without links, even if the file does not exist yet. SQLite names its log after the path by which it
-/// opens the file.
+/// The absolute path without links, even if the file does not exist yet. SQLite names its log after the path by which
+/// it opens the file.
 pub fn resolve(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {

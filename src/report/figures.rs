@@ -15,7 +15,7 @@ const SHOWN_REJECTS: u32 = 5;
 /// Codes that a text lists; JSON holds all.
 const SHOWN_CODES: usize = 12;
 
-/// Where a run stands.
+/// The state and figures of a run.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Figures {
     /// The run's id.
@@ -26,7 +26,7 @@ pub struct Figures {
     pub operation: &'static str,
     /// `sandbox` or the SDKAppID.
     pub target: String,
-    /// Where it stands.
+    /// Its state.
     pub state: StateName,
     /// Why the last session ended before the run did.
     pub stopped: Option<String>,
@@ -65,7 +65,7 @@ impl Figures {
         Ok(Rejects(reader.rejected(run.id, SHOWN_REJECTS).await?))
     }
 
-    /// With so many of the rejected rows.
+    /// With this number of the rejected rows.
     pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, QueueError> {
         let outcomes = reader.tally(run).await?;
         let rejected = match outcomes[Outcome::Rejected] {
@@ -107,7 +107,7 @@ impl Figures {
         }
     }
 
-    /// What codes ended rows; those that no table names stand apart.
+    /// What codes ended rows; those that no table names are listed apart.
     pub(super) fn codes(&self, text: &mut Text) {
         let known = |code: &&CodeRows| code.code.is_none_or(|code| codes::lookup(code).is_some());
         let (known, unknown): (Vec<_>, Vec<_>) = self.codes.iter().partition(known);

@@ -58,7 +58,7 @@ fn as_f64(count: u64) -> f64 {
 /// The guards that are read while a run is sent.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct WhileSending {
-    /// Items that are judged before the rest is sent; 0: none are.
+    /// Items that are evaluated before the rest is sent; 0: none are.
     pub canary: u64,
     /// The share of failed items at which the run halts.
     pub failed_share: f64,
@@ -84,7 +84,7 @@ impl WhileSending {
         let canary = match self.canary {
             0 => "off".to_owned(),
             items => format!(
-                "the first requests, {} or more, are judged before the rest is sent",
+                "the first requests, {} or more, are evaluated before the rest is sent",
                 counted(items, "item", "items")
             ),
         };
@@ -215,7 +215,7 @@ mod tests {
         };
         let guards = WhileSending { canary: 100, failed_share: 0.05, max_already_done: Some(0.5), after_items: 1_000 };
         insta::assert_snapshot!(shown(guards), @r"
-        canary         the first requests, 100 items or more, are judged before the rest is sent
+        canary         the first requests, 100 items or more, are evaluated before the rest is sent
         halts          at 5 % failed or 50 % already_done, from 1,000 items on
         ");
         insta::assert_snapshot!(shown(WhileSending { canary: 0, max_already_done: None, ..guards }), @r"

@@ -62,7 +62,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads what a run would do at so many calls a second, if it started `now`.
+    /// Reads what a run would do at this number of calls per second, if it started `now`.
     pub async fn read(
         reader: &Reader,
         run: &Run,
@@ -135,8 +135,9 @@ impl Plan {
     }
 
     fn batches(&self) -> String {
-        let room = self.requests * self.items_per_request;
-        let full = format!("{} full (up to {} items each)", share(self.figures.items, room), self.items_per_request);
+        let capacity = self.requests * self.items_per_request;
+        let full =
+            format!("{} full (up to {} items each)", share(self.figures.items, capacity), self.items_per_request);
         match self.requests - self.requests.min(self.estimate.requests_left) {
             0 => format!("{}, {full}", count(self.requests)),
             settled => format!("{}, {full}; {} settled already", count(self.requests), count(settled)),
@@ -189,8 +190,8 @@ pub fn closing(plans: &[Plan], jobs: &[String]) -> String {
     let how = if sandbox { "--sandbox" } else { "--execute" };
     match id {
         _ if refused => "nothing was sent, and `imbulk run` would send nothing: see `refused` above\n".to_owned(),
-        _ if later => "nothing was sent; `imbulk run` would finish the unfinished run that goes first, and then send nothing: see `then \
-                       refused` above\n"
+        _ if later => "nothing was sent; `imbulk run` would finish the unfinished run that goes first, and then send \
+                       nothing: see `then refused` above\n"
             .to_owned(),
         None => "nothing was sent: this input is finished; --again makes a new run of it\n".to_owned(),
         Some(id) => format!(
@@ -206,9 +207,9 @@ fn merged(figures: &Figures) -> u64 {
     figures.rows.saturating_sub(skipped).saturating_sub(figures.items)
 }
 
-fn fill(items: u64, room: u64) -> f64 {
+fn fill(items: u64, capacity: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
-    let share = items as f64 / room.max(1) as f64;
+    let share = items as f64 / capacity.max(1) as f64;
     share
 }
 

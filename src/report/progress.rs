@@ -7,7 +7,7 @@ use crate::domain::progress::{Bottleneck, Heartbeat, Phase, ProgressSnapshot, Ra
 use crate::domain::response::verdict::Trouble;
 use crate::domain::schedule::Outage;
 
-/// Where things stand, in one line.
+/// The progress in one line.
 pub fn line(phase: Phase, now: &ProgressSnapshot, rates: Rates) -> String {
     let mut parts = vec![rows(phase, now)];
     match phase {
@@ -78,7 +78,7 @@ fn outage_words(Outage { lasts, probes, trouble }: &Outage) -> String {
         Trouble::Unreachable(reason) => ("cannot connect", reason),
         Trouble::Failing(reason) => ("every call fails", reason),
     };
-    // Whole seconds: it is told a few times in each.
+    // Whole seconds: it is shown a few times in each.
     let lasts = duration(Duration::from_secs(lasts.as_secs()));
     format!("{what}: {} (for {lasts}; only probes are sent, {} so far)", visible(reason), count((*probes).into()))
 }
@@ -106,8 +106,8 @@ mod tests {
         let mut now = at(10);
         assert_eq!(
             line(Phase::Sending, &now, rates),
-            "10,500 of 1,000,000 rows done (1.1 %) · 9,876 items/s, 98.8 calls/s · 12 failed · 8 in flight · 16 min 30 s \
-             left"
+            "10,500 of 1,000,000 rows done (1.1 %) · 9,876 items/s, 98.8 calls/s · 12 failed · 8 in flight · 16 min \
+             30 s left"
         );
         let lasts = Duration::from_millis(42_300);
         let refused = Trouble::Unreachable("refused\n\u{1b}[2J".to_owned());
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_left_is_told_before_anything_is_known_or_after_the_end() {
+    fn no_time_left_is_shown_before_anything_is_known_or_after_the_end() {
         let nothing_yet = ProgressSnapshot { items: 0, ..at(10) };
         let too_early = at(1);
         let over = ProgressSnapshot { rows_done: 1_000_000, ..at(10) };

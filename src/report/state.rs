@@ -5,14 +5,14 @@ use serde::{Serialize, Serializer};
 use crate::domain::run_choice::EndedBy;
 use crate::queue::{Reader, Run, RunState};
 
-/// Where a run stands.
+/// The state of a run, as shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateName {
     /// Loaded; nothing was sent.
     Planned,
     /// A process is sending it.
     Sending,
-    /// Rows are left; it ended as it was told to: by a signal, a deadline, or a limit.
+    /// Rows are left; it ended as asked: by a signal, a deadline, or a limit.
     Stopped,
     /// Rows are left; it ended because something is wrong: a guard, a fatal code, an outage, a full disk.
     Halted,
@@ -36,7 +36,7 @@ impl StateName {
             (RunState::Running, _) => match run.ended_by() {
                 EndedBy::Kill => Self::Interrupted,
                 by if by.is_halt() => Self::Halted,
-                _as_told => Self::Stopped,
+                _as_asked => Self::Stopped,
             },
         }
     }

@@ -1,4 +1,4 @@
-//! Where runs stand: all of them as a table, one in detail, also while a runner is at it.
+//! The state of runs: all of them as a table, one in detail, also while a runner is at it.
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Serialize, Serializer};
@@ -15,7 +15,7 @@ use crate::queue::{QueueError, Reader, Run, RunState};
 /// A run in detail.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Detail {
-    /// Where it stands.
+    /// Its state.
     #[serde(flatten)]
     pub figures: Figures,
     /// Requests of the run.
@@ -43,7 +43,7 @@ pub enum Runner {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Overview {
     /// Oldest first.
-    pub runs: Vec<Entry>,
+    pub runs: Vec<RunStatus>,
     /// Whether a process holds the queue, whatever it does.
     #[serde(skip)]
     pub runner: Runner,
@@ -51,7 +51,7 @@ pub struct Overview {
 
 /// A run among others.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Entry {
+pub struct RunStatus {
     /// The run's id.
     pub run: String,
     /// The job's name.
@@ -60,7 +60,7 @@ pub struct Entry {
     pub operation: &'static str,
     /// `sandbox` or the SDKAppID.
     pub target: String,
-    /// Where it stands.
+    /// Its state.
     pub state: StateName,
     /// Whether a runner is at it.
     pub runner: Runner,
@@ -135,7 +135,7 @@ impl Overview {
     pub async fn read(reader: &Reader) -> Result<Self, QueueError> {
         let mut runs = Vec::new();
         for run in reader.runs().await? {
-            runs.push(Entry {
+            runs.push(RunStatus {
                 operation: run.operation()?.name,
                 state: StateName::of(&run, reader),
                 runner: Runner::of(reader, &run),
@@ -163,7 +163,7 @@ impl Overview {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(["job", "run", "on", "state", "rows", "ended", "failed", "stopped"]);
-        table.add_rows(self.runs.iter().map(Entry::cells));
+        table.add_rows(self.runs.iter().map(RunStatus::cells));
         for column in [4, 5, 6] {
             if let Some(column) = table.column_mut(column) {
                 column.set_cell_alignment(CellAlignment::Right);
@@ -188,7 +188,7 @@ fn heartbeat_as_json<S: Serializer>(heartbeat: &Option<Heartbeat>, serializer: S
     json.serialize(serializer)
 }
 
-impl Entry {
+impl RunStatus {
     fn cells(&self) -> [String; 8] {
         let failed = self.outcomes[Outcome::Failed] + self.outcomes[Outcome::InDoubt];
         [
@@ -263,8 +263,8 @@ mod tests {
     }
 
     #[test]
-    fn all_runs_stand_in_one_table() {
-        let entry = |job: &str, state, runner, pending, stopped: Option<&str>| Entry {
+    fn all_runs_are_in_one_table() {
+        let entry = |job: &str, state, runner, pending, stopped: Option<&str>| RunStatus {
             run: "0190e8b0".to_owned(),
             job: job.to_owned(),
             operation: "account_delete",

@@ -14,8 +14,8 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
         StopReason::Outage(outage) => return explain_outage(outage),
         StopReason::DiskFull { queue, free, reserve } => {
             let text = format!(
-                "the disk of {} is almost full: {free} are free, and {reserve} are needed to record the outcomes of the \
-                 calls in flight",
+                "the disk of {} is almost full: {free} are free, and {reserve} are needed to record the outcomes of \
+                 the calls in flight",
                 queue.display()
             );
             return Message::new(text).add_hint("free disk space, then run again");
@@ -73,7 +73,8 @@ mod tests {
         let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };
         assert_eq!(
             stop_message(&full, &[]).text,
-            "the disk of q.db is almost full: 0 bytes are free, and 1.0 MiB are needed to record the outcomes of the calls in flight"
+            "the disk of q.db is almost full: 0 bytes are free, and 1.0 MiB are needed to record the \
+             outcomes of the calls in flight"
         );
     }
 }

@@ -9,13 +9,13 @@ use super::text::{Text, count, counted, duration, rate, visible};
 use crate::domain::operation::by_name;
 use crate::domain::response::outcome::Outcome;
 
-/// Of so many items one at least exists, if app and column are right.
+/// Of this number of items at least one exists, if app and column are right.
 const SUSPICIOUS: u64 = 20;
 
 /// What a session did with a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Where the run stands.
+    /// The state of the run.
     #[serde(flatten)]
     pub figures: Figures,
     /// What was done in this session.
@@ -28,7 +28,7 @@ pub struct Session {
     /// How long it took.
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
     pub took: Duration,
-    /// HTTP exchanges begun.
+    /// Calls begun.
     pub calls: u64,
     /// Items that got their outcome.
     pub items: u64,

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use imbulk_sandbox::NotLoopback;
+
 use crate::api::{ApiError, EndpointError, ProxyError, SecretError};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::run_choice::EndedBy;
@@ -145,7 +147,11 @@ impl Hint for SessionError {
             Self::Run(error) => return error.hint(),
             Self::Ledger(error) => return error.hint(),
             Self::Interrupted(_) => "run the same command to resume",
-            Self::Refused(_) | Self::Secret { .. } | Self::Api(_) | Self::Io { .. } => return None,
+            Self::Io { source, .. } => {
+                let refused = source.get_ref().and_then(|error| error.downcast_ref::<NotLoopback>());
+                return refused.map(|error| error.hint().into());
+            }
+            Self::Refused(_) | Self::Secret { .. } | Self::Api(_) => return None,
         };
         Some(hint.into())
     }

@@ -124,8 +124,8 @@ impl From<toml::de::Error> for InvalidValue {
     }
 }
 
-/// The keys that lead to the place, joined by dots. The library tells them in its text alone, and there only for an error
-/// without the file.
+/// The keys that lead to the place, joined by dots. The library names them in its text alone, and there only for an
+/// error without the file.
 fn keys(error: &toml::de::Error) -> Option<String> {
     let mut error = error.clone();
     error.set_input(None);

@@ -36,7 +36,7 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 const OUTAGE: Duration = Duration::from_mins(2);
 /// The fuse: a run of which half failed is no success, whatever its user expects.
 const FAILED_SHARE: f64 = 0.5;
-/// Below so many items a share says little.
+/// Below this number of items a share says little.
 const AFTER_ITEMS: NonZeroU64 = NonZeroU64::new(1000).unwrap();
 
 /// Reads the job file at `path`. What the environment says wins over the file's `[app]`.
@@ -274,7 +274,7 @@ fn retry(raw: &RawRetry) -> Result<Retry, InvalidValue> {
     let attempts = optional(raw.max_attempts.as_ref(), |value| count32("retry.max_attempts", value))?;
     let base_delay = delay("retry.base_delay", &raw.base_delay)?.unwrap_or(BASE_DELAY);
     let max_delay = delay("retry.max_delay", &raw.max_delay)?.unwrap_or(MAX_DELAY);
-    // The defaults agree, so one of the two stands in the file if they don't.
+    // The defaults agree, so one of the two is in the file if they don't.
     if base_delay > max_delay
         && let Some(place) = raw.base_delay.as_ref().or(raw.max_delay.as_ref())
     {

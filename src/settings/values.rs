@@ -8,11 +8,11 @@ use toml::Spanned;
 use super::diagnostic::InvalidValue;
 use crate::domain::job::TimeOfDay;
 
-/// A text as it stands in the file.
+/// A text as written in the file.
 pub(super) type Text = Spanned<String>;
-/// A whole number as it stands in the file.
+/// A whole number as written in the file.
 pub(super) type Whole = Spanned<i64>;
-/// A number as it stands in the file.
+/// A number as written in the file.
 pub(super) type Number = Spanned<f64>;
 
 /// Longest delay: a day. Longer ones are slips, and sums of them stay far from overflow.

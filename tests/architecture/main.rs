@@ -209,7 +209,7 @@ fn files(folders: &[&str], extensions: &[&str]) -> Vec<File> {
                 // cargo and the fuzzer generate the others.
                 let is_ours = !matches!(name, "target" | "seeds" | "corpus" | "artifacts");
                 folders.extend((is_ours && !folder.as_os_str().is_empty()).then_some(path));
-            } else if extensions.contains(&extension) && !name.starts_with('.') {
+            } else if extensions.contains(&extension) && !name.starts_with('.') && !name.starts_with("LICENSE-") {
                 files.extend(
                     std::fs::read_to_string(root.join(&path)).map(|text| File::new(path.to_str().unwrap(), &text)),
                 );

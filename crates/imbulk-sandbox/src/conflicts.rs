@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_whose_caller_hung_up_holds_on_and_is_told_apart() {
+    fn a_call_whose_caller_hung_up_keeps_its_accounts_and_is_counted_apart() {
         let mut conflicts = Conflicts::default();
         let first = conflicts.take(&keys(&["a"])).unwrap();
         conflicts.hang_up(first);

@@ -166,13 +166,13 @@ pub(crate) struct Payload {
 #[derive(Debug)]
 enum Then {
     End,
-    /// So many bytes were promised in all; after a pause, in which the first chunk goes out, the
+    /// This number of bytes was promised in all; after a pause, in which the first chunk goes out, the
     /// connection breaks.
     Break {
         claimed: u64,
         pause: Pause,
     },
-    /// So many more chunks of blanks, which are legal after JSON.
+    /// This number of further chunks of blanks, which are legal after JSON.
     Blanks(usize),
 }
 

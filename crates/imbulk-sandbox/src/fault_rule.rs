@@ -16,7 +16,7 @@ pub struct FaultRule {
     pub(crate) command: Option<Command>,
     pub(crate) kind: FaultKind,
     pub(crate) when: When,
-    /// At most so many times.
+    /// At most this number of times.
     pub(crate) max: Option<NonZeroU64>,
 }
 
@@ -133,7 +133,7 @@ impl FaultKind {
 
 /// What is wrong with the text of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("fault rule `{rule}`: {problem}\nhint: {hint}")]
+#[error("fault rule `{rule}`: {problem}")]
 pub struct FaultRuleError {
     rule: String,
     problem: String,
@@ -153,6 +153,13 @@ const POISON: &str = "it is poison=CODE/USERID, for example poison=30001/bob";
 const WHENS: &str = "WHEN is a share from 0 to 1, for example 0.05, or numbers of calls, for example #1 or #2,5";
 const MAXES: &str = "the most times is like max=3, from 1";
 const NO_ITEMS: &str = "the answers of this command have one verdict and list no items";
+
+impl FaultRuleError {
+    /// What a rule may contain at this place.
+    pub const fn hint(&self) -> &'static str {
+        self.hint
+    }
+}
 
 type Problem = (String, &'static str);
 

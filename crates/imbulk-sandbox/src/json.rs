@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_apart_and_the_last_of_equal_names_counts() {
+    fn values_are_distinguished_and_the_last_of_equal_names_counts() {
         let value = read(r#"{"a":1,"b":["x",null,-1,1.5,true],"a":"\u0041"}"#).unwrap();
         assert_eq!(value.get("a").unwrap().as_text(), Some("A"));
         let list = value.get("b").unwrap().as_list().unwrap();

@@ -1,16 +1,16 @@
 //! The sandbox: a mock of the server API, on loopback. It has the commands with the rules of their pages, a world of
 //! accounts and friend lists, exact caps, write conflicts, and faults that the caller asks for.
 //!
-//! It is written from the API's pages alone and uses nothing of the client, so that the two can disagree. Where the pages
-//! are silent it does the following; these are choices, not facts:
+//! It is written from the API's pages alone and uses nothing of the client, so that the two can disagree. Where the
+//! pages are silent it does the following; these are choices, not facts:
 //!
 //! * A call counts when its body has been read. A call that is refused by a cap does not count against the next one.
-//! * The answer of a batch is top-level OK even if every item failed. An illegal `To_Account` fails its item (30003), any
-//!   other broken rule of a body fails the whole request; more than 100 `DeleteItem` get 70206.
-//! * `friend_delete` without `DeleteType` is one-way. A two-way delete of a user who is not on the list of `From_Account`
-//!   is 31704, whatever the other list holds.
-//! * `friend_update` of a user who is no friend is 30001 with `Err_SNS_FriendUpdate_Not_Friend`. A group that the user does
-//!   not have is created, and remains.
+//! * The answer of a batch is top-level OK even if every item failed. An illegal `To_Account` fails its item (30003),
+//!   any other broken rule of a body fails the whole request; more than 100 `DeleteItem` get 70206.
+//! * `friend_delete` without `DeleteType` is one-way. A two-way delete of a user who is not on the list of
+//!   `From_Account` is 31704, whatever the other list holds.
+//! * `friend_update` of a user who is no friend is 30001 with `Err_SNS_FriendUpdate_Not_Friend`. A group that the user
+//!   does not have is created, and remains.
 //! * A call locks the accounts that it writes until its effect and answer are done, even if the caller has hung up.
 //!
 //! # Faults
@@ -44,7 +44,7 @@
 //! | `item=CODE` | items are not written and have CODE |
 //! | `missing` | items are written and left out of the answer |
 //! | `duplicate` | items occur twice in the answer |
-//! | `partial=CODE` | items are written in part and have CODE: the account is gone and its data is not; the friend is off the list, and its data and the other list are as they were; the list is half cleared; one tag of an update is written |
+//! | `partial=CODE` | items are written in part and have CODE (see below) |
 //! | `only-failed`, `only-invalid` | items are not written and are named in `Fail_Account` or `Invalid_Account` alone |
 //! | `twice=CODE` | items are written and occur twice in the answer, with 0 and with CODE |
 //! | `blamed` | items are written, have code 0 and are named in `Fail_Account` |
@@ -52,12 +52,15 @@
 //! | `fail-with=CODE`, `ok-with=CODE` | `ErrorCode` is CODE above items as they are, `ActionStatus` FAIL or OK |
 //! | `fail-zero` | `ActionStatus` is FAIL above `ErrorCode` 0 |
 //!
+//! `partial` leaves this state: the account is gone and its data is not; the friend is off the list, and its data and
+//! the other list are as they were; the list is half cleared; one tag of an update is written.
+//!
 //! The first five come with `-before` (as without a suffix: nothing is written) and `-after` (the write
 //! is done): `reset-after`, `http-after=502`. A storm and a poisoned call write nothing; all others write.
 //! For `item`, `missing`, `duplicate`, `partial`, `only-failed`, `only-invalid`, `twice` and `blamed`, SHARE is of the
-//! items, and a call named by its number has every other item struck, the first included. Of the rules for whole calls the first one that strikes is played; a
-//! call is looked at only after it passed all checks. Examples: `friend_delete:code=30006:0.1`,
-//! `any:reset-after:0.02:max=5`, `account_delete:item=70500:0.05`, `any:silence:#3`.
+//! items, and a call named by its number has every other item struck, the first included. Of the rules for whole calls
+//! the first one that strikes is played; a call is looked at only after it passed all checks. Examples:
+//! `friend_delete:code=30006:0.1`, `any:reset-after:0.02:max=5`, `account_delete:item=70500:0.05`, `any:silence:#3`.
 
 mod answer;
 mod auth;
@@ -140,6 +143,18 @@ pub struct Sandbox {
     addr: SocketAddr,
 }
 
+/// Why [`Sandbox::start`] refuses an address; the inner error of its `InvalidInput`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not loopback")]
+pub struct NotLoopback(SocketAddr);
+
+impl NotLoopback {
+    /// The addresses that are accepted.
+    pub const fn hint(self) -> &'static str {
+        "use 127.0.0.1 or [::1]"
+    }
+}
+
 impl Sandbox {
     /// Listens on `addr` (port 0: any free one) and serves on the current tokio runtime.
     ///
@@ -150,13 +165,12 @@ impl Sandbox {
     /// Outside a tokio runtime.
     pub async fn start(config: Config, addr: SocketAddr) -> io::Result<Self> {
         if !addr.ip().is_loopback() {
-            let message = format!("{addr} is not loopback\nhint: use 127.0.0.1 or [::1]");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, NotLoopback(addr)));
         }
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
         let service = Arc::new(Service::new(config));
-        service.tasks.spawn(server::accept(Arc::clone(&service), listener));
+        service.tracker.spawn(server::accept(Arc::clone(&service), listener));
         Ok(Self { service, addr })
     }
 
@@ -203,8 +217,8 @@ impl Sandbox {
     /// Breaks off all connections and calls, and returns when the last has ended.
     pub async fn stop(self) {
         self.service.stop.cancel();
-        self.service.tasks.close();
-        self.service.tasks.wait().await;
+        self.service.tracker.close();
+        self.service.tracker.wait().await;
     }
 }
 

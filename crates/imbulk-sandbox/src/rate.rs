@@ -105,7 +105,7 @@ pub(crate) enum Admission {
     OverApp,
 }
 
-/// Counts every call; lets in as many as the caps allow. A call that is turned away takes no room from
+/// Counts every call; lets in as many as the caps allow. A call that is turned away does not use the capacity of
 /// the next one, but is in the count of arrivals.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_counted_but_takes_no_room() {
+    fn a_stranger_is_counted_but_uses_no_capacity() {
         let mut gate = Gate::new(Caps::default().with(Command::FriendUpdate, 1));
         gate.arrive(Command::FriendUpdate, Arrival::Stranger, 0);
         let ruling = gate.arrive(Command::FriendUpdate, Arrival::Known, 1);

@@ -39,7 +39,7 @@ pub(crate) async fn accept(service: Arc<Service>, listener: TcpListener) {
             () = service.stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    service.tasks.spawn(converse(Arc::clone(&service), stream));
+                    service.tracker.spawn(converse(Arc::clone(&service), stream));
                 }
                 // Out of file descriptors, or the peer is gone already: let others finish first.
                 Err(_) => tokio::task::yield_now().await,
@@ -85,9 +85,9 @@ async fn respond(service: Arc<Service>, request: Request<Incoming>) -> Result<Re
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(json(answer::refused(Some(command), &refusal))),
     };
-    // A task of its own: as at a real server, a caller that hangs up does not undo the call.
+    // A tokio task of its own: as at a real server, a caller that hangs up does not undo the call.
     let _waiter = Waiter { service: Arc::clone(&service), handle: admitted.handle() };
-    let task = service.tasks.spawn({
+    let handling = service.tracker.spawn({
         let service = Arc::clone(&service);
         async move {
             tokio::select! {
@@ -96,7 +96,7 @@ async fn respond(service: Arc<Service>, request: Request<Incoming>) -> Result<Re
             }
         }
     });
-    let delivery = task.await.unwrap_or(Delivery::Close);
+    let delivery = handling.await.unwrap_or(Delivery::Close);
     match delivery {
         Delivery::Reply(status, payload) => Ok(response(status, payload)),
         Delivery::Reset => Err(Broken::Reset),

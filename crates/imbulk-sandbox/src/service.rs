@@ -37,7 +37,7 @@ pub(crate) struct Service {
     tally: Mutex<Tally>,
     pub(crate) journal: Mutex<Journal>,
     jitter: Mutex<Draw>,
-    pub(crate) tasks: TaskTracker,
+    pub(crate) tracker: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
 
@@ -70,14 +70,14 @@ pub(crate) struct Admitted {
 impl Admitted {
     /// By which [`Service::hang_up`] knows the call.
     pub(crate) fn handle(&self) -> CallHandle {
-        CallHandle { ticket: self.hold.ticket, line: self.line }
+        CallHandle { id: self.hold.id, line: self.line }
     }
 }
 
 /// What the caller keeps of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallHandle {
-    ticket: CallId,
+    id: CallId,
     line: Line,
 }
 
@@ -85,13 +85,13 @@ pub(crate) struct CallHandle {
 #[derive(Debug)]
 struct AccountLock {
     service: Arc<Service>,
-    ticket: CallId,
+    id: CallId,
     keys: Vec<Key>,
 }
 
 impl Drop for AccountLock {
     fn drop(&mut self) {
-        lock(&self.service.conflicts).release(self.ticket, &self.keys);
+        lock(&self.service.conflicts).release(self.id, &self.keys);
     }
 }
 
@@ -108,7 +108,7 @@ impl Service {
             tally: Mutex::default(),
             journal: Mutex::default(),
             jitter: Mutex::new(Draw::new(!config.seed)),
-            tasks: TaskTracker::new(),
+            tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -193,7 +193,7 @@ impl Service {
     fn hold(self: &Arc<Self>, command: Command, keys: Vec<Key>) -> Result<AccountLock, Refusal> {
         let taken = lock(&self.conflicts).take(&keys);
         match taken {
-            Ok(ticket) => Ok(AccountLock { service: Arc::clone(self), ticket, keys }),
+            Ok(id) => Ok(AccountLock { service: Arc::clone(self), id, keys }),
             Err(caller) => {
                 self.count(command, Event::Overlap(caller));
                 Err(Refusal::new(30008))
@@ -203,7 +203,7 @@ impl Service {
 
     /// Nobody waits for the answer any more.
     pub(crate) fn hang_up(&self, handle: CallHandle) {
-        lock(&self.conflicts).hang_up(handle.ticket);
+        lock(&self.conflicts).hang_up(handle.id);
         self.note(handle.line, CallRecord::close);
     }
 

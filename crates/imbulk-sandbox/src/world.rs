@@ -22,7 +22,7 @@ pub struct ItemCounters {
 pub struct World {
     base: Base,
     /// What calls did to accounts, friends and lists.
-    records: HashMap<Key, Record>,
+    records: HashMap<Key, Changes>,
     /// Users who left the lists of everybody (`friend_delete_all`, both ways).
     unlisted: HashSet<Key>,
     /// Users on the list of a user, as far as they are known by name.
@@ -56,14 +56,14 @@ pub(crate) enum Extent {
 
 /// What calls did to one account, friend or list.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct Changes {
     counters: ItemCounters,
     pub(crate) gone: bool,
     /// Whether a call that failed half way left data of it behind.
     pub(crate) data_left: bool,
 }
 
-impl Record {
+impl Changes {
     pub(crate) fn write(&mut self) {
         self.counters.written = self.counters.written.saturating_add(1);
     }
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// What calls did to an account, friend or list.
-    pub(crate) fn record(&mut self, key: Key) -> &mut Record {
+    pub(crate) fn record(&mut self, key: Key) -> &mut Changes {
         self.records.entry(key).or_default()
     }
 

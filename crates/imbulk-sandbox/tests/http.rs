@@ -1,4 +1,4 @@
-//! The stand-in, seen from outside: raw HTTP over TCP, so that nothing between hides what it does.
+//! The sandbox, seen from outside: raw HTTP over TCP, so that nothing between hides what it does.
 
 use std::io;
 use std::time::Duration;
@@ -136,7 +136,7 @@ fn accounts(ids: &[&str]) -> Value {
     json!({"DeleteItem": items})
 }
 
-/// Waits for something that the stand-in is about to do.
+/// Waits for something that the sandbox is about to do.
 async fn until(sandbox: &Sandbox, seen: impl Fn(&Report) -> bool) {
     let start = Instant::now();
     while !seen(&sandbox.report()) {
@@ -484,11 +484,11 @@ async fn the_journal_tells_what_was_asked_what_was_done_and_what_the_caller_coul
     call(&sandbox, Command::FriendDeleteAll, &both).await;
     let journal = sandbox.journal();
     let items = |codes: [u32; 2]| ResponseRecord::Items(["a", "c"].map(str::to_owned).into_iter().zip(codes).collect());
-    let told: Vec<_> = journal.iter().map(|entry| (entry.did.clone(), entry.said.clone())).collect();
-    assert_eq!(told[0], (items([70500, 0]), items([70500, 0])));
-    assert_eq!(told[1], (items([0, 70107]), ResponseRecord::Nothing), "a is gone, and nobody was told");
-    assert_eq!(told[2], (items([70107, 70107]), ResponseRecord::Nothing));
-    assert_eq!(told[3], (ResponseRecord::Whole(0), ResponseRecord::Whole(0)));
+    let results: Vec<_> = journal.iter().map(|entry| (entry.did.clone(), entry.said.clone())).collect();
+    assert_eq!(results[0], (items([70500, 0]), items([70500, 0])));
+    assert_eq!(results[1], (items([0, 70107]), ResponseRecord::Nothing), "a is gone, and nobody received the answer");
+    assert_eq!(results[2], (items([70107, 70107]), ResponseRecord::Nothing));
+    assert_eq!(results[3], (ResponseRecord::Whole(0), ResponseRecord::Whole(0)));
     assert_eq!((journal[0].from.as_deref(), journal[0].both, journal[0].items.len()), (None, false, 2));
     assert_eq!((journal[3].from.as_deref(), journal[3].both, journal[3].items.len()), (Some("d"), true, 1));
     assert!(journal.windows(2).all(|pair| pair[0].arrived < pair[1].arrived));

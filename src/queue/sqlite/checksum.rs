@@ -1,8 +1,9 @@
-//! Checksums of the table rows: SQLite has none for its pages, and a damaged byte would be read as if it had been written.
+//! Checksums of the table rows: SQLite has none for its pages, and a damaged byte would be read as if it had been
+//! written.
 //!
 //! Each is a CRC-32: it detects every change within 32 consecutive bits, and all but one in four billion other changes.
-//! Every column is hashed with its length, so that no two table rows give the same bytes. Table `request` has a sum that
-//! SQL can calculate, since SQL changes many of its rows at once.
+//! Every column is hashed with its length, so that no two table rows give the same bytes. Table `request` has a sum
+//! that SQL can calculate, since SQL changes many of its rows at once.
 
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::line_span::LineSpan;

@@ -305,7 +305,7 @@ mod tests {
         protected      1,203 ids, 1 pattern: from never\u{1b}.txt, and the admin account
         max_items      5 items, at most 3  NOT ALLOWED
         max_rejected   1.0 % of rows rejected, at most 10 %
-        canary         the first requests, 100 items or more, are judged before the rest is sent
+        canary         the first requests, 100 items or more, are evaluated before the rest is sent
         halts          at 50 % failed, from 1,000 items on
         until          2026-11-23 06:00 +08:00 (in 3 h 12 min)
         refused: no credentials
@@ -333,7 +333,7 @@ mod tests {
         last plan      3 s ago; since then nothing changed
         target         the sandbox: no real app
         protected      1 id, 0 patterns: the admin account only
-        canary         the first requests, 100 items or more, are judged before the rest is sent
+        canary         the first requests, 100 items or more, are evaluated before the rest is sent
         halts          at 50 % failed, from 1,000 items on
         ");
     }

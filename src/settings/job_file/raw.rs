@@ -1,4 +1,4 @@
-//! The job file as it stands there: which keys there are, and of what kind. Values keep their place in the file.
+//! The job file as written: which keys there are, and of what kind. Values keep their place in the file.
 
 use std::collections::BTreeMap;
 use std::fmt;

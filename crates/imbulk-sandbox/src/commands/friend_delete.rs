@@ -35,8 +35,8 @@ fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
 }
 
 /// Whether the friend can be deleted depends on the list of `From_Account` alone; both ways `From_Account` then also
-/// leaves the other list, if it is there. Half way the friend is off the list of `From_Account`, its data remains, and the
-/// other list is as it was.
+/// leaves the other list, if it is there. Half way the friend is off the list of `From_Account`, its data remains, and
+/// the other list is as it was.
 fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent) -> Result<(), Refusal> {
     if !item.account.is_legal() {
         return Err(illegal_account());

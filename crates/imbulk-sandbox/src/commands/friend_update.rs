@@ -69,8 +69,8 @@ fn is_custom(tag: &str) -> bool {
     })
 }
 
-/// The new value of a field replaces the old one. A group that the user does not have yet is created; an update that would
-/// create a 33rd changes nothing. Half way the first field alone is written.
+/// The new value of a field replaces the old one. A group that the user does not have yet is created; an update that
+/// would create a 33rd changes nothing. Half way the first field alone is written.
 fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent) -> Result<(), Refusal> {
     if !item.account.is_legal() {
         return Err(illegal_account());

@@ -146,8 +146,8 @@ fn a_share_is_missing_and_always_the_same_one() {
 fn a_spared_item_is_refused_and_not_written() {
     let mut world = World::open();
     let call = delete_friends("a", &["b", "c"], "Delete_Type_Single");
-    let fate = |index| if index == 0 { ItemEffect::Spared(Refusal::new(30006)) } else { ItemEffect::Written };
-    let (verdict, written) = apply(&mut world, call.command, &call.request, fate);
+    let effect = |index| if index == 0 { ItemEffect::Spared(Refusal::new(30006)) } else { ItemEffect::Written };
+    let (verdict, written) = apply(&mut world, call.command, &call.request, effect);
     assert_eq!(written, 1);
     assert!(world.is_friend("a", "b") && !world.is_friend("a", "c"));
     let MockAnswer::Items(items) = verdict else { panic!("{verdict:?}") };
@@ -169,7 +169,7 @@ fn half_a_write_leaves_the_other_half_behind() {
     let both = delete_friends("b", &["c"], "Delete_Type_Both");
     assert_eq!(half(&mut world, &both), 0);
     assert!(!world.is_friend("b", "c") && world.is_friend("c", "b") && world.friend_data_remains("b", "c"));
-    assert_eq!(codes(&mut world, &both), [31704], "whatever stands on the other list");
+    assert_eq!(codes(&mut world, &both), [31704], "whatever the other list contains");
     assert!(world.is_friend("c", "b"));
 
     let all = call(Command::FriendDeleteAll, &json!({"From_Account": "d", "DeleteType": "Delete_Type_Both"}));

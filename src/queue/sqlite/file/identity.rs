@@ -59,8 +59,8 @@ impl Identity {
         &self.path
     }
 
-    /// Starts to watch the log and its index as well. SQLite creates them with the first read and keeps them for as long
-    /// as the queue has an owner.
+    /// Starts to watch the log and its index as well. SQLite creates them with the first read and keeps them for as
+    /// long as the queue has an owner.
     pub(in crate::queue) fn watch_log(&mut self) {
         let logs = ["-wal", "-shm"].map(|ending| beside(&self.path, ending));
         self.beside = logs.into_iter().filter_map(|log| FileId::at(&log).map(|id| (log, id))).collect();

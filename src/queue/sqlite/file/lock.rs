@@ -1,8 +1,9 @@
 //! Ownership of a queue: a kernel lock on the database file, which the kernel releases when the owner ends.
 //!
-//! The lock is flock(2), which belongs to the file and not to one of its names. SQLite locks the same file with fcntl(2),
-//! a different kind of lock. Closing *any* descriptor of a file releases all fcntl(2) locks of the process on it.
-//! Therefore the descriptor of the lock is opened before SQLite opens the file and closed after SQLite has closed it.
+//! The lock is flock(2), which belongs to the file and not to one of its names. SQLite locks the same file with
+//! fcntl(2), a different kind of lock. Closing *any* descriptor of a file releases all fcntl(2) locks of the process on
+//! it. Therefore the descriptor of the lock is opened before SQLite opens the file and closed after SQLite has closed
+//! it.
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -101,8 +102,8 @@ impl Drop for Lock {
     }
 }
 
-/// SQLite's thread may still be copying the log into the file under its own locks. Closing a descriptor now would release
-/// them, and the next owner would start too early.
+/// SQLite's thread may still be copying the log into the file under its own locks. Closing a descriptor now would
+/// release them, and the next owner would start too early.
 fn keep_open(file: Arc<File>) {
     static CLOSING: Mutex<Vec<(Instant, Arc<File>)>> = Mutex::new(Vec::new());
     let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,8 +128,8 @@ fn owner(file: &Metadata) -> Option<u32> {
     owner_in(&std::fs::read_to_string("/proc/locks").ok()?, file.dev(), file.ino())
 }
 
-/// A line reads `7: FLOCK  ADVISORY  WRITE 4926 fe:00:10010677 0 EOF`. The pid of a process in another container is 0 or
-/// negative.
+/// A line reads `7: FLOCK  ADVISORY  WRITE 4926 fe:00:10010677 0 EOF`. The pid of a process in another container is 0
+/// or negative.
 fn owner_in(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let place = format!("{major:02x}:{minor:02x}:{inode}");

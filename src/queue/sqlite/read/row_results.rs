@@ -168,8 +168,8 @@ impl RequestResult {
         self.0.row_count()
     }
 
-    /// Its items, if the request is as it was written. Decoded one request at a time, since the items of a page of large
-    /// requests take much memory.
+    /// Its items, if the request is as it was written. Decoded one request at a time, since the items of a page of
+    /// large requests take much memory.
     pub fn items(&self) -> Result<Vec<Item>, QueueError> {
         self.0.items()
     }

@@ -12,8 +12,8 @@ use crate::queue::sqlite::store::Queue;
 use crate::stored_request::StoredRequest;
 
 impl Queue {
-    /// Finds the pending requests with the first `limit` items of a run. The request that contains the limit is split, so
-    /// that they have exactly `limit` items, or all pending ones.
+    /// Finds the pending requests with the first `limit` items of a run. The request that contains the limit is split,
+    /// so that they have exactly `limit` items, or all pending ones.
     pub async fn limit(&mut self, run: RunId, limit: u64) -> Result<Limited, QueueError> {
         let fail = self.fail();
         self.limit_to(run, limit).await.map_err(|failure| failure.into_error(fail))

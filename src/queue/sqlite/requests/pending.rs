@@ -88,14 +88,16 @@ impl Queue {
     }
 }
 
-/// imbulk never sends two requests at once that write one account. If two are `sending`, another program changed the file.
+/// imbulk never sends two requests at once that write one account. If two are `sending`, another program changed the
+/// file.
 fn refuse_shared_accounts(recovered: &[(RunId, Request, Keys)]) -> Result<(), QueueError> {
     let mut writers: HashMap<Key, RequestId> = HashMap::new();
     for (_, request, keys) in recovered {
         for key in keys.as_slice() {
             if let Some(other) = writers.insert(*key, request.id) {
                 return Err(QueueError::Unexpected(format!(
-                    "requests {other} and {} are both `sending` and write the same account; did another program change the file?",
+                    "requests {other} and {} are both `sending` and write the same account; did another \
+                     program change the file?",
                     request.id
                 )));
             }

@@ -25,7 +25,8 @@ const PAGE: u32 = 64;
 
 impl Queue {
     /// Removes every row without an outcome that contains a protected id from its request, so that it is never sent
-    /// again. Its outcome is protected or, if an earlier attempt may have arrived, in doubt. Returns the number of rows.
+    /// again. Its outcome is protected or, if an earlier attempt may have arrived, in doubt. Returns the number of
+    /// rows.
     ///
     /// Rows of requests that a killed runner left `sending` too: [`Queue::rescue`] would have them sent once more.
     /// `digest` identifies the protected list; `now` is in milliseconds since 1970.

@@ -48,8 +48,8 @@ impl Pack {
 }
 
 impl Queue {
-    /// Makes the selected items of a run pending again, with all their attempts available. Returns the number of rows for
-    /// each code.
+    /// Makes the selected items of a run pending again, with all their attempts available. Returns the number of rows
+    /// for each code.
     pub async fn retry(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, QueueError> {
         let fail = self.fail();
         self.retry_all(run, selection).await.map_err(|failure| failure.into_error(fail))
@@ -197,8 +197,8 @@ impl Requeue<'_> {
         insert_request(&mut self.transaction, new).await
     }
 
-    /// Changes the tally and the run. Settled rows were not compared with later protected lists, so that the run has to be
-    /// compared with the list again.
+    /// Changes the tally and the run. Settled rows were not compared with later protected lists, so that the run has to
+    /// be compared with the list again.
     async fn count(&mut self, rows: u64) -> Result<(), Failure> {
         if rows == 0 {
             return Ok(());
@@ -209,7 +209,8 @@ impl Requeue<'_> {
         let query = sqlx::query(
             "UPDATE run SET state = 'running', finished_at = NULL, protected_digest = '',
                  ended_by = CASE state WHEN 'finished' THEN ?2 ELSE ended_by END,
-                 end_reason = CASE state WHEN 'finished' THEN 'rows are pending again after `imbulk retry`' ELSE end_reason END
+                 end_reason = CASE state WHEN 'finished' THEN 'rows are pending again after `imbulk retry`'
+                                         ELSE end_reason END
              WHERE id = ?1 AND state IN ('running', 'finished')",
         );
         change_run(&mut self.transaction, self.run.id, query.bind(self.run.id).bind(EndedBy::Retry.name())).await

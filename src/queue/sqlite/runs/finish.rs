@@ -32,8 +32,8 @@ impl Queue {
 }
 
 impl Reader {
-    /// Reads every table row of a run that has nothing pending, compares each with its checksum, and counts the outcomes
-    /// once more. An outcome that cannot be read back, or is not found where it belongs, is not recorded.
+    /// Reads every table row of a run that has nothing pending, compares each with its checksum, and counts the
+    /// outcomes once more. An outcome that cannot be read back, or is not found where it belongs, is not recorded.
     pub async fn verify(&self, run: &Run) -> Result<(), QueueError> {
         let mut snapshot = self.snapshot().await?;
         let mut counted = Tally::default();

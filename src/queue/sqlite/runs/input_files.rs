@@ -20,7 +20,8 @@ pub(in crate::queue) async fn insert(
     name: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO source (run, number, name, row_count, blank_rows, notes, checksum) VALUES (?, ?, ?, 0, 0, '[]', ?)",
+        "INSERT INTO source (run, number, name, row_count, blank_rows, notes, checksum)
+             VALUES (?, ?, ?, 0, 0, '[]', ?)",
     )
     .bind(run)
     .bind(number)

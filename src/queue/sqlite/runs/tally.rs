@@ -12,8 +12,8 @@ use crate::queue::sqlite::reader::{Reader, Snapshot};
 use crate::queue::sqlite::store::Queue;
 
 impl Queue {
-    /// Counts the rows of a run by outcome, and compares the result with the tally and with the number of rows that were
-    /// read. Called at the end of every session, in release builds as well.
+    /// Counts the rows of a run by outcome, and compares the result with the tally and with the number of rows that
+    /// were read. Called at the end of every session, in release builds as well.
     pub async fn check_sums(&mut self, run: &Run) -> Result<Tally, QueueError> {
         let fail = self.fail();
         checked_tally(&mut self.connection, run).await.map_err(|failure| failure.into_error(fail))
@@ -79,7 +79,8 @@ async fn counted_tally(connection: &mut SqliteConnection, run: RunId) -> Result<
              WHERE run = ?1 AND state IN ('pending', 'sending')
          UNION ALL SELECT outcome, count(*) FROM outcome WHERE run = ?1 GROUP BY outcome
          UNION ALL SELECT outcome, count(*) FROM skipped WHERE run = ?1 GROUP BY outcome
-         UNION ALL SELECT 'succeeded', max(0, (SELECT rows FROM settled) - (SELECT count(*) FROM outcome WHERE run = ?1))",
+         UNION ALL SELECT 'succeeded', max(0, (SELECT rows FROM settled)
+                                              - (SELECT count(*) FROM outcome WHERE run = ?1))",
     );
     Ok(tally_of(rows.bind(run).fetch_all(connection).await?))
 }
