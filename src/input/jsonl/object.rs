@@ -141,7 +141,7 @@ impl<'l> ObjectParser<'l, '_, '_> {
                 Ok(text)
             }
             Type::Number => {
-                Err(Fault::of(name, format_args!("is the number {}: ids are text: write them in quotes", raw.get())))
+                Err(Fault::of(name, format_args!("is the number {}: ids are text, write them in quotes", raw.get())))
             }
             other @ (Type::List | Type::Object | Type::Boolean | Type::Null) => {
                 Err(Fault::of(name, format_args!("is {}, not text", other.name())))

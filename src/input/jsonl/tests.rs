@@ -44,7 +44,7 @@ fn a_bad_item_rejects_itself_alone() {
         lines("friend_delete", r#"{"From_Account":"a","To_Account":["b",7,"a",null,"c"]}"#),
         [
             "1 a>b",
-            "1 bad : `To_Account` is the number 7: ids are text: write them in quotes",
+            "1 bad : `To_Account` is the number 7: ids are text, write them in quotes",
             "1 bad a>a: `To_Account` names the same account twice: it is From_Account, too",
             "1 bad : `To_Account` is null, not text",
             "1 a>c",
@@ -83,7 +83,7 @@ fn records_that_are_no_rows_are_rejected_with_the_reason() {
         (r#"{"From_Account":"a"}"#, "`To_Account` is missing"),
         (
             r#"{"From_Account":5,"To_Account":"b"}"#,
-            "`From_Account` is the number 5: ids are text: write them in quotes",
+            "`From_Account` is the number 5: ids are text, write them in quotes",
         ),
         (r#"{"From_Account":"a","From_Account":"a","To_Account":"b"}"#, "the record says `From_Account` twice"),
         (r#"{"From_Account":"a","To_Account":{}}"#, "`To_Account` is an object, not text"),
