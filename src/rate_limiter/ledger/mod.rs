@@ -1,12 +1,6 @@
 //! The ledger: the slots of one app in a small file that all processes of the machine share.
 //!
-//! ```text
-//! 0        "imbulk slots v2\n"
-//! 64 n     name of the command with section n, 1 ≤ n < 64, padded with zeros
-//! 4096     header of section n, at 32 n
-//! 8192     section 0, the app: 65,536 slots of 24 bytes
-//! …        section n, a command: the same
-//! ```
+//! [`layout`] describes the bytes of the file.
 //!
 //! A slot is three moments: from when it is free, and when it was taken the last time and the time before. The first
 //! one has all bits set until the answer to the call is read. Moments are nanoseconds of CLOCK_MONOTONIC, little
@@ -29,6 +23,7 @@
 
 mod error;
 mod file;
+mod layout;
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -42,6 +37,9 @@ pub use self::error::LedgerError;
 use self::error::io_error;
 use self::file::open;
 pub(super) use self::file::open_or_create;
+use self::layout::{
+    HEADER, HEADERS, MAGIC, MOMENT, NAME, SECTION, SECTIONS, SLOT, SLOTS, bytes, from_bytes, numbers, to_bytes,
+};
 use crate::domain::rate_limit::shared_pace;
 use crate::domain::rate_limit::slots::{
     Slot, SlotRules, SlotScan, UNANSWERED, WINDOW, all_free_from, held_until, scan_slots,
@@ -50,15 +48,6 @@ use crate::domain::rate_limit::throttle::RateCut;
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::fail_point::{self, FailPoint};
 
-const MAGIC: [u8; 16] = *b"imbulk slots v2\n";
-const NAME: usize = 64;
-const SECTIONS: u32 = 64;
-const MOMENT: usize = size_of::<u64>();
-const HEADERS: u64 = 4096;
-const HEADER: u64 = 32;
-const SLOTS: u64 = 8192;
-const SLOT: usize = 3 * MOMENT;
-const SECTION: u64 = SLOT as u64 * Cap::MAX as u64;
 /// The bits of a cut's confidence, below those of its limit.
 const CONFIDENCE_BITS: u32 = 8;
 /// All slots are scanned if none is known to be free, and after this time, because other processes send calls as well.
@@ -550,28 +539,6 @@ impl SectionHeader {
     fn to_bytes(self) -> [u8; 3 * MOMENT] {
         bytes([self.cut[0], self.cut[1], self.last.as_nanos()])
     }
-}
-
-fn from_bytes(bytes: &[u8; SLOT]) -> Slot {
-    let [free_at, taken, taken_before] = numbers(bytes).map(Moment::from_nanos);
-    Slot { free_at, taken, taken_before }
-}
-
-fn to_bytes(slot: Slot) -> [u8; SLOT] {
-    bytes([slot.free_at, slot.taken, slot.taken_before].map(Moment::as_nanos))
-}
-
-fn numbers(bytes: &[u8; 3 * MOMENT]) -> [u64; 3] {
-    let (numbers, _) = bytes.as_chunks();
-    [0, 1, 2].map(|n| u64::from_le_bytes(numbers[n]))
-}
-
-fn bytes(numbers: [u64; 3]) -> [u8; 3 * MOMENT] {
-    let mut bytes = [0; 3 * MOMENT];
-    for (place, number) in bytes.chunks_exact_mut(MOMENT).zip(numbers) {
-        place.copy_from_slice(&number.to_le_bytes());
-    }
-    bytes
 }
 
 /// Both values, or the later of the moments to ask again.
