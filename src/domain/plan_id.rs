@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::run_choice::Rerun;
+
 /// Characters of an id. They are 48 bits of a digest, enough because an id is compared with only a few others.
 const ID_CHARS: usize = 12;
 
@@ -38,14 +40,17 @@ pub struct ContinuedRun {
 }
 
 impl PlanParts {
-    /// The differences from an earlier plan of the same job, each a clause.
-    pub fn differences(&self, earlier: &Self) -> Vec<&'static str> {
+    /// The differences from an earlier plan of the same job, each a clause. `imbulk plan` has no `--again`, so a plan of a
+    /// finished input has no digest of it. That is no change of the input.
+    pub fn differences(&self, earlier: &Self, rerun: Rerun) -> Vec<&'static str> {
+        let is_again = rerun == Rerun::Again && (earlier.input.is_none() || !earlier.continues.is_empty());
         let parts = [
+            (is_again, "--again requested a new run"),
             (
-                self.continues != earlier.continues,
+                !is_again && self.continues != earlier.continues,
                 "the unfinished runs that go first changed, or the rows that they have left",
             ),
-            (self.input != earlier.input, "the input changed"),
+            (self.input != earlier.input && !(is_again && earlier.input.is_none()), "the input changed"),
             (self.definition != earlier.definition, "the job's operation, options, columns or encoding changed"),
             (self.target != earlier.target, "the target changed"),
             (self.endpoint != earlier.endpoint, "the endpoint changed"),
@@ -107,17 +112,29 @@ mod tests {
     fn every_changed_part_changes_the_id_and_is_named() {
         assert_eq!(plan_id(&[parts()]), plan_id(&[parts()]));
         assert_eq!(plan_id(&[parts()]).len(), ID_CHARS);
-        assert_eq!(parts().differences(&parts()), [""; 0]);
+        assert_eq!(parts().differences(&parts(), Rerun::No), [""; 0]);
         let mut said: Vec<&str> = Vec::new();
         for changed in variants() {
             assert_ne!(plan_id(std::slice::from_ref(&changed)), plan_id(&[parts()]), "{changed:?}");
-            let differences = changed.differences(&parts());
+            let differences = changed.differences(&parts(), Rerun::No);
             assert_eq!(differences.len(), 1, "{changed:?}");
             said.extend(differences);
         }
         said.sort_unstable();
         said.dedup();
         assert_eq!(said.len(), variants().len(), "each part has a sentence of its own");
+    }
+
+    #[test]
+    fn again_is_named_in_place_of_what_it_makes_different() {
+        let again =
+            |earlier: PlanParts| PlanParts { continues: Vec::new(), ..parts() }.differences(&earlier, Rerun::Again);
+        let finished = PlanParts { continues: Vec::new(), input: None, ..parts() };
+        assert_eq!(again(finished), ["--again requested a new run"]);
+        assert_eq!(again(parts()), ["--again requested a new run"]);
+        let of_other_input = PlanParts { input: Some("other".to_owned()), ..parts() };
+        assert_eq!(again(of_other_input), ["--again requested a new run", "the input changed"]);
+        assert_eq!(again(PlanParts { continues: Vec::new(), ..parts() }), [""; 0]);
     }
 
     #[test]

@@ -189,7 +189,7 @@ impl Session {
         if outlooks.iter().all(Outlook::resumes_nothing) {
             return Err(nothing_to_resume());
         }
-        self.compare_with_plan(queue, parts).await?;
+        self.compare_with_plan(queue, parts, rerun).await?;
         let mut all = Vec::new();
         for (at, outlook) in outlooks.into_iter().enumerate() {
             if let Some(finished) = outlook.finished() {
@@ -218,12 +218,17 @@ impl Session {
     }
 
     /// Refuses any other plan than that of `--plan`. Without `--plan`, notes the differences from the last plan.
-    async fn compare_with_plan(&mut self, queue: &mut Queue, parts: Vec<PlanParts>) -> Result<(), SessionError> {
+    async fn compare_with_plan(
+        &mut self,
+        queue: &mut Queue,
+        parts: Vec<PlanParts>,
+        rerun: Rerun,
+    ) -> Result<(), SessionError> {
         let is_first_round = self.planned.is_empty();
         match &self.plan {
             Some(asked) if is_first_round && *asked == plan_id(&parts) && parts.iter().any(PlanParts::sends) => {}
             Some(asked) if is_first_round => {
-                let what = what_differs(queue, &parts, asked).await?;
+                let what = what_differs(queue, &parts, asked, rerun).await?;
                 return Err(SessionError::OtherPlan { asked: asked.clone(), what });
             }
             // The older runs of the plan are finished. The rest must be unchanged.
@@ -234,7 +239,7 @@ impl Session {
             }
             None if is_first_round => {
                 for part in parts.iter().filter(|part| part.sends()) {
-                    if let Some(note) = differs_from_last(queue, part).await? {
+                    if let Some(note) = differs_from_last(queue, part, rerun).await? {
                         tell(note);
                     }
                 }

@@ -78,7 +78,7 @@ pub(super) async fn plan_job(
     let run = run?;
     // Read after the preview, which removes rows that were protected since.
     let parts = input.plan_parts(queue, &outlook).await?;
-    let mut conditions = conditions(input, queue, &outlook, &parts).await?;
+    let mut conditions = conditions(input, queue, &outlook, &parts, rerun).await?;
     conditions.refusals.extend(refusal.map(|refusal| input.refused(&outlook, refusal).with_hint()));
     // The runs that would be sent, in order.
     let mut sent = outlook.continued();
@@ -114,6 +114,7 @@ async fn conditions(
     queue: &mut Queue,
     outlook: &Outlook,
     parts: &PlanParts,
+    rerun: Rerun,
 ) -> Result<Conditions, SessionError> {
     let now = clock::local_now();
     let mut continues = Vec::new();
@@ -134,7 +135,7 @@ async fn conditions(
     Ok(Conditions {
         continues,
         gives_up,
-        since_last_plan: changes(queue, parts).await?,
+        since_last_plan: changes(queue, parts, rerun).await?,
         target: input.address.view(),
         protected: protected(input),
         until: input.job.stop.until.and_then(|until| until.next(&now)),
@@ -170,12 +171,12 @@ async fn unfinished(
 }
 
 /// The differences from the last plan, if one was shown since the last run.
-async fn changes(queue: &mut Queue, parts: &PlanParts) -> Result<Option<Changes>, SessionError> {
+async fn changes(queue: &mut Queue, parts: &PlanParts, rerun: Rerun) -> Result<Option<Changes>, SessionError> {
     let Some((shown_at, earlier)) = last_shown(queue, parts).await? else {
         return Ok(None);
     };
     let other_version = "it was made by another version of imbulk";
-    let differences = earlier.map_or_else(|| vec![other_version], |earlier| parts.differences(&earlier));
+    let differences = earlier.map_or_else(|| vec![other_version], |earlier| parts.differences(&earlier, rerun));
     Ok(Some(Changes { shown_at, differences }))
 }
 
@@ -187,21 +188,30 @@ async fn last_shown(queue: &mut Queue, parts: &PlanParts) -> Result<Option<(Zone
 }
 
 /// A note about the differences from the last plan; none if there are none.
-pub(super) async fn differs_from_last(queue: &mut Queue, parts: &PlanParts) -> Result<Option<String>, SessionError> {
-    let changes = changes(queue, parts).await?.filter(|changes| !changes.differences.is_empty());
+pub(super) async fn differs_from_last(
+    queue: &mut Queue,
+    parts: &PlanParts,
+    rerun: Rerun,
+) -> Result<Option<String>, SessionError> {
+    let changes = changes(queue, parts, rerun).await?.filter(|changes| !changes.differences.is_empty());
     let line = |changes: Changes| changes.line(&clock::local_now());
     Ok(changes.map(|changes| format!("note: {}: not as planned: last plan {}", parts.job, line(changes))))
 }
 
 /// Why the current plan is not the one with the id `asked`.
-pub(super) async fn what_differs(queue: &mut Queue, all: &[PlanParts], asked: &str) -> Result<String, SessionError> {
+pub(super) async fn what_differs(
+    queue: &mut Queue,
+    all: &[PlanParts],
+    asked: &str,
+    rerun: Rerun,
+) -> Result<String, SessionError> {
     if !all.iter().any(PlanParts::sends) {
         return Ok("nothing is left to be sent".to_owned());
     }
     let (mut shown, mut said) = (Vec::new(), Vec::new());
     for parts in all {
         let Some(earlier) = last_shown(queue, parts).await?.and_then(|(_, earlier)| earlier) else { continue };
-        said.extend(parts.differences(&earlier).into_iter().map(|what| format!("{}: {what}", parts.job)));
+        said.extend(parts.differences(&earlier, rerun).into_iter().map(|what| format!("{}: {what}", parts.job)));
         shown.push(earlier);
     }
     if plan_id(&shown) == asked {

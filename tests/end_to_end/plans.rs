@@ -164,6 +164,17 @@ fn a_run_that_differs_from_the_last_plan_says_so_and_a_later_one_does_not() {
 }
 
 #[test]
+fn again_after_a_plan_of_the_finished_input_does_not_call_the_input_changed() {
+    let bench = Bench::with(everybody_exists());
+    let job = JobFile::new("job", OPERATION).rows(&others(3)).write(&bench);
+    bench.run(&job).expect(0);
+    bench.imbulk(&["plan", &job]).expect(0);
+    let again = bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
+    let again = again.says("since then --again requested a new run");
+    assert!(!again.stderr.contains("input changed"), "{again:#?}");
+}
+
+#[test]
 fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
     let bench = Bench::with(everybody_exists());
     let asked = plain(Command::AccountDelete, 250);
