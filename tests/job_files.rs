@@ -31,7 +31,7 @@ fn load_text(text: &str) -> Result<Job, JobFileError> {
     load_job(&path, &Env::default())
 }
 
-/// Everything of a job but where its file lies.
+/// Everything of a job except the place of its file.
 fn settings(job: &Job) -> String {
     let input = (job.input.encoding, job.input.rejects);
     let what = (&job.name, job.operation.name, job.operation.options_json());
@@ -62,17 +62,17 @@ fn every_operation_has_a_job_file() {
 }
 
 #[test]
-fn the_defaults_that_the_job_files_tell_are_the_real_ones() {
-    let mut told = 0;
+fn the_defaults_that_the_job_files_state_are_the_real_ones() {
+    let mut stated = 0;
     for file in jobs() {
         let text = fs::read_to_string(&file).expect("readable");
-        let tells = |line: &str| line.starts_with("# ") && line.contains("# default");
-        told += text.lines().filter(|line| tells(line)).count();
-        let said: Vec<&str> = text.lines().map(|line| if tells(line) { &line[2..] } else { line }).collect();
+        let states = |line: &str| line.starts_with("# ") && line.contains("# default");
+        stated += text.lines().filter(|line| states(line)).count();
+        let said: Vec<&str> = text.lines().map(|line| if states(line) { &line[2..] } else { line }).collect();
         let said = load_text(&said.join("\n")).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(settings(&said), settings(&load(&file)), "{}", file.display());
     }
-    assert!(told >= 11, "only {told} defaults are told");
+    assert!(stated >= 11, "only {stated} defaults are stated");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn the_quickstart_holds_rows_of_every_kind() {
 }
 
 #[test]
-fn a_job_file_with_every_key_is_read_as_it_stands() {
+fn a_job_file_with_every_key_is_read_as_written() {
     let job = load_text(
         r#"
         name = "a.b-c_1"
@@ -211,27 +211,32 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     "",
     "name = \"nightly run\"\noperation = \"account_delete\"\ninput.path = \"-\"\n",
-    "1: name: `nightly run` is not a name for a job | use letters, digits, `-`, `_` and `.`, at most 64; start with a letter or digit"
+    "1: name: `nightly run` is not a name for a job | use letters, digits, `-`, `_` and `.`, at most 64; start with a \
+     letter or digit"
 )]
 #[case(
     "",
     "name = \"-a\"\noperation = \"account_delete\"\ninput.path = \"-\"\n",
-    "1: name: `-a` is not a name for a job | use letters, digits, `-`, `_` and `.`, at most 64; start with a letter or digit"
+    "1: name: `-a` is not a name for a job | use letters, digits, `-`, `_` and `.`, at most 64; start with a letter \
+     or digit"
 )]
 #[case(
     "",
     "name = \"\"\noperation = \"account_delete\"\ninput.path = \"-\"\n",
-    "1: name: `` is not a name for a job | use letters, digits, `-`, `_` and `.`, at most 64; start with a letter or digit"
+    "1: name: `` is not a name for a job | use letters, digits, `-`, `_` and `.`, at most 64; start with a letter or \
+     digit"
 )]
 #[case(
     "",
     "name = \"a\"\noperation = \"delete_account\"\ninput.path = \"-\"\n",
-    "2: operation: unknown value `delete_account` | expected one of `account_delete`, `friend_delete`, `friend_delete_all`, `friend_update`"
+    "2: operation: unknown value `delete_account` | expected one of `account_delete`, `friend_delete`, \
+     `friend_delete_all`, `friend_update`"
 )]
 #[case(
     "",
     "name = \"a\"\noperation = \"friend_delet\"\ninput.path = \"-\"\n",
-    "2: operation: unknown value `friend_delet` | did you mean `friend_delete`? expected one of `account_delete`, `friend_delete`, `friend_delete_all`, `friend_update`"
+    "2: operation: unknown value `friend_delet` | did you mean `friend_delete`? expected one of `account_delete`, \
+     `friend_delete`, `friend_delete_all`, `friend_update`"
 )]
 #[case(
     "",
@@ -256,12 +261,14 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     "",
     "name = \"a\"\noperation = \"account_delete\"\ninputs.path = \"-\"\n",
-    "3: unknown key `inputs` | did you mean `input`? expected one of `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, `guard`, `stop`"
+    "3: unknown key `inputs` | did you mean `input`? expected one of `name`, `operation`, `input`, `options`, `app`, \
+     `limits`, `retry`, `guard`, `stop`"
 )]
 #[case(
     DELETE,
     "pth = \"b.csv\"\n",
-    "5: input: unknown key `pth` | did you mean `path`? expected one of `path`, `columns`, `encoding`, `delimiter`, `rejects`, `unusual_ids`"
+    "5: input: unknown key `pth` | did you mean `path`? expected one of `path`, `columns`, `encoding`, `delimiter`, \
+     `rejects`, `unusual_ids`"
 )]
 #[case(
     DELETE,
@@ -300,7 +307,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     UNFRIEND,
     "",
-    "2: options.delete_type: `friend_delete` needs it | in [options], delete_type = \"single\" (From_Account no longer has the friend) or \"both\" (neither has the other)"
+    "2: options.delete_type: `friend_delete` needs it | in [options], delete_type = \"single\" (From_Account no \
+     longer has the friend) or \"both\" (neither has the other)"
 )]
 #[case(
     UNFRIEND,
@@ -327,7 +335,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[app]\nregion = \"singapur\"\n",
-    "6: app.region: unknown value `singapur` | did you mean `singapore`? expected one of `china`, `singapore`, `seoul`, `frankfurt`, `silicon-valley`, `jakarta`, `tokyo`, `riyadh`"
+    "6: app.region: unknown value `singapur` | did you mean `singapore`? expected one of `china`, `singapore`, \
+     `seoul`, `frankfurt`, `silicon-valley`, `jakarta`, `tokyo`, `riyadh`"
 )]
 #[case(
     DELETE,
@@ -342,7 +351,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[app]\nsecret_key = \"x\"\n",
-    "6: app: `secret_key`: a job file must not contain secrets | remove it, and set IMBULK_SECRET_KEY or IMBULK_USERSIG in the environment"
+    "6: app: `secret_key`: a job file must not contain secrets | remove it, and set IMBULK_SECRET_KEY or \
+     IMBULK_USERSIG in the environment"
 )]
 #[case(
     DELETE,
@@ -369,12 +379,14 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[retry]\nmax_atempts = 3\n",
-    "6: retry: unknown key `max_atempts` | did you mean `max_attempts`? expected one of `max_attempts`, `base_delay`, `max_delay`"
+    "6: retry: unknown key `max_atempts` | did you mean `max_attempts`? expected one of `max_attempts`, `base_delay`, \
+     `max_delay`"
 )]
 #[case(
     DELETE,
     "[retry]\nbase_delay = \"0s\"\n",
-    "6: retry.base_delay: `0s` is not a duration from 1ms to 1d | write a number and its unit: \"500ms\", \"60s\", \"2m\", \"1h 30m\", \"72h\", \"3d\""
+    "6: retry.base_delay: `0s` is not a duration from 1ms to 1d | write a number and its unit: \"500ms\", \"60s\", \
+     \"2m\", \"1h 30m\", \"72h\", \"3d\""
 )]
 #[case(DELETE, "[retry]\nbase_delay = \"2 min\"\n", "6: retry.base_delay: 120s is longer than `max_delay`, 60s")]
 #[case(DELETE, "[retry]\nmax_delay = 60\n", "6: retry.max_delay: expected a text in quotes, found integer `60`")]
@@ -387,7 +399,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[guard]\nprotected = \"\"\n",
-    "6: guard.protected: no file is named | write protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose"
+    "6: guard.protected: no file is named | write protected = \"never-delete.txt\" (one id per line), or protected = \
+     [] if nobody is protected on purpose"
 )]
 #[case(
     DELETE,
@@ -402,7 +415,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[guard]\nprotected = [\"admin\"]\n",
-    "6: guard.protected: ids cannot be listed in the job file | write protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose"
+    "6: guard.protected: ids cannot be listed in the job file | write protected = \"never-delete.txt\" (one id per \
+     line), or protected = [] if nobody is protected on purpose"
 )]
 #[case(DELETE, "[guard]\nprotected = 3\n", "6: guard.protected: expected one file in quotes, or [] for nobody")]
 #[case(DELETE, "[guard]\nprotected = [3]\n", "6: guard.protected: expected one file in quotes, or [] for nobody")]
@@ -443,58 +457,68 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[guard]\nhold = \"3 months\"\n",
-    "6: guard.hold: `3 months` is not a duration from 1ms to 365d | write a number and its unit: \"500ms\", \"60s\", \"2m\", \"1h 30m\", \"72h\", \"3d\""
+    "6: guard.hold: `3 months` is not a duration from 1ms to 365d | write a number and its unit: \"500ms\", \"60s\", \
+     \"2m\", \"1h 30m\", \"72h\", \"3d\""
 )]
 #[case(
     DELETE,
     "[guard]\nhold = \"366d\"\n",
-    "6: guard.hold: `366d` is not a duration from 1ms to 365d | write a number and its unit: \"500ms\", \"60s\", \"2m\", \"1h 30m\", \"72h\", \"3d\""
+    "6: guard.hold: `366d` is not a duration from 1ms to 365d | write a number and its unit: \"500ms\", \"60s\", \
+     \"2m\", \"1h 30m\", \"72h\", \"3d\""
 )]
 #[case(
     DELETE,
     "[limits]\ncalls_per_second = 101\n",
-    "6: limits.calls_per_second: 101 is above the published cap of 100 calls/s | write 100 or less; if Tencent has raised the cap of this app: cap_was_raised = true"
+    "6: limits.calls_per_second: 101 is above the published cap of 100 calls/s | write 100 or less; if Tencent has \
+     raised the cap of this app: cap_was_raised = true"
 )]
 #[case(
     DELETE,
     "[limits]\ncap_was_raised = false\napp_calls_per_second = 201\n",
-    "7: limits.app_calls_per_second: 201 is above the published cap of 200 calls/s | write 200 or less; if Tencent has raised the cap of this app: cap_was_raised = true"
+    "7: limits.app_calls_per_second: 201 is above the published cap of 200 calls/s | write 200 or less; if Tencent \
+     has raised the cap of this app: cap_was_raised = true"
 )]
 #[case(DELETE, "[limits]\ncap_was_raised = 1\n", "6: limits.cap_was_raised: expected true or false, found integer `1`")]
 #[case(DELETE, "[stop]\nfailed_share = 0.1\nafter_items = 0\n", "7: stop.after_items: must be at least 1, not 0")]
 #[case(
     DELETE,
     "[stop]\nuntil = \"6:00\"\n",
-    "6: stop.until: `6:00` is not a time of day | write two digits each for hour and minute, from \"00:00\" to \"23:59\""
+    "6: stop.until: `6:00` is not a time of day | write two digits each for hour and minute, from \"00:00\" to \
+     \"23:59\""
 )]
 #[case(
     DELETE,
     "[stop]\noutage = \"ever\"\n",
-    "6: stop.outage: `ever` is not a duration from 1ms to 1d | write a number and its unit, such as \"60s\" or \"2m\", or \"never\""
+    "6: stop.outage: `ever` is not a duration from 1ms to 1d | write a number and its unit, such as \"60s\" or \
+     \"2m\", or \"never\""
 )]
 #[case(
     DELETE,
     "[stop]\noutage = \"0s\"\n",
-    "6: stop.outage: `0s` is not a duration from 1ms to 1d | write a number and its unit, such as \"60s\" or \"2m\", or \"never\""
+    "6: stop.outage: `0s` is not a duration from 1ms to 1d | write a number and its unit, such as \"60s\" or \"2m\", \
+     or \"never\""
 )]
 #[case(DELETE, "[stop]\noutage = 120\n", "6: stop.outage: expected a text in quotes, found integer `120`")]
 #[case(DELETE, "[stop]\nuntil = 06:00\n", "6: stop.until: expected a text in quotes, found a table, date or time")]
 #[case(
     DELETE,
     "[schedule]\nat = \"06:00\"\n",
-    "5: unknown key `schedule` | expected one of `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, `guard`, `stop`"
+    "5: unknown key `schedule` | expected one of `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, \
+     `guard`, `stop`"
 )]
 #[case(DELETE, "[[limits]]\ncalls_per_second = 5\n", "5: limits: expected a table, found a list")]
 #[case("", "limits = [5]\n", "1: limits: expected a table, found a list")]
 #[case(
     DELETE,
     "[limits]\r\n\r\n  calls = 5\r\n",
-    "7: limits: unknown key `calls` | did you mean `calls_per_second`? expected one of `calls_per_second`, `app_calls_per_second`, `max_in_flight`, `cap_was_raised`"
+    "7: limits: unknown key `calls` | did you mean `calls_per_second`? expected one of `calls_per_second`, \
+     `app_calls_per_second`, `max_in_flight`, `cap_was_raised`"
 )]
 #[case(
     "",
     "﻿xyz = 1\n",
-    "1: unknown key `xyz` | expected one of `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, `guard`, `stop`"
+    "1: unknown key `xyz` | expected one of `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, \
+     `guard`, `stop`"
 )]
 fn a_wrong_job_file_says_where_and_what_would_be_right(#[case] start: &str, #[case] rest: &str, #[case] says: &str) {
     assert_eq!(complaint(&format!("{start}{rest}")), says);

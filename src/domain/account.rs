@@ -10,14 +10,15 @@ pub const MAX_BYTES: usize = 32;
 /// A `UserID` that may be sent: 1 to 32 bytes, no control characters, no space at either end.
 ///
 /// The sources disagree about the characters beyond letters and digits, so others pass; what no source allows
-/// does not. Compared byte for byte: the API tells `a` from `A`. Held in place: a run holds many thousands of them for a moment.
+/// does not. Ids are compared byte for byte, because the API distinguishes `a` from `A`. They are stored inline,
+/// because a run creates many thousands of them.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(ArrayString<MAX_BYTES>);
 
 /// Why a text is no `UserID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UserIdError {
-    /// Nothing stands there.
+    /// The id is empty.
     #[error("is empty")]
     Empty,
     /// More bytes than the API takes.
@@ -38,7 +39,8 @@ impl UserId {
         Ok(Self(ArrayString::from(text).map_err(|_| UserIdError::TooLong(text.len()))?))
     }
 
-    /// Whether these bytes are an id of printable ASCII without blanks. Nearly every one is, and this is the quickest look.
+    /// Whether these bytes are an id of printable ASCII without blanks. Nearly every id is, and this is the quickest
+    /// check.
     pub fn is_plain(bytes: &[u8]) -> bool {
         let graphic = bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic());
         graphic && !bytes.is_empty() && bytes.len() <= MAX_BYTES

@@ -1,8 +1,8 @@
 //! What imbulk decides, apart from everything it touches.
 //!
 //! Nothing here knows of tokio, SQLite, HTTP, the clock, chance, the environment or the terminal: time and
-//! random draws come in as arguments, decisions go out as values. So a test can live through thousands of
-//! nights in a second, and every rule about the API stands in one place.
+//! random draws come in as arguments, decisions go out as values. So a test can simulate thousands of
+//! nights in a second, and every rule about the API is in one place.
 
 pub mod account;
 pub mod change;

@@ -31,9 +31,9 @@ pub struct BadRow {
     pub column: Option<String>,
     /// What is wrong, as a lower-case fragment.
     pub reason: String,
-    /// The account whose list was to be changed, as it stands in the file.
+    /// The account whose list was to be changed, as the file gives it.
     pub from: Option<String>,
-    /// The item's account, as it stands in the file.
+    /// The item's account, as the file gives it.
     pub account: Option<String>,
     /// The tags as far as they were read.
     pub tags: Tags,

@@ -5,9 +5,9 @@ use jiff::Zoned;
 use crate::clock;
 use crate::domain::job::TimeOfDay;
 
-/// The next time at which the clock shows a time of day. The clock is looked at again and again, so that it may be set, or
-/// the machine sleep, in between: what is jumped over has come, and a clock that is set back never puts the
-/// end off to a later day than it shows.
+/// The next time at which the clock shows a time of day. The clock is read repeatedly, because it may be set and the
+/// machine may sleep in between. A time that the clock jumps over has come. A clock that is set back never moves the
+/// end to a later day than it shows.
 #[derive(Debug)]
 pub struct Deadline {
     until: TimeOfDay,
@@ -70,10 +70,26 @@ mod tests {
     #[case::set_back_days(&["2026-11-22T22:00Z[UTC]", "2026-11-20T23:00Z[UTC]", "2026-11-21T06:00Z[UTC]"])]
     #[case::set_back_to_before_it(&["2026-11-22T07:00Z[UTC]", "2026-11-22T05:00Z[UTC]", "2026-11-22T06:00Z[UTC]"])]
     #[case::back_and_forth(&["2026-11-22T22:00Z[UTC]", "2026-11-20T23:00Z[UTC]", "2026-11-22T22:01Z[UTC]"])]
-    #[case::spring(&["2026-03-29T01:00+01:00[Europe/Berlin]", "2026-03-29T05:59+02:00[Europe/Berlin]", "2026-03-29T06:00+02:00[Europe/Berlin]"])]
-    #[case::autumn(&["2026-10-25T01:00+02:00[Europe/Berlin]", "2026-10-25T05:59+01:00[Europe/Berlin]", "2026-10-25T06:00+01:00[Europe/Berlin]"])]
-    #[case::set_back_into_its_minute(&["2026-11-22T22:00Z[UTC]", "2026-11-22T05:00Z[UTC]", "2026-11-22T06:00:30Z[UTC]"])]
-    #[case::another_zone(&["2026-11-22T22:00Z[UTC]", "2026-11-23T05:59+08:00[Asia/Shanghai]", "2026-11-23T06:00+08:00[Asia/Shanghai]"])]
+    #[case::spring(&[
+        "2026-03-29T01:00+01:00[Europe/Berlin]",
+        "2026-03-29T05:59+02:00[Europe/Berlin]",
+        "2026-03-29T06:00+02:00[Europe/Berlin]",
+    ])]
+    #[case::autumn(&[
+        "2026-10-25T01:00+02:00[Europe/Berlin]",
+        "2026-10-25T05:59+01:00[Europe/Berlin]",
+        "2026-10-25T06:00+01:00[Europe/Berlin]",
+    ])]
+    #[case::set_back_into_its_minute(&[
+        "2026-11-22T22:00Z[UTC]",
+        "2026-11-22T05:00Z[UTC]",
+        "2026-11-22T06:00:30Z[UTC]",
+    ])]
+    #[case::another_zone(&[
+        "2026-11-22T22:00Z[UTC]",
+        "2026-11-23T05:59+08:00[Asia/Shanghai]",
+        "2026-11-23T06:00+08:00[Asia/Shanghai]",
+    ])]
     fn it_comes_the_next_time_that_the_clock_shows_it_and_not_before(#[case] times: &[&str]) {
         assert_eq!(looks(times), [false, true]);
     }

@@ -1,11 +1,11 @@
-//! The runner: carries out what the schedule decides, and tells it what happened.
+//! The runner: carries out what the schedule decides, and reports to it what happened.
 //!
-//! One loop, one event at a time. Everything slow is a task of its own that ends in an event: the recorder that
-//! owns the queue's writing side, a sender for each request under way, a reader for each page.
+//! One loop handles one event at a time. All slow work runs concurrently and ends in an event: the recorder owns the
+//! writing side of the queue, each request in flight has a sender, and each page has a reader.
 
 mod deadline;
-mod hold;
 mod progress;
+mod queue_watch;
 mod recorder;
 mod sender;
 mod shared;
@@ -36,22 +36,22 @@ use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, Sto
 use crate::queue::{Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
 pub use deadline::Deadline;
-use hold::Hold;
+use queue_watch::QueueWatch;
 use recorder::Recorder;
 use sender::Sender;
 use shared::Shared;
 pub use signals::Signals;
 
-/// How often the watcher is told how things stand.
+/// How often the watcher receives a progress snapshot.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// How often it is noted in the queue, for `status`: a commit each time.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 /// The most events between two looks at timers.
 const AT_ONCE: usize = 64;
 
-/// A job under way: what the loop needs beside the schedule.
+/// A job of this session: what the loop needs in addition to the schedule.
 #[derive(Debug)]
-pub struct Task {
+pub struct RunnerJob {
     /// The last of its requests that may be sent. Parts of requests get numbers behind it.
     pub last_request: RequestId,
     /// Whether others are kept back (`--limit`). Then what a killed process left in flight is kept back, too.
@@ -88,7 +88,8 @@ pub enum RunError {
     /// Another program kept the queue from being written for too long, or until a signal came.
     #[error(
         "{}: {}another program held the write lock of the queue: {unrecorded} requests in flight have no outcome",
-        queue.display(), signal.map_or(String::new(), |signal| format!("stopped by the signal {} while ", signal.name()))
+        queue.display(),
+        signal.map_or(String::new(), |signal| format!("stopped by the signal {} while ", signal.name()))
     )]
     Busy {
         /// The queue.
@@ -139,25 +140,26 @@ impl Hint for RunError {
 pub struct Drive {
     /// How it ended.
     pub end: End,
-    /// HTTP exchanges begun, of each job.
+    /// The number of calls begun, of each job.
     pub calls: Vec<u64>,
     /// How long it took.
     pub elapsed: Duration,
 }
 
-/// What a task tells the loop.
+/// What the concurrent work sends to the loop.
 #[derive(Debug)]
 enum Inbound {
     Event(Event),
     Broken(RunError),
 }
 
-/// Drives the runs to their end or until something stops them. `watch` is told a few times a second how things stand.
+/// Drives the runs to their end or until something stops them. `watch` receives a progress snapshot a few times a
+/// second.
 ///
 /// Returns the queue, for the sums to be checked.
 pub async fn drive(
     mut queue: Queue,
-    tasks: Vec<Task>,
+    jobs: Vec<RunnerJob>,
     deadlines: &mut Vec<Deadline>,
     seed: u64,
     signals: &mut Signals,
@@ -168,19 +170,19 @@ pub async fn drive(
     let (identity, busy) = (queue.identity_with_log(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
-    let calls = vec![0; tasks.len()];
+    let calls = vec![0; jobs.len()];
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
-    let done_before = tasks.iter().map(|task| ended(&task.plan.tally)).sum();
-    let plans = tasks.iter().map(|task| task.plan.clone()).collect();
+    let done_before = jobs.iter().map(|job| ended(&job.plan.tally)).sum();
+    let plans = jobs.iter().map(|job| job.plan.clone()).collect();
     let hold_back = signals.no_new_call();
     signals.set_driving(true);
     let runner = Runner {
         signals,
         shared: Shared::default(),
-        hold: Hold { identity, busy, lost: None, signalled: None, log_told: 0 },
+        queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, log_reported: 0 },
         schedule: Schedule::new(plans, seed),
         deadlines,
-        tasks,
+        jobs,
         reader,
         recorder,
         to_loop,
@@ -199,10 +201,10 @@ pub async fn drive(
 
 struct Runner<'a> {
     signals: &'a mut Signals,
-    hold: Hold,
+    queue_watch: QueueWatch,
     shared: Shared,
     schedule: Schedule,
-    tasks: Vec<Task>,
+    jobs: Vec<RunnerJob>,
     deadlines: &'a mut Vec<Deadline>,
     reader: Reader,
     recorder: Recorder,
@@ -228,10 +230,10 @@ impl Runner<'_> {
     ) -> Result<(Queue, Drive), RunError> {
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let jobs: HashMap<RunId, JobNo> =
-            self.tasks.iter().enumerate().map(|(job, task)| (task.plan.run, job)).collect();
+        let job_numbers: HashMap<RunId, JobNo> =
+            self.jobs.iter().enumerate().map(|(no, job)| (job.plan.run, no)).collect();
         for (run, request, keys) in rescued {
-            let job = jobs.get(&run).copied().filter(|job| !self.tasks[*job].limited);
+            let job = job_numbers.get(&run).copied().filter(|job| !self.jobs[*job].limited);
             self.handle(Event::Recovered { job, request, keys });
         }
         // Loading may have taken longer than there was time, and more than there was disk.
@@ -331,7 +333,7 @@ impl Runner<'_> {
             && let Some(by) = by
         {
             self.ended_by = Some(by);
-            let runs = self.tasks.iter().map(|task| task.plan.run).collect();
+            let runs = self.jobs.iter().map(|job| job.plan.run).collect();
             self.recorder.write(Change::NoteEnd { runs, ended_by: by }, true);
         }
     }
@@ -342,7 +344,7 @@ impl Runner<'_> {
             Command::Load { job, request } => self.load(job, request),
             Command::Commit { change, urgent } => self.recorder.write(change, urgent),
             Command::Send { job, request, body } => self.send(job, request, body),
-            Command::Slow { job, scope, pause } => self.tasks[job].limiter.throttled(scope, pause),
+            Command::Slow { job, scope, pause } => self.jobs[job].limiter.throttled(scope, pause),
             Command::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
             Command::HoldBack => {
                 self.hold_back.cancel();
@@ -352,14 +354,14 @@ impl Runner<'_> {
     }
 
     fn send(&self, job: JobNo, request: RequestId, body: Vec<u8>) {
-        let task = &self.tasks[job];
+        let driven = &self.jobs[job];
         let sender = Sender {
             job,
             request,
-            path: task.plan.operation.path,
+            path: driven.plan.operation.path,
             body,
-            client: Arc::clone(&task.client),
-            limiter: task.limiter.clone(),
+            client: Arc::clone(&driven.client),
+            limiter: driven.limiter.clone(),
             hold_back: self.hold_back.clone(),
             to_loop: self.to_loop.clone(),
         };
@@ -367,7 +369,7 @@ impl Runner<'_> {
     }
 
     fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {
-        let (reader, run, last) = (self.reader.clone(), self.tasks[job].plan.run, self.tasks[job].last_request);
+        let (reader, run, last) = (self.reader.clone(), self.jobs[job].plan.run, self.jobs[job].last_request);
         self.read(async move {
             let requests = reader.page(run, after, last, limit).await?;
             Ok(Event::Page { job, requests })
@@ -392,7 +394,7 @@ impl Runner<'_> {
     }
 
     fn renew(&mut self, job: JobNo, generation: u64, code: i64, fallback: RenewFallback) {
-        match self.tasks[job].client.renew(generation) {
+        match self.jobs[job].client.renew(generation) {
             Renewal::Renewed => tracing::info!(code, "the API refused the UserSig: made a new one"),
             Renewal::NotPossible => self.handle(Event::NotRenewed { job, code, fallback }),
         }

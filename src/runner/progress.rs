@@ -12,7 +12,7 @@ use crate::domain::schedule::WaitingFor;
 
 impl Runner<'_> {
     pub(super) fn snapshot(&self) -> ProgressSnapshot {
-        let jobs = 0..self.tasks.len();
+        let jobs = 0..self.jobs.len();
         let rows = |outcome| jobs.clone().map(|job| self.schedule.tally(job)[outcome]).sum::<u64>();
         let total = jobs.clone().map(|job| self.schedule.tally(job).total()).sum();
         let done = total - rows(Outcome::Pending);
@@ -28,7 +28,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Notes in the queue how things stand, now and then.
+    /// Writes the progress to the queue at an interval.
     pub(super) fn note(&mut self, now: &ProgressSnapshot) {
         let rates = self.meter.rates(now);
         if self.noted.is_some_and(|noted| noted.elapsed() < NOTE_EVERY) {
@@ -36,7 +36,7 @@ impl Runner<'_> {
         }
         self.noted = Some(Instant::now());
         let heartbeat = Heartbeat::new(now, rates, clock::now().as_millisecond());
-        let runs = self.tasks.iter().map(|task| task.plan.run).collect();
+        let runs = self.jobs.iter().map(|job| job.plan.run).collect();
         self.recorder.write(Change::NoteProgress { runs, heartbeat }, false);
     }
 
@@ -47,8 +47,7 @@ impl Runner<'_> {
         if let Some(outage) = self.schedule.outage(self.started.elapsed()) {
             return Some(Bottleneck::Outage(outage));
         }
-        let speeds =
-            self.tasks.iter().map(|task| task.limiter.status()).flat_map(|status| [status.command, status.app]);
+        let speeds = self.jobs.iter().map(|job| job.limiter.status()).flat_map(|status| [status.command, status.app]);
         let slowest = speeds.filter(is_throttled).min_by(|a, b| a.allowed.total_cmp(&b.allowed));
         if let Some(speed) = slowest {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the cap")]

@@ -1,6 +1,7 @@
-//! The one task that writes to the queue: whatever comes in while one transaction is committed goes into the next.
+//! The only writer of the queue. Changes that arrive during one commit go into the next transaction.
 //!
-//! What nothing waits for is held back for some ms, so that one commit, with its write to the disk, serves several calls.
+//! Changes that are not urgent are kept for some milliseconds, so that one commit, with its write to the disk, serves
+//! several calls.
 
 use std::time::Duration;
 
@@ -13,14 +14,14 @@ use crate::domain::change::Change;
 use crate::domain::schedule::Event;
 use crate::queue::{Queue, QueueError};
 
-/// To a transaction with so many changes no others are added: the first of them waits long enough.
+/// The most changes in one transaction, so that the first of them does not wait too long.
 const MOST: usize = 512;
 
-/// For how long a change that is not urgent waits for others. At 200 calls a second these are four. A kill meanwhile leaves as many
-/// more requests that may have been sent.
+/// How long a change that is not urgent waits for others. At 200 calls per second, four changes arrive in this time. If
+/// the process is killed then, four more requests are in doubt.
 const COMMIT_DELAY: Duration = Duration::from_millis(20);
 
-/// A handle on the task.
+/// The loop's handle on the writer.
 pub(super) struct Recorder {
     writes: mpsc::UnboundedSender<Vec<Change>>,
     /// What is not handed over yet.
@@ -74,12 +75,13 @@ impl Recorder {
     pub(super) fn flush(&mut self) {
         self.due = None;
         if !self.held.is_empty() {
-            // The task ends early only with an error, which it has told the loop.
+            // The writer ends early only with an error, which it has sent to the loop.
             let _ended = self.writes.send(std::mem::take(&mut self.held));
         }
     }
 
-    /// Waits until all is written. What broke the last writes stands in the loop's inbox, which nobody else reads now.
+    /// Waits until all changes are written. The loop no longer reads its inbox, so an error of the last writes is read
+    /// here.
     pub(super) async fn finish(mut self, inbox: &mut mpsc::UnboundedReceiver<Inbound>) -> Result<Queue, RunError> {
         self.flush();
         drop(self.writes);

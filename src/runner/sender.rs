@@ -1,4 +1,4 @@
-//! One request on its way: slot, exchange, reply.
+//! Sends one request: waits for a slot, makes the call, and passes on the reply.
 
 use std::sync::Arc;
 

@@ -20,18 +20,18 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Shared {
     /// When it was found that nothing may be sent any more, and why.
     lost: Option<(Instant, LedgerError)>,
-    /// When it was told last that another process holds the lock.
-    told: Option<Instant>,
+    /// The time of the last report that another process holds the lock.
+    reported: Option<Instant>,
 }
 
 impl Runner<'_> {
-    /// Stops where the ledger is lost, ends where waiting on is of no use, and tells of a lock that is held.
+    /// Stops where the ledger is lost, ends where waiting on is of no use, and reports a lock that is held.
     pub(super) fn look_at_the_ledger(&mut self) -> Result<(), RunError> {
         match &self.shared.lost {
             Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_ledger(),
             Some(_) => {}
             None => {
-                if let Err(error) = self.tasks.iter().try_for_each(|task| task.limiter.check()) {
+                if let Err(error) = self.jobs.iter().try_for_each(|job| job.limiter.check()) {
                     self.lose_ledger(error);
                 }
             }
@@ -56,12 +56,14 @@ impl Runner<'_> {
     }
 
     fn tell_of_lock(&mut self) {
-        let locked = self.tasks.iter().find_map(|task| task.limiter.locked());
+        let locked = self.jobs.iter().find_map(|job| job.limiter.locked());
         let Some((lasts, error)) = locked.filter(|(lasts, _)| *lasts >= LOCKED_LONG) else {
             return;
         };
-        if self.schedule.stopping().is_none() && self.shared.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            self.shared.told = Some(Instant::now());
+        if self.schedule.stopping().is_none()
+            && self.shared.reported.is_none_or(|reported| reported.elapsed() >= TELL_EVERY)
+        {
+            self.shared.reported = Some(Instant::now());
             tell(format!("waiting for {} s; nothing is sent until then: {}", lasts.as_secs(), error));
         }
     }

@@ -1,7 +1,7 @@
 //! SIGINT, SIGTERM and SIGHUP.
 //!
-//! A thread of its own listens for them, so that they are noticed whatever the other threads wait for: a file system that
-//! does not answer, a lock of another program, a reader of stdout that reads nothing.
+//! A separate thread listens for them, so that they are noticed whatever the other threads wait for: a file system
+//! that does not answer, a lock of another program, or a reader of stdout that reads nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::schedule::StopSignal;
 
-/// After a signal the process has this long to react before the listening thread ends it. Outside of [`drive`] every wait
-/// ends with the signal itself, so this is for waits that cannot be ended.
+/// After a signal the process has this long to react before the listening thread ends it. Outside of [`drive`] every
+/// wait ends with the signal itself, so this is for waits that cannot be ended.
 ///
 /// [`drive`]: super::drive
 const TO_REACT: Duration = Duration::from_secs(2);
@@ -42,8 +42,8 @@ struct Reaction {
 }
 
 impl Signals {
-    /// From now on they no longer end the process by themselves. `leave` ends it: after a second signal, or when there is
-    /// no reaction to the first one. It is given the reason.
+    /// From now on the signals no longer end the process by themselves. `leave` ends it after a second signal, or if
+    /// there is no reaction to the first one. Its argument is the reason.
     pub fn listen(leave: impl FnOnce(&str) + Send + 'static) -> std::io::Result<Self> {
         let (tell, first) = watch::channel(None);
         let no_new_call = CancellationToken::new();
@@ -166,8 +166,8 @@ impl Listener {
     }
 }
 
-/// `nohup` sets SIGHUP to be ignored, and means it. SIGINT is listened for in any case: a shell sets it to be ignored for
-/// what it starts in the background.
+/// `nohup` sets SIGHUP to be ignored, on purpose. The thread listens for SIGINT in any case, because a shell sets it to
+/// be ignored for background processes.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores_hangup(&status)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::address::Address;
 use super::close::close;
-use super::driven::{Driven, admit, app_cap, begin, task};
+use super::driven::{Driven, admit, app_cap, begin, runner_job};
 use super::error::SessionError;
 use super::job_input::JobInput;
 use super::load_or_reuse::Prepared;
@@ -148,11 +148,13 @@ impl Session {
         }
         let (client, limiter) = self.target.connect(app_cap(&driven))?;
         let is_real = self.target.is_real();
-        let tasks = driven.iter().map(|driven| task(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
+        let runner_jobs =
+            driven.iter().map(|driven| runner_job(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
         or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
         let mut progress = ProgressDisplay::new(Phase::Sending);
         let mut watch = |snapshot: &_| progress.update(snapshot);
-        let drive = runner::drive(queue, tasks, &mut self.deadlines, rand::random(), &mut self.signals, &mut watch);
+        let drive =
+            runner::drive(queue, runner_jobs, &mut self.deadlines, rand::random(), &mut self.signals, &mut watch);
         let (mut queue, drive) = drive.await?;
         progress.finish();
         let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();

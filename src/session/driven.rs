@@ -15,7 +15,7 @@ use crate::domain::response::tally::Tally;
 use crate::domain::schedule::JobPlan;
 use crate::queue::Queue;
 use crate::rate_limiter::Limiter;
-use crate::runner::Task;
+use crate::runner::RunnerJob;
 
 /// A run that is driven, with its job.
 pub(super) struct Driven<'a> {
@@ -71,16 +71,16 @@ pub(super) async fn begin(queue: &mut Queue, driven: &[Driven<'_>]) -> Result<()
 }
 
 /// What the runner needs of the run.
-pub(super) fn task(
+pub(super) fn runner_job(
     driven: &Driven<'_>,
     client: &Arc<Client>,
     limiter: &Limiter,
     is_real: bool,
-) -> Result<Task, SessionError> {
+) -> Result<RunnerJob, SessionError> {
     let job = &driven.input.job;
     let run = &driven.prepared.run;
     let (operation, calls_per_second) = (run.operation()?, driven.input.calls_per_second(run)?);
-    Ok(Task {
+    Ok(RunnerJob {
         last_request: driven.last_request,
         limited: driven.limited,
         plan: JobPlan {

@@ -70,7 +70,7 @@ async fn an_answer_that_arrives_byte_by_byte_is_an_answer() {
 }
 
 #[tokio::test]
-async fn another_status_is_told_and_its_body_dropped() {
+async fn another_status_is_reported_and_its_body_dropped() {
     for (line, status) in [("502 Bad Gateway", 502), ("429 Too Many Requests", 429), ("204 No Content", 204)] {
         let server = answering(response(line, "", b""));
         let call = client(&server.url(), key(), &patient()).call(COMMAND, b"{}".to_vec()).await;

@@ -83,7 +83,7 @@ async fn suffer(credentials: &Credentials) -> (String, Vec<String>) {
     (shown.join("\n"), requests.map(|request| request.parameter("usersig").to_owned()).collect())
 }
 
-/// What `secret` looks like wherever it stands: as it is, percent-encoded, and within base64 of something longer.
+/// The forms in which `secret` may appear: as it is, percent-encoded, and within base64 of a longer text.
 fn disguises(secret: &str) -> Vec<String> {
     let percent: String = secret
         .bytes()
@@ -119,7 +119,7 @@ async fn neither_key_nor_signature_is_ever_shown_or_logged() {
     }
     // Otherwise the test would be blind.
     assert!(made.len() > 8 && sent.len() > 8, "{} and {} requests arrived", made.len(), sent.len());
-    assert!(logged.contains("starting new connection"), "reqwest is not heard");
+    assert!(logged.contains("starting new connection"), "the log has no lines of reqwest");
     assert!(logged.matches(COMMAND).count() >= 2 * 2 * (faults().len() + 3), "calls are missing from the log");
 }
 

@@ -49,7 +49,7 @@ async fn calls_to_this_machine_never_go_by_way_of_a_proxy() {
     assert_eq!(proxy.seen().connections, 0);
 }
 
-/// Whatever the environment says, the client goes by what it is told: where that is nothing, directly.
+/// The client ignores the environment and uses only the proxies that it is given. With none it connects directly.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_alone_sends_nothing_through_a_proxy() {
     let proxy = ScriptedServer::repeating(vec![Step::Silence]);
@@ -61,7 +61,7 @@ async fn the_environment_alone_sends_nothing_through_a_proxy() {
 }
 
 #[tokio::test]
-async fn a_proxy_for_https_is_told_the_host_and_nothing_else() {
+async fn a_proxy_for_https_learns_the_host_and_nothing_else() {
     let proxy = ScriptedServer::repeating(vec![Step::Write(response("502 Bad Gateway", "", b"")), Step::Close]);
     let tuning = towards(&proxies(&["HTTPS_PROXY"], &proxy.url()), "https://chat.invalid");
     let call = client("https://chat.invalid", key(), &tuning).call(COMMAND, b"{}".to_vec()).await;

@@ -1,4 +1,5 @@
-//! Adding an operation takes new files and their lines in two lists, and nothing else (docs/guides/add-an-operation.md).
+//! Adding an operation takes new files and their lines in two lists, and nothing else
+//! (docs/guides/add-an-operation.md).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,8 +82,8 @@ fn write(path: &Path, text: &str) {
     if fs::read_to_string(path).is_ok_and(|there| there == text) {
         return;
     }
-    fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("room");
-    fs::write(path, text).expect("room");
+    fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("enough disk space");
+    fs::write(path, text).expect("enough disk space");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -18,7 +18,7 @@ pub struct Answer<'a> {
     pub contradiction: Option<String>,
     /// `ErrorInfo`; not empty even for some successes (page friend_delete shows `"0"`).
     pub info: String,
-    /// `ResultItem`, as it stands there.
+    /// `ResultItem`, as the answer gives it.
     listed: Vec<WireItem<'a>>,
     /// Ids of `Fail_Account`.
     failed: Vec<Text<'a>>,
@@ -113,8 +113,8 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 impl<'a> Answer<'a> {
     /// Reads the body of an HTTP 200.
     pub fn parse(body: &'a [u8]) -> Result<Self, AnswerError> {
-        // Known to be text as a whole, it need not be looked at string by string. Bytes that are none may stand where nobody
-        // looks.
+        // If the whole body is UTF-8, serde_json need not check each string. If it is not, the invalid bytes may be in
+        // a field that is not read.
         let read = std::str::from_utf8(body).map_or_else(|_| serde_json::from_slice(body), serde_json::from_str);
         let wire: WireAnswer =
             read.map_err(|error: serde_json::Error| AnswerError::Unreadable(short(&error.to_string())))?;
@@ -129,8 +129,9 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// Whether its own code is 0 and it names exactly these ids, in this order, each with code 0, and none as failed. So do
-    /// nearly all answers, and then nothing needs to be looked up by id: [`by_id`](Self::by_id) would say the same of each.
+    /// Whether its own code is 0 and it names exactly these ids, in this order, each with code 0, and none as failed.
+    /// Nearly all answers are like this, and then no id needs a look-up: [`by_id`](Self::by_id) would say the same of
+    /// each.
     pub fn is_success_of<'b>(&self, ids: impl ExactSizeIterator<Item = &'b str>) -> bool {
         self.code == 0
             && self.contradiction.is_none()
@@ -202,18 +203,22 @@ mod tests {
 
     #[test]
     fn the_pages_samples_are_read() {
-        let sample = br#"{"ActionStatus": "OK","ErrorCode": 0,"ErrorInfo": "","ResultItem": [{"ResultCode": 0,"ResultInfo": "","UserID": "UserID_1"},{"ResultCode": 70107,"ResultInfo": "Err_TLS_PT_Open_Login_Account_Not_Exist","UserID": "UserID_2"}]}"#;
+        let sample = br#"{"ActionStatus": "OK","ErrorCode": 0,"ErrorInfo": "","ResultItem": [
+            {"ResultCode": 0,"ResultInfo": "","UserID": "UserID_1"},
+            {"ResultCode": 70107,"ResultInfo": "Err_TLS_PT_Open_Login_Account_Not_Exist","UserID": "UserID_2"}]}"#;
         let answer = Answer::parse(sample).unwrap();
         assert_eq!((answer.code, code(&answer, "UserID_1"), code(&answer, "UserID_2")), (0, Some(0), Some(70107)));
 
-        let sample = br#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""}],"Fail_Account":[],"Invalid_Account":[],"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"0","ErrorDisplay":""}"#;
+        let sample = br#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""}],"Fail_Account":[],
+            "Invalid_Account":[],"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"0","ErrorDisplay":""}"#;
         let answer = Answer::parse(sample).unwrap();
         assert_eq!((answer.code, code(&answer, "id1")), (0, Some(0)));
     }
 
     #[test]
     fn an_item_that_is_done_and_failed_at_once_is_neither() {
-        let body = br#"{"ErrorCode":0,"ResultItem":[{"To_Account":"a","ResultCode":0},{"To_Account":"b","ResultCode":0}],"Fail_Account":["a"]}"#;
+        let body = br#"{"ErrorCode":0,
+            "ResultItem":[{"To_Account":"a","ResultCode":0},{"To_Account":"b","ResultCode":0}],"Fail_Account":["a"]}"#;
         let answer = Answer::parse(body).unwrap();
         assert_eq!(answer.by_id()["a"], ItemAnswer::Contradicted(vec![]));
         assert_eq!(code(&answer, "b"), Some(0));
@@ -266,7 +271,8 @@ mod tests {
         let long = "信".repeat(300_000);
         let kept = "信".repeat(500) + "…";
         let body = format!(
-            r#"{{"ErrorCode":1,"ErrorInfo":"{long}","ResultItem":[{{"UserID":"a","ResultCode":1,"ResultInfo":"{long}"}}]}}"#
+            r#"{{"ErrorCode":1,"ErrorInfo":"{long}",
+                "ResultItem":[{{"UserID":"a","ResultCode":1,"ResultInfo":"{long}"}}]}}"#
         );
         let answer = Answer::parse(body.as_bytes()).unwrap();
         assert_eq!((&answer.info, &answer.by_id()["a"]), (&kept, &ItemAnswer::Code(1, kept.clone())));

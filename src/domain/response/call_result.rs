@@ -1,12 +1,12 @@
-//! What came back from one HTTP exchange, as far as the next decision depends on it.
+//! The result of one call, as far as the next decision depends on it.
 
-/// How one HTTP exchange ended.
+/// How one call ended.
 ///
 /// The variants part what is known about the call's effect: answered, certainly never sent, or unknown.
 /// The texts say why in words for people; no decision reads them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallResult {
-    /// HTTP 200 with this body. The verdict stands in its `ErrorCode`: the API says 200 even to failures
+    /// HTTP 200 with this body. Its `ErrorCode` holds the verdict: the API answers 200 even to failures
     /// (page "REST API overview").
     Body(Vec<u8>),
     /// Another HTTP status: something before the API answered, 502 for one. The call may have arrived.

@@ -25,8 +25,8 @@ impl CodeHistory {
 
     /// The history after one more answer; `None` is an answer without a code.
     ///
-    /// If there are too many, a code that decides nothing makes room: forgetting one that leaves a part behind would
-    /// turn a partial effect into a full one.
+    /// If there are too many codes, one that decides nothing is removed. If a code that leaves a part behind were
+    /// forgotten, a partial effect would count as a full one.
     #[must_use]
     pub fn with(mut self, operation: &Operation, code: Option<i64>) -> Self {
         let Some(code) = code else { return self };

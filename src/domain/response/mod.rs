@@ -1,4 +1,5 @@
-//! What the server's answers mean: the exchange, its error codes, the verdict on each item, and the outcomes of rows.
+//! What the server's answers mean: the result of the call, its error codes, the verdict on each item, and the outcomes
+//! of rows.
 
 pub mod answer;
 pub mod call_result;

@@ -64,7 +64,8 @@ impl fmt::Display for Outcome {
 /// No outcome has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown outcome `{0}`; expected one of succeeded, already_done, failed, in_doubt, pending, rejected, duplicate, protected"
+    "unknown outcome `{0}`; expected one of succeeded, already_done, failed, in_doubt, pending, rejected, duplicate, \
+     protected"
 )]
 pub struct UnknownOutcome(pub String);
 

@@ -1,4 +1,4 @@
-//! What one exchange changes in the queue: items that ended, and items that go out again.
+//! What one call changes in the queue: items that ended, and items that go out again.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use crate::domain::ids::RequestId;
 use crate::domain::operation::Operation;
 use crate::domain::request::{Item, Request};
 
-/// The change that one exchange makes, recorded in one transaction: afterwards every item of the request is in
-/// exactly one request still.
+/// The change that one call makes, recorded in one transaction. Afterwards every item of the request is still in
+/// exactly one request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {
     /// The request that was sent, without its items.
     pub request: RequestId,
-    /// HTTP exchanges begun for the items, this one included.
+    /// The number of calls begun for the items, this one included.
     pub attempts: u32,
-    /// The codes that the items had met before this exchange.
+    /// The codes that the items had met before this call.
     pub history: CodeHistory,
     /// Items with an outcome, in the request's order.
     pub ended: Vec<EndedItems>,
@@ -51,7 +51,7 @@ pub struct FollowUp {
 }
 
 impl Settlement {
-    /// Sorts the items of a request by what its exchange says of them.
+    /// Sorts the items of a request by what its call says of them.
     ///
     /// `operation`: its name, which decides what the codes of earlier answers mean.
     pub fn new(operation: &Operation, request: Request, verdicts: Verdicts) -> Self {

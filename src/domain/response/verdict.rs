@@ -433,8 +433,8 @@ impl ResponseReader<'_> {
         }
     }
 
-    /// The code may not come back at the next attempt. If no attempt is left, the item failed; if an earlier call got no
-    /// answer, it is in doubt.
+    /// The code may not come back at the next attempt. If no attempt is left, the item failed; if an earlier call got
+    /// no answer, it is in doubt.
     fn repeated(&self, code: i64, info: &str, doubt: Doubt, wait: Wait) -> Verdict {
         if self.used_up() {
             let outcome = match doubt {

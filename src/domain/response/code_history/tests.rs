@@ -33,10 +33,14 @@ fn a_trace_is_the_gravest_and_its_code_the_latest_that_left_it() {
 }
 
 proptest! {
-    /// However many codes come, the history stays short, and no code that left a part is forgotten for one that did not.
+    /// However many codes come, the history stays short. It never drops a code that left a part in favour of one that
+    /// did not.
     #[test]
     fn a_history_is_bounded_and_its_trace_never_gets_lighter(
-        met in prop::collection::vec(prop_oneof![60_000_i64..60_030, 70_400_i64..70_410, Just(31_706), Just(31_704)], 0..60),
+        met in prop::collection::vec(
+            prop_oneof![60_000_i64..60_030, 70_400_i64..70_410, Just(31_706), Just(31_704)],
+            0..60,
+        ),
     ) {
         let mut history = CodeHistory::default();
         let mut gravest = Trace::Nothing;

@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 
 use crate::domain::operation::{self, AlreadyDoneCode, AnswerShape, Operation};
 
-/// Where in an answer a code stands.
+/// The part of an answer that holds a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeLevel {
     /// `ErrorCode`: the verdict on the whole request.
@@ -39,13 +39,14 @@ pub enum ErrorClass {
     Throttled(Scope, Pause),
     /// The UserSig is refused: a new one, once; then as this says.
     Renew(RenewFallback),
-    /// The whole batch was refused for what may be one bad item: halves, until it stands alone; then failed.
+    /// The whole batch was refused, perhaps for one bad item: it is halved until that item is alone, which then fails.
     Split,
     /// The API's final no to this item.
     ItemFailed,
     /// Nothing of this job can succeed: nothing more is sent, work stays pending.
     Fatal,
-    /// In no table that we know: a whole request is sent once more, then halved; an item fails. Never taken for success.
+    /// The code is in no published table: a whole request is sent once more, then halved; an item fails. It never
+    /// counts as success.
     Unknown,
 }
 
@@ -126,7 +127,8 @@ impl ErrorClass {
             }
             Self::Transient(Effect::DataLeft) => {
                 "sent again after a random, growing delay; counts as an attempt; a part may have taken effect, so \
-                 \"already done\" is then `in_doubt`, and on account_delete `succeeded` with this code, since data may remain"
+                 \"already done\" is then `in_doubt`, and on account_delete `succeeded` with this code, since data may \
+                 remain"
             }
             Self::Conflict => {
                 "sent again after a delay, while nothing else is sent for the account; counts as an attempt; \
@@ -176,10 +178,10 @@ pub struct CodeInfo {
     rule: Rule,
 }
 
-/// How a code is treated, depending on the operation and on where in the answer it stands.
+/// How a code is treated, depending on the operation and on the part of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// The same wherever it stands.
+    /// The same in every part of the answer.
     Always(ErrorClass),
     /// One way as the verdict on a request, another as the verdict on an item.
     ByLevel {
@@ -188,12 +190,12 @@ enum Rule {
         /// As `ResultCode`, and for a request of one item.
         item: ErrorClass,
     },
-    /// It speaks of From_Account, so it is final for every item of the request. For operations without a From_Account it
-    /// speaks of one item.
+    /// It is about From_Account, so it is final for every item of the request. For operations without a From_Account
+    /// it is about one item.
     OfFromAccount,
 }
 
-/// It speaks of one item: a batch is split until that item stands alone, which then fails.
+/// It is about one item: a batch is split until that item is alone, which then fails.
 const OF_ONE_ITEM: Rule = Rule::ByLevel { request: ErrorClass::Split, item: ErrorClass::ItemFailed };
 /// Nothing of the job can succeed.
 const FATAL: Rule = Rule::Always(ErrorClass::Fatal);
@@ -277,8 +279,8 @@ pub fn lookup(code: i64) -> Option<&'static CodeInfo> {
 
 /// How `code` is treated. `info` is the `ResultInfo` or `ErrorInfo` beside it, which tells some codes apart.
 ///
-/// At [`CodeLevel::Request`] the answer may be [`ErrorClass::Split`]. The caller halves the batch; once an item stands alone
-/// it asks again at [`CodeLevel::Item`], which never says `Split`.
+/// At [`CodeLevel::Request`] the answer may be [`ErrorClass::Split`]. The caller halves the batch. For a single
+/// item it asks again at [`CodeLevel::Item`], which never answers `Split`.
 pub fn classify(operation: &Operation, level: CodeLevel, code: i64, info: &str) -> ErrorClass {
     // The one verdict of an answer without items is the item's.
     let is_of_item = level == CodeLevel::Item || operation.answer == AnswerShape::Whole;

@@ -56,7 +56,8 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 30_008..=30_008,
         meaning: "another write to the same account was under way",
-        advice: "make sure that no other program writes these accounts now; imbulk never writes one account twice at once",
+        advice: "make sure that no other program writes these accounts now; imbulk never writes one account twice at \
+                 once",
         source: "pages account_delete, friend_delete_all and friend_update",
         rule: Rule::Always(ErrorClass::Conflict),
     },

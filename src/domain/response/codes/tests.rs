@@ -5,7 +5,7 @@ fn class(operation: &str, level: CodeLevel, code: i64) -> ErrorClass {
     classify(by_name(operation).unwrap(), level, code, "")
 }
 
-/// The class wherever the code stands; panics where it differs.
+/// The class of the code at every level; panics where it differs.
 fn everywhere(code: i64) -> ErrorClass {
     let mut classes = operation::ALL
         .iter()
@@ -16,7 +16,7 @@ fn everywhere(code: i64) -> ErrorClass {
 }
 
 #[test]
-fn no_code_stands_in_the_table_twice_and_all_are_in_order() {
+fn no_code_is_in_the_table_twice_and_all_are_in_order() {
     let mut last = -1;
     for info in all_codes() {
         assert!(*info.codes.start() > last, "{info} does not follow {last}");
@@ -62,7 +62,7 @@ fn codes_of_the_four_pages_are_all_known() {
 }
 
 #[test]
-fn codes_that_stop_everything_do_so_wherever_they_stand() {
+fn codes_that_stop_everything_do_so_at_every_level() {
     let fatal = [
         30004, 40004, 60002, 60006, 60009, 60010, 60012, 60016, 60017, 60020, 60021, 60025, 60026, 60027, 60028, 70002,
         70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70398, 70403, 70404, 71000, 72000, 72001, 72002, 72011,
@@ -204,8 +204,9 @@ fn all_other_codes_speak_of_one_item() {
     let codes: Vec<String> = of_one_item.map(ToString::to_string).collect();
     assert_eq!(
         codes.join(" "),
-        "30001 30005 30009 30011 30012 30014 30015 30515 30516 30525 30539 30614 31701 31704 31804 32216 38000 to 39000 40001 \
-         40002 40003 40005 40007 40008 40009 40601 40605 40610 60003 60015 70107 70206 70399 70402 90001"
+        "30001 30005 30009 30011 30012 30014 30015 30515 30516 30525 30539 30614 31701 31704 31804 32216 \
+         38000 to 39000 40001 40002 40003 40005 40007 40008 40009 40601 40605 40610 60003 60015 70107 70206 \
+         70399 70402 90001"
     );
 }
 

@@ -109,11 +109,11 @@ use Expected::{Ends, Resend as Repeated};
 
 const DOUBTS: [Doubt; 3] = Doubt::ALL;
 
-/// A code's fate on account_delete: with attempts left, and with none.
-type Fate = fn(Doubt) -> (Expected, Expected);
+/// What a code means on account_delete: with attempts left, and with none.
+type ByDoubt = fn(Doubt) -> (Expected, Expected);
 
 /// One code of each class, and what becomes of an item so answered, by doubt.
-const CLASSES: [(&str, i64, Fate); 10] = [
+const CLASSES: [(&str, i64, ByDoubt); 10] = [
     ("done", 0, |_| (Ends(Outcome::Succeeded, None), Ends(Outcome::Succeeded, None))),
     ("already done", 70107, |doubt| {
         let outcome = if doubt == Doubt::None { Outcome::AlreadyDone } else { Outcome::Succeeded };
@@ -142,9 +142,9 @@ const CLASSES: [(&str, i64, Fate); 10] = [
 
 #[test]
 fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
-    for (name, code, fate) in CLASSES {
+    for (name, code, expectation) in CLASSES {
         for doubt in DOUBTS {
-            let (with_attempts_left, used_up) = fate(doubt);
+            let (with_attempts_left, used_up) = expectation(doubt);
             for (expected, charged) in [(with_attempts_left, 1), (used_up, MAX_ATTEMPTS - 1)] {
                 let case = format!("{name}, {doubt:?}, {charged} charged");
                 let request = request("account_delete", &["a"], charged, doubt);
@@ -198,7 +198,7 @@ fn an_answer_in_which_all_items_failed_is_read_item_by_item() {
     let assessment = assessed("friend_delete", &request, &answer(30003, &[("a", 31704), ("b", 31706)]));
     assert_eq!(outcome(&assessment.verdicts[0]), Some((Outcome::AlreadyDone, Some(31704))));
     assert_eq!(how(&assessment.verdicts[1]), Some((Attempt, Doubt::None, Wait::Backoff, Whole)));
-    // What it does not name is judged by the code of the whole.
+    // An item that the answer does not name gets the code of the whole answer.
     let assessment = assessed("friend_delete", &request, &answer(30003, &[("a", 31704)]));
     assert_eq!(outcome(&assessment.verdicts[1]), Some((Outcome::Failed, Some(30003))));
 }
@@ -213,7 +213,7 @@ fn the_one_verdict_of_friend_delete_all_is_the_items() {
 }
 
 #[test]
-fn no_exchange_but_an_answer_ends_an_item_in_success() {
+fn only_an_answer_ends_an_item_in_success() {
     let results = [
         CallResult::Status(429),
         CallResult::Status(503),
@@ -236,7 +236,7 @@ fn no_exchange_but_an_answer_ends_an_item_in_success() {
     }
 }
 
-/// Exchanges that brought no answer of the API: what is known of the server, and the signal.
+/// Calls without an answer of the API: what is known of the server, and the signal.
 #[test]
 fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing() {
     let fatal = |code, reason: &str| Signal::Fatal { code, reason: reason.to_owned() };
@@ -294,7 +294,7 @@ fn the_gravest_item_speaks_for_the_answer() {
 }
 
 #[test]
-fn the_server_did_its_work_if_one_item_got_its_word_and_else_the_reason_is_told() {
+fn the_server_is_healthy_if_one_item_got_a_verdict_and_else_the_reason_is_given() {
     let request = request("account_delete", &["a", "b"], 0, Doubt::None);
     let health = |result: &CallResult| assessed("account_delete", &request, result).health;
     let items = |a, b| health(&answer(0, &[("a", a), ("b", b)]));
@@ -335,7 +335,8 @@ fn while_attempts_do_not_count_none_is_charged_and_nothing_fails_for_want_of_the
     assert_eq!(outcome(&no.verdicts[0]), Some((Outcome::Failed, Some(70402))), "the server's own no is one");
 }
 
-/// Answers that call items done and the request failed, or one item two things: for each operation that answers by item.
+/// Answers that contradict themselves, for each operation that answers by item. Either items are done and the request
+/// failed, or one item has two codes.
 fn contradictions(id: &str, other: &str, code: i64) -> Vec<CallResult> {
     let item = |id: &str, code: i64| json!({"UserID": id, "ResultCode": code, "ResultInfo": "x"});
     let both = json!([item(id, 0), item(other, 0)]);

@@ -1,4 +1,4 @@
-//! Whether the queue is still what it was: the file with its name, writable, and with a log of usual length.
+//! Checks that the queue is still the file with its name, that it is writable, and that its log is not too long.
 
 use std::time::Duration;
 
@@ -12,42 +12,42 @@ use crate::queue::{Busy, Identity, Loss, QueueError};
 const TO_END: Duration = Duration::from_secs(1);
 /// A stop by a signal waits for a lock of another program no longer than this.
 const TO_RECORD: Duration = Duration::from_secs(5);
-/// The log is folded into the file at 8 MiB; only a reader that reads on and on keeps it from that.
+/// SQLite copies the log into the file at 8 MiB, unless a long read transaction prevents it.
 const LONG_LOG: u64 = 128 << 20;
 
-/// The runner's hold on the queue.
-pub(super) struct Hold {
+/// What the runner watches about the queue.
+pub(super) struct QueueWatch {
     pub(super) identity: Identity,
     pub(super) busy: Busy,
     /// When it was found to be lost, and how.
     pub(super) lost: Option<(Instant, Loss)>,
     pub(super) signalled: Option<(Instant, StopSignal)>,
-    /// The length of the log that was told last.
-    pub(super) log_told: u64,
+    /// The length of the log at the last warning about it.
+    pub(super) log_reported: u64,
 }
 
 impl Runner<'_> {
     pub(super) fn stop_by(&mut self, signal: StopSignal) {
-        self.hold.signalled = Some((Instant::now(), signal));
+        self.queue_watch.signalled = Some((Instant::now(), signal));
         self.handle(Event::Stop(StopReason::Signal(signal)));
     }
 
     /// Stops where the queue is lost, and ends where waiting on is of no use.
     pub(super) fn look_at_the_queue(&mut self) -> Result<(), RunError> {
         self.look_at_the_log();
-        match &self.hold.lost {
+        match &self.queue_watch.lost {
             Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_queue(),
             Some(_) => {}
             None => {
-                if let Some(loss) = self.hold.identity.loss() {
-                    self.hold.lost = Some((Instant::now(), loss));
+                if let Some(loss) = self.queue_watch.identity.loss() {
+                    self.queue_watch.lost = Some((Instant::now(), loss));
                     self.handle(Event::Stop(StopReason::QueueLost));
                 }
             }
         }
-        if let Some((since, signal)) = self.hold.signalled
+        if let Some((since, signal)) = self.queue_watch.signalled
             && since.elapsed() >= TO_RECORD
-            && self.hold.busy.waits_for().is_some_and(|waits| waits >= TO_RECORD)
+            && self.queue_watch.busy.waits_for().is_some_and(|waits| waits >= TO_RECORD)
         {
             return Err(self.busy(Some(signal)));
         }
@@ -56,11 +56,11 @@ impl Runner<'_> {
 
     /// Fails where the queue is lost.
     pub(super) fn refuse_lost_queue(&mut self) -> Result<(), RunError> {
-        let found = self.hold.lost.take().map(|(_, loss)| loss);
-        let Some(loss) = found.or_else(|| self.hold.identity.loss()) else {
+        let found = self.queue_watch.lost.take().map(|(_, loss)| loss);
+        let Some(loss) = found.or_else(|| self.queue_watch.identity.loss()) else {
             return Ok(());
         };
-        let (queue, now) = (self.hold.identity.path().to_owned(), self.snapshot());
+        let (queue, now) = (self.queue_watch.identity.path().to_owned(), self.snapshot());
         Err(RunError::Lost { queue, loss, recorded: now.items, unrecorded: now.in_flight })
     }
 
@@ -74,17 +74,17 @@ impl Runner<'_> {
     }
 
     fn busy(&self, signal: Option<StopSignal>) -> RunError {
-        let queue = self.hold.identity.path().to_owned();
+        let queue = self.queue_watch.identity.path().to_owned();
         RunError::Busy { queue, signal, unrecorded: self.snapshot().in_flight }
     }
 
     fn look_at_the_log(&mut self) {
         let Some(disk) = self.reader.disk_space(0) else { return };
-        if disk.log.0 >= LONG_LOG.max(self.hold.log_told.saturating_mul(2)) {
-            self.hold.log_told = disk.log.0;
+        if disk.log.0 >= LONG_LOG.max(self.queue_watch.log_reported.saturating_mul(2)) {
+            self.queue_watch.log_reported = disk.log.0;
             tracing::warn!(
-                "{}-wal: the log of the queue has {}, because another program keeps a read transaction open; the run stops \
-                 before the disk is full",
+                "{}-wal: the log of the queue has {}, because another program keeps a read transaction open; the run \
+                 stops before the disk is full",
                 self.reader.path().display(),
                 Bytes(disk.log.0)
             );
