@@ -160,7 +160,7 @@ fn a_signal_while_loading_leaves_no_run_and_while_writing_results_the_old_or_the
             bench.nap();
         }
         running.signal(signal);
-        running.wait().expect(5).says("run again");
+        running.wait().expect(5).says("run the same command to resume");
         assert_eq!(bench.report().calls, 0, "it had not begun to send");
     }
     bench.run(&job).expect(0);

@@ -141,7 +141,7 @@ impl JobState {
         none_come && self.counts.new_requests() == 0 && self.counts.parked() == 0
     }
 
-    /// Whether so many places are free that filling them is worth a commit.
+    /// Whether enough places are free to make filling them worth a commit.
     pub(super) fn needs_intents(&self) -> bool {
         let full_enough = self.send_ahead - self.send_ahead / SEND_AHEAD_REFILL_DIVISOR;
         !self.ready.is_empty() && self.counts.before_sent() <= full_enough
