@@ -356,8 +356,8 @@ fn with_recomputed_checksums_the_same_damage_gets_through_and_the_test_sees_it()
             .to_owned(),
     ];
     let changed: [(&str, Stage, &[String]); 4] = [
-        ("items were touched", Stage::Planned, &[other_account]),
-        ("items were touched", Stage::Stopped, &[other_list]),
+        ("of them from the input", Stage::Planned, &[other_account]),
+        ("of them from the input", Stage::Stopped, &[other_list]),
         ("succeeded", Stage::Stopped, &done),
         ("succeeded", Stage::Finished, &lost),
     ];
