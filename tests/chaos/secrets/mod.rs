@@ -212,7 +212,12 @@ fn no_secret_appears_for_any_environment() {
         walk.runs_with(name, ("IMBULK_ENDPOINT", &url), 2, "IMBULK_ENDPOINT");
     }
     let signed = format!("http://example.org/?{given}");
-    walk.runs_with("plain http to another host, signed", ("IMBULK_ENDPOINT", &signed), 2, "goes on after host");
+    walk.runs_with(
+        "plain http to another host, signed",
+        ("IMBULK_ENDPOINT", &signed),
+        2,
+        "has something after host and port",
+    );
     walk.end(15);
 }
 
