@@ -28,7 +28,7 @@ impl Queue {
     /// again. Its outcome is protected or, if an earlier attempt may have arrived, in doubt. Returns the number of
     /// rows.
     ///
-    /// Rows of requests that a killed runner left `sending` too: [`Queue::rescue`] would have them sent once more.
+    /// Rows of requests that a killed runner left `sending` too: [`Queue::recover`] would have them sent once more.
     /// `digest` identifies the protected list; `now` is in milliseconds since 1970.
     pub async fn protect(
         &mut self,
