@@ -75,8 +75,8 @@ pub enum QueueError {
         /// Why.
         failure: StoreFailure,
     },
-    /// The tables cannot be created, or a newer version of imbulk created them.
-    #[error("{}: the tables of the queue cannot be brought up to date: {source}", path.display())]
+    /// The tables cannot be created, or another version of imbulk created them.
+    #[error("{}: the tables of the queue cannot be used: {source}", path.display())]
     Migration {
         /// The queue.
         path: PathBuf,

@@ -140,6 +140,17 @@ async fn a_queue_of_a_newer_program_is_refused() {
 }
 
 #[tokio::test]
+async fn a_queue_of_another_version_is_not_read_and_not_called_damaged() {
+    let place = QueueFolder::new();
+    let mut queue = place.open().await;
+    begun(&mut queue, "account_delete", &[(None, items(0..3))]).await;
+    queue.close().await.unwrap();
+    place.tamper("UPDATE _sqlx_migrations SET checksum = x'00'").await;
+    let refused = Reader::open(&place.file()).await.unwrap_err();
+    assert!(matches!(refused, QueueError::Migration { .. }) && !refused.is_damage(), "{refused}");
+}
+
+#[tokio::test]
 async fn a_queue_is_read_without_a_change_to_it() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;

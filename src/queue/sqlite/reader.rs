@@ -11,7 +11,7 @@ use std::sync::Arc;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
-use super::connection::{APPLICATION_ID, file, refuse_damaged_schema, refuse_other_kinds};
+use super::connection::{APPLICATION_ID, file, refuse_damaged_schema, refuse_other_kinds, refuse_other_versions};
 use super::error::{cannot_open, is_half_written, read_only_open_error, store_error};
 use super::file::identity::own_name;
 use super::file::lock::Ownership;
@@ -99,6 +99,9 @@ impl Reader {
             _others => return Err(QueueError::NotAQueue(path.to_owned())),
         };
         refuse_damaged_schema(&pool, read_only_open_error(path)).await?;
+        if contents == Contents::Tables {
+            refuse_other_versions(&pool, path).await?;
+        }
         Ok(Self { path: path.to_owned(), pool, contents, lock })
     }
 
