@@ -74,7 +74,6 @@ impl InvalidValue {
         }
     }
 
-    /// The diagnostic in its file.
     /// A key that the job file does not have. `place`: the keys that lead to it, with a colon.
     pub(super) fn unknown_key(span: Range<usize>, place: &str, typed: &str, legal: &[&str]) -> Self {
         if is_secret(typed) {
@@ -84,6 +83,7 @@ impl InvalidValue {
         Self::new(span, format!("{place}unknown key `{typed}`")).legal(typed, legal)
     }
 
+    /// The diagnostic in its file.
     pub(super) fn in_file(self, file: &Path, text: &str) -> JobFileError {
         let before = text.get(..self.span.start).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
