@@ -45,14 +45,14 @@ fail_points! {
     /// A request is split where `--limit` ends.
     Limit,
     /// What was in flight at a kill is marked as in doubt.
-    Rescue,
+    Recover,
     /// A transaction of the recorder with an intent in it …
     Intend,
     /// … with an outcome …
     Record,
     /// … with a request that was not sent after all …
     Withdraw,
-    /// … with a rescued request that may be sent again …
+    /// … with a recovered request that may be sent again …
     Reopen,
     /// … with the progress.
     NoteProgress,

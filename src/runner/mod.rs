@@ -166,7 +166,7 @@ pub async fn drive(
     watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
 ) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
-    let rescued = queue.recover().await?;
+    let recovered = queue.recover().await?;
     let (identity, busy) = (queue.identity_with_log(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
@@ -196,7 +196,7 @@ pub async fn drive(
         noted: None,
         ended_by: None,
     };
-    runner.run(rescued, watch).await
+    runner.run(recovered, watch).await
 }
 
 struct Runner<'a> {
@@ -225,14 +225,14 @@ struct Runner<'a> {
 impl Runner<'_> {
     async fn run(
         mut self,
-        rescued: Vec<(RunId, Request, Keys)>,
+        recovered: Vec<(RunId, Request, Keys)>,
         watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
     ) -> Result<(Queue, Drive), RunError> {
         let mut ticker = tokio::time::interval(WATCH_EVERY);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let job_numbers: HashMap<RunId, JobNo> =
             self.jobs.iter().enumerate().map(|(no, job)| (job.plan.run, no)).collect();
-        for (run, request, keys) in rescued {
+        for (run, request, keys) in recovered {
             let job = job_numbers.get(&run).copied().filter(|job| !self.jobs[*job].limited);
             self.handle(Event::Recovered { job, request, keys });
         }

@@ -67,7 +67,7 @@ async fn a_snapshot_blocks_neither_writes_nor_a_new_owner() {
     intend(&mut queue, &ids([1])).await.unwrap();
     drop(queue);
     let mut queue = place.open().await;
-    assert_eq!(rescue(&mut queue).await.len(), 1);
+    assert_eq!(recover(&mut queue).await.len(), 1);
     intend(&mut queue, &ids([1])).await.unwrap();
     queue.close().await.unwrap();
     let still: i64 = sqlx::query_scalar(pending_now).fetch_one(&mut *snapshot).await.unwrap();

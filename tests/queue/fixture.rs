@@ -131,11 +131,11 @@ pub(crate) async fn sums(queue: &mut Queue, run: RunId) -> Vec<(Outcome, u64)> {
 }
 
 /// Recovers the requests that a crash left `sending`, and makes them pending again.
-pub(crate) async fn rescue(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
-    let rescued = queue.recover().await.unwrap();
-    let reopen = rescued.iter().map(|(_, request, _)| Change::Reopen(request.id)).collect();
+pub(crate) async fn recover(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
+    let recovered = queue.recover().await.unwrap();
+    let reopen = recovered.iter().map(|(_, request, _)| Change::Reopen(request.id)).collect();
     queue.write(reopen, NOW).await.unwrap();
-    rescued
+    recovered
 }
 
 pub(crate) async fn snapshot(queue: &Queue) -> Snapshot {

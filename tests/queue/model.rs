@@ -81,7 +81,7 @@ struct Model {
     ready: BTreeMap<RequestId, Request>,
     sending: BTreeMap<RequestId, Request>,
     /// Left sending by a crash.
-    rescued: BTreeMap<RequestId, Request>,
+    recovered: BTreeMap<RequestId, Request>,
     rows: BTreeMap<RowNo, (Outcome, Option<i64>)>,
 }
 
@@ -105,7 +105,7 @@ impl Model {
         for pick in intents {
             let Some(request) = take(&mut self.ready, pick) else { break };
             // Two requests of one list are never sent at once.
-            let mut being_sent = self.sending.values().chain(self.rescued.values()).chain(&chosen);
+            let mut being_sent = self.sending.values().chain(self.recovered.values()).chain(&chosen);
             if being_sent.any(|other| other.from == request.from) {
                 self.ready.insert(request.id, request);
             } else {
@@ -143,10 +143,10 @@ impl Model {
         }
     }
 
-    fn rescue(&mut self, rescued: &[Request]) {
+    fn recover(&mut self, recovered: &[Request]) {
         let doubtful = |(id, request)| (id, Request { doubt: Doubt::MayHaveArrived, ..request });
-        self.rescued.extend(std::mem::take(&mut self.sending).into_iter().map(doubtful));
-        assert_eq!(rescued, self.rescued.values().cloned().collect::<Vec<_>>());
+        self.recovered.extend(std::mem::take(&mut self.sending).into_iter().map(doubtful));
+        assert_eq!(recovered, self.recovered.values().cloned().collect::<Vec<_>>());
     }
 
     /// The selected items are then in new requests, which the model reads from the queue.
@@ -161,7 +161,7 @@ impl Model {
     fn protect(&mut self, account: &str) -> u64 {
         let mut taken = Vec::new();
         for (requests, may_have_arrived) in
-            [(&mut self.ready, false), (&mut self.sending, true), (&mut self.rescued, true)]
+            [(&mut self.ready, false), (&mut self.sending, true), (&mut self.recovered, true)]
         {
             for request in requests.values_mut() {
                 let left_something = request.history.trace(by_name(OPERATION).unwrap()).0 > Trace::Nothing;
@@ -196,7 +196,7 @@ async fn load(queue: &mut Queue) -> Model {
         run,
         ready,
         sending: BTreeMap::new(),
-        rescued: BTreeMap::new(),
+        recovered: BTreeMap::new(),
         rows: (0..30).map(|row| (row, (Pending, None))).collect(),
     }
 }
@@ -214,9 +214,9 @@ async fn play(steps: Vec<Step>) {
             Step::Crash => {
                 drop(queue);
                 queue = place.open().await;
-                let rescued = queue.recover().await.unwrap();
-                let rescued: Vec<Request> = rescued.into_iter().map(|(_, request, _)| request).collect();
-                model.rescue(&rescued);
+                let recovered = queue.recover().await.unwrap();
+                let recovered: Vec<Request> = recovered.into_iter().map(|(_, request, _)| request).collect();
+                model.recover(&recovered);
             }
             Step::CrashWhileLoading => {
                 let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
@@ -224,11 +224,11 @@ async fn play(steps: Vec<Step>) {
                 drop(loader);
                 drop(queue);
                 queue = place.open().await;
-                let rescued = queue.recover().await.unwrap();
-                model.rescue(&rescued.into_iter().map(|(_, request, _)| request).collect::<Vec<_>>());
+                let recovered = queue.recover().await.unwrap();
+                model.recover(&recovered.into_iter().map(|(_, request, _)| request).collect::<Vec<_>>());
             }
             Step::Reopen(pick) => {
-                if let Some(request) = take(&mut model.rescued, pick) {
+                if let Some(request) = take(&mut model.recovered, pick) {
                     queue.write(vec![Change::Reopen(request.id)], NOW).await.unwrap();
                     model.ready.insert(request.id, request);
                 }

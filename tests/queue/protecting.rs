@@ -72,9 +72,9 @@ async fn rows_that_were_sending_at_a_crash_are_in_doubt_and_not_sent_again() {
     drop(queue);
     let mut queue = place.open().await;
     assert_eq!(protect(&mut queue, run, &["u0", "u2"]).await, 2);
-    let rescued = queue.recover().await.unwrap();
-    assert_eq!(rescued.len(), 1);
-    assert_eq!(rescued[0].1.items, [item(1)]);
+    let recovered = queue.recover().await.unwrap();
+    assert_eq!(recovered.len(), 1);
+    assert_eq!(recovered[0].1.items, [item(1)]);
     assert_eq!(sums(&mut queue, run).await, [(InDoubt, 2), (Pending, 1)]);
 }
 

@@ -30,7 +30,7 @@ async fn a_run_is_finished_only_once_nothing_of_it_is_pending_or_sending() {
     assert!(queue.finish(run, NOW).await.is_err(), "it is pending");
     intend(&mut queue, &ids([1])).await.unwrap();
     assert!(queue.finish(run, NOW).await.is_err(), "it is sending");
-    rescue(&mut queue).await;
+    recover(&mut queue).await;
     let request = pending(&queue, run).await.remove(0);
     record_call(&mut queue, run, &request, vec![done(); 2]).await;
     queue.finish(run, NOW + 1).await.unwrap();

@@ -170,7 +170,7 @@ fn wrong_writes(run: RunId, page: &[Request]) -> Vec<(&'static str, Vec<Change>)
         ("halve what is pending", vec![record(2, halves())]),
         ("succeed nobody", vec![of_nobody]),
         ("count for no run", vec![of_no_run]),
-        ("reopen what was not rescued", vec![Change::Reopen(RequestId::new(1))]),
+        ("reopen what was not recovered", vec![Change::Reopen(RequestId::new(1))]),
         ("reopen what is settled", vec![Change::Reopen(RequestId::new(2))]),
         ("reopen what is pending", vec![Change::Reopen(RequestId::new(3))]),
         ("withdraw what is pending", vec![Change::Withdraw(RequestId::new(3))]),
@@ -216,14 +216,14 @@ async fn requests_that_were_sending_at_a_crash_are_found_until_they_are_pending_
     let mut queue = place.open().await;
     assert_eq!(queue.reader().await.unwrap().last_request(run).await.unwrap(), RequestId::new(3));
     assert_eq!(pending(&queue, run).await, page[2..], "a page holds nothing that is sending");
-    let rescued = queue.recover().await.unwrap();
+    let recovered = queue.recover().await.unwrap();
     let expected = Request { attempts: 1, doubt: Doubt::MayHaveArrived, ..page[0].clone() };
     let operation = queue.run(run).await.unwrap().operation().unwrap();
     let keys = operation.keys(&page[0]);
-    assert_eq!(rescued, [(run, expected.clone(), keys)]);
+    assert_eq!(recovered, [(run, expected.clone(), keys)]);
     drop(queue);
     let mut queue = place.open().await;
-    assert_eq!(queue.recover().await.unwrap(), rescued, "another crash finds it again");
+    assert_eq!(queue.recover().await.unwrap(), recovered, "another crash finds it again");
     assert_eq!(pending(&queue, run).await, page[2..]);
     queue.write(vec![Change::Reopen(RequestId::new(1))], NOW).await.unwrap();
     assert_eq!(queue.recover().await.unwrap(), []);

@@ -11,7 +11,7 @@ use crate::rate::{Admission, Gate};
 /// Counts since the start, over all commands; also what `GET /sandbox/report` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Calls to one of the four commands that were read in full.
+    /// Calls to a command of the API that were read in full.
     pub calls: u64,
     /// Calls with good URL parameters and within the caps.
     pub accepted: u64,

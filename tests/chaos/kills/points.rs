@@ -28,7 +28,7 @@ enum Way {
     /// The same, with enough skipped rows for several transactions.
     LongLoad,
     /// A job that was killed is run again.
-    Rescue,
+    Recover,
     /// A planned job is run, after its list of protected ids has grown.
     Protect,
     /// A planned job is run, after its input has changed.
@@ -60,7 +60,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         FailPoint::Intend | FailPoint::Record => (Way::Run, 5),
         FailPoint::TakeSlots | FailPoint::FreeSlots | FailPoint::Send | FailPoint::Read => (Way::Run, 60),
         FailPoint::LoadChunk => (Way::LongLoad, 2),
-        FailPoint::Rescue | FailPoint::Reopen => (Way::Rescue, 1),
+        FailPoint::Recover | FailPoint::Reopen => (Way::Recover, 1),
         FailPoint::Protect => (Way::Protect, 1),
         FailPoint::Discard => (Way::NewInput, 1),
         FailPoint::Supersede => (Way::Again, 1),
@@ -102,7 +102,7 @@ impl Point {
         let mut victim = self.victim();
         match way(self.deed).0 {
             Way::Run | Way::LongLoad => self.killed(&mut victim, RUN),
-            Way::Rescue => self.in_rescue(&mut victim),
+            Way::Recover => self.in_recovery(&mut victim),
             Way::Protect => self.while_protecting(&mut victim),
             Way::NewInput => self.after_a_new_input(&mut victim),
             Way::Again => self.in_place_of_another(&mut victim),
@@ -127,7 +127,7 @@ impl Point {
         victim
     }
 
-    fn in_rescue(&self, victim: &mut Victim) {
+    fn in_recovery(&self, victim: &mut Victim) {
         let mut running = victim.start();
         victim.live(&mut running, 20, Duration::from_secs(30));
         victim.kill(running);

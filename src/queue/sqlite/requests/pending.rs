@@ -80,7 +80,7 @@ impl Queue {
         refuse_shared_accounts(&recovered)?;
         let mut transaction = self.transaction().await.map_err(&fail)?;
         let changed = sqlx::query(MARK_IN_DOUBT).execute(&mut *transaction).await.map_err(&fail)?.rows_affected();
-        guarded(FailPoint::Rescue, transaction.commit()).await.map_err(&fail)?;
+        guarded(FailPoint::Recover, transaction.commit()).await.map_err(&fail)?;
         if changed != recovered.len() as u64 {
             return Err(QueueError::Unexpected(format!("{changed} requests recovered of {}", recovered.len())));
         }
