@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
 
 use crate::domain::field_names;
@@ -12,6 +13,7 @@ use crate::input::columns::{Columns, Meaning};
 use crate::input::error::{InputError, Problem};
 
 use super::records::{Cells, Form, RecordReader, RecordSpan};
+use super::row_end::RowEnd;
 use super::window::TextWindow;
 
 /// The delimiters that are looked for, the likeliest first.
@@ -157,25 +159,13 @@ impl Header {
     /// The last cell of the first file and the first name of the second are one cell: `x,u1UserID,note`.
     pub(super) fn is_joined_with_another(&self, cells: Cells<'_>) -> bool {
         let cells: Vec<String> = cells.iter().map(|cell| bare(&String::from_utf8_lossy(cell)).to_lowercase()).collect();
-        let names = || self.names.iter().map(String::as_str).chain(unusual_id::COLUMN_NAMES).map(str::to_lowercase);
-        let headers: Vec<Vec<String>> = cells
-            .iter()
-            .enumerate()
-            .flat_map(|(at, cell)| {
-                let ends = names().filter(|name| !name.is_empty() && cell.len() > name.len() && cell.ends_with(name));
-                let rest = &cells[at + 1..];
-                ends.map(move |name| [&[name], rest].concat())
-            })
-            .collect();
-        let is_other = cells.iter().any(|cell| self.is_id_column(cell)) || headers.iter().any(|it| self.is_header(it));
-        is_other && !headers.contains(&self.names)
-    }
-
-    /// Whether these are names, in lower case, of which a header may consist. The names but the first are whole cells.
-    fn is_header(&self, names: &[String]) -> bool {
-        let has_ids = || self.ids().filter_map(|index| self.names.get(index)).all(|id| names.contains(id));
-        let are_known = || names.iter().all(|name| self.names.contains(name));
-        names.first().is_some_and(|name| self.is_id_column(name)) || names.len() > 1 && has_ids() && are_known()
+        let row = RowEnd::new(&cells, &self.names, self.ids());
+        let is_header = |(at, name): (usize, &str)| self.is_id_column(name) || row.is_header(at, name);
+        let is_own = |(at, name): (usize, &str)| {
+            self.names.split_first().is_some_and(|(first, rest)| first == name && *rest == cells[at + 1..])
+        };
+        let is_other = cells.iter().any(|cell| self.is_id_column(cell)) || row.names_at_ends().any(is_header);
+        is_other && !row.names_at_ends().any(is_own)
     }
 
     /// Whether a text in lower case is the name of an id column, and hardly the value of another one.
@@ -227,7 +217,8 @@ impl Header {
         if !self.ids().all(|index| self.names.get(index).is_some_and(has)) {
             return false;
         }
-        let is_known = |cell: &[u8]| self.names.iter().any(|name| !name.is_empty() && is_name(cell, name));
+        let names: HashSet<&str> = self.names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+        let is_known = |cell: &[u8]| names.contains(&*bare(&String::from_utf8_lossy(cell)).to_lowercase());
         cells.iter().filter(|cell| is_known(cell)).count() > 1
     }
 

@@ -3,6 +3,7 @@
 mod header;
 mod quoting;
 mod records;
+mod row_end;
 #[cfg(test)]
 mod tests;
 mod window;
