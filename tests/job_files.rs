@@ -47,7 +47,7 @@ fn every_job_file_loads_and_so_does_its_protected_list() {
             assert!(Path::new(path).is_file(), "{}: no {path}", file.display());
         }
         let protected = load_protected(&job).unwrap_or_else(|error| panic!("{error}"));
-        if matches!(job.guard.protected, Some(Protection::File(_))) {
+        if matches!(job.guard.protected, Some(Protection::File { .. })) {
             assert!(protected.protects("official_news"), "{}", file.display());
         }
     }
@@ -151,7 +151,7 @@ fn a_job_file_with_every_key_is_read_as_written() {
     assert_eq!(job.limits.max_in_flight.map(Into::into), Some(3_u32));
     assert_eq!((job.retry.max_attempts.get(), job.retry.max_delay.as_secs()), (1, 120));
     assert_eq!((job.guard.max_items.map(Into::into), job.guard.max_change), (Some(2_000_000_u64), Some(3.0)));
-    assert_eq!(job.guard.protected, Some(Protection::File(PathBuf::from("/never.txt"))));
+    assert_eq!(job.guard.protected, Some(Protection::File { path: PathBuf::from("/never.txt"), line: 25 }));
     assert_eq!((job.guard.min_items.map(Into::into), job.guard.max_rejected), (Some(10_u64), Some(0.0)));
     assert_eq!((job.guard.max_already_done, job.guard.canary), (Some(0.5), Some(0)));
     assert_eq!(job.guard.hold, Some(Duration::from_hours(72)));
@@ -568,9 +568,12 @@ fn a_wrong_protected_list_is_named_with_its_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let job = folder.path().join("job.toml");
     fs::write(&job, format!("{DELETE}[guard]\nprotected = \"list\"\n")).expect("written");
+    let line = DELETE.lines().count() + 2;
     let job = load(&job);
     let missing = load_protected(&job).unwrap_err().to_string();
-    assert!(missing.contains("list: the protected list cannot be read"), "{missing}");
+    let list = folder.path().join("list");
+    let expected = format!("guard.protected: {} cannot be read: No such file or directory", list.display());
+    assert!(missing.contains(&format!("job.toml:{line}: {expected}")), "{missing}");
     fs::write(folder.path().join("list"), "ok\nadmin # boss\n").expect("written");
     let wrong = load_protected(&job).unwrap_err().to_string();
     assert!(wrong.contains("list: line 2: `admin # boss` has a comment"), "{wrong}");

@@ -156,8 +156,13 @@ pub struct Guard {
 /// The accounts that are never sent, as the job names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protection {
-    /// The ids in this file, one per line, with `*` as a wildcard. A relative path is joined to the job file's folder.
-    File(PathBuf),
+    /// The ids in a file, one per line, with `*` as a wildcard.
+    File {
+        /// The file. A relative path was joined to the job file's folder.
+        path: PathBuf,
+        /// The line of the job file that names it, from 1.
+        line: usize,
+    },
     /// `[]`: only the admin accounts, on purpose.
     Nobody,
 }

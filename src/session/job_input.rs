@@ -94,7 +94,7 @@ impl JobInput {
     pub(super) fn files(&self, sources: &[Source]) -> Vec<UsedFile> {
         let inputs = sources.iter().filter_map(Source::path).map(|path| UsedFile::new(FileKind::Input, path));
         let list = match &self.job.guard.protected {
-            Some(Protection::File(path)) => Some(UsedFile::new(FileKind::ProtectedList, path)),
+            Some(Protection::File { path, .. }) => Some(UsedFile::new(FileKind::ProtectedList, path)),
             Some(Protection::Nobody) | None => None,
         };
         inputs.chain(list).chain([UsedFile::new(FileKind::Job, &self.job.file)]).collect()

@@ -227,7 +227,7 @@ async fn note(queue: &mut Queue, parts: &PlanParts) -> Result<(), SessionError> 
 
 fn protected(input: &JobInput) -> ProtectedView {
     let file = match &input.job.guard.protected {
-        Some(Protection::File(file)) => Some(file.display().to_string()),
+        Some(Protection::File { path, .. }) => Some(path.display().to_string()),
         Some(Protection::Nobody) | None => None,
     };
     ProtectedView { file, ids: input.protected.ids() as u64, patterns: input.protected.patterns() as u64 }

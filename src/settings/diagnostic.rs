@@ -85,10 +85,15 @@ impl InvalidValue {
 
     /// The diagnostic in its file.
     pub(super) fn in_file(self, file: &Path, text: &str) -> JobFileError {
-        let before = text.get(..self.span.start).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
+        let line = line_of(text, &self.span);
         JobFileError::Wrong(JobFileDiagnostic { file: file.to_owned(), line, message: self.message, hint: self.hint })
     }
+}
+
+/// The line on which a span starts, from 1.
+pub(super) fn line_of(text: &str, span: &Range<usize>) -> usize {
+    let before = text.get(..span.start).unwrap_or(text);
+    before.matches('\n').count() + 1
 }
 
 /// The word of `words` that `typed` most likely was meant to be.

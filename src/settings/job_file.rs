@@ -10,7 +10,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawProtected, RawRetry, RawStop};
-use super::diagnostic::{InvalidValue, JobFileError};
+use super::diagnostic::{InvalidValue, JobFileError, line_of};
 use super::env::Env;
 use super::values::{
     Text, Whole, choice, count_or_none, count32, count64, duration, factor, long_duration, optional, share,
@@ -44,27 +44,41 @@ pub fn load_job(path: &Path, env: &Env) -> Result<Job, JobFileError> {
     let text = std::fs::read_to_string(path).map_err(|source| JobFileError::Read { file: path.to_owned(), source })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let raw = toml::from_str(text).map_err(InvalidValue::from);
-    raw.and_then(|raw| job(raw, path, env)).map_err(|invalid| invalid.in_file(path, text))
+    raw.and_then(|raw| job(raw, JobText { path, text }, env)).map_err(|invalid| invalid.in_file(path, text))
 }
 
-fn job(raw: RawJob, path: &Path, env: &Env) -> Result<Job, InvalidValue> {
+/// A job file and its text.
+#[derive(Debug, Clone, Copy)]
+struct JobText<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
     let operations = operation::ALL.iter().map(|operation| (operation.name, *operation)).collect::<Vec<_>>();
     let operation = choice("operation", &raw.operation, &operations)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = file.folder();
     let in_file = app(raw.app)?;
     let app = env.over(in_file.clone());
     Ok(Job {
         name: name(raw.name)?,
-        file: path.to_owned(),
+        file: file.path.to_owned(),
         operation: bind(&raw.options, &raw.operation, operation)?,
         input: input(raw.input, folder, operation)?,
         replaced_admin: in_file.identifier.filter(|admin| app.identifier.as_ref() != Some(admin)),
         app,
         limits: limits(&raw.limits, operation)?,
         retry: retry(&raw.retry)?,
-        guard: guard(&raw.guard, folder)?,
+        guard: guard(&raw.guard, file)?,
         stop: stop(&raw.stop)?,
     })
+}
+
+impl<'a> JobText<'a> {
+    /// The folder that relative paths start from.
+    fn folder(self) -> &'a Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
 }
 
 fn name(value: Text) -> Result<String, InvalidValue> {
@@ -284,10 +298,10 @@ fn retry(raw: &RawRetry) -> Result<Retry, InvalidValue> {
     Ok(Retry { max_attempts: attempts.unwrap_or(MAX_ATTEMPTS), base_delay, max_delay })
 }
 
-fn guard(raw: &RawGuard, folder: &Path) -> Result<Guard, InvalidValue> {
+fn guard(raw: &RawGuard, file: JobText<'_>) -> Result<Guard, InvalidValue> {
     let max_rejected = optional(raw.max_rejected.as_ref(), |value| share_or_none("guard.max_rejected", value))?;
     let guard = Guard {
-        protected: optional(raw.protected.as_ref(), |value| protected(value, folder))?,
+        protected: optional(raw.protected.as_ref(), |value| protected(value, file))?,
         min_items: optional(raw.min_items.as_ref(), |value| count64("guard.min_items", value))?,
         max_items: optional(raw.max_items.as_ref(), |value| count64("guard.max_items", value))?,
         max_change: optional(raw.max_change.as_ref(), |value| factor("guard.max_change", value))?,
@@ -305,14 +319,16 @@ fn guard(raw: &RawGuard, folder: &Path) -> Result<Guard, InvalidValue> {
     }
 }
 
-fn protected(value: &Spanned<RawProtected>, folder: &Path) -> Result<Protection, InvalidValue> {
+fn protected(value: &Spanned<RawProtected>, job: JobText<'_>) -> Result<Protection, InvalidValue> {
     let hint =
         "write protected = \"never-delete.txt\" (one id per line), or protected = [] if nobody is protected on purpose";
     match value.get_ref() {
         RawProtected::File(file) if file.trim().is_empty() => {
             Err(InvalidValue::new(value.span(), "guard.protected: no file is named").hint(hint))
         }
-        RawProtected::File(file) => Ok(Protection::File(folder.join(file))),
+        RawProtected::File(file) => {
+            Ok(Protection::File { path: job.folder().join(file), line: line_of(job.text, &value.span()) })
+        }
         RawProtected::List(ids) if ids.is_empty() => Ok(Protection::Nobody),
         RawProtected::List(_) => {
             Err(InvalidValue::new(value.span(), "guard.protected: ids cannot be listed in the job file").hint(hint))

@@ -32,10 +32,14 @@ pub fn queue_file(flag: Option<&Path>, env: &Env) -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 pub enum ProtectedFileError {
     /// It can't be read.
-    #[error("{}: the protected list cannot be read: {source}", file.display())]
+    #[error("{}:{line}: guard.protected: {} cannot be read: {source}", job.display(), list.display())]
     Read {
+        /// The job file.
+        job: PathBuf,
+        /// The line of the job file that names the list, from 1.
+        line: usize,
         /// The list.
-        file: PathBuf,
+        list: PathBuf,
         /// Why.
         source: std::io::Error,
     },
@@ -53,7 +57,7 @@ impl Hint for ProtectedFileError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Read { .. } => {
-                Some("correct guard.protected in the job file: it is relative to the job file's folder".into())
+                Some("correct the path, which is relative to the job file's folder, or create the file".into())
             }
             Self::Wrong { source, .. } => source.hint(),
         }
@@ -64,15 +68,16 @@ impl Hint for ProtectedFileError {
 /// and, where the environment names that one, the one of the job file.
 pub fn load_protected(job: &Job) -> Result<Protected, ProtectedFileError> {
     let list = match &job.guard.protected {
-        Some(Protection::File(file)) => read_list(file, job)?,
+        Some(Protection::File { path, line }) => read_list(path, *line, job)?,
         Some(Protection::Nobody) | None => Protected::default(),
     };
     let admins = job.app.identifier.iter().chain(&job.replaced_admin);
     Ok(admins.fold(list, |list, admin| list.with(admin)))
 }
 
-fn read_list(file: &Path, job: &Job) -> Result<Protected, ProtectedFileError> {
-    let text = std::fs::read(file).map_err(|source| ProtectedFileError::Read { file: file.to_owned(), source })?;
+fn read_list(file: &Path, line: usize, job: &Job) -> Result<Protected, ProtectedFileError> {
+    let unreadable = |source| ProtectedFileError::Read { job: job.file.clone(), line, list: file.to_owned(), source };
+    let text = std::fs::read(file).map_err(unreadable)?;
     let columns: Vec<&str> =
         job.operation.shape.columns().filter_map(|id| job.input.columns.get(id)).map(String::as_str).collect();
     Protected::parse(&text, &columns).map_err(|source| ProtectedFileError::Wrong { file: file.to_owned(), source })

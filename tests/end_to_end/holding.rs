@@ -187,7 +187,7 @@ fn a_summary_that_cannot_be_printed_is_an_error_and_all_is_recorded() {
 }
 
 #[test]
-fn a_hang_up_is_ignored_under_nohup_and_stops_a_run_elsewhere() {
+fn a_hang_up_is_ignored_under_nohup() {
     let bench = bench(MANY, SLOW);
     let mut running = bench.start_under(&["nohup"], &["run", "job.toml", "--execute", "--yes"], b"");
     bench.until_calls(5, &mut running);
@@ -210,6 +210,24 @@ fn a_run_waits_for_another_programs_lock_and_says_so() {
     block_on(sqlx::query("ROLLBACK").execute(&mut other)).expect("it lets go");
     done(&running.wait());
     assert!(said().contains("waited "), "{}", said());
+    assert_eq!(tally(&bench.results("job")).get("pending"), None);
+}
+
+#[test]
+fn a_log_that_another_programs_transaction_keeps_long_is_reported_while_the_run_continues() {
+    let bench = bench(60, SLOW);
+    let mut running = start_with(&bench, "2>said.txt", &["run", "job.toml", "--execute", "--yes"]);
+    bench.until_calls(10, &mut running);
+    let said = || std::fs::read_to_string(bench.path("said.txt")).unwrap_or_default();
+    let mut other = block_on(connect(&bench.path(QUEUE)));
+    block_on(sqlx::raw_sql("BEGIN; SELECT * FROM run").execute(&mut other)).expect("a read transaction");
+    // The end of the file is sparse, and SQLite writes the next frames over it.
+    let log = std::fs::File::options().write(true).open(bench.path(&format!("{QUEUE}-wal"))).expect("the log");
+    log.set_len(130 << 20).expect("a sparse file");
+    until(&bench, || said().contains("another program keeps a read transaction open"));
+    assert!(said().contains("imbulk.db-wal: the log of the queue has 130.0 MiB"), "{}", said());
+    block_on(sqlx::query("ROLLBACK").execute(&mut other)).expect("it ends the transaction");
+    done(&running.wait());
     assert_eq!(tally(&bench.results("job")).get("pending"), None);
 }
 

@@ -326,7 +326,7 @@ fn no_secret_appears_for_any_file() {
     walk.runs_job("no input", &none, 2, "no such file");
     walk.runs_job("a broken input", &broken, 2, "the gzip data is damaged");
     walk.runs_job("an input without a header", &headless, 2, "has no column");
-    walk.runs_job("no protected list", &unprotected, 2, "the protected list cannot be read");
+    walk.runs_job("no protected list", &unprotected, 2, "guard.protected: ");
     walk.runs_job("a guard", &guarded, 4, "nothing is sent");
     walk.bench.faults(&["any:item=70399:1"]);
     walk.runs_job("the fuse", &fuse, 4, "failed");
