@@ -6,19 +6,18 @@ use super::error::Error;
 use crate::cli;
 use crate::domain::exit::Exit;
 use crate::queue::Reader;
-use crate::report::status::{Detail, Overview};
-use crate::session::find;
+use crate::session::{detail, find, overview};
 
 /// Shows all runs, or one run in detail.
 pub(super) async fn status(args: &cli::Status, path: &Path) -> Result<Exit, Error> {
     let reader = Reader::open(path).await?;
     match &args.name {
         Some(name) => {
-            let detail = Detail::read(&reader, &find(name, args.target.as_deref(), &reader).await?).await?;
+            let detail = detail(&reader, &find(name, args.target.as_deref(), &reader).await?).await?;
             if args.json { super::print_json(&detail) } else { super::print(&detail.text()) }
         }
         None => {
-            let overview = Overview::read(&reader).await?;
+            let overview = overview(&reader).await?;
             if args.json { super::print_json(&overview) } else { super::print(&overview.text()) }
         }
     }

@@ -1,4 +1,4 @@
-//! The figures of a run that summaries and status share, read once.
+//! The figures of a run that summary, status and plan share.
 
 use serde::ser::{Serialize, Serializer};
 
@@ -7,11 +7,8 @@ use super::text::{Text, count, share, visible};
 use crate::domain::response::codes;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::timestamp::rfc3339;
-use crate::queue::{CodeRows, QueueError, Reader, Rejected, Run};
+use crate::queue::{CodeRows, Rejected};
 
-/// Rejected rows that are shown; the others are a command away.
-const SHOWN_REJECTS: u32 = 5;
 /// Codes that a text lists; JSON holds all.
 const SHOWN_CODES: usize = 12;
 
@@ -55,41 +52,6 @@ pub struct Figures {
 pub struct Rejects(pub Vec<Rejected>);
 
 impl Figures {
-    /// Reads the figures of a run.
-    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, QueueError> {
-        Self::read_with(reader, run, SHOWN_REJECTS).await
-    }
-
-    /// The first rejected rows of a run alone.
-    pub async fn rejects_of(reader: &Reader, run: &Run) -> Result<Rejects, QueueError> {
-        Ok(Rejects(reader.rejected(run.id, SHOWN_REJECTS).await?))
-    }
-
-    /// With this number of the rejected rows.
-    pub(super) async fn read_with(reader: &Reader, run: &Run, rejects: u32) -> Result<Self, QueueError> {
-        let outcomes = reader.tally(run).await?;
-        let rejected = match outcomes[Outcome::Rejected] {
-            0 => Vec::new(),
-            _ => reader.rejected(run.id, rejects).await?,
-        };
-        Ok(Self {
-            run: run.uuid.clone(),
-            job: run.job.clone(),
-            operation: run.operation()?.name,
-            target: run.target.clone(),
-            state: StateName::of(run, reader),
-            stopped: run.stopped.clone(),
-            rows: run.row_count.cast_unsigned(),
-            items: run.item_count.cast_unsigned(),
-            created_at: rfc3339(run.created_at),
-            started_at: run.started_at.map(rfc3339),
-            finished_at: run.finished_at.map(rfc3339),
-            outcomes,
-            codes: reader.codes(run.id).await?,
-            rejects: Rejects(rejected),
-        })
-    }
-
     /// Job, run, target and rows.
     pub(super) fn head(&self, text: &mut Text) {
         text.figure("job", &visible(&self.job));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::text::{Text, counted, visible};
-use crate::queue::{InputFile, QueueError, Reader, Run};
+use crate::queue::InputFile;
 
 /// The files of a run's input, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -11,11 +11,6 @@ use crate::queue::{InputFile, QueueError, Reader, Run};
 pub struct Input(pub Vec<InputFile>);
 
 impl Input {
-    /// Reads what is known of the input of a run.
-    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, QueueError> {
-        Ok(Self(reader.input_files(run.id).await?))
-    }
-
     /// A line per file with its rows, each followed by the notes on it.
     pub(super) fn block(&self, text: &mut Text) {
         text.figure("input", &counted(self.0.len() as u64, "file", "files"));

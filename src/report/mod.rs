@@ -1,7 +1,7 @@
-//! What people and programs are shown of a run: while it goes on, at its end, and row by row.
+//! The texts of plan, status, progress and summary, and the same figures as JSON.
 //!
-//! Texts are pure functions of figures that were read before. Whatever users made (ids, reasons, names of files)
-//! goes to a terminal with its control characters made visible, and to files byte for byte.
+//! Texts are pure functions of figures that were read before. Ids, reasons and names of files come from users and
+//! servers: texts show their control characters in a visible form, and JSON has them unchanged.
 
 mod figures;
 mod guards;

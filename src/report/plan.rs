@@ -3,7 +3,6 @@
 mod conditions;
 mod estimate;
 
-use crate::domain::ids::RequestId;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -20,12 +19,10 @@ use crate::domain::operation::BoundOperation;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::timestamp::rfc3339;
-use crate::queue::{LargeAccount, QueueError, Reader, Run};
+use crate::queue::LargeAccount;
 
 /// The target that is no app.
 const SANDBOX: &str = "sandbox";
-/// Rejected rows that a plan lists.
-const REJECTS: u32 = 20;
 /// Items of the sample body.
 const SAMPLE: usize = 3;
 
@@ -61,39 +58,47 @@ pub struct Plan {
     pub sample_body: Option<serde_json::Value>,
 }
 
+/// What is read of a run for its plan.
+#[derive(Debug, Clone)]
+pub struct PlannedRun {
+    /// The run, its rows and the first rejected ones.
+    pub figures: Figures,
+    /// The files of the input.
+    pub input: Input,
+    /// The operation with its options.
+    pub operation: BoundOperation,
+    /// Requests of the run.
+    pub requests: u64,
+    /// The From_Accounts with the most items.
+    pub largest_accounts: Vec<LargeAccount>,
+    /// The requests that are left, and the shortest time that they take.
+    pub estimate: Estimate,
+    /// The first request that is not settled.
+    pub first_request: Option<Request>,
+}
+
 impl Plan {
-    /// Reads what a run would do at this number of calls per second, if it started `now`.
-    pub async fn read(
-        reader: &Reader,
-        run: &Run,
-        conditions: Conditions,
-        calls_per_second: NonZeroU32,
-        now: &Zoned,
-    ) -> Result<Self, QueueError> {
-        let operation = run.operation()?;
-        let figures = Figures::read_with(reader, run, REJECTS).await?;
-        let (left, all) = reader.request_counts(run.id).await?;
-        let (requests_left, requests) = (left.cast_unsigned(), all.cast_unsigned());
-        let largest_accounts = run.largest_accounts().to_vec();
-        let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
-        let estimate = estimate(requests_left, calls_per_second, &largest_accounts);
-        let older = conditions.continues.iter().filter(|older| older.run != run.uuid);
+    /// What a run would do under these conditions, if it started now.
+    pub fn new(run: PlannedRun, conditions: Conditions) -> Self {
+        let PlannedRun { figures, input, operation, requests, largest_accounts, estimate, first_request } = run;
+        let older = conditions.continues.iter().filter(|older| older.run != figures.run);
         let takes = older.map(|older| older.estimate.at_least()).fold(estimate.at_least(), Duration::saturating_add);
+        let takes = SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX);
         let items_per_request = operation.items_per_request as u64;
-        Ok(Self {
+        Self {
             plan_id: None,
-            conditions,
             merged: merged(&figures),
             requests,
             items_per_request,
             batch_fill: fill(figures.items, requests * items_per_request),
             largest_accounts,
             estimate,
-            would_end: now.saturating_add(SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX)),
-            sample_body: first.map(|request| sample(operation, request)).transpose()?,
-            input: Input::read(reader, run).await?,
+            would_end: conditions.now.saturating_add(takes),
+            sample_body: first_request.map(|request| sample(operation, request)),
+            conditions,
+            input,
             figures,
-        })
+        }
     }
 
     /// The text for people.
@@ -219,11 +224,9 @@ pub fn estimate(requests_left: u64, calls_per_second: NonZeroU32, largest: &[Lar
     Estimate { requests_left, calls_per_second, in_sequence }
 }
 
-fn sample(operation: BoundOperation, mut request: Request) -> Result<serde_json::Value, QueueError> {
+fn sample(operation: BoundOperation, mut request: Request) -> serde_json::Value {
     request.items.truncate(SAMPLE);
-    let body = operation.body(&request);
-    let no_json = |error| QueueError::Unexpected(format!("the body of request {}: {error}", request.id));
-    serde_json::from_slice(&body).map_err(no_json)
+    serde_json::from_slice(&operation.body(&request)).expect("the body of every request is JSON")
 }
 
 fn moment<S: Serializer>(time: &Zoned, serializer: S) -> Result<S::Ok, S::Error> {
@@ -232,50 +235,73 @@ fn moment<S: Serializer>(time: &Zoned, serializer: S) -> Result<S::Ok, S::Error>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::domain::line_span::LineSpan;
-    use crate::domain::request::Item;
+    use crate::domain::account::UserId;
+    use crate::domain::ids::RequestId;
+    use crate::domain::operation::by_name;
+    use crate::domain::request::{Doubt, Item};
+    use crate::domain::response::code_history::CodeHistory;
     use crate::domain::row::{Tags, Value};
     use crate::domain::run_choice::EndedBy;
-    use crate::domain::skipped_row::{SkipReason, SkippedRow};
-    use crate::report::WhileSending;
-    use crate::testing::{Bench, Load, id};
+    use crate::domain::source_facts::SourceFacts;
+    use crate::queue::{InputFile, Rejected};
+    use crate::report::state::StateName;
+    use crate::report::{Rejects, WhileSending, testing};
 
-    fn item(row: u64, account: &str, merged: Option<u64>) -> Item {
+    fn plan() -> Plan {
+        Plan::new(planned_run(), conditions(&"2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap()))
+    }
+
+    /// A run with 30 rows, at 200 calls per second.
+    fn planned_run() -> PlannedRun {
+        let rejected = |line| Rejected {
+            source: "x.csv".to_owned(),
+            line,
+            column: None,
+            reason: "`To_Account` is empty\n".to_owned(),
+        };
+        let large = |from: &str, items, requests| LargeAccount { from: from.to_owned(), items, requests };
+        PlannedRun {
+            figures: Figures {
+                job: "job".to_owned(),
+                operation: "friend_update",
+                target: SANDBOX.to_owned(),
+                state: StateName::Planned,
+                rows: 30,
+                items: 6,
+                outcomes: [(Outcome::Pending, 7), (Outcome::Rejected, 23)].into_iter().collect(),
+                codes: Vec::new(),
+                rejects: Rejects((9..29).map(rejected).collect()),
+                ..testing::figures()
+            },
+            input: Input(vec![InputFile { name: "x.csv".to_owned(), facts: SourceFacts::default() }]),
+            operation: by_name("friend_update").unwrap().bind(&BTreeMap::new()).unwrap(),
+            requests: 3,
+            largest_accounts: vec![large("big", 5, 2), large("small", 1, 1)],
+            estimate: Estimate { requests_left: 3, calls_per_second: NonZeroU32::new(200).unwrap(), in_sequence: 2 },
+            first_request: Some(first_request()),
+        }
+    }
+
+    fn id(text: &str) -> UserId {
+        UserId::new(text).unwrap()
+    }
+
+    /// A request with four items.
+    fn first_request() -> Request {
         let tags = || Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x\u{9b}".into()))]);
-        let rows = std::iter::once(row).chain(merged);
-        Item { account: id(account), row, updates: Some(Box::new(rows.map(|row| (row, tags())).collect())) }
-    }
-
-    async fn plan() -> Plan {
-        plan_with(conditions(&"2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap())).await
-    }
-
-    /// The plan of a run with 30 rows, at 200 calls per second.
-    async fn plan_with(conditions: Conditions) -> Plan {
-        let rejected = |row| SkippedRow {
-            row,
-            reason: SkipReason::Rejected { column: None, reason: "`To_Account` is empty\n".to_owned() },
-            from: None,
-            account: None,
-            tags: Tags::new(),
-        };
-        let many = (0..4).map(|row| item(row, &format!("u{row}"), None)).collect();
-        let load = Load {
-            requests: vec![
-                (Some(id("big")), many),
-                (Some(id("big")), vec![item(6, "w", None)]),
-                (Some(id("small")), vec![item(4, "v", Some(5))]),
-            ],
-            skipped_rows: (7..30).map(rejected).collect(),
-            line_spans: vec![LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }],
-            sources: vec!["x.csv".to_owned()],
-            tags: vec!["Tag_SNS_IM_Remark".to_owned()],
-        };
-        let bench = Bench::new("friend_update", load).await;
-        let now = conditions.now.clone();
-        let rate = NonZeroU32::new(200).unwrap();
-        Plan::read(&bench.reader, &bench.run, conditions, rate, &now).await.unwrap()
+        let item = |row| Item { account: id(&format!("u{row}")), row, updates: Some(Box::new(vec![(row, tags())])) };
+        Request {
+            id: RequestId::BEFORE_FIRST,
+            from: Some(id("big")),
+            items: (0..4).map(item).collect(),
+            attempts: 0,
+            charged: 0,
+            doubt: Doubt::None,
+            history: CodeHistory::default(),
+        }
     }
 
     /// Those of a job for the sandbox that was never planned before.
@@ -295,9 +321,9 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_plan_shows_what_would_be_sent_and_how_to_send_it() {
-        let plan = plan().await;
+    #[test]
+    fn a_plan_shows_what_would_be_sent_and_how_to_send_it() {
+        let plan = plan();
         assert_eq!(plan.figures.rejects.0.len(), 20);
         let text = plan.text();
         let first = "  x.csv:9: `To_Account` is empty\\n\n";
@@ -306,7 +332,7 @@ mod tests {
         let (tail, _) = tail.split_once("the first request").unwrap();
         insta::assert_snapshot!(format!("{head}…\n{tail}"), @r"
         job            job
-        run            0190e8b0-0000-7000-8000-000000000001  sending
+        run            0190e8b0-0000-7000-8000-000000000001  planned
         operation      friend_update on the sandbox
         rows           30
           pending                 7    23.3 %
@@ -330,9 +356,9 @@ mod tests {
         ");
     }
 
-    #[tokio::test]
-    async fn a_plan_shows_the_first_items_of_the_first_request() {
-        let text = plan().await.text();
+    #[test]
+    fn a_plan_shows_the_first_items_of_the_first_request() {
+        let text = plan().text();
         let request = &text[text.find("the first request").unwrap()..];
         insta::assert_snapshot!(request, @r#"
         the first request, at most 3 of its items
@@ -371,10 +397,10 @@ mod tests {
         "#);
     }
 
-    #[tokio::test]
-    async fn a_plan_ends_with_its_id_and_how_to_send_it_unless_it_would_not_be_sent() {
+    #[test]
+    fn a_plan_ends_with_its_id_and_how_to_send_it_unless_it_would_not_be_sent() {
         let jobs = ["a.toml".to_owned(), "b.toml".to_owned()];
-        let mut plan = plan().await;
+        let mut plan = plan();
         assert_eq!(
             closing(std::slice::from_ref(&plan), &jobs),
             "nothing was sent: this input is finished; --again makes a new run of it\n"
@@ -392,9 +418,9 @@ mod tests {
         ");
     }
 
-    #[tokio::test]
-    async fn the_json_of_a_plan_has_its_figures() {
-        let json = serde_json::to_value(plan().await).unwrap();
+    #[test]
+    fn the_json_of_a_plan_has_its_figures() {
+        let json = serde_json::to_value(plan()).unwrap();
         let of = |name: &str| json[name].clone();
         assert_eq!(json["outcomes"].as_object().unwrap().len(), 8);
         assert_eq!((of("rows"), of("items"), of("merged"), of("requests")), (30.into(), 6.into(), 1.into(), 3.into()));
@@ -404,8 +430,8 @@ mod tests {
         assert_eq!(json["sample_body"]["UpdateItem"].as_array().unwrap().len(), 3);
     }
 
-    #[tokio::test]
-    async fn the_end_of_a_plan_includes_the_unfinished_runs_that_go_first() {
+    #[test]
+    fn the_end_of_a_plan_includes_the_unfinished_runs_that_go_first() {
         let now: Zoned = "2026-11-22T03:00:00+08:00[Asia/Shanghai]".parse().unwrap();
         let rate = NonZeroU32::new(200).unwrap();
         let older = Unfinished {
@@ -419,7 +445,7 @@ mod tests {
         };
         let mut all = conditions(&now);
         all.continues.push(older);
-        let plan = plan_with(all).await;
+        let plan = Plan::new(planned_run(), all);
         assert_eq!(plan.estimate.at_least(), Duration::from_millis(100));
         assert_eq!(plan.would_end, now.saturating_add(SignedDuration::from_millis(10_100)));
         assert!(plan.text().contains("2,000 of 2,000 rows left in 2,000 requests"), "{}", plan.text());

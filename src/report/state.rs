@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::domain::run_choice::EndedBy;
-use crate::queue::{Reader, Run, RunState};
+use crate::queue::{Run, RunState};
 
 /// The state of a run, as shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +24,26 @@ pub enum StateName {
     Superseded,
 }
 
+/// Whether there is a process that owns the queue, or that is sending a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runner {
+    /// There is one.
+    Present,
+    /// There is none.
+    Absent,
+}
+
 impl StateName {
-    /// The state of a run. An unfinished run that has noted no end is being sent by the queue's owner, or lost its
-    /// process.
-    pub fn of(run: &Run, reader: &Reader) -> Self {
-        match (run.state(), run.has_ended()) {
-            (RunState::Loading | RunState::Planned, _) => Self::Planned,
-            (RunState::Finished, _) => Self::Finished,
-            (RunState::Superseded, _) => Self::Superseded,
-            (RunState::Running, false) if reader.is_owned() => Self::Sending,
-            (RunState::Running, _) => match run.ended_by() {
+    /// The state of a run. An unfinished run without a stored end is being sent by the owner of the queue, or its
+    /// process was killed.
+    pub fn of(run: &Run, owner: Runner) -> Self {
+        match (run.state(), run.has_ended(), owner) {
+            (RunState::Loading | RunState::Planned, ..) => Self::Planned,
+            (RunState::Finished, ..) => Self::Finished,
+            (RunState::Superseded, ..) => Self::Superseded,
+            (RunState::Running, false, Runner::Present) => Self::Sending,
+            (RunState::Running, ..) => match run.ended_by() {
                 EndedBy::Kill => Self::Interrupted,
                 by if by.is_halt() => Self::Halted,
                 _as_asked => Self::Stopped,
@@ -52,6 +62,13 @@ impl StateName {
             Self::Finished => "finished",
             Self::Superseded => "superseded",
         }
+    }
+}
+
+impl Runner {
+    /// Whether a process is sending a run that is in this state.
+    pub fn of(state: StateName) -> Self {
+        if state == StateName::Sending { Self::Present } else { Self::Absent }
     }
 }
 

@@ -1,16 +1,15 @@
-//! The state of runs: all of them as a table, one in detail, also while a runner is at it.
+//! The state of runs: all of them as a table, or one in detail, also while a process is sending.
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Serialize, Serializer};
 
 use super::figures::{Figures, by_name, target};
 use super::progress::{bottleneck_text, heartbeat_line};
-use super::state::StateName;
+use super::state::{Runner, StateName};
 use super::text::{Text, count, share, visible};
 use crate::domain::progress::Heartbeat;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::queue::{QueueError, Reader, Run, RunState};
 
 /// A run in detail.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,21 +21,11 @@ pub struct Detail {
     pub requests: u64,
     /// Those of them that are not settled.
     pub requests_left: u64,
-    /// Whether a runner is at it.
+    /// Whether a process is sending it.
     pub runner: Runner,
-    /// Its progress, while a runner is at it.
+    /// Its progress, while a process is sending it.
     #[serde(serialize_with = "heartbeat_as_json")]
     pub heartbeat: Option<Heartbeat>,
-}
-
-/// Whether a runner is at a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Runner {
-    /// A process holds the queue, and the run is not at its end.
-    Present,
-    /// None is.
-    Absent,
 }
 
 /// All runs of a queue.
@@ -44,7 +33,7 @@ pub enum Runner {
 pub struct Overview {
     /// Oldest first.
     pub runs: Vec<RunStatus>,
-    /// Whether a process holds the queue, whatever it does.
+    /// Whether a process owns the queue, whatever it does.
     #[serde(skip)]
     pub runner: Runner,
 }
@@ -62,7 +51,7 @@ pub struct RunStatus {
     pub target: String,
     /// Its state.
     pub state: StateName,
-    /// Whether a runner is at it.
+    /// Whether a process is sending it.
     pub runner: Runner,
     /// Why the last session ended before the run did.
     pub stopped: Option<String>,
@@ -73,32 +62,7 @@ pub struct RunStatus {
     pub outcomes: Tally,
 }
 
-impl Runner {
-    fn of(reader: &Reader, run: &Run) -> Self {
-        match run.state() {
-            RunState::Running if reader.is_owned() && !run.has_ended() => Self::Present,
-            RunState::Loading | RunState::Planned | RunState::Running | RunState::Finished | RunState::Superseded => {
-                Self::Absent
-            }
-        }
-    }
-}
-
 impl Detail {
-    /// Reads a run.
-    pub async fn read(reader: &Reader, run: &Run) -> Result<Self, QueueError> {
-        let (left, all) = reader.request_counts(run.id).await?;
-        let runner = Runner::of(reader, run);
-        let heartbeat = run.pulse.as_deref().filter(|_| runner == Runner::Present);
-        Ok(Self {
-            figures: Figures::read(reader, run).await?,
-            requests: all.cast_unsigned(),
-            requests_left: left.cast_unsigned(),
-            runner,
-            heartbeat: heartbeat.and_then(|heartbeat| serde_json::from_str(heartbeat).ok()),
-        })
-    }
-
     /// The text for people.
     pub fn text(&self) -> String {
         let mut text = Text::default();
@@ -131,26 +95,6 @@ impl Detail {
 }
 
 impl Overview {
-    /// Reads all runs.
-    pub async fn read(reader: &Reader) -> Result<Self, QueueError> {
-        let mut runs = Vec::new();
-        for run in reader.runs().await? {
-            runs.push(RunStatus {
-                operation: run.operation()?.name,
-                state: StateName::of(&run, reader),
-                runner: Runner::of(reader, &run),
-                rows: run.row_count.cast_unsigned(),
-                outcomes: reader.tally(&run).await?,
-                run: run.uuid,
-                job: run.job,
-                target: run.target,
-                stopped: run.stopped,
-            });
-        }
-        let runner = if reader.is_owned() { Runner::Present } else { Runner::Absent };
-        Ok(Self { runs, runner })
-    }
-
     /// The table for people.
     pub fn text(&self) -> String {
         if self.runs.is_empty() {
@@ -210,11 +154,8 @@ impl RunStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::line_span::LineSpan;
     use crate::domain::progress::{Bottleneck, Rates};
-    use crate::domain::request::Item;
     use crate::report::testing;
-    use crate::testing::{Bench, Load, id};
 
     #[test]
     fn a_run_that_goes_on_shows_what_is_left_and_why_it_stopped_before() {
@@ -293,25 +234,5 @@ mod tests {
         insta::assert_snapshot!(none(Runner::Absent), @"no runs yet: imbulk plan JOB loads one");
         let loading = "no runs yet, but a process owns the queue: it may be loading the first one\n";
         assert_eq!(none(Runner::Present), loading);
-    }
-
-    #[tokio::test]
-    async fn the_json_of_a_run_names_all_outcomes_and_whether_a_runner_is_there() {
-        let item = Item { account: id("a"), row: 0, updates: None };
-        let load = Load {
-            requests: vec![(None, vec![item])],
-            line_spans: vec![LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }],
-            sources: vec!["x.csv".to_owned()],
-            ..Load::default()
-        };
-        let bench = Bench::new("account_delete", load).await;
-        let detail = serde_json::to_value(Detail::read(&bench.reader, &bench.run).await.unwrap()).unwrap();
-        let outcomes = detail["outcomes"].as_object().unwrap();
-        assert_eq!(outcomes.len(), 8);
-        assert_eq!((&outcomes["pending"], &outcomes["failed"]), (&1.into(), &0.into()));
-        assert_eq!((&detail["runner"], &detail["requests_left"]), (&"present".into(), &1.into()));
-        bench.queue.close().await.unwrap();
-        let all = serde_json::to_value(Overview::read(&bench.reader).await.unwrap()).unwrap();
-        assert_eq!((&all["runs"][0]["runner"], &all["runs"][0]["rows"]), (&"absent".into(), &1.into()));
     }
 }

@@ -2,13 +2,13 @@
 
 use super::driven::Driven;
 use super::error::SessionError;
+use super::figures::figures;
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of};
 use crate::domain::hint::Hint;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::schedule::{End, StopReason};
 use crate::queue::Queue;
-use crate::report::Figures;
 use crate::report::stop_message::stop_message;
 use crate::report::summary::{self, Summary};
 use crate::runner;
@@ -34,7 +34,7 @@ pub(super) async fn close(
         }
         End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }
-    let figures = Figures::read(&queue.reader().await?, &queue.run(run.id).await?).await?;
+    let figures = figures(&queue.reader().await?, &queue.run(run.id).await?).await?;
     let items = driven.tally[Outcome::Pending] - tally[Outcome::Pending];
     let session = summary::Session { took: drive.elapsed, calls, items };
     Ok((exit_of(&tally, &end, driven.input.job.input.rejects), Summary { figures, session }))

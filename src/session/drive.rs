@@ -323,7 +323,7 @@ async fn or_signal<T>(
 /// Prints the notes on the input before its first row is sent.
 async fn tell_notes(queue: &Queue, run: &Run) -> Result<(), SessionError> {
     if run.started_at.is_none() {
-        Input::read(&queue.reader().await?, run).await?.notes().for_each(tell);
+        Input(queue.reader().await?.input_files(run.id).await?).notes().for_each(tell);
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! The guards that are checked before anything is sent.
 
 use super::error::SessionError;
+use super::figures::rejected_rows;
 use super::job_input::JobInput;
 use crate::clock;
 use crate::domain::guard::{Facts, GuardReading, LAST_RUNS};
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, Run, RunState};
-use crate::report::{Figures, refusals, second};
+use crate::report::{refusals, second};
 
 impl JobInput {
     /// The refusals of the guards; none if the run may be sent.
@@ -14,7 +15,7 @@ impl JobInput {
         let readings = self.read_guards(queue, run).await?;
         let mut refused = Vec::new();
         if !readings.iter().all(GuardReading::allows) {
-            let rejects = Figures::rejects_of(&queue.reader().await?, run).await?;
+            let rejects = rejected_rows(&queue.reader().await?, run).await?;
             let messages = refusals(&self.job.file.to_string_lossy(), &readings, &rejects);
             refused.extend(messages.into_iter().map(SessionError::Guard));
         }

@@ -9,6 +9,7 @@ mod confirm;
 mod drive;
 mod driven;
 mod error;
+mod figures;
 mod guards;
 mod identity;
 mod job_input;
@@ -24,6 +25,7 @@ mod target;
 
 pub use drive::run;
 pub use error::SessionError;
+pub use figures::{detail, overview};
 pub use identity::{credentials, identity};
 pub use named_run::find;
 pub use plan::plan;

@@ -1,6 +1,7 @@
 //! Finds the run that a NAME on the command line means.
 
 use super::error::SessionError;
+use super::figures::owner;
 use crate::domain::run_name::{NameMatch, NamedRun, SHORTEST_ID, match_name};
 use crate::queue::{Reader, Run};
 use crate::report::state::StateName;
@@ -29,7 +30,7 @@ pub async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<R
 
 /// `run 0190… of job purge on app 1400000001: finished`
 fn describe(run: &Run, reader: &Reader) -> String {
-    let state = StateName::of(run, reader).name();
+    let state = StateName::of(run, owner(reader)).name();
     format!("run {} of job {} on {}: {state}", visible(&run.uuid), visible(&run.job), target_name(&run.target))
 }
 

@@ -7,6 +7,7 @@ use jiff::Zoned;
 
 use super::address::Address;
 use super::error::SessionError;
+use super::figures::figures_with;
 use super::job_input::JobInput;
 use super::jobs;
 use super::open_queue::open_queue;
@@ -15,17 +16,22 @@ use super::progress_display::ProgressDisplay;
 use super::target::agreed_app;
 use crate::clock;
 use crate::domain::hint::Hint;
+use crate::domain::ids::RequestId;
 use crate::domain::job::Protection;
 use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::progress::Phase;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
 use crate::domain::timestamp::local;
-use crate::queue::{Queue, Run, RunState};
+use crate::queue::{Queue, QueueError, Reader, Run, RunState};
 use crate::report::WhileSending;
-use crate::report::plan::{Changes, Conditions, Plan, ProtectedView, Unfinished, estimate};
+use crate::report::input::Input;
+use crate::report::plan::{Changes, Conditions, Plan, PlannedRun, ProtectedView, Unfinished, estimate};
 use crate::settings::Env;
 use crate::stderr::tell;
+
+/// Rejected rows that a plan lists.
+const SHOWN_REJECTS: u32 = 20;
 
 /// Loads the input of each job as a planned run, and reads what would be sent.
 pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan>, SessionError> {
@@ -95,12 +101,23 @@ pub(super) async fn plan_job(
     if parts.sends() {
         conditions.guards = input.read_guards(queue, &run).await?;
     }
-    Ok((read(input, queue, &run, conditions).await?, parts))
+    let read = planned_run(&queue.reader().await?, &run, planned_rate(input, &run)?).await?;
+    Ok((Plan::new(read, conditions), parts))
 }
 
-async fn read(input: &JobInput, queue: &Queue, run: &Run, conditions: Conditions) -> Result<Plan, SessionError> {
-    let rate = planned_rate(input, run)?;
-    Ok(Plan::read(&queue.reader().await?, run, conditions, rate, &clock::local_now()).await?)
+/// Reads what a plan shows of a run.
+async fn planned_run(reader: &Reader, run: &Run, calls_per_second: NonZeroU32) -> Result<PlannedRun, QueueError> {
+    let (requests_left, requests) = reader.request_counts(run.id).await?;
+    let first = reader.page(run.id, RequestId::BEFORE_FIRST, RequestId::MAX, 1).await?.into_iter().next();
+    Ok(PlannedRun {
+        figures: figures_with(reader, run, SHOWN_REJECTS).await?,
+        input: Input(reader.input_files(run.id).await?),
+        operation: run.operation()?,
+        requests: requests.cast_unsigned(),
+        largest_accounts: run.largest_accounts().to_vec(),
+        estimate: estimate(requests_left.cast_unsigned(), calls_per_second, run.largest_accounts()),
+        first_request: first,
+    })
 }
 
 /// The calls per second that the limits allow a run.
@@ -231,4 +248,49 @@ fn protected(input: &JobInput) -> ProtectedView {
         Some(Protection::Nobody) | None => None,
     };
     ProtectedView { file, ids: input.protected.ids() as u64, patterns: input.protected.patterns() as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::line_span::LineSpan;
+    use crate::domain::request::Item;
+    use crate::domain::row::Tags;
+    use crate::domain::skipped_row::{SkipReason, SkippedRow};
+    use crate::report::plan::Estimate;
+    use crate::testing::{Bench, Load, id};
+
+    #[tokio::test]
+    async fn a_plan_is_made_of_the_requests_the_first_rejected_rows_and_the_largest_accounts_of_the_run() {
+        let item = |row| Item { account: id(&format!("u{row}")), row, updates: None };
+        let rejected = |row| SkippedRow {
+            row,
+            reason: SkipReason::Rejected { column: None, reason: "`To_Account` is empty".to_owned() },
+            from: None,
+            account: None,
+            tags: Tags::new(),
+        };
+        let load = Load {
+            requests: vec![
+                (Some(id("big")), (0..4).map(item).collect()),
+                (Some(id("big")), vec![item(4)]),
+                (Some(id("small")), vec![item(5)]),
+            ],
+            skipped_rows: (6..30).map(rejected).collect(),
+            line_spans: vec![LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }],
+            sources: vec!["x.csv".to_owned()],
+            ..Load::default()
+        };
+        let bench = Bench::new("friend_delete", load).await;
+        let rate = NonZeroU32::new(200).unwrap();
+        let read = planned_run(&bench.reader, &bench.run, rate).await.unwrap();
+        let first = read.first_request.unwrap();
+        assert_eq!((first.from, first.items.len()), (Some(id("big")), 4));
+        assert_eq!((read.requests, read.figures.rows, read.figures.items), (3, 30, 6));
+        assert_eq!((read.figures.outcomes[Outcome::Pending], read.figures.outcomes[Outcome::Rejected]), (6, 24));
+        assert_eq!((read.figures.rejects.0.len(), read.figures.rejects.0[0].line), (20, 8));
+        assert_eq!((read.input.0.len(), read.input.0[0].name.as_str()), (1, "x.csv"));
+        assert_eq!(read.estimate, Estimate { requests_left: 3, calls_per_second: rate, in_sequence: 2 });
+        assert_eq!(read.largest_accounts.iter().map(|account| account.items).collect::<Vec<_>>(), [5, 1]);
+    }
 }
