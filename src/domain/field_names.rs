@@ -149,7 +149,8 @@ const TAG_FAMILIES: [&str; 2] = ["sns", "profile"];
 /// What the names of the commonest tags end with, as letters.
 const TAG_ENDS: [&str; 2] = ["imremark", "imgroup"];
 
-/// Whether a name means to be a tag, be it a mistyped one: `Tag_SNS_IM_ Remark`, `tagSnsCustomVip`, `Tag_Profile_IM_Nick`.
+/// Whether a name is a tag or a misspelled tag, such as `Tag_SNS_IM_ Remark`, `tagSnsCustomVip` and
+/// `Tag_Profile_IM_Nick`.
 pub fn is_like_tag(name: &str) -> bool {
     let letters = letters(name);
     let Some(tag) = letters.strip_prefix("tag") else { return false };

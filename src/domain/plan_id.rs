@@ -40,8 +40,8 @@ pub struct ContinuedRun {
 }
 
 impl PlanParts {
-    /// The differences from an earlier plan of the same job, each a clause. `imbulk plan` has no `--again`, so a plan of a
-    /// finished input has no digest of it. That is no change of the input.
+    /// The differences from an earlier plan of the same job, each a clause. `imbulk plan` has no `--again`, so a plan
+    /// of a finished input has no digest of it. A missing digest is not a change of the input.
     pub fn differences(&self, earlier: &Self, rerun: Rerun) -> Vec<&'static str> {
         let is_again = rerun == Rerun::Again && (earlier.input.is_none() || !earlier.continues.is_empty());
         let parts = [

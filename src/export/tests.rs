@@ -100,13 +100,15 @@ async fn jsonl_keeps_the_types_and_only_the_wanted_rows() {
     let (jsonl, _) = export(&bench, 3, Format::Jsonl, Some(&[Outcome::Failed, Outcome::Duplicate])).await;
     let expected = concat!(
         r#"{"source":"x.csv","line":2,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Remark":"=1+1, \"x\"\n","#,
-        r#""outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"finished_at":"2023-11-14T22:13:20.042Z"}"#,
+        r#""outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"#,
+        r#""finished_at":"2023-11-14T22:13:20.042Z"}"#,
         "\n",
         r#"{"source":"x.csv","line":7,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Group":["work","gym"],"#,
-        r#""outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"finished_at":"2023-11-14T22:13:20.042Z"}"#,
+        r#""outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"#,
+        r#""finished_at":"2023-11-14T22:13:20.042Z"}"#,
         "\n",
-        r#"{"source":"y.csv","line":2,"From_Account":"-a","To_Account":"c,用","Tag_SNS_Custom_N":7,"outcome":"duplicate","code":null,"#,
-        r#""reason":"duplicate of x.csv:5","attempts":0,"finished_at":null}"#,
+        r#"{"source":"y.csv","line":2,"From_Account":"-a","To_Account":"c,用","Tag_SNS_Custom_N":7,"#,
+        r#""outcome":"duplicate","code":null,"reason":"duplicate of x.csv:5","attempts":0,"finished_at":null}"#,
         "\n"
     );
     assert_eq!(jsonl, expected);

@@ -115,7 +115,10 @@ mod tests {
             "UserID,source,line,outcome,code,reason,attempts,finished_at\n",
             "\u{feff}note;finished_at;attempts;reason;code;outcome;line;source;member_no\r\n",
             "\"outcome\",\"source\",\"line\",\"code\",\"reason\",\"attempts\",\"finished_at\",\"UserID\"\n",
-            r#"{"finished_at":null,"attempts":1,"reason":"x","code":1,"outcome":"failed","UserID":"a","line":1,"source":"a"}"#,
+            concat!(
+                r#"{"finished_at":null,"attempts":1,"reason":"x","code":1,"outcome":"failed","#,
+                r#""UserID":"a","line":1,"source":"a"}"#
+            ),
         ] {
             assert!(is_of_any_operation(text.as_bytes()), "{text}");
         }

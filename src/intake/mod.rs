@@ -166,8 +166,8 @@ impl Hint for IntakeError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Temp { .. } => {
-                "free disk space there and run again: while the input is loaded, rows that do not fit in memory are kept \
-                 in this folder; they take up to three times the unpacked size of the input"
+                "free disk space there and run again: while the input is loaded, rows that do not fit in memory are \
+                 kept in this folder; they take up to three times the unpacked size of the input"
             }
             Self::Damaged { .. } => "check the disk: it may be damaged; nothing was sent",
             Self::Broken { .. } => "nothing was sent; please report this",

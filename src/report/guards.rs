@@ -15,7 +15,7 @@ pub(super) fn reading(reading: &GuardReading) -> String {
             format!("{}, at most {max_change} times the median of the last runs, of which there are none", these(items))
         }
         GuardReading::MaxChange { items, median: Some(median), max_change } => {
-            format!("{}, at most {max_change} times {median}, the median of the last runs", these(items))
+            format!("{}, at most {max_change} times the median of the last runs ({median})", these(items))
         }
         GuardReading::MaxRejected { rejected, rows, max, .. }
             if reading.allows() && as_f64(rejected) > max * as_f64(rows) =>
@@ -116,8 +116,8 @@ fn refusal(file: &str, reading: &GuardReading, rejects: &Rejects) -> Message {
         GuardReading::MaxChange { items, median, max_change } => {
             let (items, median) = (these(items), median.unwrap_or_default());
             Message::new(format!(
-                "{place}: {items} to send, more than {max_change} times {median}, the median of the last runs: nothing \
-                 is sent"
+                "{place}: {items} to send, more than {max_change} times the median of the last runs ({median}): \
+                 nothing is sent"
             ))
             .add_hint("check the input; raise `max_change` if all of them are meant")
         }
@@ -165,27 +165,27 @@ mod tests {
 
     fn refused(reading: GuardReading) -> String {
         assert!(!reading.allows());
-        refusal("purge.toml", &reading, &rejects()).with_hint()
+        refusal("job.toml", &reading, &rejects()).with_hint()
     }
 
     #[test]
     fn a_refusal_names_the_key_the_figures_and_what_to_do() {
         insta::assert_snapshot!(refused(GuardReading::MinItems { items: 1, min: 1_000 }), @r"
-        purge.toml: guard.min_items: 1 item to send, fewer than 1,000: nothing is sent
+        job.toml: guard.min_items: 1 item to send, fewer than 1,000: nothing is sent
         hint: check that the input is complete; lower `min_items` if it is
         ");
         insta::assert_snapshot!(refused(GuardReading::MaxItems { items: 49_997, max: 20_000 }), @r"
-        purge.toml: guard.max_items: 49,997 items to send, more than 20,000: nothing is sent
+        job.toml: guard.max_items: 49,997 items to send, more than 20,000: nothing is sent
         hint: check the input; raise `max_items` if all of them are meant
         ");
-        let change = GuardReading::MaxChange { items: 316, median: Some(105.0), max_change: 3.0 };
+        let change = GuardReading::MaxChange { items: 16, median: Some(5.0), max_change: 3.0 };
         insta::assert_snapshot!(refused(change), @r"
-        purge.toml: guard.max_change: 316 items to send, more than 3 times 105, the median of the last runs: nothing is sent
+        job.toml: guard.max_change: 16 items to send, more than 3 times the median of the last runs (5): nothing is sent
         hint: check the input; raise `max_change` if all of them are meant
         ");
         let rejected = GuardReading::MaxRejected { rejected: 1_200, rows: 4_000, max: 0.1, tolerated: 1 };
         insta::assert_snapshot!(refused(rejected), @r"
-        purge.toml: guard.max_rejected: 1,200 of 4,000 rows are rejected (30.0 %), more than 10 %: nothing is sent
+        job.toml: guard.max_rejected: 1,200 of 4,000 rows are rejected (30.0 %), more than 10 %: nothing is sent
           in.csv:2: `UserID` is empty
           in.csv:7: `UserID` is empty
           and 1,198 more
@@ -244,7 +244,7 @@ mod tests {
                 "5,000 items, at least 1",
                 "5,000 items, at most 20,000",
                 "5,000 items, at most 3 times the median of the last runs, of which there are none",
-                "5,000 items, at most 1.5 times 4200.5, the median of the last runs",
+                "5,000 items, at most 1.5 times the median of the last runs (4200.5)",
                 "< 0.1 % of rows rejected, at most 10 %",
             ]
         );

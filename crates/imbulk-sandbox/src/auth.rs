@@ -184,8 +184,12 @@ mod tests {
 
     // Made with the official packages (PyPI and npm `tls-sig-api-v2`) at 1700000000.
     const KEY: &str = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e";
-    const FROM_PYTHON: &str = "eJyrVgrxCdYrSy1SslJQMtIzUNJRAItkpqTmlWSmZUIkElNyM-Myi0uKEkvyi2BKilOyEwsKMlOACgxNDKAAKpdaUZBZlAqSMTU1NUKIl2TmgkXN0dQXZ6aD7PFyrqpIzHOz8AsJiUgsNcnVNsqwLC8zT4-0yqv0yy7ONajINfRzjQg1MjexVaoFANTGNgc_";
-    const FROM_NODE: &str = "eJyrVgrxCdYrSy1SslIy0jNQ0gHzM1NS80oy0zLBwokpuZl5mcUlRYkl*UVQBcUp2YkFBZkpSlaGJgZQAJEpycxNVbIyNEcVTa0oyCwCiZuamhrBRYsz05WslLycqyoS89ws-EJCIhJLTXK1jTIsy8vM0yO98ir9sotzDSpyDf1cI0KNzE1slWoBQr40pw__";
+    const FROM_PYTHON: &str = "eJyrVgrxCdYrSy1SslJQMtIzUNJRAItkpqTmlWSmZUIkElNyM-Myi0uKEkvyi2BKilOyEwsKMlOACgxNDKAA\
+        KpdaUZBZlAqSMTU1NUKIl2TmgkXN0dQXZ6aD7PFyrqpIzHOz8AsJiUgsNcnVNsqwLC8zT4-0yqv0yy7ONajI\
+        NfRzjQg1MjexVaoFANTGNgc_";
+    const FROM_NODE: &str = "eJyrVgrxCdYrSy1SslIy0jNQ0gHzM1NS80oy0zLBwokpuZl5mcUlRYkl*UVQBcUp2YkFBZkpSlaGJgZQAJEp\
+        ycxNVbIyNEcVTa0oyCwCiZuamhrBRYsz05WslLycqyoS89ws-EJCIhJLTXK1jTIsy8vM0yO98ir9sotzDSpy\
+        Df1cI0KNzE1slWoBQr40pw__";
     const MADE_AT: u64 = 1_700_000_000;
 
     fn app() -> App {
@@ -270,7 +274,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_query_passes_by_chance_or_makes_a_panic(query in "(sdkappid=1400000000|identifier|usersig|[&=%*_a-zé0-9]){0,12}") {
+        fn no_query_passes_by_chance_or_makes_a_panic(
+            query in "(sdkappid=1400000000|identifier|usersig|[&=%*_a-zé0-9]){0,12}",
+        ) {
             assert_ne!(code(&app(), &query, MADE_AT), 0);
         }
     }

@@ -151,7 +151,11 @@ async fn the_four_commands_do_what_their_pages_say() {
     let answer = delete_accounts(&sandbox, &["UserID_1", "UserID_1"]).await;
     assert_eq!(
         String::from_utf8(answer.body).unwrap(),
-        r#"{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{"ResultCode":0,"ResultInfo":"","UserID":"UserID_1"},{"ResultCode":70107,"ResultInfo":"Err_TLS_PT_Open_Login_Account_Not_Exist","UserID":"UserID_1"}]}"#
+        concat!(
+            r#"{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{"ResultCode":0,"ResultInfo":"","#,
+            r#""UserID":"UserID_1"},{"ResultCode":70107,"ResultInfo":"Err_TLS_PT_Open_Login_Account_Not_Exist","#,
+            r#""UserID":"UserID_1"}]}"#
+        )
     );
     let both = json!({"From_Account": "id", "To_Account": ["id1", "id2"], "DeleteType": "Delete_Type_Both"});
     let answer = call(&sandbox, Command::FriendDelete, &both).await.json();

@@ -351,7 +351,9 @@ mod tests {
         fn the_rate_stays_in_bounds_grows_until_a_rejection_and_returns_to_the_cap_within_a_minute(
             limit in 1_u32..1000,
             steps in prop::collection::vec(
-                (0_u64..3000, prop::sample::select(vec![Step::Published, Step::Rejected]), 0_u32..300, 0_u8..=255), 1..300),
+                (0_u64..3000, prop::sample::select(vec![Step::Published, Step::Rejected]), 0_u32..300, 0_u8..=255),
+                1..300,
+            ),
         ) {
             let (mut throttle, mut now) = (Throttle::new(cap(limit)), 0);
             for (wait, step, calls, confidence) in steps {

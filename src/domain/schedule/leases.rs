@@ -184,7 +184,9 @@ mod tests {
     proptest! {
         /// The model: a lease is held exactly if it has no account in common with an earlier one.
         #[test]
-        fn a_lease_is_held_exactly_if_it_shares_no_account_with_an_earlier_one(steps in prop::collection::vec(step(), 1..80)) {
+        fn a_lease_is_held_exactly_if_it_shares_no_account_with_an_earlier_one(
+            steps in prop::collection::vec(step(), 1..80),
+        ) {
             let mut leases = Leases::default();
             let mut live: Vec<(LeaseId, Keys)> = Vec::new();
             let mut held: BTreeSet<LeaseId> = BTreeSet::new();

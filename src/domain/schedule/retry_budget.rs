@@ -115,7 +115,9 @@ mod tests {
         /// Failed repetitions never cost more than the full bucket and one token for each success.
         #[test]
         fn failed_repetitions_are_paid_by_the_bucket_and_by_successes(
-            steps in prop::collection::vec((prop::sample::select(vec![0, 1, REDUCED_COST, FULL_COST]), any::<bool>()), 0..400),
+            steps in prop::collection::vec(
+                (prop::sample::select(vec![0, 1, REDUCED_COST, FULL_COST]), any::<bool>()), 0..400,
+            ),
         ) {
             let (mut budget, mut lost, mut successes) = (RetryBudget::default(), 0, 0);
             for (cost, succeeds) in steps {

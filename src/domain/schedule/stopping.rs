@@ -22,7 +22,8 @@ impl Schedule {
         self.stop = self.stop.take().max(Some(reason));
     }
 
-    /// Stops because of an outage. Each call in flight would take its whole time-out, so the run does not wait for them.
+    /// Stops because of an outage. Each call in flight would take its whole time-out, so the run does not wait for
+    /// these calls.
     fn stop_for_outage(&mut self, now: Now, outage: Outage, out: &mut Vec<Command>) {
         self.stop(StopReason::Outage(outage), out);
         self.timers.start(now + GRACE_AFTER_OUTAGE, Timer::AbandonCalls);

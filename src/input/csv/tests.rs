@@ -200,7 +200,8 @@ fn blanks_around_groups_are_no_part_of_them() {
 
 #[test]
 fn results_are_read_as_they_are_whatever_the_job_says() {
-    let text = "source,line,From_Account,To_Account,Tag_SNS_Custom_A,Tag_SNS_IM_Group,Tag_SNS_IM_Remark,outcome,code,reason,attempts,finished_at\n\
+    let text = "source,line,From_Account,To_Account,Tag_SNS_Custom_A,Tag_SNS_IM_Group,Tag_SNS_IM_Remark,\
+                outcome,code,reason,attempts,finished_at\n\
                 x.csv,2,张三,b;c,json:5,\"json:[\"\"x|y\"\"]\",\"json:\"\"\"\"\",failed,30006,x,1,\n\
                 x.csv,3,张三,d,,g|h,,failed,30006,x,1,\n\
                 x.csv,4,张三,e,json:1.5,,,failed,30006,x,1,\n";
@@ -282,7 +283,10 @@ fn text_behind_a_cell_that_was_cut_off_or_escapes_its_quote_never_becomes_a_row(
     let read = |text| rows("account_delete", "rows.csv", text);
     assert_eq!(read("UserID,note\nu1,5\"\nu2,6\"\n"), ["2 u1", "3 u2"]);
     assert_eq!(read("UserID,note\nu1,5\\\"\nu2,6\\\"\n"), ["2 u1", "3 u2"]);
-    let sound = "UserID,note\nu1,\"two\nlines\"\nu2,\"say \"\"hi\"\"\n\"\"there\"\"\"\nu3,\"C:\\\"\nu4,\"5\"\"\"\nu5,\"C:\\\\\"\n";
+    let sound = concat!(
+        "UserID,note\nu1,\"two\nlines\"\nu2,\"say \"\"hi\"\"\n\"\"there\"\"\"\n",
+        "u3,\"C:\\\"\nu4,\"5\"\"\"\nu5,\"C:\\\\\"\n"
+    );
     assert_eq!(read(sound), ["2 u1", "4 u2", "6 u3", "7 u4", "8 u5"]);
 }
 
@@ -358,7 +362,7 @@ fn tags_are_read_as_text_and_groups_are_parted() {
     assert_eq!(
         rows("friend_update", "rows.csv", text),
         [
-            "2 a>b {\"Tag_SNS_Custom_Vip\":\"7\",\"Tag_SNS_IM_Group\":[\"g\",\"h\"],\"Tag_SNS_IM_Remark\":\"two\\nlines\"}",
+            r#"2 a>b {"Tag_SNS_Custom_Vip":"7","Tag_SNS_IM_Group":["g","h"],"Tag_SNS_IM_Remark":"two\nlines"}"#,
             "4 a>c {\"Tag_SNS_Custom_Vip\":\"7\"}",
             "5 bad a>d: would change nothing: no field is set",
             "6 bad a>e: `Tag_SNS_IM_Group` names a group without a name",
@@ -480,7 +484,9 @@ proptest! {
         line in 0..60_usize,
         quoted in any::<bool>(),
     ) {
-        let row = |n: usize| if quoted { format!("\"a{n}\",\"b{n}\",\"two\nlines\"\n") } else { format!("a{n},b{n},x\n") };
+        let row = |n: usize| {
+            if quoted { format!("\"a{n}\",\"b{n}\",\"two\nlines\"\n") } else { format!("a{n},b{n},x\n") }
+        };
         let good = |n: usize, line: usize| format!("{line} a{n}>b{n}");
         let step = if quoted { 2 } else { 1 };
         let mut text = b"From_Account,To_Account,note\n".to_vec();

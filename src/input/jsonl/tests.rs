@@ -20,7 +20,11 @@ fn reason(operation: &str, record: &str) -> String {
 
 #[test]
 fn flat_records_are_rows_with_their_lines() {
-    let text = "{\"From_Account\":\"a\",\"To_Account\":\"b\",\"x\":[1,{}]}\r\n\n  {\"To_Account\":\"d\\u0031\",\"From_Account\":\"c\"}";
+    let text = concat!(
+        r#"{"From_Account":"a","To_Account":"b","x":[1,{}]}"#,
+        "\r\n\n  ",
+        r#"{"To_Account":"d\u0031","From_Account":"c"}"#
+    );
     assert_eq!(lines("friend_delete", text), ["1 a>b", "3 c>d1"]);
     assert!(lines("friend_delete", "").is_empty());
 }
@@ -164,13 +168,21 @@ fn keys_that_mean_something_elsewhere_reject_their_row_and_leave_nothing_to_send
 
 #[test]
 fn unusual_ids_are_rejected_in_every_shape_unless_the_job_allows_them() {
-    let text = "{\"From_Account\":\"1.4E+08\",\"To_Account\":[\"b\",\"c\"]}\n{\"From_Account\":\"a\",\"To_Account\":[\"NULL\",\"d\"]}\n";
+    let text = concat!(
+        r#"{"From_Account":"1.4E+08","To_Account":["b","c"]}"#,
+        "\n",
+        r#"{"From_Account":"a","To_Account":["NULL","d"]}"#,
+        "\n"
+    );
     let rejected = lines("friend_delete", text);
     assert!(rejected[0].starts_with("1 bad 1.4E+08>b: `From_Account` is a number that was rewritten"), "{rejected:?}");
     assert!(rejected[0].ends_with("input.unusual_ids = \"allow\" accepts such ids"), "{rejected:?}");
     assert!(rejected[1].starts_with("1 bad") && rejected[2].starts_with("2 bad a>NULL: "), "{rejected:?}");
     assert_eq!(rejected[3], "2 a>d");
-    let update = r#"{"From_Account":"a","UpdateItem":[{"To_Account":"b\u200b","SnsItem":[{"Tag":"Tag_SNS_IM_Remark","Value":"x"}]}]}"#;
+    let update = concat!(
+        r#"{"From_Account":"a","UpdateItem":[{"To_Account":"b\u200b","#,
+        r#""SnsItem":[{"Tag":"Tag_SNS_IM_Remark","Value":"x"}]}]}"#
+    );
     assert!(reason("friend_update", update).contains("U+200B"));
     let mut allowed = input(&[]);
     allowed.unusual_ids = UnusualIds::Allow;

@@ -126,7 +126,11 @@ mod tests {
         let items = [MockItem::ok("UserID_1"), MockItem::refused("UserID_2", Refusal::new(70107))];
         assert_eq!(
             testing::answer(Command::AccountDelete, &items),
-            r#"{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{"ResultCode":0,"ResultInfo":"","UserID":"UserID_1"},{"ResultCode":70107,"ResultInfo":"Err_TLS_PT_Open_Login_Account_Not_Exist","UserID":"UserID_2"}]}"#
+            concat!(
+                r#"{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ResultItem":[{"ResultCode":0,"ResultInfo":"","#,
+                r#""UserID":"UserID_1"},{"ResultCode":70107,"ResultInfo":"Err_TLS_PT_Open_Login_Account_Not_Exist","#,
+                r#""UserID":"UserID_2"}]}"#
+            )
         );
     }
 }

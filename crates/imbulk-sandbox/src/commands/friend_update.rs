@@ -148,7 +148,12 @@ mod tests {
         let items = [MockItem::ok("id1"), MockItem::refused("id2", Refusal::new(30011))];
         assert_eq!(
             testing::answer(Command::FriendUpdate, &items),
-            r#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""},{"To_Account":"id2","ResultCode":30011,"ResultInfo":"Err_SNS_FriendUpdate_Group_Num_Exceed_Threshold"}],"Fail_Account":["id2"],"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}"#
+            concat!(
+                r#"{"ResultItem":[{"To_Account":"id1","ResultCode":0,"ResultInfo":""},"#,
+                r#"{"To_Account":"id2","ResultCode":30011,"#,
+                r#""ResultInfo":"Err_SNS_FriendUpdate_Group_Num_Exceed_Threshold"}],"Fail_Account":["id2"],"#,
+                r#""ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}"#
+            )
         );
         assert!(!testing::answer(Command::FriendUpdate, &[MockItem::ok("id1")]).contains("Fail_Account"));
     }
