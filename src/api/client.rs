@@ -21,7 +21,7 @@ use crate::fail_point::{FailPoint, guarded};
 
 pub use super::transport::CALL_TIMEOUT;
 
-/// The longest answer that is read. That to 1000 items has some 100 KB.
+/// The maximum size of an answer that is read. An answer to 1000 items has about 100 KB.
 pub const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Makes calls in the name of one admin of one app.
@@ -34,15 +34,16 @@ pub struct Client {
     session: Mutex<Session>,
 }
 
-/// What a call came to.
+/// The result of a call.
 #[derive(Debug)]
 pub struct Call {
-    /// What came back.
+    /// The response, or why there is none.
     pub result: CallResult,
     /// The generation of the signature used, for [`Client::renew`].
     pub generation: u64,
-    /// From the first byte sent to the last one read; zero if none was sent. Connecting is not in it: on a kept
-    /// connection the next call does without, so counting it would overrate the shortest way there and back.
+    /// The time from the first byte sent to the last one read; zero if none was sent. The time to connect is not
+    /// included: a later call on the same connection does not need it, so including it would overestimate the shortest
+    /// round trip.
     pub round_trip: Duration,
 }
 
@@ -58,7 +59,7 @@ impl Client {
         Self::with_tuning(endpoint, sdkappid, identifier, credentials, width, &Tuning::default())
     }
 
-    /// The same with a proxy, and for tests with other time-outs and authorities.
+    /// The same with a proxy. Tests also set other time-outs and certificate authorities.
     pub fn with_tuning(
         endpoint: Endpoint,
         sdkappid: NonZeroU64,
@@ -78,9 +79,9 @@ impl Client {
         })
     }
 
-    /// Sends `body` (JSON, never empty) to the command at `path`, once, and waits for what comes back.
+    /// Sends `body` (JSON, never empty) once to the command at `path`, and waits for the response.
     ///
-    /// Dropped before its end, it closes the connection: the call may have arrived.
+    /// If the future is dropped before its end, the connection is closed, and the call may have arrived.
     pub async fn call(&self, path: &'static str, body: Vec<u8>) -> Call {
         let random = rand::random();
         let (url, generation) = self.sign(path, random);
@@ -95,7 +96,8 @@ impl Client {
         Call { result, generation, round_trip }
     }
 
-    /// After 70001 to a call of this `generation`: makes a new signature unless another call's refusal did already.
+    /// After a 70001 to a call of this `generation`: makes a new signature, unless one was made after the refusal of
+    /// another call.
     pub fn renew(&self, generation: u64) -> Renewal {
         self.session().renew(generation, clock::now())
     }
@@ -108,7 +110,7 @@ impl Client {
         (url, generation)
     }
 
-    /// A panic elsewhere leaves the session whole: it is never half changed.
+    /// A panic in another thread does not damage the session, because it is never half changed.
     fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,7 +127,7 @@ impl Client {
     }
 }
 
-/// An answer that is not read to its end takes its connection with it.
+/// If an answer is not read to its end, its connection is closed.
 async fn read(mut response: Response) -> reqwest::Result<CallResult> {
     let mut answer = Vec::new();
     while let Some(chunk) = response.chunk().await? {

@@ -1,4 +1,4 @@
-//! Where the API is: a region of Tencent Cloud or a URL of the user's, and the URL of a call.
+//! The address of the API (a region of Tencent Cloud, or a URL that the user gives) and the URL of a call.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::usersig::UserSig;
 use crate::domain::account::UserId;
 use crate::domain::hint::Hint;
 
-/// A data centre of Tencent Cloud Chat. An app lives in one; another answers 60026, 70016 or 70020.
+/// A data center of Tencent Cloud Chat. Each app is in one of them; the others answer 60026, 70016 or 70020.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Region {
     /// Mainland China
@@ -34,7 +34,7 @@ pub enum Region {
 }
 
 impl Region {
-    /// All of them, in the order in which messages list them.
+    /// All regions, in the order in which messages list them.
     pub const ALL: [Self; 8] = [
         Self::China,
         Self::Singapore,
@@ -90,26 +90,26 @@ impl FromStr for Region {
     }
 }
 
-/// Scheme, host and port of the API: `https`, or `http` to this machine alone.
+/// Scheme, host and port of the API. The scheme is `https`; `http` is allowed for this machine only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
-/// Why a text is no endpoint. It is never quoted: people paste whole URLs, signature and all.
+/// Why a text is not an endpoint. No message quotes the text, because users paste complete URLs with the signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Not a URL at all, for this reason.
+    /// It is not a URL, for this reason.
     #[error("is not a URL: {0}")]
     NotAUrl(String),
-    /// Another scheme.
+    /// It has another scheme.
     #[error("is neither an https nor an http URL")]
     Scheme,
-    /// `http` to another machine.
+    /// It is an `http` URL to another machine.
     #[error("is plain http to another machine, which would show the signature to everyone on the way")]
     PlainHttp,
-    /// A user name or password before the host.
+    /// It has a user name or password before the host.
     #[error("contains a user name or password")]
     UserInfo,
-    /// Something after host and port.
+    /// It has something after host and port.
     #[error("has something after host and port")]
     Tail,
 }
@@ -164,8 +164,8 @@ impl Endpoint {
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
-    /// Names the limit that calls to `sdkappid` count against, in letters that a file name may have: the app, wherever
-    /// it is called; on this machine sandboxes differ by port.
+    /// The name of the limit that calls to `sdkappid` count against, in characters that a file name may have. An app
+    /// has one limit, whatever its endpoint. Sandboxes on this machine have one limit for each port.
     pub fn ledger_name(&self, sdkappid: NonZeroU64) -> String {
         if !self.is_loopback() {
             return sdkappid.to_string();
@@ -175,8 +175,8 @@ impl Endpoint {
         format!("{host}-{port}-{sdkappid}")
     }
 
-    /// The URL of one call (page "REST API overview"). The only place where a signature meets a URL: what it returns
-    /// goes into the request and nowhere else.
+    /// The URL of one call (page "REST API overview"). Only this function puts a signature into a URL. The result is
+    /// used in the request and nowhere else.
     pub(super) fn url(
         &self,
         path: &str,
@@ -213,8 +213,8 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986. Form encoding would make a space a `+`, which not
-/// every server reads as a space.
+/// Percent-encodes all characters but the unreserved ones of RFC 3986. Form encoding would turn a space into `+`, which
+/// some servers do not read as a space.
 fn percent_encode(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len());

@@ -1,7 +1,7 @@
-//! The way to the API: where it is, who asks, and one call at a time.
+//! Access to the API: its address, the signature of the caller, and one call at a time.
 //!
-//! The signature is in the URL of every call, so the URL is built last, in one function of [`endpoint`], and is
-//! never printed: no error, `Debug` or log line of this module holds it, the signature or the key.
+//! The signature is in the URL of every call. So the URL is built last, in one function of [`endpoint`], and is never
+//! printed: no error, `Debug` output or log line of this module contains it, the signature or the key.
 
 pub mod client;
 pub mod endpoint;
@@ -17,10 +17,11 @@ pub use session::{Credentials, Renewal};
 pub use transport::{Roots, Tuning};
 pub use usersig::{SecretError, SecretKey, UserSig, sign};
 
-/// Why there is no client.
+/// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The HTTP client could not be built: most likely the system's certificates and the built-in ones failed alike.
+    /// The HTTP client could not be built. The probable cause is that neither the certificates of the system nor the
+    /// built-in ones could be used.
     #[error("cannot set up HTTPS: {0}")]
     Setup(String),
 }

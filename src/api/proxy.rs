@@ -1,6 +1,6 @@
-//! The proxies that the environment names, and which of them calls to an endpoint go through.
+//! The proxies that the environment names, and the choice of the proxy for an endpoint.
 //!
-//! A value may hold a password, so no error, `Debug` or message shows more of it than scheme, host and port.
+//! A value may contain a password, so errors, `Debug` output and messages show only its scheme, host and port.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,14 +12,14 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Endpoint;
 use crate::domain::hint::Hint;
 
-/// The variables, as curl knows them. For each scheme the first one that is set is used, and `ALL_PROXY` where none is.
+/// The variables, as curl knows them. For each scheme the first one that is set is used; if none is set, `ALL_PROXY`.
 pub const PROXY_VARIABLES: [&str; 6] =
     ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"];
 
 /// The proxies that the environment names.
 #[derive(Debug, Default)]
 pub struct Proxies {
-    /// The one for https. Plain http goes to this machine alone, and never through a proxy.
+    /// The proxy for https. Plain http is only used for this machine, and never with a proxy.
     https: Option<Proxy>,
     /// `NO_PROXY`
     except: String,
@@ -32,10 +32,10 @@ pub struct Proxy {
     url: Url,
 }
 
-/// Why a variable names no proxy. The value is never quoted: it may hold a password.
+/// Why a variable does not name a proxy. The value is never quoted, because it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
-    /// It is no URL.
+    /// It is not a URL.
     #[error("{variable} is not the URL of a proxy: {why}")]
     NotAUrl {
         /// The variable.
@@ -43,7 +43,7 @@ pub enum ProxyError {
         /// What is wrong with it.
         why: String,
     },
-    /// It is a proxy of a kind that can't be used, and calls to the endpoint would have to go through it.
+    /// Proxies of this kind are not supported, and calls to the endpoint would have to use it.
     #[error("{variable} names neither an http nor an https proxy")]
     Scheme {
         /// The variable.
@@ -62,8 +62,8 @@ impl Hint for ProxyError {
 }
 
 impl Proxies {
-    /// Reads the values of [`PROXY_VARIABLES`], those that are set, and of `NO_PROXY`. A value that is no URL is an
-    /// error even if no call would go through it.
+    /// Reads the values of [`PROXY_VARIABLES`] that are set, and of `NO_PROXY`. A value that is not a URL is an error
+    /// even if no call would use it.
     pub fn parse(values: &[(&'static str, SecretString)], except: &str) -> Result<Self, ProxyError> {
         let proxies = values.iter().map(|(variable, value)| Proxy::parse(variable, value.expose_secret()));
         let proxies: Vec<Proxy> = proxies.collect::<Result<_, _>>()?;
@@ -72,7 +72,7 @@ impl Proxies {
         Ok(Self { https: for_https.find_map(|name| named(name)), except: except.to_owned() })
     }
 
-    /// The proxy that calls to `endpoint` go through; none: they go there directly, as all calls to this machine do.
+    /// The proxy for calls to `endpoint`. Without one they are sent directly, as all calls to this machine are.
     pub fn towards(&self, endpoint: &Endpoint) -> Result<Option<Proxy>, ProxyError> {
         let Some(proxy) = self.https.as_ref().filter(|_| !endpoint.is_loopback() && !self.excepts(endpoint)) else {
             return Ok(None);
@@ -83,9 +83,9 @@ impl Proxies {
         }
     }
 
-    /// Whether `NO_PROXY` names the endpoint, by the rules of curl.
+    /// Whether `NO_PROXY` contains the endpoint, by the rules of curl.
     fn excepts(&self, endpoint: &Endpoint) -> bool {
-        // Whatever is asked goes to this proxy unless the list says otherwise.
+        // This proxy is used for every endpoint that the list does not contain.
         let matcher = Matcher::builder().all("http://proxy.invalid").no(self.except.as_str()).build();
         let uri = endpoint.to_string().parse::<hyper::Uri>();
         uri.is_ok_and(|uri| matcher.intercept(&uri).is_none())
@@ -103,13 +103,13 @@ impl Proxy {
         Ok(Self { variable, url })
     }
 
-    /// For the HTTP client, with user name and password.
+    /// The URL for the HTTP client, with user name and password.
     pub(super) fn url(&self) -> Url {
         self.url.clone()
     }
 }
 
-/// For messages: without user name and password.
+/// The URL for messages, without user name and password.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.url.host_str().unwrap_or_default();
@@ -140,7 +140,7 @@ mod tests {
         Proxies::parse(&values, except)
     }
 
-    /// The proxy that calls to `endpoint` go through, as messages show it.
+    /// The proxy for calls to `endpoint`, as messages show it.
     fn chosen(values: &[(&'static str, &str)], except: &str, endpoint: &str) -> Option<String> {
         let proxies = proxies(values, except).expect("good");
         let proxy = proxies.towards(&endpoint.parse().expect("an endpoint")).expect("a usable proxy");

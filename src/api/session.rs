@@ -1,4 +1,4 @@
-//! The signature in use, and when it is made anew. Pure: the wall clock comes in as an argument.
+//! The signature in use, and when it is renewed. Pure: the wall clock is an argument.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -8,32 +8,33 @@ use jiff::{SignedDuration, Timestamp};
 use super::usersig::{self, SecretKey, UserSig};
 use crate::domain::account::UserId;
 
-/// How long our signatures are good. The error table advises 24 h at least (70001); no longer, since a leaked one
-/// can't be taken back.
+/// How long the signatures that imbulk makes are valid. The error table advises at least 24 h (70001). They are not
+/// valid for longer, because a signature that became known cannot be revoked.
 const VALID: Duration = Duration::from_hours(24);
 
-/// The age at which one is replaced: a margin of 4 h for a clock that is wrong here or there.
+/// The age at which a signature is renewed. The margin of 4 h allows for a wrong clock on this machine or at the
+/// server.
 const RENEW_AFTER: SignedDuration = SignedDuration::from_hours(20);
 
-/// What the user gave us to prove who is calling.
+/// The credentials that the user gave.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// The app's key: signatures are made and renewed from it.
+    /// The key of the app: signatures are made and renewed with it.
     Key(SecretKey),
-    /// One signature, good until it runs out.
+    /// One signature, which is valid until it expires.
     Signature(UserSig),
 }
 
 /// Whether there is a newer signature than the refused one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// Yes: the call may be made again.
+    /// Yes: the call may be sent again.
     Renewed,
-    /// No, and there can't be: only a signature was given.
+    /// No, and none can be made, because the user gave only a signature.
     NotPossible,
 }
 
-/// The signature in use. Generations count up, so that a call knows which one it was refused with.
+/// The signature in use. Its generation is a counter, so that a call knows which signature was refused.
 #[derive(Debug)]
 pub(super) struct Session {
     source: Source,
@@ -61,7 +62,7 @@ impl Signer {
         usersig::sign(&self.key, self.sdkappid, &self.identifier, now, VALID)
     }
 
-    /// Before its time of issue a signature is of no known age either: the wall clock was set back.
+    /// A signature from the future has an unknown age as well: the wall clock was set back.
     fn is_due(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.issued_at);
         !(SignedDuration::ZERO..RENEW_AFTER).contains(&age)
@@ -81,7 +82,7 @@ impl Session {
         Self { source, usersig, generation: 0 }
     }
 
-    /// The signature for a call at `now` and its generation; a new one if the last is old.
+    /// The signature for a call at `now` and its generation. If the last signature is old, a new one is made.
     pub(super) fn current(&mut self, now: Timestamp) -> (&UserSig, u64) {
         match &mut self.source {
             Source::Key(signer) if signer.is_due(now) => {
@@ -93,8 +94,8 @@ impl Session {
         (&self.usersig, self.generation)
     }
 
-    /// Replaces the signature that a call was refused with. Many calls in flight are refused at once: only the first
-    /// makes a new one, the others find it made.
+    /// Replaces the signature that a call was refused with. Many calls in flight are refused at once. The first of them
+    /// makes a new signature, and the others use it.
     pub(super) fn renew(&mut self, refused: u64, now: Timestamp) -> Renewal {
         match &mut self.source {
             Source::Given => Renewal::NotPossible,

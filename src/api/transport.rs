@@ -1,4 +1,4 @@
-//! How HTTP is spoken: one reqwest client that neither retries, nor follows, nor tells on us.
+//! The HTTP client: one reqwest client that never retries, never follows redirects, and reveals no signature.
 
 use std::error::Error;
 use std::io;
@@ -10,27 +10,27 @@ use rustls::pki_types::CertificateDer;
 use super::{ApiError, Proxy};
 use crate::domain::response::call_result::CallResult;
 
-/// The longest wait for a connection, name lookup and TLS handshake included.
+/// The maximum time to connect, including name lookup and TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The longest that one call takes, from the first step of connecting to the last byte of the answer. The server
-/// gives up after 3 s (page "REST API overview"), so a client that waits longer learns what became of the call.
+/// The maximum time of one call, from the first step of connecting to the last byte of the answer. The server itself
+/// stops after 3 s (page "REST API overview"), so a client that waits longer receives the result of the call.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an idle connection is kept. Most servers close theirs after 60 s or more; who closes first does not send
-/// a call into a connection that is being closed, which would leave it in doubt.
+/// How long an idle connection is kept. Most servers close theirs after 60 s or more. If the client closes first, it
+/// never sends a call into a connection that is being closed; such a call would be in doubt.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What differs from one client to another; the time-outs and authorities only in tests.
+/// The settings of a client. Only tests change the time-outs and authorities.
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// The longest wait for a connection, TLS handshake included.
+    /// The maximum time to connect, including the TLS handshake.
     pub connect_timeout: Duration,
-    /// The longest that a whole call may take.
+    /// The maximum time of a whole call.
     pub call_timeout: Duration,
-    /// Whom to trust.
+    /// The trusted certificate authorities.
     pub roots: Roots,
-    /// The proxy that calls go through.
+    /// The proxy for all calls.
     pub proxy: Option<Proxy>,
 }
 
@@ -40,18 +40,19 @@ impl Default for Tuning {
     }
 }
 
-/// The authorities whose certificates are believed.
+/// The trusted certificate authorities.
 #[derive(Debug, Clone)]
 pub enum Roots {
-    /// Those of the machine (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`); Mozilla's, built in, where it has none.
+    /// Those of the machine (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`). If it has none, those of Mozilla, which are
+    /// built in.
     System,
-    /// These alone.
+    /// Only these.
     Only(Vec<CertificateDer<'static>>),
 }
 
 /// Builds the client for up to `width` calls at once.
 pub(super) fn build(width: usize, tuning: &Tuning) -> Result<reqwest::Client, ApiError> {
-    // Fails where one is installed already, which then is the same one.
+    // This fails if a provider is already installed, which is then the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base = || base(width, tuning);
     match &tuning.roots {
@@ -69,8 +70,8 @@ fn trusting(base: ClientBuilder, roots: &[CertificateDer<'static>]) -> reqwest::
     base.tls_certs_only(roots?).build()
 }
 
-/// HTTP/1.1, because one stalled HTTP/2 connection stalls every call in flight. No retry, since a second attempt must
-/// pass the limiter; no redirect and no referer, since the URL holds the signature.
+/// HTTP/1.1, because a stalled HTTP/2 connection stalls every call in flight. No retries, since a second attempt must
+/// pass the rate limiter. No redirects and no referer, since the URL contains the signature.
 fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
     let base = reqwest::Client::builder()
         .http1_only()
@@ -78,8 +79,8 @@ fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
         .pool_max_idle_per_host(width)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .connect_timeout(tuning.connect_timeout)
-        // What the server's machine has not taken in by then is dropped. Else a call whose connection was closed long
-        // ago could still arrive once a network works again.
+        // The kernel drops data that the server's machine has not acknowledged by then. Otherwise a call whose
+        // connection was closed long ago could still arrive when a network works again.
         .tcp_user_timeout(tuning.call_timeout)
         .timeout(tuning.call_timeout)
         .retry(retry::never())
@@ -87,16 +88,16 @@ fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
         .referer(false)
         .tls_version_min(tls::Version::TLS_1_2)
         .user_agent(concat!("imbulk/", env!("CARGO_PKG_VERSION")));
-    // reqwest would read the environment by itself, pass over what it cannot use, and tell nobody.
+    // reqwest would read the environment itself, and ignore values that it cannot use without a message.
     Ok(match &tuning.proxy {
-        // Through CONNECT a proxy sees no more than the host.
+        // With CONNECT a proxy sees only the host.
         Some(proxy) => base.proxy(reqwest::Proxy::all(proxy.url())?),
         None => base.no_proxy(),
     })
 }
 
-/// Reads a failed call: what it says about whether the call arrived. A proxy is named, since it may be the one
-/// that cannot be reached.
+/// Decides what the error of a call says about whether the call arrived. The text names a proxy, because the proxy may
+/// be what cannot be reached.
 pub(super) fn failure(error: &reqwest::Error, proxy: Option<&Proxy>) -> CallResult {
     let why = cause(error).to_string();
     if !error.is_connect() {
@@ -106,20 +107,20 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&Proxy>) -> CallResu
         Some(proxy) => format!("through the proxy {proxy}: {why}"),
         None => why,
     };
-    // While connecting, rustls itself complains about certificates and protocol; a connection that merely broke
-    // during the handshake is an error of the socket.
+    // While connecting, errors of rustls are about certificates and the protocol. If the connection only broke during
+    // the handshake, the error is one of the socket.
     if causes(error).any(<dyn Error>::is::<rustls::Error>) {
         return CallResult::UntrustedServer(why);
     }
     CallResult::NotSent(why)
 }
 
-/// The innermost cause: the layers above it only say that they failed.
+/// The innermost cause. The errors around it only say that they failed.
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     causes(error).last().unwrap_or(error)
 }
 
-/// The error and its causes. `io::Error::source` skips the error that it wraps, hence the detour.
+/// The error and its causes. `io::Error::source` skips the error that it wraps, so that one is read separately.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),

@@ -1,4 +1,4 @@
-//! UserSig: the signature that names the caller (TLSSigAPIv2 with HMAC-SHA256, apps created since July 2019).
+//! UserSig: the signature that identifies the caller (TLSSigAPIv2 with HMAC-SHA256, for apps created since July 2019).
 
 use std::io::{Read, Write};
 use std::num::NonZeroU64;
@@ -17,62 +17,65 @@ use sha2::Sha256;
 
 use crate::domain::account::UserId;
 
-/// The most bytes of JSON that a token is unpacked to: a real one has some 250, a hostile one could have gigabytes.
+/// The maximum size of the JSON that a signature is unpacked to. A real one has about 250 bytes; a hostile one could
+/// have gigabytes.
 const MAX_PAYLOAD: u64 = 64 * 1024;
 
-/// What is neither letter nor digit in base64 …
+/// The characters of base64 that are neither letters nor digits …
 const BASE64_SIGNS: &str = "+/=";
 
-/// … and what replaces it in a token. Not the URL-safe alphabet of RFC 4648.
+/// … and their replacements in a UserSig. This is not the URL-safe alphabet of RFC 4648.
 const TOKEN_SIGNS: &str = "*-_";
 
-/// The secret key of an app, as the console shows it. Shown to nobody, wiped from memory in the end.
+/// The secret key of an app, as the console shows it. It is never printed, and is removed from memory when it is
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct SecretKey(SecretString);
 
-/// A signature. Its owner is the admin until it expires, so `Debug` does not show it.
+/// A signature. Anyone who has it can act as the admin until it expires, so `Debug` does not show it.
 #[derive(Debug, Clone)]
 pub struct UserSig(SecretString);
 
-/// Why a text can be neither key nor signature. Says nothing of the text itself.
+/// Why a text can be neither a key nor a signature. The message does not quote the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// White space, a line break, a control character or a letter beyond ASCII, mostly an accident of copying.
+    /// It contains white space, a line break, a control character or a character beyond ASCII, usually from copying.
     #[error("has a character at byte {0} that no key or UserSig contains")]
     Foreign(usize),
 }
 
-/// Why a signature can't be looked into.
+/// Why a signature cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Characters that the encoding does not have, or cut short.
+    /// It has characters that the encoding does not have, or it was cut off.
     #[error("is not in the encoding of a UserSig; is it incomplete?")]
     Encoding,
-    /// The compressed part is damaged, or unpacks to more than any signature.
+    /// The compressed part is damaged, or its unpacked size is larger than that of any signature.
     #[error("cannot be decompressed; is it incomplete?")]
     Compression,
-    /// Unpacked, but the fields are not those of version 2.
+    /// It can be unpacked, but its fields are not those of version 2.
     #[error("lacks the fields of a UserSig of version 2")]
     Fields,
 }
 
-/// What a signature says in the clear.
+/// The fields of a signature that are not encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// The account that it signs for.
     pub identifier: String,
     /// The app.
     pub sdkappid: NonZeroU64,
-    /// When it was made, by the maker's clock.
+    /// When it was made, by the clock of the machine that made it.
     pub issued_at: Timestamp,
-    /// For how long it is good.
+    /// How long it is valid.
     pub valid: Duration,
 }
 
-/// The JSON inside a signature. The official libraries differ in order and spacing, so neither matters.
+/// The JSON inside a signature. The official libraries differ in the order of the fields and in spacing, so neither is
+/// checked.
 #[derive(Serialize, Deserialize)]
 struct Payload {
     #[serde(rename = "TLS.ver")]
@@ -90,14 +93,15 @@ struct Payload {
 }
 
 impl SecretKey {
-    /// Takes `text` as a key. The HMAC is keyed with the text itself, hexadecimal as it may look.
+    /// Takes `text` as a key. The HMAC uses the bytes of the text as its key, although the text looks like a
+    /// hexadecimal number.
     pub fn new(text: String) -> Result<Self, SecretError> {
         plain(text).map(Self)
     }
 }
 
 impl UserSig {
-    /// Takes `text` as a signature that somebody else made.
+    /// Takes `text` as a signature that was made elsewhere.
     pub fn new(text: String) -> Result<Self, SecretError> {
         plain(text).map(Self)
     }
@@ -107,7 +111,7 @@ impl UserSig {
         self.0.expose_secret()
     }
 
-    /// What the signature says in the clear; whether it is genuine only the API can tell.
+    /// The fields that are not encrypted. Only the API can check whether the signature is genuine.
     pub fn claims(&self) -> Result<Claims, DecodeError> {
         let payload = self.payload()?;
         Ok(Claims {
@@ -118,7 +122,7 @@ impl UserSig {
         })
     }
 
-    /// The JSON inside. What the parsers complain about could quote the signature, so it is dropped.
+    /// The JSON inside. Errors of the parsers could quote the signature, so they are dropped.
     fn payload(&self) -> Result<Payload, DecodeError> {
         let packed = STANDARD
             .decode(transliterate(self.expose(), TOKEN_SIGNS, BASE64_SIGNS))
@@ -132,7 +136,8 @@ impl UserSig {
     }
 }
 
-/// Signs for `identifier` of the app `sdkappid`: good from `issued_at` for `valid`, both in whole seconds.
+/// Signs for `identifier` of the app `sdkappid`. The signature is valid from `issued_at` for `valid`, both in whole
+/// seconds.
 pub fn sign(
     key: &SecretKey,
     sdkappid: NonZeroU64,
@@ -152,8 +157,8 @@ pub fn sign(
     UserSig(pack(&payload).into())
 }
 
-/// The payload as a token: JSON, zlib, base64. The first two can't fail: they turn strings and integers into bytes in
-/// memory.
+/// The payload as a UserSig: JSON, compressed by zlib, in base64. JSON and zlib cannot fail here: they convert strings
+/// and integers in memory.
 fn pack(payload: &Payload) -> String {
     let json = serde_json::to_vec(payload).expect("a payload is plain JSON");
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
@@ -178,7 +183,7 @@ fn transliterate(text: &str, from: &str, to: &str) -> String {
     text.chars().map(counterpart).collect()
 }
 
-/// Keeps the text secret from here on, whether it is good or not.
+/// Stores the text as a secret from here on, even if it is not valid.
 fn plain(text: String) -> Result<SecretString, SecretError> {
     let secret = SecretString::from(text);
     let bytes = secret.expose_secret().as_bytes();
@@ -197,11 +202,11 @@ mod tests {
 
     /// The sample key of the public documentation.
     const SAMPLE_KEY: &str = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e";
-    /// Made by the official Python package, its clock pinned.
+    /// Made by the official Python package at a fixed time.
     const FROM_PYTHON: &str = "eJyrVgrxCdYrSy1SslJQMtIzUNJRAItkpqTmlWSmZUIkElNyM-Myi0uKEkvyi2BKilOyEwsKMlOACgxNDKAA\
         KpdaUZBZlAqSMTU1NUKIl2TmgkXN0dQXZ6aD7PFyrqpIzHOz8AsJiUgsNcnVNsqwLC8zT4-0yqv0yy7ONajI\
         NfRzjQg1MjexVaoFANTGNgc_";
-    /// Made by the official Node package, its clock pinned.
+    /// Made by the official Node package at a fixed time.
     const FROM_NODE: &str = "eJyrVgrxCdYrSy1SslIy0jNQ0gHzM1NS80oy0zLBwokpuZl5mcUlRYkl*UVQBcUp2YkFBZkpSlaGJgZQAJEp\
         ycxNVbIyNEcVTa0oyCwCiZuamhrBRYsz05WslLycqyoS89ws-EJCIhJLTXK1jTIsy8vM0yO98ir9sotzDSpy\
         Df1cI0KNzE1slWoBQr40pw__";

@@ -1,7 +1,7 @@
-//! The API's answer, read.
+//! Reads the answers of the API.
 //!
-//! Items are matched by id, never by position: the pages promise no order. What does not fit the pages is an
-//! error here, so that it can't be taken for success.
+//! Items are matched by id, never by position, because the pages do not promise an order. What the pages do not
+//! describe is an error here, so that it cannot be taken for success.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,14 +9,14 @@ use std::collections::hash_map::Entry;
 
 use serde::Deserialize;
 
-/// An answer as the pages describe it. Texts stay in the body that was read, as most are looked at once.
+/// An answer as the pages describe it. Its texts are borrowed from the body, since most are read only once.
 #[derive(Debug)]
 pub struct Answer<'a> {
     /// `ErrorCode`: 0 or the verdict on the whole request.
     pub code: i64,
-    /// Whether `ActionStatus` and `ErrorCode` 0 contradict each other: FAIL, or another word, and what it is.
+    /// The contradiction, if `ErrorCode` is 0 and `ActionStatus` is not OK: FAIL, or another word.
     pub contradiction: Option<String>,
-    /// `ErrorInfo`; not empty even for some successes (page friend_delete shows `"0"`).
+    /// `ErrorInfo`, which is not empty for some successes (page friend_delete shows `"0"`).
     pub info: String,
     /// `ResultItem`, as the answer gives it.
     listed: Vec<WireItem<'a>>,
@@ -26,14 +26,15 @@ pub struct Answer<'a> {
     invalid: Vec<Text<'a>>,
 }
 
-/// What an answer says of one item.
+/// What an answer says about one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemAnswer {
     /// One code, and its `ResultInfo`.
     Code(i64, String),
-    /// Two different things: listed twice, or with code 0 and among the failed; with the codes other than 0.
+    /// A contradiction: the item is listed twice, or has code 0 and is in a list of failed ids. With the codes other
+    /// than 0.
     Contradicted(Vec<i64>),
-    /// Not in `ResultItem`; only in this list.
+    /// The item is not in `ResultItem`, only in this list.
     OnlyIn(FailureList),
 }
 
@@ -67,14 +68,15 @@ impl FailureList {
     }
 }
 
-/// At most this many characters of a text of the server's are kept: it goes into the queue once for each item. What
-/// the pages show has some dozens.
+/// The maximum number of characters that are kept of a server's text, because the queue stores it once per item. Texts
+/// on the pages have some dozens.
 const LONGEST_TEXT: usize = 500;
 
-/// Why an answer can't be read.
+/// Why an answer cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// Not JSON, not of the pages' types, or without `ErrorCode`; may quote what was found there.
+    /// It is not JSON, has other types than on the pages, or has no `ErrorCode`. The message may quote the value that
+    /// was found.
     #[error("the answer does not have the form that the API documents: {0}")]
     Unreadable(String),
 }
@@ -105,7 +107,7 @@ struct WireItem<'a> {
     result_info: Option<Text<'a>>,
 }
 
-/// A text of the body; a copy only where it is written with escapes.
+/// A text of the body. It is copied only if it contains escapes.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -130,8 +132,8 @@ impl<'a> Answer<'a> {
     }
 
     /// Whether its own code is 0 and it names exactly these ids, in this order, each with code 0, and none as failed.
-    /// Nearly all answers are like this, and then no id needs a look-up: [`by_id`](Self::by_id) would say the same of
-    /// each.
+    /// Nearly all answers are like this. Then no id must be looked up: [`by_id`](Self::by_id) would have the same
+    /// result for each.
     pub fn is_success_of<'b>(&self, ids: impl ExactSizeIterator<Item = &'b str>) -> bool {
         self.code == 0
             && self.contradiction.is_none()
@@ -141,7 +143,7 @@ impl<'a> Answer<'a> {
             && self.listed.iter().zip(ids).all(|(item, id)| item.result_code == 0 && item.id.0 == id)
     }
 
-    /// What it says of each item. Ids that we did not send are of no concern.
+    /// What it says about each item. Ids that were not sent are ignored.
     pub fn by_id(&self) -> HashMap<&str, ItemAnswer> {
         let mut items = HashMap::with_capacity(self.listed.len());
         for item in &self.listed {
@@ -158,7 +160,7 @@ impl<'a> Answer<'a> {
                 }
             }
         }
-        // `Invalid_Account` says more, so it has the word where both lists name an id.
+        // `Invalid_Account` is more precise, so it is used if both lists name an id.
         let invalid = self.invalid.iter().map(|id| (id, FailureList::InvalidAccount));
         for (id, list) in invalid.chain(self.failed.iter().map(|id| (id, FailureList::FailAccount))) {
             match items.entry(&*id.0) {
@@ -174,7 +176,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// The start of a text, and whether it went on.
+/// The start of a text, and whether the text was longer.
 fn short(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),

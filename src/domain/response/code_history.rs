@@ -1,14 +1,14 @@
-//! The codes that items were answered with before, and what an "already gone" proves after them.
+//! The codes of earlier answers to the items, and what an "already gone" answer proves after them.
 
 use super::codes::{CodeLevel, Effect, ErrorClass, classify};
 use crate::domain::operation::{Operation, Proof};
 
-/// The maximum number of distinct codes that are kept.
+/// The maximum number of different codes that are kept.
 const MAX_CODES: usize = 16;
 
-/// The codes that the items of a request were answered with in earlier calls: each once, the latest first.
+/// The codes of earlier answers to the items of a request: each code once, the latest first.
 ///
-/// All items of a request have met the same codes; items that met different ones travel in different requests.
+/// All items of a request have met the same codes; items that met different codes are in different requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CodeHistory(Vec<i64>);
 
@@ -18,12 +18,12 @@ impl CodeHistory {
         self.0.iter().copied()
     }
 
-    /// Whether no code was met.
+    /// Whether there is no code.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The history after one more answer; `None` is an answer without a code.
+    /// The history after another answer; `None` is an answer without a code.
     ///
     /// If there are too many codes, one that decides nothing is removed. If a code that leaves a part behind were
     /// forgotten, a partial effect would count as a full one.
@@ -39,7 +39,7 @@ impl CodeHistory {
         self
     }
 
-    /// A reason: what was said last, with its code, and the codes before it, the latest first.
+    /// A reason: the last text with its code, and the codes before it, the latest first.
     pub fn reason(&self, code: Option<i64>, said: &str) -> String {
         let before = self.codes().filter(|earlier| Some(*earlier) != code);
         let before: Vec<String> = before.map(|code| code.to_string()).collect();
@@ -50,13 +50,13 @@ impl CodeHistory {
         }
     }
 
-    /// The reason of an item that has none of its own: the codes that it met, the latest first; empty without any.
+    /// The reason of an item whose last answer has no text: its codes, the latest first. Empty if there are none.
     pub fn earlier(&self) -> String {
         let codes: Vec<String> = self.codes().map(|code| code.to_string()).collect();
         if codes.is_empty() { String::new() } else { format!("before: {}", codes.join(", ")) }
     }
 
-    /// As the queue stores it, a JSON list; `None` without any code, so that a plain success stores nothing.
+    /// The form in the queue, a JSON list. `None` if there is no code, so that a plain success stores nothing.
     pub fn to_json(&self) -> Option<String> {
         let codes: Vec<String> = self.codes().map(|code| code.to_string()).collect();
         (!codes.is_empty()).then(|| format!("[{}]", codes.join(",")))
@@ -67,9 +67,9 @@ impl CodeHistory {
         serde_json::from_str(list).map(Self)
     }
 
-    /// The gravest trace that a code has left, and the latest code that left it.
+    /// The most serious trace of all codes, and the latest code that left it.
     pub fn trace(&self, operation: &Operation) -> (Trace, Option<i64>) {
-        // Of equal traces the last one counts, which is the latest code.
+        // Of equal traces, `max_by_key` returns the last one, which is that of the latest code.
         let traces = self.0.iter().rev().map(|code| (trace(operation, *code), Some(*code)));
         traces.max_by_key(|(trace, _)| *trace).unwrap_or((Trace::Nothing, None))
     }
@@ -81,20 +81,20 @@ impl FromIterator<i64> for CodeHistory {
     }
 }
 
-/// What an earlier call may have left behind, in ascending order of gravity.
+/// What an earlier call may have left behind, in ascending order of seriousness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trace {
-    /// Nothing: the server says that it did not begin.
+    /// Nothing: the server says that it did not start.
     Nothing,
-    /// The whole effect, perhaps: the call timed out or got no answer.
+    /// Possibly the whole effect: the call timed out or got no answer.
     Whole,
-    /// The account is gone if the server says so later, but data of it may remain.
+    /// If the server says later that the account is gone, it is gone, but data of it may remain.
     DataLeft,
-    /// A part of the effect, perhaps: a later "already gone" does not speak of the other part.
+    /// Possibly a part of the effect: a later "already gone" answer is not about the other part.
     Part,
 }
 
-/// What a call that was answered with this code may have left behind.
+/// What a call with this code in its answer may have left behind.
 pub fn trace(operation: &Operation, code: i64) -> Trace {
     match classify(operation, CodeLevel::Item, code, "") {
         ErrorClass::Transient(Effect::Unknown) => Trace::Whole,
@@ -113,20 +113,21 @@ pub fn trace(operation: &Operation, code: i64) -> Trace {
     }
 }
 
-/// What an answer "the requested state is there" proves of an item.
+/// What the answer "the requested state already existed" proves about an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// The state was there before this run.
+    /// The state existed before this run.
     AlreadyDone,
-    /// An earlier attempt of this run brought it about.
+    /// An earlier attempt of this run caused it.
     Succeeded,
-    /// As before, and the earlier code says that data may remain.
+    /// The same, and the earlier code says that data may remain.
     SucceededWithDataLeft,
-    /// Not the whole state is proved.
+    /// Only a part of the state is proved.
     InDoubt,
 }
 
-/// What "the requested state is there" proves after calls that left `trace`. `proof`: what the operation makes of it.
+/// What "the requested state already existed" proves after calls that left `trace`. `proof` is the rule of the
+/// operation.
 pub const fn claim(trace: Trace, proof: Proof) -> Claim {
     match (trace, proof) {
         (Trace::Nothing, Proof::Complete | Proof::CompleteAtFirst { .. }) => Claim::AlreadyDone,

@@ -1,34 +1,34 @@
-//! Where an input row ended.
+//! The outcome of an input row.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The outcome of a row. Every row has exactly one, and they add up to the number of rows.
+/// The outcome of a row. Every row has exactly one, so their numbers add up to the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
-    /// The API did it. With a code: an answer says that the requested state is there after an attempt of ours.
+    /// The API did it. If there is a code, an answer said that the requested state existed after an attempt of imbulk.
     Succeeded,
-    /// An answer says that the requested state was there in full before us.
+    /// An answer says that the complete requested state existed before imbulk sent anything.
     AlreadyDone,
-    /// A final error from the API, or every attempt used up and answered.
+    /// The API gave a final error, or all attempts are used up and were answered.
     Failed,
-    /// The effect is unknown: no answer, one that contradicts itself, or one that proves only a part.
+    /// The effect is unknown: there was no answer, or one that contradicts itself or proves only a part.
     InDoubt,
-    /// Still to be done.
+    /// Not finished; the next session sends it.
     Pending,
-    /// A row that can't be sent.
+    /// The row cannot be sent.
     Rejected,
-    /// Says what another row says.
+    /// The row repeats another row.
     Duplicate,
-    /// Names an id of the protected list.
+    /// The row contains a protected id.
     Protected,
 }
 
-/// How many rows ended in one way.
+/// The number of rows with one outcome.
 pub type Count = u64;
 
 impl Outcome {
-    /// All of them, in the order in which summaries list them.
+    /// All outcomes, in the order in which summaries list them.
     pub const ALL: [Self; 8] = [
         Self::Succeeded,
         Self::AlreadyDone,
@@ -40,7 +40,7 @@ impl Outcome {
         Self::Protected,
     ];
 
-    /// The name that scripts know.
+    /// The name for scripts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",

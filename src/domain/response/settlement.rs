@@ -1,4 +1,4 @@
-//! What one call changes in the queue: items that ended, and items that go out again.
+//! What one call changes in the queue: items with an outcome, and items that are sent again.
 
 use std::collections::BTreeMap;
 
@@ -21,39 +21,39 @@ pub struct Settlement {
     pub history: CodeHistory,
     /// Items with an outcome, in the request's order.
     pub ended: Vec<EndedItems>,
-    /// Items that go out again, by the way in which they do; each part is a request of its own.
+    /// Items that are sent again. Each group is a request of its own.
     pub follow_ups: Vec<FollowUp>,
 }
 
-/// Items of a request that ended alike, with none between them that ended otherwise.
+/// Adjacent items of a request with the same outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndedItems {
-    /// How.
+    /// The outcome and its cause.
     pub result: ItemResult,
-    /// Which; at least one.
+    /// The items; at least one.
     pub items: Vec<Item>,
 }
 
 impl EndedItems {
-    /// How many rows share the outcome.
+    /// The number of rows with this outcome.
     pub fn row_count(&self) -> Count {
         self.items.iter().map(Item::row_count).sum()
     }
 }
 
-/// Items that go out again together.
+/// Items that are sent again together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FollowUp {
-    /// The request as it goes out again; its id is the sent request's until the queue gives it one of its own.
+    /// The request as it is sent again. It has the id of the sent request until the queue gives it an id of its own.
     pub request: Request,
-    /// What must pass before.
+    /// The condition or delay before it is sent.
     pub wait: Wait,
 }
 
 impl Settlement {
-    /// Sorts the items of a request by what its call says of them.
+    /// Groups the items of a request by their verdicts.
     ///
-    /// `operation`: its name, which decides what the codes of earlier answers mean.
+    /// `operation` decides what the codes of earlier answers mean.
     pub fn new(operation: &Operation, request: Request, verdicts: Verdicts) -> Self {
         let mut frame = request;
         let items = std::mem::take(&mut frame.items);
@@ -81,7 +81,7 @@ impl Settlement {
         Self { request: frame.id, attempts: frame.attempts, history: frame.history, ended, follow_ups }
     }
 
-    /// How many items and how many rows ended in each outcome.
+    /// The numbers of items and of rows for each outcome.
     pub fn ended_by_outcome(&self) -> Vec<(Outcome, Count, Count)> {
         let mut sums: BTreeMap<Outcome, (Count, Count)> = BTreeMap::new();
         for ended in &self.ended {

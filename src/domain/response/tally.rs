@@ -1,4 +1,4 @@
-//! How many rows ended how.
+//! The number of rows by outcome.
 
 use std::ops::{AddAssign, Index, IndexMut};
 
@@ -17,14 +17,14 @@ impl Tally {
     /// Moves rows that were pending to their outcome.
     ///
     /// # Panics
-    /// If fewer rows are pending: a row would be counted twice.
+    /// If fewer rows are pending, because a row would be counted twice.
     pub fn finish(&mut self, outcome: Outcome, rows: Count) {
         let pending = &mut self[Outcome::Pending];
         *pending = pending.checked_sub(rows).expect("a row ends once");
         self[outcome] += rows;
     }
 
-    /// Each outcome with its number of rows, zeros too.
+    /// Each outcome with its number of rows, also if that is zero.
     pub fn iter(&self) -> impl Iterator<Item = (Outcome, Count)> {
         Outcome::ALL.into_iter().map(|outcome| (outcome, self[outcome]))
     }

@@ -15,7 +15,7 @@ pub struct Assessment {
     pub verdicts: Verdicts,
     /// Whether the server may still be working on the call.
     pub activity: ServerActivity,
-    /// What it says of the server's health.
+    /// What it says about the health of the server.
     pub health: ServerHealth,
     /// What it means beyond the request.
     pub signal: Signal,
@@ -31,7 +31,7 @@ pub enum ServerActivity {
     MayBeWriting,
 }
 
-/// What a call says of the server's health.
+/// What a call says about the health of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerHealth {
     /// It decided at least one item, whether it accepted or refused it.
@@ -457,7 +457,7 @@ impl ResponseReader<'_> {
         resend(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, BatchSplit::Whole, code)
     }
 
-    /// The answer contradicts itself about the item. Of its codes the gravest is kept.
+    /// The answer contradicts itself about the item. The most serious of its codes is kept.
     fn unclear(&self, reason: &str, codes: &[i64]) -> ItemReading {
         let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
         let gravest = codes.iter().copied().max_by_key(|code| trace(&self.context.operation, *code));

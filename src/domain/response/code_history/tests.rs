@@ -33,8 +33,8 @@ fn a_trace_is_the_gravest_and_its_code_the_latest_that_left_it() {
 }
 
 proptest! {
-    /// However many codes come, the history stays short. It never drops a code that left a part in favour of one that
-    /// did not.
+    /// The history stays short for any number of codes. It never drops a code that left a part behind and keeps one
+    /// that did not.
     #[test]
     fn a_history_is_bounded_and_its_trace_never_gets_lighter(
         met in prop::collection::vec(

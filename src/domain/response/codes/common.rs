@@ -46,7 +46,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         source: "error code tables 2023 and 2025",
         rule: SLOW_COMMAND,
     },
-    // Two things under one code: the one that may have taken effect decides.
+    // The code has two meanings. The one that may have taken effect decides.
     CodeInfo {
         codes: 60_008..=60_008,
         meaning: "the service ran into a time-out, or could not read the request",
@@ -117,7 +117,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         source: "error code tables 2023 and 2025",
         rule: FATAL,
     },
-    // What 60018 and 60019 count is said nowhere, so the wider scope slows down.
+    // No page says what 60018 and 60019 count, so the wider scope slows down.
     CodeInfo {
         codes: 60_018..=60_018,
         meaning: "requests come too often",

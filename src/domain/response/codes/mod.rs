@@ -1,9 +1,8 @@
 //! What the codes of the API mean and how each is treated.
 //!
-//! One static table, parted by family only for its length: `relationship` (3xxxx), `profile` (40xxx), `common`
-//! (600xx) and `account` (7xxxx and above). [`classify`] reads it for the runner, `imbulk explain` prints
-//! it; there is no second opinion anywhere. The published pages give the meanings; the classes are this program's
-//! reading of them.
+//! One static table, divided by family: `relationship` (3xxxx), `profile` (40xxx), `common` (600xx) and `account`
+//! (7xxxx and above). [`classify`] reads it for the runner, and `imbulk explain` prints it; no other code classifies
+//! codes. The meanings are from the published pages. The classes are the interpretation of this program.
 
 mod account;
 mod common;
@@ -29,21 +28,21 @@ pub enum CodeLevel {
 pub enum ErrorClass {
     /// The API did it.
     Done,
-    /// The state asked for was there.
+    /// The requested state already existed.
     AlreadyDone,
-    /// Passes by itself: again after a random, growing delay; counts as an attempt.
+    /// Passes by itself: sent again after a random, growing delay. Counts as an attempt.
     Transient(Effect),
-    /// Another write held the account: again, while nothing else is sent for it; counts as an attempt.
+    /// Another write held the account: sent again, while nothing else is sent for the account. Counts as an attempt.
     Conflict,
-    /// Too fast: everything within the scope slows down; counts as no attempt.
+    /// Too many calls: all calls within the scope slow down. Does not count as an attempt.
     Throttled(Scope, Pause),
-    /// The UserSig is refused: a new one, once; then as this says.
+    /// The UserSig is refused: a new one is made once. If that is refused as well, this applies.
     Renew(RenewFallback),
-    /// The whole batch was refused, perhaps for one bad item: it is halved until that item is alone, which then fails.
+    /// The whole batch was refused, possibly for one bad item: it is halved until that item is alone, which then fails.
     Split,
-    /// The API's final no to this item.
+    /// The API refuses this item permanently.
     ItemFailed,
-    /// Nothing of this job can succeed: nothing more is sent, work stays pending.
+    /// No call of this job can succeed: nothing more is sent, and the work stays pending.
     Fatal,
     /// The code is in no published table: a whole request is sent once more, then halved; an item fails. It never
     /// counts as success.
@@ -55,44 +54,44 @@ pub enum ErrorClass {
 pub enum Effect {
     /// The server failed before it wrote anything.
     None,
-    /// The server itself ran into a time-out, so it doesn't know.
+    /// The server itself had a time-out, so it does not know.
     Unknown,
-    /// The server failed half way: a part of the effect may be there.
+    /// The server failed in the middle of the work: a part of the effect may exist.
     Partial,
-    /// As `Partial`. On account_delete a later "no such account" proves that the account is gone, and nothing about the
-    /// data that belonged to it.
+    /// As `Partial`. On account_delete, a later "no such account" proves that the account is gone, but nothing about
+    /// its data.
     DataLeft,
 }
 
-/// For how long nothing is sent after a throttle.
+/// How long nothing is sent after a throttle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pause {
-    /// About a second: a limit per second.
+    /// About a second, for a limit per second.
     Short,
-    /// Minutes: a security policy.
+    /// Minutes, for a security policy.
     Long,
 }
 
-/// How a code is treated that refuses a UserSig once a new one did not help, or cannot be made.
+/// How a code that refuses a UserSig is treated if a new one did not help or cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RenewFallback {
     /// As fatal.
     Fatal,
-    /// As transient: newer pages say that the check of the account failed and may pass later.
+    /// As transient: newer pages say that the check of the account failed and may succeed later.
     Transient,
 }
 
-/// What slows down.
+/// The calls that slow down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Calls of this command.
     Command,
-    /// Everything that the app is sent.
+    /// All calls to the app.
     App,
 }
 
 impl ErrorClass {
-    /// The class in a word or two.
+    /// The name of the class, one or two words.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -108,7 +107,7 @@ impl ErrorClass {
         }
     }
 
-    /// What imbulk does about it, in a sentence fragment.
+    /// What imbulk does, as a part of a sentence.
     pub const fn treatment(self) -> &'static str {
         match self {
             Self::Done => "the item is `succeeded`",
@@ -163,12 +162,12 @@ impl ErrorClass {
     }
 }
 
-/// What is known of one code.
+/// What is known about one code.
 #[derive(Debug)]
 pub struct CodeInfo {
-    /// The code; a stretch of them where all mean the same.
+    /// The code, or a range of codes with the same meaning.
     pub codes: RangeInclusive<i64>,
-    /// What it means, in our words.
+    /// The meaning, in the words of this project.
     pub meaning: &'static str,
     /// What the user can do.
     pub advice: &'static str,
@@ -183,11 +182,11 @@ pub struct CodeInfo {
 enum Rule {
     /// The same in every part of the answer.
     Always(ErrorClass),
-    /// One way as the verdict on a request, another as the verdict on an item.
+    /// Different for the verdict on a request and the verdict on an item.
     ByLevel {
-        /// As `ErrorCode`.
+        /// The class as `ErrorCode`.
         request: ErrorClass,
-        /// As `ResultCode`, and for a request of one item.
+        /// The class as `ResultCode`, and for a request of one item.
         item: ErrorClass,
     },
     /// It is about From_Account, so it is final for every item of the request. For operations without a From_Account
@@ -197,29 +196,29 @@ enum Rule {
 
 /// It is about one item: a batch is split until that item is alone, which then fails.
 const OF_ONE_ITEM: Rule = Rule::ByLevel { request: ErrorClass::Split, item: ErrorClass::ItemFailed };
-/// Nothing of the job can succeed.
+/// No call of the job can succeed.
 const FATAL: Rule = Rule::Always(ErrorClass::Fatal);
 /// The server failed before it wrote anything.
 const TRANSIENT: Rule = Rule::Always(ErrorClass::Transient(Effect::None));
-/// The server failed, and may have done a part.
+/// The server failed, and may have done a part of the work.
 const HALF_DONE: Rule = Rule::Always(ErrorClass::Transient(Effect::Partial));
-/// The server failed, and of an account that is gone later data may remain.
+/// The server failed. If the account is gone later, data of it may remain.
 const DATA_LEFT: Rule = Rule::Always(ErrorClass::Transient(Effect::DataLeft));
-/// The server waited for an answer within itself in vain.
+/// A part of the server waited in vain for an answer of another part.
 const TIMED_OUT: Rule = Rule::Always(ErrorClass::Transient(Effect::Unknown));
-/// Another UserSig may pass.
+/// Another UserSig may be accepted.
 const RENEW: Rule = Rule::Always(ErrorClass::Renew(RenewFallback::Fatal));
-/// Another UserSig may pass, and so may time.
+/// Another UserSig may be accepted, or the same one later.
 const RENEW_OR_WAIT: Rule = Rule::Always(ErrorClass::Renew(RenewFallback::Transient));
 /// Too many calls of one command.
 const SLOW_COMMAND: Rule = Rule::Always(ErrorClass::Throttled(Scope::Command, Pause::Short));
-/// A security policy stops the command.
+/// A security policy blocks the command.
 const PAUSE_COMMAND: Rule = Rule::Always(ErrorClass::Throttled(Scope::Command, Pause::Long));
 /// Too many calls to the app.
 const SLOW_APP: Rule = Rule::Always(ErrorClass::Throttled(Scope::App, Pause::Short));
 
 impl CodeInfo {
-    /// The treatment in lines for people: where it applies, and the class there. The last line is for all other places.
+    /// The treatment in lines for people: the case, and the class in this case. The last line is for all other cases.
     pub fn lines(&self) -> Vec<(String, ErrorClass)> {
         let done = operation::ALL.iter().filter_map(|operation| self.place_of_done(operation));
         let mut lines: Vec<(String, ErrorClass)> = done.map(|place| (place, ErrorClass::AlreadyDone)).collect();
@@ -234,12 +233,12 @@ impl CodeInfo {
         lines
     }
 
-    /// Whether the server failed, and of an account that is gone later data may remain.
+    /// Whether the code says that the server failed and that data may remain if the account is gone later.
     pub fn leaves_data(&self) -> bool {
         self.rule == DATA_LEFT
     }
 
-    /// Where an operation takes the code for "already done".
+    /// The cases in which an operation reads the code as "already done".
     fn place_of_done(&self, operation: &Operation) -> Option<String> {
         let done = operation.already_done.codes.iter().find(|done| self.codes.contains(&done.code))?;
         Some(match (operation.answer, done.info) {
@@ -264,12 +263,12 @@ const DONE: CodeInfo = CodeInfo {
 /// The table: its families in ascending order, and so the codes of each.
 const FAMILIES: [&[CodeInfo]; 5] = [&[DONE], relationship::CODES, profile::CODES, common::CODES, account::CODES];
 
-/// Every entry, in ascending order of codes.
+/// All codes, in ascending order.
 pub fn all_codes() -> impl Iterator<Item = &'static CodeInfo> {
     FAMILIES.into_iter().flatten()
 }
 
-/// What is known of `code`.
+/// What is known about `code`.
 pub fn lookup(code: i64) -> Option<&'static CodeInfo> {
     FAMILIES.into_iter().find_map(|family| {
         let next = family.partition_point(|info| *info.codes.end() < code);
@@ -277,12 +276,13 @@ pub fn lookup(code: i64) -> Option<&'static CodeInfo> {
     })
 }
 
-/// How `code` is treated. `info` is the `ResultInfo` or `ErrorInfo` beside it, which tells some codes apart.
+/// How `code` is treated. `info` is the `ResultInfo` or `ErrorInfo` beside it, which distinguishes two meanings of some
+/// codes.
 ///
-/// At [`CodeLevel::Request`] the answer may be [`ErrorClass::Split`]. The caller halves the batch. For a single
-/// item it asks again at [`CodeLevel::Item`], which never answers `Split`.
+/// At [`CodeLevel::Request`] the result may be [`ErrorClass::Split`]. Then the caller halves the batch. For a single
+/// item it calls this again at [`CodeLevel::Item`], which never returns `Split`.
 pub fn classify(operation: &Operation, level: CodeLevel, code: i64, info: &str) -> ErrorClass {
-    // The one verdict of an answer without items is the item's.
+    // If an answer has no items, its verdict is that of the only item.
     let is_of_item = level == CodeLevel::Item || operation.answer == AnswerShape::Whole;
     let is_already_done = |known: &AlreadyDoneCode| known.code == code && is_of_item && says_one_of(info, known.info);
     if operation.already_done.codes.iter().any(is_already_done) {
@@ -304,7 +304,7 @@ impl Rule {
         }
     }
 
-    /// The rule in lines for people, without the operations that take the code for "already done".
+    /// The rule in lines for people, without the operations that read the code as "already done".
     fn lines(self) -> Vec<(String, ErrorClass)> {
         match self {
             Self::Always(class) => vec![("always".to_owned(), class)],
@@ -335,7 +335,7 @@ fn says_one_of(info: &str, words: &[&str]) -> bool {
 }
 
 impl fmt::Display for CodeInfo {
-    /// The code, or the first and the last of its stretch.
+    /// The code, or the first and the last code of its range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, last) = (self.codes.start(), self.codes.end());
         if first == last { write!(f, "{first}") } else { write!(f, "{first} to {last}") }

@@ -5,7 +5,7 @@ fn class(operation: &str, level: CodeLevel, code: i64) -> ErrorClass {
     classify(by_name(operation).unwrap(), level, code, "")
 }
 
-/// The class of the code at every level; panics where it differs.
+/// The class of the code at every level; panics if the levels differ.
 fn everywhere(code: i64) -> ErrorClass {
     let mut classes = operation::ALL
         .iter()
@@ -111,7 +111,7 @@ fn already_done_is_said_in_exactly_four_places() {
         for (level, info) in [CodeLevel::Request, CodeLevel::Item].into_iter().flat_map(|l| infos.map(|i| (l, i))) {
             for code in all_codes().flat_map(|info| info.codes.clone()) {
                 if classify(operation, level, code, info) == ErrorClass::AlreadyDone {
-                    // The one verdict of friend_delete_all is the item's.
+                    // The verdict of friend_delete_all is that of its only item.
                     assert!(level == CodeLevel::Item || operation.answer_key().is_none(), "{code}");
                     said.push((operation.name, code, !info.is_empty()));
                 }

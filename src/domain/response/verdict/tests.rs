@@ -7,7 +7,7 @@ use crate::domain::operation::{ALL, by_name};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::codes::all_codes;
 
-/// Attempts that count, of which requests of these tests have used one.
+/// The maximum number of attempts. Requests of these tests have used one.
 const MAX_ATTEMPTS: u32 = 3;
 
 fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Request {
@@ -84,7 +84,7 @@ fn how(verdict: &Verdict) -> Option<(Charge, Doubt, Wait, BatchSplit)> {
     }
 }
 
-/// What is to become of one item.
+/// What happens to one item.
 #[derive(Debug)]
 enum Expected {
     Ends(Outcome, Option<i64>),
@@ -109,10 +109,10 @@ use Expected::{Ends, Resend as Repeated};
 
 const DOUBTS: [Doubt; 3] = Doubt::ALL;
 
-/// What a code means on account_delete: with attempts left, and with none.
+/// What a code means on account_delete, if attempts are left and if none are.
 type ByDoubt = fn(Doubt) -> (Expected, Expected);
 
-/// One code of each class, and what becomes of an item so answered, by doubt.
+/// One code of each class, and what happens to an item with this code, by doubt.
 const CLASSES: [(&str, i64, ByDoubt); 10] = [
     ("done", 0, |_| (Ends(Outcome::Succeeded, None), Ends(Outcome::Succeeded, None))),
     ("already done", 70107, |doubt| {
@@ -150,7 +150,7 @@ fn each_class_means_the_same_of_an_item_and_of_a_request_of_one_item() {
                 let request = request("account_delete", &["a"], charged, doubt);
                 let by_item = assessed("account_delete", &request, &answer(0, &[("a", code)]));
                 expected.check(&by_item.verdicts[0], &case);
-                // Code 0 for a request that does not name its items is no success: see below.
+                // Code 0 for a request whose items are not named is not a success; see below.
                 if code != 0 {
                     let by_request = assessed("account_delete", &request, &answer(code, &[]));
                     expected.check(&by_request.verdicts[0], &case);
@@ -400,7 +400,7 @@ fn an_id_that_only_a_list_of_failures_names_is_failed_and_the_reason_names_the_l
         let assessment = assessed(operation, &request, &body(&named));
         assert_eq!(outcome(&assessment.verdicts[1]), Some((Outcome::Failed, None)));
         assert!(reason(&assessment.verdicts[1]).contains(list));
-        // Where the request failed, its code decides.
+        // If the request failed, its code decides.
         let failed = json!({"ErrorCode": 30006, "ErrorInfo": "x", list: ["a", "b"]});
         assert!(how(&assessed(operation, &request, &body(&failed)).verdicts[1]).is_some());
     }
@@ -432,7 +432,7 @@ fn an_unknown_code_of_a_request_is_sent_once_more_then_halved_and_at_last_failed
         outcome(&assessed("friend_update", &alone, &answer(70032, &[])).verdicts[0]),
         Some((Outcome::Failed, Some(70032)))
     );
-    // No attempt is left for another call of the whole.
+    // No attempt is left for another call of the whole request.
     let last = request("friend_update", &["a", "b"], MAX_ATTEMPTS - 1, Doubt::None);
     assert_eq!(how(&assessed("friend_update", &last, &answer(70032, &[])).verdicts[0]).unwrap().3, Halves);
 }
@@ -506,7 +506,7 @@ fn a_reason_has_every_code_that_the_item_met_the_latest_first() {
     assert_eq!(reason(&assessment.verdicts[0]), wanted);
 }
 
-/// Operation, whether both sides are deleted, earlier code, doubt, the "already gone" code, and what that proves.
+/// Operation, whether both sides are deleted, earlier code, doubt, the "already gone" code, and what this proves.
 type ClaimCase = (&'static str, &'static str, Option<i64>, Doubt, i64, Outcome, i64);
 
 /// The table of docs/decisions/0012.
