@@ -4,9 +4,9 @@
 use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::account::{UserId, UserIdError};
+use crate::domain::request::account::{UserId, UserIdError};
+use crate::domain::request::row::{RowNo, Tags};
 use crate::domain::request::{Item, Updates};
-use crate::domain::row::{RowNo, Tags};
 
 /// The most bytes of ids and tags in one request.
 ///
@@ -190,7 +190,7 @@ fn json(list: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::row::Value;
+    use crate::domain::request::row::Value;
 
     fn id(text: &str) -> UserId {
         UserId::new(text).unwrap()

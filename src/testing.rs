@@ -3,14 +3,14 @@
 use crate::domain::ids::RequestId;
 use tempfile::TempDir;
 
-use crate::domain::account::UserId;
 use crate::domain::change::Change;
-use crate::domain::line_span::LineSpan;
 use crate::domain::operation::{BoundOperation, JobOption, by_name};
+use crate::domain::request::account::UserId;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::skipped_row::SkippedRow;
 use crate::domain::request::{Item, Request};
 use crate::domain::response::settlement::Settlement;
 use crate::domain::response::verdict::{Verdict, Verdicts};
-use crate::domain::skipped_row::SkippedRow;
 use crate::queue::{Loader, NewRun, Queue, Reader, Run};
 use crate::stored_request::StoredRequest;
 

@@ -1,8 +1,8 @@
 //! Answers: each item gets one verdict, and none is taken for done unless a second reader of the JSON says so, too.
 
-use imbulk::domain::account::UserId;
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::operation::{self, BoundOperation, Operation};
+use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;

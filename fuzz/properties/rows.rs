@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
-use imbulk::domain::account::UserId;
 use imbulk::domain::job::{Delimiter, Encoding, Input, Rejects, UnusualIds};
 use imbulk::domain::operation::{self, FieldsRequired, Operation};
-use imbulk::domain::row::{BadRow, RowNo, RowRef, Tags};
-use imbulk::domain::skipped_row::SkipReason;
+use imbulk::domain::request::account::UserId;
+use imbulk::domain::request::row::{BadRow, RowNo, RowRef, Tags};
+use imbulk::domain::request::skipped_row::SkipReason;
 use imbulk::input::{InputError, spool};
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};

@@ -15,7 +15,7 @@ use super::session::{Credentials, Renewal, Session};
 use super::transport::{self, Tuning};
 use super::{ApiError, Endpoint, Proxy};
 use crate::clock;
-use crate::domain::account::UserId;
+use crate::domain::request::account::UserId;
 use crate::domain::response::call_result::CallResult;
 use crate::fail_point::{FailPoint, guarded};
 

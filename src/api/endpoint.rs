@@ -9,8 +9,8 @@ use std::str::FromStr;
 use reqwest::Url;
 
 use super::usersig::UserSig;
-use crate::domain::account::UserId;
 use crate::domain::hint::Hint;
+use crate::domain::request::account::UserId;
 
 /// A data center of Tencent Cloud Chat. Each app is in one of them; the others answer 60026, 70016 or 70020.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

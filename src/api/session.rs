@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::usersig::{self, SecretKey, UserSig};
-use crate::domain::account::UserId;
+use crate::domain::request::account::UserId;
 
 /// How long the signatures that imbulk makes are valid. The error table advises at least 24 h (70001). They are not
 /// valid for longer, because a signature that became known cannot be revoked.

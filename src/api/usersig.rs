@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::domain::account::UserId;
+use crate::domain::request::account::UserId;
 
 /// The maximum size of the JSON that a signature is unpacked to. A real one has about 250 bytes; a hostile one could
 /// have gigabytes.

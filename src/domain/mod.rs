@@ -4,15 +4,12 @@
 //! random draws come in as arguments, decisions go out as values. So a test can simulate thousands of
 //! nights in a second, and every rule about the API is in one place.
 
-pub mod account;
 pub mod change;
 pub mod exit;
-pub mod field_names;
 pub mod guard;
 pub mod hint;
 pub mod ids;
 pub mod job;
-pub mod line_span;
 pub mod operation;
 pub mod plan_id;
 pub mod progress;
@@ -20,11 +17,9 @@ pub mod rate_limit;
 pub mod request;
 pub mod response;
 pub mod results;
-pub mod row;
 pub mod run_choice;
 pub mod run_name;
 pub mod schedule;
-pub mod skipped_row;
 pub mod source_facts;
 pub mod timestamp;
 pub mod unusual_id;

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::operation::{FieldFamily, InputShape, LIST_SEPARATOR};
-use super::row::Value;
+use super::request::row::Value;
 
 /// The first columns: where the row was in the input.
 pub const PLACE: [&str; 2] = ["source", "line"];

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::domain::hint::Hint;
-use crate::domain::row::RowNo;
+use crate::domain::request::row::RowNo;
 use crate::queue::QueueError;
 
 /// Why results cannot be exported.

@@ -7,9 +7,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::ExportError;
 use super::Format;
 use crate::domain::operation::InputShape;
+use crate::domain::request::row::Tags;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::results;
-use crate::domain::row::Tags;
 use crate::domain::timestamp::rfc3339;
 
 /// A result row.

@@ -24,9 +24,9 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
+use crate::domain::request::row::RowNo;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::row::RowNo;
 use crate::queue::{QueueError, Reader, RequestResult, Run, Snapshot};
 pub use atomic_file::atomic_file;
 pub use error::ExportError;

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use super::ExportError;
 use super::lines::{Layout, ResultRow, RowWriter};
 use super::spill::SentRow;
-use crate::domain::line_span::LineSpan;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::row::{RowNo, Tags};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::row::{RowNo, Tags};
 use crate::queue::{Exception, QueueError, SkippedResult};
 
 /// Everything that is known of the rows from `first` up to, but without, `end`.

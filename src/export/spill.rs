@@ -9,8 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::ExportError;
+use crate::domain::request::row::RowNo;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::row::RowNo;
 
 /// Bytes that all ranges together buffer before they write.
 const MEMORY: usize = 32 << 20;

@@ -5,11 +5,11 @@ use serde_json::Value as Json;
 use sqlx::{Connection, SqliteConnection};
 
 use super::*;
-use crate::domain::line_span::LineSpan;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::row::{Tags, Value};
+use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Wait};
-use crate::domain::row::{Tags, Value};
-use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::testing::{Bench, Load, id};
 
 async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use crate::domain::account::{MAX_BYTES, UserId};
-use crate::domain::field_names;
 use crate::domain::job::{Encoding, Input, UnusualIds};
+use crate::domain::operation::field_names;
 use crate::domain::operation::{FieldError, FieldFamily, FieldName, InputShape, ItemPlace};
+use crate::domain::request::account::{MAX_BYTES, UserId};
 use crate::domain::unusual_id::{self, is_invisible};
 
 /// A column, under both its names.

@@ -2,10 +2,10 @@
 
 use std::fmt::Display;
 
-use crate::domain::account::UserId;
 use crate::domain::job::{Encoding, UnusualIds};
 use crate::domain::operation::{self, FieldsRequired};
-use crate::domain::row::{BadRow, RowRef, Tags, Value};
+use crate::domain::request::account::UserId;
+use crate::domain::request::row::{BadRow, RowRef, Tags, Value};
 use crate::domain::unusual_id;
 
 use super::columns::{Column, Columns};

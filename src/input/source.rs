@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::job;
 use crate::domain::operation::InputShape;
-use crate::domain::row::{BadRow, RowRef};
+use crate::domain::request::row::{BadRow, RowRef};
 use crate::domain::source_facts::SourceFacts;
 
 use super::columns::Columns;

@@ -4,7 +4,7 @@ use super::packer::Packer;
 use super::part_index::PartIndex;
 use super::partition::Partitions;
 use super::{CountingSink, IntakeError, IntakeOptions, IntakeOutput, SinkClosed};
-use crate::domain::skipped_row::SkipReason;
+use crate::domain::request::skipped_row::SkipReason;
 
 /// Processes all waiting rows. Returns the number of rows in requests, and of items.
 pub(super) fn finish<S>(

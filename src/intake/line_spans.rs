@@ -1,7 +1,7 @@
 //! The lines of the rows in their sources, as spans with equal steps.
 
-use crate::domain::line_span::LineSpan;
-use crate::domain::row::RowNo;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::row::RowNo;
 
 /// Collects line spans while rows arrive.
 #[derive(Debug, Default)]

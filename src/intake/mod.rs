@@ -24,12 +24,12 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use crate::domain::account::UserId;
 use crate::domain::hint::Hint;
-use crate::domain::line_span::LineSpan;
 use crate::domain::operation::{FieldsRequired, InputShape};
-use crate::domain::row::{BadRow, RowNo, RowRef, Tags};
-use crate::domain::skipped_row::{SkipReason, SkippedRow};
+use crate::domain::request::account::UserId;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::row::{BadRow, RowNo, RowRef, Tags};
+use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::stored_request::StoredRequest;
 use line_spans::LineSpans;
 use partition::{PartitionKey, Partitions};

@@ -2,7 +2,7 @@
 
 use super::part_index::GroupedItem;
 use super::{IntakeError, IntakeOptions, text};
-use crate::domain::row::RowNo;
+use crate::domain::request::row::RowNo;
 use crate::stored_request::{StoredRequest, distance};
 
 /// The request that is being filled. Its buffers are reused for the next one.

@@ -8,7 +8,7 @@ use hashbrown::hash_table::Entry;
 
 use super::waiting_row::{SeededHash, TextOffsets, WaitingRow, read_from, read_text};
 use super::{IntakeError, parse_tags};
-use crate::domain::row::{RowNo, Tags};
+use crate::domain::request::row::{RowNo, Tags};
 
 /// The rows of one part, by account group and item. Cleared and reused for each part.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use crate::domain::row::RowNo;
+use crate::domain::request::row::RowNo;
 
 /// A good row with its number. Its texts are bytes, and are checked once when they leave intake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::mpsc::SyncSender;
 
-use crate::domain::row::{BadRow, RowRef};
+use crate::domain::request::row::{BadRow, RowRef};
 
 /// Bytes of text per batch, so few that they stay in the processor's cache between the threads.
 const BATCH_BYTES: usize = 64 << 10;
@@ -120,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::row::Tags;
+    use crate::domain::request::row::Tags;
 
     type Row = (u64, Option<String>, String, String, bool);
 

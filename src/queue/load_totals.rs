@@ -1,9 +1,9 @@
 //! What a load has taken in total.
 
 use super::largest_accounts::{LargeAccount, Largest};
+use crate::domain::request::skipped_row::SkippedRow;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::skipped_row::SkippedRow;
 use crate::stored_request::StoredRequest;
 
 /// Counts what a load takes.

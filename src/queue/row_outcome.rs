@@ -1,8 +1,8 @@
 //! Outcomes of rows that cannot be derived from the state of a request.
 
-use crate::domain::line_span::LineSpan;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::row::{RowNo, Tags};
 use crate::domain::response::outcome::Outcome;
-use crate::domain::row::{RowNo, Tags};
 
 /// A row of a settled request whose outcome is not success without a code.
 #[derive(Debug, Clone, PartialEq, Eq)]

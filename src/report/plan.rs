@@ -238,12 +238,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::account::UserId;
     use crate::domain::ids::RequestId;
     use crate::domain::operation::by_name;
+    use crate::domain::request::account::UserId;
+    use crate::domain::request::row::{Tags, Value};
     use crate::domain::request::{Doubt, Item};
     use crate::domain::response::code_history::CodeHistory;
-    use crate::domain::row::{Tags, Value};
     use crate::domain::run_choice::EndedBy;
     use crate::domain::source_facts::SourceFacts;
     use crate::queue::{InputFile, Rejected};

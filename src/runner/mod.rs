@@ -27,7 +27,7 @@ use crate::domain::change::{Change, Changed};
 use crate::domain::hint::Hint;
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::progress::{ProgressSnapshot, RateMeter};
-use crate::domain::request::{Keys, Request};
+use crate::domain::request::{AccountKeys, Request};
 use crate::domain::response::codes::RenewFallback;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -225,7 +225,7 @@ struct Runner<'a> {
 impl Runner<'_> {
     async fn run(
         mut self,
-        recovered: Vec<(RunId, Request, Keys)>,
+        recovered: Vec<(RunId, Request, AccountKeys)>,
         watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
     ) -> Result<(Queue, Drive), RunError> {
         let mut ticker = tokio::time::interval(WATCH_EVERY);

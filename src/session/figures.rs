@@ -89,8 +89,8 @@ pub(super) fn owner(reader: &Reader) -> Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::line_span::LineSpan;
     use crate::domain::request::Item;
+    use crate::domain::request::line_span::LineSpan;
     use crate::testing::{Bench, Load, id};
 
     #[tokio::test]

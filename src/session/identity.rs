@@ -6,8 +6,8 @@ use secrecy::ExposeSecret;
 
 use super::error::SessionError;
 use crate::api::{Credentials, SecretKey, UserSig};
-use crate::domain::account::UserId;
 use crate::domain::job::App;
+use crate::domain::request::account::UserId;
 use crate::settings::{Credential, Env};
 
 /// The SDKAppID and the admin account of an app.

@@ -253,10 +253,10 @@ fn protected(input: &JobInput) -> ProtectedView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::line_span::LineSpan;
     use crate::domain::request::Item;
-    use crate::domain::row::Tags;
-    use crate::domain::skipped_row::{SkipReason, SkippedRow};
+    use crate::domain::request::line_span::LineSpan;
+    use crate::domain::request::row::Tags;
+    use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
     use crate::report::plan::Estimate;
     use crate::testing::{Bench, Load, id};
 

@@ -12,9 +12,9 @@ use std::sync::OnceLock;
 use secrecy::SecretString;
 
 use crate::api::{Endpoint, EndpointError, PROXY_VARIABLES, Proxies, ProxyError};
-use crate::domain::account::{UserId, UserIdError};
 use crate::domain::hint::Hint;
 use crate::domain::job::{App, EndpointChoice};
+use crate::domain::request::account::{UserId, UserIdError};
 
 /// What the environment says, read once. An empty variable counts as unset.
 #[derive(Debug, Default)]

@@ -17,13 +17,13 @@ use super::values::{
     share_or_none, time_of_day,
 };
 use crate::api::{Endpoint, Region};
-use crate::domain::account::UserId;
 use crate::domain::hint::Hint;
 use crate::domain::job::{
     App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Protection, Rejects, Retry, Stop, UnusualIds,
 };
 use crate::domain::operation::{self, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
+use crate::domain::request::account::UserId;
 
 /// The longest name of a job.
 const NAME_CHARS: usize = 64;

@@ -10,7 +10,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use imbulk::api::{Client, Credentials, Endpoint, SecretKey, Tuning};
-use imbulk::domain::account::UserId;
+use imbulk::domain::request::account::UserId;
 use imbulk_testkit::scripted_server::{Door, ScriptedServer, ServerSetup, Step};
 
 /// The command that tests call.

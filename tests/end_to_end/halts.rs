@@ -158,7 +158,7 @@ fn an_expired_usersig_from_the_environment_halts_with_a_hint() {
     let mut bench = Bench::new();
     let (job, asked) = one_by_one(&bench, Command::AccountDelete, 200);
     let key = SecretKey::new(KEY.to_owned()).expect("a key");
-    let identifier = imbulk::domain::account::UserId::new(ADMIN).expect("an id");
+    let identifier = imbulk::domain::request::account::UserId::new(ADMIN).expect("an id");
     let usersig = |from: i64| {
         let from = jiff::Timestamp::from_second(from).expect("a moment");
         let app = APP.try_into().expect("not zero");

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 
 use imbulk::domain::job::{Input, Rejects, UnusualIds};
 use imbulk::domain::operation;
-use imbulk::domain::row::BadRow;
+use imbulk::domain::request::row::BadRow;
 use imbulk::domain::source_facts::SourceFacts;
 use imbulk::input::open;
 use rand::SeedableRng;

@@ -10,8 +10,8 @@ use imbulk_testkit::reseal::change_and_reseal;
 
 /// A finished run with a row in every table: rows 0..8 sent, 8 rejected, 9 a duplicate of 0.
 async fn finished(place: &QueueFolder) -> (Queue, RunId) {
-    use imbulk::domain::line_span::LineSpan;
-    use imbulk::domain::skipped_row::{SkipReason, SkippedRow};
+    use imbulk::domain::request::line_span::LineSpan;
+    use imbulk::domain::request::skipped_row::{SkipReason, SkippedRow};
     use imbulk::stored_request::StoredRequest;
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("account_delete")).await.unwrap();
@@ -20,8 +20,13 @@ async fn finished(place: &QueueFolder) -> (Queue, RunId) {
     }
     let rejected = SkipReason::Rejected { column: Some("UserID".into()), reason: "too long".into() };
     for (row, reason) in [(8, rejected), (9, SkipReason::Duplicate { of: 0 })] {
-        let skipped =
-            SkippedRow { row, reason, from: None, account: Some("x".into()), tags: imbulk::domain::row::Tags::new() };
+        let skipped = SkippedRow {
+            row,
+            reason,
+            from: None,
+            account: Some("x".into()),
+            tags: imbulk::domain::request::row::Tags::new(),
+        };
         loader.skipped_row(skipped).await.unwrap();
     }
     loader.line_span(LineSpan { first_row: 0, source: 0, first_line: 2, step: 1 }).await.unwrap();

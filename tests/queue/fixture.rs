@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use imbulk::domain::account::UserId;
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::ids::RunId;
 use imbulk::domain::operation::{BoundOperation, by_name};
-use imbulk::domain::request::{Doubt, Item, Keys, Request};
+use imbulk::domain::request::account::UserId;
+use imbulk::domain::request::row::{RowNo, Tags, Value};
+use imbulk::domain::request::{AccountKeys, Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
-use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::queue::{Loader, NewRun, Queue, QueueError, Selection, Snapshot};
 use imbulk::stored_request::StoredRequest;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -131,7 +131,7 @@ pub(crate) async fn sums(queue: &mut Queue, run: RunId) -> Vec<(Outcome, u64)> {
 }
 
 /// Recovers the requests that a crash left `sending`, and makes them pending again.
-pub(crate) async fn recover(queue: &mut Queue) -> Vec<(RunId, Request, Keys)> {
+pub(crate) async fn recover(queue: &mut Queue) -> Vec<(RunId, Request, AccountKeys)> {
     let recovered = queue.recover().await.unwrap();
     let reopen = recovered.iter().map(|(_, request, _)| Change::Reopen(request.id)).collect();
     queue.write(reopen, NOW).await.unwrap();

@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use imbulk::domain::line_span::LineSpan;
 use imbulk::domain::request::Item;
+use imbulk::domain::request::line_span::LineSpan;
+use imbulk::domain::request::row::{RowNo, Tags, Value};
+use imbulk::domain::request::skipped_row::{SkipReason, SkippedRow};
 use imbulk::domain::response::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
-use imbulk::domain::row::{RowNo, Tags, Value};
-use imbulk::domain::skipped_row::{SkipReason, SkippedRow};
 use imbulk::queue::{Loader, Original, Queue, RunState};
 use imbulk::stored_request::StoredRequest;
 

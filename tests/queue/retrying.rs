@@ -1,10 +1,10 @@
 //! Sending failed items again.
 
 use imbulk::domain::ids::RunId;
+use imbulk::domain::request::row::{RowNo, Tags, Value};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
 use imbulk::domain::response::verdict::{BatchSplit, Verdict};
-use imbulk::domain::row::{RowNo, Tags, Value};
 use imbulk::queue::{Queue, QueueError, RunState, Selection};
 
 use crate::fixture::*;

@@ -39,9 +39,9 @@ async fn every_item_has_one_row_with_its_account_and_its_outcome() {
 
 #[tokio::test]
 async fn every_item_and_every_skipped_row_has_its_target_file_and_line() {
-    use imbulk::domain::line_span::LineSpan;
-    use imbulk::domain::row::Tags;
-    use imbulk::domain::skipped_row::{SkipReason, SkippedRow};
+    use imbulk::domain::request::line_span::LineSpan;
+    use imbulk::domain::request::row::Tags;
+    use imbulk::domain::request::skipped_row::{SkipReason, SkippedRow};
     use imbulk::queue::Loader;
     use imbulk::stored_request::StoredRequest;
     let place = QueueFolder::new();

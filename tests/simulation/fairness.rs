@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use imbulk::domain::account::UserId;
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
+use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{Item, Request};
 use imbulk::domain::schedule::{Command, Event, Schedule};
 use rand::rngs::SmallRng;

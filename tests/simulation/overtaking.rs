@@ -3,19 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::request::{Key, Keys};
+use imbulk::domain::request::{AccountKey, AccountKeys};
 
 /// The order in which requests were loaded and first sent in one session. Retries are not checked.
 #[derive(Debug, Default)]
 pub(crate) struct OvertakingCheck {
-    loads: Vec<(RequestId, Keys)>,
+    loads: Vec<(RequestId, AccountKeys)>,
     parked: HashSet<RequestId>,
     set_out: HashMap<RequestId, usize>,
 }
 
 impl OvertakingCheck {
     /// A page contained the request, or the schedule loaded it again after it was parked.
-    pub(crate) fn loaded(&mut self, id: RequestId, keys: Keys) {
+    pub(crate) fn loaded(&mut self, id: RequestId, keys: AccountKeys) {
         self.loads.push((id, keys));
     }
 
@@ -32,7 +32,7 @@ impl OvertakingCheck {
 
     /// Describes a request that a later one overtook.
     pub(crate) fn overtaken(&self) -> Option<String> {
-        let mut latest: HashMap<Key, (usize, RequestId)> = HashMap::new();
+        let mut latest: HashMap<AccountKey, (usize, RequestId)> = HashMap::new();
         for (id, keys) in &self.loads {
             // A request that was never sent may still be parked.
             let Some(place) = self.set_out.get(id).copied() else { continue };

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use imbulk::domain::account::UserId;
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::operation::{BoundOperation, Operation, by_name};
-use imbulk::domain::request::{Doubt, Keys, Request};
+use imbulk::domain::request::account::UserId;
+use imbulk::domain::request::{AccountKeys, Doubt, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
@@ -62,7 +62,7 @@ struct BuggyScheduler {
 }
 
 /// The same operation with other keys. Each call leaks a small value, which is acceptable in a test.
-fn relabelled(operation: BoundOperation, writes: fn(BoundOperation, &Request) -> Keys) -> BoundOperation {
+fn relabelled(operation: BoundOperation, writes: fn(BoundOperation, &Request) -> AccountKeys) -> BoundOperation {
     let options = operation.options().map(|(option, value)| (option.name.to_owned(), value.name.to_owned())).collect();
     let original = by_name(operation.name).expect("an operation");
     let relabelled: &'static Operation = Box::leak(Box::new(Operation { writes, ..*original }));
@@ -344,6 +344,6 @@ fn a_request_that_overtakes_is_noticed() {
 }
 
 /// The key of one invented account.
-fn only(account: &str) -> Keys {
-    Keys::of([&UserId::new(account).expect("an id")])
+fn only(account: &str) -> AccountKeys {
+    AccountKeys::of([&UserId::new(account).expect("an id")])
 }

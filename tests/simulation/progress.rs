@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::Retry;
-use imbulk::domain::request::Key;
+use imbulk::domain::request::AccountKey;
 use imbulk::domain::response::settlement::FollowUp;
 use imbulk::domain::schedule::delay;
 
@@ -36,7 +36,7 @@ impl Progress {
         let (jobs, faults) = (&scenario.jobs, &scenario.faults);
         let mut groups = Groups::default();
         let holds = jobs.iter().all(|job| job.width.is_none() && job.canary == 0);
-        let mut firsts: HashMap<Key, RequestId> = HashMap::new();
+        let mut firsts: HashMap<AccountKey, RequestId> = HashMap::new();
         for (id, stored) in queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled) {
             let job = &jobs[stored.job];
             for key in job.operation.keys(&stored.request).as_slice() {

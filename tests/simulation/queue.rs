@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
+use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::{EndedItems, Settlement};
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::row::RowNo;
 
 use crate::scenario::Job;
 

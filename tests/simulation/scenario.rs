@@ -5,13 +5,13 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
-use imbulk::domain::account::UserId;
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, BoundOperation, Operation, by_name};
+use imbulk::domain::request::account::UserId;
+use imbulk::domain::request::row::{RowNo, Tags, Value};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::code_history::CodeHistory;
-use imbulk::domain::row::{RowNo, Tags, Value};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 

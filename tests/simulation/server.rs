@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use imbulk::domain::operation::BoundOperation;
-use imbulk::domain::request::{Keys, Request};
+use imbulk::domain::request::row::RowNo;
+use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::call_result::CallResult;
-use imbulk::domain::row::RowNo;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ type DesiredState = (String, String);
 pub(crate) struct Call {
     pub(crate) job: usize,
     pub(crate) request: Request,
-    pub(crate) keys: Keys,
+    pub(crate) keys: AccountKeys,
     pub(crate) generation: u64,
     /// When its bytes leave the runner. If the runner is killed before this time, the server never sees the call.
     pub(crate) leaves: Duration,

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use imbulk::domain::ids::{RequestId, RunId};
-use imbulk::domain::request::{Keys, Request};
+use imbulk::domain::request::row::RowNo;
+use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::row::RowNo;
 use imbulk::domain::schedule::{Command, End, Event, JobPlan, StopReason, StopSignal};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -376,7 +376,7 @@ impl World<'_> {
         self.plan_event(session, due, WorldEvent::Deliver(event));
     }
 
-    fn keys(&self, job: usize, request: &Request) -> Keys {
+    fn keys(&self, job: usize, request: &Request) -> AccountKeys {
         self.scenario.jobs[job].operation.keys(request)
     }
 }

@@ -7,9 +7,9 @@ use std::str::{self, Utf8Error};
 use foldhash::quality::FixedState;
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::domain::account::{MAX_BYTES, UserId, UserIdError};
-use crate::domain::field_names;
 use crate::domain::hint::Hint;
+use crate::domain::operation::field_names;
+use crate::domain::request::account::{MAX_BYTES, UserId, UserIdError};
 use crate::domain::unusual_id::{self, UnusualId, is_invisible, shown};
 
 /// Maximum size of the compiled patterns in bytes: about ten thousand patterns.

@@ -3,7 +3,7 @@
 use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, Operation, Proof, ProtectedList,
 };
-use crate::domain::request::Keys;
+use crate::domain::request::AccountKeys;
 
 pub(super) static OPERATION: Operation = Operation {
     name: "account_delete",
@@ -19,7 +19,7 @@ pub(super) static OPERATION: Operation = Operation {
     },
     options: &[],
     protected_list: ProtectedList::Required,
-    writes: |_, request| Keys::of(request.items.iter().map(|item| &item.account)),
+    writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
     answer: AnswerShape::Items { key: "UserID" },
     already_done: AlreadyDone {
         // The account does not exist.

@@ -3,8 +3,8 @@
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::{BoundOperation, Field, InputShape, ItemPlace};
+use crate::domain::request::row::{Tags, Value};
 use crate::domain::request::{Item, Request};
-use crate::domain::row::{Tags, Value};
 
 /// Bytes that an item of a usual id takes in a body, more or less: so that a body of many rarely moves as it grows.
 const ITEM_BYTES: usize = 32;

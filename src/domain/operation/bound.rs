@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use super::{AnswerShape, JobOption, Operation, OptionValue, ProtectedList};
-use crate::domain::request::{Keys, Request};
+use crate::domain::request::{AccountKeys, Request};
 
 /// The maximum number of options of one operation.
 const MAX_OPTIONS: usize = 4;
@@ -112,7 +112,7 @@ impl BoundOperation {
     }
 
     /// The accounts that a call with these items writes, as far as the request names them.
-    pub fn keys(self, request: &Request) -> Keys {
+    pub fn keys(self, request: &Request) -> AccountKeys {
         (self.operation.writes)(self, request)
     }
 }

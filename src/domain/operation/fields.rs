@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::domain::row::{MAX_LIST_LENGTH, Tags, Value};
+use crate::domain::request::row::{MAX_LIST_LENGTH, Tags, Value};
 
 /// What separates the elements of a list in their cell of CSV.
 pub const LIST_SEPARATOR: &str = "|";

@@ -4,7 +4,7 @@ use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, JobOption,
     Operation, OptionValue, Proof, ProtectedList,
 };
-use crate::domain::request::Keys;
+use crate::domain::request::AccountKeys;
 
 pub(super) static OPERATION: Operation = Operation {
     name: "friend_delete",
@@ -23,7 +23,7 @@ pub(super) static OPERATION: Operation = Operation {
     protected_list: ProtectedList::Optional,
     writes: |operation, request| {
         let friends = request.items.iter().filter(|_| is_both(operation)).map(|item| &item.account);
-        Keys::of(request.from.iter().chain(friends))
+        AccountKeys::of(request.from.iter().chain(friends))
     },
     answer: AnswerShape::Items { key: "To_Account" },
     already_done: AlreadyDone {

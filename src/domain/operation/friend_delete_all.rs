@@ -5,7 +5,7 @@ use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, JobOption, Operation, Proof,
     ProtectedList,
 };
-use crate::domain::request::Keys;
+use crate::domain::request::AccountKeys;
 
 pub(super) static OPERATION: Operation = Operation {
     name: "friend_delete_all",
@@ -18,7 +18,7 @@ pub(super) static OPERATION: Operation = Operation {
     protected_list: ProtectedList::Required,
     // Both ways it writes every friend, too. Only the server knows who they are, so other calls to them cannot be held
     // back (docs/decisions/0003).
-    writes: |_, request| Keys::of(request.items.iter().map(|item| &item.account)),
+    writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
     answer: AnswerShape::Whole,
     already_done: AlreadyDone {
         // From_Account does not exist, so it has no friends.

@@ -4,7 +4,7 @@ use super::{
     AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, Operation,
     ProtectedList,
 };
-use crate::domain::request::Keys;
+use crate::domain::request::AccountKeys;
 
 pub(super) static OPERATION: Operation = Operation {
     name: "friend_update",
@@ -28,7 +28,7 @@ pub(super) static OPERATION: Operation = Operation {
     },
     options: &[],
     protected_list: ProtectedList::Optional,
-    writes: |_, request| Keys::of(&request.from),
+    writes: |_, request| AccountKeys::of(&request.from),
     answer: AnswerShape::Items { key: "To_Account" },
     already_done: AlreadyDone::NEVER,
 };

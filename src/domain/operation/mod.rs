@@ -6,6 +6,7 @@
 mod account_delete;
 mod body;
 mod bound;
+pub mod field_names;
 mod fields;
 mod friend_delete;
 mod friend_delete_all;
@@ -14,7 +15,7 @@ mod friend_update;
 pub use bound::{BindError, BoundOperation};
 pub use fields::{Field, FieldError, FieldFamily, FieldKind, FieldName, FieldsRequired, LIST_SEPARATOR, to_json};
 
-use super::request::{Keys, Request};
+use super::request::{AccountKeys, Request};
 
 /// Every operation, in the order in which help lists them.
 pub const ALL: &[&Operation] =
@@ -43,7 +44,7 @@ pub struct Operation {
     /// Whether a job on a real app must name its protected accounts.
     pub protected_list: ProtectedList,
     /// The accounts that a call writes, of those that its request names.
-    pub writes: fn(BoundOperation, &Request) -> Keys,
+    pub writes: fn(BoundOperation, &Request) -> AccountKeys,
     /// How the answer reports on the items.
     pub answer: AnswerShape,
     /// What an answer proves by which the requested state existed already.

@@ -10,10 +10,10 @@ use super::time::{Now, SERVER_MAY_BE_WRITING};
 use super::timers::Timer;
 use super::{Command, JobNo, PAGE, Schedule};
 use crate::domain::ids::RequestId;
-use crate::domain::request::{Key, Keys, Request};
+use crate::domain::request::{AccountKey, AccountKeys, Request};
 
 impl Schedule {
-    pub(super) fn recovered(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: &Keys) {
+    pub(super) fn recovered(&mut self, now: Now, job: Option<JobNo>, request: Request, keys: &AccountKeys) {
         let (lease, state) = self.leases.request(keys.clone());
         assert_eq!(state, LeaseState::Held, "requests in flight share no account, not even after a kill");
         let id = request.id;
@@ -51,7 +51,7 @@ impl Schedule {
         let keys = self.keys_of(job, &request);
         // An account is crowded only if some lease waits, so most jobs need not look at each account.
         let may_be_crowded = !self.waiting.is_empty() || self.quarantine.has_accounts();
-        let crowded = |key: &Key| {
+        let crowded = |key: &AccountKey| {
             self.leases.queue_length(*key) >= MAX_QUEUED_PER_ACCOUNT || self.quarantine.contains_account(*key)
         };
         if may_be_crowded && let Some(account) = keys.as_slice().iter().copied().find(crowded) {
@@ -69,14 +69,14 @@ impl Schedule {
         self.request_lease((job, request, keys), Stage::Parked, None);
     }
 
-    pub(super) fn keys_of(&self, job: JobNo, request: &Request) -> Keys {
+    pub(super) fn keys_of(&self, job: JobNo, request: &Request) -> AccountKeys {
         let plan = &self.jobs[job].plan;
         plan.operation.keys(request)
     }
 
     pub(super) fn request_lease(
         &mut self,
-        (job, request, keys): (JobNo, Request, Keys),
+        (job, request, keys): (JobNo, Request, AccountKeys),
         from: Stage,
         previous: Option<PreviousAttempt>,
     ) {

@@ -4,7 +4,7 @@ use super::job_plan::JobNo;
 use super::stop::StopReason;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::RequestId;
-use crate::domain::request::{Keys, Request};
+use crate::domain::request::{AccountKeys, Request};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::codes::{Pause, RenewFallback, Scope};
 
@@ -19,7 +19,7 @@ pub enum Event {
         /// The request.
         request: Request,
         /// The accounts that it writes.
-        keys: Keys,
+        keys: AccountKeys,
     },
     /// The answer to [`Command::Fetch`].
     Page {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 
 use super::Numbered;
-use crate::domain::request::{Key, Keys};
+use crate::domain::request::{AccountKey, AccountKeys};
 
 /// A lease, held or waited for. Later leases have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ pub(super) struct LeaseId(u64);
 /// The leases of all jobs.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    queues: Numbered<Key, Queue>,
+    queues: Numbered<AccountKey, Queue>,
     /// All leases, whether they are held or not.
     all: Numbered<LeaseId, Lease>,
     next: u64,
@@ -53,7 +53,7 @@ impl Queue {
 
 #[derive(Debug)]
 struct Lease {
-    keys: Keys,
+    keys: AccountKeys,
     /// In how many queues other leases are before it.
     blocked_by: usize,
 }
@@ -72,12 +72,12 @@ pub(super) struct Released {
     /// The leases that are held from now on, earliest first.
     pub(super) granted: Vec<LeaseId>,
     /// The accounts of the released lease.
-    pub(super) keys: Keys,
+    pub(super) keys: AccountKeys,
 }
 
 impl Leases {
     /// Joins the queues of these accounts at their ends.
-    pub(super) fn request(&mut self, keys: Keys) -> (LeaseId, LeaseState) {
+    pub(super) fn request(&mut self, keys: AccountKeys) -> (LeaseId, LeaseState) {
         let id = LeaseId(self.next);
         self.next += 1;
         let mut blocked_by = 0;
@@ -113,17 +113,17 @@ impl Leases {
 
     /// Whether other leases wait for an account of this one.
     pub(super) fn is_awaited(&self, id: LeaseId) -> bool {
-        let shared = |key: &Key| self.queue_length(*key) > 1;
+        let shared = |key: &AccountKey| self.queue_length(*key) > 1;
         self.all.get(&id).is_some_and(|lease| lease.keys.as_slice().iter().any(shared))
     }
 
     /// How many leases of this account are held or waited for.
-    pub(super) fn queue_length(&self, key: Key) -> usize {
+    pub(super) fn queue_length(&self, key: AccountKey) -> usize {
         self.queues.get(&key).map_or(0, Queue::len)
     }
 
     /// Removes the first lease of a queue. Returns the next one if it waited for nothing else.
-    fn advance(&mut self, key: Key, id: LeaseId) -> Option<LeaseId> {
+    fn advance(&mut self, key: AccountKey, id: LeaseId) -> Option<LeaseId> {
         let Entry::Occupied(mut queue) = self.queues.entry(key) else {
             unreachable!("a lease is in the queues of all its accounts");
         };
@@ -143,12 +143,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::account::UserId;
+    use crate::domain::request::account::UserId;
     use proptest::prelude::*;
 
-    fn accounts(names: &[u64]) -> Keys {
+    fn accounts(names: &[u64]) -> AccountKeys {
         let names: Vec<UserId> = names.iter().map(|name| UserId::new(&name.to_string()).unwrap()).collect();
-        Keys::of(&names)
+        AccountKeys::of(&names)
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
         ]
     }
 
-    fn disjoint(a: &Keys, b: &Keys) -> bool {
+    fn disjoint(a: &AccountKeys, b: &AccountKeys) -> bool {
         a.as_slice().iter().all(|key| !b.as_slice().contains(key))
     }
 
@@ -188,7 +188,7 @@ mod tests {
             steps in prop::collection::vec(step(), 1..80),
         ) {
             let mut leases = Leases::default();
-            let mut live: Vec<(LeaseId, Keys)> = Vec::new();
+            let mut live: Vec<(LeaseId, AccountKeys)> = Vec::new();
             let mut held: BTreeSet<LeaseId> = BTreeSet::new();
             for step in steps {
                 let keys = match step {
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    fn model(live: &[(LeaseId, Keys)]) -> BTreeSet<LeaseId> {
+    fn model(live: &[(LeaseId, AccountKeys)]) -> BTreeSet<LeaseId> {
         let free = |at: usize| live[..at].iter().all(|(_, earlier)| disjoint(earlier, &live[at].1));
         (0..live.len()).filter(|at| free(*at)).map(|at| live[at].0).collect()
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use super::event::Command;
 use super::{JobNo, Numbered};
 use crate::domain::ids::RequestId;
-use crate::domain::request::Key;
+use crate::domain::request::AccountKey;
 
 /// How many requests may wait for or hold the lease of one account before further ones are parked: the one that holds
 /// it, and the next.
@@ -17,13 +17,13 @@ pub(super) const MAX_QUEUED_PER_ACCOUNT: usize = 2;
 #[derive(Debug, Default)]
 pub(super) struct Parking {
     /// By the account for which they were parked, in their order.
-    parked: Numbered<Key, VecDeque<(JobNo, RequestId)>>,
+    parked: Numbered<AccountKey, VecDeque<(JobNo, RequestId)>>,
     /// Those that are being loaded, with the account for which they were parked.
-    loading: Numbered<RequestId, Key>,
+    loading: Numbered<RequestId, AccountKey>,
 }
 
 impl Parking {
-    pub(super) fn park(&mut self, account: Key, job: JobNo, request: RequestId) {
+    pub(super) fn park(&mut self, account: AccountKey, job: JobNo, request: RequestId) {
         self.parked.entry(account).or_default().push_back((job, request));
     }
 
@@ -32,7 +32,7 @@ impl Parking {
     }
 
     /// Loads requests that were parked for an account, as many as may queue for it. `queued`: how many do.
-    pub(super) fn load_for(&mut self, account: Key, queued: usize, out: &mut Vec<Command>) {
+    pub(super) fn load_for(&mut self, account: AccountKey, queued: usize, out: &mut Vec<Command>) {
         let Some(parked) = self.parked.get_mut(&account) else { return };
         let loading = self.loading.values().filter(|parked_for| **parked_for == account).count();
         for _ in queued + loading..MAX_QUEUED_PER_ACCOUNT {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::leases::LeaseId;
 use super::{JobNo, Numbered};
 use crate::domain::ids::RequestId;
-use crate::domain::request::{Key, Keys, Request};
+use crate::domain::request::{AccountKey, AccountKeys, Request};
 
 /// A request that was found `sending`.
 #[derive(Debug)]
@@ -24,13 +24,13 @@ pub(super) struct Quarantine {
     requests: Numbered<RequestId, Recovered>,
     /// Their accounts. A request that writes one of them is parked: while it waited for its lease, it would block all
     /// others at its other accounts.
-    accounts: HashSet<Key, foldhash::fast::FixedState>,
+    accounts: HashSet<AccountKey, foldhash::fast::FixedState>,
     /// The own ones, because a page brings them again once they are pending.
     own: HashSet<RequestId>,
 }
 
 impl Quarantine {
-    pub(super) fn add(&mut self, id: RequestId, keys: &Keys, recovered: Recovered) {
+    pub(super) fn add(&mut self, id: RequestId, keys: &AccountKeys, recovered: Recovered) {
         self.accounts.extend(keys.as_slice());
         if recovered.own.is_some() {
             self.own.insert(id);
@@ -47,7 +47,7 @@ impl Quarantine {
     }
 
     /// These accounts are free.
-    pub(super) fn release(&mut self, keys: &Keys) {
+    pub(super) fn release(&mut self, keys: &AccountKeys) {
         if !self.accounts.is_empty() {
             for key in keys.as_slice() {
                 self.accounts.remove(key);
@@ -63,7 +63,7 @@ impl Quarantine {
         !self.accounts.is_empty()
     }
 
-    pub(super) fn contains_account(&self, account: Key) -> bool {
+    pub(super) fn contains_account(&self, account: AccountKey) -> bool {
         self.accounts.contains(&account)
     }
 

@@ -6,8 +6,8 @@ mod tests;
 use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
 
-use crate::domain::field_names;
 use crate::domain::job::Delimiter;
+use crate::domain::operation::field_names;
 use crate::domain::unusual_id::{self, is_invisible};
 use crate::input::columns::{Columns, Meaning};
 use crate::input::error::{InputError, Problem};

@@ -11,10 +11,11 @@ mod window;
 use std::io::Read;
 use std::str;
 
-use crate::domain::account::UserId;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
-use crate::domain::row::{BadRow, RowRef, Tags};
-use crate::domain::{field_names, results, unusual_id};
+use crate::domain::operation::field_names;
+use crate::domain::request::account::UserId;
+use crate::domain::request::row::{BadRow, RowRef, Tags};
+use crate::domain::{results, unusual_id};
 
 use super::columns::{Column, Columns};
 use super::encoding::REPLACEMENT;

@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
 use crate::domain::job::Encoding;
-use crate::domain::row::Tags;
+use crate::domain::request::row::Tags;
 
 use super::columns::Columns;
 use super::encoding::REPLACEMENT;

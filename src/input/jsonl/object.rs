@@ -7,7 +7,7 @@ use serde_json::Number;
 
 use crate::domain::job::Encoding;
 use crate::domain::operation::{FieldKind, ItemPlace};
-use crate::domain::row::{RowRef, Tags, Value};
+use crate::domain::request::row::{RowRef, Tags, Value};
 use crate::input::columns::{Column, Columns};
 use crate::input::encoding::REPLACEMENT;
 use crate::input::row::{self, Fault, Sink};

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::operation::{self, InputShape};
-use crate::domain::row::Value;
+use crate::domain::request::row::Value;
 use crate::stored_request::BODY_BYTES;
 use model::{Line, PROTECTED, bad, model, read_items, settled};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::operation::InputShape;
-use crate::domain::row::{BadRow, RowNo, Tags};
-use crate::domain::skipped_row::{SkipReason, SkippedRow};
+use crate::domain::request::row::{BadRow, RowNo, Tags};
+use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::intake::IntakeOutput;
 use crate::stored_request::StoredRequest;
 

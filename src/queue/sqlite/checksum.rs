@@ -6,8 +6,8 @@
 //! that SQL can calculate, since SQL changes many of its rows at once.
 
 use crate::domain::ids::{RequestId, RunId};
-use crate::domain::line_span::LineSpan;
-use crate::domain::row::RowNo;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::row::RowNo;
 use crate::stored_request::StoredRequest;
 
 /// A row of `run`. The columns are grouped by their types, each group in the sequence of the table.

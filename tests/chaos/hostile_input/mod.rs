@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use imbulk::domain::job::{Encoding, Input, Rejects, UnusualIds};
 use imbulk::domain::operation;
-use imbulk::domain::row::BadRow;
+use imbulk::domain::request::row::BadRow;
 use imbulk::input::{InputError, open};
 use imbulk::intake::{Intake, IntakeCounts, IntakeOptions, MEMORY};
 use imbulk::stored_request::BODY_BYTES;

@@ -34,7 +34,7 @@ fn usersig(key: &str) -> String {
 /// The signature that the key would make so much later.
 fn usersig_at(key: &str, later: Duration) -> String {
     let key = SecretKey::new(key.to_owned()).expect("a key");
-    let identifier = imbulk::domain::account::UserId::new(ADMIN).expect("an id");
+    let identifier = imbulk::domain::request::account::UserId::new(ADMIN).expect("an id");
     let (app, at) = (APP.try_into().expect("not zero"), imbulk::clock::now() + later);
     sign(&key, app, &identifier, at, Duration::from_hours(24)).expose().to_owned()
 }

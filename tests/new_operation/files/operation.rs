@@ -4,7 +4,7 @@ use super::{
     AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, Operation,
     ProtectedList,
 };
-use crate::domain::request::Keys;
+use crate::domain::request::AccountKeys;
 
 pub(super) static OPERATION: Operation = Operation {
     name: "portrait_set",
@@ -31,7 +31,7 @@ pub(super) static OPERATION: Operation = Operation {
     },
     options: &[],
     protected_list: ProtectedList::Optional,
-    writes: |_, request| Keys::of(request.items.iter().map(|item| &item.account)),
+    writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
     answer: AnswerShape::Whole,
     already_done: AlreadyDone::NEVER,
 };

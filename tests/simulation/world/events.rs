@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use imbulk::domain::request::Keys;
+use imbulk::domain::request::AccountKeys;
 use imbulk::domain::schedule::{Command, Event};
 
 use super::{Session, World, WorldEvent};
@@ -98,6 +98,6 @@ impl World<'_> {
     }
 }
 
-fn share(a: &Keys, b: &Keys) -> bool {
+fn share(a: &AccountKeys, b: &AccountKeys) -> bool {
     a.as_slice().iter().any(|key| b.as_slice().binary_search(key).is_ok())
 }

@@ -1,9 +1,9 @@
 use super::*;
-use crate::domain::account::UserId;
 use crate::domain::operation::by_name;
 use crate::domain::request::Doubt;
+use crate::domain::request::account::UserId;
+use crate::domain::request::row::Tags;
 use crate::domain::response::code_history::CodeHistory;
-use crate::domain::row::Tags;
 
 fn request(accounts: usize) -> Request {
     let item = |row: usize| Item { account: UserId::new(&format!("u{row}")).unwrap(), row: row as u64, updates: None };

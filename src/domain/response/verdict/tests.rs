@@ -2,8 +2,8 @@ use crate::domain::ids::RequestId;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::account::UserId;
 use crate::domain::operation::{ALL, by_name};
+use crate::domain::request::account::UserId;
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::codes::all_codes;
 

@@ -10,8 +10,8 @@ use sqlx::{Sqlite, query};
 
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
-use crate::domain::line_span::LineSpan;
-use crate::domain::skipped_row::SkippedRow;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::skipped_row::SkippedRow;
 use crate::stored_request::StoredRequest;
 
 /// Bytes of requests in one INSERT: 1024 requests with a thousand long tags each would be 512 MB.

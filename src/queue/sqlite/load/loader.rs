@@ -2,8 +2,8 @@
 
 use super::batch_insert::{BatchInsert, Gathering};
 use crate::domain::ids::RunId;
-use crate::domain::line_span::LineSpan;
-use crate::domain::skipped_row::SkippedRow;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::skipped_row::SkippedRow;
 use crate::domain::source_facts::SourceFacts;
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::error::QueueError;

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use sqlx::FromRow;
 
 use crate::domain::ids::{RequestId, RunId};
-use crate::domain::line_span::LineSpan;
 use crate::domain::request::Item;
+use crate::domain::request::line_span::LineSpan;
+use crate::domain::request::row::RowNo;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::row::RowNo;
 use crate::queue::error::QueueError;
 use crate::queue::row_outcome::{Exception, Original, SkippedResult};
 use crate::queue::sqlite::checksum;

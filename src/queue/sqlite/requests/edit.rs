@@ -5,13 +5,13 @@ use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::error::{Failure, expect};
 use sqlx::SqliteConnection;
 
-use crate::domain::account::UserId;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
+use crate::domain::request::account::UserId;
+use crate::domain::request::row::RowNo;
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::verdict::ItemResult;
-use crate::domain::row::RowNo;
 use crate::stored_request::StoredRequest;
 
 /// A request for items that were in other requests before.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
-use crate::domain::request::{Doubt, Key, Keys, Request};
+use crate::domain::request::{AccountKey, AccountKeys, Doubt, Request};
 use crate::fail_point::{FailPoint, guarded};
 
 // The states are literals: SQLite does not use the partial indexes if they are parameters.
@@ -67,7 +67,7 @@ impl Queue {
     /// The requests of all runs that a killed process left `sending`: the server may have received them. They stay
     /// `sending` until
     /// [`Change::Reopen`](crate::domain::change::Change::Reopen), so that they are found again after another kill.
-    pub async fn recover(&mut self) -> Result<Vec<(RunId, Request, Keys)>, QueueError> {
+    pub async fn recover(&mut self) -> Result<Vec<(RunId, Request, AccountKeys)>, QueueError> {
         let fail = self.fail();
         let found: Vec<RequestRow> = sqlx::query_as(SENDING).fetch_all(&mut self.connection).await.map_err(&fail)?;
         let mut recovered = Vec::with_capacity(found.len());
@@ -90,8 +90,8 @@ impl Queue {
 
 /// imbulk never sends two requests at once that write one account. If two are `sending`, another program changed the
 /// file.
-fn refuse_shared_accounts(recovered: &[(RunId, Request, Keys)]) -> Result<(), QueueError> {
-    let mut writers: HashMap<Key, RequestId> = HashMap::new();
+fn refuse_shared_accounts(recovered: &[(RunId, Request, AccountKeys)]) -> Result<(), QueueError> {
+    let mut writers: HashMap<AccountKey, RequestId> = HashMap::new();
     for (_, request, keys) in recovered {
         for key in keys.as_slice() {
             if let Some(other) = writers.insert(*key, request.id) {

@@ -12,11 +12,11 @@ use crate::queue::sqlite::store::Queue;
 use sqlx::{Connection, Sqlite, Transaction};
 
 use crate::domain::ids::RequestId;
+use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::{CodeHistory, Trace};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
-use crate::domain::skipped_row::{SkipReason, SkippedRow};
 use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::StoredRequest;
 

@@ -4,9 +4,9 @@ use crate::queue::error::QueueError;
 use crate::queue::sqlite::checksum;
 use sqlx::FromRow;
 
-use crate::domain::account::UserId;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
+use crate::domain::request::account::UserId;
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::CodeHistory;
 use crate::stored_request::{DecodeError, StoredRequest};

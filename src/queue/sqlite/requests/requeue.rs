@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{Connection, Sqlite, Transaction};
 
-use crate::domain::account::UserId;
 use crate::domain::ids::RequestId;
+use crate::domain::request::account::UserId;
+use crate::domain::request::row::RowNo;
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::row::RowNo;
 use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{FailPoint, guarded};
 use crate::stored_request::{BODY_BYTES, StoredRequest};

@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 
 use crate::domain::ids::RunId;
-use crate::domain::row::RowNo;
-use crate::domain::skipped_row::{SkipReason, SkippedRow};
+use crate::domain::request::row::RowNo;
+use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 
 const COLUMNS: &str =
     "skipped (run, row, outcome, duplicate_of, column_name, reason, from_account, account, tags, checksum)";

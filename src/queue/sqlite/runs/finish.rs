@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::domain::ids::{RequestId, RunId};
+use crate::domain::request::row::RowNo;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::row::RowNo;
 use crate::fail_point::FailPoint;
 use crate::queue::error::QueueError;
 use crate::queue::run_state::Run;

@@ -3,8 +3,8 @@
 //! A column under such a name is a promise: its user believes that it has an effect. So an operation that has no use
 //! for it refuses it, as it refuses a name that differs from one it takes by case, blanks or invisible characters.
 
-use super::operation::{self, FieldName, ItemPlace, Operation};
-use super::unusual_id::is_invisible;
+use crate::domain::operation::{self, FieldName, ItemPlace, Operation};
+use crate::domain::unusual_id::is_invisible;
 
 /// How far a name may be from a field's and still be taken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Rows that are never sent, and why.
 
-use super::response::outcome::Outcome;
 use super::row::{RowNo, Tags};
+use crate::domain::response::outcome::Outcome;
 
 /// A row that is never sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,28 @@
+//! Whether an earlier attempt may have taken effect.
+
+/// Whether an earlier attempt may have taken effect without our knowing. Once there, a doubt stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Doubt {
+    /// Every earlier attempt was answered for certain, or none was made.
+    #[default]
+    None,
+    /// One was answered with a time-out of the server's own: "already done" may be our own doing.
+    TimedOut,
+    /// One was sent and not answered: nobody knows what became of it.
+    MayHaveArrived,
+}
+
+impl Doubt {
+    /// All of them; their places are their numbers in the queue.
+    pub const ALL: [Self; 3] = [Self::None, Self::TimedOut, Self::MayHaveArrived];
+
+    /// Its number in the queue.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The doubt with this number.
+    pub fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|doubt| doubt.number() == number)
+    }
+}

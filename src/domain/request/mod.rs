@@ -1,0 +1,44 @@
+//! A request: the items that travel in one call. Its modules are what it consists of: rows of the input, the accounts
+//! that they name, and the items made of them.
+
+pub mod account;
+mod account_key;
+mod doubt;
+mod item;
+pub mod line_span;
+pub mod row;
+pub mod skipped_row;
+
+pub use account_key::{AccountKey, AccountKeys};
+pub use doubt::Doubt;
+pub use item::{Item, Updates};
+
+use self::account::UserId;
+use super::ids::RequestId;
+use super::response::code_history::CodeHistory;
+
+/// The items of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its number in the queue.
+    pub id: RequestId,
+    /// The account whose list is changed, for operations on (From_Account, To_Account).
+    pub from: Option<UserId>,
+    /// What is asked for; never empty.
+    pub items: Vec<Item>,
+    /// HTTP calls that were begun for these items.
+    pub attempts: u32,
+    /// Those of them that count against `max_attempts`.
+    pub charged: u32,
+    /// Whether an earlier attempt may have arrived and taken effect.
+    pub doubt: Doubt,
+    /// The codes of earlier answers; the same for all items.
+    pub history: CodeHistory,
+}
+
+impl Request {
+    /// How many input rows end with this request.
+    pub fn row_count(&self) -> u64 {
+        self.items.iter().map(Item::row_count).sum()
+    }
+}
