@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use imbulk::domain::change::{Change, Changed};
-use imbulk::domain::ids::RequestId;
-use imbulk::domain::ids::RunId;
+use imbulk::domain::ids::{RequestId, RunId, uuid_v7};
 use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::{BoundOperation, by_name};
 use imbulk::domain::request::account::UserId;
@@ -148,7 +147,7 @@ fn grouping(c: &mut Criterion) {
 
 fn new_run(operation: BoundOperation) -> NewRun {
     NewRun {
-        uuid: uuid::Uuid::now_v7().to_string(),
+        uuid: uuid_v7(NOW, rand::random()),
         job: "job".into(),
         target: "sandbox".into(),
         operation,
@@ -164,7 +163,7 @@ fn new_run(operation: BoundOperation) -> NewRun {
 
 /// Stores a run in a new queue.
 async fn load(folder: &Path, operation: BoundOperation, outputs: Vec<IntakeOutput>) -> (Queue, RunId) {
-    let path = folder.join(format!("{}.db", uuid::Uuid::now_v7()));
+    let path = folder.join(format!("{}.db", uuid_v7(NOW, rand::random())));
     let mut queue = Queue::open(&path).await.expect("a new file");
     let mut loader = Loader::begin(&mut queue, &new_run(operation)).await.expect("the disk has space");
     for output in outputs {

@@ -94,7 +94,7 @@ fn bench(args: &[String]) -> Fallible<ExitCode> {
     let names: Vec<&str> = chosen.iter().map(|scenario| scenario.name).collect();
     let quick = flag("--quick");
     let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("whole");
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks");
     let out = if quick { work.clone() } else { docs };
     std::fs::create_dir_all(&work)?;
     std::fs::create_dir_all(&out)?;

@@ -47,7 +47,7 @@ impl Script {
 }
 
 fn in_peers(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 
 fn must(command: &mut Command) -> Fallible<()> {

@@ -10,7 +10,7 @@ use crate::Fallible;
 pub(crate) fn cargo_build(target: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--locked", "--bin", "imbulk", "--target-dir"]).arg(target);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     // With the variables that cargo sets for a benchmark, cargo would run build scripts again and rebuild most crates.
     let is_set_by_cargo = |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.starts_with(start));
     for (name, _) in std::env::vars().filter(|(name, _)| is_set_by_cargo(name)) {

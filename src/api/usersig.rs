@@ -9,11 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use ring::hmac::{self, HMAC_SHA256};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
 use crate::domain::request::account::UserId;
 
@@ -152,7 +151,7 @@ pub fn sign(
         sdkappid,
         expire,
         time,
-        sig: hmac(key, sdkappid, identifier, time, expire),
+        sig: signature(key, sdkappid, identifier, time, expire),
     };
     UserSig(pack(&payload).into())
 }
@@ -168,13 +167,11 @@ fn pack(payload: &Payload) -> String {
 }
 
 /// `TLS.sig`: the order of the lines is fixed and the last one ends with a line feed, too.
-fn hmac(key: &SecretKey, sdkappid: NonZeroU64, identifier: &UserId, time: i64, expire: u64) -> String {
+fn signature(key: &SecretKey, sdkappid: NonZeroU64, identifier: &UserId, time: i64, expire: u64) -> String {
     let message =
         format!("TLS.identifier:{identifier}\nTLS.sdkappid:{sdkappid}\nTLS.time:{time}\nTLS.expire:{expire}\n");
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(key.0.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(message.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
+    let key = hmac::Key::new(HMAC_SHA256, key.0.expose_secret().as_bytes());
+    STANDARD.encode(hmac::sign(&key, message.as_bytes()))
 }
 
 /// The text with every character of `from` replaced by its counterpart in `to`.

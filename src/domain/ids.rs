@@ -30,7 +30,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A run's number in the queue. People see its UUID instead.
+    /// A run's number in the queue. People see its UUID instead ([`uuid_v7`]).
     RunId
 }
 
@@ -63,5 +63,24 @@ impl RequestId {
     #[must_use]
     pub const fn previous(self) -> Self {
         Self(self.0 - 1)
+    }
+}
+
+/// A UUID of version 7 (RFC 9562): the texts sort by `now`, in milliseconds since 1970.
+pub fn uuid_v7(now: i64, random: u128) -> String {
+    const FIXED: u128 = 0x7 << 76 | 0b10 << 62;
+    const RANDOM: u128 = 0xfff << 64 | ((1 << 62) - 1);
+    let hex = format!("{:032x}", u128::from(now.cast_unsigned()) << 80 | FIXED | random & RANDOM);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uuid_v7;
+
+    #[test]
+    fn a_uuid_has_the_time_the_version_and_the_variant_in_their_places() {
+        assert_eq!(uuid_v7(0x017f_22e2_79b0, 0), "017f22e2-79b0-7000-8000-000000000000");
+        assert_eq!(uuid_v7(0x017f_22e2_79b0, u128::MAX), "017f22e2-79b0-7fff-bfff-ffffffffffff");
     }
 }

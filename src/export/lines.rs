@@ -46,7 +46,7 @@ pub(super) struct RowWriter<'a> {
 }
 
 enum Buffer {
-    Csv(Box<csv::Writer<Vec<u8>>>),
+    Csv(Box<Cells>),
     Jsonl(Vec<u8>),
 }
 
@@ -71,10 +71,10 @@ impl Layout {
     /// The header of CSV; empty for JSONL.
     pub(super) fn head(&self) -> Result<Vec<u8>, ExportError> {
         let mut lines = RowWriter::new(self, 0);
-        if let Buffer::Csv(csv) = &mut lines.out {
+        if let Buffer::Csv(cells) = &mut lines.out {
             let mut columns: Vec<&str> = results::PLACE.into_iter().chain(self.shape.columns()).collect();
             columns.extend(self.tags.iter().map(String::as_str).chain(results::OUTCOME));
-            csv.write_record(columns).map_err(fail)?;
+            cells.csv.write_record(columns).map_err(fail)?;
         }
         lines.into_bytes()
     }
@@ -85,7 +85,7 @@ impl<'a> RowWriter<'a> {
     pub(super) fn new(layout: &'a Layout, bytes: usize) -> Self {
         let out = Vec::with_capacity(bytes);
         let out = match layout.format {
-            Format::Csv => Buffer::Csv(Box::new(csv::Writer::from_writer(out))),
+            Format::Csv => Buffer::Csv(Box::new(Cells { csv: csv::Writer::from_writer(out), digits: Vec::new() })),
             Format::Jsonl => Buffer::Jsonl(out),
         };
         Self { layout, out, finished: TimeCache::default() }
@@ -95,7 +95,7 @@ impl<'a> RowWriter<'a> {
         let Layout { shape, tags, .. } = self.layout;
         let finished_at = line.finished_at.map_or("", |at| self.finished.text(at));
         match &mut self.out {
-            Buffer::Csv(csv) => Cells { csv }.write(shape, tags, line, finished_at).map_err(fail),
+            Buffer::Csv(cells) => cells.write(shape, tags, line, finished_at).map_err(fail),
             Buffer::Jsonl(out) => {
                 let object = Object { shape, line, finished_at };
                 serde_json::to_writer(&mut *out, &object).map_err(|error| ExportError::Output(error.into()))?;
@@ -107,7 +107,7 @@ impl<'a> RowWriter<'a> {
 
     pub(super) fn into_bytes(self) -> Result<Vec<u8>, ExportError> {
         match self.out {
-            Buffer::Csv(csv) => csv.into_inner().map_err(|error| ExportError::Output(error.into_error())),
+            Buffer::Csv(cells) => cells.csv.into_inner().map_err(|error| ExportError::Output(error.into_error())),
             Buffer::Jsonl(out) => Ok(out),
         }
     }
@@ -127,13 +127,15 @@ impl TimeCache {
     }
 }
 
-struct Cells<'a> {
-    csv: &'a mut csv::Writer<Vec<u8>>,
+struct Cells {
+    csv: csv::Writer<Vec<u8>>,
+    /// The number that is written next.
+    digits: Vec<u8>,
 }
 
-impl Cells<'_> {
+impl Cells {
     fn write(
-        mut self,
+        &mut self,
         shape: &InputShape,
         tags: &[String],
         line: &ResultRow<'_>,
@@ -160,8 +162,11 @@ impl Cells<'_> {
         self.csv.write_record(None::<&[u8]>)
     }
 
-    fn number(&mut self, number: impl itoa::Integer) -> Result<(), csv::Error> {
-        self.csv.write_field(itoa::Buffer::new().format(number))
+    /// serde_json writes numbers without the formatting machinery of the standard library.
+    fn number(&mut self, number: impl Serialize) -> Result<(), csv::Error> {
+        self.digits.clear();
+        serde_json::to_writer(&mut self.digits, &number).map_err(std::io::Error::from)?;
+        self.csv.write_field(&self.digits)
     }
 }
 

@@ -113,7 +113,7 @@ impl Packer {
             if nth > 0 {
                 self.rows.push(b',');
             }
-            self.rows.extend_from_slice(itoa::Buffer::new().format(distance(start, row)).as_bytes());
+            serde_json::to_writer(&mut self.rows, &distance(start, row)).expect("memory takes every byte");
             if nth == 0 {
                 start = row;
                 self.before = row;

@@ -1,6 +1,8 @@
 //! The state of runs: all of them as a table, or one in detail, also while a process is sending.
 
-use comfy_table::{CellAlignment, Table, presets};
+use std::array;
+use std::ops::Range;
+
 use serde::{Serialize, Serializer};
 
 use super::figures::{Figures, by_name, target};
@@ -104,18 +106,26 @@ impl Overview {
             }
             .to_owned();
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_header(["job", "run", "on", "state", "rows", "ended", "failed", "stopped"]);
-        table.add_rows(self.runs.iter().map(RunStatus::cells));
-        for column in [4, 5, 6] {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        let lines = table.lines().map(|line| line.trim().to_owned() + "\n");
-        lines.collect()
+        let head = ["job", "run", "on", "state", "rows", "ended", "failed", "stopped"].map(str::to_owned);
+        let lines: Vec<_> = [head].into_iter().chain(self.runs.iter().map(RunStatus::cells)).collect();
+        table(&lines)
     }
+}
+
+/// The cells in columns, two spaces apart.
+fn table(lines: &[[String; 8]]) -> String {
+    /// The columns of numbers, which are aligned to the right.
+    const NUMBERS: Range<usize> = 4..7;
+    let widths: [usize; 8] =
+        array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
+    let padded = lines.iter().map(|line| {
+        let cells: [String; 8] = array::from_fn(|column| match widths[column] {
+            width if NUMBERS.contains(&column) => format!("{:>width$}", line[column]),
+            width => format!("{:width$}", line[column]),
+        });
+        cells.join("  ").trim_end().to_owned() + "\n"
+    });
+    padded.collect()
 }
 
 #[expect(clippy::ref_option, reason = "serde passes the field")]

@@ -19,8 +19,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::api::{Client, Renewal};
 use crate::domain::change::{Change, Changed};
@@ -38,7 +36,7 @@ use crate::rate_limiter::{CommandLimiter, LedgerError};
 pub use deadline::Deadline;
 use queue_watch::QueueWatch;
 use recorder::Recorder;
-use sender::Sender;
+use sender::{HoldBack, Sender};
 use shared::Shared;
 pub use signals::Signals;
 
@@ -174,7 +172,7 @@ pub async fn drive(
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
     let done_before = jobs.iter().map(|job| ended(&job.plan.tally)).sum();
     let plans = jobs.iter().map(|job| job.plan.clone()).collect();
-    let hold_back = signals.no_new_call();
+    let hold_back = HoldBack::new(signals.first());
     signals.set_driving(true);
     let runner = Runner {
         signals,
@@ -188,7 +186,6 @@ pub async fn drive(
         to_loop,
         inbox,
         hold_back,
-        senders: TaskTracker::new(),
         started: Instant::now(),
         calls,
         done_before,
@@ -210,8 +207,7 @@ struct Runner<'a> {
     recorder: Recorder,
     to_loop: mpsc::UnboundedSender<Inbound>,
     inbox: mpsc::UnboundedReceiver<Inbound>,
-    hold_back: CancellationToken,
-    senders: TaskTracker,
+    hold_back: HoldBack,
     started: Instant,
     calls: Vec<u64>,
     /// Rows that had their outcome before this session.
@@ -347,7 +343,7 @@ impl Runner<'_> {
             Command::Slow { job, scope, pause } => self.jobs[job].limiter.throttled(scope, pause),
             Command::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
             Command::HoldBack => {
-                self.hold_back.cancel();
+                self.hold_back.set();
                 self.recorder.flush();
             }
         }
@@ -365,7 +361,7 @@ impl Runner<'_> {
             hold_back: self.hold_back.clone(),
             to_loop: self.to_loop.clone(),
         };
-        self.senders.spawn(sender.run());
+        tokio::spawn(sender.run());
     }
 
     fn fetch(&self, job: JobNo, after: RequestId, limit: u32) {

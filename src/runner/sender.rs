@@ -2,15 +2,44 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{mpsc, watch};
 
 use super::Inbound;
 use crate::api::{Call, Client};
 use crate::domain::ids::RequestId;
 use crate::domain::response::call_result::CallResult;
-use crate::domain::schedule::{Event, JobNo};
+use crate::domain::schedule::{Event, JobNo, StopSignal};
 use crate::rate_limiter::CommandLimiter;
+
+/// Whether requests that were not sent yet are held back: after the first signal, even where nothing takes it, and when
+/// the loop says so.
+#[derive(Clone)]
+pub(super) struct HoldBack {
+    signal: watch::Receiver<Option<StopSignal>>,
+    by_loop: watch::Sender<bool>,
+}
+
+impl HoldBack {
+    pub(super) fn new(signal: watch::Receiver<Option<StopSignal>>) -> Self {
+        Self { signal, by_loop: watch::Sender::new(false) }
+    }
+
+    pub(super) fn set(&self) {
+        self.by_loop.send_replace(true);
+    }
+
+    fn is_set(&self) -> bool {
+        *self.by_loop.borrow() || self.signal.borrow().is_some()
+    }
+
+    async fn until_set(&self) {
+        let (mut by_loop, mut signal) = (self.by_loop.subscribe(), self.signal.clone());
+        tokio::select! {
+            _ = by_loop.wait_for(|set| *set) => {}
+            _ = signal.wait_for(Option::is_some) => {}
+        }
+    }
+}
 
 /// Sends one request once.
 pub(super) struct Sender {
@@ -20,7 +49,7 @@ pub(super) struct Sender {
     pub(super) body: Vec<u8>,
     pub(super) client: Arc<Client>,
     pub(super) limiter: CommandLimiter,
-    pub(super) hold_back: CancellationToken,
+    pub(super) hold_back: HoldBack,
     pub(super) to_loop: mpsc::UnboundedSender<Inbound>,
 }
 
@@ -28,7 +57,7 @@ impl Sender {
     pub(super) async fn run(self) {
         let permit = tokio::select! {
             biased;
-            () = self.hold_back.cancelled() => return self.tell(Event::HeldBack(self.request)),
+            () = self.hold_back.until_set() => return self.tell(Event::HeldBack(self.request)),
             permit = self.limiter.acquire() => permit,
         };
         let permit = match permit {
@@ -39,7 +68,7 @@ impl Sender {
             }
         };
         // The permit may have taken longer than a moment: then it is a slot spent for nothing.
-        if self.hold_back.is_cancelled() {
+        if self.hold_back.is_set() {
             permit.not_sent();
             return self.tell(Event::HeldBack(self.request));
         }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 use crate::domain::schedule::StopSignal;
 
@@ -29,7 +28,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Signals {
     first: watch::Receiver<Option<StopSignal>>,
-    no_new_call: CancellationToken,
     reaction: Arc<Mutex<Reaction>>,
 }
 
@@ -46,20 +44,19 @@ impl Signals {
     /// there is no reaction to the first one. Its argument is the reason.
     pub fn listen(leave: impl FnOnce(&str) + Send + 'static) -> std::io::Result<Self> {
         let (tell, first) = watch::channel(None);
-        let no_new_call = CancellationToken::new();
         let reaction = Arc::new(Mutex::new(Reaction { taken: false, driving: false, since: Instant::now() }));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _context = runtime.enter();
             Listener::new()?
         };
-        let (token, watched) = (no_new_call.clone(), Arc::clone(&reaction));
+        let watched = Arc::clone(&reaction);
         let thread = std::thread::Builder::new().name("signals".to_owned());
         thread.spawn(move || {
-            let why = runtime.block_on(listener.run(&tell, &token, &watched));
+            let why = runtime.block_on(listener.run(&tell, &watched));
             leave(&why);
         })?;
-        Ok(Self { first, no_new_call, reaction })
+        Ok(Self { first, reaction })
     }
 
     /// The first signal, once. Later ones end the process.
@@ -81,9 +78,9 @@ impl Signals {
         (!taken).then_some(signal)
     }
 
-    /// Cancelled by the first signal, even where nothing takes it.
-    pub(super) fn no_new_call(&self) -> CancellationToken {
-        self.no_new_call.child_token()
+    /// The first signal, even where nothing takes it.
+    pub(super) fn first(&self) -> watch::Receiver<Option<StopSignal>> {
+        self.first.clone()
     }
 
     /// Whether calls may be in flight from now on.
@@ -128,15 +125,9 @@ impl Listener {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
     }
 
-    async fn run(
-        mut self,
-        tell: &watch::Sender<Option<StopSignal>>,
-        no_new_call: &CancellationToken,
-        reaction: &Mutex<Reaction>,
-    ) -> String {
+    async fn run(mut self, tell: &watch::Sender<Option<StopSignal>>, reaction: &Mutex<Reaction>) -> String {
         let first = self.next().await;
         let signalled = Instant::now();
-        no_new_call.cancel();
         tell.send_replace(Some(first));
         loop {
             tokio::select! {

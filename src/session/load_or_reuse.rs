@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::error::SessionError;
 use super::job_input::{InputState, JobInput};
 use super::outlook::Outlook;
 use crate::clock;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{RunId, uuid_v7};
 use crate::domain::progress::ProgressSnapshot;
 use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress};
 use crate::loading::{Reading, load};
@@ -100,8 +98,9 @@ impl JobInput {
         if input.stamp.is_empty() {
             self.kept = Some(InputState { sources: Vec::new(), stamp: String::new(), digest: input.digest.clone() });
         }
+        let now = clock::now().as_millisecond();
         let run = NewRun {
-            uuid: Uuid::now_v7().to_string(),
+            uuid: uuid_v7(now, rand::random()),
             job: self.job.name.clone(),
             target: self.address.name(),
             operation: self.job.operation,
@@ -111,7 +110,7 @@ impl JobInput {
             protected: self.protected.digest(),
             files: self.files(&input.sources),
             sources: input.sources.iter().map(|source| source.name().to_owned()).collect(),
-            created_at: clock::now().as_millisecond(),
+            created_at: now,
         };
         let temp_dir = folder_of(queue.path()).to_owned();
         let protected = Arc::clone(&self.protected);

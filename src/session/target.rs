@@ -64,7 +64,7 @@ impl Target {
         let app = jobs.first().map(|job| job.app.clone()).unwrap_or_default();
         let sdkappid = app.sdkappid.unwrap_or(SANDBOX_APP);
         let identifier = user_id(app.identifier.as_deref().unwrap_or(SANDBOX_ADMIN))?;
-        let key = uuid::Uuid::now_v7().simple().to_string();
+        let key = format!("{:032x}", rand::random::<u128>());
         let config = sandbox::Config {
             app: sandbox::App {
                 sdkappid: sdkappid.get(),

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use imbulk::domain::change::{Change, Changed};
-use imbulk::domain::ids::RequestId;
-use imbulk::domain::ids::RunId;
+use imbulk::domain::ids::{RequestId, RunId, uuid_v7};
 use imbulk::domain::operation::{BoundOperation, by_name};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{RowNo, Tags, Value};
@@ -74,7 +73,7 @@ fn bound(operation: &str, delete_type: &str) -> BoundOperation {
 
 pub(crate) fn new_run(operation: &'static str) -> NewRun {
     NewRun {
-        uuid: uuid::Uuid::now_v7().to_string(),
+        uuid: uuid_v7(NOW, rand::random()),
         job: "job".into(),
         target: "sandbox".into(),
         operation: bound(operation, "both"),

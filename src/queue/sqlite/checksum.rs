@@ -5,6 +5,8 @@
 //! Every column is hashed with its length, so that no two table rows give the same bytes. Table `request` has a sum
 //! that SQL can calculate, since SQL changes many of its rows at once.
 
+use flate2::Crc;
+
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::request::line_span::LineSpan;
 use crate::domain::request::row::RowNo;
@@ -88,11 +90,11 @@ pub(in crate::queue) fn skipped(
     texts.into_iter().fold(sum, Checksum::optional_text).finish()
 }
 
-struct Checksum(crc32fast::Hasher);
+struct Checksum(Crc);
 
 impl Checksum {
     fn new() -> Self {
-        Self(crc32fast::Hasher::new())
+        Self(Crc::new())
     }
 
     fn number(mut self, number: i64) -> Self {
@@ -129,6 +131,6 @@ impl Checksum {
 
     /// The checksum as it is stored: signed, since SQLite needs six bytes for half of all unsigned ones.
     fn finish(self) -> i64 {
-        self.0.finalize().cast_signed().into()
+        self.0.sum().cast_signed().into()
     }
 }
