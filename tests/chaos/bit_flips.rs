@@ -20,7 +20,7 @@ use rustix::process::Signal;
 
 use imbulk_testkit::reseal::change_and_reseal;
 use imbulk_testkit::results_check::{Completion, InDoubt, ResultsCheck};
-use imbulk_testkit::rows::{self, InputRow, PROTECTED, ResultRow, csv, mixed};
+use imbulk_testkit::rows::{self, InputRow, PROTECTED, ResultRow, mixed};
 use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
 
 /// Trials of an ordinary test run.
@@ -63,22 +63,16 @@ enum Seen {
 
 fn job(operation: Command) -> JobFile {
     let most = if operation == Command::AccountDelete { 6 } else { IN_FLIGHT };
-    JobFile::new("job", operation).with("limits", "max_in_flight", most).with("guard", "protected", "\"keep.txt\"")
-}
-
-fn lay_out(bench: &Bench, operation: Command, asked: &[InputRow]) -> String {
-    bench.write("job.csv", csv(operation, asked));
-    bench.write("keep.txt", PROTECTED);
-    job(operation).write(bench)
+    JobFile::new("job", operation).with("limits", "max_in_flight", most).protecting(PROTECTED)
 }
 
 impl Frozen {
     fn new(stage: Stage, operation: Command) -> Self {
-        let bench = Bench::with(BenchSetup { latency: Duration::from_millis(2), ..BenchSetup::default() });
         let asked = mixed(operation, 120);
-        let job = lay_out(&bench, operation, &asked);
+        let setup = BenchSetup { latency: Duration::from_millis(2), ..BenchSetup::default() };
+        let (bench, job) = job(operation).rows(&asked).on(setup);
         bench.faults(&["any:code=30006:0.1", "any:garbage:#7", "any:missing:0.05"]);
-        let start = || bench.start(&["run", &job, "--execute", "--yes"], b"");
+        let start = || bench.start_run(&job);
         match stage {
             Stage::Planned => drop(bench.imbulk(&["plan", &job])),
             Stage::Finished => drop(start().wait().expect(3)),
@@ -170,7 +164,7 @@ impl<'a> Trial<'a> {
     }
 
     fn outcome(&self) -> Seen {
-        let job = lay_out(self.bench, self.frozen.operation, &self.frozen.asked);
+        let job = job(self.frozen.operation).rows(&self.frozen.asked).write(self.bench);
         let outputs = catch_unwind(AssertUnwindSafe(|| {
             let run = self.bench.run(&job);
             [run, self.bench.imbulk(&["results", "job"]), self.bench.imbulk(&["status", "job", "--json"])]

@@ -6,22 +6,19 @@ use std::time::Duration;
 use imbulk_sandbox::{CallRecord, Command, ResponseRecord};
 
 use imbulk_testkit::journal_check::{Evidence, InFlightRequest, Kill, MAY_BE_WRITING, QueueRow, SECOND};
-use imbulk_testkit::rows::{PROTECTED, ResultRow, csv, mixed};
-use imbulk_testkit::{Bench, BenchSetup, JobFile};
+use imbulk_testkit::rows::{PROTECTED, ResultRow, mixed};
+use imbulk_testkit::{BenchSetup, JobFile};
 
 const OPERATION: Command = Command::FriendDelete;
 
 /// A run with faults and a kill, to its end.
 static TRUTH: LazyLock<Evidence> = LazyLock::new(|| {
-    let bench = Bench::with(BenchSetup { latency: Duration::from_millis(5), ..BenchSetup::default() });
     let asked = mixed(OPERATION, 300);
-    bench.write("job.csv", csv(OPERATION, &asked));
-    bench.write("keep.txt", PROTECTED);
-    let job =
-        JobFile::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"").with("limits", "max_in_flight", 8);
-    let job = job.with("retry", "max_attempts", 40).write(&bench);
+    let job = JobFile::new("job", OPERATION).rows(&asked).protecting(PROTECTED);
+    let job = job.with("limits", "max_in_flight", 8).with("retry", "max_attempts", 40);
+    let (bench, job) = job.on(BenchSetup { latency: Duration::from_millis(5), ..BenchSetup::default() });
     bench.faults(&["any:code=30006:0.05", "any:item=30011:0.03", "any:missing:0.03", "any:reset-after:#20,40"]);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let mut running = bench.start_run(&job);
     bench.until_calls(60, &mut running);
     running.kill();
     let sending = InFlightRequest::read(&bench.path("imbulk.db"), &mut std::collections::HashSet::new());

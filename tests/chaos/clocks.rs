@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use imbulk_testkit::requirements::{Requirement, are_met};
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
-use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::rows::{InputRow, plain, tally};
 use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
 
 const HOUR: i64 = 3600;
@@ -55,7 +55,7 @@ impl Clock {
     /// Runs the job; after every `every` calls the clock is set to the next of these offsets.
     fn run(&self, job: &str, every: u64, offsets: &[i64]) -> (ProgramOutput, Duration) {
         let begun = Instant::now();
-        let mut running = self.bench.start(&["run", job, "--execute", "--yes"], b"");
+        let mut running = self.bench.start_run(job);
         for offset in offsets {
             self.bench.until_calls(self.bench.report().calls + every, &mut running);
             self.set(*offset);
@@ -65,10 +65,9 @@ impl Clock {
 }
 
 /// Lists of `rows` accounts to delete, at `cap` calls a second.
-fn job(bench: &Bench, rows: usize, cap: u32) -> (JobFile, Vec<InputRow>) {
+fn job(rows: usize, cap: u32) -> (JobFile, Vec<InputRow>) {
     let asked = plain(Command::FriendDeleteAll, rows);
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    let job = JobFile::new("job", Command::FriendDeleteAll);
+    let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked);
     (job.with("limits", "calls_per_second", cap).with("retry", "max_attempts", 40), asked)
 }
 
@@ -81,7 +80,7 @@ fn capped(cap: u32) -> BenchSetup {
 fn under(offsets: &[i64]) -> (Vec<Timestamp>, Duration) {
     const CAP: u32 = 200;
     let clock = Clock::new(capped(CAP), 0);
-    let (job, asked) = job(&clock.bench, 700, CAP);
+    let (job, asked) = job(700, CAP);
     let faults =
         ["any:code=30006:0.05", "any:silence-after:#50,100", "any:reset-after:#200,300,400", "any:garbage:0.02"];
     clock.bench.faults(&faults);
@@ -126,7 +125,7 @@ fn a_clock_that_is_days_slow_halts_the_run_with_a_hint_and_the_run_continues_wit
         return;
     }
     let clock = Clock::new(capped(CAP), 0);
-    let (job, asked) = job(&clock.bench, 400, CAP);
+    let (job, asked) = job(400, CAP);
     let job = job.write(&clock.bench);
     let (output, _) = clock.run(&job, 50, &[-3 * DAY]);
     output.expect(4).says("check the clock of this machine");
@@ -152,7 +151,7 @@ fn a_signature_that_expires_sooner_at_the_server_than_here_is_renewed_in_time() 
     }
     // Every signature of 24 h is good for the last four seconds of them.
     let clock = Clock::new(capped(CAP), -(DAY - 4));
-    let (job, asked) = job(&clock.bench, 480, CAP);
+    let (job, asked) = job(480, CAP);
     let (output, _) = clock.run(&job.write(&clock.bench), 0, &[]);
     assert!([0, 3].contains(&output.code), "{output:#?}");
     let results = clock.bench.results("job");
@@ -165,7 +164,7 @@ fn a_signature_that_expires_sooner_at_the_server_than_here_is_renewed_in_time() 
 fn until_six(offsets: &[i64]) -> ProgramOutput {
     const CAP: u32 = 100;
     let mut clock = Clock::new(capped(CAP), 0);
-    let (job, asked) = job(&clock.bench, 400, CAP);
+    let (job, asked) = job(400, CAP);
     clock.bench.set_env("TZ", &zone_in_which_it_is(12 * HOUR));
     let job = job.with("stop", "until", "\"06:00\"").write(&clock.bench);
     let (output, _) = clock.run(&job, 60, offsets);

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use imbulk_testkit::requirements::{Requirement, are_met};
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
-use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::rows::{InputRow, plain, tally};
 use imbulk_testkit::{Bench, BenchSetup, JobFile, RunningProgram};
 
 /// Low enough that what must stay below a tenth of it is far from what is made ready ahead, a fifth of it.
@@ -24,15 +24,11 @@ fn slow() -> BenchSetup {
     BenchSetup { caps, latency: Duration::from_millis(40), ..BenchSetup::default() }
 }
 
-fn prepare(bench: &Bench, rows: usize) -> (String, Vec<InputRow>) {
+fn slow_bench(rows: usize) -> (Bench, String, Vec<InputRow>) {
     let asked = plain(Command::FriendDeleteAll, rows);
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    let job = JobFile::new("job", Command::FriendDeleteAll).with("limits", "calls_per_second", CAP);
-    (job.with("retry", "max_attempts", 40).write(bench), asked)
-}
-
-fn start(bench: &Bench, job: &str) -> RunningProgram {
-    bench.start(&["run", job, "--execute", "--yes"], b"")
+    let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("limits", "calls_per_second", CAP);
+    let (bench, job) = job.with("retry", "max_attempts", 40).on(slow());
+    (bench, job, asked)
 }
 
 /// What arrived after a signal: how many calls, and how long after it the last one.
@@ -70,11 +66,10 @@ fn is_prompt(late: &mut [Late]) -> bool {
 
 #[test]
 fn nothing_is_sent_later_than_100_ms_after_a_signal_and_no_call_in_flight_is_lost() {
-    let bench = Bench::with(slow());
-    let (job, asked) = prepare(&bench, 1500);
+    let (bench, job, asked) = slow_bench(1500);
     let mut late = Vec::new();
     for stop in 0..STOPS as u64 {
-        let mut running = start(&bench, &job);
+        let mut running = bench.start_run(&job);
         bench.until_calls(bench.report().calls + 60, &mut running);
         let signal = if stop % 2 == 0 { Signal::TERM } else { Signal::INT };
         late.push(late_calls(&bench, &mut running, signal));
@@ -90,7 +85,7 @@ fn nothing_is_sent_later_than_100_ms_after_a_signal_and_no_call_in_flight_is_los
     // The same ruler finds a program that does not stop: this one, where nobody tells it to.
     let mut deaf = Vec::new();
     for _ in 0..3 {
-        let mut running = start(&bench, &job);
+        let mut running = bench.start_run(&job);
         bench.until_calls(bench.report().calls + 20, &mut running);
         deaf.push(unheard(&bench));
         running.signal(Signal::TERM);
@@ -114,11 +109,10 @@ fn unheard(bench: &Bench) -> Late {
 
 #[test]
 fn a_second_signal_ends_the_process_at_once_and_calls_in_flight_are_in_doubt_until_the_next_run() {
-    let bench = Bench::with(slow());
-    let (job, asked) = prepare(&bench, 300);
+    let (bench, job, asked) = slow_bench(300);
     bench.faults(&["any:silence-after:0.2"]);
     let left = |signals: usize| {
-        let mut running = start(&bench, &job);
+        let mut running = bench.start_run(&job);
         bench.until_calls(bench.report().calls + 50, &mut running);
         let begun = Instant::now();
         for _ in 0..signals {
@@ -150,12 +144,10 @@ fn a_second_signal_ends_the_process_at_once_and_calls_in_flight_are_in_doubt_unt
 
 #[test]
 fn a_signal_while_loading_leaves_no_run_and_while_writing_results_the_old_or_the_new_file() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 40_000);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = JobFile::new("job", Command::AccountDelete).write(&bench);
+    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on_a_bench();
     for signal in [Signal::TERM, Signal::INT] {
-        let mut running = start(&bench, &job);
+        let mut running = bench.start_run(&job);
         while running.is_alive() && !(bench.path("imbulk.db-journal").exists() && is_listening(&running)) {
             bench.nap();
         }
@@ -239,9 +231,8 @@ fn loopback(state: &str) {
 
 fn cut_off() {
     loopback("up");
-    let bench = Bench::with(slow());
-    let (job, asked) = prepare(&bench, 1000);
-    let mut running = start(&bench, &job);
+    let (bench, job, asked) = slow_bench(1000);
+    let mut running = bench.start_run(&job);
     bench.until_calls(300, &mut running);
     loopback("down");
     let begun = Instant::now();

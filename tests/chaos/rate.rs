@@ -13,7 +13,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
-use imbulk_testkit::rows::{csv, plain};
+use imbulk_testkit::rows::plain;
 use imbulk_testkit::{Bench, BenchSetup, JobFile, RunningProgram};
 
 const CAP: u32 = 200;
@@ -44,8 +44,8 @@ impl Peer {
 
     fn start(bench: &Bench, name: &str, endpoint: &str, rows: u32) -> Self {
         let rows = plain(OPERATION, usize::try_from(rows).expect("small"));
-        bench.write(&format!("{name}.csv"), csv(OPERATION, &rows));
         let job = JobFile::new(name, OPERATION)
+            .rows(&rows)
             .with("limits", "calls_per_second", CAP)
             .with("limits", "app_calls_per_second", CAP)
             .with("app", "endpoint", format!("{endpoint:?}"))

@@ -4,18 +4,22 @@ use imbulk_sandbox::Command;
 
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{InputRow, ResultRow, csv, plain, tally};
-use imbulk_testkit::{Bench, BenchSetup, JobFile};
+use imbulk_testkit::{Bench, BenchSetup, JobFile, RunningProgram};
 
 /// A bench with a job whose first run was killed after some calls.
 fn interrupted(rows: &[InputRow]) -> (Bench, String) {
-    let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..BenchSetup::default() });
-    bench.write("job.csv", csv(Command::FriendDeleteAll, rows));
-    bench.write("keep.txt", "somebody_else");
-    let job = job().write(&bench);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
-    bench.until_calls(10, &mut running);
+    let (bench, job, running) = begun(rows);
     running.kill();
     (bench, job)
+}
+
+/// A bench with a job whose first run has sent some calls.
+fn begun(rows: &[InputRow]) -> (Bench, String, RunningProgram) {
+    let setup = BenchSetup { latency: std::time::Duration::from_millis(5), ..BenchSetup::default() };
+    let (bench, job) = job().rows(rows).protecting("somebody_else").on(setup);
+    let mut running = bench.start_run(&job);
+    bench.until_calls(10, &mut running);
+    (bench, job, running)
 }
 
 fn job() -> JobFile {
@@ -103,12 +107,7 @@ fn protect_later(asked: &[InputRow], bench: &Bench, job: &str) -> Vec<(String, u
 #[test]
 fn an_id_that_is_protected_while_a_run_is_unfinished_is_not_sent_any_more() {
     let asked = plain(Command::FriendDeleteAll, 150);
-    let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..BenchSetup::default() });
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    bench.write("keep.txt", "somebody_else");
-    let job = job().write(&bench);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
-    bench.until_calls(10, &mut running);
+    let (bench, job, running) = begun(&asked);
     running.signal(rustix::process::Signal::TERM);
     running.wait().expect(5);
     for (id, before, after, outcome) in protect_later(&asked, &bench, &job) {
@@ -129,10 +128,9 @@ fn an_id_that_is_protected_after_a_kill_is_not_sent_again() {
 
 #[test]
 fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 400);
+    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on_a_bench();
     bench.faults(&["account_delete:item=70402:#1", "account_delete:item=70051:#2"]);
-    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench);
     bench.run(&job).expect(3);
     assert_eq!(tally(&bench.results("job"))["failed"], 100);
     bench.faults(&[]);
@@ -154,10 +152,10 @@ fn failed_rows_can_be_made_pending_by_code_and_are_sent_again() {
 
 #[test]
 fn results_are_valid_input_and_are_filtered_by_outcome() {
-    let bench = Bench::new();
     let asked = plain(Command::FriendUpdate, 300);
+    let (bench, job) = JobFile::new("job", Command::FriendUpdate).rows(&asked).on_a_bench();
     bench.faults(&["friend_update:item=30011:0.2"]);
-    bench.run(&JobFile::new("job", Command::FriendUpdate).rows(&asked).write(&bench)).expect(3);
+    bench.run(&job).expect(3);
     let all = bench.results("job");
     let wanted = ["results", "job", "--outcome", "failed,in_doubt", "--output", "failed.csv"];
     bench.imbulk(&wanted).expect(0);
@@ -211,9 +209,9 @@ fn an_unfinished_run_is_superseded_only_once_another_one_begins() {
 
 #[test]
 fn runs_against_a_server_on_this_machine_do_not_count_as_done_for_the_app() {
-    let mut bench = Bench::new();
     let asked = plain(Command::AccountDelete, 20);
-    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).with("guard", "protected", "[]").write(&bench);
+    let (mut bench, job) =
+        JobFile::new("job", Command::AccountDelete).rows(&asked).with("guard", "protected", "[]").on_a_bench();
     bench.run(&job).expect(0);
     bench.set_env("IMBULK_ENDPOINT", "https://imbulk.invalid");
     bench.imbulk(&["plan", &job]).expect(0).says("pending");

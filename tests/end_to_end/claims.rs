@@ -5,7 +5,7 @@ use std::time::Instant;
 use imbulk_sandbox::{Command, World};
 use serde_json::{Value, json};
 
-use imbulk_testkit::rows::{InputRow, ResultRow, csv, plain, tally};
+use imbulk_testkit::rows::{InputRow, ResultRow, plain, tally};
 use imbulk_testkit::scripted_server::{ScriptedResponse, ScriptedServer};
 use imbulk_testkit::{Bench, JobFile, PATIENCE};
 
@@ -39,12 +39,11 @@ impl Played {
     }
 
     fn with(job: JobFile, operation: Command, both: bool, accounts: &[&str], answers: Vec<ScriptedResponse>) -> Self {
-        let (bench, server) = (Bench::new(), ScriptedServer::answering(answers));
+        let server = ScriptedServer::answering(answers);
         let asked: Vec<InputRow> = accounts.iter().map(|account| asked(operation, account)).collect();
-        bench.write("job.csv", csv(operation, &asked));
-        let job = job.with("app", "endpoint", server.endpoint()).with("stop", "failed_share", 1.0);
+        let job = job.rows(&asked).with("app", "endpoint", server.endpoint()).with("stop", "failed_share", 1.0);
         let job = if both { job.both() } else { job };
-        let job = job.write(&bench);
+        let (bench, job) = job.on_a_bench();
         Self { bench, server, job }
     }
 
@@ -245,13 +244,13 @@ fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, r
 
 #[track_caller]
 fn no_row_claims_what_is_not_so(operation: Command, both: bool) {
-    let bench = Bench::new();
     let asked = plain(operation, 600);
-    bench.write("job.csv", csv(operation, &asked));
-    bench.faults(PARTS);
-    let job = JobFile::new("job", operation).with("retry", "max_attempts", 20).with("stop", "failed_share", 1.0);
+    let job =
+        JobFile::new("job", operation).rows(&asked).with("retry", "max_attempts", 20).with("stop", "failed_share", 1.0);
     let job = if both { job.both() } else { job };
-    let output = bench.run(&job.write(&bench));
+    let (bench, job) = job.on_a_bench();
+    bench.faults(PARTS);
+    let output = bench.run(&job);
     assert!(matches!(output.code, 0 | 3), "{output:?}");
     let rows = bench.results("job");
     let claims: Vec<&ResultRow> =

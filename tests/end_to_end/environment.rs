@@ -9,8 +9,7 @@ use imbulk_testkit::rows::plain;
 use imbulk_testkit::{Bench, JobFile};
 
 fn bench() -> (Bench, String) {
-    let (bench, job) = JobFile::new("job", Command::FriendDelete).rows(&plain(Command::FriendDelete, 5)).on_a_bench();
-    (bench, job)
+    JobFile::new("job", Command::FriendDelete).rows(&plain(Command::FriendDelete, 5)).on_a_bench()
 }
 
 /// With this variable plan and run refuse to start. Both name the cause, and neither shows a value that may be secret.

@@ -3,7 +3,7 @@
 use imbulk_sandbox::Command;
 
 use imbulk_testkit::results_check::{InDoubt, ResultsCheck};
-use imbulk_testkit::rows::{PROTECTED, ResultRow, csv, mixed, plain, tally};
+use imbulk_testkit::rows::{PROTECTED, ResultRow, mixed, plain, tally};
 use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 /// The items that may be sent again: all items of a call that failed as ordered, and single items that did.
@@ -20,16 +20,12 @@ fn under(
     items_a_call: u64,
     refusals: &[i64],
 ) -> (Bench, Vec<ResultRow>) {
-    let bench = Bench::with(BenchSetup { seed: 5, ..BenchSetup::default() });
     let asked = mixed(operation, rows);
-    bench.write("job.csv", csv(operation, &asked));
-    bench.write("keep.txt", PROTECTED);
+    let job = JobFile::new("job", operation).rows(&asked).protecting(PROTECTED);
+    let job = job.with("retry", "max_attempts", 40).with("limits", "calls_per_second", 400);
+    let (bench, job) = job.on(BenchSetup { seed: 5, ..BenchSetup::default() });
     bench.faults(faults);
-    let job = JobFile::new("job", operation)
-        .with("guard", "protected", "\"keep.txt\"")
-        .with("retry", "max_attempts", 40)
-        .with("limits", "calls_per_second", 400);
-    bench.run(&job.write(&bench)).expect(3);
+    bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, operation, &asked, &results);
     let resends = resends(&bench, items_a_call);
@@ -85,12 +81,11 @@ fn friend_update_survives_a_mix_of_faults() {
 
 #[test]
 fn being_throttled_costs_no_attempt_and_no_row() {
-    let bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 200);
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
+    let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("retry", "max_attempts", 1);
+    let (bench, job) = job.with("limits", "calls_per_second", 200).on_a_bench();
     bench.faults(&["any:code=60007:#150,151,152", "any:code=60011:#180"]);
-    let job = JobFile::new("job", Command::FriendDeleteAll).with("retry", "max_attempts", 1);
-    bench.run(&job.with("limits", "calls_per_second", 200).write(&bench)).expect(0);
+    bench.run(&job).expect(0);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
     ResultsCheck { resends: 4, ..case }.check(&bench);
@@ -99,10 +94,10 @@ fn being_throttled_costs_no_attempt_and_no_row() {
 
 #[test]
 fn a_call_without_a_response_is_repeated_and_its_effect_counts_as_succeeded() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 500);
+    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on_a_bench();
     bench.faults(&["any:silence-after:#2", "any:silence-before:#4"]);
-    bench.run(&JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench)).expect(0);
+    bench.run(&job).expect(0);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
     ResultsCheck { resends: 200, ..case }.check(&bench);
@@ -112,10 +107,10 @@ fn a_call_without_a_response_is_repeated_and_its_effect_counts_as_succeeded() {
 
 #[test]
 fn an_item_without_any_response_is_in_doubt_and_can_be_sent_again() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
+    let (bench, job) =
+        JobFile::new("job", Command::AccountDelete).rows(&asked).with("retry", "max_attempts", 1).on_a_bench();
     bench.faults(&["any:garbage:#1"]);
-    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).with("retry", "max_attempts", 1).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
@@ -131,10 +126,10 @@ fn an_item_without_any_response_is_in_doubt_and_can_be_sent_again() {
 
 #[test]
 fn a_batch_that_is_refused_for_one_id_is_split_until_that_id_fails_alone() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 250);
+    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on_a_bench();
     bench.faults(&["account_delete:poison=70402/user_00123:1", "account_delete:poison=30001/user_00001:1"]);
-    bench.run(&JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench)).expect(3);
+    bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
     // Each split sends both halves again. After seven splits each of 100 items is alone.
@@ -146,10 +141,10 @@ fn a_batch_that_is_refused_for_one_id_is_split_until_that_id_fails_alone() {
 
 #[test]
 fn an_unknown_code_fails_its_items() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
+    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on_a_bench();
     bench.faults(&["account_delete:item=12345:#2"]);
-    let output = bench.run(&JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench)).expect(3);
+    let output = bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
     ResultsCheck { refusals: &[12345], ..case }.check(&bench);
@@ -159,11 +154,11 @@ fn an_unknown_code_fails_its_items() {
 
 #[test]
 fn after_the_last_attempt_the_row_fails_with_the_last_code() {
-    let bench = Bench::new();
     // So few that the retry budget allows all repetitions. More would open the circuit breaker.
     let asked = plain(Command::FriendDeleteAll, 12);
+    let (bench, job) =
+        JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("retry", "max_attempts", 3).on_a_bench();
     bench.faults(&["any:code=30006:1"]);
-    let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("retry", "max_attempts", 3).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
@@ -173,10 +168,10 @@ fn after_the_last_attempt_the_row_fails_with_the_last_code() {
 
 #[test]
 fn a_lost_answer_followed_by_refusals_until_the_end_leaves_the_row_in_doubt() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 100);
+    let (bench, job) =
+        JobFile::new("job", Command::AccountDelete).rows(&asked).with("retry", "max_attempts", 2).on_a_bench();
     bench.faults(&["any:garbage:#1", "any:code=70500:1"]);
-    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).with("retry", "max_attempts", 2).write(&bench);
     bench.run(&job).expect(3);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);

@@ -18,9 +18,7 @@ fn bench(asked: &[InputRow]) -> Bench {
 }
 
 fn bench_with(asked: &[InputRow], setup: BenchSetup) -> Bench {
-    let bench = Bench::with(setup);
-    bench.write("job.csv", csv(DELETE, asked));
-    bench
+    delete().rows(asked).on(setup).0
 }
 
 /// A sandbox in which all accounts are missing.
@@ -187,10 +185,8 @@ fn on_a_real_app_a_deletion_needs_a_protected_list_or_says_that_nobody_is_protec
 fn where_the_environment_names_another_admin_both_are_protected_in_every_job() {
     let mut bench = Bench::new();
     let rows = ["boss", ADMIN, "admin2", "user"].map(InputRow::account);
-    let jobs = ["one", "two"].map(|name| {
-        bench.write(&format!("{name}.csv"), csv(DELETE, &rows));
-        JobFile::new(name, DELETE).with("app", "identifier", "\"boss\"").write(&bench)
-    });
+    let jobs = ["one", "two"]
+        .map(|name| JobFile::new(name, DELETE).rows(&rows).with("app", "identifier", "\"boss\"").write(&bench));
     let outcomes = |bench: &Bench, name: &str, target: &str| {
         let results = bench.results_with(&["results", name, "--target", target]);
         let protected = results.into_iter().filter(|row| row.outcome == "protected");
@@ -211,9 +207,10 @@ fn where_the_environment_names_another_admin_both_are_protected_in_every_job() {
 /// A plan that was made with one admin protects both after another one signs.
 #[test]
 fn a_plan_is_brought_up_to_date_when_another_admin_signs() {
-    let mut bench = Bench::new();
-    bench.write("job.csv", csv(DELETE, &["boss", ADMIN, "user"].map(InputRow::account)));
-    let job = delete().with("app", "identifier", "\"boss\"").write(&bench);
+    let (mut bench, job) = delete()
+        .rows(&["boss", ADMIN, "user"].map(InputRow::account))
+        .with("app", "identifier", "\"boss\"")
+        .on_a_bench();
     bench.imbulk(&["plan", &job]).expect(0).says("protected               1");
     bench.set_env("IMBULK_IDENTIFIER", ADMIN);
     bench.run(&job).expect(0);

@@ -10,15 +10,14 @@ use imbulk_testkit::rows::{InputRow, csv, plain, tally};
 use imbulk_testkit::{ADMIN, APP, Bench, JobFile, KEY, PATIENCE};
 
 /// A job with one call in flight, so that the calls before a stop are known.
-fn one_by_one(bench: &Bench, operation: Command, rows: usize) -> (String, Vec<InputRow>) {
+fn one_by_one(operation: Command, rows: usize) -> (Bench, String, Vec<InputRow>) {
     let asked = plain(operation, rows);
-    bench.write("job.csv", csv(operation, &asked));
-    (JobFile::new("job", operation).with("limits", "max_in_flight", 1).write(bench), asked)
+    let (bench, job) = JobFile::new("job", operation).rows(&asked).with("limits", "max_in_flight", 1).on_a_bench();
+    (bench, job, asked)
 }
 
 fn halted_by(operation: Command, code: u32, fault: &str, calls: u64) {
-    let bench = Bench::new();
-    let (job, asked) = one_by_one(&bench, operation, 700);
+    let (bench, job, asked) = one_by_one(operation, 700);
     bench.faults(&[fault]);
     bench.run(&job).expect(4).says(&code.to_string());
     assert_eq!(bench.report().calls, calls, "{fault}: nothing is sent after it");
@@ -65,13 +64,12 @@ fn a_page_of_a_gateway_instead_of_the_api_halts() {
 
 #[test]
 fn more_items_than_max_items_are_not_sent_until_the_guard_is_raised() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 300);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    let job = |most: u32| JobFile::new("job", Command::AccountDelete).with("guard", "max_items", most).write(&bench);
-    bench.run(&job(299)).expect(4).says("max_items");
+    let job = |most: u32| JobFile::new("job", Command::AccountDelete).with("guard", "max_items", most);
+    let (bench, file) = job(299).rows(&asked).on_a_bench();
+    bench.run(&file).expect(4).says("max_items");
     assert_eq!(bench.report().calls, 0);
-    bench.run(&job(300)).expect(0);
+    bench.run(&job(300).write(&bench)).expect(0);
     let results = bench.results("job");
     ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results).check(&bench);
 }
@@ -92,15 +90,15 @@ fn an_input_many_times_the_usual_size_is_not_sent() {
 
 #[test]
 fn the_fuse_halts_a_run_in_which_too_much_fails() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 3000);
-    bench.write("job.csv", csv(Command::AccountDelete, &asked));
-    bench.faults(&["account_delete:item=70402:0.2"]);
     let job = JobFile::new("job", Command::AccountDelete)
+        .rows(&asked)
         .with("limits", "max_in_flight", 1)
         .with("stop", "failed_share", "0.1")
         .with("stop", "after_items", 500);
-    bench.run(&job.write(&bench)).expect(4).says("fuse");
+    let (bench, job) = job.on_a_bench();
+    bench.faults(&["account_delete:item=70402:0.2"]);
+    bench.run(&job).expect(4).says("fuse");
     assert_eq!(bench.report().calls, 5);
     let results = bench.results("job");
     let early = ResultsCheck::clean(&bench, Command::AccountDelete, &asked, &results);
@@ -109,13 +107,12 @@ fn the_fuse_halts_a_run_in_which_too_much_fails() {
 
 #[test]
 fn at_the_time_of_until_the_session_drains_and_the_next_one_continues() {
-    let mut bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 400);
-    let job = JobFile::new("job", Command::FriendDeleteAll)
+    let (mut bench, job) = JobFile::new("job", Command::FriendDeleteAll)
         .rows(&asked)
         .with("limits", "calls_per_second", 100)
         .with("stop", "until", "\"06:00\"")
-        .write(&bench);
+        .on_a_bench();
     bench.set_env("TZ", &zone_in_which_it_is(5 * 3600 + 59 * 60 + 58));
     bench.run(&job).expect(5).says("until");
     let results = bench.results("job");
@@ -138,8 +135,7 @@ pub(crate) fn zone_in_which_it_is(seconds: i64) -> String {
 
 #[test]
 fn a_usersig_that_is_refused_once_is_renewed() {
-    let bench = Bench::new();
-    let (job, asked) = one_by_one(&bench, Command::AccountDelete, 500);
+    let (bench, job, asked) = one_by_one(Command::AccountDelete, 500);
     bench.faults(&["any:code=70001:#3"]);
     bench.run(&job).expect(0);
     assert_eq!(bench.report().calls, 6);
@@ -155,8 +151,7 @@ fn a_usersig_that_is_always_refused_halts() {
 
 #[test]
 fn an_expired_usersig_from_the_environment_halts_with_a_hint() {
-    let mut bench = Bench::new();
-    let (job, asked) = one_by_one(&bench, Command::AccountDelete, 200);
+    let (mut bench, job, asked) = one_by_one(Command::AccountDelete, 200);
     let key = SecretKey::new(KEY.to_owned()).expect("a key");
     let identifier = imbulk::domain::request::account::UserId::new(ADMIN).expect("an id");
     let usersig = |from: i64| {
@@ -175,8 +170,7 @@ fn an_expired_usersig_from_the_environment_halts_with_a_hint() {
 
 #[test]
 fn the_key_of_another_app_halts() {
-    let mut bench = Bench::new();
-    let (job, _) = one_by_one(&bench, Command::AccountDelete, 200);
+    let (mut bench, job, _) = one_by_one(Command::AccountDelete, 200);
     bench.set_env("IMBULK_SECRET_KEY", "the-key-of-another-app");
     bench.run(&job).expect(4).says("70009");
     assert_eq!(bench.report().calls, 1);
@@ -184,17 +178,16 @@ fn the_key_of_another_app_halts() {
 
 /// Halts after 3 s in which every call fails and few are repeated. The next run continues when the server works again.
 fn halted_by_an_outage(fault: &str, says: &str) {
-    let bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 400);
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
-    bench.faults(&[fault]);
     let job = JobFile::new("job", Command::FriendDeleteAll)
+        .rows(&asked)
         .with("limits", "calls_per_second", 200)
         .with("limits", "max_in_flight", 20)
         .with("retry", "base_delay", "\"500ms\"")
         .with("retry", "max_delay", "\"2s\"")
         .with("stop", "outage", "\"3s\"");
-    let job = job.write(&bench);
+    let (bench, job) = job.on_a_bench();
+    bench.faults(&[fault]);
     let halted = bench.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
     let (calls, stopped) = session(&halted.stdout);
     for word in ["every call failed for ", "probe", says, "hint: ", "stop.outage"] {
@@ -245,12 +238,10 @@ fn when_no_call_is_answered_in_time_few_are_sent_again_and_it_halts() {
 
 #[test]
 fn an_endpoint_that_cannot_be_reached_halts_and_costs_no_attempt() {
-    let bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 400);
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
-    let job = JobFile::new("job", Command::FriendDeleteAll).with("stop", "outage", "\"3s\"");
-    let job = job.with("app", "endpoint", format!("\"http://{nobody}\"")).write(&bench);
+    let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked).with("stop", "outage", "\"3s\"");
+    let (bench, job) = job.with("app", "endpoint", format!("\"http://{nobody}\"")).on_a_bench();
     let halted = bench.imbulk(&["run", &job, "--execute", "--yes", "--json"]).expect(4);
     let (calls, stopped) = session(&halted.stdout);
     assert!(stopped.contains("the endpoint could not be reached for ") && stopped.contains("hint: "), "{stopped}");
@@ -261,12 +252,11 @@ fn an_endpoint_that_cannot_be_reached_halts_and_costs_no_attempt() {
 
 #[test]
 fn an_outage_that_is_waited_out_costs_no_row() {
-    let bench = Bench::new();
     let asked = plain(Command::AccountDelete, 6000);
+    let (bench, job) =
+        JobFile::new("job", Command::AccountDelete).rows(&asked).with("stop", "outage", "\"never\"").on_a_bench();
     bench.faults(&["any:code=70500:1"]);
-    let job =
-        JobFile::new("job", Command::AccountDelete).rows(&asked).with("stop", "outage", "\"never\"").write(&bench);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let mut running = bench.start_run(&job);
     let begun = std::time::Instant::now();
     loop {
         let status = bench.imbulk(&["status", "job", "--json"]);

@@ -10,7 +10,7 @@ use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use imbulk_testkit::rows::{csv, plain, tally};
+use imbulk_testkit::rows::{plain, tally};
 use imbulk_testkit::{Bench, BenchSetup, JobFile, PATIENCE, ProgramOutput, RunningProgram};
 
 const OPERATION: Command = Command::FriendDeleteAll;
@@ -20,15 +20,13 @@ const MANY: usize = 4_000;
 const QUEUE: &str = "imbulk.db";
 
 fn bench(rows: usize, calls_per_second: u32) -> Bench {
-    let bench = Bench::with(BenchSetup { caps: Caps::default(), ..BenchSetup::default() });
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, rows)));
-    let job = JobFile::new("job", OPERATION).with("limits", "calls_per_second", calls_per_second);
-    job.with("limits", "app_calls_per_second", 200).write(&bench);
-    bench
+    let job = JobFile::new("job", OPERATION).rows(&plain(OPERATION, rows));
+    let job = job.with("limits", "calls_per_second", calls_per_second).with("limits", "app_calls_per_second", 200);
+    job.on(BenchSetup { caps: Caps::default(), ..BenchSetup::default() }).0
 }
 
 fn start(bench: &Bench) -> RunningProgram {
-    bench.start(&["run", "job.toml", "--execute", "--yes"], b"")
+    bench.start_run("job.toml")
 }
 
 /// Starts imbulk with standard error in a file.
@@ -304,8 +302,7 @@ fn no_output_is_written_over_a_file_in_use_whatever_its_name() {
 
 #[test]
 fn a_folder_whose_name_is_not_utf8_works_from_within_and_is_named_from_outside() {
-    let bench = Bench::new();
-    JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 3)).write(&bench);
+    let (bench, _) = JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 3)).on_a_bench();
     let within = r#"folder=$(printf '\261\270'); mkdir "$folder" && cp job.* "$folder" && cd "$folder" && exec "$@""#;
     bench.start_under(&["sh", "-c", within, "sh"], &["plan", "job.toml"], b"").wait().expect(0);
     let outside = r#"folder=$(printf '\261\270'); exec "$@" --queue "$folder/q.db""#;

@@ -9,9 +9,8 @@ const OPERATION: Command = Command::AccountDelete;
 
 /// A bench with a job that has failed rows on a server, and was rehearsed in the sandbox afterwards.
 fn rehearsed_later() -> (Bench, String) {
-    let bench = Bench::new();
+    let (bench, job) = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 30)).on_a_bench();
     bench.faults(&["account_delete:item=70402:#1"]);
-    let job = JobFile::new("job", OPERATION).rows(&plain(OPERATION, 30)).write(&bench);
     bench.run(&job).expect(3);
     bench.imbulk(&["run", &job, "--sandbox"]).expect(0);
     (bench, job)

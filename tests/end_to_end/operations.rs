@@ -4,21 +4,20 @@ use imbulk_sandbox::Command;
 use serde_json::json;
 
 use imbulk_testkit::results_check::ResultsCheck;
-use imbulk_testkit::rows::{InputRow, PROTECTED, ResultRow, csv, mixed, tally};
+use imbulk_testkit::rows::{InputRow, PROTECTED, ResultRow, mixed, tally};
 use imbulk_testkit::{Bench, JobFile};
 
-/// Runs a job to its end. Some of its rows are invalid or fail.
-fn run(bench: &Bench, job: JobFile, operation: Command, asked: &[InputRow]) -> Vec<ResultRow> {
-    bench.write("job.csv", csv(operation, asked));
-    bench.write("keep.txt", PROTECTED);
-    bench.run(&job.with("guard", "protected", "\"keep.txt\"").write(bench)).expect(3);
-    bench.results("job")
+/// Runs a job with these rows to its end. Some of them are invalid or fail.
+fn run(job: JobFile, asked: &[InputRow]) -> (Bench, Vec<ResultRow>) {
+    let (bench, job) = job.rows(asked).protecting(PROTECTED).on_a_bench();
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    (bench, results)
 }
 
 fn all_outcomes(operation: Command, outcomes: &[&str]) {
-    let bench = Bench::new();
     let asked = mixed(operation, 1000);
-    let results = run(&bench, JobFile::new("job", operation), operation, &asked);
+    let (bench, results) = run(JobFile::new("job", operation), &asked);
     ResultsCheck::clean(&bench, operation, &asked, &results).check(&bench);
     assert_eq!(tally(&results).into_keys().collect::<Vec<_>>(), outcomes);
 }
@@ -45,7 +44,6 @@ fn friend_update_ends_every_row_as_the_server_says() {
 
 #[test]
 fn a_two_way_delete_removes_both_sides_and_no_calls_overlap() {
-    let bench = Bench::new();
     // Few accounts, each both From_Account and To_Account of many rows, so that calls could overlap.
     let mut asked: Vec<InputRow> = (0..40)
         .flat_map(|from: u32| (from + 1..40).step_by(3).map(move |to| (from, to)))
@@ -53,24 +51,22 @@ fn a_two_way_delete_removes_both_sides_and_no_calls_overlap() {
         .collect();
     asked.push(InputRow::pair("user_39", "user_00"));
     imbulk_testkit::rows::shuffle(&mut asked, 1);
-    let results = run(&bench, JobFile::new("job", Command::FriendDelete).both(), Command::FriendDelete, &asked);
+    let (bench, results) = run(JobFile::new("job", Command::FriendDelete).both(), &asked);
     let case = ResultsCheck { both: true, ..ResultsCheck::clean(&bench, Command::FriendDelete, &asked, &results) };
     case.check(&bench);
 }
 
 #[test]
 fn two_way_friend_delete_all_calls_are_sent_one_after_the_other() {
-    let bench = Bench::new();
     let asked = mixed(Command::FriendDeleteAll, 150);
     let job = JobFile::new("job", Command::FriendDeleteAll).both();
-    let results = run(&bench, job, Command::FriendDeleteAll, &asked);
+    let (bench, results) = run(job, &asked);
     let case = ResultsCheck { both: true, ..ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results) };
     case.check(&bench);
 }
 
 #[test]
 fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
-    let bench = Bench::new();
     let update = |n: u32| InputRow::pair(&format!("user_{:03}", n % 50), &format!("friend_{:03}", n / 3));
     let mut asked = Vec::new();
     for n in 0..300 {
@@ -88,16 +84,16 @@ fn updates_of_one_friend_are_merged_tag_by_tag_and_share_their_outcome() {
             asked.push(update(n).tag("Tag_SNS_IM_Remark", json!("long ".repeat(20))).invalid());
         }
     }
-    let results = run(&bench, JobFile::new("job", Command::FriendUpdate), Command::FriendUpdate, &asked);
+    let (bench, results) = run(JobFile::new("job", Command::FriendUpdate), &asked);
     ResultsCheck::clean(&bench, Command::FriendUpdate, &asked, &results).check(&bench);
     assert_eq!(tally(&results)["duplicate"], 60);
 }
 
 #[test]
 fn a_thousand_friends_of_one_account_are_sent_in_one_call() {
-    let bench = Bench::new();
     let asked: Vec<InputRow> = (0..2500).map(|n| InputRow::pair("user_00002", &format!("friend_{n}"))).collect();
-    bench.run(&JobFile::new("job", Command::FriendDelete).rows(&asked).write(&bench)).expect(0);
+    let (bench, job) = JobFile::new("job", Command::FriendDelete).rows(&asked).on_a_bench();
+    bench.run(&job).expect(0);
     let results = bench.results("job");
     ResultsCheck::clean(&bench, Command::FriendDelete, &asked, &results).check(&bench);
     assert_eq!(bench.report().calls, 3);
@@ -107,13 +103,13 @@ fn a_thousand_friends_of_one_account_are_sent_in_one_call() {
 fn the_caps_hold_and_are_used() {
     use imbulk_sandbox::Caps;
     use imbulk_testkit::BenchSetup;
-    let bench = Bench::with(BenchSetup { caps: Caps::default(), ..BenchSetup::default() });
     let asked = imbulk_testkit::rows::plain(Command::FriendDeleteAll, 600);
-    bench.write("job.csv", csv(Command::FriendDeleteAll, &asked));
     let job = JobFile::new("job", Command::FriendDeleteAll)
+        .rows(&asked)
         .without("limits", "calls_per_second")
         .without("limits", "app_calls_per_second");
-    bench.run(&job.write(&bench)).expect(0);
+    let (bench, job) = job.on(BenchSetup { caps: Caps::default(), ..BenchSetup::default() });
+    bench.run(&job).expect(0);
     let results = bench.results("job");
     ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
     assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);

@@ -92,8 +92,8 @@ fn a_wrong_job_file_is_named_with_its_line_on_stderr() {
 
 #[test]
 fn without_a_key_nothing_starts_and_both_ways_to_give_one_are_named() {
-    let mut bench = Bench::new();
-    let job = JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 10)).write(&bench);
+    let (mut bench, job) =
+        JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 10)).on_a_bench();
     bench.unset_env("IMBULK_SECRET_KEY");
     bench.run(&job).expect(2).says("IMBULK_SECRET_KEY").says("IMBULK_USERSIG");
     bench.set_env("IMBULK_SECRET_KEY", "no key has\ta tab");

@@ -11,10 +11,10 @@ const OPERATION: Command = Command::FriendDeleteAll;
 
 /// A bench with 150 rows. A signal has ended their run after some calls.
 fn stopped_by(signal: Signal) -> (Bench, String) {
-    let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
-    let job = slow_job().write(&bench);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let (bench, job) = slow_job()
+        .rows(&plain(OPERATION, 150))
+        .on(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
+    let mut running = bench.start_run(&job);
     bench.until_calls(10, &mut running);
     running.signal(signal);
     running.wait().expect(5);
@@ -118,11 +118,8 @@ fn a_plan_names_the_older_run_that_goes_first_and_its_id_covers_both() {
 
 #[test]
 fn only_the_plan_with_the_id_is_sent_and_what_is_different_is_named() {
-    let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &others(5)));
-    bench.write("keep.txt", "somebody\n");
-    let job = || JobFile::new("job", OPERATION).with("guard", "protected", "\"keep.txt\"");
-    let file = job().write(&bench);
+    let job = || JobFile::new("job", OPERATION).rows(&others(5)).protecting("somebody\n");
+    let (bench, file) = job().on(everybody_exists());
     let id = plan_id(&bench, &file);
     assert_eq!(plan_id(&bench, &file), id, "nothing has changed");
     run_plan(&bench, &file, "0123456789ab").expect(4).says(&id);
@@ -150,8 +147,7 @@ fn only_the_plan_with_the_id_is_sent_and_what_is_different_is_named() {
 
 #[test]
 fn a_run_that_differs_from_the_last_plan_says_so_and_a_later_one_does_not() {
-    let bench = Bench::with(everybody_exists());
-    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&bench);
+    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
     bench.imbulk(&["plan", &job]).expect(0);
     bench.write("job.csv", csv(OPERATION, &others(6)));
     bench.imbulk(&["plan", &job]).expect(0).says("since then the input changed");
@@ -165,8 +161,7 @@ fn a_run_that_differs_from_the_last_plan_says_so_and_a_later_one_does_not() {
 
 #[test]
 fn again_after_a_plan_of_the_finished_input_does_not_call_the_input_changed() {
-    let bench = Bench::with(everybody_exists());
-    let job = JobFile::new("job", OPERATION).rows(&others(3)).write(&bench);
+    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(3)).on(everybody_exists());
     bench.run(&job).expect(0);
     bench.imbulk(&["plan", &job]).expect(0);
     let again = bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]).expect(0);
@@ -176,9 +171,8 @@ fn again_after_a_plan_of_the_finished_input_does_not_call_the_input_changed() {
 
 #[test]
 fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
-    let bench = Bench::with(everybody_exists());
     let asked = plain(Command::AccountDelete, 250);
-    let job = JobFile::new("job", Command::AccountDelete).rows(&asked).write(&bench);
+    let (bench, job) = JobFile::new("job", Command::AccountDelete).rows(&asked).on(everybody_exists());
     let limited = |limit: &str| bench.imbulk(&["run", &job, "--execute", "--yes", "--limit", limit]);
     let mut ended = 0;
     for (limit, code) in [("0", 5), ("7", 5), ("130", 5)] {
@@ -196,8 +190,8 @@ fn a_limit_is_kept_to_the_item_and_the_rest_is_sent_later() {
 
 #[test]
 fn a_planned_run_is_held_until_its_time_has_passed() {
-    let bench = Bench::with(everybody_exists());
-    let held = JobFile::new("job", OPERATION).rows(&others(5)).with("guard", "hold", "\"1h\"").write(&bench);
+    let (bench, held) =
+        JobFile::new("job", OPERATION).rows(&others(5)).with("guard", "hold", "\"1h\"").on(everybody_exists());
     bench.run(&held).expect(4).says("guard.hold");
     bench.imbulk(&["plan", &held]).expect(4).says("guard.hold");
     assert_eq!(bench.report().calls, 0);
@@ -210,9 +204,9 @@ fn a_planned_run_is_held_until_its_time_has_passed() {
 
 #[test]
 fn a_finished_run_counts_as_it_did_when_it_is_run_again() {
-    let bench = Bench::with(everybody_exists());
+    let (bench, job) =
+        JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 30)).on(everybody_exists());
     bench.faults(&["account_delete:item=70402:#1"]);
-    let job = JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 30)).write(&bench);
     bench.run(&job).expect(3);
     let calls = bench.report().calls;
     bench.run(&job).expect(3).says("finished");
@@ -221,8 +215,7 @@ fn a_finished_run_counts_as_it_did_when_it_is_run_again() {
 
 #[test]
 fn the_plan_is_for_the_app_that_the_environment_names() {
-    let mut bench = Bench::with(everybody_exists());
-    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&bench);
+    let (mut bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
     bench.set_env("IMBULK_SDKAPPID", "1400000009");
     let shown = plan(&bench, &job, 0);
     let app = &shown["conditions"]["target"]["sdkappid"];
@@ -235,9 +228,7 @@ fn the_plan_is_for_the_app_that_the_environment_names() {
 
 #[test]
 fn a_person_sees_the_plan_and_types_the_sdkappid_before_anything_is_sent() {
-    let bench = Bench::with(everybody_exists());
-    bench.write("keep.txt", "somebody\n");
-    let job = JobFile::new("job", OPERATION).rows(&others(5)).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).protecting("somebody\n").on(everybody_exists());
     bench.imbulk(&["plan", &job]).expect(0);
     let refused = bench.at_a_terminal(&["run", &job, "--execute"], "1400000002\n").expect(2);
     assert_eq!(bench.report().calls, 0);
@@ -280,8 +271,7 @@ fn again_at_a_terminal_begins_the_new_run_in_place_of_the_unfinished_one() {
 
 #[test]
 fn an_again_that_was_declined_sends_nothing_later() {
-    let bench = Bench::with(everybody_exists());
-    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&bench);
+    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
     bench.run(&job).expect(0);
     bench.at_a_terminal(&["run", &job, "--execute", "--again"], "no\n").expect(2);
     let calls = bench.report().calls;
@@ -292,11 +282,9 @@ fn an_again_that_was_declined_sends_nothing_later() {
 
 #[test]
 fn two_presses_of_ctrl_c_require_a_decision_as_well() {
-    let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
-    let job = slow_job().write(&bench);
+    let (bench, job) = slow_job().rows(&plain(OPERATION, 150)).on(everybody_exists());
     bench.faults(&["any:silence-after:#5"]);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let mut running = bench.start_run(&job);
     bench.until_calls(5, &mut running);
     running.signal(Signal::INT);
     // The call without a response delays the end. The cause is recorded before it.
@@ -314,10 +302,10 @@ fn two_presses_of_ctrl_c_require_a_decision_as_well() {
 
 #[test]
 fn requests_that_were_in_flight_at_a_kill_count_against_a_limit() {
-    let bench = Bench::with(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
-    let job = slow_job().write(&bench);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let (bench, job) = slow_job()
+        .rows(&plain(OPERATION, 150))
+        .on(BenchSetup { latency: std::time::Duration::from_millis(5), ..everybody_exists() });
+    let mut running = bench.start_run(&job);
     bench.until_calls(10, &mut running);
     running.kill();
     let calls = bench.report().calls;
@@ -364,8 +352,7 @@ fn a_run_that_a_person_ended_is_not_continued_after_the_job_changed() {
 
 #[test]
 fn a_new_queue_is_announced_with_its_full_path() {
-    let bench = Bench::with(everybody_exists());
-    let job = JobFile::new("job", OPERATION).rows(&others(5)).write(&bench);
+    let (bench, job) = JobFile::new("job", OPERATION).rows(&others(5)).on(everybody_exists());
     let path = bench.folder().canonicalize().expect("it is there").join("imbulk.db");
     let first = bench.imbulk(&["plan", &job]).expect(0);
     assert!(first.stderr.contains(&format!("created the queue {}", path.display())), "{}", first.stderr);
@@ -375,9 +362,11 @@ fn a_new_queue_is_announced_with_its_full_path() {
 
 #[test]
 fn a_run_that_the_fuse_halted_is_not_continued_after_the_input_changed() {
-    let bench = Bench::with(everybody_exists());
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
-    let job = slow_job().with("stop", "failed_share", 0.5).with("stop", "after_items", 10).write(&bench);
+    let (bench, job) = slow_job()
+        .rows(&plain(OPERATION, 150))
+        .with("stop", "failed_share", 0.5)
+        .with("stop", "after_items", 10)
+        .on(everybody_exists());
     bench.faults(&["friend_delete_all:code=30002:1"]);
     bench.run(&job).expect(4).says("fuse");
     bench.faults(&[]);
@@ -394,8 +383,7 @@ fn a_run_that_the_fuse_halted_is_not_continued_after_the_input_changed() {
 #[test]
 fn a_key_file_is_enough_to_sign_with_and_is_refused_where_others_may_read_it() {
     use std::os::unix::fs::PermissionsExt;
-    let mut bench = Bench::with(everybody_exists());
-    let job = JobFile::new("job", OPERATION).rows(&others(3)).write(&bench);
+    let (mut bench, job) = JobFile::new("job", OPERATION).rows(&others(3)).on(everybody_exists());
     bench.write("key", imbulk_testkit::KEY);
     let path = bench.path("key").display().to_string();
     let chmod = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a file of ours");

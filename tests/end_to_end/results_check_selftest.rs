@@ -13,10 +13,8 @@ struct FinishedRun {
 }
 
 fn finished_run(operation: Command) -> FinishedRun {
-    let bench = Bench::new();
     let asked = mixed(operation, 100);
-    bench.write("keep.txt", PROTECTED);
-    let job = JobFile::new("job", operation).rows(&asked).with("guard", "protected", "\"keep.txt\"").write(&bench);
+    let (bench, job) = JobFile::new("job", operation).rows(&asked).protecting(PROTECTED).on_a_bench();
     bench.run(&job).expect(3);
     let results = bench.results("job");
     ResultsCheck::clean(&bench, operation, &asked, &results).check(&bench);
@@ -126,10 +124,13 @@ fn a_request_that_is_sent_again_after_an_answer_is_found() {
 
 #[test]
 fn a_two_way_success_that_the_other_row_had_is_found_unless_an_earlier_attempt_explains_it() {
-    let bench = Bench::with(BenchSetup { world: World::open, ..BenchSetup::default() });
     let operation = Command::FriendDelete;
     let asked = [InputRow::pair("a", "b"), InputRow::pair("b", "a"), InputRow::pair("c", "d")];
-    bench.run(&JobFile::new("job", operation).rows(&asked).both().write(&bench)).expect(3);
+    let (bench, job) = JobFile::new("job", operation)
+        .rows(&asked)
+        .both()
+        .on(BenchSetup { world: World::open, ..BenchSetup::default() });
+    bench.run(&job).expect(3);
     let complaints = |both, attempts| {
         let mut results = bench.results("job");
         let second = results.iter_mut().find(|row| row.outcome == "in_doubt").expect("one side was gone");

@@ -81,10 +81,10 @@ fn choices(command: &clap::Command) -> Vec<Vec<String>> {
 
 #[test]
 fn nothing_is_sent_without_execute_whatever_the_arguments() {
-    let mut bench = Bench::new();
     let (endpoint, connections) = counting_endpoint();
+    let (mut bench, _) =
+        JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 20)).on_a_bench();
     bench.set_env("IMBULK_ENDPOINT", &endpoint);
-    JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 20)).write(&bench);
     let mut cli = Cli::command();
     cli.build();
     let mut tried = 0;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use imbulk_sandbox::{Caps, Command, Report};
 use rustix::process::{Pid, Signal, kill_process};
 
-use imbulk_testkit::rows::{csv, plain};
+use imbulk_testkit::rows::plain;
 use imbulk_testkit::{ADMIN, APP, Bench, BenchSetup, JobFile, KEY, PATIENCE, RunningProgram};
 
 const OPERATION: Command = Command::FriendDeleteAll;
@@ -71,8 +71,8 @@ impl Drop for Server {
 /// Each run has another command, so that the calls show which run sends them.
 fn job(bench: &Bench, name: &str, endpoint: &str) -> String {
     let operation = if name == "one" { OPERATION } else { Command::FriendDelete };
-    bench.write(&format!("{name}.csv"), csv(operation, &plain(operation, 20_000)));
     JobFile::new(name, operation)
+        .rows(&plain(operation, 20_000))
         .with("limits", "calls_per_second", CAP)
         .with("limits", "app_calls_per_second", CAP)
         .with("app", "endpoint", format!("{endpoint:?}"))
@@ -153,8 +153,10 @@ fn a_ledger_that_is_replaced_stops_all_its_users() {
 #[test]
 fn a_ledger_of_this_machine_is_gone_when_its_last_user_is() {
     let bench = bench();
-    bench.write("few.csv", csv(OPERATION, &plain(OPERATION, 5)));
-    let job = JobFile::new("few", OPERATION).with("app", "endpoint", format!("{:?}", bench.endpoint())).write(&bench);
+    let job = JobFile::new("few", OPERATION)
+        .rows(&plain(OPERATION, 5))
+        .with("app", "endpoint", format!("{:?}", bench.endpoint()))
+        .write(&bench);
     let mut running = start(&bench, "one", &bench.endpoint());
     bench.until_calls(50, &mut running);
     let few = bench.imbulk(&["--queue", "few.db", "run", &job, "--execute", "--yes"]);

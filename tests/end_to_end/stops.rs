@@ -4,8 +4,8 @@ use imbulk_sandbox::{Caps, Command};
 use rustix::process::Signal;
 
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
-use imbulk_testkit::rows::{InputRow, PROTECTED, csv, plain, tally};
-use imbulk_testkit::{Bench, BenchSetup, JobFile};
+use imbulk_testkit::rows::{PROTECTED, plain, tally};
+use imbulk_testkit::{BenchSetup, JobFile};
 
 const CAP: u32 = 150;
 const IN_FLIGHT: u64 = 12;
@@ -24,19 +24,13 @@ fn job(operation: Command) -> JobFile {
         .with("retry", "max_attempts", 40)
 }
 
-fn prepare(bench: &Bench, operation: Command, asked: &[InputRow]) -> String {
-    bench.write("job.csv", csv(operation, asked));
-    bench.write("keep.txt", PROTECTED);
-    job(operation).with("guard", "protected", "\"keep.txt\"").write(bench)
-}
-
 #[test]
 fn a_signal_lets_calls_in_flight_end_and_the_next_run_continues() {
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::HUP, "SIGHUP")] {
-        let bench = Bench::with(slow(Command::FriendDeleteAll));
         let asked = plain(Command::FriendDeleteAll, 200);
-        let job = prepare(&bench, Command::FriendDeleteAll, &asked);
-        let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+        let job = job(Command::FriendDeleteAll).rows(&asked).protecting(PROTECTED);
+        let (bench, job) = job.on(slow(Command::FriendDeleteAll));
+        let mut running = bench.start_run(&job);
         bench.until_calls(20, &mut running);
         running.signal(signal);
         running.wait().expect(5).says(name);
@@ -52,11 +46,11 @@ fn a_signal_lets_calls_in_flight_end_and_the_next_run_continues() {
 
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
-    let bench = Bench::new();
     let asked = plain(Command::FriendDeleteAll, 50);
-    let job = prepare(&bench, Command::FriendDeleteAll, &asked);
+    let job = job(Command::FriendDeleteAll).rows(&asked).protecting(PROTECTED);
+    let (bench, job) = job.on_a_bench();
     bench.faults(&["any:silence-after:#5"]);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let mut running = bench.start_run(&job);
     bench.until_calls(5, &mut running);
     // The call without a response delays the stop by the first signal. Two signals at one moment count as one.
     while running.is_alive() {
@@ -73,10 +67,10 @@ fn a_second_signal_ends_the_process_at_once() {
 
 #[test]
 fn a_second_runner_names_the_first_ones_pid_and_status_works_beside_it() {
-    let bench = Bench::with(slow(Command::FriendDeleteAll));
     let asked = plain(Command::FriendDeleteAll, 300);
-    let job = prepare(&bench, Command::FriendDeleteAll, &asked);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+    let job = job(Command::FriendDeleteAll).rows(&asked).protecting(PROTECTED);
+    let (bench, job) = job.on(slow(Command::FriendDeleteAll));
+    let mut running = bench.start_run(&job);
     bench.until_calls(10, &mut running);
     bench.run(&job).expect(6).says(&running.pid().to_string());
     let status = bench.imbulk(&["status", "job", "--json"]).expect(0);

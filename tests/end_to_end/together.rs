@@ -4,7 +4,7 @@ use imbulk_sandbox::{Caps, Command, World};
 use serde_json::json;
 
 use imbulk_testkit::results_check::ResultsCheck;
-use imbulk_testkit::rows::{InputRow, csv, plain};
+use imbulk_testkit::rows::{InputRow, plain};
 use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 const CAP: u32 = 100;
@@ -32,10 +32,8 @@ fn two_jobs_of_one_run_share_accounts_and_the_cap_of_the_app() {
     let deleted = pairs("former");
     let updated: Vec<InputRow> =
         pairs("present").into_iter().map(|row| row.tag("Tag_SNS_IM_Remark", json!("still here"))).collect();
-    bench.write("delete.csv", csv(Command::FriendDelete, &deleted));
-    bench.write("update.csv", csv(Command::FriendUpdate, &updated));
-    let delete = at_full_speed("delete", Command::FriendDelete).both().write(&bench);
-    let update = at_full_speed("update", Command::FriendUpdate).write(&bench);
+    let delete = at_full_speed("delete", Command::FriendDelete).rows(&deleted).both().write(&bench);
+    let update = at_full_speed("update", Command::FriendUpdate).rows(&updated).write(&bench);
     bench.imbulk(&["run", &delete, &update, "--execute", "--yes"]).expect(0);
     for (job, operation, asked) in
         [("delete", Command::FriendDelete, &deleted), ("update", Command::FriendUpdate, &updated)]
@@ -54,8 +52,7 @@ fn two_processes_with_a_queue_each_share_the_cap_of_the_app() {
     let (one, other) = asked.split_at(150);
     let mut running = Vec::new();
     for (name, rows) in [("one", one), ("other", other)] {
-        bench.write(&format!("{name}.csv"), csv(Command::FriendDeleteAll, rows));
-        let job = at_full_speed(name, Command::FriendDeleteAll).write(&bench);
+        let job = at_full_speed(name, Command::FriendDeleteAll).rows(rows).write(&bench);
         let queue = format!("{name}.db");
         running.push(bench.start(&["--queue", &queue, "run", &job, "--execute", "--yes"], b""));
     }

@@ -166,6 +166,11 @@ impl Bench {
         self.imbulk(&["run", job, "--execute", "--yes"])
     }
 
+    /// Starts `imbulk run JOB --execute --yes`.
+    pub fn start_run(&self, job: &str) -> RunningProgram {
+        self.start(&["run", job, "--execute", "--yes"], b"")
+    }
+
     /// Starts the binary.
     pub fn start(&self, args: &[&str], stdin: &[u8]) -> RunningProgram {
         self.start_under(&[], args, stdin)

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use imbulk_sandbox::Command;
 
 use crate::app::{ADMIN, APP, FAST};
-use crate::bench::Bench;
+use crate::bench::{Bench, BenchSetup};
 use crate::rows::{self, InputRow};
 
 /// A job file, with its input. Its caps are high, its delays short and its guards wide unless a test changes them.
@@ -15,12 +15,13 @@ pub struct JobFile {
     operation: Command,
     sections: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     rows: Option<Vec<InputRow>>,
+    protected: Option<String>,
 }
 
 impl JobFile {
     /// A job with this name, which reads `NAME.csv`. `friend_delete` is one-way.
     pub fn new(name: &str, operation: Command) -> Self {
-        let mut job = Self { name: name.to_owned(), operation, sections: BTreeMap::new(), rows: None };
+        let mut job = Self { name: name.to_owned(), operation, sections: BTreeMap::new(), rows: None, protected: None };
         job.set("input", "path", &format!("{:?}", format!("{name}.csv")));
         job.set("app", "sdkappid", &APP);
         job.set("app", "identifier", &format!("{ADMIN:?}"));
@@ -68,9 +69,21 @@ impl JobFile {
         self
     }
 
+    /// Adds a protected list: `keep.txt` with this text, which [`Self::write`] writes.
+    #[must_use]
+    pub fn protecting(mut self, list: &str) -> Self {
+        self.protected = Some(list.to_owned());
+        self.with("guard", "protected", "\"keep.txt\"")
+    }
+
     /// Writes the file on a new bench. Returns the bench and the name of the file.
     pub fn on_a_bench(&self) -> (Bench, String) {
-        let bench = Bench::new();
+        self.on(BenchSetup::default())
+    }
+
+    /// Writes the file on a new bench with this setup. Returns the bench and the name of the file.
+    pub fn on(&self, setup: BenchSetup) -> (Bench, String) {
+        let bench = Bench::with(setup);
         let file = self.write(&bench);
         (bench, file)
     }
@@ -90,12 +103,15 @@ impl JobFile {
         text
     }
 
-    /// Writes the file, and the input if it was given. Returns the name of the file.
+    /// Writes the file, and the input and the protected list if they were given. Returns the name of the file.
     pub fn write(&self, bench: &Bench) -> String {
         let file = format!("{}.toml", self.name);
         bench.write(&file, self.toml(bench));
         if let Some(rows) = &self.rows {
             bench.write(&format!("{}.csv", self.name), rows::csv(self.operation, rows));
+        }
+        if let Some(list) = &self.protected {
+            bench.write("keep.txt", list);
         }
         file
     }

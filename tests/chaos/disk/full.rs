@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::power::mount_namespace::MountNamespace;
 use imbulk_testkit::requirements::{self, Requirement};
 use imbulk_testkit::results_check::ResultsCheck;
-use imbulk_testkit::rows::{self, InputRow, ResultRow, csv, plain};
+use imbulk_testkit::rows::{self, InputRow, ResultRow, plain};
 use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
 
 const NEEDS: &[Requirement] =
@@ -40,8 +40,8 @@ impl Small {
         let disk = bench.path("disk");
         namespace.sh(&format!("mkdir {0} && mount -t tmpfs -o size={size} none {0}", disk.display()));
         bench.set_env("IMBULK_QUEUE", &disk.join("imbulk.db").display().to_string());
-        bench.write("job.csv", csv(operation, &asked));
         let job = JobFile::new("job", operation)
+            .rows(&asked)
             .with("limits", "max_in_flight", IN_FLIGHT)
             .with("stop", "failed_share", "1.0")
             .write(&bench);

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use imbulk_testkit::requirements::{self, Requirement};
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
-use imbulk_testkit::rows::{self, InputRow, ResultRow, csv, plain};
+use imbulk_testkit::rows::{self, InputRow, ResultRow, plain};
 use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput};
 
 const NEEDS: &[Requirement] = &[Requirement::Tool("strace")];
@@ -55,10 +55,11 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let caps = Caps::default().with_app(FAST).with(Command::FriendDelete, FAST);
-        let bench = Bench::with(BenchSetup { caps, latency: Duration::from_millis(3), ..BenchSetup::default() });
         let asked = plain(Command::FriendDelete, ROWS);
-        bench.write("job.csv", csv(Command::FriendDelete, &asked));
-        let job = JobFile::new("job", Command::FriendDelete).with("limits", "max_in_flight", IN_FLIGHT).write(&bench);
+        let (bench, job) = JobFile::new("job", Command::FriendDelete)
+            .rows(&asked)
+            .with("limits", "max_in_flight", IN_FLIGHT)
+            .on(BenchSetup { caps, latency: Duration::from_millis(3), ..BenchSetup::default() });
         Self { bench, job, asked }
     }
 

@@ -61,10 +61,8 @@ fn halts(status: &'static str, head: &str) {
         0 => vec![Step::Write(page.clone()), Step::Endless(b" ".to_vec())],
         _ => not_a_friend(ask),
     });
-    let bench = Bench::new();
     let asked = pairs(30, 2);
-    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &asked));
-    let job = job(&server, 1).with("limits", "max_in_flight", 1).write(&bench);
+    let (bench, job) = job(&server, 1).rows(&asked).with("limits", "max_in_flight", 1).on_a_bench();
     bench.run(&job).expect(4).says(&format!("HTTP status {}", &status[..3]));
     let rows = bench.results("job");
     assert_eq!(tally(&rows), [("pending", 60)].into(), "{status}");
@@ -127,14 +125,13 @@ fn a_run_waits_after_refused_connections_and_counts_them_as_not_sent() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("it is bound").port()
     };
-    let bench = Bench::new();
-    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &pairs(20, 2)));
     let url = format!("\"http://127.0.0.1:{port}\"");
-    let job = imbulk_testkit::JobFile::new("job", imbulk_sandbox::Command::FriendDelete)
+    let (bench, job) = imbulk_testkit::JobFile::new("job", imbulk_sandbox::Command::FriendDelete)
+        .rows(&pairs(20, 2))
         .with("app", "endpoint", url)
         .with("retry", "max_attempts", 1)
-        .write(&bench);
-    let mut running = bench.start(&["run", &job, "--execute", "--yes"], b"");
+        .on_a_bench();
+    let mut running = bench.start_run(&job);
     let probing = |bench: &Bench| bench.imbulk(&["status", "job", "--json"]).stdout.contains("Connection refused");
     while running.is_alive() && !probing(&bench) {
         bench.nap();
@@ -194,9 +191,7 @@ fn texts_of_the_server_stay_in_their_line_and_are_unchanged_in_the_results() {
         "user-4" => vec![Step::Write(format!("{NASTY}\r\n\r\n").into()), Step::Close],
         _ => says(70403, NASTY),
     });
-    let bench = Bench::new();
-    bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &pairs(5, 2)));
-    let file = job(&server, 1).write(&bench);
+    let (bench, file) = job(&server, 1).rows(&pairs(5, 2)).on_a_bench();
     let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(3);
     assert_harmless("the run", &output.stdout);
     assert_harmless("its log", &output.stderr);

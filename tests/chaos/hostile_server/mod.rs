@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use imbulk_sandbox::Command;
 
-use imbulk_testkit::rows::{InputRow, ResultRow, csv, shuffle, tally};
+use imbulk_testkit::rows::{InputRow, ResultRow, shuffle, tally};
 use imbulk_testkit::scripted_server::{ScriptedServer, Step};
-use imbulk_testkit::{Bench, JobFile, ProgramOutput, RunningProgram};
+use imbulk_testkit::{JobFile, ProgramOutput, RunningProgram};
 use server::{Ask, Observed};
 use table::{Effect, MODES, all, ok};
 
@@ -69,9 +69,7 @@ fn play_steadily(server: impl Fn() -> ScriptedServer, asked: &[InputRow], max_at
 
 /// Runs `asked` against `server` to its end and watches the clock and the memory of the client.
 fn play(server: &ScriptedServer, asked: &[InputRow], max_attempts: u32) -> Played {
-    let bench = Bench::new();
-    bench.write("job.csv", csv(Command::FriendDelete, asked));
-    let job = job(server, max_attempts).write(&bench);
+    let (bench, job) = job(server, max_attempts).rows(asked).on_a_bench();
     let mut running = bench.start(&["run", &job, "--execute", "--yes", "-vv"], b"");
     let (mut peak, mut lag) = (0, Duration::ZERO);
     while running.is_alive() {

@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 
 use imbulk_testkit::journal_check::{Evidence, Findings, InFlightRequest, Kill};
 use imbulk_testkit::results_check::ResultsCheck;
-use imbulk_testkit::rows::{InputRow, PROTECTED, Validity, csv, mixed, shuffle};
+use imbulk_testkit::rows::{InputRow, PROTECTED, Validity, mixed, shuffle};
 use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
 
 const IN_FLIGHT: usize = 12;
@@ -74,15 +74,14 @@ impl Victim {
     fn new(works: Vec<Work>, cap: u32) -> Self {
         let caps = works.iter().fold(Caps::default().with_app(cap), |caps, work| caps.with(work.operation, cap));
         let bench = Bench::with(BenchSetup { caps, latency: Duration::from_millis(5), ..BenchSetup::default() });
-        bench.write("keep.txt", PROTECTED);
         for work in &works {
-            bench.write(&format!("{}.csv", work.name), csv(work.operation, &work.asked));
             let job = JobFile::new(work.name, work.operation)
+                .rows(&work.asked)
+                .protecting(PROTECTED)
                 .with("limits", "calls_per_second", cap)
                 .with("limits", "app_calls_per_second", cap)
                 .with("limits", "max_in_flight", IN_FLIGHT)
-                .with("retry", "max_attempts", 100)
-                .with("guard", "protected", "\"keep.txt\"");
+                .with("retry", "max_attempts", 100);
             let job = if work.both { job.both() } else { job };
             job.write(&bench);
         }

@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use disk::Disk;
 use imbulk_testkit::requirements::{self, Requirement};
 use imbulk_testkit::results_check::ResultsCheck;
-use imbulk_testkit::rows::{self, InputRow, PROTECTED, ResultRow, csv, mixed};
+use imbulk_testkit::rows::{self, InputRow, PROTECTED, ResultRow, mixed};
 use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningProgram};
 
 const NEEDS: &[Requirement] = &[
@@ -62,12 +62,11 @@ impl Night {
         let queue = disk.mountpoint().join("imbulk.db");
         bench.set_env("IMBULK_QUEUE", &queue.display().to_string());
         let asked = mixed(operation, ROWS);
-        bench.write("job.csv", csv(operation, &asked));
-        bench.write("keep.txt", PROTECTED);
         let job = JobFile::new("job", operation)
+            .rows(&asked)
+            .protecting(PROTECTED)
             .with("limits", "max_in_flight", IN_FLIGHT)
             .with("retry", "max_attempts", 40)
-            .with("guard", "protected", "\"keep.txt\"")
             .write(&bench);
         bench.faults(FAULTS);
         Self { bench, disk, job, asked, rng: SmallRng::seed_from_u64(seed) }

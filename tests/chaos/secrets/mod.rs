@@ -59,11 +59,9 @@ impl Walk {
     fn new() -> Self {
         // It takes its time, which no run should go on in.
         LazyLock::force(&SEARCH);
-        let mut bench = Bench::new();
+        let (mut bench, _) = job().rows(&plain(OPERATION, 150)).on_a_bench();
         bench.set_env("RUST_LOG", "trace");
         bench.set_env("RUST_BACKTRACE", "full");
-        bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
-        job().write(&bench);
         Self { bench, paths: BTreeSet::new() }
     }
 
@@ -486,9 +484,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn files_with_accounts_are_readable_by_the_user_only_for_any_umask() {
-    let bench = Bench::new();
-    bench.write("job.csv", csv(OPERATION, &plain(OPERATION, 150)));
-    job().write(&bench);
+    let (bench, _) = job().rows(&plain(OPERATION, 150)).on_a_bench();
     bench.faults(&["any:slow=1s:1"]);
     let shell = ["sh", "-c", "umask 0; exec \"$0\" \"$@\""];
     let mut running = bench.start_under(&shell, &["run", "job.toml", "--execute", "--yes"], b"");
