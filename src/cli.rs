@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -12,13 +13,15 @@ use crate::domain::hint::Hint;
 use crate::domain::response::outcome::Outcome;
 use imbulk_sandbox::{FaultRule, FaultRuleError};
 
+pub mod manual;
+
 /// Run bulk jobs against the server API of Tencent Cloud Chat, with one recorded outcome per row
 ///
 /// imbulk reads rows of CSV or JSONL and sends one API request for many rows. It never exceeds the call limit, and it
 /// never has two requests in flight that write the same account. If the process is killed, the next run continues where
 /// it stopped. Nothing is sent without --execute.
 #[derive(Debug, Parser)]
-#[command(name = "imbulk", version, max_term_width = 100, after_long_help = HELP)]
+#[command(name = "imbulk", version, max_term_width = 100, after_long_help = manual::IMBULK.help())]
 pub struct Cli {
     /// Queue file: it stores every row of every run [default: imbulk.db] [env: IMBULK_QUEUE]
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
@@ -38,46 +41,46 @@ pub enum Command {
     ///
     /// Load the input if it is new, send it, record every outcome, and print a summary. Resumes an interrupted run.
     /// Without --execute nothing is sent, and the plan is shown instead.
-    #[command(after_long_help = RUN)]
+    #[command(after_long_help = manual::RUN.help())]
     Run(Run),
     /// Load and check the input, and show what `imbulk run` would send
     ///
     /// Does everything except sending: loads the input, checks every row, and shows what `imbulk run JOB --execute`
     /// would send, to which app, and which guards would refuse it.
-    #[command(after_long_help = PLAN)]
+    #[command(after_long_help = manual::PLAN.help())]
     Plan(Plan),
     /// List runs and their progress, also while one is running
-    #[command(after_long_help = STATUS)]
+    #[command(after_long_help = manual::STATUS.help())]
     Status(Status),
     /// Export one result row per input row (CSV or JSONL)
     ///
     /// Exports one result row per input row, in input order. The file is valid input for the same job.
-    #[command(after_long_help = RESULTS)]
+    #[command(after_long_help = manual::RESULTS.help())]
     Results(Results),
     /// Make failed items pending again, so that the next run sends them
-    #[command(after_long_help = RETRY)]
+    #[command(after_long_help = manual::RETRY.help())]
     Retry(Retry),
     /// Explain an error code: its class and what to do
-    #[command(after_long_help = EXPLAIN)]
+    #[command(after_long_help = manual::EXPLAIN.help())]
     Explain(Explain),
     /// Start a mock server of the API on this machine
     ///
     /// Starts a mock server of the API on a loopback address and prints its URL. It checks signatures and limits as the
     /// real server does, and deletes nothing. Ctrl-C ends it and prints what it received, as JSON.
-    #[command(after_long_help = SANDBOX)]
+    #[command(after_long_help = manual::SANDBOX.help())]
     Sandbox(Sandbox),
     /// Print a UserSig for the admin account of a job or of the environment
-    #[command(after_long_help = USERSIG)]
+    #[command(after_long_help = manual::USERSIG.help())]
     Usersig(Usersig),
     /// Print a completion script for a shell
-    #[command(after_long_help = COMPLETIONS)]
+    #[command(after_long_help = manual::COMPLETIONS.help())]
     Completions {
         /// Shell that the script is for
         shell: Shell,
     },
-    /// Print the manual page
-    #[command(after_long_help = MAN)]
-    Man,
+    /// Print a manual page, or write all pages into a folder
+    #[command(after_long_help = manual::MAN.help())]
+    Man(Man),
 }
 
 /// Arguments of `imbulk run`.
@@ -233,175 +236,28 @@ pub struct Sandbox {
     pub seed: u64,
 }
 
+/// Arguments of `imbulk man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Subcommand whose page is printed [default: the program]
+    #[arg(value_name = "SUBCOMMAND", value_parser = PossibleValuesParser::new(subcommand_names()))]
+    pub subcommand: Option<String>,
+    /// Write the pages of the program and of all subcommands into this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "subcommand")]
+    pub output: Option<PathBuf>,
+}
+
 const GLOBAL: &str = "Global options";
-
-const HELP: &str = "\
-Example (a first run against the mock server, without an account):
-  imbulk plan jobs/quickstart.toml
-  imbulk run jobs/quickstart.toml --execute --sandbox
-
-Environment variables:
-  IMBULK_SECRET_KEY       secret key of the app; UserSigs are made from it
-  IMBULK_SECRET_KEY_FILE  file with the secret key (mode 0600)
-  IMBULK_USERSIG          a UserSig, instead of a key
-  IMBULK_SDKAPPID         overrides `sdkappid` in [app]
-  IMBULK_IDENTIFIER       overrides `identifier` in [app]
-  IMBULK_ENDPOINT         overrides `endpoint` and `region` in [app]
-  IMBULK_QUEUE            queue file, if --queue is not given
-  HTTPS_PROXY, NO_PROXY   proxy for calls to a real app
-  TZ                      time zone of `stop.until`
-
-Exit codes:
-  0  done: every row succeeded, already_done, duplicate or protected
-  1  internal error or I/O error
-  2  usage error, or the job file, the environment or the input cannot be used
-  3  done, with failed, in_doubt or rejected rows
-  4  halted or refused (fatal code, guard, outage, full disk); rows are left
-  5  stopped by a signal, --limit or `stop.until`; rows are left: run it again
-  6  another process owns the queue";
-
-const RUN: &str = "\
-Examples:
-  imbulk run purge.toml                        show the plan, send nothing
-  imbulk run purge.toml --execute --sandbox    rehearse on the mock server
-  imbulk run purge.toml --execute              ask on a terminal, then send
-  imbulk run purge.toml --execute --yes        send without a question
-  imbulk run purge.toml --execute --limit 100  send at most 100 items
-
-Environment variables:
-  one of IMBULK_SECRET_KEY, IMBULK_SECRET_KEY_FILE, IMBULK_USERSIG: credentials
-  IMBULK_SDKAPPID, IMBULK_IDENTIFIER, IMBULK_ENDPOINT: override [app] of the job
-  IMBULK_QUEUE, HTTPS_PROXY, NO_PROXY, TZ: see `imbulk --help`
-
-Exit codes:
-  0  every row succeeded, already_done, duplicate or protected
-  1  internal error or I/O error
-  2  usage error, or the job file, the environment or the input cannot be used
-  3  done, with failed, in_doubt or rejected rows; rejected rows do not count if
-     input.rejects = \"allow\"
-  4  halted or refused (fatal code, guard, outage, full disk); rows are left
-  5  stopped by a signal, --limit or `stop.until`; rows are left: run it again
-  6  another process owns the queue";
-
-const PLAN: &str = "\
-Examples:
-  imbulk plan purge.toml
-  imbulk plan purge.toml --json
-
-Environment variables: as for `imbulk run`.
-
-Exit codes:
-  0  planned
-  1  internal error or I/O error
-  2  usage error, or the job file, the environment or the input cannot be used
-  4  `imbulk run` would refuse to send this plan
-  5  interrupted by a signal
-  6  another process owns the queue";
-
-const STATUS: &str = "\
-Examples:
-  imbulk status                 all runs
-  imbulk status purge           the latest run of job purge, with its progress
-  imbulk status 0190e8b0 --json
-
-Environment variables: IMBULK_QUEUE.
-
-Exit codes:
-  0  shown
-  1  I/O error
-  2  unknown name, or the queue cannot be used";
-
-const RESULTS: &str = "\
-Examples:
-  imbulk results purge --output purge.results.csv
-  imbulk results purge --outcome failed,in_doubt
-  imbulk results purge --format jsonl
-
-Outcomes: succeeded, already_done, failed, in_doubt, pending, rejected,
-duplicate, protected.
-
-Environment variables: IMBULK_QUEUE.
-
-Exit codes:
-  0  exported
-  1  I/O error
-  2  unknown name, or the queue or the output file cannot be used";
-
-const RETRY: &str = "\
-Examples:
-  imbulk retry purge                       all failed items
-  imbulk retry purge --code 70500          failed items with this code
-  imbulk retry purge --outcome in_doubt    items whose effect is unknown
-  imbulk run purge.toml --execute          sends them
-
-Environment variables: IMBULK_QUEUE.
-
-Exit codes:
-  0  done
-  1  I/O error
-  2  unknown name, or the queue cannot be used
-  6  another process owns the queue";
-
-const EXPLAIN: &str = "\
-Examples:
-  imbulk explain 70107
-  imbulk explain 60008 --json
-
-Exit codes: 0 for every number, 2 for a usage error.";
-
-const SANDBOX: &str = "\
-Examples:
-  imbulk sandbox
-  imbulk sandbox --latency 50ms --jitter 20ms
-  imbulk sandbox --fault account_delete:http=503:0.05 --missing 0.01
-  imbulk sandbox --fault any:code=60008:#3 --fault friend_delete:item=30006:0.1
-
-Faults: COMMAND is an operation or `any`; SHARE is a share of the calls from 0
-to 1, or #N for the N-th call. The most used kinds:
-  code=N, http=STATUS       the call fails with this code or HTTP status
-  reset, close, silence     the connection is reset, closed, or stays silent
-  reset-after, close-after  the same after the call has had its effect
-  slow=TIME                 the answer takes this much longer
-  item=N, partial=N         items fail with this code, or have half an effect
-  missing, duplicate        items are missing or repeated in the answer
-
-Environment variables:
-  IMBULK_SDKAPPID, IMBULK_IDENTIFIER  app and admin account
-  IMBULK_SECRET_KEY                   key to check signatures with; without it
-                                      every well-formed signature is accepted
-
-Exit codes:
-  0  ended by Ctrl-C
-  1  I/O error
-  2  usage error";
-
-const USERSIG: &str = "\
-Examples:
-  imbulk usersig purge.toml
-  IMBULK_SDKAPPID=1400000001 imbulk usersig purge.toml
-
-The UserSig is valid for 24 hours.
-
-Environment variables:
-  IMBULK_SECRET_KEY or IMBULK_SECRET_KEY_FILE
-  IMBULK_SDKAPPID, IMBULK_IDENTIFIER
-
-Exit codes:
-  0  printed
-  2  the job file or the environment cannot be used";
-
-const COMPLETIONS: &str = "\
-Example:
-  imbulk completions bash > ~/.local/share/bash-completion/completions/imbulk";
-
-const MAN: &str = "\
-Example:
-  imbulk man > imbulk.1 && man ./imbulk.1";
 
 impl Hint for FaultRuleError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         Some(Self::hint(self).into())
     }
+}
+
+/// Every subcommand that has a manual page of its own.
+fn subcommand_names() -> impl Iterator<Item = &'static str> {
+    manual::ALL.iter().map(|manual| manual.name).filter(|name| !name.is_empty())
 }
 
 fn fault_rule(text: &str) -> Result<FaultRule, String> {

@@ -32,7 +32,7 @@ pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Command::Sandbox(args) => sandbox::sandbox(&args, &env).await,
         Command::Usersig(args) => usersig::usersig(&args, &env),
         Command::Completions { shell } => completions::completions(shell),
-        Command::Man => man::man(),
+        Command::Man(args) => man::man(&args),
     };
     done.map_err(|error| error.in_queue(&queue))
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod examples;
 mod job_file;
+mod manual;
 mod messages;
 mod pages;
 

@@ -95,9 +95,9 @@ fn sources() -> Vec<PathBuf> {
     files_below(Path::new("src"), &mut files);
     files_below(Path::new("crates/imbulk-sandbox/src"), &mut files);
     files.retain(|file| {
-        let is_test = file
-            .iter()
-            .any(|part| ["tests", "tests.rs", "testing.rs", "simulation", "cli.rs"].iter().any(|name| part == *name));
+        let is_test = file.iter().any(|part| {
+            ["tests", "tests.rs", "testing.rs", "simulation", "cli.rs", "manual"].iter().any(|name| part == *name)
+        });
         file.extension().is_some_and(|end| end == "rs") && !is_test
     });
     files.sort();

@@ -1,0 +1,231 @@
+//! The texts of each subcommand.
+
+use super::page::{Manual, Note, Row};
+use crate::domain::exit::Exit;
+
+/// The texts of the program and of every subcommand.
+pub const ALL: [&Manual; 11] =
+    [&IMBULK, &RUN, &PLAN, &STATUS, &RESULTS, &RETRY, &EXPLAIN, &SANDBOX, &USERSIG, &COMPLETIONS, &MAN];
+
+const SECRET_KEY: Row = ("IMBULK_SECRET_KEY", "secret key of the app; UserSigs are made from it");
+const SECRET_KEY_FILE: Row = ("IMBULK_SECRET_KEY_FILE", "file with the secret key (mode 0600)");
+const USER_SIG: Row = ("IMBULK_USERSIG", "a UserSig, instead of a key");
+const SDKAPPID: Row = ("IMBULK_SDKAPPID", "overrides `sdkappid` in [app]");
+const IDENTIFIER: Row = ("IMBULK_IDENTIFIER", "overrides `identifier` in [app]");
+const ENDPOINT: Row = ("IMBULK_ENDPOINT", "overrides `endpoint` and `region` in [app]");
+const QUEUE: Row = ("IMBULK_QUEUE", "queue file, if --queue is not given");
+const PROXY: Row = ("HTTPS_PROXY, NO_PROXY", "proxy for calls to a real app");
+const TIME_ZONE: Row = ("TZ", "time zone of `stop.until` and of printed times");
+
+/// What commands read that load or send.
+const SESSION_VARIABLES: &[Row] =
+    &[SECRET_KEY, SECRET_KEY_FILE, USER_SIG, SDKAPPID, IDENTIFIER, ENDPOINT, QUEUE, PROXY, TIME_ZONE];
+/// What commands read that look at a queue.
+const READER_VARIABLES: &[Row] = &[QUEUE, TIME_ZONE];
+
+const JOB_FILE: Row = ("JOB", "job file: operation, input, limits and guards");
+const QUEUE_FILE: Row = ("imbulk.db", "the queue; imbulk.db-wal and imbulk.db-shm belong to it while it is open");
+const LEDGER: Row =
+    ("/tmp/imbulk-*.slots", "the ledgers, through which the processes of this machine share the call limits of an app");
+
+const SESSION_FILES: &[Row] = &[JOB_FILE, QUEUE_FILE, LEDGER];
+
+const IO_ERROR: (Exit, &str) = (Exit::Internal, "internal error or I/O error");
+const UNUSABLE: (Exit, &str) =
+    (Exit::Unusable, "usage error, or the job file, the environment or the input cannot be used");
+const NOT_FOUND: (Exit, &str) = (Exit::Unusable, "usage error, unknown name, or the queue cannot be used");
+const USAGE: (Exit, &str) = (Exit::Unusable, "usage error");
+const HALTED: (Exit, &str) = (Exit::Halted, "halted or refused (fatal code, guard, outage, full disk); rows are left");
+const STOPPED: (Exit, &str) =
+    (Exit::Stopped, "stopped by a signal, --limit or `stop.until`; rows are left: run it again");
+const HELD: (Exit, &str) = (Exit::Held, "another process owns the queue");
+
+/// The exit codes of a session that sends.
+const SESSION_EXITS: &[(Exit, &str)] = &[
+    (Exit::Done, "done: every row succeeded, already_done, duplicate or protected"),
+    IO_ERROR,
+    UNUSABLE,
+    (
+        Exit::DoneWithFailures,
+        "done, with failed, in_doubt or rejected rows; rejected rows do not count if input.rejects = \"allow\"",
+    ),
+    HALTED,
+    STOPPED,
+    HELD,
+];
+
+/// The program.
+pub const IMBULK: Manual = Manual {
+    name: "",
+    examples: &[
+        ("imbulk plan jobs/quickstart.toml", "show a first run"),
+        ("imbulk run jobs/quickstart.toml --execute --sandbox", "send to the sandbox"),
+    ],
+    notes: &[],
+    files: SESSION_FILES,
+    environment: SESSION_VARIABLES,
+    exits: SESSION_EXITS,
+};
+
+/// `imbulk run`
+pub const RUN: Manual = Manual {
+    name: "run",
+    examples: &[
+        ("imbulk run purge.toml", "show the plan, send nothing"),
+        ("imbulk run purge.toml --execute --sandbox", "rehearse on the mock server"),
+        ("imbulk run purge.toml --execute", "ask on a terminal, then send"),
+        ("imbulk run purge.toml --execute --yes", "send without a question"),
+        ("imbulk run purge.toml --execute --limit 100", "send at most 100 items"),
+    ],
+    notes: &[],
+    files: SESSION_FILES,
+    environment: SESSION_VARIABLES,
+    exits: SESSION_EXITS,
+};
+
+/// `imbulk plan`
+pub const PLAN: Manual = Manual {
+    name: "plan",
+    examples: &[("imbulk plan purge.toml", "what would be sent"), ("imbulk plan purge.toml --json", "for a program")],
+    notes: &[],
+    files: SESSION_FILES,
+    environment: SESSION_VARIABLES,
+    exits: &[
+        (Exit::Done, "planned"),
+        IO_ERROR,
+        UNUSABLE,
+        (Exit::Halted, "`imbulk run` would refuse to send this plan"),
+        (Exit::Stopped, "interrupted by a signal"),
+        HELD,
+    ],
+};
+
+/// `imbulk status`
+pub const STATUS: Manual = Manual {
+    name: "status",
+    examples: &[
+        ("imbulk status", "all runs"),
+        ("imbulk status purge", "the latest run of job purge, with its progress"),
+        ("imbulk status 0190e8b0 --json", "a run by the beginning of its id"),
+    ],
+    notes: &[],
+    files: &[QUEUE_FILE],
+    environment: READER_VARIABLES,
+    exits: &[(Exit::Done, "shown"), IO_ERROR, NOT_FOUND],
+};
+
+/// `imbulk results`
+pub const RESULTS: Manual = Manual {
+    name: "results",
+    examples: &[
+        ("imbulk results purge --output purge.results.csv", "all rows"),
+        ("imbulk results purge --outcome failed,in_doubt", "rows that need a look"),
+        ("imbulk results purge --format jsonl", "one JSON object per line"),
+    ],
+    notes: &[Note {
+        title: "Outcomes",
+        text: "succeeded, already_done, failed, in_doubt, pending, rejected, duplicate, protected.",
+        rows: &[],
+    }],
+    files: &[QUEUE_FILE],
+    environment: READER_VARIABLES,
+    exits: &[
+        (Exit::Done, "exported"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, unknown name, or the queue or the output file cannot be used"),
+    ],
+};
+
+/// `imbulk retry`
+pub const RETRY: Manual = Manual {
+    name: "retry",
+    examples: &[
+        ("imbulk retry purge", "all failed items"),
+        ("imbulk retry purge --code 70500", "failed items with this code"),
+        ("imbulk retry purge --outcome in_doubt", "items whose effect is unknown"),
+        ("imbulk run purge.toml --execute", "sends them"),
+    ],
+    notes: &[],
+    files: &[QUEUE_FILE],
+    environment: READER_VARIABLES,
+    exits: &[(Exit::Done, "done"), IO_ERROR, NOT_FOUND, HELD],
+};
+
+/// `imbulk explain`
+pub const EXPLAIN: Manual = Manual {
+    name: "explain",
+    examples: &[("imbulk explain 70107", "for a person"), ("imbulk explain 60008 --json", "for a program")],
+    notes: &[],
+    files: &[],
+    environment: &[],
+    exits: &[(Exit::Done, "explained, also for an unknown number"), USAGE],
+};
+
+/// `imbulk sandbox`
+pub const SANDBOX: Manual = Manual {
+    name: "sandbox",
+    examples: &[
+        ("imbulk sandbox", ""),
+        ("imbulk sandbox --latency 50ms --jitter 20ms", ""),
+        ("imbulk sandbox --fault account_delete:http=503:0.05 --missing 0.01", ""),
+        ("imbulk sandbox --fault any:code=60008:#3 --fault friend_delete:item=30006:0.1", ""),
+    ],
+    notes: &[Note {
+        title: "Faults",
+        text: "COMMAND is an operation or `any`; SHARE is a share of the calls from 0 to 1, or #N for the N-th call. \
+               The most used kinds:",
+        rows: &[
+            ("code=N, http=STATUS", "the call fails with this code or HTTP status"),
+            ("reset, close, silence", "the connection is reset, closed, or stays silent"),
+            ("reset-after, close-after", "the same after the call has had its effect"),
+            ("slow=TIME", "the answer takes this much longer"),
+            ("item=N, partial=N", "items fail with this code, or have half an effect"),
+            ("missing, duplicate", "items are missing or repeated in the answer"),
+        ],
+    }],
+    files: &[],
+    environment: &[
+        ("IMBULK_SDKAPPID, IMBULK_IDENTIFIER", "app and admin account"),
+        (
+            "IMBULK_SECRET_KEY, IMBULK_SECRET_KEY_FILE",
+            "key to check signatures with; without it every well-formed signature is accepted",
+        ),
+    ],
+    exits: &[(Exit::Done, "ended by Ctrl-C"), IO_ERROR, USAGE],
+};
+
+/// `imbulk usersig`
+pub const USERSIG: Manual = Manual {
+    name: "usersig",
+    examples: &[
+        ("imbulk usersig purge.toml", "for the app of a job"),
+        ("IMBULK_SDKAPPID=1400000001 imbulk usersig purge.toml", "for another app"),
+    ],
+    notes: &[Note { title: "Validity", text: "The UserSig is valid for 24 hours.", rows: &[] }],
+    files: &[JOB_FILE],
+    environment: &[SECRET_KEY, SECRET_KEY_FILE, SDKAPPID, IDENTIFIER],
+    exits: &[(Exit::Done, "printed"), IO_ERROR, (Exit::Unusable, "the job file or the environment cannot be used")],
+};
+
+/// `imbulk completions`
+pub const COMPLETIONS: Manual = Manual {
+    name: "completions",
+    examples: &[("imbulk completions bash > ~/.local/share/bash-completion/completions/imbulk", "")],
+    notes: &[],
+    files: &[],
+    environment: &[],
+    exits: &[(Exit::Done, "printed"), IO_ERROR, USAGE],
+};
+
+/// `imbulk man`
+pub const MAN: Manual = Manual {
+    name: "man",
+    examples: &[
+        ("imbulk man run | man -l -", "read the page of `imbulk run`"),
+        ("imbulk man --output ~/.local/share/man/man1", "install all pages"),
+    ],
+    notes: &[],
+    files: &[("imbulk.1, imbulk-run.1, …", "the pages that --output writes, one for each subcommand")],
+    environment: &[],
+    exits: &[(Exit::Done, "printed or written"), IO_ERROR, USAGE],
+};
