@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroU64;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -229,8 +229,9 @@ fn key_in(file: &Path) -> Result<SecretString, EnvError> {
 fn read_key(file: &Path) -> Result<SecretString, KeyFileError> {
     let unreadable = |error: std::io::Error| KeyFileError::Unreadable(error.to_string());
     let file = File::open(file).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let metadata = file.metadata().map_err(unreadable)?;
+    let mode = metadata.mode() & 0o7777;
+    if !is_private(mode, metadata.uid(), rustix::process::geteuid().as_raw()) {
         return Err(KeyFileError::Open(mode));
     }
     let mut bytes = Vec::new();
@@ -243,6 +244,13 @@ fn read_key(file: &Path) -> Result<SecretString, KeyFileError> {
     Ok(key.to_owned().into())
 }
 
+/// Whether nobody but the owner may open a file. The group may read a file of root if the process is not root: Kubernetes
+/// and systemd give a key to a service in this way, and the service cannot change the mode.
+const fn is_private(mode: u32, owner: u32, user: u32) -> bool {
+    let forbidden = if owner == 0 && user != 0 { 0o037 } else { 0o077 };
+    mode & forbidden == 0
+}
+
 fn sdkappid(text: &str) -> Result<NonZeroU64, EnvError> {
     text.parse().map_err(|_| EnvError::SdkAppId)
 }
@@ -253,6 +261,8 @@ fn endpoint(text: String) -> Result<String, EnvError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use secrecy::ExposeSecret;
 
     use super::*;
@@ -343,6 +353,17 @@ mod tests {
         std::fs::remove_file(&file).expect("ours");
         let message = env(&[(KEY_FILE, "/no/such")]).expect("good").credential().unwrap_err().to_string();
         assert!(message.starts_with("IMBULK_SECRET_KEY_FILE: /no/such: cannot be read"), "{message}");
+    }
+
+    #[test]
+    fn the_group_may_read_only_a_file_of_root_that_a_service_was_given() {
+        let (root, service, other) = (0, 65_532, 1000);
+        assert!(is_private(0o440, root, service) && is_private(0o640, root, service));
+        for (mode, owner, user) in [(0o460, root, service), (0o444, root, service), (0o440, root, root)] {
+            assert!(!is_private(mode, owner, user), "{mode:o}");
+        }
+        assert!(!is_private(0o440, service, service) && !is_private(0o440, other, service));
+        assert!(is_private(0o400, service, service) && is_private(0o600, root, root));
     }
 
     #[test]
