@@ -71,8 +71,8 @@ fn roff(section: &Section) -> Roff {
     if !section.text.is_empty() {
         roff.text([roman(section.text)]);
     }
-    for (term, meaning) in &section.rows {
-        roff.control("TP", []).text([bold(term)]);
+    for (name, meaning) in &section.rows {
+        roff.control("TP", []).text([bold(name)]);
         if !meaning.is_empty() {
             roff.text([roman(*meaning)]);
         }

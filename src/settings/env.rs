@@ -244,8 +244,8 @@ fn read_key(file: &Path) -> Result<SecretString, KeyFileError> {
     Ok(key.to_owned().into())
 }
 
-/// Whether nobody but the owner may open a file. The group may read a file of root if the process is not root: Kubernetes
-/// and systemd give a key to a service in this way, and the service cannot change the mode.
+/// Whether only the owner may open a file. The group may read a file of root if the process is not root: Kubernetes and
+/// systemd give a key to a service in this way, and the service cannot change the mode.
 const fn is_private(mode: u32, owner: u32, user: u32) -> bool {
     let forbidden = if owner == 0 && user != 0 { 0o037 } else { 0o077 };
     mode & forbidden == 0

@@ -20,7 +20,7 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 13] = [
+const NOT_RUN: [(&str, &str, &str); 18] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -28,6 +28,11 @@ const NOT_RUN: [(&str, &str, &str); 13] = [
     ("README.md", "cargo install --path . --locked", "it builds the program for minutes"),
     ("README.md", "kill %1; umask 077; echo 'IMBULK_SECRET_KEY=…' > imbulk.env", "it needs a real app"),
     ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
+    ("docs/guides/deploy.md", "sudo install -m 755 imbulk /usr/local/bin/imbulk", "it needs root"),
+    ("docs/guides/deploy.md", STATUS, "it needs root"),
+    ("docs/guides/deploy.md", "docker build -f deploy/Dockerfile -t imbulk .", "it needs Docker"),
+    ("docs/guides/deploy.md", SECRET, "it needs a cluster"),
+    ("docs/guides/deploy.md", "deploy/release.sh", "it builds the program for minutes"),
     ("docs/guides/nightly-cron.md", "sudo install -d -m 700 -o cleanup /srv/cleanup", "it needs root"),
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute --limit 1000", "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute", "it needs a real app"),
@@ -37,6 +42,8 @@ const NOT_RUN: [(&str, &str, &str); 13] = [
 ];
 const OPEN: &str = "imbulk results purge-trial-accounts --outcome failed,in_doubt --output open.csv";
 const EVIDENCE: &str = "imbulk results purge-trial-accounts --output purge-results.csv";
+const STATUS: &str = "sudo -u imbulk imbulk status --queue /var/lib/imbulk/purge/imbulk.db";
+const SECRET: &str = "kubectl create secret generic imbulk-purge --from-file=secret-key=purge.key";
 const COUNT: &str = r#"sqlite3 -readonly imbulk.db "SELECT outcome, code, count(*) FROM item GROUP BY outcome, code""#;
 
 /// As many ports, each different, that no other program of this machine uses now.

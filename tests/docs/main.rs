@@ -1,6 +1,7 @@
 //! Compares the documents with the program: commands, options, defaults, codes, files and tests.
 
 mod commands;
+mod deploy;
 mod examples;
 mod job_file;
 mod manual;
@@ -159,7 +160,7 @@ fn every_exit_code_is_in_the_reference() {
 
 #[test]
 fn every_file_and_test_that_a_document_names_is_there() {
-    let folders = ["src/", "tests/", "crates/", "docs/", "jobs/", "benches/", "fuzz/", "migrations/"];
+    let folders = ["src/", "tests/", "crates/", "deploy/", "docs/", "jobs/", "benches/", "fuzz/", "migrations/"];
     let mut missing = Vec::new();
     for document in pages::all() {
         for name in quoted(&read(&document).replace("```", "")) {

@@ -69,7 +69,7 @@ fn mandoc_finds_no_fault_in_the_pages() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let pages = write_pages(folder.path());
-    // No page has a date, so that builds can be reproduced. The macros are those of the library, before lists of values.
+    // No page has a date, so that builds can be reproduced. The library writes such macros before lists of values.
     let intended = ["missing date", "skipping paragraph macro"];
     let mut mandoc = Command::new("mandoc");
     mandoc.args(["-T", "lint", "-W", "warning"]).args(&pages).current_dir(folder.path());

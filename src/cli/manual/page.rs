@@ -2,7 +2,7 @@
 
 use crate::domain::exit::Exit;
 
-/// A term and its meaning. The meaning may be empty.
+/// A name and its meaning. The meaning may be empty.
 pub type Row = (&'static str, &'static str);
 
 /// The texts of one subcommand, or of the program.
@@ -29,7 +29,7 @@ pub struct Note {
     pub title: &'static str,
     /// A paragraph.
     pub text: &'static str,
-    /// Terms after the paragraph.
+    /// Names and meanings after the paragraph.
     pub rows: &'static [Row],
 }
 
@@ -42,7 +42,7 @@ pub struct Section {
     pub heading: String,
     /// A paragraph; empty if there is none.
     pub text: &'static str,
-    /// Terms and meanings.
+    /// Names and meanings.
     pub rows: Vec<(String, &'static str)>,
 }
 
@@ -53,14 +53,14 @@ impl Manual {
     /// The sections in the sequence of a help text. A manual page has the reverse sequence, as man-pages(7) advises.
     pub fn sections(&self) -> Vec<Section> {
         let exits = self.exits.iter().map(|(exit, meaning)| (exit.code().to_string(), *meaning)).collect();
-        let mut sections = vec![Section::new("Examples", "EXAMPLES", "", terms(self.examples))];
+        let mut sections = vec![Section::new("Examples", "EXAMPLES", "", owned(self.examples))];
         sections.extend(
             self.notes
                 .iter()
-                .map(|note| Section::new(note.title, &note.title.to_uppercase(), note.text, terms(note.rows))),
+                .map(|note| Section::new(note.title, &note.title.to_uppercase(), note.text, owned(note.rows))),
         );
-        sections.push(Section::new("Files", "FILES", "", terms(self.files)));
-        sections.push(Section::new("Environment variables", "ENVIRONMENT", "", terms(self.environment)));
+        sections.push(Section::new("Files", "FILES", "", owned(self.files)));
+        sections.push(Section::new("Environment variables", "ENVIRONMENT", "", owned(self.environment)));
         sections.push(Section::new("Exit codes", "EXIT STATUS", "", exits));
         sections
     }
@@ -80,19 +80,19 @@ impl Section {
 
     fn help(&self) -> String {
         let mut lines = wrapped(&format!("{}: {}", self.title, self.text), 0);
-        let term_columns = self.rows.iter().map(|(term, _)| term.chars().count()).max().unwrap_or_default();
-        for (term, meaning) in &self.rows {
-            let mut meaning = wrapped(meaning, term_columns + 4).into_iter();
+        let name_columns = self.rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+        for (name, meaning) in &self.rows {
+            let mut meaning = wrapped(meaning, name_columns + 4).into_iter();
             let first = meaning.next().unwrap_or_default();
-            lines.push(format!("  {term:term_columns$}  {first}").trim_end().to_owned());
-            lines.extend(meaning.map(|line| format!("{:1$}{line}", "", term_columns + 4)));
+            lines.push(format!("  {name:name_columns$}  {first}").trim_end().to_owned());
+            lines.extend(meaning.map(|line| format!("{:1$}{line}", "", name_columns + 4)));
         }
         lines.join("\n")
     }
 }
 
-fn terms(rows: &[Row]) -> Vec<(String, &'static str)> {
-    rows.iter().map(|(term, meaning)| ((*term).to_owned(), *meaning)).collect()
+fn owned(rows: &[Row]) -> Vec<(String, &'static str)> {
+    rows.iter().map(|(name, meaning)| ((*name).to_owned(), *meaning)).collect()
 }
 
 /// The lines of a text that is indented by some columns.
@@ -127,8 +127,8 @@ mod tests {
         let section = Section::new("Files", "FILES", "", rows);
         assert_eq!(
             section.help(),
-            "Files:\n  a   one\n  bb  of a text that is much too long for a single line because it has more than\n      \
-             eighty columns"
+            "Files:\n  a   one\n  bb  of a text that is much too long for a single line because it has more than\n\
+             \x20     eighty columns"
         );
     }
 
