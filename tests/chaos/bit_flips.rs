@@ -1,10 +1,10 @@
-//! Bytes of the queue that change behind its back: a bit, a byte, a block of zeros, in the file or in its log.
+//! Bytes of the queue that change without SQLite: a bit, a byte, or a block of zeros, in the file or in its log.
 //!
-//! Each trial damages a copy of a queue, runs it to the end, asks for results and status, and is classified: *detected*
-//! (exit 1 or 2, with the file's name and a hint), *harmless* (all is as if nothing had happened), or a violation.
-//! Whatever was said, nothing may be touched at the server that no row asks for.
+//! Each trial damages a copy of a queue, runs it to the end, and asks for results and status. Its result is *detected*
+//! (exit 1 or 2, with the name of the file and a hint), *harmless* (everything is as without the damage), or a
+//! violation. In no case may an account be changed at the server that no row names.
 //!
-//! `IMBULK_FLIPS=20000 cargo test --release --test chaos flips` makes more of them. A violation prints the command that
+//! `IMBULK_FLIPS=20000 cargo test --release --test chaos flips` makes more trials. A violation prints the command that
 //! repeats it.
 
 use std::collections::BTreeMap;
@@ -25,13 +25,13 @@ use imbulk_testkit::{Bench, BenchSetup, JobFile, ProgramOutput};
 
 /// Trials of an ordinary test run.
 const FLIPS: u64 = 400;
-/// At once: after a kill each of them rests for seconds.
+/// The number of parallel trials. After a kill, each of them waits for seconds.
 const WORKERS: usize = 24;
 const IN_FLIGHT: u64 = 4;
 const DB: &str = "imbulk.db";
 const WAL: &str = "imbulk.db-wal";
 
-/// How far the run had come when its queue was copied.
+/// The progress of the run when its queue was copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Planned,
@@ -40,7 +40,7 @@ enum Stage {
     Finished,
 }
 
-/// A queue at a standstill, and the server as it was then.
+/// A queue that no process uses, and the state of the server at that moment.
 pub(super) struct Frozen {
     stage: Stage,
     operation: Command,
@@ -48,15 +48,15 @@ pub(super) struct Frozen {
     db: Vec<u8>,
     wal: Vec<u8>,
     world: World,
-    /// Resends that have a reason.
+    /// The number of resends that are allowed.
     resends: u64,
 }
 
-/// What became of a trial.
+/// The result of a trial.
 #[derive(Debug)]
 enum Seen {
     Harmless,
-    /// By which command first.
+    /// The command that detected it first.
     Detected(&'static str),
     Violation(String),
 }
@@ -109,7 +109,7 @@ impl Frozen {
     }
 }
 
-/// Changes bytes, and says how.
+/// Changes bytes, and describes the change.
 fn damage(bytes: &mut [u8], rng: &mut SmallRng) -> String {
     let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
     let anywhere = rng.random_bool(0.3);
@@ -140,19 +140,19 @@ fn damage(bytes: &mut [u8], rng: &mut SmallRng) -> String {
     }
 }
 
-/// A trial: a damaged copy, and what the program makes of it.
+/// A trial: a damaged copy, and the reaction of the program.
 struct Trial<'a> {
     bench: &'a Bench,
     frozen: &'a Frozen,
     before: Report,
-    /// Whether commits may have been forgotten in a way that nobody can see.
+    /// Whether commits may be missing in a way that no program can detect.
     tail: bool,
 }
 
 impl<'a> Trial<'a> {
     fn new(bench: &'a Bench, frozen: &'a Frozen, db: &[u8], wal: &[u8], tail: bool) -> Self {
         for name in [DB, WAL, "imbulk.db-shm"] {
-            // Not all of them are there each time.
+            // Some of these files are missing in some trials.
             let _gone = std::fs::remove_file(bench.path(name));
         }
         bench.write(DB, db);
@@ -220,7 +220,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Who stops says which file is meant, and what to do.
+/// A command that stops names the file and says what to do.
 fn named(command: &str, output: &ProgramOutput) -> Result<(), String> {
     let is_reported = matches!(output.code, 1 | 2) && output.stderr.contains(DB) && output.stderr.contains("hint: ");
     if is_reported {
@@ -230,7 +230,7 @@ fn named(command: &str, output: &ProgramOutput) -> Result<(), String> {
     }
 }
 
-/// Status says what the results say.
+/// `status` and `results` agree.
 fn check_status(rows: &[ResultRow], status: &ProgramOutput) -> Result<(), String> {
     let json: serde_json::Value = serde_json::from_str(&status.stdout).map_err(|error| error.to_string())?;
     let counts = json["outcomes"].as_object().ok_or("no counts")?;
@@ -328,7 +328,7 @@ fn forged(stage: Stage, changes: &[&str]) -> Seen {
 
 #[test]
 fn with_recomputed_checksums_the_same_damage_gets_through_and_the_test_sees_it() {
-    // Nothing is wrong with a queue whose checksums are merely written anew.
+    // A queue whose checksums are only recalculated is not damaged.
     let same = forged(Stage::Stopped, &["UPDATE payload SET accounts = accounts"]);
     assert!(matches!(same, Seen::Harmless), "{same:?}");
     let one = "(SELECT min(id) FROM request WHERE state = 'pending' AND row_count = 3 AND attempts = 0)";

@@ -1,4 +1,5 @@
-//! The checker itself: good evidence passes, and with one thing in it changed it is found out, for the right reason.
+//! Tests of the checker: it accepts correct evidence. If one thing in the evidence is changed, it reports it with the
+//! right reason.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use imbulk_testkit::{BenchSetup, JobFile};
 
 const OPERATION: Command = Command::FriendDelete;
 
-/// A run with faults and a kill, to its end.
+/// A run with faults and a kill, up to its end.
 static TRUTH: LazyLock<Evidence> = LazyLock::new(|| {
     let asked = mixed(OPERATION, 300);
     let job = JobFile::new("job", OPERATION).rows(&asked).protecting(PROTECTED);
@@ -28,7 +29,7 @@ static TRUTH: LazyLock<Evidence> = LazyLock::new(|| {
     Evidence::of(&bench, "job", OPERATION, &asked, &kills)
 });
 
-/// That the truth with this in it is found out by this complaint.
+/// Asserts that the checker reports the changed evidence with this text.
 #[track_caller]
 fn caught(complaint: &str, lie: impl FnOnce(&mut Evidence)) {
     let mut evidence = TRUTH.clone();
@@ -37,7 +38,7 @@ fn caught(complaint: &str, lie: impl FnOnce(&mut Evidence)) {
     assert!(wrong.iter().any(|wrong| wrong.contains(complaint)), "no {complaint:?} in {wrong:#?}");
 }
 
-/// That it passes.
+/// Asserts that the checker accepts the changed evidence.
 #[track_caller]
 fn passes(change: impl FnOnce(&mut Evidence)) {
     let mut evidence = TRUTH.clone();
@@ -45,7 +46,7 @@ fn passes(change: impl FnOnce(&mut Evidence)) {
     evidence.check();
 }
 
-/// Changes the queue's word on the first row of an outcome everywhere that it is given.
+/// Changes what the queue says about the first row of an outcome, in all places.
 fn say(evidence: &mut Evidence, outcome: &str, change: impl Fn(&mut String, &mut Option<i64>)) {
     let ended = |line: &&mut QueueRow| line.outcome == outcome && line.request.is_some();
     let line = evidence.queue.rows.iter_mut().find(ended).unwrap_or_else(|| panic!("no row is {outcome}"));
@@ -59,7 +60,7 @@ fn say(evidence: &mut Evidence, outcome: &str, change: impl Fn(&mut String, &mut
     *evidence.queue.tally.entry(line.outcome).or_default() += 1;
 }
 
-/// The last call that succeeded as a whole, and that no later call follows for its account.
+/// The last call that succeeded as a whole and is not followed by a later call for its account.
 fn answered(evidence: &Evidence) -> CallRecord {
     let done = |entry: &&CallRecord| {
         let ResponseRecord::Items(items) = &entry.said else { return false };
@@ -155,7 +156,7 @@ fn an_outcome_that_the_journal_does_not_explain_is_found() {
 
 #[test]
 fn doubt_without_a_reason_is_found() {
-    // "Already done" was said by the first answer to these.
+    // The first answer to these was "already done".
     for lie in ["succeeded", "in_doubt"] {
         caught("but the server saw", |evidence| {
             say(evidence, "already_done", |outcome, _| lie.clone_into(outcome));
@@ -184,7 +185,7 @@ fn two_writes_at_once_are_found_whatever_the_sandbox_responded() {
         let entry = answered(evidence);
         arrive(evidence, entry.done.expect("it ended") - 1, entry);
     });
-    // After its answer the accounts are free.
+    // The accounts are free after the answer.
     let clash = |evidence: &mut Evidence, said: ResponseRecord, gap: u64| {
         let entry = answered(evidence);
         let first = entry.arrived + 100 * SECOND;
@@ -194,7 +195,7 @@ fn two_writes_at_once_are_found_whatever_the_sandbox_responded() {
     };
     let again = ResponseRecord::Whole(30006);
     assert!(!clash(&mut TRUTH.clone(), again, SECOND));
-    // Without one the server may be at work for three seconds more.
+    // Without an answer, the server may still be writing for three seconds.
     assert!(clash(&mut TRUTH.clone(), ResponseRecord::Nothing, MAY_BE_WRITING - 1));
     assert!(!clash(&mut TRUTH.clone(), ResponseRecord::Nothing, MAY_BE_WRITING));
     assert!(clash(&mut TRUTH.clone(), ResponseRecord::Status(502), SECOND));
@@ -257,7 +258,8 @@ fn an_item_that_was_sent_again_after_a_final_response_is_found_unless_a_kill_exp
     let before = TRUTH.compare().sent_again;
     assert_eq!(again(&mut TRUTH.clone(), None), (true, before));
     assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, sending("job", &entry)))), (false, before + 1));
-    // Killed, but not with this in flight, or with the same of another job; or only after it was sent again.
+    // The process was killed, but this request was not in flight, or that of another job was; or it was killed after
+    // the resend.
     assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, Vec::new()))), (true, before));
     assert_eq!(again(&mut TRUTH.clone(), Some((SECOND, sending("other", &entry)))), (true, before));
     assert_eq!(again(&mut TRUTH.clone(), Some((200 * SECOND, sending("job", &entry)))), (true, before));
@@ -274,7 +276,7 @@ fn an_item_may_be_sent_again_after_a_response_that_is_not_final() {
         let mut evidence = TRUTH.clone();
         let entry = answered(&evidence);
         let before = CallRecord { said, did: ResponseRecord::Nothing, ..entry.clone() };
-        // Long before, so that it overlaps with nothing.
+        // The call was long before, so that it overlaps with no other call.
         evidence.journal.iter_mut().for_each(|entry| {
             entry.arrived += 10 * SECOND;
             entry.done = entry.done.map(|done| done + 10 * SECOND);

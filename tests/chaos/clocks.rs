@@ -1,6 +1,6 @@
-//! The wall clock of the program jumps while it runs, by hours and by days, in both directions.
+//! The wall clock of the program jumps during a run, by hours and by days, in both directions.
 //!
-//! The clock of the sandbox is right.
+//! The clock of the sandbox is not changed.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn can(test: &str) -> bool {
     are_met(test, &[Requirement::Tool("faketime")])
 }
 
-/// Where Debian has it. The one for programs of many threads.
+/// The path of the library on Debian, in its version for programs with threads.
 fn library() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").expect("it is there").filter_map(Result::ok);
     let mut found =
@@ -28,7 +28,7 @@ fn library() -> PathBuf {
     found.next().expect("faketime comes with its library")
 }
 
-/// A bench whose program reads the time from a file.
+/// A bench that starts the program with a clock that reads its offset from a file.
 struct Clock {
     bench: Bench,
 }
@@ -47,12 +47,12 @@ impl Clock {
 
     /// Sets the offset of the clock in seconds.
     fn set(&self, offset: i64) {
-        // As a whole: it is read at any moment.
+        // The file is replaced as a whole, because it can be read at any moment.
         self.bench.write("clock.new", format!("{offset:+}"));
         std::fs::rename(self.bench.path("clock.new"), self.bench.path("clock")).expect("the folder can be written to");
     }
 
-    /// Runs the job; after every `every` calls the clock is set to the next of these offsets.
+    /// Runs the job. After every `every` calls the clock is set to the next of these offsets.
     fn run(&self, job: &str, every: u64, offsets: &[i64]) -> (ProgramOutput, Duration) {
         let begun = Instant::now();
         let mut running = self.bench.start_run(job);
@@ -64,7 +64,7 @@ impl Clock {
     }
 }
 
-/// Lists of `rows` accounts to delete, at `cap` calls a second.
+/// A job that deletes the friends of `rows` accounts, at `cap` calls per second.
 fn job(rows: usize, cap: u32) -> (JobFile, Vec<InputRow>) {
     let asked = plain(Command::FriendDeleteAll, rows);
     let job = JobFile::new("job", Command::FriendDeleteAll).rows(&asked);
@@ -76,7 +76,7 @@ fn capped(cap: u32) -> BenchSetup {
     BenchSetup { caps, latency: Duration::from_millis(10), ..BenchSetup::default() }
 }
 
-/// A run with retries, quarantines and a cap, under a clock that is set to these offsets one after the other.
+/// A run with retries, quarantines and a cap. Its clock is set to these offsets one after the other.
 fn under(offsets: &[i64]) -> (Vec<Timestamp>, Duration) {
     const CAP: u32 = 200;
     let clock = Clock::new(capped(CAP), 0);
@@ -112,7 +112,7 @@ fn a_clock_that_jumps_changes_neither_pace_nor_retries_nor_the_validity_of_signa
         let (first, last) = (times.iter().min().expect("rows"), times.iter().max().expect("rows"));
         last.duration_since(*first).as_secs()
     };
-    // The jumps came through to the program, so the rest says something.
+    // The program saw the jumps; otherwise the rest would prove nothing.
     assert!(span(&steady) < HOUR && span(&finished) > 400 * DAY, "{} {}", span(&steady), span(&finished));
     assert!(took < control * 2 && control < took * 2, "{took:?} with jumps, {control:?} without");
     eprintln!("{took:?} with {} jumps, {control:?} without", jumps.len());
@@ -130,7 +130,7 @@ fn a_clock_that_is_days_slow_halts_the_run_with_a_hint_and_the_run_continues_wit
     let (output, _) = clock.run(&job, 50, &[-3 * DAY]);
     output.expect(4).says("check the clock of this machine");
     let report = clock.bench.report();
-    // Those on their way as the first and as the second signature was refused.
+    // The calls in flight when the first and the second signature were refused.
     assert!((2..u64::from(CAP) / 2).contains(&report.usersig_failures), "{report:#?}");
     let results = clock.bench.results("job");
     assert!(tally(&results)["pending"] > 200, "{:?}", tally(&results));
@@ -149,7 +149,7 @@ fn a_signature_that_expires_sooner_at_the_server_than_here_is_renewed_in_time() 
     if !can("a_signature_that_expires_sooner_at_the_server_than_here_is_renewed_in_time") {
         return;
     }
-    // Every signature of 24 h is good for the last four seconds of them.
+    // Every signature of 24 h is valid for its last four seconds only.
     let clock = Clock::new(capped(CAP), -(DAY - 4));
     let (job, asked) = job(480, CAP);
     let (output, _) = clock.run(&job.write(&clock.bench), 0, &[]);
@@ -160,7 +160,8 @@ fn a_signature_that_expires_sooner_at_the_server_than_here_is_renewed_in_time() 
     assert!((1..100).contains(&refused), "{refused} calls were refused");
 }
 
-/// Noon for the program, a run until six in the morning, and a clock that is set to these offsets one after the other.
+/// The clock of the program shows noon, the run may last until six in the morning, and the clock is set to these
+/// offsets one after the other.
 fn until_six(offsets: &[i64]) -> ProgramOutput {
     const CAP: u32 = 100;
     let mut clock = Clock::new(capped(CAP), 0);
@@ -196,7 +197,7 @@ fn until_ends_the_session_when_a_jumping_clock_reaches_or_passes_it() {
 /// A value of `TZ` with which a clock now shows this number of seconds after midnight.
 fn zone_in_which_it_is(seconds: i64) -> String {
     let utc = imbulk::clock::now().as_second().rem_euclid(DAY);
-    // From 12 h behind to 12 h ahead. POSIX counts the other way round.
+    // From 12 h behind to 12 h ahead. In POSIX the sign is reversed.
     let ahead = (seconds - utc + DAY / 2).rem_euclid(DAY) - DAY / 2;
     let (sign, off) = if ahead < 0 { ('+', -ahead) } else { ('-', ahead) };
     format!("<HERE>{sign}{:02}:{:02}:{:02}", off / HOUR, off / 60 % 60, off % 60)

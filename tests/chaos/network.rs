@@ -1,4 +1,5 @@
-//! Signals and lost networks: what is sent after a signal, and how a run survives a network that is down for a while.
+//! Signals and lost networks: which calls are sent after a signal, and whether a run survives a network that is down
+//! for a while.
 
 use std::process::Command as Process;
 use std::time::{Duration, Instant};
@@ -11,11 +12,12 @@ use imbulk_testkit::results_check::{Completion, ResultsCheck};
 use imbulk_testkit::rows::{InputRow, plain, tally};
 use imbulk_testkit::{Bench, BenchSetup, JobFile, RunningProgram};
 
-/// Low enough that what must stay below a tenth of it is far from what is made ready ahead, a fifth of it.
+/// The cap in calls per second. A fifth of it is prepared ahead, and the limit of these tests is a tenth of it, so the
+/// two cannot be confused.
 const CAP: u32 = 200;
-/// "No send later than so long after a signal."
+/// The maximum time between a signal and the last call.
 const PROMPT: Duration = Duration::from_millis(100);
-/// The number of stops. The median counts, because a busy machine delays some.
+/// The number of stops. The median is compared, because a busy machine delays some of them.
 const STOPS: usize = 5;
 
 /// Calls take 40 to 80 ms, so that some are always in flight.
@@ -31,7 +33,7 @@ fn slow_bench(rows: usize) -> (Bench, String, Vec<InputRow>) {
     (bench, job, asked)
 }
 
-/// What arrived after a signal: how many calls, and how long after it the last one.
+/// The number of calls after a signal, and the time from the signal to the last of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Late {
     last: Duration,
@@ -54,7 +56,7 @@ fn late_calls(bench: &Bench, running: &mut RunningProgram, signal: Signal) -> La
     late
 }
 
-/// That the middle one of these is prompt, by the clock and by the count.
+/// Whether the median of these is prompt, by the clock and by the count.
 fn is_prompt(late: &mut [Late]) -> bool {
     late.sort_unstable();
     let last = late[late.len() / 2].last;
@@ -76,13 +78,13 @@ fn nothing_is_sent_later_than_100_ms_after_a_signal_and_no_call_in_flight_is_los
         running.wait().expect(5).says("signal");
     }
     let results = bench.results("job");
-    // What was under way was waited for: nothing in doubt, and every row that came in has its outcome.
+    // The program waited for the calls in flight: no row is in doubt, and every row that arrived has its outcome.
     let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
     ResultsCheck { completion: Completion::Partial, ..case }.check(&bench);
     let pending = tally(&results)["pending"] as u64;
     assert_eq!(bench.report().items_received, 1500 - pending);
     assert!(is_prompt(&mut late));
-    // The same ruler finds a program that does not stop: this one, where nobody tells it to.
+    // The same measurement must detect a program that does not stop. Here the program receives no signal.
     let mut deaf = Vec::new();
     for _ in 0..3 {
         let mut running = bench.start_run(&job);
@@ -97,7 +99,7 @@ fn nothing_is_sent_later_than_100_ms_after_a_signal_and_no_call_in_flight_is_los
     ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results).check(&bench);
 }
 
-/// What arrives in three times the time when no signal was sent.
+/// The calls that arrive in three times the time when no signal was sent.
 fn unheard(bench: &Bench) -> Late {
     let before = bench.report().calls;
     let begun = Instant::now();
@@ -117,7 +119,7 @@ fn a_second_signal_ends_the_process_at_once_and_calls_in_flight_are_in_doubt_unt
         let begun = Instant::now();
         for _ in 0..signals {
             running.signal(Signal::TERM);
-            // Two signals at one moment count as one; this one arrives after the run has started to drain.
+            // Two signals at one moment count as one. This one arrives after the run has started to drain.
             let drains = Instant::now();
             while running.is_alive() && drains.elapsed() < 3 * PROMPT {
                 bench.nap();
@@ -138,7 +140,8 @@ fn a_second_signal_ends_the_process_at_once_and_calls_in_flight_are_in_doubt_unt
     bench.run(&job).expect(0);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    // Beside the calls that nobody answered, those that were cut off: what the rate has in flight in 80 ms, and some.
+    // The calls that got no answer, and those that were cut off: the calls in flight in 80 ms at this rate, and some
+    // more.
     ResultsCheck { resends: silent + 30, ..case }.check(&bench);
 }
 
@@ -161,14 +164,15 @@ fn a_signal_while_loading_leaves_no_run_and_while_writing_results_the_old_or_the
     stop_writing(&bench);
 }
 
-/// Whether the program catches both signals by now. Before, they end it as they end any other: it has done nothing yet.
+/// Whether the program already handles both signals. Before that, a signal ends it as it ends any program, and nothing
+/// was sent.
 fn is_listening(running: &RunningProgram) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim();
     u64::from_str_radix(caught, 16).is_ok_and(|caught| [2, 15].iter().all(|number| caught & (1 << (number - 1)) != 0))
 }
 
-/// Ends the writing of results at eight moments.
+/// Stops the writing of results at eight moments.
 fn stop_writing(bench: &Bench) {
     let write = ["results", "job", "--output", "out.csv"];
     let begun = Instant::now();
@@ -190,7 +194,7 @@ fn stop_writing(bench: &Bench) {
     assert!(cut_short > 0, "no signal came in time");
 }
 
-/// How long the network is down: `IMBULK_OUTAGE` seconds, or a few.
+/// How long the network is down: `IMBULK_OUTAGE` seconds, or a few seconds.
 fn outage() -> Duration {
     #[expect(clippy::disallowed_methods, reason = "how long is the caller's choice")]
     let asked = std::env::var("IMBULK_OUTAGE").ok();
@@ -199,7 +203,7 @@ fn outage() -> Duration {
 
 const INSIDE: &str = "IMBULK_INSIDE_A_NETWORK_OF_ITS_OWN";
 
-/// Runs itself again where it may take the network down.
+/// The test runs itself again in a namespace in which it may disable the network.
 #[test]
 fn a_run_waits_while_the_network_is_down_and_loses_no_row() {
     let name = "network::a_run_waits_while_the_network_is_down_and_loses_no_row";
@@ -256,8 +260,8 @@ fn cut_off() {
     running.wait().expect(0);
     let results = bench.results("job");
     let case = ResultsCheck::clean(&bench, Command::FriendDeleteAll, &asked, &results);
-    // The calls in flight when the network went down: about 16 at 200 calls per second and 80 ms, and those that met
-    // dead connections.
+    // The calls in flight when the network went down (about 16 at 200 calls per second and 80 ms), and the calls on
+    // connections that were dead.
     ResultsCheck { resends: 200, ..case }.check(&bench);
     let again = bench.report().items_received - 1000;
     assert!(results.iter().all(|row| row.outcome != "failed"), "{:?}", tally(&results));

@@ -1,7 +1,7 @@
-//! Many processes, one cap; and a server whose limit is lower than ours.
+//! Many processes share one cap; and a server has a lower limit than imbulk's cap.
 //!
-//! `IMBULK_RATE_SECONDS=200 cargo test --release --test chaos rate -- --nocapture` goes on for longer, and prints
-//! what was reached. What a noisy machine can't hold (92 % of the cap) is asserted in virtual time, in
+//! `IMBULK_RATE_SECONDS=200 cargo test --release --test chaos rate -- --nocapture` runs for longer and prints the
+//! rates. A noisy machine cannot reach 92 % of the cap reliably, so that is asserted in virtual time, in
 //! `src/rate_limiter/simulation`.
 
 #![expect(clippy::disallowed_methods, reason = "the environment says how long")]
@@ -30,7 +30,7 @@ fn bench(limit: u32) -> Bench {
     Bench::with(BenchSetup { caps, latency: Duration::from_millis(10), ..BenchSetup::default() })
 }
 
-/// A process with a queue of its own, and more to send than there will be time for.
+/// A process with a queue of its own, and more rows than can be sent in the time of the test.
 struct Peer {
     job: String,
     queue: String,
@@ -60,7 +60,7 @@ impl Peer {
         bench.start(&["--queue", queue, "run", job, "--execute", "--yes"], b"")
     }
 
-    /// `kill -9`, and on it goes.
+    /// Kills the process with `kill -9` and starts it again.
     fn kill_and_restart(&mut self, bench: &Bench) {
         self.running.signal(Signal::KILL);
         while self.running.is_alive() {
@@ -95,7 +95,7 @@ impl Span {
     }
 }
 
-/// Watches for so long, and does something every now and then.
+/// Watches for this time, and does something at intervals.
 fn watch(bench: &Bench, time: Duration, mut meanwhile: impl FnMut()) -> Span {
     let (begun, before) = (Instant::now(), bench.report());
     let mut next = Duration::ZERO;
@@ -109,7 +109,8 @@ fn watch(bench: &Bench, time: Duration, mut meanwhile: impl FnMut()) -> Span {
     Span::between(&before, &bench.report(), begun.elapsed())
 }
 
-/// A process is stopped for a while, so that calls leave and answers are read late; or killed and started again.
+/// A process is stopped for a while, so that calls are sent late and answers are read late; or it is killed and started
+/// again.
 fn disturb(bench: &Bench, peers: &mut [Peer], rng: &mut SmallRng) {
     let one = rng.random_range(0..peers.len());
     let one = &mut peers[one];
@@ -160,7 +161,7 @@ fn one_to_eight_processes_stalled_and_killed_never_exceed_the_cap_together() {
 #[test]
 fn processes_that_share_no_ledger_exceed_the_cap_so_these_tests_can_see() {
     let bench = bench(2 * CAP);
-    // The ledger is named after the host of the endpoint, and this is another name of the same one.
+    // The ledger is named after the host of the endpoint, and this is another name of the same host.
     let elsewhere = bench.endpoint().replace("127.0.0.1", "localhost");
     let mut one = Peer::start(&bench, "one", &bench.endpoint(), 2000);
     let two = Peer::start(&bench, "two", &elsewhere, 2000);

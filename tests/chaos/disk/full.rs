@@ -1,4 +1,4 @@
-//! The disk is full: while loading, while running, when the results are written.
+//! The disk is full: while an input is loaded, during a run, and while the results are written.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningPro
 const NEEDS: &[Requirement] =
     &[Requirement::Root, Requirement::Tool("unshare"), Requirement::Tool("nsenter"), Requirement::Tool("mount")];
 const IN_FLIGHT: u64 = 2;
-/// Items of an account_delete.
+/// Items per account_delete.
 const ITEMS: u64 = 100;
 
 /// A run whose queue is on a small disk.
@@ -26,7 +26,7 @@ struct Small {
     asked: Vec<InputRow>,
 }
 
-/// Nobody is there: every row leaves a line in the queue.
+/// No account exists, so every row has an outcome row in the queue.
 fn empty_world() -> World {
     World::open_with_missing(7, 1.0, 1.0)
 }
@@ -66,7 +66,7 @@ impl Small {
         self.start(&["run", &self.job, "--execute", "--yes"]).wait()
     }
 
-    /// Somebody else takes all that is left.
+    /// Another program uses all free space.
     fn fill(&mut self) {
         let filler = self.disk().join("filler");
         self.namespace.sh(&format!("cat /dev/zero > {} 2>/dev/null || true", filler.display()));
@@ -99,7 +99,7 @@ fn accounts(rows: usize, size: &str) -> Small {
     Small::new(Command::AccountDelete, plain(Command::AccountDelete, rows), size)
 }
 
-/// It names the file, how much is free, and what to do.
+/// The message names the file, the free space, and what to do.
 #[track_caller]
 fn tells(output: ProgramOutput, code: i32, path: &Path) {
     let output = output.expect(code).says(&path.display().to_string()).says("are free at").says("hint: ");
@@ -124,7 +124,7 @@ fn a_disk_that_is_full_while_rows_are_spilled_sends_nothing_and_leaves_no_file()
     if !requirements::are_met("full disk", NEEDS) {
         return;
     }
-    // More than waits in memory.
+    // More than is kept in memory.
     let remark = "x".repeat(490);
     let tags = ["Tag_SNS_Custom_One", "Tag_SNS_Custom_Two"];
     let fat = |row: InputRow| tags.iter().fold(row, |row, tag| row.tag(tag, json!(remark)));
@@ -173,7 +173,7 @@ fn a_disk_that_another_process_fills_costs_no_more_than_repetitions() {
     small.bench.until_calls(20, &mut running);
     small.fill();
     let output = running.wait().says(&small.disk().join("imbulk.db").display().to_string()).says("are free");
-    // Whichever comes first: a look at the disk, or a commit that fails.
+    // Either the check of the disk comes first, or a commit that fails.
     assert!([1, 4].contains(&output.code), "{output:#?}");
     let calls = small.bench.report().calls;
     let again = small.run().says("are free");

@@ -1,4 +1,4 @@
-//! A disk that is full, and one that refuses the n-th call.
+//! A full disk, and a disk on which the n-th system call fails.
 
 mod full;
 mod nth;

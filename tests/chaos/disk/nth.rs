@@ -1,4 +1,4 @@
-//! The n-th call on the queue's files or on the ledger fails, n = 1, 2, 3 … until a run passes.
+//! The n-th system call on the queue's files or on the ledger fails, for n = 1, 2, 3 … until a run passes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -16,36 +16,37 @@ use imbulk_testkit::rows::{self, InputRow, ResultRow, plain};
 use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput};
 
 const NEEDS: &[Requirement] = &[Requirement::Tool("strace")];
-/// What is done to these files. Reads, too: a page that can't be read is no page.
+/// The system calls on these files that can fail, including reads.
 const CALLS: [&str; 9] =
     ["pwrite64", "fdatasync", "fsync", "ftruncate", "pread64", "openat", "write", "unlink", "flock"];
 const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
 const ROWS: usize = 90;
 const IN_FLIGHT: u64 = 6;
-/// Items of a call: rows that share an account.
+/// Items per call: rows that share an account.
 const ITEMS: u64 = 3;
-/// Runs at a time: most of each is spent waiting for calls in doubt to be over.
+/// The number of runs in parallel, since most of each run is spent in the quarantine of calls in doubt.
 const AT_A_TIME: usize = 6;
 const SAMPLE: usize = 12;
 
-/// Whose calls fail. Apart, or the queue, which is written to first, would always be struck before the ledger.
+/// The files whose system calls fail. They are tested separately: the queue is written to first, so a failure would
+/// never reach the ledger.
 #[derive(Debug, Clone, Copy)]
 enum Files {
     Queue,
     Ledger,
 }
 
-/// One call that fails.
+/// One system call that fails.
 #[derive(Debug, Clone, Copy)]
 struct Point {
     files: Files,
     call: &'static str,
     error: &'static str,
-    /// Counted in each thread by itself.
+    /// Counted separately in each thread.
     nth: usize,
 }
 
-/// A small run that a fault is to strike.
+/// A small run in which a system call fails.
 struct Stage {
     bench: Bench,
     job: String,
@@ -72,7 +73,7 @@ impl Stage {
         paths.into_iter().map(|path| path.display().to_string()).collect()
     }
 
-    /// Runs under strace, which sees the calls on those files and no others.
+    /// Runs under strace, which observes the system calls on these files only.
     fn traced(&self, files: Files, options: &[&str]) -> ProgramOutput {
         let files = self.paths(files);
         let files = files.iter().flat_map(|file| ["-P", file]);
@@ -81,7 +82,7 @@ impl Stage {
         self.bench.start_under(&wrapper, &["run", &self.job, "--execute", "--yes"], b"").wait()
     }
 
-    /// Every row and its outcome; none before the input is loaded.
+    /// Every row and its outcome. Empty before the input is loaded.
     fn results(&self) -> Vec<ResultRow> {
         let output = self.bench.imbulk(&["results", "job"]);
         if output.code == 0 { rows::parse(&output.stdout) } else { Vec::new() }
@@ -92,7 +93,7 @@ impl Stage {
         ResultsCheck { protected: Vec::new(), resends: IN_FLIGHT * ITEMS, ..case }
     }
 
-    /// The accounts whose list a request found `sending` is about.
+    /// The accounts of the requests that are found `sending`.
     fn sending(&self) -> BTreeSet<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
         runtime.block_on(async {
@@ -109,7 +110,7 @@ impl Stage {
         })
     }
 
-    /// What the server was asked to do and has no outcome must be found `sending`.
+    /// Every item that the server received and that has no outcome must be found `sending`.
     fn nothing_in_flight_is_forgotten(&self, results: &[ResultRow], point: Point) {
         let sending = self.sending();
         for row in results.iter().filter(|row| row.outcome == "pending") {
@@ -120,7 +121,7 @@ impl Stage {
     }
 }
 
-/// How often each call is made in the thread that makes it most.
+/// How often each system call is made, in the thread that makes it most often.
 fn survey(files: Files) -> BTreeMap<&'static str, usize> {
     let stage = Stage::new();
     let (log, trace) = (stage.bench.path("trace"), format!("trace={}", CALLS.join(",")));
@@ -136,7 +137,7 @@ fn survey(files: Files) -> BTreeMap<&'static str, usize> {
     CALLS.into_iter().map(|call| (call, most(call).unwrap_or(0))).collect()
 }
 
-/// All points, and one after the last of each call.
+/// All points, and for each system call one more after its last time.
 fn points() -> Vec<Point> {
     let of = |files| {
         let calls = survey(files).into_iter().filter(|(_, count)| *count > 0);
@@ -146,7 +147,7 @@ fn points() -> Vec<Point> {
     [Files::Queue, Files::Ledger].into_iter().flat_map(of).collect()
 }
 
-/// A run that meets the fault, what it leaves behind, and the next run. Says whether the first one broke off.
+/// A run with the fault, the check of what it left, and the next run. Returns whether the first run failed.
 fn strike(point: Point) -> bool {
     let stage = Stage::new();
     let inject = format!("inject={}:error={}:when={}", point.call, point.error, point.nth);
@@ -157,7 +158,7 @@ fn strike(point: Point) -> bool {
         stage.nothing_in_flight_is_forgotten(&results, point);
     }
     let broke_off = match struck.code {
-        // Missing accounts are failures.
+        // Accounts that do not exist are failures.
         3 => false,
         1 => {
             names_file_and_cause(&struck, &stage.bench, point);
@@ -166,7 +167,7 @@ fn strike(point: Point) -> bool {
         _ => panic!("{point:?}: {struck:#?}"),
     };
     let next = stage.bench.run(&stage.job);
-    // 0: all was done already.
+    // 0: everything was done already.
     assert!([0, 3].contains(&next.code), "{point:?}: {next:#?}");
     let results = stage.results();
     stage.case(&results).check(&stage.bench);
@@ -184,7 +185,7 @@ fn names_file_and_cause(output: &ProgramOutput, bench: &Bench, point: Point) {
         "disk I/O error",
         "disk is full",
         "unable to open",
-        // SQLite's words where it could open the file to read only, and where a page can't be read.
+        // The messages of SQLite if it could open the file only for reading, and if a page cannot be read.
         "readonly database",
         "malformed",
         "Input/output error",
@@ -194,7 +195,7 @@ fn names_file_and_cause(output: &ProgramOutput, bench: &Bench, point: Point) {
     assert!(is_plain && named && cause && text.contains("hint: "), "{point:?}: {text}");
 }
 
-/// How many points: 12, or as many as `IMBULK_IO_ERRORS` says, at most all.
+/// The number of points: 12, or the value of `IMBULK_IO_ERRORS`, at most all.
 #[expect(clippy::disallowed_methods, reason = "how long a test runs is asked of the environment")]
 fn wanted() -> usize {
     std::env::var("IMBULK_IO_ERRORS").map_or(SAMPLE, |points| points.parse().expect("IMBULK_IO_ERRORS is a number"))

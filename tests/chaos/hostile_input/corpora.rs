@@ -1,4 +1,5 @@
-//! Every test run checks the properties of the fuzz targets on their seeds. Bytes that once broke something are seeds.
+//! Every test run checks the properties of the fuzz targets on their seeds. Inputs that once broke a property are
+//! seeds.
 
 use std::fs;
 use std::path::Path;

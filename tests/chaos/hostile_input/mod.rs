@@ -1,6 +1,6 @@
-//! Input files that nobody would write on purpose.
+//! Input files that no program writes on purpose.
 //!
-//! `IMBULK_FILES` and `IMBULK_SEED` ask for more files, and for others.
+//! `IMBULK_FILES` sets the number of files, and `IMBULK_SEED` selects other ones.
 
 mod corpora;
 mod files;
@@ -26,14 +26,14 @@ use files::{Content, Expect, Hostile};
 use imbulk_testkit::{Bench, ProgramOutput};
 
 const FILES: usize = 1000;
-/// What any file may cost of the processor's time; what else the machine does meanwhile does not count.
+/// The maximum processor time for one file, whatever else the machine does.
 const SLOWEST: Duration = Duration::from_secs(1);
-/// One in this number of files also goes through the whole program. It does not divide the number of kinds.
+/// One of this many files is also read by the whole program. The number does not divide the number of kinds.
 const SAMPLE: usize = 17;
-/// What the program may take, whatever the file unpacks to.
+/// The maximum memory of the program, whatever the unpacked size of the file.
 const MEMORY_KIB: u64 = 200 << 10;
 
-/// What was made of a file.
+/// The result of reading a file.
 struct Made {
     good: Vec<(u64, String)>,
     bad: Vec<BadRow>,
@@ -53,10 +53,10 @@ fn hostile_files() -> impl Iterator<Item = (String, Hostile)> {
     })
 }
 
-/// Puts the file there. A pipe is written to by a thread.
+/// Creates the file. A thread writes to a pipe.
 fn put(folder: &Path, file: &Hostile) -> PathBuf {
     let path = folder.join(file.name);
-    // One of these is there from the file before.
+    // One of these exists from the file before.
     let _gone = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
     match &file.content {
         Content::Bytes(bytes) => fs::write(&path, bytes).expect("the disk has space"),
@@ -85,7 +85,7 @@ fn input(path: &Path, encoding: Encoding) -> Input {
     }
 }
 
-/// What a run does with the file before it goes to the queue.
+/// What a run does with the file before its rows are stored in the queue.
 fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
     let folder = path.parent().expect("a folder");
     let shape = operation::by_name(file.operation).expect("an operation").shape;
@@ -118,7 +118,7 @@ fn read(path: &Path, file: &Hostile) -> Result<Made, InputError> {
     Ok(Made { good, bad, counts: intake.finish().expect("the sums are right") })
 }
 
-/// What is wrong with what was made of the file.
+/// The differences between the result and the expected one.
 fn complaints(file: &Hostile, path: &Path, made: &Result<Made, InputError>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut check = |holds: bool, what: String| {
@@ -226,7 +226,7 @@ fn job(file: &Hostile) -> String {
     )
 }
 
-/// Runs `plan` and looks at its memory while it runs.
+/// Runs `plan` and measures its memory.
 fn plan(bench: &Bench, queue: &str) -> (ProgramOutput, u64) {
     let mut running = bench.start(&["--queue", queue, "plan", "job.toml", "--json"], b"");
     let (status, mut most) = (format!("/proc/{}/status", running.pid()), 0);
@@ -290,7 +290,7 @@ fn texts_of_a_file_do_not_control_the_terminal() {
     }
 }
 
-/// The program says what reading the file came to, row by row.
+/// The output of the program agrees with the result of reading the file, row by row.
 fn check_plan(bench: &Bench, what: &str, made: &Result<Made, InputError>, output: &ProgramOutput) {
     let ProgramOutput { code, stdout, stderr } = output;
     let Ok(made) = made else {

@@ -1,4 +1,4 @@
-//! Modes that end the run, slow it down or meet it before its first request is read: a run of their own for each.
+//! Modes that end the run, slow it down, or act before its first request is read. Each has a run of its own.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use imbulk_testkit::http::response;
 use imbulk_testkit::rows::{InputRow, ResultRow, csv, parse, tally};
 use imbulk_testkit::scripted_server::{Door, ServerSetup, Step};
 
-/// This number of accounts, each with this number of friends.
+/// Rows for this number of accounts, each with this number of friends.
 fn pairs(accounts: usize, friends: usize) -> Vec<InputRow> {
     let of = |n| (0..friends).map(move |m| InputRow::pair(&format!("user-{n}"), &format!("friend-{m}")));
     (0..accounts).flat_map(of).collect()
@@ -70,7 +70,7 @@ fn halts(status: &'static str, head: &str) {
     let seen = Observed::of(&server);
     assert_eq!(seen.calls.values().sum::<usize>(), 1, "{status}");
     assert!(seen.taken.values().all(|taken| *taken <= UNNOTICED), "{status}: its body is read: {:?}", seen.taken);
-    // Certainly not carried out: no attempt that counts, and no doubt.
+    // The calls were certainly not executed: no attempt is counted, and there is no doubt.
     bench.run(&job).expect(0);
     assert_eq!(tally(&bench.results("job")), [("already_done", 60)].into(), "{status}");
 }
@@ -87,7 +87,7 @@ fn status_429_slows_down_and_costs_neither_an_attempt_nor_a_doubt() {
     assert_eq!(played.seen.calls["user-3"], 2);
 }
 
-/// One call for each of three accounts, with a body larger than one packet. Says how much is in doubt.
+/// One call for each of three accounts, with a body larger than one packet. Returns the number of rows in doubt.
 fn meet(door: &Door) -> usize {
     let server =
         start_with(ServerSetup { door: door.clone(), door_times: Some(3), ..ServerSetup::default() }, not_a_friend);
@@ -146,7 +146,7 @@ fn a_run_waits_after_refused_connections_and_counts_them_as_not_sent() {
     assert_eq!(server.requests().len(), 20);
 }
 
-/// The server ends every third connection at the moment that the next request comes in on it.
+/// The server closes every third connection at the moment when the next request arrives on it.
 #[test]
 fn a_connection_that_closes_as_a_request_is_sent_never_repeats_the_request_silently() {
     let calls = std::sync::atomic::AtomicUsize::new(0);
@@ -157,17 +157,18 @@ fn a_connection_that_closes_as_a_request_is_sent_never_repeats_the_request_silen
     let played = play(&server, &pairs(400, 1), 10);
     assert_eq!(played.output.code, 0, "{:#?}", played.output);
     let raced = played.rows.iter().filter(|row| row.attempts > 1).count();
-    // How many depends on the machine; one would do.
+    // The number depends on the machine; one would be enough.
     assert!(raced >= 5, "only {raced} met a closing connection");
     for row in &played.rows {
-        // What was raced was not read by anybody: one arrival each.
+        // The server did not read the calls on these connections, so each arrived once.
         let arrived = played.seen.calls[row.from.as_deref().expect("an account")];
         assert_eq!((row.outcome.as_str(), arrived), ("succeeded", 1), "{row:?}");
     }
     eprintln!("{raced} of 400 met a closing connection");
 }
 
-/// What a terminal acts on, a line that looks like ours, and what turns the direction of the text.
+/// Control sequences of a terminal, a line that looks like a message of imbulk, and characters that change the
+/// direction of the text.
 const NASTY: &str =
     "\u{1b}[2J\u{1b}]0;title\u{7}red\r\nerror: all rows are done\n\u{202e}back\0\u{9b}31m\u{2028}end, \"quoted\"";
 

@@ -1,5 +1,5 @@
-//! A server that misbehaves in every way. Each mode has its documented outcome and costs no more time and memory than
-//! promised, and its texts stay within the lines that quote them.
+//! A server that misbehaves in many ways. Each mode has its documented outcome and costs no more time and memory than
+//! promised. Texts of the server stay within the lines that quote them.
 
 mod fatal;
 mod server;
@@ -26,10 +26,11 @@ const NICE: usize = 800;
 const TIME_OUT: Duration = Duration::from_secs(5);
 /// The longest response that is read.
 const MAX_ANSWER: usize = 1 << 20;
-/// How many bytes beyond the longest response the server may send before it notices that the client is gone.
+/// The number of bytes beyond the longest response that the server may send before it notices that the client has
+/// closed the connection.
 const UNNOTICED: usize = 4 << 20;
 
-/// In KiB: less than a run of any size takes in a debug build.
+/// In KiB. A run of any size takes at least this much in a debug build.
 const ANY_START: u64 = 64 << 10;
 
 /// A run that has ended.
@@ -37,9 +38,9 @@ struct Played {
     rows: Vec<ResultRow>,
     output: ProgramOutput,
     seen: Observed,
-    /// The most memory that the client held, in KiB.
+    /// The peak memory of the client, in KiB.
     peak: u64,
-    /// The largest delay of a timer of the test or of the server. Anything may be noticed this much later.
+    /// The largest delay of a timer of the test or of the server. Every event may be noticed this much later.
     lag: Duration,
 }
 
@@ -139,7 +140,7 @@ static ALL: LazyLock<All> = LazyLock::new(|| {
     })
 });
 
-/// What a row comes to, if its account is played a mode for ever.
+/// The result of a row if its account gets this mode at every call.
 fn for_ever(effect: Effect) -> (&'static str, Option<i64>, u32) {
     match effect {
         Effect::Succeeded => ("succeeded", None, 1),
@@ -150,12 +151,12 @@ fn for_ever(effect: Effect) -> (&'static str, Option<i64>, u32) {
     }
 }
 
-/// Whether the server failed half way, by decision 0012.
+/// Whether the server may have done a part of the work, by decision 0012.
 fn leaves_a_part(code: i64) -> bool {
     matches!(code, 30006 | 30008 | 31705 | 31706 | 40006 | 70500)
 }
 
-/// What it comes to if the second attempt hears that the state asked for is there.
+/// The result if the answer to the second attempt says that the requested state existed already.
 fn once(effect: Effect) -> (&'static str, Option<i64>, u32) {
     match effect {
         Effect::Succeeded | Effect::AlreadyDone | Effect::Failed(_) => for_ever(effect),
@@ -179,7 +180,7 @@ fn assert_classes(played: &Played, expected: fn(Effect) -> (&'static str, Option
         }
         let attempts = rows.iter().map(|row| row.attempts as usize).max();
         let arrived = played.seen.calls.get(mode.name).copied();
-        // Parts of one call are calls of their own from then on.
+        // Items with different results are sent again in separate calls.
         let parts = mode.effects.iter().filter(|effect| expected(**effect).2 > 1).count().max(1);
         if arrived < attempts || arrived > attempts.map(|attempts| attempts * parts) {
             wrong.push(format!("{}: {arrived:?} calls arrived for {attempts:?} attempts", mode.name));
@@ -208,7 +209,7 @@ fn no_call_exceeds_its_time_limit_by_a_second() {
             assert!(*waited <= most, "{mode}: {waited:?}, on a machine that lags {:?}", played.lag);
             longest = longest.max((*waited, mode.clone()));
         }
-        // This test has one clock: a client that waits, waits as long as agreed.
+        // Where the client waits, it waits for the documented time.
         let silent = played.seen.waits.iter().filter(|(mode, _)| mode.starts_with("silence"));
         assert_eq!(silent.filter(|(_, waited)| *waited + played.lag * 2 >= TIME_OUT / 2).count(), 4);
     }
@@ -224,7 +225,7 @@ fn at_most_a_mebibyte_of_an_endless_response_is_read() {
         assert!(played.seen.taken.len() >= 13, "{:?}", played.seen.taken);
         for (mode, taken) in &played.seen.taken {
             eprintln!("{mode}: {} KiB", taken >> 10);
-            // Thrown away as they come, by the HTTP library, which has no option for it: bounded by time alone.
+            // The HTTP library discards these responses and has no limit for them, so only the time is limited.
             if matches!(mode.as_str(), "100-without-end" | "103-without-end") {
                 continue;
             }
@@ -239,8 +240,8 @@ fn a_hostile_server_costs_no_more_memory_than_a_correct_one() {
     assert_eq!(tally(&ALL.friendly.rows), [("succeeded", asked().len())].into());
     for (name, peak) in [("for ever", ALL.for_ever.peak), ("once", ALL.once.peak)] {
         eprintln!("{} modes {name}: {peak} KiB at most, {friendly} KiB with a friendly server", MODES.len());
-        // About twenty responses of a mebibyte at once, as buffers grow. A short run may end before it was last looked
-        // at; then its peak is that of any start.
+        // About twenty responses of a mebibyte at once, because buffers grow. A short run may end before its memory was
+        // last read; then its peak is that of any start.
         let most = 3 * friendly.max(ANY_START);
         assert!(friendly > 1000 && peak <= most, "{name}: {peak} KiB at most, {friendly} KiB with a friendly server");
     }

@@ -33,7 +33,7 @@ pub(super) enum Effect {
 /// A way to misbehave. It is used for the calls with its name as `From_Account`.
 pub(super) struct Mode {
     pub(super) name: &'static str,
-    /// Of the first, the second and the third item of the call.
+    /// The effects on the first, the second and the third item of the call.
     pub(super) effects: [Effect; 3],
     pub(super) play: Box<Script>,
 }
@@ -49,7 +49,7 @@ fn mode(name: &'static str, effects: [Effect; 3], play: impl Fn(&Ask) -> Vec<Ste
     Mode { name, effects, play: Box::new(play) }
 }
 
-/// Sends these bytes, and then does that.
+/// Sends these bytes, and then makes the next step.
 fn wire(name: &'static str, bytes: impl Into<Vec<u8>>, then: NextStep) -> Mode {
     let bytes = bytes.into();
     mode(name, DOUBT, move |_| [Step::Write(bytes.clone())].into_iter().chain(then()).collect())
@@ -65,7 +65,7 @@ fn page(name: &'static str, effects: [Effect; 3], status: &'static str, body: im
     mode(name, effects, move |_| vec![Step::Write(response(status, "", &body))])
 }
 
-/// A body with status 200 that is no answer of the API.
+/// A body with status 200 that is not an answer of the API.
 fn unreadable(name: &'static str, body: impl Into<Vec<u8>>) -> Mode {
     page(name, DOUBT, "200 OK", body)
 }
@@ -92,7 +92,7 @@ pub(super) fn all(ids: &[String], code: i64) -> Value {
     items(&ids.iter().map(|id| (id.as_str(), code)).collect::<Vec<_>>())
 }
 
-/// All modes that a run survives. Made once: packing what unpacks to hundreds of mebibytes takes its time.
+/// All modes that do not end the run. They are built once, because compressing hundreds of mebibytes takes long.
 pub(super) static MODES: LazyLock<Vec<Mode>> = LazyLock::new(|| {
     [
         broken_off(),
@@ -145,7 +145,7 @@ fn slow() -> Vec<Mode> {
 fn without_end() -> Vec<Mode> {
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let bomb = {
-        // 64 MiB of blanks, thrice: a client that unpacked it would have them all in memory.
+        // Three times 64 MiB of blanks: a client that unpacked them would have all of them in memory.
         let mut gz = GzEncoder::new(Vec::new(), Compression::best());
         (0..192).for_each(|_| gz.write_all(&vec![b' '; MIB]).expect("memory"));
         let packed = gz.finish().expect("memory");
@@ -193,7 +193,7 @@ fn not_http() -> Vec<Mode> {
         malformed("chunks-of-no-number", "Transfer-Encoding: chunked"),
         malformed("nul-in-a-header", "X-\0: y"),
         malformed("line-without-colon", "what is this"),
-        // What comes after an answer must never be read as the answer to the next call.
+        // Bytes after an answer must never be read as the answer to the next call.
         mode("answer-and-another", FINE, |ask| {
             let no = json!({"ActionStatus": "FAIL", "ErrorCode": 30003, "ErrorInfo": "meant for nobody"});
             vec![Step::Write([ok(&all(&ask.to, 0)), ok(&no)].concat())]
@@ -205,7 +205,7 @@ fn not_http() -> Vec<Mode> {
     ]
 }
 
-/// Only those of which the documents say that the call may have arrived; the others halt the run.
+/// Only statuses after which the call may have arrived, according to the documents. The others halt the run.
 fn statuses() -> Vec<Mode> {
     [
         ("408", "408 Request Timeout"),

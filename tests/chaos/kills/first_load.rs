@@ -1,4 +1,4 @@
-//! Who asks for runs and results is answered at any time: after a kill at any moment, and while a first run is loaded.
+//! `status` and `results` answer at any time: after a kill at any moment, and while a first run is loaded.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ impl Victim {
         self.bench.imbulk(&[&["--queue", queue], args].concat())
     }
 
-    /// Whatever a kill left, `status` says which runs there are, and their outcomes add up. Returns the jobs.
+    /// After any kill, `status` lists the runs, and their outcomes add up. Returns the jobs.
     #[track_caller]
     pub(super) fn ask(&self, queue: &str) -> Vec<String> {
         if !self.bench.path(queue).exists() {
@@ -59,7 +59,7 @@ impl Victim {
         runs.iter().map(|run| run["job"].as_str().expect("a name").to_owned()).collect()
     }
 
-    /// The same of everything that can be asked.
+    /// The same for `status` and all `results`.
     #[track_caller]
     pub(super) fn ask_all(&self, queue: &str) {
         let known = self.ask(queue);
@@ -71,7 +71,7 @@ impl Victim {
         for work in &self.works {
             let results = self.imbulk_on(queue, &["results", work.name]);
             if known.iter().any(|job| job == work.name) {
-                // A header, and a line a row.
+                // A header, and one line per row.
                 assert_eq!(results.expect(0).stdout.lines().count(), 1 + work.asked.len());
             } else {
                 let refused = results.expect(2);
@@ -88,7 +88,7 @@ fn while_a_first_run_is_loaded_other_commands_say_so_at_once() {
     let victim = Victim::new(vec![Work::new(Command::AccountDelete, many_skipped())], FAST);
     let mut running = victim.start();
     let journal = victim.bench.path("imbulk.db-journal");
-    // Held in the middle of a transaction, so that there is no moment at which it could be read.
+    // The process is stopped within a transaction, so that there is no moment at which the queue could be read.
     loop {
         assert!(running.is_alive(), "it was over before it could be asked");
         running.signal(Signal::STOP);
@@ -135,7 +135,7 @@ fn a_partly_written_queue_on_a_read_only_disk_is_reported() {
     assert_eq!(victim.ask("imbulk.db"), ["job"], "where it may be written it is taken back");
 }
 
-/// Begins a change as before there was a log, so large that a part of it is in the file, and goes.
+/// Begins a change in a rollback journal, so large that a part of it is in the file, and leaves it unfinished.
 fn leave_half_written(queue: &Path) {
     const CHANGE: [&str; 4] = [
         "PRAGMA journal_mode = DELETE",
@@ -151,7 +151,7 @@ fn leave_half_written(queue: &Path) {
             sqlx::query(sql).execute(&mut connection).await.expect("a change");
         }
         let killed = left.clone().map(|file| std::fs::read(file).expect("it is there"));
-        // This takes the change back.
+        // This rolls the change back.
         connection.close().await.expect("a database");
         killed
     });
@@ -160,7 +160,7 @@ fn leave_half_written(queue: &Path) {
     }
 }
 
-/// Whether none of its threads goes on.
+/// Whether all of its threads are stopped.
 fn is_stopped(pid: u32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
     // The state follows the name, which is in parentheses.

@@ -1,4 +1,4 @@
-//! Killed with `kill -9`, at random moments and at named ones: run again, it goes on, and nothing is lost, recorded
+//! Kills with `kill -9`, at random moments and at fail points. The next run continues, and no row is lost, recorded
 //! twice, or sent again without having been in flight.
 
 mod first_load;
@@ -18,23 +18,23 @@ use imbulk_testkit::{Bench, BenchSetup, FAST, JobFile, ProgramOutput, RunningPro
 
 const IN_FLIGHT: usize = 12;
 
-/// The most calls between two kills in a long run.
+/// The maximum number of calls between two kills in a long run.
 const LONG: u64 = 6_000;
 
-/// Kills per operation. A run over more than 200,000 items takes some minutes:
+/// Kills per operation. For a run of some minutes over more than 200,000 items:
 /// `IMBULK_KILLS=1000 cargo test --locked --test chaos friend_delete_killed -- --nocapture`
 const KILLS: u64 = 13;
-/// The same where an operation that has a test of its own is killed in other company.
+/// Kills of tests that combine operations, each of which has a test of its own.
 const FEWER_KILLS: u64 = 8;
 
-/// Faults that leave neither failed rows nor rows in doubt behind.
+/// Faults after which no row is failed or in doubt at the end.
 const FAULTS: &[&str] = &["any:code=30006:0.05", "any:reset-after:0.005", "any:garbage:0.005", "any:missing:0.03"];
 
 /// A job, and its rows.
 struct Work {
     name: &'static str,
     operation: Command,
-    /// Whether deletes take both sides off.
+    /// Whether deletes remove both sides.
     both: bool,
     asked: Vec<InputRow>,
 }
@@ -56,21 +56,21 @@ impl Work {
     }
 }
 
-/// Jobs that are run together and killed, and what is known of their kills.
+/// Jobs that are run together and killed, and what is known about their kills.
 struct Victim {
     bench: Bench,
     works: Vec<Work>,
     kills: Vec<Kill>,
-    /// Requests and attempts that the last kill found in flight.
+    /// The requests and attempts that were in flight at the last kill.
     found: HashSet<(i64, u32)>,
-    /// Codes of which the user wanted another try.
+    /// Codes that the user retried.
     retried: Vec<u32>,
-    /// Ids that were protected beyond those of [`PROTECTED`].
+    /// Ids that were protected in addition to those of [`PROTECTED`].
     protected: Vec<String>,
 }
 
 impl Victim {
-    /// Calls take 5 to 10 ms, so that kills meet some under way; `cap` calls a second are sent, and no more allowed.
+    /// Calls take 5 to 10 ms, so that some are in flight at a kill. `cap` calls per second are sent and allowed.
     fn new(works: Vec<Work>, cap: u32) -> Self {
         let caps = works.iter().fold(Caps::default().with_app(cap), |caps, work| caps.with(work.operation, cap));
         let bench = Bench::with(BenchSetup { caps, latency: Duration::from_millis(5), ..BenchSetup::default() });
@@ -99,8 +99,8 @@ impl Victim {
         self.bury(&running.kill());
     }
 
-    /// Notes what a killed process left in flight, and looks at what it says of itself: every other time by a copy, so
-    /// that the next process finds all as the kill left it.
+    /// Stores what a killed process left in flight, and checks `status` and `results`. Every other time it reads a
+    /// copy, so that the next process finds the queue as the kill left it.
     #[track_caller]
     fn bury(&mut self, output: &ProgramOutput) {
         assert_eq!(output.code, 128 + 9, "it was not killed:\n{}\n{}", output.stdout, output.stderr);
@@ -110,16 +110,16 @@ impl Victim {
         self.ask(queue);
     }
 
-    /// Runs to the end, and holds each job against everything.
+    /// Runs to the end, and checks each job completely.
     #[track_caller]
     fn check(&self) -> Vec<(Evidence, Findings)> {
         let mut running = self.start();
-        // After a thousand kills there is much to do.
+        // After a thousand kills there is much work left.
         self.live(&mut running, u64::MAX, Duration::from_mins(15));
         let output = running.wait();
         assert!(matches!(output.code, 0 | 3), "{output:#?}");
         let checked = self.works.iter().map(|work| self.check_one(work)).collect();
-        // It ends as the finished run did.
+        // It has the exit code of the finished run.
         let mut again = self.start().wait().expect(output.code);
         for work in &self.works {
             again = again.says(&format!("{}: this input is finished", work.name));
@@ -139,7 +139,7 @@ impl Victim {
         let protected = evidence.protected.clone();
         let others = self.works.iter().filter(|other| other.name != work.name);
         let others = others.map(|other| other.items(&protected)).sum();
-        // The journal check has verified that each had its reason.
+        // The check of the journal has verified that each resend has a reason.
         let resends = u64::MAX;
         ResultsCheck { both: work.both, resends, refusals: &refusals, protected, others, ..case }.check(&self.bench);
         (evidence, judgement)
@@ -154,14 +154,14 @@ impl Victim {
     }
 }
 
-/// A number from the environment: longer runs than those of CI, or a run once more.
+/// A number from the environment, for longer runs than in CI, or to repeat a run.
 fn variable(name: &str) -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "what the person who runs the tests wants")]
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
 }
 
-/// Kills at random moments, up to `calls` calls apart; the jobs have enough rows to outlive them.
+/// Kills at random moments, up to `calls` calls apart. The jobs have enough rows for all kills.
 fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<Work>) {
     let seed = variable("IMBULK_SEED").unwrap_or_else(rand::random);
     let kills = variable("IMBULK_KILLS").unwrap_or(kills);
@@ -175,15 +175,15 @@ fn killed(what: &str, kills: u64, calls: u64, works: impl FnOnce(usize) -> Vec<W
         let begun = Instant::now();
         let mut running = victim.start();
         match rng.random_range(0..20_u32) {
-            // While it starts, loads, and marks what an earlier kill left.
+            // The kill comes while the program starts, loads, or marks the requests that an earlier kill left.
             0..3 => victim.live(&mut running, u64::MAX, Duration::from_micros(rng.random_range(0..300_000))),
-            // Long enough for what earlier kills left to go out again, if that leaves enough to do.
+            // The requests that earlier kills left are sent again in this time, if enough rows are then still left.
             _ if before + LONG < 2 * calls * kill => {
                 victim.live(&mut running, before + LONG, Duration::from_micros(rng.random_range(3_000_000..4_500_000)));
             }
             _ => {
                 victim.live(&mut running, before + 1, Duration::from_secs(30));
-                // Before the first call of all it had to load its input.
+                // Before its first call, it had to load its input.
                 if before > 0 {
                     restarts.push(begun.elapsed());
                 }
@@ -237,7 +237,7 @@ fn two_jobs_over_the_same_accounts_killed_repeatedly_lose_no_row_and_record_none
     killed("friend_delete beside friend_update", FEWER_KILLS, 35, |requests| {
         let (delete, update) = (Command::FriendDelete, Command::FriendUpdate);
         let deleted = mixed(delete, requests / 2 * 3);
-        // Of the same lists other friends: what is deleted can't be updated.
+        // Other friends of the same accounts, because a friend that is deleted cannot be updated.
         let present = |mut row: InputRow| {
             row.account = row.account.replacen("friend_", "present_", 1);
             row
@@ -257,8 +257,8 @@ fn a_two_way_friend_delete_killed_repeatedly_loses_no_row_and_records_none_twice
     });
 }
 
-/// This number of accounts. Each is a friend of some others that must be deleted, some of them from both sides. In no
-/// order, with duplicates and rows that must not be sent.
+/// This number of accounts. Each is a friend of some others that must be deleted, some of them from both sides. The
+/// rows are shuffled, with duplicates and rows that must not be sent.
 fn tangled(accounts: usize) -> Vec<InputRow> {
     let user = |n: usize| format!("user_{:05}", n % accounts);
     let friends = |n: usize| [n + 1, n + accounts - 1, n + 13].map(|to| InputRow::pair(&user(n), &user(to)));

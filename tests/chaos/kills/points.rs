@@ -1,4 +1,4 @@
-//! Killed at every named point of the program (`src/fail_point.rs`), when it first comes there and at some later time.
+//! Kills at every fail point of the program (`src/fail_point.rs`): when it is first reached, and at a later time.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,15 +15,16 @@ use imbulk_testkit::rows::{InputRow, PROTECTED, csv, mixed};
 use imbulk_testkit::{FAST, ProgramOutput};
 
 const OPERATION: Command = Command::FriendDelete;
-/// Code with which items fail until the user wants another try.
+/// The code with which items fail until the user retries them.
 const REFUSED: u32 = 30011;
-/// Points that are waited for side by side: as a rule what a kill left in flight is waited for.
+/// The number of fail points that are tested in parallel, since most of the time is spent waiting for the quarantine
+/// after a kill.
 const AT_ONCE: usize = 10;
 
-/// What leads to a point.
+/// What a test does to reach a fail point.
 #[derive(Debug, Clone, Copy)]
 enum Way {
-    /// A job is run, from nothing to its end, with faults on the way.
+    /// A job is run from its start to its end, with faults.
     Run,
     /// The same, with enough skipped rows for several transactions.
     LongLoad,
@@ -33,19 +34,19 @@ enum Way {
     Protect,
     /// A planned job is run, after its input has changed.
     NewInput,
-    /// A job that was begun is run anew, in place of the unfinished run.
+    /// A job is run with `--again`, so that it replaces the unfinished run.
     Again,
     /// A run that waits for slots receives a signal to stop.
     Stop,
-    /// No more than a part of a request is to be sent.
+    /// Only a part of a request is to be sent, because of `--limit`.
     Limit,
-    /// What failed is to be sent again.
+    /// Failed rows are made pending again.
     Retry,
-    /// The results are written to a file that is there already.
+    /// The results are written to a file that exists already.
     Results,
 }
 
-/// The way to a deed, and how often at least it is done there.
+/// How to reach a fail point, and how often it is reached at least.
 fn way(deed: FailPoint) -> (Way, u32) {
     match deed {
         FailPoint::Mark
@@ -71,7 +72,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
     }
 }
 
-/// A point, and at which time it kills.
+/// A fail point, and the number of the time at which it kills.
 struct Point {
     deed: FailPoint,
     side: &'static str,
@@ -83,7 +84,7 @@ impl Point {
         format!("{}{:?}:{}", self.side, self.deed, self.nth)
     }
 
-    /// Runs the program up to the point. The environment of `victim` has it killed there and nowhere else.
+    /// Runs the program up to the fail point. The environment of `victim` kills it there and nowhere else.
     fn killed(&self, victim: &mut Victim, args: &[&str]) {
         let output = self.armed(victim, |victim| victim.bench.imbulk(args));
         victim.bury(&output);
@@ -97,7 +98,7 @@ impl Point {
         output
     }
 
-    /// Is killed on its way, then runs to the end and is checked.
+    /// The program is killed at the fail point, then runs to the end and is checked.
     fn hold(&self) {
         let mut victim = self.victim();
         match way(self.deed).0 {
@@ -149,7 +150,7 @@ impl Point {
         self.killed(victim, RUN);
     }
 
-    /// Of the superseded run nothing is sent, before or after.
+    /// No row of the superseded run is sent, before or after the kill.
     fn in_place_of_another(&self, victim: &mut Victim) {
         let begun = Self { deed: FailPoint::Begin, side: "After", nth: 1 };
         begun.killed(victim, RUN);
@@ -174,7 +175,7 @@ impl Point {
         victim.retried.push(REFUSED);
         let retry = ["retry", "job", "--code", &REFUSED.to_string()];
         self.killed(victim, &retry);
-        // Killed before, nothing of it was done; after, all of it.
+        // If the kill came before, nothing was changed; if it came after, everything was.
         let left = if self.side == "Before" { "rows are pending again" } else { "no rows to send again" };
         victim.bench.imbulk(&retry).expect(0).says(left);
     }
@@ -191,7 +192,7 @@ impl Point {
 
 const RUN: &[&str] = &["run", "job.toml", "--execute", "--yes"];
 
-/// More skipped rows than two transactions hold, and few that are sent.
+/// More skipped rows than fit in two transactions, and few rows that are sent.
 pub(super) fn many_skipped() -> Vec<InputRow> {
     (0..140_000).map(|n| InputRow::account(&format!("user_{:05}", n % 150))).collect()
 }

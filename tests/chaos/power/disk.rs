@@ -1,13 +1,13 @@
 //! A disk whose power can be cut: ext4 on a loop device over a file in memory.
 //!
-//! What has reached the "disk" is in the file. Everything else is in the page cache of the file system above it,
-//! which a cut loses. The journal is written at a barrier alone, or every five minutes: never within a test by itself.
+//! The file contains what has reached the "disk". Everything else is in the page cache of the file system, which a cut
+//! discards. ext4 writes its journal only at a barrier or every five minutes, so never on its own within a test.
 
 use std::path::{Path, PathBuf};
 
 use super::mount_namespace::MountNamespace;
 
-/// Space for a queue, a log that is folded at 8 MB, and the journal of the file system.
+/// Space for a queue, for a log that is checkpointed at 8 MB, and for the journal of the file system.
 const SIZE: &str = "64M";
 
 pub(crate) struct Disk {
@@ -17,7 +17,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A new file system, in a folder of which others see nothing.
+    /// A new file system, in a folder that other processes do not see.
     pub(crate) fn new(folder: &Path) -> Self {
         let mut namespace = MountNamespace::new();
         let at = folder.display();
@@ -29,12 +29,12 @@ impl Disk {
         disk
     }
 
-    /// Where it is mounted.
+    /// The folder at which it is mounted.
     pub(crate) fn mountpoint(&self) -> PathBuf {
         self.folder.join("disk")
     }
 
-    /// What runs a program that sees it.
+    /// The command that runs a program which sees the file system.
     pub(crate) fn enter(&self) -> Vec<String> {
         self.namespace.enter(&self.folder)
     }
@@ -44,7 +44,7 @@ impl Disk {
     pub(crate) fn cut(&mut self) {
         let (before, after) = (self.image(self.cuts), self.image(self.cuts + 1));
         let at = self.mountpoint();
-        // The copy is made before anything else: to unmount is to write.
+        // The copy is made first, because unmounting writes.
         self.namespace.sh(&format!("cp --sparse=always {before} {after}"));
         self.namespace.sh(&format!("umount --lazy {} && rm {before}", at.display()));
         self.cuts += 1;

@@ -1,4 +1,4 @@
-//! The power is cut.
+//! Power cuts while the program writes to a disk.
 
 pub(crate) mod mount_namespace;
 
@@ -26,13 +26,13 @@ const NEEDS: &[Requirement] = &[
     Requirement::Tool("strace"),
 ];
 const IN_FLIGHT: u64 = 12;
-/// Items of a call: rows that share an account.
+/// Items per call: rows that share an account.
 const ITEMS: u64 = 3;
-/// Cuts of one run. As many as that leave enough for the next ones to strike.
+/// Power cuts of one run. After this number, enough rows are left that each cut meets calls in flight.
 const CUTS_A_NIGHT: u64 = 8;
-/// More than the cuts of a night leave done, if the machine is not very busy.
+/// More rows than are finished before the last cut, unless the machine is very busy.
 const ROWS: usize = 4500;
-/// Calls that a session makes at most before the cut.
+/// The maximum number of calls of a session before the cut.
 const CALLS: u64 = 90;
 const FAULTS: &[&str] = &["any:code=30006:0.05", "any:reset-after:#9", "any:missing:0.03"];
 /// A run on a disk whose power is cut.
@@ -44,12 +44,12 @@ struct Night {
     rng: SmallRng,
 }
 
-/// What cuts came to.
+/// The effect of power cuts.
 #[derive(Debug, Default)]
 struct Losses {
-    /// Rows that were sent, and whose outcome could be read before the cut.
+    /// Rows that were sent and whose outcome could be read before the cut.
     acknowledged: u64,
-    /// Rows with an outcome, sent or not, that after it had none, or another one.
+    /// Rows with an outcome before the cut, sent or not, that had none or another one after it.
     lost: u64,
 }
 
@@ -82,13 +82,13 @@ impl Night {
         self.start(&[], &["run", &self.job, "--execute", "--yes"]).wait()
     }
 
-    /// Every row and its outcome, as anybody may read it beside the runner; none before the input is loaded.
+    /// Every row and its outcome, as `imbulk results` reads it beside the runner. Empty before the input is loaded.
     fn results(&self) -> Vec<ResultRow> {
         let output = self.start(&[], &["results", "job"]).wait();
         if output.code == 0 { rows::parse(&output.stdout) } else { Vec::new() }
     }
 
-    /// Works until some moment, reads what is said to be done, and cuts the power.
+    /// Runs up to a random moment, reads the outcomes, and cuts the power.
     fn cut(&mut self, wrapper: &[&str], calls: u64) -> Losses {
         let mut running = self.start(wrapper, &["run", &self.job, "--execute", "--yes"]);
         self.bench.until_calls(self.bench.report().calls + calls, &mut running);
@@ -102,7 +102,7 @@ impl Night {
     }
 }
 
-/// `kill -9` for whatever is traced, too: a tracer that dies lets go of it.
+/// `kill -9` also for the traced process, which a killed tracer would leave running.
 fn kill(running: RunningProgram) {
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap_or_default();
     for child in children.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)) {
@@ -112,7 +112,7 @@ fn kill(running: RunningProgram) {
     running.kill();
 }
 
-/// Rows that had an outcome before, and have not the same one now.
+/// Rows that had an outcome before and do not have the same one now.
 fn losses(before: &[ResultRow], after: &[ResultRow]) -> Losses {
     let after: HashMap<u64, &ResultRow> = after.iter().map(|row| (row.line, row)).collect();
     let ended = before.iter().filter(|row| row.outcome != "pending");
@@ -124,7 +124,7 @@ fn losses(before: &[ResultRow], after: &[ResultRow]) -> Losses {
     losses
 }
 
-/// A run whose power is cut this number of times, and that is then checked.
+/// A run with this number of power cuts, which is then checked.
 fn night(operation: Command, cuts: u64, seed: u64) -> Losses {
     let mut night = Night::new(operation, seed);
     let mut all = Losses::default();
@@ -135,7 +135,7 @@ fn night(operation: Command, cuts: u64, seed: u64) -> Losses {
         all.lost += lost;
     }
     assert_eq!(all.lost, 0, "seed {seed}, {operation:?}: {all:?}");
-    // 0: it was at its end before the last cut.
+    // 0: the run had ended before the last cut.
     let end = night.run();
     assert!([0, 3].contains(&end.code), "{end:#?}");
     let (bench, results) = (&night.bench, night.results());
@@ -145,7 +145,7 @@ fn night(operation: Command, cuts: u64, seed: u64) -> Losses {
     all
 }
 
-/// How many cuts: 8, or as many as `IMBULK_CUTS` says.
+/// The number of power cuts: 8, or the value of `IMBULK_CUTS`.
 #[expect(clippy::disallowed_methods, reason = "how long a test runs is asked of the environment")]
 fn cuts() -> u64 {
     std::env::var("IMBULK_CUTS").map_or(CUTS_A_NIGHT, |cuts| cuts.parse().expect("IMBULK_CUTS is a number"))
@@ -172,15 +172,15 @@ fn reported_outcomes_survive_a_power_cut() {
     assert!(acknowledged > 100 * cuts(), "too few to prove anything: {acknowledged}");
 }
 
-/// The same with syncs of the log that say they were done, and were not: what `synchronous = NORMAL` comes to before
-/// the first checkpoint.
+/// The same, but a sync of the log reports success without writing: the effect of `synchronous = NORMAL` before the
+/// first checkpoint.
 #[test]
 fn without_a_sync_at_each_commit_outcomes_are_lost_and_the_test_sees_it() {
     if !requirements::are_met("power cut", NEEDS) {
         return;
     }
     let mut night = Night::new(Command::FriendDelete, 7);
-    // Loaded in earnest, its log folded and gone: only outcomes are to be lost.
+    // The input is loaded without faults and the log is checkpointed and removed, so that only outcomes can be lost.
     night.start(&[], &["plan", &night.job]).wait().expect(0);
     let log = night.disk.mountpoint().join("imbulk.db-wal").display().to_string();
     let no_sync = ["strace", "-f", "-qq", "-o/dev/null", "-P", &log, "-e", "inject=fdatasync,fsync:retval=0"];

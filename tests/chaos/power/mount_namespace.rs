@@ -1,11 +1,12 @@
-//! A mount namespace of its own: file systems that nobody else sees, and that are gone with the test, however it ends.
+//! A separate mount namespace: other processes do not see its file systems, and they disappear with the test, however
+//! it ends.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// What holds the namespace is a shell that reads from a pipe of ours: it ends with this process, and the mounts with
-/// it, and the kernel then lets go of their loop devices.
+/// A shell that reads from a pipe of this process keeps the namespace. It ends with this process, and the mounts end
+/// with it. The kernel then releases their loop devices.
 pub(crate) struct MountNamespace {
     shell: Child,
     orders: ChildStdin,
@@ -21,12 +22,12 @@ impl MountNamespace {
         let orders = shell.stdin.take().expect("a pipe");
         let answers = BufReader::new(shell.stdout.take().expect("a pipe"));
         let mut namespace = Self { shell, orders, answers };
-        // It is in its namespace once it answers; before that, nobody may enter.
+        // When it answers, it is in its namespace. Before that, no process may enter.
         namespace.sh("true");
         namespace
     }
 
-    /// Runs a line of shell in the namespace.
+    /// Runs a line of shell code in the namespace.
     #[track_caller]
     pub(crate) fn sh(&mut self, line: &str) {
         writeln!(self.orders, "{{ {line}; }} >&2; echo $?").expect("the shell listens");
@@ -35,7 +36,7 @@ impl MountNamespace {
         assert_eq!(answer.trim(), "0", "{line}");
     }
 
-    /// What runs a program in the namespace, in the folder `at`.
+    /// The command that runs a program in the namespace, in the folder `at`.
     pub(crate) fn enter(&self, at: &Path) -> Vec<String> {
         let [target, at] = [format!("--target={}", self.shell.id()), format!("--wd={}", at.display())];
         vec!["nsenter".to_owned(), target, "--mount".to_owned(), at]
@@ -44,7 +45,7 @@ impl MountNamespace {
 
 impl Drop for MountNamespace {
     fn drop(&mut self) {
-        // It ends at the end of its input, too; this is sooner.
+        // It also ends at the end of its input; killing it is faster.
         let _over = self.shell.kill();
         let _reaped = self.shell.wait();
     }

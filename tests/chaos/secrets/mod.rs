@@ -1,7 +1,7 @@
-//! The key and the signature appear nowhere, whatever goes wrong.
+//! The key and the signature never appear in outputs or files, whatever fails.
 //!
-//! Each path proves by exit code and words that it was taken; what it said is searched at once, what it left behind in
-//! the end. tests/api_client/secrets.rs does the same while all libraries log at TRACE, which the program never
+//! Each path proves by its exit code and its messages that it was taken. Its output is searched at once, and its files
+//! at the end. tests/api_client/secrets.rs does the same while all libraries log at TRACE, which the program never
 //! enables.
 
 mod search;
@@ -26,12 +26,12 @@ use search::Search;
 
 const OPERATION: Command = Command::AccountDelete;
 
-/// The signature of this moment by the key.
+/// A signature of the present moment, made with the key.
 fn usersig(key: &str) -> String {
     usersig_at(key, Duration::ZERO)
 }
 
-/// The signature that the key would make so much later.
+/// A signature that the key makes this much later.
 fn usersig_at(key: &str, later: Duration) -> String {
     let key = SecretKey::new(key.to_owned()).expect("a key");
     let identifier = imbulk::domain::request::account::UserId::new(ADMIN).expect("an id");
@@ -39,17 +39,18 @@ fn usersig_at(key: &str, later: Duration) -> String {
     sign(&key, app, &identifier, at, Duration::from_hours(24)).expose().to_owned()
 }
 
-/// A signature by another key, given in place of one.
+/// A signature of another key, which the user gives instead of a key.
 static GIVEN: LazyLock<String> = LazyLock::new(|| usersig(OTHER_KEY));
 const OTHER_KEY: &str = "another-marked-secret-key";
 
-/// Whatever second of the tests a signature is made in. They begin alike, so later ones are found by that.
+/// A search that finds the signatures of every second of the tests. They have the same beginning, so later ones are
+/// found as well.
 static SEARCH: LazyLock<Search> = LazyLock::new(|| {
     let made = (0..90).map(|second| usersig_at(KEY, Duration::from_secs(second)));
     Search::new(&made.chain([KEY, OTHER_KEY, &GIVEN].map(str::to_owned)).collect::<Vec<_>>())
 });
 
-/// Takes one path after the other, each with a queue of its own.
+/// Takes one path after another, each with a queue of its own.
 struct Walk {
     bench: Bench,
     paths: BTreeSet<String>,
@@ -57,7 +58,7 @@ struct Walk {
 
 impl Walk {
     fn new() -> Self {
-        // It takes its time, which no run should go on in.
+        // This takes a while, which must not be a part of a run.
         LazyLock::force(&SEARCH);
         let (mut bench, _) = job().rows(&plain(OPERATION, 150)).on_a_bench();
         bench.set_env("RUST_LOG", "trace");
@@ -65,7 +66,7 @@ impl Walk {
         Self { bench, paths: BTreeSet::new() }
     }
 
-    /// This number of paths was taken, and nothing that they left behind contains a secret.
+    /// Asserts that this number of paths was taken, and that their files contain no secret.
     #[track_caller]
     fn end(self, paths: usize) {
         let files = SEARCH.nothing_below(self.bench.folder());
@@ -79,7 +80,7 @@ impl Walk {
         format!("{}.db", name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"))
     }
 
-    /// Nothing of what was said holds a secret, and the path was taken.
+    /// Asserts that the output contains no secret and that the path was taken.
     #[track_caller]
     fn check_output(&mut self, name: &str, output: &ProgramOutput, code: i32, says: &str) {
         SEARCH.nothing_in(output.stdout.as_bytes(), name);
@@ -89,7 +90,7 @@ impl Walk {
         assert!(self.paths.insert(name.to_owned()), "{name} twice");
     }
 
-    /// The program with these arguments, on a queue of the path's own.
+    /// Runs the program with these arguments, on the queue of the path.
     #[track_caller]
     fn takes(&mut self, name: &str, args: &[&str], code: i32, says: &str) {
         let queue = Self::queue(name);
@@ -102,7 +103,7 @@ impl Walk {
         self.takes(name, &["run", "job.toml", "--execute", "--yes"], code, says);
     }
 
-    /// A run with an environment variable set, without the key where the variable replaces it.
+    /// A run with an environment variable set; without the key if the variable replaces it.
     #[track_caller]
     fn runs_with(&mut self, name: &str, (variable, value): (&str, &str), code: i32, says: &str) {
         self.bench.set_env(variable, value);
@@ -114,7 +115,7 @@ impl Walk {
         self.bench.set_env("IMBULK_SECRET_KEY", KEY);
     }
 
-    /// A run of this job in place of the usual one.
+    /// A run of this job instead of the usual one.
     #[track_caller]
     fn runs_job(&mut self, name: &str, toml: &str, code: i32, says: &str) {
         self.bench.write("other.toml", toml);
@@ -159,7 +160,7 @@ const FAULTS: [(&str, i32, &str); 24] = [
     ("any:silence:#1", 3, "in_doubt"),
 ];
 
-/// Takes every third of the faults: those without an answer take their time.
+/// Takes every third of the faults, because those without an answer take long.
 fn faults(third: usize) {
     let mut walk = Walk::new();
     for (fault, code, says) in FAULTS.into_iter().skip(third).step_by(3) {
@@ -226,7 +227,7 @@ fn received(server: &ScriptedServer) -> Vec<u8> {
     requests.chain(seen.incomplete.iter().map(Vec::as_slice)).collect::<Vec<_>>().concat()
 }
 
-/// Servers that must not get a signature, and one that may, to which the others are compared.
+/// Servers that must not receive a signature, and one that may, for comparison.
 #[test]
 fn an_untrusted_server_gets_no_signature_and_no_secret_appears() {
     let mut walk = Walk::new();
@@ -263,7 +264,7 @@ fn an_untrusted_server_gets_no_signature_and_no_secret_appears() {
     walk.end(7);
 }
 
-/// A run that finds nobody, and is stopped: it would go on trying for two minutes.
+/// A run without a server, which is stopped: it would retry for two minutes.
 fn nobody_at_home(walk: &mut Walk) {
     let nobody = free_address();
     walk.bench.set_env("IMBULK_ENDPOINT", &format!("http://{nobody}"));
@@ -286,7 +287,7 @@ fn until(walk: &Walk, running: &mut RunningProgram, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Where nobody listens.
+/// An address at which no program listens.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
@@ -332,7 +333,7 @@ fn no_secret_appears_for_any_file() {
     walk.end(17);
 }
 
-/// The same on another queue than the path's own.
+/// The same on another queue than that of the path.
 #[track_caller]
 fn on_queue(walk: &mut Walk, name: &str, queue: &str, code: i32, says: &str) {
     let output = walk.bench.imbulk(&["-vvv", "--queue", queue, "run", "job.toml", "--execute", "--yes"]);
@@ -356,7 +357,7 @@ fn no_secret_appears_for_any_queue_or_ledger() {
     walk.end(5);
 }
 
-/// The program under a shell that takes something from it.
+/// Runs the program under a shell that limits one of its resources.
 #[track_caller]
 fn under(walk: &mut Walk, name: &str, shell: &str, args: &[&str], code: i32, says: &str) {
     let wrapper = ["sh", "-c", &format!("{shell} \"$0\" \"$@\"")].map(str::to_owned);
@@ -410,12 +411,12 @@ fn no_secret_appears_in_the_output_of_any_command_but_usersig() {
     walk.end(20);
 }
 
-/// Ends in the midst of work, and what the system shows of the process meanwhile.
+/// Processes that end in the middle of their work, and what the system shows of them meanwhile.
 #[test]
 fn no_secret_appears_however_the_program_ends() {
     let mut walk = Walk::new();
     let begin = |walk: &Walk, name: &str| {
-        // Accounts of its own, because the sandbox continues to write those of a killed run.
+        // Separate accounts, because the sandbox still processes calls of a killed run.
         let accounts: Vec<InputRow> = (0..150).map(|n| InputRow::account(&format!("{name}_{n}"))).collect();
         walk.bench.write(&format!("{name}.csv"), csv(OPERATION, &accounts));
         let job = JobFile::new(name, OPERATION).write(&walk.bench);
@@ -461,7 +462,7 @@ fn no_secret_appears_however_the_program_ends() {
     walk.end(14);
 }
 
-/// With so few files open at a time libraries fail in ways of their own, one of them by a panic.
+/// With so few open files, libraries fail in unusual ways; one of them panics.
 fn out_of_files(walk: &mut Walk) {
     let mut panics = 0;
     for most in 4..12 {
@@ -470,7 +471,7 @@ fn out_of_files(walk: &mut Walk) {
             walk.bench.start_under(&["sh", "-c", &line], &["-vvv", "run", "job.toml", "--sandbox"], b"").wait();
         let panicked = output.stderr.contains("internal error: panicked");
         panics += usize::from(panicked);
-        // Neither the job file nor the time zone can be looked at.
+        // Neither the job file nor the time zone can be read.
         let unread = ["job file cannot be read", "TZ names no time zone"];
         let code = if unread.iter().any(|said| output.stderr.contains(said)) { 2 } else { 1 };
         walk.check_output(&format!("{most} files open"), &output, code, "rror");
@@ -493,7 +494,7 @@ fn files_with_accounts_are_readable_by_the_user_only_for_any_umask() {
         assert_eq!(mode(&bench.path(file)), 0o600, "{file}");
     }
     let ledger = std::fs::read(bench.ledger()).expect("it is used");
-    // Other users' processes must be able to take their slots; nothing but times and the names of commands is in it.
+    // Processes of other users must be able to take their slots. The file contains only times and names of commands.
     assert_eq!(mode(&bench.ledger()), 0o666);
     running.wait().expect(0);
     bench.start_under(&shell, &["results", "job", "--output", "results.csv"], b"").wait().expect(0);

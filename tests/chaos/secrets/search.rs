@@ -1,4 +1,4 @@
-//! Finds a secret, or twelve characters of it, in whatever disguise.
+//! Finds a secret, or twelve characters of it, in many encodings.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,24 +7,24 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use regex::bytes::Regex;
 
-/// This number of consecutive characters of a secret is a find.
+/// This number of consecutive characters of a secret counts as a find.
 const PIECE: usize = 12;
 
-/// What to look for: stretches of one length each.
+/// The texts to search for, all of one length.
 struct Pieces {
     length: usize,
     set: HashSet<Vec<u8>>,
-    /// The first two bytes of each, so that most places are passed over at once.
+    /// The first two bytes of each, so that most places can be skipped at once.
     starts: HashSet<[u8; 2]>,
 }
 
 pub(super) struct Search {
     pieces: Vec<Pieces>,
-    /// How every signature begins: a zlib stream in base64. It finds signatures of unknown keys and times.
+    /// The beginning of every signature: a zlib stream in base64. It finds signatures of unknown keys and times.
     signature: Regex,
 }
 
-/// Ways in which a text could show, and how many characters a piece of it has then.
+/// The encodings in which a text could appear, and the number of characters that a piece of it then has.
 fn disguises(secret: &str) -> Vec<(usize, Vec<u8>)> {
     let each = |write: fn(u8) -> String| secret.bytes().map(write).collect::<String>().into_bytes();
     let some = |write: fn(u8) -> String| {
@@ -42,7 +42,7 @@ fn disguises(secret: &str) -> Vec<(usize, Vec<u8>)> {
         (2 * PIECE, each(|byte| format!("{byte:02x}"))),
         (2 * PIECE, each(|byte| format!("{byte:02X}"))),
         (6 * PIECE, each(|byte| format!("\\u{byte:04x}"))),
-        // As `{:?}` shows bytes.
+        // The `Debug` form of bytes.
         (4 * PIECE, each(|byte| format!("{byte}, "))),
     ];
     for skip in 0..3.min(secret.len()) {
@@ -75,7 +75,7 @@ impl Search {
         }
     }
 
-    /// What is found in these bytes, if anything is.
+    /// The secret that these bytes contain, if they contain one.
     pub(super) fn find(&self, bytes: &[u8]) -> Option<String> {
         let show = |found: &[u8]| String::from_utf8_lossy(found).into_owned();
         let piece = self.pieces.iter().find_map(|pieces| {
@@ -91,7 +91,7 @@ impl Search {
         assert!(found.is_none(), "{what} shows {found:?}:\n{}", String::from_utf8_lossy(bytes));
     }
 
-    /// Looks through all files below a folder, and their names; how many there are.
+    /// Searches all files below a folder and their names. Returns the number of files.
     #[track_caller]
     pub(super) fn nothing_below(&self, folder: &Path) -> usize {
         let mut files = 0;

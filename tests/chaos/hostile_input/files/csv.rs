@@ -1,4 +1,4 @@
-//! CSV that nobody would write on purpose.
+//! CSV files that no program writes on purpose.
 
 use imbulk::domain::job::Encoding;
 use rand::RngExt;
@@ -6,7 +6,7 @@ use rand::RngExt;
 use super::{Expect, Hostile, ID, Writer};
 
 impl Writer {
-    /// Good and bad lines under `UserID,note`, with this between the cells.
+    /// Good and bad lines below the header `UserID,note`, with this delimiter.
     pub(super) fn csv_lines(&mut self, count: usize, between: char) {
         self.text.raw(format!("UserID{between}note"));
         for _ in 0..count {
@@ -42,7 +42,7 @@ impl Writer {
             10 => (ID, format!("half\rway{d}x").into_bytes()),
             11 => (ID, format!("\"two\nlines\"{d}x").into_bytes()),
             12 => (ID, format!("next\u{85}line{d}x").into_bytes()),
-            // With nothing but delimiters it would be skipped.
+            // A row with only delimiters would be skipped.
             13 => (None, format!("x{}", d.to_string().repeat(500)).into_bytes()),
             _ => (ID, format!("\"{}\"{d}x", "\"\"".repeat(200)).into_bytes()),
         };
@@ -64,8 +64,8 @@ impl Writer {
         self.wild(file, "CSV with bytes changed anywhere")
     }
 
-    /// Some lines are damaged, without quotes and line ends; the others must come through. No byte starts a character:
-    /// beside bytes that are not UTF-8, an id with one refuses the file.
+    /// Some lines are damaged, but not in their quotes and line ends, so the other lines must be read. No byte starts a
+    /// UTF-8 character: beside bytes that are not UTF-8, an id with such a character refuses the file.
     pub(super) fn touched_csv(&mut self) -> Hostile {
         self.text.raw("UserID,note");
         for _ in 0..self.pick(2..50) {
@@ -93,7 +93,7 @@ impl Writer {
         file
     }
 
-    /// One quote is opened and never closed: what follows may be text, so no row of the file is used.
+    /// One quote is opened and never closed. The text after it may be a cell, so no row of the file is used.
     pub(super) fn stray_quote(&mut self) -> Hostile {
         self.text.raw("UserID,note");
         let (count, stray) = (self.pick(1..40), self.pick(0..40));

@@ -1,4 +1,4 @@
-//! JSONL that nobody would write on purpose.
+//! JSONL files that no program writes on purpose.
 
 use rand::RngExt;
 
@@ -46,7 +46,7 @@ impl Writer {
     }
 
     pub(super) fn json_lines(&mut self, count: usize) {
-        // A list in the first line would be another kind of file.
+        // A list in the first line would make it another kind of file.
         self.good_json_line();
         for _ in 0..count {
             match self.pick(0..7) {

@@ -1,4 +1,4 @@
-//! Makes files that nobody would write on purpose, and knows which of their rows are good.
+//! Generates files that no program writes on purpose, and knows which of their rows are good.
 
 mod csv;
 mod jsonl;
@@ -10,7 +10,7 @@ use imbulk::domain::job::Encoding;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// A file that is not as it should be.
+/// A malformed file.
 pub(super) struct Hostile {
     pub(super) kind: &'static str,
     /// Its name. The extension determines the format.
@@ -21,27 +21,27 @@ pub(super) struct Hostile {
     pub(super) expect: Expect,
 }
 
-/// What the path leads to.
+/// The kind of file at the path.
 pub(super) enum Content {
     Bytes(Vec<u8>),
-    /// A pipe through which these bytes come.
+    /// A pipe with these bytes.
     Pipe(Vec<u8>),
     Folder,
     Nothing,
-    /// A link to nothing.
+    /// A link to a file that does not exist.
     BrokenLink,
     Socket,
 }
 
-/// What must be made of it.
+/// The expected result.
 pub(super) enum Expect {
     /// These good rows, by line and account, and these bad ones, by line and column at fault; no others.
     Exactly(Vec<(u64, String)>, Vec<(u64, Option<&'static str>)>),
     /// These good rows at least.
     AtLeast(Vec<(u64, String)>),
-    /// The file is refused as a whole, in words that contain these.
+    /// The file is refused as a whole, with a message that contains these texts.
     Refused(&'static str),
-    /// Whatever it says, every row has its place and its reason.
+    /// Any result in which every row has its place and its reason.
     Anything,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn file(seed: u64, number: usize) -> Hostile {
     KINDS[number % KINDS.len()](&mut writer)
 }
 
-/// All kinds. Those that come twice have the most ways to be wrong.
+/// All kinds. A kind that occurs twice has more ways to be wrong.
 pub(super) const KINDS: [Kind; 40] = [
     Writer::csv,
     Writer::csv,
@@ -98,7 +98,7 @@ pub(super) const KINDS: [Kind; 40] = [
     Writer::no_file,
 ];
 
-/// A text that grows line by line, with what is known of its lines.
+/// A text that is built line by line, with what is known about its lines.
 #[derive(Default)]
 struct Text {
     bytes: Vec<u8>,
@@ -112,7 +112,8 @@ impl Text {
         let bytes = bytes.as_ref();
         self.bytes.extend_from_slice(bytes);
         self.bytes.push(b'\n');
-        // Those of more than a half a megabyte are one line each; to count that would take most of the test's time.
+        // Files of more than half a megabyte have one line each; counting their lines would take most of the time of
+        // the test.
         let within = if bytes.len() > 500_000 { 0 } else { bytes.split(|&byte| byte == b'\n').count() - 1 };
         self.lines += 1 + within as u64;
     }
@@ -173,7 +174,7 @@ impl Writer {
         }
     }
 
-    /// Bytes are changed, put in, taken out, moved: nobody knows what it says now.
+    /// Bytes are changed, inserted, removed or moved, so the content is unknown.
     fn wild(&mut self, mut file: Hostile, kind: &'static str) -> Hostile {
         let Content::Bytes(bytes) = &mut file.content else { return file };
         for _ in 0..self.rng.random_range(1..8) {
@@ -234,7 +235,8 @@ impl Writer {
     fn gzip_flipped(&mut self) -> Hostile {
         let mut file = self.gzip();
         if let Content::Bytes(bytes) = &mut file.content {
-            // Behind the head, which holds nothing that matters; but not the last byte's upper bits of a length.
+            // After the head, which contains nothing that matters, and not in the upper bits of the last byte of a
+            // length.
             let at = self.rng.random_range(10..bytes.len() - 4);
             bytes[at] ^= 1 << self.rng.random_range(0..8);
         }
@@ -296,7 +298,7 @@ impl Writer {
             _ => {
                 let mut file = self.csv();
                 if let Content::Bytes(mut bytes) = file.content {
-                    // A stream whose last line has no end is refused.
+                    // A stream whose last line has no line end is refused.
                     if bytes.last() != Some(&b'\n') {
                         bytes.push(b'\n');
                     }
