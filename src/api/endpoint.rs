@@ -104,7 +104,7 @@ pub enum EndpointError {
     #[error("is neither an https nor an http URL")]
     Scheme,
     /// It is an `http` URL to another machine.
-    #[error("is plain http to another machine, which would show the signature to everyone on the way")]
+    #[error("is plain http to another machine: others on the network could read the signature")]
     PlainHttp,
     /// It has a user name or password before the host.
     #[error("contains a user name or password")]

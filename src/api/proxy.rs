@@ -55,7 +55,9 @@ impl Hint for ProxyError {
     fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::NotAUrl { .. } => "write it like http://proxy.example.com:3128, or unset it",
-            Self::Scheme { .. } => "set HTTPS_PROXY to one, or name the API's host in NO_PROXY to call it directly",
+            Self::Scheme { .. } => {
+                "set HTTPS_PROXY to an http or https proxy, or name the API's host in NO_PROXY to call it directly"
+            }
         };
         Some(hint.into())
     }

@@ -58,7 +58,7 @@ pub(super) fn build(width: usize, tuning: &Tuning) -> Result<reqwest::Client, Ap
     match &tuning.roots {
         Roots::Only(roots) => base().and_then(|base| trusting(base, roots)),
         Roots::System => base().and_then(ClientBuilder::build).or_else(|error| {
-            tracing::warn!(%error, "no certificates of the system could be read, using the built-in ones");
+            tracing::warn!(%error, "the certificates of the system cannot be read; the built-in ones are used");
             trusting(base()?, webpki_root_certs::TLS_SERVER_ROOT_CERTS)
         }),
     }

@@ -61,7 +61,11 @@ fn known_text(code: i64, info: &CodeInfo) -> String {
 fn unknown_text(code: i64) -> String {
     let mut text = format!("{code}: unknown to imbulk\n\n");
     push(&mut text, "treated", &line(ErrorClass::Unknown));
-    push(&mut text, "to do", "`imbulk results NAME` shows the reason that came with it; look it up in the API's pages");
+    push(
+        &mut text,
+        "to do",
+        "`imbulk results NAME` shows the text of the API; look up the code in the documentation of the API",
+    );
     text
 }
 
@@ -82,10 +86,10 @@ mod tests {
     #[test]
     fn a_code_is_explained_with_meaning_treatment_advice_and_source() {
         insta::assert_snapshot!(text(60007), @"
-        60007: too many calls of this command a second
+        60007: too many calls of this command per second
 
         treated  throttled: calls of this command slow down and then speed up again; does not count as an attempt
-        to do    nothing; if it continues, lower `[limits] calls_per_second`, or see who else calls this command
+        to do    nothing; if it continues, lower `[limits] calls_per_second`, or find the other programs that call this command
         source   error code tables 2023 and 2025
         ");
     }
@@ -94,15 +98,15 @@ mod tests {
     fn a_code_that_is_treated_differently_says_where() {
         let text = text(30001).replace(ErrorClass::AlreadyDone.treatment(), "(treatment)");
         insta::assert_snapshot!(text, @"
-        30001: a parameter is wrong; also how some commands say that the two are no friends
+        30001: a parameter is wrong; some commands also use this code for accounts that are not friends
 
         treated  friend_delete, as the verdict on an item that says Not_Friend or Friend_Not_Exist
                  already done: (treatment)
         treated  as the verdict on a whole request
-                 split: a batch is halved until the bad item is alone; an item alone gets the item's treatment
+                 split: a batch is halved until the bad item is alone; then the class for an item applies
         treated  otherwise, as the verdict on an item
                  item failed: the item is `failed`; it is not sent again
-        to do    `imbulk results NAME` shows the API's reason, which tells the two apart
+        to do    `imbulk results NAME` shows the API's reason, which says which of the two it is
         source   pages friend_delete, friend_delete_all and friend_update; FAQ on relationships
         ");
     }
@@ -114,7 +118,7 @@ mod tests {
         12345: unknown to imbulk
 
         treated  unknown: (treatment)
-        to do    `imbulk results NAME` shows the reason that came with it; look it up in the API's pages
+        to do    `imbulk results NAME` shows the text of the API; look up the code in the documentation of the API
         ");
         assert_eq!(json(12345)["known"], false);
     }

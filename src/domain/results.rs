@@ -65,7 +65,7 @@ pub fn from_cell(fields: &FieldFamily, name: &str, cell: &str) -> Result<Option<
 
 /// A cell that starts with `json:` and goes on with something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("has `json:` without a text, a whole number or a list of texts behind it")]
+#[error("has `json:` without a text, a whole number or a list of texts after it")]
 pub struct NotAValue;
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub enum Problem {
     #[error("is the same file as {0}")]
     SameFile(String),
     /// imbulk's own results among the files of a glob.
-    #[error("holds results of imbulk, not input")]
+    #[error("contains results of imbulk, not input")]
     OwnResults,
     /// A glob without a match.
     #[error("matches no file")]
@@ -113,7 +113,7 @@ pub enum Problem {
     #[error("starts with the byte order mark of {0}, the job says encoding = \"{1}\"")]
     Mark(&'static str, &'static str),
     /// A JSON list in place of one record a line.
-    #[error("is one JSON list, not one record a line")]
+    #[error("is one JSON list, not one object per line")]
     JsonList,
     /// A quoted cell without an end.
     #[error("a quoted cell starts in this row and is not closed within 1 MiB, or not before the file ends")]
@@ -131,19 +131,19 @@ pub enum Problem {
     #[error("its lines end with {0}")]
     LineEnds(&'static str),
     /// Something else than JSON.
-    #[error("is not JSON: a record starts with `{{`")]
+    #[error("is not JSON: each line must start with `{{`")]
     NotJson,
     /// JSON in place of CSV.
-    #[error("holds JSON, not CSV")]
+    #[error("contains JSON, not CSV")]
     JsonInCsv,
     /// An object that goes on in the next line.
-    #[error("a JSON object spans several lines, not one record a line")]
+    #[error("a JSON object spans several lines, not one object per line")]
     JsonSpansLines,
     /// Objects with commas between them.
-    #[error("its JSON objects have a comma between them, not one record a line")]
+    #[error("its JSON objects have a comma between them, not one object per line")]
     JsonCommas,
     /// Several objects on one line.
-    #[error("several JSON objects are on one line, not one record a line")]
+    #[error("several JSON objects are on one line, not one object per line")]
     JsonJoined,
     /// Nothing to read column names from.
     #[error("has no header line")]
@@ -370,19 +370,19 @@ impl Problem {
     /// The hint for a problem with the form of a JSONL file.
     fn json_hint(&self, file: &str) -> Option<String> {
         Some(match self {
-            Self::JsonList => format!("write one record a line: jq -c '.[]' {file} > rows.jsonl"),
-            Self::NotJson => "name it .csv if it is CSV; JSONL has one JSON object a line".to_owned(),
+            Self::JsonList => format!("write one object per line: jq -c '.[]' {file} > rows.jsonl"),
+            Self::NotJson => "name it .csv if it is CSV; JSONL has one JSON object per line".to_owned(),
             Self::JsonInCsv => {
                 format!(
-                    "name it .jsonl if it has one object a line; else: jq -c '.[]?, \
+                    "name it .jsonl if it has one object per line; else: jq -c '.[]?, \
                      select(type == \"object\")' {file} > rows.jsonl"
                 )
             }
             Self::JsonSpansLines | Self::JsonJoined => {
-                format!("write one record a line: jq -c . {file} > rows.jsonl")
+                format!("write one object per line: jq -c . {file} > rows.jsonl")
             }
             Self::JsonCommas => {
-                format!("write one record a line: (echo '['; cat {file}; echo ']') | jq -c '.[]' > rows.jsonl")
+                format!("write one object per line: (echo '['; cat {file}; echo ']') | jq -c '.[]' > rows.jsonl")
             }
             _ => return None,
         })

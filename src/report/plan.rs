@@ -165,7 +165,7 @@ impl Plan {
         text.figure("takes", &self.estimate.line());
         let end = self.would_end.strftime("%Y-%m-%d %H:%M:%S %:z").to_string();
         let first = if self.conditions.continues.iter().any(|older| older.run != self.figures.run) {
-            ", with what goes first"
+            ", including the runs that go first"
         } else {
             ""
         };
@@ -348,7 +348,7 @@ mod tests {
         largest From_Accounts
           big                               5 items in 2 requests
           small                             1 item in 1 request
-        takes          at least 100 ms: 200 calls/s, 2 requests one after the other (some 50 ms each)
+        takes          at least 100 ms: 200 calls/s, 2 requests one after the other (about 50 ms each)
         ends           not before 2026-11-22 03:00:00 +08:00, if started now
         rejected rows
         …

@@ -202,7 +202,7 @@ mod tests {
         stopped        fuse: 812 of 1000 items failed
         codes
             70107  already_done        400  the account does not exist
-            70402  failed               90  a parameter is not legal
+            70402  failed               90  a parameter is not valid
              none  in_doubt              8  no answer that names one
         codes that imbulk does not know
             99999  failed              500

@@ -8,7 +8,7 @@ use crate::domain::schedule::{JobNo, Outage, StopReason};
 pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
     Message::new(match reason {
-        StopReason::Limit => "--limit: that many items have their outcomes".to_owned(),
+        StopReason::Limit => "--limit: as many items as it allows have outcomes".to_owned(),
         StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
         StopReason::Signal(signal) => format!("by the signal {}", signal.name()),
         StopReason::Outage(outage) => return explain_outage(outage),

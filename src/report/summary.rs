@@ -151,7 +151,7 @@ mod tests {
           protected               1   < 0.1 %
         codes
             70107  already_done        400  the account does not exist
-            70402  failed               90  a parameter is not legal
+            70402  failed               90  a parameter is not valid
              none  in_doubt              8  no answer that names one
         codes that imbulk does not know
             99999  failed              500
@@ -237,7 +237,7 @@ mod tests {
             "code": 70402,
             "outcome": "failed",
             "rows": 90,
-            "meaning": "a parameter is not legal"
+            "meaning": "a parameter is not valid"
           },
           {
             "code": null,

@@ -110,10 +110,10 @@ pub enum KeyFileError {
     #[error("cannot be read: {0}")]
     Unreadable(String),
     /// Other users may read or change it: its permissions.
-    #[error("other users may open it (mode {0:04o})")]
+    #[error("other users can open it (mode {0:04o})")]
     Open(u32),
     /// It is empty, too long, or not UTF-8.
-    #[error("holds no key")]
+    #[error("contains no key")]
     NoKey,
 }
 
@@ -348,7 +348,7 @@ mod tests {
             assert!(message.contains(&format!("{mode:04o}")) && message.contains("chmod 600"), "{message}");
         }
         for content in [b"".as_slice(), b" \n", b"\xff", &[b'k'; 5000]] {
-            assert!(refused(content, 0o600).contains("holds no key"));
+            assert!(refused(content, 0o600).contains("contains no key"));
         }
         std::fs::remove_file(&file).expect("ours");
         let message = env(&[(KEY_FILE, "/no/such")]).expect("good").credential().unwrap_err().to_string();

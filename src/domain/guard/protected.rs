@@ -54,7 +54,7 @@ pub enum ProtectedError {
         why: UnusualId,
     },
     /// A line of a table, or with quotes.
-    #[error("line {line}: `{id}` contains {what}, but a line holds one id")]
+    #[error("line {line}: `{id}` contains {what}, but a line has one id")]
     Separator {
         /// The line, from 1.
         line: usize,
@@ -398,7 +398,7 @@ mod tests {
     fn a_line_that_could_protect_nothing_is_refused_with_its_line() {
         let long = format!("ok\n\n{}", "x".repeat(33));
         let error = Protected::parse(&long, &[]).unwrap_err().to_string();
-        assert_eq!(error, format!("line 3: `{}` has 33 bytes, the API takes at most 32", "x".repeat(33)));
+        assert_eq!(error, format!("line 3: `{}` has 33 bytes; the API allows at most 32", "x".repeat(33)));
         let error = Protected::parse("a\u{7}b*", &[]).unwrap_err().to_string();
         assert_eq!(error, r"line 1: `a\u{7}b*` contains the control character U+0007");
         let error = Protected::parse("old\rmac", &[]).unwrap_err().to_string();

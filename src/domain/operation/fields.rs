@@ -98,16 +98,16 @@ pub enum FieldError {
     #[error("must be {0}")]
     WrongKind(FieldKind),
     /// More bytes than the API takes.
-    #[error("has {0} bytes, the API takes at most {1}")]
+    #[error("has {0} bytes; the API allows at most {1}")]
     TooLong(usize, usize),
     /// A group without a name.
     #[error("names a group without a name")]
     EmptyGroup,
     /// A name of a group with more bytes than the API takes.
-    #[error("names a group of {0} bytes, the API takes at most {1}")]
+    #[error("names a group of {0} bytes; the API allows at most {1}")]
     GroupTooLong(usize, usize),
     /// More groups than an account can have.
-    #[error("names {0} groups, the API allows {MAX_LIST_LENGTH}")]
+    #[error("names {0} groups; the API allows {MAX_LIST_LENGTH}")]
     TooManyGroups(usize),
 }
 

@@ -22,7 +22,7 @@ pub enum UserIdError {
     #[error("is empty")]
     Empty,
     /// More bytes than the API takes.
-    #[error("has {0} bytes, the API takes at most {MAX_BYTES}")]
+    #[error("has {0} bytes; the API allows at most {MAX_BYTES}")]
     TooLong(usize),
     /// A line break, tab, escape or other control character.
     #[error("contains the control character U+{0:04X}")]

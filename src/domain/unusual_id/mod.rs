@@ -43,7 +43,7 @@ pub enum UnusualId {
     #[error("is output of a database client or a log")]
     LogOutput,
     /// `[object Object]`, `{"a":1}`, `<user_id>`
-    #[error("is in brackets, as a serialized value or a placeholder is")]
+    #[error("is in brackets, like a serialized value or a placeholder")]
     Brackets,
     /// `------`
     #[error("has neither a letter nor a digit")]

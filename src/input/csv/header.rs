@@ -86,7 +86,7 @@ fn check_form(place: &RecordSpan, cells: Cells<'_>) -> Result<(), Problem> {
             Err(Problem::LineEnds("CR alone, as on an old Mac"))
         }
         Form::Whole | Form::Stray if place.spans_lines() && cells.iter().any(may_hold_rows) => {
-            Err(Problem::Header("has a quoted name with delimiters behind a line feed: it may hold rows"))
+            Err(Problem::Header("has a quoted name with delimiters after a line feed: it may contain rows"))
         }
         Form::Whole | Form::Stray => Ok(()),
         Form::Open => Err(Problem::OpenQuote),

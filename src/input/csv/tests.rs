@@ -102,7 +102,7 @@ fn bad_ids_are_rejected_with_column_and_reason_and_sink_nobody() {
     assert_eq!(
         rows("friend_delete", "rows.csv", &text),
         [
-            format!("2 bad a>{long}: `To_Account` has 40 bytes, the API takes at most 32").as_str(),
+            format!("2 bad a>{long}: `To_Account` has 40 bytes; the API allows at most 32").as_str(),
             "3 bad >b: `From_Account` is empty",
             "4 bad a>a: `To_Account` names the same account twice: it is From_Account, too",
             "5 bad a> b: `To_Account` starts or ends with a space",
@@ -213,7 +213,7 @@ fn results_are_read_as_they_are_whatever_the_job_says() {
         [
             "2 张三>b;c {\"Tag_SNS_Custom_A\":5,\"Tag_SNS_IM_Group\":[\"x|y\"],\"Tag_SNS_IM_Remark\":\"\"}",
             "3 张三>d {\"Tag_SNS_IM_Group\":[\"g\",\"h\"]}",
-            "4 bad : `Tag_SNS_Custom_A` has `json:` without a text, a whole number or a list of texts behind it",
+            "4 bad : `Tag_SNS_Custom_A` has `json:` without a text, a whole number or a list of texts after it",
         ]
     );
     let own = "From_Account,To_Account,Tag_SNS_Custom_A\na,b,json:5\n";
@@ -381,7 +381,7 @@ fn a_bad_tag_is_rejected_with_the_tags_as_they_were_read() {
     read.unwrap();
     let bad = bad.unwrap();
     assert_eq!(bad.column.as_deref(), Some("Tag_SNS_IM_Remark"));
-    assert_eq!(bad.reason, "`Tag_SNS_IM_Remark` has 98 bytes, the API takes at most 96");
+    assert_eq!(bad.reason, "`Tag_SNS_IM_Remark` has 98 bytes; the API allows at most 96");
     assert!(bad.tags.contains_key("Tag_SNS_IM_Remark"));
 }
 

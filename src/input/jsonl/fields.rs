@@ -51,7 +51,7 @@ impl<'l> Fields<'l> {
             Key::Refused(_) | Key::Other => None,
         };
         if earlier.is_some() {
-            let twice = Fault::new(format!("the record says `{name}` twice"));
+            let twice = Fault::new(format!("the object has the key `{name}` twice"));
             self.fault.get_or_insert(twice);
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mu
             }
             Some(Length::Fits) => lines.read(number, line.trim_ascii(), sink)?,
             Some(Length::Exceeds) => {
-                let fault = Fault::new("the record is longer than 16 MiB");
+                let fault = Fault::new("the line is longer than 16 MiB");
                 sink(Err(fault.into_row(number, None, None, Tags::new())))
             }
         };

@@ -63,7 +63,7 @@ impl<'l> ObjectParser<'l, '_, '_> {
             (Some(_), _) if !fields.tags.is_empty() || fields.tag_list.is_some() => {
                 let beside = fields.tags.first().map_or(self.tag_list_name(), |(tag, _)| tag);
                 return self.reject(Fault::new(format!(
-                    "the record has `{beside}` beside its list: each item of the list has its own"
+                    "the object has `{beside}` beside its list: each item of the list has its own"
                 )));
             }
             (Some(list), None) if Type::of(list) == Type::List => {
@@ -72,15 +72,15 @@ impl<'l> ObjectParser<'l, '_, '_> {
             (None, Some(ids)) if ids_in_list && Type::of(ids) == Type::List => value::for_each(ids, |id| {
                 self.item(Some(id), &Fields::default(), fault);
             }),
-            (Some(_), None) => return self.reject(Fault::new("the list of the record is no list")),
-            (Some(_), Some(_)) => return self.reject(Fault::new("the record has both a list and an item of its own")),
+            (Some(_), None) => return self.reject(Fault::new("the key of the list has a value that is not a list")),
+            (Some(_), Some(_)) => return self.reject(Fault::new("the object has both a list and an item of its own")),
             (None, account) => {
                 self.item(account, fields, fault);
                 1
             }
         };
         if count == 0 {
-            self.reject(Fault::new("the list of the record is empty"));
+            self.reject(Fault::new("the list of the object is empty"));
         }
     }
 

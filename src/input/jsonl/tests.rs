@@ -60,7 +60,7 @@ fn a_bad_item_rejects_itself_alone() {
     );
     let twice = r#"{"DeleteItem":[{"UserID":"a","UserID":"b"},{"UserID":"c"}]}"#;
     let rows = lines("account_delete", twice);
-    assert!(rows[0].ends_with("the record says `UserID` twice"), "{rows:?}");
+    assert!(rows[0].ends_with("the object has the key `UserID` twice"), "{rows:?}");
     assert_eq!(rows[1], "1 c");
 }
 
@@ -83,13 +83,13 @@ fn a_fault_of_the_record_rejects_each_of_its_items() {
 #[test]
 fn records_that_are_no_rows_are_rejected_with_the_reason() {
     for (record, expected) in [
-        (r#"{"From_Account":"a","To_Account":[]}"#, "the list of the record is empty"),
+        (r#"{"From_Account":"a","To_Account":[]}"#, "the list of the object is empty"),
         (r#"{"From_Account":"a"}"#, "`To_Account` is missing"),
         (
             r#"{"From_Account":5,"To_Account":"b"}"#,
             "`From_Account` is the number 5: ids are text, write them in quotes",
         ),
-        (r#"{"From_Account":"a","From_Account":"a","To_Account":"b"}"#, "the record says `From_Account` twice"),
+        (r#"{"From_Account":"a","From_Account":"a","To_Account":"b"}"#, "the object has the key `From_Account` twice"),
         (r#"{"From_Account":"a","To_Account":{}}"#, "`To_Account` is an object, not text"),
         (r#"{"From_Account":"a","To_Account":"\ud800"}"#, "`To_Account` has an escape that is no character"),
         (r#"{"From_Account":"a","To_Account":"b\u0000"}"#, "`To_Account` contains the control character U+0000"),
@@ -104,7 +104,7 @@ fn records_that_are_no_rows_are_rejected_with_the_reason() {
         assert_eq!((rows.len(), rows[2].as_str()), (3, "3 a>b"));
     }
     assert!(reason("account_delete", r#"{"UserID":"a","DeleteItem":[{"UserID":"b"}]}"#).contains("both a list"));
-    assert!(reason("account_delete", r#"{"DeleteItem":"a"}"#).contains("no list"));
+    assert!(reason("account_delete", r#"{"DeleteItem":"a"}"#).contains("not a list"));
     assert!(reason("account_delete", r#"{"UserID":["a"]}"#).contains("is a list, not text"));
 }
 
@@ -252,7 +252,7 @@ fn deep_and_endless_lines_are_rejected_and_the_next_one_is_read() {
     let deep = format!("{{\"UserID\":{nested}}}\n{{\"x\":{nested},\"UserID\":\"b\"}}");
     assert_eq!(lines("account_delete", &deep), ["1 bad : `UserID` is a list, not text", "2 b"]);
     let long = format!("{{\"x\":\"{}\"}}\n{{\"UserID\":\"b\"}}\n", "x".repeat(17 << 20));
-    assert_eq!(lines("account_delete", &long), ["1 bad : the record is longer than 16 MiB", "2 b"]);
+    assert_eq!(lines("account_delete", &long), ["1 bad : the line is longer than 16 MiB", "2 b"]);
 }
 
 fn piece() -> impl Strategy<Value = String> {

@@ -36,7 +36,7 @@ impl Estimate {
         let sequence = match self.in_sequence {
             0 | 1 => String::new(),
             requests => format!(
-                ", {} one after the other (some {} ms each)",
+                ", {} one after the other (about {} ms each)",
                 counted(requests, "request", "requests"),
                 ROUND_TRIP.as_millis()
             ),

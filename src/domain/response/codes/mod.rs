@@ -112,8 +112,8 @@ impl ErrorClass {
         match self {
             Self::Done => "the item is `succeeded`",
             Self::AlreadyDone => {
-                "the item is `already_done`; after an earlier attempt that may have arrived it is `succeeded`, and \
-                 `in_doubt` where a part of the state is not proved"
+                "the item is `already_done`; after an earlier attempt that may have arrived it is `succeeded`, or \
+                 `in_doubt` if a part of the state is not proved"
             }
             Self::Transient(Effect::None) => "sent again after a random, growing delay; counts as an attempt",
             Self::Transient(Effect::Unknown) => {
@@ -143,20 +143,20 @@ impl ErrorClass {
                 "nothing of this command is sent for 90 s, then it starts slowly; does not count as an attempt"
             }
             Self::Renew(RenewFallback::Fatal) => {
-                "a new UserSig is made and the call sent again, once; after that as fatal"
+                "the call is sent once more with a new UserSig; if that is refused as well, the code is fatal"
             }
             Self::Renew(RenewFallback::Transient) => {
-                "a new UserSig is made and the call sent again, once; after that as transient"
+                "the call is sent once more with a new UserSig; if that is refused as well, the code is transient"
             }
-            Self::Split => "a batch is halved until the bad item is alone; an item alone gets the item's treatment",
+            Self::Split => "a batch is halved until the bad item is alone; then the class for an item applies",
             Self::ItemFailed => "the item is `failed`; it is not sent again",
             Self::Fatal => {
-                "nothing more is sent, the work stays `pending`, exit code 4; on one item of an answer in which others \
-                 succeeded: that item is `failed`"
+                "nothing more is sent, the work stays `pending`, and the exit code is 4; if other items of the same answer \
+                 succeeded, only this item is `failed`"
             }
             Self::Unknown => {
-                "a whole request is sent once more, then halved until an item is alone; the item is `failed` and \
-                 counted apart; never taken for success"
+                "a whole request is sent once more, then halved until an item is alone; the item is `failed`, \
+                 is counted separately, and never counts as success"
             }
         }
     }

@@ -48,14 +48,14 @@ pub(super) static CODES: &[CodeInfo] = &[
     },
     CodeInfo {
         codes: 40_007..=40_007,
-        meaning: "a field may not be read",
+        meaning: "reading a field is not allowed",
         advice: "give the app the right to the field in the console",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },
     CodeInfo {
         codes: 40_008..=40_008,
-        meaning: "a field may not be written",
+        meaning: "writing a field is not allowed",
         advice: "give the app the right to the field in the console",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
@@ -63,7 +63,7 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 40_009..=40_009,
         meaning: "there is no such tag",
-        advice: "create the custom field in the console; it is live after some five minutes",
+        advice: "create the custom field in the console; it can be used after about five minutes",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
     },
@@ -76,7 +76,7 @@ pub(super) static CODES: &[CodeInfo] = &[
     },
     CodeInfo {
         codes: 40_605..=40_605,
-        meaning: "a value is not legal",
+        meaning: "a value is not valid",
         advice: "`imbulk results NAME` shows the API's reason; correct the row",
         source: "error code tables 2023 and 2025",
         rule: OF_ONE_ITEM,
