@@ -89,7 +89,7 @@ mod tests {
         60007: too many calls of this command per second
 
         treated  throttled: calls of this command slow down and then speed up again; does not count as an attempt
-        to do    nothing; if it continues, lower `[limits] calls_per_second`, or find the other programs that call this command
+        to do    nothing; if it continues, lower `[limits] calls_per_second`, or find other callers of it
         source   error code tables 2023 and 2025
         ");
     }

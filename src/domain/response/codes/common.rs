@@ -42,7 +42,7 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 60_007..=60_007,
         meaning: "too many calls of this command per second",
-        advice: "nothing; if it continues, lower `[limits] calls_per_second`, or find the other programs that call this command",
+        advice: "nothing; if it continues, lower `[limits] calls_per_second`, or find other callers of it",
         source: "error code tables 2023 and 2025",
         rule: SLOW_COMMAND,
     },

@@ -151,8 +151,8 @@ impl ErrorClass {
             Self::Split => "a batch is halved until the bad item is alone; then the class for an item applies",
             Self::ItemFailed => "the item is `failed`; it is not sent again",
             Self::Fatal => {
-                "nothing more is sent, the work stays `pending`, and the exit code is 4; if other items of the same answer \
-                 succeeded, only this item is `failed`"
+                "nothing more is sent, the work stays `pending`, and the exit code is 4; if other items of the same \
+                 answer succeeded, only this item is `failed`"
             }
             Self::Unknown => {
                 "a whole request is sent once more, then halved until an item is alone; the item is `failed`, \
