@@ -10,7 +10,8 @@ use super::job_input::JobInput;
 use super::load_or_reuse::Prepared;
 use super::open_queue::open_queue;
 use super::outlook::{Outlook, nothing_to_resume};
-use super::plan::{differs_from_last, plan_job, what_differs};
+use super::plan::plan_job;
+use super::plan_comparison::PlanComparison;
 use super::progress_display::ProgressDisplay;
 use super::run_options::RunOptions;
 use super::target::Target;
@@ -18,7 +19,6 @@ use super::{confirm, jobs};
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::{Hint, Message};
-use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::progress::Phase;
 use crate::domain::run_choice::Rerun;
 use crate::queue::{Queue, Run};
@@ -62,9 +62,7 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, S
         confirmed: options.sandbox || options.yes || !confirm::is_at_a_terminal(),
         json: options.json,
         limit: options.limit,
-        plan: options.plan,
-        planned: Vec::new(),
-        was_asked: false,
+        comparison: PlanComparison::new(options.plan),
     };
     let queue = or_signal(&mut session.signals, open_queue(queue)).await?;
     let driven = session.drive(queue, options.rerun).await;
@@ -99,12 +97,7 @@ struct Session {
     json: bool,
     /// Items that `--limit` still allows; none without `--limit`.
     limit: Option<u64>,
-    /// The id of the only plan that may be sent.
-    plan: Option<String>,
-    /// The plan of the last round.
-    planned: Vec<PlanParts>,
-    /// Whether a person saw the plan and confirmed it.
-    was_asked: bool,
+    comparison: PlanComparison,
 }
 
 impl Session {
@@ -191,7 +184,7 @@ impl Session {
         if outlooks.iter().all(Outlook::resumes_nothing) {
             return Err(nothing_to_resume());
         }
-        self.compare_with_plan(queue, parts, rerun).await?;
+        self.comparison.check(queue, parts, rerun).await?;
         let mut all = Vec::new();
         for (at, outlook) in outlooks.into_iter().enumerate() {
             if let Some(finished) = outlook.finished() {
@@ -219,56 +212,6 @@ impl Session {
         Ok(all)
     }
 
-    /// Refuses any other plan than that of `--plan`. Without `--plan`, notes the differences from the last plan.
-    async fn compare_with_plan(
-        &mut self,
-        queue: &mut Queue,
-        parts: Vec<PlanParts>,
-        rerun: Rerun,
-    ) -> Result<(), SessionError> {
-        let is_first_round = self.planned.is_empty();
-        match &self.plan {
-            Some(asked) if is_first_round && *asked == plan_id(&parts) && parts.iter().any(PlanParts::sends) => {}
-            Some(asked) if is_first_round => {
-                let what = what_differs(queue, &parts, asked, rerun).await?;
-                return Err(SessionError::OtherPlan { asked: asked.clone(), what });
-            }
-            // The older runs of the plan are finished. The rest must be unchanged.
-            Some(asked) => {
-                if let Some(what) = self.differs_from_rest(&parts) {
-                    return Err(SessionError::OtherPlan { asked: asked.clone(), what });
-                }
-            }
-            None if is_first_round => {
-                for part in parts.iter().filter(|part| part.sends()) {
-                    if let Some(note) = differs_from_last(queue, part, rerun).await? {
-                        tell(note);
-                    }
-                }
-            }
-            None => match self.differs_from_rest(&parts) {
-                Some(what) if self.was_asked => {
-                    return Err(SessionError::OtherPlan { asked: "as it was confirmed".to_owned(), what });
-                }
-                Some(what) => tell(format!("note: {what}")),
-                None => {}
-            },
-        }
-        self.planned = parts;
-        Ok(())
-    }
-
-    /// What differs from the rest of the plan after the older runs of the last round are finished.
-    fn differs_from_rest(&self, parts: &[PlanParts]) -> Option<String> {
-        let rest = |planned: &PlanParts| PlanParts {
-            continues: planned.continues.iter().skip(1).cloned().collect(),
-            ..planned.clone()
-        };
-        let rest: Vec<PlanParts> = self.planned.iter().map(rest).collect();
-        let other = parts.iter().find(|part| !rest.contains(part))?;
-        Some(format!("{}: the input or the job changed while the older run was finished", other.job))
-    }
-
     /// Shows the plan and asks for confirmation, if that is required.
     async fn confirm(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<(), SessionError> {
         if std::mem::replace(&mut self.confirmed, true) {
@@ -279,7 +222,7 @@ impl Session {
             let (plan, _) = plan_job(input, queue, rerun).await?;
             text.push_str(&plan.question());
         }
-        self.was_asked = true;
+        self.comparison.confirm();
         confirm::ask(self.target.sdkappid, &text, &mut self.signals).await
     }
 

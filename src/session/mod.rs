@@ -1,7 +1,8 @@
 //! A session: finds the runs of the jobs, drives them and closes them.
 //!
-//! The steps, each in its own file: choose the run (`outlook`), load it or reuse it (`load_or_reuse`), ask the guards
-//! (`guards`), confirm (`confirm`), drive (`drive`), close (`close`). `plan` takes the same steps up to the guards.
+//! The steps, each in its own file: choose the run (`outlook`), compare it with the plan that was shown
+//! (`plan_comparison`), load it or reuse it (`load_or_reuse`), ask the guards (`guards`), confirm (`confirm`), drive
+//! (`drive`), close (`close`). `plan` takes the same steps up to the guards.
 
 mod address;
 mod close;
@@ -19,6 +20,7 @@ mod named_run;
 mod open_queue;
 mod outlook;
 mod plan;
+mod plan_comparison;
 mod progress_display;
 mod run_options;
 mod target;

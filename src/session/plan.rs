@@ -12,6 +12,7 @@ use super::job_input::JobInput;
 use super::jobs;
 use super::open_queue::open_queue;
 use super::outlook::Outlook;
+use super::plan_comparison::{changes, note_shown};
 use super::progress_display::ProgressDisplay;
 use super::target::agreed_app;
 use crate::clock;
@@ -26,7 +27,7 @@ use crate::domain::timestamp::local;
 use crate::queue::{Queue, QueueError, Reader, Run, RunState};
 use crate::report::WhileSending;
 use crate::report::input::Input;
-use crate::report::plan::{Changes, Conditions, Plan, PlannedRun, ProtectedView, Unfinished, estimate};
+use crate::report::plan::{Conditions, Plan, PlannedRun, ProtectedView, Unfinished, estimate};
 use crate::settings::Env;
 use crate::stderr::tell;
 
@@ -54,7 +55,7 @@ pub async fn plan(files: &[PathBuf], env: &Env, queue: &Path) -> Result<Vec<Plan
     let id = parts.iter().any(PlanParts::sends).then(|| plan_id(&parts));
     plans.iter_mut().for_each(|plan| plan.plan_id.clone_from(&id));
     for part in &parts {
-        note(&mut queue, part).await?;
+        note_shown(&mut queue, part).await?;
     }
     queue.close().await?;
     Ok(plans)
@@ -185,61 +186,6 @@ async fn unfinished(
         began: local(run.started_at.unwrap_or(run.created_at), now.time_zone()),
         ended_by: run.ended_by(),
     })
-}
-
-/// The differences from the last plan, if one was shown since the last run.
-async fn changes(queue: &mut Queue, parts: &PlanParts, rerun: Rerun) -> Result<Option<Changes>, SessionError> {
-    let Some((shown_at, earlier)) = last_shown(queue, parts).await? else {
-        return Ok(None);
-    };
-    let other_version = "it was made by another version of imbulk";
-    let differences = earlier.map_or_else(|| vec![other_version], |earlier| parts.differences(&earlier, rerun));
-    Ok(Some(Changes { shown_at, differences }))
-}
-
-/// When the last plan of the job was shown, and its parts. The parts are none if another version of imbulk wrote them.
-async fn last_shown(queue: &mut Queue, parts: &PlanParts) -> Result<Option<(Zoned, Option<PlanParts>)>, SessionError> {
-    let shown = queue.shown_plan(&parts.job, &parts.target).await?;
-    let zone = clock::local_now().time_zone().clone();
-    Ok(shown.map(|shown| (local(shown.shown_at, &zone), serde_json::from_str(&shown.parts).ok())))
-}
-
-/// A note about the differences from the last plan; none if there are none.
-pub(super) async fn differs_from_last(
-    queue: &mut Queue,
-    parts: &PlanParts,
-    rerun: Rerun,
-) -> Result<Option<String>, SessionError> {
-    let changes = changes(queue, parts, rerun).await?.filter(|changes| !changes.differences.is_empty());
-    let line = |changes: Changes| changes.line(&clock::local_now());
-    Ok(changes.map(|changes| format!("note: {}: not as planned: last plan {}", parts.job, line(changes))))
-}
-
-/// Why the current plan is not the one with the id `asked`.
-pub(super) async fn what_differs(
-    queue: &mut Queue,
-    all: &[PlanParts],
-    asked: &str,
-    rerun: Rerun,
-) -> Result<String, SessionError> {
-    if !all.iter().any(PlanParts::sends) {
-        return Ok("nothing is left to be sent".to_owned());
-    }
-    let (mut shown, mut said) = (Vec::new(), Vec::new());
-    for parts in all {
-        let Some(earlier) = last_shown(queue, parts).await?.and_then(|(_, earlier)| earlier) else { continue };
-        said.extend(parts.differences(&earlier, rerun).into_iter().map(|what| format!("{}: {what}", parts.job)));
-        shown.push(earlier);
-    }
-    if plan_id(&shown) == asked {
-        return Ok(said.join("; "));
-    }
-    Ok(format!("what would be sent now is plan {}", plan_id(all)))
-}
-
-async fn note(queue: &mut Queue, parts: &PlanParts) -> Result<(), SessionError> {
-    let text = serde_json::to_string(parts).expect("strings and numbers are JSON");
-    Ok(queue.note_plan(&parts.job, &parts.target, &text, clock::now().as_millisecond()).await?)
 }
 
 fn protected(input: &JobInput) -> ProtectedView {
