@@ -24,6 +24,7 @@ CREATE TABLE run (
     largest_accounts TEXT NOT NULL DEFAULT '[]', -- JSON list of the accounts with the most items
     state         TEXT    NOT NULL CHECK (state IN ('loading', 'planned', 'running', 'finished', 'superseded')),
     end_reason    TEXT,                          -- why the last session ended before the run did
+    end_hint      TEXT,                          -- what to do about that reason
     settings_digest TEXT,                        -- digest of the job settings of the last session that decide its calls
     ended_by      TEXT,                          -- the kind of that reason; NULL during a session and after a kill
     heartbeat     TEXT,                          -- JSON: the progress, stored every few seconds; not in the checksum

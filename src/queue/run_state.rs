@@ -3,6 +3,7 @@
 use super::error::QueueError;
 use super::largest_accounts::LargeAccount;
 use super::used_file::UsedFile;
+use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
 use crate::domain::operation::{self, BoundOperation};
 use crate::domain::run_choice::{EndedBy, RunProgress};
@@ -60,7 +61,7 @@ pub struct Run {
     pub(super) largest_accounts: Vec<LargeAccount>,
     pub(super) state: RunState,
     /// Why the last session ended before the run did.
-    pub stopped: Option<String>,
+    pub stopped: Option<Message>,
     /// Digest of the job's limits, retries, guards and stops, and of endpoint and admin, as of the last session.
     pub settings: Option<String>,
     /// The kind of that reason; none while a session is sending, and after it was killed.

@@ -4,6 +4,7 @@ use serde::ser::{Serialize, Serializer};
 
 use super::state::StateName;
 use super::text::{Text, count, share, visible};
+use crate::domain::hint::{Hint, Message};
 use crate::domain::response::codes;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -26,7 +27,8 @@ pub struct Figures {
     /// Its state.
     pub state: StateName,
     /// Why the last session ended before the run did.
-    pub stopped: Option<String>,
+    #[serde(serialize_with = "message_as_json")]
+    pub stopped: Option<Message>,
     /// Rows of the input.
     pub rows: u64,
     /// Items to be sent.
@@ -141,6 +143,12 @@ fn code_line(code: &CodeRows) -> String {
 /// Whether the code of a success says that something may be left.
 fn is_data_left(code: Option<i64>) -> bool {
     code.is_some_and(|code| codes::lookup(code).is_some_and(codes::CodeInfo::leaves_data))
+}
+
+/// The message and its hint in one string.
+#[expect(clippy::ref_option, reason = "serde passes the field")]
+pub(super) fn message_as_json<S: Serializer>(message: &Option<Message>, serializer: S) -> Result<S::Ok, S::Error> {
+    message.as_ref().map(Hint::with_hint).serialize(serializer)
 }
 
 /// Every outcome by name, zeros too.

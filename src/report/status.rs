@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
-use super::figures::{Figures, by_name, target};
+use super::figures::{Figures, by_name, message_as_json, target};
 use super::progress::{bottleneck_text, heartbeat_line};
 use super::state::{Runner, StateName};
 use super::text::{Text, count, share, visible};
+use crate::domain::hint::Message;
 use crate::domain::progress::Heartbeat;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -56,7 +57,8 @@ pub struct RunStatus {
     /// Whether a process is sending it.
     pub runner: Runner,
     /// Why the last session ended before the run did.
-    pub stopped: Option<String>,
+    #[serde(serialize_with = "message_as_json")]
+    pub stopped: Option<Message>,
     /// Rows of the input.
     pub rows: u64,
     /// Rows by outcome.
@@ -153,10 +155,7 @@ impl RunStatus {
             count(self.rows),
             share(self.rows - self.rows.min(self.outcomes[Outcome::Pending]), self.rows),
             count(failed),
-            self.stopped
-                .as_deref()
-                .and_then(|why| why.lines().next())
-                .map_or(String::new(), |why| visible(why).into_owned()),
+            self.stopped.as_ref().map(|why| visible(&why.text).into_owned()).unwrap_or_default(),
         ]
     }
 }
@@ -222,7 +221,7 @@ mod tests {
             target: "sandbox".to_owned(),
             state,
             runner,
-            stopped: stopped.map(str::to_owned),
+            stopped: stopped.map(Message::new),
             rows: 2_000,
             outcomes: [(Outcome::Pending, pending), (Outcome::Failed, 2_000 - pending)].into_iter().collect(),
         };

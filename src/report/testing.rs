@@ -2,6 +2,7 @@
 
 use super::figures::{Figures, Rejects};
 use super::state::StateName;
+use crate::domain::hint::Message;
 use crate::domain::response::outcome::Outcome;
 use crate::queue::{CodeRows, Rejected};
 
@@ -14,7 +15,7 @@ pub(super) fn figures() -> Figures {
         operation: "account_delete",
         target: "1400000001".to_owned(),
         state: StateName::Halted,
-        stopped: Some("fuse: 812 of 1000 items failed".to_owned()),
+        stopped: Some(Message::new("fuse: 812 of 1000 items failed")),
         rows: 1_000_012,
         items: 1_000_000,
         created_at: "2026-11-22T01:00:00.000Z".to_owned(),

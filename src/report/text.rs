@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Zoned;
 
+use crate::domain::hint::{Hint, Message};
+
 /// `text` with everything that a terminal would act on made visible: control characters, line ends, and characters
 /// that turn the direction of the text. One line stays one line.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
@@ -133,12 +135,10 @@ impl Text {
     }
 
     /// Adds why a run stopped, with the hint on a line of its own.
-    pub(super) fn stopped(&mut self, why: &str) {
-        // Only the hint is split off, because the reason may quote a text of the server that has line feeds.
-        let (reason, hint) = why.rsplit_once("\nhint: ").map_or((why, None), |(reason, hint)| (reason, Some(hint)));
-        self.figure("stopped", &visible(reason));
-        if let Some(hint) = hint {
-            self.line(&format!("hint: {}", visible(hint)));
+    pub(super) fn stopped(&mut self, why: &Message) {
+        self.figure("stopped", &visible(&why.text));
+        if let Some(hint) = why.hint() {
+            self.line(&format!("hint: {}", visible(&hint)));
         }
     }
 }
@@ -178,6 +178,14 @@ mod tests {
         assert_eq!(shown("02:48:00"), "2026-11-30 06:00 +08:00 (in 3 h 12 min)");
         assert_eq!(shown("06:00:00"), "2026-11-30 06:00 +08:00 (now)");
         assert_eq!(shown("06:00:30"), "2026-11-30 06:00 +08:00 (now)");
+    }
+
+    #[test]
+    fn the_hint_of_a_stop_has_its_own_line_and_a_line_feed_of_the_server_makes_none() {
+        let mut text = Text::default();
+        text.stopped(&Message::new("code 1: a\nhint: b"));
+        text.stopped(&Message::new("code 1: a\nb").add_hint("run again"));
+        assert_eq!(text.0, "stopped        code 1: a\\nhint: b\nstopped        code 1: a\\nb\nhint: run again\n");
     }
 
     #[test]

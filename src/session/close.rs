@@ -5,7 +5,6 @@ use super::error::SessionError;
 use super::figures::figures;
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of};
-use crate::domain::hint::Hint;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::schedule::{End, StopReason};
 use crate::queue::Queue;
@@ -30,7 +29,7 @@ pub(super) async fn close(
     };
     match &end {
         End::Stopped(reason) if tally[Outcome::Pending] > 0 => {
-            queue.note_stop(run.id, reason.ended_by(), &stop_message(reason, jobs).with_hint()).await?;
+            queue.note_stop(run.id, reason.ended_by(), &stop_message(reason, jobs)).await?;
         }
         End::Stopped(_) | End::Complete => queue.finish(run.id, clock::now().as_millisecond()).await?,
     }

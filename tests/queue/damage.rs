@@ -87,7 +87,20 @@ const COLUMNS: [(&str, &[&str]); 8] = [
             "checksum",
         ],
     ),
-    ("run", &["state", "options", "end_reason", "row_count", "item_count", "created_at", "started_at", "finished_at"]),
+    (
+        "run",
+        &[
+            "state",
+            "options",
+            "end_reason",
+            "end_hint",
+            "row_count",
+            "item_count",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ],
+    ),
     ("source", &["number", "name", "row_count", "blank_rows", "notes", "checksum"]),
     ("line_span", &["first_row", "source", "first_line", "step", "checksum"]),
     (

@@ -1,5 +1,6 @@
 //! The states of a run: planned, running, finished, superseded.
 
+use imbulk::domain::hint::Message;
 use imbulk::domain::ids::RunId;
 use imbulk::domain::request::{Doubt, Request};
 use imbulk::domain::response::outcome::Outcome::{Pending, Succeeded};
@@ -43,16 +44,17 @@ async fn a_resumed_run_keeps_its_start_and_forgets_why_it_stopped() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let run = planned(&mut queue).await;
-    assert!(queue.note_stop(run, EndedBy::Person, "no").await.is_err(), "it has not begun");
+    assert!(queue.note_stop(run, EndedBy::Person, &Message::new("no")).await.is_err(), "it has not begun");
     queue.begin(run, NOW).await.unwrap();
-    queue.note_stop(run, EndedBy::Deadline, "it's late").await.unwrap();
+    let late = Message::new("it's late").add_hint("run it again");
+    queue.note_stop(run, EndedBy::Deadline, &late).await.unwrap();
     let stopped = queue.run(run).await.unwrap();
-    assert_eq!((stopped.stopped.as_deref(), stopped.ended_by()), (Some("it's late"), EndedBy::Deadline));
+    assert_eq!((stopped.stopped.as_ref(), stopped.ended_by()), (Some(&late), EndedBy::Deadline));
     queue.note_kills().await.unwrap();
     assert_eq!(queue.run(run).await.unwrap().ended_by(), EndedBy::Deadline, "what is noted stays");
     queue.begin(run, NOW + 5).await.unwrap();
     let stored = queue.run(run).await.unwrap();
-    assert_eq!((stored.has_ended(), stored.started_at), (false, Some(NOW)));
+    assert_eq!((stored.has_ended(), stored.stopped, stored.started_at), (false, None, Some(NOW)));
     queue.note_kills().await.unwrap();
     let killed = queue.run(run).await.unwrap();
     assert_eq!((killed.has_ended(), killed.ended_by()), (true, EndedBy::Kill));
@@ -86,7 +88,7 @@ async fn forbidden_changes_of_state_fail_and_change_nothing() {
     for run in [finished, superseded, RunId::new(99)] {
         assert!(matches!(queue.begin(run, NOW).await, Err(QueueError::Unexpected(_))));
         assert!(queue.finish(run, NOW).await.is_err());
-        assert!(queue.note_stop(run, EndedBy::Person, "x").await.is_err());
+        assert!(queue.note_stop(run, EndedBy::Person, &Message::new("x")).await.is_err());
     }
     for run in [planned, finished, superseded, RunId::new(99)] {
         assert!(queue.supersede(run).await.is_err());

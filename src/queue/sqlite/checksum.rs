@@ -16,7 +16,7 @@ use crate::stored_request::StoredRequest;
 pub(in crate::queue) fn run(
     id: RunId,
     texts: [&str; 13],
-    optional_texts: [Option<&str>; 3],
+    optional_texts: [Option<&str>; 4],
     numbers: [i64; 3],
     optional_numbers: [Option<i64>; 2],
 ) -> i64 {

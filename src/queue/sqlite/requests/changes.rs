@@ -12,6 +12,7 @@ use std::fmt::Display;
 use sqlx::{Connection, Sqlite, Transaction};
 
 use crate::domain::change::{Change, Changed};
+use crate::domain::hint::Message;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
 use crate::domain::progress::Heartbeat;
@@ -108,7 +109,7 @@ impl Batch<'_> {
 
     async fn end(&mut self, runs: &[RunId], by: EndedBy) -> Result<(), Failure> {
         for run in runs {
-            store_end(&mut self.transaction, *run, by, &format!("ended by {by}")).await?;
+            store_end(&mut self.transaction, *run, by, &Message::new(format!("ended by {by}"))).await?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::input_files;
 use super::run_row::{RunRow, Statement, change_run, read_run, select_run, store_end};
+use crate::domain::hint::Message;
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{FailPoint, guarded};
@@ -53,7 +54,7 @@ impl Queue {
             FailPoint::Begin,
             run,
             sqlx::query(
-                "UPDATE run SET state = 'running', end_reason = NULL, ended_by = NULL,
+                "UPDATE run SET state = 'running', end_reason = NULL, end_hint = NULL, ended_by = NULL,
                                 started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
             )
@@ -93,14 +94,15 @@ impl Queue {
                 .fetch_all(&mut self.connection)
                 .await
                 .map_err(fail)?;
+        let why = Message::new("the process was killed, or the machine went down");
         for run in killed {
-            self.note_stop(run, EndedBy::Kill, "the process was killed, or the machine went down").await?;
+            self.note_stop(run, EndedBy::Kill, &why).await?;
         }
         Ok(())
     }
 
-    /// Stores why a session ended before its run did: the kind of reason, and the reason in words.
-    pub async fn note_stop(&mut self, run: RunId, by: EndedBy, why: &str) -> Result<(), QueueError> {
+    /// Stores why a session ended before its run did: the kind of reason, and the reason in words with its hint.
+    pub async fn note_stop(&mut self, run: RunId, by: EndedBy, why: &Message) -> Result<(), QueueError> {
         let fail = self.fail();
         let noted = async {
             let mut transaction = self.transaction().await?;

@@ -4,6 +4,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{FromRow, Sqlite, SqliteConnection};
 
+use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
 use crate::domain::run_choice::EndedBy;
 use crate::queue::error::QueueError;
@@ -16,8 +17,9 @@ macro_rules! select_run {
     ($rest:literal) => {
         concat!(
             "SELECT id, uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
-                    protected_digest, files, tags, largest_accounts, state, end_reason, settings_digest, ended_by,
-                    heartbeat, row_count, item_count, created_at, started_at, finished_at, checksum FROM run ",
+                    protected_digest, files, tags, largest_accounts, state, end_reason, end_hint, settings_digest,
+                    ended_by, heartbeat, row_count, item_count, created_at, started_at, finished_at, checksum
+             FROM run ",
             $rest
         )
     };
@@ -45,6 +47,7 @@ pub(in crate::queue) struct RunRow {
     largest_accounts: String,
     state: String,
     end_reason: Option<String>,
+    end_hint: Option<String>,
     settings_digest: Option<String>,
     ended_by: Option<String>,
     heartbeat: Option<String>,
@@ -73,9 +76,15 @@ impl RunRow {
             &self.largest_accounts,
             &self.state,
         ];
-        let optional_texts = [&self.end_reason, &self.settings_digest, &self.ended_by].map(Option::as_deref);
+        let optional_texts = [&self.end_reason, &self.end_hint, &self.settings_digest, &self.ended_by];
         let numbers = [self.row_count, self.item_count, self.created_at];
-        checksum::run(self.id, texts, optional_texts, numbers, [self.started_at, self.finished_at])
+        checksum::run(
+            self.id,
+            texts,
+            optional_texts.map(Option::as_deref),
+            numbers,
+            [self.started_at, self.finished_at],
+        )
     }
 
     /// The run, if it is as it was written.
@@ -100,7 +109,7 @@ impl RunRow {
             largest_accounts: serde_json::from_str(&self.largest_accounts).unwrap_or_default(),
             // The CHECK of the table allows no other state.
             state: RunState::named(&self.state).unwrap_or(RunState::Finished),
-            stopped: self.end_reason,
+            stopped: self.end_reason.map(|text| Message { text, hint: self.end_hint }),
             settings: self.settings_digest,
             ended_by: self.ended_by.map(|name| name.parse().unwrap_or(EndedBy::Kill)),
             pulse: self.heartbeat,
@@ -148,8 +157,9 @@ pub(in crate::queue) async fn store_end(
     connection: &mut SqliteConnection,
     run: RunId,
     by: EndedBy,
-    why: &str,
+    why: &Message,
 ) -> Result<(), Failure> {
-    let store = sqlx::query("UPDATE run SET ended_by = ?2, end_reason = ?3 WHERE id = ?1 AND state = 'running'");
-    change_run(connection, run, store.bind(run).bind(by.name()).bind(why)).await
+    let store =
+        sqlx::query("UPDATE run SET ended_by = ?2, end_reason = ?3, end_hint = ?4 WHERE id = ?1 AND state = 'running'");
+    change_run(connection, run, store.bind(run).bind(by.name()).bind(&why.text).bind(&why.hint)).await
 }
