@@ -72,7 +72,7 @@ pub enum Command {
     /// Print a UserSig for the admin account of a job or of the environment
     #[command(after_long_help = manual::USERSIG.help())]
     Usersig(Usersig),
-    /// Print a completion script for a shell
+    /// Print a script that registers completions in a shell
     #[command(after_long_help = manual::COMPLETIONS.help())]
     Completions {
         /// Shell that the script is for

@@ -22,6 +22,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     keep_memory_private();
+    if commands::complete() {
+        return ExitCode::SUCCESS;
+    }
     std::panic::set_hook(Box::new(give_up));
     let cli = Cli::parse();
     log(cli.verbose);

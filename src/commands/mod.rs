@@ -16,6 +16,7 @@ use crate::cli::{Cli, Command};
 use crate::domain::exit::Exit;
 use crate::settings::{Env, queue_file};
 use crate::stdout;
+pub use completions::complete;
 pub use error::Error;
 
 /// Carries out the command.

@@ -2,6 +2,7 @@
 
 mod again;
 mod claims;
+mod completions;
 mod environment;
 mod faults;
 mod guards;

@@ -210,10 +210,20 @@ pub const USERSIG: Manual = Manual {
 /// `imbulk completions`
 pub const COMPLETIONS: Manual = Manual {
     name: "completions",
-    examples: &[("imbulk completions bash > ~/.local/share/bash-completion/completions/imbulk", "")],
-    notes: &[],
-    files: &[],
-    environment: &[],
+    examples: &[
+        ("source <(imbulk completions bash)", "in ~/.bashrc"),
+        ("source <(imbulk completions zsh)", "in ~/.zshrc"),
+        ("imbulk completions fish | source", "in ~/.config/fish/config.fish"),
+    ],
+    notes: &[Note {
+        title: "Values",
+        text: "The shell asks imbulk for each completion: job names, run ids once a character is typed, targets and \
+               outcomes. imbulk reads the queue that IMBULK_QUEUE names, or imbulk.db in the current folder, and \
+               creates none.",
+        rows: &[],
+    }],
+    files: &[QUEUE_FILE],
+    environment: &[QUEUE],
     exits: &[(Exit::Done, "printed"), IO_ERROR, USAGE],
 };
 
