@@ -10,7 +10,6 @@ use imbulk::cli::Cli;
 use imbulk::commands::{self, Error};
 use imbulk::domain::exit::Exit;
 use imbulk::stderr::{self, LogWriter};
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -53,10 +52,17 @@ fn main() -> ExitCode {
 }
 
 /// The key is in memory and in the environment: no core file shows it, and no other program of the user but root's.
+#[cfg(target_os = "linux")]
 fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
     // Where the kernel refuses, the run is as good as without.
     let _refused = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
+
+/// Other systems have no such switch.
+#[cfg(not(target_os = "linux"))]
+const fn keep_memory_private() {}
 
 /// Only our own lines: those of the HTTP library may show whole URLs, and a URL carries the signature.
 fn log(verbose: u8) {

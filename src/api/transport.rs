@@ -79,15 +79,16 @@ fn base(width: usize, tuning: &Tuning) -> reqwest::Result<ClientBuilder> {
         .pool_max_idle_per_host(width)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .connect_timeout(tuning.connect_timeout)
-        // The kernel drops data that the server's machine has not acknowledged by then. Otherwise a call whose
-        // connection was closed long ago could still arrive when a network works again.
-        .tcp_user_timeout(tuning.call_timeout)
         .timeout(tuning.call_timeout)
         .retry(retry::never())
         .redirect(redirect::Policy::none())
         .referer(false)
         .tls_version_min(tls::Version::TLS_1_2)
         .user_agent(concat!("imbulk/", env!("CARGO_PKG_VERSION")));
+    // The kernel drops data that the server's machine has not acknowledged by then. Otherwise a call whose connection
+    // was closed long ago could still arrive when a network works again. Other systems have no such option.
+    #[cfg(target_os = "linux")]
+    let base = base.tcp_user_timeout(tuning.call_timeout);
     // reqwest would read the environment itself, and ignore values that it cannot use without a message.
     Ok(match &tuning.proxy {
         // With CONNECT a proxy sees only the host.

@@ -104,6 +104,7 @@ pub(in crate::queue) fn refuse_other_kinds(path: &Path) -> Result<(), QueueError
     if path.exists() && !path.is_file() { Err(QueueError::NotAQueue(path.to_owned())) } else { Ok(()) }
 }
 
+#[cfg(target_os = "linux")]
 pub(in crate::queue) fn refuse_network(path: &Path) -> Result<(), QueueError> {
     /// `NFS_SUPER_MAGIC`, `SMB_SUPER_MAGIC`, `SMB2_MAGIC_NUMBER`, `CIFS_SUPER_MAGIC` of statfs(2)
     const NETWORK: [u64; 4] = [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42];
@@ -112,6 +113,12 @@ pub(in crate::queue) fn refuse_network(path: &Path) -> Result<(), QueueError> {
     if NETWORK.contains(&(kind.cast_unsigned() & 0xFFFF_FFFF)) {
         return Err(QueueError::Network(path.to_owned()));
     }
+    Ok(())
+}
+
+/// Only Linux names the kind of a file system in this way. Elsewhere the user has to choose a local disk.
+#[cfg(not(target_os = "linux"))]
+pub(in crate::queue) const fn refuse_network(_path: &Path) -> Result<(), QueueError> {
     Ok(())
 }
 
