@@ -11,6 +11,7 @@ use clap_complete::Shell;
 
 use crate::domain::hint::Hint;
 use crate::domain::response::outcome::Outcome;
+use crate::log::{LogFormat, LogOptions};
 use imbulk_sandbox::{FaultRule, FaultRuleError};
 
 pub mod manual;
@@ -26,12 +27,25 @@ pub struct Cli {
     /// Queue file: it stores every row of every run [default: imbulk.db] [env: IMBULK_QUEUE]
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub queue: Option<PathBuf>,
-    /// Log to stderr: -v for events, -vv for every API call
+    /// Log to stderr, or to the log file: -v for events, -vv for every API call
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
+    /// Append the log to this file, readable only by its owner; -vv adds every API call
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
+    pub log_file: Option<PathBuf>,
+    /// Format of the log file, or of the log on stderr if there is no log file
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = GLOBAL)]
+    pub log_format: LogFormat,
     /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What the command line asks of the log.
+    pub fn log_options(&self) -> LogOptions {
+        LogOptions { verbose: self.verbose, file: self.log_file.clone(), format: self.log_format }
+    }
 }
 
 /// A subcommand.
@@ -119,6 +133,13 @@ pub struct Run {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl Run {
+    /// Whether it sends, to the app or the sandbox, instead of showing the plan.
+    pub const fn sends(&self) -> bool {
+        self.execute || self.sandbox
+    }
 }
 
 /// Arguments of `imbulk plan`.

@@ -45,6 +45,10 @@ pub struct Call {
     /// included: a later call on the same connection does not need it, so including it would overestimate the shortest
     /// round trip.
     pub round_trip: Duration,
+    /// The number that the server received with it.
+    pub random: u32,
+    /// From its begin to its end, connecting included.
+    pub took: Duration,
 }
 
 impl Client {
@@ -92,14 +96,18 @@ impl Client {
             .await
             .unwrap_or_else(|error| transport::failure(&error.without_url(), self.proxy.as_ref()));
         let round_trip = sent.get().map(Instant::elapsed).unwrap_or_default();
-        log(path, random, &result, started.elapsed());
-        Call { result, generation, round_trip }
+        Call { result, generation, round_trip, random, took: started.elapsed() }
     }
 
     /// After a 70001 to a call of this `generation`: makes a new signature, unless one was made after the refusal of
     /// another call.
     pub fn renew(&self, generation: u64) -> Renewal {
         self.session().renew(generation, clock::now())
+    }
+
+    /// The generation of the signature in use.
+    pub fn usersig_generation(&self) -> u64 {
+        self.session().generation()
     }
 
     /// The URL of a call, signed, and the generation of the signature.
@@ -147,18 +155,6 @@ impl fmt::Debug for Client {
             .field("identifier", &self.identifier)
             .finish_non_exhaustive()
     }
-}
-
-/// One line per call. The caller's span says which request of the queue it is; `random` is the number that the server
-/// received.
-fn log(command: &'static str, random: u32, result: &CallResult, took: Duration) {
-    let (status, length, why) = match result {
-        CallResult::Body(body) => (200, body.len(), ""),
-        CallResult::Status(status) => (*status, 0, ""),
-        CallResult::NotSent(why) | CallResult::UntrustedServer(why) | CallResult::NoAnswer(why) => (0, 0, why.as_str()),
-    };
-    let ms = took.as_millis();
-    tracing::debug!(command, random, status, length, ms, why, "call");
 }
 
 /// The body of a request, which notes when it is fetched. The connection does so when it writes the head, just before

@@ -94,6 +94,11 @@ impl Session {
         (&self.usersig, self.generation)
     }
 
+    /// The generation of the signature in use.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Replaces the signature that a call was refused with. Many calls in flight are refused at once. The first of them
     /// makes a new signature, and the others use it.
     pub(super) fn renew(&mut self, refused: u64, now: Timestamp) -> Renewal {

@@ -9,12 +9,13 @@ use crate::domain::hint::Hint;
 use crate::export::ExportError;
 use crate::intake::IntakeError;
 use crate::loading::LoadError;
+use crate::log::LogFileError;
 use crate::queue::{self, QueueError};
 use crate::report::visible;
 use crate::runner::RunError;
 use crate::session::SessionError;
 use crate::settings::EnvError;
-use crate::stderr::tell;
+use crate::stderr::{tell, tell_error};
 
 /// Why a command could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum Error {
         /// What is wrong.
         source: Box<Error>,
     },
+    /// The log file cannot be opened.
+    #[error(transparent)]
+    LogFile(#[from] LogFileError),
     /// A panic: a broken invariant of this program.
     #[error("internal error: {0}")]
     Panic(String),
@@ -45,6 +49,7 @@ impl Hint for Error {
         let hint = match self {
             Self::Session(error) => return error.hint(),
             Self::Export(error) => return error.hint(),
+            Self::LogFile(error) => return error.hint(),
             Self::Damaged { .. } => {
                 "nothing more is sent from it; keep a copy of it and of the files beside it; put back a good copy, or \
                  name a new queue with --queue and run the same input: what was deleted before is then \
@@ -67,7 +72,7 @@ impl Error {
             )
             | Self::Export(ExportError::Queue(error)) => error.is_damage(),
             Self::Export(ExportError::Missing { .. } | ExportError::Doubled { .. } | ExportError::Stray { .. }) => true,
-            Self::Session(_) | Self::Export(_) | Self::Damaged { .. } | Self::Panic(_) => false,
+            Self::Session(_) | Self::Export(_) | Self::Damaged { .. } | Self::LogFile(_) | Self::Panic(_) => false,
         };
         if is_damage { Self::Damaged { queue: queue.to_owned(), source: Box::new(self) } } else { self }
     }
@@ -83,7 +88,7 @@ impl Error {
         let error = match self {
             Self::Session(error) => error,
             Self::Export(error) => return error.disk(),
-            Self::Damaged { .. } | Self::Panic(_) => return None,
+            Self::Damaged { .. } | Self::LogFile(_) | Self::Panic(_) => return None,
         };
         match error {
             SessionError::Queue(error)
@@ -120,7 +125,7 @@ impl Error {
             _ours => text.split('\n').map(visible).collect::<Vec<_>>().join("\n"),
         };
         let hint = hint.map(|hint| format!("\nhint: {}", visible(&hint)));
-        tell(format!("error: {cause}{}", hint.unwrap_or_default()));
+        tell_error(format!("error: {cause}{}", hint.unwrap_or_default()));
     }
 
     /// The exit code.
@@ -160,7 +165,7 @@ impl Error {
                 | SessionError::Ledger(_)
                 | SessionError::Io { .. } => Exit::Internal,
             },
-            Self::Export(ExportError::UsedFile { .. }) => Exit::Unusable,
+            Self::Export(ExportError::UsedFile { .. }) | Self::LogFile(_) => Exit::Unusable,
             Self::Export(
                 ExportError::Queue(_)
                 | ExportError::Output(_)

@@ -14,17 +14,28 @@ mod usersig;
 
 use crate::cli::{Cli, Command};
 use crate::domain::exit::Exit;
+use crate::session::RunLog;
 use crate::settings::{Env, queue_file};
 use crate::stdout;
 pub use completions::complete;
 pub use error::Error;
 
-/// Carries out the command.
+/// Carries out the command. The log has an end of each run, and of a command that was to send and could not.
 pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
+    let mut log = RunLog::default();
+    let sends = matches!(&cli.command, Command::Run(args) if args.sends());
+    let done = carry_out(cli, &mut log).await;
+    if let (true, Err(error)) = (sends, &done) {
+        log.fail(error.exit(), &error.to_string());
+    }
+    done
+}
+
+async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
     let env = Env::read()?;
     let queue = queue_file(cli.queue.as_deref(), &env);
     let done = match cli.command {
-        Command::Run(args) => run::run(args, &env, &queue).await,
+        Command::Run(args) => run::run(args, &env, &queue, log).await,
         Command::Plan(args) => plan::plan(&args, &env, &queue).await,
         Command::Status(args) => status::status(&args, &queue).await,
         Command::Results(args) => results::results(&args, &env, &queue).await,

@@ -7,13 +7,13 @@ use super::plan::show;
 use crate::cli;
 use crate::domain::exit::Exit;
 use crate::domain::run_choice::Rerun;
-use crate::session::{self, RunOptions};
+use crate::session::{self, RunLog, RunOptions};
 use crate::settings::Env;
 use crate::stderr::tell;
 
 /// Sends, or shows the plan if neither `--execute` nor `--sandbox` is given.
-pub(super) async fn run(args: cli::Run, env: &Env, queue: &Path) -> Result<Exit, Error> {
-    if !args.execute && !args.sandbox {
+pub(super) async fn run(args: cli::Run, env: &Env, queue: &Path, log: &mut RunLog) -> Result<Exit, Error> {
+    if !args.sends() {
         tell("nothing is sent without --execute: this is the plan");
         return show(&args.jobs, args.json, env, queue).await;
     }
@@ -24,5 +24,5 @@ pub(super) async fn run(args: cli::Run, env: &Env, queue: &Path) -> Result<Exit,
     };
     let cli::Run { jobs, sandbox, yes, plan, limit, json, .. } = args;
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
-    Ok(session::run(options, env, queue).await?)
+    Ok(session::run(options, env, queue, log).await?)
 }

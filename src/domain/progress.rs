@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Outage;
+use super::session_state::SessionState;
 
 /// Rates are means over this time: short enough to show a slow-down, long enough not to jump.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -17,6 +18,19 @@ pub enum Phase {
     Loading,
     /// Requests are sent.
     Sending,
+    /// The sums of the queue are checked.
+    FinalCheck,
+}
+
+impl Phase {
+    /// The name in the log. Scripts depend on it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Sending => "sending",
+            Self::FinalCheck => "final_check",
+        }
+    }
 }
 
 /// The counts at one moment. All but those of rows are sums since the start of the phase.
@@ -38,6 +52,8 @@ pub struct ProgressSnapshot {
     pub in_flight: u64,
     /// What limits the speed, unless it is the limits of the job.
     pub bottleneck: Option<Bottleneck>,
+    /// The state of which changes are reported. While loading, nothing of it changes.
+    pub state: SessionState,
 }
 
 /// What limits the speed of a run, other than the limits of the job.

@@ -9,6 +9,7 @@ pub mod input;
 pub mod plan;
 pub mod progress;
 pub mod state;
+pub mod state_change;
 pub mod status;
 pub mod stop_message;
 pub mod summary;

@@ -15,7 +15,7 @@ pub fn line(phase: Phase, now: &ProgressSnapshot, rates: Rates) -> String {
             parts.push(format!("{} rows/s", rate(rates.items)));
             parts.extend((now.failed > 0).then(|| format!("{} rejected", count(now.failed))));
         }
-        Phase::Sending => {
+        Phase::Sending | Phase::FinalCheck => {
             parts.push(format!("{} items/s, {} calls/s", rate(rates.items), rate(rates.calls)));
             parts.push(format!("{} failed", count(now.failed)));
             parts.push(format!("{} in flight", count(now.in_flight)));
@@ -29,7 +29,7 @@ pub fn line(phase: Phase, now: &ProgressSnapshot, rates: Rates) -> String {
 fn rows(phase: Phase, now: &ProgressSnapshot) -> String {
     let what = match phase {
         Phase::Loading => "loaded",
-        Phase::Sending => "done",
+        Phase::Sending | Phase::FinalCheck => "done",
     };
     let done = count(now.rows_done);
     match now.rows_total {
@@ -74,18 +74,25 @@ pub(super) fn bottleneck_text(bottleneck: &Bottleneck) -> String {
 }
 
 fn outage_words(Outage { lasts, probes, trouble }: &Outage) -> String {
+    // Whole seconds: it is shown a few times in each.
+    let lasts = duration(Duration::from_secs(lasts.as_secs()));
+    let probes = count((*probes).into());
+    format!("{} (for {lasts}; only probes are sent, {probes} so far)", trouble_text(trouble))
+}
+
+/// Why no call succeeds.
+pub(super) fn trouble_text(trouble: &Trouble) -> String {
     let (what, reason) = match trouble {
         Trouble::Unreachable(reason) => ("cannot connect", reason),
         Trouble::Failing(reason) => ("every call fails", reason),
     };
-    // Whole seconds: it is shown a few times in each.
-    let lasts = duration(Duration::from_secs(lasts.as_secs()));
-    format!("{what}: {} (for {lasts}; only probes are sent, {} so far)", visible(reason), count((*probes).into()))
+    format!("{what}: {}", visible(reason))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::session_state::SessionState;
 
     fn at(seconds: u64) -> ProgressSnapshot {
         ProgressSnapshot {
@@ -97,6 +104,7 @@ mod tests {
             failed: 12,
             in_flight: 8,
             bottleneck: None,
+            state: SessionState::default(),
         }
     }
 

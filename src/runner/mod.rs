@@ -191,6 +191,7 @@ pub async fn drive(
         done_before,
         meter: RateMeter::default(),
         noted: None,
+        refused_usersig: None,
         ended_by: None,
     };
     runner.run(recovered, watch).await
@@ -214,6 +215,8 @@ struct Runner<'a> {
     done_before: u64,
     meter: RateMeter,
     noted: Option<Instant>,
+    /// The generation of the UserSig that the API refused last, and the code of the refusal.
+    refused_usersig: Option<(u64, i64)>,
     /// What ends the runs, as far as it is noted in the queue.
     ended_by: Option<EndedBy>,
 }
@@ -355,6 +358,7 @@ impl Runner<'_> {
             job,
             request,
             path: driven.plan.operation.path,
+            attempt: self.schedule.sending(request).unwrap_or_default(),
             body,
             client: Arc::clone(&driven.client),
             limiter: driven.limiter.clone(),
@@ -391,7 +395,7 @@ impl Runner<'_> {
 
     fn renew(&mut self, job: JobNo, generation: u64, code: i64, fallback: RenewFallback) {
         match self.jobs[job].client.renew(generation) {
-            Renewal::Renewed => tracing::info!(code, "the API refused the UserSig: made a new one"),
+            Renewal::Renewed => self.refused_usersig = Some((generation, code)),
             Renewal::NotPossible => self.handle(Event::NotRenewed { job, code, fallback }),
         }
     }

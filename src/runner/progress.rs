@@ -9,6 +9,7 @@ use crate::domain::progress::{Bottleneck, Heartbeat, ProgressSnapshot};
 use crate::domain::rate_limit::speed::{Pressure, Speed};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::schedule::WaitingFor;
+use crate::domain::session_state::SessionState;
 
 impl Runner<'_> {
     pub(super) fn snapshot(&self) -> ProgressSnapshot {
@@ -25,6 +26,19 @@ impl Runner<'_> {
             failed: rows(Outcome::Failed) + rows(Outcome::InDoubt),
             in_flight: jobs.clone().map(|job| self.schedule.in_flight(job) as u64).sum(),
             bottleneck: self.bottleneck(),
+            state: self.state(),
+        }
+    }
+
+    fn state(&self) -> SessionState {
+        SessionState {
+            throttled: self.throttled(),
+            outage: self.schedule.outage(self.started.elapsed()),
+            retry_budget_is_empty: self.schedule.retry_budget_is_empty(),
+            open_canaries: self.schedule.open_canaries(),
+            usersig: self.jobs.iter().map(|job| job.client.usersig_generation()).max().unwrap_or_default(),
+            refused_usersig: self.refused_usersig,
+            stopping: self.schedule.stopping().cloned(),
         }
     }
 
@@ -47,17 +61,22 @@ impl Runner<'_> {
         if let Some(outage) = self.schedule.outage(self.started.elapsed()) {
             return Some(Bottleneck::Outage(outage));
         }
-        let speeds = self.jobs.iter().map(|job| job.limiter.status()).flat_map(|status| [status.command, status.app]);
-        let slowest = speeds.filter(is_throttled).min_by(|a, b| a.allowed.total_cmp(&b.allowed));
-        if let Some(speed) = slowest {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the cap")]
-            let calls_per_second = speed.allowed as u32;
+        if let Some(calls_per_second) = self.throttled() {
             return Some(Bottleneck::Throttled { calls_per_second });
         }
         self.schedule.waiting_for().map(|waits| match waits {
             WaitingFor::Accounts => Bottleneck::BusyAccounts,
             WaitingFor::Delays => Bottleneck::Backoff,
         })
+    }
+
+    /// The calls per second that are sent now, if the API throttles.
+    fn throttled(&self) -> Option<u32> {
+        let speeds = self.jobs.iter().map(|job| job.limiter.status()).flat_map(|status| [status.command, status.app]);
+        let slowest = speeds.filter(is_throttled).min_by(|a, b| a.allowed.total_cmp(&b.allowed))?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the cap")]
+        let calls_per_second = slowest.allowed as u32;
+        Some(calls_per_second)
     }
 }
 

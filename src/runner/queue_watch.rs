@@ -83,9 +83,11 @@ impl Runner<'_> {
         if disk.log.0 >= LONG_LOG.max(self.queue_watch.log_reported.saturating_mul(2)) {
             self.queue_watch.log_reported = disk.log.0;
             tracing::warn!(
-                "{}-wal: the log of the queue has {}, because another program keeps a read transaction open; the run \
-                 stops before the disk is full",
-                self.reader.path().display(),
+                event = "long_queue_log",
+                queue = %self.reader.path().display(),
+                bytes = disk.log.0,
+                "the log of the queue has {}, because another program keeps a read transaction open; the run stops \
+                 before the disk is full",
                 Bytes(disk.log.0)
             );
         }

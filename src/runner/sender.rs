@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tracing::{Level, debug, enabled};
 
 use super::Inbound;
 use crate::api::{Call, Client};
 use crate::domain::ids::RequestId;
+use crate::domain::response::answer::Answer;
 use crate::domain::response::call_result::CallResult;
 use crate::domain::schedule::{Event, JobNo, StopSignal};
 use crate::rate_limiter::CommandLimiter;
@@ -46,6 +48,8 @@ pub(super) struct Sender {
     pub(super) job: JobNo,
     pub(super) request: RequestId,
     pub(super) path: &'static str,
+    /// The number of its items, and of the call for it, from 1.
+    pub(super) attempt: (usize, u32),
     pub(super) body: Vec<u8>,
     pub(super) client: Arc<Client>,
     pub(super) limiter: CommandLimiter,
@@ -73,8 +77,12 @@ impl Sender {
             return self.tell(Event::HeldBack(self.request));
         }
         self.tell(Event::Sent { job: self.job, request: self.request });
-        let Self { request, path, body, client, to_loop, .. } = self;
-        let Call { result, generation, round_trip } = client.call(path, body).await;
+        let Self { request, path, attempt, body, client, to_loop, .. } = self;
+        let call = client.call(path, body).await;
+        if enabled!(Level::DEBUG) {
+            log_call(request, path, attempt, &call);
+        }
+        let Call { result, generation, round_trip, .. } = call;
         match result {
             CallResult::Body(_) | CallResult::Status(_) => permit.answered(round_trip),
             CallResult::NotSent(_) | CallResult::UntrustedServer(_) => permit.not_sent(),
@@ -87,4 +95,18 @@ impl Sender {
         // The loop is gone only when all is over.
         let _over = self.to_loop.send(Inbound::Event(event));
     }
+}
+
+/// One line of the log. Reading the code from the answer again is for `-vv` only.
+fn log_call(request: RequestId, command: &str, (items, attempt): (usize, u32), call: &Call) {
+    let (status, code, error) = match &call.result {
+        CallResult::Body(body) => (Some(200), Answer::parse(body).ok().map(|answer| answer.code), None),
+        CallResult::Status(status) => (Some(*status), None, None),
+        CallResult::NotSent(why) | CallResult::UntrustedServer(why) | CallResult::NoAnswer(why) => {
+            (None, None, Some(why.as_str()))
+        }
+    };
+    let duration_ms = u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX);
+    let (request, random) = (request.get(), call.random);
+    debug!(event = "call", request, items, attempt, command, random, status, code, error, duration_ms, "call ended");
 }

@@ -12,14 +12,22 @@ use crate::report::stop_message::stop_message;
 use crate::report::summary::{self, Summary};
 use crate::runner;
 
-/// Closes one run. Returns its exit code and its summary.
+/// A run of this session after its last call.
+pub(super) struct Closed {
+    pub(super) exit: Exit,
+    pub(super) summary: Summary,
+    /// What ended the session before the run was finished.
+    pub(super) stopped_by: Option<StopReason>,
+}
+
+/// Closes one run.
 pub(super) async fn close(
     queue: &mut Queue,
     driven: &Driven<'_>,
     drive: &runner::Drive,
     calls: u64,
     jobs: &[&str],
-) -> Result<(Exit, Summary), SessionError> {
+) -> Result<Closed, SessionError> {
     let run = &driven.prepared.run;
     queue.identity().check()?;
     let tally = queue.check_sums(run).await?;
@@ -36,5 +44,10 @@ pub(super) async fn close(
     let figures = figures(&queue.reader().await?, &queue.run(run.id).await?).await?;
     let items = driven.tally[Outcome::Pending] - tally[Outcome::Pending];
     let session = summary::Session { took: drive.elapsed, calls, items };
-    Ok((exit_of(&tally, &end, driven.input.job.input.rejects), Summary { figures, session }))
+    let exit = exit_of(&tally, &end, driven.input.job.input.rejects);
+    let stopped_by = match end {
+        End::Stopped(reason) if tally[Outcome::Pending] > 0 => Some(reason),
+        End::Stopped(_) | End::Complete => None,
+    };
+    Ok(Closed { exit, summary: Summary { figures, session }, stopped_by })
 }

@@ -1,11 +1,13 @@
 //! Drives the runs of the jobs until they are finished or a stop ends the session.
 
 use std::path::Path;
+use std::time::Instant;
 
 use super::address::Address;
-use super::close::close;
+use super::close::{Closed, close};
 use super::driven::{Driven, admit, app_cap, begin, runner_job};
 use super::error::SessionError;
+use super::events;
 use super::job_input::JobInput;
 use super::load_or_reuse::Prepared;
 use super::open_queue::open_queue;
@@ -13,25 +15,29 @@ use super::outlook::{Outlook, nothing_to_resume};
 use super::plan::plan_job;
 use super::plan_comparison::PlanComparison;
 use super::progress_display::ProgressDisplay;
+use super::run_log::RunLog;
 use super::run_options::RunOptions;
 use super::target::Target;
 use super::{confirm, jobs};
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::{Hint, Message};
-use crate::domain::progress::Phase;
+use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::Rerun;
+use crate::domain::schedule::StopReason;
+use crate::domain::state_change::{StateChange, StateWatch};
+use crate::log;
 use crate::queue::{Queue, Run};
 use crate::report::input::Input;
 use crate::report::moment_ahead;
 use crate::report::summary::Summary;
-use crate::runner::{self, Deadline, Signals};
+use crate::runner::{self, Deadline, Drive, RunError, RunnerJob, Signals};
 use crate::settings::Env;
-use crate::stderr::{finish, tell};
+use crate::stderr::tell;
 use crate::stdout::{print, print_json};
 
 /// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each.
-pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, SessionError> {
+pub async fn run(options: RunOptions, env: &Env, queue: &Path, log: &mut RunLog) -> Result<Exit, SessionError> {
     jobs::check_environment(env)?;
     let jobs = jobs::load(&options.jobs, env)?;
     jobs::tell_zone(&jobs);
@@ -63,6 +69,7 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, S
         json: options.json,
         limit: options.limit,
         comparison: PlanComparison::new(options.plan),
+        log,
     };
     let queue = or_signal(&mut session.signals, open_queue(queue)).await?;
     let driven = session.drive(queue, options.rerun).await;
@@ -78,12 +85,13 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path) -> Result<Exit, S
 
 /// Ends the process at once. Like after a kill, the queue on disk is consistent.
 fn leave(why: &str) {
+    events::log_left(Exit::Stopped, why);
     tell(format!("{why}: ended without waiting for the calls in flight; run the same command to resume"));
-    finish();
+    log::finish();
     std::process::exit(Exit::Stopped.code().into());
 }
 
-struct Session {
+struct Session<'a> {
     inputs: Vec<JobInput>,
     target: Target,
     signals: Signals,
@@ -98,9 +106,10 @@ struct Session {
     /// Items that `--limit` still allows; none without `--limit`.
     limit: Option<u64>,
     comparison: PlanComparison,
+    log: &'a mut RunLog,
 }
 
-impl Session {
+impl Session<'_> {
     async fn drive(&mut self, queue: Queue, mut rerun: Rerun) -> Result<(), SessionError> {
         let mut queue = Some(queue);
         // After an older run is finished, the input is inspected again. A new input is the next round.
@@ -135,6 +144,7 @@ impl Session {
         if driven.is_empty() {
             let note = Message::new("nothing is sent: --limit allows no more items");
             tell(note.add_hint("run it again with a higher --limit, or without it").with_hint());
+            events::log_nothing_sent(Exit::Stopped, &StopReason::Limit);
             self.exit = self.exit.max(Exit::Stopped);
             queue.close().await?;
             return Ok(None);
@@ -144,21 +154,13 @@ impl Session {
         let runner_jobs =
             driven.iter().map(|driven| runner_job(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
         or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
-        let mut progress = ProgressDisplay::new(Phase::Sending);
-        let mut watch = |snapshot: &_| progress.update(snapshot);
-        let drive =
-            runner::drive(queue, runner_jobs, &mut self.deadlines, rand::random(), &mut self.signals, &mut watch);
-        let (mut queue, drive) = drive.await?;
-        progress.finish();
-        let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();
-        let mut exit = Exit::Done;
+        driven.iter().try_for_each(|driven| self.log.start(driven))?;
+        let sent = send(queue, runner_jobs, &mut self.deadlines, &mut self.signals, self.log);
+        let (mut queue, drive) = sent.await?;
+        let closed = close_all(&mut queue, &driven, &drive, &mut self.signals, self.log).await?;
+        let exit = closed.iter().map(|closed| closed.exit).max().unwrap_or(Exit::Done);
         let done_before = self.summaries.len();
-        for (driven, calls) in driven.iter().zip(&drive.calls) {
-            let closing = close(&mut queue, driven, &drive, *calls, &names);
-            let (came_to, summary) = or_signal(&mut self.signals, closing).await?;
-            exit = exit.max(came_to);
-            self.summaries.push(summary);
-        }
+        self.summaries.extend(closed.into_iter().map(|closed| closed.summary));
         if !self.json {
             // A summary that cannot be printed does not stop the session: its outcomes are recorded.
             let shown = self.summaries[done_before..].iter().try_for_each(|it| print(&it.text()));
@@ -229,9 +231,11 @@ impl Session {
     /// Reports that a run has finished this input before. Nothing is sent, and the exit code is that of the run.
     async fn already_finished(&mut self, queue: &Queue, input: usize, run: &Run) -> Result<(), SessionError> {
         let tally = queue.reader().await?.tally(run).await?;
-        self.exit = self.exit.max(exit_of_finished(&tally, self.inputs[input].job.input.rejects));
+        let exit = exit_of_finished(&tally, self.inputs[input].job.input.rejects);
+        self.exit = self.exit.max(exit);
         // In a later round it is the run that this session has just finished.
         if self.summaries.is_empty() {
+            events::log_finished_before(run, exit, &tally);
             let (job, id) = (&run.job, &run.uuid);
             let note = Message::new(format!("{job}: this input is finished (run {id}); nothing is sent"));
             tell(note.add_hint("--again makes a new run of it").with_hint());
@@ -249,6 +253,47 @@ impl Session {
         }
         self.not_shown.map_or(Ok(self.exit), Err)
     }
+}
+
+/// Sends the requests of the runs, shows the progress, and logs what changes.
+async fn send(
+    queue: Queue,
+    jobs: Vec<RunnerJob>,
+    deadlines: &mut Vec<Deadline>,
+    signals: &mut Signals,
+    log: &RunLog,
+) -> Result<(Queue, Drive), RunError> {
+    let mut progress = ProgressDisplay::new(Phase::Sending);
+    let mut state = StateWatch::default();
+    let mut watch = |snapshot: &ProgressSnapshot| {
+        state.changes(&snapshot.state).iter().for_each(|change| log.change(change));
+        progress.update(snapshot);
+    };
+    log.change(&StateChange::PhaseBegun(Phase::Sending));
+    let (queue, drive) = runner::drive(queue, jobs, deadlines, rand::random(), signals, &mut watch).await?;
+    log.change(&StateChange::PhaseEnded { phase: Phase::Sending, took: drive.elapsed });
+    progress.finish();
+    Ok((queue, drive))
+}
+
+/// Closes the runs, in the order of their jobs.
+async fn close_all(
+    queue: &mut Queue,
+    driven: &[Driven<'_>],
+    drive: &Drive,
+    signals: &mut Signals,
+    log: &mut RunLog,
+) -> Result<Vec<Closed>, SessionError> {
+    let begun = Instant::now();
+    log.change(&StateChange::PhaseBegun(Phase::FinalCheck));
+    let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();
+    let mut closed = Vec::new();
+    for (driven, calls) in driven.iter().zip(&drive.calls) {
+        closed.push(or_signal(signals, close(queue, driven, drive, *calls, &names)).await?);
+    }
+    log.change(&StateChange::PhaseEnded { phase: Phase::FinalCheck, took: begun.elapsed() });
+    closed.iter().for_each(|closed| log.end(closed));
+    Ok(closed)
 }
 
 /// Waits for a step that a signal may interrupt, because the next session can repeat it.

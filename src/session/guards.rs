@@ -1,6 +1,7 @@
 //! The guards that are checked before anything is sent.
 
 use super::error::SessionError;
+use super::events::log_guard;
 use super::figures::rejected_rows;
 use super::job_input::JobInput;
 use crate::clock;
@@ -13,6 +14,7 @@ impl JobInput {
     /// The refusals of the guards; none if the run may be sent.
     pub(super) async fn refusals(&self, queue: &Queue, run: &Run) -> Result<Vec<SessionError>, SessionError> {
         let readings = self.read_guards(queue, run).await?;
+        readings.iter().for_each(|reading| log_guard(run, reading));
         let mut refused = Vec::new();
         if !readings.iter().all(GuardReading::allows) {
             let rejects = rejected_rows(&queue.reader().await?, run).await?;

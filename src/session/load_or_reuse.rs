@@ -1,14 +1,17 @@
 //! Loads the run that was chosen, or reuses one that was loaded before.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::error::SessionError;
+use super::events::log_loading;
 use super::job_input::{InputState, JobInput};
 use super::outlook::Outlook;
 use crate::clock;
 use crate::domain::ids::{RunId, uuid_v7};
-use crate::domain::progress::ProgressSnapshot;
+use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress};
+use crate::domain::state_change::StateChange;
 use crate::loading::{Reading, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
 
@@ -115,7 +118,11 @@ impl JobInput {
         let temp_dir = folder_of(queue.path()).to_owned();
         let protected = Arc::clone(&self.protected);
         let reading = Reading { job: self.job.clone(), sources: input.sources, protected, temp_dir };
+        let begun = Instant::now();
+        log_loading(&run.uuid, &run.job, &StateChange::PhaseBegun(Phase::Loading));
         let id = load(queue, &run, reading, watch).await?;
+        let ended = StateChange::PhaseEnded { phase: Phase::Loading, took: begun.elapsed() };
+        log_loading(&run.uuid, &run.job, &ended);
         Ok(queue.run(id).await?)
     }
 
@@ -125,7 +132,13 @@ impl JobInput {
             let protects = |id: &str| self.protected.protects(id);
             let rows = queue.protect(run, &protects, &self.protected.digest(), clock::now().as_millisecond()).await?;
             if rows > 0 {
-                tracing::info!(rows, run = run.uuid, "rows removed from the run: the protected list names them now");
+                tracing::info!(
+                    event = "protected",
+                    run = run.uuid,
+                    job = run.job,
+                    rows,
+                    "rows removed from the run: the protected list names them now"
+                );
             }
         }
         Ok(queue.run(run.id).await?)

@@ -1,15 +1,15 @@
-//! Shows progress on standard error: a bar on a terminal, else a line every half minute.
+//! Shows progress: a bar on a terminal, and a line of the log every half minute.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::domain::progress::{Phase, ProgressSnapshot, RateMeter};
+use crate::domain::progress::{Phase, ProgressSnapshot, RateMeter, Rates};
 use crate::report::progress::line;
-use crate::stderr::{Terminal, tell};
+use crate::stderr::{RUN, Terminal};
 
-/// The time between two lines where no terminal is: the log of a night stays readable.
+/// The time between two lines of the log: that of a night stays readable.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 /// The bar is drawn at most this often per second.
 const DRAWS_PER_SECOND: u8 = 20;
@@ -19,56 +19,60 @@ const DRAWS_PER_SECOND: u8 = 20;
 pub(super) struct ProgressDisplay {
     phase: Phase,
     meter: RateMeter,
-    form: DisplayForm,
-}
-
-#[derive(Debug)]
-enum DisplayForm {
-    Bar(ProgressBar),
-    /// The next line is due at this time of the phase.
-    Lines(Duration),
+    /// The bar on a terminal.
+    bar: Option<ProgressBar>,
+    /// The time of the phase at which the next line of the log is due.
+    line_due: Duration,
 }
 
 impl ProgressDisplay {
-    /// Shows a bar if standard error is a terminal, else lines.
+    /// Shows a bar if standard error is a terminal, and logs a line at an interval.
     pub(super) fn new(phase: Phase) -> Self {
-        let form = if std::io::stderr().is_terminal() {
+        let bar = std::io::stderr().is_terminal().then(|| {
             let terminal = ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), DRAWS_PER_SECOND);
-            DisplayForm::Bar(ProgressBar::with_draw_target(None, terminal).with_style(style(None)))
-        } else {
-            DisplayForm::Lines(LINE_EVERY)
-        };
-        Self { phase, meter: RateMeter::default(), form }
+            ProgressBar::with_draw_target(None, terminal).with_style(style(None))
+        });
+        Self { phase, meter: RateMeter::default(), bar, line_due: LINE_EVERY }
     }
 
     /// Shows a snapshot. It is cheap enough to be called several times per second.
     pub(super) fn update(&mut self, now: &ProgressSnapshot) {
         let rates = self.meter.rates(now);
-        match &mut self.form {
-            DisplayForm::Bar(bar) => {
-                if let Some(total) = now.rows_total.filter(|total| bar.length() != Some(*total)) {
-                    bar.set_style(style(now.rows_total));
-                    bar.set_length(total);
-                }
-                bar.set_position(now.rows_done);
-                bar.set_message(line(self.phase, now, rates));
+        if let Some(bar) = &self.bar {
+            if let Some(total) = now.rows_total.filter(|total| bar.length() != Some(*total)) {
+                bar.set_style(style(now.rows_total));
+                bar.set_length(total);
             }
-            DisplayForm::Lines(due) => {
-                if now.elapsed >= *due {
-                    *due = now.elapsed + LINE_EVERY;
-                    tell(line(self.phase, now, rates));
-                }
-            }
+            bar.set_position(now.rows_done);
+            bar.set_message(line(self.phase, now, rates));
+        }
+        if now.elapsed >= self.line_due {
+            self.line_due = now.elapsed + LINE_EVERY;
+            log_progress(self.phase, now, rates);
         }
     }
 
     /// Removes the bar, so that the next message starts on a clean line.
     pub(super) fn finish(self) {
-        match self.form {
-            DisplayForm::Bar(bar) => bar.finish_and_clear(),
-            DisplayForm::Lines(_) => {}
-        }
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
+}
+
+fn log_progress(phase: Phase, now: &ProgressSnapshot, rates: Rates) {
+    let ProgressSnapshot { rows_done, rows_total, calls, failed, in_flight, .. } = now;
+    let phase_name = phase.name();
+    tracing::info!(
+        target: RUN,
+        event = "progress",
+        phase = phase_name,
+        rows_done,
+        rows_total,
+        calls,
+        failed,
+        in_flight,
+        "{}",
+        line(phase, now, rates)
+    );
 }
 
 /// A bar if the total is known, else a spinner.
@@ -85,22 +89,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_terminal_a_line_is_due_every_half_minute() {
-        let form = DisplayForm::Lines(LINE_EVERY);
-        let mut display = ProgressDisplay { phase: Phase::Sending, meter: RateMeter::default(), form };
+    fn a_line_is_due_every_half_minute() {
+        let mut display = ProgressDisplay::new(Phase::Sending);
         let mut lines = 0;
         for second in 0..=90 {
-            let before = due(&display);
+            let before = display.line_due;
             display.update(&ProgressSnapshot { elapsed: Duration::from_secs(second), ..ProgressSnapshot::default() });
-            lines += u32::from(due(&display) != before);
+            lines += u32::from(display.line_due != before);
         }
         assert_eq!(lines, 3);
-    }
-
-    fn due(display: &ProgressDisplay) -> Duration {
-        match &display.form {
-            DisplayForm::Lines(due) => *due,
-            DisplayForm::Bar(_) => panic!("standard error of tests is no terminal"),
-        }
     }
 }

@@ -19,7 +19,7 @@ use paths::named;
 use tokens::{Token, tokens};
 
 /// The top modules of `src`, and the modules that each may use. Dependencies run in one direction.
-const MODULES: [(&str, &[&str]); 22] = [
+const MODULES: [(&str, &[&str]); 24] = [
     ("domain", &[]),
     ("clock", &[]),
     // The named places at which a test can stop the process.
@@ -33,8 +33,12 @@ const MODULES: [(&str, &[&str]); 22] = [
     ("rate_limiter", &["domain", "clock", "fail_point"]),
     ("report", &["domain", "queue"]),
     // Lines for people, and the data of a command.
-    ("stderr", &[]),
+    // The bounded list of lines behind standard error and the log file.
+    ("line_writer", &[]),
+    ("stderr", &["line_writer"]),
     ("stdout", &["stderr"]),
+    // Where events are written, and in which format.
+    ("log", &["domain", "clock", "line_writer", "stderr"]),
     ("runner", &["domain", "queue", "api", "rate_limiter", "clock", "stderr"]),
     ("loading", &["domain", "input", "intake", "queue", "stored_request"]),
     ("export", &["domain", "queue", "stored_request", "fail_point", "testing"]),
@@ -54,20 +58,21 @@ const MODULES: [(&str, &[&str]); 22] = [
             "settings",
             "stderr",
             "stdout",
+            "log",
             "testing",
         ],
     ),
-    ("cli", &["domain"]),
+    ("cli", &["domain", "log"]),
     (
         "commands",
         &[
             "domain", "clock", "intake", "loading", "queue", "api", "export", "report", "runner", "session",
-            "settings", "stderr", "stdout", "cli",
+            "settings", "stderr", "stdout", "cli", "log",
         ],
     ),
     // What unit tests of several modules share.
     ("testing", &["domain", "queue", "stored_request"]),
-    ("main", &["cli", "commands", "domain", "stderr"]),
+    ("main", &["cli", "commands", "domain", "log"]),
     ("lib", &[]),
 ];
 

@@ -20,7 +20,7 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 18] = [
+const NOT_RUN: [(&str, &str, &str); 19] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -38,8 +38,10 @@ const NOT_RUN: [(&str, &str, &str); 18] = [
     ("docs/guides/purge-a-million-accounts.md", "imbulk run purge.toml --execute", "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", OPEN, "it needs a real app"),
     ("docs/guides/purge-a-million-accounts.md", EVIDENCE, "it needs a real app"),
+    ("docs/reference/logs.md", "# each run: start of the night, exit code, seconds, and rows by outcome", JQ),
     ("docs/reference/results.md", COUNT, "it needs the program sqlite3"),
 ];
+const JQ: &str = "it needs the program jq";
 const OPEN: &str = "imbulk results purge-trial-accounts --outcome failed,in_doubt --output open.csv";
 const EVIDENCE: &str = "imbulk results purge-trial-accounts --output purge-results.csv";
 const STATUS: &str = "sudo -u imbulk imbulk status --queue /var/lib/imbulk/purge/imbulk.db";

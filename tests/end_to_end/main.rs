@@ -9,6 +9,7 @@ mod guards;
 mod halts;
 mod holding;
 mod inputs;
+mod logs;
 mod names;
 mod operations;
 mod outputs;

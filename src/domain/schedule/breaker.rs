@@ -77,6 +77,10 @@ impl CircuitBreaker {
         self.open.is_some()
     }
 
+    pub(super) fn retry_budget_is_empty(&self) -> bool {
+        self.is_open() && !self.budget.is_usable()
+    }
+
     /// Takes the cost of a repetition from the budget. Opens the breaker if the budget cannot pay it.
     pub(super) fn pay(&mut self, now: Now, cost: RetryCost) -> bool {
         let paid = self.budget.pay(cost);

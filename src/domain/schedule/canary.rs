@@ -45,6 +45,11 @@ impl Canary {
         self.wanted > 0 && self.admitted >= self.wanted
     }
 
+    /// Whether there is a canary that has not passed.
+    pub(super) const fn is_open(&self) -> bool {
+        self.wanted > 0
+    }
+
     pub(super) fn withholds_any(&self) -> bool {
         !self.withheld.is_empty()
     }

@@ -181,6 +181,21 @@ impl Schedule {
         self.breaker.outage(now)
     }
 
+    /// Whether the circuit breaker is open because the retry budget cannot pay for a repetition.
+    pub fn retry_budget_is_empty(&self) -> bool {
+        self.breaker.retry_budget_is_empty()
+    }
+
+    /// The jobs whose canary has not passed.
+    pub fn open_canaries(&self) -> Vec<JobNo> {
+        (0..self.jobs.len()).filter(|job| self.jobs[*job].canary.is_open()).collect()
+    }
+
+    /// The number of items of a request that is about to be sent, and the number of the call for it, from 1.
+    pub fn sending(&self, request: RequestId) -> Option<(usize, u32)> {
+        self.requests.get(&request).map(|state| (state.request.items.len(), state.request.attempts))
+    }
+
     /// What delays all requests that are left; `None` while one is ready.
     pub fn waiting_for(&self) -> Option<WaitingFor> {
         let ready = self.jobs.iter().any(|job| !job.ready().is_empty() || job.counts().before_sent() > 0);

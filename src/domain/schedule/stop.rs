@@ -95,6 +95,40 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// The name in the log. Scripts depend on it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Deadline => "deadline",
+            Self::Signal(_) => "signal",
+            Self::Outage(_) => "outage",
+            Self::DiskFull { .. } => "disk_full",
+            Self::AlreadyDone { .. } => "max_already_done",
+            Self::Canary { .. } => "canary",
+            Self::Fuse { .. } => "fuse",
+            Self::Fatal { .. } => "fatal",
+            Self::QueueLost => "queue_lost",
+            Self::LedgerLost => "ledger_lost",
+        }
+    }
+
+    /// The code of the answer that stopped the run, if one did.
+    pub const fn code(&self) -> Option<i64> {
+        match self {
+            Self::Fatal { code, .. } => *code,
+            Self::Limit
+            | Self::Deadline
+            | Self::Signal(_)
+            | Self::Outage(_)
+            | Self::DiskFull { .. }
+            | Self::AlreadyDone { .. }
+            | Self::Canary { .. }
+            | Self::Fuse { .. }
+            | Self::QueueLost
+            | Self::LedgerLost => None,
+        }
+    }
+
     /// The kind of reason, as the queue stores it.
     pub const fn ended_by(&self) -> EndedBy {
         match self {

@@ -42,11 +42,17 @@ impl Busy {
             () = tokio::time::sleep(SAY_AFTER) => {}
         }
         self.set(Some(started));
-        let (queue, most) = (self.queue.display(), MAX_WAIT.as_secs());
-        tracing::warn!("{queue}: another program holds the write lock of the queue; waiting for up to {most} s");
+        let queue = self.queue.display();
+        tracing::warn!(
+            event = "queue_locked",
+            %queue,
+            max_wait_s = MAX_WAIT.as_secs(),
+            "another program holds the write lock of the queue"
+        );
         let begun = begin.await;
         self.set(None);
-        tracing::warn!("{queue}: waited {} s for the write lock of the queue", started.elapsed().as_secs());
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(event = "queue_unlocked", %queue, duration_ms, "the write lock of the queue is free");
         begun
     }
 }

@@ -93,8 +93,15 @@ impl Walk {
     /// Runs the program with these arguments, on the queue of the path.
     #[track_caller]
     fn takes(&mut self, name: &str, args: &[&str], code: i32, says: &str) {
-        let queue = Self::queue(name);
-        let output = self.bench.imbulk(&[&["-vvv", "--queue", &queue], args].concat());
+        let (queue, file) = (Self::queue(name), format!("{}.log", Self::queue(name)));
+        // In turn as text on standard error and as JSON in a file.
+        let has_file = self.paths.len() % 2 == 1;
+        let log: &[&str] = if has_file { &["--log-file", &file, "--log-format", "json"] } else { &[] };
+        let mut output = self.bench.imbulk(&[&["-vvv", "--queue", &queue], log, args].concat());
+        if has_file {
+            let logged = std::fs::read_to_string(self.bench.path(&file)).expect("a log file");
+            output.stderr.push_str(&logged);
+        }
         self.check_output(name, &output, code, says);
     }
 
@@ -147,7 +154,7 @@ const FAULTS: [(&str, i32, &str); 24] = [
     ("any:item=71000:1", 4, "71000"),
     ("any:http=403:1", 4, "HTTP status 403"),
     ("any:http=302:1", 4, "HTTP status 302"),
-    ("any:http=502:1", 3, "status=502"),
+    ("any:http=502:1", 3, "502"),
     ("any:reset:1", 3, "in_doubt"),
     ("any:close-after:1", 3, "in_doubt"),
     ("any:garbage:1", 3, "in_doubt"),

@@ -1,0 +1,33 @@
+//! The state of a session, as far as its changes are reported.
+
+use super::schedule::{JobNo, Outage, StopReason};
+
+/// The state of a session at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionState {
+    /// The calls per second that are sent now, if the API throttles.
+    pub throttled: Option<u32>,
+    /// The outage, if the circuit breaker is open.
+    pub outage: Option<Outage>,
+    /// Whether the circuit breaker is open because the retry budget cannot pay for a repetition.
+    pub retry_budget_is_empty: bool,
+    /// The jobs whose canary has not passed.
+    pub open_canaries: Vec<JobNo>,
+    /// The generation of the UserSig.
+    pub usersig: u64,
+    /// The generation that the API refused last, and the code of the refusal.
+    pub refused_usersig: Option<(u64, i64)>,
+    /// Why the session stops, if it does.
+    pub stopping: Option<StopReason>,
+}
+
+impl SessionState {
+    /// The outage, also if it stopped the session before it opened the circuit breaker: few calls failed, for long.
+    pub(super) fn outage_or_stop(&self) -> Option<&Outage> {
+        let stopped_by = match &self.stopping {
+            Some(StopReason::Outage(outage)) => Some(outage),
+            Some(_) | None => None,
+        };
+        self.outage.as_ref().or(stopped_by)
+    }
+}

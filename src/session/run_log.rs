@@ -1,0 +1,90 @@
+//! The runs of a session in the log: each has a start and an end, and the changes in between.
+
+use tracing::{Level, enabled, info};
+
+use super::close::Closed;
+use super::driven::Driven;
+use super::error::SessionError;
+use super::events::{log_change, log_end};
+use crate::domain::exit::Exit;
+use crate::domain::response::outcome::Outcome;
+use crate::domain::schedule::StopReason;
+use crate::domain::state_change::StateChange;
+use crate::report::state_change::state_change_text;
+use crate::stderr::RUN;
+
+/// Logs the runs of a session.
+#[derive(Debug, Default)]
+pub struct RunLog {
+    /// The runs that have started and not ended.
+    started: Vec<StartedRun>,
+}
+
+#[derive(Debug)]
+struct StartedRun {
+    run: String,
+    job: String,
+}
+
+impl RunLog {
+    /// A run starts or is resumed: nothing of this session was sent.
+    pub(super) fn start(&mut self, driven: &Driven<'_>) -> Result<(), SessionError> {
+        let (run, job) = (&driven.prepared.run, &driven.input.job);
+        self.started.push(StartedRun { run: run.uuid.clone(), job: run.job.clone() });
+        let resumed = run.started_at.is_some();
+        info!(
+            target: RUN,
+            event = "start",
+            run = run.uuid,
+            job = run.job,
+            operation = run.operation()?.name,
+            target = run.target,
+            resumed,
+            input = job.input.paths.join(","),
+            rows = driven.tally.total(),
+            pending = driven.tally[Outcome::Pending],
+            calls_per_second = driven.input.calls_per_second(run)?.get(),
+            app_calls_per_second = job.limits.app_calls_per_second.get(),
+            max_attempts = job.retry.max_attempts.get(),
+            version = env!("CARGO_PKG_VERSION"),
+            "run {}",
+            if resumed { "resumed" } else { "started" }
+        );
+        Ok(())
+    }
+
+    /// A change that concerns the runs that have started.
+    pub(super) fn change(&self, change: &StateChange) {
+        // The text is not made if nobody reads it.
+        if !enabled!(Level::INFO) {
+            return;
+        }
+        let jobs: Vec<&str> = self.started.iter().map(|started| started.job.as_str()).collect();
+        let runs: Vec<&str> = self.started.iter().map(|started| started.run.as_str()).collect();
+        let job = match change {
+            StateChange::CanaryPassed { job } => jobs.get(*job).copied().unwrap_or_default().to_owned(),
+            _of_all_jobs => jobs.join(","),
+        };
+        log_change(&runs.join(","), &job, change, &state_change_text(change, &jobs));
+    }
+
+    /// A run ends, and so does this session with it.
+    pub(super) fn end(&mut self, closed: &Closed) {
+        let (figures, session) = (&closed.summary.figures, closed.summary.session);
+        self.started.retain(|started| started.run != figures.run);
+        let reason = closed.stopped_by.as_ref().map(StopReason::name);
+        log_end((&figures.run, &figures.job), closed.exit, reason, &figures.outcomes, (session.took, session.calls));
+    }
+
+    /// The command ends with an error. What has started ends with it, and what has not never will.
+    pub fn fail(&mut self, exit: Exit, error: &str) {
+        let exit_code = exit.code();
+        for StartedRun { run, job } in &self.started {
+            info!(target: RUN, event = "end", run, job, exit_code, error, "run ended with an error");
+        }
+        if self.started.is_empty() {
+            info!(target: RUN, event = "end", exit_code, error, "nothing was sent");
+        }
+        self.started.clear();
+    }
+}
