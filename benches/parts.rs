@@ -13,7 +13,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::{RequestId, RunId, uuid_v7};
 use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
-use imbulk::domain::operation::{BoundOperation, by_name};
+use imbulk::domain::operation::BoundOperation;
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{BadRow, RowRef};
 use imbulk::domain::request::{Doubt, Item, Request};
@@ -30,6 +30,7 @@ use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
 use imbulk::queue::{Loader, NewRun, Queue};
 use imbulk::rate_limiter::{Limiter, Settings};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
+use imbulk_fixtures::operations::bound;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -42,18 +43,11 @@ const BATCH: usize = 64;
 const NOW: i64 = 1_790_000_000_000;
 
 fn accounts() -> BoundOperation {
-    bound("account_delete", "single")
+    bound("account_delete")
 }
 
 fn friends() -> BoundOperation {
-    bound("friend_delete", "single")
-}
-
-/// The operation with this `delete_type`, if it has one.
-fn bound(operation: &str, delete_type: &str) -> BoundOperation {
-    let operation = by_name(operation).expect("an operation");
-    let options = operation.options.iter().map(|option| (option.name.to_owned(), delete_type.to_owned()));
-    operation.bind(&options.collect()).expect("its options")
+    bound("friend_delete")
 }
 
 fn runtime() -> Runtime {

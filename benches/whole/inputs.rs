@@ -1,5 +1,6 @@
 //! Inputs, the same on every machine: made once, kept in the work folder.
 
+use imbulk_fixtures::operations::{bound_with, options_toml};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -95,8 +96,8 @@ pub(crate) struct Job<'a> {
     pub(crate) operation: &'a str,
     pub(crate) input: &'a Path,
     pub(crate) endpoint: &'a str,
-    /// Of friend_delete.
-    pub(crate) delete_type: &'a str,
+    /// Which sides of a friendship a delete removes: the value of each option that the operation has.
+    pub(crate) sides: &'a str,
     /// Calls a second, of the command and of the app.
     pub(crate) cap: u32,
 }
@@ -104,11 +105,8 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     /// Writes the file into the folder.
     pub(crate) fn write(&self, folder: &Path) -> Fallible<PathBuf> {
-        let Self { name, operation, input, endpoint, delete_type, cap } = self;
-        let options = match *operation {
-            "friend_delete" => format!("[options]\ndelete_type = {delete_type:?}\n"),
-            _ => String::new(),
-        };
+        let Self { name, operation, input, endpoint, sides, cap } = self;
+        let options = options_toml(bound_with(operation, sides));
         let text = format!(
             "name = {name:?}\noperation = {operation:?}\n[input]\npath = {:?}\n{options}[app]\nsdkappid = 1400000001\n\
              identifier = \"administrator\"\nendpoint = {endpoint:?}\n[limits]\ncalls_per_second = {cap}\n\

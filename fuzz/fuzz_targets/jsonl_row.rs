@@ -2,7 +2,4 @@
 
 #![no_main]
 
-#[path = "../properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::jsonl_row(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| imbulk_fixtures::properties::jsonl_row(data));

@@ -88,7 +88,7 @@ struct Reserved {
     because: &'static str,
 }
 
-const RESERVED: [Reserved; 6] = [
+const RESERVED: [Reserved; 7] = [
     Reserved {
         words: &[
             "tokio",
@@ -140,6 +140,12 @@ const RESERVED: [Reserved; 6] = [
         within: &["src/", "tests/", "benches/", "crates/"],
         except: &[],
         because: "unfinished code is not committed, and no test is skipped without a stated reason",
+    },
+    Reserved {
+        words: &["# [ path ="],
+        within: &["src/", "tests/", "benches/", "crates/", "fuzz/"],
+        except: &[],
+        because: "a file is part of one crate; what several crates need is a crate of its own",
     },
 ];
 
@@ -246,7 +252,7 @@ fn modules_use_only_the_modules_that_the_table_allows() {
 
 #[test]
 fn reserved_words_occur_only_where_the_table_allows_them() {
-    check(&["src", "tests", "benches", "crates"], reserved_words);
+    check(&["src", "tests", "benches", "crates", "fuzz"], reserved_words);
 }
 
 #[test]

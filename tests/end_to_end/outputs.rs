@@ -22,7 +22,7 @@ fn bench_with_one_job_per_case() -> Bench {
     job("guarded", "good.csv").with("guard", "max_items", 1).write(&bench);
     job("unlisted", "good.csv").with("guard", "protected", "\"lost.txt\"").write(&bench);
     job("listed", "good.csv").with("guard", "protected", "\"list.txt\"").write(&bench);
-    JobFile::new("untyped", Command::FriendDelete).without("options", "delete_type").write(&bench);
+    JobFile::new("untyped", Command::FriendDelete).without_options().write(&bench);
     JobFile::new("nobody", accounts).without("app", "sdkappid").with("input", "path", "\"good.csv\"").write(&bench);
     bench
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use imbulk::domain::operation;
+use imbulk_fixtures::operations::{bound, options_toml};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -138,7 +139,7 @@ fn job(bench: &Bench, name: &str, operation: &str, path: &str, columns: &[&str])
         .filter(|(api, _)| columns.contains(api))
         .map(|(api, file)| format!("{api} = \"{file}\""))
         .collect();
-    let options = if operation == "friend_delete" { "[options]\ndelete_type = \"both\"\n" } else { "" };
+    let options = options_toml(bound(operation));
     let text = format!(
         "name = \"{name}\"\noperation = \"{operation}\"\n[input]\n\
          path = \"{path}\"\nencoding = \"gbk\"\ndelimiter = \"|\"\n\
@@ -205,10 +206,12 @@ fn rejected_rows_are_rejected_again_also_where_unusual_ids_are_allowed() {
          {\"From_Account\":\"a\",\"To_Account\":\"b\",\"DeleteType\":\"x\"}\n\
          {\"From_Account\":\"a\",\"To_Account\":\"c\"}\n",
     );
-    let text = "name = \"first\"\noperation = \"friend_delete\"\n[options]\ndelete_type = \"both\"\n\
-                [input]\npath = \"rows.jsonl\"\n\
-                unusual_ids = \"allow\"\n";
-    bench.write("first.toml", text);
+    let options = options_toml(bound("friend_delete"));
+    let text = format!(
+        "name = \"first\"\noperation = \"friend_delete\"\n{options}[input]\npath = \"rows.jsonl\"\n\
+         unusual_ids = \"allow\"\n"
+    );
+    bench.write("first.toml", &text);
     bench.write("again.toml", text.replace("first", "again").replace("rows.jsonl", "again.csv"));
     let first = asked(&bench, "first");
     bench.imbulk(&["results", "first", "--output", "again.csv"]).expect(0);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::{RequestId, RunId, uuid_v7};
-use imbulk::domain::operation::{BoundOperation, by_name};
+use imbulk::domain::operation::by_name;
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{RowNo, Tags, Value};
 use imbulk::domain::request::{AccountKeys, Doubt, Item, Request};
@@ -14,6 +14,7 @@ use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
 use imbulk::queue::{Loader, NewRun, Queue, QueueError, Selection, Snapshot};
 use imbulk::stored_request::StoredRequest;
+use imbulk_fixtures::operations::bound_with;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 pub(crate) const NOW: i64 = 1_790_000_000_000;
@@ -64,19 +65,12 @@ impl QueueFolder {
     }
 }
 
-/// The operation with this `delete_type`, if it has one.
-fn bound(operation: &str, delete_type: &str) -> BoundOperation {
-    let operation = by_name(operation).expect("an operation");
-    let options = operation.options.iter().map(|option| (option.name.to_owned(), delete_type.to_owned()));
-    operation.bind(&options.collect()).expect("its options")
-}
-
 pub(crate) fn new_run(operation: &'static str) -> NewRun {
     NewRun {
         uuid: uuid_v7(NOW, rand::random()),
         job: "job".into(),
         target: "sandbox".into(),
-        operation: bound(operation, "both"),
+        operation: bound_with(operation, "both"),
         definition: "definition".into(),
         digest: "digest".into(),
         stamp: "stamp".into(),

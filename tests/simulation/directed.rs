@@ -9,9 +9,10 @@ use imbulk::domain::request::{Item, Request};
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::schedule::JobPlan;
 
-use crate::scenario::{FaultModel, Job, MS, Scenario, bound, id, request};
+use crate::scenario::{FaultModel, Job, MS, Scenario, id, request};
 use crate::scheduler_under_test::real_scheduler;
 use crate::world::{Report, simulate};
+use imbulk_fixtures::operations::{bound, bound_with};
 
 pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, faults: FaultModel) -> Scenario {
     let retry = Retry {
@@ -20,7 +21,7 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
         max_delay: Duration::from_mins(1),
     };
     let job = Job {
-        operation: bound(operation, "single"),
+        operation: bound(operation),
         retry,
         width: None,
         stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None, until: None },
@@ -33,11 +34,11 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
 }
 
 /// The plan of a friend_delete job at 200 calls per second, for tests that call the schedule directly.
-pub(crate) fn plan(delete_type: &str, max_in_flight: Option<usize>) -> JobPlan {
+pub(crate) fn plan(sides: &str, max_in_flight: Option<usize>) -> JobPlan {
     let job = &scenario_with("friend_delete", 200, Vec::new(), FaultModel::HEALTHY).jobs[0];
     JobPlan {
         run: RunId::new(1),
-        operation: bound("friend_delete", delete_type),
+        operation: bound_with("friend_delete", sides),
         calls_per_second: NonZeroU32::new(200).expect("a rate"),
         retry: job.retry,
         max_in_flight,

@@ -12,7 +12,8 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::directed::{friend, plan, run_scenario, scenario_with};
-use crate::scenario::{FaultModel, MS, bound, id, request};
+use crate::scenario::{FaultModel, MS, id, request};
+use imbulk_fixtures::operations::bound_with;
 
 /// 1000 rows, of which 200 belong to one account. A request has at most `rows_per_request` rows. The order is random.
 fn skewed(seed: u64, rows_per_request: usize) -> Vec<Request> {
@@ -75,7 +76,7 @@ fn a_request_for_several_busy_accounts_is_sent_long_before_their_streams_end() {
         requests[400] = request(401, Some(id("h0")), items);
         let mut scenario =
             scenario_with("friend_delete", 200, requests, FaultModel { work: MS * 100, ..FaultModel::HEALTHY });
-        scenario.jobs[0].operation = bound("friend_delete", "both");
+        scenario.jobs[0].operation = bound_with("friend_delete", "both");
         scenario.seed = seed;
         let report = run_scenario(&scenario);
         let turn = report.sent.iter().position(|(_, id)| id.get() == 401).expect("it was sent");

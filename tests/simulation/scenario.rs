@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::{Retry, Stop};
-use imbulk::domain::operation::{self, BoundOperation, Operation, by_name};
+use imbulk::domain::operation::{self, BoundOperation, Operation};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{RowNo, Tags, Value};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::code_history::CodeHistory;
+use imbulk_fixtures::operations::bound_with;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -186,7 +187,7 @@ fn job(rng: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
     let fuse = rng.random_ratio(1, 6);
     let outage = (!rng.random_ratio(1, 4)).then(|| Duration::from_secs(rng.random_range(1..150)));
     Job {
-        operation: bound(operation.name, if both { "both" } else { "single" }),
+        operation: bound_with(operation.name, if both { "both" } else { "single" }),
         retry,
         width: rng.random_ratio(1, 3).then(|| rng.random_range(1..20)),
         stop: Stop { failed_share: 0.5, after_items: if fuse { 10 } else { u64::MAX }, outage, until: None },
@@ -195,13 +196,6 @@ fn job(rng: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
         rate: rng.random_range(20..200),
         requests: requests(rng, operation, accounts, most, next_request),
     }
-}
-
-/// The operation with this `delete_type`, if it has one.
-pub(crate) fn bound(operation: &str, delete_type: &str) -> BoundOperation {
-    let operation = by_name(operation).expect("an operation");
-    let options = operation.options.iter().map(|option| (option.name.to_owned(), delete_type.to_owned()));
-    operation.bind(&options.collect()).expect("its options")
 }
 
 pub(crate) fn id(name: impl std::fmt::Display) -> UserId {

@@ -66,7 +66,7 @@ fn plan(bench: &Bench, queue: &Path, job: &Path) -> Fallible<Usage> {
 
 /// Writes a job file for a server.
 fn job(bench: &Bench, operation: &str, input: &Path, endpoint: &str, cap: u32) -> Fallible<PathBuf> {
-    Job { name: "job", operation, input, endpoint, delete_type: "both", cap }.write(&bench.scratch)
+    Job { name: "job", operation, input, endpoint, sides: "both", cap }.write(&bench.scratch)
 }
 
 /// Sends a loaded job to its end.

@@ -40,8 +40,8 @@ pub(crate) fn run(bench: &mut Bench) -> Fallible<()> {
 }
 
 /// One way, a call writes one account, so that the size of the queue is all that differs.
-fn job(bench: &Bench, name: &str, delete_type: &str, input: &Path, endpoint: &str) -> Fallible<PathBuf> {
-    Job { name, operation: "friend_delete", input, endpoint, delete_type, cap: CAP }.write(&bench.scratch)
+fn job(bench: &Bench, name: &str, sides: &str, input: &Path, endpoint: &str) -> Fallible<PathBuf> {
+    Job { name, operation: "friend_delete", input, endpoint, sides, cap: CAP }.write(&bench.scratch)
 }
 
 /// Both ways, where all are friends of each other: a call writes 21 accounts that many other calls write, too.

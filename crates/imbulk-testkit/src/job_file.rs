@@ -13,13 +13,19 @@ use crate::rows::{self, InputRow};
 pub struct JobFile {
     name: String,
     operation: Command,
-    sections: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
+    sections: BTreeMap<&'static str, BTreeMap<String, String>>,
     rows: Option<Vec<InputRow>>,
     protected: Option<String>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Required,
+    All,
+}
+
 impl JobFile {
-    /// A job with this name, which reads `NAME.csv`. `friend_delete` is one-way.
+    /// A job with this name, which reads `NAME.csv`. A delete of friends removes one side only.
     pub fn new(name: &str, operation: Command) -> Self {
         let mut job = Self { name: name.to_owned(), operation, sections: BTreeMap::new(), rows: None, protected: None };
         job.set("input", "path", &format!("{:?}", format!("{name}.csv")));
@@ -32,34 +38,57 @@ impl JobFile {
         job.set("stop", "after_items", &1_000_000);
         job.set("retry", "base_delay", &"\"1ms\"");
         job.set("retry", "max_delay", &"\"20ms\"");
-        if operation == Command::FriendDelete {
-            job.set("options", "delete_type", &"\"single\"");
-        }
+        job.set_options(Which::Required, "single");
         job
     }
 
-    fn set(&mut self, section: &'static str, key: &'static str, toml: &dyn Display) {
-        self.sections.entry(section).or_default().insert(key, toml.to_string());
+    fn set(&mut self, section: &'static str, key: &str, toml: &dyn Display) {
+        self.sections.entry(section).or_default().insert(key.to_owned(), toml.to_string());
     }
 
     /// Sets a key of the file to a value in TOML.
     #[must_use]
-    pub fn with(mut self, section: &'static str, key: &'static str, toml: impl Display) -> Self {
+    pub fn with(mut self, section: &'static str, key: &str, toml: impl Display) -> Self {
         self.set(section, key, &toml);
         self
     }
 
     /// Removes a key of the file.
     #[must_use]
-    pub fn without(mut self, section: &'static str, key: &'static str) -> Self {
+    pub fn without(mut self, section: &'static str, key: &str) -> Self {
         self.sections.entry(section).or_default().remove(key);
         self
     }
 
     /// Makes the deletion two-way.
     #[must_use]
-    pub fn both(self) -> Self {
-        self.with("options", "delete_type", "\"both\"")
+    pub fn both(mut self) -> Self {
+        self.set_options(Which::All, "both");
+        self
+    }
+
+    /// Removes all options of the operation.
+    #[must_use]
+    pub fn without_options(mut self) -> Self {
+        self.sections.remove("options");
+        self
+    }
+
+    /// Gives a value to options of the operation, which its shipped job file lists: those that are required are not
+    /// in a comment.
+    fn set_options(&mut self, which: Which, value: &str) {
+        let path =
+            format!("{}/../../jobs/{}.toml", env!("CARGO_MANIFEST_DIR"), self.operation.name().replace('_', "-"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let section = text.lines().skip_while(|line| *line != "[options]").skip(1);
+        for line in section.take_while(|line| !line.starts_with('[')) {
+            let is_key = |key: &&str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let (shown, is_required) = line.strip_prefix("# ").map_or((line, true), |shown| (shown, false));
+            let key = shown.split_once(" = ").map(|(key, _)| key).filter(is_key);
+            if let Some(key) = key.filter(|_| is_required || which == Which::All) {
+                self.set("options", key, &format!("{value:?}"));
+            }
+        }
     }
 
     /// Adds the input: `NAME.csv` with these rows, which [`Self::write`] writes.

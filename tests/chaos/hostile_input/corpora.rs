@@ -4,8 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-#[path = "../../../fuzz/properties/mod.rs"]
-mod properties;
+use imbulk_fixtures::properties;
 
 #[test]
 fn the_seeds_of_the_fuzz_targets_keep_all_properties() {

@@ -19,6 +19,7 @@ use imbulk::domain::request::row::BadRow;
 use imbulk::input::{InputError, open};
 use imbulk::intake::{Intake, IntakeCounts, IntakeOptions, MEMORY};
 use imbulk::stored_request::BODY_BYTES;
+use imbulk_fixtures::operations::{bound, options_toml};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -219,7 +220,7 @@ fn job(file: &Hostile) -> String {
         Encoding::Utf8 => "utf-8",
         Encoding::Gbk => "gbk",
     };
-    let options = if *operation == "friend_delete" { "[options]\ndelete_type = \"single\"\n" } else { "" };
+    let options = options_toml(bound(operation));
     format!(
         "name = \"job\"\noperation = {operation:?}\nguard.max_rejected = 1\n[input]\npath = {name:?}\n\
          encoding = {encoding:?}\n{options}"

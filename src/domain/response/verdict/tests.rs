@@ -25,10 +25,10 @@ fn context(operation: &str, charging: Charging) -> CallContext {
 const ONE_WAY: &str = "single";
 const TWO_WAY: &str = "both";
 
-/// The operation with this `delete_type`, if it has one.
-fn bound(operation: &str, delete_type: &str) -> BoundOperation {
+/// The operation with this value for each of its options.
+fn bound(operation: &str, value: &str) -> BoundOperation {
     let operation = by_name(operation).unwrap();
-    let options = operation.options.iter().map(|option| (option.name.to_owned(), delete_type.to_owned()));
+    let options = operation.options.iter().map(|option| (option.name.to_owned(), value.to_owned()));
     operation.bind(&options.collect()).unwrap()
 }
 
@@ -549,17 +549,15 @@ const CLAIMS: &[ClaimCase] = &{
 
 #[test]
 fn already_gone_claims_what_the_codes_before_it_let_it_prove() {
-    for &(operation, delete_type, earlier, doubt, code, wanted, kept) in CLAIMS {
+    for &(operation, sides, earlier, doubt, code, wanted, kept) in CLAIMS {
         let mut request = request(operation, &["a"], 1, doubt);
         request.history = earlier.into_iter().collect();
-        let context = CallContext {
-            operation: bound(operation, delete_type),
-            ..context(operation, Charging::UpTo(MAX_ATTEMPTS))
-        };
+        let context =
+            CallContext { operation: bound(operation, sides), ..context(operation, Charging::UpTo(MAX_ATTEMPTS)) };
         let by_item = by_name(operation).unwrap().answer_key().is_some();
         let result = if by_item { answer(0, &[("a", code)]) } else { answer(code, &[]) };
         let verdict = &assessed_in(&context, &request, &result).verdicts[0];
-        let case = format!("{operation} {delete_type}, {earlier:?} and {doubt:?} before {code}: {verdict:?}");
+        let case = format!("{operation} {sides}, {earlier:?} and {doubt:?} before {code}: {verdict:?}");
         assert_eq!(outcome(verdict), Some((wanted, Some(kept))), "{case}");
         if let Some(earlier) = earlier {
             assert!(reason(verdict).contains(&earlier.to_string()), "{case}");

@@ -25,7 +25,7 @@ const SLOT: u64 = 24;
 
 /// The first byte is the number of bytes at the start of the file. The rest are slots: a section, a number, and the
 /// time from which the slot is free, in eight bytes.
-pub(crate) fn ledger_file(data: &[u8]) {
+pub fn ledger_file(data: &[u8]) {
     let (length, rest) = super::split(data);
     let (head, slots) = rest.split_at(usize::from(length).min(rest.len()));
     let file = tempfile::NamedTempFile::new().expect("a temporary file");

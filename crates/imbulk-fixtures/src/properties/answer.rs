@@ -1,7 +1,7 @@
 //! Answers: each item gets one verdict, and none is taken for done unless a second reader of the JSON says so, too.
 
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::operation::{self, BoundOperation, Operation};
+use imbulk::domain::operation::Operation;
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
@@ -12,15 +12,18 @@ use imbulk::domain::response::settlement::{EndedItems, Settlement};
 use imbulk::domain::response::verdict::{Assessment, CallContext, Charging, ItemResult, NewUserSig, assess};
 use serde_json::Value;
 
+use crate::operations::bound;
+
 const IDS: [&str; 3] = ["a", "b", "c"];
 const MAX_ATTEMPTS: u32 = 3;
 
 /// The first byte chooses the operation and the history of the items. The rest is the body of the response.
-pub(crate) fn answer(data: &[u8]) {
+pub fn answer(data: &[u8]) {
     let (choice, body) = super::split(data);
-    let operation = bound(operation::ALL[usize::from(choice & 3) % operation::ALL.len()]);
-    let doubt = Doubt::ALL[usize::from(choice >> 2) % 3];
-    let request = request(&operation, u32::from(choice >> 4) % MAX_ATTEMPTS, doubt);
+    let (operation, choice) = super::operation(choice);
+    let operation = bound(operation.name);
+    let doubt = Doubt::ALL[usize::from(choice) % 3];
+    let request = request(&operation, u32::from(choice >> 2) % MAX_ATTEMPTS, doubt);
     let charging = Charging::UpTo(MAX_ATTEMPTS);
     let context = CallContext { operation, charging, new_usersig: NewUserSig::MayHelp };
     let assessment = assess(&context, &request, &CallResult::Body(body.to_vec()));
@@ -37,12 +40,6 @@ pub(crate) fn answer(data: &[u8]) {
         let too_large = status == CallResult::Status(413) && result.outcome == Outcome::Failed;
         assert!(result.outcome == Outcome::InDoubt || too_large, "a status is no verdict: {status:?}");
     }
-}
-
-/// The operation with the first value of each option.
-fn bound(operation: &'static Operation) -> BoundOperation {
-    let first = |option: &operation::JobOption| (option.name.to_owned(), option.values[0].name.to_owned());
-    operation.bind(&operation.options.iter().map(first).collect()).expect("its options")
 }
 
 fn request(operation: &Operation, charged: u32, doubt: Doubt) -> Request {

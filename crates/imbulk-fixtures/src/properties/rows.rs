@@ -40,7 +40,8 @@ struct File<'a> {
     text: &'a [u8],
 }
 
-pub(crate) fn csv_row(data: &[u8]) {
+/// Reads the bytes as a CSV file, and checks every row and what intake makes of it.
+pub fn csv_row(data: &[u8]) {
     let file = File::new("rows.csv", data);
     let rows = file.check();
     // A quoted cell may span lines. Without quotes, each line is a row by itself.
@@ -54,7 +55,8 @@ pub(crate) fn csv_row(data: &[u8]) {
     }
 }
 
-pub(crate) fn jsonl_row(data: &[u8]) {
+/// Reads the bytes as a JSONL file, and checks every row and what intake makes of it.
+pub fn jsonl_row(data: &[u8]) {
     let file = File::new("rows.jsonl", data);
     if let Some(rows) = file.check() {
         file.check_one_by_one(&rows, b"", 0);
@@ -65,16 +67,17 @@ impl<'a> File<'a> {
     /// The first byte chooses operation, encoding and delimiter.
     fn new(name: &'static str, data: &'a [u8]) -> Self {
         let (choice, text) = super::split(data);
+        let (operation, choice) = super::operation(choice);
         let input = Input {
             paths: Vec::new(),
             columns: BTreeMap::new(),
-            encoding: if choice & 4 == 0 { Encoding::Utf8 } else { Encoding::Gbk },
+            encoding: if choice & 1 == 0 { Encoding::Utf8 } else { Encoding::Gbk },
             delimiter: [None, Some(Delimiter::Comma), Some(Delimiter::Semicolon), Some(Delimiter::Tab)]
-                [usize::from(choice >> 3 & 3)],
+                [usize::from(choice >> 1 & 3)],
             rejects: Rejects::Count,
             unusual_ids: UnusualIds::Reject,
         };
-        Self { name, operation: operation::ALL[usize::from(choice & 3)], input, text }
+        Self { name, operation, input, text }
     }
 
     fn lines(&self) -> impl Iterator<Item = &'a [u8]> {

@@ -9,7 +9,8 @@ use imbulk::settings::{Env, JobFileError, load_job};
 
 const MARK: &str = "eJwMarkedSignature0123456789";
 
-pub(crate) fn job_file(data: &[u8]) {
+/// Reads the bytes as a job file, with and without a secret in it.
+pub fn job_file(data: &[u8]) {
     let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a temporary file");
     let (path, text) = (file.path(), String::from_utf8_lossy(data));
     match load(path, data) {
