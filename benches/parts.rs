@@ -12,7 +12,7 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::{RequestId, RunId, uuid_v7};
-use imbulk::domain::job::{Encoding, Input, Rejects, Retry, Stop, UnusualIds};
+use imbulk::domain::job::{Encoding, InputSettings, RejectPolicy, Retry, Stop, UnusualIds};
 use imbulk::domain::operation::BoundOperation;
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{BadRow, RowRef};
@@ -28,7 +28,7 @@ use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
 use imbulk::queue::{Loader, NewRun, Queue};
-use imbulk::rate_limiter::{Limiter, Settings};
+use imbulk::rate_limiter::{Limiter, LimiterSettings};
 use imbulk::stored_request::{BODY_BYTES, StoredRequest};
 use imbulk_fixtures::operations::bound;
 use tempfile::TempDir;
@@ -63,15 +63,15 @@ fn pair(row: u64) -> (String, String) {
     (id(row * 7_368_787 % (ROWS / 20)), id(ROWS + row))
 }
 
-fn input(folder: &Path, name: &str, text: &str) -> (Vec<Source>, Input) {
+fn input(folder: &Path, name: &str, text: &str) -> (Vec<Source>, InputSettings) {
     let path = folder.join(name);
     std::fs::write(&path, text).expect("the folder can be written to");
-    let input = Input {
+    let input = InputSettings {
         paths: vec![path.display().to_string()],
         columns: BTreeMap::new(),
         encoding: Encoding::Utf8,
         delimiter: None,
-        rejects: Rejects::Count,
+        rejects: RejectPolicy::Count,
         unusual_ids: UnusualIds::Reject,
     };
     (imbulk::input::open(&input, folder).expect("it was just written"), input)
@@ -348,7 +348,8 @@ fn limiting(c: &mut Criterion) {
     let runtime = runtime();
     let folder = TempDir::new().expect("a folder");
     let cap = NonZeroU32::new(65_536).expect("not zero").try_into().expect("the highest cap");
-    let settings = Settings { ledger: folder.path().join("slots"), app_cap: cap, call_timeout: Duration::from_secs(5) };
+    let settings =
+        LimiterSettings { ledger: folder.path().join("slots"), app_cap: cap, call_timeout: Duration::from_secs(5) };
     let limiter =
         Limiter::open(&settings).expect("a new file").command("account_delete", cap).expect("the disk has space");
     c.bench_function("limiter/acquire and answer", |b| {

@@ -38,7 +38,7 @@ pub struct Cli {
     pub log_format: LogFormat,
     /// The subcommand.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 impl Cli {
@@ -50,42 +50,42 @@ impl Cli {
 
 /// A subcommand.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Load new input, send it, record every outcome, and print a summary; resumes an interrupted run
     ///
     /// Load the input if it is new, send it, record every outcome, and print a summary. Resumes an interrupted run.
     /// Without --execute nothing is sent, and the plan is shown instead.
     #[command(after_long_help = manual::RUN.help())]
-    Run(Run),
+    Run(RunArgs),
     /// Load and check the input, and show what `imbulk run` would send
     ///
     /// Does everything except sending: loads the input, checks every row, and shows what `imbulk run JOB --execute`
     /// would send, to which app, and which guards would refuse it.
     #[command(after_long_help = manual::PLAN.help())]
-    Plan(Plan),
+    Plan(PlanArgs),
     /// List runs and their progress, also while one is running
     #[command(after_long_help = manual::STATUS.help())]
-    Status(Status),
+    Status(StatusArgs),
     /// Export one result row per input row (CSV or JSONL)
     ///
     /// Exports one result row per input row, in input order. The file is valid input for the same job.
     #[command(after_long_help = manual::RESULTS.help())]
-    Results(Results),
+    Results(ResultsArgs),
     /// Make failed items pending again, so that the next run sends them
     #[command(after_long_help = manual::RETRY.help())]
-    Retry(Retry),
+    Retry(RetryArgs),
     /// Explain an error code: its class and what to do
     #[command(after_long_help = manual::EXPLAIN.help())]
-    Explain(Explain),
+    Explain(ExplainArgs),
     /// Start a mock server of the API on this machine
     ///
     /// Starts a mock server of the API on a loopback address and prints its URL. It checks signatures and limits as the
     /// real server does, and deletes nothing. Ctrl-C ends it and prints what it received, as JSON.
     #[command(after_long_help = manual::SANDBOX.help())]
-    Sandbox(Sandbox),
+    Sandbox(SandboxArgs),
     /// Print a UserSig for the admin account of a job or of the environment
     #[command(after_long_help = manual::USERSIG.help())]
-    Usersig(Usersig),
+    Usersig(UsersigArgs),
     /// Print a script that registers completions in a shell
     #[command(after_long_help = manual::COMPLETIONS.help())]
     Completions {
@@ -94,13 +94,13 @@ pub enum Command {
     },
     /// Print a manual page, or write all pages into a folder
     #[command(after_long_help = manual::MAN.help())]
-    Man(Man),
+    Man(ManArgs),
 }
 
 /// Arguments of `imbulk run`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-pub struct Run {
+pub struct RunArgs {
     /// Job files; several jobs share the call limits of one app
     #[arg(required = true, value_name = "JOB")]
     pub jobs: Vec<PathBuf>,
@@ -135,7 +135,7 @@ pub struct Run {
     pub json: bool,
 }
 
-impl Run {
+impl RunArgs {
     /// Whether it sends, to the app or the sandbox, instead of showing the plan.
     pub const fn sends(&self) -> bool {
         self.execute || self.sandbox
@@ -144,7 +144,7 @@ impl Run {
 
 /// Arguments of `imbulk plan`.
 #[derive(Debug, Args)]
-pub struct Plan {
+pub struct PlanArgs {
     /// Job files
     #[arg(required = true, value_name = "JOB")]
     pub jobs: Vec<PathBuf>,
@@ -155,7 +155,7 @@ pub struct Plan {
 
 /// Arguments of `imbulk status`.
 #[derive(Debug, Args)]
-pub struct Status {
+pub struct StatusArgs {
     /// Job name (its latest run), or the beginning of a run id (4 characters or more)
     pub name: Option<String>,
     /// Target of the run, if the job has several: an SDKAppID, `sandbox` or `loopback`
@@ -168,7 +168,7 @@ pub struct Status {
 
 /// Arguments of `imbulk results`.
 #[derive(Debug, Args)]
-pub struct Results {
+pub struct ResultsArgs {
     /// Job name (its latest run), or the beginning of a run id (4 characters or more)
     pub name: String,
     /// Target of the run, if the job has several: an SDKAppID, `sandbox` or `loopback`
@@ -196,7 +196,7 @@ pub enum ResultFormat {
 
 /// Arguments of `imbulk retry`.
 #[derive(Debug, Args)]
-pub struct Retry {
+pub struct RetryArgs {
     /// Job name (its latest run), or the beginning of a run id (4 characters or more)
     pub name: String,
     /// Target of the run, if the job has several: an SDKAppID, `sandbox` or `loopback`
@@ -212,7 +212,7 @@ pub struct Retry {
 
 /// Arguments of `imbulk explain`.
 #[derive(Debug, Args)]
-pub struct Explain {
+pub struct ExplainArgs {
     /// Error code, such as 70107
     #[arg(allow_negative_numbers = true)]
     pub code: i64,
@@ -223,14 +223,14 @@ pub struct Explain {
 
 /// Arguments of `imbulk usersig`.
 #[derive(Debug, Args)]
-pub struct Usersig {
+pub struct UsersigArgs {
     /// Job file that names the app [default: the environment]
     pub job: Option<PathBuf>,
 }
 
 /// Arguments of `imbulk sandbox`.
 #[derive(Debug, Args)]
-pub struct Sandbox {
+pub struct SandboxArgs {
     /// Loopback address to listen on; port 0 chooses a free port
     #[arg(long, default_value = "127.0.0.1:8900", value_name = "ADDRESS")]
     pub listen: SocketAddr,
@@ -259,7 +259,7 @@ pub struct Sandbox {
 
 /// Arguments of `imbulk man`.
 #[derive(Debug, Args)]
-pub struct Man {
+pub struct ManArgs {
     /// Subcommand whose page is printed [default: the program]
     #[arg(value_name = "SUBCOMMAND", value_parser = PossibleValuesParser::new(subcommand_names()))]
     pub subcommand: Option<String>,

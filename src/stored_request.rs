@@ -5,7 +5,7 @@ use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::request::account::{UserId, UserIdError};
-use crate::domain::request::row::{RowNo, Tags};
+use crate::domain::request::row::{RowNo, TagValues};
 use crate::domain::request::{Item, Updates};
 
 /// The most bytes of ids and tags in one request.
@@ -39,7 +39,7 @@ pub struct StoredRequest {
 
 /// Why a stored request cannot be decoded. Another program must have changed the queue.
 #[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
+pub enum StoredRequestError {
     /// A list is not the JSON that intake writes.
     #[error("a stored list is not what was written: {0}")]
     Json(#[from] serde_json::Error),
@@ -69,7 +69,7 @@ pub enum DecodeError {
 /// The rows of one item in the list: a distance, or several if rows were merged.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Rows {
+enum StoredRows {
     One(i64),
     Merged(Vec<i64>),
 }
@@ -79,7 +79,7 @@ impl StoredRequest {
     pub fn encode(from: Option<&UserId>, items: &[Item]) -> Self {
         let accounts: Vec<&str> = items.iter().map(|item| item.account.as_str()).collect();
         let mut before = 0;
-        let rows: Vec<Rows> = items.iter().map(|item| rows_of(item, &mut before)).collect();
+        let rows: Vec<StoredRows> = items.iter().map(|item| rows_of(item, &mut before)).collect();
         let tagged = items.iter().any(|item| item.updates.is_some());
         let tags = tagged.then(|| json(&items.iter().map(tags_of).collect::<Vec<_>>()));
         Self {
@@ -93,11 +93,11 @@ impl StoredRequest {
     }
 
     /// Reads items back.
-    pub fn decode(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, DecodeError> {
+    pub fn decode(accounts: &str, rows: &str, tags: Option<&str>) -> Result<Vec<Item>, StoredRequestError> {
         match tags {
             Some(tags) => {
                 let accounts = ids(accounts).map(UserId::new).collect::<Result<_, _>>()?;
-                decode_tagged(accounts, &serde_json::from_str::<Vec<Rows>>(rows)?, serde_json::from_str(tags)?)
+                decode_tagged(accounts, &serde_json::from_str::<Vec<StoredRows>>(rows)?, serde_json::from_str(tags)?)
             }
             None => decode_plain(accounts, &serde_json::from_str::<Vec<i64>>(rows)?),
         }
@@ -111,10 +111,10 @@ fn ids(list: &str) -> impl Iterator<Item = &str> {
     ends.scan(0, |start, end| Some(&list[std::mem::replace(start, end + 1)..end]))
 }
 
-fn decode_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, DecodeError> {
+fn decode_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, StoredRequestError> {
     let listed = 1 + memchr_iter(b'\n', accounts.as_bytes()).count();
     if listed != distances.len() {
-        return Err(DecodeError::Uneven { accounts: listed, rows: distances.len(), tags: listed });
+        return Err(StoredRequestError::Uneven { accounts: listed, rows: distances.len(), tags: listed });
     }
     let mut items = Vec::with_capacity(listed);
     let mut row = 0;
@@ -125,9 +125,13 @@ fn decode_plain(accounts: &str, distances: &[i64]) -> Result<Vec<Item>, DecodeEr
     Ok(items)
 }
 
-fn decode_tagged(accounts: Vec<UserId>, rows: &[Rows], tags: Vec<Vec<Tags>>) -> Result<Vec<Item>, DecodeError> {
+fn decode_tagged(
+    accounts: Vec<UserId>,
+    rows: &[StoredRows],
+    tags: Vec<Vec<TagValues>>,
+) -> Result<Vec<Item>, StoredRequestError> {
     if accounts.len() != rows.len() || accounts.len() != tags.len() {
-        return Err(DecodeError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tags.len() });
+        return Err(StoredRequestError::Uneven { accounts: accounts.len(), rows: rows.len(), tags: tags.len() });
     }
     let mut before = 0;
     let items = accounts.into_iter().zip(rows).zip(tags);
@@ -141,35 +145,35 @@ fn decode_tagged(accounts: Vec<UserId>, rows: &[Rows], tags: Vec<Vec<Tags>>) -> 
 }
 
 /// The first row of an item, and all its rows with their tags. `before` is the first row of the previous item.
-fn updates(rows: &Rows, tags: Vec<Tags>, before: RowNo) -> Result<(RowNo, Updates), DecodeError> {
+fn updates(rows: &StoredRows, tags: Vec<TagValues>, before: RowNo) -> Result<(RowNo, Updates), StoredRequestError> {
     let (first, others) = match rows {
-        Rows::One(distance) => (*distance, [].as_slice()),
-        Rows::Merged(distances) => {
-            let none = DecodeError::Uneven { accounts: 1, rows: 0, tags: tags.len() };
+        StoredRows::One(distance) => (*distance, [].as_slice()),
+        StoredRows::Merged(distances) => {
+            let none = StoredRequestError::Uneven { accounts: 1, rows: 0, tags: tags.len() };
             distances.split_first().map(|(first, others)| (*first, others)).ok_or(none)?
         }
     };
     if tags.len() != others.len() + 1 {
-        return Err(DecodeError::Uneven { accounts: 1, rows: others.len() + 1, tags: tags.len() });
+        return Err(StoredRequestError::Uneven { accounts: 1, rows: others.len() + 1, tags: tags.len() });
     }
     let row = behind(before, first)?;
     let rows = std::iter::once(Ok(row)).chain(others.iter().map(|distance| behind(row, *distance)));
-    let updates = rows.zip(tags).map(|(row, tags)| Ok((row?, tags))).collect::<Result<_, DecodeError>>()?;
+    let updates = rows.zip(tags).map(|(row, tags)| Ok((row?, tags))).collect::<Result<_, StoredRequestError>>()?;
     Ok((row, updates))
 }
 
-fn behind(start: RowNo, distance: i64) -> Result<RowNo, DecodeError> {
-    start.checked_add_signed(distance).ok_or(DecodeError::Row { start, distance })
+fn behind(start: RowNo, distance: i64) -> Result<RowNo, StoredRequestError> {
+    start.checked_add_signed(distance).ok_or(StoredRequestError::Row { start, distance })
 }
 
-fn rows_of(item: &Item, before: &mut RowNo) -> Rows {
+fn rows_of(item: &Item, before: &mut RowNo) -> StoredRows {
     let distance = distance(std::mem::replace(before, item.row), item.row);
     match &item.updates {
         Some(updates) if updates.len() > 1 => {
             let others = updates.iter().skip(1).map(|(row, _)| self::distance(item.row, *row));
-            Rows::Merged(std::iter::once(distance).chain(others).collect())
+            StoredRows::Merged(std::iter::once(distance).chain(others).collect())
         }
-        Some(_) | None => Rows::One(distance),
+        Some(_) | None => StoredRows::One(distance),
     }
 }
 
@@ -178,7 +182,7 @@ pub const fn distance(from: RowNo, to: RowNo) -> i64 {
     to.wrapping_sub(from).cast_signed()
 }
 
-fn tags_of(item: &Item) -> Vec<&Tags> {
+fn tags_of(item: &Item) -> Vec<&TagValues> {
     item.updates.iter().flat_map(|updates| updates.iter().map(|(_, tags)| tags)).collect()
 }
 
@@ -190,7 +194,7 @@ fn json(list: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::request::row::Value;
+    use crate::domain::request::row::TagValue;
 
     fn id(text: &str) -> UserId {
         UserId::new(text).unwrap()
@@ -206,7 +210,7 @@ mod tests {
         assert_eq!((encoded.accounts.as_str(), encoded.rows.as_str()), ("b\nc\"用", "[7,2]"));
         assert_eq!(StoredRequest::decode(&encoded.accounts, &encoded.rows, encoded.tags.as_deref()).unwrap(), plain);
 
-        let tags = |text: &str| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(text.into()))]);
+        let tags = |text: &str| TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text(text.into()))]);
         let merged = vec![
             Item { account: id("b"), row: 3, updates: Some(Box::new(vec![(3, tags("x")), (8, tags("y"))])) },
             Item { account: id("c"), row: 4, updates: Some(Box::new(vec![(4, tags("z"))])) },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imbulk::domain::guard::Protected;
 use imbulk::domain::hint::Hint;
-use imbulk::domain::job::{Delimiter, Encoding, EndpointChoice, Job, Protection, Rejects};
+use imbulk::domain::job::{Delimiter, Encoding, EndpointChoice, Job, Protection, RejectPolicy};
 use imbulk::domain::operation;
 use imbulk::settings::{Env, JobFileError, load_job, load_protected};
 use rstest::rstest;
@@ -144,7 +144,7 @@ fn a_job_file_with_every_key_is_read_as_written() {
     assert!(job.input.paths[1].ends_with("/b/*.jsonl"));
     assert_eq!(job.input.paths[2], "/abs.csv");
     assert_eq!(job.input.columns["Tag_SNS_Custom_Level"], "level");
-    assert_eq!((job.input.encoding, job.input.rejects), (Encoding::Gbk, Rejects::Allow));
+    assert_eq!((job.input.encoding, job.input.rejects), (Encoding::Gbk, RejectPolicy::Allow));
     assert_eq!(job.input.delimiter, Some(Delimiter::Tab));
     assert_eq!(job.app.endpoint, Some(EndpointChoice::Url("http://127.0.0.1:1".to_owned())));
     assert_eq!((job.limits.calls_per_second.get(), job.limits.app_calls_per_second.get()), (300, 500));

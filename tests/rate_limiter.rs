@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use imbulk::domain::rate_limit::Cap;
-use imbulk::rate_limiter::{CommandLimiter, Limiter, Settings};
+use imbulk::rate_limiter::{CommandLimiter, Limiter, LimiterSettings};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::sleep;
 
@@ -22,7 +22,7 @@ fn cap(calls: u32) -> Cap {
 
 fn limiter(ledger: &Path) -> CommandLimiter {
     let call_timeout = Duration::from_secs(5);
-    let settings = Settings { ledger: ledger.to_owned(), app_cap: cap(200), call_timeout };
+    let settings = LimiterSettings { ledger: ledger.to_owned(), app_cap: cap(200), call_timeout };
     let limiter = Limiter::open(&settings).expect("a ledger");
     limiter.command("account_delete", cap(CAP)).expect("a section")
 }

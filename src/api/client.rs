@@ -11,7 +11,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
 
-use super::session::{Credentials, Renewal, Session};
+use super::session::{Credentials, CurrentSignature, Renewal};
 use super::transport::{self, Tuning};
 use super::{ApiError, Endpoint, Proxy};
 use crate::clock;
@@ -31,7 +31,7 @@ pub struct Client {
     sdkappid: NonZeroU64,
     identifier: UserId,
     proxy: Option<Proxy>,
-    session: Mutex<Session>,
+    session: Mutex<CurrentSignature>,
 }
 
 /// The result of a call.
@@ -75,7 +75,7 @@ impl Client {
         let width = usize::try_from(width.get()).unwrap_or(usize::MAX);
         Ok(Self {
             http: transport::build(width, tuning)?,
-            session: Mutex::new(Session::new(credentials, sdkappid, identifier.clone(), clock::now())),
+            session: Mutex::new(CurrentSignature::new(credentials, sdkappid, identifier.clone(), clock::now())),
             endpoint,
             sdkappid,
             identifier,
@@ -92,7 +92,7 @@ impl Client {
         let started = Instant::now();
         let sent = Arc::new(OnceLock::new());
         let result = self
-            .send(url, Outgoing::new(body, Arc::clone(&sent)))
+            .send(url, TimedBody::new(body, Arc::clone(&sent)))
             .await
             .unwrap_or_else(|error| transport::failure(&error.without_url(), self.proxy.as_ref()));
         let round_trip = sent.get().map(Instant::elapsed).unwrap_or_default();
@@ -119,11 +119,11 @@ impl Client {
     }
 
     /// A panic in another thread does not damage the session, because it is never half changed.
-    fn session(&self) -> MutexGuard<'_, Session> {
+    fn session(&self) -> MutexGuard<'_, CurrentSignature> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, url: Url, body: Outgoing) -> reqwest::Result<CallResult> {
+    async fn send(&self, url: Url, body: TimedBody) -> reqwest::Result<CallResult> {
         let json = HeaderValue::from_static("application/json");
         let request = self.http.post(url).header(CONTENT_TYPE, json);
         let sent = request.body(reqwest::Body::wrap(body)).send();
@@ -159,18 +159,18 @@ impl fmt::Debug for Client {
 
 /// The body of a request, which notes when it is fetched. The connection does so when it writes the head, just before
 /// the first byte leaves.
-struct Outgoing {
+struct TimedBody {
     bytes: Bytes,
     sent: Arc<OnceLock<Instant>>,
 }
 
-impl Outgoing {
+impl TimedBody {
     fn new(body: Vec<u8>, sent: Arc<OnceLock<Instant>>) -> Self {
         Self { bytes: body.into(), sent }
     }
 }
 
-impl Body for Outgoing {
+impl Body for TimedBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

@@ -36,14 +36,14 @@ pub enum Renewal {
 
 /// The signature in use. Its generation is a counter, so that a call knows which signature was refused.
 #[derive(Debug)]
-pub(super) struct Session {
-    source: Source,
+pub(super) struct CurrentSignature {
+    source: SignatureSource,
     usersig: UserSig,
     generation: u64,
 }
 
 #[derive(Debug)]
-enum Source {
+enum SignatureSource {
     Key(Signer),
     Given,
 }
@@ -69,15 +69,15 @@ impl Signer {
     }
 }
 
-impl Session {
+impl CurrentSignature {
     pub(super) fn new(credentials: Credentials, sdkappid: NonZeroU64, identifier: UserId, now: Timestamp) -> Self {
         let (source, usersig) = match credentials {
             Credentials::Key(key) => {
                 let mut signer = Signer { key, sdkappid, identifier, issued_at: now };
                 let usersig = signer.sign(now);
-                (Source::Key(signer), usersig)
+                (SignatureSource::Key(signer), usersig)
             }
-            Credentials::Signature(usersig) => (Source::Given, usersig),
+            Credentials::Signature(usersig) => (SignatureSource::Given, usersig),
         };
         Self { source, usersig, generation: 0 }
     }
@@ -85,11 +85,11 @@ impl Session {
     /// The signature for a call at `now` and its generation. If the last signature is old, a new one is made.
     pub(super) fn current(&mut self, now: Timestamp) -> (&UserSig, u64) {
         match &mut self.source {
-            Source::Key(signer) if signer.is_due(now) => {
+            SignatureSource::Key(signer) if signer.is_due(now) => {
                 self.usersig = signer.sign(now);
                 self.generation += 1;
             }
-            Source::Key(_) | Source::Given => {}
+            SignatureSource::Key(_) | SignatureSource::Given => {}
         }
         (&self.usersig, self.generation)
     }
@@ -103,9 +103,9 @@ impl Session {
     /// makes a new signature, and the others use it.
     pub(super) fn renew(&mut self, refused: u64, now: Timestamp) -> Renewal {
         match &mut self.source {
-            Source::Given => Renewal::NotPossible,
-            Source::Key(_) if refused < self.generation => Renewal::Renewed,
-            Source::Key(signer) => {
+            SignatureSource::Given => Renewal::NotPossible,
+            SignatureSource::Key(_) if refused < self.generation => Renewal::Renewed,
+            SignatureSource::Key(signer) => {
                 self.usersig = signer.sign(now);
                 self.generation += 1;
                 Renewal::Renewed
@@ -125,16 +125,16 @@ mod tests {
         Timestamp::from_second(START + seconds).unwrap()
     }
 
-    fn session(credentials: Credentials) -> Session {
+    fn session(credentials: Credentials) -> CurrentSignature {
         let app = NonZeroU64::new(1_400_000_000).unwrap();
-        Session::new(credentials, app, UserId::new("administrator").unwrap(), at(0))
+        CurrentSignature::new(credentials, app, UserId::new("administrator").unwrap(), at(0))
     }
 
-    fn keyed() -> Session {
+    fn keyed() -> CurrentSignature {
         session(Credentials::Key(SecretKey::new("key".to_owned()).unwrap()))
     }
 
-    fn issued(session: &mut Session, now: Timestamp) -> (Timestamp, u64) {
+    fn issued(session: &mut CurrentSignature, now: Timestamp) -> (Timestamp, u64) {
         let (usersig, generation) = session.current(now);
         (usersig.claims().unwrap().issued_at, generation)
     }

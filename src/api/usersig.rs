@@ -48,7 +48,7 @@ pub enum SecretError {
 
 /// Why a signature cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
+pub enum UserSigDecodeError {
     /// It has characters that the encoding does not have, or it was cut off.
     #[error("is not in the encoding of a UserSig; is it incomplete?")]
     Encoding,
@@ -111,27 +111,27 @@ impl UserSig {
     }
 
     /// The fields that are not encrypted. Only the API can check whether the signature is genuine.
-    pub fn claims(&self) -> Result<Claims, DecodeError> {
+    pub fn claims(&self) -> Result<Claims, UserSigDecodeError> {
         let payload = self.payload()?;
         Ok(Claims {
             identifier: payload.identifier,
             sdkappid: payload.sdkappid,
-            issued_at: Timestamp::from_second(payload.time).map_err(|_| DecodeError::Fields)?,
+            issued_at: Timestamp::from_second(payload.time).map_err(|_| UserSigDecodeError::Fields)?,
             valid: Duration::from_secs(payload.expire),
         })
     }
 
     /// The JSON inside. Errors of the parsers could quote the signature, so they are dropped.
-    fn payload(&self) -> Result<Payload, DecodeError> {
+    fn payload(&self) -> Result<Payload, UserSigDecodeError> {
         let packed = STANDARD
             .decode(transliterate(self.expose(), TOKEN_SIGNS, BASE64_SIGNS))
-            .map_err(|_| DecodeError::Encoding)?;
+            .map_err(|_| UserSigDecodeError::Encoding)?;
         let mut json = Vec::new();
         ZlibDecoder::new(packed.as_slice())
             .take(MAX_PAYLOAD)
             .read_to_end(&mut json)
-            .map_err(|_| DecodeError::Compression)?;
-        serde_json::from_slice(&json).map_err(|_| DecodeError::Fields)
+            .map_err(|_| UserSigDecodeError::Compression)?;
+        serde_json::from_slice(&json).map_err(|_| UserSigDecodeError::Fields)
     }
 }
 
@@ -273,8 +273,8 @@ mod tests {
     #[test]
     fn damaged_tokens_are_distinguished_and_never_panic() {
         let claims = |text: &str| UserSig::new(text.to_owned()).unwrap().claims();
-        assert_eq!(claims("not+base64"), Err(DecodeError::Encoding));
-        assert_eq!(claims("AAAA"), Err(DecodeError::Compression));
+        assert_eq!(claims("not+base64"), Err(UserSigDecodeError::Encoding));
+        assert_eq!(claims("AAAA"), Err(UserSigDecodeError::Compression));
         for end in 1..FROM_NODE.len() {
             assert!(claims(&FROM_NODE[..end]).is_err() || end + 8 > FROM_NODE.len());
         }
@@ -287,7 +287,7 @@ mod tests {
             UserSig(pack(&payload).into()).claims()
         };
         assert!(claims(1000).is_ok());
-        assert_eq!(claims(100_000), Err(DecodeError::Fields));
+        assert_eq!(claims(100_000), Err(UserSigDecodeError::Fields));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::domain::exit::Exit;
 use crate::domain::response::codes::{CodeInfo, ErrorClass, lookup};
 
 /// Explains a code: its meaning, how imbulk treats it, and what to do.
-pub(super) fn explain(args: &cli::Explain) -> Result<Exit, Error> {
+pub(super) fn explain(args: &cli::ExplainArgs) -> Result<Exit, Error> {
     if args.json { super::print_json(&json(args.code)) } else { super::print(&text(args.code)) }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::exit::Exit;
 const NO_DATE: &str = "\"\"";
 
 /// Prints a manual page, or writes all of them into a folder.
-pub(super) fn man(args: &cli::Man) -> Result<Exit, Error> {
+pub(super) fn man(args: &cli::ManArgs) -> Result<Exit, Error> {
     if let Some(folder) = &args.output {
         return write_all(folder).map_err(Error::io(folder.display().to_string())).map(|()| Exit::Done);
     }

@@ -12,7 +12,7 @@ mod sandbox;
 mod status;
 mod usersig;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, CliCommand};
 use crate::domain::exit::Exit;
 use crate::session::RunLog;
 use crate::settings::{Env, queue_file};
@@ -23,7 +23,7 @@ pub use error::Error;
 /// Carries out the command. The log has an end of each run, and of a command that was to send and could not.
 pub async fn dispatch(cli: Cli) -> Result<Exit, Error> {
     let mut log = RunLog::default();
-    let sends = matches!(&cli.command, Command::Run(args) if args.sends());
+    let sends = matches!(&cli.command, CliCommand::Run(args) if args.sends());
     let done = carry_out(cli, &mut log).await;
     if let (true, Err(error)) = (sends, &done) {
         log.fail(error.exit(), &error.to_string());
@@ -35,16 +35,16 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
     let env = Env::read()?;
     let queue = queue_file(cli.queue.as_deref(), &env);
     let done = match cli.command {
-        Command::Run(args) => run::run(args, &env, &queue, log).await,
-        Command::Plan(args) => plan::plan(&args, &env, &queue).await,
-        Command::Status(args) => status::status(&args, &queue).await,
-        Command::Results(args) => results::results(&args, &env, &queue).await,
-        Command::Retry(args) => retry::retry(&args, &queue).await,
-        Command::Explain(args) => explain::explain(&args),
-        Command::Sandbox(args) => sandbox::sandbox(&args, &env).await,
-        Command::Usersig(args) => usersig::usersig(&args, &env),
-        Command::Completions { shell } => completions::completions(shell),
-        Command::Man(args) => man::man(&args),
+        CliCommand::Run(args) => run::run(args, &env, &queue, log).await,
+        CliCommand::Plan(args) => plan::plan(&args, &env, &queue).await,
+        CliCommand::Status(args) => status::status(&args, &queue).await,
+        CliCommand::Results(args) => results::results(&args, &env, &queue).await,
+        CliCommand::Retry(args) => retry::retry(&args, &queue).await,
+        CliCommand::Explain(args) => explain::explain(&args),
+        CliCommand::Sandbox(args) => sandbox::sandbox(&args, &env).await,
+        CliCommand::Usersig(args) => usersig::usersig(&args, &env),
+        CliCommand::Completions { shell } => completions::completions(shell),
+        CliCommand::Man(args) => man::man(&args),
     };
     done.map_err(|error| error.in_queue(&queue))
 }

@@ -11,7 +11,7 @@ use crate::settings::Env;
 use crate::stdout::{print, print_json};
 
 /// Shows what would be sent. Exits 4 where `run` would refuse.
-pub(super) async fn plan(args: &cli::Plan, env: &Env, queue: &Path) -> Result<Exit, Error> {
+pub(super) async fn plan(args: &cli::PlanArgs, env: &Env, queue: &Path) -> Result<Exit, Error> {
     show(&args.jobs, args.json, env, queue).await
 }
 

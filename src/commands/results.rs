@@ -11,7 +11,7 @@ use crate::session::find;
 use crate::settings::Env;
 
 /// Exports one result row per input row.
-pub(super) async fn results(args: &cli::Results, env: &Env, path: &Path) -> Result<Exit, Error> {
+pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> Result<Exit, Error> {
     let reader = Reader::open(path).await?;
     let run = find(&args.name, args.target.as_deref(), &reader).await?;
     let format = match args.format {

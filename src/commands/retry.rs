@@ -6,16 +6,16 @@ use super::error::Error;
 use crate::cli;
 use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
-use crate::queue::{CodeRows, Queue, Reader, Run, RunState, Selection};
+use crate::queue::{CodeRows, Queue, Reader, RetrySelection, Run, RunState};
 use crate::session::{SessionError, find};
 
 /// Makes failed items pending again.
-pub(super) async fn retry(args: &cli::Retry, path: &Path) -> Result<Exit, Error> {
+pub(super) async fn retry(args: &cli::RetryArgs, path: &Path) -> Result<Exit, Error> {
     // Opened for reading first: a missing queue is an error here, while opening it for writing would create it.
     let run = find(&args.name, args.target.as_deref(), &Reader::open(path).await?).await?;
     refuse_superseded(&run)?;
     let mut queue = Queue::open(path).await?;
-    let rows = queue.retry(&run, Selection { outcome: args.outcome, code: args.code }).await?;
+    let rows = queue.retry(&run, RetrySelection { outcome: args.outcome, code: args.code }).await?;
     queue.check_sums(&run).await?;
     queue.close().await?;
     if rows.is_empty() {

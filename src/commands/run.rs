@@ -12,7 +12,7 @@ use crate::settings::Env;
 use crate::stderr::tell;
 
 /// Sends, or shows the plan if neither `--execute` nor `--sandbox` is given.
-pub(super) async fn run(args: cli::Run, env: &Env, queue: &Path, log: &mut RunLog) -> Result<Exit, Error> {
+pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut RunLog) -> Result<Exit, Error> {
     if !args.sends() {
         tell("nothing is sent without --execute: this is the plan");
         return show(&args.jobs, args.json, env, queue).await;
@@ -22,7 +22,7 @@ pub(super) async fn run(args: cli::Run, env: &Env, queue: &Path, log: &mut RunLo
         (false, true) => Rerun::Resume,
         (false, false) => Rerun::No,
     };
-    let cli::Run { jobs, sandbox, yes, plan, limit, json, .. } = args;
+    let cli::RunArgs { jobs, sandbox, yes, plan, limit, json, .. } = args;
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
     Ok(session::run(options, env, queue, log).await?)
 }

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use imbulk_sandbox::{App, Caps, Config, Latency, Sandbox, World};
 
 /// Serves the sandbox until Ctrl-C.
-pub(super) async fn sandbox(args: &cli::Sandbox, env: &Env) -> Result<Exit, Error> {
+pub(super) async fn sandbox(args: &cli::SandboxArgs, env: &Env) -> Result<Exit, Error> {
     let config = Config {
         app: App { sdkappid: args.sdkappid, admins: vec![args.identifier.clone()], key: env.secret_key()? },
         caps: Caps::default(),

@@ -9,7 +9,7 @@ use crate::queue::Reader;
 use crate::session::{detail, find, overview};
 
 /// Shows all runs, or one run in detail.
-pub(super) async fn status(args: &cli::Status, path: &Path) -> Result<Exit, Error> {
+pub(super) async fn status(args: &cli::StatusArgs, path: &Path) -> Result<Exit, Error> {
     let reader = Reader::open(path).await?;
     match &args.name {
         Some(name) => {

@@ -15,7 +15,7 @@ use crate::settings::{Env, load_job};
 const VALID: Duration = Duration::from_hours(24);
 
 /// Prints a UserSig for the app and admin account of the job, or of the environment.
-pub(super) fn usersig(args: &cli::Usersig, env: &Env) -> Result<Exit, Error> {
+pub(super) fn usersig(args: &cli::UsersigArgs, env: &Env) -> Result<Exit, Error> {
     let app = match &args.job {
         Some(file) => load_job(file, env).map_err(SessionError::from)?.app,
         None => env.over(App::default()),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::job::Rejects;
+use super::job::RejectPolicy;
 use super::response::outcome::Outcome;
 use super::response::tally::Tally;
 use super::schedule::End;
@@ -48,7 +48,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// The exit code of a session with a run.
-pub fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
+pub fn exit_of(tally: &Tally, end: &End, rejects: RejectPolicy) -> Exit {
     if tally[Outcome::Pending] > 0
         && let End::Stopped(reason) = end
     {
@@ -58,10 +58,10 @@ pub fn exit_of(tally: &Tally, end: &End, rejects: Rejects) -> Exit {
 }
 
 /// The exit code of a run without pending rows.
-pub fn exit_of_finished(tally: &Tally, rejects: Rejects) -> Exit {
+pub fn exit_of_finished(tally: &Tally, rejects: RejectPolicy) -> Exit {
     let rejected = match rejects {
-        Rejects::Count => tally[Outcome::Rejected],
-        Rejects::Allow => 0,
+        RejectPolicy::Count => tally[Outcome::Rejected],
+        RejectPolicy::Allow => 0,
     };
     let failures = tally[Outcome::Failed] + tally[Outcome::InDoubt] + rejected;
     if failures > 0 { Exit::DoneWithFailures } else { Exit::Done }
@@ -81,12 +81,16 @@ mod tests {
     fn the_exit_code_says_how_the_rows_ended() {
         let done = [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Duplicate, Outcome::Protected];
         let done = tally(&done.map(|outcome| (outcome, 1)));
-        assert_eq!(exit_of(&done, &End::Complete, Rejects::Count), Exit::Done);
+        assert_eq!(exit_of(&done, &End::Complete, RejectPolicy::Count), Exit::Done);
         for bad in [Outcome::Failed, Outcome::InDoubt, Outcome::Rejected] {
-            assert_eq!(exit_of(&tally(&[(bad, 1)]), &End::Complete, Rejects::Count), Exit::DoneWithFailures, "{bad}");
+            assert_eq!(
+                exit_of(&tally(&[(bad, 1)]), &End::Complete, RejectPolicy::Count),
+                Exit::DoneWithFailures,
+                "{bad}"
+            );
         }
         let rejected = tally(&[(Outcome::Rejected, 1)]);
-        assert_eq!(exit_of(&rejected, &End::Complete, Rejects::Allow), Exit::Done);
+        assert_eq!(exit_of(&rejected, &End::Complete, RejectPolicy::Allow), Exit::Done);
     }
 
     #[test]
@@ -94,13 +98,13 @@ mod tests {
         let stopped = |reason| End::Stopped(reason);
         let left = tally(&[(Outcome::Pending, 1), (Outcome::Failed, 1)]);
         for signal in [StopSignal::Hangup, StopSignal::Terminate, StopSignal::Interrupt] {
-            assert_eq!(exit_of(&left, &stopped(StopReason::Signal(signal)), Rejects::Count), Exit::Stopped);
+            assert_eq!(exit_of(&left, &stopped(StopReason::Signal(signal)), RejectPolicy::Count), Exit::Stopped);
         }
-        assert_eq!(exit_of(&left, &stopped(StopReason::Deadline), Rejects::Count), Exit::Stopped);
+        assert_eq!(exit_of(&left, &stopped(StopReason::Deadline), RejectPolicy::Count), Exit::Stopped);
         let fatal = StopReason::Fatal { job: 0, code: Some(70403), reason: String::new() };
-        assert_eq!(exit_of(&left, &stopped(fatal.clone()), Rejects::Count), Exit::Halted);
+        assert_eq!(exit_of(&left, &stopped(fatal.clone()), RejectPolicy::Count), Exit::Halted);
         let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };
-        assert_eq!(exit_of(&left, &stopped(full), Rejects::Count), Exit::Halted);
-        assert_eq!(exit_of(&tally(&[(Outcome::Succeeded, 1)]), &stopped(fatal), Rejects::Count), Exit::Done);
+        assert_eq!(exit_of(&left, &stopped(full), RejectPolicy::Count), Exit::Halted);
+        assert_eq!(exit_of(&tally(&[(Outcome::Succeeded, 1)]), &stopped(fatal), RejectPolicy::Count), Exit::Done);
     }
 }

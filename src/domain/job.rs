@@ -17,7 +17,7 @@ pub struct Job {
     /// The kind of API call, with the job's options.
     pub operation: BoundOperation,
     /// The input files and how they are read.
-    pub input: Input,
+    pub input: InputSettings,
     /// The app, as the environment and the job file name it. Only the sandbox works without one.
     pub app: App,
     /// The admin account of the job file, if the environment names another one. It stays protected.
@@ -34,7 +34,7 @@ pub struct Job {
 
 /// The input files and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
+pub struct InputSettings {
     /// Files and globs. Relative ones are joined to the job file's folder, and `-` is standard input. The name of an
     /// existing file is that file, whatever characters it contains; any other name is a glob.
     pub paths: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Input {
     /// The delimiter of CSV; none: it is detected from the header.
     pub delimiter: Option<Delimiter>,
     /// Whether rejected rows lead to exit code 3.
-    pub rejects: Rejects,
+    pub rejects: RejectPolicy,
     /// Whether rows with an unusual id are rejected.
     pub unusual_ids: UnusualIds,
 }
@@ -74,7 +74,7 @@ pub enum Delimiter {
 
 /// Whether rejected rows lead to exit code 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejects {
+pub enum RejectPolicy {
     /// They count: exit code 3.
     Count,
     /// They are expected: `input.rejects = "allow"`.

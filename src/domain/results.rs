@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::operation::{FieldFamily, InputShape, LIST_SEPARATOR};
-use super::request::row::Value;
+use super::request::row::TagValue;
 
 /// The first columns: where the row was in the input.
 pub const PLACE: [&str; 2] = ["source", "line"];
@@ -33,11 +33,11 @@ pub fn is_header_of_any<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
 }
 
 /// The CSV cell for what a row sets.
-pub fn cell<'v>(fields: &FieldFamily, name: &str, value: &'v Value) -> Cow<'v, str> {
+pub fn cell<'v>(fields: &FieldFamily, name: &str, value: &'v TagValue) -> Cow<'v, str> {
     let plain = match value {
-        Value::Text(text) => Cow::Borrowed(&**text),
-        Value::Groups(groups) => Cow::Owned(groups.join(LIST_SEPARATOR)),
-        Value::Integer(number) => Cow::Owned(number.to_string()),
+        TagValue::Text(text) => Cow::Borrowed(&**text),
+        TagValue::Groups(groups) => Cow::Owned(groups.join(LIST_SEPARATOR)),
+        TagValue::Integer(number) => Cow::Owned(number.to_string()),
     };
     let says_the_same = |cell: &Cow<'_, str>| {
         !cell.starts_with(JSON) && fields.from_cell(name, cell).is_some_and(|read| read == *value)
@@ -52,14 +52,14 @@ pub fn cell<'v>(fields: &FieldFamily, name: &str, value: &'v Value) -> Cow<'v, s
 ///
 /// # Errors
 /// `json:` is not followed by a value that a tag can have.
-pub fn from_cell(fields: &FieldFamily, name: &str, cell: &str) -> Result<Option<Value>, NotAValue> {
+pub fn from_cell(fields: &FieldFamily, name: &str, cell: &str) -> Result<Option<TagValue>, NotAValue> {
     let Some(json) = cell.strip_prefix(JSON) else {
         return Ok(fields.from_cell(name, cell));
     };
     match serde_json::from_str(json).map_err(|_| NotAValue)? {
-        Value::Integer(number) if number.is_f64() => Err(NotAValue),
-        Value::Groups(groups) => Ok(Some(Value::groups(groups.iter().map(AsRef::as_ref)))),
-        value @ (Value::Integer(_) | Value::Text(_)) => Ok(Some(value)),
+        TagValue::Integer(number) if number.is_f64() => Err(NotAValue),
+        TagValue::Groups(groups) => Ok(Some(TagValue::groups(groups.iter().map(AsRef::as_ref)))),
+        value @ (TagValue::Integer(_) | TagValue::Text(_)) => Ok(Some(value)),
     }
 }
 
@@ -96,14 +96,14 @@ mod tests {
 
     #[test]
     fn cells_are_plain_where_that_says_the_same() {
-        let groups = |names: &[&str]| Value::groups(names.iter().copied());
-        let text = |text: &str| Value::Text(text.into());
+        let groups = |names: &[&str]| TagValue::groups(names.iter().copied());
+        let text = |text: &str| TagValue::Text(text.into());
         for (tag, value, expected) in [
             ("Tag_SNS_IM_Remark", text(" two\nlines "), " two\nlines "),
             ("Tag_SNS_IM_Remark", text(""), "json:\"\""),
             ("Tag_SNS_IM_Remark", text("json:5"), "json:\"json:5\""),
             ("Tag_SNS_Custom_A", text("5"), "5"),
-            ("Tag_SNS_Custom_A", Value::Integer(5.into()), "json:5"),
+            ("Tag_SNS_Custom_A", TagValue::Integer(5.into()), "json:5"),
             ("Tag_SNS_IM_Group", groups(&["work", "gym"]), "work|gym"),
             ("Tag_SNS_IM_Group", groups(&["x|y"]), "json:[\"x|y\"]"),
             ("Tag_SNS_IM_Group", groups(&[" a"]), "json:[\" a\"]"),
@@ -120,14 +120,14 @@ mod tests {
         }
     }
 
-    fn any_value() -> impl Strategy<Value = Value> {
+    fn any_value() -> impl Strategy<Value = TagValue> {
         prop_oneof![
-            any::<String>().prop_map(|text| Value::Text(text.into())),
-            "(json:|[|\"\\[\\]0-9 ]){0,6}".prop_map(|text| Value::Text(text.into())),
-            any::<i64>().prop_map(|number| Value::Integer(number.into())),
-            any::<u64>().prop_map(|number| Value::Integer(number.into())),
+            any::<String>().prop_map(|text| TagValue::Text(text.into())),
+            "(json:|[|\"\\[\\]0-9 ]){0,6}".prop_map(|text| TagValue::Text(text.into())),
+            any::<i64>().prop_map(|number| TagValue::Integer(number.into())),
+            any::<u64>().prop_map(|number| TagValue::Integer(number.into())),
             prop::collection::vec("[ab| ,\"\n]{0,4}", 0..5)
-                .prop_map(|names| Value::groups(names.iter().map(String::as_str))),
+                .prop_map(|names| TagValue::groups(names.iter().map(String::as_str))),
         ]
     }
 

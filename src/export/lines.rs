@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::ExportError;
 use super::Format;
 use crate::domain::operation::InputShape;
-use crate::domain::request::row::Tags;
+use crate::domain::request::row::TagValues;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::results;
 use crate::domain::timestamp::rfc3339;
@@ -18,7 +18,7 @@ pub(super) struct ResultRow<'a> {
     pub(super) number: u64,
     pub(super) from: Option<&'a str>,
     pub(super) account: Option<&'a str>,
-    pub(super) tags: Cow<'a, Tags>,
+    pub(super) tags: Cow<'a, TagValues>,
     pub(super) outcome: Outcome,
     pub(super) code: Option<i64>,
     pub(super) reason: Cow<'a, str>,
@@ -46,7 +46,7 @@ pub(super) struct RowWriter<'a> {
 }
 
 enum Buffer {
-    Csv(Box<Cells>),
+    Csv(Box<CsvCells>),
     Jsonl(Vec<u8>),
 }
 
@@ -85,7 +85,7 @@ impl<'a> RowWriter<'a> {
     pub(super) fn new(layout: &'a Layout, bytes: usize) -> Self {
         let out = Vec::with_capacity(bytes);
         let out = match layout.format {
-            Format::Csv => Buffer::Csv(Box::new(Cells { csv: csv::Writer::from_writer(out), digits: Vec::new() })),
+            Format::Csv => Buffer::Csv(Box::new(CsvCells { csv: csv::Writer::from_writer(out), digits: Vec::new() })),
             Format::Jsonl => Buffer::Jsonl(out),
         };
         Self { layout, out, finished: TimeCache::default() }
@@ -97,7 +97,7 @@ impl<'a> RowWriter<'a> {
         match &mut self.out {
             Buffer::Csv(cells) => cells.write(shape, tags, line, finished_at).map_err(fail),
             Buffer::Jsonl(out) => {
-                let object = Object { shape, line, finished_at };
+                let object = ResultObject { shape, line, finished_at };
                 serde_json::to_writer(&mut *out, &object).map_err(|error| ExportError::Output(error.into()))?;
                 out.push(b'\n');
                 Ok(())
@@ -127,13 +127,13 @@ impl TimeCache {
     }
 }
 
-struct Cells {
+struct CsvCells {
     csv: csv::Writer<Vec<u8>>,
     /// The number that is written next.
     digits: Vec<u8>,
 }
 
-impl Cells {
+impl CsvCells {
     fn write(
         &mut self,
         shape: &InputShape,
@@ -170,13 +170,13 @@ impl Cells {
     }
 }
 
-struct Object<'a> {
+struct ResultObject<'a> {
     shape: &'a InputShape,
     line: &'a ResultRow<'a>,
     finished_at: &'a str,
 }
 
-impl Serialize for Object<'_> {
+impl Serialize for ResultObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { shape, line, finished_at } = self;
         let mut object = serializer.serialize_map(None)?;

@@ -21,20 +21,20 @@ const CHUNK: usize = 1 << 20;
 /// Takes results at any speed and passes them on at the speed of their reader.
 #[derive(Debug)]
 pub struct Outlet {
-    shared: Arc<Shared>,
+    shared: Arc<OutletState>,
     folder: PathBuf,
     memory: usize,
     thread: JoinHandle<Result<(), ExportError>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct OutletState {
+    state: Mutex<WaitingOutput>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct WaitingOutput {
     /// Bytes that come before those in the file.
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -63,7 +63,7 @@ impl Outlet {
     }
 
     fn with_memory(memory: usize, mut out: impl Write + Send + 'static, folder: &Path) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(OutletState::default());
         let (theirs, temporary) = (Arc::clone(&shared), folder.to_owned());
         let thread = std::thread::spawn(move || {
             let passed = theirs.pass_on(&mut out, &temporary);
@@ -109,7 +109,7 @@ impl Write for Outlet {
     }
 }
 
-impl Shared {
+impl OutletState {
     fn pass_on(&self, out: &mut impl Write, folder: &Path) -> Result<(), ExportError> {
         loop {
             let bytes = match self.next(folder)? {
@@ -149,7 +149,7 @@ impl Shared {
     }
 
     /// A panic elsewhere leaves the state valid: each change under the lock is complete.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WaitingOutput> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,10 +6,10 @@ use super::ExportError;
 use super::lines::{Layout, ResultRow, RowWriter};
 use super::spill::SentRow;
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{RowNo, Tags};
+use crate::domain::request::row::{RowNo, TagValues};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::queue::{Exception, QueueError, SkippedResult};
+use crate::queue::{QueueError, RowOutcome, SkippedResult};
 
 /// Everything that is known of the rows from `first` up to, but without, `end`.
 pub(super) struct RowRange {
@@ -18,7 +18,7 @@ pub(super) struct RowRange {
     /// Encoded [`SentRow`]s, unordered.
     pub(super) sent_rows: Vec<u8>,
     /// In row order, like the lists below.
-    pub(super) exceptions: Vec<Exception>,
+    pub(super) exceptions: Vec<RowOutcome>,
     pub(super) skipped: Vec<SkippedResult>,
     pub(super) line_spans: Vec<LineSpan>,
 }
@@ -104,11 +104,11 @@ impl RowRange {
 
 fn of_sent_row<'a>(
     sent_row: SentRow<'a>,
-    exception: Option<&'a Exception>,
+    exception: Option<&'a RowOutcome>,
     source_line: &SourceLine<'a>,
 ) -> Result<(Outcome, ResultRow<'a>), ExportError> {
     let tags = if sent_row.tags.is_empty() {
-        Tags::new()
+        TagValues::new()
     } else {
         serde_json::from_str(sent_row.tags).map_err(|_| damaged("temporary data"))?
     };

@@ -6,7 +6,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::*;
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{Tags, Value};
+use crate::domain::request::row::{TagValue, TagValues};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Wait};
@@ -41,19 +41,19 @@ fn span(first_row: u64, source: u32, first_line: u64, step: u64) -> LineSpan {
 }
 
 fn skipped(row: u64, account: &str, reason: SkipReason) -> SkippedRow {
-    SkippedRow { row, reason, from: None, account: Some(account.to_owned()), tags: Tags::new() }
+    SkippedRow { row, reason, from: None, account: Some(account.to_owned()), tags: TagValues::new() }
 }
 
 /// Two merged rows, a single row, a duplicate and a rejected row; one item fails.
 async fn updates() -> Bench {
-    let text = |tag: &str, value: &str| (Box::from(tag), Value::Text(value.into()));
-    let groups = Value::Groups(vec!["work".into(), "gym".into()]);
+    let text = |tag: &str, value: &str| (Box::from(tag), TagValue::Text(value.into()));
+    let groups = TagValue::Groups(vec!["work".into(), "gym".into()]);
     let merged = vec![
-        (0, Tags::from([text("Tag_SNS_IM_Remark", "=1+1, \"x\"\n")])),
-        (2, Tags::from([("Tag_SNS_IM_Group".into(), groups)])),
+        (0, TagValues::from([text("Tag_SNS_IM_Remark", "=1+1, \"x\"\n")])),
+        (2, TagValues::from([("Tag_SNS_IM_Group".into(), groups)])),
     ];
-    let alone = vec![(1, Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7.into()))]))];
-    let item = |account: &str, updates: Vec<(u64, Tags)>| Item {
+    let alone = vec![(1, TagValues::from([("Tag_SNS_Custom_N".into(), TagValue::Integer(7.into()))]))];
+    let item = |account: &str, updates: Vec<(u64, TagValues)>| Item {
         account: id(account),
         row: updates[0].0,
         updates: Some(Box::new(updates)),
@@ -63,7 +63,7 @@ async fn updates() -> Bench {
     let bad = SkippedRow { from: Some(" a\0\u{9b}".to_owned()), account: None, ..skipped(4, "", rejected) };
     let double = SkippedRow {
         from: Some("-a".to_owned()),
-        tags: Tags::from([("Tag_SNS_Custom_N".into(), Value::Integer(7.into()))]),
+        tags: TagValues::from([("Tag_SNS_Custom_N".into(), TagValue::Integer(7.into()))]),
         ..skipped(3, "c,用", SkipReason::Duplicate { of: 1 })
     };
     let load = Load {
@@ -267,8 +267,8 @@ fn send_result() -> impl Strategy<Value = SendResult> {
     ]
 }
 
-fn tag_of(row: u64) -> Tags {
-    Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(format!("r{row}").into()))])
+fn tag_of(row: u64) -> TagValues {
+    TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text(format!("r{row}").into()))])
 }
 
 /// Items of a run and rows that are not sent; the latter with how they should come out.

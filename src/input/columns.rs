@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use crate::domain::job::{Encoding, Input, UnusualIds};
+use crate::domain::job::{Encoding, InputSettings, UnusualIds};
 use crate::domain::operation::field_names;
 use crate::domain::operation::{FieldError, FieldFamily, FieldName, InputShape, ItemPlace};
 use crate::domain::request::account::{MAX_BYTES, UserId};
@@ -109,7 +109,7 @@ impl NamePlace {
 
 impl<'a> Columns<'a> {
     /// Reads `input.columns` for an operation of this shape.
-    pub(super) fn new(shape: &InputShape, input: &'a Input) -> Self {
+    pub(super) fn new(shape: &InputShape, input: &'a InputSettings) -> Self {
         let column = |api: &'static str| Column { api, file: input.columns.get(api).map_or(api, String::as_str) };
         let mapped_fields = input
             .columns
@@ -131,7 +131,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The same for a results file: it has the API's names, whatever the job maps.
-    pub(super) fn of_results(shape: &InputShape, input: &'a Input) -> Self {
+    pub(super) fn of_results(shape: &InputShape, input: &'a InputSettings) -> Self {
         let columns = Self::new(shape, input);
         let plain = |column: Column<'a>, api| Column { file: api, ..column };
         Self {
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_near_name_of_an_id_is_refused_unless_the_job_names_the_column_itself() {
         let shape = shape("account_delete");
-        let near = |input: &Input, name: &str| Columns::new(&shape, input).meaning(name).is_err();
+        let near = |input: &InputSettings, name: &str| Columns::new(&shape, input).meaning(name).is_err();
         for name in ["userid", " UserID", "UserID\u{200b}", "\u{feff}UserID", "ＵserID"] {
             assert!(near(&input(&[]), name), "{name}");
             assert!(!near(&input(&[("UserID", "UserID")]), name), "{name}");

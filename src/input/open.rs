@@ -16,7 +16,7 @@ use super::source::Source;
 /// What can be read only once, standard input (`-`) or a pipe, is copied to an unlinked temporary file in
 /// `spool_dir`. Fails for a path without a file, a glob without a match, and a file that is named twice: two names of
 /// one file (links) are one file.
-pub fn open(input: &job::Input, spool_dir: &Path) -> Result<Vec<Source>, InputError> {
+pub fn open(input: &job::InputSettings, spool_dir: &Path) -> Result<Vec<Source>, InputError> {
     if input.paths.iter().filter(|path| *path == "-").count() > 1 {
         return Err(InputError::new("-", Problem::StdinTwice));
     }

@@ -44,7 +44,7 @@ fn headers(line: &str) -> impl Iterator<Item = impl Iterator<Item = &str>> {
 
 /// The keys of an object in JSON.
 fn keys(line: &str) -> Option<BTreeSet<String>> {
-    serde_json::Deserializer::from_str(line).deserialize_map(Keys).ok()
+    serde_json::Deserializer::from_str(line).deserialize_map(KeysVisitor).ok()
 }
 
 /// The first line that is not empty, as text.
@@ -55,9 +55,9 @@ fn first_line(start: &[u8]) -> Option<&str> {
 }
 
 /// Reads the keys of an object.
-struct Keys;
+struct KeysVisitor;
 
-impl<'de> Visitor<'de> for Keys {
+impl<'de> Visitor<'de> for KeysVisitor {
     type Value = BTreeSet<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

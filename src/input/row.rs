@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::domain::job::{Encoding, UnusualIds};
 use crate::domain::operation::{self, FieldsRequired};
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::{BadRow, RowRef, Tags, Value};
+use crate::domain::request::row::{BadRow, RowRef, TagValue, TagValues};
 use crate::domain::unusual_id;
 
 use super::columns::{Column, Columns};
@@ -45,8 +45,8 @@ impl Fault {
     }
 
     /// The row with this fault, and what could be read of it.
-    pub(super) fn into_row(self, line: u64, from: Option<String>, account: Option<String>, tags: Tags) -> BadRow {
-        let (from, account, tags) = if self.kept { (from, account, tags) } else { (None, None, Tags::new()) };
+    pub(super) fn into_row(self, line: u64, from: Option<String>, account: Option<String>, tags: TagValues) -> BadRow {
+        let (from, account, tags) = if self.kept { (from, account, tags) } else { (None, None, TagValues::new()) };
         BadRow { line, column: self.column, reason: self.reason, from, account, tags }
     }
 }
@@ -95,7 +95,7 @@ pub(super) fn check_ids(columns: &Columns<'_>, from: Option<&str>, account: &str
 }
 
 /// Adds a field to what the row sets, or says why it can't.
-pub(super) fn set_tag(columns: &Columns<'_>, tags: &mut Tags, tag: &str, value: Value) -> Result<(), Fault> {
+pub(super) fn set_tag(columns: &Columns<'_>, tags: &mut TagValues, tag: &str, value: TagValue) -> Result<(), Fault> {
     let legal = columns.fields.check(tag, &value);
     if tags.contains_key(tag) {
         return Err(Fault::of(tag, "is set twice"));
@@ -105,7 +105,7 @@ pub(super) fn set_tag(columns: &Columns<'_>, tags: &mut Tags, tag: &str, value: 
 }
 
 /// The tags of a row as [`RowRef::tags`] has them.
-pub(super) fn tags_json(columns: &Columns<'_>, tags: &Tags) -> Result<String, Fault> {
+pub(super) fn tags_json(columns: &Columns<'_>, tags: &TagValues) -> Result<String, Fault> {
     match columns.fields.required {
         _ if columns.fields.is_empty() => Ok(String::new()),
         FieldsRequired::One if tags.is_empty() => Err(Fault::new("would change nothing: no field is set").kept()),

@@ -44,7 +44,7 @@ enum SourceStorage {
 
 /// The text of a source.
 struct DecodedSource<'a, R> {
-    format: Format,
+    format: RowFormat,
     columns: Columns<'a>,
     reader: R,
 }
@@ -75,7 +75,7 @@ impl From<&Metadata> for Stamp {
 
 /// How rows are written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+enum RowFormat {
     Csv,
     Jsonl,
 }
@@ -142,7 +142,12 @@ impl Source {
     ///
     /// An error means that the source as a whole can't be used, even where rows were handed over before: what
     /// follows a damaged or changing place is unknown. The facts are complete if `sink` never answered with `Break`.
-    pub fn read(&self, shape: &InputShape, input: &job::Input, sink: &mut Sink<'_>) -> Result<SourceFacts, InputError> {
+    pub fn read(
+        &self,
+        shape: &InputShape,
+        input: &job::InputSettings,
+        sink: &mut Sink<'_>,
+    ) -> Result<SourceFacts, InputError> {
         let DecodedSource { format, columns, reader } = self.text(shape, input)?;
         let mut text = Watch::new(reader);
         let mut rows = 0;
@@ -156,8 +161,8 @@ impl Source {
         };
         let mut notes = Notes::new(&self.name);
         match format {
-            Format::Csv => csv::read(&self.name, &mut text, &columns, input.delimiter, &mut notes, &mut counting)?,
-            Format::Jsonl => jsonl::read(&self.name, &mut text, &columns, &mut counting)?,
+            RowFormat::Csv => csv::read(&self.name, &mut text, &columns, input.delimiter, &mut notes, &mut counting)?,
+            RowFormat::Jsonl => jsonl::read(&self.name, &mut text, &columns, &mut counting)?,
         }
         if let Some(line) = text.unfinished_line() {
             self.check_last_line(line, format, &mut notes)?;
@@ -172,11 +177,11 @@ impl Source {
 
     /// The tags that a CSV header names, by the API's names, in the file's order. JSONL names its tags record by
     /// record: none are known in advance.
-    pub fn tag_columns(&self, shape: &InputShape, input: &job::Input) -> Result<Vec<String>, InputError> {
+    pub fn tag_columns(&self, shape: &InputShape, input: &job::InputSettings) -> Result<Vec<String>, InputError> {
         let DecodedSource { format, columns, reader, .. } = self.text(shape, input)?;
         match format {
-            Format::Csv => csv::tag_columns(&self.name, reader, &columns, input.delimiter),
-            Format::Jsonl => Ok(Vec::new()),
+            RowFormat::Csv => csv::tag_columns(&self.name, reader, &columns, input.delimiter),
+            RowFormat::Jsonl => Ok(Vec::new()),
         }
     }
 
@@ -184,19 +189,19 @@ impl Source {
     fn text<'a>(
         &'a self,
         shape: &InputShape,
-        input: &'a job::Input,
+        input: &'a job::InputSettings,
     ) -> Result<DecodedSource<'a, impl Read + 'a>, InputError> {
         let error = |problem| self.error(problem);
         let unreadable = |error| InputError::of_read(&self.name, None, error);
         let plain = decompress(&self.name, self.raw()?).map_err(error)?;
         let (start, plain) = peek(plain, own_results::START.max(SAMPLE)).map_err(unreadable)?;
         let format = format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start));
-        if format == Format::Csv && is_json(&start) {
+        if format == RowFormat::Csv && is_json(&start) {
             return Err(error(Problem::JsonInCsv));
         }
         let is_results = match format {
-            Format::Csv => own_results::is_csv(&start, shape),
-            Format::Jsonl => own_results::is_jsonl(&start, shape),
+            RowFormat::Csv => own_results::is_csv(&start, shape),
+            RowFormat::Jsonl => own_results::is_jsonl(&start, shape),
         };
         if self.of_glob && (is_results || own_results::is_of_any_operation(&start)) {
             return Err(error(Problem::OwnResults));
@@ -210,11 +215,11 @@ impl Source {
     /// of a file, so there it is only noted; a JSON object shows by itself that it is whole. A program that writes to a
     /// pipe ends every line, unless it died. Compression proves nothing here: if the sender dies, the `gzip` behind it
     /// still ends its data properly.
-    fn check_last_line(&self, line: u64, format: Format, notes: &mut Notes<'_>) -> Result<(), InputError> {
+    fn check_last_line(&self, line: u64, format: RowFormat, notes: &mut Notes<'_>) -> Result<(), InputError> {
         match (&self.storage, format) {
             (SourceStorage::Stream(_), _) => Err(InputError::at(&self.name, line, Problem::UnfinishedLine)),
-            (SourceStorage::File { .. } | SourceStorage::Spooled(_), Format::Jsonl) => Ok(()),
-            (SourceStorage::File { .. } | SourceStorage::Spooled(_), Format::Csv) => {
+            (SourceStorage::File { .. } | SourceStorage::Spooled(_), RowFormat::Jsonl) => Ok(()),
+            (SourceStorage::File { .. } | SourceStorage::Spooled(_), RowFormat::Csv) => {
                 let text = "the last line has no line feed: check that the file is complete";
                 notes.add(NoteKind::LastLine, line, || text.to_owned());
                 Ok(())
@@ -253,20 +258,20 @@ fn is_ascii(row: &RowRef<'_>) -> bool {
     row.account.is_ascii() && row.from.is_none_or(<[u8]>::is_ascii) && row.tags.is_ascii()
 }
 
-fn format_of_name(name: &str) -> Option<Format> {
+fn format_of_name(name: &str) -> Option<RowFormat> {
     let name = name.to_ascii_lowercase();
     let name = [".gz", ".gzip", ".zst", ".zstd"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     match name.rsplit_once('.')?.1 {
-        "csv" | "tsv" => Some(Format::Csv),
-        "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),
+        "csv" | "tsv" => Some(RowFormat::Csv),
+        "jsonl" | "ndjson" | "json" => Some(RowFormat::Jsonl),
         _ => None,
     }
 }
 
-fn format_of_text(start: &[u8]) -> Format {
+fn format_of_text(start: &[u8]) -> RowFormat {
     match start.trim_ascii_start().first() {
-        Some(b'{' | b'[') => Format::Jsonl,
-        Some(_) | None => Format::Csv,
+        Some(b'{' | b'[') => RowFormat::Jsonl,
+        Some(_) | None => RowFormat::Csv,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::domain::job::{Encoding, Input, Rejects, UnusualIds};
+use crate::domain::job::{Encoding, InputSettings, RejectPolicy, UnusualIds};
 use crate::domain::operation::{self, InputShape};
 
 use super::error::InputError;
@@ -15,14 +15,14 @@ pub(super) fn shape(operation: &str) -> InputShape {
 }
 
 /// UTF-8 with these columns.
-pub(super) fn input(columns: &[(&str, &str)]) -> Input {
+pub(super) fn input(columns: &[(&str, &str)]) -> InputSettings {
     let columns = columns.iter().map(|(api, file)| ((*api).to_owned(), (*file).to_owned()));
-    Input {
+    InputSettings {
         paths: Vec::new(),
         columns: columns.collect(),
         encoding: Encoding::Utf8,
         delimiter: None,
-        rejects: Rejects::Count,
+        rejects: RejectPolicy::Count,
         unusual_ids: UnusualIds::Reject,
     }
 }
@@ -32,7 +32,12 @@ pub(super) fn source(name: &str, bytes: &[u8]) -> Source {
 }
 
 /// Rows as text, one each: `2 a>b {"Tag":…}` or `2 bad a>b column: reason`.
-pub(super) fn rows_with(operation: &str, name: &str, bytes: &[u8], input: &Input) -> Result<Vec<String>, InputError> {
+pub(super) fn rows_with(
+    operation: &str,
+    name: &str,
+    bytes: &[u8],
+    input: &InputSettings,
+) -> Result<Vec<String>, InputError> {
     let mut rows = Vec::new();
     source(name, bytes).read(&shape(operation), input, &mut |row| {
         rows.push(match row {

@@ -28,7 +28,7 @@ use crate::domain::hint::Hint;
 use crate::domain::operation::{FieldsRequired, InputShape};
 use crate::domain::request::account::UserId;
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{BadRow, RowNo, RowRef, Tags};
+use crate::domain::request::row::{BadRow, RowNo, RowRef, TagValues};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::stored_request::StoredRequest;
 use line_spans::LineSpans;
@@ -305,9 +305,9 @@ fn text(bytes: &[u8], row: RowNo) -> Result<&str, IntakeError> {
 }
 
 /// Parses the tags of a row.
-fn parse_tags(json: &[u8]) -> Option<Tags> {
+fn parse_tags(json: &[u8]) -> Option<TagValues> {
     if json.is_empty() {
-        return Some(Tags::new());
+        return Some(TagValues::new());
     }
     serde_json::from_slice(json).ok()
 }

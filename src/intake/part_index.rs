@@ -8,7 +8,7 @@ use hashbrown::hash_table::Entry;
 
 use super::waiting_row::{SeededHash, TextOffsets, WaitingRow, read_from, read_text};
 use super::{IntakeError, parse_tags};
-use crate::domain::request::row::{RowNo, Tags};
+use crate::domain::request::row::{RowNo, TagValues};
 
 /// The rows of one part, by account group and item. Cleared and reused for each part.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ enum Lookup {
 /// The merged tags of the rows of one item.
 #[derive(Debug, Default)]
 struct MergedRows {
-    values: Tags,
+    values: TagValues,
     /// The last row that is no duplicate with these tags.
     rows: HashMap<Box<[u8]>, RowNo, RandomState>,
 }
@@ -293,7 +293,7 @@ impl<'a> GroupedItem<'a> {
 
 impl MergedRows {
     /// Adds a row. If it changes nothing and repeats an earlier row, returns that row instead.
-    fn take(&mut self, row: RowNo, text: &[u8], tags: Tags) -> Option<RowNo> {
+    fn take(&mut self, row: RowNo, text: &[u8], tags: TagValues) -> Option<RowNo> {
         let changes_nothing = tags.iter().all(|(tag, value)| self.values.get(tag) == Some(value));
         let equal = self.rows.get(text).filter(|_| changes_nothing);
         if equal.is_some() {
@@ -303,7 +303,7 @@ impl MergedRows {
         None
     }
 
-    fn keep(&mut self, row: RowNo, text: &[u8], tags: Tags) {
+    fn keep(&mut self, row: RowNo, text: &[u8], tags: TagValues) {
         self.values.extend(tags);
         self.rows.insert(text.into(), row);
     }

@@ -13,7 +13,7 @@ const BATCH_ROWS: usize = BATCH_BYTES / 16;
 
 /// Rows of one source, in order.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct RowBatch {
     pub(super) source: u32,
     text: Vec<u8>,
     rows: Vec<BatchRow>,
@@ -34,7 +34,7 @@ enum BatchRow {
 
 const _: () = assert!(size_of::<BatchRow>() == 16);
 
-impl Batch {
+impl RowBatch {
     fn new(source: u32) -> Self {
         Self { source, text: Vec::with_capacity(BATCH_BYTES), rows: Vec::with_capacity(BATCH_ROWS) }
     }
@@ -87,13 +87,13 @@ fn split<'t>(rest: &mut &'t [u8], length: usize) -> &'t [u8] {
 
 /// Collects the rows of one source and sends them in batches.
 pub(super) struct Batches<'s> {
-    to: &'s SyncSender<Batch>,
-    filling: Batch,
+    to: &'s SyncSender<RowBatch>,
+    filling: RowBatch,
 }
 
 impl<'s> Batches<'s> {
-    pub(super) fn new(source: u32, to: &'s SyncSender<Batch>) -> Self {
-        Self { to, filling: Batch::new(source) }
+    pub(super) fn new(source: u32, to: &'s SyncSender<RowBatch>) -> Self {
+        Self { to, filling: RowBatch::new(source) }
     }
 
     /// Adds a row. Breaks if the receiver is closed.
@@ -107,7 +107,7 @@ impl<'s> Batches<'s> {
 
     /// Sends the rows that were collected.
     pub(super) fn flush(&mut self) -> ControlFlow<()> {
-        let empty = Batch::new(self.filling.source);
+        let empty = RowBatch::new(self.filling.source);
         let full = std::mem::replace(&mut self.filling, empty);
         self.to.send(full).map_or(ControlFlow::Break(()), ControlFlow::Continue)
     }
@@ -120,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::request::row::Tags;
+    use crate::domain::request::row::TagValues;
 
     type Row = (u64, Option<String>, String, String, bool);
 
@@ -128,7 +128,7 @@ mod tests {
     fn send(row: &Row) -> Result<RowRef<'_>, BadRow> {
         let (line, from, account, tags, bad) = row;
         if *bad {
-            let (reason, tags) = (tags.clone(), Tags::new());
+            let (reason, tags) = (tags.clone(), TagValues::new());
             return Err(BadRow { line: *line, column: None, reason, from: from.clone(), account: None, tags });
         }
         Ok(RowRef {

@@ -28,7 +28,7 @@ use crate::domain::source_facts::SourceFacts;
 use crate::input::{InputError, Source};
 use crate::intake::{Intake, IntakeError, IntakeOptions, IntakeOutput, SinkClosed};
 use crate::queue::{BatchInsert, Gathering, Loader, NewRun, Queue, QueueError};
-use batches::{Batch, Batches};
+use batches::{Batches, RowBatch};
 
 /// Batches of rows between the reading thread and the intake thread.
 const ROW_BATCHES: usize = 8;
@@ -197,7 +197,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<IntakeOut
         body_bytes: crate::stored_request::BODY_BYTES,
     };
     let mut tags = BTreeSet::new();
-    let mut outgoing = Outgoing { sender, batch: Vec::new(), bytes: 0 };
+    let mut outgoing = OutputBatches { sender, batch: Vec::new(), bytes: 0 };
     let sink = |output: IntakeOutput| {
         note_tags(&mut tags, &output);
         outgoing.push(output)
@@ -218,7 +218,7 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<IntakeOut
 }
 
 /// Reads all sources, or until the receiver is closed.
-fn read_sources(reading: &Reading, to: &SyncSender<Batch>) -> Result<Vec<SourceFacts>, InputError> {
+fn read_sources(reading: &Reading, to: &SyncSender<RowBatch>) -> Result<Vec<SourceFacts>, InputError> {
     let shape = reading.job.operation.shape;
     let mut facts = Vec::new();
     for (number, source) in (0..).zip(&reading.sources) {
@@ -231,7 +231,7 @@ fn read_sources(reading: &Reading, to: &SyncSender<Batch>) -> Result<Vec<SourceF
     Ok(facts)
 }
 
-fn take<S>(intake: &mut Intake<'_, S>, batch: Batch, rows: &AtomicU64) -> Result<(), IntakeError>
+fn take<S>(intake: &mut Intake<'_, S>, batch: RowBatch, rows: &AtomicU64) -> Result<(), IntakeError>
 where
     S: FnMut(IntakeOutput) -> Result<(), SinkClosed>,
 {
@@ -244,13 +244,13 @@ where
 }
 
 /// Sends outputs in batches: passing single requests would cost more than storing them.
-struct Outgoing<'a> {
+struct OutputBatches<'a> {
     sender: &'a mpsc::Sender<Vec<IntakeOutput>>,
     batch: Vec<IntakeOutput>,
     bytes: usize,
 }
 
-impl Outgoing<'_> {
+impl OutputBatches<'_> {
     fn push(&mut self, output: IntakeOutput) -> Result<(), SinkClosed> {
         if let IntakeOutput::Request(request) = &output {
             self.bytes += request.accounts.len() + request.rows.len() + request.tags.as_ref().map_or(0, String::len);

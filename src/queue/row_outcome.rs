@@ -1,12 +1,12 @@
 //! Outcomes of rows that cannot be derived from the state of a request.
 
 use crate::domain::request::line_span::LineSpan;
-use crate::domain::request::row::{RowNo, Tags};
+use crate::domain::request::row::{RowNo, TagValues};
 use crate::domain::response::outcome::Outcome;
 
 /// A row of a settled request whose outcome is not success without a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exception {
+pub struct RowOutcome {
     /// The row.
     pub row: RowNo,
     /// Its outcome.
@@ -35,7 +35,7 @@ pub struct SkippedResult {
     /// As it is in the file.
     pub account: Option<String>,
     /// As far as they were read before the row was rejected.
-    pub tags: Tags,
+    pub tags: TagValues,
 }
 
 /// The row that a duplicate repeats.

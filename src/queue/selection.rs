@@ -5,7 +5,7 @@ use crate::domain::response::outcome::Outcome;
 
 /// The items that `imbulk retry` makes pending again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Selection {
+pub struct RetrySelection {
     /// Their outcome: failed or in doubt.
     pub outcome: Outcome,
     /// Only the items with this code; none: all of them.

@@ -51,23 +51,23 @@ impl UsedFile {
 /// Paths are bytes, while JSON has texts. A path that is not UTF-8 is stored as a list of numbers.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Name {
+enum StoredPath {
     Text(String),
     Bytes(Vec<u8>),
 }
 
 fn write<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
     let name = match path.to_str() {
-        Some(text) => Name::Text(text.to_owned()),
-        None => Name::Bytes(path.as_os_str().as_bytes().to_owned()),
+        Some(text) => StoredPath::Text(text.to_owned()),
+        None => StoredPath::Bytes(path.as_os_str().as_bytes().to_owned()),
     };
     name.serialize(to)
 }
 
 fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-    Ok(match Name::deserialize(from)? {
-        Name::Text(text) => text.into(),
-        Name::Bytes(bytes) => OsStr::from_bytes(&bytes).into(),
+    Ok(match StoredPath::deserialize(from)? {
+        StoredPath::Text(text) => text.into(),
+        StoredPath::Bytes(bytes) => OsStr::from_bytes(&bytes).into(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ledger::{Ledger, LedgerError, Section, TakenSlots};
+use super::ledger::{Ledger, LedgerError, LedgerSection, TakenSlots};
 use super::process_pace::ProcessPace;
 use crate::domain::rate_limit::shared_pace::SLACK;
 use crate::domain::rate_limit::slots::{RoundTrips, WINDOW};
@@ -42,7 +42,7 @@ pub(super) enum SlotRelease {
 #[derive(Debug)]
 struct CommandLimit {
     cap: Cap,
-    section: Section,
+    section: LedgerSection,
     pace: ProcessPace,
     throttle: Throttle,
     /// When the call was sent whose answer was read last.
@@ -215,7 +215,7 @@ fn slots_for(rate: f64, excess: Duration, cap: u32) -> u32 {
 }
 
 impl CommandLimit {
-    fn new(cap: Cap, mut section: Section) -> Self {
+    fn new(cap: Cap, mut section: LedgerSection) -> Self {
         section.keep_some_for_probes();
         let answered = Moment::from_nanos(0);
         Self { cap, section, pace: ProcessPace::new(cap), throttle: Throttle::new(cap), answered }

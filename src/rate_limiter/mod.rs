@@ -43,7 +43,7 @@ pub fn shared_directory() -> &'static Path {
 
 /// The settings of a limiter.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct LimiterSettings {
     /// The file in which processes that send to the app share its slots, normally in [`shared_directory`]. It must be
     /// named after the app, and is created if it is missing.
     pub ledger: PathBuf,
@@ -57,13 +57,13 @@ pub struct Settings {
 /// The limiter of one app. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Limiter {
-    shared: Arc<Shared>,
+    shared: Arc<LimiterState>,
 }
 
 /// The limiter of one command of the app. Clones share it, and wait in one queue.
 #[derive(Debug, Clone)]
 pub struct CommandLimiter {
-    shared: Arc<Shared>,
+    shared: Arc<LimiterState>,
     number: usize,
     /// Locked by the waiter that is next. The lock serves waiters in their order.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -73,7 +73,7 @@ pub struct CommandLimiter {
 #[derive(Debug)]
 #[must_use = "a permit that is not used has spent a slot for nothing"]
 pub struct Permit {
-    shared: Arc<Shared>,
+    shared: Arc<LimiterState>,
     number: usize,
     /// The slots of the call; `None` once its result was reported.
     taken: Option<TakenSlots>,
@@ -81,7 +81,7 @@ pub struct Permit {
 
 /// The rates of a command and of the app, and what keeps them below their caps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Status {
+pub struct LimiterStatus {
     /// The rate of the command's own limit.
     pub command: Speed,
     /// The rate of the app's limit, shared with other commands.
@@ -89,7 +89,7 @@ pub struct Status {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct LimiterState {
     clock: SystemClock,
     limits: Mutex<CommandLimits>,
     turns: Mutex<Vec<Arc<tokio::sync::Mutex<()>>>>,
@@ -102,11 +102,12 @@ impl Limiter {
     ///
     /// # Errors
     /// The ledger cannot be used, so nothing may be sent.
-    pub fn open(settings: &Settings) -> Result<Self, LedgerError> {
+    pub fn open(settings: &LimiterSettings) -> Result<Self, LedgerError> {
         let clock = SystemClock::start();
         let ledger = Ledger::open(&settings.ledger, settings.call_timeout)?;
         let limits = CommandLimits::new(ledger, settings.app_cap);
-        let shared = Shared { clock, limits: Mutex::new(limits), turns: Mutex::default(), locked: Mutex::default() };
+        let shared =
+            LimiterState { clock, limits: Mutex::new(limits), turns: Mutex::default(), locked: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -178,9 +179,9 @@ impl CommandLimiter {
     }
 
     /// The rates now, and what keeps them below the caps.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> LimiterStatus {
         let (command, app) = self.shared.limits().speeds(self.number, self.shared.clock.now());
-        Status { command, app }
+        LimiterStatus { command, app }
     }
 }
 
@@ -210,7 +211,7 @@ impl Permit {
     }
 }
 
-impl Shared {
+impl LimiterState {
     /// Every step under this lock is complete, so a panic of another thread leaves no partial change.
     fn limits(&self) -> MutexGuard<'_, CommandLimits> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
@@ -271,7 +272,7 @@ mod tests {
     fn limiter(folder: &tempfile::TempDir, app_cap: u32) -> Limiter {
         let ledger = folder.path().join("ledger");
         let call_timeout = Duration::from_millis(400);
-        Limiter::open(&Settings { ledger, app_cap: cap(app_cap), call_timeout }).expect("a ledger")
+        Limiter::open(&LimiterSettings { ledger, app_cap: cap(app_cap), call_timeout }).expect("a ledger")
     }
 
     async fn time_to_the_next(limiter: &CommandLimiter) -> Duration {

@@ -114,12 +114,12 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::rate_limiter::{Limiter, Settings};
+    use crate::rate_limiter::{Limiter, LimiterSettings};
 
     fn limiter(ledger: &Path) -> Limiter {
         let cap = NonZeroU32::new(5).expect("not zero").try_into().expect("low enough");
         let call_timeout = Duration::from_secs(5);
-        Limiter::open(&Settings { ledger: ledger.to_owned(), app_cap: cap, call_timeout }).expect("a ledger")
+        Limiter::open(&LimiterSettings { ledger: ledger.to_owned(), app_cap: cap, call_timeout }).expect("a ledger")
     }
 
     async fn call(ledger: &Path) {

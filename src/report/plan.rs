@@ -241,7 +241,7 @@ mod tests {
     use crate::domain::ids::RequestId;
     use crate::domain::operation::by_name;
     use crate::domain::request::account::UserId;
-    use crate::domain::request::row::{Tags, Value};
+    use crate::domain::request::row::{TagValue, TagValues};
     use crate::domain::request::{Doubt, Item};
     use crate::domain::response::code_history::CodeHistory;
     use crate::domain::run_choice::EndedBy;
@@ -291,7 +291,7 @@ mod tests {
 
     /// A request with four items.
     fn first_request() -> Request {
-        let tags = || Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x\u{9b}".into()))]);
+        let tags = || TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x\u{9b}".into()))]);
         let item = |row| Item { account: id(&format!("u{row}")), row, updates: Some(Box::new(vec![(row, tags())])) };
         Request {
             id: RequestId::BEFORE_FIRST,

@@ -37,7 +37,7 @@ pub use deadline::Deadline;
 use queue_watch::QueueWatch;
 use recorder::Recorder;
 use sender::{HoldBack, Sender};
-use shared::Shared;
+use shared::LedgerState;
 pub use signals::Signals;
 
 /// How often the watcher receives a progress snapshot.
@@ -176,7 +176,7 @@ pub async fn drive(
     signals.set_driving(true);
     let runner = Runner {
         signals,
-        shared: Shared::default(),
+        shared: LedgerState::default(),
         queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, log_reported: 0 },
         schedule: Schedule::new(plans, seed),
         deadlines,
@@ -200,7 +200,7 @@ pub async fn drive(
 struct Runner<'a> {
     signals: &'a mut Signals,
     queue_watch: QueueWatch,
-    shared: Shared,
+    shared: LedgerState,
     schedule: Schedule,
     jobs: Vec<RunnerJob>,
     deadlines: &'a mut Vec<Deadline>,

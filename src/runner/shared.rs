@@ -17,7 +17,7 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// What the runner knows of the ledger.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct LedgerState {
     /// When it was found that nothing may be sent any more, and why.
     lost: Option<(Instant, LedgerError)>,
     /// The time of the last report that another process holds the lock.

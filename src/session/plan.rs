@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::domain::request::Item;
     use crate::domain::request::line_span::LineSpan;
-    use crate::domain::request::row::Tags;
+    use crate::domain::request::row::TagValues;
     use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
     use crate::report::plan::Estimate;
     use crate::testing::{Bench, Load, id};
@@ -214,7 +214,7 @@ mod tests {
             reason: SkipReason::Rejected { column: None, reason: "`To_Account` is empty".to_owned() },
             from: None,
             account: None,
-            tags: Tags::new(),
+            tags: TagValues::new(),
         };
         let load = Load {
             requests: vec![

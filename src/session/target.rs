@@ -12,7 +12,7 @@ use crate::domain::hint::Message;
 use crate::domain::job::{App, Job};
 use crate::domain::rate_limit::Cap;
 use crate::domain::request::account::UserId;
-use crate::rate_limiter::{Limiter, Settings, User, shared_directory};
+use crate::rate_limiter::{Limiter, LimiterSettings, User, shared_directory};
 use crate::settings::Env;
 use imbulk_sandbox::{self as sandbox, Sandbox};
 
@@ -109,7 +109,7 @@ impl Target {
             app_cap,
             &Tuning { proxy: self.proxy.clone(), ..Tuning::default() },
         )?;
-        let limiter = Limiter::open(&Settings {
+        let limiter = Limiter::open(&LimiterSettings {
             ledger: self.ledger.clone(),
             app_cap: cap(app_cap)?,
             call_timeout: CALL_TIMEOUT,

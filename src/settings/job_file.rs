@@ -13,13 +13,14 @@ use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawProtect
 use super::diagnostic::{InvalidValue, JobFileError, line_of};
 use super::env::Env;
 use super::values::{
-    Text, Whole, choice, count_or_none, count32, count64, duration, factor, long_duration, optional, share,
-    share_or_none, time_of_day,
+    SpannedInteger, SpannedText, choice, count_or_none, count32, count64, duration, factor, long_duration, optional,
+    share, share_or_none, time_of_day,
 };
 use crate::api::{Endpoint, Region};
 use crate::domain::hint::Hint;
 use crate::domain::job::{
-    App, Delimiter, Encoding, EndpointChoice, Guard, Input, Job, Limits, Protection, Rejects, Retry, Stop, UnusualIds,
+    App, Delimiter, Encoding, EndpointChoice, Guard, InputSettings, Job, Limits, Protection, RejectPolicy, Retry, Stop,
+    UnusualIds,
 };
 use crate::domain::operation::{self, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
@@ -81,7 +82,7 @@ impl<'a> JobText<'a> {
     }
 }
 
-fn name(value: Text) -> Result<String, InvalidValue> {
+fn name(value: SpannedText) -> Result<String, InvalidValue> {
     let name = value.get_ref();
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     // A dash in front would read as a flag in `imbulk status NAME`.
@@ -95,15 +96,20 @@ fn name(value: Text) -> Result<String, InvalidValue> {
 
 /// The operation with the values of `[options]`; `word` is its name in the file.
 fn bind(
-    raw: &BTreeMap<Text, Text>,
-    word: &Text,
+    raw: &BTreeMap<SpannedText, SpannedText>,
+    word: &SpannedText,
     operation: &'static Operation,
 ) -> Result<BoundOperation, InvalidValue> {
     let given = raw.iter().map(|(name, value)| (name.get_ref().clone(), value.get_ref().clone())).collect();
     operation.bind(&given).map_err(|error| wrong_option(&error, raw, word, operation))
 }
 
-fn wrong_option(error: &BindError, raw: &BTreeMap<Text, Text>, word: &Text, operation: &Operation) -> InvalidValue {
+fn wrong_option(
+    error: &BindError,
+    raw: &BTreeMap<SpannedText, SpannedText>,
+    word: &SpannedText,
+    operation: &Operation,
+) -> InvalidValue {
     let (name_span, value_span) = raw
         .iter()
         .find(|(name, _)| name.get_ref() == error.option())
@@ -131,24 +137,24 @@ fn wrong_option(error: &BindError, raw: &BTreeMap<Text, Text>, word: &Text, oper
     }
 }
 
-fn input(raw: RawInput, folder: &Path, operation: &Operation) -> Result<Input, InvalidValue> {
+fn input(raw: RawInput, folder: &Path, operation: &Operation) -> Result<InputSettings, InvalidValue> {
     let encodings = [("utf-8", Encoding::Utf8), ("gbk", Encoding::Gbk)];
-    let rejects = [("count", Rejects::Count), ("allow", Rejects::Allow)];
+    let rejects = [("count", RejectPolicy::Count), ("allow", RejectPolicy::Allow)];
     let unusual = [("reject", UnusualIds::Reject), ("allow", UnusualIds::Allow)];
     let unusual_ids = optional(raw.unusual_ids.as_ref(), |value| choice("input.unusual_ids", value, &unusual))?;
     let encoding = optional(raw.encoding.as_ref(), |value| choice("input.encoding", value, &encodings))?;
     let rejects = optional(raw.rejects.as_ref(), |value| choice("input.rejects", value, &rejects))?;
-    Ok(Input {
+    Ok(InputSettings {
         paths: paths(raw.path, folder)?,
         columns: columns(raw.columns, operation)?,
         encoding: encoding.unwrap_or(Encoding::Utf8),
         delimiter: optional(raw.delimiter.as_ref(), delimiter)?,
-        rejects: rejects.unwrap_or(Rejects::Count),
+        rejects: rejects.unwrap_or(RejectPolicy::Count),
         unusual_ids: unusual_ids.unwrap_or(UnusualIds::Reject),
     })
 }
 
-fn delimiter(value: &Text) -> Result<Delimiter, InvalidValue> {
+fn delimiter(value: &SpannedText) -> Result<Delimiter, InvalidValue> {
     if value.get_ref() == "	" {
         return Ok(Delimiter::Tab);
     }
@@ -186,7 +192,10 @@ fn join(folder: &Path, path: &str) -> Option<String> {
     Some(Path::new(&folder).join(path).to_str()?.to_owned())
 }
 
-fn columns(raw: BTreeMap<Text, Text>, operation: &Operation) -> Result<BTreeMap<String, String>, InvalidValue> {
+fn columns(
+    raw: BTreeMap<SpannedText, SpannedText>,
+    operation: &Operation,
+) -> Result<BTreeMap<String, String>, InvalidValue> {
     let mut columns: BTreeMap<String, String> = BTreeMap::new();
     for (api, own) in raw {
         check_column(&api, operation)?;
@@ -205,7 +214,7 @@ fn columns(raw: BTreeMap<Text, Text>, operation: &Operation) -> Result<BTreeMap<
     Ok(columns)
 }
 
-fn check_column(api: &Text, operation: &Operation) -> Result<(), InvalidValue> {
+fn check_column(api: &SpannedText, operation: &Operation) -> Result<(), InvalidValue> {
     let name = api.get_ref().as_str();
     if operation.shape.takes(name) {
         return Ok(());
@@ -240,7 +249,7 @@ fn app(raw: RawApp) -> Result<App, InvalidValue> {
     })
 }
 
-fn endpoint_url(value: Text) -> Result<EndpointChoice, InvalidValue> {
+fn endpoint_url(value: SpannedText) -> Result<EndpointChoice, InvalidValue> {
     match value.get_ref().parse::<Endpoint>() {
         Ok(_) => Ok(EndpointChoice::Url(value.into_inner())),
         Err(why) => {
@@ -249,7 +258,7 @@ fn endpoint_url(value: Text) -> Result<EndpointChoice, InvalidValue> {
     }
 }
 
-fn identifier(value: Text) -> Result<String, InvalidValue> {
+fn identifier(value: SpannedText) -> Result<String, InvalidValue> {
     match UserId::check(value.get_ref()) {
         Ok(()) => Ok(value.into_inner()),
         Err(why) => Err(InvalidValue::new(value.span(), format!("app.identifier: {why}"))),
@@ -257,10 +266,10 @@ fn identifier(value: Text) -> Result<String, InvalidValue> {
 }
 
 fn limits(raw: &RawLimits, operation: &Operation) -> Result<Limits, InvalidValue> {
-    let count = |key, value: &Option<Whole>| optional(value.as_ref(), |value| count32(key, value));
+    let count = |key, value: &Option<SpannedInteger>| optional(value.as_ref(), |value| count32(key, value));
     let cap = NonZeroU32::new(operation.calls_per_second).unwrap_or(NonZeroU32::MIN);
     let raised = raw.cap_was_raised.as_ref().is_some_and(|raised| *raised.get_ref());
-    let rate = |key, value: &Option<Whole>, cap| rate(key, value.as_ref(), cap, raised);
+    let rate = |key, value: &Option<SpannedInteger>, cap| rate(key, value.as_ref(), cap, raised);
     Ok(Limits {
         calls_per_second: rate("limits.calls_per_second", &raw.calls_per_second, cap)?,
         app_calls_per_second: rate("limits.app_calls_per_second", &raw.app_calls_per_second, APP_CALLS_PER_SECOND)?,
@@ -269,7 +278,7 @@ fn limits(raw: &RawLimits, operation: &Operation) -> Result<Limits, InvalidValue
 }
 
 /// A rate above the published `cap` is legal only where the job says that Tencent raised it for this app.
-fn rate(key: &str, value: Option<&Whole>, cap: NonZeroU32, raised: bool) -> Result<NonZeroU32, InvalidValue> {
+fn rate(key: &str, value: Option<&SpannedInteger>, cap: NonZeroU32, raised: bool) -> Result<NonZeroU32, InvalidValue> {
     let Some(value) = value else { return Ok(cap) };
     let rate = count32(key, value)?;
     if let Err(too_high) = Cap::try_from(rate) {
@@ -284,7 +293,7 @@ fn rate(key: &str, value: Option<&Whole>, cap: NonZeroU32, raised: bool) -> Resu
 }
 
 fn retry(raw: &RawRetry) -> Result<Retry, InvalidValue> {
-    let delay = |key, value: &Option<Text>| optional(value.as_ref(), |value| duration(key, value));
+    let delay = |key, value: &Option<SpannedText>| optional(value.as_ref(), |value| duration(key, value));
     let attempts = optional(raw.max_attempts.as_ref(), |value| count32("retry.max_attempts", value))?;
     let base_delay = delay("retry.base_delay", &raw.base_delay)?.unwrap_or(BASE_DELAY);
     let max_delay = delay("retry.max_delay", &raw.max_delay)?.unwrap_or(MAX_DELAY);
@@ -348,7 +357,7 @@ fn stop(raw: &RawStop) -> Result<Stop, InvalidValue> {
 }
 
 /// `2m` or `never`
-fn outage(value: &Text) -> Result<Option<Duration>, InvalidValue> {
+fn outage(value: &SpannedText) -> Result<Option<Duration>, InvalidValue> {
     if value.get_ref() == "never" {
         return Ok(None);
     }

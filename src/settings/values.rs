@@ -9,11 +9,11 @@ use super::diagnostic::InvalidValue;
 use crate::domain::job::TimeOfDay;
 
 /// A text as written in the file.
-pub(super) type Text = Spanned<String>;
+pub(super) type SpannedText = Spanned<String>;
 /// A whole number as written in the file.
-pub(super) type Whole = Spanned<i64>;
+pub(super) type SpannedInteger = Spanned<i64>;
 /// A number as written in the file.
-pub(super) type Number = Spanned<f64>;
+pub(super) type SpannedFloat = Spanned<f64>;
 
 /// Longest delay: a day. Longer ones are slips, and sums of them stay far from overflow.
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -30,7 +30,7 @@ pub(super) fn optional<V, T>(
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(key: &str, value: &Text, legal: &[(&str, T)]) -> Result<T, InvalidValue> {
+pub(super) fn choice<T: Copy>(key: &str, value: &SpannedText, legal: &[(&str, T)]) -> Result<T, InvalidValue> {
     let word = value.get_ref().as_str();
     let found = legal.iter().find(|(name, _)| *name == word);
     found.map(|(_, meaning)| *meaning).ok_or_else(|| {
@@ -40,23 +40,23 @@ pub(super) fn choice<T: Copy>(key: &str, value: &Text, legal: &[(&str, T)]) -> R
 }
 
 /// A whole number from 1 to 2³² − 1.
-pub(super) fn count32(key: &str, value: &Whole) -> Result<NonZeroU32, InvalidValue> {
+pub(super) fn count32(key: &str, value: &SpannedInteger) -> Result<NonZeroU32, InvalidValue> {
     let number = u32::try_from(*value.get_ref()).ok().and_then(NonZeroU32::new);
     number.ok_or_else(|| too_small(key, value, "from 1 to 4,294,967,295"))
 }
 
 /// A whole number from 1.
-pub(super) fn count64(key: &str, value: &Whole) -> Result<NonZeroU64, InvalidValue> {
+pub(super) fn count64(key: &str, value: &SpannedInteger) -> Result<NonZeroU64, InvalidValue> {
     let number = u64::try_from(*value.get_ref()).ok().and_then(NonZeroU64::new);
     number.ok_or_else(|| too_small(key, value, "at least 1"))
 }
 
-fn too_small(key: &str, value: &Whole, bounds: &str) -> InvalidValue {
+fn too_small(key: &str, value: &SpannedInteger, bounds: &str) -> InvalidValue {
     InvalidValue::new(value.span(), format!("{key}: must be {bounds}, not {}", value.get_ref()))
 }
 
 /// A share above 0, at most 1.
-pub(super) fn share(key: &str, value: &Number) -> Result<f64, InvalidValue> {
+pub(super) fn share(key: &str, value: &SpannedFloat) -> Result<f64, InvalidValue> {
     let share = *value.get_ref();
     if share > 0.0 && share <= 1.0 {
         return Ok(share);
@@ -66,7 +66,7 @@ pub(super) fn share(key: &str, value: &Number) -> Result<f64, InvalidValue> {
 }
 
 /// A share from 0 to 1, both included.
-pub(super) fn share_or_none(key: &str, value: &Number) -> Result<f64, InvalidValue> {
+pub(super) fn share_or_none(key: &str, value: &SpannedFloat) -> Result<f64, InvalidValue> {
     let share = *value.get_ref();
     if (0.0..=1.0).contains(&share) {
         return Ok(share);
@@ -75,13 +75,13 @@ pub(super) fn share_or_none(key: &str, value: &Number) -> Result<f64, InvalidVal
 }
 
 /// A whole number from 0.
-pub(super) fn count_or_none(key: &str, value: &Whole) -> Result<u64, InvalidValue> {
+pub(super) fn count_or_none(key: &str, value: &SpannedInteger) -> Result<u64, InvalidValue> {
     let number = u64::try_from(*value.get_ref());
     number.map_err(|_| InvalidValue::new(value.span(), format!("{key}: must be at least 0, not {}", value.get_ref())))
 }
 
 /// A factor of at least 1.
-pub(super) fn factor(key: &str, value: &Number) -> Result<f64, InvalidValue> {
+pub(super) fn factor(key: &str, value: &SpannedFloat) -> Result<f64, InvalidValue> {
     let factor = *value.get_ref();
     if factor >= 1.0 && factor.is_finite() {
         return Ok(factor);
@@ -90,7 +90,7 @@ pub(super) fn factor(key: &str, value: &Number) -> Result<f64, InvalidValue> {
 }
 
 /// `500ms`, `60s`, `2m`, `1h 30m` or `1d`; from a millisecond to a day.
-pub(super) fn duration(key: &str, value: &Text) -> Result<Duration, InvalidValue> {
+pub(super) fn duration(key: &str, value: &SpannedText) -> Result<Duration, InvalidValue> {
     bounded(value, DAY).ok_or_else(|| {
         InvalidValue::new(value.span(), format!("{key}: `{}` is not a duration from 1ms to 1d", value.get_ref()))
             .hint(DURATION_HINT)
@@ -98,14 +98,14 @@ pub(super) fn duration(key: &str, value: &Text) -> Result<Duration, InvalidValue
 }
 
 /// The same up to a year, for waiting times between a plan and its run.
-pub(super) fn long_duration(key: &str, value: &Text) -> Result<Duration, InvalidValue> {
+pub(super) fn long_duration(key: &str, value: &SpannedText) -> Result<Duration, InvalidValue> {
     bounded(value, YEAR).ok_or_else(|| {
         InvalidValue::new(value.span(), format!("{key}: `{}` is not a duration from 1ms to 365d", value.get_ref()))
             .hint(DURATION_HINT)
     })
 }
 
-fn bounded(value: &Text, longest: Duration) -> Option<Duration> {
+fn bounded(value: &SpannedText, longest: Duration) -> Option<Duration> {
     parse_duration(value.get_ref()).filter(|delay| !delay.is_zero() && *delay <= longest)
 }
 
@@ -119,7 +119,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// `06:00`
-pub(super) fn time_of_day(key: &str, value: &Text) -> Result<TimeOfDay, InvalidValue> {
+pub(super) fn time_of_day(key: &str, value: &SpannedText) -> Result<TimeOfDay, InvalidValue> {
     let text = value.get_ref();
     parse_time(text).ok_or_else(|| {
         InvalidValue::new(value.span(), format!("{key}: `{text}` is not a time of day"))

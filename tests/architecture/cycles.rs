@@ -92,7 +92,7 @@ impl<'a> Modules<'a> {
 }
 
 /// The tokens outside `#[cfg(test)] mod … { … }`.
-fn without_tests(tokens: &[Token]) -> Vec<Token> {
+pub(crate) fn without_tests(tokens: &[Token]) -> Vec<Token> {
     let start = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
     let mut kept = Vec::new();
     let mut at = 0;

@@ -7,6 +7,7 @@
 
 mod cycles;
 mod glossary;
+mod names;
 mod paths;
 mod sizes;
 mod tokens;

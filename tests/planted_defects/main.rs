@@ -13,7 +13,7 @@ mod rows;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use imbulk::domain::job::{Input, Rejects, UnusualIds};
+use imbulk::domain::job::{InputSettings, RejectPolicy, UnusualIds};
 use imbulk::domain::operation;
 use imbulk::domain::request::row::BadRow;
 use imbulk::domain::source_facts::SourceFacts;
@@ -38,12 +38,12 @@ fn read(file: &File) -> Read {
     let folder = tempfile::tempdir().expect("disk space");
     let path = folder.path().join(file.name());
     std::fs::write(&path, file.bytes()).expect("disk space");
-    let input = Input {
+    let input = InputSettings {
         paths: vec![path.to_str().expect("UTF-8").to_owned()],
         columns: BTreeMap::new(),
         encoding: file.form.declared,
         delimiter: None,
-        rejects: Rejects::Count,
+        rejects: RejectPolicy::Count,
         unusual_ids: UnusualIds::Reject,
     };
     let shape = operation::by_name(file.form.operation).expect("an operation").shape;

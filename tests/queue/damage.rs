@@ -25,7 +25,7 @@ async fn finished(place: &QueueFolder) -> (Queue, RunId) {
             reason,
             from: None,
             account: Some("x".into()),
-            tags: imbulk::domain::request::row::Tags::new(),
+            tags: imbulk::domain::request::row::TagValues::new(),
         };
         loader.skipped_row(skipped).await.unwrap();
     }

@@ -6,19 +6,19 @@ use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::{RequestId, RunId, uuid_v7};
 use imbulk::domain::operation::by_name;
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::row::{RowNo, Tags, Value};
+use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
 use imbulk::domain::request::{AccountKeys, Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
-use imbulk::queue::{Loader, NewRun, Queue, QueueError, Selection, Snapshot};
+use imbulk::queue::{Loader, NewRun, Queue, QueueError, RetrySelection, Snapshot};
 use imbulk::stored_request::StoredRequest;
 use imbulk_fixtures::operations::bound_with;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 pub(crate) const NOW: i64 = 1_790_000_000_000;
-pub(crate) const FAILED: Selection = Selection { outcome: Outcome::Failed, code: None };
+pub(crate) const FAILED: RetrySelection = RetrySelection { outcome: Outcome::Failed, code: None };
 
 /// A folder of its own for every test.
 pub(crate) struct QueueFolder(tempfile::TempDir);
@@ -92,7 +92,7 @@ pub(crate) fn item(row: RowNo) -> Item {
 
 /// A friend that these rows update, each with different tags.
 pub(crate) fn merged(rows: &[RowNo]) -> Item {
-    let tags = |row| Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text(format!("\"用\" {row}").into()))]);
+    let tags = |row| TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text(format!("\"用\" {row}").into()))]);
     let updates: Vec<_> = rows.iter().map(|row| (*row, tags(row))).collect();
     Item { account: id(&format!("u{}", rows[0])), row: rows[0], updates: Some(Box::new(updates)) }
 }

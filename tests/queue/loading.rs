@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use imbulk::domain::request::Item;
 use imbulk::domain::request::line_span::LineSpan;
-use imbulk::domain::request::row::{RowNo, Tags, Value};
+use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
 use imbulk::domain::request::skipped_row::{SkipReason, SkippedRow};
 use imbulk::domain::response::outcome::Outcome::{Duplicate, Pending, Protected, Rejected};
 use imbulk::queue::{Loader, Original, Queue, RunState};
@@ -19,7 +19,7 @@ use crate::fixture::*;
 const MANY: RowNo = 66_000;
 
 fn skipped(row: RowNo, reason: SkipReason) -> SkippedRow {
-    let tags = Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]);
+    let tags = TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x".into()))]);
     SkippedRow { row, reason, from: Some("a".into()), account: None, tags }
 }
 
@@ -70,7 +70,7 @@ async fn a_loaded_run_is_read_back_and_adds_up() {
         [(4, Duplicate), (5, Protected)]
     );
     assert_eq!(skipped_rows[0].duplicate_of, Some(Original { row: 1, span: first }));
-    assert_eq!(skipped_rows[0].tags, BTreeMap::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]));
+    assert_eq!(skipped_rows[0].tags, BTreeMap::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x".into()))]));
     assert_eq!(skipped_rows[1].reason.as_deref(), Some("`boss` is on the protected list"));
 }
 
@@ -113,7 +113,7 @@ async fn large_requests_are_inserted_in_small_batches() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let mut loader = Loader::begin(&mut queue, &new_run("friend_update")).await.unwrap();
-    let tags = Tags::from([("Tag_SNS_Custom_a".into(), Value::Text("x".repeat(512 << 10).into()))]);
+    let tags = TagValues::from([("Tag_SNS_Custom_a".into(), TagValue::Text("x".repeat(512 << 10).into()))]);
     for row in 0..80 {
         let item = Item { updates: Some(Box::new(vec![(row, tags.clone())])), ..item(row) };
         loader.request(StoredRequest::encode(Some(&id("a")), &[item])).await.unwrap();

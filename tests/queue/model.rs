@@ -13,7 +13,7 @@ use imbulk::domain::response::code_history::Trace;
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Protected, Succeeded};
 use imbulk::domain::response::settlement::{EndedItems, Settlement};
 use imbulk::domain::response::verdict::{BatchSplit, Charge, Resend, Verdict, Verdicts, Wait};
-use imbulk::queue::{Loader, Queue, Selection};
+use imbulk::queue::{Loader, Queue, RetrySelection};
 use imbulk::stored_request::StoredRequest;
 use proptest::prelude::*;
 
@@ -32,7 +32,7 @@ enum Step {
     CrashWhileLoading,
     /// Recovered requests become pending.
     Reopen(usize),
-    Retry(Selection),
+    Retry(RetrySelection),
     Protect(RowNo),
 }
 
@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
     let batch = (answers, some(), prop::collection::vec(any::<usize>(), 0..6))
         .prop_map(|(answers, withdrawals, intents)| Step::Batch { answers, withdrawals, intents });
     let selection = (prop_oneof![Just(Failed), Just(InDoubt)], prop::option::of(1_i64..3))
-        .prop_map(|(outcome, code)| Step::Retry(Selection { outcome, code }));
+        .prop_map(|(outcome, code)| Step::Retry(RetrySelection { outcome, code }));
     prop_oneof![
         12 => batch,
         2 => Just(Step::Crash),
@@ -150,7 +150,7 @@ impl Model {
     }
 
     /// The selected items are then in new requests, which the model reads from the queue.
-    fn retry(&mut self, selection: Selection) -> u64 {
+    fn retry(&mut self, selection: RetrySelection) -> u64 {
         let selected = |ended: &(Outcome, Option<i64>)| {
             ended.0 == selection.outcome && (selection.code.is_none() || ended.1 == selection.code)
         };

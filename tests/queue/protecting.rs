@@ -2,7 +2,7 @@
 
 use imbulk::domain::ids::RunId;
 use imbulk::domain::response::outcome::Outcome::{Failed, InDoubt, Pending, Protected, Succeeded};
-use imbulk::queue::{Queue, QueueError, Selection};
+use imbulk::queue::{Queue, QueueError, RetrySelection};
 
 use crate::fixture::*;
 
@@ -99,7 +99,7 @@ async fn a_failed_row_whose_id_was_protected_later_is_skipped_when_it_is_retried
     record_call(&mut queue, run, &request, vec![failed(30002), failed(30002), done()]).await;
     assert_eq!(protect(&mut queue, run, &["u0"]).await, 0, "nothing is pending");
     let stored = queue.run(run).await.unwrap();
-    assert_eq!(queue.retry(&stored, Selection { code: Some(8), ..FAILED }).await.unwrap(), []);
+    assert_eq!(queue.retry(&stored, RetrySelection { code: Some(8), ..FAILED }).await.unwrap(), []);
     assert_eq!(queue.run(run).await.unwrap().protected, "new digest", "nothing selected, nothing changed");
     assert_eq!(retried_rows(&queue.retry(&stored, FAILED).await.unwrap()), 2);
     assert_eq!(queue.run(run).await.unwrap().protected, "", "rows that are pending again were held against no list");
@@ -119,7 +119,7 @@ async fn a_row_in_doubt_whose_id_was_protected_later_stays_in_doubt_when_it_is_r
     assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);
     queue.finish(run, NOW).await.unwrap();
     let stored = queue.run(run).await.unwrap();
-    let selection = Selection { outcome: InDoubt, code: None };
+    let selection = RetrySelection { outcome: InDoubt, code: None };
     assert_eq!(retried_rows(&queue.retry(&stored, selection).await.unwrap()), 2);
     assert_eq!(queue.run(run).await.unwrap().protected, "");
     assert_eq!(protect(&mut queue, run, &["u0", "u1"]).await, 2);

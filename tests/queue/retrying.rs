@@ -1,17 +1,17 @@
 //! Sending failed items again.
 
 use imbulk::domain::ids::RunId;
-use imbulk::domain::request::row::{RowNo, Tags, Value};
+use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::outcome::Outcome::{self, AlreadyDone, Failed, InDoubt, Pending, Succeeded};
 use imbulk::domain::response::verdict::{BatchSplit, Verdict};
-use imbulk::queue::{Queue, QueueError, RunState, Selection};
+use imbulk::queue::{Queue, QueueError, RetrySelection, RunState};
 
 use crate::fixture::*;
 
-const DOUBTFUL: Selection = Selection { outcome: InDoubt, code: None };
+const DOUBTFUL: RetrySelection = RetrySelection { outcome: InDoubt, code: None };
 
-async fn retry(queue: &mut Queue, run: RunId, selection: Selection) -> u64 {
+async fn retry(queue: &mut Queue, run: RunId, selection: RetrySelection) -> u64 {
     let run = queue.run(run).await.unwrap();
     retried_rows(&queue.retry(&run, selection).await.unwrap())
 }
@@ -41,7 +41,7 @@ async fn only_what_ended_as_selected_is_pending_again() {
     let mut queue = place.open().await;
     let verdicts = vec![failed(1), done(), failed(2), ended(InDoubt, None), ended(AlreadyDone, Some(1)), failed(1)];
     let run = ended_run(&mut queue, "account_delete", vec![(None, items(0..6), verdicts)]).await;
-    let code = |code| Selection { code: Some(code), ..FAILED };
+    let code = |code| RetrySelection { code: Some(code), ..FAILED };
     assert_eq!(retry(&mut queue, run, code(3)).await, 0);
     assert_eq!(queue.run(run).await.unwrap().state(), RunState::Finished, "nothing selected, nothing changed");
 
@@ -107,7 +107,7 @@ async fn merged_rows_are_retried_together_with_their_tags() {
     let load = vec![merged(&[0, 4]), merged(&[1]), merged(&[2, 3, 5])];
     let request = (Some("a"), load.clone(), vec![failed(1), failed(2), failed(1)]);
     let run = ended_run(&mut queue, "friend_update", vec![request]).await;
-    assert_eq!(retry(&mut queue, run, Selection { code: Some(1), ..FAILED }).await, 5);
+    assert_eq!(retry(&mut queue, run, RetrySelection { code: Some(1), ..FAILED }).await, 5);
     assert_eq!(pending(&queue, run).await[0].items, [load[0].clone(), load[2].clone()]);
     assert_eq!(sums(&mut queue, run).await, [(Failed, 1), (Pending, 5)]);
 }
@@ -138,7 +138,7 @@ async fn requests_that_were_cut_for_their_size_are_not_packed_larger() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;
     let long = |row| {
-        let tags = Tags::from([("Tag_SNS_Custom_a".into(), Value::Text("x".repeat(200 << 10).into()))]);
+        let tags = TagValues::from([("Tag_SNS_Custom_a".into(), TagValue::Text("x".repeat(200 << 10).into()))]);
         Item { updates: Some(Box::new(vec![(row, tags)])), ..item(row) }
     };
     let requests = (0..4).map(|row| (Some("a"), vec![long(row)], vec![failed(1)])).collect();

@@ -40,7 +40,7 @@ async fn every_item_has_one_row_with_its_account_and_its_outcome() {
 #[tokio::test]
 async fn every_item_and_every_skipped_row_has_its_target_file_and_line() {
     use imbulk::domain::request::line_span::LineSpan;
-    use imbulk::domain::request::row::Tags;
+    use imbulk::domain::request::row::TagValues;
     use imbulk::domain::request::skipped_row::{SkipReason, SkippedRow};
     use imbulk::queue::Loader;
     use imbulk::stored_request::StoredRequest;
@@ -51,7 +51,7 @@ async fn every_item_and_every_skipped_row_has_its_target_file_and_line() {
     let rejected = SkipReason::Rejected { column: Some("UserID".into()), reason: "too long".into() };
     let reasons = [(1, rejected), (2, SkipReason::Duplicate { of: 0 }), (4, SkipReason::Protected { id: "u4".into() })];
     for (row, reason) in reasons {
-        let skipped = SkippedRow { row, reason, from: None, account: Some(format!("u{row}")), tags: Tags::new() };
+        let skipped = SkippedRow { row, reason, from: None, account: Some(format!("u{row}")), tags: TagValues::new() };
         loader.skipped_row(skipped).await.unwrap();
     }
     // Rows 0 to 2 in lines 2, 4 and 6 of the first file, the others from line 10 of the second on.

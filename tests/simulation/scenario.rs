@@ -9,7 +9,7 @@ use imbulk::domain::ids::RequestId;
 use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, BoundOperation, Operation};
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::row::{RowNo, Tags, Value};
+use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk_fixtures::operations::bound_with;
@@ -250,7 +250,7 @@ fn item(rng: &mut SmallRng, operation: &Operation, account: u32, row: &mut RowNo
             rows.push(*row);
             *row += 1;
         }
-        let tags = Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("r".into()))]);
+        let tags = TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("r".into()))]);
         Box::new(rows.iter().map(|row| (*row, tags.clone())).collect())
     });
     Item { account: id(account), row: rows[0], updates }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::answer::{self, Listed, MockAnswer, MockItem};
 use crate::commands::Command;
 use crate::fault_rule::{CallFault, ItemFault};
-use crate::faults::Plan;
+use crate::faults::PlannedFaults;
 use crate::journal::ResponseRecord;
 use crate::refusal::Refusal;
 
@@ -51,7 +51,7 @@ const PAGE: &str = "<html><head><title>upstream</title></head><body><center><h1>
 const FOREIGN_ID: &str = "sandbox-foreign";
 
 /// The end of a call with `verdict`, as `plan` wants it.
-pub(crate) fn deliver(command: Command, answer: MockAnswer, plan: &Plan) -> Delivery {
+pub(crate) fn deliver(command: Command, answer: MockAnswer, plan: &PlannedFaults) -> Delivery {
     let mut answer = answer;
     if let MockAnswer::Items(items) = &mut answer {
         play_items(items, &plan.items);

@@ -8,7 +8,7 @@ use crate::key::Draw;
 
 /// The faults of one call.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Plan {
+pub(crate) struct PlannedFaults {
     pub(crate) call: Option<CallFault>,
     /// By the index of the item; empty if no item has one.
     pub(crate) items: Vec<Option<ItemFault>>,
@@ -52,8 +52,8 @@ impl Faults {
 
     /// The faults of a call of `command` on the items `ids` at `now` (nanoseconds). Of the faults of
     /// whole calls the first rule that strikes wins, and the same for each item.
-    pub(crate) fn choose(&mut self, command: Command, ids: &[&str], now: u64) -> Plan {
-        let mut plan = Plan::default();
+    pub(crate) fn choose(&mut self, command: Command, ids: &[&str], now: u64) -> PlannedFaults {
+        let mut plan = PlannedFaults::default();
         for armed in &mut self.armed {
             if !armed.is_for(command) {
                 continue;
@@ -207,7 +207,7 @@ mod tests {
         let mut faults = faults(&["any:item=70500:0.2", "any:missing:#1"]);
         let ids = vec!["a"; 1000];
         let plan = faults.choose(Command::FriendDeleteAll, &["a"], 0);
-        assert_eq!(plan, Plan::default());
+        assert_eq!(plan, PlannedFaults::default());
         let plan = faults.choose(Command::FriendDelete, &ids, 0);
         let of = |fault| plan.items.iter().filter(|&&item| item == Some(fault)).count();
         let coded = of(ItemFault::Code(70500));

@@ -80,7 +80,7 @@ impl ResponseRecord {
 
 /// The place of a call in the journal; none if no journal is kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Line(Option<usize>);
+pub(crate) struct JournalPosition(Option<usize>);
 
 /// All calls, once somebody asked for them: without that a sandbox that runs for days would grow.
 #[derive(Debug, Default)]
@@ -97,8 +97,8 @@ impl Journal {
         self.entries.as_deref().unwrap_or_default()
     }
 
-    pub(crate) fn begin(&mut self, command: Command, arrived: u64) -> Line {
-        Line(self.entries.as_mut().map(|entries| {
+    pub(crate) fn begin(&mut self, command: Command, arrived: u64) -> JournalPosition {
+        JournalPosition(self.entries.as_mut().map(|entries| {
             entries.push(CallRecord {
                 command,
                 arrived,
@@ -114,7 +114,7 @@ impl Journal {
         }))
     }
 
-    pub(crate) fn entry(&mut self, line: Line) -> Option<&mut CallRecord> {
+    pub(crate) fn entry(&mut self, line: JournalPosition) -> Option<&mut CallRecord> {
         self.entries.as_mut()?.get_mut(line.0?)
     }
 }

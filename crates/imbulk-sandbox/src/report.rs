@@ -63,7 +63,7 @@ pub struct CommandReport {
 
 /// Something that happens to a call; a call may meet several.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Event {
+pub(crate) enum CountedEvent {
     BadUserSig,
     BadRequest,
     Ruled(Admission),
@@ -74,12 +74,12 @@ pub(crate) enum Event {
 
 /// The running counts.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct RunningCounts {
     commands: [CommandReport; Command::ALL.len()],
     unknown_paths: u64,
 }
 
-impl Tally {
+impl RunningCounts {
     pub(crate) fn call(&mut self, command: Command) {
         self.commands[command.index()].calls += 1;
     }
@@ -88,18 +88,18 @@ impl Tally {
         self.unknown_paths += 1;
     }
 
-    pub(crate) fn count(&mut self, command: Command, event: Event) {
+    pub(crate) fn count(&mut self, command: Command, event: CountedEvent) {
         let counts = &mut self.commands[command.index()];
         match event {
-            Event::BadUserSig => counts.usersig_failures += 1,
-            Event::BadRequest => counts.bad_requests += 1,
-            Event::Ruled(Admission::LetIn) => counts.accepted += 1,
-            Event::Ruled(Admission::OverCommand) => counts.throttled += 1,
-            Event::Ruled(Admission::OverApp) => counts.throttled_app += 1,
-            Event::Received { items } => counts.items_received += items,
-            Event::Overlap(Caller::Waiting) => counts.overlaps += 1,
-            Event::Overlap(Caller::Gone) => counts.overlaps_with_abandoned += 1,
-            Event::Written { items } => counts.items_written += items,
+            CountedEvent::BadUserSig => counts.usersig_failures += 1,
+            CountedEvent::BadRequest => counts.bad_requests += 1,
+            CountedEvent::Ruled(Admission::LetIn) => counts.accepted += 1,
+            CountedEvent::Ruled(Admission::OverCommand) => counts.throttled += 1,
+            CountedEvent::Ruled(Admission::OverApp) => counts.throttled_app += 1,
+            CountedEvent::Received { items } => counts.items_received += items,
+            CountedEvent::Overlap(Caller::Waiting) => counts.overlaps += 1,
+            CountedEvent::Overlap(Caller::Gone) => counts.overlaps_with_abandoned += 1,
+            CountedEvent::Written { items } => counts.items_written += items,
         }
     }
 
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn the_sum_over_the_commands_is_the_report_and_it_survives_json() {
-        let mut tally = Tally::default();
+        let mut tally = RunningCounts::default();
         for command in [Command::AccountDelete, Command::FriendUpdate] {
             tally.call(command);
-            tally.count(command, Event::Ruled(Admission::LetIn));
-            tally.count(command, Event::Written { items: 3 });
+            tally.count(command, CountedEvent::Ruled(Admission::LetIn));
+            tally.count(command, CountedEvent::Written { items: 3 });
         }
-        tally.count(Command::FriendUpdate, Event::Overlap(Caller::Gone));
+        tally.count(Command::FriendUpdate, CountedEvent::Overlap(Caller::Gone));
         let report = tally.report(&Gate::new(Caps::default()), BTreeMap::new());
         assert_eq!((report.calls, report.accepted, report.items_written), (2, 2, 6));
         assert_eq!((report.overlaps, report.overlaps_with_abandoned), (0, 1));

@@ -14,12 +14,12 @@ use crate::conflicts::{CallId, Conflicts};
 use crate::delivery::{Delivery, deliver};
 use crate::effect::{self, ItemEffect};
 use crate::fault_rule::{CallFault, ItemFault};
-use crate::faults::{Faults, Plan};
-use crate::journal::{CallRecord, Journal, Line, ResponseRecord};
+use crate::faults::{Faults, PlannedFaults};
+use crate::journal::{CallRecord, Journal, JournalPosition, ResponseRecord};
 use crate::key::{Draw, Key};
 use crate::rate::{Admission, Arrival, Gate};
 use crate::refusal::Refusal;
-use crate::report::{Event, Report, Tally};
+use crate::report::{CountedEvent, Report, RunningCounts};
 use crate::request::ParsedRequest;
 use crate::world::World;
 
@@ -34,7 +34,7 @@ pub(crate) struct Service {
     pub(crate) faults: Mutex<Faults>,
     pub(crate) world: Mutex<World>,
     conflicts: Mutex<Conflicts>,
-    tally: Mutex<Tally>,
+    tally: Mutex<RunningCounts>,
     pub(crate) journal: Mutex<Journal>,
     jitter: Mutex<Draw>,
     pub(crate) tracker: TaskTracker,
@@ -62,9 +62,9 @@ pub(crate) struct Call<'a> {
 pub(crate) struct Admitted {
     command: Command,
     request: ParsedRequest,
-    plan: Plan,
+    plan: PlannedFaults,
     hold: AccountLock,
-    line: Line,
+    line: JournalPosition,
 }
 
 impl Admitted {
@@ -78,7 +78,7 @@ impl Admitted {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallHandle {
     id: CallId,
-    line: Line,
+    line: JournalPosition,
 }
 
 /// The accounts of a call, held until it is done or dropped.
@@ -139,16 +139,16 @@ impl Service {
     }
 
     /// Reads the body of a call that is within the caps, and takes its accounts.
-    fn read(self: &Arc<Self>, call: &Call<'_>, line: Line) -> Result<Admitted, Refusal> {
+    fn read(self: &Arc<Self>, call: &Call<'_>, line: JournalPosition) -> Result<Admitted, Refusal> {
         let command = call.command;
         let request = call
             .body
             .clone()
             .and_then(|body| ParsedRequest::read(command, body))
-            .inspect_err(|_| self.count(command, Event::BadRequest))?;
+            .inspect_err(|_| self.count(command, CountedEvent::BadRequest))?;
         self.note(line, |entry, _| entry.asks(&request));
         let items = request.item_ids().len() as u64;
-        self.count(command, Event::Received { items });
+        self.count(command, CountedEvent::Received { items });
         let keys = {
             let mut world = lock(&self.world);
             world.receive(&request);
@@ -175,14 +175,14 @@ impl Service {
             (now, gate.arrive(command, arrival, now))
         };
         let known = known.inspect_err(|refusal| {
-            let event = if refusal.is_usersig_failure() { Event::BadUserSig } else { Event::BadRequest };
+            let event = if refusal.is_usersig_failure() { CountedEvent::BadUserSig } else { CountedEvent::BadRequest };
             self.count(command, event);
         });
         (now, known.and_then(|()| self.ruled(command, ruling)))
     }
 
     fn ruled(&self, command: Command, ruling: Admission) -> Result<(), Refusal> {
-        self.count(command, Event::Ruled(ruling));
+        self.count(command, CountedEvent::Ruled(ruling));
         match ruling {
             Admission::LetIn => Ok(()),
             Admission::OverCommand => Err(Refusal::new(60007)),
@@ -195,7 +195,7 @@ impl Service {
         match taken {
             Ok(id) => Ok(AccountLock { service: Arc::clone(self), id, keys }),
             Err(caller) => {
-                self.count(command, Event::Overlap(caller));
+                self.count(command, CountedEvent::Overlap(caller));
                 Err(Refusal::new(30008))
             }
         }
@@ -220,7 +220,13 @@ impl Service {
         delivery
     }
 
-    fn carry_out(&self, command: Command, request: &ParsedRequest, plan: &Plan, line: Line) -> MockAnswer {
+    fn carry_out(
+        &self,
+        command: Command,
+        request: &ParsedRequest,
+        plan: &PlannedFaults,
+        line: JournalPosition,
+    ) -> MockAnswer {
         if plan.call.as_ref().is_some_and(|fault| !fault.lets_write()) {
             // The fault has the last word; nobody gets to see this verdict.
             return MockAnswer::Done;
@@ -235,23 +241,23 @@ impl Service {
             | None => ItemEffect::Written,
         };
         let (verdict, items) = effect::apply(&mut lock(&self.world), command, request, effect);
-        self.count(command, Event::Written { items });
+        self.count(command, CountedEvent::Written { items });
         self.note(line, |entry, _| entry.did = ResponseRecord::from(&verdict));
         verdict
     }
 
-    fn time_to_take(&self, plan: &Plan) -> Duration {
+    fn time_to_take(&self, plan: &PlannedFaults) -> Duration {
         let jitter = self.latency.jitter.mul_f64(lock(&self.jitter).fraction());
         let extra = if let Some(CallFault::Slow(extra)) = plan.call { extra } else { Duration::ZERO };
         self.latency.fixed.saturating_add(jitter).saturating_add(extra)
     }
 
-    fn count(&self, command: Command, event: Event) {
+    fn count(&self, command: Command, event: CountedEvent) {
         lock(&self.tally).count(command, event);
     }
 
     /// Writes down more of a call, if a journal is kept; with the present moment.
-    fn note(&self, line: Line, change: impl FnOnce(&mut CallRecord, u64)) {
+    fn note(&self, line: JournalPosition, change: impl FnOnce(&mut CallRecord, u64)) {
         if let Some(entry) = lock(&self.journal).entry(line) {
             change(entry, self.now());
         }

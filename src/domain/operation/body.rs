@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::{BoundOperation, Field, InputShape, ItemPlace};
-use crate::domain::request::row::{Tags, Value};
+use crate::domain::request::row::{TagValue, TagValues};
 use crate::domain::request::{Item, Request};
 
 /// Bytes that an item of a usual id takes in a body, more or less: so that a body of many rarely moves as it grows.
@@ -14,16 +14,17 @@ impl BoundOperation {
     pub fn body(self, request: &Request) -> Vec<u8> {
         let mut json = Vec::with_capacity((request.items.len() + 4) * ITEM_BYTES);
         // Strings, numbers and lists with string keys: serialising can't fail.
-        serde_json::to_writer(&mut json, &Body { operation: self, request }).map_or_else(|_| Vec::new(), |()| json)
+        serde_json::to_writer(&mut json, &RequestBody { operation: self, request })
+            .map_or_else(|_| Vec::new(), |()| json)
     }
 }
 
-struct Body<'a> {
+struct RequestBody<'a> {
     operation: BoundOperation,
     request: &'a Request,
 }
 
-impl Serialize for Body<'_> {
+impl Serialize for RequestBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (shape, items) = (&self.operation.shape, self.request.items.as_slice());
         let mut body = serializer.serialize_map(None)?;
@@ -32,8 +33,8 @@ impl Serialize for Body<'_> {
         }
         match shape.items {
             ItemPlace::Body => items.iter().try_for_each(|item| write_item(&mut body, shape, item))?,
-            ItemPlace::Ids => body.serialize_entry(shape.account, &Ids(items))?,
-            ItemPlace::Objects { list } => body.serialize_entry(list, &Objects { shape, items })?,
+            ItemPlace::Ids => body.serialize_entry(shape.account, &ItemIds(items))?,
+            ItemPlace::Objects { list } => body.serialize_entry(list, &ItemObjects { shape, items })?,
         }
         for (option, value) in self.operation.options() {
             body.serialize_entry(option.field, value.api)?;
@@ -48,7 +49,8 @@ fn write_item<M: SerializeMap>(map: &mut M, shape: &InputShape, item: &Item) -> 
     if shape.fields.is_empty() {
         return Ok(());
     }
-    let (tags, plain): (Tags, Tags) = item.merged_tags().into_iter().partition(|(name, _)| Field::is_tag(name));
+    let (tags, plain): (TagValues, TagValues) =
+        item.merged_tags().into_iter().partition(|(name, _)| Field::is_tag(name));
     for (name, value) in &plain {
         map.serialize_entry(&**name, value)?;
     }
@@ -58,35 +60,35 @@ fn write_item<M: SerializeMap>(map: &mut M, shape: &InputShape, item: &Item) -> 
     }
 }
 
-struct Ids<'a>(&'a [Item]);
+struct ItemIds<'a>(&'a [Item]);
 
-impl Serialize for Ids<'_> {
+impl Serialize for ItemIds<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|item| item.account.as_str()))
     }
 }
 
-struct Objects<'a> {
+struct ItemObjects<'a> {
     shape: &'a InputShape,
     items: &'a [Item],
 }
 
-impl Serialize for Objects<'_> {
+impl Serialize for ItemObjects<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.items.len()))?;
         for item in self.items {
-            list.serialize_element(&Object { shape: self.shape, item })?;
+            list.serialize_element(&ItemObject { shape: self.shape, item })?;
         }
         list.end()
     }
 }
 
-struct Object<'a> {
+struct ItemObject<'a> {
     shape: &'a InputShape,
     item: &'a Item,
 }
 
-impl Serialize for Object<'_> {
+impl Serialize for ItemObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(None)?;
         write_item(&mut object, self.shape, self.item)?;
@@ -94,13 +96,13 @@ impl Serialize for Object<'_> {
     }
 }
 
-struct TagList<'a>(&'a Tags);
+struct TagList<'a>(&'a TagValues);
 
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct TagAndValue<'a> {
     tag: &'a str,
-    value: &'a Value,
+    value: &'a TagValue,
 }
 
 impl Serialize for TagList<'_> {

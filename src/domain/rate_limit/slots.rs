@@ -48,11 +48,11 @@ pub struct RoundTrips {
     /// The round trips of the current batch.
     batch: Vec<Duration>,
     /// The last complete batches.
-    batches: VecDeque<Batch>,
+    batches: VecDeque<RoundTripBatch>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Batch {
+struct RoundTripBatch {
     smallest: Duration,
     median: Duration,
 }
@@ -66,7 +66,7 @@ impl RoundTrips {
         self.batch.push(round_trip);
         if self.batch.len() == BATCH {
             self.batch.sort_unstable();
-            self.batches.push_back(Batch { smallest: self.batch[0], median: self.batch[BATCH / 2] });
+            self.batches.push_back(RoundTripBatch { smallest: self.batch[0], median: self.batch[BATCH / 2] });
             self.batch.clear();
             if self.batches.len() > BATCHES {
                 self.batches.pop_front();

@@ -1,7 +1,7 @@
 //! Items: what the API reports on, with the rows that asked for it.
 
 use super::account::UserId;
-use super::row::{RowNo, Tags};
+use super::row::{RowNo, TagValues};
 
 /// What the API reports on: one account or one friend, and the input rows that asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Item {
 }
 
 /// All rows that update one friend, in input order: at least one, the first one being [`Item::row`].
-pub type Updates = Vec<(RowNo, Tags)>;
+pub type Updates = Vec<(RowNo, TagValues)>;
 
 impl Item {
     /// How many input rows share this item's outcome.
@@ -30,7 +30,7 @@ impl Item {
     }
 
     /// What to send: the tags of all rows, the later row winning tag by tag.
-    pub fn merged_tags(&self) -> Tags {
+    pub fn merged_tags(&self) -> TagValues {
         let rows = self.updates.iter().flat_map(|updates| updates.iter());
         rows.flat_map(|(_, tags)| tags.clone()).collect()
     }

@@ -1,6 +1,6 @@
 //! Rows that are never sent, and why.
 
-use super::row::{RowNo, Tags};
+use super::row::{RowNo, TagValues};
 use crate::domain::response::outcome::Outcome;
 
 /// A row that is never sent.
@@ -15,7 +15,7 @@ pub struct SkippedRow {
     /// The item's account, as it is in the file.
     pub account: Option<String>,
     /// The tags as far as they were read.
-    pub tags: Tags,
+    pub tags: TagValues,
 }
 
 /// Why a row is not sent.

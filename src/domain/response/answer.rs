@@ -21,9 +21,9 @@ pub struct Answer<'a> {
     /// `ResultItem`, as the answer gives it.
     listed: Vec<WireItem<'a>>,
     /// Ids of `Fail_Account`.
-    failed: Vec<Text<'a>>,
+    failed: Vec<JsonText<'a>>,
     /// Ids of `Invalid_Account`.
-    invalid: Vec<Text<'a>>,
+    invalid: Vec<JsonText<'a>>,
 }
 
 /// What an answer says about one item.
@@ -84,33 +84,33 @@ pub enum AnswerError {
 #[derive(Deserialize)]
 struct WireAnswer<'a> {
     #[serde(rename = "ActionStatus", borrow)]
-    action_status: Option<Text<'a>>,
+    action_status: Option<JsonText<'a>>,
     #[serde(rename = "ErrorCode")]
     error_code: i64,
     #[serde(rename = "ErrorInfo", borrow)]
-    error_info: Option<Text<'a>>,
+    error_info: Option<JsonText<'a>>,
     #[serde(rename = "ResultItem", borrow)]
     result_item: Option<Vec<WireItem<'a>>>,
     #[serde(rename = "Fail_Account", borrow)]
-    fail_account: Option<Vec<Text<'a>>>,
+    fail_account: Option<Vec<JsonText<'a>>>,
     #[serde(rename = "Invalid_Account", borrow)]
-    invalid_account: Option<Vec<Text<'a>>>,
+    invalid_account: Option<Vec<JsonText<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct WireItem<'a> {
     #[serde(rename = "UserID", alias = "To_Account", borrow)]
-    id: Text<'a>,
+    id: JsonText<'a>,
     #[serde(rename = "ResultCode")]
     result_code: i64,
     #[serde(rename = "ResultInfo", borrow)]
-    result_info: Option<Text<'a>>,
+    result_info: Option<JsonText<'a>>,
 }
 
 /// A text of the body. It is copied only if it contains escapes.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Answer<'a> {
     /// Reads the body of an HTTP 200.
@@ -184,7 +184,7 @@ fn short(text: &str) -> String {
     }
 }
 
-fn short_if_any(text: Option<&Text<'_>>) -> String {
+fn short_if_any(text: Option<&JsonText<'_>>) -> String {
     text.map_or_else(String::new, |text| short(&text.0))
 }
 

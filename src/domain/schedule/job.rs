@@ -44,14 +44,14 @@ pub(super) struct JobState {
     counts: StageCounts,
     /// The last request that was fetched.
     fetched_up_to: RequestId,
-    source: Source,
+    source: FetchState,
     /// The outcomes of this session, for the guards.
     signs: Signs,
 }
 
 /// Whether the queue has more pending requests of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
+enum FetchState {
     /// It may have more.
     Idle,
     /// A page is being read.
@@ -80,7 +80,7 @@ impl JobState {
             ready: VecDeque::new(),
             counts: StageCounts::default(),
             fetched_up_to: RequestId::BEFORE_FIRST,
-            source: Source::Idle,
+            source: FetchState::Idle,
             signs: Signs::default(),
         }
     }
@@ -112,18 +112,18 @@ impl JobState {
         if !self.needs_more() {
             return None;
         }
-        self.source = Source::Fetching;
+        self.source = FetchState::Fetching;
         Some(self.fetched_up_to)
     }
 
     pub(super) fn fetched(&mut self, requests: &[Request], is_last: bool) {
-        self.source = if is_last { Source::Exhausted } else { Source::Idle };
+        self.source = if is_last { FetchState::Exhausted } else { FetchState::Idle };
         self.fetched_up_to = requests.last().map_or(self.fetched_up_to, |request| request.id);
     }
 
     /// Requests that failed before cannot show whether the server works, so without any new one more are fetched.
     fn needs_more(&self) -> bool {
-        self.source == Source::Idle
+        self.source == FetchState::Idle
             && !self.canary.withholds_any()
             && (self.ready.len() < self.fetch_ahead || self.counts.new_and_ready() == 0)
             && self.counts.in_memory() < MAX_REQUESTS
@@ -132,12 +132,12 @@ impl JobState {
 
     /// Whether every request has its outcome.
     pub(super) fn is_over(&self) -> bool {
-        self.source == Source::Exhausted && self.counts.total() == 0 && !self.canary.withholds_any()
+        self.source == FetchState::Exhausted && self.counts.total() == 0 && !self.canary.withholds_any()
     }
 
     /// Whether every request that may be sent now has had an answer.
     pub(super) fn has_no_new_requests(&self) -> bool {
-        let none_come = self.source == Source::Exhausted || self.canary.withholds_any();
+        let none_come = self.source == FetchState::Exhausted || self.canary.withholds_any();
         none_come && self.counts.new_requests() == 0 && self.counts.parked() == 0
     }
 

@@ -17,7 +17,7 @@ pub(super) struct LeaseId(u64);
 /// The leases of all jobs.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    queues: Numbered<AccountKey, Queue>,
+    queues: Numbered<AccountKey, LeaseQueue>,
     /// All leases, whether they are held or not.
     all: Numbered<LeaseId, Lease>,
     next: u64,
@@ -25,13 +25,13 @@ pub(super) struct Leases {
 
 /// The queue of one account. It nearly always has one lease, and then needs no memory of its own.
 #[derive(Debug)]
-struct Queue {
+struct LeaseQueue {
     first: LeaseId,
     #[expect(clippy::box_collection, reason = "a pointer is a third of the size, and most queues have none")]
     others: Option<Box<VecDeque<LeaseId>>>,
 }
 
-impl Queue {
+impl LeaseQueue {
     fn of(first: LeaseId) -> Self {
         Self { first, others: None }
     }
@@ -84,7 +84,7 @@ impl Leases {
         for key in keys.as_slice() {
             match self.queues.entry(*key) {
                 Entry::Vacant(queue) => {
-                    queue.insert(Queue::of(id));
+                    queue.insert(LeaseQueue::of(id));
                 }
                 Entry::Occupied(mut queue) => {
                     blocked_by += 1;
@@ -119,7 +119,7 @@ impl Leases {
 
     /// How many leases of this account are held or waited for.
     pub(super) fn queue_length(&self, key: AccountKey) -> usize {
-        self.queues.get(&key).map_or(0, Queue::len)
+        self.queues.get(&key).map_or(0, LeaseQueue::len)
     }
 
     /// Removes the first lease of a queue. Returns the next one if it waited for nothing else.

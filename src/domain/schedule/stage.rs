@@ -55,7 +55,7 @@ impl Stage {
 
 /// What is counted of the requests in one stage.
 #[derive(Debug, Clone, Copy, Default)]
-struct Figures {
+struct StageFigures {
     requests: usize,
     items: usize,
     new: usize,
@@ -63,7 +63,7 @@ struct Figures {
 
 /// The requests of a job by stage.
 #[derive(Debug, Default)]
-pub(super) struct StageCounts([Figures; Stage::COUNT]);
+pub(super) struct StageCounts([StageFigures; Stage::COUNT]);
 
 impl StageCounts {
     /// Counts a request of `items` items that moves from one stage to another. `is_new`: it has had no answer yet.

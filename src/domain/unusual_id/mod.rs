@@ -113,10 +113,10 @@ fn classes_of(id: &[u8]) -> u8 {
 }
 
 /// What an id must not be, each with its reason.
-type Rule = (fn(&str) -> bool, UnusualId);
+type IdRule = (fn(&str) -> bool, UnusualId);
 
 /// The rules that match ids of ASCII letters, digits, dashes and dots.
-const PLAIN_RULES: [Rule; 7] = [
+const PLAIN_RULES: [IdRule; 7] = [
     (is_rewritten_number, UnusualId::RewrittenNumber),
     (is_date, UnusualId::Date),
     (is_no_value, UnusualId::NoValue),
@@ -127,7 +127,7 @@ const PLAIN_RULES: [Rule; 7] = [
 ];
 
 /// All rules. Where two match, the earlier one is the more exact reason.
-const RULES: [Rule; 14] = [
+const RULES: [IdRule; 14] = [
     (is_wrong_encoding, UnusualId::WrongEncoding),
     (is_rewritten_number, UnusualId::RewrittenNumber),
     (is_date, UnusualId::Date),

@@ -14,7 +14,7 @@ use std::str;
 use crate::domain::job::{Delimiter, Encoding, UnusualIds};
 use crate::domain::operation::field_names;
 use crate::domain::request::account::UserId;
-use crate::domain::request::row::{BadRow, RowRef, Tags};
+use crate::domain::request::row::{BadRow, RowRef, TagValues};
 use crate::domain::{results, unusual_id};
 
 use super::columns::{Column, Columns};
@@ -57,7 +57,7 @@ pub(super) fn read(
             notes.add(NoteKind::SpansLines, line, || format!("a quoted cell makes the row span lines {line} to {end}"));
         }
         let mut json = String::new();
-        let mut read = Tags::new();
+        let mut read = TagValues::new();
         let flow = match rows.row(&place, cells, &mut read, &mut json) {
             Ok(row) => {
                 rows.note_joints(&row, notes);
@@ -145,7 +145,7 @@ impl Rows<'_> {
         &mut self,
         place: &RecordSpan,
         cells: Cells<'r>,
-        tags: &mut Tags,
+        tags: &mut TagValues,
         json: &'r mut String,
     ) -> Result<RowRef<'r>, RecordError> {
         self.check_form(place, cells)?;
@@ -285,7 +285,7 @@ impl Rows<'_> {
         Ok(text)
     }
 
-    fn read_tags(&self, cells: Cells<'_>, tags: &mut Tags) -> Result<(), Fault> {
+    fn read_tags(&self, cells: Cells<'_>, tags: &mut TagValues) -> Result<(), Fault> {
         for (tag, index) in &self.header.tags {
             let text = self.text(tag, cells, *index)?;
             let value = if self.columns.results {
@@ -300,7 +300,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn bad_row(&self, mut fault: Fault, place: &RecordSpan, cells: Cells<'_>, tags: Tags) -> BadRow {
+    fn bad_row(&self, mut fault: Fault, place: &RecordSpan, cells: Cells<'_>, tags: TagValues) -> BadRow {
         let cell = |index| cells.get(index).map(|cell| String::from_utf8_lossy(cell).into_owned());
         if place.spans_lines() {
             fault.reason = format!("{} (the row spans lines {} to {})", fault.reason, place.line, place.last_line);

@@ -32,23 +32,23 @@ impl<'l> Fields<'l> {
     /// Reads `json`, an object. An error means that it is no JSON.
     pub(super) fn parse(json: &'l str, columns: &Columns<'_>) -> Result<Self, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_str(json);
-        let fields = Object(columns).deserialize(&mut reader)?;
+        let fields = FieldsVisitor(columns).deserialize(&mut reader)?;
         reader.end()?;
         Ok(fields)
     }
 
-    fn set(&mut self, key: Key, name: &str, value: Raw<'l>) {
+    fn set(&mut self, key: ObjectKey, name: &str, value: Raw<'l>) {
         let earlier = match key {
-            Key::From => self.from.replace(value),
-            Key::Account => self.account.replace(value),
-            Key::List => self.list.replace(value),
-            Key::TagList => self.tag_list.replace(value),
-            Key::Tag(tag) => self.set_tag(tag, value),
-            Key::Refused(fault) if value.get() != "null" => {
+            ObjectKey::From => self.from.replace(value),
+            ObjectKey::Account => self.account.replace(value),
+            ObjectKey::List => self.list.replace(value),
+            ObjectKey::TagList => self.tag_list.replace(value),
+            ObjectKey::Tag(tag) => self.set_tag(tag, value),
+            ObjectKey::Refused(fault) if value.get() != "null" => {
                 self.fault.get_or_insert(fault);
                 None
             }
-            Key::Refused(_) | Key::Other => None,
+            ObjectKey::Refused(_) | ObjectKey::Other => None,
         };
         if earlier.is_some() {
             let twice = Fault::new(format!("the object has the key `{name}` twice"));
@@ -72,7 +72,7 @@ impl<'l> Fields<'l> {
 
 /// What a key of the object means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Key {
+enum ObjectKey {
     From,
     Account,
     List,
@@ -83,7 +83,7 @@ enum Key {
     Other,
 }
 
-impl Key {
+impl ObjectKey {
     fn of(name: &str, columns: &Columns<'_>) -> Self {
         match columns.items {
             ItemPlace::Objects { list } if list == name => return Self::List,
@@ -109,7 +109,7 @@ impl Key {
 struct KeyOf<'c>(&'c Columns<'c>);
 
 impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
-    type Value = (Key, Cow<'de, str>);
+    type Value = (ObjectKey, Cow<'de, str>);
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
         reader.deserialize_str(self)
@@ -117,24 +117,24 @@ impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
 }
 
 impl<'de> Visitor<'de> for KeyOf<'_> {
-    type Value = (Key, Cow<'de, str>);
+    type Value = (ObjectKey, Cow<'de, str>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
     fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok((Key::of(name, self.0), Cow::Borrowed(name)))
+        Ok((ObjectKey::of(name, self.0), Cow::Borrowed(name)))
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok((Key::of(name, self.0), Cow::Owned(name.to_owned())))
+        Ok((ObjectKey::of(name, self.0), Cow::Owned(name.to_owned())))
     }
 }
 
-struct Object<'c>(&'c Columns<'c>);
+struct FieldsVisitor<'c>(&'c Columns<'c>);
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
+impl<'de> DeserializeSeed<'de> for FieldsVisitor<'_> {
     type Value = Fields<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
@@ -142,7 +142,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Object<'_> {
+impl<'de> Visitor<'de> for FieldsVisitor<'_> {
     type Value = Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
         while let Some((key, name)) = map.next_key_seed(KeyOf(self.0))? {
-            if key == Key::Other {
+            if key == ObjectKey::Other {
                 map.next_value::<IgnoredAny>()?;
             } else {
                 fields.set(key, &name, map.next_value()?);

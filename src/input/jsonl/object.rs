@@ -7,7 +7,7 @@ use serde_json::Number;
 
 use crate::domain::job::Encoding;
 use crate::domain::operation::{FieldKind, ItemPlace};
-use crate::domain::request::row::{RowRef, Tags, Value};
+use crate::domain::request::row::{RowRef, TagValue, TagValues};
 use crate::input::columns::{Column, Columns};
 use crate::input::encoding::REPLACEMENT;
 use crate::input::row::{self, Fault, Sink};
@@ -103,7 +103,7 @@ impl<'l> ObjectParser<'l, '_, '_> {
         if self.flow.is_break() {
             return;
         }
-        let mut tags = Tags::new();
+        let mut tags = TagValues::new();
         let row = fault.map_or(Ok(()), |fault| Err(fault.clone()));
         let row = row.and_then(|()| self.row(account, fields, &mut tags));
         self.flow = match row {
@@ -120,7 +120,12 @@ impl<'l> ObjectParser<'l, '_, '_> {
         };
     }
 
-    fn row(&self, account: Option<Raw<'l>>, fields: &Fields<'l>, tags: &mut Tags) -> Result<Ids<'l>, Fault> {
+    fn row(
+        &self,
+        account: Option<Raw<'l>>,
+        fields: &Fields<'l>,
+        tags: &mut TagValues,
+    ) -> Result<IdsAndTags<'l>, Fault> {
         let from = self.columns.from.map(|from| self.id(from, self.from)).transpose()?;
         let account = self.id(self.columns.account, account)?;
         row::check_ids(self.columns, from.as_deref(), &account)?;
@@ -166,7 +171,7 @@ impl<'l> ObjectParser<'l, '_, '_> {
     }
 
     /// Fields as keys of the object, and those of its list of tags.
-    fn read_tags(&self, fields: &Fields<'l>, tags: &mut Tags) -> Result<(), Fault> {
+    fn read_tags(&self, fields: &Fields<'l>, tags: &mut TagValues) -> Result<(), Fault> {
         for (tag, raw) in &fields.tags {
             self.set_tag(tags, tag, raw)?;
         }
@@ -185,24 +190,24 @@ impl<'l> ObjectParser<'l, '_, '_> {
         result
     }
 
-    fn tag_and_value(&self, pair: Raw<'l>, tags: &mut Tags) -> Result<(), Fault> {
+    fn tag_and_value(&self, pair: Raw<'l>, tags: &mut TagValues) -> Result<(), Fault> {
         let list = self.tag_list_name();
         let wrong = |_| Fault::new(format!("an element of `{list}` is not {{\"Tag\": text, \"Value\": …}}"));
-        let pair: TagAndValue<'_> = serde_json::from_str(pair.get()).map_err(wrong)?;
+        let pair: ListedTag<'_> = serde_json::from_str(pair.get()).map_err(wrong)?;
         match pair.value.filter(|value| Type::of(value) != Type::Null) {
             Some(value) => self.set_tag(tags, &pair.tag, value),
             None => Ok(()),
         }
     }
 
-    fn set_tag(&self, tags: &mut Tags, tag: &str, raw: Raw<'l>) -> Result<(), Fault> {
+    fn set_tag(&self, tags: &mut TagValues, tag: &str, raw: Raw<'l>) -> Result<(), Fault> {
         let fields = &self.columns.fields;
         let kind = fields.field(tag).ok_or_else(|| Fault::of(tag, fields.unknown()))?.kind;
         let value = field_value(kind, raw).ok_or_else(|| Fault::of(tag, format_args!("must be {kind}")))?;
         match &value {
-            Value::Text(text) => self.check_encoding(tag, text)?,
-            Value::Groups(groups) => groups.iter().try_for_each(|group| self.check_encoding(tag, group))?,
-            Value::Integer(_) => {}
+            TagValue::Text(text) => self.check_encoding(tag, text)?,
+            TagValue::Groups(groups) => groups.iter().try_for_each(|group| self.check_encoding(tag, group))?,
+            TagValue::Integer(_) => {}
         }
         row::set_tag(self.columns, tags, tag, value)
     }
@@ -211,30 +216,30 @@ impl<'l> ObjectParser<'l, '_, '_> {
     fn reject(&mut self, fault: Fault) {
         if self.flow.is_continue() {
             let from = self.from.and_then(unparsed);
-            self.flow = (self.sink)(Err(fault.into_row(self.line.number, from, None, Tags::new())));
+            self.flow = (self.sink)(Err(fault.into_row(self.line.number, from, None, TagValues::new())));
         }
     }
 }
 
 /// From_Account, the item's account and the tags as JSON.
-type Ids<'l> = (Option<Cow<'l, str>>, Cow<'l, str>, String);
+type IdsAndTags<'l> = (Option<Cow<'l, str>>, Cow<'l, str>, String);
 
 /// An element of a list of tags.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct TagAndValue<'l> {
+struct ListedTag<'l> {
     tag: String,
     #[serde(borrow)]
     value: Option<Raw<'l>>,
 }
 
-fn field_value(kind: FieldKind, raw: Raw<'_>) -> Option<Value> {
+fn field_value(kind: FieldKind, raw: Raw<'_>) -> Option<TagValue> {
     match Type::of(raw) {
-        Type::Text => value::text(raw).map(|text| Value::Text(text.into())),
-        Type::Number => whole(raw.get()).map(Value::Integer),
+        Type::Text => value::text(raw).map(|text| TagValue::Text(text.into())),
+        Type::Number => whole(raw.get()).map(TagValue::Integer),
         Type::List if kind.is_list() => {
             let names: Vec<Cow<'_, str>> = serde_json::from_str(raw.get()).ok()?;
-            Some(Value::groups(names.iter().map(AsRef::as_ref)))
+            Some(TagValue::groups(names.iter().map(AsRef::as_ref)))
         }
         Type::List | Type::Object | Type::Boolean | Type::Null => None,
     }

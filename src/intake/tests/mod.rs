@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::operation::{self, InputShape};
-use crate::domain::request::row::Value;
+use crate::domain::request::row::TagValue;
 use crate::stored_request::BODY_BYTES;
 use model::{Line, PROTECTED, bad, model, read_items, settled};
 
@@ -91,11 +91,11 @@ fn check_requests(outputs: &[IntakeOutput], limits: Limits) {
 
 fn friend(from: &str, account: u64) -> Line {
     let (from, account) = (from.to_owned(), account.to_string());
-    Line::Good { from, account, tags: Tags::new() }
+    Line::Good { from, account, tags: TagValues::new() }
 }
 
 fn update(tags: &[(&str, &str)]) -> Line {
-    let tags = tags.iter().map(|&(tag, value)| (tag.into(), Value::Text(value.into()))).collect();
+    let tags = tags.iter().map(|&(tag, value)| (tag.into(), TagValue::Text(value.into()))).collect();
     Line::Good { from: "a".to_owned(), account: "b".to_owned(), tags }
 }
 
@@ -107,9 +107,9 @@ fn any_line() -> impl Strategy<Value = Line> {
         1 => Just(PROTECTED.to_owned()),
     ];
     let value = prop_oneof![
-        "[xy\"]".prop_map(|text| Value::Text(text.into())),
-        (0i64..2).prop_map(|number| Value::Integer(number.into())),
-        prop::collection::vec("[gh]".prop_map(Into::into), 0..2).prop_map(Value::Groups),
+        "[xy\"]".prop_map(|text| TagValue::Text(text.into())),
+        (0i64..2).prop_map(|number| TagValue::Integer(number.into())),
+        prop::collection::vec("[gh]".prop_map(Into::into), 0..2).prop_map(TagValue::Groups),
     ];
     let tags = prop::collection::btree_map("Tag_[ab]".prop_map(Into::into), value, 1..3);
     let good = (id.clone(), id, tags).prop_map(|(from, account, tags)| Line::Good { from, account, tags });
@@ -273,10 +273,10 @@ fn a_row_rejected_for_its_form_keeps_no_account_that_could_be_sent_from_the_resu
     assert!(kept("friend_delete", row("a", "a")));
     assert!(kept("friend_delete", row("a", "")));
     assert!(kept("friend_delete", row(&"a".repeat(33), "b")));
-    let tags = Tags::from([("Tag_SNS_IM_Remark".into(), Value::Text("x".into()))]);
+    let tags = TagValues::from([("Tag_SNS_IM_Remark".into(), TagValue::Text("x".into()))]);
     let remark = Some("Tag_SNS_IM_Remark".to_owned());
     assert!(kept("friend_update", BadRow { column: remark.clone(), tags, ..row("a", "b") }));
-    let others = Tags::from([("Tag_SNS_Custom_A".into(), Value::Text("x".into()))]);
+    let others = TagValues::from([("Tag_SNS_Custom_A".into(), TagValue::Text("x".into()))]);
     assert!(
         !kept("friend_update", BadRow { column: remark.clone(), tags: others, ..row("a", "b") }),
         "the bad tag is gone"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::operation::InputShape;
-use crate::domain::request::row::{BadRow, RowNo, Tags};
+use crate::domain::request::row::{BadRow, RowNo, TagValues};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::intake::IntakeOutput;
 use crate::stored_request::StoredRequest;
@@ -11,12 +11,12 @@ use crate::stored_request::StoredRequest;
 /// A row of a test.
 #[derive(Debug, Clone)]
 pub(super) enum Line {
-    Good { from: String, account: String, tags: Tags },
+    Good { from: String, account: String, tags: TagValues },
     Bad,
 }
 
 /// What identifies an item, and the rows that share it with their tags.
-pub(super) type Items = BTreeMap<(Option<String>, String), Vec<(RowNo, Tags)>>;
+pub(super) type Items = BTreeMap<(Option<String>, String), Vec<(RowNo, TagValues)>>;
 
 /// What became of all rows.
 #[derive(Debug, Default, PartialEq)]
@@ -29,7 +29,7 @@ pub(super) struct Settled {
 pub(super) const PROTECTED: &str = "boss";
 
 pub(super) fn bad(line: u64) -> BadRow {
-    BadRow { line, column: None, reason: "has no id".to_owned(), from: None, account: None, tags: Tags::new() }
+    BadRow { line, column: None, reason: "has no id".to_owned(), from: None, account: None, tags: TagValues::new() }
 }
 
 /// What should come out.
@@ -44,7 +44,7 @@ pub(super) fn model(shape: InputShape, lines: &[Line]) -> Settled {
             }
             Line::Good { from, account, tags } => {
                 let from = shape.from.map(|_| from.clone());
-                let tags = if shape.fields.is_empty() { Tags::new() } else { tags.clone() };
+                let tags = if shape.fields.is_empty() { TagValues::new() } else { tags.clone() };
                 model_row(&mut settled.items, row, from.as_ref(), account, &tags).map(|reason| {
                     let account = Some(account.clone());
                     SkippedRow { row, reason, from, account, tags }
@@ -56,12 +56,18 @@ pub(super) fn model(shape: InputShape, lines: &[Line]) -> Settled {
     settled
 }
 
-fn model_row(items: &mut Items, row: RowNo, from: Option<&String>, account: &str, tags: &Tags) -> Option<SkipReason> {
+fn model_row(
+    items: &mut Items,
+    row: RowNo,
+    from: Option<&String>,
+    account: &str,
+    tags: &TagValues,
+) -> Option<SkipReason> {
     if from.is_some_and(|from| from == PROTECTED) || account == PROTECTED {
         return Some(SkipReason::Protected { id: PROTECTED.to_owned() });
     }
     let kept = items.entry((from.cloned(), account.to_owned())).or_default();
-    let state = |rows: &[(RowNo, Tags)]| -> Tags { rows.iter().flat_map(|(_, tags)| tags.clone()).collect() };
+    let state = |rows: &[(RowNo, TagValues)]| -> TagValues { rows.iter().flat_map(|(_, tags)| tags.clone()).collect() };
     let before = state(kept);
     kept.push((row, tags.clone()));
     let changes_nothing = state(kept) == before;
@@ -91,7 +97,7 @@ pub(super) fn settled(outputs: &[IntakeOutput]) -> Settled {
     settled
 }
 
-pub(super) fn read_items(request: &StoredRequest) -> Vec<(String, Vec<(RowNo, Tags)>)> {
+pub(super) fn read_items(request: &StoredRequest) -> Vec<(String, Vec<(RowNo, TagValues)>)> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Rows {
@@ -115,9 +121,9 @@ pub(super) fn read_items(request: &StoredRequest) -> Vec<(String, Vec<(RowNo, Ta
         std::iter::once(first).chain(others).map(|row| RowNo::try_from(row).unwrap()).collect()
     };
     let rows: Vec<Vec<RowNo>> = rows.into_iter().map(&mut read).collect();
-    let tags: Vec<Vec<Tags>> = match &request.tags {
+    let tags: Vec<Vec<TagValues>> = match &request.tags {
         Some(tags) => serde_json::from_str(tags).unwrap(),
-        None => rows.iter().map(|rows| vec![Tags::new(); rows.len()]).collect(),
+        None => rows.iter().map(|rows| vec![TagValues::new(); rows.len()]).collect(),
     };
     assert_eq!((accounts.len(), accounts.len()), (rows.len(), tags.len()));
     assert_eq!(accounts.len(), request.item_count as usize);

@@ -65,7 +65,7 @@ pub(super) struct Ledger {
 
 /// The slots of the app or of one command, and which of them were free at the last scan.
 #[derive(Debug)]
-pub(super) struct Section {
+pub(super) struct LedgerSection {
     /// Not known before the first take.
     number: Option<u32>,
     name: [u8; NAME],
@@ -137,16 +137,16 @@ impl Ledger {
     }
 
     /// The app's own section.
-    pub(super) fn app(cap: Cap) -> Section {
-        Section::new(Some(0), cap)
+    pub(super) fn app(cap: Cap) -> LedgerSection {
+        LedgerSection::new(Some(0), cap)
     }
 
     /// The section of a command, by the command's name. Where another process holds the lock, it is looked up later.
-    pub(super) fn section(&self, command: &str, cap: Cap) -> Result<Section, LedgerError> {
+    pub(super) fn section(&self, command: &str, cap: Cap) -> Result<LedgerSection, LedgerError> {
         let mut name = [0; NAME];
         let place = name.get_mut(..command.len());
         place.ok_or_else(|| self.full(command.as_bytes()))?.copy_from_slice(command.as_bytes());
-        let mut section = Section { name, ..Section::new(None, cap) };
+        let mut section = LedgerSection { name, ..LedgerSection::new(None, cap) };
         match self.lock() {
             Ok(_lock) => self.locate(&mut section)?,
             Err(LedgerError::Locked { .. }) => {}
@@ -156,7 +156,7 @@ impl Ledger {
     }
 
     /// Finds the section by its name, or makes it. Under the lock.
-    fn locate(&self, section: &mut Section) -> Result<(), LedgerError> {
+    fn locate(&self, section: &mut LedgerSection) -> Result<(), LedgerError> {
         if section.number.is_some() {
             return Ok(());
         }
@@ -189,8 +189,8 @@ impl Ledger {
     /// process that is suspended exactly there blocks the others until it resumes or is killed.
     pub(super) fn take(
         &self,
-        app: &mut Section,
-        command: &mut Section,
+        app: &mut LedgerSection,
+        command: &mut LedgerSection,
         clock: impl Fn() -> Moment,
     ) -> Result<Result<TakenSlots, Moment>, LedgerError> {
         let _lock = self.lock()?;
@@ -272,7 +272,7 @@ impl Ledger {
 
     /// The number of calls of the section that all processes sent in the second that ended at `end`, which may be up to
     /// a second ago.
-    pub(super) fn sent(&self, section: &Section, end: Moment) -> Result<u32, LedgerError> {
+    pub(super) fn sent(&self, section: &LedgerSection, end: Moment) -> Result<u32, LedgerError> {
         let _lock = self.lock()?;
         // All slots are read, because the caps of other processes may be higher.
         let begin = end.minus(WINDOW);
@@ -283,7 +283,7 @@ impl Ledger {
     }
 
     /// Publishes a cut to all processes.
-    pub(super) fn publish_cut(&self, section: &mut Section, cut: RateCut) -> Result<(), LedgerError> {
+    pub(super) fn publish_cut(&self, section: &mut LedgerSection, cut: RateCut) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
         self.locate(section)?;
         self.read_header(section)?;
@@ -292,7 +292,7 @@ impl Ledger {
     }
 
     /// Reads the cuts of other processes.
-    pub(super) fn read_cuts(&self, section: &mut Section) -> Result<(), LedgerError> {
+    pub(super) fn read_cuts(&self, section: &mut LedgerSection) -> Result<(), LedgerError> {
         let _lock = self.lock()?;
         self.locate(section)?;
         self.read_header(section)?;
@@ -300,7 +300,7 @@ impl Ledger {
     }
 
     /// As [`Ledger::read_cuts`], under the lock. Returns whether there is a new cut.
-    fn read_header(&self, section: &mut Section) -> Result<bool, LedgerError> {
+    fn read_header(&self, section: &mut LedgerSection) -> Result<bool, LedgerError> {
         let mut bytes = [0; 3 * MOMENT];
         self.read(section.header_offset(), &mut bytes)?;
         let before = std::mem::replace(&mut section.header, SectionHeader::from_bytes(bytes));
@@ -309,7 +309,7 @@ impl Ledger {
 
     /// Finds a free slot of the section, the last of `free`. The inner error is the moment at which a slot is free
     /// again.
-    fn find_free(&self, section: &mut Section, now: Moment) -> Result<Result<FreeSlot, Moment>, LedgerError> {
+    fn find_free(&self, section: &mut LedgerSection, now: Moment) -> Result<Result<FreeSlot, Moment>, LedgerError> {
         let rules = section.rules(self.call_timeout);
         loop {
             while let Some(number) = section.free.last() {
@@ -328,7 +328,7 @@ impl Ledger {
     }
 
     /// Scans all slots.
-    fn scan(&self, section: &mut Section, now: Moment) -> Result<(), LedgerError> {
+    fn scan(&self, section: &mut LedgerSection, now: Moment) -> Result<(), LedgerError> {
         self.check()?;
         let rules = section.rules(self.call_timeout);
         let found = scan_slots(&self.slots(section, section.cap)?, now, section.known.last_answered, rules);
@@ -341,7 +341,7 @@ impl Ledger {
     }
 
     /// The first slots of the section.
-    fn slots(&self, section: &Section, count: u32) -> Result<Vec<Slot>, LedgerError> {
+    fn slots(&self, section: &LedgerSection, count: u32) -> Result<Vec<Slot>, LedgerError> {
         let mut bytes = vec![0; count as usize * SLOT];
         self.read(section.place(0), &mut bytes)?;
         let (slots, _) = bytes.as_chunks();
@@ -424,7 +424,7 @@ impl Drop for LockGuard<'_> {
     }
 }
 
-impl Section {
+impl LedgerSection {
     fn new(number: Option<u32>, cap: Cap) -> Self {
         Self {
             number,

@@ -15,7 +15,7 @@ fn ms(ms: u64) -> Moment {
 }
 
 /// A process: its ledger, the section of the app and the section of a command.
-struct Process(Ledger, Section, Section);
+struct Process(Ledger, LedgerSection, LedgerSection);
 
 impl Process {
     fn start(folder: &Path, app: u32, command: u32) -> Self {

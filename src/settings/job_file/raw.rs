@@ -9,18 +9,18 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use crate::settings::values::{Number, Text, Whole};
+use crate::settings::values::{SpannedFloat, SpannedInteger, SpannedText};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawJob {
-    pub(super) name: Text,
-    pub(super) operation: Text,
+    pub(super) name: SpannedText,
+    pub(super) operation: SpannedText,
     #[serde(deserialize_with = "table")]
     pub(super) input: RawInput,
     #[serde(default, deserialize_with = "table")]
     /// Which ones there are depends on the operation.
-    pub(super) options: BTreeMap<Text, Text>,
+    pub(super) options: BTreeMap<SpannedText, SpannedText>,
     #[serde(default, deserialize_with = "table")]
     pub(super) app: RawApp,
     #[serde(default, deserialize_with = "table")]
@@ -38,11 +38,11 @@ pub(super) struct RawJob {
 pub(super) struct RawInput {
     pub(super) path: Spanned<Paths>,
     #[serde(default)]
-    pub(super) columns: BTreeMap<Text, Text>,
-    pub(super) encoding: Option<Text>,
-    pub(super) delimiter: Option<Text>,
-    pub(super) rejects: Option<Text>,
-    pub(super) unusual_ids: Option<Text>,
+    pub(super) columns: BTreeMap<SpannedText, SpannedText>,
+    pub(super) encoding: Option<SpannedText>,
+    pub(super) delimiter: Option<SpannedText>,
+    pub(super) rejects: Option<SpannedText>,
+    pub(super) unusual_ids: Option<SpannedText>,
 }
 
 #[derive(Deserialize)]
@@ -55,40 +55,40 @@ pub(super) enum Paths {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawApp {
-    pub(super) sdkappid: Option<Whole>,
-    pub(super) identifier: Option<Text>,
-    pub(super) region: Option<Text>,
-    pub(super) endpoint: Option<Text>,
+    pub(super) sdkappid: Option<SpannedInteger>,
+    pub(super) identifier: Option<SpannedText>,
+    pub(super) region: Option<SpannedText>,
+    pub(super) endpoint: Option<SpannedText>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLimits {
-    pub(super) calls_per_second: Option<Whole>,
-    pub(super) app_calls_per_second: Option<Whole>,
-    pub(super) max_in_flight: Option<Whole>,
+    pub(super) calls_per_second: Option<SpannedInteger>,
+    pub(super) app_calls_per_second: Option<SpannedInteger>,
+    pub(super) max_in_flight: Option<SpannedInteger>,
     pub(super) cap_was_raised: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRetry {
-    pub(super) max_attempts: Option<Whole>,
-    pub(super) base_delay: Option<Text>,
-    pub(super) max_delay: Option<Text>,
+    pub(super) max_attempts: Option<SpannedInteger>,
+    pub(super) base_delay: Option<SpannedText>,
+    pub(super) max_delay: Option<SpannedText>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawGuard {
     pub(super) protected: Option<Spanned<RawProtected>>,
-    pub(super) min_items: Option<Whole>,
-    pub(super) max_items: Option<Whole>,
-    pub(super) max_change: Option<Number>,
-    pub(super) max_rejected: Option<Number>,
-    pub(super) max_already_done: Option<Number>,
-    pub(super) canary: Option<Whole>,
-    pub(super) hold: Option<Text>,
+    pub(super) min_items: Option<SpannedInteger>,
+    pub(super) max_items: Option<SpannedInteger>,
+    pub(super) max_change: Option<SpannedFloat>,
+    pub(super) max_rejected: Option<SpannedFloat>,
+    pub(super) max_already_done: Option<SpannedFloat>,
+    pub(super) canary: Option<SpannedInteger>,
+    pub(super) hold: Option<SpannedText>,
 }
 
 #[derive(Deserialize)]
@@ -101,10 +101,10 @@ pub(super) enum RawProtected {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawStop {
-    pub(super) failed_share: Option<Number>,
-    pub(super) after_items: Option<Whole>,
-    pub(super) outage: Option<Text>,
-    pub(super) until: Option<Text>,
+    pub(super) failed_share: Option<SpannedFloat>,
+    pub(super) after_items: Option<SpannedInteger>,
+    pub(super) outage: Option<SpannedText>,
+    pub(super) until: Option<SpannedText>,
 }
 
 /// A section: a table and nothing else. serde alone would take the list `[[limits]]` for one, too, and hand its

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use imbulk::domain::job::{Encoding, Input, Rejects, UnusualIds};
+use imbulk::domain::job::{Encoding, InputSettings, RejectPolicy, UnusualIds};
 use imbulk::domain::operation;
 use imbulk::domain::request::row::BadRow;
 use imbulk::input::{InputError, open};
@@ -74,14 +74,14 @@ fn put(folder: &Path, file: &Hostile) -> PathBuf {
     path
 }
 
-fn input(path: &Path, encoding: Encoding) -> Input {
+fn input(path: &Path, encoding: Encoding) -> InputSettings {
     let paths = vec![path.to_str().expect("UTF-8").to_owned()];
-    Input {
+    InputSettings {
         paths,
         columns: BTreeMap::new(),
         encoding,
         delimiter: None,
-        rejects: Rejects::Count,
+        rejects: RejectPolicy::Count,
         unusual_ids: UnusualIds::Reject,
     }
 }

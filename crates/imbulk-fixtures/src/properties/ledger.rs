@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use imbulk::domain::hint::Hint;
 use imbulk::domain::rate_limit::Cap;
-use imbulk::rate_limiter::{LedgerError, Limiter, Settings};
+use imbulk::rate_limiter::{LedgerError, Limiter, LimiterSettings};
 use rustix::time::{ClockId, clock_gettime};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ pub fn ledger_file(data: &[u8]) {
 fn use_it(path: &Path) -> Result<(), LedgerError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let cap = Cap::try_from(NonZeroU32::new(CAP).expect("not zero")).expect("low enough");
-    let limiter = Limiter::open(&Settings { ledger: path.to_owned(), app_cap: cap, call_timeout: TIMEOUT })?;
+    let limiter = Limiter::open(&LimiterSettings { ledger: path.to_owned(), app_cap: cap, call_timeout: TIMEOUT })?;
     let limiter = limiter.command(COMMAND, cap)?;
     // In this time the slots are looked at, if they do not have to be waited for.
     let acquired = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), limiter.acquire()).await });

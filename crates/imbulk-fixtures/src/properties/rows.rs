@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
-use imbulk::domain::job::{Delimiter, Encoding, Input, Rejects, UnusualIds};
+use imbulk::domain::job::{Delimiter, Encoding, InputSettings, RejectPolicy, UnusualIds};
 use imbulk::domain::operation::{self, FieldsRequired, Operation};
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::row::{BadRow, RowNo, RowRef, Tags};
+use imbulk::domain::request::row::{BadRow, RowNo, RowRef, TagValues};
 use imbulk::domain::request::skipped_row::SkipReason;
 use imbulk::input::{InputError, spool};
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput};
@@ -36,7 +36,7 @@ fn utf8(bytes: &[u8]) -> String {
 struct File<'a> {
     name: &'static str,
     operation: &'static Operation,
-    input: Input,
+    input: InputSettings,
     text: &'a [u8],
 }
 
@@ -68,13 +68,13 @@ impl<'a> File<'a> {
     fn new(name: &'static str, data: &'a [u8]) -> Self {
         let (choice, text) = super::split(data);
         let (operation, choice) = super::operation(choice);
-        let input = Input {
+        let input = InputSettings {
             paths: Vec::new(),
             columns: BTreeMap::new(),
             encoding: if choice & 1 == 0 { Encoding::Utf8 } else { Encoding::Gbk },
             delimiter: [None, Some(Delimiter::Comma), Some(Delimiter::Semicolon), Some(Delimiter::Tab)]
                 [usize::from(choice >> 1 & 3)],
-            rejects: Rejects::Count,
+            rejects: RejectPolicy::Count,
             unusual_ids: UnusualIds::Reject,
         };
         Self { name, operation, input, text }
@@ -141,7 +141,7 @@ impl<'a> File<'a> {
         if shape.fields.is_empty() {
             return assert_eq!(good.tags, "");
         }
-        let tags: Tags = serde_json::from_str(&good.tags).expect("tags as they were written");
+        let tags: TagValues = serde_json::from_str(&good.tags).expect("tags as they were written");
         assert!(!tags.is_empty() || shape.fields.required == FieldsRequired::None, "an update of nothing");
         assert_eq!(operation::to_json(&tags), good.tags, "equal tags are equal bytes");
         for (tag, value) in &tags {

@@ -59,11 +59,11 @@ fn invalid(field: &str) -> Refusal {
 }
 
 fn answer(items: &[MockItem]) -> Vec<u8> {
-    json(&Body {
+    json(&AccountBody {
         action_status: "OK",
         error_code: 0,
         error_info: "",
-        result_item: items.iter().filter(|item| item.has_result()).map(ResultItem::from).collect(),
+        result_item: items.iter().filter(|item| item.has_result()).map(AccountResult::from).collect(),
         fail_account: some_ids(items, |item| item.is_failed(false)),
         invalid_account: some_ids(items, |item| item.is_invalid(false)),
     })
@@ -71,11 +71,11 @@ fn answer(items: &[MockItem]) -> Vec<u8> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Body<'a> {
+struct AccountBody<'a> {
     action_status: &'static str,
     error_code: u32,
     error_info: &'static str,
-    result_item: Vec<ResultItem<'a>>,
+    result_item: Vec<AccountResult<'a>>,
     /// Not on the page: only where a fault asks for it.
     #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
     fail_account: Option<Vec<&'a str>>,
@@ -85,14 +85,14 @@ struct Body<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct ResultItem<'a> {
+struct AccountResult<'a> {
     result_code: u32,
     result_info: &'a str,
     #[serde(rename = "UserID")]
     user_id: &'a str,
 }
 
-impl<'a> From<&'a MockItem> for ResultItem<'a> {
+impl<'a> From<&'a MockItem> for AccountResult<'a> {
     fn from(item: &'a MockItem) -> Self {
         Self { result_code: item.code, result_info: &item.info, user_id: &item.id }
     }

@@ -1,6 +1,6 @@
 //! Page `friend_delete`: up to 1000 friends of one user.
 
-use super::relation::{Body, ILLEGAL_ACCOUNT, MAX_FRIENDS, both_sides, from_account, illegal_account, invalid};
+use super::relation::{ILLEGAL_ACCOUNT, MAX_FRIENDS, RelationBody, both_sides, from_account, illegal_account, invalid};
 use super::{AnswerForm, Definition};
 use crate::answer::{MockItem, ids, json};
 use crate::json::Json;
@@ -65,7 +65,7 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
 fn answer(items: &[MockItem]) -> Vec<u8> {
     let is_invalid = |item: &MockItem| item.is_invalid(item.code == ILLEGAL_ACCOUNT);
     let is_failed = |item: &MockItem| item.is_failed(item.code != 0 && item.code != ILLEGAL_ACCOUNT);
-    json(&Body::new(items, Some(ids(items, is_failed)), Some(ids(items, is_invalid)), "0"))
+    json(&RelationBody::new(items, Some(ids(items, is_failed)), Some(ids(items, is_invalid)), "0"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::relation::{Body, MAX_FRIENDS, from_account, illegal_account, invalid};
+use super::relation::{MAX_FRIENDS, RelationBody, from_account, illegal_account, invalid};
 use super::{AnswerForm, Definition};
 use crate::answer::{MockItem, json, some_ids};
 use crate::json::Json;
@@ -97,7 +97,7 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
 /// `Fail_Account` is there only if at least one item failed.
 fn answer(items: &[MockItem]) -> Vec<u8> {
     let failed = some_ids(items, |item| item.is_failed(item.code != 0));
-    json(&Body::new(items, failed, some_ids(items, |item| item.is_invalid(false)), ""))
+    json(&RelationBody::new(items, failed, some_ids(items, |item| item.is_invalid(false)), ""))
 }
 
 #[cfg(test)]

@@ -41,8 +41,8 @@ pub(super) fn both_sides(fields: &Json<'_>) -> Option<bool> {
 /// An answer that lists friends.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Body<'a> {
-    result_item: Vec<ResultItem<'a>>,
+pub(super) struct RelationBody<'a> {
+    result_item: Vec<RelationResult<'a>>,
     #[serde(rename = "Fail_Account", skip_serializing_if = "Option::is_none")]
     fail_account: Option<Vec<&'a str>>,
     #[serde(rename = "Invalid_Account", skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub(super) struct Body<'a> {
     error_display: &'static str,
 }
 
-impl<'a> Body<'a> {
+impl<'a> RelationBody<'a> {
     pub(super) fn new(
         items: &'a [MockItem],
         fail_account: Option<Vec<&'a str>>,
@@ -61,7 +61,7 @@ impl<'a> Body<'a> {
         error_info: &'static str,
     ) -> Self {
         Self {
-            result_item: items.iter().filter(|item| item.has_result()).map(ResultItem::from).collect(),
+            result_item: items.iter().filter(|item| item.has_result()).map(RelationResult::from).collect(),
             fail_account,
             invalid_account,
             action_status: "OK",
@@ -73,7 +73,7 @@ impl<'a> Body<'a> {
 }
 
 #[derive(Serialize)]
-struct ResultItem<'a> {
+struct RelationResult<'a> {
     #[serde(rename = "To_Account")]
     to_account: &'a str,
     #[serde(rename = "ResultCode")]
@@ -82,7 +82,7 @@ struct ResultItem<'a> {
     result_info: &'a str,
 }
 
-impl<'a> From<&'a MockItem> for ResultItem<'a> {
+impl<'a> From<&'a MockItem> for RelationResult<'a> {
     fn from(item: &'a MockItem) -> Self {
         Self { to_account: &item.id, result_code: item.code, result_info: &item.info }
     }

@@ -17,11 +17,11 @@ use crate::stored_request::StoredRequest;
 /// Bytes of requests in one INSERT: 1024 requests with a thousand long tags each would be 512 MB.
 const BYTES: usize = 4 << 20;
 
-type Statement = Query<'static, Sqlite, SqliteArguments>;
+type InsertStatement = Query<'static, Sqlite, SqliteArguments>;
 
 /// Table rows to be inserted together.
 pub struct BatchInsert {
-    pub(in crate::queue) statements: Vec<Statement>,
+    pub(in crate::queue) statements: Vec<InsertStatement>,
     pub(in crate::queue) rows: usize,
     pub(in crate::queue) bytes: usize,
 }
@@ -141,7 +141,7 @@ impl BatchInsert {
         Self { statements: Vec::new(), rows: 0, bytes: 0 }
     }
 
-    fn of(statement: Statement, rows: usize) -> Self {
+    fn of(statement: InsertStatement, rows: usize) -> Self {
         Self { statements: vec![statement], rows, bytes: 0 }
     }
 }

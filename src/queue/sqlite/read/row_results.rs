@@ -12,7 +12,7 @@ use crate::domain::request::line_span::LineSpan;
 use crate::domain::request::row::RowNo;
 use crate::domain::response::outcome::Outcome;
 use crate::queue::error::QueueError;
-use crate::queue::row_outcome::{Exception, Original, SkippedResult};
+use crate::queue::row_outcome::{Original, RowOutcome, SkippedResult};
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::reader::{REQUESTS_PER_PAGE, Snapshot};
 use crate::queue::sqlite::requests::request_row::{RequestRow, select_request};
@@ -72,7 +72,7 @@ impl Snapshot {
     }
 
     /// The outcomes of those of these rows that have one in table `outcome`, in row order.
-    pub async fn exceptions(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<Exception>, QueueError> {
+    pub async fn exceptions(&mut self, run: RunId, rows: Range<RowNo>) -> Result<Vec<RowOutcome>, QueueError> {
         let list: String = sqlx::query_scalar(
             "SELECT json_group_array(json_array(row, outcome, code, reason, checksum))
              FROM (SELECT * FROM outcome WHERE run = ? AND row >= ? AND row < ? ORDER BY row)",
@@ -176,12 +176,12 @@ impl RequestResult {
 }
 
 impl ExceptionColumns<'_> {
-    fn read(self, run: RunId) -> Result<Exception, QueueError> {
+    fn read(self, run: RunId) -> Result<RowOutcome, QueueError> {
         let Self(row, outcome, code, reason, checksum) = self;
         if checksum != checksum::outcome(run, row, &outcome, code, &reason) {
             return Err(wrong_checksum("outcome", row));
         }
-        Ok(Exception { row, outcome: outcome_named(&outcome)?, code, reason })
+        Ok(RowOutcome { row, outcome: outcome_named(&outcome)?, code, reason })
     }
 }
 

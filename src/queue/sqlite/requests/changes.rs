@@ -39,7 +39,7 @@ fn fail_point(change: &Change) -> FailPoint {
 }
 
 /// One transaction in the making.
-struct Batch<'a> {
+struct ChangeTransaction<'a> {
     transaction: Transaction<'a, Sqlite>,
     next_request: &'a mut RequestId,
     now: i64,
@@ -57,7 +57,7 @@ impl Queue {
     async fn write_all(&mut self, changes: Vec<Change>, now: i64) -> Result<Vec<Changed>, Failure> {
         let fail_points = changes.iter().map(fail_point).collect();
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
-        let mut batch = Batch {
+        let mut batch = ChangeTransaction {
             transaction,
             next_request: &mut self.next_request,
             now,
@@ -87,7 +87,7 @@ impl Queue {
     }
 }
 
-impl Batch<'_> {
+impl ChangeTransaction<'_> {
     async fn intend(&mut self, requests: &[RequestId]) -> Result<(), Failure> {
         if requests.is_empty() {
             return Ok(());

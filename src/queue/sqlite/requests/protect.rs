@@ -50,7 +50,8 @@ impl Queue {
     ) -> Result<u64, Failure> {
         let next_request = &mut self.next_request;
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
-        let mut protection = Protection { transaction, next_request, run, protects, now, protected: 0, in_doubt: 0 };
+        let mut protection =
+            ProtectTransaction { transaction, next_request, run, protects, now, protected: 0, in_doubt: 0 };
         let due = kept_tally(&mut protection.transaction, run.id).await?[Outcome::Pending];
         let mut seen = 0;
         let mut after = RequestId::BEFORE_FIRST;
@@ -75,7 +76,7 @@ impl Queue {
     }
 }
 
-struct Protection<'a> {
+struct ProtectTransaction<'a> {
     transaction: Transaction<'a, Sqlite>,
     next_request: &'a mut RequestId,
     run: &'a Run,
@@ -87,7 +88,7 @@ struct Protection<'a> {
     in_doubt: u64,
 }
 
-impl Protection<'_> {
+impl ProtectTransaction<'_> {
     async fn page(&mut self, after: RequestId) -> Result<Vec<RequestRow>, sqlx::Error> {
         sqlx::query_as(select_request!("NOT INDEXED", "run = ? AND id > ? AND state <> 'settled' ORDER BY id LIMIT ?"))
             .bind(self.run.id)

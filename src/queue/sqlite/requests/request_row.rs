@@ -9,7 +9,7 @@ use crate::domain::ids::RunId;
 use crate::domain::request::account::UserId;
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::code_history::CodeHistory;
-use crate::stored_request::{DecodeError, StoredRequest};
+use crate::stored_request::{StoredRequest, StoredRequestError};
 
 /// A SELECT of [`RequestRow`] from both tables, with the rest of the statement after their join. A LEFT JOIN, so that a
 /// request without a row in `payload` is found and reported.
@@ -76,7 +76,7 @@ impl RequestRow {
     pub(in crate::queue) fn items(&self) -> Result<Vec<Item>, QueueError> {
         let (accounts, rows) = self.lists()?;
         let decoded = StoredRequest::decode(accounts, rows, self.tags.as_deref());
-        let decoded = decoded.map_err(|error: DecodeError| self.damaged(&format!("cannot be read: {error}")))?;
+        let decoded = decoded.map_err(|error: StoredRequestError| self.damaged(&format!("cannot be read: {error}")))?;
         let counted: u64 = decoded.iter().map(Item::row_count).sum();
         if decoded.len() as u64 != u64::from(self.item_count) || counted != u64::from(self.row_count) {
             return Err(self.damaged("has lists of another length than its counts"));

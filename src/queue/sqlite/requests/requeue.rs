@@ -5,7 +5,7 @@ use super::request_row::{RequestRow, select_request};
 use crate::queue::error::QueueError;
 use crate::queue::figures_of_run::CodeRows;
 use crate::queue::run_state::Run;
-use crate::queue::selection::Selection;
+use crate::queue::selection::RetrySelection;
 use crate::queue::sqlite::error::{Failure, expect};
 use crate::queue::sqlite::runs::run_row::change_run;
 use crate::queue::sqlite::runs::tally::add_to_tally;
@@ -26,23 +26,23 @@ use crate::stored_request::{BODY_BYTES, StoredRequest};
 
 /// What all items of a request have in common.
 #[derive(Clone, Default, PartialEq)]
-struct Frame {
+struct SharedFields {
     from: Option<UserId>,
     doubt: Doubt,
     history: CodeHistory,
 }
 
 /// Items that form a new request.
-struct Pack {
-    frame: Frame,
+struct RegroupedItems {
+    frame: SharedFields,
     items: Vec<Item>,
     attempts: u32,
     /// An upper bound of their bytes: the size of all requests that they come from.
     bytes: usize,
 }
 
-impl Pack {
-    fn new(frame: Frame) -> Self {
+impl RegroupedItems {
+    fn new(frame: SharedFields) -> Self {
         Self { frame, items: Vec::new(), attempts: 0, bytes: 0 }
     }
 }
@@ -50,17 +50,23 @@ impl Pack {
 impl Queue {
     /// Makes the selected items of a run pending again, with all their attempts available. Returns the number of rows
     /// for each code.
-    pub async fn retry(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, QueueError> {
+    pub async fn retry(&mut self, run: &Run, selection: RetrySelection) -> Result<Vec<CodeRows>, QueueError> {
         let fail = self.fail();
         self.retry_all(run, selection).await.map_err(|failure| failure.into_error(fail))
     }
 
-    async fn retry_all(&mut self, run: &Run, selection: Selection) -> Result<Vec<CodeRows>, Failure> {
+    async fn retry_all(&mut self, run: &Run, selection: RetrySelection) -> Result<Vec<CodeRows>, Failure> {
         let most = run.operation()?.items_per_request;
         let next_request = &mut self.next_request;
         let transaction = self.busy.wait(self.connection.begin_with("BEGIN IMMEDIATE")).await?;
-        let mut requeue =
-            Requeue { transaction, next_request, run, selection, most, pack: Pack::new(Frame::default()) };
+        let mut requeue = Requeue {
+            transaction,
+            next_request,
+            run,
+            selection,
+            most,
+            pack: RegroupedItems::new(SharedFields::default()),
+        };
         let mut rows = BTreeMap::new();
         let mut after = RequestId::BEFORE_FIRST;
         let last = requeue.next_request.previous();
@@ -80,9 +86,9 @@ struct Requeue<'a> {
     transaction: Transaction<'a, Sqlite>,
     next_request: &'a mut RequestId,
     run: &'a Run,
-    selection: Selection,
+    selection: RetrySelection,
     most: usize,
-    pack: Pack,
+    pack: RegroupedItems,
 }
 
 impl Requeue<'_> {
@@ -126,7 +132,7 @@ impl Requeue<'_> {
         for (code, items) in by_code {
             *rows.entry(code).or_default() += items.iter().map(Item::row_count).sum::<u64>();
             let history = history.clone().with(&operation, code);
-            self.start_pack(&stored, Frame { from: from.clone(), doubt, history }).await?;
+            self.start_pack(&stored, SharedFields { from: from.clone(), doubt, history }).await?;
             for item in items {
                 self.pack.attempts = self.pack.attempts.max(stored.attempts);
                 self.pack.items.push(item);
@@ -140,7 +146,7 @@ impl Requeue<'_> {
 
     /// Starts a new request if the items of the current one have another list, doubt or history, which decide what
     /// `already done` means, or if it would become too large.
-    async fn start_pack(&mut self, stored: &RequestRow, frame: Frame) -> Result<(), Failure> {
+    async fn start_pack(&mut self, stored: &RequestRow, frame: SharedFields) -> Result<(), Failure> {
         let bytes = [&stored.accounts, &stored.tags].into_iter().flatten().map(String::len).sum::<usize>();
         if self.pack.frame != frame || self.pack.bytes + bytes > BODY_BYTES {
             self.flush().await?;
@@ -176,13 +182,13 @@ impl Requeue<'_> {
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
-        let empty = Pack::new(self.pack.frame.clone());
+        let empty = RegroupedItems::new(self.pack.frame.clone());
         let pack = std::mem::replace(&mut self.pack, empty);
         if pack.items.is_empty() {
             return Ok(());
         }
         let id = self.next_request.take();
-        let Frame { from, doubt, history } = pack.frame;
+        let SharedFields { from, doubt, history } = pack.frame;
         let new = NewRequest {
             id,
             run: self.run.id,
