@@ -291,7 +291,7 @@ fn night(requests: &[Request]) -> u64 {
             max_delay: Duration::from_mins(1),
         },
         max_in_flight: None,
-        stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None, until: None },
+        stop: Stop { failed_share: 1.0, after_items: u64::MAX, outage: None },
         max_already_done: None,
         canary: 0,
         tally,

@@ -8,6 +8,7 @@ use imbulk::domain::guard::Protected;
 use imbulk::domain::hint::Hint;
 use imbulk::domain::job::{Delimiter, Encoding, EndpointChoice, Job, Protection, RejectPolicy};
 use imbulk::domain::operation;
+use imbulk::domain::time_limit::{DailyLimit, TimeOfDay};
 use imbulk::settings::{Env, JobFileError, load_job, load_protected};
 use rstest::rstest;
 
@@ -137,6 +138,7 @@ fn a_job_file_with_every_key_is_read_as_written() {
         after_items = 5
         outage = "never"
         until = "23:59"
+        max_runtime = "4h"
         "#,
     )
     .unwrap_or_else(|error| panic!("{error}"));
@@ -157,7 +159,8 @@ fn a_job_file_with_every_key_is_read_as_written() {
     assert_eq!(job.guard.hold, Some(Duration::from_hours(72)));
     assert_eq!((job.stop.failed_share, job.stop.after_items), (1.0, 5));
     assert_eq!(job.stop.outage, None);
-    assert_eq!(job.stop.until.map(|until| (until.hour, until.minute)), Some((23, 59)));
+    assert_eq!(job.times.daily, Some(DailyLimit::Until(TimeOfDay { hour: 23, minute: 59 })));
+    assert_eq!(job.times.max_runtime, Some(Duration::from_hours(4)));
 }
 
 #[test]
@@ -590,4 +593,27 @@ fn a_column_name_of_the_job_is_no_protected_id() {
         let wrong = load_protected(&load(&job)).unwrap_err().to_string();
         assert!(wrong.contains("list: line 2: ") && wrong.contains(reason), "{wrong}");
     }
+}
+
+#[test]
+fn a_window_has_a_start_an_end_and_perhaps_a_time_zone() {
+    let window = |text: &str| load_text(&format!("{DELETE}[stop]\nwindow = {text:?}\n"));
+    for text in ["02:00-06:00", "22:00-06:00 Asia/Shanghai", "00:00-23:59 UTC"] {
+        match window(text).unwrap_or_else(|error| panic!("{error}")).times.daily {
+            Some(DailyLimit::Window(window)) => assert_eq!(window.to_string(), text),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+    for (text, why) in [
+        ("02:00", "`02:00` is not a window"),
+        ("2:00-6:00", "`2:00-6:00` is not a window"),
+        ("02:00-25:00 UTC", "is not a window"),
+        ("02:00-02:00", "starts when it ends"),
+        ("02:00-06:00 Asia/Shangai", "unknown time zone `Asia/Shangai`"),
+    ] {
+        let error = window(text).unwrap_err().to_string();
+        assert!(error.contains("stop.window: ") && error.contains(why), "{text}: {error}");
+    }
+    let both = load_text(&format!("{DELETE}[stop]\nuntil = \"06:00\"\nwindow = \"02:00-06:00\"\n"));
+    assert!(both.unwrap_err().to_string().contains("stop.until: the job has `stop.window` as well"));
 }

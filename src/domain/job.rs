@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::operation::BoundOperation;
+use super::time_limit::TimeLimits;
 
 /// The content of a job file.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Job {
     pub guard: Guard,
     /// What stops a session before the run is finished.
     pub stop: Stop,
+    /// How long a session may send.
+    pub times: TimeLimits,
 }
 
 /// The input files and how they are read.
@@ -176,15 +179,4 @@ pub struct Stop {
     pub after_items: u64,
     /// The duration of an outage after which the run halts; none: the session continues to probe.
     pub outage: Option<Duration>,
-    /// The local time of day at which the session stops.
-    pub until: Option<TimeOfDay>,
-}
-
-/// A time of day, to the minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeOfDay {
-    /// 0 to 23
-    pub hour: u8,
-    /// 0 to 59
-    pub minute: u8,
 }

@@ -145,7 +145,7 @@ mod tests {
     fn a_graver_reason_to_stop_is_a_change_of_its_own() {
         let mut watch = StateWatch::default();
         let signal = StopReason::Signal(StopSignal::Terminate);
-        for reason in [StopReason::Deadline, signal] {
+        for reason in [StopReason::Deadline(DeadlineKey::Until), signal] {
             let now = SessionState { stopping: Some(reason.clone()), ..SessionState::default() };
             assert_eq!(watch.changes(&now), [StateChange::Stopping(reason)]);
             assert_eq!(watch.changes(&now), []);

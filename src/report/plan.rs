@@ -10,11 +10,11 @@ use jiff::{SignedDuration, Zoned};
 use serde::Serialize;
 use serde::ser::Serializer;
 
-pub use self::conditions::{Changes, Conditions, ProtectedView, Setting, TargetView, Unfinished};
+pub use self::conditions::{Changes, Conditions, ProtectedView, Setting, TargetView, Unfinished, WindowView};
 pub use self::estimate::Estimate;
 use super::figures::Figures;
 use super::input::Input;
-use super::text::{Text, count, counted, share, visible};
+use super::text::{Text, count, counted, moment_ahead, share, visible};
 use crate::domain::operation::BoundOperation;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::Outcome;
@@ -54,6 +54,8 @@ pub struct Plan {
     /// When it would end if it started now and nothing delayed it, the unfinished runs that go first included.
     #[serde(rename = "would_end_at", serialize_with = "moment")]
     pub would_end: Zoned,
+    /// The share of the calls that fit into the time before `until`, at most 1; none if no time limit ends it.
+    pub share_by_until: Option<f64>,
     /// The body of the first request, shortened.
     pub sample_body: Option<serde_json::Value>,
 }
@@ -94,6 +96,7 @@ impl Plan {
             largest_accounts,
             estimate,
             would_end: conditions.now.saturating_add(takes),
+            share_by_until: conditions.time_to_send().map(|time| share_of_time(time, takes)),
             sample_body: first_request.map(|request| sample(operation, request)),
             conditions,
             input,
@@ -170,6 +173,15 @@ impl Plan {
             ""
         };
         text.figure("ends", &format!("not before {end}, if started now{first}"));
+        if let Some((until, sent)) = self.conditions.until.as_ref().zip(self.share_by_until) {
+            let moment = moment_ahead(until, &self.conditions.now);
+            let sent = if sent < 1.0 {
+                format!("at most {:.0} % are sent by then; run it again for the rest", (sent * 100.0).floor())
+            } else {
+                "enough time for all".to_owned()
+            };
+            text.figure("until", &format!("{moment}: {sent}"));
+        }
     }
 
     fn sample(&self, text: &mut Text) {
@@ -210,6 +222,11 @@ fn merged(figures: &Figures) -> u64 {
     let skipped = [Outcome::Rejected, Outcome::Duplicate, Outcome::Protected];
     let skipped: u64 = skipped.into_iter().map(|outcome| figures.outcomes[outcome]).sum();
     figures.rows.saturating_sub(skipped).saturating_sub(figures.items)
+}
+
+/// The share of a duration that fits into another one, from 0 to 1.
+fn share_of_time(time: SignedDuration, takes: SignedDuration) -> f64 {
+    if takes <= time { 1.0 } else { (time.as_secs_f64() / takes.as_secs_f64()).max(0.0) }
 }
 
 fn fill(items: u64, capacity: u64) -> f64 {
@@ -314,6 +331,7 @@ mod tests {
             target: TargetView { name: SANDBOX.to_owned(), ..TargetView::default() },
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
+            window: None,
             until: None,
             while_sending: WhileSending { canary: 0, failed_share: 0.5, max_already_done: None, after_items: 1_000 },
             refusals: Vec::new(),

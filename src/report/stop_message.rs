@@ -2,14 +2,16 @@
 
 use crate::domain::hint::Message;
 use crate::domain::response::verdict::Trouble;
-use crate::domain::schedule::{JobNo, Outage, StopReason};
+use crate::domain::schedule::{DeadlineKey, JobNo, Outage, StopReason};
 
 /// Why the session stopped. A reason that concerns one of several jobs names it.
 pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
     let of = |job: JobNo| if jobs.len() > 1 { format!("{}: ", jobs[job]) } else { String::new() };
     Message::new(match reason {
         StopReason::Limit => "--limit: as many items as it allows have outcomes".to_owned(),
-        StopReason::Deadline => "the time of `stop.until` has come".to_owned(),
+        StopReason::Deadline(DeadlineKey::Until) => "the time of `stop.until` has come".to_owned(),
+        StopReason::Deadline(DeadlineKey::Window) => "the window of `stop.window` has closed".to_owned(),
+        StopReason::Deadline(DeadlineKey::MaxRuntime) => "the time of `stop.max_runtime` is over".to_owned(),
         StopReason::Signal(signal) => format!("by the signal {}", signal.name()),
         StopReason::Outage(outage) => return explain_outage(outage),
         StopReason::DiskFull { queue, free, reserve } => {

@@ -1,23 +1,42 @@
-//! `stop.until`: a time of day on the wall clock.
+//! The limits of a session in time.
 
 use jiff::Zoned;
+use tokio::time::Instant;
 
 use crate::clock;
-use crate::domain::job::TimeOfDay;
+use crate::domain::schedule::DeadlineKey;
+use crate::domain::time_limit::{DailyLimit, TimeLimits};
 
-/// The next time at which the clock shows a time of day. The clock is read repeatedly, because it may be set and the
-/// machine may sleep in between. A time that the clock jumps over has come. A clock that is set back never moves the
-/// end to a later day than it shows.
+/// A moment at which the session ends.
 #[derive(Debug)]
 pub struct Deadline {
-    until: TimeOfDay,
+    /// As far as the clock tells by now.
     due: Zoned,
+    end: EndTime,
+}
+
+#[derive(Debug)]
+enum EndTime {
+    /// The next time at which the clock shows a time of day. The clock is read repeatedly, because it may be set and
+    /// the machine may sleep in between. A time that the clock jumps over has come. A clock that is set back never moves
+    /// the end to a later day than it shows.
+    Daily(DailyLimit),
+    /// A moment of the monotonic clock.
+    MaxRuntime(Instant),
 }
 
 impl Deadline {
-    /// The next time at which the clock shows it.
-    pub fn starting_now(until: TimeOfDay) -> Option<Self> {
-        Self::starting(until, &clock::local_now())
+    /// The deadlines of a session that starts now.
+    pub fn starting_now(times: &TimeLimits) -> Vec<Self> {
+        let now = clock::local_now();
+        let daily = times.daily.clone().and_then(|limit| Self::daily(limit, &now));
+        let longest = times.max_runtime.and_then(|longest| {
+            Some(Self {
+                due: now.checked_add(longest).ok()?,
+                end: EndTime::MaxRuntime(Instant::now().checked_add(longest)?),
+            })
+        });
+        daily.into_iter().chain(longest).collect()
     }
 
     /// The moment, as far as the clock tells by now.
@@ -25,41 +44,58 @@ impl Deadline {
         &self.due
     }
 
-    fn starting(until: TimeOfDay, now: &Zoned) -> Option<Self> {
-        until.next(now).map(|due| Self { until, due })
+    fn daily(limit: DailyLimit, now: &Zoned) -> Option<Self> {
+        limit.ends(now).map(|due| Self { due, end: EndTime::Daily(limit) })
     }
 
-    pub(super) fn has_come(&mut self) -> bool {
-        self.has_come_by(&clock::local_now())
+    /// The key of the job file, if the moment has come.
+    pub(super) fn has_come(&mut self) -> Option<DeadlineKey> {
+        self.has_come_by(&clock::local_now(), Instant::now())
     }
 
-    fn has_come_by(&mut self, now: &Zoned) -> bool {
-        // Sooner where the clock was set back by a day or more, or to before a time that had passed at the start.
-        if *now < self.due
-            && let Some(next) = self.until.next(now)
-            && next < self.due
-        {
-            self.due = next;
+    fn has_come_by(&mut self, now: &Zoned, instant: Instant) -> Option<DeadlineKey> {
+        match &self.end {
+            EndTime::MaxRuntime(at) => (instant >= *at).then_some(DeadlineKey::MaxRuntime),
+            EndTime::Daily(limit) => {
+                // Sooner if the clock was set back by a day or more, or to before a time that had passed at the start.
+                if *now < self.due
+                    && let Some(next) = limit.ends(now)
+                    && next < self.due
+                {
+                    self.due = next;
+                }
+                let key = match limit {
+                    DailyLimit::Until(_) => DeadlineKey::Until,
+                    DailyLimit::Window(_) => DeadlineKey::Window,
+                };
+                (*now >= self.due).then_some(key)
+            }
         }
-        *now >= self.due
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rstest::rstest;
 
     use super::*;
+    use crate::domain::time_limit::TimeOfDay;
 
     fn at(time: &str) -> Zoned {
         time.parse().expect("a moment")
     }
 
+    fn until(hour: u8, minute: u8, now: &Zoned) -> Deadline {
+        Deadline::daily(DailyLimit::Until(TimeOfDay { hour, minute }), now).expect("there is one")
+    }
+
     /// Whether 06:00 has come by each of these looks at the clock, the first at the start.
     fn looks(times: &[&str]) -> Vec<bool> {
         let (start, looks) = times.split_first().expect("a start");
-        let mut deadline = Deadline::starting(TimeOfDay { hour: 6, minute: 0 }, &at(start)).expect("there is one");
-        looks.iter().map(|now| deadline.has_come_by(&at(now))).collect()
+        let mut deadline = until(6, 0, &at(start));
+        looks.iter().map(|now| deadline.has_come_by(&at(now), Instant::now()).is_some()).collect()
     }
 
     #[rstest]
@@ -99,16 +135,28 @@ mod tests {
     #[case::after_it("06:01:00", false)]
     fn in_its_minute_it_has_come_at_once(#[case] time: &str, #[case] come: bool) {
         let now = at(&format!("2026-11-22T{time}Z[UTC]"));
-        let mut deadline = Deadline::starting(TimeOfDay { hour: 6, minute: 0 }, &now).expect("there is one");
-        assert_eq!(deadline.has_come_by(&now), come);
+        assert_eq!(until(6, 0, &now).has_come_by(&now, Instant::now()).is_some(), come);
     }
 
     /// Started in the hour that comes twice, after the time was shown first.
     #[test]
     fn on_the_night_the_clocks_go_back_it_comes_in_the_repeated_hour() {
         let start = at("2026-10-25T02:50+02:00[Europe/Berlin]");
-        let mut deadline = Deadline::starting(TimeOfDay { hour: 2, minute: 30 }, &start).expect("there is one");
-        assert!(!deadline.has_come_by(&at("2026-10-25T02:29:59+01:00[Europe/Berlin]")));
-        assert!(deadline.has_come_by(&at("2026-10-25T02:30+01:00[Europe/Berlin]")));
+        let mut deadline = until(2, 30, &start);
+        assert_eq!(deadline.has_come_by(&at("2026-10-25T02:29:59+01:00[Europe/Berlin]"), Instant::now()), None);
+        let come = deadline.has_come_by(&at("2026-10-25T02:30+01:00[Europe/Berlin]"), Instant::now());
+        assert_eq!(come, Some(DeadlineKey::Until));
+    }
+
+    #[test]
+    fn the_maximum_duration_is_that_of_the_monotonic_clock() {
+        let longest = Duration::from_mins(1);
+        let before = Instant::now();
+        let mut deadlines = Deadline::starting_now(&TimeLimits { daily: None, max_runtime: Some(longest) });
+        let after = Instant::now();
+        assert_eq!(deadlines.len(), 1);
+        let now = at("2026-11-22T05:00Z[UTC]");
+        assert_eq!(deadlines[0].has_come_by(&now, before + longest - Duration::from_millis(1)), None);
+        assert_eq!(deadlines[0].has_come_by(&now, after + longest), Some(DeadlineKey::MaxRuntime));
     }
 }

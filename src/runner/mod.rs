@@ -295,9 +295,9 @@ impl Runner<'_> {
     }
 
     fn look_at_the_clock(&mut self) {
-        if self.deadlines.iter_mut().any(Deadline::has_come) {
+        if let Some(key) = self.deadlines.iter_mut().find_map(Deadline::has_come) {
             self.deadlines.clear();
-            self.handle(Event::Stop(StopReason::Deadline));
+            self.handle(Event::Stop(StopReason::Deadline(key)));
         }
     }
 

@@ -39,9 +39,15 @@ use crate::stdout::{print, print_json};
 /// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each.
 pub async fn run(options: RunOptions, env: &Env, queue: &Path, log: &mut RunLog) -> Result<Exit, SessionError> {
     jobs::check_environment(env)?;
-    let jobs = jobs::load(&options.jobs, env)?;
+    let mut jobs = jobs::load(&options.jobs, env)?;
     jobs::tell_zone(&jobs);
-    let deadlines = jobs.iter().filter_map(|job| job.stop.until.and_then(Deadline::starting_now)).collect::<Vec<_>>();
+    let jobs_named = jobs.len();
+    jobs::leave_out_closed(&mut jobs);
+    let exit = if jobs.len() == jobs_named { Exit::Done } else { Exit::Stopped };
+    if jobs.is_empty() {
+        return Ok(exit);
+    }
+    let deadlines: Vec<Deadline> = jobs.iter().flat_map(|job| Deadline::starting_now(&job.times)).collect();
     if let Some(due) = deadlines.iter().map(Deadline::due).min() {
         tell(format!("until {}", moment_ahead(due, &clock::local_now())));
     }
@@ -64,7 +70,7 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path, log: &mut RunLog)
         deadlines,
         summaries: Vec::new(),
         not_shown: None,
-        exit: Exit::Done,
+        exit,
         confirmed: options.sandbox || options.yes || !confirm::is_at_a_terminal(),
         json: options.json,
         limit: options.limit,

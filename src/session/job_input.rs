@@ -72,11 +72,12 @@ impl JobInput {
 
     /// Digest of limits, retries, guards, stops, endpoint and admin.
     pub(super) fn settings(&self) -> String {
-        let Job { limits, retry, guard, stop, input, .. } = &self.job;
+        let Job { limits, retry, guard, stop, times, input, .. } = &self.job;
         // The protected list has a digest of its own: a file that is only moved changes nothing.
         let guard = Guard { protected: None, ..guard.clone() };
         let (endpoint, admin) = (self.address.endpoint(), self.address.admin());
-        let text = format!("{limits:?} {retry:?} {guard:?} {stop:?} {:?} {endpoint:?} {admin:?}", input.rejects);
+        let text =
+            format!("{limits:?} {retry:?} {guard:?} {stop:?} {times:?} {:?} {endpoint:?} {admin:?}", input.rejects);
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 

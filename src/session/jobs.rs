@@ -9,6 +9,8 @@ use crate::clock;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::job::Job;
 use crate::domain::operation::Operation;
+use crate::domain::time_limit::DailyLimit;
+use crate::report::moment_ahead;
 use crate::settings::{self, Env, EnvError};
 use crate::stderr::tell;
 
@@ -24,8 +26,13 @@ pub(super) fn check_environment(env: &Env) -> Result<(), SessionError> {
 
 /// Warns that a time of day in a job means UTC if the machine's time zone is unknown.
 pub(super) fn tell_zone(jobs: &[Job]) {
-    if jobs.iter().any(|job| job.stop.until.is_some()) && !clock::knows_zone() {
-        let note = "note: the time zone of this machine cannot be read: `stop.until` is taken as UTC";
+    let is_local = |job: &Job| match &job.times.daily {
+        Some(DailyLimit::Until(_)) => true,
+        Some(DailyLimit::Window(window)) => window.zone.is_none(),
+        None => false,
+    };
+    if jobs.iter().any(is_local) && !clock::knows_zone() {
+        let note = "note: the time zone of this machine cannot be read: times of day in the job are taken as UTC";
         tell(Message::new(note).add_hint("set TZ, for example TZ=Asia/Shanghai").with_hint());
     }
 }
@@ -55,6 +62,17 @@ pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionErro
         }
     }
     Ok(jobs)
+}
+
+/// Removes the jobs whose window is closed, and says when it opens.
+pub(super) fn leave_out_closed(jobs: &mut Vec<Job>) {
+    let now = clock::local_now();
+    jobs.retain(|job| {
+        let Some(window) = job.times.daily.as_ref().and_then(|daily| daily.closed_window(&now)) else { return true };
+        let opens = window.opens(&now).map(|at| format!(" before {}", moment_ahead(&at, &now))).unwrap_or_default();
+        tell(format!("{}: nothing is sent{opens}: `stop.window` is {window}", job.name));
+        false
+    });
 }
 
 /// Reads the protected list of a job and adds the admin account.

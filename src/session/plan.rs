@@ -23,11 +23,12 @@ use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::progress::Phase;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
+use crate::domain::time_limit::{DailyLimit, TimeLimits};
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, QueueError, Reader, Run, RunState};
 use crate::report::WhileSending;
 use crate::report::input::Input;
-use crate::report::plan::{Conditions, Plan, PlannedRun, ProtectedView, Unfinished, estimate};
+use crate::report::plan::{Conditions, Plan, PlannedRun, ProtectedView, Unfinished, WindowView, estimate};
 use crate::settings::Env;
 use crate::stderr::tell;
 
@@ -156,13 +157,21 @@ async fn conditions(
         since_last_plan: changes(queue, parts, rerun).await?,
         target: input.address.view(),
         protected: protected(input),
-        until: input.job.stop.until.and_then(|until| until.next(&now)),
+        window: window(&input.job.times, &now),
+        until: input.job.times.end(&now),
         guards: Vec::new(),
         while_sending: WhileSending::of(&input.job, input.address.is_real()),
         refusals: missing.collect(),
         later_refusals: Vec::new(),
         now,
     })
+}
+
+fn window(times: &TimeLimits, now: &Zoned) -> Option<WindowView> {
+    let daily = times.daily.as_ref()?;
+    let DailyLimit::Window(window) = daily else { return None };
+    let opens_at = daily.closed_window(now).and_then(|window| window.opens(now));
+    Some(WindowView { hours: window.to_string(), opens_at })
 }
 
 async fn unfinished(

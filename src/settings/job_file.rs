@@ -14,7 +14,7 @@ use super::diagnostic::{InvalidValue, JobFileError, line_of};
 use super::env::Env;
 use super::values::{
     SpannedInteger, SpannedText, choice, count_or_none, count32, count64, duration, factor, long_duration, optional,
-    share, share_or_none, time_of_day,
+    share, share_or_none, time_of_day, window,
 };
 use crate::api::{Endpoint, Region};
 use crate::domain::hint::Hint;
@@ -25,6 +25,7 @@ use crate::domain::job::{
 use crate::domain::operation::{self, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
 use crate::domain::request::account::UserId;
+use crate::domain::time_limit::{DailyLimit, TimeLimits};
 
 /// The longest name of a job.
 const NAME_CHARS: usize = 64;
@@ -72,6 +73,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
         retry: retry(&raw.retry)?,
         guard: guard(&raw.guard, file)?,
         stop: stop(&raw.stop)?,
+        times: times(&raw.stop)?,
     })
 }
 
@@ -352,8 +354,21 @@ fn stop(raw: &RawStop) -> Result<Stop, InvalidValue> {
         failed_share: failed_share.unwrap_or(FAILED_SHARE),
         after_items: after_items.unwrap_or(AFTER_ITEMS).get(),
         outage: optional(raw.outage.as_ref(), outage)?.unwrap_or(Some(OUTAGE)),
-        until: optional(raw.until.as_ref(), |value| time_of_day("stop.until", value))?,
     })
+}
+
+fn times(raw: &RawStop) -> Result<TimeLimits, InvalidValue> {
+    let until = optional(raw.until.as_ref(), |value| time_of_day("stop.until", value))?;
+    let window = optional(raw.window.as_ref(), |value| window("stop.window", value))?;
+    let daily = match (until, window, &raw.until) {
+        (Some(_), Some(_), Some(place)) => {
+            return Err(InvalidValue::new(place.span(), "stop.until: the job has `stop.window` as well")
+                .hint("remove one of them: a window also says when a session ends"));
+        }
+        (until, window, _) => until.map(DailyLimit::Until).or(window.map(DailyLimit::Window)),
+    };
+    let max_runtime = optional(raw.max_runtime.as_ref(), |value| long_duration("stop.max_runtime", value))?;
+    Ok(TimeLimits { daily, max_runtime })
 }
 
 /// `2m` or `never`

@@ -3,10 +3,11 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::diagnostic::InvalidValue;
-use crate::domain::job::TimeOfDay;
+use crate::domain::time_limit::{TimeOfDay, Window};
 
 /// A text as written in the file.
 pub(super) type SpannedText = Spanned<String>;
@@ -125,6 +126,34 @@ pub(super) fn time_of_day(key: &str, value: &SpannedText) -> Result<TimeOfDay, I
         InvalidValue::new(value.span(), format!("{key}: `{text}` is not a time of day"))
             .hint("write two digits each for hour and minute, from \"00:00\" to \"23:59\"")
     })
+}
+
+/// `02:00-06:00`, or `02:00-06:00 Asia/Shanghai`
+pub(super) fn window(key: &str, value: &SpannedText) -> Result<Window, InvalidValue> {
+    let text = value.get_ref();
+    let invalid = |what: &str, hint: &str| Err(InvalidValue::new(value.span(), format!("{key}: {what}")).hint(hint));
+    let (times, zone) = match text.trim().split_once(char::is_whitespace) {
+        Some((times, zone)) => (times, Some(zone.trim())),
+        None => (text.trim(), None),
+    };
+    let times = times.split_once('-').and_then(|(from, to)| Some((parse_time(from)?, parse_time(to)?)));
+    let Some((from, to)) = times else {
+        return invalid(
+            &format!("`{text}` is not a window"),
+            "write its start, its end, and a time zone if it is not that of the machine: \"02:00-06:00 Asia/Shanghai\"",
+        );
+    };
+    if from == to {
+        return invalid(&format!("`{text}` starts when it ends"), "leave the key out if calls may begin at any time");
+    }
+    match zone.map(|name| (name, TimeZone::get(name))) {
+        None => Ok(Window { from, to, zone: None }),
+        Some((_, Ok(zone))) => Ok(Window { from, to, zone: Some(zone) }),
+        Some((name, Err(_))) => invalid(
+            &format!("unknown time zone `{name}`"),
+            "write a name of the tz database, such as Asia/Shanghai, Europe/Berlin or UTC",
+        ),
+    }
 }
 
 fn parse_time(text: &str) -> Option<TimeOfDay> {

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use imbulk_sandbox::Command;
 
 use crate::halts::zone_in_which_it_is;
-use imbulk_testkit::rows::plain;
+use imbulk_testkit::rows::{plain, tally};
 use imbulk_testkit::{Bench, JobFile};
 
 fn bench() -> (Bench, String) {
@@ -55,6 +55,54 @@ fn in_the_minute_of_until_nothing_is_sent() {
     bench.set_env("TZ", &zone_in_which_it_is(6 * 3600));
     bench.run(&job).expect(5).says("06:00").says("(now)");
     assert_eq!(bench.report().calls, 0);
+}
+
+#[test]
+fn outside_of_its_window_a_job_sends_nothing_and_says_when_it_opens() {
+    let (mut bench, _) = bench();
+    bench.set_env("TZ", &zone_in_which_it_is(12 * 3600));
+    let job = |name, window: &str| {
+        let job = JobFile::new(name, Command::FriendDelete).rows(&plain(Command::FriendDelete, 3));
+        job.with("stop", "window", format!("{window:?}")).write(&bench)
+    };
+    let (closed, open) = (job("closed", "02:00-06:00"), job("open", "11:00-02:00"));
+    for flags in [&["--execute"][..], &["--execute", "--resume"], &["--sandbox"]] {
+        let run = bench.imbulk(&[&["run", &closed, "--yes"], flags].concat()).expect(5);
+        run.says("closed: nothing is sent before ").says(" 02:00 ").says("`stop.window` is 02:00-06:00");
+    }
+    bench.imbulk(&["plan", &closed]).expect(0).says("window         02:00-06:00, closed, opens ");
+    assert_eq!(bench.report().calls, 0);
+    // Of several jobs only those with an open window are sent.
+    bench.imbulk(&["run", &closed, &open, "--execute", "--yes"]).expect(5).says("closed: nothing is sent before ");
+    assert_eq!((bench.results("open").len(), bench.report().calls), (3, 1));
+}
+
+#[test]
+fn a_run_ends_when_its_window_closes() {
+    let rows = plain(Command::FriendDeleteAll, 400);
+    let job = JobFile::new("job", Command::FriendDeleteAll).rows(&rows).with("limits", "calls_per_second", 20);
+    let (mut bench, job) = job.with("stop", "window", "\"02:00-06:00\"").on_a_bench();
+    bench.set_env("TZ", &zone_in_which_it_is(5 * 3600 + 59 * 60 + 58));
+    let stopped = bench.run(&job).expect(5);
+    assert!(stopped.stdout.contains("the window of `stop.window` has closed"), "{stopped:#?}");
+    assert!(bench.report().calls < 400);
+}
+
+#[test]
+fn a_run_ends_after_its_maximum_duration_and_the_next_one_continues() {
+    let rows = plain(Command::FriendDeleteAll, 60);
+    let job = JobFile::new("long", Command::FriendDeleteAll).rows(&rows).with("limits", "calls_per_second", 20);
+    let (bench, job) = job.with("stop", "max_runtime", "\"1s\"").on_a_bench();
+    bench.imbulk(&["plan", &job]).expect(0).says("): at most 33 % are sent by then; run it again for the rest");
+    let stopped = bench.run(&job).expect(5);
+    assert!(stopped.stdout.contains("the time of `stop.max_runtime` is over"), "{stopped:#?}");
+    let mut sessions = 1;
+    while bench.run(&job).code == 5 {
+        sessions += 1;
+        assert!(sessions < 60, "each session sends something");
+    }
+    assert!(sessions > 1);
+    assert_eq!(tally(&bench.results("long")).get("pending"), None);
 }
 
 #[test]

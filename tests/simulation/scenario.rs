@@ -190,7 +190,7 @@ fn job(rng: &mut SmallRng, accounts: u32, next_request: &mut i64) -> Job {
         operation: bound_with(operation.name, if both { "both" } else { "single" }),
         retry,
         width: rng.random_ratio(1, 3).then(|| rng.random_range(1..20)),
-        stop: Stop { failed_share: 0.5, after_items: if fuse { 10 } else { u64::MAX }, outage, until: None },
+        stop: Stop { failed_share: 0.5, after_items: if fuse { 10 } else { u64::MAX }, outage },
         canary: if rng.random_ratio(1, 4) { rng.random_range(10..60) } else { 0 },
         max_already_done: rng.random_ratio(1, 6).then_some(0.7),
         rate: rng.random_range(20..200),

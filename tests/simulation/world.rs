@@ -12,7 +12,7 @@ use imbulk::domain::ids::{RequestId, RunId};
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Command, End, Event, JobPlan, StopReason, StopSignal};
+use imbulk::domain::schedule::{Command, DeadlineKey, End, Event, JobPlan, StopReason, StopSignal};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -256,7 +256,7 @@ impl World<'_> {
                 }
                 Some(Interruption::Deadline(events)) if session.events >= events => {
                     interruption = None;
-                    self.handle(session, Event::Stop(StopReason::Deadline));
+                    self.handle(session, Event::Stop(StopReason::Deadline(DeadlineKey::Until)));
                 }
                 Some(_) | None => self.step(session),
             }

@@ -15,7 +15,7 @@ const IDENTIFIER: Row = ("IMBULK_IDENTIFIER", "overrides `identifier` in [app]")
 const ENDPOINT: Row = ("IMBULK_ENDPOINT", "overrides `endpoint` and `region` in [app]");
 const QUEUE: Row = ("IMBULK_QUEUE", "queue file, if --queue is not given");
 const PROXY: Row = ("HTTPS_PROXY, NO_PROXY", "proxy for calls to a real app");
-const TIME_ZONE: Row = ("TZ", "time zone of `stop.until` and of printed times");
+const TIME_ZONE: Row = ("TZ", "time zone of times in job files and of printed times");
 
 /// What commands read that load or send.
 const SESSION_VARIABLES: &[Row] =
@@ -37,7 +37,7 @@ const NOT_FOUND: (Exit, &str) = (Exit::Unusable, "usage error, unknown name, or 
 const USAGE: (Exit, &str) = (Exit::Unusable, "usage error");
 const HALTED: (Exit, &str) = (Exit::Halted, "halted or refused (fatal code, guard, outage, full disk); rows are left");
 const STOPPED: (Exit, &str) =
-    (Exit::Stopped, "stopped by a signal, --limit or `stop.until`; rows are left: run it again");
+    (Exit::Stopped, "stopped by a signal, --limit or a time limit; rows are left: run it again");
 const HELD: (Exit, &str) = (Exit::Held, "another process owns the queue");
 
 /// The exit codes of a session that sends.

@@ -3,7 +3,6 @@
 mod disk_space;
 mod protected;
 mod reading;
-mod until;
 
 use super::job::Stop;
 use super::response::outcome::{Count, Outcome};
@@ -117,7 +116,7 @@ mod tests {
     }
 
     fn stop(failed_share: f64, after_items: u64) -> Stop {
-        Stop { failed_share, after_items, outage: None, until: None }
+        Stop { failed_share, after_items, outage: None }
     }
 
     #[test]

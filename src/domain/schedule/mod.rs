@@ -53,7 +53,7 @@ use quarantine::Quarantine;
 use request_state::{PendingRecord, RequestState};
 use signature::Signature;
 use stage::{Stage, StageCounts};
-pub use stop::{End, StopReason, StopSignal};
+pub use stop::{DeadlineKey, End, StopReason, StopSignal};
 pub use time::{Now, SERVER_MAY_BE_WRITING};
 use timers::{Timer, Timers};
 

@@ -30,13 +30,24 @@ impl StopSignal {
     }
 }
 
+/// The key of the job file that limits the time of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeadlineKey {
+    /// `stop.until`
+    Until,
+    /// `stop.window`
+    Window,
+    /// `stop.max_runtime`
+    MaxRuntime,
+}
+
 /// Why a run stops before its end, in ascending order of gravity. If there are several reasons, the gravest counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
     /// As many items as `--limit` allows have their outcomes.
     Limit,
-    /// The time of `stop.until`.
-    Deadline,
+    /// A limit of the session in time.
+    Deadline(DeadlineKey),
     /// A signal.
     Signal(StopSignal),
     /// No call succeeded for the time of `stop.outage`.
@@ -99,7 +110,7 @@ impl StopReason {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Limit => "limit",
-            Self::Deadline => "deadline",
+            Self::Deadline(_) => "deadline",
             Self::Signal(_) => "signal",
             Self::Outage(_) => "outage",
             Self::DiskFull { .. } => "disk_full",
@@ -117,7 +128,7 @@ impl StopReason {
         match self {
             Self::Fatal { code, .. } => *code,
             Self::Limit
-            | Self::Deadline
+            | Self::Deadline(_)
             | Self::Signal(_)
             | Self::Outage(_)
             | Self::DiskFull { .. }
@@ -133,7 +144,7 @@ impl StopReason {
     pub const fn ended_by(&self) -> EndedBy {
         match self {
             Self::Limit => EndedBy::Limit,
-            Self::Deadline => EndedBy::Deadline,
+            Self::Deadline(_) => EndedBy::Deadline,
             Self::Signal(StopSignal::Interrupt) => EndedBy::Person,
             Self::Signal(StopSignal::Terminate | StopSignal::Hangup) => EndedBy::Shutdown,
             Self::Outage(_) => EndedBy::Outage,

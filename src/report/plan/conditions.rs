@@ -1,7 +1,7 @@
 //! What a plan says beside its rows: what goes first, what changed, where it sends, who is protected, and what keeps it
 //! from being sent.
 
-use jiff::Zoned;
+use jiff::{SignedDuration, Zoned};
 use serde::{Serialize, Serializer};
 
 use super::super::guards::{self, WhileSending};
@@ -30,7 +30,9 @@ pub struct Conditions {
     /// Each guard with what it sees.
     #[serde(serialize_with = "guards_as_json")]
     pub guards: Vec<GuardReading>,
-    /// When `stop.until` ends it.
+    /// The window of the job, if it has one.
+    pub window: Option<WindowView>,
+    /// When a time limit of the job ends a session that starts now, or when the window opens.
     #[serde(serialize_with = "moment_if_any")]
     pub until: Option<Zoned>,
     /// Those that are read while it is sent.
@@ -39,6 +41,16 @@ pub struct Conditions {
     pub refusals: Vec<String>,
     /// Why `run` would send nothing after the unfinished runs that go first.
     pub later_refusals: Vec<String>,
+}
+
+/// `stop.window`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WindowView {
+    /// As the job file writes it.
+    pub hours: String,
+    /// When it opens; none if it is open.
+    #[serde(serialize_with = "moment_if_any")]
+    pub opens_at: Option<Zoned>,
 }
 
 /// An unfinished run that goes first.
@@ -134,9 +146,18 @@ impl Conditions {
             text.figure(guard.key().trim_start_matches("guard."), &format!("{}{refuses}", guards::reading(guard)));
         }
         self.while_sending.block(text);
-        if let Some(until) = &self.until {
-            text.figure("until", &moment_ahead(until, &self.now));
+        if let Some(WindowView { hours, opens_at }) = &self.window {
+            let state = opens_at.as_ref().map_or("open".to_owned(), |opens| {
+                format!("closed, opens {}: until then `imbulk run` sends nothing", moment_ahead(opens, &self.now))
+            });
+            text.figure("window", &format!("{hours}, {state}"));
         }
+    }
+
+    /// The time that a session has from its first call on; none if no time limit ends it.
+    pub(super) fn time_to_send(&self) -> Option<SignedDuration> {
+        let opens = self.window.as_ref().and_then(|window| window.opens_at.as_ref());
+        self.until.as_ref().map(|until| opens.unwrap_or(&self.now).duration_until(until))
     }
 
     /// Why nothing would be sent.
@@ -281,6 +302,10 @@ mod tests {
                 GuardReading::MaxItems { items: 5, max: 3 },
                 GuardReading::MaxRejected { rejected: 1, rows: 100, max: 0.1, tolerated: 1 },
             ],
+            window: Some(WindowView {
+                hours: "04:00-06:00".to_owned(),
+                opens_at: Some(at("2026-11-23T04:00+08:00[Asia/Shanghai]")),
+            }),
             until: Some(at("2026-11-23T06:00+08:00[Asia/Shanghai]")),
             while_sending: WHILE_SENDING,
             refusals: vec!["no credentials\nhint: set IMBULK_SECRET_KEY".to_owned()],
@@ -307,7 +332,7 @@ mod tests {
         max_rejected   1.0 % of rows rejected, at most 10 %
         canary         the first requests, 100 items or more, are evaluated before the rest is sent
         halts          at 50 % failed, from 1,000 items on
-        until          2026-11-23 06:00 +08:00 (in 3 h 12 min)
+        window         04:00-06:00, closed, opens 2026-11-23 04:00 +08:00 (in 1 h 12 min): until then `imbulk run` sends nothing
         refused: no credentials
           hint: set IMBULK_SECRET_KEY
         then refused: too few items
@@ -324,6 +349,7 @@ mod tests {
             target: TargetView { name: "sandbox".to_owned(), ..TargetView::default() },
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
+            window: None,
             until: None,
             while_sending: WHILE_SENDING,
             refusals: Vec::new(),

@@ -105,6 +105,8 @@ pub(super) struct RawStop {
     pub(super) after_items: Option<SpannedInteger>,
     pub(super) outage: Option<SpannedText>,
     pub(super) until: Option<SpannedText>,
+    pub(super) window: Option<SpannedText>,
+    pub(super) max_runtime: Option<SpannedText>,
 }
 
 /// A section: a table and nothing else. serde alone would take the list `[[limits]]` for one, too, and hand its

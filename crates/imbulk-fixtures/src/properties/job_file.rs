@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imbulk::domain::hint::Hint;
 use imbulk::domain::job::Job;
+use imbulk::domain::time_limit::{DailyLimit, TimeOfDay, Window};
 use imbulk::settings::{Env, JobFileError, load_job};
 
 const MARK: &str = "eJwMarkedSignature0123456789";
@@ -44,7 +45,14 @@ fn check_job(job: &Job) {
     assert!(job.guard.max_already_done.is_none_or(|share| share > 0.0 && share <= 1.0), "{:?}", job.guard);
     assert!(job.guard.max_change.is_none_or(|factor| factor.is_finite() && factor >= 1.0), "{:?}", job.guard);
     assert!(job.stop.failed_share > 0.0 && job.stop.failed_share <= 1.0, "{:?}", job.stop);
-    assert!(job.stop.until.is_none_or(|time| time.hour < 24 && time.minute < 60), "{:?}", job.stop);
+    let is_time = |time: &TimeOfDay| time.hour < 24 && time.minute < 60;
+    match &job.times.daily {
+        Some(DailyLimit::Until(time)) => assert!(is_time(time), "{:?}", job.times),
+        Some(DailyLimit::Window(Window { from, to, .. })) => {
+            assert!(is_time(from) && is_time(to) && from != to, "{:?}", job.times);
+        }
+        None => {}
+    }
 }
 
 fn check_error(error: &JobFileError, text: &str) {
