@@ -100,7 +100,10 @@ mod tests {
         for signal in [StopSignal::Hangup, StopSignal::Terminate, StopSignal::Interrupt] {
             assert_eq!(exit_of(&left, &stopped(StopReason::Signal(signal)), RejectPolicy::Count), Exit::Stopped);
         }
-        assert_eq!(exit_of(&left, &stopped(StopReason::Deadline(DeadlineKey::Until)), RejectPolicy::Count), Exit::Stopped);
+        assert_eq!(
+            exit_of(&left, &stopped(StopReason::Deadline(DeadlineKey::Until)), RejectPolicy::Count),
+            Exit::Stopped
+        );
         let fatal = StopReason::Fatal { job: 0, code: Some(70403), reason: String::new() };
         assert_eq!(exit_of(&left, &stopped(fatal.clone()), RejectPolicy::Count), Exit::Halted);
         let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };

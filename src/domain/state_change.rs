@@ -113,7 +113,7 @@ fn changes(before: &SessionState, now: &SessionState) -> Vec<StateChange> {
 mod tests {
     use super::*;
     use crate::domain::response::verdict::Trouble;
-    use crate::domain::schedule::StopSignal;
+    use crate::domain::schedule::{DeadlineKey, StopSignal};
 
     fn outage(seconds: u64) -> Outage {
         let trouble = Trouble::Failing("code 60008: x".to_owned());
