@@ -139,13 +139,13 @@ impl TimeOfDay {
 }
 
 /// A moment at which clocks reach a time of day.
-struct Moment {
+struct TimePoint {
     at: Timestamp,
     /// The time for which they show it.
     shown: SignedDuration,
 }
 
-impl Moment {
+impl TimePoint {
     /// Whether it is in the future, or clocks show it now.
     fn is_ahead(&self, now: Timestamp) -> bool {
         self.at > now || now.duration_since(self.at) < self.shown
@@ -153,7 +153,7 @@ impl Moment {
 }
 
 /// The moments at which clocks reach this time on this day.
-fn moments(zone: &TimeZone, date: Date, time: Time) -> Vec<Moment> {
+fn moments(zone: &TimeZone, date: Date, time: Time) -> Vec<TimePoint> {
     let local = date.to_datetime(time);
     let ambiguous = zone.to_ambiguous_timestamp(local);
     let (moments, shown) = match ambiguous.offset() {
@@ -165,7 +165,7 @@ fn moments(zone: &TimeZone, date: Date, time: Time) -> Vec<Moment> {
             (vec![skip], SignedDuration::ZERO)
         }
     };
-    moments.into_iter().flatten().map(|at| Moment { at, shown }).collect()
+    moments.into_iter().flatten().map(|at| TimePoint { at, shown }).collect()
 }
 
 #[cfg(test)]

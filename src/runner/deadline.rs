@@ -18,8 +18,8 @@ pub struct Deadline {
 #[derive(Debug)]
 enum EndTime {
     /// The next time at which the clock shows a time of day. The clock is read repeatedly, because it may be set and
-    /// the machine may sleep in between. A time that the clock jumps over has come. A clock that is set back never moves
-    /// the end to a later day than it shows.
+    /// the machine may sleep in between. A time that the clock jumps over has come. A clock that is set back never
+    /// moves the end to a later day than it shows.
     Daily(DailyLimit),
     /// A moment of the monotonic clock.
     MaxRuntime(Instant),

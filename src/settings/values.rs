@@ -186,6 +186,24 @@ mod tests {
     }
 
     #[test]
+    fn a_window_has_a_start_an_end_and_perhaps_a_time_zone() {
+        let window = |text: &str| window("stop.window", &Spanned::new(0..0, text.to_owned()));
+        for text in ["02:00-06:00", "22:00-06:00 Asia/Shanghai", "00:00-23:59 UTC"] {
+            assert_eq!(window(text).expect("a window").to_string(), text);
+        }
+        for (text, why) in [
+            ("02:00", "`02:00` is not a window"),
+            ("2:00-6:00", "`2:00-6:00` is not a window"),
+            ("02:00-25:00 UTC", "is not a window"),
+            ("02:00-02:00", "starts when it ends"),
+            ("02:00-06:00 Asia/Shangai", "unknown time zone `Asia/Shangai`"),
+        ] {
+            let error = format!("{:?}", window(text).unwrap_err());
+            assert!(error.contains("stop.window: ") && error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn times_of_day_have_two_digits_each() {
         assert_eq!(parse_time("06:00"), Some(TimeOfDay { hour: 6, minute: 0 }));
         assert_eq!(parse_time("23:59"), Some(TimeOfDay { hour: 23, minute: 59 }));

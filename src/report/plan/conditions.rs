@@ -148,7 +148,7 @@ impl Conditions {
         self.while_sending.block(text);
         if let Some(WindowView { hours, opens_at }) = &self.window {
             let state = opens_at.as_ref().map_or("open".to_owned(), |opens| {
-                format!("closed, opens {}: until then `imbulk run` sends nothing", moment_ahead(opens, &self.now))
+                format!("closed, opens {}: sends nothing now", moment_ahead(opens, &self.now))
             });
             text.figure("window", &format!("{hours}, {state}"));
         }
@@ -332,7 +332,7 @@ mod tests {
         max_rejected   1.0 % of rows rejected, at most 10 %
         canary         the first requests, 100 items or more, are evaluated before the rest is sent
         halts          at 50 % failed, from 1,000 items on
-        window         04:00-06:00, closed, opens 2026-11-23 04:00 +08:00 (in 1 h 12 min): until then `imbulk run` sends nothing
+        window         04:00-06:00, closed, opens 2026-11-23 04:00 +08:00 (in 1 h 12 min): sends nothing now
         refused: no credentials
           hint: set IMBULK_SECRET_KEY
         then refused: too few items
