@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::domain::hint::Hint;
+use crate::domain::operation;
 use crate::domain::response::outcome::Outcome;
 use crate::log::{LogFormat, LogOptions};
 use imbulk_sandbox::{FaultRule, FaultRuleError};
@@ -51,6 +52,13 @@ impl Cli {
 /// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
+    /// Write a commented job file from the header of an input file
+    ///
+    /// Writes a job file, a protected list, an example environment file and a JSON schema for editors into the current
+    /// folder. No existing file is changed. With --from, the file's encoding and columns decide what the job says, and
+    /// the numbers of its guards fit the file.
+    #[command(after_long_help = manual::INIT.help())]
+    Init(InitArgs),
     /// Load new input, send it, record every outcome, and print a summary; resumes an interrupted run
     ///
     /// Load the input if it is new, send it, record every outcome, and print a summary. Resumes an interrupted run.
@@ -86,6 +94,14 @@ pub enum CliCommand {
     /// Print a UserSig for the admin account of a job or of the environment
     #[command(after_long_help = manual::USERSIG.help())]
     Usersig(UsersigArgs),
+    /// Print a JSON schema
+    ///
+    /// Prints a JSON schema (draft 7), with which editors complete keys and other programs check files.
+    #[command(after_long_help = manual::SCHEMA.help())]
+    Schema {
+        /// What the schema describes
+        name: SchemaName,
+    },
     /// Print a script that registers completions in a shell
     #[command(after_long_help = manual::COMPLETIONS.help())]
     Completions {
@@ -95,6 +111,26 @@ pub enum CliCommand {
     /// Print a manual page, or write all pages into a folder
     #[command(after_long_help = manual::MAN.help())]
     Man(ManArgs),
+}
+
+/// Arguments of `imbulk init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Name of the job; the job file is NAME.toml
+    pub name: String,
+    /// Operation of the job
+    #[arg(long, value_parser = operation_names(), value_name = "OPERATION")]
+    pub operation: String,
+    /// Input file (CSV or JSONL) that the job is for, or a glob in quotes
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<String>,
+}
+
+/// What a JSON schema describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// The job file
+    Job,
 }
 
 /// Arguments of `imbulk run`.
@@ -279,6 +315,10 @@ impl Hint for FaultRuleError {
 /// Every subcommand that has a manual page of its own.
 fn subcommand_names() -> impl Iterator<Item = &'static str> {
     manual::ALL.iter().map(|manual| manual.name).filter(|name| !name.is_empty())
+}
+
+fn operation_names() -> Vec<&'static str> {
+    operation::ALL.iter().map(|operation| operation.name).collect()
 }
 
 fn fault_rule(text: &str) -> Result<FaultRule, String> {

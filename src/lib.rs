@@ -19,6 +19,7 @@ pub mod commands;
 pub mod domain;
 pub mod export;
 pub mod fail_point;
+pub mod init;
 pub mod input;
 pub mod intake;
 pub mod line_writer;

@@ -3,12 +3,14 @@
 mod completions;
 mod error;
 mod explain;
+mod init;
 mod man;
 mod plan;
 mod results;
 mod retry;
 mod run;
 mod sandbox;
+mod schema;
 mod status;
 mod usersig;
 
@@ -35,6 +37,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
     let env = Env::read()?;
     let queue = queue_file(cli.queue.as_deref(), &env);
     let done = match cli.command {
+        CliCommand::Init(args) => init::init(&args),
         CliCommand::Run(args) => run::run(args, &env, &queue, log).await,
         CliCommand::Plan(args) => plan::plan(&args, &env, &queue).await,
         CliCommand::Status(args) => status::status(&args, &queue).await,
@@ -43,6 +46,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Explain(args) => explain::explain(&args),
         CliCommand::Sandbox(args) => sandbox::sandbox(&args, &env).await,
         CliCommand::Usersig(args) => usersig::usersig(&args, &env),
+        CliCommand::Schema { name } => schema::schema(name),
         CliCommand::Completions { shell } => completions::completions(shell),
         CliCommand::Man(args) => man::man(&args),
     };

@@ -75,9 +75,16 @@ impl From<&Metadata> for Stamp {
 
 /// How rows are written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RowFormat {
+pub(super) enum RowFormat {
     Csv,
     Jsonl,
+}
+
+impl RowFormat {
+    /// The format of a file with this name and start: by the name's extension, else by the first byte.
+    pub(super) fn of(name: &str, start: &[u8]) -> Self {
+        format_of_name(name).unwrap_or_else(|| format_of_text(start))
+    }
 }
 
 impl Source {
@@ -195,7 +202,7 @@ impl Source {
         let unreadable = |error| InputError::of_read(&self.name, None, error);
         let plain = decompress(&self.name, self.raw()?).map_err(error)?;
         let (start, plain) = peek(plain, own_results::START.max(SAMPLE)).map_err(unreadable)?;
-        let format = format_of_name(&self.name).unwrap_or_else(|| format_of_text(&start));
+        let format = RowFormat::of(&self.name, &start);
         if format == RowFormat::Csv && is_json(&start) {
             return Err(error(Problem::JsonInCsv));
         }
@@ -227,7 +234,7 @@ impl Source {
         }
     }
 
-    fn raw(&self) -> Result<Box<dyn Read + '_>, InputError> {
+    pub(super) fn raw(&self) -> Result<Box<dyn Read + '_>, InputError> {
         match &self.storage {
             SourceStorage::File { path, .. } => {
                 let file = File::open(path).map_err(|error| self.error(Problem::Read(error)))?;

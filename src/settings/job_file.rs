@@ -1,6 +1,8 @@
 //! The job file: TOML read by serde, then every value checked and every default filled in.
 
+mod keys;
 mod raw;
+mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -9,7 +11,9 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+pub use self::keys::{JOB_KEYS, JobKey};
 use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawProtected, RawRetry, RawStop};
+pub use self::schema::job_schema;
 use super::diagnostic::{InvalidValue, JobFileError, line_of};
 use super::env::Env;
 use super::values::{
@@ -17,7 +21,7 @@ use super::values::{
     share, share_or_none, time_of_day, window,
 };
 use crate::api::{Endpoint, Region};
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Hint, Message};
 use crate::domain::job::{
     App, Delimiter, Encoding, EndpointChoice, Guard, InputSettings, Job, Limits, Protection, RejectPolicy, Retry, Stop,
     UnusualIds,
@@ -85,15 +89,27 @@ impl<'a> JobText<'a> {
 }
 
 fn name(value: SpannedText) -> Result<String, InvalidValue> {
-    let name = value.get_ref();
+    match check_job_name(value.get_ref()) {
+        Ok(()) => Ok(value.into_inner()),
+        Err(Message { text, hint }) => {
+            Err(InvalidValue::new(value.span(), format!("name: {text}")).hint(hint.unwrap_or_default()))
+        }
+    }
+}
+
+/// Whether a text can be the name of a job.
+///
+/// # Errors
+/// A message that says what a name is.
+pub fn check_job_name(name: &str) -> Result<(), Message> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     // A dash in front would read as a flag in `imbulk status NAME`.
     let first = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if first && name.len() <= NAME_CHARS && name.chars().all(legal) {
-        return Ok(value.into_inner());
+        return Ok(());
     }
     let hint = format!("use letters, digits, `-`, `_` and `.`, at most {NAME_CHARS}; start with a letter or digit");
-    Err(InvalidValue::new(value.span(), format!("name: `{name}` is not a name for a job")).hint(hint))
+    Err(Message::new(format!("`{name}` is not a name for a job")).add_hint(hint))
 }
 
 /// The operation with the values of `[options]`; `word` is its name in the file.

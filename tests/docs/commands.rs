@@ -68,6 +68,7 @@ fn filled(command: &str) -> Vec<String> {
             "CODE" | "N" => "1".to_owned(),
             "SHELL" => "bash".to_owned(),
             "SUBCOMMAND" => "run".to_owned(),
+            "OPERATION" => "account_delete".to_owned(),
             word if word.contains('{') => "1".to_owned(),
             word => word.to_owned(),
         }

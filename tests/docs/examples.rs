@@ -26,7 +26,7 @@ const NOT_RUN: [(&str, &str, &str); 19] = [
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
     ("README.md", "$ cargo test --locked", "these are the tests"),
     ("README.md", "cargo install --path . --locked", "it builds the program for minutes"),
-    ("README.md", "kill %1; umask 077; echo 'IMBULK_SECRET_KEY=…' > imbulk.env", "it needs a real app"),
+    ("README.md", "kill %1; unset IMBULK_ENDPOINT; umask 077; cp imbulk.env.example imbulk.env", "it needs a real app"),
     ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
     ("docs/guides/deploy.md", "sudo install -m 755 imbulk /usr/local/bin/imbulk", "it needs root"),
     ("docs/guides/deploy.md", STATUS, "it needs root"),

@@ -4,8 +4,8 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 11] =
-    [&IMBULK, &RUN, &PLAN, &STATUS, &RESULTS, &RETRY, &EXPLAIN, &SANDBOX, &USERSIG, &COMPLETIONS, &MAN];
+pub const ALL: [&Manual; 13] =
+    [&IMBULK, &INIT, &RUN, &PLAN, &STATUS, &RESULTS, &RETRY, &EXPLAIN, &SANDBOX, &USERSIG, &SCHEMA, &COMPLETIONS, &MAN];
 
 const SECRET_KEY: Row = ("IMBULK_SECRET_KEY", "secret key of the app; UserSigs are made from it");
 const SECRET_KEY_FILE: Row = ("IMBULK_SECRET_KEY_FILE", "file with the secret key (mode 0600)");
@@ -65,6 +65,29 @@ pub const IMBULK: Manual = Manual {
     files: SESSION_FILES,
     environment: SESSION_VARIABLES,
     exits: SESSION_EXITS,
+};
+
+/// `imbulk init`
+pub const INIT: Manual = Manual {
+    name: "init",
+    examples: &[
+        ("imbulk init purge --operation account_delete --from leavers.csv", "a job for a file"),
+        ("imbulk init unfriend --operation friend_delete --from 'pairs/*.jsonl'", "a job for several files"),
+        ("imbulk init purge --operation account_delete", "a template"),
+    ],
+    notes: &[],
+    files: &[
+        ("NAME.toml", "the job file; an existing one is an error"),
+        ("NAME.protected.txt", "the protected list, if the operation requires one; an existing one is kept"),
+        ("imbulk.env.example", "the variables of the environment; an existing one is kept"),
+        ("imbulk-job.schema.json", "the schema that editors read; an existing one is kept"),
+    ],
+    environment: &[],
+    exits: &[
+        (Exit::Done, "written; a note on stderr names columns that must be chosen"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, NAME.toml exists, or the input file cannot be used"),
+    ],
 };
 
 /// `imbulk run`
@@ -205,6 +228,20 @@ pub const USERSIG: Manual = Manual {
     files: &[JOB_FILE],
     environment: &[SECRET_KEY, SECRET_KEY_FILE, SDKAPPID, IDENTIFIER],
     exits: &[(Exit::Done, "printed"), IO_ERROR, (Exit::Unusable, "the job file or the environment cannot be used")],
+};
+
+/// `imbulk schema`
+pub const SCHEMA: Manual = Manual {
+    name: "schema",
+    examples: &[("imbulk schema job > imbulk-job.schema.json", "the schema of job files")],
+    notes: &[Note {
+        title: "Editors",
+        text: "Editors with Taplo read the first line of a job file: #:schema ./imbulk-job.schema.json",
+        rows: &[],
+    }],
+    files: &[],
+    environment: &[],
+    exits: &[(Exit::Done, "printed"), USAGE],
 };
 
 /// `imbulk completions`

@@ -204,7 +204,7 @@ fn fold(name: &str) -> String {
 }
 
 /// The letters and digits of [`fold`].
-fn letters(name: &str) -> String {
+pub fn letters(name: &str) -> String {
     fold(name).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 

@@ -67,6 +67,38 @@ pub(super) fn read<R: Read>(
     Err(best.map_or_else(|| InputError::new(name, Problem::NoHeader), |(_, error)| error))
 }
 
+/// The names of the header line as each delimiter parts it.
+///
+/// # Errors
+/// That of the last delimiter, if none finds a sound header.
+pub(super) fn readings<R: Read>(
+    name: &str,
+    mut window: TextWindow<R>,
+) -> Result<Vec<(Delimiter, Vec<String>)>, InputError> {
+    let unreadable = |error| InputError::of_read(name, None, error);
+    let (mut found, mut failed) = (Vec::new(), None);
+    for delimiter in DELIMITERS {
+        window.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+        let mut records = RecordReader::new(window, byte(delimiter));
+        let place = records.next().map_err(unreadable)?;
+        let place = place.ok_or_else(|| InputError::new(name, Problem::NoHeader))?;
+        let cells = records.cells(&place);
+        match check_form(&place, cells) {
+            Ok(()) => found.push((delimiter, names_of(cells))),
+            Err(problem) => failed = Some(InputError::at(name, place.line, problem)),
+        }
+        window = records.into_window();
+    }
+    match failed.filter(|_| found.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(found),
+    }
+}
+
+fn names_of(cells: Cells<'_>) -> Vec<String> {
+    cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
+}
+
 const fn byte(delimiter: Delimiter) -> u8 {
     match delimiter {
         Delimiter::Comma => b',',
@@ -117,7 +149,7 @@ pub(super) enum Repeat {
 
 impl Header {
     fn new(place: &RecordSpan, cells: Cells<'_>, columns: &Columns<'_>) -> Result<Self, Problem> {
-        let names: Vec<String> = cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+        let names = names_of(cells);
         let tags = tags(&names, columns)?;
         let index = |api: &str, file: &str| index_of(&names, api, file);
         let from = columns.from.map(|from| index(from.api, from.file)).transpose()?;

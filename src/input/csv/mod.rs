@@ -88,6 +88,11 @@ pub(super) fn tag_columns(
     Ok(header.tags.into_iter().map(|(tag, _)| tag).collect())
 }
 
+/// The names of the header as each delimiter parts it, the likeliest delimiter first.
+pub(super) fn header_readings(name: &str, text: impl Read) -> Result<Vec<(Delimiter, Vec<String>)>, InputError> {
+    header::readings(name, TextWindow::new(text))
+}
+
 fn next<R: Read>(name: &str, records: &mut RecordReader<R>) -> Result<Option<RecordSpan>, InputError> {
     let result = records.next();
     result.map_err(|error| unreadable(name, records.line())(error))

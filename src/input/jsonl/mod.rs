@@ -51,6 +51,33 @@ pub(super) fn read(name: &str, text: impl Read, columns: &Columns<'_>, sink: &mu
     Ok(())
 }
 
+/// The records that [`keys`] looks at.
+const SAMPLED_RECORDS: usize = 100;
+
+/// The keys of the first objects and of the objects in their lists, each once, in the order of the text. A line that is
+/// no object adds none: [`read`] reports what is wrong with it.
+pub(super) fn keys(name: &str, text: impl Read) -> Result<Vec<String>, InputError> {
+    let mut text = BufReader::new(text);
+    let (mut line, mut keys) = (Vec::new(), Vec::new());
+    for _ in 0..SAMPLED_RECORDS {
+        match read_line(&mut text, &mut line).map_err(|error| InputError::of_read(name, None, error))? {
+            None => break,
+            Some(Length::Fits) => add_keys(&serde_json::from_slice(&line).unwrap_or_default(), &mut keys),
+            Some(Length::Exceeds) => {}
+        }
+    }
+    Ok(keys)
+}
+
+fn add_keys(record: &serde_json::Value, keys: &mut Vec<String>) {
+    for (key, value) in record.as_object().into_iter().flatten() {
+        if !keys.contains(key) {
+            keys.push(key.clone());
+        }
+        value.as_array().into_iter().flatten().for_each(|item| add_keys(item, keys));
+    }
+}
+
 struct JsonLines<'a> {
     name: &'a str,
     columns: &'a Columns<'a>,
