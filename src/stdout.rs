@@ -14,6 +14,11 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(&serde_json::to_string_pretty(value)?)
 }
 
+/// The columns of the terminal behind standard output; none if it is no terminal, or one that does not tell.
+pub fn terminal_width() -> Option<u16> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+}
+
 /// Prints a text, which ends with a line feed. A reader that closes the pipe (`| head`) is no error.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use crate::cli;
 use crate::domain::exit::Exit;
 use crate::queue::Reader;
 use crate::session::{detail, find, overview};
+use crate::stdout;
 
 /// Shows all runs, or one run in detail.
 pub(super) async fn status(args: &cli::StatusArgs, path: &Path) -> Result<Exit, Error> {
@@ -18,7 +19,11 @@ pub(super) async fn status(args: &cli::StatusArgs, path: &Path) -> Result<Exit, 
         }
         None => {
             let overview = overview(&reader).await?;
-            if args.json { super::print_json(&overview) } else { super::print(&overview.text()) }
+            if args.json {
+                super::print_json(&overview)
+            } else {
+                super::print(&overview.text(stdout::terminal_width()))
+            }
         }
     }
 }

@@ -1,8 +1,6 @@
 //! The state of runs: all of them as a table, or one in detail, also while a process is sending.
 
-use std::array;
-use std::ops::Range;
-
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::{Serialize, Serializer};
 
 use super::figures::{Figures, by_name, message_as_json, target};
@@ -99,8 +97,8 @@ impl Detail {
 }
 
 impl Overview {
-    /// The table for people.
-    pub fn text(&self) -> String {
+    /// The table for people. Cells are wrapped so that lines have no more columns than `width`, if it is known.
+    pub fn text(&self, width: Option<u16>) -> String {
         if self.runs.is_empty() {
             return match self.runner {
                 Runner::Present => "no runs yet, but a process owns the queue: it may be loading the first one\n",
@@ -108,26 +106,20 @@ impl Overview {
             }
             .to_owned();
         }
-        let head = ["job", "run", "on", "state", "rows", "ended", "failed", "stopped"].map(str::to_owned);
-        let lines: Vec<_> = [head].into_iter().chain(self.runs.iter().map(RunStatus::cells)).collect();
-        table(&lines)
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        if let Some(width) = width {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        table.set_header(["job", "run", "on", "state", "rows", "ended", "failed", "stopped"]);
+        table.add_rows(self.runs.iter().map(RunStatus::cells));
+        for column in [4, 5, 6] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table.lines().map(|line| line.trim().to_owned() + "\n").collect()
     }
-}
-
-/// The cells in columns, two spaces apart.
-fn table(lines: &[[String; 8]]) -> String {
-    /// The columns of numbers, which are aligned to the right.
-    const NUMBERS: Range<usize> = 4..7;
-    let widths: [usize; 8] =
-        array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
-    let padded = lines.iter().map(|line| {
-        let cells: [String; 8] = array::from_fn(|column| match widths[column] {
-            width if NUMBERS.contains(&column) => format!("{:>width$}", line[column]),
-            width => format!("{:width$}", line[column]),
-        });
-        cells.join("  ").trim_end().to_owned() + "\n"
-    });
-    padded.collect()
 }
 
 #[expect(clippy::ref_option, reason = "serde passes the field")]
@@ -233,13 +225,16 @@ mod tests {
             ],
             runner: Runner::Present,
         };
-        insta::assert_snapshot!(overview.text(), @r"
+        insta::assert_snapshot!(overview.text(None), @r"
         job        run       on           state      rows    ended  failed  stopped
         night\nly  0190e8b0  the sandbox  stopped   2,000   75.0 %   1,500  signal
         purge      0190e8b0  the sandbox  sending   2,000    0.0 %       0
         purge      0190e8b0  the sandbox  finished  2,000  100.0 %   2,000
         ");
-        let none = |runner| Overview { runs: Vec::new(), runner }.text();
+        let narrow = overview.text(Some(60));
+        assert!(narrow.lines().all(|line| line.len() <= 60) && narrow.contains("2,000"), "{narrow}");
+        assert!(narrow.lines().count() > 4, "cells are wrapped: {narrow}");
+        let none = |runner| Overview { runs: Vec::new(), runner }.text(None);
         insta::assert_snapshot!(none(Runner::Absent), @"no runs yet: imbulk plan JOB loads one");
         let loading = "no runs yet, but a process owns the queue: it may be loading the first one\n";
         assert_eq!(none(Runner::Present), loading);
