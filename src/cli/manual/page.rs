@@ -127,8 +127,8 @@ mod tests {
         let section = Section::new("Files", "FILES", "", rows);
         assert_eq!(
             section.help(),
-            "Files:\n  a   one\n  bb  of a text that is much too long for a single line because it has more than\n\
-             \x20     eighty columns"
+            "Files:\n  a   one\n  bb  of a text that is much too long for a single line because it has more\n\
+             \x20     than eighty columns"
         );
     }
 
