@@ -27,7 +27,7 @@ pub enum StateName {
 /// Whether there is a process that owns the queue, or that is sending a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Runner {
+pub enum RunnerPresence {
     /// There is one.
     Present,
     /// There is none.
@@ -37,12 +37,12 @@ pub enum Runner {
 impl StateName {
     /// The state of a run. An unfinished run without a stored end is being sent by the owner of the queue, or its
     /// process was killed.
-    pub fn of(run: &Run, owner: Runner) -> Self {
+    pub fn of(run: &Run, owner: RunnerPresence) -> Self {
         match (run.state(), run.has_ended(), owner) {
             (RunState::Loading | RunState::Planned, ..) => Self::Planned,
             (RunState::Finished, ..) => Self::Finished,
             (RunState::Superseded, ..) => Self::Superseded,
-            (RunState::Running, false, Runner::Present) => Self::Sending,
+            (RunState::Running, false, RunnerPresence::Present) => Self::Sending,
             (RunState::Running, ..) => match run.ended_by() {
                 EndedBy::Kill => Self::Interrupted,
                 by if by.is_halt() => Self::Halted,
@@ -65,7 +65,7 @@ impl StateName {
     }
 }
 
-impl Runner {
+impl RunnerPresence {
     /// Whether a process is sending a run that is in this state.
     pub fn of(state: StateName) -> Self {
         if state == StateName::Sending { Self::Present } else { Self::Absent }

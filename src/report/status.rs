@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::figures::{Figures, by_name, message_as_json, target};
 use super::progress::{bottleneck_text, heartbeat_line};
-use super::state::{Runner, StateName};
+use super::state::{RunnerPresence, StateName};
 use super::text::{Text, count, share, visible};
 use crate::domain::hint::Message;
 use crate::domain::progress::Heartbeat;
@@ -23,7 +23,7 @@ pub struct Detail {
     /// Those of them that are not settled.
     pub requests_left: u64,
     /// Whether a process is sending it.
-    pub runner: Runner,
+    pub runner: RunnerPresence,
     /// Its progress, while a process is sending it.
     #[serde(serialize_with = "heartbeat_as_json")]
     pub heartbeat: Option<Heartbeat>,
@@ -36,7 +36,7 @@ pub struct Overview {
     pub runs: Vec<RunStatus>,
     /// Whether a process owns the queue, whatever it does.
     #[serde(skip)]
-    pub runner: Runner,
+    pub runner: RunnerPresence,
 }
 
 /// A run among others.
@@ -53,7 +53,7 @@ pub struct RunStatus {
     /// Its state.
     pub state: StateName,
     /// Whether a process is sending it.
-    pub runner: Runner,
+    pub runner: RunnerPresence,
     /// Why the last session ended before the run did.
     #[serde(serialize_with = "message_as_json")]
     pub stopped: Option<Message>,
@@ -74,8 +74,8 @@ impl Detail {
         let (left, all) = (count(self.requests_left), count(self.requests));
         text.figure("requests left", &format!("{left} of {all}"));
         let runner = match self.runner {
-            Runner::Present => "a process is sending this run",
-            Runner::Absent => "none",
+            RunnerPresence::Present => "a process is sending this run",
+            RunnerPresence::Absent => "none",
         };
         text.figure("runner", runner);
         if let Some(heartbeat) = &self.heartbeat {
@@ -101,8 +101,10 @@ impl Overview {
     pub fn text(&self, width: Option<u16>) -> String {
         if self.runs.is_empty() {
             return match self.runner {
-                Runner::Present => "no runs yet, but a process owns the queue: it may be loading the first one\n",
-                Runner::Absent => "no runs yet: imbulk plan JOB loads one\n",
+                RunnerPresence::Present => {
+                    "no runs yet, but a process owns the queue: it may be loading the first one\n"
+                }
+                RunnerPresence::Absent => "no runs yet: imbulk plan JOB loads one\n",
             }
             .to_owned();
         }
@@ -170,7 +172,7 @@ mod tests {
             figures: testing::figures(),
             requests: 10_000,
             requests_left: 1,
-            runner: Runner::Present,
+            runner: RunnerPresence::Present,
             heartbeat: Some(heartbeat),
         };
         insta::assert_snapshot!(detail.text(), @r"
@@ -219,11 +221,11 @@ mod tests {
         };
         let overview = Overview {
             runs: vec![
-                entry("night\nly", StateName::Stopped, Runner::Absent, 500, Some("signal")),
-                entry("purge", StateName::Sending, Runner::Present, 2_000, None),
-                entry("purge", StateName::Finished, Runner::Absent, 0, None),
+                entry("night\nly", StateName::Stopped, RunnerPresence::Absent, 500, Some("signal")),
+                entry("purge", StateName::Sending, RunnerPresence::Present, 2_000, None),
+                entry("purge", StateName::Finished, RunnerPresence::Absent, 0, None),
             ],
-            runner: Runner::Present,
+            runner: RunnerPresence::Present,
         };
         insta::assert_snapshot!(overview.text(None), @r"
         job        run       on           state      rows    ended  failed  stopped
@@ -235,8 +237,8 @@ mod tests {
         assert!(narrow.lines().all(|line| line.len() <= 60) && narrow.contains("2,000"), "{narrow}");
         assert!(narrow.lines().count() > 4, "cells are wrapped: {narrow}");
         let none = |runner| Overview { runs: Vec::new(), runner }.text(None);
-        insta::assert_snapshot!(none(Runner::Absent), @"no runs yet: imbulk plan JOB loads one");
+        insta::assert_snapshot!(none(RunnerPresence::Absent), @"no runs yet: imbulk plan JOB loads one");
         let loading = "no runs yet, but a process owns the queue: it may be loading the first one\n";
-        assert_eq!(none(Runner::Present), loading);
+        assert_eq!(none(RunnerPresence::Present), loading);
     }
 }

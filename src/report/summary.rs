@@ -19,12 +19,12 @@ pub struct Summary {
     #[serde(flatten)]
     pub figures: Figures,
     /// What was done in this session.
-    pub session: Session,
+    pub session: SessionFigures,
 }
 
 /// What was done from the start of the program to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Session {
+pub struct SessionFigures {
     /// How long it took.
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
     pub took: Duration,
@@ -34,7 +34,7 @@ pub struct Session {
     pub items: u64,
 }
 
-impl Session {
+impl SessionFigures {
     /// Items that got their outcome in a second, over the whole session.
     pub fn items_per_second(&self) -> f64 {
         if self.took.is_zero() {
@@ -75,7 +75,7 @@ impl Summary {
     }
 
     fn took(&self) -> String {
-        let Session { took, calls, items } = self.session;
+        let SessionFigures { took, calls, items } = self.session;
         let calls = counted(calls, "call", "calls");
         let items = counted(items, "item", "items");
         let speed = rate(self.session.items_per_second());
@@ -130,7 +130,7 @@ mod tests {
     fn summary() -> Summary {
         Summary {
             figures: testing::figures(),
-            session: Session { took: Duration::from_secs(200), calls: 1_234, items: 1_000_000 },
+            session: SessionFigures { took: Duration::from_secs(200), calls: 1_234, items: 1_000_000 },
         }
     }
 
@@ -280,7 +280,7 @@ mod tests {
         figures.rejects.0.clear();
         figures.stopped = None;
         figures.state = StateName::Finished;
-        let session = Session { took: Duration::ZERO, calls: 1, items: 3 };
+        let session = SessionFigures { took: Duration::ZERO, calls: 1, items: 3 };
         insta::assert_snapshot!(Summary { figures, session }.text(), @r"
         job            purge
         run            0190e8b0-0000-7000-8000-000000000001  finished

@@ -43,7 +43,7 @@ pub(super) async fn close(
     }
     let figures = figures(&queue.reader().await?, &queue.run(run.id).await?).await?;
     let items = driven.tally[Outcome::Pending] - tally[Outcome::Pending];
-    let session = summary::Session { took: drive.elapsed, calls, items };
+    let session = summary::SessionFigures { took: drive.elapsed, calls, items };
     let exit = exit_of(&tally, &end, driven.input.job.input.rejects);
     let stopped_by = match end {
         End::Stopped(reason) if tally[Outcome::Pending] > 0 => Some(reason),

@@ -3,7 +3,7 @@
 use crate::domain::response::outcome::Outcome;
 use crate::domain::timestamp::rfc3339;
 use crate::queue::{QueueError, Reader, Run};
-use crate::report::state::{Runner, StateName};
+use crate::report::state::{RunnerPresence, StateName};
 use crate::report::status::{Detail, Overview, RunStatus};
 use crate::report::{Figures, Rejects};
 
@@ -19,7 +19,7 @@ pub async fn overview(reader: &Reader) -> Result<Overview, QueueError> {
         runs.push(RunStatus {
             operation: run.operation()?.name,
             state,
-            runner: Runner::of(state),
+            runner: RunnerPresence::of(state),
             rows: run.row_count.cast_unsigned(),
             outcomes: reader.tally(&run).await?,
             run: run.uuid,
@@ -35,8 +35,8 @@ pub async fn overview(reader: &Reader) -> Result<Overview, QueueError> {
 pub async fn detail(reader: &Reader, run: &Run) -> Result<Detail, QueueError> {
     let (requests_left, requests) = reader.request_counts(run.id).await?;
     let figures = figures(reader, run).await?;
-    let runner = Runner::of(figures.state);
-    let heartbeat = run.pulse.as_deref().filter(|_| runner == Runner::Present);
+    let runner = RunnerPresence::of(figures.state);
+    let heartbeat = run.pulse.as_deref().filter(|_| runner == RunnerPresence::Present);
     Ok(Detail {
         figures,
         requests: requests.cast_unsigned(),
@@ -82,8 +82,8 @@ pub(super) async fn rejected_rows(reader: &Reader, run: &Run) -> Result<Rejects,
 }
 
 /// Whether a process owns the queue.
-pub(super) fn owner(reader: &Reader) -> Runner {
-    if reader.is_owned() { Runner::Present } else { Runner::Absent }
+pub(super) fn owner(reader: &Reader) -> RunnerPresence {
+    if reader.is_owned() { RunnerPresence::Present } else { RunnerPresence::Absent }
 }
 
 #[cfg(test)]
