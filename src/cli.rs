@@ -59,6 +59,12 @@ pub enum CliCommand {
     /// the numbers of its guards fit the file.
     #[command(after_long_help = manual::INIT.help())]
     Init(InitArgs),
+    /// Check what a run of a job needs, without writing to the app
+    ///
+    /// Checks job file, protected list, input, credentials, limits, queue, disk and clock, and sends one read-only call
+    /// (account_check of the admin). Each check is one line: ok, warning or error, with a hint.
+    #[command(after_long_help = manual::DOCTOR.help())]
+    Doctor(DoctorArgs),
     /// Load new input, send it, record every outcome, and print a summary; resumes an interrupted run
     ///
     /// Load the input if it is new, send it, record every outcome, and print a summary. Resumes an interrupted run.
@@ -124,6 +130,17 @@ pub struct InitArgs {
     /// Input file (CSV or JSONL) that the job is for, or a glob in quotes
     #[arg(long, value_name = "FILE")]
     pub from: Option<String>,
+}
+
+/// Arguments of `imbulk doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Job file
+    #[arg(value_name = "JOB")]
+    pub job: PathBuf,
+    /// Check the sandbox in place of the app
+    #[arg(long)]
+    pub sandbox: bool,
 }
 
 /// What a JSON schema describes.

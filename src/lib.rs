@@ -16,6 +16,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod doctor;
 pub mod domain;
 pub mod export;
 pub mod fail_point;

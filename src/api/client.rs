@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
 
 use super::session::{Credentials, CurrentSignature, Renewal};
@@ -49,6 +50,8 @@ pub struct Call {
     pub random: u32,
     /// From its begin to its end, connecting included.
     pub took: Duration,
+    /// The time that the server gave its response (header `Date`).
+    pub server_time: Option<Timestamp>,
 }
 
 impl Client {
@@ -91,12 +94,12 @@ impl Client {
         let (url, generation) = self.sign(path, random);
         let started = Instant::now();
         let sent = Arc::new(OnceLock::new());
-        let result = self
+        let (result, server_time) = self
             .send(url, TimedBody::new(body, Arc::clone(&sent)))
             .await
-            .unwrap_or_else(|error| transport::failure(&error.without_url(), self.proxy.as_ref()));
+            .unwrap_or_else(|error| (transport::failure(&error.without_url(), self.proxy.as_ref()), None));
         let round_trip = sent.get().map(Instant::elapsed).unwrap_or_default();
-        Call { result, generation, round_trip, random, took: started.elapsed() }
+        Call { result, generation, round_trip, server_time, random, took: started.elapsed() }
     }
 
     /// After a 70001 to a call of this `generation`: makes a new signature, unless one was made after the refusal of
@@ -123,16 +126,23 @@ impl Client {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, url: Url, body: TimedBody) -> reqwest::Result<CallResult> {
+    async fn send(&self, url: Url, body: TimedBody) -> reqwest::Result<(CallResult, Option<Timestamp>)> {
         let json = HeaderValue::from_static("application/json");
         let request = self.http.post(url).header(CONTENT_TYPE, json);
         let sent = request.body(reqwest::Body::wrap(body)).send();
         let response = guarded(FailPoint::Send, sent).await?;
+        let time = server_time(&response);
         if response.status() != StatusCode::OK {
-            return Ok(CallResult::Status(response.status().as_u16()));
+            return Ok((CallResult::Status(response.status().as_u16()), time));
         }
-        guarded(FailPoint::Read, read(response)).await
+        guarded(FailPoint::Read, read(response)).await.map(|result| (result, time))
     }
+}
+
+/// The header `Date` of a response.
+fn server_time(response: &Response) -> Option<Timestamp> {
+    let date = response.headers().get(DATE)?.to_str().ok()?;
+    Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
 }
 
 /// If an answer is not read to its end, its connection is closed.

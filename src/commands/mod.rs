@@ -1,6 +1,7 @@
 //! The subcommands, one file each, and the exit codes of their errors.
 
 mod completions;
+mod doctor;
 mod error;
 mod explain;
 mod init;
@@ -38,6 +39,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
     let queue = queue_file(cli.queue.as_deref(), &env);
     let done = match cli.command {
         CliCommand::Init(args) => init::init(&args),
+        CliCommand::Doctor(args) => doctor::doctor(&args, &env, &queue).await,
         CliCommand::Run(args) => run::run(args, &env, &queue, log).await,
         CliCommand::Plan(args) => plan::plan(&args, &env, &queue).await,
         CliCommand::Status(args) => status::status(&args, &queue).await,

@@ -7,6 +7,7 @@
 mod address;
 mod close;
 mod confirm;
+mod doctor;
 mod drive;
 mod driven;
 mod error;
@@ -27,6 +28,7 @@ mod run_log;
 mod run_options;
 mod target;
 
+pub use doctor::{Examined, examine};
 pub use drive::run;
 pub use error::SessionError;
 pub use figures::{detail, overview};

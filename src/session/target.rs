@@ -89,6 +89,11 @@ impl Target {
         })
     }
 
+    /// Scheme, host and port.
+    pub(super) fn endpoint(&self) -> String {
+        self.endpoint.to_string()
+    }
+
     /// Whether deleted data is lost: the target is neither the sandbox nor a server on this machine.
     pub(super) fn is_real(&self) -> bool {
         !self.endpoint.is_loopback()

@@ -34,7 +34,7 @@ use crate::domain::time_limit::{DailyLimit, TimeLimits};
 /// The longest name of a job.
 const NAME_CHARS: usize = 64;
 /// One cap for everything that an app is sent (limits page: 200 a second).
-const APP_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).unwrap();
+pub const APP_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).unwrap();
 const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::new(8).unwrap();
 const BASE_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_mins(1);

@@ -20,7 +20,7 @@ use paths::named;
 use tokens::{Token, tokens};
 
 /// The top modules of `src`, and the modules that each may use. Dependencies run in one direction.
-const MODULES: [(&str, &[&str]); 25] = [
+const MODULES: [(&str, &[&str]); 26] = [
     ("domain", &[]),
     ("clock", &[]),
     // The named places at which a test can stop the process.
@@ -44,6 +44,8 @@ const MODULES: [(&str, &[&str]); 25] = [
     ("loading", &["domain", "input", "intake", "queue", "stored_request"]),
     ("export", &["domain", "queue", "stored_request", "fail_point", "testing"]),
     ("settings", &["domain", "api"]),
+    // What the checks of `imbulk doctor` find.
+    ("doctor", &["domain", "api"]),
     // The texts of a first job.
     ("init", &["domain", "input", "settings"]),
     (
@@ -51,6 +53,7 @@ const MODULES: [(&str, &[&str]); 25] = [
         &[
             "domain",
             "clock",
+            "doctor",
             "input",
             "loading",
             "queue",
@@ -69,8 +72,8 @@ const MODULES: [(&str, &[&str]); 25] = [
     (
         "commands",
         &[
-            "domain", "clock", "init", "intake", "loading", "queue", "api", "export", "report", "runner", "session",
-            "settings", "stderr", "stdout", "cli", "log",
+            "domain", "clock", "doctor", "init", "intake", "loading", "queue", "api", "export", "report", "runner",
+            "session", "settings", "stderr", "stdout", "cli", "log",
         ],
     ),
     // What unit tests of several modules share.

@@ -61,7 +61,7 @@ impl Played {
 
 fn asked(operation: Command, account: &str) -> InputRow {
     match operation {
-        Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
+        Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
         Command::FriendDelete => InputRow::pair("owner", account),
         Command::FriendUpdate => InputRow::pair("owner", account).tag("Tag_SNS_IM_Remark", json!("r")),
     }
@@ -224,6 +224,8 @@ fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, r
     let (from, to) = (row.from.as_deref().unwrap_or_default(), row.account.as_str());
     let says_data_left = row.code.is_some_and(|code| matches!(code, 40006 | 70500));
     match operation {
+        // No job looks up accounts.
+        Command::AccountCheck => false,
         Command::AccountDelete => {
             let honest = !world.account_data_remains(to) || says_data_left;
             let was_gone = row.outcome != "already_done" || !before.account_exists(to);

@@ -6,7 +6,7 @@ use imbulk::api::{SecretKey, sign};
 use imbulk_sandbox::Command;
 
 use imbulk_testkit::results_check::{Completion, ResultsCheck};
-use imbulk_testkit::rows::{InputRow, csv, plain, tally};
+use imbulk_testkit::rows::{InputRow, csv, operations, plain, tally};
 use imbulk_testkit::{ADMIN, APP, Bench, JobFile, KEY, PATIENCE};
 
 /// A job with one call in flight, so that the calls before a stop are known.
@@ -46,7 +46,7 @@ fn an_app_whose_accounts_cannot_be_deleted_halts_even_if_only_items_say_so() {
 
 #[test]
 fn an_identifier_that_is_no_admin_halts_every_operation() {
-    for operation in Command::ALL {
+    for operation in operations() {
         halted_by(operation, 60010, "any:code=60010:1", 1);
     }
 }

@@ -1,5 +1,6 @@
-//! The first job of a user: `imbulk init` and `imbulk schema`.
+//! The first job of a user: `imbulk init`, `imbulk schema` and `imbulk doctor`.
 
+mod doctor;
 mod exports;
 mod init;
 mod schema;

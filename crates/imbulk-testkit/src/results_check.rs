@@ -287,7 +287,7 @@ impl<'a> ResultsCheck<'a> {
 
     fn touches(&self, world: &World, asked: &InputRow) -> ItemCounters {
         match (self.operation, asked.item()) {
-            (Command::AccountDelete, (_, user)) => world.account_counters(user),
+            (Command::AccountCheck | Command::AccountDelete, (_, user)) => world.account_counters(user),
             (Command::FriendDeleteAll, (_, user)) => world.list_counters(user),
             (Command::FriendDelete | Command::FriendUpdate, (from, to)) => {
                 world.friend_counters(from.unwrap_or_default(), to)
@@ -297,6 +297,8 @@ impl<'a> ResultsCheck<'a> {
 
     fn is_done(&self, world: &World, item: &Item<'_>) -> bool {
         match (self.operation, item.asked.item()) {
+            // It has no effect that could be missing.
+            (Command::AccountCheck, _) => true,
             (Command::AccountDelete, (_, user)) => !world.account_exists(user),
             (Command::FriendDeleteAll, (_, user)) => world.list_counters(user).written > 0,
             (Command::FriendDelete, (from, to)) => {
@@ -317,7 +319,9 @@ impl<'a> ResultsCheck<'a> {
 
     fn was_there(&self, asked: &InputRow) -> bool {
         match (self.operation, asked.item()) {
-            (Command::AccountDelete | Command::FriendDeleteAll, (_, user)) => self.before.account_exists(user),
+            (Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll, (_, user)) => {
+                self.before.account_exists(user)
+            }
             (Command::FriendDelete | Command::FriendUpdate, (from, to)) => {
                 self.before.is_friend(from.unwrap_or_default(), to)
             }
@@ -335,7 +339,7 @@ impl<'a> ResultsCheck<'a> {
             Command::AccountDelete => Some(70107),
             Command::FriendDelete => Some(31704),
             Command::FriendDeleteAll => Some(30003),
-            Command::FriendUpdate => None,
+            Command::AccountCheck | Command::FriendUpdate => None,
         };
         already.is_some() && row.code == already
     }
@@ -358,7 +362,7 @@ impl<'a> ResultsCheck<'a> {
         let Some(code) = code else { return false };
         let owner = asked.from.as_deref().unwrap_or(&asked.account);
         let by_world = match self.operation {
-            Command::AccountDelete | Command::FriendDeleteAll => false,
+            Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => false,
             Command::FriendDelete => code == 30003 && !self.before.account_exists(owner),
             Command::FriendUpdate => {
                 (code == 30003 && !self.before.account_exists(owner)) || (code == 30001 && !self.was_there(asked))

@@ -95,10 +95,15 @@ impl InputRow {
     }
 }
 
+/// The commands that jobs send. The others only look something up.
+pub fn operations() -> impl Iterator<Item = Command> {
+    Command::ALL.into_iter().filter(|command| *command != Command::AccountCheck)
+}
+
 /// The columns of an operation.
 pub fn columns(operation: Command) -> &'static [&'static str] {
     match operation {
-        Command::AccountDelete => &["UserID"],
+        Command::AccountCheck | Command::AccountDelete => &["UserID"],
         Command::FriendDeleteAll => &["From_Account"],
         Command::FriendDelete | Command::FriendUpdate => &["From_Account", "To_Account"],
     }
@@ -162,7 +167,9 @@ pub fn tally(rows: &[ResultRow]) -> BTreeMap<&str, usize> {
 /// Valid rows, all different. Three pairs at a time have the same `From_Account`.
 pub fn plain(operation: Command, count: usize) -> Vec<InputRow> {
     let row = |n: usize| match operation {
-        Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(&format!("user_{n:05}")),
+        Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => {
+            InputRow::account(&format!("user_{n:05}"))
+        }
         Command::FriendDelete => InputRow::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}")),
         Command::FriendUpdate => InputRow::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}"))
             .tag("Tag_SNS_IM_Remark", json!(format!("remark {n}"))),
@@ -185,12 +192,12 @@ pub fn mixed(operation: Command, count: usize) -> Vec<InputRow> {
     rows.extend(again);
     let with = |from: Option<&str>, account: &str| {
         let row = match operation {
-            Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
+            Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
             Command::FriendDelete | Command::FriendUpdate => InputRow::pair(from.unwrap_or("user_00001"), account),
         };
         match operation {
             Command::FriendUpdate => row.tag("Tag_SNS_IM_Remark", json!("r")),
-            Command::AccountDelete | Command::FriendDelete | Command::FriendDeleteAll => row,
+            Command::AccountCheck | Command::AccountDelete | Command::FriendDelete | Command::FriendDeleteAll => row,
         }
     };
     for n in 0..count / 20 {
@@ -200,7 +207,7 @@ pub fn mixed(operation: Command, count: usize) -> Vec<InputRow> {
         rows.push(with(None, "vip_1"));
         rows.push(with(None, ADMIN));
         match operation {
-            Command::AccountDelete | Command::FriendDeleteAll => {}
+            Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => {}
             Command::FriendDelete | Command::FriendUpdate => {
                 rows.push(with(Some("vip_2"), &format!("friend_of_vip_{n}")));
                 rows.push(with(Some("narcissus"), "narcissus").invalid());

@@ -4,8 +4,22 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 13] =
-    [&IMBULK, &INIT, &RUN, &PLAN, &STATUS, &RESULTS, &RETRY, &EXPLAIN, &SANDBOX, &USERSIG, &SCHEMA, &COMPLETIONS, &MAN];
+pub const ALL: [&Manual; 14] = [
+    &IMBULK,
+    &INIT,
+    &DOCTOR,
+    &RUN,
+    &PLAN,
+    &STATUS,
+    &RESULTS,
+    &RETRY,
+    &EXPLAIN,
+    &SANDBOX,
+    &USERSIG,
+    &SCHEMA,
+    &COMPLETIONS,
+    &MAN,
+];
 
 const SECRET_KEY: Row = ("IMBULK_SECRET_KEY", "secret key of the app; UserSigs are made from it");
 const SECRET_KEY_FILE: Row = ("IMBULK_SECRET_KEY_FILE", "file with the secret key (mode 0600)");
@@ -87,6 +101,24 @@ pub const INIT: Manual = Manual {
         (Exit::Done, "written; a note on stderr names columns that must be chosen"),
         IO_ERROR,
         (Exit::Unusable, "usage error, NAME.toml exists, or the input file cannot be used"),
+    ],
+};
+
+/// `imbulk doctor`
+pub const DOCTOR: Manual = Manual {
+    name: "doctor",
+    examples: &[
+        ("imbulk doctor purge.toml", "check the job and its app"),
+        ("imbulk doctor purge.toml --sandbox", "check the job without an app"),
+    ],
+    notes: &[],
+    files: SESSION_FILES,
+    environment: SESSION_VARIABLES,
+    exits: &[
+        (Exit::Done, "a run is possible; there may be warnings"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, or the job file or the environment cannot be used"),
+        (Exit::Halted, "an error would prevent a run"),
     ],
 };
 

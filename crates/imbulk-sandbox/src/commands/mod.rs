@@ -2,6 +2,7 @@
 //!
 //! A new command is a new file here, its `mod` line, and its line in the list below.
 
+mod account_check;
 mod account_delete;
 mod friend_delete;
 mod friend_delete_all;
@@ -49,6 +50,7 @@ macro_rules! commands {
 }
 
 commands! {
+    AccountCheck = account_check,
     AccountDelete = account_delete,
     FriendDelete = friend_delete,
     FriendDeleteAll = friend_delete_all,
