@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -80,6 +81,13 @@ pub enum CliCommand {
     /// List runs and their progress, also while one is running
     #[command(after_long_help = manual::STATUS.help())]
     Status(StatusArgs),
+    /// Pause, resume or drain a run, or change its rate, while another process sends it
+    ///
+    /// Controls a run from another terminal, also while its input is loaded or the server is down. Prints what changed
+    /// within a second. A pause and a rate belong to the run: they also hold after a restart. Each user who may
+    /// write the queue may control its runs. The log of the run says who did.
+    #[command(after_long_help = manual::CTL.help())]
+    Ctl(CtlArgs),
     /// Export one result row per input row (CSV or JSONL)
     ///
     /// Exports one result row per input row, in input order. The file is valid input for the same job.
@@ -174,7 +182,7 @@ pub struct RunArgs {
     /// Start a new run, even if this input is finished or an older run is not
     #[arg(long)]
     pub again: bool,
-    /// Finish only the oldest unfinished run, also one that Ctrl-C or a guard ended
+    /// Finish only the oldest unfinished run, also one that a person or a guard ended
     #[arg(long, conflicts_with = "again")]
     pub resume: bool,
     /// Send exactly the plan with this id (from `imbulk plan`), or nothing
@@ -217,6 +225,35 @@ pub struct StatusArgs {
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `imbulk ctl`.
+#[derive(Debug, Args)]
+pub struct CtlArgs {
+    /// Job name (its latest run), or the beginning of a run id (4 characters or more)
+    pub name: String,
+    /// What to do
+    #[arg(value_enum)]
+    pub action: CtlAction,
+    /// Calls per second for `rate`, at most `limits.calls_per_second` of the job
+    #[arg(value_name = "N", required_if_eq("action", "rate"))]
+    pub calls_per_second: Option<NonZeroU32>,
+    /// Target of the run, if the job has several: an SDKAppID, `sandbox` or `loopback`
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+}
+
+/// What `imbulk ctl` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CtlAction {
+    /// Begin no new call; calls in flight end. A later `imbulk run` sends nothing of the run either
+    Pause,
+    /// End a pause
+    Resume,
+    /// Let calls in flight end, then end the session with exit code 5
+    Drain,
+    /// Send at most N calls per second
+    Rate,
 }
 
 /// Arguments of `imbulk results`.

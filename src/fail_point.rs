@@ -58,6 +58,8 @@ fail_points! {
     NoteProgress,
     /// Why a session ended is noted.
     NoteEnd,
+    /// … with an instruction of `imbulk ctl`.
+    Control,
     /// A run is finished.
     Finish,
     /// Failed items become pending again.

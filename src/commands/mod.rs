@@ -1,6 +1,7 @@
 //! The subcommands, one file each, and the exit codes of their errors.
 
 mod completions;
+mod ctl;
 mod doctor;
 mod error;
 mod explain;
@@ -43,6 +44,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Run(args) => run::run(args, &env, &queue, log).await,
         CliCommand::Plan(args) => plan::plan(&args, &env, &queue).await,
         CliCommand::Status(args) => status::status(&args, &queue).await,
+        CliCommand::Ctl(args) => ctl::ctl(&args, &queue).await,
         CliCommand::Results(args) => results::results(&args, &env, &queue).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
         CliCommand::Explain(args) => explain::explain(&args),

@@ -2,6 +2,7 @@
 //!
 //! The schedule decides the changes of requests. The queue makes any number of changes in one transaction.
 
+use super::control::AppliedInstruction;
 use super::ids::{RequestId, RunId};
 use super::progress::Heartbeat;
 use super::response::settlement::{FollowUp, Settlement};
@@ -37,6 +38,8 @@ pub enum Change {
         /// The kind of reason.
         ended_by: EndedBy,
     },
+    /// Stores an instruction that was applied or refused.
+    Control(AppliedInstruction),
 }
 
 /// A change of requests that is on disk.

@@ -5,6 +5,7 @@
 //! nights in a second, and every rule about the API is in one place.
 
 pub mod change;
+pub mod control;
 pub mod exit;
 pub mod guard;
 pub mod hint;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::control::RunPause;
 use super::schedule::Outage;
 use super::session_state::SessionState;
 
@@ -70,6 +71,8 @@ pub enum Bottleneck {
     BusyAccounts,
     /// The requests that are left wait for their next attempt.
     Backoff,
+    /// A person paused the run.
+    Paused(RunPause),
     /// The session is stopping: calls in flight end, and no new ones are sent.
     Draining,
 }

@@ -24,7 +24,7 @@ pub enum EndedBy {
     Retry,
     /// `--limit`.
     Limit,
-    /// SIGINT: a person pressed Ctrl-C.
+    /// A person pressed Ctrl-C or used `imbulk ctl NAME drain`.
     Person,
     /// The fuse, the canary, or `guard.max_already_done`.
     Guard,
@@ -108,7 +108,7 @@ impl fmt::Display for EndedBy {
             Self::FatalCode => "a fatal code",
             Self::Retry => "`imbulk retry`",
             Self::Limit => "`--limit`",
-            Self::Person => "Ctrl-C",
+            Self::Person => "Ctrl-C or `imbulk ctl`",
             Self::Guard => "a guard",
         })
     }

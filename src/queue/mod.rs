@@ -11,6 +11,7 @@
 //! The files of this folder describe runs, requests and outcomes without a storage engine. The folder `sqlite` stores
 //! them; another store would be a folder beside it.
 
+mod control_file;
 mod error;
 mod figures_of_run;
 mod input_file;
@@ -24,6 +25,7 @@ mod shown_plan;
 mod sqlite;
 mod used_file;
 
+pub use control_file::ControlFile;
 pub use error::{Cause, FailureKind, Loss, QueueError, StoreFailure};
 pub use figures_of_run::{CodeRows, Rejected};
 pub use input_file::InputFile;

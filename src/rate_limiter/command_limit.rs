@@ -68,6 +68,12 @@ impl CommandLimits {
         Ok(self.commands.len() - 1)
     }
 
+    /// Sets the cap of a command. No second contains more calls than the larger of both caps: a call keeps its slot
+    /// until it is free, and the process takes only the slots with the lowest numbers.
+    pub(super) fn set_cap(&mut self, command: usize, cap: Cap) {
+        self.commands[command].1.set_cap(cap);
+    }
+
     /// Takes the slots for a call of the command that leaves now.
     ///
     /// The inner error says when to ask again.

@@ -178,6 +178,11 @@ impl CommandLimiter {
         }
     }
 
+    /// Sets the cap of the command in this process, from the next call on.
+    pub fn set_cap(&self, cap: Cap) {
+        self.shared.limits().set_cap(self.number, cap);
+    }
+
     /// The rates now, and what keeps them below the caps.
     pub fn status(&self) -> LimiterStatus {
         let (command, app) = self.shared.limits().speeds(self.number, self.shared.clock.now());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::control::who_and_when;
 use super::text::{count, counted, duration, rate, share, visible};
 use crate::domain::progress::{Bottleneck, Heartbeat, Phase, ProgressSnapshot, Rates};
 use crate::domain::response::verdict::Trouble;
@@ -69,6 +70,7 @@ pub(super) fn bottleneck_text(bottleneck: &Bottleneck) -> String {
         Bottleneck::Outage(outage) => outage_words(outage),
         Bottleneck::BusyAccounts => "waiting for accounts that other requests write".to_owned(),
         Bottleneck::Backoff => "waiting before the next attempts".to_owned(),
+        Bottleneck::Paused(pause) => format!("paused {}", who_and_when(pause)),
         Bottleneck::Draining => "stopping: waiting for calls in flight".to_owned(),
     }
 }

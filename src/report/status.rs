@@ -3,10 +3,12 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::{Serialize, Serializer};
 
+use super::control::who_and_when;
 use super::figures::{Figures, by_name, message_as_json, target};
 use super::progress::{bottleneck_text, heartbeat_line};
 use super::state::{RunnerPresence, StateName};
 use super::text::{Text, count, share, visible};
+use crate::domain::control::RunPause;
 use crate::domain::hint::Message;
 use crate::domain::progress::Heartbeat;
 use crate::domain::response::outcome::Outcome;
@@ -27,6 +29,9 @@ pub struct Detail {
     /// Its progress, while a process is sending it.
     #[serde(serialize_with = "heartbeat_as_json")]
     pub heartbeat: Option<Heartbeat>,
+    /// The pause by a person, while there is one.
+    #[serde(skip)]
+    pub pause: Option<RunPause>,
 }
 
 /// All runs of a queue.
@@ -80,6 +85,10 @@ impl Detail {
         text.figure("runner", runner);
         if let Some(heartbeat) = &self.heartbeat {
             text.figure("pace", &heartbeat_line(heartbeat));
+        }
+        if let Some(pause) = &self.pause {
+            let job = visible(&figures.job);
+            text.figure("paused", &format!("{}: `imbulk ctl {job} resume` ends the pause", who_and_when(pause)));
         }
         if let Some(started) = &figures.started_at {
             text.figure("started", started);
@@ -174,6 +183,7 @@ mod tests {
             requests_left: 1,
             runner: RunnerPresence::Present,
             heartbeat: Some(heartbeat),
+            pause: Some(RunPause { who: "alice@batch-1 (pid 7)".to_owned(), since: 0 }),
         };
         insta::assert_snapshot!(detail.text(), @r"
         job            purge
@@ -191,6 +201,7 @@ mod tests {
         requests left  1 of 10,000
         runner         a process is sending this run
         pace           14,000 items/s, 140 calls/s, 7 in flight; throttled by the API to 140 calls/s
+        paused         by alice@batch-1 (pid 7) since 1970-01-01T00:00:00.000Z: `imbulk ctl purge resume` ends the pause
         started        2026-11-22T01:00:05.000Z
         stopped        fuse: 812 of 1000 items failed
         codes

@@ -13,6 +13,7 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
         StopReason::Deadline(DeadlineKey::Window) => "the window of `stop.window` has closed".to_owned(),
         StopReason::Deadline(DeadlineKey::MaxRuntime) => "the time of `stop.max_runtime` is over".to_owned(),
         StopReason::Signal(signal) => format!("by the signal {}", signal.name()),
+        StopReason::Drain { who } => format!("drained, as {who} asked"),
         StopReason::Outage(outage) => return explain_outage(outage),
         StopReason::DiskFull { queue, free, reserve } => {
             let text = format!(

@@ -3,6 +3,7 @@
 //! One loop handles one event at a time. All slow work runs concurrently and ends in an event: the recorder owns the
 //! writing side of the queue, each request in flight has a sender, and each page has a reader.
 
+mod control;
 mod deadline;
 mod progress;
 mod queue_watch;
@@ -13,6 +14,7 @@ mod signals;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +33,9 @@ use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
-use crate::queue::{Loss, Queue, QueueError, Reader};
+use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
+use control::RunControl;
 pub use deadline::Deadline;
 use queue_watch::QueueWatch;
 use recorder::Recorder;
@@ -54,6 +57,12 @@ pub struct RunnerJob {
     pub last_request: RequestId,
     /// Whether others are kept back (`--limit`). Then what a killed process left in flight is kept back, too.
     pub limited: bool,
+    /// The id of its run.
+    pub uuid: String,
+    /// Its name.
+    pub name: String,
+    /// The calls per second of the job file; a rate that a person set may be lower.
+    pub limit: NonZeroU32,
     /// What the schedule needs to know.
     pub plan: JobPlan,
     /// Who makes its calls.
@@ -165,6 +174,7 @@ pub async fn drive(
 ) -> Result<(Queue, Drive), RunError> {
     let reader = queue.reader().await?;
     let recovered = queue.recover().await?;
+    let control = RunControl::new(ControlFile::of(queue.path()), reader.applied_ids().await?, &jobs);
     let (identity, busy) = (queue.identity_with_log(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
@@ -172,11 +182,12 @@ pub async fn drive(
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
     let done_before = jobs.iter().map(|job| ended(&job.plan.tally)).sum();
     let plans = jobs.iter().map(|job| job.plan.clone()).collect();
-    let hold_back = HoldBack::new(signals.first());
+    let hold_back = jobs.iter().map(|_| HoldBack::new(signals.first())).collect();
     signals.set_driving(true);
     let runner = Runner {
         signals,
         shared: LedgerState::default(),
+        control,
         queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, log_reported: 0 },
         schedule: Schedule::new(plans, seed),
         deadlines,
@@ -201,6 +212,7 @@ struct Runner<'a> {
     signals: &'a mut Signals,
     queue_watch: QueueWatch,
     shared: LedgerState,
+    control: RunControl,
     schedule: Schedule,
     jobs: Vec<RunnerJob>,
     deadlines: &'a mut Vec<Deadline>,
@@ -208,7 +220,8 @@ struct Runner<'a> {
     recorder: Recorder,
     to_loop: mpsc::UnboundedSender<Inbound>,
     inbox: mpsc::UnboundedReceiver<Inbound>,
-    hold_back: HoldBack,
+    /// For the senders of each job. After it was set, later senders get a new one.
+    hold_back: Vec<HoldBack>,
     started: Instant,
     calls: Vec<u64>,
     /// Rows that had their outcome before this session.
@@ -239,8 +252,10 @@ impl Runner<'_> {
         self.look_at_the_clock();
         self.look_at_the_disk();
         self.look_at_the_queue()?;
+        self.look_at_the_control_file();
         self.handle(Event::Tick);
         while self.schedule.end().is_none() {
+            self.answer_what_is_held_back();
             self.recorder.hand_over();
             let timer = self.schedule.wake_at().map(|due| self.started + due);
             let wake_at = timer.into_iter().chain(self.recorder.due()).min().unwrap_or_else(far_away);
@@ -250,6 +265,7 @@ impl Runner<'_> {
                 _ = ticker.tick() => {
                     self.look_at_the_clock();
                     self.look_at_the_queue()?;
+                    self.look_at_the_control_file();
                     self.look_at_the_ledger()?;
                     let snapshot = self.snapshot();
                     self.note(&snapshot);
@@ -261,6 +277,7 @@ impl Runner<'_> {
                 () = tokio::time::sleep_until(wake_at) => self.handle(Event::Tick),
             }
         }
+        self.answer_everything();
         watch(&self.snapshot());
         let end = self.schedule.end().unwrap_or(End::Complete);
         self.refuse_lost_queue()?;
@@ -345,8 +362,9 @@ impl Runner<'_> {
             Command::Send { job, request, body } => self.send(job, request, body),
             Command::Slow { job, scope, pause } => self.jobs[job].limiter.throttled(scope, pause),
             Command::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
-            Command::HoldBack => {
-                self.hold_back.set();
+            Command::HoldBack(job) => {
+                let later = self.hold_back[job].for_later();
+                std::mem::replace(&mut self.hold_back[job], later).set();
                 self.recorder.flush();
             }
         }
@@ -362,7 +380,7 @@ impl Runner<'_> {
             body,
             client: Arc::clone(&driven.client),
             limiter: driven.limiter.clone(),
-            hold_back: self.hold_back.clone(),
+            hold_back: self.hold_back[job].clone(),
             to_loop: self.to_loop.clone(),
         };
         tokio::spawn(sender.run());

@@ -5,10 +5,11 @@ use tokio::time::Instant;
 use super::{NOTE_EVERY, Runner};
 use crate::clock;
 use crate::domain::change::Change;
+use crate::domain::ids::RunId;
 use crate::domain::progress::{Bottleneck, Heartbeat, ProgressSnapshot};
 use crate::domain::rate_limit::speed::{Pressure, Speed};
 use crate::domain::response::outcome::Outcome;
-use crate::domain::schedule::WaitingFor;
+use crate::domain::schedule::{JobNo, WaitingFor};
 use crate::domain::session_state::SessionState;
 
 impl Runner<'_> {
@@ -50,13 +51,28 @@ impl Runner<'_> {
         }
         self.noted = Some(Instant::now());
         let heartbeat = Heartbeat::new(now, rates, clock::now().as_millisecond());
-        let runs = self.jobs.iter().map(|job| job.plan.run).collect();
-        self.recorder.write(Change::NoteProgress { runs, heartbeat }, false);
+        let (paused, others): (Vec<JobNo>, Vec<JobNo>) =
+            (0..self.jobs.len()).partition(|job| self.control.pause(*job).is_some());
+        for job in paused {
+            let bottleneck = self.control.pause(job).cloned().map(Bottleneck::Paused);
+            self.note_runs(&[job], Heartbeat { bottleneck, ..heartbeat.clone() });
+        }
+        self.note_runs(&others, heartbeat);
+    }
+
+    fn note_runs(&mut self, jobs: &[JobNo], heartbeat: Heartbeat) {
+        let runs: Vec<RunId> = jobs.iter().map(|job| self.jobs[*job].plan.run).collect();
+        if !runs.is_empty() {
+            self.recorder.write(Change::NoteProgress { runs, heartbeat }, false);
+        }
     }
 
     fn bottleneck(&self) -> Option<Bottleneck> {
         if self.schedule.stopping().is_some() {
             return Some(Bottleneck::Draining);
+        }
+        if self.schedule.is_paused() {
+            return self.control.any_pause().cloned().map(Bottleneck::Paused);
         }
         if let Some(outage) = self.schedule.outage(self.started.elapsed()) {
             return Some(Bottleneck::Outage(outage));

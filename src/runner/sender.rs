@@ -26,6 +26,11 @@ impl HoldBack {
         Self { signal, by_loop: watch::Sender::new(false) }
     }
 
+    /// One that is not set, apart from a signal.
+    pub(super) fn for_later(&self) -> Self {
+        Self::new(self.signal.clone())
+    }
+
     pub(super) fn set(&self) {
         self.by_loop.send_replace(true);
     }

@@ -28,6 +28,7 @@ use crate::domain::schedule::StopReason;
 use crate::domain::state_change::{StateChange, StateWatch};
 use crate::log;
 use crate::queue::{Queue, Run};
+use crate::report::control::pause_message;
 use crate::report::input::Input;
 use crate::report::moment_ahead;
 use crate::report::summary::Summary;
@@ -215,9 +216,22 @@ impl Session<'_> {
                 }
                 tell_notes(queue, run).await?;
             }
-            all.push(prepared);
+            all.push(self.unless_paused(queue, prepared).await?);
         }
         Ok(all)
+    }
+
+    /// Nothing of a paused run is sent.
+    async fn unless_paused(
+        &mut self,
+        queue: &mut Queue,
+        prepared: Option<Prepared>,
+    ) -> Result<Option<Prepared>, SessionError> {
+        let Some(Prepared { run, .. }) = &prepared else { return Ok(None) };
+        let Some(pause) = queue.control_state(run.id).await?.pause else { return Ok(prepared) };
+        tell(pause_message(&run.job, &run.uuid, &pause).with_hint());
+        self.exit = self.exit.max(Exit::Stopped);
+        Ok(None)
     }
 
     /// Shows the plan and asks for confirmation, if that is required.

@@ -22,6 +22,8 @@ pub(super) struct Driven<'a> {
     pub(super) input: &'a JobInput,
     pub(super) prepared: Prepared,
     pub(super) tally: Tally,
+    /// The rate that a person has set for the run.
+    pub(super) rate: Option<NonZeroU32>,
     /// The last request that may be sent.
     pub(super) last_request: RequestId,
     /// Whether `--limit` is set, so that later requests may be withheld.
@@ -52,7 +54,8 @@ pub(super) async fn admit<'a>(
         None => queue.reader().await?.last_request(run).await?,
     };
     let tally = queue.reader().await?.tally(&prepared.run).await?;
-    Ok(Driven { input, prepared, tally, last_request, limited: limit.is_some() })
+    let rate = queue.control_state(run).await?.rate;
+    Ok(Driven { input, prepared, tally, rate, last_request, limited: limit.is_some() })
 }
 
 /// Begins the runs and supersedes the runs that they replace.
@@ -79,10 +82,15 @@ pub(super) fn runner_job(
 ) -> Result<RunnerJob, SessionError> {
     let job = &driven.input.job;
     let run = &driven.prepared.run;
-    let (operation, calls_per_second) = (run.operation()?, driven.input.calls_per_second(run)?);
+    let (operation, limit) = (run.operation()?, driven.input.calls_per_second(run)?);
+    // The job file may have been changed since the rate was set.
+    let calls_per_second = driven.rate.map_or(limit, |rate| rate.min(limit));
     Ok(RunnerJob {
         last_request: driven.last_request,
         limited: driven.limited,
+        uuid: run.uuid.clone(),
+        name: run.job.clone(),
+        limit,
         plan: JobPlan {
             run: run.id,
             operation,

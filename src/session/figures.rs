@@ -2,7 +2,7 @@
 
 use crate::domain::response::outcome::Outcome;
 use crate::domain::timestamp::rfc3339;
-use crate::queue::{QueueError, Reader, Run};
+use crate::queue::{QueueError, Reader, Run, RunState};
 use crate::report::state::{RunnerPresence, StateName};
 use crate::report::status::{Detail, Overview, RunStatus};
 use crate::report::{Figures, Rejects};
@@ -42,8 +42,16 @@ pub async fn detail(reader: &Reader, run: &Run) -> Result<Detail, QueueError> {
         requests: requests.cast_unsigned(),
         requests_left: requests_left.cast_unsigned(),
         runner,
+        pause: reader.control_state(run.id).await?.pause.filter(|_| is_unfinished(run)),
         heartbeat: heartbeat.and_then(|heartbeat| serde_json::from_str(heartbeat).ok()),
     })
+}
+
+fn is_unfinished(run: &Run) -> bool {
+    match run.state() {
+        RunState::Loading | RunState::Planned | RunState::Running => true,
+        RunState::Finished | RunState::Superseded => false,
+    }
 }
 
 /// The figures of a run, with its first rejected rows.

@@ -33,7 +33,7 @@ pub use drive::run;
 pub use error::SessionError;
 pub use figures::{detail, overview};
 pub use identity::{credentials, identity};
-pub use named_run::find;
+pub use named_run::{find, find_controlled};
 pub use plan::plan;
 pub use run_log::RunLog;
 pub use run_options::RunOptions;

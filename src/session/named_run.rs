@@ -3,17 +3,31 @@
 use super::error::SessionError;
 use super::figures::owner;
 use crate::domain::run_name::{NameMatch, NamedRun, SHORTEST_ID, match_name};
-use crate::queue::{Reader, Run};
+use crate::queue::{Reader, Run, RunState};
 use crate::report::state::StateName;
 use crate::report::{target_name, visible};
 use crate::stderr::tell;
 
 /// Finds the run that a name means and names it on standard error, so that a wrong choice is noticed.
 pub async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<Run, SessionError> {
+    choose(reader.runs().await?, name, target, reader)
+}
+
+/// Finds the run that `imbulk ctl` controls, which may still be loading. None if the queue is being created: then its
+/// first run cannot be read yet.
+pub async fn find_controlled(name: &str, target: Option<&str>, reader: &Reader) -> Result<Option<Run>, SessionError> {
     let mut runs = reader.runs().await?;
+    runs.extend(reader.loading_runs().await?);
+    if runs.is_empty() && reader.is_owned() {
+        return Ok(None);
+    }
+    choose(runs, name, target, reader).map(Some)
+}
+
+fn choose(mut runs: Vec<Run>, name: &str, target: Option<&str>, reader: &Reader) -> Result<Run, SessionError> {
     let named: Vec<NamedRun<'_>> = runs
         .iter()
-        .map(|run| NamedRun { job: &run.job, id: &run.uuid, target: &run.target, started: run.started_at.is_some() })
+        .map(|run| NamedRun { job: &run.job, id: &run.uuid, target: &run.target, started: is_begun(run) })
         .collect();
     let found = match match_name(&named, name, target) {
         NameMatch::Run(run) => run,
@@ -28,9 +42,19 @@ pub async fn find(name: &str, target: Option<&str>, reader: &Reader) -> Result<R
     Ok(run)
 }
 
+/// A run that is loading is the one that a process is about to send.
+fn is_begun(run: &Run) -> bool {
+    run.started_at.is_some() || run.state() == RunState::Loading
+}
+
 /// `run 0190… of job purge on app 1400000001: finished`
 fn describe(run: &Run, reader: &Reader) -> String {
-    let state = StateName::of(run, owner(reader)).name();
+    let state = match run.state() {
+        RunState::Loading => "loading",
+        RunState::Planned | RunState::Running | RunState::Finished | RunState::Superseded => {
+            StateName::of(run, owner(reader)).name()
+        }
+    };
     format!("run {} of job {} on {}: {state}", visible(&run.uuid), visible(&run.job), target_name(&run.target))
 }
 

@@ -104,7 +104,7 @@ fn every_command_that_a_text_names_can_be_typed() {
 
 #[test]
 fn a_command_that_does_not_exist_is_found_in_every_kind_of_text() {
-    let advice = r#"advice: "pause it: `imbulk ctl NAME pause`","#;
+    let advice = r#"advice: "pause it: `imbulk control NAME pause`","#;
     let hint = r#"steps.push(format!("imbulk retry {job} --outcom failed     sends them again"));"#;
     let example = "```sh\nimbulk run job.toml --exekute\n```";
     for (file, text) in [("a.rs", advice), ("b.rs", hint), ("c.md", example)] {

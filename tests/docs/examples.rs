@@ -20,7 +20,7 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 19] = [
+const NOT_RUN: [(&str, &str, &str); 23] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -28,6 +28,10 @@ const NOT_RUN: [(&str, &str, &str); 19] = [
     ("README.md", "cargo install --path . --locked", "it builds the program for minutes"),
     ("README.md", "kill %1; unset IMBULK_ENDPOINT; umask 077; cp imbulk.env.example imbulk.env", "it needs a real app"),
     ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
+    ("docs/guides/control-a-run.md", "imbulk ctl purge pause", OTHER_PROCESS),
+    ("docs/guides/control-a-run.md", "imbulk ctl purge resume", OTHER_PROCESS),
+    ("docs/guides/control-a-run.md", "imbulk ctl purge rate 50", OTHER_PROCESS),
+    ("docs/guides/control-a-run.md", "imbulk ctl purge drain", OTHER_PROCESS),
     ("docs/guides/deploy.md", "sudo install -m 755 imbulk /usr/local/bin/imbulk", "it needs root"),
     ("docs/guides/deploy.md", STATUS, "it needs root"),
     ("docs/guides/deploy.md", "docker build -f deploy/Dockerfile -t imbulk .", "it needs Docker"),
@@ -42,6 +46,7 @@ const NOT_RUN: [(&str, &str, &str); 19] = [
     ("docs/reference/results.md", COUNT, "it needs the program sqlite3"),
 ];
 const JQ: &str = "it needs the program jq";
+const OTHER_PROCESS: &str = "it needs a run that another process is sending";
 const OPEN: &str = "imbulk results purge-trial-accounts --outcome failed,in_doubt --output open.csv";
 const EVIDENCE: &str = "imbulk results purge-trial-accounts --output purge-results.csv";
 const STATUS: &str = "sudo -u imbulk imbulk status --queue /var/lib/imbulk/purge/imbulk.db";

@@ -3,6 +3,7 @@
 mod again;
 mod claims;
 mod completions;
+mod control;
 mod environment;
 mod faults;
 mod guards;

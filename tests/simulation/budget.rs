@@ -181,6 +181,14 @@ impl RetryBudgetModel {
         self.foreign.remove(&id);
     }
 
+    /// The request was not sent, because its job was paused.
+    pub(crate) fn withdrawn(&mut self, id: RequestId, now: Duration) {
+        self.tokens = (self.tokens + self.paid.remove(&id).unwrap_or(0)).min(BUCKET);
+        if self.probe == Some(id) {
+            (self.probe, self.probe_over) = (None, now);
+        }
+    }
+
     pub(crate) fn sent(&mut self, id: RequestId, now: Duration) {
         self.left.insert(id, now);
     }

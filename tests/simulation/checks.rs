@@ -18,7 +18,7 @@ pub(crate) enum Invariant {
     SumsAgree,
     /// No item has more counted attempts than `max_attempts`.
     AttemptsAreBounded,
-    /// No call gets its slot after `HoldBack`, or after a reason to stop.
+    /// No call gets its slot after `HoldBack`, after a reason to stop, or while its job is paused.
     NothingAfterHoldBack,
     /// The outcomes `succeeded` and `already_done` match the state of the server.
     SuccessIsTrue,

@@ -30,7 +30,7 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
         rate,
         requests,
     };
-    Scenario { jobs: vec![job], faults, interruptions: Vec::new(), seed: 1 }
+    Scenario { jobs: vec![job], faults, interruptions: Vec::new(), pauses: Vec::new(), seed: 1 }
 }
 
 /// The plan of a friend_delete job at 200 calls per second, for tests that call the schedule directly.

@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::directed::{friend, run_scenario, scenario_with};
-use crate::scenario::{FaultModel, MS, OutageKind, Scenario};
+use crate::scenario::{FaultModel, MS, OutageKind, Pause, Scenario};
 use crate::world::Report;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -177,5 +177,18 @@ fn items_that_always_fail_end_as_failed_while_others_succeed() {
         assert_eq!(failed, wanted, "seed {seed}");
         assert_eq!(report.ends.len(), 1, "seed {seed}: {:?}", report.ends);
         assert!(report.took < SECOND * 400, "seed {seed}: {:?}", report.took);
+    }
+}
+
+/// Calls fail for ten seconds in addition to the pause, and the limit is one minute.
+#[test]
+fn the_time_of_a_pause_does_not_count_for_the_limit_on_outages() {
+    for (seed, outage_kind) in (0..7).zip(OutageKind::ALL) {
+        let down = Some(Duration::ZERO..SECOND * 110);
+        let faults = FaultModel { outage_kind, down, ..FaultModel::HEALTHY };
+        let pauses = vec![Pause { session: 1, after: 60, job: 0, lasts: SECOND * 100 }];
+        let report = run_scenario(&Scenario { pauses, seed, ..usual(400, faults, Some(SECOND * 60)) });
+        assert_eq!(report.ends.len(), 1, "{outage_kind:?}: {:?}", report.ends);
+        assert!(all_done(&report, outage_kind), "{outage_kind:?}: {:?}", report.rows);
     }
 }

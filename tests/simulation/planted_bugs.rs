@@ -157,7 +157,7 @@ impl BuggyScheduler {
                 let settlement = self.altered_settlement(settlement);
                 vec![Command::Commit { change: Change::Record { run, settlement }, urgent }]
             }
-            (PlantedBug::NeverHoldsBack, Command::HoldBack)
+            (PlantedBug::NeverHoldsBack, Command::HoldBack(_))
             | (PlantedBug::LosesAParkedRequest, Command::Load { .. }) => vec![],
             (PlantedBug::FetchesEverything, Command::Fetch { job, after, .. }) => {
                 vec![Command::Fetch { job, after, limit: u32::MAX }]

@@ -108,7 +108,9 @@ impl Queue {
                 Changed::Reopened(id)
             }
             Change::Record { settlement, .. } => return self.record(settlement),
-            Change::NoteProgress { .. } | Change::NoteEnd { .. } => return Err("no change of the schedule".to_owned()),
+            Change::NoteProgress { .. } | Change::NoteEnd { .. } | Change::Control(_) => {
+                return Err("no change of the schedule".to_owned());
+            }
         };
         Ok(changed.into())
     }
@@ -126,6 +128,9 @@ impl Queue {
         let Settlement { request: id, attempts, ended, mut follow_ups, .. } = settlement;
         let stored = self.step(id, State::Sending, State::Settled)?;
         let job = stored.job;
+        if attempts > stored.request.attempts {
+            return Err(format!("request {id} had {} attempts, its settlement {attempts}", stored.request.attempts));
+        }
         let before = rows(&stored.request.items);
         let items = ended
             .iter()

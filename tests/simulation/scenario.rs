@@ -141,6 +141,18 @@ pub(crate) enum Interruption {
     Deadline(u64),
 }
 
+/// A pause of a job by a person.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pause {
+    /// The session, from 1.
+    pub(crate) session: u64,
+    /// It begins after this number of events.
+    pub(crate) after: u64,
+    /// The number of the job, modulo the number of jobs of the session.
+    pub(crate) job: usize,
+    pub(crate) lasts: Duration,
+}
+
 /// One simulated history of the schedule.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
@@ -148,6 +160,7 @@ pub(crate) struct Scenario {
     pub(crate) faults: FaultModel,
     /// The interruptions of the first sessions. Nothing interrupts the later ones.
     pub(crate) interruptions: Vec<Interruption>,
+    pub(crate) pauses: Vec<Pause>,
     pub(crate) seed: u64,
 }
 
@@ -161,8 +174,23 @@ impl Scenario {
         let mut faults = FaultModel::drawn(&mut rng);
         // If only such items are left, a job without a limit on outages sends probes forever.
         faults.poisoned = faults.poisoned.filter(|_| jobs.iter().all(|job| job.stop.outage.is_some()));
-        Self { jobs, faults, interruptions, seed }
+        let pauses = pauses(&mut rng);
+        Self { jobs, faults, interruptions, pauses, seed }
     }
+}
+
+fn pauses(rng: &mut SmallRng) -> Vec<Pause> {
+    let count = [0, 0, 1, 8][rng.random_range(0..4)];
+    let mut pauses: Vec<Pause> = (0..count)
+        .map(|_| Pause {
+            session: rng.random_range(1..4),
+            after: rng.random_range(0..300),
+            job: rng.random_range(0..4),
+            lasts: MS * [0, 20, 500, 100_000][rng.random_range(0..4)],
+        })
+        .collect();
+    pauses.sort_by_key(|pause| (pause.session, pause.after));
+    pauses
 }
 
 fn interruption(rng: &mut SmallRng) -> Interruption {

@@ -5,7 +5,7 @@ mod commands;
 mod events;
 mod session;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use imbulk::domain::ids::{RequestId, RunId};
@@ -22,7 +22,7 @@ use crate::checks::{Invariant, Violation};
 use crate::overtaking::OvertakingCheck;
 use crate::progress::Progress;
 use crate::queue::{Queue, State};
-use crate::scenario::{Interruption, MS, Scenario};
+use crate::scenario::{Interruption, MS, Pause, Scenario};
 use crate::scheduler_under_test::MakeScheduler;
 use crate::server::{Call, CallEffect, CallHealth, Server};
 use session::{SendQueue, Session, most};
@@ -182,6 +182,8 @@ impl World<'_> {
             committing: None,
             send_queues,
             hold_back: false,
+            paused: vec![false; jobs.len()],
+            pauses: self.pauses(),
             events: 0,
             expected_tallies: jobs.iter().map(|job| self.queue.tallies[*job]).collect(),
             canaries: jobs.iter().map(|job| self.canary(*job)).collect(),
@@ -258,9 +260,27 @@ impl World<'_> {
                     interruption = None;
                     self.handle(session, Event::Stop(StopReason::Deadline(DeadlineKey::Until)));
                 }
-                Some(_) | None => self.step(session),
+                Some(_) | None => match session.next_pause() {
+                    Some(pause) => self.pause(session, pause),
+                    None => self.step(session),
+                },
             }
         }
+    }
+
+    /// The pauses of the session that has just begun.
+    fn pauses(&self) -> VecDeque<Pause> {
+        let pauses = self.scenario.pauses.iter().copied();
+        pauses.filter(|pause| pause.session == self.report.sessions).collect()
+    }
+
+    fn pause(&mut self, session: &mut Session<'_>, pause: Pause) {
+        let job = pause.job % session.jobs.len();
+        session.paused[job] = true;
+        self.handle(session, Event::Pause(job));
+        // The requests that are held back need their intents once more.
+        session.progress.everyone_waits(pause.lasts + (self.scenario.faults.commit + self.scenario.faults.lag) * 8);
+        self.plan_event(session, self.now + pause.lasts, WorldEvent::Deliver(Event::Resume(job)));
     }
 
     fn step(&mut self, session: &mut Session<'_>) {

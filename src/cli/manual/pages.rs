@@ -4,13 +4,14 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 14] = [
+pub const ALL: [&Manual; 15] = [
     &IMBULK,
     &INIT,
     &DOCTOR,
     &RUN,
     &PLAN,
     &STATUS,
+    &CTL,
     &RESULTS,
     &RETRY,
     &EXPLAIN,
@@ -51,7 +52,7 @@ const NOT_FOUND: (Exit, &str) = (Exit::Unusable, "usage error, unknown name, or 
 const USAGE: (Exit, &str) = (Exit::Unusable, "usage error");
 const HALTED: (Exit, &str) = (Exit::Halted, "halted or refused (fatal code, guard, outage, full disk); rows are left");
 const STOPPED: (Exit, &str) =
-    (Exit::Stopped, "stopped by a signal, --limit or a time limit; rows are left: run it again");
+    (Exit::Stopped, "stopped by a signal, --limit, a time limit or `imbulk ctl`; rows are left: run it again");
 const HELD: (Exit, &str) = (Exit::Held, "another process owns the queue");
 
 /// The exit codes of a session that sends.
@@ -167,6 +168,25 @@ pub const STATUS: Manual = Manual {
     files: &[QUEUE_FILE],
     environment: READER_VARIABLES,
     exits: &[(Exit::Done, "shown"), IO_ERROR, NOT_FOUND],
+};
+
+/// `imbulk ctl`
+pub const CTL: Manual = Manual {
+    name: "ctl",
+    examples: &[
+        ("imbulk ctl purge pause", "no new call begins; calls in flight end"),
+        ("imbulk ctl purge resume", "calls begin again"),
+        ("imbulk ctl purge drain", "calls in flight end, then the session"),
+        ("imbulk ctl purge rate 50", "at most 50 calls per second"),
+    ],
+    notes: &[],
+    files: &[QUEUE_FILE, ("imbulk.db-control", "instructions that no process has applied yet")],
+    environment: READER_VARIABLES,
+    exits: &[
+        (Exit::Done, "applied, or stored for the process that owns the queue"),
+        IO_ERROR,
+        (Exit::Unusable, "unknown name, a rate above the limit of the job, or no right to write the queue"),
+    ],
 };
 
 /// `imbulk results`

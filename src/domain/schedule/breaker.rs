@@ -172,6 +172,19 @@ impl CircuitBreaker {
         Some(self.unbounded_since? + patience?)
     }
 
+    /// A request for which this was paid was withdrawn before any byte left.
+    pub(super) fn not_sent(&mut self, now: Now, id: RequestId, paid: RetryCost) {
+        self.budget.refund(paid);
+        self.probe_is_over(now, id);
+    }
+
+    /// No call was allowed between these moments, so this time is not part of an outage.
+    pub(super) fn skip(&mut self, from: Now, to: Now) {
+        for since in [&mut self.failing_since, &mut self.unbounded_since].into_iter().flatten() {
+            *since += to.saturating_sub(from.max(*since));
+        }
+    }
+
     /// A call ended that says nothing about the server's health.
     pub(super) fn probe_is_over(&mut self, now: Now, id: RequestId) {
         if let Some(open) = self.open.as_mut().filter(|open| open.probing == Some(id)) {
@@ -287,6 +300,19 @@ mod tests {
         breaker.succeeded(2 * SECOND, RetryCost::FREE);
         (0..4).for_each(|id| drop(breaker.failed(20 * SECOND, RequestId::new(id), trouble())));
         assert!(breaker.allows_new(40 * SECOND, None), "a call succeeded in between");
+    }
+
+    #[test]
+    fn a_withdrawn_request_gives_back_its_cost_and_is_no_probe_any_more() {
+        let mut breaker = CircuitBreaker::default();
+        for _ in 0..100 {
+            assert!(breaker.pay(SECOND, cost()));
+            breaker.not_sent(SECOND, RequestId::new(7), cost());
+        }
+        let mut breaker = open();
+        breaker.probe(RequestId::new(7));
+        breaker.not_sent(12 * SECOND, RequestId::new(7), RetryCost::FREE);
+        assert_eq!(breaker.next_probe_at(), Some(13 * SECOND));
     }
 
     #[test]

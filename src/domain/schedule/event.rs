@@ -1,5 +1,7 @@
 //! The input of the schedule, and its decisions.
 
+use std::num::NonZeroU32;
+
 use super::job_plan::JobNo;
 use super::stop::StopReason;
 use crate::domain::change::{Change, Changed};
@@ -68,6 +70,17 @@ pub enum Event {
     Tick,
     /// The run is to stop for this reason.
     Stop(StopReason),
+    /// No new call of a job may begin.
+    Pause(JobNo),
+    /// Calls of a paused job may begin again.
+    Resume(JobNo),
+    /// The rate of a job changes.
+    SetRate {
+        /// The job.
+        job: JobNo,
+        /// The maximum number of calls per second.
+        calls_per_second: NonZeroU32,
+    },
 }
 
 /// Something that the runner must do.
@@ -126,8 +139,8 @@ pub enum Command {
         /// How the code is treated if no other UserSig can be made.
         fallback: RenewFallback,
     },
-    /// Send no request that has not left yet.
-    HoldBack,
+    /// Send no request of a job that has not left yet. Requests of later [`Command::Send`] may leave.
+    HoldBack(JobNo),
 }
 
 impl Command {

@@ -1,6 +1,7 @@
 //! What the schedule keeps of each job.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::canary::Canary;
@@ -47,6 +48,7 @@ pub(super) struct JobState {
     source: FetchState,
     /// The outcomes of this session, for the guards.
     signs: Signs,
+    is_paused: bool,
 }
 
 /// Whether the queue has more pending requests of a job.
@@ -62,27 +64,41 @@ enum FetchState {
 
 impl JobState {
     pub(super) fn new(plan: JobPlan) -> Self {
-        let calls = |time: Duration, (fewest, most)| {
-            let calls = u128::from(plan.calls_per_second.get()) * time.as_millis() / 1000;
-            usize::try_from(calls).unwrap_or(most).clamp(fewest, most)
-        };
-        let send_ahead = calls(SEND_AHEAD, SEND_AHEAD_BOUNDS);
-        let fetch_ahead = calls(FETCH_AHEAD, FETCH_AHEAD_BOUNDS);
         let earlier = Signs::of(&plan.tally);
         // The canary passed if an earlier session had as many outcomes and was not halted by them.
         let has_passed = earlier.ended >= plan.canary && !plan.stop.is_canary_dead(earlier, plan.max_already_done);
         let canary = Canary::new(if has_passed { 0 } else { plan.canary });
+        let rate = plan.calls_per_second;
         Self {
             plan,
             canary,
-            send_ahead,
-            fetch_ahead,
+            send_ahead: calls_in(SEND_AHEAD, rate, SEND_AHEAD_BOUNDS),
+            fetch_ahead: calls_in(FETCH_AHEAD, rate, FETCH_AHEAD_BOUNDS),
             ready: VecDeque::new(),
             counts: StageCounts::default(),
             fetched_up_to: RequestId::BEFORE_FIRST,
             source: FetchState::Idle,
             signs: Signs::default(),
+            is_paused: false,
         }
+    }
+
+    /// Returns false if the job was paused already.
+    pub(super) fn pause(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_paused, true)
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.is_paused = false;
+    }
+
+    pub(super) const fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    pub(super) fn set_rate(&mut self, rate: NonZeroU32) {
+        self.send_ahead = calls_in(SEND_AHEAD, rate, SEND_AHEAD_BOUNDS);
+        self.fetch_ahead = calls_in(FETCH_AHEAD, rate, FETCH_AHEAD_BOUNDS);
     }
 
     /// Counts a request of `items` items that moves from one stage to another. `is_new`: it has had no answer yet.
@@ -144,12 +160,12 @@ impl JobState {
     /// Whether enough places are free to make filling them worth a commit.
     pub(super) fn needs_intents(&self) -> bool {
         let full_enough = self.send_ahead - self.send_ahead / SEND_AHEAD_REFILL_DIVISOR;
-        !self.ready.is_empty() && self.counts.before_sent() <= full_enough
+        !self.is_paused && !self.ready.is_empty() && self.counts.before_sent() <= full_enough
     }
 
     /// Whether the intent of another request may be stored.
     pub(super) fn may_send_more(&self) -> bool {
-        self.counts.before_sent() < self.send_ahead && !self.is_at_max_in_flight()
+        !self.is_paused && self.counts.before_sent() < self.send_ahead && !self.is_at_max_in_flight()
     }
 
     /// Whether `max_in_flight` requests are in flight or about to be.
@@ -181,4 +197,10 @@ impl JobState {
     pub(super) fn canary_is_decided(&self) -> bool {
         self.canary.is_full() && self.counts.total() == 0
     }
+}
+
+/// The number of calls that take this time at this rate, within these bounds.
+fn calls_in(time: Duration, rate: NonZeroU32, (fewest, most): (usize, usize)) -> usize {
+    let calls = u128::from(rate.get()) * time.as_millis() / 1000;
+    usize::try_from(calls).unwrap_or(most).clamp(fewest, most)
 }

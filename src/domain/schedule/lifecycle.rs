@@ -23,13 +23,14 @@ impl Schedule {
         match changed {
             Changed::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, out)),
             Changed::Recorded { request, follow_ups } => self.recorded(now, request, follow_ups, out),
-            Changed::Withdrawn(id) => self.withdrawn(id, out),
+            Changed::Withdrawn(id) if self.stop.is_some() => self.withdrawn(id, out),
+            Changed::Withdrawn(id) => self.held_back_by_pause(now, id),
             Changed::Reopened(id) => self.reopened(id, out),
         }
     }
 
     fn intended(&mut self, id: RequestId, out: &mut Vec<Command>) {
-        if self.stop.is_some() {
+        if self.stop.is_some() || self.jobs[self.requests[&id].job].is_paused() {
             return self.withdraw(id, Stage::Intending, out);
         }
         let (job, _) = self.advance(id, Stage::Intending, Stage::AwaitingSlot);

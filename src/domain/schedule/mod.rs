@@ -23,6 +23,7 @@ mod job_plan;
 mod leases;
 mod lifecycle;
 mod parking;
+mod pausing;
 mod quarantine;
 mod request_state;
 mod retry_budget;
@@ -80,6 +81,8 @@ pub struct Schedule {
     rng: SmallRng,
     breaker: CircuitBreaker,
     signature: Signature,
+    /// From when every job that is not over is paused.
+    all_paused_since: Option<Now>,
     stop: Option<StopReason>,
     /// Whether the run ends without waiting for calls in flight.
     abandons_calls: bool,
@@ -100,6 +103,7 @@ impl Schedule {
             rng: SmallRng::seed_from_u64(seed),
             breaker: CircuitBreaker::default(),
             signature: Signature::default(),
+            all_paused_since: None,
             stop: None,
             abandons_calls: false,
         }
@@ -126,7 +130,11 @@ impl Schedule {
             Event::NotRenewed { job, code, fallback } => self.not_renewed(job, code, fallback, &mut out),
             Event::Tick => {}
             Event::Stop(reason) => self.stop(reason, &mut out),
+            Event::Pause(job) => self.pause(job, &mut out),
+            Event::Resume(job) => self.jobs[job].resume(),
+            Event::SetRate { job, calls_per_second } => self.jobs[job].set_rate(calls_per_second),
         }
+        self.watch_pauses(now);
         self.fire_timers(now, &mut out);
         if self.stop.is_none() {
             self.give_up(now, &mut out);

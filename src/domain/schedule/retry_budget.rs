@@ -58,6 +58,11 @@ impl RetryBudget {
         left.is_some()
     }
 
+    /// Gives back what was paid for a request that was not sent.
+    pub(super) fn refund(&mut self, paid: RetryCost) {
+        self.0 = (self.0 + paid.0).min(MAX_TOKENS);
+    }
+
     /// A call succeeded. A repetition gets back what it cost.
     pub(super) fn earn(&mut self, paid: RetryCost) {
         self.0 = (self.0 + paid.0 + EARNED).min(MAX_TOKENS);

@@ -50,6 +50,11 @@ pub enum StopReason {
     Deadline(DeadlineKey),
     /// A signal.
     Signal(StopSignal),
+    /// `imbulk ctl NAME drain`.
+    Drain {
+        /// The person who asked for it.
+        who: String,
+    },
     /// No call succeeded for the time of `stop.outage`.
     Outage(Outage),
     /// The disk has less free space than recording the requests in flight may need.
@@ -112,6 +117,7 @@ impl StopReason {
             Self::Limit => "limit",
             Self::Deadline(_) => "deadline",
             Self::Signal(_) => "signal",
+            Self::Drain { .. } => "drain",
             Self::Outage(_) => "outage",
             Self::DiskFull { .. } => "disk_full",
             Self::AlreadyDone { .. } => "max_already_done",
@@ -130,6 +136,7 @@ impl StopReason {
             Self::Limit
             | Self::Deadline(_)
             | Self::Signal(_)
+            | Self::Drain { .. }
             | Self::Outage(_)
             | Self::DiskFull { .. }
             | Self::AlreadyDone { .. }
@@ -145,7 +152,7 @@ impl StopReason {
         match self {
             Self::Limit => EndedBy::Limit,
             Self::Deadline(_) => EndedBy::Deadline,
-            Self::Signal(StopSignal::Interrupt) => EndedBy::Person,
+            Self::Signal(StopSignal::Interrupt) | Self::Drain { .. } => EndedBy::Person,
             Self::Signal(StopSignal::Terminate | StopSignal::Hangup) => EndedBy::Shutdown,
             Self::Outage(_) => EndedBy::Outage,
             Self::DiskFull { .. } => EndedBy::DiskFull,

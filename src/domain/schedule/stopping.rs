@@ -17,7 +17,7 @@ impl Schedule {
     /// Stores the reason and holds back what has not left. The gravest reason counts.
     pub(super) fn stop(&mut self, reason: StopReason, out: &mut Vec<Command>) {
         if self.stop.is_none() {
-            out.push(Command::HoldBack);
+            out.extend((0..self.jobs.len()).map(Command::HoldBack));
         }
         self.stop = self.stop.take().max(Some(reason));
     }
@@ -62,9 +62,9 @@ impl Schedule {
         self.breaker.gives_up_at(self.patience()).filter(|_| self.stop.is_none())
     }
 
-    /// The shortest `stop.outage` of the jobs that are not over; `None` means no limit.
+    /// The shortest `stop.outage` of the jobs that are neither over nor paused; `None` means no limit.
     pub(super) fn patience(&self) -> Option<Duration> {
-        let busy = self.jobs.iter().filter(|job| !job.is_over());
+        let busy = self.jobs.iter().filter(|job| !job.is_over() && !job.is_paused());
         busy.filter_map(|job| job.plan.stop.outage).min()
     }
 

@@ -31,6 +31,11 @@ pub(in crate::queue) fn shown_plan(job: &str, target: &str, parts: &str, shown_a
     Checksum::new().text(job).text(target).text(parts).number(shown_at).finish()
 }
 
+/// A row of `control`. `texts`: instruction, command, who, effect.
+pub(in crate::queue) fn control(run: RunId, texts: [&str; 4], applied_at: i64) -> i64 {
+    texts.into_iter().fold(Checksum::new().number(run.get()), Checksum::text).number(applied_at).finish()
+}
+
 /// A row of `source`. `rows`: the number of rows, and of blank rows.
 pub(in crate::queue) fn source(run: RunId, number: i64, name: &str, rows: (i64, i64), notes: &str) -> i64 {
     let sum = Checksum::new().number(run.get()).number(number).text(name);

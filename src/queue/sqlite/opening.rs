@@ -41,6 +41,7 @@ impl Queue {
         let next_request = last.next();
         let mut queue = Self { path: path.to_owned(), connection, next_request, identity, busy, lock };
         queue.discard_unfinished_loads().await?;
+        queue.adopt_instructions().await?;
         if queue.has_runs().await? {
             queue.use_wal().await?;
         }

@@ -112,7 +112,11 @@ fn random_world(folder: &Path, seed: u64) -> (Vec<Peer>, Network) {
     let processes = rng.random_range(1..=8);
     let mut one = || {
         let own_cap = if rng.random_bool(0.7) { CAP } else { rng.random_range(1..=CAP) };
-        peer(folder, own_cap, lives(&mut rng))
+        // Some users change the rate of their runs, up to its first cap.
+        let changes = if rng.random_bool(0.5) { 0 } else { rng.random_range(1..30) };
+        let caps = (0..changes).map(|_| (rng.random_range(0..20 * SECOND), cap(rng.random_range(1..=own_cap))));
+        let caps = caps.collect();
+        Peer { caps, ..peer(folder, own_cap, lives(&mut rng)) }
     };
     ((0..processes).map(|_| one()).collect(), network)
 }
@@ -126,6 +130,23 @@ fn lives(rng: &mut StdRng) -> Vec<Range<u64>> {
         begin = end + rng.random_range(0..2 * SECOND);
     }
     lives
+}
+
+/// The cap falls at the fifth second and rises again at the tenth.
+#[rstest]
+fn a_cap_that_changes_holds_a_second_later_and_is_used_again(#[values(1, 20, 120)] lower: u32) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let caps = vec![(5 * SECOND, cap(lower)), (10 * SECOND, cap(CAP))];
+    let peers = vec![Peer { caps, ..steady_peer(folder.path(), CAP) }];
+    let server = World::run(peers, QUICK, Server::new(|_| u32::MAX), 20, 1);
+    assert!(server.fullest_second() <= CAP as usize, "{} in one second", server.fullest_second());
+    let slow = server.count(Decision::Accepted, 7, 9);
+    assert!(
+        (f64::from(lower)..=f64::from(2 * lower)).contains(&slow),
+        "{slow} calls in two seconds at {lower} a second"
+    );
+    let fast = server.count(Decision::Accepted, 12, 19) / 7.0 / f64::from(CAP);
+    assert!(fast >= 0.95, "{fast:.4} of the cap");
 }
 
 /// A network whose server freezes at the tenth second and then reads what waits in its sockets.
@@ -160,7 +181,7 @@ fn control_a_limiter_that_does_not_wait_for_a_later_answer_breaks_the_cap_after_
         limits.command("friend_delete", cap(CAP)).expect("a section");
         Box::new(limits)
     };
-    let peer = Peer { begin: Box::new(begin), lives: vec![ALWAYS] };
+    let peer = Peer { begin: Box::new(begin), lives: vec![ALWAYS], caps: Vec::new() };
     let server = World::run(vec![peer], frozen(30_000, QUICK), Server::new(|_| u32::MAX), 45, 1);
     assert!(server.fullest_second() > CAP as usize + 20, "only {} in one second", server.fullest_second());
 }
@@ -219,7 +240,7 @@ fn after_a_freeze_no_second_contains_more_calls_than_the_cap_in_random_worlds() 
 #[case::without_burst(
     Quota::per_second(NonZeroU32::new(CAP).expect("not zero")).allow_burst(NonZeroU32::MIN), STALLING)]
 fn control_a_naive_limiter_breaks_the_cap(#[case] quota: Quota, #[case] network: Network) {
-    let naive = Peer { begin: Box::new(move || Box::new(Naive::new(quota))), lives: vec![ALWAYS] };
+    let naive = Peer { begin: Box::new(move || Box::new(Naive::new(quota))), lives: vec![ALWAYS], caps: Vec::new() };
     let server = World::run(vec![naive], network, Server::new(|_| u32::MAX), 10, 1);
     assert!(server.fullest_second() > CAP as usize + 20, "only {} in one second", server.fullest_second());
 }

@@ -42,5 +42,5 @@ fn peer(folder: &Path, command_cap: u32, lives: Vec<Range<u64>>) -> Peer {
         limits.command("friend_delete", cap(command_cap)).expect("a section");
         Box::new(limits)
     };
-    Peer { begin: Box::new(begin), lives }
+    Peer { begin: Box::new(begin), lives, caps: Vec::new() }
 }

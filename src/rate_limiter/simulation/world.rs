@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::server::{Decision, Server};
 use super::{MS, SECOND};
-use crate::domain::rate_limit::Moment;
+use crate::domain::rate_limit::{Cap, Moment};
 use crate::domain::response::codes::{Pause, Scope};
 use crate::rate_limiter::command_limit::CommandLimits;
 use crate::rate_limiter::ledger::TakenSlots;
@@ -33,6 +33,7 @@ const WORKERS: usize = 128;
 pub(super) trait Gate {
     fn take(&mut self, now: u64) -> Result<Option<TakenSlots>, u64>;
     fn answered(&mut self, taken: Option<TakenSlots>, round_trip: u64, rejected: bool, now: u64);
+    fn set_cap(&mut self, cap: Cap);
 }
 
 impl Gate for CommandLimits {
@@ -48,6 +49,10 @@ impl Gate for CommandLimits {
         if rejected {
             self.throttled(0, (Scope::Command, Pause::Short), now).expect("the ledger works");
         }
+    }
+
+    fn set_cap(&mut self, cap: Cap) {
+        Self::set_cap(self, 0, cap);
     }
 }
 
@@ -73,6 +78,8 @@ impl Gate for Naive {
     }
 
     fn answered(&mut self, _: Option<TakenSlots>, _: u64, _: bool, _: u64) {}
+
+    fn set_cap(&mut self, _: Cap) {}
 }
 
 /// The transit times of the network, and its faults.
@@ -151,6 +158,8 @@ impl Network {
 pub(super) struct Peer {
     pub(super) begin: Box<dyn Fn() -> Box<dyn Gate>>,
     pub(super) lives: Vec<Range<u64>>,
+    /// When its command gets another cap, and which one.
+    pub(super) caps: Vec<(u64, Cap)>,
 }
 
 /// The state of a running process.
@@ -165,6 +174,7 @@ struct Life {
 enum Event {
     Begin { peer: usize },
     Kill { peer: usize },
+    SetCap { peer: usize, cap: Cap },
     Ask { life_id: LifeId },
     Arrive { call: Call },
     Answer { call: Call, decision: Decision },
@@ -215,6 +225,9 @@ impl World {
                 world.plan(SECOND + life.start, Event::Begin { peer });
                 world.plan(SECOND + life.end, Event::Kill { peer });
             }
+            for (at, cap) in world.peers[peer].caps.clone() {
+                world.plan(SECOND + at, Event::SetCap { peer, cap });
+            }
         }
         while let Some(Reverse((now, number))) = world.queue.pop()
             && now < (seconds + 1) * SECOND
@@ -254,6 +267,11 @@ impl World {
                 self.ask_at(LifeId { peer, life: self.lives[peer].0 }, now);
             }
             Event::Kill { peer } => self.lives[peer].1 = None,
+            Event::SetCap { peer, cap } => {
+                if let Some(life) = &mut self.lives[peer].1 {
+                    life.gate.set_cap(cap);
+                }
+            }
             Event::Ask { life_id } => self.ask(life_id, now),
             Event::Arrive { call } => self.arrive(call, now),
             Event::Answer { call, decision } => {

@@ -38,6 +38,8 @@ enum Way {
     Again,
     /// A run that waits for slots receives a signal to stop.
     Stop,
+    /// A person sets the rate of a run.
+    Control,
     /// Only a part of a request is to be sent, because of `--limit`.
     Limit,
     /// Failed rows are made pending again.
@@ -66,6 +68,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         FailPoint::Discard => (Way::NewInput, 1),
         FailPoint::Supersede => (Way::Again, 1),
         FailPoint::Withdraw | FailPoint::NoteEnd => (Way::Stop, 1),
+        FailPoint::Control => (Way::Control, 1),
         FailPoint::Limit => (Way::Limit, 1),
         FailPoint::Retry => (Way::Retry, 1),
         FailPoint::PlaceFile => (Way::Results, 1),
@@ -108,6 +111,7 @@ impl Point {
             Way::NewInput => self.after_a_new_input(&mut victim),
             Way::Again => self.in_place_of_another(&mut victim),
             Way::Stop => self.while_stopping(&mut victim),
+            Way::Control => self.while_controlled(&mut victim),
             Way::Limit => self.killed(&mut victim, &[RUN, &["--limit", "7"]].concat()),
             Way::Retry => self.in_retry(&mut victim),
             Way::Results => self.while_placing_a_file(&mut victim),
@@ -117,7 +121,7 @@ impl Point {
 
     fn victim(&self) -> Victim {
         let cap = match way(self.deed).0 {
-            Way::Stop => 40,
+            Way::Stop | Way::Control => 40,
             _ => FAST,
         };
         let victim = match way(self.deed).0 {
@@ -166,6 +170,19 @@ impl Point {
         });
         victim.bury(&output);
         victim.ask_all(victim.copy());
+    }
+
+    /// `imbulk ctl` becomes the owner after the kill, and is killed at the same point.
+    fn while_controlled(&self, victim: &mut Victim) {
+        let output = self.armed(victim, |victim| {
+            let mut running = victim.start();
+            victim.live(&mut running, 10, Duration::from_secs(30));
+            victim.bench.imbulk(&["ctl", "job", "rate", "39"]);
+            running.wait()
+        });
+        victim.bury(&output);
+        victim.ask_all(victim.copy());
+        victim.bench.imbulk(&["ctl", "job", "rate", "40"]).expect(0);
     }
 
     fn in_retry(&self, victim: &mut Victim) {

@@ -32,6 +32,9 @@ impl World<'_> {
             if let Command::Commit { change: Change::Intend(ids), .. } = &command {
                 self.check(session.budget.intend(ids, probes, self.now));
                 ids.iter().for_each(|id| session.overtaking.set_out(*id));
+                if let Some(early) = ids.iter().find(|id| session.paused[self.place(session, **id)]) {
+                    self.fail(Invariant::NothingAfterHoldBack, format!("request {early} of a paused job is intended"));
+                }
                 if let Some(early) =
                     ids.iter().find(|id| session.canaries.iter().any(|canary| canary.held().contains(id)))
                 {
@@ -53,23 +56,13 @@ impl World<'_> {
     pub(super) fn deliver(&mut self, session: &mut Session<'_>, event: Event) {
         match &event {
             Event::Changed(Changed::Recorded { request, follow_ups }) => {
-                session.unloaded(*request);
-                session.budget.recorded(*request, follow_ups);
-                follow_ups.iter().for_each(|follow_up| session.loaded(&follow_up.request));
-                let ended_rows = session.ended_rows.get_mut(request).and_then(VecDeque::pop_front);
-                let at = self.place(session, *request);
-                let retry = &self.scenario.jobs[session.jobs[at]].retry;
-                session.progress.recorded(*request, follow_ups, retry, self.now);
-                let ended_rows = ended_rows.unwrap_or_default();
-                for released in session.canaries[at].recorded(*request, follow_ups, &ended_rows) {
-                    let stored = &self.queue.requests[&released];
-                    session.overtaking.loaded(released, self.keys(stored.job, &stored.request));
-                }
-                for (outcome, _, rows) in ended_rows {
-                    session.expected_tallies[at].finish(outcome, rows);
-                }
+                self.recorded(session, *request, follow_ups);
             }
-            Event::Changed(Changed::Withdrawn(request)) => session.unloaded(*request),
+            Event::Changed(Changed::Withdrawn(request)) if session.scheduler.is_stopping() => {
+                session.unloaded(*request);
+            }
+            Event::Changed(Changed::Withdrawn(request)) => session.budget.withdrawn(*request, self.now),
+            Event::Resume(job) => session.paused[*job] = false,
             Event::Page { job, requests } => {
                 if requests.len() < PAGE {
                     session.budget.read_all(*job);
@@ -103,10 +96,30 @@ impl World<'_> {
             | Event::HeldBack(_)
             | Event::NotRenewed { .. }
             | Event::Tick
+            | Event::Pause(_)
+            | Event::SetRate { .. }
             | Event::Stop(_) => {}
         }
         session.budget.set_canaries(session.canaries.iter().map(Canary::waiting).collect());
         self.handle(session, event);
+    }
+
+    fn recorded(&mut self, session: &mut Session<'_>, request: RequestId, follow_ups: &[FollowUp]) {
+        session.unloaded(request);
+        session.budget.recorded(request, follow_ups);
+        follow_ups.iter().for_each(|follow_up| session.loaded(&follow_up.request));
+        let ended_rows = session.ended_rows.get_mut(&request).and_then(VecDeque::pop_front);
+        let at = self.place(session, request);
+        let retry = &self.scenario.jobs[session.jobs[at]].retry;
+        session.progress.recorded(request, follow_ups, retry, self.now);
+        let ended_rows = ended_rows.unwrap_or_default();
+        for released in session.canaries[at].recorded(request, follow_ups, &ended_rows) {
+            let stored = &self.queue.requests[&released];
+            session.overtaking.loaded(released, self.keys(stored.job, &stored.request));
+        }
+        for (outcome, _, rows) in ended_rows {
+            session.expected_tallies[at].finish(outcome, rows);
+        }
     }
 
     fn place(&self, session: &Session<'_>, request: RequestId) -> usize {
@@ -141,7 +154,7 @@ impl World<'_> {
                     self.generation += 1;
                 }
             }
-            Command::HoldBack => self.hold_back(session),
+            Command::HoldBack(job) => self.hold_back(session, job),
         }
     }
 
@@ -172,6 +185,9 @@ impl World<'_> {
     }
 
     fn send(&mut self, session: &mut Session<'_>, job: usize, request: RequestId, body: &[u8]) {
+        if session.paused[job] {
+            self.fail(Invariant::NothingAfterHoldBack, format!("request {request} of a paused job is to be sent"));
+        }
         let job = session.jobs[job];
         self.check_intent(job, request, body);
         if session.hold_back {
@@ -210,12 +226,10 @@ impl World<'_> {
         }
     }
 
-    fn hold_back(&mut self, session: &mut Session<'_>) {
-        session.hold_back = true;
-        for job in 0..session.send_queues.len() {
-            for request in std::mem::take(&mut session.send_queues[job].waiting) {
-                self.enqueue(session, Event::HeldBack(request));
-            }
+    fn hold_back(&mut self, session: &mut Session<'_>, job: usize) {
+        session.hold_back |= session.scheduler.is_stopping();
+        for request in std::mem::take(&mut session.send_queues[session.jobs[job]].waiting) {
+            self.enqueue(session, Event::HeldBack(request));
         }
     }
 

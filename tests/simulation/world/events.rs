@@ -40,7 +40,8 @@ impl World<'_> {
             return self.request_slot(session, job);
         }
         let Some(id) = session.send_queues[job].waiting.pop_front() else { return };
-        if session.hold_back || session.scheduler.is_stopping() {
+        let place = session.jobs.iter().position(|other| *other == job).expect("a job of the session");
+        if session.hold_back || session.scheduler.is_stopping() || session.paused[place] {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {id} is sent"));
         }
         self.report.sent.push((self.now, id));

@@ -13,6 +13,7 @@ use crate::budget::RetryBudgetModel;
 use crate::canary::Canary;
 use crate::overtaking::OvertakingCheck;
 use crate::progress::Progress;
+use crate::scenario::Pause;
 use crate::scheduler_under_test::SchedulerUnderTest;
 
 /// The outcomes in a recorded settlement: outcome, items, rows.
@@ -33,6 +34,9 @@ pub(super) struct Session<'b> {
     pub(super) committing: Option<Vec<Change>>,
     pub(super) send_queues: Vec<SendQueue>,
     pub(super) hold_back: bool,
+    /// The jobs of which no call may get its slot.
+    pub(super) paused: Vec<bool>,
+    pub(super) pauses: VecDeque<Pause>,
     pub(super) events: u64,
     /// Tallies according to the events that the loop has received.
     pub(super) expected_tallies: Vec<Tally>,
@@ -65,6 +69,11 @@ pub(super) fn most(mut memory: Vec<(u64, i64)>, still_there: &HashMap<RequestId,
 }
 
 impl Session<'_> {
+    /// Takes the next pause, if it is due.
+    pub(super) fn next_pause(&mut self) -> Option<Pause> {
+        self.pauses.pop_front_if(|pause| pause.after <= self.events)
+    }
+
     pub(super) fn loaded(&mut self, request: &Request) {
         self.in_memory.insert(request.id, self.events);
     }

@@ -3,6 +3,7 @@
 use super::edit::{NewRequest, insert_outcomes, insert_request, keep_items};
 use crate::queue::error::QueueError;
 use crate::queue::sqlite::error::{Failure, expect};
+use crate::queue::sqlite::runs::control;
 use crate::queue::sqlite::runs::run_row::store_end;
 use crate::queue::sqlite::runs::tally::add_to_tally;
 use crate::queue::sqlite::store::Queue;
@@ -35,6 +36,7 @@ fn fail_point(change: &Change) -> FailPoint {
         Change::Reopen(_) => FailPoint::Reopen,
         Change::NoteProgress { .. } => FailPoint::NoteProgress,
         Change::NoteEnd { .. } => FailPoint::NoteEnd,
+        Change::Control(_) => FailPoint::Control,
     }
 }
 
@@ -74,6 +76,9 @@ impl Queue {
                 Change::Reopen(request) => changed.push(batch.reopen(request).await?),
                 Change::NoteProgress { runs, heartbeat } => batch.note_progress(&runs, &heartbeat).await?,
                 Change::NoteEnd { runs, ended_by } => batch.end(&runs, ended_by).await?,
+                Change::Control(applied) => {
+                    control::insert(&mut batch.transaction, &applied, now).await?;
+                }
             }
         }
         batch.settle_succeeded().await?;

@@ -177,6 +177,18 @@ impl Reader {
         Err(QueueError::Damaged(format!("table run has the runs {found:?}, table tally {counted:?}")))
     }
 
+    /// The runs that are being loaded. Their rows have no checksum yet.
+    pub async fn loading_runs(&self) -> Result<Vec<Run>, QueueError> {
+        if self.contents == Contents::Nothing {
+            return Ok(Vec::new());
+        }
+        let runs: Vec<RunRow> = sqlx::query_as(select_run!("WHERE state = 'loading' ORDER BY id"))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail())?;
+        Ok(runs.into_iter().map(RunRow::into_unchecked).collect())
+    }
+
     /// The runs of a job that send to this target, oldest first.
     pub async fn runs_of(&self, job: &str, target: &str) -> Result<Vec<Run>, QueueError> {
         let runs = self.runs().await?.into_iter();

@@ -93,7 +93,12 @@ impl RunRow {
             let text = format!("run {} ({}) has a wrong checksum in table run", self.id, self.uuid);
             return Err(QueueError::Damaged(text));
         }
-        Ok(Run {
+        Ok(self.into_unchecked())
+    }
+
+    /// The run as it is stored.
+    pub(in crate::queue) fn into_unchecked(self) -> Run {
+        Run {
             id: self.id,
             uuid: self.uuid,
             job: self.job,
@@ -118,7 +123,7 @@ impl RunRow {
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
-        })
+        }
     }
 }
 

@@ -1,0 +1,142 @@
+//! `imbulk ctl`
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::error::Error;
+use crate::cli::{self, CtlAction};
+use crate::clock;
+use crate::domain::control::{AppliedInstruction, ControlCommand, ControlEffect, Instruction};
+use crate::domain::exit::Exit;
+use crate::domain::hint::{Hint, Message};
+use crate::domain::ids::uuid_v7;
+use crate::queue::{ControlFile, Queue, QueueError, Reader, Run, RunState};
+use crate::report::control::{answer, not_answered};
+use crate::session::{SessionError, find_controlled};
+
+/// The process that owns the queue looks for instructions five times a second, and stores what they led to.
+const TO_ANSWER: Duration = Duration::from_millis(900);
+const ASK_EVERY: Duration = Duration::from_millis(30);
+
+/// Controls a run, whether a process is sending it or not.
+pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error> {
+    let command = command_of(args)?;
+    let (run, queue) = {
+        let reader = Reader::open(path).await?;
+        (find_controlled(&args.name, args.target.as_deref(), &reader).await?, reader.path().to_owned())
+    };
+    if let Some(run) = &run {
+        refuse_ended(run)?;
+    }
+    refuse_readers(&queue)?;
+    let instruction = Instruction {
+        id: uuid_v7(clock::now().as_millisecond(), rand::random()),
+        run: run.as_ref().map_or_else(|| args.name.clone(), |run| run.uuid.clone()),
+        command,
+        who: who(),
+    };
+    let job = run.map_or_else(|| args.name.clone(), |run| run.job);
+    match instruct(&queue, &instruction).await? {
+        Some(applied @ AppliedInstruction { effect: ControlEffect::AboveLimit { .. }, .. }) => {
+            Err(SessionError::Usage(answer(&job, &applied)).into())
+        }
+        Some(applied) => super::print(&answer(&job, &applied).with_hint()),
+        None => super::print(&not_answered(&job, command).with_hint()),
+    }
+}
+
+/// Stores an instruction in the control file, and waits until the owner of the queue has applied it. Without an owner,
+/// this process becomes the owner for a moment, which applies all instructions in the file.
+async fn instruct(queue: &Path, instruction: &Instruction) -> Result<Option<AppliedInstruction>, Error> {
+    let begun = Instant::now();
+    let file = ControlFile::of(queue);
+    let mut sent = file.send(instruction).map_err(Error::io(file.path().display().to_string()))?;
+    loop {
+        let is_owned = {
+            let reader = Reader::open(queue).await?;
+            if let Some(applied) = reader.applied(&instruction.id).await? {
+                return Ok(Some(applied));
+            }
+            reader.is_owned()
+        };
+        sent.ensure().map_err(Error::io(file.path().display().to_string()))?;
+        if !is_owned {
+            match Queue::open(queue).await {
+                Ok(queue) => queue.close().await?,
+                Err(QueueError::Held { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        } else if begun.elapsed() >= TO_ANSWER {
+            return Ok(None);
+        } else {
+            sleep(ASK_EVERY).await;
+        }
+    }
+}
+
+fn command_of(args: &cli::CtlArgs) -> Result<ControlCommand, SessionError> {
+    let command = match (args.action, args.calls_per_second) {
+        (CtlAction::Rate, Some(rate)) => return Ok(ControlCommand::Rate(rate)),
+        (CtlAction::Pause, None) => ControlCommand::Pause,
+        (CtlAction::Resume, None) => ControlCommand::Resume,
+        (CtlAction::Drain, None) => ControlCommand::Drain,
+        (CtlAction::Rate, None) | (CtlAction::Pause | CtlAction::Resume | CtlAction::Drain, Some(_)) => {
+            return Err(SessionError::usage("only `rate` takes a number, and it needs one", "such as `rate 50`"));
+        }
+    };
+    Ok(command)
+}
+
+fn refuse_ended(run: &Run) -> Result<(), SessionError> {
+    let state = match run.state() {
+        RunState::Finished => "finished",
+        RunState::Superseded => "superseded by a newer run",
+        RunState::Loading | RunState::Planned | RunState::Running => return Ok(()),
+    };
+    let hint = "`imbulk status` lists the runs; --target or the id names another one";
+    Err(SessionError::usage(format!("run {} is {state}: there is nothing to control", run.uuid), hint))
+}
+
+/// Who may write the queue may control its runs.
+fn refuse_readers(queue: &Path) -> Result<(), SessionError> {
+    match OpenOptions::new().append(true).open(queue) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            let text = format!("{}: this user may not write the queue, and so not control its runs", queue.display());
+            Err(SessionError::Usage(Message::new(text).add_hint("run it as the user who runs the job")))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// User, host and process, such as `alice@batch-1 (pid 4711)`.
+fn who() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = name_of(uid, &users).map_or_else(|| format!("uid {uid}"), ToOwned::to_owned);
+    let host = rustix::system::uname();
+    format!("{user}@{} (pid {})", host.nodename().to_string_lossy(), std::process::id())
+}
+
+/// The name of a user in passwd(5).
+fn name_of(uid: u32, users: &str) -> Option<&str> {
+    let mut users = users.lines().map(|line| line.split(':'));
+    users.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_named_as_in_the_list_of_users() {
+        let users = "root:x:0:0:root:/root:/bin/bash\nbroken\nalice:x:1000:1000::/home/alice:/bin/sh\n";
+        assert_eq!([0, 1000, 7].map(|uid| name_of(uid, users)), [Some("root"), Some("alice"), None]);
+    }
+}

@@ -1,0 +1,117 @@
+//! The texts of `imbulk ctl`.
+
+use super::text::{count, counted, visible};
+use crate::domain::control::{AppliedInstruction, ControlCommand, ControlEffect, RunPause};
+use crate::domain::hint::Message;
+use crate::domain::timestamp::rfc3339;
+
+/// What an instruction changed. `job`: the name of the run's job.
+pub fn answer(job: &str, AppliedInstruction { instruction, effect }: &AppliedInstruction) -> Message {
+    let calls = |in_flight: u64| match in_flight {
+        0 => "no call is in flight".to_owned(),
+        1 => "1 call in flight ends and is recorded".to_owned(),
+        many => format!("{} calls in flight end and are recorded", count(many)),
+    };
+    let message = |text: &str| Message::new(format!("{}: {text}", visible(job)));
+    match effect {
+        ControlEffect::NotSending => message(&while_not_sending(instruction.command)),
+        ControlEffect::Unchanged => message(match instruction.command {
+            ControlCommand::Pause => "nothing changed: it was paused before",
+            ControlCommand::Resume | ControlCommand::Drain | ControlCommand::Rate(_) => {
+                "nothing changed: it was not paused"
+            }
+        }),
+        ControlEffect::Paused { in_flight } => message(&format!("paused: no new calls; {}", calls(*in_flight)))
+            .add_hint(format!("`imbulk ctl {} resume` lets it go on", visible(job))),
+        ControlEffect::Resumed => message("resumed: calls begin again"),
+        ControlEffect::Draining { in_flight, jobs } => {
+            let others = match &jobs[..] {
+                [] | [_] => String::new(),
+                all => format!("; the jobs {} end together", all.join(", ")),
+            };
+            message(&format!("draining: no new calls; {}{}", calls(*in_flight), visible(&others)))
+                .add_hint("the next `imbulk run` sends the rest")
+        }
+        ControlEffect::Rate { from, to } if from == to => {
+            message(&format!("nothing changed: the rate was {}", rate(*to)))
+        }
+        ControlEffect::Rate { from, to } => message(&format!("rate: {} → {}", rate(*from), rate(*to))),
+        ControlEffect::AboveLimit { limit } => {
+            message(&format!("refused: limits.calls_per_second of the job allows at most {}", rate(*limit)))
+                .add_hint(format!("name a rate from 1 to {limit}"))
+        }
+    }
+}
+
+/// What a command means for a run that no process is sending.
+fn while_not_sending(command: ControlCommand) -> String {
+    let then = match command {
+        ControlCommand::Pause => "the next `imbulk run` sends nothing of it until `resume`".to_owned(),
+        ControlCommand::Resume => "it is not paused for the next `imbulk run`".to_owned(),
+        ControlCommand::Drain => "nothing is in flight".to_owned(),
+        ControlCommand::Rate(calls) => {
+            format!("the next `imbulk run` sends at most {}, and never more than the job allows", rate(calls.get()))
+        }
+    };
+    format!("no process is sending this run: {then}")
+}
+
+fn rate(calls: u32) -> String {
+    format!("{}/s", counted(calls.into(), "call", "calls"))
+}
+
+/// An instruction that the owner of the queue has not answered in time.
+pub fn not_answered(name: &str, command: ControlCommand) -> Message {
+    let name = visible(name);
+    Message::new(format!(
+        "{name}: stored, but not confirmed yet: the process that owns the queue is loading its input, or it waits for \
+         the disk; `{command}` takes effect before the first call of the run, or as soon as the process continues"
+    ))
+    .add_hint(format!("`imbulk status {name}` shows the state of the run"))
+}
+
+/// Why nothing of a run is sent: it is paused.
+pub fn pause_message(job: &str, run: &str, pause: &RunPause) -> Message {
+    let text = format!("{job}: nothing is sent: run {run} is paused {}", who_and_when(pause));
+    Message::new(text).add_hint(format!("`imbulk ctl {job} resume`, then run again"))
+}
+
+/// By whom a run was paused, and when.
+pub(super) fn who_and_when(RunPause { who, since }: &RunPause) -> String {
+    format!("by {} since {}", visible(who), rfc3339(*since))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::domain::control::Instruction;
+    use crate::domain::hint::Hint;
+
+    #[rstest]
+    #[case("pause", ControlEffect::Paused { in_flight: 12 },
+        "purge: paused: no new calls; 12 calls in flight end and are recorded\nhint: `imbulk ctl purge resume` lets it \
+         go on")]
+    #[case("pause", ControlEffect::Unchanged, "purge: nothing changed: it was paused before")]
+    #[case("resume", ControlEffect::Resumed, "purge: resumed: calls begin again")]
+    #[case("resume", ControlEffect::Unchanged, "purge: nothing changed: it was not paused")]
+    #[case("drain", ControlEffect::Draining { in_flight: 1, jobs: vec!["purge".into(), "friends".into()] },
+        "purge: draining: no new calls; 1 call in flight ends and is recorded; the jobs purge, friends end together\n\
+         hint: the next `imbulk run` sends the rest")]
+    #[case("rate 50", ControlEffect::Rate { from: 100, to: 50 }, "purge: rate: 100 calls/s → 50 calls/s")]
+    #[case("rate 1", ControlEffect::Rate { from: 1, to: 1 }, "purge: nothing changed: the rate was 1 call/s")]
+    #[case("rate 900", ControlEffect::AboveLimit { limit: 200 },
+        "purge: refused: limits.calls_per_second of the job allows at most 200 calls/s\nhint: name a rate from 1 to \
+         200")]
+    #[case(
+        "pause",
+        ControlEffect::NotSending,
+        "purge: no process is sending this run: the next `imbulk run` sends nothing of it until `resume`"
+    )]
+    fn an_answer_says_what_changed(#[case] command: &str, #[case] effect: ControlEffect, #[case] text: &str) {
+        let command = command.parse().expect("a command");
+        let instruction = Instruction { id: "1".into(), run: "r".into(), command, who: "a@b".into() };
+        assert_eq!(answer("purge", &AppliedInstruction { instruction, effect }).with_hint(), text);
+    }
+}
