@@ -1,7 +1,7 @@
 //! A first job file, written from what an input file shows.
 //!
-//! [`InputFacts::read`] reads the file with the program's own input code, [`columns`] decides which of its columns are
-//! those of the operation, and [`texts`] turns both into the texts of the files. What is particular to an operation
+//! [`InputFacts::read`] reads the file with the program's own input code, `columns` decides which of its columns are
+//! those of the operation, and `texts` turns both into the texts of the files. What is particular to an operation
 //! comes from `domain::operation`, and what is known of a key from `settings::JOB_KEYS`.
 
 mod columns;

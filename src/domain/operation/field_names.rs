@@ -203,7 +203,7 @@ fn fold(name: &str) -> String {
         .collect()
 }
 
-/// The letters and digits of [`fold`].
+/// The letters and digits of `fold`.
 pub fn letters(name: &str) -> String {
     fold(name).chars().filter(|c| c.is_alphanumeric()).collect()
 }
