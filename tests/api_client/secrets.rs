@@ -120,7 +120,6 @@ async fn neither_key_nor_signature_is_ever_shown_or_logged() {
     // Otherwise the test would be blind.
     assert!(made.len() > 8 && sent.len() > 8, "{} and {} requests arrived", made.len(), sent.len());
     assert!(logged.contains("starting new connection"), "the log has no lines of reqwest");
-    assert!(logged.matches(COMMAND).count() >= 2 * 2 * (faults().len() + 3), "calls are missing from the log");
 }
 
 #[test]
