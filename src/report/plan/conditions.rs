@@ -319,7 +319,7 @@ mod tests {
         goes first     unfinished run 0190e8b0-0000-7000-8000-000000000001
                        2,997 of 3,000 rows left in 30 requests, of an older input
                        takes at least 1.5 s: 20 calls/s
-                       began 2026-11-21 02:15 +08:00 (2 d ago), ended by Ctrl-C
+                       began 2026-11-21 02:15 +08:00 (2 d ago), ended by Ctrl-C or `imbulk ctl`
         last plan      2 h 5 min ago; since then the input changed; the target changed
         app            1400000001  (IMBULK_SDKAPPID)
         endpoint       https://adminapisgp.im.qcloud.com  (purge.toml)
