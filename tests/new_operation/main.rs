@@ -21,6 +21,9 @@ fn target() -> &'static Path {
 /// The name of the program that is built: it must not replace the one that other tests run.
 const PROGRAM: &str = "imbulk-with-portrait-set";
 
+/// The line of the version in the manifests of the copy.
+const COPY_VERSION: &str = "\nversion = \"0.1.0-copy\"";
+
 /// The sources with the new operation, in a folder that stays the same so that cargo can build on what is there.
 struct Copy {
     folder: PathBuf,
@@ -59,6 +62,7 @@ impl Copy {
         );
         let manifest = fs::read_to_string(self.folder.join("Cargo.toml")).expect("it is there");
         write(&self.folder.join("Cargo.toml"), &manifest.replace("default-run = \"imbulk\"\n", ""));
+        self.renumber();
         let built = Command::new(env!("CARGO"))
             .args(["build", "--offline", "--locked", "--quiet", "--bin", PROGRAM, "--target-dir"])
             .arg(target())
@@ -66,6 +70,24 @@ impl Copy {
             .output()
             .expect("cargo starts");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    }
+
+    /// Gives the packages of the copy a version of their own. Cargo names what it builds by package and version, not by
+    /// folder, so the copy would replace the crates that the checkout has built.
+    fn renumber(&self) {
+        let crates = fs::read_dir(self.folder.join("crates")).expect("a folder").map(|found| found.expect("readable"));
+        let manifests = crates.map(|found| found.path().join("Cargo.toml"));
+        for path in manifests.chain(["Cargo.toml", "benches/Cargo.toml"].map(|file| self.folder.join(file))) {
+            let text = fs::read_to_string(&path).expect("it is there");
+            write(&path, &text.replacen("\nversion = \"0.1.0\"", COPY_VERSION, 1));
+        }
+        let lock = self.folder.join("Cargo.lock");
+        let text = fs::read_to_string(&lock).expect("it is there");
+        let packages = text.split("[[package]]").map(|package| {
+            let is_own = package.starts_with("\nname = \"imbulk");
+            if is_own { package.replacen("\nversion = \"0.1.0\"", COPY_VERSION, 1) } else { package.to_owned() }
+        });
+        write(&lock, &packages.collect::<Vec<_>>().join("[[package]]"));
     }
 
     fn run(&self, args: &[&str]) -> Output {
