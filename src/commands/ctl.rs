@@ -50,11 +50,13 @@ pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error>
 }
 
 /// Stores an instruction in the control file, and waits until the owner of the queue has applied it. Without an owner,
-/// this process becomes the owner for a moment, which applies all instructions in the file.
+/// this process becomes the owner for a moment, which applies all instructions in the file. That does not answer an
+/// instruction for a run that does not exist any more, so the wait is limited in this case as well.
 async fn instruct(queue: &Path, instruction: &Instruction) -> Result<Option<AppliedInstruction>, Error> {
     let begun = Instant::now();
     let file = ControlFile::of(queue);
     let mut sent = file.send(instruction).map_err(Error::io(file.path().display().to_string()))?;
+    let mut was_opened = false;
     loop {
         let is_owned = {
             let reader = Reader::open(queue).await?;
@@ -64,16 +66,20 @@ async fn instruct(queue: &Path, instruction: &Instruction) -> Result<Option<Appl
             reader.is_owned()
         };
         sent.ensure().map_err(Error::io(file.path().display().to_string()))?;
-        if !is_owned {
-            match Queue::open(queue).await {
-                Ok(queue) => queue.close().await?,
-                Err(QueueError::Held { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        } else if begun.elapsed() >= TO_ANSWER {
+        if begun.elapsed() >= TO_ANSWER && (is_owned || was_opened) {
             return Ok(None);
-        } else {
+        }
+        if is_owned || was_opened {
             sleep(ASK_EVERY).await;
+            continue;
+        }
+        match Queue::open(queue).await {
+            Ok(queue) => {
+                queue.close().await?;
+                was_opened = true;
+            }
+            Err(QueueError::Held { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -59,7 +59,12 @@ pub async fn examine(file: &Path, env: &Env, queue: &Path, target: Examined) -> 
             findings.extend(known);
             if can_sign {
                 match Target::of(std::slice::from_ref(&job), env) {
-                    Ok(target) => findings.extend(call(&target, &job).await),
+                    Ok(mut target) => {
+                        findings.extend(call(&target, &job).await);
+                        if let Some(user) = target.user() {
+                            user.leave().await;
+                        }
+                    }
                     Err(error) => findings.push(Finding::of("connection", &error)),
                 }
             }
