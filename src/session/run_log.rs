@@ -55,7 +55,7 @@ impl RunLog {
 
     /// A change that concerns the runs that have started.
     pub(super) fn change(&self, change: &StateChange) {
-        // The text is not made if nobody reads it.
+        // The text is not made if the log has no such lines.
         if !enabled!(Level::INFO) {
             return;
         }

@@ -8,7 +8,7 @@ pub enum Doubt {
     None,
     /// One was answered with a time-out of the server's own: "already done" may be our own doing.
     TimedOut,
-    /// One was sent and not answered: nobody knows what became of it.
+    /// One was sent and not answered, so its effect is unknown.
     MayHaveArrived,
 }
 
