@@ -110,7 +110,8 @@ pub enum CliCommand {
     Usersig(UsersigArgs),
     /// Print a JSON schema
     ///
-    /// Prints a JSON schema (draft 7), with which editors complete keys and other programs check files.
+    /// Prints a JSON schema (draft 7) of the job file, with which editors complete keys, or of what a command prints
+    /// with --json.
     #[command(after_long_help = manual::SCHEMA.help())]
     Schema {
         /// What the schema describes
@@ -156,6 +157,14 @@ pub struct DoctorArgs {
 pub enum SchemaName {
     /// The job file
     Job,
+    /// What `imbulk plan JOB --json` prints, and `imbulk run JOB --json` without --execute
+    Plan,
+    /// What `imbulk run JOB --json` prints
+    Run,
+    /// What `imbulk status --json` prints
+    Status,
+    /// What `imbulk retry NAME --json` prints
+    Retry,
 }
 
 /// Arguments of `imbulk run`.
@@ -298,6 +307,9 @@ pub struct RetryArgs {
     /// Outcome of the items: failed or in_doubt
     #[arg(long, default_value = "failed", value_parser = retried)]
     pub outcome: Outcome,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `imbulk explain`.

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::error::Error;
 use crate::cli;
 use crate::domain::exit::Exit;
-use crate::domain::hint::{Hint, Message};
-use crate::queue::{CodeRows, Queue, Reader, RetrySelection, Run, RunState};
+use crate::queue::{Queue, Reader, RetrySelection, Run, RunState};
+use crate::report::retry::RetryReport;
 use crate::session::{SessionError, find};
 
 /// Makes failed items pending again.
@@ -18,21 +18,8 @@ pub(super) async fn retry(args: &cli::RetryArgs, path: &Path) -> Result<Exit, Er
     let rows = queue.retry(&run, RetrySelection { outcome: args.outcome, code: args.code }).await?;
     queue.check_sums(&run).await?;
     queue.close().await?;
-    if rows.is_empty() {
-        return super::print(&format!("{}: no rows to send again", run.job));
-    }
-    super::print(&report(&run.job, &rows))
-}
-
-/// The rows that are pending again: their number, and their numbers by outcome and code.
-fn report(job: &str, rows: &[CodeRows]) -> String {
-    let all: u64 = rows.iter().map(|entry| entry.rows).sum();
-    let mut text = format!("{job}: {all} rows are pending again");
-    for CodeRows { outcome, code, rows } in rows {
-        let code = code.map_or_else(|| "no code".to_owned(), |code| format!("code {code}"));
-        text.push_str(&format!("\n  {outcome}, {code}: {rows}"));
-    }
-    Message::new(text).add_hint("`imbulk run JOB --execute` sends them").with_hint()
+    let report = RetryReport::new(&run, &rows);
+    if args.json { super::print_json(&report) } else { super::print(&report.text()) }
 }
 
 fn refuse_superseded(run: &Run) -> Result<(), SessionError> {

@@ -3,11 +3,21 @@
 use super::error::Error;
 use crate::cli::SchemaName;
 use crate::domain::exit::Exit;
+use crate::report::json::schema_of;
+use crate::report::plan::Plan;
+use crate::report::retry::RetryReport;
+use crate::report::status::StatusOutput;
+use crate::report::summary::Summary;
 use crate::settings::job_schema;
 
 /// Prints a JSON schema.
 pub(super) fn schema(name: SchemaName) -> Result<Exit, Error> {
-    match name {
-        SchemaName::Job => super::print_json(&job_schema()),
-    }
+    let schema = match name {
+        SchemaName::Job => return super::print_json(&job_schema()),
+        SchemaName::Plan => schema_of::<Vec<Plan>>("What `imbulk plan JOB --json` prints"),
+        SchemaName::Run => schema_of::<Vec<Summary>>("What `imbulk run JOB --json` prints"),
+        SchemaName::Status => schema_of::<StatusOutput>("What `imbulk status --json` prints"),
+        SchemaName::Retry => schema_of::<RetryReport>("What `imbulk retry NAME --json` prints"),
+    };
+    super::print_json(&schema)
 }

@@ -1,9 +1,10 @@
 //! What the reading of one source found, besides its rows.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a user must know of one file of the input before its rows are sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceFacts {
     /// Rows, good and bad.
     pub rows: u64,

@@ -1,5 +1,8 @@
 //! Figures of a run, for summaries and plans.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::domain::response::outcome::{Count, Outcome};
 
 /// The number of rows with one code and one outcome, except for success without a code.
@@ -14,7 +17,7 @@ pub struct CodeRows {
 }
 
 /// A row that cannot be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejected {
     /// The name of its file in results.
     pub source: String,

@@ -1,6 +1,7 @@
 //! The accounts with the most items of a run. They are found during the load, since finding them later would read every
 //! request again.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stored_request::StoredRequest;
@@ -9,7 +10,7 @@ use crate::stored_request::StoredRequest;
 const KEPT: usize = 5;
 
 /// An account whose list of friends a run changes, and the amount of its work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LargeAccount {
     /// The From_Account.
     #[serde(rename = "From_Account")]

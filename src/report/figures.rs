@@ -1,10 +1,13 @@
 //! The figures of a run that summary, status and plan share.
 
-use serde::ser::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::ser::Serializer;
 
+use super::json::{self, DateTime, FormatVersion, RowsByOutcome};
 use super::state::StateName;
 use super::text::{Text, count, share, visible};
-use crate::domain::hint::{Hint, Message};
+use crate::domain::hint::Message;
 use crate::domain::response::codes;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -14,8 +17,10 @@ use crate::queue::{CodeRows, Rejected};
 const SHOWN_CODES: usize = 12;
 
 /// The state and figures of a run.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Figures {
+    /// The version of the format.
+    pub schema: FormatVersion,
     /// The run's id.
     pub run: String,
     /// The job's name.
@@ -27,30 +32,50 @@ pub struct Figures {
     /// Its state.
     pub state: StateName,
     /// Why the last session ended before the run did.
-    #[serde(serialize_with = "message_as_json")]
+    #[serde(serialize_with = "json::message")]
+    #[schemars(with = "Option<String>")]
     pub stopped: Option<Message>,
     /// Rows of the input.
     pub rows: u64,
     /// Items to be sent.
     pub items: u64,
-    /// RFC 3339, as all times.
+    /// When the input was loaded.
+    #[schemars(with = "DateTime")]
     pub created_at: String,
     /// When the first session began.
+    #[schemars(with = "Option<DateTime>")]
     pub started_at: Option<String>,
     /// When the last row had its outcome.
+    #[schemars(with = "Option<DateTime>")]
     pub finished_at: Option<String>,
     /// Rows by outcome.
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "json::by_name")]
+    #[schemars(with = "RowsByOutcome")]
     pub outcomes: Tally,
     /// Codes that ended rows otherwise than in plain success, the most frequent first.
     #[serde(serialize_with = "codes_as_json")]
+    #[schemars(with = "Vec<CodeFigures>")]
     pub codes: Vec<CodeRows>,
     /// The first rows that can't be sent.
     pub rejects: Rejects,
 }
 
+/// A code with an outcome and a number of rows.
+#[derive(Serialize, JsonSchema)]
+struct CodeFigures {
+    /// The code; null if no answer named one.
+    code: Option<i64>,
+    /// The outcome that it led to.
+    outcome: Outcome,
+    /// The number of rows.
+    rows: u64,
+    /// What the code means; null if imbulk does not know it.
+    meaning: Option<&'static str>,
+}
+
 /// Rows that can't be sent: the first of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
 pub struct Rejects(pub Vec<Rejected>);
 
 impl Figures {
@@ -145,31 +170,9 @@ fn is_data_left(code: Option<i64>) -> bool {
     code.is_some_and(|code| codes::lookup(code).is_some_and(codes::CodeInfo::leaves_data))
 }
 
-/// The message and its hint in one string.
-#[expect(clippy::ref_option, reason = "serde passes the field")]
-pub(super) fn message_as_json<S: Serializer>(message: &Option<Message>, serializer: S) -> Result<S::Ok, S::Error> {
-    message.as_ref().map(Hint::with_hint).serialize(serializer)
-}
-
-/// Every outcome by name, zeros too.
-pub(super) fn by_name<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(tally.iter().map(|(outcome, rows)| (outcome.name(), rows)))
-}
-
-/// The meaning is null where imbulk does not know the code, and where there is none.
 fn codes_as_json<S: Serializer>(all: &[CodeRows], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(all.iter().map(|code| {
-        let meaning = code.code.and_then(codes::lookup).map(|info| info.meaning);
-        serde_json::json!({"code": code.code, "outcome": code.outcome.name(), "rows": code.rows, "meaning": meaning})
+    serializer.collect_seq(all.iter().map(|&CodeRows { outcome, code, rows }| {
+        let meaning = code.and_then(codes::lookup).map(|info| info.meaning);
+        CodeFigures { code, outcome, rows, meaning }
     }))
-}
-
-impl Serialize for Rejects {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let row = |row: &Rejected| {
-            let Rejected { source, line, column, reason } = row;
-            serde_json::json!({"source": source, "line": line, "column": column, "reason": reason})
-        };
-        serializer.collect_seq(self.0.iter().map(row))
-    }
 }

@@ -1,5 +1,9 @@
 //! What the guards of a job say, in words.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Number;
+
 use super::figures::Rejects;
 use super::text::{Text, count, counted, share, visible};
 use crate::domain::guard::GuardReading;
@@ -28,22 +32,35 @@ pub(super) fn reading(reading: &GuardReading) -> String {
     }
 }
 
-/// The same for programs. The value and the limit are items, a multiple of the median, or a share; the value is null
-/// where there is nothing to compare with.
-pub(super) fn json(reading: &GuardReading) -> serde_json::Value {
-    let (value, limit) = match *reading {
-        GuardReading::MinItems { items, min: limit } | GuardReading::MaxItems { items, max: limit } => {
-            (items.into(), limit.into())
-        }
-        GuardReading::MaxChange { items, median, max_change } => {
-            (serde_json::json!(median.map(|median| times(items, median))), max_change.into())
-        }
-        GuardReading::MaxRejected { rejected, rows, max, .. } => {
-            (if rows == 0 { 0.0 } else { times(rejected, as_f64(rows)) }.into(), max.into())
-        }
-    };
-    let (value, limit): (serde_json::Value, serde_json::Value) = (value, limit);
-    serde_json::json!({"guard": reading.key(), "allows": reading.allows(), "value": value, "limit": limit})
+/// A guard for programs.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct GuardFigures {
+    /// Its key in the job file.
+    guard: &'static str,
+    /// Whether it allows the run.
+    allows: bool,
+    /// Items, a multiple of the median, or a share of the rows; null if there is nothing to compare with.
+    value: Option<Number>,
+    /// What it allows, in the same unit.
+    limit: Option<Number>,
+}
+
+impl GuardFigures {
+    pub(super) fn new(reading: &GuardReading) -> Self {
+        let (value, limit) = match *reading {
+            GuardReading::MinItems { items, min: limit } | GuardReading::MaxItems { items, max: limit } => {
+                (Some(items.into()), Some(limit.into()))
+            }
+            GuardReading::MaxChange { items, median, max_change } => {
+                (median.and_then(|median| Number::from_f64(times(items, median))), Number::from_f64(max_change))
+            }
+            GuardReading::MaxRejected { rejected, rows, max, .. } => {
+                let share = if rows == 0 { 0.0 } else { times(rejected, as_f64(rows)) };
+                (Number::from_f64(share), Number::from_f64(max))
+            }
+        };
+        Self { guard: reading.key(), allows: reading.allows(), value, limit }
+    }
 }
 
 fn times(part: u64, whole: f64) -> f64 {
@@ -56,7 +73,7 @@ fn as_f64(count: u64) -> f64 {
 }
 
 /// The guards that are read while a run is sent.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct WhileSending {
     /// Items that are evaluated before the rest is sent; 0: none are.
     pub canary: u64,
@@ -233,7 +250,7 @@ mod tests {
             GuardReading::MaxChange { items: 5_000, median: Some(4_200.5), max_change: 1.5 },
             GuardReading::MaxRejected { rejected: 3, rows: 5_003, max: 0.1, tolerated: 1 },
         ];
-        let json = readings.map(|reading| super::json(&reading));
+        let json = readings.map(|reading| serde_json::to_value(super::GuardFigures::new(&reading)).unwrap());
         let figures = |at: usize| (json[at]["value"].clone(), json[at]["limit"].clone());
         assert_eq!(json[1]["guard"], "guard.max_items");
         assert_eq!((figures(1), figures(2)), ((5_000.into(), 20_000.into()), (serde_json::Value::Null, 3.0.into())));

@@ -1,12 +1,13 @@
 //! The files of a run's input: how many rows each has, and what must be known before they are sent.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::text::{Text, counted, visible};
 use crate::queue::InputFile;
 
 /// The files of a run's input, in their order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Input(pub Vec<InputFile>);
 

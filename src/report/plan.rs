@@ -7,18 +7,18 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Zoned};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde::ser::Serializer;
 
 pub use self::conditions::{Changes, Conditions, ProtectedView, Setting, TargetView, Unfinished, WindowView};
 pub use self::estimate::Estimate;
 use super::figures::Figures;
 use super::input::Input;
+use super::json::{self, DateTime};
 use super::text::{Text, count, counted, moment_ahead, share, visible};
 use crate::domain::operation::BoundOperation;
 use crate::domain::request::Request;
 use crate::domain::response::outcome::Outcome;
-use crate::domain::timestamp::rfc3339;
 use crate::queue::LargeAccount;
 
 /// The target that is no app.
@@ -27,15 +27,15 @@ const SANDBOX: &str = "sandbox";
 const SAMPLE: usize = 3;
 
 /// What a run would do.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Plan {
+    /// The run, its rows and the first rejected ones.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// The id of the plan, which `run --plan` takes; none where nothing would be sent.
     pub plan_id: Option<String>,
     /// What goes first, what changed, where it sends, and why it would be refused.
     pub conditions: Conditions,
-    /// The run, its rows and the first rejected ones.
-    #[serde(flatten)]
-    pub figures: Figures,
     /// The files of the input.
     pub input: Input,
     /// Rows that another row's item took in.
@@ -52,7 +52,8 @@ pub struct Plan {
     #[serde(flatten)]
     pub estimate: Estimate,
     /// When it would end if it started now and nothing delayed it, the unfinished runs that go first included.
-    #[serde(rename = "would_end_at", serialize_with = "moment")]
+    #[serde(rename = "would_end_at", serialize_with = "json::moment")]
+    #[schemars(with = "DateTime")]
     pub would_end: Zoned,
     /// The share of the calls that fit into the time before `until`, at most 1; none if no time limit ends it.
     pub share_by_until: Option<f64>,
@@ -244,10 +245,6 @@ pub fn estimate(requests_left: u64, calls_per_second: NonZeroU32, largest: &[Lar
 fn sample(operation: BoundOperation, mut request: Request) -> serde_json::Value {
     request.items.truncate(SAMPLE);
     serde_json::from_slice(&operation.body(&request)).expect("the body of every request is JSON")
-}
-
-fn moment<S: Serializer>(time: &Zoned, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(time.timestamp().as_millisecond()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! The state of a run as people and programs are shown it.
 
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::domain::run_choice::EndedBy;
 use crate::queue::{Run, RunState};
 
 /// The state of a run, as shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum StateName {
     /// Loaded; nothing was sent.
     Planned,
@@ -25,7 +27,7 @@ pub enum StateName {
 }
 
 /// Whether there is a process that owns the queue, or that is sending a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerPresence {
     /// There is one.
@@ -72,8 +74,26 @@ impl RunnerPresence {
     }
 }
 
-impl Serialize for StateName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_json_have_the_same_names() {
+        let states = [
+            StateName::Planned,
+            StateName::Sending,
+            StateName::Stopped,
+            StateName::Halted,
+            StateName::Interrupted,
+            StateName::Finished,
+            StateName::Superseded,
+        ];
+        for state in states {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+        for by in EndedBy::ALL {
+            assert_eq!(serde_json::to_value(by).unwrap(), by.name());
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The state of runs: all of them as a table, or one in detail, also while a process is sending.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::control::who_and_when;
-use super::figures::{Figures, by_name, message_as_json, target};
+use super::figures::{Figures, target};
+use super::json::{self, DateTime, FormatVersion, RowsByOutcome};
 use super::progress::{bottleneck_text, heartbeat_line};
 use super::state::{RunnerPresence, StateName};
 use super::text::{Text, count, share, visible};
@@ -13,9 +15,20 @@ use crate::domain::hint::Message;
 use crate::domain::progress::Heartbeat;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
+use crate::domain::timestamp::rfc3339;
+
+/// What `imbulk status --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum StatusOutput {
+    /// All runs of a queue.
+    Overview(Overview),
+    /// One run.
+    Detail(Box<Detail>),
+}
 
 /// A run in detail.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Detail {
     /// Its state.
     #[serde(flatten)]
@@ -28,6 +41,7 @@ pub struct Detail {
     pub runner: RunnerPresence,
     /// Its progress, while a process is sending it.
     #[serde(serialize_with = "heartbeat_as_json")]
+    #[schemars(with = "Option<HeartbeatFigures>")]
     pub heartbeat: Option<Heartbeat>,
     /// The pause by a person, while there is one.
     #[serde(skip)]
@@ -35,8 +49,10 @@ pub struct Detail {
 }
 
 /// All runs of a queue.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Overview {
+    /// The version of the format.
+    pub schema: FormatVersion,
     /// Oldest first.
     pub runs: Vec<RunStatus>,
     /// Whether a process owns the queue, whatever it does.
@@ -45,7 +61,7 @@ pub struct Overview {
 }
 
 /// A run among others.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct RunStatus {
     /// The run's id.
     pub run: String,
@@ -60,13 +76,25 @@ pub struct RunStatus {
     /// Whether a process is sending it.
     pub runner: RunnerPresence,
     /// Why the last session ended before the run did.
-    #[serde(serialize_with = "message_as_json")]
+    #[serde(serialize_with = "json::message")]
+    #[schemars(with = "Option<String>")]
     pub stopped: Option<Message>,
     /// Rows of the input.
     pub rows: u64,
     /// Rows by outcome.
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "json::by_name")]
+    #[schemars(with = "RowsByOutcome")]
     pub outcomes: Tally,
+}
+
+impl StatusOutput {
+    /// The text for people. See [`Overview::text`].
+    pub fn text(&self, width: Option<u16>) -> String {
+        match self {
+            Self::Overview(overview) => overview.text(width),
+            Self::Detail(detail) => detail.text(),
+        }
+    }
 }
 
 impl Detail {
@@ -133,18 +161,32 @@ impl Overview {
     }
 }
 
+/// A heartbeat for programs.
+#[derive(Serialize, JsonSchema)]
+struct HeartbeatFigures {
+    /// When the process stored it.
+    #[schemars(with = "DateTime")]
+    at: String,
+    /// Items that got their outcome, per second.
+    items_per_second: f64,
+    /// Calls begun, per second.
+    calls_per_second: f64,
+    /// Calls that are not answered yet.
+    in_flight: u64,
+    /// What limits the speed, in words; null if it is the limits of the job.
+    bottleneck: Option<String>,
+}
+
 #[expect(clippy::ref_option, reason = "serde passes the field")]
 fn heartbeat_as_json<S: Serializer>(heartbeat: &Option<Heartbeat>, serializer: S) -> Result<S::Ok, S::Error> {
-    let json = heartbeat.as_ref().map(|heartbeat| {
-        serde_json::json!({
-            "at": heartbeat.at,
-            "items_per_second": heartbeat.rates.items,
-            "calls_per_second": heartbeat.rates.calls,
-            "in_flight": heartbeat.in_flight,
-            "bottleneck": heartbeat.bottleneck.as_ref().map(bottleneck_text),
-        })
+    let figures = heartbeat.as_ref().map(|heartbeat| HeartbeatFigures {
+        at: rfc3339(heartbeat.at),
+        items_per_second: heartbeat.rates.items,
+        calls_per_second: heartbeat.rates.calls,
+        in_flight: heartbeat.in_flight,
+        bottleneck: heartbeat.bottleneck.as_ref().map(bottleneck_text),
     });
-    json.serialize(serializer)
+    figures.serialize(serializer)
 }
 
 impl RunStatus {
@@ -231,6 +273,7 @@ mod tests {
             outcomes: [(Outcome::Pending, pending), (Outcome::Failed, 2_000 - pending)].into_iter().collect(),
         };
         let overview = Overview {
+            schema: FormatVersion,
             runs: vec![
                 entry("night\nly", StateName::Stopped, RunnerPresence::Absent, 500, Some("signal")),
                 entry("purge", StateName::Sending, RunnerPresence::Present, 2_000, None),
@@ -247,7 +290,7 @@ mod tests {
         let narrow = overview.text(Some(60));
         assert!(narrow.lines().all(|line| line.len() <= 60) && narrow.contains("2,000"), "{narrow}");
         assert!(narrow.lines().count() > 4, "cells are wrapped: {narrow}");
-        let none = |runner| Overview { runs: Vec::new(), runner }.text(None);
+        let none = |runner| Overview { schema: FormatVersion, runs: Vec::new(), runner }.text(None);
         insta::assert_snapshot!(none(RunnerPresence::Absent), @"no runs yet: imbulk plan JOB loads one");
         let loading = "no runs yet, but a process owns the queue: it may be loading the first one\n";
         assert_eq!(none(RunnerPresence::Present), loading);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::figures::Figures;
@@ -13,7 +14,7 @@ use crate::domain::response::outcome::Outcome;
 const SUSPICIOUS: u64 = 20;
 
 /// What a session did with a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     /// The state of the run.
     #[serde(flatten)]
@@ -23,10 +24,11 @@ pub struct Summary {
 }
 
 /// What was done from the start of the program to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct SessionFigures {
     /// How long it took.
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
+    #[schemars(with = "f64")]
     pub took: Duration,
     /// Calls begun.
     pub calls: u64,
@@ -177,6 +179,7 @@ mod tests {
         let figures = Figures { codes: Vec::new(), ..figures };
         insta::assert_json_snapshot!(Summary { figures, session }, @r#"
         {
+          "schema": 1,
           "run": "0190e8b0-0000-7000-8000-000000000001",
           "job": "purge",
           "operation": "account_delete",

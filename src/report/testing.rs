@@ -1,6 +1,7 @@
 //! Figures that several tests of texts share.
 
 use super::figures::{Figures, Rejects};
+use super::json::FormatVersion;
 use super::state::StateName;
 use crate::domain::hint::Message;
 use crate::domain::response::outcome::Outcome;
@@ -10,6 +11,7 @@ use crate::queue::{CodeRows, Rejected};
 pub(super) fn figures() -> Figures {
     let code = |outcome, code, rows| CodeRows { outcome, code, rows };
     Figures {
+        schema: FormatVersion,
         run: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
         job: "purge".to_owned(),
         operation: "account_delete",

@@ -3,6 +3,7 @@
 use crate::domain::response::outcome::Outcome;
 use crate::domain::timestamp::rfc3339;
 use crate::queue::{QueueError, Reader, Run, RunState};
+use crate::report::json::FormatVersion;
 use crate::report::state::{RunnerPresence, StateName};
 use crate::report::status::{Detail, Overview, RunStatus};
 use crate::report::{Figures, Rejects};
@@ -28,7 +29,7 @@ pub async fn overview(reader: &Reader) -> Result<Overview, QueueError> {
             stopped: run.stopped,
         });
     }
-    Ok(Overview { runs, runner: owner })
+    Ok(Overview { schema: FormatVersion, runs, runner: owner })
 }
 
 /// A run in detail.
@@ -67,6 +68,7 @@ pub(super) async fn figures_with(reader: &Reader, run: &Run, rejected_rows: u32)
         _ => reader.rejected(run.id, rejected_rows).await?,
     };
     Ok(Figures {
+        schema: FormatVersion,
         run: run.uuid.clone(),
         job: run.job.clone(),
         operation: run.operation()?.name,

@@ -10,6 +10,7 @@ mod guards;
 mod halts;
 mod holding;
 mod inputs;
+mod json_schemas;
 mod logs;
 mod names;
 mod operations;

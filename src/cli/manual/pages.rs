@@ -285,7 +285,10 @@ pub const USERSIG: Manual = Manual {
 /// `imbulk schema`
 pub const SCHEMA: Manual = Manual {
     name: "schema",
-    examples: &[("imbulk schema job > imbulk-job.schema.json", "the schema of job files")],
+    examples: &[
+        ("imbulk schema job > imbulk-job.schema.json", "the schema of job files"),
+        ("imbulk schema run", "the schema of what `imbulk run JOB --json` prints"),
+    ],
     notes: &[Note {
         title: "Editors",
         text: "Editors with Taplo read the first line of a job file: #:schema ./imbulk-job.schema.json",

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 /// The outcome of a row. Every row has exactly one, so their numbers add up to the number of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The API did it. If there is a code, an answer said that the requested state existed after an attempt of imbulk.
     Succeeded,
@@ -85,6 +89,7 @@ mod tests {
     fn every_name_reads_back_and_a_wrong_one_lists_them_all() {
         for outcome in Outcome::ALL {
             assert_eq!(outcome.name().parse(), Ok(outcome));
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.name());
         }
         let message = "done".parse::<Outcome>().unwrap_err().to_string();
         for outcome in Outcome::ALL {

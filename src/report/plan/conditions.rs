@@ -2,17 +2,18 @@
 //! from being sent.
 
 use jiff::{SignedDuration, Zoned};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::super::guards::{self, WhileSending};
+use super::super::guards::{self, GuardFigures, WhileSending};
+use super::super::json::{self, DateTime};
 use super::super::text::{Text, between, count, counted, minute, moment_ahead, visible};
 use super::estimate::Estimate;
 use crate::domain::guard::GuardReading;
 use crate::domain::run_choice::EndedBy;
-use crate::domain::timestamp::rfc3339;
 
 /// What decides about a plan beside its rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Conditions {
     /// Now, by the local clock.
     #[serde(skip)]
@@ -29,11 +30,13 @@ pub struct Conditions {
     pub protected: ProtectedView,
     /// Each guard with what it sees.
     #[serde(serialize_with = "guards_as_json")]
+    #[schemars(with = "Vec<GuardFigures>")]
     pub guards: Vec<GuardReading>,
     /// The window of the job, if it has one.
     pub window: Option<WindowView>,
     /// When a time limit of the job ends a session that starts now, or when the window opens.
-    #[serde(serialize_with = "moment_if_any")]
+    #[serde(serialize_with = "json::moment_if_any")]
+    #[schemars(with = "Option<DateTime>")]
     pub until: Option<Zoned>,
     /// Those that are read while it is sent.
     pub while_sending: WhileSending,
@@ -44,17 +47,18 @@ pub struct Conditions {
 }
 
 /// `stop.window`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WindowView {
     /// As the job file writes it.
     pub hours: String,
     /// When it opens; none if it is open.
-    #[serde(serialize_with = "moment_if_any")]
+    #[serde(serialize_with = "json::moment_if_any")]
+    #[schemars(with = "Option<DateTime>")]
     pub opens_at: Option<Zoned>,
 }
 
 /// An unfinished run that goes first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unfinished {
     /// Its id.
     pub run: String,
@@ -68,24 +72,26 @@ pub struct Unfinished {
     #[serde(flatten)]
     pub estimate: Estimate,
     /// When it began.
-    #[serde(serialize_with = "moment")]
+    #[serde(serialize_with = "json::moment")]
+    #[schemars(with = "DateTime")]
     pub began: Zoned,
     /// What ended its last session.
     pub ended_by: EndedBy,
 }
 
 /// What changed since the plan before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Changes {
     /// When that plan was shown.
-    #[serde(serialize_with = "moment")]
+    #[serde(serialize_with = "json::moment")]
+    #[schemars(with = "DateTime")]
     pub shown_at: Zoned,
     /// What is different; nothing if it is empty.
     pub differences: Vec<&'static str>,
 }
 
 /// Where a plan sends. A value that is not set is none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TargetView {
     /// The target's name in the queue.
     pub name: String,
@@ -104,7 +110,7 @@ pub struct TargetView {
 }
 
 /// A value and where it is set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Setting {
     /// The value.
     pub value: String,
@@ -113,7 +119,7 @@ pub struct Setting {
 }
 
 /// Who is never sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ProtectedView {
     /// The list, if the job names one.
     pub file: Option<String>,
@@ -225,20 +231,8 @@ impl ProtectedView {
     }
 }
 
-fn moment<S: Serializer>(moment: &Zoned, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(moment.timestamp().as_millisecond()))
-}
-
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn moment_if_any<S: Serializer>(at: &Option<Zoned>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => moment(at, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
 fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(guards.iter().map(guards::json))
+    serializer.collect_seq(guards.iter().map(GuardFigures::new))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::report::text::{counted, duration};
 
@@ -11,7 +12,8 @@ use crate::report::text::{counted, duration};
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 /// The requests that a run has left, and the shortest time that they take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(into = "EstimateFigures")]
 pub struct Estimate {
     /// Requests that are not settled.
     pub requests_left: u64,
@@ -45,13 +47,22 @@ impl Estimate {
     }
 }
 
-impl Serialize for Estimate {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_map(Some(4))?;
-        object.serialize_entry("requests_left", &self.requests_left)?;
-        object.serialize_entry("calls_per_second", &self.calls_per_second)?;
-        object.serialize_entry("in_sequence", &self.in_sequence)?;
-        object.serialize_entry("at_least_seconds", &self.at_least().as_secs_f64())?;
-        object.end()
+/// The estimate for programs.
+#[derive(Serialize, JsonSchema)]
+struct EstimateFigures {
+    /// Requests that are not settled.
+    requests_left: u64,
+    /// The calls per second that the time is computed with.
+    calls_per_second: NonZeroU32,
+    /// The most requests that write the same account.
+    in_sequence: u64,
+    /// The shortest time that they take.
+    at_least_seconds: f64,
+}
+
+impl From<Estimate> for EstimateFigures {
+    fn from(estimate: Estimate) -> Self {
+        let Estimate { requests_left, calls_per_second, in_sequence } = estimate;
+        Self { requests_left, calls_per_second, in_sequence, at_least_seconds: estimate.at_least().as_secs_f64() }
     }
 }
