@@ -7,6 +7,7 @@ mod error;
 mod explain;
 mod init;
 mod man;
+mod metrics;
 mod plan;
 mod results;
 mod retry;

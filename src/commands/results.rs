@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::Error;
 use crate::cli::{self, ResultFormat};
 use crate::domain::exit::Exit;
-use crate::export::{self, ExportError, ExportOptions, Format, Outlet, atomic_file, refuse_used_file};
+use crate::export::{self, ExportError, ExportOptions, Format, Outlet, PRIVATE, atomic_file, refuse_used_file};
 use crate::queue::{Reader, folder_of};
 use crate::session::find;
 use crate::settings::Env;
@@ -24,7 +24,7 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
         Some(file) => {
             refuse_used_file(file, &reader, env.secret_key_file()).await?;
             let fill = async |out: &mut _| export::write(&reader, &run, options, out).await;
-            atomic_file(file, fill).await?;
+            atomic_file(file, PRIVATE, fill).await?;
         }
         None => {
             let mut out = Outlet::to(std::io::stdout(), folder);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::Error;
+use super::metrics;
 use super::plan::show;
 use crate::cli;
 use crate::domain::exit::Exit;
@@ -22,7 +23,18 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
         (false, true) => Rerun::Resume,
         (false, false) => Rerun::No,
     };
+    // A rehearsal in the sandbox says nothing of the job's app.
+    let is_reported = args.execute && !args.sandbox;
     let cli::RunArgs { jobs, sandbox, yes, plan, limit, json, .. } = args;
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
-    Ok(session::run(options, env, queue, log).await?)
+    let mut results = Vec::new();
+    let done = session::run(options, env, queue, log, &mut results).await.map_err(Error::from);
+    let exit = done.as_ref().map_or_else(Error::exit, |exit| *exit);
+    if done.is_err() {
+        results.iter_mut().for_each(|job| job.exit = Some(exit));
+    }
+    if is_reported {
+        metrics::write(&results, exit).await;
+    }
+    done
 }

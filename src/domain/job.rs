@@ -33,6 +33,15 @@ pub struct Job {
     pub stop: Stop,
     /// How long a session may send.
     pub times: TimeLimits,
+    /// What is written for other programs after a session.
+    pub report: Reporting,
+}
+
+/// What is written for other programs after a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reporting {
+    /// The Prometheus textfile. A relative path was joined to the job file's folder.
+    pub metrics: Option<PathBuf>,
 }
 
 /// The input files and how they are read.

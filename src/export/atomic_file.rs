@@ -1,20 +1,26 @@
 //! Writes a file as a whole or not at all.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::ExportError;
 use crate::fail_point::{self, FailPoint};
 use crate::queue::folder_of;
 
-/// Makes a file of the bytes that `fill` writes. It appears as a whole, and a crash leaves the old file. Only the user
-/// can read it (mode 0600), because it lists accounts.
+/// Mode of a file that lists accounts: only the user can read it.
+pub const PRIVATE: u32 = 0o600;
+/// Mode of a file that other users read as well, whatever the umask is.
+pub const READABLE: u32 = 0o644;
+
+/// Makes a file of the bytes that `fill` writes. It appears as a whole, and a crash leaves the old file.
 ///
 /// # Errors
 /// Those of `fill`, and where the file can't be made. The old file then remains.
 pub async fn atomic_file<T>(
     path: &Path,
+    mode: u32,
     fill: impl AsyncFnOnce(&mut BufWriter<File>) -> Result<T, ExportError>,
 ) -> Result<T, ExportError> {
     let target = target(path)?;
@@ -22,6 +28,7 @@ pub async fn atomic_file<T>(
     let folder = folder_of(&target);
     let made = tempfile::Builder::new().prefix(".imbulk-").tempfile_in(folder);
     let (handle, temporary) = made.map_err(fail)?.into_parts();
+    handle.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
     let mut out = BufWriter::new(handle);
     let filled = fill(&mut out).await.map_err(|error| match error {
         ExportError::Output(source) => fail(source),
@@ -48,14 +55,13 @@ fn target(path: &Path) -> Result<PathBuf, ExportError> {
 mod tests {
     use super::*;
     use crate::domain::hint::Hint;
-    use std::os::unix::fs::PermissionsExt;
 
     #[tokio::test]
     async fn a_file_is_replaced_as_a_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.csv");
         std::fs::write(&path, "old").unwrap();
-        let failing = atomic_file(&path, async |out: &mut BufWriter<File>| {
+        let failing = atomic_file(&path, PRIVATE, async |out: &mut BufWriter<File>| {
             out.write_all(b"half").map_err(ExportError::Output)?;
             out.flush().map_err(ExportError::Output)?;
             Err::<(), _>(ExportError::Output(std::io::Error::other("no more")))
@@ -64,8 +70,9 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
 
-        let whole =
-            atomic_file(&path, async |out: &mut BufWriter<File>| out.write_all(b"new").map_err(ExportError::Output));
+        let whole = atomic_file(&path, PRIVATE, async |out: &mut BufWriter<File>| {
+            out.write_all(b"new").map_err(ExportError::Output)
+        });
         whole.await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -74,9 +81,9 @@ mod tests {
     #[tokio::test]
     async fn a_device_is_never_replaced_and_a_missing_folder_is_named() {
         let fill = async |_: &mut BufWriter<File>| Ok(());
-        let error = atomic_file(Path::new("/dev/null"), fill).await.unwrap_err();
+        let error = atomic_file(Path::new("/dev/null"), PRIVATE, fill).await.unwrap_err();
         assert!(matches!(error, ExportError::NotAFile(_)) && error.hint().is_some());
-        let error = atomic_file(Path::new("/no/such/folder/r.csv"), fill).await.unwrap_err();
+        let error = atomic_file(Path::new("/no/such/folder/r.csv"), PRIVATE, fill).await.unwrap_err();
         assert!(error.to_string().contains("/no/such/folder/r.csv") && error.hint().is_some(), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::figures::Figures;
 use super::text::{Text, count, counted, duration, rate, visible};
+use crate::domain::call_counts::CallCounts;
 use crate::domain::operation::by_name;
 use crate::domain::response::outcome::Outcome;
 
@@ -30,8 +31,9 @@ pub struct SessionFigures {
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
     #[schemars(with = "f64")]
     pub took: Duration,
-    /// Calls begun.
-    pub calls: u64,
+    /// Its calls.
+    #[serde(flatten)]
+    pub calls: CallCounts,
     /// Items that got their outcome.
     pub items: u64,
 }
@@ -78,7 +80,7 @@ impl Summary {
 
     fn took(&self) -> String {
         let SessionFigures { took, calls, items } = self.session;
-        let calls = counted(calls, "call", "calls");
+        let calls = counted(calls.calls, "call", "calls");
         let items = counted(items, "item", "items");
         let speed = rate(self.session.items_per_second());
         format!("{}, {calls} sent, {items} ended ({speed}/s)", duration(took))
@@ -132,7 +134,11 @@ mod tests {
     fn summary() -> Summary {
         Summary {
             figures: testing::figures(),
-            session: SessionFigures { took: Duration::from_secs(200), calls: 1_234, items: 1_000_000 },
+            session: SessionFigures {
+                took: Duration::from_secs(200),
+                calls: CallCounts { calls: 1_234, throttles: 5, fullest_second: 99 },
+                items: 1_000_000,
+            },
         }
     }
 
@@ -213,6 +219,8 @@ mod tests {
           "session": {
             "seconds": 200.0,
             "calls": 1234,
+            "throttles": 5,
+            "fullest_second": 99,
             "items": 1000000
           }
         }
@@ -283,7 +291,11 @@ mod tests {
         figures.rejects.0.clear();
         figures.stopped = None;
         figures.state = StateName::Finished;
-        let session = SessionFigures { took: Duration::ZERO, calls: 1, items: 3 };
+        let session = SessionFigures {
+            took: Duration::ZERO,
+            calls: CallCounts { calls: 1, throttles: 0, fullest_second: 1 },
+            items: 3,
+        };
         insta::assert_snapshot!(Summary { figures, session }.text(), @r"
         job            purge
         run            0190e8b0-0000-7000-8000-000000000001  finished

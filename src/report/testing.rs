@@ -1,9 +1,11 @@
 //! Figures that several tests of texts share.
 
 use super::figures::{Figures, Rejects};
+use super::job_result::JobResult;
 use super::json::FormatVersion;
 use super::state::StateName;
 use crate::domain::hint::Message;
+use crate::domain::job::Reporting;
 use crate::domain::response::outcome::Outcome;
 use crate::queue::{CodeRows, Rejected};
 
@@ -36,5 +38,18 @@ pub(super) fn figures() -> Figures {
             column: Some("UserID".to_owned()),
             reason: "`UserID` has \u{1b}[2J in it".to_owned(),
         }]),
+    }
+}
+
+/// What is known of a job before a command has done anything.
+pub(super) fn job_result(name: &str) -> JobResult {
+    JobResult {
+        job: name.to_owned(),
+        operation: "account_delete",
+        target: "1400000001".to_owned(),
+        reporting: Reporting::default(),
+        summaries: Vec::new(),
+        finished_before: None,
+        exit: None,
     }
 }

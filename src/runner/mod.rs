@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::api::{Client, Renewal};
+use crate::domain::call_counts::{CallCounter, CallCounts};
 use crate::domain::change::{Change, Changed};
 use crate::domain::hint::Hint;
 use crate::domain::ids::{RequestId, RunId};
@@ -147,8 +148,8 @@ impl Hint for RunError {
 pub struct Drive {
     /// How it ended.
     pub end: End,
-    /// The number of calls begun, of each job.
-    pub calls: Vec<u64>,
+    /// The calls of each job.
+    pub calls: Vec<CallCounts>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -157,6 +158,12 @@ pub struct Drive {
 #[derive(Debug)]
 enum Inbound {
     Event(Event),
+    /// A call began.
+    Begun {
+        job: JobNo,
+        request: RequestId,
+        at: Instant,
+    },
     Broken(RunError),
 }
 
@@ -178,7 +185,7 @@ pub async fn drive(
     let (identity, busy) = (queue.identity_with_log(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
-    let calls = vec![0; jobs.len()];
+    let calls = jobs.iter().map(|_| CallCounter::default()).collect();
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
     let done_before = jobs.iter().map(|job| ended(&job.plan.tally)).sum();
     let plans = jobs.iter().map(|job| job.plan.clone()).collect();
@@ -223,7 +230,7 @@ struct Runner<'a> {
     /// For the senders of each job. After it was set, later senders get a new one.
     hold_back: Vec<HoldBack>,
     started: Instant,
-    calls: Vec<u64>,
+    calls: Vec<CallCounter>,
     /// Rows that had their outcome before this session.
     done_before: u64,
     meter: RateMeter,
@@ -281,7 +288,8 @@ impl Runner<'_> {
         watch(&self.snapshot());
         let end = self.schedule.end().unwrap_or(End::Complete);
         self.refuse_lost_queue()?;
-        let (calls, elapsed) = (std::mem::take(&mut self.calls), self.started.elapsed());
+        let calls = self.calls.iter().map(CallCounter::counts).collect();
+        let elapsed = self.started.elapsed();
         let recorder = std::mem::replace(&mut self.recorder, Recorder::ended());
         let queue = recorder.finish(&mut self.inbox).await.map_err(|error| self.explain(error))?;
         self.refuse_lost_ledger()?;
@@ -300,6 +308,10 @@ impl Runner<'_> {
             }
             match inbound {
                 Inbound::Event(event) => self.handle(event),
+                Inbound::Begun { job, request, at } => {
+                    self.calls[job].begun(at.saturating_duration_since(self.started));
+                    self.handle(Event::Sent { job, request });
+                }
                 Inbound::Broken(RunError::Ledger(error)) => self.lose_ledger(error),
                 Inbound::Broken(error) => return Err(self.explain(error)),
             }
@@ -330,9 +342,6 @@ impl Runner<'_> {
     }
 
     fn handle(&mut self, event: Event) {
-        if let Event::Sent { job, .. } = event {
-            self.calls[job] += 1;
-        }
         // Before any of these leaves. It takes some microseconds, the commit before it took much longer.
         if let Event::Changed(Changed::Intended(_)) = event {
             self.look_at_the_disk();
@@ -360,7 +369,10 @@ impl Runner<'_> {
             Command::Load { job, request } => self.load(job, request),
             Command::Commit { change, urgent } => self.recorder.write(change, urgent),
             Command::Send { job, request, body } => self.send(job, request, body),
-            Command::Slow { job, scope, pause } => self.jobs[job].limiter.throttled(scope, pause),
+            Command::Slow { job, scope, pause } => {
+                self.calls[job].throttled();
+                self.jobs[job].limiter.throttled(scope, pause);
+            }
             Command::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
             Command::HoldBack(job) => {
                 let later = self.hold_back[job].for_later();

@@ -23,7 +23,7 @@ impl Runner<'_> {
             rows_done: done,
             rows_total: Some(total),
             items: done - self.done_before,
-            calls: self.calls.iter().sum(),
+            calls: self.calls.iter().map(|calls| calls.counts().calls).sum(),
             failed: rows(Outcome::Failed) + rows(Outcome::InDoubt),
             in_flight: jobs.clone().map(|job| self.schedule.in_flight(job) as u64).sum(),
             bottleneck: self.bottleneck(),

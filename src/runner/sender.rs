@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{Level, debug, enabled};
 
 use super::Inbound;
@@ -81,7 +82,9 @@ impl Sender {
             permit.not_sent();
             return self.tell(Event::HeldBack(self.request));
         }
-        self.tell(Event::Sent { job: self.job, request: self.request });
+        // The limiter allows the call from here on, so the time is taken here and not where the loop reads it.
+        let begun = Inbound::Begun { job: self.job, request: self.request, at: Instant::now() };
+        let _over = self.to_loop.send(begun);
         let Self { request, path, attempt, body, client, to_loop, .. } = self;
         let call = client.call(path, body).await;
         if enabled!(Level::DEBUG) {

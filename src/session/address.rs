@@ -53,11 +53,10 @@ impl Address {
     pub(super) fn of(job: &Job, env: &Env) -> Result<Self, SessionError> {
         let app = &job.app;
         let server = server_of(app)?;
-        let kind = match (&server, app.sdkappid) {
-            (None, None) => return Ok(Self::sandbox(job)),
-            (Some((endpoint, _)), _) if endpoint.is_loopback() => Kind::Loopback,
-            (Some(_) | None, _) => Kind::Real,
-        };
+        let kind = kind_of(app, server.as_ref());
+        if kind == Kind::Sandbox {
+            return Ok(Self::sandbox(job));
+        }
         let credentials = env.credential()?.map(|credential| credential.variable());
         if credentials.is_some() {
             identity::credentials(env)?;
@@ -97,11 +96,7 @@ impl Address {
 
     /// The target's name in the queue.
     pub(super) fn name(&self) -> String {
-        match (self.kind, self.sdkappid) {
-            (Kind::Sandbox, _) | (_, None) => SANDBOX.to_owned(),
-            (Kind::Loopback, Some(sdkappid)) => name_of(sdkappid, true),
-            (Kind::Real, Some(sdkappid)) => name_of(sdkappid, false),
-        }
+        name_of(self.kind, self.sdkappid)
     }
 
     /// The admin account that signs the calls.
@@ -168,9 +163,28 @@ pub(super) fn server_of(app: &App) -> Result<Option<(Endpoint, Option<Region>)>,
     })
 }
 
+/// The target's name in the queue, also where its address cannot be used for another reason.
+pub(super) fn target_name(app: &App) -> String {
+    let server = server_of(app).unwrap_or_default();
+    name_of(kind_of(app, server.as_ref()), app.sdkappid)
+}
+
+/// An app that is named neither by its id nor by its server is the sandbox.
+fn kind_of(app: &App, server: Option<&(Endpoint, Option<Region>)>) -> Kind {
+    match (server, app.sdkappid) {
+        (None, None) => Kind::Sandbox,
+        (Some((endpoint, _)), _) if endpoint.is_loopback() => Kind::Loopback,
+        (Some(_) | None, _) => Kind::Real,
+    }
+}
+
 /// A server on this machine is a target of its own, whatever its port: its runs do not count as done for the app.
-fn name_of(sdkappid: NonZeroU64, loopback: bool) -> String {
-    if loopback { format!("{sdkappid} on loopback") } else { sdkappid.to_string() }
+fn name_of(kind: Kind, sdkappid: Option<NonZeroU64>) -> String {
+    match (kind, sdkappid) {
+        (Kind::Sandbox, _) | (_, None) => SANDBOX.to_owned(),
+        (Kind::Loopback, Some(sdkappid)) => format!("{sdkappid} on loopback"),
+        (Kind::Real, Some(sdkappid)) => sdkappid.to_string(),
+    }
 }
 
 /// The app of the sandbox if the job names none.

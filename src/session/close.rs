@@ -4,6 +4,7 @@ use super::driven::Driven;
 use super::error::SessionError;
 use super::figures::figures;
 use crate::clock;
+use crate::domain::call_counts::CallCounts;
 use crate::domain::exit::{Exit, exit_of};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::schedule::{End, StopReason};
@@ -25,7 +26,7 @@ pub(super) async fn close(
     queue: &mut Queue,
     driven: &Driven<'_>,
     drive: &runner::Drive,
-    calls: u64,
+    calls: CallCounts,
     jobs: &[&str],
 ) -> Result<Closed, SessionError> {
     let run = &driven.prepared.run;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::address::Address;
+use super::address::{Address, target_name};
 use super::close::{Closed, close};
 use super::driven::{Driven, admit, app_cap, begin, runner_job};
 use super::error::SessionError;
@@ -30,6 +30,7 @@ use crate::log;
 use crate::queue::{Queue, Run};
 use crate::report::control::pause_message;
 use crate::report::input::Input;
+use crate::report::job_result::JobResult;
 use crate::report::moment_ahead;
 use crate::report::summary::Summary;
 use crate::runner::{self, Deadline, Drive, RunError, RunnerJob, Signals};
@@ -37,10 +38,18 @@ use crate::settings::Env;
 use crate::stderr::tell;
 use crate::stdout::{print, print_json};
 
-/// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each.
-pub async fn run(options: RunOptions, env: &Env, queue: &Path, log: &mut RunLog) -> Result<Exit, SessionError> {
-    jobs::check_environment(env)?;
+/// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each. `results` receives what is
+/// known of each job, also if this fails.
+pub async fn run(
+    options: RunOptions,
+    env: &Env,
+    queue: &Path,
+    log: &mut RunLog,
+    results: &mut Vec<JobResult>,
+) -> Result<Exit, SessionError> {
     let mut jobs = jobs::load(&options.jobs, env)?;
+    results.extend(jobs.iter().map(|job| JobResult::new(job, target_name(&job.app))));
+    jobs::check_environment(env)?;
     jobs::tell_zone(&jobs);
     let jobs_named = jobs.len();
     jobs::leave_out_closed(&mut jobs);
@@ -77,6 +86,7 @@ pub async fn run(options: RunOptions, env: &Env, queue: &Path, log: &mut RunLog)
         limit: options.limit,
         comparison: PlanComparison::new(options.plan),
         log,
+        results,
     };
     let queue = or_signal(&mut session.signals, open_queue(queue)).await?;
     let driven = session.drive(queue, options.rerun).await;
@@ -114,9 +124,20 @@ struct Session<'a> {
     limit: Option<u64>,
     comparison: PlanComparison,
     log: &'a mut RunLog,
+    results: &'a mut Vec<JobResult>,
 }
 
 impl Session<'_> {
+    /// Takes the exit code of a job into account.
+    fn add_exit(&mut self, job: &str, exit: Exit) {
+        self.exit = self.exit.max(exit);
+        self.result(job, |result| result.add_exit(exit));
+    }
+
+    fn result(&mut self, job: &str, change: impl FnOnce(&mut JobResult)) {
+        self.results.iter_mut().find(|result| result.job == job).map(change);
+    }
+
     async fn drive(&mut self, queue: Queue, mut rerun: Rerun) -> Result<(), SessionError> {
         let mut queue = Some(queue);
         // After an older run is finished, the input is inspected again. A new input is the next round.
@@ -152,7 +173,8 @@ impl Session<'_> {
             let note = Message::new("nothing is sent: --limit allows no more items");
             tell(note.add_hint("run it again with a higher --limit, or without it").with_hint());
             events::log_nothing_sent(Exit::Stopped, &StopReason::Limit);
-            self.exit = self.exit.max(Exit::Stopped);
+            let jobs: Vec<String> = self.inputs.iter().map(|input| input.job.name.clone()).collect();
+            jobs.iter().for_each(|job| self.add_exit(job, Exit::Stopped));
             queue.close().await?;
             return Ok(None);
         }
@@ -167,7 +189,10 @@ impl Session<'_> {
         let closed = close_all(&mut queue, &driven, &drive, &mut self.signals, self.log).await?;
         let exit = closed.iter().map(|closed| closed.exit).max().unwrap_or(Exit::Done);
         let done_before = self.summaries.len();
-        self.summaries.extend(closed.into_iter().map(|closed| closed.summary));
+        for Closed { exit, summary, .. } in closed {
+            self.result(&summary.figures.job, |result| result.add_run(summary.clone(), exit));
+            self.summaries.push(summary);
+        }
         if !self.json {
             // A summary that cannot be printed does not stop the session: its outcomes are recorded.
             let shown = self.summaries[done_before..].iter().try_for_each(|it| print(&it.text()));
@@ -230,7 +255,7 @@ impl Session<'_> {
         let Some(Prepared { run, .. }) = &prepared else { return Ok(None) };
         let Some(pause) = queue.control_state(run.id).await?.pause else { return Ok(prepared) };
         tell(pause_message(&run.job, &run.uuid, &pause).with_hint());
-        self.exit = self.exit.max(Exit::Stopped);
+        self.add_exit(&run.job, Exit::Stopped);
         Ok(None)
     }
 
@@ -252,7 +277,8 @@ impl Session<'_> {
     async fn already_finished(&mut self, queue: &Queue, input: usize, run: &Run) -> Result<(), SessionError> {
         let tally = queue.reader().await?.tally(run).await?;
         let exit = exit_of_finished(&tally, self.inputs[input].job.input.rejects);
-        self.exit = self.exit.max(exit);
+        self.add_exit(&run.job, exit);
+        self.result(&run.job, |result| result.finished_before = Some(tally));
         // In a later round it is the run that this session has just finished.
         if self.summaries.is_empty() {
             events::log_finished_before(run, exit, &tally);

@@ -73,7 +73,13 @@ impl RunLog {
         let (figures, session) = (&closed.summary.figures, closed.summary.session);
         self.started.retain(|started| started.run != figures.run);
         let reason = closed.stopped_by.as_ref().map(StopReason::name);
-        log_end((&figures.run, &figures.job), closed.exit, reason, &figures.outcomes, (session.took, session.calls));
+        log_end(
+            (&figures.run, &figures.job),
+            closed.exit,
+            reason,
+            &figures.outcomes,
+            (session.took, session.calls.calls),
+        );
     }
 
     /// The command ends with an error. What has started ends with it, and what has not never will.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 pub use self::keys::{JOB_KEYS, JobKey};
-use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawProtected, RawRetry, RawStop};
+use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawProtected, RawReport, RawRetry, RawStop};
 pub use self::schema::job_schema;
 use super::diagnostic::{InvalidValue, JobFileError, line_of};
 use super::env::Env;
@@ -23,8 +23,8 @@ use super::values::{
 use crate::api::{Endpoint, Region};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::job::{
-    App, Delimiter, Encoding, EndpointChoice, Guard, InputSettings, Job, Limits, Protection, RejectPolicy, Retry, Stop,
-    UnusualIds,
+    App, Delimiter, Encoding, EndpointChoice, Guard, InputSettings, Job, Limits, Protection, RejectPolicy, Reporting,
+    Retry, Stop, UnusualIds,
 };
 use crate::domain::operation::{self, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
@@ -78,6 +78,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
         guard: guard(&raw.guard, file)?,
         stop: stop(&raw.stop)?,
         times: times(&raw.stop)?,
+        report: reporting(&raw.report, folder)?,
     })
 }
 
@@ -385,6 +386,20 @@ fn times(raw: &RawStop) -> Result<TimeLimits, InvalidValue> {
     };
     let max_runtime = optional(raw.max_runtime.as_ref(), |value| long_duration("stop.max_runtime", value))?;
     Ok(TimeLimits { daily, max_runtime })
+}
+
+fn reporting(raw: &RawReport, folder: &Path) -> Result<Reporting, InvalidValue> {
+    let metrics = optional(raw.metrics.as_ref(), |value| {
+        let path = Path::new(value.get_ref());
+        // The collector reads no other files, and a slip must not name a file of another kind.
+        if path.extension().is_none_or(|extension| extension != "prom") {
+            let message = format!("report.metrics: `{}` does not end with `.prom`", path.display());
+            let hint = "the textfile collector of node_exporter only reads files whose names end with `.prom`";
+            return Err(InvalidValue::new(value.span(), message).hint(hint));
+        }
+        Ok(folder.join(path))
+    });
+    Ok(Reporting { metrics: metrics? })
 }
 
 /// `2m` or `never`

@@ -12,6 +12,7 @@ mod holding;
 mod inputs;
 mod json_schemas;
 mod logs;
+mod metrics;
 mod names;
 mod operations;
 mod outputs;

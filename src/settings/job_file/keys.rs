@@ -1,8 +1,8 @@
 //! The keys of the job file as data: what the JSON schema says of them, and what `imbulk init` writes.
 
 use KeyKind::{
-    Boolean, Columns, Count, Duration, DurationOrNever, Factor, Files, JobName, OneOf, Operation, Protected, Region,
-    Share, Text, TimeOfDay, Url, Window,
+    Boolean, Columns, Count, Duration, DurationOrNever, Factor, Files, JobName, MetricsFile, OneOf, Operation,
+    Protected, Region, Share, Text, TimeOfDay, Url, Window,
 };
 
 /// A key of the job file. The keys of `[options]` are not here: each operation has its own.
@@ -41,6 +41,8 @@ pub enum KeyKind {
     Url,
     /// A file, or a list of files.
     Files,
+    /// A file whose name ends with `.prom`.
+    MetricsFile,
     /// The file's own name for each column of the operation.
     Columns,
     /// A file, or the empty list.
@@ -225,6 +227,13 @@ pub const JOB_KEYS: &[JobKey] = &[
         "\"4h\"",
         "no new calls after this time since the start of the command (exit code 5)",
     ),
+    JobKey::new(
+        "report",
+        "metrics",
+        MetricsFile,
+        "\"imbulk.prom\"",
+        "a Prometheus textfile, replaced after each run --execute",
+    ),
 ];
 
 #[cfg(test)]
@@ -234,7 +243,7 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::settings::job_file::raw::{RawApp, RawGuard, RawInput, RawJob, RawLimits, RawRetry, RawStop};
+    use crate::settings::job_file::raw::{RawApp, RawGuard, RawInput, RawJob, RawLimits, RawReport, RawRetry, RawStop};
     use crate::settings::{Env, load_job};
 
     /// The keys that the reader of a section knows, as its error about an unknown key names them.
@@ -256,6 +265,7 @@ mod tests {
             ("retry", known::<RawRetry>()),
             ("guard", known::<RawGuard>()),
             ("stop", known::<RawStop>()),
+            ("report", known::<RawReport>()),
         ] {
             assert_eq!(listed(section), known, "[{section}]");
         }
@@ -279,7 +289,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &text).unwrap();
         let job = load_job(file.path(), &Env::default()).unwrap_or_else(|error| panic!("{error} in\n{text}"));
-        format!("{:?} {:?} {:?} {:?} {:?}", job.limits, job.retry, job.guard, job.stop, job.times)
+        format!("{:?} {:?} {:?} {:?} {:?} {:?}", job.limits, job.retry, job.guard, job.stop, job.times, job.report)
             + &format!("{:?} {:?} {:?}", job.input.encoding, job.input.rejects, job.input.unusual_ids)
     }
 

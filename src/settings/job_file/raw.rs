@@ -31,6 +31,8 @@ pub(super) struct RawJob {
     pub(super) guard: RawGuard,
     #[serde(default, deserialize_with = "table")]
     pub(super) stop: RawStop,
+    #[serde(default, deserialize_with = "table")]
+    pub(super) report: RawReport,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +109,12 @@ pub(super) struct RawStop {
     pub(super) until: Option<SpannedText>,
     pub(super) window: Option<SpannedText>,
     pub(super) max_runtime: Option<SpannedText>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReport {
+    pub(super) metrics: Option<SpannedText>,
 }
 
 /// A section: a table and nothing else. serde alone would take the list `[[limits]]` for one, too, and hand its

@@ -1,0 +1,113 @@
+//! What a command did with its jobs, for programs that watch it from outside.
+
+use std::time::Duration;
+
+use super::summary::Summary;
+use crate::domain::call_counts::CallCounts;
+use crate::domain::exit::Exit;
+use crate::domain::job::{Job, Reporting};
+use crate::domain::response::tally::Tally;
+
+/// What a command did with a job. It also exists if the command was refused before it sent anything.
+#[derive(Debug, Clone)]
+pub struct JobResult {
+    /// The name of the job.
+    pub job: String,
+    /// The name of its operation.
+    pub operation: &'static str,
+    /// The name of its target in the queue.
+    pub target: String,
+    /// What the job wants written for other programs.
+    pub reporting: Reporting,
+    /// The runs that were driven, in this order.
+    pub summaries: Vec<Summary>,
+    /// The rows of a run of this input that was finished before.
+    pub finished_before: Option<Tally>,
+    /// The highest exit code of the job so far; none: nothing is known of it yet.
+    pub exit: Option<Exit>,
+}
+
+impl JobResult {
+    /// The result of a job that nothing is known of yet.
+    pub fn new(job: &Job, target: String) -> Self {
+        Self {
+            job: job.name.clone(),
+            operation: job.operation.name,
+            target,
+            reporting: job.report.clone(),
+            summaries: Vec::new(),
+            finished_before: None,
+            exit: None,
+        }
+    }
+
+    /// A run of the job was driven.
+    pub fn add_run(&mut self, summary: Summary, exit: Exit) {
+        self.summaries.push(summary);
+        self.add_exit(exit);
+    }
+
+    /// Takes an exit code of the job into account.
+    pub fn add_exit(&mut self, exit: Exit) {
+        self.exit = self.exit.max(Some(exit));
+    }
+
+    /// Rows by outcome of the run that was driven last, or of the one that was finished before.
+    pub fn rows(&self) -> Option<&Tally> {
+        self.summaries.last().map(|last| &last.figures.outcomes).or(self.finished_before.as_ref())
+    }
+
+    /// The calls of all its runs.
+    pub fn calls(&self) -> CallCounts {
+        self.summaries.iter().fold(CallCounts::default(), |sum, run| sum.and(run.session.calls))
+    }
+
+    /// The time in which its runs were sent.
+    pub fn took(&self) -> Duration {
+        self.summaries.iter().map(|run| run.session.took).sum()
+    }
+
+    /// Whether a night with this exit code needs nobody's attention: it is done, or it was stopped early and will be
+    /// continued. A session that gave no row an outcome is no success: a job that is paused or never in its window
+    /// would otherwise seem well every night.
+    pub fn is_success(&self, exit: Exit) -> bool {
+        match exit {
+            Exit::Done => true,
+            Exit::Stopped => self.summaries.iter().any(|run| run.session.items > 0),
+            Exit::DoneWithFailures | Exit::Halted | Exit::Held | Exit::Unusable | Exit::Internal => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::summary::SessionFigures;
+    use crate::report::testing;
+
+    fn result(items: &[u64]) -> JobResult {
+        let summary = |items: &u64| Summary {
+            figures: testing::figures(),
+            session: SessionFigures { took: Duration::from_secs(2), calls: CallCounts::default(), items: *items },
+        };
+        JobResult { summaries: items.iter().map(summary).collect(), ..testing::job_result("purge") }
+    }
+
+    #[test]
+    fn a_stopped_session_is_a_success_only_if_it_got_further() {
+        assert!(result(&[]).is_success(Exit::Done), "nothing was left to send");
+        assert!(result(&[0, 1]).is_success(Exit::Stopped));
+        assert!(!result(&[]).is_success(Exit::Stopped), "the window is closed, or the run is paused");
+        assert!(!result(&[0]).is_success(Exit::Stopped));
+        for failed in [Exit::DoneWithFailures, Exit::Halted, Exit::Held, Exit::Unusable, Exit::Internal] {
+            assert!(!result(&[5]).is_success(failed), "{failed:?}");
+        }
+    }
+
+    #[test]
+    fn the_highest_exit_code_of_a_job_counts() {
+        let mut job = result(&[]);
+        [Exit::Done, Exit::Halted, Exit::DoneWithFailures].into_iter().for_each(|exit| job.add_exit(exit));
+        assert_eq!(job.exit, Some(Exit::Halted));
+    }
+}
