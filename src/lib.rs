@@ -3,14 +3,11 @@
 //!
 //! # The three invariants
 //!
-//! 1. **Requests in flight write no account in common**, of all that they name. The unit of exclusion is the *set* of
-//!    accounts that a request names and writes, leased all or nothing over all jobs of a queue. Friends whom only the
-//!    server knows (friend_delete_all, both ways) the server keeps apart: it refuses the second call with 30008.
-//! 2. **The intent is on disk before the bytes leave; the outcome is on disk before it is counted.** A request that
-//!    is found `sending` at start may have arrived. That is the whole crash protocol.
-//! 3. **No one-second window, as the server counts it, holds more calls than the cap**, retries included, however the
-//!    network delays, bunches and loses them. Decision 0002 says what is taken for granted: a way there that was steady
-//!    does not become much faster at one stroke.
+//! 1. Requests in flight never write the same account.
+//! 2. The intent is durable before the bytes leave; the outcome is durable before it is counted.
+//! 3. No one-second window, as the server counts it, contains more calls than the cap.
+//!
+//! `docs/architecture.md` states their exceptions and conditions, and describes the modules.
 
 pub mod api;
 pub mod cli;

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(source) => return end(Err(Error::io("threads cannot be started")(source))),
     };
-    // As a tokio task beside those that it starts: from this thread each word between them would wake another.
+    // As a tokio task beside those that it starts: otherwise each message between them would wake another thread.
     let done = runtime.block_on(runtime.spawn(commands::dispatch(cli)));
     // A thread that still reads input has nothing left to say.
     runtime.shutdown_background();

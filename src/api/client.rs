@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
 
-use super::session::{Credentials, CurrentSignature, Renewal};
+use super::current_signature::{Credentials, CurrentSignature, Renewal};
 use super::transport::{self, Tuning};
 use super::{ApiError, Endpoint, Proxy};
 use crate::clock;
@@ -32,7 +32,7 @@ pub struct Client {
     sdkappid: NonZeroU64,
     identifier: UserId,
     proxy: Option<Proxy>,
-    session: Mutex<CurrentSignature>,
+    signature: Mutex<CurrentSignature>,
 }
 
 /// The result of a call.
@@ -78,7 +78,7 @@ impl Client {
         let width = usize::try_from(width.get()).unwrap_or(usize::MAX);
         Ok(Self {
             http: transport::build(width, tuning)?,
-            session: Mutex::new(CurrentSignature::new(credentials, sdkappid, identifier.clone(), clock::now())),
+            signature: Mutex::new(CurrentSignature::new(credentials, sdkappid, identifier.clone(), clock::now())),
             endpoint,
             sdkappid,
             identifier,
@@ -105,25 +105,25 @@ impl Client {
     /// After a 70001 to a call of this `generation`: makes a new signature, unless one was made after the refusal of
     /// another call.
     pub fn renew(&self, generation: u64) -> Renewal {
-        self.session().renew(generation, clock::now())
+        self.signature().renew(generation, clock::now())
     }
 
     /// The generation of the signature in use.
     pub fn usersig_generation(&self) -> u64 {
-        self.session().generation()
+        self.signature().generation()
     }
 
     /// The URL of a call, signed, and the generation of the signature.
     fn sign(&self, path: &str, random: u32) -> (Url, u64) {
-        let mut session = self.session();
-        let (usersig, generation) = session.current(clock::now());
+        let mut signature = self.signature();
+        let (usersig, generation) = signature.current(clock::now());
         let url = self.endpoint.url(path, self.sdkappid, &self.identifier, usersig, random);
         (url, generation)
     }
 
-    /// A panic in another thread does not damage the session, because it is never half changed.
-    fn session(&self) -> MutexGuard<'_, CurrentSignature> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic in another thread does not damage the signature, because it is never half changed.
+    fn signature(&self) -> MutexGuard<'_, CurrentSignature> {
+        self.signature.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send(&self, url: Url, body: TimedBody) -> reqwest::Result<(CallResult, Option<Timestamp>)> {

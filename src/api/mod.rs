@@ -4,16 +4,16 @@
 //! printed: no error, `Debug` output or log line of this module contains it, the signature or the key.
 
 pub mod client;
+pub mod current_signature;
 pub mod endpoint;
 mod proxy;
-pub mod session;
 mod transport;
 pub mod usersig;
 
 pub use client::{CALL_TIMEOUT, Call, Client};
+pub use current_signature::{Credentials, Renewal};
 pub use endpoint::{Endpoint, EndpointError, Region};
 pub use proxy::{PROXY_VARIABLES, Proxies, Proxy, ProxyError};
-pub use session::{Credentials, Renewal};
 pub use transport::{Roots, Tuning};
 pub use usersig::{SecretError, SecretKey, UserSig, sign};
 

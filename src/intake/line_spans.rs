@@ -16,7 +16,7 @@ struct OpenSpan {
     source: u32,
     first_line: u64,
     last_line: u64,
-    /// Lookup from the second row on.
+    /// Known from the second row on.
     step: Option<u64>,
 }
 

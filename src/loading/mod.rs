@@ -1,8 +1,8 @@
 //! Loads an input: rows become requests, which the queue stores as a planned run.
 //!
-//! Three threads form a pipeline. The first reads and checks rows (`read_sources`). The second numbers them, groups
-//! them by account and packs them into requests (`read`). The third one stores these (`store`). Bounded channels
-//! connect them, so that memory stays bounded and two processors are busy nearly all the time.
+//! Two threads and the caller form a pipeline. The first thread reads and checks rows (`read_sources`). The second
+//! numbers them, groups them by account and packs them into requests (`read`). The caller stores these (`store`).
+//! Bounded channels connect them, so that memory stays bounded and two processors are busy nearly all the time.
 
 mod batches;
 
@@ -53,8 +53,8 @@ pub enum LoadError {
     /// The queue can't take them.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The intake thread panicked.
-    #[error("the reading thread ended early: {0}")]
+    /// The thread that groups rows panicked.
+    #[error("the thread that groups rows ended early: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
 

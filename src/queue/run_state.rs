@@ -15,7 +15,7 @@ pub struct NewRun {
     pub uuid: String,
     /// The job's name.
     pub job: String,
-    /// The target: `sandbox` or the SDKAppID.
+    /// The target: `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
     pub target: String,
     /// The operation with its options.
     pub operation: BoundOperation,
@@ -44,7 +44,7 @@ pub struct Run {
     pub uuid: String,
     /// The job's name.
     pub job: String,
-    /// The target: `sandbox` or the SDKAppID.
+    /// The target: `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
     pub target: String,
     pub(super) operation: String,
     pub(super) options: String,

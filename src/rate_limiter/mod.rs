@@ -133,13 +133,13 @@ impl CommandLimiter {
             let taken = self.shared.limits().take(self.number, || self.shared.clock.now());
             let taken = match taken {
                 Err(locked @ LedgerError::Locked { .. }) => {
-                    self.shared.is_locked(locked);
+                    self.shared.note_locked(locked);
                     sleep(RECHECK_LOCK).await;
                     continue;
                 }
                 taken => taken?,
             };
-            self.shared.is_unlocked();
+            self.shared.note_unlocked();
             match taken {
                 Ok(taken) => {
                     return Ok(Permit { shared: Arc::clone(&self.shared), number: self.number, taken: Some(taken) });
@@ -222,12 +222,12 @@ impl LimiterState {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_locked(&self, error: LedgerError) {
+    fn note_locked(&self, error: LedgerError) {
         let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
         locked.get_or_insert((Instant::now(), error));
     }
 
-    fn is_unlocked(&self) {
+    fn note_unlocked(&self) {
         *self.locked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -18,7 +18,7 @@ pub struct RetryReport {
     run: String,
     /// The job's name.
     job: String,
-    /// `sandbox` or the SDKAppID.
+    /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
     target: String,
     /// The number of these rows.
     rows: u64,

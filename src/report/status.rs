@@ -69,7 +69,7 @@ pub struct RunStatus {
     pub job: String,
     /// The operation's name.
     pub operation: &'static str,
-    /// `sandbox` or the SDKAppID.
+    /// `sandbox`, the SDKAppID, or for a server on this machine `SDKAppID on loopback`.
     pub target: String,
     /// Its state.
     pub state: StateName,

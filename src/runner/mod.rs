@@ -5,11 +5,11 @@
 
 mod control;
 mod deadline;
+mod ledger_watch;
 mod progress;
 mod queue_watch;
 mod recorder;
 mod sender;
-mod shared;
 mod signals;
 
 use std::borrow::Cow;
@@ -38,10 +38,10 @@ use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
 use control::RunControl;
 pub use deadline::Deadline;
+use ledger_watch::LedgerState;
 use queue_watch::QueueWatch;
 use recorder::Recorder;
 use sender::{HoldBack, Sender};
-use shared::LedgerState;
 pub use signals::Signals;
 
 /// How often the watcher receives a progress snapshot.
@@ -54,7 +54,7 @@ const AT_ONCE: usize = 64;
 /// A job of this session: what the loop needs in addition to the schedule.
 #[derive(Debug)]
 pub struct RunnerJob {
-    /// The last of its requests that may be sent. Parts of requests get numbers behind it.
+    /// The last of its requests that may be sent. Requests that are split off later have higher numbers.
     pub last_request: RequestId,
     /// Whether others are kept back (`--limit`). Then what a killed process left in flight is kept back, too.
     pub limited: bool,
@@ -68,7 +68,7 @@ pub struct RunnerJob {
     pub plan: JobPlan,
     /// Who makes its calls.
     pub client: Arc<Client>,
-    /// Who says when.
+    /// Decides when a call may be sent.
     pub limiter: CommandLimiter,
 }
 
@@ -193,7 +193,7 @@ pub async fn drive(
     signals.set_driving(true);
     let runner = Runner {
         signals,
-        shared: LedgerState::default(),
+        ledger: LedgerState::default(),
         control,
         queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, log_reported: 0 },
         schedule: Schedule::new(plans, seed),
@@ -218,7 +218,7 @@ pub async fn drive(
 struct Runner<'a> {
     signals: &'a mut Signals,
     queue_watch: QueueWatch,
-    shared: LedgerState,
+    ledger: LedgerState,
     control: RunControl,
     schedule: Schedule,
     jobs: Vec<RunnerJob>,
@@ -302,7 +302,8 @@ impl Runner<'_> {
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(inbound) = next {
-            // Senders have seen it already, and what they hold back is no news to a schedule that is stopping.
+            // Senders have seen the signal already. The schedule must be stopping before it learns which requests
+            // they did not send.
             if let Some(signal) = self.signals.take() {
                 self.stop_by(signal);
             }

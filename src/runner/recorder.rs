@@ -24,9 +24,9 @@ const COMMIT_DELAY: Duration = Duration::from_millis(20);
 /// The loop's handle on the writer.
 pub(super) struct Recorder {
     writes: mpsc::UnboundedSender<Vec<Change>>,
-    /// What is not handed over yet.
+    /// The changes that are not handed over yet.
     held: Vec<Change>,
-    /// When it is to be.
+    /// When these changes are handed over.
     due: Option<Instant>,
     /// Gives the queue back once all is written.
     queue: oneshot::Receiver<Queue>,

@@ -27,13 +27,13 @@ pub enum SessionError {
     /// The protected list is wrong.
     #[error(transparent)]
     Protected(#[from] ProtectedFileError),
-    /// The endpoint is no endpoint.
+    /// The endpoint is not valid.
     #[error("the endpoint {0}")]
     Endpoint(#[from] EndpointError),
     /// No call can go through the proxy that the environment names.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// The key or the signature is none.
+    /// The key or the signature is not valid.
     #[error("{variable} {source}")]
     Secret {
         /// The variable of the environment that holds it.

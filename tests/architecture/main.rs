@@ -9,6 +9,7 @@ mod cycles;
 mod glossary;
 mod names;
 mod paths;
+mod reached;
 mod sizes;
 mod tokens;
 mod violations;
@@ -33,9 +34,9 @@ const MODULES: [(&str, &[&str]); 26] = [
     ("api", &["domain", "clock", "fail_point"]),
     ("rate_limiter", &["domain", "clock", "fail_point"]),
     ("report", &["domain", "queue"]),
-    // Lines for people, and the data of a command.
     // The bounded list of lines behind standard error and the log file.
     ("line_writer", &[]),
+    // Lines for people, and the data of a command.
     ("stderr", &["line_writer"]),
     ("stdout", &["stderr"]),
     // Where events are written, and in which format.

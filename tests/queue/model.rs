@@ -43,7 +43,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     let outcomes = prop_oneof![Just(Succeeded), Just(AlreadyDone), Just(Failed), Just(InDoubt)];
     let codes = prop::option::of(1_i64..3);
     let charges = prop_oneof![Just(Charge::Free), Just(Charge::Attempt)];
-    let doubts = prop_oneof![Just(Doubt::None), Just(Doubt::MayHaveArrived)];
+    let doubts = prop_oneof![Just(Doubt::None), Just(Doubt::EffectUnknown)];
     let shapes = prop_oneof![Just(BatchSplit::Whole), Just(BatchSplit::Halves)];
     let met = prop::option::of(prop_oneof![Just(70500_i64), Just(30006), Just(60007), Just(12345)]);
     let agains = (charges, doubts, shapes, met).prop_map(|(charge, doubt, split, met)| {
@@ -144,7 +144,7 @@ impl Model {
     }
 
     fn recover(&mut self, recovered: &[Request]) {
-        let doubtful = |(id, request)| (id, Request { doubt: Doubt::MayHaveArrived, ..request });
+        let doubtful = |(id, request)| (id, Request { doubt: Doubt::EffectUnknown, ..request });
         self.recovered.extend(std::mem::take(&mut self.sending).into_iter().map(doubtful));
         assert_eq!(recovered, self.recovered.values().cloned().collect::<Vec<_>>());
     }

@@ -121,14 +121,14 @@ async fn doubt_stays_with_its_items_and_reaches_no_others() {
     let page = pending(&queue, run).await;
     record_call(&mut queue, run, &page[0], vec![failed(1), ended(InDoubt, None)]).await;
     let follow_ups =
-        record_call(&mut queue, run, &page[1], vec![again(Doubt::MayHaveArrived, BatchSplit::Whole); 2]).await;
+        record_call(&mut queue, run, &page[1], vec![again(Doubt::EffectUnknown, BatchSplit::Whole); 2]).await;
     record_call(&mut queue, run, &follow_ups[0].request, vec![failed(1); 2]).await;
     record_call(&mut queue, run, &page[2], vec![failed(1); 2]).await;
     assert_eq!(retry(&mut queue, run, FAILED).await, 5);
     assert_eq!(retry(&mut queue, run, DOUBTFUL).await, 1);
     let packed = pending(&queue, run).await;
     let doubts: Vec<_> = rows(&packed).into_iter().zip(packed.iter().map(|request| request.doubt)).collect();
-    let (none, doubt) = (Doubt::None, Doubt::MayHaveArrived);
+    let (none, doubt) = (Doubt::None, Doubt::EffectUnknown);
     assert_eq!(doubts, [(vec![0], none), (vec![2, 3], doubt), (vec![4, 5], none), (vec![1], doubt)]);
     assert_eq!(packed[1].attempts, 2, "all attempts are before them");
 }

@@ -85,7 +85,7 @@ impl Queue {
         let sending = self.requests.values_mut().filter(|stored| stored.state == State::Sending);
         sending
             .map(|stored| {
-                stored.request.doubt = Doubt::MayHaveArrived;
+                stored.request.doubt = Doubt::EffectUnknown;
                 stored.clone()
             })
             .collect()

@@ -15,7 +15,7 @@ use crate::faults::PlannedFaults;
 use crate::journal::ResponseRecord;
 use crate::refusal::Refusal;
 
-/// How an delivery ends.
+/// What the caller receives in answer to a call.
 #[derive(Debug)]
 pub(crate) enum Delivery {
     Reply(StatusCode, Payload),
@@ -50,7 +50,7 @@ const PAGE: &str = "<html><head><title>upstream</title></head><body><center><h1>
 /// The id of the item that nobody asked about.
 const FOREIGN_ID: &str = "sandbox-foreign";
 
-/// The end of a call with `verdict`, as `plan` wants it.
+/// The delivery of `answer`, changed by the faults in `plan`.
 pub(crate) fn deliver(command: Command, answer: MockAnswer, plan: &PlannedFaults) -> Delivery {
     let mut answer = answer;
     if let MockAnswer::Items(items) = &mut answer {

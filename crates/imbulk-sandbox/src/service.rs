@@ -124,7 +124,7 @@ impl Service {
         Refusal::new(60009)
     }
 
-    /// The checks in their request: the URL, the caps, the body, the accounts being written.
+    /// The checks in their order: the URL, the caps, the body, the accounts being written.
     pub(crate) fn admit(self: &Arc<Self>, call: &Call<'_>) -> Result<Admitted, Refusal> {
         lock(&self.tally).call(call.command);
         let (arrived, checked) = self.arrive(call);

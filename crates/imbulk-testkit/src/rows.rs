@@ -49,7 +49,7 @@ pub struct ResultRow {
     pub code: Option<i64>,
     /// Why the row has this outcome.
     pub reason: String,
-    /// The calls that counted.
+    /// The calls with the item, those that do not count against `max_attempts` included.
     pub attempts: u32,
     /// RFC 3339; empty while the row is pending.
     pub finished_at: String,

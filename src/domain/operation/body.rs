@@ -6,7 +6,7 @@ use super::{BoundOperation, Field, InputShape, ItemPlace};
 use crate::domain::request::row::{TagValue, TagValues};
 use crate::domain::request::{Item, Request};
 
-/// Bytes that an item of a usual id takes in a body, more or less: so that a body of many rarely moves as it grows.
+/// About how many bytes an item with a usual id takes in a body, so that the buffer is rarely reallocated.
 const ITEM_BYTES: usize = 32;
 
 impl BoundOperation {

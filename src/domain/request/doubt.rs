@@ -8,13 +8,13 @@ pub enum Doubt {
     None,
     /// One was answered with a time-out of the server's own: "already done" may be our own doing.
     TimedOut,
-    /// One was sent and not answered, so its effect is unknown.
-    MayHaveArrived,
+    /// One was sent, and no answer says for certain whether it took effect.
+    EffectUnknown,
 }
 
 impl Doubt {
     /// All of them; their places are their numbers in the queue.
-    pub const ALL: [Self; 3] = [Self::None, Self::TimedOut, Self::MayHaveArrived];
+    pub const ALL: [Self; 3] = [Self::None, Self::TimedOut, Self::EffectUnknown];
 
     /// Its number in the queue.
     pub const fn number(self) -> u8 {

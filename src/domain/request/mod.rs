@@ -26,7 +26,7 @@ pub struct Request {
     pub from: Option<UserId>,
     /// What is asked for; never empty.
     pub items: Vec<Item>,
-    /// HTTP calls that were begun for these items.
+    /// HTTP calls that were begun for these items, those that do not count against `max_attempts` included.
     pub attempts: u32,
     /// Those of them that count against `max_attempts`.
     pub charged: u32,

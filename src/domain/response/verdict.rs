@@ -295,7 +295,7 @@ impl ResponseReader<'_> {
         let answers_by_item = self.context.operation.answer_key().is_some();
         if answer.code != 0 && !Self::has_own_code(answer, named) {
             let contradicted = matches!(named, Some(ItemAnswer::Code(..)));
-            let doubt = if contradicted { Doubt::MayHaveArrived } else { self.doubt };
+            let doubt = if contradicted { Doubt::EffectUnknown } else { self.doubt };
             return ResponseReader { doubt, contradicted, ..*self }.code(answer.code, &answer.info, of_request);
         }
         if let Some(status) = &answer.contradiction
@@ -439,7 +439,7 @@ impl ResponseReader<'_> {
         if self.used_up() {
             let outcome = match doubt {
                 Doubt::None | Doubt::TimedOut => Outcome::Failed,
-                Doubt::MayHaveArrived => Outcome::InDoubt,
+                Doubt::EffectUnknown => Outcome::InDoubt,
             };
             let maybe = if doubt == Doubt::None { "" } else { "; one of them may have taken effect" };
             let said = format!("{} (attempts used up{maybe})", text_of(code, info));
@@ -454,7 +454,7 @@ impl ResponseReader<'_> {
             let reason = self.reason(code, &format!("{reason} (attempts used up)"));
             return ended(Outcome::InDoubt, code, reason);
         }
-        resend(self.charge(), Doubt::MayHaveArrived, Wait::Backoff, BatchSplit::Whole, code)
+        resend(self.charge(), Doubt::EffectUnknown, Wait::Backoff, BatchSplit::Whole, code)
     }
 
     /// The answer contradicts itself about the item. The most serious of its codes is kept.

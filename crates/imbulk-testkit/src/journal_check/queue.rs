@@ -39,7 +39,7 @@ pub struct QueueRow {
     pub outcome: String,
     /// The code that decided the outcome.
     pub code: Option<i64>,
-    /// The calls that counted.
+    /// The calls with the item, those that do not count against `max_attempts` included.
     pub attempts: u32,
 }
 
@@ -50,7 +50,7 @@ pub struct InFlightRequest {
     pub job: String,
     /// Its id in the table `request`.
     pub request: i64,
-    /// The calls that counted.
+    /// The calls with the item, those that do not count against `max_attempts` included.
     pub attempts: u32,
     /// `From_Account`, if the operation has one.
     pub from: Option<String>,

@@ -33,7 +33,7 @@ fn rows(follow_up: &FollowUp) -> Vec<u64> {
 
 #[test]
 fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
-    let backoff = again(Charge::Attempt, Doubt::MayHaveArrived, Wait::Backoff, BatchSplit::Whole);
+    let backoff = again(Charge::Attempt, Doubt::EffectUnknown, Wait::Backoff, BatchSplit::Whole);
     let free = again(Charge::Free, Doubt::None, Wait::None, BatchSplit::Whole);
     let verdicts = vec![backoff.clone(), ended(Outcome::Succeeded), free.clone(), backoff, free];
     let settlement = Settlement::new(by_name("account_delete").unwrap(), request(5), Verdicts::Each(verdicts));
@@ -43,7 +43,7 @@ fn items_that_go_out_again_in_the_same_way_stay_together_and_no_item_is_lost() {
     assert_eq!(follow_ups, [(vec![0, 3], Wait::Backoff), (vec![2, 4], Wait::None)]);
     let frames: Vec<_> =
         settlement.follow_ups.iter().map(|follow_up| (follow_up.request.charged, follow_up.request.doubt)).collect();
-    assert_eq!(frames, [(3, Doubt::MayHaveArrived), (2, Doubt::None)]);
+    assert_eq!(frames, [(3, Doubt::EffectUnknown), (2, Doubt::None)]);
     assert!(
         settlement
             .follow_ups

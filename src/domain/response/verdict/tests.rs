@@ -104,7 +104,7 @@ impl Expected {
 
 use BatchSplit::{Halves, Whole};
 use Charge::{Attempt, Free};
-use Doubt::MayHaveArrived;
+use Doubt::EffectUnknown;
 use Expected::{Ends, Resend as Repeated};
 
 const DOUBTS: [Doubt; 3] = Doubt::ALL;
@@ -120,15 +120,15 @@ const CLASSES: [(&str, i64, ByDoubt); 10] = [
         (Ends(outcome, Some(70107)), Ends(outcome, Some(70107)))
     }),
     ("transient", 70500, |doubt| {
-        let last = if doubt == MayHaveArrived { Outcome::InDoubt } else { Outcome::Failed };
+        let last = if doubt == EffectUnknown { Outcome::InDoubt } else { Outcome::Failed };
         (Repeated(Attempt, doubt, Wait::Backoff, Whole), Ends(last, Some(70500)))
     }),
     ("the server's time-out", 70169, |doubt| {
-        let last = if doubt == MayHaveArrived { Outcome::InDoubt } else { Outcome::Failed };
+        let last = if doubt == EffectUnknown { Outcome::InDoubt } else { Outcome::Failed };
         (Repeated(Attempt, doubt.max(Doubt::TimedOut), Wait::Backoff, Whole), Ends(last, Some(70169)))
     }),
     ("conflict", 30008, |doubt| {
-        let last = if doubt == MayHaveArrived { Outcome::InDoubt } else { Outcome::Failed };
+        let last = if doubt == EffectUnknown { Outcome::InDoubt } else { Outcome::Failed };
         (Repeated(Attempt, doubt, Wait::Alone, Whole), Ends(last, Some(30008)))
     }),
     ("throttled", 60007, |doubt| (Repeated(Free, doubt, Wait::None, Whole), Repeated(Free, doubt, Wait::None, Whole))),
@@ -183,7 +183,7 @@ fn an_answer_without_an_item_or_with_two_answers_to_it_leaves_that_item_in_doubt
     let assessment = assessed("friend_delete", &request, &mixed);
     assert_eq!(outcome(&assessment.verdicts[0]), Some((Outcome::Succeeded, None)));
     for verdict in &assessment.verdicts[1..] {
-        assert_eq!(how(verdict), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)));
+        assert_eq!(how(verdict), Some((Attempt, EffectUnknown, Wait::Backoff, Whole)));
     }
     assert!(matches!(assessment.verdicts[2], Verdict::Resend(Resend { met: Some(31706), .. })), "the code is not lost");
     let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request };
@@ -255,7 +255,7 @@ fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing
             "{result:?}"
         );
         for verdict in &assessment.verdicts {
-            assert_eq!(how(verdict), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)), "{result:?}");
+            assert_eq!(how(verdict), Some((Attempt, EffectUnknown, Wait::Backoff, Whole)), "{result:?}");
         }
         let used_up = Request { charged: MAX_ATTEMPTS - 1, ..request };
         let assessment = assessed("account_delete", &used_up, &result);
@@ -323,13 +323,13 @@ fn the_server_is_healthy_if_one_item_got_a_verdict_and_else_the_reason_is_given(
 
 #[test]
 fn while_attempts_do_not_count_none_is_charged_and_nothing_fails_for_want_of_them() {
-    let request = request("account_delete", &["a"], MAX_ATTEMPTS - 1, Doubt::MayHaveArrived);
+    let request = request("account_delete", &["a"], MAX_ATTEMPTS - 1, Doubt::EffectUnknown);
     let results = [answer(70500, &[]), answer(30008, &[]), answer(0, &[]), CallResult::NoAnswer("reset".into())];
     for result in results {
         let assessed = |charging| assessed_charging("account_delete", &request, &result, charging).verdicts;
         assert!(outcome(&assessed(Charging::UpTo(MAX_ATTEMPTS))[0]).is_some(), "{result:?}");
         let (charge, doubt, _, _) = how(&assessed(Charging::Off)[0]).expect("it goes out again");
-        assert_eq!((charge, doubt), (Free, MayHaveArrived), "{result:?}");
+        assert_eq!((charge, doubt), (Free, EffectUnknown), "{result:?}");
     }
     let no = assessed_charging("account_delete", &request, &answer(70402, &[]), Charging::Off);
     assert_eq!(outcome(&no.verdicts[0]), Some((Outcome::Failed, Some(70402))), "the server's own no is one");
@@ -363,7 +363,7 @@ fn an_answer_that_contradicts_itself_never_makes_a_success_whatever_its_code() {
                     let end = outcome(verdict).map(|(outcome, _)| outcome);
                     assert!(!matches!(end, Some(Outcome::Succeeded)), "{code} {result:?}: {verdict:?}");
                     if let Some(again) = how(verdict) {
-                        assert_eq!(again.1, MayHaveArrived, "{code} {result:?}: {verdict:?}");
+                        assert_eq!(again.1, EffectUnknown, "{code} {result:?}: {verdict:?}");
                     }
                 }
             }
@@ -406,7 +406,7 @@ fn an_id_that_only_a_list_of_failures_names_is_failed_and_the_reason_names_the_l
     }
     let request = request("friend_delete_all", &["a"], 0, Doubt::None);
     let blamed = assessed("friend_delete_all", &request, &body(&json!({"ErrorCode": 0, "Fail_Account": ["a"]})));
-    assert_eq!(how(&blamed.verdicts[0]), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)));
+    assert_eq!(how(&blamed.verdicts[0]), Some((Attempt, EffectUnknown, Wait::Backoff, Whole)));
 }
 
 fn reason(verdict: &Verdict) -> &str {
@@ -515,31 +515,31 @@ const CLAIMS: &[ClaimCase] = &{
     [
         ("account_delete", ONE_WAY, None, Doubt::None, 70107, AlreadyDone, 70107),
         ("account_delete", ONE_WAY, None, Doubt::TimedOut, 70107, Succeeded, 70107),
-        ("account_delete", ONE_WAY, None, Doubt::MayHaveArrived, 70107, Succeeded, 70107),
+        ("account_delete", ONE_WAY, None, Doubt::EffectUnknown, 70107, Succeeded, 70107),
         ("account_delete", ONE_WAY, Some(60007), Doubt::None, 70107, AlreadyDone, 70107),
         ("account_delete", ONE_WAY, Some(70402), Doubt::None, 70107, AlreadyDone, 70107),
         ("account_delete", ONE_WAY, Some(70169), Doubt::TimedOut, 70107, Succeeded, 70107),
         ("account_delete", ONE_WAY, Some(40006), Doubt::None, 70107, Succeeded, 40006),
-        ("account_delete", ONE_WAY, Some(70500), Doubt::MayHaveArrived, 70107, Succeeded, 70500),
+        ("account_delete", ONE_WAY, Some(70500), Doubt::EffectUnknown, 70107, Succeeded, 70500),
         ("account_delete", ONE_WAY, Some(30006), Doubt::None, 70107, InDoubt, 70107),
         ("account_delete", ONE_WAY, Some(30008), Doubt::None, 70107, InDoubt, 70107),
         ("account_delete", ONE_WAY, Some(12345), Doubt::None, 70107, InDoubt, 70107),
         ("friend_delete", ONE_WAY, None, Doubt::None, 31704, AlreadyDone, 31704),
-        ("friend_delete", ONE_WAY, None, Doubt::MayHaveArrived, 31704, Succeeded, 31704),
+        ("friend_delete", ONE_WAY, None, Doubt::EffectUnknown, 31704, Succeeded, 31704),
         ("friend_delete", ONE_WAY, Some(31703), Doubt::None, 31704, AlreadyDone, 31704),
         ("friend_delete", ONE_WAY, Some(31707), Doubt::None, 31704, AlreadyDone, 31704),
         ("friend_delete", ONE_WAY, Some(30007), Doubt::TimedOut, 31704, Succeeded, 31704),
         ("friend_delete", ONE_WAY, Some(31705), Doubt::None, 31704, InDoubt, 31704),
         ("friend_delete", ONE_WAY, Some(31706), Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete", ONE_WAY, Some(30006), Doubt::MayHaveArrived, 31704, InDoubt, 31704),
+        ("friend_delete", ONE_WAY, Some(30006), Doubt::EffectUnknown, 31704, InDoubt, 31704),
         ("friend_delete", ONE_WAY, Some(30008), Doubt::None, 31704, InDoubt, 31704),
         ("friend_delete", ONE_WAY, Some(70500), Doubt::None, 31704, InDoubt, 31704),
         ("friend_delete", ONE_WAY, Some(40006), Doubt::None, 31704, InDoubt, 31704),
         ("friend_delete", TWO_WAY, None, Doubt::None, 31704, InDoubt, 31704),
-        ("friend_delete", TWO_WAY, None, Doubt::MayHaveArrived, 31704, InDoubt, 31704),
+        ("friend_delete", TWO_WAY, None, Doubt::EffectUnknown, 31704, InDoubt, 31704),
         ("friend_delete", TWO_WAY, Some(31706), Doubt::None, 31704, InDoubt, 31704),
         ("friend_delete_all", ONE_WAY, None, Doubt::None, 30003, AlreadyDone, 30003),
-        ("friend_delete_all", ONE_WAY, None, Doubt::MayHaveArrived, 30003, Succeeded, 30003),
+        ("friend_delete_all", ONE_WAY, None, Doubt::EffectUnknown, 30003, Succeeded, 30003),
         ("friend_delete_all", ONE_WAY, Some(30006), Doubt::None, 30003, InDoubt, 30003),
         ("friend_delete_all", TWO_WAY, None, Doubt::None, 30003, AlreadyDone, 30003),
         ("friend_delete_all", TWO_WAY, None, Doubt::TimedOut, 30003, InDoubt, 30003),
@@ -573,7 +573,7 @@ fn an_answer_that_says_fail_and_0_is_believed_only_where_it_refuses() {
     let answer = body(&json!({"ActionStatus": "FAIL", "ErrorCode": 0, "ResultItem": listed}));
     let assessment = assessed("friend_delete", &request, &answer);
     for at in [0, 1, 3] {
-        assert_eq!(how(&assessment.verdicts[at]), Some((Attempt, MayHaveArrived, Wait::Backoff, Whole)), "{at}");
+        assert_eq!(how(&assessment.verdicts[at]), Some((Attempt, EffectUnknown, Wait::Backoff, Whole)), "{at}");
     }
     assert!(matches!(assessment.verdicts[2], Verdict::Resend(Resend { met: Some(31705), .. })), "a part may be left");
 }

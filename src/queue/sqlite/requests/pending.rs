@@ -73,7 +73,7 @@ impl Queue {
         let mut recovered = Vec::with_capacity(found.len());
         for stored in found {
             let run = self.run(stored.run).await?;
-            let request = Request { doubt: Doubt::MayHaveArrived, ..request(&stored, "sending")? };
+            let request = Request { doubt: Doubt::EffectUnknown, ..request(&stored, "sending")? };
             let keys = run.operation()?.keys(&request);
             recovered.push((run.id, request, keys));
         }

@@ -135,7 +135,7 @@ impl ProtectTransaction<'_> {
             encoded: StoredRequest::encode(stored.from()?.as_ref(), items),
             attempts: stored.attempts,
             charged: 0,
-            doubt: Doubt::MayHaveArrived,
+            doubt: Doubt::EffectUnknown,
             history: history.clone(),
             parent: Some(stored.id),
             finished_at: Some(self.now),

@@ -92,7 +92,7 @@ impl RequestRow {
 
     /// Whether an earlier attempt may have taken effect. A number without a meaning counts as the gravest doubt.
     pub(in crate::queue) fn doubt(&self) -> Doubt {
-        Doubt::numbered(self.in_doubt).unwrap_or(Doubt::MayHaveArrived)
+        Doubt::numbered(self.in_doubt).unwrap_or(Doubt::EffectUnknown)
     }
 
     /// The codes of earlier responses. Call [`RequestRow::items`] first, which compares their checksum.

@@ -123,7 +123,7 @@ impl Requeue<'_> {
         self.forget(&taken).await?;
         keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, &history).await?;
         let unanswered = self.selection.outcome == Outcome::InDoubt;
-        let doubt = if unanswered { Doubt::MayHaveArrived } else { stored.doubt() };
+        let doubt = if unanswered { Doubt::EffectUnknown } else { stored.doubt() };
         let operation = self.run.operation()?;
         let mut by_code: BTreeMap<Option<i64>, Vec<Item>> = BTreeMap::new();
         for item in taken {

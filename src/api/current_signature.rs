@@ -125,53 +125,53 @@ mod tests {
         Timestamp::from_second(START + seconds).unwrap()
     }
 
-    fn session(credentials: Credentials) -> CurrentSignature {
+    fn signature(credentials: Credentials) -> CurrentSignature {
         let app = NonZeroU64::new(1_400_000_000).unwrap();
         CurrentSignature::new(credentials, app, UserId::new("administrator").unwrap(), at(0))
     }
 
     fn keyed() -> CurrentSignature {
-        session(Credentials::Key(SecretKey::new("key".to_owned()).unwrap()))
+        signature(Credentials::Key(SecretKey::new("key".to_owned()).unwrap()))
     }
 
-    fn issued(session: &mut CurrentSignature, now: Timestamp) -> (Timestamp, u64) {
-        let (usersig, generation) = session.current(now);
+    fn issued(signature: &mut CurrentSignature, now: Timestamp) -> (Timestamp, u64) {
+        let (usersig, generation) = signature.current(now);
         (usersig.claims().unwrap().issued_at, generation)
     }
 
     #[test]
     fn a_signature_is_used_for_twenty_hours_and_then_replaced() {
-        let mut session = keyed();
-        assert_eq!(issued(&mut session, at(20 * HOUR - 1)), (at(0), 0));
-        assert_eq!(issued(&mut session, at(20 * HOUR)), (at(20 * HOUR), 1));
-        assert_eq!(issued(&mut session, at(21 * HOUR)), (at(20 * HOUR), 1));
+        let mut signature = keyed();
+        assert_eq!(issued(&mut signature, at(20 * HOUR - 1)), (at(0), 0));
+        assert_eq!(issued(&mut signature, at(20 * HOUR)), (at(20 * HOUR), 1));
+        assert_eq!(issued(&mut signature, at(21 * HOUR)), (at(20 * HOUR), 1));
     }
 
     #[test]
     fn a_wall_clock_that_jumps_gets_a_fresh_signature_either_way() {
-        let mut session = keyed();
-        assert_eq!(issued(&mut session, at(-HOUR)), (at(-HOUR), 1));
-        assert_eq!(issued(&mut session, at(1000 * HOUR)), (at(1000 * HOUR), 2));
-        assert_eq!(issued(&mut session, Timestamp::MIN).1, 3);
-        assert_eq!(issued(&mut session, Timestamp::MAX).1, 4);
+        let mut signature = keyed();
+        assert_eq!(issued(&mut signature, at(-HOUR)), (at(-HOUR), 1));
+        assert_eq!(issued(&mut signature, at(1000 * HOUR)), (at(1000 * HOUR), 2));
+        assert_eq!(issued(&mut signature, Timestamp::MIN).1, 3);
+        assert_eq!(issued(&mut signature, Timestamp::MAX).1, 4);
     }
 
     #[test]
     fn of_many_refused_calls_only_the_first_renews() {
-        let mut session = keyed();
-        assert_eq!(session.renew(0, at(HOUR)), Renewal::Renewed);
-        assert_eq!(session.renew(0, at(2 * HOUR)), Renewal::Renewed);
-        assert_eq!(issued(&mut session, at(2 * HOUR)), (at(HOUR), 1));
-        assert_eq!(session.renew(1, at(2 * HOUR)), Renewal::Renewed);
-        assert_eq!(issued(&mut session, at(2 * HOUR)), (at(2 * HOUR), 2));
+        let mut signature = keyed();
+        assert_eq!(signature.renew(0, at(HOUR)), Renewal::Renewed);
+        assert_eq!(signature.renew(0, at(2 * HOUR)), Renewal::Renewed);
+        assert_eq!(issued(&mut signature, at(2 * HOUR)), (at(HOUR), 1));
+        assert_eq!(signature.renew(1, at(2 * HOUR)), Renewal::Renewed);
+        assert_eq!(issued(&mut signature, at(2 * HOUR)), (at(2 * HOUR), 2));
     }
 
     #[test]
     fn a_given_signature_stays_and_cannot_be_renewed() {
         let given = UserSig::new("given".to_owned()).unwrap();
-        let mut session = session(Credentials::Signature(given));
-        assert_eq!(session.renew(0, at(0)), Renewal::NotPossible);
-        let (usersig, generation) = session.current(at(1000 * HOUR));
+        let mut signature = signature(Credentials::Signature(given));
+        assert_eq!(signature.renew(0, at(0)), Renewal::NotPossible);
+        let (usersig, generation) = signature.current(at(1000 * HOUR));
         assert_eq!((usersig.expose(), generation), ("given", 0));
     }
 }

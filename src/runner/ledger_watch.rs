@@ -1,4 +1,4 @@
-//! Whether the ledger is still the one that other processes find, and whether its lock is to be had.
+//! Whether the ledger is still the file that other processes use, and whether its lock can be taken.
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ pub(super) struct LedgerState {
 }
 
 impl Runner<'_> {
-    /// Stops where the ledger is lost, ends where waiting on is of no use, and reports a lock that is held.
+    /// Stops if the ledger is lost, ends once its calls in flight had their time, and reports a lock that is held.
     pub(super) fn look_at_the_ledger(&mut self) -> Result<(), RunError> {
-        match &self.shared.lost {
+        match &self.ledger.lost {
             Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_ledger(),
             Some(_) => {}
             None => {
@@ -42,15 +42,15 @@ impl Runner<'_> {
 
     /// Nothing more is sent; what is in flight is still recorded.
     pub(super) fn lose_ledger(&mut self, error: LedgerError) {
-        if self.shared.lost.is_none() {
-            self.shared.lost = Some((Instant::now(), error));
+        if self.ledger.lost.is_none() {
+            self.ledger.lost = Some((Instant::now(), error));
             self.handle(Event::Stop(StopReason::LedgerLost));
         }
     }
 
     /// Fails where the ledger is lost.
     pub(super) fn refuse_lost_ledger(&mut self) -> Result<(), RunError> {
-        let Some((_, source)) = self.shared.lost.take() else { return Ok(()) };
+        let Some((_, source)) = self.ledger.lost.take() else { return Ok(()) };
         let now = self.snapshot();
         Err(RunError::LedgerLost { source, recorded: now.items, unrecorded: now.in_flight })
     }
@@ -61,9 +61,9 @@ impl Runner<'_> {
             return;
         };
         if self.schedule.stopping().is_none()
-            && self.shared.reported.is_none_or(|reported| reported.elapsed() >= TELL_EVERY)
+            && self.ledger.reported.is_none_or(|reported| reported.elapsed() >= TELL_EVERY)
         {
-            self.shared.reported = Some(Instant::now());
+            self.ledger.reported = Some(Instant::now());
             tell(format!("waiting for {} s; nothing is sent until then: {}", lasts.as_secs(), error));
         }
     }
