@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::control::RunPause;
-use super::schedule::Outage;
+use super::bottleneck::Bottleneck;
 use super::session_state::SessionState;
 
-/// Rates are means over this time: short enough to show a slow-down, long enough not to jump.
-const WINDOW: Duration = Duration::from_secs(10);
+/// The rate of items is a mean over this time: short enough to show a slow-down, long enough not to jump.
+const ITEM_WINDOW: Duration = Duration::from_secs(10);
+/// The rate of calls is a mean over this time, so that it is 0 soon after the network stops.
+const CALL_WINDOW: Duration = Duration::from_secs(2);
+/// The number of calls of which the median duration is taken.
+const LATENCIES: usize = 63;
 
 /// The phase of a session that a snapshot belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,30 +54,10 @@ pub struct ProgressSnapshot {
     pub failed: u64,
     /// Requests in flight.
     pub in_flight: u64,
-    /// What limits the speed, unless it is the limits of the job.
+    /// What limits the speed; none while rows are loaded or requests are fetched.
     pub bottleneck: Option<Bottleneck>,
     /// The state of which changes are reported. While loading, nothing of it changes.
     pub state: SessionState,
-}
-
-/// What limits the speed of a run, other than the limits of the job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Bottleneck {
-    /// The API answered that calls come too fast.
-    Throttled {
-        /// The calls per second that are sent now.
-        calls_per_second: u32,
-    },
-    /// Every call fails: the server is only probed.
-    Outage(Outage),
-    /// The requests that are left write to accounts that requests in flight lease.
-    BusyAccounts,
-    /// The requests that are left wait for their next attempt.
-    Backoff,
-    /// A person paused the run.
-    Paused(RunPause),
-    /// The session is stopping: calls in flight end, and no new ones are sent.
-    Draining,
 }
 
 /// The progress of a run as the runner writes it to the queue every few seconds, for `imbulk status`.
@@ -86,7 +69,7 @@ pub struct Heartbeat {
     pub rates: Rates,
     /// Requests in flight.
     pub in_flight: u64,
-    /// What limits the speed, unless it is the limits of the job.
+    /// What limits the speed; none while requests are fetched.
     pub bottleneck: Option<Bottleneck>,
 }
 
@@ -109,53 +92,135 @@ pub struct Rates {
 /// Computes rates over the last seconds from sums.
 #[derive(Debug, Default)]
 pub struct RateMeter {
-    /// Time, items and calls.
+    /// Time, items and calls, oldest first.
     samples: VecDeque<(Duration, u64, u64)>,
+    /// When the number of calls changed last, and the time before that change, if both are known.
+    last_call: Option<(Duration, Option<Duration>)>,
 }
 
 impl RateMeter {
     /// Adds a sample and returns the rates up to it.
     pub fn rates(&mut self, now: &ProgressSnapshot) -> Rates {
-        // Ten samples per window are enough, however often this is called.
-        let is_due = self.samples.back().is_none_or(|(at, _, _)| now.elapsed >= *at + WINDOW / 10);
-        if is_due {
-            self.samples.push_back((now.elapsed, now.items, now.calls));
+        if self.samples.back().is_some_and(|(_, _, calls)| now.calls > *calls) {
+            let gap = self.last_call.map(|(at, _)| now.elapsed.saturating_sub(at));
+            self.last_call = Some((now.elapsed, gap));
         }
-        while self.samples.get(1).is_some_and(|(at, _, _)| *at + WINDOW <= now.elapsed) {
+        self.samples.push_back((now.elapsed, now.items, now.calls));
+        while self.samples.get(1).is_some_and(|(at, _, _)| *at + ITEM_WINDOW <= now.elapsed) {
             self.samples.pop_front();
         }
-        let (since, items, calls) = self.samples.front().copied().unwrap_or_default();
-        let seconds = now.elapsed.saturating_sub(since).as_secs_f64();
+        let (items, _) = self.since(now, ITEM_WINDOW);
+        let (_, calls) = self.since(now, CALL_WINDOW);
+        // Two calls in the window: it is long enough to show the rate.
+        let shows_calls = calls * CALL_WINDOW.as_secs_f64() >= 1.5;
+        Rates { items, calls: if shows_calls { calls } else { self.slow_calls(now.elapsed) } }
+    }
+
+    /// Items and calls per second since the newest sample that is at least `window` old.
+    fn since(&self, now: &ProgressSnapshot, window: Duration) -> (f64, f64) {
+        let first = self.samples.iter().rev().find(|(at, _, _)| *at + window <= now.elapsed);
+        let Some((at, items, calls)) = first.or(self.samples.front()) else { return (0.0, 0.0) };
+        let seconds = now.elapsed.saturating_sub(*at).as_secs_f64();
         if seconds <= 0.0 {
-            return Rates::default();
+            return (0.0, 0.0);
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of some seconds")]
         let per_second = |later: u64, earlier: u64| later.saturating_sub(earlier) as f64 / seconds;
-        Rates { items: per_second(now.items, items), calls: per_second(now.calls, calls) }
+        (per_second(now.items, *items), per_second(now.calls, *calls))
+    }
+
+    /// The rate of calls that are further apart than the window: that of the last two, until the next one is overdue.
+    fn slow_calls(&self, elapsed: Duration) -> f64 {
+        match self.last_call {
+            Some((at, Some(gap))) if gap * 2 >= CALL_WINDOW && elapsed <= at + gap * 2 => gap.as_secs_f64().recip(),
+            Some(_) | None => 0.0,
+        }
+    }
+}
+
+/// The durations of the last calls.
+#[derive(Debug, Default)]
+pub struct LatencyMeter {
+    last: VecDeque<Duration>,
+}
+
+impl LatencyMeter {
+    /// A call has ended.
+    pub fn add(&mut self, took: Duration) {
+        if self.last.len() == LATENCIES {
+            self.last.pop_front();
+        }
+        self.last.push_back(took);
+    }
+
+    /// The median of the last calls; none before the first one.
+    pub fn median(&self) -> Option<Duration> {
+        let mut sorted: Vec<Duration> = self.last.iter().copied().collect();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+
+    /// The rates after samples every 200 ms; `calls` returns the number of calls begun by a time in milliseconds.
+    fn rates_at(end: u64, calls: impl Fn(u64) -> u64) -> Rates {
+        let mut meter = RateMeter::default();
+        let sample = |at| ProgressSnapshot {
+            elapsed: Duration::from_millis(at),
+            calls: calls(at),
+            items: calls(at) * 100,
+            ..ProgressSnapshot::default()
+        };
+        let rates = (0..=end).step_by(200).map(|at| meter.rates(&sample(at))).last().unwrap_or_default();
+        assert!(meter.samples.len() <= 52, "the memory is bounded");
+        rates
+    }
 
     #[test]
     fn rates_are_those_of_the_last_seconds_not_of_the_whole_run() {
-        let mut meter = RateMeter::default();
-        let mut sums = ProgressSnapshot::default();
-        for second in 0..=60 {
-            sums.elapsed = Duration::from_secs(second);
-            // Fast for half a minute, then ten times slower.
-            sums.items += if second <= 30 { 1_000 } else { 100 };
-            sums.calls += 2;
-            let rates = meter.rates(&sums);
-            match second {
-                0 => assert_eq!(rates, Rates::default()),
-                1..=30 => assert!((rates.items - 1_000.0).abs() < 1.0, "{rates:?}"),
-                41.. => assert!((rates.items - 100.0).abs() < 1.0 && (rates.calls - 2.0).abs() < 0.1, "{rates:?}"),
-                31..=40 => assert!((99.0..1_000.0).contains(&rates.items)),
-            }
+        // 10 calls per second for half a minute, then 2.
+        let calls = |at: u64| if at <= 30_000 { at / 100 } else { 300 + (at - 30_000) / 500 };
+        assert_eq!(rates_at(30_000, calls), Rates { items: 1_000.0, calls: 10.0 });
+        assert_eq!(rates_at(42_000, calls), Rates { items: 200.0, calls: 2.0 });
+        assert!((200.0..1_000.0).contains(&rates_at(35_000, calls).items), "items are smoothed");
+    }
+
+    #[test]
+    fn calls_drop_to_0_within_two_seconds_of_the_last_one() {
+        let calls = |at: u64| at.min(30_000) / 10;
+        assert_eq!(rates_at(30_000, calls), Rates { items: 10_000.0, calls: 100.0 });
+        assert!(rates_at(32_000, calls).calls <= 0.0);
+    }
+
+    #[rstest]
+    #[case::between_two_calls(23_000, 0.2)]
+    #[case::at_a_call(25_000, 0.2)]
+    #[case::before_the_second_call(9_000, 0.0)]
+    fn a_call_every_five_seconds_is_a_fifth_of_a_call_per_second(#[case] end: u64, #[case] expected: f64) {
+        let rates = rates_at(end, |at| at / 5_000);
+        assert!((rates.calls - expected).abs() < 0.01, "{rates:?}");
+    }
+
+    #[test]
+    fn a_slow_call_that_is_overdue_is_no_rate() {
+        let calls = |at: u64| at.min(20_000) / 5_000;
+        assert!(rates_at(29_000, calls).calls > 0.0);
+        assert!(rates_at(31_000, calls).calls <= 0.0);
+    }
+
+    #[test]
+    fn the_median_latency_is_that_of_the_last_calls() {
+        let mut meter = LatencyMeter::default();
+        assert_eq!(meter.median(), None);
+        for took in (1..=1_000).chain([9_000, 5, 7_000]) {
+            meter.add(Duration::from_millis(took));
         }
-        assert!(meter.samples.len() <= 12);
+        assert!((970..=1_000).contains(&meter.median().unwrap_or_default().as_millis()), "{:?}", meter.median());
+        assert_eq!(meter.last.len(), LATENCIES);
     }
 }

@@ -3,6 +3,7 @@
 //! Texts are pure functions of figures that were read before. Ids, reasons and names of files come from users and
 //! servers: texts show their control characters in a visible form, and JSON has them unchanged.
 
+mod bottleneck;
 pub mod control;
 mod figures;
 mod guards;

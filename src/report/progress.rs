@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::control::who_and_when;
-use super::text::{count, counted, duration, rate, share, visible};
-use crate::domain::progress::{Bottleneck, Heartbeat, Phase, ProgressSnapshot, Rates};
-use crate::domain::response::verdict::Trouble;
-use crate::domain::schedule::Outage;
+use super::bottleneck::bottleneck_text;
+use super::text::{call_rate, count, counted, duration, rate, share};
+use crate::domain::progress::{Heartbeat, Phase, ProgressSnapshot, Rates};
 
 /// The progress in one line.
 pub fn line(phase: Phase, now: &ProgressSnapshot, rates: Rates) -> String {
@@ -17,7 +15,7 @@ pub fn line(phase: Phase, now: &ProgressSnapshot, rates: Rates) -> String {
             parts.extend((now.failed > 0).then(|| format!("{} rejected", count(now.failed))));
         }
         Phase::Sending | Phase::FinalCheck => {
-            parts.push(format!("{} items/s, {} calls/s", rate(rates.items), rate(rates.calls)));
+            parts.push(format!("{} items/s, {}", rate(rates.items), call_rate(rates.calls)));
             parts.push(format!("{} failed", count(now.failed)));
             parts.push(format!("{} in flight", count(now.in_flight)));
         }
@@ -54,41 +52,11 @@ fn time_left(now: &ProgressSnapshot) -> Option<Duration> {
 /// The heartbeat of a run in one line.
 pub(super) fn heartbeat_line(heartbeat: &Heartbeat) -> String {
     let Heartbeat { rates, in_flight, bottleneck, .. } = heartbeat;
-    let pace = format!("{} items/s, {} calls/s, {} in flight", rate(rates.items), rate(rates.calls), count(*in_flight));
+    let pace = format!("{} items/s, {}, {} in flight", rate(rates.items), call_rate(rates.calls), count(*in_flight));
     match bottleneck {
         Some(bottleneck) => format!("{pace}; {}", bottleneck_text(bottleneck)),
-        None => format!("{pace}; as fast as its limits allow"),
+        None => pace,
     }
-}
-
-/// What limits the speed of a run.
-pub(super) fn bottleneck_text(bottleneck: &Bottleneck) -> String {
-    match bottleneck {
-        Bottleneck::Throttled { calls_per_second } => {
-            format!("throttled by the API to {} calls/s", count((*calls_per_second).into()))
-        }
-        Bottleneck::Outage(outage) => outage_words(outage),
-        Bottleneck::BusyAccounts => "waiting for accounts that other requests write".to_owned(),
-        Bottleneck::Backoff => "waiting before the next attempts".to_owned(),
-        Bottleneck::Paused(pause) => format!("paused {}", who_and_when(pause)),
-        Bottleneck::Draining => "stopping: waiting for calls in flight".to_owned(),
-    }
-}
-
-fn outage_words(Outage { lasts, probes, trouble }: &Outage) -> String {
-    // Whole seconds: it is shown a few times in each.
-    let lasts = duration(Duration::from_secs(lasts.as_secs()));
-    let probes = count((*probes).into());
-    format!("{} (for {lasts}; only probes are sent, {probes} so far)", trouble_text(trouble))
-}
-
-/// Why no call succeeds.
-pub(super) fn trouble_text(trouble: &Trouble) -> String {
-    let (what, reason) = match trouble {
-        Trouble::Unreachable(reason) => ("cannot connect", reason),
-        Trouble::Failing(reason) => ("every call fails", reason),
-    };
-    format!("{what}: {}", visible(reason))
 }
 
 #[cfg(test)]
@@ -119,19 +87,8 @@ mod tests {
             "10,500 of 1,000,000 rows done (1.1 %) · 9,876 items/s, 98.8 calls/s · 12 failed · 8 in flight · 16 min \
              30 s left"
         );
-        let lasts = Duration::from_millis(42_300);
-        let refused = Trouble::Unreachable("refused\n\u{1b}[2J".to_owned());
-        now.bottleneck = Some(Bottleneck::Outage(Outage { lasts, probes: 9, trouble: refused }));
-        let why = r"cannot connect: refused\n\u{1b}[2J (for 42 s; only probes are sent, 9 so far)";
-        assert!(line(Phase::Sending, &now, rates).ends_with(&format!(" left · {why}")));
         now.rows_total = None;
-        assert_eq!(
-            line(Phase::Loading, &now, rates),
-            format!("10,500 rows loaded · 9,876 rows/s · 12 rejected · {why}")
-        );
-        let failing = Trouble::Failing("code 70500: x".to_owned());
-        let failing = bottleneck_text(&Bottleneck::Outage(Outage { lasts, probes: 9, trouble: failing }));
-        assert_eq!(failing, "every call fails: code 70500: x (for 42 s; only probes are sent, 9 so far)");
+        assert_eq!(line(Phase::Loading, &now, rates), "10,500 rows loaded · 9,876 rows/s · 12 rejected");
     }
 
     #[test]

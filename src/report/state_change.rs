@@ -1,6 +1,6 @@
 //! The text of a change of a session's state, for the log and the display.
 
-use super::progress::trouble_text;
+use super::bottleneck::trouble_text;
 use super::stop_message::stop_message;
 use super::text::{count, duration, visible};
 use crate::domain::progress::Phase;

@@ -4,10 +4,11 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use super::bottleneck::bottleneck_text;
 use super::control::who_and_when;
 use super::figures::{Figures, target};
 use super::json::{self, DateTime, FormatVersion, RowsByOutcome};
-use super::progress::{bottleneck_text, heartbeat_line};
+use super::progress::heartbeat_line;
 use super::state::{RunnerPresence, StateName};
 use super::text::{Text, count, share, visible};
 use crate::domain::control::RunPause;
@@ -208,7 +209,8 @@ impl RunStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::progress::{Bottleneck, Rates};
+    use crate::domain::bottleneck::{Bottleneck, ThrottledRate};
+    use crate::domain::progress::Rates;
     use crate::report::testing;
 
     #[test]
@@ -217,7 +219,10 @@ mod tests {
             at: 0,
             rates: Rates { items: 14_000.0, calls: 140.0 },
             in_flight: 7,
-            bottleneck: Some(Bottleneck::Throttled { calls_per_second: 140 }),
+            bottleneck: Some(Bottleneck::Throttle {
+                rate: ThrottledRate { calls_per_second: 140, resumes_in: None },
+                cap: 200,
+            }),
         };
         let detail = Detail {
             figures: testing::figures(),
@@ -242,7 +247,7 @@ mod tests {
           protected               1   < 0.1 %
         requests left  1 of 10,000
         runner         a process is sending this run
-        pace           14,000 items/s, 140 calls/s, 7 in flight; throttled by the API to 140 calls/s
+        pace           14,000 items/s, 140 calls/s, 7 in flight; throttled by the API: 140 of 200 calls/s
         paused         by alice@batch-1 (pid 7) since 1970-01-01T00:00:00.000Z: `imbulk ctl purge resume` ends the pause
         started        2026-11-22T01:00:05.000Z
         stopped        fuse: 812 of 1000 items failed

@@ -98,6 +98,15 @@ pub(super) fn rate(per_second: f64) -> String {
     count(whole)
 }
 
+/// A rate of calls: `12.5 calls/s`, or `1 call every 5 s` below one per second.
+pub(super) fn call_rate(per_second: f64) -> String {
+    if per_second > 0.0 && per_second < 1.0 {
+        format!("1 call every {}", duration(Duration::from_secs_f64(per_second.recip().round())))
+    } else {
+        format!("{} calls/s", rate(per_second))
+    }
+}
+
 /// A moment to the second, by its own clock: `2026-11-30 06:00:00 +08:00`.
 pub(crate) fn second(moment: &Zoned) -> String {
     moment.strftime("%Y-%m-%d %H:%M:%S %:z").to_string()

@@ -27,7 +27,7 @@ use crate::domain::call_counts::{CallCounter, CallCounts};
 use crate::domain::change::{Change, Changed};
 use crate::domain::hint::Hint;
 use crate::domain::ids::{RequestId, RunId};
-use crate::domain::progress::{ProgressSnapshot, RateMeter};
+use crate::domain::progress::{LatencyMeter, ProgressSnapshot, RateMeter, Rates};
 use crate::domain::request::{AccountKeys, Request};
 use crate::domain::response::codes::RenewFallback;
 use crate::domain::response::outcome::Outcome;
@@ -164,6 +164,8 @@ enum Inbound {
         request: RequestId,
         at: Instant,
     },
+    /// The end of a call, and how long the call took.
+    Replied(Event, Duration),
     Broken(RunError),
 }
 
@@ -208,6 +210,8 @@ pub async fn drive(
         calls,
         done_before,
         meter: RateMeter::default(),
+        rates: Rates::default(),
+        latencies: LatencyMeter::default(),
         noted: None,
         refused_usersig: None,
         ended_by: None,
@@ -234,6 +238,9 @@ struct Runner<'a> {
     /// Rows that had their outcome before this session.
     done_before: u64,
     meter: RateMeter,
+    /// The rates of the last snapshot.
+    rates: Rates,
+    latencies: LatencyMeter,
     noted: Option<Instant>,
     /// The generation of the UserSig that the API refused last, and the code of the refusal.
     refused_usersig: Option<(u64, i64)>,
@@ -312,6 +319,10 @@ impl Runner<'_> {
                 Inbound::Begun { job, request, at } => {
                     self.calls[job].begun(at.saturating_duration_since(self.started));
                     self.handle(Event::Sent { job, request });
+                }
+                Inbound::Replied(event, took) => {
+                    self.latencies.add(took);
+                    self.handle(event);
                 }
                 Inbound::Broken(RunError::Ledger(error)) => self.lose_ledger(error),
                 Inbound::Broken(error) => return Err(self.explain(error)),

@@ -1,39 +1,51 @@
 //! Takes the snapshots that are shown and written to the queue.
 
+use std::collections::HashMap;
+
 use tokio::time::Instant;
 
 use super::{NOTE_EVERY, Runner};
 use crate::clock;
+use crate::domain::bottleneck::{Bottleneck, SpeedFigures, ThrottledRate, bottleneck};
 use crate::domain::change::Change;
 use crate::domain::ids::RunId;
-use crate::domain::progress::{Bottleneck, Heartbeat, ProgressSnapshot};
+use crate::domain::progress::{Heartbeat, ProgressSnapshot};
 use crate::domain::rate_limit::speed::{Pressure, Speed};
 use crate::domain::response::outcome::Outcome;
-use crate::domain::schedule::{JobNo, WaitingFor};
+use crate::domain::schedule::JobNo;
 use crate::domain::session_state::SessionState;
+use crate::rate_limiter::LimiterStatus;
 
 impl Runner<'_> {
-    pub(super) fn snapshot(&self) -> ProgressSnapshot {
+    pub(super) fn snapshot(&mut self) -> ProgressSnapshot {
         let jobs = 0..self.jobs.len();
         let rows = |outcome| jobs.clone().map(|job| self.schedule.tally(job)[outcome]).sum::<u64>();
         let total = jobs.clone().map(|job| self.schedule.tally(job).total()).sum();
         let done = total - rows(Outcome::Pending);
-        ProgressSnapshot {
+        let mut snapshot = ProgressSnapshot {
             elapsed: self.started.elapsed(),
             rows_done: done,
             rows_total: Some(total),
             items: done - self.done_before,
             calls: self.calls.iter().map(|calls| calls.counts().calls).sum(),
             failed: rows(Outcome::Failed) + rows(Outcome::InDoubt),
-            in_flight: jobs.clone().map(|job| self.schedule.in_flight(job) as u64).sum(),
-            bottleneck: self.bottleneck(),
+            in_flight: self.in_flight(),
+            bottleneck: None,
             state: self.state(),
-        }
+        };
+        self.rates = self.meter.rates(&snapshot);
+        snapshot.bottleneck = bottleneck(&self.speed_figures(self.rates.calls, snapshot.in_flight));
+        snapshot
+    }
+
+    /// Requests in flight, of all jobs.
+    pub(super) fn in_flight(&self) -> u64 {
+        (0..self.jobs.len()).map(|job| self.schedule.in_flight(job) as u64).sum()
     }
 
     fn state(&self) -> SessionState {
         SessionState {
-            throttled: self.throttled(),
+            throttled: self.throttle().map(|rate| rate.calls_per_second),
             outage: self.schedule.outage(self.started.elapsed()),
             retry_budget_is_empty: self.schedule.retry_budget_is_empty(),
             open_canaries: self.schedule.open_canaries(),
@@ -45,16 +57,15 @@ impl Runner<'_> {
 
     /// Writes the progress to the queue at an interval.
     pub(super) fn note(&mut self, now: &ProgressSnapshot) {
-        let rates = self.meter.rates(now);
         if self.noted.is_some_and(|noted| noted.elapsed() < NOTE_EVERY) {
             return;
         }
         self.noted = Some(Instant::now());
-        let heartbeat = Heartbeat::new(now, rates, clock::now().as_millisecond());
+        let heartbeat = Heartbeat::new(now, self.rates, clock::now().as_millisecond());
         let (paused, others): (Vec<JobNo>, Vec<JobNo>) =
             (0..self.jobs.len()).partition(|job| self.control.pause(*job).is_some());
         for job in paused {
-            let bottleneck = self.control.pause(job).cloned().map(Bottleneck::Paused);
+            let bottleneck = self.control.pause(job).cloned().map(Bottleneck::Pause);
             self.note_runs(&[job], Heartbeat { bottleneck, ..heartbeat.clone() });
         }
         self.note_runs(&others, heartbeat);
@@ -67,32 +78,45 @@ impl Runner<'_> {
         }
     }
 
-    fn bottleneck(&self) -> Option<Bottleneck> {
-        if self.schedule.stopping().is_some() {
-            return Some(Bottleneck::Draining);
+    fn speed_figures(&self, calls_per_second: f64, in_flight: u64) -> SpeedFigures {
+        SpeedFigures {
+            cap: self.cap(),
+            calls_per_second,
+            throttle: self.throttle(),
+            in_flight,
+            reached_max_in_flight: self.schedule.reached_max_in_flight(),
+            median_latency: self.latencies.median(),
+            waiting: self.schedule.waiting(),
+            canary: self.schedule.canary_progress(),
+            outage: self.schedule.outage(self.started.elapsed()),
+            retry_budget_is_empty: self.schedule.retry_budget_is_empty(),
+            pause: self.control.any_pause().filter(|_| self.schedule.is_paused()).cloned(),
+            is_stopping: self.schedule.stopping().is_some(),
         }
-        if self.schedule.is_paused() {
-            return self.control.any_pause().cloned().map(Bottleneck::Paused);
-        }
-        if let Some(outage) = self.schedule.outage(self.started.elapsed()) {
-            return Some(Bottleneck::Outage(outage));
-        }
-        if let Some(calls_per_second) = self.throttled() {
-            return Some(Bottleneck::Throttled { calls_per_second });
-        }
-        self.schedule.waiting_for().map(|waits| match waits {
-            WaitingFor::Accounts => Bottleneck::BusyAccounts,
-            WaitingFor::Delays => Bottleneck::Backoff,
-        })
     }
 
-    /// The calls per second that are sent now, if the API throttles.
-    fn throttled(&self) -> Option<u32> {
+    /// The calls per second of all commands that are being sent, as far as the limit of the app allows them.
+    fn cap(&self) -> u32 {
+        let mut caps: HashMap<&str, (u32, u32)> = HashMap::new();
+        for (_, job) in self.jobs.iter().enumerate().filter(|(job, _)| self.schedule.is_sending(*job)) {
+            let LimiterStatus { command, app } = job.limiter.status();
+            caps.insert(job.plan.operation.name, (command.cap.get(), app.cap.get()));
+        }
+        let app = caps.values().map(|(_, app)| *app).min().unwrap_or_default();
+        caps.values().fold(0, |sum: u32, (command, _)| sum.saturating_add(*command)).min(app)
+    }
+
+    /// The rate of the throttle, if the API throttles.
+    fn throttle(&self) -> Option<ThrottledRate> {
         let speeds = self.jobs.iter().map(|job| job.limiter.status()).flat_map(|status| [status.command, status.app]);
         let slowest = speeds.filter(is_throttled).min_by(|a, b| a.allowed.total_cmp(&b.allowed))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the cap")]
         let calls_per_second = slowest.allowed as u32;
-        Some(calls_per_second)
+        let resumes_in = match slowest.pressure {
+            Pressure::Paused { remaining } => Some(remaining),
+            Pressure::None | Pressure::Recovering | Pressure::Probing => None,
+        };
+        Some(ThrottledRate { calls_per_second, resumes_in })
     }
 }
 

@@ -75,7 +75,7 @@ impl Runner<'_> {
 
     fn busy(&self, signal: Option<StopSignal>) -> RunError {
         let queue = self.queue_watch.identity.path().to_owned();
-        RunError::Busy { queue, signal, unrecorded: self.snapshot().in_flight }
+        RunError::Busy { queue, signal, unrecorded: self.in_flight() }
     }
 
     fn look_at_the_log(&mut self) {

@@ -90,13 +90,13 @@ impl Sender {
         if enabled!(Level::DEBUG) {
             log_call(request, path, attempt, &call);
         }
-        let Call { result, generation, round_trip, .. } = call;
+        let Call { result, generation, round_trip, took, .. } = call;
         match result {
             CallResult::Body(_) | CallResult::Status(_) => permit.answered(round_trip),
             CallResult::NotSent(_) | CallResult::UntrustedServer(_) => permit.not_sent(),
             CallResult::NoAnswer(_) => permit.unanswered(),
         }
-        let _over = to_loop.send(Inbound::Event(Event::Replied { request, result, generation }));
+        let _over = to_loop.send(Inbound::Replied(Event::Replied { request, result, generation }, took));
     }
 
     fn tell(&self, event: Event) {

@@ -149,12 +149,3 @@ impl Command {
         Self::Commit { change, urgent: true }
     }
 }
-
-/// What delays all requests that are left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WaitingFor {
-    /// Other requests write the same accounts.
-    Accounts,
-    /// The delays before the next attempts.
-    Delays,
-}

@@ -146,9 +146,19 @@ impl JobState {
             && self.counts.items_in_memory() < MAX_ITEMS
     }
 
+    /// Whether the queue has no other pending requests.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.source == FetchState::Exhausted && !self.canary.withholds_any()
+    }
+
+    /// The outcomes of this session, for the guards.
+    pub(super) const fn signs(&self) -> Signs {
+        self.signs
+    }
+
     /// Whether every request has its outcome.
     pub(super) fn is_over(&self) -> bool {
-        self.source == FetchState::Exhausted && self.counts.total() == 0 && !self.canary.withholds_any()
+        self.is_exhausted() && self.counts.total() == 0
     }
 
     /// Whether every request that may be sent now has had an answer.

@@ -33,6 +33,7 @@ mod stop;
 mod stopping;
 mod time;
 mod timers;
+mod waiting;
 
 use std::collections::HashMap;
 
@@ -45,7 +46,7 @@ use super::response::tally::Tally;
 pub use backoff::delay;
 use breaker::CircuitBreaker;
 pub use breaker::Outage;
-pub use event::{Command, Event, WaitingFor};
+pub use event::{Command, Event};
 use job::JobState;
 pub use job_plan::{JobNo, JobPlan};
 use leases::{LeaseId, Leases};
@@ -57,6 +58,7 @@ use stage::{Stage, StageCounts};
 pub use stop::{DeadlineKey, End, StopReason, StopSignal};
 pub use time::{Now, SERVER_MAY_BE_WRITING};
 use timers::{Timer, Timers};
+pub use waiting::{CanaryProgress, WaitingRequests};
 
 /// How many requests a page has.
 const PAGE: u32 = 256;
@@ -169,6 +171,11 @@ impl Schedule {
         self.stop.as_ref()
     }
 
+    /// Whether requests of a job are left and it is not paused.
+    pub fn is_sending(&self, job: JobNo) -> bool {
+        !self.jobs[job].is_over() && !self.jobs[job].is_paused()
+    }
+
     /// Rows of a job by outcome, as far as they are on disk.
     pub fn tally(&self, job: JobNo) -> &Tally {
         &self.jobs[job].plan.tally
@@ -202,16 +209,6 @@ impl Schedule {
     /// The number of items of a request that is about to be sent, and the number of the call for it, from 1.
     pub fn sending(&self, request: RequestId) -> Option<(usize, u32)> {
         self.requests.get(&request).map(|state| (state.request.items.len(), state.request.attempts))
-    }
-
-    /// What delays all requests that are left; `None` while one is ready.
-    pub fn waiting_for(&self) -> Option<WaitingFor> {
-        let ready = self.jobs.iter().any(|job| !job.ready().is_empty() || job.counts().before_sent() > 0);
-        match (ready, !self.waiting.is_empty()) {
-            (true, _) => None,
-            (false, true) => Some(WaitingFor::Accounts),
-            (false, false) => (!self.timers.is_empty()).then_some(WaitingFor::Delays),
-        }
     }
 
     fn counts(&self) -> impl Iterator<Item = &StageCounts> {

@@ -95,6 +95,10 @@ impl StageCounts {
         self.0.iter().map(|figures| figures.items).sum()
     }
 
+    pub(super) fn requests(&self, stage: Stage) -> usize {
+        self.0[stage as usize].requests
+    }
+
     pub(super) fn parked(&self) -> usize {
         self.0[Stage::Parked as usize].requests
     }

@@ -48,8 +48,4 @@ impl Timers {
         let first = self.queue.first_entry().filter(|first| first.key().0 <= now)?;
         Some(first.remove())
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
 }

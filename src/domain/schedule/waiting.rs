@@ -1,0 +1,61 @@
+//! What the requests of a session wait for, as figures.
+
+use serde::{Deserialize, Serialize};
+
+use super::Schedule;
+use super::job::JobState;
+use super::stage::Stage;
+use crate::domain::response::outcome::Count;
+
+/// Requests that are not in flight, by what they wait for. Those of paused jobs are left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WaitingRequests {
+    /// Nothing but a slot.
+    pub may_be_sent: u64,
+    /// The lease of their accounts.
+    pub for_accounts: u64,
+    /// The end of the delay before their next attempt.
+    pub for_delays: u64,
+    /// The end of the time in which the server may still execute a call of an earlier session.
+    pub in_quarantine: u64,
+    /// Whether the queue has no other requests.
+    pub none_are_stored: bool,
+}
+
+/// The outcomes of a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryProgress {
+    /// Items with an outcome.
+    pub ended: Count,
+    /// Items that must have one.
+    pub wanted: Count,
+}
+
+impl Schedule {
+    /// What the requests wait for.
+    pub fn waiting(&self) -> WaitingRequests {
+        let jobs = || self.jobs.iter().filter(|job| !job.is_paused());
+        let count = |stage| jobs().map(|job| job.counts().requests(stage) as u64).sum::<u64>();
+        WaitingRequests {
+            may_be_sent: count(Stage::Ready) + jobs().map(|job| job.counts().before_sent() as u64).sum::<u64>(),
+            for_accounts: count(Stage::AwaitingLease) + count(Stage::Parked),
+            for_delays: count(Stage::BackingOff),
+            in_quarantine: count(Stage::Recovered),
+            none_are_stored: jobs().all(JobState::is_exhausted),
+        }
+    }
+
+    /// The `max_in_flight` of the jobs with requests that could be sent, if all of these jobs have reached it.
+    pub fn reached_max_in_flight(&self) -> Option<u64> {
+        let mut ready = self.jobs.iter().filter(|job| !job.is_paused() && !job.ready().is_empty()).peekable();
+        ready.peek()?;
+        ready.map(|job| job.plan.max_in_flight.filter(|_| job.is_at_max_in_flight()).map(|max| max as u64)).sum()
+    }
+
+    /// The progress of the open canaries that withhold other requests.
+    pub fn canary_progress(&self) -> Option<CanaryProgress> {
+        let open = self.jobs.iter().filter(|job| job.canary.is_full());
+        let progress = open.map(|job| CanaryProgress { ended: job.signs().ended, wanted: job.plan.canary });
+        progress.reduce(|all, one| CanaryProgress { ended: all.ended + one.ended, wanted: all.wanted + one.wanted })
+    }
+}
