@@ -348,8 +348,12 @@ fn limiting(c: &mut Criterion) {
     let runtime = runtime();
     let folder = TempDir::new().expect("a folder");
     let cap = NonZeroU32::new(65_536).expect("not zero").try_into().expect("the highest cap");
-    let settings =
-        LimiterSettings { ledger: folder.path().join("slots"), app_cap: cap, call_timeout: Duration::from_secs(5) };
+    let settings = LimiterSettings {
+        ledger: folder.path().join("slots"),
+        app_cap: cap,
+        calls_per_day: Vec::new(),
+        call_timeout: Duration::from_secs(5),
+    };
     let limiter =
         Limiter::open(&settings).expect("a new file").command("account_delete", cap).expect("the disk has space");
     c.bench_function("limiter/acquire and answer", |b| {

@@ -22,7 +22,8 @@ fn cap(calls: u32) -> Cap {
 
 fn limiter(ledger: &Path) -> CommandLimiter {
     let call_timeout = Duration::from_secs(5);
-    let settings = LimiterSettings { ledger: ledger.to_owned(), app_cap: cap(200), call_timeout };
+    let settings =
+        LimiterSettings { ledger: ledger.to_owned(), app_cap: cap(200), calls_per_day: Vec::new(), call_timeout };
     let limiter = Limiter::open(&settings).expect("a ledger");
     limiter.command("account_delete", cap(CAP)).expect("a section")
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::operation::BoundOperation;
-use super::time_limit::TimeLimits;
+use super::rate_limit::calls_per_day::CallsPerDay;
+use super::time_limit::{DailyLimit, TimeLimits};
 
 /// The content of a job file.
 #[derive(Debug, Clone)]
@@ -42,6 +43,17 @@ pub struct Job {
 pub struct Reporting {
     /// The Prometheus textfile. A relative path was joined to the job file's folder.
     pub metrics: Option<PathBuf>,
+}
+
+impl Job {
+    /// The limit of a calendar day. The day is that of the time zone of `stop.window`, if the window names one.
+    pub fn calls_per_day(&self) -> Option<CallsPerDay> {
+        let zone = match &self.times.daily {
+            Some(DailyLimit::Window(window)) => window.zone.clone(),
+            Some(DailyLimit::Until(_)) | None => None,
+        };
+        self.limits.calls_per_day.map(|calls| CallsPerDay { calls, zone })
+    }
 }
 
 /// The input files and how they are read.
@@ -129,6 +141,8 @@ pub struct Limits {
     pub calls_per_second: NonZeroU32,
     /// Calls per second of all commands to the app.
     pub app_calls_per_second: NonZeroU32,
+    /// Calls of all commands to the app on one calendar day; none: no limit.
+    pub calls_per_day: Option<NonZeroU64>,
     /// The maximum of requests in flight; none: the schedule finds it.
     pub max_in_flight: Option<NonZeroU32>,
 }

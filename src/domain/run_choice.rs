@@ -16,6 +16,8 @@ pub enum EndedBy {
     Shutdown,
     /// `stop.until`.
     Deadline,
+    /// `limits.calls_per_day`.
+    CallsPerDay,
     /// An outage that lasted as long as `stop.outage`.
     Outage,
     /// An almost full disk.
@@ -34,10 +36,11 @@ pub enum EndedBy {
 
 impl EndedBy {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Kill,
         Self::Shutdown,
         Self::Deadline,
+        Self::CallsPerDay,
         Self::Outage,
         Self::DiskFull,
         Self::FatalCode,
@@ -53,6 +56,7 @@ impl EndedBy {
             Self::Kill => "kill",
             Self::Shutdown => "shutdown",
             Self::Deadline => "deadline",
+            Self::CallsPerDay => "calls_per_day",
             Self::Outage => "outage",
             Self::DiskFull => "disk_full",
             Self::FatalCode => "fatal_code",
@@ -70,6 +74,7 @@ impl EndedBy {
             Self::Kill
             | Self::Shutdown
             | Self::Deadline
+            | Self::CallsPerDay
             | Self::Outage
             | Self::DiskFull
             | Self::FatalCode
@@ -99,6 +104,7 @@ impl fmt::Display for EndedBy {
             Self::Kill => "a kill or a crash",
             Self::Shutdown => "SIGTERM or SIGHUP",
             Self::Deadline => "`stop.until`",
+            Self::CallsPerDay => "`limits.calls_per_day`",
             Self::Outage => "an outage",
             Self::DiskFull => "an almost full disk",
             Self::FatalCode => "a fatal code",

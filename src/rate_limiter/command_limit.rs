@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::ledger::{Ledger, LedgerError, LedgerSection, TakenSlots};
+use jiff::Zoned;
+
+use super::ledger::{Ledger, LedgerError, LedgerSection, NoSlots, TakenSlots};
 use super::process_pace::ProcessPace;
+use crate::domain::rate_limit::calls_per_day::{CallsPerDay, DayBudget};
 use crate::domain::rate_limit::shared_pace::SLACK;
 use crate::domain::rate_limit::slots::{RoundTrips, WINDOW};
 use crate::domain::rate_limit::speed::Speed;
@@ -22,6 +25,7 @@ pub(super) struct CommandLimits {
     round_trips: RoundTrips,
     app: CommandLimit,
     commands: Vec<(String, CommandLimit)>,
+    days: Vec<DayBudget>,
     /// Slots that are not written yet, because another process held the lock.
     unwritten: Vec<(TakenSlots, SlotRelease)>,
     /// A rejection that is not processed yet, for the same reason: the command, what is throttled, and when it was
@@ -50,10 +54,11 @@ struct CommandLimit {
 }
 
 impl CommandLimits {
-    pub(super) fn new(ledger: Ledger, app_cap: Cap) -> Self {
+    pub(super) fn new(ledger: Ledger, app_cap: Cap, calls_per_day: &[CallsPerDay]) -> Self {
         let app = CommandLimit::new(app_cap, Ledger::app(app_cap));
         let (round_trips, commands) = (RoundTrips::default(), Vec::new());
-        Self { ledger, round_trips, app, commands, unwritten: Vec::new(), rejection: None }
+        let days = calls_per_day.iter().cloned().map(DayBudget::new).collect();
+        Self { ledger, round_trips, app, commands, days, unwritten: Vec::new(), rejection: None }
     }
 
     /// The index of the command's limit, which is created if there is none. Of two caps the lower one counts.
@@ -74,14 +79,13 @@ impl CommandLimits {
         self.commands[command].1.set_cap(cap);
     }
 
-    /// Takes the slots for a call of the command that leaves now.
-    ///
-    /// The inner error says when to ask again.
+    /// Takes the slots for a call of the command that leaves now. `today` is the moment by the wall clock.
     pub(super) fn take(
         &mut self,
         command: usize,
+        today: &Zoned,
         clock: impl Fn() -> Moment,
-    ) -> Result<Result<TakenSlots, Moment>, LedgerError> {
+    ) -> Result<Result<TakenSlots, NoSlots>, LedgerError> {
         self.catch_up(&clock)?;
         let (app, command) = (&mut self.app, &mut self.commands[command].1);
         let now = clock();
@@ -90,9 +94,9 @@ impl CommandLimits {
         command.adopt(now);
         let trips = &self.round_trips;
         if let Err(later) = command.ready(now, trips).and_then(|()| app.ready(now, trips)) {
-            return Ok(Err(later));
+            return Ok(Err(NoSlots::Until(later)));
         }
-        let taken = self.ledger.take(&mut app.section, &mut command.section, clock)?;
+        let taken = self.ledger.take(&mut app.section, &mut command.section, (&mut self.days, today), clock)?;
         if taken.is_ok() {
             app.pace.spend(now);
             command.pace.spend(now);

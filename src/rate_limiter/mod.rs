@@ -20,10 +20,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use self::command_limit::CommandLimits;
-pub use self::ledger::LedgerError;
-use self::ledger::{Ledger, TakenSlots};
+use self::ledger::{Ledger, NoSlots, TakenSlots};
+pub use self::ledger::{LedgerError, calls_today};
 pub use self::users::User;
+use crate::clock;
 use crate::domain::hint::Hint;
+use crate::domain::rate_limit::calls_per_day::{CallsPerDay, DayUsedUp};
 use crate::domain::rate_limit::speed::Speed;
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::domain::response::codes::{Pause, Scope};
@@ -49,6 +51,8 @@ pub struct LimiterSettings {
     pub ledger: PathBuf,
     /// The cap of all calls to the app.
     pub app_cap: Cap,
+    /// The limits of all calls to the app on one calendar day. All of them hold.
+    pub calls_per_day: Vec<CallsPerDay>,
     /// The maximum duration of a call from its permit to its answer; then its connection is closed. It must be the same
     /// in all processes.
     pub call_timeout: Duration,
@@ -67,6 +71,15 @@ pub struct CommandLimiter {
     number: usize,
     /// Locked by the waiter that is next. The lock serves waiters in their order.
     turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Why a call may not be sent.
+#[derive(Debug)]
+pub enum NoPermit {
+    /// The ledger cannot be read or written any more, so nothing may be sent.
+    Ledger(LedgerError),
+    /// The calls of the day are used up.
+    DayUsedUp(DayUsedUp),
 }
 
 /// The right to send one call. A permit that is dropped without an answer counts as unanswered.
@@ -105,7 +118,7 @@ impl Limiter {
     pub fn open(settings: &LimiterSettings) -> Result<Self, LedgerError> {
         let clock = SystemClock::start();
         let ledger = Ledger::open(&settings.ledger, settings.call_timeout)?;
-        let limits = CommandLimits::new(ledger, settings.app_cap);
+        let limits = CommandLimits::new(ledger, settings.app_cap, &settings.calls_per_day);
         let shared =
             LimiterState { clock, limits: Mutex::new(limits), turns: Mutex::default(), locked: Mutex::default() };
         Ok(Self { shared: Arc::new(shared) })
@@ -126,25 +139,26 @@ impl CommandLimiter {
     /// Waits until a call may be sent. Waiters are served in their order. Dropping the future takes no slot.
     ///
     /// # Errors
-    /// The ledger cannot be read or written any more, so nothing may be sent.
-    pub async fn acquire(&self) -> Result<Permit, LedgerError> {
+    /// The call cannot be sent today, or not at all.
+    pub async fn acquire(&self) -> Result<Permit, NoPermit> {
         let _turn = self.turn.lock().await;
         loop {
-            let taken = self.shared.limits().take(self.number, || self.shared.clock.now());
+            let taken = self.shared.limits().take(self.number, &clock::local_now(), || self.shared.clock.now());
             let taken = match taken {
                 Err(locked @ LedgerError::Locked { .. }) => {
                     self.shared.note_locked(locked);
                     sleep(RECHECK_LOCK).await;
                     continue;
                 }
-                taken => taken?,
+                taken => taken.map_err(NoPermit::Ledger)?,
             };
             self.shared.note_unlocked();
             match taken {
                 Ok(taken) => {
                     return Ok(Permit { shared: Arc::clone(&self.shared), number: self.number, taken: Some(taken) });
                 }
-                Err(next) => {
+                Err(NoSlots::DayUsedUp(day)) => return Err(NoPermit::DayUsedUp(day)),
+                Err(NoSlots::Until(next)) => {
                     let wait = next.since(self.shared.clock.now());
                     sleep(wait.clamp(RECHECK_MIN, RECHECK_MAX)).await;
                 }
@@ -277,7 +291,8 @@ mod tests {
     fn limiter(folder: &tempfile::TempDir, app_cap: u32) -> Limiter {
         let ledger = folder.path().join("ledger");
         let call_timeout = Duration::from_millis(400);
-        Limiter::open(&LimiterSettings { ledger, app_cap: cap(app_cap), call_timeout }).expect("a ledger")
+        Limiter::open(&LimiterSettings { ledger, app_cap: cap(app_cap), calls_per_day: Vec::new(), call_timeout })
+            .expect("a ledger")
     }
 
     async fn time_to_the_next(limiter: &CommandLimiter) -> Duration {

@@ -119,7 +119,13 @@ mod tests {
     fn limiter(ledger: &Path) -> Limiter {
         let cap = NonZeroU32::new(5).expect("not zero").try_into().expect("low enough");
         let call_timeout = Duration::from_secs(5);
-        Limiter::open(&LimiterSettings { ledger: ledger.to_owned(), app_cap: cap, call_timeout }).expect("a ledger")
+        Limiter::open(&LimiterSettings {
+            ledger: ledger.to_owned(),
+            app_cap: cap,
+            calls_per_day: Vec::new(),
+            call_timeout,
+        })
+        .expect("a ledger")
     }
 
     async fn call(ledger: &Path) {

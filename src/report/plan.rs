@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Zoned};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use self::conditions::{Changes, Conditions, ProtectedView, Setting, TargetView, Unfinished, WindowView};
+pub use self::conditions::{Changes, Conditions, DayView, ProtectedView, Setting, TargetView, Unfinished, WindowView};
 pub use self::estimate::Estimate;
 use super::figures::Figures;
 use super::input::Input;
@@ -96,8 +96,8 @@ impl Plan {
             batch_fill: fill(figures.items, requests * items_per_request),
             largest_accounts,
             estimate,
-            would_end: conditions.now.saturating_add(takes),
-            share_by_until: conditions.time_to_send().map(|time| share_of_time(time, takes)),
+            would_end: conditions.ends_after(takes),
+            share_by_until: conditions.share_by_until(takes),
             sample_body: first_request.map(|request| sample(operation, request)),
             conditions,
             input,
@@ -225,11 +225,6 @@ fn merged(figures: &Figures) -> u64 {
     figures.rows.saturating_sub(skipped).saturating_sub(figures.items)
 }
 
-/// The share of a duration that fits into another one, from 0 to 1.
-fn share_of_time(time: SignedDuration, takes: SignedDuration) -> f64 {
-    if takes <= time { 1.0 } else { (time.as_secs_f64() / takes.as_secs_f64()).max(0.0) }
-}
-
 fn fill(items: u64, capacity: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = items as f64 / capacity.max(1) as f64;
@@ -329,6 +324,7 @@ mod tests {
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
             window: None,
+            calls_per_day: None,
             until: None,
             while_sending: WhileSending { canary: 0, failed_share: 0.5, max_already_done: None, after_items: 1_000 },
             refusals: Vec::new(),

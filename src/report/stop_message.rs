@@ -1,6 +1,8 @@
 //! The text of why a session stopped.
 
+use super::text::{count, minute};
 use crate::domain::hint::Message;
+use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::verdict::Trouble;
 use crate::domain::schedule::{DeadlineKey, JobNo, Outage, StopReason};
 
@@ -12,6 +14,13 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
         StopReason::Deadline(DeadlineKey::Until) => "the time of `stop.until` has come".to_owned(),
         StopReason::Deadline(DeadlineKey::Window) => "the window of `stop.window` has closed".to_owned(),
         StopReason::Deadline(DeadlineKey::MaxRuntime) => "the time of `stop.max_runtime` is over".to_owned(),
+        StopReason::CallsPerDay(DayUsedUp { calls, next_day }) => {
+            let (calls, next_day) = (count(calls.get()), minute(next_day));
+            let text = format!(
+                "limits.calls_per_day: the {calls} calls of this day are used up; the next day begins {next_day}"
+            );
+            return Message::new(text).add_hint("run the same command again then");
+        }
         StopReason::Signal(signal) => format!("by the signal {}", signal.name()),
         StopReason::Drain { who } => format!("drained, as {who} asked"),
         StopReason::Outage(outage) => return explain_outage(outage),

@@ -11,8 +11,8 @@ use crate::api::{Call, Client};
 use crate::domain::ids::RequestId;
 use crate::domain::response::answer::Answer;
 use crate::domain::response::call_result::CallResult;
-use crate::domain::schedule::{Event, JobNo, StopSignal};
-use crate::rate_limiter::CommandLimiter;
+use crate::domain::schedule::{Event, JobNo, StopReason, StopSignal};
+use crate::rate_limiter::{CommandLimiter, NoPermit};
 
 /// Whether requests that were not sent yet are held back: after the first signal, even where nothing takes it, and when
 /// the loop says so.
@@ -72,7 +72,11 @@ impl Sender {
         };
         let permit = match permit {
             Ok(permit) => permit,
-            Err(error) => {
+            Err(NoPermit::DayUsedUp(day)) => {
+                self.tell(Event::Stop(StopReason::CallsPerDay(day)));
+                return self.tell(Event::HeldBack(self.request));
+            }
+            Err(NoPermit::Ledger(error)) => {
                 let _over = self.to_loop.send(Inbound::Broken(error.into()));
                 return self.tell(Event::HeldBack(self.request));
             }

@@ -8,6 +8,7 @@ use super::identity;
 use crate::api::{Endpoint, Proxy, Region};
 use crate::domain::hint::Message;
 use crate::domain::job::{App, EndpointChoice, Job};
+use crate::rate_limiter::shared_directory;
 use crate::report::plan::{Setting, TargetView};
 use crate::settings::Env;
 
@@ -109,6 +110,12 @@ impl Address {
         self.server.as_ref().map(|(endpoint, _)| endpoint.to_string())
     }
 
+    /// The file in which processes share the limits of the app; none for the sandbox, and where values are missing.
+    pub(super) fn ledger(&self) -> Option<PathBuf> {
+        let (endpoint, _) = self.server.as_ref()?;
+        self.sdkappid.map(|sdkappid| ledger_of(endpoint, sdkappid))
+    }
+
     /// The values that `plan` shows, each with its origin.
     pub(super) fn view(&self) -> TargetView {
         let from = |set: bool, variable: &str| {
@@ -149,6 +156,11 @@ impl Address {
         ];
         parts.into_iter().filter_map(|(missing, what)| missing.then_some(what)).collect()
     }
+}
+
+/// The file in which processes that send to an app share its limits.
+pub(super) fn ledger_of(endpoint: &Endpoint, sdkappid: NonZeroU64) -> PathBuf {
+    shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)))
 }
 
 /// The endpoint of an app, and its region if the job names one.

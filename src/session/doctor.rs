@@ -171,7 +171,8 @@ async fn call(target: &Target, job: &Job) -> Vec<Finding> {
 
 /// Sends the call, within the limits that all processes of the machine share.
 async fn sent(target: &Target, job: &Job) -> Result<(Call, String), SessionError> {
-    let (client, limiter) = target.connect(job.limits.app_calls_per_second)?;
+    let calls_per_day = job.calls_per_day().into_iter().collect();
+    let (client, limiter) = target.connect(job.limits.app_calls_per_second, calls_per_day)?;
     let permit = limiter.command("account_check", cap(CHECK_CAP)?)?.acquire().await?;
     let body = json!({ "CheckItem": [{ "UserID": target.identifier.as_str() }] }).to_string();
     let call = client.call(CHECK_PATH, body.into_bytes()).await;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::address::{Address, target_name};
 use super::close::{Closed, close};
-use super::driven::{Driven, admit, app_cap, begin, runner_job};
+use super::driven::{Driven, admit, app_cap, begin, calls_per_day, runner_job};
 use super::error::SessionError;
 use super::events;
 use super::job_input::JobInput;
@@ -178,7 +178,7 @@ impl Session<'_> {
             queue.close().await?;
             return Ok(None);
         }
-        let (client, limiter) = self.target.connect(app_cap(&driven))?;
+        let (client, limiter) = self.target.connect(app_cap(&driven), calls_per_day(&driven))?;
         let is_real = self.target.is_real();
         let runner_jobs =
             driven.iter().map(|driven| runner_job(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;

@@ -10,6 +10,7 @@ use super::target::cap;
 use crate::api::Client;
 use crate::clock;
 use crate::domain::ids::RequestId;
+use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::schedule::JobPlan;
@@ -111,4 +112,9 @@ pub(super) fn runner_job(
 pub(super) fn app_cap(driven: &[Driven<'_>]) -> NonZeroU32 {
     let caps = driven.iter().map(|driven| driven.input.job.limits.app_calls_per_second);
     caps.min().unwrap_or(NonZeroU32::MIN)
+}
+
+/// The limits of all calls of the app on a calendar day.
+pub(super) fn calls_per_day(driven: &[Driven<'_>]) -> Vec<CallsPerDay> {
+    driven.iter().filter_map(|driven| driven.input.job.calls_per_day()).collect()
 }

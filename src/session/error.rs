@@ -7,11 +7,12 @@ use imbulk_sandbox::NotLoopback;
 use crate::api::{ApiError, EndpointError, ProxyError, SecretError};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::run_choice::EndedBy;
-use crate::domain::schedule::StopSignal;
+use crate::domain::schedule::{StopReason, StopSignal};
 use crate::input::InputError;
 use crate::loading::LoadError;
 use crate::queue::{Identity, QueueError};
-use crate::rate_limiter::LedgerError;
+use crate::rate_limiter::{LedgerError, NoPermit};
+use crate::report::stop_message::stop_message;
 use crate::runner::RunError;
 use crate::settings::{EnvError, JobFileError, ProtectedFileError};
 
@@ -160,6 +161,15 @@ impl Hint for SessionError {
 /// The errors, each on lines of its own.
 fn lines(errors: &[SessionError]) -> String {
     errors.iter().map(Hint::with_hint).collect::<Vec<_>>().join("\n")
+}
+
+impl From<NoPermit> for SessionError {
+    fn from(no_permit: NoPermit) -> Self {
+        match no_permit {
+            NoPermit::Ledger(error) => error.into(),
+            NoPermit::DayUsedUp(day) => Self::Usage(stop_message(&StopReason::CallsPerDay(day), &[])),
+        }
+    }
 }
 
 impl SessionError {

@@ -24,15 +24,16 @@ pub(super) fn check_environment(env: &Env) -> Result<(), SessionError> {
     }
 }
 
-/// Warns that a time of day in a job means UTC if the machine's time zone is unknown.
+/// Warns that a time of day, or a day, in a job means UTC if the machine's time zone is unknown.
 pub(super) fn tell_zone(jobs: &[Job]) {
     let is_local = |job: &Job| match &job.times.daily {
         Some(DailyLimit::Until(_)) => true,
         Some(DailyLimit::Window(window)) => window.zone.is_none(),
-        None => false,
+        None => job.limits.calls_per_day.is_some(),
     };
     if jobs.iter().any(is_local) && !clock::knows_zone() {
-        let note = "note: the time zone of this machine cannot be read: times of day in the job are taken as UTC";
+        let note =
+            "note: the time zone of this machine cannot be read: times of day and days in the job are taken as UTC";
         tell(Message::new(note).add_hint("set TZ, for example TZ=Asia/Shanghai").with_hint());
     }
 }

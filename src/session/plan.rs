@@ -21,14 +21,16 @@ use crate::domain::ids::RequestId;
 use crate::domain::job::Protection;
 use crate::domain::plan_id::{PlanParts, plan_id};
 use crate::domain::progress::Phase;
+use crate::domain::rate_limit::calls_per_day::days_for;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
 use crate::domain::time_limit::{DailyLimit, TimeLimits};
 use crate::domain::timestamp::local;
 use crate::queue::{Queue, QueueError, Reader, Run, RunState};
+use crate::rate_limiter::calls_today;
 use crate::report::WhileSending;
 use crate::report::input::Input;
-use crate::report::plan::{Conditions, Plan, PlannedRun, ProtectedView, Unfinished, WindowView, estimate};
+use crate::report::plan::{Conditions, DayView, Plan, PlannedRun, ProtectedView, Unfinished, WindowView, estimate};
 use crate::settings::Env;
 use crate::stderr::tell;
 
@@ -104,6 +106,9 @@ pub(super) async fn plan_job(
         conditions.guards = input.read_guards(queue, &run).await?;
     }
     let read = planned_run(&queue.reader().await?, &run, planned_rate(input, &run)?).await?;
+    let older = conditions.continues.iter().filter(|older| older.run != run.uuid);
+    let calls = older.map(|older| older.estimate.requests_left).sum::<u64>() + read.estimate.requests_left;
+    conditions.calls_per_day = calls_per_day(input, calls, &conditions.now)?;
     Ok((Plan::new(read, conditions), parts))
 }
 
@@ -158,6 +163,7 @@ async fn conditions(
         target: input.address.view(),
         protected: protected(input),
         window: window(&input.job.times, &now),
+        calls_per_day: None,
         until: input.job.times.end(&now),
         guards: Vec::new(),
         while_sending: WhileSending::of(&input.job, input.address.is_real()),
@@ -172,6 +178,19 @@ fn window(times: &TimeLimits, now: &Zoned) -> Option<WindowView> {
     let DailyLimit::Window(window) = daily else { return None };
     let opens_at = daily.closed_window(now).and_then(|window| window.opens(now));
     Some(WindowView { hours: window.to_string(), opens_at })
+}
+
+/// The share of the calls of a plan that `limits.calls_per_day` allows today.
+fn calls_per_day(input: &JobInput, calls: u64, now: &Zoned) -> Result<Option<DayView>, SessionError> {
+    let Some(limit) = input.job.calls_per_day() else { return Ok(None) };
+    let Some(day) = limit.day(now) else { return Ok(None) };
+    let used = match input.address.ledger() {
+        Some(ledger) => calls_today(&ledger, &limit, now)?,
+        None => 0,
+    };
+    let left = limit.calls.get().saturating_sub(used);
+    let days = days_for(calls, left, limit.calls);
+    Ok(Some(DayView { limit: limit.calls, left, next_day_at: day.next, calls, days }))
 }
 
 async fn unfinished(

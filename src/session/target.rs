@@ -4,15 +4,16 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::address::{SANDBOX_ADMIN, SANDBOX_APP, server_of};
+use super::address::{SANDBOX_ADMIN, SANDBOX_APP, ledger_of, server_of};
 use super::error::SessionError;
 use super::identity::{credentials, identity, user_id};
 use crate::api::{CALL_TIMEOUT, Client, Credentials, Endpoint, Proxy, SecretKey, Tuning};
 use crate::domain::hint::Message;
 use crate::domain::job::{App, Job};
 use crate::domain::rate_limit::Cap;
+use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::account::UserId;
-use crate::rate_limiter::{Limiter, LimiterSettings, User, shared_directory};
+use crate::rate_limiter::{Limiter, LimiterSettings, User};
 use crate::settings::Env;
 use imbulk_sandbox::{self as sandbox, Sandbox};
 
@@ -53,7 +54,7 @@ impl Target {
             return Err(named(jobs, error));
         };
         let credentials = credentials(env)?;
-        let ledger = shared_directory().join(format!("imbulk-{}.slots", endpoint.ledger_name(sdkappid)));
+        let ledger = ledger_of(&endpoint, sdkappid);
         let proxy = env.proxies()?.towards(&endpoint)?;
         let user = endpoint.is_loopback().then(|| User::join(&ledger));
         Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, user, sandbox: None })
@@ -105,7 +106,11 @@ impl Target {
     }
 
     /// The client that makes the calls, and the limiter that spaces them.
-    pub(super) fn connect(&self, app_cap: NonZeroU32) -> Result<(Arc<Client>, Limiter), SessionError> {
+    pub(super) fn connect(
+        &self,
+        app_cap: NonZeroU32,
+        calls_per_day: Vec<CallsPerDay>,
+    ) -> Result<(Arc<Client>, Limiter), SessionError> {
         let client = Client::with_tuning(
             self.endpoint.clone(),
             self.sdkappid,
@@ -117,6 +122,7 @@ impl Target {
         let limiter = Limiter::open(&LimiterSettings {
             ledger: self.ledger.clone(),
             app_cap: cap(app_cap)?,
+            calls_per_day,
             call_timeout: CALL_TIMEOUT,
         })?;
         Ok((Arc::new(client), limiter))

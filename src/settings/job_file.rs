@@ -292,6 +292,7 @@ fn limits(raw: &RawLimits, operation: &Operation) -> Result<Limits, InvalidValue
     Ok(Limits {
         calls_per_second: rate("limits.calls_per_second", &raw.calls_per_second, cap)?,
         app_calls_per_second: rate("limits.app_calls_per_second", &raw.app_calls_per_second, APP_CALLS_PER_SECOND)?,
+        calls_per_day: optional(raw.calls_per_day.as_ref(), |value| count64("limits.calls_per_day", value))?,
         max_in_flight: count("limits.max_in_flight", &raw.max_in_flight)?,
     })
 }

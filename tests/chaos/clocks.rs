@@ -202,3 +202,27 @@ fn zone_in_which_it_is(seconds: i64) -> String {
     let (sign, off) = if ahead < 0 { ('+', -ahead) } else { ('-', ahead) };
     format!("<HERE>{sign}{:02}:{:02}:{:02}", off / HOUR, off / 60 % 60, off % 60)
 }
+
+#[test]
+fn a_run_over_midnight_has_the_calls_of_both_days() {
+    if !can("a_run_over_midnight_has_the_calls_of_both_days") {
+        return;
+    }
+    const PER_DAY: u64 = 100;
+    let clock = Clock::new(capped(200), 0);
+    let (job, _) = job(150, 200);
+    let job = job.with("limits", "calls_per_day", PER_DAY).write(&clock.bench);
+    // Over the night in the middle of the run, and not again.
+    let (output, _) = clock.run(&job, 60, &[DAY]);
+    output.expect(0);
+    assert_eq!(clock.bench.report().calls, 150);
+    // On the second day at least 50 calls were sent, and at most 90.
+    let again = clock.bench.imbulk(&["run", &job, "--execute", "--yes", "--again"]);
+    again.expect(5).says("limits.calls_per_day: the 100 calls of this day are used up; the next day begins");
+    let calls = clock.bench.report().calls;
+    assert!((160..=200).contains(&calls), "{calls}");
+    clock.set(2 * DAY);
+    clock.bench.run(&job).expect(5);
+    assert_eq!(clock.bench.report().calls, calls + PER_DAY);
+    let _gone = std::fs::remove_file(clock.bench.ledger());
+}

@@ -4,6 +4,7 @@ mod again;
 mod claims;
 mod completions;
 mod control;
+mod daily;
 mod environment;
 mod faults;
 mod guards;

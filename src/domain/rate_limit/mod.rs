@@ -5,6 +5,7 @@
 //! step. [`shared_pace`] spreads the calls at that rate. Time is an argument, a [`Moment`]; the module `rate_limiter`
 //! applies the decisions.
 
+pub mod calls_per_day;
 pub mod shared_pace;
 pub mod slots;
 pub mod speed;

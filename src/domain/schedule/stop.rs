@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::breaker::Outage;
 use super::job_plan::JobNo;
 use crate::domain::guard::Bytes;
+use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::outcome::Count;
 use crate::domain::run_choice::EndedBy;
 
@@ -48,6 +49,8 @@ pub enum StopReason {
     Limit,
     /// A limit of the session in time.
     Deadline(DeadlineKey),
+    /// `limits.calls_per_day`.
+    CallsPerDay(DayUsedUp),
     /// A signal.
     Signal(StopSignal),
     /// `imbulk ctl NAME drain`.
@@ -116,6 +119,7 @@ impl StopReason {
         match self {
             Self::Limit => "limit",
             Self::Deadline(_) => "deadline",
+            Self::CallsPerDay(_) => "calls_per_day",
             Self::Signal(_) => "signal",
             Self::Drain { .. } => "drain",
             Self::Outage(_) => "outage",
@@ -135,6 +139,7 @@ impl StopReason {
             Self::Fatal { code, .. } => *code,
             Self::Limit
             | Self::Deadline(_)
+            | Self::CallsPerDay(_)
             | Self::Signal(_)
             | Self::Drain { .. }
             | Self::Outage(_)
@@ -152,6 +157,7 @@ impl StopReason {
         match self {
             Self::Limit => EndedBy::Limit,
             Self::Deadline(_) => EndedBy::Deadline,
+            Self::CallsPerDay(_) => EndedBy::CallsPerDay,
             Self::Signal(StopSignal::Interrupt) | Self::Drain { .. } => EndedBy::Person,
             Self::Signal(StopSignal::Terminate | StopSignal::Hangup) => EndedBy::Shutdown,
             Self::Outage(_) => EndedBy::Outage,

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! 0        "imbulk slots v2\n"
+//! 16       the moment until which the counts are needed, in seconds since 1970
 //! 64 n     name of the command with section n, 1 ≤ n < 64, padded with zeros
 //! 4096     header of section n, at 32 n
+//! 6144     128 counts of calls, 16 bytes each: the quarter of an hour since 1970, and its calls
 //! 8192     section 0, the app: 65,536 slots of 24 bytes
 //! …        section n, a command: the same
 //! ```
@@ -17,6 +19,11 @@ pub(super) const SECTIONS: u32 = 64;
 pub(super) const MOMENT: usize = size_of::<u64>();
 pub(super) const HEADERS: u64 = 4096;
 pub(super) const HEADER: u64 = 32;
+pub(super) const COUNTS_NEEDED_UNTIL: u64 = 16;
+pub(super) const COUNTS: u64 = 6144;
+/// The quarters of 32 hours: more than the longest day.
+pub(super) const COUNTED_QUARTERS: u64 = 128;
+pub(super) const COUNT: usize = 2 * MOMENT;
 pub(super) const SLOTS: u64 = 8192;
 pub(super) const SLOT: usize = 3 * MOMENT;
 pub(super) const SECTION: u64 = SLOT as u64 * Cap::MAX as u64;

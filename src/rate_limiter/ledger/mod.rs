@@ -21,6 +21,7 @@
 //!
 //! No process waits for the lock, because any process that can open the file can hold its lock indefinitely.
 
+mod call_counts;
 mod error;
 mod file;
 mod layout;
@@ -31,8 +32,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Zoned;
 use rustix::fs::OFlags;
 
+pub use self::call_counts::calls_today;
 pub use self::error::LedgerError;
 use self::error::io_error;
 use self::file::open;
@@ -40,6 +43,8 @@ pub(super) use self::file::open_or_create;
 use self::layout::{
     HEADER, HEADERS, MAGIC, MOMENT, NAME, SECTION, SECTIONS, SLOT, SLOTS, bytes, from_bytes, numbers, to_bytes,
 };
+use crate::clock;
+use crate::domain::rate_limit::calls_per_day::{DayBudget, DayUsedUp};
 use crate::domain::rate_limit::shared_pace;
 use crate::domain::rate_limit::slots::{
     Slot, SlotRules, SlotScan, UNANSWERED, WINDOW, all_free_from, held_until, scan_slots,
@@ -124,6 +129,15 @@ pub(super) struct TakenSlots {
     pub(super) at: Moment,
 }
 
+/// Why no slots were taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoSlots {
+    /// When to try again, as far as is known: slots of other processes may be free sooner.
+    Until(Moment),
+    /// No call may be sent before the next day.
+    DayUsedUp(DayUsedUp),
+}
+
 impl Ledger {
     /// Opens the ledger, which is made if it is not there, for everyone to write: users of one machine share the
     /// limit of an app. In a folder that others can write to, too, nothing is trusted: no links are followed, and
@@ -181,41 +195,44 @@ impl Ledger {
         LedgerError::Full { path: self.path.clone(), command }
     }
 
-    /// Takes a slot of the app and one of the command, both or none. The inner error says when to try again, as far as
-    /// is known: slots of other processes may be free sooner. `clock` is read once the file is locked, so that waiting
-    /// for the lock does not count.
+    /// Takes a slot of the app and one of the command, both or none, and counts the call for the day of `now`. `clock`
+    /// is read once the file is locked, so that waiting for the lock does not count.
     ///
-    /// Blocks for some µs: under the lock it makes four reads and two writes of cached pages, four below the cap. A
+    /// Blocks for some µs: under the lock it makes five reads and three writes of cached pages, five below the cap. A
     /// process that is suspended exactly there blocks the others until it resumes or is killed.
     pub(super) fn take(
         &self,
         app: &mut LedgerSection,
         command: &mut LedgerSection,
+        (days, today): (&mut [DayBudget], &Zoned),
         clock: impl Fn() -> Moment,
-    ) -> Result<Result<TakenSlots, Moment>, LedgerError> {
+    ) -> Result<Result<TakenSlots, NoSlots>, LedgerError> {
         let _lock = self.lock()?;
         self.locate(command)?;
         let now = clock();
         if self.read_header(app)? | self.read_header(command)? {
-            return Ok(Err(now));
+            return Ok(Err(NoSlots::Until(now)));
         }
         let due = match both(command.due(now), app.due(now)) {
             Ok(due) => due,
-            Err(next) => return Ok(Err(next)),
+            Err(next) => return Ok(Err(NoSlots::Until(next))),
         };
         for section in [&mut *app, &mut *command] {
             if section.known.scanned_at.is_none_or(|scanned_at| now.since(scanned_at) >= SCAN_EVERY) {
                 self.scan(section, now)?;
             }
             if let Some(next) = section.holds_back(now, self.call_timeout) {
-                return Ok(Err(next));
+                return Ok(Err(NoSlots::Until(next)));
             }
         }
         let slots = match both(self.find_free(command, now)?, self.find_free(app, now)?) {
             Ok(slots) => slots,
-            Err(next) => return Ok(Err(next)),
+            Err(next) => return Ok(Err(NoSlots::Until(next))),
         };
         fail_point::before(FailPoint::TakeSlots);
+        if let Some(used_up) = self.count_call(days, today)? {
+            return Ok(Err(NoSlots::DayUsedUp(used_up)));
+        }
         for ((slot, due), section) in slots.iter().zip(due).zip([command, app]) {
             self.write(slot.place, &to_bytes(Slot { free_at: UNANSWERED, taken: now, taken_before: slot.taken }))?;
             section.free.pop();
@@ -562,7 +579,7 @@ pub(super) fn unused_from(path: &Path, now: Moment) -> Option<Moment> {
     let mut mark = [0; MAGIC.len()];
     // A file that is no ledger is never removed.
     let is_ours = ledger.refuse_other_files().is_ok() && matches!(ledger.read(0, &mut mark), Ok(0)) || mark == MAGIC;
-    if !is_ours {
+    if !is_ours || ledger.needs_counts(clock::now()).unwrap_or(true) {
         return None;
     }
     all_free_from(&ledger.slots(&Ledger::app(Cap::HIGHEST), Cap::MAX).ok()?, now)

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
+use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -12,6 +13,10 @@ fn cap(calls: u32) -> Cap {
 
 fn ms(ms: u64) -> Moment {
     Moment::from_nanos(ms * 1_000_000)
+}
+
+fn today() -> Zoned {
+    "2026-11-22T12:00Z[UTC]".parse().expect("a moment")
 }
 
 /// A process: its ledger, the section of the app and the section of a command.
@@ -25,7 +30,11 @@ impl Process {
     }
 
     fn take(&mut self, now: Moment) -> Result<TakenSlots, Moment> {
-        self.0.take(&mut self.1, &mut self.2, || now).expect("the ledger works")
+        let taken = self.0.take(&mut self.1, &mut self.2, (&mut [], &today()), || now).expect("the ledger works");
+        taken.map_err(|no_slots| match no_slots {
+            NoSlots::Until(next) => next,
+            NoSlots::DayUsedUp(day) => panic!("{day:?}"),
+        })
     }
 
     fn take_all(&mut self, now: Moment) -> Vec<TakenSlots> {
@@ -149,7 +158,7 @@ fn a_ledger_removed_while_in_use_stops_the_process() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = Process::start(folder.path(), 2, 2);
     std::fs::remove_file(folder.path().join("ledger")).expect("removed");
-    let error = process.0.take(&mut process.1, &mut process.2, || ms(1)).expect_err("removed");
+    let error = process.0.take(&mut process.1, &mut process.2, (&mut [], &today()), || ms(1)).expect_err("removed");
     assert!(error.to_string().contains("was removed"), "{error}");
 }
 
@@ -261,7 +270,7 @@ fn a_ledger_whose_path_refers_to_another_file_stops_the_process() {
         process.0.check().expect("it is there");
         change(&folder.path().join("ledger"));
         assert!(process.0.check().expect_err("lost").to_string().contains(what));
-        let error = process.0.take(&mut process.1, &mut process.2, || ms(20)).expect_err("lost");
+        let error = process.0.take(&mut process.1, &mut process.2, (&mut [], &today()), || ms(20)).expect_err("lost");
         assert!(error.to_string().contains(what), "{error}");
     }
 }
@@ -286,10 +295,63 @@ fn no_process_waits_for_a_lock() {
     let taken = process.take(ms(1)).expect("free");
     let other = File::open(folder.path().join("ledger")).expect("there");
     other.lock().expect("it is free");
-    let error = process.0.take(&mut process.1, &mut process.2, || ms(1)).expect_err("locked");
+    let error = process.0.take(&mut process.1, &mut process.2, (&mut [], &today()), || ms(1)).expect_err("locked");
     assert!(matches!(error, LedgerError::Locked { .. }), "{error}");
     assert!(matches!(process.0.free(&taken, ms(2)), Err(LedgerError::Locked { .. })));
     let mut late = process.0.section("account_delete", cap(1)).expect("looked up later");
     drop(other);
-    process.0.take(&mut process.1, &mut late, || ms(1)).expect("works").expect("free");
+    process.0.take(&mut process.1, &mut late, (&mut [], &today()), || ms(1)).expect("works").expect("free");
+}
+
+/// Takes slots at this moment of the wall clock as long as the limit allows it, and returns how many.
+fn calls(process: &mut Process, limit: &mut [DayBudget], now: &str) -> usize {
+    let now: Zoned = now.parse().expect("a moment");
+    let mut take = || process.0.take(&mut process.1, &mut process.2, (limit, &now), || ms(1)).expect("works");
+    std::iter::from_fn(|| take().ok()).count()
+}
+
+fn per_day(calls: u64) -> CallsPerDay {
+    CallsPerDay { calls: calls.try_into().expect("not zero"), zone: None }
+}
+
+#[test]
+fn the_calls_of_a_day_are_counted_over_all_processes_and_the_next_day_begins_at_zero() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut limit = [DayBudget::new(per_day(50))];
+    let (evening, midnight) = ("2026-11-22T23:59:59Z[UTC]", "2026-11-23T00:00:00Z[UTC]");
+    let mut without_limit = Process::start(folder.path(), 5, 5);
+    assert_eq!(calls(&mut without_limit, &mut [], "2026-11-22T01:00Z[UTC]"), 5, "as many as it has slots");
+    let mut killed = Process::start(folder.path(), 35, 35);
+    assert_eq!(calls(&mut killed, &mut limit, evening), 30);
+    drop(killed);
+    let mut process = Process::start(folder.path(), 100, 100);
+    assert_eq!(calls(&mut process, &mut limit, evening), 15);
+    let refused = process.0.take(&mut process.1, &mut process.2, (&mut limit, &evening.parse().unwrap()), || ms(1));
+    let Ok(Err(NoSlots::DayUsedUp(day))) = refused else { panic!("{refused:?}") };
+    assert_eq!((day.calls.get(), day.next_day), (50, midnight.parse().unwrap()));
+    assert_eq!(calls(&mut process, &mut limit, midnight), 50);
+    let today = |now: &str| calls_today(&folder.path().join("ledger"), &per_day(50), &now.parse().unwrap());
+    assert_eq!((today(evening).unwrap(), today(midnight).unwrap()), (50, 50));
+    assert_eq!(today("2026-11-24T00:00Z[UTC]").unwrap(), 0);
+    assert_eq!(calls_today(&folder.path().join("none"), &per_day(50), &midnight.parse().unwrap()).unwrap(), 0);
+}
+
+#[test]
+fn the_lowest_of_several_daily_limits_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 100, 100);
+    let mut limits = [DayBudget::new(per_day(9)), DayBudget::new(per_day(7)), DayBudget::new(per_day(8))];
+    assert_eq!(calls(&mut process, &mut limits, "2026-11-22T12:00Z[UTC]"), 7);
+}
+
+#[test]
+fn a_ledger_with_a_daily_limit_is_needed_until_the_day_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), 9, 9);
+    let needed = |process: &Process, now: &str| process.0.needs_counts(now.parse().unwrap()).expect("works");
+    calls(&mut process, &mut [], "2026-11-22T12:00Z[UTC]");
+    assert!(!needed(&process, "2026-11-22T12:00:01Z"), "no limit needs it");
+    let mut process = Process::start(folder.path(), 20, 20);
+    assert_eq!(calls(&mut process, &mut [DayBudget::new(per_day(12))], "2026-11-22T12:00Z[UTC]"), 3);
+    assert!(needed(&process, "2026-11-22T23:59:59Z") && !needed(&process, "2026-11-23T00:00:00Z"));
 }

@@ -177,7 +177,7 @@ fn control_a_limiter_that_does_not_wait_for_a_later_answer_breaks_the_cap_after_
     let path = folder.path().join("ledger");
     let begin = move || -> Box<dyn Gate> {
         let ledger = Ledger::open(&path, TIMEOUT / 40).expect("a ledger");
-        let mut limits = CommandLimits::new(ledger, cap(CAP));
+        let mut limits = CommandLimits::new(ledger, cap(CAP), &[]);
         limits.command("friend_delete", cap(CAP)).expect("a section");
         Box::new(limits)
     };

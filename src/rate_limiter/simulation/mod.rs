@@ -38,7 +38,7 @@ fn peer(folder: &Path, command_cap: u32, lives: Vec<Range<u64>>) -> Peer {
     let path = folder.join("ledger");
     let begin = move || -> Box<dyn Gate> {
         let ledger = Ledger::open(&path, TIMEOUT).expect("a ledger");
-        let mut limits = CommandLimits::new(ledger, cap(CAP));
+        let mut limits = CommandLimits::new(ledger, cap(CAP), &[]);
         limits.command("friend_delete", cap(command_cap)).expect("a section");
         Box::new(limits)
     };

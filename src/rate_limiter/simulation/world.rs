@@ -10,6 +10,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use jiff::Zoned;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -18,7 +19,7 @@ use super::{MS, SECOND};
 use crate::domain::rate_limit::{Cap, Moment};
 use crate::domain::response::codes::{Pause, Scope};
 use crate::rate_limiter::command_limit::CommandLimits;
-use crate::rate_limiter::ledger::TakenSlots;
+use crate::rate_limiter::ledger::{NoSlots, TakenSlots};
 
 /// A moment after the end of every simulation.
 pub(super) const FOREVER: u64 = 3600 * SECOND;
@@ -38,8 +39,11 @@ pub(super) trait Gate {
 
 impl Gate for CommandLimits {
     fn take(&mut self, now: u64) -> Result<Option<TakenSlots>, u64> {
-        let taken = Self::take(self, 0, || Moment::from_nanos(now)).expect("the ledger works");
-        taken.map(Some).map_err(Moment::as_nanos)
+        let taken = Self::take(self, 0, &Zoned::default(), || Moment::from_nanos(now)).expect("the ledger works");
+        taken.map(Some).map_err(|no_slots| match no_slots {
+            NoSlots::Until(next) => next.as_nanos(),
+            NoSlots::DayUsedUp(day) => unreachable!("{day:?} without a limit"),
+        })
     }
 
     fn answered(&mut self, taken: Option<TakenSlots>, round_trip: u64, rejected: bool, now: u64) {

@@ -1,7 +1,9 @@
 //! What a plan says beside its rows: what goes first, what changed, where it sends, who is protected, and what keeps it
 //! from being sent.
 
-use jiff::{SignedDuration, Zoned};
+use std::num::NonZeroU64;
+
+use jiff::{SignedDuration, ToSpan, Zoned};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -34,6 +36,8 @@ pub struct Conditions {
     pub guards: Vec<GuardReading>,
     /// The window of the job, if it has one.
     pub window: Option<WindowView>,
+    /// The calls that `limits.calls_per_day` allows, if the job has that limit.
+    pub calls_per_day: Option<DayView>,
     /// When a time limit of the job ends a session that starts now, or when the window opens.
     #[serde(serialize_with = "json::moment_if_any")]
     #[schemars(with = "Option<DateTime>")]
@@ -55,6 +59,23 @@ pub struct WindowView {
     #[serde(serialize_with = "json::moment_if_any")]
     #[schemars(with = "Option<DateTime>")]
     pub opens_at: Option<Zoned>,
+}
+
+/// `limits.calls_per_day`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DayView {
+    /// The calls to the app that are allowed on one day.
+    pub limit: NonZeroU64,
+    /// The calls that are left today.
+    pub left: u64,
+    /// When the next day begins.
+    #[serde(serialize_with = "json::moment")]
+    #[schemars(with = "DateTime")]
+    pub next_day_at: Zoned,
+    /// The calls of the plan, without retries.
+    pub calls: u64,
+    /// The days that they take at least, today included.
+    pub days: u64,
 }
 
 /// An unfinished run that goes first.
@@ -158,12 +179,24 @@ impl Conditions {
             });
             text.figure("window", &format!("{hours}, {state}"));
         }
+        if let Some(day) = &self.calls_per_day {
+            day.block(&self.now, text);
+        }
     }
 
-    /// The time that a session has from its first call on; none if no time limit ends it.
-    pub(super) fn time_to_send(&self) -> Option<SignedDuration> {
+    /// When calls that take this time have ended, if they start now.
+    pub(super) fn ends_after(&self, takes: SignedDuration) -> Zoned {
+        let last_day = self.calls_per_day.as_ref().and_then(DayView::last_day_begins);
+        let end = self.now.saturating_add(takes);
+        last_day.map_or(end.clone(), |last_day| last_day.with_time_zone(end.time_zone().clone()).max(end))
+    }
+
+    /// The share of the calls that is sent when a time limit ends the session; none if no time limit ends it.
+    pub(super) fn share_by_until(&self, takes: SignedDuration) -> Option<f64> {
+        let until = self.until.as_ref()?;
         let opens = self.window.as_ref().and_then(|window| window.opens_at.as_ref());
-        self.until.as_ref().map(|until| opens.unwrap_or(&self.now).duration_until(until))
+        let by_time = share_of_time(opens.unwrap_or(&self.now).duration_until(until), takes);
+        Some(self.calls_per_day.as_ref().map_or(by_time, |day| day.share_by(until).min(by_time)))
     }
 
     /// Why nothing would be sent.
@@ -175,6 +208,33 @@ impl Conditions {
                 text.line(&format!("{head}{}", visible(line)));
             }
         }
+    }
+}
+
+impl DayView {
+    fn block(&self, now: &Zoned, text: &mut Text) {
+        let Self { limit, left, next_day_at, calls, days } = self;
+        let sends = if *left == 0 { ": sends nothing now" } else { "" };
+        text.figure("calls_per_day", &format!("{} of {} calls left today{sends}", count(*left), count(limit.get())));
+        let (calls, days) = (counted(*calls, "call", "calls"), counted(*days, "day", "days"));
+        text.figure(
+            "",
+            &format!("{calls} take at least {days}; the next day begins {}", moment_ahead(next_day_at, now)),
+        );
+    }
+
+    /// The share of the calls that the limit allows before a moment.
+    pub(super) fn share_by(&self, until: &Zoned) -> f64 {
+        let after_today = self.next_day_at.duration_until(until).as_hours().max(0).cast_unsigned();
+        let later_days = if *until > self.next_day_at { after_today / 24 + 1 } else { 0 };
+        let allowed = self.left.saturating_add(self.limit.get().saturating_mul(later_days));
+        share_of(allowed, self.calls)
+    }
+
+    /// The earliest moment at which the last day begins; none if all calls fit into today.
+    pub(super) fn last_day_begins(&self) -> Option<Zoned> {
+        let later = i64::try_from(self.days.checked_sub(2)?).ok()?;
+        self.next_day_at.checked_add(later.days()).ok()
     }
 }
 
@@ -229,6 +289,17 @@ impl ProtectedView {
         let (ids, patterns) = (counted(self.ids, "id", "ids"), counted(self.patterns, "pattern", "patterns"));
         format!("{ids}, {patterns}: {list}")
     }
+}
+
+/// The share of a duration that fits into another one, from 0 to 1.
+fn share_of_time(time: SignedDuration, takes: SignedDuration) -> f64 {
+    if takes <= time { 1.0 } else { (time.as_secs_f64() / takes.as_secs_f64()).max(0.0) }
+}
+
+fn share_of(allowed: u64, calls: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = allowed as f64 / calls.max(1) as f64;
+    share.min(1.0)
 }
 
 fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Result<S::Ok, S::Error> {
@@ -300,6 +371,13 @@ mod tests {
                 hours: "04:00-06:00".to_owned(),
                 opens_at: Some(at("2026-11-23T04:00+08:00[Asia/Shanghai]")),
             }),
+            calls_per_day: Some(DayView {
+                limit: NonZeroU64::new(1_000).expect("not 0"),
+                left: 0,
+                calls: 1_500,
+                next_day_at: at("2026-11-24T00:00+08:00[Asia/Shanghai]"),
+                days: 3,
+            }),
             until: Some(at("2026-11-23T06:00+08:00[Asia/Shanghai]")),
             while_sending: WHILE_SENDING,
             refusals: vec!["no credentials\nhint: set IMBULK_SECRET_KEY".to_owned()],
@@ -327,6 +405,8 @@ mod tests {
         canary         the first requests, 100 items or more, are evaluated before the rest is sent
         halts          at 50 % failed, from 1,000 items on
         window         04:00-06:00, closed, opens 2026-11-23 04:00 +08:00 (in 1 h 12 min): sends nothing now
+        calls_per_day  0 of 1,000 calls left today: sends nothing now
+                       1,500 calls take at least 3 days; the next day begins 2026-11-24 00:00 +08:00 (in 21 h 12 min)
         refused: no credentials
           hint: set IMBULK_SECRET_KEY
         then refused: too few items
@@ -344,6 +424,7 @@ mod tests {
             protected: ProtectedView { file: None, ids: 1, patterns: 0 },
             guards: Vec::new(),
             window: None,
+            calls_per_day: None,
             until: None,
             while_sending: WHILE_SENDING,
             refusals: Vec::new(),
@@ -356,5 +437,23 @@ mod tests {
         canary         the first requests, 100 items or more, are evaluated before the rest is sent
         halts          at 50 % failed, from 1,000 items on
         ");
+    }
+
+    #[test]
+    fn calls_per_day_moves_the_end_and_lowers_the_share_that_is_sent_by_then() {
+        let mut conditions = all_conditions();
+        let hour = SignedDuration::from_hours(1);
+        assert_eq!(conditions.share_by_until(hour), Some(0.0));
+        assert_eq!(conditions.ends_after(hour), at("2026-11-25T00:00+08:00[Asia/Shanghai]"));
+        let mut left = |left, days, until: &str| {
+            let day = conditions.calls_per_day.as_mut().expect("a limit");
+            (day.left, day.days) = (left, days);
+            conditions.until = Some(at(until));
+            (conditions.share_by_until(hour), conditions.ends_after(hour).strftime("%d %H:%M").to_string())
+        };
+        let (today, tomorrow) = ("2026-11-23T06:00+08:00[Asia/Shanghai]", "2026-11-24T06:00+08:00[Asia/Shanghai]");
+        assert_eq!(left(300, 3, today), (Some(0.2), "25 00:00".to_owned()));
+        assert_eq!(left(300, 3, tomorrow), (Some(1_300.0 / 1_500.0), "25 00:00".to_owned()));
+        assert_eq!(left(1_500, 1, today), (Some(1.0), "23 03:48".to_owned()));
     }
 }

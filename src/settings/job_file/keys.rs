@@ -143,6 +143,13 @@ pub const JOB_KEYS: &[JobKey] = &[
     JobKey::new("limits", "calls_per_second", COUNT, "100", "left out: the cap of the operation"),
     JobKey::new("limits", "app_calls_per_second", COUNT, "200", "for all calls that this machine sends to the app")
         .default(),
+    JobKey::new(
+        "limits",
+        "calls_per_day",
+        COUNT,
+        "1000000",
+        "for all calls to the app on a calendar day; then exit code 5",
+    ),
     JobKey::new("limits", "max_in_flight", COUNT, "64", "left out: as many as the rate needs"),
     JobKey::new("limits", "cap_was_raised", Boolean, "false", "only if true may a rate exceed the published cap")
         .default(),

@@ -68,6 +68,7 @@ pub(super) struct RawApp {
 pub(super) struct RawLimits {
     pub(super) calls_per_second: Option<SpannedInteger>,
     pub(super) app_calls_per_second: Option<SpannedInteger>,
+    pub(super) calls_per_day: Option<SpannedInteger>,
     pub(super) max_in_flight: Option<SpannedInteger>,
     pub(super) cap_was_raised: Option<Spanned<bool>>,
 }

@@ -1,14 +1,15 @@
 //! Ledgers: a file with any content is refused and left unchanged, or its slots become free in time.
 
 use std::fs::File;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
 use imbulk::domain::hint::Hint;
 use imbulk::domain::rate_limit::Cap;
-use imbulk::rate_limiter::{LedgerError, Limiter, LimiterSettings};
+use imbulk::domain::rate_limit::calls_per_day::CallsPerDay;
+use imbulk::rate_limiter::{LedgerError, Limiter, LimiterSettings, NoPermit};
 use rustix::time::{ClockId, clock_gettime};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,12 +52,23 @@ pub fn ledger_file(data: &[u8]) {
 fn use_it(path: &Path) -> Result<(), LedgerError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let cap = Cap::try_from(NonZeroU32::new(CAP).expect("not zero")).expect("low enough");
-    let limiter = Limiter::open(&LimiterSettings { ledger: path.to_owned(), app_cap: cap, call_timeout: TIMEOUT })?;
+    let per_day = CallsPerDay { calls: NonZeroU64::MAX, zone: None };
+    let limiter = Limiter::open(&LimiterSettings {
+        ledger: path.to_owned(),
+        app_cap: cap,
+        calls_per_day: vec![per_day],
+        call_timeout: TIMEOUT,
+    })?;
     let limiter = limiter.command(COMMAND, cap)?;
     // In this time the slots are looked at, if they do not have to be waited for.
     let acquired = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), limiter.acquire()).await });
     match acquired {
-        Ok(permit) => permit.map(imbulk::rate_limiter::Permit::unanswered),
+        Ok(Err(NoPermit::Ledger(error))) => Err(error),
+        Ok(Ok(permit)) => {
+            permit.unanswered();
+            Ok(())
+        }
+        Ok(Err(NoPermit::DayUsedUp(_))) => Ok(()),
         Err(_none_yet) => Ok(()),
     }
 }
