@@ -15,6 +15,7 @@ const CAP: u32 = 200;
 struct LimitedBench(Bench);
 
 impl LimitedBench {
+    #[expect(clippy::disallowed_methods, reason = "the test chooses a time zone by the wall clock")]
     fn new() -> Self {
         let caps = Caps::default().with_app(CAP).with(OPERATION, CAP);
         let mut bench = Bench::with(BenchSetup { caps, latency: Duration::from_millis(5), ..BenchSetup::default() });

@@ -24,7 +24,7 @@ impl Ledger {
             }
             self.keep_counts(days)?;
         }
-        let place = COUNTS + quarter % COUNTED_QUARTERS * COUNT as u64;
+        let place = COUNTS + quarter % COUNTED_QUARTERS as u64 * COUNT as u64;
         let mut bytes = [0; COUNT];
         self.read(place, &mut bytes)?;
         let counted = count_from(&bytes);
@@ -55,7 +55,7 @@ impl Ledger {
     }
 
     fn counts(&self) -> Result<Vec<QuarterCount>, LedgerError> {
-        let mut bytes = vec![0; COUNT * COUNTED_QUARTERS as usize];
+        let mut bytes = vec![0; COUNT * COUNTED_QUARTERS];
         self.read(COUNTS, &mut bytes)?;
         let (counts, _) = bytes.as_chunks();
         Ok(counts.iter().map(count_from).collect())

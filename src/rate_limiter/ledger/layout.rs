@@ -22,7 +22,7 @@ pub(super) const HEADER: u64 = 32;
 pub(super) const COUNTS_NEEDED_UNTIL: u64 = 16;
 pub(super) const COUNTS: u64 = 6144;
 /// The quarters of 32 hours: more than the longest day.
-pub(super) const COUNTED_QUARTERS: u64 = 128;
+pub(super) const COUNTED_QUARTERS: usize = 128;
 pub(super) const COUNT: usize = 2 * MOMENT;
 pub(super) const SLOTS: u64 = 8192;
 pub(super) const SLOT: usize = 3 * MOMENT;
