@@ -208,10 +208,10 @@ fn a_run_over_midnight_has_the_calls_of_both_days() {
     if !can("a_run_over_midnight_has_the_calls_of_both_days") {
         return;
     }
-    const PER_DAY: u64 = 100;
+    let per_day = 100;
     let clock = Clock::new(capped(200), 0);
     let (job, _) = job(150, 200);
-    let job = job.with("limits", "calls_per_day", PER_DAY).write(&clock.bench);
+    let job = job.with("limits", "calls_per_day", per_day).write(&clock.bench);
     // Over the night in the middle of the run, and not again.
     let (output, _) = clock.run(&job, 60, &[DAY]);
     output.expect(0);
@@ -223,6 +223,6 @@ fn a_run_over_midnight_has_the_calls_of_both_days() {
     assert!((160..=200).contains(&calls), "{calls}");
     clock.set(2 * DAY);
     clock.bench.run(&job).expect(5);
-    assert_eq!(clock.bench.report().calls, calls + PER_DAY);
+    assert_eq!(clock.bench.report().calls, calls + per_day);
     let _gone = std::fs::remove_file(clock.bench.ledger());
 }
