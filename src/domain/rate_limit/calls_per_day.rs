@@ -1,7 +1,7 @@
 //! The calls of a calendar day: how many were sent, and how many may follow.
 //!
-//! Calls are counted for each quarter of an hour, because the day of a job depends on its time zone, and the days of all
-//! time zones begin at a quarter of an hour. So jobs with different time zones share one count.
+//! Calls are counted for each quarter of an hour, because the day of a job depends on its time zone, and the days of
+//! all time zones begin at a quarter of an hour. So jobs with different time zones share one count.
 
 use std::num::NonZeroU64;
 

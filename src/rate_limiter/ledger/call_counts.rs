@@ -1,7 +1,7 @@
 //! The calls of the last 32 hours, counted in the ledger for each quarter of an hour.
 //!
-//! A call is counted before it is sent, under the lock that also protects its slots. A process that is killed in between
-//! has counted a call that was not sent; no call is sent that was not counted.
+//! A call is counted before it is sent, under the lock that also protects its slots. A process that is killed in
+//! between has counted a call that was not sent; no call is sent that was not counted.
 
 use std::path::Path;
 
