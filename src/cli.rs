@@ -165,6 +165,8 @@ pub enum SchemaName {
     Status,
     /// What `imbulk retry NAME --json` prints
     Retry,
+    /// What the command of `notify.command` receives
+    Notification,
 }
 
 /// Arguments of `imbulk run`.

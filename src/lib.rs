@@ -23,6 +23,7 @@ pub mod intake;
 pub mod line_writer;
 pub mod loading;
 pub mod log;
+pub mod notify;
 pub mod queue;
 pub mod rate_limiter;
 pub mod report;

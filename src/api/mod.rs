@@ -6,6 +6,7 @@
 pub mod client;
 pub mod current_signature;
 pub mod endpoint;
+mod ping;
 mod proxy;
 mod transport;
 pub mod usersig;
@@ -13,6 +14,7 @@ pub mod usersig;
 pub use client::{CALL_TIMEOUT, Call, Client};
 pub use current_signature::{Credentials, Renewal};
 pub use endpoint::{Endpoint, EndpointError, Region};
+pub use ping::{PingKind, PingUrl, PingUrlError};
 pub use proxy::{PROXY_VARIABLES, Proxies, Proxy, ProxyError};
 pub use transport::{Roots, Tuning};
 pub use usersig::{SecretError, SecretKey, UserSig, sign};

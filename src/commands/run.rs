@@ -6,10 +6,13 @@ use super::error::Error;
 use super::metrics;
 use super::plan::show;
 use crate::cli;
+use crate::clock;
 use crate::domain::exit::Exit;
 use crate::domain::run_choice::Rerun;
+use crate::notify::Notifier;
+use crate::report::notification::Notification;
 use crate::session::{self, RunLog, RunOptions};
-use crate::settings::Env;
+use crate::settings::{self, Env};
 use crate::stderr::tell;
 
 /// Sends, or shows the plan if neither `--execute` nor `--sandbox` is given.
@@ -23,18 +26,24 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
         (false, true) => Rerun::Resume,
         (false, false) => Rerun::No,
     };
-    // A rehearsal in the sandbox says nothing of the job's app.
-    let is_reported = args.execute && !args.sandbox;
     let cli::RunArgs { jobs, sandbox, yes, plan, limit, json, .. } = args;
+    let jobs = session::load_jobs(&jobs, env)?;
+    let mut results = session::results_of(&jobs);
+    // A rehearsal in the sandbox says nothing of the job's app.
+    let notifier =
+        (!sandbox).then(|| Notifier::start(&results, env.proxies().unwrap_or_default(), &settings::SECRET_VARIABLES));
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
-    let mut results = Vec::new();
     let done = session::run(options, env, queue, log, &mut results).await.map_err(Error::from);
     let exit = done.as_ref().map_or_else(Error::exit, |exit| *exit);
     if done.is_err() {
         results.iter_mut().for_each(|job| job.exit = Some(exit));
     }
-    if is_reported {
+    if let Some(notifier) = notifier {
         metrics::write(&results, exit).await;
+        let error = done.as_ref().err().map(ToString::to_string);
+        let now = clock::now().as_millisecond();
+        let notification = |job| (job, Notification::new(job, exit, error.clone(), now));
+        notifier.end(results.iter().map(notification).collect()).await;
     }
     done
 }

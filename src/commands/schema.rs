@@ -4,6 +4,7 @@ use super::error::Error;
 use crate::cli::SchemaName;
 use crate::domain::exit::Exit;
 use crate::report::json::schema_of;
+use crate::report::notification::Notification;
 use crate::report::plan::Plan;
 use crate::report::retry::RetryReport;
 use crate::report::status::StatusOutput;
@@ -17,6 +18,7 @@ pub(super) fn schema(name: SchemaName) -> Result<Exit, Error> {
         SchemaName::Plan => schema_of::<Vec<Plan>>("What `imbulk plan JOB --json` prints"),
         SchemaName::Run => schema_of::<Vec<Summary>>("What `imbulk run JOB --json` prints"),
         SchemaName::Status => schema_of::<StatusOutput>("What `imbulk status --json` prints"),
+        SchemaName::Notification => schema_of::<Notification>("What the command of `notify.command` receives"),
         SchemaName::Retry => schema_of::<RetryReport>("What `imbulk retry NAME --json` prints"),
     };
     super::print_json(&schema)

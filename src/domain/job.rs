@@ -5,6 +5,8 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::operation::BoundOperation;
 use super::rate_limit::calls_per_day::CallsPerDay;
 use super::time_limit::{DailyLimit, TimeLimits};
@@ -36,6 +38,19 @@ pub struct Job {
     pub times: TimeLimits,
     /// What is written for other programs after a session.
     pub report: Reporting,
+    /// Who is notified of a session.
+    pub notify: Notify,
+}
+
+/// Who is notified of a session.
+#[derive(Debug, Clone, Default)]
+pub struct Notify {
+    /// The URL of a monitoring service, which is checked. Who knows it can report a success.
+    pub ping: Option<SecretString>,
+    /// A program and its arguments; empty: none.
+    pub command: Vec<String>,
+    /// The folder of the job file, in which the program runs.
+    pub folder: PathBuf,
 }
 
 /// What is written for other programs after a session.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::summary::Summary;
 use crate::domain::call_counts::CallCounts;
 use crate::domain::exit::Exit;
-use crate::domain::job::{Job, Reporting};
+use crate::domain::job::{Job, Notify, Reporting};
 use crate::domain::response::tally::Tally;
 
 /// What a command did with a job. It also exists if the command was refused before it sent anything.
@@ -19,6 +19,8 @@ pub struct JobResult {
     pub target: String,
     /// What the job wants written for other programs.
     pub reporting: Reporting,
+    /// Who is notified of it.
+    pub notify: Notify,
     /// The runs that were driven, in this order.
     pub summaries: Vec<Summary>,
     /// The rows of a run of this input that was finished before.
@@ -35,6 +37,7 @@ impl JobResult {
             operation: job.operation.name,
             target,
             reporting: job.report.clone(),
+            notify: job.notify.clone(),
             summaries: Vec::new(),
             finished_before: None,
             exit: None,

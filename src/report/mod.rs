@@ -11,6 +11,7 @@ pub mod input;
 pub mod job_result;
 pub mod json;
 pub mod metrics;
+pub mod notification;
 pub mod plan;
 pub mod progress;
 pub mod retry;

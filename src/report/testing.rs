@@ -5,7 +5,7 @@ use super::job_result::JobResult;
 use super::json::FormatVersion;
 use super::state::StateName;
 use crate::domain::hint::Message;
-use crate::domain::job::Reporting;
+use crate::domain::job::{Notify, Reporting};
 use crate::domain::response::outcome::Outcome;
 use crate::queue::{CodeRows, Rejected};
 
@@ -48,6 +48,7 @@ pub(super) fn job_result(name: &str) -> JobResult {
         operation: "account_delete",
         target: "1400000001".to_owned(),
         reporting: Reporting::default(),
+        notify: Notify::default(),
         summaries: Vec::new(),
         finished_before: None,
         exit: None,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::address::{Address, target_name};
+use super::address::Address;
 use super::close::{Closed, close};
 use super::driven::{Driven, admit, app_cap, begin, calls_per_day, runner_job};
 use super::error::SessionError;
@@ -38,18 +38,17 @@ use crate::settings::Env;
 use crate::stderr::tell;
 use crate::stdout::{print, print_json};
 
-/// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each. `results` receives what is
-/// known of each job, also if this fails.
+/// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each. `results` has one for
+/// each job, and receives what is known of it, also if this fails.
 pub async fn run(
     options: RunOptions,
     env: &Env,
     queue: &Path,
     log: &mut RunLog,
-    results: &mut Vec<JobResult>,
+    results: &mut [JobResult],
 ) -> Result<Exit, SessionError> {
-    let mut jobs = jobs::load(&options.jobs, env)?;
-    results.extend(jobs.iter().map(|job| JobResult::new(job, target_name(&job.app))));
     jobs::check_environment(env)?;
+    let mut jobs = options.jobs;
     jobs::tell_zone(&jobs);
     let jobs_named = jobs.len();
     jobs::leave_out_closed(&mut jobs);
@@ -124,7 +123,7 @@ struct Session<'a> {
     limit: Option<u64>,
     comparison: PlanComparison,
     log: &'a mut RunLog,
-    results: &'a mut Vec<JobResult>,
+    results: &'a mut [JobResult],
 }
 
 impl Session<'_> {

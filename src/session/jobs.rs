@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::address::Address;
+use super::address::{Address, target_name};
 use super::error::SessionError;
 use super::job_input::JobInput;
 use crate::clock;
@@ -10,6 +10,7 @@ use crate::domain::hint::{Hint, Message};
 use crate::domain::job::Job;
 use crate::domain::operation::Operation;
 use crate::domain::time_limit::DailyLimit;
+use crate::report::job_result::JobResult;
 use crate::report::moment_ahead;
 use crate::settings::{self, Env, EnvError};
 use crate::stderr::tell;
@@ -52,7 +53,7 @@ pub(super) fn check_protection(job: &Job, operation: &Operation) -> Result<(), S
 }
 
 /// Reads job files. Runs are found by the job's name, so two jobs must not have the same one.
-pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionError> {
+pub fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionError> {
     let jobs = files.iter().map(|file| settings::load_job(file, env)).collect::<Result<Vec<_>, _>>()?;
     for (at, job) in jobs.iter().enumerate() {
         if jobs[..at].iter().any(|other| other.name == job.name) {
@@ -63,6 +64,11 @@ pub(super) fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionErro
         }
     }
     Ok(jobs)
+}
+
+/// The results of jobs that nothing is known of yet.
+pub fn results_of(jobs: &[Job]) -> Vec<JobResult> {
+    jobs.iter().map(|job| JobResult::new(job, target_name(&job.app))).collect()
 }
 
 /// Removes the jobs whose window is closed, and says when it opens.

@@ -33,6 +33,7 @@ pub use drive::run;
 pub use error::SessionError;
 pub use figures::{detail, overview};
 pub use identity::{credentials, identity};
+pub use jobs::{load as load_jobs, results_of};
 pub use named_run::{find, find_controlled};
 pub use plan::plan;
 pub use run_log::RunLog;

@@ -1,14 +1,13 @@
 //! What `imbulk run` was asked for.
 
-use std::path::PathBuf;
-
+use crate::domain::job::Job;
 use crate::domain::run_choice::Rerun;
 
 /// The options of a session that sends.
 #[derive(Debug)]
 pub struct RunOptions {
-    /// The job files.
-    pub jobs: Vec<PathBuf>,
+    /// The jobs.
+    pub jobs: Vec<Job>,
     /// Whether a sandbox is started and everything is sent to it.
     pub sandbox: bool,
     /// Whether no confirmation is required.

@@ -66,6 +66,8 @@ impl Credential {
 const KEY: &str = "IMBULK_SECRET_KEY";
 const KEY_FILE: &str = "IMBULK_SECRET_KEY_FILE";
 const USERSIG: &str = "IMBULK_USERSIG";
+/// The variables that hold or name a secret.
+pub const SECRET_VARIABLES: [&str; 3] = [KEY, KEY_FILE, USERSIG];
 /// The most bytes of a key file: a key has 64.
 const KEY_FILE_BYTES: u64 = 4096;
 

@@ -9,10 +9,13 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use toml::Spanned;
 
 pub use self::keys::{JOB_KEYS, JobKey};
-use self::raw::{Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawProtected, RawReport, RawRetry, RawStop};
+use self::raw::{
+    Paths, RawApp, RawGuard, RawInput, RawJob, RawLimits, RawNotify, RawProtected, RawReport, RawRetry, RawStop,
+};
 pub use self::schema::job_schema;
 use super::diagnostic::{InvalidValue, JobFileError, line_of};
 use super::env::Env;
@@ -20,11 +23,11 @@ use super::values::{
     SpannedInteger, SpannedText, choice, count_or_none, count32, count64, duration, factor, long_duration, optional,
     share, share_or_none, time_of_day, window,
 };
-use crate::api::{Endpoint, Region};
+use crate::api::{Endpoint, PingUrl, Region};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::job::{
-    App, Delimiter, Encoding, EndpointChoice, Guard, InputSettings, Job, Limits, Protection, RejectPolicy, Reporting,
-    Retry, Stop, UnusualIds,
+    App, Delimiter, Encoding, EndpointChoice, Guard, InputSettings, Job, Limits, Notify, Protection, RejectPolicy,
+    Reporting, Retry, Stop, UnusualIds,
 };
 use crate::domain::operation::{self, BindError, BoundOperation, Operation};
 use crate::domain::rate_limit::Cap;
@@ -79,6 +82,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
         stop: stop(&raw.stop)?,
         times: times(&raw.stop)?,
         report: reporting(&raw.report, folder)?,
+        notify: notify(&raw.notify, folder)?,
     })
 }
 
@@ -401,6 +405,21 @@ fn reporting(raw: &RawReport, folder: &Path) -> Result<Reporting, InvalidValue> 
         Ok(folder.join(path))
     });
     Ok(Reporting { metrics: metrics? })
+}
+
+fn notify(raw: &RawNotify, folder: &Path) -> Result<Notify, InvalidValue> {
+    let ping = optional(raw.ping.as_ref(), |value| match value.get_ref().parse::<PingUrl>() {
+        Ok(_) => Ok(SecretString::from(value.get_ref().as_str())),
+        Err(why) => {
+            Err(InvalidValue::new(value.span(), format!("notify.ping: {why}")).hint(why.hint().unwrap_or_default()))
+        }
+    });
+    let command = optional(raw.command.as_ref(), |value| match value.get_ref().first() {
+        Some(program) if !program.is_empty() => Ok(value.get_ref().clone()),
+        Some(_) | None => Err(InvalidValue::new(value.span(), "notify.command: no program is named")
+            .hint("write command = [\"./notify.sh\"], with each argument as a text of its own")),
+    });
+    Ok(Notify { ping: ping?, command: command?.unwrap_or_default(), folder: folder.to_owned() })
 }
 
 /// `2m` or `never`

@@ -21,7 +21,7 @@ use paths::named;
 use tokens::{Token, tokens};
 
 /// The top modules of `src`, and the modules that each may use. Dependencies run in one direction.
-const MODULES: [(&str, &[&str]); 26] = [
+const MODULES: [(&str, &[&str]); 27] = [
     ("domain", &[]),
     ("clock", &[]),
     // The named places at which a test can stop the process.
@@ -69,12 +69,14 @@ const MODULES: [(&str, &[&str]); 26] = [
             "testing",
         ],
     ),
+    // Pings and commands of the user at the start and the end of a run.
+    ("notify", &["domain", "api", "report", "stderr"]),
     ("cli", &["domain", "log"]),
     (
         "commands",
         &[
             "domain", "clock", "doctor", "init", "intake", "loading", "queue", "api", "export", "report", "runner",
-            "session", "settings", "stderr", "stdout", "cli", "log",
+            "session", "settings", "stderr", "stdout", "cli", "log", "notify",
         ],
     ),
     // What unit tests of several modules share.

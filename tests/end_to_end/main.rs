@@ -15,6 +15,7 @@ mod json_schemas;
 mod logs;
 mod metrics;
 mod names;
+mod notifications;
 mod operations;
 mod outputs;
 mod plans;

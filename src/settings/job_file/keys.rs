@@ -1,8 +1,8 @@
 //! The keys of the job file as data: what the JSON schema says of them, and what `imbulk init` writes.
 
 use KeyKind::{
-    Boolean, Columns, Count, Duration, DurationOrNever, Factor, Files, JobName, MetricsFile, OneOf, Operation,
-    Protected, Region, Share, Text, TimeOfDay, Url, Window,
+    Boolean, Columns, CommandLine, Count, Duration, DurationOrNever, Factor, Files, JobName, MetricsFile, OneOf,
+    Operation, Protected, Region, Share, Text, TimeOfDay, Url, Window,
 };
 
 /// A key of the job file. The keys of `[options]` are not here: each operation has its own.
@@ -41,6 +41,8 @@ pub enum KeyKind {
     Url,
     /// A file, or a list of files.
     Files,
+    /// A program and its arguments.
+    CommandLine,
     /// A file whose name ends with `.prom`.
     MetricsFile,
     /// The file's own name for each column of the operation.
@@ -241,6 +243,20 @@ pub const JOB_KEYS: &[JobKey] = &[
         "\"imbulk.prom\"",
         "a Prometheus textfile, replaced after each run --execute",
     ),
+    JobKey::new(
+        "notify",
+        "ping",
+        Url,
+        "\"https://hc-ping.com/UUID\"",
+        "a monitoring service, informed of the start and the end of each run --execute",
+    ),
+    JobKey::new(
+        "notify",
+        "command",
+        CommandLine,
+        "[\"./notify.sh\"]",
+        "started after each run --execute, with the summary as JSON on its standard input",
+    ),
 ];
 
 #[cfg(test)]
@@ -250,7 +266,9 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::settings::job_file::raw::{RawApp, RawGuard, RawInput, RawJob, RawLimits, RawReport, RawRetry, RawStop};
+    use crate::settings::job_file::raw::{
+        RawApp, RawGuard, RawInput, RawJob, RawLimits, RawNotify, RawReport, RawRetry, RawStop,
+    };
     use crate::settings::{Env, load_job};
 
     /// The keys that the reader of a section knows, as its error about an unknown key names them.
@@ -273,6 +291,7 @@ mod tests {
             ("guard", known::<RawGuard>()),
             ("stop", known::<RawStop>()),
             ("report", known::<RawReport>()),
+            ("notify", known::<RawNotify>()),
         ] {
             assert_eq!(listed(section), known, "[{section}]");
         }
@@ -296,7 +315,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &text).unwrap();
         let job = load_job(file.path(), &Env::default()).unwrap_or_else(|error| panic!("{error} in\n{text}"));
-        format!("{:?} {:?} {:?} {:?} {:?} {:?}", job.limits, job.retry, job.guard, job.stop, job.times, job.report)
+        format!("{:?} {:?} {:?} {:?} {:?}", job.limits, job.retry, job.guard, job.stop, job.times)
+            + &format!("{:?} {:?} {:?}", job.report, job.notify.ping, job.notify.command)
             + &format!("{:?} {:?} {:?}", job.input.encoding, job.input.rejects, job.input.unusual_ids)
     }
 

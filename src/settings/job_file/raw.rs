@@ -33,6 +33,8 @@ pub(super) struct RawJob {
     pub(super) stop: RawStop,
     #[serde(default, deserialize_with = "table")]
     pub(super) report: RawReport,
+    #[serde(default, deserialize_with = "table")]
+    pub(super) notify: RawNotify,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +118,13 @@ pub(super) struct RawStop {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawReport {
     pub(super) metrics: Option<SpannedText>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNotify {
+    pub(super) ping: Option<SpannedText>,
+    pub(super) command: Option<Spanned<Vec<String>>>,
 }
 
 /// A section: a table and nothing else. serde alone would take the list `[[limits]]` for one, too, and hand its
