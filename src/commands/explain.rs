@@ -98,15 +98,17 @@ mod tests {
     fn a_code_that_is_treated_differently_says_where() {
         let text = text(30001).replace(ErrorClass::AlreadyDone.treatment(), "(treatment)");
         insta::assert_snapshot!(text, @"
-        30001: a parameter is wrong; some commands also use this code for accounts that are not friends
+        30001: a parameter is wrong; some commands also use this code for accounts that are not friends, or are friends already
 
         treated  friend_delete, as the verdict on an item that says Not_Friend or Friend_Not_Exist
+                 already done: (treatment)
+        treated  friend_import, as the verdict on an item that says Friend_Exist
                  already done: (treatment)
         treated  as the verdict on a whole request
                  split: a batch is halved until the bad item is alone; then the class for an item applies
         treated  otherwise, as the verdict on an item
                  item failed: the item is `failed`; it is not sent again
-        to do    `imbulk results NAME` shows the API's reason, which says which of the two it is
+        to do    `imbulk results NAME` shows the API's reason, which says what it means
         source   pages friend_delete, friend_delete_all and friend_update; FAQ on relationships
         ");
     }

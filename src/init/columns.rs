@@ -104,9 +104,13 @@ const VAGUE_USER_NAMES: &[&str] = &[
 ];
 
 /// Words of the user's own for the last part of a field's name.
-const FIELD_WORDS: [(&str, &[&str]); 4] = [
+const FIELD_WORDS: [(&str, &[&str]); 8] = [
     ("remark", &["备注", "备注名", "alias"]),
     ("group", &["分组", "好友分组"]),
+    ("groupname", &["group", "groups", "分组", "好友分组"]),
+    ("addsource", &["source", "friendsource", "来源", "添加来源"]),
+    ("addwording", &["wording", "附言", "添加附言"]),
+    ("addtime", &["addedat", "添加时间"]),
     ("nick", &["昵称", "nickname"]),
     ("faceurl", &["头像", "avatar", "avatarurl"]),
 ];
@@ -136,10 +140,11 @@ pub(super) fn guess(shape: &InputShape, names: &[String]) -> Result<Vec<ColumnGu
     let has_own_name = |name: &String| {
         shape.fields.field(name).is_some() || shape.fields.tag_list.is_some_and(|list| list == name.as_str())
     };
-    let lacks_fields = shape.fields.required == FieldsRequired::One && guesses.len() == ids;
-    match shape.fields.fields.first().map(|field| field.name) {
-        Some(FieldName::Exact(api)) if lacks_fields && !names.iter().any(has_own_name) => Err(api),
-        Some(_) | None => Ok(guesses),
+    let lacks_all = guesses.len() == ids && !names.iter().any(has_own_name);
+    match (shape.fields.required, shape.fields.fields.first().map(|field| field.name)) {
+        (FieldsRequired::One, Some(FieldName::Exact(api))) if lacks_all => Err(api),
+        (FieldsRequired::Named(api), _) if guesses.iter().all(|guess| guess.api != api) => Err(api),
+        (FieldsRequired::One | FieldsRequired::Named(_) | FieldsRequired::None, _) => Ok(guesses),
     }
 }
 
@@ -232,6 +237,11 @@ mod tests {
                 "From_Account=owner To_Account=friend Tag_SNS_IM_Remark=remark Tag_SNS_IM_Group=groups",
             ),
             (
+                "friend_import",
+                &["owner", "friend", "备注", "分组", "add_source", "add_time"],
+                "From_Account=owner To_Account=friend AddSource=add_source Remark=备注 GroupName=分组 AddTime=add_time",
+            ),
+            (
                 "friend_update",
                 &["From_Account", "To_Account", "Tag_SNS_Custom_Vip"],
                 "From_Account=From_Account To_Account=To_Account",
@@ -253,5 +263,6 @@ mod tests {
         assert_eq!(guessed("account_delete", &["mail", "created_at"]), Err("UserID"));
         assert_eq!(guessed("friend_delete", &["user_id", "mail"]), Err("To_Account"));
         assert_eq!(guessed("friend_update", &["owner", "friend", "mail"]), Err("Tag_SNS_IM_Remark"));
+        assert_eq!(guessed("friend_import", &["owner", "friend", "remark"]), Err("AddSource"));
     }
 }

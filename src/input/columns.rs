@@ -250,6 +250,7 @@ mod tests {
             ("friend_update", "UserID"),
             ("friend_update", "Remark"),
             ("friend_update", "AddSource"),
+            ("friend_import", "RemarkTime"),
             ("account_delete", "UpdateItem"),
             ("friend_delete", "Tag_SNS_IM_Remark"),
             ("account_delete", " tag_sns_im_group"),

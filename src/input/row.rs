@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::domain::job::{Encoding, UnusualIds};
-use crate::domain::operation::{self, FieldsRequired};
+use crate::domain::operation::{self, FieldLack};
 use crate::domain::request::account::UserId;
 use crate::domain::request::row::{BadRow, RowRef, TagValue, TagValues};
 use crate::domain::unusual_id;
@@ -106,10 +106,11 @@ pub(super) fn set_tag(columns: &Columns<'_>, tags: &mut TagValues, tag: &str, va
 
 /// The tags of a row as [`RowRef::tags`] has them.
 pub(super) fn tags_json(columns: &Columns<'_>, tags: &TagValues) -> Result<String, Fault> {
-    match columns.fields.required {
-        _ if columns.fields.is_empty() => Ok(String::new()),
-        FieldsRequired::One if tags.is_empty() => Err(Fault::new("would change nothing: no field is set").kept()),
-        FieldsRequired::One | FieldsRequired::None => Ok(operation::to_json(tags)),
+    match columns.fields.lack(tags) {
+        Some(FieldLack::Any) => Err(Fault::new("would change nothing: no field is set").kept()),
+        Some(FieldLack::Field(name)) => Err(Fault::of(name, "is missing").kept()),
+        None if columns.fields.is_empty() => Ok(String::new()),
+        None => Ok(operation::to_json(tags)),
     }
 }
 

@@ -25,7 +25,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::domain::hint::Hint;
-use crate::domain::operation::{FieldsRequired, InputShape};
+use crate::domain::operation::InputShape;
 use crate::domain::request::account::UserId;
 use crate::domain::request::line_span::LineSpan;
 use crate::domain::request::row::{BadRow, RowNo, RowRef, TagValues};
@@ -80,8 +80,7 @@ fn breaks_its_rule_again(shape: &InputShape, row: &BadRow) -> bool {
     let good = |id: &Option<String>| id.as_deref().is_some_and(|id| UserId::check(id).is_ok());
     let good_ids = good(&row.account) && (shape.from.is_none() || good(&row.from) && row.from != row.account);
     let bad_tag = row.column.as_deref().is_some_and(|column| row.tags.contains_key(column));
-    let changes_nothing = shape.fields.required == FieldsRequired::One && row.tags.is_empty();
-    !good_ids || bad_tag || changes_nothing
+    !good_ids || bad_tag || shape.fields.lack(&row.tags).is_some()
 }
 
 /// The result of a load. Every row is in exactly one of `items`, `merged`, `rejected`, `duplicate` and `protected`.

@@ -10,6 +10,7 @@ use super::identity::{credentials, identity, user_id};
 use crate::api::{CALL_TIMEOUT, Client, Credentials, Endpoint, Proxy, SecretKey, Tuning};
 use crate::domain::hint::Message;
 use crate::domain::job::{App, Job};
+use crate::domain::operation::ItemsBefore;
 use crate::domain::rate_limit::Cap;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::account::UserId;
@@ -39,6 +40,16 @@ pub(super) struct Target {
     user: Option<User>,
     /// The running sandbox, and the folder of its ledger.
     sandbox: Option<(Sandbox, tempfile::TempDir)>,
+}
+
+/// The accounts and friend lists of a sandbox for these jobs: nearly all are there, but for those that a job creates.
+fn world(jobs: &[Job]) -> sandbox::World {
+    let creates = |pairs: bool| {
+        let mut operations = jobs.iter().map(|job| job.operation);
+        operations.any(|one| one.items_before == ItemsBefore::Missing && one.shape.from.is_some() == pairs)
+    };
+    let missing = |pairs| if creates(pairs) { 1.0 - MISSING_SHARE } else { MISSING_SHARE };
+    sandbox::World::open_with_missing(0, missing(false), missing(true))
 }
 
 impl Target {
@@ -72,7 +83,7 @@ impl Target {
                 admins: vec![identifier.as_str().to_owned()],
                 key: Some(key.clone().into()),
             },
-            world: sandbox::World::open_with_missing(0, MISSING_SHARE, MISSING_SHARE),
+            world: world(jobs),
             ..sandbox::Config::default()
         };
         let started = Sandbox::start(config, ([127, 0, 0, 1], 0).into()).await;

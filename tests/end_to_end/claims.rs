@@ -64,6 +64,7 @@ fn asked(operation: Command, account: &str) -> InputRow {
         Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
         Command::FriendDelete => InputRow::pair("owner", account),
         Command::FriendUpdate => InputRow::pair("owner", account).tag("Tag_SNS_IM_Remark", json!("r")),
+        Command::FriendImport => InputRow::pair("owner", account).tag("AddSource", json!("AddSource_Type_Test")),
     }
 }
 
@@ -83,13 +84,17 @@ struct Scene {
 }
 
 fn scenes() -> Vec<Scene> {
-    use Command::{AccountDelete, FriendDelete, FriendDeleteAll, FriendUpdate};
+    use Command::{AccountDelete, FriendDelete, FriendDeleteAll, FriendImport, FriendUpdate};
     const ONE: &[&str] = &["ann"];
     const TWO: &[&str] = &["ann", "bea"];
     const THREE: &[&str] = &["ann", "bea", "cid"];
     let scene =
         |operation, both, accounts, answers, exit, rows| Scene { operation, both, accounts, answers, exit, rows };
     let gone = || items(0, &[("ann", 31704)]);
+    let friend_exists = || {
+        let item = json!({"To_Account": "ann", "ResultCode": 30001, "ResultInfo": "Err_SNS_FriendImport_Friend_Exist"});
+        say(&json!({"ActionStatus": "OK", "ErrorCode": 0, "ResultItem": [item], "Fail_Account": ["ann"]}))
+    };
     let no_account = || items(0, &[("ann", 70107)]);
     vec![
         scene(FriendDelete, false, ONE, vec![gone()], 0, &["already_done 31704"]),
@@ -107,6 +112,12 @@ fn scenes() -> Vec<Scene> {
         scene(AccountDelete, false, TWO, vec![items(70500, &[("ann", 0), ("bea", 0)])], 3, &["in_doubt 70500"; 2]),
         scene(FriendDeleteAll, false, ONE, vec![no(30003)], 0, &["already_done 30003"]),
         scene(FriendDeleteAll, false, ONE, vec![no(30006), no(30003)], 3, &["in_doubt 30003"]),
+        scene(FriendImport, false, ONE, vec![friend_exists()], 3, &["in_doubt 30001"]),
+        scene(FriendImport, false, ONE, vec![no(30007), friend_exists()], 3, &["in_doubt 30001"]),
+        scene(FriendImport, false, ONE, vec![items(0, &[("ann", 30015)])], 3, &["in_doubt 30015"]),
+        scene(FriendImport, false, ONE, vec![items(0, &[("ann", 30001)])], 3, &["failed 30001"]),
+        scene(FriendImport, false, TWO, vec![no(30010)], 3, &["failed 30010"; 2]),
+        scene(FriendImport, false, ONE, vec![no(30006), items(0, &[("ann", 0)])], 0, &["succeeded -"]),
         scene(FriendUpdate, false, TWO, vec![no(70032)], 3, &["failed 70032"; 2]),
         scene(FriendUpdate, false, TWO, vec![ScriptedResponse::Status(413)], 3, &["failed -"; 2]),
         scene(
@@ -210,6 +221,7 @@ const PARTS: &[&str] = &[
     "friend_delete:partial=30006:0.05",
     "friend_delete_all:partial=30006:0.1",
     "friend_update:partial=30006:0.1",
+    "friend_import:partial=30006:0.1",
     "any:only-failed:0.02",
     "any:only-invalid:0.02",
     "any:twice=70500:0.02",
@@ -240,7 +252,9 @@ fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, r
             let cleared = world.list_counters(to).written > 0 && !world.list_remains(to);
             cleared || !before.account_exists(to)
         }
-        Command::FriendUpdate => !world.friend_data_remains(from, to) && world.tags(from, to).is_some(),
+        Command::FriendUpdate | Command::FriendImport => {
+            !world.friend_data_remains(from, to) && world.tags(from, to).is_some()
+        }
     }
 }
 
@@ -283,6 +297,11 @@ fn no_friend_is_called_deleted_that_the_sandbox_did_not_delete() {
 fn no_list_is_called_empty_that_the_sandbox_did_not_clear() {
     no_row_claims_what_is_not_so(Command::FriendDeleteAll, false);
     no_row_claims_what_is_not_so(Command::FriendDeleteAll, true);
+}
+
+#[test]
+fn no_friend_is_called_imported_that_the_sandbox_did_not_import() {
+    no_row_claims_what_is_not_so(Command::FriendImport, false);
 }
 
 #[test]

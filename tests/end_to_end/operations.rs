@@ -1,11 +1,11 @@
-//! The four operations without faults.
+//! The operations without faults.
 
-use imbulk_sandbox::Command;
+use imbulk_sandbox::{Command, World};
 use serde_json::json;
 
 use imbulk_testkit::results_check::ResultsCheck;
 use imbulk_testkit::rows::{InputRow, PROTECTED, ResultRow, mixed, tally};
-use imbulk_testkit::{Bench, JobFile};
+use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 /// Runs a job with these rows to its end. Some of them are invalid or fail.
 fn run(job: JobFile, asked: &[InputRow]) -> (Bench, Vec<ResultRow>) {
@@ -40,6 +40,37 @@ fn friend_delete_all_ends_every_row_as_the_server_says() {
 #[test]
 fn friend_update_ends_every_row_as_the_server_says() {
     all_outcomes(Command::FriendUpdate, &["duplicate", "failed", "protected", "rejected", "succeeded"]);
+}
+
+#[test]
+fn friend_import_ends_every_row_as_the_server_says() {
+    all_outcomes(Command::FriendImport, &["duplicate", "failed", "in_doubt", "protected", "rejected", "succeeded"]);
+}
+
+#[test]
+fn every_field_of_a_friend_arrives_and_the_row_without_a_source_does_not() {
+    let whole = InputRow::pair("user_00001", "friend_1")
+        .tag("AddSource", json!("AddSource_Type_Android"))
+        .tag("Remark", json!("Bo | work, \"new\""))
+        .tag("GroupName", json!(["Work", "Chess"]))
+        .tag("AddWording", json!("Hello, it is me"))
+        .tag("AddTime", json!(1_420_000_001))
+        .tag("Tag_SNS_Custom_Level", json!("3"));
+    let asked = [
+        whole,
+        InputRow::pair("user_00001", "friend_2").tag("AddSource", json!("AddSource_Type_Web")),
+        InputRow::pair("user_00001", "friend_3").tag("Remark", json!("without a source")).invalid(),
+        InputRow::pair("user_00001", "friend_4").tag("AddSource", json!("Web")).invalid(),
+        InputRow::pair("user_00001", "friend_5").tag("AddSource", json!("AddSource_Type_Web")),
+        InputRow::pair("user_00001", "friend_5").tag("AddSource", json!("AddSource_Type_App")).tag("AddTime", json!(7)),
+    ];
+    let setup = BenchSetup { world: || World::open_with_missing(7, 0.0, 1.0), ..BenchSetup::default() };
+    let (bench, job) = JobFile::new("job", Command::FriendImport).rows(&asked).on(setup);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    ResultsCheck::clean(&bench, Command::FriendImport, &asked, &results).check(&bench);
+    assert_eq!(bench.report().calls, 1);
+    assert!(results[2].reason.contains("`AddSource` is missing"), "{:?}", results[2]);
 }
 
 #[test]
@@ -102,7 +133,6 @@ fn a_thousand_friends_of_one_account_are_sent_in_one_call() {
 #[test]
 fn the_caps_hold_and_are_used() {
     use imbulk_sandbox::Caps;
-    use imbulk_testkit::BenchSetup;
     let asked = imbulk_testkit::rows::plain(Command::FriendDeleteAll, 600);
     let job = JobFile::new("job", Command::FriendDeleteAll)
         .rows(&asked)

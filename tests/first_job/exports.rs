@@ -138,6 +138,13 @@ fn updates() -> Vec<Export> {
             "From_Account;To_Account;Tag_SNS_Custom_Level\nu1;u2;3\nu1;u3;4\n",
             &["# delimiter = \";\""],
         ),
+        text(
+            "contacts.csv",
+            "friend_import",
+            "owner,friend,备注,groups,add_source,added_at,since\n\
+             u1,u2,Bob,work|vip,AddSource_Type_Android,1420000001,2015\nu1,u3,,,AddSource_Type_Web,1577836800,2020\n",
+            &["AddSource = \"add_source\"", "Remark = \"备注\"", "GroupName = \"groups\"", "AddTime = \"added_at\""],
+        ),
     ]
 }
 
@@ -161,6 +168,13 @@ fn jsonl() -> Vec<Export> {
             "{\"From_Account\":\"u1\",\"To_Account\":[\"u2\",\"u3\"]}\n\
              {\"From_Account\":\"u2\",\"To_Account\":\"u1\"}\n",
             &["path = \"pairs.jsonl\""],
+        ),
+        text(
+            "imports.jsonl",
+            "friend_import",
+            "{\"From_Account\":\"u1\",\"AddFriendItem\":[{\"To_Account\":\"u2\",\"AddSource\":\"AddSource_Type_Web\",\
+             \"CustomItem\":[{\"Tag\":\"Tag_SNS_Custom_Level\",\"Value\":3}]}]}\n",
+            &["path = \"imports.jsonl\""],
         ),
         Export {
             file: "updates.json.gz",

@@ -269,11 +269,11 @@ pub(crate) fn request(number: i64, from: Option<UserId>, items: Vec<Item>) -> Re
     Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None, history: CodeHistory::default() }
 }
 
-/// Uses the next row. An update sometimes uses two rows.
+/// Uses the next row. An item with fields sometimes uses two rows.
 fn item(rng: &mut SmallRng, operation: &Operation, account: u32, row: &mut RowNo) -> Item {
     let mut rows = vec![*row];
     *row += 1;
-    let updates = (operation.name == "friend_update").then(|| {
+    let updates = (!operation.shape.fields.is_empty()).then(|| {
         if rng.random_bool(0.3) {
             rows.push(*row);
             *row += 1;

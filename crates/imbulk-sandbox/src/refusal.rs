@@ -34,6 +34,7 @@ fn usual_text(code: u32) -> Cow<'static, str> {
         30006 => "Err_SNS_Comm_Internal_Error",
         30007 => "Err_SNS_Comm_Timeout",
         30008 => "Err_SNS_Comm_Write_Conflict",
+        30010 => "Err_SNS_FriendImport_My_Friend_Num_Exceed_Threshold",
         30011 => "Err_SNS_FriendUpdate_Group_Num_Exceed_Threshold",
         31701 => "Err_SNS_FriendDelete_To_Account_Num_Invalid",
         31702 => "Err_SNS_FriendDelete_Delete_Type_Invalid",

@@ -1,4 +1,5 @@
-//! Accounts and friend lists. Nothing is ever added by a call, so only what is gone is stored.
+//! Accounts and friend lists: what there was before the first call, and what calls removed or added, each with its
+//! place in the sequence of changes. The later change decides.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,10 @@ pub struct World {
     base: Base,
     /// What calls did to accounts, friends and lists.
     records: HashMap<Key, Changes>,
-    /// Users who left the lists of everybody (`friend_delete_all`, both ways).
-    unlisted: HashSet<Key>,
+    /// Users who left the lists of everybody (`friend_delete_all`, both ways), and when.
+    unlisted: HashMap<Key, Time>,
+    /// The number of changes so far.
+    time: Time,
     /// Users on the list of a user, as far as they are known by name.
     known: HashMap<Key, Vec<Key>>,
     /// Each as a JSON object: some 150 bytes, where a map of values takes a kilobyte.
@@ -54,11 +57,17 @@ pub(crate) enum Extent {
     Half,
 }
 
+/// The place of a change among all changes, from 1; 0 for none. It stays at its maximum.
+type Time = u32;
+
 /// What calls did to one account, friend or list.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Changes {
     counters: ItemCounters,
-    pub(crate) gone: bool,
+    /// When it was last added.
+    added: Time,
+    /// When it was last removed.
+    removed: Time,
     /// Whether a call that failed half way left data of it behind.
     pub(crate) data_left: bool,
 }
@@ -66,11 +75,6 @@ pub(crate) struct Changes {
 impl Changes {
     pub(crate) fn write(&mut self) {
         self.counters.written = self.counters.written.saturating_add(1);
-    }
-
-    pub(crate) fn delete(&mut self) {
-        self.gone = true;
-        self.write();
     }
 }
 
@@ -110,7 +114,8 @@ impl World {
         Self {
             base,
             records: HashMap::new(),
-            unlisted: HashSet::new(),
+            unlisted: HashMap::new(),
+            time: 0,
             known: HashMap::new(),
             fields: HashMap::new(),
             groups: HashMap::new(),
@@ -142,8 +147,8 @@ impl World {
         self.has_data_left(Key::list(Key::account(from)))
     }
 
-    /// The fields that updates gave to `to` on the list of `from`; `None` without an update, and after
-    /// the friend is deleted.
+    /// The fields that imports and updates gave to `to` on the list of `from`; `None` without any, and after the friend
+    /// is deleted.
     pub fn tags(&self, from: &str, to: &str) -> Option<BTreeMap<String, Value>> {
         let (from, to) = (Key::account(from), Key::account(to));
         let fields = self.fields.get(&Key::pair(from, to)).filter(|_| self.lists_friend(from, to))?;
@@ -190,7 +195,33 @@ impl World {
             Base::Open { seed, missing_accounts, .. } => user.fraction(*seed) >= *missing_accounts,
             Base::Listed { accounts, .. } => accounts.contains(&user),
         };
-        at_first && !self.is_gone(user)
+        is_there(self.changes(user), 0, at_first)
+    }
+
+    /// Removes an account, a friend or all friends of a list.
+    pub(crate) fn remove(&mut self, key: Key) {
+        let now = self.tick();
+        self.record(key).removed = now;
+    }
+
+    /// The same, as the effect of a call that succeeded.
+    pub(crate) fn delete(&mut self, key: Key) {
+        self.remove(key);
+        self.record(key).write();
+    }
+
+    /// Adds a friend to the list of `from`.
+    pub(crate) fn add_friend(&mut self, from: Key, item: &Item) {
+        if self.known.get(&from).is_none_or(|known| !known.contains(&item.account.key)) {
+            self.known.entry(from).or_default().push(item.account.key);
+        }
+        let now = self.tick();
+        self.record(item.key).added = now;
+    }
+
+    fn tick(&mut self) -> Time {
+        self.time = self.time.saturating_add(1);
+        self.time
     }
 
     /// Whether `to` is on the list of `from`.
@@ -200,12 +231,17 @@ impl World {
             Base::Open { seed, missing_friends, .. } => from != to && pair.fraction(*seed) >= *missing_friends,
             Base::Listed { friends, .. } => friends.contains(&pair),
         };
-        at_first
-            && !self.is_gone(pair)
-            && !self.is_gone(Key::list(from))
-            && !self.unlisted.contains(&to)
+        // The friendships of an account that is imported again do not come back.
+        let removed = [Key::list(from), from, to].map(|key| self.changes(key).removed);
+        let unlisted = self.unlisted.get(&to).copied().unwrap_or_default();
+        is_there(self.changes(pair), removed.into_iter().fold(unlisted, Time::max), at_first)
             && self.exists(from)
             && self.exists(to)
+    }
+
+    /// The number of users on the list of `from`, as far as they are known by name.
+    pub(crate) fn count_friends(&self, from: Key) -> usize {
+        self.known_friends(from).iter().filter(|to| self.lists_friend(from, **to)).count()
     }
 
     /// The users that are or were on the list of `from`, as far as they are known by name.
@@ -221,7 +257,8 @@ impl World {
     }
 
     pub(crate) fn leave_every_list(&mut self, user: Key) {
-        self.unlisted.insert(user);
+        let now = self.tick();
+        self.unlisted.insert(user, now);
     }
 
     /// Sets fields of an account or friend; the others keep their values.
@@ -251,15 +288,21 @@ impl World {
         true
     }
 
-    fn is_gone(&self, key: Key) -> bool {
-        self.records.get(&key).is_some_and(|record| record.gone)
+    fn changes(&self, key: Key) -> Changes {
+        self.records.get(&key).copied().unwrap_or_default()
     }
 
     fn has_data_left(&self, key: Key) -> bool {
-        self.records.get(&key).is_some_and(|record| record.data_left)
+        self.changes(key).data_left
     }
 
     fn counters(&self, key: Key) -> ItemCounters {
-        self.records.get(&key).map_or_else(ItemCounters::default, |record| record.counters)
+        self.changes(key).counters
     }
+}
+
+/// Whether something exists after its changes, of which `removed` is another removal that took it along.
+fn is_there(changes: Changes, removed: Time, at_first: bool) -> bool {
+    let removed = removed.max(changes.removed);
+    changes.added > removed || (removed == 0 && at_first)
 }

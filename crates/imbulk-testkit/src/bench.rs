@@ -47,6 +47,20 @@ impl Default for BenchSetup {
     }
 }
 
+impl BenchSetup {
+    /// The default setup, but nearly all items of an import are missing.
+    pub fn of(operation: Command) -> Self {
+        match operation {
+            Command::FriendImport => Self { world: || World::open_with_missing(7, 0.05, 0.95), ..Self::default() },
+            Command::AccountCheck
+            | Command::AccountDelete
+            | Command::FriendDelete
+            | Command::FriendDeleteAll
+            | Command::FriendUpdate => Self::default(),
+        }
+    }
+}
+
 impl Default for Bench {
     fn default() -> Self {
         Self::with(BenchSetup::default())

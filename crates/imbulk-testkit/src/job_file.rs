@@ -105,9 +105,9 @@ impl JobFile {
         self.with("guard", "protected", "\"keep.txt\"")
     }
 
-    /// Writes the file on a new bench. Returns the bench and the name of the file.
+    /// Writes the file on a new bench that fits its operation. Returns the bench and the name of the file.
     pub fn on_a_bench(&self) -> (Bench, String) {
-        self.on(BenchSetup::default())
+        self.on(BenchSetup::of(self.operation))
     }
 
     /// Writes the file on a new bench with this setup. Returns the bench and the name of the file.

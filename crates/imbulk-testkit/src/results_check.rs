@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use imbulk_sandbox::{Command, ItemCounters, Report, World};
 
 use crate::bench::Bench;
-use crate::rows::{InputRow, ResultRow, Tags, Validity};
+use crate::rows::{InputRow, ItemKind, ResultRow, Tags, Validity, item_kind};
 
 /// Codes that mean that the wanted state existed before; the last one only for friend_delete_all.
 pub const ALREADY: [i64; 3] = [70107, 31704, 30003];
+
+/// The code that means that an imported friend was on the list before; this says nothing of the fields of the friend.
+pub const FRIEND_EXISTS: i64 = 30001;
 
 /// Codes after which a part of the effect may have taken place.
 const PARTS: [&str; 6] = ["30006", "30008", "31705", "31706", "40006", "70500"];
@@ -273,9 +276,10 @@ impl<'a> ResultsCheck<'a> {
         let tags = |row: usize| &self.asked[row].tags;
         let own = usize::try_from(other.line - 2).expect("small");
         let equal = rows.iter().any(|row| *row <= earlier && tags(*row) == tags(own));
+        let asked_nothing = self.asked[own].tags.is_empty();
         let right = match other.outcome.as_str() {
             "duplicate" => equal && other.attempts == 0,
-            same => self.operation == Command::FriendUpdate && same == first.outcome && tags(earlier) != tags(own),
+            same => !asked_nothing && same == first.outcome && tags(earlier) != tags(own),
         };
         if !right {
             wrong.push(format!(
@@ -286,12 +290,11 @@ impl<'a> ResultsCheck<'a> {
     }
 
     fn touches(&self, world: &World, asked: &InputRow) -> ItemCounters {
-        match (self.operation, asked.item()) {
-            (Command::AccountCheck | Command::AccountDelete, (_, user)) => world.account_counters(user),
-            (Command::FriendDeleteAll, (_, user)) => world.list_counters(user),
-            (Command::FriendDelete | Command::FriendUpdate, (from, to)) => {
-                world.friend_counters(from.unwrap_or_default(), to)
-            }
+        let (from, account) = asked.item();
+        match item_kind(self.operation) {
+            ItemKind::Account => world.account_counters(account),
+            ItemKind::List => world.list_counters(account),
+            ItemKind::Friend => world.friend_counters(from.unwrap_or_default(), account),
         }
     }
 
@@ -306,7 +309,11 @@ impl<'a> ResultsCheck<'a> {
                 let back = self.both && world.is_friend(to, from);
                 !back && !world.is_friend(from, to)
             }
-            (Command::FriendUpdate, (from, to)) => world.tags(from.unwrap_or_default(), to) == Some(self.merged(item)),
+            (Command::FriendUpdate | Command::FriendImport, (from, to)) => {
+                let asked =
+                    self.merged(item).into_iter().map(|(field, value)| (stored_under(&field).to_owned(), value));
+                world.tags(from.unwrap_or_default(), to) == Some(asked.collect())
+            }
         }
     }
 
@@ -318,13 +325,10 @@ impl<'a> ResultsCheck<'a> {
     }
 
     fn was_there(&self, asked: &InputRow) -> bool {
-        match (self.operation, asked.item()) {
-            (Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll, (_, user)) => {
-                self.before.account_exists(user)
-            }
-            (Command::FriendDelete | Command::FriendUpdate, (from, to)) => {
-                self.before.is_friend(from.unwrap_or_default(), to)
-            }
+        let (from, account) = asked.item();
+        match item_kind(self.operation) {
+            ItemKind::Account | ItemKind::List => self.before.account_exists(account),
+            ItemKind::Friend => self.before.is_friend(from.unwrap_or_default(), account),
         }
     }
 
@@ -339,6 +343,7 @@ impl<'a> ResultsCheck<'a> {
             Command::AccountDelete => Some(70107),
             Command::FriendDelete => Some(31704),
             Command::FriendDeleteAll => Some(30003),
+            Command::FriendImport => Some(FRIEND_EXISTS),
             Command::AccountCheck | Command::FriendUpdate => None,
         };
         already.is_some() && row.code == already
@@ -349,12 +354,13 @@ impl<'a> ResultsCheck<'a> {
         self.operation == Command::AccountDelete && matches!(row.code, Some(40006 | 70500))
     }
 
-    /// Whether "already done" proves only a part of the effect: one of two sides, or after a code that allows a partial
-    /// effect.
+    /// Whether "already done" proves only a part of the effect: one of two sides, a friend without its fields, or after a
+    /// code that allows a partial effect.
     fn proves_a_part(&self, row: &ResultRow) -> bool {
         let before = row.reason.rsplit_once("before: ").map_or("", |(_, codes)| codes);
         let left_a_part = before.split(", ").any(|code| PARTS.contains(&code));
-        self.says_already(row) && (left_a_part || (self.both && self.operation == Command::FriendDelete))
+        let always = self.operation == Command::FriendImport || self.both && self.operation == Command::FriendDelete;
+        self.says_already(row) && (left_a_part || always)
     }
 
     /// Whether the API may refuse the row permanently, because of its state or of an injected fault.
@@ -364,10 +370,25 @@ impl<'a> ResultsCheck<'a> {
         let by_world = match self.operation {
             Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => false,
             Command::FriendDelete => code == 30003 && !self.before.account_exists(owner),
+            Command::FriendImport => {
+                code == 30003 && [owner, &asked.account].iter().any(|account| !self.before.account_exists(account))
+            }
             Command::FriendUpdate => {
                 (code == 30003 && !self.before.account_exists(owner)) || (code == 30001 && !self.was_there(asked))
             }
         };
         by_world || self.refusals.contains(&code)
+    }
+}
+
+/// The tag under which the sandbox keeps a field of friend_import.
+fn stored_under(field: &str) -> &str {
+    match field {
+        "AddSource" => "Tag_SNS_IM_AddSource",
+        "Remark" => "Tag_SNS_IM_Remark",
+        "GroupName" => "Tag_SNS_IM_Group",
+        "AddWording" => "Tag_SNS_IM_AddWording",
+        "AddTime" => "Tag_SNS_IM_AddTime",
+        tag => tag,
     }
 }

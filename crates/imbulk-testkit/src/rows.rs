@@ -100,12 +100,41 @@ pub fn operations() -> impl Iterator<Item = Command> {
     Command::ALL.into_iter().filter(|command| *command != Command::AccountCheck)
 }
 
+/// What the items of a command are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemKind {
+    /// Accounts.
+    Account,
+    /// Friend lists, each of one account.
+    List,
+    /// A friend on the list of an account.
+    Friend,
+}
+
+/// What the items of a command are.
+pub const fn item_kind(command: Command) -> ItemKind {
+    match command {
+        Command::AccountCheck | Command::AccountDelete => ItemKind::Account,
+        Command::FriendDeleteAll => ItemKind::List,
+        Command::FriendDelete | Command::FriendUpdate | Command::FriendImport => ItemKind::Friend,
+    }
+}
+
 /// The columns of an operation.
-pub fn columns(operation: Command) -> &'static [&'static str] {
+pub const fn columns(operation: Command) -> &'static [&'static str] {
+    match item_kind(operation) {
+        ItemKind::Account => &["UserID"],
+        ItemKind::List => &["From_Account"],
+        ItemKind::Friend => &["From_Account", "To_Account"],
+    }
+}
+
+/// Adds what a row of the operation must have besides its ids.
+fn complete(operation: Command, row: InputRow, remark: &str) -> InputRow {
     match operation {
-        Command::AccountCheck | Command::AccountDelete => &["UserID"],
-        Command::FriendDeleteAll => &["From_Account"],
-        Command::FriendDelete | Command::FriendUpdate => &["From_Account", "To_Account"],
+        Command::FriendUpdate => row.tag("Tag_SNS_IM_Remark", json!(remark)),
+        Command::FriendImport => row.tag("AddSource", json!("AddSource_Type_Test")).tag("Remark", json!(remark)),
+        Command::AccountCheck | Command::AccountDelete | Command::FriendDelete | Command::FriendDeleteAll => row,
     }
 }
 
@@ -166,14 +195,11 @@ pub fn tally(rows: &[ResultRow]) -> BTreeMap<&str, usize> {
 
 /// Valid rows, all different. Three pairs at a time have the same `From_Account`.
 pub fn plain(operation: Command, count: usize) -> Vec<InputRow> {
-    let row = |n: usize| match operation {
-        Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => {
-            InputRow::account(&format!("user_{n:05}"))
-        }
-        Command::FriendDelete => InputRow::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}")),
-        Command::FriendUpdate => InputRow::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}"))
-            .tag("Tag_SNS_IM_Remark", json!(format!("remark {n}"))),
+    let row = |n: usize| match item_kind(operation) {
+        ItemKind::Account | ItemKind::List => InputRow::account(&format!("user_{n:05}")),
+        ItemKind::Friend => InputRow::pair(&format!("user_{:05}", n / 3), &format!("friend_{n:05}")),
     };
+    let row = |n: usize| complete(operation, row(n), &format!("remark {n}"));
     (0..count).map(row).collect()
 }
 
@@ -191,14 +217,11 @@ pub fn mixed(operation: Command, count: usize) -> Vec<InputRow> {
     let again: Vec<InputRow> = rows.iter().step_by(7).cloned().collect();
     rows.extend(again);
     let with = |from: Option<&str>, account: &str| {
-        let row = match operation {
-            Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
-            Command::FriendDelete | Command::FriendUpdate => InputRow::pair(from.unwrap_or("user_00001"), account),
+        let row = match item_kind(operation) {
+            ItemKind::Account | ItemKind::List => InputRow::account(account),
+            ItemKind::Friend => InputRow::pair(from.unwrap_or("user_00001"), account),
         };
-        match operation {
-            Command::FriendUpdate => row.tag("Tag_SNS_IM_Remark", json!("r")),
-            Command::AccountCheck | Command::AccountDelete | Command::FriendDelete | Command::FriendDeleteAll => row,
-        }
+        complete(operation, row, "r")
     };
     for n in 0..count / 20 {
         rows.push(with(None, "").invalid());
@@ -206,12 +229,9 @@ pub fn mixed(operation: Command, count: usize) -> Vec<InputRow> {
         rows.push(with(None, &format!("tab\there_{n}")).invalid());
         rows.push(with(None, "vip_1"));
         rows.push(with(None, ADMIN));
-        match operation {
-            Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => {}
-            Command::FriendDelete | Command::FriendUpdate => {
-                rows.push(with(Some("vip_2"), &format!("friend_of_vip_{n}")));
-                rows.push(with(Some("narcissus"), "narcissus").invalid());
-            }
+        if item_kind(operation) == ItemKind::Friend {
+            rows.push(with(Some("vip_2"), &format!("friend_of_vip_{n}")));
+            rows.push(with(Some("narcissus"), "narcissus").invalid());
         }
     }
     shuffle(&mut rows, 42);

@@ -1,7 +1,8 @@
 //! `account_delete`: deletes accounts with all that belongs to them (page account_delete).
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, Operation, Proof, ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, Operation, Proof,
+    ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -19,6 +20,7 @@ pub(super) static OPERATION: Operation = Operation {
     },
     options: &[],
     protected_list: ProtectedList::Required,
+    items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
     answer: AnswerShape::Items { key: "UserID" },
     already_done: AlreadyDone {

@@ -17,18 +17,13 @@ enum Near {
     Exact,
 }
 
-/// Fields of commands that imbulk does not run.
-const OTHER_FIELDS: [(&str, Near); 12] = [
-    ("AddFriendItem", Near::Case),
+/// Fields that are in no operation: of other commands, and of parts of commands that imbulk does not send.
+const OTHER_FIELDS: [(&str, Near); 7] = [
     ("AddItem", Near::Case),
     ("AccountList", Near::Case),
-    ("AddSource", Near::Exact),
-    ("AddWording", Near::Exact),
-    ("AddTime", Near::Exact),
     ("AddType", Near::Exact),
     ("ForceAddFlags", Near::Exact),
-    ("Remark", Near::Exact),
-    ("GroupName", Near::Exact),
+    ("RemarkTime", Near::Exact),
     ("Nick", Near::Exact),
     ("FaceUrl", Near::Exact),
 ];
@@ -82,17 +77,14 @@ pub fn use_of(field: &str) -> String {
         .filter(|operation| operation.shape.takes(field))
         .map(|operation| operation.name)
         .collect();
-    if !taking.is_empty() {
-        return format!("set operation = \"{}\", which takes it; else ", taking.join("\" or \""));
-    }
     let suffix = format!("_{field}");
     let tag = |operation: &&'static Operation| {
         exact_fields(operation).find(|name| name.ends_with(&suffix)).map(|tag| (operation.name, tag))
     };
-    match operation::ALL.iter().find_map(tag) {
-        Some((operation, tag)) => format!("rename it if you mean `{tag}` of {operation}; else "),
-        None => String::new(),
-    }
+    let tag = operation::ALL.iter().find_map(tag);
+    let rename = tag.map(|(operation, tag)| format!("rename it if you mean `{tag}` of {operation}; else "));
+    let set = || format!("set operation = \"{}\", which takes it; else ", taking.join("\" or \""));
+    rename.unwrap_or_default() + &if taking.is_empty() { String::new() } else { set() }
 }
 
 /// The columns of ids in the API.
@@ -231,6 +223,15 @@ mod tests {
         }
         assert_eq!(field("delete_type"), Some("DeleteType"));
         assert_eq!(field("Remark"), Some("Remark"));
+    }
+
+    #[test]
+    fn a_hint_names_the_tag_and_the_operation_that_a_field_is_meant_for() {
+        let tag = "rename it if you mean `Tag_SNS_IM_Remark` of friend_update; else ";
+        assert_eq!(use_of("Remark"), tag.to_owned() + "set operation = \"friend_import\", which takes it; else ");
+        assert_eq!(use_of("AddSource"), "set operation = \"friend_import\", which takes it; else ");
+        assert_eq!(use_of("DeleteType"), "set options.delete_type in the job, and ");
+        assert_eq!(use_of("RemarkTime"), "");
     }
 
     #[test]

@@ -27,8 +27,19 @@ pub struct FieldFamily {
 pub enum FieldsRequired {
     /// A row that sets none would change nothing.
     One,
+    /// The API requires this field.
+    Named(&'static str),
     /// All fields are optional.
     None,
+}
+
+/// What a row lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldLack {
+    /// It sets no field, so that it would change nothing.
+    Any,
+    /// It does not set this field, which the API requires.
+    Field(&'static str),
 }
 
 /// A field, or a group of custom fields.
@@ -123,6 +134,15 @@ impl FieldFamily {
     /// The field of this name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name.matches(name))
+    }
+
+    /// What a row that sets these fields lacks; `None` if it lacks nothing.
+    pub fn lack(&self, fields: &TagValues) -> Option<FieldLack> {
+        match self.required {
+            FieldsRequired::One if fields.is_empty() => Some(FieldLack::Any),
+            FieldsRequired::Named(name) if !fields.contains_key(name) => Some(FieldLack::Field(name)),
+            FieldsRequired::One | FieldsRequired::Named(_) | FieldsRequired::None => None,
+        }
     }
 
     /// Whether a field of this name takes the value.

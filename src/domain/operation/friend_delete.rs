@@ -1,8 +1,8 @@
 //! `friend_delete`: removes friends of one account (page friend_delete).
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, JobOption,
-    Operation, OptionValue, Proof, ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, ItemsBefore,
+    JobOption, Operation, OptionValue, Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -21,6 +21,7 @@ pub(super) static OPERATION: Operation = Operation {
     // No page says what the API does without it, so the job must.
     options: &[JobOption { default: None, ..DELETE_TYPE }],
     protected_list: ProtectedList::Optional,
+    items_before: ItemsBefore::Exist,
     writes: |operation, request| {
         let friends = request.items.iter().filter(|_| is_both(operation)).map(|item| &item.account);
         AccountKeys::of(request.from.iter().chain(friends))

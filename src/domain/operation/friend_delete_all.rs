@@ -2,8 +2,8 @@
 
 use super::friend_delete::{DELETE_TYPE, FRIENDS_LIST, is_both};
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, JobOption, Operation, Proof,
-    ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, JobOption, Operation,
+    Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -16,6 +16,7 @@ pub(super) static OPERATION: Operation = Operation {
     // "One-way deletion is the default mode", says the page.
     options: &[JobOption { default: Some("single"), ..DELETE_TYPE }],
     protected_list: ProtectedList::Required,
+    items_before: ItemsBefore::Exist,
     // Both ways it writes every friend, too. Only the server knows who they are, so other calls to them cannot be held
     // back (docs/decisions/0003).
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),

@@ -1,8 +1,8 @@
 //! `friend_update`: sets remark, groups and custom fields of friends (page friend_update).
 
 use super::{
-    AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, Operation,
-    ProtectedList,
+    AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, ItemsBefore,
+    Operation, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -28,6 +28,7 @@ pub(super) static OPERATION: Operation = Operation {
     },
     options: &[],
     protected_list: ProtectedList::Optional,
+    items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(&request.from),
     answer: AnswerShape::Items { key: "To_Account" },
     already_done: AlreadyDone::NEVER,

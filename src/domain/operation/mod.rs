@@ -10,16 +10,24 @@ pub mod field_names;
 mod fields;
 mod friend_delete;
 mod friend_delete_all;
+mod friend_import;
 mod friend_update;
 
 pub use bound::{BindError, BoundOperation};
-pub use fields::{Field, FieldError, FieldFamily, FieldKind, FieldName, FieldsRequired, LIST_SEPARATOR, to_json};
+pub use fields::{
+    Field, FieldError, FieldFamily, FieldKind, FieldLack, FieldName, FieldsRequired, LIST_SEPARATOR, to_json,
+};
 
 use super::request::{AccountKeys, Request};
 
 /// Every operation, in the order in which help lists them.
-pub const ALL: &[&Operation] =
-    &[&account_delete::OPERATION, &friend_delete::OPERATION, &friend_delete_all::OPERATION, &friend_update::OPERATION];
+pub const ALL: &[&Operation] = &[
+    &account_delete::OPERATION,
+    &friend_delete::OPERATION,
+    &friend_delete_all::OPERATION,
+    &friend_update::OPERATION,
+    &friend_import::OPERATION,
+];
 
 /// The operation of this name.
 pub fn by_name(name: &str) -> Option<&'static Operation> {
@@ -43,6 +51,8 @@ pub struct Operation {
     pub options: &'static [JobOption],
     /// Whether a job on a real app must name its protected accounts.
     pub protected_list: ProtectedList,
+    /// Whether its items exist before a call.
+    pub items_before: ItemsBefore,
     /// The accounts that a call writes, of those that its request names.
     pub writes: fn(BoundOperation, &Request) -> AccountKeys,
     /// How the answer reports on the items.
@@ -89,6 +99,15 @@ pub struct OptionValue {
     pub api: &'static str,
     /// What it does, as a fragment for hints.
     pub effect: &'static str,
+}
+
+/// Whether the items of an operation exist before a call. With `--sandbox`, most of them are as this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemsBefore {
+    /// A call deletes or changes them.
+    Exist,
+    /// A call creates them.
+    Missing,
 }
 
 /// Whether a job on a real app must name its protected accounts.

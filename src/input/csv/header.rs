@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
 
 use crate::domain::job::Delimiter;
-use crate::domain::operation::field_names;
+use crate::domain::operation::{FieldsRequired, field_names};
 use crate::domain::unusual_id::{self, is_invisible};
 use crate::input::columns::{Columns, Meaning};
 use crate::input::error::{InputError, Problem};
@@ -156,6 +156,13 @@ impl Header {
         let account = index(columns.account.api, columns.account.file)?;
         for tag in &columns.mapped_fields {
             index(tag.api, tag.file)?;
+        }
+        if let FieldsRequired::Named(field) = columns.fields.required
+            && tags.iter().all(|(tag, _)| tag != field)
+            // Results have no column for a field that no row sets.
+            && !columns.results
+        {
+            index(field, field)?;
         }
         let joints = joints(columns, &names);
         let names = names.iter().map(|name| bare(name).to_lowercase()).collect();

@@ -126,6 +126,25 @@ fn tags_may_be_flat_too_and_null_leaves_them_alone() {
 }
 
 #[test]
+fn an_import_is_read_in_the_shape_of_the_api_and_needs_its_source() {
+    let body = r#"{"From_Account":"a","AddFriendItem":[
+        {"To_Account":"b","AddSource":"AddSource_Type_Web","Remark":"Bo","GroupName":["Work"],"AddTime":1420000001,
+         "CustomItem":[{"Tag":"Tag_SNS_Custom_Level","Value":0}]},
+        {"To_Account":"c","Remark":"Cy"},
+        {"To_Account":"d","AddSource":"AddSource_Type_Web","GroupName":"Work"},
+        {"To_Account":"e","AddSource":"AddSource_Type_Web","RemarkTime":1420000001},
+        {"To_Account":"f","AddSource":"AddSource_Type_Web","AddTime":1420000001000}]}"#;
+    let rows = lines("friend_import", &body.replace('\n', ""));
+    let first = "1 a>b {\"AddSource\":\"AddSource_Type_Web\",\"AddTime\":1420000001,\"GroupName\":[\"Work\"],\
+                 \"Remark\":\"Bo\",\"Tag_SNS_Custom_Level\":0}";
+    assert_eq!(rows[0], first);
+    assert_eq!(rows[1], "1 bad a>c: `AddSource` is missing");
+    assert_eq!(rows[2], "1 bad a>d: `GroupName` must be a list of group names");
+    assert!(rows[3].starts_with("1 bad : `RemarkTime` is the API's `RemarkTime`"), "{}", rows[3]);
+    assert_eq!(rows[4], "1 bad a>f: `AddTime` must be a whole number from 0 to 4294967295");
+}
+
+#[test]
 fn keys_that_mean_something_elsewhere_reject_their_row_and_leave_nothing_to_send() {
     for (operation, record, key) in [
         ("friend_delete_all", r#"{"From_Account":"a","To_Account":["b","c"]}"#, "To_Account"),

@@ -1,8 +1,8 @@
 //! `portrait_set`: sets fields of the profiles of accounts (page portrait_set).
 
 use super::{
-    AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, Operation,
-    ProtectedList,
+    AlreadyDone, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace, ItemsBefore,
+    Operation, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -31,6 +31,7 @@ pub(super) static OPERATION: Operation = Operation {
     },
     options: &[],
     protected_list: ProtectedList::Optional,
+    items_before: ItemsBefore::Exist,
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
     answer: AnswerShape::Whole,
     already_done: AlreadyDone::NEVER,

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
 use imbulk::domain::job::{Delimiter, Encoding, InputSettings, RejectPolicy, UnusualIds};
-use imbulk::domain::operation::{self, FieldsRequired, Operation};
+use imbulk::domain::operation::{self, Operation};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{BadRow, RowNo, RowRef, TagValues};
 use imbulk::domain::request::skipped_row::SkipReason;
@@ -142,7 +142,7 @@ impl<'a> File<'a> {
             return assert_eq!(good.tags, "");
         }
         let tags: TagValues = serde_json::from_str(&good.tags).expect("tags as they were written");
-        assert!(!tags.is_empty() || shape.fields.required == FieldsRequired::None, "an update of nothing");
+        assert_eq!(shape.fields.lack(&tags), None, "a field that the API requires is missing");
         assert_eq!(operation::to_json(&tags), good.tags, "equal tags are equal bytes");
         for (tag, value) in &tags {
             assert_eq!(shape.fields.check(tag, value), Ok(()), "{tag}: {value:?}");

@@ -43,12 +43,11 @@ fn write(world: &mut World, _: &ParsedRequest, item: &Item, extent: Extent) -> R
     if !world.exists(key) {
         return Err(Refusal::new(70107));
     }
-    let record = world.record(item.key);
     match extent {
-        Extent::Full => record.delete(),
+        Extent::Full => world.delete(item.key),
         Extent::Half => {
-            record.gone = true;
-            record.data_left = true;
+            world.remove(item.key);
+            world.record(item.key).data_left = true;
         }
     }
     Ok(())

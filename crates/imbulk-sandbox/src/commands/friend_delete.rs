@@ -45,17 +45,16 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
     if !world.lists_friend(from.key, item.account.key) {
         return Err(Refusal::new(31704));
     }
-    let record = world.record(item.key);
     if extent == Extent::Half {
-        record.gone = true;
-        record.data_left = true;
+        world.remove(item.key);
+        world.record(item.key).data_left = true;
         return Ok(());
     }
-    record.delete();
+    world.delete(item.key);
     world.forget_fields(item.key);
     if request.both_sides {
         let back = Key::pair(item.account.key, from.key);
-        world.record(back).gone = true;
+        world.remove(back);
         world.forget_fields(back);
     }
     Ok(())

@@ -38,14 +38,15 @@ fn written_accounts(world: &World, request: &ParsedRequest) -> Vec<Key> {
 /// Half way the list is empty only if the other lists were to follow; one-way nobody can say what is left.
 #[expect(clippy::unnecessary_wraps, reason = "every command has this signature")]
 fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent) -> Result<(), Refusal> {
-    let record = world.record(item.key);
     if extent == Extent::Half {
-        record.data_left = true;
-        record.gone |= request.both_sides;
+        world.record(item.key).data_left = true;
+        if request.both_sides {
+            world.remove(item.key);
+        }
         return Ok(());
     }
-    record.data_left = false;
-    record.delete();
+    world.record(item.key).data_left = false;
+    world.delete(item.key);
     if request.both_sides {
         world.leave_every_list(item.account.key);
     }

@@ -1,23 +1,15 @@
 //! Page `friend_update`: fields of up to 1000 friends of one user.
 
-use std::collections::HashSet;
-
-use super::relation::{MAX_FRIENDS, RelationBody, from_account, illegal_account, invalid};
+use super::relation::{
+    MAX_FRIENDS, MAX_GROUPS, RelationBody, custom_value, from_account, group_names, groups, illegal_account, invalid,
+    remark,
+};
 use super::{AnswerForm, Definition};
 use crate::answer::{MockItem, json, some_ids};
 use crate::json::Json;
 use crate::refusal::Refusal;
-use crate::request::{Account, FieldValue, Item, ParsedRequest, TagFault, account, array, tags, text};
+use crate::request::{Account, FieldValue, Item, ParsedRequest, TagFault, account, array, tags};
 use crate::world::{Extent, World};
-
-/// Bytes of a remark, a group's name and a custom value (relationship chain management).
-const MAX_REMARK: usize = 96;
-const MAX_GROUP: usize = 30;
-const MAX_CUSTOM: usize = 500;
-/// Letters after `Tag_SNS_Custom_`.
-const MAX_CUSTOM_NAME: usize = 8;
-/// Groups of one user (limits of the service).
-const MAX_GROUPS: usize = 32;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_update",
@@ -47,26 +39,11 @@ fn update(from: &Account, item: &Json<'_>) -> Result<Item, Refusal> {
 
 /// Remark, groups and custom fields only, each with its type and size.
 fn value(tag: &str, value: &Json<'_>) -> Result<FieldValue, TagFault> {
-    let value = match tag {
-        "Tag_SNS_IM_Remark" => text(value, 0, MAX_REMARK).map(FieldValue::Text),
-        "Tag_SNS_IM_Group" => groups(value).map(FieldValue::List),
-        custom if is_custom(custom) => match value {
-            Json::Number(number) => Some(FieldValue::Number(*number)),
-            other => text(other, 0, MAX_CUSTOM).map(FieldValue::Text),
-        },
-        _ => return Err(TagFault::Unknown),
-    };
-    value.ok_or(TagFault::WrongValue)
-}
-
-fn groups(value: &Json<'_>) -> Option<Vec<String>> {
-    value.as_list()?.iter().map(|name| text(name, 1, MAX_GROUP)).collect()
-}
-
-fn is_custom(tag: &str) -> bool {
-    tag.strip_prefix("Tag_SNS_Custom_").is_some_and(|name| {
-        (1..=MAX_CUSTOM_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
-    })
+    match tag {
+        "Tag_SNS_IM_Remark" => remark(value).ok_or(TagFault::WrongValue),
+        "Tag_SNS_IM_Group" => groups(value).ok_or(TagFault::WrongValue),
+        custom => custom_value(custom, value),
+    }
 }
 
 /// The new value of a field replaces the old one. A group that the user does not have yet is created; an update that
@@ -79,8 +56,7 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
     if !world.lists_friend(from.key, item.account.key) {
         return Err(Refusal::with(30001, "Err_SNS_FriendUpdate_Not_Friend"));
     }
-    let named: HashSet<&str> = item.fields.iter().flat_map(|(_, value)| value.list()).map(String::as_str).collect();
-    if !world.create_groups(from.key, &named, MAX_GROUPS) {
+    if !world.create_groups(from.key, &group_names(item), MAX_GROUPS) {
         return Err(Refusal::new(30011));
     }
     world.meet(from.key, item);

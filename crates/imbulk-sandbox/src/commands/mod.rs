@@ -6,6 +6,7 @@ mod account_check;
 mod account_delete;
 mod friend_delete;
 mod friend_delete_all;
+mod friend_import;
 mod friend_update;
 mod relation;
 
@@ -55,6 +56,7 @@ commands! {
     FriendDelete = friend_delete,
     FriendDeleteAll = friend_delete_all,
     FriendUpdate = friend_update,
+    FriendImport = friend_import,
 }
 
 /// What is particular to one command.

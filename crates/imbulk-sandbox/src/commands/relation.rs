@@ -1,14 +1,24 @@
 //! What the commands on friendships have in common.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::answer::MockItem;
 use crate::json::Json;
 use crate::refusal::Refusal;
-use crate::request::{Account, account};
+use crate::request::{Account, FieldValue, Item, TagFault, account, text};
 
-/// The maximum number of items in one call (pages `friend_delete` and `friend_update`).
+/// The maximum number of items in one call (pages `friend_delete`, `friend_update` and `friend_import`).
 pub(super) const MAX_FRIENDS: usize = 1000;
+/// Groups of one user (limits of the service).
+pub(super) const MAX_GROUPS: usize = 32;
+/// Bytes of a remark, a group's name and a custom value (relationship chain management).
+const MAX_REMARK: usize = 96;
+const MAX_GROUP: usize = 30;
+const MAX_CUSTOM: usize = 500;
+/// Letters after `Tag_SNS_Custom_`.
+const MAX_CUSTOM_NAME: usize = 8;
 /// The item code of an id that is not legal. `friend_delete` lists such an item in `Invalid_Account`.
 pub(super) const ILLEGAL_ACCOUNT: u32 = 30003;
 
@@ -23,6 +33,38 @@ pub(super) fn invalid(field: &str) -> Refusal {
 
 pub(super) fn illegal_account() -> Refusal {
     Refusal::with(ILLEGAL_ACCOUNT, "Err_SNS_Comm_Account_Illegal")
+}
+
+pub(super) fn remark(value: &Json<'_>) -> Option<FieldValue> {
+    text(value, 0, MAX_REMARK).map(FieldValue::Text)
+}
+
+pub(super) fn groups(value: &Json<'_>) -> Option<FieldValue> {
+    let names = value.as_list()?.iter().map(|name| text(name, 1, MAX_GROUP));
+    names.collect::<Option<_>>().map(FieldValue::List)
+}
+
+/// The groups that an item names.
+pub(super) fn group_names(item: &Item) -> HashSet<&str> {
+    item.fields.iter().flat_map(|(_, value)| value.list()).map(String::as_str).collect()
+}
+
+/// The value of a custom field.
+pub(super) fn custom_value(tag: &str, value: &Json<'_>) -> Result<FieldValue, TagFault> {
+    if !is_custom(tag) {
+        return Err(TagFault::Unknown);
+    }
+    let value = match value {
+        Json::Number(number) => Some(FieldValue::Number(*number)),
+        other => text(other, 0, MAX_CUSTOM).map(FieldValue::Text),
+    };
+    value.ok_or(TagFault::WrongValue)
+}
+
+fn is_custom(tag: &str) -> bool {
+    tag.strip_prefix("Tag_SNS_Custom_").is_some_and(|name| {
+        (1..=MAX_CUSTOM_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+    })
 }
 
 /// Whether both sides of friendships are deleted. Without a `DeleteType` one side is: the page of `friend_delete_all`

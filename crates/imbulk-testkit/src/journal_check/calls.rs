@@ -64,7 +64,11 @@ fn written(entry: &CallRecord) -> impl Iterator<Item = &str> {
     let others: &[String] = match entry.command {
         Command::AccountDelete => &entry.items,
         Command::FriendDelete if entry.both => &entry.items,
-        Command::AccountCheck | Command::FriendDelete | Command::FriendUpdate | Command::FriendDeleteAll => &[],
+        Command::AccountCheck
+        | Command::FriendDelete
+        | Command::FriendUpdate
+        | Command::FriendImport
+        | Command::FriendDeleteAll => &[],
     };
     entry.from.iter().chain(others).map(String::as_str)
 }

@@ -6,7 +6,7 @@ use imbulk_sandbox::{CallRecord, Command, ResponseRecord};
 
 use super::calls::{MAY_BE_WRITING, is_answered};
 use super::{Evidence, ItemId, QueueRow};
-use crate::results_check::{ALREADY, Completion};
+use crate::results_check::{ALREADY, Completion, FRIEND_EXISTS};
 
 /// Codes after which an item may be sent again.
 const AGAIN: [u32; 16] =
@@ -181,6 +181,7 @@ fn is_explained(line: &QueueRow, history: &[Reception], doubt: &Doubt, completio
         "succeeded" => is_already && last == code && doubt.before,
         "already_done" => is_already && last == code && !written,
         "failed" => code.is_some() && last == code,
+        "in_doubt" if line.code == Some(FRIEND_EXISTS) => last == code,
         "in_doubt" if is_already && last == code => met(&PARTS) || history.iter().any(|reception| reception.both),
         "in_doubt" => doubt.ever,
         "pending" => completion == Completion::Partial,

@@ -30,6 +30,20 @@ fn a_second_header_of_other_columns_refuses_the_file_with_its_line() {
 }
 
 #[test]
+fn a_file_without_a_column_that_the_api_requires_is_refused() {
+    let text = b"From_Account,To_Account,Remark\na,b,x\n";
+    let error = rows_with("friend_import", "rows.csv", text, &input(&[])).unwrap_err();
+    assert!(matches!(&*error.problem, Problem::MissingColumn { api, .. } if api == "AddSource"), "{error}");
+    let mapped = input(&[("AddSource", "source")]);
+    let text = b"From_Account,To_Account,source\na,b,AddSource_Type_Web\na,c,\n";
+    let rows = rows_with("friend_import", "rows.csv", text, &mapped).unwrap();
+    assert_eq!(rows, ["2 a>b {\"AddSource\":\"AddSource_Type_Web\"}", "3 bad a>c: `AddSource` is missing"]);
+    let text = b"source,line,From_Account,To_Account,outcome,code,reason,attempts,finished_at\nx,2,a,b,rejected,,,0,\n";
+    let rows = rows_with("friend_import", "rows.csv", text, &mapped).unwrap();
+    assert_eq!(rows, ["2 bad a>b: `AddSource` is missing"], "results of rows that all lack it");
+}
+
+#[test]
 fn a_value_that_equals_a_columns_name_is_no_header() {
     let mapped = input(&[("UserID", "user")]);
     let rows = rows_with("account_delete", "rows.csv", b"user,role\nalice,user\nbob,admin\n", &mapped).unwrap();

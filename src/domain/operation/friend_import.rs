@@ -1,0 +1,48 @@
+//! `friend_import`: puts friends on the list of one account, with their remarks, groups and custom fields (page
+//! friend_import). The list of the friend stays as it is.
+
+use super::{
+    AlreadyDone, AlreadyDoneCode, AnswerShape, Field, FieldFamily, FieldKind, FieldsRequired, InputShape, ItemPlace,
+    ItemsBefore, Operation, Proof, ProtectedList,
+};
+use crate::domain::request::AccountKeys;
+
+pub(super) static OPERATION: Operation = Operation {
+    name: "friend_import",
+    path: "v4/sns/friend_import",
+    items_per_request: 1000,
+    calls_per_second: 200,
+    shape: InputShape {
+        from: Some("From_Account"),
+        account: "To_Account",
+        items: ItemPlace::Objects { list: "AddFriendItem" },
+        fields: FieldFamily {
+            // Lengths as for friend_update. `RemarkTime` of the page is not among them: no call returns it.
+            fields: &[
+                Field::exact("AddSource", FieldKind::Prefixed { prefix: "AddSource_Type_", max_letters: 8 }),
+                Field::exact("Remark", FieldKind::Text { max_bytes: 96 }),
+                Field::exact("GroupName", FieldKind::Groups { max_bytes: 30 }),
+                Field::exact("AddWording", FieldKind::Text { max_bytes: 256 }),
+                // Seconds since 1970. The limit refuses milliseconds.
+                Field::exact("AddTime", FieldKind::Integer { max: 4_294_967_295 }),
+                Field::custom("Tag_SNS_Custom_", 8, FieldKind::TextOrInteger { max_bytes: 500 }),
+            ],
+            tag_list: Some("CustomItem"),
+            required: FieldsRequired::Named("AddSource"),
+        },
+    },
+    options: &[],
+    protected_list: ProtectedList::Optional,
+    items_before: ItemsBefore::Missing,
+    writes: |_, request| AccountKeys::of(&request.from),
+    answer: AnswerShape::Items { key: "To_Account" },
+    already_done: AlreadyDone {
+        codes: &[
+            // The questions on relationships say that this code is also used for adding an existing friend.
+            AlreadyDoneCode { code: 30001, info: &["Friend_Exist"] },
+            AlreadyDoneCode { code: 30015, info: &[] },
+        ],
+        proof: |_| Proof::Partial { unproved: "this says nothing of the fields of the friend" },
+        proves_after_data_left: false,
+    },
+};
