@@ -545,7 +545,7 @@ const CLAIMS: &[ClaimCase] = &{
         ("friend_delete_all", TWO_WAY, None, Doubt::TimedOut, 30003, InDoubt, 30003),
         ("friend_delete_all", TWO_WAY, Some(30008), Doubt::None, 30003, InDoubt, 30003),
         ("friend_import", ONE_WAY, None, Doubt::None, 30015, InDoubt, 30015),
-        ("friend_import", ONE_WAY, None, Doubt::MayHaveArrived, 30015, InDoubt, 30015),
+        ("friend_import", ONE_WAY, None, Doubt::EffectUnknown, 30015, InDoubt, 30015),
         ("friend_import", ONE_WAY, Some(30006), Doubt::None, 30015, InDoubt, 30015),
     ]
 };
