@@ -354,8 +354,8 @@ impl<'a> ResultsCheck<'a> {
         self.operation == Command::AccountDelete && matches!(row.code, Some(40006 | 70500))
     }
 
-    /// Whether "already done" proves only a part of the effect: one of two sides, a friend without its fields, or after a
-    /// code that allows a partial effect.
+    /// Whether "already done" proves only a part of the effect: one of two sides, a friend without its fields, or after
+    /// a code that allows a partial effect.
     fn proves_a_part(&self, row: &ResultRow) -> bool {
         let before = row.reason.rsplit_once("before: ").map_or("", |(_, codes)| codes);
         let left_a_part = before.split(", ").any(|code| PARTS.contains(&code));

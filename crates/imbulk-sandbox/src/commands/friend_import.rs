@@ -1,5 +1,5 @@
-//! Page `friend_import`: puts up to 1000 users on the list of one user, each with the fields of the friendship. The other
-//! lists stay as they are.
+//! Page `friend_import`: puts up to 1000 users on the list of one user, each with the fields of the friendship. The
+//! other lists stay as they are.
 
 use super::relation::{
     MAX_FRIENDS, MAX_GROUPS, RelationBody, custom_value, from_account, group_names, groups, illegal_account, invalid,
