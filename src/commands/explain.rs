@@ -98,7 +98,7 @@ mod tests {
     fn a_code_that_is_treated_differently_says_where() {
         let text = text(30001).replace(ErrorClass::AlreadyDone.treatment(), "(treatment)");
         insta::assert_snapshot!(text, @"
-        30001: a parameter is wrong; some commands also use this code for accounts that are not, or already, friends
+        30001: a parameter is wrong; or the accounts are no friends, or are friends already (some commands)
 
         treated  friend_delete, as the verdict on an item that says Not_Friend or Friend_Not_Exist
                  already done: (treatment)

@@ -10,8 +10,8 @@
 //! * `friend_delete` without `DeleteType` is one-way. A two-way delete of a user who is not on the list of
 //!   `From_Account` is 31704, whatever the other list holds.
 //! * `friend_import` of a user who is on the list already is 30001 with `Err_SNS_FriendImport_Friend_Exist`, and
-//!   changes nothing. Its fields are kept under the names of `friend_update`: `Remark` as `Tag_SNS_IM_Remark`. A user who is
-//!   known by name counts against the 3000 friends of a list; in an open world the others are not counted.
+//!   changes nothing. Its fields are kept under the names of `friend_update`: `Remark` as `Tag_SNS_IM_Remark`. A user
+//!   who is known by name counts against the 3000 friends of a list; in an open world the others are not counted.
 //! * An account that was deleted and is imported again has no friends, and is on no list.
 //! * `friend_update` of a user who is no friend is 30001 with `Err_SNS_FriendUpdate_Not_Friend`. A group that the user
 //!   does not have is created, and remains.

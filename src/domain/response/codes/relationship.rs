@@ -6,7 +6,7 @@ use super::{CodeInfo, ErrorClass, FATAL, HALF_DONE, OF_ONE_ITEM, PAUSE_COMMAND, 
 pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 30_001..=30_001,
-        meaning: "a parameter is wrong; some commands also use this code for accounts that are not, or already, friends",
+        meaning: "a parameter is wrong; or the accounts are no friends, or are friends already (some commands)",
         advice: "`imbulk results NAME` shows the API's reason, which says what it means",
         source: "pages friend_delete, friend_delete_all and friend_update; FAQ on relationships",
         rule: OF_ONE_ITEM,
