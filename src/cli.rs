@@ -233,7 +233,10 @@ pub struct StatusArgs {
     /// Target of the run, if the job has several: an SDKAppID, `sandbox` or `loopback`
     #[arg(long, requires = "name", value_name = "TARGET")]
     pub target: Option<String>,
-    /// Print as JSON
+    /// Update every 2 seconds, until no process works on it or Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Print as JSON; with --watch, one line for each update
     #[arg(long)]
     pub json: bool,
 }

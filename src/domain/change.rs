@@ -4,7 +4,7 @@
 
 use super::control::AppliedInstruction;
 use super::ids::{RequestId, RunId};
-use super::progress::Heartbeat;
+use super::heartbeat::Heartbeat;
 use super::response::settlement::{FollowUp, Settlement};
 use super::run_choice::EndedBy;
 
@@ -24,11 +24,11 @@ pub enum Change {
     Withdraw(RequestId),
     /// Makes a request pending again that an earlier runner may have sent.
     Reopen(RequestId),
-    /// Stores the progress of runs.
+    /// Stores the progress of a run.
     NoteProgress {
-        /// The runs of this session.
-        runs: Vec<RunId>,
-        /// Their progress.
+        /// The run.
+        run: RunId,
+        /// Its progress.
         heartbeat: Heartbeat,
     },
     /// Stores why runs end before their last row.

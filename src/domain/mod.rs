@@ -10,6 +10,7 @@ pub mod change;
 pub mod control;
 pub mod exit;
 pub mod guard;
+pub mod heartbeat;
 pub mod hint;
 pub mod ids;
 pub mod job;

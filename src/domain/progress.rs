@@ -60,26 +60,6 @@ pub struct ProgressSnapshot {
     pub state: SessionState,
 }
 
-/// The progress of a run as the runner writes it to the queue every few seconds, for `imbulk status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Heartbeat {
-    /// When it was written, in milliseconds since 1970.
-    pub at: i64,
-    /// Items that got their outcome, and calls begun.
-    pub rates: Rates,
-    /// Requests in flight.
-    pub in_flight: u64,
-    /// What limits the speed; none while requests are fetched.
-    pub bottleneck: Option<Bottleneck>,
-}
-
-impl Heartbeat {
-    /// The heartbeat of a snapshot that was taken at `at`.
-    pub fn new(now: &ProgressSnapshot, rates: Rates, at: i64) -> Self {
-        Self { at, rates, in_flight: now.in_flight, bottleneck: now.bottleneck.clone() }
-    }
-}
-
 /// Numbers per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {

@@ -3,10 +3,14 @@
 use super::error::QueueError;
 use super::largest_accounts::LargeAccount;
 use super::used_file::UsedFile;
+use crate::domain::heartbeat::Heartbeat;
 use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
 use crate::domain::operation::{self, BoundOperation};
 use crate::domain::run_choice::{EndedBy, RunProgress};
+
+/// Why a run ended whose session stored no reason.
+pub const KILLED: &str = "the process was killed, or the machine went down";
 
 /// A run that is about to be loaded.
 #[derive(Debug, Clone)]
@@ -36,7 +40,7 @@ pub struct NewRun {
 }
 
 /// A run in the queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// Its number.
     pub id: RunId,
@@ -66,8 +70,8 @@ pub struct Run {
     pub settings: Option<String>,
     /// The kind of that reason; none while a session is sending, and after it was killed.
     pub(super) ended_by: Option<EndedBy>,
-    /// JSON: the progress, stored every few seconds while a session sends.
-    pub pulse: Option<String>,
+    /// The progress, stored about once a second while a session sends.
+    pub heartbeat: Option<Heartbeat>,
     /// Rows of the input.
     pub row_count: i64,
     /// Items to be sent.
@@ -78,6 +82,8 @@ pub struct Run {
     pub started_at: Option<i64>,
     /// Milliseconds since 1970.
     pub finished_at: Option<i64>,
+    /// When the end of the last session was stored, or when the run was superseded, in milliseconds since 1970.
+    pub ended_at: Option<i64>,
 }
 
 /// The state of a run.

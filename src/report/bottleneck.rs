@@ -46,6 +46,25 @@ pub(super) fn bottleneck_text(bottleneck: &Bottleneck) -> String {
     }
 }
 
+/// The kind of what limits the speed, for programs.
+pub(super) const fn bottleneck_kind(bottleneck: &Bottleneck) -> &'static str {
+    match bottleneck {
+        Bottleneck::Cap { .. } => "cap",
+        Bottleneck::Throttle { .. } => "throttle",
+        Bottleneck::Outage(_) => "outage",
+        Bottleneck::RetryBudget(_) => "retry_budget",
+        Bottleneck::HotAccounts { .. } => "hot_accounts",
+        Bottleneck::Retries { .. } => "retries",
+        Bottleneck::Quarantine { .. } => "quarantine",
+        Bottleneck::Latency { .. } => "latency",
+        Bottleneck::Slots { .. } => "slots",
+        Bottleneck::Canary(_) => "canary",
+        Bottleneck::LastCalls { .. } => "last_calls",
+        Bottleneck::Pause(_) => "pause",
+        Bottleneck::Draining { .. } => "draining",
+    }
+}
+
 /// To which rate the API throttles.
 pub(super) fn throttle_text(rate: &ThrottledRate, cap: u32) -> String {
     let (calls_per_second, cap) = (rate.calls_per_second, count(cap.into()));

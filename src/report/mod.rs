@@ -23,6 +23,7 @@ pub mod summary;
 #[cfg(test)]
 mod testing;
 mod text;
+mod wrap;
 
 pub use text::moment_ahead;
 pub(crate) use text::{second, visible};

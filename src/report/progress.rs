@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bottleneck::bottleneck_text;
 use super::text::{call_rate, count, counted, duration, rate, share};
-use crate::domain::progress::{Heartbeat, Phase, ProgressSnapshot, Rates};
+use crate::domain::progress::{Phase, ProgressSnapshot, Rates};
 
 /// The progress in one line.
 pub fn line(phase: Phase, now: &ProgressSnapshot, rates: Rates) -> String {
@@ -47,16 +47,6 @@ fn time_left(now: &ProgressSnapshot) -> Option<Duration> {
     let seconds = left as f64 * now.elapsed.as_secs_f64() / now.items as f64;
     // Whole seconds: more would be made up.
     Duration::try_from_secs_f64(seconds.ceil()).ok()
-}
-
-/// The heartbeat of a run in one line.
-pub(super) fn heartbeat_line(heartbeat: &Heartbeat) -> String {
-    let Heartbeat { rates, in_flight, bottleneck, .. } = heartbeat;
-    let pace = format!("{} items/s, {}, {} in flight", rate(rates.items), call_rate(rates.calls), count(*in_flight));
-    match bottleneck {
-        Some(bottleneck) => format!("{pace}; {}", bottleneck_text(bottleneck)),
-        None => pace,
-    }
 }
 
 #[cfg(test)]

@@ -1,22 +1,33 @@
 //! The state of runs: all of them as a table, or one in detail, also while a process is sending.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use std::time::Duration;
+
+use jiff::Zoned;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::bottleneck::bottleneck_text;
+use super::bottleneck::{bottleneck_kind, bottleneck_text};
 use super::control::who_and_when;
 use super::figures::{Figures, target};
 use super::json::{self, DateTime, FormatVersion, RowsByOutcome};
-use super::progress::heartbeat_line;
 use super::state::{RunnerPresence, StateName};
-use super::text::{Text, count, share, visible};
+use super::text::{Text, between, call_rate, count, counted, duration, minute, rate, second, share, visible};
+use super::wrap::{cut, wrap};
+use crate::domain::bottleneck::Bottleneck;
 use crate::domain::control::RunPause;
-use crate::domain::hint::Message;
-use crate::domain::progress::Heartbeat;
+use crate::domain::guard::Bytes;
+use crate::domain::heartbeat::Heartbeat;
+use crate::domain::hint::{Hint, Message};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::timestamp::rfc3339;
+
+/// The characters of a run id in a table, unless more are needed to tell the runs apart.
+const SHORT_ID: usize = 8;
+/// After this time without a heartbeat, the process is not well.
+const SILENCE: Duration = Duration::from_secs(10);
+/// The smallest number of columns of a job's name in a table.
+const SHORTEST_NAME: usize = 8;
 
 /// What `imbulk status --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -34,19 +45,58 @@ pub struct Detail {
     /// Its state.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Requests of the run.
-    pub requests: u64,
-    /// Those of them that are not settled.
-    pub requests_left: u64,
-    /// Whether a process is sending it.
-    pub runner: RunnerPresence,
-    /// Its progress, while a process is sending it.
+    /// Its state, and what follows from it.
+    #[serde(flatten)]
+    pub facts: StateFacts,
+    /// Whether `codes` were counted in the first rows only, and `rejects` left out, because there are many.
+    pub is_partial: bool,
+    /// The last session, which may be sending now; null before the first one.
+    pub session: Option<SessionTotals>,
+    /// The speed, while a process is sending the run.
     #[serde(serialize_with = "heartbeat_as_json")]
     #[schemars(with = "Option<HeartbeatFigures>")]
     pub heartbeat: Option<Heartbeat>,
     /// The pause by a person, while there is one.
-    #[serde(skip)]
+    #[serde(serialize_with = "pause_as_json")]
+    #[schemars(with = "Option<PauseFigures>")]
     pub pause: Option<RunPause>,
+    /// The size of the queue on disk, with its log.
+    #[serde(serialize_with = "bytes_as_json")]
+    #[schemars(with = "u64")]
+    pub queue_bytes: Bytes,
+    /// Now, by the local clock.
+    #[serde(skip)]
+    pub now: Zoned,
+}
+
+/// What follows from the state of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct StateFacts {
+    /// Since when the run is in its state. After a kill, when its process was seen last.
+    #[serde(serialize_with = "json::moment_if_any")]
+    #[schemars(with = "Option<DateTime>")]
+    pub since: Option<Zoned>,
+    /// The process that is sending it.
+    pub pid: Option<u32>,
+    /// How long it still takes at the speed of the last seconds; null if that is not known.
+    pub seconds_left: Option<u64>,
+}
+
+/// What a session did with a run.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SessionTotals {
+    /// When it began to send.
+    #[serde(serialize_with = "json::moment")]
+    #[schemars(with = "DateTime")]
+    pub began_at: Zoned,
+    /// How long it has lasted, as far as it is known.
+    pub seconds: u64,
+    /// Calls begun.
+    pub calls: u64,
+    /// Rows that got their outcome in it.
+    #[serde(serialize_with = "json::by_name")]
+    #[schemars(with = "RowsByOutcome")]
+    pub outcomes: Tally,
 }
 
 /// All runs of a queue.
@@ -56,9 +106,16 @@ pub struct Overview {
     pub schema: FormatVersion,
     /// Oldest first.
     pub runs: Vec<RunStatus>,
+    /// The size of the queue on disk, with its log.
+    #[serde(serialize_with = "bytes_as_json")]
+    #[schemars(with = "u64")]
+    pub queue_bytes: Bytes,
     /// Whether a process owns the queue, whatever it does.
     #[serde(skip)]
     pub runner: RunnerPresence,
+    /// Now, by the local clock.
+    #[serde(skip)]
+    pub now: Zoned,
 }
 
 /// A run among others.
@@ -74,12 +131,15 @@ pub struct RunStatus {
     pub target: String,
     /// Its state.
     pub state: StateName,
-    /// Whether a process is sending it.
-    pub runner: RunnerPresence,
+    /// What follows from it.
+    #[serde(flatten)]
+    pub facts: StateFacts,
     /// Why the last session ended before the run did.
     #[serde(serialize_with = "json::message")]
     #[schemars(with = "Option<String>")]
     pub stopped: Option<Message>,
+    /// What limits the speed, in words; null if no process is sending the run.
+    pub limited_by: Option<String>,
     /// Rows of the input.
     pub rows: u64,
     /// Rows by outcome.
@@ -88,54 +148,248 @@ pub struct RunStatus {
     pub outcomes: Tally,
 }
 
+/// A heartbeat for programs.
+#[derive(Serialize, JsonSchema)]
+struct HeartbeatFigures {
+    /// When the process stored it.
+    #[schemars(with = "DateTime")]
+    at: String,
+    /// Rows of the run that got their outcome, per second.
+    rows_per_second: f64,
+    /// Calls begun, per second.
+    calls_per_second: f64,
+    /// Calls that are not answered yet.
+    in_flight: u64,
+    /// The median duration of the last calls; null before the first answer.
+    median_latency_seconds: Option<f64>,
+    /// What limits the speed; null while requests are read from the queue.
+    bottleneck: Option<BottleneckFigures>,
+}
+
+/// What limits the speed, for programs.
+#[derive(Serialize, JsonSchema)]
+struct BottleneckFigures {
+    /// Its kind.
+    kind: &'static str,
+    /// Its numbers, in words.
+    text: String,
+}
+
+/// A pause, for programs.
+#[derive(Serialize, JsonSchema)]
+struct PauseFigures {
+    /// User, host and process.
+    who: String,
+    /// Since when.
+    #[schemars(with = "DateTime")]
+    since: String,
+}
+
 impl StatusOutput {
-    /// The text for people. See [`Overview::text`].
+    /// The text for people. Lines have no more columns than `width`, if it is known.
     pub fn text(&self, width: Option<u16>) -> String {
         match self {
             Self::Overview(overview) => overview.text(width),
-            Self::Detail(detail) => detail.text(),
+            Self::Detail(detail) => detail.text(width),
+        }
+    }
+
+    /// The text of an update where nothing can be drawn again: the time, and one line, or the table of all runs.
+    pub fn update(&self) -> String {
+        match self {
+            Self::Overview(overview) => format!("{}\n{}", second(&overview.now), overview.text(None)),
+            Self::Detail(detail) => detail.line(),
+        }
+    }
+
+    /// Whether a process works on what is shown, so that it may change.
+    pub fn may_change(&self) -> bool {
+        match self {
+            Self::Overview(overview) => overview.runner == RunnerPresence::Present,
+            Self::Detail(detail) => detail.figures.state == StateName::Sending,
         }
     }
 }
 
 impl Detail {
-    /// The text for people.
-    pub fn text(&self) -> String {
+    /// The text for people. See [`StatusOutput::text`].
+    pub fn text(&self, width: Option<u16>) -> String {
         let mut text = Text::default();
         let figures = &self.figures;
-        figures.head(&mut text);
-        figures.outcomes(&mut text);
-        let (left, all) = (count(self.requests_left), count(self.requests));
-        text.figure("requests left", &format!("{left} of {all}"));
-        let runner = match self.runner {
-            RunnerPresence::Present => "a process is sending this run",
-            RunnerPresence::Absent => "none",
-        };
-        text.figure("runner", runner);
-        if let Some(heartbeat) = &self.heartbeat {
-            text.figure("pace", &heartbeat_line(heartbeat));
-        }
+        text.figure("job", &visible(&figures.job));
+        text.figure("run", &visible(&figures.run));
+        text.figure("operation", &format!("{} on {}", figures.operation, target(&figures.target)));
+        text.figure("state", &self.state());
+        text.figure("progress", &self.progress());
+        self.speed(&mut text);
         if let Some(pause) = &self.pause {
-            let job = visible(&figures.job);
-            text.figure("paused", &format!("{}: `imbulk ctl {job} resume` ends the pause", who_and_when(pause)));
-        }
-        if let Some(started) = &figures.started_at {
-            text.figure("started", started);
-        }
-        if let Some(finished) = &figures.finished_at {
-            text.figure("finished", finished);
+            // While the run is being sent, the pause limits its speed, and was named above.
+            if figures.state != StateName::Sending {
+                text.figure("paused", &who_and_when(pause));
+            }
+            text.line(&format!("hint: `imbulk ctl {} resume` ends the pause", visible(&figures.job)));
         }
         if let Some(why) = &figures.stopped {
-            text.stopped(why);
+            text.figure("reason", &visible(&why.text));
+            if let Some(hint) = why.hint() {
+                text.line(&format!("hint: {}", visible(&hint)));
+            }
         }
+        self.totals(&mut text);
+        text.figure("queue", &format!("{} on disk", self.queue_bytes));
         figures.codes(&mut text);
+        if self.is_partial {
+            text.line("  counted in the first rows only, because there are many");
+        }
         figures.rejects(&mut text);
-        text.into()
+        fit(text, width)
+    }
+
+    /// An update in one line.
+    fn line(&self) -> String {
+        let Figures { state, rows, outcomes, .. } = &self.figures;
+        let done = format!("{} of {}", share(done(*rows, outcomes), *rows), counted(*rows, "row", "rows"));
+        let mut line = format!("{}  {}  {done}, {} failed", second(&self.now), state.name(), count(failed(outcomes)));
+        if let Some(heartbeat) = &self.heartbeat {
+            line.push_str(&format!(", {}", call_rate(heartbeat.rates.calls)));
+        }
+        line.push_str(&self.facts.left());
+        if let Some(limit) = self.limited_by() {
+            line.push_str(&format!("; {limit}"));
+        }
+        line
+    }
+
+    fn state(&self) -> String {
+        let mut state = self.figures.state.name().to_owned();
+        if let Some(since) = &self.facts.since {
+            let seen = if self.figures.state == StateName::Interrupted { "last seen" } else { "since" };
+            state.push_str(&format!(", {seen} {} ({} ago)", minute(since), between(since, &self.now)));
+        }
+        if let Some(pid) = self.facts.pid {
+            state.push_str(&format!(", pid {pid}"));
+        }
+        state
+    }
+
+    fn progress(&self) -> String {
+        let Figures { rows, outcomes, .. } = &self.figures;
+        let share = share(done(*rows, outcomes), *rows);
+        format!("{share} of {} done{}", counted(*rows, "row", "rows"), self.facts.left())
+    }
+
+    /// How fast it is, and why it is not faster.
+    fn speed(&self, text: &mut Text) {
+        if let Some(limit) = self.limited_by() {
+            text.figure("limited by", &limit);
+        }
+        if let Some(Heartbeat { rates, in_flight, median_latency, .. }) = &self.heartbeat {
+            let latency = median_latency.map(|median| format!(", {} per call (median)", duration(median)));
+            let (calls, rows) = (call_rate(rates.calls), rate(rates.items));
+            let in_flight = count(*in_flight);
+            text.figure("speed", &format!("{calls}, {rows} rows/s, {in_flight} in flight{}", latency.unwrap_or_default()));
+        }
+    }
+
+    fn limited_by(&self) -> Option<String> {
+        (self.figures.state == StateName::Sending).then(|| limited_by(self.heartbeat.as_ref(), &self.now))
+    }
+
+    /// The totals of the run, next to those of the session.
+    fn totals(&self, text: &mut Text) {
+        let Figures { state, rows, outcomes, .. } = &self.figures;
+        let title = if *state == StateName::Sending { "this session" } else { "last session" };
+        let column = |session: &dyn Fn(&SessionTotals) -> u64| {
+            self.session.as_ref().map(|totals| count(session(totals))).unwrap_or_default()
+        };
+        let title = self.session.as_ref().map_or("", |_| title);
+        text.line(&row("rows", &count(*rows), "", title));
+        for (outcome, ended) in outcomes.iter().filter(|(_, rows)| *rows > 0) {
+            let session = match outcome {
+                Outcome::Pending | Outcome::Rejected | Outcome::Duplicate | Outcome::Protected => String::new(),
+                Outcome::Succeeded | Outcome::AlreadyDone | Outcome::Failed | Outcome::InDoubt => {
+                    column(&|totals| totals.outcomes[outcome])
+                }
+            };
+            text.line(&row(&format!("  {outcome}"), &count(ended), &share(ended, *rows), &session));
+        }
+        if let Some(totals) = &self.session {
+            text.line(&row("calls", "", "", &count(totals.calls)));
+            text.line(&row("time", "", "", &duration(Duration::from_secs(totals.seconds))));
+        }
+    }
+}
+
+/// A line of the table of totals.
+fn row(name: &str, run: &str, share: &str, session: &str) -> String {
+    format!("{name:<14} {run:>12}  {share:>8}  {session:>14}")
+}
+
+impl StateFacts {
+    /// `, 3 h 5 min left`
+    fn left(&self) -> String {
+        let left = self.seconds_left.map(|seconds| format!(", {} left", duration(Duration::from_secs(seconds))));
+        left.unwrap_or_default()
+    }
+}
+
+impl SessionTotals {
+    /// What the session of the last heartbeat did with a run, of which these rows have an outcome now.
+    pub fn new(heartbeat: &Heartbeat, now: &Tally, moment: impl Fn(i64) -> Zoned) -> Self {
+        let lasted = heartbeat.at.saturating_sub(heartbeat.began_at).max(0).cast_unsigned();
+        let rows = |outcome| now[outcome].saturating_sub(heartbeat.before[outcome]);
+        Self {
+            began_at: moment(heartbeat.began_at),
+            seconds: lasted / 1_000,
+            calls: heartbeat.calls,
+            outcomes: Outcome::ALL.into_iter().map(|outcome| (outcome, rows(outcome))).collect(),
+        }
+    }
+}
+
+/// How long these rows still take; none if the speed of the last seconds says nothing about it.
+pub fn seconds_left(heartbeat: &Heartbeat, rows_left: u64) -> Option<u64> {
+    let is_moving = match heartbeat.bottleneck {
+        Some(
+            Bottleneck::Outage(_)
+            | Bottleneck::RetryBudget(_)
+            | Bottleneck::Pause(_)
+            | Bottleneck::Canary(_)
+            | Bottleneck::Draining { .. },
+        ) => false,
+        Some(
+            Bottleneck::Cap { .. }
+            | Bottleneck::Throttle { .. }
+            | Bottleneck::HotAccounts { .. }
+            | Bottleneck::Retries { .. }
+            | Bottleneck::Quarantine { .. }
+            | Bottleneck::Latency { .. }
+            | Bottleneck::Slots { .. }
+            | Bottleneck::LastCalls { .. },
+        )
+        | None => true,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let seconds = (is_moving && heartbeat.rates.items > 0.0).then(|| rows_left as f64 / heartbeat.rates.items)?;
+    Some(Duration::try_from_secs_f64(seconds.ceil()).ok()?.as_secs())
+}
+
+/// Why a run that is being sent is not faster.
+pub fn limited_by(heartbeat: Option<&Heartbeat>, now: &Zoned) -> String {
+    let Some(heartbeat) = heartbeat else { return "the session is starting".to_owned() };
+    let silent = now.timestamp().as_millisecond().saturating_sub(heartbeat.at).max(0).cast_unsigned();
+    if Duration::from_millis(silent) >= SILENCE {
+        let silent = duration(Duration::from_secs(silent / 1_000));
+        return format!("the process has stored nothing for {silent}: it waits for the disk, or a signal has stopped it");
+    }
+    match &heartbeat.bottleneck {
+        Some(bottleneck) => bottleneck_text(bottleneck),
+        None => "requests are read from the queue".to_owned(),
     }
 }
 
 impl Overview {
-    /// The table for people. Cells are wrapped so that lines have no more columns than `width`, if it is known.
+    /// The table for people. See [`StatusOutput::text`].
     pub fn text(&self, width: Option<u16>) -> String {
         if self.runs.is_empty() {
             return match self.runner {
@@ -146,158 +400,299 @@ impl Overview {
             }
             .to_owned();
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
+        let id = id_length(self.runs.iter().map(|run| run.run.as_str()));
+        let header = ["job", "run", "state", "done", "rows", "failed"].map(str::to_owned);
+        let cells: Vec<[String; 6]> = self.runs.iter().map(|run| run.cells(id)).collect();
+        let mut widths = [0; 6];
+        for line in cells.iter().chain([&header]) {
+            widths.iter_mut().zip(line).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
+        }
         if let Some(width) = width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+            let others: usize = widths[1..].iter().map(|width| width + 2).sum();
+            widths[0] = widths[0].min(usize::from(width).saturating_sub(others).max(SHORTEST_NAME));
         }
-        table.set_header(["job", "run", "on", "state", "rows", "ended", "failed", "stopped"]);
-        table.add_rows(self.runs.iter().map(RunStatus::cells));
-        for column in [4, 5, 6] {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+        let mut text = Text::default();
+        text.line(&table_line(&header, &widths));
+        for (run, cells) in self.runs.iter().zip(&cells) {
+            text.line(&table_line(cells, &widths));
+            let line = format!("  {}", run.second_line(&self.now));
+            text.line(&width.map_or_else(|| line.clone(), |width| cut(&line, width.into())));
         }
-        table.lines().map(|line| line.trim().to_owned() + "\n").collect()
+        text.line(&format!("queue: {} on disk", self.queue_bytes));
+        fit(text, width)
     }
 }
 
-/// A heartbeat for programs.
-#[derive(Serialize, JsonSchema)]
-struct HeartbeatFigures {
-    /// When the process stored it.
-    #[schemars(with = "DateTime")]
-    at: String,
-    /// Items that got their outcome, per second.
-    items_per_second: f64,
-    /// Calls begun, per second.
-    calls_per_second: f64,
-    /// Calls that are not answered yet.
-    in_flight: u64,
-    /// What limits the speed, in words; null if it is the limits of the job.
-    bottleneck: Option<String>,
+fn table_line(cells: &[String; 6], widths: &[usize; 6]) -> String {
+    let [job, run, state, done, rows, failed] = cells;
+    let [w0, w1, w2, w3, w4, w5] = *widths;
+    let job = cut(job, w0);
+    format!("{job:<w0$}  {run:<w1$}  {state:<w2$}  {done:>w3$}  {rows:>w4$}  {failed:>w5$}")
+}
+
+/// How many characters of these ids tell them apart.
+fn id_length<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
+    let mut ids: Vec<&str> = ids.collect();
+    ids.sort_unstable();
+    let common = |pair: &[&str]| pair[0].bytes().zip(pair[1].bytes()).take_while(|(a, b)| a == b).count();
+    ids.windows(2).map(|pair| common(pair) + 1).max().unwrap_or(0).max(SHORT_ID)
+}
+
+impl RunStatus {
+    fn cells(&self, id: usize) -> [String; 6] {
+        let Self { job, run, state, rows, outcomes, .. } = self;
+        [
+            visible(job).into_owned(),
+            visible(run).chars().take(id).collect(),
+            state.name().to_owned(),
+            share(done(*rows, outcomes), *rows),
+            count(*rows),
+            count(failed(outcomes)),
+        ]
+    }
+
+    /// Where the run sends, since when it is in its state, and why.
+    fn second_line(&self, now: &Zoned) -> String {
+        let StateFacts { since, pid, .. } = &self.facts;
+        let mut line = target(&self.target);
+        if let Some(since) = since {
+            line.push_str(&format!(", {} ago", between(since, now)));
+        }
+        if let Some(pid) = pid {
+            line.push_str(&format!(", pid {pid}"));
+        }
+        line.push_str(&self.facts.left());
+        let why = self.limited_by.as_deref().or(self.stopped.as_ref().map(|why| why.text.as_str()));
+        if let Some(why) = why {
+            line.push_str(&format!(": {}", visible(why)));
+        }
+        line
+    }
+}
+
+/// Rows that have an outcome.
+fn done(rows: u64, outcomes: &Tally) -> u64 {
+    rows.saturating_sub(outcomes[Outcome::Pending])
+}
+
+/// Rows that a person may have to look at.
+fn failed(outcomes: &Tally) -> u64 {
+    outcomes[Outcome::Failed] + outcomes[Outcome::InDoubt]
+}
+
+fn fit(text: Text, width: Option<u16>) -> String {
+    let text = String::from(text);
+    match width {
+        Some(width) => wrap(&text, width.into()),
+        None => text,
+    }
 }
 
 #[expect(clippy::ref_option, reason = "serde passes the field")]
 fn heartbeat_as_json<S: Serializer>(heartbeat: &Option<Heartbeat>, serializer: S) -> Result<S::Ok, S::Error> {
+    let bottleneck =
+        |it: &Bottleneck| BottleneckFigures { kind: bottleneck_kind(it), text: bottleneck_text(it) };
     let figures = heartbeat.as_ref().map(|heartbeat| HeartbeatFigures {
         at: rfc3339(heartbeat.at),
-        items_per_second: heartbeat.rates.items,
+        rows_per_second: heartbeat.rates.items,
         calls_per_second: heartbeat.rates.calls,
         in_flight: heartbeat.in_flight,
-        bottleneck: heartbeat.bottleneck.as_ref().map(bottleneck_text),
+        median_latency_seconds: heartbeat.median_latency.map(|median| median.as_secs_f64()),
+        bottleneck: heartbeat.bottleneck.as_ref().map(bottleneck),
     });
     figures.serialize(serializer)
 }
 
-impl RunStatus {
-    fn cells(&self) -> [String; 8] {
-        let failed = self.outcomes[Outcome::Failed] + self.outcomes[Outcome::InDoubt];
-        [
-            visible(&self.job).into_owned(),
-            visible(&self.run).into_owned(),
-            target(&self.target),
-            self.state.name().to_owned(),
-            count(self.rows),
-            share(self.rows - self.rows.min(self.outcomes[Outcome::Pending]), self.rows),
-            count(failed),
-            self.stopped.as_ref().map(|why| visible(&why.text).into_owned()).unwrap_or_default(),
-        ]
-    }
+#[expect(clippy::ref_option, reason = "serde passes the field")]
+fn pause_as_json<S: Serializer>(pause: &Option<RunPause>, serializer: S) -> Result<S::Ok, S::Error> {
+    let figures = pause.as_ref().map(|pause| PauseFigures { who: pause.who.clone(), since: rfc3339(pause.since) });
+    figures.serialize(serializer)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
+fn bytes_as_json<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(bytes.0)
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
-    use crate::domain::bottleneck::{Bottleneck, ThrottledRate};
+    use crate::domain::bottleneck::ThrottledRate;
     use crate::domain::progress::Rates;
     use crate::report::testing;
+    use crate::report::Rejects;
+
+    fn at(moment: &str) -> Zoned {
+        moment.parse().expect("a moment")
+    }
+
+    fn now() -> Zoned {
+        at("2026-11-22T03:00:00+01:00[Europe/Berlin]")
+    }
+
+    fn heartbeat(bottleneck: Option<Bottleneck>) -> Heartbeat {
+        let now = now().timestamp().as_millisecond();
+        Heartbeat {
+            at: now - 400,
+            pid: 4_194_304,
+            began_at: now - 723_000,
+            before: [(Outcome::Pending, 9_999_998), (Outcome::Succeeded, 2)].into_iter().collect(),
+            calls: 98_765_432,
+            rates: Rates { items: 19_876.4, calls: 198.7 },
+            in_flight: 10_000,
+            median_latency: Some(Duration::from_millis(1_240)),
+            bottleneck,
+        }
+    }
+
+    /// The longest texts and the largest numbers that a run can have.
+    fn sending(bottleneck: Option<Bottleneck>) -> Detail {
+        let heartbeat = heartbeat(bottleneck);
+        let outcomes = [9_000_000, 400_123, 10_000_000, 123_456, 87_654_321, 12_345_678, 10_000_000, 1_234_567];
+        let outcomes: Tally = Outcome::ALL.into_iter().zip(outcomes).collect();
+        let figures = Figures {
+            job: "the-job-that-deletes-all-trial-accounts-of-the-last-quarter-2026".to_owned(),
+            operation: "friend_delete_all",
+            target: "1400000001 on loopback".to_owned(),
+            state: StateName::Sending,
+            stopped: None,
+            rows: outcomes.total(),
+            outcomes,
+            ..testing::figures()
+        };
+        Detail {
+            facts: StateFacts {
+                since: Some(at("2026-11-22T02:47:57+01:00[Europe/Berlin]")),
+                pid: Some(heartbeat.pid),
+                seconds_left: seconds_left(&heartbeat, outcomes[Outcome::Pending]),
+            },
+            figures,
+            is_partial: true,
+            session: Some(SessionTotals::new(&heartbeat, &outcomes, |_| now())),
+            heartbeat: Some(heartbeat),
+            pause: None,
+            queue_bytes: Bytes(12_345_678_901),
+            now: now(),
+        }
+    }
+
+    fn throttled() -> Option<Bottleneck> {
+        let rate = ThrottledRate { calls_per_second: 140, resumes_in: None };
+        Some(Bottleneck::Throttle { rate, cap: 200 })
+    }
 
     #[test]
-    fn a_run_that_goes_on_shows_what_is_left_and_why_it_stopped_before() {
-        let heartbeat = Heartbeat {
-            at: 0,
-            rates: Rates { items: 14_000.0, calls: 140.0 },
-            in_flight: 7,
-            bottleneck: Some(Bottleneck::Throttle {
-                rate: ThrottledRate { calls_per_second: 140, resumes_in: None },
-                cap: 200,
-            }),
-        };
+    fn a_run_that_is_sent_shows_how_far_it_is_and_why_it_is_not_faster() {
+        insta::assert_snapshot!(sending(throttled()).text(Some(80)), @"");
+    }
+
+    #[test]
+    fn a_halted_run_shows_why_and_since_when() {
         let detail = Detail {
             figures: testing::figures(),
-            requests: 10_000,
-            requests_left: 1,
-            runner: RunnerPresence::Present,
-            heartbeat: Some(heartbeat),
+            facts: StateFacts { since: Some(at("2026-11-22T01:10+01:00[Europe/Berlin]")), pid: None, seconds_left: None },
+            is_partial: false,
+            heartbeat: None,
             pause: Some(RunPause { who: "alice@batch-1 (pid 7)".to_owned(), since: 0 }),
+            ..sending(None)
         };
-        insta::assert_snapshot!(detail.text(), @r"
-        job            purge
-        run            0190e8b0-0000-7000-8000-000000000001  halted
-        operation      account_delete on app 1400000001
-        rows           1,000,012
-          succeeded         999,000    99.9 %
-          already_done          400   < 0.1 %
-          failed                590   < 0.1 %
-          in_doubt                8   < 0.1 %
-          pending                 2   < 0.1 %
-          rejected                7   < 0.1 %
-          duplicate               4   < 0.1 %
-          protected               1   < 0.1 %
-        requests left  1 of 10,000
-        runner         a process is sending this run
-        pace           14,000 items/s, 140 calls/s, 7 in flight; throttled by the API: 140 of 200 calls/s
-        paused         by alice@batch-1 (pid 7) since 1970-01-01T00:00:00.000Z: `imbulk ctl purge resume` ends the pause
-        started        2026-11-22T01:00:05.000Z
-        stopped        fuse: 812 of 1000 items failed
-        codes
-            70107  already_done        400  the account does not exist
-            70402  failed               90  a parameter is not valid
-             none  in_doubt              8  no answer that names one
-        codes that imbulk does not know
-            99999  failed              500
-        rejected rows
-          in.csv:3: `UserID` has \u{1b}[2J in it
-          and 6 more
-          all of them: imbulk results purge --outcome rejected
-        ");
+        insta::assert_snapshot!(detail.text(Some(80)), @"");
+    }
+
+    fn overview(job: &str) -> Overview {
+        let run = |number: u32, state, stopped: Option<&str>| {
+            let Detail { figures, facts, .. } = sending(throttled());
+            let is_sending = state == StateName::Sending;
+            RunStatus {
+                run: format!("0190e8b0-{number:04}-7000-8000-000000000001"),
+                job: job.to_owned(),
+                operation: figures.operation,
+                target: "1400000001".to_owned(),
+                state,
+                facts: if is_sending { facts } else { StateFacts { pid: None, seconds_left: None, ..facts } },
+                stopped: stopped.map(Message::new),
+                limited_by: is_sending.then(|| limited_by(Some(&heartbeat(throttled())), &now())),
+                rows: figures.rows,
+                outcomes: figures.outcomes,
+            }
+        };
+        let runs = vec![
+            run(1, StateName::Superseded, Some("given up for run 0190e8b0-0000-7000-8000-000000000001")),
+            run(2, StateName::Halted, Some("fuse: 812 of 1000 items failed,\nand many more words follow after them")),
+            run(12, StateName::Sending, None),
+        ];
+        Overview {
+            schema: FormatVersion,
+            runs,
+            queue_bytes: Bytes(4_096),
+            runner: RunnerPresence::Present,
+            now: now(),
+        }
     }
 
     #[test]
     fn all_runs_are_in_one_table() {
-        let entry = |job: &str, state, runner, pending, stopped: Option<&str>| RunStatus {
-            run: "0190e8b0".to_owned(),
-            job: job.to_owned(),
-            operation: "account_delete",
-            target: "sandbox".to_owned(),
-            state,
-            runner,
-            stopped: stopped.map(Message::new),
-            rows: 2_000,
-            outcomes: [(Outcome::Pending, pending), (Outcome::Failed, 2_000 - pending)].into_iter().collect(),
-        };
-        let overview = Overview {
-            schema: FormatVersion,
-            runs: vec![
-                entry("night\nly", StateName::Stopped, RunnerPresence::Absent, 500, Some("signal")),
-                entry("purge", StateName::Sending, RunnerPresence::Present, 2_000, None),
-                entry("purge", StateName::Finished, RunnerPresence::Absent, 0, None),
-            ],
-            runner: RunnerPresence::Present,
-        };
-        insta::assert_snapshot!(overview.text(None), @r"
-        job        run       on           state      rows    ended  failed  stopped
-        night\nly  0190e8b0  the sandbox  stopped   2,000   75.0 %   1,500  signal
-        purge      0190e8b0  the sandbox  sending   2,000    0.0 %       0
-        purge      0190e8b0  the sandbox  finished  2,000  100.0 %   2,000
-        ");
-        let narrow = overview.text(Some(60));
-        assert!(narrow.lines().all(|line| line.len() <= 60) && narrow.contains("2,000"), "{narrow}");
-        assert!(narrow.lines().count() > 4, "cells are wrapped: {narrow}");
-        let none = |runner| Overview { schema: FormatVersion, runs: Vec::new(), runner }.text(None);
+        insta::assert_snapshot!(overview("purge").text(None), @"");
+        insta::assert_snapshot!(overview(&sending(None).figures.job).text(Some(80)), @"");
+        let none = |runner| Overview { runs: Vec::new(), runner, ..overview("purge") }.text(None);
         insta::assert_snapshot!(none(RunnerPresence::Absent), @"no runs yet: imbulk plan JOB loads one");
         let loading = "no runs yet, but a process owns the queue: it may be loading the first one\n";
         assert_eq!(none(RunnerPresence::Present), loading);
+    }
+
+    #[rstest]
+    #[case(80)]
+    #[case(60)]
+    fn no_line_is_wider_than_the_terminal(#[case] width: u16) {
+        let mut hostile = sending(throttled());
+        hostile.figures.rejects = Rejects(vec![crate::queue::Rejected {
+            source: "一个非常长的文件名/".repeat(12),
+            line: 10_000_000,
+            column: None,
+            reason: "x".repeat(300),
+        }]);
+        let name = hostile.figures.job.clone();
+        for text in [hostile.text(Some(width)), overview(&name).text(Some(width))] {
+            assert!(text.lines().all(|line| line.width() <= usize::from(width)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_update_is_one_line_with_the_time() {
+        let update = StatusOutput::Detail(Box::new(sending(throttled()))).update();
+        insta::assert_snapshot!(update, @"");
+    }
+
+    #[test]
+    fn a_process_that_stores_nothing_any_more_is_reported() {
+        let later = at("2026-11-22T03:02:00+01:00[Europe/Berlin]");
+        let silent = limited_by(Some(&heartbeat(throttled())), &later);
+        assert_eq!(silent, "the process has stored nothing for 2 min: it waits for the disk, or a signal has stopped it");
+        assert_eq!(limited_by(None, &now()), "the session is starting");
+        assert_eq!(limited_by(Some(&heartbeat(None)), &now()), "requests are read from the queue");
+    }
+
+    #[rstest]
+    #[case::fast(throttled(), 19_876.4, 100_000, Some(6))]
+    #[case::standstill(throttled(), 0.0, 100_000, None)]
+    #[case::slow(throttled(), 1e-300, 100_000, None)]
+    #[case::stopping(Some(Bottleneck::Draining { in_flight: 1 }), 100.0, 100_000, None)]
+    fn the_time_left_is_that_at_the_speed_of_the_last_seconds(
+        #[case] bottleneck: Option<Bottleneck>,
+        #[case] items: f64,
+        #[case] rows_left: u64,
+        #[case] expected: Option<u64>,
+    ) {
+        let heartbeat = Heartbeat { rates: Rates { items, calls: 1.0 }, ..heartbeat(bottleneck) };
+        assert_eq!(seconds_left(&heartbeat, rows_left), expected);
+    }
+
+    #[test]
+    fn ids_are_as_long_as_they_must_be_to_differ() {
+        assert_eq!(id_length(["0190e8b0-1", "0190e8b0-2"].into_iter()), 10);
+        assert_eq!(id_length(["0190e8b0-1", "1190e8b0-2"].into_iter()), SHORT_ID);
     }
 }

@@ -5,6 +5,7 @@
 
 mod control;
 mod deadline;
+mod heartbeat;
 mod ledger_watch;
 mod progress;
 mod queue_watch;
@@ -38,6 +39,7 @@ use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
 use control::RunControl;
 pub use deadline::Deadline;
+use heartbeat::Heartbeats;
 use ledger_watch::LedgerState;
 use queue_watch::QueueWatch;
 use recorder::Recorder;
@@ -46,8 +48,6 @@ pub use signals::Signals;
 
 /// How often the watcher receives a progress snapshot.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
-/// How often it is noted in the queue, for `status`: a commit each time.
-const NOTE_EVERY: Duration = Duration::from_secs(2);
 /// The most events between two looks at timers.
 const AT_ONCE: usize = 64;
 
@@ -191,6 +191,7 @@ pub async fn drive(
     let ended = |tally: &Tally| tally.total() - tally[Outcome::Pending];
     let done_before = jobs.iter().map(|job| ended(&job.plan.tally)).sum();
     let plans = jobs.iter().map(|job| job.plan.clone()).collect();
+    let heartbeats = Heartbeats::new(&jobs);
     let hold_back = jobs.iter().map(|_| HoldBack::new(signals.first())).collect();
     signals.set_driving(true);
     let runner = Runner {
@@ -212,7 +213,7 @@ pub async fn drive(
         meter: RateMeter::default(),
         rates: Rates::default(),
         latencies: LatencyMeter::default(),
-        noted: None,
+        heartbeats,
         refused_usersig: None,
         ended_by: None,
     };
@@ -241,7 +242,7 @@ struct Runner<'a> {
     /// The rates of the last snapshot.
     rates: Rates,
     latencies: LatencyMeter,
-    noted: Option<Instant>,
+    heartbeats: Heartbeats,
     /// The generation of the UserSig that the API refused last, and the code of the refusal.
     refused_usersig: Option<(u64, i64)>,
     /// What ends the runs, as far as it is noted in the queue.
@@ -282,7 +283,7 @@ impl Runner<'_> {
                     self.look_at_the_control_file();
                     self.look_at_the_ledger()?;
                     let snapshot = self.snapshot();
-                    self.note(&snapshot);
+                    self.store_heartbeats_if_due(&snapshot);
                     watch(&snapshot);
                 }
                 inbound = self.inbox.recv() => {
@@ -292,7 +293,9 @@ impl Runner<'_> {
             }
         }
         self.answer_everything();
-        watch(&self.snapshot());
+        let last = self.snapshot();
+        self.store_last_heartbeats(&last);
+        watch(&last);
         let end = self.schedule.end().unwrap_or(End::Complete);
         self.refuse_lost_queue()?;
         let calls = self.calls.iter().map(CallCounter::counts).collect();

@@ -2,17 +2,11 @@
 
 use std::collections::HashMap;
 
-use tokio::time::Instant;
-
-use super::{NOTE_EVERY, Runner};
-use crate::clock;
-use crate::domain::bottleneck::{Bottleneck, SpeedFigures, ThrottledRate, bottleneck};
-use crate::domain::change::Change;
-use crate::domain::ids::RunId;
-use crate::domain::progress::{Heartbeat, ProgressSnapshot};
+use super::Runner;
+use crate::domain::bottleneck::{SpeedFigures, ThrottledRate, bottleneck};
+use crate::domain::progress::ProgressSnapshot;
 use crate::domain::rate_limit::speed::{Pressure, Speed};
 use crate::domain::response::outcome::Outcome;
-use crate::domain::schedule::JobNo;
 use crate::domain::session_state::SessionState;
 use crate::rate_limiter::LimiterStatus;
 
@@ -52,29 +46,6 @@ impl Runner<'_> {
             usersig: self.jobs.iter().map(|job| job.client.usersig_generation()).max().unwrap_or_default(),
             refused_usersig: self.refused_usersig,
             stopping: self.schedule.stopping().cloned(),
-        }
-    }
-
-    /// Writes the progress to the queue at an interval.
-    pub(super) fn note(&mut self, now: &ProgressSnapshot) {
-        if self.noted.is_some_and(|noted| noted.elapsed() < NOTE_EVERY) {
-            return;
-        }
-        self.noted = Some(Instant::now());
-        let heartbeat = Heartbeat::new(now, self.rates, clock::now().as_millisecond());
-        let (paused, others): (Vec<JobNo>, Vec<JobNo>) =
-            (0..self.jobs.len()).partition(|job| self.control.pause(*job).is_some());
-        for job in paused {
-            let bottleneck = self.control.pause(job).cloned().map(Bottleneck::Pause);
-            self.note_runs(&[job], Heartbeat { bottleneck, ..heartbeat.clone() });
-        }
-        self.note_runs(&others, heartbeat);
-    }
-
-    fn note_runs(&mut self, jobs: &[JobNo], heartbeat: Heartbeat) {
-        let runs: Vec<RunId> = jobs.iter().map(|job| self.jobs[*job].plan.run).collect();
-        if !runs.is_empty() {
-            self.recorder.write(Change::NoteProgress { runs, heartbeat }, false);
         }
     }
 

@@ -23,5 +23,6 @@ mod results_check_selftest;
 mod round_trip;
 mod sending;
 mod shared;
+mod status;
 mod stops;
 mod together;

@@ -37,7 +37,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         (_, "queue") => "other.db",
         (_, "log_file") => "run.log",
         (_, "log_format") => "json",
-        (_, "verbose" | "json") | ("run", "execute" | "yes" | "sandbox" | "again" | "resume") => "",
+        (_, "verbose" | "json" | "watch") | ("run", "execute" | "yes" | "sandbox" | "again" | "resume") => "",
         ("run", "plan") => "0123456789ab",
         ("run", "limit") | ("ctl", "calls_per_second") => "3",
         ("status" | "results" | "retry" | "ctl", "target") => "sandbox",

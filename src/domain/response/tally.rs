@@ -2,10 +2,12 @@
 
 use std::ops::{AddAssign, Index, IndexMut};
 
+use serde::{Deserialize, Serialize};
+
 use super::outcome::{Count, Outcome};
 
-/// Rows by outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Rows by outcome. Its own JSON is a list, which only the queue reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally([Count; Outcome::ALL.len()]);
 
 impl Tally {

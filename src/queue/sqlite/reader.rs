@@ -16,6 +16,7 @@ use super::error::{cannot_open, is_half_written, read_only_open_error, store_err
 use super::file::identity::own_name;
 use super::file::lock::Ownership;
 use super::file::wal_check::refuse_damaged_log;
+use crate::domain::guard::Bytes;
 use crate::queue::error::QueueError;
 use crate::queue::path::{beside, resolve};
 
@@ -108,6 +109,17 @@ impl Reader {
     /// Whether some process owns the queue at the moment.
     pub fn is_owned(&self) -> bool {
         self.lock.is_taken()
+    }
+
+    /// The process that owns the queue, if the kernel shows it.
+    pub fn owner(&self) -> Option<u32> {
+        self.lock.owner()
+    }
+
+    /// The size of the queue on disk, with its log.
+    pub fn size(&self) -> Bytes {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        Bytes(["-wal", "-shm"].iter().map(|suffix| size(&beside(&self.path, suffix))).sum::<u64>() + size(&self.path))
     }
 
     /// The state of the queue at the first read. Later reads of the snapshot show the same state, even if the owner

@@ -45,6 +45,14 @@ impl Ownership {
             Self::Own(held) => held.strong_count() > 0,
         }
     }
+
+    /// The pid of the owner, if there is one and proc(5) shows it.
+    pub(in crate::queue) fn owner(&self) -> Option<u32> {
+        match self {
+            Self::Asked(file) => owner(&file.metadata().ok()?),
+            Self::Own(held) => (held.strong_count() > 0).then(std::process::id),
+        }
+    }
 }
 
 impl Lock {

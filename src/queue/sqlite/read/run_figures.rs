@@ -9,10 +9,17 @@ use crate::queue::sqlite::reader::Reader;
 impl Reader {
     /// The number of rows for each outcome and code, except for success without a code, the most frequent first.
     pub async fn codes(&self, run: RunId) -> Result<Vec<CodeRows>, QueueError> {
+        self.codes_of_first(run, i64::MAX).await
+    }
+
+    /// The same for the first of these rows.
+    pub async fn codes_of_first(&self, run: RunId, rows: i64) -> Result<Vec<CodeRows>, QueueError> {
         let codes: Vec<(String, Option<i64>, i64)> = sqlx::query_as(
-            "SELECT outcome, code, count(*) FROM outcome WHERE run = ? GROUP BY outcome, code ORDER BY 3 DESC, 1, 2",
+            "SELECT outcome, code, count(*) FROM (SELECT outcome, code FROM outcome WHERE run = ? ORDER BY row LIMIT ?)
+             GROUP BY outcome, code ORDER BY 3 DESC, 1, 2",
         )
         .bind(run)
+        .bind(rows)
         .fetch_all(&self.pool)
         .await
         .map_err(self.fail())?;

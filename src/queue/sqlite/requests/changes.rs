@@ -13,10 +13,10 @@ use std::fmt::Display;
 use sqlx::{Connection, Sqlite, Transaction};
 
 use crate::domain::change::{Change, Changed};
+use crate::domain::heartbeat::Heartbeat;
 use crate::domain::hint::Message;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
-use crate::domain::progress::Heartbeat;
 use crate::domain::request::row::RowNo;
 use crate::domain::request::{Item, Request};
 use crate::domain::response::code_history::CodeHistory;
@@ -74,7 +74,7 @@ impl Queue {
                 Change::Record { run, settlement } => changed.push(batch.record(run, settlement).await?),
                 Change::Withdraw(request) => changed.push(batch.withdraw(request).await?),
                 Change::Reopen(request) => changed.push(batch.reopen(request).await?),
-                Change::NoteProgress { runs, heartbeat } => batch.note_progress(&runs, &heartbeat).await?,
+                Change::NoteProgress { run, heartbeat } => batch.note_progress(run, &heartbeat).await?,
                 Change::NoteEnd { runs, ended_by } => batch.end(&runs, ended_by).await?,
                 Change::Control(applied) => {
                     control::insert(&mut batch.transaction, &applied, now).await?;
@@ -105,16 +105,15 @@ impl ChangeTransaction<'_> {
         expect("requests to be sent", requests.len(), changed)
     }
 
-    async fn note_progress(&mut self, runs: &[RunId], heartbeat: &Heartbeat) -> Result<(), Failure> {
+    async fn note_progress(&mut self, run: RunId, heartbeat: &Heartbeat) -> Result<(), Failure> {
         let heartbeat = serde_json::to_string(heartbeat).unwrap_or_default();
-        let query = sqlx::query("UPDATE run SET heartbeat = ? WHERE id IN (SELECT value FROM json_each(?))");
-        let changed = query.bind(heartbeat).bind(json(runs)).execute(&mut *self.transaction).await?.rows_affected();
-        expect("runs", runs.len(), changed)
+        let query = sqlx::query("UPDATE run SET heartbeat = ? WHERE id = ?").bind(heartbeat).bind(run);
+        expect("runs", 1, query.execute(&mut *self.transaction).await?.rows_affected())
     }
 
     async fn end(&mut self, runs: &[RunId], by: EndedBy) -> Result<(), Failure> {
         for run in runs {
-            store_end(&mut self.transaction, *run, by, &Message::new(format!("ended by {by}"))).await?;
+            store_end(&mut self.transaction, *run, by, &Message::new(format!("ended by {by}")), Some(self.now)).await?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{Connection, Sqlite, Transaction};
 
+use crate::clock;
 use crate::domain::ids::RequestId;
 use crate::domain::request::account::UserId;
 use crate::domain::request::row::RowNo;
@@ -214,11 +215,13 @@ impl Requeue<'_> {
         add_to_tally(&mut self.transaction, self.run.id, Outcome::Pending, rows).await?;
         let query = sqlx::query(
             "UPDATE run SET state = 'running', finished_at = NULL, protected_digest = '',
+                 ended_at = CASE state WHEN 'finished' THEN ?3 ELSE ended_at END,
                  ended_by = CASE state WHEN 'finished' THEN ?2 ELSE ended_by END,
                  end_reason = CASE state WHEN 'finished' THEN 'rows are pending again after `imbulk retry`'
                                          ELSE end_reason END
              WHERE id = ?1 AND state IN ('running', 'finished')",
         );
-        change_run(&mut self.transaction, self.run.id, query.bind(self.run.id).bind(EndedBy::Retry.name())).await
+        let query = query.bind(self.run.id).bind(EndedBy::Retry.name()).bind(clock::now().as_millisecond());
+        change_run(&mut self.transaction, self.run.id, query).await
     }
 }

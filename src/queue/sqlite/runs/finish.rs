@@ -14,7 +14,8 @@ use crate::queue::sqlite::store::Queue;
 
 /// Two subqueries, because with `state IN (…)` SQLite would read every request instead of the partial indexes.
 pub(in crate::queue) const FINISH: &str =
-    "UPDATE run SET state = 'finished', end_reason = NULL, end_hint = NULL, ended_by = NULL, finished_at = ?2
+    "UPDATE run SET state = 'finished', end_reason = NULL, end_hint = NULL, ended_by = NULL, ended_at = NULL,
+        finished_at = ?2
     WHERE id = ?1 AND state = 'running'
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'pending')
       AND NOT EXISTS (SELECT 1 FROM request WHERE run = ?1 AND state = 'sending')";

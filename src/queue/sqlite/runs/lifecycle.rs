@@ -2,12 +2,13 @@
 
 use super::input_files;
 use super::run_row::{RunRow, Statement, change_run, read_run, select_run, store_end};
+use crate::clock;
 use crate::domain::hint::Message;
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::error::QueueError;
-use crate::queue::run_state::{NewRun, Run};
+use crate::queue::run_state::{KILLED, NewRun, Run};
 use crate::queue::sqlite::error::{Failure, expect};
 use crate::queue::sqlite::reader::{Contents, Reader};
 use crate::queue::sqlite::store::Queue;
@@ -54,7 +55,7 @@ impl Queue {
             FailPoint::Begin,
             run,
             sqlx::query(
-                "UPDATE run SET state = 'running', end_reason = NULL, end_hint = NULL, ended_by = NULL,
+                "UPDATE run SET state = 'running', end_reason = NULL, end_hint = NULL, ended_by = NULL, ended_at = NULL,
                                 started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
             )
@@ -94,19 +95,30 @@ impl Queue {
                 .fetch_all(&mut self.connection)
                 .await
                 .map_err(fail)?;
-        let why = Message::new("the process was killed, or the machine went down");
+        let why = Message::new(KILLED);
         for run in killed {
-            self.note_stop(run, EndedBy::Kill, &why).await?;
+            let last_seen = self.run(run).await?.heartbeat.map(|heartbeat| heartbeat.at);
+            self.note_end(run, EndedBy::Kill, &why, last_seen).await?;
         }
         Ok(())
     }
 
     /// Stores why a session ended before its run did: the kind of reason, and the reason in words with its hint.
     pub async fn note_stop(&mut self, run: RunId, by: EndedBy, why: &Message) -> Result<(), QueueError> {
+        self.note_end(run, by, why, Some(clock::now().as_millisecond())).await
+    }
+
+    async fn note_end(
+        &mut self,
+        run: RunId,
+        by: EndedBy,
+        why: &Message,
+        at: Option<i64>,
+    ) -> Result<(), QueueError> {
         let fail = self.fail();
         let noted = async {
             let mut transaction = self.transaction().await?;
-            store_end(&mut transaction, run, by, why).await?;
+            store_end(&mut transaction, run, by, why, at).await?;
             Ok(guarded(FailPoint::NoteEnd, transaction.commit()).await?)
         };
         noted.await.map_err(|failure: Failure| failure.into_error(fail))
@@ -114,8 +126,10 @@ impl Queue {
 
     /// Gives a run up for a new one. Its pending rows stay pending.
     pub async fn supersede(&mut self, run: RunId) -> Result<(), QueueError> {
-        let given_up = sqlx::query("UPDATE run SET state = 'superseded' WHERE id = ? AND state = 'running'");
-        self.move_run(FailPoint::Supersede, run, given_up.bind(run)).await
+        let given_up =
+            sqlx::query("UPDATE run SET state = 'superseded', ended_at = ?2 WHERE id = ?1 AND state = 'running'");
+        let now = clock::now().as_millisecond();
+        self.move_run(FailPoint::Supersede, run, given_up.bind(run).bind(now)).await
     }
 
     /// Removes a run of which nothing was sent.

@@ -18,7 +18,8 @@ macro_rules! select_run {
         concat!(
             "SELECT id, uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
                     protected_digest, files, tags, largest_accounts, state, end_reason, end_hint, settings_digest,
-                    ended_by, heartbeat, row_count, item_count, created_at, started_at, finished_at, checksum
+                    ended_by, heartbeat, row_count, item_count, created_at, started_at, finished_at,
+                    ended_at, checksum
              FROM run ",
             $rest
         )
@@ -56,6 +57,7 @@ pub(in crate::queue) struct RunRow {
     created_at: i64,
     started_at: Option<i64>,
     finished_at: Option<i64>,
+    ended_at: Option<i64>,
     checksum: i64,
 }
 
@@ -117,12 +119,13 @@ impl RunRow {
             stopped: self.end_reason.map(|text| Message { text, hint: self.end_hint }),
             settings: self.settings_digest,
             ended_by: self.ended_by.map(|name| name.parse().unwrap_or(EndedBy::Kill)),
-            pulse: self.heartbeat,
+            heartbeat: self.heartbeat.as_deref().and_then(|heartbeat| serde_json::from_str(heartbeat).ok()),
             row_count: self.row_count,
             item_count: self.item_count,
             created_at: self.created_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
+            ended_at: self.ended_at,
         }
     }
 }
@@ -157,14 +160,17 @@ pub(in crate::queue) async fn update_checksum(
     update.execute(connection).await.map(drop)
 }
 
-/// Stores why a session ends before its run does.
+/// Stores why a session ends before its run does, and when.
 pub(in crate::queue) async fn store_end(
     connection: &mut SqliteConnection,
     run: RunId,
     by: EndedBy,
     why: &Message,
+    at: Option<i64>,
 ) -> Result<(), Failure> {
-    let store =
-        sqlx::query("UPDATE run SET ended_by = ?2, end_reason = ?3, end_hint = ?4 WHERE id = ?1 AND state = 'running'");
-    change_run(connection, run, store.bind(run).bind(by.name()).bind(&why.text).bind(&why.hint)).await
+    let store = sqlx::query(
+        "UPDATE run SET ended_by = ?2, end_reason = ?3, end_hint = ?4, ended_at = ?5
+         WHERE id = ?1 AND state = 'running'",
+    );
+    change_run(connection, run, store.bind(run).bind(by.name()).bind(&why.text).bind(&why.hint).bind(at)).await
 }
