@@ -3,8 +3,8 @@
 //! The schedule decides the changes of requests. The queue makes any number of changes in one transaction.
 
 use super::control::AppliedInstruction;
-use super::ids::{RequestId, RunId};
 use super::heartbeat::Heartbeat;
+use super::ids::{RequestId, RunId};
 use super::response::settlement::{FollowUp, Settlement};
 use super::run_choice::EndedBy;
 

@@ -287,7 +287,10 @@ impl Detail {
             let latency = median_latency.map(|median| format!(", {} per call (median)", duration(median)));
             let (calls, rows) = (call_rate(rates.calls), rate(rates.items));
             let in_flight = count(*in_flight);
-            text.figure("speed", &format!("{calls}, {rows} rows/s, {in_flight} in flight{}", latency.unwrap_or_default()));
+            text.figure(
+                "speed",
+                &format!("{calls}, {rows} rows/s, {in_flight} in flight{}", latency.unwrap_or_default()),
+            );
         }
     }
 
@@ -380,7 +383,9 @@ pub fn limited_by(heartbeat: Option<&Heartbeat>, now: &Zoned) -> String {
     let silent = now.timestamp().as_millisecond().saturating_sub(heartbeat.at).max(0).cast_unsigned();
     if Duration::from_millis(silent) >= SILENCE {
         let silent = duration(Duration::from_secs(silent / 1_000));
-        return format!("the process has stored nothing for {silent}: it waits for the disk, or a signal has stopped it");
+        return format!(
+            "the process has stored nothing for {silent}: it waits for the disk, or a signal has stopped it"
+        );
     }
     match &heartbeat.bottleneck {
         Some(bottleneck) => bottleneck_text(bottleneck),
@@ -490,8 +495,7 @@ fn fit(text: Text, width: Option<u16>) -> String {
 
 #[expect(clippy::ref_option, reason = "serde passes the field")]
 fn heartbeat_as_json<S: Serializer>(heartbeat: &Option<Heartbeat>, serializer: S) -> Result<S::Ok, S::Error> {
-    let bottleneck =
-        |it: &Bottleneck| BottleneckFigures { kind: bottleneck_kind(it), text: bottleneck_text(it) };
+    let bottleneck = |it: &Bottleneck| BottleneckFigures { kind: bottleneck_kind(it), text: bottleneck_text(it) };
     let figures = heartbeat.as_ref().map(|heartbeat| HeartbeatFigures {
         at: rfc3339(heartbeat.at),
         rows_per_second: heartbeat.rates.items,
@@ -522,8 +526,8 @@ mod tests {
     use super::*;
     use crate::domain::bottleneck::ThrottledRate;
     use crate::domain::progress::Rates;
-    use crate::report::testing;
     use crate::report::Rejects;
+    use crate::report::testing;
 
     fn at(moment: &str) -> Zoned {
         moment.parse().expect("a moment")
@@ -593,7 +597,11 @@ mod tests {
     fn a_halted_run_shows_why_and_since_when() {
         let detail = Detail {
             figures: testing::figures(),
-            facts: StateFacts { since: Some(at("2026-11-22T01:10+01:00[Europe/Berlin]")), pid: None, seconds_left: None },
+            facts: StateFacts {
+                since: Some(at("2026-11-22T01:10+01:00[Europe/Berlin]")),
+                pid: None,
+                seconds_left: None,
+            },
             is_partial: false,
             heartbeat: None,
             pause: Some(RunPause { who: "alice@batch-1 (pid 7)".to_owned(), since: 0 }),
@@ -624,13 +632,7 @@ mod tests {
             run(2, StateName::Halted, Some("fuse: 812 of 1000 items failed,\nand many more words follow after them")),
             run(12, StateName::Sending, None),
         ];
-        Overview {
-            schema: FormatVersion,
-            runs,
-            queue_bytes: Bytes(4_096),
-            runner: RunnerPresence::Present,
-            now: now(),
-        }
+        Overview { schema: FormatVersion, runs, queue_bytes: Bytes(4_096), runner: RunnerPresence::Present, now: now() }
     }
 
     #[test]
@@ -670,7 +672,10 @@ mod tests {
     fn a_process_that_stores_nothing_any_more_is_reported() {
         let later = at("2026-11-22T03:02:00+01:00[Europe/Berlin]");
         let silent = limited_by(Some(&heartbeat(throttled())), &later);
-        assert_eq!(silent, "the process has stored nothing for 2 min: it waits for the disk, or a signal has stopped it");
+        assert_eq!(
+            silent,
+            "the process has stored nothing for 2 min: it waits for the disk, or a signal has stopped it"
+        );
         assert_eq!(limited_by(None, &now()), "the session is starting");
         assert_eq!(limited_by(Some(&heartbeat(None)), &now()), "requests are read from the queue");
     }

@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_line_begins_below_its_value() {
-        let text = "reason         fuse: 812 of 1000 items failed with code 70500\nhint: look at the results of it\nx\n";
+        let text =
+            "reason         fuse: 812 of 1000 items failed with code 70500\nhint: look at the results of it\nx\n";
         insta::assert_snapshot!(wrap(text, 30), @r"
         reason         fuse: 812 of
                        1000 items
@@ -82,7 +83,10 @@ mod tests {
 
     #[test]
     fn a_word_that_is_too_long_is_broken() {
-        assert_eq!(wrap("queue          /srv/cleanup/imbulk.db", 20), "queue\n          /srv/clean\n          up/imbulk.\n          db\n");
+        assert_eq!(
+            wrap("queue          /srv/cleanup/imbulk.db", 20),
+            "queue\n          /srv/clean\n          up/imbulk.\n          db\n"
+        );
         assert_eq!((cut("用户表.csv", 7), cut("abcdef", 6)), ("用户表…".to_owned(), "abcdef".to_owned()));
     }
 

@@ -261,7 +261,10 @@ fn an_outage_that_is_waited_out_costs_no_row() {
     loop {
         let status = bench.imbulk(&["status", "job", "--json"]);
         let why = serde_json::from_str::<serde_json::Value>(&status.stdout).unwrap_or_default();
-        if why["heartbeat"]["bottleneck"]["text"].as_str().is_some_and(|why| why.starts_with("every call fails: code 70500")) {
+        if why["heartbeat"]["bottleneck"]["text"]
+            .as_str()
+            .is_some_and(|why| why.starts_with("every call fails: code 70500"))
+        {
             break;
         }
         assert!(running.is_alive() && begun.elapsed() < PATIENCE, "{status:#?}");

@@ -72,7 +72,10 @@ fn a_run_is_planned_sending_interrupted_sending_again_and_finished() {
     let bench = prepared(600);
     bench.imbulk(&["plan", "job.toml"]).expect(0);
     let planned = status(&bench);
-    assert_eq!((&planned["state"], &planned["session"], &planned["pid"]), (&"planned".into(), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&planned["state"], &planned["session"], &planned["pid"]),
+        (&"planned".into(), &Value::Null, &Value::Null)
+    );
     assert_eq!(planned["since"], planned["created_at"]);
     let mut running = bench.start_run("job.toml");
     let sending = until(&bench, &mut running, |status| rows_done(status) > 100 && status["seconds_left"].is_u64());

@@ -108,13 +108,7 @@ impl Queue {
         self.note_end(run, by, why, Some(clock::now().as_millisecond())).await
     }
 
-    async fn note_end(
-        &mut self,
-        run: RunId,
-        by: EndedBy,
-        why: &Message,
-        at: Option<i64>,
-    ) -> Result<(), QueueError> {
+    async fn note_end(&mut self, run: RunId, by: EndedBy, why: &Message, at: Option<i64>) -> Result<(), QueueError> {
         let fail = self.fail();
         let noted = async {
             let mut transaction = self.transaction().await?;
