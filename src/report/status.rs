@@ -420,8 +420,7 @@ impl Overview {
         text.line(&table_line(&header, &widths));
         for (run, cells) in self.runs.iter().zip(&cells) {
             text.line(&table_line(cells, &widths));
-            let line = format!("  {}", run.second_line(&self.now));
-            text.line(&width.map_or_else(|| line.clone(), |width| cut(&line, width.into())));
+            text.line(&format!("  {}", run.second_line(&self.now)));
         }
         text.line(&format!("queue: {} on disk", self.queue_bytes));
         fit(text, width)
@@ -590,7 +589,42 @@ mod tests {
 
     #[test]
     fn a_run_that_is_sent_shows_how_far_it_is_and_why_it_is_not_faster() {
-        insta::assert_snapshot!(sending(throttled()).text(Some(80)), @"");
+        insta::assert_snapshot!(sending(throttled()).text(Some(80)), @r"
+        job            the-job-that-deletes-all-trial-accounts-of-the-last-quarter-2026
+        run            0190e8b0-0000-7000-8000-000000000001
+        operation      friend_delete_all on app 1400000001 on loopback
+        state          sending, since 2026-11-22 02:47 +01:00 (12 min 3 s ago), pid
+                       4194304
+        progress       33.0 % of 130,758,145 rows done, 1 h 13 min left
+        limited by     throttled by the API: 140 of 200 calls/s
+        speed          199 calls/s, 19,876 rows/s, 10,000 in flight, 1.2 s per call
+                       (median)
+        rows            130,758,145              this session
+          succeeded       9,000,000     6.9 %       8,999,998
+          already_done      400,123     0.3 %         400,123
+          failed         10,000,000     7.6 %      10,000,000
+          in_doubt          123,456   < 0.1 %         123,456
+          pending        87,654,321    67.0 %
+          rejected       12,345,678     9.4 %
+          duplicate      10,000,000     7.6 %
+          protected       1,234,567     0.9 %
+        calls                                      98,765,432
+        time                                       12 min 2 s
+        queue          11.4 GiB on disk
+        codes
+            70107  already_done        400  the account does not exist
+            70402  failed               90  a parameter is not valid
+             none  in_doubt              8  no answer that names one
+        codes that imbulk does not know
+            99999  failed              500
+          counted in the first rows only, because there are many
+        rejected rows
+          in.csv:3: `UserID` has \u{1b}[2J in it
+          and 12,345,677 more
+          all of them: imbulk results
+            the-job-that-deletes-all-trial-accounts-of-the-last-quarter-2026 --outcome
+            rejected
+        ");
     }
 
     #[test]
@@ -603,11 +637,41 @@ mod tests {
                 seconds_left: None,
             },
             is_partial: false,
+            session: None,
             heartbeat: None,
             pause: Some(RunPause { who: "alice@batch-1 (pid 7)".to_owned(), since: 0 }),
             ..sending(None)
         };
-        insta::assert_snapshot!(detail.text(Some(80)), @"");
+        insta::assert_snapshot!(detail.text(Some(80)), @r"
+        job            purge
+        run            0190e8b0-0000-7000-8000-000000000001
+        operation      account_delete on app 1400000001
+        state          halted, since 2026-11-22 01:10 +01:00 (1 h 50 min ago)
+        progress       > 99.9 % of 1,000,012 rows done
+        paused         by alice@batch-1 (pid 7) since 1970-01-01T00:00:00.000Z
+        hint: `imbulk ctl purge resume` ends the pause
+        reason         fuse: 812 of 1000 items failed
+        rows              1,000,012
+          succeeded         999,000    99.9 %
+          already_done          400   < 0.1 %
+          failed                590   < 0.1 %
+          in_doubt                8   < 0.1 %
+          pending                 2   < 0.1 %
+          rejected                7   < 0.1 %
+          duplicate               4   < 0.1 %
+          protected               1   < 0.1 %
+        queue          11.4 GiB on disk
+        codes
+            70107  already_done        400  the account does not exist
+            70402  failed               90  a parameter is not valid
+             none  in_doubt              8  no answer that names one
+        codes that imbulk does not know
+            99999  failed              500
+        rejected rows
+          in.csv:3: `UserID` has \u{1b}[2J in it
+          and 6 more
+          all of them: imbulk results purge --outcome rejected
+        ");
     }
 
     fn overview(job: &str) -> Overview {
@@ -637,8 +701,29 @@ mod tests {
 
     #[test]
     fn all_runs_are_in_one_table() {
-        insta::assert_snapshot!(overview("purge").text(None), @"");
-        insta::assert_snapshot!(overview(&sending(None).figures.job).text(Some(80)), @"");
+        insta::assert_snapshot!(overview("purge").text(None), @r"
+        job    run            state         done         rows      failed
+        purge  0190e8b0-0001  superseded  33.0 %  130,758,145  10,123,456
+          app 1400000001, 12 min 3 s ago: given up for run 0190e8b0-0000-7000-8000-000000000001
+        purge  0190e8b0-0002  halted      33.0 %  130,758,145  10,123,456
+          app 1400000001, 12 min 3 s ago: fuse: 812 of 1000 items failed,\nand many more words follow after them
+        purge  0190e8b0-0012  sending     33.0 %  130,758,145  10,123,456
+          app 1400000001, 12 min 3 s ago, pid 4194304, 1 h 13 min left: throttled by the API: 140 of 200 calls/s
+        queue: 4.0 KiB on disk
+        ");
+        insta::assert_snapshot!(overview(&sending(None).figures.job).text(Some(80)), @r"
+        job                   run            state         done         rows      failed
+        the-job-that-delete…  0190e8b0-0001  superseded  33.0 %  130,758,145  10,123,456
+          app 1400000001, 12 min 3 s ago: given up for run
+            0190e8b0-0000-7000-8000-000000000001
+        the-job-that-delete…  0190e8b0-0002  halted      33.0 %  130,758,145  10,123,456
+          app 1400000001, 12 min 3 s ago: fuse: 812 of 1000 items failed,\nand many more
+            words follow after them
+        the-job-that-delete…  0190e8b0-0012  sending     33.0 %  130,758,145  10,123,456
+          app 1400000001, 12 min 3 s ago, pid 4194304, 1 h 13 min left: throttled by the
+            API: 140 of 200 calls/s
+        queue: 4.0 KiB on disk
+        ");
         let none = |runner| Overview { runs: Vec::new(), runner, ..overview("purge") }.text(None);
         insta::assert_snapshot!(none(RunnerPresence::Absent), @"no runs yet: imbulk plan JOB loads one");
         let loading = "no runs yet, but a process owns the queue: it may be loading the first one\n";
@@ -665,7 +750,11 @@ mod tests {
     #[test]
     fn an_update_is_one_line_with_the_time() {
         let update = StatusOutput::Detail(Box::new(sending(throttled()))).update();
-        insta::assert_snapshot!(update, @"");
+        assert_eq!(
+            update,
+            "2026-11-22 03:00:00 +01:00  sending  33.0 % of 130,758,145 rows, 10,123,456 failed, 199 calls/s, 1 h 13 min \
+             left; throttled by the API: 140 of 200 calls/s"
+        );
     }
 
     #[test]

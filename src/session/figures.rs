@@ -188,7 +188,7 @@ mod tests {
         let outcomes = json["outcomes"].as_object().unwrap();
         assert_eq!(outcomes.len(), 8);
         assert_eq!((&outcomes["pending"], &outcomes["failed"]), (&1.into(), &0.into()));
-        assert_eq!((&json["state"], &json["session"]), (&"planned".into(), &serde_json::Value::Null));
+        assert_eq!((&json["state"], &json["session"]), (&"sending".into(), &serde_json::Value::Null));
         bench.queue.close().await.unwrap();
         let all = serde_json::to_value(overview(&bench.reader).await.unwrap()).unwrap();
         assert_eq!((&all["runs"][0]["pid"], &all["runs"][0]["rows"]), (&serde_json::Value::Null, &1.into()));

@@ -37,6 +37,13 @@ fn status(bench: &Bench) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:#?}"))
 }
 
+/// Starts the run and waits for its first calls.
+fn start(bench: &Bench) -> RunningProgram {
+    let mut running = bench.start_run("job.toml");
+    bench.until_calls(1, &mut running);
+    running
+}
+
 fn text(bench: &Bench) -> String {
     bench.imbulk(&["status", "job"]).expect(0).stdout
 }
@@ -63,7 +70,7 @@ fn limited_by(bench: &Bench, running: &mut RunningProgram, kind: &str) -> String
 }
 
 fn rows(status: &Value, outcome: &str) -> (u64, u64) {
-    let rows = |outcomes: &Value| outcomes[outcome].as_u64().expect("a number");
+    let rows = |outcomes: &Value| outcomes[outcome].as_u64().unwrap_or_default();
     (rows(&status["outcomes"]), rows(&status["session"]["outcomes"]))
 }
 
@@ -77,7 +84,7 @@ fn a_run_is_planned_sending_interrupted_sending_again_and_finished() {
         (&"planned".into(), &Value::Null, &Value::Null)
     );
     assert_eq!(planned["since"], planned["created_at"]);
-    let mut running = bench.start_run("job.toml");
+    let mut running = start(&bench);
     let sending = until(&bench, &mut running, |status| rows_done(status) > 100 && status["seconds_left"].is_u64());
     assert_eq!((&sending["state"], &sending["pid"]), (&"sending".into(), &running.pid().into()));
     assert!(sending["heartbeat"]["rows_per_second"].as_f64() > Some(1.0), "{sending:#}");
@@ -94,7 +101,7 @@ fn a_run_is_planned_sending_interrupted_sending_again_and_finished() {
     assert!(interrupted["since"].as_str() > interrupted["started_at"].as_str(), "{interrupted:#}");
     assert!(text(&bench).contains("interrupted, last seen "), "{}", text(&bench));
     bench.imbulk(&["status"]).expect(0).says(&format!("ago: {killed}"));
-    let mut running = bench.start_run("job.toml");
+    let mut running = start(&bench);
     let again = until(&bench, &mut running, |status| rows(status, "succeeded").1 > 0);
     let (all, session) = rows(&again, "succeeded");
     assert!(all > session, "those of the first session are not among those of the second: {again:#}");
@@ -113,7 +120,7 @@ fn rows_done(status: &Value) -> u64 {
 #[test]
 fn a_run_that_is_not_faster_says_why() {
     let bench = prepared(20_000);
-    let mut running = bench.start_run("job.toml");
+    let mut running = start(&bench);
     assert_eq!(limited_by(&bench, &mut running, "cap"), "at the limit of 100 calls/s");
     bench.set_caps(caps(20));
     let throttled = limited_by(&bench, &mut running, "throttle");
@@ -143,8 +150,8 @@ fn a_run_that_is_not_faster_says_why() {
 fn a_run_whose_rows_share_one_account_says_how_many_requests_wait_for_it() {
     let pairs: Vec<InputRow> = (0..30_000).map(|n| InputRow::pair("hot", &format!("u{n}"))).collect();
     let setup = BenchSetup { latency: Duration::from_millis(400), ..BenchSetup::default() };
-    let (bench, file) = JobFile::new("job", Command::FriendDelete).rows(&pairs).on(setup);
-    let mut running = bench.start_run(&file);
+    let (bench, _) = JobFile::new("job", Command::FriendDelete).rows(&pairs).on(setup);
+    let mut running = start(&bench);
     let why = limited_by(&bench, &mut running, "hot_accounts");
     assert!(why.ends_with(" for accounts that other requests write"), "{why}");
     assert!(why.starts_with(|first: char| first.is_ascii_digit()), "{why}");
@@ -187,6 +194,7 @@ fn watch_shows_updates_until_the_run_ends_or_ctrl_c() {
     assert!(table.stdout.matches("failed\n").count() >= 3 && table.stdout.contains("finished"), "{table:#?}");
     let once = bench.imbulk(&["status", "job", "--watch"]).expect(0);
     assert_eq!(once.stdout.lines().count(), 1, "nothing changes any more: {once:#?}");
-    let drawn = bench.at_a_terminal(&["status", "job", "--watch"], "").expect(0);
+    let terminal = r#"exec script --quiet --return --command "stty cols 80 rows 24; $0 $*" /dev/null"#;
+    let drawn = bench.start_under(&["sh", "-c", terminal], &["status", "job", "--watch"], b"").wait().expect(0);
     assert!(drawn.stdout.contains("state          finished, since "), "{drawn:#?}");
 }

@@ -162,12 +162,13 @@ pub const STATUS: Manual = Manual {
     examples: &[
         ("imbulk status", "all runs"),
         ("imbulk status purge", "the latest run of job purge, with its progress"),
+        ("imbulk status purge --watch", "the same every 2 seconds, until the run ends"),
         ("imbulk status 0190e8b0 --json", "a run by the beginning of its id"),
     ],
     notes: &[],
     files: &[QUEUE_FILE],
     environment: READER_VARIABLES,
-    exits: &[(Exit::Done, "shown"), IO_ERROR, NOT_FOUND],
+    exits: &[(Exit::Done, "shown, also if Ctrl-C ended --watch"), IO_ERROR, NOT_FOUND],
 };
 
 /// `imbulk ctl`

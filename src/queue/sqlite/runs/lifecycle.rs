@@ -56,7 +56,7 @@ impl Queue {
             run,
             sqlx::query(
                 "UPDATE run SET state = 'running', end_reason = NULL, end_hint = NULL, ended_by = NULL, ended_at = NULL,
-                                started_at = coalesce(started_at, ?2)
+                                heartbeat = NULL, started_at = coalesce(started_at, ?2)
                  WHERE id = ?1 AND state IN ('planned', 'running')",
             )
             .bind(run)
