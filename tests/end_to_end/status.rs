@@ -102,7 +102,8 @@ fn a_run_is_planned_sending_interrupted_sending_again_and_finished() {
     assert!(text(&bench).contains("interrupted, last seen "), "{}", text(&bench));
     bench.imbulk(&["status"]).expect(0).says(&format!("ago: {killed}"));
     let mut running = start(&bench);
-    let again = until(&bench, &mut running, |status| rows(status, "succeeded").1 > 0);
+    let is_new = |status: &Value| status["session"]["began_at"].as_str() > interrupted["since"].as_str();
+    let again = until(&bench, &mut running, |status| is_new(status) && rows(status, "succeeded").1 > 0);
     let (all, session) = rows(&again, "succeeded");
     assert!(all > session, "those of the first session are not among those of the second: {again:#}");
     running.wait().expect(0);
