@@ -63,14 +63,14 @@ fn sending(bottleneck: Option<Bottleneck>) -> Detail {
     }
 }
 
-fn throttled() -> Option<Bottleneck> {
+fn throttled() -> Bottleneck {
     let rate = ThrottledRate { calls_per_second: 140, resumes_in: None };
-    Some(Bottleneck::Throttle { rate, cap: 200 })
+    Bottleneck::Throttle { rate, cap: 200 }
 }
 
 #[test]
 fn a_run_that_is_sent_shows_how_far_it_is_and_why_it_is_not_faster() {
-    insta::assert_snapshot!(sending(throttled()).text(Some(80)), @r"
+    insta::assert_snapshot!(sending(Some(throttled())).text(Some(80)), @r"
     job            the-job-that-deletes-all-trial-accounts-of-the-last-quarter-2026
     run            0190e8b0-0000-7000-8000-000000000001
     operation      friend_delete_all on app 1400000001 on loopback
@@ -153,7 +153,7 @@ fn a_halted_run_shows_why_and_since_when() {
 
 fn overview(job: &str) -> Overview {
     let run = |number: u32, state, stopped: Option<&str>| {
-        let Detail { figures, facts, .. } = sending(throttled());
+        let Detail { figures, facts, .. } = sending(Some(throttled()));
         let is_sending = state == StateName::Sending;
         RunStatus {
             run: format!("0190e8b0-{number:04}-7000-8000-000000000001"),
@@ -163,7 +163,7 @@ fn overview(job: &str) -> Overview {
             state,
             facts: if is_sending { facts } else { StateFacts { pid: None, seconds_left: None, ..facts } },
             stopped: stopped.map(Message::new),
-            limited_by: is_sending.then(|| limited_by(Some(&heartbeat(throttled())), &now())),
+            limited_by: is_sending.then(|| limited_by(Some(&heartbeat(Some(throttled()))), &now())),
             rows: figures.rows,
             outcomes: figures.outcomes,
         }
@@ -211,7 +211,7 @@ fn all_runs_are_in_one_table() {
 #[case(80)]
 #[case(60)]
 fn no_line_is_wider_than_the_terminal(#[case] width: u16) {
-    let mut hostile = sending(throttled());
+    let mut hostile = sending(Some(throttled()));
     hostile.figures.rejects = Rejects(vec![crate::queue::Rejected {
         source: "一个非常长的文件名/".repeat(12),
         line: 10_000_000,
@@ -226,7 +226,7 @@ fn no_line_is_wider_than_the_terminal(#[case] width: u16) {
 
 #[test]
 fn an_update_is_one_line_with_the_time() {
-    let update = StatusOutput::Detail(Box::new(sending(throttled()))).update();
+    let update = StatusOutput::Detail(Box::new(sending(Some(throttled())))).update();
     assert_eq!(
         update,
         "2026-11-22 03:00:00 +01:00  sending  33.0 % of 130,758,145 rows, 10,123,456 failed, 199 calls/s, 1 h 13 min \
@@ -237,16 +237,16 @@ fn an_update_is_one_line_with_the_time() {
 #[test]
 fn a_process_that_stores_nothing_any_more_is_reported() {
     let later = at("2026-11-22T03:02:00+01:00[Europe/Berlin]");
-    let silent = limited_by(Some(&heartbeat(throttled())), &later);
+    let silent = limited_by(Some(&heartbeat(Some(throttled()))), &later);
     assert_eq!(silent, "the process has stored nothing for 2 min: it waits for the disk, or a signal has stopped it");
     assert_eq!(limited_by(None, &now()), "the session is starting");
     assert_eq!(limited_by(Some(&heartbeat(None)), &now()), "requests are read from the queue");
 }
 
 #[rstest]
-#[case::fast(throttled(), 19_876.4, 100_000, Some(6))]
-#[case::standstill(throttled(), 0.0, 100_000, None)]
-#[case::slow(throttled(), 1e-300, 100_000, None)]
+#[case::fast(Some(throttled()), 19_876.4, 100_000, Some(6))]
+#[case::standstill(Some(throttled()), 0.0, 100_000, None)]
+#[case::slow(Some(throttled()), 1e-300, 100_000, None)]
 #[case::stopping(Some(Bottleneck::Draining { in_flight: 1 }), 100.0, 100_000, None)]
 fn the_time_left_is_that_at_the_speed_of_the_last_seconds(
     #[case] bottleneck: Option<Bottleneck>,
