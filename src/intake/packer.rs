@@ -96,7 +96,7 @@ impl Packer {
         let accounts = self.accounts.len() + 1 + item.account.len();
         let tags = if self.has_fields {
             // A bracket or comma before the element, a bracket after the last.
-            self.tags.len() + item.rows().map(|(_, tags)| tags.len() + 1).sum::<usize>() + 3
+            self.tags.len() + item.tags().map(|tags| tags.len() + 1).sum::<usize>() + 3
         } else {
             0
         };
@@ -109,7 +109,7 @@ impl Packer {
             self.rows.push(b'[');
         }
         let mut start = self.before;
-        for (nth, (row, _)) in item.rows().enumerate() {
+        for (nth, row) in item.rows().enumerate() {
             if nth > 0 {
                 self.rows.push(b',');
             }
@@ -129,7 +129,7 @@ impl Packer {
     fn write_tags(&mut self, item: GroupedItem<'_>) {
         open_element(&mut self.tags);
         self.tags.push(b'[');
-        for (nth, (_, tags)) in item.rows().enumerate() {
+        for (nth, tags) in item.tags().enumerate() {
             if nth > 0 {
                 self.tags.push(b',');
             }

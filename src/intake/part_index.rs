@@ -283,11 +283,20 @@ impl<'a> GroupedItem<'a> {
         self.item.first_extra != END
     }
 
-    /// The rows that share the item, with their tags, in row order.
-    pub(super) fn rows(self) -> impl Iterator<Item = (RowNo, &'a [u8])> + Clone {
-        let more = chain(&self.part_index.tables.more, self.item.first_extra, |more| more.next);
-        let rows = std::iter::once((self.item.row, self.item.tags)).chain(more.map(|more| (more.row, more.tags)));
-        rows.map(|(row, tags)| (row, tags.of(&self.part_index.texts)))
+    /// The rows that share the item, in row order.
+    pub(super) fn rows(self) -> impl Iterator<Item = RowNo> {
+        std::iter::once(self.item.row).chain(self.more().map(|more| more.row))
+    }
+
+    /// The tags of these rows.
+    pub(super) fn tags(self) -> impl Iterator<Item = &'a [u8]> {
+        let tags = std::iter::once(self.item.tags).chain(self.more().map(|more| more.tags));
+        tags.map(|tags| tags.of(&self.part_index.texts))
+    }
+
+    /// The rows after the first.
+    fn more(self) -> impl Iterator<Item = &'a ExtraRow> {
+        chain(&self.part_index.tables.more, self.item.first_extra, |more| more.next)
     }
 }
 

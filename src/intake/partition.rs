@@ -1,5 +1,7 @@
 //! Divides the rows into parts that fit in memory, so that rows which belong together are in one part.
 
+use std::cmp::Reverse;
+
 use super::spill_file::{Extent, SpillFile};
 use super::waiting_row::{SeededHash, WaitingRow};
 use super::{IntakeError, IntakeOptions};
@@ -138,7 +140,7 @@ impl<'a> Partitions<'a> {
 
     fn open_block(&mut self, index: usize, capacity: usize) -> Result<(), IntakeError> {
         if self.held + capacity > self.memory {
-            self.spill_all()?;
+            self.spill_half()?;
         }
         let block = Vec::with_capacity(capacity);
         self.held += block.capacity();
@@ -148,40 +150,51 @@ impl<'a> Partitions<'a> {
         Ok(())
     }
 
-    fn spill_all(&mut self) -> Result<(), IntakeError> {
-        for part in &mut self.parts {
-            let open = std::mem::take(&mut part.open);
-            for block in part.full.drain(..).chain([open]).filter(|block| !block.is_empty()) {
-                part.spilled.push(self.spill.write(&block)?);
+    /// Writes the parts that take the most memory, until they leave half of it.
+    ///
+    /// The other half stays, so that an input that is a little too large for memory is not written as a whole, and so
+    /// that each part has several blocks to write at a time.
+    fn spill_half(&mut self) -> Result<(), IntakeError> {
+        let mut largest: Vec<usize> = (0..self.parts.len()).collect();
+        largest.sort_by_key(|&index| Reverse(self.parts[index].held()));
+        for index in largest {
+            if self.held <= self.memory / 2 {
+                break;
             }
+            self.spill_part(index)?;
         }
-        self.held = 0;
         Ok(())
     }
 
-    /// Ends the adding of rows. If some are on disk, the others are written as well, which frees the memory.
-    pub(super) fn close(&mut self) -> Result<(), IntakeError> {
-        if self.spill.is_used() {
-            self.spill_all()?;
+    fn spill_part(&mut self, index: usize) -> Result<(), IntakeError> {
+        let part = &mut self.parts[index];
+        self.held -= part.held();
+        let open = std::mem::take(&mut part.open);
+        for block in part.full.drain(..).chain([open]).filter(|block| !block.is_empty()) {
+            part.spilled.push(self.spill.write(&block)?);
         }
         Ok(())
     }
 
     /// Divides a part again if it is too large for memory.
     pub(super) fn split(&mut self, index: usize) -> Result<Option<Self>, IntakeError> {
-        let part = &self.parts[index];
-        if part.bytes <= share(self.memory) || self.depth == MAX_DEPTH {
+        let Part { bytes, candidate, .. } = self.parts[index];
+        if bytes <= share(self.memory) || self.depth == MAX_DEPTH {
             return Ok(None);
         }
         let holds_one_account = self.heavy.is_some() && index == self.parts.len() - 1;
         let (key, heavy) = match self.key {
             PartitionKey::FromAccount if !holds_one_account => {
-                (PartitionKey::FromAccount, Some(HeavyAccount { seed: self.seed.clone(), hash: part.candidate }))
+                (PartitionKey::FromAccount, Some(HeavyAccount { seed: self.seed.clone(), hash: candidate }))
             }
             PartitionKey::FromAccount | PartitionKey::Account => (PartitionKey::Account, None),
         };
+        if self.spill.is_used() {
+            // The smaller parts may need all memory.
+            (0..self.count()).try_for_each(|index| self.spill_part(index))?;
+        }
         let spill = SpillFile::new(self.spill.dir());
-        let mut smaller = Self::sized(part.bytes, self.memory, key, self.depth + 1, heavy, spill);
+        let mut smaller = Self::sized(bytes, self.memory, key, self.depth + 1, heavy, spill);
         let mut last = 0;
         self.drain(index, |block| {
             last = each_row(block, last, |waiting| smaller.add(waiting))?;
@@ -210,6 +223,11 @@ impl<'a> Partitions<'a> {
 }
 
 impl Part {
+    /// The bytes that its blocks in memory take.
+    fn held(&self) -> usize {
+        self.full.iter().chain([&self.open]).map(Vec::capacity).sum()
+    }
+
     /// Counts a row for its hash. A hash with more than half of the rows is the candidate at the end.
     fn vote(&mut self, hash: u64) {
         if self.votes == 0 {
@@ -262,7 +280,6 @@ mod tests {
 
     /// The rows of each part that is processed at once.
     fn leaves(mut parts: Partitions<'_>) -> Vec<Vec<Row>> {
-        parts.close().unwrap();
         let mut found = Vec::new();
         for index in 0..parts.count() {
             if let Some(smaller) = parts.split(index).unwrap() {

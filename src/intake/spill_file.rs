@@ -1,7 +1,8 @@
 //! The temporary file for blocks of rows that do not fit in memory. It has no name and ends with the process.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::IntakeError;
@@ -35,14 +36,14 @@ impl<'a> SpillFile<'a> {
         self.file.is_some()
     }
 
-    /// Appends a block. All blocks must be written before the first is read.
+    /// Appends a block.
     pub(super) fn write(&mut self, block: &[u8]) -> Result<Extent, IntakeError> {
         let failed = |verb| failed(self.dir, verb);
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(tempfile::tempfile_in(self.dir).map_err(failed("create"))?),
         };
-        file.write_all(block).map_err(failed("write"))?;
+        file.write_all_at(block, self.end).map_err(failed("write"))?;
         let extent = Extent { at: self.end, length: block.len() };
         self.end += block.len() as u64;
         Ok(extent)
@@ -52,9 +53,7 @@ impl<'a> SpillFile<'a> {
     pub(super) fn read(&mut self, extent: Extent) -> Result<&[u8], IntakeError> {
         self.buffer.resize(extent.length, 0);
         if let Some(file) = &mut self.file {
-            file.seek(SeekFrom::Start(extent.at))
-                .and_then(|_| file.read_exact(&mut self.buffer))
-                .map_err(failed(self.dir, "read"))?;
+            file.read_exact_at(&mut self.buffer, extent.at).map_err(failed(self.dir, "read"))?;
         }
         Ok(&self.buffer)
     }

@@ -109,6 +109,16 @@ async fn there_is_no_log_before_the_end_of_the_first_load() {
 }
 
 #[tokio::test]
+async fn what_a_load_stored_is_removed_with_its_run() {
+    let place = QueueFolder::new();
+    let mut queue = place.open().await;
+    let run = load_many(&mut queue).await.finish(&[]).await.unwrap();
+    assert_eq!(place.number("SELECT count(*) FROM pragma_foreign_key_check").await, 0);
+    queue.discard(run).await.unwrap();
+    assert_eq!(place.number("SELECT (SELECT count(*) FROM request) + (SELECT count(*) FROM payload)").await, 0);
+}
+
+#[tokio::test]
 async fn large_requests_are_inserted_in_small_batches() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;

@@ -34,6 +34,8 @@ pub(super) struct Header {
     pub(super) is_doubtful: bool,
     /// What ids end with where files were joined without a line feed between them.
     joints: Vec<Joint>,
+    /// The bytes that a name can end with.
+    ends: NameEnds,
 }
 
 /// Reads the header line with the delimiter that finds the needed columns in it.
@@ -165,9 +167,10 @@ impl Header {
             index(field, field)?;
         }
         let joints = joints(columns, &names);
-        let names = names.iter().map(|name| bare(name).to_lowercase()).collect();
+        let names: Vec<String> = names.iter().map(|name| bare(name).to_lowercase()).collect();
+        let ends = NameEnds::new(&names);
         let is_doubtful = place.spans_lines() || cells.may_escape_an_end();
-        Ok(Self { from, account, tags, names, lines: (place.line, place.last_line), is_doubtful, joints })
+        Ok(Self { from, account, tags, names, lines: (place.line, place.last_line), is_doubtful, joints, ends })
     }
 
     /// How many cells every row has.
@@ -177,6 +180,9 @@ impl Header {
 
     /// Whether a row is a header again, as in files that were joined. `columns` are those of the file.
     pub(super) fn repeat(&self, cells: Cells<'_>, columns: &Columns<'_>) -> Option<Repeat> {
+        if !cells.iter().any(|cell| self.ends.fit(cell)) {
+            return None;
+        }
         let is_named = |index: usize| self.equals_name(cells, index);
         if cells.len() == self.width() && (0..self.width()).all(is_named) {
             return Some(Repeat::Same);
@@ -269,7 +275,36 @@ impl Header {
     /// The name that this id ends with, if a file whose last line had no end was joined with one that begins with
     /// that name.
     pub(super) fn joint<'h>(&'h self, id: &[u8]) -> Option<&'h Joint> {
+        if !self.ends.fit(id) {
+            return None;
+        }
         self.joints.iter().find(|joint| id.len() > joint.name.len() && id.ends_with(joint.name.as_bytes()))
+    }
+}
+
+/// The bytes that the names of a header and the API's columns of ids can end with, in either case.
+///
+/// Every row is compared with these names. The last byte of most ids is a digit, so that this byte alone shows that
+/// they are none.
+#[derive(Debug)]
+struct NameEnds([bool; 256]);
+
+impl NameEnds {
+    /// `names` are in lower case, without what [`bare`] leaves out.
+    fn new(names: &[String]) -> Self {
+        // Other bytes may be left out in a comparison, or change their length with the case.
+        let mut ends = std::array::from_fn(|byte| !u8::try_from(byte).is_ok_and(|byte| byte.is_ascii_alphanumeric()));
+        let names = names.iter().map(String::as_str).chain(field_names::ID_COLUMNS);
+        for end in names.filter_map(|name| name.bytes().last()) {
+            ends[usize::from(end.to_ascii_lowercase())] = true;
+            ends[usize::from(end.to_ascii_uppercase())] = true;
+        }
+        Self(ends)
+    }
+
+    /// Whether a cell can be one of the names, or end with one.
+    fn fit(&self, cell: &[u8]) -> bool {
+        cell.last().is_none_or(|end| self.0[usize::from(*end)])
     }
 }
 

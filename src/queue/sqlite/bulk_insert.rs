@@ -8,8 +8,8 @@ pub(in crate::queue) const MAX_ROWS: usize = 1024;
 
 /// An INSERT of this number of table rows. `table` includes its columns: `"request (id, run)"`.
 pub(in crate::queue) fn insert(table: &'static str, columns: usize, rows: usize) -> AssertSqlSafe<String> {
-    let row = format!("({})", vec!["?"; columns].join(","));
-    AssertSqlSafe(format!("INSERT INTO {table} VALUES {}", vec![row; rows].join(",")))
+    let row = format!(",({})", vec!["?"; columns].join(","));
+    AssertSqlSafe(format!("INSERT INTO {table} VALUES {}", &row.repeat(rows)[1..]))
 }
 
 /// Marks a file as a queue, with a random number that distinguishes it from a file written over it.

@@ -62,6 +62,16 @@ fn a_header_that_is_the_same_cell_by_cell_is_one_bad_row() {
     );
 }
 
+#[test]
+fn a_second_header_is_found_whatever_its_names_end_with() {
+    for name in ["id2", "id-2", "id用户", "ID\u{130}"] {
+        let text = format!("{name}\na\n{name}\nb{name}\n");
+        let mapped = input(&[("UserID", name)]);
+        let rows = rows_with("account_delete", "rows.csv", text.as_bytes(), &mapped).unwrap();
+        assert_eq!(rows[1], "3 bad : repeats the header: were files joined?", "{name}");
+    }
+}
+
 fn is_second_header(operation: &str, columns: &[(&str, &str)], text: &str) -> bool {
     match rows_with(operation, "rows.csv", text.as_bytes(), &input(columns)) {
         Err(error) => matches!(*error.problem, Problem::SecondHeader(_)) && error.line == Some(3),
