@@ -35,6 +35,7 @@ struct Finisher<'s, S> {
 impl<S: FnMut(IntakeOutput) -> Result<(), SinkClosed>> Finisher<'_, S> {
     /// Recurses into parts that were too large. `split` bounds the depth.
     fn all(&mut self, mut parts: Partitions<'_>) -> Result<(), IntakeError> {
+        parts.close()?;
         for index in 0..parts.count() {
             match parts.split(index)? {
                 Some(smaller) => self.all(smaller)?,

@@ -166,6 +166,12 @@ impl<'a> Partitions<'a> {
         Ok(())
     }
 
+    /// Ends the adding of rows. If some are on disk, no more than half of the memory stays in use, because the tables of
+    /// the part in work and what waits for the queue need memory as well.
+    pub(super) fn close(&mut self) -> Result<(), IntakeError> {
+        if self.spill.is_used() { self.spill_half() } else { Ok(()) }
+    }
+
     fn spill_part(&mut self, index: usize) -> Result<(), IntakeError> {
         let part = &mut self.parts[index];
         self.held -= part.held();
@@ -280,6 +286,7 @@ mod tests {
 
     /// The rows of each part that is processed at once.
     fn leaves(mut parts: Partitions<'_>) -> Vec<Vec<Row>> {
+        parts.close().unwrap();
         let mut found = Vec::new();
         for index in 0..parts.count() {
             if let Some(smaller) = parts.split(index).unwrap() {
