@@ -11,7 +11,7 @@ use crate::domain::exit::Exit;
 use crate::domain::run_choice::Rerun;
 use crate::notify::Notifier;
 use crate::report::notification::Notification;
-use crate::session::{self, RunLog, RunOptions};
+use crate::session::{self, RunLog, RunOptions, ServiceManager};
 use crate::settings::{self, Env};
 use crate::stderr::tell;
 
@@ -27,13 +27,15 @@ pub(super) async fn run(args: cli::RunArgs, env: &Env, queue: &Path, log: &mut R
         (false, false) => Rerun::No,
     };
     let cli::RunArgs { jobs, sandbox, yes, plan, limit, json, .. } = args;
+    let manager = ServiceManager::start();
     let jobs = session::load_jobs(&jobs, env)?;
     let mut results = session::results_of(&jobs);
     // A rehearsal in the sandbox says nothing of the job's app.
     let notifier =
         (!sandbox).then(|| Notifier::start(&results, env.proxies().unwrap_or_default(), &settings::SECRET_VARIABLES));
     let options = RunOptions { jobs, sandbox, yes, rerun, plan, limit, json };
-    let done = session::run(options, env, queue, log, &mut results).await.map_err(Error::from);
+    let done = session::run(options, env, queue, log, &manager, &mut results).await.map_err(Error::from);
+    manager.stop();
     let exit = done.as_ref().map_or_else(Error::exit, |exit| *exit);
     if done.is_err() {
         results.iter_mut().for_each(|job| job.exit = Some(exit));

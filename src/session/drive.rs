@@ -17,6 +17,7 @@ use super::plan_comparison::PlanComparison;
 use super::progress_display::ProgressDisplay;
 use super::run_log::RunLog;
 use super::run_options::RunOptions;
+use super::service_manager::ServiceManager;
 use super::target::Target;
 use super::{confirm, jobs};
 use crate::clock;
@@ -45,6 +46,7 @@ pub async fn run(
     env: &Env,
     queue: &Path,
     log: &mut RunLog,
+    manager: &ServiceManager,
     results: &mut [JobResult],
 ) -> Result<Exit, SessionError> {
     jobs::check_environment(env)?;
@@ -85,6 +87,7 @@ pub async fn run(
         limit: options.limit,
         comparison: PlanComparison::new(options.plan),
         log,
+        manager,
         results,
     };
     let queue = or_signal(&mut session.signals, open_queue(queue)).await?;
@@ -123,6 +126,7 @@ struct Session<'a> {
     limit: Option<u64>,
     comparison: PlanComparison,
     log: &'a mut RunLog,
+    manager: &'a ServiceManager,
     results: &'a mut [JobResult],
 }
 
@@ -183,7 +187,7 @@ impl Session<'_> {
             driven.iter().map(|driven| runner_job(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
         or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
         driven.iter().try_for_each(|driven| self.log.start(driven))?;
-        let sent = send(queue, runner_jobs, &mut self.deadlines, &mut self.signals, self.log);
+        let sent = send(queue, runner_jobs, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
         let (mut queue, drive) = sent.await?;
         let closed = close_all(&mut queue, &driven, &drive, &mut self.signals, self.log).await?;
         let exit = closed.iter().map(|closed| closed.exit).max().unwrap_or(Exit::Done);
@@ -225,7 +229,11 @@ impl Session<'_> {
             }
             let input = &mut self.inputs[at];
             let mut progress = ProgressDisplay::new(Phase::Loading);
-            let mut watch = |snapshot: &_| progress.update(snapshot);
+            let manager = self.manager;
+            let mut watch = |snapshot: &_| {
+                progress.update(snapshot);
+                manager.progress(Phase::Loading, snapshot);
+            };
             let prepared = or_signal(&mut self.signals, input.prepare(queue, outlook, rerun, &mut watch)).await;
             progress.finish();
             let prepared = prepared?;
@@ -306,16 +314,18 @@ async fn send(
     jobs: Vec<RunnerJob>,
     deadlines: &mut Vec<Deadline>,
     signals: &mut Signals,
-    log: &RunLog,
+    (log, manager): (&RunLog, &ServiceManager),
 ) -> Result<(Queue, Drive), RunError> {
     let mut progress = ProgressDisplay::new(Phase::Sending);
     let mut state = StateWatch::default();
     let mut watch = |snapshot: &ProgressSnapshot| {
         state.changes(&snapshot.state).iter().for_each(|change| log.change(change));
         progress.update(snapshot);
+        manager.progress(Phase::Sending, snapshot);
     };
     log.change(&StateChange::PhaseBegun(Phase::Sending));
     let (queue, drive) = runner::drive(queue, jobs, deadlines, rand::random(), signals, &mut watch).await?;
+    manager.sent();
     log.change(&StateChange::PhaseEnded { phase: Phase::Sending, took: drive.elapsed });
     progress.finish();
     Ok((queue, drive))

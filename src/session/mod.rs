@@ -26,6 +26,7 @@ mod plan_comparison;
 mod progress_display;
 mod run_log;
 mod run_options;
+mod service_manager;
 mod target;
 
 pub use doctor::{Examined, examine};
@@ -38,3 +39,4 @@ pub use named_run::{find, find_controlled};
 pub use plan::plan;
 pub use run_log::RunLog;
 pub use run_options::RunOptions;
+pub use service_manager::ServiceManager;

@@ -111,6 +111,7 @@ fn cron_sends_a_mail_only_when_a_person_is_needed() {
 fn a_systemd_unit_fails_when_a_person_is_needed_and_shares_the_ledger() {
     let unit = read("deploy/systemd/imbulk@.service");
     let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
+    assert_eq!((value("Type="), value("WatchdogSec=")), ("notify", "2min"));
     assert_eq!(value("SuccessExitStatus="), "5");
     assert_eq!(value("Restart="), "no");
     assert_eq!(value("PrivateTmp="), "no");

@@ -25,4 +25,5 @@ mod sending;
 mod shared;
 mod status;
 mod stops;
+mod systemd;
 mod together;
