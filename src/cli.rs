@@ -22,7 +22,7 @@ pub mod manual;
 ///
 /// imbulk reads rows of CSV or JSONL and sends one API request for many rows. It never exceeds the call limit, and it
 /// never has two requests in flight that write the same account. If the process is killed, the next run continues where
-/// it stopped. Nothing is sent without --execute.
+/// it stopped. Nothing is sent to an app without --execute; --sandbox sends to the built-in mock server.
 #[derive(Debug, Parser)]
 #[command(name = "imbulk", version, max_term_width = 100, after_long_help = manual::IMBULK.help())]
 pub struct Cli {
@@ -69,7 +69,7 @@ pub enum CliCommand {
     /// Load new input, send it, record every outcome, and print a summary; resumes an interrupted run
     ///
     /// Load the input if it is new, send it, record every outcome, and print a summary. Resumes an interrupted run.
-    /// Without --execute nothing is sent, and the plan is shown instead.
+    /// Without --execute or --sandbox nothing is sent, and the plan is shown instead.
     #[command(after_long_help = manual::RUN.help())]
     Run(RunArgs),
     /// Load and check the input, and show what `imbulk run` would send
@@ -101,8 +101,8 @@ pub enum CliCommand {
     Explain(ExplainArgs),
     /// Start a mock server of the API on this machine
     ///
-    /// Starts a mock server of the API on a loopback address and prints its URL. It checks signatures and limits as the
-    /// real server does, and deletes nothing. Ctrl-C ends it and prints what it received, as JSON.
+    /// Starts a mock server of the API on a loopback address and prints its URL. It checks signatures and limits as
+    /// the public documentation of the API describes. Ctrl-C ends it and prints what it received, as JSON.
     #[command(after_long_help = manual::SANDBOX.help())]
     Sandbox(SandboxArgs),
     /// Print a UserSig for the admin account of a job or of the environment
@@ -353,7 +353,7 @@ pub struct SandboxArgs {
     /// Random extra latency per call, from 0 to this
     #[arg(long, default_value = "0ms", value_name = "TIME")]
     pub jitter: jiff::SignedDuration,
-    /// Fault to inject, as COMMAND:KIND:SHARE; may be repeated
+    /// Fault to inject, as COMMAND:KIND:WHEN; may be repeated
     #[arg(long = "fault", value_name = "FAULT", value_parser = fault_rule)]
     pub faults: Vec<FaultRule>,
     /// Share of accounts and friendships that do not exist, from 0 to 1

@@ -48,7 +48,7 @@ pub(super) fn init(args: &cli::InitArgs) -> Result<Exit, Error> {
     }
     let next = format!(
         "next\n  edit [app] in {job_file}, and check all lines\n  imbulk plan {job_file}\n  imbulk run {job_file} \
-         --execute --sandbox\n"
+         --sandbox\n"
     );
     super::print(&format!("wrote  {job_file}\n{said}\n{next}"))
 }

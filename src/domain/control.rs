@@ -69,6 +69,29 @@ pub enum ControlEffect {
     },
 }
 
+impl ControlEffect {
+    /// The name in the log.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotSending => "not_sending",
+            Self::Unchanged => "unchanged",
+            Self::Paused { .. } => "paused",
+            Self::Resumed => "resumed",
+            Self::Draining { .. } => "draining",
+            Self::Rate { .. } => "rate",
+            Self::AboveLimit { .. } => "above_limit",
+        }
+    }
+
+    /// The calls that were in flight, where the effect depends on them.
+    pub const fn in_flight(&self) -> Option<u64> {
+        match self {
+            Self::Paused { in_flight } | Self::Draining { in_flight, .. } => Some(*in_flight),
+            Self::NotSending | Self::Unchanged | Self::Resumed | Self::Rate { .. } | Self::AboveLimit { .. } => None,
+        }
+    }
+}
+
 /// An instruction that was applied or refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppliedInstruction {

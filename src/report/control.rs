@@ -22,7 +22,7 @@ pub fn answer(job: &str, AppliedInstruction { instruction, effect }: &AppliedIns
             }
         }),
         ControlEffect::Paused { in_flight } => message(&format!("paused: no new calls; {}", calls(*in_flight)))
-            .add_hint(format!("`imbulk ctl {} resume` lets it go on", visible(job))),
+            .add_hint(format!("`imbulk ctl {} resume` ends the pause", visible(job))),
         ControlEffect::Resumed => message("resumed: calls begin again"),
         ControlEffect::Draining { in_flight, jobs } => {
             let others = match &jobs[..] {

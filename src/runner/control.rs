@@ -155,7 +155,8 @@ impl Runner<'_> {
 
     fn answer(&mut self, instruction: Instruction, effect: ControlEffect) {
         let Instruction { command, who, run, .. } = &instruction;
-        tracing::info!(event = "control", run, %command, who, ?effect, "instruction applied");
+        let (name, in_flight) = (effect.name(), effect.in_flight());
+        tracing::info!(event = "control", run, %command, who, effect = name, in_flight, "instruction applied");
         self.recorder.write(Change::Control(AppliedInstruction { instruction, effect }), true);
     }
 }

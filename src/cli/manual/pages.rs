@@ -74,7 +74,7 @@ pub const IMBULK: Manual = Manual {
     name: "",
     examples: &[
         ("imbulk plan jobs/quickstart.toml", "show a first run"),
-        ("imbulk run jobs/quickstart.toml --execute --sandbox", "send to the sandbox"),
+        ("imbulk run jobs/quickstart.toml --sandbox", "send to the sandbox"),
     ],
     notes: &[],
     files: SESSION_FILES,
@@ -128,7 +128,7 @@ pub const RUN: Manual = Manual {
     name: "run",
     examples: &[
         ("imbulk run purge.toml", "show the plan, send nothing"),
-        ("imbulk run purge.toml --execute --sandbox", "rehearse on the mock server"),
+        ("imbulk run purge.toml --sandbox", "rehearse on the mock server"),
         ("imbulk run purge.toml --execute", "ask on a terminal, then send"),
         ("imbulk run purge.toml --execute --yes", "send without a question"),
         ("imbulk run purge.toml --execute --limit 100", "send at most 100 items"),
@@ -186,7 +186,10 @@ pub const CTL: Manual = Manual {
     exits: &[
         (Exit::Done, "applied, or stored for the process that owns the queue"),
         IO_ERROR,
-        (Exit::Unusable, "unknown name, a rate above the limit of the job, or no right to write the queue"),
+        (
+            Exit::Unusable,
+            "unknown name, a rate above the limit of a job that is being sent, or no right to write the queue",
+        ),
     ],
 };
 
@@ -248,8 +251,8 @@ pub const SANDBOX: Manual = Manual {
     ],
     notes: &[Note {
         title: "Faults",
-        text: "COMMAND is an operation or `any`; SHARE is a share of the calls from 0 to 1, or #N for the N-th call. \
-               The most used kinds:",
+        text: "COMMAND is an operation or `any`; WHEN is a share of the calls from 0 to 1, or #N for the N-th call. \
+               Common kinds:",
         rows: &[
             ("code=N, http=STATUS", "the call fails with this code or HTTP status"),
             ("reset, close, silence", "the connection is reset, closed, or stays silent"),
