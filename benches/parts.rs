@@ -282,6 +282,7 @@ fn night(requests: &[Request]) -> u64 {
     let mut tally = Tally::default();
     tally[Outcome::Pending] = requests.len() as u64 * 100;
     let plan = JobPlan {
+        priority: 0,
         run: RunId::new(1),
         operation: accounts(),
         calls_per_second: NonZeroU32::new(200).expect("not zero"),

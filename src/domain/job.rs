@@ -18,6 +18,8 @@ pub struct Job {
     pub name: String,
     /// The job file, as named on the command line.
     pub file: PathBuf,
+    /// Of several jobs of one command, those with a higher priority are sent first.
+    pub priority: u64,
     /// The kind of API call, with the job's options.
     pub operation: BoundOperation,
     /// The input files and how they are read.

@@ -94,6 +94,7 @@ pub(super) fn runner_job(
         limit,
         plan: JobPlan {
             run: run.id,
+            priority: job.priority,
             operation,
             calls_per_second,
             retry: job.retry,

@@ -1,5 +1,6 @@
 //! Reads the job files of a command and checks what they have in common.
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 
 use super::address::{Address, target_name};
@@ -52,9 +53,10 @@ pub(super) fn check_protection(job: &Job, operation: &Operation) -> Result<(), S
     ))
 }
 
-/// Reads job files. Runs are found by the job's name, so two jobs must not have the same one.
+/// Reads job files, in the order in which the jobs are sent: by priority, and then as they are named. Runs are found by
+/// the job's name, so two jobs must not have the same one.
 pub fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionError> {
-    let jobs = files.iter().map(|file| settings::load_job(file, env)).collect::<Result<Vec<_>, _>>()?;
+    let mut jobs = files.iter().map(|file| settings::load_job(file, env)).collect::<Result<Vec<_>, _>>()?;
     for (at, job) in jobs.iter().enumerate() {
         if jobs[..at].iter().any(|other| other.name == job.name) {
             return Err(SessionError::usage(
@@ -63,6 +65,7 @@ pub fn load(files: &[PathBuf], env: &Env) -> Result<Vec<Job>, SessionError> {
             ));
         }
     }
+    jobs.sort_by_key(|job| Reverse(job.priority));
     Ok(jobs)
 }
 

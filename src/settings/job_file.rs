@@ -72,6 +72,7 @@ fn job(raw: RawJob, file: JobText<'_>, env: &Env) -> Result<Job, InvalidValue> {
     Ok(Job {
         name: name(raw.name)?,
         file: file.path.to_owned(),
+        priority: optional(raw.priority.as_ref(), |value| count_or_none("priority", value))?.unwrap_or(0),
         operation: bind(&raw.options, &raw.operation, operation)?,
         input: input(raw.input, folder, operation)?,
         replaced_admin: in_file.identifier.filter(|admin| app.identifier.as_ref() != Some(admin)),

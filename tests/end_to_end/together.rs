@@ -66,3 +66,27 @@ fn two_processes_with_a_queue_each_share_the_cap_of_the_app() {
     }
     assert_eq!(bench.report().throttled + bench.report().throttled_app, 0);
 }
+
+#[test]
+fn a_job_with_a_higher_priority_is_sent_first_and_plan_shows_it_first() {
+    let bench = Bench::with(capped());
+    let pairs = |of: &str| (0..60).map(|n| InputRow::pair(&format!("{of}_{n}"), "friend")).collect::<Vec<_>>();
+    let job = |name: &str, operation, rows: &[InputRow], priority: u32| {
+        at_full_speed(name, operation).with("", "priority", priority).rows(rows)
+    };
+    let later = job("later", Command::FriendDelete, &pairs("l"), 1).write(&bench);
+    let urgent: Vec<InputRow> =
+        pairs("u").into_iter().map(|row| row.tag("Tag_SNS_IM_Remark", json!("first"))).collect();
+    let first = job("first", Command::FriendUpdate, &urgent, 2).write(&bench);
+    let plan = bench.imbulk(&["plan", &later, &first]).expect(0).stdout;
+    let place = |name: &str| plan.find(&format!("job            {name}")).expect("both are planned");
+    assert!(place("first") < place("later"), "{plan}");
+    bench.imbulk(&["run", &later, &first, "--execute", "--yes"]).expect(0);
+    let journal = bench.journal();
+    let positions = |operation| journal.iter().enumerate().filter(move |(_, call)| call.command == operation);
+    let last_urgent = positions(Command::FriendUpdate).map(|(at, _)| at).max().expect("it was sent");
+    let early = positions(Command::FriendDelete).filter(|(at, _)| *at < last_urgent).count();
+    // The last calls of the first job may arrive late.
+    assert!(early <= 5, "{early} calls of the later job came before the last one of the first job");
+    assert_eq!(positions(Command::FriendDelete).count(), 60);
+}

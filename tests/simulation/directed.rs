@@ -37,6 +37,7 @@ pub(crate) fn scenario_with(operation: &str, rate: u32, requests: Vec<Request>, 
 pub(crate) fn plan(sides: &str, max_in_flight: Option<usize>) -> JobPlan {
     let job = &scenario_with("friend_delete", 200, Vec::new(), FaultModel::HEALTHY).jobs[0];
     JobPlan {
+        priority: 0,
         run: RunId::new(1),
         operation: bound_with("friend_delete", sides),
         calls_per_second: NonZeroU32::new(200).expect("a rate"),

@@ -203,6 +203,7 @@ impl World<'_> {
     fn plan(&self, job: usize) -> JobPlan {
         let definition = &self.scenario.jobs[job];
         JobPlan {
+            priority: (self.scenario.seed >> job) % 2,
             run: run_of(job),
             operation: definition.operation,
             calls_per_second: definition.rate.try_into().expect("a rate"),

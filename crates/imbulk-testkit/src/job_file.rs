@@ -46,7 +46,7 @@ impl JobFile {
         self.sections.entry(section).or_default().insert(key.to_owned(), toml.to_string());
     }
 
-    /// Sets a key of the file to a value in TOML.
+    /// Sets a key of the file to a value in TOML. The section is empty for the keys above all sections.
     #[must_use]
     pub fn with(mut self, section: &'static str, key: &str, toml: impl Display) -> Self {
         self.set(section, key, &toml);
@@ -121,7 +121,9 @@ impl JobFile {
     pub fn toml(&self, bench: &Bench) -> String {
         let mut text = format!("name = {:?}\noperation = {:?}\n", self.name, self.operation.name());
         for (section, keys) in &self.sections {
-            let _ = writeln!(text, "\n[{section}]");
+            if !section.is_empty() {
+                let _ = writeln!(text, "\n[{section}]");
+            }
             if *section == "app" && !keys.contains_key("endpoint") && !keys.contains_key("region") {
                 let _ = writeln!(text, "endpoint = {:?}", bench.endpoint());
             }

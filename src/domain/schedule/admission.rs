@@ -115,9 +115,20 @@ impl Schedule {
         }
     }
 
+    /// Whether no job with a higher priority goes first.
+    ///
+    /// Only fetching waits for the turn of a job. Requests in memory hold leases that others may need, so they are sent
+    /// in any case.
+    pub(super) fn has_turn(&self, job: JobNo) -> bool {
+        let priority = self.jobs[job].plan.priority;
+        !self.jobs.iter().any(|other| other.plan.priority > priority && other.goes_first())
+    }
+
     pub(super) fn fetch(&mut self, out: &mut Vec<Command>) {
-        for (job, state) in self.jobs.iter_mut().enumerate() {
-            if let Some(after) = state.begin_fetch() {
+        for job in 0..self.jobs.len() {
+            if self.has_turn(job)
+                && let Some(after) = self.jobs[job].begin_fetch()
+            {
                 out.push(Command::Fetch { job, after, limit: PAGE });
             }
         }

@@ -161,9 +161,15 @@ impl JobState {
         self.is_exhausted() && self.counts.total() == 0
     }
 
-    /// Whether every request that may be sent now has had an answer.
-    pub(super) fn has_no_new_requests(&self) -> bool {
-        let none_come = self.source == FetchState::Exhausted || self.canary.withholds_any();
+    /// Whether jobs with a lower priority have to wait for this one. Its repetitions do not delay them.
+    pub(super) fn goes_first(&self) -> bool {
+        let all_sent = self.is_exhausted() && self.ready.is_empty() && self.counts.before_sent() == 0;
+        !self.is_paused && !all_sent
+    }
+
+    /// Whether every request that may be sent now has had an answer. `may_fetch`: whether the job has its turn.
+    pub(super) fn has_no_new_requests(&self, may_fetch: bool) -> bool {
+        let none_come = !may_fetch || self.source == FetchState::Exhausted || self.canary.withholds_any();
         none_come && self.counts.new_requests() == 0 && self.counts.parked() == 0
     }
 

@@ -15,6 +15,8 @@ pub type JobNo = usize;
 pub struct JobPlan {
     /// The run of the job.
     pub run: RunId,
+    /// Requests of other jobs are fetched only after those of jobs with a higher priority.
+    pub priority: u64,
     /// The operation, with its options.
     pub operation: BoundOperation,
     /// The maximum number of calls per second.

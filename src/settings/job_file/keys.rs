@@ -100,6 +100,14 @@ pub const JOB_KEYS: &[JobKey] = &[
     JobKey::new("", "name", JobName, "\"purge\"", "letters, digits, - _ . ; runs are found under it").required(),
     JobKey::new("", "operation", Operation, "\"account_delete\"", "the kind of API call").required(),
     JobKey::new(
+        "",
+        "priority",
+        Count { min: 0 },
+        "0",
+        "of several jobs of one command, those with a higher one are sent first",
+    )
+    .default(),
+    JobKey::new(
         "input",
         "path",
         Files,

@@ -16,6 +16,7 @@ use crate::settings::values::{SpannedFloat, SpannedInteger, SpannedText};
 pub(super) struct RawJob {
     pub(super) name: SpannedText,
     pub(super) operation: SpannedText,
+    pub(super) priority: Option<SpannedInteger>,
     #[serde(deserialize_with = "table")]
     pub(super) input: RawInput,
     #[serde(default, deserialize_with = "table")]
