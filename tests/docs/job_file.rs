@@ -40,11 +40,11 @@ fn load(text: &str) -> Result<Job, String> {
 
 /// Everything that a job file sets, except its own path.
 fn settings_of(job: &Job) -> String {
-    let Job { limits, retry, stop, app, name, operation, .. } = job;
+    let Job { limits, retry, stop, app, name, operation, priority, .. } = job;
     let input = (&job.input.columns, job.input.encoding, job.input.delimiter, job.input.rejects, job.input.unusual_ids);
     let guard = (job.guard.max_items, job.guard.max_change, job.guard.max_rejected.unwrap_or(0.1));
     format!(
-        "{name} {} {} {input:?} {app:?} {limits:?} {retry:?} {guard:?} {stop:?}",
+        "{name} {} {} {priority} {input:?} {app:?} {limits:?} {retry:?} {guard:?} {stop:?}",
         operation.name,
         operation.options_json()
     )
@@ -61,7 +61,7 @@ fn the_example_loads() {
 fn what_the_example_calls_a_default_is_the_default() {
     let is_default = |line: &str| line.contains("# default");
     let shown = example().lines().filter(|line| line.starts_with("# ") && is_default(line)).count();
-    assert_eq!(shown, 12, "the defaults that this test compares");
+    assert_eq!(shown, 13, "the defaults that this test compares");
     let explicit = load(&with(is_default)).expect("a good job file");
     assert_eq!(settings_of(&explicit), settings_of(&load(&example()).expect("a good job file")));
 }
