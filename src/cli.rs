@@ -2,6 +2,7 @@
 //! variables and exit codes.
 
 use std::borrow::Cow;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -46,7 +47,16 @@ pub struct Cli {
 impl Cli {
     /// What the command line asks of the log.
     pub fn log_options(&self) -> LogOptions {
-        LogOptions { verbose: self.verbose, file: self.log_file.clone(), format: self.log_format }
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let is_terminal = std::io::stderr().is_terminal() && !is_dumb;
+        let wants_no_colours = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        LogOptions {
+            verbose: self.verbose,
+            file: self.log_file.clone(),
+            is_terminal,
+            has_colours: is_terminal && !wants_no_colours,
+            format: self.log_format,
+        }
     }
 }
 

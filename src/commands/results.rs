@@ -7,7 +7,7 @@ use crate::cli::{self, ResultFormat};
 use crate::domain::exit::Exit;
 use crate::export::{self, ExportError, ExportOptions, Format, Outlet, PRIVATE, atomic_file, refuse_used_file};
 use crate::queue::{Reader, folder_of};
-use crate::session::find;
+use crate::session::{Spinner, find};
 use crate::settings::Env;
 
 /// Exports one result row per input row.
@@ -23,6 +23,7 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
     match &args.output {
         Some(file) => {
             refuse_used_file(file, &reader, env.secret_key_file()).await?;
+            let _spinner = Spinner::new("writing the results");
             let fill = async |out: &mut _| export::write(&reader, &run, options, out).await;
             atomic_file(file, PRIVATE, fill).await?;
         }

@@ -115,6 +115,27 @@ pub enum Bottleneck {
     },
 }
 
+impl Bottleneck {
+    /// Whether the recent rate does not tell when the run ends.
+    pub(super) const fn hides_time_left(&self) -> bool {
+        match self {
+            Self::Outage(_)
+            | Self::RetryBudget(_)
+            | Self::Quarantine { .. }
+            | Self::Canary(_)
+            | Self::Pause(_)
+            | Self::LastCalls { .. }
+            | Self::Draining { .. } => true,
+            Self::Cap { .. }
+            | Self::Throttle { .. }
+            | Self::HotAccounts { .. }
+            | Self::Retries { .. }
+            | Self::Latency { .. }
+            | Self::Slots { .. } => false,
+        }
+    }
+}
+
 /// What limits the speed; none while requests are being fetched. What stops every call comes before what slows calls
 /// down.
 pub fn bottleneck(figures: &SpeedFigures) -> Option<Bottleneck> {

@@ -12,6 +12,10 @@ use super::session_state::SessionState;
 const ITEM_WINDOW: Duration = Duration::from_secs(10);
 /// The rate of calls is a mean over this time, so that it is 0 soon after the network stops.
 const CALL_WINDOW: Duration = Duration::from_secs(2);
+/// The time after which a rate counts 1/e of the present one for the time left.
+const MEMORY: Duration = Duration::from_secs(30);
+/// No time left is shown before this time.
+const TOO_EARLY: Duration = Duration::from_secs(5);
 /// The number of calls of which the median duration is taken.
 const LATENCIES: usize = 63;
 
@@ -54,6 +58,8 @@ pub struct ProgressSnapshot {
     pub failed: u64,
     /// Requests in flight.
     pub in_flight: u64,
+    /// The highest number of calls per second that the limits allow.
+    pub cap: u32,
     /// What limits the speed; none while rows are loaded or requests are fetched.
     pub bottleneck: Option<Bottleneck>,
     /// The state of which changes are reported. While loading, nothing of it changes.
@@ -116,6 +122,48 @@ impl RateMeter {
             Some(_) | None => 0.0,
         }
     }
+}
+
+/// Estimates the time left from the recent rate.
+#[derive(Debug, Default)]
+pub struct TimeLeft {
+    /// Time and rows of the last snapshot.
+    last: Option<(Duration, u64)>,
+    /// The mean of the rows per second, with weights that fall to 1/e in [`MEMORY`].
+    mean: f64,
+    /// The sum of these weights: near 0 at first, then 1.
+    weight: f64,
+    observed: Duration,
+}
+
+impl TimeLeft {
+    /// Adds a snapshot and returns the time left; none where it would mean nothing: too early, without a rate, and
+    /// while something else than the rate decides when the phase ends.
+    pub fn update(&mut self, now: &ProgressSnapshot, rates: Rates) -> Option<Duration> {
+        let (then, rows_then) = self.last.replace((now.elapsed, now.rows_done)).unwrap_or((now.elapsed, now.rows_done));
+        if now.bottleneck.as_ref().is_some_and(Bottleneck::hides_time_left) {
+            return None;
+        }
+        let passed = now.elapsed.saturating_sub(then);
+        if !passed.is_zero() {
+            let rate = as_float(now.rows_done.saturating_sub(rows_then)) / passed.as_secs_f64();
+            let kept = (-passed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+            self.mean = self.mean.mul_add(kept, rate * (1.0 - kept));
+            self.weight = self.weight.mul_add(kept, 1.0 - kept);
+            self.observed += passed;
+        }
+        let left = now.rows_total?.saturating_sub(now.rows_done);
+        let moves = rates.calls > 0.0 || (now.calls == 0 && rates.items > 0.0);
+        if left == 0 || !moves || self.observed < TOO_EARLY || self.mean <= 0.0 {
+            return None;
+        }
+        Duration::try_from_secs_f64(as_float(left) * self.weight / self.mean).ok()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+const fn as_float(number: u64) -> f64 {
+    number as f64
 }
 
 /// The durations of the last calls.
@@ -191,6 +239,48 @@ mod tests {
         let calls = |at: u64| at.min(20_000) / 5_000;
         assert!(rates_at(29_000, calls).calls > 0.0);
         assert!(rates_at(31_000, calls).calls <= 0.0);
+    }
+
+    /// The time left after samples every 200 ms, of 100,000 rows; `rows` returns the rows that are done by a time in
+    /// milliseconds.
+    fn left_at(end: u64, bottleneck: Option<&Bottleneck>, rows: impl Fn(u64) -> u64) -> Option<u64> {
+        let (mut meter, mut left) = (RateMeter::default(), TimeLeft::default());
+        let update = |at| {
+            let now = ProgressSnapshot {
+                elapsed: Duration::from_millis(at),
+                rows_done: rows(at),
+                rows_total: Some(100_000),
+                items: rows(at),
+                calls: rows(at) / 10,
+                bottleneck: bottleneck.cloned(),
+                ..ProgressSnapshot::default()
+            };
+            let rates = meter.rates(&now);
+            left.update(&now, rates)
+        };
+        (0..=end).step_by(200).map(update).last().flatten().map(|left| left.as_secs())
+    }
+
+    #[test]
+    fn the_time_left_follows_the_recent_rate() {
+        assert_eq!(left_at(10_000, None, |at| at), Some(90), "1,000 rows per second, and 90,000 left");
+        // Fast for a minute, then a tenth: after another minute the mean of the whole run would say 27 s.
+        let slower = |at: u64| if at <= 60_000 { at } else { 60_000 + (at - 60_000) / 10 };
+        let left = left_at(120_000, None, slower).unwrap_or_default();
+        assert!(
+            (150..=340).contains(&left),
+            "34,000 rows are left at 100 per second, and the rate is smoothed: {left}"
+        );
+    }
+
+    #[test]
+    fn the_time_left_is_hidden_when_it_would_mean_nothing() {
+        assert_eq!(left_at(4_800, None, |at| at), None, "too early");
+        assert_eq!(left_at(60_000, None, |_| 0), None, "without a rate");
+        assert_eq!(left_at(62_200, None, |at| at.min(60_000)), None, "after the last call");
+        assert_eq!(left_at(200_000, None, |at| at.min(100_000)), None, "after the end");
+        assert_eq!(left_at(10_000, Some(&Bottleneck::Draining { in_flight: 1 }), |at| at), None, "while stopping");
+        assert!(left_at(10_000, Some(&Bottleneck::Cap { calls_per_second: 1 }), |at| at).is_some());
     }
 
     #[test]

@@ -7,7 +7,6 @@ mod file;
 mod text_fields;
 
 use std::fmt;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
@@ -33,6 +32,10 @@ pub struct LogOptions {
     pub verbose: u8,
     /// The log file.
     pub file: Option<PathBuf>,
+    /// Whether standard error is a terminal on which the cursor can be moved.
+    pub is_terminal: bool,
+    /// Whether it shows colours.
+    pub has_colours: bool,
     /// The format of the log file, or without one of the log on standard error.
     pub format: LogFormat,
 }
@@ -52,13 +55,13 @@ pub enum LogFormat {
 /// # Errors
 /// The log file cannot be opened.
 pub fn start(options: LogOptions) -> Result<(), LogFileError> {
-    let LogOptions { verbose, file, format } = options;
-    let is_terminal = std::io::stderr().is_terminal();
+    let LogOptions { verbose, file, is_terminal, has_colours, format } = options;
     let file = file.map(LogFile::open).transpose()?;
     // With a log file, the command line asks for the content of that file only.
     let (verbose_on_stderr, format_on_stderr) = if file.is_some() { (0, LogFormat::Text) } else { (verbose, format) };
+    stderr::set_up(is_terminal, verbose_on_stderr > 0);
     let mut outputs = vec![
-        output(format_on_stderr, is_terminal, || LogWriter)
+        output(format_on_stderr, has_colours, || LogWriter)
             .with_filter(on_stderr(verbose_on_stderr, is_terminal))
             .boxed(),
     ];

@@ -65,6 +65,29 @@ pub(super) const fn bottleneck_kind(bottleneck: &Bottleneck) -> &'static str {
     }
 }
 
+/// The same in at most 30 columns, for a narrow terminal.
+pub(super) fn bottleneck_in_short(bottleneck: &Bottleneck) -> String {
+    match bottleneck {
+        Bottleneck::Cap { .. } => "at the limit".to_owned(),
+        Bottleneck::Throttle { rate: ThrottledRate { resumes_in: Some(_), .. }, .. } => "throttled: paused".to_owned(),
+        Bottleneck::Throttle { rate, .. } => format!("throttled to {}", count(rate.calls_per_second.into())),
+        Bottleneck::Outage(outage) | Bottleneck::RetryBudget(outage) => {
+            format!("outage for {}", duration(Duration::from_secs(outage.lasts.as_secs())))
+        }
+        Bottleneck::HotAccounts { waiting } => format!("{} wait for accounts", count(*waiting)),
+        Bottleneck::Retries { waiting } => format!("{} wait for a retry", count(*waiting)),
+        Bottleneck::Quarantine { waiting } => format!("{} in quarantine", count(*waiting)),
+        Bottleneck::Latency { .. } => "at max_in_flight".to_owned(),
+        Bottleneck::Slots { .. } => "waiting for slots".to_owned(),
+        Bottleneck::Canary(CanaryProgress { ended, wanted }) => {
+            format!("canary: {} of {}", count(*ended), count(*wanted))
+        }
+        Bottleneck::LastCalls { .. } => "waiting for the last calls".to_owned(),
+        Bottleneck::Pause(_) => "paused".to_owned(),
+        Bottleneck::Draining { in_flight } => format!("stopping: {} in flight", count(*in_flight)),
+    }
+}
+
 /// To which rate the API throttles.
 pub(super) fn throttle_text(rate: &ThrottledRate, cap: u32) -> String {
     let (calls_per_second, cap) = (rate.calls_per_second, count(cap.into()));

@@ -1,95 +1,309 @@
-//! The text of progress: one line for people.
+//! The text of progress: three lines on a terminal, and one line for the log.
 
 use std::time::Duration;
 
-use super::bottleneck::bottleneck_text;
-use super::text::{call_rate, count, counted, duration, rate, share};
+use jiff::Zoned;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::bottleneck::{bottleneck_in_short, bottleneck_text};
+use super::text::{call_rate, count, counted, duration, rate, share, visible};
 use crate::domain::progress::{Phase, ProgressSnapshot, Rates};
 
-/// The progress in one line.
-pub fn line(phase: Phase, now: &ProgressSnapshot, rates: Rates) -> String {
-    let mut parts = vec![rows(phase, now)];
+/// Between two facts of a line.
+const SEPARATOR: &str = " · ";
+
+/// What is sent, and where to.
+#[derive(Debug, Clone, Default)]
+pub struct Subject {
+    /// The jobs that are sent together.
+    pub jobs: Vec<String>,
+    /// The operation, if all jobs have the same.
+    pub operation: Option<&'static str>,
+    /// The app or the sandbox.
+    pub target: String,
+    /// The ids of the runs; none while they are being loaded.
+    pub runs: Vec<String>,
+}
+
+/// What is shown of a phase at one moment.
+#[derive(Debug)]
+pub struct ProgressView<'a> {
+    /// The phase.
+    pub phase: Phase,
+    /// What is sent.
+    pub subject: &'a Subject,
+    /// The counts.
+    pub now: &'a ProgressSnapshot,
+    /// The rates of the last seconds.
+    pub rates: Rates,
+    /// The time left, if it means something.
+    pub left: Option<Duration>,
+    /// The clock of the user.
+    pub clock: &'a Zoned,
+}
+
+/// The columns of the bar on a terminal of this width. It depends on nothing else, so that the figures do not move.
+pub const fn bar_width(width: usize) -> usize {
+    match width {
+        0..72 => 8,
+        72..110 => 20,
+        _ => 40,
+    }
+}
+
+impl ProgressView<'_> {
+    /// The first line: what is sent, and where to.
+    pub fn head(&self, width: usize) -> String {
+        let Subject { jobs, operation, target, runs } = self.subject;
+        let names: Vec<&str> = jobs.iter().map(String::as_str).collect();
+        let (jobs, target) = (visible(&names.join(", ")).into_owned(), visible(target).into_owned());
+        let ids = |length: usize| {
+            let ids: Vec<&str> = runs.iter().map(|id| id.get(..length).unwrap_or(id)).collect();
+            (!ids.is_empty()).then(|| format!("run {}", ids.join(", ")))
+        };
+        let phase = Some(phase_text(self.phase).to_owned()).filter(|_| self.phase != Phase::Sending);
+        let all = |ids| {
+            let parts = [Some(jobs.clone()), operation.map(str::to_owned), Some(target.clone()), ids, phase.clone()];
+            parts.into_iter().flatten().collect()
+        };
+        first_that_fits(width, [all(ids(usize::MAX)), all(ids(8)), all(None)])
+    }
+
+    /// Behind the bar: the share that is done, the time left, and how many rows failed.
+    pub fn figures(&self, width: usize) -> String {
+        let now = self.now;
+        let done = now.rows_total.map(|total| share(now.rows_done, total));
+        let failed = match self.phase {
+            Phase::Loading | Phase::FinalCheck => None,
+            Phase::Sending => Some(format!("{} failed", count(now.failed))),
+        };
+        let left = self.left.map(calm);
+        let ends = left.map(|left| ends_at(self.clock, left));
+        let left = left.map(|left| format!("{} left", duration(left)));
+        let in_flight = Some(format!("{} in flight", count(now.in_flight))).filter(|_| self.phase == Phase::Sending);
+        let all = |ends: Option<String>, in_flight: Option<String>| {
+            [done.clone(), left.clone(), ends, failed.clone(), in_flight].into_iter().flatten().collect()
+        };
+        first_that_fits(width, [all(ends.clone(), in_flight), all(ends, None), all(None, None)])
+    }
+
+    /// The last line: the rates against their limit, the rows, and what limits the speed.
+    pub fn pace(&self, width: usize) -> String {
+        let Self { now, rates, .. } = self;
+        let (rows, rows_of_all) = self.rows();
+        let items = match self.phase {
+            Phase::Loading => format!("{} rows/s", rate(rates.items)),
+            Phase::Sending | Phase::FinalCheck => format!("{} items/s", rate(rates.items)),
+        };
+        let calls = match self.phase {
+            Phase::Loading | Phase::FinalCheck => None,
+            Phase::Sending => Some(calls_of_cap(*rates, now.cap)),
+        };
+        let long = now.bottleneck.as_ref().map(bottleneck_text);
+        let short = now.bottleneck.as_ref().map(bottleneck_in_short);
+        let all = |rows: &str, items: Option<&str>, bottleneck: &Option<String>| {
+            let parts = [calls.clone(), Some(rows.to_owned()), items.map(str::to_owned), bottleneck.clone()];
+            parts.into_iter().flatten().collect()
+        };
+        let only_calls = calls.clone().map_or(Some(items.as_str()), |_| None);
+        first_that_fits(
+            width,
+            [
+                all(&rows_of_all, Some(&items), &long),
+                all(&rows_of_all, Some(&items), &short),
+                all(&rows_of_all, only_calls, &long),
+                all(&rows_of_all, only_calls, &short),
+                all(&rows, only_calls, &short),
+            ],
+        )
+    }
+
+    /// All of it in one line, for the log. The most wanted facts come first.
+    pub fn line(&self) -> String {
+        let unlimited = usize::MAX;
+        [self.figures(unlimited), self.pace(unlimited)]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(SEPARATOR)
+    }
+
+    /// The rows that are done, without and with the number of all rows.
+    fn rows(&self) -> (String, String) {
+        let (done, what) = match self.phase {
+            Phase::Loading => (counted(self.now.rows_done, "row", "rows"), " loaded"),
+            Phase::Sending | Phase::FinalCheck => (counted(self.now.rows_done, "row", "rows"), " done"),
+        };
+        let of_all = match self.now.rows_total {
+            Some(total) => format!("{} of {}", count(self.now.rows_done), counted(total, "row", "rows")),
+            None => format!("{done}{what}"),
+        };
+        (done, of_all)
+    }
+}
+
+/// The calls per second, and how many the limits allow.
+fn calls_of_cap(rates: Rates, cap: u32) -> String {
+    if rates.calls > 0.0 && rates.calls < 1.0 {
+        return call_rate(rates.calls);
+    }
+    format!("{} of {} calls/s", rate(rates.calls), count(cap.into()))
+}
+
+/// A phase, for people.
+pub(super) const fn phase_text(phase: Phase) -> &'static str {
     match phase {
-        Phase::Loading => {
-            parts.push(format!("{} rows/s", rate(rates.items)));
-            parts.extend((now.failed > 0).then(|| format!("{} rejected", count(now.failed))));
-        }
-        Phase::Sending | Phase::FinalCheck => {
-            parts.push(format!("{} items/s, {}", rate(rates.items), call_rate(rates.calls)));
-            parts.push(format!("{} failed", count(now.failed)));
-            parts.push(format!("{} in flight", count(now.in_flight)));
-        }
+        Phase::Loading => "loading the input",
+        Phase::Sending => "sending",
+        Phase::FinalCheck => "checking the sums",
     }
-    parts.extend(time_left(now).map(|left| format!("{} left", duration(left))));
-    parts.extend(now.bottleneck.as_ref().map(bottleneck_text));
-    parts.join(" · ")
 }
 
-fn rows(phase: Phase, now: &ProgressSnapshot) -> String {
-    let what = match phase {
-        Phase::Loading => "loaded",
-        Phase::Sending | Phase::FinalCheck => "done",
+/// The first of these lists of facts that has at most `width` columns. The last one is cut where it has more.
+fn first_that_fits<const N: usize>(width: usize, lines: [Vec<String>; N]) -> String {
+    let mut last = String::new();
+    for facts in lines {
+        last = facts.join(SEPARATOR);
+        if last.width() <= width {
+            return last;
+        }
+    }
+    cut(&last, width)
+}
+
+/// The beginning of a text, with a mark where it was cut.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut columns = 0;
+    let fits = |character: &char| {
+        columns += character.width().unwrap_or_default();
+        columns < width
     };
-    let done = count(now.rows_done);
-    match now.rows_total {
-        Some(total) => format!("{done} of {} {what} ({})", counted(total, "row", "rows"), share(now.rows_done, total)),
-        None => format!("{} {what}", counted(now.rows_done, "row", "rows")),
-    }
+    text.chars().take_while(fits).chain(std::iter::once('…')).collect()
 }
 
-/// At the mean speed since the start of the phase: calmer than the last seconds. None until there is one to speak of.
-fn time_left(now: &ProgressSnapshot) -> Option<Duration> {
-    let left = now.rows_total?.saturating_sub(now.rows_done);
-    if left == 0 || now.items == 0 || now.elapsed < Duration::from_secs(2) {
-        return None;
+/// Rounded up, so that it does not change several times per second and no more is shown than is known.
+fn calm(left: Duration) -> Duration {
+    let step = match left.as_secs() {
+        0..120 => 1,
+        120..3_600 => 10,
+        _ => 60,
+    };
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    Duration::from_secs(seconds.div_ceil(step) * step)
+}
+
+/// The expected end, by the clock of the user.
+fn ends_at(now: &Zoned, left: Duration) -> String {
+    match now.checked_add(left) {
+        Ok(end) if end.date() == now.date() => format!("ends {}", end.strftime("%H:%M")),
+        Ok(end) => format!("ends {}", end.strftime("%a %H:%M")),
+        Err(_) => String::new(),
     }
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let seconds = left as f64 * now.elapsed.as_secs_f64() / now.items as f64;
-    // Whole seconds: more would be made up.
-    Duration::try_from_secs_f64(seconds.ceil()).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
+    use crate::domain::bottleneck::{Bottleneck, ThrottledRate};
     use crate::domain::session_state::SessionState;
 
-    fn at(seconds: u64) -> ProgressSnapshot {
+    fn snapshot() -> ProgressSnapshot {
         ProgressSnapshot {
-            elapsed: Duration::from_secs(seconds),
+            elapsed: Duration::from_secs(10),
             rows_done: 10_500,
             rows_total: Some(1_000_000),
             items: 10_000,
             calls: 100,
             failed: 12,
             in_flight: 8,
-            bottleneck: None,
+            cap: 100,
+            bottleneck: Some(Bottleneck::Cap { calls_per_second: 100 }),
             state: SessionState::default(),
         }
     }
 
-    #[test]
-    fn a_line_tells_rows_speed_failures_time_left_and_what_hinders() {
+    fn subject() -> Subject {
+        Subject {
+            jobs: vec!["purge".to_owned()],
+            operation: Some("account_delete"),
+            target: "app 1400000001".to_owned(),
+            runs: vec!["0190e8b0-0000-7000-8000-000000000001".to_owned()],
+        }
+    }
+
+    fn lines(width: usize, phase: Phase, now: &ProgressSnapshot) -> [String; 3] {
+        let clock: Zoned = "2026-11-30T14:00:00+08:00[Asia/Shanghai]".parse().unwrap();
         let rates = Rates { items: 9_876.4, calls: 98.76 };
-        let mut now = at(10);
-        assert_eq!(
-            line(Phase::Sending, &now, rates),
-            "10,500 of 1,000,000 rows done (1.1 %) · 9,876 items/s, 98.8 calls/s · 12 failed · 8 in flight · 16 min \
-             30 s left"
-        );
-        now.rows_total = None;
-        assert_eq!(line(Phase::Loading, &now, rates), "10,500 rows loaded · 9,876 rows/s · 12 rejected");
+        let left = Some(Duration::from_millis(983_200));
+        let moment = ProgressView { phase, subject: &subject(), now, rates, left, clock: &clock };
+        [moment.head(width), moment.figures(width - bar_width(width) - 1), moment.pace(width)]
     }
 
     #[test]
-    fn no_time_left_is_shown_before_anything_is_known_or_after_the_end() {
-        let nothing_yet = ProgressSnapshot { items: 0, ..at(10) };
-        let too_early = at(1);
-        let over = ProgressSnapshot { rows_done: 1_000_000, ..at(10) };
-        let unknown = ProgressSnapshot { rows_total: None, ..at(10) };
-        for now in [nothing_yet, too_early, over, unknown] {
-            assert_eq!(time_left(&now), None, "{now:?}");
+    fn the_most_wanted_facts_survive_60_columns() {
+        insta::assert_snapshot!(lines(60, Phase::Sending, &snapshot()).join("\n"), @r"
+        purge · account_delete · app 1400000001 · run 0190e8b0
+        1.1 % · 16 min 30 s left · ends 14:16 · 12 failed
+        98.8 of 100 calls/s · 10,500 rows · at the limit
+        ");
+        insta::assert_snapshot!(lines(80, Phase::Sending, &snapshot()).join("\n"), @r"
+        purge · account_delete · app 1400000001 · run 0190e8b0
+        1.1 % · 16 min 30 s left · ends 14:16 · 12 failed
+        98.8 of 100 calls/s · 10,500 of 1,000,000 rows · 9,876 items/s · at the limit
+        ");
+        insta::assert_snapshot!(lines(120, Phase::Sending, &snapshot()).join("\n"), @r"
+        purge · account_delete · app 1400000001 · run 0190e8b0-0000-7000-8000-000000000001
+        1.1 % · 16 min 30 s left · ends 14:16 · 12 failed · 8 in flight
+        98.8 of 100 calls/s · 10,500 of 1,000,000 rows · 9,876 items/s · at the limit of 100 calls/s
+        ");
+    }
+
+    #[test]
+    fn while_loading_rows_are_counted_and_no_calls() {
+        let now = ProgressSnapshot { rows_total: None, bottleneck: None, ..snapshot() };
+        insta::assert_snapshot!(lines(80, Phase::Loading, &now).join("\n"), @r"
+        purge · account_delete · app 1400000001 · run 0190e8b0 · loading the input
+        16 min 30 s left · ends 14:16
+        10,500 rows loaded · 9,876 rows/s
+        ");
+    }
+
+    #[rstest]
+    fn no_line_is_wider_than_the_terminal(#[values(40, 60, 80, 120)] width: usize) {
+        let rate = ThrottledRate { calls_per_second: 40, resumes_in: None };
+        let now = ProgressSnapshot {
+            rows_done: 123_456_789,
+            rows_total: Some(1_234_567_890),
+            bottleneck: Some(Bottleneck::Throttle { rate, cap: 200 }),
+            ..snapshot()
+        };
+        for line in lines(width, Phase::Sending, &now) {
+            assert!(line.width() <= width, "{line}");
         }
-        assert_eq!(time_left(&at(10)), Some(Duration::from_secs(990)));
+    }
+
+    #[test]
+    fn a_wide_name_is_cut_by_its_columns() {
+        assert_eq!(cut("用户用户", 8), "用户用户");
+        assert_eq!(cut("用户用户", 7), "用户用…");
+        assert_eq!(cut("用户用户", 6), "用户…");
+    }
+
+    #[test]
+    fn the_end_names_the_day_only_if_it_is_another_one() {
+        let now: Zoned = "2026-11-30T23:50:00+08:00[Asia/Shanghai]".parse().unwrap();
+        assert_eq!(ends_at(&now, Duration::from_mins(5)), "ends 23:55");
+        assert_eq!(ends_at(&now, Duration::from_mins(15)), "ends Tue 00:05");
+    }
+
+    #[test]
+    fn the_time_left_is_rounded_up() {
+        let text = |millis| duration(calm(Duration::from_millis(millis)));
+        assert_eq!([90_100, 983_200, 3_700_000].map(text), ["1 min 31 s", "16 min 30 s", "1 h 2 min"]);
     }
 }

@@ -1,10 +1,47 @@
 //! The text of a change of a session's state, for the log and the display.
 
+use std::time::Duration;
+
+use jiff::Zoned;
+
 use super::bottleneck::trouble_text;
+use super::progress::phase_text;
 use super::stop_message::stop_message;
-use super::text::{count, duration, visible};
-use crate::domain::progress::Phase;
+use super::text::{count, counted, duration, visible};
 use crate::domain::state_change::StateChange;
+
+/// A change as the line that is written above the progress, with its time. `in_flight`: the calls that are waited for
+/// once the session stops, and `end_within` how long they may take.
+pub fn line_above_progress(
+    change: &StateChange,
+    jobs: &[&str],
+    in_flight: u64,
+    end_within: Duration,
+    now: &Zoned,
+) -> String {
+    let time = now.strftime("%H:%M:%S");
+    let text = state_change_text(change, jobs);
+    match change {
+        StateChange::Stopping(_) if in_flight > 0 => {
+            let calls = counted(in_flight, "call", "calls");
+            let latest = now.checked_add(end_within).unwrap_or_else(|_| now.clone()).strftime("%H:%M:%S").to_string();
+            format!(
+                "{time} {text}\n         waiting for {calls} in flight, until {latest} at the latest\n         \
+                 Ctrl-C again ends at once: the next run sends what was in flight again"
+            )
+        }
+        StateChange::PhaseBegun(_)
+        | StateChange::PhaseEnded { .. }
+        | StateChange::Throttled { .. }
+        | StateChange::ThrottleEnded
+        | StateChange::RetryBudgetEmpty
+        | StateChange::OutageStarted(_)
+        | StateChange::OutageEnded { .. }
+        | StateChange::CanaryPassed { .. }
+        | StateChange::UserSigRenewed { .. }
+        | StateChange::Stopping(_) => format!("{time} {text}"),
+    }
+}
 
 /// A change in one line. If several jobs run together, it names the job that it concerns.
 pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
@@ -32,19 +69,10 @@ pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
     }
 }
 
-fn phase_text(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Loading => "loading the input",
-        Phase::Sending => "sending",
-        Phase::FinalCheck => "checking the sums",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::domain::progress::Phase;
     use crate::domain::response::verdict::Trouble;
     use crate::domain::schedule::{Outage, StopReason};
 

@@ -273,6 +273,7 @@ impl Runner<'_> {
             self.answer_what_is_held_back();
             self.recorder.hand_over();
             let timer = self.schedule.wake_at().map(|due| self.started + due);
+            let was_stopping = self.schedule.stopping().is_some();
             let wake_at = timer.into_iter().chain(self.recorder.due()).min().unwrap_or_else(far_away);
             tokio::select! {
                 biased;
@@ -290,6 +291,10 @@ impl Runner<'_> {
                     self.take(inbound.unwrap_or_else(|| unreachable!("the loop holds a sender of its own")))?;
                 }
                 () = tokio::time::sleep_until(wake_at) => self.handle(Event::Tick),
+            }
+            // A person who has pressed Ctrl-C sees at once what is being waited for.
+            if !was_stopping && self.schedule.stopping().is_some() {
+                watch(&self.snapshot());
             }
         }
         self.answer_everything();

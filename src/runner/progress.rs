@@ -24,11 +24,12 @@ impl Runner<'_> {
             calls: self.calls.iter().map(|calls| calls.counts().calls).sum(),
             failed: rows(Outcome::Failed) + rows(Outcome::InDoubt),
             in_flight: self.in_flight(),
+            cap: self.cap(),
             bottleneck: None,
             state: self.state(),
         };
         self.rates = self.meter.rates(&snapshot);
-        snapshot.bottleneck = bottleneck(&self.speed_figures(self.rates.calls, snapshot.in_flight));
+        snapshot.bottleneck = bottleneck(&self.speed_figures(&snapshot));
         snapshot
     }
 
@@ -49,12 +50,12 @@ impl Runner<'_> {
         }
     }
 
-    fn speed_figures(&self, calls_per_second: f64, in_flight: u64) -> SpeedFigures {
+    fn speed_figures(&self, now: &ProgressSnapshot) -> SpeedFigures {
         SpeedFigures {
-            cap: self.cap(),
-            calls_per_second,
+            cap: now.cap,
+            calls_per_second: self.rates.calls,
             throttle: self.throttle(),
-            in_flight,
+            in_flight: now.in_flight,
             reached_max_in_flight: self.schedule.reached_max_in_flight(),
             median_latency: self.latencies.median(),
             waiting: self.schedule.waiting(),

@@ -1,7 +1,8 @@
 //! Drives the runs of the jobs until they are finished or a stop ends the session.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::address::Address;
 use super::close::{Closed, close};
@@ -14,29 +15,32 @@ use super::open_queue::open_queue;
 use super::outlook::{Outlook, nothing_to_resume};
 use super::plan::plan_job;
 use super::plan_comparison::PlanComparison;
-use super::progress_display::ProgressDisplay;
+use super::progress_display::{ProgressDisplay, Spinner};
 use super::run_log::RunLog;
 use super::run_options::RunOptions;
 use super::service_manager::ServiceManager;
 use super::target::Target;
 use super::{confirm, jobs};
+use crate::api::CALL_TIMEOUT;
 use crate::clock;
 use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::Rerun;
-use crate::domain::schedule::StopReason;
+use crate::domain::schedule::{SERVER_MAY_BE_WRITING, StopReason};
 use crate::domain::state_change::{StateChange, StateWatch};
 use crate::log;
 use crate::queue::{Queue, Run};
 use crate::report::control::pause_message;
 use crate::report::input::Input;
 use crate::report::job_result::JobResult;
-use crate::report::moment_ahead;
+use crate::report::progress::Subject;
+use crate::report::state_change::line_above_progress;
 use crate::report::summary::Summary;
+use crate::report::{moment_ahead, target_name as target_text};
 use crate::runner::{self, Deadline, Drive, RunError, RunnerJob, Signals};
 use crate::settings::Env;
-use crate::stderr::tell;
+use crate::stderr::{tell, tell_terminal};
 use crate::stdout::{print, print_json};
 
 /// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each. `results` has one for
@@ -187,7 +191,8 @@ impl Session<'_> {
             driven.iter().map(|driven| runner_job(driven, &client, &limiter, is_real)).collect::<Result<_, _>>()?;
         or_signal(&mut self.signals, begin(&mut queue, &driven)).await?;
         driven.iter().try_for_each(|driven| self.log.start(driven))?;
-        let sent = send(queue, runner_jobs, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
+        let sending = (runner_jobs, subject(&driven)?);
+        let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
         let (mut queue, drive) = sent.await?;
         let closed = close_all(&mut queue, &driven, &drive, &mut self.signals, self.log).await?;
         let exit = closed.iter().map(|closed| closed.exit).max().unwrap_or(Exit::Done);
@@ -214,7 +219,9 @@ impl Session<'_> {
     async fn prepare(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Vec<Option<Prepared>>, SessionError> {
         let (mut outlooks, mut parts) = (Vec::new(), Vec::new());
         for input in &mut self.inputs {
+            let spinner = Spinner::new("comparing the input with earlier runs");
             let outlook = or_signal(&mut self.signals, input.inspect(queue, rerun)).await?;
+            drop(spinner);
             parts.push(input.plan_parts(queue, &outlook).await?);
             outlooks.push(outlook);
         }
@@ -228,14 +235,14 @@ impl Session<'_> {
                 self.already_finished(queue, at, &finished).await?;
             }
             let input = &mut self.inputs[at];
-            let mut progress = ProgressDisplay::new(Phase::Loading);
+            let mut progress = ProgressDisplay::new(Phase::Loading, input.subject());
             let manager = self.manager;
             let mut watch = |snapshot: &_| {
                 progress.update(snapshot);
                 manager.progress(Phase::Loading, snapshot);
             };
             let prepared = or_signal(&mut self.signals, input.prepare(queue, outlook, rerun, &mut watch)).await;
-            progress.finish();
+            drop(progress);
             let prepared = prepared?;
             if let Some(Prepared { run, .. }) = &prepared {
                 // A resumed run may be of another operation than the job has now.
@@ -308,18 +315,40 @@ impl Session<'_> {
     }
 }
 
+/// A call in flight has ended and is recorded after this time, however the server behaves.
+const CALLS_END_WITHIN: Duration = CALL_TIMEOUT.saturating_add(SERVER_MAY_BE_WRITING);
+
+/// What is sent, for the progress.
+fn subject(driven: &[Driven<'_>]) -> Result<Subject, SessionError> {
+    let runs = || driven.iter().map(|driven| &driven.prepared.run);
+    let operations = runs().map(|run| Ok(run.operation()?.name)).collect::<Result<BTreeSet<_>, SessionError>>()?;
+    let only = operations.first().copied().filter(|_| operations.len() == 1);
+    Ok(Subject {
+        jobs: runs().map(|run| run.job.clone()).collect(),
+        operation: only,
+        target: runs().next().map(|run| target_text(&run.target)).unwrap_or_default(),
+        runs: runs().map(|run| run.uuid.clone()).collect(),
+    })
+}
+
 /// Sends the requests of the runs, shows the progress, and logs what changes.
 async fn send(
     queue: Queue,
-    jobs: Vec<RunnerJob>,
+    (jobs, subject): (Vec<RunnerJob>, Subject),
     deadlines: &mut Vec<Deadline>,
     signals: &mut Signals,
     (log, manager): (&RunLog, &ServiceManager),
 ) -> Result<(Queue, Drive), RunError> {
-    let mut progress = ProgressDisplay::new(Phase::Sending);
+    let names = subject.jobs.clone();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut progress = ProgressDisplay::new(Phase::Sending, subject);
     let mut state = StateWatch::default();
     let mut watch = |snapshot: &ProgressSnapshot| {
-        state.changes(&snapshot.state).iter().for_each(|change| log.change(change));
+        for change in state.changes(&snapshot.state) {
+            log.change(&change);
+            let local = clock::local_now();
+            tell_terminal(line_above_progress(&change, &names, snapshot.in_flight, CALLS_END_WITHIN, &local));
+        }
         progress.update(snapshot);
         manager.progress(Phase::Sending, snapshot);
     };
@@ -327,7 +356,7 @@ async fn send(
     let (queue, drive) = runner::drive(queue, jobs, deadlines, rand::random(), signals, &mut watch).await?;
     manager.sent();
     log.change(&StateChange::PhaseEnded { phase: Phase::Sending, took: drive.elapsed });
-    progress.finish();
+    drop(progress);
     Ok((queue, drive))
 }
 
@@ -341,6 +370,7 @@ async fn close_all(
 ) -> Result<Vec<Closed>, SessionError> {
     let begun = Instant::now();
     log.change(&StateChange::PhaseBegun(Phase::FinalCheck));
+    let _spinner = Spinner::new("checking the sums of the run");
     let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();
     let mut closed = Vec::new();
     for (driven, calls) in driven.iter().zip(&drive.calls) {

@@ -11,6 +11,8 @@ use crate::domain::job::{Guard, Job, Protection};
 use crate::input::{self, Source};
 use crate::loading::LoadError;
 use crate::queue::{FileKind, Run, UsedFile, folder_of};
+use crate::report::progress::Subject;
+use crate::report::target_name;
 
 /// A job with everything that finds or loads its run.
 pub(super) struct JobInput {
@@ -32,6 +34,16 @@ impl JobInput {
     /// A job whose input is not inspected yet.
     pub(super) fn new(job: Job, protected: Protected, address: Address) -> Self {
         Self { job, protected: Arc::new(protected), address, kept: None }
+    }
+
+    /// What is loaded, for the progress.
+    pub(super) fn subject(&self) -> Subject {
+        Subject {
+            jobs: vec![self.job.name.clone()],
+            operation: Some(self.job.operation.name),
+            target: target_name(&self.address.name()),
+            runs: Vec::new(),
+        }
     }
 
     /// Inspects the input. Its bytes are read only if its files are not those of a known run.

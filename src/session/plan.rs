@@ -13,7 +13,7 @@ use super::jobs;
 use super::open_queue::open_queue;
 use super::outlook::Outlook;
 use super::plan_comparison::{changes, note_shown};
-use super::progress_display::ProgressDisplay;
+use super::progress_display::{ProgressDisplay, Spinner};
 use super::target::agreed_app;
 use crate::clock;
 use crate::domain::hint::Hint;
@@ -70,7 +70,9 @@ pub(super) async fn plan_job(
     queue: &mut Queue,
     rerun: Rerun,
 ) -> Result<(Plan, PlanParts), SessionError> {
+    let spinner = Spinner::new("comparing the input with earlier runs");
     let mut outlook = input.inspect(queue, rerun).await?;
+    drop(spinner);
     let refusal = outlook.choices.iter().find_map(|choice| match choice {
         RunChoice::Refuse(refusal) => Some(*refusal),
         RunChoice::Continue(_) | RunChoice::Begin { .. } | RunChoice::Nothing(_) => None,
@@ -82,9 +84,9 @@ pub(super) async fn plan_job(
             tell(format!("note: `imbulk run` finishes the unfinished run {} first: {left} rows are left", run.uuid));
         }
     }
-    let mut progress = ProgressDisplay::new(Phase::Loading);
+    let mut progress = ProgressDisplay::new(Phase::Loading, input.subject());
     let run = input.preview(queue, &mut outlook, rerun, &mut |snapshot| progress.update(snapshot)).await;
-    progress.finish();
+    drop(progress);
     let run = run?;
     // Read after the preview, which removes rows that were protected since.
     let parts = input.plan_parts(queue, &outlook).await?;

@@ -11,8 +11,9 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
 
-use crate::domain::progress::{Phase, ProgressSnapshot, RateMeter};
-use crate::report::progress::line;
+use crate::clock;
+use crate::domain::progress::{Phase, ProgressSnapshot, RateMeter, TimeLeft};
+use crate::report::progress::{ProgressView, Subject};
 
 /// The time between two reports; a watchdog may need a shorter one.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -29,7 +30,10 @@ pub struct ServiceManager {
 /// What is known since the last report.
 #[derive(Debug, Default)]
 struct NextReport {
+    /// The phase that the meters measure.
+    phase: Option<Phase>,
     meter: RateMeter,
+    left: TimeLeft,
     /// Whether the loop of the runner runs.
     sending: bool,
     /// Whether it has reported.
@@ -43,7 +47,13 @@ impl NextReport {
     fn progress(&mut self, phase: Phase, now: &ProgressSnapshot) {
         self.sending = phase == Phase::Sending;
         self.alive = true;
-        self.status = Some(line(phase, now, self.meter.rates(now)));
+        if self.phase.replace(phase) != Some(phase) {
+            (self.meter, self.left) = (RateMeter::default(), TimeLeft::default());
+        }
+        let rates = self.meter.rates(now);
+        let (left, clock) = (self.left.update(now, rates), clock::local_now());
+        self.status =
+            Some(ProgressView { phase, subject: &Subject::default(), now, rates, left, clock: &clock }.line());
         self.stopping.0 |= now.state.stopping.is_some();
     }
 
