@@ -46,6 +46,7 @@ pub struct Cli {
 
 impl Cli {
     /// What the command line asks of the log.
+    #[expect(clippy::disallowed_methods, reason = "the log begins before the settings are read")]
     pub fn log_options(&self) -> LogOptions {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let is_terminal = std::io::stderr().is_terminal() && !is_dumb;
