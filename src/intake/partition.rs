@@ -140,7 +140,7 @@ impl<'a> Partitions<'a> {
 
     fn open_block(&mut self, index: usize, capacity: usize) -> Result<(), IntakeError> {
         if self.held + capacity > self.memory {
-            self.spill_half()?;
+            self.spill_until(self.memory / 2)?;
         }
         let block = Vec::with_capacity(capacity);
         self.held += block.capacity();
@@ -150,15 +150,15 @@ impl<'a> Partitions<'a> {
         Ok(())
     }
 
-    /// Writes the parts that take the most memory, until they leave half of it.
+    /// Writes the parts that take the most memory, until the others take no more than this.
     ///
-    /// The other half stays, so that an input that is a little too large for memory is not written as a whole, and so
+    /// The others stay in memory, so that an input that is a little too large for it is not written as a whole, and so
     /// that each part has several blocks to write at a time.
-    fn spill_half(&mut self) -> Result<(), IntakeError> {
+    fn spill_until(&mut self, held: usize) -> Result<(), IntakeError> {
         let mut largest: Vec<usize> = (0..self.parts.len()).collect();
         largest.sort_by_key(|&index| Reverse(self.parts[index].held()));
         for index in largest {
-            if self.held <= self.memory / 2 {
+            if self.held <= held {
                 break;
             }
             self.spill_part(index)?;
@@ -166,10 +166,10 @@ impl<'a> Partitions<'a> {
         Ok(())
     }
 
-    /// Ends the adding of rows. If some are on disk, no more than half of the memory stays in use, because the tables of
-    /// the part in work and what waits for the queue need memory as well.
+    /// Ends the adding of rows. If some are on disk, no more than a quarter of the memory stays in use, because the
+    /// tables of the part in work and what waits for the queue need memory as well.
     pub(super) fn close(&mut self) -> Result<(), IntakeError> {
-        if self.spill.is_used() { self.spill_half() } else { Ok(()) }
+        if self.spill.is_used() { self.spill_until(self.memory / 4) } else { Ok(()) }
     }
 
     fn spill_part(&mut self, index: usize) -> Result<(), IntakeError> {

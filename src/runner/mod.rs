@@ -263,12 +263,7 @@ impl Runner<'_> {
             let job = job_numbers.get(&run).copied().filter(|job| !self.jobs[*job].limited);
             self.handle(Event::Recovered { job, request, keys });
         }
-        // Loading may have taken longer than there was time, and more than there was disk.
-        self.look_at_the_clock();
-        self.look_at_the_disk();
-        self.look_at_the_queue()?;
-        self.look_at_the_control_file();
-        self.handle(Event::Tick);
+        self.look_at_all_before_sending()?;
         while self.schedule.end().is_none() {
             self.answer_what_is_held_back();
             self.recorder.hand_over();
@@ -310,6 +305,16 @@ impl Runner<'_> {
         self.refuse_lost_ledger()?;
         self.signals.set_driving(false);
         Ok((queue, Drive { end, calls, elapsed }))
+    }
+
+    /// Loading may have taken longer than there was time, and more than there was disk.
+    fn look_at_all_before_sending(&mut self) -> Result<(), RunError> {
+        self.look_at_the_clock();
+        self.look_at_the_disk();
+        self.look_at_the_queue()?;
+        self.look_at_the_control_file();
+        self.handle(Event::Tick);
+        Ok(())
     }
 
     /// Handles what came in, and what came with it: a timer need not be set before each.

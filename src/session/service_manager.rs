@@ -1,6 +1,6 @@
 //! Reports to systemd, if it started the process with `Type=notify`. Without it nothing is sent.
 //!
-//! A background task sends the reports, so that a service manager that does not read delays no call. It feeds the
+//! A tokio task sends the reports, so that a service manager that does not read delays no call. It feeds the
 //! watchdog on its own while the input is loaded or checked. While requests are sent, it does so only if the loop of
 //! the runner has reported since the last time: a loop that hangs is killed. The loop also reports in a pause and in an
 //! outage. The library reads `NOTIFY_SOCKET` and `WATCHDOG_USEC`.
@@ -24,7 +24,7 @@ const REPORTS_PER_WATCHDOG: u32 = 4;
 #[derive(Debug)]
 pub struct ServiceManager {
     next: Arc<Mutex<NextReport>>,
-    task: JoinHandle<()>,
+    reporter: JoinHandle<()>,
 }
 
 /// What is known since the last report.
@@ -81,7 +81,7 @@ impl ServiceManager {
         let every = watchdog.map_or(REPORT_EVERY, |within| within.clamp(Duration::from_millis(10), REPORT_EVERY));
         send(&["READY=1".to_owned()]);
         let reported = Arc::clone(&next);
-        let task = tokio::spawn(async move {
+        let reporter = tokio::spawn(async move {
             let mut ticker = tokio::time::interval(every);
             loop {
                 ticker.tick().await;
@@ -89,7 +89,7 @@ impl ServiceManager {
                 send(&lines);
             }
         });
-        Self { next, task }
+        Self { next, reporter }
     }
 
     /// The progress of a phase.
@@ -104,7 +104,7 @@ impl ServiceManager {
 
     /// The session has ended; what follows is short.
     pub fn stop(self) {
-        self.task.abort();
+        self.reporter.abort();
         let mut next = locked(&self.next);
         next.stopping.0 = true;
         send(&next.take());
