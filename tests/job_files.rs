@@ -262,8 +262,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     "",
     "name = \"a\"\noperation = \"account_delete\"\ninputs.path = \"-\"\n",
-    "3: unknown key `inputs` | did you mean `input`? expected one of `name`, `operation`, `input`, `options`, `app`, \
-     `limits`, `retry`, `guard`, `stop`"
+    "3: unknown key `inputs` | did you mean `input`? expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, \
+     `limits`, `retry`, `guard`, `stop`, `report`, `notify`"
 )]
 #[case(
     DELETE,
@@ -504,16 +504,16 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[schedule]\nat = \"06:00\"\n",
-    "5: unknown key `schedule` | expected one of `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, \
-     `guard`, `stop`"
+    "5: unknown key `schedule` | expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, `limits`, `retry`, \
+     `guard`, `stop`, `report`, `notify`"
 )]
 #[case(DELETE, "[[limits]]\ncalls_per_second = 5\n", "5: limits: expected a table, found a list")]
 #[case("", "limits = [5]\n", "1: limits: expected a table, found a list")]
 #[case(
     DELETE,
     "[limits]\r\n\r\n  calls = 5\r\n",
-    "7: limits: unknown key `calls` | did you mean `calls_per_second`? expected one of `calls_per_second`, \
-     `app_calls_per_second`, `max_in_flight`, `cap_was_raised`"
+    "7: limits: unknown key `calls` | did you mean `calls_per_day`? expected one of `calls_per_second`, \
+     `app_calls_per_second`, `calls_per_day`, `max_in_flight`, `cap_was_raised`"
 )]
 #[case(
     DELETE,
@@ -523,8 +523,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     "",
     "﻿xyz = 1\n",
-    "1: unknown key `xyz` | expected one of `name`, `operation`, `input`, `options`, `app`, `limits`, `retry`, \
-     `guard`, `stop`"
+    "1: unknown key `xyz` | expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, `limits`, `retry`, \
+     `guard`, `stop`, `report`, `notify`"
 )]
 fn a_wrong_job_file_says_where_and_what_would_be_right(#[case] start: &str, #[case] rest: &str, #[case] says: &str) {
     assert_eq!(complaint(&format!("{start}{rest}")), says);

@@ -91,8 +91,8 @@ mod tests {
 
     #[rstest]
     #[case("pause", ControlEffect::Paused { in_flight: 12 },
-        "purge: paused: no new calls; 12 calls in flight end and are recorded\nhint: `imbulk ctl purge resume` lets it \
-         go on")]
+        "purge: paused: no new calls; 12 calls in flight end and are recorded\nhint: `imbulk ctl purge resume` ends \
+         the pause")]
     #[case("pause", ControlEffect::Unchanged, "purge: nothing changed: it was paused before")]
     #[case("resume", ControlEffect::Resumed, "purge: resumed: calls begin again")]
     #[case("resume", ControlEffect::Unchanged, "purge: nothing changed: it was not paused")]

@@ -142,10 +142,13 @@ impl ProgressView<'_> {
     }
 }
 
-/// The calls per second, and how many the limits allow.
+/// The calls per second, and how many the limits allow. In a pause they allow none, and the reason is shown instead.
 fn calls_of_cap(rates: Rates, cap: u32) -> String {
     if rates.calls > 0.0 && rates.calls < 1.0 {
         return call_rate(rates.calls);
+    }
+    if cap == 0 {
+        return format!("{} calls/s", rate(rates.calls));
     }
     format!("{} of {} calls/s", rate(rates.calls), count(cap.into()))
 }

@@ -36,8 +36,7 @@ impl Schedule {
     /// request that fails by itself.
     fn send_next(&mut self, now: Now, job: JobNo) -> Option<RequestId> {
         let ready = self.jobs[job].ready();
-        let is_not_new = |(job, state): (JobNo, &JobState)| state.has_no_new_requests(self.has_turn(job));
-        let none_are_new = || !self.quarantine.has_requests() && self.jobs.iter().enumerate().all(is_not_new);
+        let none_are_new = || !self.quarantine.has_requests() && self.jobs.iter().all(JobState::has_no_new_requests);
         if self.breaker.is_open() {
             let index = none_are_new().then(|| ready.iter().position(|id| self.fails_by_itself(*id))).flatten()?;
             return self.begin_sending(job, index, Payment::Exempt);

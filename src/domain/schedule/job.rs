@@ -161,16 +161,23 @@ impl JobState {
         self.is_exhausted() && self.counts.total() == 0
     }
 
-    /// Whether jobs with a lower priority have to wait for this one. Its repetitions do not delay them.
+    /// Whether jobs with a lower priority have to wait for this one: until the last of its new requests is sent, except
+    /// those that wait for the lease of their accounts.
+    ///
+    /// Its repetitions do not delay them, because only new requests show whether the server works and so pay for
+    /// repetitions. While its canary withholds requests, the others are fetched as well.
     pub(super) fn goes_first(&self) -> bool {
-        let all_sent = self.is_exhausted() && self.ready.is_empty() && self.counts.before_sent() == 0;
-        !self.is_paused && !all_sent
+        !self.is_paused && (self.may_get_more() || self.counts.new_and_not_sent() > 0)
     }
 
-    /// Whether every request that may be sent now has had an answer. `may_fetch`: whether the job has its turn.
-    pub(super) fn has_no_new_requests(&self, may_fetch: bool) -> bool {
-        let none_come = !may_fetch || self.source == FetchState::Exhausted || self.canary.withholds_any();
-        none_come && self.counts.new_requests() == 0 && self.counts.parked() == 0
+    /// Whether every request that may be sent now has had an answer.
+    pub(super) fn has_no_new_requests(&self) -> bool {
+        !self.may_get_more() && self.counts.new_requests() == 0 && self.counts.parked() == 0
+    }
+
+    /// Whether new requests may come from the queue without an event of another request.
+    fn may_get_more(&self) -> bool {
+        self.source != FetchState::Exhausted && !self.canary.withholds_any()
     }
 
     /// Whether enough places are free to make filling them worth a commit.

@@ -108,6 +108,12 @@ impl StageCounts {
         self.0.iter().map(|figures| figures.new).sum()
     }
 
+    /// New requests with their lease of which no byte has left.
+    pub(super) fn new_and_not_sent(&self) -> usize {
+        let before_sent = Stage::BEFORE_SENT.iter().map(|stage| self.0[*stage as usize].new).sum::<usize>();
+        self.new_and_ready() + before_sent
+    }
+
     pub(super) fn new_and_ready(&self) -> usize {
         self.0[Stage::Ready as usize].new
     }
@@ -148,7 +154,9 @@ mod tests {
         counts.moved(Stage::Ready, Stage::Intending, 7, true);
         assert_eq!((counts.before_sent(), counts.sent(), counts.new_requests()), (1, 0, 1));
         counts.moved(Stage::Intending, Stage::AwaitingSlot, 7, true);
+        assert_eq!(counts.new_and_not_sent(), 1);
         counts.moved(Stage::AwaitingSlot, Stage::InFlight, 7, true);
+        assert_eq!((counts.new_and_not_sent(), counts.new_requests()), (0, 1));
         counts.moved(Stage::InFlight, Stage::Recording, 7, true);
         assert_eq!(
             (counts.before_sent(), counts.sent(), counts.items_under_way(), counts.new_requests()),
