@@ -262,8 +262,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     "",
     "name = \"a\"\noperation = \"account_delete\"\ninputs.path = \"-\"\n",
-    "3: unknown key `inputs` | did you mean `input`? expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, \
-     `limits`, `retry`, `guard`, `stop`, `report`, `notify`"
+    "3: unknown key `inputs` | did you mean `input`? expected one of `name`, `operation`, `priority`, `input`, \
+     `options`, `app`, `limits`, `retry`, `guard`, `stop`, `report`, `notify`"
 )]
 #[case(
     DELETE,
@@ -504,8 +504,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     DELETE,
     "[schedule]\nat = \"06:00\"\n",
-    "5: unknown key `schedule` | expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, `limits`, `retry`, \
-     `guard`, `stop`, `report`, `notify`"
+    "5: unknown key `schedule` | expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, \
+     `limits`, `retry`, `guard`, `stop`, `report`, `notify`"
 )]
 #[case(DELETE, "[[limits]]\ncalls_per_second = 5\n", "5: limits: expected a table, found a list")]
 #[case("", "limits = [5]\n", "1: limits: expected a table, found a list")]
@@ -523,8 +523,8 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
 #[case(
     "",
     "﻿xyz = 1\n",
-    "1: unknown key `xyz` | expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, `limits`, `retry`, \
-     `guard`, `stop`, `report`, `notify`"
+    "1: unknown key `xyz` | expected one of `name`, `operation`, `priority`, `input`, `options`, `app`, \
+     `limits`, `retry`, `guard`, `stop`, `report`, `notify`"
 )]
 fn a_wrong_job_file_says_where_and_what_would_be_right(#[case] start: &str, #[case] rest: &str, #[case] says: &str) {
     assert_eq!(complaint(&format!("{start}{rest}")), says);
