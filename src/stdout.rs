@@ -39,7 +39,7 @@ impl Screen {
     }
 
     /// Draws a text in place of the last one. `text` gets the number of columns. Only the last drawing may be higher
-    /// than the terminal. False if nobody reads standard output any more.
+    /// than the terminal. False if standard output is closed, or is no terminal any more.
     ///
     /// # Errors
     /// Where standard output cannot be written.

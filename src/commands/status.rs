@@ -29,7 +29,7 @@ pub(super) async fn status(args: &cli::StatusArgs, path: &Path) -> Result<Exit, 
     if args.json { super::print_json(&output) } else { super::print(&output.text(stdout::terminal_width())) }
 }
 
-/// Shows updates until no process works on what is shown, until Ctrl-C, or until nobody reads them.
+/// Shows updates until no process works on what is shown, until Ctrl-C, or until standard output is closed.
 async fn watch(reader: &Reader, run: Option<&str>, json: bool) -> Result<Exit, Error> {
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut screen = if json { None } else { Screen::new() };

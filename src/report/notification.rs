@@ -23,7 +23,7 @@ pub struct Notification {
     pub target: String,
     /// The exit code of the command for this job.
     pub exit_code: u8,
-    /// Whether nobody needs to look.
+    /// Whether the command was a success, as the metrics define it.
     pub success: bool,
     /// The error that ended the command.
     pub error: Option<String>,

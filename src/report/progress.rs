@@ -243,8 +243,8 @@ mod tests {
         let clock: Zoned = "2026-11-30T14:00:00+08:00[Asia/Shanghai]".parse().unwrap();
         let rates = Rates { items: 9_876.4, calls: 98.76 };
         let left = Some(Duration::from_millis(983_200));
-        let moment = ProgressView { phase, subject: &subject(), now, rates, left, clock: &clock };
-        [moment.head(width), moment.figures(width - bar_width(width) - 1), moment.pace(width)]
+        let view = ProgressView { phase, subject: &subject(), now, rates, left, clock: &clock };
+        [view.head(width), view.figures(width - bar_width(width) - 1), view.pace(width)]
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::domain::progress::{Phase, ProgressSnapshot, RateMeter, TimeLeft};
 use crate::report::progress::{ProgressView, Subject, bar_width};
 use crate::stderr::{self, RUN};
 
-/// The time between two lines of the log: that of a night stays readable.
+/// The time between two lines of the log, so that the log of a whole night stays short.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 /// The time between two pictures of a step whose progress is not known.
 const TURN_EVERY: Duration = Duration::from_millis(100);
@@ -50,16 +50,16 @@ impl ProgressDisplay {
         if self.bar.is_none() && !is_due {
             return;
         }
-        let moment =
+        let view =
             ProgressView { phase: self.phase, subject: &self.subject, now, rates, left, clock: &clock::local_now() };
         if let Some(bar) = &self.bar {
             let made_for = Some((stderr::columns(), now.rows_total.is_some()));
             let is_made = std::mem::replace(&mut self.made_for, made_for) == made_for;
-            draw(bar, &moment, stderr::columns(), is_made);
+            draw(bar, &view, stderr::columns(), is_made);
         }
         if is_due {
             self.line_due = now.elapsed + LINE_EVERY;
-            log_progress(&moment);
+            log_progress(&view);
         }
     }
 }
@@ -92,23 +92,23 @@ impl Drop for Spinner {
     }
 }
 
-/// Draws the three lines of a moment. No line may have more columns than the terminal, or the bar would move down.
-fn draw(bar: &ProgressBar, moment: &ProgressView<'_>, width: usize, is_made: bool) {
-    let total = moment.now.rows_total;
+/// Draws the three lines. No line may have more columns than the terminal, or the bar would move down.
+fn draw(bar: &ProgressBar, view: &ProgressView<'_>, width: usize, is_made: bool) {
+    let total = view.now.rows_total;
     if !is_made {
         bar.set_style(style(width, total.is_some()));
     }
     let beside = if total.is_some() { bar_width(width) + 1 } else { 2 };
     bar.set_length(total.unwrap_or_default());
-    bar.set_position(moment.now.rows_done);
-    bar.set_prefix(moment.head(width));
-    bar.set_message(format!("{}\n{}", moment.figures(width.saturating_sub(beside)), moment.pace(width)));
+    bar.set_position(view.now.rows_done);
+    bar.set_prefix(view.head(width));
+    bar.set_message(format!("{}\n{}", view.figures(width.saturating_sub(beside)), view.pace(width)));
     bar.tick();
 }
 
-fn log_progress(moment: &ProgressView<'_>) {
-    let ProgressSnapshot { rows_done, rows_total, calls, failed, in_flight, .. } = moment.now;
-    let phase_name = moment.phase.name();
+fn log_progress(view: &ProgressView<'_>) {
+    let ProgressSnapshot { rows_done, rows_total, calls, failed, in_flight, .. } = view.now;
+    let phase_name = view.phase.name();
     tracing::info!(
         target: RUN,
         event = "progress",
@@ -119,7 +119,7 @@ fn log_progress(moment: &ProgressView<'_>) {
         failed,
         in_flight,
         "{}",
-        moment.line()
+        view.line()
     );
 }
 
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(lines, 3);
     }
 
-    fn moment_on(terminal: &InMemoryTerm, width: u16) -> String {
+    fn screen_on(terminal: &InMemoryTerm, width: u16) -> String {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(terminal.clone())));
         let subject = Subject {
             jobs: vec!["purge".to_owned()],
@@ -176,8 +176,8 @@ mod tests {
         let clock: Zoned = "2026-11-30T14:00:00+08:00[Asia/Shanghai]".parse().expect("a moment");
         let rates = Rates { items: 3_980.0, calls: 39.8 };
         let left = Some(Duration::from_secs(220));
-        let moment = ProgressView { phase: Phase::Sending, subject: &subject, now: &now, rates, left, clock: &clock };
-        draw(&bar, &moment, width.into(), false);
+        let view = ProgressView { phase: Phase::Sending, subject: &subject, now: &now, rates, left, clock: &clock };
+        draw(&bar, &view, width.into(), false);
         terminal.contents()
     }
 
@@ -186,7 +186,7 @@ mod tests {
     #[case(80)]
     #[case(120)]
     fn the_screen_has_three_lines_at_every_width(#[case] width: u16) {
-        let screen = moment_on(&InMemoryTerm::new(12, width), width);
+        let screen = screen_on(&InMemoryTerm::new(12, width), width);
         assert_eq!(screen.lines().count(), 3, "{screen}");
         insta::with_settings!({ omit_expression => true }, {
             insta::assert_snapshot!(format!("screen_{width}"), screen);
