@@ -2,14 +2,14 @@
 //! other lists stay as they are.
 
 use super::relation::{
-    MAX_FRIENDS, MAX_GROUPS, RelationBody, custom_value, from_account, group_names, groups, illegal_account, invalid,
+    MAX_GROUPS, RelationBody, custom_value, friends_of_one_account, group_names, groups, illegal_account, invalid,
     remark,
 };
 use super::{AnswerForm, Definition};
 use crate::answer::{MockItem, json, some_ids};
 use crate::json::Json;
 use crate::refusal::Refusal;
-use crate::request::{Account, FieldValue, Item, ParsedRequest, account, array, tags, text};
+use crate::request::{Account, FieldValue, Item, ParsedRequest, account, tags, text};
 use crate::world::{Extent, World};
 
 /// Friends of one user (limits of the service).
@@ -31,13 +31,7 @@ pub(super) const COMMAND: Definition = Definition {
 };
 
 fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
-    let from = from_account(fields)?;
-    let items = array(fields, "AddFriendItem").ok_or_else(|| invalid("AddFriendItem"))?;
-    if items.is_empty() || items.len() > MAX_FRIENDS {
-        return Err(invalid("AddFriendItem"));
-    }
-    let items = items.iter().map(|item| friend(&from, item)).collect::<Result<_, _>>()?;
-    Ok(ParsedRequest { owner: Some(from), items, both_sides: false })
+    friends_of_one_account(fields, "AddFriendItem", friend)
 }
 
 /// A plain field of the page, the tag under which the friend then has it, and its check.

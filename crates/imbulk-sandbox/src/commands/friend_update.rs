@@ -1,14 +1,14 @@
 //! Page `friend_update`: fields of up to 1000 friends of one user.
 
 use super::relation::{
-    MAX_FRIENDS, MAX_GROUPS, RelationBody, custom_value, from_account, group_names, groups, illegal_account, invalid,
+    MAX_GROUPS, RelationBody, custom_value, friends_of_one_account, group_names, groups, illegal_account, invalid,
     remark,
 };
 use super::{AnswerForm, Definition};
 use crate::answer::{MockItem, json, some_ids};
 use crate::json::Json;
 use crate::refusal::Refusal;
-use crate::request::{Account, FieldValue, Item, ParsedRequest, TagFault, account, array, tags};
+use crate::request::{Account, FieldValue, Item, ParsedRequest, TagFault, account, tags};
 use crate::world::{Extent, World};
 
 pub(super) const COMMAND: Definition = Definition {
@@ -22,13 +22,7 @@ pub(super) const COMMAND: Definition = Definition {
 };
 
 fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
-    let from = from_account(fields)?;
-    let items = array(fields, "UpdateItem").ok_or_else(|| invalid("UpdateItem"))?;
-    if items.is_empty() || items.len() > MAX_FRIENDS {
-        return Err(invalid("UpdateItem"));
-    }
-    let items = items.iter().map(|item| update(&from, item)).collect::<Result<_, _>>()?;
-    Ok(ParsedRequest { owner: Some(from), items, both_sides: false })
+    friends_of_one_account(fields, "UpdateItem", update)
 }
 
 fn update(from: &Account, item: &Json<'_>) -> Result<Item, Refusal> {

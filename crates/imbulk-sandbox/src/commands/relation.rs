@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::answer::MockItem;
 use crate::json::Json;
 use crate::refusal::Refusal;
-use crate::request::{Account, FieldValue, Item, TagFault, account, text};
+use crate::request::{Account, FieldValue, Item, ParsedRequest, TagFault, account, array, text};
 
 /// The maximum number of items in one call (pages `friend_delete`, `friend_update` and `friend_import`).
 pub(super) const MAX_FRIENDS: usize = 1000;
@@ -25,6 +25,19 @@ pub(super) const ILLEGAL_ACCOUNT: u32 = 30003;
 pub(super) fn from_account(fields: &Json<'_>) -> Result<Account, Refusal> {
     let from = account(fields.get("From_Account"), || invalid("From_Account"))?;
     if from.is_legal() { Ok(from) } else { Err(illegal_account()) }
+}
+
+/// A request about up to 1000 friends of From_Account, one object per friend in the list `name`.
+pub(super) fn friends_of_one_account(
+    fields: &Json<'_>,
+    name: &str,
+    item: fn(&Account, &Json<'_>) -> Result<Item, Refusal>,
+) -> Result<ParsedRequest, Refusal> {
+    let from = from_account(fields)?;
+    let objects = array(fields, name).filter(|objects| (1..=MAX_FRIENDS).contains(&objects.len()));
+    let objects = objects.ok_or_else(|| invalid(name))?;
+    let items = objects.iter().map(|object| item(&from, object)).collect::<Result<_, _>>()?;
+    Ok(ParsedRequest { owner: Some(from), items, both_sides: false })
 }
 
 pub(super) fn invalid(field: &str) -> Refusal {
