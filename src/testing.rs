@@ -15,7 +15,7 @@ use crate::queue::{Loader, NewRun, Queue, Reader, Run};
 use crate::stored_request::StoredRequest;
 
 /// A queue with one run.
-pub(crate) struct Bench {
+pub(crate) struct TestQueue {
     pub(crate) folder: TempDir,
     pub(crate) queue: Queue,
     pub(crate) reader: Reader,
@@ -39,7 +39,7 @@ fn bound(operation: &str) -> BoundOperation {
     operation.bind(&operation.options.iter().map(first).collect()).unwrap()
 }
 
-impl Bench {
+impl TestQueue {
     /// Loads a run of the job `job` and begins it.
     pub(crate) async fn new(operation: &'static str, load: Load) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -64,7 +64,7 @@ const IN_FLIGHT: u64 = 64;
 pub fn disk(facts: &DiskFacts, items_per_request: usize) -> Finding {
     let Some(free) = facts.free else { return Finding::ok("disk", "not checked: the free space is unknown") };
     let items = items_per_request as u64 * IN_FLIGHT;
-    let space = DiskSpace { free, size: Bytes(u64::MAX), log: Bytes(0), items };
+    let space = DiskSpace { free, size: Bytes(u64::MAX), wal: Bytes(0), items };
     let factor = if facts.is_compressed { 30 } else { 3 };
     let needed = Bytes(space.reserve().0.saturating_add(facts.input.saturating_mul(factor)));
     let text = format!("{free} are free; the queue and its reserve need up to {needed}");

@@ -10,13 +10,13 @@ use crate::domain::request::row::{TagValue, TagValues};
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
 use crate::domain::request::{Doubt, Item};
 use crate::domain::response::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Wait};
-use crate::testing::{Bench, Load, id};
+use crate::testing::{Load, TestQueue, id};
 
-async fn export(bench: &Bench, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
+async fn export(test_queue: &TestQueue, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
     let mut out = Vec::new();
-    let folder = bench.folder.path();
+    let folder = test_queue.folder.path();
     let options = ExportOptions { format, only, folder };
-    let tally = write_ranges(range, &bench.reader, &bench.run, options, &mut out).await.unwrap();
+    let tally = write_ranges(range, &test_queue.reader, &test_queue.run, options, &mut out).await.unwrap();
     (String::from_utf8(out).unwrap(), tally)
 }
 
@@ -45,7 +45,7 @@ fn skipped(row: u64, account: &str, reason: SkipReason) -> SkippedRow {
 }
 
 /// Two merged rows, a single row, a duplicate and a rejected row; one item fails.
-async fn updates() -> Bench {
+async fn updates() -> TestQueue {
     let text = |tag: &str, value: &str| (Box::from(tag), TagValue::Text(value.into()));
     let groups = TagValue::Groups(vec!["work".into(), "gym".into()]);
     let merged = vec![
@@ -73,11 +73,11 @@ async fn updates() -> Bench {
         sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
         tags: ["Tag_SNS_IM_Remark", "Tag_SNS_IM_Group", "Tag_SNS_Custom_N"].map(str::to_owned).to_vec(),
     };
-    let mut bench = Bench::new("friend_update", load).await;
-    let request = bench.pending().await.remove(0);
+    let mut test_queue = TestQueue::new("friend_update", load).await;
+    let request = test_queue.pending().await.remove(0);
     let verdicts = vec![ending(Outcome::Failed, Some(30_001), "bad \u{1b}[31m"), ending(Outcome::Succeeded, None, "")];
-    bench.record_call(request, verdicts, 1_700_000_000_042).await;
-    bench
+    test_queue.record_call(request, verdicts, 1_700_000_000_042).await;
+    test_queue
 }
 
 #[tokio::test]
@@ -96,8 +96,8 @@ async fn csv_is_byte_exact_and_each_row_shows_its_own_tags() {
 
 #[tokio::test]
 async fn jsonl_keeps_the_types_and_only_the_wanted_rows() {
-    let bench = updates().await;
-    let (jsonl, _) = export(&bench, 3, Format::Jsonl, Some(&[Outcome::Failed, Outcome::Duplicate])).await;
+    let test_queue = updates().await;
+    let (jsonl, _) = export(&test_queue, 3, Format::Jsonl, Some(&[Outcome::Failed, Outcome::Duplicate])).await;
     let expected = concat!(
         r#"{"source":"x.csv","line":2,"From_Account":"-a","To_Account":"b","Tag_SNS_IM_Remark":"=1+1, \"x\"\n","#,
         r#""outcome":"failed","code":30001,"reason":"bad \u001b[31m","attempts":1,"#,
@@ -116,8 +116,8 @@ async fn jsonl_keeps_the_types_and_only_the_wanted_rows() {
 
 #[tokio::test]
 async fn a_run_without_rows_is_a_header() {
-    let bench = Bench::new("account_delete", Load::default()).await;
-    let (csv, tally) = export(&bench, 4, Format::Csv, None).await;
+    let test_queue = TestQueue::new("account_delete", Load::default()).await;
+    let (csv, tally) = export(&test_queue, 4, Format::Csv, None).await;
     assert_eq!(csv, "source,line,UserID,outcome,code,reason,attempts,finished_at\n");
     assert_eq!(tally.total(), 0);
 }
@@ -133,11 +133,11 @@ async fn broken(rows: &[u64], skipped_row: Option<u64>) -> ExportError {
         sources: vec!["x.csv".to_owned()],
         ..Load::default()
     };
-    let bench = Bench::new("account_delete", load).await;
-    let folder = bench.folder.path();
+    let test_queue = TestQueue::new("account_delete", load).await;
+    let folder = test_queue.folder.path();
     let mut out = Vec::new();
     let options = ExportOptions { format: Format::Csv, only: None, folder };
-    let written = write_ranges(2, &bench.reader, &bench.run, options, &mut out).await;
+    let written = write_ranges(2, &test_queue.reader, &test_queue.run, options, &mut out).await;
     written.unwrap_err()
 }
 
@@ -159,12 +159,12 @@ async fn an_unreadable_range_is_reported_after_the_rows_before_it() {
         sources: vec!["x.csv".to_owned()],
         ..Load::default()
     };
-    let bench = Bench::new("account_delete", load).await;
-    let mut other = SqliteConnection::connect(bench.reader.path().to_str().unwrap()).await.unwrap();
+    let test_queue = TestQueue::new("account_delete", load).await;
+    let mut other = SqliteConnection::connect(test_queue.reader.path().to_str().unwrap()).await.unwrap();
     sqlx::query("UPDATE skipped SET account = 'e'").execute(&mut other).await.unwrap();
     let mut out = Vec::new();
-    let options = ExportOptions { format: Format::Csv, only: None, folder: bench.folder.path() };
-    let written = write_ranges(1, &bench.reader, &bench.run, options, &mut out).await;
+    let options = ExportOptions { format: Format::Csv, only: None, folder: test_queue.folder.path() };
+    let written = write_ranges(1, &test_queue.reader, &test_queue.run, options, &mut out).await;
     let error = written.unwrap_err().to_string();
     assert!(error.contains("row 3 has a wrong checksum in table skipped"), "{error}");
     let lines = String::from_utf8(out).unwrap();
@@ -213,17 +213,17 @@ async fn an_export_shows_one_moment_while_the_run_is_sent() {
         sources: vec!["x.csv".to_owned()],
         ..Load::default()
     };
-    let mut bench = Bench::new("account_delete", load).await;
-    let mut snapshot = bench.reader.snapshot().await.unwrap();
-    let run = bench.run.id;
+    let mut test_queue = TestQueue::new("account_delete", load).await;
+    let mut snapshot = test_queue.reader.snapshot().await.unwrap();
+    let run = test_queue.run.id;
     assert_eq!(snapshot.skipped_rows(run, 0..3).await.unwrap(), []);
-    let request = bench.pending().await.remove(0);
+    let request = test_queue.pending().await.remove(0);
     // Row 1 moves to a new request behind the last one.
-    bench.record_call(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5).await;
+    test_queue.record_call(request, vec![ending(Outcome::Failed, Some(70_500), "no"), AGAIN], 5).await;
     assert_eq!(snapshot.request_results(run, RequestId::BEFORE_FIRST).await.unwrap().len(), 2);
     assert_eq!(snapshot.exceptions(run, 0..3).await.unwrap(), []);
     drop(snapshot);
-    let (csv, _) = export(&bench, 2, Format::Csv, None).await;
+    let (csv, _) = export(&test_queue, 2, Format::Csv, None).await;
     assert!(csv.contains("x.csv,2,a,failed,70500,no,1,1970-01-01T00:00:00.005Z\nx.csv,3,b,pending,,,1,\n"), "{csv}");
 }
 
@@ -300,11 +300,11 @@ fn build(kinds: &[Kind], expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>) -
 
 /// Sends every request as often as there are send_results for its items.
 async fn live(
-    bench: &mut Bench,
+    test_queue: &mut TestQueue,
     mut send_results: Vec<SendResult>,
     expected: &mut BTreeMap<u64, (Outcome, Option<i64>)>,
 ) {
-    while let Some(request) = bench.pending().await.into_iter().next() {
+    while let Some(request) = test_queue.pending().await.into_iter().next() {
         if send_results.len() < request.items.len() {
             break;
         }
@@ -321,7 +321,7 @@ async fn live(
                 SendResult::Resend => AGAIN,
             });
         }
-        bench.record_call(request, verdicts, 7).await;
+        test_queue.record_call(request, verdicts, 7).await;
     }
 }
 
@@ -339,10 +339,10 @@ async fn every_row_once(kinds: Vec<Kind>, send_results: Vec<SendResult>, batch: 
         sources: vec!["x.csv".to_owned(), "y.csv".to_owned()],
         tags: vec!["Tag_SNS_IM_Remark".to_owned()],
     };
-    let mut bench = Bench::new("friend_update", load).await;
-    live(&mut bench, send_results, &mut expected).await;
+    let mut test_queue = TestQueue::new("friend_update", load).await;
+    live(&mut test_queue, send_results, &mut expected).await;
 
-    let (jsonl, _) = export(&bench, range, Format::Jsonl, None).await;
+    let (jsonl, _) = export(&test_queue, range, Format::Jsonl, None).await;
     let lines: Vec<Json> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), expected.len());
     for ((row, (outcome, code)), line) in expected.iter().zip(&lines) {
@@ -354,7 +354,7 @@ async fn every_row_once(kinds: Vec<Kind>, send_results: Vec<SendResult>, batch: 
         assert!(own, "row {row} shows another's tag: {line}");
     }
     for only in Outcome::ALL {
-        let (csv, tally) = export(&bench, range, Format::Csv, Some(&[only])).await;
+        let (csv, tally) = export(&test_queue, range, Format::Csv, Some(&[only])).await;
         let count = expected.values().filter(|(outcome, _)| *outcome == only).count();
         assert_eq!((csv.lines().count(), tally.total(), tally[only]), (count + 1, count as u64, count as u64));
     }

@@ -10,7 +10,7 @@ use crate::queue::{Reader, resolve};
 
 /// Files of SQLite beside a database, and the lock of earlier versions of imbulk.
 const BESIDE: [(&str, &str); 4] = [
-    ("-wal", "the log of the queue"),
+    ("-wal", "the WAL of the queue"),
     ("-shm", "an index of the queue"),
     ("-journal", "a journal of the queue"),
     (".lock", "a lock of the queue"),
@@ -133,7 +133,7 @@ mod tests {
         std::fs::hard_link(&queue, root.join("hard")).unwrap();
         std::os::unix::fs::symlink("q.db-wal", root.join("soft")).unwrap();
         assert_eq!(queue_file(&resolve(&root.join("hard")), &queue), Some("the queue"));
-        assert_eq!(queue_file(&resolve(&root.join("soft")), &queue), Some("the log of the queue"));
+        assert_eq!(queue_file(&resolve(&root.join("soft")), &queue), Some("the WAL of the queue"));
         assert_eq!(queue_file(&resolve(&root.join("q.db-journal")), &queue), Some("a journal of the queue"));
         assert_eq!(queue_file(&resolve(&root.join("r.csv")), &queue), None);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// As path_resolution(7) has it.
 const MAX_LINKS: u32 = 40;
 
-/// The absolute path without links, even if the file does not exist yet. SQLite names its log after the path by which
+/// The absolute path without links, even if the file does not exist yet. SQLite names its WAL after the path by which
 /// it opens the file.
 pub fn resolve(path: &Path) -> PathBuf {
     let mut path = path.to_owned();

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 use self::command_limit::CommandLimits;
 use self::ledger::{Ledger, NoSlots, TakenSlots};
 pub use self::ledger::{LedgerError, calls_today};
-pub use self::users::User;
+pub use self::users::LedgerUser;
 use crate::clock;
 use crate::domain::hint::Hint;
 use crate::domain::rate_limit::calls_per_day::{CallsPerDay, DayUsedUp};

@@ -24,13 +24,13 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// A user of such a ledger.
 #[derive(Debug)]
-pub struct User {
+pub struct LedgerUser {
     ledger: PathBuf,
     /// The file with the shared lock. Without the lock the ledger stays, and a later user removes it.
     lock: Option<File>,
 }
 
-impl User {
+impl LedgerUser {
     /// Joins the users of the ledger, which need not exist yet, and removes unused ledgers beside it.
     pub fn join(ledger: &Path) -> Self {
         let path = beside(ledger);
@@ -143,7 +143,7 @@ mod tests {
     async fn the_last_user_removes_the_ledger_once_its_slots_are_free() {
         let folder = tempfile::tempdir().expect("a folder");
         let ledger = folder.path().join("imbulk-1.slots");
-        let (first, second) = (User::join(&ledger), User::join(&ledger));
+        let (first, second) = (LedgerUser::join(&ledger), LedgerUser::join(&ledger));
         call(&ledger).await;
         let answered = Instant::now();
         first.leave().await;
@@ -157,9 +157,9 @@ mod tests {
     async fn the_next_user_removes_the_files_of_a_killed_process_and_keeps_files_in_use() {
         let folder = tempfile::tempdir().expect("a folder");
         let place = |name: &str| folder.path().join(name);
-        drop((User::join(&place("imbulk-1.slots")), limiter(&place("imbulk-1.slots"))));
-        let (used, _open) = (User::join(&place("imbulk-2.slots")), limiter(&place("imbulk-2.slots")));
-        let own = User::join(&place("imbulk-3.slots"));
+        drop((LedgerUser::join(&place("imbulk-1.slots")), limiter(&place("imbulk-1.slots"))));
+        let (used, _open) = (LedgerUser::join(&place("imbulk-2.slots")), limiter(&place("imbulk-2.slots")));
+        let own = LedgerUser::join(&place("imbulk-3.slots"));
         assert!(!place("imbulk-1.slots").exists() && !place("imbulk-1.slots.users").exists());
         assert!(place("imbulk-2.slots").exists());
         own.leave().await;
@@ -170,12 +170,12 @@ mod tests {
     async fn a_user_of_a_removed_ledger_does_not_remove_its_successor() {
         let folder = tempfile::tempdir().expect("a folder");
         let ledger = folder.path().join("imbulk-1.slots");
-        let first = User::join(&ledger);
+        let first = LedgerUser::join(&ledger);
         let found = File::open(beside(&ledger)).expect("the file of its users");
         let _gone = limiter(&ledger);
         first.leave().await;
         assert_eq!(files(&folder), 0);
-        let (second, _open) = (User::join(&ledger), limiter(&ledger));
+        let (second, _open) = (LedgerUser::join(&ledger), limiter(&ledger));
         remove(&found, &ledger, SystemClock::start().now());
         assert_eq!(files(&folder), 2, "it is in use");
         second.leave().await;
@@ -185,7 +185,7 @@ mod tests {
     async fn a_ledger_whose_calls_may_still_wait_at_the_server_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let ledger = folder.path().join("imbulk-1.slots");
-        let user = User::join(&ledger);
+        let user = LedgerUser::join(&ledger);
         let cap = NonZeroU32::new(5).expect("not zero").try_into().expect("low enough");
         let command = limiter(&ledger).command("friend_delete", cap).expect("a section");
         command.acquire().await.expect("free").unanswered();

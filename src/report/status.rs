@@ -60,7 +60,7 @@ pub struct Detail {
     #[serde(serialize_with = "pause_as_json")]
     #[schemars(with = "Option<PauseFigures>")]
     pub pause: Option<RunPause>,
-    /// The size of the queue on disk, with its log.
+    /// The size of the queue on disk, with its WAL.
     #[serde(serialize_with = "bytes_as_json")]
     #[schemars(with = "u64")]
     pub queue_bytes: Bytes,
@@ -106,7 +106,7 @@ pub struct Overview {
     pub schema: FormatVersion,
     /// Oldest first.
     pub runs: Vec<RunStatus>,
-    /// The size of the queue on disk, with its log.
+    /// The size of the queue on disk, with its WAL.
     #[serde(serialize_with = "bytes_as_json")]
     #[schemars(with = "u64")]
     pub queue_bytes: Bytes,

@@ -184,7 +184,7 @@ pub async fn drive(
     let reader = queue.reader().await?;
     let recovered = queue.recover().await?;
     let control = RunControl::new(ControlFile::of(queue.path()), reader.applied_ids().await?, &jobs);
-    let (identity, busy) = (queue.identity_with_log(), queue.busy());
+    let (identity, busy) = (queue.identity_with_wal(), queue.busy());
     let (to_loop, inbox) = mpsc::unbounded_channel();
     let recorder = Recorder::start(queue, to_loop.clone());
     let calls = jobs.iter().map(|_| CallCounter::default()).collect();
@@ -198,7 +198,7 @@ pub async fn drive(
         signals,
         ledger: LedgerState::default(),
         control,
-        queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, log_reported: 0 },
+        queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, wal_reported: 0 },
         schedule: Schedule::new(plans, seed),
         deadlines,
         jobs,

@@ -1,4 +1,4 @@
-//! Checks that the queue is still the file with its name, that it is writable, and that its log is not too long.
+//! Checks that the queue is still the file with its name, that it is writable, and that its WAL is not too long.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::queue::{Busy, Identity, Loss, QueueError};
 const TO_END: Duration = Duration::from_secs(1);
 /// A stop by a signal waits for a lock of another program no longer than this.
 const TO_RECORD: Duration = Duration::from_secs(5);
-/// SQLite copies the log into the file at 8 MiB, unless a long read transaction prevents it.
-const LONG_LOG: u64 = 128 << 20;
+/// SQLite copies the WAL into the file at 8 MiB, unless a long read transaction prevents it.
+const LONG_WAL: u64 = 128 << 20;
 
 /// What the runner watches about the queue.
 pub(super) struct QueueWatch {
@@ -22,8 +22,8 @@ pub(super) struct QueueWatch {
     /// When it was found to be lost, and how.
     pub(super) lost: Option<(Instant, Loss)>,
     pub(super) signalled: Option<(Instant, StopSignal)>,
-    /// The length of the log at the last warning about it.
-    pub(super) log_reported: u64,
+    /// The length of the WAL at the last warning about it.
+    pub(super) wal_reported: u64,
 }
 
 impl Runner<'_> {
@@ -34,7 +34,7 @@ impl Runner<'_> {
 
     /// Stops where the queue is lost, and ends where waiting on is of no use.
     pub(super) fn look_at_the_queue(&mut self) -> Result<(), RunError> {
-        self.look_at_the_log();
+        self.check_wal_length();
         match &self.queue_watch.lost {
             Some((since, _)) if since.elapsed() >= TO_END => return self.refuse_lost_queue(),
             Some(_) => {}
@@ -78,17 +78,17 @@ impl Runner<'_> {
         RunError::Busy { queue, signal, unrecorded: self.in_flight() }
     }
 
-    fn look_at_the_log(&mut self) {
+    fn check_wal_length(&mut self) {
         let Some(disk) = self.reader.disk_space(0) else { return };
-        if disk.log.0 >= LONG_LOG.max(self.queue_watch.log_reported.saturating_mul(2)) {
-            self.queue_watch.log_reported = disk.log.0;
+        if disk.wal.0 >= LONG_WAL.max(self.queue_watch.wal_reported.saturating_mul(2)) {
+            self.queue_watch.wal_reported = disk.wal.0;
             tracing::warn!(
                 event = "long_queue_log",
                 queue = %self.reader.path().display(),
-                bytes = disk.log.0,
-                "the log of the queue has {}, because another program keeps a read transaction open; the run stops \
+                bytes = disk.wal.0,
+                "the WAL of the queue has {}, because another program keeps a read transaction open; the run stops \
                  before the disk is full",
-                Bytes(disk.log.0)
+                Bytes(disk.wal.0)
             );
         }
     }

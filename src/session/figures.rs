@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use crate::domain::request::Item;
     use crate::domain::request::line_span::LineSpan;
-    use crate::testing::{Bench, Load, id};
+    use crate::testing::{Load, TestQueue, id};
 
     #[tokio::test]
     async fn the_json_of_a_run_names_all_outcomes_and_its_state() {
@@ -182,16 +182,16 @@ mod tests {
             sources: vec!["x.csv".to_owned()],
             ..Load::default()
         };
-        let bench = Bench::new("account_delete", load).await;
-        let read = detail(&bench.reader, &bench.run.uuid).await.unwrap();
+        let test_queue = TestQueue::new("account_delete", load).await;
+        let read = detail(&test_queue.reader, &test_queue.run.uuid).await.unwrap();
         let json = serde_json::to_value(read.expect("the run")).unwrap();
         let outcomes = json["outcomes"].as_object().unwrap();
         assert_eq!(outcomes.len(), 8);
         assert_eq!((&outcomes["pending"], &outcomes["failed"]), (&1.into(), &0.into()));
         assert_eq!((&json["state"], &json["session"]), (&"sending".into(), &serde_json::Value::Null));
-        bench.queue.close().await.unwrap();
-        let all = serde_json::to_value(overview(&bench.reader).await.unwrap()).unwrap();
+        test_queue.queue.close().await.unwrap();
+        let all = serde_json::to_value(overview(&test_queue.reader).await.unwrap()).unwrap();
         assert_eq!((&all["runs"][0]["pid"], &all["runs"][0]["rows"]), (&serde_json::Value::Null, &1.into()));
-        assert!(all["queue_bytes"].as_u64() > Some(0) && detail(&bench.reader, "0").await.unwrap().is_none());
+        assert!(all["queue_bytes"].as_u64() > Some(0) && detail(&test_queue.reader, "0").await.unwrap().is_none());
     }
 }

@@ -234,7 +234,7 @@ mod tests {
     use crate::domain::request::row::TagValues;
     use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
     use crate::report::plan::Estimate;
-    use crate::testing::{Bench, Load, id};
+    use crate::testing::{Load, TestQueue, id};
 
     #[tokio::test]
     async fn a_plan_is_made_of_the_requests_the_first_rejected_rows_and_the_largest_accounts_of_the_run() {
@@ -257,9 +257,9 @@ mod tests {
             sources: vec!["x.csv".to_owned()],
             ..Load::default()
         };
-        let bench = Bench::new("friend_delete", load).await;
+        let test_queue = TestQueue::new("friend_delete", load).await;
         let rate = NonZeroU32::new(200).unwrap();
-        let read = planned_run(&bench.reader, &bench.run, rate).await.unwrap();
+        let read = planned_run(&test_queue.reader, &test_queue.run, rate).await.unwrap();
         let first = read.first_request.unwrap();
         assert_eq!((first.from, first.items.len()), (Some(id("big")), 4));
         assert_eq!((read.requests, read.figures.rows, read.figures.items), (3, 30, 6));

@@ -14,7 +14,7 @@ use crate::domain::operation::ItemsBefore;
 use crate::domain::rate_limit::Cap;
 use crate::domain::rate_limit::calls_per_day::CallsPerDay;
 use crate::domain::request::account::UserId;
-use crate::rate_limiter::{Limiter, LimiterSettings, User};
+use crate::rate_limiter::{LedgerUser, Limiter, LimiterSettings};
 use crate::settings::Env;
 use imbulk_sandbox::{self as sandbox, Sandbox};
 
@@ -37,7 +37,7 @@ pub(super) struct Target {
     proxy: Option<Proxy>,
     ledger: PathBuf,
     /// Keeps the ledger of a server on this machine until its last user is gone.
-    user: Option<User>,
+    user: Option<LedgerUser>,
     /// The running sandbox, and the folder of its ledger.
     sandbox: Option<(Sandbox, tempfile::TempDir)>,
 }
@@ -67,7 +67,7 @@ impl Target {
         let credentials = credentials(env)?;
         let ledger = ledger_of(&endpoint, sdkappid);
         let proxy = env.proxies()?.towards(&endpoint)?;
-        let user = endpoint.is_loopback().then(|| User::join(&ledger));
+        let user = endpoint.is_loopback().then(|| LedgerUser::join(&ledger));
         Ok(Self { sdkappid, identifier, endpoint, credentials, proxy, ledger, user, sandbox: None })
     }
 
@@ -140,7 +140,7 @@ impl Target {
     }
 
     /// Takes the user of the ledger, which has to leave at the end.
-    pub(super) fn user(&mut self) -> Option<User> {
+    pub(super) fn user(&mut self) -> Option<LedgerUser> {
         self.user.take()
     }
 

@@ -1,4 +1,4 @@
-//! Bytes of the queue that change without SQLite: a bit, a byte, or a block of zeros, in the file or in its log.
+//! Bytes of the queue that change without SQLite: a bit, a byte, or a block of zeros, in the file or in its WAL.
 //!
 //! Each trial damages a copy of a queue, runs it to the end, and asks for results and status. Its result is *detected*
 //! (exit 1 or 2, with the name of the file and a hint), *harmless* (everything is as without the damage), or a

@@ -223,7 +223,7 @@ fn a_log_that_another_programs_transaction_keeps_long_is_reported_while_the_run_
     let log = std::fs::File::options().write(true).open(bench.path(&format!("{QUEUE}-wal"))).expect("the log");
     log.set_len(130 << 20).expect("a sparse file");
     until(&bench, || said().contains("another program keeps a read transaction open"));
-    assert!(said().contains("the log of the queue has 130.0 MiB"), "{}", said());
+    assert!(said().contains("the WAL of the queue has 130.0 MiB"), "{}", said());
     block_on(sqlx::query("ROLLBACK").execute(&mut other)).expect("it ends the transaction");
     done(&running.wait());
     assert_eq!(tally(&bench.results("job")).get("pending"), None);

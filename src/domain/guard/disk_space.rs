@@ -21,7 +21,7 @@ pub struct DiskSpace {
     /// Size of the disk; zero if the file system does not report it.
     pub size: Bytes,
     /// Size of the queue's WAL: a checkpoint may grow the file by as much.
-    pub log: Bytes,
+    pub wal: Bytes,
     /// Items whose outcome still has to be recorded, those that are about to be sent included.
     pub items: u64,
 }
@@ -29,7 +29,7 @@ pub struct DiskSpace {
 impl DiskSpace {
     /// Bytes that must stay free so that every outcome can be recorded.
     pub fn reserve(self) -> Bytes {
-        Bytes((RESERVE + self.log.0 + self.items * ITEM).min(self.size.0 / PART))
+        Bytes((RESERVE + self.wal.0 + self.items * ITEM).min(self.size.0 / PART))
     }
 
     /// Whether too little is free to send anything.
@@ -56,14 +56,14 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn disk(free: u64, size: u64, log: u64) -> DiskSpace {
-        DiskSpace { free: Bytes(free), size: Bytes(size), log: Bytes(log), items: 0 }
+    fn disk(free: u64, size: u64, wal: u64) -> DiskSpace {
+        DiskSpace { free: Bytes(free), size: Bytes(size), wal: Bytes(wal), items: 0 }
     }
 
     #[test]
     fn nothing_is_sent_where_less_is_free_than_the_reserve() {
         assert!(!disk(72 * MIB, 1 << 40, 8 * MIB).is_short());
-        assert!(disk(72 * MIB - 1, 1 << 40, 8 * MIB).is_short(), "the log is folded into the file at some time");
+        assert!(disk(72 * MIB - 1, 1 << 40, 8 * MIB).is_short(), "the WAL is copied into the file at some time");
         assert!(disk(0, 1 << 40, 0).is_short());
         let many = DiskSpace { items: 20_000, ..disk(200 * MIB, 1 << 40, 0) };
         assert!(many.is_short(), "each of them may need a page");

@@ -83,7 +83,7 @@ pub(in crate::queue) fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", "-16384")
         .foreign_keys(true)
         .busy_timeout(busy::MAX_WAIT)
-        // A long read lets the log grow; its space is freed when the read ends.
+        // A long read lets the WAL grow; its space is freed when the read ends.
         .pragma("journal_size_limit", "67108864")
         .pragma("temp_store", "MEMORY")
 }

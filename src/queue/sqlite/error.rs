@@ -20,7 +20,7 @@ const CANNOT_OPEN: u32 = 14;
 const NOT_A_DATABASE: u32 = 26;
 /// `SQLITE_READONLY_ROLLBACK`: a rollback journal has to be played back.
 const HALF_WRITTEN: u32 = 776;
-/// `SQLITE_IOERR_SHMSIZE`: the disk has no space for the index of the log.
+/// `SQLITE_IOERR_SHMSIZE`: the disk has no space for the index of the WAL.
 const NO_SPACE_FOR_INDEX: u32 = 4874;
 
 /// Why a change could not be made.

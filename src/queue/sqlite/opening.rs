@@ -9,7 +9,7 @@ use super::connection::{mark, migrate, options, refuse_network, refuse_old_libra
 use super::error::open_error;
 use super::file::identity::{Identity, own_name, store_name};
 use super::file::lock::Lock;
-use super::file::wal_check::refuse_damaged_log;
+use super::file::wal_check::refuse_damaged_wal;
 use super::store::Queue;
 use crate::domain::ids::RequestId;
 use crate::fail_point::{FailPoint, guarded};
@@ -26,7 +26,7 @@ impl Queue {
         let path = path.as_path();
         let identity = Identity::of(path, lock.file())?;
         refuse_network(path)?;
-        refuse_damaged_log(path)?;
+        refuse_damaged_wal(path)?;
         mark(path).await?;
         let fail = open_error(path);
         let mut connection = options(path).create_if_missing(true).connect().await.map_err(&fail)?;

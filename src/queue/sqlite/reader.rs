@@ -1,6 +1,6 @@
 //! Reading a queue beside its owner.
 //!
-//! A queue has no log until its first run is loaded. Until then it cannot be read while its owner writes, and the
+//! A queue has no WAL until its first run is loaded. Until then it cannot be read while its owner writes, and the
 //! unfinished write of a killed process is in SQLite's rollback journal, which a reader cannot play back. A queue that
 //! has sent anything has no such journal.
 
@@ -15,7 +15,7 @@ use super::connection::{APPLICATION_ID, file, refuse_damaged_schema, refuse_othe
 use super::error::{cannot_open, is_half_written, read_only_open_error, store_error};
 use super::file::identity::own_name;
 use super::file::lock::Ownership;
-use super::file::wal_check::refuse_damaged_log;
+use super::file::wal_check::refuse_damaged_wal;
 use crate::domain::guard::Bytes;
 use crate::queue::error::QueueError;
 use crate::queue::path::{beside, resolve};
@@ -72,9 +72,9 @@ impl Reader {
             let pool = SqlitePoolOptions::new().connect_lazy_with(read_only(path));
             return Ok(Self { path: path.to_owned(), pool, contents: Contents::Nothing, lock });
         }
-        // The end of the log changes while the owner writes, so only the owner can check it then.
+        // The end of the WAL changes while the owner writes, so only the owner can check it then.
         if !owned
-            && let Err(damaged) = refuse_damaged_log(path)
+            && let Err(damaged) = refuse_damaged_wal(path)
             && !lock.is_taken()
         {
             return Err(damaged);
@@ -82,7 +82,7 @@ impl Reader {
         Self::connect(path, lock).await
     }
 
-    /// Opens a queue whose log was checked. Its owner reads it in this way as well.
+    /// Opens a queue whose WAL was checked. Its owner reads it in this way as well.
     pub(in crate::queue) async fn connect(path: &Path, lock: Ownership) -> Result<Self, QueueError> {
         let opened = match pool(read_only(path)).await {
             Err(error) if is_half_written(&error) => {
@@ -90,7 +90,7 @@ impl Reader {
                 pool(read_only(path)).await
             }
             // No file can be created beside the queue, so no process can write to it either.
-            Err(error) if cannot_open(&error) && has_no_log(path) => pool(read_only(path).immutable(true)).await,
+            Err(error) if cannot_open(&error) && has_no_wal(path) => pool(read_only(path).immutable(true)).await,
             opened_or_failed => opened_or_failed,
         };
         let (pool, found) = opened.map_err(read_only_open_error(path))?;
@@ -116,7 +116,7 @@ impl Reader {
         self.lock.owner()
     }
 
-    /// The size of the queue on disk, with its log.
+    /// The size of the queue on disk, with its WAL.
     pub fn size(&self) -> Bytes {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         Bytes(["-wal", "-shm"].iter().map(|suffix| size(&beside(&self.path, suffix))).sum::<u64>() + size(&self.path))
@@ -125,7 +125,7 @@ impl Reader {
     /// The state of the queue at the first read. Later reads of the snapshot show the same state, even if the owner
     /// writes meanwhile.
     ///
-    /// SQLite cannot copy its log into the file while a snapshot exists, so drop it as soon as everything is read.
+    /// SQLite cannot copy its WAL into the file while a snapshot exists, so drop it as soon as everything is read.
     pub async fn snapshot(&self) -> Result<Snapshot, QueueError> {
         let transaction = self.pool.begin().await.map_err(self.fail())?;
         Ok(Snapshot { path: self.path.clone(), transaction })
@@ -168,7 +168,7 @@ async fn roll_back(path: &Path) -> Result<(), sqlx::Error> {
     played.map(drop)
 }
 
-/// SQLite may have created an empty log before it failed.
-fn has_no_log(path: &Path) -> bool {
-    std::fs::metadata(beside(path, "-wal")).map_or(true, |log| log.len() == 0)
+/// SQLite may have created an empty WAL before it failed.
+fn has_no_wal(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).map_or(true, |wal| wal.len() == 0)
 }

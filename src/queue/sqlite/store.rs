@@ -32,10 +32,10 @@ impl Queue {
         Reader::connect(&self.path, self.lock.ownership()).await
     }
 
-    /// Copies the log into the file and releases the queue.
+    /// Copies the WAL into the file and releases the queue.
     pub async fn close(self) -> Result<(), QueueError> {
         let Self { path, connection, mut identity, .. } = self;
-        // If another file has taken the name, SQLite leaves the log unchanged as well.
+        // If another file has taken the name, SQLite leaves the WAL unchanged as well.
         let found = identity.check();
         guarded(FailPoint::Close, connection.close()).await.map_err(open_error(&path))?;
         found
@@ -43,8 +43,8 @@ impl Queue {
 
     /// Changes the journal mode to WAL, so that others can read while this process writes.
     ///
-    /// A new queue uses no log before its first run is loaded: without one each page is written once instead of twice,
-    /// and there is nothing to read yet. Once a queue has a log it keeps it.
+    /// A new queue uses no WAL before its first run is loaded: without one each page is written once instead of twice,
+    /// and there is nothing to read yet. Once a queue has a WAL it keeps it.
     pub(in crate::queue) async fn use_wal(&mut self) -> Result<(), QueueError> {
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL")
             .fetch_one(&mut self.connection)
@@ -53,7 +53,7 @@ impl Queue {
         if mode == "wal" {
             return Ok(());
         }
-        Err(QueueError::Unexpected(format!("no log can be created beside it: the journal mode stays {mode}")))
+        Err(QueueError::Unexpected(format!("no WAL can be created beside it: the journal mode stays {mode}")))
     }
 
     /// The path of the file, without links.
@@ -67,8 +67,8 @@ impl Queue {
     }
 
     /// The identity of the file and of the files that SQLite creates beside it with the first read.
-    pub fn identity_with_log(&mut self) -> Identity {
-        self.identity.watch_log();
+    pub fn identity_with_wal(&mut self) -> Identity {
+        self.identity.watch_wal();
         self.identity.clone()
     }
 

@@ -21,8 +21,8 @@ impl Reader {
     /// microseconds.
     pub fn disk_space(&self, items: u64) -> Option<DiskSpace> {
         let (free, size) = disk(&self.path)?;
-        let log = std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len());
-        Some(DiskSpace { free, size, log: Bytes(log), items })
+        let wal = std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |wal| wal.len());
+        Some(DiskSpace { free, size, wal: Bytes(wal), items })
     }
 }
 

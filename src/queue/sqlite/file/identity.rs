@@ -35,7 +35,7 @@ pub struct Identity {
     file: Arc<File>,
     id: FileId,
     beside: Vec<(PathBuf, FileId)>,
-    /// The least size that the file has had. It never becomes shorter while it has a log.
+    /// The least size that the file has had. It never becomes shorter while it has a WAL.
     shortest: u64,
     /// The random number in its header, which no change of the queue touches.
     number: Option<[u8; 4]>,
@@ -59,11 +59,11 @@ impl Identity {
         &self.path
     }
 
-    /// Starts to watch the log and its index as well. SQLite creates them with the first read and keeps them for as
+    /// Starts to watch the WAL and its index as well. SQLite creates them with the first read and keeps them for as
     /// long as the queue has an owner.
-    pub(in crate::queue) fn watch_log(&mut self) {
-        let logs = ["-wal", "-shm"].map(|ending| beside(&self.path, ending));
-        self.beside = logs.into_iter().filter_map(|log| FileId::at(&log).map(|id| (log, id))).collect();
+    pub(in crate::queue) fn watch_wal(&mut self) {
+        let wals = ["-wal", "-shm"].map(|ending| beside(&self.path, ending));
+        self.beside = wals.into_iter().filter_map(|wal| FileId::at(&wal).map(|id| (wal, id))).collect();
         self.shortest = self.file.metadata().map_or(0, |metadata| metadata.len());
         self.number = self.read_number();
     }
@@ -106,8 +106,8 @@ impl Identity {
     }
 }
 
-/// The name under which a file with several names (hard links) is used. SQLite's log is beside that name, and a queue
-/// that is opened under another name would lack what the log contains.
+/// The name under which a file with several names (hard links) is used. SQLite's WAL is beside that name, and a queue
+/// that is opened under another name would lack what the WAL contains.
 pub(in crate::queue) async fn own_name(path: PathBuf) -> Result<PathBuf, QueueError> {
     let linked = std::fs::metadata(&path).is_ok_and(|metadata| metadata.nlink() > 1 && metadata.len() > 0);
     if !linked {
@@ -123,7 +123,7 @@ pub(in crate::queue) async fn own_name(path: PathBuf) -> Result<PathBuf, QueueEr
     }
 }
 
-/// The name under which the queue was last used. Reads only the file, since SQLite would create an empty log beside
+/// The name under which the queue was last used. Reads only the file, since SQLite would create an empty WAL beside
 /// another name.
 async fn last_name(path: &Path) -> Result<Option<PathBuf>, QueueError> {
     let fail = open_error(path);
@@ -154,7 +154,7 @@ pub(in crate::queue) async fn store_name(
     }
     let note = "INSERT INTO queue_file (id, path) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET path = excluded.path";
     sqlx::query(note).bind(bytes).execute(&mut *connection).await?;
-    // `own_name` reads the file without its log. If a reader prevents the copying, the old name is refused for a while.
+    // `own_name` reads the file without its WAL. If a reader prevents the copying, the old name is refused for a while.
     sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await.map(drop)
 }
 
@@ -189,9 +189,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let [file, wal, other] = ["q.db", "q.db-wal", "other"].map(|name| folder.path().join(name));
             std::fs::write(&file, "the queue".repeat(9)).unwrap();
-            std::fs::write(&wal, "its log").unwrap();
+            std::fs::write(&wal, "its WAL").unwrap();
             let mut identity = Identity::of(&file, Arc::new(File::open(&file).unwrap())).unwrap();
-            identity.watch_log();
+            identity.watch_wal();
             assert_eq!(identity.loss(), None);
             action(&file, &other);
             assert_eq!(identity.loss(), Some(expected));
@@ -199,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_named_if_it_is_another_file() {
+    fn the_wal_is_named_if_it_is_another_file() {
         let folder = tempfile::tempdir().unwrap();
         let [file, wal, shm] = ["q.db", "q.db-wal", "q.db-shm"].map(|name| folder.path().join(name));
         [&file, &wal, &shm].iter().for_each(|path| std::fs::write(path, "x").unwrap());
         let mut identity = Identity::of(&file, Arc::new(File::open(&file).unwrap())).unwrap();
-        identity.watch_log();
+        identity.watch_wal();
         std::fs::rename(&wal, folder.path().join("kept")).unwrap();
         assert_eq!(identity.loss(), Some(Loss::Companion(wal.clone())));
         std::fs::copy(folder.path().join("kept"), &wal).unwrap();

@@ -110,7 +110,7 @@ impl Drop for Lock {
     }
 }
 
-/// SQLite's thread may still be copying the log into the file under its own locks. Closing a descriptor now would
+/// SQLite's thread may still be copying the WAL into the file under its own locks. Closing a descriptor now would
 /// release them, and the next owner would start too early.
 fn keep_open(file: Arc<File>) {
     static CLOSING: Mutex<Vec<(Instant, Arc<File>)>> = Mutex::new(Vec::new());

@@ -1,4 +1,4 @@
-//! The file of a queue: its owner, its identity, its log and its disk.
+//! The file of a queue: its owner, its identity, its WAL and its disk.
 
 pub(in crate::queue) mod free_space;
 pub(in crate::queue) mod identity;

@@ -1,7 +1,7 @@
-//! Detects a damaged log. SQLite itself treats the first frame with a wrong checksum as the end of the log and silently
+//! Detects a damaged WAL. SQLite itself treats the first frame with a wrong checksum as the end of the WAL and silently
 //! ignores all commits behind it.
 //!
-//! A power cut may leave the *last* commit of a log incomplete, since it was never reported as durable. With
+//! A power cut may leave the *last* commit of a WAL incomplete, since it was never reported as durable. With
 //! `synchronous = FULL` every earlier commit was. So a wrong frame is damage if frames of a later commit follow.
 //! <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>
 
@@ -16,25 +16,25 @@ use crate::queue::sqlite::connection::PAGE_BYTES;
 /// The bytes before the first frame, and those before the page in each frame.
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// The first number of a log with checksums over little-endian numbers; for big-endian numbers it is one more.
+/// The first number of a WAL with checksums over little-endian numbers; for big-endian numbers it is one more.
 const MAGIC: u32 = 0x377F_0682;
 
-/// What is wrong with a log; none if it is intact.
-fn damage(log: &Path) -> std::io::Result<Option<&'static str>> {
-    match File::open(log) {
+/// What is wrong with a WAL; none if it is intact.
+fn damage(wal: &Path) -> std::io::Result<Option<&'static str>> {
+    match File::open(wal) {
         Ok(file) => read(BufReader::with_capacity(1 << 16, file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn read(mut log: impl Read) -> std::io::Result<Option<&'static str>> {
+fn read(mut wal: impl Read) -> std::io::Result<Option<&'static str>> {
     let mut header = [0; HEADER];
-    if !filled(&mut log, &mut header)? {
+    if !filled(&mut wal, &mut header)? {
         return Ok(None);
     }
     let big = number(&header, 0) == MAGIC + 1;
-    let mut sum = LogChecksum { big, first: 0, second: 0 };
+    let mut sum = WalChecksum { big, first: 0, second: 0 };
     sum.add(&header[..24]);
     let header_ok = number(&header, 0) & !1 == MAGIC && sum.is(&header[24..]);
     let page = if header_ok { number(&header, 8) as usize } else { PAGE_BYTES as usize };
@@ -43,7 +43,7 @@ fn read(mut log: impl Read) -> std::io::Result<Option<&'static str>> {
     let mut salt = header_ok.then(|| header[16..24].to_vec());
     let mut damaged = !header_ok;
     let mut committed = false;
-    while filled(&mut log, &mut frame)? {
+    while filled(&mut wal, &mut frame)? {
         let (head, content) = frame.split_at(FRAME_HEADER);
         let own = salt.as_deref() == Some(&head[8..16]);
         if !damaged {
@@ -64,14 +64,14 @@ fn read(mut log: impl Read) -> std::io::Result<Option<&'static str>> {
     Ok(None)
 }
 
-/// The checksum of the log over everything before.
-struct LogChecksum {
+/// The checksum of the WAL over everything before.
+struct WalChecksum {
     big: bool,
     first: u32,
     second: u32,
 }
 
-impl LogChecksum {
+impl WalChecksum {
     fn add(&mut self, bytes: &[u8]) {
         for pair in bytes.as_chunks::<8>().0 {
             let [a, b] = [[pair[0], pair[1], pair[2], pair[3]], [pair[4], pair[5], pair[6], pair[7]]]
@@ -91,20 +91,20 @@ fn number(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Whether enough bytes were left to fill the buffer.
-fn filled(log: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<bool> {
-    match log.read_exact(bytes) {
+fn filled(wal: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<bool> {
+    match wal.read_exact(bytes) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Refuses a queue whose log is damaged.
-pub(in crate::queue) fn refuse_damaged_log(path: &Path) -> Result<(), QueueError> {
-    let log = beside(path, "-wal");
-    match damage(&log) {
+/// Refuses a queue whose WAL is damaged.
+pub(in crate::queue) fn refuse_damaged_wal(path: &Path) -> Result<(), QueueError> {
+    let wal = beside(path, "-wal");
+    match damage(&wal) {
         Ok(None) => Ok(()),
-        Ok(Some(what)) => Err(QueueError::Damaged(format!("the log {} {what}", log.display()))),
-        Err(source) => Err(QueueError::Unusable { path: log, source }),
+        Ok(Some(what)) => Err(QueueError::Damaged(format!("the WAL file {} {what}", wal.display()))),
+        Err(source) => Err(QueueError::Unusable { path: wal, source }),
     }
 }

@@ -16,7 +16,7 @@ use crate::stored_request::StoredRequest;
 
 /// Table rows of one transaction, so that the cost of a commit is small for each.
 const ROWS_PER_COMMIT: usize = 65_536;
-/// Bytes of one transaction, which limit the growth of the log.
+/// Bytes of one transaction, which limit the growth of the WAL.
 const BYTES_PER_COMMIT: usize = 32 << 20;
 
 /// Every table row of a load belongs to the run that was inserted before it, or to a request of the same statements. So
