@@ -61,10 +61,18 @@ impl Played {
 
 fn asked(operation: Command, account: &str) -> InputRow {
     match operation {
-        Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
+        Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
         Command::FriendDelete => InputRow::pair("owner", account),
         Command::FriendUpdate => InputRow::pair("owner", account).tag("Tag_SNS_IM_Remark", json!("r")),
         Command::FriendImport => InputRow::pair("owner", account).tag("AddSource", json!("AddSource_Type_Test")),
+        Command::AccountCheck
+        | Command::FriendCheck
+        | Command::FriendGet
+        | Command::FriendGetList
+        | Command::PortraitGet
+        | Command::QueryOnlineStatus => {
+            panic!("no job sends {operation:?}")
+        }
     }
 }
 
@@ -237,7 +245,12 @@ fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, r
     let says_data_left = row.code.is_some_and(|code| matches!(code, 40006 | 70500));
     match operation {
         // No job looks up accounts.
-        Command::AccountCheck => false,
+        Command::AccountCheck
+        | Command::FriendCheck
+        | Command::FriendGet
+        | Command::FriendGetList
+        | Command::PortraitGet
+        | Command::QueryOnlineStatus => false,
         Command::AccountDelete => {
             let honest = !world.account_data_remains(to) || says_data_left;
             let was_gone = row.outcome != "already_done" || !before.account_exists(to);

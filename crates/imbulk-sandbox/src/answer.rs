@@ -38,6 +38,11 @@ impl MockItem {
         Self { id: id.to_owned(), code: refusal.code, info: refusal.info, listed: Listed::ByCode }
     }
 
+    /// What a read-only command found of it, as JSON; none if it was refused.
+    pub(crate) fn found(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(&self.info).ok().filter(|_| self.code == 0)
+    }
+
     /// Whether it is in `ResultItem`.
     pub(crate) fn has_result(&self) -> bool {
         matches!(self.listed, Listed::ByCode | Listed::Blamed)

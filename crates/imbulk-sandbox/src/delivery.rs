@@ -91,8 +91,10 @@ pub(crate) fn deliver(command: Command, answer: MockAnswer, plan: &PlannedFaults
         CallFault::OkWith(code) => Delivery::ok(headed(body, "OK", *code)),
         CallFault::FailZero => Delivery::ok(headed(body, "FAIL", 0)),
         CallFault::ObjectItems => Delivery::ok(retyped(body, |fields| {
-            if let Some(items) = fields.get_mut("ResultItem") {
-                *items = serde_json::json!({ "0": items.take() });
+            for name in ["ResultItem", "InfoItem", "UserProfileItem"] {
+                if let Some(items) = fields.get_mut(name) {
+                    *items = serde_json::json!({ "0": items.take() });
+                }
             }
         })),
     }

@@ -59,6 +59,7 @@ impl ResponseRecord {
         #[serde(rename_all = "PascalCase")]
         struct Body {
             error_code: u32,
+            #[serde(alias = "InfoItem", alias = "UserProfileItem")]
             result_item: Option<Vec<Item>>,
         }
         #[derive(Deserialize)]

@@ -49,7 +49,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    fn new(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         Self { id: id.to_owned(), key: Key::account(id) }
     }
 

@@ -151,7 +151,9 @@ impl Service {
         self.count(command, CountedEvent::Received { items });
         let keys = {
             let mut world = lock(&self.world);
-            world.receive(&request);
+            if !command.reads_only() {
+                world.receive(&request);
+            }
             (command.definition().written_accounts)(&world, &request)
         };
         let hold = self.hold(command, keys)?;

@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use serde_json::Value;
 
 use crate::key::Key;
-use crate::request::{FieldValue, Item, ParsedRequest};
+use crate::request::{Account, FieldValue, Item, ParsedRequest};
 
 /// How often an item came in and how often that changed something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub struct World {
     /// The number of changes so far.
     time: Time,
     /// Users on the list of a user, as far as they are known by name.
-    known: HashMap<Key, Vec<Key>>,
+    known: HashMap<Key, Vec<Account>>,
+    online: HashSet<Key>,
     /// Each as a JSON object: some 150 bytes, where a map of values takes a kilobyte.
     fields: HashMap<Key, Box<str>>,
     groups: HashMap<Key, HashSet<String>>,
@@ -97,11 +98,11 @@ impl World {
         friendships: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
         let accounts = accounts.into_iter().map(Key::account).collect();
-        let mut known: HashMap<Key, Vec<Key>> = HashMap::new();
+        let mut known: HashMap<Key, Vec<Account>> = HashMap::new();
         let mut friends = HashSet::new();
         for (from, to) in friendships {
-            let (from, to) = (Key::account(from), Key::account(to));
-            if friends.insert(Key::pair(from, to)) {
+            let (from, to) = (Key::account(from), Account::new(to));
+            if friends.insert(Key::pair(from, to.key)) {
                 known.entry(from).or_default().push(to);
             }
         }
@@ -117,6 +118,7 @@ impl World {
             unlisted: HashMap::new(),
             time: 0,
             known: HashMap::new(),
+            online: HashSet::new(),
             fields: HashMap::new(),
             groups: HashMap::new(),
         }
@@ -154,6 +156,21 @@ impl World {
         let fields = self.fields.get(&Key::pair(from, to)).filter(|_| self.lists_friend(from, to))?;
         // The text is one that `set_fields` wrote.
         Some(serde_json::from_str(fields).unwrap_or_default())
+    }
+
+    /// From now on `query_online_status` says that the user is online, or is not. At first nobody is.
+    pub fn set_online(&mut self, user: &str, is_online: bool) {
+        let user = Key::account(user);
+        if is_online {
+            self.online.insert(user)
+        } else {
+            self.online.remove(&user)
+        };
+    }
+
+    /// Whether the user exists and is online.
+    pub(crate) fn is_online(&self, user: Key) -> bool {
+        self.online.contains(&user) && self.exists(user)
     }
 
     /// The counters of an account as an item.
@@ -212,8 +229,8 @@ impl World {
 
     /// Adds a friend to the list of `from`.
     pub(crate) fn add_friend(&mut self, from: Key, item: &Item) {
-        if self.known.get(&from).is_none_or(|known| !known.contains(&item.account.key)) {
-            self.known.entry(from).or_default().push(item.account.key);
+        if self.known.get(&from).is_none_or(|known| known.iter().all(|one| one.key != item.account.key)) {
+            self.known.entry(from).or_default().push(item.account.clone());
         }
         let now = self.tick();
         self.record(item.key).added = now;
@@ -241,18 +258,23 @@ impl World {
 
     /// The number of users on the list of `from`, as far as they are known by name.
     pub(crate) fn count_friends(&self, from: Key) -> usize {
-        self.known_friends(from).iter().filter(|to| self.lists_friend(from, **to)).count()
+        self.present_friends(from).count()
     }
 
     /// The users that are or were on the list of `from`, as far as they are known by name.
-    pub(crate) fn known_friends(&self, from: Key) -> &[Key] {
+    fn known_friends(&self, from: Key) -> &[Account] {
         self.known.get(&from).map_or(&[], Vec::as_slice)
+    }
+
+    /// The users on the list of `from`, as far as they are known by name, in the order in which they became known.
+    pub(crate) fn present_friends(&self, from: Key) -> impl Iterator<Item = &Account> {
+        self.known_friends(from).iter().filter(move |to| self.lists_friend(from, to.key))
     }
 
     /// In an open world, a friend is known by name once a call sets fields of it.
     pub(crate) fn meet(&mut self, from: Key, item: &Item) {
         if matches!(self.base, Base::Open { .. }) && !self.fields.contains_key(&item.key) {
-            self.known.entry(from).or_default().push(item.account.key);
+            self.known.entry(from).or_default().push(item.account.clone());
         }
     }
 
@@ -263,11 +285,16 @@ impl World {
 
     /// Sets fields of an account or friend; the others keep their values.
     pub(crate) fn set_fields<'f>(&mut self, key: Key, fields: impl Iterator<Item = &'f (String, FieldValue)>) {
-        let known = self.fields.get(&key).and_then(|text| serde_json::from_str(text).ok());
-        let mut all: BTreeMap<String, FieldValue> = known.unwrap_or_default();
+        let mut all = self.fields(key);
         all.extend(fields.cloned());
         // Strings and numbers always serialize.
         self.fields.insert(key, serde_json::to_string(&all).unwrap_or_default().into());
+    }
+
+    /// The fields of an account or friend, whether it exists or not.
+    pub(crate) fn fields(&self, key: Key) -> BTreeMap<String, FieldValue> {
+        // The text is one that `set_fields` wrote.
+        self.fields.get(&key).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     pub(crate) fn forget_fields(&mut self, key: Key) {

@@ -181,6 +181,45 @@ async fn the_four_commands_do_what_their_pages_say() {
 }
 
 #[tokio::test]
+async fn the_read_only_commands_show_the_tables_and_write_nothing() {
+    let world = World::seeded(["a", "b", "c"], [("a", "b"), ("b", "a"), ("c", "a")]);
+    let sandbox = start(Config { world, ..config() }).await;
+    let update = json!({"From_Account": "a", "UpdateItem": [
+        {"To_Account": "b", "SnsItem": [{"Tag": "Tag_SNS_IM_Remark", "Value": "Bo"}]}]});
+    assert_eq!(call(&sandbox, Command::FriendUpdate, &update).await.item_codes(), [0]);
+    sandbox.world().set_online("b", true);
+    let answer = async |command, body: Value| call(&sandbox, command, &body).await.json();
+    let check = json!({"From_Account": "a", "To_Account": ["b", "c", "x"], "CheckType": "CheckResult_Type_Both"});
+    let check = answer(Command::FriendCheck, check).await;
+    let relations = json!(["CheckResult_Type_BothWay", "CheckResult_Type_BWithA", "CheckResult_Type_NoRelation"]);
+    let found: Vec<&Value> = check["InfoItem"].as_array().unwrap().iter().map(|item| &item["Relation"]).collect();
+    assert_eq!(json!(found), relations);
+    let list = answer(Command::FriendGet, json!({"From_Account": "a", "StartIndex": 0})).await;
+    let remark = json!([{"Tag": "Tag_SNS_IM_Remark", "Value": "Bo"}]);
+    assert_eq!(list["UserDataItem"], json!([{"To_Account": "b", "ValueItem": remark}]));
+    let fields = json!({"From_Account": "a", "To_Account": ["b"], "TagList": ["Tag_SNS_IM_Remark"]});
+    assert_eq!(answer(Command::FriendGetList, fields).await["InfoItem"][0]["SnsProfileItem"], remark);
+    let profile = json!({"To_Account": ["b"], "TagList": ["Tag_Profile_IM_Nick"]});
+    assert_eq!(answer(Command::PortraitGet, profile).await["UserProfileItem"][0]["ProfileItem"], json!([]));
+    let online = answer(Command::QueryOnlineStatus, json!({"To_Account": ["a", "b"]})).await;
+    let status: Vec<&Value> = online["QueryResult"].as_array().unwrap().iter().map(|item| &item["Status"]).collect();
+    assert_eq!(status, ["Offline", "Online"]);
+    let unknown = json!({"From_Account": "x", "To_Account": ["a"], "CheckType": "CheckResult_Type_Both"});
+    assert_eq!(answer(Command::FriendCheck, unknown).await["ErrorCode"], 30003);
+    assert_eq!(sandbox.report().items_written, 1);
+    assert_eq!(sandbox.world().items_received(), 1, "items that are only read are not counted in the world");
+}
+
+#[tokio::test]
+async fn a_lookup_does_not_conflict_with_a_write() {
+    let sandbox = start_with_faults(&["account_delete:slow=3600s:#1"]).await;
+    let _waiting = send_call(&sandbox, Command::AccountDelete, &accounts(&["a"])).await;
+    until(&sandbox, |report| report.faults.contains_key("slow=3600000ms")).await;
+    let check = call(&sandbox, Command::AccountCheck, &json!({"CheckItem": [{"UserID": "a"}]})).await;
+    assert_eq!(check.json()["ResultItem"][0]["AccountStatus"], "Imported");
+}
+
+#[tokio::test]
 async fn a_seeded_world_and_a_share_missing_answer_with_their_codes() {
     let world = World::seeded(["a", "b"], [("a", "b")]);
     let sandbox = start(Config { world, ..config() }).await;

@@ -52,11 +52,16 @@ impl BenchSetup {
     pub fn of(operation: Command) -> Self {
         match operation {
             Command::FriendImport => Self { world: || World::open_with_missing(7, 0.05, 0.95), ..Self::default() },
-            Command::AccountCheck
-            | Command::AccountDelete
+            Command::AccountDelete
             | Command::FriendDelete
             | Command::FriendDeleteAll
-            | Command::FriendUpdate => Self::default(),
+            | Command::FriendUpdate
+            | Command::AccountCheck
+            | Command::FriendCheck
+            | Command::FriendGet
+            | Command::FriendGetList
+            | Command::PortraitGet
+            | Command::QueryOnlineStatus => Self::default(),
         }
     }
 }

@@ -301,7 +301,15 @@ impl<'a> ResultsCheck<'a> {
     fn is_done(&self, world: &World, item: &Item<'_>) -> bool {
         match (self.operation, item.asked.item()) {
             // It has no effect that could be missing.
-            (Command::AccountCheck, _) => true,
+            (
+                Command::AccountCheck
+                | Command::FriendCheck
+                | Command::FriendGet
+                | Command::FriendGetList
+                | Command::PortraitGet
+                | Command::QueryOnlineStatus,
+                _,
+            ) => true,
             (Command::AccountDelete, (_, user)) => !world.account_exists(user),
             (Command::FriendDeleteAll, (_, user)) => world.list_counters(user).written > 0,
             (Command::FriendDelete, (from, to)) => {
@@ -344,7 +352,13 @@ impl<'a> ResultsCheck<'a> {
             Command::FriendDelete => Some(31704),
             Command::FriendDeleteAll => Some(30003),
             Command::FriendImport => Some(FRIEND_EXISTS),
-            Command::AccountCheck | Command::FriendUpdate => None,
+            Command::FriendUpdate
+            | Command::AccountCheck
+            | Command::FriendCheck
+            | Command::FriendGet
+            | Command::FriendGetList
+            | Command::PortraitGet
+            | Command::QueryOnlineStatus => None,
         };
         already.is_some() && row.code == already
     }
@@ -368,7 +382,14 @@ impl<'a> ResultsCheck<'a> {
         let Some(code) = code else { return false };
         let owner = asked.from.as_deref().unwrap_or(&asked.account);
         let by_world = match self.operation {
-            Command::AccountCheck | Command::AccountDelete | Command::FriendDeleteAll => false,
+            Command::AccountDelete
+            | Command::FriendDeleteAll
+            | Command::AccountCheck
+            | Command::FriendCheck
+            | Command::FriendGet
+            | Command::FriendGetList
+            | Command::PortraitGet
+            | Command::QueryOnlineStatus => false,
             Command::FriendDelete => code == 30003 && !self.before.account_exists(owner),
             Command::FriendImport => {
                 code == 30003 && [owner, &asked.account].iter().any(|account| !self.before.account_exists(account))

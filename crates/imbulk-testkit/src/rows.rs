@@ -97,7 +97,7 @@ impl InputRow {
 
 /// The commands that jobs send. The others only look something up.
 pub fn operations() -> impl Iterator<Item = Command> {
-    Command::ALL.into_iter().filter(|command| *command != Command::AccountCheck)
+    Command::ALL.into_iter().filter(|command| !command.reads_only())
 }
 
 /// What the items of a command are.
@@ -114,9 +114,15 @@ pub enum ItemKind {
 /// What the items of a command are.
 pub const fn item_kind(command: Command) -> ItemKind {
     match command {
-        Command::AccountCheck | Command::AccountDelete => ItemKind::Account,
-        Command::FriendDeleteAll => ItemKind::List,
-        Command::FriendDelete | Command::FriendUpdate | Command::FriendImport => ItemKind::Friend,
+        Command::AccountDelete | Command::AccountCheck | Command::PortraitGet | Command::QueryOnlineStatus => {
+            ItemKind::Account
+        }
+        Command::FriendDeleteAll | Command::FriendGet => ItemKind::List,
+        Command::FriendDelete
+        | Command::FriendUpdate
+        | Command::FriendImport
+        | Command::FriendCheck
+        | Command::FriendGetList => ItemKind::Friend,
     }
 }
 
@@ -134,7 +140,15 @@ fn complete(operation: Command, row: InputRow, remark: &str) -> InputRow {
     match operation {
         Command::FriendUpdate => row.tag("Tag_SNS_IM_Remark", json!(remark)),
         Command::FriendImport => row.tag("AddSource", json!("AddSource_Type_Test")).tag("Remark", json!(remark)),
-        Command::AccountCheck | Command::AccountDelete | Command::FriendDelete | Command::FriendDeleteAll => row,
+        Command::AccountDelete
+        | Command::FriendDelete
+        | Command::FriendDeleteAll
+        | Command::AccountCheck
+        | Command::FriendCheck
+        | Command::FriendGet
+        | Command::FriendGetList
+        | Command::PortraitGet
+        | Command::QueryOnlineStatus => row,
     }
 }
 

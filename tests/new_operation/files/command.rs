@@ -12,6 +12,7 @@ const GENDERS: [&str; 3] = ["Gender_Type_Unknown", "Gender_Type_Female", "Gender
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/profile/portrait_set",
+    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts: |_, request| request.items.iter().map(|item| item.account.key).collect(),

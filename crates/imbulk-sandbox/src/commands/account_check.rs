@@ -13,6 +13,7 @@ const MAX_ITEMS: usize = 100;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/im_open_login_svc/account_check",
+    reads_only: true,
     calls_per_second: 100,
     parse,
     written_accounts: |_, _| Vec::new(),
@@ -34,9 +35,8 @@ fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
     Ok(ParsedRequest { owner: None, items, both_sides: false })
 }
 
-/// The account's status, as the text beside code 0: nothing was written, so it must not count as written.
 fn look_up(world: &mut World, _: &ParsedRequest, item: &Item, _: Extent) -> Result<(), Refusal> {
-    Err(Refusal::with(0, if world.exists(item.account.key) { "Imported" } else { "NotImported" }))
+    Err(Refusal::found(if world.exists(item.account.key) { "Imported" } else { "NotImported" }))
 }
 
 fn invalid(field: &str) -> Refusal {

@@ -13,6 +13,7 @@ const MAX_ITEMS: usize = 100;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/im_open_login_svc/account_delete",
+    reads_only: false,
     calls_per_second: 100,
     parse,
     written_accounts: |_, request| request.items.iter().map(|item| item.account.key).collect(),

@@ -11,6 +11,7 @@ use crate::world::{Extent, World};
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_delete",
+    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts: |_, request| {

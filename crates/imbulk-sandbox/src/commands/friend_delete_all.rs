@@ -10,6 +10,7 @@ use crate::world::{Extent, World};
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_delete_all",
+    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts,
@@ -28,9 +29,8 @@ fn parse(fields: &Json<'_>) -> Result<ParsedRequest, Refusal> {
 /// Both ways these are the user and their present friends, in an open world only those whose fields were ever updated.
 fn written_accounts(world: &World, request: &ParsedRequest) -> Vec<Key> {
     let of_user = |from: Key| {
-        let friends = world.known_friends(from).iter().filter(|_| request.both_sides);
-        let present = friends.copied().filter(move |to| world.lists_friend(from, *to));
-        std::iter::once(from).chain(present)
+        let friends = world.present_friends(from).filter(|_| request.both_sides);
+        std::iter::once(from).chain(friends.map(|friend| friend.key))
     };
     request.owner.iter().flat_map(|from| of_user(from.key)).collect()
 }

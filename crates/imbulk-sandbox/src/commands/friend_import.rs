@@ -22,6 +22,7 @@ const MAX_SOURCE_NAME: usize = 8;
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_import",
+    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts: |_, request| request.owner.iter().map(|from| from.key).collect(),

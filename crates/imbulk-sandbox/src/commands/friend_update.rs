@@ -13,6 +13,7 @@ use crate::world::{Extent, World};
 
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_update",
+    reads_only: false,
     calls_per_second: 200,
     parse,
     written_accounts: |_, request| request.owner.iter().map(|from| from.key).collect(),

@@ -4,10 +4,15 @@
 
 mod account_check;
 mod account_delete;
+mod friend_check;
 mod friend_delete;
 mod friend_delete_all;
+mod friend_get;
+mod friend_get_list;
 mod friend_import;
 mod friend_update;
+mod portrait_get;
+mod query_online_status;
 mod relation;
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +62,11 @@ commands! {
     FriendDeleteAll = friend_delete_all,
     FriendUpdate = friend_update,
     FriendImport = friend_import,
+    FriendCheck = friend_check,
+    FriendGet = friend_get,
+    FriendGetList = friend_get_list,
+    PortraitGet = portrait_get,
+    QueryOnlineStatus = query_online_status,
 }
 
 /// What is particular to one command.
@@ -64,6 +74,8 @@ commands! {
 pub(crate) struct Definition {
     /// The path of the URL.
     path: &'static str,
+    /// Whether it only reads.
+    reads_only: bool,
     /// The published cap of the command.
     pub(crate) calls_per_second: u32,
     /// Reads a body. The error has the code that the page gives for the first broken rule.
@@ -93,6 +105,11 @@ impl Command {
         self.definition().path
     }
 
+    /// Whether it only reads, so that its items are not written and not counted in the world.
+    pub const fn reads_only(self) -> bool {
+        self.definition().reads_only
+    }
+
     /// Whether the answer lists its items.
     pub(crate) const fn lists_items(self) -> bool {
         matches!(self.definition().answer, AnswerForm::Items(_))
@@ -114,6 +131,8 @@ impl Command {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;
+    use crate::answer::MockAnswer;
+    use crate::effect::{ItemEffect, apply};
     use serde_json::Value;
 
     /// The code with which a body is refused; 0 if it is accepted.
@@ -123,6 +142,21 @@ pub(crate) mod testing {
 
     pub(crate) fn ids(count: usize) -> Vec<String> {
         (0..count).map(|i| format!("u{i}")).collect()
+    }
+
+    /// Carries out a call.
+    pub(crate) fn applied(world: &mut World, command: Command, body: &Value) -> MockAnswer {
+        let request = ParsedRequest::read(command, body.to_string().as_bytes()).unwrap();
+        apply(world, command, &request, |_| ItemEffect::Written).0
+    }
+
+    /// The answer to a call of a read-only command, which must not count as written.
+    pub(crate) fn found(world: &mut World, command: Command, body: &Value) -> Value {
+        let request = ParsedRequest::read(command, body.to_string().as_bytes()).unwrap();
+        let (MockAnswer::Items(items), 0) = apply(world, command, &request, |_| ItemEffect::Written) else {
+            panic!("{command:?} only reads, and lists its items");
+        };
+        serde_json::from_str(&answer(command, &items)).unwrap()
     }
 
     /// The body of an answer that lists these items.

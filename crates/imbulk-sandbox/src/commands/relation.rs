@@ -1,8 +1,9 @@
 //! What the commands on friendships have in common.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::answer::MockItem;
 use crate::json::Json;
@@ -19,6 +20,8 @@ const MAX_GROUP: usize = 30;
 const MAX_CUSTOM: usize = 500;
 /// Letters after `Tag_SNS_Custom_`.
 const MAX_CUSTOM_NAME: usize = 8;
+/// After `Tag_SNS_IM_` (relationship chain management).
+const FRIEND_TAGS: [&str; 5] = ["Group", "Remark", "AddSource", "AddWording", "AddTime"];
 /// The item code of an id that is not legal. `friend_delete` lists such an item in `Invalid_Account`.
 pub(super) const ILLEGAL_ACCOUNT: u32 = 30003;
 
@@ -38,6 +41,34 @@ pub(super) fn friends_of_one_account(
     let objects = objects.ok_or_else(|| invalid(name))?;
     let items = objects.iter().map(|object| item(&from, object)).collect::<Result<_, _>>()?;
     Ok(ParsedRequest { owner: Some(from), items, both_sides: false })
+}
+
+/// The friends in the list of ids `To_Account`, of which there are 1 to `max`.
+pub(super) fn friends_by_id(fields: &Json<'_>, from: &Account, max: usize) -> Result<Vec<Item>, Refusal> {
+    let ids = array(fields, "To_Account").filter(|ids| (1..=max).contains(&ids.len()));
+    let ids = ids.ok_or_else(|| invalid("To_Account"))?;
+    ids.iter().map(|id| Ok(Item::of_friend(from, account(Some(id), || invalid("To_Account"))?))).collect()
+}
+
+/// The tags that a read-only command asks for in its `TagList`, as a field of an item. There is at least one, and
+/// `is_tag` holds for each.
+pub(super) fn tag_list(fields: &Json<'_>, is_tag: impl Fn(&str) -> bool) -> Option<(String, FieldValue)> {
+    let tags = array(fields, "TagList")?.iter().map(|tag| tag.as_text().filter(|tag| is_tag(tag)).map(str::to_owned));
+    let tags = tags.collect::<Option<Vec<_>>>().filter(|tags| !tags.is_empty())?;
+    Some(("TagList".to_owned(), FieldValue::List(tags)))
+}
+
+/// The fields that an item asks for in its [`tag_list`], as a read-only command has found them.
+pub(super) fn found_tags(fields: BTreeMap<String, FieldValue>, item: &Item) -> Refusal {
+    let wanted = |tag: &String| item.fields.iter().any(|(_, tags)| tags.list().contains(tag));
+    let found = fields.into_iter().filter(|(tag, _)| wanted(tag));
+    let found = found.map(|(tag, value)| serde_json::json!({"Tag": tag, "Value": value}));
+    Refusal::found(Value::Array(found.collect()).to_string())
+}
+
+/// Whether friends have a field with this tag.
+pub(super) fn is_friend_tag(tag: &str) -> bool {
+    is_custom(tag) || tag.strip_prefix("Tag_SNS_IM_").is_some_and(|name| FRIEND_TAGS.contains(&name))
 }
 
 pub(super) fn invalid(field: &str) -> Refusal {
@@ -74,7 +105,7 @@ pub(super) fn custom_value(tag: &str, value: &Json<'_>) -> Result<FieldValue, Ta
     value.ok_or(TagFault::WrongValue)
 }
 
-fn is_custom(tag: &str) -> bool {
+pub(super) fn is_custom(tag: &str) -> bool {
     tag.strip_prefix("Tag_SNS_Custom_").is_some_and(|name| {
         (1..=MAX_CUSTOM_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
     })

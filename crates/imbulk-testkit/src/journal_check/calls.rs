@@ -64,13 +64,19 @@ fn written(entry: &CallRecord) -> impl Iterator<Item = &str> {
     let others: &[String] = match entry.command {
         Command::AccountDelete => &entry.items,
         Command::FriendDelete if entry.both => &entry.items,
-        Command::AccountCheck
-        | Command::FriendDelete
+        Command::FriendDelete
         | Command::FriendUpdate
         | Command::FriendImport
-        | Command::FriendDeleteAll => &[],
+        | Command::FriendDeleteAll
+        | Command::AccountCheck
+        | Command::FriendCheck
+        | Command::FriendGet
+        | Command::FriendGetList
+        | Command::PortraitGet
+        | Command::QueryOnlineStatus => &[],
     };
-    entry.from.iter().chain(others).map(String::as_str)
+    let from = entry.from.iter().filter(|_| !entry.command.reads_only());
+    from.chain(others).map(String::as_str)
 }
 
 fn writing_until(entry: &CallRecord) -> u64 {
