@@ -147,14 +147,14 @@ mod tests {
 
     #[test]
     fn it_answers_like_its_page() {
-        let failed = Refusal::with(30006, "Err_SNS_FriendCheck_Check_Relation_Exec_Task_Fail");
+        let failed = Refusal::with(30006, "Err_SNS_FriendCheck_Internal_Error");
         let one = MockItem::refused("id1", Refusal::found("CheckResult_Type_BothWay"));
         assert_eq!(
             testing::answer(Command::FriendCheck, &[one, MockItem::refused("id5", failed)]),
             concat!(
                 r#"{"InfoItem":[{"To_Account":"id1","Relation":"CheckResult_Type_BothWay","ResultCode":0,"#,
                 r#""ResultInfo":""},{"To_Account":"id5","Relation":"CheckResult_Type_NoRelation","ResultCode":30006,"#,
-                r#""ResultInfo":"Err_SNS_FriendCheck_Check_Relation_Exec_Task_Fail"}],"Fail_Account":["id5"],"#,
+                r#""ResultInfo":"Err_SNS_FriendCheck_Internal_Error"}],"Fail_Account":["id5"],"#,
                 r#""ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}"#
             )
         );
