@@ -305,7 +305,7 @@ fn night(requests: &[Request]) -> u64 {
         let commands = schedule.handle(Duration::from_millis(handled), event);
         commands.into_iter().for_each(|command| react(command, requests, &mut events));
     }
-    assert!(schedule.end().is_some());
+    assert!(schedule.ends().is_some());
     handled
 }
 

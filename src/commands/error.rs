@@ -11,7 +11,7 @@ use crate::intake::IntakeError;
 use crate::loading::LoadError;
 use crate::log::LogFileError;
 use crate::queue::{self, QueueError};
-use crate::report::visible;
+use crate::report::error_text;
 use crate::runner::RunError;
 use crate::session::SessionError;
 use crate::settings::EnvError;
@@ -114,57 +114,16 @@ impl Error {
     }
 
     fn tell(self) {
-        if let Self::Session(SessionError::Refused(errors)) = self {
-            errors.into_iter().for_each(|error| Self::Session(error).tell());
-            return;
+        match self {
+            Self::Session(error) => error.messages().into_iter().for_each(tell_error),
+            Self::Export(_) | Self::Damaged { .. } | Self::LogFile(_) | Self::Panic(_) => tell_error(error_text(&self)),
         }
-        let (text, hint) = (self.to_string(), self.hint());
-        let cause = match self {
-            // Names of files and columns are the user's own and must not act on the terminal, line feeds included.
-            Self::Session(SessionError::Load(LoadError::Input(_))) => visible(&text).into_owned(),
-            _ours => text.split('\n').map(visible).collect::<Vec<_>>().join("\n"),
-        };
-        let hint = hint.map(|hint| format!("\nhint: {}", visible(&hint)));
-        tell_error(format!("error: {cause}{}", hint.unwrap_or_default()));
     }
 
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Session(error) => match error {
-                SessionError::JobFile(_)
-                | SessionError::Env(_)
-                | SessionError::Protected(_)
-                | SessionError::Endpoint(_)
-                | SessionError::Proxy(_)
-                | SessionError::Secret { .. }
-                | SessionError::Usage(_)
-                | SessionError::Load(LoadError::Input(_))
-                | SessionError::Queue(
-                    QueueError::Missing(_)
-                    | QueueError::NotAQueue(_)
-                    | QueueError::NotUtf8(_)
-                    | QueueError::HalfWritten(_)
-                    | QueueError::Network(_)
-                    | QueueError::Linked(_),
-                ) => Exit::Unusable,
-                SessionError::Guard(_)
-                | SessionError::Refused(_)
-                | SessionError::NeedsDecision { .. }
-                | SessionError::Redefined { .. }
-                | SessionError::OtherPlan { .. }
-                | SessionError::Hold { .. } => Exit::Halted,
-                SessionError::Queue(QueueError::Held { .. }) => Exit::Held,
-                SessionError::Interrupted(_) | SessionError::Run(RunError::Busy { signal: Some(_), .. }) => {
-                    Exit::Stopped
-                }
-                SessionError::Api(_)
-                | SessionError::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
-                | SessionError::Queue(_)
-                | SessionError::Run(_)
-                | SessionError::Ledger(_)
-                | SessionError::Io { .. } => Exit::Internal,
-            },
+            Self::Session(error) => error.exit(),
             Self::Export(ExportError::UsedFile { .. }) | Self::LogFile(_) => Exit::Unusable,
             Self::Export(
                 ExportError::Queue(_)

@@ -31,10 +31,10 @@ pub enum Change {
         /// Its progress.
         heartbeat: Heartbeat,
     },
-    /// Stores why runs end before their last row.
+    /// Stores why a run ends before its last row.
     NoteEnd {
-        /// The runs of this session.
-        runs: Vec<RunId>,
+        /// The run.
+        run: RunId,
         /// The kind of reason.
         ended_by: EndedBy,
     },

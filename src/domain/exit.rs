@@ -71,6 +71,7 @@ pub fn exit_of_finished(tally: &Tally, rejects: RejectPolicy) -> Exit {
 mod tests {
     use super::*;
     use crate::domain::guard::Bytes;
+    use crate::domain::response::codes::Scope;
     use crate::domain::schedule::{DeadlineKey, StopReason, StopSignal};
 
     fn tally(counts: &[(Outcome, u64)]) -> Tally {
@@ -104,7 +105,7 @@ mod tests {
             exit_of(&left, &stopped(StopReason::Deadline(DeadlineKey::Until)), RejectPolicy::Count),
             Exit::Stopped
         );
-        let fatal = StopReason::Fatal { job: 0, code: Some(70403), reason: String::new() };
+        let fatal = StopReason::Fatal { scope: Scope::App, job: 0, code: Some(70403), reason: String::new() };
         assert_eq!(exit_of(&left, &stopped(fatal.clone()), RejectPolicy::Count), Exit::Halted);
         let full = StopReason::DiskFull { queue: "q.db".into(), free: Bytes(0), reserve: Bytes(1 << 20) };
         assert_eq!(exit_of(&left, &stopped(full), RejectPolicy::Count), Exit::Halted);

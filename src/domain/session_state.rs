@@ -17,17 +17,15 @@ pub struct SessionState {
     pub usersig: u64,
     /// The generation that the API refused last, and the code of the refusal.
     pub refused_usersig: Option<(u64, i64)>,
-    /// Why the session stops, if it does.
-    pub stopping: Option<StopReason>,
+    /// Why jobs stop, each reason once.
+    pub stops: Vec<StopReason>,
+    /// Whether no job goes on.
+    pub is_stopping: bool,
 }
 
 impl SessionState {
     /// The outage, also if it stopped the session before it opened the circuit breaker: few calls failed, for long.
     pub(super) fn outage_or_stop(&self) -> Option<&Outage> {
-        let stopped_by = match &self.stopping {
-            Some(StopReason::Outage(outage)) => Some(outage),
-            Some(_) | None => None,
-        };
-        self.outage.as_ref().or(stopped_by)
+        self.outage.as_ref().or_else(|| self.stops.iter().find_map(StopReason::outage))
     }
 }

@@ -47,7 +47,7 @@ pub enum StateChange {
         /// The code with which the API refused the last one; none if it was replaced because of its age.
         code: Option<i64>,
     },
-    /// The session stops. A graver reason may follow.
+    /// Jobs stop: one of them, or all. A graver reason may follow.
     Stopping(StopReason),
 }
 
@@ -64,6 +64,22 @@ impl StateChange {
             Self::CanaryPassed { .. } => "canary_passed",
             Self::UserSigRenewed { .. } => "usersig_renewed",
             Self::Stopping(_) => "stopping",
+        }
+    }
+
+    /// The job that it concerns; `None` if it concerns the whole session.
+    pub const fn only_job(&self) -> Option<JobNo> {
+        match self {
+            Self::CanaryPassed { job } => Some(*job),
+            Self::Stopping(reason) => reason.only_job(),
+            Self::PhaseBegun(_)
+            | Self::PhaseEnded { .. }
+            | Self::Throttled { .. }
+            | Self::ThrottleEnded
+            | Self::RetryBudgetEmpty
+            | Self::OutageStarted(_)
+            | Self::OutageEnded { .. }
+            | Self::UserSigRenewed { .. } => None,
         }
     }
 }
@@ -105,7 +121,8 @@ fn changes(before: &SessionState, now: &SessionState) -> Vec<StateChange> {
     }
     let passed = before.open_canaries.iter().filter(|job| !now.open_canaries.contains(job));
     changes.extend(passed.map(|job| StateChange::CanaryPassed { job: *job }));
-    changes.extend(now.stopping.clone().filter(|_| now.stopping != before.stopping).map(StateChange::Stopping));
+    let stops = now.stops.iter().filter(|reason| !before.stops.contains(reason));
+    changes.extend(stops.cloned().map(StateChange::Stopping));
     changes
 }
 
@@ -146,7 +163,7 @@ mod tests {
         let mut watch = StateWatch::default();
         let signal = StopReason::Signal(StopSignal::Terminate);
         for reason in [StopReason::Deadline(DeadlineKey::Until), signal] {
-            let now = SessionState { stopping: Some(reason.clone()), ..SessionState::default() };
+            let now = SessionState { stops: vec![reason.clone()], ..SessionState::default() };
             assert_eq!(watch.changes(&now), [StateChange::Stopping(reason)]);
             assert_eq!(watch.changes(&now), []);
         }
@@ -155,8 +172,7 @@ mod tests {
     #[test]
     fn an_outage_that_stops_the_session_has_started_even_if_the_breaker_never_opened() {
         let mut watch = StateWatch::default();
-        let stopping = Some(StopReason::Outage(outage(3)));
-        let mut now = SessionState { stopping: stopping.clone(), ..SessionState::default() };
+        let mut now = SessionState { stops: vec![StopReason::Outage(outage(3))], ..SessionState::default() };
         let expected = [StateChange::OutageStarted(outage(3)), StateChange::Stopping(StopReason::Outage(outage(3)))];
         assert_eq!(watch.changes(&now), expected);
         now.outage = Some(outage(4));

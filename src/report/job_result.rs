@@ -25,6 +25,8 @@ pub struct JobResult {
     pub summaries: Vec<Summary>,
     /// The rows of a run of this input that was finished before.
     pub finished_before: Option<Tally>,
+    /// The error that refused the job, if other jobs went on.
+    pub error: Option<String>,
     /// The highest exit code of the job so far; none: nothing is known of it yet.
     pub exit: Option<Exit>,
 }
@@ -40,6 +42,7 @@ impl JobResult {
             notify: job.notify.clone(),
             summaries: Vec::new(),
             finished_before: None,
+            error: None,
             exit: None,
         }
     }

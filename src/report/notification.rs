@@ -25,7 +25,7 @@ pub struct Notification {
     pub exit_code: u8,
     /// Whether the command was a success, as the metrics define it.
     pub success: bool,
-    /// The error that ended the command.
+    /// The error that refused the job or ended the command.
     pub error: Option<String>,
     /// When the command ended (RFC 3339).
     pub ended_at: String,
@@ -44,7 +44,7 @@ impl Notification {
             target: job.target.clone(),
             exit_code: exit.code(),
             success: job.is_success(exit),
-            error,
+            error: job.error.clone().or(error),
             ended_at: rfc3339(now),
             summaries: job.summaries.clone(),
         }

@@ -22,7 +22,7 @@ pub fn line_above_progress(
     let time = now.strftime("%H:%M:%S");
     let text = state_change_text(change, jobs);
     match change {
-        StateChange::Stopping(_) if in_flight > 0 => {
+        StateChange::Stopping(_) if in_flight > 0 && !others_go_on(change, jobs) => {
             let calls = counted(in_flight, "call", "calls");
             let latest = now.checked_add(end_within).unwrap_or_else(|_| now.clone()).strftime("%H:%M:%S").to_string();
             format!(
@@ -41,6 +41,11 @@ pub fn line_above_progress(
         | StateChange::UserSigRenewed { .. }
         | StateChange::Stopping(_) => format!("{time} {text}"),
     }
+}
+
+/// Whether a change stops one of several jobs.
+fn others_go_on(change: &StateChange, jobs: &[&str]) -> bool {
+    jobs.len() > 1 && change.only_job().is_some()
 }
 
 /// A change in one line. If several jobs run together, it names the job that it concerns.
@@ -65,7 +70,10 @@ pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
             format!("the API refused the UserSig (code {code}): made a new one")
         }
         StateChange::UserSigRenewed { code: None } => "the UserSig was old: made a new one".to_owned(),
-        StateChange::Stopping(reason) => format!("stopping: {}", visible(&stop_message(reason, jobs).text)),
+        StateChange::Stopping(reason) => {
+            let others = if others_go_on(change, jobs) { "; the other jobs go on" } else { "" };
+            format!("stopping: {}{others}", visible(&stop_message(reason, jobs).text))
+        }
     }
 }
 
@@ -93,6 +101,17 @@ mod tests {
         assert_eq!(
             text(StateChange::Stopping(fuse)),
             "stopping: stop.failed_share (the fuse): 8 of 10 items of this session failed"
+        );
+    }
+
+    #[test]
+    fn a_stop_of_one_of_several_jobs_names_it_and_waits_for_no_call() {
+        let fuse = StateChange::Stopping(StopReason::Fuse { job: 1, failed: 8, ended: 10 });
+        let now = Zoned::new(jiff::Timestamp::UNIX_EPOCH, jiff::tz::TimeZone::UTC);
+        assert_eq!(
+            line_above_progress(&fuse, &["purge", "friends"], 3, Duration::from_secs(9), &now),
+            "00:00:00 stopping: friends: stop.failed_share (the fuse): 8 of 10 items of this session failed; the other \
+             jobs go on"
         );
     }
 

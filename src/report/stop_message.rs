@@ -50,11 +50,11 @@ pub fn stop_message(reason: &StopReason, jobs: &[&str]) -> Message {
         StopReason::Fuse { job, failed, ended } => {
             format!("{}stop.failed_share (the fuse): {failed} of {ended} items of this session failed", of(*job))
         }
-        StopReason::Fatal { job, code: Some(code), reason } => {
+        StopReason::Fatal { job, code: Some(code), reason, .. } => {
             let text = format!("{}code {code}: {reason}", of(*job));
             return Message::new(text).add_hint(format!("`imbulk explain {code}` says what to do"));
         }
-        StopReason::Fatal { job, code: None, reason } => format!("{}{reason}", of(*job)),
+        StopReason::Fatal { job, code: None, reason, .. } => format!("{}{reason}", of(*job)),
         StopReason::QueueLost => "the queue was moved, removed or replaced".to_owned(),
         StopReason::LedgerLost => "the file in which processes share the call limit cannot be used any more".to_owned(),
     })

@@ -51,6 +51,7 @@ pub(super) fn job_result(name: &str) -> JobResult {
         notify: Notify::default(),
         summaries: Vec::new(),
         finished_before: None,
+        error: None,
         exit: None,
     }
 }

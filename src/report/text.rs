@@ -7,6 +7,22 @@ use jiff::Zoned;
 
 use crate::domain::hint::{Hint, Message};
 
+/// An error with its hint, for a terminal. The lines of the error stay lines.
+pub(crate) fn error_text(error: &impl Hint) -> String {
+    let cause = error.to_string().split('\n').map(visible).collect::<Vec<_>>().join("\n");
+    with_hint(&cause, error)
+}
+
+/// As [`error_text`], for an error whose text has names of the user's own: its line feeds are made visible as well.
+pub(crate) fn error_line(error: &impl Hint) -> String {
+    with_hint(&visible(&error.to_string()), error)
+}
+
+fn with_hint(cause: &str, error: &impl Hint) -> String {
+    let hint = error.hint().map(|hint| format!("\nhint: {}", visible(&hint)));
+    format!("error: {cause}{}", hint.unwrap_or_default())
+}
+
 /// `text` with everything that a terminal would act on made visible: control characters, line ends, and characters
 /// that turn the direction of the text. One line stays one line.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {

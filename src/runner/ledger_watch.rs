@@ -60,8 +60,7 @@ impl Runner<'_> {
         let Some((lasts, error)) = locked.filter(|(lasts, _)| *lasts >= LOCKED_LONG) else {
             return;
         };
-        if self.schedule.stopping().is_none()
-            && self.ledger.reported.is_none_or(|reported| reported.elapsed() >= TELL_EVERY)
+        if !self.schedule.is_stopping() && self.ledger.reported.is_none_or(|reported| reported.elapsed() >= TELL_EVERY)
         {
             self.ledger.reported = Some(Instant::now());
             tell(format!("waiting for {} s; nothing is sent until then: {}", lasts.as_secs(), error));

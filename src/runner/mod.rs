@@ -14,7 +14,7 @@ mod sender;
 mod signals;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -146,8 +146,8 @@ impl Hint for RunError {
 /// What a session came to.
 #[derive(Debug)]
 pub struct Drive {
-    /// How it ended.
-    pub end: End,
+    /// How each job ended.
+    pub ends: Vec<End>,
     /// The calls of each job.
     pub calls: Vec<CallCounts>,
     /// How long it took.
@@ -201,6 +201,7 @@ pub async fn drive(
         queue_watch: QueueWatch { identity, busy, lost: None, signalled: None, wal_reported: 0 },
         schedule: Schedule::new(plans, seed),
         deadlines,
+        ended_by: vec![None; jobs.len()],
         jobs,
         reader,
         recorder,
@@ -215,7 +216,6 @@ pub async fn drive(
         latencies: LatencyMeter::default(),
         heartbeats,
         refused_usersig: None,
-        ended_by: None,
     };
     runner.run(recovered, watch).await
 }
@@ -245,8 +245,8 @@ struct Runner<'a> {
     heartbeats: Heartbeats,
     /// The generation of the UserSig that the API refused last, and the code of the refusal.
     refused_usersig: Option<(u64, i64)>,
-    /// What ends the runs, as far as it is noted in the queue.
-    ended_by: Option<EndedBy>,
+    /// What ends each run, as far as it is noted in the queue.
+    ended_by: Vec<Option<EndedBy>>,
 }
 
 impl Runner<'_> {
@@ -264,11 +264,11 @@ impl Runner<'_> {
             self.handle(Event::Recovered { job, request, keys });
         }
         self.look_at_all_before_sending()?;
-        while self.schedule.end().is_none() {
+        while self.schedule.ends().is_none() {
             self.answer_what_is_held_back();
             self.recorder.hand_over();
             let timer = self.schedule.wake_at().map(|due| self.started + due);
-            let was_stopping = self.schedule.stopping().is_some();
+            let stops = self.stops();
             let wake_at = timer.into_iter().chain(self.recorder.due()).min().unwrap_or_else(far_away);
             tokio::select! {
                 biased;
@@ -288,7 +288,7 @@ impl Runner<'_> {
                 () = tokio::time::sleep_until(wake_at) => self.handle(Event::Tick),
             }
             // A person who has pressed Ctrl-C sees at once what is being waited for.
-            if !was_stopping && self.schedule.stopping().is_some() {
+            if self.stops() != stops {
                 watch(&self.snapshot());
             }
         }
@@ -296,7 +296,7 @@ impl Runner<'_> {
         let last = self.snapshot();
         self.store_last_heartbeats(&last);
         watch(&last);
-        let end = self.schedule.end().unwrap_or(End::Complete);
+        let ends = self.schedule.ends().unwrap_or_default();
         self.refuse_lost_queue()?;
         let calls = self.calls.iter().map(CallCounter::counts).collect();
         let elapsed = self.started.elapsed();
@@ -304,7 +304,7 @@ impl Runner<'_> {
         let queue = recorder.finish(&mut self.inbox).await.map_err(|error| self.explain(error))?;
         self.refuse_lost_ledger()?;
         self.signals.set_driving(false);
-        Ok((queue, Drive { end, calls, elapsed }))
+        Ok((queue, Drive { ends, calls, elapsed }))
     }
 
     /// Loading may have taken longer than there was time, and more than there was disk.
@@ -342,7 +342,7 @@ impl Runner<'_> {
             }
             self.recorder.hand_over();
             taken += 1;
-            let more = taken < AT_ONCE && self.schedule.end().is_none();
+            let more = taken < AT_ONCE && self.schedule.ends().is_none();
             next = if more { self.inbox.try_recv().ok() } else { None };
         }
         Ok(())
@@ -357,7 +357,7 @@ impl Runner<'_> {
 
     /// Stops before the disk is full: what is in flight then still has to be recorded.
     fn look_at_the_disk(&mut self) {
-        if self.schedule.stopping().is_none()
+        if !self.schedule.is_stopping()
             && let Some(disk) = self.reader.disk_space(self.schedule.items_under_way())
             && disk.is_short()
         {
@@ -373,19 +373,24 @@ impl Runner<'_> {
         }
         let commands = self.schedule.handle(self.started.elapsed(), event);
         commands.into_iter().for_each(|command| self.carry_out(command));
-        self.note_end();
+        self.note_ends();
     }
 
-    /// Notes what ends the runs as soon as it is known: the process may be killed before they have ended.
-    fn note_end(&mut self) {
-        let by = self.schedule.stopping().map(StopReason::ended_by);
-        if by != self.ended_by
-            && let Some(by) = by
-        {
-            self.ended_by = Some(by);
-            let runs = self.jobs.iter().map(|job| job.plan.run).collect();
-            self.recorder.write(Change::NoteEnd { runs, ended_by: by }, true);
+    /// Notes what ends a run as soon as it is known: the process may be killed before the run has ended.
+    fn note_ends(&mut self) {
+        for job in 0..self.jobs.len() {
+            let by = self.schedule.stop_of(job).map(StopReason::ended_by);
+            if let Some(by) = by.filter(|by| self.ended_by[job] != Some(*by)) {
+                self.ended_by[job] = Some(by);
+                self.recorder.write(Change::NoteEnd { run: self.jobs[job].plan.run, ended_by: by }, true);
+            }
         }
+    }
+
+    /// Why jobs stop, each reason once.
+    fn stops(&self) -> Vec<StopReason> {
+        let reasons: BTreeSet<_> = (0..self.jobs.len()).filter_map(|job| self.schedule.stop_of(job)).collect();
+        reasons.into_iter().cloned().collect()
     }
 
     fn carry_out(&mut self, command: Command) {

@@ -46,7 +46,8 @@ impl Runner<'_> {
             open_canaries: self.schedule.open_canaries(),
             usersig: self.jobs.iter().map(|job| job.client.usersig_generation()).max().unwrap_or_default(),
             refused_usersig: self.refused_usersig,
-            stopping: self.schedule.stopping().cloned(),
+            stops: self.stops(),
+            is_stopping: self.schedule.is_stopping(),
         }
     }
 
@@ -63,7 +64,7 @@ impl Runner<'_> {
             outage: self.schedule.outage(self.started.elapsed()),
             retry_budget_is_empty: self.schedule.retry_budget_is_empty(),
             pause: self.control.any_pause().filter(|_| self.schedule.is_paused()).cloned(),
-            is_stopping: self.schedule.stopping().is_some(),
+            is_stopping: self.schedule.is_stopping(),
         }
     }
 

@@ -4,10 +4,9 @@ use super::driven::Driven;
 use super::error::SessionError;
 use super::figures::figures;
 use crate::clock;
-use crate::domain::call_counts::CallCounts;
 use crate::domain::exit::{Exit, exit_of};
 use crate::domain::response::outcome::Outcome;
-use crate::domain::schedule::{End, StopReason};
+use crate::domain::schedule::{End, JobNo, StopReason};
 use crate::queue::Queue;
 use crate::report::stop_message::stop_message;
 use crate::report::summary::{self, Summary};
@@ -26,13 +25,13 @@ pub(super) async fn close(
     queue: &mut Queue,
     driven: &Driven<'_>,
     drive: &runner::Drive,
-    calls: CallCounts,
+    job: JobNo,
     jobs: &[&str],
 ) -> Result<Closed, SessionError> {
     let run = &driven.prepared.run;
     queue.identity().check()?;
     let tally = queue.check_sums(run).await?;
-    let end = match &drive.end {
+    let end = match &drive.ends[job] {
         End::Complete if driven.limited && tally[Outcome::Pending] > 0 => End::Stopped(StopReason::Limit),
         end => end.clone(),
     };
@@ -44,7 +43,7 @@ pub(super) async fn close(
     }
     let figures = figures(&queue.reader().await?, &queue.run(run.id).await?).await?;
     let items = driven.tally[Outcome::Pending] - tally[Outcome::Pending];
-    let session = summary::SessionFigures { took: drive.elapsed, calls, items };
+    let session = summary::SessionFigures { took: drive.elapsed, calls: drive.calls[job], items };
     let exit = exit_of(&tally, &end, driven.input.job.input.rejects);
     let stopped_by = match end {
         End::Stopped(reason) if tally[Outcome::Pending] > 0 => Some(reason),

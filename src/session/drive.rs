@@ -27,7 +27,7 @@ use crate::domain::exit::{Exit, exit_of_finished};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::run_choice::Rerun;
-use crate::domain::schedule::{SERVER_MAY_BE_WRITING, StopReason};
+use crate::domain::schedule::{End, SERVER_MAY_BE_WRITING, StopReason};
 use crate::domain::state_change::{StateChange, StateWatch};
 use crate::log;
 use crate::queue::{Queue, Run};
@@ -40,7 +40,7 @@ use crate::report::summary::Summary;
 use crate::report::{moment_ahead, target_name as target_text};
 use crate::runner::{self, Deadline, Drive, RunError, RunnerJob, Signals};
 use crate::settings::Env;
-use crate::stderr::{tell, tell_terminal};
+use crate::stderr::{tell, tell_error, tell_terminal};
 use crate::stdout::{print, print_json};
 
 /// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each. `results` has one for
@@ -195,9 +195,13 @@ impl Session<'_> {
         let sent = send(queue, sending, &mut self.deadlines, &mut self.signals, (self.log, self.manager));
         let (mut queue, drive) = sent.await?;
         let closed = close_all(&mut queue, &driven, &drive, &mut self.signals, self.log).await?;
-        let exit = closed.iter().map(|closed| closed.exit).max().unwrap_or(Exit::Done);
+        let goes_on = drive.ends.iter().all(leaves_others);
+        let is_done = |closed: &Closed| matches!(closed.exit, Exit::Done | Exit::DoneWithFailures);
+        let done: Vec<String> =
+            closed.iter().filter(|closed| is_done(closed)).map(|closed| closed.summary.figures.job.clone()).collect();
         let done_before = self.summaries.len();
         for Closed { exit, summary, .. } in closed {
+            self.exit = self.exit.max(exit);
             self.result(&summary.figures.job, |result| result.add_run(summary.clone(), exit));
             self.summaries.push(summary);
         }
@@ -206,16 +210,16 @@ impl Session<'_> {
             let shown = self.summaries[done_before..].iter().try_for_each(|it| print(&it.text()));
             self.not_shown = self.not_shown.take().or(shown.map_err(SessionError::io("stdout")).err());
         }
-        self.exit = self.exit.max(exit);
-        self.inputs.retain(|input| older.contains(&input.job.name));
-        if matches!(exit, Exit::Done | Exit::DoneWithFailures) && !self.inputs.is_empty() {
+        self.inputs.retain(|input| older.contains(&input.job.name) && done.contains(&input.job.name));
+        if goes_on && !self.inputs.is_empty() {
             return Ok(Some(queue));
         }
         queue.close().await?;
         Ok(None)
     }
 
-    /// Loads or reuses the run of each job; none if the job has nothing to send. Nothing is sent if this fails.
+    /// Loads or reuses the run of each job; none if the job has nothing to send. Leaves out jobs that are refused, if
+    /// others go on. Nothing is sent if this fails.
     async fn prepare(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Vec<Option<Prepared>>, SessionError> {
         let (mut outlooks, mut parts) = (Vec::new(), Vec::new());
         for input in &mut self.inputs {
@@ -229,35 +233,65 @@ impl Session<'_> {
             return Err(nothing_to_resume());
         }
         self.comparison.check(queue, parts, rerun).await?;
-        let mut all = Vec::new();
-        for (at, outlook) in outlooks.into_iter().enumerate() {
-            if let Some(finished) = outlook.finished() {
-                self.already_finished(queue, at, &finished).await?;
-            }
-            let input = &mut self.inputs[at];
-            let mut progress = ProgressDisplay::new(Phase::Loading, input.subject());
-            let manager = self.manager;
-            let mut watch = |snapshot: &_| {
-                progress.update(snapshot);
-                manager.progress(Phase::Loading, snapshot);
-            };
-            let prepared = or_signal(&mut self.signals, input.prepare(queue, outlook, rerun, &mut watch)).await;
-            drop(progress);
-            let prepared = prepared?;
-            if let Some(Prepared { run, .. }) = &prepared {
-                // A resumed run may be of another operation than the job has now.
-                if self.target.is_real() {
-                    jobs::check_protection(&input.job, &*run.operation()?)?;
+        // A plan that was asked for or confirmed is sent completely or not at all.
+        let may_go_on = self.inputs.len() > 1 && !self.comparison.is_binding();
+        let (mut all, mut inputs) = (Vec::new(), Vec::new());
+        for (mut input, outlook) in std::mem::take(&mut self.inputs).into_iter().zip(outlooks) {
+            match self.prepare_job(queue, &mut input, outlook, rerun).await {
+                Err(error) if may_go_on && error.concerns_one_job() => {
+                    self.refuse(&input.job.name, &error);
+                    continue;
                 }
-                let refusals = input.refusals(queue, run).await?;
-                if !refusals.is_empty() {
-                    return Err(SessionError::Refused(refusals));
-                }
-                tell_notes(queue, run).await?;
+                prepared => all.push(prepared?),
             }
-            all.push(self.unless_paused(queue, prepared).await?);
+            inputs.push(input);
         }
+        self.inputs = inputs;
         Ok(all)
+    }
+
+    /// Loads or reuses the run of a job. Refuses a run that the guards do not allow.
+    async fn prepare_job(
+        &mut self,
+        queue: &mut Queue,
+        input: &mut JobInput,
+        outlook: Outlook,
+        rerun: Rerun,
+    ) -> Result<Option<Prepared>, SessionError> {
+        if let Some(finished) = outlook.finished() {
+            self.already_finished(queue, input, &finished).await?;
+        }
+        let mut progress = ProgressDisplay::new(Phase::Loading, input.subject());
+        let manager = self.manager;
+        let mut watch = |snapshot: &_| {
+            progress.update(snapshot);
+            manager.progress(Phase::Loading, snapshot);
+        };
+        let prepared = or_signal(&mut self.signals, input.prepare(queue, outlook, rerun, &mut watch)).await;
+        drop(progress);
+        let prepared = prepared?;
+        if let Some(Prepared { run, .. }) = &prepared {
+            // A resumed run may be of another operation than the job has now.
+            if self.target.is_real() {
+                jobs::check_protection(&input.job, &*run.operation()?)?;
+            }
+            let refusals = input.refusals(queue, run).await?;
+            if !refusals.is_empty() {
+                return Err(SessionError::Refused(refusals));
+            }
+            tell_notes(queue, run).await?;
+        }
+        self.unless_paused(queue, prepared).await
+    }
+
+    /// Reports that nothing of a job is sent, while other jobs go on.
+    fn refuse(&mut self, job: &str, error: &SessionError) {
+        error.messages().into_iter().for_each(tell_error);
+        tell(format!("{job}: nothing is sent; the other jobs go on"));
+        let (exit, text) = (error.exit(), error.to_string());
+        events::log_refused(job, exit, &text);
+        self.add_exit(job, exit);
+        self.result(job, |result| result.error = Some(text));
     }
 
     /// Nothing of a paused run is sent.
@@ -288,9 +322,9 @@ impl Session<'_> {
     }
 
     /// Reports that a run has finished this input before. Nothing is sent, and the exit code is that of the run.
-    async fn already_finished(&mut self, queue: &Queue, input: usize, run: &Run) -> Result<(), SessionError> {
+    async fn already_finished(&mut self, queue: &Queue, input: &JobInput, run: &Run) -> Result<(), SessionError> {
         let tally = queue.reader().await?.tally(run).await?;
-        let exit = exit_of_finished(&tally, self.inputs[input].job.input.rejects);
+        let exit = exit_of_finished(&tally, input.job.input.rejects);
         self.add_exit(&run.job, exit);
         self.result(&run.job, |result| result.finished_before = Some(tally));
         // In a later round it is the run that this session has just finished.
@@ -312,6 +346,14 @@ impl Session<'_> {
             tell(format!("the sandbox saw {calls} calls, at most {worst} in a second, {overlaps} overlapping writes"));
         }
         self.not_shown.map_or(Ok(self.exit), Err)
+    }
+}
+
+/// Whether other jobs go on after this end of a job.
+fn leaves_others(end: &End) -> bool {
+    match end {
+        End::Stopped(reason) => reason.only_job().is_some(),
+        End::Complete => true,
     }
 }
 
@@ -373,8 +415,8 @@ async fn close_all(
     let _spinner = Spinner::new("checking the sums of the run");
     let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();
     let mut closed = Vec::new();
-    for (driven, calls) in driven.iter().zip(&drive.calls) {
-        closed.push(or_signal(signals, close(queue, driven, drive, *calls, &names)).await?);
+    for (job, driven) in driven.iter().enumerate() {
+        closed.push(or_signal(signals, close(queue, driven, drive, job, &names)).await?);
     }
     log.change(&StateChange::PhaseEnded { phase: Phase::FinalCheck, took: begun.elapsed() });
     closed.iter().for_each(|closed| log.end(closed));

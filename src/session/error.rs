@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use imbulk_sandbox::NotLoopback;
 
 use crate::api::{ApiError, EndpointError, ProxyError, SecretError};
+use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::run_choice::EndedBy;
 use crate::domain::schedule::{StopReason, StopSignal};
@@ -13,6 +14,7 @@ use crate::loading::LoadError;
 use crate::queue::{Identity, QueueError};
 use crate::rate_limiter::{LedgerError, NoPermit};
 use crate::report::stop_message::stop_message;
+use crate::report::{error_line, error_text};
 use crate::runner::RunError;
 use crate::settings::{EnvError, JobFileError, ProtectedFileError};
 
@@ -176,6 +178,79 @@ impl SessionError {
     /// What was asked is not possible.
     pub(crate) fn usage(text: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Usage(Message::new(text).add_hint(hint))
+    }
+
+    /// The exit code.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::JobFile(_)
+            | Self::Env(_)
+            | Self::Protected(_)
+            | Self::Endpoint(_)
+            | Self::Proxy(_)
+            | Self::Secret { .. }
+            | Self::Usage(_)
+            | Self::Load(LoadError::Input(_))
+            | Self::Queue(
+                QueueError::Missing(_)
+                | QueueError::NotAQueue(_)
+                | QueueError::NotUtf8(_)
+                | QueueError::HalfWritten(_)
+                | QueueError::Network(_)
+                | QueueError::Linked(_),
+            ) => Exit::Unusable,
+            Self::Guard(_)
+            | Self::Refused(_)
+            | Self::NeedsDecision { .. }
+            | Self::Redefined { .. }
+            | Self::OtherPlan { .. }
+            | Self::Hold { .. } => Exit::Halted,
+            Self::Queue(QueueError::Held { .. }) => Exit::Held,
+            Self::Interrupted(_) | Self::Run(RunError::Busy { signal: Some(_), .. }) => Exit::Stopped,
+            Self::Api(_)
+            | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
+            | Self::Queue(_)
+            | Self::Run(_)
+            | Self::Ledger(_)
+            | Self::Io { .. } => Exit::Internal,
+        }
+    }
+
+    /// Whether only one job of the command is refused: by its guards, its input, or its unfinished run.
+    pub(super) const fn concerns_one_job(&self) -> bool {
+        match self {
+            Self::Guard(_)
+            | Self::Refused(_)
+            | Self::NeedsDecision { .. }
+            | Self::Redefined { .. }
+            | Self::Hold { .. }
+            | Self::Load(LoadError::Input(_)) => true,
+            Self::JobFile(_)
+            | Self::Env(_)
+            | Self::Protected(_)
+            | Self::Endpoint(_)
+            | Self::Proxy(_)
+            | Self::Secret { .. }
+            | Self::Api(_)
+            | Self::Usage(_)
+            | Self::OtherPlan { .. }
+            | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
+            | Self::Queue(_)
+            | Self::Run(_)
+            | Self::Ledger(_)
+            | Self::Interrupted(_)
+            | Self::Io { .. } => false,
+        }
+    }
+
+    /// The messages for people: one for each refusal.
+    pub fn messages(&self) -> Vec<String> {
+        match self {
+            Self::Refused(errors) => errors.iter().flat_map(Self::messages).collect(),
+            // Names of files and columns are the user's own and must not act on the terminal, line feeds included.
+            Self::Load(LoadError::Input(error)) => vec![error_line(error)],
+            _ours => vec![error_text(self)],
+        }
     }
 
     /// The loss of the queue in place of an error that it may have led to.

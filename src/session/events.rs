@@ -27,6 +27,11 @@ pub(super) fn log_nothing_sent(exit: Exit, reason: &StopReason) {
     info!(target: RUN, event = "end", exit_code = exit.code(), reason = reason.name(), calls = 0, "nothing was sent");
 }
 
+/// A job is refused, and other jobs go on.
+pub(super) fn log_refused(job: &str, exit: Exit, error: &str) {
+    info!(target: RUN, event = "end", job, exit_code = exit.code(), error, calls = 0, "nothing was sent");
+}
+
 /// The process ends without waiting for calls in flight.
 pub(super) fn log_left(exit: Exit, why: &str) {
     info!(target: RUN, event = "end", exit_code = exit.code(), reason = "signal", error = why, "run ended at once");

@@ -28,6 +28,11 @@ impl PlanComparison {
         Self { required, last_round: Vec::new(), is_confirmed: false }
     }
 
+    /// Whether only the plan that was asked for or confirmed may be sent.
+    pub(super) fn is_binding(&self) -> bool {
+        self.is_confirmed || self.required.is_some()
+    }
+
     /// Notes that a person confirmed the plan of this round. What follows it must be unchanged.
     pub(super) fn confirm(&mut self) {
         self.is_confirmed = true;

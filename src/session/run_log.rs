@@ -61,11 +61,11 @@ impl RunLog {
         }
         let jobs: Vec<&str> = self.started.iter().map(|started| started.job.as_str()).collect();
         let runs: Vec<&str> = self.started.iter().map(|started| started.run.as_str()).collect();
-        let job = match change {
-            StateChange::CanaryPassed { job } => jobs.get(*job).copied().unwrap_or_default().to_owned(),
-            _of_all_jobs => jobs.join(","),
+        let concerned = |all: &[&str]| match change.only_job() {
+            Some(job) => all.get(job).copied().unwrap_or_default().to_owned(),
+            None => all.join(","),
         };
-        log_change(&runs.join(","), &job, change, &state_change_text(change, &jobs));
+        log_change(&concerned(&runs), &concerned(&jobs), change, &state_change_text(change, &jobs));
     }
 
     /// A run ends, and so does this session with it.

@@ -54,7 +54,7 @@ impl NextReport {
         let (left, clock) = (self.left.update(now, rates), clock::local_now());
         self.status =
             Some(ProgressView { phase, subject: &Subject::default(), now, rates, left, clock: &clock }.line());
-        self.stopping.0 |= now.state.stopping.is_some();
+        self.stopping.0 |= now.state.is_stopping;
     }
 
     /// The lines to send now, in the protocol of systemd.
@@ -128,7 +128,6 @@ fn send(lines: &[String]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::schedule::{StopReason, StopSignal};
 
     fn has(lines: &[String], what: &str) -> bool {
         lines.iter().any(|line| line.starts_with(what))
@@ -152,7 +151,7 @@ mod tests {
     fn stopping_is_reported_once() {
         let mut next = NextReport::default();
         let mut snapshot = ProgressSnapshot::default();
-        snapshot.state.stopping = Some(StopReason::Signal(StopSignal::Terminate));
+        snapshot.state.is_stopping = true;
         next.progress(Phase::Sending, &snapshot);
         assert!(has(&next.take(), "STOPPING=1"));
         next.progress(Phase::Sending, &snapshot);

@@ -4,7 +4,7 @@ use imbulk_sandbox::{Caps, Command, World};
 use serde_json::json;
 
 use imbulk_testkit::results_check::ResultsCheck;
-use imbulk_testkit::rows::{InputRow, plain};
+use imbulk_testkit::rows::{InputRow, plain, tally};
 use imbulk_testkit::{Bench, BenchSetup, JobFile};
 
 const CAP: u32 = 100;
@@ -89,4 +89,71 @@ fn a_job_with_a_higher_priority_is_sent_first_and_plan_shows_it_first() {
     // The last calls of the first job may arrive late.
     assert!(early <= 5, "{early} calls of the later job came before the last one of the first job");
     assert_eq!(positions(Command::FriendDelete).count(), 60);
+}
+
+/// A job that its fuse halts, and one that shares accounts with it and does not fail.
+fn failing_and_working(bench: &Bench) -> (String, String, Vec<InputRow>) {
+    let pairs = |of: &str| {
+        (0..400).map(|n| InputRow::pair(&format!("user_{}", n / 4), &format!("{of}_{n}"))).collect::<Vec<_>>()
+    };
+    let failing = pairs("former");
+    let failing = at_full_speed("failing", Command::FriendDelete)
+        .rows(&failing)
+        .both()
+        .with("stop", "after_items", 20)
+        .with("limits", "max_in_flight", 4)
+        .with("", "priority", 1);
+    let tagged = |row: InputRow| row.tag("Tag_SNS_IM_Remark", json!("still here"));
+    let working: Vec<InputRow> = pairs("present").into_iter().map(tagged).collect();
+    let working_job = at_full_speed("working", Command::FriendUpdate).rows(&working);
+    (failing.write(bench), working_job.write(bench), working)
+}
+
+#[test]
+fn a_job_that_its_fuse_halts_leaves_the_other_job_to_finish_all_rows() {
+    let bench = Bench::with(capped());
+    let (failing, working, asked) = failing_and_working(&bench);
+    bench.faults(&["friend_delete:item=30011:1"]);
+    let ran = bench.imbulk(&["-v", "run", &failing, &working, "--execute", "--yes", "--json"]).expect(4);
+    let ran = ran.says("stopping: failing: stop.failed_share (the fuse)").says("the other jobs go on");
+    let summaries: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let states: Vec<_> = summaries.as_array().expect("a list").iter().map(|run| (&run["job"], &run["state"])).collect();
+    assert_eq!(states, [(&json!("failing"), &json!("halted")), (&json!("working"), &json!("finished"))]);
+    assert!(summaries[0]["stopped"].as_str().expect("a reason").contains("fuse"), "{summaries}");
+    let results = bench.results("working");
+    let case = ResultsCheck::clean(&bench, Command::FriendUpdate, &asked, &results);
+    let failed = tally(&bench.results("failing"))["failed"];
+    assert!((20..40).contains(&failed), "{failed} items of the halted job");
+    ResultsCheck { others: failed, ..case }.check(&bench);
+    // Only the halted job waits for a decision.
+    bench.write("failing.csv", "From_Account,To_Account\nanother,friend\n");
+    bench.imbulk(&["run", &failing, &working, "--execute", "--yes"]).expect(4).says("nothing is sent");
+}
+
+#[test]
+fn a_code_that_concerns_the_whole_app_stops_all_jobs() {
+    let bench = Bench::with(capped());
+    let (failing, working, _) = failing_and_working(&bench);
+    bench.faults(&["friend_delete:code=60010:#1"]);
+    bench.imbulk(&["run", &failing, &working, "--execute", "--yes"]).expect(4).says("60010");
+    for job in ["failing", "working"] {
+        let status: serde_json::Value =
+            serde_json::from_str(&bench.imbulk(&["status", job, "--json"]).stdout).expect("JSON");
+        assert_eq!(status["state"], "halted", "{job}");
+    }
+}
+
+#[test]
+fn a_job_that_is_refused_before_it_sends_leaves_the_others_to_be_sent() {
+    for (broken, code) in [("From_Account,To_Account\n\"unfinished", 2), ("From_Account,To_Account\n", 4)] {
+        let bench = Bench::with(capped());
+        let (_, working, asked) = failing_and_working(&bench);
+        let refused =
+            at_full_speed("refused", Command::FriendDelete).both().with("guard", "min_items", 1).write(&bench);
+        bench.write("refused.csv", broken);
+        let ran = bench.imbulk(&["run", &refused, &working, "--execute", "--yes"]).expect(code);
+        ran.says("refused: nothing is sent; the other jobs go on");
+        let results = bench.results("working");
+        ResultsCheck::clean(&bench, Command::FriendUpdate, &asked, &results).check(&bench);
+    }
 }

@@ -50,8 +50,8 @@ pub(crate) struct RetryBudgetModel {
     left: HashMap<RequestId, Duration>,
     /// Requests without an answer in this session, with their jobs.
     unanswered: HashMap<RequestId, usize>,
-    /// Requests of other jobs that an earlier runner sent.
-    foreign: HashSet<RequestId>,
+    /// Requests that an earlier runner sent, until its calls are over.
+    quarantine: HashSet<RequestId>,
     /// Jobs whose last page has not been read yet.
     unread: HashSet<usize>,
     /// For each job whose canary delays other requests: the requests of the canary. The others cannot be sent now.
@@ -83,7 +83,7 @@ fn is_probe((before, after): Probes) -> bool {
 }
 
 impl RetryBudgetModel {
-    pub(crate) fn new(jobs: usize, unanswered: HashMap<RequestId, usize>, foreign: HashSet<RequestId>) -> Self {
+    pub(crate) fn new(jobs: usize, unanswered: HashMap<RequestId, usize>, quarantine: HashSet<RequestId>) -> Self {
         Self {
             tokens: BUCKET,
             previous_calls: HashMap::new(),
@@ -91,7 +91,7 @@ impl RetryBudgetModel {
             paid: HashMap::new(),
             left: HashMap::new(),
             unanswered,
-            foreign,
+            quarantine,
             unread: (0..jobs).collect(),
             canaries: Vec::new(),
             exempt: HashSet::new(),
@@ -153,7 +153,7 @@ impl RetryBudgetModel {
         let canary = |job: &usize| self.canaries.get(*job).and_then(Option::as_ref);
         let is_held = |(id, job): (&RequestId, &usize)| canary(job).is_some_and(|canary| !canary.contains(id));
         let holds = |job: &usize| canary(job).is_some();
-        let dry = self.unanswered.iter().all(is_held) && self.unread.iter().all(holds) && self.foreign.is_empty();
+        let dry = self.unanswered.iter().all(is_held) && self.unread.iter().all(holds) && self.quarantine.is_empty();
         dry && self.previous_calls.get(&id).is_some_and(alone)
     }
 
@@ -178,10 +178,17 @@ impl RetryBudgetModel {
 
     /// The call of an earlier runner for this request is over.
     pub(crate) fn reopened(&mut self, id: RequestId) {
-        self.foreign.remove(&id);
+        self.quarantine.remove(&id);
     }
 
-    /// The request was not sent, because its job was paused.
+    /// A job stops: of its requests, only those that are under way are left.
+    pub(crate) fn stopped(&mut self, job: usize) {
+        self.unread.remove(&job);
+        let paid = &self.paid;
+        self.unanswered.retain(|id, of| *of != job || paid.contains_key(id));
+    }
+
+    /// The request was not sent, because its job was paused or stops.
     pub(crate) fn withdrawn(&mut self, id: RequestId, now: Duration) {
         self.tokens = (self.tokens + self.paid.remove(&id).unwrap_or(0)).min(BUCKET);
         if self.probe == Some(id) {

@@ -42,6 +42,8 @@ pub(crate) enum Invariant {
     NothingIsOvertaken,
     /// Only the canary is sent until its items have outcomes and its shares are below their limits.
     CanaryComesFirst,
+    /// A reason that concerns one job ends only this job, and the others go on until they complete.
+    OthersGoOn,
     /// The number of requests in memory is bounded for every length of the queue.
     MemoryIsBounded,
 }

@@ -11,7 +11,7 @@ use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
+use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule, StopReason};
 
 use crate::checks::Invariant;
 use crate::directed::crowd;
@@ -51,6 +51,8 @@ enum PlantedBug {
     SkipsTheCanary,
     /// Reverses the order of the requests in a page.
     ReversesPages,
+    /// Ends the session when the first job stops.
+    EndsWithTheFirstHalt,
 }
 
 struct BuggyScheduler {
@@ -59,6 +61,7 @@ struct BuggyScheduler {
     now: Now,
     tally: Tally,
     max_attempts: u32,
+    jobs: usize,
 }
 
 /// The same operation with other keys. Each call leaks a small value, which is acceptable in a test.
@@ -86,8 +89,13 @@ impl BuggyScheduler {
             }
         }
         let max_attempts = plans.iter().map(|plan| plan.retry.max_attempts.get()).min().unwrap_or(1);
+        let jobs = plans.len();
         let schedule = Schedule::new(plans, seed);
-        Self { bug, schedule, now: Now::ZERO, tally: Tally::default(), max_attempts }
+        Self { bug, schedule, now: Now::ZERO, tally: Tally::default(), max_attempts, jobs }
+    }
+
+    fn jobs(&self) -> std::ops::Range<usize> {
+        0..self.jobs
     }
 
     fn clock_factor(&self) -> u32 {
@@ -194,12 +202,17 @@ impl SchedulerUnderTest for BuggyScheduler {
         }
     }
 
-    fn end(&self) -> Option<End> {
-        self.schedule.end()
+    fn ends(&self) -> Option<Vec<End>> {
+        let mut stops = self.jobs().map(|job| self.schedule.stop_of(job));
+        if self.bug == PlantedBug::EndsWithTheFirstHalt && stops.any(|stop| stop.is_some()) {
+            let end = |job| self.schedule.stop_of(job).map_or(End::Complete, |reason| End::Stopped(reason.clone()));
+            return Some(self.jobs().map(end).collect());
+        }
+        self.schedule.ends()
     }
 
-    fn is_stopping(&self) -> bool {
-        self.schedule.stopping().is_some()
+    fn stop_of(&self, job: usize) -> Option<&StopReason> {
+        self.schedule.stop_of(job)
     }
 
     fn probes(&self) -> Option<u32> {
@@ -341,6 +354,11 @@ fn a_request_that_is_sent_before_the_canary_is_decided_is_noticed() {
 #[test]
 fn a_request_that_overtakes_is_noticed() {
     assert_caught(PlantedBug::ReversesPages, Invariant::NothingIsOvertaken);
+}
+
+#[test]
+fn a_session_that_ends_with_the_first_halted_job_is_noticed() {
+    assert_caught(PlantedBug::EndsWithTheFirstHalt, Invariant::OthersGoOn);
 }
 
 /// The key of one invented account.

@@ -1,14 +1,14 @@
 //! The interface of the scheduler: the real schedule, or one with a planted bug.
 
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule};
+use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule, StopReason};
 
 /// The operations that the simulated world uses.
 pub(crate) trait SchedulerUnderTest {
     fn handle(&mut self, now: Now, event: Event) -> Vec<Command>;
     fn wake_at(&self) -> Option<Now>;
-    fn end(&self) -> Option<End>;
-    fn is_stopping(&self) -> bool;
+    fn ends(&self) -> Option<Vec<End>>;
+    fn stop_of(&self, job: usize) -> Option<&StopReason>;
     /// The number of probes that were sent in the current outage. None if there is no outage.
     fn probes(&self) -> Option<u32>;
     fn tally(&self, job: usize) -> &Tally;
@@ -26,12 +26,12 @@ impl SchedulerUnderTest for Schedule {
         self.wake_at()
     }
 
-    fn end(&self) -> Option<End> {
-        self.end()
+    fn ends(&self) -> Option<Vec<End>> {
+        self.ends()
     }
 
-    fn is_stopping(&self) -> bool {
-        self.stopping().is_some()
+    fn stop_of(&self, job: usize) -> Option<&StopReason> {
+        self.stop_of(job)
     }
 
     fn probes(&self) -> Option<u32> {

@@ -35,7 +35,7 @@ const TRANSIENT: [(i64, u32, bool); 11] = [
     (60_018, 0, false),
 ];
 const FINAL: [i64; 5] = [70_402, 30_001, 30_002, 40_005, 40_601];
-const FATAL: [i64; 4] = [30_004, 70_403, 60_010, 70_003];
+const FATAL: [i64; 5] = [30_004, 70_403, 60_010, 70_003, 71_000];
 
 /// The state that an item asks for. It is equal for two items that ask for the same state.
 type DesiredState = (String, String);

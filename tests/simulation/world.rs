@@ -69,7 +69,7 @@ pub(crate) struct Report {
     pub(crate) events: u64,
     /// The time of the slot and the request of each call.
     pub(crate) sent: Vec<(Duration, RequestId)>,
-    /// When and how each session ended, without killed sessions.
+    /// When and how each job of each session ended, without killed sessions.
     pub(crate) ends: Vec<(Duration, End)>,
     /// Rows by outcome.
     pub(crate) rows: BTreeMap<Outcome, u64>,
@@ -181,7 +181,7 @@ impl World<'_> {
             commit_due: None,
             committing: None,
             send_queues,
-            hold_back: false,
+            stopped: vec![false; jobs.len()],
             paused: vec![false; jobs.len()],
             pauses: self.pauses(),
             events: 0,
@@ -226,11 +226,11 @@ impl World<'_> {
     /// The retry budget of a session with these jobs.
     fn retry_budget(&self, jobs: &[usize]) -> RetryBudgetModel {
         let unsettled = self.queue.requests.iter().filter(|(_, stored)| stored.state != State::Settled);
-        let (unanswered, others): (Vec<_>, Vec<_>) = unsettled.partition(|(_, stored)| jobs.contains(&stored.job));
-        let foreign = others.into_iter().filter(|(_, stored)| stored.state == State::Sending).map(|(id, _)| *id);
+        let quarantine = unsettled.clone().filter(|(_, stored)| stored.state == State::Sending).map(|(id, _)| *id);
+        let unanswered = unsettled.clone().filter(|(_, stored)| jobs.contains(&stored.job));
         let place = |job: usize| jobs.iter().position(|other| *other == job).expect("a job of the session");
-        let unanswered = unanswered.into_iter().map(|(id, stored)| (*id, place(stored.job))).collect();
-        RetryBudgetModel::new(jobs.len(), unanswered, foreign.collect())
+        let unanswered = unanswered.map(|(id, stored)| (*id, place(stored.job))).collect();
+        RetryBudgetModel::new(jobs.len(), unanswered, quarantine.collect())
     }
 
     /// Passes the requests that were being sent when the runner was killed to the new session.
@@ -250,7 +250,7 @@ impl World<'_> {
     /// Simulates a session until its end or its interruption.
     fn session(&mut self, session: &mut Session<'_>, interruption: Interruption) {
         let mut interruption = Some(interruption);
-        while session.scheduler.end().is_none() && self.violation.is_none() {
+        while session.scheduler.ends().is_none() && self.violation.is_none() {
             match interruption {
                 Some(Interruption::Kill(events)) if session.events >= events => return,
                 Some(Interruption::Signal(events)) if session.events >= events => {
@@ -333,18 +333,21 @@ impl World<'_> {
     }
 
     fn end(&mut self, mut session: Session<'_>) {
-        match session.scheduler.end() {
-            Some(end) => {
-                self.report.ends.push((self.now, end.clone()));
+        match session.scheduler.ends() {
+            Some(ends) => {
+                self.check_ends(&session.jobs, &ends);
+                self.report.ends.extend(ends.iter().map(|end| (self.now, end.clone())));
+                // After an outage, a commit may be durable before the loop has received its event.
+                let waits = ends.iter().all(|end| !matches!(end, End::Stopped(StopReason::Outage(_))));
                 for (at, job) in session.jobs.iter().enumerate() {
-                    if *session.scheduler.tally(at) != self.queue.tallies[*job] {
+                    if waits && *session.scheduler.tally(at) != self.queue.tallies[*job] {
                         self.fail(Invariant::SumsAgree, format!("job {job} at the end"));
                     }
                 }
                 if let Some(since) = session.budget.open_since() {
                     session.progress.everyone_waits(self.now.saturating_sub(since));
                 }
-                if end == End::Complete {
+                if ends.iter().all(|end| *end == End::Complete) {
                     match session.progress.check() {
                         Ok(groups) => self.report.bounds_checked += groups,
                         Err(what) => self.fail(Invariant::UnrelatedDoNotWait, what),
@@ -368,6 +371,20 @@ impl World<'_> {
             self.fail(Invariant::MemoryIsBounded, format!("{most} requests"));
         }
         self.report.most_in_memory = self.report.most_in_memory.max(most);
+    }
+
+    /// A reason that concerns one job ends only this job; the others complete.
+    fn check_ends(&mut self, jobs: &[usize], ends: &[End]) {
+        for (at, (job, end)) in jobs.iter().zip(ends).enumerate() {
+            let (pending, is_own) = match end {
+                End::Complete => (self.queue.tallies[*job][Outcome::Pending], true),
+                End::Stopped(reason) => (0, reason.only_job().is_none_or(|of| of == at)),
+            };
+            if pending > 0 || !is_own {
+                let what = format!("job {at} has {pending} pending rows at its end: {end:?}");
+                self.fail(Invariant::OthersGoOn, what);
+            }
+        }
     }
 
     fn check_the_end(&mut self) {

@@ -109,7 +109,7 @@ pub fn trace(operation: &Operation, code: i64) -> Trace {
         | ErrorClass::Renew(_)
         | ErrorClass::Split
         | ErrorClass::ItemFailed
-        | ErrorClass::Fatal => Trace::Nothing,
+        | ErrorClass::Fatal(_) => Trace::Nothing,
     }
 }
 

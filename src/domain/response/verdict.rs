@@ -172,8 +172,10 @@ pub enum Signal {
     },
     /// No readable answer came, so nothing is known of the UserSig either.
     Silent,
-    /// No call of this job can succeed.
+    /// No call within the scope can succeed.
     Fatal {
+        /// The calls of this job, or all calls to the app.
+        scope: Scope,
         /// The code of the answer, if there was one.
         code: Option<i64>,
         /// The text.
@@ -200,13 +202,13 @@ pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> 
         }
         CallResult::Status(status) => {
             let reason = format!("HTTP status {status} where the API always sends 200; check the endpoint");
-            reader.all_again(ServerHealth::Unknown, Signal::Fatal { code: None, reason })
+            reader.all_again(ServerHealth::Unknown, Signal::Fatal { scope: Scope::App, code: None, reason })
         }
         CallResult::NotSent(reason) => {
             reader.all_again(ServerHealth::Failing(Trouble::Unreachable(reason.clone())), Signal::Silent)
         }
         CallResult::UntrustedServer(reason) => {
-            let signal = Signal::Fatal { code: None, reason: reason.clone() };
+            let signal = Signal::Fatal { scope: Scope::App, code: None, reason: reason.clone() };
             reader.all_again(ServerHealth::Unknown, signal)
         }
         CallResult::NoAnswer(reason) => reader.unanswered(reason),
@@ -351,7 +353,7 @@ impl ResponseReader<'_> {
             ErrorClass::Renew(RenewFallback::Transient) if scope.others_succeeded => {
                 failed(self.repeated(code, info, self.doubt, Wait::Backoff), Signal::Fine)
             }
-            ErrorClass::Renew(RenewFallback::Fatal) | ErrorClass::Fatal if scope.others_succeeded => {
+            ErrorClass::Renew(RenewFallback::Fatal) | ErrorClass::Fatal(_) if scope.others_succeeded => {
                 done(self.final_no(code, info))
             }
             // A new UserSig was refused with the same code, so the code does not show whether the UserSig is accepted.
@@ -361,7 +363,9 @@ impl ResponseReader<'_> {
             ErrorClass::Renew(fallback) => {
                 free(Signal::Renew { code, reason: reason(), fallback }, ServerHealth::Unknown)
             }
-            ErrorClass::Fatal => free(Signal::Fatal { code: Some(code), reason: reason() }, ServerHealth::Unknown),
+            ErrorClass::Fatal(fatal) => {
+                free(Signal::Fatal { scope: fatal, code: Some(code), reason: reason() }, ServerHealth::Unknown)
+            }
             ErrorClass::Split if scope.items > 1 => done(self.free(BatchSplit::Halves, Some(code))),
             // The request has only this item, so the code is about it.
             ErrorClass::Split => match scope.level {
@@ -542,7 +546,8 @@ fn severity(signal: &Signal) -> u8 {
         Signal::Throttled(Scope::App, Pause::Short) => 3,
         Signal::Throttled(_, Pause::Long) => 4,
         Signal::Renew { .. } => 5,
-        Signal::Fatal { .. } => 6,
+        Signal::Fatal { scope: Scope::Command, .. } => 6,
+        Signal::Fatal { scope: Scope::App, .. } => 7,
     }
 }
 

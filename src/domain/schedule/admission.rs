@@ -1,6 +1,6 @@
 //! How requests come into memory, and which are parked instead.
 
-use super::leases::{LeaseId, LeaseState};
+use super::leases::{LeaseId, LeaseState, Released};
 use super::parking::MAX_QUEUED_PER_ACCOUNT;
 use super::quarantine::Recovered;
 use super::request_state::{Payment, PreviousAttempt, RequestState};
@@ -30,6 +30,9 @@ impl Schedule {
         let Recovered { lease, own } = self.quarantine.remove(id);
         self.release(lease, out);
         if let Some((job, request)) = own {
+            if self.jobs[job].stop().is_some() {
+                return self.jobs[job].moved(Stage::Recovered, Stage::Stored, request.items.len(), false);
+            }
             let keys = self.keys_of(job, &request);
             self.request_lease((job, request, keys), Stage::Recovered, None);
         }
@@ -37,6 +40,9 @@ impl Schedule {
 
     pub(super) fn page(&mut self, job: JobNo, requests: Vec<Request>) {
         self.jobs[job].fetched(&requests, requests.len() < PAGE as usize);
+        if self.jobs[job].stop().is_some() {
+            return;
+        }
         for request in requests {
             if !self.quarantine.knows(request.id)
                 && let Some(request) = self.jobs[job].canary.admit(request)
@@ -63,8 +69,12 @@ impl Schedule {
 
     /// A parked request is in memory. It joins the queues of its accounts even if others of them are crowded.
     /// Otherwise a request of many busy accounts would be overtaken as long as there are any others.
-    pub(super) fn loaded(&mut self, job: JobNo, request: Request) {
-        self.parking.loaded(request.id);
+    pub(super) fn loaded(&mut self, job: JobNo, request: Request, out: &mut Vec<Command>) {
+        let account = self.parking.loaded(request.id);
+        if self.jobs[job].stop().is_some() {
+            self.jobs[job].moved(Stage::Parked, Stage::Stored, 0, false);
+            return self.parking.load_for(account, self.leases.queue_length(account), out);
+        }
         let keys = self.keys_of(job, &request);
         self.request_lease((job, request, keys), Stage::Parked, None);
     }
@@ -102,8 +112,13 @@ impl Schedule {
     /// Returns a lease, and lets the requests go on that waited for its accounts.
     pub(super) fn release(&mut self, lease: LeaseId, out: &mut Vec<Command>) {
         let released = self.leases.release(lease);
-        for lease in released.granted {
-            let id = self.waiting.remove(&lease).expect("a request that waits for its lease is known");
+        self.pass_on(&released, out);
+    }
+
+    /// Lets the requests go on that hold their leases now.
+    pub(super) fn pass_on(&mut self, released: &Released, out: &mut Vec<Command>) {
+        for lease in &released.granted {
+            let id = self.waiting.remove(lease).expect("a request that waits for its lease is known");
             let (job, _) = self.advance(id, Stage::AwaitingLease, Stage::Ready);
             self.jobs[job].push_ready(id);
         }

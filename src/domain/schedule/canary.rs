@@ -45,6 +45,11 @@ impl Canary {
         self.wanted > 0 && self.admitted >= self.wanted
     }
 
+    /// Whether it is full, and as many items as its requests have got their outcomes in this session.
+    pub(super) fn is_decided(&self, ended: Count) -> bool {
+        self.is_full() && ended >= self.admitted
+    }
+
     /// Whether there is a canary that has not passed.
     pub(super) const fn is_open(&self) -> bool {
         self.wanted > 0
@@ -52,6 +57,11 @@ impl Canary {
 
     pub(super) fn withholds_any(&self) -> bool {
         !self.withheld.is_empty()
+    }
+
+    /// Forgets the withheld requests, because the job stops. The canary has not passed.
+    pub(super) fn give_up(&mut self) {
+        self.withheld.clear();
     }
 
     /// Ends the canary and returns the withheld requests.

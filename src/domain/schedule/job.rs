@@ -49,6 +49,7 @@ pub(super) struct JobState {
     /// The outcomes of this session, for the guards.
     signs: Signs,
     is_paused: bool,
+    stop: Option<StopReason>,
 }
 
 /// Whether the queue has more pending requests of a job.
@@ -80,6 +81,7 @@ impl JobState {
             source: FetchState::Idle,
             signs: Signs::default(),
             is_paused: false,
+            stop: None,
         }
     }
 
@@ -94,6 +96,30 @@ impl JobState {
 
     pub(super) const fn is_paused(&self) -> bool {
         self.is_paused
+    }
+
+    /// Why the job stops, if it does.
+    pub(super) const fn stop(&self) -> Option<&StopReason> {
+        self.stop.as_ref()
+    }
+
+    /// Stops the job; the gravest reason counts. Returns whether it was not stopping before.
+    pub(super) fn stop_for(&mut self, reason: StopReason) -> bool {
+        let is_first = self.stop.is_none();
+        self.stop = self.stop.take().max(Some(reason));
+        is_first
+    }
+
+    /// Whether requests of the job may be sent: it is neither paused nor stopped.
+    pub(super) const fn is_active(&self) -> bool {
+        !self.is_paused && self.stop.is_none()
+    }
+
+    /// Forgets the requests that have their lease and no intent, and those that the canary withholds. Returns the
+    /// former.
+    pub(super) fn give_up_ready(&mut self) -> VecDeque<RequestId> {
+        self.canary.give_up();
+        std::mem::take(&mut self.ready)
     }
 
     pub(super) fn set_rate(&mut self, rate: NonZeroU32) {
@@ -140,6 +166,7 @@ impl JobState {
     /// Requests that failed before cannot show whether the server works, so without any new one more are fetched.
     fn needs_more(&self) -> bool {
         self.source == FetchState::Idle
+            && self.stop.is_none()
             && !self.canary.withholds_any()
             && (self.ready.len() < self.fetch_ahead || self.counts.new_and_ready() == 0)
             && self.counts.in_memory() < MAX_REQUESTS
@@ -156,9 +183,13 @@ impl JobState {
         self.signs
     }
 
-    /// Whether every request has its outcome.
+    /// Whether nothing of the job is left to do in this session: every request has its outcome, or it stops and none is
+    /// under way.
     pub(super) fn is_over(&self) -> bool {
-        self.is_exhausted() && self.counts.total() == 0
+        match self.stop {
+            Some(_) => self.counts.under_way() == 0,
+            None => self.is_exhausted() && self.counts.total() == 0,
+        }
     }
 
     /// Whether jobs with a lower priority have to wait for this one: until the last of its new requests is sent, except
@@ -167,7 +198,7 @@ impl JobState {
     /// Its repetitions do not delay them, because only new requests show whether the server works and so pay for
     /// repetitions. While its canary withholds requests, the others are fetched as well.
     pub(super) fn goes_first(&self) -> bool {
-        !self.is_paused && (self.may_get_more() || self.counts.new_and_not_sent() > 0)
+        self.is_active() && (self.may_get_more() || self.counts.new_and_not_sent() > 0)
     }
 
     /// Whether every request that may be sent now has had an answer.
@@ -177,18 +208,18 @@ impl JobState {
 
     /// Whether new requests may come from the queue without an event of another request.
     fn may_get_more(&self) -> bool {
-        self.source != FetchState::Exhausted && !self.canary.withholds_any()
+        self.stop.is_none() && self.source != FetchState::Exhausted && !self.canary.withholds_any()
     }
 
     /// Whether enough places are free to make filling them worth a commit.
     pub(super) fn needs_intents(&self) -> bool {
         let full_enough = self.send_ahead - self.send_ahead / SEND_AHEAD_REFILL_DIVISOR;
-        !self.is_paused && !self.ready.is_empty() && self.counts.before_sent() <= full_enough
+        self.is_active() && !self.ready.is_empty() && self.counts.before_sent() <= full_enough
     }
 
     /// Whether the intent of another request may be stored.
     pub(super) fn may_send_more(&self) -> bool {
-        !self.is_paused && self.counts.before_sent() < self.send_ahead && !self.is_at_max_in_flight()
+        self.is_active() && self.counts.before_sent() < self.send_ahead && !self.is_at_max_in_flight()
     }
 
     /// Whether `max_in_flight` requests are in flight or about to be.
@@ -218,7 +249,7 @@ impl JobState {
 
     /// Whether every item of the canary has its outcome.
     pub(super) fn canary_is_decided(&self) -> bool {
-        self.canary.is_full() && self.counts.total() == 0
+        self.canary.is_decided(self.signs.ended)
     }
 }
 

@@ -46,6 +46,11 @@ impl LeaseQueue {
         Some(self.first)
     }
 
+    /// Removes a lease that is not the first.
+    fn remove(&mut self, lease: LeaseId) {
+        self.others.iter_mut().for_each(|others| others.retain(|other| *other != lease));
+    }
+
     fn len(&self) -> usize {
         1 + self.others.as_ref().map_or(0, |others| others.len())
     }
@@ -101,11 +106,20 @@ impl Leases {
     /// # Panics
     /// If the lease is not held: two calls would have written one account.
     pub(super) fn release(&mut self, id: LeaseId) -> Released {
-        let lease = self.all.remove(&id).expect("a lease is released once");
-        assert_eq!(lease.blocked_by, 0, "only a lease that is held can be released");
+        let is_held = self.all.get(&id).is_some_and(|lease| lease.blocked_by == 0);
+        assert!(is_held, "only a lease that is held can be released");
+        self.give_up(id)
+    }
+
+    /// Ends a lease, whether it is held or not.
+    ///
+    /// # Panics
+    /// If the lease has ended before.
+    pub(super) fn give_up(&mut self, id: LeaseId) -> Released {
+        let lease = self.all.remove(&id).expect("a lease ends once");
         let mut granted = Vec::new();
         for key in lease.keys.as_slice() {
-            granted.extend(self.advance(*key, id));
+            granted.extend(self.leave_queue(*key, id));
         }
         granted.sort_unstable();
         Released { granted, keys: lease.keys }
@@ -122,12 +136,15 @@ impl Leases {
         self.queues.get(&key).map_or(0, LeaseQueue::len)
     }
 
-    /// Removes the first lease of a queue. Returns the next one if it waited for nothing else.
-    fn advance(&mut self, key: AccountKey, id: LeaseId) -> Option<LeaseId> {
+    /// Removes a lease from a queue. If it was the first one, returns the next one if that waited for nothing else.
+    fn leave_queue(&mut self, key: AccountKey, id: LeaseId) -> Option<LeaseId> {
         let Entry::Occupied(mut queue) = self.queues.entry(key) else {
             unreachable!("a lease is in the queues of all its accounts");
         };
-        assert_eq!(queue.get().first, id, "a lease that is held is the first in its queues");
+        if queue.get().first != id {
+            queue.get_mut().remove(id);
+            return None;
+        }
         let Some(next) = queue.get_mut().pop() else {
             queue.remove();
             return None;

@@ -23,14 +23,13 @@ impl Schedule {
         match changed {
             Changed::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, out)),
             Changed::Recorded { request, follow_ups } => self.recorded(now, request, follow_ups, out),
-            Changed::Withdrawn(id) if self.stop.is_some() => self.withdrawn(id, out),
-            Changed::Withdrawn(id) => self.held_back_by_pause(now, id),
+            Changed::Withdrawn(id) => self.withdrawn(now, id, out),
             Changed::Reopened(id) => self.reopened(id, out),
         }
     }
 
     fn intended(&mut self, id: RequestId, out: &mut Vec<Command>) {
-        if self.stop.is_some() || self.jobs[self.requests[&id].job].is_paused() {
+        if !self.jobs[self.requests[&id].job].is_active() {
             return self.withdraw(id, Stage::Intending, out);
         }
         let (job, _) = self.advance(id, Stage::Intending, Stage::AwaitingSlot);
@@ -49,11 +48,14 @@ impl Schedule {
         out.push(Command::commit_now(Change::Withdraw(id)));
     }
 
-    /// On disk the request is pending again. It was held back because the run stops, so it leaves the memory.
-    fn withdrawn(&mut self, id: RequestId, out: &mut Vec<Command>) {
-        let (_, lease) = self.advance(id, Stage::Withdrawing, Stage::Stored);
-        self.requests.remove(&id);
-        self.release(lease, out);
+    /// On disk the request is pending again. It was held back because its job is paused or stops.
+    fn withdrawn(&mut self, now: Now, id: RequestId, out: &mut Vec<Command>) {
+        let state = &self.requests[&id];
+        self.breaker.not_sent(now, id, state.payment.cost());
+        match self.jobs[state.job].stop() {
+            Some(_) => self.forget(id, Stage::Withdrawing, out),
+            None => self.held_back_by_pause(id),
+        }
     }
 
     pub(super) fn replied(
@@ -120,7 +122,7 @@ impl Schedule {
             || !others_under_way
             || awaited
             || self.jobs[job].is_at_max_in_flight()
-            || self.stop.is_some()
+            || self.jobs[job].stop().is_some()
     }
 
     fn recorded(&mut self, now: Now, id: RequestId, follow_ups: Vec<FollowUp>, out: &mut Vec<Command>) {
@@ -130,7 +132,7 @@ impl Schedule {
         record.ended.iter().for_each(|(outcome, items, rows)| job.count(*outcome, *items, *rows));
         let leased_until = self.send_again(now, &record, follow_ups);
         match self.jobs[record.job].tripped_guard(record.job) {
-            Some(reason) => self.stop(reason, out),
+            Some(reason) => self.stop(&reason, out),
             None => self.pass_canary(record.job),
         }
         if leased_until > now {
@@ -142,7 +144,7 @@ impl Schedule {
 
     /// Admits the requests that the canary of a job withheld, once its items have their outcomes.
     fn pass_canary(&mut self, job: JobNo) {
-        if self.stop.is_none() && self.jobs[job].canary_is_decided() {
+        if self.jobs[job].stop().is_none() && self.jobs[job].canary_is_decided() {
             for request in self.jobs[job].canary.pass() {
                 self.admit(job, request);
             }
@@ -161,6 +163,9 @@ impl Schedule {
                 Wait::Alone => (backed_off, backed_off),
             };
             leased_until = leased_until.max(until);
+            if self.jobs[record.job].stop().is_some() {
+                continue;
+            }
             self.jobs[record.job].moved(Stage::Stored, Stage::BackingOff, request.items.len(), false);
             let cost = RetryCost::of(&record.health, wait, request.items.len(), record.items);
             // If the server decided other items of the same call, it worked.

@@ -85,8 +85,7 @@ pub struct Schedule {
     signature: Signature,
     /// From when every job that is not over is paused.
     all_paused_since: Option<Now>,
-    stop: Option<StopReason>,
-    /// Whether the run ends without waiting for calls in flight.
+    /// Whether the session ends without waiting for calls in flight.
     abandons_calls: bool,
 }
 
@@ -106,7 +105,6 @@ impl Schedule {
             breaker: CircuitBreaker::default(),
             signature: Signature::default(),
             all_paused_since: None,
-            stop: None,
             abandons_calls: false,
         }
     }
@@ -122,7 +120,7 @@ impl Schedule {
         match event {
             Event::Recovered { job, request, keys } => self.recovered(now, job, request, &keys),
             Event::Page { job, requests } => self.page(job, requests),
-            Event::Loaded { job, request } => self.loaded(job, request),
+            Event::Loaded { job, request } => self.loaded(job, request, &mut out),
             Event::Sent { request, .. } => self.sent(now, request),
             Event::HeldBack(id) => self.withdraw(id, Stage::AwaitingSlot, &mut out),
             Event::Replied { request, result, generation } => {
@@ -131,20 +129,16 @@ impl Schedule {
             Event::Changed(changed) => self.changed(now, changed, &mut out),
             Event::NotRenewed { job, code, fallback } => self.not_renewed(job, code, fallback, &mut out),
             Event::Tick => {}
-            Event::Stop(reason) => self.stop(reason, &mut out),
+            Event::Stop(reason) => self.stop(&reason, &mut out),
             Event::Pause(job) => self.pause(job, &mut out),
             Event::Resume(job) => self.jobs[job].resume(),
             Event::SetRate { job, calls_per_second } => self.jobs[job].set_rate(calls_per_second),
         }
         self.watch_pauses(now);
         self.fire_timers(now, &mut out);
-        if self.stop.is_none() {
-            self.give_up(now, &mut out);
-        }
-        if self.stop.is_none() {
-            self.fetch(&mut out);
-            self.dispatch(now, &mut out);
-        }
+        self.give_up(now, &mut out);
+        self.fetch(&mut out);
+        self.dispatch(now, &mut out);
         out
     }
 
@@ -152,28 +146,33 @@ impl Schedule {
     pub fn wake_at(&self) -> Option<Now> {
         // A probe that cannot be sent is never due. Otherwise the runner would wake again and again for nothing.
         let has_probe = |job: &JobState| !job.ready().is_empty() && job.may_send_more();
-        let may_probe = self.stop.is_none() && self.jobs.iter().any(has_probe);
+        let may_probe = self.jobs.iter().any(has_probe);
         let probe = self.breaker.next_probe_at().filter(|_| may_probe);
         self.timers.next_due().into_iter().chain(probe).chain(self.gives_up_at()).min()
     }
 
-    /// How the run ends; `None` while it goes on. After an outage requests may still be `sending` on disk. The next
-    /// session treats them as after a kill.
-    pub fn end(&self) -> Option<End> {
-        match &self.stop {
-            Some(reason) => (self.under_way() == 0 || self.abandons_calls).then(|| End::Stopped(reason.clone())),
-            None => self.jobs.iter().all(JobState::is_over).then_some(End::Complete),
-        }
+    /// How each job ends; `None` while one of them goes on. After an outage requests may still be `sending` on disk.
+    /// The next session treats them as after a kill.
+    pub fn ends(&self) -> Option<Vec<End>> {
+        let end = |job: &JobState| job.stop().map_or(End::Complete, |reason| End::Stopped(reason.clone()));
+        let is_over = self.abandons_calls || self.jobs.iter().all(JobState::is_over);
+        is_over.then(|| self.jobs.iter().map(end).collect())
     }
 
-    /// Why the run stops, if it does.
-    pub fn stopping(&self) -> Option<&StopReason> {
-        self.stop.as_ref()
+    /// Why a job stops, if it does.
+    pub fn stop_of(&self, job: JobNo) -> Option<&StopReason> {
+        self.jobs[job].stop()
     }
 
-    /// Whether requests of a job are left and it is not paused.
+    /// Whether no job goes on: each is over or stops, and at least one stops.
+    pub fn is_stopping(&self) -> bool {
+        let goes_on = |job: &JobState| job.stop().is_none() && !job.is_over();
+        !self.jobs.iter().any(goes_on) && self.jobs.iter().any(|job| job.stop().is_some())
+    }
+
+    /// Whether requests of a job are left that may be sent.
     pub fn is_sending(&self, job: JobNo) -> bool {
-        !self.jobs[job].is_over() && !self.jobs[job].is_paused()
+        !self.jobs[job].is_over() && self.jobs[job].is_active()
     }
 
     /// Rows of a job by outcome, as far as they are on disk.
@@ -224,6 +223,9 @@ impl Schedule {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Release(lease) => self.release(lease, out),
+                Timer::Rejoin(job, request, _) if self.jobs[job].stop().is_some() => {
+                    self.jobs[job].moved(Stage::BackingOff, Stage::Stored, request.items.len(), false);
+                }
                 Timer::Rejoin(job, request, previous) => {
                     let keys = self.keys_of(job, &request);
                     self.request_lease((job, request, keys), Stage::BackingOff, Some(previous));

@@ -45,11 +45,22 @@ impl Parking {
         }
     }
 
-    /// A parked request is in memory.
+    /// A parked request is in memory. Returns the account for which it was parked.
     ///
     /// # Panics
     /// If it was not being loaded.
-    pub(super) fn loaded(&mut self, request: RequestId) {
-        self.loading.remove(&request).expect("only a parked request is loaded");
+    pub(super) fn loaded(&mut self, request: RequestId) -> AccountKey {
+        self.loading.remove(&request).expect("only a parked request is loaded")
+    }
+
+    /// Forgets the requests of a job that are not being loaded, and returns their number.
+    pub(super) fn give_up(&mut self, job: JobNo) -> usize {
+        let count = |parked: &Numbered<AccountKey, VecDeque<_>>| parked.values().map(VecDeque::len).sum::<usize>();
+        let before = count(&self.parked);
+        self.parked.retain(|_, requests| {
+            requests.retain(|(of, _)| *of != job);
+            !requests.is_empty()
+        });
+        before - count(&self.parked)
     }
 }

@@ -4,7 +4,6 @@
 //! requests of the same accounts.
 
 use super::job::JobState;
-use super::request_state::RequestState;
 use super::stage::Stage;
 use super::time::Now;
 use super::{Command, JobNo, Schedule};
@@ -29,11 +28,9 @@ impl Schedule {
     }
 
     /// The intent of a request of a paused job was taken back: the request is ready again.
-    pub(super) fn held_back_by_pause(&mut self, now: Now, id: RequestId) {
+    pub(super) fn held_back_by_pause(&mut self, id: RequestId) {
         let (job, _) = self.advance(id, Stage::Withdrawing, Stage::Ready);
-        let RequestState { request, payment, .. } = self.requests.get_mut(&id).expect("the request is in memory");
-        request.attempts -= 1;
-        self.breaker.not_sent(now, id, payment.cost());
+        self.requests.entry(id).and_modify(|state| state.request.attempts -= 1);
         self.jobs[job].push_ready(id);
     }
 

@@ -1,4 +1,4 @@
-//! Why a run stops before its end.
+//! Why runs stop before their end.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use super::breaker::Outage;
 use super::job_plan::JobNo;
 use crate::domain::guard::Bytes;
 use crate::domain::rate_limit::calls_per_day::DayUsedUp;
+use crate::domain::response::codes::Scope;
 use crate::domain::response::outcome::Count;
 use crate::domain::run_choice::EndedBy;
 
@@ -100,6 +101,8 @@ pub enum StopReason {
     },
     /// No call of a job can succeed.
     Fatal {
+        /// Whether that is known of this job only or of the whole app.
+        scope: Scope,
         /// The job.
         job: JobNo,
         /// The code of the answer, if there was one.
@@ -131,6 +134,31 @@ impl StopReason {
             Self::QueueLost => "queue_lost",
             Self::LedgerLost => "ledger_lost",
         }
+    }
+
+    /// The job that the reason concerns; `None` if it concerns all jobs.
+    pub const fn only_job(&self) -> Option<JobNo> {
+        match self {
+            Self::AlreadyDone { job, .. }
+            | Self::Canary { job, .. }
+            | Self::Fuse { job, .. }
+            | Self::Fatal { scope: Scope::Command, job, .. } => Some(*job),
+            Self::Limit
+            | Self::Deadline(_)
+            | Self::CallsPerDay(_)
+            | Self::Signal(_)
+            | Self::Drain { .. }
+            | Self::Outage(_)
+            | Self::DiskFull { .. }
+            | Self::Fatal { scope: Scope::App, .. }
+            | Self::QueueLost
+            | Self::LedgerLost => None,
+        }
+    }
+
+    /// The outage, if it is the reason.
+    pub const fn outage(&self) -> Option<&Outage> {
+        if let Self::Outage(outage) = self { Some(outage) } else { None }
     }
 
     /// The code of the answer that stopped the run, if one did.
@@ -171,7 +199,7 @@ impl StopReason {
     }
 }
 
-/// How a schedule ends.
+/// How the schedule of a job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// Every request has its outcome.

@@ -1,31 +1,59 @@
-//! When the run stops early: outages, fatal codes, guards.
+//! When jobs stop early: outages, fatal codes, guards. A reason that concerns one job stops only this job.
 
 use std::time::Duration;
 
 use super::breaker::Outage;
+use super::leases::LeaseId;
 use super::request_state::Payment;
 use super::signature::RefusedUserSig;
+use super::stage::Stage;
 use super::stop::StopReason;
 use super::time::{GRACE_AFTER_OUTAGE, Now};
 use super::timers::Timer;
 use super::{Command, JobNo, Schedule};
 use crate::domain::ids::RequestId;
-use crate::domain::response::codes::RenewFallback;
+use crate::domain::response::codes::{RenewFallback, Scope};
 use crate::domain::response::verdict::{ServerHealth, Signal};
 
 impl Schedule {
-    /// Stores the reason and holds back what has not left. The gravest reason counts.
-    pub(super) fn stop(&mut self, reason: StopReason, out: &mut Vec<Command>) {
-        if self.stop.is_none() {
-            out.extend((0..self.jobs.len()).map(Command::HoldBack));
+    /// Stops the jobs that the reason concerns, and holds back what has not left. The gravest reason counts.
+    pub(super) fn stop(&mut self, reason: &StopReason, out: &mut Vec<Command>) {
+        let jobs = reason.only_job().map_or(0..self.jobs.len(), |job| job..job + 1);
+        let first: Vec<JobNo> = jobs.filter(|job| self.jobs[*job].stop_for(reason.clone())).collect();
+        for job in &first {
+            out.push(Command::HoldBack(*job));
+            let parked = self.parking.give_up(*job);
+            (0..parked).for_each(|_| self.jobs[*job].moved(Stage::Parked, Stage::Stored, 0, false));
         }
-        self.stop = self.stop.take().max(Some(reason));
+        first.into_iter().for_each(|job| self.give_up_requests(job, out));
+    }
+
+    /// Takes the requests of a stopped job that wait for their lease or have no intent out of the memory, so that they
+    /// block no account. On disk they are pending.
+    fn give_up_requests(&mut self, job: JobNo, out: &mut Vec<Command>) {
+        let waits = |(lease, id): (&LeaseId, &RequestId)| (self.requests[id].job == job).then_some((*lease, *id));
+        let waiting: Vec<(LeaseId, RequestId)> = self.waiting.iter().filter_map(waits).collect();
+        for (lease, id) in waiting {
+            // The end of one lease may let the next one of the job be held.
+            if self.waiting.remove(&lease).is_some() {
+                self.forget(id, Stage::AwaitingLease, out);
+            }
+        }
+        self.jobs[job].give_up_ready().into_iter().for_each(|id| self.forget(id, Stage::Ready, out));
+    }
+
+    /// Takes a request out of the memory and ends its lease.
+    pub(super) fn forget(&mut self, id: RequestId, from: Stage, out: &mut Vec<Command>) {
+        let (_, lease) = self.advance(id, from, Stage::Stored);
+        self.requests.remove(&id);
+        let released = self.leases.give_up(lease);
+        self.pass_on(&released, out);
     }
 
     /// Stops because of an outage. Each call in flight would take its whole time-out, so the run does not wait for
     /// these calls.
     fn stop_for_outage(&mut self, now: Now, outage: Outage, out: &mut Vec<Command>) {
-        self.stop(StopReason::Outage(outage), out);
+        self.stop(&StopReason::Outage(outage), out);
         self.timers.start(now + GRACE_AFTER_OUTAGE, Timer::AbandonCalls);
     }
 
@@ -59,12 +87,12 @@ impl Schedule {
 
     /// When [`Schedule::give_up`] is due.
     pub(super) fn gives_up_at(&self) -> Option<Now> {
-        self.breaker.gives_up_at(self.patience()).filter(|_| self.stop.is_none())
+        self.breaker.gives_up_at(self.patience())
     }
 
-    /// The shortest `stop.outage` of the jobs that are neither over nor paused; `None` means no limit.
+    /// The shortest `stop.outage` of the jobs that are neither over, paused nor stopped; `None` means no limit.
     pub(super) fn patience(&self) -> Option<Duration> {
-        let busy = self.jobs.iter().filter(|job| !job.is_over() && !job.is_paused());
+        let busy = self.jobs.iter().filter(|job| !job.is_over() && job.is_active());
         busy.filter_map(|job| job.plan.stop.outage).min()
     }
 
@@ -82,10 +110,10 @@ impl Schedule {
                 RefusedUserSig::Repeated => {
                     let reason =
                         format!("{reason}; a new UserSig was refused as well: check the clock of this machine");
-                    self.stop(StopReason::Fatal { job, code: Some(code), reason }, out);
+                    self.stop(&StopReason::Fatal { scope: Scope::App, job, code: Some(code), reason }, out);
                 }
             },
-            Signal::Fatal { code, reason } => self.stop(StopReason::Fatal { job, code, reason }, out),
+            Signal::Fatal { scope, code, reason } => self.stop(&StopReason::Fatal { scope, job, code, reason }, out),
         }
     }
 
@@ -97,7 +125,8 @@ impl Schedule {
             RenewFallback::Fatal => {
                 let reason = "the UserSig is refused, and there is no key to make another: set \
                               IMBULK_SECRET_KEY, or set IMBULK_USERSIG to a new UserSig";
-                self.stop(StopReason::Fatal { job, code: Some(code), reason: reason.to_owned() }, out);
+                let reason = reason.to_owned();
+                self.stop(&StopReason::Fatal { scope: Scope::App, job, code: Some(code), reason }, out);
             }
         }
     }

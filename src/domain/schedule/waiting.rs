@@ -7,7 +7,7 @@ use super::job::JobState;
 use super::stage::Stage;
 use crate::domain::response::outcome::Count;
 
-/// Requests that are not in flight, by what they wait for. Those of paused jobs are left out.
+/// Requests that are not in flight, by what they wait for. Those of paused and stopped jobs are left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WaitingRequests {
     /// Nothing but a slot.
@@ -34,7 +34,7 @@ pub struct CanaryProgress {
 impl Schedule {
     /// What the requests wait for.
     pub fn waiting(&self) -> WaitingRequests {
-        let jobs = || self.jobs.iter().filter(|job| !job.is_paused());
+        let jobs = || self.jobs.iter().filter(|job| job.is_active());
         let count = |stage| jobs().map(|job| job.counts().requests(stage) as u64).sum::<u64>();
         WaitingRequests {
             may_be_sent: count(Stage::Ready) + jobs().map(|job| job.counts().before_sent() as u64).sum::<u64>(),
@@ -47,14 +47,14 @@ impl Schedule {
 
     /// The `max_in_flight` of the jobs with requests that could be sent, if all of these jobs have reached it.
     pub fn reached_max_in_flight(&self) -> Option<u64> {
-        let mut ready = self.jobs.iter().filter(|job| !job.is_paused() && !job.ready().is_empty()).peekable();
+        let mut ready = self.jobs.iter().filter(|job| job.is_active() && !job.ready().is_empty()).peekable();
         ready.peek()?;
         ready.map(|job| job.plan.max_in_flight.filter(|_| job.is_at_max_in_flight()).map(|max| max as u64)).sum()
     }
 
     /// The progress of the open canaries that withhold other requests.
     pub fn canary_progress(&self) -> Option<CanaryProgress> {
-        let open = self.jobs.iter().filter(|job| job.canary.is_full());
+        let open = self.jobs.iter().filter(|job| job.is_active() && job.canary.is_full());
         let progress = open.map(|job| CanaryProgress { ended: job.signs().ended, wanted: job.plan.canary });
         progress.reduce(|all, one| CanaryProgress { ended: all.ended + one.ended, wanted: all.wanted + one.wanted })
     }

@@ -28,6 +28,11 @@ impl World<'_> {
         let before = session.scheduler.probes();
         let commands = session.scheduler.handle(self.now.saturating_sub(session.started), event);
         let probes = (before, session.scheduler.probes());
+        for job in 0..session.jobs.len() {
+            if session.scheduler.stop_of(job).is_some() && !std::mem::replace(&mut session.stopped[job], true) {
+                session.budget.stopped(job);
+            }
+        }
         for command in commands {
             if let Command::Commit { change: Change::Intend(ids), .. } = &command {
                 self.check(session.budget.intend(ids, probes, self.now));
@@ -58,10 +63,14 @@ impl World<'_> {
             Event::Changed(Changed::Recorded { request, follow_ups }) => {
                 self.recorded(session, *request, follow_ups);
             }
-            Event::Changed(Changed::Withdrawn(request)) if session.scheduler.is_stopping() => {
-                session.unloaded(*request);
+            Event::Changed(Changed::Withdrawn(request)) => {
+                session.budget.withdrawn(*request, self.now);
+                let job = self.place(session, *request);
+                if session.stopped[job] {
+                    session.unloaded(*request);
+                    session.budget.stopped(job);
+                }
             }
-            Event::Changed(Changed::Withdrawn(request)) => session.budget.withdrawn(*request, self.now),
             Event::Resume(job) => session.paused[*job] = false,
             Event::Page { job, requests } => {
                 if requests.len() < PAGE {
@@ -188,9 +197,10 @@ impl World<'_> {
         if session.paused[job] {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {request} of a paused job is to be sent"));
         }
+        let stopped = session.stopped[job];
         let job = session.jobs[job];
         self.check_intent(job, request, body);
-        if session.hold_back {
+        if stopped {
             return self.enqueue(session, Event::HeldBack(request));
         }
         session.send_queues[job].waiting.push_back(request);
@@ -227,7 +237,6 @@ impl World<'_> {
     }
 
     fn hold_back(&mut self, session: &mut Session<'_>, job: usize) {
-        session.hold_back |= session.scheduler.is_stopping();
         for request in std::mem::take(&mut session.send_queues[session.jobs[job]].waiting) {
             self.enqueue(session, Event::HeldBack(request));
         }

@@ -41,7 +41,7 @@ impl World<'_> {
         }
         let Some(id) = session.send_queues[job].waiting.pop_front() else { return };
         let place = session.jobs.iter().position(|other| *other == job).expect("a job of the session");
-        if session.hold_back || session.scheduler.is_stopping() || session.paused[place] {
+        if session.stopped[place] || session.paused[place] {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {id} is sent"));
         }
         self.report.sent.push((self.now, id));

@@ -33,7 +33,8 @@ pub(super) struct Session<'b> {
     pub(super) commit_due: Option<Duration>,
     pub(super) committing: Option<Vec<Change>>,
     pub(super) send_queues: Vec<SendQueue>,
-    pub(super) hold_back: bool,
+    /// The jobs that stop.
+    pub(super) stopped: Vec<bool>,
     /// The jobs of which no call may get its slot.
     pub(super) paused: Vec<bool>,
     pub(super) pauses: VecDeque<Pause>,

@@ -1,6 +1,9 @@
 //! Codes of accounts and signatures: 7xxxx, and 9xxxx of services around them.
 
-use super::{CodeInfo, DATA_LEFT, ErrorClass, FATAL, HALF_DONE, OF_ONE_ITEM, RENEW, Rule, SLOW_COMMAND, TIMED_OUT};
+use super::{
+    CodeInfo, DATA_LEFT, ErrorClass, FATAL, FATAL_FOR_OPERATION, HALF_DONE, OF_ONE_ITEM, RENEW, Rule, SLOW_COMMAND,
+    Scope, TIMED_OUT,
+};
 
 /// In ascending order.
 pub(super) static CODES: &[CodeInfo] = &[
@@ -86,7 +89,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "the account is on the blocklist of the app",
         advice: "if it is the admin, use another `[app] identifier`",
         source: "error code table 2023",
-        rule: Rule::ByLevel { request: ErrorClass::Fatal, item: ErrorClass::ItemFailed },
+        rule: Rule::ByLevel { request: ErrorClass::Fatal(Scope::App), item: ErrorClass::ItemFailed },
     },
     CodeInfo {
         codes: 70_052..=70_052,
@@ -135,7 +138,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "the app has as many accounts as its plan allows",
         advice: "delete accounts or change the plan; no delete call gets this code",
         source: "error code table 2025; page account_import",
-        rule: FATAL,
+        rule: FATAL_FOR_OPERATION,
     },
     CodeInfo {
         codes: 70_399..=70_399,
@@ -177,7 +180,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "the app does not allow deleting accounts",
         advice: "allow deleting accounts in the console, or delete them in an app with the trial plan",
         source: "page account_delete; error code table 2025 has a new text",
-        rule: FATAL,
+        rule: FATAL_FOR_OPERATION,
     },
     CodeInfo {
         codes: 72_000..=72_000,
@@ -191,7 +194,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "a feature that the call needs is not enabled",
         advice: "enable it in the console",
         source: "error code tables 2023 and 2025",
-        rule: FATAL,
+        rule: FATAL_FOR_OPERATION,
     },
     CodeInfo {
         codes: 72_002..=72_002,
@@ -212,14 +215,14 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "a feature that the call needs is not enabled",
         advice: "enable it in the console",
         source: "error code tables 2023 and 2025",
-        rule: FATAL,
+        rule: FATAL_FOR_OPERATION,
     },
     CodeInfo {
         codes: 72_012..=72_012,
         meaning: "a feature that the call needs is not enabled",
         advice: "enable it in the console",
         source: "error code tables 2023 and 2025",
-        rule: FATAL,
+        rule: FATAL_FOR_OPERATION,
     },
     CodeInfo {
         codes: 80_005..=80_005,

@@ -1,6 +1,6 @@
 //! Codes that every command may answer with: 600xx, as a rule the verdict on a whole request.
 
-use super::{CodeInfo, FATAL, OF_ONE_ITEM, RENEW_OR_WAIT, SLOW_APP, SLOW_COMMAND, TIMED_OUT};
+use super::{CodeInfo, FATAL, FATAL_FOR_OPERATION, OF_ONE_ITEM, RENEW_OR_WAIT, SLOW_APP, SLOW_COMMAND, TIMED_OUT};
 
 /// In ascending order.
 pub(super) static CODES: &[CodeInfo] = &[
@@ -115,7 +115,7 @@ pub(super) static CODES: &[CodeInfo] = &[
         meaning: "the API has disabled this request for the app",
         advice: "ask Tencent Cloud support",
         source: "error code tables 2023 and 2025",
-        rule: FATAL,
+        rule: FATAL_FOR_OPERATION,
     },
     // No page says what 60018 and 60019 count, so the wider scope slows down.
     CodeInfo {

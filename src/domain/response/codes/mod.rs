@@ -42,8 +42,8 @@ pub enum ErrorClass {
     Split,
     /// The API refuses this item permanently.
     ItemFailed,
-    /// No call of this job can succeed: nothing more is sent, and the work stays pending.
-    Fatal,
+    /// No call within the scope can succeed: nothing more is sent, and the work stays pending.
+    Fatal(Scope),
     /// The code is in no published table: a whole request is sent once more, then halved; an item fails. It never
     /// counts as success.
     Unknown,
@@ -81,8 +81,8 @@ pub enum RenewFallback {
     Transient,
 }
 
-/// The calls that slow down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The calls that a code concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Calls of this command.
     Command,
@@ -102,7 +102,7 @@ impl ErrorClass {
             Self::Renew(_) => "renew",
             Self::Split => "split",
             Self::ItemFailed => "item failed",
-            Self::Fatal => "fatal",
+            Self::Fatal(_) => "fatal",
             Self::Unknown => "unknown",
         }
     }
@@ -150,9 +150,13 @@ impl ErrorClass {
             }
             Self::Split => "a batch is halved until the bad item is alone; then the class for an item applies",
             Self::ItemFailed => "the item is `failed`; it is not sent again",
-            Self::Fatal => {
-                "nothing more is sent, the work stays `pending`, and the exit code is 4; if other items of the same \
-                 answer succeeded, only this item is `failed`"
+            Self::Fatal(Scope::Command) => {
+                "nothing more of this job is sent, the work stays `pending`, and the exit code is 4; other jobs go on; \
+                 if other items of the same answer succeeded, only this item is `failed`"
+            }
+            Self::Fatal(Scope::App) => {
+                "nothing more of any job is sent, the work stays `pending`, and the exit code is 4; if other items of \
+                 the same answer succeeded, only this item is `failed`"
             }
             Self::Unknown => {
                 "a whole request is sent once more, then halved until an item is alone; the item is `failed`, \
@@ -196,8 +200,10 @@ enum Rule {
 
 /// It is about one item: a batch is split until that item is alone, which then fails.
 const OF_ONE_ITEM: Rule = Rule::ByLevel { request: ErrorClass::Split, item: ErrorClass::ItemFailed };
-/// No call of the job can succeed.
-const FATAL: Rule = Rule::Always(ErrorClass::Fatal);
+/// No call to the app can succeed.
+const FATAL: Rule = Rule::Always(ErrorClass::Fatal(Scope::App));
+/// No call of this operation can succeed.
+const FATAL_FOR_OPERATION: Rule = Rule::Always(ErrorClass::Fatal(Scope::Command));
 /// The server failed before it wrote anything.
 const TRANSIENT: Rule = Rule::Always(ErrorClass::Transient(Effect::None));
 /// The server failed, and may have done a part of the work.

@@ -65,12 +65,15 @@ fn codes_of_the_pages_are_all_known() {
 #[test]
 fn codes_that_stop_everything_do_so_at_every_level() {
     let fatal = [
-        30004, 40004, 60002, 60006, 60009, 60010, 60012, 60016, 60017, 60020, 60021, 60025, 60026, 60027, 60028, 70002,
-        70003, 70005, 70009, 70013, 70014, 70016, 70020, 70050, 70398, 70403, 70404, 71000, 72000, 72001, 72002, 72011,
-        72012, 80005, 90009,
+        30004, 40004, 60002, 60006, 60009, 60010, 60012, 60016, 60020, 60021, 60025, 60026, 60027, 60028, 70002, 70003,
+        70005, 70009, 70013, 70014, 70016, 70020, 70050, 70403, 70404, 72000, 72002, 80005, 90009,
     ];
     for code in fatal {
-        assert_eq!(everywhere(code), ErrorClass::Fatal, "{code}");
+        assert_eq!(everywhere(code), ErrorClass::Fatal(Scope::App), "{code}");
+    }
+    // They say what one operation may not do in this app.
+    for code in [60017, 70398, 71000, 72001, 72011, 72012] {
+        assert_eq!(everywhere(code), ErrorClass::Fatal(Scope::Command), "{code}");
     }
 }
 
@@ -212,7 +215,7 @@ fn all_other_codes_speak_of_one_item() {
 #[test]
 fn an_account_on_the_blocklist_stops_everything_only_if_it_signs_the_calls() {
     for operation in operation::ALL {
-        assert_eq!(class(operation.name, CodeLevel::Request, 70051), ErrorClass::Fatal);
+        assert_eq!(class(operation.name, CodeLevel::Request, 70051), ErrorClass::Fatal(Scope::App));
         assert_eq!(class(operation.name, CodeLevel::Item, 70051), ErrorClass::ItemFailed);
     }
 }

@@ -239,7 +239,7 @@ fn only_an_answer_ends_an_item_in_success() {
 /// Calls without an answer of the API: what is known of the server, and the signal.
 #[test]
 fn silence_costs_an_attempt_and_leaves_doubt_and_what_was_not_sent_costs_nothing() {
-    let fatal = |code, reason: &str| Signal::Fatal { code, reason: reason.to_owned() };
+    let fatal = |code, reason: &str| Signal::Fatal { scope: Scope::App, code, reason: reason.to_owned() };
     let silent = [
         CallResult::NoAnswer("reset".into()),
         CallResult::Status(500),
@@ -290,7 +290,9 @@ fn the_gravest_item_speaks_for_the_answer() {
     assert_eq!(signal([60011, 31707, 0]), Signal::Throttled(Scope::Command, Pause::Long));
     let renew = Signal::Renew { code: 70001, reason: "says why".into(), fallback: RenewFallback::Fatal };
     assert_eq!(signal([60011, 70001, 60007]), renew);
-    assert_eq!(signal([71000, 70001, 70500]), Signal::Fatal { code: Some(71000), reason: "says why".into() });
+    let fatal = |scope, code| Signal::Fatal { scope, code: Some(code), reason: "says why".into() };
+    assert_eq!(signal([71000, 70001, 70500]), fatal(Scope::Command, 71000));
+    assert_eq!(signal([70403, 71000, 70500]), fatal(Scope::App, 70403));
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Queue {
                 Change::Withdraw(request) => changed.push(batch.withdraw(request).await?),
                 Change::Reopen(request) => changed.push(batch.reopen(request).await?),
                 Change::NoteProgress { run, heartbeat } => batch.note_progress(run, &heartbeat).await?,
-                Change::NoteEnd { runs, ended_by } => batch.end(&runs, ended_by).await?,
+                Change::NoteEnd { run, ended_by } => batch.end(run, ended_by).await?,
                 Change::Control(applied) => {
                     control::insert(&mut batch.transaction, &applied, now).await?;
                 }
@@ -111,11 +111,8 @@ impl ChangeTransaction<'_> {
         expect("runs", 1, query.execute(&mut *self.transaction).await?.rows_affected())
     }
 
-    async fn end(&mut self, runs: &[RunId], by: EndedBy) -> Result<(), Failure> {
-        for run in runs {
-            store_end(&mut self.transaction, *run, by, &Message::new(format!("ended by {by}")), Some(self.now)).await?;
-        }
-        Ok(())
+    async fn end(&mut self, run: RunId, by: EndedBy) -> Result<(), Failure> {
+        store_end(&mut self.transaction, run, by, &Message::new(format!("ended by {by}")), Some(self.now)).await
     }
 
     async fn withdraw(&mut self, request: RequestId) -> Result<Changed, Failure> {
