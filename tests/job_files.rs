@@ -231,13 +231,13 @@ const UNFRIEND: &str = "name = \"a\"\noperation = \"friend_delete\"\n[input]\npa
     "",
     "name = \"a\"\noperation = \"delete_account\"\ninput.path = \"-\"\n",
     "2: operation: unknown value `delete_account` | expected one of `account_delete`, `friend_delete`, \
-     `friend_delete_all`, `friend_update`, `friend_import`"
+     `friend_delete_all`, `friend_update`, `friend_import`, `account_import`"
 )]
 #[case(
     "",
     "name = \"a\"\noperation = \"friend_delet\"\ninput.path = \"-\"\n",
     "2: operation: unknown value `friend_delet` | did you mean `friend_delete`? expected one of `account_delete`, \
-     `friend_delete`, `friend_delete_all`, `friend_update`, `friend_import`"
+     `friend_delete`, `friend_delete_all`, `friend_update`, `friend_import`, `account_import`"
 )]
 #[case(
     "",

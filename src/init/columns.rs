@@ -241,6 +241,8 @@ mod tests {
                 &["owner", "friend", "备注", "分组", "add_source", "add_time"],
                 "From_Account=owner To_Account=friend AddSource=add_source Remark=备注 GroupName=分组 AddTime=add_time",
             ),
+            ("account_import", &["uid", "nickname", "avatar"], "UserID=uid Nick=nickname FaceUrl=avatar"),
+            ("account_import", &["uid"], "UserID=uid"),
             (
                 "friend_update",
                 &["From_Account", "To_Account", "Tag_SNS_Custom_Vip"],

@@ -63,6 +63,7 @@ fn asked(operation: Command, account: &str) -> InputRow {
     match operation {
         Command::AccountDelete | Command::FriendDeleteAll => InputRow::account(account),
         Command::FriendDelete => InputRow::pair("owner", account),
+        Command::AccountImport => InputRow::account(account).tag("Nick", json!("r")),
         Command::FriendUpdate => InputRow::pair("owner", account).tag("Tag_SNS_IM_Remark", json!("r")),
         Command::FriendImport => InputRow::pair("owner", account).tag("AddSource", json!("AddSource_Type_Test")),
         Command::AccountCheck
@@ -91,10 +92,31 @@ struct Scene {
     rows: &'static [&'static str],
 }
 
+const ONE: &[&str] = &["ann"];
+const TWO: &[&str] = &["ann", "bea"];
+
+/// Answers of account_import name the accounts that failed, without codes.
+fn import_scenes() -> Vec<Scene> {
+    let scene = |accounts, answers, exit, rows| Scene {
+        operation: Command::AccountImport,
+        both: false,
+        accounts,
+        answers,
+        exit,
+        rows,
+    };
+    let failed = |ids: &[&str]| say(&json!({"ActionStatus": "OK", "ErrorCode": 0, "FailAccounts": ids}));
+    vec![
+        scene(TWO, vec![failed(&[])], 0, &["succeeded -"; 2]),
+        scene(TWO, vec![failed(&["bea"])], 3, &["succeeded -", "failed -"]),
+        scene(TWO, vec![failed(&["BEA"]), failed(&["bea"])], 3, &["succeeded -", "failed -"]),
+        scene(ONE, vec![no(70398)], 4, &["pending -"]),
+        scene(TWO, vec![no(70399), no(70399), failed(&[])], 3, &["failed 70399", "succeeded -"]),
+    ]
+}
+
 fn scenes() -> Vec<Scene> {
     use Command::{AccountDelete, FriendDelete, FriendDeleteAll, FriendImport, FriendUpdate};
-    const ONE: &[&str] = &["ann"];
-    const TWO: &[&str] = &["ann", "bea"];
     const THREE: &[&str] = &["ann", "bea", "cid"];
     let scene =
         |operation, both, accounts, answers, exit, rows| Scene { operation, both, accounts, answers, exit, rows };
@@ -152,7 +174,7 @@ fn scenes() -> Vec<Scene> {
 
 #[test]
 fn every_scripted_answer_makes_the_outcome_that_it_proves() {
-    for scene in scenes() {
+    for scene in scenes().into_iter().chain(import_scenes()) {
         let Scene { operation, both, accounts, answers, exit, rows } = scene;
         let case = format!("{operation:?} {both} {answers:?}");
         let job = JobFile::new("job", operation).with("retry", "max_attempts", 3);
@@ -230,6 +252,7 @@ const PARTS: &[&str] = &[
     "friend_delete_all:partial=30006:0.1",
     "friend_update:partial=30006:0.1",
     "friend_import:partial=30006:0.1",
+    "multiaccount_import:partial=70500:0.1",
     "any:only-failed:0.02",
     "any:only-invalid:0.02",
     "any:twice=70500:0.02",
@@ -256,6 +279,7 @@ fn is_borne_out(world: &World, before: &World, operation: Command, both: bool, r
             let was_gone = row.outcome != "already_done" || !before.account_exists(to);
             !world.account_exists(to) && honest && was_gone
         }
+        Command::AccountImport => world.profile(to).is_some() && !world.account_data_remains(to),
         Command::FriendDelete => {
             let other_side = both && world.is_friend(to, from);
             let was_gone = row.outcome != "already_done" || !before.is_friend(from, to);
@@ -315,6 +339,11 @@ fn no_list_is_called_empty_that_the_sandbox_did_not_clear() {
 #[test]
 fn no_friend_is_called_imported_that_the_sandbox_did_not_import() {
     no_row_claims_what_is_not_so(Command::FriendImport, false);
+}
+
+#[test]
+fn no_account_is_called_imported_that_the_sandbox_did_not_import() {
+    no_row_claims_what_is_not_so(Command::AccountImport, false);
 }
 
 #[test]

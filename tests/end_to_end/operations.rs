@@ -48,6 +48,31 @@ fn friend_import_ends_every_row_as_the_server_says() {
 }
 
 #[test]
+fn account_import_ends_every_row_as_the_server_says() {
+    all_outcomes(Command::AccountImport, &["duplicate", "protected", "rejected", "succeeded"]);
+}
+
+#[test]
+fn every_field_of_an_account_arrives_and_rows_of_one_account_are_merged() {
+    let asked = [
+        InputRow::account("ada")
+            .tag("Nick", json!("Ada, \"first\""))
+            .tag("FaceUrl", json!("https://example.com/a.png")),
+        InputRow::account("bo"),
+        InputRow::account("cy").tag("Nick", json!("n".repeat(501))).invalid(),
+        InputRow::account("di").tag("Nick", json!("Di")),
+        InputRow::account("di").tag("FaceUrl", json!("https://example.com/d.png")),
+    ];
+    let setup = BenchSetup { world: || World::open_with_missing(7, 1.0, 0.0), ..BenchSetup::default() };
+    let (bench, job) = JobFile::new("job", Command::AccountImport).rows(&asked).on(setup);
+    bench.run(&job).expect(3);
+    let results = bench.results("job");
+    ResultsCheck::clean(&bench, Command::AccountImport, &asked, &results).check(&bench);
+    assert_eq!(bench.report().calls, 1);
+    assert!(results[2].reason.contains("at most 500"), "{:?}", results[2]);
+}
+
+#[test]
 fn every_field_of_a_friend_arrives_and_the_row_without_a_source_does_not() {
     let whole = InputRow::pair("user_00001", "friend_1")
         .tag("AddSource", json!("AddSource_Type_Android"))

@@ -145,6 +145,12 @@ fn updates() -> Vec<Export> {
              u1,u2,Bob,work|vip,AddSource_Type_Android,1420000001,2015\nu1,u3,,,AddSource_Type_Web,1577836800,2020\n",
             &["AddSource = \"add_source\"", "Remark = \"备注\"", "GroupName = \"groups\"", "AddTime = \"added_at\""],
         ),
+        text(
+            "users.csv",
+            "account_import",
+            "uid,昵称,avatar,created_at\nu1,Ada,https://example.com/1.png,2015-01-01\nu2,,,2016-01-01\n",
+            &["UserID = \"uid\"", "Nick = \"昵称\"", "FaceUrl = \"avatar\""],
+        ),
     ]
 }
 

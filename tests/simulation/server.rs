@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use imbulk::domain::operation::BoundOperation;
+use imbulk::domain::operation::{AnswerShape, BoundOperation};
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::call_result::CallResult;
@@ -305,6 +305,9 @@ impl Server {
 
     /// The answer has a code for each item.
     fn one_code_per_item(&mut self, call: &Call) -> CallEffect {
+        if self.operations[call.job].answer == AnswerShape::Failures {
+            return self.failures_alone(call);
+        }
         let mut effect = self.answered(call, &Value::Null, 0, false);
         let mut answers = Vec::new();
         for item in call.request.items.clone() {
@@ -318,6 +321,23 @@ impl Server {
         };
         effect.result = CallResult::Body(answer.to_string().into());
         effect.health = CallHealth::of_items(answers.into_iter().map(|(_, code)| code));
+        effect
+    }
+
+    /// The answer names the items that failed, without codes.
+    fn failures_alone(&mut self, call: &Call) -> CallEffect {
+        let mut effect = self.answered(call, &Value::Null, 0, false);
+        let mut failed = Vec::new();
+        for item in call.request.items.clone() {
+            if self.item_code(call, item.row, &mut effect) != 0 {
+                effect.effective_rows.retain(|row| *row != item.row);
+                effect.charges.insert(item.row, 0);
+                failed.push(item.account.as_str().to_owned());
+            }
+        }
+        let answer = json!({"ActionStatus": "OK", "ErrorCode": 0, "ErrorInfo": "", "FailAccounts": failed});
+        effect.result = CallResult::Body(answer.to_string().into());
+        effect.health = CallHealth::Worked;
         effect
     }
 

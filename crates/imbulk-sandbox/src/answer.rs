@@ -79,7 +79,7 @@ pub(crate) fn body(command: Command, answer: &MockAnswer) -> Vec<u8> {
     let done = || plain(command, "OK", 0, "");
     match (answer, command.definition().answer) {
         (MockAnswer::Refused(refusal), _) => refused(Some(command), refusal),
-        (MockAnswer::Items(items), AnswerForm::Items(body)) => body(items),
+        (MockAnswer::Items(items), AnswerForm::Items(body) | AnswerForm::Failures(body)) => body(items),
         (MockAnswer::Items(_), AnswerForm::Whole) | (MockAnswer::Done, _) => done(),
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn apply(
         });
     }
     let answer = match command.definition().answer {
-        AnswerForm::Items(_) => {
+        AnswerForm::Items(_) | AnswerForm::Failures(_) => {
             let ids = request.item_ids().into_iter();
             MockAnswer::Items(ids.zip(results).map(|(id, result)| answer_item(id, result)).collect())
         }

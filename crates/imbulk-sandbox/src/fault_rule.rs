@@ -93,6 +93,17 @@ pub(crate) enum When {
     Calls(Vec<NonZeroU64>),
 }
 
+/// What an answer must have to show a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// One verdict for the request is enough.
+    Nothing,
+    /// It names the items that failed.
+    FailedItems,
+    /// It names each item with its result.
+    EachItem,
+}
+
 impl CallFault {
     /// Whether the call still has its effect.
     pub(crate) fn lets_write(&self) -> bool {
@@ -121,12 +132,16 @@ impl CallFault {
 }
 
 impl FaultKind {
-    /// Whether it can be played only where the answer lists items.
-    pub(crate) fn needs_items(&self) -> bool {
+    /// What an answer must have to show it.
+    pub(crate) const fn needs(&self) -> Needs {
         match self {
             // The list of `friend_delete_all` can be cleared in part.
-            Self::Item(fault) => !matches!(fault, ItemFault::Partial(_)),
-            Self::Call(fault) => matches!(fault, CallFault::ObjectItems | CallFault::Foreign | CallFault::Shuffle),
+            Self::Item(ItemFault::Partial(_)) => Needs::Nothing,
+            Self::Item(ItemFault::Code(_) | ItemFault::OnlyFailed) => Needs::FailedItems,
+            Self::Item(_) | Self::Call(CallFault::ObjectItems | CallFault::Foreign | CallFault::Shuffle) => {
+                Needs::EachItem
+            }
+            Self::Call(_) => Needs::Nothing,
         }
     }
 }
@@ -152,7 +167,7 @@ const DURATIONS: &str = "a duration is like 250ms or 2s, for example slow=250ms 
 const POISON: &str = "it is poison=CODE/USERID, for example poison=30001/bob";
 const WHENS: &str = "WHEN is a share from 0 to 1, for example 0.05, or numbers of calls, for example #1 or #2,5";
 const MAXES: &str = "the most times is like max=3, from 1";
-const NO_ITEMS: &str = "the answers of this command have one verdict and list no items";
+const NO_ITEMS: &str = "the answers of this command do not have a result for each item";
 
 impl FaultRuleError {
     /// What a rule may contain at this place.
@@ -185,9 +200,7 @@ fn parse_rule(text: &str) -> Result<FaultRule, Problem> {
         max: max.map(|max| parse_max(max)).transpose()?,
     };
     match rule.command {
-        Some(command) if rule.kind.needs_items() && !command.lists_items() => {
-            Err((format!("`{}` needs items", rule.kind), NO_ITEMS))
-        }
+        Some(command) if !command.shows(&rule.kind) => Err((format!("`{}` needs items", rule.kind), NO_ITEMS)),
         Some(_) | None => Ok(rule),
     }
 }

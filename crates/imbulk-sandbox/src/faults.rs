@@ -82,7 +82,7 @@ impl Faults {
 
 impl Armed {
     fn is_for(&self, command: Command) -> bool {
-        self.rule.command.is_none_or(|own| own == command) && (command.lists_items() || !self.rule.kind.needs_items())
+        self.rule.command.is_none_or(|own| own == command) && command.shows(&self.rule.kind)
     }
 
     fn is_used_up(&self) -> bool {

@@ -16,7 +16,9 @@
 //!   content of the list alone. `friend_get_list` and `portrait_get` take up to 100 users. `friend_check` of an account
 //!   that does not exist is no relation.
 //! * Who is online is set from outside ([`World::set_online`]).
-//! * An account that was deleted and is imported again has no friends, and is on no list.
+//! * An account that was deleted can be imported again at once. Then it has no friends, and is on no list.
+//!   `multiaccount_import` names an account in `FailAccounts` only if a fault asks for it; a broken rule of the body
+//!   fails the whole request.
 //! * `friend_update` of a user who is no friend is 30001 with `Err_SNS_FriendUpdate_Not_Friend`. A group that the user
 //!   does not have is created, and remains.
 //! * A call locks the accounts that it writes until its effect and answer are done, even if the caller has hung up.
@@ -62,7 +64,10 @@
 //!
 //! `partial` leaves this state: the account is gone and its data is not; the friend is off the list, and its data and
 //! the other list are as they were; the list is half cleared; one tag of an update is written; an imported friend is on
-//! the list and has none of its fields.
+//! the list, and an imported account is there, without the fields of the call.
+//!
+//! Answers of `multiaccount_import` name the items that failed, without codes, so of the faults of items they show only
+//! `item`, `partial` and `only-failed`; those of `friend_delete_all` show only `partial`.
 //!
 //! The first five come with `-before` (as without a suffix: nothing is written) and `-after` (the write
 //! is done): `reset-after`, `http-after=502`. A storm and a poisoned call write nothing; all others write.

@@ -134,7 +134,7 @@ impl World {
         self.lists_friend(Key::account(from), Key::account(to))
     }
 
-    /// Whether data of the account remains though the account is gone.
+    /// Whether data of the account remains though the account is gone, or an import of it is half done.
     pub fn account_data_remains(&self, user: &str) -> bool {
         self.has_data_left(Key::account(user))
     }
@@ -171,6 +171,13 @@ impl World {
     /// Whether the user exists and is online.
     pub(crate) fn is_online(&self, user: Key) -> bool {
         self.online.contains(&user) && self.exists(user)
+    }
+
+    /// The fields that imports gave to an account; `None` without any, and after the account is deleted.
+    pub fn profile(&self, user: &str) -> Option<BTreeMap<String, Value>> {
+        let key = Key::account(user);
+        let fields = self.fields.get(&key).filter(|_| self.exists(key))?;
+        Some(serde_json::from_str(fields).unwrap_or_default())
     }
 
     /// The counters of an account as an item.
@@ -232,8 +239,13 @@ impl World {
         if self.known.get(&from).is_none_or(|known| known.iter().all(|one| one.key != item.account.key)) {
             self.known.entry(from).or_default().push(item.account.clone());
         }
+        self.add(item.key);
+    }
+
+    /// Adds an account or a friend.
+    pub(crate) fn add(&mut self, key: Key) {
         let now = self.tick();
-        self.record(item.key).added = now;
+        self.record(key).added = now;
     }
 
     fn tick(&mut self) -> Time {

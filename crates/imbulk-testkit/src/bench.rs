@@ -51,6 +51,7 @@ impl BenchSetup {
     /// The default setup, but nearly all items of an import are missing.
     pub fn of(operation: Command) -> Self {
         match operation {
+            Command::AccountImport => Self { world: || World::open_with_missing(7, 0.95, 0.05), ..Self::default() },
             Command::FriendImport => Self { world: || World::open_with_missing(7, 0.05, 0.95), ..Self::default() },
             Command::AccountDelete
             | Command::FriendDelete

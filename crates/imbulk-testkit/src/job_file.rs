@@ -18,6 +18,14 @@ pub struct JobFile {
     protected: Option<String>,
 }
 
+/// The name of the operation of imbulk that sends a command.
+fn operation(command: Command) -> &'static str {
+    match command {
+        Command::AccountImport => "account_import",
+        other => other.name(),
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
     Required,
@@ -78,7 +86,7 @@ impl JobFile {
     /// in a comment.
     fn set_options(&mut self, which: Which, value: &str) {
         let path =
-            format!("{}/../../jobs/{}.toml", env!("CARGO_MANIFEST_DIR"), self.operation.name().replace('_', "-"));
+            format!("{}/../../jobs/{}.toml", env!("CARGO_MANIFEST_DIR"), operation(self.operation).replace('_', "-"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let section = text.lines().skip_while(|line| *line != "[options]").skip(1);
         for line in section.take_while(|line| !line.starts_with('[')) {
@@ -119,7 +127,7 @@ impl JobFile {
 
     /// The text of the file.
     pub fn toml(&self, bench: &Bench) -> String {
-        let mut text = format!("name = {:?}\noperation = {:?}\n", self.name, self.operation.name());
+        let mut text = format!("name = {:?}\noperation = {:?}\n", self.name, operation(self.operation));
         for (section, keys) in &self.sections {
             if !section.is_empty() {
                 let _ = writeln!(text, "\n[{section}]");

@@ -311,6 +311,7 @@ impl<'a> ResultsCheck<'a> {
                 _,
             ) => true,
             (Command::AccountDelete, (_, user)) => !world.account_exists(user),
+            (Command::AccountImport, (_, user)) => world.profile(user) == Some(self.stored(item)),
             (Command::FriendDeleteAll, (_, user)) => world.list_counters(user).written > 0,
             (Command::FriendDelete, (from, to)) => {
                 let from = from.unwrap_or_default();
@@ -318,11 +319,14 @@ impl<'a> ResultsCheck<'a> {
                 !back && !world.is_friend(from, to)
             }
             (Command::FriendUpdate | Command::FriendImport, (from, to)) => {
-                let asked =
-                    self.merged(item).into_iter().map(|(field, value)| (stored_under(&field).to_owned(), value));
-                world.tags(from.unwrap_or_default(), to) == Some(asked.collect())
+                world.tags(from.unwrap_or_default(), to) == Some(self.stored(item))
             }
         }
+    }
+
+    /// The tags that the sandbox keeps of an item after all of its rows.
+    fn stored(&self, item: &Item<'_>) -> Tags {
+        self.merged(item).into_iter().map(|(field, value)| (stored_under(&field).to_owned(), value)).collect()
     }
 
     /// The tags of an item after all of its rows: for each tag the last row wins.
@@ -352,7 +356,8 @@ impl<'a> ResultsCheck<'a> {
             Command::FriendDelete => Some(31704),
             Command::FriendDeleteAll => Some(30003),
             Command::FriendImport => Some(FRIEND_EXISTS),
-            Command::FriendUpdate
+            Command::AccountImport
+            | Command::FriendUpdate
             | Command::AccountCheck
             | Command::FriendCheck
             | Command::FriendGet
@@ -383,6 +388,7 @@ impl<'a> ResultsCheck<'a> {
         let owner = asked.from.as_deref().unwrap_or(&asked.account);
         let by_world = match self.operation {
             Command::AccountDelete
+            | Command::AccountImport
             | Command::FriendDeleteAll
             | Command::AccountCheck
             | Command::FriendCheck
@@ -402,9 +408,11 @@ impl<'a> ResultsCheck<'a> {
     }
 }
 
-/// The tag under which the sandbox keeps a field of friend_import.
+/// The tag under which the sandbox keeps a field of an import.
 fn stored_under(field: &str) -> &str {
     match field {
+        "Nick" => "Tag_Profile_IM_Nick",
+        "FaceUrl" => "Tag_Profile_IM_Image",
         "AddSource" => "Tag_SNS_IM_AddSource",
         "Remark" => "Tag_SNS_IM_Remark",
         "GroupName" => "Tag_SNS_IM_Group",

@@ -114,9 +114,11 @@ pub enum ItemKind {
 /// What the items of a command are.
 pub const fn item_kind(command: Command) -> ItemKind {
     match command {
-        Command::AccountDelete | Command::AccountCheck | Command::PortraitGet | Command::QueryOnlineStatus => {
-            ItemKind::Account
-        }
+        Command::AccountDelete
+        | Command::AccountImport
+        | Command::AccountCheck
+        | Command::PortraitGet
+        | Command::QueryOnlineStatus => ItemKind::Account,
         Command::FriendDeleteAll | Command::FriendGet => ItemKind::List,
         Command::FriendDelete
         | Command::FriendUpdate
@@ -139,6 +141,7 @@ pub const fn columns(operation: Command) -> &'static [&'static str] {
 fn complete(operation: Command, row: InputRow, remark: &str) -> InputRow {
     match operation {
         Command::FriendUpdate => row.tag("Tag_SNS_IM_Remark", json!(remark)),
+        Command::AccountImport => row.tag("Nick", json!(remark)),
         Command::FriendImport => row.tag("AddSource", json!("AddSource_Type_Test")).tag("Remark", json!(remark)),
         Command::AccountDelete
         | Command::FriendDelete

@@ -78,11 +78,11 @@ impl Operation {
         self.options.iter().find(|option| option.name == name)
     }
 
-    /// The field of a `ResultItem` that names the item; `None` where the answer has one verdict for the request.
+    /// The field of a `ResultItem` that names the item; `None` where the answer has none.
     pub const fn answer_key(&self) -> Option<&'static str> {
         match self.answer {
             AnswerShape::Items { key } => Some(key),
-            AnswerShape::Whole => None,
+            AnswerShape::Failures | AnswerShape::Whole => None,
         }
     }
 

@@ -18,15 +18,8 @@ enum Near {
 }
 
 /// Fields that are in no operation: of other commands, and of parts of commands that imbulk does not send.
-const OTHER_FIELDS: [(&str, Near); 7] = [
-    ("AddItem", Near::Case),
-    ("AccountList", Near::Case),
-    ("AddType", Near::Exact),
-    ("ForceAddFlags", Near::Exact),
-    ("RemarkTime", Near::Exact),
-    ("Nick", Near::Exact),
-    ("FaceUrl", Near::Exact),
-];
+const OTHER_FIELDS: [(&str, Near); 4] =
+    [("AddItem", Near::Case), ("AddType", Near::Exact), ("ForceAddFlags", Near::Exact), ("RemarkTime", Near::Exact)];
 
 /// The fields of the API that rows or request bodies hold; the fields of tags excepted.
 fn fields() -> impl Iterator<Item = (&'static str, Near)> {

@@ -4,6 +4,7 @@
 //! JSONL records, request bodies, results and the treatment of "already done" codes follow from its [`Operation`].
 
 mod account_delete;
+mod account_import;
 mod body;
 mod bound;
 pub mod field_names;
@@ -27,6 +28,7 @@ pub const ALL: &[&Operation] = &[
     &friend_delete_all::OPERATION,
     &friend_update::OPERATION,
     &friend_import::OPERATION,
+    &account_import::OPERATION,
 ];
 
 /// The operation of this name.
@@ -127,6 +129,8 @@ pub enum AnswerShape {
         /// The field of the object that names the item.
         key: &'static str,
     },
+    /// `FailAccounts` names the items that failed, without codes. The others succeeded.
+    Failures,
     /// `ErrorCode` alone: a request has one item.
     Whole,
 }

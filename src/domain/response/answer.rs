@@ -24,6 +24,8 @@ pub struct Answer<'a> {
     failed: Vec<JsonText<'a>>,
     /// Ids of `Invalid_Account`.
     invalid: Vec<JsonText<'a>>,
+    /// Ids of `FailAccounts`.
+    failed_accounts: Vec<JsonText<'a>>,
 }
 
 /// What an answer says about one item.
@@ -56,6 +58,8 @@ pub enum FailureList {
     FailAccount,
     /// `Invalid_Account`: the ids of the request that are not valid.
     InvalidAccount,
+    /// `FailAccounts`: the accounts that were not imported.
+    FailAccounts,
 }
 
 impl FailureList {
@@ -64,6 +68,7 @@ impl FailureList {
         match self {
             Self::FailAccount => "Fail_Account",
             Self::InvalidAccount => "Invalid_Account",
+            Self::FailAccounts => "FailAccounts",
         }
     }
 }
@@ -95,6 +100,8 @@ struct WireAnswer<'a> {
     fail_account: Option<Vec<JsonText<'a>>>,
     #[serde(rename = "Invalid_Account", borrow)]
     invalid_account: Option<Vec<JsonText<'a>>>,
+    #[serde(rename = "FailAccounts", borrow)]
+    fail_accounts: Option<Vec<JsonText<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,6 +135,7 @@ impl<'a> Answer<'a> {
             listed: wire.result_item.unwrap_or_default(),
             failed: wire.fail_account.unwrap_or_default(),
             invalid: wire.invalid_account.unwrap_or_default(),
+            failed_accounts: wire.fail_accounts.unwrap_or_default(),
         })
     }
 
@@ -139,6 +147,7 @@ impl<'a> Answer<'a> {
             && self.contradiction.is_none()
             && self.failed.is_empty()
             && self.invalid.is_empty()
+            && self.failed_accounts.is_empty()
             && self.listed.len() == ids.len()
             && self.listed.iter().zip(ids).all(|(item, id)| item.result_code == 0 && item.id.0 == id)
     }
@@ -161,8 +170,12 @@ impl<'a> Answer<'a> {
             }
         }
         // `Invalid_Account` is more precise, so it is used if both lists name an id.
-        let invalid = self.invalid.iter().map(|id| (id, FailureList::InvalidAccount));
-        for (id, list) in invalid.chain(self.failed.iter().map(|id| (id, FailureList::FailAccount))) {
+        let lists = [
+            (FailureList::InvalidAccount, &self.invalid),
+            (FailureList::FailAccount, &self.failed),
+            (FailureList::FailAccounts, &self.failed_accounts),
+        ];
+        for (id, list) in lists.into_iter().flat_map(|(list, ids)| ids.iter().map(move |id| (id, list))) {
             match items.entry(&*id.0) {
                 Entry::Vacant(place) => drop(place.insert(ItemAnswer::OnlyIn(list))),
                 Entry::Occupied(mut place) => {

@@ -5,7 +5,7 @@ use super::call_result::CallResult;
 use super::code_history::{Claim, Trace, claim, trace};
 use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, lookup};
 use super::outcome::Outcome;
-use crate::domain::operation::{BoundOperation, Proof};
+use crate::domain::operation::{AnswerShape, BoundOperation, Proof};
 use crate::domain::request::{Doubt, Item, Request};
 
 /// What the result of a call means.
@@ -262,6 +262,11 @@ impl ResponseReader<'_> {
         let (mut signal, mut health) = (Signal::Fine, None);
         let by_id = answer.by_id();
         let named = |item: &Item| by_id.get(item.account.as_str());
+        // Under another name, a failed item would be taken for one that succeeded.
+        let names_others = || by_id.len() > self.request.items.iter().filter(|item| named(item).is_some()).count();
+        if self.context.operation.answer == AnswerShape::Failures && answer.code == 0 && names_others() {
+            return self.strange();
+        }
         let of_request = |item: &&Item| !Self::has_own_code(answer, named(item));
         let fine = answer.code == 0 && answer.contradiction.is_none();
         let succeeded = |item: &Item| fine && matches!(named(item), Some(ItemAnswer::Code(0, _)));
@@ -294,7 +299,6 @@ impl ResponseReader<'_> {
     }
 
     fn item(&self, answer: &Answer<'_>, named: Option<&ItemAnswer>, of_request: CodeScope) -> ItemReading {
-        let answers_by_item = self.context.operation.answer_key().is_some();
         if answer.code != 0 && !Self::has_own_code(answer, named) {
             let contradicted = matches!(named, Some(ItemAnswer::Code(..)));
             let doubt = if contradicted { Doubt::EffectUnknown } else { self.doubt };
@@ -305,17 +309,17 @@ impl ResponseReader<'_> {
         {
             return self.unclear(&format!("the answer says ErrorCode 0 and ActionStatus {status}"), &[]);
         }
-        match named {
-            Some(ItemAnswer::Code(code, info)) => {
+        match (named, self.context.operation.answer) {
+            (Some(ItemAnswer::Code(code, info)), _) => {
                 self.code(*code, info, CodeScope { others_succeeded: of_request.others_succeeded, ..CodeScope::ITEM })
             }
-            Some(ItemAnswer::Contradicted(codes)) => self.unclear("the answer gives this item two results", codes),
-            Some(ItemAnswer::OnlyIn(list)) if answers_by_item => self.only_in(*list),
-            Some(ItemAnswer::OnlyIn(list)) => {
+            (Some(ItemAnswer::Contradicted(codes)), _) => self.unclear("the answer gives this item two results", codes),
+            (Some(ItemAnswer::OnlyIn(list)), AnswerShape::Items { .. } | AnswerShape::Failures) => self.only_in(*list),
+            (Some(ItemAnswer::OnlyIn(list)), AnswerShape::Whole) => {
                 self.unclear(&format!("the answer says OK and names this item in {}", list.name()), &[])
             }
-            None if answers_by_item => self.unclear("the answer does not name this item", &[]),
-            None => self.code(answer.code, &answer.info, of_request),
+            (None, AnswerShape::Items { .. }) => self.unclear("the answer does not name this item", &[]),
+            (None, AnswerShape::Failures | AnswerShape::Whole) => self.code(answer.code, &answer.info, of_request),
         }
     }
 
@@ -425,6 +429,7 @@ impl ResponseReader<'_> {
         let reason = match list {
             FailureList::FailAccount => "the answer names this item only in Fail_Account: it was not processed",
             FailureList::InvalidAccount => "the answer names this item only in Invalid_Account: the id is not valid",
+            FailureList::FailAccounts => "the answer names this account in FailAccounts, without a code",
         };
         let verdict = ended(Outcome::Failed, None, self.reason(None, reason));
         ItemReading { verdict, signal: Signal::Fine, health: ServerHealth::Working }
@@ -466,6 +471,13 @@ impl ResponseReader<'_> {
         let health = ServerHealth::Failing(Trouble::Failing(reason.to_owned()));
         let gravest = codes.iter().copied().max_by_key(|code| trace(&self.context.operation, *code));
         ItemReading { verdict: self.doubtful(reason, gravest), signal: Signal::Fine, health }
+    }
+
+    /// The answer names accounts as failed that the request does not have.
+    fn strange(&self) -> Assessment {
+        let ItemReading { verdict, signal, health } =
+            self.unclear("the answer names accounts that the request does not have", &[]);
+        Assessment { verdicts: Verdicts::All(verdict), activity: ServerActivity::Done, health, signal }
     }
 
     fn unanswered(&self, reason: &str) -> Assessment {

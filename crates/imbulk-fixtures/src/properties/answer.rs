@@ -1,7 +1,7 @@
 //! Answers: each item gets one verdict, and none is taken for done unless a second reader of the JSON says so, too.
 
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::operation::Operation;
+use imbulk::domain::operation::{AnswerShape, Operation};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{Doubt, Item, Request};
 use imbulk::domain::response::call_result::CallResult;
@@ -98,7 +98,7 @@ fn says(operation: &Operation, json: &Value, id: &str, code: i64) -> bool {
     let listed: Vec<&Value> = json["ResultItem"].as_array().into_iter().flatten().filter(|item| is(item, id)).collect();
     let of_request = json["ErrorCode"].as_i64();
     if listed.is_empty() || (code != 0 && of_request == Some(code)) {
-        let counts = operation.answer_key().is_none() || code != 0;
+        let counts = !matches!(operation.answer, AnswerShape::Items { .. }) || code != 0;
         let contradicted = code == 0 && json["ActionStatus"].as_str().is_some_and(|status| status != "OK");
         let blamed = code == 0 && in_a_list(json, id);
         return counts && !contradicted && !blamed && of_request == Some(code);
@@ -109,7 +109,7 @@ fn says(operation: &Operation, json: &Value, id: &str, code: i64) -> bool {
 
 fn in_a_list(json: &Value, id: &str) -> bool {
     let named = |list: &str| json[list].as_array().into_iter().flatten().any(|named| named.as_str() == Some(id));
-    named("Fail_Account") || named("Invalid_Account")
+    ["Fail_Account", "Invalid_Account", "FailAccounts"].into_iter().any(named)
 }
 
 fn only_in_a_list(json: &Value, id: &str) -> bool {

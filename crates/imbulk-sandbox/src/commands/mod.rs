@@ -11,6 +11,7 @@ mod friend_get;
 mod friend_get_list;
 mod friend_import;
 mod friend_update;
+mod multiaccount_import;
 mod portrait_get;
 mod query_online_status;
 mod relation;
@@ -18,6 +19,7 @@ mod relation;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::MockItem;
+use crate::fault_rule::{FaultKind, Needs};
 use crate::json::Json;
 use crate::key::Key;
 use crate::refusal::Refusal;
@@ -67,6 +69,7 @@ commands! {
     FriendGetList = friend_get_list,
     PortraitGet = portrait_get,
     QueryOnlineStatus = query_online_status,
+    AccountImport = multiaccount_import,
 }
 
 /// What is particular to one command.
@@ -95,6 +98,8 @@ pub(crate) struct Definition {
 pub(crate) enum AnswerForm {
     /// The body of an answer that lists these items.
     Items(fn(&[MockItem]) -> Vec<u8>),
+    /// The body of an answer that names those of these items that failed, without codes.
+    Failures(fn(&[MockItem]) -> Vec<u8>),
     /// One verdict for the request, which has one item.
     Whole,
 }
@@ -110,9 +115,13 @@ impl Command {
         self.definition().reads_only
     }
 
-    /// Whether the answer lists its items.
-    pub(crate) const fn lists_items(self) -> bool {
-        matches!(self.definition().answer, AnswerForm::Items(_))
+    /// Whether its answers can show a fault of this kind.
+    pub(crate) const fn shows(self, kind: &FaultKind) -> bool {
+        match self.definition().answer {
+            AnswerForm::Items(_) => true,
+            AnswerForm::Failures(_) => matches!(kind.needs(), Needs::Nothing | Needs::FailedItems),
+            AnswerForm::Whole => matches!(kind.needs(), Needs::Nothing),
+        }
     }
 
     pub(crate) fn from_path(path: &str) -> Option<Self> {
@@ -161,7 +170,9 @@ pub(crate) mod testing {
 
     /// The body of an answer that lists these items.
     pub(crate) fn answer(command: Command, items: &[MockItem]) -> String {
-        let AnswerForm::Items(body) = command.definition().answer else { panic!("{command:?} lists no items") };
+        let (AnswerForm::Items(body) | AnswerForm::Failures(body)) = command.definition().answer else {
+            panic!("{command:?} names no items")
+        };
         String::from_utf8(body(items)).unwrap()
     }
 }

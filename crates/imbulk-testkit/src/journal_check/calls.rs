@@ -62,7 +62,7 @@ pub(super) fn overlaps(journal: &[CallRecord], wrong: &mut Vec<String>) {
 /// (docs/decisions/0003).
 fn written(entry: &CallRecord) -> impl Iterator<Item = &str> {
     let others: &[String] = match entry.command {
-        Command::AccountDelete => &entry.items,
+        Command::AccountDelete | Command::AccountImport => &entry.items,
         Command::FriendDelete if entry.both => &entry.items,
         Command::FriendDelete
         | Command::FriendUpdate

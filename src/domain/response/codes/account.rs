@@ -136,14 +136,14 @@ pub(super) static CODES: &[CodeInfo] = &[
     CodeInfo {
         codes: 70_398..=70_398,
         meaning: "the app has as many accounts as its plan allows",
-        advice: "delete accounts or change the plan; no delete call gets this code",
+        advice: "delete accounts or change the plan",
         source: "error code table 2025; page account_import",
         rule: FATAL_FOR_OPERATION,
     },
     CodeInfo {
         codes: 70_399..=70_399,
         meaning: "the id was deleted less than three months ago and cannot be imported again",
-        advice: "wait, or take another id; no delete call gets this code",
+        advice: "wait, or take another id",
         source: "error code table 2025",
         rule: OF_ONE_ITEM,
     },

@@ -249,8 +249,10 @@ impl CodeInfo {
         let done = operation.already_done.codes.iter().find(|done| self.codes.contains(&done.code))?;
         Some(match (operation.answer, done.info) {
             (AnswerShape::Whole, _) => operation.name.to_owned(),
-            (AnswerShape::Items { .. }, []) => format!("{}, as the verdict on an item", operation.name),
-            (AnswerShape::Items { .. }, says) => {
+            (AnswerShape::Items { .. } | AnswerShape::Failures, []) => {
+                format!("{}, as the verdict on an item", operation.name)
+            }
+            (AnswerShape::Items { .. } | AnswerShape::Failures, says) => {
                 format!("{}, as the verdict on an item that says {}", operation.name, says.join(" or "))
             }
         })
@@ -262,7 +264,7 @@ const DONE: CodeInfo = CodeInfo {
     codes: 0..=0,
     meaning: "done",
     advice: "nothing to do",
-    source: "all four pages",
+    source: "all pages",
     rule: Rule::Always(ErrorClass::Done),
 };
 

@@ -48,12 +48,13 @@ fn every_text_of_the_table_says_something() {
 
 #[test]
 fn codes_of_the_pages_are_all_known() {
-    let pages: [(&str, &[i64]); 5] = [
+    let pages: [(&str, &[i64]); 6] = [
         ("account_delete", &[30006, 30007, 30008, 40006, 70107, 70169, 70202, 70402, 70403, 70500, 71000]),
         ("friend_delete", &[30001, 30002, 30003, 30004, 31701, 31702, 31703, 31704, 31705, 31706, 31707]),
         ("friend_delete_all", &[30001, 30003, 30004, 30006, 30007, 30008]),
         ("friend_update", &[30001, 30002, 30003, 30004, 30006, 30007, 30008, 30011]),
         ("friend_import", &[30001, 30002, 30003, 30004, 30006, 30007, 30008, 30010, 30011]),
+        ("account_import", &[70169, 70202, 70206, 70398, 70399, 70402, 70403, 70500]),
     ];
     for (operation, codes) in pages {
         for &code in codes {

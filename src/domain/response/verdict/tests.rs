@@ -1,3 +1,5 @@
+mod imports;
+
 use crate::domain::ids::RequestId;
 use serde_json::{Value, json};
 
