@@ -107,6 +107,12 @@ pub enum CliCommand {
     /// Make failed items pending again, so that the next run sends them
     #[command(after_long_help = manual::RETRY.help())]
     Retry(RetryArgs),
+    /// Remove the rows and results of old runs from the queue
+    ///
+    /// Removes the rows, results and personal data of runs that ended long ago, and frees their space. The run, its
+    /// dates, its numbers and a digest of its results remain. Without --execute, only shows what would be removed.
+    #[command(after_long_help = manual::FORGET.help())]
+    Forget(ForgetArgs),
     /// Explain an error code: its class and what to do
     #[command(after_long_help = manual::EXPLAIN.help())]
     Explain(ExplainArgs),
@@ -328,6 +334,30 @@ pub struct RetryArgs {
     pub json: bool,
 }
 
+/// Arguments of `imbulk forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// Runs that ended this long ago, such as 90d
+    ///
+    /// Unfinished runs are kept. So is the latest run of a job if `imbulk retry` can send rows of it again.
+    #[arg(long, value_name = "AGE", value_parser = age, required_unless_present = "runs")]
+    pub older_than: Option<jiff::SignedDuration>,
+    /// Also this run, whatever its state and age; may be repeated
+    ///
+    /// A job name (its latest run), or the beginning of a run id (4 characters or more). What an unfinished run has
+    /// not sent is never sent.
+    #[arg(long = "run", value_name = "NAME")]
+    pub runs: Vec<String>,
+    /// Remove; without it, only show what would be removed
+    #[arg(long)]
+    pub execute: bool,
+    /// Do not ask for confirmation
+    ///
+    /// On a terminal, --execute asks the user to type the number of runs. Without a terminal nothing is asked.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// Arguments of `imbulk explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
@@ -412,4 +442,12 @@ fn retried(name: &str) -> Result<Outcome, String> {
         Ok(outcome @ (Outcome::Failed | Outcome::InDoubt)) => Ok(outcome),
         Ok(_) | Err(_) => Err("expected failed or in_doubt: only these items can be sent again".to_owned()),
     }
+}
+
+/// `90d`, `12w` or `36h`, with days of 24 hours.
+fn age(text: &str) -> Result<jiff::SignedDuration, String> {
+    let invalid = || "expected a number of days, weeks or hours, such as 90d, 12w or 36h".to_owned();
+    let span: jiff::Span = text.parse().map_err(|_| invalid())?;
+    let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| invalid())?;
+    if age.is_negative() { Err(invalid()) } else { Ok(age) }
 }

@@ -64,6 +64,10 @@ fail_points! {
     Finish,
     /// Failed items become pending again.
     Retry,
+    /// The rows of a run are removed.
+    Forget,
+    /// The file is rewritten without unused pages.
+    FreeSpace,
     /// The log is folded into the file.
     Close,
     /// Slots are taken for a call.

@@ -5,6 +5,7 @@ mod ctl;
 mod doctor;
 mod error;
 mod explain;
+mod forget;
 mod init;
 mod man;
 mod metrics;
@@ -48,6 +49,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
         CliCommand::Ctl(args) => ctl::ctl(&args, &queue).await,
         CliCommand::Results(args) => results::results(&args, &env, &queue).await,
         CliCommand::Retry(args) => retry::retry(&args, &queue).await,
+        CliCommand::Forget(args) => forget::forget(&args, &queue).await,
         CliCommand::Explain(args) => explain::explain(&args),
         CliCommand::Sandbox(args) => sandbox::sandbox(&args, &env).await,
         CliCommand::Usersig(args) => usersig::usersig(&args, &env),

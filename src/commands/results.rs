@@ -7,13 +7,14 @@ use crate::cli::{self, ResultFormat};
 use crate::domain::exit::Exit;
 use crate::export::{self, ExportError, ExportOptions, Format, Outlet, PRIVATE, atomic_file, refuse_used_file};
 use crate::queue::{Reader, folder_of};
-use crate::session::{Spinner, find};
+use crate::session::{Spinner, find, refuse_forgotten};
 use crate::settings::Env;
 
 /// Exports one result row per input row.
 pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> Result<Exit, Error> {
     let reader = Reader::open(path).await?;
     let run = find(&args.name, args.target.as_deref(), &reader).await?;
+    refuse_forgotten(&run)?;
     let format = match args.format {
         ResultFormat::Csv => Format::Csv,
         ResultFormat::Jsonl => Format::Jsonl,

@@ -7,12 +7,13 @@ use crate::cli;
 use crate::domain::exit::Exit;
 use crate::queue::{Queue, Reader, RetrySelection, Run, RunState};
 use crate::report::retry::RetryReport;
-use crate::session::{SessionError, find};
+use crate::session::{SessionError, find, refuse_forgotten};
 
 /// Makes failed items pending again.
 pub(super) async fn retry(args: &cli::RetryArgs, path: &Path) -> Result<Exit, Error> {
     // Opened for reading first: a missing queue is an error here, while opening it for writing would create it.
     let run = find(&args.name, args.target.as_deref(), &Reader::open(path).await?).await?;
+    refuse_forgotten(&run)?;
     refuse_superseded(&run)?;
     let mut queue = Queue::open(path).await?;
     let rows = queue.retry(&run, RetrySelection { outcome: args.outcome, code: args.code }).await?;

@@ -9,6 +9,7 @@ pub mod call_counts;
 pub mod change;
 pub mod control;
 pub mod exit;
+pub mod forget;
 pub mod guard;
 pub mod heartbeat;
 pub mod hint;

@@ -32,7 +32,7 @@ pub use input_file::InputFile;
 pub use largest_accounts::LargeAccount;
 pub use path::{folder_of, resolve};
 pub use row_outcome::{Original, RowOutcome, SkippedResult};
-pub use run_state::{KILLED, NewRun, Run, RunState};
+pub use run_state::{Forgotten, KILLED, NewRun, Run, RunState};
 pub use selection::{Limited, RetrySelection};
 pub use shown_plan::ShownPlan;
 pub use sqlite::busy::Busy;

@@ -84,6 +84,17 @@ pub struct Run {
     pub finished_at: Option<i64>,
     /// When the end of the last session was stored, or when the run was superseded, in milliseconds since 1970.
     pub ended_at: Option<i64>,
+    /// What remains of its rows, if `imbulk forget` removed them.
+    pub forgotten: Option<Forgotten>,
+}
+
+/// What remains of the rows of a forgotten run, beside their numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forgotten {
+    /// When they were removed, in milliseconds since 1970.
+    pub at: i64,
+    /// The BLAKE3 digest of the results that `imbulk results` would have exported as CSV.
+    pub results: String,
 }
 
 /// The state of a run.
@@ -135,6 +146,12 @@ impl Run {
     /// What ended the last session of a run that is not finished. A session that could not store its end was killed.
     pub fn ended_by(&self) -> EndedBy {
         self.ended_by.unwrap_or(EndedBy::Kill)
+    }
+
+    /// When it was finished or superseded, or when it was last worked on, in milliseconds since 1970.
+    pub fn last_used_at(&self) -> i64 {
+        let seen = self.heartbeat.as_ref().map(|heartbeat| heartbeat.at);
+        [self.finished_at, self.ended_at, seen, self.started_at].into_iter().flatten().max().unwrap_or(self.created_at)
     }
 
     /// Its progress, as far as it decides about the next session.

@@ -6,6 +6,7 @@
 mod bottleneck;
 pub mod control;
 mod figures;
+pub mod forget;
 mod guards;
 pub mod input;
 pub mod job_result;

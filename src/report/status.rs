@@ -80,6 +80,19 @@ pub struct StateFacts {
     pub pid: Option<u32>,
     /// How long it still takes at the speed of the last seconds; null if that is not known.
     pub seconds_left: Option<u64>,
+    /// What `imbulk forget` left of its rows; null if they are in the queue.
+    pub forgotten: Option<ForgottenRows>,
+}
+
+/// What remains of the rows of a run that was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ForgottenRows {
+    /// When they were removed.
+    #[serde(serialize_with = "json::moment")]
+    #[schemars(with = "DateTime")]
+    pub at: Zoned,
+    /// The BLAKE3 digest of the results as CSV.
+    pub results_digest: String,
 }
 
 /// What a session did with a run.
@@ -234,6 +247,10 @@ impl Detail {
             if let Some(hint) = why.hint() {
                 text.line(&format!("hint: {}", visible(&hint)));
             }
+        }
+        if let Some(ForgottenRows { at, results_digest }) = &self.facts.forgotten {
+            text.figure("forgotten", &format!("{}: its rows and results were removed", minute(at)));
+            text.figure("results", &format!("BLAKE3 {results_digest}"));
         }
         self.totals(&mut text);
         text.figure("queue", &format!("{} on disk", self.queue_bytes));
@@ -457,7 +474,7 @@ impl RunStatus {
 
     /// Where the run sends, since when it is in its state, and why.
     fn second_line(&self, now: &Zoned) -> String {
-        let StateFacts { since, pid, .. } = &self.facts;
+        let StateFacts { since, pid, forgotten, .. } = &self.facts;
         let mut line = target(&self.target);
         if let Some(since) = since {
             line.push_str(&format!(", {} ago", between(since, now)));
@@ -466,6 +483,9 @@ impl RunStatus {
             line.push_str(&format!(", pid {pid}"));
         }
         line.push_str(&self.facts.left());
+        if let Some(forgotten) = forgotten {
+            line.push_str(&format!(", forgotten {} ago", between(&forgotten.at, now)));
+        }
         let why = self.limited_by.as_deref().or(self.stopped.as_ref().map(|why| why.text.as_str()));
         if let Some(why) = why {
             line.push_str(&format!(": {}", visible(why)));

@@ -15,21 +15,26 @@ pub(super) fn is_at_a_terminal() -> bool {
 
 /// Shows the text and asks for the SDKAppID. Any other answer, or a signal, is an error, and nothing is sent.
 pub(super) async fn ask(sdkappid: NonZeroU64, what: &str, signals: &mut Signals) -> Result<(), SessionError> {
-    tell(format!("{what}this cannot be undone; type the SDKAppID ({sdkappid}) to send it:"));
-    drain();
+    let question = format!("{what}this cannot be undone; type the SDKAppID ({sdkappid}) to send it:");
     let typed = tokio::select! {
         biased;
         signal = signals.next() => return Err(SessionError::Interrupted(signal)),
-        typed = tokio::task::spawn_blocking(read_line) => {
-            typed.map_err(|error| SessionError::io("the terminal")(error.into()))?
-        }
+        typed = typed(question) => typed?,
     };
-    let typed = typed.map_err(SessionError::io("cannot ask for the SDKAppID"))?;
     if typed.trim() == sdkappid.to_string() {
         return Ok(());
     }
     let hint = "run the command again and type the number that is shown as `app`";
     Err(SessionError::usage("nothing is sent: the typed text is not the SDKAppID", hint))
+}
+
+/// Shows a question and returns the line that the person types.
+pub(super) async fn typed(question: String) -> Result<String, SessionError> {
+    tell(question);
+    drain();
+    let typed = tokio::task::spawn_blocking(read_line).await;
+    let typed = typed.map_err(|error| SessionError::io("the terminal")(error.into()))?;
+    typed.map_err(SessionError::io("cannot ask for confirmation"))
 }
 
 fn read_line() -> std::io::Result<String> {

@@ -10,7 +10,9 @@ use crate::domain::timestamp::{local, rfc3339};
 use crate::queue::{KILLED, QueueError, Reader, Run, RunState};
 use crate::report::json::FormatVersion;
 use crate::report::state::{RunnerPresence, StateName};
-use crate::report::status::{Detail, Overview, RunStatus, SessionTotals, StateFacts, limited_by, seconds_left};
+use crate::report::status::{
+    Detail, ForgottenRows, Overview, RunStatus, SessionTotals, StateFacts, limited_by, seconds_left,
+};
 use crate::report::{Figures, Rejects};
 
 /// The number of rows that `status` reads at most to count codes and to find rejected rows, so that it answers at once
@@ -92,7 +94,12 @@ fn facts(reader: &Reader, run: &Run, state: StateName, outcomes: &Tally, now: &Z
         StateName::Finished => run.finished_at,
     };
     let sending = heartbeat.filter(|_| state == StateName::Sending);
+    let forgotten = run.forgotten.as_ref().map(|forgotten| ForgottenRows {
+        at: local(forgotten.at, now.time_zone()),
+        results_digest: forgotten.results.clone(),
+    });
     StateFacts {
+        forgotten,
         since: since.map(|at| local(at, now.time_zone())),
         pid: sending.and_then(|heartbeat| reader.owner().or(Some(heartbeat.pid))),
         seconds_left: sending.and_then(|heartbeat| seconds_left(heartbeat, outcomes[Outcome::Pending])),

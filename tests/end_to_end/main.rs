@@ -7,6 +7,7 @@ mod control;
 mod daily;
 mod environment;
 mod faults;
+mod forget;
 mod guards;
 mod halts;
 mod holding;

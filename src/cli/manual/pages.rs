@@ -4,7 +4,7 @@ use super::page::{Manual, Note, Row};
 use crate::domain::exit::Exit;
 
 /// The texts of the program and of every subcommand.
-pub const ALL: [&Manual; 15] = [
+pub const ALL: [&Manual; 16] = [
     &IMBULK,
     &INIT,
     &DOCTOR,
@@ -14,6 +14,7 @@ pub const ALL: [&Manual; 15] = [
     &CTL,
     &RESULTS,
     &RETRY,
+    &FORGET,
     &EXPLAIN,
     &SANDBOX,
     &USERSIG,
@@ -228,6 +229,25 @@ pub const RETRY: Manual = Manual {
     files: &[QUEUE_FILE],
     environment: READER_VARIABLES,
     exits: &[(Exit::Done, "done"), IO_ERROR, NOT_FOUND, HELD],
+};
+
+/// `imbulk forget`
+pub const FORGET: Manual = Manual {
+    name: "forget",
+    examples: &[
+        ("imbulk forget --older-than 90d", "show what would be removed"),
+        ("imbulk forget --older-than 90d --execute", "ask on a terminal, then remove"),
+        ("imbulk forget --run 0190e8b0 --execute --yes", "remove one run without a question"),
+    ],
+    notes: &[],
+    files: &[QUEUE_FILE],
+    environment: READER_VARIABLES,
+    exits: &[
+        (Exit::Done, "shown or removed, also if there is no such run"),
+        IO_ERROR,
+        (Exit::Unusable, "usage error, unknown name, not confirmed, or the queue cannot be used"),
+        HELD,
+    ],
 };
 
 /// `imbulk explain`

@@ -1,5 +1,7 @@
 //! The only module that composes SQL, from constants, numbers and question marks.
 
+use std::path::Path;
+
 use sqlx::AssertSqlSafe;
 
 /// Table rows of one INSERT. Each statement costs a switch to SQLite's thread: a load of 2 million friend rows took 7 %
@@ -15,6 +17,11 @@ pub(in crate::queue) fn insert(table: &'static str, columns: usize, rows: usize)
 /// Marks a file as a queue, with a random number that distinguishes it from a file written over it.
 pub(in crate::queue) fn mark(number: i32) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("PRAGMA application_id = 0x696D626B; PRAGMA user_version = {number}"))
+}
+
+/// Lets SQLite create its temporary files in this folder, as other temporary files of imbulk.
+pub(in crate::queue) fn temporary_folder(folder: &Path) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("PRAGMA temp_store_directory = '{}'", folder.to_string_lossy().replace('\'', "''")))
 }
 
 /// The query that returns SQLite's plan for another query.

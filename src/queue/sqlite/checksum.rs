@@ -12,18 +12,21 @@ use crate::domain::request::line_span::LineSpan;
 use crate::domain::request::row::RowNo;
 use crate::stored_request::StoredRequest;
 
-/// A row of `run`. The columns are grouped by their types, each group in the sequence of the table.
+/// A row of `run`. The columns are grouped by their types, each group in the sequence of the table. `forgotten`: when
+/// the rows of the run were removed, and the digest of its results; nothing is added for other runs.
 pub(in crate::queue) fn run(
     id: RunId,
     texts: [&str; 13],
     optional_texts: [Option<&str>; 4],
     numbers: [i64; 3],
     optional_numbers: [Option<i64>; 2],
+    forgotten: Option<(i64, &str)>,
 ) -> i64 {
     let sum = texts.into_iter().fold(Checksum::new().number(id.get()), Checksum::text);
     let sum = optional_texts.into_iter().fold(sum, Checksum::optional_text);
     let sum = numbers.into_iter().fold(sum, Checksum::number);
-    optional_numbers.into_iter().fold(sum, Checksum::optional_number).finish()
+    let sum = optional_numbers.into_iter().fold(sum, Checksum::optional_number);
+    forgotten.into_iter().fold(sum, |sum, (at, digest)| sum.number(at).text(digest)).finish()
 }
 
 /// A row of `shown_plan`.

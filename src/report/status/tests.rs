@@ -52,6 +52,7 @@ fn sending(bottleneck: Option<Bottleneck>) -> Detail {
             since: Some(at("2026-11-22T02:47:57+01:00[Europe/Berlin]")),
             pid: Some(heartbeat.pid),
             seconds_left: seconds_left(&heartbeat, outcomes[Outcome::Pending]),
+            forgotten: None,
         },
         figures,
         is_partial: true,
@@ -112,7 +113,12 @@ fn a_run_that_is_sent_shows_how_far_it_is_and_why_it_is_not_faster() {
 fn a_halted_run_shows_why_and_since_when() {
     let detail = Detail {
         figures: testing::figures(),
-        facts: StateFacts { since: Some(at("2026-11-22T01:10+01:00[Europe/Berlin]")), pid: None, seconds_left: None },
+        facts: StateFacts {
+            since: Some(at("2026-11-22T01:10+01:00[Europe/Berlin]")),
+            pid: None,
+            seconds_left: None,
+            forgotten: None,
+        },
         is_partial: false,
         session: None,
         heartbeat: None,

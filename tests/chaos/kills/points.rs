@@ -46,6 +46,8 @@ enum Way {
     Retry,
     /// The results are written to a file that exists already.
     Results,
+    /// The rows of a finished run are removed.
+    Forget,
 }
 
 /// How to reach a fail point, and how often it is reached at least.
@@ -72,6 +74,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         FailPoint::Limit => (Way::Limit, 1),
         FailPoint::Retry => (Way::Retry, 1),
         FailPoint::PlaceFile => (Way::Results, 1),
+        FailPoint::Forget | FailPoint::FreeSpace => (Way::Forget, 1),
     }
 }
 
@@ -115,6 +118,7 @@ impl Point {
             Way::Limit => self.killed(&mut victim, &[RUN, &["--limit", "7"]].concat()),
             Way::Retry => self.in_retry(&mut victim),
             Way::Results => self.while_placing_a_file(&mut victim),
+            Way::Forget => return self.while_forgetting(&mut victim),
         }
         victim.check();
     }
@@ -204,6 +208,28 @@ impl Point {
         let new = victim.bench.imbulk(&["results", "job"]).expect(0).stdout;
         let due = if self.side == "Before" { "old" } else { new.as_str() };
         assert!(std::fs::read_to_string(victim.bench.path("results.csv")).expect("a file") == due);
+    }
+
+    /// The run is there with all its rows, or without any. The next command removes what is left.
+    fn while_forgetting(&self, victim: &mut Victim) {
+        victim.check();
+        let before = victim.bench.imbulk(&["results", "job"]).expect(0).stdout;
+        let forget = ["forget", "--run", "job", "--execute", "--yes"];
+        let output = self.armed(victim, |victim| victim.bench.imbulk(&forget));
+        assert_eq!(output.code, 128 + 9, "{output:#?}");
+        if (self.deed, self.side) == (FailPoint::Forget, "Before") {
+            assert!(victim.bench.imbulk(&["results", "job"]).expect(0).stdout == before);
+            victim.bench.imbulk(&forget).expect(0);
+        } else {
+            victim.bench.imbulk(&["results", "job"]).expect(2).says("was forgotten");
+            victim.bench.imbulk(&["forget", "--older-than", "90d", "--execute"]).expect(0);
+        }
+        let id = victim.works[0].asked[0].account.as_bytes();
+        for file in ["imbulk.db", "imbulk.db-wal"] {
+            let bytes = std::fs::read(victim.bench.path(file)).unwrap_or_default();
+            assert!(!bytes.windows(id.len()).any(|window| window == id), "an id is still in {file}");
+        }
+        victim.start().wait().says("job: this input is finished");
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(in crate::queue) mod control;
 pub(in crate::queue) mod finish;
+pub(in crate::queue) mod forget;
 pub(in crate::queue) mod input_files;
 pub(in crate::queue) mod lifecycle;
 pub(in crate::queue) mod run_row;

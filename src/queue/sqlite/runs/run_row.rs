@@ -8,7 +8,7 @@ use crate::domain::hint::Message;
 use crate::domain::ids::RunId;
 use crate::domain::run_choice::EndedBy;
 use crate::queue::error::QueueError;
-use crate::queue::run_state::{Run, RunState};
+use crate::queue::run_state::{Forgotten, Run, RunState};
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::error::{Failure, expect};
 
@@ -19,7 +19,7 @@ macro_rules! select_run {
             "SELECT id, uuid, job, target, operation, options, definition_digest, input_digest, file_stamps,
                     protected_digest, files, tags, largest_accounts, state, end_reason, end_hint, settings_digest,
                     ended_by, heartbeat, row_count, item_count, created_at, started_at, finished_at,
-                    ended_at, checksum
+                    ended_at, forgotten_at, results_digest, checksum
              FROM run ",
             $rest
         )
@@ -58,6 +58,8 @@ pub(in crate::queue) struct RunRow {
     started_at: Option<i64>,
     finished_at: Option<i64>,
     ended_at: Option<i64>,
+    forgotten_at: Option<i64>,
+    results_digest: Option<String>,
     checksum: i64,
 }
 
@@ -86,6 +88,7 @@ impl RunRow {
             optional_texts.map(Option::as_deref),
             numbers,
             [self.started_at, self.finished_at],
+            self.forgotten_at.zip(self.results_digest.as_deref()),
         )
     }
 
@@ -126,6 +129,7 @@ impl RunRow {
             started_at: self.started_at,
             finished_at: self.finished_at,
             ended_at: self.ended_at,
+            forgotten: self.forgotten_at.zip(self.results_digest).map(|(at, results)| Forgotten { at, results }),
         }
     }
 }

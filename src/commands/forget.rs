@@ -1,0 +1,77 @@
+//! `imbulk forget`
+
+use std::io::Write;
+use std::path::Path;
+
+use super::error::Error;
+use crate::cli::ForgetArgs;
+use crate::clock;
+use crate::domain::exit::Exit;
+use crate::domain::hint::{Hint, Message};
+use crate::export::{self, ExportOptions, Format};
+use crate::queue::{Queue, Reader, Run, folder_of};
+use crate::session::{ForgetPlan, Spinner, confirm_forget, plan_to_forget};
+use crate::stderr::tell;
+
+/// Shows the runs that are old enough, and removes their rows with `--execute`.
+pub(super) async fn forget(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
+    // Opened for reading first: a missing queue is an error here, while opening it for writing would create it.
+    let reader = Reader::open(path).await?;
+    if args.execute {
+        drop(reader);
+        return remove(args, path).await;
+    }
+    let ForgetPlan { runs, report } = plan_to_forget(&reader, args.older_than, &args.runs).await?;
+    if !runs.is_empty() {
+        tell(Message::new("nothing is removed without --execute").add_hint("add --execute to remove them").with_hint());
+    }
+    super::print(&report.text())
+}
+
+async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
+    let mut queue = Queue::open(path).await?;
+    let reader = queue.reader().await?;
+    let before = reader.size();
+    let ForgetPlan { runs, report } = plan_to_forget(&reader, args.older_than, &args.runs).await?;
+    if !runs.is_empty() {
+        confirm_forget(&report, args.yes).await?;
+    }
+    for run in &runs {
+        let _spinner = Spinner::new("removing the rows");
+        let digest = digest_of_results(&reader, run, folder_of(path)).await?;
+        queue.forget(run.id, &digest, clock::now().as_millisecond()).await?;
+    }
+    let spinner = Spinner::new("freeing the space");
+    let emptied = queue.free_space().await?;
+    drop(spinner);
+    if !emptied {
+        let note = Message::new("note: another program reads the queue, so removed bytes may still be in its file");
+        tell(note.add_hint("run the command again when that program has ended").with_hint());
+    }
+    let after = reader.size();
+    drop(reader);
+    queue.close().await?;
+    super::print(&format!("{}queue: {before} before, {after} now\n", report.removed_text()))
+}
+
+/// The BLAKE3 digest of the results as CSV, so that an exported file can be compared with it later.
+async fn digest_of_results(reader: &Reader, run: &Run, folder: &Path) -> Result<String, Error> {
+    let mut hasher = ResultsHasher(blake3::Hasher::new());
+    let options = ExportOptions { format: Format::Csv, only: None, folder };
+    export::write(reader, run, options, &mut hasher).await?;
+    Ok(hasher.0.finalize().to_hex().to_string())
+}
+
+/// Takes results and keeps only their digest.
+struct ResultsHasher(blake3::Hasher);
+
+impl Write for ResultsHasher {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
