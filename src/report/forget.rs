@@ -69,11 +69,11 @@ impl ForgetReport {
     }
 }
 
-/// `run 0190… of job purge on app 1400000001: finished 2026-08-01 03:00 +08:00, 1,234 rows`
+/// Two lines: `run 0190… of job purge on app 1400000001`, and `finished 2026-08-01 03:00 +08:00, 1,234 rows`.
 fn line(run: &ForgetCandidate) -> String {
     let ForgetCandidate { run, job, target: on, state, ended_at, rows } = run;
     let (state, at, rows) = (state.name(), minute(ended_at), counted(*rows, "row", "rows"));
-    format!("run {} of job {} on {}: {state} {at}, {rows}", visible(run), visible(job), target(on))
+    format!("run {} of job {} on {}\n    {state} {at}, {rows}", visible(run), visible(job), target(on))
 }
 
 fn why(because: KeptBecause) -> String {
@@ -111,10 +111,13 @@ mod tests {
         };
         insta::assert_snapshot!(report.text(), @r"
         to be removed: 1 run with 1,234 rows
-          run 0190e8b0-0000-7000-8000-000000000001 of job purge on app 1400000001: finished 2026-08-01 03:00 +08:00, 1,234 rows
+          run 0190e8b0-0000-7000-8000-000000000001 of job purge on app 1400000001
+            finished 2026-08-01 03:00 +08:00, 1,234 rows
         kept: 2 runs
-          run 0190e8b0-0000-7000-8000-000000000001 of job nightly on app 1400000001: stopped 2026-08-01 03:00 +08:00, 1,234 rows; it is not finished
-          run 0190e8b0-0000-7000-8000-000000000001 of job weekly\u{1b} on app 1400000001: finished 2026-08-01 03:00 +08:00, 1,234 rows; it is the latest run, and `imbulk retry` can send 1 row again
+          run 0190e8b0-0000-7000-8000-000000000001 of job nightly on app 1400000001
+            stopped 2026-08-01 03:00 +08:00, 1,234 rows; it is not finished
+          run 0190e8b0-0000-7000-8000-000000000001 of job weekly\u{1b} on app 1400000001
+            finished 2026-08-01 03:00 +08:00, 1,234 rows; it is the latest run, and `imbulk retry` can send 1 row again
         hint: `--run ID` removes a run all the same
         ");
         let none = ForgetReport { removed: Vec::new(), kept: Vec::new() };
