@@ -4,6 +4,7 @@
 
 use super::control::AppliedInstruction;
 use super::heartbeat::Heartbeat;
+use super::hint::Message;
 use super::ids::{RequestId, RunId};
 use super::response::settlement::{FollowUp, Settlement};
 use super::run_choice::EndedBy;
@@ -37,6 +38,8 @@ pub enum Change {
         run: RunId,
         /// The kind of reason.
         ended_by: EndedBy,
+        /// The reason in words.
+        why: Message,
     },
     /// Stores an instruction that was applied or refused.
     Control(AppliedInstruction),

@@ -26,7 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::api::{Client, Renewal};
 use crate::domain::call_counts::{CallCounter, CallCounts};
 use crate::domain::change::{Change, Changed};
-use crate::domain::hint::Hint;
+use crate::domain::hint::{Hint, Message};
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::progress::{LatencyMeter, ProgressSnapshot, RateMeter, Rates};
 use crate::domain::request::{AccountKeys, Request};
@@ -62,6 +62,8 @@ pub struct RunnerJob {
     pub uuid: String,
     /// Its name.
     pub name: String,
+    /// Says in words why a job stops.
+    pub explain_stop: fn(&StopReason) -> Message,
     /// The calls per second of the job file; a rate that a person set may be lower.
     pub limit: NonZeroU32,
     /// What the schedule needs to know.
@@ -379,10 +381,13 @@ impl Runner<'_> {
     /// Notes what ends a run as soon as it is known: the process may be killed before the run has ended.
     fn note_ends(&mut self) {
         for job in 0..self.jobs.len() {
-            let by = self.schedule.stop_of(job).map(StopReason::ended_by);
-            if let Some(by) = by.filter(|by| self.ended_by[job] != Some(*by)) {
-                self.ended_by[job] = Some(by);
-                self.recorder.write(Change::NoteEnd { run: self.jobs[job].plan.run, ended_by: by }, true);
+            let RunnerJob { explain_stop, plan, .. } = &self.jobs[job];
+            if let Some(reason) = self.schedule.stop_of(job)
+                && self.ended_by[job] != Some(reason.ended_by())
+            {
+                let ended_by = reason.ended_by();
+                self.ended_by[job] = Some(ended_by);
+                self.recorder.write(Change::NoteEnd { run: plan.run, ended_by, why: explain_stop(reason) }, true);
             }
         }
     }

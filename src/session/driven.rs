@@ -16,6 +16,7 @@ use crate::domain::response::tally::Tally;
 use crate::domain::schedule::JobPlan;
 use crate::queue::Queue;
 use crate::rate_limiter::Limiter;
+use crate::report::stop_message::stop_message;
 use crate::runner::RunnerJob;
 
 /// A run that is driven, with its job.
@@ -91,6 +92,7 @@ pub(super) fn runner_job(
         limited: driven.limited,
         uuid: run.uuid.clone(),
         name: run.job.clone(),
+        explain_stop: |reason| stop_message(reason, &[]),
         limit,
         plan: JobPlan {
             run: run.id,

@@ -1,6 +1,7 @@
 //! Several jobs at the same time, in one process and in two.
 
 use imbulk_sandbox::{Caps, Command, World};
+use rustix::process::Signal;
 use serde_json::json;
 
 use imbulk_testkit::results_check::ResultsCheck;
@@ -156,4 +157,28 @@ fn a_job_that_is_refused_before_it_sends_leaves_the_others_to_be_sent() {
         let results = bench.results("working");
         ResultsCheck::clean(&bench, Command::FriendUpdate, &asked, &results).check(&bench);
     }
+}
+
+#[test]
+fn a_halted_job_shows_its_reason_while_the_other_job_is_still_sent() {
+    let bench = Bench::with(capped());
+    let (failing, _, asked) = failing_and_working(&bench);
+    let slow = at_full_speed("working", Command::FriendUpdate).with("limits", "calls_per_second", 1).rows(&asked);
+    bench.faults(&["friend_delete:item=30011:1"]);
+    let mut running = bench.start(&["run", &failing, &slow.write(&bench), "--execute", "--yes"], b"");
+    let status = |job: &str| -> serde_json::Value {
+        serde_json::from_str(&bench.imbulk(&["status", job, "--json"]).stdout).unwrap_or_default()
+    };
+    let halted = loop {
+        let halted = status("failing");
+        if halted["state"] == "halted" {
+            break halted;
+        }
+        assert!(running.is_alive(), "the session ended without it");
+        bench.nap();
+    };
+    assert!(halted["stopped"].as_str().expect("a reason").contains("the fuse"), "{halted}");
+    assert_eq!(status("working")["state"], "sending");
+    running.signal(Signal::TERM);
+    running.wait().expect(4);
 }

@@ -14,7 +14,6 @@ use sqlx::{Connection, Sqlite, Transaction};
 
 use crate::domain::change::{Change, Changed};
 use crate::domain::heartbeat::Heartbeat;
-use crate::domain::hint::Message;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
 use crate::domain::request::row::RowNo;
@@ -23,7 +22,6 @@ use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::settlement::{EndedItems, FollowUp, Settlement};
 use crate::domain::response::verdict::ItemResult;
-use crate::domain::run_choice::EndedBy;
 use crate::fail_point::{FailPoint, guarded_all};
 use crate::stored_request::StoredRequest;
 
@@ -75,7 +73,9 @@ impl Queue {
                 Change::Withdraw(request) => changed.push(batch.withdraw(request).await?),
                 Change::Reopen(request) => changed.push(batch.reopen(request).await?),
                 Change::NoteProgress { run, heartbeat } => batch.note_progress(run, &heartbeat).await?,
-                Change::NoteEnd { run, ended_by } => batch.end(run, ended_by).await?,
+                Change::NoteEnd { run, ended_by, why } => {
+                    store_end(&mut batch.transaction, run, ended_by, &why, Some(now)).await?;
+                }
                 Change::Control(applied) => {
                     control::insert(&mut batch.transaction, &applied, now).await?;
                 }
@@ -109,10 +109,6 @@ impl ChangeTransaction<'_> {
         let heartbeat = serde_json::to_string(heartbeat).unwrap_or_default();
         let query = sqlx::query("UPDATE run SET heartbeat = ? WHERE id = ?").bind(heartbeat).bind(run);
         expect("runs", 1, query.execute(&mut *self.transaction).await?.rows_affected())
-    }
-
-    async fn end(&mut self, run: RunId, by: EndedBy) -> Result<(), Failure> {
-        store_end(&mut self.transaction, run, by, &Message::new(format!("ended by {by}")), Some(self.now)).await
     }
 
     async fn withdraw(&mut self, request: RequestId) -> Result<Changed, Failure> {
