@@ -74,7 +74,7 @@ impl Packer {
         }
         let row = self.last;
         let encoded = StoredRequest {
-            from: self.from.take().map(|from| text(&from, row).map(str::to_owned)).transpose()?,
+            from: self.from.take().map(String::from_utf8).transpose().map_err(|_| IntakeError::Damaged { row })?,
             accounts: take_text(&mut self.accounts, row)?,
             rows: take_list(&mut self.rows, row)?,
             tags: self.has_fields.then(|| take_list(&mut self.tags, row)).transpose()?,

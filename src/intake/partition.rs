@@ -166,10 +166,10 @@ impl<'a> Partitions<'a> {
         Ok(())
     }
 
-    /// Ends the adding of rows. If some are on disk, no more than a quarter of the memory stays in use, because the
-    /// tables of the part in work and what waits for the queue need memory as well.
+    /// Ends the adding of rows. If some are on disk, no more than half of the memory stays in use, because the tables
+    /// of the part in work and what waits for the queue need memory as well.
     pub(super) fn close(&mut self) -> Result<(), IntakeError> {
-        if self.spill.is_used() { self.spill_until(self.memory / 4) } else { Ok(()) }
+        if self.spill.is_used() { self.spill_until(self.memory / 2) } else { Ok(()) }
     }
 
     fn spill_part(&mut self, index: usize) -> Result<(), IntakeError> {

@@ -42,6 +42,15 @@ async fn before_anything_is_loaded_there_are_no_runs() {
 }
 
 #[tokio::test]
+async fn a_new_queue_takes_three_transactions() {
+    let place = QueueFolder::new();
+    place.open().await.close().await.unwrap();
+    let header = std::fs::read(place.file()).unwrap();
+    let changes = u32::from_be_bytes(header[24..28].try_into().unwrap());
+    assert_eq!(changes, 3, "each waits for the disk: the mark, all tables, and the name of the file");
+}
+
+#[tokio::test]
 async fn a_queue_that_lost_its_tables_is_not_a_new_one() {
     let place = QueueFolder::new();
     let mut queue = place.open().await;

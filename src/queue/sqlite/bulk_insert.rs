@@ -8,15 +8,29 @@ use sqlx::AssertSqlSafe;
 /// less time with 1024 than with 256 (docs/decisions/0001). More gain nothing.
 pub(in crate::queue) const MAX_ROWS: usize = 1024;
 
+/// The value of a column in each row of an INSERT. Values that all rows share are not bound, since each bound value is
+/// copied three times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::queue) enum Value {
+    Bound,
+    Number(i64),
+    Null,
+}
+
 /// An INSERT of this number of table rows. `table` includes its columns: `"request (id, run)"`.
-pub(in crate::queue) fn insert(table: &'static str, columns: usize, rows: usize) -> AssertSqlSafe<String> {
-    let row = format!(",({})", vec!["?"; columns].join(","));
+pub(in crate::queue) fn insert(table: &'static str, columns: &[Value], rows: usize) -> AssertSqlSafe<String> {
+    let value = |column: &Value| match column {
+        Value::Bound => "?".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Null => "NULL".to_owned(),
+    };
+    let row = format!(",({})", columns.iter().map(value).collect::<Vec<_>>().join(","));
     AssertSqlSafe(format!("INSERT INTO {table} VALUES {}", &row.repeat(rows)[1..]))
 }
 
-/// Marks a file as a queue, with a random number that distinguishes it from a file written over it.
+/// Marks a file as a queue, in one transaction, with a random number that distinguishes it from a file written over it.
 pub(in crate::queue) fn mark(number: i32) -> AssertSqlSafe<String> {
-    AssertSqlSafe(format!("PRAGMA application_id = 0x696D626B; PRAGMA user_version = {number}"))
+    AssertSqlSafe(format!("BEGIN; PRAGMA application_id = 0x696D626B; PRAGMA user_version = {number}; COMMIT"))
 }
 
 /// Lets SQLite create its temporary files in this folder, as other temporary files of imbulk.

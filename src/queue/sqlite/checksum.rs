@@ -98,16 +98,35 @@ pub(in crate::queue) fn skipped(
     texts.into_iter().fold(sum, Checksum::optional_text).finish()
 }
 
-struct Checksum(Crc);
+/// A CRC-32. Short columns are hashed together, because each call of the library has a cost of its own.
+struct Checksum {
+    crc: Crc,
+    /// Bytes that are not hashed yet, at most [`Checksum::BLOCK`].
+    waiting: Vec<u8>,
+}
 
 impl Checksum {
+    const BLOCK: usize = 512;
+
     fn new() -> Self {
-        Self(Crc::new())
+        Self { crc: Crc::new(), waiting: Vec::with_capacity(Self::BLOCK) }
     }
 
-    fn number(mut self, number: i64) -> Self {
-        self.0.update(&number.to_le_bytes());
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        if self.waiting.len() + bytes.len() > Self::BLOCK {
+            self.crc.update(&self.waiting);
+            self.waiting.clear();
+        }
+        if bytes.len() > Self::BLOCK {
+            self.crc.update(bytes);
+        } else {
+            self.waiting.extend_from_slice(bytes);
+        }
         self
+    }
+
+    fn number(self, number: i64) -> Self {
+        self.bytes(&number.to_le_bytes())
     }
 
     fn row(self, row: RowNo) -> Self {
@@ -116,9 +135,7 @@ impl Checksum {
 
     fn text(self, text: &str) -> Self {
         // No text is as long as the largest i64.
-        let mut longer = self.number(i64::try_from(text.len()).unwrap_or(i64::MAX));
-        longer.0.update(text.as_bytes());
-        longer
+        self.number(i64::try_from(text.len()).unwrap_or(i64::MAX)).bytes(text.as_bytes())
     }
 
     /// No number differs from 0.
@@ -138,7 +155,28 @@ impl Checksum {
     }
 
     /// The checksum as it is stored: signed, since SQLite needs six bytes for half of all unsigned ones.
-    fn finish(self) -> i64 {
-        self.0.sum().cast_signed().into()
+    fn finish(mut self) -> i64 {
+        self.crc.update(&self.waiting);
+        self.crc.sum().cast_signed().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_is_the_crc_of_all_bytes_in_their_sequence() {
+        let lengths = [0, 1, 300, 496, 497, 511, 512, 513, 5000];
+        for (first, second) in lengths.iter().flat_map(|first| lengths.map(|second| (*first, second))) {
+            let (first, second) = ("a".repeat(first), "b".repeat(second));
+            let mut all = Crc::new();
+            for text in [&first, &second] {
+                all.update(&(text.len() as u64).to_le_bytes());
+                all.update(text.as_bytes());
+            }
+            let sum = Checksum::new().text(&first).text(&second).finish();
+            assert_eq!(sum, i64::from(all.sum().cast_signed()), "{} and {} bytes", first.len(), second.len());
+        }
     }
 }

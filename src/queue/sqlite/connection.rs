@@ -80,7 +80,8 @@ pub(in crate::queue) fn options(path: &Path) -> SqliteConnectOptions {
     file(path)
         .synchronous(SqliteSynchronous::Full)
         .page_size(PAGE_BYTES)
-        .pragma("cache_size", "-16384")
+        // A load only appends: with 16 MiB it was no faster, and intake makes better use of the memory.
+        .pragma("cache_size", "-4096")
         .foreign_keys(true)
         .busy_timeout(busy::MAX_WAIT)
         // A long read lets the WAL grow; its space is freed when the read ends.
@@ -136,10 +137,15 @@ pub(in crate::queue) async fn refuse_old_library(
     Ok(())
 }
 
-/// Creates the tables, or brings them up to date.
+/// Creates the tables, or brings them up to date, in one transaction: each commit waits four times for the disk, and
+/// sqlx would make two for each migration.
 pub(in crate::queue) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), QueueError> {
-    let migrated = guarded(FailPoint::Migrate, MIGRATIONS.run_direct(None, connection, false)).await;
-    migrated.map_err(|error| migration_error(path, error))
+    let migrate = async {
+        let mut all = connection.begin().await?;
+        MIGRATIONS.run_direct(None, &mut *all, false).await?;
+        Ok(all.commit().await?)
+    };
+    guarded(FailPoint::Migrate, migrate).await.map_err(|error| migration_error(path, error))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Collects what a load stores into INSERTs of many rows. While SQLite executes one, the next is composed.
 
 use crate::queue::load_totals::LoadTotals;
+use crate::queue::sqlite::bulk_insert::Value::{Bound, Null, Number};
 use crate::queue::sqlite::bulk_insert::{MAX_ROWS, insert};
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::requests::skipped_rows::bind_skipped_rows;
@@ -92,19 +93,26 @@ impl Gathering {
         if rows == 0 {
             return BatchInsert::nothing();
         }
-        let mut narrow = query(insert("request (id, run, item_count, row_count, checksum)", 5, rows));
-        let mut wide = query(insert("payload (request, from_account, accounts, rows, tags, checksum)", 6, rows));
+        let optional = |exists| if exists { Bound } else { Null };
+        let from = optional(requests.iter().any(|request| request.from.is_some()));
+        let tags = optional(requests.iter().any(|request| request.tags.is_some()));
+        let columns = [Bound, Number(self.run.get()), Bound, Bound, Bound];
+        let mut narrow = query(insert("request (id, run, item_count, row_count, checksum)", &columns, rows));
+        let columns = [Bound, from, Bound, Bound, tags, Bound];
+        let mut wide = query(insert("payload (request, from_account, accounts, rows, tags, checksum)", &columns, rows));
         for request in requests {
             let id = self.next_request.take();
             let (items, rows) = (request.item_count, request.row_count);
-            narrow = narrow
-                .bind(id)
-                .bind(self.run)
-                .bind(items)
-                .bind(rows)
-                .bind(checksum::new_request(id, self.run, items, rows));
+            narrow = narrow.bind(id).bind(items).bind(rows).bind(checksum::new_request(id, self.run, items, rows));
             let checksum = checksum::payload(id, self.run, &request, None);
-            wide = wide.bind(id).bind(request.from).bind(request.accounts).bind(request.rows).bind(request.tags);
+            wide = wide.bind(id);
+            if from == Bound {
+                wide = wide.bind(request.from);
+            }
+            wide = wide.bind(request.accounts).bind(request.rows);
+            if tags == Bound {
+                wide = wide.bind(request.tags);
+            }
             wide = wide.bind(checksum);
         }
         BatchInsert { statements: vec![narrow, wide], rows, bytes }
@@ -125,8 +133,11 @@ impl Gathering {
         if line_spans.is_empty() {
             return BatchInsert::nothing();
         }
-        let mut query =
-            query(insert("line_span (run, first_row, source, first_line, step, checksum)", 6, line_spans.len()));
+        let mut query = query(insert(
+            "line_span (run, first_row, source, first_line, step, checksum)",
+            &[Bound; 6],
+            line_spans.len(),
+        ));
         for span in &line_spans {
             query = query.bind(self.run).bind(span.first_row.cast_signed()).bind(span.source);
             query = query.bind(span.first_line.cast_signed()).bind(span.step.cast_signed());

@@ -1,6 +1,6 @@
 //! Changes of requests and outcomes that several operations share. Each is refused if it finds an unexpected state.
 
-use crate::queue::sqlite::bulk_insert::{MAX_ROWS, insert};
+use crate::queue::sqlite::bulk_insert::{MAX_ROWS, Value, insert};
 use crate::queue::sqlite::checksum;
 use crate::queue::sqlite::error::{Failure, expect};
 use sqlx::SqliteConnection;
@@ -74,7 +74,7 @@ pub(in crate::queue) async fn insert_outcomes(
 ) -> Result<(), Failure> {
     // If everything was done before, each item has a row here: at 200,000 per second a statement for each is too slow.
     for rows in rows.chunks(MAX_ROWS) {
-        let sql = insert("outcome (run, row, outcome, code, reason, checksum)", 6, rows.len());
+        let sql = insert("outcome (run, row, outcome, code, reason, checksum)", &[Value::Bound; 6], rows.len());
         let mut query = sqlx::query(sql);
         for (row, result) in rows {
             let checksum = checksum::outcome(run, *row, result.outcome.name(), result.code, &result.reason);

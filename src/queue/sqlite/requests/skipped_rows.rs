@@ -1,6 +1,6 @@
 //! Rows of table `skipped`.
 
-use crate::queue::sqlite::bulk_insert::{MAX_ROWS, insert};
+use crate::queue::sqlite::bulk_insert::{MAX_ROWS, Value, insert};
 use crate::queue::sqlite::checksum;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -32,7 +32,7 @@ pub(in crate::queue) fn bind_skipped_rows(
     run: RunId,
     skipped_rows: Vec<SkippedRow>,
 ) -> Query<'static, Sqlite, SqliteArguments> {
-    let mut query = sqlx::query(insert(COLUMNS, 10, skipped_rows.len()));
+    let mut query = sqlx::query(insert(COLUMNS, &[Value::Bound; 10], skipped_rows.len()));
     for skipped in skipped_rows {
         let outcome = skipped.reason.outcome().name();
         let (duplicate_of, column, reason) = match skipped.reason {
