@@ -26,6 +26,8 @@ fail_points! {
     Mark,
     /// The tables are made.
     Migrate,
+    /// The tables of an earlier version are converted.
+    Upgrade,
     /// Loads that a killed process left behind are thrown away.
     DiscardLoads,
     /// A run begins to be loaded.

@@ -83,6 +83,9 @@ pub enum QueueError {
         /// Why.
         source: Cause,
     },
+    /// An earlier version of imbulk created the tables. Opening the queue as its owner upgrades them.
+    #[error("{}: an earlier version of imbulk created the queue", .0.display())]
+    Earlier(PathBuf),
     /// The SQLite library is too old.
     #[error("SQLite {0} can lose committed data; 3.51.3 or newer is required")]
     OldLibrary(String),
@@ -116,6 +119,7 @@ impl QueueError {
             | Self::NotUtf8(_)
             | Self::HalfWritten(_)
             | Self::Migration { .. }
+            | Self::Earlier(_)
             | Self::Linked(_)
             | Self::Locked(_)
             | Self::Lost { .. }
@@ -152,6 +156,7 @@ impl Hint for QueueError {
                 "if another version of imbulk made the queue, use that version; if not, the queue is damaged: keep it, \
                  and name a new one with --queue"
             }
+            Self::Earlier(_) => "`imbulk status` upgrades it",
             Self::OldLibrary(_) | Self::Damaged(_) | Self::Unexpected(_) | Self::Sums { .. } => return None,
         };
         Some(hint.into())

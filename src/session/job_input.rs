@@ -82,6 +82,18 @@ impl JobInput {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
+    /// Whether a run with this digest was loaded with the same definition. Earlier versions had other digests: without
+    /// `unusual_ids`, and with the value of `delete_type` in place of all options.
+    pub(super) fn is_defined_by(&self, digest: &str) -> bool {
+        let Job { operation, input, .. } = &self.job;
+        let delete_type = if operation.is_set("delete_type", "both") { "both" } else { "single" };
+        let first =
+            format!("{} {delete_type} {:?} {:?} {:?}", operation.name, input.columns, input.encoding, input.delimiter);
+        let second = format!("{first} {:?}", input.unusual_ids);
+        let is_of = |text: &String| blake3::hash(text.as_bytes()).to_hex().as_str() == digest;
+        digest == self.definition() || [first, second].iter().any(is_of)
+    }
+
     /// Digest of limits, retries, guards, stops, endpoint and admin.
     pub(super) fn settings(&self) -> String {
         let Job { limits, retry, guard, stop, times, input, .. } = &self.job;

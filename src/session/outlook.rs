@@ -29,14 +29,14 @@ impl JobInput {
             Rerun::Resume => None,
             Rerun::No | Rerun::Again => Some(self.inspect_input(queue.path(), &runs).await),
         };
-        let (definition, settings) = (self.definition(), self.settings());
+        let settings = self.settings();
         let digest = input.as_ref().and_then(|input| input.as_ref().ok()).map(|input| input.digest.clone());
         let known: Vec<KnownRun> = runs
             .iter()
             .map(|run| KnownRun {
                 progress: run.progress(),
                 same_input: digest.as_ref() == Some(&run.digest),
-                same_definition: run.definition == definition,
+                same_definition: self.is_defined_by(&run.definition),
                 same_settings: run.settings.as_ref().is_none_or(|earlier| *earlier == settings),
             })
             .collect();

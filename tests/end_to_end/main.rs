@@ -28,3 +28,4 @@ mod status;
 mod stops;
 mod systemd;
 mod together;
+mod upgrades;

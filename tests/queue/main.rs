@@ -12,5 +12,6 @@ mod model;
 mod protecting;
 mod retrying;
 mod runs;
+mod upgrading;
 mod view;
 mod writing;

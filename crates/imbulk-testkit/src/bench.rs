@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::app::{ADMIN, APP, FAST, KEY};
+use crate::earlier_queue::{fixture, write_queue};
 use crate::process::{PATIENCE, ProgramOutput, RunningProgram, program};
 use crate::rows::ResultRow;
 
@@ -97,6 +98,15 @@ impl Bench {
         let env = [("IMBULK_SECRET_KEY", KEY), ("TZ", "UTC")];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Self { sandbox, folder, runtime, env, pristine: (setup.world)(), caps: setup.caps }
+    }
+
+    /// Writes the queue of an earlier version and its jobs into the folder.
+    pub fn restore(&self, version: &str) {
+        self.runtime.block_on(write_queue(&self.path("imbulk.db"), version, |dump| dump));
+        for file in std::fs::read_dir(fixture("jobs")).expect("a folder") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), self.folder().join(file.file_name())).expect("the folder can be written to");
+        }
     }
 
     /// Sets an environment variable for the binary, which inherits none.

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod earlier_queue;
 pub mod http;
 pub mod job_file;
 pub mod journal_check;

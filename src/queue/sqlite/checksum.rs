@@ -22,11 +22,32 @@ pub(in crate::queue) fn run(
     optional_numbers: [Option<i64>; 2],
     forgotten: Option<(i64, &str)>,
 ) -> i64 {
+    let sum = run_columns(id, texts, optional_texts, numbers, optional_numbers);
+    forgotten.into_iter().fold(sum, |sum, (at, digest)| sum.number(at).text(digest)).finish()
+}
+
+/// A row of `run` of an earlier version, which had fewer columns.
+pub(in crate::queue) fn earlier_run<'a>(
+    id: RunId,
+    texts: impl IntoIterator<Item = &'a str>,
+    optional_texts: impl IntoIterator<Item = Option<&'a str>>,
+    numbers: [i64; 3],
+    optional_numbers: [Option<i64>; 2],
+) -> i64 {
+    run_columns(id, texts, optional_texts, numbers, optional_numbers).finish()
+}
+
+fn run_columns<'a>(
+    id: RunId,
+    texts: impl IntoIterator<Item = &'a str>,
+    optional_texts: impl IntoIterator<Item = Option<&'a str>>,
+    numbers: [i64; 3],
+    optional_numbers: [Option<i64>; 2],
+) -> Checksum {
     let sum = texts.into_iter().fold(Checksum::new().number(id.get()), Checksum::text);
     let sum = optional_texts.into_iter().fold(sum, Checksum::optional_text);
     let sum = numbers.into_iter().fold(sum, Checksum::number);
-    let sum = optional_numbers.into_iter().fold(sum, Checksum::optional_number);
-    forgotten.into_iter().fold(sum, |sum, (at, digest)| sum.number(at).text(digest)).finish()
+    optional_numbers.into_iter().fold(sum, Checksum::optional_number)
 }
 
 /// A row of `shown_plan`.
@@ -43,6 +64,11 @@ pub(in crate::queue) fn control(run: RunId, texts: [&str; 4], applied_at: i64) -
 pub(in crate::queue) fn source(run: RunId, number: i64, name: &str, rows: (i64, i64), notes: &str) -> i64 {
     let sum = Checksum::new().number(run.get()).number(number).text(name);
     sum.number(rows.0).number(rows.1).text(notes).finish()
+}
+
+/// A row of `source` of an earlier version, which stored only the name.
+pub(in crate::queue) fn earlier_source(run: RunId, number: i64, name: &str) -> i64 {
+    Checksum::new().number(run.get()).number(number).text(name).finish()
 }
 
 /// A row of `line_span`.
@@ -69,12 +95,12 @@ pub(in crate::queue) fn payload(id: RequestId, run: RunId, encoded: &StoredReque
 }
 
 /// The same of its columns. `counts`: the items and the rows of the request, which change only together with the lists.
-/// `lists`: from_account, accounts, rows, tags, history.
-pub(in crate::queue) fn payload_of_lists(
+/// `lists`: from_account, accounts, rows, tags, history; earlier versions had no history.
+pub(in crate::queue) fn payload_of_lists<const N: usize>(
     id: RequestId,
     run: RunId,
     counts: (u32, u32),
-    lists: [Option<&str>; 5],
+    lists: [Option<&str>; N],
 ) -> i64 {
     let sum = Checksum::new().number(id.get()).number(run.get()).number(counts.0.into()).number(counts.1.into());
     lists.into_iter().fold(sum, Checksum::optional_text).finish()

@@ -8,12 +8,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqliteSyn
 use sqlx::{ConnectOptions, Connection};
 
 use super::error::{migration_error, open_error, read_only_open_error};
+use super::upgrade::Versions;
 use super::{bulk_insert, busy};
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::error::QueueError;
 
 /// The steps from an empty file to the current tables.
-static MIGRATIONS: Migrator = sqlx::migrate!();
+pub(in crate::queue) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// SQLite before this version can lose committed transactions of a WAL.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -57,21 +58,16 @@ pub(in crate::queue) async fn refuse_damaged_schema(
 
 /// A reader creates no tables, so it compares the versions that the file names with those of this program. Without
 /// this, the first column that another version does not have would be reported as damage.
-pub(in crate::queue) async fn refuse_other_versions(pool: &SqlitePool, path: &Path) -> Result<(), QueueError> {
+pub(in crate::queue) async fn versions(pool: &SqlitePool, path: &Path) -> Result<Versions, QueueError> {
     let fail = read_only_open_error(path);
     let has_versions = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
     if !sqlx::query_scalar(has_versions).fetch_one(pool).await.map_err(&fail)? {
         // The list was lost, and the tables with it: the first read of a table reports the damage.
-        return Ok(());
+        return Ok(Versions::Current);
     }
     let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
     let applied: Vec<(i64, Vec<u8>)> = applied.fetch_all(pool).await.map_err(&fail)?;
-    let known = MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec()));
-    if applied.into_iter().eq(known) {
-        return Ok(());
-    }
-    let source = "another version of imbulk created them".into();
-    Err(QueueError::Migration { path: path.to_owned(), source })
+    Ok(Versions::of(&applied))
 }
 
 /// Every commit is durable: `synchronous = NORMAL` loses acknowledged outcomes in a power cut. The page and cache

@@ -17,3 +17,4 @@ pub(in crate::queue) mod reader;
 pub(in crate::queue) mod requests;
 pub(in crate::queue) mod runs;
 pub(in crate::queue) mod store;
+pub(in crate::queue) mod upgrade;

@@ -1,4 +1,4 @@
-//! Opening a queue as its owner.
+//! Opening a queue, as its owner or to read it.
 
 use std::path::Path;
 
@@ -10,7 +10,9 @@ use super::error::open_error;
 use super::file::identity::{Identity, own_name, store_name};
 use super::file::lock::Lock;
 use super::file::wal_check::refuse_damaged_wal;
+use super::reader::Reader;
 use super::store::Queue;
+use super::upgrade::upgrade;
 use crate::domain::ids::RequestId;
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::error::QueueError;
@@ -31,6 +33,7 @@ impl Queue {
         let fail = open_error(path);
         let mut connection = options(path).create_if_missing(true).connect().await.map_err(&fail)?;
         refuse_old_library(&mut connection, path).await?;
+        upgrade(&mut connection, path).await?;
         migrate(&mut connection, path).await?;
         let last: RequestId = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM request")
             .fetch_one(&mut connection)
@@ -62,5 +65,22 @@ impl Queue {
             guarded(FailPoint::DiscardLoads, transaction.commit()).await
         };
         discarded.await.map_err(fail)
+    }
+}
+
+impl Reader {
+    /// Opens a queue to read it beside its owner. A queue into which nothing was loaded yet has no runs.
+    ///
+    /// The unfinished write of a process that was killed before that is rolled back, as by any program that opens an
+    /// SQLite file for writing. A queue of an earlier version is upgraded, for which it must have no owner. Nothing
+    /// else is changed.
+    pub async fn open(path: &Path) -> Result<Self, QueueError> {
+        match Self::open_current(path).await {
+            Err(QueueError::Earlier(earlier)) => {
+                Queue::open(&earlier).await?.close().await?;
+                Self::open_current(path).await
+            }
+            opened_or_failed => opened_or_failed,
+        }
     }
 }

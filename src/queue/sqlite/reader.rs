@@ -11,11 +11,12 @@ use std::sync::Arc;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
-use super::connection::{APPLICATION_ID, file, refuse_damaged_schema, refuse_other_kinds, refuse_other_versions};
+use super::connection::{APPLICATION_ID, file, refuse_damaged_schema, refuse_other_kinds, versions};
 use super::error::{cannot_open, is_half_written, read_only_open_error, store_error};
 use super::file::identity::own_name;
 use super::file::lock::Ownership;
 use super::file::wal_check::refuse_damaged_wal;
+use super::upgrade::Versions;
 use crate::domain::guard::Bytes;
 use crate::queue::error::QueueError;
 use crate::queue::path::{beside, resolve};
@@ -53,11 +54,8 @@ pub struct Snapshot {
 }
 
 impl Reader {
-    /// Opens a queue to read it beside its owner. A queue into which nothing was loaded yet has no runs.
-    ///
-    /// The unfinished write of a process that was killed before that is rolled back, as by any program that opens an
-    /// SQLite file for writing. Nothing else is changed.
-    pub async fn open(path: &Path) -> Result<Self, QueueError> {
+    /// Opens a queue whose tables are those of this version.
+    pub(in crate::queue) async fn open_current(path: &Path) -> Result<Self, QueueError> {
         if !path.exists() {
             return Err(QueueError::Missing(path.to_owned()));
         }
@@ -101,7 +99,11 @@ impl Reader {
         };
         refuse_damaged_schema(&pool, read_only_open_error(path)).await?;
         if contents == Contents::Tables {
-            refuse_other_versions(&pool, path).await?;
+            match versions(&pool, path).await? {
+                Versions::Current => {}
+                Versions::Earlier => return Err(QueueError::Earlier(path.to_owned())),
+                Versions::Unknown => return Err(other_version(path)),
+            }
         }
         Ok(Self { path: path.to_owned(), pool, contents, lock })
     }
@@ -166,6 +168,10 @@ async fn roll_back(path: &Path) -> Result<(), sqlx::Error> {
     let played = sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await;
     connection.close().await?;
     played.map(drop)
+}
+
+fn other_version(path: &Path) -> QueueError {
+    QueueError::Migration { path: path.to_owned(), source: "another version of imbulk created them".into() }
 }
 
 /// SQLite may have created an empty WAL before it failed.

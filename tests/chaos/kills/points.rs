@@ -11,7 +11,8 @@ use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
 use super::{Victim, Work, variable};
-use imbulk_testkit::rows::{InputRow, PROTECTED, csv, mixed};
+use imbulk_testkit::earlier_queue::{JOBS, fixture_text};
+use imbulk_testkit::rows::{InputRow, PROTECTED, csv, mixed, parse};
 use imbulk_testkit::{FAST, ProgramOutput};
 
 const OPERATION: Command = Command::FriendDelete;
@@ -48,6 +49,8 @@ enum Way {
     Results,
     /// The rows of a finished run are removed.
     Forget,
+    /// The queue of an earlier version is upgraded.
+    Upgrade,
 }
 
 /// How to reach a fail point, and how often it is reached at least.
@@ -74,6 +77,7 @@ fn way(deed: FailPoint) -> (Way, u32) {
         FailPoint::Limit => (Way::Limit, 1),
         FailPoint::Retry => (Way::Retry, 1),
         FailPoint::PlaceFile => (Way::Results, 1),
+        FailPoint::Upgrade => (Way::Upgrade, 1),
         FailPoint::Forget | FailPoint::FreeSpace => (Way::Forget, 1),
     }
 }
@@ -118,6 +122,7 @@ impl Point {
             Way::Limit => self.killed(&mut victim, &[RUN, &["--limit", "7"]].concat()),
             Way::Retry => self.in_retry(&mut victim),
             Way::Results => self.while_placing_a_file(&mut victim),
+            Way::Upgrade => return self.while_upgrading(&mut victim),
             Way::Forget => return self.while_forgetting(&mut victim),
         }
         victim.check();
@@ -208,6 +213,17 @@ impl Point {
         let new = victim.bench.imbulk(&["results", "job"]).expect(0).stdout;
         let due = if self.side == "Before" { "old" } else { new.as_str() };
         assert!(std::fs::read_to_string(victim.bench.path("results.csv")).expect("a file") == due);
+    }
+
+    /// The queue is the earlier one or the upgraded one. Both have the same results.
+    fn while_upgrading(&self, victim: &mut Victim) {
+        let version = "2026-11-24";
+        victim.bench.restore(version);
+        let output = self.armed(victim, |victim| victim.bench.imbulk(&["status"]));
+        assert_eq!(output.code, 128 + 9, "{output:#?}");
+        for job in JOBS {
+            assert_eq!(victim.bench.results(job), parse(&fixture_text(&format!("{version}/{job}.csv"))), "{job}");
+        }
     }
 
     /// The run is there with all its rows, or without any. The next command removes what is left.
