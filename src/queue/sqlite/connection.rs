@@ -4,11 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
-use super::error::{migration_error, open_error, read_only_open_error};
-use super::upgrade::Versions;
+use super::error::{migration_error, open_error};
 use super::{bulk_insert, busy};
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::error::QueueError;
@@ -54,20 +53,6 @@ pub(in crate::queue) async fn refuse_damaged_schema(
         return Ok(());
     }
     Err(QueueError::Damaged("its list of tables is not text".to_owned()))
-}
-
-/// A reader creates no tables, so it compares the versions that the file names with those of this program. Without
-/// this, the first column that another version does not have would be reported as damage.
-pub(in crate::queue) async fn versions(pool: &SqlitePool, path: &Path) -> Result<Versions, QueueError> {
-    let fail = read_only_open_error(path);
-    let has_versions = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
-    if !sqlx::query_scalar(has_versions).fetch_one(pool).await.map_err(&fail)? {
-        // The list was lost, and the tables with it: the first read of a table reports the damage.
-        return Ok(Versions::Current);
-    }
-    let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
-    let applied: Vec<(i64, Vec<u8>)> = applied.fetch_all(pool).await.map_err(&fail)?;
-    Ok(Versions::of(&applied))
 }
 
 /// Every commit is durable: `synchronous = NORMAL` loses acknowledged outcomes in a power cut. The page and cache

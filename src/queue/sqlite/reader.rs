@@ -11,12 +11,12 @@ use std::sync::Arc;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
-use super::connection::{APPLICATION_ID, file, refuse_damaged_schema, refuse_other_kinds, versions};
+use super::connection::{APPLICATION_ID, file, refuse_damaged_schema, refuse_other_kinds};
 use super::error::{cannot_open, is_half_written, read_only_open_error, store_error};
 use super::file::identity::own_name;
 use super::file::lock::Ownership;
 use super::file::wal_check::refuse_damaged_wal;
-use super::upgrade::Versions;
+use super::upgrade::{Versions, versions};
 use crate::domain::guard::Bytes;
 use crate::queue::error::QueueError;
 use crate::queue::path::{beside, resolve};

@@ -11,10 +11,11 @@ mod rows;
 use std::path::Path;
 
 use layout::Layout;
+use sqlx::sqlite::SqlitePool;
 use sqlx::{Connection, SqliteConnection};
 
 use super::connection::MIGRATIONS;
-use super::error::{Failure, migration_error, open_error};
+use super::error::{Failure, migration_error, open_error, read_only_open_error};
 use crate::fail_point::{FailPoint, guarded};
 use crate::queue::error::QueueError;
 
@@ -49,6 +50,20 @@ impl Versions {
             _others => Self::Unknown,
         }
     }
+}
+
+/// A reader creates no tables, so it compares the versions that the file names with those of this program. Without
+/// this, the first column that another version does not have would be reported as damage.
+pub(in crate::queue) async fn versions(pool: &SqlitePool, path: &Path) -> Result<Versions, QueueError> {
+    let fail = read_only_open_error(path);
+    let has_versions = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
+    if !sqlx::query_scalar(has_versions).fetch_one(pool).await.map_err(&fail)? {
+        // The list was lost, and the tables with it: the first read of a table reports the damage.
+        return Ok(Versions::Current);
+    }
+    let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
+    let applied: Vec<(i64, Vec<u8>)> = applied.fetch_all(pool).await.map_err(&fail)?;
+    Ok(Versions::of(&applied))
 }
 
 /// Converts the tables of an earlier layout into the current ones. Any other queue is left unchanged.
