@@ -2,7 +2,7 @@
 
 /// The tables of an earlier version.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct EarlierLayout {
     /// The first bytes of the migration's SHA-384 checksum.
     migration: [u8; 8],
     /// The day on which it was last used.
@@ -24,36 +24,36 @@ pub(super) enum Lists {
     Distances,
 }
 
-const LAYOUTS: [Layout; 5] = [
-    Layout {
+const LAYOUTS: [EarlierLayout; 5] = [
+    EarlierLayout {
         migration: [0xb8, 0x99, 0xb8, 0x24, 0x5c, 0xe9, 0x5e, 0x15],
         name: "2026-11-22",
         is_complete: false,
         has_checksums: false,
         lists: Lists::Json,
     },
-    Layout {
+    EarlierLayout {
         migration: [0x4b, 0x69, 0x73, 0x4f, 0x34, 0xdb, 0xa8, 0x60],
         name: "2026-11-24",
         is_complete: false,
         has_checksums: true,
         lists: Lists::Json,
     },
-    Layout {
+    EarlierLayout {
         migration: [0x79, 0xc0, 0xe4, 0xbd, 0x17, 0x3a, 0x93, 0xf8],
         name: "2026-11-26",
         is_complete: false,
         has_checksums: true,
         lists: Lists::Distances,
     },
-    Layout {
+    EarlierLayout {
         migration: [0x8d, 0xd4, 0xdd, 0x53, 0x60, 0x82, 0x2c, 0x35],
         name: "2026-11-27",
         is_complete: false,
         has_checksums: true,
         lists: Lists::Distances,
     },
-    Layout {
+    EarlierLayout {
         migration: [0xd7, 0x9d, 0x22, 0x58, 0x59, 0x8b, 0xac, 0x42],
         name: "2026-11-29",
         is_complete: true,
@@ -62,7 +62,7 @@ const LAYOUTS: [Layout; 5] = [
     },
 ];
 
-impl Layout {
+impl EarlierLayout {
     /// The layout whose migration has this checksum.
     pub(super) fn of(checksum: &[u8]) -> Option<&'static Self> {
         LAYOUTS.iter().find(|layout| checksum.starts_with(&layout.migration))

@@ -10,7 +10,7 @@ mod rows;
 
 use std::path::Path;
 
-use layout::Layout;
+use layout::EarlierLayout;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Connection, SqliteConnection};
 
@@ -45,7 +45,7 @@ impl Versions {
             MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect();
         match applied {
             all if all == known => Self::Current,
-            [(_, first)] if Layout::of(first).is_some() => Self::Earlier,
+            [(_, first)] if EarlierLayout::of(first).is_some() => Self::Earlier,
             fewer if !fewer.is_empty() && known.starts_with(fewer) => Self::Earlier,
             _others => Self::Unknown,
         }
@@ -75,7 +75,7 @@ pub(in crate::queue) async fn upgrade(connection: &mut SqliteConnection, path: &
     }
     let first = sqlx::query_scalar("SELECT checksum FROM _sqlx_migrations WHERE version = 1");
     let first: Option<Vec<u8>> = first.fetch_optional(&mut *connection).await.map_err(&fail)?;
-    let Some(layout) = first.as_deref().and_then(Layout::of) else { return Ok(()) };
+    let Some(layout) = first.as_deref().and_then(EarlierLayout::of) else { return Ok(()) };
     // Both have no effect within a transaction.
     sqlx::query(IGNORE_FOREIGN_KEYS).execute(&mut *connection).await.map_err(&fail)?;
     convert(connection, layout, path).await.map_err(|failure| failure.into_error(&fail))?;
@@ -84,7 +84,7 @@ pub(in crate::queue) async fn upgrade(connection: &mut SqliteConnection, path: &
     Ok(())
 }
 
-async fn convert(connection: &mut SqliteConnection, layout: &Layout, path: &Path) -> Result<(), Failure> {
+async fn convert(connection: &mut SqliteConnection, layout: &EarlierLayout, path: &Path) -> Result<(), Failure> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::raw_sql(RENAME_TABLES).execute(&mut *transaction).await?;
     if !layout.has_checksums {

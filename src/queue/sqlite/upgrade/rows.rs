@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::layout::{Layout, Lists};
+use super::layout::{EarlierLayout, Lists};
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::request::row::RowNo;
 use crate::queue::error::QueueError;
@@ -44,7 +44,7 @@ struct OldRun {
 }
 
 impl OldRun {
-    fn checksum(&self, layout: &Layout) -> i64 {
+    fn checksum(&self, layout: &EarlierLayout) -> i64 {
         let texts = [&self.uuid, &self.job, &self.target, &self.operation, &self.delete_type, &self.definition];
         let texts = texts.into_iter().chain([&self.digest, &self.stamp, &self.protected]);
         let files = layout.is_complete.then_some(&self.files);
@@ -80,7 +80,7 @@ enum NumberedRows {
 }
 
 /// Compares and renews the checksums of the runs. A run that is loading has none.
-pub(super) async fn convert_runs(connection: &mut SqliteConnection, layout: &Layout) -> Result<(), Failure> {
+pub(super) async fn convert_runs(connection: &mut SqliteConnection, layout: &EarlierLayout) -> Result<(), Failure> {
     let runs: Vec<OldRun> = sqlx::query_as(
         "SELECT id, uuid, job, target, operation, delete_type, definition, digest, stamp, protected, files, tags,
                 largest, state, stopped, settings, ended_by, row_count, item_count, created_at, started_at,
@@ -99,7 +99,7 @@ pub(super) async fn convert_runs(connection: &mut SqliteConnection, layout: &Lay
 }
 
 /// The same for the files of the input.
-pub(super) async fn convert_sources(connection: &mut SqliteConnection, layout: &Layout) -> Result<(), Failure> {
+pub(super) async fn convert_sources(connection: &mut SqliteConnection, layout: &EarlierLayout) -> Result<(), Failure> {
     let select = "SELECT run, number, name, row_count, checksum FROM source";
     let sources: Vec<(RunId, i64, String, i64, i64)> = sqlx::query_as(select).fetch_all(&mut *connection).await?;
     for (run, number, name, rows, earlier) in sources {
@@ -117,7 +117,7 @@ pub(super) async fn convert_sources(connection: &mut SqliteConnection, layout: &
 }
 
 /// The same for the lists of the requests, which also get the current encoding.
-pub(super) async fn convert_payloads(connection: &mut SqliteConnection, layout: &Layout) -> Result<(), Failure> {
+pub(super) async fn convert_payloads(connection: &mut SqliteConnection, layout: &EarlierLayout) -> Result<(), Failure> {
     let mut after = RequestId::BEFORE_FIRST;
     loop {
         let page: Vec<OldPayload> = sqlx::query_as(
@@ -136,7 +136,11 @@ pub(super) async fn convert_payloads(connection: &mut SqliteConnection, layout: 
     }
 }
 
-async fn convert_payload(connection: &mut SqliteConnection, old: OldPayload, layout: &Layout) -> Result<(), Failure> {
+async fn convert_payload(
+    connection: &mut SqliteConnection,
+    old: OldPayload,
+    layout: &EarlierLayout,
+) -> Result<(), Failure> {
     let OldPayload { request, run, item_count, row_count, from_account, accounts, rows, tags, checksum } = old;
     let counts = (item_count, row_count);
     let columns = [from_account.as_deref(), Some(accounts.as_str()), Some(rows.as_str()), tags.as_deref()];
