@@ -400,6 +400,9 @@ pub struct SandboxArgs {
     /// Share of accounts and friendships that do not exist, from 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub missing: f64,
+    /// Share of friendships that do not exist, if it is not that of the accounts
+    #[arg(long, value_name = "SHARE")]
+    pub missing_friends: Option<f64>,
     /// Seed: equal seeds give the same faults and the same missing accounts
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,12 +26,18 @@ const ASK_EVERY: Duration = Duration::from_millis(30);
 /// Controls a run, whether a process is sending it or not.
 pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error> {
     let command = command_of(args)?;
-    let (run, queue) = {
+    let (run, queue, is_owned) = {
         let reader = Reader::open(path).await?;
-        (find_controlled(&args.name, args.target.as_deref(), &reader).await?, reader.path().to_owned())
+        let run = find_controlled(&args.name, args.target.as_deref(), &reader).await?;
+        (run, reader.path().to_owned(), reader.is_owned())
     };
     if let Some(run) = &run {
         refuse_ended(run)?;
+        if let ControlCommand::Rate(rate) = command
+            && !is_sending(run, is_owned)
+        {
+            refuse_above_cap(run, rate)?;
+        }
     }
     refuse_readers(&queue)?;
     let instruction = Instruction {
@@ -105,6 +112,25 @@ fn refuse_ended(run: &Run) -> Result<(), SessionError> {
     };
     let hint = "`imbulk status` lists the runs; --target or the id names another one";
     Err(SessionError::usage(format!("run {} is {state}: there is nothing to control", run.uuid), hint))
+}
+
+/// Whether a process may be sending the run. Such a process knows the limit of the job and answers by it.
+fn is_sending(run: &Run, is_owned: bool) -> bool {
+    is_owned && run.state() == RunState::Running
+}
+
+/// Refuses a rate above the published cap of the operation. Without a process that sends the run, the limit of its job
+/// is not known here; the next session does not exceed it either.
+fn refuse_above_cap(run: &Run, rate: NonZeroU32) -> Result<(), Error> {
+    let operation = run.operation()?;
+    if rate.get() <= operation.calls_per_second {
+        return Ok(());
+    }
+    let (name, cap) = (operation.name, operation.calls_per_second);
+    let text = format!("{}: refused: the published cap of {name} is {cap} calls/s", run.job);
+    let hint =
+        format!("name a rate from 1 to {cap}; a higher one is accepted while a job with limits.cap_was_raised runs");
+    Err(SessionError::usage(text, hint).into())
 }
 
 /// Who may write the queue may control its runs.

@@ -16,7 +16,7 @@ pub(super) async fn sandbox(args: &cli::SandboxArgs, env: &Env) -> Result<Exit, 
         latency: Latency { fixed: args.latency.unsigned_abs(), jitter: args.jitter.unsigned_abs() },
         faults: args.faults.clone(),
         seed: args.seed,
-        world: World::open_with_missing(args.seed, args.missing, args.missing),
+        world: World::open_with_missing(args.seed, args.missing, args.missing_friends.unwrap_or(args.missing)),
     };
     let sandbox = Sandbox::start(config, args.listen).await.map_err(Error::io(format!("{}", args.listen)))?;
     // Listens before the address is printed: a script may stop the sandbox as soon as it reads it.

@@ -1,6 +1,6 @@
 //! The state of a session, as far as its changes are reported.
 
-use super::schedule::{JobNo, Outage, StopReason};
+use super::schedule::{CloseFuse, JobNo, Outage, StopReason};
 
 /// The state of a session at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -13,6 +13,8 @@ pub struct SessionState {
     pub retry_budget_is_empty: bool,
     /// The jobs whose canary has not passed.
     pub open_canaries: Vec<JobNo>,
+    /// The jobs that came close to their fuse in this session.
+    pub close_fuses: Vec<CloseFuse>,
     /// The generation of the UserSig.
     pub usersig: u64,
     /// The generation that the API refused last, and the code of the refusal.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::progress::Phase;
-use super::schedule::{JobNo, Outage, StopReason};
+use super::schedule::{CloseFuse, JobNo, Outage, StopReason};
 use super::session_state::SessionState;
 
 /// A change of a session's state.
@@ -42,6 +42,8 @@ pub enum StateChange {
         /// The job.
         job: JobNo,
     },
+    /// The share of failed items of a job came close to its fuse. Reported once per session.
+    FuseClose(CloseFuse),
     /// A new UserSig is in use.
     UserSigRenewed {
         /// The code with which the API refused the last one; none if it was replaced because of its age.
@@ -62,6 +64,7 @@ impl StateChange {
             Self::OutageStarted(_) => "outage_started",
             Self::OutageEnded { .. } => "outage_ended",
             Self::CanaryPassed { .. } => "canary_passed",
+            Self::FuseClose(_) => "fuse_close",
             Self::UserSigRenewed { .. } => "usersig_renewed",
             Self::Stopping(_) => "stopping",
         }
@@ -70,7 +73,7 @@ impl StateChange {
     /// The job that it concerns; `None` if it concerns the whole session.
     pub const fn only_job(&self) -> Option<JobNo> {
         match self {
-            Self::CanaryPassed { job } => Some(*job),
+            Self::CanaryPassed { job } | Self::FuseClose(CloseFuse { job, .. }) => Some(*job),
             Self::Stopping(reason) => reason.only_job(),
             Self::PhaseBegun(_)
             | Self::PhaseEnded { .. }
@@ -121,6 +124,8 @@ fn changes(before: &SessionState, now: &SessionState) -> Vec<StateChange> {
     }
     let passed = before.open_canaries.iter().filter(|job| !now.open_canaries.contains(job));
     changes.extend(passed.map(|job| StateChange::CanaryPassed { job: *job }));
+    let close = now.close_fuses.iter().filter(|fuse| !before.close_fuses.contains(fuse));
+    changes.extend(close.copied().map(StateChange::FuseClose));
     let stops = now.stops.iter().filter(|reason| !before.stops.contains(reason));
     changes.extend(stops.cloned().map(StateChange::Stopping));
     changes
@@ -129,6 +134,7 @@ fn changes(before: &SessionState, now: &SessionState) -> Vec<StateChange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::guard::Signs;
     use crate::domain::response::verdict::Trouble;
     use crate::domain::schedule::{DeadlineKey, StopSignal};
 
@@ -156,6 +162,18 @@ mod tests {
         assert_eq!(watch.changes(&now), []);
         (now.retry_budget_is_empty, now.outage) = (false, None);
         assert_eq!(watch.changes(&now), [StateChange::OutageEnded { lasted: Duration::from_secs(11) }]);
+    }
+
+    #[test]
+    fn a_close_fuse_is_reported_once_for_each_job() {
+        let signs = Signs { ended: 1_000, failed: 41, already_done: 0 };
+        let [one, two] = [0, 1].map(|job| CloseFuse { job, signs, failed_share: 0.05 });
+        let mut watch = StateWatch::default();
+        let mut now = SessionState { close_fuses: vec![two], ..SessionState::default() };
+        assert_eq!(watch.changes(&now), [StateChange::FuseClose(two)]);
+        now.close_fuses = vec![one, two];
+        assert_eq!(watch.changes(&now), [StateChange::FuseClose(one)]);
+        assert_eq!(watch.changes(&now), []);
     }
 
     #[test]

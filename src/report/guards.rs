@@ -159,7 +159,7 @@ fn these(items: u64) -> String {
 }
 
 /// A share as the job file says it, in per cent.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let percent = format!("{:.4}", share * 100.0);
     format!("{} %", percent.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -27,7 +27,7 @@ mod text;
 mod wrap;
 
 pub use text::moment_ahead;
-pub(crate) use text::{error_line, error_text, second, visible};
+pub(crate) use text::{counted, error_line, error_text, second, visible};
 
 pub(crate) use figures::target as target_name;
 pub use figures::{Figures, Rejects};

@@ -10,7 +10,9 @@ use jiff::{SignedDuration, Zoned};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use self::conditions::{Changes, Conditions, DayView, ProtectedView, Setting, TargetView, Unfinished, WindowView};
+pub use self::conditions::{
+    Changes, Conditions, ControlView, DayView, ProtectedView, Setting, TargetView, Unfinished, WindowView,
+};
 pub use self::estimate::Estimate;
 use super::figures::Figures;
 use super::input::Input;
@@ -329,6 +331,7 @@ mod tests {
             while_sending: WhileSending { canary: 0, failed_share: 0.5, max_already_done: None, after_items: 1_000 },
             refusals: Vec::new(),
             later_refusals: Vec::new(),
+            controlled: Vec::new(),
         }
     }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::Zoned;
 
 use super::bottleneck::trouble_text;
+use super::guards::percent;
 use super::progress::phase_text;
 use super::stop_message::stop_message;
 use super::text::{count, counted, duration, visible};
+use crate::domain::schedule::{CloseFuse, JobNo};
 use crate::domain::state_change::StateChange;
 
 /// A change as the line that is written above the progress, with its time. `in_flight`: the calls that are waited for
@@ -38,6 +40,7 @@ pub fn line_above_progress(
         | StateChange::OutageStarted(_)
         | StateChange::OutageEnded { .. }
         | StateChange::CanaryPassed { .. }
+        | StateChange::FuseClose(_)
         | StateChange::UserSigRenewed { .. }
         | StateChange::Stopping(_) => format!("{time} {text}"),
     }
@@ -62,10 +65,14 @@ pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
             format!("outage: {}", trouble_text(&outage.trouble))
         }
         StateChange::OutageEnded { lasted } => format!("the outage is over after {}", duration(*lasted)),
-        StateChange::CanaryPassed { job } if jobs.len() > 1 => {
-            format!("{}: the canary passed", visible(jobs.get(*job).unwrap_or(&"")))
-        }
-        StateChange::CanaryPassed { .. } => "the canary passed".to_owned(),
+        StateChange::CanaryPassed { job } => format!("{}the canary passed", of(*job, jobs)),
+        StateChange::FuseClose(CloseFuse { job, signs, failed_share }) => format!(
+            "{}stop.failed_share (the fuse) is close: {} of {} items of this session failed; the run halts at {}",
+            of(*job, jobs),
+            count(signs.failed),
+            count(signs.ended),
+            percent(*failed_share)
+        ),
         StateChange::UserSigRenewed { code: Some(code) } => {
             format!("the API refused the UserSig (code {code}): made a new one")
         }
@@ -77,9 +84,16 @@ pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
     }
 }
 
+/// The name of a job, if several run together.
+fn of(job: JobNo, jobs: &[&str]) -> String {
+    let name = jobs.get(job).filter(|_| jobs.len() > 1);
+    name.map_or_else(String::new, |name| format!("{}: ", visible(name)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::guard::Signs;
     use crate::domain::progress::Phase;
     use crate::domain::response::verdict::Trouble;
     use crate::domain::schedule::{Outage, StopReason};
@@ -96,6 +110,11 @@ mod tests {
         let trouble = Trouble::Unreachable("refused\n\u{1b}".to_owned());
         let outage = Outage { lasts: took, probes: 1, trouble };
         assert_eq!(text(StateChange::OutageStarted(outage)), r"outage: cannot connect: refused\n\u{1b}");
+        let signs = Signs { ended: 1_000, failed: 41, already_done: 0 };
+        assert_eq!(
+            text(StateChange::FuseClose(CloseFuse { job: 0, signs, failed_share: 0.05 })),
+            "stop.failed_share (the fuse) is close: 41 of 1,000 items of this session failed; the run halts at 5 %"
+        );
         assert_eq!(text(StateChange::Throttled { calls_per_second: 1_200 }), "throttled by the API to 1,200 calls/s");
         let fuse = StopReason::Fuse { job: 0, failed: 8, ended: 10 };
         assert_eq!(

@@ -266,7 +266,9 @@ impl Detail {
     fn line(&self) -> String {
         let Figures { state, rows, outcomes, .. } = &self.figures;
         let done = format!("{} of {}", share(done(*rows, outcomes), *rows), counted(*rows, "row", "rows"));
-        let mut line = format!("{}  {}  {done}, {} failed", second(&self.now), state.name(), count(failed(outcomes)));
+        let [failed, in_doubt] = [Outcome::Failed, Outcome::InDoubt].map(|outcome| count(outcomes[outcome]));
+        let (now, state) = (second(&self.now), state.name());
+        let mut line = format!("{now}  {state}  {done}, {failed} failed, {in_doubt} in doubt");
         if let Some(heartbeat) = &self.heartbeat {
             line.push_str(&format!(", {}", call_rate(heartbeat.rates.calls)));
         }
@@ -423,9 +425,9 @@ impl Overview {
             .to_owned();
         }
         let id = id_length(self.runs.iter().map(|run| run.run.as_str()));
-        let header = ["job", "run", "state", "done", "rows", "failed"].map(str::to_owned);
-        let cells: Vec<[String; 6]> = self.runs.iter().map(|run| run.cells(id)).collect();
-        let mut widths = [0; 6];
+        let header = ["job", "run", "state", "done", "rows", "failed", "in_doubt"].map(str::to_owned);
+        let cells: Vec<[String; 7]> = self.runs.iter().map(|run| run.cells(id)).collect();
+        let mut widths = [0; 7];
         for line in cells.iter().chain([&header]) {
             widths.iter_mut().zip(line).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
         }
@@ -444,11 +446,11 @@ impl Overview {
     }
 }
 
-fn table_line(cells: &[String; 6], widths: &[usize; 6]) -> String {
-    let [job, run, state, done, rows, failed] = cells;
-    let [w0, w1, w2, w3, w4, w5] = *widths;
+fn table_line(cells: &[String; 7], widths: &[usize; 7]) -> String {
+    let [job, run, state, done, rows, failed, in_doubt] = cells;
+    let [w0, w1, w2, w3, w4, w5, w6] = *widths;
     let job = cut(job, w0);
-    format!("{job:<w0$}  {run:<w1$}  {state:<w2$}  {done:>w3$}  {rows:>w4$}  {failed:>w5$}")
+    format!("{job:<w0$}  {run:<w1$}  {state:<w2$}  {done:>w3$}  {rows:>w4$}  {failed:>w5$}  {in_doubt:>w6$}")
 }
 
 /// How many characters of these ids tell them apart.
@@ -460,7 +462,7 @@ fn id_length<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
 }
 
 impl RunStatus {
-    fn cells(&self, id: usize) -> [String; 6] {
+    fn cells(&self, id: usize) -> [String; 7] {
         let Self { job, run, state, rows, outcomes, .. } = self;
         [
             visible(job).into_owned(),
@@ -468,7 +470,8 @@ impl RunStatus {
             state.name().to_owned(),
             share(done(*rows, outcomes), *rows),
             count(*rows),
-            count(failed(outcomes)),
+            count(outcomes[Outcome::Failed]),
+            count(outcomes[Outcome::InDoubt]),
         ]
     }
 
@@ -497,11 +500,6 @@ impl RunStatus {
 /// Rows that have an outcome.
 fn done(rows: u64, outcomes: &Tally) -> u64 {
     rows.saturating_sub(outcomes[Outcome::Pending])
-}
-
-/// Rows that a person may have to look at.
-fn failed(outcomes: &Tally) -> u64 {
-    outcomes[Outcome::Failed] + outcomes[Outcome::InDoubt]
 }
 
 fn fit(text: Text, width: Option<u16>) -> String {

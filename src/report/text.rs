@@ -60,7 +60,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 row`, `2 rows`.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 

@@ -44,6 +44,7 @@ impl Runner<'_> {
             outage: self.schedule.outage(self.started.elapsed()),
             retry_budget_is_empty: self.schedule.retry_budget_is_empty(),
             open_canaries: self.schedule.open_canaries(),
+            close_fuses: self.schedule.close_fuses(),
             usersig: self.jobs.iter().map(|job| job.client.usersig_generation()).max().unwrap_or_default(),
             refused_usersig: self.refused_usersig,
             stops: self.stops(),

@@ -18,6 +18,7 @@ use crate::domain::job::{Job, Protection};
 use crate::domain::response::call_result::CallResult;
 use crate::input::{self, Source};
 use crate::queue::{folder_of, free_bytes};
+use crate::report::counted;
 use crate::settings::{APP_CALLS_PER_SECOND, Env, load_job, load_protected};
 
 /// The read-only call that every admin may make.
@@ -84,7 +85,9 @@ fn protected_list(job: &Job, target: Examined) -> Finding {
         Err(error) => Finding::of(CHECK, &error),
         Ok(list) => match &job.guard.protected {
             Some(Protection::File { path, .. }) => {
-                let text = format!("{}: {} ids and {} patterns", path.display(), list.ids(), list.patterns());
+                let ids = counted(list.ids() as u64, "id", "ids");
+                let patterns = counted(list.patterns() as u64, "pattern", "patterns");
+                let text = format!("{}: {ids} and {patterns}", path.display());
                 Finding::ok(CHECK, text)
             }
             Some(Protection::Nobody) | None => Finding::ok(CHECK, "only the admins"),

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tracing::{Level, enabled, info};
 
 use crate::domain::exit::Exit;
-use crate::domain::guard::GuardReading;
+use crate::domain::guard::{GuardReading, Signs};
 use crate::domain::progress::Phase;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
-use crate::domain::schedule::StopReason;
+use crate::domain::schedule::{CloseFuse, StopReason};
 use crate::domain::state_change::StateChange;
 use crate::queue::Run;
 use crate::report::state_change::state_change_text;
@@ -97,6 +97,9 @@ pub(super) fn log_change(run: &str, job: &str, change: &StateChange, text: &str)
         | StateChange::CanaryPassed { .. } => info!(event, run, job, "{text}"),
         StateChange::OutageEnded { lasted } => {
             info!(event, run, job, duration_ms = milliseconds(*lasted), "{text}");
+        }
+        StateChange::FuseClose(CloseFuse { signs: Signs { ended, failed, .. }, .. }) => {
+            info!(event, run, job, failed, ended, "{text}");
         }
         StateChange::UserSigRenewed { code } => info!(event, run, job, code, "{text}"),
         StateChange::Stopping(reason) => {

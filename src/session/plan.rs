@@ -30,7 +30,9 @@ use crate::queue::{Queue, QueueError, Reader, Run, RunState};
 use crate::rate_limiter::calls_today;
 use crate::report::WhileSending;
 use crate::report::input::Input;
-use crate::report::plan::{Conditions, DayView, Plan, PlannedRun, ProtectedView, Unfinished, WindowView, estimate};
+use crate::report::plan::{
+    Conditions, ControlView, DayView, Plan, PlannedRun, ProtectedView, Unfinished, WindowView, estimate,
+};
 use crate::settings::Env;
 use crate::stderr::tell;
 
@@ -97,6 +99,8 @@ pub(super) async fn plan_job(
     sent.retain(|older| older.id != run.id);
     sent.extend((run.state() != RunState::Finished).then(|| run.clone()));
     for (at, run) in sent.iter().enumerate() {
+        let control = queue.reader().await?.control_state(run.id).await?;
+        conditions.controlled.extend(ControlView::new(&run.uuid, &run.job, control));
         let refusals = input.refusals(queue, run).await?.into_iter().map(|refusal| refusal.with_hint());
         if at == 0 {
             conditions.refusals.extend(refusals);
@@ -107,7 +111,10 @@ pub(super) async fn plan_job(
     if parts.sends() {
         conditions.guards = input.read_guards(queue, &run).await?;
     }
-    let read = planned_run(&queue.reader().await?, &run, planned_rate(input, &run)?).await?;
+    let reader = queue.reader().await?;
+    let rate = planned_rate(input, &run, &reader).await?;
+    let read = planned_run(&reader, &run, rate).await?;
+    drop(reader);
     let older = conditions.continues.iter().filter(|older| older.run != run.uuid);
     let calls = older.map(|older| older.estimate.requests_left).sum::<u64>() + read.estimate.requests_left;
     conditions.calls_per_day = calls_per_day(input, calls, &conditions.now)?;
@@ -129,9 +136,11 @@ async fn planned_run(reader: &Reader, run: &Run, calls_per_second: NonZeroU32) -
     })
 }
 
-/// The calls per second that the limits allow a run.
-fn planned_rate(input: &JobInput, run: &Run) -> Result<NonZeroU32, SessionError> {
-    Ok(input.calls_per_second(run)?.min(input.job.limits.app_calls_per_second))
+/// The calls per second that the limits allow a run, and the rate that a person has set for it.
+async fn planned_rate(input: &JobInput, run: &Run, reader: &Reader) -> Result<NonZeroU32, SessionError> {
+    let limit = input.calls_per_second(run)?.min(input.job.limits.app_calls_per_second);
+    let set = reader.control_state(run.id).await?.rate;
+    Ok(set.map_or(limit, |rate| rate.min(limit)))
 }
 
 /// Everything that a plan shows beside its rows.
@@ -171,6 +180,7 @@ async fn conditions(
         while_sending: WhileSending::of(&input.job, input.address.is_real()),
         refusals: missing.collect(),
         later_refusals: Vec::new(),
+        controlled: Vec::new(),
         now,
     })
 }
@@ -206,7 +216,7 @@ async fn unfinished(
     let reader = queue.reader().await?;
     let tally = reader.tally(run).await?;
     let (requests_left, _all) = reader.request_counts(run.id).await?;
-    let rate = planned_rate(input, run)?;
+    let rate = planned_rate(input, run, &reader).await?;
     Ok(Unfinished {
         run: run.uuid.clone(),
         same_input: outlook.is_current(at),

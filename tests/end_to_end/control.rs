@@ -123,6 +123,8 @@ fn a_pause_outlives_a_kill_and_a_new_process_sends_nothing_until_resume() {
     ctl(&bench, "pause").expect(0).says("job: paused");
     running.kill();
     let calls = bench.report().calls;
+    let plan = bench.imbulk(&["plan", "job.toml"]).expect(0).says("sends nothing until `imbulk ctl job resume`");
+    assert!(plan.stdout.contains("\ncontrol        run "), "{}", plan.stdout);
     bench.run("job.toml").expect(5).says("paused by").says("hint: `imbulk ctl job resume`, then run again");
     assert_eq!(bench.report().calls, calls);
     ctl(&bench, "resume").expect(0).says("no process is sending this run: it is not paused for the next `imbulk run`");
@@ -226,5 +228,11 @@ fn only_rate_takes_a_number() {
     ctl(&bench, "rate").expect(2);
     ctl(&bench, "rate 0").expect(2);
     ctl(&bench, "pause 3").expect(2).says("only `rate` takes a number");
+    ctl(&bench, "rate 201")
+        .expect(2)
+        .says("the published cap of friend_delete_all is 200 calls/s")
+        .says("hint: name a rate");
     ctl(&bench, "rate 3").expect(0).says("the next `imbulk run` sends at most 3 calls/s");
+    let plan = bench.imbulk(&["plan", "job.toml"]).expect(0).says("at most 3 calls/s, set with `imbulk ctl`");
+    assert!(plan.stdout.contains(": 3 calls/s"), "{}", plan.stdout);
 }

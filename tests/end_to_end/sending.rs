@@ -63,7 +63,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("sandbox", "identifier") => "administrator",
         ("sandbox", "latency" | "jitter") => "1ms",
         ("sandbox", "faults") => "any:reset:0.1",
-        ("sandbox", "missing") => "0.1",
+        ("sandbox", "missing" | "missing_friends") => "0.1",
         ("sandbox", "seed") => "1",
         _ => panic!("`imbulk {command}` has a new argument `{id}`: consider whether it can make anything be sent"),
     };

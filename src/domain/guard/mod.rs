@@ -56,10 +56,19 @@ pub const fn is_bad_sign(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Failed | Outcome::InDoubt)
 }
 
+/// The share of `failed_share` from which on the fuse is close.
+const CLOSE: f64 = 0.8;
+
 impl Stop {
     /// The fuse: whether the share of failed items halts the run.
     pub fn is_blown(&self, signs: Signs) -> bool {
         signs.ended >= self.after_items && reaches(signs.failed, signs.ended, self.failed_share)
+    }
+
+    /// Whether few more failed items would blow the fuse. Known from half of `after_items` on, so that a person can act
+    /// before the run halts.
+    pub fn is_close(&self, signs: Signs) -> bool {
+        signs.ended >= self.after_items.div_ceil(2) && reaches(signs.failed, signs.ended, self.failed_share * CLOSE)
     }
 
     /// Whether the share of items that were already done halts the run.

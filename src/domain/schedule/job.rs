@@ -48,6 +48,8 @@ pub(super) struct JobState {
     source: FetchState,
     /// The outcomes of this session, for the guards.
     signs: Signs,
+    /// The outcomes with which the fuse came close.
+    close_fuse: Option<Signs>,
     is_paused: bool,
     stop: Option<StopReason>,
 }
@@ -80,6 +82,7 @@ impl JobState {
             fetched_up_to: RequestId::BEFORE_FIRST,
             source: FetchState::Idle,
             signs: Signs::default(),
+            close_fuse: None,
             is_paused: false,
             stop: None,
         }
@@ -231,6 +234,14 @@ impl JobState {
     pub(super) fn count(&mut self, outcome: Outcome, items: Count, rows: Count) {
         self.plan.tally.finish(outcome, rows);
         self.signs.count(outcome, items);
+        if self.close_fuse.is_none() && self.plan.stop.is_close(self.signs) {
+            self.close_fuse = Some(self.signs);
+        }
+    }
+
+    /// The outcomes with which the share of failed items came close to the fuse; none if it never did.
+    pub(super) const fn close_fuse(&self) -> Option<Signs> {
+        self.close_fuse
     }
 
     /// The guard that halts the run because of the outcomes so far.

@@ -55,7 +55,7 @@ use quarantine::Quarantine;
 use request_state::{PendingRecord, RequestState};
 use signature::Signature;
 use stage::{Stage, StageCounts};
-pub use stop::{DeadlineKey, End, StopReason, StopSignal};
+pub use stop::{CloseFuse, DeadlineKey, End, StopReason, StopSignal};
 pub use time::{Now, SERVER_MAY_BE_WRITING};
 use timers::{Timer, Timers};
 pub use waiting::{CanaryProgress, WaitingRequests};
@@ -203,6 +203,15 @@ impl Schedule {
     /// The jobs whose canary has not passed.
     pub fn open_canaries(&self) -> Vec<JobNo> {
         (0..self.jobs.len()).filter(|job| self.jobs[*job].canary.is_open()).collect()
+    }
+
+    /// The jobs that came close to their fuse.
+    pub fn close_fuses(&self) -> Vec<CloseFuse> {
+        let of = |(job, state): (JobNo, &JobState)| {
+            let failed_share = state.plan.stop.failed_share;
+            state.close_fuse().map(|signs| CloseFuse { job, signs, failed_share })
+        };
+        self.jobs.iter().enumerate().filter_map(of).collect()
     }
 
     /// The number of items of a request that is about to be sent, and the number of the call for it, from 1.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::breaker::Outage;
 use super::job_plan::JobNo;
-use crate::domain::guard::Bytes;
+use crate::domain::guard::{Bytes, Signs};
 use crate::domain::rate_limit::calls_per_day::DayUsedUp;
 use crate::domain::response::codes::Scope;
 use crate::domain::response::outcome::Count;
@@ -114,6 +114,17 @@ pub enum StopReason {
     QueueLost,
     /// The file in which processes share the call limit cannot be used any more.
     LedgerLost,
+}
+
+/// A job of which so many items failed that its fuse was close.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CloseFuse {
+    /// The job.
+    pub job: JobNo,
+    /// The outcomes of the session when the fuse came close.
+    pub signs: Signs,
+    /// The share of failed items at which the run halts.
+    pub failed_share: f64,
 }
 
 impl StopReason {

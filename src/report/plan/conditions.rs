@@ -1,7 +1,7 @@
 //! What a plan says beside its rows: what goes first, what changed, where it sends, who is protected, and what keeps it
 //! from being sent.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use jiff::{SignedDuration, ToSpan, Zoned};
 use schemars::JsonSchema;
@@ -11,8 +11,10 @@ use super::super::guards::{self, GuardFigures, WhileSending};
 use super::super::json::{self, DateTime};
 use super::super::text::{Text, between, count, counted, minute, moment_ahead, visible};
 use super::estimate::Estimate;
+use crate::domain::control::ControlState;
 use crate::domain::guard::GuardReading;
 use crate::domain::run_choice::EndedBy;
+use crate::domain::timestamp::rfc3339;
 
 /// What decides about a plan beside its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -24,6 +26,8 @@ pub struct Conditions {
     pub continues: Vec<Unfinished>,
     /// Unfinished runs that are given up (`--again`).
     pub gives_up: Vec<Unfinished>,
+    /// The runs that are paused or have a rate of their own, of those that would be sent.
+    pub controlled: Vec<ControlView>,
     /// What is different from the plan before; none where there was none since the last run.
     pub since_last_plan: Option<Changes>,
     /// Where it sends.
@@ -48,6 +52,23 @@ pub struct Conditions {
     pub refusals: Vec<String>,
     /// Why `run` would send nothing after the unfinished runs that go first.
     pub later_refusals: Vec<String>,
+}
+
+/// What `imbulk ctl` has set for a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ControlView {
+    /// The run.
+    pub run: String,
+    /// Its job.
+    #[serde(skip)]
+    pub job: String,
+    /// Who paused it, while it is paused.
+    pub paused_by: Option<String>,
+    /// Since when it is paused.
+    #[schemars(with = "Option<DateTime>")]
+    pub paused_since: Option<String>,
+    /// The calls per second that a person has set.
+    pub calls_per_second: Option<NonZeroU32>,
 }
 
 /// `stop.window`
@@ -159,6 +180,9 @@ impl Conditions {
         for run in &self.gives_up {
             run.block("is given up", &self.now, text);
         }
+        for run in &self.controlled {
+            text.figure("control", &format!("run {}: {}", visible(&run.run), run.line()));
+        }
         if let Some(changes) = &self.since_last_plan {
             text.figure("last plan", &changes.line(&self.now));
         }
@@ -208,6 +232,28 @@ impl Conditions {
                 text.line(&format!("{head}{}", visible(line)));
             }
         }
+    }
+}
+
+impl ControlView {
+    /// What is set for a run; none if nothing is.
+    pub fn new(run: &str, job: &str, state: ControlState) -> Option<Self> {
+        let ControlState { pause, rate } = state;
+        let (paused_by, paused_since) = pause.map(|pause| (pause.who, rfc3339(pause.since))).unzip();
+        let view = Self { run: run.to_owned(), job: job.to_owned(), paused_by, paused_since, calls_per_second: rate };
+        (view.paused_by.is_some() || rate.is_some()).then_some(view)
+    }
+
+    fn line(&self) -> String {
+        let pause = self.paused_by.as_ref().zip(self.paused_since.as_ref()).map(|(who, since)| {
+            let (who, job) = (visible(who), visible(&self.job));
+            format!("paused by {who} since {since}: sends nothing until `imbulk ctl {job} resume`")
+        });
+        let rate = self.calls_per_second.map(|rate| {
+            let calls = counted(rate.get().into(), "call", "calls");
+            format!("at most {calls}/s, set with `imbulk ctl`")
+        });
+        pause.into_iter().chain(rate).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -308,9 +354,8 @@ fn guards_as_json<S: Serializer>(guards: &[GuardReading], serializer: S) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use super::*;
+    use crate::domain::control::RunPause;
 
     const WHILE_SENDING: WhileSending =
         WhileSending { canary: 100, failed_share: 0.5, max_already_done: None, after_items: 1_000 };
@@ -349,6 +394,13 @@ mod tests {
                 ended_by: EndedBy::Person,
             }],
             gives_up: Vec::new(),
+            controlled: vec![ControlView {
+                run: "0190e8b0-0000-7000-8000-000000000001".to_owned(),
+                job: "purge".to_owned(),
+                paused_by: None,
+                paused_since: None,
+                calls_per_second: NonZeroU32::new(20),
+            }],
             since_last_plan: Some(Changes {
                 shown_at: at("2026-11-23T00:43+08:00[Asia/Shanghai]"),
                 differences: vec!["the input changed", "the target changed"],
@@ -392,6 +444,7 @@ mod tests {
                        2,997 of 3,000 rows left in 30 requests, of an older input
                        takes at least 1.5 s: 20 calls/s
                        began 2026-11-21 02:15 +08:00 (2 d ago), ended by Ctrl-C or `imbulk ctl`
+        control        run 0190e8b0-0000-7000-8000-000000000001: at most 20 calls/s, set with `imbulk ctl`
         last plan      2 h 5 min ago; since then the input changed; the target changed
         app            1400000001  (IMBULK_SDKAPPID)
         endpoint       https://adminapisgp.im.qcloud.com  (purge.toml)
@@ -429,6 +482,7 @@ mod tests {
             while_sending: WHILE_SENDING,
             refusals: Vec::new(),
             later_refusals: Vec::new(),
+            controlled: Vec::new(),
         };
         insta::assert_snapshot!(text_of(&conditions), @r"
         last plan      3 s ago; since then nothing changed
@@ -437,6 +491,21 @@ mod tests {
         canary         the first requests, 100 items or more, are evaluated before the rest is sent
         halts          at 50 % failed, from 1,000 items on
         ");
+    }
+
+    #[test]
+    fn what_a_person_has_set_for_a_run_is_one_line() {
+        let line = |pause: Option<RunPause>, rate| {
+            let view = ControlView::new("0190e8b0", "purge", ControlState { pause, rate: NonZeroU32::new(rate) });
+            view.map(|view| view.line())
+        };
+        let pause = || Some(RunPause { who: "alice@batch-1 (pid 4711)".to_owned(), since: 0 });
+        assert_eq!(line(None, 0), None);
+        assert_eq!(line(None, 1).as_deref(), Some("at most 1 call/s, set with `imbulk ctl`"));
+        let paused = "paused by alice@batch-1 (pid 4711) since 1970-01-01T00:00:00.000Z: sends nothing until `imbulk \
+                      ctl purge resume`";
+        assert_eq!(line(pause(), 0).as_deref(), Some(paused));
+        assert_eq!(line(pause(), 20), Some(format!("{paused}; at most 20 calls/s, set with `imbulk ctl`")));
     }
 
     #[test]

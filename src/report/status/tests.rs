@@ -185,24 +185,24 @@ fn overview(job: &str) -> Overview {
 #[test]
 fn all_runs_are_in_one_table() {
     insta::assert_snapshot!(overview("purge").text(None), @r"
-    job    run            state         done         rows      failed
-    purge  0190e8b0-0001  superseded  33.0 %  130,758,145  10,123,456
+    job    run            state         done         rows      failed  in_doubt
+    purge  0190e8b0-0001  superseded  33.0 %  130,758,145  10,000,000   123,456
       app 1400000001, 12 min 3 s ago: given up for run 0190e8b0-0000-7000-8000-000000000001
-    purge  0190e8b0-0002  halted      33.0 %  130,758,145  10,123,456
+    purge  0190e8b0-0002  halted      33.0 %  130,758,145  10,000,000   123,456
       app 1400000001, 12 min 3 s ago: fuse: 812 of 1000 items failed,\nand many more words follow after them
-    purge  0190e8b0-0012  sending     33.0 %  130,758,145  10,123,456
+    purge  0190e8b0-0012  sending     33.0 %  130,758,145  10,000,000   123,456
       app 1400000001, 12 min 3 s ago, pid 4194304, 1 h 13 min left: throttled by the API: 140 of 200 calls/s
     queue: 4.0 KiB on disk
     ");
     insta::assert_snapshot!(overview(&sending(None).figures.job).text(Some(80)), @r"
-    job                   run            state         done         rows      failed
-    the-job-that-delete…  0190e8b0-0001  superseded  33.0 %  130,758,145  10,123,456
+    job         run            state         done         rows      failed  in_doubt
+    the-job-t…  0190e8b0-0001  superseded  33.0 %  130,758,145  10,000,000   123,456
       app 1400000001, 12 min 3 s ago: given up for run
         0190e8b0-0000-7000-8000-000000000001
-    the-job-that-delete…  0190e8b0-0002  halted      33.0 %  130,758,145  10,123,456
+    the-job-t…  0190e8b0-0002  halted      33.0 %  130,758,145  10,000,000   123,456
       app 1400000001, 12 min 3 s ago: fuse: 812 of 1000 items failed,\nand many more
         words follow after them
-    the-job-that-delete…  0190e8b0-0012  sending     33.0 %  130,758,145  10,123,456
+    the-job-t…  0190e8b0-0012  sending     33.0 %  130,758,145  10,000,000   123,456
       app 1400000001, 12 min 3 s ago, pid 4194304, 1 h 13 min left: throttled by the
         API: 140 of 200 calls/s
     queue: 4.0 KiB on disk
@@ -235,8 +235,8 @@ fn an_update_is_one_line_with_the_time() {
     let update = StatusOutput::Detail(Box::new(sending(Some(throttled())))).update();
     assert_eq!(
         update,
-        "2026-11-22 03:00:00 +01:00  sending  33.0 % of 130,758,145 rows, 10,123,456 failed, 199 calls/s, 1 h 13 min \
-         left; throttled by the API: 140 of 200 calls/s"
+        "2026-11-22 03:00:00 +01:00  sending  33.0 % of 130,758,145 rows, 10,000,000 failed, 123,456 in doubt, 199 \
+         calls/s, 1 h 13 min left; throttled by the API: 140 of 200 calls/s"
     );
 }
 
