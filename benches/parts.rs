@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -193,7 +194,8 @@ fn storing(c: &mut Criterion) {
             runtime.block_on(async {
                 let reader = queue.reader().await.expect("a queue");
                 let run = queue.run(run).await.expect("it is there");
-                let options = ExportOptions { format: Format::Csv, only: None, folder: folder.path() };
+                let options =
+                    ExportOptions { format: Format::Csv, only: None, rows: &AtomicU64::new(0), folder: folder.path() };
                 let written = export::write(&reader, &run, options, &mut std::io::sink()).await;
                 assert_eq!(written.expect("the rows are there").total(), ROWS);
             });

@@ -2,15 +2,17 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 use super::error::Error;
 use crate::cli::ForgetArgs;
 use crate::clock;
 use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
+use crate::domain::progress::Phase;
 use crate::export::{self, ExportOptions, Format};
 use crate::queue::{Queue, Reader, Run, folder_of};
-use crate::session::{ForgetPlan, Spinner, confirm_forget, plan_to_forget};
+use crate::session::{ForgetPlan, StepDisplay, confirm_forget, only_time, plan_to_forget};
 use crate::stderr::tell;
 
 /// Shows the runs that are old enough, and removes their rows with `--execute`.
@@ -37,13 +39,13 @@ async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
         confirm_forget(&report, args.yes).await?;
     }
     for run in &runs {
-        let _spinner = Spinner::new("removing the rows");
+        let _shown = StepDisplay::new(Phase::Forget, only_time);
         let digest = digest_of_results(&reader, run, folder_of(path)).await?;
         queue.forget(run.id, &digest, clock::now().as_millisecond()).await?;
     }
-    let spinner = Spinner::new("freeing the space");
+    let shown = StepDisplay::new(Phase::Forget, only_time);
     let emptied = queue.free_space().await?;
-    drop(spinner);
+    drop(shown);
     if !emptied {
         let note = Message::new("note: another program reads the queue, so removed bytes may still be in its file");
         tell(note.add_hint("run the command again when that program has ended").with_hint());
@@ -57,7 +59,7 @@ async fn remove(args: &ForgetArgs, path: &Path) -> Result<Exit, Error> {
 /// The BLAKE3 digest of the results as CSV, so that an exported file can be compared with it later.
 async fn digest_of_results(reader: &Reader, run: &Run, folder: &Path) -> Result<String, Error> {
     let mut hasher = ResultsHasher(blake3::Hasher::new());
-    let options = ExportOptions { format: Format::Csv, only: None, folder };
+    let options = ExportOptions { format: Format::Csv, only: None, rows: &AtomicU64::new(0), folder };
     export::write(reader, run, options, &mut hasher).await?;
     Ok(hasher.0.finalize().to_hex().to_string())
 }

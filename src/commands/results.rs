@@ -1,13 +1,17 @@
 //! `imbulk results`
 
+use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Error;
 use crate::cli::{self, ResultFormat};
 use crate::domain::exit::Exit;
+use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::export::{self, ExportError, ExportOptions, Format, Outlet, PRIVATE, atomic_file, refuse_used_file};
 use crate::queue::{Reader, folder_of};
-use crate::session::{Spinner, find, refuse_forgotten};
+use crate::session::{StepDisplay, find, refuse_forgotten};
 use crate::settings::Env;
 
 /// Exports one result row per input row.
@@ -20,23 +24,34 @@ pub(super) async fn results(args: &cli::ResultsArgs, env: &Env, path: &Path) -> 
         ResultFormat::Jsonl => Format::Jsonl,
     };
     let folder = folder_of(path);
-    let options = ExportOptions { format, only: args.outcome.as_deref(), folder };
+    let rows = Arc::new(AtomicU64::new(0));
+    let options = ExportOptions { format, only: args.outcome.as_deref(), rows: &rows, folder };
+    let shown = || {
+        let (rows, rows_total) = (Arc::clone(&rows), Some(run.row_count.cast_unsigned()));
+        StepDisplay::new(Phase::Export, move |elapsed| {
+            let rows_done = rows.load(Ordering::Relaxed);
+            ProgressSnapshot { elapsed, rows_done, rows_total, items: rows_done, ..ProgressSnapshot::default() }
+        })
+    };
     match &args.output {
         Some(file) => {
             refuse_used_file(file, &reader, env.secret_key_file()).await?;
-            let _spinner = Spinner::new("writing the results");
+            let _shown = shown();
             let fill = async |out: &mut _| export::write(&reader, &run, options, out).await;
             atomic_file(file, PRIVATE, fill).await?;
         }
         None => {
+            // On a terminal the rows themselves show the progress.
+            let shown = (!std::io::stdout().is_terminal()).then(shown);
             let mut out = Outlet::to(std::io::stdout(), folder);
             let written = export::write(&reader, &run, options, &mut out).await;
             // Closed before the reader of the results has taken everything: an open transaction lets the log grow.
             drop(reader);
             // The rows before an error are shown as well.
-            let shown = out.finish();
+            let printed = out.finish();
+            drop(shown);
             unless_closed(written.map(drop))?;
-            unless_closed(shown)?;
+            unless_closed(printed)?;
         }
     }
     Ok(Exit::Done)

@@ -22,21 +22,33 @@ const LATENCIES: usize = 63;
 /// The phase of a session that a snapshot belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// The bytes of the input are compared with those of earlier runs.
+    Comparing,
     /// The input is read and checked.
     Loading,
+    /// The rows are packed into requests, which the queue stores. The end of loading.
+    Packing,
     /// Requests are sent.
     Sending,
     /// The sums of the queue are checked.
     FinalCheck,
+    /// The results are written.
+    Export,
+    /// The rows of old runs are removed, and their space is freed.
+    Forget,
 }
 
 impl Phase {
     /// The name in the log. Scripts depend on it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Comparing => "comparing",
             Self::Loading => "loading",
+            Self::Packing => "packing",
             Self::Sending => "sending",
             Self::FinalCheck => "final_check",
+            Self::Export => "export",
+            Self::Forget => "forget",
         }
     }
 }
@@ -50,7 +62,9 @@ pub struct ProgressSnapshot {
     pub rows_done: u64,
     /// All rows; none while their number is unknown.
     pub rows_total: Option<u64>,
-    /// Items with an outcome; while loading, rows read.
+    /// The bytes of the input, while they are read and their number is known.
+    pub bytes: Option<BytesDone>,
+    /// Items with an outcome; while loading, rows read; while comparing, bytes read.
     pub items: u64,
     /// HTTP calls begun.
     pub calls: u64,
@@ -64,6 +78,23 @@ pub struct ProgressSnapshot {
     pub bottleneck: Option<Bottleneck>,
     /// The state of which changes are reported. While loading, nothing of it changes.
     pub state: SessionState,
+}
+
+/// Bytes of the input as they are stored, compressed or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BytesDone {
+    /// Those that were read.
+    pub done: u64,
+    /// All of them.
+    pub total: u64,
+}
+
+impl ProgressSnapshot {
+    /// What is done, and all there is to do; none while that is unknown. Counted in rows or in bytes.
+    pub fn parts(&self) -> Option<(u64, u64)> {
+        let rows = self.rows_total.map(|total| (self.rows_done, total));
+        rows.or(self.bytes.map(|bytes| (bytes.done, bytes.total)))
+    }
 }
 
 /// Numbers per second.
@@ -127,9 +158,9 @@ impl RateMeter {
 /// Estimates the time left from the recent rate.
 #[derive(Debug, Default)]
 pub struct TimeLeft {
-    /// Time and rows of the last snapshot.
+    /// Time of the last snapshot, and the rows or bytes that were done.
     last: Option<(Duration, u64)>,
-    /// The mean of the rows per second, with weights that fall to 1/e in [`MEMORY`].
+    /// The mean of the rows or bytes per second, with weights that fall to 1/e in [`MEMORY`].
     mean: f64,
     /// The sum of these weights: near 0 at first, then 1.
     weight: f64,
@@ -140,19 +171,20 @@ impl TimeLeft {
     /// Adds a snapshot and returns the time left; none where it would mean nothing: too early, without a rate, and
     /// while something else than the rate decides when the phase ends.
     pub fn update(&mut self, now: &ProgressSnapshot, rates: Rates) -> Option<Duration> {
-        let (then, rows_then) = self.last.replace((now.elapsed, now.rows_done)).unwrap_or((now.elapsed, now.rows_done));
+        let (done, total) = now.parts()?;
+        let (then, done_then) = self.last.replace((now.elapsed, done)).unwrap_or((now.elapsed, done));
         if now.bottleneck.as_ref().is_some_and(Bottleneck::hides_time_left) {
             return None;
         }
         let passed = now.elapsed.saturating_sub(then);
         if !passed.is_zero() {
-            let rate = as_float(now.rows_done.saturating_sub(rows_then)) / passed.as_secs_f64();
+            let rate = as_float(done.saturating_sub(done_then)) / passed.as_secs_f64();
             let kept = (-passed.as_secs_f64() / MEMORY.as_secs_f64()).exp();
             self.mean = self.mean.mul_add(kept, rate * (1.0 - kept));
             self.weight = self.weight.mul_add(kept, 1.0 - kept);
             self.observed += passed;
         }
-        let left = now.rows_total?.saturating_sub(now.rows_done);
+        let left = total.saturating_sub(done);
         let moves = rates.calls > 0.0 || (now.calls == 0 && rates.items > 0.0);
         if left == 0 || !moves || self.observed < TOO_EARLY || self.mean <= 0.0 {
             return None;

@@ -21,6 +21,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::spawn_blocking;
 
@@ -58,6 +59,8 @@ pub struct ExportOptions<'a> {
     pub format: Format,
     /// Only rows with these outcomes; none: all rows.
     pub only: Option<&'a [Outcome]>,
+    /// Counts the rows that are written, for the progress.
+    pub rows: &'a AtomicU64,
     /// The folder for temporary data: about 60 bytes per row in an unlinked file, if the run is large.
     pub folder: &'a Path,
 }
@@ -81,7 +84,7 @@ async fn write_ranges(
     range_rows: u64,
     reader: &Reader,
     run: &Run,
-    ExportOptions { format, only, folder }: ExportOptions<'_>,
+    ExportOptions { format, only, rows: done, folder }: ExportOptions<'_>,
     out: &mut impl Write,
 ) -> Result<Tally, ExportError> {
     let rows = run.row_count.cast_unsigned();
@@ -108,6 +111,7 @@ async fn write_ranges(
         } else if let Some(next) = formatting.pop_front() {
             let range = next.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
             out.write_all(&range.lines).map_err(ExportError::Output)?;
+            done.fetch_add(range.found.total(), Ordering::Relaxed);
             written += range.tally;
             found += range.found;
         } else {

@@ -15,7 +15,7 @@ use crate::testing::{Load, TestQueue, id};
 async fn export(test_queue: &TestQueue, range: u64, format: Format, only: Option<&[Outcome]>) -> (String, Tally) {
     let mut out = Vec::new();
     let folder = test_queue.folder.path();
-    let options = ExportOptions { format, only, folder };
+    let options = ExportOptions { format, only, rows: &AtomicU64::new(0), folder };
     let tally = write_ranges(range, &test_queue.reader, &test_queue.run, options, &mut out).await.unwrap();
     (String::from_utf8(out).unwrap(), tally)
 }
@@ -136,7 +136,7 @@ async fn broken(rows: &[u64], skipped_row: Option<u64>) -> ExportError {
     let test_queue = TestQueue::new("account_delete", load).await;
     let folder = test_queue.folder.path();
     let mut out = Vec::new();
-    let options = ExportOptions { format: Format::Csv, only: None, folder };
+    let options = ExportOptions { format: Format::Csv, only: None, rows: &AtomicU64::new(0), folder };
     let written = write_ranges(2, &test_queue.reader, &test_queue.run, options, &mut out).await;
     written.unwrap_err()
 }
@@ -163,7 +163,8 @@ async fn an_unreadable_range_is_reported_after_the_rows_before_it() {
     let mut other = SqliteConnection::connect(test_queue.reader.path().to_str().unwrap()).await.unwrap();
     sqlx::query("UPDATE skipped SET account = 'e'").execute(&mut other).await.unwrap();
     let mut out = Vec::new();
-    let options = ExportOptions { format: Format::Csv, only: None, folder: test_queue.folder.path() };
+    let options =
+        ExportOptions { format: Format::Csv, only: None, rows: &AtomicU64::new(0), folder: test_queue.folder.path() };
     let written = write_ranges(1, &test_queue.reader, &test_queue.run, options, &mut out).await;
     let error = written.unwrap_err().to_string();
     assert!(error.contains("row 3 has a wrong checksum in table skipped"), "{error}");

@@ -17,6 +17,7 @@ mod open;
 mod outline;
 mod own_results;
 mod paths;
+mod read_progress;
 mod row;
 mod source;
 #[cfg(test)]
@@ -28,5 +29,6 @@ pub use error::{InputError, Problem};
 pub use file_format::{Compression, UnsupportedFormat};
 pub use open::{open, spool};
 pub use outline::{HeaderReading, Outline, outline};
+pub use read_progress::ReadProgress;
 pub use row::Sink;
-pub use source::{Source, Stamp};
+pub use source::{Source, Stamp, count_reads};

@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::domain::job;
 use crate::domain::operation::InputShape;
@@ -16,6 +17,7 @@ use super::encoding::to_utf8;
 use super::error::{InputError, Problem};
 use super::file_format::SAMPLE;
 use super::notes::{NoteKind, Notes};
+use super::read_progress::{CountedRead, ReadProgress};
 use super::row::Sink;
 use super::watch::Watch;
 use super::{csv, jsonl, own_results};
@@ -26,6 +28,8 @@ pub struct Source {
     name: String,
     size: u64,
     storage: SourceStorage,
+    /// Where its bytes are counted while they are read.
+    reads: Arc<ReadProgress>,
     /// Whether a glob found it, rather than the job naming it.
     of_glob: bool,
 }
@@ -87,10 +91,17 @@ impl RowFormat {
     }
 }
 
+/// Counts the bytes of these sources that are read from now on.
+pub fn count_reads(sources: &mut [Source], reads: &Arc<ReadProgress>) {
+    reads.begin(sources.iter().map(Source::size).sum());
+    sources.iter_mut().for_each(|source| source.reads = Arc::clone(reads));
+}
+
 impl Source {
     pub(super) fn file(name: &str, path: PathBuf, metadata: &Metadata) -> Self {
         Self {
             name: name.to_owned(),
+            reads: Arc::default(),
             size: metadata.len(),
             storage: SourceStorage::File { path, stamp: metadata.into() },
             of_glob: false,
@@ -98,11 +109,23 @@ impl Source {
     }
 
     pub(super) fn spooled(name: &str, file: File, size: u64) -> Self {
-        Self { name: name.to_owned(), size, storage: SourceStorage::Spooled(file), of_glob: false }
+        Self {
+            name: name.to_owned(),
+            reads: Arc::default(),
+            size,
+            storage: SourceStorage::Spooled(file),
+            of_glob: false,
+        }
     }
 
     pub(super) fn stream(name: &str, file: File, size: u64) -> Self {
-        Self { name: name.to_owned(), size, storage: SourceStorage::Stream(file), of_glob: false }
+        Self {
+            name: name.to_owned(),
+            reads: Arc::default(),
+            size,
+            storage: SourceStorage::Stream(file),
+            of_glob: false,
+        }
     }
 
     /// The same, found by a glob.
@@ -235,12 +258,15 @@ impl Source {
     }
 
     pub(super) fn raw(&self) -> Result<Box<dyn Read + '_>, InputError> {
+        let reads = &*self.reads;
         match &self.storage {
             SourceStorage::File { path, .. } => {
                 let file = File::open(path).map_err(|error| self.error(Problem::Read(error)))?;
-                Ok(Box::new(file))
+                Ok(Box::new(CountedRead { inner: file, reads }))
             }
-            SourceStorage::Spooled(file) | SourceStorage::Stream(file) => Ok(Box::new(ReadAt { file, place: 0 })),
+            SourceStorage::Spooled(file) | SourceStorage::Stream(file) => {
+                Ok(Box::new(CountedRead { inner: ReadAt { file, place: 0 }, reads }))
+            }
         }
     }
 
@@ -310,6 +336,7 @@ mod tests {
     use std::ops::ControlFlow;
 
     use super::*;
+    use crate::domain::progress::BytesDone;
     use crate::input::open;
     use crate::input::testing::{input, rows, rows_with, shape, source};
 
@@ -317,6 +344,22 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_bytes_that_were_read_are_counted_as_they_are_stored() {
+        let compressed = gzip("UserID\n".repeat(1_000).as_bytes());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv.gz");
+        std::fs::write(&path, &compressed).unwrap();
+        let mut sources = vec![Source::file("rows.csv.gz", path.clone(), &std::fs::metadata(&path).unwrap())];
+        let reads = Arc::new(ReadProgress::default());
+        assert_eq!(reads.bytes(), None);
+        count_reads(&mut sources, &reads);
+        let total = compressed.len() as u64;
+        assert_eq!(reads.bytes(), Some(BytesDone { done: 0, total }));
+        sources[0].digest().unwrap();
+        assert_eq!(reads.bytes(), Some(BytesDone { done: total, total }));
     }
 
     #[test]

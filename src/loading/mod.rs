@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use tokio::time::Instant;
 use crate::domain::guard::Protected;
 use crate::domain::hint::Hint;
 use crate::domain::job::Job;
-use crate::domain::progress::ProgressSnapshot;
+use crate::domain::progress::{Phase, ProgressSnapshot};
 use crate::domain::source_facts::SourceFacts;
-use crate::input::{InputError, Source};
+use crate::input::{InputError, ReadProgress, Source, count_reads};
 use crate::intake::{Intake, IntakeError, IntakeOptions, IntakeOutput, SinkClosed};
 use crate::queue::{BatchInsert, Gathering, Loader, NewRun, Queue, QueueError};
 use batches::{Batches, RowBatch};
@@ -82,19 +82,49 @@ pub struct Reading {
     pub temp_dir: PathBuf,
 }
 
-/// Loads a new run. `watch` receives a snapshot of the progress a few times per second.
+/// What the progress of a load is computed from.
+#[derive(Debug, Default)]
+struct LoadProgress {
+    /// Rows that intake has taken.
+    rows: AtomicU64,
+    /// Bytes of the input that were read.
+    bytes: Arc<ReadProgress>,
+    /// Whether all rows were read.
+    is_read: AtomicBool,
+}
+
+impl LoadProgress {
+    /// `packed`: rows in the outputs of intake so far.
+    fn now(&self, packed: u64, elapsed: Duration) -> (Phase, ProgressSnapshot) {
+        let rows = self.rows.load(Ordering::Relaxed);
+        let snapshot = ProgressSnapshot { elapsed, ..ProgressSnapshot::default() };
+        if self.is_read.load(Ordering::Acquire) {
+            let rows_total = Some(rows);
+            (Phase::Packing, ProgressSnapshot { rows_done: packed, rows_total, items: packed, ..snapshot })
+        } else {
+            let bytes = self.bytes.bytes();
+            (Phase::Loading, ProgressSnapshot { rows_done: rows, bytes, items: rows, ..snapshot })
+        }
+    }
+}
+
+/// Receives the phase, and a snapshot of its progress, a few times per second.
+pub type Watch<'w> = dyn FnMut(Phase, &ProgressSnapshot) + Send + 'w;
+
+/// Loads a new run.
 pub async fn load(
     queue: &mut Queue,
     run: &NewRun,
-    reading: Reading,
-    watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
+    mut reading: Reading,
+    watch: &mut Watch<'_>,
 ) -> Result<RunId, LoadError> {
-    let rows = Arc::new(AtomicU64::new(0));
+    let progress = Arc::new(LoadProgress::default());
+    count_reads(&mut reading.sources, &progress.bytes);
     let (sender, receiver) = mpsc::channel(CHANNEL);
-    let counter = Arc::clone(&rows);
-    let thread = tokio::task::spawn_blocking(move || read(&reading, &counter, &sender));
+    let of_reader = Arc::clone(&progress);
+    let thread = tokio::task::spawn_blocking(move || read(&reading, &of_reader, &sender));
     let mut loader = Loader::begin(queue, run).await?;
-    let stored = store(&mut loader, receiver, &rows, watch).await;
+    let stored = store(&mut loader, receiver, &progress, watch).await;
     // The channel is closed by now, so the thread ends. Its own error explains more than the closed channel does.
     let error = match (thread.await?, stored) {
         (Ok(read), Ok(())) => {
@@ -115,8 +145,8 @@ pub async fn load(
 async fn store(
     loader: &mut Loader<'_>,
     batches: mpsc::Receiver<Vec<IntakeOutput>>,
-    rows: &AtomicU64,
-    watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
+    progress: &LoadProgress,
+    watch: &mut Watch<'_>,
 ) -> Result<(), QueueError> {
     let (gathering, writer) = loader.halves();
     let (to_writer, mut inserts) = mpsc::channel(1);
@@ -126,7 +156,7 @@ async fn store(
         }
         Ok(())
     };
-    let (written, ()) = tokio::join!(write, gather(gathering, batches, to_writer, rows, watch));
+    let (written, ()) = tokio::join!(write, gather(gathering, batches, to_writer, progress, watch));
     written
 }
 
@@ -135,11 +165,12 @@ async fn gather(
     gathering: &mut Gathering,
     mut batches: mpsc::Receiver<Vec<IntakeOutput>>,
     to_writer: mpsc::Sender<BatchInsert>,
-    rows: &AtomicU64,
-    watch: &mut (dyn FnMut(&ProgressSnapshot) + Send),
+    progress: &LoadProgress,
+    watch: &mut Watch<'_>,
 ) {
     let mut ticker = tokio::time::interval(WATCH_EVERY);
     let started = Instant::now();
+    let mut packed = 0;
     loop {
         let batch = tokio::select! {
             received = batches.recv() => match received {
@@ -147,12 +178,14 @@ async fn gather(
                 None => return,
             },
             _ = ticker.tick() => {
-                watch(&how_far(rows.load(Ordering::Relaxed), started.elapsed()));
+                let (phase, snapshot) = progress.now(packed, started.elapsed());
+                watch(phase, &snapshot);
                 continue;
             }
             () = to_writer.closed() => return,
         };
         for output in batch {
+            packed += rows_of(&output);
             let full = match output {
                 IntakeOutput::Request(request) => gathering.request(request),
                 IntakeOutput::Skipped(skipped) => gathering.skipped_row(skipped),
@@ -167,8 +200,12 @@ async fn gather(
     }
 }
 
-fn how_far(rows: u64, elapsed: Duration) -> ProgressSnapshot {
-    ProgressSnapshot { elapsed, rows_done: rows, items: rows, ..ProgressSnapshot::default() }
+fn rows_of(output: &IntakeOutput) -> u64 {
+    match output {
+        IntakeOutput::Request(request) => request.row_count.into(),
+        IntakeOutput::Skipped(_) => 1,
+        IntakeOutput::LineSpan(_) => 0,
+    }
 }
 
 /// What is known of the input after all of it was read.
@@ -180,7 +217,11 @@ struct Read {
 }
 
 /// Reads all rows and sends the requests and skipped rows that intake makes of them.
-fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<IntakeOutput>>) -> Result<Read, LoadError> {
+fn read(
+    reading: &Reading,
+    progress: &LoadProgress,
+    sender: &mpsc::Sender<Vec<IntakeOutput>>,
+) -> Result<Read, LoadError> {
     let Reading { job, sources, protected, temp_dir } = reading;
     let shape = job.operation.shape;
     let protects = |id: &[u8]| protected.protects(id);
@@ -206,12 +247,13 @@ fn read(reading: &Reading, rows: &AtomicU64, sender: &mpsc::Sender<Vec<IntakeOut
     let (to_intake, batches) = sync_channel(ROW_BATCHES);
     let facts = std::thread::scope(|scope| {
         let reader = scope.spawn(move || read_sources(reading, &to_intake));
-        let taken = batches.iter().try_for_each(|batch| take(&mut intake, batch, rows));
+        let taken = batches.iter().try_for_each(|batch| take(&mut intake, batch, &progress.rows));
         // After an error in intake the reading thread must not wait for a receiver.
         drop(batches);
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         taken.map_err(LoadError::from).and(read.map_err(LoadError::from))
     })?;
+    progress.is_read.store(true, Ordering::Release);
     intake.finish()?;
     outgoing.flush().map_err(IntakeError::from)?;
     Ok(Read { tags: tags.into_iter().collect(), facts })

@@ -32,3 +32,4 @@ pub(crate) use text::{counted, error_line, error_text, second, visible};
 pub(crate) use figures::target as target_name;
 pub use figures::{Figures, Rejects};
 pub use guards::{WhileSending, refusals};
+pub(crate) use wrap::wrap;

@@ -7,7 +7,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::bottleneck::{bottleneck_in_short, bottleneck_text};
 use super::text::{call_rate, count, counted, duration, rate, share, visible};
-use crate::domain::progress::{Phase, ProgressSnapshot, Rates};
+use crate::domain::guard::Bytes;
+use crate::domain::progress::{BytesDone, Phase, ProgressSnapshot, Rates};
 
 /// Between two facts of a line.
 const SEPARATOR: &str = " · ";
@@ -72,9 +73,11 @@ impl ProgressView<'_> {
     /// Behind the bar: the share that is done, the time left, and how many rows failed.
     pub fn figures(&self, width: usize) -> String {
         let now = self.now;
-        let done = now.rows_total.map(|total| share(now.rows_done, total));
+        let done = now.parts().map(|(done, total)| share(done, total));
         let failed = match self.phase {
-            Phase::Loading | Phase::FinalCheck => None,
+            Phase::Comparing | Phase::Loading | Phase::Packing | Phase::FinalCheck | Phase::Export | Phase::Forget => {
+                None
+            }
             Phase::Sending => Some(format!("{} failed", count(now.failed))),
         };
         let left = self.left.map(calm);
@@ -92,11 +95,16 @@ impl ProgressView<'_> {
         let Self { now, rates, .. } = self;
         let (rows, rows_of_all) = self.rows();
         let items = match self.phase {
-            Phase::Loading => format!("{} rows/s", rate(rates.items)),
-            Phase::Sending | Phase::FinalCheck => format!("{} items/s", rate(rates.items)),
+            Phase::Comparing => format!("{}/s", bytes(rates.items)),
+            Phase::Loading | Phase::Packing | Phase::FinalCheck | Phase::Export | Phase::Forget => {
+                format!("{} rows/s", rate(rates.items))
+            }
+            Phase::Sending => format!("{} items/s", rate(rates.items)),
         };
         let calls = match self.phase {
-            Phase::Loading | Phase::FinalCheck => None,
+            Phase::Comparing | Phase::Loading | Phase::Packing | Phase::FinalCheck | Phase::Export | Phase::Forget => {
+                None
+            }
             Phase::Sending => Some(calls_of_cap(*rates, now.cap)),
         };
         let long = now.bottleneck.as_ref().map(bottleneck_text);
@@ -121,19 +129,37 @@ impl ProgressView<'_> {
     /// All of it in one line, for the log. The most wanted facts come first.
     pub fn line(&self) -> String {
         let unlimited = usize::MAX;
-        [self.figures(unlimited), self.pace(unlimited)]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(SEPARATOR)
+        match self.phase {
+            Phase::Sending => [self.figures(unlimited), self.pace(unlimited)].join(SEPARATOR),
+            Phase::Comparing | Phase::Loading | Phase::Packing | Phase::FinalCheck | Phase::Export | Phase::Forget => {
+                self.step(unlimited)
+            }
+        }
+    }
+
+    /// What the process does instead of sending, in one line. If it is not known how much is left, how long it took.
+    pub fn step(&self, width: usize) -> String {
+        let took = duration(Duration::from_secs(self.now.elapsed.as_secs()));
+        let shown = |facts: &[String]| {
+            let facts = facts.iter().filter(|fact| !fact.is_empty()).cloned();
+            std::iter::once(phase_text(self.phase).to_owned()).chain(facts).collect::<Vec<_>>()
+        };
+        if self.now.parts().is_none() && self.now.rows_done == 0 {
+            return first_that_fits(width, [shown(&[took])]);
+        }
+        let (figures, pace) = (self.figures(usize::MAX), self.pace(usize::MAX));
+        let done = self.now.parts().map(|(done, total)| share(done, total)).unwrap_or_default();
+        first_that_fits(width, [shown(&[figures.clone(), pace]), shown(&[figures]), shown(&[done])])
     }
 
     /// The rows that are done, without and with the number of all rows.
     fn rows(&self) -> (String, String) {
-        let (done, what) = match self.phase {
-            Phase::Loading => (counted(self.now.rows_done, "row", "rows"), " loaded"),
-            Phase::Sending | Phase::FinalCheck => (counted(self.now.rows_done, "row", "rows"), " done"),
-        };
+        if let (Phase::Comparing, Some(BytesDone { done, total })) = (self.phase, self.now.bytes) {
+            let done = Bytes(done);
+            return (done.to_string(), format!("{done} of {}", Bytes(total)));
+        }
+        let done = counted(self.now.rows_done, "row", "rows");
+        let what = if self.phase == Phase::Loading { " loaded" } else { " done" };
         let of_all = match self.now.rows_total {
             Some(total) => format!("{} of {}", count(self.now.rows_done), counted(total, "row", "rows")),
             None => format!("{done}{what}"),
@@ -156,10 +182,21 @@ fn calls_of_cap(rates: Rates, cap: u32) -> String {
 /// A phase, for people.
 pub(super) const fn phase_text(phase: Phase) -> &'static str {
     match phase {
+        Phase::Comparing => "comparing the input with earlier runs",
         Phase::Loading => "loading the input",
+        Phase::Packing => "packing requests",
         Phase::Sending => "sending",
         Phase::FinalCheck => "checking the sums",
+        Phase::Export => "writing the results",
+        Phase::Forget => "removing the rows and freeing the space",
     }
+}
+
+/// A number of bytes per second.
+fn bytes(per_second: f64) -> Bytes {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative")]
+    let whole = per_second as u64;
+    Bytes(whole)
 }
 
 /// The first of these lists of facts that has at most `width` columns. The last one is cut where it has more.
@@ -220,6 +257,7 @@ mod tests {
             elapsed: Duration::from_secs(10),
             rows_done: 10_500,
             rows_total: Some(1_000_000),
+            bytes: None,
             items: 10_000,
             calls: 100,
             failed: 12,
@@ -274,6 +312,35 @@ mod tests {
         16 min 30 s left · ends 14:16
         10,500 rows loaded · 9,876 rows/s
         ");
+        let now = ProgressSnapshot { bytes: Some(BytesDone { done: 1, total: 4 }), ..now };
+        insta::assert_snapshot!(lines(80, Phase::Loading, &now).join("\n"), @r"
+        purge · account_delete · app 1400000001 · run 0190e8b0 · loading the input
+        25.0 % · 16 min 30 s left · ends 14:16
+        10,500 rows loaded · 9,876 rows/s
+        ");
+    }
+
+    #[test]
+    fn a_step_is_one_line_with_its_share_or_how_long_it_took() {
+        let clock: Zoned = "2026-11-30T14:00:00+08:00[Asia/Shanghai]".parse().unwrap();
+        let step = |phase, now: &ProgressSnapshot, width| {
+            let rates = Rates { items: 3_400_000.0, calls: 0.0 };
+            let left = now.parts().map(|_| Duration::from_secs(4));
+            ProgressView { phase, subject: &subject(), now, rates, left, clock: &clock }.step(width)
+        };
+        let elapsed = Duration::from_millis(30_200);
+        let unknown = ProgressSnapshot { elapsed, ..ProgressSnapshot::default() };
+        assert_eq!(step(Phase::FinalCheck, &unknown, 80), "checking the sums · 30 s");
+        let bytes = Some(BytesDone { done: 5 << 20, total: 20 << 20 });
+        let hashing = ProgressSnapshot { bytes, items: 5 << 20, ..unknown.clone() };
+        assert_eq!(
+            step(Phase::Comparing, &hashing, 120),
+            "comparing the input with earlier runs · 25.0 % · 4 s left · ends 14:00 · 5.0 MiB of 20.0 MiB · 3.2 MiB/s"
+        );
+        assert_eq!(step(Phase::Comparing, &hashing, 60), "comparing the input with earlier runs · 25.0 %");
+        let written = ProgressSnapshot { rows_done: 500, rows_total: Some(1_000), ..unknown };
+        let text = "writing the results · 50.0 % · 4 s left · ends 14:00 · 500 of 1,000 rows · 3,400,000 rows/s";
+        assert_eq!(step(Phase::Export, &written, 120), text);
     }
 
     #[rstest]

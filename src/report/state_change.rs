@@ -57,7 +57,7 @@ pub fn state_change_text(change: &StateChange, jobs: &[&str]) -> String {
         StateChange::PhaseBegun(phase) => format!("{}: begun", phase_text(*phase)),
         StateChange::PhaseEnded { phase, took } => format!("{}: ended after {}", phase_text(*phase), duration(*took)),
         StateChange::Throttled { calls_per_second } => {
-            format!("throttled by the API to {} calls/s", count((*calls_per_second).into()))
+            format!("throttled by the API to {}", counted((*calls_per_second).into(), "call/s", "calls/s"))
         }
         StateChange::ThrottleEnded => "no longer throttled by the API".to_owned(),
         StateChange::RetryBudgetEmpty => "the retry budget is used up".to_owned(),

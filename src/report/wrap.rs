@@ -7,7 +7,7 @@ const VALUE: usize = 15;
 
 /// Wraps each line that has more columns than `width`, at spaces where that is possible. The rest of a figure begins
 /// below its value, that of any other line two columns further to the right.
-pub(super) fn wrap(text: &str, width: usize) -> String {
+pub(crate) fn wrap(text: &str, width: usize) -> String {
     let mut wrapped = String::with_capacity(text.len());
     for line in text.lines() {
         let mut rest = line;

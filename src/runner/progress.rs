@@ -20,6 +20,7 @@ impl Runner<'_> {
             elapsed: self.started.elapsed(),
             rows_done: done,
             rows_total: Some(total),
+            bytes: None,
             items: done - self.done_before,
             calls: self.calls.iter().map(|calls| calls.counts().calls).sum(),
             failed: rows(Outcome::Failed) + rows(Outcome::InDoubt),

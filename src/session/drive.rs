@@ -15,7 +15,7 @@ use super::open_queue::open_queue;
 use super::outlook::{Outlook, nothing_to_resume};
 use super::plan::plan_job;
 use super::plan_comparison::PlanComparison;
-use super::progress_display::{ProgressDisplay, Spinner};
+use super::progress_display::{ProgressDisplay, StepDisplay, only_time};
 use super::run_log::RunLog;
 use super::run_options::RunOptions;
 use super::service_manager::ServiceManager;
@@ -37,10 +37,10 @@ use crate::report::job_result::JobResult;
 use crate::report::progress::Subject;
 use crate::report::state_change::line_above_progress;
 use crate::report::summary::Summary;
-use crate::report::{moment_ahead, target_name as target_text};
+use crate::report::{moment_ahead, target_name as target_text, wrap};
 use crate::runner::{self, Deadline, Drive, RunError, RunnerJob, Signals};
 use crate::settings::Env;
-use crate::stderr::{tell, tell_error, tell_terminal};
+use crate::stderr::{self, tell, tell_error, tell_terminal};
 use crate::stdout::{print, print_json};
 
 /// Carries out `imbulk run`: drives the runs of the jobs, and prints a summary of each. `results` has one for
@@ -223,9 +223,7 @@ impl Session<'_> {
     async fn prepare(&mut self, queue: &mut Queue, rerun: Rerun) -> Result<Vec<Option<Prepared>>, SessionError> {
         let (mut outlooks, mut parts) = (Vec::new(), Vec::new());
         for input in &mut self.inputs {
-            let spinner = Spinner::new("comparing the input with earlier runs");
             let outlook = or_signal(&mut self.signals, input.inspect(queue, rerun)).await?;
-            drop(spinner);
             parts.push(input.plan_parts(queue, &outlook).await?);
             outlooks.push(outlook);
         }
@@ -261,11 +259,11 @@ impl Session<'_> {
         if let Some(finished) = outlook.finished() {
             self.already_finished(queue, input, &finished).await?;
         }
-        let mut progress = ProgressDisplay::new(Phase::Loading, input.subject());
+        let mut progress = ProgressDisplay::new(input.subject());
         let manager = self.manager;
-        let mut watch = |snapshot: &_| {
-            progress.update(snapshot);
-            manager.progress(Phase::Loading, snapshot);
+        let mut watch = |phase, snapshot: &_| {
+            progress.show(phase, snapshot);
+            manager.progress(phase, snapshot);
         };
         let prepared = or_signal(&mut self.signals, input.prepare(queue, outlook, rerun, &mut watch)).await;
         drop(progress);
@@ -383,15 +381,16 @@ async fn send(
 ) -> Result<(Queue, Drive), RunError> {
     let names = subject.jobs.clone();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut progress = ProgressDisplay::new(Phase::Sending, subject);
+    let mut progress = ProgressDisplay::new(subject);
     let mut state = StateWatch::default();
     let mut watch = |snapshot: &ProgressSnapshot| {
         for change in state.changes(&snapshot.state) {
             log.change(&change);
             let local = clock::local_now();
-            tell_terminal(line_above_progress(&change, &names, snapshot.in_flight, CALLS_END_WITHIN, &local));
+            let line = line_above_progress(&change, &names, snapshot.in_flight, CALLS_END_WITHIN, &local);
+            tell_terminal(wrap(&line, stderr::columns()).trim_end());
         }
-        progress.update(snapshot);
+        progress.show(Phase::Sending, snapshot);
         manager.progress(Phase::Sending, snapshot);
     };
     log.change(&StateChange::PhaseBegun(Phase::Sending));
@@ -412,7 +411,7 @@ async fn close_all(
 ) -> Result<Vec<Closed>, SessionError> {
     let begun = Instant::now();
     log.change(&StateChange::PhaseBegun(Phase::FinalCheck));
-    let _spinner = Spinner::new("checking the sums of the run");
+    let _shown = StepDisplay::new(Phase::FinalCheck, only_time);
     let names: Vec<&str> = driven.iter().map(|driven| driven.prepared.run.job.as_str()).collect();
     let mut closed = Vec::new();
     for (job, driven) in driven.iter().enumerate() {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::address::Address;
 use super::error::SessionError;
+use super::progress_display::StepDisplay;
 use crate::domain::guard::Protected;
 use crate::domain::job::{Guard, Job, Protection};
-use crate::input::{self, Source};
+use crate::domain::progress::{Phase, ProgressSnapshot};
+use crate::input::{self, ReadProgress, Source};
 use crate::loading::LoadError;
 use crate::queue::{FileKind, Run, UsedFile, folder_of};
 use crate::report::progress::Subject;
@@ -54,8 +56,15 @@ impl JobInput {
         let (input, folder) = (self.job.input.clone(), folder_of(queue).to_owned());
         let known: Vec<(String, String)> =
             runs.iter().rev().map(|run| (run.stamp.clone(), run.digest.clone())).collect();
+        let read = Arc::new(ReadProgress::default());
+        let shown = Arc::clone(&read);
+        let _shown = StepDisplay::new(Phase::Comparing, move |elapsed| {
+            let bytes = shown.bytes();
+            ProgressSnapshot { elapsed, bytes, items: bytes.map_or(0, |it| it.done), ..ProgressSnapshot::default() }
+        });
         let inspect = move || {
-            let sources = input::open(&input, &folder)?;
+            let mut sources = input::open(&input, &folder)?;
+            input::count_reads(&mut sources, &read);
             let stamp = stamp_of(&sources);
             let unchanged = known.into_iter().find(|(known, _)| !stamp.is_empty() && *known == stamp);
             let digest = match unchanged {

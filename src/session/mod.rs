@@ -39,7 +39,7 @@ pub use identity::{credentials, identity};
 pub use jobs::{load as load_jobs, results_of};
 pub use named_run::{find, find_controlled};
 pub use plan::plan;
-pub(crate) use progress_display::Spinner;
+pub(crate) use progress_display::{StepDisplay, only_time};
 pub use run_log::RunLog;
 pub use run_options::RunOptions;
 pub use service_manager::ServiceManager;

@@ -13,14 +13,13 @@ use super::jobs;
 use super::open_queue::open_queue;
 use super::outlook::Outlook;
 use super::plan_comparison::{changes, note_shown};
-use super::progress_display::{ProgressDisplay, Spinner};
+use super::progress_display::ProgressDisplay;
 use super::target::agreed_app;
 use crate::clock;
 use crate::domain::hint::Hint;
 use crate::domain::ids::RequestId;
 use crate::domain::job::Protection;
 use crate::domain::plan_id::{PlanParts, plan_id};
-use crate::domain::progress::Phase;
 use crate::domain::rate_limit::calls_per_day::days_for;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::run_choice::{Refusal, Rerun, RunChoice};
@@ -72,9 +71,7 @@ pub(super) async fn plan_job(
     queue: &mut Queue,
     rerun: Rerun,
 ) -> Result<(Plan, PlanParts), SessionError> {
-    let spinner = Spinner::new("comparing the input with earlier runs");
     let mut outlook = input.inspect(queue, rerun).await?;
-    drop(spinner);
     let refusal = outlook.choices.iter().find_map(|choice| match choice {
         RunChoice::Refuse(refusal) => Some(*refusal),
         RunChoice::Continue(_) | RunChoice::Begin { .. } | RunChoice::Nothing(_) => None,
@@ -86,8 +83,8 @@ pub(super) async fn plan_job(
             tell(format!("note: `imbulk run` finishes the unfinished run {} first: {left} rows are left", run.uuid));
         }
     }
-    let mut progress = ProgressDisplay::new(Phase::Loading, input.subject());
-    let run = input.preview(queue, &mut outlook, rerun, &mut |snapshot| progress.update(snapshot)).await;
+    let mut progress = ProgressDisplay::new(input.subject());
+    let run = input.preview(queue, &mut outlook, rerun, &mut |phase, snapshot| progress.show(phase, snapshot)).await;
     drop(progress);
     let run = run?;
     // Read after the preview, which removes rows that were protected since.

@@ -1,8 +1,10 @@
 //! Shows progress: a bar on a terminal, and a line of the log every half minute.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
+use tokio::time::interval;
 
 use crate::clock;
 use crate::domain::progress::{Phase, ProgressSnapshot, RateMeter, TimeLeft};
@@ -11,56 +13,24 @@ use crate::stderr::{self, RUN};
 
 /// The time between two lines of the log, so that the log of a whole night stays short.
 const LINE_EVERY: Duration = Duration::from_secs(30);
-/// The time between two pictures of a step whose progress is not known.
-const TURN_EVERY: Duration = Duration::from_millis(100);
+/// The time between two pictures of a step.
+const STEP_EVERY: Duration = Duration::from_millis(100);
 
-/// Shows the progress of one phase.
+/// Shows the progress of loading or sending.
 #[derive(Debug)]
 pub(super) struct ProgressDisplay {
-    phase: Phase,
-    subject: Subject,
-    meter: RateMeter,
-    left: TimeLeft,
-    bar: Option<ProgressBar>,
-    /// The columns of the terminal for which the bar was made, and whether the number of rows was known.
-    made_for: Option<(usize, bool)>,
-    /// The time of the phase at which the next line of the log is due.
-    line_due: Duration,
+    screen: Screen,
 }
 
 impl ProgressDisplay {
     /// Shows a bar if standard error is a terminal, and logs a line at an interval.
-    pub(super) fn new(phase: Phase, subject: Subject) -> Self {
-        Self {
-            phase,
-            subject,
-            meter: RateMeter::default(),
-            left: TimeLeft::default(),
-            bar: stderr::show_bar(),
-            made_for: None,
-            line_due: LINE_EVERY,
-        }
+    pub(super) fn new(subject: Subject) -> Self {
+        Self { screen: Screen::new(subject, Layout::Bar) }
     }
 
     /// Shows a snapshot. It is cheap enough to be called several times per second.
-    pub(super) fn update(&mut self, now: &ProgressSnapshot) {
-        let rates = self.meter.rates(now);
-        let left = self.left.update(now, rates);
-        let is_due = now.elapsed >= self.line_due;
-        if self.bar.is_none() && !is_due {
-            return;
-        }
-        let view =
-            ProgressView { phase: self.phase, subject: &self.subject, now, rates, left, clock: &clock::local_now() };
-        if let Some(bar) = &self.bar {
-            let made_for = Some((stderr::columns(), now.rows_total.is_some()));
-            let is_made = std::mem::replace(&mut self.made_for, made_for) == made_for;
-            draw(bar, &view, stderr::columns(), is_made);
-        }
-        if is_due {
-            self.line_due = now.elapsed + LINE_EVERY;
-            log_progress(&view);
-        }
+    pub(super) fn show(&mut self, phase: Phase, now: &ProgressSnapshot) {
+        self.screen.show(phase, now);
     }
 }
 
@@ -71,38 +41,126 @@ impl Drop for ProgressDisplay {
     }
 }
 
-/// Shows that a step goes on whose progress is not known, until it is dropped.
+/// Shows what the process does instead of sending, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Spinner;
+pub(crate) struct StepDisplay {
+    ticking: JoinHandle<()>,
+}
 
-impl Spinner {
-    pub(crate) fn new(doing: &'static str) -> Self {
-        if let Some(bar) = stderr::show_bar() {
-            bar.set_style(template("{spinner} {wide_msg}"));
-            bar.set_message(doing);
-            bar.enable_steady_tick(TURN_EVERY);
-        }
-        Self
+impl StepDisplay {
+    /// `now` returns the progress after this time.
+    pub(crate) fn new(phase: Phase, now: impl Fn(Duration) -> ProgressSnapshot + Send + 'static) -> Self {
+        let mut screen = Screen::new(Subject::default(), Layout::Line);
+        let began = Instant::now();
+        let ticking = tokio::spawn(async move {
+            let mut ticker = interval(STEP_EVERY);
+            loop {
+                ticker.tick().await;
+                screen.show(phase, &now(began.elapsed()));
+            }
+        });
+        Self { ticking }
     }
 }
 
-impl Drop for Spinner {
+impl Drop for StepDisplay {
     fn drop(&mut self) {
+        self.ticking.abort();
         stderr::remove_bar();
+    }
+}
+
+/// The progress of a step of which only the time is known.
+pub(crate) fn only_time(elapsed: Duration) -> ProgressSnapshot {
+    ProgressSnapshot { elapsed, ..ProgressSnapshot::default() }
+}
+
+/// How the progress looks on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Three lines, one of them with a bar.
+    Bar,
+    /// One line.
+    Line,
+}
+
+/// The place where progress is shown.
+#[derive(Debug)]
+struct Screen {
+    subject: Subject,
+    layout: Layout,
+    phase: Option<Phase>,
+    meter: RateMeter,
+    left: TimeLeft,
+    bar: Option<ProgressBar>,
+    /// The columns of the terminal for which the bar was made, and whether the whole was known.
+    made_for: Option<(usize, bool)>,
+    /// The time of the phase at which the next line of the log is due.
+    line_due: Duration,
+}
+
+impl Screen {
+    fn new(subject: Subject, layout: Layout) -> Self {
+        Self {
+            subject,
+            layout,
+            phase: None,
+            meter: RateMeter::default(),
+            left: TimeLeft::default(),
+            bar: stderr::show_bar(),
+            made_for: None,
+            line_due: LINE_EVERY,
+        }
+    }
+
+    fn show(&mut self, phase: Phase, now: &ProgressSnapshot) {
+        if self.phase.replace(phase) != Some(phase) {
+            (self.meter, self.left) = (RateMeter::default(), TimeLeft::default());
+        }
+        let rates = self.meter.rates(now);
+        let left = self.left.update(now, rates);
+        let is_due = now.elapsed >= self.line_due;
+        if self.bar.is_none() && !is_due {
+            return;
+        }
+        let view = ProgressView { phase, subject: &self.subject, now, rates, left, clock: &clock::local_now() };
+        if let Some(bar) = &self.bar {
+            let width = stderr::columns();
+            let made_for = Some((width, now.parts().is_some()));
+            let is_made = std::mem::replace(&mut self.made_for, made_for) == made_for;
+            match self.layout {
+                Layout::Bar => draw(bar, &view, width, is_made),
+                Layout::Line => draw_step(bar, &view, width, is_made),
+            }
+        }
+        if is_due {
+            self.line_due = now.elapsed + LINE_EVERY;
+            log_progress(&view);
+        }
     }
 }
 
 /// Draws the three lines. No line may have more columns than the terminal, or the bar would move down.
 fn draw(bar: &ProgressBar, view: &ProgressView<'_>, width: usize, is_made: bool) {
-    let total = view.now.rows_total;
+    let parts = view.now.parts();
     if !is_made {
-        bar.set_style(style(width, total.is_some()));
+        bar.set_style(style(width, parts.is_some()));
     }
-    let beside = if total.is_some() { bar_width(width) + 1 } else { 2 };
-    bar.set_length(total.unwrap_or_default());
-    bar.set_position(view.now.rows_done);
+    let beside = if parts.is_some() { bar_width(width) + 1 } else { 2 };
+    let (done, total) = parts.unwrap_or_default();
+    // Each of these may draw. The head comes first, so that no picture lacks it.
     bar.set_prefix(view.head(width));
     bar.set_message(format!("{}\n{}", view.figures(width.saturating_sub(beside)), view.pace(width)));
+    bar.set_length(total);
+    bar.set_position(done);
+    bar.tick();
+}
+
+fn draw_step(bar: &ProgressBar, view: &ProgressView<'_>, width: usize, is_made: bool) {
+    if !is_made {
+        bar.set_style(template("{spinner} {msg}"));
+    }
+    bar.set_message(view.step(width.saturating_sub(2)));
     bar.tick();
 }
 
@@ -123,7 +181,7 @@ fn log_progress(view: &ProgressView<'_>) {
     );
 }
 
-/// A bar if the number of rows is known, else a spinner.
+/// A bar if the whole is known, else a spinner.
 fn style(width: usize, is_known: bool) -> ProgressStyle {
     let drawn = if is_known { format!("{{bar:{}}}", bar_width(width)) } else { "{spinner}".to_owned() };
     template(&format!("{{prefix}}\n{drawn} {{msg}}")).progress_chars("━╸─")
@@ -145,12 +203,12 @@ mod tests {
 
     #[test]
     fn a_line_is_due_every_half_minute() {
-        let mut display = ProgressDisplay::new(Phase::Sending, Subject::default());
+        let mut display = ProgressDisplay::new(Subject::default());
         let mut lines = 0;
         for second in 0..=90 {
-            let before = display.line_due;
-            display.update(&ProgressSnapshot { elapsed: Duration::from_secs(second), ..ProgressSnapshot::default() });
-            lines += u32::from(display.line_due != before);
+            let before = display.screen.line_due;
+            display.show(Phase::Sending, &only_time(Duration::from_secs(second)));
+            lines += u32::from(display.screen.line_due != before);
         }
         assert_eq!(lines, 3);
     }

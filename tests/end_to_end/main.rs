@@ -27,5 +27,6 @@ mod shared;
 mod status;
 mod stops;
 mod systemd;
+mod terminal;
 mod together;
 mod upgrades;

@@ -13,6 +13,7 @@ use crate::app::{ADMIN, APP, FAST, KEY};
 use crate::earlier_queue::{fixture, write_queue};
 use crate::process::{PATIENCE, ProgramOutput, RunningProgram, program};
 use crate::rows::ResultRow;
+use crate::terminal::AtTerminal;
 
 /// A sandbox within the test, and a folder with job files, inputs and a queue.
 pub struct Bench {
@@ -222,6 +223,15 @@ impl Bench {
         command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
         command.env_clear().envs(&self.env).current_dir(self.folder());
         RunningProgram::spawn(command, typed.as_bytes()).wait()
+    }
+
+    /// Starts the binary at a terminal of this width, to be watched and typed at. `TERM` and others are set with
+    /// [`Self::set_env`].
+    pub fn start_at_a_terminal(&self, args: &[&str], columns: u16) -> AtTerminal {
+        let line = [&[program().as_str()], args].concat().join(" ");
+        AtTerminal::start(&line, columns, |command| {
+            command.env_clear().envs(&self.env).current_dir(self.folder());
+        })
     }
 
     /// Waits until the sandbox has received this many calls, or the process has ended.

@@ -15,6 +15,7 @@ pub mod reseal;
 pub mod results_check;
 pub mod rows;
 pub mod scripted_server;
+pub mod terminal;
 pub mod tls;
 
 pub use app::{ADMIN, APP, FAST, KEY};

@@ -116,7 +116,7 @@ pub enum StopReason {
     LedgerLost,
 }
 
-/// A job of which so many items failed that its fuse was close.
+/// A job whose share of failed items came close to its fuse.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CloseFuse {
     /// The job.
