@@ -43,7 +43,7 @@ async fn carry_out(cli: Cli, log: &mut RunLog) -> Result<Exit, Error> {
     let done = match cli.command {
         CliCommand::Init(args) => init::init(&args),
         CliCommand::Doctor(args) => doctor::doctor(&args, &env, &queue).await,
-        CliCommand::Run(args) => run::run(args, &env, &queue, log).await,
+        CliCommand::Run(args) => Box::pin(run::run(args, &env, &queue, log)).await,
         CliCommand::Plan(args) => plan::plan(&args, &env, &queue).await,
         CliCommand::Status(args) => status::status(&args, &queue).await,
         CliCommand::Ctl(args) => ctl::ctl(&args, &queue).await,
