@@ -109,14 +109,14 @@ impl LoadProgress {
 }
 
 /// Receives the phase, and a snapshot of its progress, a few times per second.
-pub type Watch<'w> = dyn FnMut(Phase, &ProgressSnapshot) + Send + 'w;
+pub type ProgressWatch<'w> = dyn FnMut(Phase, &ProgressSnapshot) + Send + 'w;
 
 /// Loads a new run.
 pub async fn load(
     queue: &mut Queue,
     run: &NewRun,
     mut reading: Reading,
-    watch: &mut Watch<'_>,
+    watch: &mut ProgressWatch<'_>,
 ) -> Result<RunId, LoadError> {
     let progress = Arc::new(LoadProgress::default());
     count_reads(&mut reading.sources, &progress.bytes);
@@ -146,7 +146,7 @@ async fn store(
     loader: &mut Loader<'_>,
     batches: mpsc::Receiver<Vec<IntakeOutput>>,
     progress: &LoadProgress,
-    watch: &mut Watch<'_>,
+    watch: &mut ProgressWatch<'_>,
 ) -> Result<(), QueueError> {
     let (gathering, writer) = loader.halves();
     let (to_writer, mut inserts) = mpsc::channel(1);
@@ -166,7 +166,7 @@ async fn gather(
     mut batches: mpsc::Receiver<Vec<IntakeOutput>>,
     to_writer: mpsc::Sender<BatchInsert>,
     progress: &LoadProgress,
-    watch: &mut Watch<'_>,
+    watch: &mut ProgressWatch<'_>,
 ) {
     let mut ticker = tokio::time::interval(WATCH_EVERY);
     let started = Instant::now();

@@ -12,7 +12,7 @@ use crate::domain::ids::{RunId, uuid_v7};
 use crate::domain::progress::Phase;
 use crate::domain::run_choice::{KnownRun, Refusal, Rerun, RunChoice, RunProgress};
 use crate::domain::state_change::StateChange;
-use crate::loading::{Reading, Watch, load};
+use crate::loading::{ProgressWatch, Reading, load};
 use crate::queue::{NewRun, Queue, Run, RunState, folder_of};
 
 /// A run that is ready to be driven.
@@ -31,7 +31,7 @@ impl JobInput {
         queue: &mut Queue,
         mut outlook: Outlook,
         rerun: Rerun,
-        watch: &mut Watch<'_>,
+        watch: &mut ProgressWatch<'_>,
     ) -> Result<Option<Prepared>, SessionError> {
         let choice = outlook.choices.first().cloned();
         let prepared = match choice {
@@ -62,7 +62,7 @@ impl JobInput {
         queue: &mut Queue,
         outlook: &mut Outlook,
         rerun: Rerun,
-        watch: &mut Watch<'_>,
+        watch: &mut ProgressWatch<'_>,
     ) -> Result<Run, SessionError> {
         let current = |choice: &RunChoice| match choice {
             RunChoice::Continue(at) | RunChoice::Nothing(at) => Some(*at),
@@ -92,7 +92,12 @@ impl JobInput {
     }
 
     /// Loads the input as a new run.
-    async fn load(&mut self, queue: &mut Queue, input: InputState, watch: &mut Watch<'_>) -> Result<Run, SessionError> {
+    async fn load(
+        &mut self,
+        queue: &mut Queue,
+        input: InputState,
+        watch: &mut ProgressWatch<'_>,
+    ) -> Result<Run, SessionError> {
         if input.stamp.is_empty() {
             self.kept = Some(InputState { sources: Vec::new(), stamp: String::new(), digest: input.digest.clone() });
         }

@@ -19,13 +19,13 @@ const STEP_EVERY: Duration = Duration::from_millis(100);
 /// Shows the progress of loading or sending.
 #[derive(Debug)]
 pub(super) struct ProgressDisplay {
-    screen: Screen,
+    screen: ProgressScreen,
 }
 
 impl ProgressDisplay {
     /// Shows a bar if standard error is a terminal, and logs a line at an interval.
     pub(super) fn new(subject: Subject) -> Self {
-        Self { screen: Screen::new(subject, Layout::Bar) }
+        Self { screen: ProgressScreen::new(subject, ProgressLayout::Bar) }
     }
 
     /// Shows a snapshot. It is cheap enough to be called several times per second.
@@ -50,7 +50,7 @@ pub(crate) struct StepDisplay {
 impl StepDisplay {
     /// `now` returns the progress after this time.
     pub(crate) fn new(phase: Phase, now: impl Fn(Duration) -> ProgressSnapshot + Send + 'static) -> Self {
-        let mut screen = Screen::new(Subject::default(), Layout::Line);
+        let mut screen = ProgressScreen::new(Subject::default(), ProgressLayout::Line);
         let began = Instant::now();
         let ticking = tokio::spawn(async move {
             let mut ticker = interval(STEP_EVERY);
@@ -77,7 +77,7 @@ pub(crate) fn only_time(elapsed: Duration) -> ProgressSnapshot {
 
 /// How the progress looks on a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+enum ProgressLayout {
     /// Three lines, one of them with a bar.
     Bar,
     /// One line.
@@ -86,9 +86,9 @@ enum Layout {
 
 /// The place where progress is shown.
 #[derive(Debug)]
-struct Screen {
+struct ProgressScreen {
     subject: Subject,
-    layout: Layout,
+    layout: ProgressLayout,
     phase: Option<Phase>,
     meter: RateMeter,
     left: TimeLeft,
@@ -99,8 +99,8 @@ struct Screen {
     line_due: Duration,
 }
 
-impl Screen {
-    fn new(subject: Subject, layout: Layout) -> Self {
+impl ProgressScreen {
+    fn new(subject: Subject, layout: ProgressLayout) -> Self {
         Self {
             subject,
             layout,
@@ -129,8 +129,8 @@ impl Screen {
             let made_for = Some((width, now.parts().is_some()));
             let is_made = std::mem::replace(&mut self.made_for, made_for) == made_for;
             match self.layout {
-                Layout::Bar => draw(bar, &view, width, is_made),
-                Layout::Line => draw_step(bar, &view, width, is_made),
+                ProgressLayout::Bar => draw(bar, &view, width, is_made),
+                ProgressLayout::Line => draw_step(bar, &view, width, is_made),
             }
         }
         if is_due {
