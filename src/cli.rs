@@ -167,6 +167,12 @@ pub struct DoctorArgs {
     /// Check the sandbox in place of the app
     #[arg(long)]
     pub sandbox: bool,
+    /// Measure with test accounts how the server answers, and print its profile
+    #[arg(long)]
+    pub conformance: bool,
+    /// Do not ask before test accounts are created
+    #[arg(long, requires = "conformance")]
+    pub yes: bool,
 }
 
 /// What a JSON schema describes.
@@ -403,6 +409,9 @@ pub struct SandboxArgs {
     /// Share of friendships that do not exist, if it is not that of the accounts
     #[arg(long, value_name = "SHARE")]
     pub missing_friends: Option<f64>,
+    /// Profile of another server, which the sandbox imitates
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
     /// Seed: equal seeds give the same faults and the same missing accounts
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,

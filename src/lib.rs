@@ -13,6 +13,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod conformance;
 pub mod doctor;
 pub mod domain;
 pub mod export;

@@ -214,6 +214,7 @@ async fn sandbox(
         faults,
         seed: 7,
         world: World::open(),
+        profile: imbulk_sandbox::Profile::default(),
     };
     let sandbox = Sandbox::start(config, address).await?;
     let address = sandbox.addr();

@@ -92,6 +92,9 @@ pub enum SessionError {
         /// The run.
         run: String,
     },
+    /// The app does not allow what `imbulk doctor JOB --conformance` needs.
+    #[error(transparent)]
+    NotMeasured(Message),
     /// A guard refuses: which one, and why.
     #[error(transparent)]
     Guard(Message),
@@ -131,7 +134,7 @@ impl Hint for SessionError {
             Self::Protected(error) => return error.hint(),
             Self::Endpoint(error) => return error.hint(),
             Self::Proxy(error) => return error.hint(),
-            Self::Usage(message) | Self::Guard(message) => return message.hint(),
+            Self::Usage(message) | Self::Guard(message) | Self::NotMeasured(message) => return message.hint(),
             Self::NeedsDecision { run, .. } => {
                 let hint = format!(
                     "`imbulk status {run}` shows it; --resume finishes it, --again gives it up and sends the \
@@ -200,6 +203,7 @@ impl SessionError {
                 | QueueError::Linked(_),
             ) => Exit::Unusable,
             Self::Guard(_)
+            | Self::NotMeasured(_)
             | Self::Refused(_)
             | Self::NeedsDecision { .. }
             | Self::Redefined { .. }
@@ -233,6 +237,7 @@ impl SessionError {
             | Self::Secret { .. }
             | Self::Api(_)
             | Self::Usage(_)
+            | Self::NotMeasured(_)
             | Self::OtherPlan { .. }
             | Self::Load(LoadError::Intake(_) | LoadError::Queue(_) | LoadError::Thread(_))
             | Self::Queue(_)

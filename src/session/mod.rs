@@ -7,6 +7,7 @@
 mod address;
 mod close;
 mod confirm;
+mod conformance;
 mod doctor;
 mod drive;
 mod driven;
@@ -30,6 +31,7 @@ mod run_options;
 mod service_manager;
 mod target;
 
+pub use conformance::{Consent, conformance};
 pub use doctor::{Examined, examine};
 pub use drive::run;
 pub use error::SessionError;

@@ -111,6 +111,11 @@ impl Target {
         !self.endpoint.is_loopback()
     }
 
+    /// What calls are signed with.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
     /// The proxy of the calls.
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
@@ -122,21 +127,26 @@ impl Target {
         app_cap: NonZeroU32,
         calls_per_day: Vec<CallsPerDay>,
     ) -> Result<(Arc<Client>, Limiter), SessionError> {
-        let client = Client::with_tuning(
-            self.endpoint.clone(),
-            self.sdkappid,
-            self.identifier.clone(),
-            self.credentials.clone(),
-            app_cap,
-            &Tuning { proxy: self.proxy.clone(), ..Tuning::default() },
-        )?;
+        let client = self.client(self.identifier.clone(), self.credentials.clone(), app_cap)?;
         let limiter = Limiter::open(&LimiterSettings {
             ledger: self.ledger.clone(),
             app_cap: cap(app_cap)?,
             calls_per_day,
             call_timeout: CALL_TIMEOUT,
         })?;
-        Ok((Arc::new(client), limiter))
+        Ok((client, limiter))
+    }
+
+    /// A client for up to `width` calls at once, in the name of an account.
+    pub(super) fn client(
+        &self,
+        identifier: UserId,
+        credentials: Credentials,
+        width: NonZeroU32,
+    ) -> Result<Arc<Client>, SessionError> {
+        let tuning = Tuning { proxy: self.proxy.clone(), ..Tuning::default() };
+        let endpoint = self.endpoint.clone();
+        Ok(Arc::new(Client::with_tuning(endpoint, self.sdkappid, identifier, credentials, width, &tuning)?))
     }
 
     /// Takes the user of the ledger, which has to leave at the end.

@@ -21,7 +21,7 @@ use paths::named;
 use tokens::{Token, tokens};
 
 /// The top modules of `src`, and the modules that each may use. Dependencies run in one direction.
-const MODULES: [(&str, &[&str]); 27] = [
+const MODULES: [(&str, &[&str]); 28] = [
     ("domain", &[]),
     ("clock", &[]),
     // The named places at which a test can stop the process.
@@ -47,6 +47,8 @@ const MODULES: [(&str, &[&str]); 27] = [
     ("settings", &["domain", "api"]),
     // What the checks of `imbulk doctor` find.
     ("doctor", &["domain", "api"]),
+    // How a server answers where its pages are silent: the checks, and the profile of a server.
+    ("conformance", &["domain"]),
     // The texts of a first job.
     ("init", &["domain", "input", "settings"]),
     (
@@ -54,6 +56,7 @@ const MODULES: [(&str, &[&str]); 27] = [
         &[
             "domain",
             "clock",
+            "conformance",
             "doctor",
             "input",
             "loading",

@@ -20,7 +20,7 @@ use crate::pages::{Block, all, blocks};
 use crate::{read, root};
 
 /// The blocks that are not run: page, first command, and reason.
-const NOT_RUN: [(&str, &str, &str); 23] = [
+const NOT_RUN: [(&str, &str, &str); 24] = [
     ("CONTRIBUTING.md", "cargo build --release", "it builds and tests everything"),
     ("CONTRIBUTING.md", "cargo test --locked --test chaos hostile", "it takes minutes"),
     ("CONTRIBUTING.md", "cargo install cargo-fuzz --locked", "it needs the network"),
@@ -28,6 +28,11 @@ const NOT_RUN: [(&str, &str, &str); 23] = [
     ("README.md", "cargo install --path . --locked", "it builds the program for minutes"),
     ("README.md", "kill %1; unset IMBULK_ENDPOINT; umask 077; cp imbulk.env.example imbulk.env", "it needs a real app"),
     ("docs/explanation/benchmarks.md", "cargo bench --bench whole", "it takes minutes"),
+    (
+        "docs/guides/compare-with-your-server.md",
+        "imbulk doctor purge.toml --conformance > profile.json",
+        "it needs a real app",
+    ),
     ("docs/guides/control-a-run.md", "imbulk ctl purge pause", OTHER_PROCESS),
     ("docs/guides/control-a-run.md", "imbulk ctl purge resume", OTHER_PROCESS),
     ("docs/guides/control-a-run.md", "imbulk ctl purge rate 50", OTHER_PROCESS),
@@ -221,6 +226,7 @@ fn normal(text: &str) -> String {
         (r#""seconds": [\d.e-]+"#, "SECONDS"),
         // It depends on whether the WAL was removed when the last process ended.
         (r#""queue_bytes": \d+"#, "BYTES"),
+        (r"imbulk-check-\d+-", "TEST-ACCOUNT"),
         (r"\b[\d,.]+/s", "RATE"),
         (r"\b[\d.]+ (ms|s|min|h)\b( \d+ (s|min)\b)?", "DURATION"),
         (r"at most \d+ (calls )?in (a|one|any) second", "at most N in a second"),

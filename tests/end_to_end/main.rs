@@ -3,6 +3,7 @@
 mod again;
 mod claims;
 mod completions;
+mod conformance;
 mod control;
 mod daily;
 mod environment;

@@ -65,6 +65,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("sandbox", "faults") => "any:reset:0.1",
         ("sandbox", "missing" | "missing_friends") => "0.1",
         ("sandbox", "seed") => "1",
+        ("sandbox", "profile") => "profile.json",
         _ => panic!("`imbulk {command}` has a new argument `{id}`: consider whether it can make anything be sent"),
     };
     let name = arg.get_long().map(|long| format!("--{long}"));
@@ -96,10 +97,11 @@ fn nothing_is_sent_without_execute_whatever_the_arguments() {
     let (mut bench, _) =
         JobFile::new("job", Command::AccountDelete).rows(&plain(Command::AccountDelete, 20)).on_a_bench();
     bench.set_env("IMBULK_ENDPOINT", &endpoint);
+    bench.write("profile.json", r#"{ "values": {} }"#);
     let mut cli = Cli::command();
     cli.build();
     let mut tried = 0;
-    // `doctor` makes one call that only reads.
+    // `doctor` makes one call that only reads. `doctor --conformance` asks before it writes, as a test of it shows.
     let silent = |command: &&clap::Command| !["help", "doctor"].contains(&command.get_name());
     for command in cli.get_subcommands().filter(silent) {
         assert!(!command.has_subcommands(), "`imbulk {}` has commands of its own: consider them", command.get_name());

@@ -34,8 +34,12 @@ impl Default for App {
 /// A decompressed `UserSig` is some 200 bytes; this stops a hostile one from filling the memory.
 const MAX_CLAIMS: u64 = 64 * 1024;
 
-/// Checks the URL's query as the REST API overview describes it; `now` in seconds since 1970.
-pub(crate) fn check(app: &App, query: &str, now: u64) -> Result<(), Refusal> {
+/// Seconds of validity below which a profile can refuse a signature.
+const SHORT: u64 = 3600;
+
+/// Checks the URL's query as the REST API overview describes it; `now` in seconds since 1970. `short`: the code of a
+/// signature that is valid for less than an hour; none if it is accepted.
+pub(crate) fn check(app: &App, query: &str, now: u64, short: Option<u32>) -> Result<(), Refusal> {
     let params = Params::parse(query)?;
     let sdkappid = params.get("sdkappid").ok_or(Refusal::new(60012))?;
     if sdkappid.parse() != Ok(app.sdkappid) {
@@ -49,7 +53,7 @@ pub(crate) fn check(app: &App, query: &str, now: u64) -> Result<(), Refusal> {
     if params.required("contenttype")? != "json" {
         return Err(Refusal::with(60025, "contenttype is not json"));
     }
-    verify_usersig(app, identifier, usersig, now)?;
+    verify_usersig(app, identifier, usersig, (now, short))?;
     if app.admins.iter().any(|admin| admin == identifier) { Ok(()) } else { Err(Refusal::new(60010)) }
 }
 
@@ -75,7 +79,7 @@ struct Claims {
 }
 
 /// In the order of the official verifier: sdkappid, identifier, expiry, signature.
-fn verify_usersig(app: &App, identifier: &str, usersig: &str, now: u64) -> Result<(), Refusal> {
+fn verify_usersig(app: &App, identifier: &str, usersig: &str, (now, short): (u64, Option<u32>)) -> Result<(), Refusal> {
     if usersig.is_empty() {
         return Err(Refusal::new(70002));
     }
@@ -88,6 +92,9 @@ fn verify_usersig(app: &App, identifier: &str, usersig: &str, now: u64) -> Resul
     }
     if now > claims.time.saturating_add(claims.expire) {
         return Err(Refusal::new(70001));
+    }
+    if let Some(code) = short.filter(|_| claims.expire < SHORT) {
+        return Err(Refusal::new(code));
     }
     match &app.key {
         Some(key) if !is_signed_by(&claims, key) => Err(Refusal::new(70009)),
@@ -201,7 +208,7 @@ mod tests {
     }
 
     fn code(app: &App, query: &str, now: u64) -> u32 {
-        check(app, query, now).map_or_else(|refusal| refusal.code, |()| 0)
+        check(app, query, now, None).map_or_else(|refusal| refusal.code, |()| 0)
     }
 
     #[test]

@@ -87,6 +87,7 @@ mod faults;
 mod journal;
 mod json;
 mod key;
+mod profile;
 mod rate;
 mod refusal;
 mod report;
@@ -106,6 +107,7 @@ pub use auth::App;
 pub use commands::Command;
 pub use fault_rule::{FaultRule, FaultRuleError};
 pub use journal::{CallRecord, ResponseRecord};
+pub use profile::{Profile, ProfileError};
 pub use rate::Caps;
 pub use report::{CommandReport, Report};
 use service::{Service, lock};
@@ -126,6 +128,8 @@ pub struct Config {
     pub seed: u64,
     /// Accounts and friend lists.
     pub world: World,
+    /// What it does in place of its own choices.
+    pub profile: Profile,
 }
 
 impl Default for Config {
@@ -137,6 +141,7 @@ impl Default for Config {
             faults: Vec::new(),
             seed: 0,
             world: World::open(),
+            profile: Profile::default(),
         }
     }
 }

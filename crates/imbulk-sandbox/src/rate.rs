@@ -44,6 +44,16 @@ impl Caps {
     }
 }
 
+/// Which seconds contain no more calls than a cap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// Every second, at any phase.
+    #[default]
+    Any,
+    /// The seconds of the wall clock.
+    Clock,
+}
+
 const SECOND: u64 = 1_000_000_000;
 
 /// The calls of the last second and the fullest second so far. A second is half-open, so that two
@@ -83,6 +93,15 @@ impl Windows {
         self.commands[command.index()].add(now);
     }
 
+    /// Forgets the calls before the moment.
+    fn forget_before(&mut self, begun: u64) {
+        for window in std::iter::once(&mut self.app).chain(&mut self.commands) {
+            while window.times.front().is_some_and(|&time| time < begun) {
+                window.times.pop_front();
+            }
+        }
+    }
+
     fn worst(&self, command: Option<Command>) -> usize {
         command.map_or(&self.app, |one| &self.commands[one.index()]).worst
     }
@@ -110,18 +129,25 @@ pub(crate) enum Admission {
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) caps: Caps,
+    counting: Counting,
+    /// The part of the wall clock's second that was over at time 0, in nanoseconds.
+    phase: u64,
     arrived: Windows,
     let_in: Windows,
 }
 
 impl Gate {
-    pub(crate) fn new(caps: Caps) -> Self {
-        Self { caps, arrived: Windows::default(), let_in: Windows::default() }
+    pub(crate) fn new(caps: Caps, counting: Counting, phase: u64) -> Self {
+        Self { caps, counting, phase, arrived: Windows::default(), let_in: Windows::default() }
     }
 
     /// A call at `now`, in nanoseconds of a clock that never goes back.
     pub(crate) fn arrive(&mut self, command: Command, arrival: Arrival, now: u64) -> Admission {
         self.arrived.add(command, now);
+        if self.counting == Counting::Clock {
+            let begun = now.saturating_sub((now + self.phase) % SECOND);
+            self.let_in.forget_before(begun);
+        }
         let in_command = self.let_in.commands[command.index()].count(now);
         let in_app = self.let_in.app.count(now);
         if in_command >= self.caps.of(command) as usize {
@@ -176,7 +202,7 @@ mod tests {
     #[test]
     fn over_the_cap_of_the_command_is_not_over_the_cap_of_the_app() {
         let caps = Caps::default().with_app(3).with(Command::AccountDelete, 2);
-        let mut gate = Gate::new(caps);
+        let mut gate = Gate::new(caps, Counting::Any, 0);
         let mut arrive = |command, now| gate.arrive(command, Arrival::Known, now);
         assert_eq!(arrive(Command::AccountDelete, 0), Admission::LetIn);
         assert_eq!(arrive(Command::AccountDelete, 1), Admission::LetIn);
@@ -191,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_stranger_is_counted_but_uses_no_capacity() {
-        let mut gate = Gate::new(Caps::default().with(Command::FriendUpdate, 1));
+        let mut gate = Gate::new(Caps::default().with(Command::FriendUpdate, 1), Counting::Any, 0);
         gate.arrive(Command::FriendUpdate, Arrival::Stranger, 0);
         let ruling = gate.arrive(Command::FriendUpdate, Arrival::Known, 1);
         assert_eq!(ruling, Admission::LetIn);

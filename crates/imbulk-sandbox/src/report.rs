@@ -140,7 +140,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rate::Caps;
+    use crate::rate::{Caps, Counting};
 
     #[test]
     fn the_sum_over_the_commands_is_the_report_and_it_survives_json() {
@@ -151,7 +151,7 @@ mod tests {
             tally.count(command, CountedEvent::Written { items: 3 });
         }
         tally.count(Command::FriendUpdate, CountedEvent::Overlap(Caller::Gone));
-        let report = tally.report(&Gate::new(Caps::default()), BTreeMap::new());
+        let report = tally.report(&Gate::new(Caps::default(), Counting::Any, 0), BTreeMap::new());
         assert_eq!((report.calls, report.accepted, report.items_written), (2, 2, 6));
         assert_eq!((report.overlaps, report.overlaps_with_abandoned), (0, 1));
         let json = serde_json::to_string(&report).unwrap();

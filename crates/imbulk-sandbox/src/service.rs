@@ -17,6 +17,7 @@ use crate::fault_rule::{CallFault, ItemFault};
 use crate::faults::{Faults, PlannedFaults};
 use crate::journal::{CallRecord, Journal, JournalPosition, ResponseRecord};
 use crate::key::{Draw, Key};
+use crate::profile::Profile;
 use crate::rate::{Admission, Arrival, Gate};
 use crate::refusal::Refusal;
 use crate::report::{CountedEvent, Report, RunningCounts};
@@ -28,6 +29,7 @@ use crate::world::World;
 #[derive(Debug)]
 pub(crate) struct Service {
     app: App,
+    profile: Profile,
     latency: Latency,
     started: Instant,
     pub(crate) gate: Mutex<Gate>,
@@ -97,13 +99,16 @@ impl Drop for AccountLock {
 
 impl Service {
     pub(crate) fn new(config: Config) -> Self {
+        let mut world = config.world;
+        world.effects = config.profile.effects;
         Self {
             app: config.app,
             latency: config.latency,
             started: Instant::now(),
-            gate: Mutex::new(Gate::new(config.caps)),
+            gate: Mutex::new(Gate::new(config.caps, config.profile.counting, part_of_second())),
             faults: Mutex::new(Faults::new(config.faults, config.seed)),
-            world: Mutex::new(config.world),
+            world: Mutex::new(world),
+            profile: config.profile,
             conflicts: Mutex::default(),
             tally: Mutex::default(),
             journal: Mutex::default(),
@@ -130,6 +135,7 @@ impl Service {
         let (arrived, checked) = self.arrive(call);
         let line = lock(&self.journal).begin(call.command, arrived);
         let admitted = checked.and_then(|()| self.read(call, line));
+        let admitted = admitted.map_err(|refusal| self.profile.refusal(call.command, refusal));
         admitted.inspect_err(|refusal| {
             self.note(line, |entry, now| {
                 entry.end(ResponseRecord::Whole(refusal.code), now);
@@ -144,7 +150,7 @@ impl Service {
         let request = call
             .body
             .clone()
-            .and_then(|body| ParsedRequest::read(command, body))
+            .and_then(|body| self.profile.check_size(body.len()).and_then(|()| ParsedRequest::read(command, body)))
             .inspect_err(|_| self.count(command, CountedEvent::BadRequest))?;
         self.note(line, |entry, _| entry.asks(&request));
         let items = request.item_ids().len() as u64;
@@ -165,7 +171,7 @@ impl Service {
     /// Every call counts at the gate, also one with a wrong URL. Also returns when it counted.
     fn arrive(&self, call: &Call<'_>) -> (u64, Result<(), Refusal>) {
         let command = call.command;
-        let known = auth::check(&self.app, call.query, unix_now());
+        let known = auth::check(&self.app, call.query, unix_now().as_secs(), self.profile.short_signature);
         let arrival = match known {
             Ok(()) => Arrival::Known,
             Err(_) => Arrival::Stranger,
@@ -214,7 +220,7 @@ impl Service {
         let Admitted { command, request, plan, hold, line } = admitted;
         let half = self.time_to_take(&plan) / 2;
         pause(half).await;
-        let verdict = self.carry_out(command, &request, &plan, line);
+        let verdict = self.profile.answer(command, self.carry_out(command, &request, &plan, line));
         pause(half).await;
         let delivery = deliver(command, verdict, &plan);
         self.note(line, |entry, now| entry.end(delivery.said(), now));
@@ -271,11 +277,15 @@ impl Service {
     }
 }
 
-/// Seconds since 1970.
+/// The part of the present second that is over, in nanoseconds.
+fn part_of_second() -> u64 {
+    unix_now().subsec_nanos().into()
+}
+
+/// The time since 1970.
 #[expect(clippy::disallowed_methods, reason = "the sandbox shares nothing with the client, its clock included")]
-fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 async fn pause(time: Duration) {

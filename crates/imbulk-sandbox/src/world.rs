@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use serde_json::Value;
 
 use crate::key::Key;
+use crate::profile::Effects;
 use crate::request::{Account, FieldValue, Item, ParsedRequest};
 
 /// How often an item came in and how often that changed something.
@@ -34,6 +35,8 @@ pub struct World {
     /// Each as a JSON object: some 150 bytes, where a map of values takes a kilobyte.
     fields: HashMap<Key, Box<str>>,
     groups: HashMap<Key, HashSet<String>>,
+    /// What a profile decides about the effect of a call.
+    pub(crate) effects: Effects,
 }
 
 /// The accounts and friend lists before the first call.
@@ -121,6 +124,7 @@ impl World {
             online: HashSet::new(),
             fields: HashMap::new(),
             groups: HashMap::new(),
+            effects: Effects::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 use std::time::{Duration, Instant};
 
-use imbulk_sandbox::{App, CallRecord, Caps, Command, Config, FaultRule, Latency, Report, Sandbox, World};
+use imbulk_sandbox::{App, CallRecord, Caps, Command, Config, FaultRule, Latency, Profile, Report, Sandbox, World};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -92,6 +92,7 @@ impl Bench {
             faults: Vec::new(),
             seed: setup.seed,
             world: (setup.world)(),
+            profile: Profile::default(),
         };
         let sandbox = runtime.block_on(Sandbox::start(config, ([127, 0, 0, 1], 0).into())).expect("a port");
         sandbox.keep_journal();

@@ -112,6 +112,7 @@ pub const DOCTOR: Manual = Manual {
     examples: &[
         ("imbulk doctor purge.toml", "check the job and its app"),
         ("imbulk doctor purge.toml --sandbox", "check the job without an app"),
+        ("imbulk doctor purge.toml --conformance > profile.json", "measure how the server answers"),
     ],
     notes: &[],
     files: SESSION_FILES,
@@ -120,6 +121,7 @@ pub const DOCTOR: Manual = Manual {
         (Exit::Done, "a run is possible; there may be warnings"),
         IO_ERROR,
         (Exit::Unusable, "usage error, or the job file or the environment cannot be used"),
+        (Exit::DoneWithFailures, "the server differs from what imbulk expects (--conformance)"),
         (Exit::Halted, "an error would prevent a run"),
     ],
 };

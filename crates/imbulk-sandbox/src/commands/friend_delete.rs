@@ -43,7 +43,11 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
         return Err(illegal_account());
     }
     let Some(from) = &request.owner else { return Err(invalid("From_Account")) };
+    let back = Key::pair(item.account.key, from.key);
     if !world.lists_friend(from.key, item.account.key) {
+        if request.both_sides && world.effects.clears_other_side {
+            world.remove(back);
+        }
         return Err(Refusal::new(31704));
     }
     if extent == Extent::Half {
@@ -54,7 +58,6 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
     world.delete(item.key);
     world.forget_fields(item.key);
     if request.both_sides {
-        let back = Key::pair(item.account.key, from.key);
         world.remove(back);
         world.forget_fields(back);
     }

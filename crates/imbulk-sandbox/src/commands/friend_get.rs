@@ -13,9 +13,6 @@ use crate::refusal::Refusal;
 use crate::request::{FieldValue, Item, ParsedRequest};
 use crate::world::{Extent, World};
 
-/// Friends of one page; a page of 2019 says so.
-const PAGE: usize = 100;
-
 pub(super) const COMMAND: Definition = Definition {
     path: "/v4/sns/friend_get",
     reads_only: true,
@@ -58,7 +55,7 @@ fn look_up(world: &mut World, _: &ParsedRequest, item: &Item, _: Extent) -> Resu
     let friends: Vec<Friend> = world.present_friends(from).map(|to| Friend::read(world, from, to)).collect();
     let sequences = [Kind::Standard, Kind::Custom].map(|kind| sequence(&friends, kind));
     let start = usize::try_from(number(item, "StartIndex")).unwrap_or(usize::MAX).min(friends.len());
-    let end = friends.len().min(start.saturating_add(PAGE));
+    let end = friends.len().min(start.saturating_add(world.effects.page));
     // A kind of data whose sequence the caller knows is left out.
     let known = [number(item, "StandardSequence"), number(item, "CustomSequence")];
     let kinds = [(Kind::Standard, 0), (Kind::Custom, 1)];

@@ -92,16 +92,19 @@ fn write(world: &mut World, request: &ParsedRequest, item: &Item, extent: Extent
     if !world.exists(item.account.key) {
         return Err(Refusal::new(30003));
     }
-    if world.lists_friend(from.key, item.account.key) {
+    let is_friend = world.lists_friend(from.key, item.account.key);
+    if is_friend && !world.effects.import_updates {
         return Err(Refusal::with(30001, "Err_SNS_FriendImport_Friend_Exist"));
     }
-    if world.count_friends(from.key) >= MAX_FRIENDS_OF_USER {
+    if !is_friend && world.count_friends(from.key) >= MAX_FRIENDS_OF_USER {
         return Err(Refusal::new(30010));
     }
     if !world.create_groups(from.key, &group_names(item), MAX_GROUPS) {
         return Err(Refusal::with(30011, "Err_SNS_FriendImport_Group_Num_Exceed_Threshold"));
     }
-    world.add_friend(from.key, item);
+    if !is_friend {
+        world.add_friend(from.key, item);
+    }
     // A friend that was deleted and comes back has none of its former fields.
     world.forget_fields(item.key);
     if extent == Extent::Full {

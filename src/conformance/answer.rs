@@ -1,0 +1,51 @@
+//! The answers to the calls of a check.
+
+use serde_json::Value;
+
+/// The lists in which answers report on items.
+const LISTS: [&str; 4] = ["ResultItem", "InfoItem", "UserProfileItem", "QueryResult"];
+
+/// The answer to one call; none if there was no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer(Option<Value>);
+
+impl Answer {
+    /// Reads a body.
+    pub fn read(body: Option<&[u8]>) -> Self {
+        Self(body.and_then(|body| serde_json::from_slice(body).ok()))
+    }
+
+    /// A field of the answer.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(name)
+    }
+
+    /// `ErrorCode`.
+    pub fn error_code(&self) -> Option<i64> {
+        self.field("ErrorCode")?.as_i64()
+    }
+
+    /// The items that the answer reports on.
+    pub fn items(&self) -> &[Value] {
+        let list = LISTS.iter().find_map(|name| self.field(name)?.as_array());
+        list.map_or(&[], Vec::as_slice)
+    }
+
+    /// The code of each item, in the order of the answer.
+    pub fn item_codes(&self) -> Option<Vec<i64>> {
+        self.items().iter().map(|item| item.get("ResultCode")?.as_i64()).collect()
+    }
+
+    /// The code that decides about a call with one item: that of the request, or else that of the item.
+    pub fn code(&self) -> Option<i64> {
+        match self.error_code()? {
+            0 => Some(self.item_codes()?.first().copied().unwrap_or(0)),
+            code => Some(code),
+        }
+    }
+
+    /// A text of the first item.
+    pub fn item_text(&self, name: &str) -> Option<&str> {
+        self.items().first()?.get(name)?.as_str()
+    }
+}

@@ -1,0 +1,274 @@
+//! Measures how a server answers where its pages are silent, with test accounts that it creates and deletes.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::confirm;
+use super::error::SessionError;
+use super::target::{Target, cap};
+use crate::api::{Call, Client, Credentials, sign};
+use crate::clock;
+use crate::conformance::{
+    Answer, Ask, CHECKS, Check, Probe, Profile, SECOND_CALLS, SECOND_RATE, Script, SecondPhase, Signed, TestAccounts,
+    which_second,
+};
+use crate::domain::exit::Exit;
+use crate::domain::hint::Message;
+use crate::domain::job::Job;
+use crate::domain::request::account::UserId;
+use crate::domain::response::call_result::CallResult;
+use crate::domain::response::codes;
+use crate::log;
+use crate::rate_limiter::Limiter;
+use crate::runner::Signals;
+use crate::settings::{Env, load_job};
+use crate::stderr::tell;
+
+/// Accounts that one call of the account commands can have.
+const ACCOUNTS_PER_CALL: usize = 100;
+/// The most calls of an examination: those of the checks, of `rate.second`, and of the accounts.
+const AT_MOST_CALLS: u32 = 300;
+/// Calls that may be needed to know when a second of the server's clock begins, and the time between them.
+const LOOKUPS_FOR_PHASE: usize = 15;
+const BETWEEN_LOOKUPS: Duration = Duration::from_millis(90);
+const EXPIRED: Duration = Duration::from_mins(1);
+const A_MINUTE: Duration = Duration::from_mins(1);
+
+/// `ErrorCode` of `account_delete` at a server that fails a request of which every account is missing.
+const ALL_MISSING: i64 = 70107;
+
+/// Whether a person was asked already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// `--yes`.
+    Given,
+    /// A person at the terminal is asked.
+    Ask,
+}
+
+/// The profile of the app of the job, or of a sandbox.
+///
+/// # Errors
+/// The app cannot be called, it does not allow test accounts, or the person does not agree.
+pub async fn conformance(file: &Path, env: &Env, is_sandbox: bool, consent: Consent) -> Result<Profile, SessionError> {
+    let job = load_job(file, env)?;
+    let jobs = std::slice::from_ref(&job);
+    let mut target = if is_sandbox { Target::sandbox(jobs).await? } else { Target::of(jobs, env)? };
+    let mut signals = Signals::listen(leave).map_err(SessionError::io("cannot listen for signals"))?;
+    let accounts = TestAccounts::new(rand::random());
+    if target.is_real() && consent == Consent::Ask {
+        if !confirm::is_at_a_terminal() {
+            let hint = "add --yes if the app may be written to";
+            return Err(SessionError::usage("--conformance writes to the app, and there is no terminal to ask", hint));
+        }
+        let what = format!(
+            "up to {AT_MOST_CALLS} calls create, change and delete test accounts of app {} whose ids begin with {}; ",
+            target.sdkappid,
+            accounts.prefix()
+        );
+        confirm::ask(target.sdkappid, &what, &mut signals).await?;
+    }
+    let user = target.user();
+    let measured = examined(&target, &job, &accounts, &mut signals).await;
+    if let Some(user) = user {
+        user.leave().await;
+    }
+    measured
+}
+
+/// Ends the process at once.
+fn leave(why: &str) {
+    tell(format!("{why}: ended at once; test accounts may be left, whose ids begin with the prefix above"));
+    log::finish();
+    std::process::exit(Exit::Stopped.code().into());
+}
+
+async fn examined(
+    target: &Target,
+    job: &Job,
+    accounts: &TestAccounts,
+    signals: &mut Signals,
+) -> Result<Profile, SessionError> {
+    let mut caller = Caller::new(target, job, accounts)?;
+    caller.create(accounts).await?;
+    tell(format!("the ids of the test accounts begin with {}", accounts.prefix()));
+    let mut profile = Profile::new(target.endpoint(), clock::now());
+    let measured = tokio::select! {
+        biased;
+        signal = signals.next() => Err(SessionError::Interrupted(signal)),
+        measured = caller.measure(accounts, &mut profile) => measured,
+    };
+    // The accounts are deleted whatever happened before.
+    let deleted = caller.delete(accounts).await;
+    profile.calls = caller.calls;
+    measured.and(deleted).map(|()| profile)
+}
+
+/// Makes the calls of the checks, within the limits that all processes of the machine share.
+struct Caller<'a> {
+    target: &'a Target,
+    usual: Arc<Client>,
+    limiter: Limiter,
+    test_account: UserId,
+    phase: SecondPhase,
+    calls: u64,
+}
+
+impl<'a> Caller<'a> {
+    fn new(target: &'a Target, job: &Job, accounts: &TestAccounts) -> Result<Self, SessionError> {
+        let calls_per_day = job.calls_per_day().into_iter().collect();
+        let (usual, limiter) = target.connect(job.limits.app_calls_per_second, calls_per_day)?;
+        let test_account = super::identity::user_id(&accounts.name("a"))?;
+        Ok(Self { target, usual, limiter, test_account, phase: SecondPhase::default(), calls: 0 })
+    }
+
+    /// Imports the accounts that the checks need. The accounts are deleted first: an app that does not allow this
+    /// could not be left as it was.
+    async fn create(&mut self, accounts: &TestAccounts) -> Result<(), SessionError> {
+        self.delete(accounts).await?;
+        let listed = accounts.listed();
+        let present = [accounts.present(), listed].concat();
+        for ids in present.chunks(ACCOUNTS_PER_CALL) {
+            let answer = self.call(&TestAccounts::import(ids)).await?;
+            refuse("the test accounts cannot be created", &answer, &[])?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&mut self, accounts: &TestAccounts) -> Result<(), SessionError> {
+        for ids in accounts.all().chunks(ACCOUNTS_PER_CALL) {
+            let answer = self.call(&TestAccounts::deletion(ids)).await?;
+            let what = format!("the test accounts that begin with {} cannot be deleted", accounts.prefix());
+            refuse(&what, &answer, &[ALL_MISSING])?;
+        }
+        Ok(())
+    }
+
+    async fn measure(&mut self, accounts: &TestAccounts, profile: &mut Profile) -> Result<(), SessionError> {
+        for check in &CHECKS {
+            let measured = self.check(check, accounts).await?;
+            profile.add(check, measured);
+        }
+        Ok(())
+    }
+
+    async fn check(&mut self, check: &Check, accounts: &TestAccounts) -> Result<Option<String>, SessionError> {
+        let Script::Sequence(next, read) = check.script else { return self.second(accounts).await };
+        let mut answers = Vec::new();
+        while let Some(ask) = next(accounts, &answers) {
+            let Some(client) = self.client(ask.signed)? else { return Ok(None) };
+            answers.push(self.call_with(&client, &ask).await?);
+        }
+        Ok(read(accounts, &answers))
+    }
+
+    /// The client that signs a call so; none if that needs the secret key and only a signature is given.
+    fn client(&self, signed: Signed) -> Result<Option<Arc<Client>>, SessionError> {
+        let (identifier, issued_at, valid) = match signed {
+            Signed::Usually => return Ok(Some(Arc::clone(&self.usual))),
+            Signed::ForAMinute => (&self.target.identifier, clock::now(), A_MINUTE),
+            Signed::Expired => (&self.target.identifier, clock::now() - 2 * EXPIRED, EXPIRED),
+            Signed::ByTestAccount => (&self.test_account, clock::now(), Duration::from_hours(1)),
+        };
+        let Credentials::Key(key) = self.target.credentials() else { return Ok(None) };
+        let usersig = sign(key, self.target.sdkappid, identifier, issued_at, valid);
+        self.target.client(identifier.clone(), Credentials::Signature(usersig), NonZeroU32::MIN).map(Some)
+    }
+
+    async fn call(&mut self, ask: &Ask) -> Result<Answer, SessionError> {
+        let client = Arc::clone(&self.usual);
+        self.call_with(&client, ask).await
+    }
+
+    async fn call_with(&mut self, client: &Client, ask: &Ask) -> Result<Answer, SessionError> {
+        let limit = NonZeroU32::new(ask.command.calls_per_second).unwrap_or(NonZeroU32::MIN);
+        let name = ask.command.path.rsplit('/').next().unwrap_or_default();
+        let permit = self.limiter.command(name, cap(limit)?)?.acquire().await?;
+        let begun = clock::now();
+        let call = client.call(ask.command.path, ask.body.bytes()).await;
+        self.calls += 1;
+        self.learn(begun, &call);
+        match call.result {
+            CallResult::Body(body) => {
+                permit.answered(call.round_trip);
+                Ok(Answer::read(Some(&body)))
+            }
+            CallResult::Status(_) => {
+                permit.answered(call.round_trip);
+                Ok(Answer::read(None))
+            }
+            CallResult::NoAnswer(_) => {
+                permit.unanswered();
+                Ok(Answer::read(None))
+            }
+            CallResult::NotSent(why) | CallResult::UntrustedServer(why) => {
+                permit.not_sent();
+                let hint = "check the network, and run `imbulk doctor` without --conformance";
+                Err(SessionError::NotMeasured(Message::new(format!("no call can be sent: {why}")).add_hint(hint)))
+            }
+        }
+    }
+
+    fn learn(&mut self, begun: Timestamp, call: &Call) {
+        if let Some(date) = call.server_time {
+            self.phase = self.phase.learn(begun, clock::now(), date);
+        }
+    }
+
+    /// Sends calls across the end of a second of the server's clock. They exceed the limit of the command, in which no
+    /// other call is sent meanwhile, and not that of the app.
+    async fn second(&mut self, accounts: &TestAccounts) -> Result<Option<String>, SessionError> {
+        let rate = NonZeroU32::new(SECOND_RATE).unwrap_or(NonZeroU32::MIN);
+        let limiter = self.limiter.command("account_check across a second", cap(rate)?)?;
+        let ask = accounts.lookup();
+        sleep(Duration::from_secs(1)).await;
+        for _ in 0..LOOKUPS_FOR_PHASE {
+            if self.phase.wait(clock::now()).is_some() {
+                break;
+            }
+            self.call(&ask).await?;
+            sleep(BETWEEN_LOOKUPS).await;
+        }
+        let Some(wait) = self.phase.wait(clock::now()) else { return Ok(None) };
+        // No lookup of the last second counts any more.
+        sleep(wait + Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        let mut calls = JoinSet::new();
+        for _ in 0..SECOND_CALLS {
+            let permit = limiter.acquire().await?;
+            let (client, ask, sent) = (Arc::clone(&self.usual), ask.clone(), begun.elapsed());
+            calls.spawn(async move {
+                let call = client.call(ask.command.path, ask.body.bytes()).await;
+                let CallResult::Body(body) = &call.result else { return None };
+                permit.answered(call.round_trip);
+                let (code, date) = (Answer::read(Some(body)).error_code()?, call.server_time?);
+                Some(Probe { code, sent, answered: begun.elapsed(), date })
+            });
+        }
+        self.calls += SECOND_CALLS as u64;
+        let probes: Vec<Probe> = calls.join_all().await.into_iter().flatten().collect();
+        // The calls that follow are within the limit of the command again.
+        sleep(Duration::from_secs(1)).await;
+        Ok(which_second(&probes))
+    }
+}
+
+/// An error if the request was refused as a whole, with another code than these.
+fn refuse(what: &str, answer: &Answer, except: &[i64]) -> Result<(), SessionError> {
+    let (text, hint) = match answer.error_code() {
+        Some(0) => return Ok(()),
+        Some(code) if except.contains(&code) => return Ok(()),
+        Some(code) => match codes::lookup(code) {
+            Some(info) => (format!("{what}: code {code}, {}", info.meaning), info.advice),
+            None => (format!("{what}: code {code}"), "look the code up in the API's pages"),
+        },
+        None => (format!("{what}: the call has no answer"), "check the network, and try again"),
+    };
+    Err(SessionError::NotMeasured(Message::new(text).add_hint(hint)))
+}
