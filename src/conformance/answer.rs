@@ -7,9 +7,9 @@ const LISTS: [&str; 4] = ["ResultItem", "InfoItem", "UserProfileItem", "QueryRes
 
 /// The answer to one call; none if there was no answer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer(Option<Value>);
+pub struct MeasuredAnswer(Option<Value>);
 
-impl Answer {
+impl MeasuredAnswer {
     /// Reads a body.
     pub fn read(body: Option<&[u8]>) -> Self {
         Self(body.and_then(|body| serde_json::from_slice(body).ok()))

@@ -3,33 +3,33 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Ask, Body, Check, Command, Script, Signed, TOO_MANY, TestAccounts};
+use super::{ApiCommand, Ask, Body, Check, MeasuredAnswer, Script, Signed, TOO_MANY, TestAccounts};
 
-const fn command(path: &'static str, calls_per_second: u32) -> Command {
-    Command { path, calls_per_second }
+const fn command(path: &'static str, calls_per_second: u32) -> ApiCommand {
+    ApiCommand { path, calls_per_second }
 }
 
-const ACCOUNT_DELETE: Command = command("v4/im_open_login_svc/account_delete", 100);
-const ACCOUNT_CHECK: Command = command("v4/im_open_login_svc/account_check", 100);
-const ACCOUNT_IMPORT: Command = command("v4/im_open_login_svc/multiaccount_import", 100);
-const FRIEND_IMPORT: Command = command("v4/sns/friend_import", 200);
-const FRIEND_UPDATE: Command = command("v4/sns/friend_update", 200);
-const FRIEND_DELETE: Command = command("v4/sns/friend_delete", 200);
-const FRIEND_DELETE_ALL: Command = command("v4/sns/friend_delete_all", 200);
-const FRIEND_CHECK: Command = command("v4/sns/friend_check", 200);
-const FRIEND_GET: Command = command("v4/sns/friend_get", 200);
-const FRIEND_GET_LIST: Command = command("v4/sns/friend_get_list", 200);
-const PORTRAIT_GET: Command = command("v4/profile/portrait_get", 200);
+const ACCOUNT_DELETE: ApiCommand = command("v4/im_open_login_svc/account_delete", 100);
+const ACCOUNT_CHECK: ApiCommand = command("v4/im_open_login_svc/account_check", 100);
+const ACCOUNT_IMPORT: ApiCommand = command("v4/im_open_login_svc/multiaccount_import", 100);
+const FRIEND_IMPORT: ApiCommand = command("v4/sns/friend_import", 200);
+const FRIEND_UPDATE: ApiCommand = command("v4/sns/friend_update", 200);
+const FRIEND_DELETE: ApiCommand = command("v4/sns/friend_delete", 200);
+const FRIEND_DELETE_ALL: ApiCommand = command("v4/sns/friend_delete_all", 200);
+const FRIEND_CHECK: ApiCommand = command("v4/sns/friend_check", 200);
+const FRIEND_GET: ApiCommand = command("v4/sns/friend_get", 200);
+const FRIEND_GET_LIST: ApiCommand = command("v4/sns/friend_get_list", 200);
+const PORTRAIT_GET: ApiCommand = command("v4/profile/portrait_get", 200);
 
 const MEBIBYTE: usize = 1024 * 1024;
 /// One more friend than a call may have.
 const TOO_MANY_FRIENDS: usize = 1001;
 const REMARK: &str = "Tag_SNS_IM_Remark";
 
-type Next = fn(&TestAccounts, &[Answer]) -> Option<Ask>;
+type NextCall = fn(&TestAccounts, &[MeasuredAnswer]) -> Option<Ask>;
 
 /// A check of a code.
-const fn code(key: &'static str, situation: &'static str, expected: &'static str, next: Next) -> Check {
+const fn code(key: &'static str, situation: &'static str, expected: &'static str, next: NextCall) -> Check {
     text(key, situation, expected, next, |_, answers| last(answers)?.code().map(|code| code.to_string()))
 }
 
@@ -38,27 +38,27 @@ const fn text(
     key: &'static str,
     situation: &'static str,
     expected: &'static str,
-    next: Next,
-    read: fn(&TestAccounts, &[Answer]) -> Option<String>,
+    next: NextCall,
+    read: fn(&TestAccounts, &[MeasuredAnswer]) -> Option<String>,
 ) -> Check {
     Check { key, situation, expected, script: Script::Sequence(next, read) }
 }
 
-fn last(answers: &[Answer]) -> Option<&Answer> {
+fn last(answers: &[MeasuredAnswer]) -> Option<&MeasuredAnswer> {
     answers.last()
 }
 
 /// The next of these calls.
-fn nth<const N: usize>(answers: &[Answer], calls: [Ask; N]) -> Option<Ask> {
+fn nth<const N: usize>(answers: &[MeasuredAnswer], calls: [Ask; N]) -> Option<Ask> {
     calls.into_iter().nth(answers.len())
 }
 
 /// The only call.
-fn once(answers: &[Answer], call: Ask) -> Option<Ask> {
+fn once(answers: &[MeasuredAnswer], call: Ask) -> Option<Ask> {
     nth(answers, [call])
 }
 
-fn ask(command: Command, body: Value) -> Ask {
+fn ask(command: ApiCommand, body: Value) -> Ask {
     Ask { command, body: Body::Json(body), signed: Signed::Usually }
 }
 
@@ -135,14 +135,14 @@ fn friend_fields(test: &TestAccounts, from: &str, to: &str, tags: &[&str]) -> As
     ask(FRIEND_GET_LIST, json!({ "From_Account": test.name(from), "To_Account": [test.name(to)], "TagList": tags }))
 }
 
-fn codes_of_items(answer: &Answer) -> Option<String> {
+fn codes_of_items(answer: &MeasuredAnswer) -> Option<String> {
     match answer.error_code()? {
         0 => Some(answer.item_codes()?.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")),
         code => Some(format!("the request: {code}")),
     }
 }
 
-fn relation_of(answers: &[Answer]) -> Option<String> {
+fn relation_of(answers: &[MeasuredAnswer]) -> Option<String> {
     last(answers)?.item_text("Relation")?.strip_prefix("CheckResult_Type_").map(str::to_owned)
 }
 

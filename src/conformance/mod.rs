@@ -8,7 +8,7 @@ mod checks;
 mod profile;
 mod second;
 
-pub use answer::Answer;
+pub use answer::MeasuredAnswer;
 pub use checks::CHECKS;
 pub use profile::{Difference, Profile};
 pub use second::{Probe, SECOND_CALLS, SECOND_RATE, SecondPhase, which_second};
@@ -33,7 +33,10 @@ pub struct Check {
 pub enum Script {
     /// Calls one after another. The first function makes the next call from the answers so far, or none at the end. The
     /// second function reads the text from all answers; none if they do not show it.
-    Sequence(fn(&TestAccounts, &[Answer]) -> Option<Ask>, fn(&TestAccounts, &[Answer]) -> Option<String>),
+    Sequence(
+        fn(&TestAccounts, &[MeasuredAnswer]) -> Option<Ask>,
+        fn(&TestAccounts, &[MeasuredAnswer]) -> Option<String>,
+    ),
     /// Many calls of `account_check` across the end of a second of the server's clock.
     Second,
 }
@@ -42,7 +45,7 @@ pub enum Script {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
     /// The command, without `v4/`.
-    pub command: Command,
+    pub command: ApiCommand,
     /// The body.
     pub body: Body,
     /// Who signs it, and how.
@@ -51,7 +54,7 @@ pub struct Ask {
 
 /// A command of the API that checks use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Command {
+pub struct ApiCommand {
     /// The path of the URL.
     pub path: &'static str,
     /// Its published limit of calls per second.

@@ -69,7 +69,7 @@ impl Profile {
         self.values.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| *key)
     }
 
-    /// What a person is told: each difference, what could not be measured, and the sum.
+    /// The text for a person: each difference, what could not be measured, and the sum.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for Difference { key, situation, expected, measured } in &self.differences {

@@ -19,7 +19,7 @@ fn each_check_has_its_own_key_and_asks_at_most_four_calls() {
         let mut answers = Vec::new();
         while let Some(ask) = next(&test, &answers) {
             assert!(!ask.body.bytes().is_empty());
-            answers.push(Answer::read(Some(answer.as_bytes())));
+            answers.push(MeasuredAnswer::read(Some(answer.as_bytes())));
         }
         assert!((1..=4).contains(&answers.len()), "{}", check.key);
         calls += answers.len();
@@ -30,13 +30,13 @@ fn each_check_has_its_own_key_and_asks_at_most_four_calls() {
 
 #[test]
 fn the_code_of_a_call_is_that_of_the_request_or_else_that_of_its_item() {
-    let of = |body: serde_json::Value| Answer::read(Some(body.to_string().as_bytes())).code();
+    let of = |body: serde_json::Value| MeasuredAnswer::read(Some(body.to_string().as_bytes())).code();
     assert_eq!(of(json!({ "ErrorCode": 70402, "ResultItem": [{ "ResultCode": 7 }] })), Some(70402));
     assert_eq!(of(json!({ "ErrorCode": 0, "ResultItem": [{ "ResultCode": 7 }] })), Some(7));
     assert_eq!(of(json!({ "ErrorCode": 0 })), Some(0));
     assert_eq!(of(json!({ "ActionStatus": "OK" })), None);
-    assert_eq!(Answer::read(Some(b"<html>")).code(), None);
-    assert_eq!(Answer::read(None).code(), None);
+    assert_eq!(MeasuredAnswer::read(Some(b"<html>")).code(), None);
+    assert_eq!(MeasuredAnswer::read(None).code(), None);
 }
 
 /// Calls that are sent so far apart and answered at once, from 550 ms of a second on.

@@ -15,8 +15,8 @@ use super::target::{Target, cap};
 use crate::api::{Call, Client, Credentials, sign};
 use crate::clock;
 use crate::conformance::{
-    Answer, Ask, CHECKS, Check, Probe, Profile, SECOND_CALLS, SECOND_RATE, Script, SecondPhase, Signed, TestAccounts,
-    which_second,
+    Ask, CHECKS, Check, MeasuredAnswer, Probe, Profile, SECOND_CALLS, SECOND_RATE, Script, SecondPhase, Signed,
+    TestAccounts, which_second,
 };
 use crate::domain::exit::Exit;
 use crate::domain::hint::Message;
@@ -181,12 +181,12 @@ impl<'a> Caller<'a> {
         self.target.client(identifier.clone(), Credentials::Signature(usersig), NonZeroU32::MIN).map(Some)
     }
 
-    async fn call(&mut self, ask: &Ask) -> Result<Answer, SessionError> {
+    async fn call(&mut self, ask: &Ask) -> Result<MeasuredAnswer, SessionError> {
         let client = Arc::clone(&self.usual);
         self.call_with(&client, ask).await
     }
 
-    async fn call_with(&mut self, client: &Client, ask: &Ask) -> Result<Answer, SessionError> {
+    async fn call_with(&mut self, client: &Client, ask: &Ask) -> Result<MeasuredAnswer, SessionError> {
         let limit = NonZeroU32::new(ask.command.calls_per_second).unwrap_or(NonZeroU32::MIN);
         let name = ask.command.path.rsplit('/').next().unwrap_or_default();
         let permit = self.limiter.command(name, cap(limit)?)?.acquire().await?;
@@ -197,15 +197,15 @@ impl<'a> Caller<'a> {
         match call.result {
             CallResult::Body(body) => {
                 permit.answered(call.round_trip);
-                Ok(Answer::read(Some(&body)))
+                Ok(MeasuredAnswer::read(Some(&body)))
             }
             CallResult::Status(_) => {
                 permit.answered(call.round_trip);
-                Ok(Answer::read(None))
+                Ok(MeasuredAnswer::read(None))
             }
             CallResult::NoAnswer(_) => {
                 permit.unanswered();
-                Ok(Answer::read(None))
+                Ok(MeasuredAnswer::read(None))
             }
             CallResult::NotSent(why) | CallResult::UntrustedServer(why) => {
                 permit.not_sent();
@@ -247,7 +247,7 @@ impl<'a> Caller<'a> {
                 let call = client.call(ask.command.path, ask.body.bytes()).await;
                 let CallResult::Body(body) = &call.result else { return None };
                 permit.answered(call.round_trip);
-                let (code, date) = (Answer::read(Some(body)).error_code()?, call.server_time?);
+                let (code, date) = (MeasuredAnswer::read(Some(body)).error_code()?, call.server_time?);
                 Some(Probe { code, sent, answered: begun.elapsed(), date })
             });
         }
@@ -260,7 +260,7 @@ impl<'a> Caller<'a> {
 }
 
 /// An error if the request was refused as a whole, with another code than these.
-fn refuse(what: &str, answer: &Answer, except: &[i64]) -> Result<(), SessionError> {
+fn refuse(what: &str, answer: &MeasuredAnswer, except: &[i64]) -> Result<(), SessionError> {
     let (text, hint) = match answer.error_code() {
         Some(0) => return Ok(()),
         Some(code) if except.contains(&code) => return Ok(()),
