@@ -17,7 +17,7 @@ use imbulk::domain::job::{Encoding, InputSettings, RejectPolicy, Retry, Stop, Un
 use imbulk::domain::operation::BoundOperation;
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{BadRow, RowRef};
-use imbulk::domain::request::{Doubt, Item, Request};
+use imbulk::domain::request::{Doubt, Item, Purpose, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk::domain::response::outcome::Outcome;
@@ -216,6 +216,7 @@ fn request(number: i64) -> Request {
         charged: 0,
         doubt: Doubt::None,
         history: CodeHistory::default(),
+        purpose: Purpose::Change,
     }
 }
 

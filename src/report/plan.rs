@@ -18,8 +18,9 @@ use super::figures::Figures;
 use super::input::Input;
 use super::json::{self, DateTime};
 use super::text::{Text, count, counted, moment_ahead, share, visible};
-use crate::domain::operation::BoundOperation;
+use crate::domain::operation::{BoundOperation, Lookup};
 use crate::domain::request::Request;
+use crate::domain::response::lookup;
 use crate::domain::response::outcome::Outcome;
 use crate::queue::LargeAccount;
 
@@ -48,6 +49,8 @@ pub struct Plan {
     pub items_per_request: u64,
     /// How full the requests are, from 0 to 1.
     pub batch_fill: f64,
+    /// The lookups that may follow; none if no command shows the effect of the operation.
+    pub lookups: Option<PlannedLookups>,
     /// The From_Accounts with the most items.
     pub largest_accounts: Vec<LargeAccount>,
     /// The requests that are left, and the shortest time that they take.
@@ -61,6 +64,28 @@ pub struct Plan {
     pub share_by_until: Option<f64>,
     /// The body of the first request, shortened.
     pub sample_body: Option<serde_json::Value>,
+}
+
+/// The lookups that may follow the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlannedLookups {
+    /// The name of their command.
+    pub command: &'static str,
+    /// The maximum number of calls, without retries: each item that is left is looked up alone, and of a friendship that
+    /// is deleted on both sides the friend's own side is deleted alone.
+    pub calls_at_most: u64,
+}
+
+impl PlannedLookups {
+    fn new(operation: BoundOperation, lookup: Lookup, items_left: u64) -> Self {
+        let calls_of_an_item = if operation.deletes_both_sides() { 2 } else { 1 };
+        Self { command: lookup.command().name, calls_at_most: items_left * calls_of_an_item }
+    }
+
+    fn line(self) -> String {
+        let calls = counted(self.calls_at_most, "call", "calls");
+        format!("only for rows in doubt, with {}: from 0 to {calls}", self.command)
+    }
 }
 
 /// What is read of a run for its plan.
@@ -90,7 +115,9 @@ impl Plan {
         let takes = older.map(|older| older.estimate.at_least()).fold(estimate.at_least(), Duration::saturating_add);
         let takes = SignedDuration::try_from(takes).unwrap_or(SignedDuration::MAX);
         let items_per_request = operation.items_per_request as u64;
+        let items_left = figures.items.min(figures.outcomes[Outcome::Pending]);
         Self {
+            lookups: operation.lookup.map(|lookup| PlannedLookups::new(operation, lookup, items_left)),
             plan_id: None,
             merged: merged(&figures),
             requests,
@@ -132,6 +159,9 @@ impl Plan {
         self.conditions.body(text);
         text.figure("items", &self.items());
         text.figure("requests", &self.batches());
+        if let Some(lookups) = &self.lookups {
+            text.figure("lookups", &lookups.line());
+        }
         self.accounts(text);
         self.time(text);
     }
@@ -241,7 +271,7 @@ pub fn estimate(requests_left: u64, calls_per_second: NonZeroU32, largest: &[Lar
 
 fn sample(operation: BoundOperation, mut request: Request) -> serde_json::Value {
     request.items.truncate(SAMPLE);
-    serde_json::from_slice(&operation.body(&request)).expect("the body of every request is JSON")
+    serde_json::from_slice(&lookup::body(operation, &request)).expect("the body of every request is JSON")
 }
 
 #[cfg(test)]
@@ -312,6 +342,7 @@ mod tests {
             charged: 0,
             doubt: Doubt::None,
             history: CodeHistory::default(),
+            purpose: crate::domain::request::Purpose::Change,
         }
     }
 

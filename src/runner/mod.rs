@@ -29,7 +29,7 @@ use crate::domain::change::{Change, Changed};
 use crate::domain::hint::{Hint, Message};
 use crate::domain::ids::{RequestId, RunId};
 use crate::domain::progress::{LatencyMeter, ProgressSnapshot, RateMeter, Rates};
-use crate::domain::request::{AccountKeys, Request};
+use crate::domain::request::{AccountKeys, CallKind, Request};
 use crate::domain::response::codes::RenewFallback;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
@@ -70,8 +70,29 @@ pub struct RunnerJob {
     pub plan: JobPlan,
     /// Who makes its calls.
     pub client: Arc<Client>,
-    /// Decides when a call may be sent.
+    /// Decides when a change may be sent.
     pub limiter: CommandLimiter,
+    /// The lookups of its operation, if it has any.
+    pub lookups: Option<Lookups>,
+}
+
+/// The lookups of a job.
+#[derive(Debug)]
+pub struct Lookups {
+    /// The path of their command.
+    pub path: &'static str,
+    /// Decides when a lookup may be sent.
+    pub limiter: CommandLimiter,
+}
+
+impl RunnerJob {
+    /// The path of the command of a call, and the limiter.
+    fn command(&self, kind: CallKind) -> (&'static str, &CommandLimiter) {
+        match (kind, &self.lookups) {
+            (CallKind::Lookup, Some(lookups)) => (lookups.path, &lookups.limiter),
+            (CallKind::Change | CallKind::Lookup, _) => (self.plan.operation.path, &self.limiter),
+        }
+    }
 }
 
 /// What goes wrong in the runner itself.
@@ -403,10 +424,10 @@ impl Runner<'_> {
             Command::Fetch { job, after, limit } => self.fetch(job, after, limit),
             Command::Load { job, request } => self.load(job, request),
             Command::Commit { change, urgent } => self.recorder.write(change, urgent),
-            Command::Send { job, request, body } => self.send(job, request, body),
-            Command::Slow { job, scope, pause } => {
+            Command::Send { job, request, kind, body } => self.send((job, kind), request, body),
+            Command::Slow { job, kind, scope, pause } => {
                 self.calls[job].throttled();
-                self.jobs[job].limiter.throttled(scope, pause);
+                self.jobs[job].command(kind).1.throttled(scope, pause);
             }
             Command::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
             Command::HoldBack(job) => {
@@ -417,16 +438,17 @@ impl Runner<'_> {
         }
     }
 
-    fn send(&self, job: JobNo, request: RequestId, body: Vec<u8>) {
+    fn send(&self, (job, kind): (JobNo, CallKind), request: RequestId, body: Vec<u8>) {
         let driven = &self.jobs[job];
+        let (path, limiter) = driven.command(kind);
         let sender = Sender {
             job,
             request,
-            path: driven.plan.operation.path,
+            path,
             attempt: self.schedule.sending(request).unwrap_or_default(),
             body,
             client: Arc::clone(&driven.client),
-            limiter: driven.limiter.clone(),
+            limiter: limiter.clone(),
             hold_back: self.hold_back[job].clone(),
             to_loop: self.to_loop.clone(),
         };

@@ -17,7 +17,7 @@ use crate::domain::schedule::JobPlan;
 use crate::queue::Queue;
 use crate::rate_limiter::Limiter;
 use crate::report::stop_message::stop_message;
-use crate::runner::RunnerJob;
+use crate::runner::{Lookups, RunnerJob};
 
 /// A run that is driven, with its job.
 pub(super) struct Driven<'a> {
@@ -87,6 +87,12 @@ pub(super) fn runner_job(
     let (operation, limit) = (run.operation()?, driven.input.calls_per_second(run)?);
     // The job file may have been changed since the rate was set.
     let calls_per_second = driven.rate.map_or(limit, |rate| rate.min(limit));
+    let lookups = operation.lookup.map(|lookup| {
+        let command = lookup.command();
+        let published = NonZeroU32::new(command.calls_per_second).unwrap_or(NonZeroU32::MIN);
+        let limiter = limiter.command(command.name, cap(calls_per_second.min(published))?)?;
+        Ok::<_, SessionError>(Lookups { path: command.path, limiter })
+    });
     Ok(RunnerJob {
         last_request: driven.last_request,
         limited: driven.limited,
@@ -108,6 +114,7 @@ pub(super) fn runner_job(
         },
         client: Arc::clone(client),
         limiter: limiter.command(operation.name, cap(calls_per_second)?)?,
+        lookups: lookups.transpose()?,
     })
 }
 

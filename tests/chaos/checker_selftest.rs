@@ -64,6 +64,9 @@ fn say(evidence: &mut Evidence, outcome: &str, change: impl Fn(&mut String, &mut
 fn answered(evidence: &Evidence) -> CallRecord {
     let done = |entry: &&CallRecord| {
         let ResponseRecord::Items(items) = &entry.said else { return false };
+        if entry.command != OPERATION {
+            return false;
+        }
         // The fault `missing` may leave an answer without items.
         !items.is_empty() && items.iter().all(|(_, code)| *code == 0)
     };

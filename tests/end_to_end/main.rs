@@ -15,6 +15,7 @@ mod holding;
 mod inputs;
 mod json_schemas;
 mod logs;
+mod lookups;
 mod metrics;
 mod names;
 mod notifications;

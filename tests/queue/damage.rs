@@ -107,7 +107,7 @@ const COLUMNS: [(&str, &[&str]); 8] = [
         "request",
         &["state", "item_count", "row_count", "attempts", "charged", "in_doubt", "parent", "finished_at", "checksum"],
     ),
-    ("payload", &["from_account", "accounts", "rows", "tags", "history", "checksum"]),
+    ("payload", &["from_account", "accounts", "rows", "tags", "history", "purpose", "checksum"]),
     ("outcome", &["row", "outcome", "code", "reason", "checksum"]),
     (
         "skipped",
@@ -126,7 +126,7 @@ async fn a_value_that_changed_is_found_in_every_column_of_every_table() {
             let changed = match *column {
                 "uuid" | "job" | "target" | "operation" | "definition" | "digest" | "stamp" | "protected" | "tags"
                 | "state" | "options" | "stopped" | "name" | "from_account" | "accounts" | "rows" | "outcome"
-                | "reason" | "column_name" | "account" => format!("coalesce({column}, '') || 'x'"),
+                | "reason" | "column_name" | "account" | "purpose" => format!("coalesce({column}, '') || 'x'"),
                 _number => format!("coalesce({column}, 0) + 1"),
             };
             for to in [changed.as_str(), "NULL"] {

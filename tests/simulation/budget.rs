@@ -222,10 +222,10 @@ impl RetryBudgetModel {
 
     pub(crate) fn recorded(&mut self, id: RequestId, follow_ups: &[FollowUp]) {
         let Some(call) = self.unrecorded.remove(&id) else { return };
-        for FollowUp { request, wait } in follow_ups {
-            let charged = *wait != Wait::None;
+        for FollowUp { request, wait, is_first } in follow_ups {
+            let charged = *wait != Wait::None && !is_first;
             let previous = PreviousCall {
-                cost: retry_cost(call, *wait, request.items.len()),
+                cost: if *is_first { 0 } else { retry_cost(call, *wait, request.items.len()) },
                 left: call.left,
                 own: call.own,
                 charged,

@@ -80,8 +80,8 @@ fn a_request_for_several_busy_accounts_is_sent_long_before_their_streams_end() {
         scenario.seed = seed;
         let report = run_scenario(&scenario);
         let turn = report.sent.iter().position(|(_, id)| id.get() == 401).expect("it was sent");
-        // Each of its accounts has about 50 earlier requests.
-        assert!(turn < 600, "seed {seed}: it was sent as number {turn} of {}", report.sent.len());
+        // Each of its accounts has about 50 earlier requests, of which some are looked up.
+        assert!(turn < 800, "seed {seed}: it was sent as number {turn} of {}", report.sent.len());
     }
 }
 

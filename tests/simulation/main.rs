@@ -21,11 +21,13 @@ mod scheduler_under_test;
 mod server;
 mod world;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use imbulk::domain::response::outcome::Outcome;
 use scenario::Scenario;
 use world::{Report, simulate};
 
@@ -57,7 +59,7 @@ fn every_scenario_keeps_every_invariant() {
     }
     let seeds = from_environment("IMBULK_SEEDS").unwrap_or(SEEDS);
     let (next, failures, calls) = (AtomicU64::new(0), Mutex::new(Vec::new()), AtomicU64::new(0));
-    let (bounds, sessions) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (bounds, sessions, by_lookups) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(BTreeMap::new()));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -68,6 +70,10 @@ fn every_scenario_keeps_every_invariant() {
                 Ok(report) => {
                     calls.fetch_add(report.sent.len() as u64, Ordering::Relaxed);
                     sessions.fetch_add(report.sessions, Ordering::Relaxed);
+                    let mut by_lookups = by_lookups.lock().expect("no thread panics while it holds the lock");
+                    for (outcome, rows) in report.settled_by_lookups {
+                        *by_lookups.entry(outcome).or_default() += rows;
+                    }
                     bounds.fetch_add(report.bounds_checked as u64, Ordering::Relaxed);
                 }
                 Err(failure) => failures.lock().expect("no thread panics while it holds the lock").push(failure),
@@ -83,5 +89,9 @@ fn every_scenario_keeps_every_invariant() {
     let failures = failures.into_inner().expect("no thread panics while it holds the lock");
     let first: Vec<&String> = failures.iter().take(5).collect();
     assert!(failures.is_empty(), "{} of {seeds} scenarios failed:\n{first:#?}", failures.len());
+    let by_lookups: BTreeMap<Outcome, u64> = by_lookups.into_inner().expect("no thread panics");
+    for outcome in [Outcome::Succeeded, Outcome::AlreadyDone, Outcome::Failed, Outcome::InDoubt] {
+        assert!(by_lookups.contains_key(&outcome), "no lookup led to {outcome}: {by_lookups:?}");
+    }
     assert!(bounds.into_inner() > seeds, "too few scenarios had their progress checked");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::operation::{BoundOperation, Operation, by_name};
+use imbulk::domain::request::CallKind;
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{AccountKeys, Doubt, Request};
 use imbulk::domain::response::call_result::CallResult;
@@ -158,7 +159,12 @@ impl BuggyScheduler {
     fn altered_commands(&mut self, command: Command) -> Vec<Command> {
         match (self.bug, command) {
             (PlantedBug::SendsBeforeTheIntent, Command::Commit { change: Change::Intend(ids), urgent }) => {
-                let early = ids.iter().map(|id| Command::Send { job: 0, request: *id, body: Vec::new() });
+                let early = ids.iter().map(|id| Command::Send {
+                    job: 0,
+                    request: *id,
+                    kind: CallKind::Change,
+                    body: Vec::new(),
+                });
                 early.chain([Command::Commit { change: Change::Intend(ids.clone()), urgent }]).collect()
             }
             (_, Command::Commit { change: Change::Record { run, settlement }, urgent }) => {
@@ -187,7 +193,7 @@ impl SchedulerUnderTest for BuggyScheduler {
         let mut commands: Vec<Command> =
             commands.into_iter().flat_map(|command| self.altered_commands(command)).collect();
         if let (PlantedBug::SendsAgainAfterTheOutcome, Some(request)) = (self.bug, over) {
-            commands.push(Command::Send { job: 0, request, body: Vec::new() });
+            commands.push(Command::Send { job: 0, request, kind: CallKind::Change, body: Vec::new() });
         }
         if self.bug == PlantedBug::CountsTwice && over.is_some() {
             self.tally = [(Outcome::Succeeded, 1)].into_iter().collect();

@@ -10,7 +10,7 @@ use imbulk::domain::job::{Retry, Stop};
 use imbulk::domain::operation::{self, BoundOperation, Operation};
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::row::{RowNo, TagValue, TagValues};
-use imbulk::domain::request::{Doubt, Item, Request};
+use imbulk::domain::request::{Doubt, Item, Purpose, Request};
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk_fixtures::operations::bound_with;
 use rand::rngs::SmallRng;
@@ -266,7 +266,8 @@ fn requests(
 
 pub(crate) fn request(number: i64, from: Option<UserId>, items: Vec<Item>) -> Request {
     let id = RequestId::new(number);
-    Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None, history: CodeHistory::default() }
+    let (history, purpose) = (CodeHistory::default(), Purpose::Change);
+    Request { id, from, items, attempts: 0, charged: 0, doubt: Doubt::None, history, purpose }
 }
 
 /// Uses the next row. An item with fields sometimes uses two rows.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use imbulk::domain::operation::{AnswerShape, BoundOperation};
+use imbulk::domain::operation::{AnswerShape, BoundOperation, Lookup};
 use imbulk::domain::request::row::RowNo;
-use imbulk::domain::request::{AccountKeys, Request};
+use imbulk::domain::request::{AccountKeys, CallKind, Item, Purpose, Request};
 use imbulk::domain::response::call_result::CallResult;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -106,6 +106,8 @@ pub(crate) struct Server {
     operations: Vec<BoundOperation>,
     /// The states that have been reached.
     done: BTreeSet<DesiredState>,
+    /// Of these, friendships of which the friend's own side is left.
+    reverse_left: BTreeSet<DesiredState>,
     /// The rows whose own calls reached their state.
     pub(crate) rows_done_by_calls: BTreeSet<(usize, RowNo)>,
     /// The server refuses signatures of earlier generations.
@@ -120,6 +122,7 @@ impl Server {
             faults,
             operations,
             done: BTreeSet::new(),
+            reverse_left: BTreeSet::new(),
             rows_done_by_calls: BTreeSet::new(),
             oldest_signature: 0,
             outage_until: Duration::ZERO,
@@ -132,6 +135,10 @@ impl Server {
             for item in &request.items {
                 if self.rng.random_ratio(1, 5) {
                     let state = self.desired_state(job, request, item.row);
+                    let operation = self.operations[job];
+                    if operation.lookup.is_some() && operation.deletes_both_sides() && self.rng.random_bool(0.5) {
+                        self.reverse_left.insert(state.clone());
+                    }
                     self.done.insert(state);
                 }
             }
@@ -139,7 +146,9 @@ impl Server {
     }
 
     pub(crate) fn is_done(&self, job: usize, request: &Request, row: RowNo) -> bool {
-        self.done.contains(&self.desired_state(job, request, row))
+        let state = self.desired_state(job, request, row);
+        let is_left = self.operations[job].deletes_both_sides() && self.reverse_left.contains(&state);
+        self.done.contains(&state) && !is_left
     }
 
     /// When the bytes of a call leave if its slot is now.
@@ -149,6 +158,15 @@ impl Server {
     }
 
     pub(crate) fn decide(&mut self, call: &Call) -> CallEffect {
+        let effect = self.effect(call);
+        match call.request.purpose.call_kind() {
+            CallKind::Change => effect,
+            // It writes nothing, so it does not matter when the server works on it.
+            CallKind::Lookup => CallEffect { works: None, effective_rows: Vec::new(), ..effect },
+        }
+    }
+
+    fn effect(&mut self, call: &Call) -> CallEffect {
         let now = call.leaves;
         if now >= self.outage_until && self.rng.random_ratio(self.faults.outage, 1000) {
             self.outage_until = now + self.faults.outage_length;
@@ -179,7 +197,8 @@ impl Server {
     pub(crate) fn finish(&mut self, call: &Call, effective_rows: &[RowNo]) {
         for row in effective_rows {
             let state = self.desired_state(call.job, &call.request, *row);
-            if self.done.insert(state) {
+            let reverse = matches!(call.request.purpose, Purpose::ReverseSide(_)) && self.reverse_left.remove(&state);
+            if self.done.insert(state) || reverse {
                 self.rows_done_by_calls.insert((call.job, *row));
             }
         }
@@ -305,6 +324,9 @@ impl Server {
 
     /// The answer has a code for each item.
     fn one_code_per_item(&mut self, call: &Call) -> CallEffect {
+        if let Purpose::LookUp(_) = call.request.purpose {
+            return self.looked_up(call, 0);
+        }
         if self.operations[call.job].answer == AnswerShape::Failures {
             return self.failures_alone(call);
         }
@@ -312,7 +334,7 @@ impl Server {
         let mut answers = Vec::new();
         for item in call.request.items.clone() {
             let code = self.item_code(call, item.row, &mut effect);
-            answers.push((item.account.as_str().to_owned(), code));
+            answers.push((named(call, &item), code));
         }
         let operation = self.operations[call.job];
         let answer = match operation.answer_key() {
@@ -359,7 +381,12 @@ impl Server {
             }
             return code;
         }
-        if self.is_done(call.job, &call.request, row) {
+        let state = self.desired_state(call.job, &call.request, row);
+        if let Purpose::ReverseSide(_) = call.request.purpose {
+            effect.effective_rows.push(row);
+            return if self.reverse_left.contains(&state) { 0 } else { 31_704 };
+        }
+        if self.done.contains(&state) {
             match operation.name {
                 "account_delete" => return 70_107,
                 "friend_delete" => return 31_704,
@@ -370,6 +397,37 @@ impl Server {
         0
     }
 
+    /// The answer to a lookup. One item in `omitted` is left out; 0: none.
+    fn looked_up(&mut self, call: &Call, omitted: u32) -> CallEffect {
+        let mut effect = self.answered(call, &Value::Null, 0, false);
+        let mut found = Vec::new();
+        for item in &call.request.items {
+            if omitted > 0 && self.rng.random_ratio(1, omitted) {
+                effect.charges.insert(item.row, 1);
+                continue;
+            }
+            let state = self.desired_state(call.job, &call.request, item.row);
+            let (account, relation) = match (self.done.contains(&state), self.reverse_left.contains(&state)) {
+                (true, false) => ("NotImported", "CheckResult_Type_NoRelation"),
+                (true, true) => ("NotImported", "CheckResult_Type_BWithA"),
+                (false, _) => ("Imported", "CheckResult_Type_BothWay"),
+            };
+            let id = item.account.as_str();
+            found.push(match self.operations[call.job].lookup {
+                Some(Lookup::Accounts) => json!({"UserID": id, "ResultCode": 0, "AccountStatus": account}),
+                _ => json!({"To_Account": id, "ResultCode": 0, "Relation": relation}),
+            });
+        }
+        effect.health = if found.is_empty() { CallHealth::FailedBySome } else { CallHealth::Worked };
+        let list = match self.operations[call.job].lookup {
+            Some(Lookup::Accounts) => "ResultItem",
+            _ => "InfoItem",
+        };
+        let body = json!({"ActionStatus": "OK", "ErrorCode": 0, list: found});
+        effect.result = CallResult::Body(body.to_string().into());
+        effect
+    }
+
     /// An answer that omits some items, has two codes for others, and names an item that the request does not contain.
     fn partial_answer(&mut self, call: &Call) -> CallEffect {
         let mut effect = self.answered(call, &Value::Null, 1, false);
@@ -377,10 +435,13 @@ impl Server {
         if operation.answer_key().is_none() {
             return self.one_code_per_item(call);
         }
+        if let Purpose::LookUp(_) = call.request.purpose {
+            return self.looked_up(call, 3);
+        }
         let mut answers = vec![("stranger".to_owned(), 0)];
         let mut codes = Vec::new();
         for item in call.request.items.clone() {
-            let name = item.account.as_str().to_owned();
+            let name = named(call, &item);
             if self.rng.random_bool(0.5) {
                 effect.effective_rows.push(item.row);
             }
@@ -399,6 +460,14 @@ impl Server {
         effect.result = CallResult::Body(body(0, &answers).to_string().into());
         effect.health = CallHealth::of_items(codes);
         effect
+    }
+}
+
+/// The id under which the answer names an item.
+fn named(call: &Call, item: &Item) -> String {
+    match (&call.request.purpose, &call.request.from) {
+        (Purpose::ReverseSide(_), Some(from)) => from.as_str().to_owned(),
+        _ => item.account.as_str().to_owned(),
     }
 }
 

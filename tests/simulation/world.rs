@@ -76,6 +76,8 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
     /// When each request was settled.
     pub(crate) settled: HashMap<RequestId, Duration>,
+    /// Rows whose outcome comes from a lookup or from a call after it, by outcome.
+    pub(crate) settled_by_lookups: BTreeMap<Outcome, u64>,
     /// The most requests in memory at once.
     pub(crate) most_in_memory: usize,
     /// The number of bounds on progress that were checked.

@@ -25,6 +25,8 @@ pub struct CallRecord {
     pub items: Vec<String>,
     /// What became of the items, code 0 being written. Nothing where the call was refused or struck before its effect.
     pub did: ResponseRecord,
+    /// What a read-only call found: the ids of its items, and the status of each.
+    pub found: Vec<(String, String)>,
     /// What the caller can read in the answer.
     pub said: ResponseRecord,
 }
@@ -109,6 +111,7 @@ impl Journal {
                 both: false,
                 items: Vec::new(),
                 did: ResponseRecord::Nothing,
+                found: Vec::new(),
                 said: ResponseRecord::Nothing,
             });
             entries.len() - 1
@@ -125,6 +128,17 @@ impl CallRecord {
         self.from = request.owner.as_ref().map(|owner| owner.id.clone());
         self.both = request.both_sides;
         self.items = request.item_ids().into_iter().map(str::to_owned).collect();
+    }
+
+    /// What was done or found.
+    pub(crate) fn has_effect(&mut self, verdict: &MockAnswer) {
+        self.did = ResponseRecord::from(verdict);
+        if let MockAnswer::Items(items) = verdict
+            && self.command.reads_only()
+        {
+            let found = items.iter().filter(|item| item.code == 0);
+            self.found = found.map(|item| (item.id.clone(), item.info.to_string())).collect();
+        }
     }
 
     /// Done; a caller that has hung up hears nothing of it.

@@ -250,7 +250,7 @@ impl Service {
         };
         let (verdict, items) = effect::apply(&mut lock(&self.world), command, request, effect);
         self.count(command, CountedEvent::Written { items });
-        self.note(line, |entry, _| entry.did = ResponseRecord::from(&verdict));
+        self.note(line, |entry, _| entry.has_effect(&verdict));
         verdict
     }
 

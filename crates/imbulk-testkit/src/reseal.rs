@@ -17,9 +17,10 @@ pub async fn change_and_reseal(queue: &Path, changes: &[&str]) {
         assert!(changed.rows_affected() > 0, "nothing to change: {change}");
     }
     let numbers = "SELECT id, request.run, item_count, row_count";
-    let payload =
-        format!("{numbers}, from_account, accounts, rows, tags, history FROM request JOIN payload ON request = id");
-    reseal(&mut connection, &payload, "nnnnooooo", "UPDATE payload SET checksum = ? WHERE request = ?", &[0]).await;
+    let payload = format!(
+        "{numbers}, from_account, accounts, rows, tags, history, purpose FROM request JOIN payload ON request = id"
+    );
+    reseal(&mut connection, &payload, "nnnnooooos", "UPDATE payload SET checksum = ? WHERE request = ?", &[0]).await;
     let outcome = "SELECT run, row, outcome, code, reason FROM outcome";
     reseal(&mut connection, outcome, "nnt?t", "UPDATE outcome SET checksum = ? WHERE run = ? AND row = ?", &[0, 1])
         .await;
@@ -27,7 +28,7 @@ pub async fn change_and_reseal(queue: &Path, changes: &[&str]) {
 }
 
 /// Recomputes the checksums of a table. `kinds` has one letter per column: `n` a number, `?` a number or NULL, `t` a
-/// text, `o` a text or NULL. `keys` are the columns that identify a row.
+/// text, `o` a text or NULL, `s` a text that counts only if it is not NULL. `keys` are the columns that identify a row.
 async fn reseal(connection: &mut SqliteConnection, select: &str, kinds: &str, update: &str, keys: &[usize]) {
     let select = sqlx::AssertSqlSafe(select.to_owned());
     for row in sqlx::query(select).fetch_all(&mut *connection).await.expect("it can be read") {

@@ -66,6 +66,8 @@ pub struct ServerSetup {
     pub tls: Option<Arc<ServerConfig>>,
     /// The time before each TLS handshake.
     pub handshake_delay: Duration,
+    /// Whether calls that only look something up are refused, and are no part of the script.
+    pub refuses_lookups: bool,
 }
 
 /// What the server has received.
@@ -119,6 +121,8 @@ struct Shared {
     seen: Mutex<Seen>,
 }
 
+/// The answer to a lookup that the app does not allow.
+const LOOKUP_REFUSED: &str = r#"{"ActionStatus":"FAIL","ErrorCode":60010,"ErrorInfo":"not allowed"}"#;
 /// The interval of the server's timer.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -133,9 +137,10 @@ impl ScriptedServer {
         Self::start(move |_, _| steps.clone())
     }
 
-    /// Starts a server that gives these responses in order, and the last one to every further call.
+    /// Starts a server that gives these responses in order, and the last one to every further call. It refuses lookups.
     pub fn answering(responses: Vec<ScriptedResponse>) -> Self {
-        Self::start(in_order(responses))
+        let setup = ServerSetup { refuses_lookups: true, ..ServerSetup::default() };
+        Self::with(setup, in_order(responses))
     }
 
     /// Starts a server.
@@ -420,6 +425,9 @@ impl Shared {
     }
 
     fn steps(&self, request: &ReceivedRequest) -> Vec<Step> {
+        if self.setup.refuses_lookups && request.path().ends_with("_check") {
+            return ScriptedResponse::Body(LOOKUP_REFUSED.to_owned()).steps();
+        }
         let (script, call) = {
             let mut script = self.script.lock().expect("no panic");
             script.1 += 1;

@@ -1,8 +1,8 @@
 //! `account_delete`: deletes accounts with all that belongs to them (page account_delete).
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, Operation, Proof,
-    ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, Lookup, Operation,
+    Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -30,4 +30,5 @@ pub(super) static OPERATION: Operation = Operation {
         // The account is gone; data of it may remain.
         proves_after_data_left: true,
     },
+    lookup: Some(Lookup::Accounts),
 };

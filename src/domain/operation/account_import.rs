@@ -32,4 +32,5 @@ pub(super) static OPERATION: Operation = Operation {
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
     answer: AnswerShape::Failures,
     already_done: AlreadyDone::NEVER,
+    lookup: None,
 };

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use super::friend_delete::{BOTH_SIDES, DELETE_TYPE};
 use super::{AnswerShape, JobOption, Operation, OptionValue, ProtectedList};
 use crate::domain::request::{AccountKeys, Request};
 
@@ -102,6 +103,23 @@ impl BoundOperation {
     /// Whether an option has this value.
     pub fn is_set(self, option: &str, value: &str) -> bool {
         self.options().any(|(known, chosen)| known.name == option && chosen.name == value)
+    }
+
+    /// Whether both sides of a friendship are deleted.
+    pub fn deletes_both_sides(self) -> bool {
+        self.is_set(DELETE_TYPE.name, BOTH_SIDES)
+    }
+
+    /// The same operation, but deleting one side of a friendship only.
+    #[must_use]
+    pub fn one_sided(self) -> Self {
+        let option = |name: &str| self.operation.options.iter().position(|option| option.name == name);
+        let mut chosen = self.chosen;
+        if let Some(index) = option(DELETE_TYPE.name) {
+            let single = self.operation.options[index].values.iter().position(|value| value.name != BOTH_SIDES);
+            chosen[index] = single.and_then(|index| u8::try_from(index).ok()).unwrap_or_default();
+        }
+        Self { chosen, ..self }
     }
 
     /// The options as the queue stores them: a JSON object.

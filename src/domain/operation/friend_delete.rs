@@ -1,8 +1,8 @@
 //! `friend_delete`: removes friends of one account (page friend_delete).
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, BoundOperation, FieldFamily, InputShape, ItemPlace, ItemsBefore,
-    JobOption, Operation, OptionValue, Proof, ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, JobOption, Lookup,
+    Operation, OptionValue, Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
 
@@ -23,7 +23,7 @@ pub(super) static OPERATION: Operation = Operation {
     protected_list: ProtectedList::Optional,
     items_before: ItemsBefore::Exist,
     writes: |operation, request| {
-        let friends = request.items.iter().filter(|_| is_both(operation)).map(|item| &item.account);
+        let friends = request.items.iter().filter(|_| operation.deletes_both_sides()).map(|item| &item.account);
         AccountKeys::of(request.from.iter().chain(friends))
     },
     answer: AnswerShape::Items { key: "To_Account" },
@@ -34,10 +34,11 @@ pub(super) static OPERATION: Operation = Operation {
         ],
         // The answer speaks of the list of From_Account alone.
         proof: |operation| {
-            if is_both(operation) { Proof::Partial { unproved: FRIENDS_LIST } } else { Proof::Complete }
+            if operation.deletes_both_sides() { Proof::Partial { unproved: FRIENDS_LIST } } else { Proof::Complete }
         },
         proves_after_data_left: false,
     },
+    lookup: Some(Lookup::Friends),
 };
 
 /// Which side of a friendship a delete removes.
@@ -46,15 +47,13 @@ pub(super) const DELETE_TYPE: JobOption = JobOption {
     field: "DeleteType",
     values: &[
         OptionValue { name: "single", api: "Delete_Type_Single", effect: "From_Account no longer has the friend" },
-        OptionValue { name: "both", api: "Delete_Type_Both", effect: "neither has the other" },
+        OptionValue { name: BOTH_SIDES, api: "Delete_Type_Both", effect: "neither has the other" },
     ],
     default: None,
 };
 
+/// The value of [`DELETE_TYPE`] for both sides.
+pub(super) const BOTH_SIDES: &str = "both";
+
 /// What an "already done" answer leaves open if both sides are deleted.
 pub(super) const FRIENDS_LIST: &str = "this says nothing of the friend's own list";
-
-/// Whether both sides are deleted.
-pub(super) fn is_both(operation: BoundOperation) -> bool {
-    operation.is_set(DELETE_TYPE.name, "both")
-}

@@ -1,6 +1,6 @@
 //! `friend_delete_all`: empties the friend list of one account (page friend_delete_all).
 
-use super::friend_delete::{DELETE_TYPE, FRIENDS_LIST, is_both};
+use super::friend_delete::{DELETE_TYPE, FRIENDS_LIST};
 use super::{
     AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, JobOption, Operation,
     Proof, ProtectedList,
@@ -25,8 +25,13 @@ pub(super) static OPERATION: Operation = Operation {
         // From_Account does not exist, so it has no friends.
         codes: &[AlreadyDoneCode { code: 30003, info: &[] }],
         proof: |operation| {
-            if is_both(operation) { Proof::CompleteAtFirst { unproved: FRIENDS_LIST } } else { Proof::Complete }
+            if operation.deletes_both_sides() {
+                Proof::CompleteAtFirst { unproved: FRIENDS_LIST }
+            } else {
+                Proof::Complete
+            }
         },
         proves_after_data_left: false,
     },
+    lookup: None,
 };

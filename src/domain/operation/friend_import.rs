@@ -45,4 +45,5 @@ pub(super) static OPERATION: Operation = Operation {
         proof: |_| Proof::Partial { unproved: "this says nothing of the fields of the friend" },
         proves_after_data_left: false,
     },
+    lookup: None,
 };

@@ -32,4 +32,5 @@ pub(super) static OPERATION: Operation = Operation {
     writes: |_, request| AccountKeys::of(&request.from),
     answer: AnswerShape::Items { key: "To_Account" },
     already_done: AlreadyDone::NEVER,
+    lookup: None,
 };

@@ -13,11 +13,13 @@ mod friend_delete;
 mod friend_delete_all;
 mod friend_import;
 mod friend_update;
+mod lookup;
 
 pub use bound::{BindError, BoundOperation};
 pub use fields::{
     Field, FieldError, FieldFamily, FieldKind, FieldLack, FieldName, FieldsRequired, LIST_SEPARATOR, to_json,
 };
+pub use lookup::{Finding, Lookup, LookupCommand};
 
 use super::request::{AccountKeys, Request};
 
@@ -61,6 +63,8 @@ pub struct Operation {
     pub answer: AnswerShape,
     /// What an answer proves by which the requested state existed already.
     pub already_done: AlreadyDone,
+    /// How the effect of a call is looked up; none if no read-only command shows it.
+    pub lookup: Option<Lookup>,
 }
 
 /// Operations are compared by name: each name occurs once in [`ALL`].

@@ -6,12 +6,14 @@ mod account_key;
 mod doubt;
 mod item;
 pub mod line_span;
+mod purpose;
 pub mod row;
 pub mod skipped_row;
 
 pub use account_key::{AccountKey, AccountKeys};
 pub use doubt::Doubt;
 pub use item::{Item, Updates};
+pub use purpose::{CallKind, Purpose, Question};
 
 use self::account::UserId;
 use super::ids::RequestId;
@@ -34,6 +36,8 @@ pub struct Request {
     pub doubt: Doubt,
     /// The codes of earlier answers; the same for all items.
     pub history: CodeHistory,
+    /// What its next call is for.
+    pub purpose: Purpose,
 }
 
 impl Request {

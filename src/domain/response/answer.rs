@@ -18,7 +18,7 @@ pub struct Answer<'a> {
     pub contradiction: Option<String>,
     /// `ErrorInfo`, which is not empty for some successes (page friend_delete shows `"0"`).
     pub info: String,
-    /// `ResultItem`, as the answer gives it.
+    /// `ResultItem`, or `InfoItem` of a lookup, as the answer gives it.
     listed: Vec<WireItem<'a>>,
     /// Ids of `Fail_Account`.
     failed: Vec<JsonText<'a>>,
@@ -96,6 +96,8 @@ struct WireAnswer<'a> {
     error_info: Option<JsonText<'a>>,
     #[serde(rename = "ResultItem", borrow)]
     result_item: Option<Vec<WireItem<'a>>>,
+    #[serde(rename = "InfoItem", borrow)]
+    info_item: Option<Vec<WireItem<'a>>>,
     #[serde(rename = "Fail_Account", borrow)]
     fail_account: Option<Vec<JsonText<'a>>>,
     #[serde(rename = "Invalid_Account", borrow)]
@@ -119,24 +121,37 @@ struct WireItem<'a> {
 #[serde(transparent)]
 struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'a> Answer<'a> {
-    /// Reads the body of an HTTP 200.
-    pub fn parse(body: &'a [u8]) -> Result<Self, AnswerError> {
+impl<'a> WireAnswer<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, AnswerError> {
         // If the whole body is UTF-8, serde_json need not check each string. If it is not, the invalid bytes may be in
         // a field that is not read.
         let read = std::str::from_utf8(body).map_or_else(|_| serde_json::from_slice(body), serde_json::from_str);
-        let wire: WireAnswer =
-            read.map_err(|error: serde_json::Error| AnswerError::Unreadable(short(&error.to_string())))?;
+        read.map_err(|error: serde_json::Error| AnswerError::Unreadable(short(&error.to_string())))
+    }
+}
+
+impl<'a> Answer<'a> {
+    /// Reads the body of an HTTP 200.
+    pub fn parse(body: &'a [u8]) -> Result<Self, AnswerError> {
+        Ok(Self::of(WireAnswer { info_item: None, ..WireAnswer::read(body)? }))
+    }
+
+    /// The same of a lookup, of which some commands list their items in `InfoItem`.
+    pub fn parse_lookup(body: &'a [u8]) -> Result<Self, AnswerError> {
+        WireAnswer::read(body).map(Self::of)
+    }
+
+    fn of(wire: WireAnswer<'a>) -> Self {
         let contradiction = wire.action_status.filter(|status| wire.error_code == 0 && status.0 != "OK");
-        Ok(Self {
+        Self {
             code: wire.error_code,
             contradiction: contradiction.map(|status| short(&status.0)),
             info: short_if_any(wire.error_info.as_ref()),
-            listed: wire.result_item.unwrap_or_default(),
+            listed: wire.result_item.or(wire.info_item).unwrap_or_default(),
             failed: wire.fail_account.unwrap_or_default(),
             invalid: wire.invalid_account.unwrap_or_default(),
             failed_accounts: wire.fail_accounts.unwrap_or_default(),
-        })
+        }
     }
 
     /// Whether its own code is 0 and it names exactly these ids, in this order, each with code 0, and none as failed.

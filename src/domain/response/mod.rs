@@ -5,6 +5,7 @@ pub mod answer;
 pub mod call_result;
 pub mod code_history;
 pub mod codes;
+pub mod lookup;
 pub mod outcome;
 pub mod settlement;
 pub mod tally;

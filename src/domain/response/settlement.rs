@@ -7,7 +7,7 @@ use super::outcome::{Count, Outcome};
 use super::verdict::{BatchSplit, Charge, ItemResult, Resend, Verdict, Verdicts, Wait};
 use crate::domain::ids::RequestId;
 use crate::domain::operation::Operation;
-use crate::domain::request::{Item, Request};
+use crate::domain::request::{Doubt, Item, Purpose, Request};
 
 /// The change that one call makes, recorded in one transaction. Afterwards every item of the request is still in
 /// exactly one request.
@@ -19,6 +19,8 @@ pub struct Settlement {
     pub attempts: u32,
     /// The codes that the items had met before this call.
     pub history: CodeHistory,
+    /// What the call was for.
+    pub purpose: Purpose,
     /// Items with an outcome, in the request's order.
     pub ended: Vec<EndedItems>,
     /// Items that are sent again. Each group is a request of its own.
@@ -48,6 +50,8 @@ pub struct FollowUp {
     pub request: Request,
     /// The condition or delay before it is sent.
     pub wait: Wait,
+    /// Whether it is the first call for its purpose, and not a repetition.
+    pub is_first: bool,
 }
 
 impl Settlement {
@@ -57,10 +61,11 @@ impl Settlement {
     pub fn new(operation: &Operation, request: Request, verdicts: Verdicts) -> Self {
         let mut frame = request;
         let items = std::mem::take(&mut frame.items);
-        let (mut ended, mut again): (Vec<EndedItems>, Vec<(Resend, Vec<Item>)>) = Default::default();
+        let (mut ended, mut again): (Vec<EndedItems>, Vec<(NextCall, Vec<Item>)>) = Default::default();
         match verdicts {
             Verdicts::All(Verdict::Final(result)) => ended.push(EndedItems { result, items }),
-            Verdicts::All(Verdict::Resend(how)) => again.push((how, items)),
+            Verdicts::All(Verdict::Resend(how)) => again.push((NextCall::Again(how), items)),
+            Verdicts::All(Verdict::Next(purpose, wait)) => again.push((NextCall::For(purpose, wait), items)),
             Verdicts::Each(verdicts) => {
                 assert_eq!(items.len(), verdicts.len(), "one verdict an item");
                 for (item, verdict) in items.into_iter().zip(verdicts) {
@@ -69,16 +74,16 @@ impl Settlement {
                             Some(last) if last.result == result => last.items.push(item),
                             _ => ended.push(EndedItems { result, items: vec![item] }),
                         },
-                        Verdict::Resend(how) => match again.iter_mut().find(|(other, _)| *other == how) {
-                            Some((_, items)) => items.push(item),
-                            None => again.push((how, vec![item])),
-                        },
+                        Verdict::Resend(how) => NextCall::Again(how).add(item, &mut again),
+                        Verdict::Next(purpose, wait) => NextCall::For(purpose, wait).add(item, &mut again),
                     }
                 }
             }
         }
-        let follow_ups = again.into_iter().flat_map(|(how, items)| follow_ups(operation, &frame, how, items)).collect();
-        Self { request: frame.id, attempts: frame.attempts, history: frame.history, ended, follow_ups }
+        let follow_ups =
+            again.into_iter().flat_map(|(next, items)| next.follow_ups(operation, &frame, items)).collect();
+        let Request { id: request, attempts, history, purpose, .. } = frame;
+        Self { request, attempts, history, purpose, ended, follow_ups }
     }
 
     /// The numbers of items and of rows for each outcome.
@@ -93,8 +98,49 @@ impl Settlement {
     }
 }
 
-/// `frame`: the request that was sent, without its items.
-fn follow_ups(operation: &Operation, frame: &Request, how: Resend, mut items: Vec<Item>) -> Vec<FollowUp> {
+/// The call that follows for items.
+#[derive(PartialEq)]
+enum NextCall {
+    /// The same call.
+    Again(Resend),
+    /// A call for another purpose.
+    For(Purpose, Wait),
+}
+
+impl NextCall {
+    /// Adds an item to those that the same call follows.
+    fn add(self, item: Item, all: &mut Vec<(Self, Vec<Item>)>) {
+        match all.iter_mut().find(|(other, _)| *other == self) {
+            Some((_, items)) => items.push(item),
+            None => all.push((self, vec![item])),
+        }
+    }
+
+    /// `frame`: the request that was sent, without its items.
+    fn follow_ups(self, operation: &Operation, frame: &Request, items: Vec<Item>) -> Vec<FollowUp> {
+        match self {
+            Self::Again(how) => again(operation, frame, how, items),
+            Self::For(purpose @ Purpose::ReverseSide(_), wait) => {
+                // Each friend has a list of its own. What happened before is known, so it decides nothing any more.
+                let request = |item| Request {
+                    items: vec![item],
+                    charged: 0,
+                    doubt: Doubt::None,
+                    history: CodeHistory::default(),
+                    purpose: purpose.clone(),
+                    ..frame.clone()
+                };
+                items.into_iter().map(|item| FollowUp { request: request(item), wait, is_first: true }).collect()
+            }
+            Self::For(purpose, wait) => {
+                let request = Request { items, charged: 0, purpose, ..frame.clone() };
+                vec![FollowUp { request, wait, is_first: true }]
+            }
+        }
+    }
+}
+
+fn again(operation: &Operation, frame: &Request, how: Resend, mut items: Vec<Item>) -> Vec<FollowUp> {
     let batches = match how.split {
         BatchSplit::Whole => vec![items],
         BatchSplit::Halves => {
@@ -109,7 +155,7 @@ fn follow_ups(operation: &Operation, frame: &Request, how: Resend, mut items: Ve
     let history = frame.history.clone().with(operation, how.met);
     let request = |items| Request { items, charged, doubt: how.doubt, history: history.clone(), ..frame.clone() };
     let batches = batches.into_iter().filter(|items| !items.is_empty());
-    batches.map(|items| FollowUp { request: request(items), wait: how.wait }).collect()
+    batches.map(|items| FollowUp { request: request(items), wait: how.wait, is_first: false }).collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! What the result of a call means for each item of its request.
 
-use super::answer::{Answer, FailureList, ItemAnswer};
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, AnswerError, FailureList, ItemAnswer};
 use super::call_result::CallResult;
 use super::code_history::{Claim, Trace, claim, trace};
 use super::codes::{CodeLevel, Effect, ErrorClass, Pause, RenewFallback, Scope, classify, lookup};
 use super::outcome::Outcome;
 use crate::domain::operation::{AnswerShape, BoundOperation, Proof};
-use crate::domain::request::{Doubt, Item, Request};
+use crate::domain::request::{CallKind, Doubt, Item, Purpose, Request};
 
 /// What the result of a call means.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,10 +98,12 @@ pub enum Verdict {
     Final(ItemResult),
     /// The item is sent again.
     Resend(Resend),
+    /// A call for another purpose follows, after this delay. Its attempts are counted from 0.
+    Next(Purpose, Wait),
 }
 
 /// The outcome of an item, with its cause.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemResult {
     /// Never `pending`, and never that of a skipped row.
     pub outcome: Outcome,
@@ -183,11 +187,12 @@ pub enum Signal {
     },
 }
 
-/// Decides what the result of a call means.
+/// Decides what the result of a call means, from its codes alone ([`lookup`](super::lookup) settles what they leave
+/// unknown).
 pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
     let reader = ResponseReader { context: *context, request, doubt: request.doubt, contradicted: false };
     match result {
-        CallResult::Body(body) => match Answer::parse(body) {
+        CallResult::Body(body) => match answer_to(request, body) {
             Ok(answer) => reader.answer(&answer),
             Err(error) => reader.unanswered(&error.to_string()),
         },
@@ -212,6 +217,13 @@ pub fn assess(context: &CallContext, request: &Request, result: &CallResult) -> 
             reader.all_again(ServerHealth::Unknown, signal)
         }
         CallResult::NoAnswer(reason) => reader.unanswered(reason),
+    }
+}
+
+fn answer_to<'a>(request: &Request, body: &'a [u8]) -> Result<Answer<'a>, AnswerError> {
+    match request.purpose.call_kind() {
+        CallKind::Change => Answer::parse(body),
+        CallKind::Lookup => Answer::parse_lookup(body),
     }
 }
 

@@ -6,7 +6,7 @@ use super::job_plan::JobNo;
 use super::stop::StopReason;
 use crate::domain::change::{Change, Changed};
 use crate::domain::ids::RequestId;
-use crate::domain::request::{AccountKeys, Request};
+use crate::domain::request::{AccountKeys, CallKind, Request};
 use crate::domain::response::call_result::CallResult;
 use crate::domain::response::codes::{Pause, RenewFallback, Scope};
 
@@ -116,6 +116,8 @@ pub enum Command {
         job: JobNo,
         /// The request.
         request: RequestId,
+        /// The kind of the call.
+        kind: CallKind,
         /// The body of the call.
         body: Vec<u8>,
     },
@@ -123,6 +125,8 @@ pub enum Command {
     Slow {
         /// The job.
         job: JobNo,
+        /// The kind of the call.
+        kind: CallKind,
         /// Whether the command or the whole app is throttled.
         scope: Scope,
         /// For how long nothing is sent.

@@ -14,9 +14,10 @@ use crate::domain::change::{Change, Changed};
 use crate::domain::guard::is_bad_sign;
 use crate::domain::ids::RequestId;
 use crate::domain::response::call_result::CallResult;
+use crate::domain::response::lookup::{self, assess_call};
 use crate::domain::response::outcome::{Count, Outcome};
 use crate::domain::response::settlement::{FollowUp, Settlement};
-use crate::domain::response::verdict::{CallContext, Charge, Charging, ServerActivity, ServerHealth, Wait, assess};
+use crate::domain::response::verdict::{CallContext, Charge, Charging, ServerActivity, ServerHealth, Wait};
 
 impl Schedule {
     pub(super) fn changed(&mut self, now: Now, changed: Changed, out: &mut Vec<Command>) {
@@ -33,9 +34,9 @@ impl Schedule {
             return self.withdraw(id, Stage::Intending, out);
         }
         let (job, _) = self.advance(id, Stage::Intending, Stage::AwaitingSlot);
-        let plan = &self.jobs[job].plan;
-        let body = plan.operation.body(&self.requests[&id].request);
-        out.push(Command::Send { job, request: id, body });
+        let request = &self.requests[&id].request;
+        let (kind, body) = (request.purpose.call_kind(), lookup::body(self.jobs[job].plan.operation, request));
+        out.push(Command::Send { job, request: id, kind, body });
     }
 
     pub(super) fn sent(&mut self, now: Now, id: RequestId) {
@@ -81,8 +82,8 @@ impl Schedule {
         let (operation, run) = (plan.operation, plan.run);
         let new_usersig = self.signature.new_one(generation);
         let context = CallContext { operation, charging, new_usersig };
-        let assessment = assess(&context, &request, result);
-        let items = request.items.len();
+        let assessment = assess_call(&context, &request, result);
+        let (items, kind) = (request.items.len(), request.purpose.call_kind());
         let settlement = Settlement::new(&operation, request, assessment.verdicts);
         let ended = settlement.ended_by_outcome();
         let (health, blame) = (assessment.health, previous.map_or(Blame::Server, |previous| self.blame(previous)));
@@ -102,7 +103,7 @@ impl Schedule {
                 self.timers.start(now + SERVER_MAY_BE_WRITING, Timer::Record(job, settlement));
             }
         }
-        self.apply_signal(job, generation, assessment.signal, out);
+        self.apply_signal((job, kind), generation, assessment.signal, out);
     }
 
     /// Whether something waits for this record: a request that needs its accounts or its place in `max_in_flight`, the
@@ -154,7 +155,7 @@ impl Schedule {
     /// Starts the timers of the follow-ups. Returns until when the accounts of the request stay leased.
     fn send_again(&mut self, now: Now, record: &PendingRecord, follow_ups: Vec<FollowUp>) -> Now {
         let mut leased_until = now;
-        for FollowUp { request, wait } in follow_ups {
+        for FollowUp { request, wait, is_first } in follow_ups {
             let retry = self.jobs[record.job].plan.retry;
             let backed_off = now + delay(&retry, request.charged, self.rng.random());
             let (due, until) = match wait {
@@ -167,10 +168,12 @@ impl Schedule {
                 continue;
             }
             self.jobs[record.job].moved(Stage::Stored, Stage::BackingOff, request.items.len(), false);
-            let cost = RetryCost::of(&record.health, wait, request.items.len(), record.items);
+            // The first lookup is no repetition, so that doubts cannot use up the retry budget.
+            let repeats = RetryCost::of(&record.health, wait, request.items.len(), record.items);
+            let cost = if is_first { RetryCost::FREE } else { repeats };
             // If the server decided other items of the same call, it worked.
             let blame = if record.health == ServerHealth::Working { Blame::Request } else { record.blame };
-            let charge = if wait == Wait::None { Charge::Free } else { Charge::Attempt };
+            let charge = if is_first || wait == Wait::None { Charge::Free } else { Charge::Attempt };
             let previous = PreviousAttempt { cost, sent_at: record.sent_at, charge, blame };
             self.timers.start(due, Timer::Rejoin(record.job, request, previous));
         }

@@ -12,6 +12,7 @@ use super::time::{GRACE_AFTER_OUTAGE, Now};
 use super::timers::Timer;
 use super::{Command, JobNo, Schedule};
 use crate::domain::ids::RequestId;
+use crate::domain::request::CallKind;
 use crate::domain::response::codes::{RenewFallback, Scope};
 use crate::domain::response::verdict::{ServerHealth, Signal};
 
@@ -96,13 +97,19 @@ impl Schedule {
         busy.filter_map(|job| job.plan.stop.outage).min()
     }
 
-    pub(super) fn apply_signal(&mut self, job: JobNo, generation: u64, signal: Signal, out: &mut Vec<Command>) {
+    pub(super) fn apply_signal(
+        &mut self,
+        (job, kind): (JobNo, CallKind),
+        generation: u64,
+        signal: Signal,
+        out: &mut Vec<Command>,
+    ) {
         match signal {
             Signal::Fine => self.signature.accepted(generation),
             Signal::Silent => {}
             Signal::Throttled(scope, pause) => {
                 self.signature.accepted(generation);
-                out.push(Command::Slow { job, scope, pause });
+                out.push(Command::Slow { job, kind, scope, pause });
             }
             Signal::Renew { code, reason, fallback } => match self.signature.refused(generation) {
                 RefusedUserSig::Replaced => {}

@@ -88,22 +88,30 @@ pub(in crate::queue) const fn new_request(id: RequestId, run: RunId, item_count:
 }
 
 /// The row of `payload` that belongs to a request.
-pub(in crate::queue) fn payload(id: RequestId, run: RunId, encoded: &StoredRequest, history: Option<&str>) -> i64 {
+pub(in crate::queue) fn payload(
+    id: RequestId,
+    run: RunId,
+    encoded: &StoredRequest,
+    (history, purpose): (Option<&str>, Option<&str>),
+) -> i64 {
     let StoredRequest { from, accounts, rows, tags, item_count, row_count } = encoded;
     let lists = [from.as_deref(), Some(accounts), Some(rows), tags.as_deref(), history];
-    payload_of_lists(id, run, (*item_count, *row_count), lists)
+    payload_of_lists(id, run, (*item_count, *row_count), lists, purpose)
 }
 
 /// The same of its columns. `counts`: the items and the rows of the request, which change only together with the lists.
-/// `lists`: from_account, accounts, rows, tags, history; earlier versions had no history.
+/// `lists`: from_account, accounts, rows, tags, history; earlier versions had no history. A payload without a purpose has
+/// the checksum that it had before there were purposes.
 pub(in crate::queue) fn payload_of_lists<const N: usize>(
     id: RequestId,
     run: RunId,
     counts: (u32, u32),
     lists: [Option<&str>; N],
+    purpose: Option<&str>,
 ) -> i64 {
     let sum = Checksum::new().number(id.get()).number(run.get()).number(counts.0.into()).number(counts.1.into());
-    lists.into_iter().fold(sum, Checksum::optional_text).finish()
+    let sum = lists.into_iter().fold(sum, Checksum::optional_text);
+    purpose.into_iter().fold(sum, Checksum::text).finish()
 }
 
 /// A row of `outcome`.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::server::{Ask, Observed, start, start_with};
 use super::table::{all, ok};
-use super::{MAX_ANSWER, NOT_A_FRIEND, TIME_OUT, UNNOTICED, job, nice, play};
+use super::{LOOKUP_REFUSED, MAX_ANSWER, NOT_A_FRIEND, TIME_OUT, UNNOTICED, job, nice, play};
 use imbulk_testkit::Bench;
 use imbulk_testkit::http::response;
 use imbulk_testkit::rows::{InputRow, ResultRow, csv, parse, tally};
@@ -92,7 +92,9 @@ fn meet(door: &Door) -> usize {
     let server =
         start_with(ServerSetup { door: door.clone(), door_times: Some(3), ..ServerSetup::default() }, not_a_friend);
     let played = play(&server, &pairs(3, 1000), 1);
-    assert!(played.rows.iter().all(|row| row.attempts == 1), "{door:?}: {:?}", tally(&played.rows));
+    // A lookup may come through such a door as well.
+    let once = |row: &ResultRow| row.attempts == 1 || row.outcome == "in_doubt";
+    assert!(played.rows.iter().all(once), "{door:?}: {:?}", tally(&played.rows));
     for (_, waited) in &played.seen.waits {
         assert!(*waited <= TIME_OUT + Duration::from_secs(1) + 2 * played.lag, "{door:?}: {waited:?}");
     }
@@ -203,7 +205,11 @@ fn texts_of_the_server_stay_in_their_line_and_are_unchanged_in_the_results() {
             _ => text.lines().map(reason_of).collect(),
         };
         assert_eq!(rows.len(), 10);
-        assert_eq!(rows.iter().filter(|reason| *reason == NASTY).count(), 2, "{args:?}: {rows:?}");
+        assert_eq!(
+            rows.iter().filter(|reason| reason.trim_end_matches(LOOKUP_REFUSED) == NASTY).count(),
+            2,
+            "{args:?}: {rows:?}"
+        );
     }
     bench.write("job.csv", csv(imbulk_sandbox::Command::FriendDelete, &[InputRow::pair("user-9", "friend")]));
     let output = bench.imbulk(&["run", &file, "--execute", "--yes", "-vv"]).expect(4).says("70403");

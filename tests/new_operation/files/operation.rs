@@ -35,4 +35,5 @@ pub(super) static OPERATION: Operation = Operation {
     writes: |_, request| AccountKeys::of(request.items.iter().map(|item| &item.account)),
     answer: AnswerShape::Whole,
     already_done: AlreadyDone::NEVER,
+    lookup: None,
 };

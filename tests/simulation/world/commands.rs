@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
-use imbulk::domain::request::Item;
+use imbulk::domain::request::row::RowNo;
+use imbulk::domain::request::{CallKind, Item, Purpose};
+use imbulk::domain::response::lookup;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::{EndedItems, FollowUp};
 use imbulk::domain::response::verdict::ItemResult;
@@ -152,7 +154,7 @@ impl World<'_> {
                 }
                 self.write_soon(session, change, urgent);
             }
-            Command::Send { job, request, body } => self.send(session, job, request, &body),
+            Command::Send { job, request, kind, body } => self.send(session, (job, kind), request, &body),
             Command::Slow { job, .. } => {
                 let send_queue = &mut session.send_queues[session.jobs[job]];
                 send_queue.next_slot = send_queue.next_slot.max(self.now) + Duration::from_millis(1100);
@@ -193,13 +195,13 @@ impl World<'_> {
         }
     }
 
-    fn send(&mut self, session: &mut Session<'_>, job: usize, request: RequestId, body: &[u8]) {
+    fn send(&mut self, session: &mut Session<'_>, (job, kind): (usize, CallKind), request: RequestId, body: &[u8]) {
         if session.paused[job] {
             self.fail(Invariant::NothingAfterHoldBack, format!("request {request} of a paused job is to be sent"));
         }
         let stopped = session.stopped[job];
         let job = session.jobs[job];
-        self.check_intent(job, request, body);
+        self.check_intent(job, request, (kind, body));
         if stopped {
             return self.enqueue(session, Event::HeldBack(request));
         }
@@ -207,7 +209,7 @@ impl World<'_> {
         self.request_slot(session, job);
     }
 
-    fn check_intent(&mut self, job: usize, request: RequestId, body: &[u8]) {
+    fn check_intent(&mut self, job: usize, request: RequestId, sent: (CallKind, &[u8])) {
         let definition = &self.scenario.jobs[job];
         match self.queue.requests.get(&request) {
             None => self.fail(Invariant::IntentBeforeBytes, format!("there is no request {request}")),
@@ -216,7 +218,13 @@ impl World<'_> {
                     self.fail(Invariant::NothingAfterItsOutcome, format!("request {request} is sent again"));
                 }
                 State::Pending => self.fail(Invariant::IntentBeforeBytes, format!("request {request} is pending")),
-                State::Sending if body != definition.operation.body(&stored.request) => {
+                State::Sending
+                    if sent
+                        != (
+                            stored.request.purpose.call_kind(),
+                            &*lookup::body(definition.operation, &stored.request),
+                        ) =>
+                {
                     self.fail(
                         Invariant::IntentBeforeBytes,
                         format!("request {request} is sent differently than intended"),
@@ -244,6 +252,10 @@ impl World<'_> {
 
     /// Makes a change durable, and checks the outcomes that it stored.
     pub(super) fn write(&mut self, change: Change) -> Option<Changed> {
+        let purpose = match &change {
+            Change::Record { settlement, .. } => settlement.purpose.clone(),
+            _ => Purpose::Change,
+        };
         let stored = match self.queue.write(change) {
             Ok(stored) => stored,
             Err(refused) => {
@@ -253,9 +265,9 @@ impl World<'_> {
         };
         if let (Some((job, request, ended)), Changed::Recorded { follow_ups, .. }) = (stored.ended, &stored.changed) {
             for EndedItems { result, items } in &ended {
-                items.iter().for_each(|item| self.check_outcome(job, request, item, result));
+                items.iter().for_each(|item| self.check_outcome(job, request, (item, &purpose), result));
             }
-            self.check_attempts(job, request, follow_ups);
+            self.check_attempts(job, request, &purpose, follow_ups);
             self.report.settled.insert(request, self.now);
         }
         Some(stored.changed)
@@ -265,7 +277,8 @@ impl World<'_> {
         checked.map_err(|(invariant, what)| self.fail(invariant, what)).ok()
     }
 
-    fn check_attempts(&mut self, job: usize, request: RequestId, follow_ups: &[FollowUp]) {
+    /// Attempts are counted for each purpose of a call. `purpose`: that of the call that has ended.
+    fn check_attempts(&mut self, job: usize, request: RequestId, purpose: &Purpose, follow_ups: &[FollowUp]) {
         let most = self.scenario.jobs[job].retry.max_attempts.get();
         for (row, charge) in self.unrecorded_charges.remove(&request).unwrap_or_default() {
             let charged = self.charged.entry((job, row)).or_default();
@@ -276,6 +289,16 @@ impl World<'_> {
             }
         }
         for follow_up in follow_ups {
+            if let (Purpose::Change, Purpose::LookUp(question)) = (purpose, &follow_up.request.purpose) {
+                for item in &follow_up.request.items {
+                    let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0);
+                    self.check_attempts_used_up((job, item.row), charged, &question.fallback);
+                }
+            }
+            if follow_up.request.purpose != *purpose {
+                let rows: Vec<_> = follow_up.request.items.iter().map(|item| (job, item.row)).collect();
+                self.charged.retain(|row, _| !rows.contains(row));
+            }
             let charged = follow_up.request.charged;
             if charged >= most {
                 self.fail(Invariant::AttemptsAreBounded, format!("request {} has {charged}", follow_up.request.id));
@@ -283,7 +306,21 @@ impl World<'_> {
         }
     }
 
-    fn check_outcome(&mut self, job: usize, request: RequestId, item: &Item, result: &ItemResult) {
+    /// An item whose attempts are used up had as many as allowed. `charged`: those that count.
+    fn check_attempts_used_up(&mut self, (job, row): (usize, RowNo), charged: u32, result: &ItemResult) {
+        if result.reason.contains("attempts used up") && charged < self.scenario.jobs[job].retry.max_attempts.get() {
+            let what = format!("row {row} of job {job} ended after {charged} attempts that count: {result:?}");
+            self.fail(Invariant::NothingFailsInAnOutage, what);
+        }
+    }
+
+    fn check_outcome(
+        &mut self,
+        job: usize,
+        request: RequestId,
+        (item, purpose): (&Item, &Purpose),
+        result: &ItemResult,
+    ) {
         let outcome = result.outcome;
         for row in item.rows() {
             if self.outcomes.insert((job, row), outcome).is_some() {
@@ -293,12 +330,14 @@ impl World<'_> {
         let unrecorded =
             self.unrecorded_charges.get(&request).and_then(|charges| charges.get(&item.row)).copied().unwrap_or(0);
         let charged = self.charged.get(&(job, item.row)).copied().unwrap_or(0) + unrecorded;
-        if result.reason.contains("attempts used up") && charged < self.scenario.jobs[job].retry.max_attempts.get() {
-            let what = format!("row {} of job {job} ended after {charged} attempts that count: {result:?}", item.row);
-            self.fail(Invariant::NothingFailsInAnOutage, what);
+        if *purpose == Purpose::Change {
+            self.check_attempts_used_up((job, item.row), charged, result);
         }
         let stored = self.queue.requests[&request].request.clone();
         let done = self.server.is_done(job, &stored, item.row);
+        if *purpose != Purpose::Change {
+            *self.report.settled_by_lookups.entry(outcome).or_default() += 1;
+        }
         if matches!(outcome, Outcome::Succeeded | Outcome::AlreadyDone) && !done {
             self.fail(Invariant::SuccessIsTrue, format!("row {} of job {job} is {outcome}", item.row));
         }

@@ -3,7 +3,7 @@
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::operation::{AnswerShape, Operation};
 use imbulk::domain::request::account::UserId;
-use imbulk::domain::request::{Doubt, Item, Request};
+use imbulk::domain::request::{Doubt, Item, Purpose, Request};
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::code_history::CodeHistory;
 use imbulk::domain::response::codes::lookup;
@@ -53,6 +53,7 @@ fn request(operation: &Operation, charged: u32, doubt: Doubt) -> Request {
         charged,
         doubt,
         history: CodeHistory::default(),
+        purpose: Purpose::Change,
     }
 }
 

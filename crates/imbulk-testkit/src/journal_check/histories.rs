@@ -9,8 +9,10 @@ use super::{Evidence, ItemId, QueueRow};
 use crate::results_check::{ALREADY, Completion, FRIEND_EXISTS};
 
 /// Codes after which an item may be sent again.
-const AGAIN: [u32; 16] =
-    [30006, 30007, 30008, 31707, 40006, 60004, 60007, 60008, 60011, 60014, 60018, 60019, 70001, 70169, 70202, 70500];
+const AGAIN: [u32; 18] = [
+    30006, 30007, 30008, 31705, 31706, 31707, 40006, 60004, 60007, 60008, 60011, 60014, 60018, 60019, 70001, 70169,
+    70202, 70500,
+];
 /// Codes that refuse a whole batch, possibly because of one item.
 const SPLIT: [u32; 2] = [30001, 70402];
 /// Codes that mean a timeout within the server.
@@ -67,11 +69,77 @@ impl ItemAnswer {
     }
 }
 
+/// What lookups found of items, and what became of the friend's own sides that they found.
+#[derive(Default)]
+struct Lookups<'a> {
+    /// When each lookup with an answer came, and what it found.
+    found: HashMap<ItemId<'a>, Vec<(u64, &'a str)>>,
+    /// The calls that deleted the side of a friend, by the item of the job.
+    friends_sides: HashMap<ItemId<'a>, Vec<&'a CallRecord>>,
+}
+
+impl<'a> Lookups<'a> {
+    fn read(journal: &'a [CallRecord]) -> Self {
+        let mut lookups = Self::default();
+        for entry in journal {
+            if let Some(item) = lookups.friends_side_of(entry) {
+                lookups.friends_sides.entry(item).or_default().push(entry);
+            }
+            for (id, status) in &entry.found {
+                let found = lookups.found.entry((entry.from.as_deref(), id)).or_default();
+                found.push((entry.arrived, status));
+            }
+        }
+        lookups
+    }
+
+    /// The item of whose friend a call deletes the own side, after a lookup has found this side alone.
+    fn friends_side_of(&self, entry: &'a CallRecord) -> Option<ItemId<'a>> {
+        let [account] = entry.items.as_slice() else { return None };
+        let item = (Some(account.as_str()), entry.from.as_deref()?);
+        let (_, status) = self.found.get(&item)?.last()?;
+        (entry.command == Command::FriendDelete && !entry.both && *status == "CheckResult_Type_BWithA").then_some(item)
+    }
+
+    fn is_friends_side(&self, entry: &CallRecord) -> bool {
+        self.friends_sides.values().flatten().any(|side| std::ptr::eq(*side, entry))
+    }
+
+    /// Whether the last lookup, which came after every change, explains the outcome.
+    fn explain(&self, item: ItemId<'_>, line: &QueueRow, history: &[Reception]) -> bool {
+        let Some((arrived, status)) = self.found.get(&item).and_then(|found| found.last()) else { return false };
+        if history.last().is_none_or(|last| last.arrived > *arrived) || history.len() >= line.attempts as usize {
+            return false;
+        }
+        let is_reached = matches!(*status, "NotImported" | "CheckResult_Type_NoRelation");
+        let sides = self.friends_sides.get(&item).into_iter().flatten();
+        let is_deleted =
+            |side: &&&CallRecord| side.arrived > *arrived && matches!(code_of(&side.said), Some(0 | 31704));
+        let written = history.iter().any(|reception| reception.written);
+        match line.outcome.as_str() {
+            "succeeded" => is_reached || sides.filter(is_deleted).count() > 0,
+            "already_done" => is_reached && !written,
+            "failed" => !is_reached,
+            _ => false,
+        }
+    }
+}
+
+/// The code of the only item of a call.
+fn code_of(said: &ResponseRecord) -> Option<u32> {
+    match said {
+        ResponseRecord::Items(items) => items.first().map(|(_, code)| *code),
+        ResponseRecord::Whole(code) => Some(*code),
+        ResponseRecord::Nothing | ResponseRecord::Status(_) => None,
+    }
+}
+
 type Histories<'a> = HashMap<ItemId<'a>, Vec<Reception>>;
 
 /// Returns the number of calls that repeated an item with a final response after a kill.
 pub(super) fn compare(evidence: &Evidence, by_row: &[Option<&QueueRow>], wrong: &mut Vec<String>) -> usize {
-    let histories = histories(&evidence.journal, evidence.operation);
+    let lookups = Lookups::read(&evidence.journal);
+    let histories = histories(&evidence.journal, evidence.operation, &lookups);
     let killed = killed(evidence);
     let sent = evidence.asked.iter().zip(by_row).filter_map(|(asked, line)| Some((asked.item(), (*line)?)));
     let sent: HashMap<ItemId<'_>, &QueueRow> =
@@ -79,7 +147,8 @@ pub(super) fn compare(evidence: &Evidence, by_row: &[Option<&QueueRow>], wrong: 
     for (item, line) in &sent {
         let history = histories.get(item).map_or(&[][..], Vec::as_slice);
         let doubt = Doubt::of(history, line, killed.get(item));
-        if !is_explained(line, history, &doubt, evidence.completion) {
+        let by_lookup = lookups.explain(*item, line, history);
+        if !by_lookup && !is_explained(line, history, &doubt, evidence.completion) {
             wrong.push(format!("row {}: {line:?}, but the server saw {history:?}", line.row));
         }
     }
@@ -88,9 +157,10 @@ pub(super) fn compare(evidence: &Evidence, by_row: &[Option<&QueueRow>], wrong: 
     sent_again(&histories, &killed, &evidence.retried, wrong)
 }
 
-fn histories(journal: &[CallRecord], operation: Command) -> Histories<'_> {
+fn histories<'a>(journal: &'a [CallRecord], operation: Command, lookups: &Lookups<'_>) -> Histories<'a> {
     let mut histories: Histories<'_> = HashMap::new();
-    for (call, entry) in journal.iter().enumerate().filter(|(_, entry)| entry.command == operation) {
+    let own = |entry: &CallRecord| entry.command == operation && !lookups.is_friends_side(entry);
+    for (call, entry) in journal.iter().enumerate().filter(|(_, entry)| own(entry)) {
         let (did, said) = (codes(&entry.did), codes(&entry.said));
         for item in &entry.items {
             let from = entry.from.as_deref().filter(|_| operation != Command::FriendDeleteAll);

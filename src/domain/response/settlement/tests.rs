@@ -16,6 +16,7 @@ fn request(accounts: usize) -> Request {
         charged: 2,
         doubt: Doubt::None,
         history: CodeHistory::default(),
+        purpose: Purpose::Change,
     }
 }
 

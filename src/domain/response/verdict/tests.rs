@@ -17,7 +17,16 @@ fn request(operation: &str, accounts: &[&str], charged: u32, doubt: Doubt) -> Re
     let items = accounts.iter().zip(0..).map(|(name, row)| Item { account: id(name), row, updates: None }).collect();
     let from = by_name(operation).unwrap().shape.from.map(|_| id("from"));
     let history = CodeHistory::default();
-    Request { id: RequestId::new(1), from, items, attempts: charged + 1, charged, doubt, history }
+    Request {
+        id: RequestId::new(1),
+        from,
+        items,
+        attempts: charged + 1,
+        charged,
+        doubt,
+        history,
+        purpose: Purpose::Change,
+    }
 }
 
 fn context(operation: &str, charging: Charging) -> CallContext {
@@ -75,13 +84,13 @@ fn body(json: &Value) -> CallResult {
 fn outcome(verdict: &Verdict) -> Option<(Outcome, Option<i64>)> {
     match verdict {
         Verdict::Final(result) => Some((result.outcome, result.code)),
-        Verdict::Resend(_) => None,
+        Verdict::Resend(_) | Verdict::Next(..) => None,
     }
 }
 
 fn how(verdict: &Verdict) -> Option<(Charge, Doubt, Wait, BatchSplit)> {
     match verdict {
-        Verdict::Final(_) => None,
+        Verdict::Final(_) | Verdict::Next(..) => None,
         Verdict::Resend(again) => Some((again.charge, again.doubt, again.wait, again.split)),
     }
 }
@@ -416,7 +425,7 @@ fn an_id_that_only_a_list_of_failures_names_is_failed_and_the_reason_names_the_l
 fn reason(verdict: &Verdict) -> &str {
     match verdict {
         Verdict::Final(result) => &result.reason,
-        Verdict::Resend(_) => "",
+        Verdict::Resend(_) | Verdict::Next(..) => "",
     }
 }
 

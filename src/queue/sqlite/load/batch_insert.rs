@@ -104,7 +104,7 @@ impl Gathering {
             let id = self.next_request.take();
             let (items, rows) = (request.item_count, request.row_count);
             narrow = narrow.bind(id).bind(items).bind(rows).bind(checksum::new_request(id, self.run, items, rows));
-            let checksum = checksum::payload(id, self.run, &request, None);
+            let checksum = checksum::payload(id, self.run, &request, (None, None));
             wide = wide.bind(id);
             if from == Bound {
                 wide = wide.bind(request.from);

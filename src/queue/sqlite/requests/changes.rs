@@ -17,7 +17,7 @@ use crate::domain::heartbeat::Heartbeat;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
 use crate::domain::request::row::RowNo;
-use crate::domain::request::{Item, Request};
+use crate::domain::request::{Item, Purpose, Request};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::settlement::{EndedItems, FollowUp, Settlement};
@@ -129,7 +129,7 @@ impl ChangeTransaction<'_> {
     }
 
     async fn record(&mut self, run: RunId, settlement: Settlement) -> Result<Changed, Failure> {
-        let Settlement { request, attempts, history, ended, mut follow_ups } = settlement;
+        let Settlement { request, attempts, history, purpose, ended, mut follow_ups } = settlement;
         for ended in &ended {
             *self.moved.entry((run, ended.result.outcome)).or_default() += ended.row_count().cast_signed();
         }
@@ -141,9 +141,10 @@ impl ChangeTransaction<'_> {
         // The request keeps the settled items or, without any, the first follow-up. Other follow-ups get new requests.
         let mut others = follow_ups.iter_mut();
         if !ended.is_empty() {
-            self.settle((run, request), others.as_slice().first(), &ended, &history).await?;
+            self.settle((run, request), others.as_slice().first(), &ended, (&history, &purpose)).await?;
         } else if let Some(first) = others.next() {
-            let same = others.as_slice().is_empty() && first.request.history == history;
+            let marks = (&first.request.history, &first.request.purpose);
+            let same = others.as_slice().is_empty() && marks == (&history, &purpose);
             self.repeat((run, request), attempts, first, same).await?;
         }
         for follow_up in others {
@@ -162,17 +163,18 @@ impl ChangeTransaction<'_> {
         insert_outcomes(&mut self.transaction, run, &lines).await
     }
 
-    /// `split`: a follow-up of the request, if there is one. `history`: the codes of the items before this call.
+    /// `split`: a follow-up of the request, if there is one. `before`: the codes of the items before this call, and what
+    /// it was for.
     async fn settle(
         &mut self,
         request: (RunId, RequestId),
         split: Option<&FollowUp>,
         ended: &[EndedItems],
-        history: &CodeHistory,
+        before: (&CodeHistory, &Purpose),
     ) -> Result<(), Failure> {
         if let Some(follow_up) = split {
             let items: Vec<Item> = ended.iter().flat_map(|ended| &ended.items).cloned().collect();
-            keep_items(&mut self.transaction, request, follow_up.request.from.as_ref(), &items, history).await?;
+            keep_items(&mut self.transaction, request, follow_up.request.from.as_ref(), &items, before).await?;
         }
         let query =
             sqlx::query("UPDATE request SET state = 'settled', finished_at = ? WHERE id = ? AND state = 'sending'");
@@ -189,8 +191,8 @@ impl ChangeTransaction<'_> {
         same: bool,
     ) -> Result<(), Failure> {
         if !same {
-            let Request { from, items, history, .. } = &follow_up.request;
-            keep_items(&mut self.transaction, request, from.as_ref(), items, history).await?;
+            let Request { from, items, history, purpose, .. } = &follow_up.request;
+            keep_items(&mut self.transaction, request, from.as_ref(), items, (history, purpose)).await?;
         }
         let query = sqlx::query(
             "UPDATE request SET state = 'pending', attempts = ?, charged = ?, in_doubt = ?
@@ -223,6 +225,7 @@ impl ChangeTransaction<'_> {
             charged: follow_up.request.charged,
             doubt: follow_up.request.doubt,
             history: follow_up.request.history.clone(),
+            purpose: follow_up.request.purpose.clone(),
             parent: Some(parent),
             finished_at: None,
         };
@@ -252,9 +255,9 @@ impl ChangeTransaction<'_> {
     }
 }
 
-/// A success without a code needs no row in table `outcome`.
+/// A success without a code or a reason needs no row in table `outcome`.
 fn is_plain(result: &ItemResult) -> bool {
-    result.outcome == Outcome::Succeeded && result.code.is_none()
+    result.outcome == Outcome::Succeeded && result.code.is_none() && result.reason.is_empty()
 }
 
 fn json<Id: Display>(ids: &[Id]) -> String {

@@ -9,7 +9,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
 use crate::domain::request::account::UserId;
 use crate::domain::request::row::RowNo;
-use crate::domain::request::{Doubt, Item};
+use crate::domain::request::{Doubt, Item, Purpose};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::verdict::ItemResult;
 use crate::stored_request::StoredRequest;
@@ -23,6 +23,7 @@ pub(in crate::queue) struct NewRequest {
     pub(in crate::queue) charged: u32,
     pub(in crate::queue) doubt: Doubt,
     pub(in crate::queue) history: CodeHistory,
+    pub(in crate::queue) purpose: Purpose,
     pub(in crate::queue) parent: Option<RequestId>,
     /// The time when it was settled; none while it is pending.
     pub(in crate::queue) finished_at: Option<i64>,
@@ -49,10 +50,10 @@ pub(in crate::queue) async fn insert_request(
     let query = query.bind(new.id).bind(new.attempts).bind(new.charged).bind(new.doubt.number());
     let query = query.bind(new.parent).bind(new.finished_at);
     expect("requests made", 1, query.execute(&mut *connection).await?.rows_affected())?;
-    let history = new.history.to_json();
-    let checksum = checksum::payload(new.id, new.run, &new.encoded, history.as_deref());
-    let columns = "INSERT INTO payload (request, from_account, accounts, rows, tags, history, checksum)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let (history, purpose) = (new.history.to_json(), new.purpose.to_json());
+    let checksum = checksum::payload(new.id, new.run, &new.encoded, (history.as_deref(), purpose.as_deref()));
+    let columns = "INSERT INTO payload (request, from_account, accounts, rows, tags, history, purpose, checksum)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     sqlx::query(columns)
         .bind(new.id)
         .bind(&new.encoded.from)
@@ -60,6 +61,7 @@ pub(in crate::queue) async fn insert_request(
         .bind(&new.encoded.rows)
         .bind(&new.encoded.tags)
         .bind(history)
+        .bind(purpose)
         .bind(checksum)
         .execute(connection)
         .await?;
@@ -86,22 +88,26 @@ pub(in crate::queue) async fn insert_outcomes(
     Ok(())
 }
 
-/// Keeps only these items in a request and stores their codes. A request without items is deleted.
+/// Keeps only these items in a request and stores their codes and what their next call is for. A request without items
+/// is deleted.
 pub(in crate::queue) async fn keep_items(
     connection: &mut SqliteConnection,
     (run, request): (RunId, RequestId),
     from: Option<&UserId>,
     kept: &[Item],
-    history: &CodeHistory,
+    (history, purpose): (&CodeHistory, &Purpose),
 ) -> Result<(), Failure> {
     if kept.is_empty() {
         let query = sqlx::query("DELETE FROM request WHERE id = ?").bind(request);
         return expect("requests emptied", 1, query.execute(connection).await?.rows_affected());
     }
-    let (encoded, history) = (StoredRequest::encode(from, kept), history.to_json());
-    let columns = "UPDATE payload SET accounts = ?, rows = ?, tags = ?, history = ?, checksum = ? WHERE request = ?";
-    let query = sqlx::query(columns).bind(&encoded.accounts).bind(&encoded.rows).bind(&encoded.tags).bind(&history);
-    let query = query.bind(checksum::payload(request, run, &encoded, history.as_deref())).bind(request);
+    let (encoded, history, purpose) = (StoredRequest::encode(from, kept), history.to_json(), purpose.to_json());
+    let columns = "UPDATE payload SET accounts = ?, rows = ?, tags = ?, history = ?, purpose = ?, checksum = ?
+                   WHERE request = ?";
+    let query = sqlx::query(columns).bind(&encoded.accounts).bind(&encoded.rows).bind(&encoded.tags);
+    let query = query.bind(&history).bind(&purpose);
+    let checksum = checksum::payload(request, run, &encoded, (history.as_deref(), purpose.as_deref()));
+    let query = query.bind(checksum).bind(request);
     expect("payloads cut", 1, query.execute(&mut *connection).await?.rows_affected())?;
     let query = sqlx::query("UPDATE request SET item_count = ?, row_count = ? WHERE id = ?");
     let query = query.bind(encoded.item_count).bind(encoded.row_count).bind(request);

@@ -45,7 +45,7 @@ impl Queue {
             return Ok(items.len() as u64);
         }
         let later = items.split_off(at);
-        let (from, history) = (stored.from()?, stored.history()?);
+        let (from, history, purpose) = (stored.from()?, stored.history()?, stored.purpose()?);
         let id = self.next_request.take();
         let new = NewRequest {
             id,
@@ -55,11 +55,12 @@ impl Queue {
             charged: stored.charged,
             doubt: stored.doubt(),
             history: history.clone(),
+            purpose: purpose.clone(),
             parent: Some(stored.id),
             finished_at: None,
         };
         let mut transaction = self.transaction().await?;
-        keep_items(&mut transaction, (stored.run, stored.id), from.as_ref(), &items, &history).await?;
+        keep_items(&mut transaction, (stored.run, stored.id), from.as_ref(), &items, (&history, &purpose)).await?;
         insert_request(&mut transaction, new).await?;
         guarded(FailPoint::Limit, transaction.commit()).await?;
         Ok(limit)

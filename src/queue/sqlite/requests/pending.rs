@@ -26,8 +26,8 @@ fn request(stored: &RequestRow, state: &str) -> Result<Request, QueueError> {
         return Err(stored.damaged(&format!("is {}, but its index says {state}", stored.state)));
     }
     let RequestRow { id, attempts, charged, .. } = *stored;
-    let (doubt, history) = (stored.doubt(), stored.history()?);
-    Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt, history })
+    let (doubt, history, purpose) = (stored.doubt(), stored.history()?, stored.purpose()?);
+    Ok(Request { id, from: stored.from()?, items, attempts, charged, doubt, history, purpose })
 }
 
 impl Reader {

@@ -13,7 +13,7 @@ use sqlx::{Connection, Sqlite, Transaction};
 
 use crate::domain::ids::RequestId;
 use crate::domain::request::skipped_row::{SkipReason, SkippedRow};
-use crate::domain::request::{Doubt, Item};
+use crate::domain::request::{Doubt, Item, Purpose};
 use crate::domain::response::code_history::{CodeHistory, Trace};
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::verdict::ItemResult;
@@ -107,10 +107,11 @@ impl ProtectTransaction<'_> {
             return Ok(());
         }
         let rows: u64 = taken.iter().map(Item::row_count).sum();
-        let history = stored.history()?;
+        let (history, purpose) = (stored.history()?, stored.purpose()?);
         let trace = history.trace(&*self.run.operation()?).0;
-        if stored.doubt() > Doubt::None || stored.state == "sending" || trace > Trace::Nothing {
-            self.leave_in_doubt(stored, &taken, &history).await?;
+        let was_sent = purpose != Purpose::Change || stored.state == "sending";
+        if was_sent || stored.doubt() > Doubt::None || trace > Trace::Nothing {
+            self.leave_in_doubt(stored, &taken, &history, &purpose).await?;
             self.in_doubt += rows;
         } else {
             for item in &taken {
@@ -118,7 +119,9 @@ impl ProtectTransaction<'_> {
             }
             self.protected += rows;
         }
-        keep_items(&mut self.transaction, (stored.run, stored.id), stored.from()?.as_ref(), &kept, &history).await
+        let from = stored.from()?;
+        let request = (stored.run, stored.id);
+        keep_items(&mut self.transaction, request, from.as_ref(), &kept, (&history, &purpose)).await
     }
 
     /// The items move to a settled request of their own.
@@ -127,6 +130,7 @@ impl ProtectTransaction<'_> {
         stored: &RequestRow,
         items: &[Item],
         history: &CodeHistory,
+        purpose: &Purpose,
     ) -> Result<(), Failure> {
         let id = self.next_request.take();
         let new = NewRequest {
@@ -137,12 +141,19 @@ impl ProtectTransaction<'_> {
             charged: 0,
             doubt: Doubt::EffectUnknown,
             history: history.clone(),
+            purpose: Purpose::Change,
             parent: Some(stored.id),
             finished_at: Some(self.now),
         };
         insert_request(&mut self.transaction, new).await?;
-        let reason = history.reason(None, "protected only after an attempt that may have taken effect");
-        let result = ItemResult { outcome: Outcome::InDoubt, code: None, reason };
+        let result = match purpose {
+            Purpose::Change => {
+                let reason = history.reason(None, "protected only after an attempt that may have taken effect");
+                ItemResult { outcome: Outcome::InDoubt, code: None, reason }
+            }
+            Purpose::LookUp(question) => protected_before_next(&question.fallback),
+            Purpose::ReverseSide(known) => protected_before_next(known),
+        };
         let rows: Vec<_> = items.iter().flat_map(Item::rows).map(|row| (row, &result)).collect();
         insert_outcomes(&mut self.transaction, self.run.id, &rows).await
     }
@@ -170,4 +181,10 @@ impl ProtectTransaction<'_> {
         let named = sqlx::query("UPDATE run SET protected_digest = ? WHERE id = ?").bind(digest).bind(self.run.id);
         change_run(&mut self.transaction, self.run.id, named).await
     }
+}
+
+/// The call that was to follow, such as a lookup, is not sent. What was known before it stays known.
+fn protected_before_next(known: &ItemResult) -> ItemResult {
+    let reason = format!("{}; protected before the next call", known.reason);
+    ItemResult { outcome: Outcome::InDoubt, code: known.code, reason }
 }

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use crate::domain::ids::RequestId;
 use crate::domain::ids::RunId;
 use crate::domain::request::account::UserId;
-use crate::domain::request::{Doubt, Item};
+use crate::domain::request::{Doubt, Item, Purpose};
 use crate::domain::response::code_history::CodeHistory;
 use crate::stored_request::{StoredRequest, StoredRequestError};
 
@@ -17,7 +17,7 @@ macro_rules! select_request {
     ($index:literal, $rest:literal) => {
         concat!(
             "SELECT id, run, state, item_count, row_count, attempts, charged, in_doubt, finished_at, checksum_ok,
-                    from_account, accounts, rows, tags, history, payload.checksum AS payload_checksum
+                    from_account, accounts, rows, tags, history, purpose, payload.checksum AS payload_checksum
              FROM request ",
             $index,
             " LEFT JOIN payload ON payload.request = request.id WHERE ",
@@ -45,6 +45,7 @@ pub(in crate::queue) struct RequestRow {
     pub(in crate::queue) rows: Option<String>,
     pub(in crate::queue) tags: Option<String>,
     history: Option<String>,
+    purpose: Option<String>,
     payload_checksum: Option<i64>,
 }
 
@@ -60,7 +61,13 @@ impl RequestRow {
         let (from, tags, history) = (&self.from_account, &self.tags, &self.history);
         let lists = [from.as_deref(), Some(accounts), Some(rows), tags.as_deref(), history.as_deref()];
         if self.payload_checksum
-            != Some(checksum::payload_of_lists(self.id, self.run, (self.item_count, self.row_count), lists))
+            != Some(checksum::payload_of_lists(
+                self.id,
+                self.run,
+                (self.item_count, self.row_count),
+                lists,
+                self.purpose.as_deref(),
+            ))
         {
             return Err(self.damaged("has a wrong checksum in table payload"));
         }
@@ -99,6 +106,12 @@ impl RequestRow {
     pub(in crate::queue) fn history(&self) -> Result<CodeHistory, QueueError> {
         let history = self.history.as_deref().map_or_else(|| Ok(CodeHistory::default()), CodeHistory::from_json);
         history.map_err(|error| self.damaged(&format!("has a history that cannot be read: {error}")))
+    }
+
+    /// What its next call is for. Call [`RequestRow::items`] first, which compares its checksum.
+    pub(in crate::queue) fn purpose(&self) -> Result<Purpose, QueueError> {
+        let purpose = self.purpose.as_deref().map_or_else(|| Ok(Purpose::Change), Purpose::from_json);
+        purpose.map_err(|error| self.damaged(&format!("has a purpose that cannot be read: {error}")))
     }
 
     pub(in crate::queue) fn damaged(&self, what: &str) -> QueueError {

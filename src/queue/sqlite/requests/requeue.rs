@@ -18,7 +18,7 @@ use crate::clock;
 use crate::domain::ids::RequestId;
 use crate::domain::request::account::UserId;
 use crate::domain::request::row::RowNo;
-use crate::domain::request::{Doubt, Item};
+use crate::domain::request::{Doubt, Item, Purpose};
 use crate::domain::response::code_history::CodeHistory;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::run_choice::EndedBy;
@@ -118,11 +118,11 @@ impl Requeue<'_> {
     async fn take_from(&mut self, stored: RequestRow, rows: &mut BTreeMap<Option<i64>, u64>) -> Result<(), Failure> {
         let items = stored.items()?;
         let selected = self.selected(&items).await?;
-        let (from, history) = (stored.from()?, stored.history()?);
+        let (from, history, purpose) = (stored.from()?, stored.history()?, stored.purpose()?);
         let (taken, kept): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| selected.contains_key(&item.row));
         self.forget(&taken).await?;
-        keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, &history).await?;
+        keep_items(&mut self.transaction, (stored.run, stored.id), from.as_ref(), &kept, (&history, &purpose)).await?;
         let unanswered = self.selection.outcome == Outcome::InDoubt;
         let doubt = if unanswered { Doubt::EffectUnknown } else { stored.doubt() };
         let operation = self.run.operation()?;
@@ -198,6 +198,7 @@ impl Requeue<'_> {
             charged: 0,
             doubt,
             history,
+            purpose: Purpose::Change,
             parent: None,
             finished_at: None,
         };

@@ -144,7 +144,7 @@ async fn convert_payload(
     let OldPayload { request, run, item_count, row_count, from_account, accounts, rows, tags, checksum } = old;
     let counts = (item_count, row_count);
     let columns = [from_account.as_deref(), Some(accounts.as_str()), Some(rows.as_str()), tags.as_deref()];
-    if layout.has_checksums && signed(checksum) != checksum::payload_of_lists(request, run, counts, columns) {
+    if layout.has_checksums && signed(checksum) != checksum::payload_of_lists(request, run, counts, columns, None) {
         return Err(damaged(&format!("request {request}"), "payload"));
     }
     let (accounts, rows) = match layout.lists {
@@ -153,7 +153,7 @@ async fn convert_payload(
             .map_err(|error| QueueError::Damaged(format!("request {request} cannot be read: {error}")))?,
     };
     let columns = [from_account.as_deref(), Some(accounts.as_str()), Some(rows.as_str()), tags.as_deref(), None];
-    let checksum = checksum::payload_of_lists(request, run, counts, columns);
+    let checksum = checksum::payload_of_lists(request, run, counts, columns, None);
     let change = sqlx::query("UPDATE payload SET accounts = ?, rows = ?, checksum = ? WHERE request = ?");
     change.bind(&accounts).bind(&rows).bind(checksum).bind(request).execute(connection).await?;
     Ok(())

@@ -1,0 +1,135 @@
+//! The read-only commands that show whether a call has had its effect: their bodies, and what their answers say.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::BoundOperation;
+use crate::domain::request::Request;
+use crate::domain::request::account::UserId;
+
+/// How the effect of an operation is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// Whether the accounts exist (page account_check).
+    Accounts,
+    /// Whether the accounts are friends (page friend_check).
+    Friends,
+}
+
+/// A read-only command of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookupCommand {
+    /// Its name: the last part of its path.
+    pub name: &'static str,
+    /// The path of the command below the endpoint, without a leading slash.
+    pub path: &'static str,
+    /// The maximum number of items in one call.
+    pub items_per_request: usize,
+    /// The maximum number of calls per second that the limits page allows one app.
+    pub calls_per_second: u32,
+}
+
+impl Lookup {
+    /// The command.
+    pub const fn command(self) -> LookupCommand {
+        match self {
+            Self::Accounts => LookupCommand {
+                name: "account_check",
+                path: "v4/im_open_login_svc/account_check",
+                items_per_request: 100,
+                calls_per_second: 100,
+            },
+            Self::Friends => LookupCommand {
+                name: "friend_check",
+                path: "v4/sns/friend_check",
+                items_per_request: 1000,
+                calls_per_second: 200,
+            },
+        }
+    }
+}
+
+/// What a lookup shows of one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// The requested state is there.
+    Reached,
+    /// Of a friendship that is to be deleted on both sides, only the friend's own list still has the other account.
+    ReverseSide,
+    /// The requested state is not there.
+    NotReached,
+}
+
+impl BoundOperation {
+    /// The body of a lookup of the items of a request.
+    pub fn lookup_body(self, lookup: Lookup, request: &Request) -> Vec<u8> {
+        let ids = request.items.iter().map(|item| item.account.as_str());
+        let body = match lookup {
+            Lookup::Accounts => json!({"CheckItem": ids.map(|id| json!({"UserID": id})).collect::<Vec<_>>()}),
+            Lookup::Friends => json!({
+                "From_Account": request.from.as_ref().map(UserId::as_str),
+                "To_Account": ids.collect::<Vec<_>>(),
+                "CheckType": if self.deletes_both_sides() { "CheckResult_Type_Both" } else { "CheckResult_Type_Single" },
+            }),
+        };
+        body.to_string().into_bytes()
+    }
+
+    /// What the status of an item in the answer to a lookup shows. `None` for a status that no page has.
+    fn finding(self, status: &str) -> Option<Finding> {
+        match status {
+            "NotImported" => Some(Finding::Reached),
+            "Imported" => Some(Finding::NotReached),
+            "CheckResult_Type_NoRelation" => Some(Finding::Reached),
+            "CheckResult_Type_BWithA" if self.deletes_both_sides() => Some(Finding::ReverseSide),
+            "CheckResult_Type_AWithB" | "CheckResult_Type_BothWay" => Some(Finding::NotReached),
+            _ => None,
+        }
+    }
+
+    /// What the answer to a lookup shows of each item. An item without a status, or with two different ones, is left
+    /// out. Whether the answer can be believed is not decided here: that depends on the codes.
+    pub fn findings(self, body: &[u8]) -> HashMap<String, Finding> {
+        let answer: WireAnswer = serde_json::from_slice(body).unwrap_or_default();
+        let mut found: HashMap<String, Option<Finding>> = HashMap::new();
+        for item in answer.items {
+            let finding = item.status.as_deref().and_then(|status| self.finding(status));
+            found.entry(item.id).and_modify(|known| *known = known.filter(|_| *known == finding)).or_insert(finding);
+        }
+        found.into_iter().filter_map(|(id, finding)| Some((id, finding?))).collect()
+    }
+}
+
+impl Lookup {
+    /// What a finding proves, as a fragment of a reason.
+    pub const fn proves(self, finding: Finding, both_sides: bool) -> &'static str {
+        match (self, finding, both_sides) {
+            (Self::Accounts, Finding::Reached, _) => "a lookup shows that the account does not exist",
+            (Self::Accounts, Finding::NotReached | Finding::ReverseSide, _) => {
+                "a lookup shows that the account still exists"
+            }
+            (Self::Friends, Finding::Reached, true) => "a lookup shows that neither account has the other as a friend",
+            (Self::Friends, Finding::Reached, false) => "a lookup shows that From_Account does not have the friend",
+            (Self::Friends, Finding::ReverseSide, _) => {
+                "a lookup shows that only the friend's own list still has From_Account"
+            }
+            (Self::Friends, Finding::NotReached, _) => "a lookup shows that From_Account still has the friend",
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct WireAnswer {
+    #[serde(rename = "ResultItem", alias = "InfoItem", default)]
+    items: Vec<WireItem>,
+}
+
+#[derive(Deserialize)]
+struct WireItem {
+    #[serde(rename = "UserID", alias = "To_Account")]
+    id: String,
+    #[serde(rename = "AccountStatus", alias = "Relation")]
+    status: Option<String>,
+}

@@ -1,0 +1,66 @@
+//! What the next call for a request is for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::response::outcome::Outcome;
+use crate::domain::response::verdict::ItemResult;
+
+/// What the next call for the items of a request is for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// It makes the change that the rows ask for.
+    #[default]
+    Change,
+    /// It looks up whether earlier calls have made the change.
+    LookUp(Box<Question>),
+    /// Of a friendship that is deleted on both sides, a lookup found only the friend's own side. It deletes this side.
+    /// With what is known of the item: the outcome if no call followed.
+    ReverseSide(Box<ItemResult>),
+}
+
+/// What a lookup is to find out. All items of a request have the same question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The outcome of the items if the lookup does not answer it.
+    pub fallback: ItemResult,
+    /// Their outcome if the requested state is there: `succeeded`, or `already_done` if no earlier call can have
+    /// caused it.
+    pub reached: Outcome,
+    /// The code that their row then has.
+    pub reached_code: Option<i64>,
+    /// Whether an earlier call may have left data of the item behind, which no lookup can see.
+    pub data_left: bool,
+    /// Whether a call was already sent to delete the friend's own side.
+    pub reverse_side_sent: bool,
+}
+
+/// The kind of a call: calls of one kind go to the same command of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// It writes.
+    Change,
+    /// It only reads.
+    Lookup,
+}
+
+impl Purpose {
+    /// The kind of the call.
+    pub const fn call_kind(&self) -> CallKind {
+        match self {
+            Self::Change | Self::ReverseSide(_) => CallKind::Change,
+            Self::LookUp(_) => CallKind::Lookup,
+        }
+    }
+
+    /// The form in the queue. `None` for a change, so that most requests store nothing.
+    pub fn to_json(&self) -> Option<String> {
+        // Texts and numbers: serialising can't fail.
+        (*self != Self::Change).then(|| serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// Reads the stored form.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}

@@ -1,0 +1,219 @@
+//! Settles by lookups what the answers to changes leave unknown.
+//!
+//! ```text
+//! change ──► effect unknown ──► lookup ──► state reached: succeeded or already_done
+//!                                 │  ▲     state not reached: failed
+//!                                 │  │     no finding: the outcome that the change alone has, mostly in_doubt
+//!                  friend's side  ▼  │ not certain
+//!                             one more change ──► succeeded
+//! ```
+//!
+//! A lookup is a call for the same request, so that it holds the same leases: no change of its accounts is in flight.
+
+use std::collections::HashMap;
+
+use super::answer::Answer;
+use super::call_result::CallResult;
+use super::code_history::{CodeHistory, Trace};
+use super::outcome::Outcome;
+use super::verdict::{
+    Assessment, CallContext, ItemResult, Resend, ServerActivity, ServerHealth, Signal, Verdict, Verdicts, Wait, assess,
+};
+use crate::domain::operation::{BoundOperation, Finding, Lookup};
+use crate::domain::request::{Doubt, Item, Purpose, Question, Request};
+
+/// The body of the next call for a request.
+pub fn body(operation: BoundOperation, request: &Request) -> Vec<u8> {
+    match (&request.purpose, operation.lookup) {
+        (Purpose::LookUp(_), Some(lookup)) => operation.lookup_body(lookup, request),
+        (Purpose::ReverseSide(_), _) => operation.one_sided().body(&mirrored(request)),
+        (Purpose::Change | Purpose::LookUp(_), _) => operation.body(request),
+    }
+}
+
+/// Decides what the result of a call means, whatever the call was for.
+pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
+    match (&request.purpose, context.operation.lookup) {
+        (Purpose::LookUp(question), Some(lookup)) => {
+            let call = LookupCall { operation: context.operation, lookup, question };
+            call.assess(context, request, result)
+        }
+        (Purpose::ReverseSide(known), _) => reverse_side(context, request, known, result),
+        (Purpose::Change, Some(_)) => {
+            let clean = matches!(result, CallResult::Body(body) if Answer::parse(body).is_ok_and(|it| it.code == 0));
+            after_change(context.operation, request, clean, assess(context, request, result))
+        }
+        (Purpose::Change | Purpose::LookUp(_), None) => assess(context, request, result),
+    }
+}
+
+/// Replaces the outcome of each item whose state is unknown by a lookup. `clean`: the code of the answer's request is 0.
+fn after_change(operation: BoundOperation, request: &Request, clean: bool, assessment: Assessment) -> Assessment {
+    let wait = wait_after(&assessment.health);
+    let next = |verdict| match verdict {
+        Verdict::Final(result) if is_unknown(operation, request, &result) => {
+            let question = question(operation, request, clean, result);
+            Verdict::Next(Purpose::LookUp(Box::new(question)), wait)
+        }
+        other => other,
+    };
+    let verdicts = match assessment.verdicts {
+        Verdicts::All(verdict) => Verdicts::All(next(verdict)),
+        Verdicts::Each(verdicts) => Verdicts::Each(verdicts.into_iter().map(next).collect()),
+    };
+    Assessment { verdicts, ..assessment }
+}
+
+/// A server that has just decided something can be asked at once.
+fn wait_after(health: &ServerHealth) -> Wait {
+    if *health == ServerHealth::Working { Wait::None } else { Wait::Backoff }
+}
+
+/// Whether some call may have had an effect that the outcome does not tell.
+fn is_unknown(operation: BoundOperation, request: &Request, result: &ItemResult) -> bool {
+    match result.outcome {
+        Outcome::InDoubt => true,
+        Outcome::Failed => {
+            let (trace, _) = request.history.clone().with(&operation, result.code).trace(&operation);
+            request.doubt > Doubt::None || trace > Trace::Nothing
+        }
+        Outcome::Succeeded
+        | Outcome::AlreadyDone
+        | Outcome::Pending
+        | Outcome::Rejected
+        | Outcome::Duplicate
+        | Outcome::Protected => false,
+    }
+}
+
+fn question(operation: BoundOperation, request: &Request, clean: bool, fallback: ItemResult) -> Question {
+    let (trace, left_by) = request.history.clone().with(&operation, fallback.code).trace(&operation);
+    let says_already = |code| operation.already_done.codes.iter().any(|known| known.code == code);
+    let untouched = clean && trace == Trace::Nothing && request.doubt == Doubt::None;
+    let before_us = untouched && fallback.code.is_some_and(says_already);
+    let data_left = trace > Trace::Whole;
+    Question {
+        reached: if before_us { Outcome::AlreadyDone } else { Outcome::Succeeded },
+        reached_code: if data_left { left_by } else { fallback.code },
+        data_left,
+        reverse_side_sent: false,
+        fallback,
+    }
+}
+
+/// The request with the roles of both accounts exchanged: the list of the friend, and From_Account on it.
+fn mirrored(request: &Request) -> Request {
+    let mirror =
+        |item: &Item| Item { account: request.from.clone().unwrap_or_else(|| item.account.clone()), ..item.clone() };
+    let from = request.items.first().map(|item| item.account.clone());
+    Request { from, items: request.items.iter().map(mirror).collect(), ..request.clone() }
+}
+
+/// The side of the friend is gone, or one more lookup shows whether it is.
+fn reverse_side(context: &CallContext, request: &Request, known: &ItemResult, result: &CallResult) -> Assessment {
+    let one_sided = CallContext { operation: context.operation.one_sided(), ..*context };
+    let assessment = assess(&one_sided, &mirrored(request), result);
+    let wait = wait_after(&assessment.health);
+    let next = |verdict| match verdict {
+        Verdict::Final(ItemResult { outcome: Outcome::Succeeded | Outcome::AlreadyDone, .. }) => {
+            let reason = format!("{}; one more call deleted it there", known.reason);
+            Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: known.code, reason })
+        }
+        Verdict::Final(ItemResult { code, reason, .. }) => {
+            let reason = format!("{}; a call to delete it there: {reason}", known.reason);
+            let fallback = ItemResult { outcome: Outcome::InDoubt, code: code.or(known.code), reason };
+            let question = Question {
+                fallback,
+                reached: Outcome::Succeeded,
+                reached_code: known.code,
+                data_left: false,
+                reverse_side_sent: true,
+            };
+            Verdict::Next(Purpose::LookUp(Box::new(question)), wait)
+        }
+        other => other,
+    };
+    let verdicts = match assessment.verdicts {
+        Verdicts::All(verdict) => Verdicts::All(next(verdict)),
+        Verdicts::Each(verdicts) => Verdicts::Each(verdicts.into_iter().map(next).collect()),
+    };
+    Assessment { verdicts, ..assessment }
+}
+
+/// A lookup that was sent.
+struct LookupCall<'a> {
+    operation: BoundOperation,
+    lookup: Lookup,
+    question: &'a Question,
+}
+
+impl LookupCall<'_> {
+    /// The codes of the answer are treated as those of a change are: transient ones are sent again. A code that is final
+    /// leaves the question open, and so does one that would halt the run: changes may be allowed where lookups are not.
+    fn assess(&self, context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
+        // The codes and doubts of the change say nothing about the lookup.
+        let asked = Request { history: CodeHistory::default(), doubt: Doubt::None, ..request.clone() };
+        let plain = assess(context, &asked, result);
+        let (findings, refusal) = match (result, &plain.signal) {
+            (CallResult::Body(body), Signal::Fatal { reason, .. }) => (self.operation.findings(body), Some(reason)),
+            (CallResult::Body(body), _) => (self.operation.findings(body), None),
+            (CallResult::Status(_), Signal::Fatal { reason, .. }) => (HashMap::new(), Some(reason)),
+            _ => (HashMap::new(), None),
+        };
+        let verdict = |item: &Item, verdict: &Verdict| match verdict {
+            Verdict::Final(ItemResult { outcome: Outcome::Succeeded, code: None, .. }) => {
+                match findings.get(item.account.as_str()) {
+                    Some(finding) => self.settled(*finding),
+                    None => self.open("the answer has no status that imbulk knows"),
+                }
+            }
+            Verdict::Final(ItemResult { code, reason, .. }) => {
+                self.open(&code.map_or_else(|| reason.clone(), |code| format!("{code} {reason}")))
+            }
+            Verdict::Resend(how) => match refusal {
+                Some(reason) => self.open(reason),
+                None => Verdict::Resend(Resend { doubt: request.doubt, met: None, ..*how }),
+            },
+            Verdict::Next(..) => verdict.clone(),
+        };
+        let items = request.items.iter();
+        let verdicts = match &plain.verdicts {
+            Verdicts::All(all) => items.map(|item| verdict(item, all)).collect(),
+            Verdicts::Each(each) => items.zip(each).map(|(item, own)| verdict(item, own)).collect(),
+        };
+        let signal = if refusal.is_some() { Signal::Silent } else { plain.signal };
+        // It only reads, so the server writes nothing even if it is still working.
+        Assessment { verdicts: Verdicts::Each(verdicts), activity: ServerActivity::Done, signal, ..plain }
+    }
+
+    fn settled(&self, finding: Finding) -> Verdict {
+        let Question { fallback, reached, reached_code, data_left, reverse_side_sent } = self.question;
+        let mut reason =
+            format!("{}; {}", fallback.reason, self.lookup.proves(finding, self.operation.deletes_both_sides()));
+        match finding {
+            Finding::Reached => {
+                if *data_left && self.lookup == Lookup::Accounts {
+                    reason.push_str("; data of it may remain");
+                }
+                Verdict::Final(ItemResult { outcome: *reached, code: *reached_code, reason })
+            }
+            Finding::ReverseSide if !reverse_side_sent => {
+                let known = ItemResult { outcome: Outcome::InDoubt, code: fallback.code, reason };
+                Verdict::Next(Purpose::ReverseSide(Box::new(known)), Wait::None)
+            }
+            Finding::ReverseSide | Finding::NotReached => {
+                Verdict::Final(ItemResult { outcome: Outcome::Failed, code: fallback.code, reason })
+            }
+        }
+    }
+
+    /// The lookup shows nothing, so nothing is claimed that was not known before it.
+    fn open(&self, why: &str) -> Verdict {
+        let ItemResult { outcome, code, reason } = &self.question.fallback;
+        let reason = format!("{reason}; the lookup failed: {why}");
+        Verdict::Final(ItemResult { outcome: *outcome, code: *code, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests;
