@@ -66,7 +66,7 @@ impl Played {
         let (from, to) = (row.from.as_deref().unwrap_or_default(), row.account.as_str());
         match self.operation {
             Command::AccountDelete => !world.account_exists(to),
-            _ => !world.is_friend(from, to) && !(self.both && world.is_friend(to, from)),
+            _ => !(world.is_friend(from, to) || self.both && world.is_friend(to, from)),
         }
     }
 }

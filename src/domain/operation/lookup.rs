@@ -80,11 +80,9 @@ impl BoundOperation {
     /// What the status of an item in the answer to a lookup shows. `None` for a status that no page has.
     fn finding(self, status: &str) -> Option<Finding> {
         match status {
-            "NotImported" => Some(Finding::Reached),
-            "Imported" => Some(Finding::NotReached),
-            "CheckResult_Type_NoRelation" => Some(Finding::Reached),
+            "NotImported" | "CheckResult_Type_NoRelation" => Some(Finding::Reached),
             "CheckResult_Type_BWithA" if self.deletes_both_sides() => Some(Finding::ReverseSide),
-            "CheckResult_Type_AWithB" | "CheckResult_Type_BothWay" => Some(Finding::NotReached),
+            "Imported" | "CheckResult_Type_AWithB" | "CheckResult_Type_BothWay" => Some(Finding::NotReached),
             _ => None,
         }
     }
