@@ -18,7 +18,7 @@ use super::figures::Figures;
 use super::input::Input;
 use super::json::{self, DateTime};
 use super::text::{Text, count, counted, moment_ahead, share, visible};
-use crate::domain::operation::{BoundOperation, Lookup};
+use crate::domain::operation::{BoundOperation, LookupKind};
 use crate::domain::request::Request;
 use crate::domain::response::lookup;
 use crate::domain::response::outcome::Outcome;
@@ -71,13 +71,13 @@ pub struct Plan {
 pub struct PlannedLookups {
     /// The name of their command.
     pub command: &'static str,
-    /// The maximum number of calls, without retries: each item that is left is looked up alone, and of a friendship that
-    /// is deleted on both sides the friend's own side is deleted alone.
+    /// The maximum number of calls, without retries: each item that is left is looked up alone, and of a friendship
+    /// that is deleted on both sides the friend's own side is deleted alone.
     pub calls_at_most: u64,
 }
 
 impl PlannedLookups {
-    fn new(operation: BoundOperation, lookup: Lookup, items_left: u64) -> Self {
+    fn new(operation: BoundOperation, lookup: LookupKind, items_left: u64) -> Self {
         let calls_of_an_item = if operation.deletes_both_sides() { 2 } else { 1 };
         Self { command: lookup.command().name, calls_at_most: items_left * calls_of_an_item }
     }

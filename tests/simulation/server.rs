@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use imbulk::domain::operation::{AnswerShape, BoundOperation, Lookup};
+use imbulk::domain::operation::{AnswerShape, BoundOperation, LookupKind};
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, CallKind, Item, Purpose, Request};
 use imbulk::domain::response::call_result::CallResult;
@@ -414,13 +414,13 @@ impl Server {
             };
             let id = item.account.as_str();
             found.push(match self.operations[call.job].lookup {
-                Some(Lookup::Accounts) => json!({"UserID": id, "ResultCode": 0, "AccountStatus": account}),
+                Some(LookupKind::Accounts) => json!({"UserID": id, "ResultCode": 0, "AccountStatus": account}),
                 _ => json!({"To_Account": id, "ResultCode": 0, "Relation": relation}),
             });
         }
         effect.health = if found.is_empty() { CallHealth::FailedBySome } else { CallHealth::Worked };
         let list = match self.operations[call.job].lookup {
-            Some(Lookup::Accounts) => "ResultItem",
+            Some(LookupKind::Accounts) => "ResultItem",
             _ => "InfoItem",
         };
         let body = json!({"ActionStatus": "OK", "ErrorCode": 0, list: found});

@@ -1,7 +1,7 @@
 //! `account_delete`: deletes accounts with all that belongs to them (page account_delete).
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, Lookup, Operation,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, LookupKind, Operation,
     Proof, ProtectedList,
 };
 use crate::domain::request::AccountKeys;
@@ -30,5 +30,5 @@ pub(super) static OPERATION: Operation = Operation {
         // The account is gone; data of it may remain.
         proves_after_data_left: true,
     },
-    lookup: Some(Lookup::Accounts),
+    lookup: Some(LookupKind::Accounts),
 };

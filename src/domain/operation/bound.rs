@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use super::friend_delete::{BOTH_SIDES, DELETE_TYPE};
 use super::{AnswerShape, JobOption, Operation, OptionValue, ProtectedList};
 use crate::domain::request::{AccountKeys, Request};
+
+/// The option that says which sides of a friendship a delete removes, and its value for both.
+pub(super) const DELETE_TYPE: &str = "delete_type";
+pub(super) const BOTH_SIDES: &str = "both";
 
 /// The maximum number of options of one operation.
 const MAX_OPTIONS: usize = 4;
@@ -107,7 +110,7 @@ impl BoundOperation {
 
     /// Whether both sides of a friendship are deleted.
     pub fn deletes_both_sides(self) -> bool {
-        self.is_set(DELETE_TYPE.name, BOTH_SIDES)
+        self.is_set(DELETE_TYPE, BOTH_SIDES)
     }
 
     /// The same operation, but deleting one side of a friendship only.
@@ -115,7 +118,7 @@ impl BoundOperation {
     pub fn one_sided(self) -> Self {
         let option = |name: &str| self.operation.options.iter().position(|option| option.name == name);
         let mut chosen = self.chosen;
-        if let Some(index) = option(DELETE_TYPE.name) {
+        if let Some(index) = option(DELETE_TYPE) {
             let single = self.operation.options[index].values.iter().position(|value| value.name != BOTH_SIDES);
             chosen[index] = single.and_then(|index| u8::try_from(index).ok()).unwrap_or_default();
         }

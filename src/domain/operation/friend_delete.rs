@@ -1,8 +1,8 @@
 //! `friend_delete`: removes friends of one account (page friend_delete).
 
 use super::{
-    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, JobOption, Lookup,
-    Operation, OptionValue, Proof, ProtectedList,
+    AlreadyDone, AlreadyDoneCode, AnswerShape, FieldFamily, InputShape, ItemPlace, ItemsBefore, JobOption, LookupKind,
+    Operation, OptionValue, Proof, ProtectedList, bound,
 };
 use crate::domain::request::AccountKeys;
 
@@ -38,22 +38,19 @@ pub(super) static OPERATION: Operation = Operation {
         },
         proves_after_data_left: false,
     },
-    lookup: Some(Lookup::Friends),
+    lookup: Some(LookupKind::Friends),
 };
 
 /// Which side of a friendship a delete removes.
 pub(super) const DELETE_TYPE: JobOption = JobOption {
-    name: "delete_type",
+    name: bound::DELETE_TYPE,
     field: "DeleteType",
     values: &[
         OptionValue { name: "single", api: "Delete_Type_Single", effect: "From_Account no longer has the friend" },
-        OptionValue { name: BOTH_SIDES, api: "Delete_Type_Both", effect: "neither has the other" },
+        OptionValue { name: bound::BOTH_SIDES, api: "Delete_Type_Both", effect: "neither has the other" },
     ],
     default: None,
 };
-
-/// The value of [`DELETE_TYPE`] for both sides.
-pub(super) const BOTH_SIDES: &str = "both";
 
 /// What an "already done" answer leaves open if both sides are deleted.
 pub(super) const FRIENDS_LIST: &str = "this says nothing of the friend's own list";

@@ -11,7 +11,7 @@ use crate::domain::request::account::UserId;
 
 /// How the effect of an operation is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lookup {
+pub enum LookupKind {
     /// Whether the accounts exist (page account_check).
     Accounts,
     /// Whether the accounts are friends (page friend_check).
@@ -31,7 +31,7 @@ pub struct LookupCommand {
     pub calls_per_second: u32,
 }
 
-impl Lookup {
+impl LookupKind {
     /// The command.
     pub const fn command(self) -> LookupCommand {
         match self {
@@ -53,7 +53,7 @@ impl Lookup {
 
 /// What a lookup shows of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finding {
+pub enum LookupFinding {
     /// The requested state is there.
     Reached,
     /// Of a friendship that is to be deleted on both sides, only the friend's own list still has the other account.
@@ -64,34 +64,35 @@ pub enum Finding {
 
 impl BoundOperation {
     /// The body of a lookup of the items of a request.
-    pub fn lookup_body(self, lookup: Lookup, request: &Request) -> Vec<u8> {
+    pub fn lookup_body(self, lookup: LookupKind, request: &Request) -> Vec<u8> {
         let ids = request.items.iter().map(|item| item.account.as_str());
+        let sides = if self.deletes_both_sides() { "CheckResult_Type_Both" } else { "CheckResult_Type_Single" };
         let body = match lookup {
-            Lookup::Accounts => json!({"CheckItem": ids.map(|id| json!({"UserID": id})).collect::<Vec<_>>()}),
-            Lookup::Friends => json!({
+            LookupKind::Accounts => json!({"CheckItem": ids.map(|id| json!({"UserID": id})).collect::<Vec<_>>()}),
+            LookupKind::Friends => json!({
                 "From_Account": request.from.as_ref().map(UserId::as_str),
                 "To_Account": ids.collect::<Vec<_>>(),
-                "CheckType": if self.deletes_both_sides() { "CheckResult_Type_Both" } else { "CheckResult_Type_Single" },
+                "CheckType": sides,
             }),
         };
         body.to_string().into_bytes()
     }
 
     /// What the status of an item in the answer to a lookup shows. `None` for a status that no page has.
-    fn finding(self, status: &str) -> Option<Finding> {
+    fn finding(self, status: &str) -> Option<LookupFinding> {
         match status {
-            "NotImported" | "CheckResult_Type_NoRelation" => Some(Finding::Reached),
-            "CheckResult_Type_BWithA" if self.deletes_both_sides() => Some(Finding::ReverseSide),
-            "Imported" | "CheckResult_Type_AWithB" | "CheckResult_Type_BothWay" => Some(Finding::NotReached),
+            "NotImported" | "CheckResult_Type_NoRelation" => Some(LookupFinding::Reached),
+            "CheckResult_Type_BWithA" if self.deletes_both_sides() => Some(LookupFinding::ReverseSide),
+            "Imported" | "CheckResult_Type_AWithB" | "CheckResult_Type_BothWay" => Some(LookupFinding::NotReached),
             _ => None,
         }
     }
 
     /// What the answer to a lookup shows of each item. An item without a status, or with two different ones, is left
     /// out. Whether the answer can be believed is not decided here: that depends on the codes.
-    pub fn findings(self, body: &[u8]) -> HashMap<String, Finding> {
-        let answer: WireAnswer = serde_json::from_slice(body).unwrap_or_default();
-        let mut found: HashMap<String, Option<Finding>> = HashMap::new();
+    pub fn findings(self, body: &[u8]) -> HashMap<String, LookupFinding> {
+        let answer: WireLookup = serde_json::from_slice(body).unwrap_or_default();
+        let mut found: HashMap<String, Option<LookupFinding>> = HashMap::new();
         for item in answer.items {
             let finding = item.status.as_deref().and_then(|status| self.finding(status));
             found.entry(item.id).and_modify(|known| *known = known.filter(|_| *known == finding)).or_insert(finding);
@@ -100,32 +101,36 @@ impl BoundOperation {
     }
 }
 
-impl Lookup {
+impl LookupKind {
     /// What a finding proves, as a fragment of a reason.
-    pub const fn proves(self, finding: Finding, both_sides: bool) -> &'static str {
+    pub const fn proves(self, finding: LookupFinding, both_sides: bool) -> &'static str {
         match (self, finding, both_sides) {
-            (Self::Accounts, Finding::Reached, _) => "a lookup shows that the account does not exist",
-            (Self::Accounts, Finding::NotReached | Finding::ReverseSide, _) => {
+            (Self::Accounts, LookupFinding::Reached, _) => "a lookup shows that the account does not exist",
+            (Self::Accounts, LookupFinding::NotReached | LookupFinding::ReverseSide, _) => {
                 "a lookup shows that the account still exists"
             }
-            (Self::Friends, Finding::Reached, true) => "a lookup shows that neither account has the other as a friend",
-            (Self::Friends, Finding::Reached, false) => "a lookup shows that From_Account does not have the friend",
-            (Self::Friends, Finding::ReverseSide, _) => {
+            (Self::Friends, LookupFinding::Reached, true) => {
+                "a lookup shows that neither account has the other as a friend"
+            }
+            (Self::Friends, LookupFinding::Reached, false) => {
+                "a lookup shows that From_Account does not have the friend"
+            }
+            (Self::Friends, LookupFinding::ReverseSide, _) => {
                 "a lookup shows that only the friend's own list still has From_Account"
             }
-            (Self::Friends, Finding::NotReached, _) => "a lookup shows that From_Account still has the friend",
+            (Self::Friends, LookupFinding::NotReached, _) => "a lookup shows that From_Account still has the friend",
         }
     }
 }
 
 #[derive(Default, Deserialize)]
-struct WireAnswer {
+struct WireLookup {
     #[serde(rename = "ResultItem", alias = "InfoItem", default)]
-    items: Vec<WireItem>,
+    items: Vec<WireFinding>,
 }
 
 #[derive(Deserialize)]
-struct WireItem {
+struct WireFinding {
     #[serde(rename = "UserID", alias = "To_Account")]
     id: String,
     #[serde(rename = "AccountStatus", alias = "Relation")]

@@ -19,7 +19,7 @@ pub use bound::{BindError, BoundOperation};
 pub use fields::{
     Field, FieldError, FieldFamily, FieldKind, FieldLack, FieldName, FieldsRequired, LIST_SEPARATOR, to_json,
 };
-pub use lookup::{Finding, Lookup, LookupCommand};
+pub use lookup::{LookupCommand, LookupFinding, LookupKind};
 
 use super::request::{AccountKeys, Request};
 
@@ -64,7 +64,7 @@ pub struct Operation {
     /// What an answer proves by which the requested state existed already.
     pub already_done: AlreadyDone,
     /// How the effect of a call is looked up; none if no read-only command shows it.
-    pub lookup: Option<Lookup>,
+    pub lookup: Option<LookupKind>,
 }
 
 /// Operations are compared by name: each name occurs once in [`ALL`].

@@ -19,7 +19,7 @@ use super::outcome::Outcome;
 use super::verdict::{
     Assessment, CallContext, ItemResult, Resend, ServerActivity, ServerHealth, Signal, Verdict, Verdicts, Wait, assess,
 };
-use crate::domain::operation::{BoundOperation, Finding, Lookup};
+use crate::domain::operation::{BoundOperation, LookupFinding, LookupKind};
 use crate::domain::request::{Doubt, Item, Purpose, Question, Request};
 
 /// The body of the next call for a request.
@@ -47,7 +47,7 @@ pub fn assess_call(context: &CallContext, request: &Request, result: &CallResult
     }
 }
 
-/// Replaces the outcome of each item whose state is unknown by a lookup. `clean`: the code of the answer's request is 0.
+/// Replaces the outcome of each item whose state is unknown by a lookup. `clean`: the answer's own code is 0.
 fn after_change(operation: BoundOperation, request: &Request, clean: bool, assessment: Assessment) -> Assessment {
     let wait = wait_after(&assessment.health);
     let next = |verdict| match verdict {
@@ -101,7 +101,7 @@ fn question(operation: BoundOperation, request: &Request, clean: bool, fallback:
     }
 }
 
-/// The request with the roles of both accounts exchanged: the list of the friend, and From_Account on it.
+/// The request with the roles of both accounts swapped: the list of the friend, and From_Account on it.
 fn mirrored(request: &Request) -> Request {
     let mirror =
         |item: &Item| Item { account: request.from.clone().unwrap_or_else(|| item.account.clone()), ..item.clone() };
@@ -143,12 +143,12 @@ fn reverse_side(context: &CallContext, request: &Request, known: &ItemResult, re
 /// A lookup that was sent.
 struct LookupCall<'a> {
     operation: BoundOperation,
-    lookup: Lookup,
+    lookup: LookupKind,
     question: &'a Question,
 }
 
 impl LookupCall<'_> {
-    /// The codes of the answer are treated as those of a change are: transient ones are sent again. A code that is final
+    /// The codes of the answer are treated as those of a change: transient ones are sent again. A code that is final
     /// leaves the question open, and so does one that would halt the run: changes may be allowed where lookups are not.
     fn assess(&self, context: &CallContext, request: &Request, result: &CallResult) -> Assessment {
         // The codes and doubts of the change say nothing about the lookup.
@@ -186,22 +186,22 @@ impl LookupCall<'_> {
         Assessment { verdicts: Verdicts::Each(verdicts), activity: ServerActivity::Done, signal, ..plain }
     }
 
-    fn settled(&self, finding: Finding) -> Verdict {
+    fn settled(&self, finding: LookupFinding) -> Verdict {
         let Question { fallback, reached, reached_code, data_left, reverse_side_sent } = self.question;
         let mut reason =
             format!("{}; {}", fallback.reason, self.lookup.proves(finding, self.operation.deletes_both_sides()));
         match finding {
-            Finding::Reached => {
-                if *data_left && self.lookup == Lookup::Accounts {
+            LookupFinding::Reached => {
+                if *data_left && self.lookup == LookupKind::Accounts {
                     reason.push_str("; data of it may remain");
                 }
                 Verdict::Final(ItemResult { outcome: *reached, code: *reached_code, reason })
             }
-            Finding::ReverseSide if !reverse_side_sent => {
+            LookupFinding::ReverseSide if !reverse_side_sent => {
                 let known = ItemResult { outcome: Outcome::InDoubt, code: fallback.code, reason };
                 Verdict::Next(Purpose::ReverseSide(Box::new(known)), Wait::None)
             }
-            Finding::ReverseSide | Finding::NotReached => {
+            LookupFinding::ReverseSide | LookupFinding::NotReached => {
                 Verdict::Final(ItemResult { outcome: Outcome::Failed, code: fallback.code, reason })
             }
         }

@@ -100,8 +100,8 @@ pub(in crate::queue) fn payload(
 }
 
 /// The same of its columns. `counts`: the items and the rows of the request, which change only together with the lists.
-/// `lists`: from_account, accounts, rows, tags, history; earlier versions had no history. A payload without a purpose has
-/// the checksum that it had before there were purposes.
+/// `lists`: from_account, accounts, rows, tags, history; earlier versions had no history. A payload without a purpose
+/// has the checksum that it had before there were purposes.
 pub(in crate::queue) fn payload_of_lists<const N: usize>(
     id: RequestId,
     run: RunId,

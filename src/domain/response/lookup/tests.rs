@@ -51,7 +51,10 @@ fn codes(items: &[(&str, i64)]) -> CallResult {
 
 /// The answer to a lookup of friends with these relations.
 fn relations(items: &[(&str, &str)]) -> CallResult {
-    let item = |(id, relation): &(&str, &str)| json!({"To_Account": id, "ResultCode": 0, "Relation": format!("CheckResult_Type_{relation}")});
+    let item = |(id, relation): &(&str, &str)| {
+        let relation = format!("CheckResult_Type_{relation}");
+        json!({"To_Account": id, "ResultCode": 0, "Relation": relation})
+    };
     say(&json!({"ActionStatus": "OK", "ErrorCode": 0, "InfoItem": items.iter().map(item).collect::<Vec<_>>()}))
 }
 

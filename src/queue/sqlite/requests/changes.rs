@@ -163,8 +163,8 @@ impl ChangeTransaction<'_> {
         insert_outcomes(&mut self.transaction, run, &lines).await
     }
 
-    /// `split`: a follow-up of the request, if there is one. `before`: the codes of the items before this call, and what
-    /// it was for.
+    /// `split`: a follow-up of the request, if there is one. `before`: the codes of the items before this call, and
+    /// what it was for.
     async fn settle(
         &mut self,
         request: (RunId, RequestId),
