@@ -26,10 +26,10 @@ const MEBIBYTE: usize = 1024 * 1024;
 const TOO_MANY_FRIENDS: usize = 1001;
 const REMARK: &str = "Tag_SNS_IM_Remark";
 
-type NextCall = fn(&TestAccounts, &[MeasuredAnswer]) -> Option<Ask>;
+type NextAsk = fn(&TestAccounts, &[MeasuredAnswer]) -> Option<Ask>;
 
 /// A check of a code.
-const fn code(key: &'static str, situation: &'static str, expected: &'static str, next: NextCall) -> Check {
+const fn code(key: &'static str, situation: &'static str, expected: &'static str, next: NextAsk) -> Check {
     text(key, situation, expected, next, |_, answers| last(answers)?.code().map(|code| code.to_string()))
 }
 
@@ -38,7 +38,7 @@ const fn text(
     key: &'static str,
     situation: &'static str,
     expected: &'static str,
-    next: NextCall,
+    next: NextAsk,
     read: fn(&TestAccounts, &[MeasuredAnswer]) -> Option<String>,
 ) -> Check {
     Check { key, situation, expected, script: Script::Sequence(next, read) }
