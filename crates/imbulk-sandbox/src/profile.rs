@@ -11,6 +11,7 @@ use crate::answer::MockAnswer;
 use crate::commands::Command;
 use crate::rate::Counting;
 use crate::refusal::Refusal;
+use crate::world::Effects;
 
 /// Situations that differ in a code alone: the command, and the refusal that the sandbox gives of its own.
 const CODES: [(&str, Command, u32, &str); 30] = [
@@ -67,23 +68,6 @@ pub struct Profile {
     /// Choices about the effect of a call.
     pub(crate) effects: Effects,
     unknown: Vec<String>,
-}
-
-/// Choices about the effect of a call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Effects {
-    /// `friend_delete` of both sides deletes the other side even if `From_Account` does not have the friend.
-    pub(crate) clears_other_side: bool,
-    /// `friend_import` of a friend sets the fields, and is a success.
-    pub(crate) import_updates: bool,
-    /// Friends in one page of `friend_get`; 100 by a page of 2019.
-    pub(crate) page: usize,
-}
-
-impl Default for Effects {
-    fn default() -> Self {
-        Self { clears_other_side: false, import_updates: false, page: 100 }
-    }
 }
 
 /// Why a profile cannot be read.

@@ -7,7 +7,6 @@ use hashbrown::{HashMap, HashSet};
 use serde_json::Value;
 
 use crate::key::Key;
-use crate::profile::Effects;
 use crate::request::{Account, FieldValue, Item, ParsedRequest};
 
 /// How often an item came in and how often that changed something.
@@ -35,8 +34,25 @@ pub struct World {
     /// Each as a JSON object: some 150 bytes, where a map of values takes a kilobyte.
     fields: HashMap<Key, Box<str>>,
     groups: HashMap<Key, HashSet<String>>,
-    /// What a profile decides about the effect of a call.
+    /// What a profile decides.
     pub(crate) effects: Effects,
+}
+
+/// Choices about the effect of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effects {
+    /// `friend_delete` of both sides deletes the other side even if `From_Account` does not have the friend.
+    pub(crate) clears_other_side: bool,
+    /// `friend_import` of a friend sets the fields, and is a success.
+    pub(crate) import_updates: bool,
+    /// Friends in one page of `friend_get`; 100 by a page of 2019.
+    pub(crate) page: usize,
+}
+
+impl Default for Effects {
+    fn default() -> Self {
+        Self { clears_other_side: false, import_updates: false, page: 100 }
+    }
 }
 
 /// The accounts and friend lists before the first call.
