@@ -7,6 +7,7 @@ mod job_file;
 mod manual;
 mod messages;
 mod pages;
+mod sandbox;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
