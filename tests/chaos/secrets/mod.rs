@@ -164,7 +164,8 @@ const FAULTS: [(&str, i32, &str); 24] = [
     ("any:string-code:1", 3, "in_doubt"),
     ("any:missing:1", 3, "in_doubt"),
     ("any:object-items:1", 3, "in_doubt"),
-    ("any:silence:#1", 3, "in_doubt"),
+    // A lookup shows that the accounts are gone: an earlier run of the walk deleted them.
+    ("any:silence:#1", 0, "succeeded"),
 ];
 
 /// Takes every third of the faults, because those without an answer take long.
@@ -508,7 +509,7 @@ fn files_with_accounts_are_readable_by_the_user_only_for_any_umask() {
     bench.start_under(&shell, &["results", "job", "--output", "results.csv"], b"").wait().expect(0);
     assert_eq!(mode(&bench.path("results.csv")), 0o600);
     let text: Vec<&[u8]> = ledger[..4096].split(|byte| *byte == 0).filter(|text| !text.is_empty()).collect();
-    assert_eq!(text, [b"imbulk slots v2\n".as_slice(), b"account_delete"]);
+    assert_eq!(text, [b"imbulk slots v2\n".as_slice(), b"account_check", b"account_delete"]);
     for file in std::fs::read_dir(bench.folder()).expect("a folder") {
         let path = file.expect("an entry").path();
         let ours = path.file_stem().is_some_and(|name| name != "job");
