@@ -44,6 +44,11 @@ impl MeasuredAnswer {
         }
     }
 
+    /// Whether an import names accounts that it did not create.
+    pub fn has_failed_accounts(&self) -> bool {
+        self.field("FailAccounts").and_then(Value::as_array).is_some_and(|failed| !failed.is_empty())
+    }
+
     /// A text of the first item.
     pub fn item_text(&self, name: &str) -> Option<&str> {
         self.items().first()?.get(name)?.as_str()

@@ -1,5 +1,5 @@
-//! The checks. Each uses accounts and pairs of its own, so that their order does not matter, except that the last ones
-//! use the pace of the server.
+//! The checks. Each prepares the pairs that it uses. Only `friend_get.known_sequences` reads a list that the check before
+//! it made.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ type NextAsk = fn(&TestAccounts, &[MeasuredAnswer]) -> Option<Ask>;
 
 /// A check of a code.
 const fn code(key: &'static str, situation: &'static str, expected: &'static str, next: NextAsk) -> Check {
-    text(key, situation, expected, next, |_, answers| last(answers)?.code().map(|code| code.to_string()))
+    text(key, situation, expected, next, |_, answers| answers.last()?.code().map(|code| code.to_string()))
 }
 
 /// A check of anything else that the answers show.
@@ -42,10 +42,6 @@ const fn text(
     read: fn(&TestAccounts, &[MeasuredAnswer]) -> Option<String>,
 ) -> Check {
     Check { key, situation, expected, script: Script::Sequence(next, read) }
-}
-
-fn last(answers: &[MeasuredAnswer]) -> Option<&MeasuredAnswer> {
-    answers.last()
 }
 
 /// The next of these calls.
@@ -80,6 +76,11 @@ fn users(ids: &[String]) -> Vec<Value> {
 
 fn names(test: &TestAccounts, shorts: &[&str]) -> Vec<String> {
     shorts.iter().map(|short| test.name(short)).collect()
+}
+
+/// An id that is one byte too long, with the prefix of the test accounts: a server that cuts it must not find another.
+fn long_id(test: &TestAccounts) -> String {
+    format!("{:i<33}", test.prefix())
 }
 
 fn befriend(test: &TestAccounts, from: &str, friends: &[String]) -> Ask {
@@ -143,7 +144,7 @@ fn codes_of_items(answer: &MeasuredAnswer) -> Option<String> {
 }
 
 fn relation_of(answers: &[MeasuredAnswer]) -> Option<String> {
-    last(answers)?.item_text("Relation")?.strip_prefix("CheckResult_Type_").map(str::to_owned)
+    answers.last()?.item_text("Relation")?.strip_prefix("CheckResult_Type_").map(str::to_owned)
 }
 
 /// The sequences of a caller that knows nothing yet.
@@ -162,22 +163,22 @@ pub const CHECKS: [Check; 52] = [
         once(a, delete(&t.numbered("n", TOO_MANY)))
     }),
     code("account_delete.no_items", "account_delete of no account", "70402", |_, a| once(a, delete(&[]))),
-    code("account_delete.long_id", "account_delete of an id of 33 bytes", "70402", |_, a| {
-        once(a, delete(&["i".repeat(33)]))
+    code("account_delete.long_id", "account_delete of an id of 33 bytes", "70402", |t, a| {
+        once(a, delete(&[long_id(t)]))
     }),
     text(
         "account_delete.repeated_id",
         "the codes of account_delete if an id occurs twice",
         "0, 70107",
         |t, a| once(a, delete(&names(t, &["d", "d"]))),
-        |_, answers| codes_of_items(last(answers)?),
+        |_, answers| codes_of_items(answers.last()?),
     ),
     text(
         "account_delete.all_failed",
         "ErrorCode of account_delete if every account is missing",
         "0",
         |t, a| once(a, delete(&names(t, &["x", "y"]))),
-        |_, answers| last(answers)?.error_code().map(|code| code.to_string()),
+        |_, answers| answers.last()?.error_code().map(|code| code.to_string()),
     ),
     text(
         "answer.item_order",
@@ -187,7 +188,7 @@ pub const CHECKS: [Check; 52] = [
         |t, answers| {
             let sent = names(t, &["x", "y", "z"]);
             let answered: Option<Vec<&str>> =
-                last(answers)?.items().iter().map(|item| item.get("UserID")?.as_str()).collect();
+                answers.last()?.items().iter().map(|item| item.get("UserID")?.as_str()).collect();
             let answered = answered?;
             let is = |order: Vec<&String>| order.iter().map(|id| id.as_str()).eq(answered.iter().copied());
             Some(match () {
@@ -211,21 +212,21 @@ pub const CHECKS: [Check; 52] = [
                 ],
             )
         },
-        |_, answers| relation_of(answers).or_else(|| codes_of_items(last(answers)?)),
+        |_, answers| relation_of(answers).or_else(|| codes_of_items(answers.last()?)),
     ),
     text(
         "account_check.missing_account",
         "account_check of an account that does not exist",
         "NotImported",
         |t, a| once(a, check(&names(t, &["x"]))),
-        |_, answers| last(answers)?.item_text("AccountStatus").map(str::to_owned),
+        |_, answers| answers.last()?.item_text("AccountStatus").map(str::to_owned),
     ),
     text(
         "account_check.other_case",
         "account_check of an id that differs from an account in case alone",
         "NotImported",
         |t, a| once(a, check(&names(t, &["A"]))),
-        |_, answers| last(answers)?.item_text("AccountStatus").map(str::to_owned),
+        |_, answers| answers.last()?.item_text("AccountStatus").map(str::to_owned),
     ),
     code("account_check.too_many_items", "account_check of 101 accounts", "70206", |t, a| {
         once(a, check(&t.numbered("n", TOO_MANY)))
@@ -255,7 +256,7 @@ pub const CHECKS: [Check; 52] = [
             )
         },
         |_, answers| {
-            let items = last(answers)?.items().first()?.get("SnsProfileItem")?.as_array()?;
+            let items = answers.last()?.items().first()?.get("SnsProfileItem")?.as_array()?;
             let remark = items.iter().find(|item| item.get("Tag").and_then(Value::as_str) == Some(REMARK));
             Some(match remark.and_then(|item| item.get("Value")?.as_str()) {
                 Some("first") => "kept".to_owned(),
@@ -316,7 +317,7 @@ pub const CHECKS: [Check; 52] = [
         once(a, unfriend(t, "x", &names(t, &["a"]), SINGLE))
     }),
     code("friend_delete.long_id", "friend_delete of an id of 33 bytes", "30003", |t, a| {
-        once(a, unfriend(t, "b", &["i".repeat(33)], SINGLE))
+        once(a, unfriend(t, "b", &[long_id(t)], SINGLE))
     }),
     text(
         "friend_delete.both_sides",
@@ -349,7 +350,7 @@ pub const CHECKS: [Check; 52] = [
         "the codes of friend_delete if an id occurs twice",
         "0, 31704",
         |t, a| nth(a, [befriend_one(t, "g", "h"), unfriend(t, "g", &names(t, &["h", "h"]), SINGLE)]),
-        |_, answers| codes_of_items(last(answers)?),
+        |_, answers| codes_of_items(answers.last()?),
     ),
     code("friend_delete_all.empty_list", "friend_delete_all of an empty list", "0", |t, a| {
         nth(a, [unfriend_all(t, "f", SINGLE), unfriend_all(t, "f", SINGLE)])
@@ -384,7 +385,7 @@ pub const CHECKS: [Check; 52] = [
         "friends in the first page of friend_get, of a list of 105",
         "100",
         |t, a| nth(a, [befriend(t, "h", &t.listed()), page(t, "h", ZERO)]),
-        |_, answers| Some(last(answers)?.field("UserDataItem")?.as_array()?.len().to_string()),
+        |_, answers| Some(answers.last()?.field("UserDataItem")?.as_array()?.len().to_string()),
     ),
     text(
         "friend_get.known_sequences",

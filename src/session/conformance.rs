@@ -43,6 +43,8 @@ const A_MINUTE: Duration = Duration::from_mins(1);
 /// `ErrorCode` of `account_delete` at a server that fails a request of which every account is missing.
 const ALL_MISSING: i64 = 70107;
 
+const NOT_CREATED: &str = "the test accounts cannot be created";
+
 /// Whether a person was asked already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
@@ -96,7 +98,6 @@ async fn examined(
     signals: &mut Signals,
 ) -> Result<Profile, SessionError> {
     let mut caller = Caller::new(target, job, accounts)?;
-    caller.create(accounts).await?;
     tell(format!("the ids of the test accounts begin with {}", accounts.prefix()));
     let mut profile = Profile::new(target.endpoint(), clock::now());
     let measured = tokio::select! {
@@ -104,7 +105,7 @@ async fn examined(
         signal = signals.next() => Err(SessionError::Interrupted(signal)),
         measured = caller.measure(accounts, &mut profile) => measured,
     };
-    // The accounts are deleted whatever happened before.
+    // The accounts are deleted whatever happened before, also if only some of them could be created.
     let deleted = caller.delete(accounts).await;
     profile.calls = caller.calls;
     measured.and(deleted).map(|()| profile)
@@ -136,7 +137,11 @@ impl<'a> Caller<'a> {
         let present = [accounts.present(), listed].concat();
         for ids in present.chunks(ACCOUNTS_PER_CALL) {
             let answer = self.call(&TestAccounts::import(ids)).await?;
-            refuse("the test accounts cannot be created", &answer, &[])?;
+            refuse(NOT_CREATED, &answer, &[])?;
+            if answer.has_failed_accounts() {
+                let hint = "a Trial app has at most 100 accounts; use an app with room for 113 more";
+                return Err(SessionError::NotMeasured(Message::new(NOT_CREATED).add_hint(hint)));
+            }
         }
         Ok(())
     }
@@ -151,6 +156,7 @@ impl<'a> Caller<'a> {
     }
 
     async fn measure(&mut self, accounts: &TestAccounts, profile: &mut Profile) -> Result<(), SessionError> {
+        self.create(accounts).await?;
         for check in &CHECKS {
             let measured = self.check(check, accounts).await?;
             profile.add(check, measured);

@@ -159,3 +159,20 @@ fn an_app_that_allows_no_deletion_gets_no_account() {
     assert!(output.stderr.contains("cannot be deleted: code 71000"), "{}", output.stderr);
     assert_eq!(bench.report().commands[&Command::AccountImport].calls, 0);
 }
+
+#[test]
+fn an_import_that_fails_half_way_leaves_no_account() {
+    for fault in ["multiaccount_import:code=70398:#2", "multiaccount_import:item=70398:#2"] {
+        let bench = bench();
+        bench.faults(&[fault]);
+        let output = bench.imbulk(&["doctor", "job.toml", "--conformance"]);
+        assert_eq!(output.code, 4, "{fault}: {output:#?}");
+        assert!(output.stderr.contains("the test accounts cannot be created"), "{fault}: {}", output.stderr);
+        assert_eq!(bench.report().commands[&Command::AccountImport].calls, 2);
+        let prefix = output.stderr.split_whitespace().find(|word| word.starts_with("imbulk-check-")).expect("a prefix");
+        for short in ["a", "p0", "p104"] {
+            let name = format!("{prefix}{short}");
+            assert!(!bench.world(|world| world.account_exists(&name)), "{fault}: {name} is left");
+        }
+    }
+}
