@@ -25,7 +25,7 @@ pub struct ForgetPlan {
     pub report: ForgetReport,
 }
 
-/// Chooses the runs: those that ended this long ago and that nobody needs, and those that the user names.
+/// Chooses the runs: those that ended this long ago and that no retry needs, and those that the user names.
 pub async fn plan_to_forget(
     reader: &Reader,
     older_than: Option<SignedDuration>,

@@ -1,4 +1,4 @@
-//! Removing the rows of runs that nobody needs any more, so that no byte of them is left in the file.
+//! Removing the rows of old runs, so that no byte of them is left in the file.
 
 use sqlx::SqliteConnection;
 
