@@ -1,5 +1,5 @@
-//! The checks. Each prepares the pairs that it uses. Only `friend_get.known_sequences` reads a list that the check before
-//! it made.
+//! The checks. Each prepares the pairs that it uses. Only `friend_get.known_sequences` reads a list that the check
+//! before it made.
 
 use serde_json::{Value, json};
 

@@ -139,7 +139,7 @@ impl<'a> Caller<'a> {
             let answer = self.call(&TestAccounts::import(ids)).await?;
             refuse(NOT_CREATED, &answer, &[])?;
             if answer.has_failed_accounts() {
-                let hint = "a Trial app has at most 100 accounts; use an app with room for 113 more";
+                let hint = "a Trial app has at most 100 accounts; use an app that can have 113 more";
                 return Err(SessionError::NotMeasured(Message::new(NOT_CREATED).add_hint(hint)));
             }
         }
