@@ -41,7 +41,9 @@ impl Played {
     fn with(job: JobFile, operation: Command, both: bool, accounts: &[&str], answers: Vec<ScriptedResponse>) -> Self {
         let server = ScriptedServer::answering(answers);
         let asked: Vec<InputRow> = accounts.iter().map(|account| asked(operation, account)).collect();
-        let job = job.rows(&asked).with("app", "endpoint", server.endpoint()).with("stop", "failed_share", 1.0);
+        // With one call in flight the responses reach the requests in the order of the script.
+        let job = job.rows(&asked).with("limits", "max_in_flight", 1);
+        let job = job.with("app", "endpoint", server.endpoint()).with("stop", "failed_share", 1.0);
         let job = if both { job.both() } else { job };
         let (bench, job) = job.on_a_bench();
         Self { bench, server, job }
