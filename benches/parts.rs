@@ -24,7 +24,7 @@ use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
 use imbulk::domain::response::verdict::{CallContext, Charging, NewUserSig, assess};
-use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule};
+use imbulk::domain::schedule::{Action, Event, JobPlan, Schedule};
 use imbulk::export::{self, ExportOptions, Format};
 use imbulk::input::Source;
 use imbulk::intake::{Intake, IntakeOptions, IntakeOutput, MEMORY};
@@ -305,28 +305,28 @@ fn night(requests: &[Request]) -> u64 {
     let mut handled = 0;
     while let Some(event) = events.pop() {
         handled += 1;
-        let commands = schedule.handle(Duration::from_millis(handled), event);
-        commands.into_iter().for_each(|command| react(command, requests, &mut events));
+        let actions = schedule.handle(Duration::from_millis(handled), event);
+        actions.into_iter().for_each(|action| react(action, requests, &mut events));
     }
     assert!(schedule.ends().is_some());
     handled
 }
 
-/// What the world does with a command.
-fn react(command: Command, requests: &[Request], events: &mut Vec<Event>) {
-    match command {
-        Command::Fetch { job, after, limit } => {
+/// What the world does with an action.
+fn react(action: Action, requests: &[Request], events: &mut Vec<Event>) {
+    match action {
+        Action::Fetch { job, after, limit } => {
             let page = requests.iter().filter(|request| request.id > after).take(limit as usize).cloned().collect();
             events.push(Event::Page { job, requests: page });
         }
-        Command::Commit { change: Change::Intend(ids), .. } => events.push(Event::Changed(Changed::Intended(ids))),
-        Command::Send { job, request, .. } => {
+        Action::Commit { change: Change::Intend(ids), .. } => events.push(Event::Changed(Changed::Intended(ids))),
+        Action::Send { job, request, .. } => {
             let result = answer_of(requests, request);
             // Taken from the end.
             events.push(Event::Replied { request, result, generation: 0 });
             events.push(Event::Sent { job, request });
         }
-        Command::Commit { change: Change::Record { settlement, .. }, .. } => {
+        Action::Commit { change: Change::Record { settlement, .. }, .. } => {
             let Settlement { request, follow_ups, .. } = settlement;
             events.push(Event::Changed(Changed::Recorded { request, follow_ups }));
         }

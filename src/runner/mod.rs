@@ -34,7 +34,7 @@ use crate::domain::response::codes::RenewFallback;
 use crate::domain::response::outcome::Outcome;
 use crate::domain::response::tally::Tally;
 use crate::domain::run_choice::EndedBy;
-use crate::domain::schedule::{Command, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
+use crate::domain::schedule::{Action, End, Event, JobNo, JobPlan, Schedule, StopReason, StopSignal};
 use crate::queue::{ControlFile, Loss, Queue, QueueError, Reader};
 use crate::rate_limiter::{CommandLimiter, LedgerError};
 use control::RunControl;
@@ -394,8 +394,8 @@ impl Runner<'_> {
         if let Event::Changed(Changed::Intended(_)) = event {
             self.look_at_the_disk();
         }
-        let commands = self.schedule.handle(self.started.elapsed(), event);
-        commands.into_iter().for_each(|command| self.carry_out(command));
+        let actions = self.schedule.handle(self.started.elapsed(), event);
+        actions.into_iter().for_each(|action| self.carry_out(action));
         self.note_ends();
     }
 
@@ -419,18 +419,18 @@ impl Runner<'_> {
         reasons.into_iter().cloned().collect()
     }
 
-    fn carry_out(&mut self, command: Command) {
-        match command {
-            Command::Fetch { job, after, limit } => self.fetch(job, after, limit),
-            Command::Load { job, request } => self.load(job, request),
-            Command::Commit { change, urgent } => self.recorder.write(change, urgent),
-            Command::Send { job, request, kind, body } => self.send((job, kind), request, body),
-            Command::Slow { job, kind, scope, pause } => {
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Fetch { job, after, limit } => self.fetch(job, after, limit),
+            Action::Load { job, request } => self.load(job, request),
+            Action::Commit { change, urgent } => self.recorder.write(change, urgent),
+            Action::Send { job, request, kind, body } => self.send((job, kind), request, body),
+            Action::Slow { job, kind, scope, pause } => {
                 self.calls[job].throttled();
                 self.jobs[job].command(kind).1.throttled(scope, pause);
             }
-            Command::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
-            Command::HoldBack(job) => {
+            Action::Renew { job, generation, code, fallback } => self.renew(job, generation, code, fallback),
+            Action::HoldBack(job) => {
                 let later = self.hold_back[job].for_later();
                 std::mem::replace(&mut self.hold_back[job], later).set();
                 self.recorder.flush();

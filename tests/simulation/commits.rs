@@ -9,7 +9,7 @@ use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::Request;
 use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Command, Event, JobPlan, Schedule, StopReason, StopSignal};
+use imbulk::domain::schedule::{Action, Event, JobPlan, Schedule, StopReason, StopSignal};
 
 use crate::directed::{friend, plan};
 
@@ -22,9 +22,9 @@ fn schedule(width: Option<usize>, requests: Vec<Request>) -> (Schedule, Vec<Requ
     (schedule, intents)
 }
 
-fn intents(commands: Vec<Command>) -> Vec<RequestId> {
-    let ids = commands.into_iter().filter_map(|command| match command {
-        Command::Commit { change: Change::Intend(ids), .. } => Some(ids),
+fn intents(actions: Vec<Action>) -> Vec<RequestId> {
+    let ids = actions.into_iter().filter_map(|action| match action {
+        Action::Commit { change: Change::Intend(ids), .. } => Some(ids),
         _ => None,
     });
     ids.flatten().collect()
@@ -40,12 +40,12 @@ fn is_urgent(schedule: &mut Schedule, request: RequestId, code: i64) -> bool {
     let body =
         format!(r#"{{"ErrorCode":0,"ResultItem":[{{"To_Account":"u{friend}","ResultCode":{code},"ResultInfo":""}}]}}"#);
     let event = Event::Replied { request, result: CallResult::Body(body.into()), generation: 0 };
-    let commands = schedule.handle(Duration::ZERO, event);
-    let urgent = commands.iter().find_map(|command| match command {
-        Command::Commit { change: Change::Record { .. }, urgent } => Some(*urgent),
+    let actions = schedule.handle(Duration::ZERO, event);
+    let urgent = actions.iter().find_map(|action| match action {
+        Action::Commit { change: Change::Record { .. }, urgent } => Some(*urgent),
         _ => None,
     });
-    urgent.unwrap_or_else(|| panic!("{commands:?}"))
+    urgent.unwrap_or_else(|| panic!("{actions:?}"))
 }
 
 fn ids(numbers: RangeInclusive<i64>) -> Vec<RequestId> {

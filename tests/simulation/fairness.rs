@@ -6,7 +6,7 @@ use imbulk::domain::change::{Change, Changed};
 use imbulk::domain::ids::RequestId;
 use imbulk::domain::request::account::UserId;
 use imbulk::domain::request::{Item, Request};
-use imbulk::domain::schedule::{Command, Event, Schedule};
+use imbulk::domain::schedule::{Action, Event, Schedule};
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -99,11 +99,11 @@ fn after_a_kill_only_requests_with_an_account_that_may_still_be_written_wait() {
     let request = link(1);
     let keys = operation.keys(&request);
     let _ = schedule.handle(Duration::ZERO, Event::Recovered { job: Some(0), request, keys });
-    let commands = schedule.handle(Duration::ZERO, Event::Page { job: 0, requests: vec![link(2), link(3)] });
+    let actions = schedule.handle(Duration::ZERO, Event::Page { job: 0, requests: vec![link(2), link(3)] });
     assert!(
-        commands.contains(&Command::Commit { change: Change::Intend(vec![RequestId::new(3)]), urgent: true }),
-        "{commands:?}"
+        actions.contains(&Action::Commit { change: Change::Intend(vec![RequestId::new(3)]), urgent: true }),
+        "{actions:?}"
     );
-    let commands = schedule.handle(Duration::ZERO, Event::Changed(Changed::Reopened(RequestId::new(1))));
-    assert!(commands.contains(&Command::Load { job: 0, request: RequestId::new(2) }), "{commands:?}");
+    let actions = schedule.handle(Duration::ZERO, Event::Changed(Changed::Reopened(RequestId::new(1))));
+    assert!(actions.contains(&Action::Load { job: 0, request: RequestId::new(2) }), "{actions:?}");
 }

@@ -12,7 +12,7 @@ use imbulk::domain::response::call_result::CallResult;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::Settlement;
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule, StopReason};
+use imbulk::domain::schedule::{Action, End, Event, JobPlan, Now, Schedule, StopReason};
 
 use crate::checks::Invariant;
 use crate::directed::crowd;
@@ -156,49 +156,48 @@ impl BuggyScheduler {
         settlement
     }
 
-    fn altered_commands(&mut self, command: Command) -> Vec<Command> {
-        match (self.bug, command) {
-            (PlantedBug::SendsBeforeTheIntent, Command::Commit { change: Change::Intend(ids), urgent }) => {
-                let early = ids.iter().map(|id| Command::Send {
+    fn altered_actions(&mut self, action: Action) -> Vec<Action> {
+        match (self.bug, action) {
+            (PlantedBug::SendsBeforeTheIntent, Action::Commit { change: Change::Intend(ids), urgent }) => {
+                let early = ids.iter().map(|id| Action::Send {
                     job: 0,
                     request: *id,
                     kind: CallKind::Change,
                     body: Vec::new(),
                 });
-                early.chain([Command::Commit { change: Change::Intend(ids.clone()), urgent }]).collect()
+                early.chain([Action::Commit { change: Change::Intend(ids.clone()), urgent }]).collect()
             }
-            (_, Command::Commit { change: Change::Record { run, settlement }, urgent }) => {
+            (_, Action::Commit { change: Change::Record { run, settlement }, urgent }) => {
                 let settlement = self.altered_settlement(settlement);
-                vec![Command::Commit { change: Change::Record { run, settlement }, urgent }]
+                vec![Action::Commit { change: Change::Record { run, settlement }, urgent }]
             }
-            (PlantedBug::NeverHoldsBack, Command::HoldBack(_))
-            | (PlantedBug::LosesAParkedRequest, Command::Load { .. }) => vec![],
-            (PlantedBug::FetchesEverything, Command::Fetch { job, after, .. }) => {
-                vec![Command::Fetch { job, after, limit: u32::MAX }]
+            (PlantedBug::NeverHoldsBack, Action::HoldBack(_))
+            | (PlantedBug::LosesAParkedRequest, Action::Load { .. }) => vec![],
+            (PlantedBug::FetchesEverything, Action::Fetch { job, after, .. }) => {
+                vec![Action::Fetch { job, after, limit: u32::MAX }]
             }
-            (_, command) => vec![command],
+            (_, action) => vec![action],
         }
     }
 }
 
 impl SchedulerUnderTest for BuggyScheduler {
-    fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
+    fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         self.now = now;
         let over = match &event {
             Event::Changed(Changed::Recorded { request, follow_ups }) if follow_ups.is_empty() => Some(*request),
             _ => None,
         };
         let event = self.altered_event(event);
-        let commands = self.schedule.handle(now * self.clock_factor(), event);
-        let mut commands: Vec<Command> =
-            commands.into_iter().flat_map(|command| self.altered_commands(command)).collect();
+        let actions = self.schedule.handle(now * self.clock_factor(), event);
+        let mut actions: Vec<Action> = actions.into_iter().flat_map(|action| self.altered_actions(action)).collect();
         if let (PlantedBug::SendsAgainAfterTheOutcome, Some(request)) = (self.bug, over) {
-            commands.push(Command::Send { job: 0, request, kind: CallKind::Change, body: Vec::new() });
+            actions.push(Action::Send { job: 0, request, kind: CallKind::Change, body: Vec::new() });
         }
         if self.bug == PlantedBug::CountsTwice && over.is_some() {
             self.tally = [(Outcome::Succeeded, 1)].into_iter().collect();
         }
-        commands
+        actions
     }
 
     fn wake_at(&self) -> Option<Now> {

@@ -1,11 +1,11 @@
 //! The interface of the scheduler: the real schedule, or one with a planted bug.
 
 use imbulk::domain::response::tally::Tally;
-use imbulk::domain::schedule::{Command, End, Event, JobPlan, Now, Schedule, StopReason};
+use imbulk::domain::schedule::{Action, End, Event, JobPlan, Now, Schedule, StopReason};
 
 /// The operations that the simulated world uses.
 pub(crate) trait SchedulerUnderTest {
-    fn handle(&mut self, now: Now, event: Event) -> Vec<Command>;
+    fn handle(&mut self, now: Now, event: Event) -> Vec<Action>;
     fn wake_at(&self) -> Option<Now>;
     fn ends(&self) -> Option<Vec<End>>;
     fn stop_of(&self, job: usize) -> Option<&StopReason>;
@@ -18,7 +18,7 @@ pub(crate) trait SchedulerUnderTest {
 pub(crate) type MakeScheduler = dyn Fn(Vec<JobPlan>, u64) -> Box<dyn SchedulerUnderTest>;
 
 impl SchedulerUnderTest for Schedule {
-    fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
+    fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         self.handle(now, event)
     }
 

@@ -1,7 +1,7 @@
 //! The simulated world around the schedule, in virtual time: models of the runner's loop, its recorder, its readers and
 //! its rate limiter.
 
-mod commands;
+mod actions;
 mod events;
 mod session;
 
@@ -12,7 +12,7 @@ use imbulk::domain::ids::{RequestId, RunId};
 use imbulk::domain::request::row::RowNo;
 use imbulk::domain::request::{AccountKeys, Request};
 use imbulk::domain::response::outcome::Outcome;
-use imbulk::domain::schedule::{Command, DeadlineKey, End, Event, JobPlan, StopReason, StopSignal};
+use imbulk::domain::schedule::{Action, DeadlineKey, End, Event, JobPlan, StopReason, StopSignal};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -45,7 +45,7 @@ enum WorldEvent {
     /// The loop takes an event from its inbox.
     Deliver(Event),
     /// A page or a request has been read.
-    Read(Command),
+    Read(Action),
     /// Changes that are not urgent have waited long enough for other changes.
     CommitIsDue,
     /// A commit has finished.
@@ -318,7 +318,7 @@ impl World<'_> {
             WorldEvent::Arrive(call) => self.arrive(call),
             WorldEvent::Finish(call) => self.finish(call),
             WorldEvent::Deliver(event) if alive => self.deliver(session, event),
-            WorldEvent::Read(command) if alive => self.read(session, &command),
+            WorldEvent::Read(action) if alive => self.read(session, &action),
             WorldEvent::CommitIsDue if alive => self.commit(session),
             WorldEvent::Committed if alive => self.committed(session),
             WorldEvent::Slot(job) if alive => self.slot(session, job),

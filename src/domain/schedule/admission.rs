@@ -8,7 +8,7 @@ use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::{Now, SERVER_MAY_BE_WRITING};
 use super::timers::Timer;
-use super::{Command, JobNo, PAGE, Schedule};
+use super::{Action, JobNo, PAGE, Schedule};
 use crate::domain::ids::RequestId;
 use crate::domain::request::{AccountKey, AccountKeys, Request};
 
@@ -26,7 +26,7 @@ impl Schedule {
     }
 
     /// On disk the request is pending again, in doubt.
-    pub(super) fn reopened(&mut self, id: RequestId, out: &mut Vec<Command>) {
+    pub(super) fn reopened(&mut self, id: RequestId, out: &mut Vec<Action>) {
         let Recovered { lease, own } = self.quarantine.remove(id);
         self.release(lease, out);
         if let Some((job, request)) = own {
@@ -69,7 +69,7 @@ impl Schedule {
 
     /// A parked request is in memory. It joins the queues of its accounts even if others of them are crowded.
     /// Otherwise a request of many busy accounts would be overtaken as long as there are any others.
-    pub(super) fn loaded(&mut self, job: JobNo, request: Request, out: &mut Vec<Command>) {
+    pub(super) fn loaded(&mut self, job: JobNo, request: Request, out: &mut Vec<Action>) {
         let account = self.parking.loaded(request.id);
         if self.jobs[job].stop().is_some() {
             self.jobs[job].moved(Stage::Parked, Stage::Stored, 0, false);
@@ -110,13 +110,13 @@ impl Schedule {
     }
 
     /// Returns a lease, and lets the requests go on that waited for its accounts.
-    pub(super) fn release(&mut self, lease: LeaseId, out: &mut Vec<Command>) {
+    pub(super) fn release(&mut self, lease: LeaseId, out: &mut Vec<Action>) {
         let released = self.leases.release(lease);
         self.pass_on(&released, out);
     }
 
     /// Lets the requests go on that hold their leases now.
-    pub(super) fn pass_on(&mut self, released: &Released, out: &mut Vec<Command>) {
+    pub(super) fn pass_on(&mut self, released: &Released, out: &mut Vec<Action>) {
         for lease in &released.granted {
             let id = self.waiting.remove(lease).expect("a request that waits for its lease is known");
             let (job, _) = self.advance(id, Stage::AwaitingLease, Stage::Ready);
@@ -139,12 +139,12 @@ impl Schedule {
         !self.jobs.iter().any(|other| other.plan.priority > priority && other.goes_first())
     }
 
-    pub(super) fn fetch(&mut self, out: &mut Vec<Command>) {
+    pub(super) fn fetch(&mut self, out: &mut Vec<Action>) {
         for job in 0..self.jobs.len() {
             if self.has_turn(job)
                 && let Some(after) = self.jobs[job].begin_fetch()
             {
-                out.push(Command::Fetch { job, after, limit: PAGE });
+                out.push(Action::Fetch { job, after, limit: PAGE });
             }
         }
     }

@@ -5,14 +5,14 @@ use super::request_state::{Blame, Payment, PreviousAttempt};
 use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::Now;
-use super::{Command, JobNo, Schedule};
+use super::{Action, JobNo, Schedule};
 use crate::domain::change::Change;
 use crate::domain::ids::RequestId;
 use crate::domain::response::verdict::Charge;
 
 impl Schedule {
     /// Sends ready requests, one of each job in turn. During an outage it sends a probe.
-    pub(super) fn dispatch(&mut self, now: Now, out: &mut Vec<Command>) {
+    pub(super) fn dispatch(&mut self, now: Now, out: &mut Vec<Action>) {
         let mut batch = Vec::new();
         let mut jobs: Vec<JobNo> = (0..self.jobs.len()).filter(|job| self.jobs[*job].needs_intents()).collect();
         while !jobs.is_empty() {
@@ -26,7 +26,7 @@ impl Schedule {
             batch.extend(self.probe());
         }
         if !batch.is_empty() {
-            out.push(Command::commit_now(Change::Intend(batch)));
+            out.push(Action::commit_now(Change::Intend(batch)));
         }
     }
 

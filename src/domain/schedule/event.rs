@@ -23,14 +23,14 @@ pub enum Event {
         /// The accounts that it writes.
         keys: AccountKeys,
     },
-    /// The answer to [`Command::Fetch`].
+    /// The answer to [`Action::Fetch`].
     Page {
         /// The job.
         job: JobNo,
         /// Pending requests in ascending order. If there are fewer than asked for, these are the last.
         requests: Vec<Request>,
     },
-    /// The answer to [`Command::Load`].
+    /// The answer to [`Action::Load`].
     Loaded {
         /// The job.
         job: JobNo,
@@ -44,7 +44,7 @@ pub enum Event {
         /// The request.
         request: RequestId,
     },
-    /// The request was held back before any byte left ([`Command::HoldBack`]).
+    /// The request was held back before any byte left ([`Action::HoldBack`]).
     HeldBack(RequestId),
     /// The call is over.
     Replied {
@@ -57,7 +57,7 @@ pub enum Event {
     },
     /// A change is on disk.
     Changed(Changed),
-    /// The answer to [`Command::Renew`] if no other UserSig can be made.
+    /// The answer to [`Action::Renew`] if no other UserSig can be made.
     NotRenewed {
         /// The job whose call was refused.
         job: JobNo,
@@ -85,7 +85,7 @@ pub enum Event {
 
 /// Something that the runner must do.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Command {
+pub enum Action {
     /// Read pending requests of a job.
     Fetch {
         /// The job.
@@ -143,11 +143,11 @@ pub enum Command {
         /// How the code is treated if no other UserSig can be made.
         fallback: RenewFallback,
     },
-    /// Send no request of a job that has not left yet. Requests of later [`Command::Send`] may leave.
+    /// Send no request of a job that has not left yet. Requests of later [`Action::Send`] may leave.
     HoldBack(JobNo),
 }
 
-impl Command {
+impl Action {
     /// A change for which something waits.
     pub(super) const fn commit_now(change: Change) -> Self {
         Self::Commit { change, urgent: true }

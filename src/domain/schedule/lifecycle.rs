@@ -9,7 +9,7 @@ use super::retry_budget::RetryCost;
 use super::stage::Stage;
 use super::time::{Now, SERVER_MAY_BE_WRITING};
 use super::timers::Timer;
-use super::{Command, JobNo, Schedule};
+use super::{Action, JobNo, Schedule};
 use crate::domain::change::{Change, Changed};
 use crate::domain::guard::is_bad_sign;
 use crate::domain::ids::RequestId;
@@ -20,7 +20,7 @@ use crate::domain::response::settlement::{FollowUp, Settlement};
 use crate::domain::response::verdict::{CallContext, Charge, Charging, ServerActivity, ServerHealth, Wait};
 
 impl Schedule {
-    pub(super) fn changed(&mut self, now: Now, changed: Changed, out: &mut Vec<Command>) {
+    pub(super) fn changed(&mut self, now: Now, changed: Changed, out: &mut Vec<Action>) {
         match changed {
             Changed::Intended(requests) => requests.into_iter().for_each(|id| self.intended(id, out)),
             Changed::Recorded { request, follow_ups } => self.recorded(now, request, follow_ups, out),
@@ -29,14 +29,14 @@ impl Schedule {
         }
     }
 
-    fn intended(&mut self, id: RequestId, out: &mut Vec<Command>) {
+    fn intended(&mut self, id: RequestId, out: &mut Vec<Action>) {
         if !self.jobs[self.requests[&id].job].is_active() {
             return self.withdraw(id, Stage::Intending, out);
         }
         let (job, _) = self.advance(id, Stage::Intending, Stage::AwaitingSlot);
         let request = &self.requests[&id].request;
         let (kind, body) = (request.purpose.call_kind(), lookup::body(self.jobs[job].plan.operation, request));
-        out.push(Command::Send { job, request: id, kind, body });
+        out.push(Action::Send { job, request: id, kind, body });
     }
 
     pub(super) fn sent(&mut self, now: Now, id: RequestId) {
@@ -44,13 +44,13 @@ impl Schedule {
         self.requests.entry(id).and_modify(|state| state.sent_at = now);
     }
 
-    pub(super) fn withdraw(&mut self, id: RequestId, from: Stage, out: &mut Vec<Command>) {
+    pub(super) fn withdraw(&mut self, id: RequestId, from: Stage, out: &mut Vec<Action>) {
         self.advance(id, from, Stage::Withdrawing);
-        out.push(Command::commit_now(Change::Withdraw(id)));
+        out.push(Action::commit_now(Change::Withdraw(id)));
     }
 
     /// On disk the request is pending again. It was held back because its job is paused or stops.
-    fn withdrawn(&mut self, now: Now, id: RequestId, out: &mut Vec<Command>) {
+    fn withdrawn(&mut self, now: Now, id: RequestId, out: &mut Vec<Action>) {
         let state = &self.requests[&id];
         self.breaker.not_sent(now, id, state.payment.cost());
         match self.jobs[state.job].stop() {
@@ -65,7 +65,7 @@ impl Schedule {
         id: RequestId,
         result: &CallResult,
         generation: u64,
-        out: &mut Vec<Command>,
+        out: &mut Vec<Action>,
     ) {
         let (job, lease) = self.advance(id, Stage::InFlight, Stage::Recording);
         let state = self.requests.remove(&id).expect("the request is in memory");
@@ -97,7 +97,7 @@ impl Schedule {
         self.pending_records.insert(id, PendingRecord { job, lease, items, sent_at, health, blame, ended });
         match assessment.activity {
             ServerActivity::Done => {
-                out.push(Command::Commit { change: Change::Record { run, settlement }, urgent });
+                out.push(Action::Commit { change: Change::Record { run, settlement }, urgent });
             }
             ServerActivity::MayBeWriting => {
                 self.timers.start(now + SERVER_MAY_BE_WRITING, Timer::Record(job, settlement));
@@ -126,7 +126,7 @@ impl Schedule {
             || self.jobs[job].stop().is_some()
     }
 
-    fn recorded(&mut self, now: Now, id: RequestId, follow_ups: Vec<FollowUp>, out: &mut Vec<Command>) {
+    fn recorded(&mut self, now: Now, id: RequestId, follow_ups: Vec<FollowUp>, out: &mut Vec<Action>) {
         let record = self.pending_records.remove(&id).expect("a settlement is recorded once");
         let job = &mut self.jobs[record.job];
         job.moved(Stage::Recording, Stage::Stored, record.items, false);

@@ -1,4 +1,4 @@
-//! Decides what is sent when. Each event leads to commands; time is an argument, and a seed decides random delays.
+//! Decides what is sent when. Each event leads to actions; time is an argument, and a seed decides random delays.
 //!
 //! ```text
 //!         Page, Loaded, Recovered          Intended           Sent         Replied         Recorded
@@ -46,7 +46,7 @@ use super::response::tally::Tally;
 pub use backoff::delay;
 use breaker::CircuitBreaker;
 pub use breaker::Outage;
-pub use event::{Command, Event};
+pub use event::{Action, Event};
 use job::JobState;
 pub use job_plan::{JobNo, JobPlan};
 use leases::{LeaseId, Leases};
@@ -115,7 +115,7 @@ impl Schedule {
     /// If the event cannot follow the earlier ones. Then the runner or the queue has a bug, and stopping is safer than
     /// sending.
     #[must_use]
-    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Command> {
+    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
             Event::Recovered { job, request, keys } => self.recovered(now, job, request, &keys),
@@ -228,7 +228,7 @@ impl Schedule {
         self.counts().map(StageCounts::under_way).sum()
     }
 
-    fn fire_timers(&mut self, now: Now, out: &mut Vec<Command>) {
+    fn fire_timers(&mut self, now: Now, out: &mut Vec<Action>) {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Release(lease) => self.release(lease, out),
@@ -241,9 +241,9 @@ impl Schedule {
                 }
                 Timer::Record(job, settlement) => {
                     let run = self.jobs[job].plan.run;
-                    out.push(Command::commit_now(Change::Record { run, settlement }));
+                    out.push(Action::commit_now(Change::Record { run, settlement }));
                 }
-                Timer::Reopen(id) => out.push(Command::commit_now(Change::Reopen(id))),
+                Timer::Reopen(id) => out.push(Action::commit_now(Change::Reopen(id))),
                 Timer::AbandonCalls => self.abandons_calls = true,
             }
         }

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::Command;
+use super::event::Action;
 use super::{JobNo, Numbered};
 use crate::domain::ids::RequestId;
 use crate::domain::request::AccountKey;
@@ -32,13 +32,13 @@ impl Parking {
     }
 
     /// Loads requests that were parked for an account, as many as may queue for it. `queued`: how many do.
-    pub(super) fn load_for(&mut self, account: AccountKey, queued: usize, out: &mut Vec<Command>) {
+    pub(super) fn load_for(&mut self, account: AccountKey, queued: usize, out: &mut Vec<Action>) {
         let Some(parked) = self.parked.get_mut(&account) else { return };
         let loading = self.loading.values().filter(|parked_for| **parked_for == account).count();
         for _ in queued + loading..MAX_QUEUED_PER_ACCOUNT {
             let Some((job, request)) = parked.pop_front() else { break };
             self.loading.insert(request, account);
-            out.push(Command::Load { job, request });
+            out.push(Action::Load { job, request });
         }
         if parked.is_empty() {
             self.parked.remove(&account);

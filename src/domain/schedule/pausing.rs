@@ -6,7 +6,7 @@
 use super::job::JobState;
 use super::stage::Stage;
 use super::time::Now;
-use super::{Command, JobNo, Schedule};
+use super::{Action, JobNo, Schedule};
 use crate::domain::ids::RequestId;
 
 impl Schedule {
@@ -21,9 +21,9 @@ impl Schedule {
         self.jobs[job].counts().before_sent() == 0
     }
 
-    pub(super) fn pause(&mut self, job: JobNo, out: &mut Vec<Command>) {
+    pub(super) fn pause(&mut self, job: JobNo, out: &mut Vec<Action>) {
         if self.jobs[job].pause() {
-            out.push(Command::HoldBack(job));
+            out.push(Action::HoldBack(job));
         }
     }
 

@@ -10,7 +10,7 @@ use super::stage::Stage;
 use super::stop::StopReason;
 use super::time::{GRACE_AFTER_OUTAGE, Now};
 use super::timers::Timer;
-use super::{Command, JobNo, Schedule};
+use super::{Action, JobNo, Schedule};
 use crate::domain::ids::RequestId;
 use crate::domain::request::CallKind;
 use crate::domain::response::codes::{RenewFallback, Scope};
@@ -18,11 +18,11 @@ use crate::domain::response::verdict::{ServerHealth, Signal};
 
 impl Schedule {
     /// Stops the jobs that the reason concerns, and holds back what has not left. The gravest reason counts.
-    pub(super) fn stop(&mut self, reason: &StopReason, out: &mut Vec<Command>) {
+    pub(super) fn stop(&mut self, reason: &StopReason, out: &mut Vec<Action>) {
         let jobs = reason.only_job().map_or(0..self.jobs.len(), |job| job..job + 1);
         let first: Vec<JobNo> = jobs.filter(|job| self.jobs[*job].stop_for(reason.clone())).collect();
         for job in &first {
-            out.push(Command::HoldBack(*job));
+            out.push(Action::HoldBack(*job));
             let parked = self.parking.give_up(*job);
             (0..parked).for_each(|_| self.jobs[*job].moved(Stage::Parked, Stage::Stored, 0, false));
         }
@@ -31,7 +31,7 @@ impl Schedule {
 
     /// Takes the requests of a stopped job that wait for their lease or have no intent out of the memory, so that they
     /// block no account. On disk they are pending.
-    fn give_up_requests(&mut self, job: JobNo, out: &mut Vec<Command>) {
+    fn give_up_requests(&mut self, job: JobNo, out: &mut Vec<Action>) {
         let waits = |(lease, id): (&LeaseId, &RequestId)| (self.requests[id].job == job).then_some((*lease, *id));
         let waiting: Vec<(LeaseId, RequestId)> = self.waiting.iter().filter_map(waits).collect();
         for (lease, id) in waiting {
@@ -44,7 +44,7 @@ impl Schedule {
     }
 
     /// Takes a request out of the memory and ends its lease.
-    pub(super) fn forget(&mut self, id: RequestId, from: Stage, out: &mut Vec<Command>) {
+    pub(super) fn forget(&mut self, id: RequestId, from: Stage, out: &mut Vec<Action>) {
         let (_, lease) = self.advance(id, from, Stage::Stored);
         self.requests.remove(&id);
         let released = self.leases.give_up(lease);
@@ -53,7 +53,7 @@ impl Schedule {
 
     /// Stops because of an outage. Each call in flight would take its whole time-out, so the run does not wait for
     /// these calls.
-    fn stop_for_outage(&mut self, now: Now, outage: Outage, out: &mut Vec<Command>) {
+    fn stop_for_outage(&mut self, now: Now, outage: Outage, out: &mut Vec<Action>) {
         self.stop(&StopReason::Outage(outage), out);
         self.timers.start(now + GRACE_AFTER_OUTAGE, Timer::AbandonCalls);
     }
@@ -65,7 +65,7 @@ impl Schedule {
         id: RequestId,
         health: &ServerHealth,
         (sent_at, payment): (Now, Payment),
-        out: &mut Vec<Command>,
+        out: &mut Vec<Action>,
     ) {
         match health {
             ServerHealth::Working => self.breaker.succeeded(sent_at, payment.cost()),
@@ -80,7 +80,7 @@ impl Schedule {
     }
 
     /// Stops if no call has succeeded for the time of `stop.outage`.
-    pub(super) fn give_up(&mut self, now: Now, out: &mut Vec<Command>) {
+    pub(super) fn give_up(&mut self, now: Now, out: &mut Vec<Action>) {
         if self.breaker.gives_up_at(self.patience()).is_some_and(|end| end <= now) {
             self.stop_for_outage(now, self.breaker.failures_as_outage(now), out);
         }
@@ -102,18 +102,18 @@ impl Schedule {
         (job, kind): (JobNo, CallKind),
         generation: u64,
         signal: Signal,
-        out: &mut Vec<Command>,
+        out: &mut Vec<Action>,
     ) {
         match signal {
             Signal::Fine => self.signature.accepted(generation),
             Signal::Silent => {}
             Signal::Throttled(scope, pause) => {
                 self.signature.accepted(generation);
-                out.push(Command::Slow { job, kind, scope, pause });
+                out.push(Action::Slow { job, kind, scope, pause });
             }
             Signal::Renew { code, reason, fallback } => match self.signature.refused(generation) {
                 RefusedUserSig::Replaced => {}
-                RefusedUserSig::First => out.push(Command::Renew { job, generation, code, fallback }),
+                RefusedUserSig::First => out.push(Action::Renew { job, generation, code, fallback }),
                 RefusedUserSig::Repeated => {
                     let reason =
                         format!("{reason}; a new UserSig was refused as well: check the clock of this machine");
@@ -125,7 +125,7 @@ impl Schedule {
     }
 
     /// No other UserSig can be made, so the code that refused this one is treated as its fallback says.
-    pub(super) fn not_renewed(&mut self, job: JobNo, code: i64, fallback: RenewFallback, out: &mut Vec<Command>) {
+    pub(super) fn not_renewed(&mut self, job: JobNo, code: i64, fallback: RenewFallback, out: &mut Vec<Action>) {
         self.signature.cannot_be_replaced();
         match fallback {
             RenewFallback::Transient => {}

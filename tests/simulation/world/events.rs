@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use imbulk::domain::request::AccountKeys;
-use imbulk::domain::schedule::{Command, Event};
+use imbulk::domain::schedule::{Action, Event};
 
 use super::{Session, World, WorldEvent};
 use crate::checks::Invariant;
 use crate::server::Call;
 
 impl World<'_> {
-    pub(super) fn read(&mut self, session: &mut Session<'_>, command: &Command) {
-        let event = match *command {
-            Command::Fetch { job, after, limit } => {
+    pub(super) fn read(&mut self, session: &mut Session<'_>, action: &Action) {
+        let event = match *action {
+            Action::Fetch { job, after, limit } => {
                 let requests = self.queue.page(session.jobs[job], after, session.last, limit);
                 Event::Page { job, requests }
             }
-            Command::Load { job, request } => {
+            Action::Load { job, request } => {
                 Event::Loaded { job, request: self.queue.requests[&request].request.clone() }
             }
             _ => unreachable!("only these read"),

@@ -1,4 +1,4 @@
-//! The runner: passes events to the scheduler and carries out its commands.
+//! The runner: passes events to the scheduler and carries out its actions.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use imbulk::domain::response::lookup;
 use imbulk::domain::response::outcome::Outcome;
 use imbulk::domain::response::settlement::{EndedItems, FollowUp};
 use imbulk::domain::response::verdict::ItemResult;
-use imbulk::domain::schedule::{Command, Event};
+use imbulk::domain::schedule::{Action, Event};
 
 use super::{Session, World, WorldEvent};
 use crate::canary::Canary;
@@ -28,15 +28,15 @@ impl World<'_> {
     pub(super) fn handle(&mut self, session: &mut Session<'_>, event: Event) {
         session.events += 1;
         let before = session.scheduler.probes();
-        let commands = session.scheduler.handle(self.now.saturating_sub(session.started), event);
+        let actions = session.scheduler.handle(self.now.saturating_sub(session.started), event);
         let probes = (before, session.scheduler.probes());
         for job in 0..session.jobs.len() {
             if session.scheduler.stop_of(job).is_some() && !std::mem::replace(&mut session.stopped[job], true) {
                 session.budget.stopped(job);
             }
         }
-        for command in commands {
-            if let Command::Commit { change: Change::Intend(ids), .. } = &command {
+        for action in actions {
+            if let Action::Commit { change: Change::Intend(ids), .. } = &action {
                 self.check(session.budget.intend(ids, probes, self.now));
                 ids.iter().for_each(|id| session.overtaking.set_out(*id));
                 if let Some(early) = ids.iter().find(|id| session.paused[self.place(session, **id)]) {
@@ -48,7 +48,7 @@ impl World<'_> {
                     self.fail(Invariant::CanaryComesFirst, format!("request {early} is sent"));
                 }
             }
-            self.carry_out(session, command);
+            self.carry_out(session, action);
         }
         let was_open = self.check(session.budget.handled(probes, self.now)).flatten();
         session.progress.everyone_waits(was_open.unwrap_or_default());
@@ -138,40 +138,40 @@ impl World<'_> {
         session.jobs.iter().position(|other| *other == job).expect("a job of the session")
     }
 
-    fn carry_out(&mut self, session: &mut Session<'_>, command: Command) {
-        match command {
-            Command::Fetch { .. } => self.read_soon(session, command),
-            Command::Load { request, .. } => {
+    fn carry_out(&mut self, session: &mut Session<'_>, action: Action) {
+        match action {
+            Action::Fetch { .. } => self.read_soon(session, action),
+            Action::Load { request, .. } => {
                 session.overtaking.was_parked(request);
                 session.parked(request);
                 session.progress.waits_for(request, self.scenario.faults.read + self.scenario.faults.lag + MS);
-                self.read_soon(session, command);
+                self.read_soon(session, action);
             }
-            Command::Commit { change, urgent } => {
+            Action::Commit { change, urgent } => {
                 if let Change::Record { settlement, .. } = &change {
                     let ended = settlement.ended_by_outcome();
                     session.ended_rows.entry(settlement.request).or_default().push_back(ended);
                 }
                 self.write_soon(session, change, urgent);
             }
-            Command::Send { job, request, kind, body } => self.send(session, (job, kind), request, &body),
-            Command::Slow { job, .. } => {
+            Action::Send { job, request, kind, body } => self.send(session, (job, kind), request, &body),
+            Action::Slow { job, .. } => {
                 let send_queue = &mut session.send_queues[session.jobs[job]];
                 send_queue.next_slot = send_queue.next_slot.max(self.now) + Duration::from_millis(1100);
                 session.progress.everyone_waits(Duration::from_millis(1100));
             }
-            Command::Renew { generation, .. } => {
+            Action::Renew { generation, .. } => {
                 if generation == self.generation {
                     self.generation += 1;
                 }
             }
-            Command::HoldBack(job) => self.hold_back(session, job),
+            Action::HoldBack(job) => self.hold_back(session, job),
         }
     }
 
-    fn read_soon(&mut self, session: &Session<'_>, command: Command) {
+    fn read_soon(&mut self, session: &Session<'_>, action: Action) {
         let takes = self.scenario.faults.read;
-        self.plan_event(session, self.now + takes, WorldEvent::Read(command));
+        self.plan_event(session, self.now + takes, WorldEvent::Read(action));
     }
 
     fn write_soon(&mut self, session: &mut Session<'_>, change: Change, urgent: bool) {
