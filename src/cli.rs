@@ -271,18 +271,18 @@ pub struct CtlArgs {
     pub name: String,
     /// What to do
     #[arg(value_enum)]
-    pub action: CtlAction,
+    pub instruction: CtlInstruction,
     /// Calls per second for `rate`, at most `limits.calls_per_second` of the job
-    #[arg(value_name = "N", required_if_eq("action", "rate"))]
+    #[arg(value_name = "N", required_if_eq("instruction", "rate"))]
     pub calls_per_second: Option<NonZeroU32>,
     /// Target of the run, if the job has several: an SDKAppID, `sandbox` or `loopback`
     #[arg(long, value_name = "TARGET")]
     pub target: Option<String>,
 }
 
-/// What `imbulk ctl` does.
+/// What `imbulk ctl` is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CtlAction {
+pub enum CtlInstruction {
     /// Begin no new call; calls in flight end. A later `imbulk run` sends nothing of the run either
     Pause,
     /// End a pause

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::error::Error;
-use crate::cli::{self, CtlAction};
+use crate::cli::{self, CtlInstruction};
 use crate::clock;
-use crate::domain::control::{AppliedInstruction, ControlCommand, ControlEffect, Instruction};
+use crate::domain::control::{AppliedInstruction, ControlEffect, Instruction, InstructionKind};
 use crate::domain::exit::Exit;
 use crate::domain::hint::{Hint, Message};
 use crate::domain::ids::uuid_v7;
@@ -25,7 +25,7 @@ const ASK_EVERY: Duration = Duration::from_millis(30);
 
 /// Controls a run, whether a process is sending it or not.
 pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error> {
-    let command = command_of(args)?;
+    let kind = kind_of(args)?;
     let (run, queue, is_owned) = {
         let reader = Reader::open(path).await?;
         let run = find_controlled(&args.name, args.target.as_deref(), &reader).await?;
@@ -33,7 +33,7 @@ pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error>
     };
     if let Some(run) = &run {
         refuse_ended(run)?;
-        if let ControlCommand::Rate(rate) = command
+        if let InstructionKind::Rate(rate) = kind
             && !is_sending(run, is_owned)
         {
             refuse_above_cap(run, rate)?;
@@ -43,7 +43,7 @@ pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error>
     let instruction = Instruction {
         id: uuid_v7(clock::now().as_millisecond(), rand::random()),
         run: run.as_ref().map_or_else(|| args.name.clone(), |run| run.uuid.clone()),
-        command,
+        kind,
         who: who(),
     };
     let job = run.map_or_else(|| args.name.clone(), |run| run.job);
@@ -52,7 +52,7 @@ pub(super) async fn ctl(args: &cli::CtlArgs, path: &Path) -> Result<Exit, Error>
             Err(SessionError::Usage(answer(&job, &applied)).into())
         }
         Some(applied) => super::print(&answer(&job, &applied).with_hint()),
-        None => super::print(&not_answered(&job, command).with_hint()),
+        None => super::print(&not_answered(&job, kind).with_hint()),
     }
 }
 
@@ -91,17 +91,18 @@ async fn instruct(queue: &Path, instruction: &Instruction) -> Result<Option<Appl
     }
 }
 
-fn command_of(args: &cli::CtlArgs) -> Result<ControlCommand, SessionError> {
-    let command = match (args.action, args.calls_per_second) {
-        (CtlAction::Rate, Some(rate)) => return Ok(ControlCommand::Rate(rate)),
-        (CtlAction::Pause, None) => ControlCommand::Pause,
-        (CtlAction::Resume, None) => ControlCommand::Resume,
-        (CtlAction::Drain, None) => ControlCommand::Drain,
-        (CtlAction::Rate, None) | (CtlAction::Pause | CtlAction::Resume | CtlAction::Drain, Some(_)) => {
+fn kind_of(args: &cli::CtlArgs) -> Result<InstructionKind, SessionError> {
+    let kind = match (args.instruction, args.calls_per_second) {
+        (CtlInstruction::Rate, Some(rate)) => return Ok(InstructionKind::Rate(rate)),
+        (CtlInstruction::Pause, None) => InstructionKind::Pause,
+        (CtlInstruction::Resume, None) => InstructionKind::Resume,
+        (CtlInstruction::Drain, None) => InstructionKind::Drain,
+        (CtlInstruction::Rate, None)
+        | (CtlInstruction::Pause | CtlInstruction::Resume | CtlInstruction::Drain, Some(_)) => {
             return Err(SessionError::usage("only `rate` takes a number, and it needs one", "such as `rate 50`"));
         }
     };
-    Ok(command)
+    Ok(kind)
 }
 
 fn refuse_ended(run: &Run) -> Result<(), SessionError> {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// What a person wants of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ControlCommand {
-    /// No new call begins until [`ControlCommand::Resume`].
+pub enum InstructionKind {
+    /// No new call begins until [`InstructionKind::Resume`].
     Pause,
     /// Calls begin again.
     Resume,
@@ -20,7 +20,7 @@ pub enum ControlCommand {
     Rate(NonZeroU32),
 }
 
-/// A command for a run, and the person who gives it.
+/// What a person wants of a run, and who it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
     /// A random id, so that the same instruction is never applied twice.
@@ -28,7 +28,7 @@ pub struct Instruction {
     /// The id of the run, or the name of its job if the run could not be read because the queue was being created.
     pub run: String,
     /// What is wanted.
-    pub command: ControlCommand,
+    pub kind: InstructionKind,
     /// User, host and process.
     pub who: String,
 }
@@ -37,7 +37,7 @@ pub struct Instruction {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ControlEffect {
-    /// No process was sending the run. The next session adopts the command.
+    /// No process was sending the run. The next session adopts the instruction.
     NotSending,
     /// The run was as wanted before.
     Unchanged,
@@ -139,20 +139,20 @@ impl ControlState {
         if matches!(effect, ControlEffect::AboveLimit { .. }) {
             return self;
         }
-        match instruction.command {
-            ControlCommand::Pause => {
+        match instruction.kind {
+            InstructionKind::Pause => {
                 self.pause.get_or_insert_with(|| RunPause { who: instruction.who.clone(), since: at });
             }
-            ControlCommand::Resume => self.pause = None,
-            ControlCommand::Drain => {}
-            ControlCommand::Rate(rate) => self.rate = Some(rate),
+            InstructionKind::Resume => self.pause = None,
+            InstructionKind::Drain => {}
+            InstructionKind::Rate(rate) => self.rate = Some(rate),
         }
         self
     }
 }
 
 /// As on the command line.
-impl fmt::Display for ControlCommand {
+impl fmt::Display for InstructionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pause => f.write_str("pause"),
@@ -163,7 +163,7 @@ impl fmt::Display for ControlCommand {
     }
 }
 
-impl FromStr for ControlCommand {
+impl FromStr for InstructionKind {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -182,16 +182,16 @@ mod tests {
 
     use super::*;
 
-    fn state(commands: &[&str]) -> (Option<i64>, Option<u32>) {
+    fn state(texts: &[&str]) -> (Option<i64>, Option<u32>) {
         let mut state = ControlState::default();
-        for (at, text) in (0..).zip(commands) {
+        for (at, text) in (0..).zip(texts) {
             let (text, effect) = match text.strip_suffix(", refused") {
                 Some(text) => (text, ControlEffect::AboveLimit { limit: 1 }),
                 None => (*text, ControlEffect::NotSending),
             };
-            let command: ControlCommand = text.parse().expect("a command");
-            assert_eq!(command.to_string(), text);
-            let instruction = Instruction { id: at.to_string(), run: "r".into(), command, who: "a@b".into() };
+            let kind: InstructionKind = text.parse().expect("an instruction");
+            assert_eq!(kind.to_string(), text);
+            let instruction = Instruction { id: at.to_string(), run: "r".into(), kind, who: "a@b".into() };
             state = state.then(&AppliedInstruction { instruction, effect }, at);
         }
         (state.pause.map(|pause| pause.since), state.rate.map(NonZeroU32::get))
@@ -206,17 +206,14 @@ mod tests {
     #[case::a_drain_changes_nothing(&["pause", "drain", "rate 3"], (Some(0), Some(3)))]
     #[case::the_last_rate(&["rate 50", "rate 100"], (None, Some(100)))]
     #[case::a_refused_rate(&["rate 50", "rate 500, refused"], (None, Some(50)))]
-    fn instructions_lead_to_a_pause_and_a_rate(
-        #[case] commands: &[&str],
-        #[case] expected: (Option<i64>, Option<u32>),
-    ) {
-        assert_eq!(state(commands), expected);
+    fn instructions_lead_to_a_pause_and_a_rate(#[case] texts: &[&str], #[case] expected: (Option<i64>, Option<u32>)) {
+        assert_eq!(state(texts), expected);
     }
 
     #[test]
-    fn other_texts_are_no_commands() {
+    fn other_texts_are_no_instructions() {
         for text in ["", "rate", "rate 0", "rate x", "Pause", "stop"] {
-            assert_eq!(text.parse::<ControlCommand>(), Err(()), "{text}");
+            assert_eq!(text.parse::<InstructionKind>(), Err(()), "{text}");
         }
     }
 }

@@ -157,10 +157,10 @@ fn is_trusted(file: &Metadata, queue: &Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::control::ControlCommand;
+    use crate::domain::control::InstructionKind;
 
     fn instruction(id: &str) -> Instruction {
-        Instruction { id: id.to_owned(), run: "r".to_owned(), command: ControlCommand::Pause, who: "a@b".to_owned() }
+        Instruction { id: id.to_owned(), run: "r".to_owned(), kind: InstructionKind::Pause, who: "a@b".to_owned() }
     }
 
     fn ids(instructions: &[Instruction]) -> Vec<&str> {

@@ -1,7 +1,7 @@
 //! The texts of `imbulk ctl`.
 
 use super::text::{count, counted, visible};
-use crate::domain::control::{AppliedInstruction, ControlCommand, ControlEffect, RunPause};
+use crate::domain::control::{AppliedInstruction, ControlEffect, InstructionKind, RunPause};
 use crate::domain::hint::Message;
 use crate::domain::timestamp::rfc3339;
 
@@ -14,10 +14,10 @@ pub fn answer(job: &str, AppliedInstruction { instruction, effect }: &AppliedIns
     };
     let message = |text: &str| Message::new(format!("{}: {text}", visible(job)));
     match effect {
-        ControlEffect::NotSending => message(&while_not_sending(instruction.command)),
-        ControlEffect::Unchanged => message(match instruction.command {
-            ControlCommand::Pause => "nothing changed: it was paused before",
-            ControlCommand::Resume | ControlCommand::Drain | ControlCommand::Rate(_) => {
+        ControlEffect::NotSending => message(&while_not_sending(instruction.kind)),
+        ControlEffect::Unchanged => message(match instruction.kind {
+            InstructionKind::Pause => "nothing changed: it was paused before",
+            InstructionKind::Resume | InstructionKind::Drain | InstructionKind::Rate(_) => {
                 "nothing changed: it was not paused"
             }
         }),
@@ -43,13 +43,13 @@ pub fn answer(job: &str, AppliedInstruction { instruction, effect }: &AppliedIns
     }
 }
 
-/// What a command means for a run that no process is sending.
-fn while_not_sending(command: ControlCommand) -> String {
-    let then = match command {
-        ControlCommand::Pause => "the next `imbulk run` sends nothing of it until `resume`".to_owned(),
-        ControlCommand::Resume => "it is not paused for the next `imbulk run`".to_owned(),
-        ControlCommand::Drain => "nothing is in flight".to_owned(),
-        ControlCommand::Rate(calls) => {
+/// What an instruction means for a run that no process is sending.
+fn while_not_sending(kind: InstructionKind) -> String {
+    let then = match kind {
+        InstructionKind::Pause => "the next `imbulk run` sends nothing of it until `resume`".to_owned(),
+        InstructionKind::Resume => "it is not paused for the next `imbulk run`".to_owned(),
+        InstructionKind::Drain => "nothing is in flight".to_owned(),
+        InstructionKind::Rate(calls) => {
             format!("the next `imbulk run` sends at most {}, and never more than the job allows", rate(calls.get()))
         }
     };
@@ -61,11 +61,11 @@ fn rate(calls: u32) -> String {
 }
 
 /// An instruction that the owner of the queue has not answered in time.
-pub fn not_answered(name: &str, command: ControlCommand) -> Message {
+pub fn not_answered(name: &str, kind: InstructionKind) -> Message {
     let name = visible(name);
     Message::new(format!(
         "{name}: stored, but not confirmed yet: the process that owns the queue is loading its input, or it waits for \
-         the disk; `{command}` takes effect before the first call of the run, or as soon as the process continues"
+         the disk; `{kind}` takes effect before the first call of the run, or as soon as the process continues"
     ))
     .add_hint(format!("`imbulk status {name}` shows the state of the run"))
 }
@@ -109,9 +109,9 @@ mod tests {
         ControlEffect::NotSending,
         "purge: no process is sending this run: the next `imbulk run` sends nothing of it until `resume`"
     )]
-    fn an_answer_says_what_changed(#[case] command: &str, #[case] effect: ControlEffect, #[case] text: &str) {
-        let command = command.parse().expect("a command");
-        let instruction = Instruction { id: "1".into(), run: "r".into(), command, who: "a@b".into() };
+    fn an_answer_says_what_changed(#[case] kind: &str, #[case] effect: ControlEffect, #[case] text: &str) {
+        let kind = kind.parse().expect("a kind");
+        let instruction = Instruction { id: "1".into(), run: "r".into(), kind, who: "a@b".into() };
         assert_eq!(answer("purge", &AppliedInstruction { instruction, effect }).with_hint(), text);
     }
 }

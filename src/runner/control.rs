@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use super::{Runner, RunnerJob};
 use crate::clock;
 use crate::domain::change::Change;
-use crate::domain::control::{AppliedInstruction, ControlCommand, ControlEffect, Instruction, RunPause};
+use crate::domain::control::{AppliedInstruction, ControlEffect, Instruction, InstructionKind, RunPause};
 use crate::domain::rate_limit::Cap;
 use crate::domain::schedule::{Event, JobNo, StopReason};
 use crate::queue::ControlFile;
@@ -71,33 +71,33 @@ impl Runner<'_> {
         }
         let job = self.jobs.iter().position(|job| instruction.is_for(&job.uuid, &job.name));
         let Some(job) = job else {
-            // A run that this process does not send now. Its next session adopts the command.
+            // A run that this process does not send now. Its next session adopts the instruction.
             return self.answer(instruction, ControlEffect::NotSending);
         };
-        let Instruction { command, who, .. } = &instruction;
-        tell(format!("{}: {command}, as {who} asked", self.jobs[job].name));
-        match *command {
-            ControlCommand::Pause if self.control.jobs[job].pause.is_some() => {
+        let Instruction { kind, who, .. } = &instruction;
+        tell(format!("{}: {kind}, as {who} asked", self.jobs[job].name));
+        match *kind {
+            InstructionKind::Pause if self.control.jobs[job].pause.is_some() => {
                 self.answer(instruction, ControlEffect::Unchanged);
             }
-            ControlCommand::Pause => {
+            InstructionKind::Pause => {
                 let pause = RunPause { who: who.clone(), since: clock::now().as_millisecond() };
                 self.control.jobs[job].pause = Some(pause);
                 self.control.holding_back.push((job, instruction));
                 self.handle(Event::Pause(job));
             }
-            ControlCommand::Resume => {
+            InstructionKind::Resume => {
                 self.answer_held_back(|_| true);
                 let was_paused = self.control.jobs[job].pause.take().is_some();
                 self.handle(Event::Resume(job));
                 self.answer(instruction, if was_paused { ControlEffect::Resumed } else { ControlEffect::Unchanged });
             }
-            ControlCommand::Drain => {
+            InstructionKind::Drain => {
                 let stop = StopReason::Drain { who: who.clone() };
                 self.control.holding_back.push((job, instruction));
                 self.handle(Event::Stop(stop));
             }
-            ControlCommand::Rate(rate) => {
+            InstructionKind::Rate(rate) => {
                 let effect = self.set_rate(job, rate);
                 self.answer(instruction, effect);
             }
@@ -136,7 +136,7 @@ impl Runner<'_> {
 
     fn answer_held_back(&mut self, is_held_back: impl Fn(JobNo) -> bool) {
         for (job, instruction) in std::mem::take(&mut self.control.holding_back) {
-            let is_drain = instruction.command == ControlCommand::Drain;
+            let is_drain = instruction.kind == InstructionKind::Drain;
             let jobs = if is_drain { 0..self.jobs.len() } else { job..job + 1 };
             if !jobs.clone().all(&is_held_back) {
                 self.control.holding_back.push((job, instruction));
@@ -154,9 +154,9 @@ impl Runner<'_> {
     }
 
     fn answer(&mut self, instruction: Instruction, effect: ControlEffect) {
-        let Instruction { command, who, run, .. } = &instruction;
+        let Instruction { kind, who, run, .. } = &instruction;
         let (name, in_flight) = (effect.name(), effect.in_flight());
-        tracing::info!(event = "control", run, %command, who, effect = name, in_flight, "instruction applied");
+        tracing::info!(event = "control", run, instruction = %kind, who, effect = name, in_flight, "instruction applied");
         self.recorder.write(Change::Control(AppliedInstruction { instruction, effect }), true);
     }
 }

@@ -35,9 +35,9 @@ fn start(bench: &Bench) -> RunningProgram {
 }
 
 /// Runs `imbulk ctl job …`, which answers within a second, apart from the time that a busy machine needs to start it.
-fn ctl(bench: &Bench, command: &str) -> ProgramOutput {
+fn ctl(bench: &Bench, instruction: &str) -> ProgramOutput {
     let begun = Instant::now();
-    let output = bench.imbulk(&[&["ctl", "job"], &command.split(' ').collect::<Vec<_>>()[..]].concat());
+    let output = bench.imbulk(&[&["ctl", "job"], &instruction.split(' ').collect::<Vec<_>>()[..]].concat());
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     output
 }

@@ -46,7 +46,7 @@ fn typed(command: &str, arg: &Arg) -> Vec<String> {
         ("status" | "results" | "retry" | "ctl", "target") => "sandbox",
         ("run" | "plan", "jobs") | ("usersig", "job") => "job.toml",
         ("status" | "results" | "retry" | "ctl" | "schema", "name") | ("forget", "runs") => "job",
-        ("ctl", "action") => "resume",
+        ("ctl", "instruction") => "resume",
         ("init", "name") => "new",
         ("init", "operation") => "account_delete",
         ("init", "from") => "job.csv",

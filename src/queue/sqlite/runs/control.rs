@@ -24,6 +24,7 @@ const BY_ID: &str = "SELECT run, instruction, command, who, effect, applied_at, 
 struct ControlRow {
     run: RunId,
     instruction: String,
+    /// As on the command line.
     command: String,
     who: String,
     effect: String,
@@ -36,7 +37,7 @@ impl ControlRow {
         let row = Self {
             run,
             instruction: instruction.id.clone(),
-            command: instruction.command.to_string(),
+            command: instruction.kind.to_string(),
             who: instruction.who.clone(),
             effect: serde_json::to_string(effect).unwrap_or_default(),
             applied_at,
@@ -56,9 +57,9 @@ impl ControlRow {
         if self.checksum != self.checksum() {
             return Err(damaged("a wrong checksum"));
         }
-        let command = self.command.parse().map_err(|()| damaged("an unknown command"))?;
+        let kind = self.command.parse().map_err(|()| damaged("an unknown instruction"))?;
         let effect: ControlEffect = serde_json::from_str(&self.effect).map_err(|_| damaged("an unknown effect"))?;
-        let instruction = Instruction { id: self.instruction, run: self.run.to_string(), command, who: self.who };
+        let instruction = Instruction { id: self.instruction, run: self.run.to_string(), kind, who: self.who };
         Ok((AppliedInstruction { instruction, effect }, self.applied_at))
     }
 }
